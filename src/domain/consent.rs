@@ -1,0 +1,267 @@
+//! The ConsentLog: what was said, by whom, in which order, chained so that a change shows.
+//!
+//! `hash` = hex SHA-256 of `prevHash` (its 64 lower-case hex characters; for entry 1 the hex SHA-256 of the meeting
+//! id's text) followed by the RFC 8785 JSON of the entry. RFC 8785 (JCS) orders members by UTF-16 code units and escapes
+//! strings as `serde_json` does; the values here are strings, integers and arrays of strings only, so a struct whose
+//! fields stand in that order is already canonical (a test holds it to that).
+
+use crate::id::{ConsentId, MeetingId, ParticipantId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What captured media may be used for. Consent to one says nothing about the other.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    Recording,
+    Transcription,
+}
+
+impl Use {
+    pub const ALL: [Self; 2] = [Self::Recording, Self::Transcription];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Transcription => "transcription",
+        }
+    }
+}
+
+/// What a consent entry is about; one entry may speak for both uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentType {
+    Recording,
+    Transcription,
+    RecordingAi,
+}
+
+impl ConsentType {
+    pub const fn uses(self) -> &'static [Use] {
+        match self {
+            Self::Recording => &[Use::Recording],
+            Self::Transcription => &[Use::Transcription],
+            Self::RecordingAi => &[Use::Recording, Use::Transcription],
+        }
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Transcription => "transcription",
+            Self::RecordingAi => "recording_ai",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "recording" => Some(Self::Recording),
+            "transcription" => Some(Self::Transcription),
+            "recording_ai" => Some(Self::RecordingAi),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentStatus {
+    Accepted,
+    Declined,
+    Withdrawn,
+}
+
+impl ConsentStatus {
+    pub const fn accepts(self) -> bool {
+        matches!(self, Self::Accepted)
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "accepted" => Some(Self::Accepted),
+            "declined" => Some(Self::Declined),
+            "withdrawn" => Some(Self::Withdrawn),
+            _ => None,
+        }
+    }
+}
+
+/// The hashed content of an entry. Field order is RFC 8785's; do not sort otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainEntry {
+    /// Who said it: `self`, `api_key` or `system`, with the id where there is one.
+    pub actor: String,
+    /// Position in the meeting's chain: 1, 2, 3 …
+    pub entry: i64,
+    pub id: ConsentId,
+    pub meeting_id: MeetingId,
+    pub participant_id: ParticipantId,
+    /// In the order recording, transcription.
+    pub purposes: Vec<Use>,
+    pub statement: Option<String>,
+    pub status: ConsentStatus,
+    /// RFC 3339, UTC, milliseconds.
+    pub timestamp: String,
+}
+
+/// What entry 1 of a meeting's chain names as its predecessor.
+pub fn genesis(meeting: MeetingId) -> String {
+    hex(&Sha256::digest(meeting.to_string().as_bytes()))
+}
+
+/// The hash of an entry behind `prev_hash` (64 lower-case hex characters).
+pub fn hash(prev_hash: &str, entry: &ChainEntry) -> String {
+    let json = serde_json::to_string(entry).expect("strings, integers and lists always serialise");
+    let mut sha = Sha256::new();
+    sha.update(prev_hash.as_bytes());
+    sha.update(json.as_bytes());
+    hex(&sha.finalize())
+}
+
+/// Why a chain does not hold.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Broken {
+    #[error("entry {0} is missing or out of order")]
+    Order(i64),
+    #[error("entry {0} does not follow the hash before it")]
+    Link(i64),
+    #[error("entry {0} was changed after it was written")]
+    Content(i64),
+}
+
+/// Walks a whole chain of `(entry, prev_hash, hash)`, oldest first; `Ok` gives the head's hash.
+pub fn verify<'a>(
+    meeting: MeetingId,
+    chain: impl IntoIterator<Item = (&'a ChainEntry, &'a str, &'a str)>,
+) -> Result<String, Broken> {
+    let mut head = genesis(meeting);
+    for (n, (entry, prev, said)) in (1..).zip(chain) {
+        if entry.entry != n || entry.meeting_id != meeting {
+            return Err(Broken::Order(n));
+        }
+        if prev != head {
+            return Err(Broken::Link(n));
+        }
+        if hash(prev, entry) != said {
+            return Err(Broken::Content(n));
+        }
+        head = said.to_owned();
+    }
+    Ok(head)
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string never fails");
+        text
+    })
+}
+
+/// What every participant last said, per use; decided by the highest entry, never by a time stamp.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Standing(BTreeMap<(ParticipantId, Use), (i64, ConsentStatus)>);
+
+impl Standing {
+    pub fn apply(&mut self, participant: ParticipantId, uses: &[Use], entry: i64, status: ConsentStatus) {
+        for &purpose in uses {
+            let last = self.0.entry((participant, purpose)).or_insert((entry, status));
+            if entry > last.0 {
+                *last = (entry, status);
+            }
+        }
+    }
+
+    /// `None`: never asked, or never answered.
+    pub fn get(&self, participant: ParticipantId, purpose: Use) -> Option<ConsentStatus> {
+        self.0.get(&(participant, purpose)).map(|(_, status)| *status)
+    }
+
+    pub fn accepts(&self, participant: ParticipantId, purpose: Use) -> bool {
+        self.get(participant, purpose).is_some_and(ConsentStatus::accepts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn entry(n: i64) -> ChainEntry {
+        ChainEntry {
+            actor: "self".into(),
+            entry: n,
+            id: ConsentId(Uuid::from_u128(n as u128)),
+            meeting_id: MeetingId(Uuid::from_u128(7)),
+            participant_id: ParticipantId(Uuid::from_u128(9)),
+            purposes: vec![Use::Recording, Use::Transcription],
+            statement: Some("I agree, \"gladly\" \u{1f}é\n".into()),
+            status: ConsentStatus::Accepted,
+            timestamp: "2026-11-22T16:17:01.230Z".into(),
+        }
+    }
+
+    #[test]
+    fn serialises_as_rfc_8785() {
+        let json = serde_json::to_string(&entry(1)).expect("serialises");
+        let sorted: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json).expect("parses");
+        assert_eq!(json, serde_json::to_string(&sorted).expect("serialises"));
+        assert!(json.contains(r#""statement":"I agree, \"gladly\" \u001fé\n""#), "{json}");
+    }
+
+    fn chain(n: i64) -> Vec<(ChainEntry, String, String)> {
+        let mut head = genesis(MeetingId(Uuid::from_u128(7)));
+        (1..=n)
+            .map(|n| {
+                let entry = entry(n);
+                let prev = head.clone();
+                head = hash(&prev, &entry);
+                (entry, prev, head.clone())
+            })
+            .collect()
+    }
+
+    fn check(chain: &[(ChainEntry, String, String)]) -> Result<String, Broken> {
+        verify(MeetingId(Uuid::from_u128(7)), chain.iter().map(|(e, p, h)| (e, p.as_str(), h.as_str())))
+    }
+
+    #[test]
+    fn a_whole_chain_verifies_and_every_change_shows() {
+        let whole = chain(4);
+        assert_eq!(check(&whole), Ok(whole[3].2.clone()));
+
+        let mut edited = whole.clone();
+        edited[1].0.status = ConsentStatus::Declined;
+        assert_eq!(check(&edited), Err(Broken::Content(2)));
+
+        let mut missing = whole.clone();
+        missing.remove(1);
+        assert_eq!(check(&missing), Err(Broken::Order(2)));
+
+        let mut relinked = whole.clone();
+        relinked[2].1 = genesis(MeetingId(Uuid::from_u128(8)));
+        assert_eq!(check(&relinked), Err(Broken::Link(3)));
+    }
+
+    #[test]
+    fn the_highest_entry_decides() {
+        let who = ParticipantId(Uuid::from_u128(9));
+        let mut standing = Standing::default();
+        standing.apply(who, &[Use::Recording], 3, ConsentStatus::Withdrawn);
+        standing.apply(who, &[Use::Recording], 2, ConsentStatus::Accepted);
+        assert_eq!(standing.get(who, Use::Recording), Some(ConsentStatus::Withdrawn));
+        assert_eq!(standing.get(who, Use::Transcription), None);
+    }
+}

@@ -1,0 +1,498 @@
+//! The gate: the only place where captured media can become something that may be kept.
+//!
+//! [`Gate::admit`] is the one constructor of [`Admitted`]. It asks for the *use*, the participant, the arrival time and
+//! the span of capture time, and answers with the value wrapped, or with a [`Refusal`]. Every exit (seal, upload, decode,
+//! store, send) asks [`Gate::still`] again, because a withdrawal cuts what is already inside by its capture time.
+//!
+//! Default deny: a participant that the gate has no open grant for is refused. Rules that make it fail closed:
+//! * a **grant** ([`Gate::apply`]) opens from the moment it is applied, which is after its commit;
+//! * a **withdrawal** ([`Gate::withdraw`]) closes at once, before anything is durable, and holds until its own entry is
+//!   read back from the log; a grant that the log orders *before* it can never reopen what it closed;
+//! * a **hold** closes a use for everybody (policy `all`, a log that cannot be read).
+//!
+//! One owner writes (the meeting's loop); graph threads read. The lock is never held across anything but a look-up.
+
+use crate::{
+    consent::{ConsentStatus, Use},
+    id::{ConsentId, ParticipantId},
+    time::{MeetingTime, Span},
+};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::RwLock};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A use as a type, so that the compiler keeps recording and transcription apart.
+pub trait Purpose: sealed::Sealed + Send + Sync + 'static {
+    const USE: Use;
+}
+
+/// Into a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Recording;
+/// Into words.
+#[derive(Clone, Copy, Debug)]
+pub struct Transcription;
+
+impl sealed::Sealed for Recording {}
+impl sealed::Sealed for Transcription {}
+impl Purpose for Recording {
+    const USE: Use = Use::Recording;
+}
+impl Purpose for Transcription {
+    const USE: Use = Use::Transcription;
+}
+
+/// Whose sound, when it was made, and the consent entry that allowed it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pass {
+    pub participant: ParticipantId,
+    pub span: Span,
+    /// The ConsentLog entry behind it.
+    pub entry: i64,
+}
+
+/// Media that passed the gate for the purpose `P`. Only [`Gate::admit`] makes one.
+pub struct Admitted<P, T> {
+    value: T,
+    pass: Pass,
+    purpose: PhantomData<fn() -> P>,
+}
+
+impl<P: Purpose, T> Admitted<P, T> {
+    pub fn pass(&self) -> Pass {
+        self.pass
+    }
+
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Takes the media out; the pass goes with it so that later exits can still ask.
+    pub fn into_parts(self) -> (T, Pass) {
+        (self.value, self.pass)
+    }
+
+    /// The same media in another form (decoded, encoded, wrapped).
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Admitted<P, U> {
+        Admitted { value: f(self.value), pass: self.pass, purpose: PhantomData }
+    }
+
+    /// Adds later media under the same grant; gives it back when participant or entry differ.
+    pub fn extend<U>(&mut self, next: Admitted<P, U>, join: impl FnOnce(&mut T, U)) -> Result<(), Admitted<P, U>> {
+        if next.pass.participant != self.pass.participant || next.pass.entry != self.pass.entry {
+            return Err(next);
+        }
+        self.pass.span = self.pass.span.cover(next.pass.span);
+        join(&mut self.value, next.value);
+        Ok(())
+    }
+}
+
+impl<P: Purpose, T> fmt::Debug for Admitted<P, T> {
+    /// Never prints the media.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Admitted<{}>({:?})", P::USE.as_str(), self.pass)
+    }
+}
+
+/// Why something was not let in. Counted by reason.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Refusal {
+    /// The meeting does not use media for this at all.
+    Off,
+    /// The participant has not agreed (yet), or no longer.
+    NoConsent,
+    /// Agreed, but the use is paused for everybody.
+    Held,
+}
+
+impl Refusal {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::NoConsent => "no_consent",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// What an exit may do with something admitted earlier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Keep,
+    /// Only what was captured before this instant may go on.
+    Cut(MeetingTime),
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    from: MeetingTime,
+    until: Option<MeetingTime>,
+    entry: i64,
+}
+
+#[derive(Default)]
+struct Door {
+    /// Spans in which the participant's consent stood, oldest first, never overlapping.
+    open: Vec<Open>,
+    /// The highest log entry applied.
+    entry: i64,
+    /// Withdrawals received and not yet seen in the log.
+    pending: Vec<ConsentId>,
+}
+
+impl Door {
+    fn close(&mut self, at: MeetingTime) {
+        for span in &mut self.open {
+            if span.until.is_none_or(|until| at < until) {
+                span.until = Some(at.max(span.from));
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    doors: BTreeMap<(ParticipantId, Use), Door>,
+    /// Spans in which a use was closed for everybody; an open end is a hold in force.
+    holds: BTreeMap<Use, Vec<(MeetingTime, Option<MeetingTime>)>>,
+}
+
+/// One meeting's gate. See the module's text.
+pub struct Gate {
+    uses: Vec<Use>,
+    state: RwLock<State>,
+}
+
+/// An entry as read from the ConsentLog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub entry: i64,
+    pub id: ConsentId,
+    pub participant: ParticipantId,
+    pub uses: Vec<Use>,
+    pub status: ConsentStatus,
+    /// Its time stamp on the meeting's timeline: for a withdrawal, when it was received.
+    pub at: MeetingTime,
+}
+
+impl Gate {
+    /// A gate for the uses that the meeting's settings turn on; everybody's door is shut.
+    pub fn new(uses: &[Use]) -> Self {
+        Self { uses: uses.to_vec(), state: RwLock::default() }
+    }
+
+    /// Whether the meeting's settings turn this use on.
+    pub fn uses(&self, purpose: Use) -> bool {
+        self.uses.contains(&purpose)
+    }
+
+    /// Applies an entry read from the log at `now`. Entries at or below the last one applied change nothing, so a late
+    /// or repeated message is harmless.
+    pub fn apply(&self, entry: &Entry, now: MeetingTime) {
+        let mut state = self.write();
+        for &purpose in &entry.uses {
+            let door = state.doors.entry((entry.participant, purpose)).or_default();
+            if entry.entry <= door.entry {
+                continue;
+            }
+            door.entry = entry.entry;
+            let was_pending = door.pending.len();
+            door.pending.retain(|id| *id != entry.id);
+            if !entry.status.accepts() {
+                // Told before and closed at its receipt already: the log can only move the cut earlier.
+                door.close(if was_pending > door.pending.len() { entry.at } else { entry.at.min(now) });
+            } else if door.pending.is_empty() && door.open.last().is_none_or(|open| open.until.is_some()) {
+                door.open.push(Open { from: now, until: None, entry: entry.entry });
+            }
+        }
+    }
+
+    /// A withdrawal (or refusal) received but not yet durable: closes at `at`, and keeps closed until the entry with
+    /// this id was read from the log.
+    pub fn withdraw(&self, id: ConsentId, participant: ParticipantId, uses: &[Use], at: MeetingTime) {
+        let mut state = self.write();
+        for &purpose in uses {
+            let door = state.doors.entry((participant, purpose)).or_default();
+            door.close(at);
+            if !door.pending.contains(&id) {
+                door.pending.push(id);
+            }
+        }
+    }
+
+    /// Replays a log written earlier (recovery, the mix): a grant opens at its own time stamp, not at reading.
+    pub fn replay<'a>(&self, log: impl IntoIterator<Item = &'a Entry>) {
+        for entry in log {
+            self.apply(entry, entry.at);
+        }
+    }
+
+    /// Closes a use for everybody from `at`; a second hold changes nothing.
+    pub fn hold(&self, purpose: Use, at: MeetingTime) {
+        let mut state = self.write();
+        let holds = state.holds.entry(purpose).or_default();
+        if holds.last().is_none_or(|(_, until)| until.is_some()) {
+            holds.push((at, None));
+        }
+    }
+
+    /// Ends the hold in force at `at`.
+    pub fn release(&self, purpose: Use, at: MeetingTime) {
+        if let Some((from, until @ None)) = self.write().holds.entry(purpose).or_default().last_mut() {
+            *until = Some(at.max(*from));
+        }
+    }
+
+    /// Whether any use would let a packet of this participant in that arrived at `arrived`. Asked before the packet
+    /// touches any buffer; says nothing about what may be done with it.
+    pub fn lets_in(&self, participant: ParticipantId, arrived: MeetingTime) -> Result<(), Refusal> {
+        let span = Span::new(arrived, arrived);
+        let state = self.read();
+        let mut why = Refusal::Off;
+        for purpose in Use::ALL {
+            match self.look(&state, purpose, participant, arrived, span) {
+                Ok(_) => return Ok(()),
+                Err(refusal) => why = why.max(refusal),
+            }
+        }
+        Err(why)
+    }
+
+    /// Lets a value through for the purpose `P`, or says why not. `span` is its capture time, `arrived` when it reached
+    /// us: what arrives after a withdrawal is refused whatever its capture time says.
+    pub fn admit<P: Purpose, T>(
+        &self,
+        participant: ParticipantId,
+        arrived: MeetingTime,
+        span: Span,
+        value: T,
+    ) -> Result<Admitted<P, T>, Refusal> {
+        let entry = self.look(&self.read(), P::USE, participant, arrived, span)?;
+        Ok(Admitted { value, pass: Pass { participant, span, entry }, purpose: PhantomData })
+    }
+
+    /// What an exit may still do with media that was admitted earlier.
+    pub fn still<P: Purpose>(&self, pass: &Pass) -> Verdict {
+        let state = self.read();
+        let Some(open) = state
+            .doors
+            .get(&(pass.participant, P::USE))
+            .and_then(|door| door.open.iter().rev().find(|open| open.entry == pass.entry))
+        else {
+            return Verdict::Drop;
+        };
+        let mut cut = open.until.unwrap_or(MeetingTime::MAX);
+        for (from, until) in state.holds.get(&P::USE).into_iter().flatten() {
+            if pass.span.overlaps(Span::new(*from, until.unwrap_or(MeetingTime::MAX))) {
+                cut = cut.min(*from);
+            }
+        }
+        if pass.span.end <= cut {
+            Verdict::Keep
+        } else if pass.span.start < cut {
+            Verdict::Cut(cut)
+        } else {
+            Verdict::Drop
+        }
+    }
+
+    /// The highest log entry applied to anybody; the next read of the log starts above it.
+    pub fn applied(&self) -> i64 {
+        self.read().doors.values().map(|door| door.entry).max().unwrap_or(0)
+    }
+
+    /// Whether this participant's door for the use stands open now (holds apart).
+    pub fn is_open(&self, participant: ParticipantId, purpose: Use) -> bool {
+        self.uses(purpose)
+            && self
+                .read()
+                .doors
+                .get(&(participant, purpose))
+                .is_some_and(|door| door.open.last().is_some_and(|open| open.until.is_none()))
+    }
+
+    /// Spans in which media of this participant was allowed for the use, holds taken out, oldest first. The last may
+    /// end at [`MeetingTime::MAX`]. What the mix is cut by.
+    pub fn allowed(&self, participant: ParticipantId, purpose: Use) -> Vec<Span> {
+        let state = self.read();
+        let Some(door) = state.doors.get(&(participant, purpose)) else { return Vec::new() };
+        let mut spans: Vec<Span> =
+            door.open.iter().map(|open| Span::new(open.from, open.until.unwrap_or(MeetingTime::MAX))).collect();
+        for (from, until) in state.holds.get(&purpose).into_iter().flatten() {
+            let hold = Span::new(*from, until.unwrap_or(MeetingTime::MAX));
+            spans = spans
+                .into_iter()
+                .flat_map(|span| {
+                    if !span.overlaps(hold) {
+                        return vec![span];
+                    }
+                    vec![Span::new(span.start, hold.start), Span::new(hold.end, span.end)]
+                })
+                .collect();
+        }
+        spans.retain(|span| !span.is_empty());
+        spans
+    }
+
+    fn look(
+        &self,
+        state: &State,
+        purpose: Use,
+        participant: ParticipantId,
+        arrived: MeetingTime,
+        span: Span,
+    ) -> Result<i64, Refusal> {
+        if !self.uses(purpose) {
+            return Err(Refusal::Off);
+        }
+        let door = state.doors.get(&(participant, purpose)).ok_or(Refusal::NoConsent)?;
+        let open = door
+            .open
+            .iter()
+            .rev()
+            .find(|open| {
+                let until = open.until.unwrap_or(MeetingTime::MAX);
+                open.from <= span.start && span.end <= until && open.from <= arrived && arrived < until
+            })
+            .ok_or(Refusal::NoConsent)?;
+        let held = state.holds.get(&purpose).into_iter().flatten().any(|(from, until)| {
+            let hold = Span::new(*from, until.unwrap_or(MeetingTime::MAX));
+            span.overlaps(hold)
+                || (hold.start <= span.start && span.start < hold.end)
+                || (hold.start <= arrived && arrived < hold.end)
+        });
+        if held { Err(Refusal::Held) } else { Ok(open.entry) }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
+    const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
+
+    fn ms(ms: i64) -> MeetingTime {
+        MeetingTime::from_ms(ms)
+    }
+
+    fn span(from: i64, to: i64) -> Span {
+        Span::new(ms(from), ms(to))
+    }
+
+    fn said(n: i64, who: ParticipantId, status: ConsentStatus, at: i64) -> Entry {
+        Entry {
+            entry: n,
+            id: ConsentId(Uuid::from_u128(1000 + n as u128)),
+            participant: who,
+            uses: vec![Use::Recording],
+            status,
+            at: ms(at),
+        }
+    }
+
+    fn gate() -> Gate {
+        Gate::new(&Use::ALL)
+    }
+
+    fn frame(gate: &Gate, who: ParticipantId, from: i64) -> Result<Admitted<Recording, ()>, Refusal> {
+        gate.admit(who, ms(from + 25), span(from, from + 20), ())
+    }
+
+    #[test]
+    fn denies_by_default_and_keeps_uses_apart() {
+        let gate = gate();
+        assert_eq!(frame(&gate, ANA, 100).unwrap_err(), Refusal::NoConsent);
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(50));
+        assert_eq!(frame(&gate, ANA, 100).map(|a| a.pass().entry), Ok(1));
+        assert_eq!(frame(&gate, BOB, 100).unwrap_err(), Refusal::NoConsent);
+        let words = gate.admit::<Transcription, _>(ANA, ms(125), span(100, 120), ());
+        assert_eq!(words.unwrap_err(), Refusal::NoConsent);
+    }
+
+    #[test]
+    fn opens_at_application_not_at_the_time_stamp() {
+        let gate = gate();
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(200));
+        assert_eq!(frame(&gate, ANA, 190).unwrap_err(), Refusal::NoConsent);
+        assert!(frame(&gate, ANA, 200).is_ok());
+    }
+
+    #[test]
+    fn a_withdrawal_acts_at_once_and_cuts_what_is_inside() {
+        let gate = gate();
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+        let (_, before) = frame(&gate, ANA, 100).expect("open").into_parts();
+        let across = Pass { span: span(100, 600), ..before };
+        let after = Pass { span: span(500, 600), ..before };
+        gate.withdraw(said(2, ANA, ConsentStatus::Withdrawn, 0).id, ANA, &[Use::Recording], ms(400));
+        assert_eq!(frame(&gate, ANA, 390).unwrap_err(), Refusal::NoConsent, "arrives after the receipt");
+        assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
+        assert_eq!(gate.still::<Recording>(&across), Verdict::Cut(ms(400)));
+        assert_eq!(gate.still::<Recording>(&after), Verdict::Drop);
+    }
+
+    #[test]
+    fn a_late_grant_cannot_reopen_what_a_later_withdrawal_closed() {
+        let gate = gate();
+        let withdrawal = said(3, ANA, ConsentStatus::Withdrawn, 400);
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+        gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(400));
+        // The grant was committed before the withdrawal, and is read after it was received.
+        gate.apply(&said(2, ANA, ConsentStatus::Accepted, 390), ms(450));
+        assert!(frame(&gate, ANA, 500).is_err());
+        gate.apply(&withdrawal, ms(500));
+        assert!(frame(&gate, ANA, 600).is_err());
+        gate.apply(&said(2, ANA, ConsentStatus::Accepted, 390), ms(700));
+        assert!(frame(&gate, ANA, 800).is_err());
+        // Only a grant above the withdrawal opens again.
+        gate.apply(&said(4, ANA, ConsentStatus::Accepted, 900), ms(950));
+        assert!(frame(&gate, ANA, 960).is_ok());
+    }
+
+    #[test]
+    fn the_cut_is_at_the_earlier_of_receipt_and_time_stamp() {
+        for (received, stamped, cut) in [(400, 350, 350), (400, 450, 400)] {
+            let gate = gate();
+            gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+            let (_, pass) = frame(&gate, ANA, 100).expect("open").into_parts();
+            let withdrawal = said(2, ANA, ConsentStatus::Withdrawn, stamped);
+            gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(received));
+            gate.apply(&withdrawal, ms(500));
+            assert_eq!(gate.still::<Recording>(&Pass { span: span(100, 600), ..pass }), Verdict::Cut(ms(cut)));
+        }
+    }
+
+    #[test]
+    fn a_hold_closes_for_everybody_and_leaves_a_gap() {
+        let gate = gate();
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+        gate.hold(Use::Recording, ms(300));
+        gate.hold(Use::Recording, ms(350));
+        assert_eq!(frame(&gate, ANA, 290).unwrap_err(), Refusal::Held);
+        gate.release(Use::Recording, ms(600));
+        assert!(frame(&gate, ANA, 600).is_ok());
+        assert_eq!(gate.allowed(ANA, Use::Recording), [span(0, 300), Span::new(ms(600), MeetingTime::MAX)]);
+    }
+
+    #[test]
+    fn a_use_that_is_off_admits_nothing() {
+        let gate = Gate::new(&[Use::Transcription]);
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+        assert_eq!(frame(&gate, ANA, 100).unwrap_err(), Refusal::Off);
+        assert_eq!(gate.lets_in(ANA, ms(100)), Err(Refusal::NoConsent));
+    }
+}

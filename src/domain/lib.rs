@@ -1,0 +1,28 @@
+//! Hansard's rules. Everything that *decides* lives here: pure functions and small state machines that are told the
+//! time and the facts, and answer with decisions. No clock, socket, thread, file, database or GStreamer.
+//!
+//! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate that everything else
+//! stands behind; [`timeline`] and [`reorder`] place packets; [`endpoint`], [`schedule`] and [`transcript`] make
+//! captions; [`recording`] makes files; [`meeting`] composes them.
+
+pub mod consent;
+pub mod gate;
+pub mod id;
+pub mod limits;
+pub mod time;
+
+pub mod reorder;
+pub mod timeline;
+
+pub mod endpoint;
+pub mod export;
+pub mod schedule;
+pub mod transcript;
+
+pub mod loudness;
+pub mod recording;
+pub mod tiering;
+
+pub mod lease;
+pub mod meeting;
+pub mod retry;

@@ -1,0 +1,96 @@
+//! What `api` and `live` say to each other. JSON on the wire; not domain types, and only ids, times and words that the
+//! receiver may see anyway.
+
+use crate::domain::{
+    consent::{ConsentStatus, ConsentType},
+    id::{ConsentId, JobId, MeetingId, ParticipantId, StreamId},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A row of `jobs` may be ready. Only a wake-up: the row is the job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wake {
+    pub job: JobId,
+    pub meeting: MeetingId,
+}
+
+/// From an `api` to the worker that holds a meeting; each is answered by one [`Reply`].
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Ask {
+    /// The log, the roster, the streams or the meeting's status changed: read again. Only a hint.
+    Changed,
+    /// Which participants have a socket at this `api` process: on every change, and every 2 s.
+    Sockets {
+        api: Uuid,
+        participants: Vec<ParticipantId>,
+    },
+    /// A withdrawal or refusal, told before it is durable. `received_at` is its receipt at the `api`, on Postgres's clock.
+    /// With `journal` the worker must write it down itself, because the `api` cannot reach Postgres.
+    Withdraw {
+        id: ConsentId,
+        participant: ParticipantId,
+        consent_type: ConsentType,
+        status: ConsentStatus,
+        actor: String,
+        statement: Option<String>,
+        received_at: DateTime<Utc>,
+        journal: bool,
+    },
+    /// A row of `streams` in state `asked` wants a port.
+    OpenStream {
+        stream: StreamId,
+    },
+    CloseStream {
+        stream: StreamId,
+        reason: String,
+    },
+    /// An offer, answer or candidate of a participant.
+    Signal {
+        participant: ParticipantId,
+        message: Value,
+    },
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Reply {
+    Done,
+    /// The withdrawal acts; `journalled` when it was also written to the worker's journal and flushed to disk.
+    Withdrawn {
+        journalled: bool,
+    },
+    Stream {
+        ip: String,
+        port: u16,
+    },
+    /// `code` is one of the contract's error codes.
+    Error {
+        code: String,
+        message: String,
+    },
+}
+
+/// To every `api` process with sockets of the meeting.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Told {
+    /// A durable event, already committed. A hole in `seq` means: read the missing ones from the store.
+    Event { seq: i64, kind: String, at: DateTime<Utc>, data: Value },
+    /// Not durable: a partial, or a withdrawal told before its commit. `to` restricts it to one participant's sockets.
+    Live { kind: String, data: Value, to: Option<ParticipantId> },
+    /// Close sockets with this code.
+    Close { code: u16, whom: Whom },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    Participants,
+    Everybody,
+    One(ParticipantId),
+}
