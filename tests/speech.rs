@@ -38,3 +38,54 @@ async fn offline_decode() {
     }
     eprintln!("{errors:?} {:.4} {took_all}", errors.rate());
 }
+#[test]
+fn vad_probe() {
+    use hansard::domain::{endpoint::*, time::*};
+    use hansard::speech::vad::{length, Vad};
+    let run = |pcm: &[f32]| {
+        let mut vad = Vad::default();
+        let mut endpoint = Endpoint::new(Settings::new(Micros::from_secs(12)));
+        let mut all = Vec::new();
+        let mut at = MeetingTime::ZERO;
+        let t = std::time::Instant::now();
+        for chunk in pcm.chunks(320) {
+            let span = Span::of(at, length(chunk.len()));
+            at = span.end;
+            for frame in vad.push(chunk, span) {
+                for d in endpoint.frame(frame) {
+                    all.push((frame.span.end, d));
+                }
+            }
+        }
+        eprintln!("vad {:?} for {} s", t.elapsed(), pcm.len() / 16000);
+        all
+    };
+    for name in ["planning", "incident"] {
+        let meeting = Meeting::load(name);
+        for (who, pcm) in &meeting.voices {
+            eprintln!("{who}");
+            let all = run(pcm);
+            let mut refs = meeting.utterances.iter().filter(|u| u.speaker == *who).map(|u| (u.start_ms, u.end_ms)).collect::<Vec<_>>();
+            for (at, d) in all {
+                match d {
+                    Decision::Ended { span, voiced, why, .. } => {
+                        let mine: Vec<_> = refs.iter().copied().filter(|(a, b)| *a < span.end.as_ms() && *b > span.start.as_ms()).collect();
+                        refs.retain(|r| !mine.contains(r));
+                        let first = mine.first().copied().unwrap_or_default();
+                        let last = mine.last().copied().unwrap_or_default();
+                        eprintln!("  {}-{} {why:?} onset {:+} voiced end {:+} decided {:+} refs {} parts {}", span.start.as_ms(), span.end.as_ms(), voiced[0].start.as_ms() - first.0, voiced.last().unwrap().end.as_ms() - last.1, at.as_ms() - last.1, mine.len(), voiced.len());
+                    }
+                    Decision::Dropped { .. } => eprintln!("  dropped {at:?}"),
+                    _ => {}
+                }
+            }
+            eprintln!("  missed {refs:?}");
+        }
+    }
+    for (db, brown) in [(-50.0, false), (-40.0, false), (-30.0, false), (-20.0, false), (-40.0, true), (-30.0, true), (-20.0, true)] {
+        let pcm = noise(60, db, brown);
+        let all = run(&pcm);
+        eprintln!("noise {db} {brown}: {} decisions", all.len());
+    }
+    run(&vec![0.0; 16000 * 60]);
+}

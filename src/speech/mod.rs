@@ -2,5 +2,6 @@
 
 pub mod child;
 pub mod decoder;
+pub mod vad;
 pub mod wer;
 pub mod wire;

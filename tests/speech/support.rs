@@ -82,3 +82,20 @@ pub fn decode(file: &Path) -> Vec<f32> {
     assert!(!pcm.is_empty(), "{} holds no sound", file.display());
     pcm
 }
+
+/// Seeded noise: white, or with a spectrum falling by 6 dB per octave.
+pub fn noise(seconds: usize, level_db: f32, brown: bool) -> Vec<f32> {
+    let mut seed = fastrand::Rng::with_seed(7);
+    let mut last = 0.0;
+    let mut pcm: Vec<f32> = std::iter::repeat_with(|| {
+        let white = seed.f32() * 2.0 - 1.0;
+        last = if brown { last * 0.99 + white * 0.1 } else { white };
+        last
+    })
+    .take(seconds * 16_000)
+    .collect();
+    let rms = (pcm.iter().map(|s| s * s).sum::<f32>() / pcm.len() as f32).sqrt();
+    let gain = 10f32.powf(level_db / 20.0) / rms;
+    pcm.iter_mut().for_each(|s| *s = (*s * gain).clamp(-1.0, 1.0));
+    pcm
+}
