@@ -105,6 +105,7 @@ create table participants (
     left_at timestamptz,                     -- last ceased to be
     present boolean not null default false,
     removed text check (removed in ('request', 'required')),
+    tokens_from timestamptz,                 -- its last removal: join and resume tokens minted before are void
     primary key (meeting_id, id),
     unique (meeting_id, user_id)
 ) partition by hash (meeting_id);
