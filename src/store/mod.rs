@@ -4,9 +4,9 @@
 //! Two pools on one URL: [`Store::tenant_tx`] acts as `hansard_app` and sees one tenant, [`Store::worker_tx`] acts as
 //! `hansard_worker` and sees all. Migrations run on a connection of their own, as whoever the URL names.
 
-pub mod key;
 pub mod consent;
 pub mod event;
+pub mod key;
 pub mod link;
 pub mod meeting;
 pub mod presence;
