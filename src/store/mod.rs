@@ -8,10 +8,13 @@ pub mod consent;
 pub mod event;
 pub mod key;
 pub mod link;
+pub mod listing;
 pub mod meeting;
+pub mod participant;
 pub mod presence;
 pub mod seal;
 pub mod tenant;
+pub mod transcript;
 pub mod user;
 
 use crate::{
