@@ -1,1 +1,3 @@
-//! (being written)
+//! One running meeting.
+
+pub mod journal;

@@ -133,7 +133,10 @@ pub async fn end(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
     .bind(meeting.0)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1").bind(meeting.0).execute(conn).await?;
+    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1")
+        .bind(meeting.0)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

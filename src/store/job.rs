@@ -129,7 +129,8 @@ pub async fn finish(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64)
 
 /// Gives it back for anybody to claim at once.
 pub async fn release(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
-    end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)").await
+    end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)")
+        .await
 }
 
 async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &str) -> Result<()> {
@@ -142,14 +143,7 @@ async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &
 }
 
 /// Notes a failure; by `next` it is tried again or stays `failed`.
-pub async fn fail(
-    conn: &mut PgConnection,
-    id: JobId,
-    owner: Uuid,
-    epoch: i64,
-    error: &str,
-    next: Next,
-) -> Result<()> {
+pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, error: &str, next: Next) -> Result<()> {
     let wait = match next {
         Next::After(wait) => Some(wait.0 as f64 / 1e6),
         Next::GiveUp => None,

@@ -123,15 +123,13 @@ pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
 
 /// Takes the row of a segment of which nothing was left.
 pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<()> {
-    sqlx::query(
-        "delete from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
-    )
-    .bind(meeting.0)
-    .bind(segment.recording.0)
-    .bind(segment.epoch)
-    .bind(segment.n)
-    .execute(conn)
-    .await?;
+    sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4")
+        .bind(meeting.0)
+        .bind(segment.recording.0)
+        .bind(segment.epoch)
+        .bind(segment.n)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -241,10 +239,12 @@ pub async fn ensure_mix(
 
 /// All recordings of the meeting that are still `recording` become `processing`.
 pub async fn close_all(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
-    sqlx::query("update recordings set status = 'processing', progress = 0 where meeting_id = $1 and status = 'recording'")
-        .bind(meeting.0)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "update recordings set status = 'processing', progress = 0 where meeting_id = $1 and status = 'recording'",
+    )
+    .bind(meeting.0)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -56,7 +56,8 @@ const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, cl
 
 /// The meeting's streams that are not closed, oldest first.
 pub async fn live(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Stream>> {
-    let sql = format!("select {COLUMNS} from streams where meeting_id = $1 and state <> 'closed' order by created_at, id");
+    let sql =
+        format!("select {COLUMNS} from streams where meeting_id = $1 and state <> 'closed' order by created_at, id");
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(meeting.0).fetch_all(conn).await?;
     Ok(rows.iter().map(stream).collect::<sqlx::Result<_>>()?)
 }
