@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn knows_its_own_origin_and_the_allowed_ones() {
-        let address = Address::new("https://Hansard.example.org:443/", &["https://app.example.org/".into()]).expect("good");
+        let address =
+            Address::new("https://Hansard.example.org:443/", &["https://app.example.org/".into()]).expect("good");
         assert_eq!(address.signal_url(), "wss://Hansard.example.org:443/v1/signal");
         for (origin, own, allowed) in [
             ("https://hansard.example.org", true, true),
