@@ -83,8 +83,7 @@ pub async fn find(
     meeting: MeetingId,
     stream: StreamId,
 ) -> Result<Option<(ParticipantId, String)>> {
-    let row: Option<(Uuid, String)> =
-        sqlx::query_as(FIND).bind(meeting.0).bind(stream.0).fetch_optional(conn).await?;
+    let row: Option<(Uuid, String)> = sqlx::query_as(FIND).bind(meeting.0).bind(stream.0).fetch_optional(conn).await?;
     Ok(row.map(|(participant, state)| (ParticipantId(participant), state)))
 }
 

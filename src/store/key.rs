@@ -29,22 +29,19 @@ pub async fn insert(conn: &mut PgConnection, tenant: TenantId, hash: &[u8; 32], 
 
 /// Whose key this is, unless it is unknown or revoked. Needs no tenant set: the key says which one it is.
 pub async fn find(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<KeyOwner>> {
-    let owner = sqlx::query_as(
-        "select id as key_id, tenant_id from api_keys where hash = $1 and revoked_at is null",
-    )
-    .bind(&hash[..])
-    .fetch_optional(conn)
-    .await?;
+    let owner = sqlx::query_as("select id as key_id, tenant_id from api_keys where hash = $1 and revoked_at is null")
+        .bind(&hash[..])
+        .fetch_optional(conn)
+        .await?;
     Ok(owner)
 }
 
 /// Revokes a key by its id; answers whether it was there and not revoked before.
 pub async fn revoke(conn: &mut PgConnection, id: Uuid) -> Result<bool> {
-    let done =
-        sqlx::query("update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null")
-            .bind(id)
-            .execute(conn)
-            .await?;
+    let done = sqlx::query("update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null")
+        .bind(id)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

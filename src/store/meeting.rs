@@ -225,10 +225,7 @@ pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meetin
 
 /// Counts a change of who is present, of the streams asked for, or of the meeting's status. The worker polls the count.
 pub async fn bump_roster(conn: &mut PgConnection, id: MeetingId) -> Result<()> {
-    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1")
-        .bind(id.0)
-        .execute(conn)
-        .await?;
+    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1").bind(id.0).execute(conn).await?;
     Ok(())
 }
 

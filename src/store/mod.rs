@@ -4,11 +4,11 @@
 //! Two pools on one URL: [`Store::tenant_tx`] acts as `hansard_app` and sees one tenant, [`Store::worker_tx`] acts as
 //! `hansard_worker` and sees all. Migrations run on a connection of their own, as whoever the URL names.
 
-pub mod idempotency;
-pub mod key;
 pub mod asked;
 pub mod consent;
 pub mod event;
+pub mod idempotency;
+pub mod key;
 pub mod link;
 pub mod listing;
 pub mod meeting;

@@ -60,8 +60,7 @@ pub async fn get(conn: &mut PgConnection, meeting: MeetingId, id: ParticipantId)
 }
 
 pub async fn by_user(conn: &mut PgConnection, meeting: MeetingId, user: UserId) -> Result<Option<Participant>> {
-    let id: Option<Uuid> =
-        sqlx::query_scalar(BY_USER).bind(meeting.0).bind(user.0).fetch_optional(&mut *conn).await?;
+    let id: Option<Uuid> = sqlx::query_scalar(BY_USER).bind(meeting.0).bind(user.0).fetch_optional(&mut *conn).await?;
     match id {
         Some(id) => get(conn, meeting, ParticipantId(id)).await,
         None => Ok(None),

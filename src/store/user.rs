@@ -45,12 +45,11 @@ pub async fn get(conn: &mut PgConnection, id: UserId) -> Result<Option<User>> {
 
 /// The id of the tenant's user with this address.
 pub async fn by_email(conn: &mut PgConnection, tenant: TenantId, email: &str) -> Result<Option<UserId>> {
-    let id: Option<Uuid> =
-        sqlx::query_scalar("select id from users where tenant_id = $1 and lower(email) = lower($2)")
-            .bind(tenant.0)
-            .bind(email)
-            .fetch_optional(conn)
-            .await?;
+    let id: Option<Uuid> = sqlx::query_scalar("select id from users where tenant_id = $1 and lower(email) = lower($2)")
+        .bind(tenant.0)
+        .bind(email)
+        .fetch_optional(conn)
+        .await?;
     Ok(id.map(UserId))
 }
 
