@@ -24,6 +24,7 @@ pub mod loudness;
 pub mod recording;
 pub mod tiering;
 
+pub mod job;
 pub mod lease;
 pub mod meeting;
 pub mod retry;
