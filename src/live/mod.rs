@@ -1,3 +1,5 @@
 //! One running meeting.
 
 pub mod journal;
+pub mod ledger;
+pub mod sentinel;
