@@ -10,6 +10,7 @@ use crate::{
     domain::{
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
         retry,
+        time::Span,
     },
     queue::{Queue, message::{Told, Whom}},
     store::{
@@ -54,7 +55,9 @@ pub enum Write {
     StreamOpened { stream: StreamId, participant: ParticipantId, port: u16 },
     StreamClosed { stream: StreamId, participant: ParticipantId, reason: String },
     Latched { stream: StreamId, from: String },
-    Rollover { stream: StreamId, counter: u32 },
+    Rollover { stream: StreamId, index: u64 },
+    /// Sound of this span was sent and did not arrive, or nobody listened.
+    Lost { recording: RecordingId, span: Span },
     Leave { participant: ParticipantId, removed: bool },
     /// Answered when everything before it is committed.
     Flush(oneshot::Sender<()>),
@@ -202,7 +205,11 @@ impl Scribe {
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
             Write::Latched { stream, from } => stream::latched(&mut tx, meeting, *stream, from).await?,
-            Write::Rollover { stream, counter } => stream::rollover(&mut tx, meeting, *stream, *counter).await?,
+            Write::Rollover { stream, index } => stream::rollover(&mut tx, meeting, *stream, *index).await?,
+            Write::Lost { recording, span } => {
+                let recording = self.same.get(recording).copied().unwrap_or(*recording);
+                recording::add_lost(&mut tx, recording, *span).await?;
+            }
             Write::Leave { participant, removed: false } => {
                 events.extend(presence::leave(&mut tx, meeting, *participant).await?.events);
             }
