@@ -1,1 +1,3 @@
-//! (being written)
+//! Jobs behind the live meetings: the mix, recovery, cleaning; and the worker that claims them all.
+
+pub mod worker;

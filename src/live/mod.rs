@@ -1,1 +1,5 @@
-//! (being written)
+//! One running meeting.
+
+pub mod journal;
+pub mod ledger;
+pub mod sentinel;
