@@ -19,7 +19,7 @@ use crate::{
     },
     ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
     media::{
-        ears::{Ears, Heard},
+        decode::{Ears, Heard},
         frame::Frame,
         spool::{Spool, Told},
     },

@@ -177,3 +177,13 @@ pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId, epoch: i64)
     .await?
     .is_some())
 }
+
+/// Whether the meeting's job of this kind ended.
+pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
+    Ok(sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
+        .bind(meeting.0)
+        .bind(kind)
+        .fetch_optional(conn)
+        .await?
+        .is_some())
+}
