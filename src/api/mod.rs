@@ -1,3 +1,12 @@
 //! (being written)
+pub mod auth;
+pub mod body;
+pub mod once;
+pub mod page;
+pub mod password;
+pub mod permit;
+pub mod problem;
 pub mod signal;
+pub mod state;
+pub mod time;
 pub mod token;
