@@ -45,18 +45,19 @@ use uuid::Uuid;
 const REQUEST_MAX: Duration = Duration::from_secs(20);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The public address: REST, pages, documentation.
-pub fn router(state: Shared) -> Router {
+/// The public address: REST, signaling, pages, documentation.
+pub fn router(state: Shared, signal: &signal::Signal) -> Router {
     let cors = cors(state.clone());
     let (operations, _) = docs::operations().split_for_parts();
     operations
         .merge(session::routes())
         .merge(docs::routes())
+        .with_state(state.clone())
+        .merge(signal.router())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn_with_state(state.clone(), watch))
         .layer(cors)
-        .with_state(state)
 }
 
 /// The operations address of an `api`.

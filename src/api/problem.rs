@@ -223,6 +223,7 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
             StoreError::Fenced => Self::internal(error),
             StoreError::Other(cause) => Self::internal(cause),
+            StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
         }
     }
 }
