@@ -19,7 +19,7 @@ use crate::{
         consent::{ConsentStatus, ConsentType},
         id::{ConsentId, MeetingId, ParticipantId, TenantId, UserId},
     },
-    queue::message::{Ask, Reply, Told},
+    queue::message::Told,
     store::{
         Tx,
         consent::{self, Entry, STATEMENT_CHARS_MAX, Said, Saying},
@@ -48,8 +48,6 @@ use uuid::Uuid;
 const CHECK_MAX: Duration = Duration::from_millis(100);
 /// How long the log may take before a withdrawal is handed to the worker's journal. It acts at once either way.
 const LOG_MAX: Duration = Duration::from_millis(1500);
-/// How long the worker's journal may take.
-const JOURNAL_MAX: Duration = Duration::from_secs(2);
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(give)).routes(routes!(list))
@@ -246,46 +244,28 @@ async fn give(
 
 /// Tells the worker, and everybody in the meeting, before anything is durable.
 fn act(state: &Shared, saying: &Saying) {
-    state.hint(saying.meeting, withdraw(saying, false));
-    let told = Told::Live { kind: "consent_updated".to_owned(), data: saying.told(), to: None };
-    if state.queue.publish(saying.meeting, &told).is_err() {
-        tracing::debug!(meeting = %saying.meeting, "a withdrawal was not told before it was written");
-    }
+    // It goes on by itself, within a bound of its own.
+    drop(state.withdraw(saying));
+    state.publish(
+        saying.meeting,
+        &Told::Live { kind: "consent_updated".to_owned(), data: saying.told(), to: None },
+    );
 }
 
-fn withdraw(saying: &Saying, journal: bool) -> Ask {
-    Ask::Withdraw {
-        id: saying.id,
-        participant: saying.participant,
-        consent_type: saying.consent_type,
-        status: saying.status,
-        actor: saying.actor.clone(),
-        statement: saying.statement.clone(),
-        received_at: saying.timestamp,
-        journal,
-    }
-}
-
-/// Has the worker write the withdrawal down, because the database cannot be reached. The id is the same, so whichever
-/// writes the log first, it stands there once.
+/// The answer to a withdrawal that the worker wrote down, because the database cannot be reached.
 async fn journal(state: &ApiState, saying: &Saying) -> Result<Response, Problem> {
-    match state.queue.ask(saying.meeting, &withdraw(saying, true), JOURNAL_MAX).await {
-        Ok(Reply::Withdrawn { journalled: true }) => {
-            let receipt = ConsentReceipt {
-                id: saying.id.0,
-                meeting_id: saying.meeting.0,
-                participant_id: saying.participant.0,
-                consent_type: saying.consent_type.as_str(),
-                status: saying.status.as_str(),
-                timestamp: saying.timestamp.into(),
-            };
-            Ok((StatusCode::ACCEPTED, Json(receipt)).into_response())
-        }
-        answer => {
-            tracing::warn!(meeting = %saying.meeting, ?answer, "a withdrawal could not be written down");
-            Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"))
-        }
+    if !state.journal(saying).await {
+        return Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"));
     }
+    let receipt = ConsentReceipt {
+        id: saying.id.0,
+        meeting_id: saying.meeting.0,
+        participant_id: saying.participant.0,
+        consent_type: saying.consent_type.as_str(),
+        status: saying.status.as_str(),
+        timestamp: saying.timestamp.into(),
+    };
+    Ok((StatusCode::ACCEPTED, Json(receipt)).into_response())
 }
 
 /// Writes the log and tells of it. A refusal acts as soon as it is known to be one that counts, unless it `acts` already:

@@ -355,8 +355,8 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
     }
     tx.commit().await?;
     state.told(caller.tenant, id, events);
-    if unheld && state.queue.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody }).is_err() {
-        tracing::debug!(meeting = %id, "sockets were not told of the end");
+    if unheld {
+        state.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody });
     }
     Ok(Json(MeetingView::from(ended)).into_response())
 }

@@ -221,7 +221,6 @@ impl From<StoreError> for Problem {
             }
             StoreError::NotFound => Self::not_found("thing"),
             StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
-            StoreError::Fenced => Self::internal(error),
             StoreError::Other(cause) => Self::internal(cause),
             StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
         }
