@@ -143,6 +143,17 @@ pub async fn mark_merged(conn: &mut PgConnection, meeting: MeetingId, recording:
     Ok(())
 }
 
+/// Notes a span of which nothing arrived: a provisional gap, until the track is finished.
+pub async fn add_lost(conn: &mut PgConnection, id: RecordingId, span: Span) -> Result<()> {
+    let gap = serde_json::json!([{"startMs": span.start.as_ms(), "endMs": span.end.as_ms(), "reason": "lost"}]);
+    sqlx::query("update recordings set gaps = gaps || $2 where id = $1 and status = 'recording'")
+        .bind(id.0)
+        .bind(gap)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// A recording as a job needs it.
 #[derive(Clone, Debug)]
 pub struct Recording {
@@ -150,6 +161,8 @@ pub struct Recording {
     pub kind: String,
     pub key: Option<TrackKey>,
     pub start_ms: i64,
+    /// Provisional ones (`lost`) until it is finished.
+    pub gaps: Value,
     pub status: String,
     pub blob_url: Option<String>,
     pub revision: i32,
@@ -157,7 +170,7 @@ pub struct Recording {
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
     let rows = sqlx::query(
-        "select id, kind, participant_id, source, codec, start_ms, status, blob_url, revision from recordings
+        "select id, kind, participant_id, source, codec, start_ms, gaps, status, blob_url, revision from recordings
          where meeting_id = $1 and deleted_at is null order by kind, id",
     )
     .bind(meeting.0)
@@ -176,6 +189,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
                 codec,
             }),
             start_ms: row.try_get("start_ms")?,
+            gaps: row.try_get("gaps")?,
             status: row.try_get("status")?,
             blob_url: row.try_get("blob_url")?,
             revision: row.try_get("revision")?,
