@@ -208,6 +208,7 @@ pub(crate) const LIST_OF_TENANT: &str =
 /// Ends the meeting and bumps the roster, so that its worker reads it again. `None` when it had ended before (nothing is
 /// changed then) or is not there.
 pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meeting>> {
+    lock_head(conn, id).await?;
     let ended: Option<Meeting> = sqlx::query_as(
         "update meetings set status = 'ended', end_time = date_trunc('milliseconds', clock_timestamp())
          where id = $1 and status <> 'ended'
