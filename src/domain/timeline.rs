@@ -139,7 +139,7 @@ impl Timeline {
         let end = map.media(timestamp + i64::from(header.ticks), self.clock_rate);
         let offset = arrived.0 - end;
 
-        if step <= 0 && step >= -MISORDER_MAX {
+        if (-MISORDER_MAX..=0).contains(&step) {
             // Out of order: it can be placed, but says nothing about a jump.
             let back = map.media(last.timestamp, self.clock_rate) - media;
             if sequence < map.first_sequence || !(0..=BEHIND_MAX).contains(&back) {
