@@ -187,3 +187,12 @@ pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) ->
         .await?
         .is_some())
 }
+
+/// How many jobs of these kinds wait or run.
+pub async fn open(conn: &mut PgConnection, kinds: &[&str]) -> Result<i64> {
+    Ok(sqlx::query("select count(*) from jobs where kind = any($1) and state in ('queued', 'running')")
+        .bind(kinds)
+        .fetch_one(conn)
+        .await?
+        .try_get(0)?)
+}
