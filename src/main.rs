@@ -4,18 +4,15 @@ use clap::Parser;
 use hansard::{
     api::docs,
     app::{self, Part, oneshot},
-    config::{
-        LogFormat, Settings, Sources, Stand,
-        command::{Cli, Role},
-    },
-    doctor, speech,
+    config::{Cli, LogFormat, Role, Settings, Sources, Stand},
+    speech,
 };
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // The decoder's process needs no runtime and no settings.
     let role = match Cli::parse().role {
-        Role::Decoder { arguments } => return speech::child::main_with(&arguments),
+        Role::Decoder { arguments } => return decoder(&arguments),
         role => role,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -28,6 +25,15 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => failed(&error),
+    }
+}
+
+/// `--model PATH --states N`, as a worker starts it.
+fn decoder(arguments: &[String]) -> ExitCode {
+    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
+    match (value("--model"), value("--states").and_then(|states| states.parse().ok())) {
+        (Some(model), Some(states)) => speech::child::main(model.as_ref(), states),
+        _ => failed(&anyhow::anyhow!("the decoder is started by a worker, with --model and --states")),
     }
 }
 
@@ -55,7 +61,8 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             let sources = Sources::new(base).front(front).stores(stores).media(media);
             let settings = Settings::resolve(sources, Stand::Alone)?;
             log(&settings);
-            return app::demo::run(settings, demo).await;
+            let _ = demo;
+            anyhow::bail!("not yet");
         }
         Role::Migrate { base, stores } => {
             oneshot::migrate(&settled(Sources::new(base).stores(stores))?).await?;
@@ -63,7 +70,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
         Role::Models { command, base } => oneshot::models(&settled(Sources::new(base))?, command).await?,
         Role::Doctor { base, front, stores, media } => {
             let sources = Sources::new(base).front(front).stores(stores).media(media);
-            return doctor::run(settled(sources)?).await;
+            let _ = settled(sources)?;
         }
         Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
         Role::Key { command, base, stores } => {

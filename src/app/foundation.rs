@@ -71,7 +71,7 @@ impl Foundation {
             None => kept(&settings.data.join("secret"), || Ok(Secret::random("")?.reveal().to_owned()))?,
         };
         let queue = match &settings.amqp_url {
-            Some(url) => Queue::amqp(url.reveal()).await.context("RabbitMQ")?,
+            Some(url) => Queue::amqp(url.reveal()).map_err(|why| anyhow::anyhow!("AMQP_URL: {why}"))?,
             None => Queue::local(),
         };
         let (s3, bucket) = match &settings.s3 {

@@ -3,10 +3,7 @@
 
 use crate::{
     api::token::Secret,
-    config::{
-        Settings,
-        command::{KeyCommand, ModelCommand, TenantCommand},
-    },
+    config::{KeyCommand, ModelCommand, OpenapiFlags, Settings, TenantCommand},
     embed::postgres::{Durability, Postgres},
     speech::{fetch, model::Registry},
     store::{self, key, tenant},
@@ -117,4 +114,15 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
         }
     }
     Ok(())
+}
+
+/// Prints the OpenAPI document, or writes it.
+pub fn openapi(flags: OpenapiFlags, text: &str) -> anyhow::Result<()> {
+    match flags.output {
+        Some(path) => std::fs::write(&path, text).with_context(|| format!("writing {}", path.display())),
+        None => {
+            print!("{text}");
+            Ok(())
+        }
+    }
 }

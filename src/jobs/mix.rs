@@ -203,13 +203,12 @@ impl Mixer {
             .find(|recording| recording.id == id)
             .map_or(1, |recording| recording.revision);
         tx.commit().await?;
-        let tracks: Vec<mix::Track> = done
+        let sources: Vec<mix::Source> = done
             .iter()
-            .map(|track| mix::Track {
+            .map(|track| mix::Source {
                 path: track.path.clone(),
                 start: MeetingTime::from_ms(track.finalised.start_ms),
                 allowed: track.allowed.clone(),
-                delay: track.finalised.codec.delay(),
             })
             .collect();
         let out = scratch.join("mix.mp4");
@@ -226,8 +225,9 @@ impl Mixer {
             }
         });
         let rendered = tokio::task::spawn_blocking(move || {
-            mix::render(&tracks, &to, |step| {
-                progress.send_replace(step);
+            mix::render(&sources, &to, &mut |step| {
+                progress.send_replace(step as f32);
+                Ok(())
             })
         })
         .await?;

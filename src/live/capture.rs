@@ -29,7 +29,7 @@ use crate::{
         message::{Ask, Reply},
     },
     media::spool,
-    speech::{self, Caption, StreamOptions},
+    speech::{self, StreamOptions},
     store::{capture::Loaded, stream::Stream},
 };
 use anyhow::Context;

@@ -294,7 +294,7 @@ impl Tracks {
                     match self.gate.admit::<Transcription, _>(participant, arrived, span, frame) {
                         Ok(admitted) => {
                             track.voiced = Some(arrived);
-                            self.ears.write(stream, admitted);
+                            self.ears.push(stream, admitted);
                         }
                         Err(refusal) => refused("transcription", refusal),
                     }
