@@ -7,6 +7,7 @@
 
 pub mod frame;
 pub mod graph;
+mod inbox;
 pub mod matroska;
 
 pub mod remux;
@@ -14,6 +15,7 @@ pub mod segment;
 pub mod spool;
 
 pub mod decode;
+mod ears;
 
 pub mod aac;
 pub mod lane;
