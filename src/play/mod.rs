@@ -13,3 +13,4 @@ pub mod opus;
 pub mod sender;
 pub mod srtp;
 
+pub mod tone;
