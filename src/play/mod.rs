@@ -5,12 +5,14 @@
 //! [`signal`] speak HTTP and WebSocket, [`stage`] plays a whole meeting through all of these, [`score`] judges what came
 //! back.
 
+pub mod client;
 pub mod impair;
 pub mod meeting;
 pub mod ogg;
 pub mod opus;
 
 pub mod sender;
+pub mod signal;
 pub mod srtp;
 
 pub mod tone;
