@@ -32,7 +32,15 @@ async fn offline_decode() {
             let text: Vec<&str> = hypothesis.words.iter().map(|word| word.text.as_str()).collect();
             let e = hansard::speech::wer::compare(&utterance.text, &text.join(" "));
             took_all += took.0;
-            eprintln!("{:6} us {} ms {:.4} {:.3} {} wrong: {}", took.0, utterance.end_ms - utterance.start_ms, hypothesis.no_speech, hypothesis.log_prob, e.wrong(), text.join(" "));
+            eprintln!(
+                "{:6} us {} ms {:.4} {:.3} {} wrong: {}",
+                took.0,
+                utterance.end_ms - utterance.start_ms,
+                hypothesis.no_speech,
+                hypothesis.log_prob,
+                e.wrong(),
+                text.join(" ")
+            );
             errors = errors + e;
         }
     }
@@ -41,7 +49,7 @@ async fn offline_decode() {
 #[test]
 fn vad_probe() {
     use hansard::domain::{endpoint::*, time::*};
-    use hansard::speech::vad::{length, Vad};
+    use hansard::speech::vad::{Vad, length};
     let run = |pcm: &[f32]| {
         let mut vad = Vad::default();
         let mut endpoint = Endpoint::new(Settings::new(Micros::from_secs(12)));
@@ -65,15 +73,33 @@ fn vad_probe() {
         for (who, pcm) in &meeting.voices {
             eprintln!("{who}");
             let all = run(pcm);
-            let mut refs = meeting.utterances.iter().filter(|u| u.speaker == *who).map(|u| (u.start_ms, u.end_ms)).collect::<Vec<_>>();
+            let mut refs = meeting
+                .utterances
+                .iter()
+                .filter(|u| u.speaker == *who)
+                .map(|u| (u.start_ms, u.end_ms))
+                .collect::<Vec<_>>();
             for (at, d) in all {
                 match d {
                     Decision::Ended { span, voiced, why, .. } => {
-                        let mine: Vec<_> = refs.iter().copied().filter(|(a, b)| *a < span.end.as_ms() && *b > span.start.as_ms()).collect();
+                        let mine: Vec<_> = refs
+                            .iter()
+                            .copied()
+                            .filter(|(a, b)| *a < span.end.as_ms() && *b > span.start.as_ms())
+                            .collect();
                         refs.retain(|r| !mine.contains(r));
                         let first = mine.first().copied().unwrap_or_default();
                         let last = mine.last().copied().unwrap_or_default();
-                        eprintln!("  {}-{} {why:?} onset {:+} voiced end {:+} decided {:+} refs {} parts {}", span.start.as_ms(), span.end.as_ms(), voiced[0].start.as_ms() - first.0, voiced.last().unwrap().end.as_ms() - last.1, at.as_ms() - last.1, mine.len(), voiced.len());
+                        eprintln!(
+                            "  {}-{} {why:?} onset {:+} voiced end {:+} decided {:+} refs {} parts {}",
+                            span.start.as_ms(),
+                            span.end.as_ms(),
+                            voiced[0].start.as_ms() - first.0,
+                            voiced.last().unwrap().end.as_ms() - last.1,
+                            at.as_ms() - last.1,
+                            mine.len(),
+                            voiced.len()
+                        );
                     }
                     Decision::Dropped { .. } => eprintln!("  dropped {at:?}"),
                     _ => {}
@@ -82,7 +108,9 @@ fn vad_probe() {
             eprintln!("  missed {refs:?}");
         }
     }
-    for (db, brown) in [(-50.0, false), (-40.0, false), (-30.0, false), (-20.0, false), (-40.0, true), (-30.0, true), (-20.0, true)] {
+    for (db, brown) in
+        [(-50.0, false), (-40.0, false), (-30.0, false), (-20.0, false), (-40.0, true), (-30.0, true), (-20.0, true)]
+    {
         let pcm = noise(60, db, brown);
         let all = run(&pcm);
         eprintln!("noise {db} {brown}: {} decisions", all.len());

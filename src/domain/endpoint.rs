@@ -380,11 +380,7 @@ impl Endpoint {
 const ONSET_ROOM: Micros = Micros::from_ms(100);
 
 fn cut_spans(spans: &[Span], at: MeetingTime) -> Vec<Span> {
-    spans
-        .iter()
-        .filter(|span| span.start < at)
-        .map(|span| Span::new(span.start, span.end.min(at)))
-        .collect()
+    spans.iter().filter(|span| span.start < at).map(|span| Span::new(span.start, span.end.min(at))).collect()
 }
 
 fn mean_level(frames: &[Frame]) -> f32 {
@@ -424,8 +420,11 @@ mod tests {
     fn one_utterance_from_pre_roll_to_tail() {
         let (mut endpoint, mut at) = (endpoint(), 0);
         let decisions = feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0), SILENT]);
-        let [Decision::Opened { start, .. }, Decision::Guess { span: guess, .. }, Decision::Ended { span, voiced, why, .. }] =
-            &decisions[..]
+        let [
+            Decision::Opened { start, .. },
+            Decision::Guess { span: guess, .. },
+            Decision::Ended { span, voiced, why, .. },
+        ] = &decisions[..]
         else {
             panic!("{decisions:?}")
         };

@@ -560,7 +560,8 @@ mod tests {
                             }
                         }
                     }
-                    self.streams[n] = Talk { from: Micros::from_secs(1 << 30), until: Micros(0), partial: Micros(0), guessed: None };
+                    self.streams[n] =
+                        Talk { from: Micros::from_secs(1 << 30), until: Micros(0), partial: Micros(0), guessed: None };
                     if speaking {
                         let from = self.now + self.random(500, 4_000);
                         let until = from + self.random(1_000, 5_000);

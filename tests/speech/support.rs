@@ -69,7 +69,8 @@ pub fn decode(file: &Path) -> Vec<f32> {
     gstreamer::init().expect("GStreamer");
     let line = "filesrc name=file ! oggdemux ! opusdec ! audioconvert ! audioresample ! \
                 audio/x-raw,format=F32LE,rate=16000,channels=1 ! appsink name=pcm sync=false";
-    let pipeline = gstreamer::parse::launch(line).expect("the graph").downcast::<gstreamer::Pipeline>().expect("a pipeline");
+    let pipeline =
+        gstreamer::parse::launch(line).expect("the graph").downcast::<gstreamer::Pipeline>().expect("a pipeline");
     pipeline.by_name("file").expect("named").set_property("location", file.to_str().expect("a plain path"));
     let sink = pipeline.by_name("pcm").expect("named").downcast::<gstreamer_app::AppSink>().expect("an appsink");
     pipeline.set_state(gstreamer::State::Playing).expect("plays");
