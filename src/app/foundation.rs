@@ -2,10 +2,7 @@
 
 use super::Part;
 use crate::{
-    api::{
-        ops::Check,
-        token::Secret,
-    },
+    api::{ops::Check, token::Secret},
     clock::Clock,
     config::Settings,
     embed::{
@@ -129,7 +126,9 @@ impl Foundation {
                     let away = queue.unreachable_since().map(|since| since.elapsed());
                     Box::pin(async move {
                         match away {
-                            Some(away) if away > Duration::from_secs(5) => Err(format!("away for {} s", away.as_secs())),
+                            Some(away) if away > Duration::from_secs(5) => {
+                                Err(format!("away for {} s", away.as_secs()))
+                            }
                             _ => Ok(()),
                         }
                     })
@@ -163,10 +162,9 @@ fn lock(data: &Path) -> anyhow::Result<File> {
     let file = File::create(data.join("lock")).with_context(|| format!("{} is not writable", data.display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(_) => bail!(
-            "another hansard process uses {}; stop it, or give this one its own with --data",
-            data.display()
-        ),
+        Err(_) => {
+            bail!("another hansard process uses {}; stop it, or give this one its own with --data", data.display())
+        }
     }
 }
 

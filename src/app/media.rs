@@ -36,11 +36,7 @@ struct Half {
 
 impl Half {
     fn start(foundation: &Foundation, kinds: Vec<Kind>) -> Self {
-        let half = Self {
-            drain: CancellationToken::new(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        };
+        let half = Self { drain: CancellationToken::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let worker = Worker {
             store: foundation.store.clone(),
             queue: foundation.queue.clone(),
@@ -158,11 +154,7 @@ fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> 
     match kind {
         JobKind::Capture => {
             let deps = deps.clone();
-            Some(Kind {
-                kind,
-                room,
-                run: Arc::new(move |claimed| Box::pin(capture::run(deps.clone(), claimed))),
-            })
+            Some(Kind { kind, room, run: Arc::new(move |claimed| Box::pin(capture::run(deps.clone(), claimed))) })
         }
         JobKind::Mix => {
             let mixer = mixer.clone();

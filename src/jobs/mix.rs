@@ -18,7 +18,10 @@ use crate::{
         remux::{self, Finalised},
     },
     objects::Objects,
-    queue::{JobKind, Queue, message::{Told, Wake}},
+    queue::{
+        JobKind, Queue,
+        message::{Told, Wake},
+    },
     store::{
         Store, StoreError, capture, consent, event, job,
         recording::{self, Finished, Recording, Segment},
@@ -97,10 +100,8 @@ impl Mixer {
         drop(tx);
         let gate = (self.replay)(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
-        let paused: Vec<Span> = paused
-            .into_iter()
-            .map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on)))
-            .collect();
+        let paused: Vec<Span> =
+            paused.into_iter().map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on))).collect();
 
         let scratch = Scratch(self.work.join(claimed.job.id.to_string()));
         tokio::fs::create_dir_all(&scratch.0).await.context("making room for the files")?;
@@ -158,8 +159,7 @@ impl Mixer {
         }
         let allowed = why.agreed.clone();
         let (to, limits) = (out.clone(), allowed.clone());
-        let finalised =
-            tokio::task::spawn_blocking(move || remux::finalise_track(&parts, &limits, &to)).await??;
+        let finalised = tokio::task::spawn_blocking(move || remux::finalise_track(&parts, &limits, &to)).await??;
         let Some(finalised) = finalised else {
             let mut tx = self.store.worker_tx().await?;
             recording::remove(&mut tx, meeting, track.id).await?;
@@ -168,7 +168,8 @@ impl Mixer {
         };
         let gaps = gaps(finalised.span(), &finalised.recorded, &why);
         let key = key(tenant, meeting, track.id, track.revision, "mkv");
-        let stored = self.objects.put_file(&key, &out, "audio/x-matroska", Tier::Hot).await.context("storing a track")?;
+        let stored =
+            self.objects.put_file(&key, &out, "audio/x-matroska", Tier::Hot).await.context("storing a track")?;
         let file = Finished {
             blob_url: self.objects.url(&key),
             start_ms: finalised.start_ms,
@@ -184,13 +185,7 @@ impl Mixer {
     }
 
     /// Renders, stores and commits the mix; `false` when there is nothing to mix.
-    async fn mix(
-        &self,
-        meeting: MeetingId,
-        tenant: TenantId,
-        done: &[Done],
-        scratch: &Path,
-    ) -> anyhow::Result<bool> {
+    async fn mix(&self, meeting: MeetingId, tenant: TenantId, done: &[Done], scratch: &Path) -> anyhow::Result<bool> {
         if done.is_empty() {
             return Ok(false);
         }
@@ -262,9 +257,8 @@ impl Mixer {
         let data = (self.state)(RecordingState::Failed, Some("see the recordings' errors"), 0);
         let told = event::append(&mut tx, meeting, "recording_state", data).await?;
         tx.commit().await?;
-        let _ = self
-            .queue
-            .publish(meeting, &Told::Event { seq: told.seq, kind: told.kind, at: told.at, data: told.data });
+        let _ =
+            self.queue.publish(meeting, &Told::Event { seq: told.seq, kind: told.kind, at: told.at, data: told.data });
         Ok(())
     }
 }
@@ -282,4 +276,3 @@ fn lost(gaps: &Value) -> Vec<Span> {
         .map(|gap| Span::new(MeetingTime::from_ms(gap.start_ms), MeetingTime::from_ms(gap.end_ms)))
         .collect()
 }
-

@@ -145,13 +145,8 @@ async fn take_up(
     if !known {
         let cut = tokio::task::block_in_place(|| leftover.repair(gate))?;
         let Some(sealed) = cut else { return Ok(()) };
-        let holder = Holder {
-            tenant: loaded.tenant,
-            meeting,
-            owner: new_id(),
-            epoch: sealed.epoch,
-            spool: deps.spool.clone(),
-        };
+        let holder =
+            Holder { tenant: loaded.tenant, meeting, owner: new_id(), epoch: sealed.epoch, spool: deps.spool.clone() };
         let mut segment = vault::store(&deps.objects, &sealed, &holder, 0).await?;
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
@@ -161,15 +156,8 @@ async fn take_up(
             codec: sealed.track.codec.as_str().into(),
         };
         let start_ms = sealed.pass.span.start.as_ms();
-        segment.recording = recording::ensure_track(
-            &mut tx,
-            loaded.tenant,
-            meeting,
-            sealed.track.recording,
-            &key,
-            start_ms,
-        )
-        .await?;
+        segment.recording =
+            recording::ensure_track(&mut tx, loaded.tenant, meeting, sealed.track.recording, &key, start_ms).await?;
         recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await?;
         tx.commit().await?;
     }

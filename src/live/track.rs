@@ -24,12 +24,7 @@ use crate::{
         spool::{Spool, Told},
     },
     speech,
-    store::{
-        asked::seal_place,
-        capture::Loaded,
-        recording::TrackKey,
-        stream::Stream,
-    },
+    store::{asked::seal_place, capture::Loaded, recording::TrackKey, stream::Stream},
 };
 use anyhow::{Context, bail};
 use bytes::Bytes;

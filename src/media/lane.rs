@@ -1,275 +1,230 @@
-//! One track on the mix's timeline: decoded, placed to the sample, concealed where packets were lost, cut to what is
-//! allowed.
+//! One track on its way into a mix: decoded, placed on the meeting's timeline, cut to what its speaker allowed.
 
 use crate::{
     domain::{
         recording::{CONCEAL_MAX, union},
-        time::{MeetingTime, Micros, Span},
+        time::{MeetingTime, Span},
     },
-    media::{decode::Decoder, frame::Pcm, matroska::Reader},
+    media::{decode::Decoder, frame::Pcm, matroska::Reader, mix::Source, scratch::BLOCK},
 };
-use anyhow::{Result, bail};
-use std::{collections::VecDeque, path::Path};
+use anyhow::Result;
+use std::{
+    ops::{ControlFlow, Range},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::SyncSender,
+    },
+};
 
-/// Samples per second of a mix.
-pub const RATE: u32 = 48_000;
-/// At beginnings and ends of sound, inside the allowed side: 5 ms, so that nothing clicks.
-const FADE: i64 = 240;
-/// Time stamps may be this wrong (1.5 ms): rounding, jitter.
-const SLACK: i64 = 72;
-/// Up to here (20 ms) a wrong time is a drifting clock and is caught up with; beyond it is another place.
-const DRIFT_MAX: i64 = 960;
-/// Samples put in or left out per packet to catch up: 0.2 %, which nobody hears.
-const CATCH_UP: i64 = 2;
-/// A hole of half a packet or less is none.
-const HOLE_MIN: Micros = Micros::from_ms(10);
+pub const RATE: i64 = 48_000;
+/// Fade at every edge, inside what is allowed: 1 ms, enough against clicks.
+const FADE: i64 = 48;
+/// A frame this much later than the last one's end leaves a hole; less is rounding of time stamps, or a sender's clock.
+const HOLE: f64 = 0.010 * RATE as f64;
+/// A sender's clock is followed when it is this far off, until it is a quarter of that. Rounding of time stamps to the
+/// millisecond stays below.
+const OFF: f64 = 0.001 * RATE as f64;
+/// Pieces this much before what was already placed are left out.
+const BEHIND: f64 = 0.1 * RATE as f64;
+/// At most this much is a piece stretched or squeezed: what `domain/timeline` may bend.
+const BEND: f64 = 0.02;
 
-/// The place of a MeetingTime on a timeline that begins at `zero`, in samples.
-pub fn sample_at(time: MeetingTime, zero: MeetingTime) -> i64 {
-    let us = i128::from(time.0) - i128::from(zero.0);
-    i64::try_from((us * i128::from(RATE)).div_euclid(1_000_000)).unwrap_or(if us < 0 { i64::MIN } else { i64::MAX })
+/// What Matroska writes before each frame, in bytes.
+const BLOCK_HEADER: u64 = 7;
+
+/// One second of a track. `samples` begins at `n * BLOCK` on the meeting's timeline; `filled` is where something was
+/// recorded, in samples from there, silence included.
+pub struct Block {
+    pub n: i64,
+    pub samples: Vec<f32>,
+    pub filled: Vec<Range<usize>>,
 }
 
-/// Reads one track forwards.
-pub struct Lane {
-    reader: Option<Reader>,
-    decoder: Decoder,
-    zero: MeetingTime,
-    /// Allowed ranges of samples, sorted.
-    allowed: Vec<(i64, i64)>,
-    last: Option<MeetingTime>,
-    run: Run,
+/// The first sample that is not before `time`.
+pub fn sample_at(time: MeetingTime) -> i64 {
+    let at = (i128::from(time.0) * i128::from(RATE) + 999_999).div_euclid(1_000_000);
+    at.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
-impl Lane {
-    /// Opens a finished track whose time 0 is `start`, for a timeline that begins at `zero`.
-    ///
-    /// # Errors
-    /// When the file cannot be read or has no frames.
-    pub fn open(path: &Path, start: MeetingTime, zero: MeetingTime, allowed: &[Span]) -> Result<Self> {
-        let Some(reader) = Reader::open(path, start)? else { bail!("{} has no frames", path.display()) };
-        let decoder = Decoder::new(reader.codec(), RATE)?;
-        // From the first sample wholly inside to the one behind the last.
-        let inside = |span: Span| (sample_at(span.start - Micros(1), zero) + 1, sample_at(span.end, zero));
-        let allowed = union(allowed).into_iter().map(inside).collect();
-        Ok(Self { reader: Some(reader), decoder, zero, allowed, last: None, run: Run::default() })
-    }
-
-    /// Adds this track's samples from place `from` on to `out`. Calls must follow each other without holes.
-    pub fn add(&mut self, from: i64, out: &mut [f32]) -> Result<()> {
-        let to = from + out.len() as i64;
-        while self.run.ready() < to && self.reader.is_some() {
-            self.advance()?;
+/// Decodes a track and sends its blocks in order, those without sound left out; adds to `read` the bytes of the file
+/// that are done with. Ends early when nobody listens.
+pub fn play(source: &Source, read: &AtomicU64, to: &SyncSender<Block>) -> Result<()> {
+    let Some(mut reader) = Reader::open(&source.path, source.start)? else { return Ok(()) };
+    let codec = reader.codec();
+    let allowed = union(&source.allowed);
+    let mut decoder = Decoder::new(codec, RATE as u32)?;
+    let mut lane = Lane::new(&allowed, to);
+    while let Some(frame) = reader.read()? {
+        read.fetch_add(frame.payload.len() as u64 + BLOCK_HEADER, Ordering::Relaxed);
+        // What nobody allowed is not even decoded.
+        let sound = Span::new(frame.span.start - codec.delay(), frame.span.end - codec.delay());
+        let next = allowed.partition_point(|span| span.end <= sound.start);
+        if !allowed.get(next).is_some_and(|span| span.overlaps(sound)) {
+            continue;
         }
-        let allowed = self.allowed.partition_point(|(_, end)| *end <= from);
-        let allowed = &self.allowed[allowed..];
-        self.run.take(to, |place, samples| {
-            for (open, close) in allowed {
-                let (first, last) = ((*open).max(place).max(from), (*close).min(place + samples.len() as i64).min(to));
-                for at in first..last {
-                    let near = (at - open).min(close - 1 - at);
-                    let fade = if near < FADE { (near + 1) as f32 / (FADE + 1) as f32 } else { 1.0 };
-                    out[(at - from) as usize] += samples[(at - place) as usize] * fade;
-                }
+        let mut pieces = Vec::new();
+        if let Some(end) = decoder.end() {
+            let hole = Span::new(end, frame.span.start);
+            if !hole.is_empty() && hole.length() <= CONCEAL_MAX {
+                decoder.lost(hole, &mut |pcm| pieces.push(pcm))?;
             }
-        });
-        Ok(())
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        let Some(reader) = &mut self.reader else { return Ok(()) };
-        let (run, zero) = (&mut self.run, self.zero);
-        let mut put = |pcm: Pcm| run.put(sample_at(pcm.span.start, zero), pcm.samples);
-        let Some(frame) = reader.read()? else {
-            self.reader = None;
-            self.decoder.flush(&mut put)?;
-            run.end();
+        }
+        decoder.push(&frame, &mut |pcm| pieces.push(pcm))?;
+        if pieces.into_iter().any(|pcm| lane.put(&pcm).is_break()) {
             return Ok(());
-        };
-        if let Some(last) = self.last {
-            let hole = Span::new(last, frame.span.start);
-            if hole.length() > HOLE_MIN && hole.length() <= CONCEAL_MAX {
-                self.decoder.lost(hole, &mut put)?;
-            }
         }
-        self.last = Some(frame.span.end);
-        self.decoder.push(&frame, &mut put)
     }
+    let mut pieces = Vec::new();
+    decoder.flush(&mut |pcm| pieces.push(pcm))?;
+    if pieces.into_iter().any(|pcm| lane.put(&pcm).is_break()) {
+        return Ok(());
+    }
+    lane.finish();
+    Ok(())
 }
 
-/// Samples placed on the timeline, in order. A run is sound without a hole; its last samples are held back until it is
-/// known whether it goes on, because its end is faded.
-#[derive(Default)]
-struct Run {
-    pieces: VecDeque<(i64, Vec<f32>)>,
-    /// Where the run's next sample belongs.
-    next: Option<i64>,
-    begin: i64,
-    /// Behind the last sample of the runs before.
-    floor: Option<i64>,
+/// Nobody listens any more.
+type Flow<T = ()> = ControlFlow<(), T>;
+
+struct Lane<'a> {
+    /// Sorted and apart, in samples.
+    allowed: Vec<Range<i64>>,
+    to: &'a SyncSender<Block>,
+    block: Option<Block>,
+    /// The end of the running sound, held back until it is known whether it goes on: where it begins, and samples.
+    tail: (i64, Vec<f32>),
+    /// Samples still to be faded in.
+    fade_in: i64,
+    /// How far the running sound is behind its time stamps, smoothed, in samples.
+    behind: f64,
+    bending: bool,
 }
 
-impl Run {
-    /// Everything before this place is final.
-    fn ready(&self) -> i64 {
-        match self.next {
-            Some(next) => next - FADE,
-            None => self.floor.unwrap_or(i64::MIN),
-        }
+impl<'a> Lane<'a> {
+    fn new(allowed: &[Span], to: &'a SyncSender<Block>) -> Self {
+        let allowed = allowed.iter().map(|span| sample_at(span.start)..sample_at(span.end)).collect();
+        Self { allowed, to, block: None, tail: (i64::MIN, Vec::new()), fade_in: 0, behind: 0.0, bending: false }
     }
 
-    fn put(&mut self, place: i64, mut samples: Vec<f32>) {
-        if samples.is_empty() {
-            return;
+    /// Places a decoded piece: right behind the last one if that is what its time stamp means.
+    fn put(&mut self, pcm: &Pcm) -> Flow {
+        let meant = pcm.span.start.0 as f64 * RATE as f64 / 1e6;
+        let end = self.tail.0.saturating_add(self.tail.1.len() as i64);
+        let late = meant - end as f64;
+        if self.tail.1.is_empty() || late >= HOLE {
+            self.end_run()?;
+            self.tail = (meant.round() as i64, Vec::new());
+            (self.fade_in, self.behind, self.bending) = (FADE, 0.0, false);
+            return self.extend(&pcm.samples);
         }
-        let place = match self.next {
-            Some(next) if (place - next).abs() <= DRIFT_MAX => {
-                let off = place - next;
-                if off.abs() > SLACK {
-                    samples = stretch(&samples, off.clamp(-CATCH_UP, CATCH_UP));
-                }
-                next
-            }
-            _ => {
-                self.end();
-                // What would lie before the end of the last run is left out.
-                let taken = self.floor.map_or(0, |floor| (floor - place).max(0));
-                let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(samples.len());
-                samples.drain(..taken);
-                if samples.is_empty() {
-                    return;
-                }
-                let count = samples.len().min(FADE as usize);
-                for (n, sample) in samples[..count].iter_mut().enumerate() {
-                    *sample *= (n + 1) as f32 / (FADE + 1) as f32;
-                }
-                self.begin = place + taken as i64;
-                self.begin
-            }
-        };
-        self.next = Some(place + samples.len() as i64);
-        self.pieces.push_back((place, samples));
+        if late <= -BEHIND {
+            return Flow::Continue(());
+        }
+        self.behind += (late - self.behind) * 0.25;
+        self.bending = self.behind.abs() > if self.bending { OFF / 4.0 } else { OFF };
+        if !self.bending {
+            return self.extend(&pcm.samples);
+        }
+        let most = pcm.samples.len() as f64 * BEND;
+        let by = (self.behind / 4.0).clamp(-most, most).round();
+        self.behind -= by;
+        self.extend(&stretched(&pcm.samples, by as i64))
     }
 
-    /// The run ends here: fades its last samples.
-    fn end(&mut self) {
-        let Some(next) = self.next.take() else { return };
-        self.floor = Some(next);
-        for (place, samples) in self.pieces.iter_mut().rev() {
-            let from = (next - FADE).max(self.begin) - *place;
-            for n in from.max(0)..samples.len() as i64 {
-                samples[n as usize] *= (next - (*place + n)) as f32 / (FADE + 1) as f32;
-            }
-            if from >= 0 {
+    fn extend(&mut self, samples: &[f32]) -> Flow {
+        let from = self.tail.1.len();
+        self.tail.1.extend_from_slice(samples);
+        for sample in &mut self.tail.1[from..] {
+            if self.fade_in == 0 {
                 break;
             }
+            *sample *= (FADE + 1 - self.fade_in) as f32 / (FADE + 1) as f32;
+            self.fade_in -= 1;
+        }
+        let ready = self.tail.1.len().saturating_sub(FADE as usize);
+        let rest = self.tail.1.split_off(ready);
+        let ready = std::mem::replace(&mut self.tail.1, rest);
+        let at = self.tail.0;
+        self.tail.0 += ready.len() as i64;
+        self.give(at, &ready)
+    }
+
+    fn end_run(&mut self) -> Flow {
+        let (at, mut samples) = std::mem::take(&mut self.tail);
+        let count = samples.len();
+        for (n, sample) in samples.iter_mut().enumerate() {
+            *sample *= (count - n) as f32 / (FADE + 1) as f32;
+        }
+        self.give(at, &samples)
+    }
+
+    fn finish(mut self) {
+        // Whether anybody listens makes no difference any more.
+        let _ = self.end_run();
+        if let Some(block) = self.block.take() {
+            let _ = self.to.send(block);
         }
     }
 
-    /// Gives what lies before `to`, and lets go of it.
-    fn take(&mut self, to: i64, mut give: impl FnMut(i64, &[f32])) {
-        while let Some((place, samples)) = self.pieces.front_mut() {
-            let count = usize::try_from(to - *place).unwrap_or(0).min(samples.len());
-            give(*place, &samples[..count]);
-            if count < samples.len() {
-                samples.drain(..count);
-                *place += count as i64;
-                return;
+    /// Cuts to what is allowed and copies into blocks.
+    fn give(&mut self, at: i64, samples: &[f32]) -> Flow {
+        let end = at + samples.len() as i64;
+        let mut next = self.allowed.partition_point(|span| span.end <= at);
+        while let Some(span) = self.allowed.get(next).cloned().filter(|span| span.start < end) {
+            next += 1;
+            let mut from = span.start.max(at);
+            let until = span.end.min(end);
+            while from < until {
+                let n = from.div_euclid(BLOCK as i64);
+                let to = until.min((n + 1) * BLOCK as i64);
+                let block = self.block_at(n)?;
+                let (first, last) = ((from - n * BLOCK as i64) as usize, (to - n * BLOCK as i64) as usize);
+                match block.filled.last_mut() {
+                    Some(filled) if filled.end == first => filled.end = last,
+                    _ => block.filled.push(first..last),
+                }
+                for (sample, to) in samples[(from - at) as usize..].iter().zip(&mut block.samples[first..last]) {
+                    *to = *sample;
+                }
+                fade(&mut block.samples[first..last], from, &span);
+                from = to;
             }
-            self.pieces.pop_front();
         }
+        Flow::Continue(())
+    }
+
+    fn block_at(&mut self, n: i64) -> Flow<&mut Block> {
+        if let Some(done) = self.block.take_if(|block| block.n != n)
+            && self.to.send(done).is_err()
+        {
+            return Flow::Break(());
+        }
+        Flow::Continue(self.block.get_or_insert_with(|| Block { n, samples: vec![0.0; BLOCK], filled: Vec::new() }))
     }
 }
 
-/// Makes `samples` longer (or shorter) by `by`, by cubic interpolation (Catmull-Rom).
-fn stretch(samples: &[f32], by: i64) -> Vec<f32> {
-    let count = samples.len();
-    let wanted = usize::try_from(count as i64 + by).unwrap_or(count);
-    if wanted < 2 || count < 4 || wanted == count {
-        return samples.to_vec();
+/// Fades near the ends of what is allowed; `samples` begin at `at`, within it.
+fn fade(samples: &mut [f32], at: i64, span: &Range<i64>) {
+    let gain = |to_edge: i64| to_edge.min(FADE + 1) as f32 / (FADE + 1) as f32;
+    let end = at + samples.len() as i64;
+    for n in at..end.min(span.start.saturating_add(FADE)) {
+        samples[(n - at) as usize] *= gain(n - span.start + 1);
     }
-    let step = (count - 1) as f64 / (wanted - 1) as f64;
-    let at = |n: i64| samples[n.clamp(0, count as i64 - 1) as usize];
-    (0..wanted)
+    for n in at.max(span.end.saturating_sub(FADE))..end {
+        samples[(n - at) as usize] *= gain(span.end - n);
+    }
+}
+
+/// Longer or shorter by so many samples, with straight lines between them.
+fn stretched(samples: &[f32], by: i64) -> Vec<f32> {
+    let count = (samples.len() as i64 + by).max(1) as usize;
+    let step = samples.len() as f64 / count as f64;
+    (0..count)
         .map(|n| {
-            let place = n as f64 * step;
-            let whole = place.floor() as i64;
-            let t = (place - place.floor()) as f32;
-            let (a, b, c, d) = (at(whole - 1), at(whole), at(whole + 1), at(whole + 2));
-            b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
+            let at = n as f64 * step;
+            let (whole, part) = (at as usize, at.fract() as f32);
+            let (a, b) = (samples[whole], samples[(whole + 1).min(samples.len() - 1)]);
+            a + (b - a) * part
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taken(run: &mut Run, to: i64) -> Vec<(i64, f32)> {
-        let mut all = Vec::new();
-        run.take(to, |place, samples| all.extend(samples.iter().enumerate().map(|(n, s)| (place + n as i64, *s))));
-        all
-    }
-
-    #[test]
-    fn a_run_is_faded_at_both_ends_and_nowhere_else() {
-        let mut run = Run::default();
-        run.put(1_000, vec![1.0; 960]);
-        run.put(1_970, vec![1.0; 960]); // ten samples late: within the slack
-        assert_eq!(run.ready(), 2_920 - FADE);
-        run.put(9_000, vec![1.0; 960]);
-        assert_eq!(run.ready(), 9_960 - FADE);
-        run.end();
-        let all = taken(&mut run, i64::MAX);
-        assert_eq!(all.len(), 3 * 960);
-        let value = |place: i64| all.iter().find(|(at, _)| *at == place).map(|(_, value)| *value);
-        for (place, about) in
-            [(1_000, 0.0), (1_120, 0.5), (1_240, 1.0), (1_960, 1.0), (2_679, 1.0), (2_800, 0.5), (2_919, 0.0)]
-        {
-            assert!((value(place).expect("is there") - about).abs() < 0.01, "{place}: {:?}", value(place));
-        }
-        assert_eq!(value(2_920), None);
-        assert!(value(9_000).expect("is there") < 0.01 && value(9_959).expect("is there") < 0.01);
-    }
-
-    #[test]
-    fn a_drifting_clock_is_followed_and_an_overlap_left_out() {
-        let mut run = Run::default();
-        let mut place = 0.0;
-        for _ in 0..3_000 {
-            run.put(place as i64, vec![0.5; 960]);
-            place += 960.0 * 1.0003; // 300 ppm
-        }
-        let next = run.next.expect("goes on");
-        assert!((next as f64 - place).abs() <= (SLACK + 4) as f64, "{next} for {place}");
-        assert!(taken(&mut run, i64::MAX).windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "one run");
-        run.put(next - 2_000, vec![0.5; 960]);
-        run.put(next - 1_040, vec![0.5; 2_000]);
-        run.end();
-        let rest = taken(&mut run, i64::MAX);
-        assert!(rest.iter().all(|(place, _)| *place >= next), "{:?}", rest.first());
-    }
-
-    #[test]
-    fn stretching_keeps_the_sound() {
-        let sine: Vec<f32> = (0..960).map(|n| (n as f32 * 0.05).sin()).collect();
-        for by in [-2, 2] {
-            let other = stretch(&sine, by);
-            assert_eq!(other.len() as i64, 960 + by);
-            let step = 959.0 / (other.len() - 1) as f32;
-            for (n, sample) in other.iter().enumerate() {
-                assert!((sample - (n as f32 * step * 0.05).sin()).abs() < 1e-3);
-            }
-        }
-    }
-
-    #[test]
-    fn places_are_exact_for_a_day() {
-        assert_eq!(sample_at(MeetingTime::from_ms(86_400_000), MeetingTime::ZERO), 86_400 * 48_000);
-        assert_eq!(sample_at(MeetingTime(20), MeetingTime::ZERO), 0);
-        assert_eq!(sample_at(MeetingTime(21), MeetingTime::ZERO), 1);
-        assert_eq!(sample_at(MeetingTime::from_ms(1), MeetingTime::from_ms(2)), -48);
-        assert!(sample_at(MeetingTime::MAX, MeetingTime::ZERO) > i64::MAX / 100);
-        assert!(sample_at(MeetingTime::ZERO, MeetingTime::MAX) < i64::MIN / 100);
-    }
 }

@@ -1,220 +1,303 @@
-//! Renders a meeting's mix from its finished tracks.
+//! The mix of a meeting, made of its finished tracks: summed on the meeting's timeline, brought to the loudness of
+//! [`loudness`], encoded as AAC in MP4.
 //!
-//! First pass: every track is decoded once, placed on the timeline and cut to what is allowed ([`Lane`]); the sum goes to
-//! a scratch file of floats while its loudness is measured. Then the gain is chosen, and corrected for what the limiter
-//! takes. Last pass: gain, limiter, encoder. Memory does not grow with the meeting; the scratch file takes 192 kB per second.
+//! Tracks are decoded a thread each and meet second by second, so memory does not grow with the meeting. The sum goes
+//! to a scratch file, because its gain is known only at its end; then it is limited, encoded, and the file's length
+//! made true.
 
 use crate::{
     domain::{
-        loudness::{self, CORRECTIONS_MAX},
-        recording::{intersect, union},
+        loudness,
+        recording::union,
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        aac::{Encoder, FRAME, PRIMING},
-        lane::{self, Lane},
+        aac::Encoder,
+        lane::{self, Block, RATE},
         limiter::Limiter,
-        mp4::{self, Edit},
-        remux::Unfinished,
+        scratch::{BLOCK, Scratch, Take},
     },
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use ebur128::{EbuR128, Mode};
 use std::{
-    fs::File,
-    io::{BufReader, BufWriter, Read, Write},
+    fs,
     path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::{self, ScopedJoinHandle},
 };
 
-/// Samples handled at a time: one second.
-const WINDOW: usize = lane::RATE as usize;
-/// The decoder that a player uses cannot cut inside a frame at the end; up to this much (1.3 ms, faded) is left out so that
-/// the file is not longer than it says by over 20 ms.
-const TAIL: u64 = 64;
+/// Blocks that a track's thread may be ahead.
+const AHEAD: usize = 2;
+/// True peaks are at most this much above sample peaks; nearer to the limit, the limiter is tried.
+const BETWEEN_DB: f64 = 3.0;
 
-/// A finished track and how much of it may be heard.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct MixTrack {
+/// A finished track, and what its speaker allowed of it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Matroska, of [`crate::media::remux`].
     pub path: PathBuf,
     /// MeetingTime of the file's time 0.
-    pub start_ms: i64,
-    /// Where it has sound ([`crate::media::remux::Finalised::recorded`]).
-    pub recorded: Vec<Span>,
-    /// `Gate::allowed` of its participant, for recording.
+    pub start: MeetingTime,
+    /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is decoded; sound is cut to
+    /// it at the sample, with the coder's delay taken out.
     pub allowed: Vec<Span>,
 }
 
-/// The rendered mix.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// A finished mix.
+#[derive(Clone, PartialEq, Debug)]
 pub struct Mixed {
     /// MeetingTime of the file's time 0.
     pub start_ms: i64,
-    pub duration_ms: i64,
-    /// Integrated loudness of the sum before the gain, `None` when too short or silent.
+    /// From there to the last recorded sample; what the file says of itself.
+    pub duration: Micros,
+    /// Where anything was recorded, by anybody.
+    pub rendered: Vec<Span>,
+    /// Of the mix before its gain; `None`: too short or too silent to have one.
     pub measured_lufs: Option<f64>,
     pub gain_db: f64,
 }
 
-impl Mixed {
-    /// The whole file on the meeting's timeline.
-    pub fn span(&self) -> Span {
-        Span::of(MeetingTime::from_ms(self.start_ms), Micros::from_ms(self.duration_ms))
-    }
-}
-
-/// Renders `out` (`audio/mp4`) from the first to the last sample that is recorded and allowed in any track. `None`:
-/// nothing is, and there is no file. `progress` is told 0…1.
+/// Renders the mix of `sources` to `out`. Blocks; at most about a second of CPU per minute of meeting and half of it in
+/// the caller's thread. `progress` is told 0…1 about once per second of meeting, and ends the work by an error.
+///
+/// Beside `out` a file is made while it works, and removed. `None`: nothing was recorded, and there is no file.
 ///
 /// # Errors
-/// When a track cannot be read or a file not written; `out` is removed then.
-pub fn render(tracks: &[MixTrack], out: &Path, mut progress: impl FnMut(f32)) -> Result<Option<Mixed>> {
-    let heard: Vec<Vec<Span>> = tracks.iter().map(|track| intersect(&track.recorded, &track.allowed)).collect();
-    let all = union(&heard.concat());
-    let (Some(first), Some(last)) = (all.first(), all.last()) else { return Ok(None) };
-    let start_ms = first.start.as_ms();
-    let zero = MeetingTime::from_ms(start_ms);
-    let duration_ms = (last.end - zero).0.div_euclid(1_000).max(1);
-    let total = duration_ms.unsigned_abs() * u64::from(lane::RATE) / 1_000;
-
-    let mut lanes = Vec::new();
-    for (track, _) in tracks.iter().zip(&heard).filter(|(_, heard)| !heard.is_empty()) {
-        // Cut by what is allowed only: concealed packets lie outside what was recorded.
-        lanes.push(Lane::open(&track.path, MeetingTime::from_ms(track.start_ms), zero, &track.allowed)?);
+/// When a track cannot be read, `out` cannot be written, GStreamer fails, or `progress` says so.
+pub fn render(
+    sources: &[Source],
+    out: &Path,
+    progress: &mut (dyn FnMut(f64) -> Result<()> + Send),
+) -> Result<Option<Mixed>> {
+    let Some(mut sum) = sum(sources, out, &mut |part| progress(0.6 * part))? else { return Ok(None) };
+    let gain_db = gain(&mut sum, &mut |part| progress(0.6 + 0.15 * part))?;
+    let written = encode(&mut sum.take, gain_db, out, &mut |part| progress(0.75 + 0.25 * part));
+    if written.is_err() {
+        // The error is told; the rest of a file is of no use.
+        let _ = fs::remove_file(out);
     }
-    let scratch = Scratch::new(out, total)?;
-    let measured = sum(&mut lanes, &scratch, |part| progress(part * 0.6))?;
-    drop(lanes);
-    let gain_db = settle(&scratch, measured)?;
-    progress(0.7);
-
-    let unfinished = Unfinished(out.to_owned());
-    let encoded = Unfinished(beside(out, "aac"));
-    encode(&scratch, gain_db, &encoded.0, |part| progress(0.7 + part * 0.28))?;
-    let edit = Edit { priming: PRIMING, length: total, frame: u32::try_from(FRAME).expect("1024") };
-    mp4::finish(&encoded.0, out, edit)?;
-    unfinished.finished();
-    progress(1.0);
-    Ok(Some(Mixed { start_ms, duration_ms, measured_lufs: measured, gain_db }))
+    written?;
+    let duration = Micros(i64::try_from(sum.take.length())? * 1_000_000 / RATE);
+    Ok(Some(Mixed { start_ms: sum.start_ms, duration, rendered: sum.rendered, measured_lufs: sum.lufs, gain_db }))
 }
 
-fn beside(out: &Path, what: &str) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_os_string();
-    name.push(".");
-    name.push(what);
-    out.with_file_name(name)
+type Progress<'a> = &'a mut dyn FnMut(f64) -> Result<()>;
+
+struct Sum {
+    take: Take,
+    start_ms: i64,
+    rendered: Vec<Span>,
+    lufs: Option<f64>,
+    peak: f32,
 }
 
-/// The sum of all tracks as floats on disk, removed on drop.
-struct Scratch {
-    path: Unfinished,
-    total: u64,
-}
-
-impl Scratch {
-    fn new(out: &Path, total: u64) -> Result<Self> {
-        Ok(Self { path: Unfinished(beside(out, "sum")), total })
-    }
-
-    fn windows(&self) -> impl Iterator<Item = (u64, usize)> + use<> {
-        let total = self.total;
-        (0..total).step_by(WINDOW).map(move |at| (at, usize::try_from(total - at).unwrap_or(WINDOW).min(WINDOW)))
-    }
-
-    /// Reads it through once.
-    fn read(&self, mut each: impl FnMut(u64, &[f32]) -> Result<()>) -> Result<()> {
-        let mut file = BufReader::with_capacity(1 << 18, File::open(&self.path.0).context("the sum cannot be opened")?);
-        let mut bytes = vec![0; WINDOW * 4];
-        let mut samples = Vec::with_capacity(WINDOW);
-        for (at, count) in self.windows() {
-            let bytes = &mut bytes[..count * 4];
-            file.read_exact(bytes).context("the sum cannot be read")?;
-            samples.clear();
-            samples.extend(bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)));
-            each(at, &samples)?;
+/// All tracks, added up from the first recorded sample to the last.
+fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>> {
+    let size = sources.iter().filter_map(|source| Some(fs::metadata(&source.path).ok()?.len())).sum::<u64>().max(1);
+    let read = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let read = &read;
+        let mut players: Vec<Player> = Vec::new();
+        for source in sources {
+            let (to, from) = sync_channel(AHEAD);
+            let thread = thread::Builder::new()
+                .name("mix".into())
+                .spawn_scoped(scope, move || lane::play(source, read, &to))
+                .context("no thread for a track")?;
+            players.push(Player { from, next: None, thread: Some(thread) });
         }
+        let mut told = || progress((read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0));
+        add_up(&mut players, out, &mut told)
+    })
+}
+
+/// One track's thread, and its next block.
+struct Player<'scope> {
+    from: Receiver<Block>,
+    next: Option<Block>,
+    thread: Option<ScopedJoinHandle<'scope, Result<()>>>,
+}
+
+impl Player<'_> {
+    fn look(&mut self) -> Result<Option<i64>> {
+        if self.next.is_none() && self.thread.is_some() {
+            self.next = self.from.recv().ok();
+            if self.next.is_none() {
+                let thread = self.thread.take().context("a track ends once")?;
+                thread.join().map_err(|_| anyhow!("a track's thread panicked"))?.context("a track cannot be mixed")?;
+            }
+        }
+        Ok(self.next.as_ref().map(|block| block.n))
+    }
+}
+
+fn add_up(players: &mut [Player], out: &Path, progress: &mut dyn FnMut() -> Result<()>) -> Result<Option<Sum>> {
+    let mut mixing: Option<Mixing> = None;
+    loop {
+        let mut now = None;
+        for player in &mut *players {
+            if let Some(n) = player.look()? {
+                now = Some(now.map_or(n, |first: i64| first.min(n)));
+            }
+        }
+        let Some(now) = now else { break };
+        let blocks: Vec<Block> =
+            players.iter_mut().filter_map(|player| player.next.take_if(|block| block.n == now)).collect();
+        let mixing = match &mut mixing {
+            Some(mixing) => mixing,
+            none => none.insert(Mixing::begin(now, &blocks, out)?),
+        };
+        mixing.add(now, blocks)?;
+        progress()?;
+    }
+    mixing.map(Mixing::finish).transpose()
+}
+
+/// The sum while it grows.
+struct Mixing {
+    scratch: Scratch,
+    meter: Meter,
+    peak: f32,
+    /// The first sample.
+    start: i64,
+    /// What was written last goes to here.
+    at: i64,
+    /// A block not written yet, because it may be the last: its number, and where its recorded part ends.
+    open: Option<(i64, Vec<f32>, i64)>,
+    filled: Vec<Span>,
+}
+
+impl Mixing {
+    fn begin(now: i64, blocks: &[Block], out: &Path) -> Result<Self> {
+        let first = blocks.iter().flat_map(|block| &block.filled).map(|filled| filled.start).min();
+        let first = now * BLOCK as i64 + first.context("a block without sound")? as i64;
+        // A file begins on a whole millisecond.
+        let start = first.div_euclid(RATE / 1000) * (RATE / 1000);
+        Ok(Self {
+            scratch: Scratch::create(&out.with_extension("pcm.part"))?,
+            meter: Meter::new()?,
+            peak: 0.0,
+            start,
+            at: start,
+            open: None,
+            filled: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, n: i64, blocks: Vec<Block>) -> Result<()> {
+        self.write_open(BLOCK as i64)?;
+        let mut total = vec![0.0; BLOCK];
+        let mut end = 0;
+        for block in blocks {
+            for (total, sample) in total.iter_mut().zip(&block.samples) {
+                *total += sample;
+            }
+            for filled in block.filled {
+                let at = |sample: usize| (n * BLOCK as i64 + sample as i64) * 1_000_000;
+                let span = Span::new(MeetingTime(at(filled.start) / RATE), MeetingTime(at(filled.end) / RATE));
+                end = end.max(filled.end);
+                self.filled.push(span);
+            }
+        }
+        self.open = Some((n, total, end as i64));
         Ok(())
     }
-}
 
-/// Adds up the tracks into the scratch file; returns the loudness in LUFS.
-fn sum(lanes: &mut [Lane], scratch: &Scratch, mut progress: impl FnMut(f32)) -> Result<Option<f64>> {
-    let mut meter = meter()?;
-    let mut file =
-        BufWriter::with_capacity(1 << 18, File::create(&scratch.path.0).context("the sum cannot be written")?);
-    let mut window = vec![0f32; WINDOW];
-    let mut bytes = Vec::with_capacity(WINDOW * 4);
-    for (at, count) in scratch.windows() {
-        let window = &mut window[..count];
-        window.fill(0.0);
-        for lane in lanes.iter_mut() {
-            lane.add(i64::try_from(at)?, window)?;
+    fn write_open(&mut self, until: i64) -> Result<()> {
+        let Some((n, samples, _)) = self.open.take() else { return Ok(()) };
+        let from = n * BLOCK as i64;
+        let silence = vec![0.0; BLOCK];
+        while self.at < from {
+            let count = (from - self.at).min(BLOCK as i64);
+            self.write(&silence[..count as usize])?;
         }
-        meter.add_frames_f32(window)?;
-        bytes.clear();
-        bytes.extend(window.iter().flat_map(|sample| sample.to_le_bytes()));
-        file.write_all(&bytes).context("the sum cannot be written: is the disk full?")?;
-        progress((at + count as u64) as f32 / scratch.total as f32);
+        self.write(&samples[(self.at - from) as usize..until as usize])
     }
-    file.flush().context("the sum cannot be written: is the disk full?")?;
-    Ok(lufs(&meter))
-}
 
-fn meter() -> Result<EbuR128> {
-    EbuR128::new(1, lane::RATE, Mode::I).context("the loudness meter does not start")
-}
-
-fn lufs(meter: &EbuR128) -> Option<f64> {
-    meter.loudness_global().ok().filter(|lufs| lufs.is_finite())
-}
-
-/// The gain that brings the finished mix to the target, the limiter counted in.
-fn settle(scratch: &Scratch, measured: Option<f64>) -> Result<f64> {
-    let mut gain_db = loudness::gain_db(measured);
-    if gain_db == 0.0 {
-        return Ok(gain_db);
+    fn write(&mut self, samples: &[f32]) -> Result<()> {
+        self.peak = samples.iter().fold(self.peak, |peak, sample| peak.max(sample.abs()));
+        self.meter.add(samples)?;
+        self.at += samples.len() as i64;
+        self.scratch.write(samples)
     }
-    for _ in 0..CORRECTIONS_MAX {
-        let mut meter = meter()?;
-        shape(scratch, gain_db, |samples| Ok(meter.add_frames_f32(samples)?))?;
-        match loudness::correct(gain_db, lufs(&meter)) {
-            Some(next) => gain_db = next,
+
+    fn finish(mut self) -> Result<Sum> {
+        let until = self.open.as_ref().map_or(0, |(_, _, end)| *end);
+        self.write_open(until)?;
+        Ok(Sum {
+            take: self.scratch.finish()?,
+            start_ms: self.start / (RATE / 1000),
+            rendered: union(&self.filled),
+            lufs: self.meter.lufs()?,
+            peak: self.peak,
+        })
+    }
+}
+
+/// The gain that brings the mix behind the limiter to its loudness.
+fn gain(sum: &mut Sum, progress: Progress) -> Result<f64> {
+    let mut gain_db = loudness::gain_db(sum.lufs);
+    let near = loudness::factor(loudness::LIMIT_DBTP - BETWEEN_DB);
+    for correction in 0..loudness::CORRECTIONS_MAX {
+        if sum.peak * loudness::factor(gain_db) <= near || !sum.lufs.is_some_and(|lufs| lufs >= loudness::FLOOR_LUFS) {
+            break;
+        }
+        let mut meter = Meter::new()?;
+        limit(&mut sum.take, gain_db, &mut |samples, part| {
+            progress((correction as f64 + part) / loudness::CORRECTIONS_MAX as f64)?;
+            meter.add(samples)
+        })?;
+        match loudness::correct(gain_db, meter.lufs()?) {
+            Some(better) => gain_db = better,
             None => break,
         }
     }
     Ok(gain_db)
 }
 
-/// Reads the sum through gain and limiter.
-fn shape(scratch: &Scratch, gain_db: f64, mut each: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
-    let gain = loudness::factor(gain_db);
-    let mut limiter = Limiter::new(loudness::factor(loudness::LIMIT_DBTP));
-    let mut loud = Vec::with_capacity(WINDOW);
-    let mut ready = Vec::with_capacity(WINDOW * 2);
-    scratch.read(|_, samples| {
-        loud.clear();
-        loud.extend(samples.iter().map(|sample| sample * gain));
-        ready.clear();
-        limiter.push(&loud, &mut ready);
-        each(&ready)
+fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<()> {
+    let mut encoder = Encoder::create(out)?;
+    limit(take, gain_db, &mut |samples, part| {
+        progress(part)?;
+        encoder.push(samples)
     })?;
-    ready.clear();
-    limiter.finish(&mut ready);
-    each(&ready)
+    encoder.finish()
 }
 
-fn encode(scratch: &Scratch, gain_db: f64, to: &Path, mut progress: impl FnMut(f32)) -> Result<()> {
-    let mut encoder = Encoder::create(to)?;
-    let over = scratch.total % FRAME;
-    let mut left = if over <= TAIL && scratch.total > FRAME { scratch.total - over } else { scratch.total };
-    shape(scratch, gain_db, |samples| {
-        let count = samples.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        left -= count as u64;
-        if count > 0 {
-            encoder.write(&samples[..count])?;
-        }
-        progress(1.0 - left as f32 / scratch.total as f32);
-        Ok(())
+/// Amplifies and limits the whole take; `to` gets it in blocks, with how far it is.
+fn limit(take: &mut Take, gain_db: f64, to: &mut dyn FnMut(&[f32], f64) -> Result<()>) -> Result<()> {
+    let mut limiter = Limiter::new(loudness::factor(gain_db), loudness::factor(loudness::LIMIT_DBTP));
+    let (length, mut done) = (take.length() as f64, 0);
+    let mut out = Vec::with_capacity(BLOCK);
+    take.read(|samples| {
+        out.clear();
+        limiter.push(samples, &mut out);
+        done += samples.len();
+        to(&out, done as f64 / length)
     })?;
-    encoder.finish()?;
-    Ok(())
+    out.clear();
+    limiter.finish(&mut out);
+    to(&out, 1.0)
+}
+
+/// Integrated loudness.
+struct Meter(EbuR128);
+
+impl Meter {
+    fn new() -> Result<Self> {
+        Ok(Self(EbuR128::new(1, RATE as u32, Mode::I).context("no loudness meter")?))
+    }
+
+    fn add(&mut self, samples: &[f32]) -> Result<()> {
+        self.0.add_frames_f32(samples).context("the loudness meter fails")
+    }
+
+    fn lufs(&self) -> Result<Option<f64>> {
+        let lufs = self.0.loudness_global().context("the loudness meter fails")?;
+        Ok(lufs.is_finite().then_some(lufs))
+    }
 }
