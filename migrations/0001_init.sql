@@ -114,6 +114,8 @@ create table participants (
     present boolean not null default false,
     removed text check (removed in ('request', 'required')),
     tokens_from timestamptz,                 -- its last removal: join and resume tokens minted before are void
+    joined_seq bigint,                       -- the event of its first join; nothing before it is replayed to it
+    sockets bigint not null default 0,       -- counts its sockets; the highest number replaces the others
     primary key (meeting_id, id),
     unique (meeting_id, user_id)
 ) partition by hash (meeting_id);
@@ -187,6 +189,8 @@ create table meeting_events (
     at timestamptz not null default clock_timestamp(),
     primary key (meeting_id, seq)
 ) partition by hash (meeting_id);
+
+create index meeting_events_state on meeting_events (meeting_id, seq) where type = 'recording_state';
 
 create table recordings (
     id uuid primary key,

@@ -1,1 +1,516 @@
-//! (being written)
+//! One caption from its first guess to its end: revisions, the stable prefix, and what is not worth saying.
+//!
+//! A [`Segment`] is told hypotheses in the order of their audio and answers with what clients may be told. It ends exactly
+//! once, with a final or (if anything was ever shown) with a retraction. The stable prefix comes from the agreement of two
+//! passes (LocalAgreement-2, Macháček et al. 2023); it only marks, the final is always one decode of the whole utterance.
+
+use crate::time::{MeetingTime, Micros, Span};
+use std::collections::VecDeque;
+
+/// A word that ends later than this before the end of what was heard may still change: it is never stable.
+const UNSETTLED: Micros = Micros::from_ms(400);
+/// True no-speech probability above which short or unsure text is nothing said.
+const NO_SPEECH: f32 = 0.6;
+/// Above this, text is nothing said unless a lot of voice stood behind it.
+const SURELY_NO_SPEECH: f32 = 0.9;
+/// Mean log probability per token below which the decoder was guessing.
+const GUESSING: f32 = -0.8;
+/// Nobody speaks so many letters a second.
+const LETTERS_PER_SECOND_MAX: f64 = 32.0;
+
+/// A word as decoded, without a time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Heard {
+    pub text: String,
+    /// Whether a space stands before it (not in Chinese, Japanese, Thai).
+    pub spaced: bool,
+    /// Mean probability of its tokens, 0 to 1.
+    pub confidence: f32,
+}
+
+/// One pass of the decoder over some audio.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Hypothesis {
+    pub words: Vec<Heard>,
+    /// Probability that the audio holds no speech, from the first prediction after start-of-transcript.
+    pub no_speech: f32,
+    /// Mean log probability per token.
+    pub log_prob: f32,
+    /// The limit of tokens stopped it: most likely a loop.
+    pub truncated: bool,
+    /// What the audio sounds like (ISO 639-1), with its probability; none from a model of one language.
+    pub language: Option<(String, f32)>,
+}
+
+/// A word with its place on the meeting's timeline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Word {
+    pub text: String,
+    pub spaced: bool,
+    pub span: Span,
+    pub confidence: f32,
+}
+
+/// Words as one line.
+pub fn text<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
+    let mut text = String::new();
+    for word in words {
+        if word.spaced && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&word.text);
+    }
+    text
+}
+
+/// Why a hypothesis is not believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// Nothing but punctuation, brackets or music notes.
+    NoLetters,
+    /// The model itself says that nobody spoke.
+    NoSpeech,
+    /// A stock phrase of the training data over little evidence.
+    Stock,
+    /// The same words again and again.
+    Repetition,
+    /// More letters than anybody can say in that time.
+    Rate,
+    /// Stopped by the limit of tokens.
+    Truncated,
+}
+
+impl Doubt {
+    /// Whether the utterance is empty; otherwise another pass may do better.
+    pub const fn is_empty(self) -> bool {
+        matches!(self, Self::NoLetters | Self::NoSpeech | Self::Stock)
+    }
+}
+
+/// What models trained on subtitles say when they hear nothing. Only dropped as a whole utterance over weak evidence:
+/// "Thank you." is a real thing to say.
+const STOCK: [&str; 10] = [
+    "thank you",
+    "thanks for watching",
+    "thank you for watching",
+    "thank you very much",
+    "please subscribe",
+    "subtitles by the amara.org community",
+    "you",
+    "bye",
+    "so",
+    "okay",
+];
+
+/// Looks for reasons not to believe a hypothesis about audio with so much voice in it.
+pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
+    let words = said(&hypothesis.words);
+    if !words.iter().any(|word| has_letters(&word.text)) {
+        return Some(Doubt::NoLetters);
+    }
+    let seconds = voiced.0 as f64 / 1e6;
+    let unsure = hypothesis.log_prob < GUESSING;
+    if hypothesis.no_speech > NO_SPEECH && (unsure || seconds < 1.5)
+        || hypothesis.no_speech > SURELY_NO_SPEECH && seconds < 4.0
+    {
+        return Some(Doubt::NoSpeech);
+    }
+    let whole: Vec<String> = words.iter().map(|word| bare(&word.text)).collect();
+    let mean = words.iter().map(|word| word.confidence).sum::<f32>() / words.len() as f32;
+    if (mean < 0.6 || hypothesis.no_speech > 0.4) && STOCK.contains(&whole.join(" ").as_str()) {
+        return Some(Doubt::Stock);
+    }
+    if loops(&whole).is_some() {
+        return Some(Doubt::Repetition);
+    }
+    if hypothesis.truncated {
+        return Some(Doubt::Truncated);
+    }
+    let letters: usize = whole.iter().map(|word| word.chars().count()).sum();
+    (letters as f64 > LETTERS_PER_SECOND_MAX * (seconds + 0.5)).then_some(Doubt::Rate)
+}
+
+/// What somebody said: without sound descriptions in brackets and music notes.
+pub fn said(words: &[Heard]) -> Vec<Heard> {
+    let mut depth = 0usize;
+    let mut kept = Vec::with_capacity(words.len());
+    for word in words {
+        let before = depth;
+        for c in word.text.chars() {
+            match c {
+                '[' | '(' => depth += 1,
+                ']' | ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        let bracketed = before > 0 || depth > 0 || word.text.contains(['[', ']', '(', ')']);
+        if !bracketed && !word.text.contains(['♪', '♫']) {
+            kept.push(word.clone());
+        }
+    }
+    kept
+}
+
+/// Takes loops out: what came again and again stays once.
+pub fn untangle(words: Vec<Heard>) -> Vec<Heard> {
+    let mut words = words;
+    while let Some((at, n, times)) = loops(&words.iter().map(|word| bare(&word.text)).collect::<Vec<_>>()) {
+        words.drain(at + n..at + n * times);
+    }
+    words
+}
+
+/// The first phrase that repeats too often: where, how many words, how many times.
+fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
+    for n in 1..=8 {
+        for at in 0..words.len().saturating_sub(n) {
+            let phrase = &words[at..at + n];
+            let times = words[at..].chunks_exact(n).take_while(|chunk| *chunk == phrase).count();
+            if times
+                >= if n == 1 {
+                    6
+                } else if n < 4 {
+                    4
+                } else {
+                    3
+                }
+            {
+                return Some((at, n, times));
+            }
+        }
+    }
+    None
+}
+
+fn bare(word: &str) -> String {
+    word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
+}
+
+fn has_letters(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
+}
+
+/// Gives words their times: their letters spread over the voiced parts of the utterance. (Whisper's own token times are
+/// poor near silences, whisper.cpp #1776; the voice detector's are exact.) Never outside `within`, never backwards.
+pub fn place(words: &[Heard], voiced: &[Span], within: Span) -> Vec<Word> {
+    let mut spans: Vec<Span> = voiced
+        .iter()
+        .map(|span| Span::new(span.start.max(within.start), span.end.min(within.end)))
+        .filter(|span| !span.is_empty())
+        .collect();
+    if spans.is_empty() {
+        spans.push(within);
+    }
+    let total: i64 = spans.iter().map(|span| span.length().0).sum();
+    let weights: Vec<i64> = words.iter().map(|word| 1 + bare(&word.text).chars().count() as i64).collect();
+    let weight: i64 = weights.iter().sum::<i64>().max(1);
+    // A share of the voiced time as an instant; at a pause a start means the far side and an end the near one.
+    let at = |share: i64, starts: bool| {
+        let mut left = (i128::from(total) * i128::from(share) / i128::from(weight)) as i64;
+        for span in &spans {
+            let length = span.length().0;
+            if left < length || left == length && !starts {
+                return span.start + Micros(left);
+            }
+            left -= length;
+        }
+        spans.last().map_or(within.end, |span| span.end)
+    };
+    let mut share = 0;
+    let mut earliest = within.start;
+    words
+        .iter()
+        .zip(&weights)
+        .map(|(word, weight)| {
+            let start = at(share, true).max(earliest);
+            share += weight;
+            let end = at(share, false).max(start);
+            earliest = end;
+            Word {
+                text: word.text.clone(),
+                spaced: word.spaced,
+                span: Span::new(start, end),
+                confidence: word.confidence,
+            }
+        })
+        .collect()
+}
+
+/// Not final; replaces the revision before.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Partial {
+    pub revision: u32,
+    pub text: String,
+    /// UTF-16 units of `text` that later partials will not change.
+    pub stable_chars: u32,
+    pub words: Vec<Word>,
+}
+
+/// Why a segment that was shown is taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Nothing was said after all.
+    Empty,
+    /// Consent was withdrawn.
+    Withdrawn,
+    /// The decoder failed on it, or there was no room left for it.
+    Lost,
+}
+
+impl Reason {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Withdrawn => "withdrawn",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// How a segment ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ending {
+    Final {
+        revision: u32,
+        text: String,
+        words: Vec<Word>,
+    },
+    Retracted {
+        revision: u32,
+        reason: Reason,
+    },
+    /// Nobody ever saw it and there is nothing to say.
+    Unseen,
+}
+
+/// One caption. See the module's text.
+#[derive(Clone, Default, Debug)]
+pub struct Segment {
+    revision: u32,
+    /// The words of the last partial told.
+    shown: Vec<Word>,
+    /// How many of them are stable.
+    stable: usize,
+    ended: bool,
+}
+
+impl Segment {
+    /// Whether a client may be showing it.
+    pub fn is_shown(&self) -> bool {
+        self.revision > 0 && !self.ended
+    }
+
+    /// A pass over the audio up to `heard_until`; `None` when it changes nothing that a client can see. With `more` the
+    /// speaker was in the middle of something: the last word is held back, it is most likely cut off.
+    pub fn partial(&mut self, mut words: Vec<Word>, heard_until: MeetingTime, more: bool) -> Option<Partial> {
+        if self.ended {
+            return None;
+        }
+        if more && words.last().is_some_and(|word| word.span.end + Micros::from_ms(200) > heard_until) {
+            words.pop();
+        }
+        let words = self.keep_stable(words);
+        let agreed = self
+            .shown
+            .iter()
+            .zip(&words)
+            .take_while(|(before, now)| before.text == now.text && now.span.end + UNSETTLED <= heard_until)
+            .count();
+        let stable = self.stable.max(agreed);
+        let same = self.shown.len() == words.len() && self.shown.iter().zip(&words).all(|(a, b)| a.text == b.text);
+        if words.is_empty() || same && stable == self.stable {
+            return None;
+        }
+        self.revision += 1;
+        self.stable = stable;
+        self.shown = words.clone();
+        let stable_chars = text(&words[..stable]).encode_utf16().count() as u32;
+        Some(Partial { revision: self.revision, text: text(&words), stable_chars, words })
+    }
+
+    /// Puts the stable words in place of those that this pass heard instead.
+    fn keep_stable(&self, words: Vec<Word>) -> Vec<Word> {
+        let stable = &self.shown[..self.stable];
+        if words.len() >= stable.len() && stable.iter().zip(&words).all(|(a, b)| a.text == b.text) {
+            return words;
+        }
+        let instead = nearest_prefix(stable, &words);
+        let mut earliest = stable.last().map_or(MeetingTime(i64::MIN), |word| word.span.end);
+        let mut kept = stable.to_vec();
+        for mut word in words.into_iter().skip(instead) {
+            word.span.start = word.span.start.max(earliest);
+            word.span.end = word.span.end.max(word.span.start);
+            earliest = word.span.end;
+            kept.push(word);
+        }
+        kept
+    }
+
+    /// Ends it with what was said; nothing said ends it empty. A second ending is a no-op.
+    pub fn finish(&mut self, words: Vec<Word>) -> Ending {
+        if words.is_empty() {
+            return self.retract(Reason::Empty);
+        }
+        if std::mem::replace(&mut self.ended, true) {
+            return Ending::Unseen;
+        }
+        self.revision += 1;
+        Ending::Final { revision: self.revision, text: text(&words), words }
+    }
+
+    /// Takes it back; only told when somebody may have seen it.
+    pub fn retract(&mut self, reason: Reason) -> Ending {
+        if std::mem::replace(&mut self.ended, true) || self.revision == 0 && reason != Reason::Lost {
+            return Ending::Unseen;
+        }
+        self.revision += 1;
+        Ending::Retracted { revision: self.revision, reason }
+    }
+}
+
+/// How many of `words` say what `stable` says: the prefix with the smallest edit distance to it.
+fn nearest_prefix(stable: &[Word], words: &[Word]) -> usize {
+    let mut row: VecDeque<usize> = (0..=words.len()).collect();
+    for (s, said) in stable.iter().enumerate() {
+        let mut next = VecDeque::with_capacity(row.len());
+        next.push_back(s + 1);
+        for (w, word) in words.iter().enumerate() {
+            let swap = row[w] + usize::from(bare(&said.text) != bare(&word.text));
+            next.push_back(swap.min(row[w + 1] + 1).min(next[w] + 1));
+        }
+        row = next;
+    }
+    (0..=words.len()).min_by_key(|&n| (row[n], n.abs_diff(stable.len()))).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: i64) -> MeetingTime {
+        MeetingTime::from_ms(ms)
+    }
+
+    fn span(from: i64, to: i64) -> Span {
+        Span::new(ms(from), ms(to))
+    }
+
+    fn heard(line: &str) -> Vec<Heard> {
+        line.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(|word| Heard { text: word.into(), spaced: true, confidence: 0.9 })
+            .collect()
+    }
+
+    fn hypothesis(line: &str) -> Hypothesis {
+        Hypothesis { words: heard(line), no_speech: 0.001, log_prob: -0.1, ..Hypothesis::default() }
+    }
+
+    fn words(line: &str, until: i64) -> Vec<Word> {
+        place(&heard(line), &[span(0, until)], span(0, until))
+    }
+
+    #[test]
+    fn believes_speech_and_doubts_noise() {
+        let second = Micros::from_secs(1);
+        for (line, no_speech, log_prob, expected) in [
+            ("Good morning everyone.", 0.001, -0.1, None),
+            ("Yes.", 0.2, -0.3, None),
+            ("?", 0.8, -1.5, Some(Doubt::NoLetters)),
+            ("[BLANK_AUDIO]", 0.0, 0.0, Some(Doubt::NoLetters)),
+            ("(soft music playing)", 0.0, 0.0, Some(Doubt::NoLetters)),
+            ("the", 0.8, -1.5, Some(Doubt::NoSpeech)),
+            ("the", 0.8, -0.2, Some(Doubt::NoSpeech)),
+            ("no no no no no no no no", 0.0, -0.1, Some(Doubt::Repetition)),
+            ("no no no", 0.0, -0.1, None),
+            ("we can do it we can do it we can do it", 0.0, -0.1, Some(Doubt::Repetition)),
+            ("Thank you.", 0.001, -0.1, None),
+            ("Thank you.", 0.5, -0.3, Some(Doubt::Stock)),
+            ("incomprehensibilities internationalization counterrevolutionaries", 0.0, -0.1, Some(Doubt::Rate)),
+        ] {
+            let hypothesis = Hypothesis { no_speech, log_prob, ..hypothesis(line) };
+            assert_eq!(doubt(&hypothesis, second), expected, "{line}");
+        }
+        let cut = Hypothesis { truncated: true, ..hypothesis("and so on") };
+        assert_eq!(doubt(&cut, second), Some(Doubt::Truncated));
+    }
+
+    #[test]
+    fn untangles_loops() {
+        let line = "so the next step the next step the next step the next step is done";
+        let left: Vec<String> = untangle(heard(line)).into_iter().map(|word| word.text).collect();
+        assert_eq!(left.join(" "), "so the next step is done");
+    }
+
+    #[test]
+    fn places_words_on_the_voiced_parts() {
+        let within = span(0, 3000);
+        let placed = place(&heard("one two"), &[span(200, 600), span(2000, 2400)], within);
+        assert_eq!(placed[0].span, span(200, 600));
+        assert_eq!(placed[1].span, span(2000, 2400));
+        let placed = place(&heard("a b c d"), &[span(-500, 400), span(2900, 9000)], within);
+        let mut last = within.start;
+        for word in &placed {
+            assert!(word.span.start >= last && word.span.end >= word.span.start && word.span.end <= within.end);
+            last = word.span.end;
+        }
+        assert_eq!(place(&heard("x"), &[], within)[0].span, within);
+    }
+
+    #[test]
+    fn the_stable_prefix_neither_shrinks_nor_changes() {
+        let mut segment = Segment::default();
+        let first = segment.partial(words("so the next step", 2000), ms(2000), false).expect("shown");
+        assert_eq!((first.revision, first.stable_chars), (1, 0));
+        let second = segment.partial(words("so the next step is to", 3000), ms(3000), false).expect("shown");
+        assert_eq!((second.revision, second.text.as_str()), (2, "so the next step is to"));
+        assert_eq!(second.stable_chars, "so the next step".len() as u32);
+        // A pass that hears it otherwise changes only what is not stable.
+        let third = segment.partial(words("Sew the next step is two", 4000), ms(4000), false).expect("shown");
+        assert_eq!(third.text, "so the next step is two");
+        assert!(third.stable_chars >= second.stable_chars);
+        // Nothing new to see.
+        let again = segment.partial(words("so the next step is two", 4000), ms(4000), false);
+        assert!(again.is_none_or(|partial| partial.stable_chars > third.stable_chars));
+        // One that heard less keeps the stable part.
+        let shorter = segment.partial(words("so", 4100), ms(4100), false).expect("changed");
+        assert!(shorter.text.starts_with("so the next step"));
+    }
+
+    #[test]
+    fn stable_chars_count_utf_16_units() {
+        let mut segment = Segment::default();
+        segment.partial(words("🙂 é eins", 1000), ms(5000), false);
+        let partial = segment.partial(words("🙂 é eins zwei", 1000), ms(5000), false).expect("shown");
+        assert_eq!(partial.stable_chars, 2 + 1 + 1 + 1 + 4);
+    }
+
+    #[test]
+    fn the_word_being_spoken_is_held_back() {
+        let mut segment = Segment::default();
+        let partial = segment.partial(words("one two thr", 1000), ms(1000), true).expect("shown");
+        assert_eq!(partial.text, "one two");
+        assert!(segment.partial(words("one", 1000), ms(1000), true).is_none(), "nothing left to show");
+    }
+
+    #[test]
+    fn ends_exactly_once() {
+        let mut unseen = Segment::default();
+        assert_eq!(unseen.finish(Vec::new()), Ending::Unseen);
+
+        let mut shown = Segment::default();
+        shown.partial(words("hello there", 900), ms(1500), false);
+        assert!(shown.is_shown());
+        assert_eq!(shown.finish(Vec::new()), Ending::Retracted { revision: 2, reason: Reason::Empty });
+        assert_eq!(shown.finish(words("hello", 500)), Ending::Unseen);
+        assert_eq!(shown.partial(words("hello", 500), ms(500), false), None);
+
+        let mut said = Segment::default();
+        said.partial(words("hello there", 900), ms(1500), false);
+        assert!(matches!(said.finish(words("Hello there.", 900)), Ending::Final { revision: 2, .. }));
+        assert_eq!(said.retract(Reason::Withdrawn), Ending::Unseen);
+
+        let mut lost = Segment::default();
+        assert_eq!(lost.retract(Reason::Lost), Ending::Retracted { revision: 1, reason: Reason::Lost });
+    }
+}

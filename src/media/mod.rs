@@ -1,1 +1,24 @@
-//! (being written)
+//! Sound into files and out of them, with GStreamer.
+//!
+//! Live: [`spool`] writes each recording's frames into Matroska [`segment`]s and seals them; [`decode`] makes PCM of
+//! them for speech. Afterwards: [`remux`] trims, repairs and joins segments into tracks, and [`mix`] renders the
+//! meeting from the tracks ([`lane`] places one, [`limiter`] and [`aac`] finish it, [`mp4`] makes the file true to its
+//! length). Nobody's bytes reach a demuxer or a type finder on the live side: the graphs in `pipelines/` are static.
+
+pub mod frame;
+pub mod graph;
+mod inbox;
+pub mod matroska;
+
+pub mod remux;
+pub mod segment;
+pub mod spool;
+
+pub mod decode;
+mod ears;
+
+pub mod aac;
+pub mod lane;
+pub mod limiter;
+pub mod mix;
+pub mod mp4;

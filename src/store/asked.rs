@@ -95,7 +95,7 @@ pub async fn close(
     reason: &str,
 ) -> Result<Option<ParticipantId>> {
     let participant: Option<Uuid> = sqlx::query_scalar(
-        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp()
+        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
          where meeting_id = $1 and id = $2 and state <> 'closed' returning participant_id",
     )
     .bind(meeting.0)
@@ -114,7 +114,7 @@ pub async fn close_replaced(
     kept: StreamId,
 ) -> Result<Vec<StreamId>> {
     let closed: Vec<Uuid> = sqlx::query_scalar(
-        "update streams s set state = 'closed', reason = 'replaced', closed_at = clock_timestamp()
+        "update streams s set state = 'closed', reason = 'replaced', closed_at = clock_timestamp(), srtp_sealed = null
          from streams k
          where s.meeting_id = $1 and s.participant_id = $2 and s.id <> $3 and s.state <> 'closed'
            and k.meeting_id = $1 and k.id = $3 and s.kind = k.kind and s.source = k.source and s.id < k.id

@@ -5,23 +5,10 @@ use super::{
     recording::{self, Recording},
     stream::{self, Stream},
 };
-use crate::domain::{
-    consent::{ConsentStatus, Use},
-    gate,
-    id::{ConsentId, MeetingId, ParticipantId, SegmentId, TenantId},
-    time::MeetingTime,
-};
+use crate::domain::id::{MeetingId, ParticipantId, SegmentId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, Row, postgres::PgRow};
-
-/// One of the meeting's participants.
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub id: ParticipantId,
-    pub display_name: String,
-    pub present: bool,
-}
+use sqlx::{PgConnection, Row};
 
 /// A meeting as it is claimed.
 #[derive(Clone, Debug)]
@@ -68,57 +55,6 @@ pub async fn start(conn: &mut PgConnection, meeting: MeetingId) -> Result<DateTi
     Ok(row.try_get(0)?)
 }
 
-/// Who was ever there.
-pub async fn people(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Person>> {
-    let rows = sqlx::query(
-        "select p.id, u.display_name, p.present from participants p join users u on u.id = p.user_id
-         where p.meeting_id = $1",
-    )
-    .bind(meeting.0)
-    .fetch_all(conn)
-    .await?;
-    let person = |row: &PgRow| -> sqlx::Result<Person> {
-        Ok(Person {
-            id: ParticipantId(row.try_get("id")?),
-            display_name: row.try_get("display_name")?,
-            present: row.try_get("present")?,
-        })
-    };
-    Ok(rows.iter().map(person).collect::<sqlx::Result<_>>()?)
-}
-
-/// ConsentLog entries above `after`, oldest first, on the meeting's timeline.
-pub async fn consent_above(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    after: i64,
-    start: DateTime<Utc>,
-) -> Result<Vec<gate::Entry>> {
-    let rows = sqlx::query(
-        "select entry, id, participant_id, purposes, status, timestamp from consent_log
-         where meeting_id = $1 and entry > $2 order by entry",
-    )
-    .bind(meeting.0)
-    .bind(after)
-    .fetch_all(conn)
-    .await?;
-    let entry = |row: &PgRow| -> sqlx::Result<gate::Entry> {
-        let purposes: Vec<String> = row.try_get("purposes")?;
-        let status: String = row.try_get("status")?;
-        let at: DateTime<Utc> = row.try_get("timestamp")?;
-        Ok(gate::Entry {
-            entry: row.try_get("entry")?,
-            id: ConsentId(row.try_get("id")?),
-            participant: ParticipantId(row.try_get("participant_id")?),
-            uses: Use::ALL.into_iter().filter(|purpose| purposes.iter().any(|p| p == purpose.as_str())).collect(),
-            // An unknown status grants nothing.
-            status: ConsentStatus::parse(&status).unwrap_or(ConsentStatus::Declined),
-            at: MeetingTime((at - start).num_microseconds().unwrap_or(i64::MAX)),
-        })
-    };
-    Ok(rows.iter().map(entry).collect::<sqlx::Result<_>>()?)
-}
-
 /// The meeting's status only.
 pub async fn status(conn: &mut PgConnection, meeting: MeetingId) -> Result<String> {
     Ok(sqlx::query("select status from meetings where id = $1").bind(meeting.0).fetch_one(conn).await?.try_get(0)?)
@@ -133,7 +69,10 @@ pub async fn end(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
     .bind(meeting.0)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1").bind(meeting.0).execute(conn).await?;
+    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1")
+        .bind(meeting.0)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

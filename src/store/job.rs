@@ -129,7 +129,8 @@ pub async fn finish(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64)
 
 /// Gives it back for anybody to claim at once.
 pub async fn release(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
-    end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)").await
+    end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)")
+        .await
 }
 
 async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &str) -> Result<()> {
@@ -142,14 +143,7 @@ async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &
 }
 
 /// Notes a failure; by `next` it is tried again or stays `failed`.
-pub async fn fail(
-    conn: &mut PgConnection,
-    id: JobId,
-    owner: Uuid,
-    epoch: i64,
-    error: &str,
-    next: Next,
-) -> Result<()> {
+pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, error: &str, next: Next) -> Result<()> {
     let wait = match next {
         Next::After(wait) => Some(wait.0 as f64 / 1e6),
         Next::GiveUp => None,
@@ -182,4 +176,23 @@ pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId, epoch: i64)
     .fetch_optional(conn)
     .await?
     .is_some())
+}
+
+/// Whether the meeting's job of this kind ended.
+pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
+    Ok(sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
+        .bind(meeting.0)
+        .bind(kind)
+        .fetch_optional(conn)
+        .await?
+        .is_some())
+}
+
+/// How many jobs of these kinds wait or run.
+pub async fn open(conn: &mut PgConnection, kinds: &[&str]) -> Result<i64> {
+    Ok(sqlx::query("select count(*) from jobs where kind = any($1) and state in ('queued', 'running')")
+        .bind(kinds)
+        .fetch_one(conn)
+        .await?
+        .try_get(0)?)
 }

@@ -5,19 +5,24 @@
 //! `hansard_worker` and sees all. Migrations run on a connection of their own, as whoever the URL names.
 
 pub mod asked;
+pub mod capture;
 pub mod consent;
 pub mod event;
 pub mod idempotency;
+pub mod job;
 pub mod key;
 pub mod link;
 pub mod listing;
 pub mod meeting;
 pub mod participant;
 pub mod presence;
+pub mod recording;
 pub mod seal;
+pub mod stream;
 pub mod tenant;
 pub mod transcript;
 pub mod user;
+pub mod visit;
 
 use crate::{
     clock::Clock,
@@ -55,6 +60,9 @@ pub enum StoreError {
     /// Postgres is away, starting, full or too slow. Trying again later may work.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// The lease that this write named is somebody else's now: stop.
+    #[error("the lease was taken over")]
+    Fenced,
     #[error(transparent)]
     Other(sqlx::Error),
 }
