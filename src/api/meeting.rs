@@ -26,7 +26,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -273,11 +273,7 @@ async fn create(
     get, path = "/v1/meetings/{id}", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The meeting", body = MeetingView))
 )]
-async fn read(
-    State(state): State<Shared>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<Json<MeetingView>, Problem> {
+async fn read(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MeetingView>, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadMeeting, MeetingId(id), now).await?;
@@ -359,9 +355,8 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
     }
     tx.commit().await?;
     state.told(caller.tenant, id, events);
-    if unheld && state.queue.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody }).is_err() {
-        tracing::debug!(meeting = %id, "sockets were not told of the end");
+    if unheld {
+        state.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody });
     }
     Ok(Json(MeetingView::from(ended)).into_response())
 }
-

@@ -124,7 +124,5 @@ async fn remove(
 /// Closes the sockets of somebody who may not be there any more. They also notice by themselves, on their next message or
 /// poll.
 pub fn close_sockets(state: &Shared, meeting: MeetingId, participant: ParticipantId) {
-    if state.queue.publish(meeting, &Told::Close { code: 4003, whom: Whom::One(participant) }).is_err() {
-        tracing::debug!(%meeting, %participant, "sockets were not told of the removal");
-    }
+    state.publish(meeting, &Told::Close { code: 4003, whom: Whom::One(participant) });
 }

@@ -89,6 +89,8 @@ pub struct ApiState {
     pub ice_servers: Vec<Value>,
     pub metrics: PrometheusHandle,
     pub passwords: Passwords,
+    /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
+    pub media_origin: String,
 }
 
 pub type Shared = Arc<ApiState>;

@@ -110,11 +110,7 @@ async fn create(
     get, path = "/v1/users/{id}/profile", tag = "users", params(("id" = Uuid, Path, description = "User")),
     responses((status = 200, description = "The user", body = Profile))
 )]
-async fn profile(
-    State(state): State<Shared>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<Json<Profile>, Problem> {
+async fn profile(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Profile>, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let itself = match caller.who {
         Who::Host(user) => Some(user.0),

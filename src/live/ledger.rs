@@ -10,6 +10,7 @@ use crate::{
     domain::{
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
         retry,
+        time::Span,
     },
     queue::{
         Queue,
@@ -73,7 +74,12 @@ pub enum Write {
     },
     Rollover {
         stream: StreamId,
-        counter: u32,
+        index: u64,
+    },
+    /// Sound of this span was sent and did not arrive, or nobody listened.
+    Lost {
+        recording: RecordingId,
+        span: Span,
     },
     Leave {
         participant: ParticipantId,
@@ -223,7 +229,11 @@ impl Scribe {
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
             Write::Latched { stream, from } => stream::latched(&mut tx, meeting, *stream, from).await?,
-            Write::Rollover { stream, counter } => stream::rollover(&mut tx, meeting, *stream, *counter).await?,
+            Write::Rollover { stream, index } => stream::rollover(&mut tx, meeting, *stream, *index).await?,
+            Write::Lost { recording, span } => {
+                let recording = self.same.get(recording).copied().unwrap_or(*recording);
+                recording::add_lost(&mut tx, recording, *span).await?;
+            }
             Write::Leave { participant, removed: false } => {
                 events.extend(presence::leave(&mut tx, meeting, *participant).await?.events);
             }

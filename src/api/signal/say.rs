@@ -98,15 +98,19 @@ impl ApiState {
             }
             Ok(Err(error)) if !error.is_unavailable() => Err(NotSaid::Store(error)),
             _ if saying.status.accepts() => Err(NotSaid::Unavailable),
-            _ => {
-                let reply = self.queue.ask(saying.meeting, &withdrawal(saying, true), JOURNAL_MAX).await;
-                match reply {
-                    Ok(Reply::Withdrawn { journalled: true }) => Ok(Outcome::Journalled),
-                    reply => {
-                        tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
-                        Err(NotSaid::Unavailable)
-                    }
-                }
+            _ if self.journal(saying).await => Ok(Outcome::Journalled),
+            _ => Err(NotSaid::Unavailable),
+        }
+    }
+
+    /// Has the meeting's worker write a withdrawal down, because the database cannot be reached. `true` once it is on
+    /// disk. The id is the same, so whoever writes the log first, it stands there once.
+    pub async fn journal(&self, saying: &Saying) -> bool {
+        match self.queue.ask(saying.meeting, &withdrawal(saying, true), JOURNAL_MAX).await {
+            Ok(Reply::Withdrawn { journalled: true }) => true,
+            reply => {
+                tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
+                false
             }
         }
     }
