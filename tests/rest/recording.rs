@@ -82,8 +82,8 @@ async fn content_is_fetched_from_the_object_storage() {
     let joined = app.join(meeting, ana).await;
     let track = insert(&app, meeting, Some(joined.participant), 0, "ready").await;
     let content: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-    let put = bucket.objects.put_bytes(&format!("m/{track}"), content.clone(), "audio/x-matroska", Tier::Hot);
-    put.await.expect("stored");
+    let key = format!("m/{track}");
+    bucket.objects.put_bytes(&key, content.clone(), "audio/x-matroska", Tier::Hot).await.expect("stored");
     let path = format!("/v1/recordings/{track}/content");
 
     let answer = app.get(&path).await;

@@ -250,7 +250,7 @@ async fn the_heads_lock_orders_events() {
         event::lock(&mut tx, meeting).await?;
         event::append(&mut tx, meeting, "participant_updated", json!({"n": n})).await?;
         tx.commit().await?;
-        store::Result::Ok(())
+        Ok::<(), store::StoreError>(())
     };
     for result in futures_util::future::join_all((0..20).map(append)).await {
         result.expect("appended");
