@@ -246,10 +246,7 @@ async fn give(
 fn act(state: &Shared, saying: &Saying) {
     // It goes on by itself, within a bound of its own.
     drop(state.withdraw(saying));
-    state.publish(
-        saying.meeting,
-        &Told::Live { kind: "consent_updated".to_owned(), data: saying.told(), to: None },
-    );
+    state.publish(saying.meeting, &Told::Live { kind: "consent_updated".to_owned(), data: saying.told(), to: None });
 }
 
 /// The answer to a withdrawal that the worker wrote down, because the database cannot be reached.

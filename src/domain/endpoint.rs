@@ -169,6 +169,11 @@ impl Endpoint {
         }
     }
 
+    /// A fresh one for the same stream after a jump back in time; utterance numbers go on.
+    pub fn resume(before: &Self, settings: Settings) -> Self {
+        Self { next: before.next, ..Self::new(settings) }
+    }
+
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()
     }

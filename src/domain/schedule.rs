@@ -95,6 +95,22 @@ pub enum Step {
 impl Step {
     const ALL: [Self; 6] = [Self::Normal, Self::Slower, Self::Sparse, Self::Guesses, Self::Finals, Self::Full];
 
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Slower => "slower",
+            Self::Sparse => "sparse",
+            Self::Guesses => "guesses",
+            Self::Finals => "finals",
+            Self::Full => "full",
+        }
+    }
+
+    /// By its number on the ladder.
+    pub fn of(number: u8) -> Self {
+        Self::ALL[usize::from(number).min(Self::ALL.len() - 1)]
+    }
+
     fn up(self) -> Self {
         Self::ALL[(self as usize + 1).min(Self::ALL.len() - 1)]
     }
@@ -639,7 +655,9 @@ mod tests {
             schedule.done(taken.id, Some(ms(100)), now);
         }
         schedule.offer(job(50, 11, Kind::Final), now);
-        schedule.take(now).map(|job| schedule.done(job.id, Some(ms(10)), now));
+        if let Some(job) = schedule.take(now) {
+            schedule.done(job.id, Some(ms(10)), now);
+        }
         for id in 100..120 {
             schedule.offer(job(id, 1, Kind::Final), now);
         }

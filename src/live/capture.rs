@@ -24,12 +24,12 @@ use crate::{
     },
     ingest::Arrival,
     jobs::worker::{Claimed, Outcome},
+    media::spool,
     queue::{
         Responder, Serving,
         message::{Ask, Reply},
     },
-    media::spool,
-    speech::{self, Caption, StreamOptions},
+    speech::{self, StreamOptions},
     store::{capture::Loaded, stream::Stream},
 };
 use anyhow::Context;
@@ -181,8 +181,7 @@ impl Live {
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
         let (facts_tx, facts) = mpsc::channel(FACTS_MAX);
-        let (tracks, told, heard) =
-            Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), to_loop, &loaded)?;
+        let (tracks, told, heard) = Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), to_loop, &loaded)?;
         let mut live = Self {
             deps,
             meeting,

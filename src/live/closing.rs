@@ -9,7 +9,7 @@ use crate::{
         meeting::{RecordingState, State},
     },
     jobs::worker::{Claimed, Outcome},
-    media::{ears::Heard, spool},
+    media::{decode::Heard, spool},
     queue::{
         JobKind,
         message::{Told, Wake, Whom},

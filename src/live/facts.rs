@@ -9,7 +9,10 @@ use crate::{
         meeting::Listed,
         time::MeetingTime,
     },
-    queue::{JobKind, Queue, message::{Reply, Wake}},
+    queue::{
+        JobKind, Queue,
+        message::{Reply, Wake},
+    },
     store::{
         Result, Store, StoreError,
         capture::{self, Loaded},

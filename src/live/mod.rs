@@ -7,6 +7,7 @@ mod closing;
 mod facts;
 pub mod journal;
 pub mod ledger;
+pub mod recover;
 pub mod sentinel;
 pub mod settings;
 mod track;

@@ -19,17 +19,12 @@ use crate::{
     },
     ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
     media::{
-        ears::{Ears, Heard},
+        decode::{Ears, Heard},
         frame::Frame,
         spool::{Spool, Told},
     },
     speech,
-    store::{
-        asked::seal_place,
-        capture::Loaded,
-        recording::TrackKey,
-        stream::Stream,
-    },
+    store::{asked::seal_place, capture::Loaded, recording::TrackKey, stream::Stream},
 };
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -294,7 +289,7 @@ impl Tracks {
                     match self.gate.admit::<Transcription, _>(participant, arrived, span, frame) {
                         Ok(admitted) => {
                             track.voiced = Some(arrived);
-                            self.ears.write(stream, admitted);
+                            self.ears.push(stream, admitted);
                         }
                         Err(refusal) => refused("transcription", refusal),
                     }

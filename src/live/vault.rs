@@ -62,11 +62,9 @@ impl Vault {
     /// Waits until everything put before is stored and handed to the ledger, at most `limit`.
     pub async fn drain(&self, limit: Duration) -> bool {
         let (done, drained) = oneshot::channel();
-        tokio::time::timeout(limit, async {
-            self.0.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok()
-        })
-        .await
-        .unwrap_or(false)
+        tokio::time::timeout(limit, async { self.0.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok() })
+            .await
+            .unwrap_or(false)
     }
 }
 
@@ -154,7 +152,8 @@ impl Keeper {
     fn upload(&mut self, id: u64) {
         let Some(kept) = self.kept.get_mut(&id) else { return };
         kept.busy = true;
-        let (objects, sealed, holder, cuts) = (self.objects.clone(), kept.sealed.clone(), self.holder.clone(), kept.cuts);
+        let (objects, sealed, holder, cuts) =
+            (self.objects.clone(), kept.sealed.clone(), self.holder.clone(), kept.cuts);
         self.uploads.spawn(async move { (id, store(&objects, &sealed, &holder, cuts).await) });
     }
 
@@ -167,7 +166,9 @@ impl Keeper {
         if self.ledger.write(Write::Segment(segment)).is_err() {
             debug!("the ledger is full; the segment stays in the spool");
         }
-        if let Some(replaced) = replaced.filter(|old| Some(&old.object_key) != self.kept.get(&id).and_then(|k| k.stored.as_ref()).map(|s| &s.object_key)) {
+        if let Some(replaced) = replaced.filter(|old| {
+            Some(&old.object_key) != self.kept.get(&id).and_then(|k| k.stored.as_ref()).map(|s| &s.object_key)
+        }) {
             self.delete(&replaced.object_key).await;
         }
         self.check(id).await;

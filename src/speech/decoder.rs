@@ -244,7 +244,9 @@ impl Supervisor {
                     self.hangs().then_some("it hangs")
                 }
             };
-            if let (Some(why), Some(child)) = (died, running.take()) {
+            if let Some(why) = died
+                && let Some(child) = running.take()
+            {
                 let ran = bury(child).await;
                 tracing::warn!(why, ran, in_flight = self.flights.len(), "the speech decoder is started again");
                 metrics::counter!("hansard_speech_decoder_restarts_total", "why" => why).increment(1);

@@ -22,6 +22,7 @@ pub mod stream;
 pub mod tenant;
 pub mod transcript;
 pub mod user;
+pub mod visit;
 
 use crate::{
     clock::Clock,

@@ -75,16 +75,19 @@ fn each_member_goes_on_where_it_is() {
     let (observer, second) = member(2, None, 0, 390);
     room.attach(observer, now);
     assert_eq!(seqs(&second), (391..=400).collect::<Vec<_>>());
-    // Longer ago than what is kept: from the store, page by page.
+    // Longer ago than what is kept: from the store, page by page, until what is kept joins on.
+    (401..=700).for_each(|seq| room.told(told(event(seq)), now));
+    assert_eq!(seqs(&first), (401..=700).collect::<Vec<_>>());
     let (observer, third) = member(3, None, 0, 10);
     room.attach(observer, now);
     let later = now + HOLE_PATIENCE;
-    assert_eq!(room.next_read(later), Some(10));
-    room.read((11..=210).map(event).collect(), later);
-    assert_eq!(room.next_read(later), Some(210));
-    room.read((211..=400).map(event).collect(), later);
-    assert_eq!(seqs(&third), (11..=400).collect::<Vec<_>>());
-    assert_eq!(seqs(&first), []);
+    for after in [10, 210, 410] {
+        assert_eq!(room.next_read(later), Some(after));
+        assert_eq!(room.next_read(later), None, "one read at a time");
+        room.read((after + 1..=after + 200).map(event).collect(), later);
+    }
+    assert_eq!(seqs(&third), (11..=700).collect::<Vec<_>>());
+    assert!(seqs(&first).is_empty());
 }
 
 #[test]
