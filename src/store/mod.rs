@@ -205,6 +205,20 @@ pub async fn enter(conn: &mut PgConnection, tenant: TenantId) -> Result<()> {
     Ok(())
 }
 
+/// Statements that run for every request or packet's worth of work, each with its arguments (`meeting` and `id` stand for
+/// ids). A test explains each and sees it touch one partition of every partitioned table.
+pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
+    ("participant", participant::GET, &["meeting", "id"]),
+    ("participant of a user", participant::BY_USER, &["meeting", "id"]),
+    ("participants", participant::LIST, &["meeting", "id", "50"]),
+    ("consent above an entry", consent::ABOVE, &["meeting", "0"]),
+    ("events after a seq", event::AFTER, &["meeting", "0", "100"]),
+    ("recordings", listing::LIST, &["meeting", "id", "50"]),
+    ("transcript head", transcript::HEAD, &["meeting"]),
+    ("transcript segments", transcript::SEGMENTS, &["meeting"]),
+    ("stream", asked::FIND, &["meeting", "id"]),
+];
+
 /// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from several processes at
 /// once: they take turns.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
