@@ -45,7 +45,9 @@ impl Caller {
             Who::Server { .. } => "server".to_owned(),
             Who::Host(user) => format!("user {user}"),
             Who::Guest { link, .. } => format!("link {link}"),
-            Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => format!("participant {}", seat.participant),
+            Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => {
+                format!("participant {}", seat.participant)
+            }
         }
     }
 
@@ -53,7 +55,9 @@ impl Caller {
     pub fn actor(&self) -> String {
         match self.who {
             Who::Server { key } => format!("api_key:{key}"),
-            Who::Guest { .. } | Who::Host(_) | Who::Joined(_) | Who::Resumed(_) | Who::Consenting(_) => "self".to_owned(),
+            Who::Guest { .. } | Who::Host(_) | Who::Joined(_) | Who::Resumed(_) | Who::Consenting(_) => {
+                "self".to_owned()
+            }
         }
     }
 
@@ -102,7 +106,8 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
     Ok(match state.keys.read(token, state.clock.now())? {
         Credential::ApiKey(hash) => {
             let mut tx = state.store.secret_tx(&hash).await?;
-            let owner = key::find(&mut tx, &hash).await?.ok_or_else(|| Problem::unauthorized("unknown or revoked API key"))?;
+            let owner =
+                key::find(&mut tx, &hash).await?.ok_or_else(|| Problem::unauthorized("unknown or revoked API key"))?;
             Caller { tenant: TenantId(owner.tenant_id), who: Who::Server { key: owner.key_id } }
         }
         Credential::Link(hash) => {

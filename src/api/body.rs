@@ -122,7 +122,8 @@ pub fn check_length(pointer: &str, text: &str, min: usize, max: usize, errors: &
 /// Control characters, and those that turn the direction of the text around them: a name with one would rewrite the line
 /// it stands in.
 fn is_control(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The ids in the path.

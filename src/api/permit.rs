@@ -100,7 +100,9 @@ pub fn right(caller: &Caller, operation: Operation) -> Right {
         Who::Server { .. } => row.server,
         Who::Host(_) => row.host,
         Who::Guest { .. } => row.guest,
-        Who::Joined(Seat { role: Role::Host, .. }) | Who::Resumed(Seat { role: Role::Host, .. }) => row.participant_host,
+        Who::Joined(Seat { role: Role::Host, .. }) | Who::Resumed(Seat { role: Role::Host, .. }) => {
+            row.participant_host
+        }
         Who::Joined(_) | Who::Resumed(_) => row.participant,
         Who::Consenting(_) => row.consenting,
     }
@@ -142,12 +144,7 @@ pub async fn on_meeting(
 }
 
 /// 401 unless the participant behind a token is still one that the token is good for.
-pub async fn stands(
-    conn: &mut PgConnection,
-    caller: &Caller,
-    seat: Seat,
-    now: DateTime<Utc>,
-) -> Result<(), Problem> {
+pub async fn stands(conn: &mut PgConnection, caller: &Caller, seat: Seat, now: DateTime<Utc>) -> Result<(), Problem> {
     if let Who::Consenting(_) = caller.who {
         let ended = meeting::get(conn, seat.meeting).await?.and_then(|meeting| meeting.end_time);
         return match ended {

@@ -222,6 +222,7 @@ impl From<StoreError> for Problem {
             StoreError::NotFound => Self::not_found("thing"),
             StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
             StoreError::Other(cause) => Self::internal(cause),
+            StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
         }
     }
 }

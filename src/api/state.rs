@@ -89,6 +89,8 @@ pub struct ApiState {
     pub ice_servers: Vec<Value>,
     pub metrics: PrometheusHandle,
     pub passwords: Passwords,
+    /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
+    pub media_origin: String,
 }
 
 pub type Shared = Arc<ApiState>;
@@ -129,7 +131,8 @@ mod tests {
 
     #[test]
     fn knows_its_own_origin_and_the_allowed_ones() {
-        let address = Address::new("https://Hansard.example.org:443/", &["https://app.example.org/".into()]).expect("good");
+        let address =
+            Address::new("https://Hansard.example.org:443/", &["https://app.example.org/".into()]).expect("good");
         assert_eq!(address.signal_url(), "wss://Hansard.example.org:443/v1/signal");
         for (origin, own, allowed) in [
             ("https://hansard.example.org", true, true),

@@ -169,6 +169,11 @@ impl Endpoint {
         }
     }
 
+    /// A fresh one for the same stream after a jump back in time; utterance numbers go on.
+    pub fn resume(before: &Self, settings: Settings) -> Self {
+        Self { next: before.next, ..Self::new(settings) }
+    }
+
     pub fn open(&self) -> Option<&Open> {
         self.open.as_ref()
     }
@@ -380,11 +385,7 @@ impl Endpoint {
 const ONSET_ROOM: Micros = Micros::from_ms(100);
 
 fn cut_spans(spans: &[Span], at: MeetingTime) -> Vec<Span> {
-    spans
-        .iter()
-        .filter(|span| span.start < at)
-        .map(|span| Span::new(span.start, span.end.min(at)))
-        .collect()
+    spans.iter().filter(|span| span.start < at).map(|span| Span::new(span.start, span.end.min(at))).collect()
 }
 
 fn mean_level(frames: &[Frame]) -> f32 {
@@ -424,8 +425,11 @@ mod tests {
     fn one_utterance_from_pre_roll_to_tail() {
         let (mut endpoint, mut at) = (endpoint(), 0);
         let decisions = feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0), SILENT]);
-        let [Decision::Opened { start, .. }, Decision::Guess { span: guess, .. }, Decision::Ended { span, voiced, why, .. }] =
-            &decisions[..]
+        let [
+            Decision::Opened { start, .. },
+            Decision::Guess { span: guess, .. },
+            Decision::Ended { span, voiced, why, .. },
+        ] = &decisions[..]
         else {
             panic!("{decisions:?}")
         };

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub const SEGMENT_LENGTH: Micros = Micros::from_secs(4);
 /// An open segment without a new frame for this long is sealed (mute, DTX, a pause).
 pub const SEGMENT_IDLE: Micros = Micros::from_secs(2);
+/// After a segment could not be written, this much is given up before the next try: a full disk stays full for a while.
+pub const SEGMENT_RETRY: Micros = Micros::from_secs(1);
 /// Holes up to here are concealed by the decoder and not told: six 20 ms packets, which is what Opus can bridge.
 pub const CONCEAL_MAX: Micros = Micros::from_ms(120);
 /// A silent sender is told as `muted` from here on; less is a breath, or the 400 ms beat of Opus DTX.
@@ -135,19 +137,21 @@ struct Open {
 pub struct Cutter {
     next: u32,
     open: Option<Open>,
+    retry: Option<MeetingTime>,
 }
 
 impl Cutter {
     /// Numbers go on from `next`.
     pub const fn new(next: u32) -> Self {
-        Self { next, open: None }
+        Self { next, open: None, retry: None }
     }
 
     /// A frame comes. `None`: it is not later than the last one, or lies before the meeting; drop it.
     pub fn put(&mut self, span: Span, entry: i64, channels: u8) -> Option<Put> {
-        if span.start < MeetingTime::ZERO || span.is_empty() {
+        if span.start < MeetingTime::ZERO || span.is_empty() || self.retry.is_some_and(|retry| span.start < retry) {
             return None;
         }
+        self.retry = None;
         if let Some(open) = &mut self.open {
             if span.start <= open.last {
                 return None;
@@ -163,6 +167,12 @@ impl Cutter {
         self.next += 1;
         let seal = self.open.replace(Open { name, channels, span, last: span.start }).is_some();
         Some(Put { seal, start: Some(name) })
+    }
+
+    /// Writing failed with the frame that began at `at`: the open segment is given up, and frames for a while.
+    pub fn fail(&mut self, at: MeetingTime) -> Option<(SegmentName, Span)> {
+        self.retry = Some(at + SEGMENT_RETRY);
+        self.seal()
     }
 
     /// Whether the open segment has waited long enough for another frame.
@@ -379,6 +389,16 @@ mod tests {
         assert_eq!(cutter.put(span(0, 20), 1, 1), None);
         assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None }));
         assert_eq!(cutter.put(span(40, 60), 1, 2).map(|put| put.seal), Some(true), "another number of channels");
+    }
+
+    #[test]
+    fn tries_again_a_while_after_a_failure() {
+        let mut cutter = Cutter::new(0);
+        assert!(cutter.put(span(0, 20), 1, 1).is_some());
+        assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
+        assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
+        let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }) };
+        assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
     }
 
     #[test]

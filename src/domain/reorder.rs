@@ -56,6 +56,8 @@ pub struct Reorder {
     held: BTreeMap<i64, Held>,
     /// The last packet given out, if it was let in.
     before: Option<Span>,
+    /// Where the last frame ended.
+    until: Option<MeetingTime>,
     given_up: VecDeque<i64>,
     /// The longest delay of each recent second, newest last.
     delays: VecDeque<(i64, i64)>,
@@ -93,11 +95,23 @@ impl Reorder {
         if self.held.len() >= 2 * HELD_MAX {
             return Err(Discard::Full);
         }
+        if id.is_some() && !self.is_between(sequence, placed.span.end) {
+            self.counts.late += 1;
+            return Err(Discard::Late);
+        }
         self.held.insert(sequence, Held { span: placed.span, id, arrived });
         Ok(())
     }
 
-    /// The next thing whose turn it is; call until `None`.
+    /// Whether time rises with the numbers, as seen from the neighbours. Some senders' does not.
+    fn is_between(&self, sequence: i64, end: MeetingTime) -> bool {
+        let let_in = |(_, held): (&i64, &Held)| held.id.map(|_| held.span.end);
+        let before = self.held.range(..sequence).rev().find_map(let_in).or(self.until);
+        let after = self.held.range(sequence + 1..).find_map(let_in);
+        before.is_none_or(|before| before < end) && after.is_none_or(|after| end < after)
+    }
+
+    /// The next thing whose turn it is; call until `None`. Spans never overlap and never go back.
     pub fn release(&mut self, now: MeetingTime) -> Option<Release> {
         while let Some((&sequence, &held)) = self.held.first_key_value() {
             let next = self.next?;
@@ -115,7 +129,10 @@ impl Reorder {
             self.before = held.id.map(|_| held.span);
             if let Some(id) = held.id {
                 self.counts.released += 1;
-                return Some(Release::Frame { id, span: held.span });
+                // A packet may claim to be longer than its sender's step: then the next one begins where it ends.
+                let start = self.until.map_or(held.span.start, |until| until.max(held.span.start));
+                self.until = Some(held.span.end);
+                return Some(Release::Frame { id, span: Span::new(start, held.span.end) });
             }
         }
         None
@@ -279,6 +296,25 @@ mod tests {
                 Release::Frame { id: 4, span: span(900) },
             ]
         );
+    }
+
+    #[test]
+    fn spans_neither_overlap_nor_go_back() {
+        let mut reorder = Reorder::default();
+        let place = |sequence, from, to| Placed { sequence, span: Span::new(ms(from), ms(to)) };
+        for (placed, taken) in [
+            (place(1, 0, 120), true),
+            (place(2, 20, 140), true),
+            (place(4, 60, 180), true),
+            (place(3, 200, 220), false),
+            (place(5, 100, 170), false),
+        ] {
+            assert_eq!(reorder.insert(placed, placed.sequence as u64, ms(220)).is_ok(), taken, "{placed:?}");
+        }
+        let frames: Vec<_> = std::iter::from_fn(|| reorder.release(ms(900)))
+            .filter_map(|release| if let Release::Frame { span, .. } = release { Some(span) } else { None })
+            .collect();
+        assert_eq!(frames, [Span::new(ms(0), ms(120)), Span::new(ms(120), ms(140)), Span::new(ms(140), ms(180))]);
     }
 
     #[test]

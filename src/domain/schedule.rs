@@ -95,6 +95,22 @@ pub enum Step {
 impl Step {
     const ALL: [Self; 6] = [Self::Normal, Self::Slower, Self::Sparse, Self::Guesses, Self::Finals, Self::Full];
 
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Slower => "slower",
+            Self::Sparse => "sparse",
+            Self::Guesses => "guesses",
+            Self::Finals => "finals",
+            Self::Full => "full",
+        }
+    }
+
+    /// By its number on the ladder.
+    pub fn of(number: u8) -> Self {
+        Self::ALL[usize::from(number).min(Self::ALL.len() - 1)]
+    }
+
     fn up(self) -> Self {
         Self::ALL[(self as usize + 1).min(Self::ALL.len() - 1)]
     }
@@ -560,7 +576,8 @@ mod tests {
                             }
                         }
                     }
-                    self.streams[n] = Talk { from: Micros::from_secs(1 << 30), until: Micros(0), partial: Micros(0), guessed: None };
+                    self.streams[n] =
+                        Talk { from: Micros::from_secs(1 << 30), until: Micros(0), partial: Micros(0), guessed: None };
                     if speaking {
                         let from = self.now + self.random(500, 4_000);
                         let until = from + self.random(1_000, 5_000);
@@ -638,7 +655,9 @@ mod tests {
             schedule.done(taken.id, Some(ms(100)), now);
         }
         schedule.offer(job(50, 11, Kind::Final), now);
-        schedule.take(now).map(|job| schedule.done(job.id, Some(ms(10)), now));
+        if let Some(job) = schedule.take(now) {
+            schedule.done(job.id, Some(ms(10)), now);
+        }
         for id in 100..120 {
             schedule.offer(job(id, 1, Kind::Final), now);
         }

@@ -9,34 +9,17 @@
 //! filter of RFC 5905's clock filter and of jitter buffers). **Rate.** A line through the minima of each second, or
 //! the slope of the sender reports, whichever is surer. **Placing.** A continuous, rising, piecewise linear function
 //! from media time to MeetingTime. Every span is read from that one function, so spans of consecutive packets abut
-//! exactly; corrections bend it by at most [`SLEW`] (more while a stream is new), or step inside a silence.
+//! exactly; corrections bend it by at most half a millisecond per second (more while a stream is new), or step inside a silence.
 //!
 //! **Jumps.** A counter that jumps (restart, source change, one stray packet with timestamp 0) gets a new function from
 //! its arrival on, after a second packet has confirmed it: never hours of duration.
 
-use crate::time::{MeetingTime, Micros, Span};
-use std::collections::{BTreeMap, VecDeque};
+mod mapping;
 
-/// Ordinary bend of the placing: 0.5 ms per second, far below hearing.
-const SLEW: f64 = 500e-6;
-/// Bend while the offset is still being found: a first packet that was delayed by 100 ms is made good within seconds.
-const SLEW_NEW: f64 = 20e-3;
-/// How long a mapping counts as new.
-const NEW: i64 = 20_000_000;
-/// Errors below this are left alone (µs).
-const DEAD_BAND: i64 = 1_000;
-/// An error is corrected over this time (s), within the slew.
-const PULL_S: f64 = 2.0;
-/// Media time without a packet in which the placing may step (µs).
-const SILENCE: i64 = 200_000;
-/// Seconds with packets that the offset is the minimum of.
-const WINDOW: usize = 20;
-/// Seconds with packets that the rate is taken from.
-const RATE_WINDOW: usize = 64;
-/// A rate less sure than this is not used.
-const RATE_SD_MAX: f64 = 60e-6;
-/// No sample clock is further off than this.
-const RATE_MAX: f64 = 1_000e-6;
+use crate::time::{MeetingTime, Micros, Span};
+use mapping::Mapping;
+use std::collections::BTreeMap;
+
 /// RFC 3550 A.1: a larger step of the sequence number must be confirmed.
 const DROPOUT_MAX: i16 = 3_000;
 const MISORDER_MAX: i16 = 500;
@@ -45,6 +28,8 @@ const EARLY: i64 = 250_000;
 const EARLY_NEW: i64 = 1_000_000;
 /// After a pause of this length a counter may turn out to have stood still (µs).
 const PAUSE: i64 = 2_000_000;
+/// Nothing is placed further than this ahead of its arrival (µs): a counter may run too fast, by a wrong clock rate.
+const AHEAD_MAX: i64 = 1_500_000;
 /// Nothing is placed further than this behind its arrival, but what comes in a burst (µs).
 const BEHIND_MAX: i64 = 10_000_000;
 /// Streams of one sender whose offsets differ by more than this are not aligned: a report is wrong.
@@ -150,7 +135,8 @@ impl Timeline {
         let counted = (1..=DROPOUT_MAX).contains(&step);
         let lateness = offset - map.target(media);
         let paused = (arrived - last.arrived).0 > PAUSE;
-        let early = lateness < -if map.is_new(media) { EARLY_NEW } else { EARLY };
+        let ahead = map.at(end) - arrived.0 > AHEAD_MAX;
+        let early = ahead || lateness < -if map.is_new(media) { EARLY_NEW } else { EARLY };
         let backwards = timestamp < last.timestamp;
         let behind = arrived.0 - map.at(end) > BEHIND_MAX;
         let stood_still = !backwards && (behind || (paused && lateness > PAUSE / 2));
@@ -201,7 +187,7 @@ impl Timeline {
         arrived: MeetingTime,
     ) -> Result<Placed, Discard> {
         let length = i64::from(header.ticks) * 1_000_000 / self.clock_rate;
-        let used = self.map.as_ref().map_or(i64::MIN, |map| map.at(map.frontier));
+        let used = self.map.as_ref().map_or(i64::MIN, Mapping::used);
         let align = self.map.as_ref().map_or(0, |map| map.align);
         let start = (arrived.0 - length).max(used);
         if start + length > arrived.0 + EARLY_NEW {
@@ -240,23 +226,19 @@ impl Timeline {
     /// Goes into [`Senders::align`], whose answer comes back by [`Timeline::align`].
     pub fn sender_offset(&self) -> Option<Micros> {
         let map = self.map.as_ref()?;
-        let (ntp, media) = *map.reports.back()?;
-        Some(Micros(media + map.own_target(media) - ntp))
+        map.sender_offset().map(Micros)
     }
 
     /// Moves this stream by `by` (≤ 0) against its own estimate, so that streams of one sender agree.
     pub fn align(&mut self, by: Micros) {
         if let Some(map) = &mut self.map {
-            if (map.align - by.0).abs() > 5 * DEAD_BAND {
-                map.new_until = map.new_until.max(map.frontier + NEW / 2);
-            }
-            map.align = by.0;
+            map.align(by.0);
         }
     }
 
     /// How much faster the sender's clock runs than ours, as far as known (parts of one).
     pub fn skew(&self) -> Option<f64> {
-        self.map.as_ref().and_then(|map| map.rate).map(|rate| -rate.slope)
+        self.map.as_ref().and_then(Mapping::drift).map(|drift| -drift)
     }
 }
 
@@ -269,219 +251,6 @@ enum Doubt {
 /// NTP 32.32 fixed point in microseconds.
 fn ntp_micros(ntp: u64) -> i64 {
     ((ntp >> 32) * 1_000_000 + (((ntp & 0xffff_ffff) * 1_000_000) >> 32)) as i64
-}
-
-/// One counter's relation to our clock. "Media time" is µs since `origin` by the nominal clock rate.
-#[derive(Debug)]
-struct Mapping {
-    origin: i64,
-    first_sequence: i64,
-    /// Where the line bends, oldest first; never empty.
-    knots: VecDeque<Knot>,
-    /// The end of the last packet, in media time. Bends only behind it, so that what was said stays true.
-    frontier: i64,
-    new_until: i64,
-    seconds: VecDeque<Second>,
-    reports: VecDeque<(i64, i64)>,
-    rate: Option<Rate>,
-    align: i64,
-}
-
-/// From `media` on, until the next knot, the line goes through `placed` with this slope (µs per µs).
-#[derive(Clone, Copy, Debug)]
-struct Knot {
-    media: i64,
-    placed: i64,
-    slope: f64,
-}
-
-impl Knot {
-    fn at(self, media: i64) -> i64 {
-        self.placed + ((media - self.media) as f64 * self.slope).round() as i64
-    }
-}
-
-/// The packet with the least delay of one second of arrivals.
-#[derive(Clone, Copy, Debug)]
-struct Second {
-    key: i64,
-    media: i64,
-    offset: i64,
-}
-
-/// Change of the offset per media time.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    slope: f64,
-    sd: f64,
-}
-
-impl Mapping {
-    fn new(origin: i64, first_sequence: i64, start: i64, align: i64) -> Self {
-        Self {
-            origin,
-            first_sequence,
-            knots: VecDeque::from([Knot { media: 0, placed: start, slope: 1.0 }]),
-            frontier: 0,
-            new_until: NEW,
-            seconds: VecDeque::new(),
-            reports: VecDeque::new(),
-            rate: None,
-            align,
-        }
-    }
-
-    fn media(&self, timestamp: i64, rate: i64) -> i64 {
-        ((timestamp - self.origin) * 1_000_000).div_euclid(rate)
-    }
-
-    fn is_new(&self, media: i64) -> bool {
-        media < 2_000_000 || self.seconds.len() < 3
-    }
-
-    /// The placing itself.
-    fn at(&self, media: i64) -> i64 {
-        let newer = self.knots.iter().rev().find(|knot| knot.media <= media);
-        newer.map_or_else(|| self.knots[0].placed - (self.knots[0].media - media), |knot| knot.at(media))
-    }
-
-    fn newest(&self) -> Knot {
-        *self.knots.back().expect("never empty")
-    }
-
-    fn span(&self, media: i64, end: i64) -> Span {
-        Span::new(MeetingTime(self.at(media)), MeetingTime(self.at(end)))
-    }
-
-    fn drift(&self) -> f64 {
-        self.rate.map_or(0.0, |rate| rate.slope)
-    }
-
-    /// The offset that this stream's own arrivals ask for at `media`.
-    fn own_target(&self, media: i64) -> i64 {
-        // What a clock may have wandered since a second that lies further back than the window.
-        let unsure = self.rate.map_or(600e-6, |rate| 2.0 * rate.sd + 20e-6);
-        let newest = self.seconds.back().map_or(0, |second| second.media);
-        let least = self.seconds.iter().rev().take(WINDOW).map(|second| {
-            let age = (newest - second.media - (WINDOW as i64 * 1_000_000)).max(0);
-            second.offset + ((media - second.media) as f64 * self.drift() + age as f64 * unsure) as i64
-        });
-        least.min().unwrap_or_else(|| self.newest().placed - self.newest().media)
-    }
-
-    fn target(&self, media: i64) -> i64 {
-        self.own_target(media) + self.align
-    }
-
-    fn observe(&mut self, arrived: i64, end: i64) {
-        let key = arrived.div_euclid(1_000_000);
-        let offset = arrived - end;
-        match self.seconds.back_mut() {
-            Some(second) if second.key == key => {
-                if offset < second.offset {
-                    (second.offset, second.media) = (offset, end);
-                }
-            }
-            _ => {
-                self.rate = self.measure();
-                self.seconds.push_back(Second { key, media: end, offset });
-                if self.seconds.len() > RATE_WINDOW {
-                    self.seconds.pop_front();
-                }
-            }
-        }
-    }
-
-    /// Bends the line behind the frontier towards the target, then moves the frontier to `end`.
-    fn advance(&mut self, media: i64, end: i64) {
-        if media >= self.frontier {
-            let placed = self.at(media);
-            let error = media + self.target(media) - placed;
-            if media - self.frontier >= SILENCE {
-                let before = self.at(self.frontier);
-                let placed = if error.abs() > DEAD_BAND { (placed + error).max(before) } else { placed };
-                let slope = (placed - before) as f64 / (media - self.frontier) as f64;
-                self.bend(Knot { media: self.frontier, placed: before, slope });
-                self.bend(Knot { media, placed, slope: 1.0 + self.drift() });
-            } else if media - self.newest().media >= 100_000 {
-                let limit = if media < self.new_until { SLEW_NEW } else { SLEW };
-                let pull = if error.abs() > DEAD_BAND { error as f64 / 1e6 / PULL_S } else { 0.0 };
-                self.bend(Knot { media, placed, slope: 1.0 + self.drift() + pull.clamp(-limit, limit) });
-            }
-        }
-        self.frontier = self.frontier.max(end);
-    }
-
-    fn bend(&mut self, knot: Knot) {
-        if self.newest().media == knot.media {
-            self.knots.pop_back();
-        }
-        self.knots.push_back(knot);
-        if self.knots.len() > 128 {
-            self.knots.pop_front();
-        }
-    }
-
-    fn report(&mut self, ntp: i64, media: i64) {
-        if let Some(&(last_ntp, last_media)) = self.reports.back() {
-            let (passed, played) = (ntp - last_ntp, media - last_media);
-            if passed <= 0 || (passed - played).abs() > 50_000 + passed / 100 {
-                // The sender's wall clock was set, or its counter: only what comes after is comparable.
-                self.reports.clear();
-            }
-        }
-        self.reports.push_back((ntp, media));
-        if self.reports.len() > 16 {
-            self.reports.pop_front();
-        }
-    }
-
-    /// The surer of arrivals and reports; arrivals when they contradict, for they were seen with our clock.
-    fn measure(&self) -> Option<Rate> {
-        let told = self.told_rate().filter(|rate| rate.sd <= RATE_SD_MAX);
-        let seen = self.seen_rate().filter(|rate| rate.sd <= RATE_SD_MAX);
-        let rate = match (seen, told) {
-            (Some(seen), Some(told)) => {
-                let agree = (seen.slope - told.slope).abs() <= 3.0 * (seen.sd + told.sd) + 50e-6;
-                Some(if agree && told.sd < seen.sd { told } else { seen })
-            }
-            (seen, told) => seen.or(told),
-        }?;
-        // A clock that is as good as true counts as true: its packets keep their exact length.
-        let slope = if rate.slope.abs() <= (2.0 * rate.sd).max(15e-6) { 0.0 } else { rate.slope };
-        (slope.abs() <= RATE_MAX).then_some(Rate { slope, ..rate })
-    }
-
-    fn told_rate(&self) -> Option<Rate> {
-        let ((ntp, media), (last_ntp, last_media)) = (*self.reports.front()?, *self.reports.back()?);
-        let played = (last_media - media) as f64;
-        // Senders write the pair to within about a millisecond.
-        (played > 0.0).then(|| Rate { slope: (last_ntp - ntp) as f64 / played - 1.0, sd: 1_000.0 / played })
-    }
-
-    /// Least squares through the minima of each second.
-    fn seen_rate(&self) -> Option<Rate> {
-        let n = self.seconds.len();
-        if n < WINDOW {
-            return None;
-        }
-        let mean = |of: fn(&Second) -> i64| self.seconds.iter().map(|second| of(second) as f64).sum::<f64>() / n as f64;
-        let (x, y) = (mean(|second| second.media), mean(|second| second.offset));
-        let (mut xx, mut xy) = (0.0, 0.0);
-        for second in &self.seconds {
-            let dx = second.media as f64 - x;
-            xx += dx * dx;
-            xy += dx * (second.offset as f64 - y);
-        }
-        let slope = xy / xx;
-        let rest: f64 = self
-            .seconds
-            .iter()
-            .map(|second| second.offset as f64 - y - slope * (second.media as f64 - x))
-            .map(|rest| rest * rest)
-            .sum();
-        (xx > 0.0).then(|| Rate { slope, sd: (rest / (n - 2) as f64 / xx).sqrt() })
-    }
 }
 
 /// Brings the streams of one sender (one CNAME) together: they share a clock, so the stream with the least delay says

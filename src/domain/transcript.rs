@@ -166,7 +166,15 @@ fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
         for at in 0..words.len().saturating_sub(n) {
             let phrase = &words[at..at + n];
             let times = words[at..].chunks_exact(n).take_while(|chunk| *chunk == phrase).count();
-            if times >= if n == 1 { 6 } else if n < 4 { 4 } else { 3 } {
+            if times
+                >= if n == 1 {
+                    6
+                } else if n < 4 {
+                    4
+                } else {
+                    3
+                }
+            {
                 return Some((at, n, times));
             }
         }
@@ -218,7 +226,12 @@ pub fn place(words: &[Heard], voiced: &[Span], within: Span) -> Vec<Word> {
             share += weight;
             let end = at(share, false).max(start);
             earliest = end;
-            Word { text: word.text.clone(), spaced: word.spaced, span: Span::new(start, end), confidence: word.confidence }
+            Word {
+                text: word.text.clone(),
+                spaced: word.spaced,
+                span: Span::new(start, end),
+                confidence: word.confidence,
+            }
         })
         .collect()
 }
@@ -257,8 +270,15 @@ impl Reason {
 /// How a segment ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Ending {
-    Final { revision: u32, text: String, words: Vec<Word> },
-    Retracted { revision: u32, reason: Reason },
+    Final {
+        revision: u32,
+        text: String,
+        words: Vec<Word>,
+    },
+    Retracted {
+        revision: u32,
+        reason: Reason,
+    },
     /// Nobody ever saw it and there is nothing to say.
     Unseen,
 }

@@ -66,10 +66,17 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// The address of the database that is ours, when another process runs the cluster in `directory` now.
+    pub fn running_url(directory: &Path) -> Option<String> {
+        let directory = directory.canonicalize().ok()?;
+        let data = directory.join("data");
+        let pid = postmaster(&data)?;
+        is_ours(pid, &data).then(|| sockets(&directory).ok().map(|sockets| url_of(&sockets, NAME))).flatten()
+    }
+
     /// The address of a database in it, for `sqlx`.
     pub fn url(&self, database: &str) -> String {
-        let sockets: String = self.sockets.to_string_lossy().bytes().map(escape).collect();
-        format!("postgres://{NAME}@localhost/{database}?host={sockets}")
+        url_of(&self.sockets, database)
     }
 
     /// The address of the database that is ours.
@@ -203,19 +210,8 @@ impl Postgres {
     /// so it must run our executable in our directory. A stale `postmaster.pid` is Postgres's own to clean up.
     fn stop_orphan(&self) -> anyhow::Result<()> {
         let data = self.directory.join("data");
-        let Some(pid) = fs::read_to_string(data.join("postmaster.pid"))
-            .ok()
-            .and_then(|text| text.lines().next()?.trim().parse::<i32>().ok())
-            .and_then(Pid::from_raw)
-        else {
-            return Ok(());
-        };
-        let ours = || {
-            let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
-            let executable = fs::read_link(process.join("exe")).ok();
-            executable.is_some_and(|path| path.file_name().is_some_and(|name| name == "postgres"))
-                && fs::read_link(process.join("cwd")).is_ok_and(|path| path == data)
-        };
+        let Some(pid) = postmaster(&data) else { return Ok(()) };
+        let ours = || is_ours(pid, &data);
         for signal in [Signal::INT, Signal::QUIT, Signal::KILL] {
             if !ours() {
                 return Ok(());
@@ -338,6 +334,25 @@ fn binaries(data: &Path) -> anyhow::Result<PathBuf> {
         data.display()
     );
     Ok(Path::new(BINARIES).join(format!("{wanted}/bin")))
+}
+
+fn url_of(sockets: &Path, database: &str) -> String {
+    let sockets: String = sockets.to_string_lossy().bytes().map(escape).collect();
+    format!("postgres://{NAME}@localhost/{database}?host={sockets}")
+}
+
+/// The process that `postmaster.pid` names, alive or not.
+fn postmaster(data: &Path) -> Option<Pid> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    Pid::from_raw(text.lines().next()?.trim().parse::<i32>().ok()?)
+}
+
+/// Whether the process is a Postgres on this data.
+fn is_ours(pid: Pid, data: &Path) -> bool {
+    let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+    let executable = fs::read_link(process.join("exe")).ok();
+    executable.is_some_and(|path| path.file_name().is_some_and(|name| name == "postgres"))
+        && fs::read_link(process.join("cwd")).is_ok_and(|path| path == data)
 }
 
 /// A directory for the socket, with a short enough name.

@@ -109,6 +109,9 @@ pub enum SrtpError {
 pub struct Srtp {
     suite: Suite,
     receive: Context,
+    /// Until the first authentic packet: one rollover further. A sender may begin just below the wrap of its number, and
+    /// lose what came before it.
+    ahead: Option<Context>,
     send: Context,
     /// Of the newest authentic packet: rollover counter and sequence number.
     index: Option<u64>,
@@ -121,18 +124,17 @@ impl Srtp {
             return Err(SrtpError::KeyLength { suite, length: key.len() });
         }
         let (master, salt) = key.split_at(suite.profile().key_len());
-        let mut receive = Context::new(
-            master,
-            salt,
-            suite.profile(),
-            Some(srtp_replay_protection(REPLAY_WINDOW)),
-            Some(srtcp_replay_protection(64)),
-        )?;
+        let receiver = || {
+            let replay = (srtp_replay_protection(REPLAY_WINDOW), srtcp_replay_protection(64));
+            Context::new(master, salt, suite.profile(), Some(replay.0), Some(replay.1))
+        };
         let sender = || Context::new(master, salt, suite.profile(), None, None);
-        if let Some(index) = index {
-            walk(&mut receive, sender()?, ssrc, index)?;
+        let (mut receive, mut ahead) = (receiver()?, None);
+        match index {
+            Some(index) => walk(&mut receive, sender()?, ssrc, index)?,
+            None => walk(ahead.insert(receiver()?), sender()?, ssrc, 0xffff)?,
         }
-        Ok(Self { suite, receive, send: sender()?, index })
+        Ok(Self { suite, receive, ahead, send: sender()?, index })
     }
 
     /// Authenticates and decrypts. What comes back is the whole RTP packet.
@@ -140,8 +142,19 @@ impl Srtp {
         if packet.payload.len() < self.suite.tag_len() {
             return Err(Reason::Unauthentic);
         }
-        let plain = self.receive.decrypt_rtp_with_header(datagram, &header(packet)).map_err(reason)?;
-        let sequence = u64::from(packet.sequence);
+        let header = header(packet);
+        let mut sequence = u64::from(packet.sequence);
+        let plain = match self.receive.decrypt_rtp_with_header(datagram, &header) {
+            Ok(plain) => plain,
+            Err(error) => {
+                let ahead = self.ahead.as_mut().filter(|_| sequence < 0x8000).ok_or_else(|| reason(error))?;
+                let plain = ahead.decrypt_rtp_with_header(datagram, &header).map_err(reason)?;
+                sequence |= 0x1_0000;
+                self.receive = self.ahead.take().expect("it has just opened a packet");
+                plain
+            }
+        };
+        self.ahead = None;
         self.index = Some(self.index.map_or(sequence, |index| {
             let step = packet.sequence.wrapping_sub(index as u16) as i16;
             index.max(index.saturating_add_signed(step.into()))
@@ -319,6 +332,21 @@ mod tests {
                 open(&mut us, &sealed).unwrap_or_else(|reason| panic!("{suite} {i}: {reason:?}"));
             }
             assert_eq!(us.index(), Some(265_099));
+        }
+    }
+
+    #[test]
+    fn a_sender_may_begin_just_below_the_wrap_and_lose_what_came_before() {
+        for suite in Suite::ALL {
+            let config = config(suite);
+            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            for i in 65_530..65_560u64 {
+                let sealed = them.seal(&packet(i as u16, &[])).expect("sealed");
+                if i > 65_540 {
+                    open(&mut us, &sealed).unwrap_or_else(|reason| panic!("{suite} {i}: {reason:?}"));
+                    assert_eq!((us.index(), open(&mut us, &sealed)), (Some(i), Err(Reason::Replayed)));
+                }
+            }
         }
     }
 

@@ -1,3 +1,5 @@
-//! Jobs behind the live meetings: the mix, recovery, cleaning; and the worker that claims them all.
+//! Jobs behind the live meetings: the files of a meeting, cleaning; and the worker that claims them all.
 
+pub mod clean;
+pub mod mix;
 pub mod worker;

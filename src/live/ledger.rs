@@ -10,8 +10,12 @@ use crate::{
     domain::{
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
         retry,
+        time::Span,
     },
-    queue::{Queue, message::{Told, Whom}},
+    queue::{
+        Queue,
+        message::{Told, Whom},
+    },
     store::{
         Store, StoreError,
         capture::{self, FinalSegment},
@@ -24,11 +28,7 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -40,22 +40,51 @@ const WAITING_MAX: usize = 8192;
 /// One thing to store, and to tell once it is.
 #[derive(Debug)]
 pub enum Write {
-    Track { id: RecordingId, key: TrackKey, start_ms: i64 },
+    Track {
+        id: RecordingId,
+        key: TrackKey,
+        start_ms: i64,
+    },
     /// In storage and verified.
     Segment(Segment),
     /// Nothing of it may stay.
     RemoveSegment(Segment),
     Final(FinalSegment),
-    Retracted { segment: SegmentId, reason: &'static str },
+    Retracted {
+        segment: SegmentId,
+        reason: &'static str,
+    },
     /// `recording_state`.
     State(Value),
     /// The worker's own copy of a withdrawal; the `api` writes it too.
     Withdrawal(Withdrawal),
-    StreamOpened { stream: StreamId, participant: ParticipantId, port: u16 },
-    StreamClosed { stream: StreamId, participant: ParticipantId, reason: String },
-    Latched { stream: StreamId, from: String },
-    Rollover { stream: StreamId, counter: u32 },
-    Leave { participant: ParticipantId, removed: bool },
+    StreamOpened {
+        stream: StreamId,
+        participant: ParticipantId,
+        port: u16,
+    },
+    StreamClosed {
+        stream: StreamId,
+        participant: ParticipantId,
+        reason: String,
+    },
+    Latched {
+        stream: StreamId,
+        from: String,
+    },
+    Rollover {
+        stream: StreamId,
+        index: u64,
+    },
+    /// Sound of this span was sent and did not arrive, or nobody listened.
+    Lost {
+        recording: RecordingId,
+        span: Span,
+    },
+    Leave {
+        participant: ParticipantId,
+        removed: bool,
+    },
     /// Answered when everything before it is committed.
     Flush(oneshot::Sender<()>),
 }
@@ -78,11 +107,9 @@ impl Ledger {
     /// Waits until everything written before is committed, at most `limit`; `false` when it is not.
     pub async fn flush(&self, limit: Duration) -> bool {
         let (done, flushed) = oneshot::channel();
-        tokio::time::timeout(limit, async {
-            self.0.send(Write::Flush(done)).await.is_ok() && flushed.await.is_ok()
-        })
-        .await
-        .unwrap_or(false)
+        tokio::time::timeout(limit, async { self.0.send(Write::Flush(done)).await.is_ok() && flushed.await.is_ok() })
+            .await
+            .unwrap_or(false)
     }
 }
 
@@ -202,7 +229,11 @@ impl Scribe {
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
             Write::Latched { stream, from } => stream::latched(&mut tx, meeting, *stream, from).await?,
-            Write::Rollover { stream, counter } => stream::rollover(&mut tx, meeting, *stream, *counter).await?,
+            Write::Rollover { stream, index } => stream::rollover(&mut tx, meeting, *stream, *index).await?,
+            Write::Lost { recording, span } => {
+                let recording = self.same.get(recording).copied().unwrap_or(*recording);
+                recording::add_lost(&mut tx, recording, *span).await?;
+            }
             Write::Leave { participant, removed: false } => {
                 events.extend(presence::leave(&mut tx, meeting, *participant).await?.events);
             }

@@ -51,6 +51,11 @@ impl Sentinel {
         Watched { sentinel: self.clone(), meeting, news }
     }
 
+    /// Whether the meeting runs in this process.
+    pub fn watches(&self, meeting: MeetingId) -> bool {
+        self.lock().contains_key(&meeting)
+    }
+
     /// Polls until `stop`.
     pub async fn run(self, store: Store, queue: Queue, stop: CancellationToken) {
         let period = Duration::from_micros(HEADS_POLL.0.unsigned_abs());

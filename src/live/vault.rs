@@ -11,9 +11,8 @@ use crate::{
         gate::{Gate, Recording, Verdict},
         retry,
         tiering::Tier,
-        time::Span,
     },
-    media::{remux, segment::Sealed},
+    media::segment::Sealed,
     objects::Objects,
     store::recording::Segment,
 };
@@ -63,11 +62,9 @@ impl Vault {
     /// Waits until everything put before is stored and handed to the ledger, at most `limit`.
     pub async fn drain(&self, limit: Duration) -> bool {
         let (done, drained) = oneshot::channel();
-        tokio::time::timeout(limit, async {
-            self.0.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok()
-        })
-        .await
-        .unwrap_or(false)
+        tokio::time::timeout(limit, async { self.0.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok() })
+            .await
+            .unwrap_or(false)
     }
 }
 
@@ -155,7 +152,8 @@ impl Keeper {
     fn upload(&mut self, id: u64) {
         let Some(kept) = self.kept.get_mut(&id) else { return };
         kept.busy = true;
-        let (objects, sealed, holder, cuts) = (self.objects.clone(), kept.sealed.clone(), self.holder.clone(), kept.cuts);
+        let (objects, sealed, holder, cuts) =
+            (self.objects.clone(), kept.sealed.clone(), self.holder.clone(), kept.cuts);
         self.uploads.spawn(async move { (id, store(&objects, &sealed, &holder, cuts).await) });
     }
 
@@ -168,7 +166,9 @@ impl Keeper {
         if self.ledger.write(Write::Segment(segment)).is_err() {
             debug!("the ledger is full; the segment stays in the spool");
         }
-        if let Some(replaced) = replaced.filter(|old| Some(&old.object_key) != self.kept.get(&id).and_then(|k| k.stored.as_ref()).map(|s| &s.object_key)) {
+        if let Some(replaced) = replaced.filter(|old| {
+            Some(&old.object_key) != self.kept.get(&id).and_then(|k| k.stored.as_ref()).map(|s| &s.object_key)
+        }) {
             self.delete(&replaced.object_key).await;
         }
         self.check(id).await;
@@ -183,26 +183,16 @@ impl Keeper {
     /// Cuts a segment that reaches into a span no longer allowed, and stores it anew under another key.
     async fn check(&mut self, id: u64) {
         let Some(kept) = self.kept.get_mut(&id) else { return };
-        let until = match self.gate.still::<Recording>(&kept.sealed.pass) {
-            Verdict::Keep => return,
-            Verdict::Cut(until) => Some(until),
-            Verdict::Drop => None,
-        };
+        if self.gate.still::<Recording>(&kept.sealed.pass) == Verdict::Keep {
+            return;
+        }
         kept.cuts += 1;
-        let path = kept.sealed.path.clone();
-        let cut = path.with_extension(format!("c{}.mkv", kept.cuts));
-        let allowed = until.map(|until| Span::new(kept.sealed.pass.span.start, until));
-        let trimmed = match allowed {
-            None => Ok(None),
-            Some(allowed) => {
-                let (from, to) = (path.clone(), cut.clone());
-                tokio::task::spawn_blocking(move || remux::trim(&from, &to, &[allowed])).await.context("cutting").flatten()
-            }
-        };
-        match trimmed {
-            Ok(Some(span)) => {
-                let _ = tokio::fs::rename(&cut, &path).await;
-                kept.sealed.pass.span = span;
+        let (sealed, gate) = (kept.sealed.clone(), self.gate.clone());
+        let path = sealed.path.clone();
+        let cut = tokio::task::spawn_blocking(move || sealed.recheck(&gate)).await.context("cutting").flatten();
+        match cut {
+            Ok(Some(sealed)) => {
+                kept.sealed = sealed;
                 kept.busy = true;
                 self.waiting.push(id);
             }
@@ -210,10 +200,10 @@ impl Keeper {
                 if let Err(error) = other {
                     // Rather none than too much.
                     warn!(error = format!("{error:#}"), "a segment could not be cut and is dropped whole");
+                    let _ = tokio::fs::remove_file(&path).await;
                 }
                 let stored = kept.stored.take();
                 self.kept.remove(&id);
-                let _ = tokio::fs::remove_file(&path).await;
                 if let Some(stored) = stored {
                     let key = stored.object_key.clone();
                     let _ = self.ledger.write(Write::RemoveSegment(stored));
@@ -253,7 +243,7 @@ pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
     let cut = if cuts == 0 { String::new() } else { format!("-c{cuts}") };
     format!(
         "live/{}/{}/{}/{}/{}-{}{cut}.mkv",
-        holder.tenant, holder.meeting, sealed.epoch, sealed.recording, sealed.n, sealed.pass.entry
+        holder.tenant, holder.meeting, sealed.epoch, sealed.track.recording, sealed.name.n, sealed.name.entry
     )
 }
 
@@ -266,9 +256,9 @@ pub async fn store(objects: &Objects, sealed: &Sealed, holder: &Holder, cuts: u3
         match objects.put_file(&key, &path, "audio/x-matroska", Tier::Hot).await {
             Ok(stored) => {
                 return Ok(Segment {
-                    recording: sealed.recording,
+                    recording: sealed.track.recording,
                     epoch: sealed.epoch,
-                    n: i32::try_from(sealed.n).context("segment number")?,
+                    n: i32::try_from(sealed.name.n).context("segment number")?,
                     span: sealed.pass.span,
                     consent_entry: sealed.pass.entry,
                     object_key: key,

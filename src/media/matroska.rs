@@ -118,7 +118,7 @@ impl Reader {
     }
 
     /// The next frame, `None` at the end. A file that breaks off ends there.
-    pub fn next(&mut self) -> Result<Option<Frame>> {
+    pub fn read(&mut self) -> Result<Option<Frame>> {
         while !self.ended {
             let sample = match self.first.take() {
                 Some(sample) => sample,
@@ -175,7 +175,7 @@ mod tests {
     fn read(path: &Path, zero: MeetingTime) -> Vec<Frame> {
         let Some(mut reader) = Reader::open(path, zero).expect("opens") else { return Vec::new() };
         let mut all = Vec::new();
-        while let Some(frame) = reader.next().expect("reads") {
+        while let Some(frame) = reader.read().expect("reads") {
             all.push(frame);
         }
         all

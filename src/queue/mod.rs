@@ -10,6 +10,7 @@
 //!
 //! Everything here is bounded in number and in time.
 
+mod amqp;
 mod local;
 pub mod message;
 mod routes;
@@ -48,6 +49,7 @@ impl From<Unavailable> for AskError {
 #[derive(Clone)]
 pub enum Queue {
     Local(local::Local),
+    Amqp(amqp::Amqp),
 }
 
 impl Queue {
@@ -56,11 +58,17 @@ impl Queue {
         Self::Local(local::Local::default())
     }
 
+    /// A queue over RabbitMQ. Connects in the background for as long as it takes; fails only on a URL that cannot be read.
+    pub fn amqp(url: &str) -> Result<Self, String> {
+        amqp::Amqp::connect(url).map(Self::Amqp)
+    }
+
     /// Wakes one of the workers that take this kind of job. `Ok` means that the wake-up is stored and survives a restart
     /// of the broker; an error may still have stored it.
     pub async fn wake(&self, kind: JobKind, wake: &Wake) -> Result<(), Unavailable> {
         match self {
             Self::Local(local) => local.wake(kind, wake),
+            Self::Amqp(amqp) => amqp.wake(kind, wake).await,
         }
     }
 
@@ -68,6 +76,7 @@ impl Queue {
     pub fn wakes(&self, kind: JobKind) -> Wakes {
         match self {
             Self::Local(local) => Wakes::Local(local.wakes(kind)),
+            Self::Amqp(amqp) => Wakes::Amqp(amqp.wakes(kind)),
         }
     }
 
@@ -76,6 +85,7 @@ impl Queue {
     pub fn publish(&self, meeting: MeetingId, told: &Told) -> Result<(), Unavailable> {
         match self {
             Self::Local(local) => local.publish(meeting, told),
+            Self::Amqp(amqp) => amqp.publish(meeting, told),
         }
     }
 
@@ -84,6 +94,7 @@ impl Queue {
     pub async fn subscribe(&self, meeting: MeetingId) -> Subscription {
         match self {
             Self::Local(local) => local.subscribe(meeting),
+            Self::Amqp(amqp) => amqp.subscribe(meeting).await,
         }
     }
 
@@ -91,6 +102,7 @@ impl Queue {
     pub async fn ask(&self, meeting: MeetingId, ask: &Ask, timeout: Duration) -> Result<Reply, AskError> {
         match self {
             Self::Local(local) => local.ask(meeting, ask, timeout).await,
+            Self::Amqp(amqp) => amqp.ask(meeting, ask, timeout).await,
         }
     }
 
@@ -99,6 +111,7 @@ impl Queue {
     pub async fn serve(&self, meeting: MeetingId) -> Serving {
         match self {
             Self::Local(local) => local.serve(meeting),
+            Self::Amqp(amqp) => amqp.serve(meeting).await,
         }
     }
 
@@ -106,6 +119,7 @@ impl Queue {
     pub fn unreachable_since(&self) -> Option<Instant> {
         match self {
             Self::Local(_) => None,
+            Self::Amqp(amqp) => amqp.unreachable_since(),
         }
     }
 
@@ -113,6 +127,7 @@ impl Queue {
     pub async fn close(&self) {
         match self {
             Self::Local(local) => local.close(),
+            Self::Amqp(amqp) => amqp.close().await,
         }
     }
 }
@@ -120,6 +135,7 @@ impl Queue {
 /// The wake-ups of one kind of job.
 pub enum Wakes {
     Local(local::LocalWakes),
+    Amqp(amqp::AmqpWakes),
 }
 
 impl Wakes {
@@ -128,6 +144,7 @@ impl Wakes {
     pub async fn recv(&mut self) -> Option<Wake> {
         match self {
             Self::Local(wakes) => wakes.recv().await,
+            Self::Amqp(wakes) => wakes.recv().await,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::id::MeetingId;
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
@@ -103,13 +103,17 @@ impl Routes {
     }
 
     /// Which meetings somebody here listens to.
-    pub(super) fn listened(&self) -> Vec<MeetingId> {
+    pub(super) fn listened(&self) -> HashSet<MeetingId> {
         self.tables().told.keys().copied().collect()
     }
 
     /// Which meetings are held here.
-    pub(super) fn served(&self) -> Vec<MeetingId> {
+    pub(super) fn served(&self) -> HashSet<MeetingId> {
         self.tables().serving.keys().copied().collect()
+    }
+
+    pub(super) fn serves(&self, meeting: MeetingId) -> bool {
+        self.tables().serving.contains_key(&meeting)
     }
 
     /// Ends all receivers, and those to come.

@@ -172,8 +172,7 @@ impl Worker {
             let Some(again) = self.pass(ask.job, &pass, &pcm)? else { return Ok(None) };
             (best, passes) = (again, passes + 1);
         }
-        let suspicious =
-            |done: &Done| doubt(&Hypothesis::from(done), voiced).is_some_and(|doubt| !doubt.is_empty());
+        let suspicious = |done: &Done| doubt(&Hypothesis::from(done), voiced).is_some_and(|doubt| !doubt.is_empty());
         if ask.thorough && suspicious(&best) {
             // Whisper's own way out: its full window, a little chance, no prompt.
             let retry = Pass { audio_ctx: 0, temperature: 0.2, prompt: &[], ..pass };

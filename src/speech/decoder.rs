@@ -60,7 +60,10 @@ pub struct Job {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
-    Heard { hypothesis: Hypothesis, took: Micros },
+    Heard {
+        hypothesis: Hypothesis,
+        took: Micros,
+    },
     Aborted,
     /// Given up after a second try, or refused by the decoder.
     Failed(String),
@@ -114,8 +117,7 @@ impl Decoder {
         };
         let first = supervisor.launch().await?;
         tokio::spawn(supervisor.run(first));
-        let mut decoder =
-            Self { orders, status, speed: Speed { fixed: Micros(0), per_second: Micros(0) } };
+        let mut decoder = Self { orders, status, speed: Speed { fixed: Micros(0), per_second: Micros(0) } };
         decoder.speed = decoder.warm_up(&mut outcomes, longest).await?;
         Ok((decoder, outcomes))
     }
@@ -242,7 +244,9 @@ impl Supervisor {
                     self.hangs().then_some("it hangs")
                 }
             };
-            if let (Some(why), Some(child)) = (died, running.take()) {
+            if let Some(why) = died
+                && let Some(child) = running.take()
+            {
                 let ran = bury(child).await;
                 tracing::warn!(why, ran, in_flight = self.flights.len(), "the speech decoder is started again");
                 metrics::counter!("hansard_speech_decoder_restarts_total", "why" => why).increment(1);
@@ -386,8 +390,7 @@ impl Supervisor {
     async fn answer(&mut self, tell: Tell) {
         match tell {
             Tell::Done(done) => {
-                let outcome =
-                    Outcome::Heard { hypothesis: Hypothesis::from(&done), took: Micros(done.took_us as i64) };
+                let outcome = Outcome::Heard { hypothesis: Hypothesis::from(&done), took: Micros(done.took_us as i64) };
                 self.done(done.job, outcome).await;
             }
             Tell::Stopped { job, error: None } => self.done(job, Outcome::Aborted).await,

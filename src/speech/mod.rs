@@ -1,7 +1,318 @@
-//! Speech to words (being written).
+//! Speech to captions, for every meeting of the process.
+//!
+//! [`Speech::start`] starts the decoder's child process and one task ([`scribe`]) that owns every stream. A meeting takes a
+//! [`Meeting`] and the receiver of its [`Caption`]s; each of its streams is a [`Stream`] that takes sound admitted for
+//! transcription: there is no way to give it any other. On the way: [`vad`] and `domain/endpoint` find utterances,
+//! `domain/schedule` orders decodes, [`decoder`] and [`child`] make words, `domain/transcript` makes captions.
+//!
+//! Time is told, never read: a stream's by its sound and gaps, a meeting's by [`Meeting::tick`], which matters only while
+//! somebody speaks and should then come every 50 ms or so.
 
 pub mod child;
 pub mod decoder;
+mod desk;
+mod ear;
+pub mod fetch;
+pub mod model;
+mod scribe;
 pub mod vad;
+mod voice;
 pub mod wer;
 pub mod wire;
+
+use crate::domain::{
+    endpoint,
+    gate::{Admitted, Gate, Pass, Transcription},
+    id::{ParticipantId, SegmentId, StreamId},
+    schedule::{Cost, Schedule, Step},
+    time::{MeetingTime, Span},
+    transcript::{Reason, Word},
+};
+use decoder::{Decoder, Speed, Status};
+use model::Model;
+use scribe::{Load, Message, Scribe};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Messages to the scribe: seconds of sound of hundreds of streams.
+const INBOX_MAX: usize = 16_384;
+/// Room in the inbox that sound leaves to everything else.
+const INBOX_RESERVE: usize = 2_048;
+/// Captions waiting for a meeting's loop.
+const CAPTIONS_MAX: usize = 1_024;
+/// Longest glossary text that is worth giving to the decoder, which takes 40 tokens of it.
+const PROMPT_CHARS_MAX: usize = 400;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The program to start as decoder, ours.
+    pub program: PathBuf,
+    pub model: Model,
+    pub model_path: PathBuf,
+    /// Decodes at the same time; one core each.
+    pub states: usize,
+    /// The longest that a decode may be out before the child counts as hanging.
+    pub hang_after: Duration,
+}
+
+impl Settings {
+    /// One state per core, and a limit that even an official model in its full window stays under.
+    pub fn new(model: Model, model_path: PathBuf) -> anyhow::Result<Self> {
+        Ok(Self {
+            program: std::env::current_exe()?,
+            model,
+            model_path,
+            states: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            hang_after: Duration::from_secs(30),
+        })
+    }
+}
+
+/// A stream to listen to.
+#[derive(Clone, Debug)]
+pub struct StreamOptions {
+    pub participant: ParticipantId,
+    pub stream: StreamId,
+    /// ISO 639-1; `None` lets a multilingual model find out.
+    pub language: Option<String>,
+    /// Words that this meeting uses; only models trained with prompts take them.
+    pub glossary: Vec<String>,
+}
+
+impl StreamOptions {
+    fn prompt(&self) -> Option<String> {
+        let mut prompt = String::new();
+        for word in &self.glossary {
+            if prompt.len() + word.len() + 2 > PROMPT_CHARS_MAX {
+                break;
+            }
+            if !prompt.is_empty() {
+                prompt.push_str(", ");
+            }
+            prompt.push_str(word);
+        }
+        (!prompt.is_empty()).then(|| prompt + ".")
+    }
+}
+
+/// What was said, so far or for good.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    pub segment: SegmentId,
+    /// Rises with every caption of the segment.
+    pub revision: u32,
+    pub participant: ParticipantId,
+    pub stream: StreamId,
+    /// From the first voice to the last.
+    pub span: Span,
+    pub text: String,
+    /// UTF-16 units of `text` that later partials will not change; all of a final.
+    pub stable_chars: u32,
+    pub words: Vec<Word>,
+    pub language: Option<String>,
+    /// Whose audio it was decoded from, and the consent entry that allowed it: ask [`Gate::still`] before storing or sending.
+    pub pass: Pass,
+}
+
+/// A segment that was shown is taken back (or one was lost unseen).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Retraction {
+    pub segment: SegmentId,
+    pub revision: u32,
+    pub participant: ParticipantId,
+    pub stream: StreamId,
+    pub span: Span,
+    pub reason: Reason,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Caption {
+    Partial(Line),
+    Final(Line),
+    Retracted(Retraction),
+}
+
+impl Caption {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Partial(_) => "partial",
+            Self::Final(_) => "final",
+            Self::Retracted(_) => "retracted",
+        }
+    }
+}
+
+/// The process's speech; ends with its last clone and the last meeting.
+#[derive(Clone)]
+pub struct Speech {
+    inbox: mpsc::Sender<Message>,
+    decoder: Decoder,
+    load: Arc<Load>,
+    keys: Arc<AtomicU64>,
+    prompts: bool,
+    states: usize,
+}
+
+impl Speech {
+    /// Starts the decoder, loads its model and measures its speed: seconds for a large one.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let model = settings.model;
+        let (decoder, outcomes) = Decoder::start(decoder::Settings {
+            program: settings.program,
+            model: settings.model_path,
+            states: settings.states,
+            hang_after: settings.hang_after,
+            ctx_floor: model.audio_ctx_floor,
+            ctx_margin: model.audio_ctx_margin,
+            longest: model.longest(),
+        })
+        .await?;
+        let speed = decoder.speed();
+        tracing::info!(model = model.name, ?speed, states = settings.states, "speech is ready");
+        let schedule = Schedule::new(settings.states, Cost::new(speed.fixed, speed.per_second));
+        let desk = desk::Desk::new(decoder.clone(), schedule, model.only_language().map(str::to_owned));
+        let (inbox, messages) = mpsc::channel(INBOX_MAX);
+        let load = Arc::new(Load::default());
+        let endpoint = endpoint::Settings::new(model.longest());
+        tokio::spawn(Scribe::new(messages, outcomes, desk, endpoint, load.clone()).run());
+        Ok(Self { inbox, decoder, load, keys: Arc::default(), prompts: model.prompt, states: settings.states })
+    }
+
+    /// A meeting to transcribe, behind its gate. Captions come until [`Meeting::finish`] or the handle is dropped.
+    pub fn meeting(&self, gate: Arc<Gate>) -> (Meeting, mpsc::Receiver<Caption>) {
+        let (captions, receiver) = mpsc::channel(CAPTIONS_MAX);
+        let key = self.keys.fetch_add(1, Ordering::Relaxed);
+        let open = Arc::new(AtomicBool::new(false));
+        let meeting = Meeting {
+            key,
+            inbox: self.inbox.clone(),
+            gate,
+            open: open.clone(),
+            keys: self.keys.clone(),
+            prompts: self.prompts,
+        };
+        meeting.tell(Message::Meet { meeting: key, captions, open });
+        (meeting, receiver)
+    }
+
+    /// How far the decoding has degraded; [`Step::Full`] means: take no new meetings.
+    pub fn step(&self) -> Step {
+        self.load.step()
+    }
+
+    pub fn speed(&self) -> Speed {
+        self.decoder.speed()
+    }
+
+    /// The decoder child: its process id, what it has in flight, how often it was started again.
+    pub fn status(&self) -> Status {
+        self.decoder.status()
+    }
+
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.decoder.watch()
+    }
+
+    /// How many people may speak at once before captions suffer, by the speed measured at start: with one utterance of 4 s,
+    /// its partials and its final at a time, and a quarter of the cores left to everything else.
+    pub fn capacity(&self) -> usize {
+        let speed = self.speed();
+        let cost = |seconds: f64| speed.fixed.0 as f64 + speed.per_second.0 as f64 * seconds;
+        let utterance = cost(4.7) + [0.9, 1.5, 2.1, 2.7, 3.3].map(cost).iter().sum::<f64>();
+        ((self.states as f64 * 0.75 * 4.7e6 / utterance.max(1.0)) as usize).max(1)
+    }
+}
+
+/// One meeting's speech. Dropping it without [`Meeting::finish`] forgets what is open without a word.
+pub struct Meeting {
+    key: u64,
+    inbox: mpsc::Sender<Message>,
+    gate: Arc<Gate>,
+    open: Arc<AtomicBool>,
+    keys: Arc<AtomicU64>,
+    prompts: bool,
+}
+
+impl Meeting {
+    pub fn open(&self, mut options: StreamOptions) -> Stream {
+        if !self.prompts {
+            options.glossary.clear();
+        }
+        let key = self.keys.fetch_add(1, Ordering::Relaxed);
+        self.tell(Message::Open { meeting: self.key, stream: key, options, gate: self.gate.clone() });
+        Stream { key, inbox: self.inbox.clone() }
+    }
+
+    /// The meeting's time: utterances end by it where no audio comes (mute, DTX).
+    pub fn tick(&self, now: MeetingTime) {
+        if self.open.load(Ordering::Relaxed) {
+            self.tell(Message::Tick { meeting: self.key, now });
+        }
+    }
+
+    /// The gate closed for somebody: looks at everything inside again, at once.
+    pub fn withdrawn(&self) {
+        self.tell(Message::Withdrawn { meeting: self.key });
+    }
+
+    /// Ends every open utterance and waits until the last final or retraction is in the receiver. Bound it: with a decoder
+    /// that is being started again it may take a while.
+    pub async fn finish(self) {
+        let (done, said) = oneshot::channel();
+        self.tell(Message::Finish { meeting: self.key, done });
+        let _ = said.await;
+    }
+
+    fn tell(&self, message: Message) {
+        if self.inbox.try_send(message).is_err() {
+            metrics::counter!("hansard_speech_inbox_full_total").increment(1);
+            tracing::error!("speech takes no messages");
+        }
+    }
+}
+
+impl Drop for Meeting {
+    fn drop(&mut self) {
+        // After `finish` there is nothing left of it and this does nothing.
+        let _ = self.inbox.try_send(Message::Abandon { meeting: self.key });
+    }
+}
+
+/// One stream's way into speech. Dropping it closes it: what is open is finalised.
+pub struct Stream {
+    key: u64,
+    inbox: mpsc::Sender<Message>,
+}
+
+impl Stream {
+    /// 16 kHz mono samples, −1 to 1, the first captured at `start`. `false`: there was no room, it is lost.
+    pub fn push(&self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime) -> bool {
+        let sent = self.inbox.capacity() > INBOX_RESERVE
+            && self.inbox.try_send(Message::Sound { stream: self.key, sound, start }).is_ok();
+        if !sent {
+            metrics::counter!("hansard_speech_inbox_full_total").increment(1);
+        }
+        sent
+    }
+
+    /// Sound of this span will not come: lost, muted, not admitted.
+    pub fn gap(&self, span: Span) {
+        let _ = self.inbox.try_send(Message::Gap { stream: self.key, span });
+    }
+
+    /// Finalises what is open, now.
+    pub fn close(self) {}
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.inbox.try_send(Message::Close { stream: self.key });
+    }
+}

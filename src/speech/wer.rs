@@ -45,11 +45,7 @@ impl std::iter::Sum for Errors {
 /// Lower-case words without punctuation; apostrophes inside a word stay.
 pub fn words(text: &str) -> Vec<String> {
     text.split_whitespace()
-        .map(|word| {
-            word.trim_matches(|c: char| !c.is_alphanumeric())
-                .to_lowercase()
-                .replace('\u{2019}', "'")
-        })
+        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase().replace('\u{2019}', "'"))
         .filter(|word| !word.is_empty())
         .collect()
 }
@@ -88,10 +84,7 @@ pub fn align(reference: &[String], said: &[String]) -> Vec<(Option<usize>, Optio
     let mut pairs = Vec::with_capacity(rows.max(columns));
     while r > 0 || s > 0 {
         let here = cost[r * columns + s];
-        if r > 0
-            && s > 0
-            && here == cost[(r - 1) * columns + s - 1] + usize::from(reference[r - 1] != said[s - 1])
-        {
+        if r > 0 && s > 0 && here == cost[(r - 1) * columns + s - 1] + usize::from(reference[r - 1] != said[s - 1]) {
             (r, s) = (r - 1, s - 1);
             pairs.push((Some(r), Some(s)));
         } else if r > 0 && here == cost[(r - 1) * columns + s] + 1 {

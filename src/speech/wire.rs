@@ -41,12 +41,19 @@ pub struct Decode {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Tell {
     /// The model is loaded and every state made.
-    Ready { multilingual: bool },
+    Ready {
+        multilingual: bool,
+    },
     /// The model cannot be loaded; the child exits.
-    Unusable { error: String },
+    Unusable {
+        error: String,
+    },
     Done(Done),
     /// Aborted on request, or the decoder gave an error.
-    Stopped { job: u64, error: Option<String> },
+    Stopped {
+        job: u64,
+        error: Option<String>,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -5,9 +5,7 @@ use super::{
     recording::{self, Recording},
     stream::{self, Stream},
 };
-use crate::domain::{
-    id::{MeetingId, ParticipantId, SegmentId, TenantId},
-};
+use crate::domain::id::{MeetingId, ParticipantId, SegmentId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};

@@ -121,7 +121,13 @@ pub struct Said {
 pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     let (entry, event) = append(conn, saying).await?;
     let mut said = Said { entry, events: event.into_iter().collect(), removed: false };
-    if said.events.is_empty() || saying.status.accepts() {
+    if saying.status.accepts() {
+        return Ok(said);
+    }
+    if said.events.is_empty() {
+        // Whoever wrote it first may have died before closing the sockets.
+        let person = presence::person(conn, saying.meeting, saying.participant).await?;
+        said.removed = person.removed.as_deref() == Some(Removal::Required.as_str());
         return Ok(said);
     }
     let of = meeting::get(conn, saying.meeting).await?.ok_or(StoreError::NotFound)?;

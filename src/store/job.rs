@@ -177,3 +177,22 @@ pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId, epoch: i64)
     .await?
     .is_some())
 }
+
+/// Whether the meeting's job of this kind ended.
+pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
+    Ok(sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
+        .bind(meeting.0)
+        .bind(kind)
+        .fetch_optional(conn)
+        .await?
+        .is_some())
+}
+
+/// How many jobs of these kinds wait or run.
+pub async fn open(conn: &mut PgConnection, kinds: &[&str]) -> Result<i64> {
+    Ok(sqlx::query("select count(*) from jobs where kind = any($1) and state in ('queued', 'running')")
+        .bind(kinds)
+        .fetch_one(conn)
+        .await?
+        .try_get(0)?)
+}

@@ -1,6 +1,6 @@
 //! Meetings, their heads, and the count of wrong passwords.
 
-use super::{Result, new_id};
+use super::{Result, event, new_id};
 use crate::domain::{
     consent::{Use, genesis},
     id::{MeetingId, TenantId, UserId},
@@ -189,7 +189,8 @@ fn far_future() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_300_799, 0).expect("the last second of the year 9999 exists")
 }
 
-pub(crate) const LIST_OF_HOST: &str =
+/// Ordered by an index, whatever the filter.
+pub const LIST_OF_HOST: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
@@ -197,7 +198,8 @@ pub(crate) const LIST_OF_HOST: &str =
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 
-pub(crate) const LIST_OF_TENANT: &str =
+/// Ordered by an index, whatever the filter.
+pub const LIST_OF_TENANT: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
@@ -205,10 +207,10 @@ pub(crate) const LIST_OF_TENANT: &str =
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 
-/// Ends the meeting and bumps the roster, so that its worker reads it again. `None` when it had ended before (nothing is
-/// changed then) or is not there.
+/// Ends the meeting and bumps the roster, so that its worker reads it again. `None` when it had ended before; nothing is
+/// changed then.
 pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meeting>> {
-    lock_head(conn, id).await?;
+    event::lock(conn, id).await?;
     let ended: Option<Meeting> = sqlx::query_as(
         "update meetings set status = 'ended', end_time = date_trunc('milliseconds', clock_timestamp())
          where id = $1 and status <> 'ended'
@@ -227,12 +229,6 @@ pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meetin
 /// Counts a change of who is present, of the streams asked for, or of the meeting's status. The worker polls the count.
 pub async fn bump_roster(conn: &mut PgConnection, id: MeetingId) -> Result<()> {
     sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1").bind(id.0).execute(conn).await?;
-    Ok(())
-}
-
-/// Locks the meeting's head until the transaction ends: what is decided under it is decided once.
-pub async fn lock_head(conn: &mut PgConnection, id: MeetingId) -> Result<()> {
-    sqlx::query("select 1 from meeting_heads where meeting_id = $1 for update").bind(id.0).execute(conn).await?;
     Ok(())
 }
 
@@ -271,4 +267,12 @@ pub async fn count_wrong_password(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Whether anybody was ever to capture the meeting.
+pub async fn has_capture(conn: &mut PgConnection, id: MeetingId) -> Result<bool> {
+    Ok(sqlx::query_scalar("select exists (select from jobs where meeting_id = $1 and kind = 'capture')")
+        .bind(id.0)
+        .fetch_one(conn)
+        .await?)
 }

@@ -22,6 +22,7 @@ pub mod stream;
 pub mod tenant;
 pub mod transcript;
 pub mod user;
+pub mod visit;
 
 use crate::{
     clock::Clock,
@@ -203,6 +204,20 @@ pub async fn enter(conn: &mut PgConnection, tenant: TenantId) -> Result<()> {
     sqlx::query("select set_config('app.tenant', $1, true)").bind(tenant.to_string()).execute(conn).await?;
     Ok(())
 }
+
+/// Statements that run for every request or packet's worth of work, each with its arguments (`meeting` and `id` stand for
+/// ids). A test explains each and sees it touch one partition of every partitioned table.
+pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
+    ("participant", participant::GET, &["meeting", "id"]),
+    ("participant of a user", participant::BY_USER, &["meeting", "id"]),
+    ("participants", participant::LIST, &["meeting", "id", "50"]),
+    ("consent above an entry", consent::ABOVE, &["meeting", "0"]),
+    ("events after a seq", event::AFTER, &["meeting", "0", "100"]),
+    ("recordings", listing::LIST, &["meeting", "id", "50"]),
+    ("transcript head", transcript::HEAD, &["meeting"]),
+    ("transcript segments", transcript::SEGMENTS, &["meeting"]),
+    ("stream", asked::FIND, &["meeting", "id"]),
+];
 
 /// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from several processes at
 /// once: they take turns.

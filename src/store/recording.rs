@@ -121,6 +121,26 @@ pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
     Ok(rows.iter().map(segment).collect::<sqlx::Result<_>>()?)
 }
 
+/// Whether a segment has its row.
+pub async fn has_segment(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    recording: RecordingId,
+    epoch: i64,
+    n: i32,
+) -> Result<bool> {
+    Ok(sqlx::query(
+        "select 1 from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
+    )
+    .bind(meeting.0)
+    .bind(recording.0)
+    .bind(epoch)
+    .bind(n)
+    .fetch_optional(conn)
+    .await?
+    .is_some())
+}
+
 /// Takes the row of a segment of which nothing was left.
 pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<()> {
     sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4")
@@ -143,6 +163,17 @@ pub async fn mark_merged(conn: &mut PgConnection, meeting: MeetingId, recording:
     Ok(())
 }
 
+/// Notes a span of which nothing arrived: a provisional gap, until the track is finished.
+pub async fn add_lost(conn: &mut PgConnection, id: RecordingId, span: Span) -> Result<()> {
+    let gap = serde_json::json!([{"startMs": span.start.as_ms(), "endMs": span.end.as_ms(), "reason": "lost"}]);
+    sqlx::query("update recordings set gaps = gaps || $2 where id = $1 and status = 'recording'")
+        .bind(id.0)
+        .bind(gap)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// A recording as a job needs it.
 #[derive(Clone, Debug)]
 pub struct Recording {
@@ -150,6 +181,8 @@ pub struct Recording {
     pub kind: String,
     pub key: Option<TrackKey>,
     pub start_ms: i64,
+    /// Provisional ones (`lost`) until it is finished.
+    pub gaps: Value,
     pub status: String,
     pub blob_url: Option<String>,
     pub revision: i32,
@@ -157,7 +190,7 @@ pub struct Recording {
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
     let rows = sqlx::query(
-        "select id, kind, participant_id, source, codec, start_ms, status, blob_url, revision from recordings
+        "select id, kind, participant_id, source, codec, start_ms, gaps, status, blob_url, revision from recordings
          where meeting_id = $1 and deleted_at is null order by kind, id",
     )
     .bind(meeting.0)
@@ -176,6 +209,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
                 codec,
             }),
             start_ms: row.try_get("start_ms")?,
+            gaps: row.try_get("gaps")?,
             status: row.try_get("status")?,
             blob_url: row.try_get("blob_url")?,
             revision: row.try_get("revision")?,
@@ -266,5 +300,16 @@ pub async fn fail_unfinished(conn: &mut PgConnection, meeting: MeetingId, error:
     .bind(error)
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Takes a recording of which nothing may be kept.
+pub async fn remove(conn: &mut PgConnection, meeting: MeetingId, id: RecordingId) -> Result<()> {
+    sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2")
+        .bind(meeting.0)
+        .bind(id.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("delete from recordings where id = $1").bind(id.0).execute(conn).await?;
     Ok(())
 }

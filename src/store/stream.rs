@@ -22,7 +22,8 @@ pub struct Stream {
     pub port: Option<u16>,
     pub srtp_suite: Option<String>,
     pub srtp_sealed: Option<Vec<u8>>,
-    pub rollover: u32,
+    /// SRTP's rollover counter and highest sequence number as last written down (48 bits); 0 when never.
+    pub rollover: u64,
     /// `asked`, `open` or `closed`.
     pub state: String,
 }
@@ -46,7 +47,7 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
             .transpose()?,
         srtp_suite: row.try_get("srtp_suite")?,
         srtp_sealed: row.try_get("srtp_sealed")?,
-        rollover: u32::try_from(row.try_get::<i64, _>("rollover")?).unwrap_or(0),
+        rollover: u64::try_from(row.try_get::<i64, _>("rollover")?).unwrap_or(0),
         state: row.try_get("state")?,
     })
 }
@@ -83,11 +84,11 @@ pub async fn latched(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, 
     Ok(())
 }
 
-pub async fn rollover(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, counter: u32) -> Result<()> {
+pub async fn rollover(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, index: u64) -> Result<()> {
     sqlx::query("update streams set rollover = $3 where meeting_id = $1 and id = $2")
         .bind(meeting.0)
         .bind(id.0)
-        .bind(i64::from(counter))
+        .bind(i64::try_from(index).unwrap_or(0))
         .execute(conn)
         .await?;
     Ok(())

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod postgres;
+pub mod rabbitmq;
 pub mod s3;
 
 use std::{future::Future, path::PathBuf, time::Duration};

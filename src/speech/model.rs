@@ -1,0 +1,189 @@
+//! Speech models: which there are (`models/models.toml`), where their files lie, and whether they are whole.
+
+use crate::domain::{consent::hex, time::Micros};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// The list that this build knows.
+const LIST: &str = include_str!("../../models/models.toml");
+/// In the data folder: the name of the model to use when none is asked for.
+const DEFAULT_FILE: &str = "models/default";
+/// Every ggml model begins with these bytes.
+const MAGIC: [u8; 4] = *b"lmgg";
+
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Model {
+    pub name: String,
+    pub file: String,
+    /// Relative to the base URL; none for the bundled one.
+    pub url: Option<String>,
+    pub size_bytes: u64,
+    /// Lower-case hex.
+    pub sha256: String,
+    /// ISO 639-1; `*` for all that Whisper knows.
+    pub languages: Vec<String>,
+    pub longest_utterance_seconds: u32,
+    pub audio_ctx_floor: u32,
+    pub audio_ctx_margin: u32,
+    /// Whether the glossary may be given as a prompt.
+    pub prompt: bool,
+    #[serde(default)]
+    pub bundled: bool,
+    pub note: String,
+}
+
+impl Model {
+    pub fn longest(&self) -> Micros {
+        Micros::from_secs(i64::from(self.longest_utterance_seconds))
+    }
+
+    /// The language of a model that knows only one.
+    pub fn only_language(&self) -> Option<&str> {
+        match &self.languages[..] {
+            [only] if only != "*" => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// Why a model cannot be used, in words for an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("no model is called {name:?}; there are: {known}")]
+    Unknown { name: String, known: String },
+    #[error("the model {name} is not there (looked for {file} in {looked}); get it with: hansard models fetch {name}")]
+    Missing { name: String, file: String, looked: String },
+    #[error("{} is cut short: {found} of {expected} bytes; get it again with: hansard models fetch {name}", path.display())]
+    Truncated { name: String, path: PathBuf, found: u64, expected: u64 },
+    #[error("{} is not the model {name}: {why}", path.display())]
+    Wrong { name: String, path: PathBuf, why: String },
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+}
+
+#[derive(Deserialize)]
+struct List {
+    model: Vec<Model>,
+}
+
+/// Every model known, and the folders that may hold their files.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    models: Vec<Model>,
+    data: PathBuf,
+    folders: Vec<PathBuf>,
+}
+
+impl Registry {
+    /// `data` is the data folder; fetched models lie in its `models`. The bundled one is also looked for beside the program.
+    pub fn new(data: &Path) -> anyhow::Result<Self> {
+        let list: List = toml::from_str(LIST)?;
+        let mut folders = vec![data.join("models")];
+        if let Ok(program) = std::env::current_exe() {
+            // Beside it, in `share` next to `bin`, or in the repository that it was built in.
+            for up in program.ancestors().skip(1).take(4) {
+                folders.push(up.join("models"));
+                folders.push(up.join("share/hansard/models"));
+            }
+        }
+        folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
+        Ok(Self { models: list.model, data: data.to_owned(), folders })
+    }
+
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    pub fn model(&self, name: &str) -> Result<&Model, ModelError> {
+        self.models.iter().find(|model| model.name == name).ok_or_else(|| ModelError::Unknown {
+            name: name.to_owned(),
+            known: self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// The name in the data folder's `models/default`, else the bundled model's.
+    pub fn default_name(&self) -> String {
+        let chosen = fs::read_to_string(self.data.join(DEFAULT_FILE)).unwrap_or_default();
+        let chosen = chosen.trim();
+        match self.models.iter().find(|model| model.name == chosen || chosen.is_empty() && model.bundled) {
+            Some(model) => model.name.clone(),
+            None => chosen.to_owned(),
+        }
+    }
+
+    pub fn set_default(&self, name: &str) -> io::Result<()> {
+        let file = self.data.join(DEFAULT_FILE);
+        let new = file.with_extension("new");
+        fs::create_dir_all(self.data.join("models"))?;
+        fs::write(&new, name)?;
+        fs::rename(new, file)
+    }
+
+    /// Where a fetched model goes.
+    pub fn place(&self, model: &Model) -> PathBuf {
+        self.data.join("models").join(&model.file)
+    }
+
+    /// Finds a model's file and checks its size and first bytes, which is quick; [`Registry::verify`] reads all of it.
+    pub fn find(&self, name: &str) -> Result<(Model, PathBuf), ModelError> {
+        let model = self.model(name)?.clone();
+        let Some(path) = self.folders.iter().map(|folder| folder.join(&model.file)).find(|path| path.is_file()) else {
+            let looked = self.folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
+            return Err(ModelError::Missing { name: model.name, file: model.file, looked });
+        };
+        look(&model, &path)?;
+        Ok((model, path))
+    }
+
+    /// Compares the whole file with its checksum.
+    pub fn verify(&self, name: &str) -> Result<(Model, PathBuf), ModelError> {
+        let (model, path) = self.find(name)?;
+        let found = checksum(&path).map_err(|source| ModelError::Unreadable { path: path.clone(), source })?;
+        if found != model.sha256 {
+            let why = format!("its sha256 is {found}, not {}", model.sha256);
+            return Err(ModelError::Wrong { name: model.name, path, why });
+        }
+        Ok((model, path))
+    }
+}
+
+fn look(model: &Model, path: &Path) -> Result<(), ModelError> {
+    let unreadable = |source| ModelError::Unreadable { path: path.to_owned(), source };
+    let mut file = fs::File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?.len();
+    let mut magic = [0; 4];
+    let read = file.read(&mut magic).map_err(unreadable)?;
+    let wrong = |why: String| ModelError::Wrong { name: model.name.clone(), path: path.to_owned(), why };
+    if read > 0 && magic[..read] != MAGIC[..read] {
+        return Err(wrong("it does not begin like a ggml model".into()));
+    }
+    match found.cmp(&model.size_bytes) {
+        std::cmp::Ordering::Less => Err(ModelError::Truncated {
+            name: model.name.clone(),
+            path: path.to_owned(),
+            found,
+            expected: model.size_bytes,
+        }),
+        std::cmp::Ordering::Greater => Err(wrong(format!("it has {found} bytes, not {}", model.size_bytes))),
+        std::cmp::Ordering::Equal => Ok(()),
+    }
+}
+
+/// The file's SHA-256, lower-case hex.
+pub fn checksum(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&sha.finalize())),
+            read => sha.update(&buffer[..read]),
+        }
+    }
+}

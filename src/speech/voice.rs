@@ -1,0 +1,509 @@
+//! One stream's captions: what its endpointing decides becomes decodes, what they hear becomes captions.
+//!
+//! Every exit asks the gate: before a decode is sent, when it comes back, when something is told. What reaches past a
+//! withdrawal is thrown away, the utterance is cut at that instant and decoded again ([`Voice::check`]).
+
+use super::{
+    Caption, Line, Retraction, StreamOptions,
+    desk::{Desk, Task},
+    ear::{Ear, Heard, samples},
+};
+use crate::domain::{
+    endpoint::{Decision, Hint, Settings},
+    gate::{Admitted, Gate, Pass, Transcription, Verdict},
+    id::SegmentId,
+    schedule::Kind,
+    time::{MeetingTime, Micros, Span},
+    transcript::{Ending, Hypothesis, Reason, Segment, Word, doubt, place, said, untangle},
+};
+use crate::speech::decoder::Outcome;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use uuid::Uuid;
+
+/// An utterance from its onset until its final is told.
+struct Utterance {
+    segment: Segment,
+    /// Made when there is something to show.
+    id: Option<SegmentId>,
+    /// The consent entry that allowed its audio.
+    entry: i64,
+    span: Span,
+    voiced: Vec<Span>,
+    /// The partial waiting or running.
+    partial: Option<u64>,
+    /// How far into the voice the last partial asked for went.
+    asked_until: MeetingTime,
+    /// How far the last one shown went.
+    shown_until: MeetingTime,
+    guess: Option<Guess>,
+    ended: Option<Ended>,
+    withdrawn: bool,
+}
+
+struct Guess {
+    job: u64,
+    span: Span,
+    result: Option<Result<Hypothesis, ()>>,
+}
+
+struct Ended {
+    job: Option<u64>,
+    pcm: Arc<[f32]>,
+    at: Instant,
+}
+
+/// See the module's text.
+pub struct Voice {
+    /// The stream's key in the desk, and its meeting's.
+    key: u64,
+    meeting: u64,
+    options: StreamOptions,
+    gate: Arc<Gate>,
+    ear: Ear,
+    entry: Option<i64>,
+    utterances: BTreeMap<u64, Utterance>,
+    /// Languages that finals sounded like, until two agree.
+    sounds_like: Option<String>,
+    closed: bool,
+}
+
+impl Voice {
+    pub fn new(key: u64, meeting: u64, options: StreamOptions, gate: Arc<Gate>, settings: Settings) -> Self {
+        Self {
+            key,
+            meeting,
+            options,
+            gate,
+            ear: Ear::new(settings),
+            entry: None,
+            utterances: BTreeMap::new(),
+            sounds_like: None,
+            closed: false,
+        }
+    }
+
+    pub fn meeting(&self) -> u64 {
+        self.meeting
+    }
+
+    /// Whether anything may still come of it without more audio.
+    pub fn is_open(&self) -> bool {
+        !self.utterances.is_empty()
+    }
+
+    /// Closed, and everything was told.
+    pub fn is_done(&self) -> bool {
+        self.closed && self.utterances.is_empty()
+    }
+
+    pub fn sound(&mut self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime, desk: &mut Desk) {
+        let (pcm, pass) = sound.into_parts();
+        if self.entry != Some(pass.entry) {
+            // Audio of two consent entries never joins.
+            let heard = self.ear.cut(start);
+            self.heard(heard, desk);
+            self.entry = Some(pass.entry);
+        } else if !self.ear.continues(start)
+            && let Some(open) = self.ear.open()
+        {
+            // A hole may be time in which transcription was held: what is after it stands alone.
+            let across = Span::new(open.start, pass.span.end);
+            if self.verdict(across, pass.entry) != Verdict::Keep {
+                let heard = self.ear.cut(self.ear.heard_until());
+                self.heard(heard, desk);
+            }
+        }
+        let heard = self.ear.push(pcm, start);
+        self.heard(heard, desk);
+        self.want_partial(desk);
+    }
+
+    pub fn gap(&mut self, span: Span, desk: &mut Desk) {
+        let heard = self.ear.gap(span);
+        self.heard(heard, desk);
+    }
+
+    pub fn tick(&mut self, now: MeetingTime, desk: &mut Desk) {
+        let heard = self.ear.tick(now);
+        self.heard(heard, desk);
+    }
+
+    /// The stream ended: so does its utterance.
+    pub fn close(&mut self, desk: &mut Desk) {
+        self.closed = true;
+        let heard = self.ear.cut(self.ear.heard_until());
+        self.heard(heard, desk);
+    }
+
+    /// Forgets everything without a word: another worker has the meeting.
+    pub fn abandon(&mut self, desk: &mut Desk) {
+        self.closed = true;
+        for utterance in std::mem::take(&mut self.utterances).into_values() {
+            utterance.stop(desk);
+        }
+    }
+
+    fn verdict(&self, span: Span, entry: i64) -> Verdict {
+        self.gate.still::<Transcription>(&Pass { participant: self.options.participant, span, entry })
+    }
+
+    fn heard(&mut self, heard: Vec<Heard>, desk: &mut Desk) {
+        for (decision, pcm) in heard {
+            match decision {
+                Decision::Opened { utterance, start } => self.opened(utterance, start),
+                Decision::Guess { utterance, span } => self.guess(utterance, span, pcm, desk),
+                Decision::Resumed { utterance } => {
+                    if let Some(guess) = self.utterances.get_mut(&utterance).and_then(|u| u.guess.take()) {
+                        desk.cancel(guess.job);
+                    }
+                }
+                Decision::Ended { utterance, span, voiced, .. } => self.ended(utterance, span, voiced, pcm, desk),
+                Decision::Dropped { utterance } => self.end_without(utterance, Reason::Empty, desk),
+            }
+        }
+    }
+
+    fn opened(&mut self, utterance: u64, start: MeetingTime) {
+        let utterance_state = Utterance {
+            segment: Segment::default(),
+            id: None,
+            entry: self.entry.unwrap_or_default(),
+            span: Span::new(start, start),
+            voiced: Vec::new(),
+            partial: None,
+            asked_until: start,
+            shown_until: start,
+            guess: None,
+            ended: None,
+            withdrawn: false,
+        };
+        self.utterances.insert(utterance, utterance_state);
+    }
+
+    fn task(&self, utterance: u64, kind: Kind, span: Span, voiced: Vec<Span>, pcm: Arc<[f32]>) -> Task {
+        Task {
+            meeting: self.meeting,
+            stream: self.key,
+            utterance,
+            kind,
+            pass: Pass {
+                participant: self.options.participant,
+                span,
+                entry: self.utterances.get(&utterance).map_or(0, |u| u.entry),
+            },
+            gate: self.gate.clone(),
+            voiced,
+            pcm,
+            language: self.options.language.clone(),
+            prompt: self.options.prompt(),
+        }
+    }
+
+    fn want_partial(&mut self, desk: &mut Desk) {
+        if !self.ear.is_speaking() {
+            return;
+        }
+        let Some(open) = self.ear.open() else { return };
+        let (number, voiced) = (open.utterance, open.voiced.clone());
+        let length = self.ear.heard_until() - open.start;
+        let Some(voice_end) = voiced.last().map(|span| span.end) else { return };
+        let Some(utterance) = self.utterances.get(&number) else { return };
+        let due = desk.partial_after(length).is_some_and(|after| voice_end - utterance.asked_until >= after);
+        // A partial on its way to the decoder is worth waiting for.
+        if !due || utterance.partial.is_some_and(|job| desk.is_running(job)) {
+            return;
+        }
+        let Some((span, pcm)) = self.ear.so_far() else { return };
+        let job = desk.offer(self.task(number, Kind::Partial, span, voiced, pcm.into()));
+        if let Some(utterance) = self.utterances.get_mut(&number) {
+            utterance.asked_until = voice_end;
+            utterance.partial = job;
+        }
+    }
+
+    fn guess(&mut self, number: u64, span: Span, pcm: Vec<f32>, desk: &mut Desk) {
+        let voiced = self.ear.open().map(|open| open.voiced.clone()).unwrap_or_default();
+        let job = desk.offer(self.task(number, Kind::Guess, span, voiced, pcm.into()));
+        if let Some(utterance) = self.utterances.get_mut(&number) {
+            utterance.drop_partial(desk);
+            utterance.guess = job.map(|job| Guess { job, span, result: None });
+        }
+    }
+
+    fn ended(&mut self, number: u64, span: Span, voiced: Vec<Span>, pcm: Vec<f32>, desk: &mut Desk) {
+        let Some(utterance) = self.utterances.get_mut(&number) else { return };
+        utterance.drop_partial(desk);
+        (utterance.span, utterance.voiced) = (span, voiced);
+        let pcm: Arc<[f32]> = pcm.into();
+        utterance.ended = Some(Ended { job: None, pcm, at: Instant::now() });
+        match utterance.guess.take() {
+            Some(guess) if guess.span == span => match guess.result {
+                Some(Ok(hypothesis)) => return self.conclude(number, hypothesis, desk),
+                Some(Err(())) => return self.end_without(number, Reason::Lost, desk),
+                None if desk.promote(guess.job) => {
+                    if let Some(ended) = &mut utterance.ended {
+                        ended.job = Some(guess.job);
+                    }
+                    return;
+                }
+                None => {}
+            },
+            Some(guess) => desk.cancel(guess.job),
+            None => {}
+        }
+        self.want_final(number, desk);
+    }
+
+    fn want_final(&mut self, number: u64, desk: &mut Desk) {
+        let Some(utterance) = self.utterances.get(&number) else { return };
+        let Some(pcm) = utterance.ended.as_ref().map(|ended| ended.pcm.clone()) else { return };
+        let task = self.task(number, Kind::Final, utterance.span, utterance.voiced.clone(), pcm);
+        match desk.offer(task) {
+            None => self.end_without(number, Reason::Lost, desk),
+            job => {
+                if let Some(ended) = self.utterances.get_mut(&number).and_then(|u| u.ended.as_mut()) {
+                    ended.job = job;
+                }
+            }
+        }
+    }
+
+    /// A decode came back.
+    pub fn outcome(&mut self, id: u64, task: Task, outcome: Outcome, desk: &mut Desk) {
+        let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
+        if utterance.partial == Some(id) {
+            utterance.partial = None;
+        }
+        if self.verdict(task.pass.span, task.pass.entry) != Verdict::Keep {
+            return self.check(desk);
+        }
+        let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
+        let is_final = utterance.ended.as_ref().is_some_and(|ended| ended.job == Some(id));
+        let guess = utterance.guess.as_mut().filter(|guess| guess.job == id);
+        match (outcome, guess) {
+            (Outcome::Heard { hypothesis, .. }, _) if is_final => self.conclude(task.utterance, hypothesis, desk),
+            (Outcome::Heard { hypothesis, .. }, Some(guess)) => {
+                guess.result = Some(Ok(hypothesis.clone()));
+                if let Some(hint) = hint(&hypothesis, &task.voiced) {
+                    self.ear.hint(task.utterance, hint);
+                }
+                self.show(&task, &hypothesis, false, desk);
+            }
+            (Outcome::Heard { hypothesis, .. }, None) => {
+                self.show(&task, &hypothesis, task.kind == Kind::Partial, desk);
+            }
+            (Outcome::Failed(_), _) if is_final => self.end_without(task.utterance, Reason::Lost, desk),
+            (Outcome::Failed(_), Some(guess)) => guess.result = Some(Err(())),
+            // Only an abort that crossed with a promotion.
+            (Outcome::Aborted, _) if is_final => self.want_final(task.utterance, desk),
+            (Outcome::Aborted, Some(_)) => utterance.guess = None,
+            (Outcome::Failed(_) | Outcome::Aborted, None) => {}
+        }
+    }
+
+    fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, desk: &mut Desk) {
+        let language = self.language(hypothesis, desk);
+        let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
+        let voiced: i64 = task.voiced.iter().map(|span| span.length().0).sum();
+        let newer = task.pass.span.end > utterance.shown_until;
+        if utterance.ended.is_some() || !newer || doubt(hypothesis, Micros(voiced)).is_some() {
+            return;
+        }
+        let words = place(&said(&hypothesis.words), &task.voiced, hull(&task.voiced, task.pass.span));
+        utterance.shown_until = task.pass.span.end;
+        let Some(partial) = utterance.segment.partial(words, task.pass.span.end, more) else { return };
+        let line = Line {
+            segment: *utterance.id.get_or_insert_with(|| SegmentId(Uuid::now_v7())),
+            revision: partial.revision,
+            participant: self.options.participant,
+            stream: self.options.stream,
+            span: words_span(&partial.words, hull(&task.voiced, task.pass.span)),
+            text: partial.text,
+            stable_chars: partial.stable_chars,
+            words: partial.words,
+            language,
+            pass: task.pass,
+        };
+        desk.tell(self.meeting, Caption::Partial(line));
+    }
+
+    /// The one decode of the whole utterance is there.
+    fn conclude(&mut self, number: u64, hypothesis: Hypothesis, desk: &mut Desk) {
+        let language = self.language(&hypothesis, desk);
+        let Some(utterance) = self.utterances.get(&number) else { return };
+        let pass = Pass { participant: self.options.participant, span: utterance.span, entry: utterance.entry };
+        if self.gate.still::<Transcription>(&pass) != Verdict::Keep {
+            return self.check(desk);
+        }
+        let Some(mut utterance) = self.utterances.remove(&number) else { return };
+        utterance.stop_all(desk);
+        let voiced: i64 = utterance.voiced.iter().map(|span| span.length().0).sum();
+        let words = match doubt(&hypothesis, Micros(voiced)) {
+            Some(doubt) if doubt.is_empty() => Vec::new(),
+            Some(_) => untangle(said(&hypothesis.words)),
+            None => said(&hypothesis.words),
+        };
+        let whole = hull(&utterance.voiced, utterance.span);
+        let words = place(&words, &utterance.voiced, whole);
+        match utterance.segment.finish(words) {
+            Ending::Final { revision, text, words } => {
+                self.listen_for_language(&hypothesis);
+                let line = Line {
+                    segment: utterance.id.unwrap_or_else(|| SegmentId(Uuid::now_v7())),
+                    revision,
+                    participant: self.options.participant,
+                    stream: self.options.stream,
+                    span: whole,
+                    stable_chars: text.encode_utf16().count() as u32,
+                    text,
+                    words,
+                    language,
+                    pass,
+                };
+                if let Some(ended) = &utterance.ended {
+                    metrics::histogram!("hansard_speech_final_after_end_seconds").record(ended.at.elapsed());
+                }
+                desk.tell(self.meeting, Caption::Final(line));
+            }
+            ending => self.tell_ending(&utterance, ending, desk),
+        }
+    }
+
+    /// Ends an utterance that has no words.
+    fn end_without(&mut self, number: u64, reason: Reason, desk: &mut Desk) {
+        let Some(mut utterance) = self.utterances.remove(&number) else { return };
+        utterance.stop_all(desk);
+        let reason = if utterance.withdrawn && reason == Reason::Empty { Reason::Withdrawn } else { reason };
+        let ending = utterance.segment.retract(reason);
+        self.tell_ending(&utterance, ending, desk);
+    }
+
+    fn tell_ending(&self, utterance: &Utterance, ending: Ending, desk: &mut Desk) {
+        if let Ending::Retracted { revision, reason } = ending {
+            let reason = if utterance.withdrawn && reason == Reason::Empty { Reason::Withdrawn } else { reason };
+            desk.tell(
+                self.meeting,
+                Caption::Retracted(Retraction {
+                    segment: utterance.id.unwrap_or_else(|| SegmentId(Uuid::now_v7())),
+                    revision,
+                    participant: self.options.participant,
+                    stream: self.options.stream,
+                    span: utterance.span,
+                    reason,
+                }),
+            );
+        }
+    }
+
+    /// Asks the gate about everything inside; what reaches past a withdrawal is cut there and decoded again.
+    pub fn check(&mut self, desk: &mut Desk) {
+        let numbers: Vec<u64> = self.utterances.keys().copied().collect();
+        for number in numbers {
+            let Some(utterance) = self.utterances.get_mut(&number) else { continue };
+            let (entry, start) = (utterance.entry, utterance.span.start);
+            let is_open = utterance.ended.is_none();
+            let span = if is_open { Span::new(start, self.ear.heard_until()) } else { utterance.span };
+            let at = match self.verdict(span, entry) {
+                Verdict::Keep => continue,
+                Verdict::Cut(at) => at,
+                Verdict::Drop => start,
+            };
+            let Some(utterance) = self.utterances.get_mut(&number) else { continue };
+            utterance.withdrawn = true;
+            utterance.stop_all(desk);
+            if is_open {
+                let heard = self.ear.cut(at);
+                self.heard(heard, desk);
+                continue;
+            }
+            let voiced: Vec<Span> = utterance
+                .voiced
+                .iter()
+                .filter(|span| span.start < at)
+                .map(|span| Span::new(span.start, span.end.min(at)))
+                .collect();
+            let left: i64 = voiced.iter().map(|span| span.length().0).sum();
+            (utterance.span.end, utterance.voiced) = (at, voiced);
+            let keep = samples(at - start);
+            match &mut utterance.ended {
+                Some(ended) if left >= VOICED_MIN.0 => {
+                    ended.pcm = ended.pcm[..keep.min(ended.pcm.len())].into();
+                    self.want_final(number, desk);
+                }
+                _ => self.end_without(number, Reason::Withdrawn, desk),
+            }
+        }
+    }
+
+    fn language(&self, hypothesis: &Hypothesis, desk: &Desk) -> Option<String> {
+        let heard = hypothesis.language.as_ref().map(|(language, _)| language.clone());
+        self.options.language.clone().or(heard).or_else(|| desk.language().map(str::to_owned))
+    }
+
+    /// Two finals in a row that surely sound alike settle the language, so that it is not found out every time.
+    fn listen_for_language(&mut self, hypothesis: &Hypothesis) {
+        let Some((language, sure)) = &hypothesis.language else { return };
+        if self.options.language.is_some() || *sure < 0.8 {
+            return;
+        }
+        if self.sounds_like.as_ref() == Some(language) {
+            self.options.language = Some(language.clone());
+        } else {
+            self.sounds_like = Some(language.clone());
+        }
+    }
+}
+
+/// Voice left after a withdrawal that is worth decoding.
+const VOICED_MIN: Micros = Micros::from_ms(120);
+
+impl Utterance {
+    fn drop_partial(&mut self, desk: &mut Desk) {
+        if let Some(job) = self.partial.take() {
+            desk.cancel(job);
+        }
+    }
+
+    /// Every job that is out for it is of no more use.
+    fn stop_all(&mut self, desk: &mut Desk) {
+        self.drop_partial(desk);
+        if let Some(guess) = self.guess.take() {
+            desk.cancel(guess.job);
+        }
+        if let Some(job) = self.ended.as_mut().and_then(|ended| ended.job.take()) {
+            desk.cancel(job);
+        }
+    }
+
+    fn stop(mut self, desk: &mut Desk) {
+        self.stop_all(desk);
+    }
+}
+
+/// From the first voice to the last.
+fn hull(voiced: &[Span], within: Span) -> Span {
+    match (voiced.first(), voiced.last()) {
+        (Some(first), Some(last)) => Span::new(first.start.max(within.start), last.end.min(within.end)),
+        _ => within,
+    }
+}
+
+fn words_span(words: &[Word], whole: Span) -> Span {
+    Span::new(whole.start, words.last().map_or(whole.end, |word| word.span.end))
+}
+
+/// What the words so far sound like: a sentence that ended, or one that goes on.
+fn hint(hypothesis: &Hypothesis, voiced: &[Span]) -> Option<Hint> {
+    const GOES_ON: [&str; 14] =
+        ["and", "but", "or", "so", "because", "the", "a", "an", "to", "of", "for", "with", "that", "if"];
+    let last = hypothesis.words.last()?;
+    let bare = last.text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let voiced: i64 = voiced.iter().map(|span| span.length().0).sum();
+    if last.text.ends_with(['.', '?', '!', '。', '？', '！', '।', '؟']) {
+        (last.confidence > 0.5).then_some(Hint::Complete)
+    } else if last.text.ends_with([',', '、', '，', ';', ':', '-', '…']) || GOES_ON.contains(&bare.as_str()) {
+        Some(Hint::Open)
+    } else {
+        (voiced < 2_000_000).then_some(Hint::Open)
+    }
+}
