@@ -157,6 +157,7 @@ impl World {
             ice_servers: vec![json!({"urls": ["stun:stun.example.org"]})],
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
+            media_origin: "http://127.0.0.1:9".to_owned(),
         });
         let signal = Signal::start(state.clone());
         let router: Router = signal.router();
