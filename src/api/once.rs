@@ -58,6 +58,11 @@ impl Once {
         }))
     }
 
+    /// Whether a key was sent.
+    pub fn is_keyed(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// In the transaction that the effect will be in.
     pub async fn begin(&self, conn: &mut PgConnection) -> Result<Begun, Problem> {
         let Some(request) = &self.0 else { return Ok(Begun::First) };

@@ -19,8 +19,7 @@ use crate::{
         asked::{self, AskedStream},
         consent, event,
         meeting::{self, ConsentPolicy},
-        new_id, participant,
-        presence::{self, Barred, Door},
+        new_id, participant, presence,
     },
 };
 use aws_lc_rs::rand;
@@ -266,7 +265,7 @@ async fn create(
             match found {
                 Some((_, state)) if input.srtp.is_none() && state != "closed" => {
                     let job = asked::ensure_capture(&mut tx, caller.tenant, meeting).await?;
-                    Pending { tenant: caller.tenant, meeting, participant, stream: StreamId(made), job, srtp: None }
+                    Pending { tenant: caller.tenant, meeting, stream: StreamId(made), job, srtp: None }
                 }
                 _ => return Err(Problem::exists("this stream was made before with this Idempotency-Key", Some(made))),
             }
@@ -284,7 +283,7 @@ async fn create(
     tx.commit().await?;
 
     match open(&state, &asked).await {
-        Ok((ip, port)) => enter(&state, &once, asked, ip, port).await,
+        Ok((ip, port)) => answer(&state, &once, asked, ip, port).await,
         Err(problem) => {
             give_up(&state, &once, &asked, "failed").await?;
             Err(problem)
@@ -296,7 +295,6 @@ async fn create(
 struct Pending {
     tenant: TenantId,
     meeting: MeetingId,
-    participant: ParticipantId,
     stream: StreamId,
     job: JobId,
     srtp: Option<SrtpView>,
@@ -366,7 +364,7 @@ async fn ask(
     }
     let job = asked::ensure_capture(tx, tenant, meeting).await?;
     meeting::bump_roster(tx, meeting).await?;
-    Ok(Pending { tenant, meeting, participant: row.participant, stream, job, srtp })
+    Ok(Pending { tenant, meeting, stream, job, srtp })
 }
 
 /// Wakes workers and asks whoever holds the meeting, until a port is there or [`WORKER_MAX`] is over.
@@ -404,48 +402,22 @@ fn refused(code: &str, message: String) -> Problem {
         "consent_required" => Problem::consent_required(Vec::new()),
         "not_supported" | "invalid" => Problem::field("/codec", message),
         "ended" => Problem::ended(),
+        "removed" => Problem::removed(),
         "closed" | "not_found" => Problem::conflict(message),
         _ => Problem::unavailable(message),
     }
 }
 
-/// The answer to its first stream makes a participant present.
-async fn enter(state: &Shared, once: &Once, asked: Pending, ip: String, port: u16) -> Result<Response, Problem> {
-    let Pending { tenant, meeting, participant, stream, srtp, .. } = asked;
-    let mut tx = state.store.tenant_tx(tenant).await?;
-    let entered = match presence::enter(&mut tx, meeting, participant, Door::Stream).await? {
-        Ok(entered) => entered,
-        Err(barred) => {
-            drop(tx);
-            let pending = Pending { tenant, meeting, participant, stream, job: JobId(Uuid::nil()), srtp: None };
-            give_up(state, once, &pending, "refused").await?;
-            return Err(match barred {
-                Barred::Ended => Problem::ended(),
-                Barred::Removed | Barred::Absent => Problem::removed(),
-                Barred::ConsentRequired(missing) => {
-                    Problem::consent_required(missing.iter().map(|purpose| purpose.as_str().to_owned()).collect())
-                }
-            });
-        }
-    };
-    let replaced = asked::close_replaced(&mut tx, meeting, participant, stream).await?;
-    if !replaced.is_empty() {
-        meeting::bump_roster(&mut tx, meeting).await?;
+/// The worker made the participant present and told of the stream; what is left is the answer.
+async fn answer(state: &Shared, once: &Once, asked: Pending, ip: String, port: u16) -> Result<Response, Problem> {
+    let secret = asked.srtp.is_some();
+    let opened = OpenedStream { stream_id: asked.stream.0, ip, port, rtcp_mux: true, srtp: asked.srtp };
+    if secret || !once.is_keyed() {
+        return Ok((StatusCode::CREATED, Json(opened)).into_response());
     }
-    let mut events = entered.events;
-    events.push(presence::updated(&mut tx, meeting, participant).await?);
-    let secret = srtp.is_some();
-    let answer = OpenedStream { stream_id: stream.0, ip, port, rtcp_mux: true, srtp };
-    let response = if secret {
-        (StatusCode::CREATED, Json(answer)).into_response()
-    } else {
-        once.answer(&mut tx, StatusCode::CREATED, &answer).await?
-    };
+    let mut tx = state.store.tenant_tx(asked.tenant).await?;
+    let response = once.answer(&mut tx, StatusCode::CREATED, &opened).await?;
     tx.commit().await?;
-    for stream in replaced {
-        state.hint(meeting, Ask::CloseStream { stream, reason: "replaced".to_owned() });
-    }
-    state.told(tenant, meeting, events);
     Ok(response)
 }
 

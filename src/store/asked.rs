@@ -106,26 +106,4 @@ pub async fn close(
     Ok(participant.map(ParticipantId))
 }
 
-/// Closes the participant's other streams of the same kind and source, and answers which.
-pub async fn close_replaced(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    participant: ParticipantId,
-    kept: StreamId,
-) -> Result<Vec<StreamId>> {
-    let closed: Vec<Uuid> = sqlx::query_scalar(
-        "update streams s set state = 'closed', reason = 'replaced', closed_at = clock_timestamp(), srtp_sealed = null
-         from streams k
-         where s.meeting_id = $1 and s.participant_id = $2 and s.id <> $3 and s.state <> 'closed'
-           and k.meeting_id = $1 and k.id = $3 and s.kind = k.kind and s.source = k.source and s.id < k.id
-         returning s.id",
-    )
-    .bind(meeting.0)
-    .bind(participant.0)
-    .bind(kept.0)
-    .fetch_all(conn)
-    .await?;
-    Ok(closed.into_iter().map(StreamId).collect())
-}
-
 pub(crate) const FIND: &str = "select participant_id, state from streams where meeting_id = $1 and id = $2";

@@ -189,7 +189,8 @@ fn far_future() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_300_799, 0).expect("the last second of the year 9999 exists")
 }
 
-pub(crate) const LIST_OF_HOST: &str =
+/// Ordered by an index, whatever the filter.
+pub const LIST_OF_HOST: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
@@ -197,7 +198,8 @@ pub(crate) const LIST_OF_HOST: &str =
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 
-pub(crate) const LIST_OF_TENANT: &str =
+/// Ordered by an index, whatever the filter.
+pub const LIST_OF_TENANT: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
