@@ -5,6 +5,7 @@ use hansard::{
     api::docs,
     app::{self, Part, oneshot},
     config::{Cli, LogFormat, Role, Settings, Sources, Stand},
+    doctor,
     speech,
 };
 use std::{io::IsTerminal, process::ExitCode};
@@ -70,7 +71,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
         Role::Models { command, base } => oneshot::models(&settled(Sources::new(base))?, command).await?,
         Role::Doctor { base, front, stores, media } => {
             let sources = Sources::new(base).front(front).stores(stores).media(media);
-            let _ = settled(sources)?;
+            return Ok(doctor::run(&settled(sources)?).await);
         }
         Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
         Role::Key { command, base, stores } => {
