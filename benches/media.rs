@@ -17,7 +17,7 @@ use hansard::{
         decode::{Ears, Heard},
         frame::Frame,
         matroska::{Shape, Writer},
-        mix::{self, MixTrack},
+        mix::{self, Source as MixSource},
         segment::{Sealed, SegmentWriter},
         spool::Spool,
     },
@@ -205,7 +205,7 @@ fn sealing(folder: &Path) {
 
 fn mixing(folder: &Path) {
     const LENGTH: f64 = 90.0;
-    let tracks: Vec<MixTrack> = [(300.0, 0.1), (440.0, 0.05), (700.0, 0.2)]
+    let tracks: Vec<MixSource> = [(300.0, 0.1), (440.0, 0.05), (700.0, 0.2)]
         .into_iter()
         .map(|(hz, amplitude)| {
             let frames = tone::encode(Codec::Opus, &tone::syllables(hz, amplitude, LENGTH), 0);
@@ -214,11 +214,11 @@ fn mixing(folder: &Path) {
             frames.iter().for_each(|frame| writer.write(frame).expect("writes"));
             writer.finish().expect("finishes");
             let whole = Span::new(MeetingTime::ZERO, MeetingTime::from_ms(90_000));
-            MixTrack { path, start_ms: 0, recorded: vec![whole], allowed: vec![whole] }
+            MixSource { path, start: MeetingTime::ZERO, allowed: vec![whole] }
         })
         .collect();
     let begun = Instant::now();
-    let mixed = mix::render(&tracks, &folder.join("mix.m4a"), |_| {}).expect("renders").expect("a mix");
+    let mixed = mix::render(&tracks, &folder.join("mix.m4a"), &mut |_| Ok(())).expect("renders").expect("a mix");
     let ours = begun.elapsed();
     let paths: Vec<PathBuf> = tracks.iter().map(|track| track.path.clone()).collect();
     let ffmpeg = |filter: &str, to: &[&str]| {

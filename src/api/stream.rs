@@ -19,8 +19,7 @@ use crate::{
         asked::{self, AskedStream},
         consent, event,
         meeting::{self, ConsentPolicy},
-        new_id, participant,
-        presence,
+        new_id, participant, presence,
     },
 };
 use aws_lc_rs::rand;

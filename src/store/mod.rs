@@ -30,7 +30,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, Transaction,
+    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
@@ -120,7 +120,7 @@ impl Store {
     /// Opens both pools lazily: no connection is made before it is needed, so a process may start while Postgres is away.
     /// `connections` bounds each pool. Fails only on a URL that cannot be read.
     pub fn open(url: &str, connections: u32) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url)?.application_name("hansard");
+        let options = options(url)?.application_name("hansard");
         Ok(Self {
             app: pool(&options, connections, "set role hansard_app"),
             worker: pool(&options, connections, "set role hansard_worker"),
@@ -180,6 +180,11 @@ impl Store {
     }
 }
 
+/// Statements are never logged: they hold what people said and are called.
+fn options(url: &str) -> Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url)?.disable_statement_logging())
+}
+
 fn pool(options: &PgConnectOptions, connections: u32, role: &'static str) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
@@ -230,6 +235,6 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
 
 /// A plain connection as the URL's own user, for what operators do (migrations, tenants, keys).
 pub async fn owner(url: &str) -> Result<PgConnection> {
-    let options = PgConnectOptions::from_str(url)?.application_name("hansard-owner");
+    let options = options(url)?.application_name("hansard-owner");
     Ok(PgConnection::connect_with(&options).await?)
 }

@@ -3,7 +3,10 @@ use crate::support::postgres::Cluster;
 use hansard::{
     domain::consent::{ConsentStatus, genesis},
     objects::{Objects, Settings},
-    queue::{Heard, message::{Ask, Told}},
+    queue::{
+        Heard,
+        message::{Ask, Told},
+    },
     store::consent,
 };
 use serde_json::{Value, json};
@@ -35,8 +38,12 @@ async fn what_is_said_stands_in_a_chain() {
     assert!(fourth["actor"].as_str().expect("text").starts_with("api_key:"), "{fourth}");
 
     let log = app.get(&format!("/v1/meetings/{meeting}/consents")).await.expect(200);
-    let entries: Vec<i64> =
-        log["data"].as_array().expect("a list").iter().map(|entry| entry["entry"].as_i64().expect("a number")).collect();
+    let entries: Vec<i64> = log["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|entry| entry["entry"].as_i64().expect("a number"))
+        .collect();
     assert_eq!(entries, [1, 2, 3, 4]);
     assert_eq!(log["data"][0], first);
     let own = app.call("GET", &format!("/v1/meetings/{meeting}/consents?limit=1"), &joined.consent_token, None).await;
@@ -73,7 +80,8 @@ async fn nobody_speaks_for_others() {
     app.post(path, body(meeting, Some(uuid::Uuid::now_v7())).expect("a body")).await.points_at(&["/userId"]);
     let unknown = hansard::domain::id::MeetingId(uuid::Uuid::now_v7());
     app.post(path, body(unknown, Some(bob)).expect("a body")).await.problem(404, "not_found");
-    for (member, value) in [("consentType", json!("video")), ("status", json!("maybe")), ("statement", json!("\u{0}"))] {
+    for (member, value) in [("consentType", json!("video")), ("status", json!("maybe")), ("statement", json!("\u{0}"))]
+    {
         let mut body = body(meeting, Some(bob)).expect("a body");
         body[member] = value;
         app.post(path, body).await.points_at(&[&format!("/{member}")]);

@@ -95,7 +95,9 @@ async fn every_operation_refuses_alike() {
             app.send(with(&[json_type], Body::from(padded(65_536)))).await.problem(422, "invalid");
             app.send(with(&[json_type], Body::from(padded(65_537)))).await.problem(413, "too_large");
             for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
-                app.send(with(&[("content-type", kind)], Body::from("{}"))).await.problem(415, "unsupported_media_type");
+                app.send(with(&[("content-type", kind)], Body::from("{}")))
+                    .await
+                    .problem(415, "unsupported_media_type");
             }
             app.send(with(&[], Body::from("{}"))).await.problem(415, "unsupported_media_type");
         } else if path.contains('{') {
@@ -105,7 +107,9 @@ async fn every_operation_refuses_alike() {
             assert!(documented(404), "{here}");
             for bad in ["1", "x", "%00", "00000000-0000-0000-0000-00000000000g"] {
                 let bad = fill(&path, bad);
-                app.send(request(&method, &bad, &[("authorization", &bearer)], body.clone())).await.problem(400, "bad_request");
+                app.send(request(&method, &bad, &[("authorization", &bearer)], body.clone()))
+                    .await
+                    .problem(400, "bad_request");
             }
         }
         let answer = app.send(request("PATCH", &filled, &[("authorization", &bearer)], None)).await;

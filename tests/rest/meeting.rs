@@ -27,10 +27,21 @@ async fn a_meeting_has_the_defaults_of_the_contract() {
     );
     let members: Vec<&str> = made.as_object().expect("an object").keys().map(String::as_str).collect();
     let contract = [
-        "createdAt", "endTime", "hostId", "id", "passwordRequired", "scheduledTime", "settings", "startTime", "status",
+        "createdAt",
+        "endTime",
+        "hostId",
+        "id",
+        "passwordRequired",
+        "scheduledTime",
+        "settings",
+        "startTime",
+        "status",
     ];
     assert_eq!(members, contract);
-    assert_eq!((&made["status"], &made["startTime"], &made["endTime"]), (&json!("scheduled"), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&made["status"], &made["startTime"], &made["endTime"]),
+        (&json!("scheduled"), &Value::Null, &Value::Null)
+    );
     assert_eq!(made["passwordRequired"], false);
     assert_eq!(id(&made).get_version_num(), 7);
     let created = text(&made["createdAt"]);
@@ -110,9 +121,17 @@ async fn lists_go_newest_first_in_pages() {
     assert_eq!(ids(&app.call("GET", "/v1/meetings", &session, None).await.expect(200)), [made[2]]);
     app.call("GET", &format!("/v1/meetings?hostId={ana}"), &session, None).await.problem(403, "forbidden");
 
-    for query in
-        ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=bnVsbA", "hostId=x", "from=x", "sort=asc", "limit=1&limit=2"]
-    {
+    for query in [
+        "limit=0",
+        "limit=201",
+        "limit=x",
+        "cursor=x",
+        "cursor=bnVsbA",
+        "hostId=x",
+        "from=x",
+        "sort=asc",
+        "limit=1&limit=2",
+    ] {
         app.get(&format!("/v1/meetings?{query}")).await.problem(400, "bad_request");
     }
 }
@@ -179,7 +198,9 @@ async fn a_link_brings_guests_until_it_is_revoked() {
     app.call("DELETE", &link, &app.key, None).await.expect(204);
     app.call("POST", &join, secret, Some(guest("G"))).await.problem(401, "unauthorized");
     app.call("DELETE", &format!("{links}/{}", Uuid::now_v7()), &app.key, None).await.problem(404, "not_found");
-    app.post(&links, json!({"role": "participant", "expiresAt": "2020-01-01T00:00:00Z"})).await.points_at(&["/expiresAt"]);
+    app.post(&links, json!({"role": "participant", "expiresAt": "2020-01-01T00:00:00Z"}))
+        .await
+        .points_at(&["/expiresAt"]);
     app.post(&links, json!({"role": "owner"})).await.points_at(&["/role"]);
 }
 

@@ -11,9 +11,26 @@ use uuid::Uuid;
 
 /// Credentials, by the names in which [`EXPECTED`] speaks of them.
 const CREDENTIALS: [&str; 20] = [
-    "nothing", "garbage", "key", "other tenant", "host", "other host", "expired session", "cookie", "cookie own origin",
-    "cookie foreign origin", "join", "join as host", "join elsewhere", "expired join", "resume", "resume after leave",
-    "consent", "consent elsewhere", "link", "link elsewhere",
+    "nothing",
+    "garbage",
+    "key",
+    "other tenant",
+    "host",
+    "other host",
+    "expired session",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+    "join",
+    "join as host",
+    "join elsewhere",
+    "expired join",
+    "resume",
+    "resume after leave",
+    "consent",
+    "consent elsewhere",
+    "link",
+    "link elsewhere",
 ];
 
 /// Never anything: answered 401 wherever they are sent.
@@ -97,7 +114,14 @@ const EXPECTED: [Operation; 23] = [
         method: "GET",
         path: "/v1/meetings/{id}/consents",
         may: &[
-            "key", "host", "cookie", "cookie own origin", "cookie foreign origin", "join", "join as host", "resume",
+            "key",
+            "host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+            "join",
+            "join as host",
+            "resume",
             "consent",
         ],
         other_tenant: 404,
@@ -306,7 +330,10 @@ fn the_table_is_whole() {
         }
         for method in item.as_object().expect("methods").keys() {
             let plain = |path: &str| {
-                path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/")
+                path.split('/')
+                    .map(|part| if part.starts_with('{') { "{}" } else { part })
+                    .collect::<Vec<_>>()
+                    .join("/")
             };
             let there = EXPECTED
                 .iter()

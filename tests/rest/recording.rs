@@ -7,7 +7,13 @@ use hansard::domain::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-async fn insert(app: &App, meeting: MeetingId, participant: Option<ParticipantId>, start_ms: i64, status: &str) -> Uuid {
+async fn insert(
+    app: &App,
+    meeting: MeetingId,
+    participant: Option<ParticipantId>,
+    start_ms: i64,
+    status: &str,
+) -> Uuid {
     let id = Uuid::now_v7();
     sqlx::query(
         "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms,
@@ -114,7 +120,14 @@ async fn content_is_fetched_from_the_object_storage() {
     }
 }
 
-async fn say(app: &App, meeting: MeetingId, participant: ParticipantId, start_ms: i64, end_ms: i64, text: &str) -> Uuid {
+async fn say(
+    app: &App,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    start_ms: i64,
+    end_ms: i64,
+    text: &str,
+) -> Uuid {
     let id = Uuid::now_v7();
     sqlx::query(
         "insert into transcript_segments (meeting_id, id, tenant_id, participant_id, start_ms, end_ms, language, text,

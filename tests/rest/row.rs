@@ -71,11 +71,12 @@ async fn every_table_of_tenants_has_forced_row_level_security() {
     let app = App::start().await;
     assert!(tables(&app).await.len() >= 16);
     for table in tables(&app).await {
-        let row = sqlx::query("select relrowsecurity, relforcerowsecurity from pg_class where oid = $1::text::regclass")
-            .bind(&table)
-            .fetch_one(app.state.store.worker())
-            .await
-            .expect("Postgres answers");
+        let row =
+            sqlx::query("select relrowsecurity, relforcerowsecurity from pg_class where oid = $1::text::regclass")
+                .bind(&table)
+                .fetch_one(app.state.store.worker())
+                .await
+                .expect("Postgres answers");
         assert!(row.get::<bool, _>(0) && row.get::<bool, _>(1), "{table}");
     }
     // Partitions named directly would go around the policies of their parent: nobody but the owner may.
@@ -217,14 +218,21 @@ async fn the_lists_of_meetings_have_indexes_in_their_order() {
 async fn partitions_are_sixteen() {
     let app = App::start().await;
     for table in [
-        "participants", "participant_visits", "consent_log", "streams", "meeting_events", "recording_segments",
-        "transcripts", "transcript_segments",
+        "participants",
+        "participant_visits",
+        "consent_log",
+        "streams",
+        "meeting_events",
+        "recording_segments",
+        "transcripts",
+        "transcript_segments",
     ] {
-        let partitions: i64 = sqlx::query_scalar("select count(*) from pg_inherits where inhparent = $1::text::regclass")
-            .bind(table)
-            .fetch_one(app.state.store.worker())
-            .await
-            .expect("Postgres answers");
+        let partitions: i64 =
+            sqlx::query_scalar("select count(*) from pg_inherits where inhparent = $1::text::regclass")
+                .bind(table)
+                .fetch_one(app.state.store.worker())
+                .await
+                .expect("Postgres answers");
         assert_eq!(partitions, 16, "{table}");
     }
 }

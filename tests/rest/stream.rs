@@ -28,10 +28,7 @@ async fn a_stream_gets_a_port_from_the_worker() {
     let mut body = opus(&joined.participant, 7);
     body["remote"] = json!({"ip": "192.0.2.7", "port": 5004});
     let opened = app.call("POST", &path, &joined.token, Some(body)).await.expect(201);
-    assert_eq!(
-        opened,
-        json!({"streamId": opened["streamId"], "ip": "203.0.113.5", "port": 40001, "rtcpMux": true})
-    );
+    assert_eq!(opened, json!({"streamId": opened["streamId"], "ip": "203.0.113.5", "port": 40001, "rtcpMux": true}));
     let asked = worker.heard(|ask| if let Ask::OpenStream { stream } = ask { Some(stream) } else { None }).await;
     assert_eq!(json!(asked), opened["streamId"]);
 
