@@ -249,7 +249,9 @@ fn failed(state: &Shared, problem: &Problem) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => ("Not possible now", "Try again in a moment."),
         _ => ("Something went wrong", "It was written to the log."),
     };
-    answer(state, problem.status(), title, &format!("<h1>{title}</h1><p>{text}</p>"))
+    // A page has no parameters that a person could get wrong.
+    let status = if problem.status() == StatusCode::BAD_REQUEST { StatusCode::NOT_FOUND } else { problem.status() };
+    answer(state, status, title, &format!("<h1>{title}</h1><p>{text}</p>"))
 }
 
 /// A page. Its policy: no script at all, our own style, media from here and from the object storage.

@@ -9,23 +9,36 @@ use super::{
     time::Time,
 };
 use crate::{
-    domain::id::MeetingId,
+    domain::{
+        export::{self, Said, SaidWord},
+        id::MeetingId,
+    },
     store::{
         listing,
         meeting::Meeting,
         transcript::{self, FinalSegment},
     },
 };
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
 use chrono::TimeDelta;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(read)).routes(routes!(read_json))
+    OpenApiRouter::new()
+        .routes(routes!(read))
+        .routes(routes!(read_json))
+        .routes(routes!(read_vtt))
+        .routes(routes!(read_srt))
+        .routes(routes!(read_txt))
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -97,6 +110,15 @@ pub struct TranscriptView {
     pub segments: Vec<SegmentView>,
 }
 
+/// A word as its row has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpokenWord {
+    text: String,
+    start_ms: i64,
+    end_ms: i64,
+}
+
 struct Found {
     meeting: Meeting,
     head: transcript::Head,
@@ -115,6 +137,30 @@ async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Proble
         mix_start_ms: listing::mix_start_ms(&mut tx, meeting.id()).await?,
         meeting,
     })
+}
+
+impl Found {
+    fn said(&self) -> Vec<Said> {
+        self.segments
+            .iter()
+            .map(|segment| Said {
+                speaker: segment.display_name.clone(),
+                start_ms: segment.start_ms,
+                end_ms: segment.end_ms,
+                text: segment.text.clone(),
+                words: Vec::<SpokenWord>::deserialize(&segment.words)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|word| SaidWord { text: word.text, start_ms: word.start_ms, end_ms: word.end_ms })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    /// Where captions count from: the file that they are shown with.
+    fn zero_ms(&self) -> i64 {
+        self.mix_start_ms.unwrap_or(0)
+    }
 }
 
 fn view(found: Found) -> TranscriptView {
@@ -153,4 +199,51 @@ async fn read_json(
     Path(id): Path<Uuid>,
 ) -> Result<Json<TranscriptView>, Problem> {
     Ok(Json(view(find(&state, &caller, id).await?)))
+}
+
+/// Reads a meeting's captions as WebVTT.
+///
+/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.vtt", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "Captions so far", body = String, content_type = "text/vtt"))
+)]
+async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let found = find(&state, &caller, id).await?;
+    Ok(file("text/vtt; charset=utf-8", export::vtt(&found.said(), found.zero_ms())))
+}
+
+/// Reads a meeting's captions as SRT.
+///
+/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.srt", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "Captions so far", body = String, content_type = "application/x-subrip"))
+)]
+async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let found = find(&state, &caller, id).await?;
+    Ok(file("application/x-subrip; charset=utf-8", export::srt(&found.said(), found.zero_ms())))
+}
+
+/// Reads a meeting's transcript as text, a line per segment.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.txt", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "The transcript so far", body = String, content_type = "text/plain"))
+)]
+async fn read_txt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let found = find(&state, &caller, id).await?;
+    Ok(file("text/plain; charset=utf-8", export::txt(&found.said())))
+}
+
+/// Words of people: kept by no cache, and taken by no browser for anything but what they are.
+fn file(media_type: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text).into_response()
 }
