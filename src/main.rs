@@ -5,8 +5,7 @@ use hansard::{
     api::docs,
     app::{self, Part, oneshot},
     config::{Cli, LogFormat, Role, Settings, Sources, Stand},
-    doctor,
-    speech,
+    doctor, speech,
 };
 use std::{io::IsTerminal, process::ExitCode};
 
