@@ -32,7 +32,7 @@ use summary::Summary;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Where a `default` meeting lies: inside the program.
+/// The meeting inside the program.
 const BUNDLED: &str = "planning";
 /// The addresses that a demo gives way from; see [`Settings`].
 const DEFAULT_PORTS: [u16; 3] = [8080, 9090, 8333];
@@ -68,7 +68,7 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
     let meeting = scene(&demo.scene)?;
     let stays = !demo.once && screen.is_terminal() && stdin().is_terminal();
     screen.title("Hansard demo");
-    screen.say(&format!("data  {}, apart from what `hansard serve` keeps", settings.data.display()));
+    screen.say(&format!("data  {} (the demo's own; delete it when you like)", settings.data.display()));
     screen.say(&format!("log   {}", log.display()));
     for line in give_way(&mut settings) {
         screen.say(&line);
@@ -88,7 +88,7 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
     let work = screen.work("Stopping");
     let stopped = running.stop().await;
     work.done(&screen);
-    outcome.with_context(|| format!("the demo failed; its log is in {}", log.display()))?;
+    outcome.with_context(|| format!("the demo did not come out as it should; its log is in {}", log.display()))?;
     stopped
 }
 

@@ -67,15 +67,18 @@ impl Signal {
         // Whatever the client still sends is read, so that the close (or the answer to its own) is not lost in a reset.
         let rest = async { while let Some(Ok(_)) = stream.next().await {} };
         tokio::pin!(rest);
+        let mut gone = false;
         if let Some(close) = close {
             metrics::counter!("hansard_signal_closed_total", "code" => close.code.to_string()).increment(1);
             outbox.close(close);
             tokio::select! {
                 _ = tokio::time::timeout(WRITE_MAX, &mut writer) => {}
-                () = &mut rest => {}
+                () = &mut rest => gone = true,
             }
         }
-        let _ = tokio::time::timeout(LINGER, rest).await;
+        if !gone {
+            let _ = tokio::time::timeout(LINGER, rest).await;
+        }
         writer.abort();
     }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// Lines are broken at this width also on wider terminals.
 const WIDTH_MAX: usize = 110;
+/// What took less is not talked about.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
 
 pub struct Screen {
     terminal: bool,
@@ -86,9 +88,13 @@ pub struct Work {
 }
 
 impl Work {
+    /// Says how long it took, when that was long enough to wonder.
     pub fn done(self, screen: &Screen) {
         screen.remove(&self.bar);
-        screen.say(&format!("{}: {:.1} s", self.what, self.began.elapsed().as_secs_f64()));
+        let took = self.began.elapsed();
+        if took >= WORTH_SAYING {
+            screen.say(&format!("{}: {:.1} s", self.what, took.as_secs_f64()));
+        }
     }
 }
 

@@ -69,14 +69,16 @@ impl Summary {
                 self.score.declined_words
             ));
         }
-        screen.heading("Recordings");
-        for recording in &self.performance.recordings {
+        let waited = self.performance.settled.saturating_duration_since(self.performance.ended).as_secs_f64();
+        screen.heading(&format!("Recordings ({} {waited:.1} s after the end)", self.performance.state));
+        let (mixes, tracks): (Vec<_>, Vec<_>) =
+            self.performance.recordings.iter().partition(|recording| recording.kind == "mix");
+        for recording in mixes.into_iter().chain(tracks) {
             screen.say(&format!("  {}", self.row(recording)));
         }
         screen.heading("Transcript");
-        let width = screen.width();
         for line in self.text.lines() {
-            screen.say(&wrap(&format!("  {line}"), width, 4));
+            screen.say(&format!("  {}", wrap(line, screen.width() - 2, 4)));
         }
     }
 
