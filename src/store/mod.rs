@@ -30,7 +30,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, Transaction,
+    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
@@ -230,6 +230,7 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
 
 /// A plain connection as the URL's own user, for what operators do (migrations, tenants, keys).
 pub async fn owner(url: &str) -> Result<PgConnection> {
-    let options = PgConnectOptions::from_str(url)?.application_name("hansard-owner");
+    // A whole migration is one statement, and slow: its text would fill the log.
+    let options = PgConnectOptions::from_str(url)?.application_name("hansard-owner").disable_statement_logging();
     Ok(PgConnection::connect_with(&options).await?)
 }
