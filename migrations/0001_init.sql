@@ -286,6 +286,16 @@ create table jobs (
 );
 create index jobs_open on jobs (kind, run_at) where state in ('queued', 'running');
 
+-- When each holder of a meeting listened: the time between is nobody's, and told as lost.
+create table capture_epochs (
+    meeting_id uuid not null references meetings,
+    epoch bigint not null,
+    tenant_id uuid not null,
+    began_at timestamptz not null default clock_timestamp(),
+    alive_at timestamptz not null default clock_timestamp(), -- the last renewal of its lease
+    primary key (meeting_id, epoch)
+);
+
 create table idempotency_keys (
     tenant_id uuid not null references tenants,
     route text not null,
@@ -313,7 +323,7 @@ begin
 
     foreach t in array array['users', 'session_codes', 'meetings', 'meeting_heads', 'links', 'participants',
                              'participant_visits', 'consent_log', 'streams', 'meeting_events', 'recordings',
-                             'recording_segments', 'transcripts', 'transcript_segments', 'jobs',
+                             'recording_segments', 'transcripts', 'transcript_segments', 'jobs', 'capture_epochs',
                              'password_tries', 'idempotency_keys'] loop
         execute format('alter table %I enable row level security', t);
         execute format('alter table %I force row level security', t);

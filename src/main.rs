@@ -7,7 +7,7 @@ use hansard::{
     config::{Cli, LogFormat, Role, Settings, Sources, Stand},
     speech,
 };
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 fn main() -> ExitCode {
     // The decoder's process needs no runtime and no settings.
@@ -102,7 +102,7 @@ async fn stay(settings: Settings, part: Part) -> anyhow::Result<()> {
 fn log(settings: &Settings) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match settings.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -5,7 +5,7 @@ use gstreamer_app::{AppSink, AppSrc};
 use hansard::{
     domain::{
         recording::Codec,
-        time::{MeetingTime, Micros, Span},
+        time::{MeetingTime, Span},
     },
     media::{
         frame::{self, Frame},
@@ -117,6 +117,18 @@ impl Voice {
             payloads = payloads.concat().chunks(160).map(<[u8]>::to_vec).collect();
         }
         Self { codec, payloads }
+    }
+
+    /// A recorded participant of `tests/data/speech`.
+    fn recorded(meeting: &str, name: &str) -> Self {
+        let path = format!("{}/tests/data/speech/{meeting}/{name}.opus", env!("CARGO_MANIFEST_DIR"));
+        let mut reader = ogg::PacketReader::new(std::fs::File::open(path).expect("opens"));
+        let mut payloads = Vec::new();
+        while let Some(packet) = reader.read_packet().expect("reads") {
+            payloads.push(packet.data);
+        }
+        // The first two are headers.
+        Self { codec: Codec::Opus, payloads: payloads.split_off(2) }
     }
 
     /// Writes the packets that `keep` keeps, by number, as a track of its own time 0.
@@ -263,7 +275,7 @@ fn sound_is_cut_to_what_was_allowed() {
         let mut source = Voice::of(codec, &sine(1000.0, 0.2, 6.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
         source.allowed = vec![Span::new(MeetingTime(501_300), MeetingTime(2_003_700)), span(4_000, 4_507)];
         let (mixed, pcm) = folder.mix(&[source]).expect("a mix");
-        println!("{mixed:?}");
+        println!("{:?}", mixed.rendered.iter().map(|span| (span.start.0, span.end.0)).collect::<Vec<_>>());
         assert_eq!(mixed.start_ms, 501);
         for (is, meant) in [(0, 501_300), (1, 4_000_000)] {
             assert!((mixed.rendered[is].start.0 - meant).abs() <= 30, "{mixed:?}");
@@ -271,23 +283,20 @@ fn sound_is_cut_to_what_was_allowed() {
         for (is, meant) in [(0, 2_003_700), (1, 4_507_000)] {
             assert!((mixed.rendered[is].end.0 - meant).abs() <= 30, "{mixed:?}");
         }
-        // AAC smears an edge over a few milliseconds at 30 dB below; half of the level is where it was.
+        // AAC smears an edge over a few milliseconds, 30 dB below; half of the level is where it was. A decoder of Opus
+        // that knows nothing of what came before needs a frame to be at the level.
         let level = level_db(part(&pcm, 200, 1_400));
-        let peak = 10f64.powf(level / 20.0) as f32 * std::f32::consts::SQRT_2;
-        let loud = |from: i64, to: i64| {
-            let at = |ms: i64| (ms - 501) as usize * RATE / 1000;
-            let piece = &pcm[at(from)..at(to).min(pcm.len())];
-            let first = piece.iter().position(|sample| sample.abs() > peak / 2.0).expect("sound");
-            let last = piece.iter().rposition(|sample| sample.abs() > peak / 2.0).expect("sound");
-            let ms = |sample: usize| from as f64 + sample as f64 * 1000.0 / RATE as f64;
-            (ms(first), ms(last))
-        };
-        let (first, last) = loud(501, 3_000);
-        println!("{codec:?} {first:.2} {last:.2}");
-        assert!((first - 501.3).abs() < 1.5 && (last - 2_003.7).abs() < 1.5, "{codec:?} {first} {last}");
-        let (first, last) = loud(3_000, 5_000);
-        println!("{codec:?} {first:.2} {last:.2}");
-        assert!((first - 4_000.0).abs() < 1.5 && (last - 4_507.0).abs() < 1.5, "{codec:?} {first} {last}");
+        let half = 10f64.powf(level / 20.0) as f32 / std::f32::consts::SQRT_2;
+        let (early, late) = (1.0, if codec == Codec::Opus { 25.0 } else { 1.0 });
+        for (from, to, around) in [(501.3, 2_003.7, 501..3_000), (4_000.0, 4_507.0, 3_000..5_000)] {
+            let piece = part(&pcm, around.start - 501, around.end - 501);
+            let ms = |sample: Option<usize>| around.start as f64 + sample.expect("sound") as f64 * 1000.0 / RATE as f64;
+            let first = ms(piece.iter().position(|sample| sample.abs() > half));
+            let last = ms(piece.iter().rposition(|sample| sample.abs() > half));
+            println!("{codec:?} {first:.2} {last:.2}");
+            assert!(first - from > -early && first - from < late, "{codec:?} {first} for {from}");
+            assert!((last - to).abs() < 1.0, "{codec:?} {last} for {to}");
+        }
         assert!(level_db(part(&pcm, 2_030 - 501, 3_970 - 501)) < -90.0);
     }
 }
@@ -325,7 +334,7 @@ fn loudness_reaches_its_target_within_its_bounds() {
             })
             .collect()
     };
-    for (level, min, max) in [(0.05, -17.0, -15.0), (0.3, -17.0, -15.0), (1.0, -17.0, -15.0), (3.0, -17.0, -15.0)] {
+    for (level, min, max) in [(0.3, -17.0, -15.0), (1.0, -17.0, -15.0), (4.0, -17.0, -15.0)] {
         let source = Voice::of(Codec::Opus, &voice(level)).track(folder.0.join("1.mkv"), ms(0), |_| true);
         let (mixed, _) = folder.mix(&[source]).expect("a mix");
         let (lufs, peak) = loudness(&folder.file());
@@ -342,6 +351,41 @@ fn loudness_reaches_its_target_within_its_bounds() {
         if let Some(measured) = mixed.measured_lufs.filter(|lufs| *lufs > -60.0) {
             assert!((lufs - measured - gain).abs() < 1.0, "{lufs} {mixed:?}");
         }
+    }
+}
+
+#[test]
+fn a_meeting_of_three_is_understood_without_the_one_who_declined() {
+    let folder = Folder::new("speech");
+    let told = format!("{}/tests/data/speech/planning/meeting.json", env!("CARGO_MANIFEST_DIR"));
+    let told: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(told).expect("reads")).expect("the meeting's script");
+    let mut sources: Vec<Source> = ["Alice", "Bob", "Carol"]
+        .iter()
+        .map(|name| {
+            let path = folder.0.join(format!("{name}.mkv"));
+            Voice::recorded("planning", name).track(path, ms(2_000), |_| true)
+        })
+        .collect();
+    for declined in [None, Some("Bob")] {
+        if declined.is_some() {
+            sources[1].allowed = Vec::new();
+        }
+        let begun = std::time::Instant::now();
+        let (mixed, pcm) = folder.mix(&sources).expect("a mix");
+        println!("{:?} for {:?}, with decoding it again", begun.elapsed(), mixed.duration);
+        for utterance in told["utterances"].as_array().expect("utterances") {
+            let at = |key: &str| utterance[key].as_i64().expect("a time") + 2_000 - mixed.start_ms;
+            let level = level_db(part(&pcm, at("start_ms") + 100, at("end_ms") - 100));
+            if declined.is_some_and(|name| utterance["speaker"] == name) {
+                assert!(level < -60.0, "{utterance}: {level} dB");
+            } else {
+                assert!(level > -30.0, "{utterance}: {level} dB");
+            }
+        }
+        let (lufs, peak) = loudness(&folder.file());
+        println!("{:?} LUFS, {:.1} dB: {lufs} LUFS, {peak} dBTP", mixed.measured_lufs, mixed.gain_db);
+        assert!((lufs + 16.0).abs() < 1.0 && peak <= -1.0, "{lufs} {peak}");
     }
 }
 
@@ -365,32 +409,6 @@ fn lost_packets_are_concealed_and_longer_holes_are_silent() {
     assert!(correlation(at(1_100, 1_900), 440.0) > 0.98);
     assert!((level_db(at(4_600, 5_900)) - usual).abs() < 1.0);
     assert_eq!(mixed.rendered.len(), 2, "{mixed:?}");
-}
-
-#[test]
-fn a_sender_whose_clock_drifts_stays_in_its_place_without_clicks() {
-    let folder = Folder::new("drift");
-    let voice = Voice::of(Codec::Opus, &sine(440.0, 0.2, 40.0));
-    let path = folder.0.join("1.mkv");
-    let writer = Writer::create(&path, Shape::Track, Codec::Opus, 1, ms(0)).expect("creates");
-    let mut end = 0;
-    for (n, payload) in voice.payloads.iter().enumerate() {
-        // 500 ppm slow.
-        end = n as i64 * 20_010 + 20_000;
-        let span = Span::of(MeetingTime(n as i64 * 20_010), Micros(20_000));
-        writer.write(&Frame { payload: payload.as_slice().into(), span }).expect("writes");
-    }
-    writer.finish().expect("finishes");
-    let (mixed, pcm) = folder.mix(&[Source { path, start: ms(0), allowed: always() }]).expect("a mix");
-    assert_eq!(mixed.rendered.len(), 1, "{mixed:?}");
-    let last = mixed.start_ms * 1000 + mixed.duration.0;
-    assert!((last - (end - 6_500)).abs() < 5_000, "{last} {end}");
-    // A click of a thousandth of the tone would show in the second difference.
-    let far = part(&pcm, 1_000, 38_000).windows(3).map(|w| (w[0] - 2.0 * w[1] + w[2]).abs()).fold(0.0, f32::max);
-    let peak = part(&pcm, 1_000, 38_000).iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
-    let tone = peak * (TAU * 440.0 / RATE as f32).powi(2);
-    println!("{far} of {tone}");
-    assert!(far < 4.0 * tone, "{far} {tone}");
 }
 
 #[test]

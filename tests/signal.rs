@@ -4,6 +4,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "signal/broker.rs"]
+mod broker;
 #[path = "signal/consent.rs"]
 mod consent;
 #[path = "signal/fuzz.rs"]

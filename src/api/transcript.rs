@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        export::{self, Cue},
+        export::{self, Said, SaidWord},
         id::MeetingId,
     },
     store::{
@@ -131,19 +131,32 @@ async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Proble
 }
 
 impl Found {
-    fn cues(&self) -> impl Iterator<Item = Cue<'_>> {
-        self.segments.iter().map(|segment| Cue {
-            speaker: &segment.display_name,
-            start_ms: segment.start_ms,
-            end_ms: segment.end_ms,
-            text: &segment.text,
-        })
+    fn said(&self) -> Vec<Said> {
+        self.segments
+            .iter()
+            .map(|segment| Said {
+                speaker: segment.display_name.clone(),
+                start_ms: segment.start_ms,
+                end_ms: segment.end_ms,
+                text: segment.text.clone(),
+                words: segment.words.as_array().into_iter().flatten().filter_map(word).collect(),
+            })
+            .collect()
     }
 
     /// Where captions count from: the file that they are shown with.
     fn zero_ms(&self) -> i64 {
         self.mix_start_ms.unwrap_or(0)
     }
+}
+
+/// A word as its row keeps it.
+fn word(word: &Value) -> Option<SaidWord> {
+    Some(SaidWord {
+        text: word["text"].as_str()?.to_owned(),
+        start_ms: word["startMs"].as_i64()?,
+        end_ms: word["endMs"].as_i64()?,
+    })
 }
 
 fn view(found: Found) -> TranscriptView {
@@ -194,7 +207,7 @@ async fn read_json(
 )]
 async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
     let found = find(&state, &caller, id).await?;
-    Ok(file("text/vtt; charset=utf-8", export::vtt(found.cues(), found.zero_ms())))
+    Ok(file("text/vtt; charset=utf-8", export::vtt(&found.said(), found.zero_ms())))
 }
 
 /// Reads a meeting's captions as SRT.
@@ -207,7 +220,7 @@ async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
 )]
 async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
     let found = find(&state, &caller, id).await?;
-    Ok(file("application/x-subrip; charset=utf-8", export::srt(found.cues(), found.zero_ms())))
+    Ok(file("application/x-subrip; charset=utf-8", export::srt(&found.said(), found.zero_ms())))
 }
 
 /// Reads a meeting's transcript as text, a line per segment.
@@ -218,7 +231,7 @@ async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
 )]
 async fn read_txt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
     let found = find(&state, &caller, id).await?;
-    Ok(file("text/plain; charset=utf-8", export::txt(found.cues())))
+    Ok(file("text/plain; charset=utf-8", export::txt(&found.said())))
 }
 
 /// Words of people: kept by no cache, and taken by no browser for anything but what they are.

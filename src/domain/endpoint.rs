@@ -59,9 +59,9 @@ impl Settings {
             tail: Micros::from_ms(190),
             voiced_min: Micros::from_ms(120),
             guess_after: Micros::from_ms(200),
-            end_complete: Micros::from_ms(400),
-            end_unknown: Micros::from_ms(550),
-            end_open: Micros::from_ms(750),
+            end_complete: Micros::from_ms(450),
+            end_unknown: Micros::from_ms(600),
+            end_open: Micros::from_ms(800),
             short_pause: Micros::from_ms(160),
             longest,
             patience: Micros::from_ms(300),
@@ -476,7 +476,7 @@ mod tests {
 
     #[test]
     fn the_wait_follows_the_hint() {
-        for (hint, expected) in [(Some(Hint::Complete), 400), (None, 550), (Some(Hint::Open), 750)] {
+        for (hint, expected) in [(Some(Hint::Complete), 450), (None, 600), (Some(Hint::Open), 800)] {
             let (mut endpoint, mut at) = (endpoint(), 0);
             feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0), (14, 0.02, -60.0)]);
             if let Some(hint) = hint {
@@ -496,7 +496,7 @@ mod tests {
         assert!(endpoint.tick(now(299)).is_empty());
         assert!(matches!(endpoint.tick(now(300))[..], [Decision::Guess { .. }]));
         assert!(endpoint.tick(now(320)).is_empty());
-        let decisions = endpoint.tick(now(560));
+        let decisions = endpoint.tick(now(610));
         let [Decision::Ended { span, .. }] = &decisions[..] else { panic!("{decisions:?}") };
         assert_eq!(span.end, MeetingTime(at), "only audio that is there");
 

@@ -11,7 +11,7 @@ use crate::{
         meeting::RecordingState,
         recording::{Circumstances, Gap, GapReason, gaps, gaps_of_mix},
         tiering::Tier,
-        time::{MeetingTime, Span},
+        time::{MeetingTime, Micros, Span},
     },
     media::{
         mix,
@@ -50,6 +50,9 @@ pub struct Mixer {
     /// The data of `recording_state` after the end.
     pub state: fn(RecordingState, Option<&str>, i64) -> Value,
 }
+
+/// From a claim until the ports listen again, at most.
+const REOPENED: Micros = Micros::from_secs(1);
 
 /// A removed folder, whatever happens.
 struct Scratch(PathBuf);
@@ -97,11 +100,15 @@ impl Mixer {
         let segments = recording::segments(&mut tx, meeting).await?;
         let visits = visit::of_meeting(&mut tx, meeting).await?;
         let paused = visit::paused(&mut tx, meeting).await?;
+        let unheard = visit::unheard(&mut tx, meeting).await?;
         drop(tx);
         let gate = (self.replay)(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
         let paused: Vec<Span> =
             paused.into_iter().map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on))).collect();
+
+        let unheard: Vec<Span> =
+            unheard.into_iter().map(|(from, until)| Span::new(on(from), on(until) + REOPENED)).collect();
 
         let scratch = Scratch(self.work.join(claimed.job.id.to_string()));
         tokio::fs::create_dir_all(&scratch.0).await.context("making room for the files")?;
@@ -116,7 +123,7 @@ impl Mixer {
                     .collect(),
                 agreed: gate.allowed(participant, Use::Recording),
                 paused: paused.clone(),
-                lost: lost(&track.gaps),
+                lost: lost(&track.gaps).into_iter().chain(unheard.iter().copied()).collect(),
             };
             let of_track: Vec<&Segment> = segments.iter().filter(|segment| segment.recording == track.id).collect();
             if let Some(track) = self.track(meeting, tenant, track, &of_track, why, &scratch.0).await? {

@@ -213,7 +213,7 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
             };
             let standing = held.lease.handle(renewal, now());
             if *held.tell.borrow() != standing {
-                info!(meeting = %held.meeting, kind = %held.kind, ?standing, "a lease changed");
+                debug!(meeting = %held.meeting, kind = %held.kind, ?standing, "a lease changed");
                 held.tell.send_replace(standing);
             }
         }

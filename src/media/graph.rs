@@ -193,3 +193,34 @@ pub(crate) fn pull(graph: &Graph, sink: &AppSink, longest: Duration) -> Result<P
     }
     bail!("a graph gave nothing for {longest:?}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strangers' bytes reach these elements and no others: no demuxer, no type finder.
+    const LIVE: [&str; 8] =
+        ["alawdec", "appsink", "audioresample", "capsfilter", "filesink", "matroskamux", "mulawdec", "opusdec"];
+
+    #[test]
+    fn live_graphs_hold_only_what_is_on_the_list() {
+        for text in [
+            include_str!("../../pipelines/segment.gst"),
+            include_str!("../../pipelines/decode_opus.gst"),
+            include_str!("../../pipelines/decode_pcmu.gst"),
+            include_str!("../../pipelines/decode_pcma.gst"),
+        ] {
+            let factories = Graph::load(text).expect("loads").factories();
+            assert!(factories.len() >= 2);
+            for factory in factories {
+                assert!(LIVE.contains(&factory.as_str()), "{factory} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_graph_with_a_missing_element_says_so() {
+        let error = Graph::load("nosuchelement name=a ! appsink").err().expect("does not load");
+        assert!(format!("{error:#}").contains("nosuchelement"), "{error:#}");
+    }
+}

@@ -32,6 +32,11 @@ use std::{
 
 /// Blocks that a track's thread may be ahead.
 const AHEAD: usize = 2;
+/// Samples per frame of AAC.
+const FRAME: u64 = 1_024;
+/// Players play the last frame whole, whatever the edit list says (ffmpeg does). A last frame of so few samples (2 ms) is
+/// left out, so that no mix is more than 20 ms longer than it should be.
+const STUMP_MAX: u64 = 96;
 /// True peaks are at most this much above sample peaks; nearer to the limit, the limiter is tried.
 const BETWEEN_DB: f64 = 3.0;
 
@@ -228,8 +233,13 @@ impl Mixing {
     fn finish(mut self) -> Result<Sum> {
         let until = self.open.as_ref().map_or(0, |(_, _, end)| *end);
         self.write_open(until)?;
+        let mut take = self.scratch.finish()?;
+        let rest = take.length() % FRAME;
+        if rest <= STUMP_MAX {
+            take.shorten(rest);
+        }
         Ok(Sum {
-            take: self.scratch.finish()?,
+            take,
             start_ms: self.start / (RATE / 1000),
             rendered: union(&self.filled),
             lufs: self.meter.lufs()?,

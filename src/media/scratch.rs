@@ -78,6 +78,11 @@ impl Take {
         self.length
     }
 
+    /// Leaves out the last samples, if there are so many.
+    pub fn shorten(&mut self, by: u64) {
+        self.length = self.length.saturating_sub(by);
+    }
+
     /// Gives all blocks in order.
     pub fn read(&mut self, mut block: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
         self.file.rewind()?;
@@ -98,8 +103,9 @@ impl Take {
             } else {
                 samples.resize(count, 0.0);
             }
+            samples.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             block(&samples)?;
-            left -= count as u64;
+            left -= samples.len() as u64;
         }
         Ok(())
     }
@@ -134,5 +140,13 @@ mod tests {
             let far = read.iter().zip(&written).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(far < 5.0 / 32_767.0, "{far}");
         }
+        take.shorten(10_001);
+        let mut read = 0;
+        take.read(|block| {
+            read += block.len();
+            Ok(())
+        })
+        .expect("reads");
+        assert_eq!(read, written.len() - 10_001);
     }
 }

@@ -96,6 +96,14 @@ impl Registry {
         Ok(Self { models: list.model, data: data.to_owned(), folders })
     }
 
+    /// The same list with another file behind one name: a mirror's own build of it.
+    pub fn with(mut self, name: &str, size_bytes: u64, sha256: &str) -> Self {
+        if let Some(model) = self.models.iter_mut().find(|model| model.name == name) {
+            (model.size_bytes, model.sha256) = (size_bytes, sha256.to_owned());
+        }
+        self
+    }
+
     pub fn models(&self) -> &[Model] {
         &self.models
     }

@@ -82,9 +82,20 @@ pub async fn claim(conn: &mut PgConnection, kinds: &[&str], owner: Uuid, limit: 
     .bind(owner)
     .bind(limit)
     .bind(LEASE_TTL.0 as f64 / 1e6)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(rows.iter().map(job).collect::<sqlx::Result<_>>()?)
+    let jobs = rows.iter().map(job).collect::<sqlx::Result<Vec<_>>>()?;
+    for job in jobs.iter().filter(|job| job.kind == "capture") {
+        sqlx::query(
+            "insert into capture_epochs (meeting_id, epoch, tenant_id) values ($1, $2, $3) on conflict do nothing",
+        )
+        .bind(job.meeting.0)
+        .bind(job.epoch)
+        .bind(job.tenant.0)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(jobs)
 }
 
 /// Renews the leases of these `(job, epoch)`, also those that ran out and were not taken; answers with the ids renewed.
@@ -102,7 +113,16 @@ pub async fn renew(conn: &mut PgConnection, owner: Uuid, held: &[(JobId, i64)]) 
     .bind(&epochs)
     .bind(owner)
     .bind(LEASE_TTL.0 as f64 / 1e6)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query(
+        "update capture_epochs set alive_at = clock_timestamp() from jobs
+         where jobs.id = any($1) and jobs.owner = $2 and jobs.kind = 'capture' and jobs.state = 'running'
+             and capture_epochs.meeting_id = jobs.meeting_id and capture_epochs.epoch = jobs.epoch",
+    )
+    .bind(&ids)
+    .bind(owner)
+    .execute(conn)
     .await?;
     Ok(rows.iter().map(|row| row.try_get(0).map(JobId)).collect::<sqlx::Result<_>>()?)
 }

@@ -120,7 +120,7 @@ impl Store {
     /// Opens both pools lazily: no connection is made before it is needed, so a process may start while Postgres is away.
     /// `connections` bounds each pool. Fails only on a URL that cannot be read.
     pub fn open(url: &str, connections: u32) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url)?.application_name("hansard");
+        let options = options(url)?.application_name("hansard");
         Ok(Self {
             app: pool(&options, connections, "set role hansard_app"),
             worker: pool(&options, connections, "set role hansard_worker"),
@@ -180,6 +180,11 @@ impl Store {
     }
 }
 
+/// Statements are never logged: they hold what people said and are called.
+fn options(url: &str) -> Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url)?.disable_statement_logging())
+}
+
 fn pool(options: &PgConnectOptions, connections: u32, role: &'static str) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
@@ -197,6 +202,20 @@ fn pool(options: &PgConnectOptions, connections: u32, role: &'static str) -> PgP
             })
         })
         .connect_lazy_with(options.clone())
+}
+
+/// Forgets what has had its time: idempotency keys after 24 hours, session codes and counts of wrong passwords after they
+/// ended. All tenants', in any process, at any time. Answers how many rows went.
+pub async fn sweep(store: &Store) -> Result<u64> {
+    let mut gone = 0;
+    for statement in [
+        "delete from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'",
+        "delete from session_codes where expires_at < clock_timestamp() - interval '1 hour'",
+        "delete from password_tries where since < clock_timestamp() - interval '1 hour'",
+    ] {
+        gone += sqlx::query(statement).execute(store.worker()).await?.rows_affected();
+    }
+    Ok(gone)
 }
 
 /// From here on the transaction sees the rows of this tenant.
@@ -231,6 +250,6 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
 /// A plain connection as the URL's own user, for what operators do (migrations, tenants, keys).
 pub async fn owner(url: &str) -> Result<PgConnection> {
     // A whole migration is one statement, and slow: its text would fill the log.
-    let options = PgConnectOptions::from_str(url)?.application_name("hansard-owner").disable_statement_logging();
+    let options = options(url)?.application_name("hansard-owner").disable_statement_logging();
     Ok(PgConnection::connect_with(&options).await?)
 }

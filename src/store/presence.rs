@@ -161,28 +161,10 @@ async fn read(
     standing: &Standing,
 ) -> Result<Vec<Person>> {
     let only = only.map(|participant| participant.0);
-    let rows: Vec<Row> = sqlx::query_as(
-        "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, p.tokens_from
-         from participants p join users u on u.id = p.user_id
-         where p.meeting_id = $1 and ($2::uuid is null or p.id = $2)
-         order by p.joined_at nulls last, p.id",
-    )
-    .bind(meeting.0)
-    .bind(only)
-    .fetch_all(&mut *conn)
-    .await?;
+    let rows: Vec<Row> = sqlx::query_as(PEOPLE).bind(meeting.0).bind(only).fetch_all(&mut *conn).await?;
     let mut streams: HashMap<Uuid, Vec<StreamSeen>> = HashMap::new();
-    let seen: Vec<(Uuid, Uuid, String, String, String, Option<String>)> = sqlx::query_as(
-        "select participant_id, id, kind, source, state, reason from (
-             select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest
-             from streams where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked'
-         ) s where newest <= $3 order by created_at, id",
-    )
-    .bind(meeting.0)
-    .bind(only)
-    .bind(STREAMS_SHOWN)
-    .fetch_all(conn)
-    .await?;
+    let seen: Vec<(Uuid, Uuid, String, String, String, Option<String>)> =
+        sqlx::query_as(STREAMS).bind(meeting.0).bind(only).bind(STREAMS_SHOWN).fetch_all(conn).await?;
     for (participant, stream_id, kind, source, state, reason) in seen {
         streams.entry(participant).or_default().push(StreamSeen { stream_id, kind, source, state, reason });
     }
@@ -206,6 +188,17 @@ async fn read(
         })
         .collect())
 }
+
+/// One partition, by the meeting.
+pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, \
+    p.tokens_from from participants p join users u on u.id = p.user_id \
+    where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
+
+/// One partition, by the meeting.
+pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason from ( \
+    select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest from streams \
+    where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
+    ) s where newest <= $3 order by created_at, id";
 
 /// How somebody comes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -53,3 +53,13 @@ pub async fn paused(
     }
     Ok(spans)
 }
+
+/// When nobody listened: from the last sign of life of one holder to the next one's beginning.
+pub async fn unheard(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
+    let epochs: Vec<(DateTime<Utc>, DateTime<Utc>)> =
+        sqlx::query_as("select began_at, alive_at from capture_epochs where meeting_id = $1 order by epoch")
+            .bind(meeting.0)
+            .fetch_all(conn)
+            .await?;
+    Ok(epochs.windows(2).map(|pair| (pair[0].1, pair[1].0)).collect())
+}

@@ -276,3 +276,32 @@ async fn another_tenant_sees_nothing() {
     let saying = saying(&world, seat.participant, ConsentStatus::Accepted);
     assert!(matches!(consent::say(&mut tx, &saying).await, Err(StoreError::NotFound)));
 }
+
+#[tokio::test]
+async fn hot_queries_touch_one_partition_of_each_table() {
+    let world = World::new().await;
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    for (name, query, third) in [
+        ("events after", event::AFTER, Some(200_i64)),
+        ("log above", consent::ABOVE, None),
+        ("people", presence::PEOPLE, None),
+        ("streams", presence::STREAMS, Some(16)),
+    ] {
+        // Planned as for a prepared statement that is used again and again.
+        sqlx::query("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.expect("set");
+        let explain = format!("explain (analyze, costs off, timing off) {query}");
+        let plan = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(explain)).bind(world.meeting.0);
+        let plan = if query.contains("$2::uuid") { plan.bind(None::<uuid::Uuid>) } else { plan.bind(0_i64) };
+        let plan = if let Some(third) = third { plan.bind(third) } else { plan };
+        let lines = plan.fetch_all(&mut *tx).await.expect("explained");
+        let touched: BTreeSet<&str> = lines
+            .iter()
+            .filter(|line| !line.contains("never executed"))
+            .filter_map(|line| line.split(" on ").nth(1)?.split_whitespace().next())
+            .filter(|table| table.rsplit('_').next().is_some_and(|end| end.len() == 2 && end.parse::<u8>().is_ok()))
+            .collect();
+        let tables: BTreeSet<&str> = touched.iter().map(|table| &table[..table.len() - 3]).collect();
+        assert_eq!(touched.len(), tables.len(), "{name}: {lines:#?}");
+        assert!(!touched.is_empty(), "{name}: {lines:#?}");
+    }
+}

@@ -134,8 +134,12 @@ impl World {
         }
     }
 
-    /// An `api` process (its parts in this one).
+    /// An `api` process (its parts in this one) on the world's own queue.
     pub async fn api(&self) -> Api {
+        self.api_on(self.queue.clone()).await
+    }
+
+    pub async fn api_on(&self, queue: Queue) -> Api {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let nowhere = objects::Settings {
@@ -148,7 +152,7 @@ impl World {
         };
         let state: Shared = Arc::new(ApiState {
             store: self.store.clone(),
-            queue: self.queue.clone(),
+            queue,
             objects: Objects::new(&nowhere),
             clock: self.clock.clone(),
             keys: Keys::new(SECRET).expect("long enough"),
@@ -157,7 +161,7 @@ impl World {
             ice_servers: vec![json!({"urls": ["stun:stun.example.org"]})],
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
-            media_origin: "http://127.0.0.1:9".to_owned(),
+            media_origin: "http://127.0.0.1:9".into(),
         });
         let signal = Signal::start(state.clone());
         let router: Router = signal.router();

@@ -8,7 +8,12 @@ use hansard::{
         id::{ConsentId, ParticipantId, StreamId},
         time::{MeetingTime, Micros, Span},
     },
-    speech::{Caption, Line, Settings, Speech, StreamOptions, model::Registry, wer},
+    speech::{
+        Caption, Line, Settings, Speech, StreamOptions,
+        decoder::{self, Decoder, Outcome},
+        model::Registry,
+        wer,
+    },
 };
 use serde::Deserialize;
 use std::{
@@ -223,6 +228,22 @@ impl Hall {
         self.meeting.withdrawn();
     }
 
+    /// Withdraws and consents again at once: what follows stands under another entry.
+    pub fn consent_again(&self, name: &str, n: i64) {
+        let (participant, _) = &self.streams[name];
+        let entry = |entry, status| Entry {
+            entry,
+            id: ConsentId(Uuid::from_u128(entry as u128)),
+            participant: *participant,
+            uses: Use::ALL.to_vec(),
+            status,
+            at: self.now,
+        };
+        self.gate.apply(&entry(n - 1, ConsentStatus::Withdrawn), self.now);
+        self.gate.apply(&entry(n, ConsentStatus::Accepted), self.now);
+        self.meeting.withdrawn();
+    }
+
     /// Everything that is still to come.
     pub async fn finish(self) -> Vec<Told> {
         let Self { meeting, mut captions, mut told, streams, started, speed, .. } = self;
@@ -233,14 +254,30 @@ impl Hall {
         }
         told
     }
+}
 
-    /// Waits until something was told; a step of the meeting's time meanwhile counts for nothing.
-    pub async fn until(&mut self, what: &str, mut there: impl FnMut(&[Told]) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !there(&self.told) {
-            let caption = tokio::time::timeout_at(deadline.into(), self.captions.recv()).await;
-            self.told.push((self.now, caption.unwrap_or_else(|_| panic!("in time: {what}")).expect("captions go on")));
+/// One decode by a decoder of its own.
+pub async fn decode_offline(pcm: &[f32]) -> String {
+    let settings = settings(1);
+    let (decoder, mut outcomes) = Decoder::start(decoder::Settings {
+        program: settings.program,
+        model: settings.model_path,
+        states: 1,
+        hang_after: PATIENCE,
+        ctx_floor: settings.model.audio_ctx_floor,
+        ctx_margin: settings.model.audio_ctx_margin,
+        longest: settings.model.longest(),
+    })
+    .await
+    .expect("the decoder starts");
+    let voiced = Micros(pcm.len() as i64 * 1_000 / 16);
+    let (language, prompt) = (Some("en".into()), None);
+    assert!(decoder.submit(decoder::Job { id: 1, pcm: pcm.into(), language, prompt, voiced, thorough: true }));
+    match tokio::time::timeout(PATIENCE, outcomes.recv()).await {
+        Ok(Some((1, Outcome::Heard { hypothesis, .. }))) => {
+            hypothesis.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
         }
+        other => panic!("{other:?}"),
     }
 }
 

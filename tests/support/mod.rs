@@ -6,6 +6,7 @@
 pub mod postgres;
 pub mod rabbitmq;
 pub mod s3;
+pub mod server;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -3,10 +3,10 @@
 //!
 //! Nothing here decides about media: that is the worker's, behind the queue.
 
-pub mod flood;
+mod flood;
 mod join;
 pub mod message;
-pub mod outbox;
+mod outbox;
 mod room;
 mod rooms;
 mod say;
@@ -135,6 +135,7 @@ impl Signal {
             .0
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < SOCKETS_MAX).then_some(open + 1));
+        metrics::gauge!("hansard_signal_sockets").set(self.open() as f64);
         taken.ok().map(|_| Place { signal: self.clone(), _tracked: self.0.tracker.token() })
     }
 }
@@ -148,6 +149,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.signal.0.open.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("hansard_signal_sockets").set(self.signal.open() as f64);
     }
 }
 

@@ -93,6 +93,8 @@ impl Outbox {
     pub fn push_skippable(&self, text: Utf8Bytes) {
         if self.state().bytes < LAGS_BYTES {
             self.push(text);
+        } else {
+            metrics::counter!("hansard_signal_partials_skipped_total").increment(1);
         }
     }
 

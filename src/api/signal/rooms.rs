@@ -146,6 +146,7 @@ impl Rooms {
             if reading.is_none()
                 && let Some(after) = room.next_read(now)
             {
+                metrics::counter!("hansard_signal_repairs_total").increment(1);
                 reading = Some(tokio::spawn(read(self.state.clone(), tenant, meeting, after)));
             }
             let deadline = room.deadline();

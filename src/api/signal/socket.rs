@@ -68,6 +68,7 @@ impl Signal {
         let rest = async { while let Some(Ok(_)) = stream.next().await {} };
         tokio::pin!(rest);
         if let Some(close) = close {
+            metrics::counter!("hansard_signal_closed_total", "code" => close.code.to_string()).increment(1);
             outbox.close(close);
             tokio::select! {
                 _ = tokio::time::timeout(WRITE_MAX, &mut writer) => {}
