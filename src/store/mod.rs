@@ -249,7 +249,6 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
 
 /// A plain connection as the URL's own user, for what operators do (migrations, tenants, keys).
 pub async fn owner(url: &str) -> Result<PgConnection> {
-    // A whole migration is one statement, and slow: its text would fill the log.
-    let options = options(url)?.application_name("hansard-owner").disable_statement_logging();
+    let options = options(url)?.application_name("hansard-owner");
     Ok(PgConnection::connect_with(&options).await?)
 }
