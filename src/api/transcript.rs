@@ -26,7 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::TimeDelta;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -110,6 +110,15 @@ pub struct TranscriptView {
     pub segments: Vec<SegmentView>,
 }
 
+/// A word as its row has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpokenWord {
+    text: String,
+    start_ms: i64,
+    end_ms: i64,
+}
+
 struct Found {
     meeting: Meeting,
     head: transcript::Head,
@@ -139,7 +148,11 @@ impl Found {
                 start_ms: segment.start_ms,
                 end_ms: segment.end_ms,
                 text: segment.text.clone(),
-                words: segment.words.as_array().into_iter().flatten().filter_map(word).collect(),
+                words: Vec::<SpokenWord>::deserialize(&segment.words)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|word| SaidWord { text: word.text, start_ms: word.start_ms, end_ms: word.end_ms })
+                    .collect(),
             })
             .collect()
     }
@@ -148,15 +161,6 @@ impl Found {
     fn zero_ms(&self) -> i64 {
         self.mix_start_ms.unwrap_or(0)
     }
-}
-
-/// A word as its row keeps it.
-fn word(word: &Value) -> Option<SaidWord> {
-    Some(SaidWord {
-        text: word["text"].as_str()?.to_owned(),
-        start_ms: word["startMs"].as_i64()?,
-        end_ms: word["endMs"].as_i64()?,
-    })
 }
 
 fn view(found: Found) -> TranscriptView {

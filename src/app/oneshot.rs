@@ -101,9 +101,9 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
                     .context("a progress bar")?,
             );
             bar.set_message(name.clone());
-            let path = fetch::fetch(&registry, &name, base_url.as_deref(), |done, total| {
-                bar.set_length(total);
-                bar.set_position(done);
+            let path = fetch::fetch(&registry, &name, base_url.as_deref(), |step| {
+                bar.set_length(step.of_bytes);
+                bar.set_position(step.bytes);
             })
             .await?;
             bar.finish();
