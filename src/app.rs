@@ -8,6 +8,7 @@
 //! does all of this within the grace time; a second one, or the end of that time, is like a kill, which loses nothing
 //! that was stored either.
 
+pub mod demo;
 mod foundation;
 mod media;
 pub mod oneshot;

@@ -5,7 +5,7 @@ use hansard::{
     api::docs,
     app::{self, Part, oneshot},
     config::{Cli, LogFormat, Role, Settings, Sources, Stand},
-    speech,
+    doctor, speech,
 };
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -58,11 +58,11 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             stay(Settings::resolve(sources, Stand::Among)?, Part::Worker).await?;
         }
         Role::Demo { demo, base, front, stores, media } => {
-            let sources = Sources::new(base).front(front).stores(stores).media(media);
+            let sources = Sources::new(base).front(front).stores(stores).media(media).apart("-demo");
             let settings = Settings::resolve(sources, Stand::Alone)?;
-            log(&settings);
-            let _ = demo;
-            anyhow::bail!("not yet");
+            // The terminal is for the play.
+            log_to(&settings, std::sync::Mutex::new(app::demo::log_file(&settings)?), false);
+            app::demo::run(settings, demo).await?;
         }
         Role::Migrate { base, stores } => {
             oneshot::migrate(&settled(Sources::new(base).stores(stores))?).await?;
@@ -70,7 +70,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
         Role::Models { command, base } => oneshot::models(&settled(Sources::new(base))?, command).await?,
         Role::Doctor { base, front, stores, media } => {
             let sources = Sources::new(base).front(front).stores(stores).media(media);
-            let _ = settled(sources)?;
+            return Ok(doctor::run(&settled(sources)?).await);
         }
         Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
         Role::Key { command, base, stores } => {
@@ -100,9 +100,17 @@ async fn stay(settings: Settings, part: Part) -> anyhow::Result<()> {
 
 /// Logs go to stderr; stdout is for what a command says.
 fn log(settings: &Settings) {
+    log_to(settings, std::io::stderr, std::io::stderr().is_terminal());
+}
+
+fn log_to(
+    settings: &Settings,
+    writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+    colour: bool,
+) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(colour);
     match settings.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -3,25 +3,26 @@
 //! An object counts as stored only when the server has checked its SHA-256 (or what it gives back has been hashed again)
 //! and a HEAD shows its size and our own hash. Every call is bounded: attempts, time per attempt, time in all.
 
+mod client;
+mod hashing;
+
+pub use hashing::hash_file;
+
 use crate::domain::{consent::hex, tiering::Tier};
-use aws_credential_types::Credentials;
 use aws_sdk_s3::{
     Client,
-    config::{
-        BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
-        timeout::TimeoutConfig,
-    },
-    error::{ProvideErrorMetadata, SdkError},
+    error::ProvideErrorMetadata,
     operation::head_object::HeadObjectOutput,
     presigning::PresigningConfig,
     primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart, MetadataDirective, StorageClass},
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use client::{client, fault, status};
+use hashing::Hashing;
 use sha2::{Digest, Sha256};
 use std::{fmt, io, path::Path, time::Duration};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 /// From this size on a file goes up in parts.
 const MULTIPART_MIN: u64 = 64 << 20;
@@ -29,12 +30,6 @@ const MULTIPART_MIN: u64 = 64 << 20;
 const PART_BYTES: u64 = 32 << 20;
 /// Small objects in memory: transcripts, waveforms, cards.
 const BYTES_MAX: u64 = 64 << 20;
-const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// One attempt at one request, that is at most [`MULTIPART_MIN`] bytes: a link of 1 MB/s is just enough.
-const ATTEMPT_MAX: Duration = Duration::from_secs(70);
-const ATTEMPTS: u32 = 4;
-/// One call, with all its attempts.
-const CALL_MAX: Duration = Duration::from_secs(180);
 /// Between two pieces of a download.
 const STALL_MAX: Duration = Duration::from_secs(20);
 /// How long a link to an object may be good.
@@ -423,34 +418,6 @@ impl Objects {
     }
 }
 
-fn client(settings: &Settings, endpoint: &str) -> Client {
-    let Settings { region, access_key_id, secret_access_key, .. } = settings;
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .pool_idle_timeout(Duration::from_secs(20))
-        .build_https();
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_MAX)
-        .operation_attempt_timeout(ATTEMPT_MAX)
-        .operation_timeout(CALL_MAX)
-        .build();
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .http_client(http)
-        .endpoint_url(endpoint)
-        // Buckets in host names need DNS that most own servers do not have.
-        .force_path_style(true)
-        .region(Region::new(region.clone()))
-        .credentials_provider(Credentials::from_keys(access_key_id, secret_access_key, None))
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(5)))
-        // We send SHA-256 ourselves; trailers with CRC32 are more than some servers understand.
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .build();
-    Client::from_conf(config)
-}
-
 /// STANDARD goes unsaid: some servers know no classes at all.
 fn class(tier: Tier) -> Option<StorageClass> {
     (tier != Tier::Hot).then(|| StorageClass::from(tier.class()))
@@ -488,27 +455,6 @@ fn check(key: &str, stored: &Stored, head: &Head) -> Result<()> {
     }
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
-}
-
-fn fault<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
-    key: &str,
-    error: SdkError<E>,
-) -> ObjectError {
-    let code = error.code().unwrap_or_default().to_owned();
-    let said = format!("{}", aws_sdk_s3::error::DisplayErrorContext(&error));
-    match (status(&error), code.as_str()) {
-        (_, "InvalidObjectState") => ObjectError::Archived(key.to_owned()),
-        (_, "NoSuchBucket") => ObjectError::Refused(said),
-        (_, "NoSuchKey" | "NotFound") | (Some(404), _) => ObjectError::Missing(key.to_owned()),
-        (None, _) | (Some(408 | 429), _) => ObjectError::Transient(said),
-        (Some(501), _) => ObjectError::Refused(said),
-        (Some(status), _) if status >= 500 => ObjectError::Transient(said),
-        _ => ObjectError::Refused(said),
-    }
-}
-
 /// RFC 6266: a plain name for old readers, the true one in UTF-8.
 fn content_disposition(file_name: &str, disposition: Disposition) -> String {
     let kind = match disposition {
@@ -530,48 +476,6 @@ fn content_disposition(file_name: &str, disposition: Disposition) -> String {
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
     text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
-}
-
-/// Size and SHA-256 of a file.
-pub async fn hash_file(path: &Path) -> Result<Stored> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let mut hash = Hashing::to(tokio::io::sink());
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut piece).await? {
-            0 => return hash.finish().await,
-            length => hash.write(&piece[..length]).await?,
-        }
-    }
-}
-
-/// Hashes what passes through.
-struct Hashing<W> {
-    to: W,
-    hash: Sha256,
-    size_bytes: u64,
-    bytes_max: u64,
-}
-
-impl<W: AsyncWriteExt + Unpin> Hashing<W> {
-    fn to(to: W) -> Self {
-        Self { to, hash: Sha256::new(), size_bytes: 0, bytes_max: u64::MAX }
-    }
-
-    async fn write(&mut self, piece: &[u8]) -> Result<()> {
-        self.size_bytes += piece.len() as u64;
-        if self.size_bytes > self.bytes_max {
-            return Err(ObjectError::Refused(format!("more than {} bytes", self.bytes_max)));
-        }
-        self.hash.update(piece);
-        self.to.write_all(piece).await?;
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<Stored> {
-        self.to.flush().await?;
-        Ok(Stored { size_bytes: self.size_bytes, sha256: hex(&self.hash.finalize()) })
-    }
 }
 
 #[cfg(test)]

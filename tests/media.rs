@@ -8,14 +8,14 @@ use hansard::{
     domain::{
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate, Recording},
-        id::{ConsentId, MeetingId, ParticipantId, RecordingId},
+        id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         recording::{Codec, Source, Track},
         time::{MeetingTime, Span},
     },
     media::{
-        decode::Decoder,
+        decode::{Decoder, Ears, Heard},
         frame::{Frame, Pcm},
-        mix::{self, MixTrack, Mixed},
+        mix::{self, Mixed, Source as MixSource},
         remux::{self, Finalised},
         segment::{self, Sealed},
         spool::{Spool, Told},
@@ -272,23 +272,23 @@ impl Meeting {
     }
 
     fn mix(&self, takes: &[Take]) -> Option<(PathBuf, Mixed)> {
-        let tracks: Vec<MixTrack> = takes
+        let tracks: Vec<MixSource> = takes
             .iter()
             .filter_map(|take| {
                 let (path, track) = take.track.as_ref()?;
-                Some(MixTrack {
+                Some(MixSource {
                     path: path.clone(),
-                    start_ms: track.start_ms,
-                    recorded: track.recorded.clone(),
+                    start: MeetingTime::from_ms(track.start_ms),
                     allowed: self.gate.allowed(take.who, Use::Recording),
                 })
             })
             .collect();
         let out = self.folder.0.join("mix.m4a");
         let mut last = 0.0;
-        let mixed = mix::render(&tracks, &out, |part| {
+        let mixed = mix::render(&tracks, &out, &mut |part| {
             assert!((last..=1.0).contains(&part), "{part} after {last}");
             last = part;
+            Ok(())
         });
         let left: Vec<_> =
             std::fs::read_dir(&self.folder.0).expect("lists").flatten().map(|entry| entry.file_name()).collect();
@@ -305,9 +305,9 @@ fn part<'a>(samples: &'a [f32], mixed: &Mixed, from_ms: i64, to_ms: i64) -> &'a 
 
 fn true_to_20_ms(path: &Path, samples: &[f32], mixed: &Mixed) {
     let decoded_ms = samples.len() as f64 / 48.0;
-    assert!((decoded_ms - mixed.duration_ms as f64).abs() <= 20.0, "{decoded_ms} ms decoded of {mixed:?}");
+    assert!((decoded_ms - mixed.duration.as_ms() as f64).abs() <= 20.0, "{decoded_ms} ms decoded of {mixed:?}");
     let said: f64 = tone::ffprobe(path, "format=duration").parse().expect("a duration");
-    assert!((said * 1_000.0 - mixed.duration_ms as f64).abs() <= 2.0, "{said} s said of {mixed:?}");
+    assert!((said * 1_000.0 - mixed.duration.as_ms() as f64).abs() <= 2.0, "{said} s said of {mixed:?}");
 }
 
 #[test]
@@ -334,10 +334,16 @@ fn who_agreed_is_heard_and_who_declined_is_absent() {
         let (_, track) = takes[0].track.as_ref().expect("Ana is recorded");
         assert_eq!((track.start_ms, track.frames, track.codec), (2_003, voices[0].1.len() as u64, codec));
         assert!(takes[1].segments.len() >= 4, "cut every 4 s");
+        for (path, track) in takes.iter().filter_map(|take| take.track.as_ref()) {
+            let said: f64 = tone::ffprobe(path, "format=duration").parse().expect("a duration");
+            assert!((said * 1_000.0 - track.duration_ms as f64).abs() <= 20.0, "{said} s said of {track:?}");
+            let decoded_ms = tone::ffmpeg_decode(path).len() as f64 / 48.0;
+            assert!((decoded_ms - track.duration_ms as f64).abs() <= 20.0, "{decoded_ms} ms of {track:?}");
+        }
 
         let (path, mixed) = meeting.mix(&takes).expect("a mix");
         assert_eq!(mixed.start_ms, 2_003);
-        assert!((mixed.duration_ms - 17_997).abs() <= 21, "{mixed:?}");
+        assert!((mixed.duration.as_ms() - 17_997).abs() <= 21, "{mixed:?}");
         let samples = tone::ffmpeg_decode(&path);
         true_to_20_ms(&path, &samples, &mixed);
         let heard = |from, to, hz| 20.0 * tone::amplitude(part(&samples, &mixed, from, to), hz, tone::RATE).log10();
@@ -404,7 +410,7 @@ fn a_withdrawal_and_a_pause_cut_to_the_instant() {
     // Nobody is allowed in the pause: silence, but for what AAC smears over a frame.
     assert!(tone::level_db(part(&samples, &mixed, 11_035, 11_880)) < -80.0);
     let runs = &takes[0].track.as_ref().expect("a track").1.recorded;
-    assert_eq!(runs.len(), 4 - 1 + usize::from(runs.len() == 4), "{runs:?}");
+    assert_eq!(runs.len(), 3, "{runs:?}");
     assert!(runs[0].end <= ms(6_003) && runs[1].start >= ms(9_000), "{runs:?}");
 }
 
@@ -487,7 +493,7 @@ fn loss_in_a_recording_is_concealed_in_the_mix() {
         let (path, mixed) = meeting.mix(&takes).expect("a mix");
         let samples = tone::ffmpeg_decode(&path);
         true_to_20_ms(&path, &samples, &mixed);
-        assert!((mixed.duration_ms - 20_000).abs() <= 80, "{mixed:?}");
+        assert!((mixed.duration.as_ms() - 20_000).abs() <= 80, "{mixed:?}");
         std::fs::remove_dir_all(meeting.folder.0.join("spool")).expect("removes");
         samples
     };
@@ -578,7 +584,7 @@ fn a_killed_process_leaves_what_it_received_playable() {
     meeting.gate.replay(&[said(1, who(1), ConsentStatus::Accepted, 0)]);
     assert_eq!(segment::leftover_meetings(&spool).expect("lists"), [meeting.track(who(1)).meeting]);
     let left = segment::leftovers(&spool, meeting.track(who(1)).meeting).expect("lists");
-    assert_eq!(left.len(), 2, "one sealed, one open");
+    assert!(left.len() >= 2, "one sealed at least, and one open");
     let sealed: Vec<Sealed> =
         left.iter().filter_map(|left| left.clone().repair(&meeting.gate).expect("repairs")).collect();
     let take = meeting.take(who(1), &sealed);
@@ -641,4 +647,70 @@ fn a_full_disk_ends_a_segment_and_not_the_recorder() {
     assert!((2..=4).contains(&failed), "{failed} failures told");
     assert_eq!(sealed.len(), 1);
     assert!(sealed[0].pass.span.end >= ms(3_900), "{sealed:?}");
+}
+
+#[test]
+fn speech_hears_only_what_was_agreed_to() {
+    let gate = Arc::new(Gate::new(&Use::ALL));
+    let stream = StreamId(Uuid::from_u128(5));
+    let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
+    let ears = Ears::start(Arc::clone(&gate), heard).expect("a decoder");
+    assert!(ears.open(stream, who(1), Codec::Opus));
+    let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 6.0), 0);
+    let agreed = |entry, status, at_ms| Entry { uses: vec![Use::Transcription], ..said(entry, who(1), status, at_ms) };
+    let mut pieces = Vec::new();
+    let mut drain = |until: i64| {
+        // A tick brings out the last frame, so this ends.
+        let begun = std::time::Instant::now();
+        while pieces.last().is_none_or(|(_, piece): &(i64, Pcm)| piece.span.end < ms(until - 15)) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no sound up to {until} ms");
+            match pcm.try_recv() {
+                Ok(Heard::Pcm { stream: of, pcm }) => {
+                    assert_eq!(of, stream);
+                    let (piece, pass) = pcm.into_parts();
+                    assert_eq!(pass.span, piece.span);
+                    pieces.push((pass.entry, piece));
+                }
+                Ok(Heard::Closed { .. }) => panic!("not closed yet"),
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    };
+    for frame in frames {
+        match frame.span.start.as_ms() {
+            1_000 => gate.apply(&agreed(1, ConsentStatus::Accepted, 1_000), ms(1_000)),
+            3_000 => {
+                // Known 100 ms late: what was decoded since stays inside.
+                ears.tick(ms(3_200));
+                drain(3_000);
+                gate.withdraw(ConsentId(Uuid::from_u128(9)), who(1), &[Use::Transcription], ms(2_900));
+            }
+            4_000 => {
+                let entry = Entry { id: ConsentId(Uuid::from_u128(9)), ..agreed(2, ConsentStatus::Withdrawn, 2_900) };
+                gate.apply(&entry, ms(4_000));
+                gate.apply(&agreed(3, ConsentStatus::Accepted, 4_000), ms(4_000));
+            }
+            _ => {}
+        }
+        assert!(gate.admit::<Recording, _>(who(1), frame.span.end, frame.span, ()).is_err(), "another use");
+        if let Ok(frame) = gate.admit(who(1), frame.span.end, frame.span, frame) {
+            assert!(ears.push(stream, frame));
+        }
+    }
+    ears.tick(ms(6_500));
+    drain(6_000);
+    let spans: Vec<(i64, Span)> = pieces.iter().map(|(entry, piece)| (*entry, piece.span)).collect();
+    assert_eq!(spans[0].1.start, ms(1_000));
+    assert!(spans.iter().all(|(entry, span)| match entry {
+        1 => ms(1_000) <= span.start && span.end <= ms(3_000),
+        3 => ms(4_000) <= span.start,
+        _ => false,
+    }));
+    assert!(spans.windows(2).filter(|pair| (pair[1].1.start - pair[0].1.end).0.abs() > 2).count() == 1, "{spans:?}");
+    assert_eq!(ears.counts().overflowed + ears.counts().unheard + ears.counts().broken, 0);
+    ears.close(stream);
+    let end = std::iter::from_fn(|| pcm.blocking_recv()).find(|heard| matches!(heard, Heard::Closed { .. }));
+    assert!(end.is_some(), "told when it is closed");
+    drop(ears);
+    assert!(pcm.blocking_recv().is_none(), "the thread ends");
 }

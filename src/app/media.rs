@@ -3,15 +3,12 @@
 use super::{Part, foundation::Foundation, work_folder};
 use crate::{
     config::Settings,
-    jobs::{
-        clean,
-        mix::Mixer,
-        worker::{Kind, Worker},
-    },
+    jobs::{clean, mix::Mixer},
     live::{self, Deps, Rtp, capture, recover, sentinel::Sentinel},
     queue::JobKind,
     speech::{self, Speech, model::Registry},
     store::{Store, job, new_id, seal::Seal},
+    worker::{Kind, Worker},
 };
 use anyhow::Context;
 use std::{sync::Arc, time::Duration};

@@ -129,7 +129,7 @@ pub struct OpenapiFlags {
 
 #[derive(Args, Debug, Clone)]
 pub struct DemoFlags {
-    /// The meeting to play
+    /// The meeting to play: planning, or a folder with meeting.json and NAME.opus; its last voice declines
     #[arg(long, default_value = "planning")]
     pub scene: String,
     /// End when the play has ended, also with a terminal attached

@@ -41,6 +41,8 @@ pub enum ConfigError {
 pub struct Sources {
     flags: Everything,
     environment: BTreeMap<String, OsString>,
+    /// Ends the name of the default data folder, so that a command keeps apart from `serve`.
+    apart: &'static str,
 }
 
 impl Sources {
@@ -48,7 +50,7 @@ impl Sources {
     pub fn new(base: Base) -> Self {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-        Self { flags: Everything { base, ..Default::default() }, environment }
+        Self { flags: Everything { base, ..Default::default() }, environment, apart: "" }
     }
 
     pub fn front(mut self, front: Front) -> Self {
@@ -66,6 +68,12 @@ impl Sources {
         self
     }
 
+    /// Changes the default data folder from `hansard` to `hansard-NAME`; `suffix` is `-NAME`.
+    pub fn apart(mut self, suffix: &'static str) -> Self {
+        self.apart = suffix;
+        self
+    }
+
     /// In place of this process's environment.
     pub fn environment<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
@@ -76,7 +84,7 @@ impl Sources {
     pub(super) fn default_data(&self) -> Option<PathBuf> {
         let absolute = |name| self.environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
-        Some(home.join("hansard"))
+        Some(home.join(format!("hansard{}", self.apart)))
     }
 
     /// Flag, else environment, else file.

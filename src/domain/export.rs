@@ -126,7 +126,9 @@ fn split(said: &Said, named: bool) -> Vec<Cue> {
             // Rather behind a sentence, else a comma, if that leaves enough.
             let least = from + (to - from).div_ceil(2);
             let behind = |ends: &[char]| (least..to).rev().find(|&n| tokens[n - 1].text.ends_with(ends));
-            to = behind(&['.', '?', '!', '。', '？', '！']).or_else(|| behind(&[',', ';', ':', '、', '，'])).unwrap_or(to);
+            to = behind(&['.', '?', '!', '。', '？', '！'])
+                .or_else(|| behind(&[',', ';', ':', '、', '，']))
+                .unwrap_or(to);
         }
         cues.push(Cue {
             speaker: said.speaker.clone(),
@@ -258,7 +260,8 @@ mod tests {
 
     #[test]
     fn the_three_formats() {
-        let segments = [said("Ana", 61_230, 63_410, "So the next step."), said("Bo & Co", 64_000, 66_000, "a < b -->\nc")];
+        let segments =
+            [said("Ana", 61_230, 63_410, "So the next step."), said("Bo & Co", 64_000, 66_000, "a < b -->\nc")];
         assert_eq!(
             vtt(&segments, 0),
             "WEBVTT\n\n00:01:01.230 --> 00:01:03.410\n<v Ana>So the next step.</v>\n\n\

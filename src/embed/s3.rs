@@ -85,6 +85,11 @@ impl S3Server {
         Ok(Self { credentials, address, stop, tasks })
     }
 
+    /// The credentials of the server that another process runs on `directory`, if there ever was one.
+    pub fn kept_credentials(directory: &Path) -> Option<Credentials> {
+        serde_json::from_slice(&fs::read(directory.join("credentials.json")).ok()?).ok()
+    }
+
     /// Takes nothing new and lets requests under way end.
     pub async fn stop(&self) {
         self.stop.cancel();

@@ -1,10 +1,10 @@
 //! Deletes objects that no row needs any more: the segments of tracks that were verified and committed. Their rows stay, with
 //! hash and consent entry, as proof.
 
-use super::worker::{Claimed, Outcome};
 use crate::{
     objects::Objects,
     store::{Store, recording},
+    worker::{Claimed, Outcome},
 };
 use anyhow::Context;
 

@@ -2,7 +2,6 @@
 //! tracks. Every file is stored and verified before its row says so. Runs again from the start after a crash, with the same
 //! outcome; segment objects are deleted by another job once the tracks are committed.
 
-use super::worker::{Claimed, Outcome};
 use crate::{
     domain::{
         consent::Use,
@@ -27,6 +26,7 @@ use crate::{
         recording::{self, Finished, Recording, Segment},
         visit,
     },
+    worker::{Claimed, Outcome},
 };
 use anyhow::Context;
 use chrono::{DateTime, Utc};

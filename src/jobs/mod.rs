@@ -1,5 +1,4 @@
-//! Jobs behind the live meetings: the files of a meeting, cleaning; and the worker that claims them all.
+//! Jobs behind the live meetings: the files of a meeting, and cleaning. [`crate::worker`] claims them.
 
 pub mod clean;
 pub mod mix;
-pub mod worker;

@@ -23,7 +23,6 @@ use crate::{
         time::MeetingTime,
     },
     ingest::Arrival,
-    jobs::worker::{Claimed, Outcome},
     media::spool,
     queue::{
         Responder, Serving,
@@ -31,6 +30,7 @@ use crate::{
     },
     speech::{self, StreamOptions},
     store::{capture::Loaded, stream::Stream},
+    worker::{Claimed, Outcome},
 };
 use anyhow::Context;
 use std::{

@@ -8,7 +8,6 @@ use crate::{
         limits::FINALS_AFTER_END,
         meeting::{RecordingState, State},
     },
-    jobs::worker::{Claimed, Outcome},
     media::{decode::Heard, spool},
     queue::{
         JobKind,
@@ -16,6 +15,7 @@ use crate::{
     },
     speech::Caption,
     store::{StoreError, capture, event, job, presence, recording},
+    worker::{Claimed, Outcome},
 };
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -126,7 +126,8 @@ impl Spool {
         self.shared.inbox.push(Order::Tick(now), FRAMES_MAX / 2);
     }
 
-    /// Seals everything and ends the thread; the channel closes when all of it was told. Never waits.
+    /// Seals everything and ends the thread; the channel closes when all of it was told. Never
+    /// waits; the thread does, for a receiver that is neither read nor dropped.
     pub fn finish(self) {}
 
     pub fn counts(&self) -> Counts {

@@ -41,7 +41,10 @@ impl CallError {
 
 fn summary(problem: &Value) -> String {
     match (problem["type"].as_str(), problem["detail"].as_str()) {
-        (Some(kind), Some(detail)) => format!("{kind}: {detail} {}", problem.get("errors").unwrap_or(&Value::Null)),
+        (Some(kind), Some(detail)) => match problem.get("errors") {
+            Some(errors) => format!("{kind}: {detail} {errors}"),
+            None => format!("{kind}: {detail}"),
+        },
         _ => problem.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything here blocks: call it before a meeting starts, or from a blocking thread.
 
-use super::{opus, sender::Frame};
+use super::{impair::random, opus, sender::Frame};
 use anyhow::{Context, Result, anyhow, bail};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::{AppSink, AppSrc};
@@ -36,7 +36,7 @@ pub fn silence(length: Duration, rate: u32) -> Vec<f32> {
 
 /// White noise of a peak amplitude; the same seed gives the same noise.
 pub fn noise(seed: u64, amplitude: f64, length: Duration, rate: u32) -> Vec<f32> {
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = random(seed);
     (0..count(length, rate)).map(|_| (amplitude * (2.0 * random.f64() - 1.0)) as f32).collect()
 }
 
@@ -186,6 +186,22 @@ pub fn rms(samples: &[f32]) -> f64 {
     (sum / samples.len().max(1) as f64).sqrt()
 }
 
+/// How much of one sound is in another, 0 to 1: the largest normalised correlation over shifts of up to `lag_max` samples
+/// either way. Costs the product of lengths and shifts: decode to 8 kHz first.
+pub fn correlation(sound: &[f32], other: &[f32], lag_max: usize) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        // Short sums in f32, so that the compiler may use vectors; the long one in f64.
+        a.chunks(256).zip(b.chunks(256)).map(|(a, b)| f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())).sum()
+    };
+    let power = dot(sound, sound) * dot(other, other);
+    if power <= 0.0 {
+        return 0.0;
+    }
+    let shifted = |lag: usize, a: &[f32], b: &[f32]| a.get(lag..).map_or(0.0, |a| dot(a, b).abs());
+    let most = (0..=lag_max).map(|lag| shifted(lag, sound, other).max(shifted(lag, other, sound)));
+    most.fold(0.0, f64::max) / power.sqrt()
+}
+
 fn count(length: Duration, rate: u32) -> usize {
     (length.as_nanos() * u128::from(rate) / 1_000_000_000) as usize
 }
@@ -280,6 +296,20 @@ mod tests {
                 assert_eq!(encode(ours), theirs, "{element} of {sample}");
             }
         }
+    }
+
+    #[test]
+    fn a_sound_is_found_in_a_mix_however_shifted() {
+        let second = Duration::from_secs(1);
+        let (a, b) = (noise(1, 0.5, second, 8_000), noise(2, 0.5, second, 8_000));
+        let mixed: Vec<f32> =
+            silence(Duration::from_millis(5), 8_000).iter().chain(&a).zip(&b).map(|(a, b)| a + b).collect();
+        for (sound, lag_max, least, most) in [(&a, 80, 0.6, 0.8), (&a, 20, 0.0, 0.06), (&b, 0, 0.6, 0.8)] {
+            let found = correlation(&mixed, sound, lag_max);
+            assert!((least..=most).contains(&found), "{lag_max}: {found}");
+        }
+        assert!((correlation(&a, &a, 0) - 1.0).abs() < 1e-6);
+        assert_eq!(correlation(&a, &silence(second, 8_000), 10), 0.0);
     }
 
     #[test]

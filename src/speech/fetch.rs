@@ -75,12 +75,7 @@ async fn sum_of(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Until `part` has all bytes, over as many connections as it takes.
-async fn download(
-    model: &Model,
-    url: &str,
-    part: &Path,
-    progress: &mut impl FnMut(Progress),
-) -> anyhow::Result<()> {
+async fn download(model: &Model, url: &str, part: &Path, progress: &mut impl FnMut(Progress)) -> anyhow::Result<()> {
     let client = Client::builder().connect_timeout(SILENCE_MAX).read_timeout(SILENCE_MAX).build()?;
     let mut tries = 0;
     loop {
