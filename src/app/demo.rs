@@ -19,7 +19,7 @@ use crate::{
 use anyhow::{Context, bail};
 use live::Live;
 use metrics_exporter_prometheus::PrometheusHandle;
-use screen::Screen;
+use screen::{Screen, wrap};
 use serde_json::json;
 use std::{
     fs::{self, File},
@@ -103,10 +103,9 @@ async fn show(screen: &Screen, running: &Running, meeting: &Meeting, host: IpAdd
     screen.say(&format!("url   {url}"));
     screen.say(&format!("ops   {}/metrics", running.ops));
     screen.say("");
-    screen.say(
-        "Three voices come as RTP over UDP. The small bundled model writes them down: it knows some 650 words of\n\
-         synthetic speech and is there for this and for tests; for people: hansard models fetch base.en",
-    );
+    let intro = "Three voices come as RTP over UDP. The small bundled model writes them down: it knows some 650 words of \
+                 synthetic speech and is there for this and for tests. For people: hansard models fetch base.en";
+    screen.say(&wrap(intro, screen.width(), 0));
     screen.say("");
 
     let performance = play(screen, running.metrics.clone(), client.clone(), meeting, &declines, host).await?;
