@@ -18,6 +18,7 @@ use hansard::{
         frame::Frame,
         matroska::{Shape, Writer},
         mix::{self, Source as MixSource},
+        remux,
         segment::{Sealed, SegmentWriter},
         spool::Spool,
     },

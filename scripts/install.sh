@@ -111,8 +111,13 @@ if [ "$rust" = missing ]; then
         rustup override set stable --path "$(cd "$(dirname "$0")/.." && pwd)" >&2
     else
         say "Rust $rust_min or later is needed; installing it with rustup's official installer"
-        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
-            sh -s -- -y --no-modify-path --profile minimal --component rustfmt --component clippy >&2
+        installer=$(mktemp)
+        trap 'rm -f "$installer"' EXIT
+        if ! curl --proto '=https' --tlsv1.2 -sSf --retry 3 https://sh.rustup.rs -o "$installer"; then
+            say "That did not work. Install Rust $rust_min or later yourself (https://rustup.rs), then try again."
+            exit 1
+        fi
+        sh "$installer" -y --no-modify-path --profile minimal --component rustfmt --component clippy >&2
     fi
     hash -r
     cd "$(dirname "$0")/.."

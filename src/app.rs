@@ -196,11 +196,13 @@ fn origin(url: &str) -> String {
     url[..end].to_owned()
 }
 
-/// Maps our clock to Postgres's anew every minute.
+/// Maps our clock to Postgres's anew every minute, and forgets what has had its time.
 async fn keep_time(store: crate::store::Store, clock: crate::clock::Clock, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(60))).await.is_some() {
         // With Postgres away the last mapping stays good.
         let _ = store.sync_clock(&clock, 5).await;
+        // What is left over is taken the next time, here or in another process.
+        let _ = crate::store::sweep(&store).await;
     }
 }
 

@@ -15,7 +15,7 @@ use hansard::{
     media::{
         decode::{Decoder, Ears, Heard},
         frame::{Frame, Pcm},
-        mix::{self, MixTrack, Mixed},
+        mix::{self, Mixed, Source as MixSource},
         remux::{self, Finalised},
         segment::{self, Sealed},
         spool::{Spool, Told},
@@ -272,23 +272,23 @@ impl Meeting {
     }
 
     fn mix(&self, takes: &[Take]) -> Option<(PathBuf, Mixed)> {
-        let tracks: Vec<MixTrack> = takes
+        let tracks: Vec<MixSource> = takes
             .iter()
             .filter_map(|take| {
                 let (path, track) = take.track.as_ref()?;
-                Some(MixTrack {
+                Some(MixSource {
                     path: path.clone(),
-                    start_ms: track.start_ms,
-                    recorded: track.recorded.clone(),
+                    start: MeetingTime::from_ms(track.start_ms),
                     allowed: self.gate.allowed(take.who, Use::Recording),
                 })
             })
             .collect();
         let out = self.folder.0.join("mix.m4a");
         let mut last = 0.0;
-        let mixed = mix::render(&tracks, &out, |part| {
+        let mixed = mix::render(&tracks, &out, &mut |part| {
             assert!((last..=1.0).contains(&part), "{part} after {last}");
             last = part;
+            Ok(())
         });
         let left: Vec<_> =
             std::fs::read_dir(&self.folder.0).expect("lists").flatten().map(|entry| entry.file_name()).collect();
@@ -305,9 +305,9 @@ fn part<'a>(samples: &'a [f32], mixed: &Mixed, from_ms: i64, to_ms: i64) -> &'a 
 
 fn true_to_20_ms(path: &Path, samples: &[f32], mixed: &Mixed) {
     let decoded_ms = samples.len() as f64 / 48.0;
-    assert!((decoded_ms - mixed.duration_ms as f64).abs() <= 20.0, "{decoded_ms} ms decoded of {mixed:?}");
+    assert!((decoded_ms - mixed.duration.as_ms() as f64).abs() <= 20.0, "{decoded_ms} ms decoded of {mixed:?}");
     let said: f64 = tone::ffprobe(path, "format=duration").parse().expect("a duration");
-    assert!((said * 1_000.0 - mixed.duration_ms as f64).abs() <= 2.0, "{said} s said of {mixed:?}");
+    assert!((said * 1_000.0 - mixed.duration.as_ms() as f64).abs() <= 2.0, "{said} s said of {mixed:?}");
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn who_agreed_is_heard_and_who_declined_is_absent() {
 
         let (path, mixed) = meeting.mix(&takes).expect("a mix");
         assert_eq!(mixed.start_ms, 2_003);
-        assert!((mixed.duration_ms - 17_997).abs() <= 21, "{mixed:?}");
+        assert!((mixed.duration.as_ms() - 17_997).abs() <= 21, "{mixed:?}");
         let samples = tone::ffmpeg_decode(&path);
         true_to_20_ms(&path, &samples, &mixed);
         let heard = |from, to, hz| 20.0 * tone::amplitude(part(&samples, &mixed, from, to), hz, tone::RATE).log10();
@@ -493,7 +493,7 @@ fn loss_in_a_recording_is_concealed_in_the_mix() {
         let (path, mixed) = meeting.mix(&takes).expect("a mix");
         let samples = tone::ffmpeg_decode(&path);
         true_to_20_ms(&path, &samples, &mixed);
-        assert!((mixed.duration_ms - 20_000).abs() <= 80, "{mixed:?}");
+        assert!((mixed.duration.as_ms() - 20_000).abs() <= 80, "{mixed:?}");
         std::fs::remove_dir_all(meeting.folder.0.join("spool")).expect("removes");
         samples
     };

@@ -144,6 +144,10 @@ fn from_environment(variables: &BTreeMap<String, OsString>) -> Result<Vec<Given>
     let mut found: Vec<Given> = Vec::new();
     for (variable, value) in variables {
         let Some(rest) = variable.strip_prefix("HANSARD_") else { continue };
+        // Unset, as compose files and unit files write it.
+        if value.is_empty() && known(&rest.to_ascii_lowercase().replace('_', "-")) {
+            continue;
+        }
         let name = rest.to_ascii_lowercase().replace('_', "-");
         let (name, from_file) = match name.strip_suffix("-file") {
             Some(secret) if SECRETS.contains(&secret) => (secret.to_owned(), true),

@@ -46,6 +46,15 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 }
 
 #[test]
+fn an_empty_variable_is_unset_but_must_be_known() {
+    let sources = media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_MODEL", ""), ("HANSARD_CAPACITY", "")]);
+    assert_eq!(Settings::resolve(sources, Stand::Alone).expect("it is right").model, None);
+    assert!(
+        error(media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_MODELS", "")])).contains("no setting models")
+    );
+}
+
+#[test]
 fn unknown_names_and_wrong_values_are_errors() {
     let file = |content: &str| {
         let path = std::env::temp_dir().join(format!("hansard-{}.toml", uuid::Uuid::new_v4()));

@@ -24,6 +24,12 @@ const HOLE: f64 = 0.010 * RATE as f64;
 /// A sender's clock is followed when it is this far off, until it is a quarter of that. Rounding of time stamps to the
 /// millisecond stays below.
 const OFF: f64 = 0.001 * RATE as f64;
+/// Holes up to here are filled by what was heard before them: what no decoder concealed, and a resampler's delay.
+const FILL_MAX: f64 = (CONCEAL_MAX.as_ms() + 10) as f64 * RATE as f64 / 1e3;
+/// What fills a hole fades to silence over this many samples (60 ms), as in G.711 appendix I.
+const FILL_FADE: f32 = 0.060 * RATE as f32;
+/// Periods of a voice, in samples: 400 Hz to 66 Hz.
+const PERIOD: Range<usize> = 120..721;
 /// Pieces this much before what was already placed are left out.
 const BEHIND: f64 = 0.1 * RATE as f64;
 /// At most this much is a piece stretched or squeezed: a little more than `domain/timeline` bends (2 %).
@@ -93,6 +99,8 @@ struct Lane<'a> {
     block: Option<Block>,
     /// The end of the running sound, held back until it is known whether it goes on: where it begins, and samples.
     tail: (i64, Vec<f32>),
+    /// The last two periods at the longest of the running sound.
+    heard: Vec<f32>,
     /// Samples still to be faded in.
     fade_in: i64,
     /// How far the running sound is behind its time stamps, smoothed, in samples.
@@ -103,7 +111,16 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     fn new(allowed: &[Span], to: &'a SyncSender<Block>) -> Self {
         let allowed = allowed.iter().map(|span| sample_at(span.start)..sample_at(span.end)).collect();
-        Self { allowed, to, block: None, tail: (i64::MIN, Vec::new()), fade_in: 0, behind: 0.0, bending: false }
+        Self {
+            allowed,
+            to,
+            block: None,
+            tail: (i64::MIN, Vec::new()),
+            heard: Vec::new(),
+            fade_in: 0,
+            behind: 0.0,
+            bending: false,
+        }
     }
 
     /// Places a decoded piece: right behind the last one if that is what its time stamp means.
@@ -112,7 +129,11 @@ impl<'a> Lane<'a> {
         let end = self.tail.0.saturating_add(self.tail.1.len() as i64);
         let late = meant - end as f64;
         if self.tail.1.is_empty() || late >= HOLE {
+            if !self.tail.1.is_empty() && late <= FILL_MAX {
+                self.extend(&filling(&self.heard, late.round() as usize))?;
+            }
             self.end_run()?;
+            self.heard.clear();
             self.tail = (meant.round() as i64, Vec::new());
             (self.fade_in, self.behind, self.bending) = (FADE, 0.0, false);
             return self.extend(&pcm.samples);
@@ -132,6 +153,8 @@ impl<'a> Lane<'a> {
     }
 
     fn extend(&mut self, samples: &[f32]) -> Flow {
+        self.heard.extend_from_slice(samples);
+        self.heard.drain(..self.heard.len().saturating_sub(2 * PERIOD.end));
         let from = self.tail.1.len();
         self.tail.1.extend_from_slice(samples);
         for sample in &mut self.tail.1[from..] {
@@ -201,6 +224,26 @@ impl<'a> Lane<'a> {
         }
         Flow::Continue(self.block.get_or_insert_with(|| Block { n, samples: vec![0.0; BLOCK], filled: Vec::new() }))
     }
+}
+
+/// Goes on as the last period went, more and more softly.
+fn filling(heard: &[f32], count: usize) -> Vec<f32> {
+    let alike = |period: usize| {
+        let now = &heard[heard.len() - PERIOD.end..];
+        let before = &heard[heard.len() - PERIOD.end - period..];
+        let (mut both, mut energy) = (0.0, 1e-9);
+        for (a, b) in now.iter().zip(before).step_by(2) {
+            both += a * b;
+            energy += b * b;
+        }
+        both / energy.sqrt()
+    };
+    if heard.len() < 2 * PERIOD.end {
+        return vec![0.0; count];
+    }
+    let period = PERIOD.max_by(|a, b| alike(*a).total_cmp(&alike(*b))).unwrap_or(PERIOD.start);
+    let last = &heard[heard.len() - period..];
+    (0..count).map(|n| last[n % period] * (1.0 - n as f32 / FILL_FADE).max(0.0)).collect()
 }
 
 /// Fades near the ends of what is allowed; `samples` begin at `at`, within it.
@@ -302,11 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn holes_stay_and_edges_are_soft() {
-        let (_, samples, filled) = placed(&always(), [0, 20_000, 60_000, 80_000].into_iter());
-        assert_eq!(filled, [0..1_920, 2_880..4_800]);
-        assert!(samples[1_920..2_880].iter().all(|sample| *sample == 0.0));
-        assert!(roughness(&samples) < 0.03, "{}", roughness(&samples));
+    fn short_holes_are_filled_and_long_ones_stay() {
+        let times = (0..10).map(|n: i64| n * 20_000 + if n < 4 { 0 } else { 40_000 } + if n < 7 { 0 } else { 200_000 });
+        let (_, samples, filled) = placed(&always(), times);
+        assert_eq!(filled, [0..8_640, 18_240..21_120]);
+        let peak = |range: Range<usize>| samples[range].iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
+        assert!(peak(3_840..4_000) > 0.9 && (0.2..0.6).contains(&peak(5_500..5_700)));
+        assert!(samples[8_640..18_240].iter().all(|sample| *sample == 0.0));
+        assert!(roughness(&samples) < 0.05, "{}", roughness(&samples));
     }
 
     #[test]

@@ -204,6 +204,20 @@ fn pool(options: &PgConnectOptions, connections: u32, role: &'static str) -> PgP
         .connect_lazy_with(options.clone())
 }
 
+/// Forgets what has had its time: idempotency keys after 24 hours, session codes and counts of wrong passwords after they
+/// ended. All tenants', in any process, at any time. Answers how many rows went.
+pub async fn sweep(store: &Store) -> Result<u64> {
+    let mut gone = 0;
+    for statement in [
+        "delete from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'",
+        "delete from session_codes where expires_at < clock_timestamp() - interval '1 hour'",
+        "delete from password_tries where since < clock_timestamp() - interval '1 hour'",
+    ] {
+        gone += sqlx::query(statement).execute(store.worker()).await?.rows_affected();
+    }
+    Ok(gone)
+}
+
 /// From here on the transaction sees the rows of this tenant.
 pub async fn enter(conn: &mut PgConnection, tenant: TenantId) -> Result<()> {
     sqlx::query("select set_config('app.tenant', $1, true)").bind(tenant.to_string()).execute(conn).await?;

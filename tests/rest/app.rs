@@ -45,7 +45,6 @@ pub struct App {
     pub tenant: TenantId,
     pub key: String,
     router: Router,
-    signal: Signal,
 }
 
 /// An answer, read whole.
@@ -137,7 +136,7 @@ impl App {
         let signal = Signal::start(state.clone());
         let router = api::router(state.clone(), &signal);
         let (tenant, key) = make_tenant(&url, "one").await;
-        Self { state, url, tenant, key, router, signal }
+        Self { state, url, tenant, key, router }
     }
 
     /// Another tenant with its key.
@@ -245,11 +244,6 @@ impl App {
             }
         });
         Worker { asks, task }
-    }
-
-    pub async fn stop(self) {
-        self.signal.stop().await;
-        self.state.store.close().await;
     }
 }
 

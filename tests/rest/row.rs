@@ -270,3 +270,26 @@ async fn the_heads_lock_orders_events() {
     let unknown = MeetingId(Uuid::now_v7());
     assert!(matches!(event::lock(&mut tx, unknown).await, Err(store::StoreError::NotFound)));
 }
+
+#[tokio::test]
+async fn what_has_had_its_time_is_forgotten() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    for age in ["23 hours", "25 hours"] {
+        sqlx::query(AssertSqlSafe(format!(
+            "insert into idempotency_keys (tenant_id, route, key, body_hash, created_at)
+             values ($1, 'POST /', '{age}', '', now() - interval '{age}')"
+        )))
+        .bind(app.tenant.0)
+        .execute(app.state.store.worker())
+        .await
+        .expect("inserted");
+    }
+    app.post(&format!("/v1/users/{ana}/sessions"), json!({"ttlSeconds": 60})).await.expect(201);
+    sqlx::query("update session_codes set expires_at = now() - interval '2 hours'")
+        .execute(app.state.store.worker())
+        .await
+        .expect("updated");
+    assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 2);
+    assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 0);
+}

@@ -41,3 +41,16 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, at_most: Duration,
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// A tenant's API key in a migrated database, as `hansard key create` makes one.
+pub async fn key(url: &str) -> String {
+    use hansard::{
+        api::token::Secret,
+        store::{self, key, tenant},
+    };
+    let mut conn = store::owner(url).await.expect("Postgres answers");
+    let secret = Secret::random(Secret::API_KEY).expect("there is randomness");
+    let tenant = tenant::ensure(&mut conn, "tests").await.expect("a tenant");
+    key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await.expect("a key");
+    secret.reveal().to_owned()
+}
