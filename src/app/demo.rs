@@ -19,7 +19,7 @@ use crate::{
 use anyhow::{Context, bail};
 use live::Live;
 use metrics_exporter_prometheus::PrometheusHandle;
-use screen::Screen;
+use screen::{Screen, wrap};
 use serde_json::json;
 use std::{
     fs::{self, File},
@@ -50,7 +50,9 @@ const READY_MAX: Duration = Duration::from_secs(120);
 pub fn log_file(settings: &Settings) -> anyhow::Result<File> {
     let path = log_path(settings);
     fs::create_dir_all(&settings.data).with_context(|| format!("{} cannot be made", settings.data.display()))?;
-    File::create(&path).with_context(|| format!("{} is not writable", path.display()))
+    // Never cut: another demo may be writing to it, and is told so only later.
+    let file = File::options().create(true).append(true).open(&path);
+    file.with_context(|| format!("{} is not writable", path.display()))
 }
 
 fn log_path(settings: &Settings) -> PathBuf {
@@ -101,10 +103,9 @@ async fn show(screen: &Screen, running: &Running, meeting: &Meeting, host: IpAdd
     screen.say(&format!("url   {url}"));
     screen.say(&format!("ops   {}/metrics", running.ops));
     screen.say("");
-    screen.say(
-        "Three voices come as RTP over UDP. The small bundled model writes them down: it knows some 650 words of\n\
-         synthetic speech and is there for this and for tests; for people: hansard models fetch base.en",
-    );
+    let intro = "Three voices come as RTP over UDP. The small bundled model writes them down: it knows some 650 words of \
+                 synthetic speech and is there for this and for tests. For people: hansard models fetch base.en";
+    screen.say(&wrap(intro, screen.width(), 0));
     screen.say("");
 
     let performance = play(screen, running.metrics.clone(), client.clone(), meeting, &declines, host).await?;
@@ -147,9 +148,11 @@ async fn play(
     let told = {
         let stop = stop.clone();
         tokio::spawn(async move {
-            // The first ends the meeting in order, with its files; the second is for those who will not wait.
+            // The first ends the meeting in order, with its files; a later one is for those who will not wait. Some
+            // who stop a process tell it twice at once (`timeout` does).
             if told_to_stop().await.is_ok() {
                 stop.cancel();
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
             if told_to_stop().await.is_ok() {
                 std::process::exit(130);

@@ -171,12 +171,14 @@ async fn take_up(
     }
 }
 
-/// A meeting that is over gets its files made (again) from what there is now.
+/// A meeting that is over gets its files made (again) from what there is now, unless all of it is in them: the spool of every
+/// meeting that just ended still holds what was stored in its last minute.
 async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     let mut tx = deps.store.worker_tx().await?;
     event::lock(&mut tx, meeting).await?;
     let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
-    if over && capture::status(&mut tx, meeting).await? == "ended" {
+    let unmade = recording::segments(&mut tx, meeting).await?.iter().any(|segment| !segment.merged);
+    if over && unmade && capture::status(&mut tx, meeting).await? == "ended" {
         let tenant = capture::load(&mut tx, meeting).await?.ok_or(StoreError::NotFound)?.tenant;
         job::ensure(&mut tx, tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?;
     }

@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// Without a terminal: how often a line says how far it is.
 const LINE_EVERY_S: i64 = 10;
+/// Columns of the bar's line that are not its message.
+const BESIDE: usize = 40;
 /// Of the speakers, in the order of the script.
 const COLOURS: [Color; 5] = [Color::Cyan, Color::Yellow, Color::Magenta, Color::Green, Color::Blue];
 
@@ -126,7 +128,7 @@ impl<'a> Live<'a> {
         self.screen.say("");
         if self.screen.is_terminal() {
             let length = self.meeting.duration.as_millis() as u64;
-            self.bar = Some(self.screen.bar(length, "{prefix} {bar:20.cyan/dim} {wide_msg}"));
+            self.bar = Some(self.screen.bar(length, "{prefix} {bar:20.cyan/dim} {msg}"));
         }
     }
 
@@ -174,8 +176,10 @@ impl<'a> Live<'a> {
         };
         bar.set_position(at.min(whole).as_millis() as u64);
         bar.set_prefix(format!("{} of {}", clock(at_s), clock(whole_s)));
+        // Never up to the edge: the `^C` that terminals print would begin a line there, and the next draw miss it.
+        let room = self.screen.width().saturating_sub(BESIDE);
         if !self.stage.is_empty() {
-            bar.set_message(self.stage);
+            bar.set_message(console::truncate_str(self.stage, room, "…").into_owned());
             return;
         }
         let at_ms = at.as_millis() as i64;
@@ -183,12 +187,12 @@ impl<'a> Live<'a> {
         let dropped = refused(&self.metrics.render());
         let message = match self.meeting.utterances.iter().find(speaks) {
             Some(utterance) if utterance.speaker == self.declines => {
-                format!("{} speaks: dropped at the gate, {dropped} packets so far", self.name(self.declines))
+                format!("{}, at the gate: {dropped} packets dropped", self.name(self.declines))
             }
             Some(utterance) => format!("{} speaks", self.name(&utterance.speaker)),
             None => String::new(),
         };
-        bar.set_message(message);
+        bar.set_message(console::truncate_str(&message, room, "…").into_owned());
     }
 
     /// In the speaker's colour; padding stays.
@@ -198,7 +202,7 @@ impl<'a> Live<'a> {
     }
 }
 
-const STOPPING: &str = "Stopping: ending the meeting and keeping what was said";
+const STOPPING: &str = "Stopping. Keeping what was said";
 
 /// `head` is already coloured and `indent` columns wide.
 fn wrap_after(head: &str, text: &str, width: usize, indent: usize) -> String {
