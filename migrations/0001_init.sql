@@ -4,15 +4,21 @@
 -- Two roles own nothing and bypass nothing: hansard_app sees the tenant set for the transaction (app.tenant),
 -- hansard_worker sees all tenants. Pools log in as whoever the URL says and SET ROLE.
 
+-- Roles belong to the whole server, so another database of it may be making them at this very moment.
 do $$
+declare
+    r text;
 begin
-    if not exists (select from pg_roles where rolname = 'hansard_app') then
-        create role hansard_app nologin;
-    end if;
-    if not exists (select from pg_roles where rolname = 'hansard_worker') then
-        create role hansard_worker nologin;
-    end if;
-    execute format('grant hansard_app, hansard_worker to %I', current_user);
+    foreach r in array array['hansard_app', 'hansard_worker'] loop
+        begin
+            execute format('create role %I nologin', r);
+        exception when duplicate_object or unique_violation then
+            null;
+        end;
+        if not pg_has_role(current_user, r, 'member') then
+            execute format('grant %I to %I', r, current_user);
+        end if;
+    end loop;
 end $$;
 
 create table tenants (
@@ -76,12 +82,14 @@ create table meeting_heads (
     roster bigint not null default 0         -- counts changes of who is present, of streams asked for, and the end
 );
 
+-- Wrong passwords in the minute that began with the first of them.
 create table password_tries (
     meeting_id uuid not null references meetings,
     credential text not null,
-    minute timestamptz not null,
+    tenant_id uuid not null,
+    since timestamptz not null,
     tries integer not null,
-    primary key (meeting_id, credential, minute)
+    primary key (meeting_id, credential)
 );
 
 create table links (
@@ -105,6 +113,9 @@ create table participants (
     left_at timestamptz,                     -- last ceased to be
     present boolean not null default false,
     removed text check (removed in ('request', 'required')),
+    tokens_from timestamptz,                 -- its last removal: join and resume tokens minted before are void
+    joined_seq bigint,                       -- the event of its first join; nothing before it is replayed to it
+    sockets bigint not null default 0,       -- counts its sockets; the highest number replaces the others
     primary key (meeting_id, id),
     unique (meeting_id, user_id)
 ) partition by hash (meeting_id);
@@ -165,7 +176,8 @@ create table streams (
     primary key (meeting_id, id),
     foreign key (meeting_id, participant_id) references participants (meeting_id, id)
 ) partition by hash (meeting_id);
-create unique index streams_ssrc on streams (meeting_id, ssrc, id);
+create unique index streams_ssrc on streams (meeting_id, ssrc) where state <> 'closed';
+create index streams_open on streams (meeting_id, participant_id) where state <> 'closed';
 
 create table meeting_events (
     meeting_id uuid not null,
@@ -177,6 +189,8 @@ create table meeting_events (
     at timestamptz not null default clock_timestamp(),
     primary key (meeting_id, seq)
 ) partition by hash (meeting_id);
+
+create index meeting_events_state on meeting_events (meeting_id, seq) where type = 'recording_state';
 
 create table recordings (
     id uuid primary key,
@@ -272,15 +286,24 @@ create table jobs (
 );
 create index jobs_open on jobs (kind, run_at) where state in ('queued', 'running');
 
+-- When each holder of a meeting listened: the time between is nobody's, and told as lost.
+create table capture_epochs (
+    meeting_id uuid not null references meetings,
+    epoch bigint not null,
+    tenant_id uuid not null,
+    began_at timestamptz not null default clock_timestamp(),
+    alive_at timestamptz not null default clock_timestamp(), -- the last renewal of its lease
+    primary key (meeting_id, epoch)
+);
+
 create table idempotency_keys (
     tenant_id uuid not null references tenants,
     route text not null,
     key text not null,
     body_hash bytea not null,
-    status integer,                          -- null while the first request runs
+    status integer,                          -- null: the effect is committed, its answer is not kept or not known yet
     response jsonb,
-    content_type text,
-    existing_id uuid,                        -- for answers that carry a secret
+    existing_id uuid,                        -- what the first request made
     created_at timestamptz not null default clock_timestamp(),
     primary key (tenant_id, route, key)
 );
@@ -300,8 +323,8 @@ begin
 
     foreach t in array array['users', 'session_codes', 'meetings', 'meeting_heads', 'links', 'participants',
                              'participant_visits', 'consent_log', 'streams', 'meeting_events', 'recordings',
-                             'recording_segments', 'transcripts', 'transcript_segments', 'jobs',
-                             'idempotency_keys'] loop
+                             'recording_segments', 'transcripts', 'transcript_segments', 'jobs', 'capture_epochs',
+                             'password_tries', 'idempotency_keys'] loop
         execute format('alter table %I enable row level security', t);
         execute format('alter table %I force row level security', t);
         execute format('create policy tenant on %I to hansard_app using '
@@ -311,9 +334,14 @@ begin
     end loop;
 end $$;
 
+-- Whose link or code a secret is comes to light before the tenant is known: who names its hash may see that row.
+create policy holder on links for select to hansard_app
+    using (hash = decode(nullif(current_setting('app.secret', true), ''), 'hex'));
+create policy holder on session_codes for select to hansard_app
+    using (hash = decode(nullif(current_setting('app.secret', true), ''), 'hex'));
+
 grant select on tenants to hansard_app, hansard_worker;
 grant select on api_keys to hansard_app, hansard_worker;
-grant select, insert, update, delete on password_tries to hansard_app, hansard_worker;
 
 -- The ConsentLog only grows.
 revoke update, delete on consent_log from hansard_app, hansard_worker;
@@ -325,3 +353,11 @@ create trigger consent_log_rows before update or delete on consent_log
     for each row execute function refuse_change();
 create trigger consent_log_all before truncate on consent_log
     for each statement execute function refuse_change();
+-- A statement trigger of the parent does not fire for a partition named directly.
+do $$
+begin
+    for n in 0..15 loop
+        execute format('create trigger consent_log_all before truncate on %I for each statement execute function refuse_change()',
+                       'consent_log_' || lpad(n::text, 2, '0'));
+    end loop;
+end $$;

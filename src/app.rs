@@ -1,1 +1,222 @@
-//! (being written)
+//! How processes start and stop, in order.
+//!
+//! **Start**: data folder locked → Postgres, migrations (`serve` only) → queue → bucket → clock → speech → what a dead process
+//! left is listed → jobs are claimed → addresses are opened → said on stdout.
+//!
+//! **Stop** ([`Running::stop`]): nothing new is claimed → meetings end (`serve`) or are handed over (`worker`) → their files are
+//! made (`serve`) → jobs drained → sockets told to go elsewhere (1012) → addresses closed → queue, stores. The first SIGTERM
+//! does all of this within the grace time; a second one, or the end of that time, is like a kill, which loses nothing
+//! that was stored either.
+
+pub mod demo;
+mod foundation;
+mod media;
+pub mod oneshot;
+
+use crate::{
+    api::{
+        self, ops,
+        password::Passwords,
+        signal::Signal,
+        state::{Address, ApiState},
+        token::Keys,
+    },
+    config::Settings,
+    store::seal::Seal,
+};
+use anyhow::Context;
+use foundation::Foundation;
+use media::Media;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// What a process takes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    Serve,
+    Api,
+    Worker,
+}
+
+/// A started process.
+pub struct Running {
+    /// `http://…`; none for a worker.
+    pub url: Option<String>,
+    pub ops: String,
+    /// The key of `serve`'s own tenant.
+    pub key: Option<String>,
+    pub metrics: PrometheusHandle,
+    part: Part,
+    grace: Duration,
+    foundation: Foundation,
+    media: Option<Media>,
+    signal: Option<Signal>,
+    servers: Vec<JoinHandle<()>>,
+    closing: CancellationToken,
+    upkeep: CancellationToken,
+}
+
+/// Starts everything that the part needs.
+pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
+    let metrics = ops::install_metrics().context("metrics")?;
+    let foundation = Foundation::lay(&settings, part).await?;
+    let (closing, upkeep) = (CancellationToken::new(), CancellationToken::new());
+
+    let media = match part {
+        Part::Api => None,
+        Part::Serve | Part::Worker => Some(Media::start(&settings, &foundation, part).await?),
+    };
+
+    let mut servers = Vec::new();
+    let mut running = Running {
+        url: None,
+        ops: String::new(),
+        key: None,
+        metrics: metrics.clone(),
+        part,
+        grace: settings.grace,
+        foundation,
+        media,
+        signal: None,
+        servers: Vec::new(),
+        closing: closing.clone(),
+        upkeep: upkeep.clone(),
+    };
+    let foundation = &running.foundation;
+    let ops_router;
+    if part == Part::Worker {
+        ops_router = ops::router(ops::Ops { metrics, checks: foundation.checks() });
+    } else {
+        let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
+        let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let state = Arc::new(ApiState {
+            store: foundation.store.clone(),
+            queue: foundation.queue.clone(),
+            objects: foundation.objects.clone(),
+            clock: foundation.clock.clone(),
+            keys: Keys::new(foundation.secret.as_bytes())?,
+            seal: Seal::new(foundation.secret.as_bytes())?,
+            address: Address::new(&public_url, &settings.origins)?,
+            ice_servers: Vec::new(),
+            metrics,
+            passwords: Passwords::default(),
+            media_origin: origin(&foundation.public_endpoint),
+        });
+        let signal = Signal::start(state.clone());
+        ops_router = api::ops_router(&state);
+        servers.push(serve(listener, api::router(state, &signal), closing.clone()));
+        running.signal = Some(signal);
+        running.url = Some(public_url);
+    }
+    let (listener, address) = listen(settings.ops_listen).await.context("the operations address")?;
+    servers.push(serve(listener, ops_router, closing));
+    running.servers = servers;
+    running.ops = format!("http://{address}");
+    running.key = foundation.key.clone();
+    tokio::spawn(keep_time(foundation.store.clone(), foundation.clock.clone(), upkeep));
+    Ok(running)
+}
+
+impl Running {
+    /// Prints where it can be reached.
+    #[allow(clippy::print_stdout, reason = "these lines are what scripts wait for")]
+    pub fn announce(&self) {
+        if let Some(url) = &self.url {
+            println!("url {url}");
+        }
+        println!("ops {}", self.ops);
+        if let Some(key) = &self.key {
+            println!("key {key}");
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT, then stops in order.
+    pub async fn until_told(self) -> anyhow::Result<()> {
+        told_to_stop().await?;
+        self.stop().await
+    }
+
+    /// Stops in order; see the module's text. A second signal, or the end of the grace time, ends the process at once.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let grace = self.grace;
+        info!(grace_s = grace.as_secs(), "stopping");
+        tokio::select! {
+            () = self.wind_down() => {
+                info!("stopped");
+                Ok(())
+            }
+            _ = told_to_stop() => {
+                warn!("told twice to stop; ending at once");
+                std::process::exit(1)
+            }
+            () = tokio::time::sleep(grace) => {
+                warn!("the grace time is over; ending at once");
+                std::process::exit(1)
+            }
+        }
+    }
+
+    async fn wind_down(mut self) {
+        if let Some(media) = self.media.take() {
+            media.stop(&self.foundation.store, self.part).await;
+        }
+        if let Some(signal) = self.signal.take() {
+            signal.stop().await;
+        }
+        self.upkeep.cancel();
+        self.closing.cancel();
+        for server in self.servers {
+            let _ = tokio::time::timeout(Duration::from_secs(5), server).await;
+        }
+        self.foundation.remove().await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+fn serve(listener: TcpListener, router: axum::Router, closing: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await {
+            warn!(%error, "an address is no longer served");
+        }
+    })
+}
+
+/// Scheme and authority of an address.
+fn origin(url: &str) -> String {
+    let after = url.find("://").map_or(0, |at| at + 3);
+    let end = url[after..].find('/').map_or(url.len(), |at| after + at);
+    url[..end].to_owned()
+}
+
+/// Maps our clock to Postgres's anew every minute, and forgets what has had its time.
+async fn keep_time(store: crate::store::Store, clock: crate::clock::Clock, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(60))).await.is_some() {
+        // With Postgres away the last mapping stays good.
+        let _ = store.sync_clock(&clock, 5).await;
+        // What is left over is taken the next time, here or in another process.
+        let _ = crate::store::sweep(&store).await;
+    }
+}
+
+async fn told_to_stop() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Where a process keeps what is being made.
+pub fn work_folder(settings: &Settings) -> PathBuf {
+    settings.data.join("work")
+}

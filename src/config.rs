@@ -1,1 +1,230 @@
-//! (being written)
+//! Every setting, and where it comes from: flag > environment > TOML file > default.
+//!
+//! A setting has one name. `rtp-public-ip` is the flag `--rtp-public-ip`, the variable `HANSARD_RTP_PUBLIC_IP` and, in the
+//! file, `publicIp` in the table `[rtp]` (or `rtp-public-ip`, or `rtpPublicIp`). Some have a customary variable as well
+//! (`DATABASE_URL`). Secrets have no flag, since others see a process's arguments: they come from `HANSARD_…`, from the
+//! file that `HANSARD_…_FILE` names, or from the TOML file, and are never printed. Unknown names are errors everywhere.
+
+mod command;
+mod source;
+
+pub use command::{
+    Base, Cli, DemoFlags, Front, KeyCommand, Media, ModelCommand, OpenapiFlags, Role, Stores, TenantCommand,
+};
+pub use source::{ConfigError, Sources};
+
+use crate::{domain::job::JobKind, objects};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU16,
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// What a process is to be; it decides which settings must be given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stand {
+    /// `serve`, `demo`, and one-shot commands: what is not given is brought along.
+    Alone,
+    /// `api` and `worker`: everything that they share must be given.
+    Among,
+}
+
+/// How lines are logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Where media is received.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rtp {
+    /// The address that sockets are bound to.
+    pub bind: IpAddr,
+    /// The address that clients are told.
+    pub public_ip: IpAddr,
+    pub ports: RangeInclusive<u16>,
+    /// Networks whose senders need neither a told address nor SRTP, besides loopback: `10.0.0.0/8`, `192.0.2.7`.
+    pub allow: Vec<String>,
+}
+
+/// Every setting, resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Spool, models, keys, and what is brought along.
+    pub data: PathBuf,
+    pub log_filter: String,
+    pub log_format: LogFormat,
+    /// How long an orderly end may take before it is given up.
+    pub grace: Duration,
+    pub ops_listen: SocketAddr,
+
+    pub listen: SocketAddr,
+    /// As clients reach the API, without a slash at the end. `None`: as `listen` turns out.
+    pub public_url: Option<String>,
+    /// Origins of pages, besides that of `public_url`, that may use the API; `*` for all.
+    pub origins: Vec<String>,
+
+    /// `None`: the private one.
+    pub database_url: Option<Secret>,
+    pub database_connections: u32,
+    /// `None`: the queue within the process.
+    pub amqp_url: Option<Secret>,
+    /// `None`: the S3 server brought along, listening on `s3_listen`.
+    pub s3: Option<objects::Settings>,
+    pub s3_listen: SocketAddr,
+    /// What presigned links name when the S3 server is the one brought along. `None`: as it listens, by the host of `public_url`.
+    pub s3_public_endpoint: Option<String>,
+    pub s3_bucket: String,
+    /// `None`: made at the first start and kept in `data`.
+    pub secret: Option<Secret>,
+
+    pub rtp: Rtp,
+    /// The kinds of jobs that a worker takes.
+    pub queues: Vec<JobKind>,
+    /// Live meetings at once. `None`: from the cores and a speed test of the model.
+    pub capacity: Option<u32>,
+    /// The name of a model in `models.toml`. `None`: the best one there.
+    pub model: Option<String>,
+}
+
+/// The shortest secret from which keys are derived.
+const SECRET_BYTES_MIN: usize = 32;
+
+impl Settings {
+    /// Resolves the settings from the flags and the other sources, and refuses what cannot be meant.
+    pub fn resolve(flags: Sources, stand: Stand) -> Result<Self, ConfigError> {
+        let default_data = flags.default_data();
+        let given = flags.merge()?;
+        let wrong = |name: &'static str, why: String| ConfigError::Wrong { name: name.to_owned(), why };
+        let command::Everything { base, front, stores, media, secrets } = given;
+
+        let missing: Vec<&'static str> = [
+            ("DATABASE_URL", stores.database_url.is_none()),
+            ("AMQP_URL", stores.amqp_url.is_none()),
+            ("S3_ENDPOINT", stores.s3_endpoint.is_none()),
+            ("S3_ACCESS_KEY_ID", stores.s3_access_key_id.is_none()),
+            ("S3_SECRET_ACCESS_KEY", secrets.s3_secret_access_key.is_none()),
+            ("HANSARD_SECRET", secrets.secret.is_none()),
+        ]
+        .into_iter()
+        .filter_map(|(name, missing)| missing.then_some(name))
+        .collect();
+        if stand == Stand::Among && !missing.is_empty() {
+            return Err(ConfigError::Missing(missing));
+        }
+
+        let s3_bucket = stores.s3_bucket.unwrap_or_else(|| "hansard".to_owned());
+        let s3 = match stores.s3_endpoint {
+            None => None,
+            Some(endpoint) => {
+                let keys = ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
+                let keys: Vec<_> = keys.into_iter().filter(|key| missing.contains(key)).collect();
+                let (Some(id), Some(key)) = (stores.s3_access_key_id, secrets.s3_secret_access_key) else {
+                    return Err(ConfigError::Missing(keys));
+                };
+                let endpoint = address("s3-endpoint", endpoint)?;
+                Some(objects::Settings {
+                    public_endpoint: match &stores.s3_public_endpoint {
+                        Some(public) => address("s3-public-endpoint", public.clone())?,
+                        None => endpoint.clone(),
+                    },
+                    endpoint,
+                    region: stores.s3_region.unwrap_or_else(|| "us-east-1".to_owned()),
+                    bucket: s3_bucket.clone(),
+                    access_key_id: id,
+                    secret_access_key: key,
+                })
+            }
+        };
+        if secrets.secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
+            let why = format!("it must have at least {SECRET_BYTES_MIN} bytes; `openssl rand -hex 32` makes one");
+            return Err(wrong("secret", why));
+        }
+
+        let bind = media.rtp_bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let public_ip = media.rtp_public_ip.unwrap_or(bind);
+        if public_ip.is_unspecified() {
+            let why = format!("with rtp-bind {bind} it must be given: clients cannot send to {public_ip}");
+            return Err(wrong("rtp-public-ip", why));
+        }
+        let ports = media.rtp_ports.map_or(40_000..=40_999, |ports| ports.0);
+        Ok(Self {
+            data: match base.data {
+                Some(data) => data,
+                None => default_data.ok_or(ConfigError::Missing(vec!["HANSARD_DATA (there is no HOME either)"]))?,
+            },
+            log_filter: base.log.unwrap_or_else(|| "info,hansard=info,sqlx=warn,lapin=warn,s3s=warn".to_owned()),
+            log_format: base.log_format.unwrap_or_default(),
+            grace: Duration::from_secs(base.grace_seconds.unwrap_or(60)),
+            ops_listen: base.ops_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090))),
+            listen: front.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_url: front.public_url.map(|url| address("public-url", url)).transpose()?,
+            origins: front.origins.unwrap_or_default().into_iter().map(origin).collect::<Result<_, _>>()?,
+            database_url: stores.database_url.map(Secret),
+            database_connections: stores.database_connections.map_or(16, |most| most.get().into()),
+            amqp_url: stores.amqp_url.map(Secret),
+            s3,
+            s3_listen: stores.s3_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8333))),
+            s3_public_endpoint: stores.s3_public_endpoint.map(|url| address("s3-public-endpoint", url)).transpose()?,
+            s3_bucket,
+            secret: secrets.secret.map(Secret),
+            rtp: Rtp { bind, public_ip, ports, allow: media.rtp_allow.unwrap_or_default() },
+            queues: media.queues.unwrap_or_else(|| JobKind::ALL.to_vec()),
+            capacity: media.capacity.map(NonZeroU16::get).map(u32::from),
+            model: media.model,
+        })
+    }
+}
+
+/// An `http` or `https` address without a slash at the end.
+fn address(name: &str, url: String) -> Result<String, ConfigError> {
+    let wrong = |why: &str| ConfigError::Wrong { name: name.to_owned(), why: format!("{url} {why}") };
+    let parsed = reqwest::Url::parse(&url).map_err(|error| wrong(&format!("is no address: {error}")))?;
+    if !matches!(parsed.scheme(), "http" | "https") || parsed.host().is_none() {
+        return Err(wrong("must begin with http:// or https://"));
+    }
+    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
+        return Err(wrong("must hold neither a name, a password nor a query"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// Scheme, host and port only, as browsers send it.
+fn origin(text: String) -> Result<String, ConfigError> {
+    if text == "*" {
+        return Ok(text);
+    }
+    let url = address("origins", text)?;
+    match reqwest::Url::parse(&url) {
+        Ok(parsed) if parsed.path() == "/" => Ok(parsed.origin().ascii_serialization()),
+        _ => Err(ConfigError::Wrong { name: "origins".to_owned(), why: format!("{url} has a path") }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,8 @@
 //! 7. Any job may run twice, any process may die at any line.
 //! 8. Wire types are not domain types.
 //!
-//! Direction: `main → app → {api, live, jobs} → {ingest, media, speech, store, objects, queue} → domain`.
+//! Direction: `main → app → {api, live, jobs} → worker → {ingest, media, speech, store, objects, queue} → domain`
+//! (`tests/architecture.rs` reads the `use` lines against it).
 
 pub use hansard_domain as domain;
 
@@ -30,6 +31,8 @@ pub mod objects;
 pub mod queue;
 pub mod speech;
 pub mod store;
+
+pub mod worker;
 
 pub mod api;
 pub mod jobs;

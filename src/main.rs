@@ -1,27 +1,121 @@
-use clap::{Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode};
+//! `hansard`: one binary, its role by its first argument.
 
-#[derive(Parser)]
-#[command(version, about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// The speech decoder's own process; started by the others, not by people.
-    #[command(hide = true)]
-    Decoder {
-        #[arg(long)]
-        model: PathBuf,
-        #[arg(long, default_value_t = 1)]
-        states: usize,
-    },
-}
+use clap::Parser;
+use hansard::{
+    api::docs,
+    app::{self, Part, oneshot},
+    config::{Cli, LogFormat, Role, Settings, Sources, Stand},
+    doctor, speech,
+};
+use std::{io::IsTerminal, process::ExitCode};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Decoder { model, states } => hansard::speech::child::main(&model, states),
+    // The decoder's process needs no runtime and no settings.
+    let role = match Cli::parse().role {
+        Role::Decoder { arguments } => return decoder(&arguments),
+        role => role,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let done = runtime.block_on(run(role));
+    // What is still blocking (a graph, a disk) must not keep an ended process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match done {
+        Ok(code) => code,
+        Err(error) => failed(&error),
+    }
+}
+
+/// `--model PATH --states N`, as a worker starts it.
+fn decoder(arguments: &[String]) -> ExitCode {
+    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
+    match (value("--model"), value("--states").and_then(|states| states.parse().ok())) {
+        (Some(model), Some(states)) => speech::child::main(model.as_ref(), states),
+        _ => failed(&anyhow::anyhow!("the decoder is started by a worker, with --model and --states")),
+    }
+}
+
+#[allow(clippy::print_stderr, reason = "the one place where a command says why it failed")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("hansard: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run(role: Role) -> anyhow::Result<ExitCode> {
+    match role {
+        Role::Serve { base, front, stores, media } => {
+            let sources = Sources::new(base).front(front).stores(stores).media(media);
+            stay(Settings::resolve(sources, Stand::Alone)?, Part::Serve).await?;
+        }
+        Role::Api { base, front, stores } => {
+            let sources = Sources::new(base).front(front).stores(stores);
+            stay(Settings::resolve(sources, Stand::Among)?, Part::Api).await?;
+        }
+        Role::Worker { base, stores, media } => {
+            let sources = Sources::new(base).stores(stores).media(media);
+            stay(Settings::resolve(sources, Stand::Among)?, Part::Worker).await?;
+        }
+        Role::Demo { demo, base, front, stores, media } => {
+            let sources = Sources::new(base).front(front).stores(stores).media(media).apart("-demo");
+            let settings = Settings::resolve(sources, Stand::Alone)?;
+            // The terminal is for the play.
+            log_to(&settings, std::sync::Mutex::new(app::demo::log_file(&settings)?), false);
+            app::demo::run(settings, demo).await?;
+        }
+        Role::Migrate { base, stores } => {
+            oneshot::migrate(&settled(Sources::new(base).stores(stores))?).await?;
+        }
+        Role::Models { command, base } => oneshot::models(&settled(Sources::new(base))?, command).await?,
+        Role::Doctor { base, front, stores, media } => {
+            let sources = Sources::new(base).front(front).stores(stores).media(media);
+            return Ok(doctor::run(&settled(sources)?).await);
+        }
+        Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
+        Role::Key { command, base, stores } => {
+            oneshot::keys(&settled(Sources::new(base).stores(stores))?, command).await?;
+        }
+        Role::Tenant { command, base, stores } => {
+            oneshot::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;
+        }
+        Role::Decoder { .. } => unreachable!("answered before"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Settings of a one-shot command, with its log.
+fn settled(sources: Sources) -> anyhow::Result<Settings> {
+    let settings = Settings::resolve(sources, Stand::Alone)?;
+    log(&settings);
+    Ok(settings)
+}
+
+async fn stay(settings: Settings, part: Part) -> anyhow::Result<()> {
+    log(&settings);
+    let running = app::start(settings, part).await?;
+    running.announce();
+    running.until_told().await
+}
+
+/// Logs go to stderr; stdout is for what a command says.
+fn log(settings: &Settings) {
+    log_to(settings, std::io::stderr, std::io::stderr().is_terminal());
+}
+
+fn log_to(
+    settings: &Settings,
+    writer: impl for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+    colour: bool,
+) {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // It would print what was said, with the message that came back.
+    let quiet = "lapin::returned_messages=off".parse().expect("a directive");
+    let filter = filter.add_directive(quiet);
+    let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(colour);
+    match settings.log_format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
     }
 }

@@ -1,1 +1,506 @@
-//! (being written)
+//! Object storage: what was recorded lies here, in any S3.
+//!
+//! An object counts as stored only when the server has checked its SHA-256 (or what it gives back has been hashed again)
+//! and a HEAD shows its size and our own hash. Every call is bounded: attempts, time per attempt, time in all.
+
+mod client;
+mod hashing;
+
+pub use hashing::hash_file;
+
+use crate::domain::{consent::hex, tiering::Tier};
+use aws_sdk_s3::{
+    Client,
+    error::ProvideErrorMetadata,
+    operation::head_object::HeadObjectOutput,
+    presigning::PresigningConfig,
+    primitives::{ByteStream, Length},
+    types::{CompletedMultipartUpload, CompletedPart, MetadataDirective, StorageClass},
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use client::{client, fault, status};
+use hashing::Hashing;
+use sha2::{Digest, Sha256};
+use std::{fmt, io, path::Path, time::Duration};
+use tokio::io::AsyncWriteExt;
+
+/// From this size on a file goes up in parts.
+const MULTIPART_MIN: u64 = 64 << 20;
+/// S3 takes at most 10,000 parts, so files up to 312 GiB.
+const PART_BYTES: u64 = 32 << 20;
+/// Small objects in memory: transcripts, waveforms, cards.
+const BYTES_MAX: u64 = 64 << 20;
+/// Between two pieces of a download.
+const STALL_MAX: Duration = Duration::from_secs(20);
+/// How long a link to an object may be good.
+pub const PRESIGN_MAX: Duration = Duration::from_secs(300);
+/// Our keys are made of ids and numbers; the embedded server makes file names out of them.
+const KEY_BYTES_MAX: usize = 128;
+/// The name of our own hash in an object's metadata.
+const SHA256: &str = "sha256";
+
+/// Where the objects are, and who we are there.
+#[derive(Clone)]
+pub struct Settings {
+    /// As this process reaches it.
+    pub endpoint: String,
+    /// As a browser reaches it; links name this.
+    pub public_endpoint: String,
+    pub region: String,
+    pub bucket: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint, public_endpoint, region, bucket, access_key_id, secret_access_key: _ } = self;
+        write!(f, "Settings {{ {endpoint} ({public_endpoint}), {region}, {bucket}, {access_key_id} }}")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    #[error("there is no object {0}")]
+    Missing(String),
+    /// It lies in the archive and was not restored.
+    #[error("the object {0} is archived")]
+    Archived(String),
+    /// What is stored is not what was sent.
+    #[error("the object {key} is not what was stored: {what}")]
+    Differs { key: String, what: String },
+    /// It may work later: the storage is away, slow or overloaded.
+    #[error("object storage does not answer: {0}")]
+    Transient(String),
+    /// It will not work later: no permission, no such bucket, not implemented there.
+    #[error("object storage refused: {0}")]
+    Refused(String),
+    #[error("local file: {0}")]
+    Local(#[from] io::Error),
+}
+
+impl ObjectError {
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient(_))
+    }
+}
+
+pub type Result<T, E = ObjectError> = std::result::Result<T, E>;
+
+/// An object whose content has been checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    pub size_bytes: u64,
+    /// 64 lower-case hex characters.
+    pub sha256: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    pub size_bytes: u64,
+    /// As told when it was stored by us.
+    pub sha256: Option<String>,
+    /// `None` for a class that we do not use.
+    pub tier: Option<Tier>,
+    pub content_type: Option<String>,
+    /// The server's word on a restore from the archive, when one was asked for.
+    pub restore: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    pub key: String,
+    pub size_bytes: u64,
+}
+
+/// What a browser does with a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    Inline,
+    Attachment,
+}
+
+/// One bucket. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    client: Client,
+    /// Only signs; never connects.
+    public: Client,
+    bucket: String,
+}
+
+impl Objects {
+    /// Connects to nothing yet.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            client: client(settings, &settings.endpoint),
+            public: client(settings, &settings.public_endpoint),
+            bucket: settings.bucket.clone(),
+        }
+    }
+
+    /// `s3://bucket/key`, as it stands in `blob_url`.
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    /// The key in one of our URLs; `None` for another bucket's.
+    pub fn key<'a>(&self, url: &'a str) -> Option<&'a str> {
+        url.strip_prefix("s3://")?.strip_prefix(self.bucket.as_str())?.strip_prefix('/')
+    }
+
+    /// Makes the bucket unless it is there.
+    pub async fn ensure_bucket(&self) -> Result<()> {
+        match self.client.head_bucket().bucket(&self.bucket).send().await {
+            Ok(_) => return Ok(()),
+            Err(error) if status(&error) == Some(404) => {}
+            Err(error) => return Err(fault("", error)),
+        }
+        match self.client.create_bucket().bucket(&self.bucket).send().await {
+            Ok(_) => Ok(()),
+            // Somebody else was quicker.
+            Err(error) if status(&error) == Some(409) => Ok(()),
+            Err(error) => Err(fault("", error)),
+        }
+    }
+
+    /// Stores a small object (≤ 64 MiB) and verifies it.
+    pub async fn put_bytes(&self, key: &str, bytes: Vec<u8>, content_type: &str, tier: Tier) -> Result<Stored> {
+        let stored = Stored { size_bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) };
+        if stored.size_bytes > BYTES_MAX {
+            return Err(ObjectError::Refused(format!("{} bytes are too many for one piece", stored.size_bytes)));
+        }
+        self.put_piece(key, ByteStream::from(bytes), &stored, content_type, tier).await?;
+        self.verify(key, &stored, tier).await?;
+        Ok(stored)
+    }
+
+    /// Stores a file and verifies it. The file must not change meanwhile; when it does this fails.
+    pub async fn put_file(&self, key: &str, path: &Path, content_type: &str, tier: Tier) -> Result<Stored> {
+        let stored = hash_file(path).await?;
+        if stored.size_bytes >= MULTIPART_MIN {
+            self.put_parts(key, path, &stored, content_type, tier).await?;
+            self.verify(key, &stored, tier).await?;
+            // No server tells the SHA-256 of a whole object made of parts, so it is read again.
+            let mut hash = Hashing::to(tokio::io::sink());
+            self.download(key, &mut hash).await?;
+            let back = hash.finish().await?;
+            if back != stored {
+                return Err(ObjectError::Differs { key: key.to_owned(), what: "its content".to_owned() });
+            }
+        } else {
+            let body =
+                ByteStream::from_path(path).await.map_err(|error| ObjectError::Local(io::Error::other(error)))?;
+            self.put_piece(key, body, &stored, content_type, tier).await?;
+            self.verify(key, &stored, tier).await?;
+        }
+        Ok(stored)
+    }
+
+    /// Fetches an object into a file, which appears only when complete and verified against our own hash.
+    pub async fn get_file(&self, key: &str, path: &Path) -> Result<Stored> {
+        let unfinished = path.with_added_extension("part");
+        let fetched = async {
+            let mut hash = Hashing::to(tokio::fs::File::create(&unfinished).await?);
+            let head = self.download(key, &mut hash).await?;
+            let stored = hash.finish().await?;
+            check(key, &stored, &head)?;
+            tokio::fs::rename(&unfinished, path).await?;
+            Ok(stored)
+        };
+        let fetched = fetched.await;
+        if fetched.is_err() {
+            // It may never have been made.
+            let _ = tokio::fs::remove_file(&unfinished).await;
+        }
+        fetched
+    }
+
+    /// Fetches a small object (≤ 64 MiB), verified against our own hash.
+    pub async fn get_bytes(&self, key: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut hash = Hashing::to(&mut bytes);
+        hash.bytes_max = BYTES_MAX;
+        let head = self.download(key, &mut hash).await?;
+        let stored = hash.finish().await?;
+        check(key, &stored, &head)?;
+        Ok(bytes)
+    }
+
+    /// What there is under the key; `None` when there is nothing.
+    pub async fn head(&self, key: &str) -> Result<Option<Head>> {
+        match self.client.head_object().bucket(&self.bucket).key(known(key)?).send().await {
+            Ok(output) => Ok(Some(head(&output))),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(fault(key, error)),
+        }
+    }
+
+    /// Deletes an object; that there is none is no error.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        match self.client.delete_object().bucket(&self.bucket).key(known(key)?).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(fault(key, error)),
+        }
+    }
+
+    /// Copies an object into a tier (`to` may be `from`: it then changes its own), and verifies the copy by size and our
+    /// own hash. At most 5 GiB. The returned head says which tier the server really chose.
+    pub async fn copy(&self, from: &str, to: &str, tier: Tier) -> Result<Head> {
+        let source = self.head(from).await?.ok_or_else(|| ObjectError::Missing(from.to_owned()))?;
+        let copy = self.client.copy_object().bucket(&self.bucket).key(known(to)?);
+        copy.copy_source(format!("{}/{}", self.bucket, known(from)?))
+            .storage_class(StorageClass::from(tier.class()))
+            .metadata_directive(MetadataDirective::Copy)
+            .send()
+            .await
+            .map_err(|error| fault(from, error))?;
+        let copied = self.head(to).await?.ok_or_else(|| ObjectError::Missing(to.to_owned()))?;
+        if (copied.size_bytes, &copied.sha256) != (source.size_bytes, &source.sha256) {
+            return Err(ObjectError::Differs { key: to.to_owned(), what: "size or hash of the copy".to_owned() });
+        }
+        if copied.tier != Some(tier) {
+            tracing::warn!(key = to, wanted = tier.class(), got = ?copied.tier, "object storage chose another class");
+        }
+        Ok(copied)
+    }
+
+    /// Asks for an archived object to be readable for some days. That it was asked for already is no error.
+    pub async fn restore(&self, key: &str, days: u16) -> Result<()> {
+        let request = aws_sdk_s3::types::RestoreRequest::builder().days(days.into()).build();
+        match self.client.restore_object().bucket(&self.bucket).key(known(key)?).restore_request(request).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("RestoreAlreadyInProgress") => Ok(()),
+            Err(error) => Err(fault(key, error)),
+        }
+    }
+
+    /// The objects whose keys begin so, in the order of their keys, at most `limit`.
+    pub async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
+        let mut found = Vec::new();
+        let mut after: Option<String> = None;
+        while found.len() < limit {
+            let wanted = (limit - found.len()).min(1000) as i32;
+            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(wanted);
+            let page = request.set_start_after(after).send().await.map_err(|error| fault(prefix, error))?;
+            let before = found.len();
+            found.extend(page.contents().iter().filter_map(|object| {
+                let size_bytes = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+                Some(Listed { key: object.key()?.to_owned(), size_bytes })
+            }));
+            if !page.is_truncated().unwrap_or(false) || found.len() == before {
+                break;
+            }
+            after = found.last().map(|last| last.key.clone());
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// A link that fetches the object without credentials, by its public address, for at most [`PRESIGN_MAX`]. Asks nobody
+    /// whether the object is there.
+    pub async fn presign(
+        &self,
+        key: &str,
+        file_name: &str,
+        content_type: &str,
+        disposition: Disposition,
+        valid: Duration,
+    ) -> Result<String> {
+        let until = PresigningConfig::expires_in(valid.min(PRESIGN_MAX));
+        let until = until.map_err(|error| ObjectError::Refused(error.to_string()))?;
+        let signed = self
+            .public
+            .get_object()
+            .bucket(&self.bucket)
+            .key(known(key)?)
+            .response_content_type(content_type)
+            .response_content_disposition(content_disposition(file_name, disposition))
+            .response_cache_control("private, no-store")
+            .presigned(until)
+            .await
+            .map_err(|error| fault(key, error))?;
+        Ok(signed.uri().to_owned())
+    }
+
+    async fn put_piece(
+        &self,
+        key: &str,
+        body: ByteStream,
+        stored: &Stored,
+        content_type: &str,
+        tier: Tier,
+    ) -> Result<()> {
+        let digest = unhex(&stored.sha256);
+        let put = self.client.put_object().bucket(&self.bucket).key(known(key)?).body(body);
+        put.content_length(stored.size_bytes as i64)
+            .content_type(content_type)
+            .set_storage_class(class(tier))
+            .checksum_sha256(BASE64.encode(digest))
+            .metadata(SHA256, &stored.sha256)
+            .send()
+            .await
+            .map_err(|error| fault(key, error))?;
+        Ok(())
+    }
+
+    async fn put_parts(&self, key: &str, path: &Path, stored: &Stored, content_type: &str, tier: Tier) -> Result<()> {
+        let start = self.client.create_multipart_upload().bucket(&self.bucket).key(known(key)?);
+        let started = start
+            .content_type(content_type)
+            .set_storage_class(class(tier))
+            .metadata(SHA256, &stored.sha256)
+            .send()
+            .await
+            .map_err(|error| fault(key, error))?;
+        let upload = started.upload_id().ok_or_else(|| ObjectError::Refused("an upload without an id".to_owned()))?;
+        let done = self.put_all_parts(key, upload, path, stored.size_bytes).await;
+        if done.is_err() {
+            let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+            if let Err(error) = abort.send().await {
+                // The parts cost money until the bucket's own rules remove them.
+                tracing::warn!(key, error = %fault(key, error), "an upload in parts could not be aborted");
+            }
+        }
+        done
+    }
+
+    async fn put_all_parts(&self, key: &str, upload: &str, path: &Path, size: u64) -> Result<()> {
+        let mut parts = Vec::new();
+        let mut offset = 0;
+        while offset < size {
+            let length = PART_BYTES.min(size - offset);
+            let number = parts.len() as i32 + 1;
+            let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length)).build().await;
+            let body = body.map_err(|error| ObjectError::Local(io::Error::other(error)))?;
+            let put = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
+            let put = put.content_length(length as i64).body(body).send().await.map_err(|error| fault(key, error))?;
+            parts.push(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).build());
+            offset += length;
+        }
+        let all = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        let complete = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+        complete.multipart_upload(all).send().await.map_err(|error| fault(key, error))?;
+        Ok(())
+    }
+
+    async fn verify(&self, key: &str, stored: &Stored, tier: Tier) -> Result<()> {
+        let head = self.head(key).await?.ok_or_else(|| ObjectError::Missing(key.to_owned()))?;
+        check(key, stored, &head)?;
+        if head.sha256.is_none() {
+            return Err(ObjectError::Differs { key: key.to_owned(), what: "its metadata is gone".to_owned() });
+        }
+        if head.tier != Some(tier) {
+            tracing::warn!(key, wanted = tier.class(), got = ?head.tier, "object storage chose another class");
+        }
+        Ok(())
+    }
+
+    async fn download<W: AsyncWriteExt + Unpin>(&self, key: &str, to: &mut Hashing<W>) -> Result<Head> {
+        let get = self.client.get_object().bucket(&self.bucket).key(known(key)?);
+        let mut got = get.send().await.map_err(|error| fault(key, error))?;
+        let head = Head {
+            size_bytes: got.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+            sha256: got.metadata().and_then(|metadata| metadata.get(SHA256)).cloned(),
+            tier: Tier::of_class(got.storage_class().map(StorageClass::as_str)),
+            content_type: got.content_type().map(str::to_owned),
+            restore: got.restore().map(str::to_owned),
+        };
+        loop {
+            let piece = tokio::time::timeout(STALL_MAX, got.body.try_next()).await;
+            let piece = piece.map_err(|_| ObjectError::Transient(format!("{key}: the download stalled")))?;
+            match piece.map_err(|error| ObjectError::Transient(format!("{key}: {error}")))? {
+                None => return Ok(head),
+                Some(piece) => to.write(&piece).await?,
+            }
+        }
+    }
+}
+
+/// STANDARD goes unsaid: some servers know no classes at all.
+fn class(tier: Tier) -> Option<StorageClass> {
+    (tier != Tier::Hot).then(|| StorageClass::from(tier.class()))
+}
+
+/// Keys are ours, so one with other characters is a mistake of ours.
+fn known(key: &str) -> Result<&str> {
+    let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    if plain && (1..=KEY_BYTES_MAX).contains(&key.len()) && !key.split('/').any(|part| part.is_empty() || part == "..")
+    {
+        Ok(key)
+    } else {
+        Err(ObjectError::Refused(format!("{key:?} is no key of ours")))
+    }
+}
+
+fn head(output: &HeadObjectOutput) -> Head {
+    Head {
+        size_bytes: output.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        sha256: output.metadata().and_then(|metadata| metadata.get(SHA256)).cloned(),
+        tier: Tier::of_class(output.storage_class().map(StorageClass::as_str)),
+        content_type: output.content_type().map(str::to_owned),
+        restore: output.restore().map(str::to_owned),
+    }
+}
+
+fn check(key: &str, stored: &Stored, head: &Head) -> Result<()> {
+    let differs = |what: String| Err(ObjectError::Differs { key: key.to_owned(), what });
+    if head.size_bytes != stored.size_bytes {
+        return differs(format!("{} bytes instead of {}", head.size_bytes, stored.size_bytes));
+    }
+    match &head.sha256 {
+        Some(sha256) if *sha256 != stored.sha256 => differs(format!("SHA-256 {sha256} instead of {}", stored.sha256)),
+        _ => Ok(()),
+    }
+}
+
+/// RFC 6266: a plain name for old readers, the true one in UTF-8.
+fn content_disposition(file_name: &str, disposition: Disposition) -> String {
+    let kind = match disposition {
+        Disposition::Inline => "inline",
+        Disposition::Attachment => "attachment",
+    };
+    let plain: String =
+        file_name.chars().map(|c| if c.is_ascii_alphanumeric() || " ._-()".contains(c) { c } else { '_' }).collect();
+    let mut encoded = String::new();
+    for byte in file_name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
+    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_links_are_plain_and_true() {
+        assert_eq!(
+            content_disposition("Überblick \"1\".mp4", Disposition::Attachment),
+            "attachment; filename=\"_berblick _1_.mp4\"; filename*=UTF-8''%C3%9Cberblick%20%221%22.mp4"
+        );
+    }
+
+    #[test]
+    fn only_our_own_keys_are_taken() {
+        assert!(known("meetings/0193/track-1.mka").is_ok());
+        for key in ["", "/a", "a//b", "a/../b", "a b", "a?b", &"a".repeat(129)] {
+            assert!(known(key).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn hashes_read_back() {
+        let digest = Sha256::digest(b"hansard");
+        assert_eq!(unhex(&hex(&digest)), digest.as_slice());
+    }
+}

@@ -1,1 +1,108 @@
-//! (being written)
+//! The REST API and signaling. Stateless: any number of processes.
+//!
+//! One file per noun; each operation is one function with its documentation. What they share: [`auth`] says who calls,
+//! [`permit`] what it may do, [`body`] reads requests, [`once`] makes repeated ones harmless, [`problem`] refuses.
+
+pub mod auth;
+pub mod body;
+pub mod consent;
+pub mod docs;
+pub mod join;
+pub mod link;
+pub mod meeting;
+pub mod once;
+pub mod ops;
+pub mod page;
+pub mod participant;
+pub mod password;
+pub mod permit;
+pub mod problem;
+pub mod recording;
+pub mod session;
+pub mod signal;
+pub mod state;
+pub mod stream;
+pub mod time;
+pub mod token;
+pub mod transcript;
+pub mod user;
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use problem::Problem;
+use state::Shared;
+use std::time::{Duration, Instant};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// The longest that a request may take: a stream waits 5 s for its worker, all else for the database.
+const REQUEST_MAX: Duration = Duration::from_secs(20);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The public address: REST, signaling, pages, documentation.
+pub fn router(state: Shared, signal: &signal::Signal) -> Router {
+    let cors = cors(state.clone());
+    let (operations, _) = docs::operations().split_for_parts();
+    operations
+        .merge(session::routes())
+        .merge(docs::routes())
+        .with_state(state.clone())
+        .merge(signal.router())
+        .fallback(async || Problem::not_found("address"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn_with_state(state.clone(), watch))
+        .layer(cors)
+}
+
+/// The operations address of an `api`.
+pub fn ops_router(state: &Shared) -> Router {
+    ops::router(ops::Ops::of_api(state))
+}
+
+/// Pages of the allow-list may call, with credentials they hold themselves: the cookie is for our own pages only.
+fn cors(state: Shared) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| {
+            origin.to_str().is_ok_and(|origin| state.address.allows(origin))
+        }))
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, once::HEADER])
+        .expose_headers([header::RETRY_AFTER, REQUEST_ID, once::REPLAYED])
+        .max_age(Duration::from_secs(600))
+}
+
+/// Numbers each request, bounds its time, counts it. Logs the route, never the path: that may hold a secret.
+async fn watch(State(_): State<Shared>, request: Request, next: Next) -> Response {
+    let id = Uuid::now_v7();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", %id, %method, route);
+    let began = Instant::now();
+    let mut response = match tokio::time::timeout(REQUEST_MAX, next.run(request).instrument(span)).await {
+        Ok(response) => response,
+        Err(_) => Problem::unavailable("it took too long").into_response(),
+    };
+    let status = response.status();
+    let took = began.elapsed();
+    tracing::debug!(%id, %method, route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
+    // A client may name its method anything; a label may not be anything.
+    let method = match method {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::OPTIONS => {
+            method.to_string()
+        }
+        _ => "other".to_owned(),
+    };
+    let labels = [("method", method), ("route", route.clone()), ("status", status.as_u16().to_string())];
+    metrics::counter!("hansard_http_requests_total", &labels).increment(1);
+    metrics::histogram!("hansard_http_request_seconds", "route" => route).record(took);
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}

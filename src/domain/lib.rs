@@ -2,7 +2,7 @@
 //! time and the facts, and answer with decisions. No clock, socket, thread, file, database or GStreamer.
 //!
 //! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate that everything else
-//! stands behind; [`timeline`] and [`reorder`] place packets; [`endpoint`], [`schedule`] and [`transcript`] make
+//! stands behind; [`timeline`], [`reorder`] and [`intake`] place packets; [`endpoint`], [`schedule`] and [`transcript`] make
 //! captions; [`recording`] makes files; [`meeting`] composes them.
 
 pub mod consent;
@@ -11,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod time;
 
+pub mod intake;
 pub mod reorder;
 pub mod timeline;
 
@@ -23,6 +24,7 @@ pub mod loudness;
 pub mod recording;
 pub mod tiering;
 
+pub mod job;
 pub mod lease;
 pub mod meeting;
 pub mod retry;

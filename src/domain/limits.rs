@@ -1,1 +1,28 @@
-//! (being written)
+//! Every bound that more than one part must agree on, with its reason. Bounds of one part stand in that part.
+
+use crate::time::Micros;
+
+/// A lease that was not renewed for this long may be taken over: short enough that a dead worker costs seconds.
+pub const LEASE_TTL: Micros = Micros::from_secs(3);
+/// A third of the TTL, so that two renewals may fail before it matters.
+pub const LEASE_RENEW: Micros = Micros::from_secs(1);
+/// Attempts of a job before it is `failed` and somebody must look.
+pub const JOB_ATTEMPTS: i32 = 5;
+
+/// How often a worker reads the heads of all its live meetings, always: with a lost hint a withdrawal still acts within
+/// this and one query.
+pub const HEADS_POLL: Micros = Micros::from_ms(100);
+/// With the queue and Postgres both away this long nobody could tell us of a withdrawal: the gate closes.
+pub const DEAF_AFTER: Micros = Micros::from_secs(5);
+
+/// Neither socket nor stream for this long: no longer present. Covers a page reload and a change of network.
+pub const PRESENCE_GRACE: Micros = Micros::from_secs(30);
+/// A stream without RTP or RTCP for this long is closed. Muted senders go on sending RTCP.
+pub const STREAM_IDLE: Micros = Micros::from_secs(300);
+/// An `api` that has not said for this long which sockets it has is taken to have none (it says so every 2 s).
+pub const SOCKETS_STALE: Micros = Micros::from_secs(10);
+
+/// From the end of a meeting to the close of its participants' sockets, whatever finals are still being made.
+pub const FINALS_AFTER_END: Micros = Micros::from_secs(10);
+/// Streams of one participant at a time; more is a client gone wrong.
+pub const STREAMS_PER_PARTICIPANT: usize = 8;

@@ -1,1 +1,589 @@
-//! (being written)
+//! One running meeting: who is present, what is held, when streams and the meeting end, and what the meeting is told.
+//!
+//! `handle(input, now)` changes the state and the [`Gate`]; [`Meeting::poll_command`] gives what the shell must do, until
+//! `None`; [`Meeting::poll_timeout`] says when to call `handle(Input::Tick, …)` next. Media never comes here.
+
+use crate::{
+    consent::{ConsentStatus, Standing, Use},
+    gate::{Entry, Gate},
+    id::{ConsentId, ParticipantId, StreamId},
+    limits::{DEAF_AFTER, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
+    time::{MeetingTime, Micros},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// What happens to those who agreed while others have not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentPolicy {
+    /// Leave out those who have not agreed and go on.
+    #[default]
+    Exclude,
+    /// Pause each use for everybody while anyone present has not agreed to it.
+    All,
+    /// Only who agreed to every use may be there.
+    Required,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The uses that the meeting turns on.
+    pub uses: Vec<Use>,
+    pub policy: ConsentPolicy,
+    pub end_when_empty: Micros,
+}
+
+/// Who the store says is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    pub participant: ParticipantId,
+    pub present: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// The whole roster as stored.
+    Roster(Vec<Listed>),
+    /// Entries read from the ConsentLog, oldest first.
+    Consent(Vec<Entry>),
+    /// A withdrawal or refusal that is not durable yet, received at `at`.
+    Withdrawn {
+        id: ConsentId,
+        participant: ParticipantId,
+        uses: Vec<Use>,
+        status: ConsentStatus,
+        at: MeetingTime,
+    },
+    /// All sockets that one `api` process has.
+    Sockets {
+        api: Uuid,
+        participants: Vec<ParticipantId>,
+    },
+    StreamOpened {
+        stream: StreamId,
+        participant: ParticipantId,
+    },
+    /// RTP or RTCP came.
+    StreamAlive {
+        stream: StreamId,
+    },
+    StreamClosed {
+        stream: StreamId,
+    },
+    /// Whether anybody could tell us of a withdrawal: the queue or Postgres answers.
+    Hearing(bool),
+    /// By request, or because the store says it ended.
+    End,
+    Tick,
+}
+
+/// What the shell has to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    CloseStream {
+        stream: StreamId,
+        reason: &'static str,
+    },
+    /// Store that the participant is no longer present. `removed`: by policy `required`.
+    Leave {
+        participant: ParticipantId,
+        removed: bool,
+    },
+    /// Store and tell `recording_state`.
+    Tell(State),
+    /// The doors of this participant changed: seal open segments, look again at what is inside.
+    Recheck {
+        participant: Option<ParticipantId>,
+    },
+    /// The meeting is over. `stored`: the store knew already.
+    End {
+        stored: bool,
+    },
+}
+
+/// `recording_state` while a meeting is live.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct State {
+    pub recording: RecordingState,
+    pub transcribing: bool,
+    /// Whose consent is awaited under policy `all`.
+    pub waiting_for: Vec<ParticipantId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    Off,
+    Waiting,
+    Paused,
+    Recording,
+    Finalising,
+    Ready,
+    Failed,
+}
+
+#[derive(Clone, Debug)]
+struct Stream {
+    participant: ParticipantId,
+    alive: MeetingTime,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    /// Last seen with a socket or a stream.
+    seen: MeetingTime,
+    /// Left, by our command; the store's roster confirms.
+    leaving: bool,
+    /// The store's roster said so once. Until then a roster read before our own write must not undo it.
+    stored: bool,
+}
+
+impl Member {
+    fn new(now: MeetingTime) -> Self {
+        Self { seen: now, leaving: false, stored: false }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    Live,
+    Over,
+}
+
+pub struct Meeting {
+    settings: Settings,
+    gate: Arc<Gate>,
+    life: Life,
+    present: BTreeMap<ParticipantId, Member>,
+    sockets: BTreeMap<Uuid, (MeetingTime, BTreeSet<ParticipantId>)>,
+    streams: BTreeMap<StreamId, Stream>,
+    standing: Standing,
+    /// Withdrawn in memory, not yet in the log.
+    pending: BTreeMap<ConsentId, (ParticipantId, Vec<Use>)>,
+    empty_since: Option<MeetingTime>,
+    deaf_since: Option<MeetingTime>,
+    held: BTreeSet<Use>,
+    told: Option<State>,
+    commands: VecDeque<Command>,
+}
+
+impl Meeting {
+    /// A meeting as just claimed: every timer starts anew at `now`.
+    pub fn new(settings: Settings, now: MeetingTime) -> Self {
+        Self {
+            gate: Arc::new(Gate::new(&settings.uses)),
+            settings,
+            life: Life::Live,
+            present: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            standing: Standing::default(),
+            pending: BTreeMap::new(),
+            empty_since: Some(now),
+            deaf_since: None,
+            held: BTreeSet::new(),
+            told: None,
+            commands: VecDeque::new(),
+        }
+    }
+
+    /// The gate, for the threads that read it. Only this machine writes to it.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// When `Input::Tick` is due.
+    pub fn poll_timeout(&self) -> Option<MeetingTime> {
+        if self.life == Life::Over {
+            return None;
+        }
+        let absent = self
+            .present
+            .iter()
+            .filter(|(id, member)| !member.leaving && !self.is_seen(**id))
+            .map(|(_, member)| member.seen + PRESENCE_GRACE);
+        let idle = self.streams.values().map(|stream| stream.alive + STREAM_IDLE);
+        let stale = self.sockets.values().map(|(at, _)| *at + SOCKETS_STALE);
+        let empty = self.empty_since.map(|at| at + self.settings.end_when_empty);
+        let deaf = self.deaf_since.map(|at| at + DEAF_AFTER).filter(|_| self.held.len() < self.settings.uses.len());
+        absent.chain(idle).chain(stale).chain(empty).chain(deaf).min()
+    }
+
+    pub fn handle(&mut self, input: Input, now: MeetingTime) {
+        if self.life == Life::Over {
+            return;
+        }
+        match input {
+            Input::Roster(listed) => self.roster(&listed, now),
+            Input::Consent(entries) => self.consent(&entries, now),
+            Input::Withdrawn { id, participant, uses, status, at } => {
+                self.gate.withdraw(id, participant, &uses, at.min(now));
+                self.pending.insert(id, (participant, uses.clone()));
+                self.commands.push_back(Command::Recheck { participant: Some(participant) });
+                self.enforce_required(participant, &uses, status);
+            }
+            Input::Sockets { api, participants } => {
+                let participants: BTreeSet<_> = participants.into_iter().collect();
+                for id in &participants {
+                    self.see(*id, now);
+                }
+                if let Some((_, before)) = self.sockets.insert(api, (now, participants)) {
+                    for id in before {
+                        self.see(id, now);
+                    }
+                }
+            }
+            Input::StreamOpened { stream, participant } => {
+                self.streams.insert(stream, Stream { participant, alive: now });
+                // Present from the answer on; held before its first packet can come.
+                self.present.entry(participant).or_insert_with(|| Member::new(now)).leaving = false;
+                self.see(participant, now);
+            }
+            Input::StreamAlive { stream } => {
+                if let Some(stream) = self.streams.get_mut(&stream) {
+                    stream.alive = now;
+                }
+            }
+            Input::StreamClosed { stream } => {
+                if let Some(stream) = self.streams.remove(&stream) {
+                    self.see(stream.participant, now);
+                }
+            }
+            Input::Hearing(hears) => self.deaf_since = if hears { None } else { self.deaf_since.or(Some(now)) },
+            Input::End => self.end(true),
+            Input::Tick => self.tick(now),
+        }
+        if self.life == Life::Live {
+            self.settle(now);
+        }
+    }
+
+    fn roster(&mut self, listed: &[Listed], now: MeetingTime) {
+        for row in listed {
+            if row.present {
+                let member = self.present.entry(row.participant).or_insert_with(|| Member::new(now));
+                if member.leaving {
+                    // Came back before the store heard of its leaving.
+                    member.seen = now;
+                }
+                member.leaving = false;
+                member.stored = true;
+            } else if self.present.get(&row.participant).is_some_and(|member| member.stored || member.leaving) {
+                self.gone(row.participant);
+            }
+        }
+    }
+
+    /// Forgets a participant and closes its streams.
+    fn gone(&mut self, participant: ParticipantId) {
+        if self.present.remove(&participant).is_none() {
+            return;
+        }
+        let streams: Vec<StreamId> =
+            self.streams.iter().filter(|(_, s)| s.participant == participant).map(|(id, _)| *id).collect();
+        for stream in streams {
+            self.streams.remove(&stream);
+            self.commands.push_back(Command::CloseStream { stream, reason: "left" });
+        }
+    }
+
+    fn consent(&mut self, entries: &[Entry], now: MeetingTime) {
+        for entry in entries {
+            self.gate.apply(entry, now);
+            self.standing.apply(entry.participant, &entry.uses, entry.entry, entry.status);
+            self.pending.remove(&entry.id);
+            if !entry.status.accepts() {
+                self.commands.push_back(Command::Recheck { participant: Some(entry.participant) });
+                self.enforce_required(entry.participant, &entry.uses, entry.status);
+            }
+        }
+    }
+
+    /// Under `required`, whoever takes back one of the uses turned on is removed.
+    fn enforce_required(&mut self, participant: ParticipantId, uses: &[Use], status: ConsentStatus) {
+        if self.settings.policy == ConsentPolicy::Required
+            && !status.accepts()
+            && uses.iter().any(|purpose| self.settings.uses.contains(purpose))
+            && self.present.contains_key(&participant)
+        {
+            self.gone(participant);
+            self.commands.push_back(Command::Leave { participant, removed: true });
+        }
+    }
+
+    fn tick(&mut self, now: MeetingTime) {
+        self.sockets.retain(|_, (at, _)| now - *at < SOCKETS_STALE);
+        let idle: Vec<StreamId> =
+            self.streams.iter().filter(|(_, s)| now - s.alive >= STREAM_IDLE).map(|(id, _)| *id).collect();
+        for stream in idle {
+            if let Some(Stream { participant, .. }) = self.streams.remove(&stream) {
+                // It was there as long as its stream counted.
+                self.see(participant, now);
+            }
+            self.commands.push_back(Command::CloseStream { stream, reason: "idle" });
+        }
+        let absent: Vec<ParticipantId> = self
+            .present
+            .iter()
+            .filter(|(id, member)| !member.leaving && !self.is_seen(**id) && now - member.seen >= PRESENCE_GRACE)
+            .map(|(id, _)| *id)
+            .collect();
+        for participant in absent {
+            if let Some(member) = self.present.get_mut(&participant) {
+                member.leaving = true;
+            }
+            self.commands.push_back(Command::Leave { participant, removed: false });
+        }
+        if self.empty_since.is_some_and(|at| now - at >= self.settings.end_when_empty) {
+            self.end(false);
+        }
+    }
+
+    fn end(&mut self, stored: bool) {
+        self.life = Life::Over;
+        self.commands.push_back(Command::End { stored });
+    }
+
+    /// Brings holds, emptiness and what is told in line with the facts.
+    fn settle(&mut self, now: MeetingTime) {
+        for id in self.present.keys().copied().collect::<Vec<_>>() {
+            if self.is_seen(id) {
+                self.see(id, now);
+            }
+        }
+        let anybody = self.present.values().any(|member| !member.leaving);
+        self.empty_since = if anybody { None } else { self.empty_since.or(Some(now)) };
+
+        let deaf = self.deaf_since.is_some_and(|at| now - at >= DEAF_AFTER);
+        for purpose in self.settings.uses.clone() {
+            let waits =
+                self.settings.policy == ConsentPolicy::All && self.present.keys().any(|id| !self.accepts(*id, purpose));
+            if (deaf || waits) && self.held.insert(purpose) {
+                self.gate.hold(purpose, now);
+                self.commands.push_back(Command::Recheck { participant: None });
+            } else if !deaf && !waits && self.held.remove(&purpose) {
+                self.gate.release(purpose, now);
+            }
+        }
+
+        let state = self.state();
+        if self.told.as_ref() != Some(&state) {
+            self.told = Some(state.clone());
+            self.commands.push_back(Command::Tell(state));
+        }
+    }
+
+    /// What `recording_state` says now.
+    pub fn state(&self) -> State {
+        let agreed = |purpose| self.present.keys().any(|id| self.accepts(*id, purpose));
+        let on = |purpose| self.settings.uses.contains(&purpose);
+        let recording = if !on(Use::Recording) {
+            RecordingState::Off
+        } else if !agreed(Use::Recording) {
+            RecordingState::Waiting
+        } else if self.held.contains(&Use::Recording) {
+            RecordingState::Paused
+        } else {
+            RecordingState::Recording
+        };
+        let waiting_for = if self.settings.policy == ConsentPolicy::All {
+            self.present
+                .keys()
+                .copied()
+                .filter(|id| self.settings.uses.iter().any(|purpose| !self.accepts(*id, *purpose)))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let transcribing =
+            on(Use::Transcription) && agreed(Use::Transcription) && !self.held.contains(&Use::Transcription);
+        State { recording, transcribing, waiting_for }
+    }
+
+    fn accepts(&self, participant: ParticipantId, purpose: Use) -> bool {
+        self.standing.accepts(participant, purpose)
+            && !self.pending.values().any(|(who, uses)| *who == participant && uses.contains(&purpose))
+    }
+
+    fn see(&mut self, participant: ParticipantId, now: MeetingTime) {
+        if let Some(member) = self.present.get_mut(&participant) {
+            member.seen = member.seen.max(now);
+        }
+    }
+
+    fn is_seen(&self, participant: ParticipantId) -> bool {
+        self.streams.values().any(|stream| stream.participant == participant)
+            || self.sockets.values().any(|(_, sockets)| sockets.contains(&participant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
+    const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
+    const MIC: StreamId = StreamId(Uuid::from_u128(11));
+    const API: Uuid = Uuid::from_u128(21);
+
+    fn s(seconds: i64) -> MeetingTime {
+        MeetingTime(seconds * 1_000_000)
+    }
+
+    fn meeting(policy: ConsentPolicy) -> Meeting {
+        Meeting::new(Settings { uses: Use::ALL.to_vec(), policy, end_when_empty: Micros::from_secs(60) }, s(0))
+    }
+
+    fn here(ids: &[ParticipantId]) -> Input {
+        Input::Roster(ids.iter().map(|id| Listed { participant: *id, present: true }).collect())
+    }
+
+    fn said(entry: i64, participant: ParticipantId, status: ConsentStatus) -> Input {
+        Input::Consent(vec![Entry {
+            entry,
+            id: ConsentId(Uuid::from_u128(100 + entry as u128)),
+            participant,
+            uses: Use::ALL.to_vec(),
+            status,
+            at: MeetingTime::ZERO,
+        }])
+    }
+
+    fn drain(meeting: &mut Meeting) -> Vec<Command> {
+        std::iter::from_fn(|| meeting.poll_command()).collect()
+    }
+
+    fn recording(meeting: &Meeting) -> RecordingState {
+        meeting.state().recording
+    }
+
+    #[test]
+    fn tells_waiting_then_recording_once_each() {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(here(&[ANA]), s(1));
+        meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(2));
+        meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(3));
+        let told: Vec<_> = drain(&mut meeting)
+            .into_iter()
+            .filter_map(|c| if let Command::Tell(state) = c { Some(state.recording) } else { None })
+            .collect();
+        assert_eq!(told, [RecordingState::Waiting, RecordingState::Recording]);
+    }
+
+    #[test]
+    fn all_holds_from_before_a_newcomers_first_packet_until_it_agrees() {
+        let mut meeting = meeting(ConsentPolicy::All);
+        meeting.handle(here(&[ANA]), s(1));
+        meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
+        assert_eq!(recording(&meeting), RecordingState::Recording);
+        meeting.handle(Input::StreamOpened { stream: MIC, participant: BOB }, s(5));
+        assert_eq!(recording(&meeting), RecordingState::Paused);
+        assert_eq!(meeting.state().waiting_for, [BOB]);
+        assert_eq!(meeting.gate().lets_in(ANA, s(6)), Err(crate::gate::Refusal::Held));
+        meeting.handle(said(2, BOB, ConsentStatus::Accepted), s(7));
+        assert_eq!(recording(&meeting), RecordingState::Recording);
+        assert!(meeting.gate().lets_in(ANA, s(8)).is_ok());
+        assert_eq!(meeting.gate().allowed(ANA, Use::Recording).len(), 2);
+    }
+
+    #[test]
+    fn required_removes_whoever_takes_it_back() {
+        let mut meeting = meeting(ConsentPolicy::Required);
+        meeting.handle(here(&[ANA]), s(1));
+        meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
+        meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(2));
+        drain(&mut meeting);
+        meeting.handle(said(2, ANA, ConsentStatus::Withdrawn), s(3));
+        let commands = drain(&mut meeting);
+        assert!(commands.contains(&Command::CloseStream { stream: MIC, reason: "left" }), "{commands:?}");
+        assert!(commands.contains(&Command::Leave { participant: ANA, removed: true }), "{commands:?}");
+    }
+
+    #[test]
+    fn presence_lasts_30_s_beyond_the_last_socket_and_an_empty_meeting_ends() {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(here(&[ANA]), s(0));
+        meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(1));
+        meeting.handle(Input::Sockets { api: API, participants: vec![] }, s(5));
+        drain(&mut meeting);
+        meeting.handle(Input::Tick, s(34));
+        assert_eq!(drain(&mut meeting), []);
+        meeting.handle(Input::Tick, s(35));
+        assert!(drain(&mut meeting).contains(&Command::Leave { participant: ANA, removed: false }));
+        meeting.handle(Input::Roster(vec![Listed { participant: ANA, present: false }]), s(36));
+        meeting.handle(Input::Tick, s(94));
+        assert!(!drain(&mut meeting).contains(&Command::End { stored: false }));
+        assert_eq!(meeting.poll_timeout(), Some(s(95)));
+        meeting.handle(Input::Tick, s(95));
+        assert_eq!(drain(&mut meeting).last(), Some(&Command::End { stored: false }));
+    }
+
+    #[test]
+    fn a_dead_api_has_no_sockets() {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(here(&[ANA]), s(0));
+        meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(0));
+        let mut left_at = None;
+        while let Some(at) = meeting.poll_timeout().filter(|at| *at < s(200)) {
+            meeting.handle(Input::Tick, at);
+            if drain(&mut meeting).iter().any(|c| matches!(c, Command::Leave { .. })) {
+                left_at = Some(at);
+                break;
+            }
+        }
+        assert_eq!(left_at, Some(s(30)), "30 s after it was last heard of");
+    }
+
+    #[test]
+    fn an_idle_stream_is_closed_after_five_minutes() {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
+        meeting.handle(Input::StreamAlive { stream: MIC }, s(100));
+        drain(&mut meeting);
+        meeting.handle(Input::Tick, s(399));
+        assert_eq!(drain(&mut meeting), []);
+        meeting.handle(Input::Tick, s(400));
+        assert_eq!(drain(&mut meeting), [Command::CloseStream { stream: MIC, reason: "idle" }]);
+    }
+
+    #[test]
+    fn a_deaf_worker_closes_the_gate_after_5_s() {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(here(&[ANA]), s(0));
+        meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
+        meeting.handle(Input::Hearing(false), s(10));
+        assert_eq!(meeting.poll_timeout(), Some(s(15)));
+        meeting.handle(Input::Tick, s(15));
+        assert!(meeting.gate().lets_in(ANA, s(16)).is_err());
+        meeting.handle(Input::Hearing(true), s(20));
+        assert!(meeting.gate().lets_in(ANA, s(21)).is_ok());
+    }
+
+    #[test]
+    fn a_pending_withdrawal_shows_at_once() {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(here(&[ANA]), s(0));
+        meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
+        meeting.handle(
+            Input::Withdrawn {
+                id: ConsentId(Uuid::from_u128(102)),
+                participant: ANA,
+                uses: Use::ALL.to_vec(),
+                status: ConsentStatus::Withdrawn,
+                at: s(3),
+            },
+            s(3),
+        );
+        assert_eq!(recording(&meeting), RecordingState::Waiting);
+        assert!(meeting.gate().lets_in(ANA, s(4)).is_err());
+    }
+}

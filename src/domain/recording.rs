@@ -1,1 +1,465 @@
-//! (being written)
+//! How recordings are cut into segments, and what a finished file says about its holes.
+//!
+//! [`Cutter`] decides where one recording's segments begin and end; [`gaps`] and [`gaps_of_mix`] name what is missing.
+
+use crate::{
+    id::{MeetingId, ParticipantId, RecordingId},
+    time::{MeetingTime, Micros, Span},
+};
+use serde::{Deserialize, Serialize};
+
+/// A segment is sealed when it holds this much capture time: what a killed worker must repair, and how long a recording
+/// waits to be uploaded. Each costs an object and a row, so not much shorter.
+pub const SEGMENT_LENGTH: Micros = Micros::from_secs(4);
+/// An open segment without a new frame for this long is sealed (mute, DTX, a pause).
+pub const SEGMENT_IDLE: Micros = Micros::from_secs(2);
+/// After a segment could not be written, this much is given up before the next try: a full disk stays full for a while.
+pub const SEGMENT_RETRY: Micros = Micros::from_secs(1);
+/// Holes up to here are concealed by the decoder and not told: six 20 ms packets, which is what Opus can bridge.
+pub const CONCEAL_MAX: Micros = Micros::from_ms(120);
+/// A silent sender is told as `muted` from here on; less is a breath, or the 400 ms beat of Opus DTX.
+pub const MUTED_MIN: Micros = Micros::from_ms(1000);
+/// Other holes are told from here on: two packets, so that rounding does not show.
+pub const GAP_MIN: Micros = Micros::from_ms(40);
+
+/// What the frames of an audio recording are encoded with. One recording has one codec.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Codec {
+    #[serde(rename = "opus")]
+    Opus,
+    #[serde(rename = "PCMU")]
+    Pcmu,
+    #[serde(rename = "PCMA")]
+    Pcma,
+}
+
+impl Codec {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opus => "opus",
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Opus, Self::Pcmu, Self::Pcma].into_iter().find(|codec| codec.as_str() == text)
+    }
+
+    /// Ticks per second of its RTP clock.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
+    /// How much earlier the decoded sound was made than its packet says: the look-ahead of Opus encoders (312 samples
+    /// at 48 kHz), which RTP does not tell.
+    pub const fn delay(self) -> Micros {
+        match self {
+            Self::Opus => Micros(6_500),
+            Self::Pcmu | Self::Pcma => Micros(0),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    Microphone,
+    Camera,
+    Screen,
+}
+
+impl Source {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+            Self::Screen => "screen",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Microphone, Self::Camera, Self::Screen].into_iter().find(|source| source.as_str() == text)
+    }
+}
+
+/// Whose recording a spool folder holds; stands beside its segments as `track.json`, so that a folder left behind says
+/// what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Track {
+    pub meeting: MeetingId,
+    pub recording: RecordingId,
+    pub participant: ParticipantId,
+    pub source: Source,
+    pub codec: Codec,
+}
+
+/// A segment's number within its recording and epoch, and the consent entry that allowed all of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SegmentName {
+    pub n: u32,
+    pub entry: i64,
+}
+
+impl SegmentName {
+    pub fn file(self) -> String {
+        format!("{}-{}.mkv", self.n, self.entry)
+    }
+
+    /// Reads a file's name back; `None` for anything else that lies in the folder.
+    pub fn parse(file: &str) -> Option<Self> {
+        let (n, entry) = file.strip_suffix(".mkv")?.split_once('-')?;
+        Some(Self { n: n.parse().ok()?, entry: entry.parse().ok()? })
+    }
+}
+
+/// What to do with a frame: seal what is open, then start a new segment, then append.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Put {
+    pub seal: bool,
+    pub start: Option<SegmentName>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    name: SegmentName,
+    channels: u8,
+    span: Span,
+    last: MeetingTime,
+}
+
+/// Cuts one recording into segments. Knows frames by their span only.
+#[derive(Clone, Debug)]
+pub struct Cutter {
+    next: u32,
+    open: Option<Open>,
+    retry: Option<MeetingTime>,
+}
+
+impl Cutter {
+    /// Numbers go on from `next`.
+    pub const fn new(next: u32) -> Self {
+        Self { next, open: None, retry: None }
+    }
+
+    /// A frame comes. `None`: it is not later than the last one, or lies before the meeting; drop it.
+    pub fn put(&mut self, span: Span, entry: i64, channels: u8) -> Option<Put> {
+        if span.start < MeetingTime::ZERO || span.is_empty() || self.retry.is_some_and(|retry| span.start < retry) {
+            return None;
+        }
+        self.retry = None;
+        if let Some(open) = &mut self.open {
+            if span.start <= open.last {
+                return None;
+            }
+            let whole = span.start - open.span.start >= SEGMENT_LENGTH;
+            if open.name.entry == entry && open.channels == channels && !whole {
+                open.span.end = open.span.end.max(span.end);
+                open.last = span.start;
+                return Some(Put { seal: false, start: None });
+            }
+        }
+        let name = SegmentName { n: self.next, entry };
+        self.next += 1;
+        let seal = self.open.replace(Open { name, channels, span, last: span.start }).is_some();
+        Some(Put { seal, start: Some(name) })
+    }
+
+    /// Writing failed with the frame that began at `at`: the open segment is given up, and frames for a while.
+    pub fn fail(&mut self, at: MeetingTime) -> Option<(SegmentName, Span)> {
+        self.retry = Some(at + SEGMENT_RETRY);
+        self.seal()
+    }
+
+    /// Whether the open segment has waited long enough for another frame.
+    pub fn is_idle(&self, now: MeetingTime) -> bool {
+        self.open.is_some_and(|open| now - open.span.end >= SEGMENT_IDLE)
+    }
+
+    pub fn open(&self) -> Option<(SegmentName, Span)> {
+        self.open.map(|open| (open.name, open.span))
+    }
+
+    /// Closes the open segment, if any.
+    pub fn seal(&mut self) -> Option<(SegmentName, Span)> {
+        self.open.take().map(|open| (open.name, open.span))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    /// Nothing was sent.
+    Muted,
+    /// The participant was not in the meeting.
+    Left,
+    /// The participant had not agreed.
+    NoConsent,
+    /// The participant had agreed, but recording was paused for everybody.
+    Paused,
+    /// It was sent and did not arrive, or nobody listened.
+    Lost,
+}
+
+/// A hole in a file, in milliseconds of MeetingTime.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub reason: GapReason,
+}
+
+/// What is known of one participant's meeting, to tell holes by. Spans may overlap; order does not matter.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Circumstances {
+    /// When the participant was in the meeting. Empty: always.
+    pub present: Vec<Span>,
+    /// When the participant's consent to recording stood, pauses left out of account.
+    pub agreed: Vec<Span>,
+    /// When recording was paused for everybody.
+    pub paused: Vec<Span>,
+    /// When packets are known to be lost, or nobody listened.
+    pub lost: Vec<Span>,
+}
+
+/// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons hold, the first
+/// of left, not agreed, paused, lost is told; where none does, the sender was mute.
+pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
+    let always = [Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)];
+    let present = if why.present.is_empty() { &always[..] } else { &why.present };
+    let mut rest = subtract(&[file], recorded);
+    let mut found = Vec::new();
+    let mut tell = |rest: &mut Vec<Span>, inside: Vec<Span>, reason, shortest: Micros| {
+        found.extend(inside.iter().filter(|span| span.length() >= shortest).map(|span| (*span, reason)));
+        *rest = subtract(rest, &inside);
+    };
+    let left = subtract(&rest, present);
+    tell(&mut rest, left, GapReason::Left, GAP_MIN);
+    let no_consent = subtract(&rest, &why.agreed);
+    tell(&mut rest, no_consent, GapReason::NoConsent, GAP_MIN);
+    let paused = intersect(&rest, &why.paused);
+    tell(&mut rest, paused, GapReason::Paused, GAP_MIN);
+    let lost = intersect(&rest, &why.lost);
+    tell(&mut rest, lost, GapReason::Lost, CONCEAL_MAX + Micros(1));
+    found.extend(rest.iter().filter(|span| span.length() >= MUTED_MIN).map(|span| (*span, GapReason::Muted)));
+    listed(found)
+}
+
+/// The holes of a mix: where every track then running is paused, or every one is lost. A track whose participant had
+/// left or had not agreed is not running there.
+pub fn gaps_of_mix(mix: Span, tracks: &[(Span, Vec<Gap>)]) -> Vec<Gap> {
+    let holes = |gaps: &[Gap], reasons: &[GapReason]| -> Vec<Span> {
+        gaps.iter().filter(|gap| reasons.contains(&gap.reason)).map(|gap| gap_span(*gap)).collect()
+    };
+    let mut found = Vec::new();
+    for reason in [GapReason::Paused, GapReason::Lost] {
+        let mut common = vec![mix];
+        let mut somebody = Vec::new();
+        for (file, gaps) in tracks {
+            let running = subtract(&[*file], &holes(gaps, &[GapReason::Left, GapReason::NoConsent]));
+            let heard = subtract(&running, &holes(gaps, &[reason]));
+            common = subtract(&common, &heard);
+            somebody.extend(running);
+        }
+        found.extend(intersect(&common, &union(&somebody)).into_iter().map(|span| (span, reason)));
+    }
+    listed(found)
+}
+
+fn gap_span(gap: Gap) -> Span {
+    Span::new(MeetingTime::from_ms(gap.start_ms), MeetingTime::from_ms(gap.end_ms))
+}
+
+fn listed(mut found: Vec<(Span, GapReason)>) -> Vec<Gap> {
+    found.sort_by_key(|(span, _)| span.start);
+    found
+        .into_iter()
+        .map(|(span, reason)| Gap { start_ms: span.start.as_ms(), end_ms: span.end.as_ms(), reason })
+        .collect()
+}
+
+/// The spans sorted, those that touch or overlap joined, empty ones left out.
+pub fn union(spans: &[Span]) -> Vec<Span> {
+    let mut sorted: Vec<Span> = spans.iter().copied().filter(|span| !span.is_empty()).collect();
+    sorted.sort_by_key(|span| (span.start, span.end));
+    let mut joined: Vec<Span> = Vec::with_capacity(sorted.len());
+    for span in sorted {
+        match joined.last_mut() {
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => joined.push(span),
+        }
+    }
+    joined
+}
+
+/// What lies in both.
+pub fn intersect(a: &[Span], b: &[Span]) -> Vec<Span> {
+    let (a, b) = (union(a), union(b));
+    let (mut i, mut j) = (0, 0);
+    let mut both = Vec::new();
+    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
+        let span = Span::new(x.start.max(y.start), x.end.min(y.end));
+        if !span.is_empty() {
+            both.push(span);
+        }
+        if x.end < y.end {
+            i += 1;
+        } else {
+            j += 1;
+        }
+    }
+    both
+}
+
+/// What lies in `from` and not in `what`.
+pub fn subtract(from: &[Span], what: &[Span]) -> Vec<Span> {
+    let what = union(what);
+    let mut rest = Vec::new();
+    let mut first = 0;
+    for mut span in union(from) {
+        while what.get(first).is_some_and(|hole| hole.end <= span.start) {
+            first += 1;
+        }
+        for hole in &what[first..] {
+            if hole.start >= span.end {
+                break;
+            }
+            if hole.start > span.start {
+                rest.push(Span::new(span.start, hole.start));
+            }
+            span.start = span.start.max(hole.end);
+        }
+        if !span.is_empty() {
+            rest.push(span);
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use GapReason::{Left, Lost, Muted, NoConsent, Paused};
+
+    fn span(from_ms: i64, to_ms: i64) -> Span {
+        Span::new(MeetingTime::from_ms(from_ms), MeetingTime::from_ms(to_ms))
+    }
+
+    fn gap(start_ms: i64, end_ms: i64, reason: GapReason) -> Gap {
+        Gap { start_ms, end_ms, reason }
+    }
+
+    fn frames(cutter: &mut Cutter, from_ms: i64, to_ms: i64, entry: i64) -> Vec<(i64, Put)> {
+        (from_ms..to_ms)
+            .step_by(20)
+            .filter_map(|ms| Some((ms, cutter.put(span(ms, ms + 20), entry, 1)?)))
+            .filter(|(_, put)| put.seal || put.start.is_some())
+            .collect()
+    }
+
+    #[test]
+    fn cuts_by_length_and_consent_and_silence() {
+        let mut cutter = Cutter::new(3);
+        let name = |n, entry| Some(SegmentName { n, entry });
+        assert_eq!(
+            frames(&mut cutter, 100, 5_000, 1),
+            [(100, Put { seal: false, start: name(3, 1) }), (4_100, Put { seal: true, start: name(4, 1) })]
+        );
+        assert_eq!(frames(&mut cutter, 5_000, 5_100, 7), [(5_000, Put { seal: true, start: name(5, 7) })]);
+        assert!(!cutter.is_idle(MeetingTime::from_ms(7_099)));
+        assert!(cutter.is_idle(MeetingTime::from_ms(7_100)));
+        assert_eq!(cutter.seal(), Some((SegmentName { n: 5, entry: 7 }, span(5_000, 5_100))));
+        assert_eq!(cutter.seal(), None);
+        assert!(!cutter.is_idle(MeetingTime::MAX));
+    }
+
+    #[test]
+    fn drops_what_is_late_or_before_the_meeting() {
+        let mut cutter = Cutter::new(0);
+        assert_eq!(cutter.put(span(-20, 0), 1, 1), None);
+        assert_eq!(
+            cutter.put(span(0, 20), 1, 1),
+            Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1 }) })
+        );
+        assert_eq!(cutter.put(span(0, 20), 1, 1), None);
+        assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None }));
+        assert_eq!(cutter.put(span(40, 60), 1, 2).map(|put| put.seal), Some(true), "another number of channels");
+    }
+
+    #[test]
+    fn tries_again_a_while_after_a_failure() {
+        let mut cutter = Cutter::new(0);
+        assert!(cutter.put(span(0, 20), 1, 1).is_some());
+        assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
+        assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
+        let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }) };
+        assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
+    }
+
+    #[test]
+    fn names_read_back() {
+        let name = SegmentName { n: 12, entry: 3 };
+        assert_eq!(SegmentName::parse(&name.file()), Some(name));
+        for other in ["track.json", "1.mkv", "a-1.mkv", "1-2.mkv.part", "1--.mkv"] {
+            assert_eq!(SegmentName::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_hole_has_one_reason() {
+        let why = Circumstances {
+            present: vec![span(0, 20_000), span(30_000, 60_000)],
+            agreed: vec![span(0, 40_000), span(45_000, 60_000)],
+            paused: vec![span(50_000, 52_000), span(41_000, 42_000)],
+            lost: vec![span(54_000, 54_500), span(55_000, 55_060)],
+        };
+        let recorded = [
+            span(1_000, 5_000),
+            span(5_500, 10_000),
+            span(12_000, 20_000),
+            span(30_000, 40_000),
+            span(45_000, 50_000),
+            span(52_000, 54_000),
+            span(54_500, 55_000),
+            span(55_060, 60_000),
+        ];
+        assert_eq!(
+            gaps(span(1_000, 60_000), &recorded, &why),
+            [
+                gap(10_000, 12_000, Muted),
+                gap(20_000, 30_000, Left),
+                gap(40_000, 45_000, NoConsent),
+                gap(50_000, 52_000, Paused),
+                gap(54_000, 54_500, Lost),
+            ]
+        );
+        assert_eq!(gaps(span(0, 100), &[span(0, 100)], &Circumstances::default()), []);
+    }
+
+    #[test]
+    fn a_mix_lists_what_is_common_to_the_tracks_then_running() {
+        let tracks = [
+            (span(0, 30_000), vec![gap(5_000, 9_000, Paused), gap(20_000, 22_000, Lost), gap(12_000, 14_000, Lost)]),
+            (span(2_000, 40_000), vec![gap(6_000, 10_000, Paused), gap(11_000, 15_000, Left)]),
+            (span(25_000, 40_000), vec![]),
+        ];
+        assert_eq!(gaps_of_mix(span(0, 40_000), &tracks), [gap(6_000, 9_000, Paused), gap(12_000, 14_000, Lost)]);
+        assert_eq!(gaps_of_mix(span(0, 10), &[]), []);
+    }
+
+    #[test]
+    fn spans_add_and_subtract() {
+        assert_eq!(union(&[span(5, 6), span(0, 2), span(2, 3), span(4, 4)]), [span(0, 3), span(5, 6)]);
+        assert_eq!(intersect(&[span(0, 10)], &[span(2, 3), span(8, 12)]), [span(2, 3), span(8, 10)]);
+        assert_eq!(
+            subtract(&[span(0, 10), span(20, 30)], &[span(2, 3), span(8, 22)]),
+            [span(0, 2), span(3, 8), span(22, 30)]
+        );
+        assert_eq!(subtract(&[span(0, 10)], &[span(0, 10)]), []);
+    }
+}

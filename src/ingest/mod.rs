@@ -1,1 +1,97 @@
-//! (being written)
+//! Plain RTP in: one UDP socket per stream, RTP and RTCP on one port (RFC 5761).
+//!
+//! [`open`] takes a free port and starts the stream's task. The task stamps each datagram with its arrival, checks it
+//! (cheap and unknown first: size, version, SSRC, payload type, source, then SRTP, then shape) and hands what is left to
+//! the meeting's loop. Everything else is dropped and counted by reason. It also answers with receiver reports.
+//!
+//! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written down here. A full
+//! channel drops, never blocks. Nothing here knows consent: the loop asks the gate before a packet meets any buffer.
+
+mod codec;
+mod counts;
+mod port;
+mod report;
+mod rtcp;
+mod rtp;
+mod source;
+mod srtp;
+mod stream;
+
+pub use codec::Codec;
+pub use counts::{Counts, Reason};
+pub use port::OpenError;
+pub use rtcp::{Control, parse as parse_rtcp};
+pub use rtp::{Packet, parse as parse_rtp};
+pub use source::Network;
+pub use srtp::{Srtp, SrtpConfig, SrtpError, Suite};
+pub use stream::{Opened, Stream, open};
+
+use crate::domain::{id::StreamId, timeline::Header};
+use bytes::Bytes;
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Datagrams above this are dropped: larger than any Ethernet frame.
+pub const DATAGRAM_MAX: usize = 1_500;
+/// Asked of the kernel per socket: seconds of one voice, should the process stand still.
+pub const RECEIVE_BUFFER: usize = 512 * 1024;
+/// RFC 3550 6.2: the recommended minimum interval of reports.
+pub const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// A stream to receive.
+#[derive(Clone, Debug)]
+pub struct StreamConfig {
+    pub stream: StreamId,
+    /// `rtp.bind`.
+    pub bind: IpAddr,
+    /// `rtp.ports`; several processes may share them, each takes free ones.
+    pub ports: RangeInclusive<u16>,
+    /// The port from before a restart: this one or an error.
+    pub port: Option<u16>,
+    pub ssrc: u32,
+    pub payload_type: u8,
+    pub codec: Codec,
+    /// Ticks per second.
+    pub clock_rate: u32,
+    /// Told by the client: only from here.
+    pub remote: Option<SocketAddr>,
+    /// `rtp.allow`: from where streams without `remote` and SRTP may come, besides loopback.
+    pub allow: Arc<[Network]>,
+    /// The source from before a restart.
+    pub latched: Option<SocketAddr>,
+    pub srtp: Option<SrtpConfig>,
+    /// Interval of receiver reports; [`REPORT_EVERY`].
+    pub report_every: Duration,
+}
+
+/// What a stream has to say, in order of arrival. At most a channel's capacity of these is waiting.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A checked (and decrypted) packet.
+    Rtp {
+        at: Instant,
+        header: Header,
+        marker: bool,
+        /// One Opus packet, or G.711 samples. Empty for padding only.
+        payload: Bytes,
+    },
+    SenderReport {
+        at: Instant,
+        /// The sender's wall clock, NTP 32.32.
+        ntp: u64,
+        /// Its sample counter at that instant.
+        timestamp: u32,
+        /// Its CNAME as last told.
+        cname: Option<Arc<str>>,
+    },
+    /// Any other valid RTCP: the stream is there.
+    Alive { at: Instant },
+    /// The sender ended the stream.
+    Bye { at: Instant },
+    /// From now on only this source is heard.
+    Latched { from: SocketAddr },
+}

@@ -1,1 +1,4 @@
-//! (being written)
+//! Jobs behind the live meetings: the files of a meeting, and cleaning. [`crate::worker`] claims them.
+
+pub mod clean;
+pub mod mix;

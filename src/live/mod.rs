@@ -1,1 +1,56 @@
-//! (being written)
+//! Running meetings. [`capture`] is the loop of one; [`track`] is the way of a packet; [`ledger`] and [`vault`] are its ways
+//! out (rows and objects), [`caption`] that of words; [`closing`] is how it ends; [`recover`] takes up what a dead process left.
+
+mod caption;
+pub mod capture;
+mod closing;
+mod facts;
+pub mod journal;
+pub mod ledger;
+pub mod recover;
+pub mod sentinel;
+pub mod settings;
+mod track;
+pub mod vault;
+
+pub use closing::after as state_after;
+
+use crate::{
+    clock::Clock,
+    ingest::Network,
+    objects::Objects,
+    queue::Queue,
+    speech::Speech,
+    store::{Store, seal::Seal},
+};
+use sentinel::Sentinel;
+use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
+
+/// Where media is received.
+#[derive(Clone, Debug)]
+pub struct Rtp {
+    /// `rtp.bind`.
+    pub bind: IpAddr,
+    /// `rtp.publicIp`: what clients are told.
+    pub public_ip: String,
+    /// `rtp.ports`.
+    pub ports: RangeInclusive<u16>,
+    /// `rtp.allow`.
+    pub allow: Arc<[Network]>,
+}
+
+/// What every meeting of the process uses.
+pub struct Deps {
+    pub store: Store,
+    pub queue: Queue,
+    pub objects: Objects,
+    pub clock: Clock,
+    pub seal: Arc<Seal>,
+    pub speech: Speech,
+    pub rtp: Rtp,
+    /// `<data>/spool`.
+    pub spool: PathBuf,
+    pub sentinel: Sentinel,
+    /// A stop ends meetings (`serve`) rather than handing them over (`worker`).
+    pub end_on_stop: bool,
+}

@@ -85,6 +85,8 @@ pub enum Told {
     Live { kind: String, data: Value, to: Option<ParticipantId> },
     /// Close sockets with this code.
     Close { code: u16, whom: Whom },
+    /// The participant has a newer socket, its `socket`-th: close those with a lower number, wherever they are.
+    Replaced { participant: ParticipantId, socket: i64 },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

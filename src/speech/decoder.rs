@@ -311,6 +311,8 @@ impl Supervisor {
             .arg(settings.states.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Not in the terminal's group: Ctrl-C is for the parent, which still has last words to decode.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", settings.program.display()))?;

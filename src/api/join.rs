@@ -1,0 +1,242 @@
+//! Joining a meeting: the one way to become a participant with tokens.
+
+use super::{
+    auth::{Caller, Who},
+    body::{Body, Path, Valid, check_length, check_line},
+    once::{Begun, IdempotencyKey, Once},
+    password::PASSWORD_CHARS_MAX,
+    permit::{self, Operation},
+    problem::{FieldError, Problem},
+    state::Shared,
+    time::Time,
+    token::Seat,
+    user::NAME_CHARS_MAX,
+};
+use crate::{
+    domain::id::{MeetingId, ParticipantId, UserId},
+    store::{
+        consent,
+        meeting::{self, ConsentPolicy, Meeting},
+        participant::{self, Participant},
+        presence::Role,
+        user,
+    },
+};
+use axum::{Json, extract::State};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// Wrong passwords a minute, per meeting and credential.
+const TRIES_MAX: i32 = 5;
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(join))
+}
+
+/// Who joins: an API key names `userId`, a session sends nothing, a link gives `displayName`.
+#[derive(Clone, Default, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JoinInput {
+    /// With an API key: who joins.
+    pub user_id: Option<Uuid>,
+    /// With a link: the guest's name.
+    #[schema(min_length = 1, max_length = 128, example = "Ana")]
+    pub display_name: Option<String>,
+    #[schema(format = Password)]
+    pub password: Option<String>,
+}
+
+impl Valid for JoinInput {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        if let Some(name) = &self.display_name {
+            check_line("/displayName", name, 1, NAME_CHARS_MAX, errors);
+        }
+        if let Some(password) = &self.password {
+            check_length("/password", password, 1, PASSWORD_CHARS_MAX, errors);
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Joined {
+    /// For signaling, streams and consent, at most 10 minutes.
+    pub token: String,
+    pub expires_at: Time,
+    pub participant_id: Uuid,
+    /// Where `join_room` is sent.
+    #[schema(example = "wss://hansard.example.org/v1/signal")]
+    pub signal_url: String,
+    /// For own consent entries only; has no expiry of its own.
+    pub consent_token: String,
+    #[schema(value_type = Vec<Object>)]
+    pub ice_servers: Vec<Value>,
+    /// Under policy `required`: the purposes this user has not accepted yet.
+    #[schema(value_type = Vec<String>, example = json!(["recording", "transcription"]))]
+    pub consent_required: Vec<&'static str>,
+}
+
+/// Joins a meeting.
+///
+/// One participant per user and meeting. The password is asked of link and API-key joins, never of the host.
+#[utoipa::path(
+    post, path = "/v1/meetings/{id}/join", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
+    request_body(content = JoinInput, example = json!({"userId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10"})),
+    responses(
+        (status = 200, description = "Tokens of the participant", body = Joined),
+        (status = 409, description = "The meeting has ended"),
+        (status = 429, description = "More than 5 wrong passwords in a minute"),
+    )
+)]
+async fn join(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+    body: Body<JoinInput>,
+) -> Result<Json<Joined>, Problem> {
+    let id = MeetingId(id);
+    let once = Once::new(key, &caller, format!("POST /v1/meetings/{id}/join"), body.hash);
+    let now = state.clock.now();
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let meeting = permit::on_meeting(&mut tx, &caller, Operation::Join, id, now).await?;
+    check_fields(&caller, &body.value)?;
+    if meeting.ended() {
+        return Err(Problem::ended());
+    }
+    let user = match body.value.user_id {
+        Some(user) => Some(
+            user::get(&mut tx, UserId(user))
+                .await?
+                .ok_or_else(|| Problem::field("/userId", "there is no such user"))?,
+        ),
+        None => None,
+    };
+    drop(tx);
+
+    let is_host = match caller.who {
+        Who::Host(_) => true,
+        _ => user.as_ref().is_some_and(|user| meeting.hosted_by(UserId(user.id))),
+    };
+    if let (Some(phc), false) = (&meeting.password_hash, is_host) {
+        check_password(&state, &caller, &meeting, phc, body.value.password.clone()).await?;
+    }
+
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let begun = once.begin(&mut tx).await?;
+    // The meeting may have ended while the password was checked.
+    let meeting = meeting::get(&mut tx, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    if meeting.ended() {
+        return Err(Problem::ended());
+    }
+    let participant = match begun {
+        Begun::Done(Some(made)) => participant::get(&mut tx, id, ParticipantId(made))
+            .await?
+            .ok_or_else(|| Problem::not_found("participant"))?,
+        _ => {
+            let made = seat(&mut tx, &caller, &meeting, user.map(|user| UserId(user.id)), &body.value).await?;
+            once.done(&mut tx, Some(made.id)).await?;
+            made
+        }
+    };
+    if participant.removed.as_deref() == Some("request") {
+        return Err(Problem::removed());
+    }
+    let missing = match meeting.settings.consent_policy {
+        ConsentPolicy::Required => {
+            consent::missing(&mut tx, id, ParticipantId(participant.id), &meeting.settings.uses()).await?
+        }
+        ConsentPolicy::Exclude | ConsentPolicy::All => Vec::new(),
+    };
+    tx.commit().await?;
+
+    let now = state.clock.now();
+    let seat = Seat {
+        tenant: caller.tenant,
+        meeting: id,
+        participant: ParticipantId(participant.id),
+        role: Role::parse(&participant.role).unwrap_or(Role::Participant),
+        minted: now,
+    };
+    let minted = state.keys.mint_join(seat, now);
+    Ok(Json(Joined {
+        token: minted.token,
+        expires_at: minted.expires.into(),
+        participant_id: participant.id,
+        signal_url: state.address.signal_url(),
+        consent_token: state.keys.mint_consent(seat, now),
+        ice_servers: state.ice_servers.clone(),
+        consent_required: missing.into_iter().map(|purpose| purpose.as_str()).collect(),
+    }))
+}
+
+/// Each kind of caller names itself in its own way, and in no other.
+fn check_fields(caller: &Caller, input: &JoinInput) -> Result<(), Problem> {
+    let mut errors = Vec::new();
+    let mut want = |pointer: &str, there: bool, wanted: bool| match (there, wanted) {
+        (false, true) => errors.push(FieldError::new(pointer, "is required with this credential")),
+        (true, false) => errors.push(FieldError::new(pointer, "is not for this credential")),
+        _ => {}
+    };
+    want("/userId", input.user_id.is_some(), matches!(caller.who, Who::Server { .. }));
+    want("/displayName", input.display_name.is_some(), matches!(caller.who, Who::Guest { .. }));
+    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+}
+
+/// The participant of whoever joins; a guest becomes a user first.
+async fn seat(
+    tx: &mut sqlx::PgConnection,
+    caller: &Caller,
+    meeting: &Meeting,
+    user: Option<UserId>,
+    input: &JoinInput,
+) -> Result<Participant, Problem> {
+    let (user, role) = match (caller.who, user) {
+        (Who::Host(user), _) => (user, Role::Host),
+        (Who::Guest { role, .. }, _) => {
+            let name = input.display_name.as_deref().unwrap_or_default().trim();
+            (UserId(user::insert(tx, caller.tenant, None, name).await?.id), role)
+        }
+        (_, Some(user)) if meeting.hosted_by(user) => (user, Role::Host),
+        (_, Some(user)) => (user, Role::Participant),
+        (_, None) => return Err(Problem::field("/userId", "is required with this credential")),
+    };
+    Ok(participant::ensure(tx, caller.tenant, meeting.id(), user, role.as_str()).await?)
+}
+
+/// 403 for a wrong or missing password; 429 after five wrong ones within a minute. The count is read, and a wrong one
+/// written, while holding one of the few turns, so that guesses sent at once cannot outrun it.
+async fn check_password(
+    state: &Shared,
+    caller: &Caller,
+    meeting: &Meeting,
+    phc: &str,
+    password: Option<String>,
+) -> Result<(), Problem> {
+    let credential = match caller.who {
+        Who::Server { key } => format!("key {key}"),
+        _ => caller.scope(),
+    };
+    let turn = state.passwords.turn().await?;
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let (tries, left_s) = meeting::password_tries(&mut tx, meeting.id(), &credential).await?;
+    drop(tx);
+    if tries >= TRIES_MAX {
+        return Err(Problem::too_many_tries(u64::try_from(left_s).unwrap_or(60)));
+    }
+    let Some(password) = password else {
+        return Err(Problem::wrong_password("the password is missing"));
+    };
+    let (right, turn) = turn.verify(password, phc.to_owned()).await?;
+    if right {
+        return Ok(());
+    }
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    meeting::count_wrong_password(&mut tx, caller.tenant, meeting.id(), &credential).await?;
+    tx.commit().await?;
+    drop(turn);
+    Err(Problem::wrong_password("the password is wrong"))
+}

@@ -1,0 +1,362 @@
+//! Meetings: create, read, list, end.
+
+use super::{
+    auth::{Caller, Who},
+    body::{Body, Path, Query, Valid, check_length, check_line},
+    once::{Begun, IdempotencyKey, Once},
+    page::{self, Page},
+    password::PASSWORD_CHARS_MAX,
+    permit::{self, Operation},
+    problem::{FieldError, Problem},
+    state::Shared,
+    time::Time,
+};
+use crate::{
+    domain::id::{MeetingId, UserId},
+    queue::message::{Told, Whom},
+    store::{
+        event,
+        meeting::{self, ConsentPolicy, Filter, Meeting, NewMeeting, RecordingMode, Settings},
+        user,
+    },
+};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+const GLOSSARY_MAX: usize = 100;
+const GLOSSARY_CHARS_MAX: usize = 64;
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read)).routes(routes!(end))
+}
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Recording {
+    Off,
+    Audio,
+    Video,
+}
+
+/// What happens while somebody present has not agreed.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// That participant is left out.
+    Exclude,
+    /// Nobody is captured.
+    All,
+    /// That participant may not take part.
+    Required,
+}
+
+/// What to set; what is left out or null has its default.
+#[derive(Clone, Default, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SettingsInput {
+    /// Whether the meeting is transcribed. Default true.
+    #[schema(default = true)]
+    pub ai_enabled: Option<bool>,
+    /// Default `audio`.
+    pub recording: Option<Recording>,
+    /// Default `exclude`.
+    pub consent_policy: Option<Policy>,
+    /// ISO 639 code of the language spoken; null: found out.
+    #[schema(example = "en", pattern = "^[a-z]{2,3}$")]
+    pub language: Option<String>,
+    /// Names and terms to expect: at most 100 of at most 64 characters.
+    #[schema(max_items = 100, example = json!(["Hansard"]))]
+    pub glossary: Option<Vec<String>>,
+    /// The meeting ends this long after nobody is present. Default 300.
+    #[schema(minimum = 10, maximum = 86400, default = 300)]
+    pub end_when_empty_seconds: Option<u32>,
+}
+
+impl SettingsInput {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        if let Some(language) = &self.language
+            && !((2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase()))
+        {
+            errors.push(FieldError::new("/settings/language", "must be an ISO 639 code like en"));
+        }
+        let glossary = self.glossary.as_deref().unwrap_or_default();
+        if glossary.len() > GLOSSARY_MAX {
+            errors.push(FieldError::new("/settings/glossary", format!("must have at most {GLOSSARY_MAX} terms")));
+        }
+        for (n, term) in glossary.iter().take(GLOSSARY_MAX).enumerate() {
+            check_line(&format!("/settings/glossary/{n}"), term, 1, GLOSSARY_CHARS_MAX, errors);
+        }
+        if self.end_when_empty_seconds.is_some_and(|seconds| !(10..=86_400).contains(&seconds)) {
+            errors.push(FieldError::new("/settings/endWhenEmptySeconds", "must be 10 to 86400"));
+        }
+    }
+
+    fn settings(self) -> Settings {
+        let default = Settings::default();
+        Settings {
+            ai_enabled: self.ai_enabled.unwrap_or(default.ai_enabled),
+            recording: match self.recording {
+                None => default.recording,
+                Some(Recording::Off) => RecordingMode::Off,
+                Some(Recording::Audio) => RecordingMode::Audio,
+                Some(Recording::Video) => RecordingMode::Video,
+            },
+            consent_policy: match self.consent_policy {
+                None => default.consent_policy,
+                Some(Policy::Exclude) => ConsentPolicy::Exclude,
+                Some(Policy::All) => ConsentPolicy::All,
+                Some(Policy::Required) => ConsentPolicy::Required,
+            },
+            language: self.language,
+            glossary: self.glossary.unwrap_or_default(),
+            end_when_empty_seconds: self.end_when_empty_seconds.unwrap_or(default.end_when_empty_seconds),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewMeetingInput {
+    /// The user who hosts it.
+    pub host_id: Uuid,
+    pub scheduled_time: Option<Time>,
+    /// Asked of everybody but the host.
+    #[schema(min_length = 1, max_length = 256, format = Password)]
+    pub password: Option<String>,
+    pub settings: Option<SettingsInput>,
+}
+
+impl Valid for NewMeetingInput {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        if let Some(password) = &self.password {
+            check_length("/password", password, 1, PASSWORD_CHARS_MAX, errors);
+        }
+        if let Some(settings) = &self.settings {
+            settings.check(errors);
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Settings)]
+pub struct SettingsView {
+    pub ai_enabled: bool,
+    pub recording: Recording,
+    pub consent_policy: Policy,
+    pub language: Option<String>,
+    pub glossary: Vec<String>,
+    pub end_when_empty_seconds: u32,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MeetingStatus {
+    Scheduled,
+    Live,
+    Ended,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Meeting)]
+pub struct MeetingView {
+    pub id: Uuid,
+    pub host_id: Uuid,
+    pub status: MeetingStatus,
+    pub scheduled_time: Option<Time>,
+    /// When the first participant became present: the zero of all `startMs` and `endMs`.
+    pub start_time: Option<Time>,
+    pub end_time: Option<Time>,
+    pub settings: SettingsView,
+    pub password_required: bool,
+    pub created_at: Time,
+}
+
+impl From<Meeting> for MeetingView {
+    fn from(meeting: Meeting) -> Self {
+        let settings = meeting.settings.0;
+        Self {
+            id: meeting.id,
+            host_id: meeting.host_id,
+            status: match meeting.status.as_str() {
+                "live" => MeetingStatus::Live,
+                "ended" => MeetingStatus::Ended,
+                _ => MeetingStatus::Scheduled,
+            },
+            scheduled_time: meeting.scheduled_time.map(Time),
+            start_time: meeting.start_time.map(Time),
+            end_time: meeting.end_time.map(Time),
+            settings: SettingsView {
+                ai_enabled: settings.ai_enabled,
+                recording: match settings.recording {
+                    RecordingMode::Off => Recording::Off,
+                    RecordingMode::Audio => Recording::Audio,
+                    RecordingMode::Video => Recording::Video,
+                },
+                consent_policy: match settings.consent_policy {
+                    ConsentPolicy::Exclude => Policy::Exclude,
+                    ConsentPolicy::All => Policy::All,
+                    ConsentPolicy::Required => Policy::Required,
+                },
+                language: settings.language,
+                glossary: settings.glossary,
+                end_when_empty_seconds: settings.end_when_empty_seconds,
+            },
+            password_required: meeting.password_hash.is_some(),
+            created_at: meeting.created_at.into(),
+        }
+    }
+}
+
+/// Creates a meeting.
+#[utoipa::path(
+    post, path = "/v1/meetings", tag = "meetings",
+    request_body(content = NewMeetingInput, example = json!({
+        "hostId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10", "password": "open sesame",
+        "settings": {"consentPolicy": "exclude", "language": "en", "glossary": ["Hansard"]}
+    })),
+    responses((status = 201, description = "Created", body = MeetingView))
+)]
+async fn create(
+    State(state): State<Shared>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: Body<NewMeetingInput>,
+) -> Result<Response, Problem> {
+    permit::at_all(&caller, Operation::CreateMeeting)?;
+    let once = Once::new(key, &caller, "POST /v1/meetings".to_owned(), body.hash);
+    let NewMeetingInput { host_id, scheduled_time, password, settings } = body.value;
+    let host = UserId(host_id);
+    if let Who::Host(user) = caller.who
+        && user != host
+    {
+        return Err(Problem::forbidden("a session creates meetings of its own user only"));
+    }
+    let password_hash = match password {
+        Some(password) => Some(state.passwords.turn().await?.hash(password).await?),
+        None => None,
+    };
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    if let Begun::Replay(replay) = once.begin(&mut tx).await? {
+        return Ok(replay);
+    }
+    if user::get(&mut tx, host).await?.is_none() {
+        return Err(Problem::field("/hostId", "there is no such user"));
+    }
+    let new = NewMeeting {
+        tenant: caller.tenant,
+        host,
+        scheduled_time: scheduled_time.map(|time| time.0),
+        settings: settings.unwrap_or_default().settings(),
+        password_hash,
+    };
+    let made = MeetingView::from(meeting::insert(&mut tx, &new).await?);
+    let answer = once.answer(&mut tx, StatusCode::CREATED, &made).await?;
+    tx.commit().await?;
+    Ok(answer)
+}
+
+/// Reads a meeting.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "The meeting", body = MeetingView))
+)]
+async fn read(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MeetingView>, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadMeeting, MeetingId(id), now).await?;
+    Ok(Json(meeting.into()))
+}
+
+/// Which meetings to list.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Only meetings of this host. A session lists its own user's.
+    #[param(required = false)]
+    pub host_id: Option<Uuid>,
+    /// Only meetings at or after this time (start, else scheduled, else created).
+    #[param(required = false, value_type = Option<String>, format = DateTime)]
+    pub from: Option<Time>,
+    /// Only meetings before this time.
+    #[param(required = false, value_type = Option<String>, format = DateTime)]
+    pub to: Option<Time>,
+    /// How many, 1 to 200.
+    #[param(minimum = 1, maximum = 200, default = 50, required = false)]
+    pub limit: Option<i64>,
+    /// `nextCursor` of the page before.
+    #[param(required = false)]
+    pub cursor: Option<String>,
+}
+
+/// Lists meetings, newest first by start, else scheduled, else created time.
+#[utoipa::path(
+    get, path = "/v1/meetings", tag = "meetings", params(ListQuery),
+    responses((status = 200, description = "A page of meetings", body = Page<MeetingView>))
+)]
+async fn list(
+    State(state): State<Shared>,
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Page<MeetingView>>, Problem> {
+    permit::at_all(&caller, Operation::ListMeetings)?;
+    let host = match caller.who {
+        Who::Host(user) if query.host_id.is_some_and(|host| host != user.0) => {
+            return Err(Problem::forbidden("a session lists meetings of its own user only"));
+        }
+        Who::Host(user) => Some(user),
+        _ => query.host_id.map(UserId),
+    };
+    // The place in the list is kept in microseconds, as Postgres keeps it.
+    let after = query.cursor.as_deref().map(page::open::<(i64, Uuid)>).transpose()?;
+    let after = after
+        .map(|(micros, id)| DateTime::from_timestamp_micros(micros).map(|time| (time, id)))
+        .map(|place| place.ok_or_else(|| Problem::bad_request("bad query: cursor is not one that a list answered")))
+        .transpose()?;
+    let limit = page::limit(query.limit)? + 1;
+    let filter = Filter { host, from: query.from.map(|t| t.0), to: query.to.map(|t| t.0), after, limit };
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let rows = meeting::list(&mut tx, caller.tenant, &filter).await?;
+    Ok(Json(Page::of(rows, limit, |row| (row.list_time.timestamp_micros(), row.id), MeetingView::from)))
+}
+
+/// Ends a meeting. Repeating it changes nothing.
+#[utoipa::path(
+    put, path = "/v1/meetings/{id}/end", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "The ended meeting", body = MeetingView))
+)]
+async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let id = MeetingId(id);
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let meeting = permit::on_meeting(&mut tx, &caller, Operation::EndMeeting, id, now).await?;
+    let Some(ended) = meeting::end(&mut tx, id).await? else {
+        return Ok(Json(MeetingView::from(meeting::get(&mut tx, id).await?.unwrap_or(meeting))).into_response());
+    };
+    let mut events = Vec::new();
+    // Whoever captured it says how that came out. Where nobody ever did, nothing is recorded, and this is where it is said.
+    let unheld = !meeting::has_capture(&mut tx, id).await?;
+    if unheld {
+        let data = json!({"state": "off", "transcribing": false, "reason": "ended", "waitingFor": [], "epoch": 0});
+        events.push(event::append(&mut tx, id, "recording_state", data).await?);
+    }
+    tx.commit().await?;
+    state.told(caller.tenant, id, events);
+    if unheld {
+        state.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody });
+    }
+    Ok(Json(MeetingView::from(ended)).into_response())
+}

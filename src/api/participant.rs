@@ -1,0 +1,128 @@
+//! Participants: list and remove.
+
+use super::{
+    auth::Caller,
+    body::{Path, Query},
+    page::{Page, PageQuery},
+    permit::{self, Operation},
+    problem::Problem,
+    state::Shared,
+    time::Time,
+};
+use crate::{
+    domain::id::{MeetingId, ParticipantId},
+    queue::message::{Told, Whom},
+    store::{
+        participant::{self, Participant},
+        presence::{self, Removal},
+    },
+};
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(remove))
+}
+
+/// What a participant last said, per purpose: `accepted`, `declined`, `withdrawn`, or null when it said nothing.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ConsentState {
+    #[schema(example = "accepted")]
+    pub recording: Option<String>,
+    #[schema(example = "declined")]
+    pub transcription: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Participant)]
+pub struct ParticipantView {
+    pub id: Uuid,
+    pub user_id: Uuid,
+    #[schema(example = "Ana")]
+    pub display_name: String,
+    /// `host` or `participant`.
+    #[schema(example = "participant")]
+    pub role: String,
+    /// When it first became present.
+    pub joined_at: Option<Time>,
+    /// When it last ceased to be.
+    pub left_at: Option<Time>,
+    pub present: bool,
+    pub consent: ConsentState,
+}
+
+impl From<Participant> for ParticipantView {
+    fn from(row: Participant) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            display_name: row.display_name,
+            role: row.role,
+            joined_at: row.joined_at.map(Time),
+            left_at: row.left_at.map(Time),
+            present: row.present,
+            consent: ConsentState { recording: row.recording, transcription: row.transcription },
+        }
+    }
+}
+
+/// Lists a meeting's participants.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/participants", tag = "meetings",
+    params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
+    responses((status = 200, description = "A page of participants", body = Page<ParticipantView>))
+)]
+async fn list(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<ParticipantView>>, Problem> {
+    let (rows, after) = (query.rows()?, query.after::<Uuid>()?);
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadParticipants, MeetingId(id), now).await?;
+    let found = participant::list(&mut tx, meeting.id(), after.map(ParticipantId), rows).await?;
+    Ok(Json(Page::of(found, rows, |row| row.id, ParticipantView::from)))
+}
+
+/// Removes a participant.
+///
+/// Its streams and its socket (4003) are closed, its join and resume tokens void, and joining again is refused. Its
+/// consent token stays good.
+#[utoipa::path(
+    delete, path = "/v1/meetings/{id}/participants/{participantId}", tag = "meetings",
+    params(
+        ("id" = Uuid, Path, description = "Meeting"),
+        ("participantId" = Uuid, Path, description = "Participant"),
+    ),
+    responses((status = 204, description = "Removed"))
+)]
+async fn remove(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path((id, participant)): Path<(Uuid, Uuid)>,
+) -> Result<StatusCode, Problem> {
+    let (id, participant) = (MeetingId(id), ParticipantId(participant));
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, &caller, Operation::RemoveParticipant, id, now).await?;
+    if participant::get(&mut tx, id, participant).await?.is_none() {
+        return Err(Problem::not_found("participant"));
+    }
+    let gone = presence::remove(&mut tx, id, participant, Removal::Request).await?;
+    tx.commit().await?;
+    state.told(caller.tenant, id, gone.events);
+    close_sockets(&state, id, participant);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Closes the sockets of somebody who may not be there any more. They also notice by themselves, on their next message or
+/// poll.
+pub fn close_sockets(state: &Shared, meeting: MeetingId, participant: ParticipantId) {
+    state.publish(meeting, &Told::Close { code: 4003, whom: Whom::One(participant) });
+}

@@ -1,0 +1,169 @@
+//! The permission table: which credential allows which operation, and on which meetings.
+
+use super::{
+    auth::{Caller, Who},
+    problem::Problem,
+    token::Seat,
+};
+use crate::{
+    domain::id::MeetingId,
+    store::{
+        Tx,
+        meeting::{self, Meeting},
+        participant,
+        presence::Role,
+    },
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
+
+/// How long after the end of its meeting a consent token is good.
+const CONSENT_AFTER_END: TimeDelta = TimeDelta::days(30);
+
+/// What can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    CreateMeeting,
+    ListMeetings,
+    ReadMeeting,
+    ReadParticipants,
+    CreateUser,
+    CreateSession,
+    ReadProfile,
+    Join,
+    Streams,
+    EndMeeting,
+    RemoveParticipant,
+    Links,
+    GiveConsent,
+    ReadConsents,
+    ReadRecordings,
+    ReadTranscript,
+}
+
+/// What a kind of credential allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    No,
+    /// What is the caller's own: the meeting it hosts, joined or was invited to; itself.
+    Own,
+    /// Everything of the tenant.
+    All,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub operation: Operation,
+    pub server: Right,
+    pub host: Right,
+    pub participant: Right,
+    /// A join or resume token with role `host`.
+    pub participant_host: Right,
+    pub consenting: Right,
+    pub guest: Right,
+}
+
+const fn row(operation: Operation, rights: [Right; 6]) -> Row {
+    let [server, host, participant, participant_host, consenting, guest] = rights;
+    Row { operation, server, host, participant, participant_host, consenting, guest }
+}
+
+use Right::{All, No, Own};
+
+/// The contract's table. The permission tests are generated from it.
+pub const TABLE: [Row; 16] = [
+    //                                       server host participant (as host) consenting guest
+    row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
+    row(Operation::ListMeetings, [All, Own, No, No, No, No]),
+    row(Operation::ReadMeeting, [All, Own, Own, Own, No, No]),
+    row(Operation::ReadParticipants, [All, Own, Own, Own, No, No]),
+    row(Operation::CreateUser, [All, No, No, No, No, No]),
+    row(Operation::CreateSession, [All, No, No, No, No, No]),
+    row(Operation::ReadProfile, [All, Own, Own, Own, No, No]),
+    row(Operation::Join, [All, Own, No, No, No, Own]),
+    row(Operation::Streams, [All, Own, Own, Own, No, No]),
+    row(Operation::EndMeeting, [All, Own, No, Own, No, No]),
+    row(Operation::RemoveParticipant, [All, Own, No, Own, No, No]),
+    row(Operation::Links, [All, Own, No, No, No, No]),
+    row(Operation::GiveConsent, [All, Own, Own, Own, Own, No]),
+    row(Operation::ReadConsents, [All, Own, Own, Own, Own, No]),
+    row(Operation::ReadRecordings, [All, Own, No, No, No, No]),
+    row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
+];
+
+/// What the caller may do, whatever the meeting.
+pub fn right(caller: &Caller, operation: Operation) -> Right {
+    let row = TABLE.iter().find(|row| row.operation == operation);
+    let Some(row) = row else { return No };
+    match caller.who {
+        Who::Server { .. } => row.server,
+        Who::Host(_) => row.host,
+        Who::Guest { .. } => row.guest,
+        Who::Joined(Seat { role: Role::Host, .. }) | Who::Resumed(Seat { role: Role::Host, .. }) => {
+            row.participant_host
+        }
+        Who::Joined(_) | Who::Resumed(_) => row.participant,
+        Who::Consenting(_) => row.consenting,
+    }
+}
+
+/// 403 unless the caller may do it at all.
+pub fn at_all(caller: &Caller, operation: Operation) -> Result<Right, Problem> {
+    match right(caller, operation) {
+        No => Err(Problem::forbidden("this credential does not allow it")),
+        right => Ok(right),
+    }
+}
+
+/// The meeting, when the caller may do this with it. In a transaction of the caller's tenant: another tenant's meeting is
+/// not there (404), one's own that is not allowed is 403.
+pub async fn on_meeting(
+    tx: &mut Tx,
+    caller: &Caller,
+    operation: Operation,
+    id: MeetingId,
+    now: DateTime<Utc>,
+) -> Result<Meeting, Problem> {
+    let found = meeting::get(tx, id).await?;
+    if let Some(seat) = caller.seat() {
+        stands(tx, caller, seat, now).await?;
+    }
+    let meeting = found.ok_or_else(|| Problem::not_found("meeting"))?;
+    let own = match caller.who {
+        Who::Server { .. } => false,
+        Who::Host(user) => meeting.hosted_by(user),
+        Who::Guest { meeting, .. } => meeting == id,
+        Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => seat.meeting == id,
+    };
+    match right(caller, operation) {
+        All => Ok(meeting),
+        Own if own => Ok(meeting),
+        _ => Err(Problem::forbidden("this credential does not allow it here")),
+    }
+}
+
+/// 401 unless the participant behind a token is still one that the token is good for.
+pub async fn stands(conn: &mut PgConnection, caller: &Caller, seat: Seat, now: DateTime<Utc>) -> Result<(), Problem> {
+    if let Who::Consenting(_) = caller.who {
+        let ended = meeting::get(conn, seat.meeting).await?.and_then(|meeting| meeting.end_time);
+        return match ended {
+            Some(ended) if ended + CONSENT_AFTER_END < now => {
+                Err(Problem::unauthorized("the meeting ended more than 30 days ago"))
+            }
+            _ => Ok(()),
+        };
+    }
+    let participant = participant::get(conn, seat.meeting, seat.participant)
+        .await?
+        .ok_or_else(|| Problem::unauthorized("the participant is no more"))?;
+    if participant.removed.as_deref() == Some("request")
+        || participant.tokens_from.is_some_and(|from| seat.minted < from)
+    {
+        return Err(Problem::unauthorized("the participant was removed: its tokens are void"));
+    }
+    if matches!(caller.who, Who::Resumed(_)) && !participant.present {
+        return Err(Problem::unauthorized("the participant is no longer present: its resume token is void"));
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Errors as clients see them: `application/problem+json` (RFC 9457). Every refusal of this API is one [`Problem`].
+
+use crate::store::StoreError;
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The media type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// What went wrong with one member of the body or one parameter of the query.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the body.
+    #[schema(example = "/settings/glossary/3")]
+    pub pointer: String,
+    #[schema(example = "must have 1 to 64 characters")]
+    pub detail: String,
+}
+
+impl FieldError {
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// The body of every error.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `/problems/<name>`; the name is stable.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/invalid")]
+    pub kind: String,
+    #[schema(example = "The request is well-formed but not valid")]
+    pub title: String,
+    #[schema(example = 422)]
+    pub status: u16,
+    pub detail: String,
+    /// What is wrong where, when the body was understood.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// What exists already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// The purposes that policy `required` still asks for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub consent_required: Vec<String>,
+}
+
+/// A refusal on its way to the client. Boxed: it travels in every `Result`.
+#[derive(Debug)]
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    status: StatusCode,
+    body: ProblemBody,
+    retry_after_s: Option<u64>,
+}
+
+/// `(name, status, title)` of every problem there is; the documentation lists them.
+pub const KINDS: &[(&str, u16, &str)] = &[
+    ("bad_request", 400, "The request cannot be read"),
+    ("unauthorized", 401, "No valid credential"),
+    ("forbidden", 403, "This credential does not allow it"),
+    ("consent_required", 403, "The participant has not agreed to what this meeting requires"),
+    ("wrong_password", 403, "The meeting's password is missing or wrong"),
+    ("removed", 403, "The participant was removed"),
+    ("not_found", 404, "There is no such thing"),
+    ("method_not_allowed", 405, "This address does not take this method"),
+    ("conflict", 409, "It exists already"),
+    ("ended", 409, "The meeting has ended"),
+    ("not_ready", 409, "Not in a state to be fetched"),
+    ("running", 409, "The first request with this Idempotency-Key is still running"),
+    ("gone", 410, "It was deleted"),
+    ("too_large", 413, "The body is larger than 64 KiB"),
+    ("unsupported_media_type", 415, "The body must be application/json"),
+    ("invalid", 422, "The request is well-formed but not valid"),
+    ("too_many_tries", 429, "Too many wrong passwords"),
+    ("internal", 500, "Something went wrong on our side"),
+    ("unavailable", 503, "Not possible at the moment"),
+];
+
+impl Problem {
+    fn new(name: &'static str, detail: impl Into<String>) -> Self {
+        let (_, status, title) = KINDS.iter().find(|(known, ..)| *known == name).copied().unwrap_or(KINDS[17]);
+        Self(Box::new(Inner {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            body: ProblemBody {
+                kind: format!("/problems/{name}"),
+                title: title.to_owned(),
+                status,
+                detail: detail.into(),
+                errors: Vec::new(),
+                id: None,
+                consent_required: Vec::new(),
+            },
+            retry_after_s: None,
+        }))
+    }
+
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new("bad_request", detail)
+    }
+
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new("unauthorized", detail)
+    }
+
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new("forbidden", detail)
+    }
+
+    pub fn wrong_password(detail: impl Into<String>) -> Self {
+        Self::new("wrong_password", detail)
+    }
+
+    pub fn removed() -> Self {
+        Self::new("removed", "this participant was removed from the meeting")
+    }
+
+    /// Under policy `required`, with the purposes still missing.
+    pub fn consent_required(purposes: Vec<String>) -> Self {
+        let mut problem = Self::new("consent_required", "give consent to these purposes first");
+        problem.0.body.consent_required = purposes;
+        problem
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new("not_found", format!("there is no such {what}"))
+    }
+
+    pub fn method_not_allowed() -> Self {
+        Self::new("method_not_allowed", "the header Allow says which methods there are")
+    }
+
+    pub fn ended() -> Self {
+        Self::new("ended", "the meeting has ended")
+    }
+
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new("conflict", detail)
+    }
+
+    /// It exists already, under this id.
+    pub fn exists(detail: impl Into<String>, id: Option<Uuid>) -> Self {
+        let mut problem = Self::new("conflict", detail);
+        problem.0.body.id = id;
+        problem
+    }
+
+    pub fn not_ready(detail: impl Into<String>) -> Self {
+        Self::new("not_ready", detail)
+    }
+
+    pub fn running() -> Self {
+        let mut problem = Self::new("running", "try again when it is done");
+        problem.0.retry_after_s = Some(1);
+        problem
+    }
+
+    pub fn gone(what: &str) -> Self {
+        Self::new("gone", format!("the {what} was deleted"))
+    }
+
+    pub fn too_large() -> Self {
+        Self::new("too_large", "the limit is 65536 bytes")
+    }
+
+    pub fn unsupported_media_type() -> Self {
+        Self::new("unsupported_media_type", "send the header Content-Type: application/json")
+    }
+
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = errors.iter().map(|e| format!("{} {}", e.pointer, e.detail)).collect::<Vec<_>>().join("; ");
+        let mut problem = Self::new("invalid", detail);
+        problem.0.body.errors = errors;
+        problem
+    }
+
+    /// One member is wrong.
+    pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(pointer, detail)])
+    }
+
+    pub fn too_many_tries(retry_after_s: u64) -> Self {
+        let mut problem = Self::new("too_many_tries", "wait before the next try");
+        problem.0.retry_after_s = Some(retry_after_s.max(1));
+        problem
+    }
+
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new("unavailable", detail);
+        problem.0.retry_after_s = Some(2);
+        problem
+    }
+
+    /// Ours to mend: `what` goes to the log, not to the client.
+    pub fn internal(what: impl std::fmt::Display) -> Self {
+        tracing::error!(error = %what, "a request failed");
+        Self::new("internal", "it was written to the log")
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => {
+                tracing::warn!(error = %cause, "Postgres is not available");
+                Self::unavailable("the database cannot be reached")
+            }
+            StoreError::NotFound => Self::not_found("thing"),
+            StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
+            StoreError::Other(cause) => Self::internal(cause),
+            StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Inner { status, body, retry_after_s } = *self.0;
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, json).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hansard\""));
+        }
+        if let Some(seconds) = retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,233 @@
+//! Recordings: list, read, fetch.
+
+use super::{
+    auth::Caller,
+    body::{Path, Query},
+    page::{Page, PageQuery},
+    permit::{self, Operation},
+    problem::Problem,
+    state::Shared,
+    time::Time,
+};
+use crate::{
+    domain::id::{MeetingId, RecordingId},
+    objects::Disposition,
+    store::{
+        Tx,
+        listing::{self, ListedRecording},
+    },
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// How long a presigned URL is good.
+const CONTENT_TTL: Duration = Duration::from_secs(300);
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(content))
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Recording)]
+pub struct RecordingView {
+    pub id: Uuid,
+    pub meeting_id: Uuid,
+    /// `mix` or `track`.
+    #[schema(example = "track")]
+    pub kind: String,
+    /// Null for a mix.
+    pub participant_id: Option<Uuid>,
+    /// `microphone`, `camera` or `screen`; null for a mix.
+    #[schema(example = "microphone")]
+    pub source: Option<String>,
+    #[schema(example = "audio/x-matroska")]
+    pub media_type: String,
+    pub blob_url: Option<String>,
+    /// Where in the meeting the file begins, in milliseconds since its `startTime`.
+    #[schema(example = 1230)]
+    pub start_ms: i64,
+    pub duration_ms: Option<i64>,
+    /// Whole seconds, rounded.
+    pub duration_seconds: Option<i32>,
+    /// What is not in the file: `[{startMs, endMs, reason}]`, reasons `muted`, `left`, `no_consent`, `paused`, `lost`.
+    #[schema(value_type = Vec<Object>, example = json!([{"startMs": 4000, "endMs": 9000, "reason": "muted"}]))]
+    pub gaps: Value,
+    /// `hot`, `warm`, `cold` or `archive`.
+    #[schema(example = "hot")]
+    pub storage_tier: String,
+    /// `recording`, `processing`, `ready`, `failed` or `deleting`.
+    #[schema(example = "ready")]
+    pub status: String,
+    /// 0 to 1 while it is processed.
+    pub progress: Option<f32>,
+    pub error: Option<String>,
+    pub size_bytes: Option<i64>,
+    pub sha256: Option<String>,
+    pub created_at: Time,
+}
+
+impl From<ListedRecording> for RecordingView {
+    fn from(row: ListedRecording) -> Self {
+        Self {
+            id: row.id,
+            meeting_id: row.meeting_id,
+            kind: row.kind,
+            participant_id: row.participant_id,
+            source: row.source,
+            media_type: row.media_type,
+            blob_url: row.blob_url,
+            start_ms: row.start_ms,
+            duration_ms: row.duration_ms,
+            duration_seconds: row.duration_seconds,
+            gaps: row.gaps,
+            storage_tier: row.storage_tier,
+            status: row.status,
+            progress: row.progress,
+            error: row.error,
+            size_bytes: row.size_bytes,
+            sha256: row.sha256,
+            created_at: row.created_at.into(),
+        }
+    }
+}
+
+/// Lists a meeting's recordings.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/recordings", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
+    responses((status = 200, description = "A page of recordings", body = Page<RecordingView>))
+)]
+async fn list(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<RecordingView>>, Problem> {
+    let (rows, after) = (query.rows()?, query.after::<Uuid>()?);
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadRecordings, MeetingId(id), now).await?;
+    let found = listing::list(&mut tx, meeting.id(), after.map(RecordingId), rows).await?;
+    Ok(Json(Page::of(found, rows, |row| row.id, RecordingView::from)))
+}
+
+/// A recording that the caller may read.
+async fn find(tx: &mut Tx, state: &Shared, caller: &Caller, id: Uuid) -> Result<ListedRecording, Problem> {
+    let found = listing::get(tx, RecordingId(id)).await?;
+    if let Some(seat) = caller.seat() {
+        permit::stands(tx, caller, seat, state.clock.now()).await?;
+    }
+    let found = found.ok_or_else(|| Problem::not_found("recording"))?;
+    let meeting = MeetingId(found.meeting_id);
+    permit::on_meeting(tx, caller, Operation::ReadRecordings, meeting, state.clock.now()).await?;
+    Ok(found)
+}
+
+/// Reads a recording.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = Uuid, Path, description = "Recording")),
+    responses(
+        (status = 200, description = "The recording", body = RecordingView),
+        (status = 410, description = "It was deleted"),
+    )
+)]
+async fn read(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<RecordingView>, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let found = find(&mut tx, &state, &caller, id).await?;
+    if found.deleted_at.is_some() {
+        return Err(Problem::gone("recording"));
+    }
+    Ok(Json(found.into()))
+}
+
+#[derive(Clone, Copy, Default, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ContentQuery {
+    /// Whether a browser is to save it rather than play it.
+    #[serde(default)]
+    #[param(required = false, default = false)]
+    pub download: bool,
+}
+
+/// Fetches a recording's file.
+///
+/// Redirects to a URL of the object storage that is good for five minutes and takes `Range`.
+#[utoipa::path(
+    get, path = "/v1/recordings/{id}/content", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Recording"), ContentQuery),
+    responses(
+        (status = 302, description = "Where the file is", headers(("Location" = String, description = "Presigned URL"))),
+        (status = 409, description = "Not ready, or archived"),
+        (status = 410, description = "It was deleted"),
+    )
+)]
+async fn content(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Query(query): Query<ContentQuery>,
+) -> Result<Response, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let found = find(&mut tx, &state, &caller, id).await?;
+    drop(tx);
+    if found.deleted_at.is_some() || found.status == "deleting" {
+        return Err(Problem::gone("recording"));
+    }
+    if found.status != "ready" {
+        return Err(Problem::not_ready(format!("the recording is {}", found.status)));
+    }
+    if found.storage_tier == "archive" {
+        return Err(Problem::not_ready("the recording is archived: restore it first"));
+    }
+    let key = found
+        .blob_url
+        .as_deref()
+        .and_then(|url| state.objects.key(url))
+        .ok_or_else(|| Problem::internal(format!("recording {id} is ready and names no object of this bucket")))?;
+    let disposition = if query.download { Disposition::Attachment } else { Disposition::Inline };
+    let url = state
+        .objects
+        .presign(key, &file_name(&found), &found.media_type, disposition, CONTENT_TTL)
+        .await
+        .map_err(Problem::internal)?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())]).into_response())
+}
+
+/// A name that tells a meeting's files apart in a folder of downloads.
+pub fn file_name(recording: &ListedRecording) -> String {
+    let extension = match recording.media_type.as_str() {
+        "audio/mp4" => "m4a",
+        "video/mp4" => "mp4",
+        "audio/x-matroska" => "mka",
+        "video/x-matroska" => "mkv",
+        "video/webm" | "audio/webm" => "webm",
+        _ => "bin",
+    };
+    let day = recording.created_at.format("%Y-%m-%d");
+    let meeting = recording.meeting_id.simple().to_string();
+    let meeting = &meeting[meeting.len() - 8..];
+    match (recording.kind.as_str(), &recording.display_name) {
+        ("mix", _) | (_, None) => format!("meeting-{day}-{meeting}.{extension}"),
+        (_, Some(name)) => {
+            let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+            let source = recording.source.as_deref().unwrap_or("track");
+            format!("meeting-{day}-{meeting}-{}-{source}.{extension}", name.trim_matches('-'))
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A host's pages: a session's one-time `url` sets a cookie and shows a plain list of meetings to play, download and read.
+//!
+//! Rendered here, without scripts; the policy in [`answer`] lets a browser load nothing but our own addresses and the
+//! files of the object storage.
+
+use super::{
+    auth::{COOKIE, Caller, Who},
+    body::{Path, Query},
+    page::Page,
+    problem::Problem,
+    recording::file_name,
+    state::Shared,
+    token::Secret,
+};
+use crate::{
+    domain::id::{MeetingId, UserId},
+    store::{
+        self,
+        event::wire_time,
+        listing::{self, ListedRecording},
+        meeting::{self, Filter, Meeting},
+        transcript, user,
+    },
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use std::fmt::Write;
+use uuid::Uuid;
+
+/// Meetings on one page.
+const MEETINGS_SHOWN: i64 = 50;
+/// Recordings of one meeting.
+const RECORDINGS_SHOWN: i64 = 200;
+
+pub fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/s/{code}", get(open))
+        .route("/host", get(meetings))
+        .route("/host/meetings/{id}", get(meeting_page))
+}
+
+/// Uses a one-time code up and sets the cookie.
+async fn open(State(state): State<Shared>, Path(code): Path<String>) -> Response {
+    match take(&state, &code).await {
+        Ok(Some(cookie)) => {
+            let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, "/host")]).into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::SET_COOKIE, cookie);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            response
+        }
+        Ok(None) => {
+            let text = "<h1>This link was used or has expired</h1><p>Ask your application for a new one.</p>";
+            answer(&state, StatusCode::GONE, "Link used", text)
+        }
+        Err(problem) => failed(&state, &problem),
+    }
+}
+
+async fn take(state: &Shared, code: &str) -> Result<Option<HeaderValue>, Problem> {
+    let Some(secret) = Secret::parse(Secret::CODE, code) else { return Ok(None) };
+    let hash = secret.hash();
+    let mut tx = state.store.secret_tx(&hash).await?;
+    let Some(tenant) = user::code_tenant(&mut tx, &hash).await? else { return Ok(None) };
+    store::enter(&mut tx, tenant).await?;
+    let Some((user, until)) = user::take_code(&mut tx, &hash).await? else { return Ok(None) };
+    tx.commit().await?;
+    let now = state.clock.now();
+    let left_s = (until - now).num_seconds();
+    if left_s < 1 {
+        return Ok(None);
+    }
+    let minted = state.keys.mint_session(tenant, user, left_s, now);
+    let secure = if state.address.is_https() { "; Secure" } else { "" };
+    let cookie = format!("{COOKIE}={}; Path=/; Max-Age={left_s}; HttpOnly; SameSite=Lax{secure}", minted.token);
+    Ok(Some(HeaderValue::from_str(&cookie).map_err(Problem::internal)?))
+}
+
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    cursor: Option<String>,
+}
+
+async fn meetings(
+    State(state): State<Shared>,
+    caller: Result<Caller, Problem>,
+    query: Result<Query<ListQuery>, Problem>,
+) -> Response {
+    let cursor = query.map(|Query(query)| query.cursor).unwrap_or_default();
+    let listed = match host(caller) {
+        Ok(caller) => list(&state, caller, cursor).await,
+        Err(problem) => Err(problem),
+    };
+    match listed {
+        Ok(body) => answer(&state, StatusCode::OK, "Meetings", &body),
+        Err(problem) => failed(&state, &problem),
+    }
+}
+
+async fn meeting_page(
+    State(state): State<Shared>,
+    caller: Result<Caller, Problem>,
+    id: Result<Path<Uuid>, Problem>,
+) -> Response {
+    let shown = match (host(caller), id) {
+        (Ok(caller), Ok(Path(id))) => one(&state, caller, MeetingId(id)).await,
+        (Err(problem), _) | (_, Err(problem)) => Err(problem),
+    };
+    match shown {
+        Ok(body) => answer(&state, StatusCode::OK, "Meeting", &body),
+        Err(problem) => failed(&state, &problem),
+    }
+}
+
+/// The pages are for sessions only.
+fn host(caller: Result<Caller, Problem>) -> Result<(Caller, UserId), Problem> {
+    let caller = caller?;
+    match caller.who {
+        Who::Host(user) => Ok((caller, user)),
+        _ => Err(Problem::forbidden("these pages are for a host's session")),
+    }
+}
+
+async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<String>) -> Result<String, Problem> {
+    let after = cursor.as_deref().map(super::page::open::<(i64, Uuid)>).transpose()?;
+    let after = after.and_then(|(micros, id)| Some((DateTime::from_timestamp_micros(micros)?, id)));
+    let filter = Filter { host: Some(user), after, limit: MEETINGS_SHOWN + 1, ..Filter::default() };
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let name = user::get(&mut tx, user).await?.map(|user| user.display_name).unwrap_or_default();
+    let rows = meeting::list(&mut tx, caller.tenant, &filter).await?;
+    let mut body = format!("<h1>Meetings of {}</h1>", escape(&name));
+    let place = |row: &Meeting| (row.list_time.timestamp_micros(), row.id);
+    let page: Page<Meeting> = Page::of(rows, MEETINGS_SHOWN + 1, place, |row| row);
+    if page.data.is_empty() {
+        body.push_str("<p>There are none yet.</p>");
+    }
+    body.push_str("<ul>");
+    for row in &page.data {
+        let _ = write!(
+            body,
+            "<li><a href=\"/host/meetings/{}\">{}</a> <span>{}</span></li>",
+            row.id,
+            readable(row.list_time),
+            escape(&row.status)
+        );
+    }
+    body.push_str("</ul>");
+    if let Some(cursor) = page.next_cursor {
+        let _ = write!(body, "<p><a href=\"/host?cursor={cursor}\">Earlier meetings</a></p>");
+    }
+    Ok(body)
+}
+
+async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) -> Result<String, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let of = meeting::get(&mut tx, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    if !of.hosted_by(user) {
+        return Err(Problem::forbidden("this is another host's meeting"));
+    }
+    let recordings = listing::list(&mut tx, id, None, RECORDINGS_SHOWN).await?;
+    let head = transcript::head(&mut tx, id).await?;
+    let segments = transcript::segments(&mut tx, id).await?;
+
+    let mut body = format!("<p><a href=\"/host\">All meetings</a></p><h1>{}</h1>", readable(of.list_time));
+    let _ = write!(body, "<p>{}</p>", escape(&of.status));
+    let language = head.language.as_deref().or(of.settings.language.as_deref()).unwrap_or("und");
+    body.push_str("<h2>Recordings</h2>");
+    if recordings.is_empty() {
+        body.push_str("<p>There are none.</p>");
+    }
+    // The mix is what most came for.
+    let (mixes, tracks): (Vec<_>, Vec<_>) = recordings.iter().partition(|recording| recording.kind == "mix");
+    for recording in mixes.into_iter().chain(tracks) {
+        show_recording(&mut body, &of, recording, language);
+    }
+    body.push_str("<h2>Transcript</h2>");
+    let base = format!("/v1/meetings/{}/transcript", of.id);
+    let _ = write!(
+        body,
+        "<p>{}<a href=\"{base}.txt\">Text</a> · <a href=\"{base}.vtt\">WebVTT</a> · <a href=\"{base}.srt\">SRT</a> · \
+         <a href=\"{base}.json\">JSON</a></p>",
+        if head.complete { "" } else { "Not complete yet. " }
+    );
+    for segment in segments {
+        let seconds = segment.start_ms.div_euclid(1000);
+        let _ = write!(
+            body,
+            "<p><span>{:02}:{:02}:{:02} {}</span><br>{}</p>",
+            seconds / 3600,
+            seconds / 60 % 60,
+            seconds % 60,
+            escape(&segment.display_name),
+            escape(&segment.text)
+        );
+    }
+    Ok(body)
+}
+
+fn show_recording(body: &mut String, meeting: &Meeting, recording: &ListedRecording, language: &str) {
+    let what = match (&recording.display_name, recording.kind.as_str()) {
+        (Some(name), "track") => format!("{} ({})", name, recording.source.as_deref().unwrap_or("track")),
+        _ => "Everybody".to_owned(),
+    };
+    let length = recording.duration_seconds.map_or(String::new(), |s| format!(" · {}:{:02}", s / 60, s % 60));
+    let _ = write!(body, "<h3>{}</h3><p>{}{length}</p>", escape(&what), escape(&recording.status));
+    if recording.status != "ready" || recording.storage_tier == "archive" {
+        return;
+    }
+    let content = format!("/v1/recordings/{}/content", recording.id);
+    if recording.kind == "mix" {
+        // A video element shows captions also over sound alone.
+        let _ = write!(
+            body,
+            "<video controls preload=\"metadata\" src=\"{content}\"><track kind=\"captions\" default \
+             srclang=\"{}\" label=\"Captions\" src=\"/v1/meetings/{}/transcript.vtt\"></video>",
+            escape(language),
+            meeting.id
+        );
+    } else {
+        let _ = write!(body, "<audio controls preload=\"none\" src=\"{content}\"></audio>");
+    }
+    let _ = write!(
+        body,
+        "<p><a href=\"{content}?download=true\">Download {}</a> {}</p>",
+        escape(&file_name(recording)),
+        recording.size_bytes.map_or(String::new(), |bytes| format!("({} KiB)", bytes.div_euclid(1024) + 1))
+    );
+}
+
+/// What a person reads; a machine reads the REST API.
+fn readable(time: DateTime<Utc>) -> String {
+    format!("<time datetime=\"{}\">{} UTC</time>", wire_time(time), time.format("%Y-%m-%d %H:%M"))
+}
+
+fn failed(state: &Shared, problem: &Problem) -> Response {
+    let (title, text) = match problem.status() {
+        StatusCode::UNAUTHORIZED => ("Not signed in", "Your session has ended. Open a new link from your application."),
+        StatusCode::FORBIDDEN => ("Not yours", "This is not one of your meetings."),
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => ("Not found", "There is no such page."),
+        StatusCode::SERVICE_UNAVAILABLE => ("Not possible now", "Try again in a moment."),
+        _ => ("Something went wrong", "It was written to the log."),
+    };
+    // A page has no parameters that a person could get wrong.
+    let status = if problem.status() == StatusCode::BAD_REQUEST { StatusCode::NOT_FOUND } else { problem.status() };
+    answer(state, status, title, &format!("<h1>{title}</h1><p>{text}</p>"))
+}
+
+/// A page. Its policy: no script at all, our own style, media from here and from the object storage.
+fn answer(state: &Shared, status: StatusCode, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · Hansard</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body><main>{body}</main>\
+         </body></html>"
+    );
+    let policy = format!(
+        "default-src 'none'; style-src '{STYLE_HASH}'; media-src 'self' {}; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        state.media_origin
+    );
+    let mut response = (status, html).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem;color:#1a1a1a;background:#fff}\
+main{max-width:46rem;margin:auto}span{color:#555}video,audio{width:100%}video{max-height:24rem;background:#111}\
+a{color:#0b57d0}@media(prefers-color-scheme:dark){body{background:#161616;color:#eee}span{color:#aaa}a{color:#8ab4f8}}";
+
+/// Base64 of the style's SHA-256; a test holds it to [`STYLE`].
+const STYLE_HASH: &str = "sha256-F6McEAT4Jzr6lH2eKoeOfqsQRnzq4suAcaTwa1SJCnU=";
+
+/// Text as HTML, also within quotes.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c => html.push(c),
+        }
+        html
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_policy_names_the_style() {
+        assert_eq!(STYLE_HASH, format!("sha256-{}", STANDARD.encode(Sha256::digest(STYLE))));
+    }
+
+    #[test]
+    fn a_name_stays_text() {
+        assert_eq!(escape("<b a='\"'>&"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;");
+    }
+}

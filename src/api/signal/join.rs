@@ -1,0 +1,251 @@
+//! `join_room`: from a credential to a seat, with what the meeting looks like at that instant.
+
+use super::{Signal, message::Join, message::Who, outbox::Close, rooms::Ticket};
+use crate::{
+    api::token::{Credential, Seat},
+    domain::id::{MeetingId, ParticipantId, TenantId},
+    queue::{
+        JobKind,
+        message::{Told, Wake},
+    },
+    store::{
+        StoreError, event,
+        event::Event,
+        meeting::{self, RecordingMode},
+        presence::{self, Barred, Door, Entered, Role},
+    },
+};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The longest that joining may take.
+const JOIN_MAX: Duration = Duration::from_secs(4);
+
+/// A socket's place in a meeting.
+pub(super) struct Joined {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub participant: Option<ParticipantId>,
+    /// Among the sockets of its participant.
+    pub socket: i64,
+    pub ticket: Ticket,
+    /// The data of `joined`.
+    pub data: Value,
+    /// The last durable event before the answer.
+    pub seq: i64,
+    /// Replay what came after this one.
+    pub replay_after: i64,
+    /// Nothing more will come: close after the replay.
+    pub over: bool,
+}
+
+/// Why nobody joined. Without `close` the socket may try again.
+pub(super) struct NotJoined {
+    pub code: &'static str,
+    pub message: String,
+    pub close: Option<Close>,
+}
+
+impl NotJoined {
+    fn barred(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), close: Some(Close::NOT_ALLOWED) }
+    }
+
+    fn ended() -> Self {
+        Self { code: "ended", message: "the meeting has ended".into(), close: Some(Close::ENDED) }
+    }
+}
+
+impl From<StoreError> for NotJoined {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::barred("not_found", "there is no such meeting or participant"),
+            error => {
+                tracing::warn!(%error, "a socket could not join");
+                Self { code: "unavailable", message: "try again in a moment".into(), close: None }
+            }
+        }
+    }
+}
+
+impl From<sqlx::Error> for NotJoined {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl Signal {
+    /// `observes`: the tenant of the API key on the upgrade.
+    pub(super) async fn join(&self, join: &Join, observes: Option<TenantId>) -> Result<Joined, NotJoined> {
+        let joined = async {
+            match &join.who {
+                Who::Token(token) => match self.credential(token)? {
+                    Credential::Join(seat) => self.sit(seat, Door::Join(seat.minted), join.last_seq).await,
+                    _ => Err(NotJoined::barred("unauthorized", "token is a join token")),
+                },
+                Who::Resume(token) => match self.credential(token)? {
+                    Credential::Resume(seat) => self.sit(seat, Door::Resume(seat.minted), join.last_seq).await,
+                    _ => Err(NotJoined::barred("unauthorized", "resumeToken is a resume token")),
+                },
+                Who::Observer(meeting) => match observes {
+                    Some(tenant) => self.observe(tenant, *meeting, join.last_seq).await,
+                    None => Err(NotJoined::barred("forbidden", "to observe, open the socket with an API key")),
+                },
+            }
+        };
+        tokio::time::timeout(JOIN_MAX, joined).await.unwrap_or_else(|_| {
+            Err(NotJoined { code: "unavailable", message: "it took too long, try again".into(), close: None })
+        })
+    }
+
+    fn credential(&self, token: &str) -> Result<Credential, NotJoined> {
+        let state = self.state();
+        state
+            .keys
+            .read(token, state.clock.now())
+            .map_err(|refused| NotJoined::barred("unauthorized", refused.to_string()))
+    }
+
+    async fn sit(&self, seat: Seat, door: Door, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
+        let Seat { tenant, meeting, participant, role, .. } = seat;
+        let state = self.state();
+        // Listening begins before the picture is taken, so that nothing falls between.
+        let ticket = self.rooms().enter(tenant, meeting).await;
+        let mut tx = state.store.tenant_tx(tenant).await?;
+        let entered = match presence::enter(&mut tx, meeting, participant, door).await? {
+            Ok(entered) => entered,
+            Err(barred) => {
+                // What a removed participant still has is told to it by REST only.
+                return Err(match barred {
+                    Barred::Ended => NotJoined::ended(),
+                    Barred::Removed => NotJoined::barred("removed", "the participant was removed"),
+                    Barred::Absent => NotJoined::barred("absent", "the participant left; join again"),
+                    Barred::ConsentRequired(missing) => {
+                        let missing: Vec<_> = missing.iter().map(|purpose| purpose.as_str()).collect();
+                        NotJoined::barred("consent_required", format!("accept {} first", missing.join(" and ")))
+                    }
+                });
+            }
+        };
+        // Under the head's lock: participants, state and seq are of one instant.
+        let picture = Picture::take(&mut tx, meeting).await?;
+        let first = event::before_first_join(&mut tx, meeting, participant).await?.unwrap_or(picture.seq);
+        tx.commit().await?;
+        let Entered { person, socket, events, capture } = entered;
+        self.tell(meeting, Told::Replaced { participant, socket });
+        let came = !events.is_empty();
+        for Event { seq, kind, at, data } in events {
+            self.tell(meeting, Told::Event { seq, kind, at, data });
+        }
+        if let Some(job) = capture
+            && state.queue.wake(JobKind::Capture, &Wake { job, meeting }).await.is_err()
+        {
+            tracing::debug!(%meeting, "no worker could be woken; the sweeper will");
+        }
+        if came {
+            self.hint_changed(meeting);
+        }
+        let now = state.clock.now();
+        let seat = Seat { role, minted: now, ..seat };
+        let data = json!({
+            "participantId": participant,
+            "participants": picture.participants,
+            "consent": person.consent(),
+            "recording": picture.recording,
+            "iceServers": state.ice_servers,
+            "resumeToken": state.keys.mint_resume(seat, now),
+            "consentToken": state.keys.mint_consent(Seat { role: Role::Participant, ..seat }, now),
+            "seq": picture.seq,
+        });
+        let replay_after = last_seq.map_or(picture.seq, |last| last.max(first)).min(picture.seq);
+        Ok(Joined {
+            tenant,
+            meeting,
+            participant: Some(participant),
+            socket,
+            ticket,
+            data,
+            seq: picture.seq,
+            replay_after,
+            over: false,
+        })
+    }
+
+    async fn observe(&self, tenant: TenantId, meeting: MeetingId, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
+        let state = self.state();
+        // Rooms are made for meetings of the caller's tenant only.
+        meeting::get(&mut *state.store.tenant_tx(tenant).await?, meeting).await?.ok_or(StoreError::NotFound)?;
+        let ticket = self.rooms().enter(tenant, meeting).await;
+        let mut tx = state.store.tenant_tx(tenant).await?;
+        event::lock(&mut tx, meeting).await?;
+        let picture = Picture::take(&mut tx, meeting).await?;
+        tx.commit().await?;
+        let now = state.clock.now();
+        if picture.end_time.is_some_and(|end| now > end + TimeDelta::hours(event::KEPT_AFTER_END_H)) {
+            return Err(NotJoined::ended());
+        }
+        let data = json!({
+            "participantId": null,
+            "participants": picture.participants,
+            "consent": null,
+            "recording": picture.recording,
+            "iceServers": state.ice_servers,
+            "resumeToken": null,
+            "consentToken": null,
+            "seq": picture.seq,
+        });
+        let replay_after = last_seq.map_or(picture.seq, |last| last.min(picture.seq));
+        Ok(Joined {
+            tenant,
+            meeting,
+            participant: None,
+            socket: 0,
+            ticket,
+            data,
+            seq: picture.seq,
+            replay_after,
+            over: picture.over,
+        })
+    }
+}
+
+/// A meeting at one instant.
+struct Picture {
+    participants: Vec<Value>,
+    recording: Value,
+    seq: i64,
+    end_time: Option<chrono::DateTime<chrono::Utc>>,
+    /// Ended, and how it came out was told.
+    over: bool,
+}
+
+impl Picture {
+    async fn take(conn: &mut sqlx::PgConnection, meeting: MeetingId) -> Result<Self, StoreError> {
+        let of = meeting::get(conn, meeting).await?.ok_or(StoreError::NotFound)?;
+        let people = presence::people(conn, meeting).await?;
+        let state = event::recording_state(conn, meeting).await?;
+        let head = event::head(conn, meeting).await?;
+        let over = of.ended()
+            && state.as_ref().is_some_and(|state| {
+                matches!(state.data["state"].as_str(), Some("ready" | "failed" | "off"))
+                    && of.end_time.is_some_and(|end| state.at >= end)
+            });
+        // Before the worker's first word: what it will say of a meeting in which nobody agreed.
+        let unsaid = || {
+            let state = if of.settings.recording == RecordingMode::Off { "off" } else { "waiting" };
+            json!({"state": state, "transcribing": false, "reason": null, "waitingFor": [], "epoch": 0})
+        };
+        Ok(Self {
+            participants: people
+                .iter()
+                .filter(|person| person.joined_at.is_some())
+                .map(presence::Person::told)
+                .collect(),
+            recording: state.map_or_else(unsaid, |state| state.data),
+            seq: head.seq,
+            end_time: of.end_time,
+            over,
+        })
+    }
+}

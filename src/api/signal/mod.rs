@@ -1,0 +1,209 @@
+//! `GET /v1/signal`: the WebSocket through which a meeting is lived in. [`socket`] is one connection, [`room`] decides who
+//! gets which event, [`rooms`] carries that out per meeting, [`say`] takes consent, [`message`] is the envelope.
+//!
+//! Nothing here decides about media: that is the worker's, behind the queue.
+
+mod flood;
+mod join;
+pub mod message;
+mod outbox;
+mod room;
+mod rooms;
+mod say;
+mod socket;
+
+pub use say::{NotSaid, Outcome, Tell};
+
+use super::{problem::Problem, state::Shared, token::Credential};
+use crate::{
+    domain::id::{MeetingId, TenantId},
+    queue::message::{Ask, Told},
+    store::key,
+};
+use axum::{
+    Router,
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use rooms::Rooms;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// The WebSocket subprotocol.
+pub const SUBPROTOCOL: &str = "hansard.v1";
+/// Sockets of one process; more are asked to come again elsewhere.
+const SOCKETS_MAX: usize = 10_000;
+/// Frames up to this are read whole, so that their sender can be told that they are too large, in bytes.
+const READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// The signaling of one process. Cheap to clone.
+#[derive(Clone)]
+pub struct Signal(Arc<Inner>);
+
+struct Inner {
+    state: Shared,
+    rooms: Arc<Rooms>,
+    tracker: TaskTracker,
+    draining: CancellationToken,
+    stopped: CancellationToken,
+    open: AtomicUsize,
+    numbers: AtomicU64,
+}
+
+impl Signal {
+    /// Starts to watch the heads of meetings that will have sockets here.
+    pub fn start(state: Shared) -> Self {
+        let tracker = TaskTracker::new();
+        let rooms = Rooms::new(state.clone(), tracker.clone());
+        let stopped = CancellationToken::new();
+        tracker.spawn(rooms.clone().watch_heads(stopped.clone()));
+        Self(Arc::new(Inner {
+            state,
+            rooms,
+            tracker,
+            draining: CancellationToken::new(),
+            stopped,
+            open: AtomicUsize::new(0),
+            numbers: AtomicU64::new(1),
+        }))
+    }
+
+    /// `GET /v1/signal`.
+    pub fn router(&self) -> Router {
+        Router::new().route("/v1/signal", get(upgrade)).with_state(self.clone())
+    }
+
+    /// How many sockets are open.
+    pub fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new sockets and asks those that are open to go elsewhere (`server_draining`, 1012).
+    pub fn drain(&self) {
+        self.0.draining.cancel();
+    }
+
+    /// Drains, and waits until every socket and everything it was doing has ended. Each wait in them is bounded, by
+    /// some 20 s at most; usually this takes as long as the slowest client takes to answer the close.
+    pub async fn stop(&self) {
+        self.drain();
+        self.0.stopped.cancel();
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+    }
+
+    /// Tells everybody in the meeting, in this process whatever becomes of the queue, and elsewhere.
+    pub fn tell(&self, meeting: MeetingId, told: Told) {
+        self.0.state.publish(meeting, &told);
+        self.0.rooms.tell(meeting, told);
+    }
+
+    fn state(&self) -> &Shared {
+        &self.0.state
+    }
+
+    fn rooms(&self) -> &Arc<Rooms> {
+        &self.0.rooms
+    }
+
+    fn tracker(&self) -> &TaskTracker {
+        &self.0.tracker
+    }
+
+    fn draining(&self) -> &CancellationToken {
+        &self.0.draining
+    }
+
+    fn number(&self) -> u64 {
+        self.0.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn hint_changed(&self, meeting: MeetingId) {
+        self.0.state.hint(meeting, Ask::Changed);
+    }
+
+    fn place(&self) -> Option<Place> {
+        let taken = self
+            .0
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < SOCKETS_MAX).then_some(open + 1));
+        metrics::gauge!("hansard_signal_sockets").set(self.open() as f64);
+        taken.ok().map(|_| Place { signal: self.clone(), _tracked: self.0.tracker.token() })
+    }
+}
+
+/// One of the process's sockets.
+struct Place {
+    signal: Signal,
+    _tracked: TaskTrackerToken,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.signal.0.open.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("hansard_signal_sockets").set(self.signal.open() as f64);
+    }
+}
+
+async fn upgrade(
+    State(signal): State<Signal>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let state = signal.state();
+    // A page of another site must not get a socket; programs send no Origin.
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !origin.to_str().is_ok_and(|origin| state.address.allows(origin))
+    {
+        return Err(Problem::forbidden("pages of this origin may not open a socket here"));
+    }
+    let upgrade = upgrade.map_err(|rejection| Problem::bad_request(rejection.to_string()))?;
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        return Err(Problem::bad_request(format!("ask for the subprotocol {SUBPROTOCOL}")));
+    }
+    let observes = observer(&signal, &headers).await?;
+    if signal.draining().is_cancelled() {
+        return Err(Problem::unavailable("this server restarts"));
+    }
+    let place = signal.place().ok_or_else(|| Problem::unavailable("too many sockets are open here"))?;
+    let socket = signal.clone();
+    Ok(upgrade
+        .max_message_size(READ_BYTES_MAX)
+        .max_frame_size(READ_BYTES_MAX)
+        .on_upgrade(move |ws| async move {
+            socket.run(ws, observes).await;
+            drop(place);
+        })
+        .into_response())
+}
+
+/// The tenant of the API key on the upgrade. No other credential counts here, and a cookie least of all: it would come with
+/// any page's request.
+async fn observer(signal: &Signal, headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let state = signal.state();
+    let token = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Problem::unauthorized("send Authorization: Bearer with an API key, or no such header"))?;
+    let Credential::ApiKey(hash) = state.keys.read(token, state.clock.now())? else {
+        return Err(Problem::unauthorized("only an API key opens a socket by header; tokens go into join_room"));
+    };
+    let mut tx = state.store.secret_tx(&hash).await?;
+    let owner = key::find(&mut tx, &hash).await?;
+    owner
+        .map(|owner| Some(TenantId(owner.tenant_id)))
+        .ok_or_else(|| Problem::unauthorized("unknown or revoked API key"))
+}

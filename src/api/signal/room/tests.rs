@@ -1,0 +1,221 @@
+use super::{super::outbox::Out, *};
+use serde_json::json;
+use uuid::Uuid;
+
+const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
+
+fn event(seq: i64) -> Event {
+    Event { seq, kind: "participant_updated".into(), at: at(seq), data: json!({"n": seq}) }
+}
+
+fn at(s: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + s, 0).expect("in range")
+}
+
+fn told(event: Event) -> Told {
+    let Event { seq, kind, at, data } = event;
+    Told::Event { seq, kind, at, data }
+}
+
+fn member(number: u64, participant: Option<ParticipantId>, socket: i64, sent: i64) -> (Member, Arc<Outbox>) {
+    let outbox = Arc::new(Outbox::default());
+    (Member { number, participant, socket, outbox: outbox.clone(), sent }, outbox)
+}
+
+/// Everything waiting, parsed, and the close.
+fn drain(outbox: &Outbox) -> (Vec<Value>, Option<Close>) {
+    let mut all = Vec::new();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        let next = outbox.next();
+        let mut next = std::pin::pin!(next);
+        match next.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(Out::Text(text)) => {
+                outbox.written(text.as_str().len());
+                all.push(serde_json::from_str(text.as_str()).expect("JSON"));
+            }
+            std::task::Poll::Ready(Out::Close(close)) => return (all, Some(close)),
+            std::task::Poll::Pending => return (all, None),
+        }
+    }
+}
+
+fn seqs(outbox: &Outbox) -> Vec<i64> {
+    drain(outbox).0.iter().filter_map(|message| message["seq"].as_i64()).collect()
+}
+
+#[test]
+fn early_events_wait_and_lost_ones_are_read() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (ana, outbox) = member(1, Some(ANA), 1, 3);
+    room.attach(ana, now);
+    for seq in [5, 4, 4, 2, 8, 6] {
+        room.told(told(event(seq)), now);
+    }
+    assert_eq!(seqs(&outbox), [4, 5, 6]);
+    assert_eq!(room.next_read(now), None, "7 may be on its way");
+    let later = now + HOLE_PATIENCE;
+    assert_eq!(room.deadline(), Some(later));
+    assert_eq!(room.next_read(later), Some(6));
+    room.read(vec![event(7), event(8)], later);
+    assert_eq!(seqs(&outbox), [7, 8]);
+    assert_eq!(room.next_read(later), None);
+    assert_eq!(room.deadline(), None);
+}
+
+#[test]
+fn each_member_goes_on_where_it_is() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (ana, first) = member(1, Some(ANA), 1, 0);
+    room.attach(ana, now);
+    (1..=400).for_each(|seq| room.told(told(event(seq)), now));
+    assert_eq!(seqs(&first), (1..=400).collect::<Vec<_>>());
+    let (observer, second) = member(2, None, 0, 390);
+    room.attach(observer, now);
+    assert_eq!(seqs(&second), (391..=400).collect::<Vec<_>>());
+    // Longer ago than what is kept: from the store, page by page, until what is kept joins on.
+    (401..=700).for_each(|seq| room.told(told(event(seq)), now));
+    assert_eq!(seqs(&first), (401..=700).collect::<Vec<_>>());
+    let (observer, third) = member(3, None, 0, 10);
+    room.attach(observer, now);
+    let later = now + HOLE_PATIENCE;
+    for after in [10, 210, 410] {
+        assert_eq!(room.next_read(later), Some(after));
+        assert_eq!(room.next_read(later), None, "one read at a time");
+        room.read((after + 1..=after + 200).map(event).collect(), later);
+    }
+    assert_eq!(seqs(&third), (11..=700).collect::<Vec<_>>());
+    assert!(seqs(&first).is_empty());
+}
+
+#[test]
+fn a_head_ahead_shows_a_lost_event_and_a_failing_store_is_asked_again() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (ana, outbox) = member(1, Some(ANA), 1, 0);
+    room.attach(ana, now);
+    let head = Head {
+        meeting: crate::domain::id::MeetingId(Uuid::nil()),
+        seq: 2,
+        consent_entry: 0,
+        roster: 0,
+        ended: false,
+        end_time: None,
+    };
+    room.head(&head, at(0), now);
+    let later = now + HOLE_PATIENCE;
+    assert_eq!(room.next_read(later), Some(0));
+    room.read_failed(later);
+    assert_eq!(room.next_read(later), None);
+    assert_eq!(room.next_read(later + READ_AGAIN), Some(0));
+    room.read(vec![event(1), event(2)], later + READ_AGAIN);
+    assert_eq!(seqs(&outbox), [1, 2]);
+    room.doubt();
+    assert_eq!(room.next_read(later), Some(2));
+}
+
+#[test]
+fn the_highest_socket_of_a_participant_stays_in_whatever_order_they_come() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (first, one) = member(1, Some(ANA), 1, 0);
+    let (second, two) = member(2, Some(ANA), 2, 0);
+    let (third, three) = member(3, Some(ANA), 3, 0);
+    room.attach(second, now);
+    room.attach(first, now);
+    assert_eq!(one.closing(), Some(Close::REPLACED));
+    assert_eq!(two.closing(), None);
+    room.told(Told::Replaced { participant: ANA, socket: 3 }, now);
+    assert_eq!(two.closing(), Some(Close::REPLACED));
+    room.attach(third, now);
+    assert_eq!(three.closing(), None);
+}
+
+#[test]
+fn a_withdrawal_is_told_once_at_once_and_once_committed() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (ana, asking) = member(1, Some(ANA), 1, 0);
+    let (observer, other) = member(2, None, 0, 0);
+    room.attach(ana, now);
+    room.attach(observer, now);
+    let id = ConsentId(Uuid::from_u128(7));
+    asking.expect(id, json!("r"));
+    let live = Told::Live { kind: "consent_updated".into(), data: json!({"id": id}), to: None };
+    room.told(live.clone(), now);
+    room.told(live.clone(), now);
+    let committed = Event { seq: 1, kind: "consent_updated".into(), at: at(0), data: json!({"id": id, "entry": 1}) };
+    room.told(told(committed), now);
+    room.told(live, now);
+    let (got, _) = drain(&asking);
+    assert_eq!(
+        got,
+        [
+            json!({"type": "consent_updated", "re": "r", "data": {"id": id}}),
+            json!({"type": "consent_updated", "seq": 1, "data": {"id": id, "entry": 1}}),
+        ]
+    );
+    assert!(drain(&other).0.iter().all(|message| message.get("re").is_none()));
+}
+
+#[test]
+fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (ana, participant) = member(1, Some(ANA), 1, 0);
+    let (observer, watching) = member(2, None, 0, 0);
+    room.attach(ana, now);
+    room.attach(observer, now);
+    let state = |seq: i64, state: &str| Event {
+        seq,
+        kind: "recording_state".into(),
+        at: at(seq),
+        data: json!({"state": state}),
+    };
+    room.told(told(state(1, "off")), now);
+    let head = Head {
+        meeting: crate::domain::id::MeetingId(Uuid::nil()),
+        seq: 1,
+        consent_entry: 0,
+        roster: 0,
+        ended: true,
+        end_time: Some(at(2)),
+    };
+    room.head(&head, at(2), now);
+    assert_eq!(watching.closing(), None, "that off was told before the end");
+    room.told(Told::Close { code: 4000, whom: Whom::Participants }, now);
+    assert_eq!(participant.closing(), None, "first what the store has");
+    assert_eq!(room.next_read(now), Some(1));
+    room.read(vec![event(2)], now);
+    let (got, close) = drain(&participant);
+    assert_eq!((got.len(), close), (2, Some(Close::ENDED)));
+    room.told(told(state(3, "ready")), now);
+    let (got, close) = drain(&watching);
+    assert_eq!((got.len(), close), (3, Some(Close::ENDED)));
+}
+
+#[test]
+fn participants_are_closed_ten_seconds_after_the_end_also_with_the_store_away() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let (ana, participant) = member(1, Some(ANA), 1, 0);
+    room.attach(ana, now);
+    let head = Head {
+        meeting: crate::domain::id::MeetingId(Uuid::nil()),
+        seq: 0,
+        consent_entry: 0,
+        roster: 0,
+        ended: true,
+        end_time: Some(at(2)),
+    };
+    room.head(&head, at(2), now);
+    let due = now + CLOSE_AFTER_END;
+    assert_eq!(room.deadline(), Some(due));
+    room.tick(due);
+    room.read_failed(due);
+    assert_eq!(participant.closing(), None);
+    room.tick(due + CLOSE_PATIENCE);
+    assert_eq!(participant.closing(), Some(Close::ENDED));
+}

@@ -1,0 +1,468 @@
+//! One socket's life: `join_room` in time, replay, then reading and writing apart, so that a slow reader never delays what
+//! it says itself. A withdrawal acts when it is read; what is logged and what goes to the worker each has its lane, in order.
+
+use super::{
+    Signal,
+    flood::Flood,
+    join::{Joined, NotJoined},
+    message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
+    outbox::{Close, Out, Outbox},
+    room::Member,
+    say::NotSaid,
+};
+use crate::{
+    domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
+    queue::message::{Ask, Reply, Told},
+    store::{
+        StoreError,
+        consent::Saying,
+        event::{self, Event, READ_MAX},
+        new_id, presence,
+    },
+};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use serde_json::{Value, json};
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+/// From the upgrade to `join_room`.
+const JOIN_WITHIN: Duration = Duration::from_secs(5);
+/// How often the server pings.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// A socket from which nothing came for this long is gone, or does not read.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+/// The longest that one message may take to leave, while a socket is answered or replayed to.
+const WRITE_MAX: Duration = Duration::from_secs(15);
+/// From the close frame to dropping the connection: time for the client to read it.
+const LINGER: Duration = Duration::from_secs(2);
+/// What waits for the log, or for the worker, per socket.
+const LANE_MAX: usize = 64;
+/// The longest that the worker may take for an offer, answer or candidate.
+const SIGNAL_MAX: Duration = Duration::from_secs(5);
+/// The longest that leaving may take.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+
+impl Signal {
+    /// Runs one socket to its end.
+    pub(super) async fn run(self, socket: WebSocket, observes: Option<TenantId>) {
+        let (sink, mut stream) = socket.split();
+        let outbox = Arc::new(Outbox::default());
+        let (first, firsts) = mpsc::channel(4);
+        let mut writer = self.tracker().spawn(write(sink, firsts, outbox.clone()));
+        let close = tokio::select! {
+            close = self.serve(&mut stream, &outbox, first, observes) => close,
+            () = self.draining().cancelled() => {
+                outbox.push(message::envelope("server_draining", None, None, &json!({"action": "reconnect"})));
+                Some(Close::DRAINING)
+            }
+        };
+        // Whatever the client still sends is read, so that the close (or the answer to its own) is not lost in a reset.
+        let rest = async { while let Some(Ok(_)) = stream.next().await {} };
+        tokio::pin!(rest);
+        let mut gone = false;
+        if let Some(close) = close {
+            metrics::counter!("hansard_signal_closed_total", "code" => close.code.to_string()).increment(1);
+            outbox.close(close);
+            tokio::select! {
+                _ = tokio::time::timeout(WRITE_MAX, &mut writer) => {}
+                () = &mut rest => gone = true,
+            }
+        }
+        if !gone {
+            let _ = tokio::time::timeout(LINGER, rest).await;
+        }
+        writer.abort();
+    }
+
+    /// Why the server closes the socket; `None` when the client went.
+    async fn serve(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        outbox: &Arc<Outbox>,
+        first: mpsc::Sender<Utf8Bytes>,
+        observes: Option<TenantId>,
+    ) -> Option<Close> {
+        let mut flood = Flood::new(Instant::now());
+        let waited = tokio::time::timeout(JOIN_WITHIN, self.wait_for_join(stream, &mut flood, &first, observes)).await;
+        let (joined, re) = match waited {
+            Ok(Ok(joined)) => joined,
+            Ok(Err(close)) => return close,
+            Err(_) => return Some(Close::NO_JOIN),
+        };
+        let number = self.number();
+        joined
+            .ticket
+            .attach(Member {
+                number,
+                participant: joined.participant,
+                socket: joined.socket,
+                outbox: outbox.clone(),
+                sent: joined.seq,
+            })
+            .await;
+        // The writer takes `joined` and the replay first, then what the room put into the outbox meanwhile.
+        let answer = message::envelope("joined", re.as_ref(), None, &joined.data);
+        self.tracker().spawn(self.clone().replay(ReplayOf::new(&joined), answer, first, outbox.clone()));
+        let lanes = Lanes::new(self, &joined, outbox);
+        let close = self.listen(stream, &mut flood, outbox, &joined, &lanes).await;
+        joined.ticket.detach(number).await;
+        close
+    }
+
+    async fn wait_for_join(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        flood: &mut Flood,
+        first: &mpsc::Sender<Utf8Bytes>,
+        observes: Option<TenantId>,
+    ) -> Result<(Joined, Option<Value>), Option<Close>> {
+        loop {
+            let Incoming { id, message } = match next(stream, flood).await? {
+                Heard::Message(incoming) => incoming,
+                Heard::Nonsense(answer) => {
+                    say_first(first, answer).await?;
+                    continue;
+                }
+                Heard::Alive => continue,
+            };
+            match message {
+                ClientMessage::Join(join) => match self.join(&join, observes).await {
+                    Ok(joined) => return Ok((joined, id)),
+                    Err(NotJoined { code, message, close }) => {
+                        say_first(first, message::error(id.as_ref(), code, &message)).await?;
+                        if close.is_some() {
+                            return Err(close);
+                        }
+                    }
+                },
+                ClientMessage::Ping => say_first(first, pong(id.as_ref())).await?,
+                _ => say_first(first, message::error(id.as_ref(), "not_joined", "send join_room first")).await?,
+            }
+        }
+    }
+
+    /// Answers, tells the events that the client asked for, and gives the writer over to the room.
+    async fn replay(self, of: ReplayOf, answer: Utf8Bytes, first: mpsc::Sender<Utf8Bytes>, outbox: Arc<Outbox>) {
+        if first.send(answer).await.is_err() {
+            return;
+        }
+        let mut after = of.after;
+        while after < of.until {
+            let page = async {
+                let mut tx = self.state().store.tenant_tx(of.tenant).await?;
+                event::after(&mut tx, of.meeting, after, READ_MAX.min(of.until - after)).await
+            };
+            let events = match tokio::time::timeout(WRITE_MAX, page).await {
+                Ok(Ok(events)) if !events.is_empty() => events,
+                // With a hole it must not go on; the client comes again with its last seq.
+                _ => {
+                    outbox.close(Close { code: 1012, reason: "events could not be read" });
+                    return;
+                }
+            };
+            for Event { seq, kind, data, .. } in events {
+                after = seq;
+                if first.send(message::envelope(&kind, None, Some(seq), &data)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if of.over {
+            drop(first);
+            outbox.close(Close::ENDED);
+        }
+    }
+
+    /// Reads until the client goes or the server wants it gone.
+    async fn listen(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        flood: &mut Flood,
+        outbox: &Arc<Outbox>,
+        joined: &Joined,
+        lanes: &Lanes,
+    ) -> Option<Close> {
+        loop {
+            let incoming = tokio::select! {
+                biased;
+                close = outbox.closed() => return Some(close),
+                incoming = tokio::time::timeout(SILENT_MAX, next(stream, flood)) => incoming,
+            };
+            let Incoming { id, message } = match incoming {
+                Err(_) => return Some(Close::TOO_SLOW),
+                Ok(Err(close)) => return close,
+                Ok(Ok(Heard::Nonsense(answer))) => {
+                    outbox.push(answer);
+                    continue;
+                }
+                Ok(Ok(Heard::Alive)) => continue,
+                Ok(Ok(Heard::Message(incoming))) => incoming,
+            };
+            if let ControlFlow::Break(close) = self.take(id, message, outbox, joined, lanes).await {
+                return Some(close);
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        id: Option<Value>,
+        message: ClientMessage,
+        outbox: &Arc<Outbox>,
+        joined: &Joined,
+        lanes: &Lanes,
+    ) -> ControlFlow<Close> {
+        let refuse = |code: &str, why: &str| outbox.push(message::error(id.as_ref(), code, why));
+        match (message, joined.participant) {
+            (ClientMessage::Join(_), _) => refuse("already_joined", "this socket has joined"),
+            (ClientMessage::Ping, _) => outbox.push(pong(id.as_ref())),
+            (ClientMessage::Leave, None) => return ControlFlow::Break(Close::LEFT),
+            (ClientMessage::Leave, Some(participant)) => match self.leave(joined, participant).await {
+                true => return ControlFlow::Break(Close::LEFT),
+                false => refuse("unavailable", "try again in a moment"),
+            },
+            (_, None) => refuse("forbidden", "an observer only listens"),
+            (ClientMessage::Consent(data), Some(participant)) => {
+                let saying = saying(joined.meeting, participant, data, self.state().clock.now());
+                let answered = id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
+                let acting = (!saying.status.accepts()).then(|| self.state().withdraw(&saying));
+                if !answered || lanes.log.try_send((id.clone(), saying, acting)).is_err() {
+                    refuse("busy", "too much waits to be logged; try again in a moment");
+                }
+            }
+            (ClientMessage::Signal(signal), Some(_)) => {
+                if lanes.worker.try_send((id.clone(), signal)).is_err() {
+                    refuse("busy", "too much waits for the worker; try again in a moment");
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn leave(&self, joined: &Joined, participant: ParticipantId) -> bool {
+        let left = async {
+            let mut tx = self.state().store.tenant_tx(joined.tenant).await?;
+            let gone = presence::leave(&mut tx, joined.meeting, participant).await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(gone)
+        };
+        match tokio::time::timeout(LEAVE_MAX, left).await {
+            Ok(Ok(gone)) => {
+                for Event { seq, kind, at, data } in gone.events {
+                    self.tell(joined.meeting, Told::Event { seq, kind, at, data });
+                }
+                self.hint_changed(joined.meeting);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What to replay.
+struct ReplayOf {
+    tenant: TenantId,
+    meeting: MeetingId,
+    after: i64,
+    until: i64,
+    over: bool,
+}
+
+impl ReplayOf {
+    fn new(joined: &Joined) -> Self {
+        let Joined { tenant, meeting, replay_after: after, seq: until, over, .. } = *joined;
+        Self { tenant, meeting, after, until, over }
+    }
+}
+
+type ToLog = (Option<Value>, Saying, Option<JoinHandle<bool>>);
+type ToWorker = (Option<Value>, Value);
+
+/// What takes longer than reading the next message; each in the order in which the client said it.
+struct Lanes {
+    log: mpsc::Sender<ToLog>,
+    worker: mpsc::Sender<ToWorker>,
+}
+
+impl Lanes {
+    /// Both end when this is dropped, after what they hold.
+    fn new(signal: &Signal, joined: &Joined, outbox: &Arc<Outbox>) -> Self {
+        let (log, mut to_log) = mpsc::channel::<ToLog>(LANE_MAX);
+        let (tenant, meeting) = (joined.tenant, joined.meeting);
+        {
+            let (signal, outbox) = (signal.clone(), outbox.clone());
+            signal.tracker().clone().spawn(async move {
+                while let Some((re, saying, acting)) = to_log.recv().await {
+                    let tell = |told| signal.tell(meeting, told);
+                    let error = match signal.state().say(tenant, &saying, acting, &tell).await {
+                        Ok(_) => continue,
+                        Err(NotSaid::Unavailable) => ("unavailable", "it could not be written down; try again"),
+                        Err(NotSaid::Store(error)) => {
+                            tracing::error!(%meeting, %error, "consent could not be logged");
+                            ("internal", "it could not be written down")
+                        }
+                    };
+                    // Unless the withdrawal was told already because it acts.
+                    let re = outbox.expected(saying.id).or(re);
+                    outbox.push(message::error(re.as_ref(), error.0, error.1));
+                }
+            });
+        }
+        let (worker, mut to_worker) = mpsc::channel::<ToWorker>(LANE_MAX);
+        if let Some(participant) = joined.participant {
+            let (signal, outbox) = (signal.clone(), outbox.clone());
+            signal.tracker().clone().spawn(async move {
+                while let Some((re, message)) = to_worker.recv().await {
+                    let ask = Ask::Signal { participant, message };
+                    let error = match signal.state().queue.ask(meeting, &ask, SIGNAL_MAX).await {
+                        Ok(Reply::Error { code, message }) => (code, message),
+                        Ok(_) => continue,
+                        Err(error) => ("unavailable".to_owned(), error.to_string()),
+                    };
+                    outbox.push(message::error(re.as_ref(), &error.0, &error.1));
+                }
+            });
+        }
+        Self { log, worker }
+    }
+}
+
+fn saying(
+    meeting: MeetingId,
+    participant: ParticipantId,
+    data: ConsentData,
+    received: chrono::DateTime<chrono::Utc>,
+) -> Saying {
+    Saying {
+        meeting,
+        participant,
+        id: ConsentId(new_id()),
+        consent_type: data.consent_type,
+        status: data.status,
+        actor: "self".into(),
+        statement: data.statement,
+        timestamp: received,
+    }
+}
+
+fn pong(re: Option<&Value>) -> Utf8Bytes {
+    message::envelope("pong", re, None, &json!({}))
+}
+
+async fn say_first(first: &mpsc::Sender<Utf8Bytes>, text: Utf8Bytes) -> Result<(), Option<Close>> {
+    first.send(text).await.map_err(|_| None)
+}
+
+enum Heard {
+    Message(Incoming),
+    /// Something that is not understood, with the answer to it.
+    Nonsense(Utf8Bytes),
+    /// A sign of life with nothing to answer: the library answers pings.
+    Alive,
+}
+
+/// What the client says next; `Err` when the socket is to end. Safe to cancel.
+async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood) -> Result<Heard, Option<Close>> {
+    let message = match stream.next().await {
+        None | Some(Ok(Message::Close(_))) => return Err(None),
+        Some(Ok(message)) => message,
+        Some(Err(error)) => return Err(too_large(&error).then_some(Close::TOO_LARGE)),
+    };
+    let now = Instant::now();
+    let Message::Text(text) = message else {
+        return match message {
+            _ if !flood.admits(false, now) => Err(Some(Close::FLOOD)),
+            Message::Binary(_) => {
+                Ok(Heard::Nonsense(message::error(None, "invalid", "only text frames are understood")))
+            }
+            _ => Ok(Heard::Alive),
+        };
+    };
+    if text.as_str().len() > FRAME_BYTES_MAX {
+        return Err(Some(Close::TOO_LARGE));
+    }
+    let parsed = parse_client_message(text.as_str().as_bytes());
+    if !flood.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now) {
+        return Err(Some(Close::FLOOD));
+    }
+    Ok(match parsed {
+        Ok(incoming) => Heard::Message(incoming),
+        Err(invalid) => Heard::Nonsense(message::error(invalid.re.as_ref(), "invalid", &invalid.message)),
+    })
+}
+
+/// Whether the library refused a frame for its size. It says so only in words; a test holds it to them.
+fn too_large(error: &axum::Error) -> bool {
+    error.to_string().contains("too long")
+}
+
+/// Writes what comes first in person, then what the outbox holds, with pings between, until the close.
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut firsts: mpsc::Receiver<Utf8Bytes>, outbox: Arc<Outbox>) {
+    let mut ping = tokio::time::interval(PING_EVERY);
+    ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut in_person = true;
+    let mut ending = false;
+    let close = loop {
+        let (message, bytes) = tokio::select! {
+            biased;
+            text = firsts.recv(), if in_person => match text {
+                Some(text) => (Message::Text(text), 0),
+                None => {
+                    in_person = false;
+                    continue;
+                }
+            },
+            close = outbox.closed(), if in_person && !ending => match close {
+                // Not another word.
+                Close::TOO_SLOW | Close::REPLACED | Close::NOT_ALLOWED => break close,
+                Close::DRAINING => {
+                    in_person = false;
+                    continue;
+                }
+                // The replay is told to its end.
+                _ => {
+                    ending = true;
+                    continue;
+                }
+            },
+            out = outbox.next(), if !in_person => match out {
+                Out::Text(text) => {
+                    let bytes = text.as_str().len();
+                    (Message::Text(text), bytes)
+                }
+                Out::Close(close) => break close,
+            },
+            _ = ping.tick() => (Message::Ping(Vec::new().into()), 0),
+        };
+        // A full outbox ends the wait for a client that does not read.
+        let sent = tokio::select! {
+            sent = send(&mut sink, message) => sent,
+            () = too_slow(&outbox) => false,
+        };
+        outbox.written(bytes);
+        if !sent {
+            outbox.close(Close::TOO_SLOW);
+            break Close::TOO_SLOW;
+        }
+    };
+    let frame = CloseFrame { code: close.code, reason: close.reason.into() };
+    let _ = tokio::time::timeout(LINGER, sink.send(Message::Close(Some(frame)))).await;
+}
+
+async fn send(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {
+    matches!(tokio::time::timeout(WRITE_MAX, sink.send(message)).await, Ok(Ok(())))
+}
+
+async fn too_slow(outbox: &Outbox) {
+    if outbox.closed().await != Close::TOO_SLOW {
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,150 @@
+//! What every handler stands on.
+
+use super::{
+    password::Passwords,
+    token::{Keys, Refused},
+};
+use crate::{
+    clock::Clock,
+    domain::id::{MeetingId, TenantId},
+    objects::Objects,
+    queue::{
+        Queue,
+        message::{Ask, Told},
+    },
+    store::{Store, event::Event, seal::Seal},
+};
+use axum::http::Uri;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
+use std::{sync::Arc, time::Duration};
+
+/// How long a hint to a meeting's worker may take; it polls, so a lost one costs 100 ms.
+const HINT_MAX: Duration = Duration::from_secs(2);
+
+/// How clients reach this server, and who else may.
+#[derive(Clone, Debug)]
+pub struct Address {
+    /// Scheme and authority (and path, behind a proxy that adds one), without a slash at the end.
+    public_url: String,
+    /// The `Origin` of pages served under it.
+    origin: String,
+    /// Origins of other pages that may call.
+    others: Vec<String>,
+}
+
+impl Address {
+    /// `allowed` are the origins of the allow-list; the public URL's own is always in it.
+    pub fn new(public_url: &str, allowed: &[String]) -> anyhow::Result<Self> {
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        let uri: Uri = public_url.parse()?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            anyhow::bail!("the public URL {public_url:?} needs a scheme and a host, like https://hansard.example.org");
+        };
+        anyhow::ensure!(matches!(scheme, "http" | "https"), "the public URL must be http or https");
+        // A browser leaves the scheme's own port out of Origin.
+        let host = match (scheme, authority.port_u16()) {
+            ("http", Some(80)) | ("https", Some(443)) => authority.host(),
+            _ => authority.as_str(),
+        };
+        let origin = format!("{scheme}://{}", host.to_ascii_lowercase());
+        let others = allowed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
+        Ok(Self { public_url, origin, others })
+    }
+
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// Where a room's socket is opened.
+    pub fn signal_url(&self) -> String {
+        format!("{}/v1/signal", self.public_url.replacen("http", "ws", 1))
+    }
+
+    /// Whether pages of this origin may call at all.
+    pub fn allows(&self, origin: &str) -> bool {
+        self.is_own(origin) || self.others.iter().any(|other| other == &origin.to_ascii_lowercase())
+    }
+
+    /// Whether this is the origin of our own pages: the only one whose cookie counts beyond GET.
+    pub fn is_own(&self, origin: &str) -> bool {
+        origin.eq_ignore_ascii_case(&self.origin)
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https:")
+    }
+}
+
+/// One per process; handlers get it as [`Shared`].
+pub struct ApiState {
+    pub store: Store,
+    pub queue: Queue,
+    pub objects: Objects,
+    pub clock: Clock,
+    pub keys: Keys,
+    pub seal: Seal,
+    pub address: Address,
+    /// Answered by `join`; for WebRTC.
+    pub ice_servers: Vec<Value>,
+    pub metrics: PrometheusHandle,
+    pub passwords: Passwords,
+    /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
+    pub media_origin: String,
+}
+
+pub type Shared = Arc<ApiState>;
+
+impl ApiState {
+    /// Tells everybody what was just committed, and hints the worker to read again. Neither waits, neither can fail the
+    /// request: sockets repair holes from the store, workers poll.
+    pub fn told(&self, tenant: TenantId, meeting: MeetingId, events: Vec<Event>) {
+        for Event { seq, kind, at, data } in events {
+            if self.queue.publish(meeting, &Told::Event { seq, kind, at, data }).is_err() {
+                tracing::debug!(%tenant, %meeting, seq, "an event was stored and could not be published");
+            }
+        }
+        self.hint(meeting, Ask::Changed);
+    }
+
+    /// Asks the worker that holds the meeting without waiting for it.
+    pub fn hint(&self, meeting: MeetingId, ask: Ask) {
+        let queue = self.queue.clone();
+        // Bounded by its own time limit and by the requests that cause it.
+        tokio::spawn(async move {
+            if let Err(error) = queue.ask(meeting, &ask, HINT_MAX).await {
+                tracing::debug!(%meeting, %error, "the worker was not told");
+            }
+        });
+    }
+}
+
+impl From<Refused> for super::problem::Problem {
+    fn from(refused: Refused) -> Self {
+        Self::unauthorized(refused.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_own_origin_and_the_allowed_ones() {
+        let address =
+            Address::new("https://Hansard.example.org:443/", &["https://app.example.org/".into()]).expect("good");
+        assert_eq!(address.signal_url(), "wss://Hansard.example.org:443/v1/signal");
+        for (origin, own, allowed) in [
+            ("https://hansard.example.org", true, true),
+            ("http://hansard.example.org", false, false),
+            ("https://app.example.org", false, true),
+            ("https://app.example.org.evil.test", false, false),
+            ("null", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((address.is_own(origin), address.allows(origin)), (own, allowed), "{origin}");
+        }
+        assert!(Address::new("hansard.example.org", &[]).is_err());
+        assert!(Address::new("ftp://x", &[]).is_err());
+    }
+}

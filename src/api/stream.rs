@@ -1,0 +1,467 @@
+//! Plain RTP in: a client asks for a port, a worker opens it.
+
+use super::{
+    auth::Caller,
+    body::{Body, Path, Valid},
+    once::{Begun, IdempotencyKey, Once},
+    permit::{self, Operation},
+    problem::{FieldError, Problem},
+    state::{ApiState, Shared},
+};
+use crate::{
+    domain::id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
+    queue::{
+        AskError, JobKind,
+        message::{Ask, Reply, Wake},
+    },
+    store::{
+        Tx,
+        asked::{self, AskedStream},
+        consent, event,
+        meeting::{self, ConsentPolicy},
+        new_id, participant, presence,
+    },
+};
+use aws_lc_rs::rand;
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// The longest wait for a worker.
+const WORKER_MAX: Duration = Duration::from_secs(5);
+/// Between two tries while no worker holds the meeting yet.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+/// The longest wait for one answer; after it the question is put again, which opens nothing twice.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// A wake-up may be lost: another is sent this often.
+const WAKE_AGAIN: Duration = Duration::from_secs(1);
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new().routes(routes!(create)).routes(routes!(close))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaKind {
+    Audio,
+    Video,
+}
+
+impl MediaKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Microphone,
+    Camera,
+    Screen,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+            Self::Screen => "screen",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub enum Codec {
+    #[serde(rename = "opus")]
+    Opus,
+    #[serde(rename = "PCMU")]
+    Pcmu,
+    #[serde(rename = "PCMA")]
+    Pcma,
+    #[serde(rename = "VP8")]
+    Vp8,
+    #[serde(rename = "H264")]
+    H264,
+}
+
+impl Codec {
+    /// Its name, what it carries, and its RTP clock in Hz.
+    const fn facts(self) -> (&'static str, MediaKind, u32) {
+        match self {
+            Self::Opus => ("opus", MediaKind::Audio, 48_000),
+            Self::Pcmu => ("PCMU", MediaKind::Audio, 8_000),
+            Self::Pcma => ("PCMA", MediaKind::Audio, 8_000),
+            Self::Vp8 => ("VP8", MediaKind::Video, 90_000),
+            Self::H264 => ("H264", MediaKind::Video, 90_000),
+        }
+    }
+}
+
+/// An SRTP suite by its name in RFC 4568 or RFC 7714.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub enum Suite {
+    #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
+    AesCm128HmacSha1_80,
+    #[serde(rename = "AEAD_AES_128_GCM")]
+    AeadAes128Gcm,
+    #[serde(rename = "AEAD_AES_256_GCM")]
+    AeadAes256Gcm,
+}
+
+impl Suite {
+    /// Its name, and the length of master key and salt together, in bytes.
+    const fn facts(self) -> (&'static str, usize) {
+        match self {
+            Self::AesCm128HmacSha1_80 => ("AES_CM_128_HMAC_SHA1_80", 16 + 14),
+            Self::AeadAes128Gcm => ("AEAD_AES_128_GCM", 16 + 12),
+            Self::AeadAes256Gcm => ("AEAD_AES_256_GCM", 32 + 12),
+        }
+    }
+}
+
+/// Where media will come from; without it the first packet's source is taken.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Remote {
+    #[schema(value_type = String, example = "192.0.2.7")]
+    pub ip: IpAddr,
+    #[schema(minimum = 1, maximum = 65535)]
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SrtpInput {
+    pub suite: Suite,
+}
+
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewStream {
+    pub participant_id: Uuid,
+    pub kind: MediaKind,
+    /// Default `microphone` for audio, `camera` for video.
+    pub source: Option<Source>,
+    pub codec: Codec,
+    /// 0-63 or 96-127: those between are RTCP's on a shared port.
+    #[schema(minimum = 0, maximum = 127, example = 111)]
+    pub payload_type: u8,
+    /// Hz: 48000 for opus, 8000 for PCMU and PCMA, 90000 for video.
+    #[schema(example = 48000)]
+    pub clock_rate: u32,
+    #[schema(example = 3735928559_u32)]
+    pub ssrc: u32,
+    pub remote: Option<Remote>,
+    pub srtp: Option<SrtpInput>,
+}
+
+impl Valid for NewStream {
+    fn check(&self, errors: &mut Vec<FieldError>) {
+        let (name, kind, clock_rate) = self.codec.facts();
+        if kind != self.kind {
+            errors.push(FieldError::new("/codec", format!("{name} is {}", kind.as_str())));
+        }
+        if clock_rate != self.clock_rate {
+            errors.push(FieldError::new("/clockRate", format!("must be {clock_rate} for {name}")));
+        }
+        match (self.kind, self.source) {
+            (MediaKind::Audio, Some(Source::Camera)) => {
+                errors.push(FieldError::new("/source", "a camera gives no audio"));
+            }
+            (MediaKind::Video, Some(Source::Microphone)) => {
+                errors.push(FieldError::new("/source", "a microphone gives no video"));
+            }
+            _ => {}
+        }
+        if !matches!(self.payload_type, 0..=63 | 96..=127) {
+            errors.push(FieldError::new("/payloadType", "must be 0 to 63 or 96 to 127"));
+        }
+        if let Some(remote) = &self.remote
+            && (remote.port == 0 || remote.ip.is_unspecified() || remote.ip.is_multicast())
+        {
+            errors.push(FieldError::new("/remote", "must be the address of one sender"));
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SrtpView {
+    #[schema(example = "AEAD_AES_128_GCM")]
+    pub suite: &'static str,
+    /// Base64 of master key and salt, for both directions. Shown once.
+    pub key: String,
+}
+
+/// Where to send.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedStream {
+    pub stream_id: Uuid,
+    #[schema(example = "203.0.113.5")]
+    pub ip: String,
+    #[schema(example = 40000)]
+    pub port: u16,
+    /// RTCP goes to the same port.
+    pub rtcp_mux: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<SrtpView>,
+}
+
+/// Asks for a port to send RTP to.
+///
+/// Waits at most 5 s for a worker. A new stream of the same kind and source closes the participant's earlier one.
+#[utoipa::path(
+    post, path = "/v1/meetings/{id}/streams", tag = "streams", params(("id" = Uuid, Path, description = "Meeting")),
+    request_body(content = NewStream, example = json!({
+        "participantId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10", "kind": "audio", "codec": "opus",
+        "payloadType": 111, "clockRate": 48000, "ssrc": 3735928559_u32
+    })),
+    responses(
+        (status = 201, description = "Open: send to this port", body = OpenedStream),
+        (status = 409, description = "The SSRC is taken, the meeting has ended, or made before with this Idempotency-Key"),
+    )
+)]
+async fn create(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+    body: Body<NewStream>,
+) -> Result<Response, Problem> {
+    let meeting = MeetingId(id);
+    let input = body.value;
+    let once = Once::new(key, &caller, format!("POST /v1/meetings/{id}/streams"), body.hash);
+    let participant = ParticipantId(input.participant_id);
+
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let of = permit::on_meeting(&mut tx, &caller, Operation::Streams, meeting, now).await?;
+    if caller.seat().is_some_and(|seat| seat.participant != participant) {
+        return Err(Problem::forbidden("a participant asks for streams of itself only"));
+    }
+    let begun = once.begin(&mut tx).await?;
+    let asked = match begun {
+        Begun::Replay(replay) => return Ok(replay),
+        Begun::Done(Some(made)) => {
+            let found = asked::find(&mut tx, meeting, StreamId(made)).await?;
+            // Without a secret in it the answer can be given again, or for the first time.
+            match found {
+                Some((_, state)) if input.srtp.is_none() && state != "closed" => {
+                    let job = asked::ensure_capture(&mut tx, caller.tenant, meeting).await?;
+                    Pending { tenant: caller.tenant, meeting, stream: StreamId(made), job, srtp: None }
+                }
+                _ => return Err(Problem::exists("this stream was made before with this Idempotency-Key", Some(made))),
+            }
+        }
+        Begun::First | Begun::Done(None) => {
+            if of.ended() {
+                return Err(Problem::ended());
+            }
+            admit(&mut tx, &of, participant).await?;
+            let pending = ask(&mut tx, &state, caller.tenant, meeting, &input).await?;
+            once.done(&mut tx, Some(pending.stream.0)).await?;
+            pending
+        }
+    };
+    tx.commit().await?;
+
+    match open(&state, &asked).await {
+        Ok((ip, port)) => answer(&state, &once, asked, ip, port).await,
+        Err(problem) => {
+            give_up(&state, &once, &asked, "failed").await?;
+            Err(problem)
+        }
+    }
+}
+
+/// A stream whose row is committed and which waits for a worker.
+struct Pending {
+    tenant: TenantId,
+    meeting: MeetingId,
+    stream: StreamId,
+    job: JobId,
+    srtp: Option<SrtpView>,
+}
+
+/// Whether this participant may have streams.
+async fn admit(tx: &mut Tx, of: &meeting::Meeting, participant: ParticipantId) -> Result<(), Problem> {
+    let found = participant::get(tx, of.id(), participant)
+        .await?
+        .ok_or_else(|| Problem::field("/participantId", "there is no such participant in this meeting"))?;
+    if found.removed.as_deref() == Some("request") {
+        return Err(Problem::removed());
+    }
+    if of.settings.consent_policy == ConsentPolicy::Required {
+        let missing = consent::missing(tx, of.id(), participant, &of.settings.uses()).await?;
+        if !missing.is_empty() {
+            return Err(Problem::consent_required(missing.iter().map(|purpose| purpose.as_str().to_owned()).collect()));
+        }
+    }
+    if found.removed.is_some() {
+        return Err(Problem::removed());
+    }
+    Ok(())
+}
+
+/// Makes the stream's row, and the job of whoever is to open it.
+async fn ask(
+    tx: &mut Tx,
+    state: &ApiState,
+    tenant: TenantId,
+    meeting: MeetingId,
+    input: &NewStream,
+) -> Result<Pending, Problem> {
+    event::lock(tx, meeting).await?;
+    let stream = StreamId(new_id());
+    let (srtp, srtp_sealed) = match &input.srtp {
+        Some(SrtpInput { suite }) => {
+            let (name, length) = suite.facts();
+            let mut key = vec![0; length];
+            rand::fill(&mut key).map_err(|_| Problem::internal("no random numbers"))?;
+            let sealed = state.seal.seal(&asked::seal_place(meeting, stream), &key).map_err(Problem::internal)?;
+            (Some(SrtpView { suite: name, key: STANDARD.encode(&key) }), Some(sealed))
+        }
+        None => (None, None),
+    };
+    let source = input.source.unwrap_or(match input.kind {
+        MediaKind::Audio => Source::Microphone,
+        MediaKind::Video => Source::Camera,
+    });
+    let row = AskedStream {
+        id: stream,
+        tenant,
+        meeting,
+        participant: ParticipantId(input.participant_id),
+        kind: input.kind.as_str().to_owned(),
+        source: source.as_str().to_owned(),
+        codec: input.codec.facts().0.to_owned(),
+        payload_type: input.payload_type,
+        clock_rate: input.clock_rate,
+        ssrc: input.ssrc,
+        remote: input.remote.as_ref().map(|remote| SocketAddr::new(remote.ip, remote.port).to_string()),
+        srtp_suite: srtp.as_ref().map(|srtp| srtp.suite.to_owned()),
+        srtp_sealed,
+    };
+    if !asked::insert(tx, &row).await? {
+        return Err(Problem::conflict("a stream of this meeting has this SSRC"));
+    }
+    let job = asked::ensure_capture(tx, tenant, meeting).await?;
+    meeting::bump_roster(tx, meeting).await?;
+    Ok(Pending { tenant, meeting, stream, job, srtp })
+}
+
+/// Wakes workers and asks whoever holds the meeting, until a port is there or [`WORKER_MAX`] is over.
+async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Problem> {
+    let deadline = Instant::now() + WORKER_MAX;
+    let wake = Wake { job: asked.job, meeting: asked.meeting };
+    let mut woken: Option<Instant> = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Problem::unavailable("no worker took the meeting in time"));
+        }
+        let question = Ask::OpenStream { stream: asked.stream };
+        match state.queue.ask(asked.meeting, &question, left.min(ANSWER_MAX)).await {
+            Ok(Reply::Stream { ip, port }) => return Ok((ip, port)),
+            Ok(Reply::Error { code, message }) => return Err(refused(&code, message)),
+            Ok(other) => return Err(Problem::internal(format!("a worker answered OpenStream with {other:?}"))),
+            Err(AskError::Nobody | AskError::Timeout | AskError::Unavailable) => {}
+        }
+        if woken.is_none_or(|at| at.elapsed() >= WAKE_AGAIN) {
+            woken = Some(Instant::now());
+            // The row is the job: a sweeper finds it without this.
+            let waking = state.queue.wake(JobKind::Capture, &wake);
+            if !matches!(tokio::time::timeout(left.min(ANSWER_MAX), waking).await, Ok(Ok(()))) {
+                tracing::debug!(meeting = %asked.meeting, "no worker could be woken");
+            }
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+}
+
+/// A worker's refusal as a problem.
+fn refused(code: &str, message: String) -> Problem {
+    match code {
+        "consent_required" => Problem::consent_required(Vec::new()),
+        "not_supported" | "invalid" => Problem::field("/codec", message),
+        "ended" => Problem::ended(),
+        "removed" => Problem::removed(),
+        "closed" | "not_found" => Problem::conflict(message),
+        _ => Problem::unavailable(message),
+    }
+}
+
+/// The worker made the participant present and told of the stream; what is left is the answer.
+async fn answer(state: &Shared, once: &Once, asked: Pending, ip: String, port: u16) -> Result<Response, Problem> {
+    let secret = asked.srtp.is_some();
+    let opened = OpenedStream { stream_id: asked.stream.0, ip, port, rtcp_mux: true, srtp: asked.srtp };
+    if secret || !once.is_keyed() {
+        return Ok((StatusCode::CREATED, Json(opened)).into_response());
+    }
+    let mut tx = state.store.tenant_tx(asked.tenant).await?;
+    let response = once.answer(&mut tx, StatusCode::CREATED, &opened).await?;
+    tx.commit().await?;
+    Ok(response)
+}
+
+/// Takes a stream back that could not be opened, so that the same request may be sent again.
+async fn give_up(state: &Shared, once: &Once, asked: &Pending, reason: &str) -> Result<(), Problem> {
+    let mut tx = state.store.tenant_tx(asked.tenant).await?;
+    event::lock(&mut tx, asked.meeting).await?;
+    asked::close(&mut tx, asked.meeting, asked.stream, reason).await?;
+    meeting::bump_roster(&mut tx, asked.meeting).await?;
+    once.forget(&mut tx).await?;
+    tx.commit().await?;
+    state.hint(asked.meeting, Ask::CloseStream { stream: asked.stream, reason: reason.to_owned() });
+    Ok(())
+}
+
+/// Closes a stream.
+#[utoipa::path(
+    delete, path = "/v1/meetings/{id}/streams/{streamId}", tag = "streams",
+    params(("id" = Uuid, Path, description = "Meeting"), ("streamId" = Uuid, Path, description = "Stream")),
+    responses((status = 204, description = "Closed"))
+)]
+async fn close(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path((id, stream)): Path<(Uuid, Uuid)>,
+) -> Result<StatusCode, Problem> {
+    let (id, stream) = (MeetingId(id), StreamId(stream));
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, &caller, Operation::Streams, id, now).await?;
+    let Some((participant, _)) = asked::find(&mut tx, id, stream).await? else {
+        return Err(Problem::not_found("stream"));
+    };
+    if caller.seat().is_some_and(|seat| seat.participant != participant) {
+        return Err(Problem::forbidden("a participant closes streams of itself only"));
+    }
+    event::lock(&mut tx, id).await?;
+    if asked::close(&mut tx, id, stream, "request").await?.is_none() {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    meeting::bump_roster(&mut tx, id).await?;
+    let event = presence::updated(&mut tx, id, participant).await?;
+    tx.commit().await?;
+    state.hint(id, Ask::CloseStream { stream, reason: "request".to_owned() });
+    state.told(caller.tenant, id, vec![event]);
+    Ok(StatusCode::NO_CONTENT)
+}

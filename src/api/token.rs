@@ -1,0 +1,421 @@
+//! Who a caller is: tokens that carry it signed, and secrets that a hash at rest is compared with.
+//!
+//! | credential | form | ends |
+//! |---|---|---|
+//! | API key `hk_…`, link `hl_…`, session code `hc_…` | 32 random bytes; SHA-256 at rest | its row says |
+//! | join token | JWT | ≤ 10 minutes; void after a removal |
+//! | resume token | JWT | when its participant is no longer present |
+//! | consent token | JWT | never; `end_time` decides where it can be read |
+//! | session token | JWT | ≤ 28800 s |
+//!
+//! Every JWT is HS256 with exactly the header and the claims of its kind: no other algorithm, header or claim, missing or
+//! additional, is accepted. Each kind has its own key, derived from `HANSARD_SECRET`, and names it in `kid`.
+
+use crate::{
+    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
+    store::{
+        presence::Role,
+        seal::{self, SealError},
+    },
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use uuid::Uuid;
+
+/// Allowed difference between two processes' clocks, in seconds.
+pub const LEEWAY_S: i64 = 5;
+/// The longest life of a join token, in seconds.
+pub const JOIN_TTL_S: i64 = 600;
+/// The longest life of a session token, in seconds.
+pub const SESSION_TTL_S_MAX: i64 = 28_800;
+/// No token of ours is longer; a longer one is not looked at.
+pub const TOKEN_BYTES_MAX: usize = 2048;
+
+const ISSUER: &str = "hansard";
+
+/// What a credential proves. Rows (revoked keys, removed participants, ended meetings) are the caller's to ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// SHA-256 of the whole key.
+    ApiKey([u8; 32]),
+    /// SHA-256 of the whole secret.
+    Link([u8; 32]),
+    Join(Seat),
+    Resume(Seat),
+    Consent(Seat),
+    Session(Session),
+}
+
+/// A participant in its meeting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seat {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub participant: ParticipantId,
+    /// [`Role::Participant`] in a consent token, which gives no other right.
+    pub role: Role,
+    /// When the token was minted; after a removal, join and resume tokens minted before it are void.
+    pub minted: DateTime<Utc>,
+}
+
+/// A host's pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Session {
+    pub tenant: TenantId,
+    pub user: UserId,
+    pub expires: DateTime<Utc>,
+}
+
+/// A minted token with the end of its life, to the second.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Minted {
+    pub token: String,
+    pub expires: DateTime<Utc>,
+}
+
+/// Why a credential says nothing. Callers answer 401 for all of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("not a credential of this server")]
+    Malformed,
+    #[error("signed with an unknown key")]
+    Key,
+    #[error("the signature does not hold")]
+    Signature,
+    #[error("a claim is missing, wrong or not known")]
+    Claims,
+    #[error("expired")]
+    Expired,
+    #[error("not valid yet")]
+    Early,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Join,
+    Resume,
+    Consent,
+    Session,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Join, Self::Resume, Self::Consent, Self::Session];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Resume => "resume",
+            Self::Consent => "consent",
+            Self::Session => "session",
+        }
+    }
+}
+
+struct Key {
+    kind: Kind,
+    header: Header,
+    sign: EncodingKey,
+    verify: DecodingKey,
+}
+
+/// All signing keys, derived from the one secret.
+pub struct Keys([Key; 4]);
+
+impl Keys {
+    /// # Errors
+    /// A secret shorter than [`seal::SECRET_BYTES_MIN`].
+    pub fn new(secret: &[u8]) -> Result<Self, SealError> {
+        let key = |kind: Kind| -> Result<Key, SealError> {
+            let bytes = seal::derive(secret, &format!("hansard {} token v1", kind.as_str()))?;
+            // The kid tells another secret's tokens apart without telling anything of the secret.
+            let mark = Sha256::digest(seal::derive(secret, "hansard kid v1")?);
+            let mut header = Header::new(Algorithm::HS256);
+            header.kid = Some(format!("{}-{}", kind.as_str(), crate::domain::consent::hex(&mark[..4])));
+            Ok(Key { kind, header, sign: EncodingKey::from_secret(&bytes), verify: DecodingKey::from_secret(&bytes) })
+        };
+        let [a, b, c, d] = Kind::ALL;
+        Ok(Self([key(a)?, key(b)?, key(c)?, key(d)?]))
+    }
+
+    /// For `join_room`, and the participant's REST calls. `seat.minted` is ignored: it is `now`.
+    pub fn mint_join(&self, seat: Seat, now: DateTime<Utc>) -> Minted {
+        let (exp, expires) = end(now, JOIN_TTL_S);
+        let claims = JoinClaims {
+            iss: ISSUER.into(),
+            aud: Kind::Join.as_str().into(),
+            sub: seat.participant,
+            exp,
+            nbf: now.timestamp(),
+            jti: Uuid::now_v7(),
+            tenant: seat.tenant,
+            meeting: seat.meeting,
+            role: seat.role,
+            minted: now.timestamp_millis(),
+        };
+        Minted { token: self.sign(Kind::Join, &claims), expires }
+    }
+
+    /// For `join_room` again, while the participant is present.
+    pub fn mint_resume(&self, seat: Seat, now: DateTime<Utc>) -> String {
+        self.sign(
+            Kind::Resume,
+            &ResumeClaims {
+                iss: ISSUER.into(),
+                aud: Kind::Resume.as_str().into(),
+                sub: seat.participant,
+                nbf: now.timestamp(),
+                jti: Uuid::now_v7(),
+                tenant: seat.tenant,
+                meeting: seat.meeting,
+                role: seat.role,
+                minted: now.timestamp_millis(),
+            },
+        )
+    }
+
+    /// For the participant's own consent entries, nothing else.
+    pub fn mint_consent(&self, seat: Seat, now: DateTime<Utc>) -> String {
+        self.sign(
+            Kind::Consent,
+            &ConsentClaims {
+                iss: ISSUER.into(),
+                aud: Kind::Consent.as_str().into(),
+                sub: seat.participant,
+                jti: Uuid::now_v7(),
+                tenant: seat.tenant,
+                meeting: seat.meeting,
+                minted: now.timestamp_millis(),
+            },
+        )
+    }
+
+    /// For a host's pages; `ttl_s` is brought between 1 and [`SESSION_TTL_S_MAX`].
+    pub fn mint_session(&self, tenant: TenantId, user: UserId, ttl_s: i64, now: DateTime<Utc>) -> Minted {
+        let (exp, expires) = end(now, ttl_s.clamp(1, SESSION_TTL_S_MAX));
+        let claims = SessionClaims {
+            iss: ISSUER.into(),
+            aud: Kind::Session.as_str().into(),
+            sub: user,
+            exp,
+            nbf: now.timestamp(),
+            jti: Uuid::now_v7(),
+            tenant,
+        };
+        Minted { token: self.sign(Kind::Session, &claims), expires }
+    }
+
+    /// Reads any credential (what follows `Bearer `). `now` is on Postgres's clock.
+    pub fn read(&self, credential: &str, now: DateTime<Utc>) -> Result<Credential, Refused> {
+        if credential.len() > TOKEN_BYTES_MAX {
+            return Err(Refused::Malformed);
+        }
+        for (prefix, of) in [
+            (Secret::API_KEY, Credential::ApiKey as fn([u8; 32]) -> Credential),
+            (Secret::LINK, Credential::Link as fn([u8; 32]) -> Credential),
+        ] {
+            if credential.starts_with(prefix) {
+                return Secret::parse(prefix, credential).map(|secret| of(secret.hash())).ok_or(Refused::Malformed);
+            }
+        }
+        let header = jsonwebtoken::decode_header(credential).map_err(|_| Refused::Malformed)?;
+        let key = self.0.iter().find(|key| key.header == header).ok_or(Refused::Key)?;
+        match key.kind {
+            Kind::Join => {
+                let claims: JoinClaims = key.open(credential)?;
+                key.about(&claims.iss, &claims.aud)?;
+                lives(claims.nbf, claims.exp, JOIN_TTL_S, now)?;
+                claims.seat().map(Credential::Join)
+            }
+            Kind::Resume => {
+                let claims: ResumeClaims = key.open(credential)?;
+                key.about(&claims.iss, &claims.aud)?;
+                started(claims.nbf, now)?;
+                let minted = minted(claims.minted)?;
+                let ResumeClaims { tenant, meeting, sub: participant, role, .. } = claims;
+                Ok(Credential::Resume(Seat { tenant, meeting, participant, role, minted }))
+            }
+            Kind::Consent => {
+                let claims: ConsentClaims = key.open(credential)?;
+                key.about(&claims.iss, &claims.aud)?;
+                let minted = minted(claims.minted)?;
+                let ConsentClaims { tenant, meeting, sub: participant, .. } = claims;
+                Ok(Credential::Consent(Seat { tenant, meeting, participant, role: Role::Participant, minted }))
+            }
+            Kind::Session => {
+                let claims: SessionClaims = key.open(credential)?;
+                key.about(&claims.iss, &claims.aud)?;
+                lives(claims.nbf, claims.exp, SESSION_TTL_S_MAX, now)?;
+                let expires = DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Claims)?;
+                Ok(Credential::Session(Session { tenant: claims.tenant, user: claims.sub, expires }))
+            }
+        }
+    }
+
+    fn sign<T: Serialize>(&self, kind: Kind, claims: &T) -> String {
+        let key = self.0.iter().find(|key| key.kind == kind).expect("every kind has a key");
+        jsonwebtoken::encode(&key.header, claims, &key.sign).expect("our claims serialise and the key fits HS256")
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+impl Key {
+    /// The claims behind a signature that holds. Times, issuer and audience are checked by us, typed: the library takes a
+    /// wrong-typed time for an absent one, and reads the machine's clock instead of Postgres's.
+    fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, Refused> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        validation.validate_aud = false;
+        jsonwebtoken::decode::<T>(token, &self.verify, &validation).map(|data| data.claims).map_err(|error| match error
+            .kind()
+        {
+            jsonwebtoken::errors::ErrorKind::InvalidSignature => Refused::Signature,
+            jsonwebtoken::errors::ErrorKind::Json(_) => Refused::Claims,
+            _ => Refused::Malformed,
+        })
+    }
+
+    fn about(&self, iss: &str, aud: &str) -> Result<(), Refused> {
+        if iss == ISSUER && aud == self.kind.as_str() { Ok(()) } else { Err(Refused::Claims) }
+    }
+}
+
+fn end(now: DateTime<Utc>, ttl_s: i64) -> (i64, DateTime<Utc>) {
+    let exp = now.timestamp() + ttl_s;
+    (exp, DateTime::from_timestamp(exp, 0).unwrap_or(now + TimeDelta::seconds(ttl_s)))
+}
+
+fn started(nbf: i64, now: DateTime<Utc>) -> Result<(), Refused> {
+    if nbf > now.timestamp() + LEEWAY_S { Err(Refused::Early) } else { Ok(()) }
+}
+
+fn lives(nbf: i64, exp: i64, ttl_s_max: i64, now: DateTime<Utc>) -> Result<(), Refused> {
+    started(nbf, now)?;
+    match exp.checked_sub(nbf) {
+        Some(ttl) if (1..=ttl_s_max).contains(&ttl) => {}
+        _ => return Err(Refused::Claims),
+    }
+    if exp <= now.timestamp() - LEEWAY_S { Err(Refused::Expired) } else { Ok(()) }
+}
+
+fn minted(ms: i64) -> Result<DateTime<Utc>, Refused> {
+    DateTime::from_timestamp_millis(ms).ok_or(Refused::Claims)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoinClaims {
+    iss: String,
+    aud: String,
+    sub: ParticipantId,
+    exp: i64,
+    nbf: i64,
+    jti: Uuid,
+    tenant: TenantId,
+    meeting: MeetingId,
+    role: Role,
+    minted: i64,
+}
+
+impl JoinClaims {
+    fn seat(self) -> Result<Seat, Refused> {
+        let minted = minted(self.minted)?;
+        let Self { tenant, meeting, sub: participant, role, .. } = self;
+        Ok(Seat { tenant, meeting, participant, role, minted })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeClaims {
+    iss: String,
+    aud: String,
+    sub: ParticipantId,
+    nbf: i64,
+    jti: Uuid,
+    tenant: TenantId,
+    meeting: MeetingId,
+    role: Role,
+    minted: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsentClaims {
+    iss: String,
+    aud: String,
+    sub: ParticipantId,
+    jti: Uuid,
+    tenant: TenantId,
+    meeting: MeetingId,
+    minted: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SessionClaims {
+    iss: String,
+    aud: String,
+    sub: UserId,
+    exp: i64,
+    nbf: i64,
+    jti: Uuid,
+    tenant: TenantId,
+}
+
+/// A random secret, shown once: its prefix and 32 random bytes in base64url (46 characters).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub const API_KEY: &str = "hk_";
+    pub const LINK: &str = "hl_";
+    /// The one-time code in a session's `url`.
+    pub const CODE: &str = "hc_";
+
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn random(prefix: &'static str) -> Result<Self, SealError> {
+        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(seal::random::<32>()?))))
+    }
+
+    /// `None` when it cannot be one of ours.
+    pub fn parse(prefix: &'static str, text: &str) -> Option<Self> {
+        let body = URL_SAFE_NO_PAD.decode(text.strip_prefix(prefix)?).ok()?;
+        (body.len() == 32).then(|| Self(text.to_owned()))
+    }
+
+    /// The secret itself: for the answer that shows it once.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// SHA-256 of the whole text: what rows hold. A fast hash will do, because the secret has 256 random bits.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+
+    /// Its first characters, to tell keys apart in a list.
+    pub fn hint(&self) -> &str {
+        &self.0[..9]
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({}…)", self.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests;

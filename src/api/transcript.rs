@@ -1,0 +1,249 @@
+//! Transcripts: as JSON, captions and text.
+
+use super::{
+    auth::Caller,
+    body::Path,
+    permit::{self, Operation},
+    problem::Problem,
+    state::Shared,
+    time::Time,
+};
+use crate::{
+    domain::{
+        export::{self, Said, SaidWord},
+        id::MeetingId,
+    },
+    store::{
+        listing,
+        meeting::Meeting,
+        transcript::{self, FinalSegment},
+    },
+};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+pub fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(read))
+        .routes(routes!(read_json))
+        .routes(routes!(read_vtt))
+        .routes(routes!(read_srt))
+        .routes(routes!(read_txt))
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Speaker {
+    pub id: Uuid,
+    #[schema(example = "Ana")]
+    pub display_name: String,
+}
+
+/// A final segment; the same object as in `transcript_update`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TranscriptSegment)]
+pub struct SegmentView {
+    pub segment_id: Uuid,
+    pub revision: i32,
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    pub participant: Speaker,
+    /// Milliseconds since the meeting's `startTime`.
+    #[schema(example = 61230)]
+    pub start_ms: i64,
+    #[schema(example = 63410)]
+    pub end_ms: i64,
+    pub start_at: Option<Time>,
+    #[schema(example = "en")]
+    pub language: Option<String>,
+    #[schema(example = "so the next step")]
+    pub text: String,
+    /// UTF-16 units of `text` that will not change: all of a final.
+    #[schema(example = 16)]
+    pub stable_chars: usize,
+    #[schema(value_type = Vec<Object>, example = json!([
+        {"text": "so", "startMs": 61230, "endMs": 61390, "confidence": 0.93}
+    ]))]
+    pub words: Value,
+}
+
+impl SegmentView {
+    fn new(meeting: &Meeting, segment: FinalSegment) -> Self {
+        Self {
+            segment_id: segment.id,
+            revision: segment.revision,
+            is_final: true,
+            participant: Speaker { id: segment.participant_id, display_name: segment.display_name },
+            start_ms: segment.start_ms,
+            end_ms: segment.end_ms,
+            start_at: meeting.start_time.map(|start| Time(start + TimeDelta::milliseconds(segment.start_ms))),
+            language: segment.language,
+            stable_chars: segment.text.encode_utf16().count(),
+            text: segment.text,
+            words: segment.words,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Transcript)]
+pub struct TranscriptView {
+    pub meeting_id: Uuid,
+    pub start_time: Option<Time>,
+    /// Nothing will be added.
+    pub complete: bool,
+    #[schema(example = "en")]
+    pub language: Option<String>,
+    /// Final segments, by time.
+    pub segments: Vec<SegmentView>,
+}
+
+/// A word as its row has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpokenWord {
+    text: String,
+    start_ms: i64,
+    end_ms: i64,
+}
+
+struct Found {
+    meeting: Meeting,
+    head: transcript::Head,
+    segments: Vec<FinalSegment>,
+    /// Where the mix begins or would, in milliseconds since the start.
+    mix_start_ms: Option<i64>,
+}
+
+async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let meeting = permit::on_meeting(&mut tx, caller, Operation::ReadTranscript, MeetingId(id), now).await?;
+    Ok(Found {
+        head: transcript::head(&mut tx, meeting.id()).await?,
+        segments: transcript::segments(&mut tx, meeting.id()).await?,
+        mix_start_ms: listing::mix_start_ms(&mut tx, meeting.id()).await?,
+        meeting,
+    })
+}
+
+impl Found {
+    fn said(&self) -> Vec<Said> {
+        self.segments
+            .iter()
+            .map(|segment| Said {
+                speaker: segment.display_name.clone(),
+                start_ms: segment.start_ms,
+                end_ms: segment.end_ms,
+                text: segment.text.clone(),
+                words: Vec::<SpokenWord>::deserialize(&segment.words)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|word| SaidWord { text: word.text, start_ms: word.start_ms, end_ms: word.end_ms })
+                    .collect(),
+            })
+            .collect()
+    }
+
+    /// Where captions count from: the file that they are shown with.
+    fn zero_ms(&self) -> i64 {
+        self.mix_start_ms.unwrap_or(0)
+    }
+}
+
+fn view(found: Found) -> TranscriptView {
+    TranscriptView {
+        meeting_id: found.meeting.id,
+        start_time: found.meeting.start_time.map(Time),
+        complete: found.head.complete,
+        language: found.head.language.or_else(|| found.meeting.settings.language.clone()),
+        segments: found.segments.into_iter().map(|segment| SegmentView::new(&found.meeting, segment)).collect(),
+    }
+}
+
+/// Reads a meeting's transcript.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "The transcript so far", body = TranscriptView))
+)]
+async fn read(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<TranscriptView>, Problem> {
+    Ok(Json(view(find(&state, &caller, id).await?)))
+}
+
+/// Reads a meeting's transcript, as `/transcript`.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.json", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "The transcript so far", body = TranscriptView))
+)]
+async fn read_json(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<TranscriptView>, Problem> {
+    Ok(Json(view(find(&state, &caller, id).await?)))
+}
+
+/// Reads a meeting's captions as WebVTT.
+///
+/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.vtt", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "Captions so far", body = String, content_type = "text/vtt"))
+)]
+async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let found = find(&state, &caller, id).await?;
+    Ok(file("text/vtt; charset=utf-8", export::vtt(&found.said(), found.zero_ms())))
+}
+
+/// Reads a meeting's captions as SRT.
+///
+/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.srt", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "Captions so far", body = String, content_type = "application/x-subrip"))
+)]
+async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let found = find(&state, &caller, id).await?;
+    Ok(file("application/x-subrip; charset=utf-8", export::srt(&found.said(), found.zero_ms())))
+}
+
+/// Reads a meeting's transcript as text, a line per segment.
+#[utoipa::path(
+    get, path = "/v1/meetings/{id}/transcript.txt", tag = "recordings",
+    params(("id" = Uuid, Path, description = "Meeting")),
+    responses((status = 200, description = "The transcript so far", body = String, content_type = "text/plain"))
+)]
+async fn read_txt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+    let found = find(&state, &caller, id).await?;
+    Ok(file("text/plain; charset=utf-8", export::txt(&found.said())))
+}
+
+/// Words of people: kept by no cache, and taken by no browser for anything but what they are.
+fn file(media_type: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text).into_response()
+}

@@ -1,0 +1,212 @@
+//! What every part stands on: Postgres, the queue, the bucket, the clock and the secret; given, or brought along.
+
+use super::Part;
+use crate::{
+    api::{ops::Check, token::Secret},
+    clock::Clock,
+    config::Settings,
+    embed::{
+        postgres::{Durability, Postgres},
+        s3::S3Server,
+        write_secret,
+    },
+    objects::{self, Objects},
+    queue::Queue,
+    store::{self, Store, key, tenant},
+};
+use anyhow::{Context, bail};
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tracing::info;
+
+/// The tenant of `serve` and `demo`.
+const OWN_TENANT: &str = "default";
+
+pub struct Foundation {
+    pub store: Store,
+    pub queue: Queue,
+    pub objects: Objects,
+    pub clock: Clock,
+    pub secret: String,
+    /// Where browsers find the bucket.
+    pub public_endpoint: String,
+    /// The API key of `serve`'s own tenant.
+    pub key: Option<String>,
+    postgres: Option<Postgres>,
+    s3: Option<S3Server>,
+    /// Held for as long as the process lives.
+    _lock: File,
+}
+
+impl Foundation {
+    pub async fn lay(settings: &Settings, part: Part) -> anyhow::Result<Self> {
+        let lock = lock(&settings.data)?;
+        let (postgres, url) = match &settings.database_url {
+            Some(url) => (None, url.reveal().to_owned()),
+            None => {
+                let folder = settings.data.join("postgres");
+                let postgres =
+                    tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await??;
+                postgres.create_own().await?;
+                let url = postgres.own_url();
+                (Some(postgres), url)
+            }
+        };
+        if part == Part::Serve {
+            store::migrate(&url).await.context("bringing the database up to date")?;
+        }
+        let store = Store::open(&url, settings.database_connections).context("DATABASE_URL")?;
+        let clock = Clock::default();
+        store.sync_clock(&clock, 10).await.context("Postgres does not answer")?;
+
+        let secret = match &settings.secret {
+            Some(secret) => secret.reveal().to_owned(),
+            None => kept(&settings.data.join("secret"), || Ok(Secret::random("")?.reveal().to_owned()))?,
+        };
+        let queue = match &settings.amqp_url {
+            Some(url) => Queue::amqp(url.reveal()).map_err(|why| anyhow::anyhow!("AMQP_URL: {why}"))?,
+            None => Queue::local(),
+        };
+        let (s3, bucket) = match &settings.s3 {
+            Some(bucket) => (None, bucket.clone()),
+            None => {
+                let server = S3Server::start(&settings.data.join("s3"), settings.s3_listen).await?;
+                let endpoint = format!("http://{}", server.address);
+                let public_endpoint = settings
+                    .s3_public_endpoint
+                    .clone()
+                    .unwrap_or_else(|| beside(settings.public_url.as_deref(), server.address.port(), &endpoint));
+                let bucket = objects::Settings {
+                    public_endpoint,
+                    endpoint,
+                    region: "us-east-1".into(),
+                    bucket: settings.s3_bucket.clone(),
+                    access_key_id: server.credentials.access_key_id.clone(),
+                    secret_access_key: server.credentials.secret_access_key.clone(),
+                };
+                (Some(server), bucket)
+            }
+        };
+        let objects = Objects::new(&bucket);
+        objects.ensure_bucket().await.context("the bucket")?;
+        let key = if part == Part::Serve { Some(own_key(&settings.data, &url).await?) } else { None };
+        Ok(Self {
+            store,
+            queue,
+            objects,
+            clock,
+            secret,
+            public_endpoint: bucket.public_endpoint,
+            key,
+            postgres,
+            s3,
+            _lock: lock,
+        })
+    }
+
+    /// What a worker needs to be ready.
+    pub fn checks(&self) -> Vec<Check> {
+        let store = self.store.clone();
+        let queue = self.queue.clone();
+        vec![
+            (
+                "postgres",
+                Arc::new(move || {
+                    let store = store.clone();
+                    Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
+                }),
+            ),
+            (
+                "queue",
+                Arc::new(move || {
+                    let away = queue.unreachable_since().map(|since| since.elapsed());
+                    Box::pin(async move {
+                        match away {
+                            Some(away) if away > Duration::from_secs(5) => {
+                                Err(format!("away for {} s", away.as_secs()))
+                            }
+                            _ => Ok(()),
+                        }
+                    })
+                }),
+            ),
+        ]
+    }
+
+    /// Takes it away again, last laid first.
+    pub async fn remove(mut self) {
+        self.queue.close().await;
+        self.store.close().await;
+        if let Some(s3) = self.s3.take() {
+            s3.stop().await;
+        }
+        if let Some(mut postgres) = self.postgres.take() {
+            match tokio::task::spawn_blocking(move || postgres.stop()).await {
+                Ok(Ok(())) => {}
+                _ => tracing::warn!("the private Postgres did not stop in order; it recovers at the next start"),
+            }
+        }
+    }
+}
+
+/// One process per data folder: two would take each other's spool for a dead one's.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
+    // Others have no business in here, but a private Postgres under root runs as another user and must get through.
+    let _ = fs::set_permissions(data, fs::Permissions::from_mode(0o711));
+    let file = File::create(data.join("lock")).with_context(|| format!("{} is not writable", data.display()))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => {
+            bail!("another hansard process uses {}; stop it, or give this one its own with --data", data.display())
+        }
+    }
+}
+
+/// What stands in the file; made and written (mode 0600) when there is none.
+fn kept(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = make()?;
+            write_secret(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+            Ok(text)
+        }
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
+/// The key of the own tenant: the one in the file while the database knows it, else a new one.
+async fn own_key(data: &Path, url: &str) -> anyhow::Result<String> {
+    let path = data.join("key");
+    let mut conn = store::owner(url).await?;
+    if let Ok(text) = fs::read_to_string(&path)
+        && let Some(secret) = Secret::parse(Secret::API_KEY, text.trim())
+        && key::find(&mut conn, &secret.hash()).await?.is_some()
+    {
+        return Ok(secret.reveal().to_owned());
+    }
+    let secret = Secret::random(Secret::API_KEY)?;
+    let tenant = tenant::ensure(&mut conn, OWN_TENANT).await?;
+    key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await?;
+    write_secret(&path, secret.reveal().as_bytes())?;
+    info!("made an API key; it is in {}", path.display());
+    Ok(secret.reveal().to_owned())
+}
+
+/// The S3 server brought along as browsers see it: the host of the public URL with the server's port.
+fn beside(public_url: Option<&str>, port: u16, fallback: &str) -> String {
+    public_url
+        .and_then(|url| reqwest::Url::parse(url).ok())
+        .and_then(|mut url| {
+            url.set_port(Some(port)).ok()?;
+            url.set_path("");
+            Some(url.as_str().trim_end_matches('/').to_owned())
+        })
+        .unwrap_or_else(|| fallback.to_owned())
+}

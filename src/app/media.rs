@@ -1,0 +1,171 @@
+//! The media worker of a process: meetings, jobs, recovery.
+
+use super::{Part, foundation::Foundation, work_folder};
+use crate::{
+    config::Settings,
+    jobs::{clean, mix::Mixer},
+    live::{self, Deps, Rtp, capture, recover, sentinel::Sentinel},
+    queue::JobKind,
+    speech::{self, Speech, model::Registry},
+    store::{Store, job, new_id, seal::Seal},
+    worker::{Kind, Worker},
+};
+use anyhow::Context;
+use std::{sync::Arc, time::Duration};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+/// Files of so many meetings are made at a time: each is one core's work for seconds.
+const MIXES: usize = 1;
+
+/// A running worker: meetings on one side, jobs on the other, so that meetings can end while their files are still made.
+pub struct Media {
+    meetings: Half,
+    jobs: Half,
+    upkeep: CancellationToken,
+}
+
+struct Half {
+    drain: CancellationToken,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Half {
+    fn start(foundation: &Foundation, kinds: Vec<Kind>) -> Self {
+        let half = Self { drain: CancellationToken::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let worker = Worker {
+            store: foundation.store.clone(),
+            queue: foundation.queue.clone(),
+            id: new_id(),
+            kinds,
+            drain: half.drain.clone(),
+            stop: half.stop.clone(),
+            tasks: half.tasks.clone(),
+        };
+        half.tasks.spawn(worker.run());
+        half
+    }
+
+    /// Claims nothing more, tells what runs to stop, and waits for it.
+    async fn end(&self) {
+        self.drain.cancel();
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Media {
+    pub async fn start(settings: &Settings, foundation: &Foundation, part: Part) -> anyhow::Result<Self> {
+        let registry = Registry::new(&settings.data)?;
+        let name = settings.model.clone().unwrap_or_else(|| registry.default_name());
+        let (model, path) = registry.find(&name)?;
+        if model.bundled {
+            warn!(
+                "captions by the bundled test model, which knows some 650 words of synthetic speech; \
+                 for real meetings: hansard models fetch base.en"
+            );
+        }
+        let speech = Speech::start(speech::Settings::new(model, path)?).await.context("starting the decoder")?;
+        let room = settings.capacity.map_or_else(|| speech.capacity(), |given| given as usize);
+        info!(meetings = room, "room for live meetings");
+        let spool = settings.data.join("spool");
+        tokio::fs::create_dir_all(&spool).await.context("the spool")?;
+        let allow = settings
+            .rtp
+            .allow
+            .iter()
+            .map(|network| network.parse().map_err(|_| anyhow::anyhow!("rtp-allow: {network:?} is no network")))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let deps = Arc::new(Deps {
+            store: foundation.store.clone(),
+            queue: foundation.queue.clone(),
+            objects: foundation.objects.clone(),
+            clock: foundation.clock.clone(),
+            seal: Arc::new(Seal::new(foundation.secret.as_bytes())?),
+            speech,
+            rtp: Rtp {
+                bind: settings.rtp.bind,
+                public_ip: settings.rtp.public_ip.to_string(),
+                ports: settings.rtp.ports.clone(),
+                allow: allow.into(),
+            },
+            spool: spool.clone(),
+            sentinel: Sentinel::default(),
+            end_on_stop: part == Part::Serve,
+        });
+        let upkeep = CancellationToken::new();
+        tokio::spawn(deps.sentinel.clone().run(deps.store.clone(), deps.queue.clone(), upkeep.clone()));
+        // Listed before anything is claimed here: all of it is a dead process's.
+        let dead = {
+            let spool = spool.clone();
+            tokio::task::spawn_blocking(move || recover::dead(&spool)).await?
+        };
+        tokio::spawn(recover::run(deps.clone(), dead, upkeep.clone()));
+
+        let mixer = Arc::new(Mixer {
+            store: foundation.store.clone(),
+            queue: foundation.queue.clone(),
+            objects: foundation.objects.clone(),
+            work: work_folder(settings),
+            replay: recover::replayed,
+            state: live::state_after,
+        });
+        let kinds = |wanted: &[JobKind]| -> Vec<Kind> {
+            settings
+                .queues
+                .iter()
+                .filter(|kind| wanted.contains(kind))
+                .filter_map(|kind| kind_of(*kind, room, &deps, &mixer))
+                .collect()
+        };
+        Ok(Self {
+            meetings: Half::start(foundation, kinds(&[JobKind::Capture])),
+            jobs: Half::start(foundation, kinds(&[JobKind::Mix, JobKind::Clean])),
+            upkeep,
+        })
+    }
+
+    /// Ends or hands over the meetings, sees their files made (`serve`), then drains the jobs.
+    pub async fn stop(self, store: &Store, part: Part) {
+        self.meetings.end().await;
+        if part == Part::Serve {
+            // Bounded by the grace time, like everything here.
+            while made(store).await == Some(false) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        self.jobs.end().await;
+        self.upkeep.cancel();
+    }
+}
+
+/// Whether no meeting's files wait to be made; `None` when the database cannot say.
+async fn made(store: &Store) -> Option<bool> {
+    let mut conn = store.worker().acquire().await.ok()?;
+    Some(job::open(&mut conn, &[JobKind::Mix.as_str()]).await.ok()? == 0)
+}
+
+fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> Option<Kind> {
+    match kind {
+        JobKind::Capture => {
+            let deps = deps.clone();
+            Some(Kind { kind, room, run: Arc::new(move |claimed| Box::pin(capture::run(deps.clone(), claimed))) })
+        }
+        JobKind::Mix => {
+            let mixer = mixer.clone();
+            Some(Kind { kind, room: MIXES, run: Arc::new(move |claimed| Box::pin(mixer.clone().run(claimed))) })
+        }
+        JobKind::Clean => {
+            let (store, objects) = (deps.store.clone(), deps.objects.clone());
+            Some(Kind {
+                kind,
+                room: 1,
+                run: Arc::new(move |claimed| Box::pin(clean::run(store.clone(), objects.clone(), claimed))),
+            })
+        }
+        // The spool is swept without jobs; tiers come with a later issue.
+        JobKind::Recover | JobKind::Tier => None,
+    }
+}

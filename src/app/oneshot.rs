@@ -1,0 +1,125 @@
+//! Commands that do one thing and end.
+#![allow(clippy::print_stdout, reason = "their output is what they are for")]
+
+use crate::{
+    api::token::Secret,
+    config::{KeyCommand, ModelCommand, OpenapiFlags, Settings, TenantCommand},
+    embed::postgres::{Durability, Postgres},
+    speech::{fetch, model::Registry},
+    store::{self, key, tenant},
+};
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The database of a command: the one given, or the private one, started when `serve` does not run.
+async fn with_database<T>(settings: &Settings, work: impl AsyncFnOnce(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    if let Some(url) = &settings.database_url {
+        return work(url.reveal()).await;
+    }
+    let folder = settings.data.join("postgres");
+    // `serve` may have it running: then it is used and left alone.
+    if let Some(url) = Postgres::running_url(&folder) {
+        return work(&url).await;
+    }
+    let mut postgres = tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await??;
+    postgres.create_own().await?;
+    let done = work(&postgres.own_url()).await;
+    tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    done
+}
+
+pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    with_database(settings, async |url| {
+        store::migrate(url).await?;
+        println!("the database is up to date");
+        Ok(())
+    })
+    .await
+}
+
+pub async fn keys(settings: &Settings, command: KeyCommand) -> anyhow::Result<()> {
+    with_database(settings, async |url| {
+        store::migrate(url).await?;
+        let mut conn = store::owner(url).await?;
+        match command {
+            KeyCommand::Create { tenant } => {
+                let secret = Secret::random(Secret::API_KEY)?;
+                let owner = tenant::ensure(&mut conn, &tenant).await?;
+                key::insert(&mut conn, owner, &secret.hash(), secret.hint()).await?;
+                println!("{}", secret.reveal());
+            }
+            KeyCommand::List { tenant } => {
+                for row in key::list(&mut conn).await?.into_iter().filter(|row| row.tenant_name == tenant) {
+                    println!("{}  {}…{}", row.id, row.hint, if row.revoked { "  revoked" } else { "" });
+                }
+            }
+            KeyCommand::Revoke { id } => {
+                if !key::revoke(&mut conn, id).await? {
+                    bail!("there is no key {id} that still works; `hansard key list --tenant NAME` shows them");
+                }
+                println!("revoked");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub async fn tenants(settings: &Settings, command: TenantCommand) -> anyhow::Result<()> {
+    with_database(settings, async |url| {
+        store::migrate(url).await?;
+        let mut conn = store::owner(url).await?;
+        match command {
+            TenantCommand::Create { name } => println!("{}", tenant::ensure(&mut conn, &name).await?),
+            TenantCommand::List => {
+                for (id, name) in tenant::list(&mut conn).await? {
+                    println!("{id}  {name}");
+                }
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Result<()> {
+    let registry = Registry::new(&settings.data)?;
+    match command {
+        ModelCommand::List => {
+            let chosen = registry.default_name();
+            for model in registry.models() {
+                let here = if registry.find(&model.name).is_ok() { "here" } else { "-" };
+                let mark = if model.name == chosen { "*" } else { " " };
+                let mib = model.size_bytes.div_ceil(1 << 20);
+                println!("{mark} {:<24} {mib:>6} MiB  {here:<5} {}", model.name, model.languages.join(","));
+            }
+            println!("* is used; `hansard models fetch NAME` downloads another and makes it so");
+        }
+        ModelCommand::Fetch { name, base_url } => {
+            let bar = ProgressBar::new(0).with_style(
+                ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
+                    .context("a progress bar")?,
+            );
+            bar.set_message(name.clone());
+            let path = fetch::fetch(&registry, &name, base_url.as_deref(), |step| {
+                bar.set_length(step.of_bytes);
+                bar.set_position(step.bytes);
+            })
+            .await?;
+            bar.finish();
+            println!("{name} is in {} and is used from the next start on", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Prints the OpenAPI document, or writes it.
+pub fn openapi(flags: OpenapiFlags, text: &str) -> anyhow::Result<()> {
+    match flags.output {
+        Some(path) => std::fs::write(&path, text).with_context(|| format!("writing {}", path.display())),
+        None => {
+            print!("{text}");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The commands of the binary and the flags of each. The text here is what `--help` shows.
+
+use super::LogFormat;
+use crate::domain::job::JobKind;
+use clap::{Args, Parser, Subcommand};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+};
+
+/// Self-hosted meeting recorder and live transcriber that keeps nothing of anybody who has not agreed.
+#[derive(Parser, Debug)]
+#[command(name = "hansard", version, about, max_term_width = 110, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub role: Role,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Role {
+    /// Everything in one place: API, web page, media worker; what is not given is brought along
+    Serve {
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        front: Front,
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        media: Media,
+    },
+    /// REST, signaling and web page; any number of them
+    Api {
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        front: Front,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// Media and jobs; any number of them
+    Worker {
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        media: Media,
+    },
+    /// Plays a meeting of bundled voices, shows its captions, ends with its recording and transcript
+    Demo {
+        #[command(flatten)]
+        demo: DemoFlags,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        front: Front,
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        media: Media,
+    },
+    /// Brings the database to this version's schema
+    Migrate {
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// Speech models: what there is, and fetching more
+    Models {
+        #[command(subcommand)]
+        command: ModelCommand,
+        #[command(flatten)]
+        base: Base,
+    },
+    /// Says what is missing or misconfigured, and how to mend it
+    Doctor {
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        front: Front,
+        #[command(flatten)]
+        stores: Stores,
+        #[command(flatten)]
+        media: Media,
+    },
+    /// Prints the OpenAPI document
+    Openapi {
+        #[command(flatten)]
+        openapi: OpenapiFlags,
+    },
+    /// API keys
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// Tenants
+    Tenant {
+        #[command(subcommand)]
+        command: TenantCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// The decoder's child process; started by a worker, not by hand
+    #[command(hide = true)]
+    Decoder {
+        /// Handed over as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct OpenapiFlags {
+    /// Write it there instead
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct DemoFlags {
+    /// The meeting to play: planning, or a folder with meeting.json and NAME.opus; its last voice declines
+    #[arg(long, default_value = "planning")]
+    pub scene: String,
+    /// End when the play has ended, also with a terminal attached
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum ModelCommand {
+    /// Those known, and which of them are here
+    List,
+    /// Downloads one, checks it, and makes it the default
+    Fetch {
+        name: String,
+        /// Where the files lie, for a mirror of your own
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+    },
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum KeyCommand {
+    /// Makes a key and prints it, once
+    Create {
+        /// The tenant's name; it is made if there is none
+        #[arg(long, value_name = "NAME")]
+        tenant: String,
+    },
+    /// The keys of a tenant, by their first characters
+    List {
+        #[arg(long, value_name = "NAME")]
+        tenant: String,
+    },
+    /// Makes a key useless
+    Revoke { id: uuid::Uuid },
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum TenantCommand {
+    Create { name: String },
+    List,
+}
+
+/// Declares a group of settings: flags, all optional, and how one group yields to another.
+macro_rules! group {
+    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Args, Debug, Clone, Default)]
+        pub struct $name {
+            $($(#[$meta])* #[arg(global = true)] pub $field: Option<$type>,)*
+        }
+
+        impl $name {
+            /// What is set here, else what is set there.
+            pub(super) fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field),)* }
+            }
+        }
+    };
+}
+
+group! {
+    /// For every command.
+    Base {
+        /// TOML file with settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Directory for all that is kept [default: hansard in the user's data home]
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// What is logged, as for RUST_LOG
+        #[arg(long, value_name = "FILTER")]
+        log: String,
+        /// How it is logged [default: text]
+        #[arg(long, value_name = "FORMAT")]
+        log_format: LogFormat,
+        /// Metrics, health, version [default: 127.0.0.1:9090]
+        #[arg(long, value_name = "IP:PORT")]
+        ops_listen: SocketAddr,
+        /// How long an orderly end may take [default: 60]
+        #[arg(long, value_name = "N")]
+        grace_seconds: u64,
+    }
+}
+
+group! {
+    /// For those who answer clients.
+    Front {
+        /// REST, signaling, web page [default: 127.0.0.1:8080]
+        #[arg(long, value_name = "IP:PORT")]
+        listen: SocketAddr,
+        /// How clients reach it [default: http://<listen>]
+        #[arg(long, value_name = "URL")]
+        public_url: String,
+        /// Pages elsewhere that may use it, comma-separated origins
+        #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+        origins: Vec<String>,
+    }
+}
+
+group! {
+    /// Where things are kept and how processes speak.
+    Stores {
+        /// Postgres [default: a private one]; also DATABASE_URL
+        #[arg(long, value_name = "URL", hide_env_values = true)]
+        database_url: String,
+        /// Connections to Postgres, at most, per role [default: 16]
+        #[arg(long, value_name = "N")]
+        database_connections: NonZeroU16,
+        /// RabbitMQ [default: none, all in one process]; also AMQP_URL
+        #[arg(long, value_name = "URL")]
+        amqp_url: String,
+        /// S3 [default: one brought along]; also S3_ENDPOINT
+        #[arg(long, value_name = "URL")]
+        s3_endpoint: String,
+        /// S3 as browsers reach it [default: S3_ENDPOINT]; also S3_PUBLIC_ENDPOINT
+        #[arg(long, value_name = "URL")]
+        s3_public_endpoint: String,
+        /// [default: hansard]; also S3_BUCKET
+        #[arg(long, value_name = "NAME")]
+        s3_bucket: String,
+        /// [default: us-east-1]; also S3_REGION
+        #[arg(long, value_name = "NAME")]
+        s3_region: String,
+        /// Also S3_ACCESS_KEY_ID; its secret only by S3_SECRET_ACCESS_KEY or HANSARD_S3_SECRET_ACCESS_KEY_FILE
+        #[arg(long, value_name = "ID")]
+        s3_access_key_id: String,
+        /// Where the S3 server brought along listens [default: 127.0.0.1:8333]
+        #[arg(long, value_name = "IP:PORT")]
+        s3_listen: SocketAddr,
+    }
+}
+
+group! {
+    /// For those who receive media and do jobs.
+    Media {
+        /// The address that media is received on [default: 127.0.0.1]
+        #[arg(long, value_name = "IP")]
+        rtp_bind: IpAddr,
+        /// The address that clients are told [default: rtp-bind]
+        #[arg(long, value_name = "IP")]
+        rtp_public_ip: IpAddr,
+        /// UDP ports, one per stream [default: 40000-40999]
+        #[arg(long, value_name = "FIRST-LAST")]
+        rtp_ports: Ports,
+        /// Networks that may send without SRTP and from any address, comma-separated
+        #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = network)]
+        rtp_allow: Vec<String>,
+        /// The kinds of jobs to take [default: capture,mix,recover,tier,clean]
+        #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+        queues: Vec<JobKind>,
+        /// Live meetings at once [default: from the cores and the model's speed]
+        #[arg(long, value_name = "N")]
+        capacity: NonZeroU16,
+        /// Speech model by name [default: the last one fetched, else the bundled one]
+        #[arg(long, value_name = "NAME")]
+        model: String,
+    }
+}
+
+group! {
+    /// Never flags of a command: others see a process's arguments.
+    Secrets {
+        #[arg(long)]
+        secret: String,
+        #[arg(long)]
+        s3_secret_access_key: String,
+    }
+}
+
+/// Every group: what the environment and the TOML file may set.
+#[derive(Parser, Debug, Default)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+pub(super) struct Everything {
+    #[command(flatten)]
+    pub base: Base,
+    #[command(flatten)]
+    pub front: Front,
+    #[command(flatten)]
+    pub stores: Stores,
+    #[command(flatten)]
+    pub media: Media,
+    #[command(flatten)]
+    pub secrets: Secrets,
+}
+
+impl Everything {
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            base: self.base.or(other.base),
+            front: self.front.or(other.front),
+            stores: self.stores.or(other.stores),
+            media: self.media.or(other.media),
+            secrets: self.secrets.or(other.secrets),
+        }
+    }
+}
+
+/// `40000-40999`, or one port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ports(pub RangeInclusive<u16>);
+
+impl FromStr for Ports {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| format!("`{text}` is no port"));
+        let (first, last) = (port(first)?, port(last)?);
+        if first == 0 || first > last {
+            return Err(format!("there is no port in {first}-{last}"));
+        }
+        Ok(Self(first..=last))
+    }
+}
+
+fn network(text: &str) -> Result<String, String> {
+    let (address, length) = text.split_once('/').unwrap_or((text, "0"));
+    let address: IpAddr = address.parse().map_err(|_| format!("`{text}` is no network like 10.0.0.0/8"))?;
+    match length.parse::<u8>() {
+        Ok(length) if length <= if address.is_ipv4() { 32 } else { 128 } => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` has no length between 0 and {}", if address.is_ipv4() { 32 } else { 128 })),
+    }
+}

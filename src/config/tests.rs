@@ -1,0 +1,137 @@
+use super::*;
+use clap::Parser;
+
+fn media(arguments: &[&str]) -> Sources {
+    let cli = Cli::try_parse_from([&["hansard", "worker"], arguments].concat()).expect("the flags are right");
+    let Role::Worker { base, stores, media } = cli.role else { unreachable!("it was asked for") };
+    Sources::new(base).stores(stores).media(media).environment([("HOME", "/home/ana")])
+}
+
+const SHARED: [(&str, &str); 6] = [
+    ("DATABASE_URL", "postgres://ana:tell-nobody@db/hansard"),
+    ("AMQP_URL", "amqp://mq"),
+    ("S3_ENDPOINT", "http://s3:9000/"),
+    ("S3_ACCESS_KEY_ID", "id"),
+    ("S3_SECRET_ACCESS_KEY", "tell-nobody"),
+    ("HANSARD_SECRET", "tell-nobody-tell-nobody-tell-nobody"),
+];
+
+fn error(sources: Sources) -> String {
+    Settings::resolve(sources, Stand::Alone).expect_err("it must be refused").to_string()
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+    let path = std::env::temp_dir().join(format!("hansard-{}.toml", uuid::Uuid::new_v4()));
+    std::fs::write(
+        &path,
+        "capacity = 7\nqueues = ['mix', 'clean']\n[rtp]\nbind = '0.0.0.0'\npublicIp = '192.0.2.1'\nallow = ['10.0.0.0/8', '::1']\n",
+    )
+    .expect("the temporary directory can be written to");
+    let sources = media(&["--rtp-public-ip", "192.0.2.3"]).environment([
+        ("HANSARD_CONFIG", path.to_str().expect("it is text")),
+        ("HANSARD_RTP_PUBLIC_IP", "192.0.2.2"),
+        ("HANSARD_CAPACITY", "8"),
+        ("HANSARD_DATA", "/srv/hansard"),
+    ]);
+    let settings = Settings::resolve(sources, Stand::Alone).expect("it is right");
+    std::fs::remove_file(path).expect("it is there");
+    assert_eq!(settings.rtp.public_ip, IpAddr::from([192, 0, 2, 3]));
+    assert_eq!(settings.rtp.bind, IpAddr::from([0, 0, 0, 0]));
+    assert_eq!(settings.rtp.allow, ["10.0.0.0/8", "::1"]);
+    assert_eq!(settings.rtp.ports, 40_000..=40_999);
+    assert_eq!(settings.capacity, Some(8));
+    assert_eq!(settings.queues, [JobKind::Mix, JobKind::Clean]);
+    assert_eq!(settings.data, PathBuf::from("/srv/hansard"));
+}
+
+#[test]
+fn an_empty_variable_is_unset_but_must_be_known() {
+    let sources = media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_MODEL", ""), ("HANSARD_CAPACITY", "")]);
+    assert_eq!(Settings::resolve(sources, Stand::Alone).expect("it is right").model, None);
+    assert!(
+        error(media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_MODELS", "")])).contains("no setting models")
+    );
+}
+
+#[test]
+fn unknown_names_and_wrong_values_are_errors() {
+    let file = |content: &str| {
+        let path = std::env::temp_dir().join(format!("hansard-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&path, content).expect("the temporary directory can be written to");
+        let said = error(media(&["--config", path.to_str().expect("it is text")]));
+        std::fs::remove_file(path).expect("it is there");
+        said
+    };
+    assert!(file("[rtp]\npublicIP = '192.0.2.1'").contains("no setting rtp-public-i-p"));
+    assert!(file("capacity = true").contains("neither text nor a number"));
+    assert!(file("capacity = 7\ncapacity = 8").contains("duplicate key"));
+    assert!(file("[rtp]\nbind = '::1'\n[rtp.public]\nip = '::1'\n[secret]\nx = 'y'").contains("no setting secret-x"));
+    for (variable, value, said) in [
+        ("HANSARD_RTP_PORT", "5000", "no setting rtp-port (HANSARD_RTP_PORT)"),
+        ("HANSARD_RTP_PORTS", "5000-4000", "no port in 5000-4000"),
+        ("HANSARD_RTP_ALLOW", "10.0.0.0/33", "has no length between 0 and 32"),
+        ("HANSARD_RTP_BIND", "0.0.0.0", "rtp-public-ip"),
+        ("HANSARD_CAPACITY", "0", "HANSARD_CAPACITY"),
+        ("HANSARD_QUEUES", "capture,films", "no kind of job"),
+        ("HANSARD_PUBLIC_URL", "ftp://example.org", "http:// or https://"),
+        ("HANSARD_ORIGINS", "https://example.org/page", "has a path"),
+    ] {
+        let found = error(media(&[]).environment([("HOME", "/home/ana"), (variable, value)]));
+        assert!(found.contains(said), "{variable}: {found}");
+    }
+}
+
+#[test]
+fn processes_among_others_say_what_is_missing() {
+    let none = Settings::resolve(media(&[]), Stand::Among).expect_err("nothing is given").to_string();
+    for (variable, _) in SHARED {
+        assert!(none.contains(variable), "{none}");
+    }
+    for (left_out, _) in SHARED {
+        let others = SHARED.into_iter().filter(|(name, _)| *name != left_out);
+        let sources = media(&[]).environment(others.chain([("HOME", "/home/ana")]));
+        let said = Settings::resolve(sources, Stand::Among).expect_err("one is missing").to_string();
+        assert!(said.contains(&format!("missing: {left_out};")), "{said}");
+    }
+    let all = media(&[]).environment(SHARED.into_iter().chain([("HOME", "/home/ana")]));
+    let settings = Settings::resolve(all, Stand::Among).expect("nothing is missing");
+    let s3 = settings.s3.as_ref().expect("it was given");
+    assert_eq!((s3.endpoint.as_str(), s3.public_endpoint.as_str()), ("http://s3:9000", "http://s3:9000"));
+    assert_eq!(settings.data, PathBuf::from("/home/ana/.local/share/hansard"));
+    assert!(!format!("{settings:?}").contains("tell-nobody"), "{settings:?}");
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_shown() {
+    let path = std::env::temp_dir().join(format!("hansard-{}.secret", uuid::Uuid::new_v4()));
+    std::fs::write(&path, "tell-nobody-tell-nobody-tell-nobody\n").expect("the temporary directory can be written to");
+    let from_file = [("HOME", "/home/ana"), ("HANSARD_SECRET_FILE", path.to_str().expect("it is text"))];
+    let settings = Settings::resolve(media(&[]).environment(from_file), Stand::Alone).expect("it is right");
+    assert_eq!(settings.secret.map(|secret| secret.reveal().len()), Some(35));
+    let twice = from_file.into_iter().chain([("HANSARD_SECRET", "tell-nobody-tell-nobody-tell-nobody-2")]);
+    let said = error(media(&[]).environment(twice));
+    assert!(said.contains("is set, too") && !said.contains("tell-nobody"), "{said}");
+    std::fs::remove_file(path).expect("it is there");
+
+    let said = error(media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_SECRET", "tell-nobody")]));
+    assert!(said.contains("at least 32 bytes") && !said.contains("tell-nobody"), "{said}");
+    assert!(Cli::try_parse_from(["hansard", "worker", "--secret", "x"]).is_err());
+}
+
+#[test]
+fn keys_for_another_s3_do_not_matter_to_the_one_brought_along() {
+    let sources = media(&[]).environment([("HOME", "/home/ana"), ("AWS_ACCESS_KEY_ID", "id")]);
+    assert!(Settings::resolve(sources, Stand::Alone).expect("it is right").s3.is_none());
+    let sources = media(&[]).environment([("HOME", "/home/ana"), ("S3_ENDPOINT", "http://s3")]);
+    assert!(error(sources).contains("S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY"));
+}
+
+#[test]
+fn the_commands_are_well_formed() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+    command::Everything::command().debug_assert();
+    Cli::try_parse_from(["hansard", "key", "create", "--tenant", "Acme", "--data", "/srv"]).expect("it is a command");
+    Cli::try_parse_from(["hansard", "models", "fetch", "base.en", "--base-url", "http://x"]).expect("it is a command");
+}

@@ -1,0 +1,460 @@
+//! The checks of [`super::examine`].
+
+use super::Finding;
+use crate::{
+    config::Settings,
+    domain::tiering::Tier,
+    embed::{
+        postgres::{Durability, Postgres},
+        s3::S3Server,
+    },
+    objects::{self, Disposition, Objects},
+    queue::Queue,
+    speech::model::Registry,
+};
+use chrono::{DateTime, Utc};
+use gstreamer as gst;
+use sqlx::{Connection, PgConnection};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Every element that the graphs in `pipelines/` and `media` use, and the Debian package that brings it.
+pub(super) const ELEMENTS: [(&str, &str); 16] = [
+    ("alawdec", "gstreamer1.0-plugins-good"),
+    ("appsink", "gstreamer1.0-plugins-base"),
+    ("appsrc", "gstreamer1.0-plugins-base"),
+    ("audioconvert", "gstreamer1.0-plugins-base"),
+    ("audioresample", "gstreamer1.0-plugins-base"),
+    ("avenc_aac", "gstreamer1.0-libav"),
+    ("capsfilter", "libgstreamer1.0-0"),
+    ("filesink", "libgstreamer1.0-0"),
+    ("filesrc", "libgstreamer1.0-0"),
+    ("matroskademux", "gstreamer1.0-plugins-good"),
+    ("matroskamux", "gstreamer1.0-plugins-good"),
+    ("mp4mux", "gstreamer1.0-plugins-good"),
+    ("mulawdec", "gstreamer1.0-plugins-good"),
+    ("opusdec", "gstreamer1.0-plugins-base"),
+    ("opusenc", "gstreamer1.0-plugins-base"),
+    ("queue", "libgstreamer1.0-0"),
+];
+
+const DATABASE_MIN: i32 = 14;
+const ROUND_TRIP_SLOW: Duration = Duration::from_millis(20);
+/// Signatures of S3 requests are refused from 15 minutes on; log lines should be comparable long before.
+const CLOCK_OFF_WARN: Duration = Duration::from_secs(2);
+const CLOCK_OFF_FAIL: Duration = Duration::from_secs(300);
+const FREE_BYTES_WARN: u64 = 5 << 30;
+const FREE_BYTES_FAIL: u64 = 256 << 20;
+
+pub async fn gstreamer() -> Finding {
+    let what = "GStreamer";
+    // The first start after an installation scans every plugin.
+    let looked = tokio::task::spawn_blocking(|| {
+        gst::init()?;
+        let missing = ELEMENTS.iter().filter(|(element, _)| gst::ElementFactory::find(element).is_none());
+        Ok::<_, gst::glib::Error>((gst::version_string().to_string(), missing.collect::<Vec<_>>()))
+    });
+    match looked.await {
+        Ok(Ok((version, missing))) if missing.is_empty() => {
+            Finding::ok(what, format!("{version}, all {} elements", ELEMENTS.len()))
+        }
+        Ok(Ok((_, missing))) => {
+            let elements: Vec<_> = missing.iter().map(|(element, _)| *element).collect();
+            let packages: BTreeMap<_, ()> = missing.iter().map(|(_, package)| (*package, ())).collect();
+            let packages: Vec<_> = packages.into_keys().collect();
+            Finding::fail(
+                what,
+                format!("these elements are missing: {}", elements.join(", ")),
+                format!("apt-get install {}", packages.join(" ")),
+            )
+        }
+        Ok(Err(error)) => Finding::fail(what, error.to_string(), "apt-get install libgstreamer1.0-0"),
+        Err(error) => Finding::fail(what, error.to_string(), "apt-get install --reinstall libgstreamer1.0-0"),
+    }
+}
+
+pub fn data(settings: &Settings) -> Finding {
+    let what = "data directory";
+    let place = settings.data.display();
+    let probe = settings.data.join(format!("doctor-{}", uuid::Uuid::new_v4()));
+    let written = std::fs::create_dir_all(&settings.data).and_then(|()| std::fs::write(&probe, b"well"));
+    // It may never have been written.
+    let _ = std::fs::remove_file(&probe);
+    if let Err(error) = written {
+        return Finding::fail(
+            what,
+            format!("{place}: {error}"),
+            "choose another with --data, or let this user write to it",
+        );
+    }
+    match rustix::fs::statvfs(&settings.data) {
+        Ok(volume) => {
+            let free = volume.f_bavail.saturating_mul(volume.f_frsize);
+            let found = format!("{place}, {:.1} GiB free", free as f64 / f64::from(1 << 30));
+            let mend = "make room: what is being recorded waits here until it is stored";
+            if free < FREE_BYTES_FAIL {
+                Finding::fail(what, found, mend)
+            } else if free < FREE_BYTES_WARN {
+                Finding::warn(what, found, mend)
+            } else {
+                Finding::ok(what, found)
+            }
+        }
+        Err(error) => Finding::warn(what, format!("{place}: {error}"), "see how much room there is"),
+    }
+}
+
+pub async fn model(settings: &Settings) -> Vec<Finding> {
+    let what = "speech model";
+    let (data, name) = (settings.data.clone(), settings.model.clone());
+    // Reads the whole file.
+    let verified = tokio::task::spawn_blocking(move || {
+        let registry = Registry::new(&data)?;
+        let name = name.unwrap_or_else(|| registry.default_name());
+        anyhow::Ok(registry.verify(&name)?)
+    });
+    let finding = match verified.await {
+        Ok(Ok((model, path))) if model.bundled => Finding::warn(
+            what,
+            format!("{}, checksum right ({})", model.name, path.display()),
+            format!("this one knows {}", model.note),
+        ),
+        Ok(Ok((model, path))) => Finding::ok(what, format!("{}, checksum right ({})", model.name, path.display())),
+        Ok(Err(error)) => Finding::fail(what, format!("{error:#}"), "hansard models fetch base.en"),
+        Err(error) => Finding::fail(what, error.to_string(), "hansard models fetch base.en"),
+    };
+    vec![finding]
+}
+
+pub async fn postgres(settings: &Settings) -> Vec<Finding> {
+    let what = "Postgres";
+    if let Some(url) = &settings.database_url {
+        return database(url.reveal(), "given", "hansard migrate").await;
+    }
+    let folder = settings.data.join("postgres");
+    let by_itself = "hansard serve brings it up to date by itself";
+    if let Some(url) = Postgres::running_url(&folder) {
+        return database(&url, "private, running", by_itself).await;
+    }
+    let started = tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await;
+    let mut postgres = match started {
+        Ok(Ok(postgres)) => postgres,
+        Ok(Err(error)) => {
+            return vec![Finding::fail(what, format!("{error:#}"), "apt-get install postgresql, or set DATABASE_URL")];
+        }
+        Err(error) => return vec![Finding::fail(what, error.to_string(), "apt-get install postgresql")],
+    };
+    let findings = match postgres.create_own().await {
+        Ok(()) => database(&postgres.own_url(), "private", by_itself).await,
+        Err(error) => vec![Finding::fail(what, format!("{error:#}"), "look into postgres/log in the data directory")],
+    };
+    // Dropping it would stop it as well, but on this thread.
+    let _ = tokio::task::spawn_blocking(move || postgres.stop()).await;
+    findings
+}
+
+async fn database(url: &str, which: &str, migrate: &str) -> Vec<Finding> {
+    let what = "Postgres";
+    match look(url, which, migrate).await {
+        Ok(findings) => findings,
+        // The URL may hold a password, so only what was said.
+        Err(error) => {
+            vec![Finding::fail(what, error.to_string(), "see whether DATABASE_URL is right and Postgres runs there")]
+        }
+    }
+}
+
+async fn look(url: &str, which: &str, migrate: &str) -> Result<Vec<Finding>, sqlx::Error> {
+    let what = "Postgres";
+    let mut connection = PgConnection::connect(url).await?;
+    let version: String = sqlx::query_scalar("show server_version").fetch_one(&mut connection).await?;
+    let number: String = sqlx::query_scalar("show server_version_num").fetch_one(&mut connection).await?;
+    let found = format!("{version}, {which}");
+    let mut findings = Vec::new();
+    if number.parse::<i32>().is_ok_and(|number| number / 10_000 < DATABASE_MIN) {
+        findings.push(Finding::fail(what, found, format!("use Postgres {DATABASE_MIN} or later")));
+    } else {
+        findings.push(Finding::ok(what, found));
+    }
+    findings.push(schema(&mut connection, migrate).await?);
+    findings.push(clock(&mut connection).await?);
+    connection.close().await?;
+    Ok(findings)
+}
+
+async fn schema(connection: &mut PgConnection, migrate: &str) -> Result<Finding, sqlx::Error> {
+    let what = "schema";
+    let there: bool =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
+    let applied: Vec<(i64, bool, Vec<u8>)> = if there {
+        let all = "select version, success, checksum from _sqlx_migrations order by version";
+        sqlx::query_as(all).fetch_all(&mut *connection).await?
+    } else {
+        Vec::new()
+    };
+    let migrator = sqlx::migrate!("./migrations");
+    let known: Vec<_> = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).collect();
+    let pending = known.iter().filter(|migration| !applied.iter().any(|(version, ..)| *version == migration.version));
+    let pending = pending.count();
+    let broken = applied.iter().find(|(version, success, checksum)| {
+        !success || known.iter().any(|known| known.version == *version && *known.checksum != **checksum)
+    });
+    let newer = applied.iter().any(|(version, ..)| known.iter().all(|migration| migration.version != *version));
+    let private = !migrate.starts_with("hansard migrate");
+    Ok(match (broken, newer, pending) {
+        (Some((version, ..)), ..) => {
+            let found = format!("migration {version} failed half-way, or is not the one of this version");
+            Finding::fail(what, found, "restore a backup, or use the version of hansard that made it")
+        }
+        (None, true, _) => Finding::fail(what, "it was made by a later version", "use that version of hansard"),
+        (None, false, 0) => Finding::ok(what, format!("up to date ({} migrations)", known.len())),
+        (None, false, pending) if private => Finding::ok(what, format!("{pending} migrations to come; {migrate}")),
+        (None, false, pending) => Finding::fail(what, format!("{pending} migrations are missing"), migrate),
+    })
+}
+
+async fn clock(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
+    let what = "clock";
+    let mut best: Option<(Duration, i64)> = None;
+    for _ in 0..5 {
+        let (before, asked) = (Utc::now(), Instant::now());
+        let theirs: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *connection).await?;
+        let round_trip = asked.elapsed();
+        let ours = before + round_trip / 2;
+        let off = (theirs - ours).num_milliseconds();
+        if best.is_none_or(|(least, _)| round_trip < least) {
+            best = Some((round_trip, off));
+        }
+    }
+    let (round_trip, off) = best.unwrap_or_default();
+    let found = format!(
+        "Postgres is {off} ms from this machine, {:.1} ms away by round trip",
+        round_trip.as_secs_f64() * 1000.0
+    );
+    let mend = "let both follow NTP (timedatectl set-ntp true)";
+    let distance = Duration::from_millis(off.unsigned_abs());
+    Ok(if distance > CLOCK_OFF_FAIL {
+        Finding::fail(what, found, mend)
+    } else if distance > CLOCK_OFF_WARN {
+        Finding::warn(what, found, mend)
+    } else if round_trip > ROUND_TRIP_SLOW {
+        Finding::warn(what, found, "bring Postgres nearer: times are taken from round trips of at most 20 ms")
+    } else {
+        Finding::ok(what, found)
+    })
+}
+
+pub async fn queue(settings: &Settings) -> Vec<Finding> {
+    let what = "queue";
+    let Some(url) = &settings.amqp_url else {
+        return vec![Finding::ok(what, "within the process; api and worker need AMQP_URL")];
+    };
+    let queue = match Queue::amqp(url.reveal()) {
+        Ok(queue) => queue,
+        Err(error) => {
+            return vec![Finding::fail(what, error, "AMQP_URL looks like amqp://user:password@host:5672/%2f")];
+        }
+    };
+    let asked = Instant::now();
+    while queue.unreachable_since().is_some() && asked.elapsed() < Duration::from_secs(10) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let finding = match queue.unreachable_since() {
+        None => Finding::ok(what, "RabbitMQ; a message went there and came back"),
+        Some(_) => Finding::fail(
+            what,
+            "RabbitMQ does not answer, or refuses us (its log says which)",
+            "see whether AMQP_URL is right, RabbitMQ is 3.10 or later, and the user may configure, write and read hansard.*",
+        ),
+    };
+    queue.close().await;
+    vec![finding]
+}
+
+pub async fn objects(settings: &Settings) -> Vec<Finding> {
+    let what = "object storage";
+    if let Some(given) = &settings.s3 {
+        return bucket(given, "given").await;
+    }
+    let folder = settings.data.join("s3");
+    let here = |address: SocketAddr, credentials: &crate::embed::s3::Credentials| {
+        let endpoint = format!("http://{address}");
+        let public = settings.s3_public_endpoint.clone();
+        objects::Settings {
+            public_endpoint: public.unwrap_or_else(|| endpoint.clone()),
+            endpoint,
+            region: "us-east-1".to_owned(),
+            bucket: settings.s3_bucket.clone(),
+            access_key_id: credentials.access_key_id.clone(),
+            secret_access_key: credentials.secret_access_key.clone(),
+        }
+    };
+    // `serve` has it when it runs; then it is used as it is.
+    match S3Server::start(&folder, settings.s3_listen).await {
+        Ok(server) => {
+            let findings = bucket(&here(server.address, &server.credentials), "brought along").await;
+            server.stop().await;
+            findings
+        }
+        Err(error) => match S3Server::kept_credentials(&folder) {
+            Some(credentials) => bucket(&here(settings.s3_listen, &credentials), "brought along, running").await,
+            None => vec![Finding::fail(what, format!("{error:#}"), "choose a free address with --s3-listen")],
+        },
+    }
+}
+
+async fn bucket(settings: &objects::Settings, which: &str) -> Vec<Finding> {
+    let what = "object storage";
+    let objects = Objects::new(settings);
+    let key = format!("doctor/{}", uuid::Uuid::new_v4());
+    let content = b"hansard doctor".to_vec();
+    let used = async {
+        objects.ensure_bucket().await?;
+        objects.put_bytes(&key, content.clone(), "text/plain", Tier::Hot).await?;
+        objects.get_bytes(&key).await
+    };
+    match used.await {
+        Ok(read) if read == content => {}
+        Ok(_) => return vec![Finding::fail(what, "it gives back other bytes than it got", "use another storage")],
+        Err(error) => {
+            let mend =
+                "see whether S3_ENDPOINT, S3_BUCKET, the keys and their rights (get, put, delete, list) are right";
+            return vec![Finding::fail(what, error.to_string(), mend)];
+        }
+    }
+    let public = public_link(&objects, settings, &key, &content).await;
+    let found = format!("{}, bucket {}, {which}: written, read", settings.endpoint, settings.bucket);
+    let deleted = match objects.delete(&key).await {
+        Ok(()) => Finding::ok(what, found + ", deleted"),
+        Err(error) => {
+            Finding::fail(what, format!("{found}, not deleted: {error}"), "give the keys the right to delete")
+        }
+    };
+    vec![deleted, public]
+}
+
+/// Does what a browser would.
+async fn public_link(objects: &Objects, settings: &objects::Settings, key: &str, content: &[u8]) -> Finding {
+    let what = "links";
+    let place = &settings.public_endpoint;
+    let mend = "set S3_PUBLIC_ENDPOINT to the address at which browsers reach the storage, and let a proxy in between keep the Host header";
+    let fetched = async {
+        let valid = Duration::from_secs(60);
+        let link = objects.presign(key, "doctor.txt", "text/plain", Disposition::Inline, valid).await?;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let answer = http.get(link).header("range", "bytes=0-6").send().await.map_err(reqwest::Error::without_url)?;
+        let status = answer.status().as_u16();
+        anyhow::Ok((status, answer.bytes().await?))
+    };
+    match fetched.await {
+        Ok((206, part)) if part.as_ref() == &content[..7] => Finding::ok(what, format!("fetched through {place}")),
+        Ok((200, all)) if all.as_ref() == content => {
+            Finding::warn(what, format!("{place} ignores Range"), "players cannot seek; let the proxy pass Range on")
+        }
+        Ok((status, _)) => Finding::fail(what, format!("{place} answers {status} to a presigned link"), mend),
+        Err(error) => Finding::fail(what, format!("{place}: {error:#}"), mend),
+    }
+}
+
+pub fn ports(settings: &Settings) -> Finding {
+    let what = "media ports";
+    let rtp = &settings.rtp;
+    let mut taken = 0_usize;
+    let mut refused = None;
+    for port in rtp.ports.clone() {
+        match UdpSocket::bind((rtp.bind, port)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => taken += 1,
+            Err(error) => refused = Some(error),
+        }
+    }
+    let all = rtp.ports.len();
+    let found = format!(
+        "UDP {}-{} on {}, told as {}: {} of {all} free",
+        rtp.ports.start(),
+        rtp.ports.end(),
+        rtp.bind,
+        rtp.public_ip,
+        all - taken
+    );
+    match refused {
+        Some(error) => Finding::fail(
+            what,
+            format!("{found}; {error}"),
+            "set rtp.bind to an address of this machine, and rtp.ports above 1023",
+        ),
+        None if taken == all => Finding::fail(what, found, "choose other ports with --rtp-ports"),
+        None if rtp.bind.is_loopback() => Finding::warn(
+            what,
+            found,
+            "only this machine can send: set --rtp-bind 0.0.0.0, --rtp-public-ip to what clients reach, and open the ports for UDP",
+        ),
+        None if taken > all / 2 => {
+            Finding::warn(what, found, "more than half are taken: choose a wider range with --rtp-ports")
+        }
+        None => Finding::ok(what, found),
+    }
+}
+
+pub fn front(settings: &Settings) -> Vec<Finding> {
+    let what = "addresses";
+    let mut findings = Vec::new();
+    let runs = is_locked(&settings.data);
+    for (name, address) in [("listen", settings.listen), ("ops-listen", settings.ops_listen)] {
+        match TcpListener::bind(address) {
+            Ok(_) => {}
+            Err(_) if runs => {}
+            Err(error) => findings.push(Finding::fail(
+                what,
+                format!("{address}: {error}"),
+                format!("choose another with --{name}"),
+            )),
+        }
+    }
+    let public = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
+    let local = reqwest::Url::parse(&public).ok().and_then(|url| {
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        Some(host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()))
+    });
+    if public.starts_with("https://") || local == Some(true) {
+        let found = format!("{public}{}", if runs { ", running" } else { "" });
+        findings.push(Finding::ok(what, found));
+    } else {
+        findings.push(Finding::warn(
+            what,
+            format!("{public} is neither https nor local"),
+            "browsers give no microphone to such a page: put TLS in front and set --public-url https://…",
+        ));
+    }
+    findings
+}
+
+/// Whether another process works in the data directory.
+fn is_locked(data: &Path) -> bool {
+    use rustix::fs::{FlockOperation, flock};
+    let Ok(file) = std::fs::File::open(data.join("lock")) else { return false };
+    flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_of_the_graphs_is_looked_for() {
+        let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+        for entry in std::fs::read_dir(graphs).expect("they are there").flatten() {
+            let text = std::fs::read_to_string(entry.path()).expect("it is text");
+            let text: String =
+                text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join(" ");
+            for element in text.split('!').filter_map(|part| part.split_whitespace().next()) {
+                let known = ELEMENTS.iter().any(|(known, _)| *known == element) || element.contains('.');
+                assert!(known, "{element} in {} has no package in ELEMENTS", entry.path().display());
+            }
+        }
+    }
+}

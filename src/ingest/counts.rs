@@ -1,0 +1,93 @@
+//! What was taken and what was dropped, by reason: per stream, and for the whole process as metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Why a datagram was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Reason {
+    /// Shorter than a header, or longer than [`super::DATAGRAM_MAX`].
+    Size,
+    /// Not RTP version 2.
+    Version,
+    /// An SSRC that nobody announced.
+    Ssrc,
+    PayloadType,
+    /// Not from the announced, allowed or latched source.
+    Source,
+    /// SRTP: wrong key, changed, or not encrypted.
+    Unauthentic,
+    /// SRTP: seen before.
+    Replayed,
+    /// Header extension, CSRC list or padding beyond the packet's end.
+    Malformed,
+    /// A payload that the codec does not allow.
+    Payload,
+    /// RTCP that does not follow RFC 3550.
+    Rtcp,
+    /// The meeting's loop does not keep up.
+    QueueFull,
+}
+
+impl Reason {
+    pub const ALL: [Self; 11] = [
+        Self::Size,
+        Self::Version,
+        Self::Ssrc,
+        Self::PayloadType,
+        Self::Source,
+        Self::Unauthentic,
+        Self::Replayed,
+        Self::Malformed,
+        Self::Payload,
+        Self::Rtcp,
+        Self::QueueFull,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Version => "version",
+            Self::Ssrc => "ssrc",
+            Self::PayloadType => "payload_type",
+            Self::Source => "source",
+            Self::Unauthentic => "unauthentic",
+            Self::Replayed => "replayed",
+            Self::Malformed => "malformed",
+            Self::Payload => "payload",
+            Self::Rtcp => "rtcp",
+            Self::QueueFull => "queue_full",
+        }
+    }
+}
+
+/// One stream's counts; read while it runs.
+#[derive(Debug, Default)]
+pub struct Counts {
+    taken: AtomicU64,
+    dropped: [AtomicU64; Reason::ALL.len()],
+}
+
+impl Counts {
+    /// RTP packets handed on.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Relaxed)
+    }
+
+    pub fn dropped(&self, reason: Reason) -> u64 {
+        self.dropped[reason as usize].load(Relaxed)
+    }
+
+    pub fn dropped_all(&self) -> u64 {
+        self.dropped.iter().map(|count| count.load(Relaxed)).sum()
+    }
+
+    pub(super) fn take(&self) {
+        self.taken.fetch_add(1, Relaxed);
+        metrics::counter!("hansard_rtp_packets_total").increment(1);
+    }
+
+    pub(super) fn refuse(&self, reason: Reason) {
+        self.dropped[reason as usize].fetch_add(1, Relaxed);
+        metrics::counter!("hansard_rtp_dropped_total", "reason" => reason.as_str()).increment(1);
+    }
+}

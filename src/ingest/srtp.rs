@@ -1,0 +1,361 @@
+//! SRTP and SRTCP for one stream (RFC 3711, RFC 7714), with the keys that the API handed out.
+//!
+//! `webrtc-srtp` does the cryptography. What is done around it, and why:
+//! * it trusts an SRTCP packet whose E bit says "not encrypted" without authenticating it, and panics on short ones:
+//!   both are refused here first;
+//! * it cannot be told a rollover counter. A stream that outlives our process goes on at its packet index, so
+//!   [`Srtp::new`] walks a new context forward with packets that it encrypts itself, three per rollover.
+
+use super::{Reason, rtp::Packet};
+use bytes::Bytes;
+use std::{fmt, str::FromStr};
+use webrtc_srtp::{
+    context::Context,
+    option::{srtcp_replay_protection, srtp_replay_protection},
+    protection_profile::ProtectionProfile,
+};
+
+/// Packets older than this behind the newest count as replayed.
+const REPLAY_WINDOW: usize = 1_024;
+/// A stream with more rollovers (20 ms packets: 250 days) is not taken up again.
+const ROLLOVER_MAX: u64 = 16_384;
+
+/// The suites of the contract, by their names in RFC 4568 and RFC 7714.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Suite {
+    AesCm128HmacSha1_80,
+    AeadAes128Gcm,
+    AeadAes256Gcm,
+}
+
+impl Suite {
+    pub const ALL: [Self; 3] = [Self::AesCm128HmacSha1_80, Self::AeadAes128Gcm, Self::AeadAes256Gcm];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
+            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
+            Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
+        }
+    }
+
+    fn profile(self) -> ProtectionProfile {
+        match self {
+            Self::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+            Self::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+            Self::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
+        }
+    }
+
+    /// Length of master key and master salt together, in bytes.
+    pub fn key_len(self) -> usize {
+        self.profile().key_len() + self.profile().salt_len()
+    }
+
+    /// A new random master key, followed by its salt.
+    pub fn new_key(self) -> Vec<u8> {
+        let mut key = vec![0; self.key_len()];
+        aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
+        key
+    }
+
+    /// What SRTP adds to an RTP packet.
+    fn tag_len(self) -> usize {
+        self.profile().rtp_auth_tag_len().max(self.profile().aead_auth_tag_len())
+    }
+}
+
+impl FromStr for Suite {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|suite| suite.as_str() == name).ok_or(())
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Clone)]
+pub struct SrtpConfig {
+    pub suite: Suite,
+    /// Master key followed by salt.
+    pub key: Vec<u8>,
+    /// [`super::Stream::srtp_index`] from before a restart.
+    pub index: Option<u64>,
+}
+
+impl fmt::Debug for SrtpConfig {
+    /// Never prints the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SrtpConfig").field("suite", &self.suite).field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SrtpError {
+    #[error("a key for {suite} has {} bytes, not {length}", suite.key_len())]
+    KeyLength { suite: Suite, length: usize },
+    #[error("a stream with {0} rollovers cannot be taken up again")]
+    Rollover(u64),
+    #[error("SRTP: {0}")]
+    Crypto(#[from] webrtc_srtp::Error),
+}
+
+/// One stream's keys: theirs to us, and ours (receiver reports) to them.
+pub struct Srtp {
+    suite: Suite,
+    receive: Context,
+    /// Until the first authentic packet: one rollover further. A sender may begin just below the wrap of its number, and
+    /// lose what came before it.
+    ahead: Option<Context>,
+    send: Context,
+    /// Of the newest authentic packet: rollover counter and sequence number.
+    index: Option<u64>,
+}
+
+impl Srtp {
+    pub fn new(config: &SrtpConfig, ssrc: u32) -> Result<Self, SrtpError> {
+        let SrtpConfig { suite, ref key, index } = *config;
+        if key.len() != suite.key_len() {
+            return Err(SrtpError::KeyLength { suite, length: key.len() });
+        }
+        let (master, salt) = key.split_at(suite.profile().key_len());
+        let receiver = || {
+            let replay = (srtp_replay_protection(REPLAY_WINDOW), srtcp_replay_protection(64));
+            Context::new(master, salt, suite.profile(), Some(replay.0), Some(replay.1))
+        };
+        let sender = || Context::new(master, salt, suite.profile(), None, None);
+        let (mut receive, mut ahead) = (receiver()?, None);
+        match index {
+            Some(index) => walk(&mut receive, sender()?, ssrc, index)?,
+            None => walk(ahead.insert(receiver()?), sender()?, ssrc, 0xffff)?,
+        }
+        Ok(Self { suite, receive, ahead, send: sender()?, index })
+    }
+
+    /// Authenticates and decrypts. What comes back is the whole RTP packet.
+    pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<Bytes, Reason> {
+        if packet.payload.len() < self.suite.tag_len() {
+            return Err(Reason::Unauthentic);
+        }
+        let header = header(packet);
+        let mut sequence = u64::from(packet.sequence);
+        let plain = match self.receive.decrypt_rtp_with_header(datagram, &header) {
+            Ok(plain) => plain,
+            Err(error) => {
+                let ahead = self.ahead.as_mut().filter(|_| sequence < 0x8000).ok_or_else(|| reason(error))?;
+                let plain = ahead.decrypt_rtp_with_header(datagram, &header).map_err(reason)?;
+                sequence |= 0x1_0000;
+                self.receive = self.ahead.take().expect("it has just opened a packet");
+                plain
+            }
+        };
+        self.ahead = None;
+        self.index = Some(self.index.map_or(sequence, |index| {
+            let step = packet.sequence.wrapping_sub(index as u16) as i16;
+            index.max(index.saturating_add_signed(step.into()))
+        }));
+        Ok(plain)
+    }
+
+    pub fn open_rtcp(&mut self, datagram: &[u8]) -> Result<Bytes, Reason> {
+        let (index, tag) = match self.suite {
+            Suite::AesCm128HmacSha1_80 => (10 + 4, 10),
+            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => (4, 16),
+        };
+        let encrypted = datagram.len() >= 8 + 4 + tag && datagram[datagram.len() - index] & 0x80 != 0;
+        if !encrypted {
+            return Err(Reason::Unauthentic);
+        }
+        self.receive.decrypt_rtcp(datagram).map_err(reason)
+    }
+
+    pub fn seal_rtcp(&mut self, compound: &[u8]) -> Result<Bytes, SrtpError> {
+        Ok(self.send.encrypt_rtcp(compound)?)
+    }
+
+    /// For a sender: encrypts a whole RTP packet.
+    pub fn seal(&mut self, datagram: &[u8]) -> Result<Bytes, SrtpError> {
+        let packet = super::rtp::parse(datagram)
+            .map_err(|reason| SrtpError::Crypto(webrtc_srtp::Error::Other(reason.as_str().into())))?;
+        Ok(self.send.encrypt_rtp_with_header(datagram, &header(&packet))?)
+    }
+
+    /// 48 bits: the rollover counter and the highest sequence number.
+    pub fn index(&self) -> Option<u64> {
+        self.index
+    }
+}
+
+fn reason(error: webrtc_srtp::Error) -> Reason {
+    match error {
+        webrtc_srtp::Error::SrtpSsrcDuplicated(..) | webrtc_srtp::Error::SrtcpSsrcDuplicated(..) => Reason::Replayed,
+        _ => Reason::Unauthentic,
+    }
+}
+
+/// The crate's header, of the same length as the packet's own: it measures by this one where the payload begins.
+fn header(packet: &Packet<'_>) -> rtp::header::Header {
+    let words = (packet.header_len - super::rtp::HEADER) / 4;
+    // At most 15 sources; an extension of any length stands for the rest.
+    let extension =
+        words.checked_sub(1).map(|words| rtp::header::Extension { id: 0, payload: vec![0; words * 4].into() });
+    rtp::header::Header {
+        version: 2,
+        extension: extension.is_some(),
+        sequence_number: packet.sequence,
+        ssrc: packet.ssrc,
+        extensions: extension.into_iter().collect(),
+        ..Default::default()
+    }
+}
+
+/// Brings a new receiving context to `index`, which then counts as its newest packet.
+fn walk(receive: &mut Context, mut own: Context, ssrc: u32, index: u64) -> Result<(), SrtpError> {
+    if index >> 16 > ROLLOVER_MAX {
+        return Err(SrtpError::Rollover(index >> 16));
+    }
+    let mut at = 0;
+    loop {
+        let sequence = at as u16;
+        let mut packet = vec![0x80, 0];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend([0; 4]);
+        packet.extend(ssrc.to_be_bytes());
+        packet.push(0);
+        let sealed = own.encrypt_rtp(&packet)?;
+        receive.decrypt_rtp(&sealed)?;
+        if at == index {
+            return Ok(());
+        }
+        // Steps below 2^15, so that each is taken for a step forward.
+        at = index.min(at + 0x5555);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::parse_rtp;
+
+    const SSRC: u32 = 0x0102_0304;
+
+    fn config(suite: Suite) -> SrtpConfig {
+        SrtpConfig { suite, key: suite.new_key(), index: None }
+    }
+
+    fn packet(sequence: u16, extra: &[u8]) -> Vec<u8> {
+        let mut packet = vec![if extra.is_empty() { 0x80 } else { 0x91 }, 111];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend([0, 0, 0, 9]);
+        packet.extend(SSRC.to_be_bytes());
+        packet.extend(extra);
+        packet.extend(b"voice");
+        packet
+    }
+
+    fn open(srtp: &mut Srtp, datagram: &[u8]) -> Result<Bytes, Reason> {
+        srtp.open(datagram, &parse_rtp(datagram).expect("sound"))
+    }
+
+    #[test]
+    fn what_is_sealed_opens_once_and_only_unchanged() {
+        for suite in Suite::ALL {
+            let config = config(suite);
+            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let extension = [0, 0, 0, 7, 0xbe, 0xde, 0, 1, 0xf0, 0, 0, 0];
+            for (sequence, extra) in [(65_000, &[][..]), (65_001, &extension)] {
+                let plain = packet(sequence, extra);
+                let sealed = them.seal(&plain).expect("sealed");
+                assert_ne!(sealed[sealed.len() - 10..], plain[plain.len().saturating_sub(10)..]);
+                let mut changed = sealed.to_vec();
+                changed[20] ^= 1;
+                assert_eq!(open(&mut us, &changed), Err(Reason::Unauthentic), "{suite}");
+                assert_eq!(open(&mut us, &plain), Err(Reason::Unauthentic), "{suite}: not encrypted");
+                assert_eq!(open(&mut us, &sealed).as_deref(), Ok(&plain[..]), "{suite}");
+                assert_eq!(open(&mut us, &sealed), Err(Reason::Replayed), "{suite}");
+            }
+            let mut stranger = Srtp::new(&super::tests::config(suite), SSRC).expect("keys");
+            let sealed = stranger.seal(&packet(65_002, &[])).expect("sealed");
+            assert_eq!(open(&mut us, &sealed), Err(Reason::Unauthentic), "{suite}: another key");
+        }
+    }
+
+    #[test]
+    fn control_packets_too() {
+        for suite in Suite::ALL {
+            let config = config(suite);
+            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let plain = crate::ingest::report::compound(SSRC, None).expect("small");
+            let sealed = them.seal_rtcp(&plain).expect("sealed");
+            assert_eq!(us.open_rtcp(&sealed).as_deref(), Ok(&plain[..]), "{suite}");
+            assert_eq!(us.open_rtcp(&sealed), Err(Reason::Replayed), "{suite}");
+            let mut changed = them.seal_rtcp(&plain).expect("sealed").to_vec();
+            changed[9] ^= 1;
+            assert_eq!(us.open_rtcp(&changed), Err(Reason::Unauthentic), "{suite}");
+            // "Not encrypted", with anything as tag: the crate alone would take it.
+            let mut open = plain.to_vec();
+            open.extend([0; 30]);
+            assert_eq!(us.open_rtcp(&open), Err(Reason::Unauthentic), "{suite}");
+            for short in 0..sealed.len().min(31) {
+                assert!(us.open_rtcp(&sealed[..short]).is_err(), "{suite}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_goes_on_after_a_restart_with_its_rollover_counter() {
+        for suite in Suite::ALL {
+            let config = config(suite);
+            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let mut sealed = Bytes::new();
+            for i in 0..200_000u64 {
+                sealed = them.seal(&packet((65_000 + i) as u16, &[])).expect("sealed");
+                // Loss of most is no matter.
+                if i % 1_000 == 0 {
+                    open(&mut us, &sealed).expect("authentic");
+                }
+            }
+            open(&mut us, &sealed).expect("authentic");
+            assert_eq!(us.index(), Some(264_999));
+            let mut fresh = Srtp::new(&config, SSRC).expect("keys");
+            assert!(open(&mut fresh, &sealed).is_err(), "{suite}: without the counter nothing opens");
+            let restored = SrtpConfig { index: us.index(), ..config };
+            let mut us = Srtp::new(&restored, SSRC).expect("keys");
+            assert_eq!(open(&mut us, &sealed), Err(Reason::Replayed), "{suite}");
+            for i in 265_000..265_100u64 {
+                let sealed = them.seal(&packet(i as u16, &[])).expect("sealed");
+                open(&mut us, &sealed).unwrap_or_else(|reason| panic!("{suite} {i}: {reason:?}"));
+            }
+            assert_eq!(us.index(), Some(265_099));
+        }
+    }
+
+    #[test]
+    fn a_sender_may_begin_just_below_the_wrap_and_lose_what_came_before() {
+        for suite in Suite::ALL {
+            let config = config(suite);
+            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            for i in 65_530..65_560u64 {
+                let sealed = them.seal(&packet(i as u16, &[])).expect("sealed");
+                if i > 65_540 {
+                    open(&mut us, &sealed).unwrap_or_else(|reason| panic!("{suite} {i}: {reason:?}"));
+                    assert_eq!((us.index(), open(&mut us, &sealed)), (Some(i), Err(Reason::Replayed)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_keys_are_told() {
+        let short = SrtpConfig { key: vec![0; 30], ..config(Suite::AeadAes256Gcm) };
+        assert!(matches!(Srtp::new(&short, SSRC), Err(SrtpError::KeyLength { length: 30, .. })));
+        let old = SrtpConfig { index: Some(u64::MAX), ..config(Suite::AeadAes128Gcm) };
+        assert!(matches!(Srtp::new(&old, SSRC), Err(SrtpError::Rollover(_))));
+        assert!(!format!("{:?}", config(Suite::AeadAes128Gcm)).contains("key"));
+    }
+}

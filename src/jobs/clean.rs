@@ -1,0 +1,27 @@
+//! Deletes objects that no row needs any more: the segments of tracks that were verified and committed. Their rows stay, with
+//! hash and consent entry, as proof.
+
+use crate::{
+    objects::Objects,
+    store::{Store, recording},
+    worker::{Claimed, Outcome},
+};
+use anyhow::Context;
+
+/// Runs the job.
+pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
+    match clean(&store, &objects, &claimed).await {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::Result<()> {
+    let mut conn = store.worker().acquire().await?;
+    let segments = recording::segments(&mut conn, claimed.job.meeting).await?;
+    drop(conn);
+    for segment in segments.into_iter().filter(|segment| segment.merged) {
+        objects.delete(&segment.object_key).await.context("deleting a merged segment")?;
+    }
+    Ok(())
+}

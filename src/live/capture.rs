@@ -1,0 +1,537 @@
+//! THE loop: one task that owns one running meeting.
+//!
+//! It turns the world into inputs of [`Meeting`] and carries out its commands; packets go past the rules, through the gate.
+//! Nothing in here waits for Postgres, storage or the decoder: reads are tasks that answer by [`Fact`], writes go to the
+//! ledger, sealed segments to the vault. So a withdrawal is acted on within one turn of the loop, whatever else is slow.
+
+use super::{
+    Deps,
+    closing::{self, Outlets},
+    facts::{self, Facts},
+    journal::{self, Withdrawal},
+    ledger::{self, Holder, Ledger, Write},
+    sentinel::Watched,
+    settings::{self, Speaking},
+    track::Tracks,
+    vault::{self, Vault},
+};
+use crate::{
+    clock::MeetingClock,
+    domain::{
+        id::{MeetingId, ParticipantId, StreamId},
+        meeting::{Command, Input, Meeting},
+        time::MeetingTime,
+    },
+    ingest::Arrival,
+    media::spool,
+    queue::{
+        Responder, Serving,
+        message::{Ask, Reply},
+    },
+    speech::{self, StreamOptions},
+    store::{capture::Loaded, stream::Stream},
+    worker::{Claimed, Outcome},
+};
+use anyhow::Context;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Packets that may wait for the loop: two seconds of forty voices.
+const ARRIVALS_MAX: usize = 4096;
+/// Answers that may wait; each belongs to an ask or a poll.
+const FACTS_MAX: usize = 256;
+/// Packets taken in one turn, so that a flood never keeps a withdrawal waiting.
+const BATCH: usize = 64;
+/// The longest sleep, for what has no timer of its own (idle segments).
+const TICK: Duration = Duration::from_millis(500);
+/// The same while somebody speaks: utterances end by being told the time.
+const TICK_LIVELY: Duration = Duration::from_millis(40);
+
+/// What tasks started by the loop answer.
+pub enum Fact {
+    /// Read from the store; `None`: it could not be read, try again at the next poll.
+    Read(Option<Facts>),
+    /// A stream's participant is present and its row is here: open it.
+    Open(Result<Box<Stream>, Reply>, Responder),
+    /// A withdrawal is (or is not) on disk.
+    Journalled(bool, Responder),
+}
+
+/// A running meeting.
+pub struct Live {
+    pub deps: Arc<Deps>,
+    pub meeting: MeetingId,
+    pub holder: Holder,
+    pub clock: MeetingClock,
+    pub rules: Meeting,
+    pub tracks: Tracks,
+    pub ledger: Ledger,
+    pub vault: Vault,
+    /// `None` once it is being finished.
+    pub speech: Option<speech::Meeting>,
+    speaking: Speaking,
+    /// Display names, for captions.
+    pub names: BTreeMap<ParticipantId, String>,
+    pub lost: CancellationToken,
+    facts: mpsc::Sender<Fact>,
+    reading: bool,
+    applied: i64,
+    roster: i64,
+    ticked: MeetingTime,
+}
+
+/// What comes into the loop beside asks and news.
+pub struct Inlets {
+    arrivals: mpsc::Receiver<(StreamId, Arrival)>,
+    facts: mpsc::Receiver<Fact>,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Over {
+    /// The meeting is over; `stored`: the store says so already.
+    Ended { stored: bool },
+    /// Somebody else may go on with it.
+    Released,
+    /// Somebody else has it.
+    Lost,
+}
+
+/// Runs a claimed meeting to its end.
+pub async fn run(deps: Arc<Deps>, claimed: Claimed) -> Outcome {
+    match attempt(&deps, claimed).await {
+        Ok(outcome) => outcome,
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+async fn attempt(deps: &Arc<Deps>, mut claimed: Claimed) -> anyhow::Result<Outcome> {
+    let meeting = claimed.job.meeting;
+    deps.store.sync_clock(&deps.clock, 5).await.context("reading Postgres's clock")?;
+    let mut serving = deps.queue.serve(meeting).await;
+    let mut watched = deps.sentinel.watch(meeting);
+    let Some(loaded) = facts::load(&deps.store, meeting).await? else { return Ok(Outcome::Done) };
+    let (settings, speaking) = settings::read(&loaded.settings).context("reading the meeting's settings")?;
+
+    // Nobody was present yet: a stream is about to be asked for. Its ask brings the first participant, and with it time 0.
+    let mut waiting: Option<(Ask, Responder)> = None;
+    let start = loop {
+        if let Some(start) = facts::start_time(&deps.store, meeting).await? {
+            break start;
+        }
+        if facts::has_ended(&watched) {
+            return Ok(Outcome::Done);
+        }
+        tokio::select! {
+            () = claimed.stop.cancelled() => return Ok(Outcome::Release),
+            _ = claimed.lease.changed() => if *claimed.lease.borrow() == crate::domain::lease::Standing::Lost {
+                return Ok(Outcome::Settled);
+            },
+            _ = watched.news.changed() => {}
+            ask = serving.recv() => match ask {
+                Some((Ask::OpenStream { stream }, responder)) => {
+                    if let Err(reply) = facts::enter(&deps.store, &deps.queue, meeting, stream).await {
+                        responder.reply(reply);
+                    } else {
+                        waiting = Some((Ask::OpenStream { stream }, responder));
+                    }
+                }
+                Some((_, responder)) => responder.reply(Reply::Done),
+                None => return Ok(Outcome::Release),
+            },
+        }
+    };
+
+    // Loaded before time 0 was known; streams may have been asked for since.
+    let loaded = facts::load(&deps.store, meeting).await?.unwrap_or(loaded);
+    let now = deps.clock.meeting(start).now();
+    let (live, inlets, outlets) =
+        Live::begin(deps.clone(), &claimed, loaded, Meeting::new(settings, now), start, speaking).await?;
+    live.run(claimed, serving, watched, inlets, outlets, waiting).await
+}
+
+impl Live {
+    async fn begin(
+        deps: Arc<Deps>,
+        claimed: &Claimed,
+        loaded: Loaded,
+        rules: Meeting,
+        start: chrono::DateTime<chrono::Utc>,
+        speaking: Speaking,
+    ) -> anyhow::Result<(Self, Inlets, Outlets)> {
+        let meeting = claimed.job.meeting;
+        let clock = deps.clock.meeting(start);
+        let lost = CancellationToken::new();
+        let holder = Holder {
+            tenant: loaded.tenant,
+            meeting,
+            owner: claimed.owner,
+            epoch: claimed.job.epoch,
+            spool: deps.spool.clone(),
+        };
+        let ledger = ledger::start(deps.store.clone(), deps.queue.clone(), holder.clone(), lost.clone());
+        let vault =
+            vault::start(deps.objects.clone(), rules.gate().clone(), ledger.clone(), holder.clone(), lost.clone());
+        let (speech, captions) = deps.speech.meeting(rules.gate().clone());
+        let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
+        let (facts_tx, facts) = mpsc::channel(FACTS_MAX);
+        let (tracks, told, heard) = Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), to_loop, &loaded)?;
+        let mut live = Self {
+            deps,
+            meeting,
+            holder,
+            clock,
+            rules,
+            tracks,
+            ledger,
+            vault,
+            speech: Some(speech),
+            speaking,
+            names: BTreeMap::new(),
+            lost,
+            facts: facts_tx,
+            reading: false,
+            applied: 0,
+            roster: -1,
+            ticked: MeetingTime::ZERO,
+        };
+        // What was withdrawn while Postgres was away comes before anything that Postgres says.
+        let spool = live.deps.spool.clone();
+        for withdrawal in tokio::task::spawn_blocking(move || journal::read(&spool, meeting)).await?? {
+            live.withdrawn(&withdrawal);
+        }
+        let first = facts::read(&live.deps.store, meeting, 0, start).await?;
+        live.read(Some(first));
+        for stream in loaded.streams.into_iter().filter(|stream| stream.state == "open") {
+            live.open(stream, None);
+        }
+        info!(%meeting, epoch = live.holder.epoch, "the meeting runs here");
+        Ok((live, Inlets { arrivals, facts }, Outlets { told, heard, captions }))
+    }
+
+    async fn run(
+        mut self,
+        mut claimed: Claimed,
+        mut serving: Serving,
+        mut watched: Watched,
+        Inlets { mut arrivals, mut facts }: Inlets,
+        mut outlets: Outlets,
+        waiting: Option<(Ask, Responder)>,
+    ) -> anyhow::Result<Outcome> {
+        if let Some((ask, responder)) = waiting {
+            self.ask(ask, responder);
+        }
+        let mut batch = Vec::with_capacity(BATCH);
+        let over = loop {
+            if let Some(over) = self.commands().await {
+                break over;
+            }
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                () = self.lost.cancelled() => break Over::Lost,
+                () = claimed.stop.cancelled() => break if self.deps.end_on_stop {
+                    Over::Ended { stored: false }
+                } else {
+                    Over::Released
+                },
+                Ok(()) = claimed.lease.changed() => {
+                    if *claimed.lease.borrow_and_update() == crate::domain::lease::Standing::Lost {
+                        break Over::Lost;
+                    }
+                }
+                ask = serving.recv() => match ask {
+                    Some((ask, responder)) => self.ask(ask, responder),
+                    None => break Over::Released,
+                },
+                Some(fact) = facts.recv() => self.fact(fact),
+                Ok(()) = watched.news.changed() => {
+                    let news = watched.news.borrow_and_update().clone();
+                    self.input(Input::Hearing(news.database || news.queue));
+                    if let Some(head) = &news.head {
+                        let behind = head.consent_entry > self.applied || head.roster != self.roster;
+                        if (behind || head.ended) && !self.reading {
+                            self.look();
+                        }
+                    }
+                }
+                Some(caption) = outlets.captions.recv() => self.caption(caption),
+                Some(told) = outlets.told.recv() => self.sealed(told),
+                Some(heard) = outlets.heard.recv() => self.tracks.heard(heard),
+                _ = arrivals.recv_many(&mut batch, BATCH) => {
+                    for (stream, arrival) in batch.drain(..) {
+                        self.arrival(stream, arrival);
+                    }
+                }
+                () = tokio::time::sleep_until(wake.into()) => {}
+            }
+            self.tick();
+        };
+        drop(serving);
+        closing::close(self, claimed, over, outlets).await
+    }
+
+    /// Tells everybody the time, now and then.
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        if self.tracks.next_timeout().is_some_and(|due| due <= now) {
+            self.tracks.give_up(now, &self.ledger);
+        }
+        if self.rules.poll_timeout().is_some_and(|due| due <= now) {
+            self.input(Input::Tick);
+        }
+        let every = if self.tracks.lively(now) { TICK_LIVELY } else { TICK };
+        if (now - self.ticked).0 >= every.as_micros() as i64 {
+            self.ticked = now;
+            self.tracks.tick(now);
+            if let Some(speech) = &self.speech {
+                speech.tick(now);
+            }
+        }
+    }
+
+    fn sealed(&self, told: spool::Told) {
+        match told {
+            spool::Told::Sealed(sealed) => {
+                if !self.vault.put(sealed) {
+                    warn!(meeting = %self.meeting, "too many segments wait for storage; this one stays in the spool");
+                }
+            }
+            spool::Told::Failed { recording, error } => {
+                warn!(meeting = %self.meeting, %recording, error, "a segment failed; the recording goes on");
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.rules.handle(input, now);
+    }
+
+    /// The next moment at which something is due without being told.
+    fn wake(&self) -> Instant {
+        let now = Instant::now();
+        let time = self.clock.at(now);
+        let due = self.rules.poll_timeout().into_iter().chain(self.tracks.next_timeout()).min();
+        let every = if self.tracks.lively(time) { TICK_LIVELY } else { TICK };
+        let wait = due.map_or(every, |due| Duration::from_micros((due - time).0.max(0).unsigned_abs()));
+        now + wait.min(every)
+    }
+
+    /// Carries out what the rules want.
+    async fn commands(&mut self) -> Option<Over> {
+        while let Some(command) = self.rules.poll_command() {
+            match command {
+                Command::CloseStream { stream, reason } => self.close(stream, reason),
+                Command::Leave { participant, removed } => self.write(Write::Leave { participant, removed }),
+                Command::Tell(state) => {
+                    let data = closing::recording_state(&state, self.holder.epoch);
+                    self.write(Write::State(data));
+                }
+                Command::Recheck { participant } => {
+                    self.tracks.recheck(participant);
+                    if let Some(speech) = &self.speech {
+                        speech.withdrawn();
+                    }
+                    self.vault.recheck().await;
+                }
+                Command::End { stored } => return Some(Over::Ended { stored }),
+            }
+        }
+        None
+    }
+
+    pub fn write(&self, write: Write) {
+        if let Err(write) = self.ledger.write(write)
+            && let Write::Final(segment) = *write
+        {
+            warn!(meeting = %self.meeting, segment = %segment.id, "a final could not be kept: too much waits for Postgres");
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, responder: Responder) {
+        match ask {
+            Ask::Changed => {
+                self.look();
+                responder.reply(Reply::Done);
+            }
+            Ask::Sockets { api, participants } => {
+                self.input(Input::Sockets { api, participants });
+                responder.reply(Reply::Done);
+            }
+            Ask::Withdraw { id, participant, consent_type, status, actor, statement, received_at, journal } => {
+                let withdrawal = Withdrawal {
+                    id,
+                    tenant: self.holder.tenant,
+                    meeting: self.meeting,
+                    participant,
+                    consent_type,
+                    status,
+                    actor,
+                    statement,
+                    received_at,
+                };
+                self.withdrawn(&withdrawal);
+                if !journal {
+                    responder.reply(Reply::Withdrawn { journalled: false });
+                    return;
+                }
+                let (spool, facts) = (self.deps.spool.clone(), self.facts.clone());
+                tokio::spawn(async move {
+                    let written = tokio::task::spawn_blocking(move || journal::append(&spool, &withdrawal)).await;
+                    let journalled = matches!(written, Ok(Ok(())));
+                    let _ = facts.send(Fact::Journalled(journalled, responder)).await;
+                });
+            }
+            Ask::OpenStream { stream } => {
+                let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
+                tokio::spawn(async move {
+                    let row = facts::enter(&deps.store, &deps.queue, meeting, stream).await;
+                    let _ = facts.send(Fact::Open(row.map(Box::new), responder)).await;
+                });
+            }
+            Ask::CloseStream { stream, reason } => {
+                self.close(stream, &reason);
+                responder.reply(Reply::Done);
+            }
+            Ask::Signal { .. } => responder.reply(Reply::Error {
+                code: "webrtc_unavailable".into(),
+                message: "this server takes media as plain RTP only: POST /v1/meetings/{id}/streams".into(),
+            }),
+        }
+    }
+
+    /// Memory first: the gate closes before this returns. The worker's own copy of the entry follows.
+    fn withdrawn(&mut self, withdrawal: &Withdrawal) {
+        let at = self.clock.of_wall(withdrawal.received_at);
+        self.input(Input::Withdrawn {
+            id: withdrawal.id,
+            participant: withdrawal.participant,
+            uses: withdrawal.consent_type.uses().to_vec(),
+            status: withdrawal.status,
+            at,
+        });
+        self.write(Write::Withdrawal(withdrawal.clone()));
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        match fact {
+            Fact::Read(read) => self.read(read),
+            Fact::Open(Ok(stream), responder) => self.open(*stream, Some(responder)),
+            Fact::Open(Err(reply), responder) => responder.reply(reply),
+            Fact::Journalled(journalled, responder) => responder.reply(Reply::Withdrawn { journalled }),
+        }
+    }
+
+    /// Reads log, roster, streams and status again, beside the loop.
+    fn look(&mut self) {
+        if std::mem::replace(&mut self.reading, true) {
+            return;
+        }
+        let (store, meeting, after, facts) = (self.deps.store.clone(), self.meeting, self.applied, self.facts.clone());
+        let start = self.clock.to_wall(MeetingTime::ZERO);
+        tokio::spawn(async move {
+            let read = facts::read(&store, meeting, after, start).await.ok();
+            let _ = facts.send(Fact::Read(read)).await;
+        });
+    }
+
+    fn read(&mut self, read: Option<Facts>) {
+        self.reading = false;
+        let Some(read) = read else { return };
+        self.roster = read.roster;
+        self.names.extend(read.people.iter().map(|person| (person.id, person.display_name.clone())));
+        if let Some(last) = read.consent.last() {
+            self.applied = last.entry;
+            self.input(Input::Consent(read.consent));
+        }
+        self.input(Input::Roster(read.listed));
+        for stream in self.tracks.ids() {
+            if !read.streams.contains(&stream) {
+                self.drop_track(stream);
+            }
+        }
+        if read.ended {
+            self.input(Input::End);
+        }
+    }
+
+    /// Opens a stream's port. The rules know of its participant first, so that a hold stands before its first packet.
+    fn open(&mut self, stream: Stream, responder: Option<Responder>) {
+        let (id, participant) = (stream.id, stream.participant);
+        let again = self.tracks.port(id);
+        if let (Some(port), Some(_)) = (again, &responder) {
+            self.answer(responder, port);
+            return;
+        }
+        for replaced in self.tracks.replaced_by(&stream) {
+            self.close(replaced, "replaced");
+        }
+        self.input(Input::StreamOpened { stream: id, participant });
+        let Some(speech) = &self.speech else { return };
+        let speech = speech.open(StreamOptions {
+            participant,
+            stream: id,
+            language: self.speaking.language.clone(),
+            glossary: self.speaking.glossary.clone(),
+        });
+        match self.tracks.open(&stream, speech, self.clock.now()) {
+            Ok(port) => {
+                if stream.port != Some(port) || stream.state != "open" {
+                    self.write(Write::StreamOpened { stream: id, participant, port });
+                }
+                self.answer(responder, port);
+            }
+            Err(error) => {
+                warn!(meeting = %self.meeting, stream = %id, error = format!("{error:#}"), "a stream cannot be opened");
+                self.input(Input::StreamClosed { stream: id });
+                self.write(Write::StreamClosed { stream: id, participant, reason: "unavailable".into() });
+                if let Some(responder) = responder {
+                    responder.reply(Reply::Error { code: "unavailable".into(), message: format!("{error:#}") });
+                }
+            }
+        }
+    }
+
+    fn answer(&self, responder: Option<Responder>, port: u16) {
+        if let Some(responder) = responder {
+            responder.reply(Reply::Stream { ip: self.deps.rtp.public_ip.clone(), port });
+        }
+    }
+
+    fn close(&mut self, stream: StreamId, reason: &str) {
+        if let Some(participant) = self.drop_track(stream) {
+            self.write(Write::StreamClosed { stream, participant, reason: reason.to_owned() });
+        }
+    }
+
+    fn drop_track(&mut self, stream: StreamId) -> Option<ParticipantId> {
+        let participant = self.tracks.close(stream, &self.ledger)?;
+        self.input(Input::StreamClosed { stream });
+        Some(participant)
+    }
+
+    fn arrival(&mut self, stream: StreamId, arrival: Arrival) {
+        match arrival {
+            Arrival::Rtp { at, header, payload, .. } => {
+                let arrived = self.clock.at(at);
+                if self.tracks.packet(stream, header, payload, arrived, &self.ledger) {
+                    self.input(Input::StreamAlive { stream });
+                }
+            }
+            Arrival::SenderReport { at, ntp, timestamp, cname } => {
+                self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
+                self.input(Input::StreamAlive { stream });
+            }
+            Arrival::Alive { .. } => self.input(Input::StreamAlive { stream }),
+            Arrival::Bye { .. } => self.close(stream, "bye"),
+            Arrival::Latched { from } => self.write(Write::Latched { stream, from: from.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How a meeting stops being live here, in a written order: streams closed → open utterances finalised → segments sealed →
+//! uploaded → rows committed → participants' sockets closed → job settled. Every step has a bound; what is not through by
+//! then is in the spool, and `recover` finds it.
+
+use super::capture::{Live, Over};
+use crate::{
+    domain::{
+        limits::FINALS_AFTER_END,
+        meeting::{RecordingState, State},
+    },
+    media::{decode::Heard, spool},
+    queue::{
+        JobKind,
+        message::{Told, Wake, Whom},
+    },
+    speech::Caption,
+    store::{StoreError, capture, event, job, presence, recording},
+    worker::{Claimed, Outcome},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::{sync::mpsc, time::Instant};
+use tracing::{info, warn};
+
+/// Sealing and storing of what is left.
+const UPLOADS_MAX: Duration = Duration::from_secs(30);
+/// Committing what is left.
+const COMMITS_MAX: Duration = Duration::from_secs(10);
+
+/// The data of `recording_state`.
+pub fn recording_state(state: &State, epoch: i64) -> Value {
+    let reason = match state.recording {
+        RecordingState::Paused => Some("consent"),
+        _ => None,
+    };
+    json!({
+        "state": state.recording,
+        "transcribing": state.transcribing,
+        "reason": reason,
+        "waitingFor": state.waiting_for,
+        "epoch": epoch,
+    })
+}
+
+/// `recording_state` of a meeting that is over.
+pub fn after(state: RecordingState, reason: Option<&str>, epoch: i64) -> Value {
+    json!({"state": state, "transcribing": false, "reason": reason, "waitingFor": [], "epoch": epoch})
+}
+
+/// What still comes out of the meeting's threads.
+pub struct Outlets {
+    pub told: mpsc::Receiver<spool::Told>,
+    pub heard: mpsc::Receiver<Heard>,
+    pub captions: mpsc::Receiver<Caption>,
+}
+
+/// Closes the meeting here.
+pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Outlets) -> anyhow::Result<Outcome> {
+    let meeting = live.meeting;
+    if over == Over::Lost {
+        // Somebody else has it: nothing more is written or told; the spool is `recover`'s.
+        live.lost.cancel();
+        info!(%meeting, epoch = live.holder.epoch, "the meeting runs elsewhere now");
+        return Ok(Outcome::Settled);
+    }
+    let finals_by = Instant::now() + Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs());
+    for stream in live.tracks.ids() {
+        live.tracks.close(stream, &live.ledger);
+    }
+    utter(&mut live, &mut outlets, finals_by).await;
+    let Live { deps, holder, rules, tracks, ledger, vault, lost, .. } = live;
+    let speech = tracks.finish();
+    let sealed = tokio::time::timeout(UPLOADS_MAX, async {
+        while let Some(told) = outlets.told.recv().await {
+            match told {
+                spool::Told::Sealed(sealed) => {
+                    vault.put(sealed);
+                }
+                spool::Told::Failed { recording, error } => warn!(%meeting, %recording, error, "a segment failed"),
+            }
+        }
+        vault.drain(UPLOADS_MAX).await
+    });
+    let finals = async {
+        let committed = ledger.flush(COMMITS_MAX).await;
+        if matches!(over, Over::Ended { .. }) && committed {
+            let _ = deps.queue.publish(meeting, &Told::Close { code: 4000, whom: Whom::Participants });
+        }
+    };
+    let (sealed, ()) = tokio::join!(sealed, finals);
+    drop(speech);
+    let stored = sealed.unwrap_or(false);
+    let committed = ledger.flush(COMMITS_MAX).await;
+    if lost.is_cancelled() {
+        return Ok(Outcome::Settled);
+    }
+    if stored && committed {
+        // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any more.
+        let folder = holder.spool.join(meeting.to_string()).join(holder.epoch.to_string());
+        let _ = tokio::fs::remove_dir_all(folder).await;
+    } else {
+        warn!(%meeting, stored, committed, "not everything could be stored; the rest waits in the spool");
+    }
+    if over == Over::Released {
+        return Ok(Outcome::Release);
+    }
+
+    let recorded = rules.gate().uses(crate::domain::consent::Use::Recording);
+    let done = async {
+        let mut tx = deps.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        job::fence(&mut tx, meeting, holder.owner, holder.epoch).await?;
+        if over == (Over::Ended { stored: false }) {
+            capture::end(&mut tx, meeting).await?;
+        }
+        let mut events = presence::dismiss(&mut tx, meeting).await?;
+        capture::transcript(&mut tx, holder.tenant, meeting, None, true).await?;
+        recording::close_all(&mut tx, meeting).await?;
+        let tracks = recording::of_meeting(&mut tx, meeting).await?;
+        let mix = if recorded && !tracks.is_empty() {
+            let data = after(RecordingState::Finalising, None, holder.epoch);
+            events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
+            Some(job::ensure(&mut tx, holder.tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?)
+        } else {
+            let data = after(RecordingState::Off, Some("nothing_recorded"), holder.epoch);
+            events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
+            None
+        };
+        job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>((events, mix))
+    };
+    let (events, mix) = match tokio::time::timeout(COMMITS_MAX, done).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(StoreError::Fenced)) => return Ok(Outcome::Settled),
+        // The lease runs out, and whoever takes it over finds the meeting ended, or without anybody in it.
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => anyhow::bail!("the database did not answer while the meeting was closed"),
+    };
+    for event in events {
+        let _ = deps.queue.publish(meeting, &super::ledger::tell(event));
+    }
+    let _ = deps.queue.publish(meeting, &Told::Close { code: 4000, whom: Whom::Participants });
+    if let Some(job) = mix {
+        let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
+    }
+    info!(%meeting, "the meeting is over");
+    Ok(Outcome::Settled)
+}
+
+/// Lets everybody who is in the middle of a sentence be heard out.
+async fn utter(live: &mut Live, outlets: &mut Outlets, by: Instant) {
+    // First the sound that is still being decoded to PCM: its end is told per stream.
+    while live.tracks.is_ending() {
+        tokio::select! {
+            heard = outlets.heard.recv() => match heard {
+                Some(heard) => live.tracks.heard(heard),
+                None => break,
+            },
+            Some(caption) = outlets.captions.recv() => live.caption(caption),
+            () = tokio::time::sleep_until(by) => break,
+        }
+    }
+    let Some(speech) = live.speech.take() else { return };
+    let finish = speech.finish();
+    tokio::pin!(finish);
+    loop {
+        tokio::select! {
+            () = &mut finish => break,
+            Some(caption) = outlets.captions.recv() => live.caption(caption),
+            () = tokio::time::sleep_until(by) => {
+                warn!(meeting = %live.meeting, "the decoder was too slow for the last words");
+                break;
+            }
+        }
+    }
+    while let Ok(caption) = outlets.captions.try_recv() {
+        live.caption(caption);
+    }
+}

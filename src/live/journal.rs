@@ -1,0 +1,118 @@
+//! Withdrawals that Postgres could not be told of, written down and flushed to disk before anybody is answered.
+//!
+//! One JSON line each, in a file per meeting. Read again at claim and by `recover`, appended to the ConsentLog (the same
+//! ids, so twice is once), and removed once that committed.
+
+use crate::domain::{
+    consent::{ConsentStatus, ConsentType},
+    id::{ConsentId, MeetingId, ParticipantId, TenantId},
+};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+};
+
+/// Lines of one meeting; more withdrawals than this without Postgres is a client gone wrong.
+const LINES_MAX: usize = 10_000;
+
+/// What a withdrawal needs to become an entry of the ConsentLog.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Withdrawal {
+    pub id: ConsentId,
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub participant: ParticipantId,
+    pub consent_type: ConsentType,
+    pub status: ConsentStatus,
+    pub actor: String,
+    pub statement: Option<String>,
+    /// Its receipt, on Postgres's clock.
+    pub received_at: DateTime<Utc>,
+}
+
+fn path(spool: &Path, meeting: MeetingId) -> PathBuf {
+    spool.join("journal").join(format!("{meeting}.jsonl"))
+}
+
+/// Writes it down; when this returns `Ok` it survives a crash of the process and of the machine. Blocks.
+pub fn append(spool: &Path, withdrawal: &Withdrawal) -> anyhow::Result<()> {
+    let path = path(spool, withdrawal.meeting);
+    let dir = path.parent().context("the journal has a directory")?;
+    fs::create_dir_all(dir)?;
+    let mut line = serde_json::to_vec(withdrawal)?;
+    line.push(b'\n');
+    let mut file = OpenOptions::new().create(true).append(true).open(&path).context("opening the consent journal")?;
+    file.write_all(&line)?;
+    file.sync_data()?;
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+/// What stands in the meeting's journal. A last line cut by a crash was never answered and is left out. Blocks.
+pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>> {
+    let file = match File::open(path(spool, meeting)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("opening the consent journal"),
+    };
+    let mut withdrawals: Vec<Withdrawal> = Vec::new();
+    for line in BufReader::new(file).lines().take(LINES_MAX) {
+        if let Ok(withdrawal) = serde_json::from_str(&line?) {
+            withdrawals.push(withdrawal);
+        }
+    }
+    Ok(withdrawals)
+}
+
+/// The meetings that have a journal. Blocks.
+pub fn meetings(spool: &Path) -> Vec<MeetingId> {
+    let Ok(entries) = fs::read_dir(spool.join("journal")) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.path().file_stem()?.to_str()?.parse().ok()).collect()
+}
+
+/// Everything in it was committed. Blocks.
+pub fn remove(spool: &Path, meeting: MeetingId) -> anyhow::Result<()> {
+    match fs::remove_file(path(spool, meeting)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn keeps_whole_lines_and_forgets_a_torn_one() {
+        let spool = std::env::temp_dir().join(format!("hansard-journal-{}", Uuid::now_v7()));
+        let meeting = MeetingId(Uuid::now_v7());
+        let withdrawal = Withdrawal {
+            id: ConsentId(Uuid::now_v7()),
+            tenant: TenantId(Uuid::now_v7()),
+            meeting,
+            participant: ParticipantId(Uuid::now_v7()),
+            consent_type: ConsentType::RecordingAi,
+            status: ConsentStatus::Withdrawn,
+            actor: "self".into(),
+            statement: Some("no\nmore".into()),
+            received_at: Utc::now(),
+        };
+        append(&spool, &withdrawal).expect("writes");
+        append(&spool, &Withdrawal { id: ConsentId(Uuid::now_v7()), ..withdrawal.clone() }).expect("writes");
+        let file = path(&spool, meeting);
+        let whole = fs::read(&file).expect("is there");
+        fs::write(&file, &whole[..whole.len() - 9]).expect("writes");
+        assert_eq!(read(&spool, meeting).expect("reads"), [withdrawal]);
+        assert_eq!(meetings(&spool), [meeting]);
+        remove(&spool, meeting).expect("removes");
+        remove(&spool, meeting).expect("twice is once");
+        assert_eq!(read(&spool, meeting).expect("reads"), []);
+        fs::remove_dir_all(&spool).expect("cleans up");
+    }
+}

@@ -1,0 +1,274 @@
+//! What a live meeting writes to Postgres, in order, by one task: lease row locked, effect stored, committed, then told.
+//!
+//! With Postgres away it tries again until it is back, and whatever waits behind waits in order; nothing final is told
+//! meanwhile. With the lease lost it stops for good. The queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds
+//! more than half an hour without Postgres. When it is full, segments stay in the spool for `recover`, and a final becomes a retraction
+//! that says `lost`.
+
+use super::journal::Withdrawal;
+use crate::{
+    domain::{
+        id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
+        retry,
+        time::Span,
+    },
+    queue::{
+        Queue,
+        message::{Told, Whom},
+    },
+    store::{
+        Store, StoreError,
+        capture::{self, FinalSegment},
+        consent::{self, Saying},
+        event::{self, Event},
+        job,
+        presence::{self, Removal},
+        recording::{self, Segment, TrackKey},
+        stream,
+    },
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+/// Writes that may wait.
+const WAITING_MAX: usize = 8192;
+
+/// One thing to store, and to tell once it is.
+#[derive(Debug)]
+pub enum Write {
+    Track {
+        id: RecordingId,
+        key: TrackKey,
+        start_ms: i64,
+    },
+    /// In storage and verified.
+    Segment(Segment),
+    /// Nothing of it may stay.
+    RemoveSegment(Segment),
+    Final(FinalSegment),
+    Retracted {
+        segment: SegmentId,
+        reason: &'static str,
+    },
+    /// `recording_state`.
+    State(Value),
+    /// The worker's own copy of a withdrawal; the `api` writes it too.
+    Withdrawal(Withdrawal),
+    StreamOpened {
+        stream: StreamId,
+        participant: ParticipantId,
+        port: u16,
+    },
+    StreamClosed {
+        stream: StreamId,
+        participant: ParticipantId,
+        reason: String,
+    },
+    Latched {
+        stream: StreamId,
+        from: String,
+    },
+    Rollover {
+        stream: StreamId,
+        index: u64,
+    },
+    /// Sound of this span was sent and did not arrive, or nobody listened.
+    Lost {
+        recording: RecordingId,
+        span: Span,
+    },
+    Leave {
+        participant: ParticipantId,
+        removed: bool,
+    },
+    /// Answered when everything before it is committed.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Where the loop puts its writes.
+#[derive(Clone)]
+pub struct Ledger(mpsc::Sender<Write>);
+
+impl Ledger {
+    /// `Err` gives the write back: the queue is full, or the lease is lost.
+    pub fn write(&self, write: Write) -> Result<(), Box<Write>> {
+        self.0.try_send(write).map_err(|error| {
+            metrics::counter!("hansard_ledger_refused_total").increment(1);
+            match error {
+                mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write) => Box::new(write),
+            }
+        })
+    }
+
+    /// Waits until everything written before is committed, at most `limit`; `false` when it is not.
+    pub async fn flush(&self, limit: Duration) -> bool {
+        let (done, flushed) = oneshot::channel();
+        tokio::time::timeout(limit, async { self.0.send(Write::Flush(done)).await.is_ok() && flushed.await.is_ok() })
+            .await
+            .unwrap_or(false)
+    }
+}
+
+/// Whose writes these are.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub owner: Uuid,
+    pub epoch: i64,
+    pub spool: PathBuf,
+}
+
+/// Starts the task. It ends when every [`Ledger`] is dropped and everything is written, or when `lost` is cancelled, by the
+/// caller or by itself on finding the lease taken.
+pub fn start(store: Store, queue: Queue, holder: Holder, lost: CancellationToken) -> Ledger {
+    let (tx, mut rx) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(async move {
+        let mut scribe = Scribe { store, queue, holder, same: BTreeMap::new() };
+        while let Some(Some(write)) = lost.run_until_cancelled(rx.recv()).await {
+            if let Write::Flush(done) = write {
+                let _ = done.send(());
+                continue;
+            }
+            if lost.run_until_cancelled(scribe.write(&write, &lost)).await.is_none() {
+                break;
+            }
+        }
+    });
+    Ledger(tx)
+}
+
+struct Scribe {
+    store: Store,
+    queue: Queue,
+    holder: Holder,
+    /// Tracks that turned out to exist under another id.
+    same: BTreeMap<RecordingId, RecordingId>,
+}
+
+impl Scribe {
+    async fn write(&mut self, write: &Write, lost: &CancellationToken) {
+        let mut failures = 0;
+        loop {
+            match self.commit(write).await {
+                Ok(told) => {
+                    for told in told {
+                        // A message lost here is read from the store by whoever misses its number.
+                        let _ = self.queue.publish(self.holder.meeting, &told);
+                    }
+                    return;
+                }
+                Err(StoreError::Fenced) => {
+                    warn!(meeting = %self.holder.meeting, epoch = self.holder.epoch, "the meeting was taken over; stopping");
+                    lost.cancel();
+                    return;
+                }
+                Err(StoreError::Unavailable(error)) => {
+                    debug!(%error, "Postgres is away; writing again later");
+                    let wait = retry::backoff(failures.min(4), fastrand::f64());
+                    tokio::time::sleep(Duration::from_micros(wait.0.unsigned_abs())).await;
+                    failures += 1;
+                }
+                Err(error) => {
+                    // Not a matter of time: one write is lost and said, the meeting goes on.
+                    metrics::counter!("hansard_ledger_failed_total").increment(1);
+                    warn!(meeting = %self.holder.meeting, %error, "a write was refused by the database");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn commit(&mut self, write: &Write) -> Result<Vec<Told>, StoreError> {
+        let Holder { tenant, meeting, owner, epoch, .. } = self.holder;
+        let mut tx = self.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        job::fence(&mut tx, meeting, owner, epoch).await?;
+        let mut told: Vec<Told> = Vec::new();
+        let mut events: Vec<Event> = Vec::new();
+        let mut same = None;
+        match write {
+            Write::Track { id, key, start_ms } => {
+                let known = recording::ensure_track(&mut tx, tenant, meeting, *id, key, *start_ms).await?;
+                same = (known != *id).then_some((*id, known));
+            }
+            Write::Segment(segment) => {
+                recording::add_segment(&mut tx, tenant, meeting, &self.known(segment)).await?;
+            }
+            Write::RemoveSegment(segment) => {
+                recording::remove_segment(&mut tx, meeting, &self.known(segment)).await?;
+            }
+            Write::Final(segment) => {
+                capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false).await?;
+                if capture::add_final(&mut tx, tenant, meeting, segment).await? {
+                    events.push(event::append_final(&mut tx, meeting, segment.id).await?);
+                }
+            }
+            Write::Retracted { segment, reason } => {
+                let data = json!({"segmentId": segment, "reason": reason});
+                events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
+            }
+            Write::State(data) => events.push(event::append(&mut tx, meeting, "recording_state", data.clone()).await?),
+            Write::Withdrawal(withdrawal) => {
+                let said = consent::say(&mut tx, &saying(withdrawal)).await?;
+                events.extend(said.events);
+                if said.removed {
+                    told.push(Told::Close { code: 4003, whom: Whom::One(withdrawal.participant) });
+                }
+            }
+            Write::StreamOpened { stream, participant, port } => {
+                stream::opened(&mut tx, meeting, *stream, *port).await?;
+                events.push(presence::updated(&mut tx, meeting, *participant).await?);
+            }
+            Write::StreamClosed { stream, participant, reason } => {
+                stream::closed(&mut tx, meeting, *stream, reason).await?;
+                events.push(presence::updated(&mut tx, meeting, *participant).await?);
+            }
+            Write::Latched { stream, from } => stream::latched(&mut tx, meeting, *stream, from).await?,
+            Write::Rollover { stream, index } => stream::rollover(&mut tx, meeting, *stream, *index).await?,
+            Write::Lost { recording, span } => {
+                let recording = self.same.get(recording).copied().unwrap_or(*recording);
+                recording::add_lost(&mut tx, recording, *span).await?;
+            }
+            Write::Leave { participant, removed: false } => {
+                events.extend(presence::leave(&mut tx, meeting, *participant).await?.events);
+            }
+            Write::Leave { participant, removed: true } => {
+                events.extend(presence::remove(&mut tx, meeting, *participant, Removal::Required).await?.events);
+                told.push(Told::Close { code: 4003, whom: Whom::One(*participant) });
+            }
+            Write::Flush(_) => {}
+        }
+        tx.commit().await?;
+        self.same.extend(same);
+        Ok(events.into_iter().map(tell).chain(told).collect())
+    }
+
+    fn known(&self, segment: &Segment) -> Segment {
+        let recording = self.same.get(&segment.recording).copied().unwrap_or(segment.recording);
+        Segment { recording, ..segment.clone() }
+    }
+}
+
+/// A committed event as it is told.
+pub fn tell(event: Event) -> Told {
+    Told::Event { seq: event.seq, kind: event.kind, at: event.at, data: event.data }
+}
+
+/// The entry that a withdrawal asks for.
+pub fn saying(withdrawal: &Withdrawal) -> Saying {
+    Saying {
+        meeting: withdrawal.meeting,
+        participant: withdrawal.participant,
+        id: withdrawal.id,
+        consent_type: withdrawal.consent_type,
+        status: withdrawal.status,
+        actor: withdrawal.actor.clone(),
+        statement: withdrawal.statement.clone(),
+        timestamp: withdrawal.received_at,
+    }
+}

@@ -1,0 +1,187 @@
+//! Takes up what a dead process left on this machine: segments in the spool, withdrawals in the journal.
+//!
+//! Everything may run twice: a segment whose row is there is only deleted, a withdrawal that is in the log changes nothing.
+//! What the log (and the journal) no longer allows is cut away before anything is stored.
+
+use super::{
+    Deps, journal,
+    ledger::{Holder, saying, tell},
+    vault,
+};
+use crate::{
+    domain::{
+        consent::Use,
+        gate::{Entry, Gate},
+        id::MeetingId,
+        time::MeetingTime,
+    },
+    media::segment::{self, Leftover},
+    queue::JobKind,
+    store::{StoreError, capture, consent, event, job, new_id, recording},
+};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use std::{collections::BTreeSet, path::Path, time::Duration};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often the spool is looked through for what no running meeting owns.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Sweeps until `stop`. The first sweep must begin before meetings are claimed here ([`dead`] makes its list), because then
+/// everything in the spool is a dead process's.
+pub async fn run(deps: std::sync::Arc<Deps>, mut dead: Vec<Leftover>, stop: CancellationToken) {
+    loop {
+        for meeting in meetings(&deps.spool) {
+            let watched = deps.sentinel.watches(meeting);
+            let left = if watched {
+                dead.iter().filter(|left| left.track.meeting == meeting).cloned().collect()
+            } else {
+                segment::leftovers(&deps.spool, meeting).unwrap_or_default()
+            };
+            match stop.run_until_cancelled(recover(&deps, meeting, left, watched)).await {
+                None => return,
+                Some(Ok(())) => dead.retain(|left| left.track.meeting != meeting),
+                Some(Err(error)) => {
+                    warn!(%meeting, error = format!("{error:#}"), "the spool of a meeting waits to be taken up");
+                }
+            }
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// What lies in the spool now.
+pub fn dead(spool: &Path) -> Vec<Leftover> {
+    meetings(spool).into_iter().flat_map(|meeting| segment::leftovers(spool, meeting).unwrap_or_default()).collect()
+}
+
+fn meetings(spool: &Path) -> BTreeSet<MeetingId> {
+    segment::leftover_meetings(spool).unwrap_or_default().into_iter().chain(journal::meetings(spool)).collect()
+}
+
+async fn recover(deps: &Deps, meeting: MeetingId, left: Vec<Leftover>, watched: bool) -> anyhow::Result<()> {
+    let mut tx = deps.store.worker_tx().await?;
+    let Some(loaded) = capture::load(&mut tx, meeting).await? else {
+        warn!(%meeting, "the spool holds a meeting that this database does not know; it is left alone");
+        return Ok(());
+    };
+    drop(tx);
+    if !watched {
+        say(deps, meeting).await?;
+    }
+    let (Some(start), false) = (loaded.start_time, left.is_empty()) else { return Ok(()) };
+    let gate = gate(deps, meeting, start).await?;
+    let mut taken = 0;
+    for leftover in left {
+        taken += usize::from(take_up(deps, &loaded, meeting, leftover, &gate).await?);
+    }
+    if !watched {
+        let folder = deps.spool.join(meeting.to_string());
+        let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    }
+    if taken == 0 {
+        return Ok(());
+    }
+    info!(%meeting, segments = taken, "took up what was left in the spool");
+    finish(deps, meeting).await
+}
+
+/// Journalled withdrawals become entries of the log.
+async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
+    for withdrawal in journal::read(&deps.spool, meeting)? {
+        let mut tx = deps.store.worker_tx().await?;
+        let said = consent::say(&mut tx, &saying(&withdrawal)).await?;
+        tx.commit().await?;
+        for event in said.events {
+            let _ = deps.queue.publish(meeting, &tell(event));
+        }
+    }
+    journal::remove(&deps.spool, meeting)
+}
+
+/// The meeting's gate as the log has it, with the journal's withdrawals.
+async fn gate(deps: &Deps, meeting: MeetingId, start: DateTime<Utc>) -> anyhow::Result<Gate> {
+    let mut tx = deps.store.worker_tx().await?;
+    let log = consent::above(&mut tx, meeting, 0).await?;
+    let gate = replayed(&log, start);
+    for withdrawal in journal::read(&deps.spool, meeting)? {
+        let at = MeetingTime((withdrawal.received_at - start).num_microseconds().unwrap_or(0));
+        gate.withdraw(withdrawal.id, withdrawal.participant, withdrawal.consent_type.uses(), at);
+    }
+    Ok(gate)
+}
+
+/// A gate with a log played through, every grant from its own time stamp on.
+pub fn replayed(log: &[consent::Entry], start: DateTime<Utc>) -> Gate {
+    let gate = Gate::new(&Use::ALL);
+    let entries: Vec<Entry> = log
+        .iter()
+        .map(|entry| Entry {
+            entry: entry.entry,
+            id: entry.id,
+            participant: entry.participant,
+            uses: entry.purposes.clone(),
+            status: entry.status,
+            at: MeetingTime((entry.timestamp - start).num_microseconds().unwrap_or(i64::MAX)),
+        })
+        .collect();
+    gate.replay(&entries);
+    gate
+}
+
+/// Answers whether the store did not have it yet.
+async fn take_up(
+    deps: &Deps,
+    loaded: &capture::Loaded,
+    meeting: MeetingId,
+    leftover: Leftover,
+    gate: &Gate,
+) -> anyhow::Result<bool> {
+    let path = leftover.path.clone();
+    let n = i32::try_from(leftover.name.n).context("segment number")?;
+    let mut tx = deps.store.worker_tx().await?;
+    let known = recording::has_segment(&mut tx, meeting, leftover.track.recording, leftover.epoch, n).await?;
+    drop(tx);
+    if !known {
+        let cut = tokio::task::block_in_place(|| leftover.repair(gate))?;
+        let Some(sealed) = cut else { return Ok(false) };
+        let holder =
+            Holder { tenant: loaded.tenant, meeting, owner: new_id(), epoch: sealed.epoch, spool: deps.spool.clone() };
+        let mut segment = vault::store(&deps.objects, &sealed, &holder, 0).await?;
+        let mut tx = deps.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        let key = recording::TrackKey {
+            participant: sealed.track.participant,
+            source: sealed.track.source.as_str().into(),
+            codec: sealed.track.codec.as_str().into(),
+        };
+        let start_ms = sealed.pass.span.start.as_ms();
+        segment.recording =
+            recording::ensure_track(&mut tx, loaded.tenant, meeting, sealed.track.recording, &key, start_ms).await?;
+        recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await?;
+        tx.commit().await?;
+    }
+    match tokio::fs::remove_file(&path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(!known),
+    }
+}
+
+/// A meeting that is over gets its files made (again) from what there is now, unless all of it is in them: the spool of every
+/// meeting that just ended still holds what was stored in its last minute.
+async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
+    let mut tx = deps.store.worker_tx().await?;
+    event::lock(&mut tx, meeting).await?;
+    let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
+    let unmade = recording::segments(&mut tx, meeting).await?.iter().any(|segment| !segment.merged);
+    if over && unmade && capture::status(&mut tx, meeting).await? == "ended" {
+        let tenant = capture::load(&mut tx, meeting).await?.ok_or(StoreError::NotFound)?.tenant;
+        job::ensure(&mut tx, tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Watches the heads of all meetings that this process runs: one query every 100 ms, always, because messages are only hints.
+
+use crate::{
+    domain::{id::MeetingId, limits::HEADS_POLL},
+    queue::Queue,
+    store::{
+        Store,
+        event::{self, Head},
+    },
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What a meeting's loop must know of the world outside.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    pub head: Option<Head>,
+    /// Postgres answered the last poll.
+    pub database: bool,
+    /// The queue can be heard.
+    pub queue: bool,
+}
+
+/// The meetings watched. Clones share them.
+#[derive(Clone, Default)]
+pub struct Sentinel(Arc<Mutex<BTreeMap<MeetingId, watch::Sender<News>>>>);
+
+/// Ends the watch when dropped.
+pub struct Watched {
+    sentinel: Sentinel,
+    meeting: MeetingId,
+    pub news: watch::Receiver<News>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.sentinel.lock().remove(&self.meeting);
+    }
+}
+
+impl Sentinel {
+    /// Watches one more meeting; a process never runs one twice.
+    pub fn watch(&self, meeting: MeetingId) -> Watched {
+        let (tx, news) = watch::channel(News { head: None, database: true, queue: true });
+        self.lock().insert(meeting, tx);
+        Watched { sentinel: self.clone(), meeting, news }
+    }
+
+    /// Whether the meeting runs in this process.
+    pub fn watches(&self, meeting: MeetingId) -> bool {
+        self.lock().contains_key(&meeting)
+    }
+
+    /// Polls until `stop`.
+    pub async fn run(self, store: Store, queue: Queue, stop: CancellationToken) {
+        let period = Duration::from_micros(HEADS_POLL.0.unsigned_abs());
+        let mut tick = tokio::time::interval(period);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            let meetings: Vec<MeetingId> = self.lock().keys().copied().collect();
+            if meetings.is_empty() {
+                continue;
+            }
+            // A poll that hangs is as good as none; the next one must not wait for it for long.
+            let heads = tokio::time::timeout(period * 10, async {
+                let mut conn = store.worker().acquire().await?;
+                event::heads(&mut conn, &meetings).await
+            })
+            .await;
+            let queue = queue.unreachable_since().is_none();
+            let (database, heads) = match heads {
+                Ok(Ok(heads)) => (true, heads),
+                _ => (false, Vec::new()),
+            };
+            let mut heads: BTreeMap<MeetingId, Head> = heads.into_iter().map(|head| (head.meeting, head)).collect();
+            for (meeting, tx) in self.lock().iter() {
+                let head = heads.remove(meeting);
+                tx.send_if_modified(|news| {
+                    let changed = news.database != database
+                        || news.queue != queue
+                        || head.as_ref().is_some_and(|head| news.head.as_ref() != Some(head));
+                    news.database = database;
+                    news.queue = queue;
+                    if let Some(head) = head {
+                        news.head = Some(head);
+                    }
+                    changed
+                });
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<MeetingId, watch::Sender<News>>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,402 @@
+//! The streams of one meeting, from a checked RTP packet to the two branches: files and speech.
+//!
+//! In this order: placed on the timeline, asked at the gate, put in order, and on release admitted twice, apart for each
+//! use. A packet that the gate refuses never meets a buffer; only its number is noted, so that nobody waits for it.
+
+use super::{
+    Deps,
+    ledger::{Holder, Ledger, Write},
+};
+use crate::{
+    domain::{
+        gate::{Gate, Recording, Refusal, Transcription},
+        id::{ParticipantId, RecordingId, StreamId},
+        intake::Intake,
+        recording::{Codec, Source, Track as Recorded},
+        reorder::Release,
+        time::{MeetingTime, Micros, Span},
+        timeline::{Header, Senders},
+    },
+    ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
+    media::{
+        decode::{Ears, Heard},
+        frame::Frame,
+        spool::{Spool, Told},
+    },
+    speech,
+    store::{asked::seal_place, capture::Loaded, recording::TrackKey, stream::Stream},
+};
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+/// The rules are told once a second that a stream lives, not with every packet.
+const ALIVE_EVERY: Micros = Micros::from_secs(1);
+/// An SRTP index is written down this often: a restart then finds the rollover counter again.
+const INDEX_EVERY: Micros = Micros::from_secs(10);
+
+/// PCM that may wait for the loop: seconds of a busy meeting.
+const HEARD_MAX: usize = 4096;
+/// Speech is told the time often for this long after a stream's last packet: that is when utterances end.
+const LIVELY: Micros = Micros::from_secs(3);
+
+/// One stream.
+pub struct Track {
+    participant: ParticipantId,
+    codec: Codec,
+    key: TrackKey,
+    ingest: ingest::Stream,
+    port: u16,
+    intake: Intake,
+    /// Payloads waiting for their turn, with their arrival.
+    waiting: HashMap<u64, (Bytes, MeetingTime)>,
+    next: u64,
+    speech: speech::Stream,
+    /// When a frame was last admitted for transcription.
+    voiced: Option<MeetingTime>,
+    cname: Option<Arc<str>>,
+    alive: MeetingTime,
+    indexed: MeetingTime,
+    srtp: bool,
+}
+
+/// All streams of a meeting and what they share.
+pub struct Tracks {
+    deps: Arc<Deps>,
+    holder: Holder,
+    gate: Arc<Gate>,
+    to_loop: mpsc::Sender<(StreamId, Arrival)>,
+    tracks: BTreeMap<StreamId, Track>,
+    senders: Senders<(ParticipantId, Arc<str>), StreamId>,
+    recordings: BTreeMap<TrackKey, RecordingId>,
+    /// Recordings that the spool and the ledger know in this epoch.
+    begun: BTreeMap<RecordingId, TrackKey>,
+    spool: Spool,
+    ears: Ears,
+    /// Speech of closed streams, until the last of their PCM came out.
+    ending: BTreeMap<StreamId, speech::Stream>,
+}
+
+impl Tracks {
+    /// Starts the meeting's recorder and decoder threads; answers with what they will have to say.
+    pub fn new(
+        deps: Arc<Deps>,
+        holder: Holder,
+        gate: Arc<Gate>,
+        to_loop: mpsc::Sender<(StreamId, Arrival)>,
+        loaded: &Loaded,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<Told>, mpsc::Receiver<Heard>)> {
+        let (spool, told) = Spool::start(deps.spool.clone(), holder.epoch, gate.clone())?;
+        let (to_heard, heard) = mpsc::channel(HEARD_MAX);
+        let ears = Ears::start(gate.clone(), to_heard)?;
+        let recordings =
+            loaded.recordings.iter().filter_map(|recording| Some((recording.key.clone()?, recording.id))).collect();
+        let tracks = Self {
+            deps,
+            holder,
+            gate,
+            to_loop,
+            tracks: BTreeMap::new(),
+            senders: Senders::default(),
+            recordings,
+            begun: BTreeMap::new(),
+            spool,
+            ears,
+            ending: BTreeMap::new(),
+        };
+        Ok((tracks, told, heard))
+    }
+
+    pub fn ids(&self) -> Vec<StreamId> {
+        self.tracks.keys().copied().collect()
+    }
+
+    pub fn port(&self, stream: StreamId) -> Option<u16> {
+        self.tracks.get(&stream).map(|track| track.port)
+    }
+
+    /// Streams that a new one of the same participant and source takes the place of.
+    pub fn replaced_by(&self, new: &Stream) -> Vec<StreamId> {
+        self.tracks
+            .iter()
+            .filter(|(id, track)| {
+                **id != new.id && track.participant == new.participant && track.key.source == new.source
+            })
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// Takes a port and begins to listen.
+    pub fn open(&mut self, row: &Stream, speech: speech::Stream, now: MeetingTime) -> anyhow::Result<u16> {
+        let Some(codec) = Codec::parse(&row.codec) else { bail!("audio codec {} is not taken here", row.codec) };
+        let rtp = &self.deps.rtp;
+        let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
+            (Some(suite), Some(sealed)) => {
+                let suite: Suite = suite.parse().ok().context("an SRTP suite that is not known here")?;
+                let key = self.deps.seal.open(&seal_place(self.holder.meeting, row.id), sealed)?;
+                Some(SrtpConfig { suite, key, index: (row.rollover > 0).then_some(row.rollover) })
+            }
+            (None, _) => None,
+            (Some(_), None) => bail!("the stream's SRTP key is gone"),
+        };
+        let secured = srtp.is_some();
+        let address = |text: &Option<String>| text.as_ref().map(|text| text.parse()).transpose();
+        let config = StreamConfig {
+            stream: row.id,
+            bind: rtp.bind,
+            ports: rtp.ports.clone(),
+            port: row.port,
+            ssrc: row.ssrc,
+            payload_type: row.payload_type,
+            codec: row.codec.parse().map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
+            clock_rate: row.clock_rate,
+            remote: address(&row.remote)?,
+            allow: rtp.allow.clone(),
+            latched: address(&row.latched)?,
+            srtp,
+            report_every: ingest::REPORT_EVERY,
+        };
+        let opened = ingest::open(config, self.to_loop.clone())?;
+        self.ears.open(row.id, row.participant, codec);
+        let key = TrackKey { participant: row.participant, source: row.source.clone(), codec: row.codec.clone() };
+        let track = Track {
+            participant: row.participant,
+            codec,
+            key,
+            ingest: opened.stream,
+            port: opened.port,
+            intake: Intake::new(row.clock_rate),
+            waiting: HashMap::new(),
+            next: 0,
+            speech,
+            voiced: None,
+            cname: None,
+            alive: now - ALIVE_EVERY,
+            indexed: now,
+            srtp: secured,
+        };
+        self.tracks.insert(row.id, track);
+        Ok(opened.port)
+    }
+
+    /// Takes a packet. Answers whether the rules should hear that the stream lives.
+    pub fn packet(
+        &mut self,
+        stream: StreamId,
+        header: Header,
+        payload: Bytes,
+        arrived: MeetingTime,
+        ledger: &Ledger,
+    ) -> bool {
+        let Some(track) = self.tracks.get_mut(&stream) else { return false };
+        match track.intake.on_packet(&header, arrived) {
+            Err(discard) => dropped(discard.as_str()),
+            Ok(placed) => match self.gate.lets_in(track.participant, arrived) {
+                Err(refusal) => {
+                    dropped(refusal.as_str());
+                    track.intake.refuse(placed, arrived);
+                }
+                Ok(()) => {
+                    let id = track.next;
+                    track.next += 1;
+                    match track.intake.keep(placed, id, arrived) {
+                        Ok(()) => {
+                            track.waiting.insert(id, (payload, arrived));
+                        }
+                        Err(discard) => dropped(discard.as_str()),
+                    }
+                }
+            },
+        }
+        let live = arrived - track.alive >= ALIVE_EVERY;
+        if live {
+            track.alive = arrived;
+        }
+        if track.srtp && arrived - track.indexed >= INDEX_EVERY {
+            track.indexed = arrived;
+            if let Some(index) = track.ingest.srtp_index() {
+                let _ = ledger.write(Write::Rollover { stream, index });
+            }
+        }
+        self.release(stream, arrived, ledger);
+        live
+    }
+
+    /// A sender report: the stream's rate, and its agreement with the sender's other streams.
+    pub fn report(
+        &mut self,
+        stream: StreamId,
+        ntp: u64,
+        timestamp: u32,
+        cname: Option<Arc<str>>,
+        arrived: MeetingTime,
+    ) {
+        let Some(track) = self.tracks.get_mut(&stream) else { return };
+        track.cname = cname.or(track.cname.take());
+        let own = track.intake.sender_report(ntp, timestamp, arrived);
+        if let (Some(own), Some(cname)) = (own, track.cname.clone()) {
+            let by = self.senders.align((track.participant, cname), stream, own, arrived);
+            track.intake.align(by);
+        }
+    }
+
+    /// What waited long enough for a missing packet comes out.
+    pub fn give_up(&mut self, now: MeetingTime, ledger: &Ledger) {
+        for stream in self.ids() {
+            self.release(stream, now, ledger);
+        }
+    }
+
+    /// Tells the threads the time: idle segments are sealed, held-back frames come out.
+    pub fn tick(&mut self, now: MeetingTime) {
+        self.spool.tick(now);
+        self.ears.tick(now);
+    }
+
+    /// When a missing packet is given up next.
+    pub fn next_timeout(&self) -> Option<MeetingTime> {
+        self.tracks.values().filter_map(|track| track.intake.next_timeout()).min()
+    }
+
+    fn release(&mut self, stream: StreamId, now: MeetingTime, ledger: &Ledger) {
+        let Some(track) = self.tracks.get_mut(&stream) else { return };
+        while let Some(release) = track.intake.release(now) {
+            match release {
+                Release::Frame { id, span } => {
+                    let Some((payload, arrived)) = track.waiting.remove(&id) else { continue };
+                    let frame = Frame { payload: Arc::from(&payload[..]), span };
+                    let participant = track.participant;
+                    match self.gate.admit::<Recording, _>(participant, arrived, span, frame.clone()) {
+                        Ok(admitted) => {
+                            let recording = begin(
+                                &mut self.recordings,
+                                &mut self.begun,
+                                &self.spool,
+                                &self.holder,
+                                track,
+                                span,
+                                ledger,
+                            );
+                            self.spool.write(recording, admitted);
+                        }
+                        Err(refusal) => refused("recording", refusal),
+                    }
+                    match self.gate.admit::<Transcription, _>(participant, arrived, span, frame) {
+                        Ok(admitted) => {
+                            track.voiced = Some(arrived);
+                            self.ears.push(stream, admitted);
+                        }
+                        Err(refusal) => refused("transcription", refusal),
+                    }
+                }
+                Release::Lost { span, .. } => {
+                    metrics::counter!("hansard_rtp_lost_total").increment(1);
+                    self.ears.lost(stream, span);
+                    if let Some(recording) = self.recordings.get(&track.key)
+                        && span.length() > crate::domain::recording::CONCEAL_MAX
+                    {
+                        let _ = ledger.write(Write::Lost { recording: *recording, span });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Doors changed: what is open is sealed, which cuts it where it must be.
+    pub fn recheck(&mut self, participant: Option<ParticipantId>) {
+        for (id, key) in &self.begun {
+            if participant.is_none_or(|participant| participant == key.participant) {
+                self.spool.seal(*id);
+            }
+        }
+    }
+
+    /// PCM for speech, admitted again on its way out of the decoder.
+    pub fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Pcm { stream, pcm } => {
+                let speech = self.tracks.get(&stream).map(|track| &track.speech).or(self.ending.get(&stream));
+                if let Some(speech) = speech {
+                    let start = pcm.value().span.start;
+                    speech.push(pcm.map(|pcm| pcm.samples), start);
+                }
+            }
+            Heard::Closed { stream } => drop(self.ending.remove(&stream)),
+        }
+    }
+
+    /// Whether PCM of closed streams may still come.
+    pub fn is_ending(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
+    /// Whether anybody could be in the middle of an utterance.
+    pub fn lively(&self, now: MeetingTime) -> bool {
+        !self.ending.is_empty()
+            || self.tracks.values().any(|track| track.voiced.is_some_and(|voiced| now - voiced <= LIVELY))
+    }
+
+    /// Closes a stream: what waits comes out, the segment is sealed, speech finalises. Answers whose it was.
+    pub fn close(&mut self, stream: StreamId, ledger: &Ledger) -> Option<ParticipantId> {
+        self.release(stream, MeetingTime::MAX, ledger);
+        let track = self.tracks.remove(&stream)?;
+        if let Some(recording) = self.recordings.get(&track.key)
+            && self.begun.contains_key(recording)
+        {
+            self.spool.seal(*recording);
+        }
+        self.ears.close(stream);
+        self.senders.remove(stream);
+        self.ending.insert(stream, track.speech);
+        Some(track.participant)
+    }
+
+    /// Ends the recorder and the decoder; their channels close when everything was told. Speech of streams closed just now
+    /// stays open until then.
+    pub fn finish(self) -> BTreeMap<StreamId, speech::Stream> {
+        self.spool.finish();
+        self.ending
+    }
+}
+
+/// The recording that a track's frames belong to, made known before its first frame.
+fn begin(
+    recordings: &mut BTreeMap<TrackKey, RecordingId>,
+    begun: &mut BTreeMap<RecordingId, TrackKey>,
+    spool: &Spool,
+    holder: &Holder,
+    track: &Track,
+    first: Span,
+    ledger: &Ledger,
+) -> RecordingId {
+    let id = *recordings.entry(track.key.clone()).or_insert_with(|| RecordingId(crate::store::new_id()));
+    if let std::collections::btree_map::Entry::Vacant(entry) = begun.entry(id) {
+        entry.insert(track.key.clone());
+        let source = Source::parse(&track.key.source).unwrap_or(Source::Microphone);
+        let recorded = Recorded {
+            meeting: holder.meeting,
+            recording: id,
+            participant: track.participant,
+            source,
+            codec: track.codec,
+        };
+        if !spool.open(recorded) {
+            warn!(meeting = %holder.meeting, "the recorder takes no more recordings");
+        }
+        let _ = ledger.write(Write::Track { id, key: track.key.clone(), start_ms: first.start.as_ms() });
+    }
+    id
+}
+
+fn dropped(reason: &'static str) {
+    metrics::counter!("hansard_rtp_dropped_total", "reason" => reason).increment(1);
+}
+
+fn refused(purpose: &'static str, refusal: Refusal) {
+    metrics::counter!("hansard_gate_refused_total", "purpose" => purpose, "reason" => refusal.as_str()).increment(1);
+}

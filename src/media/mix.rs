@@ -1,0 +1,313 @@
+//! The mix of a meeting, made of its finished tracks: summed on the meeting's timeline, brought to the loudness of
+//! [`loudness`], encoded as AAC in MP4.
+//!
+//! Tracks are decoded a thread each and meet second by second, so memory does not grow with the meeting. The sum goes
+//! to a scratch file, because its gain is known only at its end; then it is limited, encoded, and the file's length
+//! made true.
+
+use crate::{
+    domain::{
+        loudness,
+        recording::union,
+        time::{MeetingTime, Micros, Span},
+    },
+    media::{
+        aac::Encoder,
+        lane::{self, Block, RATE},
+        limiter::Limiter,
+        scratch::{BLOCK, Scratch, Take},
+    },
+};
+use anyhow::{Context, Result, anyhow};
+use ebur128::{EbuR128, Mode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, sync_channel},
+    },
+    thread::{self, ScopedJoinHandle},
+};
+
+/// Blocks that a track's thread may be ahead.
+const AHEAD: usize = 2;
+/// Samples per frame of AAC.
+const FRAME: u64 = 1_024;
+/// Players play the last frame whole, whatever the edit list says (ffmpeg does). A last frame of so few samples (2 ms) is
+/// left out, so that no mix is more than 20 ms longer than it should be.
+const STUMP_MAX: u64 = 96;
+/// True peaks are at most this much above sample peaks; nearer to the limit, the limiter is tried.
+const BETWEEN_DB: f64 = 3.0;
+
+/// A finished track, and what its speaker allowed of it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Matroska, of [`crate::media::remux`].
+    pub path: PathBuf,
+    /// MeetingTime of the file's time 0.
+    pub start: MeetingTime,
+    /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is decoded; sound is cut to
+    /// it at the sample, with the coder's delay taken out.
+    pub allowed: Vec<Span>,
+}
+
+/// A finished mix.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Mixed {
+    /// MeetingTime of the file's time 0.
+    pub start_ms: i64,
+    /// From there to the last recorded sample; what the file says of itself.
+    pub duration: Micros,
+    /// Where anything was recorded, by anybody.
+    pub rendered: Vec<Span>,
+    /// Of the mix before its gain; `None`: too short or too silent to have one.
+    pub measured_lufs: Option<f64>,
+    pub gain_db: f64,
+}
+
+/// Renders the mix of `sources` to `out`. Blocks; at most about a second of CPU per minute of meeting and half of it in
+/// the caller's thread. `progress` is told 0…1 about once per second of meeting, and ends the work by an error.
+///
+/// Beside `out` a file is made while it works, and removed. `None`: nothing was recorded, and there is no file.
+///
+/// # Errors
+/// When a track cannot be read, `out` cannot be written, GStreamer fails, or `progress` says so.
+pub fn render(
+    sources: &[Source],
+    out: &Path,
+    progress: &mut (dyn FnMut(f64) -> Result<()> + Send),
+) -> Result<Option<Mixed>> {
+    let Some(mut sum) = sum(sources, out, &mut |part| progress(0.6 * part))? else { return Ok(None) };
+    let gain_db = gain(&mut sum, &mut |part| progress(0.6 + 0.15 * part))?;
+    let written = encode(&mut sum.take, gain_db, out, &mut |part| progress(0.75 + 0.25 * part));
+    if written.is_err() {
+        // The error is told; the rest of a file is of no use.
+        let _ = fs::remove_file(out);
+    }
+    written?;
+    let duration = Micros(i64::try_from(sum.take.length())? * 1_000_000 / RATE);
+    Ok(Some(Mixed { start_ms: sum.start_ms, duration, rendered: sum.rendered, measured_lufs: sum.lufs, gain_db }))
+}
+
+type Progress<'a> = &'a mut dyn FnMut(f64) -> Result<()>;
+
+struct Sum {
+    take: Take,
+    start_ms: i64,
+    rendered: Vec<Span>,
+    lufs: Option<f64>,
+    peak: f32,
+}
+
+/// All tracks, added up from the first recorded sample to the last.
+fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>> {
+    let size = sources.iter().filter_map(|source| Some(fs::metadata(&source.path).ok()?.len())).sum::<u64>().max(1);
+    let read = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let read = &read;
+        let mut players: Vec<Player> = Vec::new();
+        for source in sources {
+            let (to, from) = sync_channel(AHEAD);
+            let thread = thread::Builder::new()
+                .name("mix".into())
+                .spawn_scoped(scope, move || lane::play(source, read, &to))
+                .context("no thread for a track")?;
+            players.push(Player { from, next: None, thread: Some(thread) });
+        }
+        let mut told = || progress((read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0));
+        add_up(&mut players, out, &mut told)
+    })
+}
+
+/// One track's thread, and its next block.
+struct Player<'scope> {
+    from: Receiver<Block>,
+    next: Option<Block>,
+    thread: Option<ScopedJoinHandle<'scope, Result<()>>>,
+}
+
+impl Player<'_> {
+    fn look(&mut self) -> Result<Option<i64>> {
+        if self.next.is_none() && self.thread.is_some() {
+            self.next = self.from.recv().ok();
+            if self.next.is_none() {
+                let thread = self.thread.take().context("a track ends once")?;
+                thread.join().map_err(|_| anyhow!("a track's thread panicked"))?.context("a track cannot be mixed")?;
+            }
+        }
+        Ok(self.next.as_ref().map(|block| block.n))
+    }
+}
+
+fn add_up(players: &mut [Player], out: &Path, progress: &mut dyn FnMut() -> Result<()>) -> Result<Option<Sum>> {
+    let mut mixing: Option<Mixing> = None;
+    loop {
+        let mut now = None;
+        for player in &mut *players {
+            if let Some(n) = player.look()? {
+                now = Some(now.map_or(n, |first: i64| first.min(n)));
+            }
+        }
+        let Some(now) = now else { break };
+        let blocks: Vec<Block> =
+            players.iter_mut().filter_map(|player| player.next.take_if(|block| block.n == now)).collect();
+        let mixing = match &mut mixing {
+            Some(mixing) => mixing,
+            none => none.insert(Mixing::begin(now, &blocks, out)?),
+        };
+        mixing.add(now, blocks)?;
+        progress()?;
+    }
+    mixing.map(Mixing::finish).transpose()
+}
+
+/// The sum while it grows.
+struct Mixing {
+    scratch: Scratch,
+    meter: Meter,
+    peak: f32,
+    /// The first sample.
+    start: i64,
+    /// What was written last goes to here.
+    at: i64,
+    /// A block not written yet, because it may be the last: its number, and where its recorded part ends.
+    open: Option<(i64, Vec<f32>, i64)>,
+    filled: Vec<Span>,
+}
+
+impl Mixing {
+    fn begin(now: i64, blocks: &[Block], out: &Path) -> Result<Self> {
+        let first = blocks.iter().flat_map(|block| &block.filled).map(|filled| filled.start).min();
+        let first = now * BLOCK as i64 + first.context("a block without sound")? as i64;
+        // A file begins on a whole millisecond.
+        let start = first.div_euclid(RATE / 1000) * (RATE / 1000);
+        Ok(Self {
+            scratch: Scratch::create(&out.with_extension("pcm.part"))?,
+            meter: Meter::new()?,
+            peak: 0.0,
+            start,
+            at: start,
+            open: None,
+            filled: Vec::new(),
+        })
+    }
+
+    fn add(&mut self, n: i64, blocks: Vec<Block>) -> Result<()> {
+        self.write_open(BLOCK as i64)?;
+        let mut total = vec![0.0; BLOCK];
+        let mut end = 0;
+        for block in blocks {
+            for (total, sample) in total.iter_mut().zip(&block.samples) {
+                *total += sample;
+            }
+            for filled in block.filled {
+                let at = |sample: usize| (n * BLOCK as i64 + sample as i64) * 1_000_000;
+                let span = Span::new(MeetingTime(at(filled.start) / RATE), MeetingTime(at(filled.end) / RATE));
+                end = end.max(filled.end);
+                self.filled.push(span);
+            }
+        }
+        self.open = Some((n, total, end as i64));
+        Ok(())
+    }
+
+    fn write_open(&mut self, until: i64) -> Result<()> {
+        let Some((n, samples, _)) = self.open.take() else { return Ok(()) };
+        let from = n * BLOCK as i64;
+        let silence = vec![0.0; BLOCK];
+        while self.at < from {
+            let count = (from - self.at).min(BLOCK as i64);
+            self.write(&silence[..count as usize])?;
+        }
+        self.write(&samples[(self.at - from) as usize..until as usize])
+    }
+
+    fn write(&mut self, samples: &[f32]) -> Result<()> {
+        self.peak = samples.iter().fold(self.peak, |peak, sample| peak.max(sample.abs()));
+        self.meter.add(samples)?;
+        self.at += samples.len() as i64;
+        self.scratch.write(samples)
+    }
+
+    fn finish(mut self) -> Result<Sum> {
+        let until = self.open.as_ref().map_or(0, |(_, _, end)| *end);
+        self.write_open(until)?;
+        let mut take = self.scratch.finish()?;
+        let rest = take.length() % FRAME;
+        if rest <= STUMP_MAX {
+            take.shorten(rest);
+        }
+        Ok(Sum {
+            take,
+            start_ms: self.start / (RATE / 1000),
+            rendered: union(&self.filled),
+            lufs: self.meter.lufs()?,
+            peak: self.peak,
+        })
+    }
+}
+
+/// The gain that brings the mix behind the limiter to its loudness.
+fn gain(sum: &mut Sum, progress: Progress) -> Result<f64> {
+    let mut gain_db = loudness::gain_db(sum.lufs);
+    let near = loudness::factor(loudness::LIMIT_DBTP - BETWEEN_DB);
+    for correction in 0..loudness::CORRECTIONS_MAX {
+        if sum.peak * loudness::factor(gain_db) <= near || !sum.lufs.is_some_and(|lufs| lufs >= loudness::FLOOR_LUFS) {
+            break;
+        }
+        let mut meter = Meter::new()?;
+        limit(&mut sum.take, gain_db, &mut |samples, part| {
+            progress((correction as f64 + part) / loudness::CORRECTIONS_MAX as f64)?;
+            meter.add(samples)
+        })?;
+        match loudness::correct(gain_db, meter.lufs()?) {
+            Some(better) => gain_db = better,
+            None => break,
+        }
+    }
+    Ok(gain_db)
+}
+
+fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<()> {
+    let mut encoder = Encoder::create(out)?;
+    limit(take, gain_db, &mut |samples, part| {
+        progress(part)?;
+        encoder.push(samples)
+    })?;
+    encoder.finish()
+}
+
+/// Amplifies and limits the whole take; `to` gets it in blocks, with how far it is.
+fn limit(take: &mut Take, gain_db: f64, to: &mut dyn FnMut(&[f32], f64) -> Result<()>) -> Result<()> {
+    let mut limiter = Limiter::new(loudness::factor(gain_db), loudness::factor(loudness::LIMIT_DBTP));
+    let (length, mut done) = (take.length() as f64, 0);
+    let mut out = Vec::with_capacity(BLOCK);
+    take.read(|samples| {
+        out.clear();
+        limiter.push(samples, &mut out);
+        done += samples.len();
+        to(&out, done as f64 / length)
+    })?;
+    out.clear();
+    limiter.finish(&mut out);
+    to(&out, 1.0)
+}
+
+/// Integrated loudness.
+struct Meter(EbuR128);
+
+impl Meter {
+    fn new() -> Result<Self> {
+        Ok(Self(EbuR128::new(1, RATE as u32, Mode::I).context("no loudness meter")?))
+    }
+
+    fn add(&mut self, samples: &[f32]) -> Result<()> {
+        self.0.add_frames_f32(samples).context("the loudness meter fails")
+    }
+
+    fn lufs(&self) -> Result<Option<f64>> {
+        let lufs = self.0.loudness_global().context("the loudness meter fails")?;
+        Ok(lufs.is_finite().then_some(lufs))
+    }
+}

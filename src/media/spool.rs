@@ -1,0 +1,260 @@
+//! The recorder of one meeting: a thread that writes all its recordings' segments.
+//!
+//! The meeting's loop hands frames over and never waits: a full queue drops the frame and counts it. Ends of segments
+//! always find room. What is sealed comes back on a bounded channel, which closes when the thread is through.
+
+use crate::{
+    domain::{
+        gate::{Admitted, Gate, Recording},
+        id::RecordingId,
+        recording::Track,
+        time::MeetingTime,
+    },
+    media::{
+        frame::Frame,
+        inbox::Inbox,
+        segment::{Outcome, Sealed, SegmentWriter},
+    },
+};
+use anyhow::{Context, Result};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// Frames that wait for the disk: 2 s of 20 streams, so that a pause of the disk costs nothing.
+const FRAMES_MAX: usize = 2_000;
+/// Orders beside them; a meeting has fewer recordings.
+const ORDERS_MAX: usize = 1_000;
+/// What is sealed and not yet taken: the receiver has minutes before the thread holds more itself.
+const TOLD_MAX: usize = 256;
+/// And then this much. More stays in the spool for `recover`, and is said.
+const KEPT_MAX: usize = 4_096;
+/// How long the thread sleeps when it has something to tell and nobody takes it.
+const NAP: Duration = Duration::from_millis(200);
+
+/// What the recorder has to tell.
+#[derive(Debug)]
+pub enum Told {
+    Sealed(Sealed),
+    /// A segment ended with an error; the recording tries again.
+    Failed {
+        recording: RecordingId,
+        error: String,
+    },
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Counts {
+    pub written: u64,
+    /// Not written because the queue was full.
+    pub overflowed: u64,
+    /// Not written because late, no longer allowed, or in the pause after an error.
+    pub refused: u64,
+}
+
+enum Order {
+    Open(Track),
+    Frame(RecordingId, Admitted<Recording, Frame>),
+    Seal(RecordingId),
+    Tick(MeetingTime),
+    Finish,
+}
+
+#[derive(Default)]
+struct Shared {
+    inbox: Inbox<Order>,
+    written: AtomicU64,
+    overflowed: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// The handle of a meeting's recorder. Dropping it finishes, too.
+pub struct Spool {
+    shared: Arc<Shared>,
+}
+
+impl Spool {
+    /// Starts the thread. Segments go below `folder` (`<data>/spool`).
+    pub fn start(folder: PathBuf, epoch: i64, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<Told>)> {
+        let shared = Arc::new(Shared::default());
+        let (tell, told) = mpsc::channel(TOLD_MAX);
+        let recorder = Recorder {
+            shared: Arc::clone(&shared),
+            folder,
+            epoch,
+            gate,
+            tell,
+            kept: VecDeque::new(),
+            writers: BTreeMap::new(),
+        };
+        std::thread::Builder::new()
+            .name("spool".into())
+            .spawn(move || recorder.run())
+            .context("the recorder's thread does not start")?;
+        Ok((Self { shared }, told))
+    }
+
+    /// Makes a recording known; before its first frame. `false`: too many orders wait.
+    pub fn open(&self, track: Track) -> bool {
+        self.shared.inbox.push(Order::Open(track), FRAMES_MAX + ORDERS_MAX)
+    }
+
+    /// Hands a frame over. `false`: the queue was full and it is lost (counted).
+    pub fn write(&self, recording: RecordingId, frame: Admitted<Recording, Frame>) -> bool {
+        let taken = self.shared.inbox.push(Order::Frame(recording, frame), FRAMES_MAX);
+        if !taken {
+            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Ends the recording's open segment: a withdrawal, a pause, a stream that closed.
+    pub fn seal(&self, recording: RecordingId) -> bool {
+        self.shared.inbox.push(Order::Seal(recording), FRAMES_MAX + ORDERS_MAX)
+    }
+
+    /// Tells the time, about every second: idle segments are sealed.
+    pub fn tick(&self, now: MeetingTime) {
+        self.shared.inbox.push(Order::Tick(now), FRAMES_MAX / 2);
+    }
+
+    /// Seals everything and ends the thread; the channel closes when all of it was told. Never
+    /// waits; the thread does, for a receiver that is neither read nor dropped.
+    pub fn finish(self) {}
+
+    pub fn counts(&self) -> Counts {
+        Counts {
+            written: self.shared.written.load(Ordering::Relaxed),
+            overflowed: self.shared.overflowed.load(Ordering::Relaxed),
+            refused: self.shared.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.shared.inbox.push(Order::Finish, usize::MAX);
+    }
+}
+
+struct Recorder {
+    shared: Arc<Shared>,
+    folder: PathBuf,
+    epoch: i64,
+    gate: Arc<Gate>,
+    tell: mpsc::Sender<Told>,
+    /// What found no room in the channel.
+    kept: VecDeque<Told>,
+    writers: BTreeMap<RecordingId, SegmentWriter>,
+}
+
+impl Recorder {
+    fn run(mut self) {
+        loop {
+            let nap = (!self.kept.is_empty()).then_some(NAP);
+            for order in self.shared.inbox.take(nap) {
+                match order {
+                    Order::Open(track) => self.open(track),
+                    Order::Frame(recording, frame) => self.frame(recording, frame),
+                    Order::Seal(recording) => self.seal(recording),
+                    Order::Tick(now) => self.tick(now),
+                    Order::Finish => return self.finish(),
+                }
+            }
+            self.flush();
+        }
+    }
+
+    fn open(&mut self, track: Track) {
+        if self.writers.contains_key(&track.recording) {
+            return;
+        }
+        match SegmentWriter::new(&self.folder, self.epoch, track, Arc::clone(&self.gate)) {
+            Ok(writer) => {
+                self.writers.insert(track.recording, writer);
+            }
+            Err(error) => self.failed(track.recording, &error),
+        }
+    }
+
+    fn frame(&mut self, recording: RecordingId, frame: Admitted<Recording, Frame>) {
+        let outcome = match self.writers.get_mut(&recording) {
+            Some(writer) => writer.write(frame),
+            None => Outcome { dropped: true, ..Outcome::default() },
+        };
+        let count = if outcome.dropped { &self.shared.refused } else { &self.shared.written };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.came(recording, outcome);
+    }
+
+    fn seal(&mut self, recording: RecordingId) {
+        if let Some(outcome) = self.writers.get_mut(&recording).map(SegmentWriter::seal) {
+            self.came(recording, outcome);
+        }
+    }
+
+    fn tick(&mut self, now: MeetingTime) {
+        let idle: Vec<RecordingId> =
+            self.writers.iter().filter(|(_, writer)| writer.is_idle(now)).map(|(recording, _)| *recording).collect();
+        for recording in idle {
+            self.seal(recording);
+        }
+    }
+
+    fn came(&mut self, recording: RecordingId, outcome: Outcome) {
+        if let Some(error) = outcome.fault {
+            self.failed(recording, &error);
+        }
+        if let Some(sealed) = outcome.sealed {
+            self.say(Told::Sealed(sealed));
+        }
+    }
+
+    fn failed(&mut self, recording: RecordingId, error: &anyhow::Error) {
+        tracing::warn!(%recording, error = format!("{error:#}"), "a segment could not be written");
+        self.say(Told::Failed { recording, error: format!("{error:#}") });
+    }
+
+    fn say(&mut self, told: Told) {
+        self.kept.push_back(told);
+        self.flush();
+        if self.kept.len() > KEPT_MAX {
+            self.kept.pop_front();
+            tracing::warn!("nobody takes sealed segments; they stay in the spool");
+        }
+    }
+
+    fn flush(&mut self) {
+        while let Some(told) = self.kept.pop_front() {
+            match self.tell.try_send(told) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(told)) => {
+                    self.kept.push_front(told);
+                    return;
+                }
+                // The meeting is gone; the spool keeps what was sealed.
+                Err(mpsc::error::TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        let all: Vec<RecordingId> = self.writers.keys().copied().collect();
+        for recording in all {
+            self.seal(recording);
+        }
+        for told in std::mem::take(&mut self.kept) {
+            if self.tell.blocking_send(told).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What the worker that holds a meeting reads and writes. Every write first locks the lease row ([`super::job::fence`]).
+
+use super::{
+    Result,
+    recording::{self, Recording},
+    stream::{self, Stream},
+};
+use crate::domain::id::{MeetingId, ParticipantId, SegmentId, TenantId};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, Row};
+
+/// A meeting as it is claimed.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub tenant: TenantId,
+    /// `scheduled`, `live` or `ended`.
+    pub status: String,
+    pub start_time: Option<DateTime<Utc>>,
+    /// The contract's `settings`.
+    pub settings: Value,
+    pub recordings: Vec<Recording>,
+    pub streams: Vec<Stream>,
+}
+
+/// Everything needed to run the meeting; `None` when it does not exist.
+pub async fn load(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Loaded>> {
+    let Some(row) = sqlx::query("select tenant_id, status, start_time, settings from meetings where id = $1")
+        .bind(meeting.0)
+        .fetch_optional(&mut *conn)
+        .await?
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Loaded {
+        tenant: TenantId(row.try_get("tenant_id")?),
+        status: row.try_get("status")?,
+        start_time: row.try_get("start_time")?,
+        settings: row.try_get("settings")?,
+        recordings: recording::of_meeting(conn, meeting).await?,
+        streams: stream::live(conn, meeting).await?,
+    }))
+}
+
+/// Sets the meeting's time 0 when nobody became present yet (a stream was asked for first); answers with it.
+pub async fn start(conn: &mut PgConnection, meeting: MeetingId) -> Result<DateTime<Utc>> {
+    let row = sqlx::query(
+        "update meetings set start_time = coalesce(start_time, date_trunc('milliseconds', clock_timestamp())),
+             status = case when status = 'scheduled' then 'live' else status end
+         where id = $1 returning start_time",
+    )
+    .bind(meeting.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// The meeting's status only.
+pub async fn status(conn: &mut PgConnection, meeting: MeetingId) -> Result<String> {
+    Ok(sqlx::query("select status from meetings where id = $1").bind(meeting.0).fetch_one(conn).await?.try_get(0)?)
+}
+
+/// The meeting ends now, unless it ended already (`false`).
+pub async fn end(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
+    let done = sqlx::query(
+        "update meetings set status = 'ended', end_time = date_trunc('milliseconds', clock_timestamp())
+         where id = $1 and status <> 'ended'",
+    )
+    .bind(meeting.0)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1")
+        .bind(meeting.0)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A caption that will not change any more.
+#[derive(Clone, Debug)]
+pub struct FinalSegment {
+    pub id: SegmentId,
+    pub participant: ParticipantId,
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub language: Option<String>,
+    pub text: String,
+    /// `[{text, startMs, endMs, confidence}]`.
+    pub words: Value,
+    pub revision: i32,
+    pub epoch: i64,
+    pub consent_entry: i64,
+}
+
+/// Stores a final; a second time changes nothing (`false`).
+pub async fn add_final(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    segment: &FinalSegment,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "insert into transcript_segments (meeting_id, id, tenant_id, participant_id, start_ms, end_ms, language, text, words,
+             revision, epoch, consent_entry)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (meeting_id, id) do nothing",
+    )
+    .bind(meeting.0)
+    .bind(segment.id.0)
+    .bind(tenant.0)
+    .bind(segment.participant.0)
+    .bind(segment.start_ms)
+    .bind(segment.end_ms)
+    .bind(&segment.language)
+    .bind(&segment.text)
+    .bind(&segment.words)
+    .bind(segment.revision)
+    .bind(segment.epoch)
+    .bind(segment.consent_entry)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The transcript exists from the claim on; `complete` once no final can come any more.
+pub async fn transcript(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    language: Option<&str>,
+    complete: bool,
+) -> Result<()> {
+    sqlx::query(
+        "insert into transcripts (meeting_id, tenant_id, language, complete) values ($1, $2, $3, $4)
+         on conflict (meeting_id) do update set complete = transcripts.complete or excluded.complete,
+             language = coalesce(transcripts.language, excluded.language)",
+    )
+    .bind(meeting.0)
+    .bind(tenant.0)
+    .bind(language)
+    .bind(complete)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! The durable events of a meeting: `seq` 1, 2, 3 … without holes, allotted in the transaction that stores the event.
+//!
+//! A head row ([`lock`]) is the meeting's one mutex. Whoever changes anything of a meeting that has an order (events, the
+//! ConsentLog, who is present, its end) locks the head **before** touching other rows; two that took turns the other way
+//! round would wait for each other. The lock is kept until commit, so the order of `seq` is the order of commits, and
+//! a number given back by a rollback is given again.
+
+use super::{Result, StoreError};
+use crate::domain::id::{MeetingId, ParticipantId, SegmentId};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The most events that one read gives.
+pub const READ_MAX: i64 = 200;
+/// How long after its end a meeting's events can be read, in hours.
+pub const KEPT_AFTER_END_H: i64 = 24;
+
+/// A durable event as its receivers see it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Event {
+    pub seq: i64,
+    /// The envelope's `type`.
+    pub kind: String,
+    pub at: DateTime<Utc>,
+    pub data: Value,
+}
+
+/// What has an order in a meeting, as far as it got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    pub meeting: MeetingId,
+    pub seq: i64,
+    pub consent_entry: i64,
+    /// Counts changes of who is present, of streams asked for, and the end.
+    pub roster: i64,
+    pub ended: bool,
+    pub end_time: Option<DateTime<Utc>>,
+}
+
+/// RFC 3339, UTC, milliseconds: how times stand on the wire.
+pub fn wire_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Locks the meeting's head until the transaction ends.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when this transaction sees no such meeting.
+pub async fn lock(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
+    sqlx::query("select 1 from meeting_heads where meeting_id = $1 for update")
+        .bind(meeting.0)
+        .fetch_optional(conn)
+        .await?
+        .map(drop)
+        .ok_or(StoreError::NotFound)
+}
+
+/// Stores an event whose data stands in it. To be published after commit.
+pub async fn append(conn: &mut PgConnection, meeting: MeetingId, kind: &str, data: Value) -> Result<Event> {
+    let (seq, at) = insert(conn, meeting, kind, None, Some(&data)).await?;
+    Ok(Event { seq, kind: kind.to_owned(), at, data })
+}
+
+/// Stores the final of a transcript segment that this transaction stored: the event refers to the row, so that words are
+/// kept once.
+pub async fn append_final(conn: &mut PgConnection, meeting: MeetingId, segment: SegmentId) -> Result<Event> {
+    let (seq, _) = insert(conn, meeting, "transcript_update", Some(segment.0), None).await?;
+    after(conn, meeting, seq - 1, 1).await?.pop().ok_or(StoreError::NotFound)
+}
+
+async fn insert(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    kind: &str,
+    reference: Option<Uuid>,
+    data: Option<&Value>,
+) -> Result<(i64, DateTime<Utc>)> {
+    Ok(sqlx::query_as(
+        "with head as (
+             update meeting_heads set seq = seq + 1 where meeting_id = $1 returning tenant_id, seq
+         )
+         insert into meeting_events (meeting_id, seq, tenant_id, type, ref, data)
+         select $1, seq, tenant_id, $2, $3, $4 from head
+         returning seq, at",
+    )
+    .bind(meeting.0)
+    .bind(kind)
+    .bind(reference)
+    .bind(data)
+    .fetch_one(conn)
+    .await?)
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    seq: i64,
+    kind: String,
+    at: DateTime<Utc>,
+    data: Option<Value>,
+    reference: Option<Uuid>,
+    start_time: Option<DateTime<Utc>>,
+    participant_id: Option<Uuid>,
+    display_name: Option<String>,
+    start_ms: Option<i64>,
+    end_ms: Option<i64>,
+    language: Option<String>,
+    text: Option<String>,
+    words: Option<Value>,
+    revision: Option<i32>,
+}
+
+/// At most `limit` ([`READ_MAX`] at most) events after `seq`, oldest first.
+pub async fn after(conn: &mut PgConnection, meeting: MeetingId, seq: i64, limit: i64) -> Result<Vec<Event>> {
+    let rows: Vec<Row> =
+        sqlx::query_as(AFTER).bind(meeting.0).bind(seq).bind(limit.clamp(1, READ_MAX)).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(Row::render).collect())
+}
+
+/// One partition of each table, by the meeting.
+pub const AFTER: &str = "select e.seq, e.type as kind, e.at, e.data, e.ref as reference, m.start_time, s.participant_id, \
+    u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision \
+    from meeting_events e join meetings m on m.id = e.meeting_id \
+    left join transcript_segments s on s.meeting_id = e.meeting_id and s.id = e.ref \
+    left join participants p on p.meeting_id = s.meeting_id and p.id = s.participant_id \
+    left join users u on u.id = p.user_id \
+    where e.meeting_id = $1 and e.seq > $2 order by e.seq limit $3";
+
+impl Row {
+    fn render(self) -> Event {
+        let (kind, data) = match (self.reference, self.text) {
+            (None, _) => (self.kind, self.data.unwrap_or(Value::Null)),
+            (Some(id), Some(text)) => {
+                let start_ms = self.start_ms.unwrap_or(0);
+                let start_at = self.start_time.map(|time| wire_time(time + TimeDelta::milliseconds(start_ms)));
+                let data = json!({
+                    "segmentId": id,
+                    "revision": self.revision,
+                    "final": true,
+                    "participant": {"id": self.participant_id, "displayName": self.display_name},
+                    "startMs": start_ms,
+                    "endMs": self.end_ms,
+                    "startAt": start_at,
+                    "language": self.language,
+                    "stableChars": text.encode_utf16().count(),
+                    "text": text,
+                    "words": self.words,
+                });
+                (self.kind, data)
+            }
+            // The words were erased since; their place in the order stays.
+            (Some(id), None) => ("transcript_retracted".into(), json!({"segmentId": id, "reason": "withdrawn"})),
+        };
+        Event { seq: self.seq, kind, at: self.at, data }
+    }
+}
+
+/// The heads of many meetings in one query; those that are not there are left out.
+pub async fn heads(conn: &mut PgConnection, meetings: &[MeetingId]) -> Result<Vec<Head>> {
+    let ids: Vec<Uuid> = meetings.iter().map(|meeting| meeting.0).collect();
+    let rows: Vec<HeadRow> = sqlx::query_as(
+        "select h.meeting_id, h.seq, h.consent_entry, h.roster, m.status = 'ended' as ended, m.end_time
+         from meeting_heads h join meetings m on m.id = h.meeting_id where h.meeting_id = any($1)",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Head {
+            meeting: MeetingId(row.meeting_id),
+            seq: row.seq,
+            consent_entry: row.consent_entry,
+            roster: row.roster,
+            ended: row.ended,
+            end_time: row.end_time,
+        })
+        .collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct HeadRow {
+    meeting_id: Uuid,
+    seq: i64,
+    consent_entry: i64,
+    roster: i64,
+    ended: bool,
+    end_time: Option<DateTime<Utc>>,
+}
+
+/// The head of one meeting.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when this transaction sees no such meeting.
+pub async fn head(conn: &mut PgConnection, meeting: MeetingId) -> Result<Head> {
+    heads(conn, &[meeting]).await?.pop().ok_or(StoreError::NotFound)
+}
+
+/// The last `recording_state` told.
+pub async fn recording_state(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Event>> {
+    let row: Option<(i64, DateTime<Utc>, Value)> = sqlx::query_as(
+        "select seq, at, data from meeting_events where meeting_id = $1 and type = 'recording_state'
+         order by seq desc limit 1",
+    )
+    .bind(meeting.0)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|(seq, at, data)| Event { seq, kind: "recording_state".into(), at, data }))
+}
+
+/// The `seq` before a participant's first join: what came until then is never replayed to it.
+pub async fn before_first_join(conn: &mut PgConnection, meeting: MeetingId, who: ParticipantId) -> Result<Option<i64>> {
+    let seq: Option<Option<i64>> =
+        sqlx::query_scalar("select joined_seq - 1 from participants where meeting_id = $1 and id = $2")
+            .bind(meeting.0)
+            .bind(who.0)
+            .fetch_optional(conn)
+            .await?;
+    Ok(seq.flatten())
+}

@@ -1,0 +1,218 @@
+//! Jobs: a row is the job, a message is only a wake-up. Claims are leases on Postgres's clock; every claim raises `epoch`,
+//! and every write of the holder names it.
+
+use super::{Result, StoreError};
+use crate::domain::{
+    id::{JobId, MeetingId, TenantId},
+    limits::LEASE_TTL,
+    retry::Next,
+};
+use serde_json::Value;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// A claimed job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub id: JobId,
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub kind: String,
+    /// This attempt's number, 1 for the first.
+    pub attempts: i32,
+    pub epoch: i64,
+    pub payload: Value,
+}
+
+fn job(row: &PgRow) -> sqlx::Result<Job> {
+    Ok(Job {
+        id: JobId(row.try_get("id")?),
+        tenant: TenantId(row.try_get("tenant_id")?),
+        meeting: MeetingId(row.try_get("meeting_id")?),
+        kind: row.try_get("kind")?,
+        attempts: row.try_get("attempts")?,
+        epoch: row.try_get("epoch")?,
+        payload: row.try_get("payload")?,
+    })
+}
+
+/// Makes the meeting's job of this kind. One that waits or runs stays as it is; one that ended is queued anew.
+pub async fn ensure(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    kind: &str,
+    payload: &Value,
+) -> Result<JobId> {
+    let row = sqlx::query(
+        "insert into jobs (id, tenant_id, meeting_id, kind, payload) values ($1, $2, $3, $4, $5)
+         on conflict (meeting_id, kind) do update set
+             state = case when jobs.state in ('done', 'failed') then 'queued' else jobs.state end,
+             attempts = case when jobs.state in ('done', 'failed') then 0 else jobs.attempts end,
+             run_at = case when jobs.state in ('done', 'failed') then clock_timestamp() else jobs.run_at end,
+             payload = case when jobs.state in ('done', 'failed') then excluded.payload else jobs.payload end
+         returning id",
+    )
+    .bind(Uuid::now_v7())
+    .bind(tenant.0)
+    .bind(meeting.0)
+    .bind(kind)
+    .bind(payload)
+    .fetch_one(conn)
+    .await?;
+    Ok(JobId(row.try_get(0)?))
+}
+
+/// Claims up to `limit` jobs that are due, or whose holder's lease ran out; never one that `owner` holds already.
+pub async fn claim(conn: &mut PgConnection, kinds: &[&str], owner: Uuid, limit: i64) -> Result<Vec<Job>> {
+    let rows = sqlx::query(
+        "update jobs set state = 'running', owner = $2, epoch = epoch + 1, attempts = attempts + 1,
+             lease_until = clock_timestamp() + make_interval(secs => $4)
+         where id in (
+             select id from jobs
+             where kind = any($1)
+               and ((state = 'queued' and run_at <= clock_timestamp())
+                    or (state = 'running' and lease_until < clock_timestamp() and owner is distinct from $2))
+             order by run_at
+             for update skip locked
+             limit $3)
+         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload",
+    )
+    .bind(kinds)
+    .bind(owner)
+    .bind(limit)
+    .bind(LEASE_TTL.0 as f64 / 1e6)
+    .fetch_all(&mut *conn)
+    .await?;
+    let jobs = rows.iter().map(job).collect::<sqlx::Result<Vec<_>>>()?;
+    for job in jobs.iter().filter(|job| job.kind == "capture") {
+        sqlx::query(
+            "insert into capture_epochs (meeting_id, epoch, tenant_id) values ($1, $2, $3) on conflict do nothing",
+        )
+        .bind(job.meeting.0)
+        .bind(job.epoch)
+        .bind(job.tenant.0)
+        .execute(&mut *conn)
+        .await?;
+    }
+    Ok(jobs)
+}
+
+/// Renews the leases of these `(job, epoch)`, also those that ran out and were not taken; answers with the ids renewed.
+/// A capture that renews is alive, so its failures are forgotten.
+pub async fn renew(conn: &mut PgConnection, owner: Uuid, held: &[(JobId, i64)]) -> Result<Vec<JobId>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) = held.iter().map(|(id, epoch)| (id.0, *epoch)).unzip();
+    let rows = sqlx::query(
+        "update jobs set lease_until = clock_timestamp() + make_interval(secs => $4),
+             attempts = case when kind = 'capture' then 0 else attempts end
+         from unnest($1::uuid[], $2::bigint[]) as held (id, epoch)
+         where jobs.id = held.id and jobs.epoch = held.epoch and jobs.owner = $3 and jobs.state = 'running'
+         returning jobs.id",
+    )
+    .bind(&ids)
+    .bind(&epochs)
+    .bind(owner)
+    .bind(LEASE_TTL.0 as f64 / 1e6)
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query(
+        "update capture_epochs set alive_at = clock_timestamp() from jobs
+         where jobs.id = any($1) and jobs.owner = $2 and jobs.kind = 'capture' and jobs.state = 'running'
+             and capture_epochs.meeting_id = jobs.meeting_id and capture_epochs.epoch = jobs.epoch",
+    )
+    .bind(&ids)
+    .bind(owner)
+    .execute(conn)
+    .await?;
+    Ok(rows.iter().map(|row| row.try_get(0).map(JobId)).collect::<sqlx::Result<_>>()?)
+}
+
+/// Locks the meeting's capture job against take-over for this transaction, or says that it was taken.
+pub async fn fence(conn: &mut PgConnection, meeting: MeetingId, owner: Uuid, epoch: i64) -> Result<()> {
+    sqlx::query(
+        "select 1 from jobs
+         where meeting_id = $1 and kind = 'capture' and owner = $2 and epoch = $3 and state = 'running' for share",
+    )
+    .bind(meeting.0)
+    .bind(owner)
+    .bind(epoch)
+    .fetch_optional(conn)
+    .await?
+    .map(|_| ())
+    .ok_or(StoreError::Fenced)
+}
+
+/// Done; `Fenced` when somebody else took it.
+pub async fn finish(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
+    end(conn, id, owner, epoch, "state = 'done', finished_at = clock_timestamp(), error = null").await
+}
+
+/// Gives it back for anybody to claim at once.
+pub async fn release(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
+    end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)")
+        .await
+}
+
+async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &str) -> Result<()> {
+    let sql = format!(
+        "update jobs set {set}, owner = null, lease_until = null
+         where id = $1 and owner = $2 and epoch = $3 and state = 'running'"
+    );
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).bind(owner).bind(epoch).execute(conn).await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+}
+
+/// Notes a failure; by `next` it is tried again or stays `failed`.
+pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, error: &str, next: Next) -> Result<()> {
+    let wait = match next {
+        Next::After(wait) => Some(wait.0 as f64 / 1e6),
+        Next::GiveUp => None,
+    };
+    sqlx::query(
+        "update jobs set error = $4, owner = null, lease_until = null,
+             state = case when $5::float8 is null then 'failed' else 'queued' end,
+             run_at = clock_timestamp() + make_interval(secs => coalesce($5, 0)),
+             finished_at = case when $5::float8 is null then clock_timestamp() end
+         where id = $1 and owner = $2 and epoch = $3 and state = 'running'",
+    )
+    .bind(id.0)
+    .bind(owner)
+    .bind(epoch)
+    .bind(error)
+    .bind(wait)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether somebody holds this epoch of the meeting's capture now.
+pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId, epoch: i64) -> Result<bool> {
+    Ok(sqlx::query(
+        "select 1 from jobs where meeting_id = $1 and kind = 'capture' and epoch = $2 and state = 'running'
+             and lease_until > clock_timestamp()",
+    )
+    .bind(meeting.0)
+    .bind(epoch)
+    .fetch_optional(conn)
+    .await?
+    .is_some())
+}
+
+/// Whether the meeting's job of this kind ended.
+pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
+    Ok(sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
+        .bind(meeting.0)
+        .bind(kind)
+        .fetch_optional(conn)
+        .await?
+        .is_some())
+}
+
+/// How many jobs of these kinds wait or run.
+pub async fn open(conn: &mut PgConnection, kinds: &[&str]) -> Result<i64> {
+    Ok(sqlx::query("select count(*) from jobs where kind = any($1) and state in ('queued', 'running')")
+        .bind(kinds)
+        .fetch_one(conn)
+        .await?
+        .try_get(0)?)
+}

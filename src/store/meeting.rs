@@ -1,0 +1,278 @@
+//! Meetings, their heads, and the count of wrong passwords.
+
+use super::{Result, event, new_id};
+use crate::domain::{
+    consent::{Use, genesis},
+    id::{MeetingId, TenantId, UserId},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+/// What is recorded.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingMode {
+    Off,
+    #[default]
+    Audio,
+    Video,
+}
+
+/// What happens while somebody present has not agreed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsentPolicy {
+    /// That participant is left out.
+    #[default]
+    Exclude,
+    /// Nobody is captured.
+    All,
+    /// That participant may not take part.
+    Required,
+}
+
+/// A meeting's settings as its row keeps them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Settings {
+    /// Whether the meeting is transcribed.
+    pub ai_enabled: bool,
+    pub recording: RecordingMode,
+    pub consent_policy: ConsentPolicy,
+    /// What Whisper is told; `None`: it finds out.
+    pub language: Option<String>,
+    /// Words that Whisper is told to expect.
+    pub glossary: Vec<String>,
+    pub end_when_empty_seconds: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ai_enabled: true,
+            recording: RecordingMode::default(),
+            consent_policy: ConsentPolicy::default(),
+            language: None,
+            glossary: Vec::new(),
+            end_when_empty_seconds: 300,
+        }
+    }
+}
+
+impl Settings {
+    /// The uses that this meeting makes of media, in the order recording, transcription.
+    pub fn uses(&self) -> Vec<Use> {
+        let recording = (self.recording != RecordingMode::Off).then_some(Use::Recording);
+        recording.into_iter().chain(self.ai_enabled.then_some(Use::Transcription)).collect()
+    }
+}
+
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Meeting {
+    pub id: Uuid,
+    pub tenant_id: Uuid,
+    pub host_id: Uuid,
+    /// `scheduled`, `live` or `ended`.
+    pub status: String,
+    pub scheduled_time: Option<DateTime<Utc>>,
+    pub start_time: Option<DateTime<Utc>>,
+    pub end_time: Option<DateTime<Utc>>,
+    pub settings: Json<Settings>,
+    pub password_hash: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub list_time: DateTime<Utc>,
+}
+
+impl Meeting {
+    pub fn id(&self) -> MeetingId {
+        MeetingId(self.id)
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        TenantId(self.tenant_id)
+    }
+
+    pub fn ended(&self) -> bool {
+        self.status == "ended"
+    }
+
+    pub fn hosted_by(&self, user: UserId) -> bool {
+        self.host_id == user.0
+    }
+}
+
+/// What a new meeting is made of.
+#[derive(Clone, Debug)]
+pub struct NewMeeting {
+    pub tenant: TenantId,
+    pub host: UserId,
+    pub scheduled_time: Option<DateTime<Utc>>,
+    pub settings: Settings,
+    /// A PHC string.
+    pub password_hash: Option<String>,
+}
+
+/// Makes a meeting and its head.
+pub async fn insert(conn: &mut PgConnection, new: &NewMeeting) -> Result<Meeting> {
+    let id = MeetingId(new_id());
+    let meeting: Meeting = sqlx::query_as(
+        "insert into meetings (id, tenant_id, host_id, scheduled_time, settings, password_hash)
+         values ($1, $2, $3, $4, $5, $6)
+         returning id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash,
+                   created_at, list_time",
+    )
+    .bind(id.0)
+    .bind(new.tenant.0)
+    .bind(new.host.0)
+    .bind(new.scheduled_time)
+    .bind(Json(&new.settings))
+    .bind(&new.password_hash)
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query("insert into meeting_heads (meeting_id, tenant_id, consent_hash) values ($1, $2, $3)")
+        .bind(id.0)
+        .bind(new.tenant.0)
+        .bind(genesis(id))
+        .execute(conn)
+        .await?;
+    Ok(meeting)
+}
+
+/// The meeting, when this transaction may see it.
+pub async fn get(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meeting>> {
+    Ok(sqlx::query_as(
+        "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash,
+                created_at, list_time
+         from meetings where id = $1",
+    )
+    .bind(id.0)
+    .fetch_optional(conn)
+    .await?)
+}
+
+/// Which meetings to list.
+#[derive(Clone, Default, Debug)]
+pub struct Filter {
+    pub host: Option<UserId>,
+    /// Only meetings whose list time is at or after this.
+    pub from: Option<DateTime<Utc>>,
+    /// Only meetings whose list time is before this.
+    pub to: Option<DateTime<Utc>>,
+    /// Only meetings behind this one in the list.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+    pub limit: i64,
+}
+
+/// The tenant's meetings, newest first by start, else scheduled, else created time.
+pub async fn list(conn: &mut PgConnection, tenant: TenantId, filter: &Filter) -> Result<Vec<Meeting>> {
+    // Two statements, so that each has the index of its own order and never a scan behind an `or`.
+    let after = filter.after.unwrap_or((DateTime::<Utc>::MAX_UTC, Uuid::max()));
+    let after_time = after.0.min(far_future());
+    let query = match filter.host {
+        Some(host) => sqlx::query_as(LIST_OF_HOST).bind(host.0),
+        None => sqlx::query_as(LIST_OF_TENANT).bind(tenant.0),
+    };
+    Ok(query
+        .bind(after_time)
+        .bind(after.1)
+        .bind(filter.from)
+        .bind(filter.to)
+        .bind(filter.limit)
+        .fetch_all(conn)
+        .await?)
+}
+
+/// Later than any meeting, and within Postgres's range.
+fn far_future() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_300_799, 0).expect("the last second of the year 9999 exists")
+}
+
+/// Ordered by an index, whatever the filter.
+pub const LIST_OF_HOST: &str =
+    "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
+            list_time
+     from meetings
+     where host_id = $1 and (list_time, id) < ($2, $3)
+       and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
+     order by list_time desc, id desc limit $6";
+
+/// Ordered by an index, whatever the filter.
+pub const LIST_OF_TENANT: &str =
+    "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
+            list_time
+     from meetings
+     where tenant_id = $1 and (list_time, id) < ($2, $3)
+       and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
+     order by list_time desc, id desc limit $6";
+
+/// Ends the meeting and bumps the roster, so that its worker reads it again. `None` when it had ended before; nothing is
+/// changed then.
+pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meeting>> {
+    event::lock(conn, id).await?;
+    let ended: Option<Meeting> = sqlx::query_as(
+        "update meetings set status = 'ended', end_time = date_trunc('milliseconds', clock_timestamp())
+         where id = $1 and status <> 'ended'
+         returning id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash,
+                   created_at, list_time",
+    )
+    .bind(id.0)
+    .fetch_optional(&mut *conn)
+    .await?;
+    if ended.is_some() {
+        bump_roster(conn, id).await?;
+    }
+    Ok(ended)
+}
+
+/// Counts a change of who is present, of the streams asked for, or of the meeting's status. The worker polls the count.
+pub async fn bump_roster(conn: &mut PgConnection, id: MeetingId) -> Result<()> {
+    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1").bind(id.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Wrong passwords that this credential gave within a minute of its first, and the seconds until that minute ends.
+pub async fn password_tries(conn: &mut PgConnection, id: MeetingId, credential: &str) -> Result<(i32, i64)> {
+    let row: Option<(i32, i64)> = sqlx::query_as(
+        "select tries, greatest(1, ceil(extract(epoch from since + interval '1 minute' - clock_timestamp())))::bigint
+         from password_tries
+         where meeting_id = $1 and credential = $2 and since > clock_timestamp() - interval '1 minute'",
+    )
+    .bind(id.0)
+    .bind(credential)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.unwrap_or((0, 0)))
+}
+
+/// Counts a wrong password; a minute after the first the count starts anew.
+pub async fn count_wrong_password(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    id: MeetingId,
+    credential: &str,
+) -> Result<()> {
+    sqlx::query(
+        "insert into password_tries as t (meeting_id, credential, tenant_id, since, tries)
+         values ($1, $2, $3, clock_timestamp(), 1)
+         on conflict (meeting_id, credential) do update set
+             tries = case when t.since > clock_timestamp() - interval '1 minute' then t.tries + 1 else 1 end,
+             since = case when t.since > clock_timestamp() - interval '1 minute' then t.since
+                          else clock_timestamp() end",
+    )
+    .bind(id.0)
+    .bind(credential)
+    .bind(tenant.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether anybody was ever to capture the meeting.
+pub async fn has_capture(conn: &mut PgConnection, id: MeetingId) -> Result<bool> {
+    Ok(sqlx::query_scalar("select exists (select from jobs where meeting_id = $1 and kind = 'capture')")
+        .bind(id.0)
+        .fetch_one(conn)
+        .await?)
+}

@@ -1,0 +1,438 @@
+//! Who is in a meeting: coming, going and being removed, each with its event, all under the head's lock.
+//!
+//! A participant is present from `join_room` (or the answer to its first stream) until it leaves, is removed, or was
+//! away for 30 s; the worker decides the last and calls [`leave`]. Everything here may run twice.
+
+use super::{
+    Result, StoreError, consent, event,
+    event::{Event, wire_time},
+    meeting, new_id,
+};
+use crate::domain::{
+    consent::{Standing, Use},
+    id::{JobId, MeetingId, ParticipantId, UserId},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// The most streams of one participant that its events show, newest first.
+const STREAMS_SHOWN: i64 = 16;
+
+/// What a participant may do in its meeting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// May also end the meeting and remove others.
+    Host,
+    Participant,
+}
+
+impl Role {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Participant => "participant",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "host" => Some(Self::Host),
+            "participant" => Some(Self::Participant),
+            _ => None,
+        }
+    }
+}
+
+/// Why somebody was removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removal {
+    /// By host or server: joining again is refused.
+    Request,
+    /// By policy `required`: joining again works, with consent.
+    Required,
+}
+
+impl Removal {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Required => "required",
+        }
+    }
+}
+
+/// A participant as everybody in the meeting sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    pub id: ParticipantId,
+    pub user: UserId,
+    pub display_name: String,
+    pub role: Role,
+    pub joined_at: Option<DateTime<Utc>>,
+    pub left_at: Option<DateTime<Utc>>,
+    pub present: bool,
+    pub removed: Option<String>,
+    /// Join and resume tokens minted before this are void.
+    pub tokens_from: Option<DateTime<Utc>>,
+    /// Per use `accepted`, `declined`, `withdrawn`, or nothing said.
+    pub consent: [(Use, Option<&'static str>); 2],
+    pub streams: Vec<StreamSeen>,
+}
+
+/// A stream as everybody in the meeting sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSeen {
+    pub stream_id: Uuid,
+    pub kind: String,
+    pub source: String,
+    /// `open` or `closed`.
+    pub state: String,
+    pub reason: Option<String>,
+}
+
+impl Person {
+    /// `{recording, transcription}`.
+    pub fn consent(&self) -> Value {
+        self.consent.iter().map(|(purpose, status)| (purpose.as_str().to_owned(), json!(status))).collect()
+    }
+
+    /// The data of `participant_joined`, `participant_left` and `participant_updated`.
+    pub fn told(&self) -> Value {
+        json!({
+            "id": self.id,
+            "userId": self.user,
+            "displayName": self.display_name,
+            "role": self.role,
+            "joinedAt": self.joined_at.map(wire_time),
+            "leftAt": self.left_at.map(wire_time),
+            "present": self.present,
+            "consent": self.consent(),
+            "streams": self.streams,
+        })
+    }
+
+    /// Whether a join or resume token minted then still stands.
+    pub fn admits(&self, minted: DateTime<Utc>) -> bool {
+        self.removed.as_deref() != Some(Removal::Request.as_str()) && self.tokens_from.is_none_or(|from| minted >= from)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    display_name: String,
+    role: String,
+    joined_at: Option<DateTime<Utc>>,
+    left_at: Option<DateTime<Utc>>,
+    present: bool,
+    removed: Option<String>,
+    tokens_from: Option<DateTime<Utc>>,
+}
+
+/// All participants, those who joined first in that order.
+pub async fn people(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Person>> {
+    let standing = consent::standing(conn, meeting).await?;
+    read(conn, meeting, None, &standing).await
+}
+
+/// One participant.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when it is not of this meeting.
+pub async fn person(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Person> {
+    let mut standing = Standing::default();
+    for entry in consent::page(conn, meeting, Some(participant), 0, i64::MAX).await? {
+        standing.apply(entry.participant, &entry.purposes, entry.entry, entry.status);
+    }
+    read(conn, meeting, Some(participant), &standing).await?.pop().ok_or(StoreError::NotFound)
+}
+
+async fn read(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    only: Option<ParticipantId>,
+    standing: &Standing,
+) -> Result<Vec<Person>> {
+    let only = only.map(|participant| participant.0);
+    let rows: Vec<Row> = sqlx::query_as(PEOPLE).bind(meeting.0).bind(only).fetch_all(&mut *conn).await?;
+    let mut streams: HashMap<Uuid, Vec<StreamSeen>> = HashMap::new();
+    let seen: Vec<(Uuid, Uuid, String, String, String, Option<String>)> =
+        sqlx::query_as(STREAMS).bind(meeting.0).bind(only).bind(STREAMS_SHOWN).fetch_all(conn).await?;
+    for (participant, stream_id, kind, source, state, reason) in seen {
+        streams.entry(participant).or_default().push(StreamSeen { stream_id, kind, source, state, reason });
+    }
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let id = ParticipantId(row.id);
+            Person {
+                id,
+                user: UserId(row.user_id),
+                display_name: row.display_name,
+                role: Role::parse(&row.role).unwrap_or(Role::Participant),
+                joined_at: row.joined_at,
+                left_at: row.left_at,
+                present: row.present,
+                removed: row.removed,
+                tokens_from: row.tokens_from,
+                consent: Use::ALL.map(|purpose| (purpose, standing.get(id, purpose).map(|status| status.as_str()))),
+                streams: streams.remove(&row.id).unwrap_or_default(),
+            }
+        })
+        .collect())
+}
+
+/// One partition, by the meeting.
+pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, \
+    p.tokens_from from participants p join users u on u.id = p.user_id \
+    where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
+
+/// One partition, by the meeting.
+pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason from ( \
+    select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest from streams \
+    where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
+    ) s where newest <= $3 order by created_at, id";
+
+/// How somebody comes in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// `join_room` with a join token minted then.
+    Join(DateTime<Utc>),
+    /// `join_room` with a resume token minted then: only while present.
+    Resume(DateTime<Utc>),
+    /// The first stream asked for on its behalf.
+    Stream,
+}
+
+/// Why somebody may not come in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Barred {
+    Ended,
+    /// Removed, or with a token from before a removal.
+    Removed,
+    /// A resume token of somebody who is no longer present.
+    Absent,
+    /// Policy `required`, and these were not accepted.
+    ConsentRequired(Vec<Use>),
+}
+
+/// What coming in changed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entered {
+    pub person: Person,
+    /// The number of this socket among the participant's own; 0 for a stream. The highest is the one that counts.
+    pub socket: i64,
+    /// To be published after commit; none when it was present already.
+    pub events: Vec<Event>,
+    /// A capture job that was just made; its workers are to be woken after commit.
+    pub capture: Option<JobId>,
+}
+
+/// Makes a participant present. The first of a meeting starts it.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when the participant is not of this meeting.
+pub async fn enter(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    door: Door,
+) -> Result<Result<Entered, Barred>> {
+    event::lock(conn, meeting).await?;
+    let of = meeting::get(conn, meeting).await?.ok_or(StoreError::NotFound)?;
+    let before = person(conn, meeting, participant).await?;
+    if of.ended() {
+        return Ok(Err(Barred::Ended));
+    }
+    let stands = match door {
+        Door::Join(minted) | Door::Resume(minted) => before.admits(minted),
+        Door::Stream => before.removed.is_none(),
+    };
+    if !stands {
+        return Ok(Err(Barred::Removed));
+    }
+    if matches!(door, Door::Resume(_)) && !before.present {
+        return Ok(Err(Barred::Absent));
+    }
+    if of.settings.consent_policy == meeting::ConsentPolicy::Required {
+        let missing = consent::missing(conn, meeting, participant, &of.settings.uses()).await?;
+        if !missing.is_empty() {
+            return Ok(Err(Barred::ConsentRequired(missing)));
+        }
+    }
+    let socket = if door == Door::Stream { 0 } else { count_socket(conn, meeting, participant).await? };
+    if before.present {
+        return Ok(Ok(Entered { person: before, socket, events: Vec::new(), capture: None }));
+    }
+    // One instant for the start of the meeting and of this visit, in milliseconds, as it is told.
+    let now: DateTime<Utc> =
+        sqlx::query_scalar("select date_trunc('milliseconds', clock_timestamp())").fetch_one(&mut *conn).await?;
+    sqlx::query(
+        "update meetings set start_time = coalesce(start_time, $2), status = 'live' where id = $1 and status = 'scheduled'",
+    )
+    .bind(meeting.0)
+    .bind(now)
+    .execute(&mut *conn)
+    .await?;
+    let capture = ensure_capture(conn, meeting).await?;
+    sqlx::query(
+        "update participants set present = true, joined_at = coalesce(joined_at, $3), removed = null
+         where meeting_id = $1 and id = $2",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .bind(now)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "insert into participant_visits (meeting_id, participant_id, n, tenant_id, joined_at)
+         select $1, $2, coalesce(max(n), 0) + 1, $3, $4 from participant_visits
+         where meeting_id = $1 and participant_id = $2",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .bind(of.tenant_id)
+    .bind(now)
+    .execute(&mut *conn)
+    .await?;
+    meeting::bump_roster(conn, meeting).await?;
+    let person = person(conn, meeting, participant).await?;
+    let joined = event::append(conn, meeting, "participant_joined", person.told()).await?;
+    sqlx::query("update participants set joined_seq = coalesce(joined_seq, $3) where meeting_id = $1 and id = $2")
+        .bind(meeting.0)
+        .bind(participant.0)
+        .bind(joined.seq)
+        .execute(conn)
+        .await?;
+    Ok(Ok(Entered { person, socket, events: vec![joined], capture }))
+}
+
+async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "update participants set sockets = sockets + 1 where meeting_id = $1 and id = $2 returning sockets",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Makes the meeting's capture job; `None` when it was there.
+pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<JobId>> {
+    let job: Option<Uuid> = sqlx::query_scalar(
+        "insert into jobs (id, tenant_id, meeting_id, kind)
+         select $2, tenant_id, meeting_id, 'capture' from meeting_heads where meeting_id = $1
+         on conflict (meeting_id, kind) do nothing returning id",
+    )
+    .bind(meeting.0)
+    .bind(new_id())
+    .fetch_optional(conn)
+    .await?;
+    Ok(job.map(JobId))
+}
+
+/// What going changed.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Gone {
+    pub was_present: bool,
+    /// To be published after commit.
+    pub events: Vec<Event>,
+}
+
+/// The participant is no longer present; its streams are closed. Nothing happens when it was not present.
+pub async fn leave(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Gone> {
+    event::lock(conn, meeting).await?;
+    go(conn, meeting, participant, "left").await
+}
+
+/// Removes a participant, present or not: its streams are closed, its join and resume tokens void.
+pub async fn remove(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    why: Removal,
+) -> Result<Gone> {
+    event::lock(conn, meeting).await?;
+    let done = sqlx::query(
+        "update participants set tokens_from = clock_timestamp(),
+                                 removed = case when removed = 'request' then removed else $3 end
+         where meeting_id = $1 and id = $2 and removed is distinct from $3",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .bind(why.as_str())
+    .execute(&mut *conn)
+    .await?;
+    let gone = go(conn, meeting, participant, "removed").await?;
+    if done.rows_affected() > 0 && !gone.was_present {
+        // Streams asked for and not yet open are to be let go of.
+        meeting::bump_roster(conn, meeting).await?;
+    }
+    Ok(gone)
+}
+
+/// Everybody leaves, at the end of the meeting.
+pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Event>> {
+    event::lock(conn, meeting).await?;
+    let present: Vec<Uuid> =
+        sqlx::query_scalar("select id from participants where meeting_id = $1 and present order by joined_at, id")
+            .bind(meeting.0)
+            .fetch_all(&mut *conn)
+            .await?;
+    let mut events = Vec::new();
+    for id in present {
+        events.extend(go(conn, meeting, ParticipantId(id), "left").await?.events);
+    }
+    Ok(events)
+}
+
+/// Tells everybody how a participant stands now: a stream of it opened or closed.
+pub async fn updated(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Event> {
+    event::lock(conn, meeting).await?;
+    let person = person(conn, meeting, participant).await?;
+    event::append(conn, meeting, "participant_updated", person.told()).await
+}
+
+/// Under the head's lock.
+async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId, why: &str) -> Result<Gone> {
+    sqlx::query(
+        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp()
+         where meeting_id = $1 and participant_id = $2 and state <> 'closed'",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .bind(why)
+    .execute(&mut *conn)
+    .await?;
+    let left = sqlx::query(
+        "update participants set present = false, left_at = date_trunc('milliseconds', clock_timestamp())
+         where meeting_id = $1 and id = $2 and present",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .execute(&mut *conn)
+    .await?;
+    if left.rows_affected() == 0 {
+        return Ok(Gone::default());
+    }
+    sqlx::query(
+        "update participant_visits v set left_at = p.left_at from participants p
+         where v.meeting_id = $1 and v.participant_id = $2 and v.left_at is null
+           and p.meeting_id = v.meeting_id and p.id = v.participant_id",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .execute(&mut *conn)
+    .await?;
+    meeting::bump_roster(conn, meeting).await?;
+    let person = person(conn, meeting, participant).await?;
+    let event = event::append(conn, meeting, "participant_left", person.told()).await?;
+    Ok(Gone { was_present: true, events: vec![event] })
+}

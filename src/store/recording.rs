@@ -1,0 +1,315 @@
+//! Recordings and their segments, as the workers write them. Rows say what exists: they are written after the object was
+//! stored and verified.
+
+use super::Result;
+use crate::domain::{
+    id::{MeetingId, ParticipantId, RecordingId, TenantId},
+    time::{MeetingTime, Span},
+};
+use serde_json::Value;
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// What makes two streams the same recording.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackKey {
+    pub participant: ParticipantId,
+    /// `microphone`, `camera` or `screen`.
+    pub source: String,
+    /// As in the contract: `opus`, `PCMU`, `PCMA`.
+    pub codec: String,
+}
+
+/// Makes the track's recording, or finds the one that is there; answers with the id that counts.
+pub async fn ensure_track(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    id: RecordingId,
+    key: &TrackKey,
+    start_ms: i64,
+) -> Result<RecordingId> {
+    let row = sqlx::query(
+        "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms)
+         values ($1, $2, $3, 'track', $4, $5, $6, 'audio/x-matroska', $7)
+         on conflict (meeting_id, participant_id, source, codec) where kind = 'track'
+         do update set start_ms = least(recordings.start_ms, excluded.start_ms)
+         returning id",
+    )
+    .bind(id.0)
+    .bind(tenant.0)
+    .bind(meeting.0)
+    .bind(key.participant.0)
+    .bind(&key.source)
+    .bind(&key.codec)
+    .bind(start_ms)
+    .fetch_one(conn)
+    .await?;
+    Ok(RecordingId(row.try_get(0)?))
+}
+
+/// A sealed segment that is in storage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segment {
+    pub recording: RecordingId,
+    pub epoch: i64,
+    pub n: i32,
+    pub span: Span,
+    pub consent_entry: i64,
+    pub object_key: String,
+    pub size_bytes: i64,
+    pub sha256: String,
+    pub merged: bool,
+}
+
+fn segment(row: &PgRow) -> sqlx::Result<Segment> {
+    Ok(Segment {
+        recording: RecordingId(row.try_get("recording_id")?),
+        epoch: row.try_get("epoch")?,
+        n: row.try_get("n")?,
+        span: Span::new(MeetingTime(row.try_get("start_us")?), MeetingTime(row.try_get("end_us")?)),
+        consent_entry: row.try_get("consent_entry")?,
+        object_key: row.try_get("object_key")?,
+        size_bytes: row.try_get("size_bytes")?,
+        sha256: row.try_get("sha256")?,
+        merged: row.try_get::<String, _>("state")? == "merged",
+    })
+}
+
+/// Adds a segment; a second time replaces the first (a segment cut after it was stored has a new key).
+pub async fn add_segment(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    segment: &Segment,
+) -> Result<()> {
+    sqlx::query(
+        "insert into recording_segments (meeting_id, recording_id, epoch, n, tenant_id, start_us, end_us, consent_entry,
+             object_key, size_bytes, sha256)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         on conflict (meeting_id, recording_id, epoch, n) do update set start_us = excluded.start_us,
+             end_us = excluded.end_us, object_key = excluded.object_key, size_bytes = excluded.size_bytes,
+             sha256 = excluded.sha256
+         where recording_segments.state = 'stored'",
+    )
+    .bind(meeting.0)
+    .bind(segment.recording.0)
+    .bind(segment.epoch)
+    .bind(segment.n)
+    .bind(tenant.0)
+    .bind(segment.span.start.0)
+    .bind(segment.span.end.0)
+    .bind(segment.consent_entry)
+    .bind(&segment.object_key)
+    .bind(segment.size_bytes)
+    .bind(&segment.sha256)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// All segments of a meeting, by recording and time.
+pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Segment>> {
+    let rows = sqlx::query(
+        "select recording_id, epoch, n, start_us, end_us, consent_entry, object_key, size_bytes, sha256, state
+         from recording_segments where meeting_id = $1 order by recording_id, start_us, epoch, n",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.iter().map(segment).collect::<sqlx::Result<_>>()?)
+}
+
+/// Whether a segment has its row.
+pub async fn has_segment(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    recording: RecordingId,
+    epoch: i64,
+    n: i32,
+) -> Result<bool> {
+    Ok(sqlx::query(
+        "select 1 from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
+    )
+    .bind(meeting.0)
+    .bind(recording.0)
+    .bind(epoch)
+    .bind(n)
+    .fetch_optional(conn)
+    .await?
+    .is_some())
+}
+
+/// Takes the row of a segment of which nothing was left.
+pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<()> {
+    sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4")
+        .bind(meeting.0)
+        .bind(segment.recording.0)
+        .bind(segment.epoch)
+        .bind(segment.n)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A track's objects were verified and committed: its segments are in it now. Their rows stay as proof.
+pub async fn mark_merged(conn: &mut PgConnection, meeting: MeetingId, recording: RecordingId) -> Result<()> {
+    sqlx::query("update recording_segments set state = 'merged' where meeting_id = $1 and recording_id = $2")
+        .bind(meeting.0)
+        .bind(recording.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes a span of which nothing arrived: a provisional gap, until the track is finished.
+pub async fn add_lost(conn: &mut PgConnection, id: RecordingId, span: Span) -> Result<()> {
+    let gap = serde_json::json!([{"startMs": span.start.as_ms(), "endMs": span.end.as_ms(), "reason": "lost"}]);
+    sqlx::query("update recordings set gaps = gaps || $2 where id = $1 and status = 'recording'")
+        .bind(id.0)
+        .bind(gap)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A recording as a job needs it.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    pub id: RecordingId,
+    pub kind: String,
+    pub key: Option<TrackKey>,
+    pub start_ms: i64,
+    /// Provisional ones (`lost`) until it is finished.
+    pub gaps: Value,
+    pub status: String,
+    pub blob_url: Option<String>,
+    pub revision: i32,
+}
+
+pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
+    let rows = sqlx::query(
+        "select id, kind, participant_id, source, codec, start_ms, gaps, status, blob_url, revision from recordings
+         where meeting_id = $1 and deleted_at is null order by kind, id",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    let recording = |row: &PgRow| -> sqlx::Result<Recording> {
+        let participant: Option<Uuid> = row.try_get("participant_id")?;
+        let source: Option<String> = row.try_get("source")?;
+        let codec: Option<String> = row.try_get("codec")?;
+        Ok(Recording {
+            id: RecordingId(row.try_get("id")?),
+            kind: row.try_get("kind")?,
+            key: participant.zip(source).zip(codec).map(|((participant, source), codec)| TrackKey {
+                participant: ParticipantId(participant),
+                source,
+                codec,
+            }),
+            start_ms: row.try_get("start_ms")?,
+            gaps: row.try_get("gaps")?,
+            status: row.try_get("status")?,
+            blob_url: row.try_get("blob_url")?,
+            revision: row.try_get("revision")?,
+        })
+    };
+    Ok(rows.iter().map(recording).collect::<sqlx::Result<_>>()?)
+}
+
+/// A finished file.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    pub blob_url: String,
+    pub start_ms: i64,
+    pub duration_ms: i64,
+    pub gaps: Value,
+    pub size_bytes: i64,
+    pub sha256: String,
+}
+
+/// `ready`: the object is stored and verified.
+pub async fn finish(conn: &mut PgConnection, id: RecordingId, file: &Finished) -> Result<()> {
+    sqlx::query(
+        "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
+             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, storage_tier = 'hot',
+             revision = revision + case when status = 'ready' then 1 else 0 end
+         where id = $1 and deleted_at is null",
+    )
+    .bind(id.0)
+    .bind(&file.blob_url)
+    .bind(file.start_ms)
+    .bind(file.duration_ms)
+    .bind(&file.gaps)
+    .bind(file.size_bytes)
+    .bind(&file.sha256)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes or finds the meeting's mix, `processing`.
+pub async fn ensure_mix(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    start_ms: i64,
+) -> Result<RecordingId> {
+    let row = sqlx::query(
+        "insert into recordings (id, tenant_id, meeting_id, kind, media_type, start_ms, status)
+         values ($1, $2, $3, 'mix', 'audio/mp4', $4, 'processing')
+         on conflict (meeting_id) where kind = 'mix' do update set kind = excluded.kind
+         returning id",
+    )
+    .bind(Uuid::now_v7())
+    .bind(tenant.0)
+    .bind(meeting.0)
+    .bind(start_ms)
+    .fetch_one(conn)
+    .await?;
+    Ok(RecordingId(row.try_get(0)?))
+}
+
+/// All recordings of the meeting that are still `recording` become `processing`.
+pub async fn close_all(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
+    sqlx::query(
+        "update recordings set status = 'processing', progress = 0 where meeting_id = $1 and status = 'recording'",
+    )
+    .bind(meeting.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub async fn progress(conn: &mut PgConnection, id: RecordingId, progress: f32) -> Result<()> {
+    sqlx::query("update recordings set progress = $2 where id = $1 and status = 'processing'")
+        .bind(id.0)
+        .bind(progress)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whatever is not ready failed, with a reason that says what to do.
+pub async fn fail_unfinished(conn: &mut PgConnection, meeting: MeetingId, error: &str) -> Result<()> {
+    sqlx::query(
+        "update recordings set status = 'failed', error = $2 where meeting_id = $1 and status in ('recording', 'processing')",
+    )
+    .bind(meeting.0)
+    .bind(error)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes a recording of which nothing may be kept.
+pub async fn remove(conn: &mut PgConnection, meeting: MeetingId, id: RecordingId) -> Result<()> {
+    sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2")
+        .bind(meeting.0)
+        .bind(id.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("delete from recordings where id = $1").bind(id.0).execute(conn).await?;
+    Ok(())
+}

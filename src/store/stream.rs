@@ -1,0 +1,109 @@
+//! Streams as the workers see them.
+
+use super::Result;
+use crate::domain::id::{MeetingId, ParticipantId, StreamId};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+
+/// A row of `streams`.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub id: StreamId,
+    pub participant: ParticipantId,
+    pub kind: String,
+    pub source: String,
+    pub codec: String,
+    pub payload_type: u8,
+    pub clock_rate: u32,
+    pub ssrc: u32,
+    /// `ip:port` told by the client.
+    pub remote: Option<String>,
+    /// `ip:port` that media came from.
+    pub latched: Option<String>,
+    pub port: Option<u16>,
+    pub srtp_suite: Option<String>,
+    pub srtp_sealed: Option<Vec<u8>>,
+    /// SRTP's rollover counter and highest sequence number as last written down (48 bits); 0 when never.
+    pub rollover: u64,
+    /// `asked`, `open` or `closed`.
+    pub state: String,
+}
+
+fn stream(row: &PgRow) -> sqlx::Result<Stream> {
+    let out_of_range = |what: &str| sqlx::Error::Decode(format!("{what} out of range").into());
+    Ok(Stream {
+        id: StreamId(row.try_get("id")?),
+        participant: ParticipantId(row.try_get("participant_id")?),
+        kind: row.try_get("kind")?,
+        source: row.try_get("source")?,
+        codec: row.try_get("codec")?,
+        payload_type: u8::try_from(row.try_get::<i32, _>("payload_type")?).map_err(|_| out_of_range("payload_type"))?,
+        clock_rate: u32::try_from(row.try_get::<i32, _>("clock_rate")?).map_err(|_| out_of_range("clock_rate"))?,
+        ssrc: u32::try_from(row.try_get::<i64, _>("ssrc")?).map_err(|_| out_of_range("ssrc"))?,
+        remote: row.try_get("remote")?,
+        latched: row.try_get("latched")?,
+        port: row
+            .try_get::<Option<i32>, _>("port")?
+            .map(|port| u16::try_from(port).map_err(|_| out_of_range("port")))
+            .transpose()?,
+        srtp_suite: row.try_get("srtp_suite")?,
+        srtp_sealed: row.try_get("srtp_sealed")?,
+        rollover: u64::try_from(row.try_get::<i64, _>("rollover")?).unwrap_or(0),
+        state: row.try_get("state")?,
+    })
+}
+
+const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, remote, latched, port, \
+                       srtp_suite, srtp_sealed, rollover, state";
+
+/// The meeting's streams that are not closed, oldest first.
+pub async fn live(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Stream>> {
+    let sql =
+        format!("select {COLUMNS} from streams where meeting_id = $1 and state <> 'closed' order by created_at, id");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(meeting.0).fetch_all(conn).await?;
+    Ok(rows.iter().map(stream).collect::<sqlx::Result<_>>()?)
+}
+
+/// The stream has a port.
+pub async fn opened(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, port: u16) -> Result<()> {
+    sqlx::query("update streams set state = 'open', port = $3 where meeting_id = $1 and id = $2 and state <> 'closed'")
+        .bind(meeting.0)
+        .bind(id.0)
+        .bind(i32::from(port))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn latched(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, from: &str) -> Result<()> {
+    sqlx::query("update streams set latched = $3 where meeting_id = $1 and id = $2")
+        .bind(meeting.0)
+        .bind(id.0)
+        .bind(from)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+pub async fn rollover(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, index: u64) -> Result<()> {
+    sqlx::query("update streams set rollover = $3 where meeting_id = $1 and id = $2")
+        .bind(meeting.0)
+        .bind(id.0)
+        .bind(i64::try_from(index).unwrap_or(0))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Closed for this reason; `false` when it was already.
+pub async fn closed(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, reason: &str) -> Result<bool> {
+    let done = sqlx::query(
+        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
+         where meeting_id = $1 and id = $2 and state <> 'closed'",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .bind(reason)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

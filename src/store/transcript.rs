@@ -1,0 +1,53 @@
+//! Transcripts as hosts read them: final segments by time.
+
+use super::Result;
+use crate::domain::id::MeetingId;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A final segment with the name of who said it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct FinalSegment {
+    pub id: Uuid,
+    pub participant_id: Uuid,
+    pub display_name: String,
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub language: Option<String>,
+    pub text: String,
+    /// `[{text, startMs, endMs, confidence}]`.
+    pub words: Value,
+    pub revision: i32,
+}
+
+/// What is known of a meeting's transcript as a whole.
+#[derive(Clone, Default, PartialEq, Eq, Debug, sqlx::FromRow)]
+pub struct Head {
+    pub language: Option<String>,
+    /// Nothing will be added: the last final is stored, or there never was a capture that could add one.
+    pub complete: bool,
+}
+
+/// The head of the transcript of a meeting that has ended or not.
+pub async fn head(conn: &mut PgConnection, meeting: MeetingId) -> Result<Head> {
+    Ok(sqlx::query_as(HEAD).bind(meeting.0).fetch_optional(conn).await?.unwrap_or_default())
+}
+
+/// All final segments, by time.
+pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<FinalSegment>> {
+    Ok(sqlx::query_as(SEGMENTS).bind(meeting.0).fetch_all(conn).await?)
+}
+
+pub(crate) const HEAD: &str = "select t.language,
+            coalesce(t.complete, false) or (m.status = 'ended' and not exists
+                (select from jobs j where j.meeting_id = $1 and j.kind = 'capture')) as complete
+     from meetings m left join transcripts t on t.meeting_id = $1
+     where m.id = $1";
+
+pub(crate) const SEGMENTS: &str =
+    "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision
+     from transcript_segments s
+     join participants p on p.meeting_id = $1 and p.id = s.participant_id
+     join users u on u.id = p.user_id
+     where s.meeting_id = $1 order by s.start_ms, s.id";

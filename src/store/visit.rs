@@ -1,0 +1,65 @@
+//! When people were there and when recording was paused, for the gaps of finished files.
+
+use super::Result;
+use crate::domain::id::{MeetingId, ParticipantId};
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, Row};
+
+/// One stay in the meeting.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    pub participant: ParticipantId,
+    pub joined_at: DateTime<Utc>,
+    /// `None`: to the end.
+    pub left_at: Option<DateTime<Utc>>,
+}
+
+pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Visit>> {
+    let rows = sqlx::query(
+        "select participant_id, joined_at, left_at from participant_visits where meeting_id = $1 order by participant_id, n",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    let visit = |row: &sqlx::postgres::PgRow| -> sqlx::Result<Visit> {
+        Ok(Visit {
+            participant: ParticipantId(row.try_get("participant_id")?),
+            joined_at: row.try_get("joined_at")?,
+            left_at: row.try_get("left_at")?,
+        })
+    };
+    Ok(rows.iter().map(visit).collect::<sqlx::Result<_>>()?)
+}
+
+/// From and until when `recording_state` said `paused`.
+pub async fn paused(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+) -> Result<Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>> {
+    let rows: Vec<(String, DateTime<Utc>)> = sqlx::query_as(
+        "select data ->> 'state', at from meeting_events where meeting_id = $1 and type = 'recording_state' order by seq",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    let mut spans: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> = Vec::new();
+    for (state, at) in rows {
+        if let Some((_, until @ None)) = spans.last_mut() {
+            *until = Some(at);
+        }
+        if state == "paused" {
+            spans.push((at, None));
+        }
+    }
+    Ok(spans)
+}
+
+/// When nobody listened: from the last sign of life of one holder to the next one's beginning.
+pub async fn unheard(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
+    let epochs: Vec<(DateTime<Utc>, DateTime<Utc>)> =
+        sqlx::query_as("select began_at, alive_at from capture_epochs where meeting_id = $1 order by epoch")
+            .bind(meeting.0)
+            .fetch_all(conn)
+            .await?;
+    Ok(epochs.windows(2).map(|pair| (pair[0].1, pair[1].0)).collect())
+}

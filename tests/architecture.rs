@@ -1,0 +1,220 @@
+//! Holds the code to the map in `src/lib.rs`: who may use whom, how long a file may be, and that the domain does no IO.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Lines of a source file; more and it has more than one job. Tests do not count.
+const LINES_MAX: usize = 500;
+
+/// The rows, from what knows nothing to what knows everything. A module may use those named, and itself.
+fn may_use(module: &str) -> Option<&'static [&'static str]> {
+    const BELOW: &[&str] = &["domain", "clock"];
+    const MIDDLE: &[&str] = &["domain", "clock", "ingest", "media", "speech", "store", "objects", "queue", "worker"];
+    Some(match module {
+        "clock" => &["domain"],
+        "ingest" | "media" | "speech" | "store" | "objects" | "queue" => BELOW,
+        // Leases and claims, whatever the job is.
+        "worker" => &["domain", "clock", "store", "queue"],
+        // Side by side: they speak through `queue`.
+        "api" | "live" | "jobs" => MIDDLE,
+        "config" => &["domain", "objects"],
+        "embed" => &[],
+        // Plays a client: nothing of the server's inside, but the count of wrong words.
+        "play" => &["domain", "clock", "speech"],
+        "doctor" => &["domain", "clock", "config", "embed", "media", "speech", "store", "objects", "queue"],
+        // Puts it all together.
+        "app" | "main" | "lib" => return None,
+        other => panic!("{other} is on no row: give it its place in this test and in src/lib.rs"),
+    })
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("it is there") {
+        let path = entry.expect("it can be read").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Without comments and the contents of strings.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("it is text");
+    let mut code = String::new();
+    for line in text.lines() {
+        let mut quoted = false;
+        let mut before = ' ';
+        let mut chars = line.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' if quoted => {
+                    chars.next();
+                }
+                '"' if before != '\'' => quoted = !quoted,
+                '/' if !quoted && chars.peek() == Some(&'/') => break,
+                c if !quoted => code.push(c),
+                _ => {}
+            }
+            before = c;
+        }
+        code.push('\n');
+    }
+    code
+}
+
+/// The first names after each `prefix` (`crate::`), also of `crate::{a::b, c}`.
+fn named_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices(prefix) {
+        let preceded = code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        if preceded {
+            continue;
+        }
+        let rest = code[at + prefix.len()..].trim_start();
+        let Some(group) = rest.strip_prefix('{') else {
+            found.insert(first_name(rest));
+            continue;
+        };
+        let (mut depth, mut begins) = (0, true);
+        for (at, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                c if begins && depth == 0 && !c.is_whitespace() => {
+                    found.insert(first_name(&group[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn first_name(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// The module of the first level that a file belongs to.
+fn module_of(path: &Path) -> String {
+    let inside = path.strip_prefix(root()).expect("it lies there");
+    let first = inside.iter().next().expect("it has a name").to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// What stands under `#[cfg(test)]`, at the end of a file, may look anywhere and be as long as it needs.
+fn without_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
+}
+
+fn is_test(path: &Path) -> bool {
+    path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests"))
+        || path.iter().any(|part| part == "tests")
+}
+
+#[test]
+fn nobody_uses_what_stands_beside_or_above() {
+    let mut wrong = Vec::new();
+    for path in sources(&root()) {
+        let module = module_of(&path);
+        if module == "domain" || is_test(&path) {
+            continue;
+        }
+        let Some(allowed) = may_use(&module) else { continue };
+        let code = code(&path);
+        for used in named_after(without_tests(&code), "crate::").into_iter().filter(|used| *used != module) {
+            if !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{} uses crate::{used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_domain_does_no_io_and_reads_no_clock() {
+    let outside = ["time", "net", "fs", "thread", "process", "io", "env", "os"];
+    let mut wrong = Vec::new();
+    for path in sources(&root().join("domain")) {
+        let code = code(&path);
+        for prefix in ["std::", "core::"] {
+            for used in named_after(&code, prefix) {
+                if outside.contains(&used.as_str()) && !is_test(&path) {
+                    wrong.push(format!("{} uses {prefix}{used}", path.display()));
+                }
+            }
+        }
+        for banned in [
+            "tokio",
+            "Instant::now",
+            "SystemTime",
+            "Utc::now",
+            "Local::now",
+            "now_v7",
+            "new_v4",
+            "static mut",
+            "thread_local!",
+        ] {
+            if code.contains(banned) {
+                wrong.push(format!("{} says {banned}", path.display()));
+            }
+        }
+    }
+    let manifest = fs::read_to_string(root().join("domain/Cargo.toml")).expect("it is there");
+    for banned in ["tokio", "sqlx", "gstreamer", "lapin", "aws", "reqwest", "axum", "fastrand"] {
+        if manifest.contains(banned) {
+            wrong.push(format!("domain/Cargo.toml depends on {banned}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_file_has_one_job() {
+    let long: Vec<_> = sources(&root())
+        .into_iter()
+        .filter(|path| !is_test(path))
+        .map(|path| (without_tests(&fs::read_to_string(&path).expect("it is text")).lines().count(), path))
+        .filter(|(lines, _)| *lines > LINES_MAX)
+        .map(|(lines, path)| format!("{} has {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+/// Where a clock is read: everything else is told the time.
+#[test]
+fn wall_time_is_read_in_one_place() {
+    let readers: Vec<_> = sources(&root())
+        .into_iter()
+        .filter(|path| !["clock", "doctor"].contains(&module_of(path).as_str()) && !is_test(path))
+        .filter(|path| {
+            let code = code(path);
+            let code = without_tests(&code);
+            code.contains("Utc::now") || code.contains("SystemTime::now") || code.contains("Local::now")
+        })
+        .map(|path| path.display().to_string())
+        .collect();
+    assert!(readers.is_empty(), "{}", readers.join("\n"));
+}
+
+#[test]
+fn no_sibling_is_overlooked() {
+    assert_eq!(
+        named_after("use crate::{a::{x, y}, b::c, d}; crate::e::f(); my_crate::g; use crate :: h;", "crate::"),
+        ["a", "b", "d", "e"].map(str::to_owned).into(),
+    );
+}

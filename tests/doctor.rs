@@ -1,0 +1,106 @@
+//! `hansard doctor` on servers that are well, and on ones that are not.
+
+mod support;
+
+use clap::Parser;
+use hansard::{
+    config::{Base, Settings, Sources, Stand},
+    doctor::{Finding, State, examine},
+};
+use std::path::Path;
+use support::{Scratch, postgres::shared, rabbitmq::RabbitMq, s3::Bucket};
+
+#[derive(Parser)]
+struct NoFlags {
+    #[command(flatten)]
+    base: Base,
+}
+
+async fn findings(data: &Path, environment: &[(&str, &str)]) -> Vec<Finding> {
+    let flags = NoFlags::parse_from(["hansard"]);
+    let own = [
+        ("HANSARD_DATA", data.to_str().expect("it is text")),
+        ("HANSARD_S3_LISTEN", "127.0.0.1:0"),
+        ("HANSARD_LISTEN", "127.0.0.1:0"),
+        ("HANSARD_OPS_LISTEN", "127.0.0.1:0"),
+        ("HANSARD_RTP_PORTS", "41000-41099"),
+    ];
+    let sources = Sources::new(flags.base).environment(own.into_iter().chain(environment.iter().copied()));
+    let settings = Settings::resolve(sources, Stand::Alone).expect("the settings are right");
+    let mut findings = Vec::new();
+    examine(&settings, |finding| findings.push(finding)).await;
+    for finding in &findings {
+        eprintln!("{finding}");
+    }
+    findings
+}
+
+fn of<'a>(findings: &'a [Finding], what: &str) -> &'a Finding {
+    findings.iter().find(|finding| finding.what == what).expect("it was checked")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_brought_along_is_well() {
+    let scratch = Scratch::new();
+    let found = findings(scratch.path(), &[]).await;
+    for what in ["GStreamer", "Postgres", "schema", "clock", "queue", "object storage", "links", "addresses"] {
+        assert_eq!(of(&found, what).state, State::Ok, "{what}");
+    }
+    // Well enough for a demo.
+    assert_eq!(of(&found, "speech model").state, State::Warn);
+    assert!(of(&found, "speech model").mend.as_ref().expect("it says how").contains("hansard models fetch base.en"));
+    assert_eq!(of(&found, "media ports").state, State::Warn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_is_used() {
+    let scratch = Scratch::new();
+    let bucket = Bucket::start().await;
+    let broker = RabbitMq::start().await;
+    let (migrated, empty) = (shared().await.database().await, shared().await.empty_database().await);
+    let amqp = broker.url();
+    let environment = |database| {
+        [
+            ("DATABASE_URL", database),
+            ("AMQP_URL", amqp.as_str()),
+            ("S3_ENDPOINT", bucket.settings.endpoint.as_str()),
+            ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.as_str()),
+            ("S3_SECRET_ACCESS_KEY", bucket.settings.secret_access_key.as_str()),
+        ]
+    };
+    let found = findings(scratch.path(), &environment(migrated.as_str())).await;
+    for what in ["Postgres", "schema", "queue", "object storage", "links"] {
+        assert_eq!(of(&found, what).state, State::Ok, "{what}");
+    }
+    assert_eq!(bucket.objects.list("", 10).await.expect("it answers"), [], "nothing is left behind");
+
+    let found = findings(scratch.path(), &environment(empty.as_str())).await;
+    assert_eq!(of(&found, "schema").state, State::Fail);
+    assert_eq!(of(&found, "schema").mend.as_deref(), Some("hansard migrate"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_away_or_wrong_is_named_with_a_way_to_mend_it() {
+    let scratch = Scratch::new();
+    let bucket = Bucket::start().await;
+    let environment = [
+        ("DATABASE_URL", "postgres://ana:tell-nobody@127.0.0.1:1/hansard"),
+        ("AMQP_URL", "amqp://ana:tell-nobody@127.0.0.1:1/%2f"),
+        ("S3_ENDPOINT", bucket.settings.endpoint.as_str()),
+        ("S3_PUBLIC_ENDPOINT", "http://127.0.0.1:1"),
+        ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.as_str()),
+        ("S3_SECRET_ACCESS_KEY", bucket.settings.secret_access_key.as_str()),
+        ("HANSARD_MODEL", "base.en"),
+        ("HANSARD_PUBLIC_URL", "http://meet.example.org"),
+        ("HANSARD_RTP_BIND", "192.0.2.1"),
+    ];
+    let found = findings(scratch.path(), &environment).await;
+    for what in ["speech model", "Postgres", "queue", "links", "media ports"] {
+        let finding = of(&found, what);
+        assert_eq!(finding.state, State::Fail, "{what}");
+        assert!(finding.mend.is_some(), "{what}");
+    }
+    assert_eq!(of(&found, "object storage").state, State::Ok);
+    assert_eq!(of(&found, "addresses").state, State::Warn);
+    assert!(!found.iter().any(|finding| finding.to_string().contains("tell-nobody")));
+}

@@ -1,0 +1,137 @@
+//! Object storage against a real S3 server (the embedded one): verified, tiered, linked, and bounded when it is away.
+
+mod support;
+
+use hansard::{
+    domain::tiering::Tier,
+    objects::{Disposition, ObjectError},
+};
+use std::time::Duration;
+use support::s3::Bucket;
+
+#[tokio::test]
+async fn what_is_stored_comes_back_verified() {
+    let bucket = Bucket::start().await;
+    let objects = &bucket.objects;
+    let stored = objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
+    assert_eq!(stored.size_bytes, 5);
+    assert_eq!(stored.sha256, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    let head = objects.head("m/a.txt").await.expect("it answers").expect("it is there");
+    assert_eq!((head.size_bytes, head.sha256), (5, Some(stored.sha256.clone())));
+    assert_eq!((head.tier, head.content_type.as_deref()), (Some(Tier::Hot), Some("text/plain")));
+    assert_eq!(objects.get_bytes("m/a.txt").await.expect("it is there"), b"hello");
+
+    let file = bucket.scratch.path().join("back");
+    assert_eq!(objects.get_file("m/a.txt", &file).await.expect("it is there"), stored);
+    assert_eq!(std::fs::read(&file).expect("it was written"), b"hello");
+    assert_eq!(objects.put_file("m/b.txt", &file, "text/plain", Tier::Hot).await.expect("stored"), stored);
+
+    let listed: Vec<_> = objects.list("m/", 10).await.expect("it answers").into_iter().map(|o| o.key).collect();
+    assert_eq!(listed, ["m/a.txt", "m/b.txt"]);
+    assert_eq!(objects.list("m/", 1).await.expect("it answers").len(), 1);
+
+    objects.delete("m/a.txt").await.expect("deleted");
+    objects.delete("m/a.txt").await.expect("deleting again is no error");
+    assert_eq!(objects.head("m/a.txt").await.expect("it answers"), None);
+    assert!(matches!(objects.get_bytes("m/a.txt").await, Err(ObjectError::Missing(_))));
+    assert_eq!(objects.key(&objects.url("m/a.txt")), Some("m/a.txt"));
+    assert_eq!(objects.key("s3://elsewhere/m/a.txt"), None);
+}
+
+#[tokio::test]
+async fn a_changed_object_is_noticed() {
+    let bucket = Bucket::start().await;
+    bucket.objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
+    std::fs::write(bucket.scratch.path().join("data/hansard/m/a.txt"), b"hullo").expect("the file is there");
+    let file = bucket.scratch.path().join("back");
+    assert!(matches!(bucket.objects.get_file("m/a.txt", &file).await, Err(ObjectError::Differs { .. })));
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_large_file_goes_in_parts() {
+    let bucket = Bucket::start().await;
+    let file = bucket.scratch.path().join("large");
+    let mut state = 1_u32;
+    let content: Vec<u8> = (0..65 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    std::fs::write(&file, &content).expect("there is room");
+    let stored = bucket.objects.put_file("m/large.mkv", &file, "video/x-matroska", Tier::Warm).await.expect("stored");
+    assert_eq!(stored.size_bytes, content.len() as u64);
+    let head = bucket.objects.head("m/large.mkv").await.expect("it answers").expect("it is there");
+    assert_eq!((head.tier, head.sha256), (Some(Tier::Warm), Some(stored.sha256)));
+    let left: Vec<_> = std::fs::read_dir(bucket.scratch.path().join("data")).expect("it is there").flatten().collect();
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with(".upload")), "{left:?}");
+}
+
+#[tokio::test]
+async fn tiers_are_kept_and_the_archive_must_be_restored() {
+    let mut bucket = Bucket::start().await;
+    for tier in Tier::ALL {
+        let key = format!("m/{}.bin", tier.as_str());
+        bucket.objects.put_bytes(&key, vec![7; 100], "application/octet-stream", tier).await.expect("stored");
+    }
+    bucket.restart().await;
+    let objects = &bucket.objects;
+    for tier in Tier::ALL {
+        let key = format!("m/{}.bin", tier.as_str());
+        let head = objects.head(&key).await.expect("it answers").expect("it is there");
+        assert_eq!(head.tier, Some(tier));
+        match objects.get_bytes(&key).await {
+            Ok(bytes) => assert_eq!((tier != Tier::Archive, bytes), (true, vec![7; 100])),
+            Err(error) => assert!(matches!((tier, &error), (Tier::Archive, ObjectError::Archived(_))), "{error}"),
+        }
+    }
+    let moved = objects.copy("m/hot.bin", "m/hot.bin", Tier::Cold).await.expect("copied in place");
+    assert_eq!((moved.tier, moved.size_bytes), (Some(Tier::Cold), 100));
+    assert_eq!(objects.get_bytes("m/hot.bin").await.expect("it can be read"), vec![7; 100]);
+    assert!(matches!(objects.copy("m/archive.bin", "m/x.bin", Tier::Hot).await, Err(ObjectError::Archived(_))));
+    assert_eq!(objects.head("m/archive.bin").await.expect("it answers").expect("it is there").restore, None);
+    objects.restore("m/archive.bin", 2).await.expect("it can be restored");
+    assert_eq!(objects.get_bytes("m/archive.bin").await.expect("it can be read"), vec![7; 100]);
+    assert_eq!(objects.head("m/archive.bin").await.expect("it answers").expect("there").tier, Some(Tier::Archive));
+}
+
+#[tokio::test]
+async fn a_link_works_without_credentials_and_only_as_signed() {
+    let bucket = Bucket::start().await;
+    bucket.objects.put_bytes("m/mix.mp4", (0..=255).collect(), "audio/mp4", Tier::Hot).await.expect("stored");
+    let valid = Duration::from_secs(60);
+    let link = bucket
+        .objects
+        .presign("m/mix.mp4", "Jour fixe 3.mp4", "audio/mp4", Disposition::Attachment, valid)
+        .await
+        .expect("signed");
+    let http = reqwest::Client::new();
+    let answer = http.get(&link).header("origin", "http://page.example").send().await.expect("it answers");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "audio/mp4");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    let disposition = answer.headers()["content-disposition"].to_str().expect("it is text");
+    assert_eq!(disposition, "attachment; filename=\"Jour fixe 3.mp4\"; filename*=UTF-8''Jour%20fixe%203.mp4");
+    assert_eq!(answer.bytes().await.expect("it has a body").len(), 256);
+
+    let part = http.get(&link).header("range", "bytes=10-19").send().await.expect("it answers");
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.headers()["content-range"], "bytes 10-19/256");
+    assert_eq!(part.bytes().await.expect("it has a body").as_ref(), (10..20).collect::<Vec<u8>>());
+
+    for wrong in [link.replace("mix.mp4", "other.mp4"), link.split('?').next().expect("a path").to_owned()] {
+        assert_eq!(http.get(&wrong).send().await.expect("it answers").status(), 403, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_storage_that_is_away_is_a_passing_fault() {
+    let mut bucket = Bucket::start().await;
+    bucket.stop().await;
+    let put = bucket.objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot);
+    let error = tokio::time::timeout(Duration::from_secs(60), put).await.expect("it is bounded").expect_err("away");
+    assert!(error.is_transient(), "{error}");
+    bucket.restart().await;
+    bucket.objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
+}

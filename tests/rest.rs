@@ -1,0 +1,18 @@
+//! The REST API on a real Postgres: each endpoint, who may call it, and what it refuses.
+
+mod support;
+
+mod rest {
+    pub mod app;
+
+    mod consent;
+    mod contract;
+    mod idempotency;
+    mod meeting;
+    mod permission;
+    mod recording;
+    mod row;
+    mod session;
+    mod stream;
+    mod user;
+}

@@ -1,0 +1,310 @@
+//! The API as a client sees it, without a network: requests go into the router, answers come out.
+
+use crate::support::{postgres, s3::Bucket};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, header},
+};
+use hansard::{
+    api::{
+        self,
+        password::Passwords,
+        signal::Signal,
+        state::{Address, ApiState, Shared},
+        token::{Keys, Seat, Secret},
+    },
+    clock::Clock,
+    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
+    objects::{Objects, Settings},
+    queue::{
+        Queue,
+        message::{Ask, Reply},
+    },
+    store::{
+        self, Store, key,
+        presence::{self, Door, Role},
+        seal::Seal,
+        tenant,
+    },
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+pub const PUBLIC_URL: &str = "https://hansard.example.org";
+pub const ALLOWED: &str = "https://app.example.org";
+const SECRET: &[u8] = b"the REST tests' secret of more than thirty-two bytes";
+
+/// One API on a database of its own, with a tenant and its key.
+pub struct App {
+    pub state: Shared,
+    pub url: String,
+    pub tenant: TenantId,
+    pub key: String,
+    router: Router,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {} {}", self.status, self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+
+    /// The answer's JSON, when it has this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        if self.text.is_empty() { Value::Null } else { self.json() }
+    }
+
+    /// A problem with this status and this name.
+    #[track_caller]
+    pub fn problem(self, status: u16, name: &str) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let body = self.json();
+        assert_eq!(body["type"], format!("/problems/{name}"), "{body}");
+        assert_eq!(body["status"], status);
+        assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+        body
+    }
+
+    /// A 422 that points at exactly these members.
+    #[track_caller]
+    pub fn points_at(self, pointers: &[&str]) {
+        let body = self.problem(422, "invalid");
+        let found: Vec<&str> =
+            body["errors"].as_array().expect("a list").iter().map(|e| e["pointer"].as_str().expect("text")).collect();
+        assert_eq!(found, pointers, "{body}");
+    }
+}
+
+/// The object storage of tests that store nothing: addresses are signed without asking it.
+fn nowhere() -> Settings {
+    Settings {
+        endpoint: "http://127.0.0.1:9".to_owned(),
+        public_endpoint: "http://127.0.0.1:9".to_owned(),
+        region: "local".to_owned(),
+        bucket: "hansard".to_owned(),
+        access_key_id: "test".to_owned(),
+        secret_access_key: "test".to_owned(),
+    }
+}
+
+impl App {
+    pub async fn start() -> Self {
+        Self::on(postgres::database().await, Objects::new(&nowhere())).await
+    }
+
+    pub async fn with_bucket(bucket: &Bucket) -> Self {
+        Self::on(postgres::database().await, bucket.objects.clone()).await
+    }
+
+    pub async fn on(url: String, objects: Objects) -> Self {
+        let store = Store::open(&url, 8).expect("the URL is good");
+        let clock = Clock::default();
+        store.sync_clock(&clock, 10).await.expect("Postgres answers");
+        let state = Arc::new(ApiState {
+            store,
+            queue: Queue::local(),
+            objects,
+            clock,
+            keys: Keys::new(SECRET).expect("long enough"),
+            seal: Seal::new(SECRET).expect("long enough"),
+            address: Address::new(PUBLIC_URL, &[ALLOWED.to_owned()]).expect("good"),
+            ice_servers: Vec::new(),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            passwords: Passwords::default(),
+            media_origin: "http://127.0.0.1:9".to_owned(),
+        });
+        let signal = Signal::start(state.clone());
+        let router = api::router(state.clone(), &signal);
+        let (tenant, key) = make_tenant(&url, "one").await;
+        Self { state, url, tenant, key, router }
+    }
+
+    /// Another tenant with its key.
+    pub async fn other_tenant(&self) -> (TenantId, String) {
+        make_tenant(&self.url, "two").await
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 32 << 20).await.expect("the body ends");
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
+    pub async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
+        self.send(request(method, path, &[("authorization", &format!("Bearer {token}"))], body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &self.key, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call("POST", path, &self.key, Some(body)).await
+    }
+
+    pub async fn user(&self, name: &str) -> Uuid {
+        let email = format!("{}@example.org", Uuid::new_v4().simple());
+        id(&self.post("/v1/users", json!({"email": email, "displayName": name})).await.expect(201))
+    }
+
+    pub async fn meeting(&self, host: Uuid) -> MeetingId {
+        self.meeting_with(host, json!({})).await
+    }
+
+    pub async fn meeting_with(&self, host: Uuid, settings: Value) -> MeetingId {
+        MeetingId(id(&self.post("/v1/meetings", json!({"hostId": host, "settings": settings})).await.expect(201)))
+    }
+
+    /// Joins a user with the API key.
+    pub async fn join(&self, meeting: MeetingId, user: Uuid) -> Joined {
+        let answer = self.post(&format!("/v1/meetings/{meeting}/join"), json!({"userId": user})).await.expect(200);
+        Joined {
+            token: text(&answer["token"]),
+            consent_token: text(&answer["consentToken"]),
+            participant: ParticipantId(text(&answer["participantId"]).parse().expect("an id")),
+        }
+    }
+
+    /// Makes a participant present, as its socket would.
+    pub async fn enter(&self, meeting: MeetingId, participant: ParticipantId) {
+        let mut tx = self.state.store.tenant_tx(self.tenant).await.expect("Postgres answers");
+        let door = Door::Join(self.state.clock.now());
+        presence::enter(&mut tx, meeting, participant, door).await.expect("Postgres answers").expect("nothing bars it");
+        tx.commit().await.expect("Postgres answers");
+    }
+
+    pub async fn leave(&self, meeting: MeetingId, participant: ParticipantId) {
+        let mut tx = self.state.store.tenant_tx(self.tenant).await.expect("Postgres answers");
+        presence::leave(&mut tx, meeting, participant).await.expect("Postgres answers");
+        tx.commit().await.expect("Postgres answers");
+    }
+
+    pub fn seat(&self, meeting: MeetingId, participant: ParticipantId, role: Role) -> Seat {
+        Seat { tenant: self.tenant, meeting, participant, role, minted: self.state.clock.now() }
+    }
+
+    pub fn resume(&self, meeting: MeetingId, participant: ParticipantId) -> String {
+        let now = self.state.clock.now();
+        self.state.keys.mint_resume(self.seat(meeting, participant, Role::Participant), now)
+    }
+
+    pub fn session(&self, user: Uuid) -> String {
+        self.state.keys.mint_session(self.tenant, UserId(user), 600, self.state.clock.now()).token
+    }
+
+    /// The secret of a new link.
+    pub async fn link(&self, meeting: MeetingId) -> String {
+        let body = json!({"role": "participant", "expiresAt": null});
+        let answer = self.post(&format!("/v1/meetings/{meeting}/links"), body).await.expect(201);
+        let url = text(&answer["url"]);
+        url.split_once('#').expect("a fragment").1.to_owned()
+    }
+
+    /// Holds the meeting as a worker would, as far as asks go: streams get a port, withdrawals are written down.
+    pub async fn worker(&self, meeting: MeetingId) -> Worker {
+        let mut serving = self.state.queue.serve(meeting).await;
+        let (heard, asks) = tokio::sync::mpsc::unbounded_channel();
+        let task = tokio::spawn(async move {
+            let mut port = 40_000;
+            while let Some((ask, responder)) = serving.recv().await {
+                let _ = heard.send(ask.clone());
+                responder.reply(match ask {
+                    Ask::OpenStream { .. } => {
+                        port += 1;
+                        Reply::Stream { ip: "203.0.113.5".to_owned(), port }
+                    }
+                    Ask::Withdraw { journal, .. } => Reply::Withdrawn { journalled: journal },
+                    _ => Reply::Done,
+                });
+            }
+        });
+        Worker { asks, task }
+    }
+}
+
+pub struct Joined {
+    pub token: String,
+    pub consent_token: String,
+    pub participant: ParticipantId,
+}
+
+pub struct Worker {
+    pub asks: tokio::sync::mpsc::UnboundedReceiver<Ask>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Worker {
+    /// The first ask that `wanted` picks.
+    pub async fn heard<T>(&mut self, wanted: impl Fn(Ask) -> Option<T>) -> T {
+        tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                if let Some(found) = wanted(self.asks.recv().await.expect("the worker runs")) {
+                    return found;
+                }
+            }
+        })
+        .await
+        .expect("it is asked")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn make_tenant(url: &str, name: &str) -> (TenantId, String) {
+    let mut owner = store::owner(url).await.expect("Postgres answers");
+    let tenant = tenant::ensure(&mut owner, name).await.expect("made");
+    let secret = Secret::random(Secret::API_KEY).expect("random");
+    key::insert(&mut owner, tenant, &secret.hash(), secret.hint()).await.expect("made");
+    (tenant, secret.reveal().to_owned())
+}
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Request<Body> {
+    let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a method")).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    match body {
+        Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
+        None => request.body(Body::empty()),
+    }
+    .expect("a request")
+}
+
+#[track_caller]
+pub fn id(value: &Value) -> Uuid {
+    text(&value["id"]).parse().expect("an id")
+}
+
+#[track_caller]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("text, not {value}")).to_owned()
+}

@@ -1,0 +1,228 @@
+//! The contract, generated from the OpenAPI document: what every operation refuses, and how.
+
+use super::app::{ALLOWED, App, PUBLIC_URL, request};
+use axum::{body::Body, http::Request};
+use hansard::api::{docs, problem::KINDS};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+fn operations() -> Vec<(String, String, Value)> {
+    let document = docs::document();
+    let paths = document["paths"].as_object().expect("paths");
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .expect("methods")
+                .iter()
+                .map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone()))
+        })
+        .collect()
+}
+
+/// The path with fresh ids in it.
+fn fill(path: &str, with: &str) -> String {
+    path.split('/').map(|part| if part.starts_with('{') { with } else { part }).collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn the_committed_document_is_the_codes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+    if std::env::var_os("HANSARD_BLESS").is_some() {
+        std::fs::write(path, docs::text()).expect("written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == docs::text(), "read the difference, then run `hansard openapi > docs/openapi.json`");
+}
+
+#[test]
+fn the_document_describes_every_answer() {
+    let document = docs::document();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(operations().len() >= 24);
+    for (method, path, operation) in operations() {
+        let responses = operation["responses"].as_object().expect("responses");
+        assert!(responses.keys().any(|status| status.starts_with(['2', '3'])), "{method} {path}");
+        assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{method} {path}");
+        for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+            let content = &response["content"]["application/problem+json"];
+            assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
+            assert!(content["example"]["type"].is_string(), "{method} {path} {status}");
+        }
+    }
+    // Every reference leads somewhere.
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().expect("quoted");
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_operation_refuses_alike() {
+    let app = App::start().await;
+    let bearer = format!("Bearer {}", app.key);
+    let json_type = ("content-type", "application/json");
+    let fresh = Uuid::now_v7().to_string();
+    for (method, path, operation) in operations() {
+        let here = format!("{method} {path}");
+        eprintln!("{here}");
+        let documented = |status: u16| operation["responses"].get(status.to_string()).is_some();
+        let filled = fill(&path, &fresh);
+        let takes_body = operation.get("requestBody").is_some();
+        let body = takes_body.then(|| json!({}));
+        app.send(request(&method, &filled, &[], body.clone())).await.problem(401, "unauthorized");
+        assert!(documented(401), "{here}");
+
+        let with = |headers: &[(&str, &str)], body: Body| {
+            let mut request = Request::builder().method(method.as_str()).uri(&filled).header("authorization", &bearer);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            request.body(body).expect("a request")
+        };
+        if takes_body {
+            assert!([400, 413, 415, 422].into_iter().all(documented), "{here}");
+            app.send(with(&[json_type], Body::from(r#"{"surprise":1}"#))).await.points_at(&["/surprise"]);
+            app.send(with(&[json_type], Body::from("[]"))).await.problem(422, "invalid");
+            for malformed in ["", "{", "{\"a\":}", "nul", "\u{0}"] {
+                app.send(with(&[json_type], Body::from(malformed))).await.problem(400, "bad_request");
+            }
+            let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+            app.send(with(&[json_type], Body::from(deep))).await.problem(400, "bad_request");
+            app.send(with(&[json_type], Body::from(vec![0xff, 0xfe]))).await.problem(400, "bad_request");
+            let padded = |length: usize| format!("{{\"surprise\":\"{}\"}}", "x".repeat(length - 15));
+            app.send(with(&[json_type], Body::from(padded(65_536)))).await.problem(422, "invalid");
+            app.send(with(&[json_type], Body::from(padded(65_537)))).await.problem(413, "too_large");
+            for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
+                app.send(with(&[("content-type", kind)], Body::from("{}")))
+                    .await
+                    .problem(415, "unsupported_media_type");
+            }
+            app.send(with(&[], Body::from("{}"))).await.problem(415, "unsupported_media_type");
+        } else if path.contains('{') {
+            app.send(request(&method, &filled, &[("authorization", &bearer)], None)).await.problem(404, "not_found");
+        }
+        if path.contains('{') {
+            assert!(documented(404), "{here}");
+            for bad in ["1", "x", "%00", "00000000-0000-0000-0000-00000000000g"] {
+                let bad = fill(&path, bad);
+                app.send(request(&method, &bad, &[("authorization", &bearer)], body.clone()))
+                    .await
+                    .problem(400, "bad_request");
+            }
+        }
+        let answer = app.send(request("PATCH", &filled, &[("authorization", &bearer)], None)).await;
+        assert!(answer.header("allow").contains(&method) || method == "PUT", "{here}: {}", answer.header("allow"));
+        answer.problem(405, "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn lists_refuse_unknown_parameters() {
+    let app = App::start().await;
+    for (method, path, operation) in operations() {
+        let has_limit = operation["parameters"].as_array().into_iter().flatten().any(|one| one["name"] == "limit");
+        if method != "GET" || !has_limit {
+            continue;
+        }
+        for query in ["limit=0", "limit=201", "limit=ten", "cursor=%21", "surprise=1"] {
+            let path = format!("{}?{query}", fill(&path, &Uuid::now_v7().to_string()));
+            app.get(&path).await.problem(400, "bad_request");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_addresses_are_problems_too() {
+    let app = App::start().await;
+    for path in ["/", "/v1", "/v1/", "/v1/meetings/", "/v2/meetings", "/v1/meetings/x/y/z", "/favicon.ico", "/%2e%2e"] {
+        for method in ["GET", "POST", "BREW"] {
+            app.call(method, path, &app.key, None).await.problem(404, "not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_a_number_and_problems_are_known() {
+    let app = App::start().await;
+    let one = app.get("/v1/meetings").await;
+    let two = app.get("/v1/nothing").await;
+    let ids = [one.header("x-request-id"), two.header("x-request-id")].map(|id| id.parse::<Uuid>().expect("an id"));
+    assert_ne!(ids[0], ids[1]);
+    for (name, status, title) in KINDS {
+        assert!((400..=503).contains(status) && !title.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_the_allow_list_may_call() {
+    let app = App::start().await;
+    let ask = |origin: &str| {
+        request(
+            "OPTIONS",
+            "/v1/meetings",
+            &[
+                ("origin", origin),
+                ("access-control-request-method", "POST"),
+                ("access-control-request-headers", "authorization,content-type,idempotency-key"),
+            ],
+            None,
+        )
+    };
+    for origin in [PUBLIC_URL, ALLOWED] {
+        let answer = app.send(ask(origin)).await;
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert!(answer.header("access-control-allow-headers").contains("idempotency-key"));
+        assert_eq!(answer.header("access-control-allow-credentials"), "");
+        let bearer = format!("Bearer {}", app.key);
+        let read = request("GET", "/v1/meetings", &[("origin", origin), ("authorization", &bearer)], None);
+        let answer = app.send(read).await;
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert!(answer.header("access-control-expose-headers").contains("idempotency-replayed"));
+    }
+    for origin in ["https://evil.example.org", "null", "https://app.example.org.evil.org", "http://app.example.org"] {
+        assert_eq!(app.send(ask(origin)).await.header("access-control-allow-origin"), "", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn the_documentation_is_served_and_loads_nothing_from_elsewhere() {
+    let app = App::start().await;
+    let document = app.send(request("GET", "/v1/openapi.json", &[], None)).await.expect(200);
+    assert_eq!(document, docs::document());
+    let page = app.send(request("GET", "/docs/", &[], None)).await;
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-security-policy").contains("script-src 'self'"));
+    for source in page.text.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css")) {
+        assert!(!source.contains("//"), "{source}");
+        let path = format!("/docs/{}", source.trim_start_matches("./"));
+        assert_eq!(app.send(request("GET", &path, &[], None)).await.status, 200, "{path}");
+    }
+    let start = app.send(request("GET", "/docs/swagger-initializer.js", &[], None)).await;
+    assert!(start.text.contains("/v1/openapi.json"), "{}", start.text);
+    app.send(request("GET", "/docs/nothing", &[], None)).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_operations_address_says_how_it_is() {
+    use axum::http::StatusCode;
+    use tower::ServiceExt;
+    let app = App::start().await;
+    let router = hansard::api::ops_router(&app.state);
+    let get = async |path: &str| {
+        let response = router.clone().oneshot(request("GET", path, &[], None)).await.expect("answers");
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("ends");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    assert_eq!(get("/livez").await.0, StatusCode::OK);
+    let (status, body) = get("/readyz").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"postgres":"ok","queue":"ok"}"#));
+    assert!(get("/version").await.1.contains(env!("CARGO_PKG_VERSION")));
+    assert_eq!(get("/metrics").await.0, StatusCode::OK);
+    assert_eq!(get("/v1/meetings").await.0, StatusCode::NOT_FOUND);
+    app.state.store.close().await;
+    assert_eq!(get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(get("/livez").await.0, StatusCode::OK);
+}

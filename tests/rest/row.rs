@@ -1,0 +1,295 @@
+//! What Postgres itself holds to: tenants apart, a log that only grows, one partition per hot query.
+
+use super::app::App;
+use hansard::{
+    domain::id::{MeetingId, TenantId},
+    store::{self, consent, event, meeting, user},
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row};
+use uuid::Uuid;
+
+#[tokio::test]
+async fn two_tenants_on_one_connection_see_their_own_rows() {
+    let app = App::start().await;
+    let (other, other_key) = app.other_tenant().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let body = json!({"email": "zoe@example.org", "displayName": "Zoe"});
+    let zoe = super::app::id(&app.call("POST", "/v1/users", &other_key, Some(body)).await.expect(201));
+
+    // One connection for both, so that what the first left behind would show.
+    let store = store::Store::open(&app.url, 1).expect("the URL is good");
+    for (tenant, theirs) in [(app.tenant, [true, false]), (other, [false, true]), (app.tenant, [true, false])] {
+        let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
+        let seen = [
+            user::get(&mut tx, ana.into()).await.expect("Postgres answers").is_some(),
+            user::get(&mut tx, zoe.into()).await.expect("Postgres answers").is_some(),
+        ];
+        assert_eq!(seen, theirs);
+        let found = meeting::get(&mut tx, meeting).await.expect("Postgres answers").is_some();
+        assert_eq!(found, theirs[0]);
+        // Neither can rows be put into, or moved to, another tenant.
+        tx.commit().await.expect("Postgres answers");
+    }
+    let mut tx = store.tenant_tx(other).await.expect("Postgres answers");
+    let planted = sqlx::query("insert into users (id, tenant_id, display_name) values ($1, $2, 'Eve')")
+        .bind(Uuid::now_v7())
+        .bind(app.tenant.0)
+        .execute(&mut *tx)
+        .await;
+    assert!(planted.expect_err("refused").to_string().contains("row-level security"));
+    drop(tx);
+    let mut tx = store.tenant_tx(other).await.expect("Postgres answers");
+    let changed = sqlx::query("update meetings set status = 'ended'").execute(&mut *tx).await.expect("sees none");
+    assert_eq!(changed.rows_affected(), 0);
+    drop(tx);
+
+    // Without a tenant nothing is seen at all.
+    let mut tx = store.secret_tx(&[0; 32]).await.expect("Postgres answers");
+    for table in tables(&app).await {
+        let sql = format!("select count(*) from {table}");
+        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *tx).await.expect("may look");
+        assert_eq!(rows, 0, "{table}");
+    }
+}
+
+/// The tables that belong to tenants: all with the column, but for keys, which are looked up to find the tenant.
+async fn tables(app: &App) -> Vec<String> {
+    sqlx::query_scalar(
+        "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
+         where c.relkind in ('r', 'p') and not c.relispartition and c.relnamespace = 'public'::regnamespace
+           and c.relname <> 'api_keys' order by 1",
+    )
+    .fetch_all(app.state.store.worker())
+    .await
+    .expect("Postgres answers")
+}
+
+#[tokio::test]
+async fn every_table_of_tenants_has_forced_row_level_security() {
+    let app = App::start().await;
+    assert!(tables(&app).await.len() >= 16);
+    for table in tables(&app).await {
+        let row =
+            sqlx::query("select relrowsecurity, relforcerowsecurity from pg_class where oid = $1::text::regclass")
+                .bind(&table)
+                .fetch_one(app.state.store.worker())
+                .await
+                .expect("Postgres answers");
+        assert!(row.get::<bool, _>(0) && row.get::<bool, _>(1), "{table}");
+    }
+    // Partitions named directly would go around the policies of their parent: nobody but the owner may.
+    for role in ["hansard_app", "hansard_worker"] {
+        let granted: i64 = sqlx::query_scalar(
+            "select count(*) from pg_class where relispartition and relkind = 'r'
+             and has_table_privilege($1, oid, 'select, insert, update, delete, truncate')",
+        )
+        .bind(role)
+        .fetch_one(app.state.store.worker())
+        .await
+        .expect("Postgres answers");
+        assert_eq!(granted, 0, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn the_consent_log_only_grows() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, ana).await;
+    let body = json!({"meetingId": meeting.0, "consentType": "recording", "status": "accepted"});
+    app.call("POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
+
+    let partition: String = sqlx::query_scalar("select tableoid::regclass::text from consent_log")
+        .fetch_one(app.state.store.worker())
+        .await
+        .expect("Postgres answers");
+    let changes = |table: &str| {
+        [
+            format!("update {table} set status = 'withdrawn'"),
+            format!("delete from {table}"),
+            format!("truncate {table}"),
+            format!("truncate {table} cascade"),
+        ]
+    };
+    for statement in changes("consent_log").into_iter().chain(changes(&partition)) {
+        for role in ["hansard_app", "hansard_worker", "owner"] {
+            let mut conn = store::owner(&app.url).await.expect("Postgres answers");
+            if role != "owner" {
+                sqlx::query(AssertSqlSafe(format!("set role {role}"))).execute(&mut conn).await.expect("a member");
+            }
+            sqlx::query("select set_config('app.tenant', $1, false)")
+                .bind(app.tenant.to_string())
+                .execute(&mut conn)
+                .await
+                .expect("set");
+            let refused = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut conn).await;
+            assert!(refused.is_err(), "{statement} as {role}: {refused:?}");
+        }
+    }
+    let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
+    assert!(consent::verify(&mut tx, meeting).await.expect("Postgres answers").is_ok());
+}
+
+/// The partitions, and the tables scanned as a whole, in a plan.
+fn scans(plan: &Value, found: &mut Vec<(String, String)>) {
+    if let (Some(node), Some(table)) = (plan["Node Type"].as_str(), plan["Relation Name"].as_str()) {
+        found.push((node.to_owned(), table.to_owned()));
+    }
+    for child in plan["Plans"].as_array().into_iter().flatten() {
+        scans(child, found);
+    }
+}
+
+#[tokio::test]
+async fn every_hot_query_touches_one_partition() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    app.join(meeting, ana).await;
+    let id = format!("'{}'::uuid", meeting.0);
+    let nobody = format!("'{}'::uuid", Uuid::nil());
+    for (name, sql, arguments) in store::HOT_QUERIES {
+        let mut sql = sql.to_string();
+        // Literals in the place of parameters give the plan that Postgres makes for these very values.
+        for (n, argument) in arguments.iter().enumerate().rev() {
+            let value = match *argument {
+                "meeting" => &id,
+                "id" => &nobody,
+                other => other,
+            };
+            sql = sql.replace(&format!("${}", n + 1), value);
+        }
+        let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
+        let plan: Value = sqlx::query_scalar(AssertSqlSafe(format!("explain (format json) {sql}")))
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}\n{sql}"));
+        let mut found = Vec::new();
+        scans(&plan[0]["Plan"], &mut found);
+        let mut partitions: Vec<&str> = found
+            .iter()
+            .map(|(_, table)| table.as_str())
+            .filter(|table| table.rsplit('_').next().is_some_and(|end| end.len() == 2 && end.parse::<u8>().is_ok()))
+            .collect();
+        partitions.sort_unstable();
+        partitions.dedup();
+        // One partition of each partitioned table named.
+        let mut parents: Vec<&str> = partitions.iter().map(|name| &name[..name.len() - 3]).collect();
+        parents.dedup();
+        assert!(!partitions.is_empty(), "{name} touches no partitioned table: {found:?}");
+        assert_eq!(parents.len(), partitions.len(), "{name}: {partitions:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_lists_of_meetings_have_indexes_in_their_order() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    for _ in 0..3 {
+        app.meeting(ana).await;
+    }
+    for (sql, owner, index) in [
+        (meeting::LIST_OF_HOST, ana, "meetings_host_list"),
+        (meeting::LIST_OF_TENANT, app.tenant.0, "meetings_tenant_list"),
+    ] {
+        let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
+        sqlx::query("set local enable_seqscan = off").execute(&mut *tx).await.expect("set");
+        sqlx::query("set local enable_sort = off").execute(&mut *tx).await.expect("set");
+        let sql = sql
+            .replace("$1", &format!("'{owner}'::uuid"))
+            .replace("$2", "'9999-01-01'::timestamptz")
+            .replace("$3", &format!("'{}'::uuid", Uuid::max()))
+            .replace("$4", "null")
+            .replace("$5", "null")
+            .replace("$6", "51");
+        let plan: Value = sqlx::query_scalar(AssertSqlSafe(format!("explain (format json) {sql}")))
+            .fetch_one(&mut *tx)
+            .await
+            .expect("a plan");
+        let plan = plan.to_string();
+        assert!(plan.contains(index) && !plan.contains("\"Sort\""), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn partitions_are_sixteen() {
+    let app = App::start().await;
+    for table in [
+        "participants",
+        "participant_visits",
+        "consent_log",
+        "streams",
+        "meeting_events",
+        "recording_segments",
+        "transcripts",
+        "transcript_segments",
+    ] {
+        let partitions: i64 =
+            sqlx::query_scalar("select count(*) from pg_inherits where inhparent = $1::text::regclass")
+                .bind(table)
+                .fetch_one(app.state.store.worker())
+                .await
+                .expect("Postgres answers");
+        assert_eq!(partitions, 16, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn migrations_run_again_and_side_by_side() {
+    let app = App::start().await;
+    let url = crate::support::postgres::shared().await.empty_database().await;
+    let (one, two) = tokio::join!(store::migrate(&url), store::migrate(&url));
+    one.and(two).expect("both find it done");
+    store::migrate(&url).await.expect("again");
+    store::migrate(&app.url).await.expect("on what the tests use");
+}
+
+#[tokio::test]
+async fn the_heads_lock_orders_events() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let (tenant, store): (TenantId, _) = (app.tenant, &app.state.store);
+    let append = |n: i32| async move {
+        let mut tx = store.tenant_tx(tenant).await?;
+        event::lock(&mut tx, meeting).await?;
+        event::append(&mut tx, meeting, "participant_updated", json!({"n": n})).await?;
+        tx.commit().await?;
+        Ok::<(), store::StoreError>(())
+    };
+    for result in futures_util::future::join_all((0..20).map(append)).await {
+        result.expect("appended");
+    }
+    let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
+    let seqs: Vec<i64> =
+        event::after(&mut tx, meeting, 0, 100).await.expect("read").into_iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=20).collect::<Vec<_>>());
+    let unknown = MeetingId(Uuid::now_v7());
+    assert!(matches!(event::lock(&mut tx, unknown).await, Err(store::StoreError::NotFound)));
+}
+
+#[tokio::test]
+async fn what_has_had_its_time_is_forgotten() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    for age in ["23 hours", "25 hours"] {
+        sqlx::query(AssertSqlSafe(format!(
+            "insert into idempotency_keys (tenant_id, route, key, body_hash, created_at)
+             values ($1, 'POST /', '{age}', '', now() - interval '{age}')"
+        )))
+        .bind(app.tenant.0)
+        .execute(app.state.store.worker())
+        .await
+        .expect("inserted");
+    }
+    app.post(&format!("/v1/users/{ana}/sessions"), json!({"ttlSeconds": 60})).await.expect(201);
+    sqlx::query("update session_codes set expires_at = now() - interval '2 hours'")
+        .execute(app.state.store.worker())
+        .await
+        .expect("updated");
+    assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 2);
+    assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 0);
+}

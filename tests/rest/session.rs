@@ -1,0 +1,105 @@
+use super::app::{App, PUBLIC_URL, request, text};
+use hansard::api::auth::COOKIE;
+use serde_json::json;
+use uuid::Uuid;
+
+async fn open(app: &App, user: Uuid) -> (String, String) {
+    let opened = app.post(&format!("/v1/users/{user}/sessions"), json!({"ttlSeconds": 3600})).await.expect(201);
+    let url = text(&opened["url"]);
+    let path = url.strip_prefix(PUBLIC_URL).expect("ours").to_owned();
+    let answer = app.send(request("GET", &path, &[], None)).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/host"));
+    let cookie = answer.header("set-cookie").to_owned();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Secure"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    (path, cookie.split(';').next().expect("a pair").to_owned())
+}
+
+#[tokio::test]
+async fn a_sessions_url_opens_once_and_lists_the_hosts_meetings() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("<Ana> & \"co\"").await, app.user("Bob").await);
+    let (meeting, other) = (app.meeting(ana).await, app.meeting(bob).await);
+    let (path, cookie) = open(&app, ana).await;
+    let again = app.send(request("GET", &path, &[], None)).await;
+    assert_eq!((again.status, again.header("set-cookie")), (410, ""));
+    for wrong in ["/s/hc_x", "/s/x", &format!("/s/hc_{}", "A".repeat(43))] {
+        assert_eq!(app.send(request("GET", wrong, &[], None)).await.status, 410, "{wrong}");
+    }
+
+    let page = app.send(request("GET", "/host", &[("cookie", &cookie)], None)).await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(page.text.contains("&lt;Ana&gt; &amp; &quot;co&quot;"), "{}", page.text);
+    assert!(page.text.contains(&format!("/host/meetings/{meeting}")));
+    assert!(!page.text.contains(&other.to_string()));
+    assert!(!page.text.contains("<script"));
+
+    let get = async |path: String| app.send(request("GET", &path, &[("cookie", &cookie)], None)).await;
+    let one = get(format!("/host/meetings/{meeting}")).await;
+    assert_eq!(one.status, 200, "{}", one.text);
+    for link in one.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().expect("quoted").to_owned()) {
+        assert_eq!(get(link.clone()).await.status, 200, "{link}");
+    }
+    assert_eq!(get(format!("/host/meetings/{other}")).await.status, 403);
+    assert_eq!(get(format!("/host/meetings/{}", Uuid::now_v7())).await.status, 404);
+    assert_eq!(get("/host/meetings/x".to_owned()).await.status, 404);
+    let nobody = app.send(request("GET", "/host", &[], None)).await;
+    assert_eq!((nobody.status, nobody.header("content-type")), (401, "text/html; charset=utf-8"));
+    let key = app.call("GET", "/host", &app.key, None).await;
+    assert_eq!(key.status, 403);
+}
+
+#[tokio::test]
+async fn a_meetings_page_plays_what_is_ready() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting_with(ana, json!({"language": "en"})).await;
+    for (kind, status) in [("mix", "ready"), ("track", "processing")] {
+        sqlx::query(
+            "insert into recordings (id, tenant_id, meeting_id, kind, media_type, start_ms, duration_ms, status, blob_url,
+                                     size_bytes)
+             values ($1, $2, $3, $4, 'audio/mp4', 0, 61000, $5, 's3://hansard/a', 2048)",
+        )
+        .bind(Uuid::now_v7())
+        .bind(app.tenant.0)
+        .bind(meeting.0)
+        .bind(kind)
+        .bind(status)
+        .execute(app.state.store.worker())
+        .await
+        .expect("inserted");
+    }
+    let (_, cookie) = open(&app, ana).await;
+    let page = app.send(request("GET", &format!("/host/meetings/{meeting}"), &[("cookie", &cookie)], None)).await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.text.matches("<video").count(), 1);
+    assert!(page.text.contains("srclang=\"en\"") && page.text.contains("1:01"), "{}", page.text);
+    let source = page.text.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a source");
+    let content = app.send(request("GET", source, &[("cookie", &cookie)], None)).await;
+    assert_eq!(content.status, 302);
+    // What the policy lets a player load is where that leads.
+    let origin = app.state.media_origin.clone();
+    assert!(content.header("location").starts_with(&origin));
+    assert!(page.header("content-security-policy").contains(&format!("media-src 'self' {origin};")));
+}
+
+#[tokio::test]
+async fn the_cookie_is_a_session_and_nothing_else() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let (_, cookie) = open(&app, ana).await;
+    app.send(request("GET", "/v1/meetings", &[("cookie", &cookie)], None)).await.expect(200);
+    let body = Some(json!({"hostId": ana}));
+    let post = |origin: &'static str| {
+        let headers = [("cookie", cookie.as_str()), ("origin", origin)];
+        request("POST", "/v1/meetings", &headers, body.clone())
+    };
+    app.send(post(PUBLIC_URL)).await.expect(201);
+    app.send(post("https://evil.example.org")).await.problem(401, "unauthorized");
+    app.send(post("null")).await.problem(401, "unauthorized");
+    let stolen = format!("{COOKIE}={}", app.key);
+    app.send(request("GET", "/v1/meetings", &[("cookie", &stolen)], None)).await.problem(401, "unauthorized");
+}

@@ -1,0 +1,189 @@
+use super::app::{App, request, text};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hansard::{
+    domain::id::StreamId,
+    queue::{JobKind, message::Ask},
+    store::asked,
+};
+use serde_json::{Value, json};
+use sqlx::Row;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+fn opus(participant: &impl ToString, ssrc: u32) -> Value {
+    json!({
+        "participantId": participant.to_string(), "kind": "audio", "codec": "opus", "payloadType": 111,
+        "clockRate": 48000, "ssrc": ssrc
+    })
+}
+
+#[tokio::test]
+async fn a_stream_gets_a_port_from_the_worker() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, bob).await;
+    let mut worker = app.worker(meeting).await;
+    let path = format!("/v1/meetings/{meeting}/streams");
+    let mut body = opus(&joined.participant, 7);
+    body["remote"] = json!({"ip": "192.0.2.7", "port": 5004});
+    let opened = app.call("POST", &path, &joined.token, Some(body)).await.expect(201);
+    assert_eq!(opened, json!({"streamId": opened["streamId"], "ip": "203.0.113.5", "port": 40001, "rtcpMux": true}));
+    let asked = worker.heard(|ask| if let Ask::OpenStream { stream } = ask { Some(stream) } else { None }).await;
+    assert_eq!(json!(asked), opened["streamId"]);
+
+    let row = sqlx::query("select * from streams where meeting_id = $1 and id = $2")
+        .bind(meeting.0)
+        .bind(asked.0)
+        .fetch_one(app.state.store.worker())
+        .await
+        .expect("the row");
+    assert_eq!(row.get::<String, _>("source"), "microphone");
+    assert_eq!(row.get::<String, _>("remote"), "192.0.2.7:5004");
+    let job: String = sqlx::query_scalar("select state from jobs where meeting_id = $1 and kind = 'capture'")
+        .bind(meeting.0)
+        .fetch_one(app.state.store.worker())
+        .await
+        .expect("the job");
+    assert_eq!(job, "queued");
+
+    app.post(&path, opus(&joined.participant, 7)).await.problem(409, "conflict");
+    let stream = text(&opened["streamId"]);
+    let one = format!("{path}/{stream}");
+    app.call("DELETE", &one, &joined.token, None).await.expect(204);
+    app.call("DELETE", &one, &joined.token, None).await.expect(204);
+    worker
+        .heard(|ask| match ask {
+            Ask::CloseStream { stream, reason } if stream == asked && reason == "request" => Some(()),
+            _ => None,
+        })
+        .await;
+    app.call("DELETE", &format!("{path}/{}", Uuid::now_v7()), &app.key, None).await.problem(404, "not_found");
+    // Closed, its SSRC is free again.
+    app.post(&path, opus(&joined.participant, 7)).await.expect(201);
+}
+
+#[tokio::test]
+async fn srtp_keys_are_told_once_and_sealed() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, bob).await;
+    let _worker = app.worker(meeting).await;
+    let path = format!("/v1/meetings/{meeting}/streams");
+    for (n, (suite, length)) in
+        [("AES_CM_128_HMAC_SHA1_80", 30), ("AEAD_AES_128_GCM", 28), ("AEAD_AES_256_GCM", 44)].into_iter().enumerate()
+    {
+        let mut body = opus(&joined.participant, n as u32);
+        body["srtp"] = json!({"suite": suite});
+        let headers = [("authorization", &*format!("Bearer {}", joined.token)), ("idempotency-key", suite)];
+        let opened = app.send(request("POST", &path, &headers, Some(body.clone()))).await.expect(201);
+        assert_eq!(opened["srtp"]["suite"], suite);
+        let key = STANDARD.decode(text(&opened["srtp"]["key"])).expect("base64");
+        assert_eq!(key.len(), length);
+        let stream = StreamId(text(&opened["streamId"]).parse().expect("an id"));
+        let sealed: Vec<u8> = sqlx::query_scalar("select srtp_sealed from streams where meeting_id = $1 and id = $2")
+            .bind(meeting.0)
+            .bind(stream.0)
+            .fetch_one(app.state.store.worker())
+            .await
+            .expect("the row");
+        assert!(!sealed.windows(8).any(|part| key.windows(8).any(|other| part == other)));
+        assert_eq!(app.state.seal.open(&asked::seal_place(meeting, stream), &sealed).expect("opens"), key);
+        // A replay would tell the key again.
+        let again = app.send(request("POST", &path, &headers, Some(body))).await;
+        assert_eq!(again.problem(409, "conflict")["id"], opened["streamId"]);
+    }
+    let mut body = opus(&joined.participant, 9);
+    body["srtp"] = json!({"suite": "NULL"});
+    app.post(&path, body).await.points_at(&["/srtp/suite"]);
+}
+
+#[tokio::test]
+async fn a_worker_that_comes_late_is_waited_for() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, bob).await;
+    let path = format!("/v1/meetings/{meeting}/streams");
+    let mut wakes = app.state.queue.wakes(JobKind::Capture);
+    // The worker takes the meeting only once it is woken.
+    let (opened, _worker) = tokio::join!(app.post(&path, opus(&joined.participant, 7)), async {
+        let wake = wakes.recv().await.expect("woken");
+        assert_eq!(wake.meeting, meeting);
+        app.worker(meeting).await
+    });
+    opened.expect(201);
+}
+
+#[tokio::test]
+async fn without_a_worker_it_is_taken_back() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, bob).await;
+    let path = format!("/v1/meetings/{meeting}/streams");
+    let headers = [("authorization", &*format!("Bearer {}", app.key)), ("idempotency-key", "one")];
+    let began = Instant::now();
+    let refused = app.send(request("POST", &path, &headers, Some(opus(&joined.participant, 7)))).await;
+    assert!(began.elapsed() >= Duration::from_secs(4), "it waited: {:?}", began.elapsed());
+    assert!(refused.headers.contains_key("retry-after"));
+    refused.problem(503, "unavailable");
+    let open: i64 = sqlx::query_scalar("select count(*) from streams where meeting_id = $1 and state <> 'closed'")
+        .bind(meeting.0)
+        .fetch_one(app.state.store.worker())
+        .await
+        .expect("Postgres answers");
+    assert_eq!(open, 0);
+    // The same request may be sent again, and again after it was answered.
+    let _worker = app.worker(meeting).await;
+    let first = app.send(request("POST", &path, &headers, Some(opus(&joined.participant, 7)))).await.expect(201);
+    let replay = app.send(request("POST", &path, &headers, Some(opus(&joined.participant, 7)))).await;
+    assert_eq!(replay.header("idempotency-replayed"), "true");
+    assert_eq!(replay.expect(201), first);
+}
+
+#[tokio::test]
+async fn bad_streams_are_refused_with_the_place() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, bob).await;
+    let path = format!("/v1/meetings/{meeting}/streams");
+    for (member, value, pointers) in [
+        ("participantId", json!(Uuid::now_v7()), &["/participantId"][..]),
+        ("kind", json!("smell"), &["/kind"]),
+        ("kind", json!("video"), &["/codec"]),
+        ("codec", json!("OPUS"), &["/codec"]),
+        ("codec", json!("PCMU"), &["/clockRate"]),
+        ("source", json!("camera"), &["/source"]),
+        ("payloadType", json!(128), &["/payloadType"]),
+        ("payloadType", json!(72), &["/payloadType"]),
+        ("payloadType", json!(-1), &["/payloadType"]),
+        ("clockRate", json!(44100), &["/clockRate"]),
+        ("ssrc", json!(4_294_967_296_u64), &["/ssrc"]),
+        ("remote", json!({"ip": "example.org", "port": 1}), &["/remote/ip"]),
+        ("remote", json!({"ip": "0.0.0.0", "port": 1}), &["/remote"]),
+        ("remote", json!({"ip": "192.0.2.1", "port": 0}), &["/remote"]),
+    ] {
+        let mut body = opus(&joined.participant, 7);
+        body[member] = value;
+        app.post(&path, body).await.points_at(pointers);
+    }
+}
+
+#[tokio::test]
+async fn policy_required_asks_for_consent_first() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting_with(ana, json!({"consentPolicy": "required"})).await;
+    let joined = app.join(meeting, bob).await;
+    let _worker = app.worker(meeting).await;
+    let path = format!("/v1/meetings/{meeting}/streams");
+    let refused = app.call("POST", &path, &joined.token, Some(opus(&joined.participant, 7))).await;
+    let refused = refused.problem(403, "consent_required");
+    assert_eq!(refused["consentRequired"], json!(["recording", "transcription"]));
+    let body = json!({"meetingId": meeting.0, "consentType": "recording_ai", "status": "accepted"});
+    app.call("POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
+    app.call("POST", &path, &joined.token, Some(opus(&joined.participant, 7))).await.expect(201);
+}

@@ -1,0 +1,242 @@
+//! Consent over the socket: a grant is durable first, a withdrawal acts first, whatever is away.
+
+use crate::{
+    support::postgres::Cluster,
+    world::{Api, Client, World, seqs},
+};
+use hansard::{
+    domain::consent::{ConsentStatus, Use},
+    queue::message::{Ask, Reply},
+    store::{
+        consent,
+        meeting::{ConsentPolicy, Settings},
+    },
+};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+/// What the meeting's worker was asked of withdrawals.
+type Heard = Arc<Mutex<Vec<Ask>>>;
+
+/// Answers as the worker that holds the meeting, until the test ends.
+async fn worker(world: &World) -> Heard {
+    let heard = Heard::default();
+    let mut serving = world.queue.serve(world.meeting).await;
+    let kept = heard.clone();
+    tokio::spawn(async move {
+        while let Some((ask, responder)) = serving.recv().await {
+            match ask {
+                Ask::Withdraw { journal, .. } => {
+                    kept.lock().expect("no holder panics").push(ask);
+                    responder.reply(Reply::Withdrawn { journalled: journal });
+                }
+                _ => responder.reply(Reply::Done),
+            }
+        }
+    });
+    heard
+}
+
+async fn say(client: &mut Client, id: &str, status: &str) {
+    client.send(json!({"type": "consent", "id": id, "data": {"consentType": "recording_ai", "status": status}})).await;
+}
+
+async fn three(world: &World, api: &Api, other: &Api) -> (Client, Client, Client) {
+    let (ana, _) = api.join(world, world.invite("Ana").await).await;
+    let (bob, _) = other.join(world, world.invite("Bob").await).await;
+    let (observer, _) = other.observe(world).await;
+    (ana, bob, observer)
+}
+
+#[tokio::test]
+async fn a_grant_is_told_once_committed_and_a_withdrawal_at_once_and_committed() {
+    let world = World::new().await;
+    let (one, other) = (world.api().await, world.api().await);
+    let heard = worker(&world).await;
+    let (mut ana, mut bob, mut observer) = three(&world, &one, &other).await;
+    say(&mut ana, "g", "accepted").await;
+    let answer = ana.next_of("consent_updated").await;
+    assert_eq!((&answer["re"], &answer["data"]["entry"]), (&json!("g"), &json!(1)));
+    assert_eq!(answer["data"]["purposes"], json!(["recording", "transcription"]));
+    assert_eq!(answer["data"]["accepted"], true);
+    for client in [&mut bob, &mut observer] {
+        let told = client.next_of("consent_updated").await;
+        assert_eq!((told.get("re"), &told["data"]), (None, &answer["data"]));
+        assert_eq!(told["seq"], answer["seq"]);
+    }
+    assert!(heard.lock().expect("no holder panics").is_empty());
+
+    say(&mut ana, "w", "withdrawn").await;
+    let at_once = ana.next_of("consent_updated").await;
+    assert_eq!(at_once["re"], "w");
+    assert!(
+        at_once.get("seq").is_none() && at_once["data"].get("entry").is_none() && at_once["data"].get("hash").is_none()
+    );
+    let committed = ana.next_of("consent_updated").await;
+    assert!(committed.get("re").is_none());
+    assert_eq!((&committed["data"]["entry"], &committed["data"]["id"]), (&json!(2), &at_once["data"]["id"]));
+    assert_eq!(committed["data"]["timestamp"], at_once["data"]["timestamp"]);
+    for client in [&mut bob, &mut observer] {
+        let told = [client.next_of("consent_updated").await, client.next_of("consent_updated").await];
+        assert!(told[0].get("seq").is_none() && told[1]["seq"].is_i64());
+        assert!(told.iter().all(|told| told.get("re").is_none()));
+    }
+    let asked = heard.lock().expect("no holder panics").clone();
+    assert!(
+        matches!(&asked[..], [Ask::Withdraw { id, status: ConsentStatus::Withdrawn, journal: false, .. }]
+            if json!(id) == at_once["data"]["id"]),
+        "{asked:?}"
+    );
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    consent::verify(&mut tx, world.meeting).await.expect("read").expect("the chain holds");
+
+    // The observer says nothing.
+    say(&mut observer, "o", "accepted").await;
+    assert_eq!(observer.next_of("error").await["data"]["code"], "forbidden");
+}
+
+#[tokio::test]
+async fn without_a_worker_it_is_told_in_the_same_order() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let (mut ana, _) = api.join(&world, world.invite("Ana").await).await;
+    say(&mut ana, "d", "declined").await;
+    let told = [ana.next_of("consent_updated").await, ana.next_of("consent_updated").await];
+    assert_eq!((told[0].get("seq"), &told[0]["re"]), (None, &json!("d")));
+    assert_eq!((&told[1]["seq"], told[1].get("re")), (&json!(2), None));
+}
+
+#[tokio::test]
+async fn what_one_socket_says_is_logged_in_its_order() {
+    let world = World::new().await;
+    let api = world.api().await;
+    worker(&world).await;
+    let seat = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, seat).await;
+    for n in 0..30 {
+        say(&mut ana, &n.to_string(), if n % 2 == 0 { "accepted" } else { "withdrawn" }).await;
+    }
+    ana.up_to(31).await;
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    let log = consent::above(&mut tx, world.meeting, 0).await.expect("read");
+    assert!(log.iter().all(|entry| entry.status.accepts() == (entry.entry % 2 == 1)));
+    let standing = consent::standing(&mut tx, world.meeting).await.expect("read");
+    assert_eq!(standing.get(seat.participant, Use::Recording), Some(ConsentStatus::Withdrawn));
+}
+
+#[tokio::test]
+async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_refused() {
+    let cluster = Cluster::start().await;
+    let world = World::on(&cluster, Settings::default()).await;
+    let api = world.api().await;
+    let heard = worker(&world).await;
+    let (mut ana, mut bob, _observer) = three(&world, &api, &api).await;
+    for stop in [true, false] {
+        // Gone, and there without an answer.
+        if stop {
+            cluster.stop().await
+        } else {
+            cluster.freeze(true).await
+        }
+        let n = heard.lock().expect("no holder panics").len();
+        say(&mut ana, "w", "withdrawn").await;
+        let at_once = ana.next_of("consent_updated").await;
+        assert_eq!((&at_once["re"], at_once.get("seq")), (&json!("w"), None));
+        assert_eq!(bob.next_of("consent_updated").await["data"], at_once["data"]);
+        say(&mut ana, "g", "accepted").await;
+        let refused = ana.next_of("error").await;
+        assert_eq!((&refused["re"], &refused["data"]["code"]), (&json!("g"), &json!("unavailable")));
+        let asked = heard.lock().expect("no holder panics")[n..].to_vec();
+        let journals: Vec<bool> = asked
+            .iter()
+            .filter_map(|ask| if let Ask::Withdraw { journal, .. } = ask { Some(*journal) } else { None })
+            .collect();
+        assert_eq!(journals, [false, true], "in memory first, then written down");
+        if stop { cluster.restart().await } else { cluster.freeze(false).await }
+    }
+    // What the journal held is written by the worker; every socket then hears it with its place.
+    let id = {
+        let asked = heard.lock().expect("no holder panics").clone();
+        let Some(Ask::Withdraw { id, .. }) = asked.last() else { panic!("withdrawn") };
+        *id
+    };
+    let saying = consent::Saying {
+        meeting: world.meeting,
+        participant: match heard.lock().expect("no holder panics").last() {
+            Some(Ask::Withdraw { participant, .. }) => *participant,
+            _ => panic!("withdrawn"),
+        },
+        id,
+        consent_type: hansard::domain::consent::ConsentType::RecordingAi,
+        status: ConsentStatus::Withdrawn,
+        actor: "self".into(),
+        statement: None,
+        timestamp: world.clock.now(),
+    };
+    let mut tx = world.store.worker_tx().await.expect("Postgres is back");
+    consent::say(&mut tx, &saying).await.expect("said");
+    tx.commit().await.expect("commits");
+    let committed = loop {
+        let told = bob.next_of("consent_updated").await;
+        if told["data"]["id"] == json!(id) && told["seq"].is_i64() {
+            break told;
+        }
+    };
+    assert_eq!(committed["data"]["status"], "withdrawn");
+}
+
+#[tokio::test]
+async fn with_postgres_and_worker_away_nothing_is_claimed() {
+    let cluster = Cluster::start().await;
+    let world = World::on(&cluster, Settings::default()).await;
+    let api = world.api().await;
+    let (mut ana, _) = api.join(&world, world.invite("Ana").await).await;
+    cluster.stop().await;
+    say(&mut ana, "w", "withdrawn").await;
+    let refused = ana.next().await.expect("an answer");
+    assert_eq!((&refused["type"], &refused["re"]), (&json!("error"), &json!("w")));
+    assert_eq!(refused["data"]["code"], "unavailable");
+    // Somebody who wants in is asked to try again, not turned away.
+    let mut late = api.connect().await;
+    late.send(json!({"type": "join_room", "data": {"token": world.token(world.invite_later())}})).await;
+    assert_eq!(late.next().await.expect("an answer")["data"]["code"], "unavailable");
+}
+
+#[tokio::test]
+async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
+    let settings = Settings { consent_policy: ConsentPolicy::Required, ..Settings::default() };
+    let world = World::with(settings).await;
+    let api = world.api().await;
+    worker(&world).await;
+    let seat = world.invite("Ana").await;
+    let mut client = api.connect().await;
+    client.send(json!({"type": "join_room", "id": "j", "data": {"token": world.token(seat)}})).await;
+    let (got, code) = client.rest().await;
+    assert_eq!((&got[0]["re"], &got[0]["data"]["code"], code), (&json!("j"), &json!("consent_required"), Some(4003)));
+
+    // By REST, through the same function.
+    let said = consent::Saying {
+        meeting: world.meeting,
+        participant: seat.participant,
+        id: hansard::domain::id::ConsentId(hansard::store::new_id()),
+        consent_type: hansard::domain::consent::ConsentType::RecordingAi,
+        status: ConsentStatus::Accepted,
+        actor: "self".into(),
+        statement: None,
+        timestamp: world.clock.now(),
+    };
+    let tell = |told| api.state.publish(world.meeting, &told);
+    api.state.say(world.tenant, &said, None, &tell).await.expect("said");
+    let (mut ana, joined) = api.join(&world, seat).await;
+    assert_eq!(joined["consent"], json!({"recording": "accepted", "transcription": "accepted"}));
+    let (mut observer, _) = api.observe(&world).await;
+    ana.send(json!({"type": "consent", "id": "w", "data": {"consentType": "transcription", "status": "withdrawn"}}))
+        .await;
+    let (got, code) = ana.rest().await;
+    assert_eq!(code, Some(4003));
+    let kinds: Vec<&Value> = got.iter().map(|message| &message["type"]).collect();
+    assert_eq!(kinds, ["consent_updated", "consent_updated", "participant_left"]);
+    assert_eq!(got[0]["re"], "w");
+    let last = seqs(&got).pop().expect("durable");
+    assert_eq!(observer.up_to(last).await.last().expect("told")["data"]["id"], json!(seat.participant));
+}

@@ -1,0 +1,56 @@
+//! What tests stand on: private servers, started for them and gone with them.
+//!
+//! `mod support;` in a test makes all of this available.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub mod postgres;
+pub mod rabbitmq;
+pub mod s3;
+pub mod server;
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+/// A directory that other users may pass through, removed when dropped.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("hansard-test-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).expect("the temporary directory can be written to");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Waits until `condition` holds, asking every 20 ms; panics with `what` when it does not within `at_most`.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, at_most: Duration, mut condition: impl FnMut() -> F) {
+    let asked = tokio::time::Instant::now();
+    while !condition().await {
+        assert!(asked.elapsed() < at_most, "not within {at_most:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A tenant's API key in a migrated database, as `hansard key create` makes one.
+pub async fn key(url: &str) -> String {
+    use hansard::{
+        api::token::Secret,
+        store::{self, key, tenant},
+    };
+    let mut conn = store::owner(url).await.expect("Postgres answers");
+    let secret = Secret::random(Secret::API_KEY).expect("there is randomness");
+    let tenant = tenant::ensure(&mut conn, "tests").await.expect("a tenant");
+    key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await.expect("a key");
+    secret.reveal().to_owned()
+}

@@ -1,0 +1,126 @@
+//! A real `hansard` process on a data folder of its own, ports chosen by the system.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+/// Loading the model and making the database, on a busy machine, in a debug build.
+const START_MAX: Duration = Duration::from_secs(60);
+/// An orderly end with a meeting in it: last words, uploads, the mix.
+const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// A running process; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub url: Option<String>,
+    pub ops: String,
+    pub key: Option<String>,
+}
+
+impl Server {
+    /// `hansard serve` on `data`; on the same folder again it finds what it had.
+    pub fn serve(data: &Path) -> Self {
+        Self::start("serve", data, &["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"], &[])
+    }
+
+    /// Any long-running role. Waits until it says that it is ready.
+    pub fn start(role: &str, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_logging(role, data, arguments, environment, Stdio::inherit())
+    }
+
+    /// The same with its log elsewhere.
+    pub fn start_logging(
+        role: &str,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hansard"));
+        command
+            .arg(role)
+            .args(["--ops-listen", "127.0.0.1:0", "--log", "warn,hansard=info", "--data"])
+            .arg(data)
+            .args(arguments)
+            .env_clear()
+            .envs(std::env::vars().filter(|(name, _)| matches!(name.as_str(), "PATH" | "HOME" | "TMPDIR" | "LANG")))
+            .envs(environment.iter().copied())
+            .env("G_DEBUG", "fatal_warnings")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        let mut child = command.spawn().expect("the program that was just built starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut server = Self { child, url: None, ops: String::new(), key: None };
+        let asked = Instant::now();
+        // `ops` comes after `url`; `key` is the last line of `serve` only.
+        while server.ops.is_empty() || role == "serve" && server.key.is_none() {
+            let line = told
+                .recv_timeout(START_MAX.saturating_sub(asked.elapsed()))
+                .unwrap_or_else(|_| panic!("hansard {role} did not become ready"));
+            match line.split_once(' ') {
+                Some(("url", url)) => server.url = Some(url.to_owned()),
+                Some(("ops", ops)) => server.ops = ops.to_owned(),
+                Some(("key", key)) => server.key = Some(key.to_owned()),
+                _ => {}
+            }
+        }
+        server
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn url(&self) -> &str {
+        self.url.as_deref().expect("this role has a public address")
+    }
+
+    pub fn key(&self) -> &str {
+        self.key.as_deref().expect("this role says its key")
+    }
+
+    pub fn client(&self) -> hansard::play::client::Client {
+        hansard::play::client::Client::new(self.url(), self.key()).expect("the address is well-formed")
+    }
+
+    /// SIGKILL, as a crash would be.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// SIGTERM, and waits for the orderly end.
+    pub fn terminate(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                assert!(status.success(), "hansard ended with {status}");
+                return;
+            }
+            assert!(asked.elapsed() < STOP_MAX, "hansard did not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
