@@ -31,6 +31,8 @@ const LOOP: Duration = Duration::from_secs(10);
 const LOOPS_MAX: usize = 90;
 /// What the open segment may lose.
 const LOSS_MS: f64 = 1_000.0;
+/// A Matroska file's time stamps are whole milliseconds, and the length of a segment's last packet is not in it.
+const STAMP_MS: f64 = 25.0;
 /// After a start, until the next kill.
 const UPTIME_MS: std::ops::Range<u64> = 500..8_000;
 
@@ -81,7 +83,7 @@ pub async fn kills(times: usize) -> Result<Table> {
             // Listed, stored and played: what the dead process had open, too.
             let told = until("the open segment is listed", Duration::from_secs(20), async || {
                 let last = listed_until(&mut conn, &id, killed_ms).await?;
-                Ok(last.filter(|last| killed_ms - last <= LOSS_MS))
+                Ok(last.filter(|last| left.is_none_or(|left| left - last < STAMP_MS)))
             })
             .await;
             match told {
@@ -201,7 +203,7 @@ async fn check(conn: &mut PgConnection, data: &Path, meeting: &str, seen: &mut S
     for row in rows {
         let (epoch, n, key): (i64, i32, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if seen.rows.insert((epoch, n)) {
-            let path = data.join("s3/hansard").join(&key);
+            let path = data.join("s3/data/hansard").join(&key);
             if !path.exists() {
                 seen.bad.push(format!("{key} is not in storage"));
             } else if !plays(&path) {

@@ -24,6 +24,8 @@ use std::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+type Frames = Arc<[Frame]>;
+
 const PEOPLE: usize = 10;
 /// So many of them speak; the others hum.
 const SPEAKERS: usize = 2;
@@ -65,7 +67,7 @@ pub async fn withdraw() -> Result<Table> {
 }
 
 /// Steady sound: a hum, or a voice without pauses, over noise.
-fn sounds() -> Result<(Arc<[Frame]>, Arc<[Frame]>)> {
+fn sounds() -> Result<(Frames, Frames)> {
     let (mut speech, _) = babble(SENT, -30.0)?;
     speech.resize(sound::at(SENT.as_millis() as i64), 0.0);
     let noise = sound::noise(1, -35.0, false, speech.len());
