@@ -337,7 +337,7 @@ mod tests {
             let times = (0..2_000).map(|n: i64| (n * 20_000 * (1_000_000 + ppm) / 1_000_000).div_euclid(1_000) * 1_000);
             let (_, samples, filled) = placed(&always(), times.clone());
             assert_eq!(filled.len(), 1);
-            let end = times.last().expect("some") * RATE / 1_000_000 + 960;
+            let end = times.clone().next_back().expect("some") * RATE / 1_000_000 + 960;
             assert!((filled[0].end - end).abs() < 400, "{ppm}: {:?} {end}", filled[0]);
             let rough = roughness(&samples[100..samples.len().min(filled[0].end as usize) - 100]);
             assert!(rough < 2.5 * smooth, "{ppm}: {rough} {smooth}");
