@@ -8,7 +8,7 @@ use super::{
     Deps,
     closing::{self, Outlets},
     facts::{self, Facts},
-    journal::{self, Withdrawal},
+    journal,
     ledger::{self, Holder, Ledger, Write},
     sentinel::Watched,
     settings::{self, Speaking},
@@ -79,7 +79,7 @@ pub struct Live {
     /// Display names, for captions.
     pub names: BTreeMap<ParticipantId, String>,
     pub lost: CancellationToken,
-    facts: mpsc::Sender<Fact>,
+    pub facts: mpsc::Sender<Fact>,
     reading: bool,
     applied: i64,
     roster: i64,
@@ -309,7 +309,7 @@ impl Live {
         }
     }
 
-    fn input(&mut self, input: Input) {
+    pub fn input(&mut self, input: Input) {
         let now = self.clock.now();
         self.rules.handle(input, now);
     }
@@ -355,71 +355,6 @@ impl Live {
         }
     }
 
-    fn ask(&mut self, ask: Ask, responder: Responder) {
-        match ask {
-            Ask::Changed => {
-                self.look();
-                responder.reply(Reply::Done);
-            }
-            Ask::Sockets { api, participants } => {
-                self.input(Input::Sockets { api, participants });
-                responder.reply(Reply::Done);
-            }
-            Ask::Withdraw { id, participant, consent_type, status, actor, statement, received_at, journal } => {
-                let withdrawal = Withdrawal {
-                    id,
-                    tenant: self.holder.tenant,
-                    meeting: self.meeting,
-                    participant,
-                    consent_type,
-                    status,
-                    actor,
-                    statement,
-                    received_at,
-                };
-                self.withdrawn(&withdrawal);
-                if !journal {
-                    responder.reply(Reply::Withdrawn { journalled: false });
-                    return;
-                }
-                let (spool, facts) = (self.deps.spool.clone(), self.facts.clone());
-                tokio::spawn(async move {
-                    let written = tokio::task::spawn_blocking(move || journal::append(&spool, &withdrawal)).await;
-                    let journalled = matches!(written, Ok(Ok(())));
-                    let _ = facts.send(Fact::Journalled(journalled, responder)).await;
-                });
-            }
-            Ask::OpenStream { stream } => {
-                let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
-                tokio::spawn(async move {
-                    let row = facts::enter(&deps.store, &deps.queue, meeting, stream).await;
-                    let _ = facts.send(Fact::Open(row.map(Box::new), responder)).await;
-                });
-            }
-            Ask::CloseStream { stream, reason } => {
-                self.close(stream, &reason);
-                responder.reply(Reply::Done);
-            }
-            Ask::Signal { .. } => responder.reply(Reply::Error {
-                code: "webrtc_unavailable".into(),
-                message: "this server takes media as plain RTP only: POST /v1/meetings/{id}/streams".into(),
-            }),
-        }
-    }
-
-    /// Memory first: the gate closes before this returns. The worker's own copy of the entry follows.
-    fn withdrawn(&mut self, withdrawal: &Withdrawal) {
-        let at = self.clock.of_wall(withdrawal.received_at);
-        self.input(Input::Withdrawn {
-            id: withdrawal.id,
-            participant: withdrawal.participant,
-            uses: withdrawal.consent_type.uses().to_vec(),
-            status: withdrawal.status,
-            at,
-        });
-        self.write(Write::Withdrawal(withdrawal.clone()));
-    }
-
     fn fact(&mut self, fact: Fact) {
         match fact {
             Fact::Read(read) => self.read(read),
@@ -430,7 +365,7 @@ impl Live {
     }
 
     /// Reads log, roster, streams and status again, beside the loop.
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         if std::mem::replace(&mut self.reading, true) {
             return;
         }
@@ -505,7 +440,7 @@ impl Live {
         }
     }
 
-    fn close(&mut self, stream: StreamId, reason: &str) {
+    pub fn close(&mut self, stream: StreamId, reason: &str) {
         if let Some(participant) = self.drop_track(stream) {
             self.write(Write::StreamClosed { stream, participant, reason: reason.to_owned() });
         }

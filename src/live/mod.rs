@@ -1,6 +1,7 @@
 //! Running meetings. [`capture`] is the loop of one; [`track`] is the way of a packet; [`ledger`] and [`vault`] are its ways
 //! out (rows and objects), [`caption`] that of words; [`closing`] is how it ends; [`recover`] takes up what a dead process left.
 
+mod asks;
 mod caption;
 pub mod capture;
 mod closing;

@@ -12,6 +12,7 @@ pub mod child;
 pub mod decoder;
 mod desk;
 mod ear;
+mod evidence;
 pub mod fetch;
 pub mod model;
 mod scribe;
