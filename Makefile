@@ -41,12 +41,13 @@ test:
 	cargo test --workspace --locked $(ARGS) 2>&1 | tee "$$log"; status=$$?; \
 	echo; grep -E '^test .* FAILED$$' "$$log"; grep '^test result:' "$$log"; exit $$status
 
+# ARGS='-- --all' for everything at full length; docs/BENCHMARKS.md says more.
 bench:
 	@scripts/install.sh test
-	cargo bench --workspace --locked $(ARGS)
+	cargo bench --workspace --locked --bench media --bench meeting $(ARGS)
 
 lint:
 	@scripts/install.sh build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked

@@ -110,6 +110,9 @@ fn log_to(
 ) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // It would print what was said, with the message that came back.
+    let quiet = "lapin::returned_messages=off".parse().expect("a directive");
+    let filter = filter.add_directive(quiet);
     let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(colour);
     match settings.log_format {
         LogFormat::Text => builder.init(),

@@ -58,7 +58,8 @@ async fn check(client: &Client, meeting: &Meeting, performance: &Performance) ->
     let mix = performance.recordings.iter().find(|recording| recording.kind == "mix").expect("a mix");
     let mixed = decode(&client.download(&mix.id).await.expect("downloads"));
     // Where the mix begins in what was sent, give or take the clocks: 50 ms either way are searched.
-    let begin = ((mix.start_ms as f64 - performance.zero_ms) / 1e3 * f64::from(RATE)).max(0.0) as usize;
+    let begin =
+        ((mix.start_ms.expect("it is ready") as f64 - performance.zero_ms) / 1e3 * f64::from(RATE)).max(0.0) as usize;
     for voice in &meeting.voices {
         let path = format!("{}/tests/data/speech/{}/{}.opus", env!("CARGO_MANIFEST_DIR"), meeting.name, voice.name);
         let sent = tone::decode(path.as_ref(), RATE).expect("plays");

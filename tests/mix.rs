@@ -87,12 +87,16 @@ struct Voice {
 impl Voice {
     /// `samples` are mono at 48 kHz; sample 0 is made at the first packet's time.
     fn of(codec: Codec, samples: &[f32]) -> Self {
-        gst::init().expect("GStreamer");
         let encoder = match codec {
-            Codec::Opus => "opusenc bitrate=32000 audio-type=voice",
+            Codec::Opus => "audio/x-raw,channels=1 ! opusenc bitrate=32000 audio-type=voice",
             Codec::Pcmu => "audioresample ! audio/x-raw,rate=8000 ! audioconvert ! mulawenc",
             Codec::Pcma => "audioresample ! audio/x-raw,rate=8000 ! audioconvert ! alawenc",
         };
+        Self::encoded(codec, encoder, samples)
+    }
+
+    fn encoded(codec: Codec, encoder: &str, samples: &[f32]) -> Self {
+        gst::init().expect("GStreamer");
         let graph = gst::parse::launch(&format!(
             "appsrc name=in format=time caps=audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 \
              ! audioconvert ! {encoder} ! appsink name=out sync=false"
@@ -133,7 +137,8 @@ impl Voice {
 
     /// Writes the packets that `keep` keeps, by number, as a track of its own time 0.
     fn track(&self, path: PathBuf, start: MeetingTime, keep: impl Fn(usize) -> bool) -> Source {
-        let writer = Writer::create(&path, Shape::Track, self.codec, 1, ms(start.as_ms())).expect("creates");
+        let channels = frame::channels(self.codec, &self.payloads[0]);
+        let writer = Writer::create(&path, Shape::Track, self.codec, channels, ms(start.as_ms())).expect("creates");
         let mut at = start;
         for (n, payload) in self.payloads.iter().enumerate() {
             let length = frame::duration(self.codec, payload).expect("a packet");
@@ -266,6 +271,18 @@ fn time_stamps_decide_where_sound_is_to_the_millisecond() {
             assert!((heard - meant).abs() < 2.0, "{codec:?} beat {beat}: {heard} for {meant}");
         }
     }
+}
+
+#[test]
+fn stereo_becomes_mono_of_the_same_level() {
+    let folder = Folder::new("stereo");
+    let tone = sine(440.0, 0.2, 2.0);
+    let stereo = Voice::encoded(Codec::Opus, "audio/x-raw,channels=2 ! opusenc bitrate=48000", &tone);
+    assert_eq!(frame::channels(Codec::Opus, &stereo.payloads[0]), 2);
+    let two = stereo.track(folder.0.join("2.mkv"), ms(0), |_| true);
+    let one = Voice::of(Codec::Opus, &tone).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let [one, two] = [one, two].map(|source| folder.mix(&[source]).expect("a mix").0.measured_lufs.expect("loud"));
+    assert!((one - two).abs() < 0.5, "{one} {two}");
 }
 
 #[test]

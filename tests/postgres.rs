@@ -4,6 +4,10 @@ mod support;
 
 use hansard::embed::postgres::{Durability, Postgres};
 use sqlx::{Connection, PgConnection};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 use support::postgres::{Cluster, database};
 
 async fn tenants(url: &str) -> Result<i64, sqlx::Error> {
@@ -54,6 +58,39 @@ async fn a_server_left_behind_is_stopped_before_the_next_starts() {
     assert_ne!(pid(&directory), first_pid);
     second.create_own().await.expect("the database is there already");
     assert!(PgConnection::connect(&second.own_url()).await.is_ok());
+}
+
+/// Set in the process that is to be killed: where its cluster lies.
+const OWNED: &str = "HANSARD_TEST_OWNED_CLUSTER";
+
+/// Does nothing but in a process of its own, which [`a_cluster_ends_with_its_owner`] kills.
+#[test]
+fn owner_of_a_cluster() {
+    if let Some(directory) = std::env::var_os(OWNED) {
+        let _cluster = Postgres::start(directory.as_ref(), Durability::Scratch).expect("it starts");
+        std::thread::sleep(Duration::from_secs(600));
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_ends_with_its_owner() {
+    let directory = std::env::temp_dir().join(format!("hansard-owned-{}", uuid::Uuid::new_v4().simple()));
+    let own = std::env::current_exe().expect("a test has a file");
+    let mut owner = Command::new(own)
+        .args(["--exact", "owner_of_a_cluster"])
+        .env(OWNED, &directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it ran once already");
+    let file = directory.join("data/postmaster.pid");
+    let ready = || std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end().ends_with("ready"));
+    support::eventually("the cluster runs", Duration::from_secs(60), async || ready()).await;
+    let process = format!("/proc/{}/exe", pid(&directory));
+    assert!(std::fs::read_link(&process).is_ok());
+    owner.kill().expect("it runs");
+    owner.wait().expect("it is our child");
+    let gone = || std::fs::read_link(&process).is_err() && !directory.exists();
+    support::eventually("the cluster is gone, and its files", Duration::from_secs(30), async || gone()).await;
 }
 
 fn pid(directory: &std::path::Path) -> String {

@@ -39,7 +39,7 @@ pub struct Once(Option<Request>);
 /// How to go on.
 #[derive(Debug)]
 pub enum Begun {
-    /// Do it, then [`Once::keep`].
+    /// Do it, then `Once::keep`.
     First,
     /// This was answered.
     Replay(Response),

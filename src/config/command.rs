@@ -221,7 +221,7 @@ group! {
         /// REST, signaling, web page [default: 127.0.0.1:8080]
         #[arg(long, value_name = "IP:PORT")]
         listen: SocketAddr,
-        /// How clients reach it [default: http://<listen>]
+        /// How clients reach it [default: http:// and listen]
         #[arg(long, value_name = "URL")]
         public_url: String,
         /// Pages elsewhere that may use it, comma-separated origins

@@ -17,7 +17,12 @@ use crate::{
     id::{ConsentId, ParticipantId},
     time::{MeetingTime, Span},
 };
-use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::RwLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+    sync::RwLock,
+};
 
 mod sealed {
     pub trait Sealed {}
@@ -142,6 +147,8 @@ struct Door {
     entry: i64,
     /// Withdrawals received and not yet seen in the log.
     pending: Vec<ConsentId>,
+    /// Refusals seen in the log: a message about one of them is late and changes nothing.
+    logged: BTreeSet<ConsentId>,
 }
 
 impl Door {
@@ -203,6 +210,7 @@ impl Gate {
             let was_pending = door.pending.len();
             door.pending.retain(|id| *id != entry.id);
             if !entry.status.accepts() {
+                door.logged.insert(entry.id);
                 // Told before and closed at its receipt already: the log can only move the cut earlier.
                 door.close(if was_pending > door.pending.len() { entry.at } else { entry.at.min(now) });
             } else if door.pending.is_empty() && door.open.last().is_none_or(|open| open.until.is_some()) {
@@ -212,16 +220,23 @@ impl Gate {
     }
 
     /// A withdrawal (or refusal) received but not yet durable: closes at `at`, and keeps closed until the entry with
-    /// this id was read from the log.
-    pub fn withdraw(&self, id: ConsentId, participant: ParticipantId, uses: &[Use], at: MeetingTime) {
+    /// this id was read from the log. One that was read already changes nothing (`false`): the message is late, and what
+    /// the log orders behind it stands.
+    pub fn withdraw(&self, id: ConsentId, participant: ParticipantId, uses: &[Use], at: MeetingTime) -> bool {
         let mut state = self.write();
+        let mut acts = false;
         for &purpose in uses {
             let door = state.doors.entry((participant, purpose)).or_default();
+            if door.logged.contains(&id) {
+                continue;
+            }
+            acts = true;
             door.close(at);
             if !door.pending.contains(&id) {
                 door.pending.push(id);
             }
         }
+        acts
     }
 
     /// Replays a log written earlier (recovery, the mix): a grant opens at its own time stamp, not at reading.
@@ -318,10 +333,20 @@ impl Gate {
     /// Spans in which media of this participant was allowed for the use, holds taken out, oldest first. The last may
     /// end at [`MeetingTime::MAX`]. What the mix is cut by.
     pub fn allowed(&self, participant: ParticipantId, purpose: Use) -> Vec<Span> {
+        self.spans(participant, purpose, |_| true)
+    }
+
+    /// The same, of what this entry allowed. What segments are cut by: what one entry admitted no later entry can allow.
+    pub fn allowed_by(&self, participant: ParticipantId, purpose: Use, entry: i64) -> Vec<Span> {
+        self.spans(participant, purpose, |open| open.entry == entry)
+    }
+
+    fn spans(&self, participant: ParticipantId, purpose: Use, wanted: impl Fn(&Open) -> bool) -> Vec<Span> {
         let state = self.read();
         let Some(door) = state.doors.get(&(participant, purpose)) else { return Vec::new() };
+        let open = door.open.iter().filter(|open| wanted(open));
         let mut spans: Vec<Span> =
-            door.open.iter().map(|open| Span::new(open.from, open.until.unwrap_or(MeetingTime::MAX))).collect();
+            open.map(|open| Span::new(open.from, open.until.unwrap_or(MeetingTime::MAX))).collect();
         for (from, until) in state.holds.get(&purpose).into_iter().flatten() {
             let hold = Span::new(*from, until.unwrap_or(MeetingTime::MAX));
             spans = spans
@@ -461,6 +486,17 @@ mod tests {
         // Only a grant above the withdrawal opens again.
         gate.apply(&said(4, ANA, ConsentStatus::Accepted, 900), ms(950));
         assert!(frame(&gate, ANA, 960).is_ok());
+    }
+
+    #[test]
+    fn a_late_or_repeated_withdrawal_cannot_close_what_a_later_grant_opened() {
+        let gate = gate();
+        let withdrawal = said(2, ANA, ConsentStatus::Withdrawn, 400);
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+        gate.apply(&withdrawal, ms(450));
+        gate.apply(&said(3, ANA, ConsentStatus::Accepted, 500), ms(550));
+        assert!(!gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(400)));
+        assert!(frame(&gate, ANA, 600).is_ok());
     }
 
     #[test]

@@ -226,7 +226,10 @@ impl Meeting {
             Input::Roster(listed) => self.roster(&listed, now),
             Input::Consent(entries) => self.consent(&entries, now),
             Input::Withdrawn { id, participant, uses, status, at } => {
-                self.gate.withdraw(id, participant, &uses, at.min(now));
+                if !self.gate.withdraw(id, participant, &uses, at.min(now)) {
+                    // Late: the log has it, and whatever came after it.
+                    return;
+                }
                 self.pending.insert(id, (participant, uses.clone()));
                 self.commands.push_back(Command::Recheck { participant: Some(participant) });
                 self.enforce_required(participant, &uses, status);

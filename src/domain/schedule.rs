@@ -29,6 +29,8 @@ const PARTIAL_MIN: Micros = Micros::from_ms(600);
 const PARTIAL_MAX: Micros = Micros::from_secs(3);
 /// Finals that waited this long mean too much work; this long is no trouble.
 const LATE: Micros = Micros::from_ms(250);
+/// Guesses save no work by stopping unless speech goes on after many of them, so they stop later than partials.
+const TOO_LATE: Micros = Micros::from_ms(600);
 const CALM: Micros = Micros::from_ms(100);
 /// Share of the workers' time in use above which partials thin out, and below which they may come back.
 const BUSY: f64 = 0.75;
@@ -358,7 +360,8 @@ impl Schedule {
         let waited = oldest.max().unwrap_or_default().max(waited);
         let busy = self.busy_share(now);
         // Above `Guesses` only finals that really wait count: the workers may well be busy all the time.
-        let late = waited > LATE || busy > BUSY && self.step < Step::Guesses;
+        let thins = self.step < Step::Guesses;
+        let late = waited > if thins { LATE } else { TOO_LATE } || busy > BUSY && thins;
         if late || waited > CALM || busy > IDLE && self.step <= Step::Guesses {
             self.troubled = now;
         }

@@ -11,6 +11,11 @@ use std::collections::VecDeque;
 const UNSETTLED: Micros = Micros::from_ms(400);
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
+/// Above this, text that the decoder all but invented.
+const MAYBE_NO_SPEECH: f32 = 0.2;
+const INVENTING: f32 = -1.0;
+/// Who speaks says more words than this in a second of voice.
+const WORDS_PER_SECOND_MIN: f64 = 0.7;
 /// Above this, text is nothing said unless a lot of voice stood behind it.
 const SURELY_NO_SPEECH: f32 = 0.9;
 /// Mean log probability per token below which the decoder was guessing.
@@ -110,8 +115,10 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
     }
     let seconds = voiced.0 as f64 / 1e6;
     let unsure = hypothesis.log_prob < GUESSING;
-    if hypothesis.no_speech > NO_SPEECH && (unsure || seconds < 1.5)
+    let few = (words.len() as f64) < WORDS_PER_SECOND_MIN * seconds;
+    if hypothesis.no_speech > NO_SPEECH && (unsure || few || seconds < 1.5)
         || hypothesis.no_speech > SURELY_NO_SPEECH && seconds < 4.0
+        || hypothesis.no_speech > MAYBE_NO_SPEECH && hypothesis.log_prob < INVENTING
     {
         return Some(Doubt::NoSpeech);
     }
@@ -421,6 +428,7 @@ mod tests {
             ("(soft music playing)", 0.0, 0.0, Some(Doubt::NoLetters)),
             ("the", 0.8, -1.5, Some(Doubt::NoSpeech)),
             ("the", 0.8, -0.2, Some(Doubt::NoSpeech)),
+            ("the", 0.3, -1.2, Some(Doubt::NoSpeech)),
             ("no no no no no no no no", 0.0, -0.1, Some(Doubt::Repetition)),
             ("no no no", 0.0, -0.1, None),
             ("we can do it we can do it we can do it", 0.0, -0.1, Some(Doubt::Repetition)),
@@ -431,6 +439,8 @@ mod tests {
             let hypothesis = Hypothesis { no_speech, log_prob, ..hypothesis(line) };
             assert_eq!(doubt(&hypothesis, second), expected, "{line}");
         }
+        let hum = Hypothesis { no_speech: 0.85, log_prob: -0.5, ..hypothesis("Why our.") };
+        assert_eq!(doubt(&hum, Micros::from_secs(7)), Some(Doubt::NoSpeech), "two words in seven seconds");
         let cut = Hypothesis { truncated: true, ..hypothesis("and so on") };
         assert_eq!(doubt(&cut, second), Some(Doubt::Truncated));
     }

@@ -130,17 +130,17 @@ impl Postgres {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot run {}", self.binaries.join("postgres").display()))?;
-        if let Err(error) = await_ready(&mut child, &data) {
-            let _ = child.kill();
-            let _ = child.wait();
-            bail!("Postgres did not start: {error}\n{}", tail(&log_path, said_before));
-        }
         let (signal, remove) = match self.durability {
             Durability::Real => ("INT", None),
             Durability::Scratch => ("QUIT", Some(self.directory.as_path())),
         };
         let executable = self.binaries.join("postgres").canonicalize()?;
         let watchdog = Watchdog::start(child.id(), &executable, signal, remove)?;
+        if let Err(error) = await_ready(&mut child, &data) {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("Postgres did not start: {error}\n{}", tail(&log_path, said_before));
+        }
         self.running = Some((child, watchdog));
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::{
     },
     media::{
         mix,
-        remux::{self, Finalised},
+        remux::{self, Finalised, Part},
     },
     objects::Objects,
     queue::{
@@ -158,15 +158,27 @@ impl Mixer {
         scratch: &Path,
     ) -> anyhow::Result<Option<Done>> {
         let out = scratch.join(format!("{}.mkv", track.id));
+        let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url)).map(str::to_owned);
         let mut parts = Vec::with_capacity(segments.len());
-        for segment in segments {
-            let part = scratch.join(format!("{}-{}-{}.part.mkv", track.id, segment.epoch, segment.n));
-            self.objects.get_file(&segment.object_key, &part).await.context("fetching a segment")?;
-            parts.push(part);
+        // Segments in a track made before are no objects any more: that track stands for them.
+        if let Some(made) = made.as_deref().filter(|_| segments.iter().any(|segment| segment.merged)) {
+            let path = scratch.join(format!("{}-before.part.mkv", track.id));
+            self.objects.get_file(made, &path).await.context("fetching the track made before")?;
+            parts.push(Part { path, zero: MeetingTime::from_ms(track.start_ms) });
+        }
+        for segment in segments.iter().filter(|segment| !segment.merged) {
+            let path = scratch.join(format!("{}-{}-{}.part.mkv", track.id, segment.epoch, segment.n));
+            self.objects.get_file(&segment.object_key, &path).await.context("fetching a segment")?;
+            parts.push(Part { path, zero: MeetingTime::ZERO });
         }
         let allowed = why.agreed.clone();
         let (to, limits) = (out.clone(), allowed.clone());
-        let finalised = tokio::task::spawn_blocking(move || remux::finalise_track(&parts, &limits, &to)).await??;
+        let joined = tokio::task::spawn_blocking(move || {
+            // In capture order, whichever process wrote them.
+            parts.sort_by_cached_key(|part| remux::first(part).ok().flatten());
+            remux::join(&parts, &limits, &to)
+        });
+        let finalised = joined.await??;
         let Some(finalised) = finalised else {
             let mut tx = self.store.worker_tx().await?;
             recording::remove(&mut tx, meeting, track.id).await?;
@@ -174,7 +186,8 @@ impl Mixer {
             return Ok(None);
         };
         let gaps = gaps(finalised.span(), &finalised.recorded, &why);
-        let key = key(tenant, meeting, track.id, track.revision, "mkv");
+        let revision = if track.status == "ready" { track.revision + 1 } else { track.revision };
+        let key = key(tenant, meeting, track.id, revision, "mkv");
         let stored =
             self.objects.put_file(&key, &out, "audio/x-matroska", Tier::Hot).await.context("storing a track")?;
         let file = Finished {
@@ -188,6 +201,9 @@ impl Mixer {
         let mut tx = self.store.worker_tx().await?;
         recording::finish(&mut tx, track.id, &file).await?;
         tx.commit().await?;
+        if let Some(made) = made.filter(|made| *made != key) {
+            self.objects.delete(&made).await.context("deleting a track that was made anew")?;
+        }
         Ok(Some(Done { recording: track, finalised, path: out, allowed, gaps }))
     }
 
@@ -199,11 +215,8 @@ impl Mixer {
         let first = done.iter().map(|track| track.finalised.start_ms).min().unwrap_or(0);
         let mut tx = self.store.worker_tx().await?;
         let id = recording::ensure_mix(&mut tx, tenant, meeting, first).await?;
-        let revision = recording::of_meeting(&mut tx, meeting)
-            .await?
-            .into_iter()
-            .find(|recording| recording.id == id)
-            .map_or(1, |recording| recording.revision);
+        let before = recording::of_meeting(&mut tx, meeting).await?.into_iter().find(|recording| recording.id == id);
+        let revision = before.map_or(1, |mix| mix.revision + i32::from(mix.status == "ready"));
         tx.commit().await?;
         let sources: Vec<mix::Source> = done
             .iter()

@@ -94,7 +94,11 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     if lost.is_cancelled() {
         return Ok(Outcome::Settled);
     }
-    if !stored || !committed {
+    if stored && committed {
+        // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any more.
+        let folder = holder.spool.join(meeting.to_string()).join(holder.epoch.to_string());
+        let _ = tokio::fs::remove_dir_all(folder).await;
+    } else {
         warn!(%meeting, stored, committed, "not everything could be stored; the rest waits in the spool");
     }
     if over == Over::Released {

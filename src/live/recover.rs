@@ -75,15 +75,18 @@ async fn recover(deps: &Deps, meeting: MeetingId, left: Vec<Leftover>, watched: 
     }
     let (Some(start), false) = (loaded.start_time, left.is_empty()) else { return Ok(()) };
     let gate = gate(deps, meeting, start).await?;
-    let count = left.len();
+    let mut taken = 0;
     for leftover in left {
-        take_up(deps, &loaded, meeting, leftover, &gate).await?;
+        taken += usize::from(take_up(deps, &loaded, meeting, leftover, &gate).await?);
     }
     if !watched {
         let folder = deps.spool.join(meeting.to_string());
         let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
     }
-    info!(%meeting, segments = count, "took up what was left in the spool");
+    if taken == 0 {
+        return Ok(());
+    }
+    info!(%meeting, segments = taken, "took up what was left in the spool");
     finish(deps, meeting).await
 }
 
@@ -130,13 +133,14 @@ pub fn replayed(log: &[consent::Entry], start: DateTime<Utc>) -> Gate {
     gate
 }
 
+/// Answers whether the store did not have it yet.
 async fn take_up(
     deps: &Deps,
     loaded: &capture::Loaded,
     meeting: MeetingId,
     leftover: Leftover,
     gate: &Gate,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let path = leftover.path.clone();
     let n = i32::try_from(leftover.name.n).context("segment number")?;
     let mut tx = deps.store.worker_tx().await?;
@@ -144,7 +148,7 @@ async fn take_up(
     drop(tx);
     if !known {
         let cut = tokio::task::block_in_place(|| leftover.repair(gate))?;
-        let Some(sealed) = cut else { return Ok(()) };
+        let Some(sealed) = cut else { return Ok(false) };
         let holder =
             Holder { tenant: loaded.tenant, meeting, owner: new_id(), epoch: sealed.epoch, spool: deps.spool.clone() };
         let mut segment = vault::store(&deps.objects, &sealed, &holder, 0).await?;
@@ -163,7 +167,7 @@ async fn take_up(
     }
     match tokio::fs::remove_file(&path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+        _ => Ok(!known),
     }
 }
 

@@ -8,12 +8,11 @@ use crate::{
     },
     media::{
         frame::{self, Frame},
-        graph::{self, Graph, Inlet, Pulled},
+        graph::{Graph, Inlet, Outlet, Pulled},
     },
 };
 use anyhow::{Context, Result, bail};
 use gstreamer::{self as gst, prelude::*};
-use gstreamer_app::AppSink;
 use std::{path::Path, time::Duration};
 
 /// What a file is for.
@@ -72,15 +71,18 @@ impl Writer {
 
 /// The frames of a file, in its order.
 pub struct Reader {
+    // Dropped in this order.
+    outlet: Outlet,
     graph: Graph,
-    sink: AppSink,
     zero: MeetingTime,
     codec: Codec,
     channels: u8,
-    first: Option<gst::Sample>,
+    first: Option<gst::Buffer>,
     ended: bool,
 }
 
+/// Frames that the reading thread may be ahead: 10 s of sound.
+const FRAMES_MAX: usize = 512;
 /// How long reading the next frame may take.
 const READ_MAX: Duration = Duration::from_secs(10);
 
@@ -95,10 +97,10 @@ impl Reader {
         }
         let graph = Graph::load(include_str!("../../pipelines/read.gst"))?;
         graph.element("file")?.set_property("location", path.to_str().context("a path that is no UTF-8")?);
-        let sink = graph.sink("out")?;
+        let outlet = Outlet::behind(&graph.element("demux")?, FRAMES_MAX);
         graph.start()?;
-        let Some(first) = pull(&graph, &sink)? else { return Ok(None) };
-        let caps = first.caps().and_then(|caps| caps.structure(0)).context("frames without a type")?;
+        let Some((caps, first)) = pull(&graph, &outlet)? else { return Ok(None) };
+        let caps = caps.structure(0).context("frames without a type")?;
         let codec = match caps.name().as_str() {
             "audio/x-opus" => Codec::Opus,
             "audio/x-mulaw" => Codec::Pcmu,
@@ -106,7 +108,7 @@ impl Reader {
             other => bail!("{other} is none of our codecs"),
         };
         let channels = u8::try_from(caps.get::<i32>("channels").unwrap_or(1)).unwrap_or(1);
-        Ok(Some(Self { graph, sink, zero, codec, channels, first: Some(first), ended: false }))
+        Ok(Some(Self { outlet, graph, zero, codec, channels, first: Some(first), ended: false }))
     }
 
     pub fn codec(&self) -> Codec {
@@ -120,14 +122,13 @@ impl Reader {
     /// The next frame, `None` at the end. A file that breaks off ends there.
     pub fn read(&mut self) -> Result<Option<Frame>> {
         while !self.ended {
-            let sample = match self.first.take() {
-                Some(sample) => sample,
-                None => match pull(&self.graph, &self.sink)? {
-                    Some(sample) => sample,
+            let buffer = match self.first.take() {
+                Some(buffer) => buffer,
+                None => match pull(&self.graph, &self.outlet)? {
+                    Some((_, buffer)) => buffer,
                     None => break,
                 },
             };
-            let buffer = sample.buffer().context("a sample without a buffer")?;
             let Some(pts) = buffer.pts() else { continue };
             let payload = buffer.map_readable().context("a buffer that cannot be read")?;
             // Nothing longer than 120 ms was written; what is no packet is the torn end.
@@ -140,11 +141,11 @@ impl Reader {
     }
 }
 
-/// The next sample. A file that breaks off ends with the demuxer's error or without one, depending on where it was
+/// The next buffer. A file that breaks off ends with the demuxer's error or without one, depending on where it was
 /// cut; an error of any other element is one.
-fn pull(graph: &Graph, sink: &AppSink) -> Result<Option<gst::Sample>> {
-    match graph::pull(graph, sink, READ_MAX)? {
-        Pulled::Sample(sample) => Ok(Some(sample)),
+fn pull(graph: &Graph, outlet: &Outlet) -> Result<Option<(gst::Caps, gst::Buffer)>> {
+    match outlet.pull(graph, READ_MAX)? {
+        Pulled::Buffer(caps, buffer) => Ok(Some((caps, buffer))),
         Pulled::End => Ok(None),
         Pulled::Fault(element, error) if element == "demux" => {
             tracing::debug!(%error, "a file breaks off");
@@ -227,6 +228,23 @@ mod tests {
             }
             std::fs::remove_file(&path).expect("removes");
         }
+    }
+
+    #[test]
+    fn a_reader_may_leave_at_any_time() {
+        let path = path("long");
+        let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+        for frame in frames(Codec::Opus, 4 * FRAMES_MAX as i64) {
+            writer.write(&frame).expect("writes");
+        }
+        writer.finish().expect("finishes");
+        for leave in [0, 1, 100, 3 * FRAMES_MAX] {
+            let mut reader = Reader::open(&path, MeetingTime::ZERO).expect("opens").expect("has frames");
+            for _ in 0..leave {
+                assert!(reader.read().expect("reads").is_some());
+            }
+        }
+        std::fs::remove_file(&path).expect("removes");
     }
 
     #[test]

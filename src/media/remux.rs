@@ -142,17 +142,39 @@ impl Finalised {
 /// # Errors
 /// When a segment cannot be read, or `out` not written; `out` is removed then.
 pub fn finalise_track(segments: &[PathBuf], allowed: &[Span], out: &Path) -> Result<Option<Finalised>> {
+    let parts: Vec<Part> = segments.iter().map(|path| Part { path: path.clone(), zero: MeetingTime::ZERO }).collect();
+    join(&parts, allowed, out)
+}
+
+/// A file to be joined with others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    pub path: PathBuf,
+    /// MeetingTime of its time 0: 0 for a segment, `startMs` for a track made before.
+    pub zero: MeetingTime,
+}
+
+/// When the first frame of a part was captured.
+pub fn first(part: &Part) -> Result<Option<MeetingTime>> {
+    match Reader::open(&part.path, part.zero)? {
+        Some(mut reader) => Ok(reader.read()?.map(|frame| frame.span.start)),
+        None => Ok(None),
+    }
+}
+
+/// As [`finalise_track`], also from a track that was made before and the segments that turned up since.
+pub fn join(parts: &[Part], allowed: &[Span], out: &Path) -> Result<Option<Finalised>> {
     let allowed = union(allowed);
-    let channels = segments
+    let channels = parts
         .iter()
-        .map(|path| Ok(Reader::open(path, MeetingTime::ZERO)?.map_or(1, |reader| reader.channels())))
+        .map(|part| Ok(Reader::open(&part.path, part.zero)?.map_or(1, |reader| reader.channels())))
         .try_fold(1, |most: u8, channels: Result<u8>| channels.map(|channels| most.max(channels)))?;
     let unfinished = Unfinished(out.to_owned());
     let mut joined: Option<(Writer, Finalised)> = None;
     let mut dropped = 0;
     let mut last: Option<Span> = None;
-    for path in segments {
-        let Some(mut reader) = Reader::open(path, MeetingTime::ZERO)? else { continue };
+    for part in parts {
+        let Some(mut reader) = Reader::open(&part.path, part.zero)? else { continue };
         while let Some(frame) = reader.read()? {
             // Half a frame's overlap is a corrected clock, more is the same sound again.
             let again = last.is_some_and(|last| (frame.span.start - last.start).0 * 2 < last.length().0);

@@ -189,9 +189,11 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
             told.as_ref().is_some_and(|(_, state)| matches!(state.as_str(), "ready" | "failed" | "off"))
         }),
     )
-    .await;
+    .await
+    // The guard must not live across an await, or nobody could spawn this.
+    .map(|told| told.map(|told| told.clone()));
     let (settled, state) = match settled {
-        Ok(Ok(told)) => told.clone().context("no recording_state")?,
+        Ok(Ok(told)) => told.context("no recording_state")?,
         Ok(Err(_)) => bail!("the observer's socket ended before the recordings were ready"),
         Err(_) => bail!("no `ready` within {:?} of the end", staging.ready_within),
     };

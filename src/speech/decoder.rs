@@ -27,6 +27,9 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 const UNSENT_MAX: Duration = Duration::from_secs(120);
 /// Between two starts of a child that dies at once.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// A job may take so many times what the longest utterance was measured to take: two passes, one of them over the full
+/// window, on cores that are busy with other things.
+const SLOWEST: u32 = 10;
 /// Orders and answers waiting; the scheduler has at most `states` jobs out, the rest are aborts.
 const WAITING_MAX: usize = 256;
 
@@ -37,7 +40,8 @@ pub struct Settings {
     pub model: PathBuf,
     /// Decodes at the same time, one thread each.
     pub states: usize,
-    /// The longest that a job may be out before the child counts as hanging.
+    /// The longest that a job may be out before the child counts as hanging; more where the model is slow
+    /// ([`SLOWEST`]).
     pub hang_after: Duration,
     /// See `models.toml`.
     pub ctx_floor: u32,
@@ -76,6 +80,12 @@ pub struct Speed {
     pub per_second: Micros,
 }
 
+impl Speed {
+    pub fn of(self, audio: Micros) -> Micros {
+        Micros(self.fixed.0 + (self.per_second.0 as f64 * audio.0 as f64 / 1e6) as i64)
+    }
+}
+
 /// For the operations address and for tests.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub struct Status {
@@ -89,6 +99,8 @@ pub struct Status {
 enum Order {
     Decode(Job),
     Abort(u64),
+    /// How long a job may be out, now that the speed is known.
+    HangAfter(Duration),
 }
 
 /// A handle; when the last is dropped the child ends.
@@ -105,7 +117,7 @@ impl Decoder {
         let (orders, asked) = mpsc::channel(WAITING_MAX);
         let (answer, mut outcomes) = mpsc::channel(WAITING_MAX);
         let (tell, status) = watch::channel(Status::default());
-        let longest = settings.longest;
+        let (longest, hang_after) = (settings.longest, settings.hang_after);
         let mut supervisor = Supervisor {
             settings,
             orders: asked,
@@ -119,6 +131,8 @@ impl Decoder {
         tokio::spawn(supervisor.run(first));
         let mut decoder = Self { orders, status, speed: Speed { fixed: Micros(0), per_second: Micros(0) } };
         decoder.speed = decoder.warm_up(&mut outcomes, longest).await?;
+        let slowest = Duration::from_micros(decoder.speed.of(longest).0.unsigned_abs()) * SLOWEST;
+        let _ = decoder.orders.send(Order::HangAfter(hang_after.max(slowest))).await;
         Ok((decoder, outcomes))
     }
 
@@ -359,6 +373,7 @@ impl Supervisor {
                 Some(_) => self.done(id, Outcome::Aborted).await,
                 None => {}
             },
+            Order::HangAfter(hang_after) => self.settings.hang_after = hang_after,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::domain::{
     gate::{Admitted, Gate, Pass, Transcription},
     id::{ParticipantId, SegmentId, StreamId},
     schedule::{Cost, Schedule, Step},
-    time::{MeetingTime, Span},
+    time::{MeetingTime, Micros, Span},
     transcript::{Reason, Word},
 };
 use decoder::{Decoder, Speed, Status};
@@ -58,7 +58,7 @@ pub struct Settings {
     pub model_path: PathBuf,
     /// Decodes at the same time; one core each.
     pub states: usize,
-    /// The longest that a decode may be out before the child counts as hanging.
+    /// The longest that a decode may be out before the child counts as hanging; a slow model gets more.
     pub hang_after: Duration,
 }
 
@@ -223,10 +223,9 @@ impl Speech {
     /// How many people may speak at once before captions suffer, by the speed measured at start: with one utterance of 4 s,
     /// its partials and its final at a time, and a quarter of the cores left to everything else.
     pub fn capacity(&self) -> usize {
-        let speed = self.speed();
-        let cost = |seconds: f64| speed.fixed.0 as f64 + speed.per_second.0 as f64 * seconds;
-        let utterance = cost(4.7) + [0.9, 1.5, 2.1, 2.7, 3.3].map(cost).iter().sum::<f64>();
-        ((self.states as f64 * 0.75 * 4.7e6 / utterance.max(1.0)) as usize).max(1)
+        let cost = |ms| self.speed().of(Micros::from_ms(ms)).0;
+        let utterance: i64 = [900, 1_500, 2_100, 2_700, 3_300, 4_700].into_iter().map(cost).sum();
+        (self.states * 4_700_000 * 3 / 4 / usize::try_from(utterance.max(1)).unwrap_or(usize::MAX)).max(1)
     }
 }
 

@@ -29,6 +29,17 @@ impl Server {
 
     /// Any long-running role. Waits until it says that it is ready.
     pub fn start(role: &str, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_logging(role, data, arguments, environment, Stdio::inherit())
+    }
+
+    /// The same with its log elsewhere.
+    pub fn start_logging(
+        role: &str,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        log: Stdio,
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hansard"));
         command
             .arg(role)
@@ -40,7 +51,8 @@ impl Server {
             .envs(environment.iter().copied())
             .env("G_DEBUG", "fatal_warnings")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(log);
         let mut child = command.spawn().expect("the program that was just built starts");
         let stdout = child.stdout.take().expect("it is piped");
         let (tell, told) = mpsc::channel();
@@ -66,6 +78,10 @@ impl Server {
             }
         }
         server
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn url(&self) -> &str {

@@ -1,0 +1,144 @@
+//! Whole meetings, measured end to end on real processes: real RTP into the release build of `hansard`, its captions as a
+//! client receives them, its files as ffmpeg plays them. `cargo bench --bench meeting -- SCENARIO …`
+//!
+//! Figures of latency and load mean something only while nothing else runs on the machine; each table says what its load
+//! was before.
+
+mod captions;
+mod files;
+mod kills;
+mod load;
+mod memory;
+mod offline;
+mod rig;
+mod shape;
+mod sound;
+mod speed;
+mod table;
+mod withdraw;
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
+use table::Table;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Scenario {
+    /// Word error rate and latency of planning and incident, one participant declining in each
+    Captions,
+    /// 60 s of silence and of noise
+    Silence,
+    /// Three minutes of one voice without its pauses
+    Monologue,
+    /// The same meeting through 2 × api and 2 × worker
+    Cluster,
+    /// The largest number of meetings at once, and what happens beyond it
+    Load,
+    /// What happens beyond a number of meetings (--meetings)
+    Overload,
+    /// From the end of a 90 s meeting to its files, and what is in them
+    Mix,
+    /// Ten minutes of a true clock
+    Drift,
+    /// kill -9 at 30 random moments of a meeting
+    Kills,
+    /// Withdrawals in mid-tone: plain, with the queue down, with Postgres down
+    Withdraw,
+    /// Resident memory by meetings and by decoder states
+    Memory,
+    /// Decode time against the bare model, and at official sizes
+    Decode,
+}
+
+impl Scenario {
+    /// Without being named: what a machine has time for in between.
+    const USUAL: [Self; 6] = [Self::Captions, Self::Silence, Self::Mix, Self::Withdraw, Self::Memory, Self::Decode];
+}
+
+#[derive(Parser)]
+#[command(about = "Measures whole meetings")]
+struct Options {
+    /// Which; without any, those that take no more than eight minutes together
+    scenarios: Vec<Scenario>,
+    /// Every scenario, at full length
+    #[arg(long)]
+    all: bool,
+    /// How often `captions` plays both sets [default: 3 when named, else 1]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Where `load` begins its search, or what `overload` goes beyond
+    #[arg(long, default_value_t = 8)]
+    meetings: usize,
+    /// How long `drift` lasts
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// How often `kills` kills
+    #[arg(long, default_value_t = 30)]
+    kills: usize,
+    /// Put the tables into docs/BENCHMARKS.md
+    #[arg(long)]
+    write: bool,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    let named = options.all || !options.scenarios.is_empty();
+    let scenarios = match options.all {
+        true => Scenario::value_variants().iter().copied().filter(|one| *one != Scenario::Overload).collect(),
+        false if named => options.scenarios.clone(),
+        false => Scenario::USUAL.to_vec(),
+    };
+    let rounds = options.rounds.unwrap_or(if named { 3 } else { 1 });
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut code = ExitCode::SUCCESS;
+    for scenario in scenarios {
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = load.split(' ').next().unwrap_or("?");
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let begun = Instant::now();
+        match runtime.block_on(play(scenario, &options, rounds)) {
+            Ok(tables) => {
+                for table in tables {
+                    let (held, limits) = table.held();
+                    println!("\n{table}\n{held} of {limits} limits held.");
+                    if options.write {
+                        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md");
+                        table.write_into(&file)?;
+                    }
+                }
+            }
+            Err(error) => {
+                println!("\n{scenario:?} could not be measured: {error:#}");
+                code = ExitCode::FAILURE;
+            }
+        }
+        println!("({cores} cores, load {load} before, took {:.0} s)", begun.elapsed().as_secs_f64());
+    }
+    Ok(code)
+}
+
+async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Vec<Table>> {
+    Ok(match scenario {
+        Scenario::Captions => vec![captions::captions(rounds).await?],
+        Scenario::Silence => vec![captions::silence().await?],
+        Scenario::Monologue => vec![captions::monologue().await?],
+        Scenario::Cluster => vec![captions::cluster(rounds).await?],
+        Scenario::Load => {
+            let (table, most) = load::load(options.meetings).await?;
+            vec![table, load::overload(most.unwrap_or(options.meetings)).await?]
+        }
+        Scenario::Overload => vec![load::overload(options.meetings).await?],
+        Scenario::Mix => vec![files::mix().await?],
+        Scenario::Drift => vec![files::drift(options.seconds).await?],
+        Scenario::Kills => vec![kills::kills(options.kills).await?],
+        Scenario::Withdraw => vec![withdraw::withdraw().await?],
+        Scenario::Memory => vec![memory::memory().await?],
+        Scenario::Decode => vec![speed::decode().await?],
+    })
+}
