@@ -1,0 +1,30 @@
+"""Prints a meeting's events as they come: `python3 docs/captions.py URL KEY MEETING` (Debian: apt install python3-websockets)."""
+
+import asyncio
+import json
+import sys
+
+import websockets
+
+url, key, meeting = sys.argv[1:]
+
+
+async def main():
+    address = url.replace("http", "ws", 1) + "/v1/signal"
+    headers = {"Authorization": f"Bearer {key}"}
+    async with websockets.connect(address, subprotocols=["hansard.v1"], extra_headers=headers) as socket:
+        await socket.send(json.dumps({"type": "join_room", "data": {"meetingId": meeting, "lastSeq": 0}}))
+        async for text in socket:
+            event = json.loads(text)
+            data = event["data"]
+            if event["type"] == "transcript_update":
+                said = data["participant"]["displayName"] + ": " + data["text"]
+                print("final  " if data["final"] else "partial", said, flush=True)
+            else:
+                print(event["type"], data.get("state") or data.get("status") or data.get("displayName") or "", flush=True)
+
+
+try:
+    asyncio.run(main())
+except websockets.ConnectionClosed as closed:
+    print("closed", closed.code)  # 4000: the meeting has ended
