@@ -1,0 +1,370 @@
+//! The shell of one meeting, as small as it can be: what `live` and `media` do with packets, segments and words.
+
+use super::world::{Piece, Sound};
+use hansard_domain::{
+    consent::Use,
+    endpoint::{self, Decision, Endpoint},
+    gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
+    id::{ParticipantId, StreamId},
+    intake::Intake,
+    meeting::{Command, Input, Meeting, Settings},
+    recording::Cutter,
+    reorder::{HELD_MAX, Release},
+    time::{MeetingTime, Micros, Span},
+    timeline::Header,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// What the rules wanted.
+#[derive(Default)]
+pub struct Done {
+    pub closed: Vec<StreamId>,
+    pub left: Vec<ParticipantId>,
+    pub ended: bool,
+}
+
+struct Stream {
+    who: ParticipantId,
+    intake: Intake,
+    waiting: HashMap<u64, (usize, MeetingTime)>,
+    next: u64,
+    cutter: Cutter,
+    open: Vec<Piece>,
+    ear: Ear,
+}
+
+struct Ear {
+    endpoint: Endpoint,
+    tape: Vec<Piece>,
+    entry: i64,
+    utterances: BTreeMap<u64, i64>,
+}
+
+/// A sealed segment.
+struct Segment {
+    pieces: Vec<Piece>,
+    pass: Pass,
+}
+
+pub struct Worker {
+    rules: Meeting,
+    gate: Arc<Gate>,
+    streams: BTreeMap<StreamId, Stream>,
+    sealed: Vec<Segment>,
+    pub words: Vec<Piece>,
+    /// Withdrawals that it writes to the log when it can.
+    pub owes: BTreeSet<usize>,
+    /// What was admitted since somebody looked, and all that ever was.
+    pub fresh: Vec<(Use, Piece)>,
+    pub admitted: BTreeSet<(Use, usize)>,
+    /// Commands for the next [`Worker::work`].
+    later: Vec<Command>,
+}
+
+impl Worker {
+    pub fn new(settings: Settings, now: MeetingTime) -> Self {
+        let rules = Meeting::new(settings, now);
+        Self {
+            gate: rules.gate().clone(),
+            rules,
+            streams: BTreeMap::new(),
+            sealed: Vec::new(),
+            words: Vec::new(),
+            owes: BTreeSet::new(),
+            fresh: Vec::new(),
+            admitted: BTreeSet::new(),
+            later: Vec::new(),
+        }
+    }
+
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub fn waiting_for(&self) -> Vec<ParticipantId> {
+        self.rules.state().waiting_for
+    }
+
+    /// An input, and at once what the rules want of open segments and words.
+    pub fn input(&mut self, input: Input, now: MeetingTime) {
+        self.rules.handle(input, now);
+        let mut kept = Vec::new();
+        while let Some(command) = self.rules.poll_command() {
+            match command {
+                Command::Recheck { participant } => self.recheck(participant),
+                other => kept.push(other),
+            }
+        }
+        self.later.extend(kept);
+    }
+
+    pub fn open(&mut self, id: StreamId, who: ParticipantId, now: MeetingTime) {
+        self.input(Input::StreamOpened { stream: id, participant: who }, now);
+        self.streams.entry(id).or_insert_with(|| Stream {
+            who,
+            intake: Intake::new(48_000),
+            waiting: HashMap::new(),
+            next: 0,
+            cutter: Cutter::new(0),
+            open: Vec::new(),
+            ear: Ear {
+                endpoint: Endpoint::new(endpoint::Settings::new(Micros::from_secs(6))),
+                tape: Vec::new(),
+                entry: 0,
+                utterances: BTreeMap::new(),
+            },
+        });
+    }
+
+    pub fn close(&mut self, id: StreamId, now: MeetingTime, sounds: &[Sound]) {
+        self.release(id, MeetingTime::MAX, sounds);
+        if let Some(mut stream) = self.streams.remove(&id) {
+            self.seal(&mut stream);
+            let decisions = stream.ear.endpoint.cut(stream.ear.endpoint.heard_until());
+            self.heard(&mut stream, decisions);
+            self.input(Input::StreamClosed { stream: id }, now);
+        }
+    }
+
+    pub fn packet(&mut self, id: StreamId, header: &Header, sound: usize, now: MeetingTime) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if let Ok(placed) = stream.intake.on_packet(header, now) {
+            if self.gate.lets_in(stream.who, now).is_err() {
+                stream.intake.refuse(placed, now);
+            } else {
+                let number = stream.next;
+                stream.next += 1;
+                if stream.intake.keep(placed, number, now).is_ok() {
+                    stream.waiting.insert(number, (sound, now));
+                }
+            }
+        }
+        assert!(stream.waiting.len() <= 2 * HELD_MAX, "{} packets wait", stream.waiting.len());
+    }
+
+    /// One turn of the loop.
+    pub fn work(&mut self, now: MeetingTime, sounds: &[Sound]) -> Done {
+        let mut done = Done::default();
+        if self.rules.poll_timeout().is_some_and(|due| due <= now) {
+            self.input(Input::Tick, now);
+        }
+        for id in self.streams.keys().copied().collect::<Vec<_>>() {
+            self.release(id, now, sounds);
+            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            let decisions = stream.ear.endpoint.tick(now);
+            self.heard(&mut stream, decisions);
+            if stream.cutter.is_idle(now) {
+                self.seal(&mut stream);
+            }
+            self.streams.insert(id, stream);
+        }
+        for command in std::mem::take(&mut self.later) {
+            match command {
+                Command::CloseStream { stream, .. } => {
+                    self.close(stream, now, sounds);
+                    done.closed.push(stream);
+                }
+                Command::Leave { participant, .. } => done.left.push(participant),
+                Command::End { .. } => done.ended = true,
+                Command::Tell(_) | Command::Recheck { .. } => {}
+            }
+        }
+        done
+    }
+
+    pub fn next_timeout(&self) -> Option<MeetingTime> {
+        let intakes = self.streams.values().filter_map(|stream| stream.intake.next_timeout());
+        self.rules.poll_timeout().into_iter().chain(intakes).min()
+    }
+
+    fn release(&mut self, id: StreamId, now: MeetingTime, sounds: &[Sound]) {
+        let Some(mut stream) = self.streams.remove(&id) else { return };
+        while let Some(release) = stream.intake.release(now) {
+            let Release::Frame { id, span } = release else { continue };
+            let Some((sound, arrived)) = stream.waiting.remove(&id) else { continue };
+            if let Ok(frame) = self.gate.admit::<Recording, _>(stream.who, arrived, span, sound) {
+                self.record(&mut stream, frame);
+            }
+            if let Ok(frame) = self.gate.admit::<Transcription, _>(stream.who, arrived, span, sound) {
+                self.listen(&mut stream, frame, sounds);
+            }
+        }
+        self.streams.insert(id, stream);
+    }
+
+    fn record(&mut self, stream: &mut Stream, frame: Admitted<Recording, usize>) {
+        let (sound, pass) = frame.into_parts();
+        self.note(Use::Recording, sound, pass);
+        if let Some((name, span)) = stream.cutter.open() {
+            let whole = Pass { span: span.cover(pass.span), ..pass };
+            if name.entry == pass.entry && self.gate.still::<Recording>(&whole) != Verdict::Keep {
+                self.seal(stream);
+            }
+        }
+        let open = stream.cutter.open();
+        let Some(put) = stream.cutter.put(pass.span, pass.entry, 1) else { return };
+        if put.seal
+            && let Some((name, span)) = open
+        {
+            self.sealed(stream, span, name.entry);
+        }
+        stream.open.push(Piece { sound, placed: pass.span, kept: pass.span, entry: pass.entry });
+    }
+
+    fn note(&mut self, purpose: Use, sound: usize, pass: Pass) {
+        self.fresh.push((purpose, Piece { sound, placed: pass.span, kept: pass.span, entry: pass.entry }));
+        self.admitted.insert((purpose, sound));
+    }
+
+    fn seal(&mut self, stream: &mut Stream) {
+        if let Some((name, span)) = stream.cutter.seal() {
+            self.sealed(stream, span, name.entry);
+        }
+    }
+
+    fn sealed(&mut self, stream: &mut Stream, span: Span, entry: i64) {
+        let pass = Pass { participant: stream.who, span, entry };
+        let segment = Segment { pieces: std::mem::take(&mut stream.open), pass };
+        self.sealed.extend(kept(&self.gate, segment));
+    }
+
+    fn listen(&mut self, stream: &mut Stream, frame: Admitted<Transcription, usize>, sounds: &[Sound]) {
+        let (sound, pass) = frame.into_parts();
+        self.note(Use::Transcription, sound, pass);
+        let ear = &mut stream.ear;
+        let mut decisions = Vec::new();
+        let apart = ear.tape.last().is_some_and(|last| (pass.span.start - last.placed.end).0 > 60_000);
+        if ear.entry != pass.entry {
+            decisions.extend(ear.endpoint.cut(pass.span.start));
+            ear.entry = pass.entry;
+        } else if apart && let Some(open) = ear.endpoint.open() {
+            let across = Pass { span: Span::new(open.start, pass.span.end), ..pass };
+            if self.gate.still::<Transcription>(&across) != Verdict::Keep {
+                decisions.extend(ear.endpoint.cut(ear.endpoint.heard_until()));
+            } else if let Some(last) = ear.tape.last() {
+                decisions.extend(ear.endpoint.gap(Span::new(last.placed.end, pass.span.start)));
+            }
+        }
+        ear.tape.push(Piece { sound, placed: pass.span, kept: pass.span, entry: pass.entry });
+        // Talks for a second and a half, is silent for one.
+        let voice = if sounds[sound].made % 2_500_000 < 1_500_000 { 0.9 } else { 0.1 };
+        decisions.extend(ear.endpoint.frame(endpoint::Frame { span: pass.span, level_db: -30.0, voice }));
+        self.heard(stream, decisions);
+        let ear = &mut stream.ear;
+        let needed = ear.endpoint.needs_from();
+        ear.tape.retain(|piece| piece.placed.end > needed);
+    }
+
+    /// What the endpointing decided: a guess is shown, an end is told, if the gate still allows all of it.
+    fn heard(&mut self, stream: &mut Stream, decisions: Vec<Decision>) {
+        for decision in decisions {
+            let (utterance, span, last) = match decision {
+                Decision::Opened { utterance, .. } => {
+                    stream.ear.utterances.insert(utterance, stream.ear.entry);
+                    continue;
+                }
+                Decision::Guess { utterance, span } => (utterance, span, false),
+                Decision::Ended { utterance, span, .. } => (utterance, span, true),
+                Decision::Resumed { .. } | Decision::Dropped { .. } => continue,
+            };
+            let Some(&entry) = stream.ear.utterances.get(&utterance) else { continue };
+            if last {
+                stream.ear.utterances.remove(&utterance);
+            }
+            let pass = Pass { participant: stream.who, span, entry };
+            let until = match self.gate.still::<Transcription>(&pass) {
+                Verdict::Keep => span.end,
+                Verdict::Cut(at) if last => at,
+                _ => continue,
+            };
+            let words = slice(&stream.ear.tape, Span::new(span.start, until), entry);
+            self.fresh.extend(words.iter().map(|piece| (Use::Transcription, *piece)));
+            self.words.extend(words);
+        }
+    }
+
+    /// Doors changed: what is open is sealed, what was sealed is asked for again, utterances are cut.
+    fn recheck(&mut self, who: Option<ParticipantId>) {
+        for id in self.streams.keys().copied().collect::<Vec<_>>() {
+            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            if who.is_none_or(|who| who == stream.who) {
+                self.seal(&mut stream);
+                if let Some(open) = stream.ear.endpoint.open() {
+                    let span = Span::new(open.start, stream.ear.endpoint.heard_until());
+                    let pass = Pass { participant: stream.who, span, entry: stream.ear.entry };
+                    let decisions = match self.gate.still::<Transcription>(&pass) {
+                        Verdict::Keep => Vec::new(),
+                        Verdict::Cut(at) => stream.ear.endpoint.cut(at),
+                        Verdict::Drop => stream.ear.endpoint.cut(open.start),
+                    };
+                    self.heard(&mut stream, decisions);
+                }
+            }
+            self.streams.insert(id, stream);
+        }
+        let sealed = std::mem::take(&mut self.sealed);
+        self.sealed = sealed.into_iter().filter_map(|segment| kept(&self.gate, segment)).collect();
+    }
+
+    /// Everything recorded that is in its hands.
+    pub fn recorded(&self) -> impl Iterator<Item = &Piece> {
+        self.streams
+            .values()
+            .flat_map(|stream| &stream.open)
+            .chain(self.sealed.iter().flat_map(|segment| &segment.pieces))
+    }
+
+    /// What would be told of utterances that are open.
+    pub fn open_words(&self) -> Vec<Piece> {
+        let open = |stream: &Stream| {
+            let open = stream.ear.endpoint.open()?;
+            let span = Span::new(open.start, stream.ear.endpoint.heard_until());
+            let pass = Pass { participant: stream.who, span, entry: stream.ear.entry };
+            let keeps = self.gate.still::<Transcription>(&pass) == Verdict::Keep;
+            keeps.then(|| slice(&stream.ear.tape, span, stream.ear.entry))
+        };
+        self.streams.values().filter_map(open).flatten().collect()
+    }
+
+    /// What it leaves when it dies: sealed segments and the open ones, as they are.
+    pub fn on_disk(&self) -> Vec<Piece> {
+        self.recorded().copied().collect()
+    }
+
+    /// Segments of which only what their own entry allows is kept.
+    pub fn recut(gate: &Gate, pieces: Vec<Piece>, sounds: &[Sound]) -> Vec<Piece> {
+        let allowed = |piece: &Piece| {
+            let spans = gate.allowed_by(sounds[piece.sound].who, Use::Recording, piece.entry);
+            spans.iter().any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
+        };
+        pieces.into_iter().filter(allowed).collect()
+    }
+}
+
+/// What of a segment may stay.
+fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
+    if gate.still::<Recording>(&segment.pass) == Verdict::Keep {
+        return Some(segment);
+    }
+    let allowed = gate.allowed_by(segment.pass.participant, Use::Recording, segment.pass.entry);
+    segment
+        .pieces
+        .retain(|piece| allowed.iter().any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end));
+    let (first, last) = (segment.pieces.first()?, segment.pieces.last()?);
+    segment.pass.span = Span::new(first.placed.start, last.placed.end);
+    (gate.still::<Recording>(&segment.pass) != Verdict::Drop).then_some(segment)
+}
+
+/// The sound in a span.
+fn slice(tape: &[Piece], span: Span, entry: i64) -> Vec<Piece> {
+    let of = |piece: &&Piece| piece.placed.overlaps(span);
+    let cut = |piece: &Piece| Piece {
+        kept: Span::new(piece.placed.start.max(span.start), piece.placed.end.min(span.end)),
+        entry,
+        ..*piece
+    };
+    tape.iter().filter(of).map(cut).collect()
+}

@@ -1,0 +1,725 @@
+//! What is true: who says what when, what is sent, what reaches whom; and the judgement of what the worker kept.
+
+use super::{dice::Dice, worker::Worker};
+use hansard_domain::{
+    consent::{ConsentStatus, Use},
+    gate::{Entry, Gate},
+    id::{ConsentId, ParticipantId, StreamId},
+    limits::{DEAF_AFTER, HEADS_POLL},
+    meeting::{ConsentPolicy, Input, Listed, Settings},
+    time::{MeetingTime, Micros, Span},
+    timeline::Header,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+pub const FRAME: i64 = 20_000;
+/// What placing sound on the timeline may be off (µs), beside the path's shortest delay.
+const OFF: i64 = 12_000;
+/// Nothing happens in the last seconds, so that everything has arrived and the outcome can be judged.
+const QUIET: i64 = 4_000_000;
+
+/// What varies between seeds.
+pub struct Plan {
+    pub seed: u64,
+    people: usize,
+    policy: ConsentPolicy,
+    uses: Vec<Use>,
+    length: i64,
+    /// How long a commit, a read, a message may take (µs).
+    commit: i64,
+    read: i64,
+    message: i64,
+    lost_messages: f64,
+    faults: bool,
+}
+
+impl Plan {
+    pub fn roll(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let policy =
+            dice.one(&[ConsentPolicy::Exclude, ConsentPolicy::Exclude, ConsentPolicy::All, ConsentPolicy::Required]);
+        let uses = match dice.within(0, 8) {
+            0 => vec![Use::Recording],
+            1 => vec![Use::Transcription],
+            _ => Use::ALL.to_vec(),
+        };
+        Self {
+            seed,
+            people: dice.within(1, 5) as usize,
+            policy,
+            uses,
+            length: dice.within(8, 16) * 1_000_000,
+            commit: dice.one(&[10_000, 100_000, 900_000]),
+            read: dice.one(&[5_000, 60_000, 500_000]),
+            message: dice.one(&[2_000, 100_000, 2_000_000]),
+            lost_messages: dice.one(&[0.0, 0.3, 1.0]),
+            faults: dice.chance(0.6),
+        }
+    }
+}
+
+/// Something said about consent.
+#[derive(Clone, Debug)]
+pub struct Saying {
+    pub id: ConsentId,
+    pub who: ParticipantId,
+    pub uses: Vec<Use>,
+    pub status: ConsentStatus,
+    /// Receipt, and so the entry's time stamp.
+    pub received: i64,
+    /// When it stood in the log, and where.
+    pub committed: Option<(i64, i64)>,
+    /// On the worker's disk.
+    pub journalled: bool,
+}
+
+impl Saying {
+    pub fn accepts(&self) -> bool {
+        self.status == ConsentStatus::Accepted
+    }
+}
+
+/// A packet's sound: whose, made when, and when it was received.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound {
+    pub who: ParticipantId,
+    /// True time of its first sample, plus the path's shortest delay.
+    pub made: i64,
+    pub arrived: i64,
+}
+
+/// A piece of sound in an output: which packet, which part of the timeline, and the entry named for it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Piece {
+    pub sound: usize,
+    /// Where the packet was placed, and which part of it is kept.
+    pub placed: Span,
+    pub kept: Span,
+    pub entry: i64,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Say { who: usize, uses: Vec<Use>, status: ConsentStatus },
+    Commit { saying: usize },
+    Message { saying: usize },
+    Poll,
+    Read { result: Option<(usize, Vec<Listed>, i64)>, life: u32 },
+    Packet { stream: usize, header: Header, made: i64 },
+    Connect { stream: usize },
+    Opened { stream: usize },
+    Hang { stream: usize },
+    Leave { who: usize },
+    Postgres(bool),
+    Queue(bool),
+    Crash,
+    Restart,
+    Timer,
+}
+
+struct Sender {
+    who: usize,
+    id: StreamId,
+    delay: i64,
+    /// By the store.
+    open: bool,
+    /// By the worker.
+    connected: bool,
+}
+
+pub struct World {
+    plan: Plan,
+    dice: Dice,
+    now: i64,
+    events: BTreeMap<(i64, u64), Event>,
+    count: u64,
+    people: Vec<ParticipantId>,
+    senders: Vec<Sender>,
+    pub sayings: Vec<Saying>,
+    /// Sayings by entry, oldest first.
+    log: Vec<usize>,
+    /// Whom the store has as present, and the version of that.
+    present: BTreeSet<ParticipantId>,
+    roster: i64,
+    postgres: bool,
+    queue: bool,
+    pub sounds: Vec<Sound>,
+    worker: Option<Worker>,
+    /// Counts the workers.
+    life: u32,
+    reading: bool,
+    /// What the worker was told, by message or by reading.
+    known: BTreeMap<usize, i64>,
+    applied: usize,
+    roster_read: i64,
+    seen: BTreeSet<ParticipantId>,
+    deaf_since: Option<i64>,
+    /// When a use had to be closed for everybody.
+    holds: BTreeMap<Use, Vec<(i64, Option<i64>)>>,
+    /// Recorded segments that are safe, and words that were told: what a dead worker left, too.
+    pub left: Vec<Piece>,
+    pub words: Vec<Piece>,
+}
+
+impl World {
+    pub fn new(plan: Plan) -> Self {
+        let mut dice = Dice::new(plan.seed ^ 0xabcd);
+        let people: Vec<ParticipantId> =
+            (0..plan.people).map(|n| ParticipantId(Uuid::from_u128(1 + n as u128))).collect();
+        let mut world = Self {
+            dice: Dice::new(plan.seed ^ 0x1234),
+            now: 0,
+            events: BTreeMap::new(),
+            count: 0,
+            senders: Vec::new(),
+            sayings: Vec::new(),
+            log: Vec::new(),
+            present: BTreeSet::new(),
+            roster: 0,
+            postgres: true,
+            queue: true,
+            sounds: Vec::new(),
+            worker: None,
+            life: 0,
+            reading: false,
+            known: BTreeMap::new(),
+            applied: 0,
+            roster_read: -1,
+            seen: BTreeSet::new(),
+            deaf_since: None,
+            holds: BTreeMap::new(),
+            left: Vec::new(),
+            words: Vec::new(),
+            people,
+            plan,
+        };
+        world.plan_ahead(&mut dice);
+        world
+    }
+
+    fn plan_ahead(&mut self, dice: &mut Dice) {
+        let busy = self.plan.length - QUIET;
+        self.at(0, Event::Restart);
+        for who in 0..self.people.len() {
+            let mut at = dice.within(0, 1_500_000);
+            for _ in 0..dice.within(1, 7) {
+                let uses = match dice.within(0, 4) {
+                    0 => vec![Use::Recording],
+                    1 => vec![Use::Transcription],
+                    _ => Use::ALL.to_vec(),
+                };
+                let status = dice.one(&[
+                    ConsentStatus::Accepted,
+                    ConsentStatus::Accepted,
+                    ConsentStatus::Withdrawn,
+                    ConsentStatus::Declined,
+                ]);
+                self.at(at, Event::Say { who, uses, status });
+                // Now and then in the same breath as the one before.
+                at += if dice.chance(0.3) { dice.within(0, 60_000) } else { dice.within(60_000, 3_000_000) };
+                if at > busy {
+                    break;
+                }
+            }
+            for _ in 0..dice.within(1, 3) {
+                let from = dice.within(0, 2_500_000);
+                let stream = self.senders.len();
+                let id = StreamId(Uuid::from_u128(100 + stream as u128));
+                let delay = dice.one(&[300, 5_000, 40_000]);
+                self.senders.push(Sender { who, id, delay, open: false, connected: false });
+                self.at(from, Event::Connect { stream });
+                self.speak(stream, from, dice);
+                if dice.chance(0.2) {
+                    self.at(dice.within(from, busy), Event::Hang { stream });
+                }
+            }
+            if dice.chance(0.2) {
+                self.at(dice.within(2_000_000, busy), Event::Leave { who });
+            }
+        }
+        if !self.plan.faults {
+            return;
+        }
+        for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
+            if dice.chance(0.6) {
+                let from = dice.within(500_000, busy - 500_000);
+                self.at(from, event(false));
+                self.at(dice.within(from, busy), event(true));
+            }
+        }
+        for _ in 0..dice.within(0, 3) {
+            let at = dice.within(500_000, busy - 300_000);
+            self.at(at, Event::Crash);
+            self.at(dice.within(at, busy), Event::Restart);
+        }
+    }
+
+    /// All packets of a sender, as they reach us.
+    fn speak(&mut self, stream: usize, from: i64, dice: &mut Dice) {
+        let delay = self.senders[stream].delay;
+        let jitter = dice.one(&[200, 3_000, 40_000]);
+        let (loss, twice) = (dice.one(&[0.0, 0.03]), dice.one(&[0.0, 0.02]));
+        let skew = 1.0 + dice.one(&[0.0, 0.0, 200e-6, -200e-6]);
+        let (timestamp, sequence) = ((dice.roll() * 4e9) as u32, (dice.roll() * 6e4) as u16);
+        let pause = dice.within(1, 20);
+        let mut number = 0u16;
+        for n in 0..((self.plan.length - from) / FRAME) {
+            let header = Header {
+                sequence: sequence.wrapping_add(number),
+                timestamp: timestamp.wrapping_add((n as f64 * 960.0 * skew) as u32),
+                ticks: 960,
+            };
+            // Silence now and then, without packets.
+            if (n / 50) % 20 == pause {
+                continue;
+            }
+            number = number.wrapping_add(1);
+            let made = from + n * FRAME;
+            for _ in 0..1 + usize::from(dice.chance(twice)) {
+                if !dice.chance(loss) {
+                    let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
+                    self.at(at, Event::Packet { stream, header, made: made + delay });
+                }
+            }
+        }
+    }
+
+    fn at(&mut self, at: i64, event: Event) {
+        self.count += 1;
+        self.events.insert((at.max(self.now), self.count), event);
+    }
+
+    fn after(&mut self, wait: i64, event: Event) {
+        self.at(self.now + wait, event);
+    }
+
+    fn upto(&mut self, most: i64) -> i64 {
+        1 + (self.dice.roll() * most as f64) as i64
+    }
+
+    pub fn run(mut self) {
+        while let Some(((at, _), event)) = self.events.pop_first() {
+            if at >= self.plan.length {
+                break;
+            }
+            self.now = at;
+            self.step(event);
+            self.work();
+        }
+        self.judge_the_end();
+    }
+
+    fn step(&mut self, event: Event) {
+        match event {
+            Event::Say { who, uses, status } => self.say(who, uses, status),
+            Event::Commit { saying } => self.commit(saying),
+            Event::Message { saying } => self.message(saying),
+            Event::Poll => self.poll(),
+            Event::Read { result, life } if life == self.life => self.read(result),
+            Event::Read { .. } | Event::Timer => {}
+            Event::Packet { stream, header, made } => self.packet(stream, header, made),
+            Event::Connect { stream } => self.connect(stream),
+            Event::Opened { stream } => self.open(stream),
+            Event::Hang { stream } => self.hang(stream),
+            Event::Leave { who } if self.postgres => self.gone(self.people[who]),
+            Event::Leave { .. } => {}
+            Event::Postgres(up) => self.postgres = up,
+            Event::Queue(up) => self.queue = up,
+            Event::Crash => self.crash(),
+            Event::Restart => self.restart(),
+        }
+    }
+
+    fn say(&mut self, who: usize, uses: Vec<Use>, status: ConsentStatus) {
+        let saying = self.sayings.len();
+        let id = ConsentId(Uuid::from_u128(1_000 + saying as u128));
+        let who = self.people[who];
+        let said = Saying { id, who, uses, status, received: self.now, committed: None, journalled: false };
+        let refuses = !said.accepts();
+        self.sayings.push(said);
+        let commit = self.upto(self.plan.commit);
+        self.after(commit, Event::Commit { saying });
+        if refuses {
+            for _ in 0..1 + usize::from(self.dice.chance(0.2)) {
+                if !self.dice.chance(self.plan.lost_messages) {
+                    let wait = self.upto(self.plan.message);
+                    self.after(wait, Event::Message { saying });
+                }
+            }
+        }
+    }
+
+    /// The process that took it writes the log.
+    fn commit(&mut self, saying: usize) {
+        if self.postgres {
+            self.append(saying);
+        } else if !self.sayings[saying].accepts() && self.queue && self.worker.is_some() {
+            // Handed to the worker's journal: it acts, and is written when Postgres is back.
+            self.sayings[saying].journalled = true;
+            self.message(saying);
+        }
+        // Else it got 503: a grant never happened, a refusal may have been heard of all the same.
+    }
+
+    fn append(&mut self, saying: usize) {
+        if self.sayings[saying].committed.is_none() {
+            self.log.push(saying);
+            self.sayings[saying].committed = Some((self.now, self.log.len() as i64));
+            if self.plan.policy == ConsentPolicy::Required && !self.sayings[saying].accepts() {
+                self.remove_by_policy(saying);
+            }
+        }
+    }
+
+    fn remove_by_policy(&mut self, saying: usize) {
+        let said = &self.sayings[saying];
+        if said.uses.iter().any(|purpose| self.plan.uses.contains(purpose)) {
+            self.gone(said.who);
+        }
+    }
+
+    /// The store has it that somebody went, with all streams.
+    fn gone(&mut self, who: ParticipantId) {
+        self.roster += i64::from(self.present.remove(&who));
+        for sender in &mut self.senders {
+            sender.open &= self.people[sender.who] != who;
+        }
+    }
+
+    /// A withdrawal reaches the worker without the log.
+    fn message(&mut self, saying: usize) {
+        let Some(worker) = self.worker.as_mut().filter(|_| self.queue) else { return };
+        let said = self.sayings[saying].clone();
+        worker.input(
+            Input::Withdrawn {
+                id: said.id,
+                participant: said.who,
+                uses: said.uses.clone(),
+                status: said.status,
+                at: MeetingTime(said.received),
+            },
+            MeetingTime(self.now),
+        );
+        self.known.entry(saying).or_insert(self.now);
+        // The worker writes its own copy.
+        worker.owes.insert(saying);
+        self.judge();
+    }
+
+    fn poll(&mut self) {
+        self.after(HEADS_POLL.0, Event::Poll);
+        let hears = self.postgres || self.queue;
+        self.deaf_since = if hears { None } else { self.deaf_since.or(Some(self.now)) };
+        let Some(worker) = &mut self.worker else { return };
+        worker.input(Input::Hearing(hears), MeetingTime(self.now));
+        if !self.postgres {
+            return;
+        }
+        let owed: Vec<usize> = std::mem::take(&mut worker.owes).into_iter().collect();
+        for saying in owed {
+            self.append(saying);
+        }
+        let behind = self.log.len() > self.applied || self.roster != self.roster_read;
+        if behind && !self.reading {
+            self.reading = true;
+            let wait = self.upto(self.plan.read);
+            let failed = self.dice.chance(0.1);
+            let result = (!failed).then(|| (self.log.len(), self.listed(), self.roster));
+            self.after(wait, Event::Read { result, life: self.life });
+        }
+    }
+
+    fn listed(&self) -> Vec<Listed> {
+        self.people.iter().map(|id| Listed { participant: *id, present: self.present.contains(id) }).collect()
+    }
+
+    fn read(&mut self, result: Option<(usize, Vec<Listed>, i64)>) {
+        self.reading = false;
+        let (Some((until, listed, roster)), true) = (result, self.worker.is_some()) else { return };
+        let entries: Vec<Entry> = (self.applied..until).map(|n| self.entry(n)).collect();
+        for n in self.applied..until {
+            self.known.entry(self.log[n]).or_insert(self.now);
+        }
+        let now = MeetingTime(self.now);
+        let worker = self.worker.as_mut().expect("looked at above");
+        if !entries.is_empty() {
+            worker.input(Input::Consent(entries), now);
+            self.applied = until;
+        }
+        self.seen = listed.iter().filter(|row| row.present).map(|row| row.participant).collect();
+        self.roster_read = roster;
+        worker.input(Input::Roster(listed), now);
+        for stream in 0..self.senders.len() {
+            if self.senders[stream].connected && !self.senders[stream].open {
+                self.hang(stream);
+            }
+        }
+        self.judge();
+    }
+
+    fn entry(&self, n: usize) -> Entry {
+        let said = &self.sayings[self.log[n]];
+        Entry {
+            entry: n as i64 + 1,
+            id: said.id,
+            participant: said.who,
+            uses: said.uses.clone(),
+            status: said.status,
+            at: MeetingTime(said.received),
+        }
+    }
+
+    fn connect(&mut self, stream: usize) {
+        let who = self.people[self.senders[stream].who];
+        let missing = self.plan.policy == ConsentPolicy::Required
+            && self.plan.uses.iter().any(|purpose| self.last_said(who, *purpose).is_none_or(|said| !said.accepts()));
+        if !self.postgres || !self.queue || self.worker.is_none() || missing {
+            // The client tries again.
+            self.after(300_000, Event::Connect { stream });
+            return;
+        }
+        self.present.insert(who);
+        self.senders[stream].open = true;
+        self.roster += 1;
+        let wait = self.upto(20_000);
+        self.after(wait, Event::Opened { stream });
+    }
+
+    /// By the log.
+    fn last_said(&self, who: ParticipantId, purpose: Use) -> Option<&Saying> {
+        self.log.iter().rev().map(|n| &self.sayings[*n]).find(|said| said.who == who && said.uses.contains(&purpose))
+    }
+
+    fn open(&mut self, stream: usize) {
+        let sender = &mut self.senders[stream];
+        let who = self.people[sender.who];
+        if let Some(worker) = self.worker.as_mut().filter(|_| sender.open) {
+            sender.connected = true;
+            worker.open(sender.id, who, MeetingTime(self.now));
+        }
+    }
+
+    fn hang(&mut self, stream: usize) {
+        (self.senders[stream].open, self.senders[stream].connected) = (false, false);
+        if let Some(worker) = &mut self.worker {
+            worker.close(self.senders[stream].id, MeetingTime(self.now), &self.sounds);
+        }
+    }
+
+    fn packet(&mut self, stream: usize, header: Header, made: i64) {
+        let sender = &self.senders[stream];
+        let who = self.people[sender.who];
+        let Some(worker) = self.worker.as_mut().filter(|_| sender.connected) else { return };
+        let sound = self.sounds.len();
+        self.sounds.push(Sound { who, made, arrived: self.now });
+        worker.packet(sender.id, &header, sound, MeetingTime(self.now));
+    }
+
+    fn crash(&mut self) {
+        let Some(worker) = self.worker.take() else { return };
+        self.left.extend(worker.on_disk());
+        self.words.extend(worker.words);
+        self.life += 1;
+    }
+
+    /// A worker claims the meeting: the journal first, then the log, then the streams; and the dead one's spool.
+    fn restart(&mut self) {
+        if self.worker.is_some() {
+            return;
+        }
+        if !self.postgres {
+            self.after(100_000, Event::Restart);
+            return;
+        }
+        let now = MeetingTime(self.now);
+        let settings =
+            Settings { uses: self.plan.uses.clone(), policy: self.plan.policy, end_when_empty: Micros::from_secs(300) };
+        let mut worker = Worker::new(settings, now);
+        (self.reading, self.applied, self.roster_read) = (false, 0, -1);
+        self.known.clear();
+        self.seen.clear();
+        self.deaf_since = None;
+        let journal: Vec<usize> = (0..self.sayings.len()).filter(|n| self.sayings[*n].journalled).collect();
+        for saying in &journal {
+            let said = &self.sayings[*saying];
+            let at = MeetingTime(said.received);
+            let (id, participant, uses, status) = (said.id, said.who, said.uses.clone(), said.status);
+            worker.input(Input::Withdrawn { id, participant, uses, status, at }, now);
+            worker.owes.insert(*saying);
+            self.known.insert(*saying, self.now);
+        }
+        self.worker = Some(worker);
+        // The dead one's spool, by the log as it is now and the journal.
+        let gate = self.replayed();
+        for saying in &journal {
+            let said = &self.sayings[*saying];
+            gate.withdraw(said.id, said.who, &said.uses, MeetingTime(said.received));
+        }
+        self.left = Worker::recut(&gate, std::mem::take(&mut self.left), &self.sounds);
+        self.read(Some((self.log.len(), self.listed(), self.roster)));
+        for stream in 0..self.senders.len() {
+            if self.senders[stream].open {
+                self.open(stream);
+            }
+        }
+        if self.life == 0 {
+            self.after(HEADS_POLL.0, Event::Poll);
+        }
+    }
+
+    /// As recovery and the mix do.
+    fn replayed(&self) -> Gate {
+        let gate = Gate::new(&Use::ALL);
+        let log: Vec<Entry> = (0..self.log.len()).map(|n| self.entry(n)).collect();
+        gate.replay(&log);
+        gate
+    }
+
+    /// Lets the worker do what it has to, and notes what must be held.
+    fn work(&mut self) {
+        let now = MeetingTime(self.now);
+        if let Some(worker) = &mut self.worker {
+            let done = worker.work(now, &self.sounds);
+            assert!(!done.ended, "nobody asked for the end");
+            if let Some(due) = worker.next_timeout() {
+                self.at(due.0, Event::Timer);
+            }
+            for stream in done.closed {
+                for sender in self.senders.iter_mut().filter(|sender| sender.id == stream) {
+                    (sender.open, sender.connected) = (false, false);
+                }
+            }
+            // Written when Postgres is there; here it always comes to be.
+            done.left.into_iter().for_each(|who| self.gone(who));
+        }
+        for purpose in Use::ALL {
+            let held = self.must_hold(purpose);
+            let spans = self.holds.entry(purpose).or_default();
+            match spans.last_mut() {
+                Some((_, until @ None)) if !held => *until = Some(self.now),
+                Some((_, Some(_))) | None if held => spans.push((self.now, None)),
+                _ => {}
+            }
+        }
+        self.judge_new();
+    }
+
+    /// Whether the worker, by what it was told, may not capture anybody for this.
+    fn must_hold(&self, purpose: Use) -> bool {
+        let deaf = self.deaf_since.is_some_and(|since| self.now - since >= DEAF_AFTER.0);
+        if self.plan.policy != ConsentPolicy::All || self.worker.is_none() {
+            return deaf;
+        }
+        let talking = self.senders.iter().filter(|sender| sender.connected).map(|sender| self.people[sender.who]);
+        let here: BTreeSet<ParticipantId> = self.seen.iter().copied().chain(talking).collect();
+        deaf || here.into_iter().any(|who| !self.accepts_as_told(who, purpose))
+    }
+
+    fn accepts_as_told(&self, who: ParticipantId, purpose: Use) -> bool {
+        let about = |n: &usize| self.sayings[*n].who == who && self.sayings[*n].uses.contains(&purpose);
+        let applied = &self.log[..self.applied];
+        let pending = self.known.keys().filter(|n| about(n)).any(|n| !applied.contains(n));
+        !pending && applied.iter().rev().find(|n| about(n)).is_some_and(|n| self.sayings[*n].accepts())
+    }
+
+    /// What came out since the last step: admitted by an entry of its speaker's that stood, and not while held.
+    fn judge_new(&mut self) {
+        let Some(worker) = &mut self.worker else { return };
+        let fresh = std::mem::take(&mut worker.fresh);
+        for (purpose, piece) in fresh {
+            self.judge_piece(purpose, &piece);
+            let arrived = self.sounds[piece.sound].arrived;
+            for (from, until) in self.holds.get(&purpose).into_iter().flatten() {
+                let held = *from < arrived && until.is_none_or(|until| arrived < until);
+                assert!(!held, "{piece:?} arrived at {arrived}, held from {from} for {purpose:?}");
+            }
+        }
+    }
+
+    /// Everything in the worker's hands and what was left before, by what the worker knows now.
+    fn judge(&self) {
+        let Some(worker) = &self.worker else { return };
+        for piece in worker.recorded().chain(&self.left) {
+            self.judge_piece(Use::Recording, piece);
+        }
+        for piece in worker.open_words() {
+            self.judge_piece(Use::Transcription, &piece);
+        }
+        for (purpose, piece) in worker.recorded().map(|p| (Use::Recording, *p)) {
+            let spans = worker.gate().allowed(self.sounds[piece.sound].who, purpose);
+            let inside = spans.iter().any(|span| span.start <= piece.kept.start && piece.kept.end <= span.end);
+            assert!(inside, "{piece:?} is recorded and not in what is allowed: {spans:?}");
+        }
+    }
+
+    fn judge_piece(&self, purpose: Use, piece: &Piece) {
+        assert!(self.plan.uses.contains(&purpose), "{piece:?}: {purpose:?} is off");
+        let Sound { who, made, arrived } = self.sounds[piece.sound];
+        let grant = usize::try_from(piece.entry - 1).ok().and_then(|n| self.log.get(n)).map(|n| &self.sayings[*n]);
+        let grant = grant.unwrap_or_else(|| panic!("{piece:?} names no entry"));
+        let its = grant.who == who && grant.accepts() && grant.uses.contains(&purpose);
+        assert!(its, "{piece:?} of {who} names {grant:?}");
+        let (committed, place) = grant.committed.expect("it is in the log");
+        assert!(committed <= arrived, "{piece:?} arrived at {arrived}, before its grant was committed at {committed}");
+        // Where the kept part ends in true time.
+        let end = made + FRAME - (piece.placed.end - piece.kept.end).0;
+        for (saying, told) in &self.known {
+            let said = &self.sayings[*saying];
+            if said.who != who || said.accepts() || !said.uses.contains(&purpose) {
+                continue;
+            }
+            if said.committed.is_some_and(|(_, before)| before < place) {
+                continue;
+            }
+            assert!(arrived <= *told, "{piece:?} arrived at {arrived}, refused from {told} on");
+            let cut = said.received + OFF;
+            assert!(end <= cut, "{piece:?} was made until {end}, withdrawn at {} and told at {told}", said.received);
+        }
+    }
+
+    /// Everything has arrived: the files as they are made in the end, and whether those who agree are heard.
+    fn judge_the_end(mut self) {
+        let at = self.now;
+        if let Some(worker) = self.worker.take() {
+            assert_eq!(self.applied, self.log.len(), "the worker has read the whole log");
+            self.judge_heard(&worker, at);
+            self.left.extend(worker.on_disk());
+        }
+        for n in 0..self.log.len() {
+            self.known.entry(self.log[n]).or_insert(i64::MAX);
+        }
+        let files = Worker::recut(&self.replayed(), std::mem::take(&mut self.left), &self.sounds);
+        for piece in &files {
+            self.judge_piece(Use::Recording, piece);
+        }
+    }
+
+    fn judge_heard(&self, worker: &Worker, at: i64) {
+        let from = at - 1_500_000;
+        for purpose in self.plan.uses.clone() {
+            // Who went before the store was seen to have it counts as there for 30 s, longer than this.
+            let waits = !worker.waiting_for().is_empty();
+            let held = self.must_hold(purpose);
+            for who in &self.people {
+                let agrees = self.last_said(*who, purpose).is_some_and(Saying::accepts);
+                let late = |sound: &Sound| sound.who == *who && (from..at - 500_000).contains(&sound.arrived);
+                let sent = self.sounds.iter().filter(|sound| late(sound)).count();
+                let heard: BTreeSet<usize> = worker
+                    .admitted
+                    .iter()
+                    .filter(|(of, sound)| *of == purpose && late(&self.sounds[*sound]))
+                    .map(|(_, sound)| *sound)
+                    .collect();
+                if agrees && !held && !waits && sent > 20 {
+                    assert!(
+                        heard.len() * 10 > sent * 7,
+                        "{who} agreed to {purpose:?}: {} of {sent} heard",
+                        heard.len()
+                    );
+                }
+                assert!((agrees && !held) || heard.is_empty(), "{who} did not agree to {purpose:?}, or it is held");
+            }
+        }
+    }
+}
