@@ -220,17 +220,17 @@ pub async fn monologue() -> Result<Table> {
 pub async fn cluster(rounds: usize) -> Result<Table> {
     let (set, declines) = SETS[0];
     let (mut one, mut several) = (Pooled::default(), Pooled::default());
-    let alone = Alone::start(&[]).await?;
-    for _ in 0..rounds {
-        play(&Staging::new(alone.client()), set, declines, &mut one).await?;
-    }
-    alone.server.terminate();
     let apart = Apart::start(2, 2).await?;
     let staging = Staging { clients: apart.clients()?, ..Staging::new(apart.clients()?.remove(0)) };
     for _ in 0..rounds {
         play(&staging, set, declines, &mut several).await?;
     }
     drop(apart);
+    let alone = Alone::start(&[]).await?;
+    for _ in 0..rounds {
+        play(&Staging::new(alone.client()), set, declines, &mut one).await?;
+    }
+    alone.server.terminate();
 
     let mut table = Table::new(
         "cluster",

@@ -37,7 +37,7 @@ impl Alone {
     }
 }
 
-/// Starts `serve` on a folder; its log goes beside.
+/// Starts `serve` on a folder; its log goes there, too.
 pub fn serve(data: &Path, arguments: &[&str]) -> Result<Server> {
     let mut all = vec!["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
     all.extend(arguments);
@@ -45,7 +45,7 @@ pub fn serve(data: &Path, arguments: &[&str]) -> Result<Server> {
 }
 
 fn start(role: &str, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Server> {
-    let log = File::options().create(true).append(true).open(data.with_extension("log"))?;
+    let log = File::options().create(true).append(true).open(data.join("server.log"))?;
     Ok(tokio::task::block_in_place(|| Server::start_logging(role, data, arguments, environment, log.into())))
 }
 
