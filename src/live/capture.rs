@@ -237,7 +237,7 @@ impl Live {
         }
         let mut batch = Vec::with_capacity(BATCH);
         let over = loop {
-            if let Some(over) = self.commands().await {
+            if let Some(over) = self.commands() {
                 break over;
             }
             let wake = self.wake();
@@ -346,7 +346,7 @@ impl Live {
     }
 
     /// Carries out what the rules want.
-    async fn commands(&mut self) -> Option<Over> {
+    fn commands(&mut self) -> Option<Over> {
         while let Some(command) = self.rules.poll_command() {
             match command {
                 Command::CloseStream { stream, reason } => self.close(stream, reason),
@@ -360,7 +360,7 @@ impl Live {
                     if let Some(speech) = &self.speech {
                         speech.withdrawn();
                     }
-                    self.vault.recheck().await;
+                    self.vault.recheck();
                 }
                 Command::End { stored } => return Some(Over::Ended { stored }),
             }
