@@ -125,7 +125,10 @@ impl Mixer {
                 paused: paused.clone(),
                 lost: lost(&track.gaps).into_iter().chain(unheard.iter().copied()).collect(),
             };
-            let of_track: Vec<&Segment> = segments.iter().filter(|segment| segment.recording == track.id).collect();
+            // Each with what its own entry allows.
+            let by_entry = |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry);
+            let of_track = segments.iter().filter(|segment| segment.recording == track.id);
+            let of_track: Vec<(&Segment, Vec<Span>)> = of_track.map(|segment| (segment, by_entry(segment))).collect();
             if let Some(track) = self.track(meeting, tenant, track, &of_track, why, &scratch.0).await? {
                 done.push(track);
             }
@@ -153,7 +156,7 @@ impl Mixer {
         meeting: MeetingId,
         tenant: TenantId,
         track: Recording,
-        segments: &[&Segment],
+        segments: &[(&Segment, Vec<Span>)],
         why: Circumstances,
         scratch: &Path,
     ) -> anyhow::Result<Option<Done>> {
@@ -161,22 +164,22 @@ impl Mixer {
         let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url)).map(str::to_owned);
         let mut parts = Vec::with_capacity(segments.len());
         // Segments in a track made before are no objects any more: that track stands for them.
-        if let Some(made) = made.as_deref().filter(|_| segments.iter().any(|segment| segment.merged)) {
+        if let Some(made) = made.as_deref().filter(|_| segments.iter().any(|(segment, _)| segment.merged)) {
             let path = scratch.join(format!("{}-before.part.mkv", track.id));
             self.objects.get_file(made, &path).await.context("fetching the track made before")?;
-            parts.push(Part { path, zero: MeetingTime::from_ms(track.start_ms) });
+            let (zero, allowed) = (MeetingTime::from_ms(track.start_ms), why.agreed.clone());
+            parts.push(Part { path, zero, allowed });
         }
-        for segment in segments.iter().filter(|segment| !segment.merged) {
+        for (segment, allowed) in segments.iter().filter(|(segment, _)| !segment.merged) {
             let path = scratch.join(format!("{}-{}-{}.part.mkv", track.id, segment.epoch, segment.n));
             self.objects.get_file(&segment.object_key, &path).await.context("fetching a segment")?;
-            parts.push(Part { path, zero: MeetingTime::ZERO });
+            parts.push(Part { path, zero: MeetingTime::ZERO, allowed: allowed.clone() });
         }
-        let allowed = why.agreed.clone();
-        let (to, limits) = (out.clone(), allowed.clone());
+        let (to, allowed) = (out.clone(), why.agreed.clone());
         let joined = tokio::task::spawn_blocking(move || {
             // In capture order, whichever process wrote them.
             parts.sort_by_cached_key(|part| remux::first(part).ok().flatten());
-            remux::join(&parts, &limits, &to)
+            remux::join(&parts, &to)
         });
         let finalised = joined.await??;
         let Some(finalised) = finalised else {

@@ -10,7 +10,7 @@ use super::{
     facts::{self, Facts},
     journal,
     ledger::{self, Holder, Ledger, Write},
-    sentinel::Watched,
+    sentinel::{News, Watched},
     settings::{self, Speaking},
     track::Tracks,
     vault::{self, Vault},
@@ -29,7 +29,7 @@ use crate::{
         message::{Ask, Reply},
     },
     speech::{self, StreamOptions},
-    store::{capture::Loaded, stream::Stream},
+    store::{capture::Loaded, event::Head, stream::Stream},
     worker::{Claimed, Outcome},
 };
 use anyhow::Context;
@@ -50,6 +50,8 @@ const FACTS_MAX: usize = 256;
 const BATCH: usize = 64;
 /// The longest sleep, for what has no timer of its own (idle segments).
 const TICK: Duration = Duration::from_millis(500);
+/// From a read of the store that failed to the next.
+const READ_AGAIN: Duration = Duration::from_millis(100);
 /// The same while somebody speaks: utterances end by being told the time.
 const TICK_LIVELY: Duration = Duration::from_millis(40);
 
@@ -81,6 +83,10 @@ pub struct Live {
     pub lost: CancellationToken,
     pub facts: mpsc::Sender<Fact>,
     reading: bool,
+    /// What the sentinel said last.
+    news: News,
+    /// After a read that failed, the next one is not before this.
+    read_again: Instant,
     applied: i64,
     roster: i64,
     ticked: MeetingTime,
@@ -197,6 +203,8 @@ impl Live {
             lost,
             facts: facts_tx,
             reading: false,
+            news: News { head: None, database: true, queue: true },
+            read_again: Instant::now(),
             applied: 0,
             roster: -1,
             ticked: MeetingTime::ZERO,
@@ -229,7 +237,7 @@ impl Live {
         }
         let mut batch = Vec::with_capacity(BATCH);
         let over = loop {
-            if let Some(over) = self.commands().await {
+            if let Some(over) = self.commands() {
                 break over;
             }
             let wake = self.wake();
@@ -252,14 +260,8 @@ impl Live {
                 },
                 Some(fact) = facts.recv() => self.fact(fact),
                 Ok(()) = watched.news.changed() => {
-                    let news = watched.news.borrow_and_update().clone();
-                    self.input(Input::Hearing(news.database || news.queue));
-                    if let Some(head) = &news.head {
-                        let behind = head.consent_entry > self.applied || head.roster != self.roster;
-                        if (behind || head.ended) && !self.reading {
-                            self.look();
-                        }
-                    }
+                    self.news = watched.news.borrow_and_update().clone();
+                    self.hear();
                 }
                 Some(caption) = outlets.captions.recv() => self.caption(caption),
                 Some(told) = outlets.told.recv() => self.sealed(told),
@@ -277,9 +279,27 @@ impl Live {
         closing::close(self, claimed, over, outlets).await
     }
 
+    /// Whether the store has something that was not read.
+    fn is_behind(&self) -> bool {
+        let behind = |head: &Head| head.consent_entry > self.applied || head.roster > self.roster || head.ended;
+        self.news.head.as_ref().is_some_and(behind)
+    }
+
+    /// What the news mean for the gate. When it hears again it stays closed until what was missed is read.
+    fn hear(&mut self) {
+        let hears = self.news.database || self.news.queue;
+        if !hears || !self.is_behind() {
+            self.input(Input::Hearing(hears));
+        }
+    }
+
     /// Tells everybody the time, now and then.
     fn tick(&mut self) {
         let now = self.clock.now();
+        // News come once; a read that failed, or that was under way when they came, has not seen them.
+        if self.is_behind() && !self.reading && self.read_again <= Instant::now() {
+            self.look();
+        }
         if self.tracks.next_timeout().is_some_and(|due| due <= now) {
             self.tracks.give_up(now, &self.ledger);
         }
@@ -321,11 +341,12 @@ impl Live {
         let due = self.rules.poll_timeout().into_iter().chain(self.tracks.next_timeout()).min();
         let every = if self.tracks.lively(time) { TICK_LIVELY } else { TICK };
         let wait = due.map_or(every, |due| Duration::from_micros((due - time).0.max(0).unsigned_abs()));
-        now + wait.min(every)
+        let wake = now + wait.min(every);
+        if self.is_behind() && !self.reading { wake.min(self.read_again.max(now)) } else { wake }
     }
 
     /// Carries out what the rules want.
-    async fn commands(&mut self) -> Option<Over> {
+    fn commands(&mut self) -> Option<Over> {
         while let Some(command) = self.rules.poll_command() {
             match command {
                 Command::CloseStream { stream, reason } => self.close(stream, reason),
@@ -339,7 +360,7 @@ impl Live {
                     if let Some(speech) = &self.speech {
                         speech.withdrawn();
                     }
-                    self.vault.recheck().await;
+                    self.vault.recheck();
                 }
                 Command::End { stored } => return Some(Over::Ended { stored }),
             }
@@ -379,7 +400,10 @@ impl Live {
 
     fn read(&mut self, read: Option<Facts>) {
         self.reading = false;
-        let Some(read) = read else { return };
+        let Some(read) = read else {
+            self.read_again = Instant::now() + READ_AGAIN;
+            return;
+        };
         self.roster = read.roster;
         self.names.extend(read.people.iter().map(|person| (person.id, person.display_name.clone())));
         if let Some(last) = read.consent.last() {
@@ -395,6 +419,7 @@ impl Live {
         if read.ended {
             self.input(Input::End);
         }
+        self.hear();
     }
 
     /// Opens a stream's port. The rules know of its participant first, so that a hold stands before its first packet.

@@ -2,11 +2,15 @@
 //! uploaded → rows committed → participants' sockets closed → job settled. Every step has a bound; what is not through by
 //! then is in the spool, and `recover` finds it.
 
-use super::capture::{Live, Over};
+use super::{
+    capture::{Live, Over},
+    facts,
+};
 use crate::{
     domain::{
         limits::FINALS_AFTER_END,
         meeting::{RecordingState, State},
+        time::MeetingTime,
     },
     media::{decode::Heard, spool},
     queue::{
@@ -22,6 +26,8 @@ use std::time::Duration;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{info, warn};
 
+/// Reading the log a last time.
+const LAST_LOOK_MAX: Duration = Duration::from_secs(1);
 /// Sealing and storing of what is left.
 const UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// Committing what is left.
@@ -64,6 +70,7 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         return Ok(Outcome::Settled);
     }
     let finals_by = Instant::now() + Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs());
+    last_look(&mut live).await;
     for stream in live.tracks.ids() {
         live.tracks.close(stream, &live.ledger);
     }
@@ -146,6 +153,23 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     }
     info!(%meeting, "the meeting is over");
     Ok(Outcome::Settled)
+}
+
+/// Nobody reads the log for this meeting after this, so a withdrawal of the last moment must be known now: it counts in the
+/// last words and in the last segments.
+async fn last_look(live: &mut Live) {
+    let start = live.clock.to_wall(MeetingTime::ZERO);
+    let read = facts::read(&live.deps.store, live.meeting, 0, start);
+    let Ok(Ok(read)) = tokio::time::timeout(LAST_LOOK_MAX, read).await else { return };
+    let now = live.clock.now();
+    for entry in &read.consent {
+        live.rules.gate().apply(entry, now);
+    }
+    live.tracks.recheck(None);
+    if let Some(speech) = &live.speech {
+        speech.withdrawn();
+    }
+    live.vault.recheck();
 }
 
 /// Lets everybody who is in the middle of a sentence be heard out.

@@ -11,11 +11,11 @@ use super::{
 use crate::{
     domain::{
         consent::Use,
-        gate::{Entry, Gate},
+        gate::{Entry, Gate, Pass, Recording, Verdict},
         id::MeetingId,
         time::MeetingTime,
     },
-    media::segment::{self, Leftover},
+    media::segment::{self, Leftover, Sealed},
     queue::JobKind,
     store::{StoreError, capture, consent, event, job, new_id, recording},
 };
@@ -133,7 +133,8 @@ pub fn replayed(log: &[consent::Entry], start: DateTime<Utc>) -> Gate {
     gate
 }
 
-/// Answers whether the store did not have it yet.
+/// Stores a segment unless it is there, and again when what is there reaches past a withdrawal: its worker may have died
+/// before it could cut it. Answers whether something was stored.
 async fn take_up(
     deps: &Deps,
     loaded: &capture::Loaded,
@@ -144,31 +145,68 @@ async fn take_up(
     let path = leftover.path.clone();
     let n = i32::try_from(leftover.name.n).context("segment number")?;
     let mut tx = deps.store.worker_tx().await?;
-    let known = recording::has_segment(&mut tx, meeting, leftover.track.recording, leftover.epoch, n).await?;
+    let known = recording::segments(&mut tx, meeting)
+        .await?
+        .into_iter()
+        .find(|row| (row.recording, row.epoch, row.n) == (leftover.track.recording, leftover.epoch, n));
     drop(tx);
-    if !known {
+    let participant = leftover.track.participant;
+    let keeps = |row: &recording::Segment| {
+        let pass = Pass { participant, span: row.span, entry: row.consent_entry };
+        row.merged || gate.still::<Recording>(&pass) == Verdict::Keep
+    };
+    let stored = known.as_ref().is_some_and(keeps);
+    if !stored {
         let cut = tokio::task::block_in_place(|| leftover.repair(gate))?;
-        let Some(sealed) = cut else { return Ok(false) };
-        let holder =
-            Holder { tenant: loaded.tenant, meeting, owner: new_id(), epoch: sealed.epoch, spool: deps.spool.clone() };
-        let mut segment = vault::store(&deps.objects, &sealed, &holder, 0).await?;
-        let mut tx = deps.store.worker_tx().await?;
-        event::lock(&mut tx, meeting).await?;
-        let key = recording::TrackKey {
-            participant: sealed.track.participant,
-            source: sealed.track.source.as_str().into(),
-            codec: sealed.track.codec.as_str().into(),
+        let segment = match cut {
+            Some(sealed) => Some(store(deps, loaded, meeting, sealed, known.as_ref()).await?),
+            None => None,
         };
-        let start_ms = sealed.pass.span.start.as_ms();
-        segment.recording =
-            recording::ensure_track(&mut tx, loaded.tenant, meeting, sealed.track.recording, &key, start_ms).await?;
-        recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await?;
-        tx.commit().await?;
+        if let Some(before) = &known {
+            if segment.is_none() {
+                let mut tx = deps.store.worker_tx().await?;
+                recording::remove_segment(&mut tx, meeting, before).await?;
+                tx.commit().await?;
+            }
+            deps.objects.delete(&before.object_key).await.context("deleting a segment that was cut")?;
+        }
+        if segment.is_none() {
+            return Ok(false);
+        }
     }
     match tokio::fs::remove_file(&path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(!known),
+        _ => Ok(!stored),
     }
+}
+
+/// Puts a segment into storage, and its row into the place of the one before.
+async fn store(
+    deps: &Deps,
+    loaded: &capture::Loaded,
+    meeting: MeetingId,
+    sealed: Sealed,
+    before: Option<&recording::Segment>,
+) -> anyhow::Result<recording::Segment> {
+    let holder =
+        Holder { tenant: loaded.tenant, meeting, owner: new_id(), epoch: sealed.epoch, spool: deps.spool.clone() };
+    // Never under the key that a row names.
+    let key =
+        (0..).map(|cuts| vault::key(&holder, &sealed, cuts)).find(|key| before.is_none_or(|b| b.object_key != *key));
+    let mut segment = vault::store(&deps.objects, &sealed, key.context("a free key")?).await?;
+    let mut tx = deps.store.worker_tx().await?;
+    event::lock(&mut tx, meeting).await?;
+    let track = recording::TrackKey {
+        participant: sealed.track.participant,
+        source: sealed.track.source.as_str().into(),
+        codec: sealed.track.codec.as_str().into(),
+    };
+    let start_ms = sealed.pass.span.start.as_ms();
+    segment.recording =
+        recording::ensure_track(&mut tx, loaded.tenant, meeting, sealed.track.recording, &track, start_ms).await?;
+    recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await?;
+    tx.commit().await?;
+    Ok(segment)
 }
 
 /// A meeting that is over gets its files made (again) from what there is now, unless all of it is in them: the spool of every

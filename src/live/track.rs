@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{
-        gate::{Gate, Recording, Refusal, Transcription},
+        gate::{Admitted, Gate, Purpose, Recording, Refusal, Transcription},
         id::{ParticipantId, RecordingId, StreamId},
         intake::Intake,
         recording::{Codec, Source, Track as Recorded},
@@ -42,6 +42,8 @@ const INDEX_EVERY: Micros = Micros::from_secs(10);
 
 /// PCM that may wait for the loop: seconds of a busy meeting.
 const HEARD_MAX: usize = 4096;
+/// How far back the redundancy of an Opus packet reaches: one frame (RFC 6716 section 2.1.7).
+const REDUNDANT: Micros = Micros::from_ms(20);
 /// Speech is told the time often for this long after a stream's last packet: that is when utterances end.
 const LIVELY: Micros = Micros::from_secs(3);
 
@@ -270,8 +272,7 @@ impl Tracks {
                 Release::Frame { id, span } => {
                     let Some((payload, arrived)) = track.waiting.remove(&id) else { continue };
                     let frame = Frame { payload: Arc::from(&payload[..]), span };
-                    let participant = track.participant;
-                    match self.gate.admit::<Recording, _>(participant, arrived, span, frame.clone()) {
+                    match admit::<Recording>(&self.gate, track, arrived, frame.clone()) {
                         Ok(admitted) => {
                             let recording = begin(
                                 &mut self.recordings,
@@ -286,7 +287,7 @@ impl Tracks {
                         }
                         Err(refusal) => refused("recording", refusal),
                     }
-                    match self.gate.admit::<Transcription, _>(participant, arrived, span, frame) {
+                    match admit::<Transcription>(&self.gate, track, arrived, frame) {
                         Ok(admitted) => {
                             track.voiced = Some(arrived);
                             self.ears.push(stream, admitted);
@@ -362,6 +363,22 @@ impl Tracks {
         self.spool.finish();
         self.ending
     }
+}
+
+/// Asks the gate for one use. An Opus packet may carry the one before it again, in fewer bits, so that one must have been
+/// allowed as well: the first 20 ms after a door opened are left out.
+fn admit<P: Purpose>(
+    gate: &Gate,
+    track: &Track,
+    arrived: MeetingTime,
+    frame: Frame,
+) -> Result<Admitted<P, Frame>, Refusal> {
+    if track.codec == Codec::Opus {
+        let before = Span::new(frame.span.start - REDUNDANT, frame.span.start);
+        gate.admit::<P, ()>(track.participant, arrived, before, ())?;
+    }
+    let span = frame.span;
+    gate.admit::<P, Frame>(track.participant, arrived, span, frame)
 }
 
 /// The recording that a track's frames belong to, made known before its first frame.

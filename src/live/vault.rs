@@ -18,74 +18,107 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// How long a stored segment can still be cut from its spool file. A worker that cannot hear of withdrawals closes its gate
 /// after 5 s, so this is ample.
 const KEPT: Duration = Duration::from_secs(60);
 /// Uploads of one meeting at a time.
 const UPLOADS: usize = 4;
+/// The longest wait for the ledger in one turn.
+const FLUSH_MAX: Duration = Duration::from_millis(200);
 /// Messages that may wait; a segment is sealed every few seconds per track.
 const WAITING_MAX: usize = 1024;
 
 enum Message {
     Sealed(Sealed),
-    Recheck,
     Drain(oneshot::Sender<()>),
+}
+
+#[derive(Default)]
+struct Shared {
+    doors: Notify,
+    /// Something found no room and stays in the spool, for `recover`.
+    missed: AtomicBool,
 }
 
 /// Where sealed segments go.
 #[derive(Clone)]
-pub struct Vault(mpsc::Sender<Message>);
+pub struct Vault {
+    messages: mpsc::Sender<Message>,
+    shared: Arc<Shared>,
+}
 
 impl Vault {
     /// `false` when the vault is full: the segment stays in the spool for `recover`.
     pub fn put(&self, sealed: Sealed) -> bool {
-        self.0.try_send(Message::Sealed(sealed)).is_ok()
+        let taken = self.messages.try_send(Message::Sealed(sealed)).is_ok();
+        if !taken {
+            self.shared.missed.store(true, Ordering::Relaxed);
+        }
+        taken
     }
 
-    /// Doors changed: look again at what was sealed in the last minute.
-    pub async fn recheck(&self) {
-        let _ = self.0.send(Message::Recheck).await;
+    /// Doors changed: look again at what was sealed in the last minute. Never waits.
+    pub fn recheck(&self) {
+        self.shared.doors.notify_one();
     }
 
-    /// Waits until everything put before is stored and handed to the ledger, at most `limit`.
+    /// Waits until everything that was ever put is stored and handed to the ledger, at most `limit`; `false` when not all
+    /// of it is.
     pub async fn drain(&self, limit: Duration) -> bool {
         let (done, drained) = oneshot::channel();
-        tokio::time::timeout(limit, async { self.0.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok() })
-            .await
-            .unwrap_or(false)
+        let drained = tokio::time::timeout(limit, async {
+            self.messages.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok()
+        });
+        drained.await.unwrap_or(false) && !self.shared.missed.load(Ordering::Relaxed)
     }
 }
 
 /// Starts the task; it ends when every [`Vault`] is dropped, or with `lost`.
 pub fn start(objects: Objects, gate: Arc<Gate>, ledger: Ledger, holder: Holder, lost: CancellationToken) -> Vault {
-    let (tx, rx) = mpsc::channel(WAITING_MAX);
+    let (messages, rx) = mpsc::channel(WAITING_MAX);
+    let shared = Arc::<Shared>::default();
     let keeper = Keeper {
         objects,
         gate,
         ledger,
         holder,
+        shared: shared.clone(),
         next: 0,
         kept: BTreeMap::new(),
-        waiting: Vec::new(),
+        waiting: VecDeque::new(),
         uploads: JoinSet::new(),
         drains: Vec::new(),
+        replaced: Vec::new(),
     };
     tokio::spawn(async move {
         lost.run_until_cancelled(keeper.run(rx)).await;
     });
-    Vault(tx)
+    Vault { messages, shared }
+}
+
+/// What became of a segment while it was on its way into storage.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// Its file was cut.
+    Cut,
+    /// Nothing of it may stay.
+    Gone,
 }
 
 struct Kept {
@@ -94,7 +127,10 @@ struct Kept {
     stored: Option<Segment>,
     stored_at: Option<Instant>,
     cuts: u32,
+    /// Waiting to be uploaded, or being uploaded under this key.
     busy: bool,
+    key: String,
+    meanwhile: Meanwhile,
 }
 
 struct Keeper {
@@ -102,43 +138,45 @@ struct Keeper {
     gate: Arc<Gate>,
     ledger: Ledger,
     holder: Holder,
+    shared: Arc<Shared>,
     next: u64,
     kept: BTreeMap<u64, Kept>,
-    waiting: Vec<u64>,
+    waiting: VecDeque<u64>,
     uploads: JoinSet<(u64, anyhow::Result<Segment>)>,
     drains: Vec<oneshot::Sender<()>>,
+    /// Objects that a row may name until what is written now is committed.
+    replaced: Vec<String>,
 }
 
 impl Keeper {
     async fn run(mut self, mut rx: mpsc::Receiver<Message>) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
+        let shared = self.shared.clone();
         let mut open = true;
         while open || !self.uploads.is_empty() || !self.waiting.is_empty() {
             tokio::select! {
-                message = rx.recv(), if open => match message {
-                    Some(Message::Sealed(sealed)) => {
-                        let kept = Kept { sealed, stored: None, stored_at: None, cuts: 0, busy: true };
-                        self.kept.insert(self.next, kept);
-                        self.waiting.push(self.next);
-                        self.next += 1;
+                biased;
+                () = shared.doors.notified() => self.recheck().await,
+                Some(done) = self.uploads.join_next() => match done {
+                    Ok((id, uploaded)) => self.uploaded(id, uploaded).await,
+                    Err(error) => {
+                        self.missed();
+                        warn!(%error, "an upload stopped unexpectedly");
                     }
-                    Some(Message::Recheck) => self.recheck().await,
+                },
+                message = rx.recv(), if open => match message {
+                    Some(Message::Sealed(sealed)) => self.take(sealed).await,
                     Some(Message::Drain(done)) => self.drains.push(done),
                     None => open = false,
                 },
-                Some(done) = self.uploads.join_next() => match done {
-                    Ok((id, Ok(segment))) => self.stored(id, segment).await,
-                    Ok((id, Err(error))) => {
-                        // Only when it cannot ever work (the file is gone); the spool is `recover`'s.
-                        warn!(meeting = %self.holder.meeting, error = format!("{error:#}"), "a segment cannot be stored");
-                        self.kept.remove(&id);
-                    }
-                    Err(error) => warn!(%error, "an upload stopped unexpectedly"),
-                },
-                _ = tick.tick() => self.forget().await,
+                _ = tick.tick() => {
+                    self.bury().await;
+                    self.forget().await;
+                }
             }
-            while self.uploads.len() < UPLOADS && !self.waiting.is_empty() {
-                let id = self.waiting.remove(0);
+            while self.uploads.len() < UPLOADS
+                && let Some(id) = self.waiting.pop_front()
+            {
                 self.upload(id);
             }
             if self.uploads.is_empty() && self.waiting.is_empty() {
@@ -147,54 +185,117 @@ impl Keeper {
                 }
             }
         }
+        self.bury().await;
     }
 
-    fn upload(&mut self, id: u64) {
-        let Some(kept) = self.kept.get_mut(&id) else { return };
-        kept.busy = true;
-        let (objects, sealed, holder, cuts) =
-            (self.objects.clone(), kept.sealed.clone(), self.holder.clone(), kept.cuts);
-        self.uploads.spawn(async move { (id, store(&objects, &sealed, &holder, cuts).await) });
+    fn missed(&self) {
+        self.shared.missed.store(true, Ordering::Relaxed);
     }
 
-    /// In storage and verified: its row may say so, if consent still allows it.
-    async fn stored(&mut self, id: u64, segment: Segment) {
-        let Some(kept) = self.kept.get_mut(&id) else { return };
-        kept.busy = false;
-        let replaced = kept.stored.replace(segment.clone());
-        kept.stored_at = Some(Instant::now());
-        if self.ledger.write(Write::Segment(segment)).is_err() {
-            debug!("the ledger is full; the segment stays in the spool");
-        }
-        if let Some(replaced) = replaced.filter(|old| {
-            Some(&old.object_key) != self.kept.get(&id).and_then(|k| k.stored.as_ref()).map(|s| &s.object_key)
-        }) {
-            self.delete(&replaced.object_key).await;
-        }
+    /// A withdrawal may have come since it was sealed, so it is looked at before anything leaves.
+    async fn take(&mut self, sealed: Sealed) {
+        let id = self.next;
+        self.next += 1;
+        let kept = Kept {
+            sealed,
+            stored: None,
+            stored_at: None,
+            cuts: 0,
+            busy: true,
+            key: String::new(),
+            meanwhile: Meanwhile::Nothing,
+        };
+        self.kept.insert(id, kept);
+        self.waiting.push_back(id);
         self.check(id).await;
     }
 
+    fn upload(&mut self, id: u64) {
+        // Nothing of it may stay: it waited in vain.
+        let Some(kept) = self.kept.get_mut(&id).filter(|kept| kept.meanwhile != Meanwhile::Gone) else {
+            self.kept.remove(&id);
+            return;
+        };
+        kept.meanwhile = Meanwhile::Nothing;
+        kept.key = key(&self.holder, &kept.sealed, kept.cuts);
+        let (objects, sealed, key) = (self.objects.clone(), kept.sealed.clone(), kept.key.clone());
+        self.uploads.spawn(async move { (id, store(&objects, &sealed, key).await) });
+    }
+
+    /// In storage and verified: its row may say so, if consent still allows all of it.
+    async fn uploaded(&mut self, id: u64, uploaded: anyhow::Result<Segment>) {
+        let Some(kept) = self.kept.get_mut(&id) else { return };
+        let segment = match (kept.meanwhile, uploaded) {
+            (Meanwhile::Nothing, Ok(segment)) => segment,
+            (Meanwhile::Nothing, Err(error)) => {
+                // Only when it cannot ever work (the file is gone); the spool is `recover`'s.
+                warn!(meeting = %self.holder.meeting, error = format!("{error:#}"), "a segment cannot be stored");
+                self.kept.remove(&id);
+                self.missed();
+                return;
+            }
+            // What was uploaded is not what may be kept; no row ever named it.
+            (meanwhile, _) => {
+                let key = kept.key.clone();
+                if meanwhile == Meanwhile::Cut {
+                    self.waiting.push_back(id);
+                } else {
+                    self.kept.remove(&id);
+                }
+                self.delete(&key).await;
+                return;
+            }
+        };
+        // Asked right before the row: after it, a recheck finds the segment not busy.
+        if self.gate.still::<Recording>(&kept.sealed.pass) != Verdict::Keep {
+            self.check(id).await;
+            if let Some(kept) = self.kept.get(&id)
+                && kept.meanwhile == Meanwhile::Cut
+            {
+                self.waiting.push_back(id);
+            } else {
+                self.kept.remove(&id);
+            }
+            self.delete(&segment.object_key).await;
+            return;
+        }
+        kept.busy = false;
+        if self.ledger.write(Write::Segment(segment.clone())).is_err() {
+            // It has no row, so its file must stay.
+            warn!(meeting = %self.holder.meeting, "too much waits for Postgres; a segment stays in the spool");
+            self.kept.remove(&id);
+            self.missed();
+            return;
+        }
+        kept.stored_at = Some(Instant::now());
+        if let Some(before) = kept.stored.replace(segment) {
+            self.replaced.push(before.object_key);
+        }
+    }
+
     async fn recheck(&mut self) {
-        for id in self.kept.iter().filter(|(_, kept)| !kept.busy).map(|(id, _)| *id).collect::<Vec<_>>() {
+        for id in self.kept.keys().copied().collect::<Vec<_>>() {
             self.check(id).await;
         }
     }
 
-    /// Cuts a segment that reaches into a span no longer allowed, and stores it anew under another key.
+    /// Cuts a segment that reaches into a span no longer allowed, at once in the spool; it is stored anew under another key.
     async fn check(&mut self, id: u64) {
         let Some(kept) = self.kept.get_mut(&id) else { return };
-        if self.gate.still::<Recording>(&kept.sealed.pass) == Verdict::Keep {
+        if kept.meanwhile == Meanwhile::Gone || self.gate.still::<Recording>(&kept.sealed.pass) == Verdict::Keep {
             return;
         }
-        kept.cuts += 1;
         let (sealed, gate) = (kept.sealed.clone(), self.gate.clone());
         let path = sealed.path.clone();
         let cut = tokio::task::spawn_blocking(move || sealed.recheck(&gate)).await.context("cutting").flatten();
+        kept.cuts += 1;
         match cut {
             Ok(Some(sealed)) => {
                 kept.sealed = sealed;
-                kept.busy = true;
-                self.waiting.push(id);
+                kept.meanwhile = Meanwhile::Cut;
+                if !std::mem::replace(&mut kept.busy, true) {
+                    self.waiting.push_back(id);
+                }
             }
             other => {
                 if let Err(error) = other {
@@ -202,12 +303,14 @@ impl Keeper {
                     warn!(error = format!("{error:#}"), "a segment could not be cut and is dropped whole");
                     let _ = tokio::fs::remove_file(&path).await;
                 }
+                kept.meanwhile = Meanwhile::Gone;
                 let stored = kept.stored.take();
-                self.kept.remove(&id);
+                if !kept.busy {
+                    self.kept.remove(&id);
+                }
                 if let Some(stored) = stored {
-                    let key = stored.object_key.clone();
+                    self.replaced.push(stored.object_key.clone());
                     let _ = self.ledger.write(Write::RemoveSegment(stored));
-                    self.delete(&key).await;
                 }
             }
         }
@@ -223,10 +326,19 @@ impl Keeper {
             .collect();
         for id in old {
             // Its row must be committed before the file goes: until then the spool is the only record of it.
-            if self.ledger.flush(Duration::from_millis(200)).await
+            if self.ledger.flush(FLUSH_MAX).await
                 && let Some(kept) = self.kept.remove(&id)
             {
                 let _ = tokio::fs::remove_file(&kept.sealed.path).await;
+            }
+        }
+    }
+
+    /// Deletes objects that were replaced, once no row names them any more.
+    async fn bury(&mut self) {
+        if !self.replaced.is_empty() && self.ledger.flush(FLUSH_MAX).await {
+            for key in std::mem::take(&mut self.replaced) {
+                self.delete(&key).await;
             }
         }
     }
@@ -247,9 +359,8 @@ pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
     )
 }
 
-/// Stores one segment, for as long as it takes.
-pub async fn store(objects: &Objects, sealed: &Sealed, holder: &Holder, cuts: u32) -> anyhow::Result<Segment> {
-    let key = key(holder, sealed, cuts);
+/// Stores one segment under this key, for as long as it takes.
+pub async fn store(objects: &Objects, sealed: &Sealed, key: String) -> anyhow::Result<Segment> {
     let path: PathBuf = sealed.path.clone();
     let mut failures = 0;
     loop {

@@ -142,8 +142,8 @@ impl Finalised {
 /// # Errors
 /// When a segment cannot be read, or `out` not written; `out` is removed then.
 pub fn finalise_track(segments: &[PathBuf], allowed: &[Span], out: &Path) -> Result<Option<Finalised>> {
-    let parts: Vec<Part> = segments.iter().map(|path| Part { path: path.clone(), zero: MeetingTime::ZERO }).collect();
-    join(&parts, allowed, out)
+    let part = |path: &PathBuf| Part { path: path.clone(), zero: MeetingTime::ZERO, allowed: allowed.to_vec() };
+    join(&segments.iter().map(part).collect::<Vec<_>>(), out)
 }
 
 /// A file to be joined with others.
@@ -152,6 +152,8 @@ pub struct Part {
     pub path: PathBuf,
     /// MeetingTime of its time 0: 0 for a segment, `startMs` for a track made before.
     pub zero: MeetingTime,
+    /// What of it may be kept: for a segment by its own consent entry, because another's may reach back over a cut.
+    pub allowed: Vec<Span>,
 }
 
 /// When the first frame of a part was captured.
@@ -163,8 +165,7 @@ pub fn first(part: &Part) -> Result<Option<MeetingTime>> {
 }
 
 /// As [`finalise_track`], also from a track that was made before and the segments that turned up since.
-pub fn join(parts: &[Part], allowed: &[Span], out: &Path) -> Result<Option<Finalised>> {
-    let allowed = union(allowed);
+pub fn join(parts: &[Part], out: &Path) -> Result<Option<Finalised>> {
     let channels = parts
         .iter()
         .map(|part| Ok(Reader::open(&part.path, part.zero)?.map_or(1, |reader| reader.channels())))
@@ -175,6 +176,7 @@ pub fn join(parts: &[Part], allowed: &[Span], out: &Path) -> Result<Option<Final
     let mut last: Option<Span> = None;
     for part in parts {
         let Some(mut reader) = Reader::open(&part.path, part.zero)? else { continue };
+        let allowed = union(&part.allowed);
         while let Some(frame) = reader.read()? {
             // Half a frame's overlap is a corrected clock, more is the same sound again.
             let again = last.is_some_and(|last| (frame.span.start - last.start).0 * 2 < last.length().0);

@@ -55,7 +55,8 @@ impl Sealed {
 
 /// Trims to what the gate allows, and measures anew.
 fn reseal(sealed: Sealed, gate: &Gate) -> Result<Option<Sealed>> {
-    let allowed = gate.allowed(sealed.pass.participant, Use::Recording);
+    // By its own entry only: a later grant may reach back over the cut, by its time stamp.
+    let allowed = gate.allowed_by(sealed.pass.participant, Use::Recording, sealed.pass.entry);
     let Some(content) = remux::keep(&sealed.path, &allowed)? else { return Ok(None) };
     let pass = Pass { span: content.span, ..sealed.pass };
     if matches!(gate.still::<Recording>(&pass), Verdict::Drop) {

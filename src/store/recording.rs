@@ -121,26 +121,6 @@ pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
     Ok(rows.iter().map(segment).collect::<sqlx::Result<_>>()?)
 }
 
-/// Whether a segment has its row.
-pub async fn has_segment(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    recording: RecordingId,
-    epoch: i64,
-    n: i32,
-) -> Result<bool> {
-    Ok(sqlx::query(
-        "select 1 from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
-    )
-    .bind(meeting.0)
-    .bind(recording.0)
-    .bind(epoch)
-    .bind(n)
-    .fetch_optional(conn)
-    .await?
-    .is_some())
-}
-
 /// Takes the row of a segment of which nothing was left.
 pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<()> {
     sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4")
