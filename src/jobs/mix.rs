@@ -70,6 +70,8 @@ struct Done {
     path: PathBuf,
     allowed: Vec<Span>,
     gaps: Vec<Gap>,
+    /// Objects of the segments that went into it.
+    joined: Vec<String>,
 }
 
 impl Mixer {
@@ -207,7 +209,8 @@ impl Mixer {
         if let Some(made) = made.filter(|made| *made != key) {
             self.objects.delete(&made).await.context("deleting a track that was made anew")?;
         }
-        Ok(Some(Done { recording: track, finalised, path: out, allowed, gaps }))
+        let joined = segments.iter().map(|(segment, _)| segment.object_key.clone()).collect();
+        Ok(Some(Done { recording: track, finalised, path: out, allowed, gaps, joined }))
     }
 
     /// Renders, stores and commits the mix; `false` when there is nothing to mix.
@@ -267,7 +270,7 @@ impl Mixer {
         let mut tx = self.store.worker_tx().await?;
         recording::finish(&mut tx, id, &file).await?;
         for track in done {
-            recording::mark_merged(&mut tx, meeting, track.recording.id).await?;
+            recording::mark_merged(&mut tx, meeting, track.recording.id, &track.joined).await?;
         }
         tx.commit().await?;
         Ok(true)

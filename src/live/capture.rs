@@ -28,7 +28,7 @@ use crate::{
         Responder, Serving,
         message::{Ask, Reply},
     },
-    speech::{self, StreamOptions},
+    speech,
     store::{capture::Loaded, event::Head, stream::Stream},
     worker::{Claimed, Outcome},
 };
@@ -77,7 +77,7 @@ pub struct Live {
     pub vault: Vault,
     /// `None` once it is being finished.
     pub speech: Option<speech::Meeting>,
-    speaking: Speaking,
+    pub speaking: Speaking,
     /// Display names, for captions.
     pub names: BTreeMap<ParticipantId, String>,
     pub lost: CancellationToken,
@@ -420,78 +420,5 @@ impl Live {
             self.input(Input::End);
         }
         self.hear();
-    }
-
-    /// Opens a stream's port. The rules know of its participant first, so that a hold stands before its first packet.
-    fn open(&mut self, stream: Stream, responder: Option<Responder>) {
-        let (id, participant) = (stream.id, stream.participant);
-        let again = self.tracks.port(id);
-        if let (Some(port), Some(_)) = (again, &responder) {
-            self.answer(responder, port);
-            return;
-        }
-        for replaced in self.tracks.replaced_by(&stream) {
-            self.close(replaced, "replaced");
-        }
-        self.input(Input::StreamOpened { stream: id, participant });
-        let Some(speech) = &self.speech else { return };
-        let speech = speech.open(StreamOptions {
-            participant,
-            stream: id,
-            language: self.speaking.language.clone(),
-            glossary: self.speaking.glossary.clone(),
-        });
-        match self.tracks.open(&stream, speech, self.clock.now()) {
-            Ok(port) => {
-                if stream.port != Some(port) || stream.state != "open" {
-                    self.write(Write::StreamOpened { stream: id, participant, port });
-                }
-                self.answer(responder, port);
-            }
-            Err(error) => {
-                warn!(meeting = %self.meeting, stream = %id, error = format!("{error:#}"), "a stream cannot be opened");
-                self.input(Input::StreamClosed { stream: id });
-                self.write(Write::StreamClosed { stream: id, participant, reason: "unavailable".into() });
-                if let Some(responder) = responder {
-                    responder.reply(Reply::Error { code: "unavailable".into(), message: format!("{error:#}") });
-                }
-            }
-        }
-    }
-
-    fn answer(&self, responder: Option<Responder>, port: u16) {
-        if let Some(responder) = responder {
-            responder.reply(Reply::Stream { ip: self.deps.rtp.public_ip.clone(), port });
-        }
-    }
-
-    pub fn close(&mut self, stream: StreamId, reason: &str) {
-        if let Some(participant) = self.drop_track(stream) {
-            self.write(Write::StreamClosed { stream, participant, reason: reason.to_owned() });
-        }
-    }
-
-    fn drop_track(&mut self, stream: StreamId) -> Option<ParticipantId> {
-        let participant = self.tracks.close(stream, &self.ledger)?;
-        self.input(Input::StreamClosed { stream });
-        Some(participant)
-    }
-
-    fn arrival(&mut self, stream: StreamId, arrival: Arrival) {
-        match arrival {
-            Arrival::Rtp { at, header, payload, .. } => {
-                let arrived = self.clock.at(at);
-                if self.tracks.packet(stream, header, payload, arrived, &self.ledger) {
-                    self.input(Input::StreamAlive { stream });
-                }
-            }
-            Arrival::SenderReport { at, ntp, timestamp, cname } => {
-                self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
-                self.input(Input::StreamAlive { stream });
-            }
-            Arrival::Alive { .. } => self.input(Input::StreamAlive { stream }),
-            Arrival::Bye { .. } => self.close(stream, "bye"),
-            Arrival::Latched { from } => self.write(Write::Latched { stream, from: from.to_string() }),
-        }
     }
 }

@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod recover;
 pub mod sentinel;
 pub mod settings;
+mod streams;
 mod track;
 pub mod vault;
 

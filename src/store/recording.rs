@@ -133,13 +133,22 @@ pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment
     Ok(())
 }
 
-/// A track's objects were verified and committed: its segments are in it now. Their rows stay as proof.
-pub async fn mark_merged(conn: &mut PgConnection, meeting: MeetingId, recording: RecordingId) -> Result<()> {
-    sqlx::query("update recording_segments set state = 'merged' where meeting_id = $1 and recording_id = $2")
-        .bind(meeting.0)
-        .bind(recording.0)
-        .execute(conn)
-        .await?;
+/// A track's object was verified and committed: the segments with these objects are in it now. Their rows stay as proof.
+pub async fn mark_merged(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    recording: RecordingId,
+    objects: &[String],
+) -> Result<()> {
+    sqlx::query(
+        "update recording_segments set state = 'merged'
+         where meeting_id = $1 and recording_id = $2 and object_key = any($3)",
+    )
+    .bind(meeting.0)
+    .bind(recording.0)
+    .bind(objects)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -36,7 +36,8 @@ pub fn assert_only(left: &Left, guest: &Guest, frames: &[Frame], stood: Stood, g
 
     for file in [track, left.mix()] {
         let steps = file.sound.steps(frames.len() as i64 * 20 / STEP_MS);
-        for (step, at) in &steps {
+        // A track's own frames were looked at above, byte by byte; what a player conceals behind its holes says nothing more.
+        for (step, at) in steps.iter().filter(|_| file.recording.kind == "mix") {
             let (from, to) = (step * STEP_MS, (step + 1) * STEP_MS);
             let allowed = stood.iter().any(|(open, close)| *open < to && from < close + grace_ms);
             assert!(allowed, "{}: step {step} at {at} ms of the {} of {stood:?}", guest.name, file.recording.kind);

@@ -14,7 +14,7 @@ use hansard_domain::{
     timeline::Header,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -29,7 +29,7 @@ pub struct Done {
 struct Stream {
     who: ParticipantId,
     intake: Intake,
-    waiting: HashMap<u64, (usize, MeetingTime)>,
+    waiting: BTreeMap<u64, (usize, MeetingTime)>,
     next: u64,
     cutter: Cutter,
     open: Vec<Piece>,
@@ -106,7 +106,7 @@ impl Worker {
         self.streams.entry(id).or_insert_with(|| Stream {
             who,
             intake: Intake::new(48_000),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             next: 0,
             cutter: Cutter::new(0),
             open: Vec::new(),
