@@ -88,7 +88,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     let foundation = &running.foundation;
     let ops_router;
     if part == Part::Worker {
-        ops_router = ops::router(ops::Ops { metrics, checks: foundation.checks() });
+        ops_router = ops::router(ops::Ops::new(metrics, foundation.store.clone(), foundation.queue.clone()));
     } else {
         let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));

@@ -62,7 +62,7 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
 
 /// The operations address of an `api`.
 pub fn ops_router(state: &Shared) -> Router {
-    ops::router(ops::Ops::of_api(state))
+    ops::router(ops::Ops::new(state.metrics.clone(), state.store.clone(), state.queue.clone()))
 }
 
 /// Pages of the allow-list may call, with credentials they hold themselves: the cookie is for our own pages only.

@@ -1,6 +1,7 @@
 //! The operations address: liveness, readiness, version, metrics. Not for the public.
 
-use super::{problem::Problem, state::ApiState};
+use super::problem::Problem;
+use crate::{queue::Queue, store::Store};
 use axum::{
     Json, Router,
     extract::State,
@@ -31,11 +32,10 @@ pub struct Ops {
 }
 
 impl Ops {
-    /// What an `api` needs: Postgres and the queue.
-    pub fn of_api(state: &Arc<ApiState>) -> Self {
-        let (store, queue) = (state.store.clone(), state.queue.clone());
+    /// What every role needs: Postgres and the queue.
+    pub fn new(metrics: PrometheusHandle, store: Store, queue: Queue) -> Self {
         Self {
-            metrics: state.metrics.clone(),
+            metrics,
             checks: vec![
                 (
                     "postgres",

@@ -2,7 +2,7 @@
 
 use super::Part;
 use crate::{
-    api::{ops::Check, token::Secret},
+    api::token::Secret,
     clock::Clock,
     config::Settings,
     embed::{
@@ -18,8 +18,6 @@ use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
     path::Path,
-    sync::Arc,
-    time::Duration,
 };
 use tracing::info;
 
@@ -106,35 +104,6 @@ impl Foundation {
             s3,
             _lock: lock,
         })
-    }
-
-    /// What a worker needs to be ready.
-    pub fn checks(&self) -> Vec<Check> {
-        let store = self.store.clone();
-        let queue = self.queue.clone();
-        vec![
-            (
-                "postgres",
-                Arc::new(move || {
-                    let store = store.clone();
-                    Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
-                }),
-            ),
-            (
-                "queue",
-                Arc::new(move || {
-                    let away = queue.unreachable_since().map(|since| since.elapsed());
-                    Box::pin(async move {
-                        match away {
-                            Some(away) if away > Duration::from_secs(5) => {
-                                Err(format!("away for {} s", away.as_secs()))
-                            }
-                            _ => Ok(()),
-                        }
-                    })
-                }),
-            ),
-        ]
     }
 
     /// Takes it away again, last laid first.

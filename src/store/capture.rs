@@ -42,19 +42,6 @@ pub async fn load(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<
     }))
 }
 
-/// Sets the meeting's time 0 when nobody became present yet (a stream was asked for first); answers with it.
-pub async fn start(conn: &mut PgConnection, meeting: MeetingId) -> Result<DateTime<Utc>> {
-    let row = sqlx::query(
-        "update meetings set start_time = coalesce(start_time, date_trunc('milliseconds', clock_timestamp())),
-             status = case when status = 'scheduled' then 'live' else status end
-         where id = $1 returning start_time",
-    )
-    .bind(meeting.0)
-    .fetch_one(conn)
-    .await?;
-    Ok(row.try_get(0)?)
-}
-
 /// The meeting's status only.
 pub async fn status(conn: &mut PgConnection, meeting: MeetingId) -> Result<String> {
     Ok(sqlx::query("select status from meetings where id = $1").bind(meeting.0).fetch_one(conn).await?.try_get(0)?)

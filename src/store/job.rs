@@ -185,19 +185,6 @@ pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, e
     Ok(())
 }
 
-/// Whether somebody holds this epoch of the meeting's capture now.
-pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId, epoch: i64) -> Result<bool> {
-    Ok(sqlx::query(
-        "select 1 from jobs where meeting_id = $1 and kind = 'capture' and epoch = $2 and state = 'running'
-             and lease_until > clock_timestamp()",
-    )
-    .bind(meeting.0)
-    .bind(epoch)
-    .fetch_optional(conn)
-    .await?
-    .is_some())
-}
-
 /// Whether the meeting's job of this kind ended.
 pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
     Ok(sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
