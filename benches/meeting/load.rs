@@ -21,8 +21,8 @@ const SPREAD: Duration = Duration::from_secs(10);
 const FINALS_P95_S: f64 = 2.0;
 /// Points of word error rate that a crowd may cost.
 const WORSE_MAX: f64 = 0.005;
-/// Meetings between two numbers that are tried.
-const STRIDE: usize = 4;
+/// The search is over where the next number that is too many is no further than this share of the largest that holds.
+const CLOSE: usize = 10;
 /// Each try takes about two minutes.
 const TRIES_MAX: usize = 8;
 const STEPS: [&str; 6] = ["normal", "slower", "sparse", "guesses", "finals", "full"];
@@ -145,9 +145,9 @@ pub async fn load(first: usize) -> Result<(Table, Option<usize>)> {
         let most = tried.iter().filter(|(_, crowd)| crowd.holds(&one)).map(|(n, _)| *n).max();
         let least = tried.iter().filter(|(n, crowd)| !crowd.holds(&one) && Some(**n) > most).map(|(n, _)| *n).min();
         next = match (most, least) {
-            (Some(most), None) => most + STRIDE,
-            (None, Some(least)) if least > 1 => (least - STRIDE.min(least - 1)).max(1),
-            (Some(most), Some(least)) if least - most > 1 => most.midpoint(least),
+            (Some(most), None) => most * 2,
+            (None, Some(least)) if least > 1 => least / 2,
+            (Some(most), Some(least)) if least - most > (most / CLOSE).max(1) => most.midpoint(least),
             _ => break,
         };
     }
