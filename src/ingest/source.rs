@@ -43,11 +43,14 @@ impl fmt::Display for Network {
     }
 }
 
-/// Who may send to one stream.
+/// Who may send to one stream. RTP comes from one address. RTCP comes from there, too, or from one other port of the same
+/// host: ffmpeg and GStreamer's `rtpbin` have a socket of its own for it.
 #[derive(Debug)]
 pub struct Source {
     /// Announced, or the first that was valid.
     known: Option<SocketAddr>,
+    /// The first that RTCP came from.
+    control: Option<SocketAddr>,
     latched: bool,
     anybody: bool,
     allow: std::sync::Arc<[Network]>,
@@ -63,6 +66,7 @@ impl Source {
     ) -> Self {
         Self {
             known: remote.or(latched).map(canonical),
+            control: None,
             latched: remote.is_none() && latched.is_none(),
             anybody: authenticated,
             allow,
@@ -70,13 +74,28 @@ impl Source {
     }
 
     pub fn admits(&self, from: SocketAddr) -> bool {
-        let from = canonical(from);
-        match self.known {
-            Some(known) => known == from,
-            None => {
-                self.anybody || from.ip().is_loopback() || self.allow.iter().any(|network| network.contains(from.ip()))
-            }
+        self.known.map_or_else(|| self.allows(from), |known| known == canonical(from))
+    }
+
+    /// Whether RTCP may come from here.
+    pub fn admits_control(&self, from: SocketAddr) -> bool {
+        match (self.control, self.known) {
+            (Some(_), _) => self.is_known(from),
+            (None, Some(known)) => known.ip() == canonical(from).ip(),
+            (None, None) => self.allows(from),
         }
+    }
+
+    /// Whether something valid came from here before, or it was announced. Who only now turns up may not say goodbye.
+    pub fn is_known(&self, from: SocketAddr) -> bool {
+        let from = Some(canonical(from));
+        self.known == from || self.control == from
+    }
+
+    fn allows(&self, from: SocketAddr) -> bool {
+        self.anybody
+            || from.ip().to_canonical().is_loopback()
+            || self.allow.iter().any(|network| network.contains(from.ip()))
     }
 
     /// A valid packet came from here. `true` the first time, when nobody was known before.
@@ -88,9 +107,19 @@ impl Source {
         first
     }
 
-    /// Where reports go.
+    /// Valid RTCP came from here.
+    pub fn latch_control(&mut self, from: SocketAddr) {
+        self.control.get_or_insert(canonical(from));
+    }
+
+    /// Where RTP comes from.
     pub fn known(&self) -> Option<SocketAddr> {
         self.known
+    }
+
+    /// Where reports go.
+    pub fn reports_to(&self) -> Option<SocketAddr> {
+        self.control.or(self.known)
     }
 }
 
@@ -149,5 +178,24 @@ mod tests {
         assert!(!source.admits(at("127.0.0.1:1")) && source.admits(at("10.1.2.3:1")));
         assert!(Source::new(None, None, true, allow.clone()).admits(at("192.0.2.1:1")), "SRTP proves itself");
         assert!(!Source::new(None, Some(at("10.1.2.3:1")), true, allow).admits(at("192.0.2.1:1")), "latched before");
+    }
+
+    #[test]
+    fn rtcp_has_one_port_of_the_same_host() {
+        let mut source = Source::new(None, None, false, ["10.0.0.0/8".parse().expect("network")].into());
+        assert!(source.admits_control(at("10.1.2.3:5")) && !source.admits_control(at("192.0.2.1:5")));
+        source.latch_control(at("10.1.2.3:5"));
+        assert!(source.admits(at("10.1.2.3:4")), "RTCP first does not settle where RTP comes from");
+        assert!(source.latch(at("10.1.2.3:4")));
+        assert_eq!(source.reports_to(), Some(at("10.1.2.3:5")));
+        assert!(source.admits_control(at("10.1.2.3:4")) && source.admits_control(at("10.1.2.3:5")));
+        assert!(!source.admits_control(at("10.1.2.3:6")) && !source.admits(at("10.1.2.3:5")));
+
+        let mut announced = Source::new(Some(at("192.0.2.1:4000")), None, false, [].into());
+        assert_eq!(announced.reports_to(), Some(at("192.0.2.1:4000")));
+        assert!(announced.admits_control(at("192.0.2.1:4001")) && !announced.admits_control(at("192.0.2.2:4000")));
+        assert!(announced.is_known(at("192.0.2.1:4000")) && !announced.is_known(at("192.0.2.1:4001")));
+        announced.latch_control(at("192.0.2.1:4001"));
+        assert!(announced.is_known(at("192.0.2.1:4001")));
     }
 }

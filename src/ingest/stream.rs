@@ -190,7 +190,7 @@ impl Task {
         if rtcp::claims(datagram)? != self.config.ssrc {
             return Err(Reason::Ssrc);
         }
-        if !self.source.admits(from) {
+        if !self.source.admits_control(from) {
             return Err(Reason::Source);
         }
         let opened;
@@ -202,11 +202,15 @@ impl Task {
             }
         };
         let control = rtcp::parse(datagram)?;
-        self.latch(from)?;
+        let gone = control.gone.contains(&self.config.ssrc);
+        if gone && !self.source.is_known(from) {
+            return Err(Reason::Source);
+        }
+        self.source.latch_control(from);
         if let Some(cname) = control.cname {
             self.cname = Some(cname);
         }
-        if control.gone.contains(&self.config.ssrc) {
+        if gone {
             return self.tell(Arrival::Bye { at });
         }
         match control.report {
@@ -232,7 +236,7 @@ impl Task {
     }
 
     async fn report(&mut self, socket: &UdpSocket) {
-        let Some(to) = self.source.known() else { return };
+        let Some(to) = self.source.reports_to() else { return };
         let block = self.reception.report(self.config.ssrc, Instant::now());
         let Some(mut compound) = block.and_then(|block| report::compound(self.us, Some(block))) else { return };
         if let Some(srtp) = &mut self.srtp {
