@@ -5,6 +5,7 @@ mod support;
 
 use hansard::{
     domain::{
+        consent::Use,
         time::{MeetingTime, Micros},
         transcript::Reason,
     },
@@ -209,6 +210,31 @@ async fn mute_ends_an_utterance_by_time_alone() {
     let (_, line) = finals(&hall.told).next().expect("a final");
     assert!(line.text.starts_with("Good morning everyone"), "{}", line.text);
     assert!(line.span.end <= muted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_right_after_a_pause_for_all_is_heard() {
+    let speech = speech(2).await;
+    let play = Play::load("planning");
+    let mut hall = Hall::open(&speech, &["Alice"], 2.0);
+    // Alice's first utterance is from 1,054 to 3,894 ms. Everybody is paused until right before it, so that the pre-roll
+    // would reach into the pause, and again for a moment in the silence behind it.
+    let alice = &play.voices["Alice"][..];
+    for (from, to) in [(600, 1_000), (4_400, 4_440)] {
+        let done = (hall.now.0 * 16 / 1_000) as usize;
+        hall.play(&[("Alice", &alice[done..from * 16])]).await;
+        hall.gate.hold(Use::Transcription, hall.now);
+        hall.meeting.withdrawn();
+        hall.play(&[("Alice", &alice[from * 16..to * 16])]).await;
+        hall.gate.release(Use::Transcription, hall.now);
+    }
+    let done = (hall.now.0 * 16 / 1_000) as usize;
+    hall.play(&[("Alice", &alice[done..5_000 * 16])]).await;
+    let told = hall.finish().await;
+    check_contract(&told);
+    let said: Vec<&str> = finals(&told).map(|(_, line)| line.text.as_str()).collect();
+    println!("{said:?}");
+    assert!(said[0].starts_with("Good morning everyone"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,13 +78,23 @@ impl Ear {
         self.endpoint.heard_until()
     }
 
+    /// Audio before this is needed no more.
+    pub fn needs_from(&self) -> MeetingTime {
+        self.endpoint.needs_from()
+    }
+
     pub fn hint(&mut self, utterance: u64, hint: Hint) {
         self.endpoint.hint(utterance, hint);
     }
 
     /// Whether sound that begins at `start` follows what was there before.
-    pub fn continues(&self, start: MeetingTime) -> bool {
+    fn continues(&self, start: MeetingTime) -> bool {
         self.next.is_none_or(|next| (start - next).0.abs() <= STEP_MAX.0)
+    }
+
+    /// Whether something is missing right before `start`.
+    pub fn is_holed_before(&self, start: MeetingTime) -> bool {
+        self.next.is_some_and(|next| start - next >= HOLE_MIN)
     }
 
     /// The samples so far of the utterance going on.

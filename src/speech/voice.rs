@@ -104,15 +104,13 @@ impl Voice {
             let heard = self.ear.cut(start);
             self.heard(heard, desk);
             self.entry = Some(pass.entry);
-        } else if !self.ear.continues(start)
-            && let Some(open) = self.ear.open()
+        } else if self.ear.is_holed_before(start)
+            && self.verdict(Span::new(self.ear.needs_from().min(start), start), pass.entry) != Verdict::Keep
         {
-            // A hole may be time in which transcription was held: what is after it stands alone.
-            let across = Span::new(open.start, pass.span.end);
-            if self.verdict(across, pass.entry) != Verdict::Keep {
-                let heard = self.ear.cut(self.ear.heard_until());
-                self.heard(heard, desk);
-            }
+            // Transcription was held in that hole: what is after it stands alone, and no pre-roll reaches across.
+            let heard = self.ear.cut(self.ear.heard_until());
+            self.heard(heard, desk);
+            self.ear.cut(start);
         }
         let heard = self.ear.push(pcm, start);
         self.heard(heard, desk);

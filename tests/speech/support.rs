@@ -138,7 +138,7 @@ pub type Told = (MeetingTime, Caption);
 /// A meeting in which everybody gave consent before the start, fed at `speed` times real time.
 pub struct Hall {
     pub gate: Arc<Gate>,
-    meeting: hansard::speech::Meeting,
+    pub meeting: hansard::speech::Meeting,
     captions: mpsc::Receiver<Caption>,
     pub names: BTreeMap<ParticipantId, String>,
     streams: BTreeMap<String, (ParticipantId, hansard::speech::Stream)>,
