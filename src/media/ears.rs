@@ -112,8 +112,9 @@ impl Ears {
         self.shared.inbox.push(Order::Lost(stream, span), FRAMES_MAX)
     }
 
-    pub fn close(&self, stream: StreamId) -> bool {
-        self.order(Order::Close(stream))
+    /// What was pushed is heard, then [`Heard::Closed`].
+    pub fn close(&self, stream: StreamId) {
+        self.shared.inbox.push(Order::Close(stream), usize::MAX);
     }
 
     /// Tells the time, several times a second: streams that fell silent give their last frame.
@@ -233,8 +234,9 @@ impl Thread {
 
     fn close(&mut self, id: StreamId) {
         self.with(id, |decoder, out| decoder.flush(out));
-        if self.streams.remove(&id).is_some() && self.heard.try_send(Heard::Closed { stream: id }).is_err() {
-            self.shared.unheard.fetch_add(1, Ordering::Relaxed);
+        if self.streams.remove(&id).is_some() {
+            // Somebody waits for this one. With nobody there any more it fails at once.
+            let _ = self.heard.blocking_send(Heard::Closed { stream: id });
         }
     }
 
