@@ -1,7 +1,7 @@
 //! Withdrawals that Postgres could not be told of, written down and flushed to disk before anybody is answered.
 //!
 //! One JSON line each, in a file per meeting. Read again at claim and by `recover`, appended to the ConsentLog (the same
-//! ids, so twice is once), and removed once that committed.
+//! ids, so twice is once), and removed once that committed. One process writes here, in whose spool it is.
 
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
@@ -14,6 +14,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Lines of one meeting; more withdrawals than this without Postgres is a client gone wrong.
@@ -35,6 +36,13 @@ pub struct Withdrawal {
     pub received_at: DateTime<Utc>,
 }
 
+/// A line is never appended to a file that is being removed.
+static WRITING: Mutex<()> = Mutex::new(());
+
+fn writing() -> MutexGuard<'static, ()> {
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn path(spool: &Path, meeting: MeetingId) -> PathBuf {
     spool.join("journal").join(format!("{meeting}.jsonl"))
 }
@@ -46,6 +54,7 @@ pub fn append(spool: &Path, withdrawal: &Withdrawal) -> anyhow::Result<()> {
     fs::create_dir_all(dir)?;
     let mut line = serde_json::to_vec(withdrawal)?;
     line.push(b'\n');
+    let _writing = writing();
     let mut file = OpenOptions::new().create(true).append(true).open(&path).context("opening the consent journal")?;
     file.write_all(&line)?;
     file.sync_data()?;
@@ -75,11 +84,15 @@ pub fn meetings(spool: &Path) -> Vec<MeetingId> {
     entries.flatten().filter_map(|entry| entry.path().file_stem()?.to_str()?.parse().ok()).collect()
 }
 
-/// Everything in it was committed. Blocks.
-pub fn remove(spool: &Path, meeting: MeetingId) -> anyhow::Result<()> {
+/// Removes the journal, of which `committed` became entries of the log; `false` when there is more in it by now. Blocks.
+pub fn remove(spool: &Path, meeting: MeetingId, committed: &[Withdrawal]) -> anyhow::Result<bool> {
+    let _writing = writing();
+    if read(spool, meeting)?.len() > committed.len() {
+        return Ok(false);
+    }
     match fs::remove_file(path(spool, meeting)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+        _ => Ok(true),
     }
 }
 
@@ -108,10 +121,12 @@ mod tests {
         let file = path(&spool, meeting);
         let whole = fs::read(&file).expect("is there");
         fs::write(&file, &whole[..whole.len() - 9]).expect("writes");
-        assert_eq!(read(&spool, meeting).expect("reads"), [withdrawal]);
+        assert_eq!(read(&spool, meeting).expect("reads"), std::slice::from_ref(&withdrawal));
         assert_eq!(meetings(&spool), [meeting]);
-        remove(&spool, meeting).expect("removes");
-        remove(&spool, meeting).expect("twice is once");
+        assert!(!remove(&spool, meeting, &[]).expect("reads"), "what came since is kept");
+        assert_eq!(read(&spool, meeting).expect("reads"), std::slice::from_ref(&withdrawal));
+        assert!(remove(&spool, meeting, std::slice::from_ref(&withdrawal)).expect("removes"));
+        assert!(remove(&spool, meeting, &[withdrawal]).expect("twice is once"));
         assert_eq!(read(&spool, meeting).expect("reads"), []);
         fs::remove_dir_all(&spool).expect("cleans up");
     }

@@ -92,15 +92,18 @@ async fn recover(deps: &Deps, meeting: MeetingId, left: Vec<Leftover>, watched: 
 
 /// Journalled withdrawals become entries of the log.
 async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
-    for withdrawal in journal::read(&deps.spool, meeting)? {
+    let withdrawals = journal::read(&deps.spool, meeting)?;
+    for withdrawal in &withdrawals {
         let mut tx = deps.store.worker_tx().await?;
-        let said = consent::say(&mut tx, &saying(&withdrawal)).await?;
+        let said = consent::say(&mut tx, &saying(withdrawal)).await?;
         tx.commit().await?;
         for event in said.events {
             let _ = deps.queue.publish(meeting, &tell(event));
         }
     }
-    journal::remove(&deps.spool, meeting)
+    // What was written meanwhile stays for the next time.
+    journal::remove(&deps.spool, meeting, &withdrawals)?;
+    Ok(())
 }
 
 /// The meeting's gate as the log has it, with the journal's withdrawals.
