@@ -75,8 +75,10 @@ pub enum Input {
     StreamClosed {
         stream: StreamId,
     },
-    /// Whether anybody could tell us of a withdrawal: the queue or Postgres answers.
-    Hearing(bool),
+    /// Since when nobody could tell us of a withdrawal, because neither the queue nor Postgres answers; `None`: one does.
+    Deaf {
+        since: Option<MeetingTime>,
+    },
     /// By request, or because the store says it ended.
     End,
     Tick,
@@ -261,7 +263,7 @@ impl Meeting {
                     self.see(stream.participant, now);
                 }
             }
-            Input::Hearing(hears) => self.deaf_since = if hears { None } else { self.deaf_since.or(Some(now)) },
+            Input::Deaf { since } => self.deaf_since = since.map(|since| since.min(now)),
             Input::End => self.end(true),
             Input::Tick => self.tick(now),
         }
@@ -563,11 +565,11 @@ mod tests {
         let mut meeting = meeting(ConsentPolicy::Exclude);
         meeting.handle(here(&[ANA]), s(0));
         meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
-        meeting.handle(Input::Hearing(false), s(10));
-        assert_eq!(meeting.poll_timeout(), Some(s(15)));
-        meeting.handle(Input::Tick, s(15));
-        assert!(meeting.gate().lets_in(ANA, s(16)).is_err());
-        meeting.handle(Input::Hearing(true), s(20));
+        meeting.handle(Input::Deaf { since: Some(s(9)) }, s(10));
+        assert_eq!(meeting.poll_timeout(), Some(s(14)), "from the last that was heard, not from when that was noticed");
+        meeting.handle(Input::Tick, s(14));
+        assert!(meeting.gate().lets_in(ANA, s(15)).is_err());
+        meeting.handle(Input::Deaf { since: None }, s(20));
         assert!(meeting.gate().lets_in(ANA, s(21)).is_ok());
     }
 

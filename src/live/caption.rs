@@ -5,7 +5,7 @@ use crate::{
     domain::{
         gate::{Transcription, Verdict},
         time::MeetingTime,
-        transcript::{Reason, Word},
+        transcript::Word,
     },
     queue::message::Told,
     speech::{Caption, Line},
@@ -40,11 +40,8 @@ impl Live {
                 }
             }
             Caption::Final(line) => {
-                if self.rules.gate().still::<Transcription>(&line.pass) == Verdict::Keep {
-                    self.finalise(line);
-                } else {
-                    self.write(Write::Retracted { segment: line.segment, reason: Reason::Withdrawn.as_str() });
-                }
+                // The ledger asks the gate.
+                self.finalise(line);
             }
             Caption::Retracted(retraction) => {
                 self.write(Write::Retracted { segment: retraction.segment, reason: retraction.reason.as_str() });
@@ -72,7 +69,7 @@ impl Live {
     fn finalise(&self, line: Line) {
         self.write(Write::Final(FinalSegment {
             id: line.segment,
-            participant: line.participant,
+            pass: line.pass,
             start_ms: line.span.start.as_ms(),
             end_ms: line.span.end.as_ms(),
             words: words(&line.words),
@@ -80,7 +77,6 @@ impl Live {
             text: line.text,
             revision: i32::try_from(line.revision).unwrap_or(i32::MAX),
             epoch: self.holder.epoch,
-            consent_entry: line.pass.entry,
         }));
     }
 }

@@ -181,7 +181,8 @@ impl Live {
             epoch: claimed.job.epoch,
             spool: deps.spool.clone(),
         };
-        let ledger = ledger::start(deps.store.clone(), deps.queue.clone(), holder.clone(), lost.clone());
+        let ledger =
+            ledger::start(deps.store.clone(), deps.queue.clone(), rules.gate().clone(), holder.clone(), lost.clone());
         let vault =
             vault::start(deps.objects.clone(), rules.gate().clone(), ledger.clone(), holder.clone(), lost.clone());
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
@@ -203,7 +204,7 @@ impl Live {
             lost,
             facts: facts_tx,
             reading: false,
-            news: News { head: None, database: true, queue: true },
+            news: News::default(),
             read_again: Instant::now(),
             applied: 0,
             roster: -1,
@@ -287,9 +288,9 @@ impl Live {
 
     /// What the news mean for the gate. When it hears again it stays closed until what was missed is read.
     fn hear(&mut self) {
-        let hears = self.news.database || self.news.queue;
-        if !hears || !self.is_behind() {
-            self.input(Input::Hearing(hears));
+        let since = self.news.deaf_since.map(|at| self.clock.at(at));
+        if since.is_some() || !self.is_behind() {
+            self.input(Input::Deaf { since });
         }
     }
 

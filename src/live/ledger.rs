@@ -1,16 +1,18 @@
 //! What a live meeting writes to Postgres, in order, by one task: lease row locked, effect stored, committed, then told.
 //!
 //! With Postgres away it tries again until it is back, and whatever waits behind waits in order; nothing final is told
-//! meanwhile. With the lease lost it stops for good. The queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds
+//! meanwhile. What waited is asked at the gate again before it is stored. With the lease lost it stops for good. The queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds
 //! more than half an hour without Postgres. When it is full, segments stay in the spool for `recover`, and a final becomes a retraction
 //! that says `lost`.
 
 use super::journal::Withdrawal;
 use crate::{
     domain::{
+        gate::{Gate, Transcription, Verdict},
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
         retry,
         time::Span,
+        transcript::Reason,
     },
     queue::{
         Queue,
@@ -28,7 +30,7 @@ use crate::{
     },
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -125,10 +127,10 @@ pub struct Holder {
 
 /// Starts the task. It ends when every [`Ledger`] is dropped and everything is written, or when `lost` is cancelled, by the
 /// caller or by itself on finding the lease taken.
-pub fn start(store: Store, queue: Queue, holder: Holder, lost: CancellationToken) -> Ledger {
+pub fn start(store: Store, queue: Queue, gate: Arc<Gate>, holder: Holder, lost: CancellationToken) -> Ledger {
     let (tx, mut rx) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
-        let mut scribe = Scribe { store, queue, holder, same: BTreeMap::new() };
+        let mut scribe = Scribe { store, queue, gate, holder, same: BTreeMap::new() };
         while let Some(Some(write)) = lost.run_until_cancelled(rx.recv()).await {
             if let Write::Flush(done) = write {
                 let _ = done.send(());
@@ -145,6 +147,7 @@ pub fn start(store: Store, queue: Queue, holder: Holder, lost: CancellationToken
 struct Scribe {
     store: Store,
     queue: Queue,
+    gate: Arc<Gate>,
     holder: Holder,
     /// Tracks that turned out to exist under another id.
     same: BTreeMap<RecordingId, RecordingId>,
@@ -201,6 +204,12 @@ impl Scribe {
             }
             Write::RemoveSegment(segment) => {
                 recording::remove_segment(&mut tx, meeting, &self.known(segment)).await?;
+            }
+            // It may have waited long enough for a withdrawal to be heard of. Words of a decode that reached past one are
+            // never kept, not even those before it.
+            Write::Final(segment) if self.gate.still::<Transcription>(&segment.pass) != Verdict::Keep => {
+                let data = json!({"segmentId": segment.id, "reason": Reason::Withdrawn.as_str()});
+                events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
             }
             Write::Final(segment) => {
                 capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false).await?;

@@ -11,7 +11,7 @@ use crate::{
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,10 +20,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct News {
     pub head: Option<Head>,
-    /// Postgres answered the last poll.
-    pub database: bool,
-    /// The queue can be heard.
-    pub queue: bool,
+    /// Since when neither Postgres nor the queue was heard, so that nobody could tell of a withdrawal.
+    pub deaf_since: Option<Instant>,
 }
 
 /// The meetings watched. Clones share them.
@@ -46,7 +44,7 @@ impl Drop for Watched {
 impl Sentinel {
     /// Watches one more meeting; a process never runs one twice.
     pub fn watch(&self, meeting: MeetingId) -> Watched {
-        let (tx, news) = watch::channel(News { head: None, database: true, queue: true });
+        let (tx, news) = watch::channel(News::default());
         self.lock().insert(meeting, tx);
         Watched { sentinel: self.clone(), meeting, news }
     }
@@ -61,9 +59,12 @@ impl Sentinel {
         let period = Duration::from_micros(HEADS_POLL.0.unsigned_abs());
         let mut tick = tokio::time::interval(period);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            let asked = Instant::now();
             let meetings: Vec<MeetingId> = self.lock().keys().copied().collect();
             if meetings.is_empty() {
+                heard = asked;
                 continue;
             }
             // A poll that hangs is as good as none; the next one must not wait for it for long.
@@ -72,20 +73,22 @@ impl Sentinel {
                 event::heads(&mut conn, &meetings).await
             })
             .await;
-            let queue = queue.unreachable_since().is_none();
             let (database, heads) = match heads {
-                Ok(Ok(heads)) => (true, heads),
+                Ok(Ok(heads)) => {
+                    heard = asked;
+                    (true, heads)
+                }
                 _ => (false, Vec::new()),
             };
+            // From the last that was heard, not from when that was noticed.
+            let deaf_since = queue.unreachable_since().filter(|_| !database).map(|since| since.max(heard));
             let mut heads: BTreeMap<MeetingId, Head> = heads.into_iter().map(|head| (head.meeting, head)).collect();
             for (meeting, tx) in self.lock().iter() {
                 let head = heads.remove(meeting);
                 tx.send_if_modified(|news| {
-                    let changed = news.database != database
-                        || news.queue != queue
+                    let changed = news.deaf_since != deaf_since
                         || head.as_ref().is_some_and(|head| news.head.as_ref() != Some(head));
-                    news.database = database;
-                    news.queue = queue;
+                    news.deaf_since = deaf_since;
                     if let Some(head) = head {
                         news.head = Some(head);
                     }

@@ -5,7 +5,10 @@ use super::{
     recording::{self, Recording},
     stream::{self, Stream},
 };
-use crate::domain::id::{MeetingId, ParticipantId, SegmentId, TenantId};
+use crate::domain::{
+    gate::Pass,
+    id::{MeetingId, SegmentId, TenantId},
+};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
@@ -67,7 +70,8 @@ pub async fn end(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
 #[derive(Clone, Debug)]
 pub struct FinalSegment {
     pub id: SegmentId,
-    pub participant: ParticipantId,
+    /// Whose, and the consent entry behind it.
+    pub pass: Pass,
     pub start_ms: i64,
     pub end_ms: i64,
     pub language: Option<String>,
@@ -76,7 +80,6 @@ pub struct FinalSegment {
     pub words: Value,
     pub revision: i32,
     pub epoch: i64,
-    pub consent_entry: i64,
 }
 
 /// Stores a final; a second time changes nothing (`false`).
@@ -94,7 +97,7 @@ pub async fn add_final(
     .bind(meeting.0)
     .bind(segment.id.0)
     .bind(tenant.0)
-    .bind(segment.participant.0)
+    .bind(segment.pass.participant.0)
     .bind(segment.start_ms)
     .bind(segment.end_ms)
     .bind(&segment.language)
@@ -102,7 +105,7 @@ pub async fn add_final(
     .bind(&segment.words)
     .bind(segment.revision)
     .bind(segment.epoch)
-    .bind(segment.consent_entry)
+    .bind(segment.pass.entry)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

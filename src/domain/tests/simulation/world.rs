@@ -412,7 +412,7 @@ impl World {
         let hears = self.postgres || self.queue;
         self.deaf_since = if hears { None } else { self.deaf_since.or(Some(self.now)) };
         let Some(worker) = &mut self.worker else { return };
-        worker.input(Input::Hearing(hears), MeetingTime(self.now));
+        worker.input(Input::Deaf { since: self.deaf_since.map(MeetingTime) }, MeetingTime(self.now));
         if !self.postgres {
             return;
         }
