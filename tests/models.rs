@@ -32,11 +32,24 @@ impl Drop for Data {
 
 const NAME: &str = "tiny.en";
 
-/// The list with one model's size and checksum replaced by those of a small file: the real one is 78 MB.
+/// The list with one model standing for a small file: the real one is 78 MB.
 fn registry(data: &Path, content: &[u8]) -> Registry {
+    own(data, NAME, Some("ggml-tiny.en.bin"), content);
+    Registry::new(data).expect("the list")
+}
+
+/// Writes an operator's list with one model.
+fn own(data: &Path, name: &str, url: Option<&str>, content: &[u8]) {
     use sha2::Digest as _;
     let sha256 = hansard::domain::consent::hex(&sha2::Sha256::digest(content));
-    Registry::new(data).expect("the list").with(NAME, content.len() as u64, &sha256)
+    let url = url.map_or(String::new(), |url| format!("url = \"{url}\"\n"));
+    let list = format!(
+        "[[model]]\nname = \"{name}\"\nfile = \"ggml-{name}.bin\"\n{url}sizeBytes = {}\nsha256 = \"{sha256}\"\n\
+         languages = [\"en\"]\nlongestUtteranceSeconds = 20\naudioCtxFloor = 384\naudioCtxMargin = 128\n\
+         prompt = true\nnote = \"\"\n",
+        content.len()
+    );
+    std::fs::write(data.join("models/models.toml"), list).expect("written");
 }
 
 fn content() -> Vec<u8> {
@@ -65,6 +78,22 @@ fn what_is_wrong_with_a_model_is_said() {
     assert!(say(&registry).contains("its sha256 is"), "{}", say(&registry));
     std::fs::write(&file, content()).expect("written");
     assert_eq!(registry.verify(NAME).expect("whole").1, file);
+}
+
+#[test]
+fn an_operator_may_bring_models() {
+    let data = Data::new("own");
+    own(&data.0, "ours", None, &content());
+    let registry = Registry::new(&data.0).expect("the list");
+    assert!(registry.model("base.en").is_ok() && registry.model("ours").is_ok());
+    let missing = registry.verify("ours").expect_err("no file").to_string();
+    assert!(missing.contains("put ggml-ours.bin into"), "{missing}");
+    std::fs::write(data.0.join("models/ggml-ours.bin"), content()).expect("written");
+    registry.verify("ours").expect("whole");
+
+    std::fs::write(data.0.join("models/models.toml"), "[[model]]\nname = \"x\"").expect("written");
+    let wrong = format!("{:#}", Registry::new(&data.0).expect_err("no list"));
+    assert!(wrong.contains("models.toml is no list of models"), "{wrong}");
 }
 
 #[test]
@@ -156,7 +185,9 @@ async fn a_wrong_file_is_refused_and_not_kept() {
     let base = server(served(changed, usize::MAX / 2, true)).await;
     let error = fetch(&registry, NAME, Some(&base), |_| {}).await.expect_err("refused");
     assert!(error.to_string().contains("sha256"), "{error:#}");
-    assert_eq!(std::fs::read_dir(data.0.join("models")).expect("a folder").count(), 0);
+    let there = std::fs::read_dir(data.0.join("models")).expect("a folder");
+    let there: Vec<_> = there.flatten().map(|file| file.file_name()).collect();
+    assert_eq!(there, ["models.toml"]);
     let missing = fetch(&registry, NAME, Some(&base.replace("files", "elsewhere")), |_| {}).await.expect_err("404");
     assert!(missing.to_string().contains("404"), "{missing:#}");
     assert_eq!(registry.default_name(), "hansard-test-en");

@@ -1,6 +1,8 @@
-//! Speech models: which there are (`models/models.toml`), where their files lie, and whether they are whole.
+//! Speech models: which there are (`models/models.toml`, and the operator's own in the data folder), where their files
+//! lie, and whether they are whole.
 
 use crate::domain::{consent::hex, time::Micros};
+use anyhow::Context as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -11,6 +13,8 @@ use std::{
 
 /// The list that this build knows.
 const LIST: &str = include_str!("../../models/models.toml");
+/// In the data folder: models of the operator's own, in the same form. One with a known name stands for that.
+const OWN_LIST: &str = "models/models.toml";
 /// In the data folder: the name of the model to use when none is asked for.
 const DEFAULT_FILE: &str = "models/default";
 /// Every ggml model begins with these bytes.
@@ -21,7 +25,7 @@ const MAGIC: [u8; 4] = *b"lmgg";
 pub struct Model {
     pub name: String,
     pub file: String,
-    /// Relative to the base URL; none for the bundled one.
+    /// Relative to the base URL; none for one that is not fetched.
     pub url: Option<String>,
     pub size_bytes: u64,
     /// Lower-case hex.
@@ -59,6 +63,8 @@ pub enum ModelError {
     Unknown { name: String, known: String },
     #[error("the model {name} is not there (looked for {file} in {looked}); get it with: hansard models fetch {name}")]
     Missing { name: String, file: String, looked: String },
+    #[error("the model {name} is not there: put {file} into {looked}")]
+    NotPut { name: String, file: String, looked: String },
     #[error("{} is cut short: {found} of {expected} bytes; get it again with: hansard models fetch {name}", path.display())]
     Truncated { name: String, path: PathBuf, found: u64, expected: u64 },
     #[error("{} is not the model {name}: {why}", path.display())]
@@ -83,7 +89,18 @@ pub struct Registry {
 impl Registry {
     /// `data` is the data folder; fetched models lie in its `models`. The bundled one is also looked for beside the program.
     pub fn new(data: &Path) -> anyhow::Result<Self> {
-        let list: List = toml::from_str(LIST)?;
+        let List { model: mut models } = toml::from_str(LIST)?;
+        let own = data.join(OWN_LIST);
+        match fs::read_to_string(&own) {
+            Ok(text) => {
+                let list: List = toml::from_str(&text)
+                    .with_context(|| format!("{} is no list of models like models/models.toml", own.display()))?;
+                models.retain(|model: &Model| list.model.iter().all(|own| own.name != model.name));
+                models.extend(list.model);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", own.display())),
+        }
         let mut folders = vec![data.join("models")];
         if let Ok(program) = std::env::current_exe() {
             // Beside it, in `share` next to `bin`, or in the repository that it was built in.
@@ -93,15 +110,7 @@ impl Registry {
             }
         }
         folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
-        Ok(Self { models: list.model, data: data.to_owned(), folders })
-    }
-
-    /// The same list with another file behind one name: a mirror's own build of it.
-    pub fn with(mut self, name: &str, size_bytes: u64, sha256: &str) -> Self {
-        if let Some(model) = self.models.iter_mut().find(|model| model.name == name) {
-            (model.size_bytes, model.sha256) = (size_bytes, sha256.to_owned());
-        }
-        self
+        Ok(Self { models, data: data.to_owned(), folders })
     }
 
     pub fn models(&self) -> &[Model] {
@@ -143,7 +152,10 @@ impl Registry {
         let model = self.model(name)?.clone();
         let Some(path) = self.folders.iter().map(|folder| folder.join(&model.file)).find(|path| path.is_file()) else {
             let looked = self.folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
-            return Err(ModelError::Missing { name: model.name, file: model.file, looked });
+            return Err(match model.url {
+                Some(_) => ModelError::Missing { name: model.name, file: model.file, looked },
+                None => ModelError::NotPut { name: model.name, file: model.file, looked },
+            });
         };
         look(&model, &path)?;
         Ok((model, path))
