@@ -54,7 +54,7 @@ impl Crowd {
             let wait = SPREAD * n as u32 / meetings as u32;
             playing.spawn(async move {
                 tokio::time::sleep(wait).await;
-                let staging = Staging { ready_within: Duration::from_secs(180), ..Staging::new(client) };
+                let staging = Staging { ready_within: Duration::from_secs(180), files: false, ..Staging::new(client) };
                 let performance = perform(&planning, &staging).await?;
                 let lost = performance.retracted.iter().filter(|retracted| retracted.reason == "lost").count();
                 anyhow::Ok((performance.score(&planning), lost))
@@ -96,7 +96,8 @@ impl Crowd {
                 }
             }
         }
-        alone.server.terminate();
+        // In order it would make the mixes of all of them first.
+        alone.server.kill();
         println!("{} meetings: {}", crowd.meetings, crowd.line());
         Ok(crowd)
     }

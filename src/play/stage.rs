@@ -49,6 +49,8 @@ pub struct Staging {
     pub from: IpAddr,
     /// How long mix and transcript may take after the end.
     pub ready_within: Duration,
+    /// Whether the files are waited for; otherwise it is over when the last final was told.
+    pub files: bool,
     /// Gets the observer's events as they come, as long as it keeps up.
     pub watch: Option<mpsc::Sender<Event>>,
     /// Ends the meeting early.
@@ -66,6 +68,7 @@ impl Staging {
             adjust: None,
             from: IpAddr::V4(Ipv4Addr::LOCALHOST),
             ready_within: Duration::from_secs(60),
+            files: true,
             watch: None,
             stop: CancellationToken::new(),
         }
@@ -102,7 +105,7 @@ pub struct Performance {
     pub retracted: Vec<Retracted>,
     /// When the request to end was sent.
     pub ended: Instant,
-    /// `ready`, `failed` or `off`, and when the observer heard it.
+    /// `ready`, `failed` or `off` (or `finalising`, when no files are waited for), and when the observer heard it.
     pub state: String,
     pub settled: Instant,
     pub recordings: Vec<Recording>,
@@ -186,7 +189,11 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
     let settled = tokio::time::timeout_at(
         deadline.into(),
         states.wait_for(|told: &Option<(Instant, String)>| {
-            told.as_ref().is_some_and(|(_, state)| matches!(state.as_str(), "ready" | "failed" | "off"))
+            told.as_ref().is_some_and(|(_, state)| match state.as_str() {
+                "ready" | "failed" | "off" => true,
+                "finalising" => !staging.files,
+                _ => false,
+            })
         }),
     )
     .await
