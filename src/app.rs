@@ -25,6 +25,7 @@ use crate::{
     store::seal::Seal,
 };
 use anyhow::Context;
+use axum::serve::ListenerExt;
 use foundation::Foundation;
 use media::Media;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -182,6 +183,8 @@ async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)
 }
 
 fn serve(listener: TcpListener, router: axum::Router, closing: CancellationToken) -> JoinHandle<()> {
+    // A caption must not wait for the ACK of the one before (Nagle's algorithm).
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await {
             warn!(%error, "an address is no longer served");

@@ -9,6 +9,7 @@ mod files;
 mod kills;
 mod load;
 mod memory;
+mod official;
 mod offline;
 mod rig;
 mod shape;
@@ -51,6 +52,8 @@ enum Scenario {
     Memory,
     /// Decode time against the bare model, and at official sizes
     Decode,
+    /// A meeting's captions at official sizes
+    Official,
 }
 
 impl Scenario {
@@ -140,5 +143,6 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
         Scenario::Memory => vec![memory::memory().await?],
         Scenario::Decode => vec![speed::decode().await?],
+        Scenario::Official => vec![official::official().await?],
     })
 }
