@@ -1,0 +1,102 @@
+//! What a running meeting's ledger stores and tells.
+
+use crate::world::World;
+use hansard::{
+    domain::{
+        consent::{ConsentStatus, ConsentType, Use},
+        gate::{Entry, Gate, Pass},
+        id::{ConsentId, ParticipantId, SegmentId},
+        time::{MeetingTime, Span},
+    },
+    live::ledger::{self, Holder, Write},
+    store::{capture::FinalSegment, consent, event, job, new_id, transcript},
+};
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn said(participant: ParticipantId, from_ms: i64, to_ms: i64, text: &str) -> FinalSegment {
+    FinalSegment {
+        id: SegmentId(new_id()),
+        pass: Pass {
+            participant,
+            span: Span::new(MeetingTime::from_ms(from_ms), MeetingTime::from_ms(to_ms)),
+            entry: 1,
+        },
+        start_ms: from_ms,
+        end_ms: to_ms,
+        language: Some("en".into()),
+        text: text.into(),
+        words: json!([]),
+        revision: 1,
+        epoch: 1,
+    }
+}
+
+#[tokio::test]
+async fn a_final_that_waited_is_asked_at_the_gate_again() {
+    let world = World::new().await;
+    let ana = world.invite("Ana").await.participant;
+    let owner = new_id();
+    let mut tx = world.store.worker_tx().await.expect("Postgres answers");
+    job::ensure(&mut tx, world.tenant, world.meeting, "capture", &json!({})).await.expect("a job");
+    let saying = consent::Saying {
+        meeting: world.meeting,
+        participant: ana,
+        id: ConsentId(new_id()),
+        consent_type: ConsentType::RecordingAi,
+        status: ConsentStatus::Accepted,
+        actor: "self".into(),
+        statement: None,
+        timestamp: world.clock.now(),
+    };
+    let said_yes = consent::say(&mut tx, &saying).await.expect("said");
+    let claimed = job::claim(&mut tx, &["capture"], owner, 1).await.expect("claimed");
+    tx.commit().await.expect("commits");
+
+    let gate = Arc::new(Gate::new(&Use::ALL));
+    let agreed = Entry {
+        entry: said_yes.entry.entry,
+        id: saying.id,
+        participant: ana,
+        uses: Use::ALL.to_vec(),
+        status: ConsentStatus::Accepted,
+        at: MeetingTime::ZERO,
+    };
+    gate.apply(&agreed, MeetingTime::ZERO);
+    let holder = Holder {
+        tenant: world.tenant,
+        meeting: world.meeting,
+        owner,
+        epoch: claimed[0].epoch,
+        spool: std::env::temp_dir(),
+    };
+    let ledger =
+        ledger::start(world.store.clone(), world.queue.clone(), gate.clone(), holder, CancellationToken::new());
+
+    // Whoever holds the meeting's head keeps the ledger waiting, as a Postgres that does not answer would.
+    let mut busy = world.store.worker_tx().await.expect("Postgres answers");
+    event::lock(&mut busy, world.meeting).await.expect("locked");
+    let before = said(ana, 0, 2_000, "Good morning.");
+    let across = said(ana, 2_000, 4_000, "And now for something else.");
+    for segment in [&before, &across] {
+        ledger.write(Write::Final(segment.clone())).expect("there is room");
+    }
+    // Only now is it heard of a withdrawal in the middle of the second.
+    assert!(gate.withdraw(ConsentId(new_id()), ana, &Use::ALL, MeetingTime::from_ms(3_000)));
+    busy.rollback().await.expect("released");
+    assert!(ledger.flush(SOON).await, "committed");
+
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    let kept: Vec<String> =
+        transcript::segments(&mut tx, world.meeting).await.expect("read").into_iter().map(|it| it.text).collect();
+    assert_eq!(kept, ["Good morning."]);
+    let told = world.all_events().await.into_iter().map(|event| (event.kind, event.data));
+    let told: Vec<_> = told.filter(|(kind, _)| kind.starts_with("transcript")).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((told[0].0.as_str(), &told[0].1["segmentId"]), ("transcript_update", &json!(before.id)));
+    let retracted = json!({"segmentId": across.id, "reason": "withdrawn"});
+    assert_eq!((told[1].0.as_str(), &told[1].1), ("transcript_retracted", &retracted));
+}
