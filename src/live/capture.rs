@@ -317,7 +317,7 @@ impl Live {
         }
     }
 
-    fn sealed(&self, told: spool::Told) {
+    pub fn sealed(&self, told: spool::Told) {
         match told {
             spool::Told::Sealed(sealed) => {
                 if !self.vault.put(sealed) {

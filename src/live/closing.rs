@@ -23,11 +23,16 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout_at},
+};
 use tracing::{info, warn};
 
 /// Reading the log a last time.
 const LAST_LOOK_MAX: Duration = Duration::from_secs(1);
+/// From the end to the last words of a meeting whose sound waits for the decoder.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(300);
 /// Sealing and storing of what is left.
 const UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// Committing what is left.
@@ -69,12 +74,12 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         info!(%meeting, epoch = live.holder.epoch, "the meeting runs elsewhere now");
         return Ok(Outcome::Settled);
     }
-    let finals_by = Instant::now() + Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs());
+    let ended = Instant::now();
     last_look(&mut live).await;
     for stream in live.tracks.ids() {
         live.tracks.close(stream, &live.ledger);
     }
-    utter(&mut live, &mut outlets, finals_by).await;
+    utter(&mut live, &mut outlets, &claimed, over, ended).await;
     let Live { deps, holder, rules, tracks, ledger, vault, lost, .. } = live;
     let speech = tracks.finish();
     let sealed = tokio::time::timeout(UPLOADS_MAX, async {
@@ -172,8 +177,36 @@ async fn last_look(live: &mut Live) {
     live.vault.recheck();
 }
 
-/// Lets everybody who is in the middle of a sentence be heard out.
-async fn utter(live: &mut Live, outlets: &mut Outlets, by: Instant) {
+/// Lets everybody who is in the middle of a sentence be heard out. Participants are let go in time; on a machine that is
+/// behind, the last words still come to observers and into the transcript.
+async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: Over, ended: Instant) {
+    let (queue, meeting, lost) = (live.deps.queue.clone(), live.meeting, live.lost.clone());
+    let leave_by = ended + Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs());
+    {
+        let hearing = hear_out(live, outlets);
+        tokio::pin!(hearing);
+        if timeout_at(leave_by, &mut hearing).await.is_ok() {
+            return;
+        }
+        if matches!(over, Over::Ended { .. }) {
+            let _ = queue.publish(meeting, &Told::Close { code: 4000, whom: Whom::Participants });
+            tokio::select! {
+                () = &mut hearing => return,
+                // The process ends, or somebody else has the meeting.
+                () = claimed.stop.cancelled() => {}
+                () = lost.cancelled() => {}
+                () = sleep_until(ended + LAST_WORDS_MAX) => {}
+            }
+        }
+    }
+    warn!(%meeting, "the decoder was too slow for the last words");
+    while let Ok(caption) = outlets.captions.try_recv() {
+        live.caption(caption);
+    }
+}
+
+/// Until everything that was said is told.
+async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
     // First the sound that is still being decoded to PCM: its end is told per stream.
     while live.tracks.is_ending() {
         tokio::select! {
@@ -182,7 +215,7 @@ async fn utter(live: &mut Live, outlets: &mut Outlets, by: Instant) {
                 None => break,
             },
             Some(caption) = outlets.captions.recv() => live.caption(caption),
-            () = tokio::time::sleep_until(by) => break,
+            Some(told) = outlets.told.recv() => live.sealed(told),
         }
     }
     let Some(speech) = live.speech.take() else { return };
@@ -192,10 +225,7 @@ async fn utter(live: &mut Live, outlets: &mut Outlets, by: Instant) {
         tokio::select! {
             () = &mut finish => break,
             Some(caption) = outlets.captions.recv() => live.caption(caption),
-            () = tokio::time::sleep_until(by) => {
-                warn!(meeting = %live.meeting, "the decoder was too slow for the last words");
-                break;
-            }
+            Some(told) = outlets.told.recv() => live.sealed(told),
         }
     }
     while let Ok(caption) = outlets.captions.try_recv() {

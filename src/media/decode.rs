@@ -1,7 +1,7 @@
 //! Frames into PCM. [`Decoder`] is one stream's, in the caller's thread; [`Ears`] decodes a meeting's streams for speech
 //! in one thread of its own and asks the gate again on the way out.
 //!
-//! One thread for all streams of a meeting: 20 of them need about a twentieth of a core, and a thread per stream would
+//! One thread for all streams of a meeting: 20 of them need a few hundredths of a core, and a thread per stream would
 //! pay a wake-up for each of their 1,000 packets per second.
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     media::{
         frame::{self, Frame, Pcm},
         graph::{Graph, Inlet},
+        opus::Opus,
     },
 };
 use anyhow::{Context, Result};
@@ -24,67 +25,62 @@ pub use crate::media::ears::{Ears, EarsCounts, Heard};
 const PIECE: Micros = Micros::from_ms(20);
 
 /// Decodes one stream to mono PCM at one rate.
-///
-/// Opus comes out one frame late, because the next packet may carry the lost one's redundancy; [`Decoder::flush`] gets
-/// the last frame out.
 pub struct Decoder {
-    // Dropped in this order.
-    inlet: Inlet,
-    graph: Graph,
-    sink: AppSink,
+    engine: Engine,
     codec: Codec,
     rate: u32,
     /// End of the last frame or concealment pushed.
     end: Option<MeetingTime>,
     /// Before this the decoder has not settled; its samples are left out.
     settled: MeetingTime,
-    /// Something is inside that only a later push brings out, of this span.
-    held: Option<Span>,
+    /// A piece that is missing, until it is known whether the next packet has its redundancy.
+    missing: Option<Span>,
+}
+
+enum Engine {
+    Opus(Opus),
+    Companded(Companded),
+}
+
+/// G.711 by GStreamer.
+struct Companded {
+    // Dropped in this order.
+    inlet: Inlet,
+    graph: Graph,
+    sink: AppSink,
 }
 
 impl Decoder {
     /// `rate` is in Hz: 8,000, 16,000 or 48,000.
     pub fn new(codec: Codec, rate: u32) -> Result<Self> {
-        let graph = Graph::load(match codec {
-            Codec::Opus => include_str!("../../pipelines/decode_opus.gst"),
-            Codec::Pcmu => include_str!("../../pipelines/decode_pcmu.gst"),
-            Codec::Pcma => include_str!("../../pipelines/decode_pcma.gst"),
-        })?;
-        let caps = gst::Caps::builder("audio/x-raw")
-            .field("format", "S16LE")
-            .field("layout", "interleaved")
-            .field("rate", i32::try_from(rate).context("a rate beyond reason")?)
-            .field("channels", 1)
-            .build();
-        graph.element("format")?.set_property("caps", caps);
-        let sink = graph.sink("out")?;
-        let pad = graph.element("decoder")?.static_pad("sink").context("a decoder without an input")?;
-        graph.start()?;
-        let inlet = Inlet::open(&pad, &frame::live_caps(codec))?;
-        Ok(Self { inlet, graph, sink, codec, rate, end: None, settled: MeetingTime::ZERO, held: None })
+        let engine = match codec {
+            Codec::Opus => Engine::Opus(Opus::new(rate)?),
+            Codec::Pcmu => {
+                Engine::Companded(Companded::new(include_str!("../../pipelines/decode_pcmu.gst"), codec, rate)?)
+            }
+            Codec::Pcma => {
+                Engine::Companded(Companded::new(include_str!("../../pipelines/decode_pcma.gst"), codec, rate)?)
+            }
+        };
+        Ok(Self { engine, codec, rate, end: None, settled: MeetingTime::ZERO, missing: None })
     }
 
     /// Decodes a frame that follows the last one; `out` gets what is ready. A hole before it that was not told as
     /// [`Decoder::lost`] is silence of the sender: nothing comes out for it.
     pub fn push(&mut self, frame: &Frame, out: &mut dyn FnMut(Pcm)) -> Result<()> {
-        let apart = self.end.is_none_or(|end| (frame.span.start - end).0.abs() > PIECE.0 / 2);
-        if apart {
+        if self.end.is_none_or(|end| (frame.span.start - end).0.abs() > PIECE.0 / 2) {
             self.flush(out)?;
             self.settled = frame.span.start;
         }
-        let mut buffer = gst::Buffer::from_slice(frame.payload.clone());
-        {
-            let buffer = buffer.get_mut().expect("just made, so ours alone");
-            buffer.set_pts(clock(frame.span.start));
-            buffer.set_duration(clock(frame.span.end).saturating_sub(clock(frame.span.start)));
-            if apart {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
-        self.inlet.push(buffer).map_err(|flow| self.graph.explain(flow))?;
+        self.conceal(Some(&frame.payload), out)?;
         self.end = Some(frame.span.end);
-        self.held = (self.codec == Codec::Opus).then_some(frame.span);
-        self.drain(out)
+        let (settled, rate, delay) = (self.settled, self.rate, self.codec.delay());
+        let mut told = |at, samples: &[f32]| out_of(settled, rate, at - delay, samples, out);
+        match &mut self.engine {
+            Engine::Opus(opus) => told(frame.span.start, opus.decode(&frame.payload)?),
+            Engine::Companded(companded) => companded.decode(frame, &mut told)?,
+        }
+        Ok(())
     }
 
     /// Conceals a hole (packets that will not come) behind the last frame, as far as that makes sense.
@@ -96,25 +92,25 @@ impl Decoder {
         }
         let mut from = end;
         while (hole.end - from).0 > PIECE.0 / 2 {
-            self.inlet.gap(clock(from), clock(from + PIECE).saturating_sub(clock(from)))?;
+            self.conceal(None, out)?;
+            self.missing = Some(Span::of(from, PIECE));
             from = from + PIECE;
         }
         self.end = Some(from);
-        self.held = Some(Span::of(from - PIECE, PIECE));
-        self.drain(out)
+        Ok(())
     }
 
     /// Brings out what is held back and forgets the stream's state: after the last frame, or when none came for a while.
     pub fn flush(&mut self, out: &mut dyn FnMut(Pcm)) -> Result<()> {
-        let Some(end) = self.end.take() else { return Ok(()) };
-        if let Some(held) = self.held.take() {
-            // What this makes comes out never, because of the flush.
-            self.inlet.gap(clock(end), clock(end + PIECE).saturating_sub(clock(end)))?;
-            self.drain_until(held.end, out)?;
-        } else {
-            self.drain(out)?;
+        if self.end.is_none() {
+            return Ok(());
         }
-        self.inlet.flush()
+        self.conceal(None, out)?;
+        self.end = None;
+        match &mut self.engine {
+            Engine::Opus(opus) => opus.reset(),
+            Engine::Companded(companded) => companded.inlet.flush(),
+        }
     }
 
     /// End of what was pushed, `None` after a flush.
@@ -122,40 +118,63 @@ impl Decoder {
         self.end
     }
 
-    fn drain(&mut self, out: &mut dyn FnMut(Pcm)) -> Result<()> {
-        self.drain_until(MeetingTime::MAX, out)
+    /// Something in the place of what is missing, from the packet behind it if there is one.
+    fn conceal(&mut self, next: Option<&[u8]>, out: &mut dyn FnMut(Pcm)) -> Result<()> {
+        if let (Some(missing), Engine::Opus(opus)) = (self.missing.take(), &mut self.engine) {
+            let samples = opus.conceal(self.rate as usize / 1_000 * PIECE.as_ms() as usize, next)?;
+            out_of(self.settled, self.rate, missing.start - self.codec.delay(), samples, out);
+        }
+        Ok(())
+    }
+}
+
+/// Gives samples that begin at `start` to `out`, as far as the decoder had settled.
+fn out_of(settled: MeetingTime, rate: u32, start: MeetingTime, samples: &[f32], out: &mut dyn FnMut(Pcm)) {
+    let rate = i64::from(rate);
+    let early = ((settled - start).0.max(0) * rate + 999_999) / 1_000_000;
+    let samples = samples.get(usize::try_from(early).unwrap_or(usize::MAX)..).unwrap_or_default();
+    if samples.is_empty() {
+        return;
+    }
+    let start = settled.max(start + Micros(early * 1_000_000 / rate));
+    let length = Micros(samples.len() as i64 * 1_000_000 / rate);
+    out(Pcm { samples: samples.to_vec(), span: Span::of(start, length) });
+}
+
+impl Companded {
+    fn new(pipeline: &str, codec: Codec, rate: u32) -> Result<Self> {
+        let graph = Graph::load(pipeline)?;
+        let caps = gst::Caps::builder("audio/x-raw")
+            .field("format", "S16LE")
+            .field("layout", "interleaved")
+            .field("rate", i32::try_from(rate).context("a rate beyond reason")?)
+            .field("channels", 1)
+            .build();
+        graph.element("format")?.set_property("caps", caps);
+        let sink = graph.sink("out")?;
+        let pad = graph.element("decoder")?.static_pad("sink").context("a decoder without an input")?;
+        graph.start()?;
+        let inlet = Inlet::open(&pad, &frame::live_caps(codec))?;
+        Ok(Self { inlet, graph, sink })
     }
 
-    fn drain_until(&mut self, until: MeetingTime, out: &mut dyn FnMut(Pcm)) -> Result<()> {
+    fn decode(&mut self, frame: &Frame, out: &mut dyn FnMut(MeetingTime, &[f32])) -> Result<()> {
+        let mut buffer = gst::Buffer::from_slice(frame.payload.clone());
+        {
+            let buffer = buffer.get_mut().expect("just made, so ours alone");
+            buffer.set_pts(clock(frame.span.start));
+            buffer.set_duration(clock(frame.span.end).saturating_sub(clock(frame.span.start)));
+        }
+        self.inlet.push(buffer).map_err(|flow| self.graph.explain(flow))?;
         while let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
             let buffer = sample.buffer().context("a sample without a buffer")?;
             let pts = buffer.pts().context("PCM without a time")?;
             let bytes = buffer.map_readable().context("PCM that cannot be read")?;
+            let pcm = bytes.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
             let at = MeetingTime(i64::try_from(pts.useconds()).unwrap_or(i64::MAX));
-            if at >= until {
-                continue;
-            }
-            if let Some(pcm) = self.pcm(at - self.codec.delay(), &bytes) {
-                out(pcm);
-            }
+            out(at, &pcm.collect::<Vec<f32>>());
         }
         Ok(())
-    }
-
-    fn pcm(&self, start: MeetingTime, bytes: &[u8]) -> Option<Pcm> {
-        let rate = i64::from(self.rate);
-        let early = ((self.settled - start).0.max(0) * rate + 999_999) / 1_000_000;
-        let samples: Vec<f32> = bytes
-            .chunks_exact(2)
-            .skip(usize::try_from(early).unwrap_or(usize::MAX))
-            .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
-            .collect();
-        if samples.is_empty() {
-            return None;
-        }
-        let start = self.settled.max(start + Micros(early * 1_000_000 / rate));
-        let length = Micros(samples.len() as i64 * 1_000_000 / rate);
-        Some(Pcm { samples, span: Span::of(start, length) })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod spool;
 
 pub mod decode;
 mod ears;
+mod opus;
 
 mod aac;
 mod lane;

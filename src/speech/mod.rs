@@ -43,9 +43,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Messages to the scribe: seconds of sound of hundreds of streams.
-const INBOX_MAX: usize = 16_384;
+const INBOX_MAX: usize = 65_536;
 /// Room in the inbox that sound leaves to everything else.
-const INBOX_RESERVE: usize = 2_048;
+const INBOX_RESERVE: usize = 8_192;
 /// Captions waiting for a meeting's loop.
 const CAPTIONS_MAX: usize = 1_024;
 /// Longest glossary text that is worth giving to the decoder, which takes 40 tokens of it.
