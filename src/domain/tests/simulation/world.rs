@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 const FRAME: i64 = 20_000;
+/// Far more than happens in any seed.
+const EVENTS_MAX: u64 = 1_000_000;
 
 /// Something said about consent.
 #[derive(Clone, Debug)]
@@ -67,6 +69,7 @@ enum Event {
     Message { saying: usize },
     Poll,
     Read { result: Option<(usize, Vec<Listed>, i64)>, life: u32 },
+    Again { entries: Vec<Entry>, life: u32 },
     Packet { stream: usize, header: Header, made: i64 },
     Connect { stream: usize },
     Opened { stream: usize },
@@ -92,6 +95,8 @@ struct Sender {
 pub struct World {
     plan: Plan,
     dice: Dice,
+    /// Its own, so that the seeds stay what they were.
+    twice: Dice,
     now: i64,
     events: BTreeMap<(i64, u64), Event>,
     count: u64,
@@ -130,6 +135,7 @@ impl World {
             (0..plan.people).map(|n| ParticipantId(Uuid::from_u128(1 + n as u128))).collect();
         let mut world = Self {
             dice: Dice::new(plan.seed ^ 0x1234),
+            twice: Dice::new(plan.seed ^ 0x4321),
             now: 0,
             events: BTreeMap::new(),
             count: 0,
@@ -178,6 +184,7 @@ impl World {
                 break;
             }
             self.now = at;
+            assert!(self.count < EVENTS_MAX, "the rules want to be asked again and again at {at}");
             self.step(event);
             self.work();
         }
@@ -191,7 +198,8 @@ impl World {
             Event::Message { saying } => self.message(saying),
             Event::Poll => self.poll(),
             Event::Read { result, life } if life == self.life => self.read(result),
-            Event::Read { .. } | Event::Timer => {}
+            Event::Again { entries, life } if life == self.life => self.again(entries),
+            Event::Read { .. } | Event::Again { .. } | Event::Timer => {}
             Event::Packet { stream, header, made } => self.packet(stream, header, made),
             Event::Connect { stream } => self.connect(stream),
             Event::Opened { stream } => self.open(stream),
@@ -318,16 +326,28 @@ impl World {
         let now = MeetingTime(self.now);
         let worker = self.worker.as_mut().expect("looked at above");
         if !entries.is_empty() {
-            worker.input(Input::Consent(entries), now);
+            worker.input(Input::Consent(entries.clone()), now);
             self.applied = until;
         }
         self.seen = listed.iter().filter(|row| row.present).map(|row| row.participant).collect();
         self.roster_read = roster;
         worker.input(Input::Roster(listed), now);
+        if self.twice.chance(0.5) {
+            let wait = self.twice.within(0, 3_000_000);
+            self.after(wait, Event::Again { entries, life: self.life });
+        }
         for stream in 0..self.senders.len() {
             if self.senders[stream].connected && !self.senders[stream].open {
                 self.hang(stream);
             }
+        }
+        self.judge();
+    }
+
+    /// What was read once comes again, perhaps behind later entries.
+    fn again(&mut self, entries: Vec<Entry>) {
+        if let Some(worker) = &mut self.worker {
+            worker.input(Input::Consent(entries), MeetingTime(self.now));
         }
         self.judge();
     }
@@ -450,7 +470,7 @@ impl World {
         gate
     }
 
-    /// Lets the worker do what it has to, and notes what must be held.
+    /// Lets the worker do what it has to, and looks at what came of it.
     fn work(&mut self) {
         let now = MeetingTime(self.now);
         if let Some(worker) = &mut self.worker {
@@ -467,15 +487,7 @@ impl World {
             // Written when Postgres is there; here it always comes to be.
             done.left.into_iter().for_each(|who| self.gone(who));
         }
-        for purpose in Use::ALL {
-            let held = self.must_hold(purpose);
-            let spans = self.holds.entry(purpose).or_default();
-            match spans.last_mut() {
-                Some((_, until @ None)) if !held => *until = Some(self.now),
-                Some((_, Some(_))) | None if held => spans.push((self.now, None)),
-                _ => {}
-            }
-        }
+        self.note_holds();
         self.judge_new();
     }
 }

@@ -2,15 +2,28 @@
 
 use super::{FRAME, Piece, Saying, Sound, World};
 use crate::worker::Worker;
-use hansard_domain::{consent::Use, id::ParticipantId, limits::DEAF_AFTER, meeting::ConsentPolicy};
+use hansard_domain::{consent::Use, id::ParticipantId, limits::DEAF_AFTER, meeting::ConsentPolicy, time::MeetingTime};
 use std::collections::BTreeSet;
 
 /// What placing sound on the timeline may be off (µs), beside the path's shortest delay.
 const OFF: i64 = 12_000;
 
 impl World {
+    /// When each use had to be closed for everybody, as it comes to be.
+    pub(super) fn note_holds(&mut self) {
+        for purpose in Use::ALL {
+            let held = self.must_hold(purpose);
+            let spans = self.holds.entry(purpose).or_default();
+            match spans.last_mut() {
+                Some((_, until @ None)) if !held => *until = Some(self.now),
+                Some((_, Some(_))) | None if held => spans.push((self.now, None)),
+                _ => {}
+            }
+        }
+    }
+
     /// Whether the worker, by what it was told, may not capture anybody for this.
-    pub(super) fn must_hold(&self, purpose: Use) -> bool {
+    fn must_hold(&self, purpose: Use) -> bool {
         let deaf = self.deaf_since.is_some_and(|since| self.now - since >= DEAF_AFTER.0);
         if self.plan.policy != ConsentPolicy::All || self.worker.is_none() {
             return deaf;
@@ -33,12 +46,20 @@ impl World {
         let fresh = std::mem::take(&mut worker.fresh);
         for (purpose, piece) in fresh {
             self.judge_piece(purpose, &piece);
+            self.judge_opening(&piece);
             let arrived = self.sounds[piece.sound].arrived;
             for (from, until) in self.holds.get(&purpose).into_iter().flatten() {
                 let held = *from < arrived && until.is_none_or(|until| arrived < until);
                 assert!(!held, "{piece:?} arrived at {arrived}, held from {from} for {purpose:?}");
             }
         }
+    }
+
+    /// A grant opens when it is applied: what was made before does not come in, however late it arrives. By the timeline,
+    /// which may say later than true at a stream's beginning.
+    fn judge_opening(&self, piece: &Piece) {
+        let applied = MeetingTime(self.known[&self.log[piece.entry as usize - 1]]);
+        assert!(applied <= piece.kept.start, "{piece:?} begins before its grant was applied at {applied:?}");
     }
 
     /// Everything in the worker's hands and what was left before, by what the worker knows now.
