@@ -17,7 +17,7 @@ use crate::{
     store::{
         Tx,
         asked::{self, AskedStream},
-        consent, event,
+        consent, event, job,
         meeting::{self, ConsentPolicy},
         new_id, participant, presence,
     },
@@ -264,7 +264,7 @@ async fn create(
             // Without a secret in it the answer can be given again, or for the first time.
             match found {
                 Some((_, state)) if input.srtp.is_none() && state != "closed" => {
-                    let job = asked::ensure_capture(&mut tx, caller.tenant, meeting).await?;
+                    let (job, _) = job::ensure_capture(&mut tx, meeting).await?;
                     Pending { tenant: caller.tenant, meeting, stream: StreamId(made), job, srtp: None }
                 }
                 _ => return Err(Problem::exists("this stream was made before with this Idempotency-Key", Some(made))),
@@ -362,7 +362,7 @@ async fn ask(
     if !asked::insert(tx, &row).await? {
         return Err(Problem::conflict("a stream of this meeting has this SSRC"));
     }
-    let job = asked::ensure_capture(tx, tenant, meeting).await?;
+    let (job, _) = job::ensure_capture(tx, meeting).await?;
     meeting::bump_roster(tx, meeting).await?;
     Ok(Pending { tenant, meeting, stream, job, srtp })
 }

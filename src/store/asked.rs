@@ -1,7 +1,7 @@
 //! Streams that clients ask for. The row is made here in state `asked`; the meeting's worker opens it.
 
-use super::{Result, new_id};
-use crate::domain::id::{JobId, MeetingId, ParticipantId, StreamId, TenantId};
+use super::Result;
+use crate::domain::id::{MeetingId, ParticipantId, StreamId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -57,24 +57,6 @@ pub async fn insert(conn: &mut PgConnection, stream: &AskedStream) -> Result<boo
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// The meeting's job `capture`, made when there is none: the row is the job, a message only wakes a worker.
-pub async fn ensure_capture(conn: &mut PgConnection, tenant: TenantId, meeting: MeetingId) -> Result<JobId> {
-    sqlx::query(
-        "insert into jobs (id, tenant_id, meeting_id, kind) values ($1, $2, $3, 'capture')
-         on conflict (meeting_id, kind) do nothing",
-    )
-    .bind(new_id())
-    .bind(tenant.0)
-    .bind(meeting.0)
-    .execute(&mut *conn)
-    .await?;
-    let id: Uuid = sqlx::query_scalar("select id from jobs where meeting_id = $1 and kind = 'capture'")
-        .bind(meeting.0)
-        .fetch_one(conn)
-        .await?;
-    Ok(JobId(id))
 }
 
 /// The participant and state of a stream.
