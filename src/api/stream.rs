@@ -19,7 +19,7 @@ use crate::{
         asked::{self, AskedStream},
         consent, event, job,
         meeting::{self, ConsentPolicy},
-        new_id, participant, presence,
+        new_id, participant, presence, stream,
     },
 };
 use aws_lc_rs::rand;
@@ -425,7 +425,7 @@ async fn answer(state: &Shared, once: &Once, asked: Pending, ip: String, port: u
 async fn give_up(state: &Shared, once: &Once, asked: &Pending, reason: &str) -> Result<(), Problem> {
     let mut tx = state.store.tenant_tx(asked.tenant).await?;
     event::lock(&mut tx, asked.meeting).await?;
-    asked::close(&mut tx, asked.meeting, asked.stream, reason).await?;
+    stream::closed(&mut tx, asked.meeting, asked.stream, reason).await?;
     meeting::bump_roster(&mut tx, asked.meeting).await?;
     once.forget(&mut tx).await?;
     tx.commit().await?;
@@ -455,7 +455,7 @@ async fn close(
         return Err(Problem::forbidden("a participant closes streams of itself only"));
     }
     event::lock(&mut tx, id).await?;
-    if asked::close(&mut tx, id, stream, "request").await?.is_none() {
+    if stream::closed(&mut tx, id, stream, "request").await?.is_none() {
         return Ok(StatusCode::NO_CONTENT);
     }
     meeting::bump_roster(&mut tx, id).await?;

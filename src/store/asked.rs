@@ -69,23 +69,4 @@ pub async fn find(
     Ok(row.map(|(participant, state)| (ParticipantId(participant), state)))
 }
 
-/// Closes a stream; answers its participant unless it was closed before.
-pub async fn close(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    stream: StreamId,
-    reason: &str,
-) -> Result<Option<ParticipantId>> {
-    let participant: Option<Uuid> = sqlx::query_scalar(
-        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
-         where meeting_id = $1 and id = $2 and state <> 'closed' returning participant_id",
-    )
-    .bind(meeting.0)
-    .bind(stream.0)
-    .bind(reason)
-    .fetch_optional(conn)
-    .await?;
-    Ok(participant.map(ParticipantId))
-}
-
 pub(crate) const FIND: &str = "select participant_id, state from streams where meeting_id = $1 and id = $2";
