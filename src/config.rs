@@ -9,7 +9,7 @@ mod command;
 mod source;
 
 pub use command::{
-    Base, Cli, DemoFlags, Front, KeyCommand, Media, ModelCommand, OpenapiFlags, Role, Stores, TenantCommand,
+    Base, Cli, DemoFlags, Front, KeyCommand, Media, ModelCommand, OpenapiFlags, Role, Stores, TenantCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 

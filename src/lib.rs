@@ -32,6 +32,7 @@ pub mod queue;
 pub mod speech;
 pub mod store;
 
+mod told;
 pub mod worker;
 
 pub mod api;

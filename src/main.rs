@@ -45,10 +45,7 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 
 async fn run(role: Role) -> anyhow::Result<ExitCode> {
     match role {
-        Role::Serve { base, front, stores, media } => {
-            let sources = Sources::new(base).front(front).stores(stores).media(media);
-            stay(Settings::resolve(sources, Stand::Alone)?, Part::Serve).await?;
-        }
+        Role::Serve(whole) => stay(Settings::resolve(Sources::whole(whole), Stand::Alone)?, Part::Serve).await?,
         Role::Api { base, front, stores } => {
             let sources = Sources::new(base).front(front).stores(stores);
             stay(Settings::resolve(sources, Stand::Among)?, Part::Api).await?;
@@ -57,9 +54,8 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             let sources = Sources::new(base).stores(stores).media(media);
             stay(Settings::resolve(sources, Stand::Among)?, Part::Worker).await?;
         }
-        Role::Demo { demo, base, front, stores, media } => {
-            let sources = Sources::new(base).front(front).stores(stores).media(media).apart("-demo");
-            let settings = Settings::resolve(sources, Stand::Alone)?;
+        Role::Demo { demo, whole } => {
+            let settings = Settings::resolve(Sources::whole(whole).apart("-demo"), Stand::Alone)?;
             // The terminal is for the play.
             log_to(&settings, std::sync::Mutex::new(app::demo::log_file(&settings)?), false);
             app::demo::run(settings, demo).await?;
@@ -68,10 +64,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             oneshot::migrate(&settled(Sources::new(base).stores(stores))?).await?;
         }
         Role::Models { command, base } => oneshot::models(&settled(Sources::new(base))?, command).await?,
-        Role::Doctor { base, front, stores, media } => {
-            let sources = Sources::new(base).front(front).stores(stores).media(media);
-            return Ok(doctor::run(&settled(sources)?).await);
-        }
+        Role::Doctor(whole) => return Ok(doctor::run(&settled(Sources::whole(whole))?).await),
         Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
         Role::Key { command, base, stores } => {
             oneshot::keys(&settled(Sources::new(base).stores(stores))?, command).await?;

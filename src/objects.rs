@@ -5,15 +5,16 @@
 
 mod client;
 mod hashing;
+mod link;
 
 pub use hashing::hash_file;
+pub use link::{Disposition, PRESIGN_MAX};
 
 use crate::domain::{consent::hex, tiering::Tier};
 use aws_sdk_s3::{
     Client,
     error::ProvideErrorMetadata,
     operation::head_object::HeadObjectOutput,
-    presigning::PresigningConfig,
     primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart, MetadataDirective, StorageClass},
 };
@@ -32,8 +33,6 @@ const PART_BYTES: u64 = 32 << 20;
 const BYTES_MAX: u64 = 64 << 20;
 /// Between two pieces of a download.
 const STALL_MAX: Duration = Duration::from_secs(20);
-/// How long a link to an object may be good.
-pub const PRESIGN_MAX: Duration = Duration::from_secs(300);
 /// Our keys are made of ids and numbers; the embedded server makes file names out of them.
 const KEY_BYTES_MAX: usize = 128;
 /// The name of our own hash in an object's metadata.
@@ -111,13 +110,6 @@ pub struct Head {
 pub struct Listed {
     pub key: String,
     pub size_bytes: u64,
-}
-
-/// What a browser does with a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Disposition {
-    Inline,
-    Attachment,
 }
 
 /// One bucket. Clones share their connections.
@@ -298,32 +290,6 @@ impl Objects {
         Ok(found)
     }
 
-    /// A link that fetches the object without credentials, by its public address, for at most [`PRESIGN_MAX`]. Asks nobody
-    /// whether the object is there.
-    pub async fn presign(
-        &self,
-        key: &str,
-        file_name: &str,
-        content_type: &str,
-        disposition: Disposition,
-        valid: Duration,
-    ) -> Result<String> {
-        let until = PresigningConfig::expires_in(valid.min(PRESIGN_MAX));
-        let until = until.map_err(|error| ObjectError::Refused(error.to_string()))?;
-        let signed = self
-            .public
-            .get_object()
-            .bucket(&self.bucket)
-            .key(known(key)?)
-            .response_content_type(content_type)
-            .response_content_disposition(content_disposition(file_name, disposition))
-            .response_cache_control("private, no-store")
-            .presigned(until)
-            .await
-            .map_err(|error| fault(key, error))?;
-        Ok(signed.uri().to_owned())
-    }
-
     async fn put_piece(
         &self,
         key: &str,
@@ -455,24 +421,6 @@ fn check(key: &str, stored: &Stored, head: &Head) -> Result<()> {
     }
 }
 
-/// RFC 6266: a plain name for old readers, the true one in UTF-8.
-fn content_disposition(file_name: &str, disposition: Disposition) -> String {
-    let kind = match disposition {
-        Disposition::Inline => "inline",
-        Disposition::Attachment => "attachment",
-    };
-    let plain: String =
-        file_name.chars().map(|c| if c.is_ascii_alphanumeric() || " ._-()".contains(c) { c } else { '_' }).collect();
-    let mut encoded = String::new();
-    for byte in file_name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => encoded.push(char::from(byte)),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
-}
-
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
     text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
@@ -481,14 +429,6 @@ fn unhex(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_in_links_are_plain_and_true() {
-        assert_eq!(
-            content_disposition("Überblick \"1\".mp4", Disposition::Attachment),
-            "attachment; filename=\"_berblick _1_.mp4\"; filename*=UTF-8''%C3%9Cberblick%20%221%22.mp4"
-        );
-    }
 
     #[test]
     fn only_our_own_keys_are_taken() {

@@ -18,6 +18,8 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         "ingest" | "media" | "speech" | "store" | "objects" | "queue" => BELOW,
         // Leases and claims, whatever the job is.
         "worker" => &["domain", "clock", "store", "queue"],
+        // One conversion.
+        "told" => &["store", "queue"],
         // Side by side: they speak through `queue`.
         "api" | "live" | "jobs" => MIDDLE,
         "config" => &["domain", "objects"],

@@ -5,6 +5,9 @@
 //! whatever the server's clock thinks.
 
 mod support;
+#[path = "support/tone.rs"]
+#[allow(dead_code, reason = "more than one test file uses it")]
+mod tone;
 
 #[path = "gate/away.rs"]
 mod away;

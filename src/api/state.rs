@@ -99,8 +99,9 @@ impl ApiState {
     /// Tells everybody what was just committed, and hints the worker to read again. Neither waits, neither can fail the
     /// request: sockets repair holes from the store, workers poll.
     pub fn told(&self, tenant: TenantId, meeting: MeetingId, events: Vec<Event>) {
-        for Event { seq, kind, at, data } in events {
-            if self.queue.publish(meeting, &Told::Event { seq, kind, at, data }).is_err() {
+        for event in events {
+            let seq = event.seq;
+            if self.queue.publish(meeting, &Told::from(event)).is_err() {
                 tracing::debug!(%tenant, %meeting, seq, "an event was stored and could not be published");
             }
         }

@@ -17,9 +17,9 @@ use crate::{
     store::{
         Tx,
         asked::{self, AskedStream},
-        consent, event,
+        consent, event, job,
         meeting::{self, ConsentPolicy},
-        new_id, participant, presence,
+        new_id, participant, presence, stream,
     },
 };
 use aws_lc_rs::rand;
@@ -264,7 +264,7 @@ async fn create(
             // Without a secret in it the answer can be given again, or for the first time.
             match found {
                 Some((_, state)) if input.srtp.is_none() && state != "closed" => {
-                    let job = asked::ensure_capture(&mut tx, caller.tenant, meeting).await?;
+                    let (job, _) = job::ensure_capture(&mut tx, meeting).await?;
                     Pending { tenant: caller.tenant, meeting, stream: StreamId(made), job, srtp: None }
                 }
                 _ => return Err(Problem::exists("this stream was made before with this Idempotency-Key", Some(made))),
@@ -362,7 +362,7 @@ async fn ask(
     if !asked::insert(tx, &row).await? {
         return Err(Problem::conflict("a stream of this meeting has this SSRC"));
     }
-    let job = asked::ensure_capture(tx, tenant, meeting).await?;
+    let (job, _) = job::ensure_capture(tx, meeting).await?;
     meeting::bump_roster(tx, meeting).await?;
     Ok(Pending { tenant, meeting, stream, job, srtp })
 }
@@ -425,7 +425,7 @@ async fn answer(state: &Shared, once: &Once, asked: Pending, ip: String, port: u
 async fn give_up(state: &Shared, once: &Once, asked: &Pending, reason: &str) -> Result<(), Problem> {
     let mut tx = state.store.tenant_tx(asked.tenant).await?;
     event::lock(&mut tx, asked.meeting).await?;
-    asked::close(&mut tx, asked.meeting, asked.stream, reason).await?;
+    stream::closed(&mut tx, asked.meeting, asked.stream, reason).await?;
     meeting::bump_roster(&mut tx, asked.meeting).await?;
     once.forget(&mut tx).await?;
     tx.commit().await?;
@@ -455,7 +455,7 @@ async fn close(
         return Err(Problem::forbidden("a participant closes streams of itself only"));
     }
     event::lock(&mut tx, id).await?;
-    if asked::close(&mut tx, id, stream, "request").await?.is_none() {
+    if stream::closed(&mut tx, id, stream, "request").await?.is_none() {
         return Ok(StatusCode::NO_CONTENT);
     }
     meeting::bump_roster(&mut tx, id).await?;

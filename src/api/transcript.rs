@@ -156,11 +156,6 @@ impl Found {
             })
             .collect()
     }
-
-    /// Where captions count from: the file that they are shown with.
-    fn zero_ms(&self) -> i64 {
-        self.mix_start_ms.unwrap_or(0)
-    }
 }
 
 fn view(found: Found) -> TranscriptView {
@@ -193,12 +188,8 @@ async fn read(
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The transcript so far", body = TranscriptView))
 )]
-async fn read_json(
-    State(state): State<Shared>,
-    caller: Caller,
-    Path(id): Path<Uuid>,
-) -> Result<Json<TranscriptView>, Problem> {
-    Ok(Json(view(find(&state, &caller, id).await?)))
+async fn read_json(state: State<Shared>, caller: Caller, id: Path<Uuid>) -> Result<Json<TranscriptView>, Problem> {
+    read(state, caller, id).await
 }
 
 /// Reads a meeting's captions as WebVTT.
@@ -210,8 +201,7 @@ async fn read_json(
     responses((status = 200, description = "Captions so far", body = String, content_type = "text/vtt"))
 )]
 async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    let found = find(&state, &caller, id).await?;
-    Ok(file("text/vtt; charset=utf-8", export::vtt(&found.said(), found.zero_ms())))
+    text(&state, &caller, id, "text/vtt; charset=utf-8", export::vtt).await
 }
 
 /// Reads a meeting's captions as SRT.
@@ -223,8 +213,7 @@ async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
     responses((status = 200, description = "Captions so far", body = String, content_type = "application/x-subrip"))
 )]
 async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    let found = find(&state, &caller, id).await?;
-    Ok(file("application/x-subrip; charset=utf-8", export::srt(&found.said(), found.zero_ms())))
+    text(&state, &caller, id, "application/x-subrip; charset=utf-8", export::srt).await
 }
 
 /// Reads a meeting's transcript as text, a line per segment.
@@ -234,16 +223,23 @@ async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
     responses((status = 200, description = "The transcript so far", body = String, content_type = "text/plain"))
 )]
 async fn read_txt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    let found = find(&state, &caller, id).await?;
-    Ok(file("text/plain; charset=utf-8", export::txt(&found.said())))
+    text(&state, &caller, id, "text/plain; charset=utf-8", |said, _| export::txt(said)).await
 }
 
 /// Words of people: kept by no cache, and taken by no browser for anything but what they are.
-fn file(media_type: &'static str, text: String) -> Response {
+async fn text(
+    state: &Shared,
+    caller: &Caller,
+    id: Uuid,
+    media_type: &'static str,
+    write: impl Fn(&[Said], i64) -> String,
+) -> Result<Response, Problem> {
+    let found = find(state, caller, id).await?;
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, text).into_response()
+    // Captions count from the beginning of the file that they are shown with.
+    Ok((headers, write(&found.said(), found.mix_start_ms.unwrap_or(0))).into_response())
 }

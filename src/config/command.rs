@@ -22,16 +22,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Role {
     /// Everything in one place: API, web page, media worker; what is not given is brought along
-    Serve {
-        #[command(flatten)]
-        base: Base,
-        #[command(flatten)]
-        front: Front,
-        #[command(flatten)]
-        stores: Stores,
-        #[command(flatten)]
-        media: Media,
-    },
+    Serve(Whole),
     /// REST, signaling and web page; any number of them
     Api {
         #[command(flatten)]
@@ -55,13 +46,7 @@ pub enum Role {
         #[command(flatten)]
         demo: DemoFlags,
         #[command(flatten)]
-        base: Base,
-        #[command(flatten)]
-        front: Front,
-        #[command(flatten)]
-        stores: Stores,
-        #[command(flatten)]
-        media: Media,
+        whole: Whole,
     },
     /// Brings the database to this version's schema
     Migrate {
@@ -78,16 +63,7 @@ pub enum Role {
         base: Base,
     },
     /// Says what is missing or misconfigured, and how to mend it
-    Doctor {
-        #[command(flatten)]
-        base: Base,
-        #[command(flatten)]
-        front: Front,
-        #[command(flatten)]
-        stores: Stores,
-        #[command(flatten)]
-        media: Media,
-    },
+    Doctor(Whole),
     /// Prints the OpenAPI document
     Openapi {
         #[command(flatten)]
@@ -118,6 +94,19 @@ pub enum Role {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+}
+
+/// The settings of a command that is everything in one place.
+#[derive(Args, Debug, Clone)]
+pub struct Whole {
+    #[command(flatten)]
+    pub base: Base,
+    #[command(flatten)]
+    pub front: Front,
+    #[command(flatten)]
+    pub stores: Stores,
+    #[command(flatten)]
+    pub media: Media,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Reads settings from flags, environment and file. All three end up as flags and are read by the same parser, so that a
 //! value means the same wherever it stands.
 
-use super::command::{Base, Everything, Front, Media, Stores};
+use super::command::{Base, Everything, Front, Media, Stores, Whole};
 use clap::{CommandFactory, FromArgMatches};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
@@ -51,6 +51,11 @@ impl Sources {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
         Self { flags: Everything { base, ..Default::default() }, environment, apart: "" }
+    }
+
+    /// The same, of all groups.
+    pub fn whole(Whole { base, front, stores, media }: Whole) -> Self {
+        Self::new(base).front(front).stores(stores).media(media)
     }
 
     pub fn front(mut self, front: Front) -> Self {

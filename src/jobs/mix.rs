@@ -17,10 +17,7 @@ use crate::{
         remux::{self, Finalised, Part},
     },
     objects::Objects,
-    queue::{
-        JobKind, Queue,
-        message::{Told, Wake},
-    },
+    queue::{JobKind, Queue, message::Wake},
     store::{
         Store, StoreError, capture, consent, event, job,
         recording::{self, Finished, Recording, Segment},
@@ -145,8 +142,7 @@ impl Mixer {
         let clean = job::ensure(&mut tx, tenant, meeting, JobKind::Clean.as_str(), &json!({})).await?;
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
         tx.commit().await?;
-        let told = Told::Event { seq: told.seq, kind: told.kind, at: told.at, data: told.data };
-        let _ = self.queue.publish(meeting, &told);
+        let _ = self.queue.publish(meeting, &told.into());
         let _ = self.queue.wake(JobKind::Clean, &Wake { job: clean, meeting }).await;
         info!(%meeting, tracks = done.len(), mixed, "the recordings are ready");
         Ok(())
@@ -283,8 +279,7 @@ impl Mixer {
         let data = (self.state)(RecordingState::Failed, Some("see the recordings' errors"), 0);
         let told = event::append(&mut tx, meeting, "recording_state", data).await?;
         tx.commit().await?;
-        let _ =
-            self.queue.publish(meeting, &Told::Event { seq: told.seq, kind: told.kind, at: told.at, data: told.data });
+        let _ = self.queue.publish(meeting, &told.into());
         Ok(())
     }
 }

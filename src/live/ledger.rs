@@ -265,7 +265,7 @@ impl Scribe {
 
 /// A committed event as it is told.
 pub fn tell(event: Event) -> Told {
-    Told::Event { seq: event.seq, kind: event.kind, at: event.at, data: event.data }
+    event.into()
 }
 
 /// The entry that a withdrawal asks for.

@@ -1,7 +1,7 @@
 //! Streams that clients ask for. The row is made here in state `asked`; the meeting's worker opens it.
 
-use super::{Result, new_id};
-use crate::domain::id::{JobId, MeetingId, ParticipantId, StreamId, TenantId};
+use super::Result;
+use crate::domain::id::{MeetingId, ParticipantId, StreamId, TenantId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -59,24 +59,6 @@ pub async fn insert(conn: &mut PgConnection, stream: &AskedStream) -> Result<boo
     Ok(done.rows_affected() == 1)
 }
 
-/// The meeting's job `capture`, made when there is none: the row is the job, a message only wakes a worker.
-pub async fn ensure_capture(conn: &mut PgConnection, tenant: TenantId, meeting: MeetingId) -> Result<JobId> {
-    sqlx::query(
-        "insert into jobs (id, tenant_id, meeting_id, kind) values ($1, $2, $3, 'capture')
-         on conflict (meeting_id, kind) do nothing",
-    )
-    .bind(new_id())
-    .bind(tenant.0)
-    .bind(meeting.0)
-    .execute(&mut *conn)
-    .await?;
-    let id: Uuid = sqlx::query_scalar("select id from jobs where meeting_id = $1 and kind = 'capture'")
-        .bind(meeting.0)
-        .fetch_one(conn)
-        .await?;
-    Ok(JobId(id))
-}
-
 /// The participant and state of a stream.
 pub async fn find(
     conn: &mut PgConnection,
@@ -85,25 +67,6 @@ pub async fn find(
 ) -> Result<Option<(ParticipantId, String)>> {
     let row: Option<(Uuid, String)> = sqlx::query_as(FIND).bind(meeting.0).bind(stream.0).fetch_optional(conn).await?;
     Ok(row.map(|(participant, state)| (ParticipantId(participant), state)))
-}
-
-/// Closes a stream; answers its participant unless it was closed before.
-pub async fn close(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    stream: StreamId,
-    reason: &str,
-) -> Result<Option<ParticipantId>> {
-    let participant: Option<Uuid> = sqlx::query_scalar(
-        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
-         where meeting_id = $1 and id = $2 and state <> 'closed' returning participant_id",
-    )
-    .bind(meeting.0)
-    .bind(stream.0)
-    .bind(reason)
-    .fetch_optional(conn)
-    .await?;
-    Ok(participant.map(ParticipantId))
 }
 
 pub(crate) const FIND: &str = "select participant_id, state from streams where meeting_id = $1 and id = $2";

@@ -1,7 +1,7 @@
 //! Jobs: a row is the job, a message is only a wake-up. Claims are leases on Postgres's clock; every claim raises `epoch`,
 //! and every write of the holder names it.
 
-use super::{Result, StoreError};
+use super::{Result, StoreError, new_id};
 use crate::domain::{
     id::{JobId, MeetingId, TenantId},
     limits::LEASE_TTL,
@@ -53,7 +53,7 @@ pub async fn ensure(
              payload = case when jobs.state in ('done', 'failed') then excluded.payload else jobs.payload end
          returning id",
     )
-    .bind(Uuid::now_v7())
+    .bind(new_id())
     .bind(tenant.0)
     .bind(meeting.0)
     .bind(kind)
@@ -61,6 +61,28 @@ pub async fn ensure(
     .fetch_one(conn)
     .await?;
     Ok(JobId(row.try_get(0)?))
+}
+
+/// The meeting's job `capture`, made when there is none, and whether it was. One that is there is not touched, not even
+/// locked: its row is the lease, whose renewal must wait for nobody.
+pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Result<(JobId, bool)> {
+    let made: Option<Uuid> = sqlx::query_scalar(
+        "insert into jobs (id, tenant_id, meeting_id, kind)
+         select $2, tenant_id, meeting_id, 'capture' from meeting_heads where meeting_id = $1
+         on conflict (meeting_id, kind) do nothing returning id",
+    )
+    .bind(meeting.0)
+    .bind(new_id())
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(id) = made {
+        return Ok((JobId(id), true));
+    }
+    let id = sqlx::query_scalar("select id from jobs where meeting_id = $1 and kind = 'capture'")
+        .bind(meeting.0)
+        .fetch_one(conn)
+        .await?;
+    Ok((JobId(id), false))
 }
 
 /// Claims up to `limit` jobs that are due, or whose holder's lease ran out; never one that `owner` holds already.

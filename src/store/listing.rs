@@ -52,18 +52,7 @@ pub async fn list(
 
 /// A recording, also when it is deleted (`deleted_at`).
 pub async fn get(conn: &mut PgConnection, id: RecordingId) -> Result<Option<ListedRecording>> {
-    Ok(sqlx::query_as(
-        "select r.id, r.meeting_id, r.kind, r.participant_id, r.source, r.media_type, r.blob_url, r.start_ms,
-                r.duration_ms, r.duration_seconds, r.gaps, r.storage_tier, r.status, r.progress, r.error, r.size_bytes,
-                r.sha256, r.created_at, r.deleted_at, u.display_name
-         from recordings r
-         left join participants p on p.meeting_id = r.meeting_id and p.id = r.participant_id
-         left join users u on u.id = p.user_id
-         where r.id = $1",
-    )
-    .bind(id.0)
-    .fetch_optional(conn)
-    .await?)
+    Ok(sqlx::query_as(GET).bind(id.0).fetch_optional(conn).await?)
 }
 
 /// Where the mix begins, or would: its own start, else that of the earliest track.
@@ -77,11 +66,22 @@ pub async fn mix_start_ms(conn: &mut PgConnection, meeting: MeetingId) -> Result
     .await?)
 }
 
+/// Recordings as they are listed, by which.
+macro_rules! listed {
+    ($which:literal) => {
+        concat!(
+            "select r.id, r.meeting_id, r.kind, r.participant_id, r.source, r.media_type, r.blob_url, r.start_ms,
+                    r.duration_ms, r.duration_seconds, r.gaps, r.storage_tier, r.status, r.progress, r.error,
+                    r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name
+             from recordings r
+             left join participants p on p.meeting_id = r.meeting_id and p.id = r.participant_id
+             left join users u on u.id = p.user_id
+             where ",
+            $which
+        )
+    };
+}
+
+const GET: &str = listed!("r.id = $1");
 pub(crate) const LIST: &str =
-    "select r.id, r.meeting_id, r.kind, r.participant_id, r.source, r.media_type, r.blob_url, r.start_ms,
-            r.duration_ms, r.duration_seconds, r.gaps, r.storage_tier, r.status, r.progress, r.error, r.size_bytes,
-            r.sha256, r.created_at, r.deleted_at, u.display_name
-     from recordings r
-     left join participants p on p.meeting_id = $1 and p.id = r.participant_id
-     left join users u on u.id = p.user_id
-     where r.meeting_id = $1 and r.id > $2 and r.deleted_at is null order by r.id limit $3";
+    listed!("r.meeting_id = $1 and r.id > $2 and r.deleted_at is null order by r.id limit $3");

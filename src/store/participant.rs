@@ -80,20 +80,22 @@ pub async fn list(
 
 pub(crate) const BY_USER: &str = "select id from participants where meeting_id = $1 and user_id = $2";
 
-pub(crate) const GET: &str = "select p.id, p.meeting_id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, \
-     p.present, p.removed, p.tokens_from, r.status as recording, t.status as transcription \
-     from participants p join users u on u.id = p.user_id \
-     left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id \
-                        and 'recording' = any(c.purposes) order by entry desc limit 1) r on true \
-     left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id \
-                        and 'transcription' = any(c.purposes) order by entry desc limit 1) t on true \
-     where p.meeting_id = $1 and p.id = $2";
+/// Participants as lists show them, by which.
+macro_rules! listed {
+    ($which:literal) => {
+        concat!(
+            "select p.id, p.meeting_id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at,
+                    p.present, p.removed, p.tokens_from, r.status as recording, t.status as transcription
+             from participants p join users u on u.id = p.user_id
+             left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id
+                                and 'recording' = any(c.purposes) order by entry desc limit 1) r on true
+             left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id
+                                and 'transcription' = any(c.purposes) order by entry desc limit 1) t on true
+             where p.meeting_id = $1 and ",
+            $which
+        )
+    };
+}
 
-pub(crate) const LIST: &str = "select p.id, p.meeting_id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, \
-     p.present, p.removed, p.tokens_from, r.status as recording, t.status as transcription \
-     from participants p join users u on u.id = p.user_id \
-     left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id \
-                        and 'recording' = any(c.purposes) order by entry desc limit 1) r on true \
-     left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id \
-                        and 'transcription' = any(c.purposes) order by entry desc limit 1) t on true \
-     where p.meeting_id = $1 and p.id > $2 order by p.id limit $3";
+pub(crate) const GET: &str = listed!("p.id = $2");
+pub(crate) const LIST: &str = listed!("p.id > $2 order by p.id limit $3");

@@ -6,7 +6,7 @@
 use super::{
     Result, StoreError, consent, event,
     event::{Event, wire_time},
-    meeting, new_id,
+    job, meeting,
 };
 use crate::domain::{
     consent::{Standing, Use},
@@ -281,7 +281,7 @@ pub async fn enter(
     .bind(now)
     .execute(&mut *conn)
     .await?;
-    let capture = ensure_capture(conn, meeting).await?;
+    let (capture, made) = job::ensure_capture(conn, meeting).await?;
     sqlx::query(
         "update participants set present = true, joined_at = coalesce(joined_at, $3), removed = null
          where meeting_id = $1 and id = $2",
@@ -311,7 +311,7 @@ pub async fn enter(
         .bind(joined.seq)
         .execute(conn)
         .await?;
-    Ok(Ok(Entered { person, socket, events: vec![joined], capture }))
+    Ok(Ok(Entered { person, socket, events: vec![joined], capture: made.then_some(capture) }))
 }
 
 async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<i64> {
@@ -322,20 +322,6 @@ async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: 
     .bind(participant.0)
     .fetch_one(conn)
     .await?)
-}
-
-/// Makes the meeting's capture job; `None` when it was there.
-pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<JobId>> {
-    let job: Option<Uuid> = sqlx::query_scalar(
-        "insert into jobs (id, tenant_id, meeting_id, kind)
-         select $2, tenant_id, meeting_id, 'capture' from meeting_heads where meeting_id = $1
-         on conflict (meeting_id, kind) do nothing returning id",
-    )
-    .bind(meeting.0)
-    .bind(new_id())
-    .fetch_optional(conn)
-    .await?;
-    Ok(job.map(JobId))
 }
 
 /// What going changed.

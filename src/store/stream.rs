@@ -94,16 +94,21 @@ pub async fn rollover(conn: &mut PgConnection, meeting: MeetingId, id: StreamId,
     Ok(())
 }
 
-/// Closed for this reason; `false` when it was already.
-pub async fn closed(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, reason: &str) -> Result<bool> {
-    let done = sqlx::query(
+/// Closed for this reason; answers its participant unless it was already.
+pub async fn closed(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: StreamId,
+    reason: &str,
+) -> Result<Option<ParticipantId>> {
+    let participant = sqlx::query_scalar(
         "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
-         where meeting_id = $1 and id = $2 and state <> 'closed'",
+         where meeting_id = $1 and id = $2 and state <> 'closed' returning participant_id",
     )
     .bind(meeting.0)
     .bind(id.0)
     .bind(reason)
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(participant.map(ParticipantId))
 }

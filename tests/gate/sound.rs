@@ -1,5 +1,6 @@
 //! Sounds that tell their own time, and what a file still knows of them.
 
+use crate::tone::{amplitude, ffmpeg_decode};
 use hansard::play::{
     sender::Frame,
     tone::{self, OpusSettings},
@@ -8,7 +9,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     f64::consts::TAU,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -70,7 +70,8 @@ impl Sound {
         std::fs::create_dir(&folder).expect("makes a folder");
         let path = folder.join("file");
         std::fs::write(&path, bytes).expect("writes");
-        let samples = if media_type == "audio/mp4" { ffmpeg(&path) } else { tone::decode(&path, RATE).expect("plays") };
+        let samples =
+            if media_type == "audio/mp4" { ffmpeg_decode(&path) } else { tone::decode(&path, RATE).expect("plays") };
         std::fs::remove_dir_all(&folder).expect("removes it");
         Self { start_ms, samples }
     }
@@ -111,18 +112,9 @@ impl Sound {
     }
 }
 
-/// dBFS of one frequency, under a Hann window so that neighbours and edges leak little.
+/// dBFS of one frequency.
 fn level(samples: &[f32], hz: f64) -> f64 {
-    let length = samples.len() as f64;
-    let (mut re, mut im, mut weight) = (0.0, 0.0, 1e-9);
-    for (n, sample) in samples.iter().enumerate() {
-        let window = 0.5 - 0.5 * (TAU * (n as f64 + 0.5) / length).cos();
-        let (sin, cos) = (TAU * hz * n as f64 / f64::from(RATE)).sin_cos();
-        re += window * cos * f64::from(*sample);
-        im += window * sin * f64::from(*sample);
-        weight += window;
-    }
-    tone::dbfs(2.0 * f64::hypot(re, im) / weight)
+    tone::dbfs(amplitude(samples, hz, RATE as usize))
 }
 
 /// Heard in every window of 100 ms of this span (MeetingTime, ms).
@@ -131,17 +123,6 @@ pub fn assert_heard(sound: &Sound, hz: f64, from_ms: i64, to_ms: i64, who: &str)
         let level = sound.level(hz, at, at + 100);
         assert!(level > PRESENT_DB, "{who} is not heard at {at} ms of {from_ms}..{to_ms}: {level:.1} dBFS");
     }
-}
-
-fn ffmpeg(path: &Path) -> Vec<f32> {
-    let out = Command::new("ffmpeg")
-        .args(["-v", "error", "-i"])
-        .arg(path)
-        .args(["-f", "f32le", "-ac", "1", "-ar", "48000", "-"])
-        .output()
-        .expect("ffmpeg is installed");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    out.stdout.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 
 /// Every file below a folder.

@@ -37,10 +37,10 @@ pub fn syllables(hz: f64, amplitude: f64, seconds: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Amplitude of a frequency in samples at `rate` (Goertzel, over a Hann window, so that neighbours do not leak in).
+/// Amplitude of a frequency in samples at `rate`, under a Hann window, so that neighbours and edges leak little.
 pub fn amplitude(samples: &[f32], hz: f64, rate: usize) -> f64 {
     let count = samples.len() as f64;
-    let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
+    let (mut re, mut im, mut weight) = (0.0, 0.0, 1e-9);
     for (n, sample) in samples.iter().enumerate() {
         let window = 0.5 - 0.5 * (TAU * (n as f64 + 0.5) / count).cos();
         let (sin, cos) = (TAU * hz * n as f64 / rate as f64).sin_cos();

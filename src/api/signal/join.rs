@@ -10,7 +10,6 @@ use crate::{
     },
     store::{
         StoreError, event,
-        event::Event,
         meeting::{self, RecordingMode},
         presence::{self, Barred, Door, Entered, Role},
     },
@@ -135,8 +134,8 @@ impl Signal {
         let Entered { person, socket, events, capture } = entered;
         self.tell(meeting, Told::Replaced { participant, socket });
         let came = !events.is_empty();
-        for Event { seq, kind, at, data } in events {
-            self.tell(meeting, Told::Event { seq, kind, at, data });
+        for event in events {
+            self.tell(meeting, event.into());
         }
         if let Some(job) = capture
             && state.queue.wake(JobKind::Capture, &Wake { job, meeting }).await.is_err()

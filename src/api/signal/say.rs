@@ -10,7 +10,6 @@ use crate::{
     store::{
         StoreError,
         consent::{self, Said, Saying},
-        event::Event,
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -87,8 +86,8 @@ impl ApiState {
         };
         match logged {
             Ok(Ok(said)) => {
-                for Event { seq, kind, at, data } in said.events.clone() {
-                    tell(Told::Event { seq, kind, at, data });
+                for event in said.events.clone() {
+                    tell(event.into());
                 }
                 if said.removed {
                     tell(Told::Close { code: 4003, whom: Whom::One(saying.participant) });

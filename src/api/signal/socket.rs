@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
-    queue::message::{Ask, Reply, Told},
+    queue::message::{Ask, Reply},
     store::{
         StoreError,
         consent::Saying,
@@ -256,8 +256,8 @@ impl Signal {
         };
         match tokio::time::timeout(LEAVE_MAX, left).await {
             Ok(Ok(gone)) => {
-                for Event { seq, kind, at, data } in gone.events {
-                    self.tell(joined.meeting, Told::Event { seq, kind, at, data });
+                for event in gone.events {
+                    self.tell(joined.meeting, event.into());
                 }
                 self.hint_changed(joined.meeting);
                 true

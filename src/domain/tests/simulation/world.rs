@@ -1,11 +1,16 @@
-//! What is true: who says what when, what is sent, what reaches whom; and the judgement of what the worker kept.
+//! What is true: who said what when, what was sent, and what reached whom.
+
+mod judge;
+mod script;
+
+pub use script::Plan;
 
 use super::{dice::Dice, worker::Worker};
 use hansard_domain::{
     consent::{ConsentStatus, Use},
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
-    limits::{DEAF_AFTER, HEADS_POLL},
+    limits::HEADS_POLL,
     meeting::{ConsentPolicy, Input, Listed, Settings},
     time::{MeetingTime, Micros, Span},
     timeline::Header,
@@ -13,51 +18,9 @@ use hansard_domain::{
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-pub const FRAME: i64 = 20_000;
-/// What placing sound on the timeline may be off (µs), beside the path's shortest delay.
-const OFF: i64 = 12_000;
-/// Nothing happens in the last seconds, so that everything has arrived and the outcome can be judged.
-const QUIET: i64 = 4_000_000;
-
-/// What varies between seeds.
-pub struct Plan {
-    pub seed: u64,
-    people: usize,
-    policy: ConsentPolicy,
-    uses: Vec<Use>,
-    length: i64,
-    /// How long a commit, a read, a message may take (µs).
-    commit: i64,
-    read: i64,
-    message: i64,
-    lost_messages: f64,
-    faults: bool,
-}
-
-impl Plan {
-    pub fn roll(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        let policy =
-            dice.one(&[ConsentPolicy::Exclude, ConsentPolicy::Exclude, ConsentPolicy::All, ConsentPolicy::Required]);
-        let uses = match dice.within(0, 8) {
-            0 => vec![Use::Recording],
-            1 => vec![Use::Transcription],
-            _ => Use::ALL.to_vec(),
-        };
-        Self {
-            seed,
-            people: dice.within(1, 5) as usize,
-            policy,
-            uses,
-            length: dice.within(8, 16) * 1_000_000,
-            commit: dice.one(&[10_000, 100_000, 900_000]),
-            read: dice.one(&[5_000, 60_000, 500_000]),
-            message: dice.one(&[2_000, 100_000, 2_000_000]),
-            lost_messages: dice.one(&[0.0, 0.3, 1.0]),
-            faults: dice.chance(0.6),
-        }
-    }
-}
+const FRAME: i64 = 20_000;
+/// Far more than happens in any seed.
+const EVENTS_MAX: u64 = 1_000_000;
 
 /// Something said about consent.
 #[derive(Clone, Debug)]
@@ -106,6 +69,7 @@ enum Event {
     Message { saying: usize },
     Poll,
     Read { result: Option<(usize, Vec<Listed>, i64)>, life: u32 },
+    Again { entries: Vec<Entry>, life: u32 },
     Packet { stream: usize, header: Header, made: i64 },
     Connect { stream: usize },
     Opened { stream: usize },
@@ -131,6 +95,8 @@ struct Sender {
 pub struct World {
     plan: Plan,
     dice: Dice,
+    /// Its own, so that the seeds stay what they were.
+    twice: Dice,
     now: i64,
     events: BTreeMap<(i64, u64), Event>,
     count: u64,
@@ -169,6 +135,7 @@ impl World {
             (0..plan.people).map(|n| ParticipantId(Uuid::from_u128(1 + n as u128))).collect();
         let mut world = Self {
             dice: Dice::new(plan.seed ^ 0x1234),
+            twice: Dice::new(plan.seed ^ 0x4321),
             now: 0,
             events: BTreeMap::new(),
             count: 0,
@@ -198,93 +165,6 @@ impl World {
         world
     }
 
-    fn plan_ahead(&mut self, dice: &mut Dice) {
-        let busy = self.plan.length - QUIET;
-        self.at(0, Event::Restart);
-        for who in 0..self.people.len() {
-            let mut at = dice.within(0, 1_500_000);
-            for _ in 0..dice.within(1, 7) {
-                let uses = match dice.within(0, 4) {
-                    0 => vec![Use::Recording],
-                    1 => vec![Use::Transcription],
-                    _ => Use::ALL.to_vec(),
-                };
-                let status = dice.one(&[
-                    ConsentStatus::Accepted,
-                    ConsentStatus::Accepted,
-                    ConsentStatus::Withdrawn,
-                    ConsentStatus::Declined,
-                ]);
-                self.at(at, Event::Say { who, uses, status });
-                // Now and then in the same breath as the one before.
-                at += if dice.chance(0.3) { dice.within(0, 60_000) } else { dice.within(60_000, 3_000_000) };
-                if at > busy {
-                    break;
-                }
-            }
-            for _ in 0..dice.within(1, 3) {
-                let from = dice.within(0, 2_500_000);
-                let stream = self.senders.len();
-                let id = StreamId(Uuid::from_u128(100 + stream as u128));
-                let delay = dice.one(&[300, 5_000, 40_000]);
-                self.senders.push(Sender { who, id, delay, open: false, connected: false });
-                self.at(from, Event::Connect { stream });
-                self.speak(stream, from, dice);
-                if dice.chance(0.2) {
-                    self.at(dice.within(from, busy), Event::Hang { stream });
-                }
-            }
-            if dice.chance(0.2) {
-                self.at(dice.within(2_000_000, busy), Event::Leave { who });
-            }
-        }
-        if !self.plan.faults {
-            return;
-        }
-        for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
-            if dice.chance(0.6) {
-                let from = dice.within(500_000, busy - 500_000);
-                self.at(from, event(false));
-                self.at(dice.within(from, busy), event(true));
-            }
-        }
-        for _ in 0..dice.within(0, 3) {
-            let at = dice.within(500_000, busy - 300_000);
-            self.at(at, Event::Crash);
-            self.at(dice.within(at, busy), Event::Restart);
-        }
-    }
-
-    /// All packets of a sender, as they reach us.
-    fn speak(&mut self, stream: usize, from: i64, dice: &mut Dice) {
-        let delay = self.senders[stream].delay;
-        let jitter = dice.one(&[200, 3_000, 40_000]);
-        let (loss, twice) = (dice.one(&[0.0, 0.03]), dice.one(&[0.0, 0.02]));
-        let skew = 1.0 + dice.one(&[0.0, 0.0, 200e-6, -200e-6]);
-        let (timestamp, sequence) = ((dice.roll() * 4e9) as u32, (dice.roll() * 6e4) as u16);
-        let pause = dice.within(1, 20);
-        let mut number = 0u16;
-        for n in 0..((self.plan.length - from) / FRAME) {
-            let header = Header {
-                sequence: sequence.wrapping_add(number),
-                timestamp: timestamp.wrapping_add((n as f64 * 960.0 * skew) as u32),
-                ticks: 960,
-            };
-            // Silence now and then, without packets.
-            if (n / 50) % 20 == pause {
-                continue;
-            }
-            number = number.wrapping_add(1);
-            let made = from + n * FRAME;
-            for _ in 0..1 + usize::from(dice.chance(twice)) {
-                if !dice.chance(loss) {
-                    let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
-                    self.at(at, Event::Packet { stream, header, made: made + delay });
-                }
-            }
-        }
-    }
-
     fn at(&mut self, at: i64, event: Event) {
         self.count += 1;
         self.events.insert((at.max(self.now), self.count), event);
@@ -304,6 +184,7 @@ impl World {
                 break;
             }
             self.now = at;
+            assert!(self.count < EVENTS_MAX, "the rules want to be asked again and again at {at}");
             self.step(event);
             self.work();
         }
@@ -317,7 +198,8 @@ impl World {
             Event::Message { saying } => self.message(saying),
             Event::Poll => self.poll(),
             Event::Read { result, life } if life == self.life => self.read(result),
-            Event::Read { .. } | Event::Timer => {}
+            Event::Again { entries, life } if life == self.life => self.again(entries),
+            Event::Read { .. } | Event::Again { .. } | Event::Timer => {}
             Event::Packet { stream, header, made } => self.packet(stream, header, made),
             Event::Connect { stream } => self.connect(stream),
             Event::Opened { stream } => self.open(stream),
@@ -444,16 +326,28 @@ impl World {
         let now = MeetingTime(self.now);
         let worker = self.worker.as_mut().expect("looked at above");
         if !entries.is_empty() {
-            worker.input(Input::Consent(entries), now);
+            worker.input(Input::Consent(entries.clone()), now);
             self.applied = until;
         }
         self.seen = listed.iter().filter(|row| row.present).map(|row| row.participant).collect();
         self.roster_read = roster;
         worker.input(Input::Roster(listed), now);
+        if self.twice.chance(0.5) {
+            let wait = self.twice.within(0, 3_000_000);
+            self.after(wait, Event::Again { entries, life: self.life });
+        }
         for stream in 0..self.senders.len() {
             if self.senders[stream].connected && !self.senders[stream].open {
                 self.hang(stream);
             }
+        }
+        self.judge();
+    }
+
+    /// What was read once comes again, perhaps behind later entries.
+    fn again(&mut self, entries: Vec<Entry>) {
+        if let Some(worker) = &mut self.worker {
+            worker.input(Input::Consent(entries), MeetingTime(self.now));
         }
         self.judge();
     }
@@ -576,7 +470,7 @@ impl World {
         gate
     }
 
-    /// Lets the worker do what it has to, and notes what must be held.
+    /// Lets the worker do what it has to, and looks at what came of it.
     fn work(&mut self) {
         let now = MeetingTime(self.now);
         if let Some(worker) = &mut self.worker {
@@ -593,133 +487,7 @@ impl World {
             // Written when Postgres is there; here it always comes to be.
             done.left.into_iter().for_each(|who| self.gone(who));
         }
-        for purpose in Use::ALL {
-            let held = self.must_hold(purpose);
-            let spans = self.holds.entry(purpose).or_default();
-            match spans.last_mut() {
-                Some((_, until @ None)) if !held => *until = Some(self.now),
-                Some((_, Some(_))) | None if held => spans.push((self.now, None)),
-                _ => {}
-            }
-        }
+        self.note_holds();
         self.judge_new();
-    }
-
-    /// Whether the worker, by what it was told, may not capture anybody for this.
-    fn must_hold(&self, purpose: Use) -> bool {
-        let deaf = self.deaf_since.is_some_and(|since| self.now - since >= DEAF_AFTER.0);
-        if self.plan.policy != ConsentPolicy::All || self.worker.is_none() {
-            return deaf;
-        }
-        let talking = self.senders.iter().filter(|sender| sender.connected).map(|sender| self.people[sender.who]);
-        let here: BTreeSet<ParticipantId> = self.seen.iter().copied().chain(talking).collect();
-        deaf || here.into_iter().any(|who| !self.accepts_as_told(who, purpose))
-    }
-
-    fn accepts_as_told(&self, who: ParticipantId, purpose: Use) -> bool {
-        let about = |n: &usize| self.sayings[*n].who == who && self.sayings[*n].uses.contains(&purpose);
-        let applied = &self.log[..self.applied];
-        let pending = self.known.keys().filter(|n| about(n)).any(|n| !applied.contains(n));
-        !pending && applied.iter().rev().find(|n| about(n)).is_some_and(|n| self.sayings[*n].accepts())
-    }
-
-    /// What came out since the last step: admitted by an entry of its speaker's that stood, and not while held.
-    fn judge_new(&mut self) {
-        let Some(worker) = &mut self.worker else { return };
-        let fresh = std::mem::take(&mut worker.fresh);
-        for (purpose, piece) in fresh {
-            self.judge_piece(purpose, &piece);
-            let arrived = self.sounds[piece.sound].arrived;
-            for (from, until) in self.holds.get(&purpose).into_iter().flatten() {
-                let held = *from < arrived && until.is_none_or(|until| arrived < until);
-                assert!(!held, "{piece:?} arrived at {arrived}, held from {from} for {purpose:?}");
-            }
-        }
-    }
-
-    /// Everything in the worker's hands and what was left before, by what the worker knows now.
-    fn judge(&self) {
-        let Some(worker) = &self.worker else { return };
-        for piece in worker.recorded().chain(&self.left) {
-            self.judge_piece(Use::Recording, piece);
-        }
-        for piece in worker.open_words() {
-            self.judge_piece(Use::Transcription, &piece);
-        }
-        for (purpose, piece) in worker.recorded().map(|p| (Use::Recording, *p)) {
-            let spans = worker.gate().allowed(self.sounds[piece.sound].who, purpose);
-            let inside = spans.iter().any(|span| span.start <= piece.kept.start && piece.kept.end <= span.end);
-            assert!(inside, "{piece:?} is recorded and not in what is allowed: {spans:?}");
-        }
-    }
-
-    fn judge_piece(&self, purpose: Use, piece: &Piece) {
-        assert!(self.plan.uses.contains(&purpose), "{piece:?}: {purpose:?} is off");
-        let Sound { who, made, arrived } = self.sounds[piece.sound];
-        let grant = usize::try_from(piece.entry - 1).ok().and_then(|n| self.log.get(n)).map(|n| &self.sayings[*n]);
-        let grant = grant.unwrap_or_else(|| panic!("{piece:?} names no entry"));
-        let its = grant.who == who && grant.accepts() && grant.uses.contains(&purpose);
-        assert!(its, "{piece:?} of {who} names {grant:?}");
-        let (committed, place) = grant.committed.expect("it is in the log");
-        assert!(committed <= arrived, "{piece:?} arrived at {arrived}, before its grant was committed at {committed}");
-        // Where the kept part ends in true time.
-        let end = made + FRAME - (piece.placed.end - piece.kept.end).0;
-        for (saying, told) in &self.known {
-            let said = &self.sayings[*saying];
-            if said.who != who || said.accepts() || !said.uses.contains(&purpose) {
-                continue;
-            }
-            if said.committed.is_some_and(|(_, before)| before < place) {
-                continue;
-            }
-            assert!(arrived <= *told, "{piece:?} arrived at {arrived}, refused from {told} on");
-            let cut = said.received + OFF;
-            assert!(end <= cut, "{piece:?} was made until {end}, withdrawn at {} and told at {told}", said.received);
-        }
-    }
-
-    /// Everything has arrived: the files as they are made in the end, and whether those who agree are heard.
-    fn judge_the_end(mut self) {
-        let at = self.now;
-        if let Some(worker) = self.worker.take() {
-            assert_eq!(self.applied, self.log.len(), "the worker has read the whole log");
-            self.judge_heard(&worker, at);
-            self.left.extend(worker.on_disk());
-        }
-        for n in 0..self.log.len() {
-            self.known.entry(self.log[n]).or_insert(i64::MAX);
-        }
-        let files = Worker::recut(&self.replayed(), std::mem::take(&mut self.left), &self.sounds);
-        for piece in &files {
-            self.judge_piece(Use::Recording, piece);
-        }
-    }
-
-    fn judge_heard(&self, worker: &Worker, at: i64) {
-        let from = at - 1_500_000;
-        for purpose in self.plan.uses.clone() {
-            // Who went before the store was seen to have it counts as there for 30 s, longer than this.
-            let waits = !worker.waiting_for().is_empty();
-            let held = self.must_hold(purpose);
-            for who in &self.people {
-                let agrees = self.last_said(*who, purpose).is_some_and(Saying::accepts);
-                let late = |sound: &Sound| sound.who == *who && (from..at - 500_000).contains(&sound.arrived);
-                let sent = self.sounds.iter().filter(|sound| late(sound)).count();
-                let heard: BTreeSet<usize> = worker
-                    .admitted
-                    .iter()
-                    .filter(|(of, sound)| *of == purpose && late(&self.sounds[*sound]))
-                    .map(|(_, sound)| *sound)
-                    .collect();
-                if agrees && !held && !waits && sent > 20 {
-                    assert!(
-                        heard.len() * 10 > sent * 7,
-                        "{who} agreed to {purpose:?}: {} of {sent} heard",
-                        heard.len()
-                    );
-                }
-                assert!((agrees && !held) || heard.is_empty(), "{who} did not agree to {purpose:?}, or it is held");
-            }
-        }
     }
 }

@@ -1,0 +1,127 @@
+use super::*;
+use uuid::Uuid;
+
+const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
+const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
+
+fn ms(ms: i64) -> MeetingTime {
+    MeetingTime::from_ms(ms)
+}
+
+fn span(from: i64, to: i64) -> Span {
+    Span::new(ms(from), ms(to))
+}
+
+fn said(n: i64, who: ParticipantId, status: ConsentStatus, at: i64) -> Entry {
+    Entry {
+        entry: n,
+        id: ConsentId(Uuid::from_u128(1000 + n as u128)),
+        participant: who,
+        uses: vec![Use::Recording],
+        status,
+        at: ms(at),
+    }
+}
+
+fn gate() -> Gate {
+    Gate::new(&Use::ALL)
+}
+
+fn frame(gate: &Gate, who: ParticipantId, from: i64) -> Result<Admitted<Recording, ()>, Refusal> {
+    gate.admit(who, ms(from + 25), span(from, from + 20), ())
+}
+
+#[test]
+fn denies_by_default_and_keeps_uses_apart() {
+    let gate = gate();
+    assert_eq!(frame(&gate, ANA, 100).unwrap_err(), Refusal::NoConsent);
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(50));
+    assert_eq!(frame(&gate, ANA, 100).map(|a| a.pass().entry), Ok(1));
+    assert_eq!(frame(&gate, BOB, 100).unwrap_err(), Refusal::NoConsent);
+    let words = gate.admit::<Transcription, _>(ANA, ms(125), span(100, 120), ());
+    assert_eq!(words.unwrap_err(), Refusal::NoConsent);
+}
+
+#[test]
+fn opens_at_application_not_at_the_time_stamp() {
+    let gate = gate();
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(200));
+    assert_eq!(frame(&gate, ANA, 190).unwrap_err(), Refusal::NoConsent);
+    assert!(frame(&gate, ANA, 200).is_ok());
+}
+
+#[test]
+fn a_withdrawal_acts_at_once_and_cuts_what_is_inside() {
+    let gate = gate();
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    let (_, before) = frame(&gate, ANA, 100).expect("open").into_parts();
+    let across = Pass { span: span(100, 600), ..before };
+    let after = Pass { span: span(500, 600), ..before };
+    gate.withdraw(said(2, ANA, ConsentStatus::Withdrawn, 0).id, ANA, &[Use::Recording], ms(400));
+    assert_eq!(frame(&gate, ANA, 390).unwrap_err(), Refusal::NoConsent, "arrives after the receipt");
+    assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
+    assert_eq!(gate.still::<Recording>(&across), Verdict::Cut(ms(400)));
+    assert_eq!(gate.still::<Recording>(&after), Verdict::Drop);
+}
+
+#[test]
+fn a_late_grant_cannot_reopen_what_a_later_withdrawal_closed() {
+    let gate = gate();
+    let withdrawal = said(3, ANA, ConsentStatus::Withdrawn, 400);
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(400));
+    // The grant was committed before the withdrawal, and is read after it was received.
+    gate.apply(&said(2, ANA, ConsentStatus::Accepted, 390), ms(450));
+    assert!(frame(&gate, ANA, 500).is_err());
+    gate.apply(&withdrawal, ms(500));
+    assert!(frame(&gate, ANA, 600).is_err());
+    gate.apply(&said(2, ANA, ConsentStatus::Accepted, 390), ms(700));
+    assert!(frame(&gate, ANA, 800).is_err());
+    // Only a grant above the withdrawal opens again.
+    gate.apply(&said(4, ANA, ConsentStatus::Accepted, 900), ms(950));
+    assert!(frame(&gate, ANA, 960).is_ok());
+}
+
+#[test]
+fn a_late_or_repeated_withdrawal_cannot_close_what_a_later_grant_opened() {
+    let gate = gate();
+    let withdrawal = said(2, ANA, ConsentStatus::Withdrawn, 400);
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    gate.apply(&withdrawal, ms(450));
+    gate.apply(&said(3, ANA, ConsentStatus::Accepted, 500), ms(550));
+    assert!(!gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(400)));
+    assert!(frame(&gate, ANA, 600).is_ok());
+}
+
+#[test]
+fn the_cut_is_at_the_earlier_of_receipt_and_time_stamp() {
+    for (received, stamped, cut) in [(400, 350, 350), (400, 450, 400)] {
+        let gate = gate();
+        gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+        let (_, pass) = frame(&gate, ANA, 100).expect("open").into_parts();
+        let withdrawal = said(2, ANA, ConsentStatus::Withdrawn, stamped);
+        gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(received));
+        gate.apply(&withdrawal, ms(500));
+        assert_eq!(gate.still::<Recording>(&Pass { span: span(100, 600), ..pass }), Verdict::Cut(ms(cut)));
+    }
+}
+
+#[test]
+fn a_hold_closes_for_everybody_and_leaves_a_gap() {
+    let gate = gate();
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    gate.hold(Use::Recording, ms(300));
+    gate.hold(Use::Recording, ms(350));
+    assert_eq!(frame(&gate, ANA, 290).unwrap_err(), Refusal::Held);
+    gate.release(Use::Recording, ms(600));
+    assert!(frame(&gate, ANA, 600).is_ok());
+    assert_eq!(gate.allowed(ANA, Use::Recording), [span(0, 300), Span::new(ms(600), MeetingTime::MAX)]);
+}
+
+#[test]
+fn a_use_that_is_off_admits_nothing() {
+    let gate = Gate::new(&[Use::Transcription]);
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    assert_eq!(frame(&gate, ANA, 100).unwrap_err(), Refusal::Off);
+    assert_eq!(gate.lets_in(ANA, ms(100)), Err(Refusal::NoConsent));
+}

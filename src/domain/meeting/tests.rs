@@ -1,0 +1,158 @@
+use super::*;
+
+const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
+const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
+const MIC: StreamId = StreamId(Uuid::from_u128(11));
+const API: Uuid = Uuid::from_u128(21);
+
+fn s(seconds: i64) -> MeetingTime {
+    MeetingTime(seconds * 1_000_000)
+}
+
+fn meeting(policy: ConsentPolicy) -> Meeting {
+    Meeting::new(Settings { uses: Use::ALL.to_vec(), policy, end_when_empty: Micros::from_secs(60) }, s(0))
+}
+
+fn here(ids: &[ParticipantId]) -> Input {
+    Input::Roster(ids.iter().map(|id| Listed { participant: *id, present: true }).collect())
+}
+
+fn said(entry: i64, participant: ParticipantId, status: ConsentStatus) -> Input {
+    Input::Consent(vec![Entry {
+        entry,
+        id: ConsentId(Uuid::from_u128(100 + entry as u128)),
+        participant,
+        uses: Use::ALL.to_vec(),
+        status,
+        at: MeetingTime::ZERO,
+    }])
+}
+
+fn drain(meeting: &mut Meeting) -> Vec<Command> {
+    std::iter::from_fn(|| meeting.poll_command()).collect()
+}
+
+fn recording(meeting: &Meeting) -> RecordingState {
+    meeting.state().recording
+}
+
+#[test]
+fn tells_waiting_then_recording_once_each() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(1));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(2));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(3));
+    let told: Vec<_> = drain(&mut meeting)
+        .into_iter()
+        .filter_map(|c| if let Command::Tell(state) = c { Some(state.recording) } else { None })
+        .collect();
+    assert_eq!(told, [RecordingState::Waiting, RecordingState::Recording]);
+}
+
+#[test]
+fn all_holds_from_before_a_newcomers_first_packet_until_it_agrees() {
+    let mut meeting = meeting(ConsentPolicy::All);
+    meeting.handle(here(&[ANA]), s(1));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
+    assert_eq!(recording(&meeting), RecordingState::Recording);
+    meeting.handle(Input::StreamOpened { stream: MIC, participant: BOB }, s(5));
+    assert_eq!(recording(&meeting), RecordingState::Paused);
+    assert_eq!(meeting.state().waiting_for, [BOB]);
+    assert_eq!(meeting.gate().lets_in(ANA, s(6)), Err(crate::gate::Refusal::Held));
+    meeting.handle(said(2, BOB, ConsentStatus::Accepted), s(7));
+    assert_eq!(recording(&meeting), RecordingState::Recording);
+    assert!(meeting.gate().lets_in(ANA, s(8)).is_ok());
+    assert_eq!(meeting.gate().allowed(ANA, Use::Recording).len(), 2);
+}
+
+#[test]
+fn required_removes_whoever_takes_it_back() {
+    let mut meeting = meeting(ConsentPolicy::Required);
+    meeting.handle(here(&[ANA]), s(1));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
+    meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(2));
+    drain(&mut meeting);
+    meeting.handle(said(2, ANA, ConsentStatus::Withdrawn), s(3));
+    let commands = drain(&mut meeting);
+    assert!(commands.contains(&Command::CloseStream { stream: MIC, reason: "left" }), "{commands:?}");
+    assert!(commands.contains(&Command::Leave { participant: ANA, removed: true }), "{commands:?}");
+}
+
+#[test]
+fn presence_lasts_30_s_beyond_the_last_socket_and_an_empty_meeting_ends() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(0));
+    meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(1));
+    meeting.handle(Input::Sockets { api: API, participants: vec![] }, s(5));
+    drain(&mut meeting);
+    meeting.handle(Input::Tick, s(34));
+    assert_eq!(drain(&mut meeting), []);
+    meeting.handle(Input::Tick, s(35));
+    assert!(drain(&mut meeting).contains(&Command::Leave { participant: ANA, removed: false }));
+    meeting.handle(Input::Roster(vec![Listed { participant: ANA, present: false }]), s(36));
+    meeting.handle(Input::Tick, s(94));
+    assert!(!drain(&mut meeting).contains(&Command::End { stored: false }));
+    assert_eq!(meeting.poll_timeout(), Some(s(95)));
+    meeting.handle(Input::Tick, s(95));
+    assert_eq!(drain(&mut meeting).last(), Some(&Command::End { stored: false }));
+}
+
+#[test]
+fn a_dead_api_has_no_sockets() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(0));
+    meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(0));
+    let mut left_at = None;
+    while let Some(at) = meeting.poll_timeout().filter(|at| *at < s(200)) {
+        meeting.handle(Input::Tick, at);
+        if drain(&mut meeting).iter().any(|c| matches!(c, Command::Leave { .. })) {
+            left_at = Some(at);
+            break;
+        }
+    }
+    assert_eq!(left_at, Some(s(30)), "30 s after it was last heard of");
+}
+
+#[test]
+fn an_idle_stream_is_closed_after_five_minutes() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
+    meeting.handle(Input::StreamAlive { stream: MIC }, s(100));
+    drain(&mut meeting);
+    meeting.handle(Input::Tick, s(399));
+    assert_eq!(drain(&mut meeting), []);
+    meeting.handle(Input::Tick, s(400));
+    assert_eq!(drain(&mut meeting), [Command::CloseStream { stream: MIC, reason: "idle" }]);
+}
+
+#[test]
+fn a_deaf_worker_closes_the_gate_after_5_s() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(0));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
+    meeting.handle(Input::Deaf { since: Some(s(9)) }, s(10));
+    assert_eq!(meeting.poll_timeout(), Some(s(14)), "from the last that was heard, not from when that was noticed");
+    meeting.handle(Input::Tick, s(14));
+    assert!(meeting.gate().lets_in(ANA, s(15)).is_err());
+    meeting.handle(Input::Deaf { since: None }, s(20));
+    assert!(meeting.gate().lets_in(ANA, s(21)).is_ok());
+}
+
+#[test]
+fn a_pending_withdrawal_shows_at_once() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(0));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
+    meeting.handle(
+        Input::Withdrawn {
+            id: ConsentId(Uuid::from_u128(102)),
+            participant: ANA,
+            uses: Use::ALL.to_vec(),
+            status: ConsentStatus::Withdrawn,
+            at: s(3),
+        },
+        s(3),
+    );
+    assert_eq!(recording(&meeting), RecordingState::Waiting);
+    assert!(meeting.gate().lets_in(ANA, s(4)).is_err());
+}

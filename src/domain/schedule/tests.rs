@@ -1,0 +1,251 @@
+use super::*;
+
+fn ms(ms: i64) -> Micros {
+    Micros::from_ms(ms)
+}
+
+fn job(id: u64, stream: u64, kind: Kind) -> Job {
+    Job { id, meeting: stream / 10, stream, kind, audio: ms(2_000) }
+}
+
+fn schedule(workers: usize) -> Schedule {
+    Schedule::new(workers, Cost::new(ms(10), ms(15)))
+}
+
+#[test]
+fn finals_before_guesses_before_partials_and_the_earliest_first() {
+    let mut schedule = schedule(1);
+    for (id, kind) in [(1, Kind::Partial), (2, Kind::Guess), (3, Kind::Final), (4, Kind::Final), (5, Kind::Guess)] {
+        schedule.offer(job(id, id, kind), ms(id as i64));
+    }
+    let mut order = Vec::new();
+    while let Some(job) = schedule.take(ms(10)) {
+        schedule.done(job.id, Some(ms(40)), ms(10));
+        order.push(job.id);
+    }
+    assert_eq!(order, [3, 4, 2, 5, 1]);
+}
+
+#[test]
+fn one_waiting_partial_per_stream_and_none_that_is_stale() {
+    let mut schedule = schedule(1);
+    assert_eq!(schedule.offer(job(1, 7, Kind::Partial), ms(0)), Answer::Waits { instead_of: None });
+    assert_eq!(schedule.offer(job(2, 7, Kind::Partial), ms(300)), Answer::Waits { instead_of: Some(1) });
+    assert_eq!(schedule.take(ms(1_001)), None);
+    assert_eq!(schedule.dropped(), [2]);
+}
+
+#[test]
+fn a_guess_becomes_a_final() {
+    let mut schedule = schedule(1);
+    schedule.offer(job(1, 1, Kind::Guess), ms(0));
+    schedule.offer(job(2, 2, Kind::Final), ms(1));
+    assert!(schedule.promote(1));
+    assert_eq!(schedule.take(ms(2)).map(|job| (job.id, job.kind)), Some((1, Kind::Final)));
+    assert!(schedule.promote(1), "running");
+    schedule.done(1, None, ms(50));
+    assert!(!schedule.promote(1));
+}
+
+#[test]
+fn a_long_partial_leaves_a_worker_free_and_gives_way() {
+    let mut schedule = Schedule::new(2, Cost::new(ms(100), ms(300)));
+    schedule.offer(job(1, 1, Kind::Partial), ms(0));
+    schedule.offer(job(2, 2, Kind::Partial), ms(0));
+    assert!(schedule.take(ms(0)).is_some());
+    assert_eq!(schedule.take(ms(0)), None, "700 ms on the last worker");
+    for id in 3..5 {
+        schedule.offer(job(id, id, Kind::Final), ms(10));
+    }
+    assert!(schedule.take(ms(10)).is_some());
+    assert_eq!(schedule.preempt(ms(10)), [1]);
+    assert_eq!(schedule.preempt(ms(11)), [] as [u64; 0], "once");
+}
+
+#[test]
+fn finals_are_refused_only_beyond_five_minutes_of_their_meeting() {
+    let mut schedule = schedule(1);
+    for id in 0..150 {
+        assert!(matches!(schedule.offer(job(id, 3, Kind::Final), ms(0)), Answer::Waits { .. }));
+    }
+    assert_eq!(schedule.offer(job(999, 3, Kind::Final), ms(0)), Answer::Refused);
+    assert!(matches!(schedule.offer(job(1_000, 30, Kind::Final), ms(0)), Answer::Waits { .. }), "another meeting");
+}
+
+/// A seeded meeting hall: every stream speaks for 1-5 s and pauses 1-6 s; guess at the end, final 350 ms later.
+struct Hall {
+    schedule: Schedule,
+    rng: u64,
+    now: Micros,
+    workers: Vec<Option<(u64, Micros)>>,
+    /// (speaking until, or pausing until) by stream.
+    streams: Vec<Talk>,
+    jobs: BTreeMap<u64, (Job, Micros)>,
+    next: u64,
+    /// (meeting, how long after the end of speech)
+    finals: Vec<(u64, Micros)>,
+    partials: usize,
+    asked_finals: usize,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Copy)]
+struct Talk {
+    from: Micros,
+    until: Micros,
+    partial: Micros,
+    guessed: Option<u64>,
+}
+
+impl Hall {
+    fn new(streams: usize, cost: Cost, seed: u64) -> Self {
+        let quiet = Talk { from: Micros(0), until: Micros(0), partial: Micros(0), guessed: None };
+        Self {
+            schedule: Schedule::new(2, cost),
+            rng: seed,
+            now: Micros(0),
+            workers: vec![None; 2],
+            streams: vec![quiet; streams],
+            jobs: BTreeMap::new(),
+            next: 1,
+            finals: Vec::new(),
+            partials: 0,
+            asked_finals: 0,
+            steps: Vec::new(),
+        }
+    }
+
+    fn random(&mut self, from: i64, to: i64) -> Micros {
+        self.rng = self.rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ms(from + (self.rng >> 33) as i64 % (to - from))
+    }
+
+    fn offer(&mut self, stream: usize, kind: Kind, audio: Micros) -> Option<u64> {
+        let id = self.next;
+        self.next += 1;
+        let job = Job { id, meeting: stream as u64 / 3, stream: stream as u64, kind, audio };
+        match self.schedule.offer(job, self.now) {
+            Answer::Refused => None,
+            Answer::Waits { .. } => {
+                self.jobs.insert(id, (job, self.now));
+                Some(id)
+            }
+        }
+    }
+
+    /// One step of 20 ms; `speaking`: whether new utterances begin.
+    fn step(&mut self, speaking: bool, true_cost: Cost) {
+        self.now = self.now + ms(20);
+        for n in 0..self.streams.len() {
+            let talk = self.streams[n];
+            let (guess, end) = (talk.until + ms(200), talk.until + ms(550));
+            if self.now > talk.from && self.now <= talk.until {
+                let new = self.now - talk.partial;
+                if self.schedule.partial_after(self.now - talk.from).is_some_and(|after| new >= after) {
+                    self.offer(n, Kind::Partial, self.now - talk.from);
+                    self.streams[n].partial = self.now;
+                }
+            } else if self.now >= guess && self.now < end && talk.guessed.is_none() && talk.until > Micros(0) {
+                let guessed = self.offer(n, Kind::Guess, talk.until - talk.from);
+                self.streams[n].guessed = Some(guessed.unwrap_or(0));
+            } else if self.now >= end {
+                if talk.until > Micros(0) {
+                    self.asked_finals += 1;
+                    let guess = talk.guessed.filter(|id| *id > 0);
+                    let waiting = guess.is_some_and(|id| self.schedule.promote(id));
+                    match guess {
+                        Some(id) if waiting => self.jobs.get_mut(&id).expect("offered").1 = self.now,
+                        Some(_) => self.finals.push((n as u64 / 3, ms(550))),
+                        None => {
+                            self.offer(n, Kind::Final, talk.until - talk.from).expect("finals are not refused");
+                        }
+                    }
+                }
+                self.streams[n] =
+                    Talk { from: Micros::from_secs(1 << 30), until: Micros(0), partial: Micros(0), guessed: None };
+                if speaking {
+                    let from = self.now + self.random(500, 4_000);
+                    let until = from + self.random(1_000, 5_000);
+                    self.streams[n] = Talk { from, until, partial: from, guessed: None };
+                }
+            }
+        }
+        for n in 0..self.workers.len() {
+            if let Some((id, until)) = self.workers[n]
+                && until <= self.now
+            {
+                let (job, asked) = self.jobs.remove(&id).expect("running");
+                let took = true_cost.of(job.audio);
+                let kind = self.schedule.running.get(&id).map(|running| running.job.kind);
+                self.schedule.done(id, Some(took), self.now);
+                match kind {
+                    Some(Kind::Final) => self.finals.push((job.meeting, self.now - asked + ms(550))),
+                    Some(Kind::Partial) => self.partials += 1,
+                    _ => {}
+                }
+                self.workers[n] = None;
+            }
+            if self.workers[n].is_none()
+                && let Some(job) = self.schedule.take(self.now)
+            {
+                self.workers[n] = Some((job.id, self.now + true_cost.of(job.audio)));
+            }
+        }
+        self.schedule.dropped();
+        self.steps.push(self.schedule.tick(self.now));
+    }
+
+    fn p95(&self, meeting: Option<u64>) -> Micros {
+        let mut late: Vec<Micros> =
+            self.finals.iter().filter(|(m, _)| meeting.is_none_or(|meeting| meeting == *m)).map(|f| f.1).collect();
+        late.sort();
+        late[late.len() * 95 / 100]
+    }
+}
+
+#[test]
+fn simulated_load_thins_partials_first_and_loses_no_final() {
+    // The small model on one core: 10 ms and 15 ms a second.
+    let cost = Cost::new(ms(10), ms(15));
+    for seed in 1..=5 {
+        let mut light = Hall::new(24, cost, seed);
+        (0..3_000).for_each(|_| light.step(true, cost));
+        let mut heavy = Hall::new(24, Cost::new(ms(10), ms(15)), seed);
+        // The same hall with decodes eight times slower than believed.
+        let slow = Cost::new(ms(80), ms(120));
+        (0..3_000).for_each(|_| heavy.step(true, slow));
+        assert!(light.steps.iter().max() <= Some(&Step::Slower), "seed {seed}");
+        assert!(light.p95(None) < ms(700), "seed {seed}: {:?}", light.p95(None));
+        assert!(heavy.steps.iter().max() >= Some(&Step::Guesses), "seed {seed}");
+        assert!(heavy.partials * 3 < light.partials, "seed {seed}: {} {}", heavy.partials, light.partials);
+        // Then nobody speaks any more: everything comes out, and the ladder comes down.
+        for hall in [&mut light, &mut heavy] {
+            (0..6_000).for_each(|_| hall.step(false, slow));
+            assert_eq!(hall.finals.len(), hall.asked_finals, "seed {seed}");
+            assert_eq!(hall.schedule.step(), Step::Normal, "seed {seed}");
+            assert!(hall.schedule.waiting.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_greedy_meeting_does_not_starve_a_quiet_one() {
+    let mut schedule = schedule(1);
+    let mut now = ms(0);
+    // Meeting 0 has had a lot already.
+    for id in 0..40 {
+        schedule.offer(job(id, 1, Kind::Final), now);
+        let taken = schedule.take(now).expect("waits");
+        now = now + ms(100);
+        schedule.done(taken.id, Some(ms(100)), now);
+    }
+    schedule.offer(job(50, 11, Kind::Final), now);
+    if let Some(job) = schedule.take(now) {
+        schedule.done(job.id, Some(ms(10)), now);
+    }
+    for id in 100..120 {
+        schedule.offer(job(id, 1, Kind::Final), now);
+    }
+    schedule.offer(job(200, 11, Kind::Final), now + ms(50));
+    assert_eq!(schedule.take(now + ms(60)).map(|job| job.id), Some(200));
+}

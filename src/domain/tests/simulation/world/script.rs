@@ -1,0 +1,160 @@
+//! What happens in a seed: who is there, what they say and send, and what fails.
+
+use super::{Event, FRAME, Sender, World};
+use crate::dice::Dice;
+use hansard_domain::{
+    consent::{ConsentStatus, Use},
+    id::StreamId,
+    limits::DEAF_AFTER,
+    meeting::ConsentPolicy,
+    timeline::Header,
+};
+use uuid::Uuid;
+
+/// Nothing happens in the last seconds, so that everything has arrived and the outcome can be judged.
+const QUIET: i64 = 4_000_000;
+
+/// What varies between seeds.
+pub struct Plan {
+    pub seed: u64,
+    pub(super) people: usize,
+    pub(super) policy: ConsentPolicy,
+    pub(super) uses: Vec<Use>,
+    pub(super) length: i64,
+    /// How long a commit, a read, a message may take (µs).
+    pub(super) commit: i64,
+    pub(super) read: i64,
+    pub(super) message: i64,
+    pub(super) lost_messages: f64,
+    pub(super) faults: bool,
+    /// Neither Postgres nor the queue answers for longer than a meeting may go on by itself.
+    pub(super) deaf: bool,
+}
+
+impl Plan {
+    pub fn roll(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let policy =
+            dice.one(&[ConsentPolicy::Exclude, ConsentPolicy::Exclude, ConsentPolicy::All, ConsentPolicy::Required]);
+        let uses = match dice.within(0, 8) {
+            0 => vec![Use::Recording],
+            1 => vec![Use::Transcription],
+            _ => Use::ALL.to_vec(),
+        };
+        Self {
+            seed,
+            people: dice.within(1, 5) as usize,
+            policy,
+            uses,
+            length: dice.within(8, 16) * 1_000_000,
+            commit: dice.one(&[10_000, 100_000, 900_000]),
+            read: dice.one(&[5_000, 60_000, 500_000]),
+            message: dice.one(&[2_000, 100_000, 2_000_000]),
+            lost_messages: dice.one(&[0.0, 0.3, 1.0]),
+            faults: dice.chance(0.6),
+            deaf: false,
+        }
+    }
+
+    /// The same, with nothing that answers instead of the other faults.
+    pub fn deaf(self) -> Self {
+        Self { deaf: true, length: 16_000_000, ..self }
+    }
+}
+
+impl World {
+    pub(super) fn plan_ahead(&mut self, dice: &mut Dice) {
+        let busy = self.plan.length - QUIET;
+        self.at(0, Event::Restart);
+        for who in 0..self.people.len() {
+            let mut at = dice.within(0, 1_500_000);
+            for _ in 0..dice.within(1, 7) {
+                let uses = match dice.within(0, 4) {
+                    0 => vec![Use::Recording],
+                    1 => vec![Use::Transcription],
+                    _ => Use::ALL.to_vec(),
+                };
+                let status = dice.one(&[
+                    ConsentStatus::Accepted,
+                    ConsentStatus::Accepted,
+                    ConsentStatus::Withdrawn,
+                    ConsentStatus::Declined,
+                ]);
+                self.at(at, Event::Say { who, uses, status });
+                // Now and then in the same breath as the one before.
+                at += if dice.chance(0.3) { dice.within(0, 60_000) } else { dice.within(60_000, 3_000_000) };
+                if at > busy {
+                    break;
+                }
+            }
+            for _ in 0..dice.within(1, 3) {
+                let from = dice.within(0, 2_500_000);
+                let stream = self.senders.len();
+                let id = StreamId(Uuid::from_u128(100 + stream as u128));
+                let delay = dice.one(&[300, 5_000, 40_000]);
+                self.senders.push(Sender { who, id, delay, open: false, connected: false });
+                self.at(from, Event::Connect { stream });
+                self.speak(stream, from, dice);
+                if dice.chance(0.2) {
+                    self.at(dice.within(from, busy), Event::Hang { stream });
+                }
+            }
+            if dice.chance(0.2) {
+                self.at(dice.within(2_000_000, busy), Event::Leave { who });
+            }
+        }
+        if self.plan.deaf {
+            let from = dice.within(1_000_000, 4_000_000);
+            let until = from + DEAF_AFTER.0 + dice.within(500_000, 2_500_000);
+            for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
+                self.at(from, event(false));
+                self.at(until, event(true));
+            }
+        }
+        if self.plan.deaf || !self.plan.faults {
+            return;
+        }
+        for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
+            if dice.chance(0.6) {
+                let from = dice.within(500_000, busy - 500_000);
+                self.at(from, event(false));
+                self.at(dice.within(from, busy), event(true));
+            }
+        }
+        for _ in 0..dice.within(0, 3) {
+            let at = dice.within(500_000, busy - 300_000);
+            self.at(at, Event::Crash);
+            self.at(dice.within(at, busy), Event::Restart);
+        }
+    }
+
+    /// All packets of a sender, as they reach us.
+    fn speak(&mut self, stream: usize, from: i64, dice: &mut Dice) {
+        let delay = self.senders[stream].delay;
+        let jitter = dice.one(&[200, 3_000, 40_000]);
+        let (loss, twice) = (dice.one(&[0.0, 0.03]), dice.one(&[0.0, 0.02]));
+        let skew = 1.0 + dice.one(&[0.0, 0.0, 200e-6, -200e-6]);
+        let (timestamp, sequence) = ((dice.roll() * 4e9) as u32, (dice.roll() * 6e4) as u16);
+        let pause = dice.within(1, 20);
+        let mut number = 0u16;
+        for n in 0..((self.plan.length - from) / FRAME) {
+            let header = Header {
+                sequence: sequence.wrapping_add(number),
+                timestamp: timestamp.wrapping_add((n as f64 * 960.0 * skew) as u32),
+                ticks: 960,
+            };
+            // Silence now and then, without packets.
+            if (n / 50) % 20 == pause {
+                continue;
+            }
+            number = number.wrapping_add(1);
+            let made = from + n * FRAME;
+            for _ in 0..1 + usize::from(dice.chance(twice)) {
+                if !dice.chance(loss) {
+                    let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
+                    self.at(at, Event::Packet { stream, header, made: made + delay });
+                }
+            }
+        }
+    }
+}
