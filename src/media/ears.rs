@@ -105,7 +105,7 @@ impl Ears {
     pub fn push(&self, stream: StreamId, frame: Admitted<Transcription, Frame>) -> bool {
         let taken = self.shared.inbox.push(Order::Frame(stream, frame), FRAMES_MAX);
         if !taken {
-            self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+            count(&self.shared.overflowed, "overflowed");
         }
         taken
     }
@@ -145,6 +145,12 @@ impl Drop for Ears {
     }
 }
 
+/// Here, and for the operator.
+fn count(counter: &AtomicU64, reason: &'static str) {
+    counter.fetch_add(1, Ordering::Relaxed);
+    metrics::counter!("hansard_frames_not_heard_total", "reason" => reason).increment(1);
+}
+
 struct Stream {
     participant: ParticipantId,
     codec: Codec,
@@ -182,7 +188,7 @@ impl Thread {
     fn frame(&mut self, id: StreamId, frame: Admitted<Transcription, Frame>) {
         let (frame, pass) = frame.into_parts();
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.participant == pass.participant) else {
-            self.shared.broken.fetch_add(1, Ordering::Relaxed);
+            count(&self.shared.broken, "broken");
             return;
         };
         if stream.decoder.is_none() {
@@ -190,7 +196,7 @@ impl Thread {
                 Ok(decoder) => stream.decoder = Some(decoder),
                 Err(error) => {
                     tracing::warn!(stream = %id, error = format!("{error:#}"), "a decoder does not start");
-                    self.shared.broken.fetch_add(1, Ordering::Relaxed);
+                    count(&self.shared.broken, "broken");
                     return;
                 }
             }
@@ -208,17 +214,17 @@ impl Thread {
             match gate.admit::<Transcription, _>(participant, span.start, span, pcm) {
                 Ok(pcm) => {
                     if heard.try_send(Heard::Pcm { stream: id, pcm }).is_err() {
-                        shared.unheard.fetch_add(1, Ordering::Relaxed);
+                        count(&shared.unheard, "unheard");
                     }
                 }
                 Err(_) => {
-                    shared.refused.fetch_add(1, Ordering::Relaxed);
+                    count(&shared.refused, "refused");
                 }
             }
         });
         if let Err(error) = done {
             tracing::debug!(stream = %id, error = format!("{error:#}"), "a frame could not be decoded");
-            self.shared.broken.fetch_add(1, Ordering::Relaxed);
+            count(&self.shared.broken, "broken");
             stream.decoder = None;
         }
     }

@@ -112,6 +112,7 @@ impl Spool {
         let taken = self.shared.inbox.push(Order::Frame(recording, frame), FRAMES_MAX);
         if !taken {
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
+            metrics::counter!("hansard_frames_not_written_total").increment(1);
         }
         taken
     }
