@@ -266,7 +266,7 @@ impl Live {
                 }
                 Some(caption) = outlets.captions.recv() => self.caption(caption),
                 Some(told) = outlets.told.recv() => self.sealed(told),
-                Some(heard) = outlets.heard.recv() => self.tracks.heard(heard),
+                Some(heard) = outlets.heard.recv(), if self.deps.speech.has_room() => self.tracks.heard(heard),
                 _ = arrivals.recv_many(&mut batch, BATCH) => {
                     for (stream, arrival) in batch.drain(..) {
                         self.arrival(stream, arrival);

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tracing::{info, warn};
 
@@ -33,6 +33,8 @@ use tracing::{info, warn};
 const LAST_LOOK_MAX: Duration = Duration::from_secs(1);
 /// From the end to the last words of a meeting whose sound waits for the decoder.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(300);
+/// How often it is asked whether speech takes sound again.
+const ROOM_POLL: Duration = Duration::from_millis(40);
 /// Sealing and storing of what is left.
 const UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// Committing what is left.
@@ -210,12 +212,13 @@ async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
     // First the sound that is still being decoded to PCM: its end is told per stream.
     while live.tracks.is_ending() {
         tokio::select! {
-            heard = outlets.heard.recv() => match heard {
+            heard = outlets.heard.recv(), if live.deps.speech.has_room() => match heard {
                 Some(heard) => live.tracks.heard(heard),
                 None => break,
             },
             Some(caption) = outlets.captions.recv() => live.caption(caption),
             Some(told) = outlets.told.recv() => live.sealed(told),
+            () = sleep(ROOM_POLL) => {}
         }
     }
     let Some(speech) = live.speech.take() else { return };

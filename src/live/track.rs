@@ -40,8 +40,8 @@ const ALIVE_EVERY: Micros = Micros::from_secs(1);
 /// An SRTP index is written down this often: a restart then finds the rollover counter again.
 const INDEX_EVERY: Micros = Micros::from_secs(10);
 
-/// PCM that may wait for the loop: seconds of a busy meeting.
-const HEARD_MAX: usize = 4096;
+/// PCM that may wait for the loop. More waits as frames before the decoder.
+const HEARD_MAX: usize = 256;
 /// How far back the redundancy of an Opus packet reaches: one frame (RFC 6716 section 2.1.7).
 const REDUNDANT: Micros = Micros::from_ms(20);
 /// Speech is told the time often for this long after a stream's last packet: that is when utterances end.

@@ -53,8 +53,6 @@ pub enum Heard {
 pub struct EarsCounts {
     /// Frames not decoded because the queue was full.
     pub overflowed: u64,
-    /// PCM not given because nobody took it.
-    pub unheard: u64,
     /// PCM that the gate no longer let out.
     pub refused: u64,
     /// Frames that could not be decoded.
@@ -74,7 +72,6 @@ enum Order {
 struct Shared {
     inbox: Inbox<Order>,
     overflowed: AtomicU64,
-    unheard: AtomicU64,
     refused: AtomicU64,
     broken: AtomicU64,
 }
@@ -85,7 +82,7 @@ pub struct Ears {
 }
 
 impl Ears {
-    /// Starts the thread; PCM at [`RATE`] goes to `heard` and is dropped (counted) while that is full.
+    /// Starts the thread; PCM at [`RATE`] goes to `heard`, and while that is full frames wait here.
     pub fn start(gate: Arc<Gate>, heard: mpsc::Sender<Heard>) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = Thread { shared: Arc::clone(&shared), gate, heard, streams: BTreeMap::new() };
@@ -128,7 +125,6 @@ impl Ears {
     pub fn counts(&self) -> EarsCounts {
         EarsCounts {
             overflowed: self.shared.overflowed.load(Ordering::Relaxed),
-            unheard: self.shared.unheard.load(Ordering::Relaxed),
             refused: self.shared.refused.load(Ordering::Relaxed),
             broken: self.shared.broken.load(Ordering::Relaxed),
         }
@@ -213,9 +209,8 @@ impl Thread {
             let span = pcm.span;
             match gate.admit::<Transcription, _>(participant, span.start, span, pcm) {
                 Ok(pcm) => {
-                    if heard.try_send(Heard::Pcm { stream: id, pcm }).is_err() {
-                        count(&shared.unheard, "unheard");
-                    }
+                    // It fails when nobody is there any more.
+                    let _ = heard.blocking_send(Heard::Pcm { stream: id, pcm });
                 }
                 Err(_) => {
                     count(&shared.refused, "refused");

@@ -43,9 +43,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Messages to the scribe: seconds of sound of hundreds of streams.
-const INBOX_MAX: usize = 65_536;
+const INBOX_MAX: usize = 16_384;
 /// Room in the inbox that sound leaves to everything else.
-const INBOX_RESERVE: usize = 8_192;
+const INBOX_RESERVE: usize = 2_048;
 /// Captions waiting for a meeting's loop.
 const CAPTIONS_MAX: usize = 1_024;
 /// Longest glossary text that is worth giving to the decoder, which takes 40 tokens of it.
@@ -215,6 +215,11 @@ impl Speech {
     /// The decoder child: its process id, what it has in flight, how often it was started again.
     pub fn status(&self) -> Status {
         self.decoder.status()
+    }
+
+    /// Whether sound may be pushed. Without room it is better left where it is, as Opus, than pushed and lost.
+    pub fn has_room(&self) -> bool {
+        self.inbox.capacity() > INBOX_RESERVE
     }
 
     pub fn watch(&self) -> watch::Receiver<Status> {
