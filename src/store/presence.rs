@@ -389,7 +389,7 @@ pub async fn updated(conn: &mut PgConnection, meeting: MeetingId, participant: P
 /// Under the head's lock.
 async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId, why: &str) -> Result<Gone> {
     sqlx::query(
-        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp()
+        "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
          where meeting_id = $1 and participant_id = $2 and state <> 'closed'",
     )
     .bind(meeting.0)
