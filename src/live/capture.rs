@@ -23,7 +23,7 @@ use crate::{
         time::MeetingTime,
     },
     ingest::Arrival,
-    media::spool,
+    media::{decode::Heard, spool},
     queue::{
         Responder, Serving,
         message::{Ask, Reply},
@@ -266,7 +266,7 @@ impl Live {
                 }
                 Some(caption) = outlets.captions.recv() => self.caption(caption),
                 Some(told) = outlets.told.recv() => self.sealed(told),
-                Some(heard) = outlets.heard.recv(), if self.deps.speech.has_room() => self.tracks.heard(heard),
+                Some(heard) = outlets.heard.recv(), if self.deps.speech.has_room() => self.heard(heard),
                 _ = arrivals.recv_many(&mut batch, BATCH) => {
                     for (stream, arrival) in batch.drain(..) {
                         self.arrival(stream, arrival);
@@ -311,9 +311,12 @@ impl Live {
         if (now - self.ticked).0 >= every.as_micros() as i64 {
             self.ticked = now;
             self.tracks.tick(now);
-            if let Some(speech) = &self.speech {
-                speech.tick(now);
-            }
+        }
+    }
+
+    pub fn heard(&mut self, heard: Heard) {
+        if let Some(speech) = &self.speech {
+            self.tracks.heard(heard, speech);
         }
     }
 

@@ -213,7 +213,7 @@ async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
     while live.tracks.is_ending() {
         tokio::select! {
             heard = outlets.heard.recv(), if live.deps.speech.has_room() => match heard {
-                Some(heard) => live.tracks.heard(heard),
+                Some(heard) => live.heard(heard),
                 None => break,
             },
             Some(caption) = outlets.captions.recv() => live.caption(caption),

@@ -317,8 +317,8 @@ impl Tracks {
         }
     }
 
-    /// PCM for speech, admitted again on its way out of the decoder.
-    pub fn heard(&mut self, heard: Heard) {
+    /// PCM for speech, admitted again on its way out of the decoder, and the time as far as it was decoded.
+    pub fn heard(&mut self, heard: Heard, speech: &speech::Meeting) {
         match heard {
             Heard::Pcm { stream, pcm } => {
                 let speech = self.tracks.get(&stream).map(|track| &track.speech).or(self.ending.get(&stream));
@@ -328,6 +328,7 @@ impl Tracks {
                 }
             }
             Heard::Closed { stream } => drop(self.ending.remove(&stream)),
+            Heard::Time(now) => speech.tick(now),
         }
     }
 

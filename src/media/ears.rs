@@ -42,6 +42,8 @@ pub enum Heard {
         stream: StreamId,
         pcm: Admitted<Transcription, Pcm>,
     },
+    /// Everything that came before this time was given.
+    Time(MeetingTime),
     /// Nothing more of this stream until it is opened again.
     Closed {
         stream: StreamId,
@@ -117,7 +119,8 @@ impl Ears {
         self.shared.inbox.push(Order::Close(stream), usize::MAX);
     }
 
-    /// Tells the time, several times a second: streams that fell silent give their last frame.
+    /// Tells the time, several times a second: streams that fell silent give their last frame. It comes back behind all
+    /// that was pushed before it, so that sound which waits here is not taken for silence.
     pub fn tick(&self, now: MeetingTime) {
         self.shared.inbox.push(Order::Tick(now), FRAMES_MAX / 2);
     }
@@ -138,6 +141,13 @@ impl Ears {
 impl Drop for Ears {
     fn drop(&mut self) {
         self.shared.inbox.push(Order::Finish, usize::MAX);
+    }
+}
+
+/// Waits for room when there is none. With nobody there any more it is for nobody.
+fn give(to: &mpsc::Sender<Heard>, heard: Heard) {
+    if let Err(mpsc::error::TrySendError::Full(heard)) = to.try_send(heard) {
+        let _ = to.blocking_send(heard);
     }
 }
 
@@ -209,8 +219,7 @@ impl Thread {
             let span = pcm.span;
             match gate.admit::<Transcription, _>(participant, span.start, span, pcm) {
                 Ok(pcm) => {
-                    // It fails when nobody is there any more.
-                    let _ = heard.blocking_send(Heard::Pcm { stream: id, pcm });
+                    give(heard, Heard::Pcm { stream: id, pcm });
                 }
                 Err(_) => {
                     count(&shared.refused, "refused");
@@ -236,13 +245,13 @@ impl Thread {
         for id in quiet {
             self.with(id, |decoder, out| decoder.flush(out));
         }
+        give(&self.heard, Heard::Time(now));
     }
 
     fn close(&mut self, id: StreamId) {
         self.with(id, |decoder, out| decoder.flush(out));
         if self.streams.remove(&id).is_some() {
-            // Somebody waits for this one. With nobody there any more it fails at once.
-            let _ = self.heard.blocking_send(Heard::Closed { stream: id });
+            give(&self.heard, Heard::Closed { stream: id });
         }
     }
 

@@ -149,6 +149,7 @@ fn speech_hears_only_what_was_agreed_to() {
                     pieces.push((pass.entry, piece));
                 }
                 Ok(Heard::Closed { .. }) => panic!("not closed yet"),
+                Ok(Heard::Time(now)) => assert!(pieces.last().is_none_or(|(_, piece)| piece.span.end <= now)),
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
