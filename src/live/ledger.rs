@@ -1,9 +1,9 @@
 //! What a live meeting writes to Postgres, in order, by one task: lease row locked, effect stored, committed, then told.
 //!
 //! With Postgres away it tries again until it is back, and whatever waits behind waits in order; nothing final is told
-//! meanwhile. What waited is asked at the gate again before it is stored. With the lease lost it stops for good. The queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds
-//! more than half an hour without Postgres. When it is full, segments stay in the spool for `recover`, and a final becomes a retraction
-//! that says `lost`.
+//! meanwhile. What waited is asked at the gate again before it is stored. With the lease lost it stops for good. The
+//! queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds more than half an hour without Postgres. When
+//! it is full, segments stay in the spool for `recover`, and a final becomes a retraction that says `lost`.
 
 use super::journal::Withdrawal;
 use crate::{
