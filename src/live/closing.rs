@@ -152,7 +152,7 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         Err(_) => anyhow::bail!("the database did not answer while the meeting was closed"),
     };
     for event in events {
-        let _ = deps.queue.publish(meeting, &super::ledger::tell(event));
+        let _ = deps.queue.publish(meeting, &event.into());
     }
     let _ = deps.queue.publish(meeting, &Told::Close { code: 4000, whom: Whom::Participants });
     if let Some(job) = mix {
@@ -184,30 +184,35 @@ async fn last_look(live: &mut Live) {
 async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: Over, ended: Instant) {
     let (queue, meeting, lost) = (live.deps.queue.clone(), live.meeting, live.lost.clone());
     let leave_by = ended + Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs());
-    {
+    let all = {
         let hearing = hear_out(live, outlets);
         tokio::pin!(hearing);
-        if timeout_at(leave_by, &mut hearing).await.is_ok() {
-            return;
-        }
-        if matches!(over, Over::Ended { .. }) {
+        let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
+        if !all && matches!(over, Over::Ended { .. }) {
             let _ = queue.publish(meeting, &Told::Close { code: 4000, whom: Whom::Participants });
-            tokio::select! {
-                () = &mut hearing => return,
+            all = tokio::select! {
+                () = &mut hearing => true,
                 // The process ends, or somebody else has the meeting.
-                () = claimed.stop.cancelled() => {}
-                () = lost.cancelled() => {}
-                () = sleep_until(ended + LAST_WORDS_MAX) => {}
-            }
+                () = claimed.stop.cancelled() => false,
+                () = lost.cancelled() => false,
+                () = sleep_until(ended + LAST_WORDS_MAX) => false,
+            };
         }
+        all
+    };
+    if !all {
+        warn!(
+            %meeting,
+            "the last words are not in the transcript: speech was too far behind. Give this worker fewer meetings \
+             (--capacity) or a smaller model"
+        );
     }
-    warn!(%meeting, "the decoder was too slow for the last words");
     while let Ok(caption) = outlets.captions.try_recv() {
         live.caption(caption);
     }
 }
 
-/// Until everything that was said is told.
+/// Until everything that was said is in the channel.
 async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
     // First the sound that is still being decoded to PCM: its end is told per stream.
     while live.tracks.is_ending() {
@@ -230,8 +235,5 @@ async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
             Some(caption) = outlets.captions.recv() => live.caption(caption),
             Some(told) = outlets.told.recv() => live.sealed(told),
         }
-    }
-    while let Ok(caption) = outlets.captions.try_recv() {
-        live.caption(caption);
     }
 }

@@ -115,7 +115,7 @@ pub async fn enter(store: &Store, queue: &Queue, meeting: MeetingId, id: StreamI
     match entered {
         Ok(Ok((stream, entered))) => {
             for event in entered.events {
-                let _ = queue.publish(meeting, &super::ledger::tell(event));
+                let _ = queue.publish(meeting, &event.into());
             }
             if let Some(job) = entered.capture {
                 let _ = queue.wake(JobKind::Capture, &Wake { job, meeting }).await;

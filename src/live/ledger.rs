@@ -254,18 +254,13 @@ impl Scribe {
         }
         tx.commit().await?;
         self.same.extend(same);
-        Ok(events.into_iter().map(tell).chain(told).collect())
+        Ok(events.into_iter().map(Told::from).chain(told).collect())
     }
 
     fn known(&self, segment: &Segment) -> Segment {
         let recording = self.same.get(&segment.recording).copied().unwrap_or(segment.recording);
         Segment { recording, ..segment.clone() }
     }
-}
-
-/// A committed event as it is told.
-pub fn tell(event: Event) -> Told {
-    event.into()
 }
 
 /// The entry that a withdrawal asks for.

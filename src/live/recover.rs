@@ -5,7 +5,7 @@
 
 use super::{
     Deps, journal,
-    ledger::{Holder, saying, tell},
+    ledger::{Holder, saying},
     vault,
 };
 use crate::{
@@ -98,7 +98,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
         let said = consent::say(&mut tx, &saying(withdrawal)).await?;
         tx.commit().await?;
         for event in said.events {
-            let _ = deps.queue.publish(meeting, &tell(event));
+            let _ = deps.queue.publish(meeting, &event.into());
         }
     }
     // What was written meanwhile stays for the next time.

@@ -1,4 +1,4 @@
-//! Sound into files and out of them, with GStreamer.
+//! Sound into files and out of them, with GStreamer; Opus into PCM with libopus.
 //!
 //! Live: [`spool`] writes each recording's frames into Matroska [`segment`]s and seals them; [`decode`] makes PCM of
 //! them for speech. Afterwards: [`remux`] trims, repairs and joins segments into tracks, and [`mix`] renders the

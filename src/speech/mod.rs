@@ -219,7 +219,7 @@ impl Speech {
 
     /// Whether sound may be pushed. Without room it is better left where it is, as Opus, than pushed and lost.
     pub fn has_room(&self) -> bool {
-        self.inbox.capacity() > INBOX_RESERVE
+        has_room(&self.inbox)
     }
 
     pub fn watch(&self) -> watch::Receiver<Status> {
@@ -290,6 +290,10 @@ impl Drop for Meeting {
     }
 }
 
+fn has_room(inbox: &mpsc::Sender<Message>) -> bool {
+    inbox.capacity() > INBOX_RESERVE
+}
+
 /// One stream's way into speech. Dropping it closes it: what is open is finalised.
 pub struct Stream {
     key: u64,
@@ -299,8 +303,8 @@ pub struct Stream {
 impl Stream {
     /// 16 kHz mono samples, −1 to 1, the first captured at `start`. `false`: there was no room, it is lost.
     pub fn push(&self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime) -> bool {
-        let sent = self.inbox.capacity() > INBOX_RESERVE
-            && self.inbox.try_send(Message::Sound { stream: self.key, sound, start }).is_ok();
+        let sent =
+            has_room(&self.inbox) && self.inbox.try_send(Message::Sound { stream: self.key, sound, start }).is_ok();
         if !sent {
             metrics::counter!("hansard_speech_inbox_full_total").increment(1);
         }
