@@ -1,6 +1,6 @@
 //! How processes start and stop, in order.
 //!
-//! **Start**: data folder locked → Postgres, migrations (`serve` only) → queue → bucket → clock → speech → what a dead process
+//! **Start**: operations address opened (`/readyz` says `starting`) → data folder locked → Postgres, migrations (`serve` only) → queue → bucket → clock → speech → what a dead process
 //! left is listed → jobs are claimed → addresses are opened → said on stdout.
 //!
 //! **Stop** ([`Running::stop`]): nothing new is claimed → meetings end (`serve`) or are handed over (`worker`) → their files are
@@ -12,6 +12,7 @@ pub mod demo;
 mod foundation;
 mod media;
 pub mod oneshot;
+mod watch;
 
 use crate::{
     api::{
@@ -22,6 +23,7 @@ use crate::{
         token::Keys,
     },
     config::Settings,
+    health::{self, Phase},
     store::seal::Seal,
 };
 use anyhow::Context;
@@ -63,18 +65,21 @@ pub struct Running {
 /// Starts everything that the part needs.
 pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     let metrics = ops::install_metrics().context("metrics")?;
-    let foundation = Foundation::lay(&settings, part).await?;
     let (closing, upkeep) = (CancellationToken::new(), CancellationToken::new());
+    // First, so that whoever waits for the process can see that it starts.
+    let (listener, ops_address) = listen(settings.ops_listen).await.context("the operations address")?;
+    let ops = ops::Ops { metrics: metrics.clone(), health: health::process() };
+    let mut servers = vec![serve(listener, ops::router(ops), closing.clone())];
+    let foundation = Foundation::lay(&settings, part).await?;
 
     let media = match part {
         Part::Api => None,
         Part::Serve | Part::Worker => Some(Media::start(&settings, &foundation, part).await?),
     };
 
-    let mut servers = Vec::new();
     let mut running = Running {
         url: None,
-        ops: String::new(),
+        ops: format!("http://{ops_address}"),
         key: None,
         metrics: metrics.clone(),
         part,
@@ -87,10 +92,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         upkeep: upkeep.clone(),
     };
     let foundation = &running.foundation;
-    let ops_router;
-    if part == Part::Worker {
-        ops_router = ops::router(ops::Ops::new(metrics, foundation.store.clone(), foundation.queue.clone()));
-    } else {
+    if part != Part::Worker {
         let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let state = Arc::new(ApiState {
@@ -107,17 +109,15 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             media_origin: origin(&foundation.public_endpoint),
         });
         let signal = Signal::start(state.clone());
-        ops_router = api::ops_router(&state);
         servers.push(serve(listener, api::router(state, &signal), closing.clone()));
         running.signal = Some(signal);
         running.url = Some(public_url);
     }
-    let (listener, address) = listen(settings.ops_listen).await.context("the operations address")?;
-    servers.push(serve(listener, ops_router, closing));
     running.servers = servers;
-    running.ops = format!("http://{address}");
     running.key = foundation.key.clone();
-    tokio::spawn(keep_time(foundation.store.clone(), foundation.clock.clone(), upkeep));
+    tokio::spawn(keep_time(foundation.store.clone(), foundation.clock.clone(), upkeep.clone()));
+    tokio::spawn(watch::run(foundation.store.clone(), foundation.queue.clone(), upkeep));
+    health::process().enter(Phase::Ready);
     Ok(running)
 }
 
@@ -144,6 +144,7 @@ impl Running {
     pub async fn stop(self) -> anyhow::Result<()> {
         let grace = self.grace;
         info!(grace_s = grace.as_secs(), "stopping");
+        health::process().enter(Phase::Draining);
         tokio::select! {
             () = self.wind_down() => {
                 info!("stopped");

@@ -1,7 +1,7 @@
 //! Hansard: records meetings and transcribes them live, and keeps nothing of anybody who has not agreed.
 //!
 //! # Reading order
-//! [`config`] and [`clock`], then the way of a packet: [`ingest`] → [`live`] → [`media`] and [`speech`] → [`objects`] and
+//! [`config`], [`clock`] and [`health`], then the way of a packet: [`ingest`] → [`live`] → [`media`] and [`speech`] → [`objects`] and
 //! [`store`] → [`jobs`]; beside it [`api`], which speaks with [`live`] only through [`queue`]; [`app`] starts and stops
 //! it all. The rules stand in the package `hansard_domain`, which does no IO.
 //!
@@ -24,6 +24,7 @@ pub use hansard_domain as domain;
 
 pub mod clock;
 pub mod config;
+pub mod health;
 
 pub mod ingest;
 pub mod media;

@@ -11,13 +11,14 @@ const LINES_MAX: usize = 500;
 
 /// The rows, from what knows nothing to what knows everything. A module may use those named, and itself.
 fn may_use(module: &str) -> Option<&'static [&'static str]> {
-    const BELOW: &[&str] = &["domain", "clock"];
-    const MIDDLE: &[&str] = &["domain", "clock", "ingest", "media", "speech", "store", "objects", "queue", "worker"];
+    const BELOW: &[&str] = &["domain", "clock", "health"];
+    const MIDDLE: &[&str] =
+        &["domain", "clock", "health", "ingest", "media", "speech", "store", "objects", "queue", "worker"];
     Some(match module {
-        "clock" => &["domain"],
+        "clock" | "health" => &["domain"],
         "ingest" | "media" | "speech" | "store" | "objects" | "queue" => BELOW,
         // Leases and claims, whatever the job is.
-        "worker" => &["domain", "clock", "store", "queue"],
+        "worker" => &["domain", "clock", "health", "store", "queue"],
         // One conversion.
         "told" => &["store", "queue"],
         // Side by side: they speak through `queue`.

@@ -60,11 +60,6 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
         .layer(cors)
 }
 
-/// The operations address of an `api`.
-pub fn ops_router(state: &Shared) -> Router {
-    ops::router(ops::Ops::new(state.metrics.clone(), state.store.clone(), state.queue.clone()))
-}
-
 /// Pages of the allow-list may call, with credentials they hold themselves: the cookie is for our own pages only.
 fn cors(state: Shared) -> CorsLayer {
     CorsLayer::new()

@@ -1,7 +1,7 @@
 //! The operations address: liveness, readiness, version, metrics. Not for the public.
 
 use super::problem::Problem;
-use crate::{queue::Queue, store::Store};
+use crate::health::{Health, Phase, Reason};
 use axum::{
     Json, Router,
     extract::State,
@@ -9,56 +9,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use serde_json::{Value, json};
 
-/// The longest wait for one check of readiness.
-const CHECK_MAX: Duration = Duration::from_secs(1);
-/// How long a queue may be unreachable before a process says that it is not ready.
-const QUEUE_AWAY_MAX: Duration = Duration::from_secs(5);
 /// Seconds. Requests take milliseconds; waits for a worker up to 5 s.
 const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Something a process needs to be ready: its name, and how to ask.
-pub type Check = (&'static str, Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>);
-
-/// What the operations address shows. Every role has one, so this knows nothing of a role.
+/// What the operations address shows. Every role has one, so this knows nothing of a role. It asks nobody: whoever sees that
+/// something is away tells the registry, so an answer never waits for a pool or a server.
 #[derive(Clone)]
 pub struct Ops {
     pub metrics: PrometheusHandle,
-    pub checks: Vec<Check>,
-}
-
-impl Ops {
-    /// What every role needs: Postgres and the queue.
-    pub fn new(metrics: PrometheusHandle, store: Store, queue: Queue) -> Self {
-        Self {
-            metrics,
-            checks: vec![
-                (
-                    "postgres",
-                    Arc::new(move || {
-                        let store = store.clone();
-                        Box::pin(async move { store.ping().await.map_err(|error| error.to_string()) })
-                    }),
-                ),
-                (
-                    "queue",
-                    Arc::new(move || {
-                        let away = queue.unreachable_since().map(|since| since.elapsed());
-                        Box::pin(async move {
-                            match away {
-                                Some(away) if away > QUEUE_AWAY_MAX => Err(format!("away for {} s", away.as_secs())),
-                                _ => Ok(()),
-                            }
-                        })
-                    }),
-                ),
-            ],
-        }
-    }
+    pub health: &'static Health,
 }
 
 /// Installs the process's recorder; once.
@@ -79,18 +41,30 @@ pub fn router(ops: Ops) -> Router {
         .with_state(ops)
 }
 
+/// 503 only while the process starts or drains: what is away costs some of the service, and sending the traffic elsewhere
+/// mends nothing.
 async fn ready(State(ops): State<Ops>) -> Response {
-    let checked = futures_util::future::join_all(ops.checks.iter().map(|(name, check)| async move {
-        let result = tokio::time::timeout(CHECK_MAX, check()).await.unwrap_or_else(|_| Err("no answer".to_owned()));
-        (*name, result)
-    }))
-    .await;
-    let all = checked.iter().all(|(_, result)| result.is_ok());
-    let said: serde_json::Map<String, serde_json::Value> = checked
-        .into_iter()
-        .map(|(name, result)| (name.to_owned(), json!(result.err().unwrap_or_else(|| "ok".to_owned()))))
+    let (phase, degraded) = (ops.health.phase(), ops.health.degraded());
+    let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let state = |reason: Reason| -> Value {
+        let known = degraded.iter().find(|known| known.reason == reason);
+        json!(known.map_or("ok", |known| known.detail.as_str()))
+    };
+    let names: Vec<String> = degraded.iter().map(|known| known.reason.to_string()).collect();
+    let details: serde_json::Map<String, Value> = degraded
+        .iter()
+        .map(|known| {
+            let seconds = known.since.elapsed().as_secs();
+            (known.reason.to_string(), json!({"detail": known.detail, "forSeconds": seconds}))
+        })
         .collect();
-    let status = if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let said = json!({
+        "status": phase.as_str(),
+        "degraded": names,
+        "details": details,
+        "postgres": state(Reason::Database),
+        "queue": state(Reason::Broker),
+    });
     (status, Json(said)).into_response()
 }
 

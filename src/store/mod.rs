@@ -114,6 +114,8 @@ pub fn new_id() -> Uuid {
 pub struct Store {
     app: PgPool,
     worker: PgPool,
+    /// One connection of its own, so that a full pool is not taken for a database that is away.
+    probe: PgPool,
 }
 
 impl Store {
@@ -124,6 +126,7 @@ impl Store {
         Ok(Self {
             app: pool(&options, connections, "set role hansard_app"),
             worker: pool(&options, connections, "set role hansard_worker"),
+            probe: pool(&options, 1, "set role hansard_app"),
         })
     }
 
@@ -152,9 +155,9 @@ impl Store {
         &self.worker
     }
 
-    /// Whether Postgres answers, for readiness.
+    /// Whether Postgres answers, on a connection that nothing else uses.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("select 1").execute(&self.app).await?;
+        sqlx::query("select 1").execute(&self.probe).await?;
         Ok(())
     }
 
@@ -177,6 +180,7 @@ impl Store {
     pub async fn close(&self) {
         self.app.close().await;
         self.worker.close().await;
+        self.probe.close().await;
     }
 }
 

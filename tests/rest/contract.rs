@@ -2,7 +2,11 @@
 
 use super::app::{ALLOWED, App, PUBLIC_URL, request};
 use axum::{body::Body, http::Request};
-use hansard::api::{docs, problem::KINDS};
+use hansard::{
+    api::{docs, ops, problem::KINDS},
+    domain::job::JobKind,
+    health::{Health, Phase, Reason},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -209,7 +213,8 @@ async fn the_operations_address_says_how_it_is() {
     use axum::http::StatusCode;
     use tower::ServiceExt;
     let app = App::start().await;
-    let router = hansard::api::ops_router(&app.state);
+    let health: &'static Health = Box::leak(Box::default());
+    let router = ops::router(ops::Ops { metrics: app.state.metrics.clone(), health });
     let get = async |path: &str| {
         let response = router.clone().oneshot(request("GET", path, &[], None)).await.expect("answers");
         let status = response.status();
@@ -217,12 +222,28 @@ async fn the_operations_address_says_how_it_is() {
         (status, String::from_utf8_lossy(&body).into_owned())
     };
     assert_eq!(get("/livez").await.0, StatusCode::OK);
-    let (status, body) = get("/readyz").await;
-    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"postgres":"ok","queue":"ok"}"#));
+    let ready = async || {
+        let (status, body) = get("/readyz").await;
+        (status, serde_json::from_str::<serde_json::Value>(&body).expect("JSON"))
+    };
+    let (status, body) = ready().await;
+    assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"starting".into()));
+    health.enter(Phase::Ready);
+    let (status, body) = ready().await;
+    assert_eq!((status, &body["status"], &body["degraded"]), (StatusCode::OK, &"ready".into(), &json!([])));
+    assert_eq!((&body["postgres"], &body["queue"]), (&"ok".into(), &"ok".into()));
     assert!(get("/version").await.1.contains(env!("CARGO_PKG_VERSION")));
     assert_eq!(get("/metrics").await.0, StatusCode::OK);
     assert_eq!(get("/v1/meetings").await.0, StatusCode::NOT_FOUND);
-    app.state.store.close().await;
-    assert_eq!(get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    // What is away costs some of the service; the process itself goes on.
+    health.degrade(Reason::Database, "no answer");
+    health.degrade(Reason::NoWorker(JobKind::Mix), "2 jobs wait");
+    let (status, body) = ready().await;
+    assert_eq!((status, &body["degraded"]), (StatusCode::OK, &json!(["database", "no_worker:mix"])));
+    assert_eq!((&body["postgres"], &body["details"]["database"]["detail"]), (&"no answer".into(), &"no answer".into()));
+    health.restore(Reason::Database);
+    assert_eq!(ready().await.1["degraded"], json!(["no_worker:mix"]));
+    health.enter(Phase::Draining);
+    assert_eq!(ready().await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get("/livez").await.0, StatusCode::OK);
 }
