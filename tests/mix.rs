@@ -446,3 +446,22 @@ fn progress_can_end_the_work_and_a_missing_track_is_an_error() {
     assert!(render(&[source.clone(), missing], &folder.file(), &mut |_| Ok(())).is_err());
     assert!(render(&[source], Path::new("/nonexistent/mix.mp4"), &mut |_| Ok(())).is_err());
 }
+
+#[test]
+fn a_packet_that_cannot_be_decoded_costs_nobody_the_mix() {
+    let folder = Folder::new("invalid");
+    let ana = Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let mut bob = Voice::of(Codec::Opus, &sine(1000.0, 0.2, 3.0));
+    bob.payloads[50] = vec![0xf1, 1, 2, 3];
+    bob.payloads[75] = vec![0xf1, 1, 2, 3];
+    bob.payloads[76] = vec![0xff, 0xff];
+    let bob = bob.track(folder.0.join("2.mkv"), ms(0), |n| n != 74);
+    let (_, pcm) = folder.mix(&[ana, bob]).expect("a mix");
+    for (from, to) in [(200, 950), (1_100, 1_450), (1_700, 2_900)] {
+        assert!(correlation(part(&pcm, from, to), 440.0) > 0.65, "{from}");
+        assert!(correlation(part(&pcm, from, to), 1000.0) > 0.65, "{from}");
+    }
+    // Concealed, not silent and not loud.
+    let around = level_db(part(&pcm, 1_000, 1_040)) - level_db(part(&pcm, 500, 900));
+    assert!(around.abs() < 4.0, "{around}");
+}

@@ -55,12 +55,7 @@ impl Decoder {
     pub fn new(codec: Codec, rate: u32) -> Result<Self> {
         let engine = match codec {
             Codec::Opus => Engine::Opus(Opus::new(rate)?),
-            Codec::Pcmu => {
-                Engine::Companded(Companded::new(include_str!("../../pipelines/decode_pcmu.gst"), codec, rate)?)
-            }
-            Codec::Pcma => {
-                Engine::Companded(Companded::new(include_str!("../../pipelines/decode_pcma.gst"), codec, rate)?)
-            }
+            Codec::Pcmu | Codec::Pcma => Engine::Companded(Companded::of(codec, rate)?),
         };
         Ok(Self { engine, codec, rate, end: None, settled: MeetingTime::ZERO, missing: None })
     }
@@ -77,8 +72,19 @@ impl Decoder {
         let (settled, rate, delay) = (self.settled, self.rate, self.codec.delay());
         let mut told = |at, samples: &[f32]| out_of(settled, rate, at - delay, samples, out);
         match &mut self.engine {
-            Engine::Opus(opus) => told(frame.span.start, opus.decode(&frame.payload)?),
-            Engine::Companded(companded) => companded.decode(frame, &mut told)?,
+            Engine::Opus(opus) => {
+                let lasting = frame.span.length().0 * i64::from(rate) / 1_000_000;
+                told(frame.span.start, opus.decode(&frame.payload, usize::try_from(lasting).unwrap_or(0))?);
+            }
+            Engine::Companded(companded) => {
+                if let Err(error) = companded.decode(frame, &mut told) {
+                    // One frame must not cost the stream: it is left out, and the next ones get a new graph.
+                    metrics::counter!("hansard_frames_concealed_total", "reason" => "invalid").increment(1);
+                    tracing::debug!(error = format!("{error:#}"), "a frame could not be decoded and is left out");
+                    *companded = Companded::of(self.codec, self.rate)?;
+                    self.end = None;
+                }
+            }
         }
         Ok(())
     }
@@ -142,7 +148,11 @@ fn out_of(settled: MeetingTime, rate: u32, start: MeetingTime, samples: &[f32], 
 }
 
 impl Companded {
-    fn new(pipeline: &str, codec: Codec, rate: u32) -> Result<Self> {
+    fn of(codec: Codec, rate: u32) -> Result<Self> {
+        let pipeline = match codec {
+            Codec::Pcma => include_str!("../../pipelines/decode_pcma.gst"),
+            _ => include_str!("../../pipelines/decode_pcmu.gst"),
+        };
         let graph = Graph::load(pipeline)?;
         let caps = gst::Caps::builder("audio/x-raw")
             .field("format", "S16LE")

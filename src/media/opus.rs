@@ -14,6 +14,8 @@ const PACKET_MAX_MS: usize = 120;
 pub(super) struct Opus {
     decoder: Decoder,
     pcm: Vec<f32>,
+    /// Samples of 2.5 ms.
+    step: usize,
 }
 
 fn failed(code: ErrorCode) -> anyhow::Error {
@@ -30,22 +32,33 @@ impl Opus {
             _ => bail!("Opus is not decoded at {rate} Hz here"),
         };
         let decoder = Decoder::new(Channels::Mono, hertz).map_err(failed)?;
-        Ok(Self { decoder, pcm: vec![0.0; rate as usize / 1_000 * PACKET_MAX_MS] })
+        Ok(Self { decoder, pcm: vec![0.0; rate as usize / 1_000 * PACKET_MAX_MS], step: rate as usize / 400 })
     }
 
-    /// The samples of a packet.
-    pub fn decode(&mut self, packet: &[u8]) -> Result<&[f32]> {
-        let samples = self.decoder.decode_float_to_slice(packet, &mut self.pcm, false).map_err(failed)?;
-        Ok(&self.pcm[..samples])
+    /// The samples of a packet. One that libopus refuses is concealed for the length `lasting`, as if it had been lost: what
+    /// a sender puts behind a valid first byte is not in our hands, and one packet must not cost a recording.
+    pub fn decode(&mut self, packet: &[u8], lasting: usize) -> Result<&[f32]> {
+        match self.decoder.decode_float_to_slice(packet, &mut self.pcm, false) {
+            Ok(samples) => Ok(&self.pcm[..samples]),
+            Err(error) => {
+                metrics::counter!("hansard_frames_concealed_total", "reason" => "invalid").increment(1);
+                tracing::debug!(?error, bytes = packet.len(), "libopus refused a packet; it is concealed");
+                self.conceal(lasting.min(self.pcm.len()), None)
+            }
+        }
     }
 
     /// So many samples in the place of a packet that is missing: from the redundancy in the `next` one, where there is
-    /// one and it has any, else as libopus conceals.
+    /// one and it has any, else as libopus conceals, else silence.
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>) -> Result<&[f32]> {
         let Some(pcm) = self.pcm.get_mut(..samples) else { bail!("{samples} samples cannot be concealed at once") };
-        let (packet, redundancy) = next.map_or((&[][..], false), |next| (next, true));
-        let samples = self.decoder.decode_float_to_slice(packet, pcm, redundancy).map_err(failed)?;
-        Ok(&self.pcm[..samples])
+        let made = next.and_then(|next| self.decoder.decode_float_to_slice(next, pcm, true).ok());
+        // libopus conceals whole steps of 2.5 ms.
+        let whole = samples - samples % self.step;
+        let made =
+            made.or_else(|| self.decoder.decode_float_to_slice(&[], &mut pcm[..whole], false).ok()).unwrap_or_default();
+        pcm[made.min(samples)..].fill(0.0);
+        Ok(pcm)
     }
 
     /// Forgets what was before.

@@ -14,7 +14,7 @@ use hansard::{
     },
     media::{
         decode::{Decoder, Ears, Heard},
-        frame::{Frame, Pcm},
+        frame::{self, Frame, Pcm},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -191,4 +191,56 @@ fn speech_hears_only_what_was_agreed_to() {
     assert!(end.is_some(), "told when it is closed");
     drop(ears);
     assert!(pcm.blocking_recv().is_none(), "the thread ends");
+}
+
+/// Every kind of first byte (RFC 6716 section 3.1), behind it what a broken or malicious sender may put there.
+#[test]
+fn a_packet_that_libopus_refuses_costs_itself_only() {
+    let voice = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut tried = 0;
+    for toc in 0..=255u8 {
+        for length in [0, 1, 2, 3, 7, 40, 400] {
+            let mut payload = vec![toc];
+            payload.extend((0..length).map(|_| random.u8(..)));
+            if length == 3 {
+                payload = vec![toc, 1, 2, 3];
+            }
+            let Some(lasting) = frame::duration(Codec::Opus, &payload) else { continue };
+            tried += 1;
+            for rate in [16_000, 48_000] {
+                let mut frames = voice[..5].to_vec();
+                let at = frames[4].span.end;
+                frames.push(Frame { payload: payload.as_slice().into(), span: Span::of(at, lasting) });
+                // Also right behind a loss, where it is asked for its redundancy.
+                let mut after = at + lasting;
+                for frame in &voice[8..12] {
+                    frames.push(Frame { span: Span::of(after, frame.span.length()), ..frame.clone() });
+                    after = after + frame.span.length();
+                }
+                for lost in [usize::MAX, 4] {
+                    let pcm = decode(Codec::Opus, rate, &frames, |n| n == lost);
+                    let end = pcm.last().expect("sound").span.end;
+                    assert!((end - after).0.abs() <= 7_000, "{payload:02x?} at {rate}: {end:?} instead of {after:?}");
+                    assert!(laid(&pcm, rate as usize).iter().all(|sample| sample.is_finite()), "{payload:02x?}");
+                }
+            }
+        }
+    }
+    assert!(tried > 800, "{tried}");
+}
+
+#[test]
+fn any_bytes_are_g711() {
+    let mut random = fastrand::Rng::with_seed(8);
+    for codec in [Codec::Pcmu, Codec::Pcma] {
+        let mut frames = tone::encode(codec, &tone::sine(440.0, 0.3, 1.0), 0);
+        for (n, frame) in frames.iter_mut().enumerate().skip(10).step_by(3) {
+            let length = [1, 2, 80, 159, 160][n % 5];
+            let payload: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
+            frame.payload = payload.as_slice().into();
+        }
+        let pcm = decode(codec, 48_000, &frames, |_| false);
+        assert!(pcm.iter().map(|piece| piece.samples.len()).sum::<usize>() > 20_000, "{codec:?}");
+    }
 }
