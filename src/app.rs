@@ -12,6 +12,7 @@ pub mod demo;
 mod foundation;
 mod media;
 pub mod oneshot;
+mod owner;
 mod watch;
 
 use crate::{

@@ -2,18 +2,19 @@
 //! knows leases and nothing else.
 //!
 //! A wake-up from the queue makes it look at once; a sweep every [`SWEEP`] finds what a lost message or a dead worker left.
+//! A live meeting whose lease ran out is taken from its holder only as `domain/lease` says ([`Wanted`]).
 
 use crate::{
     domain::{
         id::{JobId, MeetingId},
-        lease::{Lease, Renewal, Standing},
-        limits::LEASE_RENEW,
+        lease::{Holder, Lease, Renewal, Standing, Step, Wanted},
+        limits::{LEASE_ASK, LEASE_RENEW},
         retry,
         time::Micros,
     },
-    queue::{JobKind, Queue},
+    queue::{JobKind, Queue, message::Wake},
     store::{
-        Store,
+        Store, Tx,
         job::{self, Job},
     },
 };
@@ -30,6 +31,8 @@ use uuid::Uuid;
 
 /// How often due rows are looked for without being told.
 const SWEEP: Duration = Duration::from_millis(500);
+/// Holders that are being asked whether they live; each has its answer within a second.
+const ASKED_MAX: usize = 256;
 
 /// How a job ended.
 #[derive(Debug)]
@@ -55,8 +58,8 @@ pub struct Claimed {
 /// What one kind of job means here.
 pub struct Kind {
     pub kind: JobKind,
-    /// Jobs of this kind at a time.
-    pub room: usize,
+    /// How many more jobs of this kind are taken, with so many running.
+    pub room: Arc<dyn Fn(usize) -> usize + Send + Sync>,
     pub run: Arc<dyn Fn(Claimed) -> BoxFuture<'static, Outcome> + Send + Sync>,
 }
 
@@ -74,6 +77,8 @@ pub struct Worker {
     pub queue: Queue,
     /// This process; the `owner` of its leases.
     pub id: Uuid,
+    /// Owners that are known to be dead: this data folder's before.
+    pub dead: Vec<Uuid>,
     pub kinds: Vec<Kind>,
     /// No new claims from here on.
     pub drain: CancellationToken,
@@ -82,9 +87,18 @@ pub struct Worker {
     pub tasks: TaskTracker,
 }
 
+/// Leases of live meetings that ran out elsewhere, by job and epoch, and the answers of their holders.
+struct Wants {
+    wanted: BTreeMap<(JobId, i64), Wanted>,
+    answers: mpsc::Sender<((JobId, i64), Holder)>,
+}
+
 impl Worker {
-    /// Runs until `drain`; leases are renewed until every job of this process ended.
+    /// Runs until `drain`; leases are renewed, and questions whether this process lives answered, until every job of it ended.
     pub async fn run(self) {
+        let _living = self.queue.live_as(self.id).await;
+        let (answers, mut answered) = mpsc::channel(ASKED_MAX);
+        let mut wants = Wants { wanted: BTreeMap::new(), answers };
         let held: Arc<Mutex<BTreeMap<JobId, Held>>> = Arc::default();
         let (wake, mut woken) = mpsc::channel::<()>(1);
         for kind in &self.kinds {
@@ -104,10 +118,17 @@ impl Worker {
             tokio::select! {
                 () = self.drain.cancelled() => break,
                 _ = woken.recv() => {}
+                Some((which, holder)) = answered.recv() => {
+                    if let Some(wanted) = wants.wanted.get_mut(&which) {
+                        wanted.heard(holder, now());
+                    }
+                }
                 _ = sweep.tick() => {}
             }
             for kind in &self.kinds {
-                if let Err(error) = self.claim(kind, &held).await {
+                if let Err(error) = self.claim(kind, &held, &mut wants).await {
+                    // Nobody could renew meanwhile, so every holder has its time again.
+                    wants.wanted.clear();
                     debug!(%error, kind = %kind.kind, "cannot claim jobs now");
                 }
             }
@@ -118,36 +139,95 @@ impl Worker {
         renewal.abort();
     }
 
-    async fn claim(&self, kind: &Kind, held: &Arc<Mutex<BTreeMap<JobId, Held>>>) -> anyhow::Result<()> {
+    async fn claim(
+        &self,
+        kind: &Kind,
+        held: &Arc<Mutex<BTreeMap<JobId, Held>>>,
+        wants: &mut Wants,
+    ) -> anyhow::Result<()> {
         let running = lock(held).values().filter(|held| held.kind == kind.kind).count();
-        let room = kind.room.saturating_sub(running);
+        let room = (kind.room)(running);
         if room == 0 {
+            if kind.kind == JobKind::Capture {
+                wants.wanted.clear();
+            }
             return Ok(());
         }
         let mut tx = self.store.worker_tx().await?;
-        let jobs = job::claim(&mut tx, &[kind.kind.as_str()], self.id, room as i64).await?;
+        let mut jobs = job::claim(&mut tx, &[kind.kind.as_str()], self.id, &self.dead, room as i64).await?;
+        let left = room.saturating_sub(jobs.len());
+        if kind.kind == JobKind::Capture && left > 0 {
+            jobs.extend(self.take_over(&mut tx, left, wants).await?);
+        }
         tx.commit().await?;
         for job in jobs {
-            info!(job = %job.id, meeting = %job.meeting, kind = %kind.kind, epoch = job.epoch, "claimed a job");
-            let (tell, lease) = watch::channel(Standing::Held);
-            let id = job.id;
-            lock(held).insert(
-                id,
-                Held { kind: kind.kind, epoch: job.epoch, meeting: job.meeting, lease: Lease::new(now()), tell },
-            );
-            let run = (kind.run)(Claimed { job: job.clone(), owner: self.id, lease, stop: self.stop.clone() });
-            let (store, owner, held) = (self.store.clone(), self.id, held.clone());
-            self.tasks.spawn(async move {
-                // A panic ends one job, not the process; its message is logged by the panic hook.
-                let outcome = match tokio::spawn(run).await {
-                    Ok(outcome) => outcome,
-                    Err(error) => Outcome::Failed(anyhow::anyhow!("the job stopped unexpectedly: {error}")),
-                };
-                settle(&store, owner, &job, outcome).await;
-                lock(&held).remove(&id);
-            });
+            self.start(kind, job, held);
         }
         Ok(())
+    }
+
+    /// Takes at most `room` live meetings over that nobody holds any more.
+    async fn take_over(&self, tx: &mut Tx, room: usize, wants: &mut Wants) -> anyhow::Result<Vec<Job>> {
+        let expired = job::expired(tx, self.id, ASKED_MAX as i64).await?;
+        let now = now();
+        let seen: BTreeSet<(JobId, i64)> = expired.iter().map(|expired| (expired.id, expired.epoch)).collect();
+        // Renewed or taken since: its holder lives after all, or another one does.
+        wants.wanted.retain(|which, _| seen.contains(which));
+        let mut jobs = Vec::new();
+        for expired in expired {
+            let which = (expired.id, expired.epoch);
+            let wanted = wants.wanted.entry(which).or_insert_with(|| Wanted::new(now, expired.ago));
+            match (wanted.step(now), expired.owner) {
+                (Step::Ask, Some(owner)) => {
+                    wanted.asked();
+                    let (queue, answers) = (self.queue.clone(), wants.answers.clone());
+                    self.tasks.spawn(async move {
+                        let at_most = Duration::from_micros(LEASE_ASK.0.unsigned_abs());
+                        let holder = queue.is_alive(owner, at_most).await;
+                        debug!(%owner, ?holder, "asked the holder of a lease that ran out");
+                        // There is room for the answers of all who are asked; at the end nobody waits for them.
+                        let _ = answers.try_send((which, holder));
+                    });
+                }
+                (Step::Ask, None) => wanted.heard(Holder::Nobody, now),
+                (Step::Claim, _) if jobs.len() < room => {
+                    if let Some(job) = job::take_over(tx, which.0, which.1, self.id).await? {
+                        metrics::counter!("hansard_meetings_taken_over_total").increment(1);
+                        jobs.push(job);
+                    }
+                    wants.wanted.remove(&which);
+                }
+                (Step::Claim | Step::Wait, _) => {}
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn start(&self, kind: &Kind, job: Job, held: &Arc<Mutex<BTreeMap<JobId, Held>>>) {
+        info!(job = %job.id, meeting = %job.meeting, kind = %kind.kind, epoch = job.epoch, "claimed a job");
+        let (tell, lease) = watch::channel(Standing::Held);
+        let id = job.id;
+        lock(held).insert(
+            id,
+            Held { kind: kind.kind, epoch: job.epoch, meeting: job.meeting, lease: Lease::new(now()), tell },
+        );
+        let run = (kind.run)(Claimed { job: job.clone(), owner: self.id, lease, stop: self.stop.clone() });
+        let (store, queue, owner, held) = (self.store.clone(), self.queue.clone(), self.id, held.clone());
+        let kind = kind.kind;
+        self.tasks.spawn(async move {
+            // A panic ends one job, not the process; its message is logged by the panic hook.
+            let outcome = match tokio::spawn(run).await {
+                Ok(outcome) => outcome,
+                Err(error) => Outcome::Failed(anyhow::anyhow!("the job stopped unexpectedly: {error}")),
+            };
+            let released = matches!(outcome, Outcome::Release);
+            settle(&store, owner, &job, outcome).await;
+            if released {
+                // Others find it by themselves, but later.
+                let _ = queue.wake(kind, &Wake { job: job.id, meeting: job.meeting }).await;
+            }
+            lock(&held).remove(&id);
+        });
     }
 }
 

@@ -5,7 +5,10 @@ mod support;
 
 use chrono::DateTime;
 use hansard::{
-    domain::id::{JobId, MeetingId},
+    domain::{
+        id::{JobId, MeetingId},
+        lease::Holder,
+    },
     queue::{
         AskError, Heard, JobKind, Queue, Subscription, Unavailable,
         message::{Ask, Reply, Told, Wake},
@@ -86,6 +89,7 @@ suite![
     without_a_holder_nobody_answers,
     a_holder_that_does_not_answer,
     listening_and_serving_can_begin_again,
+    a_process_says_that_it_lives,
     after_close_everything_ends,
 ];
 
@@ -255,6 +259,23 @@ async fn listening_and_serving_can_begin_again(pair: Pair) {
     assert!(timeout(SOON, before.recv()).await.expect("it ends").is_none(), "another took over");
 }
 
+async fn a_process_says_that_it_lives(pair: Pair) {
+    let owner = Uuid::now_v7();
+    assert_eq!(pair.one.is_alive(owner, SOON).await, Holder::Nobody);
+    let living = pair.other.live_as(owner).await;
+    assert_eq!(pair.one.is_alive(owner, SOON).await, Holder::Alive);
+    let asked = (0..20).map(|_| pair.one.is_alive(owner, SOON));
+    assert!(futures_util::future::join_all(asked).await.iter().all(|holder| *holder == Holder::Alive));
+    drop(living);
+    eventually("it is gone", SOON, async || {
+        pair.one.is_alive(owner, Duration::from_millis(500)).await == Holder::Nobody
+    })
+    .await;
+    // One that hangs.
+    let _serving = pair.other.serve(MeetingId(owner)).await;
+    assert_eq!(pair.one.is_alive(owner, Duration::from_millis(300)).await, Holder::Silent);
+}
+
 async fn after_close_everything_ends(pair: Pair) {
     let meeting = meeting();
     let mut wakes = pair.one.wakes(JobKind::Clean);
@@ -268,6 +289,7 @@ async fn after_close_everything_ends(pair: Pair) {
     assert_eq!(pair.one.wake(JobKind::Clean, &wake()).await, Err(Unavailable));
     assert_eq!(pair.one.publish(meeting, &event(1)), Err(Unavailable));
     assert_eq!(pair.one.ask(meeting, &Ask::Changed, SOON).await, Err(AskError::Unavailable));
+    assert_eq!(pair.one.is_alive(Uuid::now_v7(), SOON).await, Holder::Unreachable);
     let mut later = timeout(SOON, pair.one.subscribe(meeting)).await.expect("it is bounded");
     assert!(timeout(SOON, later.recv()).await.expect("it ends").is_none());
 }
@@ -280,6 +302,8 @@ async fn a_broker_that_dies_and_comes_back() {
     let meeting = meeting();
     let mut subscription = pair.other.subscribe(meeting).await;
     let mut serving = pair.other.serve(meeting).await;
+    let owner = Uuid::now_v7();
+    let _living = pair.other.live_as(owner).await;
     let mut wakes = pair.other.wakes(JobKind::Mix);
     let confirmed: Vec<Wake> = (0..20).map(|_| wake()).collect();
     for wake in &confirmed {
@@ -295,13 +319,17 @@ async fn a_broker_that_dies_and_comes_back() {
     assert_eq!(pair.one.publish(meeting, &event(1)), Err(Unavailable));
     let asked = timeout(SOON, pair.one.ask(meeting, &Ask::Changed, Duration::from_secs(2)));
     assert_eq!(asked.await.expect("it is bounded"), Err(AskError::Unavailable));
+    assert_eq!(pair.one.is_alive(owner, Duration::from_secs(1)).await, Holder::Unreachable);
     // Somebody who begins to listen meanwhile hears later that it missed something.
     let new_meeting = self::meeting();
     let mut late = timeout(SOON, pair.other.subscribe(new_meeting)).await.expect("it is bounded");
 
     broker.restart().await;
     reached(&pair.one).await;
+    // Who is not found right after the broker came back may only not be back itself.
+    assert_eq!(pair.one.is_alive(Uuid::now_v7(), SOON).await, Holder::Unreachable);
     reached(&pair.other).await;
+    assert_eq!(pair.one.is_alive(owner, SOON).await, Holder::Alive);
     assert_eq!(heard(&mut subscription).await, Some(Heard::Lagged));
     assert_eq!(heard(&mut late).await, Some(Heard::Lagged));
     pair.one.publish(meeting, &event(2)).expect("there is room");

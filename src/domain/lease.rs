@@ -1,9 +1,16 @@
-//! A lease: liveness by time, safety by epoch. The database decides; this decides what the holder does meanwhile.
+//! A lease: liveness by time, safety by epoch. The database decides; this decides what its holder does meanwhile
+//! ([`Lease`]), and when somebody else may take one that ran out ([`Wanted`]).
 //!
 //! Renewal *impossible* is not renewal *refused*. Unreachable: go on capturing to the spool, commit and tell nothing
 //! final. Refused (somebody took it, or the job is gone): stop at once and leave the spool to `recover`.
+//!
+//! Nor is a lease that ran out a dead holder: after an outage of the database everybody's ran out. A live meeting moves its
+//! media with it, so whoever wants it asks the holder first, over the queue.
 
-use crate::{limits::LEASE_RENEW, time::Micros};
+use crate::{
+    limits::{LEASE_MOVE_MAX, LEASE_RENEW, LEASE_UNHEARD},
+    time::Micros,
+};
 
 /// What came of a renewal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +64,82 @@ impl Lease {
     }
 }
 
+/// What asking the holder of a lease came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// It answered.
+    Alive,
+    /// No process takes questions for it.
+    Nobody,
+    /// Its process is there and did not answer within [`LEASE_ASK`](crate::limits::LEASE_ASK).
+    Silent,
+    /// The question could not be put: the broker is away, or just came back and may not have everybody yet.
+    Unreachable,
+}
+
+/// What to do about a lease that ran out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Ask the holder, and tell the outcome to [`Wanted::heard`].
+    Ask,
+    /// Take it, if the row still says the same epoch and that it ran out.
+    Claim,
+    /// Nothing yet: look at the row again.
+    Wait,
+}
+
+/// A lease of one epoch that ran out, as somebody sees it who would take it. Made when its row is first read so, dropped
+/// when a later read shows it renewed, taken or gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The first read that showed it.
+    since: Micros,
+    /// When it ran out, on this clock.
+    expired: Micros,
+    asking: bool,
+    /// The last answer, and when it came.
+    heard: Option<(Holder, Micros)>,
+}
+
+impl Wanted {
+    /// Read at `now` to have run out so long ago.
+    pub fn new(now: Micros, ago: Micros) -> Self {
+        Self { since: now, expired: now - ago, asking: false, heard: None }
+    }
+
+    pub fn step(&self, now: Micros) -> Step {
+        // Whatever is the matter with a holder that lives and does not renew, its meeting is not kept waiting for ever.
+        if now - self.since >= LEASE_MOVE_MAX {
+            return Step::Claim;
+        }
+        let again = |at: Micros| if self.asking || now - at < LEASE_RENEW { Step::Wait } else { Step::Ask };
+        match self.heard {
+            None if self.asking => Step::Wait,
+            None => Step::Ask,
+            Some((Holder::Nobody | Holder::Silent, _)) => Step::Claim,
+            Some((Holder::Alive, at)) => again(at),
+            // A holder that had the database back only now gets the time for one renewal in any case.
+            Some((Holder::Unreachable, at))
+                if now - self.expired < LEASE_UNHEARD || now - self.since < LEASE_RENEW + LEASE_RENEW =>
+            {
+                again(at)
+            }
+            Some((Holder::Unreachable, _)) => Step::Claim,
+        }
+    }
+
+    /// The holder is being asked.
+    pub fn asked(&mut self) {
+        self.asking = true;
+    }
+
+    /// What asking came to.
+    pub fn heard(&mut self, holder: Holder, now: Micros) {
+        self.asking = false;
+        self.heard = Some((holder, now));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +153,54 @@ mod tests {
         assert_eq!(lease.handle(Renewal::Refused, Micros::from_secs(3)), Standing::Lost);
         assert_eq!(lease.handle(Renewal::Renewed, Micros::from_secs(4)), Standing::Lost);
         assert_eq!(lease.poll_timeout(), None);
+    }
+
+    /// Looks every half second from the first read on, with a holder that always answers the same; when it is taken.
+    fn taken(holder: Holder, ago: Micros) -> Micros {
+        let mut wanted = Wanted::new(Micros(0), ago);
+        for n in 0.. {
+            let now = Micros::from_ms(500 * n);
+            match wanted.step(now) {
+                Step::Claim => return now,
+                Step::Ask => {
+                    wanted.asked();
+                    assert_eq!(wanted.step(now), Step::Wait, "one question at a time");
+                    wanted.heard(holder, now);
+                    if wanted.step(now) == Step::Claim {
+                        return now;
+                    }
+                }
+                Step::Wait => {}
+            }
+        }
+        unreachable!("it is taken in the end")
+    }
+
+    #[test]
+    fn the_dead_are_followed_at_once_and_the_living_are_waited_for() {
+        let just = Micros::from_ms(100);
+        assert_eq!(taken(Holder::Nobody, just), Micros(0));
+        assert_eq!(taken(Holder::Silent, just), Micros(0));
+        assert_eq!(taken(Holder::Alive, just), Micros::from_secs(30));
+        // However long ago it ran out: nobody could read it before.
+        assert_eq!(taken(Holder::Alive, Micros::from_secs(3_600)), Micros::from_secs(30));
+    }
+
+    #[test]
+    fn without_a_broker_ten_seconds_after_it_ran_out() {
+        assert_eq!(taken(Holder::Unreachable, Micros(0)), Micros::from_secs(10));
+        assert_eq!(taken(Holder::Unreachable, Micros::from_secs(4)), Micros::from_secs(6));
+        assert_eq!(taken(Holder::Unreachable, Micros::from_secs(3_600)), Micros::from_secs(2), "time for one renewal");
+    }
+
+    #[test]
+    fn a_holder_that_dies_while_it_is_waited_for_is_noticed() {
+        let mut wanted = Wanted::new(Micros(0), Micros(0));
+        wanted.heard(Holder::Alive, Micros(0));
+        assert_eq!(wanted.step(Micros::from_ms(500)), Step::Wait);
+        assert_eq!(wanted.step(Micros::from_secs(1)), Step::Ask);
+        wanted.asked();
+        wanted.heard(Holder::Nobody, Micros::from_secs(1));
+        assert_eq!(wanted.step(Micros::from_secs(1)), Step::Claim);
     }
 }

@@ -6,6 +6,13 @@ use crate::time::Micros;
 pub const LEASE_TTL: Micros = Micros::from_secs(3);
 /// A third of the TTL, so that two renewals may fail before it matters.
 pub const LEASE_RENEW: Micros = Micros::from_secs(1);
+/// Asked whether it lives, the holder of a lease that ran out answers within this, or it counts as hanging.
+pub const LEASE_ASK: Micros = Micros::from_secs(1);
+/// A holder that lives gets this long to renew, from the first read that showed its lease to have run out: longer than a
+/// database takes to fail over.
+pub const LEASE_MOVE_MAX: Micros = Micros::from_secs(30);
+/// While nobody can be asked, a lease is left alone for this long after it ran out.
+pub const LEASE_UNHEARD: Micros = Micros::from_secs(10);
 /// Attempts of a job before it is `failed` and somebody must look.
 pub const JOB_ATTEMPTS: i32 = 5;
 

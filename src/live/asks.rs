@@ -19,6 +19,7 @@ impl Live {
     /// Carries out one ask and answers it, now or by a [`Fact`].
     pub fn ask(&mut self, ask: Ask, responder: Responder) {
         match ask {
+            Ask::Alive => responder.reply(Reply::Done),
             Ask::Changed => {
                 self.look();
                 responder.reply(Reply::Done);

@@ -30,7 +30,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -51,6 +51,8 @@ const PENDING_MAX: usize = 4096;
 const LINK_MAX: Duration = Duration::from_secs(1);
 /// How long the broker may take for one step.
 const STEP_MAX: Duration = Duration::from_secs(3);
+/// After an outage of the broker, until everybody who was there can be expected to be back.
+const BACK_MAX: Duration = Duration::from_secs(10);
 /// How long `subscribe` and `serve` wait until they are bound.
 const BOUND_MAX: Duration = Duration::from_secs(2);
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -100,6 +102,8 @@ struct Shared {
     pending: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     correlation: AtomicU64,
     unreachable_since: Mutex<Option<Instant>>,
+    /// There was a link before the one that is there or to come.
+    linked: AtomicBool,
     closed: CancellationToken,
     tasks: TaskTracker,
 }
@@ -129,6 +133,7 @@ impl Amqp {
             pending: Mutex::default(),
             correlation: AtomicU64::new(1),
             unreachable_since: Mutex::new(Some(Instant::now())),
+            linked: AtomicBool::new(false),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -214,6 +219,10 @@ impl Amqp {
 
     pub(super) fn unreachable_since(&self) -> Option<Instant> {
         *lock(&self.0.unreachable_since)
+    }
+
+    pub(super) fn may_lack_others(&self) -> bool {
+        self.0.link.borrow().as_ref().is_none_or(|link| link.again && link.built.elapsed() < BACK_MAX)
     }
 
     pub(super) async fn close(&self) {

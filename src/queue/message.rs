@@ -18,10 +18,12 @@ pub struct Wake {
     pub meeting: MeetingId,
 }
 
-/// From an `api` to the worker that holds a meeting; each is answered by one [`Reply`].
+/// From an `api` to the worker that holds a meeting, and between workers; each is answered by one [`Reply`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Ask {
+    /// To a process rather than a meeting: is it alive?
+    Alive,
     /// The log, the roster, the streams or the meeting's status changed: read again. Only a hint.
     Changed,
     /// Which participants have a socket at this `api` process: on every change, and every 2 s.

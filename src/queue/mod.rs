@@ -7,6 +7,7 @@
 //! - **publish / subscribe**: everybody who listens to a meeting hears it, in order. May be lost; a listener that lost
 //!   something hears [`Heard::Lagged`] and reads the store again.
 //! - **ask / serve**: the worker that holds a meeting answers. May be lost, then the asker sees [`AskError::Timeout`].
+//!   A process answers in the same way for the name that its leases are held by ([`Queue::live_as`]).
 //!
 //! Everything here is bounded in number and in time.
 
@@ -18,9 +19,11 @@ mod routes;
 pub use crate::domain::job::JobKind;
 pub use routes::{Heard, Responder, Serving, Subscription};
 
-use crate::domain::id::MeetingId;
+use crate::domain::{id::MeetingId, lease::Holder};
 use message::{Ask, Reply, Told, Wake};
 use std::time::{Duration, Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
 
 /// Nothing can be said at the moment: the broker is away, blocked or full. What was to be said may or may not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -115,6 +118,40 @@ impl Queue {
         }
     }
 
+    /// Answers whoever asks whether the process lives whose leases are `owner`'s, until the returned value is dropped.
+    /// When the broker cannot be reached this returns after 2 s, and is known there as soon as it can.
+    pub async fn live_as(&self, owner: Uuid) -> Living {
+        // An owner is a UUID of its own, so it has its place among the meetings that are served.
+        let mut serving = self.serve(MeetingId(owner)).await;
+        let ended = CancellationToken::new();
+        let ended_guard = ended.clone().drop_guard();
+        tokio::spawn(ended.run_until_cancelled_owned(async move {
+            while let Some((_, responder)) = serving.recv().await {
+                responder.reply(Reply::Done);
+            }
+        }));
+        Living { _ended: ended_guard }
+    }
+
+    /// Asks whether the process lives whose leases are `owner`'s.
+    pub async fn is_alive(&self, owner: Uuid, at_most: Duration) -> Holder {
+        match self.ask(MeetingId(owner), &Ask::Alive, at_most).await {
+            Ok(_) => Holder::Alive,
+            Err(AskError::Nobody) if self.may_lack_others() => Holder::Unreachable,
+            Err(AskError::Nobody) => Holder::Nobody,
+            Err(AskError::Timeout) => Holder::Silent,
+            Err(AskError::Unavailable) => Holder::Unreachable,
+        }
+    }
+
+    /// Whether others who were here may not be back yet, because the broker was away a moment ago.
+    fn may_lack_others(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Amqp(amqp) => amqp.may_lack_others(),
+        }
+    }
+
     /// Since when nothing can be said or heard; `None` while all is well. Noticed within 3 s.
     pub fn unreachable_since(&self) -> Option<Instant> {
         match self {
@@ -130,6 +167,12 @@ impl Queue {
             Self::Amqp(amqp) => amqp.close().await,
         }
     }
+}
+
+/// Answers for an owner of leases while it is there.
+#[must_use = "nobody answers any more once it is dropped"]
+pub struct Living {
+    _ended: DropGuard,
 }
 
 /// The wake-ups of one kind of job.

@@ -6,6 +6,7 @@ use crate::domain::{
     id::{JobId, MeetingId, TenantId},
     limits::LEASE_TTL,
     retry::Next,
+    time::Micros,
 };
 use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -85,8 +86,15 @@ pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Resu
     Ok((JobId(id), false))
 }
 
-/// Claims up to `limit` jobs that are due, or whose holder's lease ran out; never one that `owner` holds already.
-pub async fn claim(conn: &mut PgConnection, kinds: &[&str], owner: Uuid, limit: i64) -> Result<Vec<Job>> {
+/// Claims up to `limit` jobs that are due, whose holder is known to be `dead`, or whose holder's lease ran out; never one that
+/// `owner` holds already. A live meeting whose lease merely ran out is not among them: see [`expired`].
+pub async fn claim(
+    conn: &mut PgConnection,
+    kinds: &[&str],
+    owner: Uuid,
+    dead: &[Uuid],
+    limit: i64,
+) -> Result<Vec<Job>> {
     let rows = sqlx::query(
         "update jobs set state = 'running', owner = $2, epoch = epoch + 1, attempts = attempts + 1,
              lease_until = clock_timestamp() + make_interval(secs => $4)
@@ -94,7 +102,8 @@ pub async fn claim(conn: &mut PgConnection, kinds: &[&str], owner: Uuid, limit: 
              select id from jobs
              where kind = any($1)
                and ((state = 'queued' and run_at <= clock_timestamp())
-                    or (state = 'running' and lease_until < clock_timestamp() and owner is distinct from $2))
+                    or (state = 'running' and owner is distinct from $2
+                        and (owner = any($5) or (kind <> 'capture' and lease_until < clock_timestamp()))))
              order by run_at
              for update skip locked
              limit $3)
@@ -104,20 +113,68 @@ pub async fn claim(conn: &mut PgConnection, kinds: &[&str], owner: Uuid, limit: 
     .bind(owner)
     .bind(limit)
     .bind(LEASE_TTL.0 as f64 / 1e6)
+    .bind(dead)
     .fetch_all(&mut *conn)
     .await?;
     let jobs = rows.iter().map(job).collect::<sqlx::Result<Vec<_>>>()?;
     for job in jobs.iter().filter(|job| job.kind == "capture") {
-        sqlx::query(
-            "insert into capture_epochs (meeting_id, epoch, tenant_id) values ($1, $2, $3) on conflict do nothing",
-        )
+        begin_epoch(conn, job).await?;
+    }
+    Ok(jobs)
+}
+
+/// A live meeting's lease that ran out.
+#[derive(Clone, Copy, Debug)]
+pub struct Expired {
+    pub id: JobId,
+    pub epoch: i64,
+    pub owner: Option<Uuid>,
+    /// How long ago.
+    pub ago: Micros,
+}
+
+/// Live meetings' leases that ran out and are not `owner`'s, oldest first, at most `limit`.
+pub async fn expired(conn: &mut PgConnection, owner: Uuid, limit: i64) -> Result<Vec<Expired>> {
+    let rows: Vec<(Uuid, i64, Option<Uuid>, f64)> = sqlx::query_as(
+        "select id, epoch, owner, extract(epoch from clock_timestamp() - lease_until)::float8 from jobs
+         where kind = 'capture' and state = 'running' and lease_until < clock_timestamp() and owner is distinct from $1
+         order by lease_until limit $2",
+    )
+    .bind(owner)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    let expired = |(id, epoch, owner, ago)| Expired { id: JobId(id), epoch, owner, ago: Micros((ago * 1e6) as i64) };
+    Ok(rows.into_iter().map(expired).collect())
+}
+
+/// Takes a live meeting over, unless its lease was renewed or taken since it was read to have run out in this epoch.
+pub async fn take_over(conn: &mut PgConnection, id: JobId, epoch: i64, owner: Uuid) -> Result<Option<Job>> {
+    let row = sqlx::query(
+        "update jobs set owner = $3, epoch = epoch + 1, attempts = attempts + 1,
+             lease_until = clock_timestamp() + make_interval(secs => $4)
+         where id = $1 and epoch = $2 and state = 'running' and lease_until < clock_timestamp()
+         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload",
+    )
+    .bind(id.0)
+    .bind(epoch)
+    .bind(owner)
+    .bind(LEASE_TTL.0 as f64 / 1e6)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(job) = row.as_ref().map(job).transpose()? else { return Ok(None) };
+    begin_epoch(conn, &job).await?;
+    Ok(Some(job))
+}
+
+async fn begin_epoch(conn: &mut PgConnection, job: &Job) -> Result<()> {
+    sqlx::query("insert into capture_epochs (meeting_id, epoch, tenant_id) values ($1, $2, $3) on conflict do nothing")
         .bind(job.meeting.0)
         .bind(job.epoch)
         .bind(job.tenant.0)
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-    }
-    Ok(jobs)
+    Ok(())
 }
 
 /// Renews the leases of these `(job, epoch)`, also those that ran out and were not taken; answers with the ids renewed.

@@ -53,7 +53,7 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
         timestamp: world.clock.now(),
     };
     let said_yes = consent::say(&mut tx, &saying).await.expect("said");
-    let claimed = job::claim(&mut tx, &["capture"], owner, 1).await.expect("claimed");
+    let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1).await.expect("claimed");
     tx.commit().await.expect("commits");
 
     let gate = Arc::new(Gate::new(&Use::ALL));

@@ -17,7 +17,7 @@ use lapin::{
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -48,6 +48,9 @@ pub(super) struct Link {
     pub asks: Channel,
     /// The name of our inbox.
     pub inbox: ShortString,
+    pub built: Instant,
+    /// Not this process's first.
+    pub again: bool,
     /// Confirms; for everything told and answered.
     told: Channel,
     /// Consumes and binds the inbox.
@@ -116,6 +119,8 @@ impl Link {
             wakes,
             asks,
             inbox,
+            built: Instant::now(),
+            again: shared.linked.swap(true, Ordering::Relaxed),
             told,
             listen,
             probed: watch::Sender::new(0),
@@ -143,6 +148,8 @@ pub(super) async fn keep(shared: Arc<Shared>, mut parcels: mpsc::Receiver<Parcel
             return;
         }
         failures += 1;
+        // Others may have been here, and lost the broker as well.
+        shared.linked.store(true, Ordering::Relaxed);
         // Once per outage, for somebody to look.
         if failures == 1 {
             tracing::warn!(error = format!("{ended:#}"), "RabbitMQ cannot be reached; trying again and again");

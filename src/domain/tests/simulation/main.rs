@@ -6,6 +6,7 @@
 //! outputs of the worker ([`worker`]) are held against that.
 
 mod dice;
+mod lease;
 mod presence;
 mod worker;
 mod world;
@@ -49,5 +50,16 @@ fn nobody_is_kept_while_nobody_could_tell() {
 fn presence_and_the_end_follow_their_rules() {
     for seed in 0..300 {
         presence::play(seed);
+    }
+}
+
+#[test]
+fn a_lease_stays_with_a_holder_that_lives_and_leaves_one_that_does_not() {
+    for seed in 0..500 {
+        let played = std::panic::catch_unwind(|| {
+            lease::stays(seed);
+            lease::moves(seed);
+        });
+        assert!(played.is_ok(), "seed {seed}");
     }
 }
