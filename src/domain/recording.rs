@@ -190,6 +190,10 @@ impl Cutter {
     }
 }
 
+/// Whose last sample is this close before the end of listening was sending then: a segment may still lie with a dead process,
+/// and its last sign of life and the last packet that it could store are each a second old.
+const SENDING_WITHIN: Micros = Micros(SEGMENT_LENGTH.0 + 3_000_000);
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
@@ -214,6 +218,12 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
+impl Gap {
+    pub const fn span(self) -> Span {
+        Span::new(MeetingTime::from_ms(self.start_ms), MeetingTime::from_ms(self.end_ms))
+    }
+}
+
 /// What is known of one participant's meeting, to tell holes by. Spans may overlap; order does not matter.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Circumstances {
@@ -223,8 +233,24 @@ pub struct Circumstances {
     pub agreed: Vec<Span>,
     /// When recording was paused for everybody.
     pub paused: Vec<Span>,
-    /// When packets are known to be lost, or nobody listened.
+    /// When packets are known to be lost.
     pub lost: Vec<Span>,
+    /// When nobody listened: between two holders of the meeting.
+    pub unheard: Vec<Span>,
+}
+
+impl Circumstances {
+    /// What of a track's holes was lost. Whoever was sending when nobody listened any more lost everything until the first
+    /// packet that came again: a sender may have to learn of another address first.
+    fn lost(&self, holes: &[Span]) -> Vec<Span> {
+        let mut lost = self.lost.clone();
+        for unheard in &self.unheard {
+            lost.push(*unheard);
+            let cut_off = |hole: &&Span| hole.overlaps(*unheard) && hole.start >= unheard.start - SENDING_WITHIN;
+            lost.extend(holes.iter().filter(cut_off));
+        }
+        lost
+    }
 }
 
 /// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons hold, the first
@@ -233,6 +259,7 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     let always = [Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)];
     let present = if why.present.is_empty() { &always[..] } else { &why.present };
     let mut rest = subtract(&[file], recorded);
+    let lost = why.lost(&rest);
     let mut found = Vec::new();
     let mut tell = |rest: &mut Vec<Span>, inside: Vec<Span>, reason, shortest: Micros| {
         found.extend(inside.iter().filter(|span| span.length() >= shortest).map(|span| (*span, reason)));
@@ -244,7 +271,7 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     tell(&mut rest, no_consent, GapReason::NoConsent, GAP_MIN);
     let paused = intersect(&rest, &why.paused);
     tell(&mut rest, paused, GapReason::Paused, GAP_MIN);
-    let lost = intersect(&rest, &why.lost);
+    let lost = intersect(&rest, &lost);
     tell(&mut rest, lost, GapReason::Lost, CONCEAL_MAX + Micros(1));
     found.extend(rest.iter().filter(|span| span.length() >= MUTED_MIN).map(|span| (*span, GapReason::Muted)));
     listed(found)
@@ -254,7 +281,7 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
 /// left or had not agreed is not running there.
 pub fn gaps_of_mix(mix: Span, tracks: &[(Span, Vec<Gap>)]) -> Vec<Gap> {
     let holes = |gaps: &[Gap], reasons: &[GapReason]| -> Vec<Span> {
-        gaps.iter().filter(|gap| reasons.contains(&gap.reason)).map(|gap| gap_span(*gap)).collect()
+        gaps.iter().filter(|gap| reasons.contains(&gap.reason)).map(|gap| gap.span()).collect()
     };
     let mut found = Vec::new();
     for reason in [GapReason::Paused, GapReason::Lost] {
@@ -269,10 +296,6 @@ pub fn gaps_of_mix(mix: Span, tracks: &[(Span, Vec<Gap>)]) -> Vec<Gap> {
         found.extend(intersect(&common, &union(&somebody)).into_iter().map(|span| (span, reason)));
     }
     listed(found)
-}
-
-fn gap_span(gap: Gap) -> Span {
-    Span::new(MeetingTime::from_ms(gap.start_ms), MeetingTime::from_ms(gap.end_ms))
 }
 
 fn listed(mut found: Vec<(Span, GapReason)>) -> Vec<Gap> {
@@ -342,124 +365,4 @@ pub fn subtract(from: &[Span], what: &[Span]) -> Vec<Span> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use GapReason::{Left, Lost, Muted, NoConsent, Paused};
-
-    fn span(from_ms: i64, to_ms: i64) -> Span {
-        Span::new(MeetingTime::from_ms(from_ms), MeetingTime::from_ms(to_ms))
-    }
-
-    fn gap(start_ms: i64, end_ms: i64, reason: GapReason) -> Gap {
-        Gap { start_ms, end_ms, reason }
-    }
-
-    fn frames(cutter: &mut Cutter, from_ms: i64, to_ms: i64, entry: i64) -> Vec<(i64, Put)> {
-        (from_ms..to_ms)
-            .step_by(20)
-            .filter_map(|ms| Some((ms, cutter.put(span(ms, ms + 20), entry, 1)?)))
-            .filter(|(_, put)| put.seal || put.start.is_some())
-            .collect()
-    }
-
-    #[test]
-    fn cuts_by_length_and_consent_and_silence() {
-        let mut cutter = Cutter::new(3);
-        let name = |n, entry| Some(SegmentName { n, entry });
-        assert_eq!(
-            frames(&mut cutter, 100, 5_000, 1),
-            [(100, Put { seal: false, start: name(3, 1) }), (4_100, Put { seal: true, start: name(4, 1) })]
-        );
-        assert_eq!(frames(&mut cutter, 5_000, 5_100, 7), [(5_000, Put { seal: true, start: name(5, 7) })]);
-        assert!(!cutter.is_idle(MeetingTime::from_ms(7_099)));
-        assert!(cutter.is_idle(MeetingTime::from_ms(7_100)));
-        assert_eq!(cutter.seal(), Some((SegmentName { n: 5, entry: 7 }, span(5_000, 5_100))));
-        assert_eq!(cutter.seal(), None);
-        assert!(!cutter.is_idle(MeetingTime::MAX));
-    }
-
-    #[test]
-    fn drops_what_is_late_or_before_the_meeting() {
-        let mut cutter = Cutter::new(0);
-        assert_eq!(cutter.put(span(-20, 0), 1, 1), None);
-        assert_eq!(
-            cutter.put(span(0, 20), 1, 1),
-            Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1 }) })
-        );
-        assert_eq!(cutter.put(span(0, 20), 1, 1), None);
-        assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None }));
-        assert_eq!(cutter.put(span(40, 60), 1, 2).map(|put| put.seal), Some(true), "another number of channels");
-    }
-
-    #[test]
-    fn tries_again_a_while_after_a_failure() {
-        let mut cutter = Cutter::new(0);
-        assert!(cutter.put(span(0, 20), 1, 1).is_some());
-        assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
-        assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
-        let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }) };
-        assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
-    }
-
-    #[test]
-    fn names_read_back() {
-        let name = SegmentName { n: 12, entry: 3 };
-        assert_eq!(SegmentName::parse(&name.file()), Some(name));
-        for other in ["track.json", "1.mkv", "a-1.mkv", "1-2.mkv.part", "1--.mkv"] {
-            assert_eq!(SegmentName::parse(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn every_hole_has_one_reason() {
-        let why = Circumstances {
-            present: vec![span(0, 20_000), span(30_000, 60_000)],
-            agreed: vec![span(0, 40_000), span(45_000, 60_000)],
-            paused: vec![span(50_000, 52_000), span(41_000, 42_000)],
-            lost: vec![span(54_000, 54_500), span(55_000, 55_060)],
-        };
-        let recorded = [
-            span(1_000, 5_000),
-            span(5_500, 10_000),
-            span(12_000, 20_000),
-            span(30_000, 40_000),
-            span(45_000, 50_000),
-            span(52_000, 54_000),
-            span(54_500, 55_000),
-            span(55_060, 60_000),
-        ];
-        assert_eq!(
-            gaps(span(1_000, 60_000), &recorded, &why),
-            [
-                gap(10_000, 12_000, Muted),
-                gap(20_000, 30_000, Left),
-                gap(40_000, 45_000, NoConsent),
-                gap(50_000, 52_000, Paused),
-                gap(54_000, 54_500, Lost),
-            ]
-        );
-        assert_eq!(gaps(span(0, 100), &[span(0, 100)], &Circumstances::default()), []);
-    }
-
-    #[test]
-    fn a_mix_lists_what_is_common_to_the_tracks_then_running() {
-        let tracks = [
-            (span(0, 30_000), vec![gap(5_000, 9_000, Paused), gap(20_000, 22_000, Lost), gap(12_000, 14_000, Lost)]),
-            (span(2_000, 40_000), vec![gap(6_000, 10_000, Paused), gap(11_000, 15_000, Left)]),
-            (span(25_000, 40_000), vec![]),
-        ];
-        assert_eq!(gaps_of_mix(span(0, 40_000), &tracks), [gap(6_000, 9_000, Paused), gap(12_000, 14_000, Lost)]);
-        assert_eq!(gaps_of_mix(span(0, 10), &[]), []);
-    }
-
-    #[test]
-    fn spans_add_and_subtract() {
-        assert_eq!(union(&[span(5, 6), span(0, 2), span(2, 3), span(4, 4)]), [span(0, 3), span(5, 6)]);
-        assert_eq!(intersect(&[span(0, 10)], &[span(2, 3), span(8, 12)]), [span(2, 3), span(8, 10)]);
-        assert_eq!(
-            subtract(&[span(0, 10), span(20, 30)], &[span(2, 3), span(8, 22)]),
-            [span(0, 2), span(3, 8), span(22, 30)]
-        );
-        assert_eq!(subtract(&[span(0, 10)], &[span(0, 10)]), []);
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! tracks. Every file is stored and verified before its row says so. Runs again from the start after a crash, with the same
 //! outcome; segment objects are deleted by another job once the tracks are committed.
 
+use super::words::{self, Words};
 use crate::{
     domain::{
         consent::Use,
@@ -40,6 +41,7 @@ pub struct Mixer {
     pub store: Store,
     pub queue: Queue,
     pub objects: Objects,
+    pub words: Words,
     /// `<data>/work`: room for a meeting's files while they are made.
     pub work: PathBuf,
     /// Replays a log into a gate.
@@ -71,6 +73,17 @@ struct Done {
     joined: Vec<String>,
 }
 
+impl Done {
+    fn words(&self) -> Option<words::Track> {
+        Some(words::Track {
+            participant: self.recording.key.as_ref()?.participant,
+            path: self.path.clone(),
+            zero: MeetingTime::from_ms(self.finalised.start_ms),
+            lost: self.gaps.iter().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.span()).collect(),
+        })
+    }
+}
+
 impl Mixer {
     pub async fn run(self: Arc<Self>, claimed: Claimed) -> Outcome {
         let meeting = claimed.job.meeting;
@@ -93,8 +106,8 @@ impl Mixer {
     async fn make(&self, claimed: &Claimed) -> anyhow::Result<()> {
         let (meeting, tenant) = (claimed.job.meeting, claimed.job.tenant);
         let mut tx = self.store.worker_tx().await?;
-        let loaded = capture::load(&mut tx, meeting).await?.context("the meeting is gone")?;
-        let start = loaded.start_time.context("the meeting never began")?;
+        let whole = capture::load(&mut tx, meeting).await?.context("the meeting is gone")?;
+        let start = whole.start_time.context("the meeting never began")?;
         let log = consent::above(&mut tx, meeting, 0).await?;
         let segments = recording::segments(&mut tx, meeting).await?;
         let visits = visit::of_meeting(&mut tx, meeting).await?;
@@ -112,7 +125,7 @@ impl Mixer {
         let scratch = Scratch(self.work.join(claimed.job.id.to_string()));
         tokio::fs::create_dir_all(&scratch.0).await.context("making room for the files")?;
         let mut done = Vec::new();
-        for track in loaded.recordings.into_iter().filter(|recording| recording.kind == "track") {
+        for track in whole.recordings.iter().cloned().filter(|recording| recording.kind == "track") {
             let participant = track.key.as_ref().context("a track without a participant")?.participant;
             let why = Circumstances {
                 present: visits
@@ -122,7 +135,8 @@ impl Mixer {
                     .collect(),
                 agreed: gate.allowed(participant, Use::Recording),
                 paused: paused.clone(),
-                lost: lost(&track.gaps).into_iter().chain(unheard.iter().copied()).collect(),
+                lost: lost(&track.gaps),
+                unheard: unheard.clone(),
             };
             // Each with what its own entry allows.
             let by_entry = |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry);
@@ -132,10 +146,13 @@ impl Mixer {
                 done.push(track);
             }
         }
+        let tracks: Vec<words::Track> = done.iter().filter_map(Done::words).collect();
+        self.words.find(meeting, tenant, &whole, &tracks).await.context("looking for words that nobody heard")?;
         let mixed = self.mix(meeting, tenant, &done, &scratch.0).await?;
 
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
+        capture::transcript(&mut tx, tenant, meeting, None, true).await?;
         let state = if mixed { RecordingState::Ready } else { RecordingState::Off };
         let data = (self.state)(state, (!mixed).then_some("nothing_recorded"), 0);
         let told = event::append(&mut tx, meeting, "recording_state", data).await?;

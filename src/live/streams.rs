@@ -37,11 +37,14 @@ impl Live {
             stream: id,
             language: self.speaking.language.clone(),
             glossary: self.speaking.glossary.clone(),
+            late: false,
         });
         match self.tracks.open(&stream, speech, self.clock.now()) {
             Ok(port) => {
-                if stream.port != Some(port) || stream.state != "open" {
-                    self.write(Write::StreamOpened { stream: id, participant, port });
+                let ip = self.deps.rtp.public_ip.clone();
+                // Another worker's stream may come with the meeting: whoever sends must know where to.
+                if stream.ip.as_ref() != Some(&ip) || stream.port != Some(port) || stream.state != "open" {
+                    self.write(Write::StreamOpened { stream: id, participant, ip, port });
                 }
                 self.answer(responder, port);
             }

@@ -6,6 +6,7 @@
 use super::{
     Deps,
     ledger::{Holder, Ledger, Write},
+    unheard::Overflow,
 };
 use crate::{
     domain::{
@@ -29,7 +30,7 @@ use crate::{
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use tokio::sync::mpsc;
@@ -82,6 +83,8 @@ pub struct Tracks {
     ears: Ears,
     /// Speech of closed streams, until the last of their PCM came out.
     ending: BTreeMap<StreamId, speech::Stream>,
+    /// What speech had no room for.
+    pub overflow: Overflow,
 }
 
 impl Tracks {
@@ -110,6 +113,7 @@ impl Tracks {
             spool,
             ears,
             ending: BTreeMap::new(),
+            overflow: Overflow::default(),
         };
         Ok((tracks, told, heard))
     }
@@ -163,7 +167,13 @@ impl Tracks {
             srtp,
             report_every: ingest::REPORT_EVERY,
         };
-        let opened = ingest::open(config, self.to_loop.clone())?;
+        let opened = match ingest::open(config.clone(), self.to_loop.clone()) {
+            // Its holder before may live on beside us. The new address is told.
+            Err(ingest::OpenError::PortTaken { .. }) if config.port.is_some() => {
+                ingest::open(StreamConfig { port: None, ..config }, self.to_loop.clone())?
+            }
+            opened => opened?,
+        };
         self.ears.open(row.id, row.participant, codec);
         let key = TrackKey { participant: row.participant, source: row.source.clone(), codec: row.codec.clone() };
         let track = Track {
@@ -290,7 +300,9 @@ impl Tracks {
                     match admit::<Transcription>(&self.gate, track, arrived, frame) {
                         Ok(admitted) => {
                             track.voiced = Some(arrived);
-                            self.ears.push(stream, admitted);
+                            if !self.ears.push(stream, admitted) {
+                                self.overflow.lost(track.participant, span);
+                            }
                         }
                         Err(refusal) => refused("transcription", refusal),
                     }
@@ -323,13 +335,20 @@ impl Tracks {
             Heard::Pcm { stream, pcm } => {
                 let speech = self.tracks.get(&stream).map(|track| &track.speech).or(self.ending.get(&stream));
                 if let Some(speech) = speech {
-                    let start = pcm.value().span.start;
-                    speech.push(pcm.map(|pcm| pcm.samples), start);
+                    let (span, participant) = (pcm.value().span, pcm.pass().participant);
+                    if !speech.push(pcm.map(|pcm| pcm.samples), span.start) {
+                        self.overflow.lost(participant, span);
+                    }
                 }
             }
             Heard::Closed { stream } => drop(self.ending.remove(&stream)),
             Heard::Time(now) => speech.tick(now),
         }
+    }
+
+    /// Whose sound went to speech.
+    pub fn heard_of(&self) -> BTreeSet<ParticipantId> {
+        self.tracks.values().filter(|track| track.voiced.is_some()).map(|track| track.participant).collect()
     }
 
     /// Whether PCM of closed streams may still come.

@@ -94,6 +94,27 @@ pub struct StreamSeen {
     /// `open` or `closed`.
     pub state: String,
     pub reason: Option<String>,
+    /// Where its media is received, while it is open. Not for everybody: see [`seen_by`].
+    pub address: Option<Address>,
+}
+
+/// Where a stream's media is sent to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Address {
+    pub ip: String,
+    pub port: i32,
+}
+
+/// The data of a `participant_…` event, or of one of `joined.participants`, for a participant's sockets (`None`: an
+/// observer's): where media is received is told to its sender and to observers only.
+pub fn seen_by(whom: Option<ParticipantId>, mut data: Value) -> Value {
+    let own = whom.is_none_or(|whom| data["id"] == json!(whom));
+    if let Some(streams) = data["streams"].as_array_mut().filter(|_| !own) {
+        for stream in streams.iter_mut().filter_map(Value::as_object_mut) {
+            stream.remove("address");
+        }
+    }
+    data
 }
 
 impl Person {
@@ -163,10 +184,12 @@ async fn read(
     let only = only.map(|participant| participant.0);
     let rows: Vec<Row> = sqlx::query_as(PEOPLE).bind(meeting.0).bind(only).fetch_all(&mut *conn).await?;
     let mut streams: HashMap<Uuid, Vec<StreamSeen>> = HashMap::new();
-    let seen: Vec<(Uuid, Uuid, String, String, String, Option<String>)> =
+    type Seen = (Uuid, Uuid, String, String, String, Option<String>, Option<String>, Option<i32>);
+    let seen: Vec<Seen> =
         sqlx::query_as(STREAMS).bind(meeting.0).bind(only).bind(STREAMS_SHOWN).fetch_all(conn).await?;
-    for (participant, stream_id, kind, source, state, reason) in seen {
-        streams.entry(participant).or_default().push(StreamSeen { stream_id, kind, source, state, reason });
+    for (participant, stream_id, kind, source, state, reason, ip, port) in seen {
+        let address = ip.zip(port).filter(|_| state == "open").map(|(ip, port)| Address { ip, port });
+        streams.entry(participant).or_default().push(StreamSeen { stream_id, kind, source, state, reason, address });
     }
     Ok(rows
         .into_iter()
@@ -195,7 +218,7 @@ pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.join
     where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
 
 /// One partition, by the meeting.
-pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason from ( \
+pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason, ip, port from ( \
     select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest from streams \
     where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
     ) s where newest <= $3 order by created_at, id";

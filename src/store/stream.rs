@@ -19,6 +19,8 @@ pub struct Stream {
     pub remote: Option<String>,
     /// `ip:port` that media came from.
     pub latched: Option<String>,
+    /// What clients were told to send to.
+    pub ip: Option<String>,
     pub port: Option<u16>,
     pub srtp_suite: Option<String>,
     pub srtp_sealed: Option<Vec<u8>>,
@@ -41,6 +43,7 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
         ssrc: u32::try_from(row.try_get::<i64, _>("ssrc")?).map_err(|_| out_of_range("ssrc"))?,
         remote: row.try_get("remote")?,
         latched: row.try_get("latched")?,
+        ip: row.try_get("ip")?,
         port: row
             .try_get::<Option<i32>, _>("port")?
             .map(|port| u16::try_from(port).map_err(|_| out_of_range("port")))
@@ -52,7 +55,7 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     })
 }
 
-const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, remote, latched, port, \
+const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, remote, latched, ip, port, \
                        srtp_suite, srtp_sealed, rollover, state";
 
 /// The meeting's streams that are not closed, oldest first.
@@ -63,14 +66,17 @@ pub async fn live(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Str
     Ok(rows.iter().map(stream).collect::<sqlx::Result<_>>()?)
 }
 
-/// The stream has a port.
-pub async fn opened(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, port: u16) -> Result<()> {
-    sqlx::query("update streams set state = 'open', port = $3 where meeting_id = $1 and id = $2 and state <> 'closed'")
-        .bind(meeting.0)
-        .bind(id.0)
-        .bind(i32::from(port))
-        .execute(conn)
-        .await?;
+/// The stream is received here.
+pub async fn opened(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, ip: &str, port: u16) -> Result<()> {
+    sqlx::query(
+        "update streams set state = 'open', ip = $3, port = $4 where meeting_id = $1 and id = $2 and state <> 'closed'",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .bind(ip)
+    .bind(i32::from(port))
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

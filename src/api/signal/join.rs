@@ -149,7 +149,7 @@ impl Signal {
         let seat = Seat { role, minted: now, ..seat };
         let data = json!({
             "participantId": participant,
-            "participants": picture.participants,
+            "participants": picture.participants_for(Some(participant)),
             "consent": person.consent(),
             "recording": picture.recording,
             "iceServers": state.ice_servers,
@@ -186,7 +186,7 @@ impl Signal {
         }
         let data = json!({
             "participantId": null,
-            "participants": picture.participants,
+            "participants": picture.participants_for(None),
             "consent": null,
             "recording": picture.recording,
             "iceServers": state.ice_servers,
@@ -220,6 +220,10 @@ struct Picture {
 }
 
 impl Picture {
+    fn participants_for(&self, whom: Option<ParticipantId>) -> Vec<Value> {
+        self.participants.iter().map(|person| presence::seen_by(whom, person.clone())).collect()
+    }
+
     async fn take(conn: &mut sqlx::PgConnection, meeting: MeetingId) -> Result<Self, StoreError> {
         let of = meeting::get(conn, meeting).await?.ok_or(StoreError::NotFound)?;
         let people = presence::people(conn, meeting).await?;

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     domain::id::{ConsentId, ParticipantId},
     queue::message::{Told, Whom},
-    store::event::{Event, Head, KEPT_AFTER_END_H, READ_MAX},
+    store::{
+        event::{Event, Head, KEPT_AFTER_END_H, READ_MAX},
+        presence,
+    },
 };
 use axum::extract::ws::Utf8Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,6 +24,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use uuid::Uuid;
 
 /// Events kept for members that join or catch up: some minutes of a lively meeting.
 const RECENT_MAX: usize = 256;
@@ -52,6 +56,8 @@ struct Rendered {
     text: Utf8Bytes,
     /// A `consent_updated`, whose text for the socket that asked differs.
     consent: Option<(ConsentId, Value)>,
+    /// Whose streams it tells of, and the text for all others.
+    streams: Option<(ParticipantId, Utf8Bytes)>,
 }
 
 struct Ended {
@@ -228,7 +234,11 @@ impl Room {
             // It is never told as undurable after this.
             self.remember(id);
         }
-        self.recent.insert(event.seq, Rendered { text, consent: consent.map(|id| (id, event.data)) });
+        let streams = streams_of(&event.data).map(|owner| {
+            let data = presence::seen_by(Some(ParticipantId(Uuid::nil())), event.data.clone());
+            (owner, message::envelope(&event.kind, None, Some(event.seq), &data))
+        });
+        self.recent.insert(event.seq, Rendered { text, consent: consent.map(|id| (id, event.data)), streams });
     }
 
     /// Gives every member what comes next for it.
@@ -237,9 +247,12 @@ impl Room {
             while let Some(event) = self.recent.get(&(member.sent + 1)) {
                 member.sent += 1;
                 let asked = event.consent.as_ref().and_then(|(id, data)| Some((member.outbox.expected(*id)?, data)));
-                member.outbox.push(match asked {
-                    Some((re, data)) => message::envelope("consent_updated", Some(&re), Some(member.sent), data),
-                    None => event.text.clone(),
+                let others =
+                    event.streams.as_ref().filter(|(owner, _)| member.participant.is_some_and(|p| p != *owner));
+                member.outbox.push(match (asked, others) {
+                    (Some((re, data)), _) => message::envelope("consent_updated", Some(&re), Some(member.sent), data),
+                    (None, Some((_, text))) => text.clone(),
+                    (None, None) => event.text.clone(),
                 });
             }
         }
@@ -332,6 +345,12 @@ impl Room {
             }
         }
     }
+}
+
+/// Whose streams an event tells of, if any.
+fn streams_of(data: &Value) -> Option<ParticipantId> {
+    data["streams"].as_array().filter(|streams| !streams.is_empty())?;
+    data["id"].as_str()?.parse().ok()
 }
 
 fn consent_id(data: &Value) -> Option<ConsentId> {

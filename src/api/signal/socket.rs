@@ -170,6 +170,7 @@ impl Signal {
             };
             for Event { seq, kind, data, .. } in events {
                 after = seq;
+                let data = presence::seen_by(of.participant, data);
                 if first.send(message::envelope(&kind, None, Some(seq), &data)).await.is_err() {
                     return;
                 }
@@ -271,6 +272,7 @@ impl Signal {
 struct ReplayOf {
     tenant: TenantId,
     meeting: MeetingId,
+    participant: Option<ParticipantId>,
     after: i64,
     until: i64,
     over: bool,
@@ -278,8 +280,8 @@ struct ReplayOf {
 
 impl ReplayOf {
     fn new(joined: &Joined) -> Self {
-        let Joined { tenant, meeting, replay_after: after, seq: until, over, .. } = *joined;
-        Self { tenant, meeting, after, until, over }
+        let Joined { tenant, meeting, participant, replay_after: after, seq: until, over, .. } = *joined;
+        Self { tenant, meeting, participant, after, until, over }
     }
 }
 

@@ -219,3 +219,32 @@ fn participants_are_closed_ten_seconds_after_the_end_also_with_the_store_away() 
     room.tick(due + CLOSE_PATIENCE);
     assert_eq!(participant.closing(), Some(Close::ENDED));
 }
+
+#[test]
+fn where_media_is_received_is_told_to_its_sender_and_observers() {
+    let now = Instant::now();
+    let mut room = Room::default();
+    let ben = ParticipantId(Uuid::from_u128(2));
+    let members =
+        [Some(ANA), Some(ben), None].map(|participant| member(1 + room.members.len() as u64, participant, 1, 0));
+    let outboxes: Vec<Arc<Outbox>> = members
+        .into_iter()
+        .enumerate()
+        .map(|(n, (member, outbox))| {
+            room.attach(Member { number: n as u64, ..member }, now);
+            outbox
+        })
+        .collect();
+    let stream = json!({"streamId": Uuid::nil(), "state": "open", "address": {"ip": "192.0.2.7", "port": 30_000}});
+    let data = json!({"id": ANA, "streams": [stream]});
+    room.told(told(Event { seq: 1, kind: "participant_updated".into(), at: at(1), data }), now);
+    let seen: Vec<bool> = outboxes
+        .iter()
+        .map(|outbox| {
+            let told = drain(outbox).0.pop().expect("everybody is told");
+            assert_eq!(told["data"]["streams"][0]["state"], "open");
+            !told["data"]["streams"][0]["address"].is_null()
+        })
+        .collect();
+    assert_eq!(seen, [true, false, true]);
+}

@@ -1,0 +1,142 @@
+use super::*;
+use GapReason::{Left, Lost, Muted, NoConsent, Paused};
+
+fn span(from_ms: i64, to_ms: i64) -> Span {
+    Span::new(MeetingTime::from_ms(from_ms), MeetingTime::from_ms(to_ms))
+}
+
+fn gap(start_ms: i64, end_ms: i64, reason: GapReason) -> Gap {
+    Gap { start_ms, end_ms, reason }
+}
+
+fn frames(cutter: &mut Cutter, from_ms: i64, to_ms: i64, entry: i64) -> Vec<(i64, Put)> {
+    (from_ms..to_ms)
+        .step_by(20)
+        .filter_map(|ms| Some((ms, cutter.put(span(ms, ms + 20), entry, 1)?)))
+        .filter(|(_, put)| put.seal || put.start.is_some())
+        .collect()
+}
+
+#[test]
+fn cuts_by_length_and_consent_and_silence() {
+    let mut cutter = Cutter::new(3);
+    let name = |n, entry| Some(SegmentName { n, entry });
+    assert_eq!(
+        frames(&mut cutter, 100, 5_000, 1),
+        [(100, Put { seal: false, start: name(3, 1) }), (4_100, Put { seal: true, start: name(4, 1) })]
+    );
+    assert_eq!(frames(&mut cutter, 5_000, 5_100, 7), [(5_000, Put { seal: true, start: name(5, 7) })]);
+    assert!(!cutter.is_idle(MeetingTime::from_ms(7_099)));
+    assert!(cutter.is_idle(MeetingTime::from_ms(7_100)));
+    assert_eq!(cutter.seal(), Some((SegmentName { n: 5, entry: 7 }, span(5_000, 5_100))));
+    assert_eq!(cutter.seal(), None);
+    assert!(!cutter.is_idle(MeetingTime::MAX));
+}
+
+#[test]
+fn drops_what_is_late_or_before_the_meeting() {
+    let mut cutter = Cutter::new(0);
+    assert_eq!(cutter.put(span(-20, 0), 1, 1), None);
+    assert_eq!(cutter.put(span(0, 20), 1, 1), Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1 }) }));
+    assert_eq!(cutter.put(span(0, 20), 1, 1), None);
+    assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None }));
+    assert_eq!(cutter.put(span(40, 60), 1, 2).map(|put| put.seal), Some(true), "another number of channels");
+}
+
+#[test]
+fn tries_again_a_while_after_a_failure() {
+    let mut cutter = Cutter::new(0);
+    assert!(cutter.put(span(0, 20), 1, 1).is_some());
+    assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
+    assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
+    let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }) };
+    assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
+}
+
+#[test]
+fn names_read_back() {
+    let name = SegmentName { n: 12, entry: 3 };
+    assert_eq!(SegmentName::parse(&name.file()), Some(name));
+    for other in ["track.json", "1.mkv", "a-1.mkv", "1-2.mkv.part", "1--.mkv"] {
+        assert_eq!(SegmentName::parse(other), None, "{other}");
+    }
+}
+
+#[test]
+fn every_hole_has_one_reason() {
+    let why = Circumstances {
+        present: vec![span(0, 20_000), span(30_000, 60_000)],
+        agreed: vec![span(0, 40_000), span(45_000, 60_000)],
+        paused: vec![span(50_000, 52_000), span(41_000, 42_000)],
+        lost: vec![span(54_000, 54_500), span(55_000, 55_060)],
+        unheard: Vec::new(),
+    };
+    let recorded = [
+        span(1_000, 5_000),
+        span(5_500, 10_000),
+        span(12_000, 20_000),
+        span(30_000, 40_000),
+        span(45_000, 50_000),
+        span(52_000, 54_000),
+        span(54_500, 55_000),
+        span(55_060, 60_000),
+    ];
+    assert_eq!(
+        gaps(span(1_000, 60_000), &recorded, &why),
+        [
+            gap(10_000, 12_000, Muted),
+            gap(20_000, 30_000, Left),
+            gap(40_000, 45_000, NoConsent),
+            gap(50_000, 52_000, Paused),
+            gap(54_000, 54_500, Lost),
+        ]
+    );
+    assert_eq!(gaps(span(0, 100), &[span(0, 100)], &Circumstances::default()), []);
+}
+
+#[test]
+fn who_was_cut_off_lost_everything_until_it_is_heard_again() {
+    let why = Circumstances {
+        present: vec![span(0, 40_000)],
+        agreed: vec![span(0, 60_000)],
+        unheard: vec![span(10_000, 14_000)],
+        ..Circumstances::default()
+    };
+    // In mid-sentence, with some of what was said after the holder's last sign of life; back only at 20 s.
+    let recorded = [span(0, 10_400), span(20_000, 40_000)];
+    assert_eq!(gaps(span(0, 40_000), &recorded, &why), [gap(10_400, 20_000, Lost)]);
+    // Its last segment lies with a dead process.
+    let recorded = [span(0, 5_500), span(20_000, 40_000)];
+    assert_eq!(gaps(span(0, 40_000), &recorded, &why), [gap(5_500, 20_000, Lost)]);
+    // Silent for a while before: silence of its own around the time in which nobody listened.
+    let recorded = [span(0, 2_000), span(20_000, 40_000)];
+    assert_eq!(
+        gaps(span(0, 40_000), &recorded, &why),
+        [gap(2_000, 10_000, Muted), gap(10_000, 14_000, Lost), gap(14_000, 20_000, Muted)]
+    );
+    // Gone before it was heard again.
+    let recorded = [span(0, 10_400), span(50_000, 60_000)];
+    assert_eq!(gaps(span(0, 60_000), &recorded, &why)[0], gap(10_400, 40_000, Lost));
+}
+
+#[test]
+fn a_mix_lists_what_is_common_to_the_tracks_then_running() {
+    let tracks = [
+        (span(0, 30_000), vec![gap(5_000, 9_000, Paused), gap(20_000, 22_000, Lost), gap(12_000, 14_000, Lost)]),
+        (span(2_000, 40_000), vec![gap(6_000, 10_000, Paused), gap(11_000, 15_000, Left)]),
+        (span(25_000, 40_000), vec![]),
+    ];
+    assert_eq!(gaps_of_mix(span(0, 40_000), &tracks), [gap(6_000, 9_000, Paused), gap(12_000, 14_000, Lost)]);
+    assert_eq!(gaps_of_mix(span(0, 10), &[]), []);
+}
+
+#[test]
+fn spans_add_and_subtract() {
+    assert_eq!(union(&[span(5, 6), span(0, 2), span(2, 3), span(4, 4)]), [span(0, 3), span(5, 6)]);
+    assert_eq!(intersect(&[span(0, 10)], &[span(2, 3), span(8, 12)]), [span(2, 3), span(8, 10)]);
+    assert_eq!(
+        subtract(&[span(0, 10), span(20, 30)], &[span(2, 3), span(8, 22)]),
+        [span(0, 2), span(3, 8), span(22, 30)]
+    );
+    assert_eq!(subtract(&[span(0, 10)], &[span(0, 10)]), []);
+}
