@@ -12,11 +12,13 @@ use crate::{
     domain::{
         export::{self, Said, SaidWord},
         id::MeetingId,
+        unheard::Why,
     },
     store::{
         listing,
         meeting::Meeting,
         transcript::{self, FinalSegment},
+        unheard,
     },
 };
 use axum::{
@@ -96,6 +98,42 @@ impl SegmentView {
     }
 }
 
+/// Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it ended first. `undecoded`: too
+/// much waited for the decoder, or it failed.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TranscriptGapReason)]
+pub enum MissingReason {
+    Lost,
+    Interrupted,
+    Undecoded,
+}
+
+impl From<Why> for MissingReason {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Lost => Self::Lost,
+            Why::Interrupted => Self::Interrupted,
+            Why::Undecoded => Self::Undecoded,
+        }
+    }
+}
+
+/// A span in which words of somebody who agreed to transcription may be missing. Until `complete` they are still looked for
+/// in what was recorded.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TranscriptGap)]
+pub struct MissingView {
+    /// Milliseconds since the meeting's `startTime`.
+    #[schema(example = 61230)]
+    pub start_ms: i64,
+    #[schema(example = 63410)]
+    pub end_ms: i64,
+    pub participant_id: Uuid,
+    pub reason: MissingReason,
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Transcript)]
@@ -108,6 +146,8 @@ pub struct TranscriptView {
     pub language: Option<String>,
     /// Final segments, by time.
     pub segments: Vec<SegmentView>,
+    /// Where words are missing, by time.
+    pub gaps: Vec<MissingView>,
 }
 
 /// A word as its row has it.
@@ -123,6 +163,7 @@ struct Found {
     meeting: Meeting,
     head: transcript::Head,
     segments: Vec<FinalSegment>,
+    gaps: Vec<unheard::Gap>,
     /// Where the mix begins or would, in milliseconds since the start.
     mix_start_ms: Option<i64>,
 }
@@ -134,6 +175,7 @@ async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Proble
     Ok(Found {
         head: transcript::head(&mut tx, meeting.id()).await?,
         segments: transcript::segments(&mut tx, meeting.id()).await?,
+        gaps: unheard::of_meeting(&mut tx, meeting.id()).await?,
         mix_start_ms: listing::mix_start_ms(&mut tx, meeting.id()).await?,
         meeting,
     })
@@ -158,12 +200,22 @@ impl Found {
     }
 }
 
+fn missing(gap: unheard::Gap) -> MissingView {
+    MissingView {
+        start_ms: gap.missing.span.start.as_ms(),
+        end_ms: gap.missing.span.end.as_ms(),
+        participant_id: gap.participant.0,
+        reason: gap.why.into(),
+    }
+}
+
 fn view(found: Found) -> TranscriptView {
     TranscriptView {
         meeting_id: found.meeting.id,
         start_time: found.meeting.start_time.map(Time),
         complete: found.head.complete,
         language: found.head.language.or_else(|| found.meeting.settings.language.clone()),
+        gaps: found.gaps.into_iter().map(missing).collect(),
         segments: found.segments.into_iter().map(|segment| SegmentView::new(&found.meeting, segment)).collect(),
     }
 }

@@ -1,9 +1,9 @@
 //! The media worker of a process: meetings, jobs, recovery.
 
-use super::{Part, foundation::Foundation, work_folder};
+use super::{Part, foundation::Foundation, owner, work_folder};
 use crate::{
     config::Settings,
-    jobs::{clean, mix::Mixer},
+    jobs::{clean, mix::Mixer, words::Words},
     live::{self, Deps, Rtp, capture, recover, sentinel::Sentinel},
     queue::JobKind,
     speech::{self, Speech, model::Registry},
@@ -14,6 +14,7 @@ use anyhow::Context;
 use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
+use uuid::Uuid;
 
 /// Files of so many meetings are made at a time: each is one core's work for seconds.
 const MIXES: usize = 1;
@@ -32,12 +33,13 @@ struct Half {
 }
 
 impl Half {
-    fn start(foundation: &Foundation, kinds: Vec<Kind>) -> Self {
+    fn start(foundation: &Foundation, id: Uuid, dead: Vec<Uuid>, kinds: Vec<Kind>) -> Self {
         let half = Self { drain: CancellationToken::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let worker = Worker {
             store: foundation.store.clone(),
             queue: foundation.queue.clone(),
-            id: new_id(),
+            id,
+            dead,
             kinds,
             drain: half.drain.clone(),
             stop: half.stop.clone(),
@@ -108,6 +110,13 @@ impl Media {
             store: foundation.store.clone(),
             queue: foundation.queue.clone(),
             objects: foundation.objects.clone(),
+            words: Words {
+                store: foundation.store.clone(),
+                queue: foundation.queue.clone(),
+                speech: deps.speech.clone(),
+                replay: recover::replayed,
+                settings: live::settings::spoken,
+            },
             work: work_folder(settings),
             replay: recover::replayed,
             state: live::state_after,
@@ -120,9 +129,12 @@ impl Media {
                 .filter_map(|kind| kind_of(*kind, room, &deps, &mixer))
                 .collect()
         };
+        let owners = [new_id(), new_id()];
+        let dead = owner::renew(&settings.data, &owners)?;
+        let [meetings, jobs] = owners;
         Ok(Self {
-            meetings: Half::start(foundation, kinds(&[JobKind::Capture])),
-            jobs: Half::start(foundation, kinds(&[JobKind::Mix, JobKind::Clean])),
+            meetings: Half::start(foundation, meetings, dead.clone(), kinds(&[JobKind::Capture])),
+            jobs: Half::start(foundation, jobs, dead, kinds(&[JobKind::Mix, JobKind::Clean])),
             upkeep,
         })
     }
@@ -151,21 +163,37 @@ fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> 
     match kind {
         JobKind::Capture => {
             let deps = deps.clone();
+            let speech = deps.speech.clone();
+            let room = Arc::new(move |running| {
+                // What runs goes on; whoever asks for more is told within 5 s.
+                let room = speech.step().room(room, running);
+                metrics::gauge!("hansard_meetings_room").set(room as f64);
+                room
+            });
             Some(Kind { kind, room, run: Arc::new(move |claimed| Box::pin(capture::run(deps.clone(), claimed))) })
         }
         JobKind::Mix => {
             let mixer = mixer.clone();
-            Some(Kind { kind, room: MIXES, run: Arc::new(move |claimed| Box::pin(mixer.clone().run(claimed))) })
+            Some(Kind {
+                kind,
+                room: at_most(MIXES),
+                run: Arc::new(move |claimed| Box::pin(mixer.clone().run(claimed))),
+            })
         }
         JobKind::Clean => {
             let (store, objects) = (deps.store.clone(), deps.objects.clone());
             Some(Kind {
                 kind,
-                room: 1,
+                room: at_most(1),
                 run: Arc::new(move |claimed| Box::pin(clean::run(store.clone(), objects.clone(), claimed))),
             })
         }
         // The spool is swept without jobs; tiers come with a later issue.
         JobKind::Recover | JobKind::Tier => None,
     }
+}
+
+/// Room for so many at a time.
+fn at_most(most: usize) -> Arc<dyn Fn(usize) -> usize + Send + Sync> {
+    Arc::new(move |running| most.saturating_sub(running))
 }

@@ -2,7 +2,7 @@
 //! time and the facts, and answer with decisions. No clock, socket, thread, file, database or GStreamer.
 //!
 //! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate that everything else
-//! stands behind; [`timeline`], [`reorder`] and [`intake`] place packets; [`endpoint`], [`schedule`] and [`transcript`] make
+//! stands behind; [`timeline`], [`reorder`] and [`intake`] place packets; [`endpoint`], [`schedule`], [`transcript`] and [`unheard`] make
 //! captions; [`recording`] makes files; [`meeting`] composes them.
 
 pub mod consent;
@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod export;
 pub mod schedule;
 pub mod transcript;
+pub mod unheard;
 
 pub mod loudness;
 pub mod recording;

@@ -1,7 +1,8 @@
 //! Which decode runs next: one queue over all meetings.
 //!
 //! Finals go before guesses (speculative finals) before partials; within a class the earliest deadline goes first, moved
-//! back a little for a meeting that already had more than its share. Finals are never dropped: beyond five minutes of
+//! back a little for a meeting that already had more than its share. What was missed live and is decoded after the end comes
+//! last, gives way to all of them, and counts for no load. Finals are never dropped: beyond five minutes of
 //! waiting audio of one meeting they are refused, and the caller says so. A stream has one waiting partial, the latest; a
 //! partial that could not start in time is dropped.
 //!
@@ -48,14 +49,22 @@ pub enum Kind {
     /// A final before its time: most likely the utterance is over.
     Guess,
     Partial,
+    /// A final of what nobody heard while it was said.
+    Late,
 }
 
 impl Kind {
+    /// Whether somebody waits for it who ought not to wait.
+    const fn presses(self) -> bool {
+        matches!(self, Self::Final | Self::Guess)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Final => "final",
             Self::Guess => "guess",
             Self::Partial => "partial",
+            Self::Late => "late",
         }
     }
 
@@ -64,6 +73,7 @@ impl Kind {
         match self {
             Self::Final | Self::Guess => Micros::from_ms(500),
             Self::Partial => Micros::from_ms(700),
+            Self::Late => WAITING_MAX,
         }
     }
 }
@@ -111,6 +121,11 @@ impl Step {
     /// By its number on the ladder.
     pub fn of(number: u8) -> Self {
         Self::ALL[usize::from(number).min(Self::ALL.len() - 1)]
+    }
+
+    /// Of the meetings that a worker may run by its capacity, how many more it takes.
+    pub fn room(self, capacity: usize, running: usize) -> usize {
+        if self == Self::Full { 0 } else { capacity.saturating_sub(running) }
     }
 
     fn up(self) -> Self {
@@ -224,9 +239,9 @@ impl Schedule {
         self.waiting.iter().filter(|waiting| waiting.job.kind == kind).count()
     }
 
-    /// Audio waiting to be decoded, partials apart.
+    /// Audio waiting to be decoded, partials apart; of all meetings that which presses.
     pub fn waiting_audio(&self, meeting: Option<u64>) -> Micros {
-        let of_meeting = |job: &Job| meeting.is_none_or(|meeting| job.meeting == meeting);
+        let of_meeting = |job: &Job| meeting.map_or(job.kind.presses(), |meeting| job.meeting == meeting);
         let waiting = self.waiting.iter().map(|waiting| waiting.job);
         Micros(waiting.filter(|job| job.kind != Kind::Partial && of_meeting(job)).map(|job| job.audio.0).sum())
     }
@@ -251,7 +266,7 @@ impl Schedule {
 
     pub fn offer(&mut self, job: Job, now: Micros) -> Answer {
         let refused = match job.kind {
-            Kind::Final => (self.waiting_audio(Some(job.meeting)) + job.audio).0 > WAITING_MAX.0,
+            Kind::Final | Kind::Late => (self.waiting_audio(Some(job.meeting)) + job.audio).0 > WAITING_MAX.0,
             Kind::Guess => self.step >= Step::Finals,
             Kind::Partial => self.step >= Step::Guesses,
         };
@@ -305,7 +320,7 @@ impl Schedule {
             return None;
         }
         let Waiting { job, asked, .. } = self.waiting.swap_remove(best);
-        if job.kind != Kind::Partial {
+        if job.kind.presses() {
             self.waits.push_back((now, now - asked));
         }
         self.running.insert(job.id, Running { job, started: now, predicted, aborted: false });
@@ -319,14 +334,16 @@ impl Schedule {
             self.cost.learn(running.job.audio, took);
         }
         let ran = now - running.started;
-        self.busy.push_back((now, ran));
+        if running.job.kind != Kind::Late {
+            self.busy.push_back((now, ran));
+        }
         let used = self.used(running.job.meeting, now) + ran.0 as f64;
         self.used.insert(running.job.meeting, (used, now));
     }
 
-    /// Running partials that should be aborted because finals or guesses wait without a worker.
+    /// Running partials and late jobs that should be aborted because finals or guesses wait without a worker.
     pub fn preempt(&mut self, now: Micros) -> Vec<u64> {
-        let waiting = self.waiting.iter().filter(|waiting| waiting.job.kind != Kind::Partial).count();
+        let waiting = self.waiting.iter().filter(|waiting| waiting.job.kind.presses()).count();
         let mut room = self.workers.saturating_sub(self.running.len())
             + self.running.values().filter(|running| running.aborted).count();
         let mut aborted = Vec::new();
@@ -335,7 +352,7 @@ impl Schedule {
                 break;
             }
             let left = running.started + running.predicted - now;
-            if running.job.kind == Kind::Partial && !running.aborted && left > WORTH_ABORTING {
+            if !running.job.kind.presses() && !running.aborted && left > WORTH_ABORTING {
                 running.aborted = true;
                 aborted.push(*id);
                 room += 1;
@@ -356,7 +373,7 @@ impl Schedule {
         self.busy.retain(|(until, _)| now - *until <= RECENT);
         self.used.retain(|_, (used, at)| decayed(*used, now - *at) > 1_000.0);
         let waited = self.waits.iter().map(|(_, waited)| *waited).max().unwrap_or_default();
-        let oldest = self.waiting.iter().filter(|waiting| waiting.job.kind != Kind::Partial).map(|w| now - w.asked);
+        let oldest = self.waiting.iter().filter(|waiting| waiting.job.kind.presses()).map(|w| now - w.asked);
         let waited = oldest.max().unwrap_or_default().max(waited);
         let busy = self.busy_share(now);
         // Above `Guesses` only finals that really wait count: the workers may well be busy all the time.
@@ -382,7 +399,8 @@ impl Schedule {
     /// Share of the workers' time in use lately, 0 to 1.
     pub fn busy_share(&self, now: Micros) -> f64 {
         let ended = self.busy.iter().map(|(until, ran)| ran.0.min((RECENT - (now - *until)).0));
-        let running = self.running.values().map(|running| (now - running.started).0.min(RECENT.0));
+        let live = self.running.values().filter(|running| running.job.kind != Kind::Late);
+        let running = live.map(|running| (now - running.started).0.min(RECENT.0));
         ended.chain(running).sum::<i64>() as f64 / (RECENT.0 * self.workers as i64) as f64
     }
 

@@ -5,28 +5,17 @@ use crate::{
     domain::{
         gate::{Transcription, Verdict},
         time::MeetingTime,
-        transcript::Word,
+        transcript::Reason,
     },
     queue::message::Told,
     speech::{Caption, Line},
-    store::{capture::FinalSegment, event::wire_time},
+    store::{
+        capture::{self, FinalSegment},
+        event::wire_time,
+    },
 };
 use serde_json::{Value, json};
-
-/// `[{text, startMs, endMs, confidence}]`.
-fn words(words: &[Word]) -> Value {
-    words
-        .iter()
-        .map(|word| {
-            json!({
-                "text": word.text,
-                "startMs": word.span.start.as_ms(),
-                "endMs": word.span.end.as_ms(),
-                "confidence": (f64::from(word.confidence) * 1000.0).round() / 1000.0,
-            })
-        })
-        .collect()
-}
+use tracing::warn;
 
 impl Live {
     /// Carries one caption out of the meeting.
@@ -44,7 +33,12 @@ impl Live {
                 self.finalise(line);
             }
             Caption::Retracted(retraction) => {
-                self.write(Write::Retracted { segment: retraction.segment, reason: retraction.reason.as_str() });
+                let lost = retraction.reason == Reason::Lost;
+                self.write(Write::Retracted {
+                    segment: retraction.segment,
+                    reason: retraction.reason.as_str(),
+                    unheard: lost.then_some((retraction.participant, retraction.span)),
+                });
             }
         }
     }
@@ -62,21 +56,26 @@ impl Live {
             "language": line.language,
             "text": line.text,
             "stableChars": line.stable_chars,
-            "words": words(&line.words),
+            "words": capture::words(&line.words),
         })
     }
 
-    fn finalise(&self, line: Line) {
-        self.write(Write::Final(FinalSegment {
+    fn finalise(&mut self, line: Line) {
+        let pass = line.pass;
+        let written = self.ledger.write(Write::Final(FinalSegment {
             id: line.segment,
             pass: line.pass,
             start_ms: line.span.start.as_ms(),
             end_ms: line.span.end.as_ms(),
-            words: words(&line.words),
+            words: capture::words(&line.words),
             language: line.language,
             text: line.text,
             revision: i32::try_from(line.revision).unwrap_or(i32::MAX),
             epoch: self.holder.epoch,
         }));
+        if written.is_err() {
+            warn!(meeting = %self.meeting, segment = %line.segment, "a final could not be kept: too much waits for Postgres");
+            self.tracks.overflow.lost(pass.participant, pass.span);
+        }
     }
 }

@@ -5,9 +5,11 @@
 use super::{
     capture::{Live, Over},
     facts,
+    unheard::{self, Unheard},
 };
 use crate::{
     domain::{
+        consent::Use,
         limits::FINALS_AFTER_END,
         meeting::{RecordingState, State},
         time::MeetingTime,
@@ -39,6 +41,9 @@ const ROOM_POLL: Duration = Duration::from_millis(40);
 const UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// Committing what is left.
 const COMMITS_MAX: Duration = Duration::from_secs(10);
+/// The same steps of a meeting that another worker shall go on with: nobody hears it until it is handed over, so what takes
+/// longer stays in the spool, and its words are found again after the end.
+const HANDOVER_MAX: Duration = Duration::from_secs(1);
 
 /// The data of `recording_state`.
 pub fn recording_state(state: &State, epoch: i64) -> Value {
@@ -78,13 +83,21 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     }
     let ended = Instant::now();
     last_look(&mut live).await;
+    let (speakers, until) = (live.tracks.heard_of(), live.clock.now());
     for stream in live.tracks.ids() {
         live.tracks.close(stream, &live.ledger);
     }
-    utter(&mut live, &mut outlets, &claimed, over, ended).await;
+    let all = utter(&mut live, &mut outlets, &claimed, over, ended).await;
+    let mut missing = live.tracks.overflow.take();
+    if !all {
+        missing.extend(speakers.into_iter().map(|participant| Unheard { participant, from: None, until }));
+    }
+    let start = live.clock.to_wall(MeetingTime::ZERO);
     let Live { deps, holder, rules, tracks, ledger, vault, lost, .. } = live;
+    let (uploads_max, commits_max) =
+        if over == Over::Released { (HANDOVER_MAX, HANDOVER_MAX) } else { (UPLOADS_MAX, COMMITS_MAX) };
     let speech = tracks.finish();
-    let sealed = tokio::time::timeout(UPLOADS_MAX, async {
+    let sealed = tokio::time::timeout(uploads_max, async {
         while let Some(told) = outlets.told.recv().await {
             match told {
                 spool::Told::Sealed(sealed) => {
@@ -93,10 +106,10 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
                 spool::Told::Failed { recording, error } => warn!(%meeting, %recording, error, "a segment failed"),
             }
         }
-        vault.drain(UPLOADS_MAX).await
+        vault.drain(uploads_max).await
     });
     let finals = async {
-        let committed = ledger.flush(COMMITS_MAX).await;
+        let committed = ledger.flush(commits_max).await;
         if matches!(over, Over::Ended { .. }) && committed {
             let _ = deps.queue.publish(meeting, &Told::Close { code: 4000, whom: Whom::Participants });
         }
@@ -104,7 +117,7 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     let (sealed, ()) = tokio::join!(sealed, finals);
     drop(speech);
     let stored = sealed.unwrap_or(false);
-    let committed = ledger.flush(COMMITS_MAX).await;
+    let committed = ledger.flush(commits_max).await;
     if lost.is_cancelled() {
         return Ok(Outcome::Settled);
     }
@@ -119,7 +132,7 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         return Ok(Outcome::Release);
     }
 
-    let recorded = rules.gate().uses(crate::domain::consent::Use::Recording);
+    let [recorded, transcribed] = [Use::Recording, Use::Transcription].map(|purpose| rules.gate().uses(purpose));
     let done = async {
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
@@ -128,9 +141,12 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
             capture::end(&mut tx, meeting).await?;
         }
         let mut events = presence::dismiss(&mut tx, meeting).await?;
-        capture::transcript(&mut tx, holder.tenant, meeting, None, true).await?;
         recording::close_all(&mut tx, meeting).await?;
         let tracks = recording::of_meeting(&mut tx, meeting).await?;
+        let missing = transcribed && unheard::note(&mut tx, &holder, start, &missing).await?;
+        // Words are looked for again in what was recorded, by the job that makes its files.
+        let complete = !missing || !recorded || tracks.is_empty();
+        capture::transcript(&mut tx, holder.tenant, meeting, None, complete).await?;
         let mix = if recorded && !tracks.is_empty() {
             let data = after(RecordingState::Finalising, None, holder.epoch);
             events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
@@ -180,10 +196,14 @@ async fn last_look(live: &mut Live) {
 }
 
 /// Lets everybody who is in the middle of a sentence be heard out. Participants are let go in time; on a machine that is
-/// behind, the last words still come to observers and into the transcript.
-async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: Over, ended: Instant) {
+/// behind, the last words still come to observers and into the transcript. Answers whether all of them did.
+async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: Over, ended: Instant) -> bool {
     let (queue, meeting, lost) = (live.deps.queue.clone(), live.meeting, live.lost.clone());
-    let leave_by = ended + Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs());
+    let patience = match over {
+        Over::Released => HANDOVER_MAX,
+        _ => Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs()),
+    };
+    let leave_by = ended + patience;
     let all = {
         let hearing = hear_out(live, outlets);
         tokio::pin!(hearing);
@@ -200,7 +220,7 @@ async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: 
         }
         all
     };
-    if !all {
+    if !all && over != Over::Released {
         warn!(
             %meeting,
             "the last words are not in the transcript: speech was too far behind. Give this worker fewer meetings \
@@ -210,6 +230,7 @@ async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: 
     while let Ok(caption) = outlets.captions.try_recv() {
         live.caption(caption);
     }
+    all
 }
 
 /// Until everything that was said is in the channel.

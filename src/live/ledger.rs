@@ -13,6 +13,7 @@ use crate::{
         retry,
         time::Span,
         transcript::Reason,
+        unheard::{Missing, Why},
     },
     queue::{
         Queue,
@@ -26,7 +27,7 @@ use crate::{
         job,
         presence::{self, Removal},
         recording::{self, Segment, TrackKey},
-        stream,
+        stream, unheard,
     },
 };
 use serde_json::{Value, json};
@@ -55,6 +56,8 @@ pub enum Write {
     Retracted {
         segment: SegmentId,
         reason: &'static str,
+        /// Whose words, and when, if they were said and not understood.
+        unheard: Option<(ParticipantId, Span)>,
     },
     /// `recording_state`.
     State(Value),
@@ -63,6 +66,7 @@ pub enum Write {
     StreamOpened {
         stream: StreamId,
         participant: ParticipantId,
+        ip: String,
         port: u16,
     },
     StreamClosed {
@@ -217,7 +221,11 @@ impl Scribe {
                     events.push(event::append_final(&mut tx, meeting, segment.id).await?);
                 }
             }
-            Write::Retracted { segment, reason } => {
+            Write::Retracted { segment, reason, unheard } => {
+                if let Some((participant, span)) = *unheard {
+                    let missing = Missing { span, search: span.start };
+                    unheard::note(&mut tx, tenant, meeting, participant, missing, Why::Undecoded).await?;
+                }
                 let data = json!({"segmentId": segment, "reason": reason});
                 events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
             }
@@ -229,8 +237,8 @@ impl Scribe {
                     told.push(Told::Close { code: 4003, whom: Whom::One(withdrawal.participant) });
                 }
             }
-            Write::StreamOpened { stream, participant, port } => {
-                stream::opened(&mut tx, meeting, *stream, *port).await?;
+            Write::StreamOpened { stream, participant, ip, port } => {
+                stream::opened(&mut tx, meeting, *stream, ip, *port).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
             Write::StreamClosed { stream, participant, reason } => {

@@ -13,6 +13,7 @@ pub mod sentinel;
 pub mod settings;
 mod streams;
 mod track;
+mod unheard;
 pub mod vault;
 
 pub use closing::after as state_after;

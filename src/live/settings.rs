@@ -51,6 +51,12 @@ pub fn read(stored: &Value) -> serde_json::Result<(Settings, Speaking)> {
     Ok((settings, Speaking { language: stored.language, glossary: stored.glossary }))
 }
 
+/// The same for a job that decodes what was recorded.
+pub fn spoken(stored: &Value) -> serde_json::Result<(Settings, Option<String>, Vec<String>)> {
+    let (settings, Speaking { language, glossary }) = read(stored)?;
+    Ok((settings, language, glossary))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

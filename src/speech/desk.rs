@@ -229,7 +229,7 @@ impl Desk {
         metrics::gauge!("hansard_speech_step").set(step as u8);
         metrics::gauge!("hansard_speech_busy_ratio").set(self.schedule.busy_share(self.now()));
         metrics::gauge!("hansard_speech_waiting_audio_seconds").set(self.schedule.waiting_audio(None).0 as f64 / 1e6);
-        for kind in [Kind::Final, Kind::Guess, Kind::Partial] {
+        for kind in [Kind::Final, Kind::Guess, Kind::Partial, Kind::Late] {
             metrics::gauge!("hansard_speech_waiting_jobs", "kind" => kind.as_str())
                 .set(self.schedule.depth(kind) as f64);
         }

@@ -85,6 +85,8 @@ pub struct StreamOptions {
     pub language: Option<String>,
     /// Words that this meeting uses; only models trained with prompts take them.
     pub glossary: Vec<String>,
+    /// Nobody waits for its words: it comes from a file, after everything that is said now, without partials.
+    pub late: bool,
 }
 
 impl StreamOptions {

@@ -199,7 +199,7 @@ impl Voice {
     }
 
     fn want_partial(&mut self, desk: &mut Desk) {
-        if !self.ear.is_speaking() {
+        if self.options.late || !self.ear.is_speaking() {
             return;
         }
         let Some(open) = self.ear.open() else { return };
@@ -221,6 +221,9 @@ impl Voice {
     }
 
     fn guess(&mut self, number: u64, span: Span, pcm: Vec<f32>, desk: &mut Desk) {
+        if self.options.late {
+            return;
+        }
         let voiced = self.ear.open().map(|open| open.voiced.clone()).unwrap_or_default();
         let job = desk.offer(self.task(number, Kind::Guess, span, voiced, pcm.into()));
         if let Some(utterance) = self.utterances.get_mut(&number) {
@@ -256,7 +259,8 @@ impl Voice {
     fn want_final(&mut self, number: u64, desk: &mut Desk) {
         let Some(utterance) = self.utterances.get(&number) else { return };
         let Some(pcm) = utterance.ended.as_ref().map(|ended| ended.pcm.clone()) else { return };
-        let task = self.task(number, Kind::Final, utterance.span, utterance.voiced.clone(), pcm);
+        let kind = if self.options.late { Kind::Late } else { Kind::Final };
+        let task = self.task(number, kind, utterance.span, utterance.voiced.clone(), pcm);
         match desk.offer(task) {
             None => self.end_without(number, Reason::Lost, desk),
             job => {

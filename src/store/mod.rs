@@ -21,6 +21,7 @@ pub mod seal;
 pub mod stream;
 pub mod tenant;
 pub mod transcript;
+pub mod unheard;
 pub mod user;
 pub mod visit;
 
@@ -239,6 +240,7 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("recordings", listing::LIST, &["meeting", "id", "50"]),
     ("transcript head", transcript::HEAD, &["meeting"]),
     ("transcript segments", transcript::SEGMENTS, &["meeting"]),
+    ("transcript gaps", unheard::OF_MEETING, &["meeting"]),
     ("stream", asked::FIND, &["meeting", "id"]),
 ];
 

@@ -179,6 +179,7 @@ impl Hall {
                 stream: StreamId(Uuid::from_u128(1_000 + n)),
                 language: None,
                 glossary: vec!["Hansard".into()],
+                late: false,
             });
             hall.names.insert(participant, (*name).to_owned());
             hall.streams.insert((*name).to_owned(), (participant, stream));

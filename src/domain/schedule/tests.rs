@@ -249,3 +249,43 @@ fn a_greedy_meeting_does_not_starve_a_quiet_one() {
     schedule.offer(job(200, 11, Kind::Final), now + ms(50));
     assert_eq!(schedule.take(now + ms(60)).map(|job| job.id), Some(200));
 }
+
+#[test]
+fn at_the_last_step_no_meeting_is_taken_and_what_runs_goes_on() {
+    for step in Step::ALL {
+        let takes = step != Step::Full;
+        assert_eq!(step.room(4, 1), if takes { 3 } else { 0 }, "{step:?}");
+        assert_eq!(step.room(4, 4), 0);
+        // A capacity made smaller, or a meeting taken over, is no reason to give one up.
+        assert_eq!(step.room(4, 6), 0);
+    }
+}
+
+#[test]
+fn what_was_missed_comes_after_everything_live_and_makes_no_load() {
+    let mut schedule = Schedule::new(1, Cost::new(ms(100), ms(300)));
+    for (id, kind) in [(1, Kind::Late), (2, Kind::Partial), (3, Kind::Final)] {
+        schedule.offer(job(id, 10 * id, kind), ms(0));
+    }
+    assert_eq!(schedule.take(ms(0)).map(|job| job.id), Some(3));
+    schedule.done(3, Some(ms(10)), ms(10));
+    assert_eq!(schedule.take(ms(10)).map(|job| job.id), Some(2));
+    schedule.done(2, Some(ms(10)), ms(20));
+    assert_eq!(schedule.take(ms(20)).map(|job| job.id), Some(1));
+    // Somebody speaks: it gives its worker up, and is asked for again.
+    schedule.offer(job(4, 40, Kind::Final), ms(30));
+    assert_eq!(schedule.preempt(ms(30)), [1]);
+    schedule.done(1, None, ms(40));
+    assert_eq!(schedule.take(ms(40)).map(|job| job.id), Some(4));
+    schedule.done(4, Some(ms(10)), ms(50));
+    // Hours of it are no reason to give anybody who speaks now less.
+    for id in 100..300 {
+        schedule.offer(job(id, 10 * id, Kind::Late), ms(60));
+    }
+    for now in (60..60_000).step_by(100) {
+        assert_eq!(schedule.tick(ms(now)), Step::Normal);
+        if let Some(job) = schedule.take(ms(now)) {
+            schedule.done(job.id, Some(ms(90)), ms(now + 90));
+        }
+    }
+}
