@@ -3,6 +3,7 @@
 use super::{Part, foundation::Foundation, owner, work_folder};
 use crate::{
     config::Settings,
+    health::{self, Reason},
     jobs::{clean, mix::Mixer, words::Words},
     live::{self, Deps, Rtp, capture, recover, sentinel::Sentinel},
     queue::JobKind,
@@ -165,8 +166,14 @@ fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> 
             let deps = deps.clone();
             let speech = deps.speech.clone();
             let room = Arc::new(move |running| {
+                let step = speech.step();
                 // What runs goes on; whoever asks for more is told within 5 s.
-                let room = speech.step().room(room, running);
+                if step.takes_meetings() {
+                    health::restore(Reason::Overloaded);
+                } else {
+                    health::degrade(Reason::Overloaded, "speech is minutes behind; no new meeting is taken");
+                }
+                let room = step.room(room, running);
                 metrics::gauge!("hansard_meetings_room").set(room as f64);
                 room
             });

@@ -123,9 +123,14 @@ impl Step {
         Self::ALL[usize::from(number).min(Self::ALL.len() - 1)]
     }
 
+    /// Whether a worker takes more meetings.
+    pub fn takes_meetings(self) -> bool {
+        self < Self::Full
+    }
+
     /// Of the meetings that a worker may run by its capacity, how many more it takes.
     pub fn room(self, capacity: usize, running: usize) -> usize {
-        if self == Self::Full { 0 } else { capacity.saturating_sub(running) }
+        if self.takes_meetings() { capacity.saturating_sub(running) } else { 0 }
     }
 
     fn up(self) -> Self {
