@@ -7,7 +7,7 @@ use hansard::{
         client::{Client, Joined, Recording, audio_stream},
         meeting::Meeting,
         sender::{Frame, Sender, SenderConfig},
-        signal::{Entry, Signal},
+        signal::{Entry, Event, Signal},
         tone::{self, OpusSettings},
     },
     speech::wer,
@@ -215,7 +215,7 @@ async fn follows(mut site: Site, gone: impl FnOnce(Server), at_most: Duration, u
     let told_to = address(1 - hum.worker);
     let began = Instant::now();
     tokio::task::block_in_place(|| gone(holder));
-    let moved = |event: &hansard::play::signal::Event| {
+    let moved = |event: &Event| {
         event.kind() == "participant_updated"
             && told(event.data(), &hum.stream).is_some_and(|stream| stream["address"]["ip"] == told_to.as_str())
     };
@@ -291,8 +291,15 @@ async fn words_said_into_a_crash_are_found_again() {
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
     let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
     let mut observer = Signal::connect(&url, &entry, Some(0)).await.expect("observes");
+    let mut told = Vec::new();
+    let mut note = |event: &Event| {
+        if event.kind() == "transcript_update" && event.data()["final"] == true {
+            told.push(event.data()["segmentId"].clone());
+        }
+    };
     observer
         .wait_for(Instant::now() + SOON, |event| {
+            note(event);
             event.kind() == "recording_state" && event.data()["epoch"].as_i64() >= Some(2)
         })
         .await
@@ -301,12 +308,9 @@ async fn words_said_into_a_crash_are_found_again() {
     client.end(&id).await.expect("ends");
     stop.cancel();
     sending.await.expect("it does not panic").expect("sends");
-    let mut late = Vec::new();
     observer
         .wait_for(Instant::now() + SOON, |event| {
-            if event.kind() == "transcript_update" && event.data()["final"] == true {
-                late.push(event.data()["segmentId"].clone());
-            }
+            note(event);
             event.kind() == "recording_state" && event.data()["state"] == "ready"
         })
         .await
@@ -321,7 +325,7 @@ async fn words_said_into_a_crash_are_found_again() {
         / usize::try_from(sentence.end_ms - sentence.start_ms).expect("later");
     let missed: Vec<&String> = words[..heard].iter().filter(|word| !said.contains(word)).collect();
     assert!(heard >= 3 && missed.len() <= 1, "missed {missed:?} of {words:?} in {said:?}");
-    assert!(segments.iter().all(|segment| late.contains(&segment["segmentId"])), "every final was told before the end");
+    assert!(segments.iter().all(|segment| told.contains(&segment["segmentId"])), "every final was told before the end");
     let mut ids: Vec<&str> = segments.iter().filter_map(|segment| segment["segmentId"].as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
