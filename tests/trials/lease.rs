@@ -264,25 +264,35 @@ async fn words_said_into_a_crash_are_found_again() {
     let server = Server::serve(data.path());
     let client = server.client();
     let incident = Meeting::test_set("incident").expect("the set");
-    let voice = incident.voices.iter().find(|voice| voice.name == "David").expect("David");
     // "The production database stopped this morning at nine."
     let sentence =
         incident.utterances.iter().filter(|utterance| utterance.speaker == "David").nth(1).expect("a second");
     let kill_ms = sentence.start_ms + (sentence.end_ms - sentence.start_ms) * 4 / 5;
 
-    let user = client.create_user("david@example.org", "David").await.expect("a user");
-    let meeting = client.create_meeting(&user, json!({})).await.expect("a meeting");
+    let host = client.create_user("host@example.org", "Host").await.expect("a user");
+    let meeting = client.create_meeting(&host, json!({})).await.expect("a meeting");
     let id = meeting["id"].as_str().expect("an id").to_owned();
-    let joined = client.join(&id, &user).await.expect("joins");
-    client.consent(&joined.token, &id, "recording_ai", "accepted").await.expect("agrees");
-    let sender = Sender::bind(LOOPBACK, SenderConfig::opus("david")).await.expect("a socket");
-    let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
-    let stream = client.create_stream(&id, request).await.expect("a port");
+    let mut ready = Vec::new();
+    // Emma agrees to be recorded only: what is found later must not be hers.
+    for (name, consent) in [("David", "recording_ai"), ("Emma", "recording")] {
+        let user = client.create_user(&format!("{name}@example.org"), name).await.expect("a user");
+        let joined = client.join(&id, &user).await.expect("joins");
+        client.consent(&joined.token, &id, consent, "accepted").await.expect("agrees");
+        let sender = Sender::bind(LOOPBACK, SenderConfig::opus(name)).await.expect("a socket");
+        let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
+        let stream = client.create_stream(&id, request).await.expect("a port");
+        let voice = incident.voices.iter().find(|voice| voice.name == name).expect("a voice");
+        ready.push((joined, sender, stream.address(), voice.frames.clone()));
+    }
+    let david = ready[0].0.participant_id.clone();
     let (stop, zero) = (CancellationToken::new(), Instant::now());
-    let sending = {
-        let (stop, frames) = (stop.clone(), voice.frames.clone());
-        tokio::spawn(async move { sender.run(stream.address(), &frames, zero, &stop).await })
-    };
+    let sending: Vec<_> = ready
+        .into_iter()
+        .map(|(_, sender, to, frames)| {
+            let stop = stop.clone();
+            tokio::spawn(async move { sender.run(to, &frames, zero, &stop).await })
+        })
+        .collect();
     tokio::time::sleep_until((zero + Duration::from_millis(kill_ms.unsigned_abs())).into()).await;
     server.kill();
 
@@ -307,7 +317,9 @@ async fn words_said_into_a_crash_are_found_again() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     client.end(&id).await.expect("ends");
     stop.cancel();
-    sending.await.expect("it does not panic").expect("sends");
+    for sending in sending {
+        sending.await.expect("it does not panic").expect("sends");
+    }
     observer
         .wait_for(Instant::now() + SOON, |event| {
             note(event);
@@ -330,9 +342,10 @@ async fn words_said_into_a_crash_are_found_again() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), segments.len());
+    assert!(segments.iter().all(|segment| segment["participant"]["id"] == david.as_str()), "only David's");
     // While nobody listened something may have been said, and that is told.
     let gaps = transcript["gaps"].as_array().expect("gaps");
-    assert!(gaps.iter().all(|gap| gap["reason"] == "lost" && gap["participantId"] == joined.participant_id.as_str()));
+    assert!(gaps.iter().all(|gap| gap["reason"] == "lost" && gap["participantId"] == david.as_str()));
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     server.terminate();
 }
