@@ -20,7 +20,7 @@ use crate::{
         self, ops,
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState},
+        state::{Address, ApiState, Here},
         token::Keys,
     },
     config::Settings,
@@ -108,6 +108,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             metrics,
             passwords: Passwords::default(),
             media_origin: origin(&foundation.public_endpoint),
+            here: Here::default(),
         });
         let signal = Signal::start(state.clone());
         servers.push(serve(listener, api::router(state, &signal), closing.clone()));

@@ -13,14 +13,14 @@ const LINES_MAX: usize = 500;
 fn may_use(module: &str) -> Option<&'static [&'static str]> {
     const BELOW: &[&str] = &["domain", "clock", "health"];
     const MIDDLE: &[&str] =
-        &["domain", "clock", "health", "ingest", "media", "speech", "store", "objects", "queue", "worker"];
+        &["domain", "clock", "health", "ingest", "media", "speech", "store", "objects", "queue", "worker", "told"];
     Some(match module {
         "clock" | "health" => &["domain"],
         "ingest" | "media" | "speech" | "store" | "objects" | "queue" => BELOW,
         // Leases and claims, whatever the job is.
         "worker" => &["domain", "clock", "health", "store", "queue"],
-        // One conversion.
-        "told" => &["store", "queue"],
+        // What is committed, in the words of the queue.
+        "told" => &["domain", "store", "queue"],
         // Side by side: they speak through `queue`.
         "api" | "live" | "jobs" => MIDDLE,
         "config" => &["domain", "objects"],

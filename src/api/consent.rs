@@ -1,31 +1,27 @@
-//! Consent: give, refuse, withdraw, read.
-//!
-//! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's worker is told in the
-//! same moment in which the log is written, and when the log cannot be written, the worker writes it down for later.
+//! Consent: give, refuse, withdraw, read. What giving does is [`command::consent`]'s.
 
 use super::{
-    auth::{Caller, Who},
+    auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
-    once::{Begun, IdempotencyKey, Once},
+    command::{
+        self,
+        consent::{Give, Given},
+    },
+    once::{IdempotencyKey, Once},
     page::{Page, PageQuery},
-    participant::close_sockets,
     permit::{self, Operation},
     problem::{FieldError, Problem},
-    state::{ApiState, Shared},
+    state::Shared,
     time::Time,
 };
 use crate::{
     domain::{
         consent::{ConsentStatus, ConsentType},
-        id::{ConsentId, MeetingId, ParticipantId, TenantId, UserId},
+        id::{ConsentId, MeetingId, ParticipantId, UserId},
     },
-    queue::message::Told,
     store::{
-        Tx,
-        consent::{self, Entry, STATEMENT_CHARS_MAX, Said, Saying},
-        event, new_id, participant,
-        presence::Role,
-        user,
+        consent::{self, Entry, STATEMENT_CHARS_MAX, Saying},
+        new_id,
     },
 };
 use axum::{
@@ -36,18 +32,9 @@ use axum::{
 };
 use chrono::SubsecRound;
 use serde::{Deserialize, Serialize};
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
-
-/// How long it may take to find out whether a withdrawal counts at all, before it acts without that.
-const CHECK_MAX: Duration = Duration::from_millis(100);
-/// How long the log may take before a withdrawal is handed to the worker's journal. It acts at once either way.
-const LOG_MAX: Duration = Duration::from_millis(1500);
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(give)).routes(routes!(list))
@@ -175,6 +162,19 @@ pub struct ConsentReceipt {
     pub timestamp: Time,
 }
 
+impl From<Saying> for ConsentReceipt {
+    fn from(saying: Saying) -> Self {
+        Self {
+            id: saying.id.0,
+            meeting_id: saying.meeting.0,
+            participant_id: saying.participant.0,
+            consent_type: saying.consent_type.as_str(),
+            status: saying.status.as_str(),
+            timestamp: saying.timestamp.into(),
+        }
+    }
+}
+
 /// Gives, refuses or withdraws consent.
 ///
 /// Possible before joining, which makes the participant, and after the end, when a withdrawal stops nothing earlier.
@@ -198,135 +198,24 @@ async fn give(
 ) -> Result<Response, Problem> {
     // The receipt is the instant from which a withdrawal acts.
     let received = state.clock.now().trunc_subsecs(3);
-    let meeting = MeetingId(body.value.meeting_id);
+    let input = body.value;
     let once = Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash);
-    let mut saying = Saying {
-        meeting,
+    let saying = Saying {
+        meeting: MeetingId(input.meeting_id),
         participant: ParticipantId(Uuid::nil()),
         id: ConsentId(new_id()),
-        consent_type: body.value.consent_type.into(),
-        status: body.value.status.into(),
+        consent_type: input.consent_type.into(),
+        status: input.status.into(),
         actor: caller.actor(),
-        statement: body.value.statement,
+        statement: input.statement,
         timestamp: received,
     };
-    permit::at_all(&caller, Operation::GiveConsent)?;
-    let user = body.value.user_id.map(UserId);
-    // A token says who and where: a withdrawal with one needs nothing from the database to act.
-    let token = caller.seat().filter(|seat| seat.meeting == meeting && user.is_none() && !saying.status.accepts());
-    let Some(seat) = token else {
-        return write(&state, &caller, user, &once, saying, &AtomicBool::new(false)).await;
-    };
-    saying.participant = seat.participant;
-    let acts = AtomicBool::new(false);
-    let mut writing = std::pin::pin!(write(&state, &caller, user, &once, saying.clone(), &acts));
-    let act_now = || {
-        if !acts.swap(true, Ordering::Relaxed) {
-            act(&state, &saying);
-        }
-    };
-    let written = match tokio::time::timeout(CHECK_MAX, &mut writing).await {
-        Ok(written) => Some(written),
-        Err(_) => {
-            act_now();
-            tokio::time::timeout(LOG_MAX, writing).await.ok()
-        }
-    };
-    match written {
-        Some(Ok(response)) => Ok(response),
-        Some(Err(problem)) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Err(problem),
-        _ => {
-            act_now();
-            journal(&state, &saying).await
-        }
-    }
-}
-
-/// Tells the worker, and everybody in the meeting, before anything is durable.
-fn act(state: &Shared, saying: &Saying) {
-    // It goes on by itself, within a bound of its own.
-    drop(state.withdraw(saying));
-    state.publish(saying.meeting, &Told::Live { kind: "consent_updated".to_owned(), data: saying.told(), to: None });
-}
-
-/// The answer to a withdrawal that the worker wrote down, because the database cannot be reached.
-async fn journal(state: &ApiState, saying: &Saying) -> Result<Response, Problem> {
-    if !state.journal(saying).await {
-        return Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"));
-    }
-    let receipt = ConsentReceipt {
-        id: saying.id.0,
-        meeting_id: saying.meeting.0,
-        participant_id: saying.participant.0,
-        consent_type: saying.consent_type.as_str(),
-        status: saying.status.as_str(),
-        timestamp: saying.timestamp.into(),
-    };
-    Ok((StatusCode::ACCEPTED, Json(receipt)).into_response())
-}
-
-/// Writes the log and tells of it. A refusal acts as soon as it is known to be one that counts, unless it `acts` already:
-/// one that acted and then never stood in the log would hold the gate shut against later grants.
-async fn write(
-    state: &Shared,
-    caller: &Caller,
-    user: Option<UserId>,
-    once: &Once,
-    mut saying: Saying,
-    acts: &AtomicBool,
-) -> Result<Response, Problem> {
-    let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let begun = once.begin(&mut tx).await?;
-    permit::on_meeting(&mut tx, caller, Operation::GiveConsent, saying.meeting, state.clock.now()).await?;
-    if let Begun::Replay(replay) = begun {
-        return Ok(replay);
-    }
-    if caller.seat().is_none() || user.is_some() {
-        event::lock(&mut tx, saying.meeting).await?;
-        saying.participant = speaker(&mut tx, caller, user, saying.meeting).await?;
-    } else if let Some(seat) = caller.seat() {
-        saying.participant = seat.participant;
-    }
-    if !saying.status.accepts() && !acts.swap(true, Ordering::Relaxed) {
-        act(state, &saying);
-    }
-    let Said { entry, events, removed } = consent::say(&mut tx, &saying).await?;
-    let answer = once.answer(&mut tx, StatusCode::CREATED, &ConsentView::from(entry)).await?;
-    tx.commit().await?;
-    state.told(caller.tenant, saying.meeting, events);
-    if removed {
-        close_sockets(state, saying.meeting, saying.participant);
-    }
-    Ok(answer)
-}
-
-/// Whose consent it is: with an API key anybody's, else the caller's own.
-async fn speaker(
-    tx: &mut Tx,
-    caller: &Caller,
-    user: Option<UserId>,
-    meeting: MeetingId,
-) -> Result<ParticipantId, Problem> {
-    let of = crate::store::meeting::get(tx, meeting).await?.ok_or_else(|| Problem::not_found("meeting"))?;
-    let speaks = match (caller.who, user) {
-        (Who::Server { .. }, None) => return Err(Problem::field("/userId", "is required with an API key")),
-        (Who::Server { .. }, Some(user)) => {
-            user::get(tx, user).await?.ok_or_else(|| Problem::field("/userId", "there is no such user"))?;
-            user
-        }
-        (Who::Host(itself), None) => itself,
-        (Who::Host(itself), Some(user)) if itself == user => user,
-        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), None) => return Ok(seat.participant),
-        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), Some(user)) => {
-            return match participant::get(tx, meeting, seat.participant).await? {
-                Some(itself) if itself.user_id == user.0 => Ok(seat.participant),
-                _ => Err(Problem::forbidden("this credential speaks for its own user only")),
-            };
-        }
-        _ => return Err(Problem::forbidden("this credential speaks for its own user only")),
-    };
-    let role = if of.hosted_by(speaks) { Role::Host } else { Role::Participant };
-    Ok(ParticipantId(participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role.as_str()).await?.id))
+    let give = Give { caller, user: input.user_id.map(UserId), once, saying, acting: None };
+    Ok(match command::consent::give(&state, give).await? {
+        Given::Logged(entry) => (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response(),
+        Given::Replayed(answer) => answer,
+        Given::Journalled(saying) => (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*saying))).into_response(),
+    })
 }
 
 /// Lists the ConsentLog, oldest first. A participant sees its own entries.

@@ -354,7 +354,7 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
         events.push(event::append(&mut tx, id, "recording_state", data).await?);
     }
     tx.commit().await?;
-    state.told(caller.tenant, id, events);
+    state.told(id, events);
     if unheld {
         state.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody });
     }

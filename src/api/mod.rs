@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod command;
 pub mod consent;
 pub mod docs;
 pub mod join;

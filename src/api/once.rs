@@ -48,6 +48,9 @@ pub enum Begun {
 }
 
 impl Once {
+    /// A request that names no key.
+    pub const NEVER: Self = Self(None);
+
     /// `route` is the method and the path with its ids.
     pub fn new(key: IdempotencyKey, caller: &Caller, route: String, body_hash: [u8; 32]) -> Self {
         Self(key.0.map(|key| Request {

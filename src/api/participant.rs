@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
+    command::removal,
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
@@ -11,11 +12,7 @@ use super::{
 };
 use crate::{
     domain::id::{MeetingId, ParticipantId},
-    queue::message::{Told, Whom},
-    store::{
-        participant::{self, Participant},
-        presence::{self, Removal},
-    },
+    store::participant::{self, Participant},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -107,22 +104,6 @@ async fn remove(
     caller: Caller,
     Path((id, participant)): Path<(Uuid, Uuid)>,
 ) -> Result<StatusCode, Problem> {
-    let (id, participant) = (MeetingId(id), ParticipantId(participant));
-    let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let now = state.clock.now();
-    permit::on_meeting(&mut tx, &caller, Operation::RemoveParticipant, id, now).await?;
-    if participant::get(&mut tx, id, participant).await?.is_none() {
-        return Err(Problem::not_found("participant"));
-    }
-    let gone = presence::remove(&mut tx, id, participant, Removal::Request).await?;
-    tx.commit().await?;
-    state.told(caller.tenant, id, gone.events);
-    close_sockets(&state, id, participant);
+    removal::remove(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Closes the sockets of somebody who may not be there any more. They also notice by themselves, on their next message or
-/// poll.
-pub fn close_sockets(state: &Shared, meeting: MeetingId, participant: ParticipantId) {
-    state.publish(meeting, &Told::Close { code: 4003, whom: Whom::One(participant) });
 }

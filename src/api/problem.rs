@@ -207,6 +207,11 @@ impl Problem {
         Self::new("internal", "it was written to the log")
     }
 
+    /// Its name among [`KINDS`].
+    pub fn name(&self) -> &str {
+        self.0.body.kind.trim_start_matches("/problems/")
+    }
+
     pub fn status(&self) -> StatusCode {
         self.0.status
     }

@@ -6,18 +6,23 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::id::{MeetingId, TenantId},
+    domain::id::MeetingId,
     objects::Objects,
     queue::{
         Queue,
         message::{Ask, Told},
     },
-    store::{Store, event::Event, seal::Seal},
+    store::{Store, effect::Effects, seal::Seal},
+    told,
 };
 use axum::http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// How long a hint to a meeting's worker may take; it polls, so a lost one costs 100 ms.
 const HINT_MAX: Duration = Duration::from_secs(2);
@@ -76,6 +81,25 @@ impl Address {
     }
 }
 
+type Hears = Box<dyn Fn(MeetingId, Told) + Send + Sync>;
+
+/// The sockets of this process, which hear what it tells whatever becomes of the queue. Nobody until signaling starts.
+#[derive(Default)]
+pub struct Here(OnceLock<Hears>);
+
+impl Here {
+    /// From now on they hear. The first who asks for it stays.
+    pub fn listen(&self, hears: impl Fn(MeetingId, Told) + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(hears));
+    }
+}
+
+impl fmt::Debug for Here {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Here").field(&self.0.get().is_some()).finish()
+    }
+}
+
 /// One per process; handlers get it as [`Shared`].
 pub struct ApiState {
     pub store: Store,
@@ -91,21 +115,31 @@ pub struct ApiState {
     pub passwords: Passwords,
     /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
     pub media_origin: String,
+    pub here: Here,
 }
 
 pub type Shared = Arc<ApiState>;
 
 impl ApiState {
-    /// Tells everybody what was just committed, and hints the worker to read again. Neither waits, neither can fail the
-    /// request: sockets repair holes from the store, workers poll.
-    pub fn told(&self, tenant: TenantId, meeting: MeetingId, events: Vec<Event>) {
-        for event in events {
-            let seq = event.seq;
-            if self.queue.publish(meeting, &Told::from(event)).is_err() {
-                tracing::debug!(%tenant, %meeting, seq, "an event was stored and could not be published");
-            }
+    /// Carries out what a committed transaction asks for, and hints the worker to read again. Nothing here waits, nothing
+    /// can fail the request: sockets repair holes from the store, workers poll.
+    pub fn told(&self, meeting: MeetingId, effects: impl Into<Effects>) {
+        let effects = effects.into();
+        for told in told::of(&effects) {
+            self.publish(meeting, &told);
         }
+        told::wake(&self.queue, meeting, &effects);
         self.hint(meeting, Ask::Changed);
+    }
+
+    /// Tells everybody in the meeting: in this process whatever becomes of the queue, and elsewhere.
+    pub fn publish(&self, meeting: MeetingId, told: &Told) {
+        if self.queue.publish(meeting, told).is_err() {
+            tracing::debug!(%meeting, "something could not be published; sockets read the store");
+        }
+        if let Some(hears) = self.here.0.get() {
+            hears(meeting, told.clone());
+        }
     }
 
     /// Asks the worker that holds the meeting without waiting for it.

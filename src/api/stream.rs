@@ -462,6 +462,6 @@ async fn close(
     let event = presence::updated(&mut tx, id, participant).await?;
     tx.commit().await?;
     state.hint(id, Ask::CloseStream { stream, reason: "request".to_owned() });
-    state.told(caller.tenant, id, vec![event]);
+    state.told(id, vec![event]);
     Ok(StatusCode::NO_CONTENT)
 }

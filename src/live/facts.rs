@@ -9,10 +9,7 @@ use crate::{
         meeting::Listed,
         time::MeetingTime,
     },
-    queue::{
-        JobKind, Queue,
-        message::{Reply, Wake},
-    },
+    queue::{Queue, message::Reply},
     store::{
         Result, Store, StoreError,
         capture::{self, Loaded},
@@ -20,6 +17,7 @@ use crate::{
         presence::{self, Barred, Door, Person},
         stream::{self, Stream},
     },
+    told,
 };
 use chrono::{DateTime, Utc};
 use std::time::Duration;
@@ -114,12 +112,7 @@ pub async fn enter(store: &Store, queue: &Queue, meeting: MeetingId, id: StreamI
     .await;
     match entered {
         Ok(Ok((stream, entered))) => {
-            for event in entered.events {
-                let _ = queue.publish(meeting, &event.into());
-            }
-            if let Some(job) = entered.capture {
-                let _ = queue.wake(JobKind::Capture, &Wake { job, meeting }).await;
-            }
+            told::publish(queue, meeting, &entered.effects);
             Ok(stream)
         }
         Ok(Err(reply)) => Err(reply),

@@ -15,20 +15,18 @@ use crate::{
         transcript::Reason,
         unheard::{Missing, Why},
     },
-    queue::{
-        Queue,
-        message::{Told, Whom},
-    },
+    queue::Queue,
     store::{
         Store, StoreError,
         capture::{self, FinalSegment},
         consent::{self, Saying},
-        event::{self, Event},
-        job,
+        effect::Effects,
+        event, job,
         presence::{self, Removal},
         recording::{self, Segment, TrackKey},
         stream, unheard,
     },
+    told,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -162,11 +160,8 @@ impl Scribe {
         let mut failures = 0;
         loop {
             match self.commit(write).await {
-                Ok(told) => {
-                    for told in told {
-                        // A message lost here is read from the store by whoever misses its number.
-                        let _ = self.queue.publish(self.holder.meeting, &told);
-                    }
+                Ok(effects) => {
+                    told::publish(&self.queue, self.holder.meeting, &effects);
                     return;
                 }
                 Err(StoreError::Fenced) => {
@@ -190,13 +185,13 @@ impl Scribe {
         }
     }
 
-    async fn commit(&mut self, write: &Write) -> Result<Vec<Told>, StoreError> {
+    async fn commit(&mut self, write: &Write) -> Result<Effects, StoreError> {
         let Holder { tenant, meeting, owner, epoch, .. } = self.holder;
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         job::fence(&mut tx, meeting, owner, epoch).await?;
-        let mut told: Vec<Told> = Vec::new();
-        let mut events: Vec<Event> = Vec::new();
+        let mut effects = Effects::default();
+        let events = &mut effects.events;
         let mut same = None;
         match write {
             Write::Track { id, key, start_ms } => {
@@ -231,11 +226,7 @@ impl Scribe {
             }
             Write::State(data) => events.push(event::append(&mut tx, meeting, "recording_state", data.clone()).await?),
             Write::Withdrawal(withdrawal) => {
-                let said = consent::say(&mut tx, &saying(withdrawal)).await?;
-                events.extend(said.events);
-                if said.removed {
-                    told.push(Told::Close { code: 4003, whom: Whom::One(withdrawal.participant) });
-                }
+                effects = consent::say(&mut tx, &saying(withdrawal)).await?.effects;
             }
             Write::StreamOpened { stream, participant, ip, port } => {
                 stream::opened(&mut tx, meeting, *stream, ip, *port).await?;
@@ -252,17 +243,16 @@ impl Scribe {
                 recording::add_lost(&mut tx, recording, *span).await?;
             }
             Write::Leave { participant, removed: false } => {
-                events.extend(presence::leave(&mut tx, meeting, *participant).await?.events);
+                effects = presence::leave(&mut tx, meeting, *participant).await?;
             }
             Write::Leave { participant, removed: true } => {
-                events.extend(presence::remove(&mut tx, meeting, *participant, Removal::Required).await?.events);
-                told.push(Told::Close { code: 4003, whom: Whom::One(*participant) });
+                effects = presence::remove(&mut tx, meeting, *participant, Removal::Required).await?;
             }
             Write::Flush(_) => {}
         }
         tx.commit().await?;
         self.same.extend(same);
-        Ok(events.into_iter().map(Told::from).chain(told).collect())
+        Ok(effects)
     }
 
     fn known(&self, segment: &Segment) -> Segment {

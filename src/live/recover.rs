@@ -18,6 +18,7 @@ use crate::{
     media::segment::{self, Leftover, Sealed},
     queue::JobKind,
     store::{StoreError, capture, consent, event, job, new_id, recording},
+    told,
 };
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -97,9 +98,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
         let mut tx = deps.store.worker_tx().await?;
         let said = consent::say(&mut tx, &saying(withdrawal)).await?;
         tx.commit().await?;
-        for event in said.events {
-            let _ = deps.queue.publish(meeting, &event.into());
-        }
+        told::publish(&deps.queue, meeting, &said.effects);
     }
     // What was written meanwhile stays for the next time.
     journal::remove(&deps.spool, meeting, &withdrawals)?;

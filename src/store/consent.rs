@@ -1,7 +1,9 @@
 //! The ConsentLog as rows: one chain per meeting, written only under the head's lock, never changed.
 
 use super::{
-    Result, StoreError, event,
+    Result, StoreError,
+    effect::Effects,
+    event,
     event::{Event, wire_time},
     meeting,
     presence::{self, Removal},
@@ -107,10 +109,8 @@ impl Entry {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Said {
     pub entry: Entry,
-    /// To be published after commit, in this order; none when it had been said before.
-    pub events: Vec<Event>,
-    /// Policy `required` removed the participant: its sockets are to be closed (4003).
-    pub removed: bool,
+    /// No events when it had been said before.
+    pub effects: Effects,
 }
 
 /// Appends to the log and carries out what policy `required` says: declining or withdrawing what the meeting turns on
@@ -120,14 +120,17 @@ pub struct Said {
 /// [`StoreError::Conflict`] when the participant is not of this meeting, or the id was used for somebody else's entry.
 pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     let (entry, event) = append(conn, saying).await?;
-    let mut said = Said { entry, events: event.into_iter().collect(), removed: false };
+    let again = event.is_none();
+    let mut said = Said { entry, effects: event.map(Effects::from).unwrap_or_default() };
     if saying.status.accepts() {
         return Ok(said);
     }
-    if said.events.is_empty() {
+    if again {
         // Whoever wrote it first may have died before closing the sockets.
         let person = presence::person(conn, saying.meeting, saying.participant).await?;
-        said.removed = person.removed.as_deref() == Some(Removal::Required.as_str());
+        if person.removed.as_deref() == Some(Removal::Required.as_str()) {
+            said.effects.out.push(saying.participant);
+        }
         return Ok(said);
     }
     let of = meeting::get(conn, saying.meeting).await?.ok_or(StoreError::NotFound)?;
@@ -136,9 +139,7 @@ pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
         && !of.ended()
         && said.entry.purposes.iter().any(|purpose| uses.contains(purpose))
     {
-        let gone = presence::remove(conn, saying.meeting, saying.participant, Removal::Required).await?;
-        said.removed = gone.was_present;
-        said.events.extend(gone.events);
+        said.effects.extend(presence::remove(conn, saying.meeting, saying.participant, Removal::Required).await?);
     }
     Ok(said)
 }

@@ -7,6 +7,7 @@
 pub mod asked;
 pub mod capture;
 pub mod consent;
+pub mod effect;
 pub mod event;
 pub mod idempotency;
 pub mod job;

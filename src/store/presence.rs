@@ -4,13 +4,16 @@
 //! away for 30 s; the worker decides the last and calls [`leave`]. Everything here may run twice.
 
 use super::{
-    Result, StoreError, consent, event,
+    Result, StoreError, consent,
+    effect::Effects,
+    event,
     event::{Event, wire_time},
     job, meeting,
 };
 use crate::domain::{
     consent::{Standing, Use},
-    id::{JobId, MeetingId, ParticipantId, UserId},
+    id::{MeetingId, ParticipantId, UserId},
+    job::JobKind,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -252,10 +255,8 @@ pub struct Entered {
     pub person: Person,
     /// The number of this socket among the participant's own; 0 for a stream. The highest is the one that counts.
     pub socket: i64,
-    /// To be published after commit; none when it was present already.
-    pub events: Vec<Event>,
-    /// A capture job that was just made; its workers are to be woken after commit.
-    pub capture: Option<JobId>,
+    /// None when it was present already.
+    pub effects: Effects,
 }
 
 /// Makes a participant present. The first of a meeting starts it.
@@ -292,7 +293,7 @@ pub async fn enter(
     }
     let socket = if door == Door::Stream { 0 } else { count_socket(conn, meeting, participant).await? };
     if before.present {
-        return Ok(Ok(Entered { person: before, socket, events: Vec::new(), capture: None }));
+        return Ok(Ok(Entered { person: before, socket, effects: Effects::default() }));
     }
     // One instant for the start of the meeting and of this visit, in milliseconds, as it is told.
     let now: DateTime<Utc> =
@@ -334,7 +335,9 @@ pub async fn enter(
         .bind(joined.seq)
         .execute(conn)
         .await?;
-    Ok(Ok(Entered { person, socket, events: vec![joined], capture: made.then_some(capture) }))
+    let mut effects = Effects::from(joined);
+    effects.jobs.extend(made.then_some((JobKind::Capture, capture)));
+    Ok(Ok(Entered { person, socket, effects }))
 }
 
 async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<i64> {
@@ -347,27 +350,20 @@ async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: 
     .await?)
 }
 
-/// What going changed.
-#[derive(Clone, Default, PartialEq, Debug)]
-pub struct Gone {
-    pub was_present: bool,
-    /// To be published after commit.
-    pub events: Vec<Event>,
-}
-
 /// The participant is no longer present; its streams are closed. Nothing happens when it was not present.
-pub async fn leave(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Gone> {
+pub async fn leave(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Effects> {
     event::lock(conn, meeting).await?;
     go(conn, meeting, participant, "left").await
 }
 
-/// Removes a participant, present or not: its streams are closed, its join and resume tokens void.
+/// Removes a participant, present or not: its streams are closed, its sockets are to be, its join and resume tokens are
+/// void. The one way out for everybody who has to go.
 pub async fn remove(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
     why: Removal,
-) -> Result<Gone> {
+) -> Result<Effects> {
     event::lock(conn, meeting).await?;
     let done = sqlx::query(
         "update participants set tokens_from = clock_timestamp(),
@@ -379,12 +375,13 @@ pub async fn remove(
     .bind(why.as_str())
     .execute(&mut *conn)
     .await?;
-    let gone = go(conn, meeting, participant, "removed").await?;
-    if done.rows_affected() > 0 && !gone.was_present {
+    let mut effects = go(conn, meeting, participant, "removed").await?;
+    if done.rows_affected() > 0 && effects.is_empty() {
         // Streams asked for and not yet open are to be let go of.
         meeting::bump_roster(conn, meeting).await?;
     }
-    Ok(gone)
+    effects.out.push(participant);
+    Ok(effects)
 }
 
 /// Everybody leaves, at the end of the meeting.
@@ -410,7 +407,7 @@ pub async fn updated(conn: &mut PgConnection, meeting: MeetingId, participant: P
 }
 
 /// Under the head's lock.
-async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId, why: &str) -> Result<Gone> {
+async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId, why: &str) -> Result<Effects> {
     sqlx::query(
         "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
          where meeting_id = $1 and participant_id = $2 and state <> 'closed'",
@@ -429,7 +426,7 @@ async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: Participan
     .execute(&mut *conn)
     .await?;
     if left.rows_affected() == 0 {
-        return Ok(Gone::default());
+        return Ok(Effects::default());
     }
     sqlx::query(
         "update participant_visits v set left_at = p.left_at from participants p
@@ -443,5 +440,5 @@ async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: Participan
     meeting::bump_roster(conn, meeting).await?;
     let person = person(conn, meeting, participant).await?;
     let event = event::append(conn, meeting, "participant_left", person.told()).await?;
-    Ok(Gone { was_present: true, events: vec![event] })
+    Ok(event.into())
 }

@@ -11,7 +11,7 @@ use hansard::{
         self,
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState, Shared},
+        state::{Address, ApiState, Here, Shared},
         token::{Keys, Seat, Secret},
     },
     clock::Clock,
@@ -132,6 +132,7 @@ impl App {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".to_owned(),
+            here: Here::default(),
         });
         let signal = Signal::start(state.clone());
         let router = api::router(state.clone(), &signal);

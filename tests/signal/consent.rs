@@ -5,6 +5,11 @@ use crate::{
     world::{Api, Client, World, seqs},
 };
 use hansard::{
+    api::{
+        auth::{Caller, Who},
+        command::{self, consent::Give},
+        once::Once,
+    },
     domain::consent::{ConsentStatus, Use},
     queue::message::{Ask, Reply},
     store::{
@@ -225,8 +230,9 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
         statement: None,
         timestamp: world.clock.now(),
     };
-    let tell = |told| api.state.publish(world.meeting, &told);
-    api.state.say(world.tenant, &said, None, &tell).await.expect("said");
+    let caller = Caller { tenant: world.tenant, who: Who::Consenting(seat) };
+    let give = Give { caller, user: None, once: Once::NEVER, saying: said, acting: None };
+    command::consent::give(&api.state, give).await.expect("said");
     let (mut ana, joined) = api.join(&world, seat).await;
     assert_eq!(joined["consent"], json!({"recording": "accepted", "transcription": "accepted"}));
     let (mut observer, _) = api.observe(&world).await;

@@ -336,9 +336,7 @@ async fn a_removed_participant_is_closed_and_stays_out() {
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
     let gone = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request).await.expect("removed");
     tx.commit().await.expect("commits");
-    api.state.told(world.tenant, world.meeting, gone.events);
-    let close = Told::Close { code: 4003, whom: hansard::queue::message::Whom::One(seat.participant) };
-    api.state.publish(world.meeting, &close);
+    api.state.told(world.meeting, gone);
     let (got, code) = client.rest().await;
     assert_eq!((got[0]["type"].as_str(), code), (Some("participant_left"), Some(4003)));
     for data in [json!({"token": world.token(seat)}), json!({"resumeToken": joined["resumeToken"]})] {

@@ -48,7 +48,7 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
                     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
                     let said = consent::say(&mut tx, &saying).await.expect("said");
                     tx.commit().await.expect("commits");
-                    assert_eq!(said.events.is_empty(), again);
+                    assert_eq!(said.effects.events.is_empty(), again);
                     assert_eq!(said.entry.id, saying.id);
                 }
             })
@@ -123,21 +123,20 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     let door = Door::Join(world.clock.now());
     let first = presence::enter(&mut tx, world.meeting, seat.participant, door).await.expect("read").expect("let in");
     let again = presence::enter(&mut tx, world.meeting, seat.participant, door).await.expect("read").expect("let in");
-    assert_eq!((first.events.len(), again.events.len()), (1, 0));
+    assert_eq!((first.effects.events.len(), again.effects.events.len()), (1, 0));
     assert_eq!((first.socket, again.socket), (1, 2));
-    assert!(first.capture.is_some() && again.capture.is_none());
+    assert!(!first.effects.jobs.is_empty() && again.effects.jobs.is_empty());
     let of = meeting::get(&mut tx, world.meeting).await.expect("read").expect("there");
     assert_eq!((of.status.as_str(), of.start_time), ("live", first.person.joined_at));
-    let data = &first.events[0].data;
+    let data = &first.effects.events[0].data;
     assert_eq!(data["displayName"], "Ana");
     assert_eq!(data["consent"], json!({"recording": null, "transcription": null}));
     assert_eq!((&data["present"], &data["streams"], &data["leftAt"]), (&json!(true), &json!([]), &json!(null)));
 
     let roster = event::head(&mut tx, world.meeting).await.expect("read").roster;
     let left = presence::leave(&mut tx, world.meeting, seat.participant).await.expect("left");
-    assert!(left.was_present);
     assert_eq!(left.events[0].kind, "participant_left");
-    assert!(!presence::leave(&mut tx, world.meeting, seat.participant).await.expect("read").was_present);
+    assert!(presence::leave(&mut tx, world.meeting, seat.participant).await.expect("read").is_empty());
     assert_eq!(event::head(&mut tx, world.meeting).await.expect("read").roster, roster + 1);
 
     // Back: the first join stays the first, a second visit is opened.
@@ -153,7 +152,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     .expect("read");
     assert_eq!(visits, [(1, false), (2, true)]);
     let floor = event::before_first_join(&mut tx, world.meeting, seat.participant).await.expect("read");
-    assert_eq!(floor, Some(first.events[0].seq - 1));
+    assert_eq!(floor, Some(first.effects.events[0].seq - 1));
     let dismissed = presence::dismiss(&mut tx, world.meeting).await.expect("dismissed");
     assert_eq!(dismissed.len(), 1);
     meeting::end(&mut tx, world.meeting).await.expect("ends");
@@ -176,7 +175,7 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
     assert_eq!(enter(&mut tx, Door::Join(minted)).await, Ok(()));
     assert_eq!(enter(&mut tx, Door::Resume(minted)).await, Ok(()));
     let gone = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Required).await.expect("removed");
-    assert!(gone.was_present);
+    assert_eq!((gone.events.len(), &gone.out[..]), (1, &[seat.participant][..]));
     assert_eq!(enter(&mut tx, Door::Join(minted)).await, Err(Barred::Removed));
     assert_eq!(enter(&mut tx, Door::Resume(minted)).await, Err(Barred::Removed));
     assert_eq!(enter(&mut tx, Door::Stream).await, Err(Barred::Removed));
@@ -185,7 +184,7 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
     assert_eq!(enter(&mut tx, Door::Join(minted)).await, Err(Barred::Removed), "still void");
     presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request).await.expect("removed");
     let twice = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request).await.expect("removed");
-    assert!(!twice.was_present && twice.events.is_empty());
+    assert!(twice.events.is_empty());
     assert_eq!(enter(&mut tx, Door::Join(fresh)).await, Err(Barred::Removed));
 }
 
@@ -206,8 +205,8 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
     consent::say(&mut tx, &saying(&world, seat.participant, ConsentStatus::Accepted)).await.expect("said");
     assert!(presence::enter(&mut tx, world.meeting, seat.participant, door).await.expect("read").is_ok());
     let back = consent::say(&mut tx, &saying(&world, seat.participant, ConsentStatus::Declined)).await.expect("said");
-    assert!(back.removed);
-    let kinds: Vec<_> = back.events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(back.effects.out, [seat.participant]);
+    let kinds: Vec<_> = back.effects.events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["consent_updated", "participant_left"]);
 }
 

@@ -7,7 +7,7 @@ use hansard::{
     api::{
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState, Shared},
+        state::{Address, ApiState, Here, Shared},
         token::{Keys, Seat, Secret},
     },
     clock::Clock,
@@ -162,6 +162,7 @@ impl World {
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".into(),
+            here: Here::default(),
         });
         let signal = Signal::start(state.clone());
         let router: Router = signal.router();

@@ -4,10 +4,7 @@ use super::{Signal, message::Join, message::Who, outbox::Close, rooms::Ticket};
 use crate::{
     api::token::{Credential, Seat},
     domain::id::{MeetingId, ParticipantId, TenantId},
-    queue::{
-        JobKind,
-        message::{Told, Wake},
-    },
+    queue::message::Told,
     store::{
         StoreError, event,
         meeting::{self, RecordingMode},
@@ -131,19 +128,10 @@ impl Signal {
         let picture = Picture::take(&mut tx, meeting).await?;
         let first = event::before_first_join(&mut tx, meeting, participant).await?.unwrap_or(picture.seq);
         tx.commit().await?;
-        let Entered { person, socket, events, capture } = entered;
-        self.tell(meeting, Told::Replaced { participant, socket });
-        let came = !events.is_empty();
-        for event in events {
-            self.tell(meeting, event.into());
-        }
-        if let Some(job) = capture
-            && state.queue.wake(JobKind::Capture, &Wake { job, meeting }).await.is_err()
-        {
-            tracing::debug!(%meeting, "no worker could be woken; the sweeper will");
-        }
-        if came {
-            self.hint_changed(meeting);
+        let Entered { person, socket, effects } = entered;
+        state.publish(meeting, &Told::Replaced { participant, socket });
+        if !effects.is_empty() {
+            state.told(meeting, effects);
         }
         let now = state.clock.now();
         let seat = Seat { role, minted: now, ..seat };

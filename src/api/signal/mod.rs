@@ -1,5 +1,5 @@
 //! `GET /v1/signal`: the WebSocket through which a meeting is lived in. [`socket`] is one connection, [`room`] decides who
-//! gets which event, [`rooms`] carries that out per meeting, [`say`] takes consent, [`message`] is the envelope.
+//! gets which event, [`rooms`] carries that out per meeting, [`message`] is the envelope.
 //!
 //! Nothing here decides about media: that is the worker's, behind the queue.
 
@@ -9,17 +9,10 @@ pub mod message;
 mod outbox;
 mod room;
 mod rooms;
-mod say;
 mod socket;
 
-pub use say::{NotSaid, Outcome, Tell};
-
 use super::{problem::Problem, state::Shared, token::Credential};
-use crate::{
-    domain::id::{MeetingId, TenantId},
-    queue::message::{Ask, Told},
-    store::key,
-};
+use crate::{domain::id::TenantId, store::key};
 use axum::{
     Router,
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
@@ -63,6 +56,12 @@ impl Signal {
     pub fn start(state: Shared) -> Self {
         let tracker = TaskTracker::new();
         let rooms = Rooms::new(state.clone(), tracker.clone());
+        let hearing = Arc::downgrade(&rooms);
+        state.here.listen(move |meeting, told| {
+            if let Some(rooms) = hearing.upgrade() {
+                rooms.tell(meeting, told);
+            }
+        });
         let stopped = CancellationToken::new();
         tracker.spawn(rooms.clone().watch_heads(stopped.clone()));
         Self(Arc::new(Inner {
@@ -100,12 +99,6 @@ impl Signal {
         self.0.tracker.wait().await;
     }
 
-    /// Tells everybody in the meeting, in this process whatever becomes of the queue, and elsewhere.
-    pub fn tell(&self, meeting: MeetingId, told: Told) {
-        self.0.state.publish(meeting, &told);
-        self.0.rooms.tell(meeting, told);
-    }
-
     fn state(&self) -> &Shared {
         &self.0.state
     }
@@ -124,10 +117,6 @@ impl Signal {
 
     fn number(&self) -> u64 {
         self.0.numbers.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn hint_changed(&self, meeting: MeetingId) {
-        self.0.state.hint(meeting, Ask::Changed);
     }
 
     fn place(&self) -> Option<Place> {

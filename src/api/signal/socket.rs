@@ -8,16 +8,22 @@ use super::{
     message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
     outbox::{Close, Out, Outbox},
     room::Member,
-    say::NotSaid,
 };
 use crate::{
+    api::{
+        auth::{Caller, Who},
+        command::consent::{self, Acting, Give},
+        once::Once,
+        token::Seat,
+    },
     domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
     queue::message::{Ask, Reply},
     store::{
         StoreError,
         consent::Saying,
         event::{self, Event, READ_MAX},
-        new_id, presence,
+        new_id,
+        presence::{self, Role},
     },
 };
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -31,7 +37,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::sync::mpsc;
 
 /// From the upgrade to `join_room`.
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
@@ -234,7 +240,7 @@ impl Signal {
             (ClientMessage::Consent(data), Some(participant)) => {
                 let saying = saying(joined.meeting, participant, data, self.state().clock.now());
                 let answered = id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
-                let acting = (!saying.status.accepts()).then(|| self.state().withdraw(&saying));
+                let acting = (!saying.status.accepts()).then(|| Acting::start(self.state(), &saying));
                 if !answered || lanes.log.try_send((id.clone(), saying, acting)).is_err() {
                     refuse("busy", "too much waits to be logged; try again in a moment");
                 }
@@ -256,11 +262,8 @@ impl Signal {
             Ok::<_, StoreError>(gone)
         };
         match tokio::time::timeout(LEAVE_MAX, left).await {
-            Ok(Ok(gone)) => {
-                for event in gone.events {
-                    self.tell(joined.meeting, event.into());
-                }
-                self.hint_changed(joined.meeting);
+            Ok(Ok(effects)) => {
+                self.state().told(joined.meeting, effects);
                 true
             }
             _ => false,
@@ -285,7 +288,7 @@ impl ReplayOf {
     }
 }
 
-type ToLog = (Option<Value>, Saying, Option<JoinHandle<bool>>);
+type ToLog = (Option<Value>, Saying, Option<Acting>);
 type ToWorker = (Option<Value>, Value);
 
 /// What takes longer than reading the next message; each in the order in which the client said it.
@@ -303,18 +306,12 @@ impl Lanes {
             let (signal, outbox) = (signal.clone(), outbox.clone());
             signal.tracker().clone().spawn(async move {
                 while let Some((re, saying, acting)) = to_log.recv().await {
-                    let tell = |told| signal.tell(meeting, told);
-                    let error = match signal.state().say(tenant, &saying, acting, &tell).await {
-                        Ok(_) => continue,
-                        Err(NotSaid::Unavailable) => ("unavailable", "it could not be written down; try again"),
-                        Err(NotSaid::Store(error)) => {
-                            tracing::error!(%meeting, %error, "consent could not be logged");
-                            ("internal", "it could not be written down")
-                        }
-                    };
+                    let id = saying.id;
+                    let give = Give { caller: speaker(tenant, &saying), user: None, once: Once::NEVER, saying, acting };
+                    let Err(problem) = consent::give(signal.state(), give).await else { continue };
                     // Unless the withdrawal was told already because it acts.
-                    let re = outbox.expected(saying.id).or(re);
-                    outbox.push(message::error(re.as_ref(), error.0, error.1));
+                    let re = outbox.expected(id).or(re);
+                    outbox.push(message::error(re.as_ref(), problem.name(), "it could not be written down; try again"));
                 }
             });
         }
@@ -353,6 +350,12 @@ fn saying(
         statement: data.statement,
         timestamp: received,
     }
+}
+
+/// Who speaks on a socket: its participant, about its own consent.
+fn speaker(tenant: TenantId, saying: &Saying) -> Caller {
+    let Saying { meeting, participant, timestamp: minted, .. } = *saying;
+    Caller { tenant, who: Who::Consenting(Seat { tenant, meeting, participant, role: Role::Participant, minted }) }
 }
 
 fn pong(re: Option<&Value>) -> Utf8Bytes {

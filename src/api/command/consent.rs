@@ -1,0 +1,251 @@
+//! Giving, refusing and withdrawing consent.
+//!
+//! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's worker is told in the
+//! same moment in which the log is written, and when the log cannot be written, the worker writes it down for later.
+
+use crate::{
+    api::{
+        auth::{Caller, Who},
+        once::{Begun, Once},
+        permit::{self, Operation},
+        problem::Problem,
+        state::{ApiState, Shared},
+    },
+    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
+    queue::{
+        AskError,
+        message::{Ask, Reply, Told},
+    },
+    store::{
+        Tx,
+        consent::{self, Entry, Said, Saying},
+        event, participant,
+        presence::Role,
+        user,
+    },
+};
+use axum::{http::StatusCode, response::Response};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// How long it may take to find out whether a withdrawal counts at all, before it acts without that.
+const CHECK_MAX: Duration = Duration::from_millis(100);
+/// How long the log may take before a withdrawal is handed to the worker's journal. It acts at once either way.
+const LOG_MAX: Duration = Duration::from_millis(1500);
+/// How long a grant may wait for the log; a withdrawal too, when only the database knows whose it is.
+const GRANT_MAX: Duration = Duration::from_secs(10);
+/// The longest wait for the worker to act on a withdrawal.
+const ACT_MAX: Duration = Duration::from_secs(1);
+/// The longest wait for the worker's journal, which it flushes to disk.
+const JOURNAL_MAX: Duration = Duration::from_secs(2);
+
+/// Something to be said about consent.
+pub struct Give {
+    pub caller: Caller,
+    /// With an API key: whose consent it is. Everybody else speaks for itself.
+    pub user: Option<UserId>,
+    pub once: Once,
+    /// Its participant is found out here.
+    pub saying: Saying,
+    /// The withdrawal acts already, from its receipt on.
+    pub acting: Option<Acting>,
+}
+
+/// Where what was said now stands.
+#[derive(Debug)]
+pub enum Given {
+    /// In the ConsentLog.
+    Logged(Box<Entry>),
+    /// Said before, and answered with this.
+    Replayed(Response),
+    /// A withdrawal that acts, in the worker's journal until Postgres is back.
+    Journalled(Box<Saying>),
+}
+
+/// A withdrawal or refusal that acts in the meeting's worker, and is told to everybody once.
+#[derive(Clone)]
+pub struct Acting {
+    told: Arc<AtomicBool>,
+}
+
+impl Acting {
+    /// Begins. Goes on by itself, within [`ACT_MAX`].
+    pub fn start(state: &Shared, saying: &Saying) -> Self {
+        let acting = Self { told: Arc::default() };
+        let (this, state, saying) = (acting.clone(), state.clone(), saying.clone());
+        tokio::spawn(async move {
+            if state.withdraw(&saying).await {
+                this.tell(&state, &saying);
+            }
+        });
+        acting
+    }
+
+    /// Tells everybody in the meeting, without its place in the log, unless that was done.
+    fn tell(&self, state: &ApiState, saying: &Saying) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let told = Told::Live { kind: "consent_updated".into(), data: saying.told(), to: None };
+            state.publish(saying.meeting, &told);
+        }
+    }
+}
+
+/// Acts at most once.
+struct Act<'a> {
+    state: &'a Shared,
+    acting: Mutex<Option<Acting>>,
+}
+
+impl Act<'_> {
+    fn now(&self, saying: &Saying) -> Acting {
+        let mut acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
+        acting.get_or_insert_with(|| Acting::start(self.state, saying)).clone()
+    }
+}
+
+/// Says it. A withdrawal is told as soon as it acts, or stands in the log; then what was committed.
+///
+/// # Errors
+/// A [`Problem`]; a withdrawal may act all the same, it is only not written down.
+pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
+    let Give { caller, user, once, mut saying, acting } = give;
+    permit::at_all(&caller, Operation::GiveConsent)?;
+    let act = Act { state, acting: Mutex::new(acting) };
+    // A token says who and where: a withdrawal with one needs nothing from the database to act.
+    let token = caller.seat().filter(|seat| seat.meeting == saying.meeting && user.is_none());
+    let Some(seat) = token.filter(|_| !saying.status.accepts()) else {
+        return match tokio::time::timeout(GRANT_MAX, write(state, &caller, user, &once, saying, &act)).await {
+            Ok(written) => written,
+            Err(_) => Err(Problem::unavailable("the database cannot be reached")),
+        };
+    };
+    saying.participant = seat.participant;
+    let mut writing = std::pin::pin!(write(state, &caller, user, &once, saying.clone(), &act));
+    let written = match tokio::time::timeout(CHECK_MAX, &mut writing).await {
+        Ok(written) => Some(written),
+        Err(_) => {
+            act.now(&saying);
+            tokio::time::timeout(LOG_MAX, writing).await.ok()
+        }
+    };
+    match written {
+        Some(Ok(given)) => Ok(given),
+        Some(Err(problem)) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Err(problem),
+        _ => {
+            act.now(&saying);
+            if state.journal(&saying).await {
+                Ok(Given::Journalled(Box::new(saying)))
+            } else {
+                Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"))
+            }
+        }
+    }
+}
+
+/// Writes the log and tells of it. A refusal acts as soon as it is known to be one that counts, unless it acts already:
+/// one that acted and then never stood in the log would hold the gate shut against later grants.
+async fn write(
+    state: &Shared,
+    caller: &Caller,
+    user: Option<UserId>,
+    once: &Once,
+    mut saying: Saying,
+    act: &Act<'_>,
+) -> Result<Given, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let begun = once.begin(&mut tx).await?;
+    permit::on_meeting(&mut tx, caller, Operation::GiveConsent, saying.meeting, state.clock.now()).await?;
+    if let Begun::Replay(replay) = begun {
+        return Ok(Given::Replayed(replay));
+    }
+    if caller.seat().is_none() || user.is_some() {
+        event::lock(&mut tx, saying.meeting).await?;
+        saying.participant = speaker(&mut tx, caller, user, saying.meeting).await?;
+    } else if let Some(seat) = caller.seat() {
+        saying.participant = seat.participant;
+    }
+    let acting = (!saying.status.accepts()).then(|| act.now(&saying));
+    let Said { entry, effects } = consent::say(&mut tx, &saying).await?;
+    once.answer(&mut tx, StatusCode::CREATED, &crate::api::consent::ConsentView::from(entry.clone())).await?;
+    tx.commit().await?;
+    if let Some(acting) = acting {
+        acting.tell(state, &saying);
+    }
+    state.told(saying.meeting, effects);
+    Ok(Given::Logged(Box::new(entry)))
+}
+
+/// Whose consent it is: with an API key anybody's, else the caller's own.
+async fn speaker(
+    tx: &mut Tx,
+    caller: &Caller,
+    user: Option<UserId>,
+    meeting: MeetingId,
+) -> Result<ParticipantId, Problem> {
+    let of = crate::store::meeting::get(tx, meeting).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let speaks = match (caller.who, user) {
+        (Who::Server { .. }, None) => return Err(Problem::field("/userId", "is required with an API key")),
+        (Who::Server { .. }, Some(user)) => {
+            user::get(tx, user).await?.ok_or_else(|| Problem::field("/userId", "there is no such user"))?;
+            user
+        }
+        (Who::Host(itself), None) => itself,
+        (Who::Host(itself), Some(user)) if itself == user => user,
+        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), None) => return Ok(seat.participant),
+        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), Some(user)) => {
+            return match participant::get(tx, meeting, seat.participant).await? {
+                Some(itself) if itself.user_id == user.0 => Ok(seat.participant),
+                _ => Err(Problem::forbidden("this credential speaks for its own user only")),
+            };
+        }
+        _ => return Err(Problem::forbidden("this credential speaks for its own user only")),
+    };
+    let role = if of.hosted_by(speaks) { Role::Host } else { Role::Participant };
+    Ok(ParticipantId(participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role.as_str()).await?.id))
+}
+
+impl ApiState {
+    /// Has the meeting's worker write a withdrawal down, because the database cannot be reached. `true` once it is on
+    /// disk. The id is the same, so whoever writes the log first, it stands there once.
+    async fn journal(&self, saying: &Saying) -> bool {
+        match self.queue.ask(saying.meeting, &withdrawal(saying, true), JOURNAL_MAX).await {
+            Ok(Reply::Withdrawn { journalled: true }) => true,
+            reply => {
+                tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
+                false
+            }
+        }
+    }
+
+    /// Makes a withdrawal or refusal act in the meeting's worker, before it is durable. `true` once it does.
+    async fn withdraw(&self, saying: &Saying) -> bool {
+        match self.queue.ask(saying.meeting, &withdrawal(saying, false), ACT_MAX).await {
+            Ok(Reply::Withdrawn { .. } | Reply::Done) => true,
+            // Nobody captures; told once it is in the log.
+            Err(AskError::Nobody) => false,
+            reply => {
+                let meeting = saying.meeting;
+                tracing::warn!(%meeting, ?reply, "the worker did not confirm a withdrawal; it polls the log");
+                false
+            }
+        }
+    }
+}
+
+fn withdrawal(saying: &Saying, journal: bool) -> Ask {
+    Ask::Withdraw {
+        id: saying.id,
+        participant: saying.participant,
+        consent_type: saying.consent_type,
+        status: saying.status,
+        actor: saying.actor.clone(),
+        statement: saying.statement.clone(),
+        received_at: saying.timestamp,
+        journal,
+    }
+}
