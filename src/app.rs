@@ -17,10 +17,12 @@ mod watch;
 
 use crate::{
     api::{
-        self, ops,
+        self,
+        command::repeat::Unwritten,
+        ops,
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState, Here},
+        state::{Address, ApiState, Here, Shared},
         token::Keys,
     },
     config::Settings,
@@ -58,6 +60,7 @@ pub struct Running {
     foundation: Foundation,
     media: Option<Media>,
     signal: Option<Signal>,
+    api: Option<Shared>,
     servers: Vec<JoinHandle<()>>,
     closing: CancellationToken,
     upkeep: CancellationToken,
@@ -88,6 +91,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         foundation,
         media,
         signal: None,
+        api: None,
         servers: Vec::new(),
         closing: closing.clone(),
         upkeep: upkeep.clone(),
@@ -109,9 +113,11 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             passwords: Passwords::default(),
             media_origin: origin(&foundation.public_endpoint),
             here: Here::default(),
+            unwritten: Unwritten::default(),
         });
         let signal = Signal::start(state.clone());
-        servers.push(serve(listener, api::router(state, &signal), closing.clone()));
+        servers.push(serve(listener, api::router(state.clone(), &signal), closing.clone()));
+        running.api = Some(state);
         running.signal = Some(signal);
         running.url = Some(public_url);
     }
@@ -145,6 +151,7 @@ impl Running {
     /// Stops in order; see the module's text. A second signal, or the end of the grace time, ends the process at once.
     pub async fn stop(self) -> anyhow::Result<()> {
         let grace = self.grace;
+        let api = self.api.clone();
         info!(grace_s = grace.as_secs(), "stopping");
         health::process().enter(Phase::Draining);
         tokio::select! {
@@ -156,7 +163,7 @@ impl Running {
                 warn!("told twice to stop; ending at once");
                 std::process::exit(1)
             }
-            () = tokio::time::sleep(grace) => {
+            () = grace_and_withdrawals(grace, api) => {
                 warn!("the grace time is over; ending at once");
                 std::process::exit(1)
             }
@@ -175,7 +182,20 @@ impl Running {
         for server in self.servers {
             let _ = tokio::time::timeout(Duration::from_secs(5), server).await;
         }
+        if let Some(api) = &self.api {
+            api.unwritten.written().await;
+        }
         self.foundation.remove().await;
+    }
+}
+
+/// Until the process may end by itself: after the grace time, and not before every withdrawal that it acknowledged is
+/// written.
+async fn grace_and_withdrawals(grace: Duration, api: Option<Shared>) {
+    tokio::time::sleep(grace).await;
+    while let Some(waiting) = api.as_ref().map(|api| api.unwritten.len()).filter(|waiting| *waiting > 0) {
+        warn!(waiting, "the grace time is over; acknowledged withdrawals wait for the database");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

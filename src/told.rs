@@ -5,7 +5,7 @@ use crate::{
     domain::id::MeetingId,
     queue::{
         Queue,
-        message::{Told, Wake, Whom},
+        message::{Told, Wake},
     },
     store::{effect::Effects, event::Event},
 };
@@ -18,9 +18,7 @@ impl From<Event> for Told {
 
 /// What everybody in the meeting is told, in this order.
 pub fn of(effects: &Effects) -> Vec<Told> {
-    let events = effects.events.iter().cloned().map(Told::from);
-    let close = effects.out.iter().map(|participant| Told::Close { code: 4003, whom: Whom::One(*participant) });
-    events.chain(close).collect()
+    effects.events.iter().cloned().map(Told::from).collect()
 }
 
 /// Tells everybody in the meeting and wakes workers. Waits for nothing: what is lost is read from the store by whoever

@@ -11,6 +11,8 @@ mod rest {
     mod meeting;
     mod permission;
     mod recording;
+    mod removal;
+    mod repeat;
     mod row;
     mod session;
     mod stream;

@@ -7,7 +7,7 @@ use super::{
         self,
         consent::{Give, Given},
     },
-    once::{IdempotencyKey, Once},
+    once::{self, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -27,7 +27,7 @@ use crate::{
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use chrono::SubsecRound;
@@ -179,7 +179,8 @@ impl From<Saying> for ConsentReceipt {
 ///
 /// Possible before joining, which makes the participant, and after the end, when a withdrawal stops nothing earlier.
 /// While the database is away a withdrawal with a join, resume or consent token acts all the same (202), a grant is
-/// refused (503).
+/// refused (503). What the participant said last, said again in the same words by the same actor, is the entry that is
+/// there (201). A participant agrees at most 100 times in a meeting; declining and withdrawing have no limit.
 #[utoipa::path(
     post, path = "/v1/users/consent", tag = "consent",
     request_body(content = ConsentInput, example = json!({
@@ -187,6 +188,7 @@ impl From<Saying> for ConsentReceipt {
     })),
     responses(
         (status = 201, description = "In the log", body = ConsentView),
+        (status = 429, description = "The participant agreed 100 times"),
         (status = 202, description = "Acts, and is in the log once the database is back", body = ConsentReceipt),
     )
 )]
@@ -199,7 +201,7 @@ async fn give(
     // The receipt is the instant from which a withdrawal acts.
     let received = state.clock.now().trunc_subsecs(3);
     let input = body.value;
-    let once = Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash);
+    let once = Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
     let saying = Saying {
         meeting: MeetingId(input.meeting_id),
         participant: ParticipantId(Uuid::nil()),
@@ -209,12 +211,18 @@ async fn give(
         actor: caller.actor(),
         statement: input.statement,
         timestamp: received,
+        once,
     };
-    let give = Give { caller, user: input.user_id.map(UserId), once, saying, acting: None };
+    let give = Give { caller, user: input.user_id.map(UserId), saying, acting: None };
     Ok(match command::consent::give(&state, give).await? {
-        Given::Logged(entry) => (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response(),
-        Given::Replayed(answer) => answer,
-        Given::Journalled(saying) => (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*saying))).into_response(),
+        Given::Logged { entry, before } => {
+            let mut answer = (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response();
+            if before.is_some_and(|before| before.replayed) {
+                answer.headers_mut().insert(once::REPLAYED, HeaderValue::from_static("true"));
+            }
+            answer
+        }
+        Given::Acknowledged(saying) => (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*saying))).into_response(),
     })
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::id::{MeetingId, ParticipantId, UserId},
     store::{
-        consent,
+        event,
         meeting::{self, ConsentPolicy, Meeting},
         participant::{self, Participant},
         presence::Role,
@@ -81,12 +81,14 @@ pub struct Joined {
 
 /// Joins a meeting.
 ///
-/// One participant per user and meeting. The password is asked of link and API-key joins, never of the host.
+/// One participant per user and meeting. The password is asked of link and API-key joins, never of the host. Each join by
+/// link is a guest of its own, whatever `Idempotency-Key` it has.
 #[utoipa::path(
     post, path = "/v1/meetings/{id}/join", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     request_body(content = JoinInput, example = json!({"userId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10"})),
     responses(
         (status = 200, description = "Tokens of the participant", body = Joined),
+        (status = 403, description = "Wrong password, removed, or a guest who came by this link was removed"),
         (status = 409, description = "The meeting has ended"),
         (status = 429, description = "More than 5 wrong passwords in a minute"),
     )
@@ -99,7 +101,11 @@ async fn join(
     body: Body<JoinInput>,
 ) -> Result<Json<Joined>, Problem> {
     let id = MeetingId(id);
-    let once = Once::new(key, &caller, format!("POST /v1/meetings/{id}/join"), body.hash);
+    // Guests of one link cannot be told apart: a key of one of them must not bring another one's tokens.
+    let once = match caller.who {
+        Who::Guest { .. } => Once::NEVER,
+        _ => Once::new(key, &caller, format!("POST /v1/meetings/{id}/join"), body.hash),
+    };
     let now = state.clock.now();
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::Join, id, now).await?;
@@ -146,9 +152,7 @@ async fn join(
         return Err(Problem::removed());
     }
     let missing = match meeting.settings.consent_policy {
-        ConsentPolicy::Required => {
-            consent::missing(&mut tx, id, ParticipantId(participant.id), &meeting.settings.uses()).await?
-        }
+        ConsentPolicy::Required => participant.missing(&meeting.settings.uses()),
         ConsentPolicy::Exclude | ConsentPolicy::All => Vec::new(),
     };
     tx.commit().await?;
@@ -196,9 +200,15 @@ async fn seat(
 ) -> Result<Participant, Problem> {
     let (user, role) = match (caller.who, user) {
         (Who::Host(user), _) => (user, Role::Host),
-        (Who::Guest { role, .. }, _) => {
+        (Who::Guest { role, link, .. }, _) => {
+            // Under the head's lock, as removals are: who is removed now closes the link for whoever comes now.
+            event::lock(tx, meeting.id()).await?;
+            if participant::is_link_closed(tx, meeting.id(), link).await? {
+                return Err(Problem::forbidden("a guest who came by this link was removed: ask the host for another"));
+            }
             let name = input.display_name.as_deref().unwrap_or_default().trim();
-            (UserId(user::insert(tx, caller.tenant, None, name).await?.id), role)
+            let user = UserId(user::insert(tx, caller.tenant, None, name).await?.id);
+            return Ok(participant::guest(tx, caller.tenant, meeting.id(), user, role.as_str(), link).await?);
         }
         (_, Some(user)) if meeting.hosted_by(user) => (user, Role::Host),
         (_, Some(user)) => (user, Role::Participant),

@@ -61,6 +61,11 @@ impl Once {
         }))
     }
 
+    /// The request, when it named a key: for what is kept under it elsewhere.
+    pub fn into_request(self) -> Option<Request> {
+        self.0
+    }
+
     /// Whether a key was sent.
     pub fn is_keyed(&self) -> bool {
         self.0.is_some()

@@ -1,4 +1,4 @@
-//! Participants: list and remove.
+//! Participants: list, remove and readmit.
 
 use super::{
     auth::Caller,
@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(remove))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(remove)).routes(routes!(readmit))
 }
 
 /// What a participant last said, per purpose: `accepted`, `declined`, `withdrawn`, or null when it said nothing.
@@ -49,6 +49,9 @@ pub struct ParticipantView {
     /// When it last ceased to be.
     pub left_at: Option<Time>,
     pub present: bool,
+    /// `request` (joining again is refused) or `required` (joining again works, with consent), until readmitted.
+    #[schema(example = "request")]
+    pub removed: Option<String>,
     pub consent: ConsentState,
 }
 
@@ -62,6 +65,7 @@ impl From<Participant> for ParticipantView {
             joined_at: row.joined_at.map(Time),
             left_at: row.left_at.map(Time),
             present: row.present,
+            removed: row.removed,
             consent: ConsentState { recording: row.recording, transcription: row.transcription },
         }
     }
@@ -90,7 +94,8 @@ async fn list(
 /// Removes a participant.
 ///
 /// Its streams and its socket (4003) are closed, its join and resume tokens void, and joining again is refused. Its
-/// consent token stays good.
+/// consent token stays good. The link that a guest came by is closed to new joins; others who came by it stay. The
+/// meeting's host can be removed by the API key only.
 #[utoipa::path(
     delete, path = "/v1/meetings/{id}/participants/{participantId}", tag = "meetings",
     params(
@@ -106,4 +111,25 @@ async fn remove(
 ) -> Result<StatusCode, Problem> {
     removal::remove(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Readmits a participant.
+///
+/// Undoes a removal of either kind: joining works again, also by the link that a guest came by. Old tokens stay void.
+/// Nothing changes for somebody who was not removed.
+#[utoipa::path(
+    post, path = "/v1/meetings/{id}/participants/{participantId}/readmit", tag = "meetings",
+    params(
+        ("id" = Uuid, Path, description = "Meeting"),
+        ("participantId" = Uuid, Path, description = "Participant"),
+    ),
+    responses((status = 200, description = "The participant", body = ParticipantView))
+)]
+async fn readmit(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path((id, participant)): Path<(Uuid, Uuid)>,
+) -> Result<Json<ParticipantView>, Problem> {
+    let found = removal::readmit(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
+    Ok(Json(found.into()))
 }

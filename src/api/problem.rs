@@ -83,13 +83,18 @@ pub const KINDS: &[(&str, u16, &str)] = &[
     ("unsupported_media_type", 415, "The body must be application/json"),
     ("invalid", 422, "The request is well-formed but not valid"),
     ("too_many_tries", 429, "Too many wrong passwords"),
+    ("too_many", 429, "Too many of these"),
     ("internal", 500, "Something went wrong on our side"),
     ("unavailable", 503, "Not possible at the moment"),
 ];
 
 impl Problem {
     fn new(name: &'static str, detail: impl Into<String>) -> Self {
-        let (_, status, title) = KINDS.iter().find(|(known, ..)| *known == name).copied().unwrap_or(KINDS[17]);
+        let (_, status, title) = KINDS.iter().find(|(known, ..)| *known == name).copied().unwrap_or((
+            "internal",
+            500,
+            "Something went wrong on our side",
+        ));
         Self(Box::new(Inner {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             body: ProblemBody {
@@ -195,6 +200,13 @@ impl Problem {
         problem
     }
 
+    /// A limit for the whole meeting: waiting does not help soon.
+    pub fn too_many(what: &str) -> Self {
+        let mut problem = Self::new("too_many", format!("no more of these in one meeting: {what}"));
+        problem.0.retry_after_s = Some(3600);
+        problem
+    }
+
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let mut problem = Self::new("unavailable", detail);
         problem.0.retry_after_s = Some(2);
@@ -227,6 +239,8 @@ impl From<StoreError> for Problem {
             StoreError::NotFound => Self::not_found("thing"),
             StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
             StoreError::Other(cause) => Self::internal(cause),
+            StoreError::OtherBody => Self::field("", "this Idempotency-Key was used with another body"),
+            StoreError::TooMany(what) => Self::too_many(what),
             StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
         }
     }

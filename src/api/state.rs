@@ -1,6 +1,7 @@
 //! What every handler stands on.
 
 use super::{
+    command::repeat::Unwritten,
     password::Passwords,
     token::{Keys, Refused},
 };
@@ -116,6 +117,8 @@ pub struct ApiState {
     /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
     pub media_origin: String,
     pub here: Here,
+    /// Acknowledged withdrawals that wait for the database.
+    pub unwritten: Unwritten,
 }
 
 pub type Shared = Arc<ApiState>;

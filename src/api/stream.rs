@@ -17,7 +17,7 @@ use crate::{
     store::{
         Tx,
         asked::{self, AskedStream},
-        consent, event, job,
+        event, job,
         meeting::{self, ConsentPolicy},
         new_id, participant, presence, stream,
     },
@@ -309,7 +309,7 @@ async fn admit(tx: &mut Tx, of: &meeting::Meeting, participant: ParticipantId) -
         return Err(Problem::removed());
     }
     if of.settings.consent_policy == ConsentPolicy::Required {
-        let missing = consent::missing(tx, of.id(), participant, &of.settings.uses()).await?;
+        let missing = found.missing(&of.settings.uses());
         if !missing.is_empty() {
             return Err(Problem::consent_required(missing.iter().map(|purpose| purpose.as_str().to_owned()).collect()));
         }

@@ -143,8 +143,9 @@ struct Open {
 struct Door {
     /// Spans in which the participant's consent stood, oldest first, never overlapping.
     open: Vec<Open>,
-    /// The highest log entry applied.
+    /// The highest log entry applied, and whether it agrees.
     entry: i64,
+    accepted: bool,
     /// Withdrawals received and not yet seen in the log.
     pending: Vec<ConsentId>,
     /// Refusals seen in the log: a message about one of them is late and changes nothing.
@@ -207,6 +208,7 @@ impl Gate {
                 continue;
             }
             door.entry = entry.entry;
+            door.accepted = entry.status.accepts();
             let was_pending = door.pending.len();
             door.pending.retain(|id| *id != entry.id);
             if !entry.status.accepts() {
@@ -237,6 +239,21 @@ impl Gate {
             }
         }
         acts
+    }
+
+    /// A withdrawal turned out to have been said before, under another id, and the log up to then is applied: what it says
+    /// stands. Where that is a grant, the door opens again from `now`.
+    pub fn said_before(&self, id: ConsentId, participant: ParticipantId, uses: &[Use], now: MeetingTime) {
+        let mut state = self.write();
+        for &purpose in uses {
+            let door = state.doors.entry((participant, purpose)).or_default();
+            door.pending.retain(|pending| *pending != id);
+            door.logged.insert(id);
+            let shut = door.open.last().is_none_or(|open| open.until.is_some());
+            if door.accepted && door.pending.is_empty() && shut {
+                door.open.push(Open { from: now, until: None, entry: door.entry });
+            }
+        }
     }
 
     /// Replays a log written earlier (recovery, the mix): a grant opens at its own time stamp, not at reading.
@@ -293,11 +310,12 @@ impl Gate {
     /// What an exit may still do with media that was admitted earlier.
     pub fn still<P: Purpose>(&self, pass: &Pass) -> Verdict {
         let state = self.read();
-        let Some(open) = state
-            .doors
-            .get(&(pass.participant, P::USE))
-            .and_then(|door| door.open.iter().rev().find(|open| open.entry == pass.entry))
-        else {
+        let opened = |door: &Door| {
+            // One entry may have opened twice; a span begins in the one that admitted it.
+            let mut of = door.open.iter().rev().filter(|open| open.entry == pass.entry);
+            of.clone().find(|open| open.from <= pass.span.start).or_else(|| of.next_back()).copied()
+        };
+        let Some(open) = state.doors.get(&(pass.participant, P::USE)).and_then(opened) else {
             return Verdict::Drop;
         };
         let mut cut = open.until.unwrap_or(MeetingTime::MAX);

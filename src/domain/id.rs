@@ -59,3 +59,15 @@ id! {
     /// A row of `jobs`.
     JobId,
 }
+
+/// A request with an `Idempotency-Key`. Equal requests are equal in all four.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub tenant: TenantId,
+    /// Method, path and caller.
+    pub route: String,
+    pub key: String,
+    /// SHA-256 of the body.
+    pub body_hash: [u8; 32],
+}

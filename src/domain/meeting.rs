@@ -59,6 +59,11 @@ pub enum Input {
         status: ConsentStatus,
         at: MeetingTime,
     },
+    /// A withdrawal had been said before, under another id: what the log says up to the entry `head` stands.
+    SaidBefore {
+        id: ConsentId,
+        head: i64,
+    },
     /// All sockets that one `api` process has.
     Sockets {
         api: Uuid,
@@ -167,6 +172,8 @@ pub struct Meeting {
     standing: Standing,
     /// Withdrawn in memory, not yet in the log.
     pending: BTreeMap<ConsentId, (ParticipantId, Vec<Use>)>,
+    /// Of these, those that had been said before, each with the entry up to which the log must be applied first.
+    said_before: BTreeMap<ConsentId, i64>,
     empty_since: Option<MeetingTime>,
     deaf_since: Option<MeetingTime>,
     held: BTreeSet<Use>,
@@ -186,6 +193,7 @@ impl Meeting {
             streams: BTreeMap::new(),
             standing: Standing::default(),
             pending: BTreeMap::new(),
+            said_before: BTreeMap::new(),
             empty_since: Some(now),
             deaf_since: None,
             held: BTreeSet::new(),
@@ -235,6 +243,10 @@ impl Meeting {
                 self.pending.insert(id, (participant, uses.clone()));
                 self.commands.push_back(Command::Recheck { participant: Some(participant) });
                 self.enforce_required(participant, &uses, status);
+            }
+            Input::SaidBefore { id, head } => {
+                self.said_before.insert(id, head);
+                self.reopen(now);
             }
             Input::Sockets { api, participants } => {
                 let participants: BTreeSet<_> = participants.into_iter().collect();
@@ -309,6 +321,20 @@ impl Meeting {
             if !entry.status.accepts() {
                 self.commands.push_back(Command::Recheck { participant: Some(entry.participant) });
                 self.enforce_required(entry.participant, &entry.uses, entry.status);
+            }
+        }
+        self.reopen(now);
+    }
+
+    /// Lets go of withdrawals that had been said before, once what the log says since then is applied.
+    fn reopen(&mut self, now: MeetingTime) {
+        let applied = self.gate.applied();
+        let due: Vec<ConsentId> =
+            self.said_before.iter().filter(|(_, head)| **head <= applied).map(|(id, _)| *id).collect();
+        for id in due {
+            self.said_before.remove(&id);
+            if let Some((participant, uses)) = self.pending.remove(&id) {
+                self.gate.said_before(id, participant, &uses, now);
             }
         }
     }

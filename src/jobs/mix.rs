@@ -108,7 +108,7 @@ impl Mixer {
         let mut tx = self.store.worker_tx().await?;
         let whole = capture::load(&mut tx, meeting).await?.context("the meeting is gone")?;
         let start = whole.start_time.context("the meeting never began")?;
-        let log = consent::above(&mut tx, meeting, 0).await?;
+        let log = consent::whole(&mut tx, meeting).await?;
         let segments = recording::segments(&mut tx, meeting).await?;
         let visits = visit::of_meeting(&mut tx, meeting).await?;
         let paused = visit::paused(&mut tx, meeting).await?;
@@ -152,6 +152,13 @@ impl Mixer {
 
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
+        if job::is_asked_again(&mut tx, claimed.job.id).await? {
+            // Somebody took consent back for what is in these files: nobody is told of them.
+            job::run_again(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
+            tx.commit().await?;
+            let _ = self.queue.wake(JobKind::Mix, &Wake { job: claimed.job.id, meeting }).await;
+            return Ok(());
+        }
         capture::transcript(&mut tx, tenant, meeting, None, true).await?;
         let state = if mixed { RecordingState::Ready } else { RecordingState::Off };
         let data = (self.state)(state, (!mixed).then_some("nothing_recorded"), 0);

@@ -139,7 +139,7 @@ impl Words {
 impl Search<'_> {
     /// The meeting's gate as the log has it now, with what the policy held.
     async fn gate(&self, tx: &mut Tx) -> anyhow::Result<Gate> {
-        let log = consent::above(tx, self.meeting, 0).await?;
+        let log = consent::whole(tx, self.meeting).await?;
         let gate = (self.words.replay)(&log, self.start);
         if self.spoken.0.policy != ConsentPolicy::All {
             return Ok(gate);

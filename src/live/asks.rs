@@ -28,7 +28,7 @@ impl Live {
                 self.input(Input::Sockets { api, participants });
                 responder.reply(Reply::Done);
             }
-            Ask::Withdraw { id, participant, consent_type, status, actor, statement, received_at, journal } => {
+            Ask::Withdraw { id, participant, consent_type, status, actor, statement, received_at, once, journal } => {
                 let withdrawal = Withdrawal {
                     id,
                     tenant: self.holder.tenant,
@@ -39,6 +39,7 @@ impl Live {
                     actor,
                     statement,
                     received_at,
+                    once,
                 };
                 self.withdrawn(&withdrawal);
                 if !journal {
@@ -70,8 +71,11 @@ impl Live {
         }
     }
 
-    /// Memory first: the gate closes before this returns. The worker's own copy of the entry follows.
+    /// Memory first: the gate closes before this returns. The worker's own copy of the entry follows. Twice is once.
     pub fn withdrawn(&mut self, withdrawal: &Withdrawal) {
+        if !self.withdrawals.insert(withdrawal.id) {
+            return;
+        }
         let at = self.clock.of_wall(withdrawal.received_at);
         self.input(Input::Withdrawn {
             id: withdrawal.id,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::MeetingClock,
     domain::{
-        id::{MeetingId, ParticipantId, StreamId},
+        id::{ConsentId, MeetingId, ParticipantId, StreamId},
         meeting::{Command, Input, Meeting},
         time::MeetingTime,
     },
@@ -34,7 +34,7 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,6 +63,8 @@ pub enum Fact {
     Open(Result<Box<Stream>, Reply>, Responder),
     /// A withdrawal is (or is not) on disk.
     Journalled(bool, Responder),
+    /// A withdrawal had been said before, under another id: what the log says up to `head` stands.
+    SaidBefore { id: ConsentId, head: i64 },
 }
 
 /// A running meeting.
@@ -82,6 +84,8 @@ pub struct Live {
     pub names: BTreeMap<ParticipantId, String>,
     pub lost: CancellationToken,
     pub facts: mpsc::Sender<Fact>,
+    /// Those heard of in this epoch; they are repeated until they stand in the log.
+    pub withdrawals: BTreeSet<ConsentId>,
     reading: bool,
     /// What the sentinel said last.
     news: News,
@@ -181,13 +185,19 @@ impl Live {
             epoch: claimed.job.epoch,
             spool: deps.spool.clone(),
         };
-        let ledger =
-            ledger::start(deps.store.clone(), deps.queue.clone(), rules.gate().clone(), holder.clone(), lost.clone());
+        let (facts_tx, facts) = mpsc::channel(FACTS_MAX);
+        let ledger = ledger::start(
+            deps.store.clone(),
+            deps.queue.clone(),
+            rules.gate().clone(),
+            holder.clone(),
+            facts_tx.clone(),
+            lost.clone(),
+        );
         let vault =
             vault::start(deps.objects.clone(), rules.gate().clone(), ledger.clone(), holder.clone(), lost.clone());
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
-        let (facts_tx, facts) = mpsc::channel(FACTS_MAX);
         let (tracks, told, heard) = Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), to_loop, &loaded)?;
         let mut live = Self {
             deps,
@@ -203,6 +213,7 @@ impl Live {
             names: BTreeMap::new(),
             lost,
             facts: facts_tx,
+            withdrawals: BTreeSet::new(),
             reading: false,
             news: News::default(),
             read_again: Instant::now(),
@@ -383,7 +394,13 @@ impl Live {
             Fact::Open(Ok(stream), responder) => self.open(*stream, Some(responder)),
             Fact::Open(Err(reply), responder) => responder.reply(reply),
             Fact::Journalled(journalled, responder) => responder.reply(Reply::Withdrawn { journalled }),
+            Fact::SaidBefore { id, head } => self.input(Input::SaidBefore { id, head }),
         }
+    }
+
+    /// The last entry of the log that the gate has applied.
+    pub fn applied(&self) -> i64 {
+        self.applied
     }
 
     /// Reads log, roster, streams and status again, beside the loop.

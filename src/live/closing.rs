@@ -182,7 +182,7 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
 /// last words and in the last segments.
 async fn last_look(live: &mut Live) {
     let start = live.clock.to_wall(MeetingTime::ZERO);
-    let read = facts::read(&live.deps.store, live.meeting, 0, start);
+    let read = facts::read(&live.deps.store, live.meeting, live.applied(), start);
     let Ok(Ok(read)) = tokio::time::timeout(LAST_LOOK_MAX, read).await else { return };
     let now = live.clock.now();
     for entry in &read.consent {

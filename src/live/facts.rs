@@ -48,7 +48,7 @@ pub async fn read(store: &Store, meeting: MeetingId, after: i64, start: DateTime
         let mut tx = store.worker_tx().await?;
         // The version first: what is read after it can only be newer.
         let head = event::heads(&mut tx, &[meeting]).await?.pop().ok_or(StoreError::NotFound)?;
-        let consent = consent::above(&mut tx, meeting, after).await?;
+        let consent = consent::above(&mut tx, meeting, after, i64::MAX).await?;
         let people = presence::people(&mut tx, meeting).await?;
         let streams = stream::live(&mut tx, meeting).await?;
         tx.commit().await?;
@@ -58,7 +58,7 @@ pub async fn read(store: &Store, meeting: MeetingId, after: i64, start: DateTime
             participant: entry.participant,
             uses: entry.purposes,
             status: entry.status,
-            at: MeetingTime((entry.timestamp - start).num_microseconds().unwrap_or(i64::MAX)),
+            at: MeetingTime((entry.acts_at - start).num_microseconds().unwrap_or(i64::MAX)),
         };
         Ok(Facts {
             consent: consent.into_iter().map(entry).collect(),

@@ -5,20 +5,17 @@
 
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
-    id::{ConsentId, MeetingId, ParticipantId, TenantId},
+    id::{ConsentId, MeetingId, ParticipantId, Request, TenantId},
 };
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
-
-/// Lines of one meeting; more withdrawals than this without Postgres is a client gone wrong.
-const LINES_MAX: usize = 10_000;
 
 /// What a withdrawal needs to become an entry of the ConsentLog.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -34,6 +31,9 @@ pub struct Withdrawal {
     pub statement: Option<String>,
     /// Its receipt, on Postgres's clock.
     pub received_at: DateTime<Utc>,
+    /// The request that said it, when that named a key.
+    #[serde(default)]
+    pub once: Option<Request>,
 }
 
 /// A line is never appended to a file that is being removed.
@@ -55,14 +55,31 @@ pub fn append(spool: &Path, withdrawal: &Withdrawal) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(withdrawal)?;
     line.push(b'\n');
     let _writing = writing();
-    let mut file = OpenOptions::new().create(true).append(true).open(&path).context("opening the consent journal")?;
+    let mut file =
+        OpenOptions::new().create(true).read(true).append(true).open(&path).context("opening the consent journal")?;
+    if is_torn(&mut file)? {
+        // What was cut by a crash stays a line of its own.
+        line.insert(0, b'\n');
+    }
     file.write_all(&line)?;
     file.sync_data()?;
     File::open(dir)?.sync_all()?;
     Ok(())
 }
 
-/// What stands in the meeting's journal. A last line cut by a crash was never answered and is left out. Blocks.
+/// Whether the last line was cut by a crash.
+fn is_torn(file: &mut File) -> std::io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+/// What stands in the meeting's journal. A line cut by a crash, wherever the cut fell, was never answered and is left out;
+/// those before and after it stand. Blocks.
 pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>> {
     let file = match File::open(path(spool, meeting)) {
         Ok(file) => file,
@@ -70,8 +87,8 @@ pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>>
         Err(error) => return Err(error).context("opening the consent journal"),
     };
     let mut withdrawals: Vec<Withdrawal> = Vec::new();
-    for line in BufReader::new(file).lines().take(LINES_MAX) {
-        if let Ok(withdrawal) = serde_json::from_str(&line?) {
+    for line in BufReader::new(file).split(b'\n') {
+        if let Ok(withdrawal) = serde_json::from_slice(&line?) {
             withdrawals.push(withdrawal);
         }
     }
@@ -101,6 +118,38 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    /// A journal cut at every byte of its last line, and then written on.
+    #[test]
+    fn a_tear_costs_nothing_before_or_behind_it() {
+        let spool = std::env::temp_dir().join(format!("hansard-journal-{}", Uuid::now_v7()));
+        let meeting = MeetingId(Uuid::now_v7());
+        let said = |statement: &str| Withdrawal {
+            id: ConsentId(Uuid::now_v7()),
+            tenant: TenantId(Uuid::now_v7()),
+            meeting,
+            participant: ParticipantId(Uuid::now_v7()),
+            consent_type: ConsentType::Transcription,
+            status: ConsentStatus::Withdrawn,
+            actor: "self".into(),
+            statement: Some(statement.into()),
+            received_at: Utc::now(),
+            once: None,
+        };
+        let (first, torn, next) = (said("zurückgezogen"), said("もう録音しないで"), said("никогда"));
+        append(&spool, &first).expect("writes");
+        let file = path(&spool, meeting);
+        let whole = fs::read(&file).expect("is there").len();
+        append(&spool, &torn).expect("writes");
+        let both = fs::read(&file).expect("is there");
+        for length in whole..both.len() - 1 {
+            fs::write(&file, &both[..length]).expect("writes");
+            assert_eq!(read(&spool, meeting).expect("reads"), std::slice::from_ref(&first), "cut at {length}");
+            append(&spool, &next).expect("writes");
+            assert_eq!(read(&spool, meeting).expect("reads"), [first.clone(), next.clone()], "cut at {length}");
+        }
+        fs::remove_dir_all(&spool).expect("cleans up");
+    }
+
     #[test]
     fn keeps_whole_lines_and_forgets_a_torn_one() {
         let spool = std::env::temp_dir().join(format!("hansard-journal-{}", Uuid::now_v7()));
@@ -115,6 +164,7 @@ mod tests {
             actor: "self".into(),
             statement: Some("no\nmore".into()),
             received_at: Utc::now(),
+            once: None,
         };
         append(&spool, &withdrawal).expect("writes");
         append(&spool, &Withdrawal { id: ConsentId(Uuid::now_v7()), ..withdrawal.clone() }).expect("writes");

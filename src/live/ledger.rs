@@ -5,9 +5,10 @@
 //! queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds more than half an hour without Postgres. When
 //! it is full, segments stay in the spool for `recover`, and a final becomes a retraction that says `lost`.
 
-use super::journal::Withdrawal;
+use super::{capture::Fact, journal::Withdrawal};
 use crate::{
     domain::{
+        consent::Use,
         gate::{Gate, Transcription, Verdict},
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
         retry,
@@ -17,14 +18,14 @@ use crate::{
     },
     queue::Queue,
     store::{
-        Store, StoreError,
+        Store, StoreError, Tx,
         capture::{self, FinalSegment},
         consent::{self, Saying},
         effect::Effects,
         event, job,
         presence::{self, Removal},
         recording::{self, Segment, TrackKey},
-        stream, unheard,
+        retract, stream, unheard,
     },
     told,
 };
@@ -129,10 +130,17 @@ pub struct Holder {
 
 /// Starts the task. It ends when every [`Ledger`] is dropped and everything is written, or when `lost` is cancelled, by the
 /// caller or by itself on finding the lease taken.
-pub fn start(store: Store, queue: Queue, gate: Arc<Gate>, holder: Holder, lost: CancellationToken) -> Ledger {
+pub fn start(
+    store: Store,
+    queue: Queue,
+    gate: Arc<Gate>,
+    holder: Holder,
+    facts: mpsc::Sender<Fact>,
+    lost: CancellationToken,
+) -> Ledger {
     let (tx, mut rx) = mpsc::channel(WAITING_MAX);
     tokio::spawn(async move {
-        let mut scribe = Scribe { store, queue, gate, holder, same: BTreeMap::new() };
+        let mut scribe = Scribe { store, queue, gate, holder, facts, same: BTreeMap::new() };
         while let Some(Some(write)) = lost.run_until_cancelled(rx.recv()).await {
             if let Write::Flush(done) = write {
                 let _ = done.send(());
@@ -151,6 +159,7 @@ struct Scribe {
     queue: Queue,
     gate: Arc<Gate>,
     holder: Holder,
+    facts: mpsc::Sender<Fact>,
     /// Tracks that turned out to exist under another id.
     same: BTreeMap<RecordingId, RecordingId>,
 }
@@ -193,6 +202,7 @@ impl Scribe {
         let mut effects = Effects::default();
         let events = &mut effects.events;
         let mut same = None;
+        let mut before = None;
         match write {
             Write::Track { id, key, start_ms } => {
                 let known = recording::ensure_track(&mut tx, tenant, meeting, *id, key, *start_ms).await?;
@@ -204,9 +214,9 @@ impl Scribe {
             Write::RemoveSegment(segment) => {
                 recording::remove_segment(&mut tx, meeting, &self.known(segment)).await?;
             }
-            // It may have waited long enough for a withdrawal to be heard of. Words of a decode that reached past one are
-            // never kept, not even those before it.
-            Write::Final(segment) if self.gate.still::<Transcription>(&segment.pass) != Verdict::Keep => {
+            // It may have waited long enough for a withdrawal to be heard of, here or by the log. Words of a decode that
+            // reached past one are never kept, not even those before it.
+            Write::Final(segment) if !self.may_stay(&mut tx, segment).await? => {
                 let data = json!({"segmentId": segment.id, "reason": Reason::Withdrawn.as_str()});
                 events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
             }
@@ -226,7 +236,10 @@ impl Scribe {
             }
             Write::State(data) => events.push(event::append(&mut tx, meeting, "recording_state", data.clone()).await?),
             Write::Withdrawal(withdrawal) => {
-                effects = consent::say(&mut tx, &saying(withdrawal)).await?.effects;
+                let said = consent::say_acknowledged(&mut tx, &saying(withdrawal)).await?;
+                effects = said.effects;
+                before =
+                    said.before.filter(|_| said.entry.id != withdrawal.id).map(|before| (withdrawal.id, before.head));
             }
             Write::StreamOpened { stream, participant, ip, port } => {
                 stream::opened(&mut tx, meeting, *stream, ip, *port).await?;
@@ -245,6 +258,9 @@ impl Scribe {
             Write::Leave { participant, removed: false } => {
                 effects = presence::leave(&mut tx, meeting, *participant).await?;
             }
+            // By what the log says now: what removed it may have been said before, and taken back since.
+            Write::Leave { participant, removed: true }
+                if presence::person(&mut tx, meeting, *participant).await?.missing(&self.uses()).is_empty() => {}
             Write::Leave { participant, removed: true } => {
                 effects = presence::remove(&mut tx, meeting, *participant, Removal::Required).await?;
             }
@@ -252,7 +268,24 @@ impl Scribe {
         }
         tx.commit().await?;
         self.same.extend(same);
+        if let Some((id, head)) = before
+            && self.facts.try_send(Fact::SaidBefore { id, head }).is_err()
+        {
+            // The gate stays shut for the participant until it says something else.
+            warn!(%meeting, %id, "a repeated withdrawal could not be settled");
+        }
         Ok(effects)
+    }
+
+    /// Whether the gate allows it still, and the log knows of nothing that the gate does not. Under the head's lock.
+    async fn may_stay(&self, tx: &mut Tx, segment: &FinalSegment) -> Result<bool, StoreError> {
+        Ok(self.gate.still::<Transcription>(&segment.pass) == Verdict::Keep
+            && !retract::is_refused(tx, self.holder.meeting, &segment.pass, self.gate.applied()).await?)
+    }
+
+    /// What the meeting turns on.
+    fn uses(&self) -> Vec<Use> {
+        Use::ALL.into_iter().filter(|purpose| self.gate.uses(*purpose)).collect()
     }
 
     fn known(&self, segment: &Segment) -> Segment {
@@ -272,5 +305,6 @@ pub fn saying(withdrawal: &Withdrawal) -> Saying {
         actor: withdrawal.actor.clone(),
         statement: withdrawal.statement.clone(),
         timestamp: withdrawal.received_at,
+        once: withdrawal.once.clone(),
     }
 }

@@ -96,7 +96,15 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     let withdrawals = journal::read(&deps.spool, meeting)?;
     for withdrawal in &withdrawals {
         let mut tx = deps.store.worker_tx().await?;
-        let said = consent::say(&mut tx, &saying(withdrawal)).await?;
+        let said = match consent::say_acknowledged(&mut tx, &saying(withdrawal)).await {
+            Ok(said) => said,
+            Err(error) if error.is_unavailable() => return Err(error.into()),
+            Err(error) => {
+                // What is not of this database never will be, and the others must not wait for it.
+                warn!(%meeting, id = %withdrawal.id, %error, "a withdrawal in the journal was refused by the database");
+                continue;
+            }
+        };
         tx.commit().await?;
         told::publish(&deps.queue, meeting, &said.effects);
     }
@@ -108,7 +116,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
 /// The meeting's gate as the log has it, with the journal's withdrawals.
 async fn gate(deps: &Deps, meeting: MeetingId, start: DateTime<Utc>) -> anyhow::Result<Gate> {
     let mut tx = deps.store.worker_tx().await?;
-    let log = consent::above(&mut tx, meeting, 0).await?;
+    let log = consent::whole(&mut tx, meeting).await?;
     let gate = replayed(&log, start);
     for withdrawal in journal::read(&deps.spool, meeting)? {
         let at = MeetingTime((withdrawal.received_at - start).num_microseconds().unwrap_or(0));
@@ -128,7 +136,7 @@ pub fn replayed(log: &[consent::Entry], start: DateTime<Utc>) -> Gate {
             participant: entry.participant,
             uses: entry.purposes.clone(),
             status: entry.status,
-            at: MeetingTime((entry.timestamp - start).num_microseconds().unwrap_or(i64::MAX)),
+            at: MeetingTime((entry.acts_at - start).num_microseconds().unwrap_or(i64::MAX)),
         })
         .collect();
     gate.replay(&entries);

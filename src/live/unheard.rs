@@ -37,7 +37,7 @@ pub async fn note(tx: &mut Tx, holder: &Holder, start: DateTime<Utc>, known: &[U
     let finals = unheard::finals(tx, meeting).await?;
     let said = |participant: &ParticipantId| finals.get(participant).map_or(&[][..], Vec::as_slice);
     if holdings.len() > 1 {
-        let gate = recover::replayed(&consent::above(tx, meeting, 0).await?, start);
+        let gate = recover::replayed(&consent::whole(tx, meeting).await?, start);
         let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
         for visit in visit::of_meeting(tx, meeting).await? {
             let span = Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on));

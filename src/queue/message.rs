@@ -3,7 +3,7 @@
 
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
-    id::{ConsentId, JobId, MeetingId, ParticipantId, StreamId},
+    id::{ConsentId, JobId, MeetingId, ParticipantId, Request, StreamId},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,8 @@ pub enum Ask {
         participants: Vec<ParticipantId>,
     },
     /// A withdrawal or refusal, told before it is durable. `received_at` is its receipt at the `api`, on Postgres's clock.
-    /// With `journal` the worker must write it down itself, because the `api` cannot reach Postgres.
+    /// With `journal` the worker must write it down itself, because the `api` cannot reach Postgres. May come any number of
+    /// times, to each holder of the meeting.
     Withdraw {
         id: ConsentId,
         participant: ParticipantId,
@@ -41,6 +42,9 @@ pub enum Ask {
         actor: String,
         statement: Option<String>,
         received_at: DateTime<Utc>,
+        /// The request that said it, when that named a key.
+        #[serde(default)]
+        once: Option<Request>,
         journal: bool,
     },
     /// A row of `streams` in state `asked` wants a port.
@@ -96,5 +100,4 @@ pub enum Told {
 pub enum Whom {
     Participants,
     Everybody,
-    One(ParticipantId),
 }

@@ -5,20 +5,26 @@ use super::{
     effect::Effects,
     event,
     event::{Event, wire_time},
+    idempotency::{self, Earlier, Request},
     meeting,
     presence::{self, Removal},
+    retract,
 };
 use crate::domain::{
-    consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Standing, Use},
+    consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Use},
     id::{ConsentId, MeetingId, ParticipantId},
 };
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The longest statement, in characters.
 pub const STATEMENT_CHARS_MAX: usize = 2000;
+
+/// How often one participant agrees in one meeting. Declining and withdrawing have no limit.
+pub const GRANTS_MAX: i32 = 100;
 
 /// Something said about consent, before it has a place in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +40,8 @@ pub struct Saying {
     pub statement: Option<String>,
     /// Its receipt, on Postgres's clock; kept in milliseconds.
     pub timestamp: DateTime<Utc>,
+    /// The request that said it, when that named a key: the same request never says it twice.
+    pub once: Option<Request>,
 }
 
 impl Saying {
@@ -67,6 +75,8 @@ pub struct Entry {
     pub actor: String,
     pub statement: Option<String>,
     pub timestamp: DateTime<Utc>,
+    /// When it acts from: its time stamp, or earlier when it turned out to have been said before that.
+    pub acts_at: DateTime<Utc>,
     pub prev_hash: String,
     pub hash: String,
 }
@@ -109,30 +119,43 @@ impl Entry {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Said {
     pub entry: Entry,
-    /// No events when it had been said before.
+    /// It was said before, and this is that entry.
+    pub before: Option<Before>,
     pub effects: Effects,
 }
 
-/// Appends to the log and carries out what policy `required` says: declining or withdrawing what the meeting turns on
-/// removes. Also after the end of the meeting, when it removes nobody.
+/// How something had been said before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Before {
+    /// By a request with the same key.
+    pub replayed: bool,
+    /// The last entry of the log, under whose eyes it was found out.
+    pub head: i64,
+}
+
+/// Says it: appends to the log, takes back what a refusal reaches back over, and carries out what policy `required` says:
+/// declining or withdrawing what the meeting turns on removes. Also after the end of the meeting, when it removes nobody.
+///
+/// What was said before is not said again: by the same id, the same request, or when it is the last that the participant
+/// said about this, in the same words. The earliest receipt cuts; whatever was said in between stands.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the participant is not of this meeting, or the id was used for somebody else's entry.
+/// [`StoreError::OtherBody`] and [`StoreError::TooMany`] with nothing written.
 pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
+    event::lock(conn, saying.meeting).await?;
+    if let Some((entry, replayed)) = said_before(conn, saying).await? {
+        return again(conn, saying, entry, replayed).await;
+    }
     let (entry, event) = append(conn, saying).await?;
-    let again = event.is_none();
-    let mut said = Said { entry, effects: event.map(Effects::from).unwrap_or_default() };
+    if let Some(request) = &saying.once {
+        idempotency::keep(conn, request, None, Some(entry.id.0)).await?;
+    }
+    let mut said = Said { entry, before: None, effects: event.into() };
     if saying.status.accepts() {
         return Ok(said);
     }
-    if again {
-        // Whoever wrote it first may have died before closing the sockets.
-        let person = presence::person(conn, saying.meeting, saying.participant).await?;
-        if person.removed.as_deref() == Some(Removal::Required.as_str()) {
-            said.effects.out.push(saying.participant);
-        }
-        return Ok(said);
-    }
+    said.effects.extend(retract::behind(conn, &said.entry, said.entry.timestamp, None).await?);
     let of = meeting::get(conn, saying.meeting).await?.ok_or(StoreError::NotFound)?;
     let uses = of.settings.uses();
     if of.settings.consent_policy == meeting::ConsentPolicy::Required
@@ -144,20 +167,113 @@ pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     Ok(said)
 }
 
-/// Appends under the head's lock, with its event; `None` for the event when this id was there already.
-pub async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Option<Event>)> {
+/// Whether [`say`] would find that this was said before.
+pub async fn was_said(conn: &mut PgConnection, saying: &Saying) -> Result<bool> {
     event::lock(conn, saying.meeting).await?;
+    Ok(said_before(conn, saying).await?.is_some())
+}
+
+/// As [`say`], of something that was acknowledged already: it is said whatever its key was used for.
+pub async fn say_acknowledged(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
+    match say(conn, saying).await {
+        Err(StoreError::OtherBody) => say(conn, &Saying { once: None, ..saying.clone() }).await,
+        said => said,
+    }
+}
+
+/// The entry that says this already, and whether a request with the same key made it.
+async fn said_before(conn: &mut PgConnection, saying: &Saying) -> Result<Option<(Entry, bool)>> {
     if let Some(before) = by_id(conn, saying.meeting, saying.id).await? {
         if before.participant != saying.participant || before.status != saying.status {
             return Err(StoreError::Conflict { constraint: "consent_log_id".into() });
         }
-        return Ok((before, None));
+        return Ok(Some((before, false)));
+    }
+    if let Some(request) = &saying.once {
+        let made = match idempotency::begin(conn, request).await? {
+            Earlier::None => None,
+            // Whoever writes with this key holds the head's lock; another meeting's head is another body.
+            Earlier::Running | Earlier::OtherBody => return Err(StoreError::OtherBody),
+            Earlier::Answered { response, .. } => response["id"].as_str().and_then(|id| id.parse().ok()),
+            Earlier::Done { made } => made,
+        };
+        if let Some(id) = made
+            && let Some(before) = by_id(conn, saying.meeting, ConsentId(id)).await?
+        {
+            return Ok(Some((before, true)));
+        }
+    }
+    let Some(last) = latest(conn, saying.meeting, saying.participant).await? else { return Ok(None) };
+    let entries: BTreeSet<Option<i64>> =
+        saying.consent_type.uses().iter().map(|purpose| last.entry_of(*purpose)).collect();
+    let (Some(Some(entry)), 1) = (entries.first().copied(), entries.len()) else { return Ok(None) };
+    let before = above(conn, saying.meeting, entry - 1, 1).await?.pop();
+    Ok(before.filter(|before| is_same(before, saying)).map(|before| (before, false)))
+}
+
+fn is_same(entry: &Entry, saying: &Saying) -> bool {
+    entry.participant == saying.participant
+        && entry.consent_type == saying.consent_type
+        && entry.status == saying.status
+        && entry.actor == saying.actor
+        && entry.statement == saying.statement
+}
+
+async fn again(conn: &mut PgConnection, saying: &Saying, mut entry: Entry, replayed: bool) -> Result<Said> {
+    if let (Some(request), false) = (&saying.once, replayed) {
+        idempotency::keep(conn, request, None, Some(entry.id.0)).await?;
+    }
+    let mut effects = Effects::default();
+    let at = saying.timestamp.trunc_subsecs(3);
+    if !entry.status.accepts() && at < entry.acts_at {
+        retract::note_earlier(conn, &entry, at).await?;
+        effects = retract::behind(conn, &entry, at, Some(entry.acts_at)).await?;
+        entry.acts_at = at;
+    }
+    let head = event::head(conn, saying.meeting).await?.consent_entry;
+    Ok(Said { entry, before: Some(Before { replayed, head }), effects })
+}
+
+/// What a participant said last, by entry, and how often it agreed.
+#[derive(sqlx::FromRow)]
+struct Latest {
+    recording_entry: Option<i64>,
+    transcription_entry: Option<i64>,
+    grants: i32,
+}
+
+impl Latest {
+    fn entry_of(&self, purpose: Use) -> Option<i64> {
+        match purpose {
+            Use::Recording => self.recording_entry,
+            Use::Transcription => self.transcription_entry,
+        }
+    }
+}
+
+async fn latest(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Option<Latest>> {
+    Ok(sqlx::query_as(
+        "select recording_entry, transcription_entry, grants from participants where meeting_id = $1 and id = $2",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .fetch_optional(conn)
+    .await?)
+}
+
+/// Appends under the head's lock, with its event.
+async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Event)> {
+    let accepts = saying.status.accepts();
+    if accepts && latest(conn, saying.meeting, saying.participant).await?.is_some_and(|last| last.grants >= GRANTS_MAX)
+    {
+        return Err(StoreError::TooMany("a participant agrees at most 100 times"));
     }
     let (last, prev_hash, tenant): (i64, String, Uuid) =
         sqlx::query_as("select consent_entry, consent_hash, tenant_id from meeting_heads where meeting_id = $1")
             .bind(saying.meeting.0)
             .fetch_one(&mut *conn)
             .await?;
+    let timestamp = saying.timestamp.trunc_subsecs(3);
     let mut entry = Entry {
         meeting: saying.meeting,
         entry: last + 1,
@@ -168,7 +284,8 @@ pub async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, 
         status: saying.status,
         actor: saying.actor.clone(),
         statement: saying.statement.clone(),
-        timestamp: saying.timestamp.trunc_subsecs(3),
+        timestamp,
+        acts_at: timestamp,
         prev_hash,
         hash: String::new(),
     };
@@ -200,8 +317,26 @@ pub async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, 
         .bind(&entry.hash)
         .execute(&mut *conn)
         .await?;
+    sqlx::query(
+        "update participants set
+             recording = case when $5 then $3 else recording end,
+             recording_entry = case when $5 then $4 else recording_entry end,
+             transcription = case when $6 then $3 else transcription end,
+             transcription_entry = case when $6 then $4 else transcription_entry end,
+             grants = grants + $7
+         where meeting_id = $1 and id = $2",
+    )
+    .bind(entry.meeting.0)
+    .bind(entry.participant.0)
+    .bind(entry.status.as_str())
+    .bind(entry.entry)
+    .bind(entry.purposes.contains(&Use::Recording))
+    .bind(entry.purposes.contains(&Use::Transcription))
+    .bind(i32::from(accepts))
+    .execute(&mut *conn)
+    .await?;
     let event = event::append(conn, entry.meeting, "consent_updated", entry.told()).await?;
-    Ok((entry, Some(event)))
+    Ok((entry, event))
 }
 
 #[derive(sqlx::FromRow)]
@@ -215,6 +350,7 @@ struct Row {
     actor: String,
     statement: Option<String>,
     timestamp: DateTime<Utc>,
+    acts_at: DateTime<Utc>,
     prev_hash: String,
     hash: String,
 }
@@ -239,34 +375,45 @@ impl Row {
             actor: self.actor,
             statement: self.statement,
             timestamp: self.timestamp,
+            acts_at: self.acts_at,
             prev_hash: self.prev_hash,
             hash: self.hash,
         })
     }
 }
 
+macro_rules! entries {
+    ($which:literal) => {
+        concat!(
+            "select c.entry, c.id, c.participant_id, c.consent_type, c.purposes, c.status, c.actor, c.statement, c.timestamp,
+                    least(c.timestamp, k.timestamp) as acts_at, c.prev_hash, c.hash
+             from consent_log c left join consent_cuts k on k.meeting_id = c.meeting_id and k.entry = c.entry
+             where c.meeting_id = $1 and ",
+            $which
+        )
+    };
+}
+
 /// One entry, by the id that its receiver made.
 pub async fn by_id(conn: &mut PgConnection, meeting: MeetingId, id: ConsentId) -> Result<Option<Entry>> {
-    let row: Option<Row> = sqlx::query_as(
-        "select entry, id, participant_id, consent_type, purposes, status, actor, statement, timestamp, prev_hash, hash
-         from consent_log where meeting_id = $1 and id = $2",
-    )
-    .bind(meeting.0)
-    .bind(id.0)
-    .fetch_optional(conn)
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as(entries!("c.id = $2")).bind(meeting.0).bind(id.0).fetch_optional(conn).await?;
     row.map(|row| row.entry(meeting)).transpose()
 }
 
-/// All entries above `entry`, oldest first; from 0 the whole log.
-pub async fn above(conn: &mut PgConnection, meeting: MeetingId, entry: i64) -> Result<Vec<Entry>> {
-    let rows: Vec<Row> = sqlx::query_as(ABOVE).bind(meeting.0).bind(entry).fetch_all(conn).await?;
+/// At most `limit` entries above `entry`, oldest first; from 0 the beginning of the log.
+pub async fn above(conn: &mut PgConnection, meeting: MeetingId, entry: i64, limit: i64) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = sqlx::query_as(ABOVE).bind(meeting.0).bind(entry).bind(limit).fetch_all(conn).await?;
     rows.into_iter().map(|row| row.entry(meeting)).collect()
 }
 
+/// The whole log, oldest first: for what replays it after the end. Whoever runs a meeting reads [`above`] what it knows.
+pub async fn whole(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Entry>> {
+    above(conn, meeting, 0, i64::MAX).await
+}
+
 /// One partition, by the meeting.
-pub const ABOVE: &str = "select entry, id, participant_id, consent_type, purposes, status, actor, statement, timestamp, \
-    prev_hash, hash from consent_log where meeting_id = $1 and entry > $2 order by entry";
+pub const ABOVE: &str = entries!("c.entry > $2 order by c.entry limit $3");
 
 /// At most `limit` entries above `entry`, oldest first; only those of `participant` when one is given.
 pub async fn page(
@@ -276,11 +423,9 @@ pub async fn page(
     entry: i64,
     limit: i64,
 ) -> Result<Vec<Entry>> {
-    let rows: Vec<Row> = sqlx::query_as(
-        "select entry, id, participant_id, consent_type, purposes, status, actor, statement, timestamp, prev_hash, hash
-         from consent_log where meeting_id = $1 and entry > $2 and ($3::uuid is null or participant_id = $3)
-         order by entry limit $4",
-    )
+    let rows: Vec<Row> = sqlx::query_as(entries!(
+        "c.entry > $2 and ($3::uuid is null or c.participant_id = $3) order by c.entry limit $4"
+    ))
     .bind(meeting.0)
     .bind(entry)
     .bind(participant.map(|participant| participant.0))
@@ -288,29 +433,6 @@ pub async fn page(
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(|row| row.entry(meeting)).collect()
-}
-
-/// What everybody last said.
-pub async fn standing(conn: &mut PgConnection, meeting: MeetingId) -> Result<Standing> {
-    let mut standing = Standing::default();
-    for entry in above(conn, meeting, 0).await? {
-        standing.apply(entry.participant, &entry.purposes, entry.entry, entry.status);
-    }
-    Ok(standing)
-}
-
-/// Which of `uses` this participant has not accepted, in the same order: `consentRequired[]` under policy `required`.
-pub async fn missing(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    participant: ParticipantId,
-    uses: &[Use],
-) -> Result<Vec<Use>> {
-    let mut standing = Standing::default();
-    for entry in page(conn, meeting, Some(participant), 0, i64::MAX).await? {
-        standing.apply(entry.participant, &entry.purposes, entry.entry, entry.status);
-    }
-    Ok(uses.iter().copied().filter(|purpose| !standing.accepts(participant, *purpose)).collect())
 }
 
 /// Reads the whole log back and walks its chain to the head's hash; `Ok(Ok(hash))` when it holds.
@@ -321,11 +443,8 @@ pub async fn verify(conn: &mut PgConnection, meeting: MeetingId) -> Result<Resul
             .bind(meeting.0)
             .fetch_one(&mut *conn)
             .await?;
-    let log: Vec<(ChainEntry, String, String)> = above(conn, meeting, 0)
-        .await?
-        .into_iter()
-        .map(|entry| (entry.chained(), entry.prev_hash, entry.hash))
-        .collect();
+    let log: Vec<(ChainEntry, String, String)> =
+        whole(conn, meeting).await?.into_iter().map(|entry| (entry.chained(), entry.prev_hash, entry.hash)).collect();
     let walked = consent::verify(meeting, log.iter().map(|(entry, prev, hash)| (entry, prev.as_str(), hash.as_str())));
     Ok(walked.and_then(|hash| {
         // The end was cut off, or the head was changed.

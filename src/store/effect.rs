@@ -1,31 +1,25 @@
 //! What a transaction has to tell once it is committed.
 
 use super::event::Event;
-use crate::domain::{
-    id::{JobId, ParticipantId},
-    job::JobKind,
-};
+use crate::domain::{id::JobId, job::JobKind};
 
-/// Events to tell, sockets to close, jobs to wake for: carried out after commit, in one place for each process.
+/// Events to tell and jobs to wake for: carried out after commit, in one place for each process.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Effects {
     /// In this order.
     pub events: Vec<Event>,
-    /// Whose sockets are to be closed (4003).
-    pub out: Vec<ParticipantId>,
     /// Jobs that were made or queued anew.
     pub jobs: Vec<(JobKind, JobId)>,
 }
 
 impl Effects {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.out.is_empty() && self.jobs.is_empty()
+        self.events.is_empty() && self.jobs.is_empty()
     }
 
     /// These, and then those.
     pub fn extend(&mut self, more: Self) {
         self.events.extend(more.events);
-        self.out.extend(more.out);
         self.jobs.extend(more.jobs);
     }
 }

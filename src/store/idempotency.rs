@@ -1,21 +1,10 @@
 //! `Idempotency-Key`: what was answered to a request, kept in the transaction of its effect, for 24 hours.
 
 use super::Result;
-use crate::domain::id::TenantId;
+pub use crate::domain::id::Request;
 use serde_json::Value;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
-
-/// Which request this is. Equal requests are equal in all four.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Request {
-    pub tenant: TenantId,
-    /// Method, path and caller.
-    pub route: String,
-    pub key: String,
-    /// SHA-256 of the body.
-    pub body_hash: [u8; 32],
-}
 
 /// What became of an earlier request with the same key.
 #[derive(Clone, PartialEq, Debug)]

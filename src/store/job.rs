@@ -4,6 +4,7 @@
 use super::{Result, StoreError, new_id};
 use crate::domain::{
     id::{JobId, MeetingId, TenantId},
+    job::JobKind,
     limits::LEASE_TTL,
     retry::Next,
     time::Micros,
@@ -62,6 +63,42 @@ pub async fn ensure(
     .fetch_one(conn)
     .await?;
     Ok(JobId(row.try_get(0)?))
+}
+
+/// As [`ensure`], for what has to be made anew from what is there now: a job that runs runs once more when it is through
+/// ([`is_asked_again`]).
+pub async fn ensure_again(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    kind: JobKind,
+) -> Result<JobId> {
+    let id = ensure(conn, tenant, meeting, kind.as_str(), &serde_json::json!({})).await?;
+    sqlx::query("update jobs set payload = payload || '{\"again\": true}' where id = $1 and state = 'running'")
+        .bind(id.0)
+        .execute(conn)
+        .await?;
+    Ok(id)
+}
+
+/// Whether a running job has to run once more, because what it made is of the past already.
+pub async fn is_asked_again(conn: &mut PgConnection, id: JobId) -> Result<bool> {
+    Ok(sqlx::query_scalar("select payload -> 'again' is not null from jobs where id = $1")
+        .bind(id.0)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Gives a running job back to run once more at once.
+pub async fn run_again(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
+    end(
+        conn,
+        id,
+        owner,
+        epoch,
+        "state = 'queued', run_at = clock_timestamp(), attempts = 0, payload = payload - 'again'",
+    )
+    .await
 }
 
 /// The meeting's job `capture`, made when there is none, and whether it was. One that is there is not touched, not even

@@ -18,6 +18,7 @@ pub mod meeting;
 pub mod participant;
 pub mod presence;
 pub mod recording;
+pub mod retract;
 pub mod seal;
 pub mod stream;
 pub mod tenant;
@@ -62,6 +63,12 @@ pub enum StoreError {
     /// Postgres is away, starting, full or too slow. Trying again later may work.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// An `Idempotency-Key` that was used with another body.
+    #[error("the key was used with another body")]
+    OtherBody,
+    /// A limit on how often somebody may do this in one meeting.
+    #[error("no more of these: {0}")]
+    TooMany(&'static str),
     /// The lease that this write named is somebody else's now: stop.
     #[error("the lease was taken over")]
     Fenced,
@@ -236,7 +243,7 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("participant", participant::GET, &["meeting", "id"]),
     ("participant of a user", participant::BY_USER, &["meeting", "id"]),
     ("participants", participant::LIST, &["meeting", "id", "50"]),
-    ("consent above an entry", consent::ABOVE, &["meeting", "0"]),
+    ("consent above an entry", consent::ABOVE, &["meeting", "0", "50"]),
     ("events after a seq", event::AFTER, &["meeting", "0", "100"]),
     ("recordings", listing::LIST, &["meeting", "id", "50"]),
     ("transcript head", transcript::HEAD, &["meeting"]),

@@ -1,7 +1,10 @@
 //! Participants: one user in one meeting, however often it joins. Presence is [`super::presence`]'s.
 
 use super::{Result, StoreError, new_id};
-use crate::domain::id::{MeetingId, ParticipantId, TenantId, UserId};
+use crate::domain::{
+    consent::{ConsentStatus, Use},
+    id::{MeetingId, ParticipantId, TenantId, UserId},
+};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -29,6 +32,20 @@ pub struct Participant {
     pub transcription: Option<String>,
 }
 
+impl Participant {
+    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy `required`.
+    pub fn missing(&self, uses: &[Use]) -> Vec<Use> {
+        let accepted = |purpose: &Use| {
+            let said = match purpose {
+                Use::Recording => &self.recording,
+                Use::Transcription => &self.transcription,
+            };
+            said.as_deref() == Some(ConsentStatus::Accepted.as_str())
+        };
+        uses.iter().copied().filter(|purpose| !accepted(purpose)).collect()
+    }
+}
+
 /// The user's participant in the meeting, made when there is none. The role is the one it was first given, except that
 /// nobody loses `host`.
 pub async fn ensure(
@@ -53,6 +70,36 @@ pub async fn ensure(
     .fetch_one(&mut *conn)
     .await?;
     get(conn, meeting, ParticipantId(id)).await?.ok_or(StoreError::NotFound)
+}
+
+/// A guest who comes by a link: a user of its own, and a participant that keeps the link.
+pub async fn guest(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    user: UserId,
+    role: &str,
+    link: Uuid,
+) -> Result<Participant> {
+    let made = ensure(conn, tenant, meeting, user, role).await?;
+    sqlx::query("update participants set link_id = $3 where meeting_id = $1 and id = $2")
+        .bind(meeting.0)
+        .bind(made.id)
+        .bind(link)
+        .execute(conn)
+        .await?;
+    Ok(made)
+}
+
+/// Whether somebody who came by this link was removed by request: nobody new comes by it then.
+pub async fn is_link_closed(conn: &mut PgConnection, meeting: MeetingId, link: Uuid) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from participants where meeting_id = $1 and link_id = $2 and removed = 'request')",
+    )
+    .bind(meeting.0)
+    .bind(link)
+    .fetch_one(conn)
+    .await?)
 }
 
 pub async fn get(conn: &mut PgConnection, meeting: MeetingId, id: ParticipantId) -> Result<Option<Participant>> {
@@ -85,13 +132,8 @@ macro_rules! listed {
     ($which:literal) => {
         concat!(
             "select p.id, p.meeting_id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at,
-                    p.present, p.removed, p.tokens_from, r.status as recording, t.status as transcription
-             from participants p join users u on u.id = p.user_id
-             left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id
-                                and 'recording' = any(c.purposes) order by entry desc limit 1) r on true
-             left join lateral (select status from consent_log c where c.meeting_id = $1 and c.participant_id = p.id
-                                and 'transcription' = any(c.purposes) order by entry desc limit 1) t on true
-             where p.meeting_id = $1 and ",
+                    p.present, p.removed, p.tokens_from, p.recording, p.transcription
+             from participants p join users u on u.id = p.user_id where p.meeting_id = $1 and ",
             $which
         )
     };

@@ -4,14 +4,14 @@
 //! away for 30 s; the worker decides the last and calls [`leave`]. Everything here may run twice.
 
 use super::{
-    Result, StoreError, consent,
+    Result, StoreError,
     effect::Effects,
     event,
     event::{Event, wire_time},
     job, meeting,
 };
 use crate::domain::{
-    consent::{Standing, Use},
+    consent::{ConsentStatus, Use},
     id::{MeetingId, ParticipantId, UserId},
     job::JobKind,
 };
@@ -121,6 +121,12 @@ pub fn seen_by(whom: Option<ParticipantId>, mut data: Value) -> Value {
 }
 
 impl Person {
+    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy `required`.
+    pub fn missing(&self, uses: &[Use]) -> Vec<Use> {
+        let accepted = |purpose: &Use| self.consent.contains(&(*purpose, Some(ConsentStatus::Accepted.as_str())));
+        uses.iter().copied().filter(|purpose| !accepted(purpose)).collect()
+    }
+
     /// `{recording, transcription}`.
     pub fn consent(&self) -> Value {
         self.consent.iter().map(|(purpose, status)| (purpose.as_str().to_owned(), json!(status))).collect()
@@ -136,6 +142,7 @@ impl Person {
             "joinedAt": self.joined_at.map(wire_time),
             "leftAt": self.left_at.map(wire_time),
             "present": self.present,
+            "removed": self.removed,
             "consent": self.consent(),
             "streams": self.streams,
         })
@@ -158,12 +165,17 @@ struct Row {
     present: bool,
     removed: Option<String>,
     tokens_from: Option<DateTime<Utc>>,
+    recording: Option<String>,
+    transcription: Option<String>,
+}
+
+fn said(status: &Option<String>) -> Option<&'static str> {
+    ConsentStatus::parse(status.as_deref()?).map(ConsentStatus::as_str)
 }
 
 /// All participants, those who joined first in that order.
 pub async fn people(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Person>> {
-    let standing = consent::standing(conn, meeting).await?;
-    read(conn, meeting, None, &standing).await
+    read(conn, meeting, None).await
 }
 
 /// One participant.
@@ -171,19 +183,10 @@ pub async fn people(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<P
 /// # Errors
 /// [`StoreError::NotFound`] when it is not of this meeting.
 pub async fn person(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Person> {
-    let mut standing = Standing::default();
-    for entry in consent::page(conn, meeting, Some(participant), 0, i64::MAX).await? {
-        standing.apply(entry.participant, &entry.purposes, entry.entry, entry.status);
-    }
-    read(conn, meeting, Some(participant), &standing).await?.pop().ok_or(StoreError::NotFound)
+    read(conn, meeting, Some(participant)).await?.pop().ok_or(StoreError::NotFound)
 }
 
-async fn read(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    only: Option<ParticipantId>,
-    standing: &Standing,
-) -> Result<Vec<Person>> {
+async fn read(conn: &mut PgConnection, meeting: MeetingId, only: Option<ParticipantId>) -> Result<Vec<Person>> {
     let only = only.map(|participant| participant.0);
     let rows: Vec<Row> = sqlx::query_as(PEOPLE).bind(meeting.0).bind(only).fetch_all(&mut *conn).await?;
     let mut streams: HashMap<Uuid, Vec<StreamSeen>> = HashMap::new();
@@ -208,7 +211,7 @@ async fn read(
                 present: row.present,
                 removed: row.removed,
                 tokens_from: row.tokens_from,
-                consent: Use::ALL.map(|purpose| (purpose, standing.get(id, purpose).map(|status| status.as_str()))),
+                consent: [(Use::Recording, said(&row.recording)), (Use::Transcription, said(&row.transcription))],
                 streams: streams.remove(&row.id).unwrap_or_default(),
             }
         })
@@ -217,7 +220,7 @@ async fn read(
 
 /// One partition, by the meeting.
 pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, \
-    p.tokens_from from participants p join users u on u.id = p.user_id \
+    p.tokens_from, p.recording, p.transcription from participants p join users u on u.id = p.user_id \
     where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
 
 /// One partition, by the meeting.
@@ -286,7 +289,7 @@ pub async fn enter(
         return Ok(Err(Barred::Absent));
     }
     if of.settings.consent_policy == meeting::ConsentPolicy::Required {
-        let missing = consent::missing(conn, meeting, participant, &of.settings.uses()).await?;
+        let missing = before.missing(&of.settings.uses());
         if !missing.is_empty() {
             return Ok(Err(Barred::ConsentRequired(missing)));
         }
@@ -356,8 +359,8 @@ pub async fn leave(conn: &mut PgConnection, meeting: MeetingId, participant: Par
     go(conn, meeting, participant, "left").await
 }
 
-/// Removes a participant, present or not: its streams are closed, its sockets are to be, its join and resume tokens are
-/// void. The one way out for everybody who has to go.
+/// Removes a participant, present or not: its streams are closed, its join and resume tokens void. The one way out for
+/// everybody who has to go. Whoever has a socket of it closes that on the event.
 pub async fn remove(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -379,9 +382,30 @@ pub async fn remove(
     if done.rows_affected() > 0 && effects.is_empty() {
         // Streams asked for and not yet open are to be let go of.
         meeting::bump_roster(conn, meeting).await?;
+        // It may be absent for the store and have a socket all the same, which nobody could tell of.
+        let person = person(conn, meeting, participant).await?;
+        if person.joined_at.is_some() {
+            effects.events.push(event::append(conn, meeting, "participant_updated", person.told()).await?);
+        }
     }
-    effects.out.push(participant);
     Ok(effects)
+}
+
+/// Undoes a removal of either kind, and reopens the link that the participant came by. Its old tokens stay void. Nothing
+/// happens when it was not removed.
+pub async fn readmit(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Effects> {
+    event::lock(conn, meeting).await?;
+    let done =
+        sqlx::query("update participants set removed = null where meeting_id = $1 and id = $2 and removed is not null")
+            .bind(meeting.0)
+            .bind(participant.0)
+            .execute(&mut *conn)
+            .await?;
+    let person = person(conn, meeting, participant).await?;
+    if done.rows_affected() == 0 || person.joined_at.is_none() {
+        return Ok(Effects::default());
+    }
+    Ok(event::append(conn, meeting, "participant_updated", person.told()).await?.into())
 }
 
 /// Everybody leaves, at the end of the meeting.

@@ -149,6 +149,7 @@ pub async fn queue() {
         actor: "self".into(),
         statement: None,
         received_at: withdrawn,
+        once: None,
         journal: false,
     };
     let others = Queue::amqp(&broker.url()).expect("a good URL");

@@ -9,6 +9,7 @@ use axum::{
 use hansard::{
     api::{
         self,
+        command::repeat::Unwritten,
         password::Passwords,
         signal::Signal,
         state::{Address, ApiState, Here, Shared},
@@ -133,6 +134,7 @@ impl App {
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".to_owned(),
             here: Here::default(),
+            unwritten: Unwritten::default(),
         });
         let signal = Signal::start(state.clone());
         let router = api::router(state.clone(), &signal);

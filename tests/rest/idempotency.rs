@@ -71,15 +71,22 @@ async fn secrets_are_not_given_again() {
     let again = keyed(&app, &path, &app.key, "k", json!({"role": "participant"})).await;
     assert_eq!(again.problem(409, "conflict")["id"], link["id"]);
 
-    // Join and sessions mint anew. A guest who repeats itself is still one guest.
+    // Join and sessions mint anew. Guests of one link cannot be told apart, so that a key of one says nothing of another.
     let path = format!("/v1/meetings/{meeting}/join");
     let secret = link["url"].as_str().and_then(|url| url.split_once('#')).expect("a fragment").1;
     let guest = json!({"displayName": "Guest"});
-    let first = keyed(&app, &path, secret, "k", guest.clone()).await.expect(200);
-    let again = keyed(&app, &path, secret, "k", guest).await.expect(200);
+    let first = keyed(&app, &path, secret, "k", guest.clone()).await;
+    let other = keyed(&app, &path, secret, "k", guest).await;
+    assert_eq!((first.header("idempotency-replayed"), other.header("idempotency-replayed")), ("", ""));
+    let (first, other) = (first.expect(200), other.expect(200));
+    assert_ne!(first["participantId"], other["participantId"]);
+    assert_ne!(first["consentToken"], other["consentToken"]);
+    keyed(&app, &path, secret, "k", json!({"displayName": "Other"})).await.expect(200);
+    let joins = json!({"userId": bob});
+    let first = keyed(&app, &path, &app.key, "k", joins.clone()).await.expect(200);
+    let again = keyed(&app, &path, &app.key, "k", joins).await.expect(200);
     assert_eq!(first["participantId"], again["participantId"]);
     assert_ne!(first["token"], again["token"]);
-    keyed(&app, &path, secret, "k", json!({"displayName": "Other"})).await.points_at(&[""]);
     let path = format!("/v1/users/{bob}/sessions");
     let first = keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 60})).await.expect(201);
     let again = keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 60})).await.expect(201);

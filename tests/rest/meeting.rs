@@ -339,6 +339,7 @@ async fn whoever_was_removed_by_policy_may_come_back() {
         actor: "self".to_owned(),
         statement: None,
         timestamp: app.state.clock.now(),
+        once: None,
     };
     hansard::store::consent::say(&mut tx, &saying).await.expect("said");
     presence::remove(&mut tx, meeting, joined.participant, Removal::Required).await.expect("removed");

@@ -53,7 +53,7 @@ const HOSTS_READ: &[&str] = &["key", "host", "cookie", "cookie own origin", "coo
 const MEMBERS_READ: &[&str] =
     &["key", "host", "cookie", "cookie own origin", "cookie foreign origin", "join", "join as host", "resume"];
 
-const EXPECTED: [Operation; 23] = [
+const EXPECTED: [Operation; 24] = [
     Operation { method: "POST", path: "/v1/meetings", may: HOSTS, other_tenant: 422 },
     Operation {
         method: "GET",
@@ -99,6 +99,12 @@ const EXPECTED: [Operation; 23] = [
     Operation {
         method: "DELETE",
         path: "/v1/meetings/{id}/participants/{spare}",
+        may: &["key", "host", "cookie own origin", "join as host"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/participants/{spare}/readmit",
         may: &["key", "host", "cookie own origin", "join as host"],
         other_tenant: 404,
     },

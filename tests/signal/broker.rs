@@ -5,6 +5,10 @@ use crate::{
     world::{World, seqs},
 };
 use hansard::{
+    api::{
+        auth::{Caller, Who},
+        command::removal,
+    },
     queue::{
         Queue,
         message::{Ask, Reply, Told},
@@ -62,7 +66,7 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
     first.send(json!({"type": "offer", "id": "o", "data": {"sdp": "v=0"}})).await;
     assert_eq!(first.next_of("error").await["data"]["code"], "webrtc_unavailable");
     let withdraw = json!({"type": "consent", "id": "w", "data": {"consentType": "recording", "status": "withdrawn"}});
-    first.send(withdraw.clone()).await;
+    first.send(withdraw).await;
     assert_eq!(first.next_of("consent_updated").await["re"], "w");
     assert_eq!(first.next_of("consent_updated").await["seq"], json!(last + 1));
     assert!(second.next_of("consent_updated").await.get("seq").is_none());
@@ -75,8 +79,10 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
 
     // Without a broker: logged, told here at once, and elsewhere when the heads are read.
     broker.kill().await;
-    let (mut fourth, _) = one.join(&world, world.invite("Carol").await).await;
-    third.send(withdraw).await;
+    let carol = world.invite("Carol").await;
+    let (mut fourth, _) = one.join(&world, carol).await;
+    let decline = json!({"type": "consent", "id": "w", "data": {"consentType": "recording", "status": "declined"}});
+    third.send(decline).await;
     let answer = third.next_of("consent_updated").await;
     assert_eq!(answer["re"], "w");
     let committed = third.next_of("consent_updated").await;
@@ -87,4 +93,13 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
         assert!(got.windows(2).all(|pair| pair[1] == pair[0] + 1), "{got:?}");
     }
     drop(serving);
+
+    // Removed through the other process, with nobody to say so: closed when the head is read, and nothing more is heard.
+    let caller = Caller { tenant: world.tenant, who: Who::Server { key: hansard::store::new_id() } };
+    removal::remove(&other.state, &caller, world.meeting, carol.participant).await.expect("removed");
+    let removed = std::time::Instant::now();
+    let (got, code) = fourth.rest().await;
+    assert_eq!((got.last().expect("told")["type"].as_str(), code), (Some("participant_left"), Some(4003)));
+    // It is a second; the machine of the tests has other things to do.
+    assert!(removed.elapsed() < Duration::from_secs(4), "{:?}", removed.elapsed());
 }

@@ -8,13 +8,13 @@ use hansard::{
     api::{
         auth::{Caller, Who},
         command::{self, consent::Give},
-        once::Once,
     },
     domain::consent::{ConsentStatus, Use},
     queue::message::{Ask, Reply},
     store::{
         consent,
         meeting::{ConsentPolicy, Settings},
+        presence,
     },
 };
 use serde_json::{Value, json};
@@ -123,10 +123,10 @@ async fn what_one_socket_says_is_logged_in_its_order() {
     }
     ana.up_to(31).await;
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
-    let log = consent::above(&mut tx, world.meeting, 0).await.expect("read");
+    let log = consent::whole(&mut tx, world.meeting).await.expect("read");
     assert!(log.iter().all(|entry| entry.status.accepts() == (entry.entry % 2 == 1)));
-    let standing = consent::standing(&mut tx, world.meeting).await.expect("read");
-    assert_eq!(standing.get(seat.participant, Use::Recording), Some(ConsentStatus::Withdrawn));
+    let person = presence::person(&mut tx, world.meeting, seat.participant).await.expect("read");
+    assert_eq!(person.consent[0], (Use::Recording, Some("withdrawn")));
 }
 
 #[tokio::test]
@@ -156,7 +156,8 @@ async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_r
             .iter()
             .filter_map(|ask| if let Ask::Withdraw { journal, .. } = ask { Some(*journal) } else { None })
             .collect();
-        assert_eq!(journals, [false, true], "in memory first, then written down");
+        assert_eq!(journals[..2], [false, true], "in memory first, then written down");
+        assert!(journals[2..].iter().all(|journal| !journal), "and repeated, to whoever holds the meeting by then");
         if stop { cluster.restart().await } else { cluster.freeze(false).await }
     }
     // What the journal held is written by the worker; every socket then hears it with its place.
@@ -177,6 +178,7 @@ async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_r
         actor: "self".into(),
         statement: None,
         timestamp: world.clock.now(),
+        once: None,
     };
     let mut tx = world.store.worker_tx().await.expect("Postgres is back");
     consent::say(&mut tx, &saying).await.expect("said");
@@ -229,9 +231,10 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
         actor: "self".into(),
         statement: None,
         timestamp: world.clock.now(),
+        once: None,
     };
     let caller = Caller { tenant: world.tenant, who: Who::Consenting(seat) };
-    let give = Give { caller, user: None, once: Once::NEVER, saying: said, acting: None };
+    let give = Give { caller, user: None, saying: said, acting: None };
     command::consent::give(&api.state, give).await.expect("said");
     let (mut ana, joined) = api.join(&world, seat).await;
     assert_eq!(joined["consent"], json!({"recording": "accepted", "transcription": "accepted"}));

@@ -51,6 +51,7 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
         actor: "self".into(),
         statement: None,
         timestamp: world.clock.now(),
+        once: None,
     };
     let said_yes = consent::say(&mut tx, &saying).await.expect("said");
     let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1).await.expect("claimed");
@@ -73,8 +74,9 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
         epoch: claimed[0].epoch,
         spool: std::env::temp_dir(),
     };
+    let (facts, _nobody) = tokio::sync::mpsc::channel(8);
     let ledger =
-        ledger::start(world.store.clone(), world.queue.clone(), gate.clone(), holder, CancellationToken::new());
+        ledger::start(world.store.clone(), world.queue.clone(), gate.clone(), holder, facts, CancellationToken::new());
 
     // Whoever holds the meeting's head keeps the ledger waiting, as a Postgres that does not answer would.
     let mut busy = world.store.worker_tx().await.expect("Postgres answers");

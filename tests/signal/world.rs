@@ -5,6 +5,7 @@ use axum::Router;
 use futures_util::{SinkExt, StreamExt};
 use hansard::{
     api::{
+        command::repeat::Unwritten,
         password::Passwords,
         signal::Signal,
         state::{Address, ApiState, Here, Shared},
@@ -163,6 +164,7 @@ impl World {
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".into(),
             here: Here::default(),
+            unwritten: Unwritten::default(),
         });
         let signal = Signal::start(state.clone());
         let router: Router = signal.router();

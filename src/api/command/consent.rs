@@ -6,7 +6,7 @@
 use crate::{
     api::{
         auth::{Caller, Who},
-        once::{Begun, Once},
+        command::repeat,
         permit::{self, Operation},
         problem::Problem,
         state::{ApiState, Shared},
@@ -18,13 +18,13 @@ use crate::{
     },
     store::{
         Tx,
-        consent::{self, Entry, Said, Saying},
+        consent::{self, Before, Entry, Said, Saying},
         event, participant,
         presence::Role,
         user,
     },
 };
-use axum::{http::StatusCode, response::Response};
+use axum::http::StatusCode;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -32,6 +32,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 
 /// How long it may take to find out whether a withdrawal counts at all, before it acts without that.
 const CHECK_MAX: Duration = Duration::from_millis(100);
@@ -49,7 +50,6 @@ pub struct Give {
     pub caller: Caller,
     /// With an API key: whose consent it is. Everybody else speaks for itself.
     pub user: Option<UserId>,
-    pub once: Once,
     /// Its participant is found out here.
     pub saying: Saying,
     /// The withdrawal acts already, from its receipt on.
@@ -59,12 +59,10 @@ pub struct Give {
 /// Where what was said now stands.
 #[derive(Debug)]
 pub enum Given {
-    /// In the ConsentLog.
-    Logged(Box<Entry>),
-    /// Said before, and answered with this.
-    Replayed(Response),
-    /// A withdrawal that acts, in the worker's journal until Postgres is back.
-    Journalled(Box<Saying>),
+    /// In the ConsentLog; perhaps since before.
+    Logged { entry: Box<Entry>, before: Option<Before> },
+    /// A withdrawal that acts, in the worker's journal, and repeated here until it is in the log.
+    Acknowledged(Box<Saying>),
 }
 
 /// A withdrawal or refusal that acts in the meeting's worker, and is told to everybody once.
@@ -79,15 +77,21 @@ impl Acting {
         let acting = Self { told: Arc::default() };
         let (this, state, saying) = (acting.clone(), state.clone(), saying.clone());
         tokio::spawn(async move {
-            if state.withdraw(&saying).await {
-                this.tell(&state, &saying);
+            match withdraw(&state, &saying, false).await {
+                Ok(_) => this.tell(&state, &saying),
+                // Nobody captures; told once it is in the log.
+                Err(AskError::Nobody) => {}
+                Err(error) => {
+                    let meeting = saying.meeting;
+                    tracing::warn!(%meeting, %error, "the worker did not confirm a withdrawal; it polls the log");
+                }
             }
         });
         acting
     }
 
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
-    fn tell(&self, state: &ApiState, saying: &Saying) {
+    pub fn tell(&self, state: &ApiState, saying: &Saying) {
         if !self.told.swap(true, Ordering::Relaxed) {
             let told = Told::Live { kind: "consent_updated".into(), data: saying.told(), to: None };
             state.publish(saying.meeting, &told);
@@ -113,35 +117,43 @@ impl Act<'_> {
 /// # Errors
 /// A [`Problem`]; a withdrawal may act all the same, it is only not written down.
 pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
-    let Give { caller, user, once, mut saying, acting } = give;
+    let Give { caller, user, mut saying, acting } = give;
     permit::at_all(&caller, Operation::GiveConsent)?;
     let act = Act { state, acting: Mutex::new(acting) };
     // A token says who and where: a withdrawal with one needs nothing from the database to act.
     let token = caller.seat().filter(|seat| seat.meeting == saying.meeting && user.is_none());
     let Some(seat) = token.filter(|_| !saying.status.accepts()) else {
-        return match tokio::time::timeout(GRANT_MAX, write(state, &caller, user, &once, saying, &act)).await {
+        return match timeout(GRANT_MAX, write(state, &caller, user, saying, &act)).await {
             Ok(written) => written,
             Err(_) => Err(Problem::unavailable("the database cannot be reached")),
         };
     };
     saying.participant = seat.participant;
-    let mut writing = std::pin::pin!(write(state, &caller, user, &once, saying.clone(), &act));
-    let written = match tokio::time::timeout(CHECK_MAX, &mut writing).await {
+    if let Some(waiting) = saying.once.as_ref().and_then(|request| state.unwritten.of(request)) {
+        return Ok(Given::Acknowledged(Box::new(waiting)));
+    }
+    let mut writing = std::pin::pin!(write(state, &caller, user, saying.clone(), &act));
+    let written = match timeout(CHECK_MAX, &mut writing).await {
         Ok(written) => Some(written),
         Err(_) => {
             act.now(&saying);
-            tokio::time::timeout(LOG_MAX, writing).await.ok()
+            timeout(LOG_MAX, writing).await.ok()
         }
     };
     match written {
         Some(Ok(given)) => Ok(given),
         Some(Err(problem)) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Err(problem),
         _ => {
-            act.now(&saying);
-            if state.journal(&saying).await {
-                Ok(Given::Journalled(Box::new(saying)))
-            } else {
-                Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"))
+            let acting = act.now(&saying);
+            match withdraw(state, &saying, true).await {
+                Ok(Reply::Withdrawn { journalled: true }) => {
+                    repeat::until_written(state, caller.tenant, saying.clone(), acting);
+                    Ok(Given::Acknowledged(Box::new(saying)))
+                }
+                reply => {
+                    tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
+                    Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"))
+                }
             }
         }
     }
@@ -153,31 +165,26 @@ async fn write(
     state: &Shared,
     caller: &Caller,
     user: Option<UserId>,
-    once: &Once,
     mut saying: Saying,
     act: &Act<'_>,
 ) -> Result<Given, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let begun = once.begin(&mut tx).await?;
     permit::on_meeting(&mut tx, caller, Operation::GiveConsent, saying.meeting, state.clock.now()).await?;
-    if let Begun::Replay(replay) = begun {
-        return Ok(Given::Replayed(replay));
-    }
-    if caller.seat().is_none() || user.is_some() {
-        event::lock(&mut tx, saying.meeting).await?;
-        saying.participant = speaker(&mut tx, caller, user, saying.meeting).await?;
-    } else if let Some(seat) = caller.seat() {
-        saying.participant = seat.participant;
-    }
-    let acting = (!saying.status.accepts()).then(|| act.now(&saying));
-    let Said { entry, effects } = consent::say(&mut tx, &saying).await?;
-    once.answer(&mut tx, StatusCode::CREATED, &crate::api::consent::ConsentView::from(entry.clone())).await?;
+    event::lock(&mut tx, saying.meeting).await?;
+    saying.participant = match (caller.seat(), user) {
+        (Some(seat), None) => seat.participant,
+        _ => speaker(&mut tx, caller, user, saying.meeting).await?,
+    };
+    let refuses = !saying.status.accepts();
+    // A request that comes again does not act again: what was said since then stands.
+    let acting = (refuses && !consent::was_said(&mut tx, &saying).await?).then(|| act.now(&saying));
+    let Said { entry, before, effects } = consent::say(&mut tx, &saying).await?;
     tx.commit().await?;
-    if let Some(acting) = acting {
+    if let (Some(acting), None) = (acting, before) {
         acting.tell(state, &saying);
     }
     state.told(saying.meeting, effects);
-    Ok(Given::Logged(Box::new(entry)))
+    Ok(Given::Logged { entry: Box::new(entry), before })
 }
 
 /// Whose consent it is: with an API key anybody's, else the caller's own.
@@ -209,32 +216,11 @@ async fn speaker(
     Ok(ParticipantId(participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role.as_str()).await?.id))
 }
 
-impl ApiState {
-    /// Has the meeting's worker write a withdrawal down, because the database cannot be reached. `true` once it is on
-    /// disk. The id is the same, so whoever writes the log first, it stands there once.
-    async fn journal(&self, saying: &Saying) -> bool {
-        match self.queue.ask(saying.meeting, &withdrawal(saying, true), JOURNAL_MAX).await {
-            Ok(Reply::Withdrawn { journalled: true }) => true,
-            reply => {
-                tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
-                false
-            }
-        }
-    }
-
-    /// Makes a withdrawal or refusal act in the meeting's worker, before it is durable. `true` once it does.
-    async fn withdraw(&self, saying: &Saying) -> bool {
-        match self.queue.ask(saying.meeting, &withdrawal(saying, false), ACT_MAX).await {
-            Ok(Reply::Withdrawn { .. } | Reply::Done) => true,
-            // Nobody captures; told once it is in the log.
-            Err(AskError::Nobody) => false,
-            reply => {
-                let meeting = saying.meeting;
-                tracing::warn!(%meeting, ?reply, "the worker did not confirm a withdrawal; it polls the log");
-                false
-            }
-        }
-    }
+/// Makes a withdrawal or refusal act in the meeting's worker, before it is durable; with `journal` the worker writes it
+/// down, because the database cannot be reached. The id is the same, so whoever writes the log first, it stands there once.
+pub async fn withdraw(state: &ApiState, saying: &Saying, journal: bool) -> Result<Reply, AskError> {
+    let limit = if journal { JOURNAL_MAX } else { ACT_MAX };
+    state.queue.ask(saying.meeting, &withdrawal(saying, journal), limit).await
 }
 
 fn withdrawal(saying: &Saying, journal: bool) -> Ask {
@@ -246,6 +232,7 @@ fn withdrawal(saying: &Saying, journal: bool) -> Ask {
         actor: saying.actor.clone(),
         statement: saying.statement.clone(),
         received_at: saying.timestamp,
+        once: saying.once.clone(),
         journal,
     }
 }

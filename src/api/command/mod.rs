@@ -5,3 +5,4 @@
 
 pub mod consent;
 pub mod removal;
+pub mod repeat;

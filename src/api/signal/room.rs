@@ -48,6 +48,8 @@ pub struct Member {
     /// Among the sockets of its participant, over all processes.
     pub socket: i64,
     pub outbox: Arc<Outbox>,
+    /// The last durable event when it joined.
+    pub joined: i64,
     /// The last durable event that it has, or gets by other means.
     pub sent: i64,
 }
@@ -86,6 +88,8 @@ pub struct Room {
     read_not_before: Option<Instant>,
     /// The highest socket number of each participant.
     latest: HashMap<ParticipantId, i64>,
+    /// The event that last removed each participant: a socket that joined before it is closed.
+    out: HashMap<ParticipantId, i64>,
     told: VecDeque<ConsentId>,
     ended: Option<Ended>,
     /// The last `recording_state` that may end an observer's stay.
@@ -106,6 +110,10 @@ impl Room {
             self.replaced(participant, member.socket);
             if self.dismissed {
                 member.outbox.close(Close::ENDED);
+                return;
+            }
+            if self.is_out(&member) {
+                member.outbox.close(Close::NOT_ALLOWED);
                 return;
             }
         }
@@ -228,6 +236,10 @@ impl Room {
         {
             self.outcome = Some((event.seq, event.at));
         }
+        if let Some(participant) = removed(&event) {
+            let out = self.out.entry(participant).or_insert(event.seq);
+            *out = event.seq.max(*out);
+        }
         let text = message::envelope(&event.kind, None, Some(event.seq), &event.data);
         let consent = (event.kind == "consent_updated").then(|| consent_id(&event.data)).flatten();
         if let Some(id) = consent {
@@ -259,7 +271,17 @@ impl Room {
         while self.recent.len() > RECENT_MAX {
             self.recent.pop_first();
         }
+        // Also those who lack something before it: they hear nothing more.
+        for member in self.members.values().filter(|member| self.is_out(member)) {
+            member.outbox.close(Close::NOT_ALLOWED);
+        }
         self.settle(now);
+    }
+
+    /// Whether its participant was removed after it joined.
+    fn is_out(&self, member: &Member) -> bool {
+        let out = member.participant.and_then(|participant| self.out.get(&participant));
+        out.is_some_and(|seq| *seq > member.joined)
     }
 
     fn settle(&mut self, now: Instant) {
@@ -328,7 +350,6 @@ impl Room {
             let meant = match whom {
                 Whom::Everybody => true,
                 Whom::Participants => member.participant.is_some(),
-                Whom::One(participant) => member.participant == Some(participant),
             };
             if meant {
                 member.outbox.close(close);
@@ -351,6 +372,14 @@ impl Room {
 fn streams_of(data: &Value) -> Option<ParticipantId> {
     data["streams"].as_array().filter(|streams| !streams.is_empty())?;
     data["id"].as_str()?.parse().ok()
+}
+
+/// Whom the event removes.
+fn removed(event: &Event) -> Option<ParticipantId> {
+    if !matches!(event.kind.as_str(), "participant_left" | "participant_updated") || event.data["removed"].is_null() {
+        return None;
+    }
+    event.data["id"].as_str()?.parse().ok()
 }
 
 fn consent_id(data: &Value) -> Option<ConsentId> {

@@ -12,8 +12,7 @@ use super::{
 use crate::{
     api::{
         auth::{Caller, Who},
-        command::consent::{self, Acting, Give},
-        once::Once,
+        command::consent::{self, Acting, Give, Given},
         token::Seat,
     },
     domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
@@ -111,6 +110,7 @@ impl Signal {
                 participant: joined.participant,
                 socket: joined.socket,
                 outbox: outbox.clone(),
+                joined: joined.seq,
                 sent: joined.seq,
             })
             .await;
@@ -307,8 +307,18 @@ impl Lanes {
             signal.tracker().clone().spawn(async move {
                 while let Some((re, saying, acting)) = to_log.recv().await {
                     let id = saying.id;
-                    let give = Give { caller: speaker(tenant, &saying), user: None, once: Once::NEVER, saying, acting };
-                    let Err(problem) = consent::give(signal.state(), give).await else { continue };
+                    let give = Give { caller: speaker(tenant, &saying), user: None, saying, acting };
+                    let problem = match consent::give(signal.state(), give).await {
+                        // Nobody else hears anything: it was said before.
+                        Ok(Given::Logged { entry, before: Some(_) }) => {
+                            if let Some(re) = outbox.expected(id) {
+                                outbox.push(message::envelope("consent_updated", Some(&re), None, &entry.told()));
+                            }
+                            continue;
+                        }
+                        Ok(_) => continue,
+                        Err(problem) => problem,
+                    };
                     // Unless the withdrawal was told already because it acts.
                     let re = outbox.expected(id).or(re);
                     outbox.push(message::error(re.as_ref(), problem.name(), "it could not be written down; try again"));
@@ -349,6 +359,7 @@ fn saying(
         actor: "self".into(),
         statement: data.statement,
         timestamp: received,
+        once: None,
     }
 }
 

@@ -125,3 +125,28 @@ fn a_use_that_is_off_admits_nothing() {
     assert_eq!(frame(&gate, ANA, 100).unwrap_err(), Refusal::Off);
     assert_eq!(gate.lets_in(ANA, ms(100)), Err(Refusal::NoConsent));
 }
+
+#[test]
+fn a_withdrawal_that_had_been_said_before_leaves_what_was_said_since() {
+    let again = ConsentId(Uuid::from_u128(77));
+    let gate = gate();
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    gate.apply(&said(2, ANA, ConsentStatus::Withdrawn, 400), ms(400));
+    gate.apply(&said(3, ANA, ConsentStatus::Accepted, 500), ms(500));
+    // The request for entry 2 comes again, slowly: shut until it is found out.
+    assert!(gate.withdraw(again, ANA, &[Use::Recording], ms(800)));
+    assert_eq!(frame(&gate, ANA, 820).unwrap_err(), Refusal::NoConsent);
+    let (_, before) = frame(&gate, ANA, 600).expect("open").into_parts();
+    gate.said_before(again, ANA, &[Use::Recording], ms(1_000));
+    assert_eq!(frame(&gate, ANA, 1_000).map(|it| it.pass().entry), Ok(3));
+    assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
+    assert_eq!(gate.still::<Recording>(&Pass { span: span(700, 900), ..before }), Verdict::Cut(ms(800)));
+    assert!(!gate.withdraw(again, ANA, &[Use::Recording], ms(1_100)), "and later copies change nothing");
+
+    // What the log refuses stays shut.
+    gate.apply(&said(4, ANA, ConsentStatus::Withdrawn, 1_200), ms(1_200));
+    let more = ConsentId(Uuid::from_u128(78));
+    gate.withdraw(more, ANA, &[Use::Recording], ms(1_300));
+    gate.said_before(more, ANA, &[Use::Recording], ms(1_400));
+    assert_eq!(frame(&gate, ANA, 1_500).unwrap_err(), Refusal::NoConsent);
+}

@@ -156,3 +156,20 @@ fn a_pending_withdrawal_shows_at_once() {
     assert_eq!(recording(&meeting), RecordingState::Waiting);
     assert!(meeting.gate().lets_in(ANA, s(4)).is_err());
 }
+
+#[test]
+fn a_withdrawal_said_before_is_let_go_of_once_the_log_is_applied() {
+    let again = ConsentId(Uuid::from_u128(500));
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(1));
+    meeting.handle(said(1, ANA, ConsentStatus::Withdrawn), s(1));
+    let uses = Use::ALL.to_vec();
+    let status = ConsentStatus::Withdrawn;
+    meeting.handle(Input::Withdrawn { id: again, participant: ANA, uses, status, at: s(4) }, s(4));
+    // The grant behind it is known to the store only.
+    meeting.handle(Input::SaidBefore { id: again, head: 2 }, s(5));
+    assert_eq!(recording(&meeting), RecordingState::Waiting);
+    meeting.handle(said(2, ANA, ConsentStatus::Accepted), s(6));
+    assert_eq!(recording(&meeting), RecordingState::Recording);
+    assert!(meeting.gate().is_open(ANA, Use::Recording));
+}

@@ -19,7 +19,7 @@ fn told(event: Event) -> Told {
 
 fn member(number: u64, participant: Option<ParticipantId>, socket: i64, sent: i64) -> (Member, Arc<Outbox>) {
     let outbox = Arc::new(Outbox::default());
-    (Member { number, participant, socket, outbox: outbox.clone(), sent }, outbox)
+    (Member { number, participant, socket, outbox: outbox.clone(), joined: sent, sent }, outbox)
 }
 
 /// Everything waiting, parsed, and the close.
@@ -247,4 +247,46 @@ fn where_media_is_received_is_told_to_its_sender_and_observers() {
         })
         .collect();
     assert_eq!(seen, [true, false, true]);
+}
+
+fn removal(seq: i64, kind: &str, of: ParticipantId) -> Event {
+    Event { seq, kind: kind.into(), at: at(seq), data: json!({"id": of, "removed": "request"}) }
+}
+
+#[test]
+fn a_removal_closes_by_its_event_however_it_comes() {
+    const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
+    for kind in ["participant_left", "participant_updated"] {
+        // On arrival, also when something before it is still missing.
+        let now = Instant::now();
+        let mut room = Room::default();
+        let ((ana, out), (bob, stays)) = (member(1, Some(ANA), 1, 3), member(2, Some(BOB), 1, 3));
+        room.attach(ana, now);
+        room.attach(bob, now);
+        room.told(told(removal(5, kind, ANA)), now);
+        assert_eq!((out.closing(), stays.closing()), (Some(Close::NOT_ALLOWED), None));
+
+        // Found in the store, because the message was lost: told, and then closed.
+        let mut room = Room::default();
+        let (ana, out) = member(1, Some(ANA), 1, 3);
+        room.attach(ana, now);
+        room.read(vec![event(4), removal(5, kind, ANA)], now);
+        let (got, close) = drain(&out);
+        assert_eq!((got.len(), close), (2, Some(Close::NOT_ALLOWED)));
+
+        // Between the commit of its joining and its attaching.
+        let mut room = Room::default();
+        let (bob, _stays) = member(2, Some(BOB), 1, 3);
+        room.attach(bob, now);
+        room.told(told(event(4)), now);
+        room.told(told(removal(5, kind, ANA)), now);
+        let (ana, out) = member(1, Some(ANA), 1, 4);
+        room.attach(ana, now);
+        assert_eq!(out.closing(), Some(Close::NOT_ALLOWED));
+        // Whoever came back since stays.
+        let (ana, back) = member(3, Some(ANA), 2, 5);
+        room.attach(ana, now);
+        room.told(told(event(6)), now);
+        assert_eq!((back.closing(), seqs(&back)), (None, vec![6]));
+    }
 }

@@ -19,6 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 const FRAME: i64 = 20_000;
+/// How often an acknowledged withdrawal is repeated (µs).
+const REPEAT: i64 = 250_000;
+/// Nothing late begins in the last seconds (µs), so that the outcome can be judged.
+const RETRIES_UNTIL: i64 = 10_000_000;
 /// Far more than happens in any seed.
 const EVENTS_MAX: u64 = 1_000_000;
 
@@ -64,17 +68,56 @@ pub struct Piece {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Say { who: usize, uses: Vec<Use>, status: ConsentStatus },
-    Commit { saying: usize },
-    Message { saying: usize },
+    Say {
+        who: usize,
+        uses: Vec<Use>,
+        status: ConsentStatus,
+    },
+    Commit {
+        saying: usize,
+    },
+    Message {
+        saying: usize,
+    },
+    /// The process that answered 202 says it again: to the log, and to whoever holds the meeting.
+    Repeat {
+        saying: usize,
+    },
+    /// A request that was answered comes again, so slowly that it acts under an id of its own.
+    Retry {
+        saying: usize,
+    },
+    /// The worker finds out that it had been said before.
+    SaidBefore {
+        id: ConsentId,
+        life: u32,
+    },
     Poll,
-    Read { result: Option<(usize, Vec<Listed>, i64)>, life: u32 },
-    Again { entries: Vec<Entry>, life: u32 },
-    Packet { stream: usize, header: Header, made: i64 },
-    Connect { stream: usize },
-    Opened { stream: usize },
-    Hang { stream: usize },
-    Leave { who: usize },
+    Read {
+        result: Option<(usize, Vec<Listed>, i64)>,
+        life: u32,
+    },
+    Again {
+        entries: Vec<Entry>,
+        life: u32,
+    },
+    Packet {
+        stream: usize,
+        header: Header,
+        made: i64,
+    },
+    Connect {
+        stream: usize,
+    },
+    Opened {
+        stream: usize,
+    },
+    Hang {
+        stream: usize,
+    },
+    Leave {
+        who: usize,
+    },
     Postgres(bool),
     Queue(bool),
     Crash,
@@ -196,6 +239,10 @@ impl World {
             Event::Say { who, uses, status } => self.say(who, uses, status),
             Event::Commit { saying } => self.commit(saying),
             Event::Message { saying } => self.message(saying),
+            Event::Repeat { saying } => self.repeat(saying),
+            Event::Retry { saying } => self.retry(saying),
+            Event::SaidBefore { id, life } if life == self.life => self.said_before(id, life),
+            Event::SaidBefore { .. } => {}
             Event::Poll => self.poll(),
             Event::Read { result, life } if life == self.life => self.read(result),
             Event::Again { entries, life } if life == self.life => self.again(entries),
@@ -220,8 +267,17 @@ impl World {
         let said = Saying { id, who, uses, status, received: self.now, committed: None, journalled: false };
         let refuses = !said.accepts();
         self.sayings.push(said);
-        let commit = self.upto(self.plan.commit);
+        let mut commit = self.upto(self.plan.commit);
+        let early = self.now < self.plan.length - RETRIES_UNTIL;
+        if refuses && early && self.twice.chance(0.2) {
+            // Behind what is said after it.
+            commit += self.twice.within(500_000, 3_000_000);
+        }
         self.after(commit, Event::Commit { saying });
+        if refuses && early && self.twice.chance(0.3) {
+            let wait = commit + self.twice.within(50_000, 3_000_000);
+            self.after(wait, Event::Retry { saying });
+        }
         if refuses {
             for _ in 0..1 + usize::from(self.dice.chance(0.2)) {
                 if !self.dice.chance(self.plan.lost_messages) {
@@ -240,8 +296,42 @@ impl World {
             // Handed to the worker's journal: it acts, and is written when Postgres is back.
             self.sayings[saying].journalled = true;
             self.message(saying);
+            self.after(REPEAT, Event::Repeat { saying });
         }
         // Else it got 503: a grant never happened, a refusal may have been heard of all the same.
+    }
+
+    fn repeat(&mut self, saying: usize) {
+        if self.sayings[saying].committed.is_some() {
+            return;
+        }
+        self.message(saying);
+        if self.postgres {
+            self.append(saying);
+        }
+        self.after(REPEAT, Event::Repeat { saying });
+    }
+
+    fn retry(&mut self, saying: usize) {
+        let said = self.sayings[saying].clone();
+        let (Some(worker), true) = (self.worker.as_mut().filter(|_| self.queue), said.committed.is_some()) else {
+            return;
+        };
+        let id = ConsentId(Uuid::from_u128(1_000_000 + saying as u128));
+        let (now, participant) = (MeetingTime(self.now), said.who);
+        worker.input(Input::Withdrawn { id, participant, uses: said.uses, status: said.status, at: now }, now);
+        let wait = self.twice.within(1_000, 600_000);
+        self.after(wait, Event::SaidBefore { id, life: self.life });
+        self.judge();
+    }
+
+    fn said_before(&mut self, id: ConsentId, life: u32) {
+        if !self.postgres {
+            self.after(100_000, Event::SaidBefore { id, life });
+        } else if let Some(worker) = &mut self.worker {
+            worker.input(Input::SaidBefore { id, head: self.log.len() as i64 }, MeetingTime(self.now));
+            self.judge();
+        }
     }
 
     fn append(&mut self, saying: usize) {
@@ -286,6 +376,12 @@ impl World {
         self.known.entry(saying).or_insert(self.now);
         // The worker writes its own copy.
         worker.owes.insert(saying);
+        if said.committed.is_none() {
+            // What a dead one left was taken up without it; files are made by the whole log.
+            let gate = self.replayed();
+            gate.withdraw(said.id, said.who, &said.uses, MeetingTime(said.received));
+            self.left = Worker::recut(&gate, std::mem::take(&mut self.left), &self.sounds);
+        }
         self.judge();
     }
 
@@ -415,6 +511,10 @@ impl World {
         self.left.extend(worker.on_disk());
         self.words.extend(worker.words);
         self.life += 1;
+        if self.twice.chance(0.3) {
+            // Its machine is gone, and the journal with it: whoever answered 202 repeats.
+            self.sayings.iter_mut().for_each(|said| said.journalled = false);
+        }
     }
 
     /// A worker claims the meeting: the journal first, then the log, then the streams; and the dead one's spool.
@@ -485,7 +585,14 @@ impl World {
                 }
             }
             // Written when Postgres is there; here it always comes to be.
-            done.left.into_iter().for_each(|who| self.gone(who));
+            for who in done.left {
+                // The ledger asks the log: what removed somebody may have been said before, and taken back since.
+                let agrees = |purpose: &Use| self.last_said(who, *purpose).is_some_and(Saying::accepts);
+                let required = self.plan.policy == ConsentPolicy::Required;
+                if !required || !self.plan.uses.iter().all(agrees) {
+                    self.gone(who);
+                }
+            }
         }
         self.note_holds();
         self.judge_new();
