@@ -9,7 +9,14 @@ use hansard::{
         time::{MeetingTime, Span},
     },
     live::ledger::{self, Holder, Write},
-    store::{capture::FinalSegment, consent, event, job, new_id, transcript},
+    store::{
+        capture::FinalSegment,
+        consent, event, job,
+        meeting::{ConsentPolicy, Settings},
+        new_id,
+        presence::{self, Door},
+        transcript,
+    },
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -101,4 +108,71 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
     assert_eq!((told[0].0.as_str(), &told[0].1["segmentId"]), ("transcript_update", &json!(before.id)));
     let retracted = json!({"segmentId": across.id, "reason": "withdrawn"});
     assert_eq!((told[1].0.as_str(), &told[1].1), ("transcript_retracted", &retracted));
+}
+
+/// A withdrawal that stands in the log and that the gate, which polls, has not heard of yet.
+#[tokio::test]
+async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
+    for policy in [ConsentPolicy::Exclude, ConsentPolicy::All] {
+        let world = World::with(Settings { consent_policy: policy, ..Settings::default() }).await;
+        let (ana, ben) = (world.invite("Ana").await.participant, world.invite("Ben").await.participant);
+        let owner = new_id();
+        let mut tx = world.store.worker_tx().await.expect("Postgres answers");
+        let mut start = None;
+        for who in [ana, ben] {
+            let entered = presence::enter(&mut tx, world.meeting, who, Door::Stream).await.expect("read").expect("in");
+            start = start.or(entered.person.joined_at);
+        }
+        let start = start.expect("it began");
+        let saying = |participant, status, at_ms: i64| consent::Saying {
+            meeting: world.meeting,
+            participant,
+            id: ConsentId(new_id()),
+            consent_type: ConsentType::RecordingAi,
+            status,
+            actor: "self".into(),
+            statement: None,
+            timestamp: start + chrono::TimeDelta::milliseconds(at_ms),
+            once: None,
+        };
+        let gate = Arc::new(Gate::new(&Use::ALL));
+        for who in [ana, ben] {
+            let said = consent::say(&mut tx, &saying(who, ConsentStatus::Accepted, 0)).await.expect("said");
+            let (entry, id) = (said.entry.entry, said.entry.id);
+            let status = ConsentStatus::Accepted;
+            let agreed = Entry { entry, id, participant: who, uses: Use::ALL.to_vec(), status, at: MeetingTime::ZERO };
+            gate.apply(&agreed, MeetingTime::ZERO);
+        }
+        let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1).await.expect("claimed");
+        consent::say(&mut tx, &saying(ana, ConsentStatus::Withdrawn, 3_000)).await.expect("said");
+        tx.commit().await.expect("commits");
+        let holder = Holder {
+            tenant: world.tenant,
+            meeting: world.meeting,
+            owner,
+            epoch: claimed[0].epoch,
+            spool: std::env::temp_dir(),
+        };
+        let (facts, _nobody) = tokio::sync::mpsc::channel(8);
+        let lost = CancellationToken::new();
+        let ledger = ledger::start(world.store.clone(), world.queue.clone(), gate, holder, facts, lost);
+        let second = |mut segment: FinalSegment| {
+            segment.pass.entry = 2;
+            segment
+        };
+        for segment in [
+            said(ana, 0, 2_000, "Before."),
+            said(ana, 2_000, 4_000, "Across."),
+            said(ana, 4_000, 5_000, "Behind."),
+            second(said(ben, 4_000, 5_000, "Somebody else's.")),
+        ] {
+            ledger.write(Write::Final(segment)).expect("there is room");
+        }
+        assert!(ledger.flush(SOON).await, "committed");
+        let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+        let kept: Vec<String> =
+            transcript::segments(&mut tx, world.meeting).await.expect("read").into_iter().map(|it| it.text).collect();
+        let others: &[&str] = if policy == ConsentPolicy::All { &[] } else { &["Somebody else's."] };
+        assert_eq!(kept, [&["Before."], others].concat(), "{policy:?}");
+    }
 }
