@@ -232,6 +232,14 @@ impl Meeting {
         if self.life == Life::Over {
             return;
         }
+        // From when what is refused now has to be held for everybody: the receipt, which may be a while ago.
+        let since = match &input {
+            Input::Withdrawn { at, .. } => now.min(*at),
+            Input::Consent(entries) => {
+                entries.iter().filter(|entry| !entry.status.accepts()).map(|entry| entry.at).fold(now, MeetingTime::min)
+            }
+            _ => now,
+        };
         match input {
             Input::Roster(listed) => self.roster(&listed, now),
             Input::Consent(entries) => self.consent(&entries, now),
@@ -280,7 +288,7 @@ impl Meeting {
             Input::Tick => self.tick(now),
         }
         if self.life == Life::Live {
-            self.settle(now);
+            self.settle(now, since);
         }
     }
 
@@ -385,7 +393,7 @@ impl Meeting {
     }
 
     /// Brings holds, emptiness and what is told in line with the facts.
-    fn settle(&mut self, now: MeetingTime) {
+    fn settle(&mut self, now: MeetingTime, since: MeetingTime) {
         for id in self.present.keys().copied().collect::<Vec<_>>() {
             if self.is_seen(id) {
                 self.see(id, now);
@@ -399,7 +407,7 @@ impl Meeting {
             let waits =
                 self.settings.policy == ConsentPolicy::All && self.present.keys().any(|id| !self.accepts(*id, purpose));
             if (deaf || waits) && self.held.insert(purpose) {
-                self.gate.hold(purpose, now);
+                self.gate.hold(purpose, since);
                 self.commands.push_back(Command::Recheck { participant: None });
             } else if !deaf && !waits && self.held.remove(&purpose) {
                 self.gate.release(purpose, now);

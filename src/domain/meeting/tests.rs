@@ -173,3 +173,17 @@ fn a_withdrawal_said_before_is_let_go_of_once_the_log_is_applied() {
     assert_eq!(recording(&meeting), RecordingState::Recording);
     assert!(meeting.gate().is_open(ANA, Use::Recording));
 }
+
+#[test]
+fn all_holds_from_the_receipt_of_a_withdrawal_heard_late() {
+    let mut meeting = meeting(ConsentPolicy::All);
+    meeting.handle(here(&[ANA, BOB]), s(1));
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
+    meeting.handle(said(2, BOB, ConsentStatus::Accepted), s(1));
+    let id = ConsentId(Uuid::from_u128(500));
+    let (uses, status) = (Use::ALL.to_vec(), ConsentStatus::Withdrawn);
+    meeting.handle(Input::Withdrawn { id, participant: BOB, uses, status, at: s(4) }, s(9));
+    let allowed = meeting.gate().allowed(ANA, Use::Recording);
+    assert_eq!(allowed, [crate::time::Span::new(s(1), s(4))]);
+    assert!(drain(&mut meeting).contains(&Command::Recheck { participant: None }));
+}
