@@ -10,6 +10,8 @@ mod broker;
 mod consent;
 #[path = "signal/fuzz.rs"]
 mod fuzz;
+#[path = "signal/lease.rs"]
+mod lease;
 #[path = "signal/ledger.rs"]
 mod ledger;
 #[path = "signal/live.rs"]

@@ -7,7 +7,7 @@ use crate::{
         gate::{Gate, Transcription, Verdict},
         id::{MeetingId, ParticipantId, StreamId, TenantId},
         meeting::{self, ConsentPolicy},
-        recording::{CONCEAL_MAX, intersect, subtract},
+        recording::{CONCEAL_MAX, subtract},
         time::{MeetingTime, Micros, Span},
         transcript::Reason,
         unheard::{Missing, Why, held, searched},
@@ -228,9 +228,13 @@ impl Search<'_> {
         }
         let mut left: Vec<(Span, Why)> = found.undecoded.iter().map(|span| (*span, Why::Undecoded)).collect();
         if found.late {
-            left.push((gap.missing.span, Why::Undecoded));
+            // There was no time for the rest.
+            let found: Vec<Span> = found.lines.iter().map(|line| line.span).collect();
+            left.extend(subtract(&[gap.missing.span], &found).into_iter().map(|span| (span, Why::Undecoded)));
         } else if gap.why != Why::Undecoded {
-            left.extend(intersect(lost, &[gap.missing.span]).into_iter().map(|span| (span, Why::Lost)));
+            // Whole, however long the sender took to find the next holder.
+            let lost = lost.iter().filter(|span| span.overlaps(gap.missing.span));
+            left.extend(lost.map(|span| (*span, Why::Lost)));
         } else if !found.sound {
             left.push((gap.missing.span, gap.why));
         }
