@@ -113,6 +113,14 @@ impl Valid for ConsentInput {
     }
 }
 
+/// What media is taken for.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    Recording,
+    Transcription,
+}
+
 /// An entry of the ConsentLog.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -121,11 +129,11 @@ pub struct ConsentView {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(example = "recording_ai")]
+    #[schema(value_type = Kind)]
     pub consent_type: &'static str,
-    #[schema(value_type = Vec<String>, example = json!(["recording", "transcription"]))]
+    #[schema(value_type = Vec<Purpose>, example = json!(["recording", "transcription"]))]
     pub purposes: Vec<&'static str>,
-    #[schema(example = "accepted")]
+    #[schema(value_type = Status)]
     pub status: &'static str,
     pub accepted: bool,
     /// Who said it: `self`, or `api_key` with the key's id.
@@ -168,9 +176,9 @@ pub struct ConsentReceipt {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(example = "recording_ai")]
+    #[schema(value_type = Kind)]
     pub consent_type: &'static str,
-    #[schema(example = "withdrawn")]
+    #[schema(value_type = Status)]
     pub status: &'static str,
     pub timestamp: Time,
 }
@@ -181,6 +189,7 @@ pub struct ConsentReceipt {
 /// While the database is away a withdrawal with a join, resume or consent token acts all the same (202), a grant is
 /// refused (503).
 #[utoipa::path(
+    operation_id = "giveConsent",
     post, path = "/v1/users/consent", tag = "consent",
     request_body(content = ConsentInput, example = json!({
         "meetingId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10", "consentType": "recording_ai", "status": "accepted"
@@ -331,6 +340,7 @@ async fn speaker(
 
 /// Lists the ConsentLog, oldest first. A participant sees its own entries.
 #[utoipa::path(
+    operation_id = "listConsents",
     get, path = "/v1/meetings/{id}/consents", tag = "consent",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of entries", body = Page<ConsentView>))

@@ -3,6 +3,8 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
+    consent::Status,
+    link::RoleInput,
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
@@ -30,9 +32,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// What a participant last said, per purpose: `accepted`, `declined`, `withdrawn`, or null when it said nothing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConsentState {
-    #[schema(example = "accepted")]
+    #[schema(value_type = Option<Status>)]
     pub recording: Option<String>,
-    #[schema(example = "declined")]
+    #[schema(value_type = Option<Status>)]
     pub transcription: Option<String>,
 }
 
@@ -44,8 +46,7 @@ pub struct ParticipantView {
     pub user_id: Uuid,
     #[schema(example = "Ana")]
     pub display_name: String,
-    /// `host` or `participant`.
-    #[schema(example = "participant")]
+    #[schema(value_type = RoleInput)]
     pub role: String,
     /// When it first became present.
     pub joined_at: Option<Time>,
@@ -72,6 +73,7 @@ impl From<Participant> for ParticipantView {
 
 /// Lists a meeting's participants.
 #[utoipa::path(
+    operation_id = "listParticipants",
     get, path = "/v1/meetings/{id}/participants", tag = "meetings",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of participants", body = Page<ParticipantView>))
@@ -95,6 +97,7 @@ async fn list(
 /// Its streams and its socket (4003) are closed, its join and resume tokens void, and joining again is refused. Its
 /// consent token stays good.
 #[utoipa::path(
+    operation_id = "removeParticipant",
     delete, path = "/v1/meetings/{id}/participants/{participantId}", tag = "meetings",
     params(
         ("id" = Uuid, Path, description = "Meeting"),
