@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from importlib.metadata import version
 
 import websockets
 
@@ -12,7 +13,9 @@ url, key, meeting = sys.argv[1:]
 async def main():
     address = url.replace("http", "ws", 1) + "/v1/signal"
     headers = {"Authorization": f"Bearer {key}"}
-    async with websockets.connect(address, subprotocols=["hansard.v1"], extra_headers=headers) as socket:
+    # The parameter's name changed with version 14.
+    name = "additional_headers" if int(version("websockets").split(".")[0]) >= 14 else "extra_headers"
+    async with websockets.connect(address, subprotocols=["hansard.v1"], **{name: headers}) as socket:
         await socket.send(json.dumps({"type": "join_room", "data": {"meetingId": meeting, "lastSeq": 0}}))
         async for text in socket:
             event = json.loads(text)

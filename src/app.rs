@@ -31,7 +31,7 @@ use crate::{
 };
 use anyhow::Context;
 use axum::serve::ListenerExt;
-use foundation::Foundation;
+use foundation::{Foundation, OwnKey};
 use media::Media;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ pub struct Running {
     pub url: Option<String>,
     pub ops: String,
     /// The key of `serve`'s own tenant.
-    pub key: Option<String>,
+    pub key: Option<OwnKey>,
     pub metrics: PrometheusHandle,
     part: Part,
     grace: Duration,
@@ -100,10 +100,16 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     if part != Part::Worker {
         let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        // Without an address of its own for browsers the storage is read by ours: links work wherever the API does.
+        let files = foundation.files();
+        let (objects, media_origin) = match &files {
+            Some(_) => (foundation.objects.clone().served_at(&format!("{public_url}/files")), origin(&public_url)),
+            None => (foundation.objects.clone(), origin(&foundation.public_endpoint)),
+        };
         let state = Arc::new(ApiState {
             store: foundation.store.clone(),
             queue: foundation.queue.clone(),
-            objects: foundation.objects.clone(),
+            objects,
             clock: foundation.clock.clone(),
             keys: Keys::new(foundation.secret.as_bytes())?,
             seal: Seal::new(foundation.secret.as_bytes())?,
@@ -111,15 +117,24 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             ice_servers: Vec::new(),
             metrics,
             passwords: Passwords::default(),
-            media_origin: origin(&foundation.public_endpoint),
+            media_origin,
             here: Here::default(),
             unwritten: Unwritten::default(),
         });
         let signal = Signal::start(state.clone());
-        servers.push(serve(listener, api::router(state.clone(), &signal), closing.clone()));
+        let mut router = api::router(state.clone(), &signal);
+        if let Some(files) = files {
+            router = router.nest_service("/files", files);
+        }
+        servers.push(serve(listener, api::below(state.address.path(), router), closing.clone()));
         running.api = Some(state);
         running.signal = Some(signal);
         running.url = Some(public_url);
+    }
+    if part != Part::Api {
+        // For health checks and metrics of those that take any free port.
+        let kept = settings.data.join("ops");
+        std::fs::write(&kept, format!("{ops_address}\n")).with_context(|| format!("writing {}", kept.display()))?;
     }
     running.servers = servers;
     running.key = foundation.key.clone();
@@ -137,8 +152,11 @@ impl Running {
             println!("url {url}");
         }
         println!("ops {}", self.ops);
-        if let Some(key) = &self.key {
-            println!("key {key}");
+        match &self.key {
+            // A terminal's history and the journal keep what they are shown; a script that reads our lines wants it.
+            Some(OwnKey { kept_in, is_new: false, .. }) if is_kept() => println!("key in {}", kept_in.display()),
+            Some(OwnKey { key, .. }) => println!("key {key}"),
+            None => {}
         }
     }
 
@@ -197,6 +215,12 @@ async fn grace_and_withdrawals(grace: Duration, api: Option<Shared>) {
         warn!(waiting, "the grace time is over; acknowledged withdrawals wait for the database");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Whether stdout is a terminal or systemd's journal, rather than a script.
+fn is_kept() -> bool {
+    use std::io::IsTerminal;
+    std::io::stdout().is_terminal() || std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

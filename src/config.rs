@@ -9,7 +9,8 @@ mod command;
 mod source;
 
 pub use command::{
-    Base, Cli, DemoFlags, Front, KeyCommand, Media, ModelCommand, OpenapiFlags, Role, Stores, TenantCommand, Whole,
+    Base, Cli, ConsentCommand, DemoFlags, Front, KeyCommand, Media, ModelCommand, OpenapiFlags, Role, Stores,
+    TenantCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 
@@ -72,6 +73,15 @@ pub struct Rtp {
     pub allow: Vec<String>,
 }
 
+/// Something about the settings that whoever made them should know, though they can be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// Nothing needs to be done.
+    pub harmless: bool,
+    pub found: String,
+    pub mend: String,
+}
+
 /// Every setting, resolved.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -110,6 +120,8 @@ pub struct Settings {
     pub capacity: Option<u32>,
     /// The name of a model in `models.toml`. `None`: the best one there.
     pub model: Option<String>,
+
+    pub notes: Vec<Note>,
 }
 
 /// The shortest secret from which keys are derived.
@@ -119,7 +131,7 @@ impl Settings {
     /// Resolves the settings from the flags and the other sources, and refuses what cannot be meant.
     pub fn resolve(flags: Sources, stand: Stand) -> Result<Self, ConfigError> {
         let default_data = flags.default_data();
-        let given = flags.merge()?;
+        let source::Merged { given, mut notes, ops_port } = flags.merge()?;
         let wrong = |name: &'static str, why: String| ConfigError::Wrong { name: name.to_owned(), why };
         let command::Everything { base, front, stores, media, secrets } = given;
 
@@ -172,6 +184,13 @@ impl Settings {
             let why = format!("with rtp-bind {bind} it must be given: clients cannot send to {public_ip}");
             return Err(wrong("rtp-public-ip", why));
         }
+        let origins: Vec<String> =
+            front.origins.unwrap_or_default().into_iter().map(origin).collect::<Result<_, _>>()?;
+        if origins.iter().any(|origin| origin == "*") {
+            let found =
+                "origins is *: pages of every origin may use the API, with credentials that they hold themselves";
+            notes.push(Note { harmless: true, found: found.to_owned(), mend: String::new() });
+        }
         let ports = media.rtp_ports.map_or(40_000..=40_999, |ports| ports.0);
         Ok(Self {
             data: match base.data {
@@ -181,10 +200,10 @@ impl Settings {
             log_filter: base.log.unwrap_or_else(|| "info,hansard=info,sqlx=warn,lapin=warn,s3s=warn".to_owned()),
             log_format: base.log_format.unwrap_or_default(),
             grace: Duration::from_secs(base.grace_seconds.unwrap_or(60)),
-            ops_listen: base.ops_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9090))),
+            ops_listen: base.ops_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], ops_port))),
             listen: front.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             public_url: front.public_url.map(|url| address("public-url", url)).transpose()?,
-            origins: front.origins.unwrap_or_default().into_iter().map(origin).collect::<Result<_, _>>()?,
+            origins,
             database_url: stores.database_url.map(Secret),
             database_connections: stores.database_connections.map_or(16, |most| most.get().into()),
             amqp_url: stores.amqp_url.map(Secret),
@@ -197,6 +216,7 @@ impl Settings {
             queues: media.queues.unwrap_or_else(|| JobKind::ALL.to_vec()),
             capacity: media.capacity.map(NonZeroU16::get).map(u32::from),
             model: media.model,
+            notes,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! private Postgres that does not run is started and stopped again), changes nothing else, and waits for nothing long.
 
 mod check;
+mod reach;
 
 use crate::config::Settings;
 use std::{
@@ -63,6 +64,9 @@ impl fmt::Display for Finding {
 
 /// Checks one thing after the other and tells each finding as it comes.
 pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
+    for finding in reach::settings(settings) {
+        tell(finding);
+    }
     for finding in [check::gstreamer().await, check::data(settings)] {
         tell(finding);
     }
@@ -79,7 +83,7 @@ pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
         tell(finding);
     }
     tell(check::ports(settings));
-    for finding in check::front(settings) {
+    for finding in reach::front(settings).await {
         tell(finding);
     }
 }

@@ -51,7 +51,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             stay(Settings::resolve(sources, Stand::Among)?, Part::Api).await?;
         }
         Role::Worker { base, stores, media } => {
-            let sources = Sources::new(base).stores(stores).media(media);
+            let sources = Sources::new(base).stores(stores).media(media).ops_port(9091);
             stay(Settings::resolve(sources, Stand::Among)?, Part::Worker).await?;
         }
         Role::Demo { demo, whole } => {
@@ -68,6 +68,9 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
         Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
         Role::Key { command, base, stores } => {
             oneshot::keys(&settled(Sources::new(base).stores(stores))?, command).await?;
+        }
+        Role::Consent { command, base, stores } => {
+            return oneshot::consents(&settled(Sources::new(base).stores(stores))?, command).await;
         }
         Role::Tenant { command, base, stores } => {
             oneshot::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;
@@ -86,6 +89,9 @@ fn settled(sources: Sources) -> anyhow::Result<Settings> {
 
 async fn stay(settings: Settings, part: Part) -> anyhow::Result<()> {
     log(&settings);
+    for note in settings.notes.iter().filter(|note| !note.harmless) {
+        tracing::warn!("{}: {}", note.found, note.mend);
+    }
     let running = app::start(settings, part).await?;
     running.announce();
     running.until_told().await

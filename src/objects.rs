@@ -8,7 +8,7 @@ mod hashing;
 mod link;
 
 pub use hashing::hash_file;
-pub use link::{Disposition, PRESIGN_MAX};
+pub use link::{Disposition, PRESIGN_MAX, Verb};
 
 use crate::domain::{consent::hex, tiering::Tier};
 use aws_sdk_s3::{
@@ -119,6 +119,8 @@ pub struct Objects {
     /// Only signs; never connects.
     public: Client,
     bucket: String,
+    /// Where links lead, when the storage is reached through another server.
+    served_at: Option<String>,
 }
 
 impl Objects {
@@ -128,7 +130,13 @@ impl Objects {
             client: client(settings, &settings.endpoint),
             public: client(settings, &settings.public_endpoint),
             bucket: settings.bucket.clone(),
+            served_at: None,
         }
+    }
+
+    /// The same bucket, whose links lead to this address: what lies below it is asked of the public endpoint as it is.
+    pub fn served_at(self, base: &str) -> Self {
+        Self { served_at: Some(base.trim_end_matches('/').to_owned()), ..self }
     }
 
     /// `s3://bucket/key`, as it stands in `blob_url`.

@@ -4,7 +4,7 @@ mod support;
 
 use hansard::{
     domain::tiering::Tier,
-    objects::{Disposition, ObjectError},
+    objects::{Disposition, ObjectError, Verb},
 };
 use std::time::Duration;
 use support::s3::Bucket;
@@ -103,7 +103,7 @@ async fn a_link_works_without_credentials_and_only_as_signed() {
     let valid = Duration::from_secs(60);
     let link = bucket
         .objects
-        .presign("m/mix.mp4", "Jour fixe 3.mp4", "audio/mp4", Disposition::Attachment, valid)
+        .presign(Verb::Get, "m/mix.mp4", "Jour fixe 3.mp4", "audio/mp4", Disposition::Attachment, valid)
         .await
         .expect("signed");
     let http = reqwest::Client::new();
@@ -134,4 +134,51 @@ async fn a_storage_that_is_away_is_a_passing_fault() {
     assert!(error.is_transient(), "{error}");
     bucket.restart().await;
     bucket.objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
+}
+
+/// What `serve` does below its own address: with a link read, and nothing else.
+#[tokio::test]
+async fn files_are_handed_on_to_whoever_has_the_link() {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+    let bucket = Bucket::start().await;
+    bucket.objects.put_bytes("m/a.mka", vec![7; 1000], "audio/x-matroska", Tier::Hot).await.expect("stored");
+    let objects = bucket.objects.clone().served_at("https://meet.example.org/below/files/");
+    let link = async |verb| {
+        let valid = Duration::from_secs(60);
+        let link = objects.presign(verb, "m/a.mka", "a.mka", "audio/x-matroska", Disposition::Inline, valid).await;
+        let link = link.expect("signed");
+        // As it comes in behind whatever is in front.
+        let path = link.strip_prefix("https://meet.example.org/below/files").expect("it leads there").to_owned();
+        assert!(path.starts_with("/hansard/m/a.mka?"), "{path}");
+        path
+    };
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri(path).header("host", "meet.example.org");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = bucket.gateway().oneshot(request.body(Body::empty()).expect("a request")).await.expect("answers");
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("it ends");
+        (status, body.len())
+    };
+    let (get, head) = (link(Verb::Get).await, link(Verb::Head).await);
+    assert_eq!(ask("GET", &get, &[]).await, (200, 1000));
+    // A redirect within one origin takes these along; the storage never sees them.
+    let carried = [("authorization", "Bearer hk_x"), ("cookie", "hansard_session=x")];
+    assert_eq!(ask("GET", &get, &carried).await, (200, 1000));
+    assert_eq!(ask("GET", &get, &[("range", "bytes=10-19")]).await, (206, 10));
+    assert_eq!(ask("HEAD", &head, &carried).await, (200, 0));
+    assert_eq!(ask("GET", &head, &[]).await.0, 403, "a link is good for its method");
+    for path in
+        ["/", "/hansard", "/hansard?list-type=2", "/hansard/m/a.mka", "/hansard/m/../a.mka", "/../credentials.json"]
+    {
+        let (status, _) = ask("GET", path, &[]).await;
+        assert!((400..500).contains(&status), "{path}: {status}");
+    }
+    for method in ["PUT", "POST", "DELETE", "PATCH"] {
+        assert_eq!(ask(method, &get, &[]).await.0, 405);
+    }
+    assert_eq!(bucket.objects.list("", 10).await.expect("it answers").len(), 1);
 }

@@ -100,6 +100,14 @@ impl Valid for ConsentInput {
     }
 }
 
+/// What media is taken for.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    Recording,
+    Transcription,
+}
+
 /// An entry of the ConsentLog.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -108,11 +116,11 @@ pub struct ConsentView {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(example = "recording_ai")]
+    #[schema(value_type = Kind)]
     pub consent_type: &'static str,
-    #[schema(value_type = Vec<String>, example = json!(["recording", "transcription"]))]
+    #[schema(value_type = Vec<Purpose>, example = json!(["recording", "transcription"]))]
     pub purposes: Vec<&'static str>,
-    #[schema(example = "accepted")]
+    #[schema(value_type = Status)]
     pub status: &'static str,
     pub accepted: bool,
     /// Who said it: `self`, or `api_key` with the key's id.
@@ -155,9 +163,9 @@ pub struct ConsentReceipt {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(example = "recording_ai")]
+    #[schema(value_type = Kind)]
     pub consent_type: &'static str,
-    #[schema(example = "withdrawn")]
+    #[schema(value_type = Status)]
     pub status: &'static str,
     pub timestamp: Time,
 }
@@ -182,6 +190,7 @@ impl From<Saying> for ConsentReceipt {
 /// refused (503). What the participant said last, said again in the same words by the same actor, is the entry that is
 /// there (201). A participant agrees at most 100 times in a meeting; declining and withdrawing have no limit.
 #[utoipa::path(
+    operation_id = "giveConsent",
     post, path = "/v1/users/consent", tag = "consent",
     request_body(content = ConsentInput, example = json!({
         "meetingId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10", "consentType": "recording_ai", "status": "accepted"
@@ -228,6 +237,7 @@ async fn give(
 
 /// Lists the ConsentLog, oldest first. A participant sees its own entries.
 #[utoipa::path(
+    operation_id = "listConsents",
     get, path = "/v1/meetings/{id}/consents", tag = "consent",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of entries", body = Page<ConsentView>))

@@ -13,10 +13,13 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock};
+use std::{collections::BTreeSet, sync::Arc};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
+
+/// Where references to schemas begin.
+const SCHEMAS: &str = "#/components/schemas/";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,18 +41,25 @@ use utoipa_swagger_ui::Config;
 )]
 struct Base;
 
+/// The operations of each noun. Apart, because merging them lets the later of two schemas of one name win without a word: a
+/// test holds them against each other.
+pub fn parts() -> Vec<OpenApiRouter<Shared>> {
+    vec![
+        super::meeting::routes(),
+        super::join::routes(),
+        super::participant::routes(),
+        super::link::routes(),
+        super::user::routes(),
+        super::consent::routes(),
+        super::stream::routes(),
+        super::recording::routes(),
+        super::transcript::routes(),
+    ]
+}
+
 /// The operations of the REST API, with their handlers.
 pub fn operations() -> OpenApiRouter<Shared> {
-    OpenApiRouter::with_openapi(Base::openapi())
-        .merge(super::meeting::routes())
-        .merge(super::join::routes())
-        .merge(super::participant::routes())
-        .merge(super::link::routes())
-        .merge(super::user::routes())
-        .merge(super::consent::routes())
-        .merge(super::stream::routes())
-        .merge(super::recording::routes())
-        .merge(super::transcript::routes())
+    parts().into_iter().fold(OpenApiRouter::with_openapi(Base::openapi()), OpenApiRouter::merge)
 }
 
 /// The OpenAPI 3.1 document. What all operations share (credentials, problems, the idempotency header) is added here, by
@@ -57,6 +67,7 @@ pub fn operations() -> OpenApiRouter<Shared> {
 pub fn document() -> Value {
     let made = operations().into_openapi();
     let mut document = serde_json::to_value(made).unwrap_or_default();
+    document["servers"] = servers("/");
     document["components"]["securitySchemes"] = json!({
         "bearer": {
             "type": "http", "scheme": "bearer",
@@ -67,13 +78,74 @@ pub fn document() -> Value {
             "description": "Set by opening a session's url; counts on GET, and on other methods from this server's own pages"
         }
     });
-    let Some(paths) = document["paths"].as_object_mut() else { return document };
-    for (path, item) in paths {
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             finish(path, method, operation);
         }
     }
+    require_nulls(&mut document);
     document
+}
+
+/// The document as a server shows it: with its own address.
+pub fn document_of(public_url: &str) -> Value {
+    let mut document = document();
+    document["servers"] = servers(public_url);
+    document
+}
+
+fn servers(url: &str) -> Value {
+    json!([{"url": url, "description": "This server"}])
+}
+
+/// What is unset is `null` in answers, not left out: there, a member that may be null is required. (What may be left out, is
+/// never null.) In requests both mean the same.
+fn require_nulls(document: &mut Value) {
+    let mut asked = BTreeSet::new();
+    let mut answered = BTreeSet::new();
+    for operation in
+        document["paths"].as_object().into_iter().flatten().flat_map(|(_, item)| item.as_object()).flatten()
+    {
+        reach(document, &operation.1["requestBody"], &mut asked);
+        reach(document, &operation.1["responses"], &mut answered);
+    }
+    for name in answered.difference(&asked) {
+        let schema = &mut document["components"]["schemas"][name];
+        let nullable = |(_, property): &(&String, &Value)| {
+            let null = json!("null");
+            let one_of = property["oneOf"].as_array().into_iter().flatten();
+            property["type"].as_array().is_some_and(|types| types.contains(&null))
+                || one_of.into_iter().any(|one| one["type"] == null)
+        };
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let nullable: Vec<String> = properties.filter(nullable).map(|(name, _)| name.clone()).collect();
+        if nullable.is_empty() {
+            continue;
+        }
+        let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
+        required
+            .extend(nullable.into_iter().map(Value::from).filter(|name| !required.contains(name)).collect::<Vec<_>>());
+        schema["required"] = required.into();
+    }
+}
+
+/// The names of all schemas that `part` leads to.
+fn reach(document: &Value, part: &Value, found: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let schema = member.as_str().filter(|_| name == "$ref").and_then(|at| at.strip_prefix(SCHEMAS));
+                match schema {
+                    Some(schema) if found.insert(schema.to_owned()) => {
+                        reach(document, &document["components"]["schemas"][schema], found);
+                    }
+                    _ => reach(document, member, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| reach(document, item, found)),
+        _ => {}
+    }
 }
 
 fn finish(path: &str, method: &str, operation: &mut Value) {
@@ -139,17 +211,19 @@ pub fn text() -> String {
 }
 
 /// `/v1/openapi.json` and the page `/docs`, which loads nothing from elsewhere.
-pub fn routes() -> Router<Shared> {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
+pub fn routes(public_url: &str) -> Router<Shared> {
+    let document: Arc<Value> = Arc::new(document_of(public_url));
+    // What follows the authority: a proxy in front may have put us below a path.
+    let path = public_url.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default();
     Router::new()
-        .route("/v1/openapi.json", get(async || Json(&*DOCUMENT)))
-        .route("/docs", get(async || Redirect::permanent("/docs/")))
+        .route("/v1/openapi.json", get(async move || Json(document.as_ref().clone())))
+        .route("/docs", get(async move || Redirect::permanent(&format!("{path}/docs/"))))
         .route("/docs/", get(async || page("")))
         .route("/docs/{*file}", get(async |Path(file): Path<String>| page(&file)))
 }
 
 fn page(file: &str) -> Response {
-    let config = Arc::new(Config::from("/v1/openapi.json"));
+    let config = Arc::new(Config::from("../v1/openapi.json"));
     match utoipa_swagger_ui::serve(file, config) {
         Ok(Some(file)) => {
             // Swagger UI writes style attributes and draws its icons from data URLs; its scripts are files.

@@ -3,6 +3,7 @@
 use super::{
     auth::{Caller, Who},
     body::{Body, Path, Valid, check_length, check_line},
+    consent::Purpose,
     once::{Begun, IdempotencyKey, Once},
     password::PASSWORD_CHARS_MAX,
     permit::{self, Operation},
@@ -45,7 +46,7 @@ pub struct JoinInput {
     /// With a link: the guest's name.
     #[schema(min_length = 1, max_length = 128, example = "Ana")]
     pub display_name: Option<String>,
-    #[schema(format = Password)]
+    #[schema(min_length = 1, max_length = 256, format = Password)]
     pub password: Option<String>,
 }
 
@@ -60,6 +61,20 @@ impl Valid for JoinInput {
     }
 }
 
+/// As `RTCPeerConnection` takes it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IceServer {
+    #[schema(example = json!(["stun:stun.example.org"]))]
+    pub urls: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub credential: Option<String>,
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Joined {
@@ -72,10 +87,10 @@ pub struct Joined {
     pub signal_url: String,
     /// For own consent entries only; has no expiry of its own.
     pub consent_token: String,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<IceServer>)]
     pub ice_servers: Vec<Value>,
     /// Under policy `required`: the purposes this user has not accepted yet.
-    #[schema(value_type = Vec<String>, example = json!(["recording", "transcription"]))]
+    #[schema(value_type = Vec<Purpose>, example = json!(["recording", "transcription"]))]
     pub consent_required: Vec<&'static str>,
 }
 
@@ -84,6 +99,7 @@ pub struct Joined {
 /// One participant per user and meeting. The password is asked of link and API-key joins, never of the host. Each join by
 /// link is a guest of its own, whatever `Idempotency-Key` it has.
 #[utoipa::path(
+    operation_id = "joinMeeting",
     post, path = "/v1/meetings/{id}/join", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     request_body(content = JoinInput, example = json!({"userId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10"})),
     responses(

@@ -27,6 +27,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// A role in a meeting.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Role)]
 pub enum RoleInput {
     Host,
     Participant,
@@ -46,6 +47,7 @@ impl Valid for NewLink {
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Link)]
 pub struct LinkView {
     pub id: Uuid,
     /// The secret is in the fragment: it stays in the browser. Shown once.
@@ -55,6 +57,7 @@ pub struct LinkView {
 
 /// Makes a link that guests join by.
 #[utoipa::path(
+    operation_id = "createLink",
     post, path = "/v1/meetings/{id}/links", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     request_body(content = NewLink, example = json!({"role": "participant", "expiresAt": "2026-12-01T00:00:00.000Z"})),
     responses(
@@ -98,6 +101,7 @@ async fn create(
 
 /// Revokes a link.
 #[utoipa::path(
+    operation_id = "revokeLink",
     delete, path = "/v1/meetings/{id}/links/{linkId}", tag = "meetings",
     params(("id" = Uuid, Path, description = "Meeting"), ("linkId" = Uuid, Path, description = "Link")),
     responses((status = 204, description = "Revoked"))

@@ -43,6 +43,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// What is recorded.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = RecordingMode)]
 pub enum Recording {
     Off,
     Audio,
@@ -52,6 +53,7 @@ pub enum Recording {
 /// What happens while somebody present has not agreed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ConsentPolicy)]
 pub enum Policy {
     /// That participant is left out.
     Exclude,
@@ -222,6 +224,7 @@ impl From<Meeting> for MeetingView {
 
 /// Creates a meeting.
 #[utoipa::path(
+    operation_id = "createMeeting",
     post, path = "/v1/meetings", tag = "meetings",
     request_body(content = NewMeetingInput, example = json!({
         "hostId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10", "password": "open sesame",
@@ -270,6 +273,7 @@ async fn create(
 
 /// Reads a meeting.
 #[utoipa::path(
+    operation_id = "getMeeting",
     get, path = "/v1/meetings/{id}", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The meeting", body = MeetingView))
 )]
@@ -304,6 +308,7 @@ pub struct ListQuery {
 
 /// Lists meetings, newest first by start, else scheduled, else created time.
 #[utoipa::path(
+    operation_id = "listMeetings",
     get, path = "/v1/meetings", tag = "meetings", params(ListQuery),
     responses((status = 200, description = "A page of meetings", body = Page<MeetingView>))
 )]
@@ -335,6 +340,7 @@ async fn list(
 
 /// Ends a meeting. Repeating it changes nothing.
 #[utoipa::path(
+    operation_id = "endMeeting",
     put, path = "/v1/meetings/{id}/end", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The ended meeting", body = MeetingView))
 )]

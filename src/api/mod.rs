@@ -31,13 +31,14 @@ pub mod user;
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use problem::Problem;
 use state::Shared;
 use std::time::{Duration, Instant};
+use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -52,13 +53,30 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
     let (operations, _) = docs::operations().split_for_parts();
     operations
         .merge(session::routes())
-        .merge(docs::routes())
+        .merge(docs::routes(state.address.public_url()))
         .with_state(state.clone())
         .merge(signal.router())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(middleware::from_fn_with_state(state.clone(), watch))
         .layer(cors)
+}
+
+/// Answers the same below `path` (empty for none): a proxy may strip the path of the public URL, or pass it on as it is.
+pub fn below(path: &str, router: Router) -> Router {
+    if path.is_empty() {
+        return router;
+    }
+    let path = path.to_owned();
+    let strip = move |mut request: Request| {
+        let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
+        let rest = asked.strip_prefix(&path).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        if let Some(Ok(stripped)) = rest.map(|rest| format!("/{}", rest.trim_start_matches('/')).parse::<Uri>()) {
+            *request.uri_mut() = stripped;
+        }
+        request
+    };
+    Router::new().fallback_service(router.map_request(strip))
 }
 
 /// Pages of the allow-list may call, with credentials they hold themselves: the cookie is for our own pages only.
@@ -96,7 +114,12 @@ async fn watch(State(_): State<Shared>, request: Request, next: Next) -> Respons
     };
     let labels = [("method", method), ("route", route.clone()), ("status", status.as_u16().to_string())];
     metrics::counter!("hansard_http_requests_total", &labels).increment(1);
+    // Tokens, and what people are called and say: for no cache on the way.
+    let private = route.starts_with("/v1/");
     metrics::histogram!("hansard_http_request_seconds", "route" => route).record(took);
+    if private {
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

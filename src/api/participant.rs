@@ -4,6 +4,8 @@ use super::{
     auth::Caller,
     body::{Path, Query},
     command::removal,
+    consent::Status,
+    link::RoleInput,
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
@@ -27,9 +29,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// What a participant last said, per purpose: `accepted`, `declined`, `withdrawn`, or null when it said nothing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConsentState {
-    #[schema(example = "accepted")]
+    #[schema(value_type = Option<Status>)]
     pub recording: Option<String>,
-    #[schema(example = "declined")]
+    #[schema(value_type = Option<Status>)]
     pub transcription: Option<String>,
 }
 
@@ -41,8 +43,7 @@ pub struct ParticipantView {
     pub user_id: Uuid,
     #[schema(example = "Ana")]
     pub display_name: String,
-    /// `host` or `participant`.
-    #[schema(example = "participant")]
+    #[schema(value_type = RoleInput)]
     pub role: String,
     /// When it first became present.
     pub joined_at: Option<Time>,
@@ -73,6 +74,7 @@ impl From<Participant> for ParticipantView {
 
 /// Lists a meeting's participants.
 #[utoipa::path(
+    operation_id = "listParticipants",
     get, path = "/v1/meetings/{id}/participants", tag = "meetings",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of participants", body = Page<ParticipantView>))
@@ -97,6 +99,7 @@ async fn list(
 /// consent token stays good. The link that a guest came by is closed to new joins; others who came by it stay. The
 /// meeting's host can be removed by the API key only.
 #[utoipa::path(
+    operation_id = "removeParticipant",
     delete, path = "/v1/meetings/{id}/participants/{participantId}", tag = "meetings",
     params(
         ("id" = Uuid, Path, description = "Meeting"),

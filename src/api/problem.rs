@@ -1,5 +1,6 @@
 //! Errors as clients see them: `application/problem+json` (RFC 9457). Every refusal of this API is one [`Problem`].
 
+use super::consent::Purpose;
 use crate::store::StoreError;
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -39,7 +40,7 @@ pub struct ProblemBody {
     pub kind: String,
     #[schema(example = "The request is well-formed but not valid")]
     pub title: String,
-    #[schema(example = 422)]
+    #[schema(value_type = i32, example = 422)]
     pub status: u16,
     pub detail: String,
     /// What is wrong where, when the body was understood.
@@ -47,9 +48,11 @@ pub struct ProblemBody {
     pub errors: Vec<FieldError>,
     /// What exists already.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub id: Option<Uuid>,
     /// The purposes that policy `required` still asks for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Purpose>)]
     pub consent_required: Vec<String>,
 }
 

@@ -7,11 +7,12 @@ use super::{
     permit::{self, Operation},
     problem::Problem,
     state::Shared,
+    stream::Source,
     time::Time,
 };
 use crate::{
     domain::id::{MeetingId, RecordingId},
-    objects::Disposition,
+    objects::{Disposition, Verb},
     store::{
         Tx,
         listing::{self, ListedRecording},
@@ -20,7 +21,7 @@ use crate::{
 use axum::{
     Json,
     extract::State,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -37,19 +38,68 @@ pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(content))
 }
 
+/// `mix` is everybody in one file, `track` one source of one participant.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingKind {
+    Mix,
+    Track,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingStatus {
+    Recording,
+    Processing,
+    Ready,
+    Failed,
+    Deleting,
+}
+
+/// Where the file lies; one in the `archive` has to be restored before it is fetched.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageTier {
+    Hot,
+    Warm,
+    Cold,
+    Archive,
+}
+
+/// Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had, and others had not.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GapReason {
+    Muted,
+    Left,
+    NoConsent,
+    Paused,
+    Lost,
+}
+
+/// A span that is not in a file, in milliseconds since the meeting's `startTime`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Gap {
+    #[schema(example = 4000)]
+    pub start_ms: i64,
+    #[schema(example = 9000)]
+    pub end_ms: i64,
+    pub reason: GapReason,
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Recording)]
 pub struct RecordingView {
     pub id: Uuid,
     pub meeting_id: Uuid,
-    /// `mix` or `track`.
-    #[schema(example = "track")]
+    #[schema(value_type = RecordingKind)]
     pub kind: String,
     /// Null for a mix.
     pub participant_id: Option<Uuid>,
-    /// `microphone`, `camera` or `screen`; null for a mix.
-    #[schema(example = "microphone")]
+    /// Null for a mix.
+    #[schema(value_type = Option<Source>)]
     pub source: Option<String>,
     #[schema(example = "audio/x-matroska")]
     pub media_type: String,
@@ -60,14 +110,12 @@ pub struct RecordingView {
     pub duration_ms: Option<i64>,
     /// Whole seconds, rounded.
     pub duration_seconds: Option<i32>,
-    /// What is not in the file: `[{startMs, endMs, reason}]`, reasons `muted`, `left`, `no_consent`, `paused`, `lost`.
-    #[schema(value_type = Vec<Object>, example = json!([{"startMs": 4000, "endMs": 9000, "reason": "muted"}]))]
+    /// What is not in the file.
+    #[schema(value_type = Vec<Gap>, example = json!([{"startMs": 4000, "endMs": 9000, "reason": "muted"}]))]
     pub gaps: Value,
-    /// `hot`, `warm`, `cold` or `archive`.
-    #[schema(example = "hot")]
+    #[schema(value_type = StorageTier)]
     pub storage_tier: String,
-    /// `recording`, `processing`, `ready`, `failed` or `deleting`.
-    #[schema(example = "ready")]
+    #[schema(value_type = RecordingStatus)]
     pub status: String,
     /// 0 to 1 while it is processed.
     pub progress: Option<f32>,
@@ -104,6 +152,7 @@ impl From<ListedRecording> for RecordingView {
 
 /// Lists a meeting's recordings.
 #[utoipa::path(
+    operation_id = "listRecordings",
     get, path = "/v1/meetings/{id}/recordings", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of recordings", body = Page<RecordingView>))
@@ -136,6 +185,7 @@ async fn find(tx: &mut Tx, state: &Shared, caller: &Caller, id: Uuid) -> Result<
 
 /// Reads a recording.
 #[utoipa::path(
+    operation_id = "getRecording",
     get, path = "/v1/recordings/{id}", tag = "recordings", params(("id" = Uuid, Path, description = "Recording")),
     responses(
         (status = 200, description = "The recording", body = RecordingView),
@@ -155,7 +205,7 @@ async fn read(
     Ok(Json(found.into()))
 }
 
-#[derive(Clone, Copy, Default, Debug, Deserialize, IntoParams)]
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ContentQuery {
@@ -163,15 +213,45 @@ pub struct ContentQuery {
     #[serde(default)]
     #[param(required = false, default = false)]
     pub download: bool,
+    /// False: the URL is answered, not redirected to.
+    #[serde(default = "yes")]
+    #[param(required = false, default = true)]
+    pub redirect: bool,
+}
+
+impl Default for ContentQuery {
+    fn default() -> Self {
+        Self { download: false, redirect: true }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Where a recording's file is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentLink {
+    /// Presigned: the link is the permission. Takes `Range`. To be fetched without any credential of this API: the object
+    /// storage is another server.
+    pub url: String,
+    pub expires_at: Time,
 }
 
 /// Fetches a recording's file.
 ///
-/// Redirects to a URL of the object storage that is good for five minutes and takes `Range`.
+/// Redirects to a URL of the object storage that is good for five minutes and takes `Range`; with `redirect=false` answers
+/// that URL. `HEAD` leads to a URL that is signed for `HEAD`. A client that sends `Authorization` on to wherever it is
+/// redirected (`wget --header`, Python's `urllib`, `curl --location-trusted`) shows this API's key to the object storage, which
+/// refuses it: such a client asks with `redirect=false` and fetches the URL without a credential. `curl -L`, browsers,
+/// Python's `requests` and `httpx`, Node's `fetch`, Go and reqwest keep it to themselves.
 #[utoipa::path(
+    operation_id = "getRecordingContent",
     get, path = "/v1/recordings/{id}/content", tag = "recordings",
     params(("id" = Uuid, Path, description = "Recording"), ContentQuery),
     responses(
+        (status = 200, description = "Where the file is, with `redirect=false`", body = ContentLink),
         (status = 302, description = "Where the file is", headers(("Location" = String, description = "Presigned URL"))),
         (status = 409, description = "Not ready, or archived"),
         (status = 410, description = "It was deleted"),
@@ -179,6 +259,7 @@ pub struct ContentQuery {
 )]
 async fn content(
     State(state): State<Shared>,
+    method: Method,
     caller: Caller,
     Path(id): Path<Uuid>,
     Query(query): Query<ContentQuery>,
@@ -201,12 +282,20 @@ async fn content(
         .and_then(|url| state.objects.key(url))
         .ok_or_else(|| Problem::internal(format!("recording {id} is ready and names no object of this bucket")))?;
     let disposition = if query.download { Disposition::Attachment } else { Disposition::Inline };
+    // A signature names its method: a HEAD that follows the redirect would be refused with a GET's.
+    let verb = if method == Method::HEAD && query.redirect { Verb::Head } else { Verb::Get };
+    let expires_at = Time(state.clock.now() + CONTENT_TTL);
     let url = state
         .objects
-        .presign(key, &file_name(&found), &found.media_type, disposition, CONTENT_TTL)
+        .presign(verb, key, &file_name(&found), &found.media_type, disposition, CONTENT_TTL)
         .await
         .map_err(Problem::internal)?;
-    Ok((StatusCode::FOUND, [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store".to_owned())]).into_response())
+    let no_store = (header::CACHE_CONTROL, "no-store".to_owned());
+    Ok(if query.redirect {
+        (StatusCode::FOUND, [(header::LOCATION, url), no_store]).into_response()
+    } else {
+        ([no_store], Json(ContentLink { url, expires_at })).into_response()
+    })
 }
 
 /// A name that tells a meeting's files apart in a folder of downloads.

@@ -1,4 +1,5 @@
 //! A host's pages: a session's one-time `url` sets a cookie and shows a plain list of meetings to play, download and read.
+//! And the page that a guest's link leads to.
 //!
 //! Rendered here, without scripts; the policy in [`answer`] lets a browser load nothing but our own addresses and the
 //! files of the object storage.
@@ -25,7 +26,7 @@ use crate::{
 use axum::{
     Router,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -41,26 +42,72 @@ const RECORDINGS_SHOWN: i64 = 200;
 
 pub fn routes() -> Router<Shared> {
     Router::new()
-        .route("/s/{code}", get(open))
+        .route("/m/{id}", get(guest))
+        .route("/s/{code}", get(offer).post(open))
         .route("/host", get(meetings))
         .route("/host/meetings/{id}", get(meeting_page))
 }
 
+/// What a guest's link leads to. The link's secret is in its fragment, which no browser sends: this page is the same for every
+/// link, and asks nothing of the database.
+async fn guest(State(state): State<Shared>, id: Result<Path<Uuid>, Problem>) -> Response {
+    match id {
+        Ok(_) => answer(&state, StatusCode::OK, "Invitation", INVITATION),
+        Err(problem) => failed(&state, &problem),
+    }
+}
+
+const INVITATION: &str = "<h1>You are invited to a meeting</h1>\
+<p>This link is a key to one meeting. Open it in the application that you meet in, or paste it there; this server has no \
+room of its own to show you.</p>\
+<p>Whoever has the link can join under a name of their choice, so pass it on only to those who are invited. Nothing is \
+recorded of you unless you agree.</p>\
+<p>For applications: the part behind <code>#</code> is the bearer credential for <code>POST /v1/meetings/{id}/join</code> \
+with <code>displayName</code>.</p>";
+
+/// Shows the button that uses a code up. Reading changes nothing: mail scanners, link previews and browsers that load ahead
+/// read links before a person does.
+async fn offer(State(state): State<Shared>, Path(code): Path<String>) -> Response {
+    match waits(&state, &code).await {
+        Ok(true) => {
+            let body = "<h1>Your meetings</h1><p>This link opens them in this browser, once.</p>\
+                        <form method=\"post\"><button autofocus>Open my meetings</button></form>";
+            answer(&state, StatusCode::OK, "Your meetings", body)
+        }
+        Ok(false) => used(&state),
+        Err(problem) => failed(&state, &problem),
+    }
+}
+
+async fn waits(state: &Shared, code: &str) -> Result<bool, Problem> {
+    let Some(secret) = Secret::parse(Secret::CODE, code) else { return Ok(false) };
+    let hash = secret.hash();
+    let mut tx = state.store.secret_tx(&hash).await?;
+    Ok(user::code_waits(&mut tx, &hash).await?)
+}
+
+fn used(state: &Shared) -> Response {
+    let text = "<h1>This link was used or has expired</h1><p>Ask your application for a new one.</p>";
+    answer(state, StatusCode::GONE, "Link used", text)
+}
+
 /// Uses a one-time code up and sets the cookie.
-async fn open(State(state): State<Shared>, Path(code): Path<String>) -> Response {
+async fn open(State(state): State<Shared>, Path(code): Path<String>, headers: HeaderMap) -> Response {
+    // Another site's page may not sign a browser in as somebody else.
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        return failed(&state, &Problem::forbidden("the button is on our own page"));
+    }
     match take(&state, &code).await {
         Ok(Some(cookie)) => {
-            let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, "/host")]).into_response();
+            let to = format!("{}/host", state.address.path());
+            let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
             let headers = response.headers_mut();
             headers.insert(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             response
         }
-        Ok(None) => {
-            let text = "<h1>This link was used or has expired</h1><p>Ask your application for a new one.</p>";
-            answer(&state, StatusCode::GONE, "Link used", text)
-        }
+        Ok(None) => used(&state),
         Err(problem) => failed(&state, &problem),
     }
 }
@@ -80,7 +127,11 @@ async fn take(state: &Shared, code: &str) -> Result<Option<HeaderValue>, Problem
     }
     let minted = state.keys.mint_session(tenant, user, left_s, now);
     let secure = if state.address.is_https() { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={}; Path=/; Max-Age={left_s}; HttpOnly; SameSite=Lax{secure}", minted.token);
+    let path = match state.address.path() {
+        "" => "/",
+        path => path,
+    };
+    let cookie = format!("{COOKIE}={}; Path={path}; Max-Age={left_s}; HttpOnly; SameSite=Lax{secure}", minted.token);
     Ok(Some(HeaderValue::from_str(&cookie).map_err(Problem::internal)?))
 }
 
@@ -147,7 +198,8 @@ async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<S
     for row in &page.data {
         let _ = write!(
             body,
-            "<li><a href=\"/host/meetings/{}\">{}</a> <span>{}</span></li>",
+            "<li><a href=\"{}/host/meetings/{}\">{}</a> <span>{}</span></li>",
+            state.address.path(),
             row.id,
             readable(row.list_time),
             escape(&row.status)
@@ -155,7 +207,7 @@ async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<S
     }
     body.push_str("</ul>");
     if let Some(cursor) = page.next_cursor {
-        let _ = write!(body, "<p><a href=\"/host?cursor={cursor}\">Earlier meetings</a></p>");
+        let _ = write!(body, "<p><a href=\"{}/host?cursor={cursor}\">Earlier meetings</a></p>", state.address.path());
     }
     Ok(body)
 }
@@ -170,7 +222,8 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
     let head = transcript::head(&mut tx, id).await?;
     let segments = transcript::segments(&mut tx, id).await?;
 
-    let mut body = format!("<p><a href=\"/host\">All meetings</a></p><h1>{}</h1>", readable(of.list_time));
+    let root = state.address.path();
+    let mut body = format!("<p><a href=\"{root}/host\">All meetings</a></p><h1>{}</h1>", readable(of.list_time));
     let _ = write!(body, "<p>{}</p>", escape(&of.status));
     let language = head.language.as_deref().or(of.settings.language.as_deref()).unwrap_or("und");
     body.push_str("<h2>Recordings</h2>");
@@ -180,10 +233,10 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
     // The mix is what most came for.
     let (mixes, tracks): (Vec<_>, Vec<_>) = recordings.iter().partition(|recording| recording.kind == "mix");
     for recording in mixes.into_iter().chain(tracks) {
-        show_recording(&mut body, &of, recording, language);
+        show_recording(&mut body, root, &of, recording, language);
     }
     body.push_str("<h2>Transcript</h2>");
-    let base = format!("/v1/meetings/{}/transcript", of.id);
+    let base = format!("{root}/v1/meetings/{}/transcript", of.id);
     let _ = write!(
         body,
         "<p>{}<a href=\"{base}.txt\">Text</a> · <a href=\"{base}.vtt\">WebVTT</a> · <a href=\"{base}.srt\">SRT</a> · \
@@ -205,7 +258,7 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
     Ok(body)
 }
 
-fn show_recording(body: &mut String, meeting: &Meeting, recording: &ListedRecording, language: &str) {
+fn show_recording(body: &mut String, root: &str, meeting: &Meeting, recording: &ListedRecording, language: &str) {
     let what = match (&recording.display_name, recording.kind.as_str()) {
         (Some(name), "track") => format!("{} ({})", name, recording.source.as_deref().unwrap_or("track")),
         _ => "Everybody".to_owned(),
@@ -215,13 +268,13 @@ fn show_recording(body: &mut String, meeting: &Meeting, recording: &ListedRecord
     if recording.status != "ready" || recording.storage_tier == "archive" {
         return;
     }
-    let content = format!("/v1/recordings/{}/content", recording.id);
+    let content = format!("{root}/v1/recordings/{}/content", recording.id);
     if recording.kind == "mix" {
         // A video element shows captions also over sound alone.
         let _ = write!(
             body,
             "<video controls preload=\"metadata\" src=\"{content}\"><track kind=\"captions\" default \
-             srclang=\"{}\" label=\"Captions\" src=\"/v1/meetings/{}/transcript.vtt\"></video>",
+             srclang=\"{}\" label=\"Captions\" src=\"{root}/v1/meetings/{}/transcript.vtt\"></video>",
             escape(language),
             meeting.id
         );
@@ -262,7 +315,7 @@ fn answer(state: &Shared, status: StatusCode, title: &str, body: &str) -> Respon
          </body></html>"
     );
     let policy = format!(
-        "default-src 'none'; style-src '{STYLE_HASH}'; media-src 'self' {}; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src '{STYLE_HASH}'; media-src 'self' {}; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'",
         state.media_origin
     );

@@ -33,10 +33,14 @@ const HINT_MAX: Duration = Duration::from_secs(2);
 pub struct Address {
     /// Scheme and authority (and path, behind a proxy that adds one), without a slash at the end.
     public_url: String,
+    /// The path in it: where our own pages begin behind a proxy that adds one, else empty.
+    path: String,
     /// The `Origin` of pages served under it.
     origin: String,
     /// Origins of other pages that may call.
     others: Vec<String>,
+    /// Pages of every origin may.
+    all: bool,
 }
 
 impl Address {
@@ -54,12 +58,19 @@ impl Address {
             _ => authority.as_str(),
         };
         let origin = format!("{scheme}://{}", host.to_ascii_lowercase());
+        let path = uri.path().trim_end_matches('/').to_owned();
+        let all = allowed.iter().any(|origin| origin == "*");
         let others = allowed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Ok(Self { public_url, origin, others })
+        Ok(Self { public_url, path, origin, others, all })
     }
 
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// What our own addresses begin with: empty, or a path like `/hansard`.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Where a room's socket is opened.
@@ -69,7 +80,7 @@ impl Address {
 
     /// Whether pages of this origin may call at all.
     pub fn allows(&self, origin: &str) -> bool {
-        self.is_own(origin) || self.others.iter().any(|other| other == &origin.to_ascii_lowercase())
+        self.all || self.is_own(origin) || self.others.iter().any(|other| other == &origin.to_ascii_lowercase())
     }
 
     /// Whether this is the origin of our own pages: the only one whose cookie counts beyond GET.
@@ -182,6 +193,11 @@ mod tests {
         ] {
             assert_eq!((address.is_own(origin), address.allows(origin)), (own, allowed), "{origin}");
         }
+        // No credential of ours travels by itself to another origin: allowing all gives a page nothing that it has not got.
+        let open = Address::new("https://x.example.org/hansard/", &["*".into()]).expect("good");
+        assert!(open.allows("https://anybody.test") && open.allows("null") && !open.is_own("https://anybody.test"));
+        assert_eq!((open.path(), address.path()), ("/hansard", ""));
+        assert_eq!(open.signal_url(), "wss://x.example.org/hansard/v1/signal");
         assert!(Address::new("hansard.example.org", &[]).is_err());
         assert!(Address::new("ftp://x", &[]).is_err());
     }

@@ -70,6 +70,7 @@ impl MediaKind {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = MediaSource)]
 pub enum Source {
     Microphone,
     Camera,
@@ -115,6 +116,7 @@ impl Codec {
 
 /// An SRTP suite by its name in RFC 4568 or RFC 7714.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = SrtpSuite)]
 pub enum Suite {
     #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
     AesCm128HmacSha1_80,
@@ -160,12 +162,12 @@ pub struct NewStream {
     pub source: Option<Source>,
     pub codec: Codec,
     /// 0-63 or 96-127: those between are RTCP's on a shared port.
-    #[schema(minimum = 0, maximum = 127, example = 111)]
+    #[schema(value_type = i32, minimum = 0, maximum = 127, example = 111)]
     pub payload_type: u8,
     /// Hz: 48000 for opus, 8000 for PCMU and PCMA, 90000 for video.
-    #[schema(example = 48000)]
+    #[schema(value_type = i32, minimum = 8000, maximum = 90000, example = 48000)]
     pub clock_rate: u32,
-    #[schema(example = 3735928559_u32)]
+    #[schema(value_type = i64, minimum = 0, maximum = 4294967295_i64, example = 3735928559_u32)]
     pub ssrc: u32,
     pub remote: Option<Remote>,
     pub srtp: Option<SrtpInput>,
@@ -202,8 +204,9 @@ impl Valid for NewStream {
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Srtp)]
 pub struct SrtpView {
-    #[schema(example = "AEAD_AES_128_GCM")]
+    #[schema(value_type = Suite)]
     pub suite: &'static str,
     /// Base64 of master key and salt, for both directions. Shown once.
     pub key: String,
@@ -220,7 +223,9 @@ pub struct OpenedStream {
     pub port: u16,
     /// RTCP goes to the same port.
     pub rtcp_mux: bool,
+    /// Only where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub srtp: Option<SrtpView>,
 }
 
@@ -228,6 +233,7 @@ pub struct OpenedStream {
 ///
 /// Waits at most 5 s for a worker. A new stream of the same kind and source closes the participant's earlier one.
 #[utoipa::path(
+    operation_id = "openStream",
     post, path = "/v1/meetings/{id}/streams", tag = "streams", params(("id" = Uuid, Path, description = "Meeting")),
     request_body(content = NewStream, example = json!({
         "participantId": "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10", "kind": "audio", "codec": "opus",
@@ -435,6 +441,7 @@ async fn give_up(state: &Shared, once: &Once, asked: &Pending, reason: &str) -> 
 
 /// Closes a stream.
 #[utoipa::path(
+    operation_id = "closeStream",
     delete, path = "/v1/meetings/{id}/streams/{streamId}", tag = "streams",
     params(("id" = Uuid, Path, description = "Meeting"), ("streamId" = Uuid, Path, description = "Stream")),
     responses((status = 204, description = "Closed"))

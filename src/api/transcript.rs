@@ -51,6 +51,21 @@ pub struct Speaker {
     pub display_name: String,
 }
 
+/// A word with its time, in milliseconds since the meeting's `startTime`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Word {
+    #[schema(example = "so")]
+    pub text: String,
+    #[schema(example = 61230)]
+    pub start_ms: i64,
+    #[schema(example = 61390)]
+    pub end_ms: i64,
+    /// 0 to 1.
+    #[schema(example = 0.93)]
+    pub confidence: f64,
+}
+
 /// A final segment; the same object as in `transcript_update`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -72,9 +87,9 @@ pub struct SegmentView {
     #[schema(example = "so the next step")]
     pub text: String,
     /// UTF-16 units of `text` that will not change: all of a final.
-    #[schema(example = 16)]
+    #[schema(value_type = i32, minimum = 0, example = 16)]
     pub stable_chars: usize,
-    #[schema(value_type = Vec<Object>, example = json!([
+    #[schema(value_type = Vec<Word>, example = json!([
         {"text": "so", "startMs": 61230, "endMs": 61390, "confidence": 0.93}
     ]))]
     pub words: Value,
@@ -222,6 +237,7 @@ fn view(found: Found) -> TranscriptView {
 
 /// Reads a meeting's transcript.
 #[utoipa::path(
+    operation_id = "getTranscript",
     get, path = "/v1/meetings/{id}/transcript", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The transcript so far", body = TranscriptView))
@@ -236,6 +252,7 @@ async fn read(
 
 /// Reads a meeting's transcript, as `/transcript`.
 #[utoipa::path(
+    operation_id = "getTranscriptJson",
     get, path = "/v1/meetings/{id}/transcript.json", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The transcript so far", body = TranscriptView))
@@ -248,6 +265,7 @@ async fn read_json(state: State<Shared>, caller: Caller, id: Path<Uuid>) -> Resu
 ///
 /// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
 #[utoipa::path(
+    operation_id = "getTranscriptVtt",
     get, path = "/v1/meetings/{id}/transcript.vtt", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "Captions so far", body = String, content_type = "text/vtt"))
@@ -260,6 +278,7 @@ async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
 ///
 /// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
 #[utoipa::path(
+    operation_id = "getTranscriptSrt",
     get, path = "/v1/meetings/{id}/transcript.srt", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "Captions so far", body = String, content_type = "application/x-subrip"))
@@ -270,6 +289,7 @@ async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
 
 /// Reads a meeting's transcript as text, a line per segment.
 #[utoipa::path(
+    operation_id = "getTranscriptText",
     get, path = "/v1/meetings/{id}/transcript.txt", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The transcript so far", body = String, content_type = "text/plain"))

@@ -73,6 +73,7 @@ impl From<user::User> for Profile {
 
 /// Creates a user.
 #[utoipa::path(
+    operation_id = "createUser",
     post, path = "/v1/users", tag = "users", request_body = NewUser,
     responses(
         (status = 201, description = "Created", body = Profile),
@@ -107,6 +108,7 @@ async fn create(
 
 /// Reads a user.
 #[utoipa::path(
+    operation_id = "getProfile",
     get, path = "/v1/users/{id}/profile", tag = "users", params(("id" = Uuid, Path, description = "User")),
     responses((status = 200, description = "The user", body = Profile))
 )]
@@ -146,6 +148,7 @@ impl Valid for NewSession {
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Session)]
 pub struct SessionView {
     /// A bearer credential for the meetings this user hosts.
     pub token: String,
@@ -157,6 +160,7 @@ pub struct SessionView {
 
 /// Opens a session for a host's pages.
 #[utoipa::path(
+    operation_id = "createSession",
     post, path = "/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path, description = "User")),
     request_body = NewSession,
     responses((status = 201, description = "The session", body = SessionView))

@@ -96,9 +96,8 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
 
 /// The play and what came of it, on a running server.
 async fn show(screen: &Screen, running: &Running, meeting: &Meeting, host: IpAddr, stays: bool) -> anyhow::Result<()> {
-    let (url, key) =
-        running.url.as_deref().zip(running.key.as_deref()).context("the server names no address or key")?;
-    let client = crate::play::client::Client::new(url, key)?;
+    let (url, key) = running.url.as_deref().zip(running.key.as_ref()).context("the server names no address or key")?;
+    let client = crate::play::client::Client::new(url, &key.key)?;
     let declines = meeting.voices.last().context("a meeting without voices")?.name.clone();
     screen.say(&format!("url   {url}"));
     screen.say(&format!("ops   {}/metrics", running.ops));

@@ -17,12 +17,21 @@ use crate::{
 use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
 };
 use tracing::info;
 
 /// The tenant of `serve` and `demo`.
 const OWN_TENANT: &str = "default";
+
+/// The API key of the own tenant, and the file it is kept in.
+#[derive(Clone)]
+pub struct OwnKey {
+    pub key: String,
+    pub kept_in: PathBuf,
+    /// Made by this start.
+    pub is_new: bool,
+}
 
 pub struct Foundation {
     pub store: Store,
@@ -33,16 +42,18 @@ pub struct Foundation {
     /// Where browsers find the bucket.
     pub public_endpoint: String,
     /// The API key of `serve`'s own tenant.
-    pub key: Option<String>,
+    pub key: Option<OwnKey>,
     postgres: Option<Postgres>,
     s3: Option<S3Server>,
-    /// Held for as long as the process lives.
-    _lock: File,
+    /// The storage has an address that browsers reach.
+    is_published: bool,
+    /// Held for as long as the process lives. An `api` keeps nothing, so any number of them may run beside a worker.
+    _lock: Option<File>,
 }
 
 impl Foundation {
     pub async fn lay(settings: &Settings, part: Part) -> anyhow::Result<Self> {
-        let lock = lock(&settings.data)?;
+        let lock = if part == Part::Api { None } else { Some(lock(&settings.data)?) };
         let (postgres, url) = match &settings.database_url {
             Some(url) => (None, url.reveal().to_owned()),
             None => {
@@ -74,10 +85,7 @@ impl Foundation {
             None => {
                 let server = S3Server::start(&settings.data.join("s3"), settings.s3_listen).await?;
                 let endpoint = format!("http://{}", server.address);
-                let public_endpoint = settings
-                    .s3_public_endpoint
-                    .clone()
-                    .unwrap_or_else(|| beside(settings.public_url.as_deref(), server.address.port(), &endpoint));
+                let public_endpoint = settings.s3_public_endpoint.clone().unwrap_or_else(|| endpoint.clone());
                 let bucket = objects::Settings {
                     public_endpoint,
                     endpoint,
@@ -102,8 +110,14 @@ impl Foundation {
             key,
             postgres,
             s3,
+            is_published: settings.s3.is_some() || settings.s3_public_endpoint.is_some(),
             _lock: lock,
         })
+    }
+
+    /// The files of the bucket, for our own address to serve; `None` where links lead to the storage itself.
+    pub fn files(&self) -> Option<axum::Router> {
+        self.s3.as_ref().filter(|_| !self.is_published).map(S3Server::gateway)
     }
 
     /// Takes it away again, last laid first.
@@ -151,31 +165,19 @@ fn kept(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::R
 }
 
 /// The key of the own tenant: the one in the file while the database knows it, else a new one.
-async fn own_key(data: &Path, url: &str) -> anyhow::Result<String> {
+async fn own_key(data: &Path, url: &str) -> anyhow::Result<OwnKey> {
     let path = data.join("key");
     let mut conn = store::owner(url).await?;
     if let Ok(text) = fs::read_to_string(&path)
         && let Some(secret) = Secret::parse(Secret::API_KEY, text.trim())
         && key::find(&mut conn, &secret.hash()).await?.is_some()
     {
-        return Ok(secret.reveal().to_owned());
+        return Ok(OwnKey { key: secret.reveal().to_owned(), kept_in: path, is_new: false });
     }
     let secret = Secret::random(Secret::API_KEY)?;
     let tenant = tenant::ensure(&mut conn, OWN_TENANT).await?;
     key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await?;
     write_secret(&path, secret.reveal().as_bytes())?;
     info!("made an API key; it is in {}", path.display());
-    Ok(secret.reveal().to_owned())
-}
-
-/// The S3 server brought along as browsers see it: the host of the public URL with the server's port.
-fn beside(public_url: Option<&str>, port: u16, fallback: &str) -> String {
-    public_url
-        .and_then(|url| reqwest::Url::parse(url).ok())
-        .and_then(|mut url| {
-            url.set_port(Some(port)).ok()?;
-            url.set_path("");
-            Some(url.as_str().trim_end_matches('/').to_owned())
-        })
-        .unwrap_or_else(|| fallback.to_owned())
+    Ok(OwnKey { key: secret.reveal().to_owned(), kept_in: path, is_new: true })
 }

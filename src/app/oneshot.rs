@@ -3,13 +3,16 @@
 
 use crate::{
     api::token::Secret,
-    config::{KeyCommand, ModelCommand, OpenapiFlags, Settings, TenantCommand},
+    config::{ConsentCommand, KeyCommand, ModelCommand, OpenapiFlags, Settings, TenantCommand},
+    domain::id::MeetingId,
     embed::postgres::{Durability, Postgres},
     speech::{fetch, model::Registry},
-    store::{self, key, tenant},
+    store::{self, Store, StoreError, consent, key, tenant},
 };
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use sqlx::PgConnection;
+use std::process::ExitCode;
 
 /// The database of a command: the one given, or the private one, started when `serve` does not run.
 async fn with_database<T>(settings: &Settings, work: impl AsyncFnOnce(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
@@ -37,10 +40,20 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     .await
 }
 
+/// Commands that only look, or take away, must work on a database of any version, and leave its schema as it is.
+async fn as_it_is(url: &str) -> anyhow::Result<PgConnection> {
+    let mut conn = store::owner(url).await?;
+    let there: bool = sqlx::query_scalar("select to_regclass('tenants') is not null").fetch_one(&mut conn).await?;
+    anyhow::ensure!(there, "this database has no schema of ours yet: `hansard migrate` makes it");
+    Ok(conn)
+}
+
 pub async fn keys(settings: &Settings, command: KeyCommand) -> anyhow::Result<()> {
     with_database(settings, async |url| {
-        store::migrate(url).await?;
-        let mut conn = store::owner(url).await?;
+        if let KeyCommand::Create { .. } = command {
+            store::migrate(url).await?;
+        }
+        let mut conn = as_it_is(url).await?;
         match command {
             KeyCommand::Create { tenant } => {
                 let secret = Secret::random(Secret::API_KEY)?;
@@ -67,8 +80,10 @@ pub async fn keys(settings: &Settings, command: KeyCommand) -> anyhow::Result<()
 
 pub async fn tenants(settings: &Settings, command: TenantCommand) -> anyhow::Result<()> {
     with_database(settings, async |url| {
-        store::migrate(url).await?;
-        let mut conn = store::owner(url).await?;
+        if let TenantCommand::Create { .. } = command {
+            store::migrate(url).await?;
+        }
+        let mut conn = as_it_is(url).await?;
         match command {
             TenantCommand::Create { name } => println!("{}", tenant::ensure(&mut conn, &name).await?),
             TenantCommand::List => {
@@ -78,6 +93,34 @@ pub async fn tenants(settings: &Settings, command: TenantCommand) -> anyhow::Res
             }
         }
         Ok(())
+    })
+    .await
+}
+
+/// Says of each meeting whether its ConsentLog is as it was written.
+pub async fn consents(settings: &Settings, command: ConsentCommand) -> anyhow::Result<ExitCode> {
+    let ConsentCommand::Verify { meetings } = command;
+    with_database(settings, async |url| {
+        // Policies hide meetings from whoever the URL names, the workers' role sees all.
+        let store = Store::open(url, 1)?;
+        let mut all = ExitCode::SUCCESS;
+        for meeting in meetings {
+            let mut tx = store.worker_tx().await?;
+            match consent::verify(&mut tx, MeetingId(meeting)).await {
+                Ok(Ok(hash)) => println!("{meeting}  holds, head {hash}"),
+                Ok(Err(broken)) => {
+                    all = ExitCode::FAILURE;
+                    println!("{meeting}  BROKEN: {broken}");
+                }
+                Err(StoreError::NotFound) => {
+                    all = ExitCode::FAILURE;
+                    println!("{meeting}  there is no such meeting");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        store.close().await;
+        Ok(all)
     })
     .await
 }

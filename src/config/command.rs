@@ -78,6 +78,15 @@ pub enum Role {
         #[command(flatten)]
         stores: Stores,
     },
+    /// The ConsentLog
+    Consent {
+        #[command(subcommand)]
+        command: ConsentCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
     /// Tenants
     Tenant {
         #[command(subcommand)]
@@ -157,6 +166,15 @@ pub enum KeyCommand {
 }
 
 #[derive(Subcommand, Debug, Clone)]
+pub enum ConsentCommand {
+    /// Walks the chain of a meeting's entries and says whether it holds; the exit code is 1 when one does not
+    Verify {
+        #[arg(required = true, value_name = "MEETING")]
+        meetings: Vec<uuid::Uuid>,
+    },
+}
+
+#[derive(Subcommand, Debug, Clone)]
 pub enum TenantCommand {
     Create { name: String },
     List,
@@ -195,7 +213,7 @@ group! {
         /// How it is logged [default: text]
         #[arg(long, value_name = "FORMAT")]
         log_format: LogFormat,
-        /// Metrics, health, version [default: 127.0.0.1:9090]
+        /// Metrics, health, version [default: 127.0.0.1:9090, of `worker` 127.0.0.1:9091]
         #[arg(long, value_name = "IP:PORT")]
         ops_listen: SocketAddr,
         /// How long an orderly end may take [default: 60]
@@ -213,7 +231,7 @@ group! {
         /// How clients reach it [default: http:// and listen]
         #[arg(long, value_name = "URL")]
         public_url: String,
-        /// Pages elsewhere that may use it, comma-separated origins
+        /// Pages elsewhere that may use it, comma-separated origins; * for all
         #[arg(long, value_name = "URL,…", value_delimiter = ',')]
         origins: Vec<String>,
     }
@@ -222,19 +240,19 @@ group! {
 group! {
     /// Where things are kept and how processes speak.
     Stores {
-        /// Postgres [default: a private one]; also DATABASE_URL
+        /// Postgres [default: a private one]; also DATABASE_URL, and with a password in it better that or DATABASE_URL_FILE
         #[arg(long, value_name = "URL", hide_env_values = true)]
         database_url: String,
         /// Connections to Postgres, at most, per role [default: 16]
         #[arg(long, value_name = "N")]
         database_connections: NonZeroU16,
-        /// RabbitMQ [default: none, all in one process]; also AMQP_URL
+        /// RabbitMQ [default: none, all in one process]; also AMQP_URL, and with a password in it better that or AMQP_URL_FILE
         #[arg(long, value_name = "URL")]
         amqp_url: String,
         /// S3 [default: one brought along]; also S3_ENDPOINT
         #[arg(long, value_name = "URL")]
         s3_endpoint: String,
-        /// S3 as browsers reach it [default: S3_ENDPOINT]; also S3_PUBLIC_ENDPOINT
+        /// S3 as browsers reach it [default: S3_ENDPOINT; where S3 is brought along, files are served below public-url]; also S3_PUBLIC_ENDPOINT
         #[arg(long, value_name = "URL")]
         s3_public_endpoint: String,
         /// [default: hansard]; also S3_BUCKET

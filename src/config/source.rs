@@ -1,7 +1,10 @@
 //! Reads settings from flags, environment and file. All three end up as flags and are read by the same parser, so that a
 //! value means the same wherever it stands.
 
-use super::command::{Base, Everything, Front, Media, Stores, Whole};
+use super::{
+    Note,
+    command::{Base, Everything, Front, Media, Stores, Whole},
+};
 use clap::{CommandFactory, FromArgMatches};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
@@ -43,6 +46,15 @@ pub struct Sources {
     environment: BTreeMap<String, OsString>,
     /// Ends the name of the default data folder, so that a command keeps apart from `serve`.
     apart: &'static str,
+    /// Of the operations address, where none is given.
+    ops_port: u16,
+}
+
+/// What the sources said, together.
+pub(super) struct Merged {
+    pub given: Everything,
+    pub notes: Vec<Note>,
+    pub ops_port: u16,
 }
 
 impl Sources {
@@ -50,7 +62,7 @@ impl Sources {
     pub fn new(base: Base) -> Self {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-        Self { flags: Everything { base, ..Default::default() }, environment, apart: "" }
+        Self { flags: Everything { base, ..Default::default() }, environment, apart: "", ops_port: 9090 }
     }
 
     /// The same, of all groups.
@@ -79,6 +91,12 @@ impl Sources {
         self
     }
 
+    /// Changes the port of the operations address where none is given, so that two roles on one host do not meet.
+    pub fn ops_port(mut self, port: u16) -> Self {
+        self.ops_port = port;
+        self
+    }
+
     /// In place of this process's environment.
     pub fn environment<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
@@ -93,19 +111,68 @@ impl Sources {
     }
 
     /// Flag, else environment, else file.
-    pub(super) fn merge(self) -> Result<Everything, ConfigError> {
+    pub(super) fn merge(self) -> Result<Merged, ConfigError> {
+        let mut notes = exposed(&self.flags);
+        let not_ours: Vec<&str> = self
+            .environment
+            .iter()
+            .filter(|(name, value)| is_cluster(name, value))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !not_ours.is_empty() {
+            notes.push(Note {
+                harmless: true,
+                found: format!("left alone, since Kubernetes sets them for a Service: {}", not_ours.join(", ")),
+                mend: String::new(),
+            });
+        }
         let environment = parse(from_environment(&self.environment)?)?;
         let given = self.flags.or(environment);
-        match given.base.config.clone() {
-            None => Ok(given),
+        let given = match given.base.config.clone() {
+            None => given,
             Some(path) => {
                 let text = std::fs::read_to_string(&path)
                     .map_err(|error| ConfigError::File { path: path.clone(), why: error.to_string() })?;
                 let file = parse(from_toml(&text, &path)?)?;
-                Ok(given.or(file))
+                given.or(file)
             }
-        }
+        };
+        Ok(Merged { given, notes, ops_port: self.ops_port })
     }
+}
+
+/// URLs with a password among the flags.
+fn exposed(flags: &Everything) -> Vec<Note> {
+    let of = |flag: &str, url: &Option<String>, variable: &str| {
+        let has_password = reqwest::Url::parse(url.as_deref()?).is_ok_and(|url| url.password().is_some());
+        has_password.then(|| Note {
+            harmless: false,
+            found: format!("--{flag} holds a password, and every user of this machine sees a process's arguments"),
+            mend: format!("set {variable}, or name a file that holds it with {variable}_FILE"),
+        })
+    };
+    let stores = &flags.stores;
+    let database = of("database-url", &stores.database_url, "DATABASE_URL");
+    [database, of("amqp-url", &stores.amqp_url, "AMQP_URL")].into_iter().flatten().collect()
+}
+
+/// Kubernetes gives every pod variables for each Service of its namespace, named after it: of one called `hansard`
+/// `HANSARD_SERVICE_HOST`, `HANSARD_SERVICE_PORT_HTTP`, `HANSARD_PORT=tcp://…`, `HANSARD_PORT_8080_TCP_ADDR` …, of
+/// `hansard-api` `HANSARD_API_SERVICE_HOST` and so on.
+fn is_cluster(variable: &str, value: &OsString) -> bool {
+    let Some(rest) = variable.strip_prefix("HANSARD_") else { return false };
+    if known(&rest.to_ascii_lowercase().replace('_', "-")) {
+        return false;
+    }
+    let parts: Vec<&str> = rest.split('_').collect();
+    let protocol = |part: &str| matches!(part, "TCP" | "UDP" | "SCTP");
+    let is_address = value.to_str().and_then(|value| value.split_once("://")).is_some_and(|(scheme, rest)| {
+        protocol(&scheme.to_ascii_uppercase()) && rest.parse::<std::net::SocketAddr>().is_ok()
+    });
+    parts.ends_with(&["SERVICE", "HOST"])
+        || parts.windows(2).any(|pair| pair == ["SERVICE", "PORT"])
+        || (parts.last() == Some(&"PORT") && is_address)
+        || parts.windows(3).any(|three| three[0] == "PORT" && three[1].parse::<u16>().is_ok() && protocol(three[2]))
 }
 
 /// A setting's name, its value, and where that stood.
@@ -148,7 +215,7 @@ fn reason(message: &str) -> String {
 fn from_environment(variables: &BTreeMap<String, OsString>) -> Result<Vec<Given>, ConfigError> {
     let mut found: Vec<Given> = Vec::new();
     for (variable, value) in variables {
-        let Some(rest) = variable.strip_prefix("HANSARD_") else { continue };
+        let Some(rest) = variable.strip_prefix("HANSARD_").filter(|_| !is_cluster(variable, value)) else { continue };
         // Unset, as compose files and unit files write it.
         if value.is_empty() && known(&rest.to_ascii_lowercase().replace('_', "-")) {
             continue;

@@ -83,6 +83,64 @@ fn unknown_names_and_wrong_values_are_errors() {
 }
 
 #[test]
+fn what_kubernetes_sets_for_a_service_of_our_name_is_left_alone() {
+    let own = [("HOME", "/home/ana"), ("HANSARD_CAPACITY", "3")];
+    let theirs = [
+        ("HANSARD_SERVICE_HOST", "10.0.0.7"),
+        ("HANSARD_SERVICE_PORT", "80"),
+        ("HANSARD_SERVICE_PORT_HTTP", "80"),
+        ("HANSARD_PORT", "tcp://10.0.0.7:80"),
+        ("HANSARD_PORT_80_TCP", "tcp://10.0.0.7:80"),
+        ("HANSARD_PORT_80_TCP_PROTO", "tcp"),
+        ("HANSARD_PORT_80_TCP_PORT", "80"),
+        ("HANSARD_PORT_80_TCP_ADDR", "10.0.0.7"),
+        ("HANSARD_PORT_40000_UDP", "udp://10.0.0.7:40000"),
+        ("HANSARD_API_SERVICE_HOST", "fd00::7"),
+        ("HANSARD_RTP_PORT", "udp://[fd00::7]:40000"),
+        ("HANSARD_MY_WORKER_PORT_9091_TCP_ADDR", "10.0.0.8"),
+    ];
+    let settings = Settings::resolve(media(&[]).environment(own.into_iter().chain(theirs)), Stand::Alone);
+    let settings = settings.expect("they are not ours");
+    assert_eq!(settings.capacity, Some(3));
+    let [note] = &settings.notes[..] else { panic!("{:?}", settings.notes) };
+    assert!(note.harmless && theirs.iter().all(|(name, _)| note.found.contains(name)), "{note:?}");
+    // What only looks a little like them is a mistake of the operator, as ever.
+    for (name, value) in [
+        ("HANSARD_PORT", "8080"),
+        ("HANSARD_RTP_PORT", "40000"),
+        ("HANSARD_PORT_80", "x"),
+        ("HANSARD_SERVICE", "x"),
+        ("HANSARD_HOST", "tcp://10.0.0.7:80"),
+        ("HANSARD_PORT", "http://10.0.0.7:80"),
+    ] {
+        let said = error(media(&[]).environment(own.into_iter().chain([(name, value)])));
+        assert!(said.contains("no setting"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn passwords_among_the_flags_and_open_doors_are_said() {
+    let flags = ["--database-url", "postgres://ana:tell-nobody@db/hansard", "--amqp-url", "amqp://mq"];
+    let settings = Settings::resolve(media(&flags), Stand::Alone).expect("it is right");
+    let [note] = &settings.notes[..] else { panic!("{:?}", settings.notes) };
+    assert!(!note.harmless && note.found.contains("--database-url") && note.mend.contains("DATABASE_URL_FILE"));
+    assert!(!format!("{note:?}").contains("tell-nobody"));
+    let quiet = media(&[]).environment(SHARED.into_iter().chain([("HOME", "/home/ana")]));
+    assert_eq!(Settings::resolve(quiet, Stand::Alone).expect("it is right").notes, []);
+    let open = media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_ORIGINS", "*")]);
+    let open = Settings::resolve(open, Stand::Alone).expect("it is right");
+    assert!(open.origins == ["*"] && open.notes[0].harmless && open.notes[0].found.contains("every origin"));
+}
+
+#[test]
+fn an_api_and_a_worker_on_one_host_have_two_operations_addresses() {
+    let port = |sources| Settings::resolve(sources, Stand::Alone).expect("it is right").ops_listen.port();
+    assert_eq!(port(media(&[])), 9090);
+    assert_eq!(port(media(&[]).ops_port(9091)), 9091);
+    assert_eq!(port(media(&["--ops-listen", "127.0.0.1:7000"]).ops_port(9091)), 7000);
+}
+
+#[test]
 fn processes_among_others_say_what_is_missing() {
     let none = Settings::resolve(media(&[]), Stand::Among).expect_err("nothing is given").to_string();
     for (variable, _) in SHARED {

@@ -1,6 +1,6 @@
 //! The checks of [`super::examine`].
 
-use super::Finding;
+use super::{Finding, reach};
 use crate::{
     config::Settings,
     domain::tiering::Tier,
@@ -8,7 +8,7 @@ use crate::{
         postgres::{Durability, Postgres},
         s3::S3Server,
     },
-    objects::{self, Disposition, Objects},
+    objects::{self, Objects},
     queue::Queue,
     speech::model::Registry,
 };
@@ -17,8 +17,7 @@ use gstreamer as gst;
 use sqlx::{Connection, PgConnection};
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener, UdpSocket},
-    path::Path,
+    net::{SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -42,7 +41,7 @@ pub(super) const ELEMENTS: [(&str, &str); 16] = [
     ("queue", "libgstreamer1.0-0"),
 ];
 
-const DATABASE_MIN: i32 = 14;
+const DATABASE_MIN: i32 = 15;
 const ROUND_TRIP_SLOW: Duration = Duration::from_millis(20);
 /// Signatures of S3 requests are refused from 15 minutes on; log lines should be comparable long before.
 const CLOCK_OFF_WARN: Duration = Duration::from_secs(2);
@@ -278,7 +277,7 @@ pub async fn queue(settings: &Settings) -> Vec<Finding> {
 pub async fn objects(settings: &Settings) -> Vec<Finding> {
     let what = "object storage";
     if let Some(given) = &settings.s3 {
-        return bucket(given, "given").await;
+        return bucket(settings, given, "given").await;
     }
     let folder = settings.data.join("s3");
     let here = |address: SocketAddr, credentials: &crate::embed::s3::Credentials| {
@@ -296,18 +295,20 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
     // `serve` has it when it runs; then it is used as it is.
     match S3Server::start(&folder, settings.s3_listen).await {
         Ok(server) => {
-            let findings = bucket(&here(server.address, &server.credentials), "brought along").await;
+            let findings = bucket(settings, &here(server.address, &server.credentials), "brought along").await;
             server.stop().await;
             findings
         }
         Err(error) => match S3Server::kept_credentials(&folder) {
-            Some(credentials) => bucket(&here(settings.s3_listen, &credentials), "brought along, running").await,
+            Some(credentials) => {
+                bucket(settings, &here(settings.s3_listen, &credentials), "brought along, running").await
+            }
             None => vec![Finding::fail(what, format!("{error:#}"), "choose a free address with --s3-listen")],
         },
     }
 }
 
-async fn bucket(settings: &objects::Settings, which: &str) -> Vec<Finding> {
+async fn bucket(all: &Settings, settings: &objects::Settings, which: &str) -> Vec<Finding> {
     let what = "object storage";
     let objects = Objects::new(settings);
     let key = format!("doctor/{}", uuid::Uuid::new_v4());
@@ -326,7 +327,7 @@ async fn bucket(settings: &objects::Settings, which: &str) -> Vec<Finding> {
             return vec![Finding::fail(what, error.to_string(), mend)];
         }
     }
-    let public = public_link(&objects, settings, &key, &content).await;
+    let links = reach::links(all, settings, &objects, &key, &content).await;
     let found = format!("{}, bucket {}, {which}: written, read", settings.endpoint, settings.bucket);
     let deleted = match objects.delete(&key).await {
         Ok(()) => Finding::ok(what, found + ", deleted"),
@@ -334,30 +335,7 @@ async fn bucket(settings: &objects::Settings, which: &str) -> Vec<Finding> {
             Finding::fail(what, format!("{found}, not deleted: {error}"), "give the keys the right to delete")
         }
     };
-    vec![deleted, public]
-}
-
-/// Does what a browser would.
-async fn public_link(objects: &Objects, settings: &objects::Settings, key: &str, content: &[u8]) -> Finding {
-    let what = "links";
-    let place = &settings.public_endpoint;
-    let mend = "set S3_PUBLIC_ENDPOINT to the address at which browsers reach the storage, and let a proxy in between keep the Host header";
-    let fetched = async {
-        let valid = Duration::from_secs(60);
-        let link = objects.presign(key, "doctor.txt", "text/plain", Disposition::Inline, valid).await?;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        let answer = http.get(link).header("range", "bytes=0-6").send().await.map_err(reqwest::Error::without_url)?;
-        let status = answer.status().as_u16();
-        anyhow::Ok((status, answer.bytes().await?))
-    };
-    match fetched.await {
-        Ok((206, part)) if part.as_ref() == &content[..7] => Finding::ok(what, format!("fetched through {place}")),
-        Ok((200, all)) if all.as_ref() == content => {
-            Finding::warn(what, format!("{place} ignores Range"), "players cannot seek; let the proxy pass Range on")
-        }
-        Ok((status, _)) => Finding::fail(what, format!("{place} answers {status} to a presigned link"), mend),
-        Err(error) => Finding::fail(what, format!("{place}: {error:#}"), mend),
-    }
+    std::iter::once(deleted).chain(links).collect()
 }
 
 pub fn ports(settings: &Settings) -> Finding {
@@ -400,49 +378,10 @@ pub fn ports(settings: &Settings) -> Finding {
     }
 }
 
-pub fn front(settings: &Settings) -> Vec<Finding> {
-    let what = "addresses";
-    let mut findings = Vec::new();
-    let runs = is_locked(&settings.data);
-    for (name, address) in [("listen", settings.listen), ("ops-listen", settings.ops_listen)] {
-        match TcpListener::bind(address) {
-            Ok(_) => {}
-            Err(_) if runs => {}
-            Err(error) => findings.push(Finding::fail(
-                what,
-                format!("{address}: {error}"),
-                format!("choose another with --{name}"),
-            )),
-        }
-    }
-    let public = settings.public_url.clone().unwrap_or_else(|| format!("http://{}", settings.listen));
-    let local = reqwest::Url::parse(&public).ok().and_then(|url| {
-        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-        Some(host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()))
-    });
-    if public.starts_with("https://") || local == Some(true) {
-        let found = format!("{public}{}", if runs { ", running" } else { "" });
-        findings.push(Finding::ok(what, found));
-    } else {
-        findings.push(Finding::warn(
-            what,
-            format!("{public} is neither https nor local"),
-            "browsers give no microphone to such a page: put TLS in front and set --public-url https://…",
-        ));
-    }
-    findings
-}
-
-/// Whether another process works in the data directory.
-fn is_locked(data: &Path) -> bool {
-    use rustix::fs::{FlockOperation, flock};
-    let Ok(file) = std::fs::File::open(data.join("lock")) else { return false };
-    flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn every_element_of_the_graphs_is_looked_for() {

@@ -6,7 +6,14 @@
 
 use anyhow::Context;
 use async_trait::async_trait;
-use axum::{Router, body::Body, extract::Request, response::IntoResponse, serve::ListenerExt};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    serve::ListenerExt,
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use s3s::{S3, S3Request, S3Response, S3Result, auth::SimpleAuth, dto::*, s3_error, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
@@ -40,6 +47,7 @@ pub struct S3Server {
     pub credentials: Credentials,
     /// Where it really listens.
     pub address: SocketAddr,
+    router: Router,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -77,14 +85,23 @@ impl S3Server {
         let tasks = TaskTracker::new();
         // An object's head and body are two writes: with Nagle's algorithm the body waits 40 ms for a delayed ACK.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serve = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let serve = axum::serve(listener, router.clone()).with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move {
             if let Err(error) = serve.await {
                 tracing::error!(%error, "the S3 server ended");
             }
         });
         tasks.close();
-        Ok(Self { credentials, address, stop, tasks })
+        Ok(Self { credentials, address, router, stop, tasks })
+    }
+
+    /// The same objects for readers that come by another address, with a link and without: a link is signed for this server's
+    /// own address, so it is asked under that. Nothing can be written this way, and what else a request carries (cookies, keys
+    /// of the server in front) is none of the storage's business.
+    pub fn gateway(&self) -> Router {
+        let router = self.router.clone();
+        let host = HeaderValue::from_str(&self.address.to_string()).expect("an address is visible ASCII");
+        Router::new().fallback(move |request: Request| read_only(router.clone(), host.clone(), request))
     }
 
     /// The credentials of the server that another process runs on `directory`, if there ever was one.
@@ -169,6 +186,22 @@ impl Classes {
         let input = HeadObjectInput { bucket: bucket.into(), key: key.into(), ..Default::default() };
         Ok(self.inner.head_object(request(input)).await?.output)
     }
+}
+
+/// What [`S3Server::gateway`] does with a request.
+async fn read_only(router: Router, host: HeaderValue, mut request: Request) -> Response {
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+    }
+    let path = request.uri().path_and_query().map_or("/", |asked| asked.as_str());
+    if let Ok(plain) = path.parse::<Uri>() {
+        *request.uri_mut() = plain;
+    }
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, host);
+    headers.remove(header::AUTHORIZATION);
+    headers.remove(header::COOKIE);
+    router.oneshot(request).await.into_response()
 }
 
 /// A request of our own to the inner server.

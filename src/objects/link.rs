@@ -7,6 +7,13 @@ use std::time::Duration;
 /// How long a link to an object may be good.
 pub const PRESIGN_MAX: Duration = Duration::from_secs(300);
 
+/// The method that a link is signed for; it is refused with any other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    Get,
+    Head,
+}
+
 /// What a browser does with a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
@@ -19,6 +26,7 @@ impl Objects {
     /// whether the object is there.
     pub async fn presign(
         &self,
+        verb: Verb,
         key: &str,
         file_name: &str,
         content_type: &str,
@@ -27,18 +35,28 @@ impl Objects {
     ) -> Result<String> {
         let until = PresigningConfig::expires_in(valid.min(PRESIGN_MAX));
         let until = until.map_err(|error| ObjectError::Refused(error.to_string()))?;
-        let signed = self
-            .public
-            .get_object()
-            .bucket(&self.bucket)
-            .key(known(key)?)
-            .response_content_type(content_type)
-            .response_content_disposition(content_disposition(file_name, disposition))
-            .response_cache_control("private, no-store")
-            .presigned(until)
-            .await
-            .map_err(|error| fault(key, error))?;
-        Ok(signed.uri().to_owned())
+        let (bucket, name, caching) = (&self.bucket, known(key)?, "private, no-store");
+        let shown = content_disposition(file_name, disposition);
+        let signed = match verb {
+            Verb::Get => {
+                let get = self.public.get_object().bucket(bucket).key(name).response_content_type(content_type);
+                let get = get.response_content_disposition(shown).response_cache_control(caching);
+                get.presigned(until).await.map_err(|error| fault(key, error))?
+            }
+            Verb::Head => {
+                let head = self.public.head_object().bucket(bucket).key(name).response_content_type(content_type);
+                let head = head.response_content_disposition(shown).response_cache_control(caching);
+                head.presigned(until).await.map_err(|error| fault(key, error))?
+            }
+        };
+        Ok(match &self.served_at {
+            // Signed for the storage's own address: whoever serves it there asks under that.
+            Some(base) => {
+                let path = signed.uri().splitn(4, '/').nth(3).unwrap_or_default();
+                format!("{base}/{path}")
+            }
+            None => signed.uri().to_owned(),
+        })
     }
 }
 

@@ -80,6 +80,12 @@ async fn insert(
     Ok(sqlx::query_as(
         "with head as (
              update meeting_heads set seq = seq + 1 where meeting_id = $1 returning tenant_id, seq
+         ), kept as (
+             update meetings set events_kept = true where id = $1 and not events_kept
+         ), state as (
+             insert into recording_states (meeting_id, seq, tenant_id, state, at)
+             select $1, seq, tenant_id, $4::jsonb ->> 'state', clock_timestamp() from head
+             where $2 = 'recording_state' and $4::jsonb ->> 'state' is not null
          )
          insert into meeting_events (meeting_id, seq, tenant_id, type, ref, data)
          select $1, seq, tenant_id, $2, $3, $4 from head
@@ -91,6 +97,30 @@ async fn insert(
     .bind(data)
     .fetch_one(conn)
     .await?)
+}
+
+/// Meetings per transaction of [`forget`]: of a long one there are some ten thousand events.
+const FORGOTTEN_AT_ONCE: i64 = 10;
+
+/// Deletes the events of a few meetings that ended more than [`KEPT_AFTER_END_H`] ago, oldest first; answers how many meetings.
+/// In a transaction of all tenants. What later work needs of them is elsewhere: states in `recording_states`.
+pub async fn forget(conn: &mut PgConnection) -> Result<usize> {
+    // Whoever appends just now holds the head: that meeting has time.
+    let ended: Vec<Uuid> = sqlx::query_scalar(
+        "select m.id from meetings m join meeting_heads h on h.meeting_id = m.id
+         where m.events_kept and m.end_time < clock_timestamp() - make_interval(hours => $1)
+         order by m.end_time limit $2 for update of h skip locked",
+    )
+    .bind(KEPT_AFTER_END_H as i32)
+    .bind(FORGOTTEN_AT_ONCE)
+    .fetch_all(&mut *conn)
+    .await?;
+    if ended.is_empty() {
+        return Ok(0);
+    }
+    sqlx::query("delete from meeting_events where meeting_id = any($1)").bind(&ended).execute(&mut *conn).await?;
+    sqlx::query("update meetings set events_kept = false where id = any($1)").bind(&ended).execute(&mut *conn).await?;
+    Ok(ended.len())
 }
 
 #[derive(sqlx::FromRow)]

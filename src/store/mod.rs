@@ -217,8 +217,12 @@ fn pool(options: &PgConnectOptions, connections: u32, role: &'static str) -> PgP
         .connect_lazy_with(options.clone())
 }
 
+/// Batches of old events in one sweep. The next is a minute later.
+const FORGETS_MAX: u32 = 50;
+
 /// Forgets what has had its time: idempotency keys after 24 hours, session codes and counts of wrong passwords after they
-/// ended. All tenants', in any process, at any time. Answers how many rows went.
+/// ended, events 24 hours after the end of their meeting. All tenants', in any process, at any time. Answers how many rows went
+/// (of events: meetings).
 pub async fn sweep(store: &Store) -> Result<u64> {
     let mut gone = 0;
     for statement in [
@@ -227,6 +231,15 @@ pub async fn sweep(store: &Store) -> Result<u64> {
         "delete from password_tries where since < clock_timestamp() - interval '1 hour'",
     ] {
         gone += sqlx::query(statement).execute(store.worker()).await?.rows_affected();
+    }
+    for _ in 0..FORGETS_MAX {
+        let mut tx = store.worker_tx().await?;
+        let meetings = event::forget(&mut tx).await?;
+        tx.commit().await?;
+        gone += meetings as u64;
+        if meetings == 0 {
+            break;
+        }
     }
     Ok(gone)
 }

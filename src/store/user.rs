@@ -85,6 +85,17 @@ pub async fn code_tenant(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Opt
     Ok(tenant.map(TenantId))
 }
 
+/// Whether a code can still be used, in a transaction of [`super::Store::secret_tx`]. Changes nothing.
+pub async fn code_waits(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select 1 from session_codes
+                        where hash = $1 and used_at is null and expires_at > clock_timestamp())",
+    )
+    .bind(&hash[..])
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Uses a code up: the first caller gets the user and the end of the session, everybody else `None`.
 pub async fn take_code(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<(UserId, DateTime<Utc>)>> {
     let row: Option<(Uuid, DateTime<Utc>)> = sqlx::query_as(

@@ -36,12 +36,11 @@ pub async fn paused(
     conn: &mut PgConnection,
     meeting: MeetingId,
 ) -> Result<Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>> {
-    let rows: Vec<(String, DateTime<Utc>)> = sqlx::query_as(
-        "select data ->> 'state', at from meeting_events where meeting_id = $1 and type = 'recording_state' order by seq",
-    )
-    .bind(meeting.0)
-    .fetch_all(conn)
-    .await?;
+    let rows: Vec<(String, DateTime<Utc>)> =
+        sqlx::query_as("select state, at from recording_states where meeting_id = $1 order by seq")
+            .bind(meeting.0)
+            .fetch_all(conn)
+            .await?;
     let mut spans: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)> = Vec::new();
     for (state, at) in rows {
         if let Some((_, until @ None)) = spans.last_mut() {

@@ -117,7 +117,16 @@ impl App {
         Self::on(postgres::database().await, bucket.objects.clone()).await
     }
 
+    /// As clients reach it under this address.
+    pub async fn below(public_url: &str) -> Self {
+        Self::at(public_url, postgres::database().await, Objects::new(&nowhere())).await
+    }
+
     pub async fn on(url: String, objects: Objects) -> Self {
+        Self::at(PUBLIC_URL, url, objects).await
+    }
+
+    async fn at(public_url: &str, url: String, objects: Objects) -> Self {
         let store = Store::open(&url, 8).expect("the URL is good");
         let clock = Clock::default();
         store.sync_clock(&clock, 10).await.expect("Postgres answers");
@@ -128,7 +137,7 @@ impl App {
             clock,
             keys: Keys::new(SECRET).expect("long enough"),
             seal: Seal::new(SECRET).expect("long enough"),
-            address: Address::new(PUBLIC_URL, &[ALLOWED.to_owned()]).expect("good"),
+            address: Address::new(public_url, &[ALLOWED.to_owned()]).expect("good"),
             ice_servers: Vec::new(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
@@ -137,7 +146,7 @@ impl App {
             unwritten: Unwritten::default(),
         });
         let signal = Signal::start(state.clone());
-        let router = api::router(state.clone(), &signal);
+        let router = api::below(state.address.path(), api::router(state.clone(), &signal));
         let (tenant, key) = make_tenant(&url, "one").await;
         Self { state, url, tenant, key, router }
     }

@@ -7,7 +7,7 @@ use hansard::domain::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-async fn insert(
+pub async fn insert(
     app: &App,
     meeting: MeetingId,
     participant: Option<ParticipantId>,
@@ -37,7 +37,7 @@ async fn insert(
     id
 }
 
-async fn change(app: &App, recording: Uuid, change: &'static str) {
+pub async fn change(app: &App, recording: Uuid, change: &'static str) {
     sqlx::query(sqlx::AssertSqlSafe(format!("update recordings set {change} where id = $1")))
         .bind(recording)
         .execute(app.state.store.worker())
@@ -107,6 +107,28 @@ async fn content_is_fetched_from_the_object_storage() {
     let saved = http.get(saved.header("location")).send().await.expect("fetched");
     assert!(saved.headers()["content-disposition"].to_str().expect("ascii").starts_with("attachment"));
     app.get(&format!("{path}?download=maybe")).await.problem(400, "bad_request");
+    app.get(&format!("{path}?redirect=0")).await.problem(400, "bad_request");
+
+    // For clients that would carry the key along: the address without a redirect.
+    let answer = app.get(&format!("{path}?redirect=false")).await;
+    assert_eq!((answer.header("location"), answer.header("cache-control")), ("", "no-store"));
+    let link = answer.expect(200);
+    let until: chrono::DateTime<chrono::Utc> = text(&link["expiresAt"]).parse().expect("a time");
+    assert!((1..=301).contains(&(until - app.state.clock.now()).num_seconds()), "{link}");
+    let fetched = http.get(text(&link["url"])).send().await.expect("fetched");
+    assert_eq!(fetched.bytes().await.expect("read").as_ref(), content);
+    let saved = app.get(&format!("{path}?redirect=false&download=true")).await.expect(200);
+    let saved = http.get(text(&saved["url"])).send().await.expect("fetched");
+    assert!(saved.headers()["content-disposition"].to_str().expect("ascii").starts_with("attachment"));
+
+    // `curl -I -L`: what HEAD leads to answers HEAD.
+    let head = app.call("HEAD", &path, &app.key, None).await;
+    assert_eq!((head.status, head.text.as_str()), (302, ""));
+    let there = http.head(head.header("location")).send().await.expect("asked");
+    assert_eq!(there.status(), 200);
+    assert_eq!(there.headers()["content-length"], "100000");
+    let head = app.call("HEAD", &format!("{path}?redirect=false"), &app.key, None).await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
 
     for (set, status, name) in [
         ("status = 'processing'", 409, "not_ready"),
@@ -120,7 +142,7 @@ async fn content_is_fetched_from_the_object_storage() {
     }
 }
 
-async fn say(
+pub async fn say(
     app: &App,
     meeting: MeetingId,
     participant: ParticipantId,
@@ -169,7 +191,9 @@ async fn a_transcript_is_read_in_four_forms() {
     insert(&app, meeting, Some(joined.participant), 1230, "ready").await;
 
     let read = app.get(&path).await.expect(200);
-    assert_eq!(app.get(&format!("{path}.json")).await.expect(200), read);
+    let json = app.get(&format!("{path}.json")).await;
+    assert_eq!(json.header("cache-control"), "no-store");
+    assert_eq!(json.expect(200), read);
     let segments = read["segments"].as_array().expect("a list");
     let ids: Vec<&Value> = segments.iter().map(|segment| &segment["segmentId"]).collect();
     assert_eq!(ids, [&json!(early), &json!(across), &json!(late)]);

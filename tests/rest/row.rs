@@ -3,7 +3,7 @@
 use super::app::App;
 use hansard::{
     domain::id::{MeetingId, TenantId},
-    store::{self, consent, event, meeting, user},
+    store::{self, consent, event, meeting, user, visit},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
@@ -223,6 +223,7 @@ async fn partitions_are_sixteen() {
         "consent_log",
         "streams",
         "meeting_events",
+        "recording_states",
         "recording_segments",
         "transcripts",
         "transcript_segments",
@@ -269,6 +270,52 @@ async fn the_heads_lock_orders_events() {
     assert_eq!(seqs, (1..=20).collect::<Vec<_>>());
     let unknown = MeetingId(Uuid::now_v7());
     assert!(matches!(event::lock(&mut tx, unknown).await, Err(store::StoreError::NotFound)));
+}
+
+/// Events hold names: they go a day after the end, and what files are made of later stays.
+#[tokio::test]
+async fn events_go_a_day_after_the_end() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let store = &app.state.store;
+    let mut meetings = Vec::new();
+    for _ in 0..14 {
+        let meeting = app.meeting(ana).await;
+        let mut tx = store.tenant_tx(app.tenant).await.expect("Postgres answers");
+        event::append(&mut tx, meeting, "participant_joined", json!({"displayName": "Ana"})).await.expect("appended");
+        for state in ["recording", "paused", "recording"] {
+            event::append(&mut tx, meeting, "recording_state", json!({"state": state})).await.expect("appended");
+        }
+        tx.commit().await.expect("Postgres answers");
+        meetings.push(meeting);
+    }
+    let (running, recent) = (meetings[0], meetings[1]);
+    let ended = |ago: &str| {
+        format!("update meetings set status = 'ended', end_time = now() - interval '{ago}' where id = any($1)")
+    };
+    for (ago, which) in [("23 hours", &meetings[1..2]), ("25 hours", &meetings[2..])] {
+        let ids: Vec<Uuid> = which.iter().map(|meeting| meeting.0).collect();
+        let mut tx = store.worker_tx().await.expect("Postgres answers");
+        sqlx::query(AssertSqlSafe(ended(ago))).bind(ids).execute(&mut *tx).await.expect("updated");
+        tx.commit().await.expect("Postgres answers");
+    }
+    assert_eq!(store::sweep(store).await.expect("Postgres answers"), 12);
+    assert_eq!(store::sweep(store).await.expect("Postgres answers"), 0);
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    for meeting in &meetings {
+        let left = event::after(&mut tx, *meeting, 0, 10).await.expect("read").len();
+        assert_eq!(left, if [running, recent].contains(meeting) { 4 } else { 0 });
+        let paused = visit::paused(&mut tx, *meeting).await.expect("read");
+        assert!(matches!(paused[..], [(_, Some(_))]), "{paused:?}");
+    }
+    drop(tx);
+    // One that is worked on again numbers on, and is forgotten again.
+    let again = meetings[5];
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    let told = event::append(&mut tx, again, "recording_state", json!({"state": "ready"})).await.expect("appended");
+    tx.commit().await.expect("Postgres answers");
+    assert_eq!(told.seq, 5);
+    assert_eq!(store::sweep(store).await.expect("Postgres answers"), 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,16 @@ async fn open(app: &App, user: Uuid) -> (String, String) {
     let opened = app.post(&format!("/v1/users/{user}/sessions"), json!({"ttlSeconds": 3600})).await.expect(201);
     let url = text(&opened["url"]);
     let path = url.strip_prefix(PUBLIC_URL).expect("ours").to_owned();
-    let answer = app.send(request("GET", &path, &[], None)).await;
+    // What reads links before a person does (previews, scanners, HEAD) leaves them as they are.
+    for method in ["HEAD", "GET", "GET", "HEAD"] {
+        let answer = app.send(request(method, &path, &[], None)).await;
+        assert_eq!((answer.status, answer.header("set-cookie"), answer.header("cache-control")), (200, "", "no-store"));
+        assert_eq!(answer.text.contains("<form method=\"post\"><button"), method == "GET", "{}", answer.text);
+        assert!(answer.header("content-security-policy").contains("form-action 'self'"));
+    }
+    let elsewhere = app.send(request("POST", &path, &[("sec-fetch-site", "cross-site")], None)).await;
+    assert_eq!((elsewhere.status, elsewhere.header("set-cookie")), (403, ""));
+    let answer = app.send(request("POST", &path, &[("sec-fetch-site", "same-origin")], None)).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/host"));
     let cookie = answer.header("set-cookie").to_owned();
     for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Secure"] {
@@ -22,10 +31,12 @@ async fn a_sessions_url_opens_once_and_lists_the_hosts_meetings() {
     let (ana, bob) = (app.user("<Ana> & \"co\"").await, app.user("Bob").await);
     let (meeting, other) = (app.meeting(ana).await, app.meeting(bob).await);
     let (path, cookie) = open(&app, ana).await;
-    let again = app.send(request("GET", &path, &[], None)).await;
-    assert_eq!((again.status, again.header("set-cookie")), (410, ""));
-    for wrong in ["/s/hc_x", "/s/x", &format!("/s/hc_{}", "A".repeat(43))] {
-        assert_eq!(app.send(request("GET", wrong, &[], None)).await.status, 410, "{wrong}");
+    for method in ["GET", "POST"] {
+        let again = app.send(request(method, &path, &[], None)).await;
+        assert_eq!((again.status, again.header("set-cookie")), (410, ""));
+        for wrong in ["/s/hc_x", "/s/x", &format!("/s/hc_{}", "A".repeat(43))] {
+            assert_eq!(app.send(request(method, wrong, &[], None)).await.status, 410, "{wrong}");
+        }
     }
 
     let page = app.send(request("GET", "/host", &[("cookie", &cookie)], None)).await;
@@ -84,6 +95,62 @@ async fn a_meetings_page_plays_what_is_ready() {
     let origin = app.state.media_origin.clone();
     assert!(content.header("location").starts_with(&origin));
     assert!(page.header("content-security-policy").contains(&format!("media-src 'self' {origin};")));
+}
+
+#[tokio::test]
+async fn a_guests_link_says_what_it_is_for() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let body = json!({"role": "participant", "expiresAt": null});
+    let made = app.post(&format!("/v1/meetings/{meeting}/links"), body).await.expect(201);
+    let url = text(&made["url"]);
+    let (page, _) = url.strip_prefix(PUBLIC_URL).expect("ours").split_once('#').expect("a fragment");
+    for method in ["GET", "HEAD"] {
+        let answer = app.send(request(method, page, &[], None)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"));
+        assert_eq!(answer.text.contains("invited to a meeting"), method == "GET");
+        assert!(!answer.text.contains("<script"));
+    }
+    assert_eq!(app.send(request("GET", "/m/nothing", &[], None)).await.status, 404);
+}
+
+/// Behind a proxy that adds a path, whether it strips it on the way in or not.
+#[tokio::test]
+async fn pages_below_a_path_link_below_it() {
+    let app = App::below("https://example.org/meet/hansard").await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let opened = app.post(&format!("/v1/users/{ana}/sessions"), json!({"ttlSeconds": 60})).await.expect(201);
+    let path = text(&opened["url"]).strip_prefix("https://example.org").expect("ours").to_owned();
+    assert!(path.starts_with("/meet/hansard/s/"), "{path}");
+    let answer = app.send(request("POST", &path, &[], None)).await;
+    assert_eq!((answer.status, answer.header("location")), (303, "/meet/hansard/host"));
+    let cookie = answer.header("set-cookie").to_owned();
+    assert!(cookie.contains("Path=/meet/hansard;"), "{cookie}");
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    for stripped in ["", "/meet/hansard"] {
+        for page in ["/host".to_owned(), format!("/host/meetings/{meeting}")] {
+            let page = format!("{stripped}{page}");
+            let answer = app.send(request("GET", &page, &[("cookie", &cookie)], None)).await;
+            assert_eq!(answer.status, 200, "{page}");
+            let links: Vec<&str> =
+                answer.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().expect("quoted")).collect();
+            assert!(!links.is_empty());
+            for link in links {
+                assert!(link.starts_with("/meet/hansard/"), "{link}");
+                let there = app.send(request("GET", link, &[("cookie", &cookie)], None)).await;
+                assert_eq!(there.status, 200, "{link}");
+            }
+        }
+    }
+    let docs = app.send(request("GET", "/meet/hansard/docs", &[], None)).await;
+    assert_eq!((docs.status, docs.header("location")), (308, "/meet/hansard/docs/"));
+    let start = app.send(request("GET", "/meet/hansard/docs/swagger-initializer.js", &[], None)).await;
+    assert!(start.text.contains("\"../v1/openapi.json\""), "{}", start.text);
+    let document = app.send(request("GET", "/meet/hansard/v1/openapi.json", &[], None)).await.expect(200);
+    assert_eq!(document["servers"][0]["url"], "https://example.org/meet/hansard");
+    app.send(request("GET", "/meet/hansardly/v1/openapi.json", &[], None)).await.problem(404, "not_found");
 }
 
 #[tokio::test]

@@ -33,6 +33,11 @@ impl Bucket {
         Self { objects, settings, scratch, server: Some(server) }
     }
 
+    /// Its objects as another server hands them on.
+    pub fn gateway(&self) -> axum::Router {
+        self.server.as_ref().expect("it runs").gateway()
+    }
+
     /// Takes it away.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {

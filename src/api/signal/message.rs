@@ -1,6 +1,7 @@
 //! The envelope `{"type", "id"?, "re"?, "seq"?, "data"}`: what clients may say, and how servers say it.
 
 use crate::{
+    api::body::check_text,
     domain::{
         consent::{ConsentStatus, ConsentType},
         id::MeetingId,
@@ -134,15 +135,14 @@ fn read(envelope: &mut Map<String, Value>) -> Result<ClientMessage, String> {
     }
 }
 
-/// What a statement must not be, in words.
+/// What a statement must not be, in words: the same as by REST.
 pub fn check_statement(statement: &str) -> Result<(), String> {
-    if statement.chars().count() > STATEMENT_CHARS_MAX {
-        return Err(format!("statement has more than {STATEMENT_CHARS_MAX} characters"));
+    let mut errors = Vec::new();
+    check_text("statement", statement, 1, STATEMENT_CHARS_MAX, &mut errors);
+    match errors.first() {
+        Some(error) => Err(format!("{} {}", error.pointer, error.detail)),
+        None => Ok(()),
     }
-    if statement.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err("statement has control characters".into());
-    }
-    Ok(())
 }
 
 fn typed<T: DeserializeOwned>(data: Option<Value>) -> Result<T, String> {
@@ -265,6 +265,14 @@ mod tests {
             (
                 r#"{"type":"consent","data":{"consentType":"recording","status":"accepted","statement":"\u0000"}}"#,
                 "control",
+            ),
+            (
+                r#"{"type":"consent","data":{"consentType":"recording","status":"accepted","statement":"I \u202Eton od"}}"#,
+                "control",
+            ),
+            (
+                r#"{"type":"consent","data":{"consentType":"recording","status":"accepted","statement":""}}"#,
+                "1 to 2000 characters",
             ),
         ] {
             let message = check(text).expect_err(text);
