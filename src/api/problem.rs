@@ -223,6 +223,7 @@ impl From<StoreError> for Problem {
             StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
             StoreError::Other(cause) => Self::internal(cause),
             StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
+            StoreError::Pooler => Self::internal("only an operator's command opens a session of its own"),
         }
     }
 }
