@@ -245,6 +245,7 @@ impl From<StoreError> for Problem {
             StoreError::OtherBody => Self::field("", "this Idempotency-Key was used with another body"),
             StoreError::TooMany(what) => Self::too_many(what),
             StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
+            StoreError::Pooler => Self::internal("only an operator's command opens a session of its own"),
         }
     }
 }

@@ -68,7 +68,8 @@ impl Foundation {
         if part == Part::Serve {
             store::migrate(&url).await.context("bringing the database up to date")?;
         }
-        let store = Store::open(&url, settings.database_connections).context("DATABASE_URL")?;
+        let store =
+            Store::connect(&url, settings.database_connections).await.context("the database of DATABASE_URL")?;
         let clock = Clock::default();
         store.sync_clock(&clock, 10).await.context("Postgres does not answer")?;
 

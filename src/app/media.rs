@@ -156,8 +156,10 @@ impl Media {
 
 /// Whether no meeting's files wait to be made; `None` when the database cannot say.
 async fn made(store: &Store) -> Option<bool> {
-    let mut conn = store.worker().acquire().await.ok()?;
-    Some(job::open(&mut conn, &[JobKind::Mix.as_str()]).await.ok()? == 0)
+    let mut tx = store.worker_tx().await.ok()?;
+    let open = job::open(&mut tx, &[JobKind::Mix.as_str()]).await.ok()?;
+    tx.commit().await.ok()?;
+    Some(open == 0)
 }
 
 fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> Option<Kind> {

@@ -29,3 +29,4 @@ pub mod job;
 pub mod lease;
 pub mod meeting;
 pub mod retry;
+pub mod share;

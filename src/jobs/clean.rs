@@ -17,9 +17,9 @@ pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
 }
 
 async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::Result<()> {
-    let mut conn = store.worker().acquire().await?;
-    let segments = recording::segments(&mut conn, claimed.job.meeting).await?;
-    drop(conn);
+    let mut tx = store.worker_tx().await?;
+    let segments = recording::segments(&mut tx, claimed.job.meeting).await?;
+    tx.commit().await?;
     for segment in segments.into_iter().filter(|segment| segment.merged) {
         objects.delete(&segment.object_key).await.context("deleting a merged segment")?;
     }

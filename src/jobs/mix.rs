@@ -259,8 +259,10 @@ impl Mixer {
         let reporting = tokio::spawn(async move {
             while steps.changed().await.is_ok() {
                 let step = *steps.borrow_and_update();
-                if let Ok(mut conn) = store.worker().acquire().await {
-                    let _ = recording::progress(&mut conn, id, step).await;
+                if let Ok(mut tx) = store.worker_tx().await
+                    && recording::progress(&mut tx, id, step).await.is_ok()
+                {
+                    let _ = tx.commit().await;
                 }
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }

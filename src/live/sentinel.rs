@@ -4,7 +4,7 @@ use crate::{
     domain::{id::MeetingId, limits::HEADS_POLL},
     queue::Queue,
     store::{
-        Store,
+        Store, StoreError,
         event::{self, Head},
     },
 };
@@ -69,8 +69,10 @@ impl Sentinel {
             }
             // A poll that hangs is as good as none; the next one must not wait for it for long.
             let heads = tokio::time::timeout(period * 10, async {
-                let mut conn = store.worker().acquire().await?;
-                event::heads(&mut conn, &meetings).await
+                let mut tx = store.worker_tx().await?;
+                let heads = event::heads(&mut tx, &meetings).await?;
+                tx.commit().await?;
+                Ok::<_, StoreError>(heads)
             })
             .await;
             let (database, heads) = match heads {

@@ -1,8 +1,10 @@
 //! Postgres: the facts. One file per noun; every function takes the connection of a transaction its caller opened, so
 //! that effects compose and commit together.
 //!
-//! Two pools on one URL: [`Store::tenant_tx`] acts as `hansard_app` and sees one tenant, [`Store::worker_tx`] acts as
-//! `hansard_worker` and sees all. Migrations run on a connection of their own, as whoever the URL names.
+//! Two pools on one URL, so that requests never take the connections of a worker's jobs. Every query runs in a transaction
+//! that begins with its role: [`Store::tenant_tx`] acts as `hansard_app` and sees one tenant, [`Store::worker_tx`] acts as
+//! `hansard_worker` and sees all. A session keeps neither, so a pooler may lend it to others between transactions.
+//! Migrations run on a connection of their own, as whoever the URL names.
 
 pub mod asked;
 pub mod capture;
@@ -16,41 +18,39 @@ pub mod link;
 pub mod listing;
 pub mod meeting;
 pub mod participant;
+pub mod pooler;
 pub mod presence;
 pub mod recording;
 pub mod retract;
 pub mod seal;
+mod share;
 pub mod stream;
 pub mod tenant;
 pub mod transcript;
+pub mod tx;
 pub mod unheard;
 pub mod user;
 pub mod visit;
 
-use crate::{
-    clock::Clock,
-    domain::{consent::hex, id::TenantId},
-};
+use crate::{clock::Clock, domain::id::TenantId};
 use chrono::{DateTime, Utc};
+use pooler::Pooler;
+use share::Fair;
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Postgres, Transaction,
+    ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
     str::FromStr,
     time::{Duration, Instant},
 };
+use tx::Acting;
 use uuid::Uuid;
 
-/// A transaction on either pool.
-pub type Tx = Transaction<'static, Postgres>;
+pub use tx::Tx;
 
 /// The longest wait for a connection. Longer than a failover's hiccup would only pile requests up.
 const ACQUIRE_MAX: Duration = Duration::from_secs(2);
-/// The longest that one statement may run: a request waits no longer than this for a lock.
-const STATEMENT_MAX: &str = "10s";
-/// The longest that a transaction may sit between two statements, so that a stuck process never keeps a row's lock.
-const IDLE_IN_TX_MAX: &str = "15s";
 
 /// What a caller can branch on.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +72,12 @@ pub enum StoreError {
     /// The lease that this write named is somebody else's now: stop.
     #[error("the lease was taken over")]
     Fenced,
+    /// For what needs more than one transaction on the same session.
+    #[error(
+        "the database is reached through a transaction pooler without prepared statements (pgbouncer before 1.21, or \
+         max_prepared_statements = 0): raise that, or name Postgres itself for migrate, key, tenant and serve"
+    )]
+    Pooler,
     #[error(transparent)]
     Other(sqlx::Error),
 }
@@ -125,48 +131,68 @@ pub struct Store {
     worker: PgPool,
     /// One connection of its own, so that a full pool is not taken for a database that is away.
     probe: PgPool,
+    pooler: Pooler,
+    fair: Fair,
 }
 
 impl Store {
-    /// Opens both pools lazily: no connection is made before it is needed, so a process may start while Postgres is away.
-    /// `connections` bounds each pool. Fails only on a URL that cannot be read.
+    /// Opens both pools lazily, on a URL that leads to Postgres itself. `connections` bounds each pool. Fails only on a URL
+    /// that cannot be read.
     pub fn open(url: &str, connections: u32) -> Result<Self> {
-        let options = options(url)?.application_name("hansard");
-        Ok(Self {
-            app: pool(&options, connections, "set role hansard_app"),
-            worker: pool(&options, connections, "set role hansard_worker"),
-            probe: pool(&options, 1, "set role hansard_app"),
-        })
+        Ok(Self::with(&options(url)?, connections, Pooler::None))
+    }
+
+    /// Finds out what the URL leads to, and opens both pools for it.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self> {
+        let options = options(url)?;
+        let pooler = Pooler::find(&options).await?;
+        if pooler != Pooler::None {
+            tracing::info!(
+                prepares = pooler == Pooler::Prepares,
+                "the database is reached through a transaction pooler"
+            );
+        }
+        Ok(Self::with(&options, connections, pooler))
+    }
+
+    fn with(options: &PgConnectOptions, connections: u32, pooler: Pooler) -> Self {
+        let options = pooler.adapt(options.clone().application_name("hansard"));
+        Self {
+            app: pool(&options, connections),
+            worker: pool(&options, connections),
+            probe: pool(&options, 1),
+            pooler,
+            fair: Fair::new(connections),
+        }
+    }
+
+    /// What the database is reached through.
+    pub fn pooler(&self) -> Pooler {
+        self.pooler
     }
 
     /// A transaction that sees the rows of one tenant and nothing else.
     pub async fn tenant_tx(&self, tenant: TenantId) -> Result<Tx> {
-        let mut tx = self.app.begin().await?;
-        enter(&mut tx, tenant).await?;
-        Ok(tx)
+        let share = self.fair.take(Some(tenant)).await?;
+        Tx::begin(&self.app, Acting::Tenant(tenant), self.pooler, Some(share)).await
     }
 
     /// A transaction of the api's role without a tenant: it sees API keys, the one link or code that has this hash, and
     /// nothing else. [`enter`] makes it one of a tenant.
     pub async fn secret_tx(&self, hash: &[u8; 32]) -> Result<Tx> {
-        let mut tx = self.app.begin().await?;
-        sqlx::query("select set_config('app.secret', $1, true)").bind(hex(hash)).execute(&mut *tx).await?;
-        Ok(tx)
+        let share = self.fair.take(None).await?;
+        Tx::begin(&self.app, Acting::Holder(hash), self.pooler, Some(share)).await
     }
 
-    /// A transaction that sees all tenants.
+    /// A transaction that sees all tenants. To be committed, also by who reads only, or it costs a rollback.
     pub async fn worker_tx(&self) -> Result<Tx> {
-        Ok(self.worker.begin().await?)
-    }
-
-    /// The workers' pool, for single statements.
-    pub fn worker(&self) -> &PgPool {
-        &self.worker
+        Tx::begin(&self.worker, Acting::Worker, self.pooler, None).await
     }
 
     /// Whether Postgres answers, on a connection that nothing else uses.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("select 1").execute(&self.probe).await?;
+        // Without a prepared statement, which a pooler might not know.
+        sqlx::raw_sql("select 1").execute(&self.probe).await?;
         Ok(())
     }
 
@@ -174,10 +200,10 @@ impl Store {
     /// Answers whether a mapping was taken.
     pub async fn sync_clock(&self, clock: &Clock, tries: u32) -> Result<bool> {
         // One connection for all tries: the first may have to be opened, and a round trip must not count that.
-        let mut conn = self.app.acquire().await?;
+        let mut tx = Tx::begin(&self.worker, Acting::Worker, self.pooler, None).await?;
         for _ in 0..tries {
             let asked = Instant::now();
-            let wall: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *conn).await?;
+            let wall: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *tx).await?;
             if clock.set(asked, Instant::now(), wall) {
                 return Ok(true);
             }
@@ -193,27 +219,17 @@ impl Store {
     }
 }
 
-/// Statements are never logged: they hold what people said and are called.
+/// Statements are never logged: they hold what people said and are called. No setting is sent at the start of a session that
+/// a pooler would refuse, not knowing it.
 fn options(url: &str) -> Result<PgConnectOptions> {
-    Ok(PgConnectOptions::from_str(url)?.disable_statement_logging())
+    Ok(PgConnectOptions::from_str(url)?.disable_statement_logging().extra_float_digits(None))
 }
 
-fn pool(options: &PgConnectOptions, connections: u32, role: &'static str) -> PgPool {
+fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_MAX)
         .idle_timeout(Duration::from_secs(300))
-        .after_connect(move |conn, _| {
-            Box::pin(async move {
-                sqlx::query(role).execute(&mut *conn).await?;
-                sqlx::query("select set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false)")
-                    .bind(STATEMENT_MAX)
-                    .bind(IDLE_IN_TX_MAX)
-                    .execute(&mut *conn)
-                    .await?;
-                Ok(())
-            })
-        })
         .connect_lazy_with(options.clone())
 }
 
@@ -225,13 +241,15 @@ const FORGETS_MAX: u32 = 50;
 /// (of events: meetings).
 pub async fn sweep(store: &Store) -> Result<u64> {
     let mut gone = 0;
+    let mut tx = store.worker_tx().await?;
     for statement in [
         "delete from idempotency_keys where created_at < clock_timestamp() - interval '24 hours'",
         "delete from session_codes where expires_at < clock_timestamp() - interval '1 hour'",
         "delete from password_tries where since < clock_timestamp() - interval '1 hour'",
     ] {
-        gone += sqlx::query(statement).execute(store.worker()).await?.rows_affected();
+        gone += sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
     }
+    tx.commit().await?;
     for _ in 0..FORGETS_MAX {
         let mut tx = store.worker_tx().await?;
         let meetings = event::forget(&mut tx).await?;
@@ -265,17 +283,32 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("stream", asked::FIND, &["meeting", "id"]),
 ];
 
+/// The number of the lock that migrations take turns by; any will do.
+const MIGRATION_LOCK: i64 = 0x6861_6e73_6172_6400;
+
 /// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from several processes at
 /// once: they take turns.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
     let mut conn = owner(url).await?;
-    sqlx::migrate!("./migrations").run(&mut conn).await?;
+    // The turn is a transaction's, on a connection of its own: a session's lock would stay behind in a pooler.
+    let mut turn = PgConnection::connect_with(&options(url)?.application_name("hansard-owner")).await?;
+    let mut tx = turn.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
+    sqlx::migrate!("./migrations").set_locking(false).run(&mut conn).await?;
+    tx.commit().await?;
+    turn.close().await?;
     conn.close().await?;
     Ok(())
 }
 
 /// A plain connection as the URL's own user, for what operators do (migrations, tenants, keys).
+///
+/// # Errors
+/// [`StoreError::Pooler`] where prepared statements of others would be mixed up with ours.
 pub async fn owner(url: &str) -> Result<PgConnection> {
     let options = options(url)?.application_name("hansard-owner");
+    if Pooler::find(&options).await? == Pooler::Plain {
+        return Err(StoreError::Pooler);
+    }
     Ok(PgConnection::connect_with(&options).await?)
 }

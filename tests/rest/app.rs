@@ -151,6 +151,11 @@ impl App {
         Self { state, url, tenant, key, router }
     }
 
+    /// A connection as the database's owner, who sees and may do everything.
+    pub async fn sql(&self) -> sqlx::PgConnection {
+        store::owner(&self.url).await.expect("Postgres answers")
+    }
+
     /// Another tenant with its key.
     pub async fn other_tenant(&self) -> (TenantId, String) {
         make_tenant(&self.url, "two").await

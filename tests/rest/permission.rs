@@ -203,7 +203,7 @@ impl World {
         .bind(recording)
         .bind(app.tenant.0)
         .bind(meeting.0)
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("inserted");
         Self { app, other_key, host, other_host, member, meeting, participant: joined.participant, tokens, recording }
@@ -371,7 +371,7 @@ async fn a_consent_token_ends_thirty_days_after_its_meeting() {
         sqlx::query("update meetings set end_time = clock_timestamp() - make_interval(days => $2) where id = $1")
             .bind(meeting.0)
             .bind(days)
-            .execute(app.state.store.worker())
+            .execute(&mut app.sql().await)
             .await
             .expect("Postgres answers");
         assert_eq!(app.call("GET", &path, &joined.consent_token, None).await.status, status, "{days} days");

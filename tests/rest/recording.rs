@@ -31,7 +31,7 @@ pub async fn insert(
     .bind(start_ms)
     .bind(status)
     .bind(format!("s3://hansard/m/{id}"))
-    .execute(app.state.store.worker())
+    .execute(&mut app.sql().await)
     .await
     .expect("inserted");
     id
@@ -40,7 +40,7 @@ pub async fn insert(
 pub async fn change(app: &App, recording: Uuid, change: &'static str) {
     sqlx::query(sqlx::AssertSqlSafe(format!("update recordings set {change} where id = $1")))
         .bind(recording)
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("changed");
 }
@@ -164,7 +164,7 @@ pub async fn say(
     .bind(end_ms)
     .bind(text)
     .bind(json!([{"text": text, "startMs": start_ms, "endMs": end_ms, "confidence": 0.5}]))
-    .execute(app.state.store.worker())
+    .execute(&mut app.sql().await)
     .await
     .expect("inserted");
     id

@@ -61,7 +61,7 @@ async fn tables(app: &App) -> Vec<String> {
          where c.relkind in ('r', 'p') and not c.relispartition and c.relnamespace = 'public'::regnamespace
            and c.relname <> 'api_keys' order by 1",
     )
-    .fetch_all(app.state.store.worker())
+    .fetch_all(&mut app.sql().await)
     .await
     .expect("Postgres answers")
 }
@@ -74,7 +74,7 @@ async fn every_table_of_tenants_has_forced_row_level_security() {
         let row =
             sqlx::query("select relrowsecurity, relforcerowsecurity from pg_class where oid = $1::text::regclass")
                 .bind(&table)
-                .fetch_one(app.state.store.worker())
+                .fetch_one(&mut app.sql().await)
                 .await
                 .expect("Postgres answers");
         assert!(row.get::<bool, _>(0) && row.get::<bool, _>(1), "{table}");
@@ -86,7 +86,7 @@ async fn every_table_of_tenants_has_forced_row_level_security() {
              and has_table_privilege($1, oid, 'select, insert, update, delete, truncate')",
         )
         .bind(role)
-        .fetch_one(app.state.store.worker())
+        .fetch_one(&mut app.sql().await)
         .await
         .expect("Postgres answers");
         assert_eq!(granted, 0, "{role}");
@@ -103,7 +103,7 @@ async fn the_consent_log_only_grows() {
     app.call("POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
 
     let partition: String = sqlx::query_scalar("select tableoid::regclass::text from consent_log")
-        .fetch_one(app.state.store.worker())
+        .fetch_one(&mut app.sql().await)
         .await
         .expect("Postgres answers");
     let changes = |table: &str| {
@@ -231,7 +231,7 @@ async fn partitions_are_sixteen() {
         let partitions: i64 =
             sqlx::query_scalar("select count(*) from pg_inherits where inhparent = $1::text::regclass")
                 .bind(table)
-                .fetch_one(app.state.store.worker())
+                .fetch_one(&mut app.sql().await)
                 .await
                 .expect("Postgres answers");
         assert_eq!(partitions, 16, "{table}");
@@ -328,13 +328,13 @@ async fn what_has_had_its_time_is_forgotten() {
              values ($1, 'POST /', '{age}', '', now() - interval '{age}')"
         )))
         .bind(app.tenant.0)
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("inserted");
     }
     app.post(&format!("/v1/users/{ana}/sessions"), json!({"ttlSeconds": 60})).await.expect(201);
     sqlx::query("update session_codes set expires_at = now() - interval '2 hours'")
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("updated");
     assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 2);

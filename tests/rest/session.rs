@@ -79,7 +79,7 @@ async fn a_meetings_page_plays_what_is_ready() {
         .bind(meeting.0)
         .bind(kind)
         .bind(status)
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("inserted");
     }

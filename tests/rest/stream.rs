@@ -35,14 +35,14 @@ async fn a_stream_gets_a_port_from_the_worker() {
     let row = sqlx::query("select * from streams where meeting_id = $1 and id = $2")
         .bind(meeting.0)
         .bind(asked.0)
-        .fetch_one(app.state.store.worker())
+        .fetch_one(&mut app.sql().await)
         .await
         .expect("the row");
     assert_eq!(row.get::<String, _>("source"), "microphone");
     assert_eq!(row.get::<String, _>("remote"), "192.0.2.7:5004");
     let job: String = sqlx::query_scalar("select state from jobs where meeting_id = $1 and kind = 'capture'")
         .bind(meeting.0)
-        .fetch_one(app.state.store.worker())
+        .fetch_one(&mut app.sql().await)
         .await
         .expect("the job");
     assert_eq!(job, "queued");
@@ -85,7 +85,7 @@ async fn srtp_keys_are_told_once_and_sealed() {
         let sealed: Vec<u8> = sqlx::query_scalar("select srtp_sealed from streams where meeting_id = $1 and id = $2")
             .bind(meeting.0)
             .bind(stream.0)
-            .fetch_one(app.state.store.worker())
+            .fetch_one(&mut app.sql().await)
             .await
             .expect("the row");
         assert!(!sealed.windows(8).any(|part| key.windows(8).any(|other| part == other)));
@@ -131,7 +131,7 @@ async fn without_a_worker_it_is_taken_back() {
     refused.problem(503, "unavailable");
     let open: i64 = sqlx::query_scalar("select count(*) from streams where meeting_id = $1 and state <> 'closed'")
         .bind(meeting.0)
-        .fetch_one(app.state.store.worker())
+        .fetch_one(&mut app.sql().await)
         .await
         .expect("Postgres answers");
     assert_eq!(open, 0);
