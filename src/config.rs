@@ -172,7 +172,7 @@ impl Settings {
             let why = format!("with rtp-bind {bind} it must be given: clients cannot send to {public_ip}");
             return Err(wrong("rtp-public-ip", why));
         }
-        let ports = media.rtp_ports.map_or(40_000..=40_999, |ports| ports.0);
+        let ports = media.rtp_ports.map_or(20_000..=20_999, |ports| ports.0);
         Ok(Self {
             data: match base.data {
                 Some(data) => data,

@@ -15,6 +15,7 @@ pub mod link;
 pub mod listing;
 pub mod meeting;
 pub mod participant;
+pub mod port;
 pub mod presence;
 pub mod recording;
 pub mod seal;
@@ -242,6 +243,7 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("transcript segments", transcript::SEGMENTS, &["meeting"]),
     ("transcript gaps", unheard::OF_MEETING, &["meeting"]),
     ("stream", asked::FIND, &["meeting", "id"]),
+    ("streams", asked::LIST, &["meeting", "id", "50", "id"]),
 ];
 
 /// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from several processes at

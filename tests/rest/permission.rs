@@ -53,7 +53,7 @@ const HOSTS_READ: &[&str] = &["key", "host", "cookie", "cookie own origin", "coo
 const MEMBERS_READ: &[&str] =
     &["key", "host", "cookie", "cookie own origin", "cookie foreign origin", "join", "join as host", "resume"];
 
-const EXPECTED: [Operation; 23] = [
+const EXPECTED: [Operation; 24] = [
     Operation { method: "POST", path: "/v1/meetings", may: HOSTS, other_tenant: 422 },
     Operation {
         method: "GET",
@@ -90,6 +90,7 @@ const EXPECTED: [Operation; 23] = [
         may: &["key", "host", "cookie own origin", "join", "resume"],
         other_tenant: 404,
     },
+    Operation { method: "GET", path: "/v1/meetings/{id}/streams", may: MEMBERS_READ, other_tenant: 404 },
     Operation {
         method: "DELETE",
         path: "/v1/meetings/{id}/streams/{stream}",
