@@ -246,7 +246,8 @@ async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
     while let Ok((_, arrival)) = arrivals.try_recv() {
         assert!(!matches!(arrival, Arrival::Rtp { header, .. } if header.sequence > 1), "{arrival:?}");
     }
-    assert_eq!(timeout(SOON, rested.recv()).await.expect("in time"), Some(port));
+    let rested = timeout(SOON, rested.recv()).await.expect("in time").expect("open");
+    assert_eq!((rested.port, rested.senders), (port, [sender.local_addr().expect("bound")].into()));
     let place = ports.bind(port).expect("free");
     let stream = open(config(), place, to.clone()).expect("it opens");
     drop(stream);

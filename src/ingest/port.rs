@@ -24,6 +24,8 @@ use tokio::{
 const BATCH: usize = 64;
 /// Ports whose rest is over and that nobody took note of yet.
 const RESTED_MAX: usize = 4_096;
+/// Senders remembered of one rest.
+const SENDERS_MAX: usize = 32;
 
 /// Why a stream could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,14 @@ pub enum OpenError {
     Socket { ip: IpAddr, error: io::Error },
     #[error(transparent)]
     Srtp(#[from] SrtpError),
+}
+
+/// A port whose rest is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rested {
+    pub port: u16,
+    /// Who still sent to it.
+    pub senders: BTreeSet<SocketAddr>,
 }
 
 /// A bound port.
@@ -65,13 +75,13 @@ struct Inner {
     quiet: Duration,
     /// Ports that rest, each with a way to have it back.
     resting: Mutex<BTreeMap<u16, oneshot::Sender<oneshot::Sender<UdpSocket>>>>,
-    rested: mpsc::Sender<u16>,
+    rested: mpsc::Sender<Rested>,
 }
 
 impl Ports {
-    /// On `ip` (`rtp.bind`), of `range` (`rtp.ports`). A port rests until nothing came for `quiet`; then its number comes out
-    /// of the receiver.
-    pub fn new(ip: IpAddr, range: RangeInclusive<u16>, quiet: Duration) -> (Self, mpsc::Receiver<u16>) {
+    /// On `ip` (`rtp.bind`), of `range` (`rtp.ports`). A port rests until nothing came for `quiet`; then it comes out of the
+    /// receiver.
+    pub fn new(ip: IpAddr, range: RangeInclusive<u16>, quiet: Duration) -> (Self, mpsc::Receiver<Rested>) {
         let (rested, rests) = mpsc::channel(RESTED_MAX);
         (Self(Arc::new(Inner { ip, range, quiet, resting: Mutex::default(), rested })), rests)
     }
@@ -140,7 +150,7 @@ impl Ports {
                 Ok(give) = wanted => {
                     let _: Result<(), UdpSocket> = give.send(socket);
                 }
-                () = drain(&socket, ports.0.quiet) => {
+                senders = drain(&socket, ports.0.quiet) => {
                     // Forgotten before it is free, so that it cannot be wanted back when it is somebody's.
                     let count = {
                         let mut resting = ports.resting();
@@ -150,7 +160,7 @@ impl Ports {
                     metrics::gauge!("hansard_rtp_ports_resting").set(count as f64);
                     drop(socket);
                     // Full: its row says that it still rests, and it will be looked at again.
-                    let _ = ports.0.rested.try_send(port);
+                    let _ = ports.0.rested.try_send(Rested { port, senders });
                 }
             }
         });
@@ -161,23 +171,29 @@ impl Ports {
     }
 }
 
-/// Throws away what comes, until nothing came for `quiet`.
-async fn drain(socket: &UdpSocket, quiet: Duration) {
-    let mut heard = Instant::now();
+/// Throws away what comes, until nothing came for `quiet`; answers who sent it.
+async fn drain(socket: &UdpSocket, quiet: Duration) -> BTreeSet<SocketAddr> {
+    let (mut heard, mut senders) = (Instant::now(), BTreeSet::new());
     while let Ok(ready) = timeout_at((heard + quiet).into(), socket.readable()).await {
         if ready.is_err() {
-            return;
+            break;
         }
         for _ in 0..BATCH {
             // Longer than one byte is cut off unread.
             match socket.try_recv_from(&mut [0]) {
-                Ok(_) => heard = Instant::now(),
+                Ok((_, from)) => {
+                    heard = Instant::now();
+                    if senders.len() < SENDERS_MAX {
+                        senders.insert(SocketAddr::new(from.ip().to_canonical(), from.port()));
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(_) => break,
             }
         }
         tokio::task::yield_now().await;
     }
+    senders
 }
 
 fn bind(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
@@ -201,7 +217,7 @@ mod tests {
     const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     /// So many free ports in a row, below those that the kernel gives out by itself.
-    fn row(count: u16, quiet: Duration) -> (Ports, mpsc::Receiver<u16>) {
+    fn row(count: u16, quiet: Duration) -> (Ports, mpsc::Receiver<Rested>) {
         loop {
             let first = fastrand::u16(21_000..30_000);
             let range = first..=first + count - 1;
@@ -243,7 +259,8 @@ mod tests {
             tokio::time::sleep(quiet / 5).await;
         }
         let rested = tokio::time::timeout(Duration::from_secs(10), rests.recv()).await;
-        assert_eq!(rested.expect("in time"), Some(port));
+        let senders = [sender.local_addr().expect("bound")].into();
+        assert_eq!(rested.expect("in time"), Some(Rested { port, senders }));
         assert!(last.elapsed() >= quiet);
         let place = ports.take(&none, &none).expect("free again");
         // Whoever had it may have it back from its rest.

@@ -6,7 +6,7 @@
 use super::Rtp;
 use crate::{
     domain::id::MeetingId,
-    ingest::{OpenError, Place},
+    ingest::{OpenError, Place, Rested},
     store::{Store, port, stream::Stream},
 };
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
@@ -60,7 +60,7 @@ pub fn is_final(error: &anyhow::Error) -> bool {
 }
 
 /// Keeps the store's list of ports true: those whose rest is over go, those that a dead process left are drained here.
-pub async fn run(store: Store, rtp: Rtp, mut rested: mpsc::Receiver<u16>, stop: CancellationToken) {
+pub async fn run(store: Store, rtp: Rtp, mut rested: mpsc::Receiver<Rested>, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut forget = tokio::time::interval(FORGET_EVERY);
@@ -68,7 +68,7 @@ pub async fn run(store: Store, rtp: Rtp, mut rested: mpsc::Receiver<u16>, stop: 
     loop {
         let done = tokio::select! {
             () = stop.cancelled() => return,
-            Some(port) = rested.recv() => release(&store, &rtp, port).await,
+            Some(rested) = rested.recv() => release(&store, &rtp, &rested).await,
             _ = look.tick() => adopt(&store, &rtp).await,
             _ = forget.tick() => drop_old(&store).await,
         };
@@ -79,9 +79,10 @@ pub async fn run(store: Store, rtp: Rtp, mut rested: mpsc::Receiver<u16>, stop: 
     }
 }
 
-async fn release(store: &Store, rtp: &Rtp, number: u16) -> crate::store::Result<()> {
+async fn release(store: &Store, rtp: &Rtp, rested: &Rested) -> crate::store::Result<()> {
     let mut tx = store.worker_tx().await?;
-    port::rested(&mut tx, &rtp.public_ip, number).await?;
+    let senders: Vec<String> = rested.senders.iter().map(SocketAddr::to_string).collect();
+    port::rested(&mut tx, &rtp.public_ip, rested.port, &senders).await?;
     Ok(tx.commit().await?)
 }
 

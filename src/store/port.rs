@@ -47,15 +47,23 @@ pub async fn left(conn: &mut PgConnection, node: &str) -> Result<BTreeSet<u16>> 
     Ok(numbers(ports))
 }
 
-/// The port was quiet for long enough: anybody may have it, unless its stream lives.
-pub async fn rested(conn: &mut PgConnection, node: &str, port: u16) -> Result<()> {
+/// The port was quiet for long enough: anybody may have it, unless its stream lives. Who sent to it until then is not
+/// whoever gets it next.
+pub async fn rested(conn: &mut PgConnection, node: &str, port: u16, senders: &[String]) -> Result<()> {
     sqlx::query(
-        "delete from rtp_ports r where r.node = $1 and r.port = $2 and not exists (
-             select 1 from streams s where s.meeting_id = r.meeting_id and s.id = r.stream_id
-                 and s.state <> 'closed' and s.ip = r.node and s.port = r.port)",
+        "with gone as (
+             delete from rtp_ports r where r.node = $1 and r.port = $2 and not exists (
+                 select 1 from streams s where s.meeting_id = r.meeting_id and s.id = r.stream_id
+                     and s.state <> 'closed' and s.ip = r.node and s.port = r.port)
+             returning r.node, r.port, r.tenant_id, r.meeting_id, r.stream_id)
+         insert into rtp_sources (node, port, source, participant_id, tenant_id, meeting_id)
+         select g.node, g.port, f.source, s.participant_id, g.tenant_id, g.meeting_id
+         from gone g join streams s on s.meeting_id = g.meeting_id and s.id = g.stream_id, unnest($3::text[]) f(source)
+         on conflict (node, port, source, participant_id) do update set at = clock_timestamp()",
     )
     .bind(node)
     .bind(i32::from(port))
+    .bind(senders)
     .execute(conn)
     .await?;
     Ok(())
