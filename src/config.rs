@@ -191,7 +191,7 @@ impl Settings {
                 "origins is *: pages of every origin may use the API, with credentials that they hold themselves";
             notes.push(Note { harmless: true, found: found.to_owned(), mend: String::new() });
         }
-        let ports = media.rtp_ports.map_or(40_000..=40_999, |ports| ports.0);
+        let ports = media.rtp_ports.map_or(20_000..=20_999, |ports| ports.0);
         Ok(Self {
             data: match base.data {
                 Some(data) => data,

@@ -23,7 +23,7 @@ async fn findings(data: &Path, environment: &[(&str, &str)]) -> Vec<Finding> {
         ("HANSARD_S3_LISTEN", "127.0.0.1:0"),
         ("HANSARD_LISTEN", "127.0.0.1:0"),
         ("HANSARD_OPS_LISTEN", "127.0.0.1:0"),
-        ("HANSARD_RTP_PORTS", "41000-41099"),
+        ("HANSARD_RTP_PORTS", "24000-24099"),
     ];
     let sources = Sources::new(flags.base).environment(own.into_iter().chain(environment.iter().copied()));
     let settings = Settings::resolve(sources, Stand::Alone).expect("the settings are right");
@@ -50,6 +50,19 @@ async fn what_is_brought_along_is_well() {
     assert_eq!(of(&found, "speech model").state, State::Warn);
     assert!(of(&found, "speech model").mend.as_ref().expect("it says how").contains("hansard models fetch base.en"));
     assert_eq!(of(&found, "media ports").state, State::Warn);
+    assert!(!of(&found, "media ports").found.contains("ip_local_port_range"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_that_any_program_may_get_are_named() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("this is Linux");
+    let first: u16 = range.split_whitespace().next().and_then(|first| first.parse().ok()).expect("a port");
+    let ports = format!("{}-{}", first - 10, first + 10);
+    let scratch = Scratch::new();
+    let found = findings(scratch.path(), &[("HANSARD_RTP_PORTS", &ports)]).await;
+    let finding = of(&found, "media ports");
+    assert_eq!(finding.state, State::Warn);
+    assert!(finding.found.contains("ip_local_port_range"), "{finding}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

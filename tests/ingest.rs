@@ -3,12 +3,14 @@
 mod support;
 
 use hansard::{
-    domain::id::StreamId,
+    domain::{id::StreamId, source::Terms},
     ingest::{
-        Arrival, Codec, OpenError, Opened, Reason, Srtp, SrtpConfig, Stream, StreamConfig, Suite, open, parse_rtcp,
+        Arrival, Codec, OpenError, Place, Ports, Reason, Srtp, SrtpConfig, Stream, StreamConfig, Suite, open,
+        parse_rtcp,
     },
 };
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -22,19 +24,25 @@ const SOON: Duration = Duration::from_secs(5);
 fn config() -> StreamConfig {
     StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
-        bind: LOOPBACK,
-        ports: 41_000..=41_999,
-        port: None,
-        ssrc: SSRC,
+        terms: Terms { ssrc: Some(SSRC), ..Terms::default() },
         payload_type: 111,
         codec: Codec::Opus,
         clock_rate: 48_000,
-        remote: None,
         allow: [].into(),
         latched: None,
+        ssrc: None,
         srtp: None,
         report_every: Duration::from_millis(200),
     }
+}
+
+fn secured() -> Terms {
+    Terms { ssrc: Some(SSRC), secured: true, ..Terms::default() }
+}
+
+/// A free port, which rests for so long afterwards.
+fn place(quiet: Duration) -> Place {
+    Ports::new(LOOPBACK, 21_000..=21_999, quiet).0.take(&BTreeSet::new(), &BTreeSet::new()).expect("a port")
 }
 
 /// A stream being received, and a socket that may send to it.
@@ -48,9 +56,9 @@ struct Line {
 impl Line {
     async fn open(config: StreamConfig, capacity: usize) -> Self {
         let (to, arrivals) = mpsc::channel(capacity);
-        let Opened { port, stream } = open(config, to).expect("a port");
+        let stream = open(config, place(Duration::ZERO), to).expect("it opens");
         let sender = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
-        Self { stream, at: (LOOPBACK, port).into(), arrivals, sender }
+        Self { at: (LOOPBACK, stream.port).into(), stream, arrivals, sender }
     }
 
     async fn send(&self, datagram: &[u8]) {
@@ -105,12 +113,21 @@ fn control(ssrc: u32, bye: bool) -> Vec<u8> {
     bytes
 }
 
+/// A neighbour's report, with the same SSRC and a counter of its own.
+fn stale() -> Vec<u8> {
+    let mut bytes = control(SSRC, false);
+    bytes[16..20].copy_from_slice(&1_000_000u32.to_be_bytes());
+    bytes
+}
+
 #[tokio::test]
 async fn valid_packets_arrive_whole_and_the_source_is_latched() {
     let mut line = Line::open(config(), 64).await;
     line.send(&raw(0xb1, 0xef, 9, SSRC, &[0, 0, 0, 1, 0xbe, 0xde, 0, 1, 0x10, 1, 0, 0, 0xf8, 7, 0, 2])).await;
     let from = line.sender.local_addr().expect("bound");
-    assert!(matches!(line.next().await, Arrival::Latched { from: latched } if latched == from));
+    assert!(
+        matches!(line.next().await, Arrival::Latched { from: latched, ssrc: SSRC, anew: false } if latched == from)
+    );
     let Arrival::Rtp { header, marker, payload, .. } = line.next().await else { panic!("no packet") };
     assert_eq!((header.sequence, header.timestamp, header.ticks, marker), (9, 8640, 960, true));
     assert_eq!(payload[..], [0xf8, 7]);
@@ -132,7 +149,7 @@ async fn everything_else_is_dropped_and_counted_by_reason() {
         (Reason::Size, b"hello".to_vec()),
         (Reason::Size, huge),
         (Reason::Version, raw(0x40, 111, 1, SSRC, &[0xf8])),
-        (Reason::Ssrc, raw(0x80, 111, 1, SSRC + 1, &[0xf8])),
+        (Reason::OtherSsrc, raw(0x80, 111, 1, SSRC + 1, &[0xf8])),
         (Reason::PayloadType, raw(0x80, 96, 1, SSRC, &[0xf8])),
         (Reason::Malformed, raw(0xa0, 111, 1, SSRC, &[0xf8, 9])),
         (Reason::Malformed, raw(0x90, 111, 1, SSRC, &[0xbe, 0xde, 0xff, 0xff])),
@@ -152,7 +169,7 @@ async fn everything_else_is_dropped_and_counted_by_reason() {
     // None of them was taken for the stream's source.
     let other = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
     other.send_to(&packet(7), line.at).await.expect("loopback");
-    assert!(matches!(line.next().await, Arrival::Latched { from } if from == other.local_addr().expect("bound")));
+    assert!(matches!(line.next().await, Arrival::Latched { from, .. } if from == other.local_addr().expect("bound")));
     assert_eq!(line.packet().await, 7);
 }
 
@@ -165,12 +182,15 @@ async fn another_source_is_not_heard() {
     spoof.send_to(&packet(2), line.at).await.expect("loopback");
     spoof.send_to(&control(SSRC, true), line.at).await.expect("loopback");
     line.dropped(Reason::Source, 2).await;
-    // RTCP may have one socket of its own on the same host, and that one alone.
+    // Reports may have one socket of their own on the same host, if they are about this media, and that one alone.
+    spoof.send_to(&stale(), line.at).await.expect("loopback");
+    line.dropped(Reason::Source, 3).await;
     let reports = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
     reports.send_to(&control(SSRC, false), line.at).await.expect("loopback");
     assert!(matches!(line.next().await, Arrival::SenderReport { .. }));
     spoof.send_to(&control(SSRC, false), line.at).await.expect("loopback");
-    line.dropped(Reason::Source, 3).await;
+    reports.send_to(&control(SSRC, true), line.at).await.expect("loopback");
+    line.dropped(Reason::Source, 5).await;
     line.send(&packet(3)).await;
     assert_eq!(line.packet().await, 3);
 }
@@ -179,7 +199,8 @@ async fn another_source_is_not_heard() {
 async fn an_announced_or_remembered_source_is_the_only_one() {
     let known = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
     let address = known.local_addr().ok();
-    for config in [StreamConfig { remote: address, ..config() }, StreamConfig { latched: address, ..config() }] {
+    let terms = Terms { remote: address, ..config().terms };
+    for config in [StreamConfig { terms, ..config() }, StreamConfig { latched: address, ..config() }] {
         let mut line = Line::open(config, 64).await;
         line.send(&packet(1)).await;
         line.dropped(Reason::Source, 1).await;
@@ -206,23 +227,84 @@ async fn a_full_channel_drops_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_dropped_stream_frees_its_port_and_a_restart_gets_it_back() {
-    let line = Line::open(config(), 4).await;
-    let again = StreamConfig { port: Some(line.at.port()), ..config() };
-    let (to, _keep) = mpsc::channel(4);
-    assert!(matches!(open(again.clone(), to.clone()), Err(OpenError::PortTaken { .. })));
-    drop(line.stream);
-    eventually("the port is free", SOON, async || {
-        open(again.clone(), to.clone()).is_ok_and(|it| it.port == again.port.expect("set"))
-    })
-    .await;
+async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
+    let (ports, mut rested) = Ports::new(LOOPBACK, 22_000..=22_999, Duration::from_millis(300));
+    let place = ports.take(&BTreeSet::new(), &BTreeSet::new()).expect("a port");
+    let (to, mut arrivals) = mpsc::channel(4);
+    let stream = open(config(), place, to.clone()).expect("it opens");
+    let port = stream.port;
+    let sender = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
+    sender.send_to(&packet(1), (LOOPBACK, port)).await.expect("loopback");
+    assert!(timeout(SOON, arrivals.recv()).await.expect("in time").is_some());
+    drop(stream);
+    // Bound all along, and nothing of what still comes is heard.
+    for sequence in 2..20 {
+        assert!(matches!(ports.bind(port), Err(OpenError::PortTaken { .. })));
+        sender.send_to(&packet(sequence), (LOOPBACK, port)).await.expect("loopback");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    while let Ok((_, arrival)) = arrivals.try_recv() {
+        assert!(!matches!(arrival, Arrival::Rtp { header, .. } if header.sequence > 1), "{arrival:?}");
+    }
+    let rested = timeout(SOON, rested.recv()).await.expect("in time").expect("open");
+    assert_eq!((rested.port, rested.senders), (port, [sender.local_addr().expect("bound")].into()));
+    let place = ports.bind(port).expect("free");
+    let stream = open(config(), place, to.clone()).expect("it opens");
+    drop(stream);
+    eventually("its own stream has it again", SOON, async || ports.again(port).await.is_ok()).await;
+    let stream = open(config(), ports.again(port).await.expect("free"), to).expect("it opens");
+    stream.hand_over();
+    drop(stream);
+    eventually("handed over, it is free at once", SOON, async || ports.bind(port).is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_new_ssrc_is_followed_where_none_was_announced() {
+    let mut line = Line::open(StreamConfig { terms: Terms::default(), ..config() }, 64).await;
+    line.send(&packet(1)).await;
+    assert!(matches!(line.next().await, Arrival::Latched { ssrc: SSRC, anew: false, .. }));
+    assert_eq!(line.packet().await, 1);
+    let other = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
+    other.send_to(&raw(0x80, 111, 5, SSRC + 1, &[0xf8]), line.at).await.expect("loopback");
+    line.dropped(Reason::Source, 1).await;
+    line.send(&raw(0x80, 111, 900, SSRC + 1, &[0xf8])).await;
+    let Arrival::Latched { ssrc, anew, .. } = line.next().await else { panic!("not told") };
+    assert_eq!((ssrc, anew, line.packet().await), (SSRC + 1, true, 900));
+    assert_eq!(line.stream.seen().ssrc, Some(SSRC + 1));
+}
+
+#[tokio::test]
+async fn srtp_follows_its_sender_to_another_port_at_once() {
+    for ssrc in [Some(SSRC), None] {
+        let keys = SrtpConfig { suite: Suite::AeadAes128Gcm, key: Suite::AeadAes128Gcm.new_key(), index: None };
+        let terms = Terms { ssrc, ..secured() };
+        let mut line = Line::open(StreamConfig { terms, srtp: Some(keys.clone()), ..config() }, 64).await;
+        let mut them = Srtp::new(&keys, SSRC).expect("keys");
+        let sealed: Vec<_> = (1..=6).map(|n| them.seal(&packet(n)).expect("sealed")).collect();
+        // A stray before the first: right SSRC and payload type, far ahead, and not authentic.
+        line.send(&packet(40_000)).await;
+        line.dropped(Reason::Unauthentic, 1).await;
+        line.send(&sealed[0]).await;
+        assert_eq!(line.packet().await, 1);
+        line.send(&packet(2_000)).await;
+        let moved = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
+        moved.send_to(&sealed[3], line.at).await.expect("loopback");
+        let Arrival::Latched { from, .. } = line.next().await else { panic!("not told") };
+        assert_eq!((from.port(), line.packet().await), (moved.local_addr().expect("bound").port(), 4));
+        // Late on the old way: taken, without going back there.
+        line.send(&sealed[2]).await;
+        assert_eq!(line.packet().await, 3);
+        assert_eq!(line.stream.seen().from.map(|from| from.port()), Some(moved.local_addr().expect("bound").port()));
+        line.send(&sealed[3]).await;
+        line.dropped(Reason::Replayed, 1).await;
+    }
 }
 
 #[tokio::test]
 async fn srtp_takes_only_what_is_authentic_and_new() {
     for suite in Suite::ALL {
         let keys = SrtpConfig { suite, key: suite.new_key(), index: None };
-        let mut line = Line::open(StreamConfig { srtp: Some(keys.clone()), ..config() }, 64).await;
+        let mut line = Line::open(StreamConfig { terms: secured(), srtp: Some(keys.clone()), ..config() }, 64).await;
         let mut them = Srtp::new(&keys, SSRC).expect("keys");
         let mut stranger = Srtp::new(&SrtpConfig { key: suite.new_key(), ..keys.clone() }, SSRC).expect("keys");
 
@@ -240,18 +322,15 @@ async fn srtp_takes_only_what_is_authentic_and_new() {
 
         line.send(&sealed).await;
         assert!(
-            matches!(line.next().await, Arrival::Latched { from } if from == line.sender.local_addr().expect("bound"))
+            matches!(line.next().await, Arrival::Latched { from, .. } if from == line.sender.local_addr().expect("bound"))
         );
         let Arrival::Rtp { payload, .. } = line.next().await else { panic!("no packet") };
         assert_eq!(payload[..], [0xf8, 0xff, 0xfe], "{suite}");
         line.send(&sealed).await;
         line.dropped(Reason::Replayed, 1).await;
-        spoof.send_to(&them.seal(&packet(2)).expect("sealed"), line.at).await.expect("loopback");
-        line.dropped(Reason::Source, 1).await;
-
         line.send(&them.seal_rtcp(&control(SSRC, false)).expect("sealed")).await;
         assert!(matches!(line.next().await, Arrival::SenderReport { .. }), "{suite}");
-        assert_eq!(line.stream.srtp_index(), Some(1));
+        assert_eq!(line.stream.seen().index, Some(1));
 
         // Our reports are sealed too.
         let mut buffer = [0; 1500];

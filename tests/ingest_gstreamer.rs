@@ -2,10 +2,10 @@
 
 use gstreamer::{self as gst, prelude::*};
 use hansard::{
-    domain::id::StreamId,
-    ingest::{Arrival, Codec, REPORT_EVERY, SrtpConfig, StreamConfig, Suite, open},
+    domain::{id::StreamId, source::Terms},
+    ingest::{Arrival, Codec, Ports, REPORT_EVERY, SrtpConfig, StreamConfig, Suite, open},
 };
-use std::{net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 use tokio::sync::mpsc;
 
 const SSRC: u32 = 0x2233_4455;
@@ -54,20 +54,19 @@ async fn hears(suite: Option<Suite>) {
     let (to, mut arrivals) = mpsc::channel(256);
     let config = StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
-        bind: Ipv4Addr::LOCALHOST.into(),
-        ports: 43_000..=43_999,
-        port: None,
-        ssrc: SSRC,
+        terms: Terms { ssrc: Some(SSRC), secured: srtp.is_some(), ..Terms::default() },
         payload_type: 111,
         codec: Codec::Opus,
         clock_rate: 48_000,
-        remote: None,
         allow: [].into(),
         latched: None,
+        ssrc: None,
         srtp: srtp.clone(),
         report_every: REPORT_EVERY,
     };
-    let opened = open(config, to).expect("a port");
+    let (ports, _rested) = Ports::new(Ipv4Addr::LOCALHOST.into(), 23_000..=23_999, Duration::ZERO);
+    let place = ports.take(&BTreeSet::new(), &BTreeSet::new()).expect("a port");
+    let opened = open(config, place, to).expect("it opens");
     let graph = graph(opened.port, srtp.as_ref());
     graph.set_state(gst::State::Playing).expect("it plays");
     let (mut headers, mut report) = (Vec::new(), None);
@@ -85,7 +84,7 @@ async fn hears(suite: Option<Suite>) {
     });
     let came = all.await;
     graph.set_state(gst::State::Null).expect("it stops");
-    assert!(came.is_ok(), "{suite:?}: {} packets, report {report:?}, {:?}", headers.len(), opened.stream.counts());
+    assert!(came.is_ok(), "{suite:?}: {} packets, report {report:?}, {:?}", headers.len(), opened.counts());
     assert_eq!(headers[0].sequence, 65_520);
     assert!(headers.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
     // The payloader counts from buffer times: the first packet is shorter by the encoder's look-ahead.
@@ -96,9 +95,9 @@ async fn hears(suite: Option<Suite>) {
     assert!(cname.is_some());
     let distance = timestamp.wrapping_sub(headers[0].timestamp) as i32;
     assert!((-48_000..48_000 * 20).contains(&distance), "the report is about these packets: {distance}");
-    assert_eq!(opened.stream.counts().dropped_all(), 0);
+    assert_eq!(opened.counts().dropped_all(), 0);
     // Behind the wrap: the rollover counter is 1.
-    assert!(opened.stream.srtp_index().is_none_or(|index| index >= 65_520 + headers.len() as u64 - 1));
+    assert!(opened.seen().index.is_none_or(|index| index >= 65_520 + headers.len() as u64 - 1));
 }
 
 #[tokio::test]

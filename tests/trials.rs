@@ -2,5 +2,7 @@
 
 mod support;
 
+#[path = "trials/ingest.rs"]
+mod ingest;
 #[path = "trials/lease.rs"]
 mod lease;

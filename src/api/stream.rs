@@ -49,7 +49,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(close))
+    OpenApiRouter::new().routes(routes!(create, super::reception::list)).routes(routes!(close))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -167,9 +167,13 @@ pub struct NewStream {
     /// Hz: 48000 for opus, 8000 for PCMU and PCMA, 90000 for video.
     #[schema(value_type = i32, minimum = 8000, maximum = 90000, example = 48000)]
     pub clock_rate: u32,
-    #[schema(value_type = i64, minimum = 0, maximum = 4294967295_i64, example = 3735928559_u32)]
-    pub ssrc: u32,
+    /// Without it whatever the sender uses is taken, also a new one in mid-stream, from the address that media comes from.
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 4294967295_i64, example = 3735928559_u32)]
+    pub ssrc: Option<u32>,
     pub remote: Option<Remote>,
+    /// The sender may go on from another port of its host: taken when nothing came from the old one for 2 s. SRTP needs no
+    /// such leave. Not with `remote`.
+    pub relatch: Option<bool>,
     pub srtp: Option<SrtpInput>,
 }
 
@@ -193,6 +197,9 @@ impl Valid for NewStream {
         }
         if !matches!(self.payload_type, 0..=63 | 96..=127) {
             errors.push(FieldError::new("/payloadType", "must be 0 to 63 or 96 to 127"));
+        }
+        if self.remote.is_some() && self.relatch == Some(true) {
+            errors.push(FieldError::new("/relatch", "with `remote` media is taken from there only"));
         }
         if let Some(remote) = &self.remote
             && (remote.port == 0 || remote.ip.is_unspecified() || remote.ip.is_multicast())
@@ -219,7 +226,7 @@ pub struct OpenedStream {
     pub stream_id: Uuid,
     #[schema(example = "203.0.113.5")]
     pub ip: String,
-    #[schema(example = 40000)]
+    #[schema(example = 20000)]
     pub port: u16,
     /// RTCP goes to the same port.
     pub rtcp_mux: bool,
@@ -231,7 +238,9 @@ pub struct OpenedStream {
 
 /// Asks for a port to send RTP to.
 ///
-/// Waits at most 5 s for a worker. A new stream of the same kind and source closes the participant's earlier one.
+/// Waits at most 5 s for a worker. A new stream of the same kind and source takes the place of the participant's earlier
+/// one, on another port; it may have the same SSRC. A port is given out again once nothing came to it for 30 s: 503 while
+/// none is free.
 #[utoipa::path(
     operation_id = "openStream",
     post, path = "/v1/meetings/{id}/streams", tag = "streams", params(("id" = Uuid, Path, description = "Meeting")),
@@ -362,6 +371,7 @@ async fn ask(
         clock_rate: input.clock_rate,
         ssrc: input.ssrc,
         remote: input.remote.as_ref().map(|remote| SocketAddr::new(remote.ip, remote.port).to_string()),
+        relatch: input.relatch.unwrap_or(false),
         srtp_suite: srtp.as_ref().map(|srtp| srtp.suite.to_owned()),
         srtp_sealed,
     };

@@ -3,7 +3,9 @@
 use super::{Part, foundation::Foundation, owner, work_folder};
 use crate::{
     config::Settings,
+    domain::limits::PORT_QUIET,
     health::{self, Reason},
+    ingest::Ports,
     jobs::{clean, mix::Mixer, words::Words},
     live::{self, Deps, Rtp, capture, recover, sentinel::Sentinel},
     queue::JobKind,
@@ -81,6 +83,8 @@ impl Media {
             .iter()
             .map(|network| network.parse().map_err(|_| anyhow::anyhow!("rtp-allow: {network:?} is no network")))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let quiet = Duration::from_micros(PORT_QUIET.0.unsigned_abs());
+        let (ports, rested) = Ports::new(settings.rtp.bind, settings.rtp.ports.clone(), quiet);
         let deps = Arc::new(Deps {
             store: foundation.store.clone(),
             queue: foundation.queue.clone(),
@@ -88,18 +92,14 @@ impl Media {
             clock: foundation.clock.clone(),
             seal: Arc::new(Seal::new(foundation.secret.as_bytes())?),
             speech,
-            rtp: Rtp {
-                bind: settings.rtp.bind,
-                public_ip: settings.rtp.public_ip.to_string(),
-                ports: settings.rtp.ports.clone(),
-                allow: allow.into(),
-            },
+            rtp: Rtp { public_ip: settings.rtp.public_ip.to_string(), ports, allow: allow.into() },
             spool: spool.clone(),
             sentinel: Sentinel::default(),
             end_on_stop: part == Part::Serve,
         });
         let upkeep = CancellationToken::new();
         tokio::spawn(deps.sentinel.clone().run(deps.store.clone(), deps.queue.clone(), upkeep.clone()));
+        tokio::spawn(live::port::run(deps.store.clone(), deps.rtp.clone(), rested, upkeep.clone()));
         // Listed before anything is claimed here: all of it is a dead process's.
         let dead = {
             let spool = spool.clone();

@@ -279,7 +279,7 @@ group! {
         /// The address that clients are told [default: rtp-bind]
         #[arg(long, value_name = "IP")]
         rtp_public_ip: IpAddr,
-        /// UDP ports, one per stream [default: 40000-40999]
+        /// UDP ports, one per stream [default: 20000-20999]
         #[arg(long, value_name = "FIRST-LAST")]
         rtp_ports: Ports,
         /// Networks that may send without SRTP and from any address, comma-separated
@@ -335,7 +335,7 @@ impl Everything {
     }
 }
 
-/// `40000-40999`, or one port.
+/// `20000-20999`, or one port.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ports(pub RangeInclusive<u16>);
 

@@ -39,7 +39,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     assert_eq!(settings.rtp.public_ip, IpAddr::from([192, 0, 2, 3]));
     assert_eq!(settings.rtp.bind, IpAddr::from([0, 0, 0, 0]));
     assert_eq!(settings.rtp.allow, ["10.0.0.0/8", "::1"]);
-    assert_eq!(settings.rtp.ports, 40_000..=40_999);
+    assert_eq!(settings.rtp.ports, 20_000..=20_999);
     assert_eq!(settings.capacity, Some(8));
     assert_eq!(settings.queues, [JobKind::Mix, JobKind::Clean]);
     assert_eq!(settings.data, PathBuf::from("/srv/hansard"));

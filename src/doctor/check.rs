@@ -366,6 +366,11 @@ pub fn ports(settings: &Settings) -> Finding {
             "set rtp.bind to an address of this machine, and rtp.ports above 1023",
         ),
         None if taken == all => Finding::fail(what, found, "choose other ports with --rtp-ports"),
+        None if given_out_by_the_kernel(&rtp.ports) => Finding::warn(
+            what,
+            format!("{found}; the kernel gives some of them to any program (net.ipv4.ip_local_port_range)"),
+            "choose ports outside that range: after a restart another program may hold a stream's port",
+        ),
         None if rtp.bind.is_loopback() => Finding::warn(
             what,
             found,
@@ -375,6 +380,16 @@ pub fn ports(settings: &Settings) -> Finding {
             Finding::warn(what, found, "more than half are taken: choose a wider range with --rtp-ports")
         }
         None => Finding::ok(what, found),
+    }
+}
+
+/// Whether the range overlaps the ports that the kernel chooses from for sockets that ask for none.
+fn given_out_by_the_kernel(ports: &std::ops::RangeInclusive<u16>) -> bool {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ends = range.split_whitespace().map(str::parse::<u16>);
+    match (ends.next(), ends.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => *ports.start() <= last && first <= *ports.end(),
+        _ => false,
     }
 }
 

@@ -2,8 +2,9 @@
 //! time and the facts, and answer with decisions. No clock, socket, thread, file, database or GStreamer.
 //!
 //! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate that everything else
-//! stands behind; [`timeline`], [`reorder`] and [`intake`] place packets; [`endpoint`], [`schedule`], [`transcript`] and [`unheard`] make
-//! captions; [`recording`] makes files; [`meeting`] composes them.
+//! stands behind; [`source`] says whose packets count and [`media`] whether they come; [`timeline`], [`reorder`] and
+//! [`intake`] place them; [`endpoint`], [`schedule`], [`transcript`] and [`unheard`] make captions; [`recording`] makes
+//! files; [`meeting`] composes them.
 
 pub mod consent;
 pub mod gate;
@@ -12,7 +13,9 @@ pub mod limits;
 pub mod time;
 
 pub mod intake;
+pub mod media;
 pub mod reorder;
+pub mod source;
 pub mod timeline;
 
 pub mod endpoint;

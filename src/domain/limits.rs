@@ -24,8 +24,12 @@ pub const DEAF_AFTER: Micros = Micros::from_secs(5);
 
 /// Neither socket nor stream for this long: no longer present. Covers a page reload and a change of network.
 pub const PRESENCE_GRACE: Micros = Micros::from_secs(30);
-/// A stream without RTP or RTCP for this long is closed. Muted senders go on sending RTCP.
+/// A stream without RTP or RTCP for this long is closed, unless its participant is there by socket: muted is not gone.
 pub const STREAM_IDLE: Micros = Micros::from_secs(300);
+/// After a sender's goodbye (RTCP BYE) media revokes it for this long; then its stream is closed.
+pub const BYE_GRACE: Micros = Micros::from_secs(5);
+/// A port that a stream left gets no other before nothing came for this long: longer than what senders pause by themselves.
+pub const PORT_QUIET: Micros = Micros::from_secs(30);
 /// An `api` that has not said for this long which sockets it has is taken to have none (it says so every 2 s).
 pub const SOCKETS_STALE: Micros = Micros::from_secs(10);
 

@@ -7,7 +7,7 @@ use crate::{
     consent::{ConsentStatus, Standing, Use},
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
-    limits::{DEAF_AFTER, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
+    limits::{BYE_GRACE, DEAF_AFTER, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
     time::{MeetingTime, Micros},
 };
 use serde::{Deserialize, Serialize};
@@ -73,8 +73,13 @@ pub enum Input {
         stream: StreamId,
         participant: ParticipantId,
     },
-    /// RTP or RTCP came.
+    /// RTP or RTCP came. `media`: RTP, which revokes a goodbye.
     StreamAlive {
+        stream: StreamId,
+        media: bool,
+    },
+    /// Its sender said goodbye.
+    StreamBye {
         stream: StreamId,
     },
     StreamClosed {
@@ -137,7 +142,9 @@ pub enum RecordingState {
 #[derive(Clone, Debug)]
 struct Stream {
     participant: ParticipantId,
+    /// Something came, or its participant had a socket.
     alive: MeetingTime,
+    bye: Option<MeetingTime>,
 }
 
 #[derive(Clone, Debug)]
@@ -221,11 +228,16 @@ impl Meeting {
             .iter()
             .filter(|(id, member)| !member.leaving && !self.is_seen(**id))
             .map(|(_, member)| member.seen + PRESENCE_GRACE);
-        let idle = self.streams.values().map(|stream| stream.alive + STREAM_IDLE);
+        let idle = self
+            .streams
+            .values()
+            .filter(|stream| !self.has_socket(stream.participant))
+            .map(|stream| stream.alive + STREAM_IDLE);
+        let bye = self.streams.values().filter_map(|stream| stream.bye).map(|at| at + BYE_GRACE);
         let stale = self.sockets.values().map(|(at, _)| *at + SOCKETS_STALE);
         let empty = self.empty_since.map(|at| at + self.settings.end_when_empty);
         let deaf = self.deaf_since.map(|at| at + DEAF_AFTER).filter(|_| self.held.len() < self.settings.uses.len());
-        absent.chain(idle).chain(stale).chain(empty).chain(deaf).min()
+        absent.chain(idle).chain(bye).chain(stale).chain(empty).chain(deaf).min()
     }
 
     pub fn handle(&mut self, input: Input, now: MeetingTime) {
@@ -268,14 +280,20 @@ impl Meeting {
                 }
             }
             Input::StreamOpened { stream, participant } => {
-                self.streams.insert(stream, Stream { participant, alive: now });
+                self.streams.insert(stream, Stream { participant, alive: now, bye: None });
                 // Present from the answer on; held before its first packet can come.
                 self.present.entry(participant).or_insert_with(|| Member::new(now)).leaving = false;
                 self.see(participant, now);
             }
-            Input::StreamAlive { stream } => {
+            Input::StreamAlive { stream, media } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
                     stream.alive = now;
+                    stream.bye = stream.bye.filter(|_| !media);
+                }
+            }
+            Input::StreamBye { stream } => {
+                if let Some(stream) = self.streams.get_mut(&stream) {
+                    stream.bye = stream.bye.or(Some(now));
                 }
             }
             Input::StreamClosed { stream } => {
@@ -361,14 +379,18 @@ impl Meeting {
 
     fn tick(&mut self, now: MeetingTime) {
         self.sockets.retain(|_, (at, _)| now - *at < SOCKETS_STALE);
-        let idle: Vec<StreamId> =
-            self.streams.iter().filter(|(_, s)| now - s.alive >= STREAM_IDLE).map(|(id, _)| *id).collect();
-        for stream in idle {
+        let over = |stream: &Stream| {
+            let idle = now - stream.alive >= STREAM_IDLE && !self.has_socket(stream.participant);
+            let bye = stream.bye.is_some_and(|at| now - at >= BYE_GRACE);
+            if bye { Some("bye") } else { idle.then_some("idle") }
+        };
+        let over: Vec<_> = self.streams.iter().filter_map(|(id, stream)| Some((*id, over(stream)?))).collect();
+        for (stream, reason) in over {
             if let Some(Stream { participant, .. }) = self.streams.remove(&stream) {
                 // It was there as long as its stream counted.
                 self.see(participant, now);
             }
-            self.commands.push_back(Command::CloseStream { stream, reason: "idle" });
+            self.commands.push_back(Command::CloseStream { stream, reason });
         }
         let absent: Vec<ParticipantId> = self
             .present
@@ -401,6 +423,11 @@ impl Meeting {
         }
         let anybody = self.present.values().any(|member| !member.leaving);
         self.empty_since = if anybody { None } else { self.empty_since.or(Some(now)) };
+        // From the loss of the last socket on a stream's five minutes count anew.
+        let sockets: BTreeSet<_> = self.sockets.values().flat_map(|(_, who)| who).collect();
+        for stream in self.streams.values_mut().filter(|stream| sockets.contains(&stream.participant)) {
+            stream.alive = now;
+        }
 
         let deaf = self.deaf_since.is_some_and(|at| now - at >= DEAF_AFTER);
         for purpose in self.settings.uses.clone() {
@@ -460,8 +487,11 @@ impl Meeting {
     }
 
     fn is_seen(&self, participant: ParticipantId) -> bool {
-        self.streams.values().any(|stream| stream.participant == participant)
-            || self.sockets.values().any(|(_, sockets)| sockets.contains(&participant))
+        self.streams.values().any(|stream| stream.participant == participant) || self.has_socket(participant)
+    }
+
+    fn has_socket(&self, participant: ParticipantId) -> bool {
+        self.sockets.values().any(|(_, sockets)| sockets.contains(&participant))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was taken and what was dropped, by reason: per stream, and for the whole process as metrics.
 
+use crate::domain::{media::Why, source::Refusal};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a datagram was dropped.
@@ -9,8 +10,10 @@ pub enum Reason {
     Size,
     /// Not RTP version 2.
     Version,
-    /// An SSRC that nobody announced.
+    /// Another SSRC, from elsewhere: not about this stream.
     Ssrc,
+    /// From where this stream comes, with an SSRC that was not announced.
+    OtherSsrc,
     PayloadType,
     /// Not from the announced, allowed or latched source.
     Source,
@@ -29,10 +32,11 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Size,
         Self::Version,
         Self::Ssrc,
+        Self::OtherSsrc,
         Self::PayloadType,
         Self::Source,
         Self::Unauthentic,
@@ -43,11 +47,25 @@ impl Reason {
         Self::QueueFull,
     ];
 
+    /// What it says of a stream of which nothing else comes; `None` for what others may cause.
+    pub const fn why(self) -> Option<Why> {
+        match self {
+            Self::Ssrc | Self::Rtcp | Self::QueueFull => None,
+            Self::OtherSsrc => Some(Why::OtherSsrc),
+            Self::Source => Some(Why::OtherSource),
+            Self::PayloadType => Some(Why::PayloadType),
+            Self::Unauthentic => Some(Why::Unauthentic),
+            Self::Replayed => Some(Why::Replayed),
+            Self::Size | Self::Version | Self::Malformed | Self::Payload => Some(Why::Malformed),
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Size => "size",
             Self::Version => "version",
             Self::Ssrc => "ssrc",
+            Self::OtherSsrc => "other_ssrc",
             Self::PayloadType => "payload_type",
             Self::Source => "source",
             Self::Unauthentic => "unauthentic",
@@ -56,6 +74,16 @@ impl Reason {
             Self::Payload => "payload",
             Self::Rtcp => "rtcp",
             Self::QueueFull => "queue_full",
+        }
+    }
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Ssrc => Self::Ssrc,
+            Refusal::OtherSsrc => Self::OtherSsrc,
+            Refusal::Address => Self::Source,
         }
     }
 }

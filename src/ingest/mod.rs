@@ -1,36 +1,36 @@
 //! Plain RTP in: one UDP socket per stream, RTP and RTCP on one port (RFC 5761).
 //!
-//! [`open`] takes a free port and starts the stream's task. The task stamps each datagram with its arrival, checks it
-//! (cheap and unknown first: size, version, SSRC, payload type, source, then SRTP, then shape) and hands what is left to
-//! the meeting's loop. Everything else is dropped and counted by reason. It also answers with receiver reports.
+//! [`open`] starts a stream's task on a port of [`Ports`]. The task stamps each datagram with its arrival, checks it (cheap
+//! and unknown first: size, version, SSRC, source, payload type, then SRTP, then shape) and hands what is left to the
+//! meeting's loop. Everything else is dropped and counted by reason. It also answers with receiver reports.
 //!
 //! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written down here. A full
 //! channel drops, never blocks. Nothing here knows consent: the loop asks the gate before a packet meets any buffer.
 
 mod codec;
 mod counts;
+mod network;
 mod port;
+mod replay;
 mod report;
 mod rtcp;
 mod rtp;
-mod source;
 mod srtp;
 mod stream;
 
 pub use codec::Codec;
 pub use counts::{Counts, Reason};
-pub use port::OpenError;
+pub use network::Network;
+pub use port::{OpenError, Place, Ports, Rested};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
-pub use source::Network;
-pub use srtp::{Srtp, SrtpConfig, SrtpError, Suite};
-pub use stream::{Opened, Stream, open};
+pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, Suite};
+pub use stream::{Seen, Stream, open};
 
-use crate::domain::{id::StreamId, timeline::Header};
+use crate::domain::{id::StreamId, source::Terms, timeline::Header};
 use bytes::Bytes;
 use std::{
-    net::{IpAddr, SocketAddr},
-    ops::RangeInclusive,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,23 +46,18 @@ pub const REPORT_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct StreamConfig {
     pub stream: StreamId,
-    /// `rtp.bind`.
-    pub bind: IpAddr,
-    /// `rtp.ports`; several processes may share them, each takes free ones.
-    pub ports: RangeInclusive<u16>,
-    /// The port from before a restart: this one or an error.
-    pub port: Option<u16>,
-    pub ssrc: u32,
+    /// What the client told of where it comes from.
+    pub terms: Terms,
     pub payload_type: u8,
     pub codec: Codec,
     /// Ticks per second.
     pub clock_rate: u32,
-    /// Told by the client: only from here.
-    pub remote: Option<SocketAddr>,
     /// `rtp.allow`: from where streams without `remote` and SRTP may come, besides loopback.
     pub allow: Arc<[Network]>,
     /// The source from before a restart.
     pub latched: Option<SocketAddr>,
+    /// Its SSRC then.
+    pub ssrc: Option<u32>,
     pub srtp: Option<SrtpConfig>,
     /// Interval of receiver reports; [`REPORT_EVERY`].
     pub report_every: Duration,
@@ -90,8 +85,8 @@ pub enum Arrival {
     },
     /// Any other valid RTCP: the stream is there.
     Alive { at: Instant },
-    /// The sender ended the stream.
+    /// The sender ended the stream; media after this revokes it.
     Bye { at: Instant },
-    /// From now on only this source is heard.
-    Latched { from: SocketAddr },
+    /// From now on this source is heard. `anew`: with another SSRC than before, so its counters begin anew.
+    Latched { from: SocketAddr, ssrc: u32, anew: bool },
 }

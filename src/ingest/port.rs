@@ -1,18 +1,36 @@
-//! Takes a free UDP port out of the configured range. Several processes share a range: the kernel says what is free.
+//! UDP ports out of the configured range, one per stream, and what becomes of them afterwards.
+//!
+//! A sender does not know that its stream is over. So a port that a stream leaves stays bound ([`Ports::rest`]): what still
+//! comes is thrown away unread, until nothing came for a while. Only then may another stream have it. Several processes
+//! may share a range: the kernel says what is free, and rows in the store say what rests or rested elsewhere.
 
 use super::{RECEIVE_BUFFER, SrtpError};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
-use tokio::net::UdpSocket;
+use tokio::{
+    net::UdpSocket,
+    sync::{mpsc, oneshot},
+    time::timeout_at,
+};
+
+/// Datagrams thrown away before others run.
+const BATCH: usize = 64;
+/// Ports whose rest is over and that nobody took note of yet.
+const RESTED_MAX: usize = 4_096;
+/// Senders remembered of one rest.
+const SENDERS_MAX: usize = 32;
 
 /// Why a stream could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("all ports from {} to {} on {ip} are taken", ports.start(), ports.end())]
+    #[error("all ports from {} to {} on {ip} are taken, or media of an earlier stream still comes there", ports.start(), ports.end())]
     NoPort { ip: IpAddr, ports: RangeInclusive<u16> },
     #[error("port {port} on {ip} is taken")]
     PortTaken { ip: IpAddr, port: u16 },
@@ -22,32 +40,160 @@ pub enum OpenError {
     Srtp(#[from] SrtpError),
 }
 
-/// A bound socket: `port` exactly if given, else any free one of `ports`, tried from a random one on.
-pub fn take(ip: IpAddr, ports: &RangeInclusive<u16>, port: Option<u16>) -> Result<(UdpSocket, u16), OpenError> {
-    let fail = |error| OpenError::Socket { ip, error };
-    if let Some(port) = port {
-        return match bind(ip, port) {
-            Ok(socket) => Ok((socket, port)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(OpenError::PortTaken { ip, port }),
-            Err(error) => Err(fail(error)),
-        };
+/// A port whose rest is over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rested {
+    pub port: u16,
+    /// Who still sent to it.
+    pub senders: BTreeSet<SocketAddr>,
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Place {
+    pub port: u16,
+    pub(super) socket: UdpSocket,
+    pub(super) ports: Ports,
+}
+
+impl Place {
+    /// Nothing more is received here until it was quiet.
+    pub fn rest(self) {
+        let Self { port, socket, ports } = self;
+        ports.rest(socket, port);
     }
-    let (first, last) = (u32::from(*ports.start()), u32::from(*ports.end()));
-    if first > last {
-        return Err(OpenError::NoPort { ip, ports: ports.clone() });
+}
+
+/// The ports of one process. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Ports(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ip: IpAddr,
+    range: RangeInclusive<u16>,
+    quiet: Duration,
+    /// Ports that rest, each with a way to have it back.
+    resting: Mutex<BTreeMap<u16, oneshot::Sender<oneshot::Sender<UdpSocket>>>>,
+    rested: mpsc::Sender<Rested>,
+}
+
+impl Ports {
+    /// On `ip` (`rtp.bind`), of `range` (`rtp.ports`). A port rests until nothing came for `quiet`; then it comes out of the
+    /// receiver.
+    pub fn new(ip: IpAddr, range: RangeInclusive<u16>, quiet: Duration) -> (Self, mpsc::Receiver<Rested>) {
+        let (rested, rests) = mpsc::channel(RESTED_MAX);
+        (Self(Arc::new(Inner { ip, range, quiet, resting: Mutex::default(), rested })), rests)
     }
-    let count = last - first + 1;
-    let begin = fastrand::u32(0..count);
-    for step in 0..count {
-        let port = (first + (begin + step) % count) as u16;
+
+    pub fn range(&self) -> &RangeInclusive<u16> {
+        &self.0.range
+    }
+
+    /// Exactly this port, also when it rests: for a stream that had it before.
+    pub async fn again(&self, port: u16) -> Result<Place, OpenError> {
+        let resting = self.resting().remove(&port);
+        if let Some(resting) = resting {
+            let (give, given) = oneshot::channel();
+            if resting.send(give).is_ok()
+                && let Ok(socket) = given.await
+            {
+                return Ok(Place { port, socket, ports: self.clone() });
+            }
+        }
+        self.bind(port)
+    }
+
+    /// Exactly this port, when it is free.
+    pub fn bind(&self, port: u16) -> Result<Place, OpenError> {
+        let ip = self.0.ip;
         match bind(ip, port) {
-            Ok(socket) => return Ok((socket, port)),
-            // Privileged ports within the range are as good as taken.
-            Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {}
-            Err(error) => return Err(fail(error)),
+            Ok(socket) => Ok(Place { port, socket, ports: self.clone() }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(OpenError::PortTaken { ip, port }),
+            Err(error) => Err(OpenError::Socket { ip, error }),
         }
     }
-    Err(OpenError::NoPort { ip, ports: ports.clone() })
+
+    /// Any free port that is not of `never`, and of `rather_not` only when there is no other; tried from a random one on.
+    pub fn take(&self, never: &BTreeSet<u16>, rather_not: &BTreeSet<u16>) -> Result<Place, OpenError> {
+        let (ip, range) = (self.0.ip, &self.0.range);
+        let none = || OpenError::NoPort { ip, ports: range.clone() };
+        let count = range.len();
+        if count == 0 {
+            return Err(none());
+        }
+        let begin = fastrand::usize(..count);
+        let all = || range.clone().cycle().skip(begin).take(count).filter(|port| !never.contains(port));
+        let (last, first): (Vec<u16>, Vec<u16>) = all().partition(|port| rather_not.contains(port));
+        for port in first.into_iter().chain(last) {
+            match bind(ip, port) {
+                Ok(socket) => return Ok(Place { port, socket, ports: self.clone() }),
+                // Privileged ports within the range are as good as taken.
+                Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {}
+                Err(error) => return Err(OpenError::Socket { ip, error }),
+            }
+        }
+        Err(none())
+    }
+
+    pub(super) fn rest(&self, socket: UdpSocket, port: u16) {
+        let (back, wanted) = oneshot::channel();
+        let count = {
+            let mut resting = self.resting();
+            resting.insert(port, back);
+            resting.len()
+        };
+        metrics::gauge!("hansard_rtp_ports_resting").set(count as f64);
+        let ports = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                Ok(give) = wanted => {
+                    let _: Result<(), UdpSocket> = give.send(socket);
+                }
+                senders = drain(&socket, ports.0.quiet) => {
+                    // Forgotten before it is free, so that it cannot be wanted back when it is somebody's.
+                    let count = {
+                        let mut resting = ports.resting();
+                        resting.remove(&port);
+                        resting.len()
+                    };
+                    metrics::gauge!("hansard_rtp_ports_resting").set(count as f64);
+                    drop(socket);
+                    // Full: its row says that it still rests, and it will be looked at again.
+                    let _ = ports.0.rested.try_send(Rested { port, senders });
+                }
+            }
+        });
+    }
+
+    fn resting(&self) -> MutexGuard<'_, BTreeMap<u16, oneshot::Sender<oneshot::Sender<UdpSocket>>>> {
+        self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Throws away what comes, until nothing came for `quiet`; answers who sent it.
+async fn drain(socket: &UdpSocket, quiet: Duration) -> BTreeSet<SocketAddr> {
+    let (mut heard, mut senders) = (Instant::now(), BTreeSet::new());
+    while let Ok(ready) = timeout_at((heard + quiet).into(), socket.readable()).await {
+        if ready.is_err() {
+            break;
+        }
+        for _ in 0..BATCH {
+            // Longer than one byte is cut off unread.
+            match socket.try_recv_from(&mut [0]) {
+                Ok((_, from)) => {
+                    heard = Instant::now();
+                    if senders.len() < SENDERS_MAX {
+                        senders.insert(SocketAddr::new(from.ip().to_canonical(), from.port()));
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(_) => break,
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    senders
 }
 
 fn bind(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
@@ -66,21 +212,60 @@ fn bind(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
-    const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// So many free ports in a row, below those that the kernel gives out by itself.
+    fn row(count: u16, quiet: Duration) -> (Ports, mpsc::Receiver<Rested>) {
+        loop {
+            let first = fastrand::u16(21_000..30_000);
+            let range = first..=first + count - 1;
+            if range.clone().all(|port| std::net::UdpSocket::bind((LOOPBACK, port)).is_ok()) {
+                return Ports::new(LOOPBACK, range, quiet);
+            }
+        }
+    }
 
     #[tokio::test]
     async fn takes_free_ports_only_and_says_when_there_are_none() {
-        let (taken, port) = take(LOOPBACK, &(0..=0), None)
-            .map(|(s, _)| {
-                let p = s.local_addr().expect("bound").port();
-                (s, p)
-            })
-            .expect("any");
-        assert!(matches!(take(LOOPBACK, &(port..=port), None), Err(OpenError::NoPort { .. })));
-        assert!(matches!(take(LOOPBACK, &(1..=2), Some(port)), Err(OpenError::PortTaken { .. })));
-        drop(taken);
-        assert_eq!(take(LOOPBACK, &(port..=port), None).expect("free again").1, port);
-        assert!(matches!(take(LOOPBACK, &RangeInclusive::new(2, 1), None), Err(OpenError::NoPort { .. })));
+        let none = BTreeSet::new();
+        let (ports, _rests) = row(3, Duration::from_millis(50));
+        let first = *ports.range().start();
+        let avoided = [first, first + 1].into();
+        let a = ports.take(&none, &avoided).expect("free");
+        assert_eq!(a.port, first + 2, "what is avoided comes last");
+        assert!(matches!(ports.again(a.port).await, Err(OpenError::PortTaken { .. })));
+        let b = ports.take(&[first].into(), &avoided).expect("free");
+        assert_eq!(b.port, first + 1);
+        assert!(matches!(ports.take(&[first].into(), &none), Err(OpenError::NoPort { .. })));
+        drop(a);
+        assert_eq!(ports.take(&[first].into(), &none).expect("free again").port, first + 2);
+    }
+
+    #[tokio::test]
+    async fn a_port_rests_while_anything_comes_and_for_a_while_after() {
+        let none = BTreeSet::new();
+        let quiet = Duration::from_millis(400);
+        let (ports, mut rests) = row(1, quiet);
+        let place = ports.take(&none, &none).expect("free");
+        let (port, sender) = (place.port, UdpSocket::bind((LOOPBACK, 0)).await.expect("a port"));
+        place.rest();
+        let mut last = Instant::now();
+        for _ in 0..15 {
+            sender.send_to(b"still here", (LOOPBACK, port)).await.expect("loopback");
+            last = Instant::now();
+            assert!(ports.take(&none, &none).is_err() && rests.try_recv().is_err());
+            tokio::time::sleep(quiet / 5).await;
+        }
+        let rested = tokio::time::timeout(Duration::from_secs(10), rests.recv()).await;
+        let senders = [sender.local_addr().expect("bound")].into();
+        assert_eq!(rested.expect("in time"), Some(Rested { port, senders }));
+        assert!(last.elapsed() >= quiet);
+        let place = ports.take(&none, &none).expect("free again");
+        // Whoever had it may have it back from its rest.
+        place.rest();
+        assert!(ports.bind(port).is_err());
+        assert_eq!(ports.again(port).await.expect("it rests here").port, port);
     }
 }

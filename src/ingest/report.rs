@@ -61,6 +61,11 @@ impl Reception {
         self.heard = Some(((ntp >> 16) as u32, at));
     }
 
+    /// Packets that were sent and did not come.
+    pub fn lost(&self) -> u64 {
+        self.first.map_or(0, |first| (self.highest - first.sequence + 1 - self.received).max(0).unsigned_abs())
+    }
+
     /// The next report block; `None` before the first packet.
     pub fn report(&mut self, ssrc: u32, now: Instant) -> Option<ReceptionReport> {
         let first = self.first?;

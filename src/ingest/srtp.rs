@@ -3,20 +3,18 @@
 //! `webrtc-srtp` does the cryptography. What is done around it, and why:
 //! * it trusts an SRTCP packet whose E bit says "not encrypted" without authenticating it, and panics on short ones:
 //!   both are refused here first;
+//! * its replay window learns from packets before they are authenticated: one stray number at the start shut out every
+//!   true one. It is switched off, and [`Window`] is told only what proved itself;
 //! * it cannot be told a rollover counter. A stream that outlives our process goes on at its packet index, so
 //!   [`Srtp::new`] walks a new context forward with packets that it encrypts itself, three per rollover.
 
-use super::{Reason, rtp::Packet};
+use super::{Reason, replay::Window, rtp::Packet};
 use bytes::Bytes;
-use std::{fmt, str::FromStr};
-use webrtc_srtp::{
-    context::Context,
-    option::{srtcp_replay_protection, srtp_replay_protection},
-    protection_profile::ProtectionProfile,
-};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+use webrtc_srtp::{context::Context, protection_profile::ProtectionProfile};
 
-/// Packets older than this behind the newest count as replayed.
-const REPLAY_WINDOW: usize = 1_024;
+/// SSRCs that one sender may have had before; with more it is refused.
+const RETIRED_MAX: usize = 32;
 /// A stream with more rollovers (20 ms packets: 250 days) is not taken up again.
 const ROLLOVER_MAX: u64 = 16_384;
 
@@ -113,8 +111,9 @@ pub struct Srtp {
     /// lose what came before it.
     ahead: Option<Context>,
     send: Context,
-    /// Of the newest authentic packet: rollover counter and sequence number.
-    index: Option<u64>,
+    /// Of authentic packets: rollover counter and sequence number.
+    window: Window,
+    control: Window,
 }
 
 impl Srtp {
@@ -124,54 +123,69 @@ impl Srtp {
             return Err(SrtpError::KeyLength { suite, length: key.len() });
         }
         let (master, salt) = key.split_at(suite.profile().key_len());
-        let receiver = || {
-            let replay = (srtp_replay_protection(REPLAY_WINDOW), srtcp_replay_protection(64));
-            Context::new(master, salt, suite.profile(), Some(replay.0), Some(replay.1))
-        };
-        let sender = || Context::new(master, salt, suite.profile(), None, None);
-        let (mut receive, mut ahead) = (receiver()?, None);
+        let context = || Context::new(master, salt, suite.profile(), None, None);
+        let (mut receive, mut ahead) = (context()?, None);
         match index {
-            Some(index) => walk(&mut receive, sender()?, ssrc, index)?,
-            None => walk(ahead.insert(receiver()?), sender()?, ssrc, 0xffff)?,
+            Some(index) => walk(&mut receive, context()?, ssrc, index)?,
+            None => walk(ahead.insert(context()?), context()?, ssrc, 0xffff)?,
         }
-        Ok(Self { suite, receive, ahead, send: sender()?, index })
+        let window = index.map_or_else(Window::default, Window::behind);
+        Ok(Self { suite, receive, ahead, send: context()?, window, control: Window::default() })
     }
 
-    /// Authenticates and decrypts. What comes back is the whole RTP packet.
-    pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<Bytes, Reason> {
+    /// Authenticates and decrypts: the whole RTP packet, and whether its index is above all before. A packet that is refused
+    /// changes nothing.
+    pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<(Bytes, bool), Reason> {
         if packet.payload.len() < self.suite.tag_len() {
             return Err(Reason::Unauthentic);
         }
         let header = header(packet);
-        let mut sequence = u64::from(packet.sequence);
-        let plain = match self.receive.decrypt_rtp_with_header(datagram, &header) {
-            Ok(plain) => plain,
-            Err(error) => {
-                let ahead = self.ahead.as_mut().filter(|_| sequence < 0x8000).ok_or_else(|| reason(error))?;
-                let plain = ahead.decrypt_rtp_with_header(datagram, &header).map_err(reason)?;
-                sequence |= 0x1_0000;
-                self.receive = self.ahead.take().expect("it has just opened a packet");
+        let Some(newest) = self.window.newest() else { return self.first(datagram, &header) };
+        // RFC 3711 3.3.1: within half the numbers of the newest one.
+        let step = packet.sequence.wrapping_sub(newest as u16) as i16;
+        let index = newest.checked_add_signed(step.into()).ok_or(Reason::Replayed)?;
+        if !self.window.is_new(index) {
+            return Err(Reason::Replayed);
+        }
+        let plain = self.receive.decrypt_rtp_with_header(datagram, &header).map_err(|_| Reason::Unauthentic)?;
+        Ok((plain, self.window.take(index)))
+    }
+
+    fn first(&mut self, datagram: &[u8], header: &rtp::header::Header) -> Result<(Bytes, bool), Reason> {
+        let mut index = u64::from(header.sequence_number);
+        let plain = match (self.receive.decrypt_rtp_with_header(datagram, header), &mut self.ahead) {
+            (Ok(plain), _) => plain,
+            (Err(_), Some(ahead)) if index < 0x8000 => {
+                let plain = ahead.decrypt_rtp_with_header(datagram, header).map_err(|_| Reason::Unauthentic)?;
+                index |= 0x1_0000;
+                std::mem::swap(&mut self.receive, ahead);
                 plain
             }
+            _ => return Err(Reason::Unauthentic),
         };
         self.ahead = None;
-        self.index = Some(self.index.map_or(sequence, |index| {
-            let step = packet.sequence.wrapping_sub(index as u16) as i16;
-            index.max(index.saturating_add_signed(step.into()))
-        }));
-        Ok(plain)
+        Ok((plain, self.window.take(index)))
     }
 
     pub fn open_rtcp(&mut self, datagram: &[u8]) -> Result<Bytes, Reason> {
-        let (index, tag) = match self.suite {
+        let (at, tag) = match self.suite {
             Suite::AesCm128HmacSha1_80 => (10 + 4, 10),
             Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => (4, 16),
         };
-        let encrypted = datagram.len() >= 8 + 4 + tag && datagram[datagram.len() - index] & 0x80 != 0;
-        if !encrypted {
+        if datagram.len() < 8 + 4 + tag {
             return Err(Reason::Unauthentic);
         }
-        self.receive.decrypt_rtcp(datagram).map_err(reason)
+        let [first, rest @ ..] = [0, 1, 2, 3].map(|byte| datagram[datagram.len() - at + byte]);
+        if first & 0x80 == 0 {
+            return Err(Reason::Unauthentic);
+        }
+        let index = u64::from(u32::from_be_bytes([first & 0x7f, rest[0], rest[1], rest[2]]));
+        if !self.control.is_new(index) {
+            return Err(Reason::Replayed);
+        }
+        let plain = self.receive.decrypt_rtcp(datagram).map_err(|_| Reason::Unauthentic)?;
+        self.control.take(index);
+        Ok(plain)
     }
 
     pub fn seal_rtcp(&mut self, compound: &[u8]) -> Result<Bytes, SrtpError> {
@@ -187,14 +201,60 @@ impl Srtp {
 
     /// 48 bits: the rollover counter and the highest sequence number.
     pub fn index(&self) -> Option<u64> {
-        self.index
+        self.window.newest()
     }
 }
 
-fn reason(error: webrtc_srtp::Error) -> Reason {
-    match error {
-        webrtc_srtp::Error::SrtpSsrcDuplicated(..) | webrtc_srtp::Error::SrtcpSsrcDuplicated(..) => Reason::Replayed,
-        _ => Reason::Unauthentic,
+/// The keys of a sender whose SSRC may be unknown at first, or change: each SSRC has counters of its own.
+pub struct Keyring {
+    config: SrtpConfig,
+    current: Option<(u32, Srtp)>,
+    /// Counters of SSRCs before, so that what was sent with them cannot be played again.
+    retired: BTreeMap<u32, u64>,
+}
+
+impl Keyring {
+    /// `ssrc`: announced, or as it was before a restart.
+    pub fn new(config: SrtpConfig, ssrc: Option<u32>) -> Result<Self, SrtpError> {
+        let current = ssrc.map(|ssrc| Ok::<_, SrtpError>((ssrc, Srtp::new(&config, ssrc)?))).transpose()?;
+        // The key is checked in any case.
+        let probe = Srtp::new(&SrtpConfig { index: None, ..config.clone() }, 1);
+        probe.map(|_| Self { config: SrtpConfig { index: None, ..config }, current, retired: BTreeMap::new() })
+    }
+
+    /// See [`Srtp::open`]. An SSRC that proves itself is the sender's from then on.
+    pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<(Bytes, bool), Reason> {
+        if let Some((_, srtp)) = self.current.as_mut().filter(|(ssrc, _)| *ssrc == packet.ssrc) {
+            return srtp.open(datagram, packet);
+        }
+        if self.retired.len() >= RETIRED_MAX {
+            return Err(Reason::OtherSsrc);
+        }
+        let index = self.retired.get(&packet.ssrc).copied();
+        let config = SrtpConfig { index, ..self.config.clone() };
+        let mut srtp = Srtp::new(&config, packet.ssrc).map_err(|_| Reason::Unauthentic)?;
+        let opened = srtp.open(datagram, packet)?;
+        if let Some((ssrc, mut before)) = self.current.take() {
+            // Ours to them goes on: a counter used twice under one key would give its secret away.
+            std::mem::swap(&mut srtp.send, &mut before.send);
+            self.retired.extend(before.index().map(|index| (ssrc, index)));
+        }
+        self.current = Some((packet.ssrc, srtp));
+        Ok(opened)
+    }
+
+    pub fn open_rtcp(&mut self, datagram: &[u8]) -> Result<Bytes, Reason> {
+        self.current.as_mut().ok_or(Reason::Ssrc)?.1.open_rtcp(datagram)
+    }
+
+    /// `None` before the first authentic packet of an unknown SSRC.
+    pub fn seal_rtcp(&mut self, compound: &[u8]) -> Option<Result<Bytes, SrtpError>> {
+        self.current.as_mut().map(|(_, srtp)| srtp.seal_rtcp(compound))
+    }
+
+    /// See [`Srtp::index`]; of the current SSRC.
+    pub fn index(&self) -> Option<u64> {
+        self.current.as_ref()?.1.index()
     }
 }
 
@@ -259,7 +319,7 @@ mod tests {
     }
 
     fn open(srtp: &mut Srtp, datagram: &[u8]) -> Result<Bytes, Reason> {
-        srtp.open(datagram, &parse_rtp(datagram).expect("sound"))
+        srtp.open(datagram, &parse_rtp(datagram).expect("sound")).map(|(plain, _)| plain)
     }
 
     #[test]
@@ -348,6 +408,65 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Strays of any number, before the first true packet and between, plain and sealed with another key.
+    #[test]
+    fn what_is_not_authentic_changes_nothing() {
+        for suite in Suite::ALL {
+            let config = config(suite);
+            let mut stranger = Srtp::new(&super::tests::config(suite), SSRC).expect("keys");
+            for begin in [0u64, 1, 30_000, 40_000, 65_530] {
+                let sender = || Srtp::new(&config, SSRC).expect("keys");
+                let (mut them, mut us) = (sender(), sender());
+                for i in begin..begin + 20 {
+                    for stray in [0u16, 1, 20_000, 32_768, 50_000, 65_535, i as u16, (i as u16).wrapping_add(1)] {
+                        let plain = packet(stray, &[]);
+                        assert_ne!(open(&mut us, &plain), Ok(Bytes::from(plain.clone())));
+                        let sealed = stranger.seal(&plain).expect("sealed");
+                        assert!(open(&mut us, &sealed).is_err(), "{suite}");
+                        let mut forged =
+                            stranger.seal_rtcp(&crate::ingest::report::compound(SSRC, None).expect("small"));
+                        for _ in 0..3 {
+                            forged = stranger.seal_rtcp(&crate::ingest::report::compound(SSRC, None).expect("small"));
+                        }
+                        assert!(us.open_rtcp(&forged.expect("sealed")).is_err());
+                    }
+                    let plain = packet(i as u16, &[]);
+                    let sealed = them.seal(&plain).expect("sealed");
+                    assert_eq!(open(&mut us, &sealed).as_deref(), Ok(&plain[..]), "{suite}: {i} from {begin}");
+                    let report = crate::ingest::report::compound(SSRC, None).expect("small");
+                    let sealed = them.seal_rtcp(&report).expect("sealed");
+                    assert_eq!(us.open_rtcp(&sealed).as_deref(), Ok(&report[..]), "{suite}");
+                }
+                assert_eq!(us.index(), Some(begin + 19));
+            }
+        }
+    }
+
+    #[test]
+    fn a_keyring_follows_what_proves_itself_and_never_goes_back() {
+        let config = config(Suite::AeadAes128Gcm);
+        let with = |ssrc: u32, sequence: u16| {
+            let mut packet = packet(sequence, &[]);
+            packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+            packet
+        };
+        let open = |ring: &mut Keyring, datagram: &[u8]| ring.open(datagram, &parse_rtp(datagram).expect("sound"));
+        let mut ring = Keyring::new(config.clone(), None).expect("keys");
+        let mut a = Srtp::new(&config, 1).expect("keys");
+        let mut b = Srtp::new(&config, 2).expect("keys");
+        let old: Vec<Bytes> = (10..14).map(|n| a.seal(&with(1, n)).expect("sealed")).collect();
+        assert!(open(&mut ring, &with(3, 9)).is_err());
+        assert!(open(&mut ring, &old[0]).is_ok() && open(&mut ring, &old[2]).is_ok());
+        let new = b.seal(&with(2, 7)).expect("sealed");
+        assert!(open(&mut ring, &new).is_ok_and(|(_, newest)| newest));
+        assert_eq!(ring.index(), Some(7));
+        for played_again in [&old[0], &old[1], &old[2], &new] {
+            assert_eq!(open(&mut ring, played_again), Err(Reason::Replayed));
+        }
+        assert_eq!(ring.index(), Some(7));
+        assert!(open(&mut ring, &old[3]).is_ok(), "it may go back to an SSRC, further on");
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! One stream's socket and task.
 
-use super::{Arrival, Counts, OpenError, Reason, Srtp, StreamConfig, port, report, rtcp, rtp, source::Source};
-use crate::domain::{id::StreamId, timeline::Header};
+use super::{Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, report, rtcp, rtp};
+use crate::domain::{
+    id::StreamId,
+    source::{Control, Source},
+    time::Micros,
+    timeline::Header,
+};
 use bytes::Bytes;
 use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -17,21 +22,28 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Datagrams taken before the task lets others run.
 const BATCH: usize = 32;
-const NO_INDEX: u64 = u64::MAX;
 
-/// A stream being received.
-#[derive(Debug)]
-pub struct Opened {
-    pub port: u16,
-    pub stream: Stream,
-}
-
-/// Dropping it closes the socket.
+/// A stream being received. Dropped, it is no longer heard, and its port rests ([`super::Ports`]).
 #[derive(Debug)]
 pub struct Stream {
+    pub port: u16,
     counts: Arc<Counts>,
-    index: Arc<AtomicU64>,
+    seen: Arc<Mutex<Seen>>,
+    handed_over: Arc<AtomicBool>,
     _close: DropGuard,
+}
+
+/// What is known of a stream's sender.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    pub from: Option<SocketAddr>,
+    pub ssrc: Option<u32>,
+    /// SRTP only: rollover counter and highest sequence number (48 bits), to be kept for a restart.
+    pub index: Option<u64>,
+    /// Packets that were sent and did not come, as receiver reports count them.
+    pub lost: u64,
+    /// The last packet that was taken.
+    pub last: Option<Instant>,
 }
 
 impl Stream {
@@ -39,45 +51,68 @@ impl Stream {
         &self.counts
     }
 
-    /// SRTP only: rollover counter and highest sequence number (48 bits), to be kept for a restart.
-    pub fn srtp_index(&self) -> Option<u64> {
-        Some(self.index.load(Relaxed)).filter(|index| *index != NO_INDEX)
+    pub fn seen(&self) -> Seen {
+        *lock(&self.seen)
+    }
+
+    /// Dropped after this, its port is closed at once, for another process that goes on with the stream on the same one.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Relaxed);
     }
 }
 
-/// Takes a port and begins to receive. What arrives goes to `to` with the stream's id; when that is full it is dropped
-/// and counted, when its receiver is gone the stream ends. Must be called within a Tokio runtime.
-pub fn open(config: StreamConfig, to: mpsc::Sender<(StreamId, Arrival)>) -> Result<Opened, OpenError> {
-    let srtp = config.srtp.as_ref().map(|srtp| Srtp::new(srtp, config.ssrc)).transpose()?;
-    let (socket, port) = port::take(config.bind, &config.ports, config.port)?;
+/// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is dropped and counted, when its
+/// receiver is gone the stream ends. Must be called within a Tokio runtime.
+pub fn open(config: StreamConfig, place: Place, to: mpsc::Sender<(StreamId, Arrival)>) -> Result<Stream, OpenError> {
+    let began = Instant::now();
+    let source = Source::new(config.terms.clone(), config.latched, config.ssrc, Micros(0));
+    let srtp = config.srtp.clone().map(|srtp| Keyring::new(srtp, source.ssrc())).transpose()?;
+    let seen = Seen {
+        from: source.address(),
+        ssrc: source.ssrc(),
+        index: srtp.as_ref().and_then(Keyring::index),
+        ..Seen::default()
+    };
     let close = CancellationToken::new();
     let stream = Stream {
+        port: place.port,
         counts: Arc::default(),
-        index: Arc::new(AtomicU64::new(srtp.as_ref().and_then(Srtp::index).unwrap_or(NO_INDEX))),
+        seen: Arc::new(Mutex::new(seen)),
+        handed_over: Arc::default(),
         _close: close.clone().drop_guard(),
     };
     let mut task = Task {
-        source: Source::new(config.remote, config.latched, srtp.is_some(), config.allow.clone()),
+        source,
         counts: stream.counts.clone(),
-        index: stream.index.clone(),
+        seen: stream.seen.clone(),
         reception: report::Reception::default(),
+        lost_before: 0,
+        newest: None,
         cname: None,
-        us: loop {
-            let ssrc = fastrand::u32(1..);
-            if ssrc != config.ssrc {
-                break ssrc;
-            }
-        },
+        untold: None,
+        us: fastrand::u32(1..),
         srtp,
         config,
+        began,
         to,
     };
+    let handed_over = stream.handed_over.clone();
     tokio::spawn(async move {
-        if close.run_until_cancelled(task.run(&socket)).await == Some(End::Socket) {
-            tracing::warn!(stream = %task.config.stream, "a stream's socket failed; it ends");
+        let end = close.run_until_cancelled(task.run(&place.socket)).await;
+        match end {
+            Some(End::Socket) => {
+                tracing::warn!(stream = %task.config.stream, "a stream's socket failed; it ends");
+            }
+            _ if handed_over.load(Relaxed) => {}
+            // Its sender may not know that it is over.
+            _ => place.rest(),
         }
     });
-    Ok(Opened { port, stream })
+    Ok(stream)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -91,13 +126,20 @@ struct Task {
     config: StreamConfig,
     to: mpsc::Sender<(StreamId, Arrival)>,
     counts: Arc<Counts>,
-    index: Arc<AtomicU64>,
+    seen: Arc<Mutex<Seen>>,
     source: Source,
-    srtp: Option<Srtp>,
+    srtp: Option<Keyring>,
     reception: report::Reception,
+    /// Lost of the SSRCs before this one.
+    lost_before: u64,
+    /// The newest packet's time stamp, and when it came.
+    newest: Option<(u32, Instant)>,
     cname: Option<Arc<str>>,
+    /// A change of source that could not be told yet.
+    untold: Option<Arrival>,
     /// Our own SSRC in receiver reports.
     us: u32,
+    began: Instant,
 }
 
 impl Task {
@@ -149,50 +191,80 @@ impl Task {
         }
     }
 
+    /// Whether media may come from there without being announced. What proves itself may come from anywhere.
+    fn allows(&self, from: SocketAddr) -> bool {
+        self.srtp.is_some()
+            || from.ip().to_canonical().is_loopback()
+            || self.config.allow.iter().any(|network| network.contains(from.ip()))
+    }
+
+    fn since_began(&self, at: Instant) -> Micros {
+        Micros(at.saturating_duration_since(self.began).as_micros() as i64)
+    }
+
     fn packet(&mut self, at: Instant, datagram: &[u8], from: SocketAddr) -> Result<(), Reason> {
         if datagram.len() > super::DATAGRAM_MAX {
             return Err(Reason::Size);
         }
         let (ssrc, payload_type) = rtp::claims(datagram)?;
-        if ssrc != self.config.ssrc {
-            return Err(Reason::Ssrc);
-        }
+        let now = self.since_began(at);
+        self.source.admits(from, ssrc, self.allows(from), now)?;
         if payload_type != self.config.payload_type {
             return Err(Reason::PayloadType);
         }
-        if !self.source.admits(from) {
-            return Err(Reason::Source);
-        }
         let packet = rtp::parse(datagram)?;
         let opened;
-        let packet = match &mut self.srtp {
-            None => packet,
+        let (packet, newest) = match &mut self.srtp {
+            None => (packet, true),
             Some(srtp) => {
-                opened = srtp.open(datagram, &packet)?;
-                self.index.store(srtp.index().unwrap_or(NO_INDEX), Relaxed);
-                rtp::parse(&opened)?
+                let (plain, newest) = srtp.open(datagram, &packet)?;
+                opened = plain;
+                (rtp::parse(&opened)?, newest)
             }
         };
         let media = packet.media()?;
         let ticks = self.config.codec.ticks(media).ok_or(Reason::Payload)?;
-        self.latch(from)?;
+        self.take(from, ssrc, newest, now);
         self.reception.packet(packet.sequence, packet.timestamp, self.config.clock_rate, at);
+        self.newest = Some((packet.timestamp, at));
+        self.note(at);
         let header = Header { sequence: packet.sequence, timestamp: packet.timestamp, ticks };
         self.tell(Arrival::Rtp { at, header, marker: packet.marker, payload: Bytes::copy_from_slice(media) })?;
         self.counts.take();
         Ok(())
     }
 
+    /// A valid packet came from here.
+    fn take(&mut self, from: SocketAddr, ssrc: u32, newest: bool, now: Micros) {
+        let change = self.source.take(from, ssrc, newest, now);
+        if change.ssrc {
+            self.lost_before += self.reception.lost();
+            self.reception = report::Reception::default();
+            self.newest = None;
+        }
+        if change.address || change.ssrc {
+            let before = matches!(self.untold, Some(Arrival::Latched { anew: true, .. }));
+            let from = self.source.address().unwrap_or(from);
+            self.untold = Some(Arrival::Latched { from, ssrc, anew: change.ssrc || before });
+        }
+    }
+
+    fn note(&self, at: Instant) {
+        *lock(&self.seen) = Seen {
+            from: self.source.address(),
+            ssrc: self.source.ssrc(),
+            index: self.srtp.as_ref().and_then(Keyring::index),
+            lost: self.lost_before + self.reception.lost(),
+            last: Some(at),
+        };
+    }
+
     fn control(&mut self, at: Instant, datagram: &[u8], from: SocketAddr) -> Result<(), Reason> {
         if datagram.len() > super::DATAGRAM_MAX {
             return Err(Reason::Size);
         }
-        if rtcp::claims(datagram)? != self.config.ssrc {
-            return Err(Reason::Ssrc);
-        }
-        if !self.source.admits_control(from) {
-            return Err(Reason::Source);
-        }
+        let ssrc = rtcp::claims(datagram)?;
+        let reach = self.source.admits_control(from, ssrc, self.allows(from))?;
         let opened;
         let datagram = match &mut self.srtp {
             None => datagram,
@@ -202,16 +274,22 @@ impl Task {
             }
         };
         let control = rtcp::parse(datagram)?;
-        let gone = control.gone.contains(&self.config.ssrc);
-        if gone && !self.source.is_known(from) {
-            return Err(Reason::Source);
+        if control.gone.contains(&ssrc) {
+            // Who is not where the media comes from cannot end it: a neighbour on the host may have the same SSRC.
+            return if reach == Control::Whole { self.tell(Arrival::Bye { at }) } else { Err(Reason::Source) };
         }
-        self.source.latch_control(from);
+        match reach {
+            Control::Presence => return self.tell(Arrival::Alive { at }),
+            Control::Report if self.srtp.is_none() => {
+                if !control.report.is_some_and(|(_, timestamp)| self.agrees(timestamp, at)) {
+                    return Err(Reason::Source);
+                }
+                self.source.take_control(from);
+            }
+            Control::Report | Control::Whole => {}
+        }
         if let Some(cname) = control.cname {
             self.cname = Some(cname);
-        }
-        if gone {
-            return self.tell(Arrival::Bye { at });
         }
         match control.report {
             Some((ntp, timestamp)) => {
@@ -222,27 +300,36 @@ impl Task {
         }
     }
 
-    /// A valid packet came from here. When that cannot be told now, the next one says it.
-    fn latch(&mut self, from: SocketAddr) -> Result<(), Reason> {
-        if self.source.known().is_none() {
-            self.tell(Arrival::Latched { from })?;
-            self.source.latch(from);
-        }
-        Ok(())
+    /// Whether a sender report is about this very media: half a second off at most. Time stamps begin at random.
+    fn agrees(&self, timestamp: u32, at: Instant) -> bool {
+        let Some((newest, came)) = self.newest else { return false };
+        let rate = i64::from(self.config.clock_rate);
+        let passed = at.saturating_duration_since(came).as_micros() as i64 * rate / 1_000_000;
+        let off = timestamp.wrapping_sub(newest).wrapping_sub(passed as u32) as i32;
+        i64::from(off.unsigned_abs()) <= rate / 2
     }
 
-    fn tell(&self, arrival: Arrival) -> Result<(), Reason> {
-        self.to.try_send((self.config.stream, arrival)).map_err(|_| Reason::QueueFull)
+    fn tell(&mut self, arrival: Arrival) -> Result<(), Reason> {
+        let stream = self.config.stream;
+        if let Some(change) = self.untold.take()
+            && let Err(full) = self.to.try_send((stream, change))
+        {
+            self.untold = Some(full.into_inner().1);
+            return Err(Reason::QueueFull);
+        }
+        self.to.try_send((stream, arrival)).map_err(|_| Reason::QueueFull)
     }
 
     async fn report(&mut self, socket: &UdpSocket) {
-        let Some(to) = self.source.reports_to() else { return };
-        let block = self.reception.report(self.config.ssrc, Instant::now());
-        let Some(mut compound) = block.and_then(|block| report::compound(self.us, Some(block))) else { return };
+        let (Some(to), Some(ssrc)) = (self.source.reports_to(), self.source.ssrc()) else { return };
+        let us = if self.us == ssrc { self.us.wrapping_add(1).max(1) } else { self.us };
+        let block = self.reception.report(ssrc, Instant::now());
+        let Some(mut compound) = block.and_then(|block| report::compound(us, Some(block))) else { return };
         if let Some(srtp) = &mut self.srtp {
             match srtp.seal_rtcp(&compound) {
-                Ok(sealed) => compound = sealed,
-                Err(error) => return tracing::debug!(%error, "receiver report"),
+                Some(Ok(sealed)) => compound = sealed,
+                Some(Err(error)) => return tracing::debug!(%error, "receiver report"),
+                None => return,
             }
         }
         // A report that cannot be sent at once is one of many.

@@ -53,13 +53,15 @@ impl Live {
                     let _ = facts.send(Fact::Journalled(journalled, responder)).await;
                 });
             }
+            Ask::OpenStream { stream } if self.tracks.port(stream).is_some() => self.answer(responder, stream),
             Ask::OpenStream { stream } => {
                 let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
                 tokio::spawn(async move {
-                    let row = facts::enter(&deps.store, &deps.queue, meeting, stream).await;
-                    let _ = facts.send(Fact::Open(row.map(Box::new), responder)).await;
+                    let entered = facts::enter(&deps, meeting, stream).await;
+                    let _ = facts.send(Fact::Open(entered.map(Box::new), responder)).await;
                 });
             }
+            Ask::Streams => responder.reply(Reply::Streams { streams: self.streams_now() }),
             Ask::CloseStream { stream, reason } => {
                 self.close(stream, &reason);
                 responder.reply(Reply::Done);

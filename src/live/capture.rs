@@ -10,6 +10,7 @@ use super::{
     facts::{self, Facts},
     journal,
     ledger::{self, Holder, Ledger, Write},
+    port::{self, Found},
     sentinel::{News, Watched},
     settings::{self, Speaking},
     track::Tracks,
@@ -59,8 +60,8 @@ const TICK_LIVELY: Duration = Duration::from_millis(40);
 pub enum Fact {
     /// Read from the store; `None`: it could not be read, try again at the next poll.
     Read(Option<Facts>),
-    /// A stream's participant is present and its row is here: open it.
-    Open(Result<Box<Stream>, Reply>, Responder),
+    /// A stream's participant is present, its row and a port are here: open it.
+    Open(Result<Box<(Stream, Found)>, Reply>, Responder),
     /// A withdrawal is (or is not) on disk.
     Journalled(bool, Responder),
     /// A withdrawal had been said before, under another id: what the log says up to `head` stands.
@@ -146,7 +147,7 @@ async fn attempt(deps: &Arc<Deps>, mut claimed: Claimed) -> anyhow::Result<Outco
             _ = watched.news.changed() => {}
             ask = serving.recv() => match ask {
                 Some((Ask::OpenStream { stream }, responder)) => {
-                    if let Err(reply) = facts::enter(&deps.store, &deps.queue, meeting, stream).await {
+                    if let Err(reply) = facts::admit(&deps.store, &deps.queue, meeting, stream).await {
                         responder.reply(reply);
                     } else {
                         waiting = Some((Ask::OpenStream { stream }, responder));
@@ -229,7 +230,14 @@ impl Live {
         let first = facts::read(&live.deps.store, meeting, 0, start).await?;
         live.read(Some(first));
         for stream in loaded.streams.into_iter().filter(|stream| stream.state == "open") {
-            live.open(stream, None);
+            let deps = live.deps.clone();
+            match port::find(&deps.store, &deps.rtp, meeting, &stream).await {
+                Ok(found) => live.open(stream, found, None),
+                Err(error) if port::is_final(&error) => {
+                    live.refuse(&stream, None, "unavailable", format!("{error:#}"));
+                }
+                Err(error) => return Err(error.context("finding the ports of the meeting's streams")),
+            }
         }
         info!(%meeting, epoch = live.holder.epoch, "the meeting runs here");
         Ok((live, Inlets { arrivals, facts }, Outlets { told, heard, captions }))
@@ -322,6 +330,7 @@ impl Live {
         if (now - self.ticked).0 >= every.as_micros() as i64 {
             self.ticked = now;
             self.tracks.tick(now);
+            self.look_at_media();
         }
     }
 
@@ -391,7 +400,10 @@ impl Live {
     fn fact(&mut self, fact: Fact) {
         match fact {
             Fact::Read(read) => self.read(read),
-            Fact::Open(Ok(stream), responder) => self.open(*stream, Some(responder)),
+            Fact::Open(Ok(found), responder) => {
+                let (stream, found) = *found;
+                self.open(stream, found, Some(responder));
+            }
             Fact::Open(Err(reply), responder) => responder.reply(reply),
             Fact::Journalled(journalled, responder) => responder.reply(Reply::Withdrawn { journalled }),
             Fact::SaidBefore { id, head } => self.input(Input::SaidBefore { id, head }),

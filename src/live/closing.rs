@@ -84,6 +84,9 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     let ended = Instant::now();
     last_look(&mut live).await;
     let (speakers, until) = (live.tracks.heard_of(), live.clock.now());
+    if over == Over::Released {
+        live.tracks.hand_over();
+    }
     for stream in live.tracks.ids() {
         live.tracks.close(stream, &live.ledger);
     }

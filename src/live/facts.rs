@@ -1,7 +1,11 @@
 //! What a meeting's loop reads from the store, and how a stream's participant comes in. Each has a time limit, because
 //! whoever waits here is a task and not the loop.
 
-use super::sentinel::Watched;
+use super::{
+    Deps,
+    port::{self, Found},
+    sentinel::Watched,
+};
 use crate::{
     domain::{
         gate,
@@ -21,6 +25,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::time::Duration;
+use tracing::warn;
 
 const READ_MAX: Duration = Duration::from_secs(3);
 
@@ -88,8 +93,21 @@ pub fn has_ended(watched: &Watched) -> bool {
     watched.news.borrow().head.as_ref().is_some_and(|head| head.ended)
 }
 
+/// Makes the participant of a stream present, and gives the stream's row and a port for it; or what to answer instead.
+pub async fn enter(deps: &Deps, meeting: MeetingId, id: StreamId) -> Result<(Stream, Found), Reply> {
+    let stream = admit(&deps.store, &deps.queue, meeting, id).await?;
+    let found = tokio::time::timeout(READ_MAX, port::find(&deps.store, &deps.rtp, meeting, &stream)).await;
+    let error = match found {
+        Ok(Ok(found)) => return Ok((stream, found)),
+        Ok(Err(error)) => error,
+        Err(_) => anyhow::anyhow!("the database is not available"),
+    };
+    warn!(%meeting, stream = %id, error = format!("{error:#}"), "no port for a stream");
+    Err(Reply::Error { code: "unavailable".into(), message: format!("{error:#}") })
+}
+
 /// Makes the participant of a stream present, and gives the stream's row; or what to answer instead.
-pub async fn enter(store: &Store, queue: &Queue, meeting: MeetingId, id: StreamId) -> Result<Stream, Reply> {
+pub async fn admit(store: &Store, queue: &Queue, meeting: MeetingId, id: StreamId) -> Result<Stream, Reply> {
     let refuse = |code: &str, message: &str| Reply::Error { code: code.into(), message: message.into() };
     let entered = bounded(async {
         let mut tx = store.worker_tx().await?;

@@ -11,6 +11,7 @@ use crate::{
         consent::Use,
         gate::{Gate, Transcription, Verdict},
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, TenantId},
+        media::Media,
         retry,
         time::Span,
         transcript::Reason,
@@ -76,6 +77,15 @@ pub enum Write {
     Latched {
         stream: StreamId,
         from: String,
+        ssrc: u32,
+        /// Another SSRC than before.
+        anew: bool,
+    },
+    /// A stream's media came, stalled or came back.
+    Media {
+        stream: StreamId,
+        participant: ParticipantId,
+        media: Media,
     },
     Rollover {
         stream: StreamId,
@@ -249,7 +259,13 @@ impl Scribe {
                 stream::closed(&mut tx, meeting, *stream, reason).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
-            Write::Latched { stream, from } => stream::latched(&mut tx, meeting, *stream, from).await?,
+            Write::Latched { stream, from, ssrc, anew } => {
+                stream::latched(&mut tx, meeting, *stream, from, *ssrc, *anew).await?;
+            }
+            Write::Media { stream, participant, media } => {
+                stream::media(&mut tx, meeting, *stream, media.as_str(), media.reason()).await?;
+                events.push(presence::updated(&mut tx, meeting, *participant).await?);
+            }
             Write::Rollover { stream, index } => stream::rollover(&mut tx, meeting, *stream, *index).await?,
             Write::Lost { recording, span } => {
                 let recording = self.same.get(recording).copied().unwrap_or(*recording);

@@ -8,6 +8,8 @@ mod closing;
 mod facts;
 pub mod journal;
 pub mod ledger;
+mod lookout;
+pub mod port;
 pub mod recover;
 pub mod sentinel;
 pub mod settings;
@@ -20,24 +22,22 @@ pub use closing::after as state_after;
 
 use crate::{
     clock::Clock,
-    ingest::Network,
+    ingest::{Network, Ports},
     objects::Objects,
     queue::Queue,
     speech::Speech,
     store::{Store, seal::Seal},
 };
 use sentinel::Sentinel;
-use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 /// Where media is received.
 #[derive(Clone, Debug)]
 pub struct Rtp {
-    /// `rtp.bind`.
-    pub bind: IpAddr,
-    /// `rtp.publicIp`: what clients are told.
+    /// `rtp.publicIp`: what clients are told, and the name under which rows say whose a port is.
     pub public_ip: String,
-    /// `rtp.ports`.
-    pub ports: RangeInclusive<u16>,
+    /// `rtp.ports` on `rtp.bind`.
+    pub ports: Ports,
     /// `rtp.allow`.
     pub allow: Arc<[Network]>,
 }

@@ -1,6 +1,6 @@
 //! The streams of a running meeting: opened, heard, closed.
 
-use super::{capture::Live, ledger::Write};
+use super::{capture::Live, ledger::Write, port::Found};
 use crate::{
     domain::{
         id::{ParticipantId, StreamId},
@@ -8,19 +8,25 @@ use crate::{
         recording::Codec,
     },
     ingest::Arrival,
-    queue::{Responder, message::Reply},
+    queue::{
+        Responder,
+        message::{Reply, StreamNow},
+    },
     speech::StreamOptions,
     store::stream::Stream,
 };
-use tracing::warn;
+use std::time::Instant;
+use tracing::{info, warn};
 
 impl Live {
-    /// Opens a stream's port. The rules know of its participant first, so that a hold stands before its first packet.
-    pub fn open(&mut self, stream: Stream, responder: Option<Responder>) {
+    /// Opens a stream on a port. The rules know of its participant first, so that a hold stands before its first packet.
+    pub fn open(&mut self, stream: Stream, found: Found, responder: Option<Responder>) {
         let (id, participant) = (stream.id, stream.participant);
-        let again = self.tracks.port(id);
-        if let (Some(port), Some(_)) = (again, &responder) {
-            self.answer(responder, port);
+        if self.tracks.port(id).is_some() {
+            // Asked for twice; the port that was found for the second is nobody's.
+            if let Some(responder) = responder {
+                self.answer(responder, id);
+            }
             return;
         }
         if Codec::parse(&stream.codec).is_none() {
@@ -39,14 +45,16 @@ impl Live {
             glossary: self.speaking.glossary.clone(),
             late: false,
         });
-        match self.tracks.open(&stream, speech, self.clock.now()) {
+        match self.tracks.open(&stream, found, speech, self.clock.now()) {
             Ok(port) => {
                 let ip = self.deps.rtp.public_ip.clone();
                 // Another worker's stream may come with the meeting: whoever sends must know where to.
                 if stream.ip.as_ref() != Some(&ip) || stream.port != Some(port) || stream.state != "open" {
                     self.write(Write::StreamOpened { stream: id, participant, ip, port });
                 }
-                self.answer(responder, port);
+                if let Some(responder) = responder {
+                    self.answer(responder, id);
+                }
             }
             Err(error) => {
                 let why = format!("{error:#}");
@@ -57,7 +65,7 @@ impl Live {
         }
     }
 
-    fn refuse(&self, stream: &Stream, responder: Option<Responder>, code: &str, message: String) {
+    pub fn refuse(&self, stream: &Stream, responder: Option<Responder>, code: &str, message: String) {
         let (stream, participant) = (stream.id, stream.participant);
         self.write(Write::StreamClosed { stream, participant, reason: code.to_owned() });
         if let Some(responder) = responder {
@@ -65,8 +73,9 @@ impl Live {
         }
     }
 
-    fn answer(&self, responder: Option<Responder>, port: u16) {
-        if let Some(responder) = responder {
+    /// Tells whoever asked which port the stream has.
+    pub fn answer(&self, responder: Responder, stream: StreamId) {
+        if let Some(port) = self.tracks.port(stream) {
             responder.reply(Reply::Stream { ip: self.deps.rtp.public_ip.clone(), port });
         }
     }
@@ -88,16 +97,47 @@ impl Live {
             Arrival::Rtp { at, header, payload, .. } => {
                 let arrived = self.clock.at(at);
                 if self.tracks.packet(stream, header, payload, arrived, &self.ledger) {
-                    self.input(Input::StreamAlive { stream });
+                    self.input(Input::StreamAlive { stream, media: true });
                 }
             }
             Arrival::SenderReport { at, ntp, timestamp, cname } => {
                 self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
-                self.input(Input::StreamAlive { stream });
+                self.input(Input::StreamAlive { stream, media: false });
             }
-            Arrival::Alive { .. } => self.input(Input::StreamAlive { stream }),
-            Arrival::Bye { .. } => self.close(stream, "bye"),
-            Arrival::Latched { from } => self.write(Write::Latched { stream, from: from.to_string() }),
+            Arrival::Alive { .. } => self.input(Input::StreamAlive { stream, media: false }),
+            Arrival::Bye { at } => {
+                self.tracks.bye(stream, self.clock.at(at));
+                self.input(Input::StreamBye { stream });
+            }
+            Arrival::Latched { from, ssrc, anew } => {
+                self.write(Write::Latched { stream, from: from.to_string(), ssrc, anew });
+            }
         }
+    }
+
+    /// Tells whose media came, stalled or came back.
+    pub fn look_at_media(&mut self) {
+        for (stream, participant, media) in self.tracks.look(self.clock.now()) {
+            info!(meeting = %self.meeting, %stream, media = media.as_str(), reason = media.reason(), "a stream's media");
+            self.write(Write::Media { stream, participant, media });
+        }
+    }
+
+    /// How each stream is received now.
+    pub fn streams_now(&self) -> Vec<StreamNow> {
+        let now = Instant::now();
+        let seen = self.tracks.seen(self.clock.at(now)).into_iter();
+        seen.map(|(stream, media, seen, packets, dropped)| StreamNow {
+            stream,
+            media: media.as_str().to_owned(),
+            reason: media.reason().map(str::to_owned),
+            from: seen.from,
+            ssrc: seen.ssrc,
+            packets,
+            dropped: dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+            lost: seen.lost,
+            last_packet_at: seen.last.map(|last| self.clock.to_wall(self.clock.at(last))),
+        })
+        .collect()
     }
 }

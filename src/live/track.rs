@@ -6,6 +6,8 @@
 use super::{
     Deps,
     ledger::{Holder, Ledger, Write},
+    lookout::Lookout,
+    port::Found,
     unheard::Overflow,
 };
 use crate::{
@@ -13,12 +15,14 @@ use crate::{
         gate::{Admitted, Gate, Purpose, Recording, Refusal, Transcription},
         id::{ParticipantId, RecordingId, StreamId},
         intake::Intake,
+        media::Media,
         recording::{Codec, Source, Track as Recorded},
         reorder::Release,
+        source::Terms,
         time::{MeetingTime, Micros, Span},
         timeline::{Header, Senders},
     },
-    ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
+    ingest::{self, Arrival, Reason, Seen, SrtpConfig, StreamConfig, Suite},
     media::{
         decode::{Ears, Heard},
         frame::Frame,
@@ -54,7 +58,9 @@ pub struct Track {
     codec: Codec,
     key: TrackKey,
     ingest: ingest::Stream,
-    port: u16,
+    lookout: Lookout,
+    /// Packets that came and were not kept, by reason.
+    dropped: BTreeMap<&'static str, u64>,
     intake: Intake,
     /// Payloads waiting for their turn, with their arrival.
     waiting: HashMap<u64, (Bytes, MeetingTime)>,
@@ -123,7 +129,7 @@ impl Tracks {
     }
 
     pub fn port(&self, stream: StreamId) -> Option<u16> {
-        self.tracks.get(&stream).map(|track| track.port)
+        self.tracks.get(&stream).map(|track| track.ingest.port)
     }
 
     /// Streams that a new one of the same participant and source takes the place of.
@@ -137,8 +143,14 @@ impl Tracks {
             .collect()
     }
 
-    /// Takes a port and begins to listen.
-    pub fn open(&mut self, row: &Stream, speech: speech::Stream, now: MeetingTime) -> anyhow::Result<u16> {
+    /// Begins to listen on a port.
+    pub fn open(
+        &mut self,
+        row: &Stream,
+        found: Found,
+        speech: speech::Stream,
+        now: MeetingTime,
+    ) -> anyhow::Result<u16> {
         let Some(codec) = Codec::parse(&row.codec) else { bail!("audio codec {} is not taken here", row.codec) };
         let rtp = &self.deps.rtp;
         let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
@@ -154,34 +166,33 @@ impl Tracks {
         let address = |text: &Option<String>| text.as_ref().map(|text| text.parse()).transpose();
         let config = StreamConfig {
             stream: row.id,
-            bind: rtp.bind,
-            ports: rtp.ports.clone(),
-            port: row.port,
-            ssrc: row.ssrc,
+            terms: Terms {
+                ssrc: row.ssrc,
+                remote: address(&row.remote)?,
+                secured,
+                relatch: row.relatch,
+                foreign: found.foreign,
+            },
             payload_type: row.payload_type,
             codec: row.codec.parse().map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
             clock_rate: row.clock_rate,
-            remote: address(&row.remote)?,
             allow: rtp.allow.clone(),
             latched: address(&row.latched)?,
+            ssrc: row.heard_ssrc,
             srtp,
             report_every: ingest::REPORT_EVERY,
         };
-        let opened = match ingest::open(config.clone(), self.to_loop.clone()) {
-            // Its holder before may live on beside us. The new address is told.
-            Err(ingest::OpenError::PortTaken { .. }) if config.port.is_some() => {
-                ingest::open(StreamConfig { port: None, ..config }, self.to_loop.clone())?
-            }
-            opened => opened?,
-        };
+        let ingest = ingest::open(config, found.place, self.to_loop.clone())?;
+        let port = ingest.port;
         self.ears.open(row.id, row.participant, codec);
         let key = TrackKey { participant: row.participant, source: row.source.clone(), codec: row.codec.clone() };
         let track = Track {
             participant: row.participant,
             codec,
             key,
-            ingest: opened.stream,
-            port: opened.port,
+            ingest,
+            lookout: Lookout::new(&row.media, row.media_reason.as_deref(), now),
+            dropped: BTreeMap::new(),
             intake: Intake::new(row.clock_rate),
             waiting: HashMap::new(),
             next: 0,
@@ -193,7 +204,7 @@ impl Tracks {
             srtp: secured,
         };
         self.tracks.insert(row.id, track);
-        Ok(opened.port)
+        Ok(port)
     }
 
     /// Takes a packet. Answers whether the rules should hear that the stream lives.
@@ -207,10 +218,10 @@ impl Tracks {
     ) -> bool {
         let Some(track) = self.tracks.get_mut(&stream) else { return false };
         match track.intake.on_packet(&header, arrived) {
-            Err(discard) => dropped(discard.as_str()),
+            Err(discard) => dropped(&mut track.dropped, discard.as_str()),
             Ok(placed) => match self.gate.lets_in(track.participant, arrived) {
                 Err(refusal) => {
-                    dropped(refusal.as_str());
+                    dropped(&mut track.dropped, refusal.as_str());
                     track.intake.refuse(placed, arrived);
                 }
                 Ok(()) => {
@@ -220,7 +231,7 @@ impl Tracks {
                         Ok(()) => {
                             track.waiting.insert(id, (payload, arrived));
                         }
-                        Err(discard) => dropped(discard.as_str()),
+                        Err(discard) => dropped(&mut track.dropped, discard.as_str()),
                     }
                 }
             },
@@ -231,7 +242,7 @@ impl Tracks {
         }
         if track.srtp && arrived - track.indexed >= INDEX_EVERY {
             track.indexed = arrived;
-            if let Some(index) = track.ingest.srtp_index() {
+            if let Some(index) = track.ingest.seen().index {
                 let _ = ledger.write(Write::Rollover { stream, index });
             }
         }
@@ -268,6 +279,40 @@ impl Tracks {
     pub fn tick(&mut self, now: MeetingTime) {
         self.spool.tick(now);
         self.ears.tick(now);
+    }
+
+    /// Which streams' media came, stalled or came back since the last look.
+    pub fn look(&mut self, now: MeetingTime) -> Vec<(StreamId, ParticipantId, Media)> {
+        let look = |(id, track): (&StreamId, &mut Track)| {
+            Some((*id, track.participant, track.lookout.look(track.ingest.counts(), now)?))
+        };
+        self.tracks.iter_mut().filter_map(look).collect()
+    }
+
+    /// How each stream is received.
+    pub fn seen(&self, now: MeetingTime) -> Vec<(StreamId, Media, Seen, u64, BTreeMap<&'static str, u64>)> {
+        let seen = |(id, track): (&StreamId, &Track)| {
+            let counts = track.ingest.counts();
+            let mut dropped = track.dropped.clone();
+            for reason in Reason::ALL {
+                *dropped.entry(reason.as_str()).or_default() += counts.dropped(reason);
+            }
+            dropped.retain(|_, count| *count > 0);
+            (*id, track.lookout.state(now), track.ingest.seen(), counts.taken(), dropped)
+        };
+        self.tracks.iter().map(seen).collect()
+    }
+
+    /// The sender said goodbye: whether it goes on shows with its next packet, which is told at once.
+    pub fn bye(&mut self, stream: StreamId, now: MeetingTime) {
+        if let Some(track) = self.tracks.get_mut(&stream) {
+            track.alive = now - ALIVE_EVERY;
+        }
+    }
+
+    /// Ports are closed at once with their streams: another process goes on with them.
+    pub fn hand_over(&self) {
+        self.tracks.values().for_each(|track| track.ingest.hand_over());
     }
 
     /// When a missing packet is given up next.
@@ -430,7 +475,8 @@ fn begin(
     id
 }
 
-fn dropped(reason: &'static str) {
+fn dropped(counts: &mut BTreeMap<&'static str, u64>, reason: &'static str) {
+    *counts.entry(reason).or_default() += 1;
     metrics::counter!("hansard_rtp_dropped_total", "reason" => reason).increment(1);
 }
 

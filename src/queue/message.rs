@@ -8,6 +8,7 @@ use crate::domain::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::{collections::BTreeMap, net::SocketAddr};
 use uuid::Uuid;
 
 /// A row of `jobs` may be ready. Only a wake-up: the row is the job.
@@ -55,6 +56,8 @@ pub enum Ask {
         stream: StreamId,
         reason: String,
     },
+    /// How is each stream received?
+    Streams,
     /// An offer, answer or candidate of a participant.
     Signal {
         participant: ParticipantId,
@@ -74,11 +77,33 @@ pub enum Reply {
         ip: String,
         port: u16,
     },
+    Streams {
+        streams: Vec<StreamNow>,
+    },
     /// `code` is one of the contract's error codes.
     Error {
         code: String,
         message: String,
     },
+}
+
+/// How one open stream is received.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamNow {
+    pub stream: StreamId,
+    /// `waiting`, `receiving` or `stalled`, and why.
+    pub media: String,
+    pub reason: Option<String>,
+    /// Where its media comes from.
+    pub from: Option<SocketAddr>,
+    pub ssrc: Option<u32>,
+    /// Taken.
+    pub packets: u64,
+    pub dropped: BTreeMap<String, u64>,
+    /// Sent and not come.
+    pub lost: u64,
+    pub last_packet_at: Option<DateTime<Utc>>,
 }
 
 /// To every `api` process with sockets of the meeting.

@@ -2,6 +2,7 @@
 
 use super::Result;
 use crate::domain::id::{MeetingId, ParticipantId, StreamId, TenantId};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -20,9 +21,12 @@ pub struct AskedStream {
     pub payload_type: u8,
     /// Hz.
     pub clock_rate: u32,
-    pub ssrc: u32,
+    /// `None`: whatever the sender uses.
+    pub ssrc: Option<u32>,
     /// `ip:port` that media will come from.
     pub remote: Option<String>,
+    /// The source may change in mid-stream.
+    pub relatch: bool,
     pub srtp_suite: Option<String>,
     /// Master key and salt, sealed in the place `<meeting>/<stream>`.
     pub srtp_sealed: Option<Vec<u8>>,
@@ -33,13 +37,15 @@ pub fn seal_place(meeting: MeetingId, stream: StreamId) -> Vec<u8> {
     format!("{meeting}/{stream}").into_bytes()
 }
 
-/// Makes the row. `Ok(false)` when a stream of this meeting that is not closed has this SSRC.
+/// Makes the row, under the meeting's lock. `Ok(false)` when a stream of this meeting that is not closed has this SSRC; one
+/// of the same participant, kind and source does not count, since this one takes its place.
 pub async fn insert(conn: &mut PgConnection, stream: &AskedStream) -> Result<bool> {
     let done = sqlx::query(
         "insert into streams (meeting_id, id, tenant_id, participant_id, kind, source, codec, payload_type, clock_rate,
-                              ssrc, remote, srtp_suite, srtp_sealed)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-         on conflict (meeting_id, ssrc) where state <> 'closed' do nothing",
+                              ssrc, remote, srtp_suite, srtp_sealed, relatch)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 where not exists (
+             select 1 from streams where meeting_id = $1 and ssrc = $10 and state <> 'closed'
+                 and (participant_id, kind, source) <> ($4, $5, $6))",
     )
     .bind(stream.meeting.0)
     .bind(stream.id.0)
@@ -50,10 +56,11 @@ pub async fn insert(conn: &mut PgConnection, stream: &AskedStream) -> Result<boo
     .bind(&stream.codec)
     .bind(i32::from(stream.payload_type))
     .bind(stream.clock_rate as i32)
-    .bind(i64::from(stream.ssrc))
+    .bind(stream.ssrc.map(i64::from))
     .bind(&stream.remote)
     .bind(&stream.srtp_suite)
     .bind(&stream.srtp_sealed)
+    .bind(stream.relatch)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -70,3 +77,49 @@ pub async fn find(
 }
 
 pub(crate) const FIND: &str = "select participant_id, state from streams where meeting_id = $1 and id = $2";
+
+/// A stream as it is listed.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ListedStream {
+    pub id: Uuid,
+    pub participant_id: Uuid,
+    pub kind: String,
+    pub source: String,
+    pub codec: String,
+    pub payload_type: i32,
+    pub clock_rate: i32,
+    pub ssrc: Option<i64>,
+    pub heard_ssrc: Option<i64>,
+    pub relatch: bool,
+    pub latched: Option<String>,
+    pub ip: Option<String>,
+    pub port: Option<i32>,
+    pub srtp_suite: Option<String>,
+    pub state: String,
+    pub reason: Option<String>,
+    pub media: String,
+    pub media_reason: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub closed_at: Option<DateTime<Utc>>,
+}
+
+/// The meeting's streams, or one participant's, behind `after`: in the order in which they were asked for.
+pub async fn list(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    of: Option<ParticipantId>,
+    after: Option<StreamId>,
+    limit: i64,
+) -> Result<Vec<ListedStream>> {
+    Ok(sqlx::query_as(LIST)
+        .bind(meeting.0)
+        .bind(after.map_or(Uuid::nil(), |id| id.0))
+        .bind(limit)
+        .bind(of.map(|of| of.0))
+        .fetch_all(conn)
+        .await?)
+}
+
+pub(crate) const LIST: &str = "select id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, heard_ssrc, \
+    relatch, latched, ip, port, srtp_suite, state, reason, media, media_reason, created_at, closed_at from streams \
+    where meeting_id = $1 and id > $2 and ($4::uuid is null or participant_id = $4) order by id limit $3";

@@ -19,6 +19,7 @@ pub mod listing;
 pub mod meeting;
 pub mod participant;
 pub mod pooler;
+pub mod port;
 pub mod presence;
 pub mod recording;
 pub mod retract;
@@ -281,6 +282,7 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("transcript segments", transcript::SEGMENTS, &["meeting"]),
     ("transcript gaps", unheard::OF_MEETING, &["meeting"]),
     ("stream", asked::FIND, &["meeting", "id"]),
+    ("streams", asked::LIST, &["meeting", "id", "50", "id"]),
 ];
 
 /// The number of the lock that migrations take turns by; any will do.

@@ -18,7 +18,7 @@ use crate::domain::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -97,6 +97,9 @@ pub struct StreamSeen {
     /// `open` or `closed`.
     pub state: String,
     pub reason: Option<String>,
+    /// `waiting`, `receiving` or `stalled`; null once closed.
+    pub media: Option<String>,
+    pub media_reason: Option<String>,
     /// Where its media is received, while it is open. Not for everybody: see [`seen_by`].
     pub address: Option<Address>,
 }
@@ -190,12 +193,10 @@ async fn read(conn: &mut PgConnection, meeting: MeetingId, only: Option<Particip
     let only = only.map(|participant| participant.0);
     let rows: Vec<Row> = sqlx::query_as(PEOPLE).bind(meeting.0).bind(only).fetch_all(&mut *conn).await?;
     let mut streams: HashMap<Uuid, Vec<StreamSeen>> = HashMap::new();
-    type Seen = (Uuid, Uuid, String, String, String, Option<String>, Option<String>, Option<i32>);
-    let seen: Vec<Seen> =
-        sqlx::query_as(STREAMS).bind(meeting.0).bind(only).bind(STREAMS_SHOWN).fetch_all(conn).await?;
-    for (participant, stream_id, kind, source, state, reason, ip, port) in seen {
-        let address = ip.zip(port).filter(|_| state == "open").map(|(ip, port)| Address { ip, port });
-        streams.entry(participant).or_default().push(StreamSeen { stream_id, kind, source, state, reason, address });
+    let seen = sqlx::query(STREAMS).bind(meeting.0).bind(only).bind(STREAMS_SHOWN).fetch_all(conn).await?;
+    for row in seen {
+        let participant: Uuid = row.try_get("participant_id")?;
+        streams.entry(participant).or_default().push(stream_seen(&row)?);
     }
     Ok(rows
         .into_iter()
@@ -218,13 +219,31 @@ async fn read(conn: &mut PgConnection, meeting: MeetingId, only: Option<Particip
         .collect())
 }
 
+fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
+    let state: String = row.try_get("state")?;
+    let open = state == "open";
+    let (ip, port): (Option<String>, Option<i32>) = (row.try_get("ip")?, row.try_get("port")?);
+    let media: String = row.try_get("media")?;
+    let media_reason: Option<String> = row.try_get("media_reason")?;
+    Ok(StreamSeen {
+        stream_id: row.try_get("id")?,
+        kind: row.try_get("kind")?,
+        source: row.try_get("source")?,
+        reason: row.try_get("reason")?,
+        media: open.then_some(media),
+        media_reason: media_reason.filter(|_| open),
+        address: ip.zip(port).filter(|_| open).map(|(ip, port)| Address { ip, port }),
+        state,
+    })
+}
+
 /// One partition, by the meeting.
 pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, \
     p.tokens_from, p.recording, p.transcription from participants p join users u on u.id = p.user_id \
     where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
 
 /// One partition, by the meeting.
-pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason, ip, port from ( \
+pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason, ip, port, media, media_reason from ( \
     select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest from streams \
     where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
     ) s where newest <= $3 order by created_at, id";

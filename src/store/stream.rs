@@ -1,6 +1,6 @@
 //! Streams as the workers see them.
 
-use super::Result;
+use super::{Result, port};
 use crate::domain::id::{MeetingId, ParticipantId, StreamId};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -14,9 +14,14 @@ pub struct Stream {
     pub codec: String,
     pub payload_type: u8,
     pub clock_rate: u32,
-    pub ssrc: u32,
+    /// Told by the client; `None`: whatever it uses.
+    pub ssrc: Option<u32>,
+    /// Of the media that came last.
+    pub heard_ssrc: Option<u32>,
     /// `ip:port` told by the client.
     pub remote: Option<String>,
+    /// The source may change in mid-stream, without SRTP too.
+    pub relatch: bool,
     /// `ip:port` that media came from.
     pub latched: Option<String>,
     /// What clients were told to send to.
@@ -28,10 +33,17 @@ pub struct Stream {
     pub rollover: u64,
     /// `asked`, `open` or `closed`.
     pub state: String,
+    /// `waiting`, `receiving` or `stalled`, as last told, and why.
+    pub media: String,
+    pub media_reason: Option<String>,
 }
 
 fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     let out_of_range = |what: &str| sqlx::Error::Decode(format!("{what} out of range").into());
+    let ssrc = |name: &str| {
+        let value: Option<i64> = row.try_get(name)?;
+        value.map(|ssrc| u32::try_from(ssrc).map_err(|_| out_of_range(name))).transpose()
+    };
     Ok(Stream {
         id: StreamId(row.try_get("id")?),
         participant: ParticipantId(row.try_get("participant_id")?),
@@ -40,8 +52,10 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
         codec: row.try_get("codec")?,
         payload_type: u8::try_from(row.try_get::<i32, _>("payload_type")?).map_err(|_| out_of_range("payload_type"))?,
         clock_rate: u32::try_from(row.try_get::<i32, _>("clock_rate")?).map_err(|_| out_of_range("clock_rate"))?,
-        ssrc: u32::try_from(row.try_get::<i64, _>("ssrc")?).map_err(|_| out_of_range("ssrc"))?,
+        ssrc: ssrc("ssrc")?,
+        heard_ssrc: ssrc("heard_ssrc")?,
         remote: row.try_get("remote")?,
+        relatch: row.try_get("relatch")?,
         latched: row.try_get("latched")?,
         ip: row.try_get("ip")?,
         port: row
@@ -52,11 +66,13 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
         srtp_sealed: row.try_get("srtp_sealed")?,
         rollover: u64::try_from(row.try_get::<i64, _>("rollover")?).unwrap_or(0),
         state: row.try_get("state")?,
+        media: row.try_get("media")?,
+        media_reason: row.try_get("media_reason")?,
     })
 }
 
-const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, remote, latched, ip, port, \
-                       srtp_suite, srtp_sealed, rollover, state";
+const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, heard_ssrc, remote, relatch, \
+                       latched, ip, port, srtp_suite, srtp_sealed, rollover, state, media, media_reason";
 
 /// The meeting's streams that are not closed, oldest first.
 pub async fn live(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Stream>> {
@@ -68,23 +84,60 @@ pub async fn live(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Str
 
 /// The stream is received here.
 pub async fn opened(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, ip: &str, port: u16) -> Result<()> {
-    sqlx::query(
-        "update streams set state = 'open', ip = $3, port = $4 where meeting_id = $1 and id = $2 and state <> 'closed'",
+    let remote: Option<Option<String>> = sqlx::query_scalar(
+        "update streams set state = 'open', ip = $3, port = $4 where meeting_id = $1 and id = $2 and state <> 'closed'
+         returning coalesce(latched, remote)",
     )
     .bind(meeting.0)
     .bind(id.0)
     .bind(ip)
     .bind(i32::from(port))
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await?;
+    // Closed before this could be written, its port is bound all the same.
+    port::hold(conn, meeting, id, ip, port).await?;
+    if let Some(Some(source)) = remote {
+        port::know(conn, meeting, id, &source).await?;
+    }
     Ok(())
 }
 
-pub async fn latched(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, from: &str) -> Result<()> {
-    sqlx::query("update streams set latched = $3 where meeting_id = $1 and id = $2")
+/// Its media comes from there. `anew`: with another SSRC than before.
+pub async fn latched(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: StreamId,
+    from: &str,
+    ssrc: u32,
+    anew: bool,
+) -> Result<()> {
+    sqlx::query(
+        "update streams set latched = $3, heard_ssrc = $4, rollover = case when $5 then 0 else rollover end
+         where meeting_id = $1 and id = $2",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .bind(from)
+    .bind(i64::from(ssrc))
+    .bind(anew)
+    .execute(&mut *conn)
+    .await?;
+    port::know(conn, meeting, id, from).await
+}
+
+/// Its media comes, or does not.
+pub async fn media(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: StreamId,
+    media: &str,
+    reason: Option<&str>,
+) -> Result<()> {
+    sqlx::query("update streams set media = $3, media_reason = $4 where meeting_id = $1 and id = $2")
         .bind(meeting.0)
         .bind(id.0)
-        .bind(from)
+        .bind(media)
+        .bind(reason)
         .execute(conn)
         .await?;
     Ok(())

@@ -255,6 +255,7 @@ impl App {
                         port += 1;
                         Reply::Stream { ip: "203.0.113.5".to_owned(), port }
                     }
+                    Ask::Streams => Reply::Streams { streams: Vec::new() },
                     Ask::Withdraw { journal, .. } => Reply::Withdrawn { journalled: journal },
                     _ => Reply::Done,
                 });

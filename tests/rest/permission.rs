@@ -90,6 +90,7 @@ const EXPECTED: [Operation; 24] = [
         may: &["key", "host", "cookie own origin", "join", "resume"],
         other_tenant: 404,
     },
+    Operation { method: "GET", path: "/v1/meetings/{id}/streams", may: MEMBERS_READ, other_tenant: 404 },
     Operation {
         method: "DELETE",
         path: "/v1/meetings/{id}/streams/{stream}",

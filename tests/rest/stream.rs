@@ -2,12 +2,18 @@ use super::app::{App, request, text};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hansard::{
     domain::id::StreamId,
-    queue::{JobKind, message::Ask},
-    store::asked,
+    queue::{
+        JobKind,
+        message::{Ask, Reply, StreamNow},
+    },
+    store::{asked, stream},
 };
 use serde_json::{Value, json};
 use sqlx::Row;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 fn opus(participant: &impl ToString, ssrc: u32) -> Value {
@@ -47,7 +53,13 @@ async fn a_stream_gets_a_port_from_the_worker() {
         .expect("the job");
     assert_eq!(job, "queued");
 
-    app.post(&path, opus(&joined.participant, 7)).await.problem(409, "conflict");
+    // Another's may not have it; its own next stream may.
+    let other = app.join(meeting, ana).await;
+    app.post(&path, opus(&other.participant, 7)).await.problem(409, "conflict");
+    let mut screen = opus(&joined.participant, 7);
+    screen["source"] = json!("screen");
+    app.post(&path, screen).await.problem(409, "conflict");
+    app.post(&path, opus(&joined.participant, 7)).await.expect(201);
     let stream = text(&opened["streamId"]);
     let one = format!("{path}/{stream}");
     app.call("DELETE", &one, &joined.token, None).await.expect(204);
@@ -165,11 +177,90 @@ async fn bad_streams_are_refused_with_the_place() {
         ("remote", json!({"ip": "example.org", "port": 1}), &["/remote/ip"]),
         ("remote", json!({"ip": "0.0.0.0", "port": 1}), &["/remote"]),
         ("remote", json!({"ip": "192.0.2.1", "port": 0}), &["/remote"]),
+        ("relatch", json!("yes"), &["/relatch"]),
     ] {
         let mut body = opus(&joined.participant, 7);
         body[member] = value;
         app.post(&path, body).await.points_at(pointers);
     }
+}
+
+#[tokio::test]
+async fn streams_are_listed_with_what_the_worker_counts() {
+    let app = App::start().await;
+    let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
+    let meeting = app.meeting(ana).await;
+    let (one, two) = (app.join(meeting, ana).await, app.join(meeting, bob).await);
+    let path = format!("/v1/meetings/{meeting}/streams");
+    let mut serving = app.state.queue.serve(meeting).await;
+    let (known, store) = (Arc::new(Mutex::new(Vec::new())), app.state.store.clone());
+    let worker = tokio::spawn({
+        let known = known.clone();
+        async move {
+            while let Some((ask, responder)) = serving.recv().await {
+                responder.reply(match ask {
+                    Ask::OpenStream { stream: id } => {
+                        let mut tx = store.worker_tx().await.expect("Postgres answers");
+                        stream::opened(&mut tx, meeting, id, "203.0.113.5", 20_001).await.expect("Postgres answers");
+                        tx.commit().await.expect("Postgres answers");
+                        known.lock().expect("no holder panics").push(id);
+                        Reply::Stream { ip: "203.0.113.5".to_owned(), port: 20_001 }
+                    }
+                    Ask::Streams => Reply::Streams {
+                        streams: vec![StreamNow {
+                            stream: known.lock().expect("no holder panics")[0],
+                            media: "stalled".into(),
+                            reason: Some("other_source".into()),
+                            from: Some(([192, 0, 2, 7], 5004).into()),
+                            ssrc: Some(u32::MAX),
+                            packets: 70,
+                            dropped: [("source".to_owned(), 3)].into(),
+                            lost: 2,
+                            last_packet_at: Some(chrono::DateTime::UNIX_EPOCH),
+                        }],
+                    },
+                    _ => Reply::Done,
+                });
+            }
+        }
+    });
+    let mut body = opus(&one.participant, 1);
+    body.as_object_mut().expect("an object").remove("ssrc");
+    body["relatch"] = json!(true);
+    let first = app.post(&path, body).await.expect(201);
+    let second = app.post(&path, opus(&two.participant, 4_000_000_000)).await.expect(201);
+    let all = app.get(&path).await.expect(200);
+    let (listed, other) = (&all["data"][0], &all["data"][1]);
+    let expect = [
+        ("streamId", first["streamId"].clone()),
+        ("participantId", json!(one.participant)),
+        ("address", json!({"ip": "203.0.113.5", "port": 20_001})),
+        ("state", json!("open")),
+        ("media", json!("stalled")),
+        ("mediaReason", json!("other_source")),
+        ("from", json!({"ip": "192.0.2.7", "port": 5004})),
+        ("ssrc", json!(u32::MAX)),
+        ("relatch", json!(true)),
+        ("packets", json!(70)),
+        ("dropped", json!({"source": 3})),
+        ("lost", json!(2)),
+        ("lastPacketAt", json!("1970-01-01T00:00:00.000Z")),
+    ];
+    for (member, value) in expect {
+        assert_eq!(listed[member], value, "{member}");
+    }
+    assert_eq!((&other["streamId"], &other["media"]), (&second["streamId"], &json!("waiting")));
+    assert_eq!((&other["ssrc"], &other["packets"]), (&json!(4_000_000_000_u32), &json!(null)));
+    // A participant sees its own.
+    let own = app.call("GET", &path, &two.token, None).await.expect(200);
+    assert_eq!(own["data"].as_array().expect("a list").len(), 1);
+    assert_eq!(own["data"][0]["streamId"], second["streamId"]);
+    // Without a worker there is what the store knows.
+    worker.abort();
+    let page = app.get(&format!("{path}?limit=1")).await.expect(200);
+    assert_eq!((&page["data"][0]["packets"], &page["data"][0]["state"]), (&json!(null), &json!("open")));
+    let next = format!("{path}?limit=1&cursor={}", text(&page["nextCursor"]));
+    assert_eq!(app.get(&next).await.expect(200)["data"][0]["streamId"], second["streamId"]);
 }
 
 #[tokio::test]

@@ -117,12 +117,57 @@ fn a_dead_api_has_no_sockets() {
 fn an_idle_stream_is_closed_after_five_minutes() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
-    meeting.handle(Input::StreamAlive { stream: MIC }, s(100));
+    meeting.handle(Input::StreamAlive { stream: MIC, media: true }, s(100));
     drain(&mut meeting);
     meeting.handle(Input::Tick, s(399));
     assert_eq!(drain(&mut meeting), []);
     meeting.handle(Input::Tick, s(400));
     assert_eq!(drain(&mut meeting), [Command::CloseStream { stream: MIC, reason: "idle" }]);
+}
+
+#[test]
+fn who_is_muted_and_there_by_socket_keeps_its_stream() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
+    drain(&mut meeting);
+    for second in (2..3_600).step_by(2) {
+        meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(second));
+        meeting.handle(Input::Tick, s(second));
+        assert_eq!(drain(&mut meeting), [], "{second}");
+    }
+    // A socket that breaks after an hour costs nothing at once: five minutes begin there.
+    meeting.handle(Input::Sockets { api: API, participants: vec![] }, s(3_600));
+    meeting.handle(Input::Tick, s(3_600));
+    assert_eq!(drain(&mut meeting), []);
+    let mut closed = None;
+    while let Some(at) = meeting.poll_timeout().filter(|at| *at < s(5_000)) {
+        meeting.handle(Input::Tick, at);
+        if drain(&mut meeting).contains(&Command::CloseStream { stream: MIC, reason: "idle" }) {
+            closed = Some(at);
+            break;
+        }
+    }
+    assert_eq!(closed, Some(s(3_598 + 300)));
+}
+
+#[test]
+fn media_revokes_a_goodbye_and_reports_do_not() {
+    for (media, closed) in [(None, true), (Some(false), true), (Some(true), false)] {
+        let mut meeting = meeting(ConsentPolicy::Exclude);
+        meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
+        meeting.handle(Input::StreamBye { stream: MIC }, s(10));
+        meeting.handle(Input::StreamBye { stream: MIC }, s(12));
+        if let Some(media) = media {
+            meeting.handle(Input::StreamAlive { stream: MIC, media }, s(13));
+        }
+        drain(&mut meeting);
+        meeting.handle(Input::Tick, s(14));
+        assert_eq!(drain(&mut meeting), [], "it may still go on");
+        assert_eq!(meeting.poll_timeout() == Some(s(15)), closed);
+        meeting.handle(Input::Tick, s(15));
+        let gone = drain(&mut meeting).contains(&Command::CloseStream { stream: MIC, reason: "bye" });
+        assert_eq!(gone, closed, "{media:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod dice;
 mod lease;
 mod presence;
+mod source;
 mod worker;
 mod world;
 
@@ -61,5 +62,12 @@ fn a_lease_stays_with_a_holder_that_lives_and_leaves_one_that_does_not() {
             lease::moves(seed);
         });
         assert!(played.is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn nobody_is_taken_for_another_when_ports_are_used_again() {
+    for seed in 0..300 {
+        source::play(seed);
     }
 }

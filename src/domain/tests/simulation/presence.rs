@@ -4,7 +4,7 @@ use super::dice::Dice;
 use hansard_domain::{
     consent::Use,
     id::{ParticipantId, StreamId},
-    limits::{PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
+    limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
     meeting::{Command, ConsentPolicy, Input, Listed, Meeting, Settings},
     time::{MeetingTime, Micros},
 };
@@ -18,6 +18,8 @@ struct Truth {
     sockets: BTreeMap<Uuid, (i64, BTreeSet<ParticipantId>)>,
     /// Whose, and when something last came.
     streams: BTreeMap<StreamId, (ParticipantId, i64)>,
+    /// Who said goodbye and sent nothing since.
+    byes: BTreeMap<StreamId, i64>,
     present: BTreeSet<ParticipantId>,
     /// The last moment at which it had a socket or a stream, or came in.
     seen: BTreeMap<ParticipantId, i64>,
@@ -26,8 +28,11 @@ struct Truth {
 
 impl Truth {
     fn has(&self, who: ParticipantId, now: i64) -> bool {
-        self.streams.values().any(|(of, _)| *of == who)
-            || self.sockets.values().any(|(at, who_has)| now - at < SOCKETS_STALE.0 && who_has.contains(&who))
+        self.streams.values().any(|(of, _)| *of == who) || self.has_socket(who, now)
+    }
+
+    fn has_socket(&self, who: ParticipantId, now: i64) -> bool {
+        self.sockets.values().any(|(at, who_has)| now - at < SOCKETS_STALE.0 && who_has.contains(&who))
     }
 
     fn look(&mut self, now: i64) {
@@ -81,9 +86,17 @@ pub fn play(seed: u64) {
                         truth.streams.remove(&stream);
                         Input::StreamClosed { stream }
                     }
+                    Some(stream) if dice.chance(0.2) => {
+                        truth.byes.entry(stream).or_insert(now);
+                        Input::StreamBye { stream }
+                    }
                     Some(stream) => {
                         truth.streams.insert(stream, (truth.streams[&stream].0, now));
-                        Input::StreamAlive { stream }
+                        let media = dice.chance(0.7);
+                        if media {
+                            truth.byes.remove(&stream);
+                        }
+                        Input::StreamAlive { stream, media }
                     }
                     None => Input::Tick,
                 },
@@ -117,8 +130,14 @@ pub fn play(seed: u64) {
                 }
                 Command::CloseStream { stream, reason } => {
                     let (who, alive) = truth.streams.remove(&stream).expect("it was open");
-                    assert_eq!(reason, "idle", "seed {seed}");
-                    assert!(now - alive >= STREAM_IDLE.0, "seed {seed}: {stream} of {who} was closed early");
+                    if reason == "bye" {
+                        let said = truth.byes.remove(&stream).unwrap_or(now);
+                        assert!(now - said >= BYE_GRACE.0, "seed {seed}: {stream} of {who} did not leave");
+                    } else {
+                        assert_eq!(reason, "idle", "seed {seed}");
+                        assert!(now - alive >= STREAM_IDLE.0, "seed {seed}: {stream} of {who} was closed early");
+                        assert!(!truth.has_socket(who, now), "seed {seed}: {who} is muted, not gone");
+                    }
                     truth.seen.insert(who, now);
                 }
                 Command::End { stored } => {

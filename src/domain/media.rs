@@ -1,0 +1,217 @@
+//! Whether a stream's media comes, and when people are told that it does not.
+//!
+//! A pure state machine: told what was taken and what was refused, it says how the stream stands ([`Watch::state`]) and what
+//! is news ([`Watch::poll`]). A stall is told [`STALLED`] after the last packet and at most once in [`TOLD_EVERY`]; that media
+//! comes again is told at once after a stall that was told.
+
+use crate::time::{MeetingTime, Micros};
+use serde::{Deserialize, Serialize};
+
+/// Without a packet for this long a stream is stalled.
+pub const STALLED: Micros = Micros::from_secs(10);
+/// Between two stalls that are told.
+pub const TOLD_EVERY: Micros = Micros::from_secs(30);
+
+/// Why nothing is taken, though the stream is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Nothing comes.
+    Silent,
+    /// It comes from an address that is not the stream's.
+    OtherSource,
+    /// It comes with an SSRC that was not announced.
+    OtherSsrc,
+    /// SRTP: it does not prove itself.
+    Unauthentic,
+    /// SRTP: it came before; a sender that began anew with the same key and SSRC.
+    Replayed,
+    /// A payload type that was not announced.
+    PayloadType,
+    /// Packets or payloads that are not what was announced.
+    Malformed,
+    /// Its counter runs at another rate than was announced.
+    ClockRate,
+}
+
+impl Why {
+    pub const ALL: [Self; 8] = [
+        Self::Silent,
+        Self::OtherSource,
+        Self::OtherSsrc,
+        Self::Unauthentic,
+        Self::Replayed,
+        Self::PayloadType,
+        Self::Malformed,
+        Self::ClockRate,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::OtherSource => "other_source",
+            Self::OtherSsrc => "other_ssrc",
+            Self::Unauthentic => "unauthentic",
+            Self::Replayed => "replayed",
+            Self::PayloadType => "payload_type",
+            Self::Malformed => "malformed",
+            Self::ClockRate => "clock_rate",
+        }
+    }
+}
+
+/// How a stream stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Media {
+    /// Nothing was taken yet.
+    #[default]
+    Waiting,
+    Receiving,
+    Stalled(Why),
+}
+
+impl Media {
+    /// The contract's `media`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Receiving => "receiving",
+            Self::Stalled(_) => "stalled",
+        }
+    }
+
+    /// Its `mediaReason`.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Stalled(why) => Some(why.as_str()),
+            _ => None,
+        }
+    }
+}
+
+/// One stream's media.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// When it was opened; nothing is a stall before [`STALLED`] after it.
+    opened: MeetingTime,
+    taken: Option<MeetingTime>,
+    /// What was refused last, and when; not by strangers' packets, which are nothing to this stream.
+    refused: Option<(Why, MeetingTime)>,
+    told: Media,
+    stall_told: Option<MeetingTime>,
+}
+
+impl Watch {
+    /// `told`: what people know, after a restart.
+    pub fn new(told: Media, now: MeetingTime) -> Self {
+        Self { opened: now, taken: (told != Media::Waiting).then_some(now), refused: None, told, stall_told: None }
+    }
+
+    pub fn taken(&mut self, now: MeetingTime) {
+        self.taken = Some(now);
+    }
+
+    pub fn refused(&mut self, why: Why, now: MeetingTime) {
+        self.refused = Some((why, now));
+    }
+
+    pub fn state(&self, now: MeetingTime) -> Media {
+        let since = self.taken.unwrap_or(self.opened);
+        if now - since < STALLED {
+            return if self.taken.is_some() { Media::Receiving } else { Media::Waiting };
+        }
+        match self.refused {
+            Some((why, at)) if now - at < STALLED => Media::Stalled(why),
+            _ if self.taken.is_some() => Media::Stalled(Why::Silent),
+            // Its sender has not begun.
+            _ => Media::Waiting,
+        }
+    }
+
+    /// What is to be told now, if anything; it counts as told.
+    pub fn poll(&mut self, now: MeetingTime) -> Option<Media> {
+        let state = self.state(now);
+        if state == self.told {
+            return None;
+        }
+        if let Media::Stalled(_) = state {
+            if self.stall_told.is_some_and(|at| now - at < TOLD_EVERY) {
+                return None;
+            }
+            self.stall_told = Some(now);
+        } else if state == Media::Waiting {
+            // Refused packets ceased: as before.
+            return None;
+        }
+        self.told = state;
+        Some(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(seconds: i64) -> MeetingTime {
+        MeetingTime::from_ms(seconds * 1_000)
+    }
+
+    /// Plays seconds: `+` a packet is taken, `a` one is refused for its address, `u` for its tag, ` ` nothing. Gives what is
+    /// told, and in which second.
+    fn play(script: &str) -> Vec<(i64, Media)> {
+        let mut watch = Watch::new(Media::Waiting, s(0));
+        let mut told = Vec::new();
+        for (second, what) in script.chars().enumerate() {
+            let now = s(second as i64);
+            match what {
+                '+' => watch.taken(now),
+                'a' => watch.refused(Why::OtherSource, now),
+                'u' => watch.refused(Why::Unauthentic, now),
+                _ => {}
+            }
+            told.extend(watch.poll(now).map(|media| (second as i64, media)));
+        }
+        told
+    }
+
+    #[test]
+    fn a_stall_is_told_after_ten_seconds_and_its_end_at_once() {
+        use Media::{Receiving, Stalled};
+        let quiet = " ".repeat(9);
+        for (script, expect) in [
+            (" ".repeat(100), vec![]),
+            ("  +++".to_owned(), vec![(2, Receiving)]),
+            (format!("+{quiet}+{quiet}+"), vec![(0, Receiving)]),
+            (format!("+{quiet}  +"), vec![(0, Receiving), (10, Stalled(Why::Silent)), (12, Receiving)]),
+            ("+aaaaaaaaaaaa".to_owned(), vec![(0, Receiving), (10, Stalled(Why::OtherSource))]),
+            ("uuuuuuuuuuuu".to_owned(), vec![(10, Stalled(Why::Unauthentic))]),
+            // Somebody else's noise beside a good stream is no stall.
+            ("+u".repeat(40), vec![(0, Receiving)]),
+        ] {
+            assert_eq!(play(&script), expect, "{script}");
+        }
+    }
+
+    #[test]
+    fn stalls_are_told_at_most_twice_a_minute() {
+        let flapping = format!("+{}", " ".repeat(10)).repeat(20);
+        let told = play(&flapping);
+        let stalls: Vec<i64> =
+            told.iter().filter(|(_, media)| matches!(media, Media::Stalled(_))).map(|(at, _)| *at).collect();
+        assert!(stalls.len() >= 5, "{told:?}");
+        assert!(stalls.windows(2).all(|pair| pair[1] - pair[0] >= 30), "{stalls:?}");
+        assert!(told.windows(2).all(|pair| pair[0].1 != pair[1].1), "{told:?}");
+    }
+
+    #[test]
+    fn the_reason_may_change_and_a_restart_tells_nothing_again() {
+        let script = format!("+{}{}", " ".repeat(12), "a".repeat(40));
+        let told = play(&script);
+        assert_eq!(told[1..], [(10, Media::Stalled(Why::Silent)), (40, Media::Stalled(Why::OtherSource))]);
+        let mut watch = Watch::new(Media::Receiving, s(100));
+        assert_eq!(watch.poll(s(105)), None);
+        assert_eq!(watch.poll(s(110)), Some(Media::Stalled(Why::Silent)));
+        let mut watch = Watch::new(Media::Stalled(Why::Silent), s(100));
+        assert_eq!(watch.poll(s(100)), Some(Media::Receiving));
+    }
+}

@@ -1,0 +1,106 @@
+//! Ports used again and senders that go on, pause and come back: who is taken for whom, over hours, without any media.
+
+use super::dice::Dice;
+use hansard_domain::{
+    limits::PORT_QUIET,
+    source::{Change, Source, Terms},
+    time::Micros,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+const PORTS: usize = 3;
+
+/// A sender, and where it was told to send last. It does not hear of its stream's end.
+struct Sender {
+    who: usize,
+    from: SocketAddr,
+    ssrc: u32,
+    to: Option<usize>,
+    sends: bool,
+}
+
+/// A port: its stream, when something came last, and what is remembered of who sent to it.
+#[derive(Default)]
+struct Port {
+    stream: Option<(usize, Source)>,
+    left: Option<i64>,
+    known: BTreeSet<(SocketAddr, usize)>,
+}
+
+impl Port {
+    fn is_free(&self, now: i64) -> bool {
+        self.stream.is_none() && self.left.is_none_or(|at| now - at >= PORT_QUIET.0)
+    }
+}
+
+pub fn play(seed: u64) {
+    let mut dice = Dice::new(seed ^ 0x5a5a);
+    // Neighbours on one host, some with one SSRC.
+    let at = |n: u16| SocketAddr::from(([127, 0, 0, 1], 5_000 + n));
+    let mut senders: Vec<Sender> = (0..6)
+        .map(|n| Sender { who: n, from: at(n as u16), ssrc: 1 + (n as u32) % 2, to: None, sends: false })
+        .collect();
+    let mut ports: Vec<Port> = (0..PORTS).map(|_| Port::default()).collect();
+    let mut taken: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut now = 0;
+    for _ in 0..3_000 {
+        now += dice.one(&[20_000, 200_000, 1_000_000, 8_000_000]);
+        let who = dice.within(0, 6) as usize;
+        match dice.within(0, 10) {
+            0 => open(&mut ports, &mut senders[who], &mut dice, now),
+            1 => {
+                let port = dice.within(0, PORTS as i64) as usize;
+                if ports[port].stream.take().is_some() {
+                    ports[port].left = Some(now);
+                }
+            }
+            2 => senders[who].sends = !senders[who].sends,
+            _ => {}
+        }
+        for sender in senders.iter().filter(|sender| sender.sends) {
+            let Some(port) = sender.to.map(|to| &mut ports[to]) else { continue };
+            port.left = port.left.map(|_| now);
+            let Some((owner, source)) = &mut port.stream else { continue };
+            let clock = Micros(now);
+            if source.admits(sender.from, sender.ssrc, true, clock).is_err() {
+                continue;
+            }
+            assert_eq!(*owner, sender.who, "seed {seed}: {} was taken for {owner} at {now}", sender.who);
+            *taken.entry(sender.who).or_default() += 1;
+            let Change { address, .. } = source.take(sender.from, sender.ssrc, true, clock);
+            if address {
+                port.known.insert((sender.from, sender.who));
+            }
+        }
+    }
+    assert!(taken.len() >= 3, "seed {seed}: hardly anybody was heard: {taken:?}");
+}
+
+fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
+    // Its next stream takes the place of the one before.
+    for port in ports.iter_mut().filter(|port| port.stream.as_ref().is_some_and(|(who, _)| *who == sender.who)) {
+        port.stream = None;
+        port.left = Some(now);
+    }
+    let Some((number, port)) = ports.iter_mut().enumerate().find(|(_, port)| port.is_free(now)) else { return };
+    let foreign = port.known.iter().filter(|(_, who)| *who != sender.who).map(|(from, _)| *from).collect();
+    let terms = Terms {
+        ssrc: dice.chance(0.5).then_some(sender.ssrc),
+        remote: dice.chance(0.2).then_some(sender.from),
+        relatch: dice.chance(0.3),
+        secured: false,
+        foreign,
+    };
+    let terms = Terms { relatch: terms.relatch && terms.remote.is_none(), ..terms };
+    let mut source = Source::new(terms, None, None, Micros(now));
+    // It begins at once, so that its address is known to the port.
+    if source.admits(sender.from, sender.ssrc, true, Micros(now)).is_ok() {
+        source.take(sender.from, sender.ssrc, true, Micros(now));
+        port.known.insert((sender.from, sender.who));
+    }
+    (port.stream, port.left) = (Some((sender.who, source)), None);
+    (sender.to, sender.sends) = (Some(number), true);
+}
