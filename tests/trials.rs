@@ -1,8 +1,13 @@
 //! Trials of the running product from outside: real processes, real RTP, things that go wrong, and files judged by content.
 
 mod support;
+#[path = "support/tone.rs"]
+#[allow(dead_code, reason = "more than one test program uses it")]
+mod tone;
 
 #[path = "trials/ingest.rs"]
 mod ingest;
+#[path = "trials/clock.rs"]
+mod clock;
 #[path = "trials/lease.rs"]
 mod lease;

@@ -82,12 +82,25 @@ pub fn stamp(frames: &[Frame], clock_rate: u32, pauses: &Pauses) -> Vec<Stamped>
     packets
 }
 
+/// When a sender stands still and its counter with it: at which media time, and for how long. By media time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stall {
+    pub at: Duration,
+    pub length: Duration,
+}
+
+/// How long a sender had stood still when it took the sample at this media time.
+pub fn stalled(stalls: &[Stall], at: Duration) -> Duration {
+    stalls.iter().filter(|stall| stall.at <= at).map(|stall| stall.length).sum()
+}
+
 /// Each packet leaves when its last sample has been taken; then the network has its way.
 pub fn depart(
     packets: &[Stamped],
     frames: &[Frame],
     clock_rate: u32,
     skew_ppm: f64,
+    stalls: &[Stall],
     network: &Impairments,
 ) -> Vec<Departure> {
     let mut random = random(network.seed);
@@ -98,7 +111,7 @@ pub fn depart(
     let mut departures = Vec::with_capacity(packets.len());
     for (index, packet) in packets.iter().enumerate() {
         let ticks = u64::from(frames[packet.frame].ticks);
-        let end = time(packet.tick + ticks, clock_rate, skew_ppm);
+        let end = time(packet.tick + ticks, clock_rate, skew_ppm) + stalled(stalls, time(packet.tick, clock_rate, 0.0));
         // As many draws for every packet, so that switching one impairment on leaves the others as they were.
         let [state, late, overtaken, by, twice] = [(); 5].map(|()| random.f64());
         bad = if network.burst <= 1.0 {
@@ -158,7 +171,7 @@ mod tests {
 
     fn depart_with(count: usize, network: Impairments) -> Vec<Departure> {
         let frames = frames(&[(VOICE, count)]);
-        depart(&stamp(&frames, 48_000, &Pauses::default()), &frames, 48_000, 0.0, &network)
+        depart(&stamp(&frames, 48_000, &Pauses::default()), &frames, 48_000, 0.0, &[], &network)
     }
 
     #[test]
@@ -169,9 +182,21 @@ mod tests {
         let frames = frames(&[(VOICE, 50_000)]);
         let packets = stamp(&frames, 48_000, &Pauses::default());
         for (skew_ppm, seconds) in [(100.0, 999.9), (-100.0, 1_000.1)] {
-            let last = *depart(&packets, &frames, 48_000, skew_ppm, &Impairments::default()).last().expect("departs");
+            let last =
+                *depart(&packets, &frames, 48_000, skew_ppm, &[], &Impairments::default()).last().expect("departs");
             assert!((last.at.as_secs_f64() - seconds).abs() < 1e-3, "{skew_ppm} ppm: {:?}", last.at);
         }
+    }
+
+    #[test]
+    fn who_stands_still_sends_later_from_then_on() {
+        let frames = frames(&[(VOICE, 50)]);
+        let packets = stamp(&frames, 48_000, &Pauses::default());
+        let stalls = [(400, 1_500), (600, 100)]
+            .map(|(at, length)| Stall { at: Duration::from_millis(at), length: Duration::from_millis(length) });
+        let departures = depart(&packets, &frames, 48_000, 0.0, &stalls, &Impairments::default());
+        let at: Vec<_> = [19, 20, 29, 30, 49].map(|n: usize| departures[n].at.as_millis()).into();
+        assert_eq!(at, [400, 1_920, 2_100, 2_220, 2_600]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! with one time zero play one meeting.
 
 use super::{
-    impair::{self, Departure, Impairments, Pauses, Stamped},
+    impair::{self, Departure, Impairments, Pauses, Stall, Stamped},
     opus,
     srtp::{Srtp, SrtpKey},
 };
@@ -19,6 +19,7 @@ use rtcp::{
     source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem},
 };
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -58,6 +59,11 @@ pub struct SenderConfig {
     /// How far ahead of true the sender's wall clock is.
     pub ntp_offset_hours: f64,
     pub pauses: Pauses,
+    pub stalls: Vec<Stall>,
+    /// What the counter really counts by, when it is another clock than `clock_rate`. 0: it never moves.
+    pub counted_rate: Option<u32>,
+    /// Frames that go out as another payload type: comfort noise, telephone events.
+    pub other: BTreeMap<usize, u8>,
     pub network: Impairments,
     pub srtp: Option<SrtpKey>,
     /// How long to wait for reports after the last packet.
@@ -79,6 +85,9 @@ impl SenderConfig {
             skew_ppm: 0.0,
             ntp_offset_hours: 0.0,
             pauses: Pauses::default(),
+            stalls: Vec::new(),
+            counted_rate: None,
+            other: BTreeMap::new(),
             network: Impairments::default(),
             srtp: None,
             linger: Duration::ZERO,
@@ -158,7 +167,8 @@ impl Sender {
     pub async fn run(self, to: SocketAddr, frames: &[Frame], zero: Instant, stop: &CancellationToken) -> Result<Sent> {
         let Self { config, socket } = self;
         let packets = impair::stamp(frames, config.clock_rate, &config.pauses);
-        let departures = impair::depart(&packets, frames, config.clock_rate, config.skew_ppm, &config.network);
+        let (clock_rate, skew_ppm) = (config.clock_rate, config.skew_ppm);
+        let departures = impair::depart(&packets, frames, clock_rate, skew_ppm, &config.stalls, &config.network);
         let mut srtp = config.srtp.as_ref().map(Srtp::new).transpose()?;
         let datagrams = encode(&config, &packets, frames, srtp.as_mut())?;
         let mut run = Run { config: &config, clock: Clock::default(), zero, srtp, counted: (0, 0) };
@@ -229,7 +239,7 @@ fn encode(
             let header = rtp::header::Header {
                 version: 2,
                 marker: packet.marker,
-                payload_type: config.payload_type,
+                payload_type: config.other.get(&packet.frame).copied().unwrap_or(config.payload_type),
                 sequence_number,
                 timestamp,
                 ssrc: config.ssrc,
@@ -245,7 +255,14 @@ fn encode(
 }
 
 fn stamps(config: &SenderConfig, packet: &Stamped) -> (u16, u32) {
-    (config.sequence.wrapping_add(packet.number as u16), config.timestamp.wrapping_add(packet.tick as u32))
+    let tick = counted(config, packet.tick);
+    (config.sequence.wrapping_add(packet.number as u16), config.timestamp.wrapping_add(tick as u32))
+}
+
+/// What the counter says at a tick of the clock that was said.
+fn counted(config: &SenderConfig, tick: u64) -> u64 {
+    let rate = u64::from(config.clock_rate.max(1));
+    config.counted_rate.map_or(tick, |counted| tick * u64::from(counted) / rate)
 }
 
 struct Run<'a> {
@@ -262,7 +279,12 @@ impl Run<'_> {
     fn report(&mut self, now: Instant, last: bool) -> Result<Bytes> {
         let ssrc = self.config.ssrc;
         let media_s = now.saturating_duration_since(self.zero).as_secs_f64() * (1.0 + self.config.skew_ppm * 1e-6);
-        let ticks = (media_s * f64::from(self.config.clock_rate)) as u64;
+        let mut media_s = media_s;
+        for stall in &self.config.stalls {
+            let (at, length) = (stall.at.as_secs_f64(), stall.length.as_secs_f64());
+            media_s = if media_s < at { media_s } else { (media_s - length).max(at) };
+        }
+        let ticks = counted(self.config, (media_s * f64::from(self.config.clock_rate)) as u64);
         let wall_us = self.clock.wall(now).timestamp_micros() + (self.config.ntp_offset_hours * 3.6e9) as i64;
         let mut compound: Vec<Box<dyn rtcp::packet::Packet + Send + Sync>> = vec![
             Box::new(SenderReport {

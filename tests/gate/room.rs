@@ -61,8 +61,8 @@ pub struct Guest {
 
 /// A sender with somewhere to send to.
 pub struct Line {
-    sender: Sender,
-    to: SocketAddr,
+    pub sender: Sender,
+    pub to: SocketAddr,
 }
 
 /// Somebody who speaks.

@@ -1,0 +1,323 @@
+//! Senders whose counters, clocks, payload types and packets are as they are in the field: what they say is recorded in its
+//! place, and what cannot be is told.
+
+#[path = "../gate/room.rs"]
+#[allow(dead_code, reason = "more than one test program uses it")]
+mod room;
+#[path = "../gate/sound.rs"]
+#[allow(dead_code, reason = "more than one test program uses it")]
+mod sound;
+
+use crate::support::{self, Scratch, eventually};
+use hansard::{
+    domain::time::MeetingTime,
+    media::matroska::Reader,
+    play::{
+        client::{Client, audio_stream},
+        impair::Stall,
+        sender::{Frame, Sender, SenderConfig},
+        tone,
+    },
+};
+use opusic_c::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, InbandFec, SampleRate, Signal};
+use room::{File, Guest, Left, Line, Room};
+use sound::{STEP_MS, staircase};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const LEAD: Duration = Duration::from_millis(150);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_as_they_are_in_the_field() {
+    let data = Scratch::new();
+    let server = room::serve(data.path(), &[]);
+    let client = server.client();
+    tokio::join!(
+        counters_that_stand_still(&client),
+        counters_of_another_clock(&client),
+        counters_that_mean_nothing(&client),
+        packets_of_every_kind(&client, data.path()),
+        redundancy_from_before_a_grant(&client),
+        padding_from_before_a_grant(&client, data.path()),
+    );
+    server.terminate();
+}
+
+/// A line with a sender of one's own.
+async fn line(room: &Room, guest: &Guest, codec: &str, config: SenderConfig) -> Line {
+    let sender = Sender::bind(LOOPBACK, config).await.expect("a socket");
+    let request = audio_stream(&guest.id, codec, sender.config(), None, None);
+    let stream = room.client.create_stream(&room.id, request).await.expect("a port");
+    Line { sender, to: stream.address() }
+}
+
+/// How far a file has the steps of a staircase off their place (ms), the mean over those sent between two media times (ms),
+/// `stood` ms after their own time; and how many of them there are.
+fn off(file: &File, zero_ms: i64, media: (i64, i64), stood: i64) -> (i64, usize) {
+    let steps = file.sound.steps(media.1 / STEP_MS + 20);
+    let due = |step: i64| zero_ms + step * STEP_MS + STEP_MS / 2 + stood;
+    let found: Vec<i64> = steps
+        .iter()
+        .filter(|(step, _)| (media.0..media.1).contains(&(step * STEP_MS)))
+        .map(|(step, at)| at + STEP_MS / 4 - due(*step))
+        .collect();
+    (found.iter().sum::<i64>() / found.len().max(1) as i64, found.len())
+}
+
+fn assert_in_place(left: &Left, guest: &Guest, zero_ms: i64, media: (i64, i64), stood: i64) {
+    for file in [left.track(guest).expect("a track"), left.mix()] {
+        let (off, found) = off(file, zero_ms, media, stood);
+        let kind = &file.recording.kind;
+        assert!(off.abs() <= 60, "{} in the {kind}: {off} ms off at {media:?} ms", guest.name);
+        let whole = (media.1 - media.0) / (STEP_MS / 2);
+        assert!(found as i64 * 10 >= whole * 9, "{} in the {kind}: {found} of {whole} at {media:?} ms", guest.name);
+    }
+}
+
+/// One stands still for a second and a half, then for less; another for less, with packets of another stream beside.
+async fn counters_that_stand_still(client: &Client) {
+    let room = Room::open(client, room::recording_only()).await;
+    let stalls = |all: &[(u64, u64)]| -> Vec<Stall> {
+        let stall = |(at, length): &(u64, u64)| Stall {
+            at: Duration::from_millis(*at),
+            length: Duration::from_millis(*length),
+        };
+        all.iter().map(stall).collect()
+    };
+    let frames = staircase(16_000);
+    let mut voices = Vec::new();
+    for (name, all) in [("ana", &[(1_000, 1_500), (8_000, 120)][..]), ("bob", &[(2_000, 700), (8_000, 2_600)])] {
+        let guest = room.guest_who(name, "accepted").await;
+        let config = SenderConfig { stalls: stalls(all), ..SenderConfig::opus(guest.id.clone()) };
+        let voice = line(&room, &guest, "opus", config).await.speak(&frames, Instant::now() + LEAD);
+        voices.push((guest, voice, all));
+    }
+    let mut spoken = Vec::new();
+    for (guest, voice, all) in voices {
+        spoken.push((guest, voice.zero, all));
+        voice.finished().await;
+    }
+    let left = room.end().await;
+    for (guest, zero, all) in spoken {
+        let zero_ms = left.ms(zero);
+        let stood = |n: usize| all[..n].iter().map(|(_, length)| *length as i64).sum::<i64>();
+        assert_in_place(&left, &guest, zero_ms, (0, 900), 0);
+        assert_in_place(&left, &guest, zero_ms, (7_000, 7_900), stood(1));
+        assert_in_place(&left, &guest, zero_ms, (13_200, 15_900), stood(2));
+    }
+}
+
+async fn counters_of_another_clock(client: &Client) {
+    let room = Room::open(client, room::recording_only()).await;
+    let samples: Vec<f32> = tone::sine(440.0, 0.3, Duration::from_secs(6), 8_000);
+    let mut voices = Vec::new();
+    for (name, codec, rate) in
+        [("ana", "opus", 8_000), ("bob", "opus", 16_000), ("eve", "opus", 24_000), ("dan", "PCMU", 16_000)]
+    {
+        let guest = room.guest_who(name, "accepted").await;
+        let frames = if codec == "opus" { staircase(6_000) } else { tone::pcmu(&samples) };
+        let config = if codec == "opus" {
+            SenderConfig::opus(guest.id.clone())
+        } else {
+            SenderConfig::g711(0, guest.id.clone())
+        };
+        let config = SenderConfig { counted_rate: Some(rate), ..config };
+        voices.push((codec, line(&room, &guest, codec, config).await.speak(&frames, Instant::now() + LEAD), guest));
+    }
+    let mut spoken = Vec::new();
+    for (codec, voice, guest) in voices {
+        spoken.push((codec, voice.zero, guest));
+        voice.finished().await;
+    }
+    let left = room.end().await;
+    for (codec, zero, guest) in spoken {
+        let zero_ms = left.ms(zero);
+        let track = left.track(&guest).expect("a track");
+        if codec == "opus" {
+            let (off, found) = off(track, zero_ms, (500, 5_900), 0);
+            assert!(off.abs() <= 60 && found >= 100, "{}: {off} ms off, {found} of 108", guest.name);
+        } else {
+            sound::assert_heard(&track.sound, 440.0, zero_ms + 600, zero_ms + 5_900, &guest.name);
+            let end = track.sound.end_ms() - zero_ms;
+            assert!((5_900..6_150).contains(&end), "{} ends at {end} ms", guest.name);
+        }
+    }
+}
+
+/// A counter that never moves: nothing can be placed, and that is told.
+async fn counters_that_mean_nothing(client: &Client) {
+    let room = Room::open(client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let config = SenderConfig { counted_rate: Some(0), ..SenderConfig::opus(guest.id.clone()) };
+    let voice = line(&room, &guest, "opus", config).await.speak(&staircase(6_000), Instant::now() + LEAD);
+    room.until("the stream is told to have no clock", |event| {
+        event.kind() == "participant_updated" && event.data().to_string().contains("clock_rate")
+    })
+    .await;
+    voice.stopped().await;
+    room.client.end(&room.id).await.expect("ends");
+}
+
+/// Stereo by every other packet, packets of 10 to 60 ms, speech and music by turns: few segments, and the file plays.
+async fn packets_of_every_kind(client: &Client, data: &Path) {
+    let room = Room::open(client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
+    let voice = voice.speak(&of_every_kind(8), Instant::now() + LEAD);
+    let zero = voice.zero;
+    voice.reaches(7_900).await;
+    let segments = sound::files(data).into_iter().filter(|path| {
+        let path = path.to_string_lossy();
+        path.contains(&room.id) && path.contains(".mkv")
+    });
+    let segments = segments.count();
+    assert!((1..=10).contains(&segments), "{segments} segments of eight seconds");
+    voice.finished().await;
+    let left = room.end().await;
+    let zero_ms = left.ms(zero);
+    for file in [left.track(&guest).expect("a track"), left.mix()] {
+        sound::assert_heard(&file.sound, 440.0, zero_ms + 200, zero_ms + 7_800, "ana");
+    }
+    let track = left.track(&guest).expect("a track");
+    assert!(track.recording.gaps.is_empty(), "{:?}", track.recording.gaps);
+}
+
+fn of_every_kind(seconds: usize) -> Vec<Frame> {
+    let encoder = |channels, application, bitrate: u32| {
+        let mut encoder = Encoder::new(channels, SampleRate::Hz48000, application).expect("an encoder");
+        encoder.set_bitrate(Bitrate::Value(bitrate)).expect("a bitrate");
+        encoder
+    };
+    let mut encoders = [
+        (1, encoder(Channels::Mono, Application::Voip, 16_000)),
+        (2, encoder(Channels::Stereo, Application::Audio, 96_000)),
+        (1, encoder(Channels::Mono, Application::LowDelay, 64_000)),
+    ];
+    for (channels, encoder) in &mut encoders {
+        let forced = if *channels == 2 { Channels::Stereo } else { Channels::Mono };
+        encoder.set_force_channels(Some(forced)).expect("forces");
+    }
+    let (mut frames, mut at) = (Vec::new(), 0usize);
+    while at < seconds * 48_000 {
+        let n = frames.len();
+        let (channels, encoder) = &mut encoders[n % 3];
+        // LowDelay has 20 ms at most.
+        let length = if n % 3 == 2 { [480, 960, 240][n / 3 % 3] } else { [960, 480, 1_920, 2_880, 960][n / 3 % 5] };
+        let samples: Vec<f32> = (at..at + length)
+            .flat_map(|n| {
+                let phase = std::f32::consts::TAU * 440.0 * (n % 48_000) as f32 / 48_000.0;
+                std::iter::once(0.3 * phase.sin()).chain((*channels == 2).then_some(0.3 * (phase + 1.0).sin()))
+            })
+            .collect();
+        let mut packet = vec![0; 1_275];
+        let size = encoder.encode_float_to_slice(&samples, &mut packet).expect("encodes");
+        packet.truncate(size);
+        frames.push(Frame { payload: packet.into(), ticks: length as u32 });
+        at += length;
+    }
+    frames
+}
+
+/// Packets of 60 ms of a staircase with the packet before once more in each.
+fn redundant(length_ms: i64) -> Vec<Frame> {
+    let mut encoder = Encoder::new(Channels::Mono, SampleRate::Hz48000, Application::Voip).expect("an encoder");
+    encoder.set_bitrate(Bitrate::Value(40_000)).expect("a bitrate");
+    encoder.set_inband_fec(InbandFec::Mode1).expect("redundancy");
+    encoder.set_packet_loss(40).expect("a loss");
+    encoder.set_max_bandwidth(Bandwidth::Wide).expect("a bandwidth");
+    encoder.set_signal(Signal::Voice).expect("a signal");
+    let mut phase = 0.0f64;
+    let samples: Vec<f32> = (0..length_ms * 48)
+        .map(|n| {
+            phase += std::f64::consts::TAU * (500.0 + 50.0 * (n / 4_800) as f64) / 48_000.0;
+            (0.3 * phase.sin()) as f32
+        })
+        .collect();
+    samples
+        .chunks_exact(2_880)
+        .map(|samples| {
+            let mut packet = vec![0; 1_275];
+            let size = encoder.encode_float_to_slice(samples, &mut packet).expect("encodes");
+            packet.truncate(size);
+            Frame { payload: packet.into(), ticks: 2_880 }
+        })
+        .collect()
+}
+
+/// Several agree in mid-speech, each at another point of a packet; nothing from before can be had from what is kept.
+async fn redundancy_from_before_a_grant(client: &Client) {
+    let room = Room::open(client, room::recording_only()).await;
+    let frames = redundant(6_000);
+    let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
+    let mut pcm = vec![0.0; 2_880];
+    decoder.decode_float_to_slice(&frames[40].payload, &mut pcm, true).expect("decodes");
+    assert!(tone::dbfs(tone::rms(&pcm)) > -40.0, "the encoder gives redundancy");
+    let mut voices = Vec::new();
+    for n in 0..6u64 {
+        let guest = room.guest(&format!("guest {n}")).await;
+        let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
+        voices.push((voice.speak(&frames, Instant::now() + LEAD), guest));
+    }
+    let mut granted = Vec::new();
+    for (n, (voice, guest)) in voices.iter().enumerate() {
+        voice.reaches(1_800 + 71 * n as u64).await;
+        granted.push(room.say(guest, "recording_ai", "accepted").await);
+    }
+    let mut told = Vec::new();
+    for ((voice, guest), granted) in voices.into_iter().zip(granted) {
+        told.push((voice.at(granted), guest));
+        voice.finished().await;
+    }
+    let left = room.end().await;
+    for (granted_ms, guest) in told {
+        let track = left.track(&guest).expect("a track");
+        let path = std::env::temp_dir().join(format!("hansard-clock-{}.mka", uuid::Uuid::now_v7()));
+        std::fs::write(&path, &track.bytes).expect("writes");
+        let mut reader = Reader::open(&path, MeetingTime::ZERO).expect("opens").expect("has frames");
+        let first = reader.read().expect("reads").expect("a frame").payload;
+        std::fs::remove_file(&path).expect("removes");
+        let n = frames.iter().position(|frame| frame.payload[..] == first[..]).expect("one of those sent");
+        let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
+        decoder.decode_float_to_slice(&first, &mut pcm, true).expect("decodes");
+        let heard = tone::dbfs(tone::rms(&pcm)) > -60.0;
+        let from = (n as i64 - i64::from(heard)) * 60;
+        let name = &guest.name;
+        assert!(from >= granted_ms, "{name}: sound from {from} ms can be decoded, the grant was at {granted_ms} ms");
+        assert!(n as i64 * 60 < granted_ms + 700, "{name}: nothing before {} ms, granted at {granted_ms} ms", n * 60);
+    }
+}
+
+/// Newer encoders put the past into the padding.
+async fn padding_from_before_a_grant(client: &Client, data: &Path) {
+    let room = Room::open(client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let secret = b"what was said before anybody agreed";
+    let frames: Vec<Frame> = staircase(2_000)
+        .into_iter()
+        .map(|frame| {
+            let mut packet = vec![frame.payload[0] | 3, 0x41, secret.len() as u8];
+            packet.extend(&frame.payload[1..]);
+            packet.extend(secret);
+            Frame { payload: packet.into(), ..frame }
+        })
+        .collect();
+    room.speak(&guest, &frames).await.finished().await;
+    let holds = |path: &std::path::PathBuf| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        path.to_string_lossy().contains(&room.id) && bytes.windows(secret.len()).any(|window| window == secret)
+    };
+    eventually("a segment is written", room::SOON, async || {
+        sound::files(data).iter().any(|path| path.to_string_lossy().contains(&room.id))
+    })
+    .await;
+    let kept: Vec<_> = sound::files(data).into_iter().filter(holds).collect();
+    assert!(kept.is_empty(), "{kept:?}");
+    let left = room.end().await;
+    let track = left.track(&guest).expect("a track");
+    assert!(track.sound.steps(30).len() >= 36, "all of it is heard");
+    assert!(!track.bytes.windows(secret.len()).any(|window| window == secret));
+}
