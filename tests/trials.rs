@@ -2,5 +2,7 @@
 
 mod support;
 
+#[path = "trials/jobs.rs"]
+mod jobs;
 #[path = "trials/lease.rs"]
 mod lease;

@@ -1,11 +1,11 @@
 //! One track of a mix: its segments fetched side by side, what is broken told apart from what is away, and all of it joined.
 
-use super::mix::Mixer;
+use super::{mix::Mixer, words};
 use crate::{
     domain::{
         fault::{Fault, Sighting},
         id::MeetingId,
-        recording::{Circumstances, Gap, gaps},
+        recording::{Circumstances, Gap, GapReason, gaps},
         time::{MeetingTime, Micros, Span},
     },
     media::remux::{self, Finalised, Part},
@@ -36,6 +36,18 @@ pub(super) struct Joined {
     pub objects: Vec<String>,
     /// Whether the file is another than the one that is stored already.
     pub fresh: bool,
+}
+
+impl Joined {
+    /// Where words that nobody heard are looked for.
+    pub fn words(&self) -> Option<words::Track> {
+        Some(words::Track {
+            participant: self.recording.key.as_ref()?.participant,
+            path: self.path.clone(),
+            zero: MeetingTime::from_ms(self.finalised.start_ms),
+            lost: self.gaps.iter().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.span()).collect(),
+        })
+    }
 }
 
 /// What became of a track.
@@ -79,15 +91,13 @@ impl Mixer {
             let path = parts_folder.join("before.mkv");
             self.objects.get_file(made, &path).await.context("fetching the track made before")?;
             let (zero, allowed) = (MeetingTime::from_ms(track.start_ms), why.agreed.clone());
-            parts.extend(read(path, zero, allowed).await?.context("the track made before holds nothing")?);
+            parts.push(read(path, zero, allowed).await??.context("the track made before holds nothing")?);
         }
         let before = parts.len();
         let fresh = segments.iter().filter(|(segment, _)| !segment.merged && !segment.lost);
-        let fetched: Vec<(&Segment, Got)> = stream::iter(fresh)
-            .map(|(segment, allowed)| self.fetch(segment, allowed, track.key.as_ref(), &parts_folder))
-            .buffer_unordered(FETCHES)
-            .try_collect()
-            .await?;
+        let fetches: Vec<_> =
+            fresh.map(|(segment, allowed)| self.fetch(segment, allowed, track.key.as_ref(), &parts_folder)).collect();
+        let fetched: Vec<(&Segment, Got)> = stream::iter(fetches).buffer_unordered(FETCHES).try_collect().await?;
         let mut lost: Vec<&Segment> = segments.iter().map(|(segment, _)| segment).filter(|one| one.lost).collect();
         let (mut objects, mut missing) = (Vec::new(), Vec::new());
         for (segment, got) in fetched {

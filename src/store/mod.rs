@@ -5,6 +5,7 @@
 //! `hansard_worker` and sees all. Migrations run on a connection of their own, as whoever the URL names.
 
 pub mod asked;
+pub mod backlog;
 pub mod capture;
 pub mod consent;
 pub mod event;
@@ -27,7 +28,11 @@ pub mod visit;
 
 use crate::{
     clock::Clock,
-    domain::{consent::hex, id::TenantId},
+    domain::{
+        consent::hex,
+        fault::{Away, Fault},
+        id::TenantId,
+    },
 };
 use chrono::{DateTime, Utc};
 use sqlx::{
@@ -100,6 +105,11 @@ impl StoreError {
 
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        if self.is_unavailable() { Fault::Away(Away::Database) } else { Fault::Ours }
     }
 }
 
