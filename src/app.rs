@@ -9,6 +9,7 @@
 //! that was stored either.
 
 pub mod demo;
+pub mod desk;
 mod foundation;
 mod media;
 pub mod oneshot;
@@ -139,7 +140,9 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     running.servers = servers;
     running.key = foundation.key.clone();
     tokio::spawn(keep_time(foundation.store.clone(), foundation.clock.clone(), upkeep.clone()));
-    tokio::spawn(watch::run(foundation.store.clone(), foundation.queue.clone(), upkeep));
+    tokio::spawn(watch::run(foundation.store.clone(), foundation.queue.clone(), upkeep.clone()));
+    tokio::spawn(watch::jobs(foundation.store.clone(), upkeep.clone()));
+    tokio::spawn(watch::storage(foundation.objects.clone(), foundation.bucket.clone(), upkeep));
     health::process().enter(Phase::Ready);
     Ok(running)
 }

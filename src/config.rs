@@ -9,8 +9,8 @@ mod command;
 mod source;
 
 pub use command::{
-    Base, Cli, ConsentCommand, DemoFlags, Front, KeyCommand, Media, ModelCommand, OpenapiFlags, Role, Stores,
-    TenantCommand, Whole,
+    Base, Cli, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, Media, ModelCommand, OpenapiFlags, Role,
+    Stores, TenantCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 
@@ -170,6 +170,10 @@ impl Settings {
                     bucket: s3_bucket.clone(),
                     access_key_id: id,
                     secret_access_key: key,
+                    dialect: objects::Dialect {
+                        checksums: stores.s3_checksums != Some(command::Switch::Off),
+                        path_style: stores.s3_addressing != Some(command::Addressing::Host),
+                    },
                 })
             }
         };

@@ -2,6 +2,7 @@
 //! private Postgres that does not run is started and stopped again), changes nothing else, and waits for nothing long.
 
 mod check;
+mod jobs;
 mod reach;
 
 use crate::config::Settings;

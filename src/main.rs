@@ -3,7 +3,7 @@
 use clap::Parser;
 use hansard::{
     api::docs,
-    app::{self, Part, oneshot},
+    app::{self, Part, desk, oneshot},
     config::{Cli, LogFormat, Role, Settings, Sources, Stand},
     doctor, speech,
 };
@@ -71,6 +71,9 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
         }
         Role::Consent { command, base, stores } => {
             return oneshot::consents(&settled(Sources::new(base).stores(stores))?, command).await;
+        }
+        Role::Jobs { command, base, stores } => {
+            desk::jobs(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
         Role::Tenant { command, base, stores } => {
             oneshot::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;

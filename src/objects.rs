@@ -6,29 +6,39 @@
 mod client;
 mod hashing;
 mod link;
+mod probe;
+mod write;
 
 pub use hashing::hash_file;
 pub use link::{Disposition, PRESIGN_MAX, Verb};
+pub use probe::{Diagnosis, diagnose};
 
-use crate::domain::{consent::hex, tiering::Tier};
+use crate::{
+    domain::{
+        fault::{Away, Fault},
+        tiering::Tier,
+    },
+    health::{self, Reason},
+};
 use aws_sdk_s3::{
     Client,
     error::ProvideErrorMetadata,
     operation::head_object::HeadObjectOutput,
-    primitives::{ByteStream, Length},
-    types::{CompletedMultipartUpload, CompletedPart, MetadataDirective, StorageClass},
+    types::{MetadataDirective, StorageClass},
 };
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use client::{client, fault, status};
 use hashing::Hashing;
-use sha2::{Digest, Sha256};
-use std::{fmt, io, path::Path, time::Duration};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::io::AsyncWriteExt;
 
-/// From this size on a file goes up in parts.
-const MULTIPART_MIN: u64 = 64 << 20;
-/// S3 takes at most 10,000 parts, so files up to 312 GiB.
-const PART_BYTES: u64 = 32 << 20;
 /// Small objects in memory: transcripts, waveforms, cards.
 const BYTES_MAX: u64 = 64 << 20;
 /// Between two pieces of a download.
@@ -49,11 +59,28 @@ pub struct Settings {
     pub bucket: String,
     pub access_key_id: String,
     pub secret_access_key: String,
+    pub dialect: Dialect,
+}
+
+/// What a store understands of S3, where stores differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dialect {
+    /// It takes and checks `x-amz-checksum-sha256`. Without it what was stored is read again and hashed.
+    pub checksums: bool,
+    /// The bucket stands in the path (`endpoint/bucket/key`), else in the host name (`bucket.endpoint/key`).
+    pub path_style: bool,
+}
+
+impl Default for Dialect {
+    /// What most stores of one's own understand.
+    fn default() -> Self {
+        Self { checksums: true, path_style: true }
+    }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { endpoint, public_endpoint, region, bucket, access_key_id, secret_access_key: _ } = self;
+        let Self { endpoint, public_endpoint, region, bucket, access_key_id, secret_access_key: _, dialect: _ } = self;
         write!(f, "Settings {{ {endpoint} ({public_endpoint}), {region}, {bucket}, {access_key_id} }}")
     }
 }
@@ -71,9 +98,12 @@ pub enum ObjectError {
     /// It may work later: the storage is away, slow or overloaded.
     #[error("object storage does not answer: {0}")]
     Transient(String),
-    /// It will not work later: no permission, no such bucket, not implemented there.
+    /// It refuses everybody, or us, until somebody mends it: no permission, no such bucket, its clock, its keys.
     #[error("object storage refused: {0}")]
     Refused(String),
+    /// What was asked cannot be stored anywhere: a mistake of ours.
+    #[error("not for object storage: {0}")]
+    Unfit(String),
     #[error("local file: {0}")]
     Local(#[from] io::Error),
 }
@@ -81,6 +111,26 @@ pub enum ObjectError {
 impl ObjectError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient(_))
+    }
+
+    /// Whose fault it is. That storage refuses is no reason to give anything up: it is mended elsewhere, and then works.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Transient(_) | Self::Refused(_) => Fault::Away(Away::Storage),
+            Self::Missing(_) | Self::Differs { .. } => Fault::Theirs,
+            Self::Archived(_) | Self::Unfit(_) => Fault::Ours,
+            Self::Local(error) => match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Away(Away::Disk),
+                // EMFILE and ENFILE have no kind of their own.
+                _ if matches!(error.raw_os_error(), Some(23 | 24)) => Fault::Away(Away::Disk),
+                _ => Fault::Ours,
+            },
+        }
+    }
+
+    /// Whether it works by itself once storage (or this machine's disk) is well again.
+    pub fn is_away(&self) -> bool {
+        matches!(self.fault(), Fault::Away(_))
     }
 }
 
@@ -121,6 +171,15 @@ pub struct Objects {
     bucket: String,
     /// Where links lead, when the storage is reached through another server.
     served_at: Option<String>,
+    dialect: Dialect,
+    failing: Arc<[AtomicBool; 2]>,
+}
+
+/// What a call does. Reading may work where writing does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Read,
+    Write,
 }
 
 impl Objects {
@@ -130,8 +189,38 @@ impl Objects {
             client: client(settings, &settings.endpoint),
             public: client(settings, &settings.public_endpoint),
             bucket: settings.bucket.clone(),
+            dialect: settings.dialect,
+            failing: Arc::default(),
             served_at: None,
         }
+    }
+
+    /// Every call's outcome passes here, so that the process's health says how storage is.
+    fn seen<T>(&self, side: Side, result: Result<T>) -> Result<T> {
+        let failing = &self.failing[side as usize];
+        // What is written cannot be missing: it is the bucket.
+        let result = result.map_err(|error| match error {
+            ObjectError::Missing(key) if side == Side::Write => {
+                ObjectError::Refused(format!("there is no such bucket (storing {key:?})"))
+            }
+            error => error,
+        });
+        match &result {
+            Err(error) if error.fault() == Fault::Away(Away::Storage) => {
+                failing.store(true, Ordering::Relaxed);
+                health::degrade(Reason::Storage, error);
+            }
+            Err(ObjectError::Unfit(_) | ObjectError::Local(_)) => {}
+            // It answered.
+            _ => {
+                if failing.swap(false, Ordering::Relaxed)
+                    && self.failing.iter().all(|failing| !failing.load(Ordering::Relaxed))
+                {
+                    health::restore(Reason::Storage);
+                }
+            }
+        }
+        result
     }
 
     /// The same bucket, whose links lead to this address: what lies below it is asked of the public endpoint as it is.
@@ -151,6 +240,11 @@ impl Objects {
 
     /// Makes the bucket unless it is there.
     pub async fn ensure_bucket(&self) -> Result<()> {
+        let made = self.make_bucket().await;
+        self.seen(Side::Write, made)
+    }
+
+    async fn make_bucket(&self) -> Result<()> {
         match self.client.head_bucket().bucket(&self.bucket).send().await {
             Ok(_) => return Ok(()),
             Err(error) if status(&error) == Some(404) => {}
@@ -162,39 +256,6 @@ impl Objects {
             Err(error) if status(&error) == Some(409) => Ok(()),
             Err(error) => Err(fault("", error)),
         }
-    }
-
-    /// Stores a small object (≤ 64 MiB) and verifies it.
-    pub async fn put_bytes(&self, key: &str, bytes: Vec<u8>, content_type: &str, tier: Tier) -> Result<Stored> {
-        let stored = Stored { size_bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) };
-        if stored.size_bytes > BYTES_MAX {
-            return Err(ObjectError::Refused(format!("{} bytes are too many for one piece", stored.size_bytes)));
-        }
-        self.put_piece(key, ByteStream::from(bytes), &stored, content_type, tier).await?;
-        self.verify(key, &stored, tier).await?;
-        Ok(stored)
-    }
-
-    /// Stores a file and verifies it. The file must not change meanwhile; when it does this fails.
-    pub async fn put_file(&self, key: &str, path: &Path, content_type: &str, tier: Tier) -> Result<Stored> {
-        let stored = hash_file(path).await?;
-        if stored.size_bytes >= MULTIPART_MIN {
-            self.put_parts(key, path, &stored, content_type, tier).await?;
-            self.verify(key, &stored, tier).await?;
-            // No server tells the SHA-256 of a whole object made of parts, so it is read again.
-            let mut hash = Hashing::to(tokio::io::sink());
-            self.download(key, &mut hash).await?;
-            let back = hash.finish().await?;
-            if back != stored {
-                return Err(ObjectError::Differs { key: key.to_owned(), what: "its content".to_owned() });
-            }
-        } else {
-            let body =
-                ByteStream::from_path(path).await.map_err(|error| ObjectError::Local(io::Error::other(error)))?;
-            self.put_piece(key, body, &stored, content_type, tier).await?;
-            self.verify(key, &stored, tier).await?;
-        }
-        Ok(stored)
     }
 
     /// Fetches an object into a file, which appears only when complete and verified against our own hash.
@@ -213,7 +274,7 @@ impl Objects {
             // It may never have been made.
             let _ = tokio::fs::remove_file(&unfinished).await;
         }
-        fetched
+        self.seen(Side::Read, fetched)
     }
 
     /// Fetches a small object (≤ 64 MiB), verified against our own hash.
@@ -221,7 +282,8 @@ impl Objects {
         let mut bytes = Vec::new();
         let mut hash = Hashing::to(&mut bytes);
         hash.bytes_max = BYTES_MAX;
-        let head = self.download(key, &mut hash).await?;
+        let downloaded = self.download(key, &mut hash).await;
+        let head = self.seen(Side::Read, downloaded)?;
         let stored = hash.finish().await?;
         check(key, &stored, &head)?;
         Ok(bytes)
@@ -229,20 +291,22 @@ impl Objects {
 
     /// What there is under the key; `None` when there is nothing.
     pub async fn head(&self, key: &str) -> Result<Option<Head>> {
-        match self.client.head_object().bucket(&self.bucket).key(known(key)?).send().await {
+        let asked = match self.client.head_object().bucket(&self.bucket).key(known(key)?).send().await {
             Ok(output) => Ok(Some(head(&output))),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(fault(key, error)),
-        }
+        };
+        self.seen(Side::Read, asked)
     }
 
     /// Deletes an object; that there is none is no error.
     pub async fn delete(&self, key: &str) -> Result<()> {
-        match self.client.delete_object().bucket(&self.bucket).key(known(key)?).send().await {
+        let deleted = match self.client.delete_object().bucket(&self.bucket).key(known(key)?).send().await {
             Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => Ok(()),
             Err(error) => Err(fault(key, error)),
-        }
+        };
+        self.seen(Side::Write, deleted)
     }
 
     /// Copies an object into a tier (`to` may be `from`: it then changes its own), and verifies the copy by size and our
@@ -298,79 +362,6 @@ impl Objects {
         Ok(found)
     }
 
-    async fn put_piece(
-        &self,
-        key: &str,
-        body: ByteStream,
-        stored: &Stored,
-        content_type: &str,
-        tier: Tier,
-    ) -> Result<()> {
-        let digest = unhex(&stored.sha256);
-        let put = self.client.put_object().bucket(&self.bucket).key(known(key)?).body(body);
-        put.content_length(stored.size_bytes as i64)
-            .content_type(content_type)
-            .set_storage_class(class(tier))
-            .checksum_sha256(BASE64.encode(digest))
-            .metadata(SHA256, &stored.sha256)
-            .send()
-            .await
-            .map_err(|error| fault(key, error))?;
-        Ok(())
-    }
-
-    async fn put_parts(&self, key: &str, path: &Path, stored: &Stored, content_type: &str, tier: Tier) -> Result<()> {
-        let start = self.client.create_multipart_upload().bucket(&self.bucket).key(known(key)?);
-        let started = start
-            .content_type(content_type)
-            .set_storage_class(class(tier))
-            .metadata(SHA256, &stored.sha256)
-            .send()
-            .await
-            .map_err(|error| fault(key, error))?;
-        let upload = started.upload_id().ok_or_else(|| ObjectError::Refused("an upload without an id".to_owned()))?;
-        let done = self.put_all_parts(key, upload, path, stored.size_bytes).await;
-        if done.is_err() {
-            let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
-            if let Err(error) = abort.send().await {
-                // The parts cost money until the bucket's own rules remove them.
-                tracing::warn!(key, error = %fault(key, error), "an upload in parts could not be aborted");
-            }
-        }
-        done
-    }
-
-    async fn put_all_parts(&self, key: &str, upload: &str, path: &Path, size: u64) -> Result<()> {
-        let mut parts = Vec::new();
-        let mut offset = 0;
-        while offset < size {
-            let length = PART_BYTES.min(size - offset);
-            let number = parts.len() as i32 + 1;
-            let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length)).build().await;
-            let body = body.map_err(|error| ObjectError::Local(io::Error::other(error)))?;
-            let put = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
-            let put = put.content_length(length as i64).body(body).send().await.map_err(|error| fault(key, error))?;
-            parts.push(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).build());
-            offset += length;
-        }
-        let all = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let complete = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
-        complete.multipart_upload(all).send().await.map_err(|error| fault(key, error))?;
-        Ok(())
-    }
-
-    async fn verify(&self, key: &str, stored: &Stored, tier: Tier) -> Result<()> {
-        let head = self.head(key).await?.ok_or_else(|| ObjectError::Missing(key.to_owned()))?;
-        check(key, stored, &head)?;
-        if head.sha256.is_none() {
-            return Err(ObjectError::Differs { key: key.to_owned(), what: "its metadata is gone".to_owned() });
-        }
-        if head.tier != Some(tier) {
-            tracing::warn!(key, wanted = tier.class(), got = ?head.tier, "object storage chose another class");
-        }
-        Ok(())
-    }
-
     async fn download<W: AsyncWriteExt + Unpin>(&self, key: &str, to: &mut Hashing<W>) -> Result<Head> {
         let get = self.client.get_object().bucket(&self.bucket).key(known(key)?);
         let mut got = get.send().await.map_err(|error| fault(key, error))?;
@@ -392,11 +383,6 @@ impl Objects {
     }
 }
 
-/// STANDARD goes unsaid: some servers know no classes at all.
-fn class(tier: Tier) -> Option<StorageClass> {
-    (tier != Tier::Hot).then(|| StorageClass::from(tier.class()))
-}
-
 /// Keys are ours, so one with other characters is a mistake of ours.
 fn known(key: &str) -> Result<&str> {
     let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
@@ -404,7 +390,7 @@ fn known(key: &str) -> Result<&str> {
     {
         Ok(key)
     } else {
-        Err(ObjectError::Refused(format!("{key:?} is no key of ours")))
+        Err(ObjectError::Unfit(format!("{key:?} is no key of ours")))
     }
 }
 
@@ -429,11 +415,6 @@ fn check(key: &str, stored: &Stored, head: &Head) -> Result<()> {
     }
 }
 
-fn unhex(text: &str) -> Vec<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
-    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,11 +425,5 @@ mod tests {
         for key in ["", "/a", "a//b", "a/../b", "a b", "a?b", &"a".repeat(129)] {
             assert!(known(key).is_err(), "{key}");
         }
-    }
-
-    #[test]
-    fn hashes_read_back() {
-        let digest = Sha256::digest(b"hansard");
-        assert_eq!(unhex(&hex(&digest)), digest.as_slice());
     }
 }

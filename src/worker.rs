@@ -6,6 +6,7 @@
 
 use crate::{
     domain::{
+        fault::{self, Away},
         id::{JobId, MeetingId},
         lease::{Holder, Lease, Renewal, Standing, Step, Wanted},
         limits::{LEASE_ASK, LEASE_RENEW},
@@ -43,6 +44,13 @@ pub enum Outcome {
     Done,
     /// Give it back to anybody.
     Release,
+    /// Something that it stands on is away: nothing is counted against it, and it is tried again after a while, at least this
+    /// long.
+    Waiting {
+        away: Away,
+        at_least: Micros,
+        error: anyhow::Error,
+    },
     Failed(anyhow::Error),
 }
 
@@ -241,6 +249,12 @@ async fn settle(store: &Store, owner: Uuid, job: &Job, outcome: Outcome) {
                 Outcome::Settled => return Ok(()),
                 Outcome::Done => job::finish(&mut tx, job.id, owner, job.epoch).await?,
                 Outcome::Release => job::release(&mut tx, job.id, owner, job.epoch).await?,
+                Outcome::Waiting { away, at_least, error } => {
+                    let wait = fault::wait(job.waits, fastrand::f64()).max(*at_least);
+                    let error = format!("{error:#}");
+                    info!(job = %job.id, kind = job.kind, waiting_for = %away, waits = job.waits, ?wait, error, "a job waits");
+                    job::wait(&mut tx, job.id, owner, job.epoch, *away, wait, &error).await?;
+                }
                 Outcome::Failed(error) => {
                     let next = retry::next(job.attempts, fastrand::f64());
                     warn!(job = %job.id, kind = job.kind, attempt = job.attempts, ?next, error = format!("{error:#}"), "a job failed");

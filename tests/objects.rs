@@ -2,9 +2,18 @@
 
 mod support;
 
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use hansard::{
-    domain::tiering::Tier,
-    objects::{Disposition, ObjectError, Verb},
+    domain::{
+        fault::{Away, Fault},
+        tiering::Tier,
+    },
+    objects::{Diagnosis, Dialect, Disposition, ObjectError, Objects, Settings, Verb, diagnose},
 };
 use std::time::Duration;
 use support::s3::Bucket;
@@ -181,4 +190,100 @@ async fn files_are_handed_on_to_whoever_has_the_link() {
         assert_eq!(ask(method, &get, &[]).await.0, 405);
     }
     assert_eq!(bucket.objects.list("", 10).await.expect("it answers").len(), 1);
+}
+
+/// In front of a server: a store that knows no checksums, as some do not.
+async fn without_checksums(upstream: &str) -> String {
+    async fn pass(State(upstream): State<String>, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        if parts.headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum")) {
+            let why =
+                "<?xml version=\"1.0\"?><Error><Code>NotImplemented</Code><Message>no checksums</Message></Error>";
+            return (StatusCode::NOT_IMPLEMENTED, why).into_response();
+        }
+        let http = reqwest::Client::new();
+        let asked = http.request(parts.method, format!("{upstream}{}", parts.uri)).headers(parts.headers).body(body);
+        let answer = asked.send().await.expect("the server answers");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut response = (status, Body::from(answer.bytes().await.expect("it ends"))).into_response();
+        *response.headers_mut() = headers;
+        response
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let router = axum::Router::new().fallback(pass).with_state(upstream.to_owned());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_checksums_is_found_out_and_used() {
+    let bucket = Bucket::start().await;
+    let endpoint = without_checksums(&bucket.settings.endpoint).await;
+    let settings = Settings { endpoint, ..bucket.settings.clone() };
+    let error = Objects::new(&settings)
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect_err("it refuses");
+    assert_eq!(error.fault(), Fault::Away(Away::Storage), "{error}");
+    let diagnosis = diagnose(&settings).await;
+    assert_eq!(diagnosis, Diagnosis::NoChecksums);
+    assert!(diagnosis.mend().expect("it can be mended").contains("S3_CHECKSUMS=off"));
+
+    let settings = Settings { dialect: Dialect { checksums: false, ..Dialect::default() }, ..settings };
+    assert_eq!(diagnose(&settings).await, Diagnosis::Well);
+    let objects = Objects::new(&settings);
+    let stored = objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
+    assert_eq!(stored.size_bytes, 5);
+    assert_eq!(objects.get_bytes("m/a.txt").await.expect("it is there"), b"hello");
+    assert_eq!(objects.list("probe/", 10).await.expect("it answers"), [], "nothing is left behind");
+}
+
+#[tokio::test]
+async fn the_bucket_stands_where_the_store_wants_it() {
+    let bucket = Bucket::start().await;
+    let link = async |path_style| {
+        let dialect = Dialect { path_style, ..Dialect::default() };
+        let public_endpoint = "https://s3.example.org".to_owned();
+        let objects = Objects::new(&Settings { dialect, public_endpoint, ..bucket.settings.clone() });
+        let valid = Duration::from_secs(60);
+        objects.presign(Verb::Get, "m/a.txt", "a.txt", "text/plain", Disposition::Inline, valid).await.expect("signed")
+    };
+    assert!(link(true).await.starts_with("https://s3.example.org/hansard/m/a.txt?"));
+    assert!(link(false).await.starts_with("https://hansard.s3.example.org/m/a.txt?"));
+}
+
+/// Whatever a store answers, only what is missing or wrong in itself is the object's own fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_is_away() {
+    let bucket = Bucket::start().await;
+    let faults = support::faults::Faults::before(&bucket).await;
+    let objects = Objects::new(&Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
+    objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
+    use support::faults::{Fault as Wrong, Rule};
+    for (status, code) in [
+        (400, "InvalidRequest"),
+        (403, "RequestTimeTooSkewed"),
+        (403, "SignatureDoesNotMatch"),
+        (404, "NoSuchBucket"),
+        (500, "InternalError"),
+        (501, "NotImplemented"),
+        (503, "SlowDown"),
+    ] {
+        faults.set(&[Rule::all(Wrong::Answer(status, code))]);
+        let put = objects.put_bytes("m/b.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await;
+        let got = objects.get_bytes("m/a.txt").await;
+        for error in [put.expect_err("it refuses"), got.expect_err("it refuses")] {
+            assert_eq!(error.fault(), Fault::Away(Away::Storage), "{code}: {error}");
+        }
+        assert!(objects.probe().await.is_err(), "{code}");
+    }
+    // Also a missing key is the bucket's fault when it is to be written.
+    faults.set(&[Rule::all(Wrong::Answer(404, "NoSuchKey"))]);
+    let put = objects.put_bytes("m/b.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect_err("it refuses");
+    assert_eq!(put.fault(), Fault::Away(Away::Storage), "{put}");
+    faults.heal();
+    assert_eq!(objects.get_bytes("m/nothing").await.expect_err("it is not there").fault(), Fault::Theirs);
+    objects.probe().await.expect("it works");
 }

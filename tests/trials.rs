@@ -9,5 +9,7 @@ mod tone;
 mod ingest;
 #[path = "trials/clock.rs"]
 mod clock;
+#[path = "trials/jobs.rs"]
+mod jobs;
 #[path = "trials/lease.rs"]
 mod lease;

@@ -38,6 +38,7 @@ pub enum Operation {
     GiveConsent,
     ReadConsents,
     ReadRecordings,
+    RetryRecording,
     ReadTranscript,
 }
 
@@ -72,7 +73,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 16] = [
+pub const TABLE: [Row; 17] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
@@ -89,6 +90,7 @@ pub const TABLE: [Row; 16] = [
     row(Operation::GiveConsent, [All, Own, Own, Own, Own, No]),
     row(Operation::ReadConsents, [All, Own, Own, Own, Own, No]),
     row(Operation::ReadRecordings, [All, Own, No, No, No, No]),
+    row(Operation::RetryRecording, [All, Own, No, No, No, No]),
     row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
 ];
 

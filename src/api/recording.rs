@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
+    once::{Begun, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
@@ -11,10 +12,15 @@ use super::{
     time::Time,
 };
 use crate::{
-    domain::id::{MeetingId, RecordingId},
+    domain::{
+        id::{MeetingId, RecordingId},
+        job::JobKind,
+        meeting::RecordingState,
+    },
     objects::{Disposition, Verb},
+    queue::message::Wake,
     store::{
-        Tx,
+        Tx, backlog, event,
         listing::{self, ListedRecording},
     },
 };
@@ -25,7 +31,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -35,7 +41,7 @@ use uuid::Uuid;
 const CONTENT_TTL: Duration = Duration::from_secs(300);
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(content))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(content)).routes(routes!(retry))
 }
 
 /// `mix` is everybody in one file, `track` one source of one participant.
@@ -64,6 +70,15 @@ pub enum StorageTier {
     Warm,
     Cold,
     Archive,
+}
+
+/// What is away that a recording needs to be made: object storage, Postgres, or room on the worker's own disk.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitingFor {
+    Storage,
+    Database,
+    Disk,
 }
 
 /// Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had, and others had not.
@@ -120,6 +135,9 @@ pub struct RecordingView {
     /// 0 to 1 while it is processed.
     pub progress: Option<f32>,
     pub error: Option<String>,
+    /// What it waits for while it is `processing`. It goes on by itself.
+    #[schema(value_type = Option<WaitingFor>)]
+    pub waiting_for: Option<String>,
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
     pub created_at: Time,
@@ -143,6 +161,7 @@ impl From<ListedRecording> for RecordingView {
             status: row.status,
             progress: row.progress,
             error: row.error,
+            waiting_for: row.waiting_for,
             size_bytes: row.size_bytes,
             sha256: row.sha256,
             created_at: row.created_at.into(),
@@ -172,14 +191,20 @@ async fn list(
 }
 
 /// A recording that the caller may read.
-async fn find(tx: &mut Tx, state: &Shared, caller: &Caller, id: Uuid) -> Result<ListedRecording, Problem> {
+async fn find(
+    tx: &mut Tx,
+    state: &Shared,
+    caller: &Caller,
+    operation: Operation,
+    id: Uuid,
+) -> Result<ListedRecording, Problem> {
     let found = listing::get(tx, RecordingId(id)).await?;
     if let Some(seat) = caller.seat() {
         permit::stands(tx, caller, seat, state.clock.now()).await?;
     }
     let found = found.ok_or_else(|| Problem::not_found("recording"))?;
     let meeting = MeetingId(found.meeting_id);
-    permit::on_meeting(tx, caller, Operation::ReadRecordings, meeting, state.clock.now()).await?;
+    permit::on_meeting(tx, caller, operation, meeting, state.clock.now()).await?;
     Ok(found)
 }
 
@@ -198,7 +223,7 @@ async fn read(
     Path(id): Path<Uuid>,
 ) -> Result<Json<RecordingView>, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let found = find(&mut tx, &state, &caller, id).await?;
+    let found = find(&mut tx, &state, &caller, Operation::ReadRecordings, id).await?;
     if found.deleted_at.is_some() {
         return Err(Problem::gone("recording"));
     }
@@ -265,7 +290,7 @@ async fn content(
     Query(query): Query<ContentQuery>,
 ) -> Result<Response, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let found = find(&mut tx, &state, &caller, id).await?;
+    let found = find(&mut tx, &state, &caller, Operation::ReadRecordings, id).await?;
     drop(tx);
     if found.deleted_at.is_some() || found.status == "deleting" {
         return Err(Problem::gone("recording"));
@@ -296,6 +321,67 @@ async fn content(
     } else {
         ([no_store], Json(ContentLink { url, expires_at })).into_response()
     })
+}
+
+/// Makes failed files again.
+///
+/// All files of the meeting that failed are `processing` again, and those who listen hear `finalising` and a second end. What
+/// is `processing` already stays as it is.
+#[utoipa::path(
+    operation_id = "retryRecording",
+    post, path = "/v1/recordings/{id}/retry", tag = "recordings", params(("id" = Uuid, Path, description = "Recording")),
+    responses(
+        (status = 202, description = "It is processed", body = RecordingView),
+        (status = 409, description = "It has not failed"),
+        (status = 410, description = "It was deleted"),
+    )
+)]
+async fn retry(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    key: IdempotencyKey,
+) -> Result<Response, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let found = find(&mut tx, &state, &caller, Operation::RetryRecording, id).await?;
+    let meeting = MeetingId(found.meeting_id);
+    let once = Once::new(key, &caller, format!("POST /v1/recordings/{id}/retry"), [0; 32]);
+    if let Begun::Replay(replay) = once.begin(&mut tx).await? {
+        return Ok(replay);
+    }
+    if found.deleted_at.is_some() || found.status == "deleting" {
+        return Err(Problem::gone("recording"));
+    }
+    // The order in which everybody locks: the head first.
+    event::lock(&mut tx, meeting).await?;
+    let found = listing::get(&mut tx, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
+    let mut again = None;
+    match found.status.as_str() {
+        "processing" => {}
+        "failed" => {
+            let job = backlog::remake(&mut tx, caller.tenant, meeting).await?;
+            let data = json!({
+                "state": RecordingState::Finalising,
+                "transcribing": false,
+                "reason": "retry",
+                "waitingFor": [],
+                "epoch": 0,
+            });
+            again = Some((job, event::append(&mut tx, meeting, "recording_state", data).await?));
+        }
+        status => {
+            return Err(Problem::not_ready(format!("the recording is {status}: only one that failed is made again")));
+        }
+    }
+    let now = listing::get(&mut tx, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
+    let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now)).await?;
+    tx.commit().await?;
+    if let Some((job, told)) = again {
+        state.told(caller.tenant, meeting, vec![told]);
+        // Workers look by themselves, too.
+        let _ = state.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
+    }
+    Ok(answer)
 }
 
 /// A name that tells a meeting's files apart in a folder of downloads.

@@ -10,6 +10,7 @@ use crate::{
         s3::S3Server,
         write_secret,
     },
+    health::{self, Reason},
     objects::{self, Objects},
     queue::Queue,
     store::{self, Store, key, tenant},
@@ -18,8 +19,16 @@ use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 use tracing::info;
+
+/// The longest wait for Postgres at the start: a supervisor then tries again.
+const DATABASE_WAIT_MAX: Duration = Duration::from_secs(300);
+/// The longest wait for one connection to it.
+const DATABASE_TRY_MAX: Duration = Duration::from_secs(5);
+/// The longest wait for the bucket at the start.
+const BUCKET_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The tenant of `serve` and `demo`.
 const OWN_TENANT: &str = "default";
@@ -37,6 +46,8 @@ pub struct Foundation {
     pub store: Store,
     pub queue: Queue,
     pub objects: Objects,
+    /// Where `objects` are, for those who look into why they cannot be had.
+    pub bucket: objects::Settings,
     pub clock: Clock,
     pub secret: String,
     /// Where browsers find the bucket.
@@ -65,6 +76,7 @@ impl Foundation {
                 (Some(postgres), url)
             }
         };
+        database(&url).await?;
         if part == Part::Serve {
             store::migrate(&url).await.context("bringing the database up to date")?;
         }
@@ -94,12 +106,18 @@ impl Foundation {
                     bucket: settings.s3_bucket.clone(),
                     access_key_id: server.credentials.access_key_id.clone(),
                     secret_access_key: server.credentials.secret_access_key.clone(),
+                    dialect: objects::Dialect::default(),
                 };
                 (Some(server), bucket)
             }
         };
         let objects = Objects::new(&bucket);
-        objects.ensure_bucket().await.context("the bucket")?;
+        // Storage that is away or refuses holds nothing up: media is kept in the spool and jobs wait.
+        match tokio::time::timeout(BUCKET_WAIT_MAX, objects.ensure_bucket()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => health::degrade(Reason::Storage, error),
+            Err(_) => health::degrade(Reason::Storage, format!("no answer for {} s", BUCKET_WAIT_MAX.as_secs())),
+        }
         let key = if part == Part::Serve { Some(own_key(&settings.data, &url).await?) } else { None };
         Ok(Self {
             store,
@@ -107,7 +125,8 @@ impl Foundation {
             objects,
             clock,
             secret,
-            public_endpoint: bucket.public_endpoint,
+            public_endpoint: bucket.public_endpoint.clone(),
+            bucket,
             key,
             postgres,
             s3,
@@ -134,6 +153,28 @@ impl Foundation {
                 _ => tracing::warn!("the private Postgres did not stop in order; it recovers at the next start"),
             }
         }
+    }
+}
+
+/// Waits for Postgres, which may be starting, too. What it refuses for good (a password, a name) ends the start at once.
+async fn database(url: &str) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let error = match tokio::time::timeout(DATABASE_TRY_MAX, store::owner(url)).await {
+            Ok(Ok(conn)) => {
+                drop(conn);
+                health::restore(Reason::Database);
+                return Ok(());
+            }
+            Ok(Err(error)) if !error.is_unavailable() => return Err(error).context("Postgres (DATABASE_URL)"),
+            Ok(Err(error)) => anyhow::Error::from(error),
+            Err(_) => anyhow::anyhow!("no answer for {} s", DATABASE_TRY_MAX.as_secs()),
+        };
+        if began.elapsed() > DATABASE_WAIT_MAX {
+            return Err(error).context("Postgres (DATABASE_URL) does not answer");
+        }
+        health::degrade(Reason::Database, format!("waiting for Postgres to start with: {error:#}"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -15,12 +15,16 @@ use crate::{
 };
 use anyhow::Context;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-/// Files of so many meetings are made at a time: each is one core's work for seconds.
-const MIXES: usize = 1;
+/// Files of so many meetings are made at a time: much of it is waiting for storage.
+const MIXES: usize = 4;
+
+/// The kinds that are taken from a queue.
+const TAKEN: [JobKind; 3] = [JobKind::Capture, JobKind::Mix, JobKind::Clean];
 
 /// A running worker: meetings on one side, jobs on the other, so that meetings can end while their files are still made.
 pub struct Media {
@@ -107,6 +111,9 @@ impl Media {
         };
         tokio::spawn(recover::run(deps.clone(), dead, upkeep.clone()));
 
+        // Half-made files of a process that was killed. The folder is this process's alone.
+        let work = work_folder(settings);
+        let _ = tokio::fs::remove_dir_all(&work).await;
         let mixer = Arc::new(Mixer {
             store: foundation.store.clone(),
             queue: foundation.queue.clone(),
@@ -118,9 +125,10 @@ impl Media {
                 replay: recover::replayed,
                 settings: live::settings::spoken,
             },
-            work: work_folder(settings),
+            work,
             replay: recover::replayed,
             state: live::state_after,
+            rendering: Arc::new(Semaphore::new(renderings())),
         });
         let kinds = |wanted: &[JobKind]| -> Vec<Kind> {
             settings
@@ -130,6 +138,17 @@ impl Media {
                 .filter_map(|kind| kind_of(*kind, room, &deps, &mixer))
                 .collect()
         };
+        let nothing: Vec<String> =
+            settings.queues.iter().filter(|kind| !TAKEN.contains(kind)).map(ToString::to_string).collect();
+        if nothing.len() == settings.queues.len() {
+            anyhow::bail!(
+                "--queues {} leaves nothing to do: those are not taken from a queue; name capture, mix or clean",
+                nothing.join(",")
+            );
+        }
+        if settings.queues.len() < JobKind::ALL.len() && !nothing.is_empty() {
+            info!(kinds = nothing.join(","), "these kinds are not taken from a queue; naming them changes nothing");
+        }
         let owners = [new_id(), new_id()];
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
@@ -160,6 +179,11 @@ async fn made(store: &Store) -> Option<bool> {
     let open = job::open(&mut tx, &[JobKind::Mix.as_str()]).await.ok()?;
     tx.commit().await.ok()?;
     Some(open == 0)
+}
+
+/// Mixes rendered at a time: each takes a core for seconds, and half of them are left to what is live.
+fn renderings() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MIXES))
 }
 
 fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> Option<Kind> {

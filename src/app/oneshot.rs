@@ -15,7 +15,10 @@ use sqlx::PgConnection;
 use std::process::ExitCode;
 
 /// The database of a command: the one given, or the private one, started when `serve` does not run.
-async fn with_database<T>(settings: &Settings, work: impl AsyncFnOnce(&str) -> anyhow::Result<T>) -> anyhow::Result<T> {
+pub(super) async fn with_database<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     if let Some(url) = &settings.database_url {
         return work(url.reveal()).await;
     }

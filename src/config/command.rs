@@ -87,6 +87,15 @@ pub enum Role {
         #[command(flatten)]
         stores: Stores,
     },
+    /// Jobs: those that are not done, one of them, and trying one again
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
     /// Tenants
     Tenant {
         #[command(subcommand)]
@@ -172,6 +181,23 @@ pub enum ConsentCommand {
         #[arg(required = true, value_name = "MEETING")]
         meetings: Vec<uuid::Uuid>,
     },
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum JobsCommand {
+    /// Those that wait, run or failed, those that failed first
+    List {
+        /// Also those that are done
+        #[arg(long)]
+        all: bool,
+        /// At most so many
+        #[arg(long, default_value_t = 200, value_name = "N")]
+        limit: u32,
+    },
+    /// Everything about one
+    Show { id: uuid::Uuid },
+    /// Tries one that failed again, and one that waits at once
+    Retry { id: uuid::Uuid },
 }
 
 #[derive(Subcommand, Debug, Clone)]
@@ -264,6 +290,12 @@ group! {
         /// Also S3_ACCESS_KEY_ID; its secret only by S3_SECRET_ACCESS_KEY or HANSARD_S3_SECRET_ACCESS_KEY_FILE
         #[arg(long, value_name = "ID")]
         s3_access_key_id: String,
+        /// Whether S3 is sent SHA-256 checksums; off: what is stored is read again [default: on]; also S3_CHECKSUMS
+        #[arg(long, value_name = "on|off", hide_possible_values = true)]
+        s3_checksums: Switch,
+        /// Where the bucket stands in S3's addresses [default: path]; also S3_ADDRESSING
+        #[arg(long, value_name = "path|host", hide_possible_values = true)]
+        s3_addressing: Addressing,
         /// Where the S3 server brought along listens [default: 127.0.0.1:8333]
         #[arg(long, value_name = "IP:PORT")]
         s3_listen: SocketAddr,
@@ -333,6 +365,19 @@ impl Everything {
             secrets: self.secrets.or(other.secrets),
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+/// `https://endpoint/bucket/key`, or `https://bucket.endpoint/key`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Addressing {
+    Path,
+    Host,
 }
 
 /// `20000-20999`, or one port.

@@ -9,13 +9,15 @@ use clap::{CommandFactory, FromArgMatches};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// Customary variables beside our own `HANSARD_…`; an earlier one wins.
-const CUSTOMARY: [(&str, &str); 11] = [
+const CUSTOMARY: [(&str, &str); 13] = [
     ("DATABASE_URL", "database-url"),
     ("AMQP_URL", "amqp-url"),
     ("S3_ENDPOINT", "s3-endpoint"),
     ("S3_PUBLIC_ENDPOINT", "s3-public-endpoint"),
     ("S3_BUCKET", "s3-bucket"),
     ("S3_REGION", "s3-region"),
+    ("S3_CHECKSUMS", "s3-checksums"),
+    ("S3_ADDRESSING", "s3-addressing"),
     ("AWS_REGION", "s3-region"),
     ("S3_ACCESS_KEY_ID", "s3-access-key-id"),
     ("AWS_ACCESS_KEY_ID", "s3-access-key-id"),

@@ -181,6 +181,7 @@ async fn look(url: &str, which: &str, migrate: &str) -> Result<Vec<Finding>, sql
     }
     findings.push(schema(&mut connection, migrate).await?);
     findings.push(clock(&mut connection).await?);
+    findings.extend(super::jobs::look(&mut connection).await?);
     connection.close().await?;
     Ok(findings)
 }
@@ -290,6 +291,7 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
             bucket: settings.s3_bucket.clone(),
             access_key_id: credentials.access_key_id.clone(),
             secret_access_key: credentials.secret_access_key.clone(),
+            dialect: objects::Dialect::default(),
         }
     };
     // `serve` has it when it runs; then it is used as it is.
@@ -322,8 +324,9 @@ async fn bucket(all: &Settings, settings: &objects::Settings, which: &str) -> Ve
         Ok(read) if read == content => {}
         Ok(_) => return vec![Finding::fail(what, "it gives back other bytes than it got", "use another storage")],
         Err(error) => {
-            let mend =
-                "see whether S3_ENDPOINT, S3_BUCKET, the keys and their rights (get, put, delete, list) are right";
+            let mend = objects::diagnose(settings).await.mend().unwrap_or(
+                "see whether S3_ENDPOINT, S3_BUCKET, the keys and their rights (get, put, delete, list) are right",
+            );
             return vec![Finding::fail(what, error.to_string(), mend)];
         }
     }

@@ -28,6 +28,7 @@ pub mod loudness;
 pub mod recording;
 pub mod tiering;
 
+pub mod fault;
 pub mod job;
 pub mod lease;
 pub mod meeting;

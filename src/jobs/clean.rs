@@ -2,6 +2,7 @@
 //! hash and consent entry, as proof.
 
 use crate::{
+    domain::{fault::Fault, time::Micros},
     objects::Objects,
     store::{Store, recording},
     worker::{Claimed, Outcome},
@@ -12,7 +13,10 @@ use anyhow::Context;
 pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
     match clean(&store, &objects, &claimed).await {
         Ok(()) => Outcome::Done,
-        Err(error) => Outcome::Failed(error),
+        Err(error) => match super::fault(&error) {
+            Fault::Away(away) => Outcome::Waiting { away, at_least: Micros(0), error },
+            _ => Outcome::Failed(error),
+        },
     }
 }
 

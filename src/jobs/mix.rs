@@ -1,27 +1,32 @@
 //! The files of an ended meeting: each track joined from its segments without re-encoding, then the mix rendered from the
 //! tracks. Every file is stored and verified before its row says so. Runs again from the start after a crash, with the same
 //! outcome; segment objects are deleted by another job once the tracks are committed.
+//!
+//! Everything is fetched before anything is stored, so that a storage which is away in between costs no half-made revision:
+//! the job then waits ([`Outcome::Waiting`]), however long. It ends only in a transaction that sees no segment left over and
+//! no withdrawal that it has not heard of.
 
-use super::words::{self, Words};
+use super::{
+    track::{Joined, Made},
+    words::{self, Words},
+};
 use crate::{
     domain::{
-        consent::Use,
+        consent::{ConsentStatus, Use},
+        fault::{Away, Fault, MISSING_APART},
         gate::Gate,
         id::{MeetingId, RecordingId, TenantId},
         meeting::RecordingState,
-        recording::{Circumstances, Gap, GapReason, gaps, gaps_of_mix},
+        recording::{Circumstances, Gap, GapReason, gaps_of_mix},
         tiering::Tier,
         time::{MeetingTime, Micros, Span},
     },
-    media::{
-        mix,
-        remux::{self, Finalised, Part},
-    },
+    media::mix,
     objects::Objects,
     queue::{JobKind, Queue, message::Wake},
     store::{
         Store, StoreError, capture, consent, event, job,
-        recording::{self, Finished, Recording, Segment},
+        recording::{self, Finished, Segment},
         visit,
     },
     worker::{Claimed, Outcome},
@@ -33,6 +38,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 /// What the job uses.
@@ -48,7 +54,12 @@ pub struct Mixer {
     pub replay: fn(&[consent::Entry], DateTime<Utc>) -> Gate,
     /// The data of `recording_state` after the end.
     pub state: fn(RecordingState, Option<&str>, i64) -> Value,
+    /// So many mixes are rendered at a time, each a core's work; the other jobs fetch and store meanwhile.
+    pub rendering: Arc<Semaphore>,
 }
+
+/// How often a job looks again for what turned up while it worked, before others have their turn.
+const ROUNDS_MAX: usize = 5;
 
 /// From a claim until the ports listen again, at most.
 const REOPENED: Micros = Micros::from_secs(1);
@@ -62,48 +73,45 @@ impl Drop for Scratch {
     }
 }
 
-/// A track with its file.
-struct Done {
-    recording: Recording,
-    finalised: Finalised,
-    path: PathBuf,
-    allowed: Vec<Span>,
-    gaps: Vec<Gap>,
-    /// Objects of the segments that went into it.
-    joined: Vec<String>,
-}
-
-impl Done {
-    fn words(&self) -> Option<words::Track> {
-        Some(words::Track {
-            participant: self.recording.key.as_ref()?.participant,
-            path: self.path.clone(),
-            zero: MeetingTime::from_ms(self.finalised.start_ms),
-            lost: self.gaps.iter().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.span()).collect(),
-        })
-    }
+/// How one round of the job ended.
+enum Round {
+    Finished,
+    /// Something turned up meanwhile.
+    Again,
+    /// So many segments are missing, and may still come.
+    Missing(usize),
 }
 
 impl Mixer {
     pub async fn run(self: Arc<Self>, claimed: Claimed) -> Outcome {
         let meeting = claimed.job.meeting;
-        match self.make(&claimed).await {
-            Ok(()) => Outcome::Settled,
-            Err(error) if error.downcast_ref::<StoreError>().is_some_and(|e| matches!(e, StoreError::Fenced)) => {
-                Outcome::Settled
-            }
-            Err(error) => {
-                if claimed.job.attempts >= crate::domain::limits::JOB_ATTEMPTS
-                    && let Err(error) = self.give_up(meeting, &format!("{error:#}")).await
-                {
-                    warn!(%meeting, %error, "could not write that a recording failed");
+        for _ in 0..ROUNDS_MAX {
+            let error = match self.make(&claimed).await {
+                Ok(Round::Finished) => return Outcome::Settled,
+                Ok(Round::Again) => continue,
+                Ok(Round::Missing(count)) => {
+                    let error = anyhow::anyhow!("{count} segments are missing in storage");
+                    return Outcome::Waiting { away: Away::Storage, at_least: MISSING_APART, error };
                 }
-                Outcome::Failed(error)
+                Err(error) => error,
+            };
+            if let Some(StoreError::Fenced) = error.downcast_ref::<StoreError>() {
+                return Outcome::Settled;
             }
+            if let Fault::Away(away) = super::fault(&error) {
+                return Outcome::Waiting { away, at_least: Micros(0), error };
+            }
+            if claimed.job.attempts >= crate::domain::limits::JOB_ATTEMPTS
+                && let Err(error) = self.give_up(meeting, &format!("{error:#}")).await
+            {
+                warn!(%meeting, %error, "could not write that a recording failed");
+            }
+            return Outcome::Failed(error);
         }
+        Outcome::Release
     }
 
-    async fn make(&self, claimed: &Claimed) -> anyhow::Result<()> {
+    async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
         let (meeting, tenant) = (claimed.job.meeting, claimed.job.tenant);
         let mut tx = self.store.worker_tx().await?;
         let whole = capture::load(&mut tx, meeting).await?.context("the meeting is gone")?;
@@ -123,8 +131,10 @@ impl Mixer {
             unheard.into_iter().map(|(from, until)| Span::new(on(from), on(until) + REOPENED)).collect();
 
         let scratch = Scratch(self.work.join(claimed.job.id.to_string()));
+        // What a killed process left of this very job.
+        let _ = tokio::fs::remove_dir_all(&scratch.0).await;
         tokio::fs::create_dir_all(&scratch.0).await.context("making room for the files")?;
-        let mut done = Vec::new();
+        let (mut done, mut nothing, mut lost_whole, mut missing) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for track in whole.recordings.iter().cloned().filter(|recording| recording.kind == "track") {
             let participant = track.key.as_ref().context("a track without a participant")?.participant;
             let why = Circumstances {
@@ -141,109 +151,118 @@ impl Mixer {
             // Each with what its own entry allows.
             let by_entry = |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry);
             let of_track = segments.iter().filter(|segment| segment.recording == track.id);
-            let of_track: Vec<(&Segment, Vec<Span>)> = of_track.map(|segment| (segment, by_entry(segment))).collect();
-            if let Some(track) = self.track(meeting, tenant, track, &of_track, why, &scratch.0).await? {
-                done.push(track);
+            let of_track = of_track.map(|segment| (segment.clone(), by_entry(segment))).collect();
+            let id = track.id;
+            match self.join(meeting, track, of_track, why, &scratch.0).await? {
+                Made::Track(joined) => done.push(*joined),
+                Made::Nothing => nothing.push(id),
+                Made::Lost(error) => lost_whole.push((id, error)),
+                Made::Missing(count) => missing += count,
             }
         }
-        let tracks: Vec<words::Track> = done.iter().filter_map(Done::words).collect();
+        if missing > 0 {
+            return Ok(Round::Missing(missing));
+        }
+        let mut tx = self.store.worker_tx().await?;
+        job::go_on(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
+        for id in nothing {
+            recording::remove(&mut tx, meeting, id).await?;
+        }
+        for (id, error) in &lost_whole {
+            recording::fail(&mut tx, *id, error).await?;
+        }
+        tx.commit().await?;
+        for track in &done {
+            self.keep(meeting, tenant, track).await?;
+        }
+        let tracks: Vec<words::Track> = done.iter().filter_map(Joined::words).collect();
         self.words.find(meeting, tenant, &whole, &tracks).await.context("looking for words that nobody heard")?;
-        let mixed = self.mix(meeting, tenant, &done, &scratch.0).await?;
+        let mix = self.mix(meeting, tenant, &done, &scratch.0).await?;
 
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
+        let heard = log.iter().map(|entry| entry.entry).max().unwrap_or(0);
+        let withdrawn = consent::above(&mut tx, meeting, heard).await?;
+        let withdrawn = withdrawn.iter().any(|entry| entry.status != ConsentStatus::Accepted);
+        // Nobody is told of a mix with what somebody took consent back for.
+        if let (Mix::Rendered(id, file), false) = (&mix, withdrawn) {
+            recording::finish(&mut tx, *id, file).await?;
+        }
+        for track in &done {
+            recording::mark_merged(&mut tx, meeting, track.recording.id, &track.objects).await?;
+        }
         if job::is_asked_again(&mut tx, claimed.job.id).await? {
-            // Somebody took consent back for what is in these files: nobody is told of them.
             job::run_again(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
             tx.commit().await?;
             let _ = self.queue.wake(JobKind::Mix, &Wake { job: claimed.job.id, meeting }).await;
-            return Ok(());
+            return Ok(Round::Finished);
+        }
+        if withdrawn || recording::is_unmerged(&mut tx, meeting).await? {
+            tx.commit().await?;
+            return Ok(Round::Again);
         }
         capture::transcript(&mut tx, tenant, meeting, None, true).await?;
-        let state = if mixed { RecordingState::Ready } else { RecordingState::Off };
-        let data = (self.state)(state, (!mixed).then_some("nothing_recorded"), 0);
-        let told = event::append(&mut tx, meeting, "recording_state", data).await?;
+        let (state, reason) = match mix {
+            Mix::Rendered(..) | Mix::Kept => (RecordingState::Ready, None),
+            Mix::Nothing if lost_whole.is_empty() => (RecordingState::Off, Some("nothing_recorded")),
+            Mix::Nothing => (RecordingState::Failed, Some(SEE_ERRORS)),
+        };
+        let told = event::append(&mut tx, meeting, "recording_state", (self.state)(state, reason, 0)).await?;
         let clean = job::ensure(&mut tx, tenant, meeting, JobKind::Clean.as_str(), &json!({})).await?;
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
         tx.commit().await?;
         let _ = self.queue.publish(meeting, &told.into());
         let _ = self.queue.wake(JobKind::Clean, &Wake { job: clean, meeting }).await;
-        info!(%meeting, tracks = done.len(), mixed, "the recordings are ready");
-        Ok(())
+        info!(%meeting, tracks = done.len(), lost = lost_whole.len(), ?state, "the recordings are made");
+        Ok(Round::Finished)
     }
 
-    /// Joins, stores and commits one track; `None` when nothing of it may be kept.
-    async fn track(
-        &self,
-        meeting: MeetingId,
-        tenant: TenantId,
-        track: Recording,
-        segments: &[(&Segment, Vec<Span>)],
-        why: Circumstances,
-        scratch: &Path,
-    ) -> anyhow::Result<Option<Done>> {
-        let out = scratch.join(format!("{}.mkv", track.id));
-        let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url)).map(str::to_owned);
-        let mut parts = Vec::with_capacity(segments.len());
-        // Segments in a track made before are no objects any more: that track stands for them.
-        if let Some(made) = made.as_deref().filter(|_| segments.iter().any(|(segment, _)| segment.merged)) {
-            let path = scratch.join(format!("{}-before.part.mkv", track.id));
-            self.objects.get_file(made, &path).await.context("fetching the track made before")?;
-            let (zero, allowed) = (MeetingTime::from_ms(track.start_ms), why.agreed.clone());
-            parts.push(Part { path, zero, allowed });
-        }
-        for (segment, allowed) in segments.iter().filter(|(segment, _)| !segment.merged) {
-            let path = scratch.join(format!("{}-{}-{}.part.mkv", track.id, segment.epoch, segment.n));
-            self.objects.get_file(&segment.object_key, &path).await.context("fetching a segment")?;
-            parts.push(Part { path, zero: MeetingTime::ZERO, allowed: allowed.clone() });
-        }
-        let (to, allowed) = (out.clone(), why.agreed.clone());
-        let joined = tokio::task::spawn_blocking(move || {
-            // In capture order, whichever process wrote them.
-            parts.sort_by_cached_key(|part| remux::first(part).ok().flatten());
-            remux::join(&parts, &to)
-        });
-        let finalised = joined.await??;
-        let Some(finalised) = finalised else {
+    /// Stores and commits one track, unless it is stored as it is.
+    async fn keep(&self, meeting: MeetingId, tenant: TenantId, joined: &Joined) -> anyhow::Result<()> {
+        let Joined { recording: track, finalised, path, gaps, .. } = joined;
+        let gaps = serde_json::to_value(gaps)?;
+        if !joined.fresh {
             let mut tx = self.store.worker_tx().await?;
-            recording::remove(&mut tx, meeting, track.id).await?;
+            recording::set_gaps(&mut tx, track.id, &gaps).await?;
             tx.commit().await?;
-            return Ok(None);
-        };
-        let gaps = gaps(finalised.span(), &finalised.recorded, &why);
+            return Ok(());
+        }
         let revision = if track.status == "ready" { track.revision + 1 } else { track.revision };
         let key = key(tenant, meeting, track.id, revision, "mkv");
         let stored =
-            self.objects.put_file(&key, &out, "audio/x-matroska", Tier::Hot).await.context("storing a track")?;
+            self.objects.put_file(&key, path, "audio/x-matroska", Tier::Hot).await.context("storing a track")?;
         let file = Finished {
             blob_url: self.objects.url(&key),
             start_ms: finalised.start_ms,
             duration_ms: finalised.duration_ms,
-            gaps: serde_json::to_value(&gaps)?,
+            gaps,
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
         };
         let mut tx = self.store.worker_tx().await?;
         recording::finish(&mut tx, track.id, &file).await?;
         tx.commit().await?;
-        if let Some(made) = made.filter(|made| *made != key) {
-            self.objects.delete(&made).await.context("deleting a track that was made anew")?;
+        let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url)).filter(|made| *made != key);
+        if let Some(made) = made {
+            self.objects.delete(made).await.context("deleting a track that was made anew")?;
         }
-        let joined = segments.iter().map(|(segment, _)| segment.object_key.clone()).collect();
-        Ok(Some(Done { recording: track, finalised, path: out, allowed, gaps, joined }))
+        Ok(())
     }
 
-    /// Renders, stores and commits the mix; `false` when there is nothing to mix.
-    async fn mix(&self, meeting: MeetingId, tenant: TenantId, done: &[Done], scratch: &Path) -> anyhow::Result<bool> {
+    /// Renders and stores the mix.
+    async fn mix(&self, meeting: MeetingId, tenant: TenantId, done: &[Joined], scratch: &Path) -> anyhow::Result<Mix> {
         if done.is_empty() {
-            return Ok(false);
+            return Ok(Mix::Nothing);
         }
         let first = done.iter().map(|track| track.finalised.start_ms).min().unwrap_or(0);
         let mut tx = self.store.worker_tx().await?;
         let id = recording::ensure_mix(&mut tx, tenant, meeting, first).await?;
         let before = recording::of_meeting(&mut tx, meeting).await?.into_iter().find(|recording| recording.id == id);
-        let revision = before.map_or(1, |mix| mix.revision + i32::from(mix.status == "ready"));
         tx.commit().await?;
+        if before.as_ref().is_some_and(|mix| mix.status == "ready") && done.iter().all(|track| !track.fresh) {
+            return Ok(Mix::Kept);
+        }
+        let revision = before.map_or(1, |mix| mix.revision + i32::from(mix.status == "ready"));
         let sources: Vec<mix::Source> = done
             .iter()
             .map(|track| mix::Source {
@@ -262,12 +281,15 @@ impl Mixer {
                 if let Ok(mut tx) = store.worker_tx().await
                     && recording::progress(&mut tx, id, step).await.is_ok()
                 {
+                    // The next one tells it, too.
                     let _ = tx.commit().await;
                 }
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         });
+        let turn = self.rendering.clone().acquire_owned().await.context("no mixes are rendered any more")?;
         let rendered = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             mix::render(&sources, &to, &mut |step| {
                 progress.send_replace(step as f32);
                 Ok(())
@@ -275,7 +297,7 @@ impl Mixer {
         })
         .await?;
         reporting.abort();
-        let Some(rendered) = rendered.context("rendering the mix")? else { return Ok(false) };
+        let Some(rendered) = rendered.context("rendering the mix")? else { return Ok(Mix::Nothing) };
         let key = key(tenant, meeting, id, revision, "mp4");
         let stored = self.objects.put_file(&key, &out, "audio/mp4", Tier::Hot).await.context("storing the mix")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
@@ -289,25 +311,31 @@ impl Mixer {
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
         };
-        let mut tx = self.store.worker_tx().await?;
-        recording::finish(&mut tx, id, &file).await?;
-        for track in done {
-            recording::mark_merged(&mut tx, meeting, track.recording.id, &track.joined).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+        Ok(Mix::Rendered(id, file))
     }
 
     async fn give_up(&self, meeting: MeetingId, error: &str) -> anyhow::Result<()> {
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         recording::fail_unfinished(&mut tx, meeting, error).await?;
-        let data = (self.state)(RecordingState::Failed, Some("see the recordings' errors"), 0);
+        let data = (self.state)(RecordingState::Failed, Some(SEE_ERRORS), 0);
         let told = event::append(&mut tx, meeting, "recording_state", data).await?;
         tx.commit().await?;
         let _ = self.queue.publish(meeting, &told.into());
         Ok(())
     }
+}
+
+/// The reason of `failed`.
+const SEE_ERRORS: &str = "see the recordings' errors";
+
+/// The mix of one round.
+enum Mix {
+    /// Stored, and to be committed.
+    Rendered(RecordingId, Finished),
+    /// The one that is there is of these very tracks.
+    Kept,
+    Nothing,
 }
 
 /// Where a recording's file lies. The revision is in it, so that a file once told of is never overwritten.

@@ -376,6 +376,7 @@ pub async fn store(objects: &Objects, sealed: &Sealed, key: String) -> anyhow::R
                     size_bytes: i64::try_from(stored.size_bytes).context("segment size")?,
                     sha256: stored.sha256,
                     merged: false,
+                    lost: false,
                 });
             }
             Err(error) if error.is_transient() => {

@@ -7,10 +7,6 @@
 use anyhow::{Context, Result, anyhow, bail};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
-use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
-    time::Duration,
-};
 
 /// How long starting or ending a graph may take before it is given up: file systems stall, GStreamer should not.
 pub(crate) const STEP_MAX: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -105,6 +101,10 @@ impl Drop for Graph {
 fn said(message: &gst::Message) -> (String, anyhow::Error) {
     let element = message.src().map_or_else(String::new, |src| src.name().to_string());
     let error = match message.view() {
+        // As the system would say it, so that whoever branches on it need not know GStreamer.
+        gst::MessageView::Error(error) if error.error().matches(gst::ResourceError::NoSpaceLeft) => {
+            std::io::Error::new(std::io::ErrorKind::StorageFull, format!("{element}: {}", error.error())).into()
+        }
         gst::MessageView::Error(error) => anyhow!("{element}: {}", error.error()),
         _ => anyhow!("{element}: an unexpected message"),
     };
@@ -160,76 +160,6 @@ impl Drop for Inlet {
     fn drop(&mut self) {
         let _ = self.pad.unlink(&self.to);
         let _ = self.pad.set_active(false);
-    }
-}
-
-/// What came out of an [`Outlet`].
-pub(crate) enum Pulled {
-    Buffer(gst::Caps, gst::Buffer),
-    End,
-    /// An element gave up, with its name.
-    Fault(String, anyhow::Error),
-}
-
-/// A pad of our own behind an element with a thread of its own, and a bounded queue behind the pad.
-///
-/// Not an `appsink`: that one waits for its reader while it holds the lock that starting the graph needs, so a file
-/// that is read to its end before the graph has started stops both for ever.
-pub(crate) struct Outlet {
-    out: Receiver<Option<(gst::Caps, gst::Buffer)>>,
-}
-
-impl Outlet {
-    /// Takes what the element's first pad gives, whenever it appears. Drop the outlet before its graph: that is what
-    /// frees a thread that waits for room.
-    pub fn behind(element: &gst::Element, room: usize) -> Self {
-        let (give, out) = sync_channel(room);
-        let give_end = give.clone();
-        let pad = gst::Pad::builder(gst::PadDirection::Sink)
-            .name("outlet")
-            .chain_function(move |pad, _, buffer| {
-                let caps = pad.current_caps().ok_or(gst::FlowError::NotNegotiated)?;
-                give.send(Some((caps, buffer))).map_err(|_| gst::FlowError::Flushing)?;
-                Ok(gst::FlowSuccess::Ok)
-            })
-            .event_function(move |pad, parent, event| {
-                if event.type_() == gst::EventType::Eos {
-                    // Nobody reads any more, or the end is told.
-                    let _ = give_end.send(None);
-                    return true;
-                }
-                gst::Pad::event_default(pad, parent, event)
-            })
-            .build();
-        element.connect_pad_added(move |_, source| {
-            if !pad.is_linked() && pad.set_active(true).is_ok() {
-                let _ = source.link(&pad);
-            }
-        });
-        Self { out }
-    }
-
-    /// Waits for the next buffer.
-    ///
-    /// # Errors
-    /// When nothing happens for `longest`.
-    pub fn pull(&self, graph: &Graph, longest: Duration) -> Result<Pulled> {
-        // A fault before there was a pad comes by the bus only, so both are looked at in turns.
-        const TURN: Duration = Duration::from_millis(10);
-        let turns = longest.as_millis() / TURN.as_millis();
-        for _ in 0..turns.max(1) {
-            match self.out.recv_timeout(TURN) {
-                Ok(Some((caps, buffer))) => return Ok(Pulled::Buffer(caps, buffer)),
-                Ok(None) => return Ok(graph.fault().map_or(Pulled::End, |(name, error)| Pulled::Fault(name, error))),
-                Err(RecvTimeoutError::Disconnected) => return Ok(Pulled::End),
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some((name, error)) = graph.fault() {
-                        return Ok(Pulled::Fault(name, error));
-                    }
-                }
-            }
-        }
-        bail!("a graph gave nothing for {longest:?}")
     }
 }
 

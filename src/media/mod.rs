@@ -6,6 +6,7 @@
 //! file true to its length). Nobody's bytes reach a demuxer or a type finder on the live side: the graphs in
 //! `pipelines/` are static.
 
+mod ebml;
 pub mod frame;
 pub mod graph;
 mod inbox;

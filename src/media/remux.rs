@@ -136,14 +136,14 @@ impl Finalised {
     }
 }
 
-/// Joins a recording's segments, given in capture order, into one file at `out`. Only frames wholly within `allowed`
-/// go in; of two frames for the same time the first. `None`: nothing to keep, and there is no file.
+/// Joins a recording's segments into one file at `out`. Only frames wholly within `allowed` go in; of two frames for the
+/// same time the first. `None`: nothing to keep, and there is no file.
 ///
 /// # Errors
 /// When a segment cannot be read, or `out` not written; `out` is removed then.
 pub fn finalise_track(segments: &[PathBuf], allowed: &[Span], out: &Path) -> Result<Option<Finalised>> {
-    let part = |path: &PathBuf| Part { path: path.clone(), zero: MeetingTime::ZERO, allowed: allowed.to_vec() };
-    join(&segments.iter().map(part).collect::<Vec<_>>(), out)
+    let parts = segments.iter().filter_map(|path| Part::of(path, MeetingTime::ZERO, allowed.to_vec()).transpose());
+    join(&parts.collect::<Result<Vec<_>>>()?, out)
 }
 
 /// A file to be joined with others.
@@ -154,63 +154,118 @@ pub struct Part {
     pub zero: MeetingTime,
     /// What of it may be kept: for a segment by its own consent entry, because another's may reach back over a cut.
     pub allowed: Vec<Span>,
+    /// What is in it.
+    pub span: Span,
+    pub codec: Codec,
+    pub channels: u8,
 }
 
-/// When the first frame of a part was captured.
-pub fn first(part: &Part) -> Result<Option<MeetingTime>> {
-    match Reader::open(&part.path, part.zero)? {
-        Some(mut reader) => Ok(reader.read()?.map(|frame| frame.span.start)),
-        None => Ok(None),
+impl Part {
+    /// Reads the whole file for what is in it; `None` when that is not one frame.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something that we do not write.
+    pub fn of(path: &Path, zero: MeetingTime, allowed: Vec<Span>) -> Result<Option<Self>> {
+        let Some(mut reader) = Reader::open(path, zero)? else { return Ok(None) };
+        let (codec, channels) = (reader.codec(), reader.channels());
+        let mut content: Option<Content> = None;
+        while let Some(frame) = reader.read()? {
+            content = Some(grown(content, &frame));
+        }
+        let part = |content: Content| Self { path: path.into(), zero, allowed, span: content.span, codec, channels };
+        Ok(content.map(part))
     }
 }
 
-/// As [`finalise_track`], also from a track that was made before and the segments that turned up since.
+/// A part while it is read.
+struct Reading {
+    reader: Reader,
+    allowed: Vec<Span>,
+    /// Its place among the parts.
+    place: usize,
+    next: Frame,
+}
+
+impl Reading {
+    /// Opens a part at its first frame that may be kept; adds to `dropped` those that may not.
+    fn open(part: &Part, place: usize, dropped: &mut u64) -> Result<Option<Self>> {
+        let Some(mut reader) = Reader::open(&part.path, part.zero)? else { return Ok(None) };
+        let allowed = union(&part.allowed);
+        let next = following(&mut reader, &allowed, dropped)?;
+        Ok(next.map(|next| Self { reader, allowed, place, next }))
+    }
+}
+
+fn following(reader: &mut Reader, allowed: &[Span], dropped: &mut u64) -> Result<Option<Frame>> {
+    while let Some(frame) = reader.read()? {
+        if within(frame.span, allowed) {
+            return Ok(Some(frame));
+        }
+        *dropped += 1;
+    }
+    Ok(None)
+}
+
+/// As [`finalise_track`], in the order of their sound, also of a track that was made before and segments that turned up since,
+/// whether they lie before it, behind it or in its holes. While a part goes on, another's frames go in only where it has none.
 pub fn join(parts: &[Part], out: &Path) -> Result<Option<Finalised>> {
-    let channels = parts
-        .iter()
-        .map(|part| Ok(Reader::open(&part.path, part.zero)?.map_or(1, |reader| reader.channels())))
-        .try_fold(1, |most: u8, channels: Result<u8>| channels.map(|channels| most.max(channels)))?;
+    let channels = parts.iter().map(|part| part.channels).max().unwrap_or(1);
+    if let Some(other) = parts.iter().find(|part| part.codec != parts[0].codec) {
+        bail!("segments of one recording in {} and {}", parts[0].codec.as_str(), other.codec.as_str());
+    }
     let unfinished = Unfinished(out.to_owned());
+    let mut waiting: Vec<(usize, &Part)> = parts.iter().enumerate().collect();
+    waiting.sort_by_key(|(place, part)| std::cmp::Reverse((part.span.start, *place)));
+    // Few at a time: those that overlap.
+    let mut open: Vec<Reading> = Vec::new();
+    let mut current: Option<usize> = None;
     let mut joined: Option<(Writer, Finalised)> = None;
     let mut dropped = 0;
     let mut last: Option<Span> = None;
-    for part in parts {
-        let Some(mut reader) = Reader::open(&part.path, part.zero)? else { continue };
-        let allowed = union(&part.allowed);
-        while let Some(frame) = reader.read()? {
+    loop {
+        let next = open.iter().map(|reading| reading.next.span.start).min();
+        if let Some((place, part)) = waiting.pop_if(|(_, part)| next.is_none_or(|next| part.span.start <= next)) {
+            open.extend(Reading::open(part, place, &mut dropped)?);
+            continue;
+        }
+        let earliest = open
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, reading)| (reading.next.span.start, Some(reading.place) != current));
+        let Some((at, _)) = earliest else { break };
+        // Where the part that goes on has its next frame, if this one is another's.
+        let goes_on = open.iter().find(|reading| Some(reading.place) == current).map(|reading| reading.next.span.start);
+        let other = goes_on.filter(|_| Some(open[at].place) != current);
+        let reading = &mut open[at];
+        let following = following(&mut reading.reader, &reading.allowed, &mut dropped)?;
+        let place = reading.place;
+        let frame = match following {
+            Some(following) => std::mem::replace(&mut reading.next, following),
+            None => open.swap_remove(at).next,
+        };
+        let again = match (last, other) {
+            (Some(last), Some(goes_on)) => frame.span.start + TOUCH < last.end || frame.span.end > goes_on + TOUCH,
             // Half a frame's overlap is a corrected clock, more is the same sound again.
-            let again = last.is_some_and(|last| (frame.span.start - last.start).0 * 2 < last.length().0);
-            if again || !within(frame.span, &allowed) {
-                dropped += 1;
-                continue;
-            }
-            last = Some(frame.span);
-            let (writer, track) = match &mut joined {
-                Some(joined) => joined,
-                none => {
-                    let start_ms = frame.span.start.as_ms();
-                    let zero = MeetingTime::from_ms(start_ms);
-                    let writer = Writer::create(out, Shape::Track, reader.codec(), channels, zero)?;
-                    let track = Finalised {
-                        codec: reader.codec(),
-                        start_ms,
-                        duration_ms: 0,
-                        recorded: Vec::new(),
-                        frames: 0,
-                        dropped: 0,
-                    };
-                    none.insert((writer, track))
-                }
-            };
-            if reader.codec() != track.codec {
-                bail!("segments of one recording in {} and {}", track.codec.as_str(), reader.codec().as_str());
-            }
-            writer.write(&frame)?;
-            track.frames += 1;
-            match track.recorded.last_mut() {
-                Some(run) if frame.span.start <= run.end + TOUCH => run.end = run.end.max(frame.span.end),
-                _ => track.recorded.push(frame.span),
-            }
+            (Some(last), None) => (frame.span.start - last.start).0 * 2 < last.length().0,
+            (None, _) => false,
+        };
+        if again {
+            dropped += 1;
+            continue;
+        }
+        if other.is_none() {
+            current = Some(place);
+        }
+        last = Some(frame.span);
+        let (writer, track) = match &mut joined {
+            Some(joined) => joined,
+            none => none.insert(begin(parts[place].codec, channels, frame.span.start, out)?),
+        };
+        writer.write(&frame)?;
+        track.frames += 1;
+        match track.recorded.last_mut() {
+            Some(run) if frame.span.start <= run.end + TOUCH => run.end = run.end.max(frame.span.end),
+            _ => track.recorded.push(frame.span),
         }
     }
     let Some((writer, mut track)) = joined else { return Ok(None) };
@@ -220,6 +275,12 @@ pub fn join(parts: &[Part], out: &Path) -> Result<Option<Finalised>> {
     track.dropped = dropped;
     unfinished.finished();
     Ok(Some(track))
+}
+
+fn begin(codec: Codec, channels: u8, first: MeetingTime, out: &Path) -> Result<(Writer, Finalised)> {
+    let start_ms = first.as_ms();
+    let writer = Writer::create(out, Shape::Track, codec, channels, MeetingTime::from_ms(start_ms))?;
+    Ok((writer, Finalised { codec, start_ms, duration_ms: 0, recorded: Vec::new(), frames: 0, dropped: 0 }))
 }
 
 /// A file that is removed unless it was finished.
@@ -308,6 +369,36 @@ mod tests {
             let least = (length.saturating_sub(1_000) / 175) as u64;
             assert!(kept.map_or(0, |kept| kept.frames) >= least, "{kept:?} at {length}");
         }
+    }
+
+    #[test]
+    fn what_turns_up_late_goes_where_it_belongs() {
+        let folder = Folder::new("late");
+        let early = [folder.segment("1-1.mkv", 64_000, 68_000), folder.segment("3-1.mkv", 72_000, 76_000)];
+        let made = folder.0.join("made.mkv");
+        let first = finalise_track(&early, &[ALWAYS], &made).expect("joins").expect("has frames");
+        let zero = MeetingTime::from_ms(first.start_ms);
+        // Before it, in its hole (and a little over both edges), behind it; and one that is in it already.
+        let late = [
+            folder.segment("0-1.mkv", 60_000, 64_000),
+            folder.segment("2-1.mkv", 67_990, 72_010),
+            folder.segment("4-1.mkv", 76_000, 80_000),
+            folder.segment("1-1.again.mkv", 64_000, 68_000),
+        ];
+        let part = |path: &Path, zero| Part::of(path, zero, vec![ALWAYS]).expect("reads").expect("has frames");
+        let mut parts = vec![part(&made, zero)];
+        parts.extend(late.iter().map(|path| part(path, MeetingTime::ZERO)));
+        let out = folder.0.join("track.mka");
+        let track = join(&parts, &out).expect("joins").expect("has frames");
+        assert_eq!((track.start_ms, track.duration_ms), (60_000, 20_000));
+        assert_eq!(track.recorded.len(), 1, "{:?}", track.recorded);
+        let mut reader = Reader::open(&out, MeetingTime::from_ms(60_000)).expect("opens").expect("has frames");
+        let mut last = MeetingTime::ZERO;
+        while let Some(frame) = reader.read().expect("reads") {
+            assert!((frame.span.start - last).0 >= 9_000, "{:?} behind {last:?}", frame.span);
+            last = frame.span.start;
+        }
+        assert!((998..=1_000).contains(&track.frames), "{}", track.frames);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl<W: AsyncWriteExt + Unpin> Hashing<W> {
     pub async fn write(&mut self, piece: &[u8]) -> Result<()> {
         self.size_bytes += piece.len() as u64;
         if self.size_bytes > self.bytes_max {
-            return Err(ObjectError::Refused(format!("more than {} bytes", self.bytes_max)));
+            return Err(ObjectError::Unfit(format!("more than {} bytes", self.bytes_max)));
         }
         self.hash.update(piece);
         self.to.write_all(piece).await?;

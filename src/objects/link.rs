@@ -34,7 +34,7 @@ impl Objects {
         valid: Duration,
     ) -> Result<String> {
         let until = PresigningConfig::expires_in(valid.min(PRESIGN_MAX));
-        let until = until.map_err(|error| ObjectError::Refused(error.to_string()))?;
+        let until = until.map_err(|error| ObjectError::Unfit(error.to_string()))?;
         let (bucket, name, caching) = (&self.bucket, known(key)?, "private, no-store");
         let shown = content_disposition(file_name, disposition);
         let signed = match verb {

@@ -3,6 +3,7 @@
 
 use super::{Result, StoreError, new_id};
 use crate::domain::{
+    fault::Away,
     id::{JobId, MeetingId, TenantId},
     job::JobKind,
     limits::LEASE_TTL,
@@ -24,6 +25,8 @@ pub struct Job {
     pub attempts: i32,
     pub epoch: i64,
     pub payload: Value,
+    /// How often in a row it found away what it stands on.
+    pub waits: u32,
 }
 
 fn job(row: &PgRow) -> sqlx::Result<Job> {
@@ -35,6 +38,7 @@ fn job(row: &PgRow) -> sqlx::Result<Job> {
         attempts: row.try_get("attempts")?,
         epoch: row.try_get("epoch")?,
         payload: row.try_get("payload")?,
+        waits: u32::try_from(row.try_get::<i32, _>("waits")?).unwrap_or(0),
     })
 }
 
@@ -52,7 +56,8 @@ pub async fn ensure(
              state = case when jobs.state in ('done', 'failed') then 'queued' else jobs.state end,
              attempts = case when jobs.state in ('done', 'failed') then 0 else jobs.attempts end,
              run_at = case when jobs.state in ('done', 'failed') then clock_timestamp() else jobs.run_at end,
-             payload = case when jobs.state in ('done', 'failed') then excluded.payload else jobs.payload end
+             payload = case when jobs.state in ('done', 'failed') then excluded.payload else jobs.payload end,
+             waits = case when jobs.state in ('done', 'failed') then 0 else jobs.waits end
          returning id",
     )
     .bind(new_id())
@@ -144,7 +149,7 @@ pub async fn claim(
              order by run_at
              for update skip locked
              limit $3)
-         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload",
+         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload, waits",
     )
     .bind(kinds)
     .bind(owner)
@@ -260,13 +265,60 @@ pub async fn fence(conn: &mut PgConnection, meeting: MeetingId, owner: Uuid, epo
 
 /// Done; `Fenced` when somebody else took it.
 pub async fn finish(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
-    end(conn, id, owner, epoch, "state = 'done', finished_at = clock_timestamp(), error = null").await
+    end(
+        conn,
+        id,
+        owner,
+        epoch,
+        "state = 'done', finished_at = clock_timestamp(), error = null, waiting_for = null, waits = 0",
+    )
+    .await
 }
 
 /// Gives it back for anybody to claim at once.
 pub async fn release(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
     end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)")
         .await
+}
+
+/// Gives it back until `wait` is over, with nothing counted against it: what it stands on is away.
+pub async fn wait(
+    conn: &mut PgConnection,
+    id: JobId,
+    owner: Uuid,
+    epoch: i64,
+    away: Away,
+    wait: Micros,
+    error: &str,
+) -> Result<()> {
+    sqlx::query(
+        "update jobs set state = 'queued', attempts = greatest(attempts - 1, 0), owner = null, lease_until = null,
+             run_at = clock_timestamp() + make_interval(secs => $6), waits = waits + 1, waiting_for = $4, error = $5
+         where id = $1 and owner = $2 and epoch = $3 and state = 'running'",
+    )
+    .bind(id.0)
+    .bind(owner)
+    .bind(epoch)
+    .bind(away.as_str())
+    .bind(error)
+    .bind(wait.0 as f64 / 1e6)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What it waited for is there again, and it goes on.
+pub async fn go_on(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
+    sqlx::query(
+        "update jobs set waiting_for = null, waits = 0, error = null
+         where id = $1 and owner = $2 and epoch = $3 and state = 'running' and waits > 0",
+    )
+    .bind(id.0)
+    .bind(owner)
+    .bind(epoch)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &str) -> Result<()> {
@@ -285,7 +337,7 @@ pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, e
         Next::GiveUp => None,
     };
     sqlx::query(
-        "update jobs set error = $4, owner = null, lease_until = null,
+        "update jobs set error = $4, owner = null, lease_until = null, waiting_for = null,
              state = case when $5::float8 is null then 'failed' else 'queued' end,
              run_at = clock_timestamp() + make_interval(secs => coalesce($5, 0)),
              finished_at = case when $5::float8 is null then clock_timestamp() end

@@ -27,6 +27,8 @@ pub struct ListedRecording {
     pub status: String,
     pub progress: Option<f32>,
     pub error: Option<String>,
+    /// What its job waits for.
+    pub waiting_for: Option<String>,
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
     pub created_at: DateTime<Utc>,
@@ -72,8 +74,10 @@ macro_rules! listed {
         concat!(
             "select r.id, r.meeting_id, r.kind, r.participant_id, r.source, r.media_type, r.blob_url, r.start_ms,
                     r.duration_ms, r.duration_seconds, r.gaps, r.storage_tier, r.status, r.progress, r.error,
-                    r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name
+                    r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
+                    case when r.status = 'processing' then j.waiting_for end as waiting_for
              from recordings r
+             left join jobs j on j.meeting_id = r.meeting_id and j.kind = 'mix' 
              left join participants p on p.meeting_id = r.meeting_id and p.id = r.participant_id
              left join users u on u.id = p.user_id
              where ",

@@ -7,6 +7,7 @@
 //! Migrations run on a connection of their own, as whoever the URL names.
 
 pub mod asked;
+pub mod backlog;
 pub mod capture;
 pub mod consent;
 pub mod effect;
@@ -33,7 +34,14 @@ pub mod unheard;
 pub mod user;
 pub mod visit;
 
-use crate::{clock::Clock, domain::id::TenantId};
+use crate::{
+    clock::Clock,
+    domain::{
+        consent::hex,
+        fault::{Away, Fault},
+        id::TenantId,
+    },
+};
 use chrono::{DateTime, Utc};
 use pooler::Pooler;
 use share::Fair;
@@ -115,6 +123,11 @@ impl StoreError {
 
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        if self.is_unavailable() { Fault::Away(Away::Database) } else { Fault::Ours }
     }
 }
 

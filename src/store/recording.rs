@@ -3,8 +3,9 @@
 
 use super::Result;
 use crate::domain::{
+    fault::Missing,
     id::{MeetingId, ParticipantId, RecordingId, TenantId},
-    time::{MeetingTime, Span},
+    time::{MeetingTime, Micros, Span},
 };
 use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -61,6 +62,8 @@ pub struct Segment {
     pub size_bytes: i64,
     pub sha256: String,
     pub merged: bool,
+    /// Its object will not come, or is broken: its span is a gap.
+    pub lost: bool,
 }
 
 fn segment(row: &PgRow) -> sqlx::Result<Segment> {
@@ -74,6 +77,7 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
         size_bytes: row.try_get("size_bytes")?,
         sha256: row.try_get("sha256")?,
         merged: row.try_get::<String, _>("state")? == "merged",
+        lost: row.try_get::<String, _>("state")? == "lost",
     })
 }
 
@@ -147,6 +151,68 @@ pub async fn mark_merged(
     .bind(meeting.0)
     .bind(recording.0)
     .bind(objects)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether segments of the meeting are in storage that no track has yet.
+pub async fn is_unmerged(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
+    Ok(sqlx::query("select 1 from recording_segments where meeting_id = $1 and state = 'stored' limit 1")
+        .bind(meeting.0)
+        .fetch_optional(conn)
+        .await?
+        .is_some())
+}
+
+/// A segment's object is broken, or will not come: it costs its own span.
+pub async fn mark_lost(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment, why: &str) -> Result<()> {
+    sqlx::query(
+        "update recording_segments set state = 'lost', error = $5
+         where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4 and state = 'stored'",
+    )
+    .bind(meeting.0)
+    .bind(segment.recording.0)
+    .bind(segment.epoch)
+    .bind(segment.n)
+    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// How often a segment's object was missing.
+pub async fn missing(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<Missing> {
+    let ago = |column: &str| format!("coalesce((extract(epoch from clock_timestamp() - {column}) * 1e6)::bigint, 0)");
+    let sql = format!(
+        "select missing, {}, {} from recording_segments
+         where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
+        ago("missing_first"),
+        ago("missing_last")
+    );
+    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(meeting.0)
+        .bind(segment.recording.0)
+        .bind(segment.epoch)
+        .bind(segment.n)
+        .fetch_one(conn)
+        .await?;
+    Ok(Missing { times: row.try_get(0)?, first_ago: Micros(row.try_get(1)?), last_ago: Micros(row.try_get(2)?) })
+}
+
+/// It is missing once more; `first` forgets the times before.
+pub async fn note_missing(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment, first: bool) -> Result<()> {
+    sqlx::query(
+        "update recording_segments set missing = case when $5 then 1 else missing + 1 end,
+             missing_first = case when $5 then clock_timestamp() else missing_first end,
+             missing_last = clock_timestamp()
+         where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
+    )
+    .bind(meeting.0)
+    .bind(segment.recording.0)
+    .bind(segment.epoch)
+    .bind(segment.n)
+    .bind(first)
     .execute(conn)
     .await?;
     Ok(())
@@ -275,6 +341,26 @@ pub async fn progress(conn: &mut PgConnection, id: RecordingId, progress: f32) -
     sqlx::query("update recordings set progress = $2 where id = $1 and status = 'processing'")
         .bind(id.0)
         .bind(progress)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// One recording failed, with a reason that says what to do.
+pub async fn fail(conn: &mut PgConnection, id: RecordingId, error: &str) -> Result<()> {
+    sqlx::query("update recordings set status = 'failed', error = $2 where id = $1")
+        .bind(id.0)
+        .bind(error)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Only the gaps of a finished file are told anew.
+pub async fn set_gaps(conn: &mut PgConnection, id: RecordingId, gaps: &Value) -> Result<()> {
+    sqlx::query("update recordings set gaps = $2 where id = $1 and gaps <> $2")
+        .bind(id.0)
+        .bind(gaps)
         .execute(conn)
         .await?;
     Ok(())

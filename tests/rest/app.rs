@@ -105,6 +105,7 @@ fn nowhere() -> Settings {
         bucket: "hansard".to_owned(),
         access_key_id: "test".to_owned(),
         secret_access_key: "test".to_owned(),
+        dialect: hansard::objects::Dialect::default(),
     }
 }
 

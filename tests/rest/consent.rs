@@ -142,6 +142,7 @@ async fn a_withdrawal_works_while_postgres_is_away() {
         bucket: "hansard".to_owned(),
         access_key_id: "test".to_owned(),
         secret_access_key: "test".to_owned(),
+        dialect: hansard::objects::Dialect::default(),
     };
     let app = App::on(cluster.database().await, Objects::new(&nowhere)).await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);

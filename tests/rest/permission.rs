@@ -136,6 +136,7 @@ const EXPECTED: [Operation; 24] = [
     Operation { method: "GET", path: "/v1/meetings/{id}/recordings", may: HOSTS_READ, other_tenant: 404 },
     Operation { method: "GET", path: "/v1/recordings/{recording}", may: HOSTS_READ, other_tenant: 404 },
     Operation { method: "GET", path: "/v1/recordings/{recording}/content", may: HOSTS_READ, other_tenant: 404 },
+    Operation { method: "POST", path: "/v1/recordings/{busy}/retry", may: HOSTS, other_tenant: 404 },
     Operation { method: "GET", path: "/v1/meetings/{id}/transcript", may: HOSTS_READ, other_tenant: 404 },
     Operation { method: "GET", path: "/v1/meetings/{id}/transcript.json", may: HOSTS_READ, other_tenant: 404 },
     Operation { method: "GET", path: "/v1/meetings/{id}/transcript.vtt", may: HOSTS_READ, other_tenant: 404 },
@@ -158,6 +159,8 @@ struct World {
     participant: ParticipantId,
     tokens: Vec<(&'static str, String)>,
     recording: Uuid,
+    /// A recording that is being processed.
+    busy: Uuid,
 }
 
 impl World {
@@ -207,7 +210,20 @@ impl World {
         .execute(&mut app.sql().await)
         .await
         .expect("inserted");
-        Self { app, other_key, host, other_host, member, meeting, participant: joined.participant, tokens, recording }
+        let busy = Uuid::now_v7();
+        sqlx::query(
+            "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms, status)
+             values ($1, $2, $3, 'track', $4, 'microphone', 'opus', 'audio/x-matroska', 0, 'processing')",
+        )
+        .bind(busy)
+        .bind(app.tenant.0)
+        .bind(meeting.0)
+        .bind(joined.participant.0)
+        .execute(app.state.store.worker())
+        .await
+        .expect("inserted");
+        let participant = joined.participant;
+        Self { app, other_key, host, other_host, member, meeting, participant, tokens, recording, busy }
     }
 
     fn headers(&self, credential: &str) -> Vec<(&'static str, String)> {
@@ -230,7 +246,8 @@ impl World {
             .replace("{id}", &self.meeting.to_string())
             .replace("{user}", &self.host.to_string())
             .replace("{member}", &self.member.to_string())
-            .replace("{recording}", &self.recording.to_string());
+            .replace("{recording}", &self.recording.to_string())
+            .replace("{busy}", &self.busy.to_string());
         if path.contains("{spare}") {
             let spare = self.app.join(self.meeting, self.app.user("Spare").await).await;
             path = path.replace("{spare}", &spare.participant.to_string());

@@ -66,7 +66,7 @@ async fn recordings_are_listed_as_the_contract_says() {
             "source": "microphone", "mediaType": "audio/x-matroska", "blobUrl": format!("s3://hansard/m/{track}"),
             "startMs": 1230, "durationMs": 1499, "durationSeconds": 1,
             "gaps": [{"startMs": 10, "endMs": 20, "reason": "muted"}], "storageTier": "hot", "status": "recording",
-            "progress": null, "error": null, "sizeBytes": null, "sha256": null, "createdAt": one["createdAt"]
+            "progress": null, "error": null, "waitingFor": null, "sizeBytes": null, "sha256": null, "createdAt": one["createdAt"]
         })
     );
     let cursor = text(&listed["nextCursor"]);
@@ -139,6 +139,52 @@ async fn content_is_fetched_from_the_object_storage() {
     ] {
         change(&app, track, set).await;
         app.get(&path).await.problem(status, name);
+    }
+}
+
+#[tokio::test]
+async fn what_failed_is_made_again_once() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let joined = app.join(meeting, ana).await;
+    let track = insert(&app, meeting, Some(joined.participant), 0, "failed").await;
+    let mix = insert(&app, meeting, None, 0, "failed").await;
+    let path = format!("/v1/recordings/{track}/retry");
+    let states = async || -> Vec<String> {
+        let rows = "select data ->> 'state' from meeting_events where meeting_id = $1 and type = 'recording_state' order by seq";
+        sqlx::query_scalar(rows).bind(meeting.0).fetch_all(app.state.store.worker()).await.expect("Postgres answers")
+    };
+    let before = states().await.len();
+    let again = app.call("POST", &path, &app.session(ana), None).await.expect(202);
+    assert_eq!((&again["status"], &again["error"]), (&json!("processing"), &Value::Null));
+    assert_eq!(app.get(&format!("/v1/recordings/{mix}")).await.expect(200)["status"], "processing");
+    assert_eq!(states().await[before..], ["finalising"]);
+    // It is being made: nothing changes, and nothing is told again.
+    assert_eq!(app.call("POST", &path, &app.key, None).await.expect(202), again);
+    assert_eq!(states().await.len(), before + 1);
+    let jobs: i64 =
+        sqlx::query_scalar("select count(*) from jobs where meeting_id = $1 and kind = 'mix' and state = 'queued'")
+            .bind(meeting.0)
+            .fetch_one(app.state.store.worker())
+            .await
+            .expect("Postgres answers");
+    assert_eq!(jobs, 1);
+    // What it waits for is told.
+    sqlx::query("update jobs set waiting_for = 'storage' where meeting_id = $1 and kind = 'mix'")
+        .bind(meeting.0)
+        .execute(app.state.store.worker())
+        .await
+        .expect("Postgres answers");
+    assert_eq!(app.get(&format!("/v1/recordings/{track}")).await.expect(200)["waitingFor"], "storage");
+    for (set, status, name) in [
+        ("status = 'ready'", 409, "not_ready"),
+        ("status = 'recording'", 409, "not_ready"),
+        ("status = 'deleting'", 410, "gone"),
+        ("status = 'failed', deleted_at = now()", 410, "gone"),
+    ] {
+        change(&app, track, set).await;
+        app.call("POST", &path, &app.key, None).await.problem(status, name);
     }
 }
 

@@ -150,6 +150,7 @@ impl World {
             bucket: "hansard".into(),
             access_key_id: "a".into(),
             secret_access_key: "b".into(),
+            dialect: objects::Dialect::default(),
         };
         let state: Shared = Arc::new(ApiState {
             store: self.store.clone(),

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod pgbouncer;
+pub mod faults;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod s3;

@@ -3,7 +3,7 @@
 use super::Scratch;
 use hansard::{
     embed::s3::S3Server,
-    objects::{Objects, Settings},
+    objects::{Dialect, Objects, Settings},
 };
 use std::net::SocketAddr;
 
@@ -27,6 +27,7 @@ impl Bucket {
             bucket: "hansard".to_owned(),
             access_key_id: server.credentials.access_key_id.clone(),
             secret_access_key: server.credentials.secret_access_key.clone(),
+            dialect: Dialect::default(),
         };
         let objects = Objects::new(&settings);
         objects.ensure_bucket().await.expect("a bucket can be made");

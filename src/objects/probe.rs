@@ -1,0 +1,74 @@
+//! Whether storage works for us, and if not, whether it is because of how we speak to it.
+
+use super::{Dialect, Objects, Result, Settings};
+use crate::domain::tiering::Tier;
+use std::time::Duration;
+
+/// The longest wait for one way of speaking.
+const TRY_MAX: Duration = Duration::from_secs(20);
+const CONTENT: &[u8] = b"hansard";
+
+impl Objects {
+    /// Stores, reads and deletes a small object, after making the bucket where there is none.
+    pub async fn probe(&self) -> Result<()> {
+        let key = format!("probe/{}", uuid::Uuid::new_v4());
+        self.ensure_bucket().await?;
+        self.put_bytes(&key, CONTENT.to_vec(), "text/plain", Tier::Hot).await?;
+        let read = self.get_bytes(&key).await;
+        let deleted = self.delete(&key).await;
+        read?;
+        deleted
+    }
+}
+
+/// What another way of speaking to the storage showed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Diagnosis {
+    /// It works as we are set.
+    Well,
+    /// It works without `x-amz-checksum-sha256`.
+    NoChecksums,
+    /// It works with the bucket in the host name (`false`: in the path).
+    Addressing { path_style: bool },
+    /// Neither helps.
+    Neither,
+}
+
+impl Diagnosis {
+    /// What to set, as an operator writes it.
+    pub fn mend(self) -> Option<&'static str> {
+        match self {
+            Self::Well | Self::Neither => None,
+            Self::NoChecksums => Some(
+                "it refuses x-amz-checksum-sha256: set S3_CHECKSUMS=off (--s3-checksums off); what is stored is then read again",
+            ),
+            Self::Addressing { path_style: false } => {
+                Some("it refuses the bucket in the path: set S3_ADDRESSING=host (--s3-addressing host)")
+            }
+            Self::Addressing { path_style: true } => {
+                Some("it refuses the bucket in the host name: set S3_ADDRESSING=path (--s3-addressing path)")
+            }
+        }
+    }
+}
+
+/// Finds out why storage that answers does not work. Leaves nothing behind.
+pub async fn diagnose(settings: &Settings) -> Diagnosis {
+    let works = async |dialect: Dialect| {
+        let objects = Objects::new(&Settings { dialect, ..settings.clone() });
+        matches!(tokio::time::timeout(TRY_MAX, objects.probe()).await, Ok(Ok(())))
+    };
+    let Dialect { checksums, path_style } = settings.dialect;
+    if works(settings.dialect).await {
+        return Diagnosis::Well;
+    }
+    if checksums && works(Dialect { checksums: false, path_style }).await {
+        return Diagnosis::NoChecksums;
+    }
+    for checksums in [checksums, false] {
+        if works(Dialect { checksums, path_style: !path_style }).await {
+            return Diagnosis::Addressing { path_style: !path_style };
+        }
+    }
+    Diagnosis::Neither
+}
