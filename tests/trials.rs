@@ -5,10 +5,10 @@ mod support;
 #[allow(dead_code, reason = "more than one test program uses it")]
 mod tone;
 
-#[path = "trials/ingest.rs"]
-mod ingest;
 #[path = "trials/clock.rs"]
 mod clock;
+#[path = "trials/ingest.rs"]
+mod ingest;
 #[path = "trials/jobs.rs"]
 mod jobs;
 #[path = "trials/lease.rs"]

@@ -102,10 +102,7 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
         ssrc: now.and_then(|now| now.ssrc).map(i64::from).or(row.heard_ssrc).or(row.ssrc),
         relatch: row.relatch,
         srtp: row.srtp_suite,
-        address: row
-            .node
-            .zip(row.port.and_then(|port| u16::try_from(port).ok()))
-            .map(|(ip, port)| Address { ip, port }),
+        address: row.ip.zip(row.port.and_then(|port| u16::try_from(port).ok())).map(|(ip, port)| Address { ip, port }),
         state: row.state,
         reason: row.reason,
         media: open.then_some(media),

@@ -18,9 +18,10 @@ use crate::{
         meeting::RecordingState,
     },
     objects::{Disposition, Verb},
-    queue::message::Wake,
     store::{
-        Tx, backlog, event,
+        Tx, backlog,
+        effect::Effects,
+        event,
         listing::{self, ListedRecording},
     },
 };
@@ -377,9 +378,7 @@ async fn retry(
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now)).await?;
     tx.commit().await?;
     if let Some((job, told)) = again {
-        state.told(caller.tenant, meeting, vec![told]);
-        // Workers look by themselves, too.
-        let _ = state.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
+        state.told(meeting, Effects { events: vec![told], jobs: vec![(JobKind::Mix, job)] });
     }
     Ok(answer)
 }

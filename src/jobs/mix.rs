@@ -182,7 +182,7 @@ impl Mixer {
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         let heard = log.iter().map(|entry| entry.entry).max().unwrap_or(0);
-        let withdrawn = consent::above(&mut tx, meeting, heard).await?;
+        let withdrawn = consent::above(&mut tx, meeting, heard, i64::MAX).await?;
         let withdrawn = withdrawn.iter().any(|entry| entry.status != ConsentStatus::Accepted);
         // Nobody is told of a mix with what somebody took consent back for.
         if let (Mix::Rendered(id, file), false) = (&mix, withdrawn) {

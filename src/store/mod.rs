@@ -37,7 +37,6 @@ pub mod visit;
 use crate::{
     clock::Clock,
     domain::{
-        consent::hex,
         fault::{Away, Fault},
         id::TenantId,
     },

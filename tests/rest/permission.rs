@@ -53,7 +53,7 @@ const HOSTS_READ: &[&str] = &["key", "host", "cookie", "cookie own origin", "coo
 const MEMBERS_READ: &[&str] =
     &["key", "host", "cookie", "cookie own origin", "cookie foreign origin", "join", "join as host", "resume"];
 
-const EXPECTED: [Operation; 24] = [
+const EXPECTED: [Operation; 26] = [
     Operation { method: "POST", path: "/v1/meetings", may: HOSTS, other_tenant: 422 },
     Operation {
         method: "GET",
@@ -219,7 +219,7 @@ impl World {
         .bind(app.tenant.0)
         .bind(meeting.0)
         .bind(joined.participant.0)
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("inserted");
         let participant = joined.participant;

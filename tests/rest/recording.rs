@@ -153,7 +153,7 @@ async fn what_failed_is_made_again_once() {
     let path = format!("/v1/recordings/{track}/retry");
     let states = async || -> Vec<String> {
         let rows = "select data ->> 'state' from meeting_events where meeting_id = $1 and type = 'recording_state' order by seq";
-        sqlx::query_scalar(rows).bind(meeting.0).fetch_all(app.state.store.worker()).await.expect("Postgres answers")
+        sqlx::query_scalar(rows).bind(meeting.0).fetch_all(&mut app.sql().await).await.expect("Postgres answers")
     };
     let before = states().await.len();
     let again = app.call("POST", &path, &app.session(ana), None).await.expect(202);
@@ -166,14 +166,14 @@ async fn what_failed_is_made_again_once() {
     let jobs: i64 =
         sqlx::query_scalar("select count(*) from jobs where meeting_id = $1 and kind = 'mix' and state = 'queued'")
             .bind(meeting.0)
-            .fetch_one(app.state.store.worker())
+            .fetch_one(&mut app.sql().await)
             .await
             .expect("Postgres answers");
     assert_eq!(jobs, 1);
     // What it waits for is told.
     sqlx::query("update jobs set waiting_for = 'storage' where meeting_id = $1 and kind = 'mix'")
         .bind(meeting.0)
-        .execute(app.state.store.worker())
+        .execute(&mut app.sql().await)
         .await
         .expect("Postgres answers");
     assert_eq!(app.get(&format!("/v1/recordings/{track}")).await.expect(200)["waitingFor"], "storage");

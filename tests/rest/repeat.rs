@@ -106,6 +106,7 @@ async fn an_acknowledged_withdrawal_is_written_by_whoever_acknowledged_it() {
         bucket: "hansard".to_owned(),
         access_key_id: "test".to_owned(),
         secret_access_key: "test".to_owned(),
+        dialect: hansard::objects::Dialect::default(),
     };
     let app = App::on(cluster.database().await, Objects::new(&nowhere)).await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
@@ -154,7 +155,7 @@ async fn word(app: &App, meeting: MeetingId, who: ParticipantId, span: (i64, i64
     .bind(span.0)
     .bind(span.1)
     .bind(entry)
-    .execute(app.state.store.worker())
+    .execute(&mut app.sql().await)
     .await
     .expect("stored");
     Word { id, end_ms: span.1 }

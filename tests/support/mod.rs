@@ -3,8 +3,8 @@
 //! `mod support;` in a test makes all of this available.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod pgbouncer;
 pub mod faults;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod s3;
