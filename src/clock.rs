@@ -17,6 +17,8 @@ pub const ROUND_TRIP_MAX: Duration = Duration::from_millis(20);
 struct Mapping {
     at: Instant,
     wall: DateTime<Utc>,
+    /// By Postgres, not by the machine's own clock.
+    told: bool,
 }
 
 /// Shared by everything in the process. Until the first [`Clock::set`] it follows the machine's own wall clock as read
@@ -26,7 +28,7 @@ pub struct Clock(Arc<RwLock<Mapping>>);
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(RwLock::new(Mapping { at: Instant::now(), wall: Utc::now() })))
+        Self(Arc::new(RwLock::new(Mapping { at: Instant::now(), wall: Utc::now(), told: false })))
     }
 }
 
@@ -38,9 +40,23 @@ impl Clock {
         if round_trip > ROUND_TRIP_MAX {
             return false;
         }
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Mapping { at: asked + round_trip / 2, wall };
+        self.take(asked, round_trip, wall);
         true
+    }
+
+    /// Takes a mapping however long it took, unless there is one already: half a slow round trip is nearer to the truth than
+    /// a machine's own clock may be. Answers whether it did.
+    pub fn set_roughly(&self, asked: Instant, answered: Instant, wall: DateTime<Utc>) -> bool {
+        let told = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).told;
+        if !told {
+            self.take(asked, answered.saturating_duration_since(asked), wall);
+        }
+        !told
+    }
+
+    fn take(&self, asked: Instant, round_trip: Duration, wall: DateTime<Utc>) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Mapping { at: asked + round_trip / 2, wall, told: true };
     }
 
     /// Now, on Postgres's clock.
@@ -109,6 +125,17 @@ mod tests {
         assert!(clock.now() < wall - TimeDelta::hours(4));
         assert!(clock.set(asked, asked + Duration::from_millis(10), wall));
         assert_eq!(clock.wall(asked + Duration::from_millis(5)), wall);
+    }
+
+    #[test]
+    fn a_slow_one_is_better_than_none() {
+        let clock = Clock::default();
+        let asked = Instant::now();
+        let wall = Utc::now() + TimeDelta::hours(5);
+        assert!(clock.set_roughly(asked, asked + Duration::from_millis(400), wall));
+        assert_eq!(clock.wall(asked + Duration::from_millis(200)), wall);
+        assert!(!clock.set_roughly(asked, asked + Duration::from_millis(300), wall + TimeDelta::hours(1)));
+        assert_eq!(clock.wall(asked + Duration::from_millis(200)), wall);
     }
 
     #[test]
