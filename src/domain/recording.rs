@@ -117,17 +117,17 @@ impl SegmentName {
     }
 }
 
-/// What to do with a frame: seal what is open, then start a new segment, then append.
+/// What to do with a frame: seal what is open, then start a new segment that says it has so many channels, then append.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Put {
     pub seal: bool,
     pub start: Option<SegmentName>,
+    pub channels: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
     name: SegmentName,
-    channels: u8,
     span: Span,
     last: MeetingTime,
 }
@@ -136,6 +136,9 @@ struct Open {
 #[derive(Clone, Debug)]
 pub struct Cutter {
     next: u32,
+    /// The most that a frame had. A decoder makes of every packet what its file says, so a file that says more is right
+    /// for all, and packets that go to and fro between one and two cost one cut.
+    channels: u8,
     open: Option<Open>,
     retry: Option<MeetingTime>,
 }
@@ -143,7 +146,7 @@ pub struct Cutter {
 impl Cutter {
     /// Numbers go on from `next`.
     pub const fn new(next: u32) -> Self {
-        Self { next, open: None, retry: None }
+        Self { next, channels: 1, open: None, retry: None }
     }
 
     /// A frame comes. `None`: it is not later than the last one, or lies before the meeting; drop it.
@@ -157,16 +160,17 @@ impl Cutter {
                 return None;
             }
             let whole = span.start - open.span.start >= SEGMENT_LENGTH;
-            if open.name.entry == entry && open.channels == channels && !whole {
+            if open.name.entry == entry && channels <= self.channels && !whole {
                 open.span.end = open.span.end.max(span.end);
                 open.last = span.start;
-                return Some(Put { seal: false, start: None });
+                return Some(Put { seal: false, start: None, channels: self.channels });
             }
         }
+        self.channels = self.channels.max(channels);
         let name = SegmentName { n: self.next, entry };
         self.next += 1;
-        let seal = self.open.replace(Open { name, channels, span, last: span.start }).is_some();
-        Some(Put { seal, start: Some(name) })
+        let seal = self.open.replace(Open { name, span, last: span.start }).is_some();
+        Some(Put { seal, start: Some(name), channels: self.channels })
     }
 
     /// Writing failed with the frame that began at `at`: the open segment is given up, and frames for a while.

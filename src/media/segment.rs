@@ -122,7 +122,7 @@ impl SegmentWriter {
             outcome.sealed = sealed.sealed.or(outcome.sealed);
             outcome.fault = sealed.fault.or(outcome.fault);
         }
-        if let Err(error) = self.append(put.start, channels, &frame) {
+        if let Err(error) = self.append(put.start, put.channels, &frame) {
             let open = self.cutter.fail(pass.span.start);
             let rest = self.close(open);
             outcome.sealed = rest.sealed.or(outcome.sealed);

@@ -23,9 +23,12 @@ fn cuts_by_length_and_consent_and_silence() {
     let name = |n, entry| Some(SegmentName { n, entry });
     assert_eq!(
         frames(&mut cutter, 100, 5_000, 1),
-        [(100, Put { seal: false, start: name(3, 1) }), (4_100, Put { seal: true, start: name(4, 1) })]
+        [
+            (100, Put { seal: false, start: name(3, 1), channels: 1 }),
+            (4_100, Put { seal: true, start: name(4, 1), channels: 1 })
+        ]
     );
-    assert_eq!(frames(&mut cutter, 5_000, 5_100, 7), [(5_000, Put { seal: true, start: name(5, 7) })]);
+    assert_eq!(frames(&mut cutter, 5_000, 5_100, 7), [(5_000, Put { seal: true, start: name(5, 7), channels: 1 })]);
     assert!(!cutter.is_idle(MeetingTime::from_ms(7_099)));
     assert!(cutter.is_idle(MeetingTime::from_ms(7_100)));
     assert_eq!(cutter.seal(), Some((SegmentName { n: 5, entry: 7 }, span(5_000, 5_100))));
@@ -37,10 +40,23 @@ fn cuts_by_length_and_consent_and_silence() {
 fn drops_what_is_late_or_before_the_meeting() {
     let mut cutter = Cutter::new(0);
     assert_eq!(cutter.put(span(-20, 0), 1, 1), None);
-    assert_eq!(cutter.put(span(0, 20), 1, 1), Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1 }) }));
+    assert_eq!(
+        cutter.put(span(0, 20), 1, 1),
+        Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1 }), channels: 1 })
+    );
     assert_eq!(cutter.put(span(0, 20), 1, 1), None);
-    assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None }));
-    assert_eq!(cutter.put(span(40, 60), 1, 2).map(|put| put.seal), Some(true), "another number of channels");
+    assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None, channels: 1 }));
+}
+
+#[test]
+fn packets_that_go_to_and_fro_between_mono_and_stereo_cost_one_cut() {
+    let mut cutter = Cutter::new(0);
+    let mut cuts = Vec::new();
+    for n in 0..500i64 {
+        let put = cutter.put(span(20 * n, 20 * n + 20), 1, 1 + (n % 2) as u8).expect("rising");
+        cuts.extend(put.start.map(|_| (20 * n, put.channels)));
+    }
+    assert_eq!(cuts, [(0, 1), (20, 2), (4_020, 2), (8_020, 2)]);
 }
 
 #[test]
@@ -49,7 +65,7 @@ fn tries_again_a_while_after_a_failure() {
     assert!(cutter.put(span(0, 20), 1, 1).is_some());
     assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
     assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
-    let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }) };
+    let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }), channels: 1 };
     assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
 }
 
