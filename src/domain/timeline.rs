@@ -11,13 +11,23 @@
 //! from media time to MeetingTime. Every span is read from that one function, so spans of consecutive packets abut
 //! exactly; corrections bend it by at most half a millisecond per second (more while a stream is new), or step inside a silence.
 //!
+//! **Counters that stand still.** A sender that stalls, its counter with it, is later from then on and stays so; behind a
+//! stall of the network everything comes at once and is in time again (`raised`). The first is placed later as soon as
+//! that is clear. A path that became slower for good looks the same from here and is placed later, too.
+//!
+//! **Counters of another clock.** A counter whose steps are not the packets' own lengths is read by these lengths
+//! (`pace`); one whose steps mean nothing is told by [`Timeline::is_unreadable`].
+//!
 //! **Jumps.** A counter that jumps (restart, source change, one stray packet with timestamp 0) gets a new function from
 //! its arrival on, after a second packet has confirmed it: never hours of duration.
 
 mod mapping;
+mod pace;
+mod raised;
 
 use crate::time::{MeetingTime, Micros, Span};
 use mapping::Mapping;
+use pace::{Pace, Paced};
 use std::collections::BTreeMap;
 
 /// RFC 3550 A.1: a larger step of the sequence number must be confirmed.
@@ -32,6 +42,8 @@ const PAUSE: i64 = 2_000_000;
 const AHEAD_MAX: i64 = 1_500_000;
 /// Nothing is placed further than this behind its arrival, but what comes in a burst (µs).
 const BEHIND_MAX: i64 = 10_000_000;
+/// And this, when its counter is read anew (µs).
+const AHEAD_AFTER: i64 = 20_000;
 /// Streams of one sender whose offsets differ by more than this are not aligned: a report is wrong.
 const ALIGN_MAX: i64 = 200_000;
 /// A report whose sample time is further from its arrival than this is not used (µs).
@@ -66,6 +78,8 @@ pub enum Discard {
     Empty,
     /// More packets ahead of their turn than are held.
     Full,
+    /// Its counter runs by another clock than was said, which is about to be found out.
+    Clock,
 }
 
 impl Discard {
@@ -76,6 +90,7 @@ impl Discard {
             Self::Duplicate => "duplicate",
             Self::Empty => "empty",
             Self::Full => "full",
+            Self::Clock => "clock",
         }
     }
 }
@@ -83,16 +98,19 @@ impl Discard {
 /// One stream's placing. Told packets and reports in order of arrival.
 #[derive(Debug)]
 pub struct Timeline {
-    clock_rate: i64,
+    pace: Pace,
     last: Option<Last>,
+    /// The newest number of all, also of packets that hold none of the stream's media.
+    newest: Option<(u16, i64)>,
     map: Option<Mapping>,
     suspect: Option<Suspect>,
+    /// Its counter is read by another rate from the next packet on.
+    beginning: bool,
 }
 
 /// The newest packet accepted.
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    number: u16,
     sequence: i64,
     /// Without wrap.
     timestamp: i64,
@@ -109,30 +127,46 @@ struct Suspect {
 impl Timeline {
     /// `clock_rate` in ticks per second, as negotiated; at least 1.
     pub fn new(clock_rate: u32) -> Self {
-        Self { clock_rate: i64::from(clock_rate.max(1)), last: None, map: None, suspect: None }
+        Self { pace: Pace::new(clock_rate), last: None, newest: None, map: None, suspect: None, beginning: false }
     }
 
     /// Places a packet that arrived at `arrived`. Arrivals must not go backwards.
     pub fn place(&mut self, header: &Header, arrived: MeetingTime) -> Result<Placed, Discard> {
-        let (Some(last), Some(map)) = (self.last, &self.map) else {
+        let paced = self.pace.observe(header, arrived);
+        let (Some(last), Some((newest, newest_sequence)), Some(map)) = (self.last, self.newest, &self.map) else {
             return self.begin(i64::from(header.sequence), i64::from(header.timestamp), header, arrived);
         };
-        let step = header.sequence.wrapping_sub(last.number) as i16;
-        let sequence = last.sequence + i64::from(step);
+        let beyond = header.sequence.wrapping_sub(newest) as i16;
+        let sequence = newest_sequence + i64::from(beyond);
+        let step = sequence - last.sequence;
         let timestamp = last.timestamp + i64::from(header.timestamp.wrapping_sub(last.timestamp as u32) as i32);
-        let media = map.media(timestamp, self.clock_rate);
-        let end = map.media(timestamp + i64::from(header.ticks), self.clock_rate);
+        match paced {
+            Paced::Steady => {}
+            Paced::Unsure => return Err(Discard::Clock),
+            Paced::Other => self.beginning = true,
+        }
+        let rate = self.pace.rate();
+        if self.beginning {
+            // What was placed by the wrong rate may reach ahead of time; that passes, and nothing is placed behind it.
+            if step <= 0 || map.used() + rate.micros(rate.counted(header.ticks.into())) > arrived.0 + AHEAD_AFTER {
+                return Err(Discard::Clock);
+            }
+            self.beginning = false;
+            return self.begin(sequence, timestamp, header, arrived);
+        }
+        let media = map.media(timestamp, rate);
+        let end = map.media(timestamp + rate.counted(header.ticks.into()), rate);
         let offset = arrived.0 - end;
 
-        if (-MISORDER_MAX..=0).contains(&step) {
+        if (-i64::from(MISORDER_MAX)..=0).contains(&step) {
             // Out of order: it can be placed, but says nothing about a jump.
-            let back = map.media(last.timestamp, self.clock_rate) - media;
+            let back = map.media(last.timestamp, rate) - media;
             if sequence < map.first_sequence || !(0..=BEHIND_MAX).contains(&back) {
                 return Err(Discard::Late);
             }
             return Ok(Placed { sequence, span: map.span(media, end) });
         }
-        let counted = (1..=DROPOUT_MAX).contains(&step);
+        let counted = (-MISORDER_MAX..=DROPOUT_MAX).contains(&beyond);
         let lateness = offset - map.target(media);
         let paused = (arrived - last.arrived).0 > PAUSE;
         let ahead = map.at(end) - arrived.0 > AHEAD_MAX;
@@ -148,10 +182,10 @@ impl Timeline {
                 Doubt::Burst => {}
                 Doubt::Jumped if in_time => {
                     // Only the numbers jumped: a long outage, not another clock.
-                    let ahead = i64::from(header.sequence.wrapping_sub(last.number));
-                    return Ok(self.follow(last.sequence + ahead, timestamp, header, arrived));
+                    let ahead = i64::from(header.sequence.wrapping_sub(newest));
+                    return Ok(self.follow(newest_sequence + ahead, timestamp, header, arrived));
                 }
-                Doubt::Jumped => return self.begin(last.sequence + 1, timestamp, header, arrived),
+                Doubt::Jumped => return self.begin(newest_sequence + 1, timestamp, header, arrived),
             }
         }
         Ok(self.follow(sequence, timestamp, header, arrived))
@@ -162,13 +196,13 @@ impl Timeline {
         if let Some(suspect) = &mut self.suspect {
             let follows = (1..=10).contains(&(header.sequence.wrapping_sub(suspect.newest) as i16));
             let ticks = header.timestamp.wrapping_sub(suspect.timestamp) as i32;
-            let media = i64::from(ticks) * 1_000_000 / self.clock_rate;
+            let media = self.pace.rate().micros(ticks.into());
             let passed = (arrived - suspect.arrived).0;
             if follows && ticks >= 0 {
                 suspect.newest = header.sequence;
                 return match () {
                     () if !stood_still && (media - passed).abs() <= EARLY_NEW => Doubt::Jumped,
-                    () if stood_still && media - passed > 60_000 => Doubt::Burst,
+                    () if stood_still && media - passed > 30_000 => Doubt::Burst,
                     () if stood_still && passed >= 40_000 => Doubt::Jumped,
                     () => Doubt::Unsure,
                 };
@@ -186,7 +220,8 @@ impl Timeline {
         header: &Header,
         arrived: MeetingTime,
     ) -> Result<Placed, Discard> {
-        let length = i64::from(header.ticks) * 1_000_000 / self.clock_rate;
+        let rate = self.pace.rate();
+        let length = rate.micros(rate.counted(header.ticks.into()));
         let used = self.map.as_ref().map_or(i64::MIN, Mapping::used);
         let align = self.map.as_ref().map_or(0, |map| map.align);
         let start = (arrived.0 - length).max(used);
@@ -200,14 +235,40 @@ impl Timeline {
 
     fn follow(&mut self, sequence: i64, timestamp: i64, header: &Header, arrived: MeetingTime) -> Placed {
         self.suspect = None;
-        self.last = Some(Last { number: header.sequence, sequence, timestamp, arrived });
-        let rate = self.clock_rate;
+        self.last = Some(Last { sequence, timestamp, arrived });
+        if self.newest.is_none_or(|(_, newest)| newest < sequence) {
+            self.newest = Some((header.sequence, sequence));
+        }
+        let rate = self.pace.rate();
         let map = self.map.as_mut().expect("begin makes it before the first follow");
         let media = map.media(timestamp, rate);
-        let end = map.media(timestamp + i64::from(header.ticks), rate);
+        let end = map.media(timestamp + rate.counted(header.ticks.into()), rate);
         map.observe(arrived.0, end);
         map.advance(media, end);
         Placed { sequence, span: map.span(media, end) }
+    }
+
+    /// The number, without wrap, of a packet that holds none of the stream's media: comfort noise, a telephone event. Its
+    /// time stamp says nothing here. `None`: it does not follow what came.
+    pub fn count(&mut self, number: u16) -> Option<i64> {
+        let (newest, sequence) = self.newest?;
+        let beyond = number.wrapping_sub(newest) as i16;
+        let sequence = sequence + i64::from(beyond);
+        if beyond > 0 && beyond <= DROPOUT_MAX {
+            self.pace.skip();
+            self.newest = Some((number, sequence));
+        }
+        (-MISORDER_MAX..=DROPOUT_MAX).contains(&beyond).then_some(sequence)
+    }
+
+    /// Whether the counter's steps have meant nothing for a long time, so that its packets cannot be placed.
+    pub fn is_unreadable(&self) -> bool {
+        self.pace.is_unreadable()
+    }
+
+    /// Ticks per second of the counter, when it is another than was said.
+    pub fn other_rate(&self) -> Option<i64> {
+        self.pace.other_rate()
     }
 
     /// A sender report of this stream: its NTP time (32.32 fixed point) and the sample counter at that instant.
@@ -215,7 +276,7 @@ impl Timeline {
     pub fn sender_report(&mut self, ntp: u64, timestamp: u32, arrived: MeetingTime) {
         let (Some(last), Some(map)) = (self.last, &mut self.map) else { return };
         let timestamp = last.timestamp + i64::from(timestamp.wrapping_sub(last.timestamp as u32) as i32);
-        let media = map.media(timestamp, self.clock_rate);
+        let media = map.media(timestamp, self.pace.rate());
         if (map.at(media) - arrived.0).abs() > REPORT_MAX {
             return;
         }
@@ -288,143 +349,4 @@ impl<S: Ord, K: Ord + Copy> Senders<S, K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TICKS: u32 = 960;
-
-    fn header(sequence: u16, timestamp: u32) -> Header {
-        Header { sequence, timestamp, ticks: TICKS }
-    }
-
-    fn ms(ms: i64) -> MeetingTime {
-        MeetingTime::from_ms(ms)
-    }
-
-    fn span(from: i64, to: i64) -> Span {
-        Span::new(ms(from), ms(to))
-    }
-
-    /// A stream whose n-th packet, sent at `20 n` ms, was accepted up to `n`.
-    fn running(n: u16) -> Timeline {
-        let mut timeline = Timeline::new(48_000);
-        for i in 0..n {
-            let placed =
-                timeline.place(&header(i, u32::from(i) * TICKS), ms(20 * i64::from(i) + 20)).expect("in order");
-            assert_eq!(placed.span, span(20 * i64::from(i), 20 * i64::from(i) + 20));
-        }
-        timeline
-    }
-
-    #[test]
-    fn a_packet_ends_when_it_arrives_and_the_next_abuts() {
-        running(500);
-    }
-
-    #[test]
-    fn numbers_and_time_stamps_wrap() {
-        let mut timeline = Timeline::new(48_000);
-        for i in 0..100u32 {
-            let at = ms(20 * i64::from(i) + 20);
-            let placed = timeline
-                .place(&header(65_500u16.wrapping_add(i as u16), (u32::MAX - 10 * TICKS).wrapping_add(i * TICKS)), at)
-                .expect("in order");
-            assert_eq!(placed.sequence, 65_500 + i64::from(i));
-            assert_eq!(placed.span.end, at);
-        }
-    }
-
-    #[test]
-    fn a_late_packet_keeps_its_own_place() {
-        let mut timeline = running(100);
-        timeline.place(&header(101, 101 * TICKS), ms(2040)).expect("ahead");
-        let late = timeline.place(&header(100, 100 * TICKS), ms(2060)).expect("late");
-        assert_eq!((late.sequence, late.span), (100, span(2000, 2020)));
-    }
-
-    #[test]
-    fn silence_with_a_running_counter_is_silence() {
-        let mut timeline = running(100);
-        let after = timeline.place(&header(100, 100 * TICKS + 48_000 * 300), ms(2020 + 300_000)).expect("in order");
-        assert_eq!(after.span, span(302_000, 302_020));
-    }
-
-    #[test]
-    fn one_stray_packet_is_dropped_and_changes_nothing() {
-        let mut timeline = running(100);
-        for (sequence, timestamp) in [(100, 0), (100, 4_000_000_000), (40_000, 100 * TICKS)] {
-            assert_eq!(timeline.place(&header(sequence, timestamp), ms(2015)), Err(Discard::Jump));
-        }
-        let next = timeline.place(&header(101, 101 * TICKS), ms(2040)).expect("goes on");
-        assert_eq!((next.sequence, next.span), (101, span(2020, 2040)));
-    }
-
-    #[test]
-    fn a_counter_that_jumps_is_placed_by_its_arrival() {
-        for (sequence, timestamp) in [(100, 0x7000_0000), (100, 0), (30_000, 0xf000_0000), (100, 101 * TICKS + 48_000)]
-        {
-            let mut timeline = running(100);
-            let first = timeline.place(&header(sequence, timestamp), ms(2020));
-            assert_eq!(first, Err(Discard::Jump), "{sequence} {timestamp}");
-            let second =
-                timeline.place(&header(sequence + 1, timestamp.wrapping_add(TICKS)), ms(2040)).expect("confirmed");
-            assert_eq!(second.span, span(2020, 2040), "{sequence} {timestamp}");
-            let third =
-                timeline.place(&header(sequence + 2, timestamp.wrapping_add(2 * TICKS)), ms(2060)).expect("goes on");
-            assert_eq!((third.sequence, third.span), (second.sequence + 1, span(2040, 2060)));
-        }
-    }
-
-    #[test]
-    fn a_counter_that_stood_still_goes_on_at_its_arrival() {
-        let mut timeline = running(100);
-        let mut placed = Vec::new();
-        for i in 100..110u16 {
-            let at = ms(60_000 + 20 * i64::from(i) + 20);
-            placed.extend(timeline.place(&header(i, u32::from(i) * TICKS), at).map(|packet| (packet.span.end, at)));
-        }
-        assert!(placed.len() >= 7, "{placed:?}");
-        assert!(placed.iter().all(|(end, at)| end == at), "{placed:?}");
-    }
-
-    #[test]
-    fn behind_a_stall_of_the_network_all_keep_their_places() {
-        let mut timeline = running(100);
-        let mut lost = 0;
-        for i in 100..400u16 {
-            let due = 20 * i64::from(i) + 20;
-            match timeline.place(&header(i, u32::from(i) * TICKS), ms(due.max(6000 + i64::from(i) / 100))) {
-                Ok(placed) => assert_eq!(placed.span, span(due - 20, due)),
-                Err(_) => lost += 1,
-            }
-        }
-        assert!(lost <= 5, "{lost} lost");
-    }
-
-    #[test]
-    fn packets_of_another_length_abut() {
-        let mut timeline = running(100);
-        let mut timestamp = 100 * TICKS;
-        let mut end = ms(2000);
-        for (i, ticks) in [2880, 2880, 480, 480, 480, 960, 5760].into_iter().enumerate() {
-            let header = Header { sequence: 100 + i as u16, timestamp, ticks };
-            timestamp += ticks;
-            let placed = timeline.place(&header, ms(i64::from(timestamp) / 48)).expect("in order");
-            assert_eq!(placed.span, Span::new(end, ms(i64::from(timestamp) / 48)));
-            end = placed.span.end;
-        }
-    }
-
-    #[test]
-    fn streams_of_one_sender_follow_the_quickest() {
-        let mut senders = Senders::default();
-        let at = |s: i64| MeetingTime(s * 1_000_000);
-        assert_eq!(senders.align("ana", 1, Micros::from_ms(50), at(0)), Micros(0));
-        assert_eq!(senders.align("ana", 2, Micros::from_ms(20), at(1)), Micros(0));
-        assert_eq!(senders.align("ana", 1, Micros::from_ms(51), at(5)), Micros::from_ms(-31));
-        assert_eq!(senders.align("bob", 3, Micros::from_ms(90), at(5)), Micros(0));
-        assert_eq!(senders.align("ana", 4, Micros::from_secs(7200), at(6)), Micros(0), "another clock");
-        senders.remove(2);
-        assert_eq!(senders.align("ana", 1, Micros::from_ms(51), at(9)), Micros(0));
-    }
-}
+mod tests;

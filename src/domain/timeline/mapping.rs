@@ -1,5 +1,6 @@
 //! One counter's relation to our clock: the estimates of offset and rate, and the line that packets are placed by.
 
+use super::{pace::Rate as Ticks, raised::Raised};
 use crate::time::{MeetingTime, Span};
 use std::collections::VecDeque;
 
@@ -9,6 +10,10 @@ const SLEW: f64 = 500e-6;
 const SLEW_NEW: f64 = 20e-3;
 /// How long a mapping counts as new.
 const NEW: i64 = 20_000_000;
+/// Errors above this are more than a path's delay that changes a little, and are made good as quickly as new ones (µs).
+const OFF: i64 = 30_000;
+/// What is placed too early by this much is made good at once: packets that follow leave a hole (µs).
+const STEP: i64 = 100_000;
 /// Errors below this are left alone (µs).
 const DEAD_BAND: i64 = 1_000;
 /// An error is corrected over this time (s), within the slew.
@@ -36,6 +41,9 @@ pub struct Mapping {
     seconds: VecDeque<Second>,
     reports: VecDeque<(i64, i64)>,
     rate: Option<Rate>,
+    /// The rate from before the counter stood still, until there is a new one.
+    kept_rate: Option<Rate>,
+    raised: Raised,
     /// What other streams of the same sender move this one by.
     pub align: i64,
 }
@@ -80,12 +88,14 @@ impl Mapping {
             seconds: VecDeque::new(),
             reports: VecDeque::new(),
             rate: None,
+            kept_rate: None,
+            raised: Raised::default(),
             align,
         }
     }
 
-    pub fn media(&self, timestamp: i64, rate: i64) -> i64 {
-        ((timestamp - self.origin) * 1_000_000).div_euclid(rate)
+    pub fn media(&self, timestamp: i64, rate: Ticks) -> i64 {
+        rate.micros(timestamp - self.origin)
     }
 
     pub fn is_new(&self, media: i64) -> bool {
@@ -102,8 +112,10 @@ impl Mapping {
         *self.knots.back().expect("never empty")
     }
 
+    /// The end is by the piece of line that the last of it lies on: where the line steps, what was before keeps its length.
     pub fn span(&self, media: i64, end: i64) -> Span {
-        Span::new(MeetingTime(self.at(media)), MeetingTime(self.at(end)))
+        let until = self.knots.iter().rev().find(|knot| knot.media < end).map_or_else(|| self.at(end), |k| k.at(end));
+        Span::new(MeetingTime(self.at(media)), MeetingTime(until))
     }
 
     /// Change of the offset per media time, when it is known.
@@ -116,8 +128,12 @@ impl Mapping {
         self.at(self.frontier)
     }
 
-    /// Our clock minus the sender's wall clock, by the last report.
+    /// Our clock minus the sender's wall clock, by the last report. `None` while it is unclear whether the counter stood
+    /// still.
     pub fn sender_offset(&self) -> Option<i64> {
+        if self.raised.is_open() {
+            return None;
+        }
         let (ntp, media) = *self.reports.back()?;
         Some(media + self.own_target(media) - ntp)
     }
@@ -148,6 +164,15 @@ impl Mapping {
     pub fn observe(&mut self, arrived: i64, end: i64) {
         let key = arrived.div_euclid(1_000_000);
         let offset = arrived - end;
+        if !self.seconds.is_empty()
+            && let Some(by) = self.raised.observe(arrived, offset - self.own_target(end))
+        {
+            let least = self.own_target(end) + by;
+            self.kept_rate = self.rate.or(self.kept_rate);
+            self.seconds.clear();
+            self.seconds.push_back(Second { key, media: end, offset: least });
+            return;
+        }
         match self.seconds.back_mut() {
             Some(second) if second.key == key => {
                 if offset < second.offset {
@@ -155,7 +180,10 @@ impl Mapping {
                 }
             }
             _ => {
-                self.rate = self.measure();
+                if self.seconds.len() >= WINDOW {
+                    self.kept_rate = None;
+                }
+                self.rate = self.measure().or(self.kept_rate);
                 self.seconds.push_back(Second { key, media: end, offset });
                 if self.seconds.len() > RATE_WINDOW {
                     self.seconds.pop_front();
@@ -175,8 +203,11 @@ impl Mapping {
                 let slope = (placed - before) as f64 / (media - self.frontier) as f64;
                 self.bend(Knot { media: self.frontier, placed: before, slope });
                 self.bend(Knot { media, placed, slope: 1.0 + self.drift().unwrap_or(0.0) });
+            } else if error >= STEP {
+                self.bend(Knot { media, placed: placed + error, slope: 1.0 + self.drift().unwrap_or(0.0) });
             } else if media - self.newest().media >= 100_000 {
-                let limit = if media < self.new_until { SLEW_NEW } else { SLEW };
+                let quick = media < self.new_until || error.abs() > OFF;
+                let limit = if quick { SLEW_NEW } else { SLEW };
                 let pull = if error.abs() > DEAD_BAND { error as f64 / 1e6 / PULL_S } else { 0.0 };
                 self.bend(Knot { media, placed, slope: 1.0 + self.drift().unwrap_or(0.0) + pull.clamp(-limit, limit) });
             }
@@ -197,7 +228,7 @@ impl Mapping {
     pub fn report(&mut self, ntp: i64, media: i64) {
         if let Some(&(last_ntp, last_media)) = self.reports.back() {
             let (passed, played) = (ntp - last_ntp, media - last_media);
-            if passed <= 0 || (passed - played).abs() > 50_000 + passed / 100 {
+            if passed <= 0 || (passed - played).abs() > 20_000 + passed / 500 {
                 // The sender's wall clock was set, or its counter: only what comes after is comparable.
                 self.reports.clear();
             }
