@@ -7,7 +7,7 @@
 
 use crate::{
     reorder::{Counts, Release, Reorder},
-    time::{MeetingTime, Micros},
+    time::{MeetingTime, Micros, Span},
     timeline::{Discard, Header, Placed, Timeline},
 };
 
@@ -44,6 +44,24 @@ impl Intake {
         self.reorder.skip(placed, arrived);
     }
 
+    /// A packet of the stream's sender that holds none of its media (comfort noise, a telephone event, another codec): its
+    /// number is used up, and that is all it says.
+    pub fn pass(&mut self, number: u16, arrived: MeetingTime) {
+        if let Some(sequence) = self.timeline.count(number) {
+            self.reorder.pass(sequence, arrived);
+        }
+    }
+
+    /// Whether nothing can be placed, because the counter's steps mean nothing.
+    pub fn is_unreadable(&self) -> bool {
+        self.timeline.is_unreadable()
+    }
+
+    /// Ticks per second of the counter, when it is another than was said.
+    pub fn other_rate(&self) -> Option<i64> {
+        self.timeline.other_rate()
+    }
+
     /// The next frame or loss whose turn it is; call until `None`, after each packet and at [`Intake::next_timeout`].
     pub fn release(&mut self, now: MeetingTime) -> Option<Release> {
         self.reorder.release(now)
@@ -70,5 +88,41 @@ impl Intake {
 
     pub fn counts(&self) -> Counts {
         self.reorder.counts()
+    }
+}
+
+/// The capture time of everything that a packet holds, which must be allowed, all of it.
+///
+/// Its own span; before that the codec's look-ahead, `delay`; and, when it `repeats` what came before it, that much, and
+/// the whole packet before it: redundancy is of what was *encoded* before, however long ago and of whatever length. With no
+/// packet `before` it known, nothing says what that was.
+pub fn reach(span: Span, delay: Micros, repeats: Option<Micros>, before: Option<Span>) -> Span {
+    let from = repeats.map_or(span.start, |length| {
+        let before = before.map_or(MeetingTime(i64::MIN / 2), |before| before.start);
+        before.min(span.start - length)
+    });
+    Span::new(from - delay, span.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redundancy_reaches_over_the_packet_before_and_over_a_pause() {
+        let span = |from: i64, to: i64| Span::new(MeetingTime::from_ms(from), MeetingTime::from_ms(to));
+        let ms = Micros::from_ms;
+        let own = span(1_000, 1_060);
+        for (repeats, before, from) in [
+            (None, None, 994),
+            (None, Some(span(940, 1_000)), 994),
+            (Some(ms(60)), Some(span(940, 1_000)), 934),
+            (Some(ms(20)), Some(span(880, 1_000)), 874),
+            (Some(ms(60)), Some(span(200, 260)), 194),
+            (Some(ms(60)), Some(span(980, 1_000)), 934),
+        ] {
+            assert_eq!(reach(own, ms(6), repeats, before), span(from, 1_060), "{repeats:?} {before:?}");
+        }
+        assert!(reach(own, ms(6), Some(ms(20)), None).start < MeetingTime::from_ms(-1_000_000_000));
     }
 }

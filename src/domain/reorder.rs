@@ -24,12 +24,11 @@ pub enum Release {
     Frame {
         id: u64,
         span: Span,
+        /// The packet before it that came, let in or not, as far as one is known.
+        before: Option<Span>,
     },
     /// So many packets never came, or too late; when what they held was captured.
-    Lost {
-        span: Span,
-        packets: u32,
-    },
+    Lost { span: Span, packets: u32 },
 }
 
 /// What happened so far.
@@ -43,10 +42,23 @@ pub struct Counts {
 
 #[derive(Clone, Copy, Debug)]
 struct Held {
-    span: Span,
-    /// `None`: was not let in; its number only says that it is not missing.
-    id: Option<u64>,
+    what: What,
     arrived: MeetingTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Frame(u64, Span),
+    /// Was not let in; its number only says that it is not missing.
+    Refused(Span),
+    /// Holds none of the stream's media.
+    Other,
+}
+
+impl What {
+    fn let_in(self) -> Option<Span> {
+        if let Self::Frame(_, span) = self { Some(span) } else { None }
+    }
 }
 
 /// One stream's buffer.
@@ -54,8 +66,12 @@ struct Held {
 pub struct Reorder {
     next: Option<i64>,
     held: BTreeMap<i64, Held>,
-    /// The last packet given out, if it was let in.
+    /// The last packet of media given out, if it was let in.
     before: Option<Span>,
+    /// The same, let in or not.
+    latest: Option<Span>,
+    /// Packets given up since then that were not told, because nothing behind them said when they were.
+    untold: i64,
     /// Where the last frame ended.
     until: Option<MeetingTime>,
     given_up: VecDeque<i64>,
@@ -67,17 +83,22 @@ pub struct Reorder {
 impl Reorder {
     /// Takes a packet that may come out as `id`. Duplicates and what comes after its turn are refused.
     pub fn insert(&mut self, placed: Placed, id: u64, arrived: MeetingTime) -> Result<(), Discard> {
-        self.put(placed, Some(id), arrived)
+        self.remember(arrived, (arrived - placed.span.end).0);
+        self.put(placed.sequence, What::Frame(id, placed.span), arrived)
     }
 
     /// Notes that this packet came but was not let in, so that nobody waits for it.
     pub fn skip(&mut self, placed: Placed, arrived: MeetingTime) {
-        let _ = self.put(placed, None, arrived);
+        self.remember(arrived, (arrived - placed.span.end).0);
+        let _ = self.put(placed.sequence, What::Refused(placed.span), arrived);
     }
 
-    fn put(&mut self, placed: Placed, id: Option<u64>, arrived: MeetingTime) -> Result<(), Discard> {
-        let sequence = placed.sequence;
-        self.remember(arrived, (arrived - placed.span.end).0);
+    /// Notes that the packet with this number holds none of the stream's media.
+    pub fn pass(&mut self, sequence: i64, arrived: MeetingTime) {
+        let _ = self.put(sequence, What::Other, arrived);
+    }
+
+    fn put(&mut self, sequence: i64, what: What, arrived: MeetingTime) -> Result<(), Discard> {
         let next = *self.next.get_or_insert(sequence);
         if sequence < next {
             return Err(if self.given_up.contains(&sequence) {
@@ -95,17 +116,17 @@ impl Reorder {
         if self.held.len() >= 2 * HELD_MAX {
             return Err(Discard::Full);
         }
-        if id.is_some() && !self.is_between(sequence, placed.span.end) {
+        if what.let_in().is_some_and(|span| !self.is_between(sequence, span.end)) {
             self.counts.late += 1;
             return Err(Discard::Late);
         }
-        self.held.insert(sequence, Held { span: placed.span, id, arrived });
+        self.held.insert(sequence, Held { what, arrived });
         Ok(())
     }
 
     /// Whether time rises with the numbers, as seen from the neighbours. Some senders' does not.
     fn is_between(&self, sequence: i64, end: MeetingTime) -> bool {
-        let let_in = |(_, held): (&i64, &Held)| held.id.map(|_| held.span.end);
+        let let_in = |(_, held): (&i64, &Held)| held.what.let_in().map(|span| span.end);
         let before = self.held.range(..sequence).rev().find_map(let_in).or(self.until);
         let after = self.held.range(sequence + 1..).find_map(let_in);
         before.is_none_or(|before| before < end) && after.is_none_or(|after| end < after)
@@ -119,37 +140,47 @@ impl Reorder {
                 if self.poll_timeout().is_some_and(|due| now < due) {
                     return None;
                 }
-                if let Some(lost) = self.give_up(next, sequence, held) {
-                    return Some(lost);
-                }
-                continue;
+                self.give_up(next, sequence);
+            }
+            if let Some(lost) = held.what.let_in().and_then(|span| self.lost_before(span)) {
+                return Some(lost);
             }
             self.held.pop_first();
             self.next = Some(sequence + 1);
-            self.before = held.id.map(|_| held.span);
-            if let Some(id) = held.id {
-                self.counts.released += 1;
-                // A packet may claim to be longer than its sender's step: then the next one begins where it ends.
-                let start = self.until.map_or(held.span.start, |until| until.max(held.span.start));
-                self.until = Some(held.span.end);
-                return Some(Release::Frame { id, span: Span::new(start, held.span.end) });
+            match held.what {
+                What::Frame(id, span) => {
+                    self.counts.released += 1;
+                    // A packet may claim to be longer than its sender's step: then the next one begins where it ends.
+                    let start = self.until.map_or(span.start, |until| until.max(span.start));
+                    self.until = Some(span.end);
+                    self.before = Some(span);
+                    let before = self.latest.replace(span);
+                    return Some(Release::Frame { id, span: Span::new(start, span.end), before });
+                }
+                // Between packets that were not let in, nothing is lost.
+                What::Refused(span) => (self.before, self.latest, self.untold) = (None, Some(span), 0),
+                What::Other => {}
             }
         }
         None
     }
 
-    fn give_up(&mut self, from: i64, to: i64, held: Held) -> Option<Release> {
-        let packets = to - from;
+    fn give_up(&mut self, from: i64, to: i64) {
         self.next = Some(to);
         self.given_up.extend(from.max(to - HELD_MAX as i64)..to);
         while self.given_up.len() > HELD_MAX {
             self.given_up.pop_front();
         }
-        self.counts.lost += packets as u64;
-        // Between packets that were not let in, nothing is lost.
-        let before = self.before.filter(|_| held.id.is_some())?;
-        let gap = Span::new(before.end, held.span.start);
-        let likely = before.length().0.max(held.span.length().0).saturating_mul(packets);
+        self.counts.lost += (to - from) as u64;
+        self.untold += to - from;
+    }
+
+    /// What was given up before a frame, once.
+    fn lost_before(&mut self, frame: Span) -> Option<Release> {
+        let packets = std::mem::take(&mut self.untold);
+        let before = self.before.filter(|_| packets > 0)?;
+        let gap = Span::new(before.end, frame.start);
+        let likely = before.length().0.max(frame.length().0).saturating_mul(packets);
         // A longer gap also holds a pause of the sender; speech begins behind it.
         let span =
             if gap.length().0 > likely + likely / 2 { Span::new(gap.end - Micros(likely), gap.end) } else { gap };
@@ -207,7 +238,7 @@ mod tests {
         let drain = |reorder: &mut Reorder, at: i64, out: &mut Vec<(i64, i64)>| {
             while let Some(release) = reorder.release(ms(at)) {
                 out.push(match release {
-                    Release::Frame { id, span } => {
+                    Release::Frame { id, span, .. } => {
                         assert_eq!(span, packet(id as i64).span);
                         (at, id as i64)
                     }
@@ -275,7 +306,7 @@ mod tests {
         }
         reorder.insert(packet(6), 6, ms(140)).expect("new");
         let all: Vec<_> = std::iter::from_fn(|| reorder.release(ms(500))).collect();
-        assert_eq!(all, [Release::Frame { id: 6, span: packet(6).span }]);
+        assert_eq!(all, [Release::Frame { id: 6, span: packet(6).span, before: Some(packet(5).span) }]);
         assert_eq!(reorder.counts().lost, 2);
     }
 
@@ -290,12 +321,33 @@ mod tests {
         assert_eq!(
             all,
             [
-                Release::Frame { id: 1, span: span(0) },
-                Release::Frame { id: 2, span: span(400) },
+                Release::Frame { id: 1, span: span(0), before: None },
+                Release::Frame { id: 2, span: span(400), before: Some(span(0)) },
                 Release::Lost { span: span(880), packets: 1 },
-                Release::Frame { id: 4, span: span(900) },
+                Release::Frame { id: 4, span: span(900), before: Some(span(400)) },
             ]
         );
+    }
+
+    #[test]
+    fn packets_without_media_are_neither_missing_nor_media() {
+        let mut reorder = Reorder::default();
+        reorder.insert(packet(1), 1, ms(40)).expect("new");
+        reorder.pass(2, ms(45));
+        reorder.pass(4, ms(60));
+        let at = |span: Span| Placed { sequence: 5, span };
+        reorder.insert(at(Span::new(ms(60), ms(80))), 5, ms(80)).expect("new");
+        let all: Vec<_> = std::iter::from_fn(|| reorder.release(ms(500))).collect();
+        assert_eq!(
+            all,
+            [
+                Release::Frame { id: 1, span: packet(1).span, before: None },
+                // One of five numbers is missing, between two frames with a hole of one.
+                Release::Lost { span: Span::new(ms(40), ms(60)), packets: 1 },
+                Release::Frame { id: 5, span: Span::new(ms(60), ms(80)), before: Some(packet(1).span) },
+            ]
+        );
+        assert_eq!(reorder.counts().lost, 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         gate::{Admitted, Gate, Purpose, Recording, Refusal, Transcription},
         id::{ParticipantId, RecordingId, StreamId},
-        intake::Intake,
+        intake::{Intake, reach},
         recording::{Codec, Source, Track as Recorded},
         reorder::Release,
         time::{MeetingTime, Micros, Span},
@@ -22,6 +22,7 @@ use crate::{
     media::{
         decode::{Ears, Heard},
         frame::Frame,
+        redundancy,
         spool::{Spool, Told},
     },
     speech,
@@ -43,8 +44,6 @@ const INDEX_EVERY: Micros = Micros::from_secs(10);
 
 /// PCM that may wait for the loop. More waits as frames before the decoder.
 const HEARD_MAX: usize = 256;
-/// How far back the redundancy of an Opus packet reaches: one frame (RFC 6716 section 2.1.7).
-const REDUNDANT: Micros = Micros::from_ms(20);
 /// Speech is told the time often for this long after a stream's last packet: that is when utterances end.
 const LIVELY: Micros = Micros::from_secs(3);
 
@@ -218,6 +217,8 @@ impl Tracks {
                     track.next += 1;
                     match track.intake.keep(placed, id, arrived) {
                         Ok(()) => {
+                            let payload =
+                                redundancy::without_padding(track.codec, &payload).map_or(payload, Bytes::from);
                             track.waiting.insert(id, (payload, arrived));
                         }
                         Err(discard) => dropped(discard.as_str()),
@@ -237,6 +238,23 @@ impl Tracks {
         }
         self.release(stream, arrived, ledger);
         live
+    }
+
+    /// A packet of another payload type from the stream's sender: it uses up a number. Answers as [`Tracks::packet`].
+    pub fn pass(&mut self, stream: StreamId, number: u16, arrived: MeetingTime, ledger: &Ledger) -> bool {
+        let Some(track) = self.tracks.get_mut(&stream) else { return false };
+        track.intake.pass(number, arrived);
+        let live = arrived - track.alive >= ALIVE_EVERY;
+        if live {
+            track.alive = arrived;
+        }
+        self.release(stream, arrived, ledger);
+        live
+    }
+
+    /// Whether nothing of a stream can be placed, because the steps of its counter mean nothing.
+    pub fn is_unreadable(&self, stream: StreamId) -> bool {
+        self.tracks.get(&stream).is_some_and(|track| track.intake.is_unreadable())
     }
 
     /// A sender report: the stream's rate, and its agreement with the sender's other streams.
@@ -279,10 +297,12 @@ impl Tracks {
         let Some(track) = self.tracks.get_mut(&stream) else { return };
         while let Some(release) = track.intake.release(now) {
             match release {
-                Release::Frame { id, span } => {
+                Release::Frame { id, span, before } => {
                     let Some((payload, arrived)) = track.waiting.remove(&id) else { continue };
+                    let repeats = redundancy::repeats(track.codec, &payload);
+                    let holds = reach(span, track.codec.delay(), repeats, before);
                     let frame = Frame { payload: Arc::from(&payload[..]), span };
-                    match admit::<Recording>(&self.gate, track, arrived, frame.clone()) {
+                    match admit::<Recording>(&self.gate, track, arrived, holds, frame.clone()) {
                         Ok(admitted) => {
                             let recording = begin(
                                 &mut self.recordings,
@@ -297,7 +317,7 @@ impl Tracks {
                         }
                         Err(refusal) => refused("recording", refusal),
                     }
-                    match admit::<Transcription>(&self.gate, track, arrived, frame) {
+                    match admit::<Transcription>(&self.gate, track, arrived, holds, frame) {
                         Ok(admitted) => {
                             track.voiced = Some(arrived);
                             if !self.ears.push(stream, admitted) {
@@ -385,18 +405,16 @@ impl Tracks {
     }
 }
 
-/// Asks the gate for one use. An Opus packet may carry the one before it again, in fewer bits, so that one must have been
-/// allowed as well: the first 20 ms after a door opened are left out.
+/// Asks the gate for one use. All that the packet `holds` must have been allowed: behind a door that opened, a packet that
+/// brings back what was before it is left out.
 fn admit<P: Purpose>(
     gate: &Gate,
     track: &Track,
     arrived: MeetingTime,
+    holds: Span,
     frame: Frame,
 ) -> Result<Admitted<P, Frame>, Refusal> {
-    if track.codec == Codec::Opus {
-        let before = Span::new(frame.span.start - REDUNDANT, frame.span.start);
-        gate.admit::<P, ()>(track.participant, arrived, before, ())?;
-    }
+    gate.admit::<P, ()>(track.participant, arrived, holds, ())?;
     let span = frame.span;
     gate.admit::<P, Frame>(track.participant, arrived, span, frame)
 }

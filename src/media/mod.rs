@@ -11,6 +11,7 @@ pub mod graph;
 mod inbox;
 pub mod matroska;
 
+pub mod redundancy;
 pub mod remux;
 pub mod segment;
 pub mod spool;

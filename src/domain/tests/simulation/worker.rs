@@ -6,7 +6,7 @@ use hansard_domain::{
     endpoint::{self, Decision, Endpoint},
     gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
     id::{ParticipantId, StreamId},
-    intake::Intake,
+    intake::{Intake, reach},
     meeting::{Command, Input, Meeting, Settings},
     recording::Cutter,
     reorder::{HELD_MAX, Release},
@@ -17,6 +17,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+
+/// What a coder looks ahead, and the length of packets.
+const LOOK_AHEAD: Micros = Micros(6_500);
+const FRAME: Micros = Micros::from_ms(20);
 
 /// What the rules wanted.
 #[derive(Default)]
@@ -183,12 +187,17 @@ impl Worker {
     fn release(&mut self, id: StreamId, now: MeetingTime, sounds: &[Sound]) {
         let Some(mut stream) = self.streams.remove(&id) else { return };
         while let Some(release) = stream.intake.release(now) {
-            let Release::Frame { id, span } = release else { continue };
+            let Release::Frame { id, span, before } = release else { continue };
             let Some((sound, arrived)) = stream.waiting.remove(&id) else { continue };
-            if let Ok(frame) = self.gate.admit::<Recording, _>(stream.who, arrived, span, sound) {
+            let holds = reach(span, LOOK_AHEAD, sounds[sound].repeats.map(|_| FRAME), before);
+            if self.gate.admit::<Recording, _>(stream.who, arrived, holds, ()).is_ok()
+                && let Ok(frame) = self.gate.admit::<Recording, _>(stream.who, arrived, span, sound)
+            {
                 self.record(&mut stream, frame);
             }
-            if let Ok(frame) = self.gate.admit::<Transcription, _>(stream.who, arrived, span, sound) {
+            if self.gate.admit::<Transcription, _>(stream.who, arrived, holds, ()).is_ok()
+                && let Ok(frame) = self.gate.admit::<Transcription, _>(stream.who, arrived, span, sound)
+            {
                 self.listen(&mut stream, frame, sounds);
             }
         }

@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 const FRAME: i64 = 20_000;
+/// When a packet was made, and the one before it if it holds that, too.
+type Made = (i64, Option<i64>);
 /// Far more than happens in any seed.
 const EVENTS_MAX: u64 = 1_000_000;
 
@@ -50,6 +52,8 @@ pub struct Sound {
     /// True time of its first sample, plus the path's shortest delay.
     pub made: i64,
     pub arrived: i64,
+    /// When the packet before it was made, if this one holds it once more.
+    pub repeats: Option<i64>,
 }
 
 /// A piece of sound in an output: which packet, which part of the timeline, and the entry named for it.
@@ -70,7 +74,7 @@ enum Event {
     Poll,
     Read { result: Option<(usize, Vec<Listed>, i64)>, life: u32 },
     Again { entries: Vec<Entry>, life: u32 },
-    Packet { stream: usize, header: Header, made: i64 },
+    Packet { stream: usize, header: Header, made: Made },
     Connect { stream: usize },
     Opened { stream: usize },
     Hang { stream: usize },
@@ -401,12 +405,12 @@ impl World {
         }
     }
 
-    fn packet(&mut self, stream: usize, header: Header, made: i64) {
+    fn packet(&mut self, stream: usize, header: Header, (made, repeats): Made) {
         let sender = &self.senders[stream];
         let who = self.people[sender.who];
         let Some(worker) = self.worker.as_mut().filter(|_| sender.connected) else { return };
         let sound = self.sounds.len();
-        self.sounds.push(Sound { who, made, arrived: self.now });
+        self.sounds.push(Sound { who, made, arrived: self.now, repeats });
         worker.packet(sender.id, &header, sound, MeetingTime(self.now));
     }
 

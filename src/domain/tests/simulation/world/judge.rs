@@ -60,6 +60,12 @@ impl World {
     fn judge_opening(&self, piece: &Piece) {
         let applied = MeetingTime(self.known[&self.log[piece.entry as usize - 1]]);
         assert!(applied <= piece.kept.start, "{piece:?} begins before its grant was applied at {applied:?}");
+        let sound = self.sounds[piece.sound];
+        let Some(before) = sound.repeats else { return };
+        // As far off its true time as the packet itself is placed.
+        let before = before + (piece.placed.start.0 - sound.made);
+        let whole = applied.0 <= before + OFF;
+        assert!(whole, "{piece:?} brings back what was made at {before}, before its grant was applied at {applied:?}");
     }
 
     /// Everything in the worker's hands and what was left before, by what the worker knows now.
@@ -80,7 +86,7 @@ impl World {
 
     fn judge_piece(&self, purpose: Use, piece: &Piece) {
         assert!(self.plan.uses.contains(&purpose), "{piece:?}: {purpose:?} is off");
-        let Sound { who, made, arrived } = self.sounds[piece.sound];
+        let Sound { who, made, arrived, .. } = self.sounds[piece.sound];
         let grant = usize::try_from(piece.entry - 1).ok().and_then(|n| self.log.get(n)).map(|n| &self.sayings[*n]);
         let grant = grant.unwrap_or_else(|| panic!("{piece:?} names no entry"));
         let its = grant.who == who && grant.accepts() && grant.uses.contains(&purpose);

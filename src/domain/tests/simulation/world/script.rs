@@ -136,7 +136,11 @@ impl World {
         let skew = 1.0 + dice.one(&[0.0, 0.0, 200e-6, -200e-6]);
         let (timestamp, sequence) = ((dice.roll() * 4e9) as u32, (dice.roll() * 6e4) as u16);
         let pause = dice.within(1, 20);
+        // Drawn apart, so that the seeds stay what they were.
+        let mut apart = Dice::new(self.plan.seed ^ 0x9876 ^ stream as u64);
+        let fec = apart.chance(0.5);
         let mut number = 0u16;
+        let mut made_before = from + delay;
         for n in 0..((self.plan.length - from) / FRAME) {
             let header = Header {
                 sequence: sequence.wrapping_add(number),
@@ -149,12 +153,14 @@ impl World {
             }
             number = number.wrapping_add(1);
             let made = from + n * FRAME;
+            let repeats = (fec && apart.chance(0.7)).then_some(made_before);
             for _ in 0..1 + usize::from(dice.chance(twice)) {
                 if !dice.chance(loss) {
                     let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
-                    self.at(at, Event::Packet { stream, header, made: made + delay });
+                    self.at(at, Event::Packet { stream, header, made: (made + delay, repeats) });
                 }
             }
+            made_before = made + delay;
         }
     }
 }
