@@ -103,6 +103,10 @@ impl Live {
                     warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
                     self.close(stream, "clock_rate");
                 }
+                if self.tracks.is_unreadable(stream) {
+                    warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
+                    self.close(stream, "clock_rate");
+                }
             }
             Arrival::SenderReport { at, ntp, timestamp, cname } => {
                 self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
