@@ -24,9 +24,10 @@ use room::{File, Guest, Left, Line, Room};
 use sound::{STEP_MS, staircase};
 use std::{
     net::{IpAddr, Ipv4Addr},
-    path::Path,
+    path::PathBuf,
     time::{Duration, Instant},
 };
+use tokio::task::JoinSet;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LEAD: Duration = Duration::from_millis(150);
@@ -36,14 +37,19 @@ async fn senders_as_they_are_in_the_field() {
     let data = Scratch::new();
     let server = room::serve(data.path(), &[]);
     let client = server.client();
-    tokio::join!(
-        counters_that_stand_still(&client),
-        counters_of_another_clock(&client),
-        counters_that_mean_nothing(&client),
-        packets_of_every_kind(&client, data.path()),
-        redundancy_from_before_a_grant(&client),
-        padding_from_before_a_grant(&client, data.path()),
-    );
+    // Each in a task of its own, so that one that fails hides no other.
+    let mut trials = JoinSet::new();
+    trials.spawn(counters_that_stand_still(client.clone()));
+    trials.spawn(counters_of_another_clock(client.clone()));
+    trials.spawn(counters_that_mean_nothing(client.clone()));
+    trials.spawn(packets_of_every_kind(client.clone(), data.path().to_owned()));
+    trials.spawn(redundancy_from_before_a_grant(client.clone()));
+    trials.spawn(padding_from_before_a_grant(client, data.path().to_owned()));
+    let mut failed = 0;
+    while let Some(trial) = trials.join_next().await {
+        failed += usize::from(trial.is_err());
+    }
+    assert_eq!(failed, 0, "trials failed, see above");
     server.terminate();
 }
 
@@ -79,8 +85,8 @@ fn assert_in_place(left: &Left, guest: &Guest, zero_ms: i64, media: (i64, i64), 
 }
 
 /// One stands still for a second and a half, then for less; another for less, with packets of another stream beside.
-async fn counters_that_stand_still(client: &Client) {
-    let room = Room::open(client, room::recording_only()).await;
+async fn counters_that_stand_still(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
     let stalls = |all: &[(u64, u64)]| -> Vec<Stall> {
         let stall = |(at, length): &(u64, u64)| Stall {
             at: Duration::from_millis(*at),
@@ -111,8 +117,8 @@ async fn counters_that_stand_still(client: &Client) {
     }
 }
 
-async fn counters_of_another_clock(client: &Client) {
-    let room = Room::open(client, room::recording_only()).await;
+async fn counters_of_another_clock(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
     let samples: Vec<f32> = tone::sine(440.0, 0.3, Duration::from_secs(6), 8_000);
     let mut voices = Vec::new();
     for (name, codec, rate) in
@@ -149,8 +155,8 @@ async fn counters_of_another_clock(client: &Client) {
 }
 
 /// A counter that never moves: nothing can be placed, and that is told.
-async fn counters_that_mean_nothing(client: &Client) {
-    let room = Room::open(client, room::recording_only()).await;
+async fn counters_that_mean_nothing(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest_who("ana", "accepted").await;
     let config = SenderConfig { counted_rate: Some(0), ..SenderConfig::opus(guest.id.clone()) };
     let voice = line(&room, &guest, "opus", config).await.speak(&staircase(6_000), Instant::now() + LEAD);
@@ -163,14 +169,14 @@ async fn counters_that_mean_nothing(client: &Client) {
 }
 
 /// Stereo by every other packet, packets of 10 to 60 ms, speech and music by turns: few segments, and the file plays.
-async fn packets_of_every_kind(client: &Client, data: &Path) {
-    let room = Room::open(client, room::recording_only()).await;
+async fn packets_of_every_kind(client: Client, data: PathBuf) {
+    let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest_who("ana", "accepted").await;
     let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
     let voice = voice.speak(&of_every_kind(8), Instant::now() + LEAD);
     let zero = voice.zero;
     voice.reaches(7_900).await;
-    let segments = sound::files(data).into_iter().filter(|path| {
+    let segments = sound::files(&data).into_iter().filter(|path| {
         let path = path.to_string_lossy();
         path.contains(&room.id) && path.contains(".mkv")
     });
@@ -249,8 +255,8 @@ fn redundant(length_ms: i64) -> Vec<Frame> {
 }
 
 /// Several agree in mid-speech, each at another point of a packet; nothing from before can be had from what is kept.
-async fn redundancy_from_before_a_grant(client: &Client) {
-    let room = Room::open(client, room::recording_only()).await;
+async fn redundancy_from_before_a_grant(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
     let frames = redundant(6_000);
     let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
     let mut pcm = vec![0.0; 2_880];
@@ -258,7 +264,7 @@ async fn redundancy_from_before_a_grant(client: &Client) {
     assert!(tone::dbfs(tone::rms(&pcm)) > -40.0, "the encoder gives redundancy");
     let mut voices = Vec::new();
     for n in 0..6u64 {
-        let guest = room.guest(&format!("guest {n}")).await;
+        let guest = room.guest(&format!("guest-{n}")).await;
         let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
         voices.push((voice.speak(&frames, Instant::now() + LEAD), guest));
     }
@@ -292,8 +298,8 @@ async fn redundancy_from_before_a_grant(client: &Client) {
 }
 
 /// Newer encoders put the past into the padding.
-async fn padding_from_before_a_grant(client: &Client, data: &Path) {
-    let room = Room::open(client, room::recording_only()).await;
+async fn padding_from_before_a_grant(client: Client, data: PathBuf) {
+    let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest_who("ana", "accepted").await;
     let secret = b"what was said before anybody agreed";
     let frames: Vec<Frame> = staircase(2_000)
@@ -306,15 +312,15 @@ async fn padding_from_before_a_grant(client: &Client, data: &Path) {
         })
         .collect();
     room.speak(&guest, &frames).await.finished().await;
-    let holds = |path: &std::path::PathBuf| {
+    let holds = |path: &PathBuf| {
         let bytes = std::fs::read(path).unwrap_or_default();
         path.to_string_lossy().contains(&room.id) && bytes.windows(secret.len()).any(|window| window == secret)
     };
     eventually("a segment is written", room::SOON, async || {
-        sound::files(data).iter().any(|path| path.to_string_lossy().contains(&room.id))
+        sound::files(&data).iter().any(|path| path.to_string_lossy().contains(&room.id))
     })
     .await;
-    let kept: Vec<_> = sound::files(data).into_iter().filter(holds).collect();
+    let kept: Vec<_> = sound::files(&data).into_iter().filter(holds).collect();
     assert!(kept.is_empty(), "{kept:?}");
     let left = room.end().await;
     let track = left.track(&guest).expect("a track");
