@@ -223,16 +223,11 @@ impl Meeting {
         if self.life == Life::Over {
             return None;
         }
-        let absent = self
-            .present
-            .iter()
-            .filter(|(id, member)| !member.leaving && !self.is_seen(**id))
-            .map(|(_, member)| member.seen + PRESENCE_GRACE);
-        let idle = self
-            .streams
-            .values()
-            .filter(|stream| !self.has_socket(stream.participant))
-            .map(|stream| stream.alive + STREAM_IDLE);
+        let (sockets, here) = (self.with_socket(), self.here());
+        let away = self.present.iter().filter(|(id, member)| !member.leaving && !here.contains(id));
+        let absent = away.map(|(_, member)| member.seen + PRESENCE_GRACE);
+        let mute = self.streams.values().filter(|stream| !sockets.contains(&stream.participant));
+        let idle = mute.map(|stream| stream.alive + STREAM_IDLE);
         let bye = self.streams.values().filter_map(|stream| stream.bye).map(|at| at + BYE_GRACE);
         let stale = self.sockets.values().map(|(at, _)| *at + SOCKETS_STALE);
         let empty = self.empty_since.map(|at| at + self.settings.end_when_empty);
@@ -379,8 +374,9 @@ impl Meeting {
 
     fn tick(&mut self, now: MeetingTime) {
         self.sockets.retain(|_, (at, _)| now - *at < SOCKETS_STALE);
+        let sockets = self.with_socket();
         let over = |stream: &Stream| {
-            let idle = now - stream.alive >= STREAM_IDLE && !self.has_socket(stream.participant);
+            let idle = now - stream.alive >= STREAM_IDLE && !sockets.contains(&stream.participant);
             let bye = stream.bye.is_some_and(|at| now - at >= BYE_GRACE);
             if bye { Some("bye") } else { idle.then_some("idle") }
         };
@@ -392,10 +388,11 @@ impl Meeting {
             }
             self.commands.push_back(Command::CloseStream { stream, reason });
         }
+        let here = self.here();
         let absent: Vec<ParticipantId> = self
             .present
             .iter()
-            .filter(|(id, member)| !member.leaving && !self.is_seen(**id) && now - member.seen >= PRESENCE_GRACE)
+            .filter(|(id, member)| !member.leaving && !here.contains(id) && now - member.seen >= PRESENCE_GRACE)
             .map(|(id, _)| *id)
             .collect();
         for participant in absent {
@@ -416,15 +413,14 @@ impl Meeting {
 
     /// Brings holds, emptiness and what is told in line with the facts.
     fn settle(&mut self, now: MeetingTime, since: MeetingTime) {
-        for id in self.present.keys().copied().collect::<Vec<_>>() {
-            if self.is_seen(id) {
-                self.see(id, now);
-            }
+        let here = self.here();
+        for (_, member) in self.present.iter_mut().filter(|(id, _)| here.contains(id)) {
+            member.seen = member.seen.max(now);
         }
         let anybody = self.present.values().any(|member| !member.leaving);
         self.empty_since = if anybody { None } else { self.empty_since.or(Some(now)) };
         // From the loss of the last socket on a stream's five minutes count anew.
-        let sockets: BTreeSet<_> = self.sockets.values().flat_map(|(_, who)| who).collect();
+        let sockets = self.with_socket();
         for stream in self.streams.values_mut().filter(|stream| sockets.contains(&stream.participant)) {
             stream.alive = now;
         }
@@ -486,12 +482,13 @@ impl Meeting {
         }
     }
 
-    fn is_seen(&self, participant: ParticipantId) -> bool {
-        self.streams.values().any(|stream| stream.participant == participant) || self.has_socket(participant)
+    /// Who has a socket or a stream.
+    fn here(&self) -> BTreeSet<ParticipantId> {
+        self.with_socket().into_iter().chain(self.streams.values().map(|stream| stream.participant)).collect()
     }
 
-    fn has_socket(&self, participant: ParticipantId) -> bool {
-        self.sockets.values().any(|(_, sockets)| sockets.contains(&participant))
+    fn with_socket(&self) -> BTreeSet<ParticipantId> {
+        self.sockets.values().flat_map(|(_, sockets)| sockets).copied().collect()
     }
 }
 
