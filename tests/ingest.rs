@@ -26,6 +26,7 @@ fn config() -> StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
         terms: Terms { ssrc: Some(SSRC), ..Terms::default() },
         payload_type: 111,
+        red_payload_type: None,
         codec: Codec::Opus,
         clock_rate: 48_000,
         allow: [].into(),

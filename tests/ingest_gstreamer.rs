@@ -56,6 +56,7 @@ async fn hears(suite: Option<Suite>) {
         stream: StreamId(uuid::Uuid::now_v7()),
         terms: Terms { ssrc: Some(SSRC), secured: srtp.is_some(), ..Terms::default() },
         payload_type: 111,
+        red_payload_type: None,
         codec: Codec::Opus,
         clock_rate: 48_000,
         allow: [].into(),

@@ -164,6 +164,9 @@ pub struct NewStream {
     /// 0-63 or 96-127: those between are RTCP's on a shared port.
     #[schema(value_type = i32, minimum = 0, maximum = 127, example = 111)]
     pub payload_type: u8,
+    /// Of redundant audio data (RFC 2198) with packets of `payloadType` in it: the newest of each is taken.
+    #[schema(minimum = 0, maximum = 127, example = 63)]
+    pub red_payload_type: Option<u8>,
     /// Hz: 48000 for opus, 8000 for PCMU and PCMA, 90000 for video.
     #[schema(value_type = i32, minimum = 8000, maximum = 90000, example = 48000)]
     pub clock_rate: u32,
@@ -197,6 +200,13 @@ impl Valid for NewStream {
         }
         if !matches!(self.payload_type, 0..=63 | 96..=127) {
             errors.push(FieldError::new("/payloadType", "must be 0 to 63 or 96 to 127"));
+        }
+        if let Some(red) = self.red_payload_type {
+            if self.kind != MediaKind::Audio {
+                errors.push(FieldError::new("/redPayloadType", "redundant data is audio"));
+            } else if !matches!(red, 0..=63 | 96..=127) || red == self.payload_type {
+                errors.push(FieldError::new("/redPayloadType", "must be 0 to 63 or 96 to 127, and not `payloadType`"));
+            }
         }
         if self.remote.is_some() && self.relatch == Some(true) {
             errors.push(FieldError::new("/relatch", "with `remote` media is taken from there only"));
@@ -368,6 +378,7 @@ async fn ask(
         source: source.as_str().to_owned(),
         codec: input.codec.facts().0.to_owned(),
         payload_type: input.payload_type,
+        red_payload_type: input.red_payload_type,
         clock_rate: input.clock_rate,
         ssrc: input.ssrc,
         remote: input.remote.as_ref().map(|remote| SocketAddr::new(remote.ip, remote.port).to_string()),

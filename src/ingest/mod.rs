@@ -11,6 +11,7 @@ mod codec;
 mod counts;
 mod network;
 mod port;
+mod red;
 mod replay;
 mod report;
 mod rtcp;
@@ -49,6 +50,8 @@ pub struct StreamConfig {
     /// What the client told of where it comes from.
     pub terms: Terms,
     pub payload_type: u8,
+    /// Of redundant audio data (RFC 2198) that holds the stream's packets.
+    pub red_payload_type: Option<u8>,
     pub codec: Codec,
     /// Ticks per second.
     pub clock_rate: u32,
@@ -74,6 +77,8 @@ pub enum Arrival {
         /// One Opus packet, or G.711 samples. Empty for padding only.
         payload: Bytes,
     },
+    /// A packet of another payload type from the stream's sender: comfort noise, a telephone event. It uses up a number.
+    Other { at: Instant, sequence: u16 },
     SenderReport {
         at: Instant,
         /// The sender's wall clock, NTP 32.32.

@@ -33,6 +33,18 @@ struct First {
 
 impl Reception {
     pub fn packet(&mut self, sequence: u16, timestamp: u32, clock_rate: u32, at: Instant) {
+        self.number(sequence, at);
+        let since = self.first.map_or(0, |first| at.saturating_duration_since(first.at).as_micros() as i64);
+        let transit = since * i64::from(clock_rate) / 1_000_000 - i64::from(timestamp);
+        if let Some(before) = self.transit.replace(transit) {
+            // Wraps with the time stamp, like everything modulo 2^32.
+            let difference = i64::from(((transit - before) as u32 as i32).unsigned_abs());
+            self.jitter += difference - ((self.jitter + 8) >> 4);
+        }
+    }
+
+    /// A packet whose time stamp may say nothing of when it was sent: another payload type.
+    pub fn number(&mut self, sequence: u16, at: Instant) {
         let step = sequence.wrapping_sub(self.highest as u16) as i16;
         match self.first {
             Some(_) if (-DROPOUT_MAX..=DROPOUT_MAX).contains(&step) => {
@@ -48,13 +60,6 @@ impl Reception {
             }
         }
         self.received += 1;
-        let since = self.first.map_or(0, |first| at.saturating_duration_since(first.at).as_micros() as i64);
-        let transit = since * i64::from(clock_rate) / 1_000_000 - i64::from(timestamp);
-        if let Some(before) = self.transit.replace(transit) {
-            // Wraps with the time stamp, like everything modulo 2^32.
-            let difference = i64::from(((transit - before) as u32 as i32).unsigned_abs());
-            self.jitter += difference - ((self.jitter + 8) >> 4);
-        }
     }
 
     pub fn sender_report(&mut self, ntp: u64, at: Instant) {

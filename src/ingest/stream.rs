@@ -1,6 +1,6 @@
 //! One stream's socket and task.
 
-use super::{Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, report, rtcp, rtp};
+use super::{Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, red, report, rtcp, rtp};
 use crate::domain::{
     id::StreamId,
     source::{Control, Source},
@@ -22,6 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Datagrams taken before the task lets others run.
 const BATCH: usize = 32;
+/// Who sends this instead of sound is there and silent (RFC 3389). Other payload types for long are a sender gone wrong.
+const COMFORT_NOISE: u8 = 13;
 
 /// A stream being received. Dropped, it is no longer heard, and its port rests ([`super::Ports`]).
 #[derive(Debug)]
@@ -109,6 +111,11 @@ pub fn open(config: StreamConfig, place: Place, to: mpsc::Sender<(StreamId, Arri
         }
     });
     Ok(stream)
+}
+
+/// An IPv4 sender on a dual-stack socket is the same as on an IPv4 one.
+fn canonical(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip().to_canonical(), at.port())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -209,7 +216,12 @@ impl Task {
         let (ssrc, payload_type) = rtp::claims(datagram)?;
         let now = self.since_began(at);
         self.source.admits(from, ssrc, self.allows(from), now)?;
-        if payload_type != self.config.payload_type {
+        let own = self.config.payload_type;
+        let redundant = Some(payload_type) == self.config.red_payload_type;
+        // What holds none of the stream's media settles nothing about where it comes from.
+        let settled =
+            self.srtp.is_some() || self.source.ssrc() == Some(ssrc) && self.source.address() == Some(canonical(from));
+        if payload_type != own && !redundant && !settled {
             return Err(Reason::PayloadType);
         }
         let packet = rtp::parse(datagram)?;
@@ -223,6 +235,25 @@ impl Task {
             }
         };
         let media = packet.media()?;
+        let media = match red::primary(media).filter(|_| redundant) {
+            Some((kind, block)) if kind == own => Some(block),
+            None if payload_type == own => Some(media),
+            _ => None,
+        };
+        let Some(media) = media else {
+            if !settled {
+                return Err(Reason::PayloadType);
+            }
+            self.take(from, ssrc, newest, now);
+            self.reception.number(packet.sequence, at);
+            self.note(at);
+            self.tell(Arrival::Other { at, sequence: packet.sequence })?;
+            if payload_type != COMFORT_NOISE {
+                return Err(Reason::PayloadType);
+            }
+            self.counts.take();
+            return Ok(());
+        };
         let ticks = self.config.codec.ticks(media).ok_or(Reason::Payload)?;
         self.take(from, ssrc, newest, now);
         self.reception.packet(packet.sequence, packet.timestamp, self.config.clock_rate, at);

@@ -5,6 +5,7 @@ mod asks;
 mod caption;
 pub mod capture;
 mod closing;
+mod door;
 mod facts;
 pub mod journal;
 pub mod ledger;

@@ -108,6 +108,11 @@ impl Live {
                     self.close(stream, "clock_rate");
                 }
             }
+            Arrival::Other { at, sequence } => {
+                if self.tracks.pass(stream, sequence, self.clock.at(at), &self.ledger) {
+                    self.input(Input::StreamAlive { stream, media: true });
+                }
+            }
             Arrival::SenderReport { at, ntp, timestamp, cname } => {
                 self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
                 self.input(Input::StreamAlive { stream, media: false });

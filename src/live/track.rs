@@ -5,6 +5,7 @@
 
 use super::{
     Deps,
+    door::admit,
     ledger::{Holder, Ledger, Write},
     lookout::Lookout,
     port::Found,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        gate::{Admitted, Gate, Purpose, Recording, Refusal, Transcription},
+        gate::{Gate, Recording, Transcription},
         id::{ParticipantId, RecordingId, StreamId},
         intake::{Intake, reach},
         media::Media,
@@ -173,6 +174,7 @@ impl Tracks {
                 foreign: found.foreign,
             },
             payload_type: row.payload_type,
+            red_payload_type: row.red_payload_type,
             codec: row.codec.parse().map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
             clock_rate: row.clock_rate,
             allow: rtp.allow.clone(),
@@ -347,29 +349,17 @@ impl Tracks {
                     let repeats = redundancy::repeats(track.codec, &payload);
                     let holds = reach(span, track.codec.delay(), repeats, before);
                     let frame = Frame { payload: Arc::from(&payload[..]), span };
-                    match admit::<Recording>(&self.gate, track, arrived, holds, frame.clone()) {
-                        Ok(admitted) => {
-                            let recording = begin(
-                                &mut self.recordings,
-                                &mut self.begun,
-                                &self.spool,
-                                &self.holder,
-                                track,
-                                span,
-                                ledger,
-                            );
-                            self.spool.write(recording, admitted);
-                        }
-                        Err(refusal) => refused("recording", refusal),
+                    let who = track.participant;
+                    if let Some(admitted) = admit::<Recording>(&self.gate, who, arrived, holds, frame.clone()) {
+                        let (recordings, begun) = (&mut self.recordings, &mut self.begun);
+                        let recording = begin(recordings, begun, &self.spool, &self.holder, track, span, ledger);
+                        self.spool.write(recording, admitted);
                     }
-                    match admit::<Transcription>(&self.gate, track, arrived, holds, frame) {
-                        Ok(admitted) => {
-                            track.voiced = Some(arrived);
-                            if !self.ears.push(stream, admitted) {
-                                self.overflow.lost(track.participant, span);
-                            }
+                    if let Some(admitted) = admit::<Transcription>(&self.gate, who, arrived, holds, frame) {
+                        track.voiced = Some(arrived);
+                        if !self.ears.push(stream, admitted) {
+                            self.overflow.lost(who, span);
                         }
-                        Err(refusal) => refused("transcription", refusal),
                     }
                 }
                 Release::Lost { span, .. } => {
@@ -450,20 +440,6 @@ impl Tracks {
     }
 }
 
-/// Asks the gate for one use. All that the packet `holds` must have been allowed: behind a door that opened, a packet that
-/// brings back what was before it is left out.
-fn admit<P: Purpose>(
-    gate: &Gate,
-    track: &Track,
-    arrived: MeetingTime,
-    holds: Span,
-    frame: Frame,
-) -> Result<Admitted<P, Frame>, Refusal> {
-    gate.admit::<P, ()>(track.participant, arrived, holds, ())?;
-    let span = frame.span;
-    gate.admit::<P, Frame>(track.participant, arrived, span, frame)
-}
-
 /// The recording that a track's frames belong to, made known before its first frame.
 fn begin(
     recordings: &mut BTreeMap<TrackKey, RecordingId>,
@@ -496,8 +472,4 @@ fn begin(
 fn dropped(counts: &mut BTreeMap<&'static str, u64>, reason: &'static str) {
     *counts.entry(reason).or_default() += 1;
     metrics::counter!("hansard_rtp_dropped_total", "reason" => reason).increment(1);
-}
-
-fn refused(purpose: &'static str, refusal: Refusal) {
-    metrics::counter!("hansard_gate_refused_total", "purpose" => purpose, "reason" => refusal.as_str()).increment(1);
 }

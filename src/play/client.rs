@@ -374,6 +374,9 @@ pub fn audio_stream(
         "clockRate": sender.clock_rate,
         "ssrc": sender.ssrc,
     });
+    if let Some(red) = sender.red {
+        request["redPayloadType"] = red.into();
+    }
     if let Some(remote) = remote {
         request["remote"] = json!({"ip": remote.ip(), "port": remote.port()});
     }

@@ -64,6 +64,8 @@ pub struct SenderConfig {
     pub counted_rate: Option<u32>,
     /// Frames that go out as another payload type: comfort noise, telephone events.
     pub other: BTreeMap<usize, u8>,
+    /// Packets go out as redundant audio data (RFC 2198) of this payload type, each with the one before it.
+    pub red: Option<u8>,
     pub network: Impairments,
     pub srtp: Option<SrtpKey>,
     /// How long to wait for reports after the last packet.
@@ -88,6 +90,7 @@ impl SenderConfig {
             stalls: Vec::new(),
             counted_rate: None,
             other: BTreeMap::new(),
+            red: None,
             network: Impairments::default(),
             srtp: None,
             linger: Duration::ZERO,
@@ -236,22 +239,42 @@ fn encode(
         .iter()
         .map(|packet| {
             let (sequence_number, timestamp) = stamps(config, packet);
+            let other = config.other.get(&packet.frame).copied();
+            let payload = match (config.red, other) {
+                (Some(_), None) => redundant(config.payload_type, packet.frame, frames),
+                _ => frames[packet.frame].payload.clone(),
+            };
             let header = rtp::header::Header {
                 version: 2,
                 marker: packet.marker,
-                payload_type: config.other.get(&packet.frame).copied().unwrap_or(config.payload_type),
+                payload_type: other.or(config.red).unwrap_or(config.payload_type),
                 sequence_number,
                 timestamp,
                 ssrc: config.ssrc,
                 ..Default::default()
             };
-            let plain = rtp::packet::Packet { header, payload: frames[packet.frame].payload.clone() }.marshal()?;
+            let plain = rtp::packet::Packet { header, payload }.marshal()?;
             match srtp.as_mut() {
                 Some(srtp) => srtp.protect_rtp(&plain),
                 None => Ok(plain),
             }
         })
         .collect()
+}
+
+/// RFC 2198: the frame before as a redundant block, as far as its header can say how long it is, then this one.
+fn redundant(payload_type: u8, frame: usize, frames: &[Frame]) -> Bytes {
+    let mut payload = Vec::new();
+    if let Some(before) = frame.checked_sub(1).map(|n| &frames[n]).filter(|before| before.payload.len() < 1 << 10) {
+        let (length, back) = (before.payload.len(), before.ticks);
+        payload.extend([0x80 | payload_type, (back >> 6) as u8, (back << 2) as u8 | (length >> 8) as u8, length as u8]);
+        payload.push(payload_type);
+        payload.extend(&before.payload);
+    } else {
+        payload.push(payload_type);
+    }
+    payload.extend(&frames[frame].payload);
+    payload.into()
 }
 
 fn stamps(config: &SenderConfig, packet: &Stamped) -> (u16, u32) {

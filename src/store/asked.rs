@@ -19,6 +19,7 @@ pub struct AskedStream {
     pub source: String,
     pub codec: String,
     pub payload_type: u8,
+    pub red_payload_type: Option<u8>,
     /// Hz.
     pub clock_rate: u32,
     /// `None`: whatever the sender uses.
@@ -42,8 +43,9 @@ pub fn seal_place(meeting: MeetingId, stream: StreamId) -> Vec<u8> {
 pub async fn insert(conn: &mut PgConnection, stream: &AskedStream) -> Result<bool> {
     let done = sqlx::query(
         "insert into streams (meeting_id, id, tenant_id, participant_id, kind, source, codec, payload_type, clock_rate,
-                              ssrc, remote, srtp_suite, srtp_sealed, relatch)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 where not exists (
+                              ssrc, remote, srtp_suite, srtp_sealed, relatch,
+                              red_payload_type)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 where not exists (
              select 1 from streams where meeting_id = $1 and ssrc = $10 and state <> 'closed'
                  and (participant_id, kind, source) <> ($4, $5, $6))",
     )
@@ -61,6 +63,7 @@ pub async fn insert(conn: &mut PgConnection, stream: &AskedStream) -> Result<boo
     .bind(&stream.srtp_suite)
     .bind(&stream.srtp_sealed)
     .bind(stream.relatch)
+    .bind(stream.red_payload_type.map(i32::from))
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -13,6 +13,8 @@ pub struct Stream {
     pub source: String,
     pub codec: String,
     pub payload_type: u8,
+    /// Of redundant audio data (RFC 2198).
+    pub red_payload_type: Option<u8>,
     pub clock_rate: u32,
     /// Told by the client; `None`: whatever it uses.
     pub ssrc: Option<u32>,
@@ -51,6 +53,10 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
         source: row.try_get("source")?,
         codec: row.try_get("codec")?,
         payload_type: u8::try_from(row.try_get::<i32, _>("payload_type")?).map_err(|_| out_of_range("payload_type"))?,
+        red_payload_type: row
+            .try_get::<Option<i32>, _>("red_payload_type")?
+            .map(|kind| u8::try_from(kind).map_err(|_| out_of_range("red_payload_type")))
+            .transpose()?,
         clock_rate: u32::try_from(row.try_get::<i32, _>("clock_rate")?).map_err(|_| out_of_range("clock_rate"))?,
         ssrc: ssrc("ssrc")?,
         heard_ssrc: ssrc("heard_ssrc")?,
@@ -71,7 +77,7 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     })
 }
 
-const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, heard_ssrc, remote, relatch, \
+const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, red_payload_type, clock_rate, ssrc, heard_ssrc, remote, relatch, \
                        latched, ip, port, srtp_suite, srtp_sealed, rollover, state, media, media_reason";
 
 /// The meeting's streams that are not closed, oldest first.
