@@ -42,6 +42,8 @@ async fn senders_as_they_are_in_the_field() {
     trials.spawn(counters_that_stand_still(client.clone()));
     trials.spawn(counters_of_another_clock(client.clone()));
     trials.spawn(counters_that_mean_nothing(client.clone()));
+    trials.spawn(other_payload_types(client.clone()));
+    trials.spawn(redundant_audio_data(client.clone()));
     trials.spawn(packets_of_every_kind(client.clone(), data.path().to_owned()));
     trials.spawn(redundancy_from_before_a_grant(client.clone()));
     trials.spawn(padding_from_before_a_grant(client, data.path().to_owned()));
@@ -166,6 +168,68 @@ async fn counters_that_mean_nothing(client: Client) {
     .await;
     voice.stopped().await;
     room.client.end(&room.id).await.expect("ends");
+}
+
+/// Comfort noise and telephone events between a telephone's packets, as they share its numbers.
+async fn other_payload_types(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let samples = tone::sine(440.0, 0.3, Duration::from_secs(8), 8_000);
+    let mut frames = tone::pcmu(&samples);
+    let mut other = std::collections::BTreeMap::new();
+    // A key pressed at two seconds: events in the place of sound; comfort noise from four seconds to five.
+    for n in 100..110 {
+        frames[n].payload = vec![1, 10, 0, 160].into();
+        other.insert(n, 101);
+    }
+    for n in (200..250).filter(|n| n % 10 == 0) {
+        frames[n] = Frame { payload: vec![60].into(), ticks: 1_600 };
+        other.insert(n, 13);
+    }
+    let mut n = 0;
+    frames.retain(|_| {
+        n += 1;
+        !(200..250).contains(&(n - 1)) || (n - 1) % 10 == 0
+    });
+    let other = other.into_iter().map(|(n, kind)| (if n < 200 { n } else { 200 + (n - 200) / 10 }, kind)).collect();
+    let config = SenderConfig { other, linger: Duration::from_secs(3), ..SenderConfig::g711(0, guest.id.clone()) };
+    let voice = line(&room, &guest, "PCMU", config).await.speak(&frames, Instant::now() + LEAD);
+    let zero = voice.zero;
+    let sent = voice.finished().await;
+    assert!(!sent.reports.is_empty(), "there are receiver reports");
+    let lost: Vec<_> = sent.reports.iter().map(|(_, report)| (report.fraction_lost, report.total_lost)).collect();
+    assert!(lost.iter().all(|lost| *lost == (0, 0)), "{lost:?}");
+    let left = room.end().await;
+    let track = left.track(&guest).expect("a track");
+    let gaps = &track.recording.gaps;
+    assert!(gaps.iter().all(|gap| gap.reason != "lost"), "{gaps:?}");
+    let zero_ms = left.ms(zero);
+    for (from, to) in [(100, 2_000), (2_300, 3_900), (5_100, 7_900)] {
+        sound::assert_heard(&track.sound, 440.0, zero_ms + from, zero_ms + to, "ana");
+    }
+}
+
+/// Each packet with the one before it, and the sound of a key pressed beside them: what comes first is taken, in its place.
+async fn redundant_audio_data(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest("ana").await;
+    let config = SenderConfig { red: Some(63), linger: Duration::from_secs(4), ..SenderConfig::opus(guest.id.clone()) };
+    let frames = staircase(6_000);
+    let voice = line(&room, &guest, "opus", config).await.speak(&frames, Instant::now() + LEAD);
+    voice.reaches(1_500).await;
+    let granted = voice.at(room.say(&guest, "recording_ai", "accepted").await);
+    let zero = voice.zero;
+    let sent = voice.finished().await;
+    let lost: Vec<_> = sent.reports.iter().map(|(_, report)| (report.fraction_lost, report.total_lost)).collect();
+    assert!(!lost.is_empty() && lost.iter().all(|lost| *lost == (0, 0)), "{lost:?}");
+    let left = room.end().await;
+    let zero_ms = left.ms(zero);
+    assert_in_place(&left, &guest, zero_ms, (2_500, 5_900), 0);
+    let track = left.track(&guest).expect("a track");
+    assert!(track.recording.gaps.is_empty(), "{:?}", track.recording.gaps);
+    let early: Vec<usize> =
+        sound::kept_in(&track.bytes, &frames).into_iter().filter(|n| *n as i64 * 20 < granted).collect();
+    assert!(early.is_empty(), "packets from before the grant at {granted} ms: {early:?}");
 }
 
 /// Stereo by every other packet, packets of 10 to 60 ms, speech and music by turns: few segments, and the file plays.
