@@ -34,3 +34,6 @@ create policy tenant on recording_states to hansard_app
     using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
 create policy everyone on recording_states to hansard_worker using (true);
 grant select, insert, update, delete on recording_states to hansard_app, hansard_worker;
+create policy named on recording_states as restrictive to hansard_worker using (
+    nullif(current_setting('app.tenant', true), '') is null
+    or tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
