@@ -129,6 +129,28 @@ async fn what_one_socket_says_is_logged_in_its_order() {
     assert_eq!(person.consent[0], (Use::Recording, Some("withdrawn")));
 }
 
+/// As many as somebody sends, faster than anything else may come: each counts, in its order.
+#[tokio::test]
+async fn refusing_has_no_limit() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let seat = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, seat).await;
+    for n in 0..200 {
+        say(&mut ana, &n.to_string(), if n % 2 == 0 { "withdrawn" } else { "declined" }).await;
+    }
+    ana.up_to(201).await;
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    let log = consent::whole(&mut tx, world.meeting).await.expect("read");
+    assert_eq!(log.len(), 200);
+    assert_eq!(log.last().map(|entry| entry.status), Some(ConsentStatus::Declined));
+    // Agreeing is counted as anything else.
+    for n in 0..60 {
+        say(&mut ana, &n.to_string(), "accepted").await;
+    }
+    assert_eq!(ana.rest().await.1, Some(4029));
+}
+
 #[tokio::test]
 async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_refused() {
     let cluster = Cluster::start().await;
