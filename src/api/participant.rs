@@ -35,6 +35,14 @@ pub struct ConsentState {
     pub transcription: Option<String>,
 }
 
+/// How somebody was removed.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Removed {
+    Request,
+    Required,
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Participant)]
@@ -51,7 +59,7 @@ pub struct ParticipantView {
     pub left_at: Option<Time>,
     pub present: bool,
     /// `request` (joining again is refused) or `required` (joining again works, with consent), until readmitted.
-    #[schema(example = "request")]
+    #[schema(value_type = Option<Removed>)]
     pub removed: Option<String>,
     pub consent: ConsentState,
 }
@@ -121,6 +129,7 @@ async fn remove(
 /// Undoes a removal of either kind: joining works again, also by the link that a guest came by. Old tokens stay void.
 /// Nothing changes for somebody who was not removed.
 #[utoipa::path(
+    operation_id = "readmitParticipant",
     post, path = "/v1/meetings/{id}/participants/{participantId}/readmit", tag = "meetings",
     params(
         ("id" = Uuid, Path, description = "Meeting"),

@@ -157,7 +157,7 @@ async fn joining_makes_one_participant_per_user() {
         listed[0],
         json!({
             "id": first["participantId"], "userId": bob, "displayName": "Bob", "role": "participant",
-            "joinedAt": null, "leftAt": null, "present": false,
+            "joinedAt": null, "leftAt": null, "present": false, "removed": null,
             "consent": {"recording": null, "transcription": null}
         })
     );

@@ -129,6 +129,28 @@ async fn what_one_socket_says_is_logged_in_its_order() {
     assert_eq!(person.consent[0], (Use::Recording, Some("withdrawn")));
 }
 
+/// As many as somebody sends, faster than anything else may come: each counts, in its order.
+#[tokio::test]
+async fn refusing_has_no_limit() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let seat = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, seat).await;
+    for n in 0..200 {
+        say(&mut ana, &n.to_string(), if n % 2 == 0 { "withdrawn" } else { "declined" }).await;
+    }
+    ana.up_to(201).await;
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    let log = consent::whole(&mut tx, world.meeting).await.expect("read");
+    assert_eq!(log.len(), 200);
+    assert_eq!(log.last().map(|entry| entry.status), Some(ConsentStatus::Declined));
+    // Agreeing is counted as anything else.
+    for n in 0..60 {
+        say(&mut ana, &n.to_string(), "accepted").await;
+    }
+    assert_eq!(ana.rest().await.1, Some(4029));
+}
+
 #[tokio::test]
 async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_refused() {
     let cluster = Cluster::start().await;
@@ -136,60 +158,62 @@ async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_r
     let api = world.api().await;
     let heard = worker(&world).await;
     let (mut ana, mut bob, _observer) = three(&world, &api, &api).await;
-    for stop in [true, false] {
+    for (stop, status) in [(true, "withdrawn"), (false, "declined")] {
         // Gone, and there without an answer.
         if stop {
             cluster.stop().await
         } else {
             cluster.freeze(true).await
         }
-        let n = heard.lock().expect("no holder panics").len();
-        say(&mut ana, "w", "withdrawn").await;
-        let at_once = ana.next_of("consent_updated").await;
-        assert_eq!((&at_once["re"], at_once.get("seq")), (&json!("w"), None));
-        assert_eq!(bob.next_of("consent_updated").await["data"], at_once["data"]);
+        say(&mut ana, status, status).await;
+        // Behind what was committed meanwhile of the one before.
+        let at_once = loop {
+            let told = ana.next_of("consent_updated").await;
+            if told["re"] == status {
+                break told;
+            }
+        };
+        assert!(at_once.get("seq").is_none());
+        let id = at_once["data"]["id"].clone();
+        assert_eq!(told_of(&mut bob, &id).await["data"], at_once["data"]);
         say(&mut ana, "g", "accepted").await;
         let refused = ana.next_of("error").await;
         assert_eq!((&refused["re"], &refused["data"]["code"]), (&json!("g"), &json!("unavailable")));
-        let asked = heard.lock().expect("no holder panics")[n..].to_vec();
-        let journals: Vec<bool> = asked
+        let journals: Vec<bool> = heard
+            .lock()
+            .expect("no holder panics")
             .iter()
-            .filter_map(|ask| if let Ask::Withdraw { journal, .. } = ask { Some(*journal) } else { None })
+            .filter_map(|ask| match ask {
+                Ask::Withdraw { id: asked, journal, .. } if json!(asked) == id => Some(*journal),
+                _ => None,
+            })
             .collect();
         assert_eq!(journals[..2], [false, true], "in memory first, then written down");
         assert!(journals[2..].iter().all(|journal| !journal), "and repeated, to whoever holds the meeting by then");
-        if stop { cluster.restart().await } else { cluster.freeze(false).await }
-    }
-    // What the journal held is written by the worker; every socket then hears it with its place.
-    let id = {
-        let asked = heard.lock().expect("no holder panics").clone();
-        let Some(Ask::Withdraw { id, .. }) = asked.last() else { panic!("withdrawn") };
-        *id
-    };
-    let saying = consent::Saying {
-        meeting: world.meeting,
-        participant: match heard.lock().expect("no holder panics").last() {
-            Some(Ask::Withdraw { participant, .. }) => *participant,
-            _ => panic!("withdrawn"),
-        },
-        id,
-        consent_type: hansard::domain::consent::ConsentType::RecordingAi,
-        status: ConsentStatus::Withdrawn,
-        actor: "self".into(),
-        statement: None,
-        timestamp: world.clock.now(),
-        once: None,
-    };
-    let mut tx = world.store.worker_tx().await.expect("Postgres is back");
-    consent::say(&mut tx, &saying).await.expect("said");
-    tx.commit().await.expect("commits");
-    let committed = loop {
-        let told = bob.next_of("consent_updated").await;
-        if told["data"]["id"] == json!(id) && told["seq"].is_i64() {
-            break told;
+        if stop {
+            cluster.restart().await
+        } else {
+            cluster.freeze(false).await
         }
-    };
-    assert_eq!(committed["data"]["status"], "withdrawn");
+        // What was acknowledged is written by whoever acknowledged it; every socket then hears it with its place.
+        let committed = loop {
+            let told = told_of(&mut bob, &id).await;
+            if told["seq"].is_i64() {
+                break told;
+            }
+        };
+        assert_eq!(committed["data"]["status"], status);
+    }
+}
+
+/// What comes next of this saying.
+async fn told_of(client: &mut Client, id: &Value) -> Value {
+    loop {
+        let told = client.next_of("consent_updated").await;
+        if told["data"]["id"] == *id {
+            return told;
+        }
+    }
 }
 
 #[tokio::test]

@@ -284,7 +284,7 @@ async fn hot_queries_touch_one_partition_of_each_table() {
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
     for (name, query, third) in [
         ("events after", event::AFTER, Some(200_i64)),
-        ("log above", consent::ABOVE, None),
+        ("log above", consent::ABOVE, Some(50)),
         ("people", presence::PEOPLE, None),
         ("streams", presence::STREAMS, Some(16)),
     ] {

@@ -131,7 +131,7 @@ impl Signal {
         observes: Option<TenantId>,
     ) -> Result<(Joined, Option<Value>), Option<Close>> {
         loop {
-            let Incoming { id, message } = match next(stream, flood).await? {
+            let Incoming { id, message } = match next(stream, flood, false).await? {
                 Heard::Message(incoming) => incoming,
                 Heard::Nonsense(answer) => {
                     say_first(first, answer).await?;
@@ -201,7 +201,7 @@ impl Signal {
             let incoming = tokio::select! {
                 biased;
                 close = outbox.closed() => return Some(close),
-                incoming = tokio::time::timeout(SILENT_MAX, next(stream, flood)) => incoming,
+                incoming = tokio::time::timeout(SILENT_MAX, next(stream, flood, true)) => incoming,
             };
             let Incoming { id, message } = match incoming {
                 Err(_) => return Some(Close::TOO_SLOW),
@@ -240,8 +240,11 @@ impl Signal {
             (ClientMessage::Consent(data), Some(participant)) => {
                 let saying = saying(joined.meeting, participant, data, self.state().clock.now());
                 let answered = id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
-                let acting = (!saying.status.accepts()).then(|| Acting::start(self.state(), &saying));
-                if !answered || lanes.log.try_send((id.clone(), saying, acting)).is_err() {
+                if !saying.status.accepts() {
+                    // Nothing limits it: it acts, and what the client says next waits until it has its place.
+                    let acting = Some(Acting::start(self.state(), &saying));
+                    let _ = lanes.log.send((id.clone(), saying, acting)).await;
+                } else if !answered || lanes.log.try_send((id.clone(), saying, None)).is_err() {
                     refuse("busy", "too much waits to be logged; try again in a moment");
                 }
             }
@@ -386,7 +389,7 @@ enum Heard {
 }
 
 /// What the client says next; `Err` when the socket is to end. Safe to cancel.
-async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood) -> Result<Heard, Option<Close>> {
+async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood, joined: bool) -> Result<Heard, Option<Close>> {
     let message = match stream.next().await {
         None | Some(Ok(Message::Close(_))) => return Err(None),
         Some(Ok(message)) => message,
@@ -406,7 +409,9 @@ async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood) -> Result<
         return Err(Some(Close::TOO_LARGE));
     }
     let parsed = parse_client_message(text.as_str().as_bytes());
-    if !flood.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now) {
+    let admitted = (joined && parsed.as_ref().is_ok_and(Incoming::refuses_consent))
+        || flood.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now);
+    if !admitted {
         return Err(Some(Close::FLOOD));
     }
     Ok(match parsed {
