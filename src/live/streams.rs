@@ -103,10 +103,6 @@ impl Live {
                     warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
                     self.close(stream, "clock_rate");
                 }
-                if self.tracks.is_unreadable(stream) {
-                    warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
-                    self.close(stream, "clock_rate");
-                }
             }
             Arrival::Other { at, sequence } => {
                 if self.tracks.pass(stream, sequence, self.clock.at(at), &self.ledger) {
