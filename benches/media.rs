@@ -10,11 +10,13 @@ use hansard::{
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate, Recording, Transcription},
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
+        quota::Quota,
         recording::{Codec, Source, Track},
         time::{MeetingTime, Micros, Span},
     },
     media::{
         decode::{Ears, Heard},
+        disk::{Disk, Owned},
         frame::Frame,
         matroska::{Shape, Writer},
         mix::{self, Source as MixSource},
@@ -79,10 +81,15 @@ fn cpu(process: &str) -> f64 {
     ticks.iter().sum::<u64>() as f64 / 100.0
 }
 
+/// The folder of epoch 1 in a spool.
+fn owned(spool: &Path) -> Arc<Owned> {
+    Arc::new(Disk::new(spool.to_owned(), Quota::default()).own(track(0).meeting, 1))
+}
+
 /// Records and decodes the frames in every one of the streams at their pace; percent of a core.
 fn ours(folder: &Path, frames: &[Frame]) -> f64 {
     let gate = agreed();
-    let (spool, mut told) = Spool::start(folder.join("spool"), 1, Arc::clone(&gate)).expect("a recorder");
+    let (spool, mut told) = Spool::start(owned(&folder.join("spool")), Arc::clone(&gate)).expect("a recorder");
     let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
     let ears = Ears::start(Arc::clone(&gate), heard).expect("a decoder");
     for n in 0..STREAMS {
@@ -179,8 +186,7 @@ fn sealing(folder: &Path) {
     let mut plain = Vec::new();
     let mut trimmed = Vec::new();
     for n in 0..STREAMS {
-        let mut writer =
-            SegmentWriter::new(&folder.join("seal"), 1, track(n), Arc::clone(&gate)).expect("makes its folder");
+        let mut writer = SegmentWriter::new(owned(&folder.join("seal")), track(n), Arc::clone(&gate));
         let who = ParticipantId(Uuid::from_u128(n));
         for frame in &frames {
             let frame = gate.admit(who, frame.span.end, frame.span, frame.clone()).expect("agreed");

@@ -14,7 +14,10 @@ pub use command::{
 };
 pub use source::{ConfigError, Sources};
 
-use crate::{domain::job::JobKind, objects};
+use crate::{
+    domain::{job::JobKind, quota::Quota},
+    objects,
+};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -116,6 +119,8 @@ pub struct Settings {
     pub rtp: Rtp,
     /// The kinds of jobs that a worker takes.
     pub queues: Vec<JobKind>,
+    /// How much of the disk segments may take.
+    pub spool_max: Quota,
     /// Live meetings at once. `None`: from the cores and a speed test of the model.
     pub capacity: Option<u32>,
     /// The name of a model in `models.toml`. `None`: the best one there.
@@ -218,6 +223,7 @@ impl Settings {
             secret: secrets.secret.map(Secret),
             rtp: Rtp { bind, public_ip, ports, allow: media.rtp_allow.unwrap_or_default() },
             queues: media.queues.unwrap_or_else(|| JobKind::ALL.to_vec()),
+            spool_max: media.spool_max.unwrap_or_default(),
             capacity: media.capacity.map(NonZeroU16::get).map(u32::from),
             model: media.model,
             notes,

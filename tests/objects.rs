@@ -287,3 +287,30 @@ async fn a_store_that_refuses_is_away() {
     assert_eq!(objects.get_bytes("m/nothing").await.expect_err("it is not there").fault(), Fault::Theirs);
     objects.probe().await.expect("it works");
 }
+
+/// The layer that other tests put in front of the storage: it changes nothing unless it is told to, and then just that.
+#[tokio::test]
+async fn a_misbehaving_storage_can_be_made() {
+    use axum::http::Method;
+    use support::faults::{Fault, Faults, Rule};
+    let bucket = Bucket::start().await;
+    let faults = Faults::before(&bucket).await;
+    let objects = Objects::new(&Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
+    let put = async |objects: &Objects| objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await;
+    put(&objects).await.expect("through");
+    assert_eq!(objects.get_bytes("m/a.txt").await.expect("through"), b"hello");
+    faults.set(&[Rule::on(Fault::Answer(403, "AccessDenied"), &[Method::PUT])]);
+    put(&objects).await.expect_err("refused");
+    assert_eq!(objects.get_bytes("m/a.txt").await.expect("reading works"), b"hello");
+    faults.set(&[Rule::all(Fault::Swallow).at("/m/a")]);
+    assert!(tokio::time::timeout(Duration::from_millis(500), put(&objects)).await.is_err(), "it waits");
+    faults.refuse();
+    put(&objects).await.expect_err("nobody listens");
+    faults.heal();
+    faults.delay(Duration::from_millis(100));
+    let begun = std::time::Instant::now();
+    put(&objects).await.expect("through again");
+    assert!(begun.elapsed() >= Duration::from_millis(200), "put and verified by HEAD: {:?}", begun.elapsed());
+    assert!(faults.seen().iter().any(|seen| (seen.method.as_str(), seen.status) == ("PUT", 403)));
+    assert!(faults.most_at_once() >= 1);
+}

@@ -7,7 +7,8 @@ use crate::{
     health::{self, Reason},
     ingest::Ports,
     jobs::{clean, mix::Mixer, words::Words},
-    live::{self, Deps, Rtp, capture, recover, sentinel::Sentinel},
+    live::{self, Deps, Rtp, capture, porter::Porter, recover, sentinel::Sentinel, watch::watch},
+    media::disk::Disk,
     queue::JobKind,
     speech::{self, Speech, model::Registry},
     store::{Store, job, new_id, seal::Seal},
@@ -97,19 +98,18 @@ impl Media {
             seal: Arc::new(Seal::new(foundation.secret.as_bytes())?),
             speech,
             rtp: Rtp { public_ip: settings.rtp.public_ip.to_string(), ports, allow: allow.into() },
-            spool: spool.clone(),
+            disk: Disk::new(spool.clone(), settings.spool_max),
+            porter: Porter::new(foundation.objects.clone()),
+            unreadable: std::sync::Mutex::default(),
+            spool,
             sentinel: Sentinel::default(),
             end_on_stop: part == Part::Serve,
         });
         let upkeep = CancellationToken::new();
         tokio::spawn(deps.sentinel.clone().run(deps.store.clone(), deps.queue.clone(), upkeep.clone()));
         tokio::spawn(live::port::run(deps.store.clone(), deps.rtp.clone(), rested, upkeep.clone()));
-        // Listed before anything is claimed here: all of it is a dead process's.
-        let dead = {
-            let spool = spool.clone();
-            tokio::task::spawn_blocking(move || recover::dead(&spool)).await?
-        };
-        tokio::spawn(recover::run(deps.clone(), dead, upkeep.clone()));
+        tokio::spawn(recover::run(deps.clone(), upkeep.clone()));
+        tokio::spawn(watch(deps.clone(), upkeep.clone()));
 
         // Half-made files of a process that was killed. The folder is this process's alone.
         let work = work_folder(settings);

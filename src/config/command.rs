@@ -1,7 +1,7 @@
 //! The commands of the binary and the flags of each. The text here is what `--help` shows.
 
 use super::LogFormat;
-use crate::domain::job::JobKind;
+use crate::domain::{job::JobKind, quota::Quota};
 use clap::{Args, Parser, Subcommand};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -320,6 +320,9 @@ group! {
         /// The kinds of jobs to take [default: capture,mix,recover,tier,clean]
         #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
         queues: Vec<JobKind>,
+        /// How much segments may take while storage is away: a share of what is free, or bytes [default: 80%]
+        #[arg(long, value_name = "N%|BYTES")]
+        spool_max: Quota,
         /// Live meetings at once [default: from the cores and the model's speed]
         #[arg(long, value_name = "N")]
         capacity: NonZeroU16,

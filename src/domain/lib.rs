@@ -25,6 +25,7 @@ pub mod transcript;
 pub mod unheard;
 
 pub mod loudness;
+pub mod quota;
 pub mod recording;
 pub mod tiering;
 

@@ -37,3 +37,7 @@ pub const SOCKETS_STALE: Micros = Micros::from_secs(10);
 pub const FINALS_AFTER_END: Micros = Micros::from_secs(10);
 /// Streams of one participant at a time; more is a client gone wrong.
 pub const STREAMS_PER_PARTICIPANT: usize = 8;
+
+/// How long a note counts that says what lies in a machine's spool. The spool is looked through every few seconds; a machine
+/// that is silent for this long may be gone for good, and files are made without what it has.
+pub const SPOOLED_FOR: Micros = Micros::from_secs(120);

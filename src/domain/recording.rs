@@ -179,6 +179,11 @@ impl Cutter {
         self.seal()
     }
 
+    /// Whether a frame of this time falls into the pause after a failure.
+    pub fn is_pausing(&self, at: MeetingTime) -> bool {
+        self.retry.is_some_and(|retry| at < retry)
+    }
+
     /// Whether the open segment has waited long enough for another frame.
     pub fn is_idle(&self, now: MeetingTime) -> bool {
         self.open.is_some_and(|open| now - open.span.end >= SEGMENT_IDLE)

@@ -61,6 +61,8 @@ pub struct Mixer {
 /// How often a job looks again for what turned up while it worked, before others have their turn.
 const ROUNDS_MAX: usize = 5;
 
+/// How often it is asked whether all segments came out of the spool.
+const SPOOL_POLL: Micros = Micros::from_secs(1);
 /// From a claim until the ports listen again, at most.
 const REOPENED: Micros = Micros::from_secs(1);
 
@@ -78,6 +80,8 @@ enum Round {
     Finished,
     /// Something turned up meanwhile.
     Again,
+    /// So many segments are still in a spool.
+    Spooled(i64),
     /// So many segments are missing, and may still come.
     Missing(usize),
 }
@@ -89,6 +93,10 @@ impl Mixer {
             let error = match self.make(&claimed).await {
                 Ok(Round::Finished) => return Outcome::Settled,
                 Ok(Round::Again) => continue,
+                Ok(Round::Spooled(count)) => {
+                    let error = anyhow::anyhow!("{count} segments are still in a spool");
+                    return Outcome::Waiting { away: Away::Storage, at_least: SPOOL_POLL, error };
+                }
                 Ok(Round::Missing(count)) => {
                     let error = anyhow::anyhow!("{count} segments are missing in storage");
                     return Outcome::Waiting { away: Away::Storage, at_least: MISSING_APART, error };
@@ -114,6 +122,11 @@ impl Mixer {
     async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
         let (meeting, tenant) = (claimed.job.meeting, claimed.job.tenant);
         let mut tx = self.store.worker_tx().await?;
+        // What is still in a spool comes first: else the first file told of would have holes.
+        let spooled = capture::spooled(&mut tx, meeting).await?;
+        if spooled > 0 {
+            return Ok(Round::Spooled(spooled));
+        }
         let whole = capture::load(&mut tx, meeting).await?.context("the meeting is gone")?;
         let start = whole.start_time.context("the meeting never began")?;
         let log = consent::whole(&mut tx, meeting).await?;

@@ -11,6 +11,7 @@ use super::{
     journal,
     ledger::{self, Holder, Ledger, Write},
     port::{self, Found},
+    recorded,
     sentinel::{News, Watched},
     settings::{self, Speaking},
     track::Tracks,
@@ -41,7 +42,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 /// Packets that may wait for the loop: two seconds of forty voices.
 const ARRIVALS_MAX: usize = 4096;
@@ -195,11 +196,19 @@ impl Live {
             facts_tx.clone(),
             lost.clone(),
         );
-        let vault =
-            vault::start(deps.objects.clone(), rules.gate().clone(), ledger.clone(), holder.clone(), lost.clone());
+        let owned = Arc::new(deps.disk.own(meeting, holder.epoch));
+        let vault = vault::start(
+            deps.porter.clone(),
+            rules.gate().clone(),
+            ledger.clone(),
+            holder.clone(),
+            owned.clone(),
+            lost.clone(),
+        );
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
-        let (tracks, told, heard) = Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), to_loop, &loaded)?;
+        let (tracks, told, heard) =
+            Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), owned, to_loop, &loaded)?;
         let mut live = Self {
             deps,
             meeting,
@@ -341,16 +350,7 @@ impl Live {
     }
 
     pub fn sealed(&self, told: spool::Told) {
-        match told {
-            spool::Told::Sealed(sealed) => {
-                if !self.vault.put(sealed) {
-                    warn!(meeting = %self.meeting, "too many segments wait for storage; this one stays in the spool");
-                }
-            }
-            spool::Told::Failed { recording, error } => {
-                warn!(meeting = %self.meeting, %recording, error, "a segment failed; the recording goes on");
-            }
-        }
+        recorded::take(&self.vault, &self.ledger, self.meeting, told);
     }
 
     pub fn input(&mut self, input: Input) {

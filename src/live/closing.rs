@@ -4,7 +4,7 @@
 
 use super::{
     capture::{Live, Over},
-    facts,
+    facts, recorded,
     unheard::{self, Unheard},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         meeting::{RecordingState, State},
         time::MeetingTime,
     },
-    media::{decode::Heard, spool},
+    media::{decode::Heard, segment, spool},
     queue::{
         JobKind,
         message::{Told, Wake, Whom},
@@ -101,13 +101,8 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         if over == Over::Released { (HANDOVER_MAX, HANDOVER_MAX) } else { (UPLOADS_MAX, COMMITS_MAX) };
     let speech = tracks.finish();
     let sealed = tokio::time::timeout(uploads_max, async {
-        while let Some(told) = outlets.told.recv().await {
-            match told {
-                spool::Told::Sealed(sealed) => {
-                    vault.put(sealed);
-                }
-                spool::Told::Failed { recording, error } => warn!(%meeting, %recording, error, "a segment failed"),
-            }
+        while let Some(news) = outlets.told.recv().await {
+            recorded::take(&vault, &ledger, meeting, news);
         }
         vault.drain(uploads_max).await
     });
@@ -124,12 +119,15 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     if lost.is_cancelled() {
         return Ok(Outcome::Settled);
     }
-    if stored && committed {
-        // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any more.
-        let folder = holder.spool.join(meeting.to_string()).join(holder.epoch.to_string());
-        let _ = tokio::fs::remove_dir_all(folder).await;
-    } else {
-        warn!(%meeting, stored, committed, "not everything could be stored; the rest waits in the spool");
+    // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any more. What is not is taken
+    // up by `recover` once the folder is given up, which is when the end is written.
+    let _owned = vault.close().await;
+    let (folder, epoch) = (holder.spool.clone(), holder.epoch);
+    let left = tokio::task::spawn_blocking(move || segment::leftovers(&folder, meeting, epoch)).await?;
+    // When it cannot be read, something may be there.
+    let spooled = left.map_or(1, |left| left.len());
+    if spooled > 0 {
+        warn!(%meeting, segments = spooled, stored, committed, "not everything could be stored; the rest waits in the spool");
     }
     if over == Over::Released {
         return Ok(Outcome::Release);
@@ -140,6 +138,8 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         job::fence(&mut tx, meeting, holder.owner, holder.epoch).await?;
+        // Before the job that makes the files is there, so that it waits for them.
+        capture::note_spooled(&mut tx, meeting, holder.epoch, spooled).await?;
         if over == (Over::Ended { stored: false }) {
             capture::end(&mut tx, meeting).await?;
         }

@@ -3,7 +3,8 @@
 //! With Postgres away it tries again until it is back, and whatever waits behind waits in order; nothing final is told
 //! meanwhile. What waited is asked at the gate again before it is stored. With the lease lost it stops for good. The
 //! queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds more than half an hour without Postgres. When
-//! it is full, segments stay in the spool for `recover`, and a final becomes a retraction that says `lost`.
+//! it is full, segments stay in the spool for `recover`, and a final becomes a retraction that says `lost`. Nobody waits in
+//! the queue: each write has a number, and how far they are committed can be watched.
 
 use super::{capture::Fact, journal::Withdrawal};
 use crate::{
@@ -31,14 +32,21 @@ use crate::{
     told,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::{mpsc, oneshot};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
 /// Writes that may wait.
-const WAITING_MAX: usize = 8192;
+const WAITING_MAX: u64 = 8192;
+/// Retractions of finals that found no room, beside them: small, and each a word that somebody was shown.
+const RETRACTIONS_MAX: u64 = 8192;
 
 /// One thing to store, and to tell once it is.
 #[derive(Debug)]
@@ -100,31 +108,77 @@ pub enum Write {
         participant: ParticipantId,
         removed: bool,
     },
-    /// Answered when everything before it is committed.
-    Flush(oneshot::Sender<()>),
+}
+
+impl Write {
+    /// How many writes may wait before this one, of so many in all. What can be had again gives way first.
+    fn room(&self, waiting_max: u64) -> u64 {
+        match self {
+            Self::Rollover { .. } | Self::Latched { .. } => waiting_max / 4,
+            Self::Retracted { .. } => waiting_max + RETRACTIONS_MAX,
+            _ => waiting_max,
+        }
+    }
 }
 
 /// Where the loop puts its writes.
 #[derive(Clone)]
-pub struct Ledger(mpsc::Sender<Write>);
+pub struct Ledger {
+    queue: mpsc::Sender<Write>,
+    waiting_max: u64,
+    /// How many were ever written. Locked while one is put into the queue, so that numbers follow its order.
+    written: Arc<Mutex<u64>>,
+    /// How many of them are through.
+    through: watch::Receiver<u64>,
+    /// Numbers of those that the database refused.
+    refused: Arc<Mutex<BTreeSet<u64>>>,
+}
 
 impl Ledger {
-    /// `Err` gives the write back: the queue is full, or the lease is lost.
-    pub fn write(&self, write: Write) -> Result<(), Box<Write>> {
-        self.0.try_send(write).map_err(|error| {
-            metrics::counter!("hansard_ledger_refused_total").increment(1);
-            match error {
-                mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write) => Box::new(write),
+    /// Answers with the write's number. `Err` gives it back: the queue is full, or the lease is lost. A final that finds no
+    /// room is taken back instead: it was shown, so that is told once Postgres is there again.
+    pub fn write(&self, write: Write) -> Result<u64, Box<Write>> {
+        let refused = match self.push(write) {
+            Ok(number) => return Ok(number),
+            Err(refused) => refused,
+        };
+        metrics::counter!("hansard_ledger_refused_total").increment(1);
+        match &refused {
+            Write::Final(segment) => {
+                metrics::counter!("hansard_finals_lost_total").increment(1);
+                let lost = Write::Retracted { segment: segment.id, reason: Reason::Lost.as_str() };
+                self.push(lost).map_err(|_| Box::new(refused))
             }
-        })
+            _ => Err(Box::new(refused)),
+        }
+    }
+
+    fn push(&self, write: Write) -> Result<u64, Write> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if *written - *self.through.borrow() >= write.room(self.waiting_max) {
+            return Err(write);
+        }
+        match self.queue.try_send(write) {
+            Ok(()) => {
+                *written += 1;
+                Ok(*written)
+            }
+            Err(mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write)) => Err(write),
+        }
+    }
+
+    /// Whether the write of this number is committed; `None` while it waits, `Some(false)` when the database refused it.
+    pub fn is_committed(&self, number: u64) -> Option<bool> {
+        let through = *self.through.borrow() >= number;
+        through.then(|| !self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&number))
     }
 
     /// Waits until everything written before is committed, at most `limit`; `false` when it is not.
     pub async fn flush(&self, limit: Duration) -> bool {
-        let (done, flushed) = oneshot::channel();
-        tokio::time::timeout(limit, async { self.0.send(Write::Flush(done)).await.is_ok() && flushed.await.is_ok() })
-            .await
-            .unwrap_or(false)
+        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut through = self.through.clone();
+        let all = tokio::time::timeout(limit, through.wait_for(|through| *through >= written)).await;
+        all.is_ok_and(|all| all.is_ok())
     }
 }
 
@@ -148,20 +202,39 @@ pub fn start(
     facts: mpsc::Sender<Fact>,
     lost: CancellationToken,
 ) -> Ledger {
-    let (tx, mut rx) = mpsc::channel(WAITING_MAX);
+    bounded(store, queue, gate, holder, facts, lost, WAITING_MAX)
+}
+
+/// The same with room for so many writes.
+pub fn bounded(
+    store: Store,
+    queue: Queue,
+    gate: Arc<Gate>,
+    holder: Holder,
+    facts: mpsc::Sender<Fact>,
+    lost: CancellationToken,
+    waiting_max: u64,
+) -> Ledger {
+    let (tx, mut rx) = mpsc::channel((waiting_max + RETRACTIONS_MAX) as usize);
+    let (tell, through) = watch::channel(0);
+    let refused = Arc::<Mutex<BTreeSet<u64>>>::default();
+    let noted = refused.clone();
     tokio::spawn(async move {
         let mut scribe = Scribe { store, queue, gate, holder, facts, same: BTreeMap::new() };
         while let Some(Some(write)) = lost.run_until_cancelled(rx.recv()).await {
-            if let Write::Flush(done) = write {
-                let _ = done.send(());
-                continue;
-            }
-            if lost.run_until_cancelled(scribe.write(&write, &lost)).await.is_none() {
+            let Some(committed) = lost.run_until_cancelled(scribe.write(&write, &lost)).await else { break };
+            // Not through, but over.
+            if lost.is_cancelled() {
                 break;
             }
+            if !committed {
+                let number = *tell.borrow() + 1;
+                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+            }
+            tell.send_modify(|through| *through += 1);
         }
     });
-    Ledger(tx)
+    Ledger { queue: tx, waiting_max, written: Arc::default(), through, refused }
 }
 
 struct Scribe {
@@ -175,18 +248,19 @@ struct Scribe {
 }
 
 impl Scribe {
-    async fn write(&mut self, write: &Write, lost: &CancellationToken) {
+    /// Answers whether it is committed.
+    async fn write(&mut self, write: &Write, lost: &CancellationToken) -> bool {
         let mut failures = 0;
         loop {
             match self.commit(write).await {
                 Ok(effects) => {
                     told::publish(&self.queue, self.holder.meeting, &effects);
-                    return;
+                    return true;
                 }
                 Err(StoreError::Fenced) => {
                     warn!(meeting = %self.holder.meeting, epoch = self.holder.epoch, "the meeting was taken over; stopping");
                     lost.cancel();
-                    return;
+                    return false;
                 }
                 Err(StoreError::Unavailable(error)) => {
                     debug!(%error, "Postgres is away; writing again later");
@@ -198,7 +272,7 @@ impl Scribe {
                     // Not a matter of time: one write is lost and said, the meeting goes on.
                     metrics::counter!("hansard_ledger_failed_total").increment(1);
                     warn!(meeting = %self.holder.meeting, %error, "a write was refused by the database");
-                    return;
+                    return false;
                 }
             }
         }
@@ -280,7 +354,6 @@ impl Scribe {
             Write::Leave { participant, removed: true } => {
                 effects = presence::remove(&mut tx, meeting, *participant, Removal::Required).await?;
             }
-            Write::Flush(_) => {}
         }
         tx.commit().await?;
         self.same.extend(same);

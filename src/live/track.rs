@@ -27,6 +27,7 @@ use crate::{
     ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
     media::{
         decode::{Ears, Heard},
+        disk::Owned,
         frame::Frame,
         redundancy,
         spool::{Spool, Told},
@@ -100,10 +101,11 @@ impl Tracks {
         deps: Arc<Deps>,
         holder: Holder,
         gate: Arc<Gate>,
+        owned: Arc<Owned>,
         to_loop: mpsc::Sender<(StreamId, Arrival)>,
         loaded: &Loaded,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Told>, mpsc::Receiver<Heard>)> {
-        let (spool, told) = Spool::start(deps.spool.clone(), holder.epoch, gate.clone())?;
+        let (spool, told) = Spool::start(owned, gate.clone())?;
         let (to_heard, heard) = mpsc::channel(HEARD_MAX);
         let ears = Ears::start(gate.clone(), to_heard)?;
         let recordings =

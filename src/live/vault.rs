@@ -1,30 +1,27 @@
 //! Sealed segments on their way into storage: stored and verified first, their row after, and cut again when a withdrawal
 //! turns out to reach into them.
 //!
-//! A segment's spool file stays for [`KEPT`] after it was stored, because a withdrawal that was received elsewhere may be heard
-//! of late; then it is deleted. With storage away uploads are tried again for as long as the meeting runs, and what is left
-//! then stays in the spool for `recover`.
+//! A segment's spool file stays until its row is committed, and for [`KEPT`] after it was stored, because a withdrawal that
+//! was received elsewhere may be heard of late; then it is deleted. With storage away uploads are tried again for as long as
+//! the meeting runs, and what is left then stays in the spool for `recover`.
 
-use super::ledger::{Holder, Ledger, Write};
+use super::{
+    ledger::{Holder, Ledger, Write},
+    porter::{self, Porter, Unstored, Waiting},
+};
 use crate::{
-    domain::{
-        gate::{Gate, Recording, Verdict},
-        retry,
-        tiering::Tier,
-    },
-    media::segment::Sealed,
-    objects::Objects,
+    domain::gate::{Gate, Recording, Verdict},
+    media::{disk::Owned, segment::Sealed},
     store::recording::Segment,
 };
 use anyhow::Context;
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -36,16 +33,17 @@ use tracing::warn;
 /// How long a stored segment can still be cut from its spool file. A worker that cannot hear of withdrawals closes its gate
 /// after 5 s, so this is ample.
 const KEPT: Duration = Duration::from_secs(60);
-/// Uploads of one meeting at a time.
-const UPLOADS: usize = 4;
-/// The longest wait for the ledger in one turn.
-const FLUSH_MAX: Duration = Duration::from_millis(200);
 /// Messages that may wait; a segment is sealed every few seconds per track.
 const WAITING_MAX: usize = 1024;
+/// Segments looked after at a time: 20 streams for an hour. More stay in the spool for `recover`.
+const KEPT_MAX: usize = 20_000;
+/// With storage away for this long, nobody waits for it at a meeting's end.
+const AWAY_MIN: Duration = Duration::from_secs(2);
 
 enum Message {
     Sealed(Sealed),
     Drain(oneshot::Sender<()>),
+    Close(oneshot::Sender<Arc<Owned>>),
 }
 
 #[derive(Default)]
@@ -60,6 +58,7 @@ struct Shared {
 pub struct Vault {
     messages: mpsc::Sender<Message>,
     shared: Arc<Shared>,
+    porter: Porter,
 }
 
 impl Vault {
@@ -67,9 +66,14 @@ impl Vault {
     pub fn put(&self, sealed: Sealed) -> bool {
         let taken = self.messages.try_send(Message::Sealed(sealed)).is_ok();
         if !taken {
-            self.shared.missed.store(true, Ordering::Relaxed);
+            self.missed();
         }
         taken
+    }
+
+    /// A segment stays in the spool.
+    pub fn missed(&self) {
+        self.shared.missed.store(true, Ordering::Relaxed);
     }
 
     /// Doors changed: look again at what was sealed in the last minute. Never waits.
@@ -77,26 +81,50 @@ impl Vault {
         self.shared.doors.notify_one();
     }
 
-    /// Waits until everything that was ever put is stored and handed to the ledger, at most `limit`; `false` when not all
-    /// of it is.
+    /// Waits until everything that was ever put is stored and handed to the ledger, at most `limit`, and not for a storage
+    /// that is away; `false` when not all of it is.
     pub async fn drain(&self, limit: Duration) -> bool {
         let (done, drained) = oneshot::channel();
-        let drained = tokio::time::timeout(limit, async {
-            self.messages.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok()
-        });
-        drained.await.unwrap_or(false) && !self.shared.missed.load(Ordering::Relaxed)
+        let drained = async { self.messages.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok() };
+        let away = async {
+            while self.porter.away().is_none_or(|away| away < AWAY_MIN) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let drained = tokio::select! {
+            drained = tokio::time::timeout(limit, drained) => drained.unwrap_or(false),
+            () = away => false,
+        };
+        drained && !self.shared.missed.load(Ordering::Relaxed)
+    }
+
+    /// Ends the task: deletes the files of what is in storage with its row committed. The rest is anybody's once what this
+    /// answers with is dropped.
+    pub async fn close(self) -> Option<Arc<Owned>> {
+        let (done, closed) = oneshot::channel();
+        self.messages.send(Message::Close(done)).await.ok()?;
+        closed.await.ok()
     }
 }
 
-/// Starts the task; it ends when every [`Vault`] is dropped, or with `lost`.
-pub fn start(objects: Objects, gate: Arc<Gate>, ledger: Ledger, holder: Holder, lost: CancellationToken) -> Vault {
+/// Starts the task; it ends by [`Vault::close`], when every [`Vault`] is dropped, or with `lost`. The folder is owned until
+/// then.
+pub fn start(
+    porter: Porter,
+    gate: Arc<Gate>,
+    ledger: Ledger,
+    holder: Holder,
+    owned: Arc<Owned>,
+    lost: CancellationToken,
+) -> Vault {
     let (messages, rx) = mpsc::channel(WAITING_MAX);
     let shared = Arc::<Shared>::default();
     let keeper = Keeper {
-        objects,
+        porter: porter.clone(),
         gate,
         ledger,
         holder,
+        owned,
         shared: shared.clone(),
         next: 0,
         kept: BTreeMap::new(),
@@ -108,7 +136,7 @@ pub fn start(objects: Objects, gate: Arc<Gate>, ledger: Ledger, holder: Holder, 
     tokio::spawn(async move {
         lost.run_until_cancelled(keeper.run(rx)).await;
     });
-    Vault { messages, shared }
+    Vault { messages, shared, porter }
 }
 
 /// What became of a segment while it was on its way into storage.
@@ -126,6 +154,10 @@ struct Kept {
     /// What is in storage under this segment's row.
     stored: Option<Segment>,
     stored_at: Option<Instant>,
+    /// The number of the row's write.
+    written: u64,
+    /// Until it is stored.
+    waits: Option<Waiting>,
     cuts: u32,
     /// Waiting to be uploaded, or being uploaded under this key.
     busy: bool,
@@ -134,26 +166,26 @@ struct Kept {
 }
 
 struct Keeper {
-    objects: Objects,
+    porter: Porter,
     gate: Arc<Gate>,
     ledger: Ledger,
     holder: Holder,
+    owned: Arc<Owned>,
     shared: Arc<Shared>,
     next: u64,
     kept: BTreeMap<u64, Kept>,
     waiting: VecDeque<u64>,
-    uploads: JoinSet<(u64, anyhow::Result<Segment>)>,
+    uploads: JoinSet<(u64, Result<Segment, Unstored>)>,
     drains: Vec<oneshot::Sender<()>>,
-    /// Objects that a row may name until what is written now is committed.
-    replaced: Vec<String>,
+    /// Objects that a row may name until the write of this number is committed.
+    replaced: Vec<(u64, String)>,
 }
 
 impl Keeper {
     async fn run(mut self, mut rx: mpsc::Receiver<Message>) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
         let shared = self.shared.clone();
-        let mut open = true;
-        while open || !self.uploads.is_empty() || !self.waiting.is_empty() {
+        loop {
             tokio::select! {
                 biased;
                 () = shared.doors.notified() => self.recheck().await,
@@ -164,17 +196,24 @@ impl Keeper {
                         warn!(%error, "an upload stopped unexpectedly");
                     }
                 },
-                message = rx.recv(), if open => match message {
+                message = rx.recv() => match message {
                     Some(Message::Sealed(sealed)) => self.take(sealed).await,
                     Some(Message::Drain(done)) => self.drains.push(done),
-                    None => open = false,
+                    Some(Message::Close(done)) => {
+                        self.bury();
+                        self.forget(Duration::ZERO).await;
+                        let _ = done.send(self.owned);
+                        return;
+                    }
+                    None => return,
                 },
                 _ = tick.tick() => {
-                    self.bury().await;
-                    self.forget().await;
+                    self.bury();
+                    self.forget(KEPT).await;
                 }
             }
-            while self.uploads.len() < UPLOADS
+            let room = self.porter.room_each();
+            while self.uploads.len() < room
                 && let Some(id) = self.waiting.pop_front()
             {
                 self.upload(id);
@@ -185,7 +224,6 @@ impl Keeper {
                 }
             }
         }
-        self.bury().await;
     }
 
     fn missed(&self) {
@@ -194,12 +232,18 @@ impl Keeper {
 
     /// A withdrawal may have come since it was sealed, so it is looked at before anything leaves.
     async fn take(&mut self, sealed: Sealed) {
+        if self.kept.len() >= KEPT_MAX {
+            self.missed();
+            return;
+        }
         let id = self.next;
         self.next += 1;
         let kept = Kept {
             sealed,
             stored: None,
             stored_at: None,
+            written: 0,
+            waits: Some(self.porter.expect(SystemTime::now())),
             cuts: 0,
             busy: true,
             key: String::new(),
@@ -217,21 +261,22 @@ impl Keeper {
             return;
         };
         kept.meanwhile = Meanwhile::Nothing;
-        kept.key = key(&self.holder, &kept.sealed, kept.cuts);
-        let (objects, sealed, key) = (self.objects.clone(), kept.sealed.clone(), kept.key.clone());
-        self.uploads.spawn(async move { (id, store(&objects, &sealed, key).await) });
+        kept.key = porter::key(&self.holder, &kept.sealed, kept.cuts);
+        let (porter, sealed, key) = (self.porter.clone(), kept.sealed.clone(), kept.key.clone());
+        self.uploads.spawn(async move { (id, porter.store(&sealed, &key).await) });
     }
 
     /// In storage and verified: its row may say so, if consent still allows all of it.
-    async fn uploaded(&mut self, id: u64, uploaded: anyhow::Result<Segment>) {
+    async fn uploaded(&mut self, id: u64, uploaded: Result<Segment, Unstored>) {
         let Some(kept) = self.kept.get_mut(&id) else { return };
         let segment = match (kept.meanwhile, uploaded) {
             (Meanwhile::Nothing, Ok(segment)) => segment,
             (Meanwhile::Nothing, Err(error)) => {
-                // Only when it cannot ever work (the file is gone); the spool is `recover`'s.
-                warn!(meeting = %self.holder.meeting, error = format!("{error:#}"), "a segment cannot be stored");
+                // Its file is gone, and with it the sound.
+                warn!(meeting = %self.holder.meeting, %error, "a segment cannot be stored");
+                let (recording, span) = (kept.sealed.track.recording, kept.sealed.pass.span);
                 self.kept.remove(&id);
-                self.missed();
+                let _ = self.ledger.write(Write::Lost { recording, span });
                 return;
             }
             // What was uploaded is not what may be kept; no row ever named it.
@@ -242,7 +287,7 @@ impl Keeper {
                 } else {
                     self.kept.remove(&id);
                 }
-                self.delete(&key).await;
+                self.porter.delete(key);
                 return;
             }
         };
@@ -256,20 +301,21 @@ impl Keeper {
             } else {
                 self.kept.remove(&id);
             }
-            self.delete(&segment.object_key).await;
+            self.porter.delete(segment.object_key);
             return;
         }
         kept.busy = false;
-        if self.ledger.write(Write::Segment(segment.clone())).is_err() {
+        kept.waits = None;
+        let Ok(written) = self.ledger.write(Write::Segment(segment.clone())) else {
             // It has no row, so its file must stay.
-            warn!(meeting = %self.holder.meeting, "too much waits for Postgres; a segment stays in the spool");
             self.kept.remove(&id);
             self.missed();
             return;
-        }
+        };
+        kept.written = written;
         kept.stored_at = Some(Instant::now());
         if let Some(before) = kept.stored.replace(segment) {
-            self.replaced.push(before.object_key);
+            self.replaced.push((written, before.object_key));
         }
     }
 
@@ -309,83 +355,46 @@ impl Keeper {
                     self.kept.remove(&id);
                 }
                 if let Some(stored) = stored {
-                    self.replaced.push(stored.object_key.clone());
-                    let _ = self.ledger.write(Write::RemoveSegment(stored));
+                    let key = stored.object_key.clone();
+                    // Without a write the row stays, and the mix is cut by the log.
+                    if let Ok(written) = self.ledger.write(Write::RemoveSegment(stored)) {
+                        self.replaced.push((written, key));
+                    }
                 }
             }
         }
     }
 
-    /// Deletes spool files whose segment is safe in storage.
-    async fn forget(&mut self) {
-        let old: Vec<u64> = self
+    /// Deletes spool files whose segment has been in storage for so long, one by one, once its row is committed: until then
+    /// the spool is the only record of it. Waits for nobody.
+    async fn forget(&mut self, kept_for: Duration) {
+        let stored = |kept: &Kept| !kept.busy && kept.stored_at.is_some_and(|at| at.elapsed() >= kept_for);
+        let old: Vec<(u64, bool)> = self
             .kept
             .iter()
-            .filter(|(_, kept)| !kept.busy && kept.stored_at.is_some_and(|at| at.elapsed() > KEPT))
-            .map(|(id, _)| *id)
+            .filter(|(_, kept)| stored(kept))
+            .filter_map(|(id, kept)| Some((*id, self.ledger.is_committed(kept.written)?)))
             .collect();
-        for id in old {
-            // Its row must be committed before the file goes: until then the spool is the only record of it.
-            if self.ledger.flush(FLUSH_MAX).await
-                && let Some(kept) = self.kept.remove(&id)
-            {
+        for (id, committed) in old {
+            let Some(kept) = self.kept.remove(&id) else { continue };
+            if committed {
                 let _ = tokio::fs::remove_file(&kept.sealed.path).await;
+            } else {
+                self.missed();
             }
         }
     }
 
     /// Deletes objects that were replaced, once no row names them any more.
-    async fn bury(&mut self) {
-        if !self.replaced.is_empty() && self.ledger.flush(FLUSH_MAX).await {
-            for key in std::mem::take(&mut self.replaced) {
-                self.delete(&key).await;
+    fn bury(&mut self) {
+        let waiting = std::mem::take(&mut self.replaced);
+        let (through, waiting): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(written, _)| self.ledger.is_committed(*written).is_some());
+        self.replaced = waiting;
+        for (written, key) in through {
+            if self.ledger.is_committed(written) == Some(true) {
+                self.porter.delete(key);
             }
-        }
-    }
-
-    async fn delete(&self, key: &str) {
-        if let Err(error) = self.objects.delete(key).await {
-            warn!(%error, "an object that no row names could not be deleted");
-        }
-    }
-}
-
-/// The key of a live segment. Contains the epoch, so that two holders can never write the same object.
-pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
-    let cut = if cuts == 0 { String::new() } else { format!("-c{cuts}") };
-    format!(
-        "live/{}/{}/{}/{}/{}-{}{cut}.mkv",
-        holder.tenant, holder.meeting, sealed.epoch, sealed.track.recording, sealed.name.n, sealed.name.entry
-    )
-}
-
-/// Stores one segment under this key, for as long as it takes.
-pub async fn store(objects: &Objects, sealed: &Sealed, key: String) -> anyhow::Result<Segment> {
-    let path: PathBuf = sealed.path.clone();
-    let mut failures = 0;
-    loop {
-        match objects.put_file(&key, &path, "audio/x-matroska", Tier::Hot).await {
-            Ok(stored) => {
-                return Ok(Segment {
-                    recording: sealed.track.recording,
-                    epoch: sealed.epoch,
-                    n: i32::try_from(sealed.name.n).context("segment number")?,
-                    span: sealed.pass.span,
-                    consent_entry: sealed.pass.entry,
-                    object_key: key,
-                    size_bytes: i64::try_from(stored.size_bytes).context("segment size")?,
-                    sha256: stored.sha256,
-                    merged: false,
-                    lost: false,
-                });
-            }
-            Err(error) if error.is_transient() => {
-                metrics::counter!("hansard_upload_retries_total").increment(1);
-                let wait = retry::backoff(failures, fastrand::f64());
-                tokio::time::sleep(Duration::from_micros(wait.0.unsigned_abs())).await;
-                failures += 1;
-            }
-            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod graph;
 mod inbox;
 pub mod matroska;
 
+pub mod disk;
 pub mod redundancy;
 pub mod remux;
 pub mod segment;

@@ -13,6 +13,7 @@ use crate::{
         time::{MeetingTime, Span},
     },
     media::{
+        disk::Owned,
         frame::{self, Frame},
         matroska::{Shape, Writer},
         remux,
@@ -26,6 +27,8 @@ use std::{
 };
 
 const TRACK_FILE: &str = "track.json";
+/// The ending of a segment that cannot be read.
+const ASIDE: &str = "broken";
 
 /// A finished segment file, to be uploaded.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,27 +78,39 @@ pub struct Outcome {
     pub fault: Option<anyhow::Error>,
     /// The frame was late, or no longer allowed, or in the pause after a fault.
     pub dropped: bool,
+    /// This was to be kept and is not.
+    pub lost: Option<Span>,
+    /// This lies on the disk and could not be sealed now.
+    pub left: Option<Leftover>,
 }
 
-/// Writes one recording's segments into its folder of the spool. Blocks on the disk: lives in [`crate::media::spool`].
+impl Outcome {
+    fn or(self, before: Self) -> Self {
+        Self {
+            sealed: self.sealed.or(before.sealed),
+            fault: self.fault.or(before.fault),
+            dropped: self.dropped || before.dropped,
+            lost: self.lost.into_iter().chain(before.lost).reduce(Span::cover),
+            left: self.left.or(before.left),
+        }
+    }
+}
+
+/// Writes one recording's segments into its folder of the spool, `<spool>/<meeting>/<epoch>/<recording>`, which is made when
+/// it is needed. Blocks on the disk: lives in [`crate::media::spool`].
 pub struct SegmentWriter {
     gate: Arc<Gate>,
+    owned: Arc<Owned>,
     folder: PathBuf,
     track: Track,
-    epoch: i64,
     cutter: Cutter,
     open: Option<(PathBuf, Writer)>,
 }
 
 impl SegmentWriter {
-    /// Makes the folder `<spool>/<meeting>/<epoch>/<recording>` and says in it whose it is.
-    pub fn new(spool: &Path, epoch: i64, track: Track, gate: Arc<Gate>) -> Result<Self> {
-        let folder = folder(spool, epoch, &track);
-        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        let text = serde_json::to_vec(&track).context("a track has no text")?;
-        fs::write(folder.join(TRACK_FILE), text).context("a track's description cannot be written")?;
-        let next = names(&folder)?.iter().map(|name| name.n + 1).max().unwrap_or(0);
-        Ok(Self { gate, folder, track, epoch, cutter: Cutter::new(next), open: None })
+    pub fn new(owned: Arc<Owned>, track: Track, gate: Arc<Gate>) -> Self {
+        let folder = folder(&owned, &track);
+        Self { gate, owned, folder, track, cutter: Cutter::new(0), open: None }
     }
 
     /// Appends a frame, after sealing what had to end before it.
@@ -115,25 +130,28 @@ impl SegmentWriter {
         let open = self.cutter.open();
         let Some(put) = self.cutter.put(pass.span, pass.entry, channels) else {
             outcome.dropped = true;
+            outcome.lost = outcome.lost.or(self.cutter.is_pausing(pass.span.start).then_some(pass.span));
             return outcome;
         };
         if put.seal {
-            let sealed = self.close(open);
-            outcome.sealed = sealed.sealed.or(outcome.sealed);
-            outcome.fault = sealed.fault.or(outcome.fault);
+            outcome = self.close(open).or(outcome);
         }
         if let Err(error) = self.append(put.start, put.channels, &frame) {
             let open = self.cutter.fail(pass.span.start);
-            let rest = self.close(open);
-            outcome.sealed = rest.sealed.or(outcome.sealed);
+            outcome = self.close(open).or(outcome);
             outcome.fault = Some(error);
             outcome.dropped = true;
+            outcome.lost = Some(outcome.lost.map_or(pass.span, |lost| lost.cover(pass.span)));
         }
         outcome
     }
 
     fn append(&mut self, start: Option<SegmentName>, channels: u8, frame: &Frame) -> Result<()> {
         if let Some(name) = start {
+            if self.owned.disk().is_full() {
+                bail!("the spool has no room for more; see spool-max");
+            }
+            self.prepare()?;
             let path = self.folder.join(name.file());
             let writer = Writer::create(&path, Shape::Segment, self.track.codec, channels, MeetingTime::ZERO)?;
             self.open = Some((path, writer));
@@ -142,6 +160,28 @@ impl SegmentWriter {
             Some((_, writer)) => writer.write(frame),
             None => bail!("no segment is open"),
         }
+    }
+
+    /// Makes the folder and says in it whose it is. Asked before each segment, because either may be gone.
+    fn prepare(&self) -> Result<()> {
+        let description = self.folder.join(TRACK_FILE);
+        if description.exists() {
+            return Ok(());
+        }
+        // The recovery may take away an empty folder above this one between two steps.
+        let mut made = fs::create_dir_all(&self.folder);
+        for _ in 0..3 {
+            if made.is_ok() {
+                break;
+            }
+            made = fs::create_dir_all(&self.folder);
+        }
+        made.with_context(|| format!("{} cannot be made", self.folder.display()))?;
+        let text = serde_json::to_vec(&self.track).context("a track has no text")?;
+        // Half a description would be worse than none.
+        let beside = description.with_extension("part");
+        fs::write(&beside, text).context("a track's description cannot be written")?;
+        fs::rename(&beside, &description).context("a track's description cannot be put in place")
     }
 
     pub fn is_idle(&self, now: MeetingTime) -> bool {
@@ -158,22 +198,36 @@ impl SegmentWriter {
         let (Some((path, writer)), Some((name, span))) = (self.open.take(), open) else { return Outcome::default() };
         let finished = writer.finish();
         let pass = Pass { participant: self.track.participant, span, entry: name.entry };
-        let raw = Sealed { track: self.track, epoch: self.epoch, name, path, pass, size: 0, sha256: String::new() };
-        let sealed = if finished.is_ok() && self.gate.still::<Recording>(&pass) == Verdict::Keep {
+        let (track, epoch) = (self.track, self.owned.epoch());
+        let left = Leftover { track, epoch, name, path: path.clone() };
+        let raw = Sealed { track, epoch, name, path, pass, size: 0, sha256: String::new() };
+        let whole = finished.is_ok();
+        let sealed = if whole && self.gate.still::<Recording>(&pass) == Verdict::Keep {
             remux::digest(&raw.path)
                 .map(|digested| Some(Sealed { size: digested.size, sha256: digested.sha256, ..raw }))
         } else {
             reseal(raw, &self.gate)
         };
-        match (sealed, finished.err()) {
-            (Ok(sealed), fault) => Outcome { sealed, fault, dropped: false },
-            (Err(error), fault) => Outcome { sealed: None, fault: Some(fault.unwrap_or(error)), dropped: false },
+        let mut outcome = Outcome { fault: finished.err(), ..Outcome::default() };
+        match sealed {
+            Ok(sealed) => {
+                // What a broken segment still gives ends somewhere within it.
+                let end = sealed.as_ref().map_or(span.start, |sealed| sealed.pass.span.end);
+                outcome.lost = (!whole && end < span.end).then_some(Span::new(end, span.end));
+                outcome.sealed = sealed;
+            }
+            Err(error) => {
+                outcome.fault.get_or_insert(error);
+                outcome.left = Some(left);
+            }
         }
+        outcome
     }
 }
 
-fn folder(spool: &Path, epoch: i64, track: &Track) -> PathBuf {
-    spool.join(track.meeting.to_string()).join(epoch.to_string()).join(track.recording.to_string())
+fn folder(owned: &Owned, track: &Track) -> PathBuf {
+    let folder = owned.disk().folder().join(track.meeting.to_string());
+    folder.join(owned.epoch().to_string()).join(track.recording.to_string())
 }
 
 fn names(folder: &Path) -> Result<Vec<SegmentName>> {
@@ -216,25 +270,67 @@ impl Leftover {
     }
 }
 
-/// The segments that lie in a meeting's spool, by epoch, recording and number. What says nothing about itself (no
+/// The epochs of a meeting that have a folder in the spool.
+pub fn epochs(spool: &Path, meeting: MeetingId) -> Result<Vec<i64>> {
+    Ok(folders::<i64>(&spool.join(meeting.to_string()))?.into_iter().map(|(_, epoch)| epoch).collect())
+}
+
+/// The segments that an epoch left in a meeting's spool, by recording and number. What says nothing about itself (no
 /// readable `track.json`) is left where it is.
-pub fn leftovers(spool: &Path, meeting: MeetingId) -> Result<Vec<Leftover>> {
+pub fn leftovers(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
-    for (epoch_folder, epoch) in folders::<i64>(&spool.join(meeting.to_string()))? {
-        for (folder, recording) in folders::<RecordingId>(&epoch_folder)? {
-            let track =
-                fs::read(folder.join(TRACK_FILE)).ok().and_then(|text| serde_json::from_slice::<Track>(&text).ok());
-            let Some(track) = track.filter(|track| track.recording == recording && track.meeting == meeting) else {
-                tracing::warn!(folder = %folder.display(), "a spool folder does not say whose it is");
+    for (folder, recording) in folders::<RecordingId>(&epoch_folder(spool, meeting, epoch))? {
+        let names = names(&folder)?;
+        if names.is_empty() {
+            continue;
+        }
+        let track = fs::read(folder.join(TRACK_FILE)).ok().and_then(|text| serde_json::from_slice::<Track>(&text).ok());
+        let Some(track) = track.filter(|track| track.recording == recording && track.meeting == meeting) else {
+            tracing::warn!(folder = %folder.display(), "a spool folder does not say whose it is");
+            continue;
+        };
+        found.extend(names.into_iter().map(|name| Leftover { track, epoch, name, path: folder.join(name.file()) }));
+    }
+    found.sort_by_key(|left| (left.track.recording, left.name));
+    Ok(found)
+}
+
+/// Puts a broken segment aside: it is none any more.
+pub fn put_aside(path: &Path) -> Result<()> {
+    fs::rename(path, path.with_added_extension(ASIDE)).context("a broken segment cannot be put aside")
+}
+
+/// Whether disk and descriptors suffice for another file here.
+pub fn can_write_beside(path: &Path) -> bool {
+    let beside = path.with_added_extension("part");
+    let written = fs::write(&beside, [0; 1 << 16]).is_ok();
+    let open: Vec<_> = (0..8).map(|_| fs::File::open(path)).collect();
+    fs::remove_file(&beside).is_ok() && written && open.iter().all(std::result::Result::is_ok)
+}
+
+/// Takes away the folders of an epoch in which no segment lies any more, and what is in them beside segments.
+pub fn tidy(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<()> {
+    for (folder, _) in folders::<RecordingId>(&epoch_folder(spool, meeting, epoch))? {
+        if names(&folder)?.is_empty() {
+            // What was put aside stays for somebody to look at, with the word whose it is.
+            let files: Vec<PathBuf> = fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
+            if files.iter().any(|file| file.extension().is_some_and(|extension| extension == ASIDE)) {
                 continue;
-            };
-            for name in names(&folder)? {
-                found.push(Leftover { track, epoch, name, path: folder.join(name.file()) });
             }
+            for file in files {
+                fs::remove_file(file)?;
+            }
+            fs::remove_dir(&folder)?;
         }
     }
-    found.sort_by_key(|left| (left.epoch, left.track.recording, left.name));
-    Ok(found)
+    // Those that are not empty stay: another epoch may be written beside this one.
+    let _ = fs::remove_dir(epoch_folder(spool, meeting, epoch));
+    let _ = fs::remove_dir(spool.join(meeting.to_string()));
+    Ok(())
+}
+
+fn epoch_folder(spool: &Path, meeting: MeetingId, epoch: i64) -> PathBuf {
+    spool.join(meeting.to_string()).join(epoch.to_string())
 }
 
 /// The meetings that have a folder in the spool.

@@ -1,30 +1,31 @@
 //! The recorder of one meeting: a thread that writes all its recordings' segments.
 //!
 //! The meeting's loop hands frames over and never waits: a full queue drops the frame and counts it. Ends of segments
-//! always find room. What is sealed comes back on a bounded channel, which closes when the thread is through.
+//! always find room. What is sealed comes back on a bounded channel, which closes when the thread is through. A file operation
+//! that fails costs its segment: the recording goes on with the next one, and what is missing is told.
 
 use crate::{
     domain::{
         gate::{Admitted, Gate, Recording},
         id::RecordingId,
         recording::Track,
-        time::MeetingTime,
+        time::{MeetingTime, Micros, Span},
     },
     media::{
+        disk::Owned,
         frame::Frame,
         inbox::Inbox,
-        segment::{Outcome, Sealed, SegmentWriter},
+        segment::{Leftover, Outcome, Sealed, SegmentWriter},
     },
 };
 use anyhow::{Context, Result};
 use std::{
     collections::{BTreeMap, VecDeque},
-    path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 
@@ -38,6 +39,12 @@ const TOLD_MAX: usize = 256;
 const KEPT_MAX: usize = 4_096;
 /// How long the thread sleeps when it has something to tell and nobody takes it.
 const NAP: Duration = Duration::from_millis(200);
+/// A hole that goes on is told in pieces of this length, so that a crash forgets no more of it.
+const HOLE_TOLD: Micros = Micros::from_secs(5);
+/// Segments that could not be sealed and are tried again; more stay in the spool at once.
+const LEFT_MAX: usize = 256;
+/// Between two such tries.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the recorder has to tell.
 #[derive(Debug)]
@@ -48,6 +55,13 @@ pub enum Told {
         recording: RecordingId,
         error: String,
     },
+    /// This was to be recorded and is not.
+    Lost {
+        recording: RecordingId,
+        span: Span,
+    },
+    /// A segment lies in the spool and could not be sealed: the recovery's, once the meeting ended here.
+    Left(Leftover),
 }
 
 /// Counts since the start.
@@ -74,6 +88,19 @@ struct Shared {
     written: AtomicU64,
     overflowed: AtomicU64,
     refused: AtomicU64,
+    /// What found no room in the queue, until the thread takes it to tell.
+    spilled: Mutex<BTreeMap<RecordingId, Span>>,
+}
+
+impl Shared {
+    fn spilled(&self) -> MutexGuard<'_, BTreeMap<RecordingId, Span>> {
+        self.spilled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds a span to a recording's hole.
+fn widen(holes: &mut BTreeMap<RecordingId, Span>, recording: RecordingId, span: Span) {
+    holes.entry(recording).and_modify(|hole| *hole = hole.cover(span)).or_insert(span);
 }
 
 /// The handle of a meeting's recorder. Dropping it finishes, too.
@@ -82,18 +109,20 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Starts the thread. Segments go below `folder` (`<data>/spool`).
-    pub fn start(folder: PathBuf, epoch: i64, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<Told>)> {
+    /// Starts the thread. Segments go into the owned folder, which is kept until the thread is through.
+    pub fn start(owned: Arc<Owned>, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<Told>)> {
         let shared = Arc::new(Shared::default());
         let (tell, told) = mpsc::channel(TOLD_MAX);
         let recorder = Recorder {
             shared: Arc::clone(&shared),
-            folder,
-            epoch,
+            owned,
             gate,
             tell,
             kept: VecDeque::new(),
             writers: BTreeMap::new(),
+            holes: BTreeMap::new(),
+            left: VecDeque::new(),
+            tried: Instant::now(),
         };
         std::thread::Builder::new()
             .name("spool".into())
@@ -109,8 +138,10 @@ impl Spool {
 
     /// Hands a frame over. `false`: the queue was full and it is lost (counted).
     pub fn write(&self, recording: RecordingId, frame: Admitted<Recording, Frame>) -> bool {
+        let span = frame.pass().span;
         let taken = self.shared.inbox.push(Order::Frame(recording, frame), FRAMES_MAX);
         if !taken {
+            widen(&mut self.shared.spilled(), recording, span);
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("hansard_frames_not_written_total").increment(1);
         }
@@ -148,13 +179,17 @@ impl Drop for Spool {
 
 struct Recorder {
     shared: Arc<Shared>,
-    folder: PathBuf,
-    epoch: i64,
+    owned: Arc<Owned>,
     gate: Arc<Gate>,
     tell: mpsc::Sender<Told>,
     /// What found no room in the channel.
     kept: VecDeque<Told>,
     writers: BTreeMap<RecordingId, SegmentWriter>,
+    /// What could not be written and was not told yet.
+    holes: BTreeMap<RecordingId, Span>,
+    /// Segments that could not be sealed; tried again.
+    left: VecDeque<Leftover>,
+    tried: Instant,
 }
 
 impl Recorder {
@@ -175,24 +210,23 @@ impl Recorder {
     }
 
     fn open(&mut self, track: Track) {
-        if self.writers.contains_key(&track.recording) {
-            return;
-        }
-        match SegmentWriter::new(&self.folder, self.epoch, track, Arc::clone(&self.gate)) {
-            Ok(writer) => {
-                self.writers.insert(track.recording, writer);
-            }
-            Err(error) => self.failed(track.recording, &error),
-        }
+        let make = || SegmentWriter::new(Arc::clone(&self.owned), track, Arc::clone(&self.gate));
+        self.writers.entry(track.recording).or_insert_with(make);
     }
 
     fn frame(&mut self, recording: RecordingId, frame: Admitted<Recording, Frame>) {
+        let span = frame.pass().span;
         let outcome = match self.writers.get_mut(&recording) {
             Some(writer) => writer.write(frame),
-            None => Outcome { dropped: true, ..Outcome::default() },
+            None => Outcome { dropped: true, lost: Some(span), ..Outcome::default() },
         };
         let count = if outcome.dropped { &self.shared.refused } else { &self.shared.written };
         count.fetch_add(1, Ordering::Relaxed);
+        if !outcome.dropped
+            && let Some(span) = self.holes.remove(&recording)
+        {
+            self.say(Told::Lost { recording, span });
+        }
         self.came(recording, outcome);
     }
 
@@ -208,6 +242,27 @@ impl Recorder {
         for recording in idle {
             self.seal(recording);
         }
+        let spilled = std::mem::take(&mut *self.shared.spilled());
+        for (recording, span) in spilled {
+            self.say(Told::Lost { recording, span });
+        }
+        let long: Vec<RecordingId> =
+            self.holes.iter().filter(|(_, hole)| hole.length() >= HOLE_TOLD).map(|(recording, _)| *recording).collect();
+        for recording in long {
+            if let Some(span) = self.holes.remove(&recording) {
+                self.say(Told::Lost { recording, span });
+            }
+        }
+        if self.tried.elapsed() >= AGAIN
+            && let Some(left) = self.left.pop_front()
+        {
+            self.tried = Instant::now();
+            match left.clone().repair(&self.gate) {
+                Ok(Some(sealed)) => self.say(Told::Sealed(sealed)),
+                Ok(None) => {}
+                Err(_) => self.left.push_back(left),
+            }
+        }
     }
 
     fn came(&mut self, recording: RecordingId, outcome: Outcome) {
@@ -217,10 +272,17 @@ impl Recorder {
         if let Some(sealed) = outcome.sealed {
             self.say(Told::Sealed(sealed));
         }
+        if let Some(span) = outcome.lost {
+            widen(&mut self.holes, recording, span);
+        }
+        match outcome.left {
+            Some(left) if self.left.len() < LEFT_MAX => self.left.push_back(left),
+            Some(left) => self.say(Told::Left(left)),
+            None => {}
+        }
     }
 
     fn failed(&mut self, recording: RecordingId, error: &anyhow::Error) {
-        tracing::warn!(%recording, error = format!("{error:#}"), "a segment could not be written");
         self.say(Told::Failed { recording, error: format!("{error:#}") });
     }
 
@@ -251,6 +313,20 @@ impl Recorder {
         let all: Vec<RecordingId> = self.writers.keys().copied().collect();
         for recording in all {
             self.seal(recording);
+        }
+        let spilled = std::mem::take(&mut *self.shared.spilled());
+        for (recording, span) in spilled {
+            widen(&mut self.holes, recording, span);
+        }
+        for (recording, span) in std::mem::take(&mut self.holes) {
+            self.say(Told::Lost { recording, span });
+        }
+        for left in std::mem::take(&mut self.left) {
+            self.say(match left.clone().repair(&self.gate) {
+                Ok(Some(sealed)) => Told::Sealed(sealed),
+                Ok(None) => continue,
+                Err(_) => Told::Left(left),
+            });
         }
         for told in std::mem::take(&mut self.kept) {
             if self.tell.blocking_send(told).is_err() {

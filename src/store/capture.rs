@@ -8,6 +8,7 @@ use super::{
 use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId, TenantId},
+    limits::SPOOLED_FOR,
     transcript::Word,
 };
 use chrono::{DateTime, Utc};
@@ -147,4 +148,31 @@ pub async fn transcript(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Notes how many segments a holder left in the spool of its machine. A note is good for [`SPOOLED_FOR`].
+pub async fn note_spooled(conn: &mut PgConnection, meeting: MeetingId, epoch: i64, segments: usize) -> Result<()> {
+    sqlx::query(
+        "update capture_epochs set spooled = $3, spooled_at = clock_timestamp()
+         where meeting_id = $1 and epoch = $2 and (spooled > 0 or $3 > 0)",
+    )
+    .bind(meeting.0)
+    .bind(epoch)
+    .bind(i32::try_from(segments).unwrap_or(i32::MAX))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Segments in spools whose machines said so lately: they are on their way into storage.
+pub async fn spooled(conn: &mut PgConnection, meeting: MeetingId) -> Result<i64> {
+    Ok(sqlx::query(
+        "select coalesce(sum(spooled), 0)::bigint from capture_epochs
+         where meeting_id = $1 and spooled > 0 and spooled_at > clock_timestamp() - make_interval(secs => $2)",
+    )
+    .bind(meeting.0)
+    .bind(SPOOLED_FOR.0 as f64 / 1e6)
+    .fetch_one(conn)
+    .await?
+    .try_get(0)?)
 }

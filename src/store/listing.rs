@@ -1,6 +1,6 @@
 //! Recordings as hosts list and fetch them. What writes them is with the workers' nouns.
 
-use super::Result;
+use super::{Result, recording::losses};
 use crate::domain::id::{MeetingId, RecordingId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -73,7 +73,10 @@ macro_rules! listed {
     ($which:literal) => {
         concat!(
             "select r.id, r.meeting_id, r.kind, r.participant_id, r.source, r.media_type, r.blob_url, r.start_ms,
-                    r.duration_ms, r.duration_seconds, r.gaps, r.storage_tier, r.status, r.progress, r.error,
+                    r.duration_ms, r.duration_seconds,
+                    case when r.status = 'ready' then r.gaps else r.gaps || ",
+            losses!(),
+            " end as gaps, r.storage_tier, r.status, r.progress, r.error,
                     r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
                     case when r.status = 'processing' then j.waiting_for end as waiting_for
              from recordings r

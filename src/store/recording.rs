@@ -218,16 +218,29 @@ pub async fn note_missing(conn: &mut PgConnection, meeting: MeetingId, segment: 
     Ok(())
 }
 
-/// Notes a span of which nothing arrived: a provisional gap, until the track is finished.
+/// Notes a span of which nothing is there although it was sent.
 pub async fn add_lost(conn: &mut PgConnection, id: RecordingId, span: Span) -> Result<()> {
-    let gap = serde_json::json!([{"startMs": span.start.as_ms(), "endMs": span.end.as_ms(), "reason": "lost"}]);
-    sqlx::query("update recordings set gaps = gaps || $2 where id = $1 and status = 'recording'")
-        .bind(id.0)
-        .bind(gap)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "insert into recording_losses (meeting_id, recording_id, tenant_id, start_us, end_us)
+         select meeting_id, id, tenant_id, $2, $3 from recordings where id = $1",
+    )
+    .bind(id.0)
+    .bind(span.start.0)
+    .bind(span.end.0)
+    .execute(conn)
+    .await?;
     Ok(())
 }
+
+/// The noted losses of a row of `recordings` called `r`, as gaps.
+macro_rules! losses {
+    () => {
+        "(select coalesce(jsonb_agg(jsonb_build_object('startMs', l.start_us / 1000, 'endMs', l.end_us / 1000, 'reason', 'lost')
+                                    order by l.start_us), '[]')
+          from recording_losses l where l.meeting_id = r.meeting_id and l.recording_id = r.id)"
+    };
+}
+pub(super) use losses;
 
 /// A recording as a job needs it.
 #[derive(Clone, Debug)]
@@ -236,7 +249,7 @@ pub struct Recording {
     pub kind: String,
     pub key: Option<TrackKey>,
     pub start_ms: i64,
-    /// Provisional ones (`lost`) until it is finished.
+    /// With all that was noted as lost.
     pub gaps: Value,
     pub status: String,
     pub blob_url: Option<String>,
@@ -244,10 +257,12 @@ pub struct Recording {
 }
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
-    let rows = sqlx::query(
-        "select id, kind, participant_id, source, codec, start_ms, gaps, status, blob_url, revision from recordings
+    let rows = sqlx::query(concat!(
+        "select id, kind, participant_id, source, codec, start_ms, gaps || ",
+        losses!(),
+        " as gaps, status, blob_url, revision from recordings r
          where meeting_id = $1 and deleted_at is null order by kind, id",
-    )
+    ))
     .bind(meeting.0)
     .fetch_all(conn)
     .await?;

@@ -5,10 +5,12 @@ use hansard::{
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate, Recording},
         id::{ConsentId, MeetingId, ParticipantId, RecordingId},
+        quota::Quota,
         recording::{Codec, Source, Track},
         time::{MeetingTime, Span},
     },
     media::{
+        disk::{Disk, Owned},
         frame::Frame,
         mix::{self, Mixed, Source as MixSource},
         remux::{self, Finalised},
@@ -85,6 +87,12 @@ impl Meeting {
         Self { folder: Folder::new(), gate: Arc::new(Gate::new(&Use::ALL)), codec }
     }
 
+    /// The spool's folder of epoch 1.
+    pub fn owned(&self) -> Arc<Owned> {
+        let disk = Disk::new(self.folder.0.join("spool"), Quota::default());
+        Arc::new(disk.own(self.track(ParticipantId(Uuid::from_u128(1))).meeting, 1))
+    }
+
     pub fn track(&self, who: ParticipantId) -> Track {
         Track {
             meeting: MeetingId(Uuid::from_u128(1)),
@@ -96,8 +104,7 @@ impl Meeting {
     }
 
     pub fn record(&self, voices: &[(ParticipantId, &[Frame])], events: Vec<(i64, Event)>) -> Vec<Take> {
-        let (spool, mut told) =
-            Spool::start(self.folder.0.join("spool"), 1, Arc::clone(&self.gate)).expect("a recorder");
+        let (spool, mut told) = Spool::start(self.owned(), Arc::clone(&self.gate)).expect("a recorder");
         for (who, _) in voices {
             assert!(spool.open(self.track(*who)));
         }
@@ -129,7 +136,7 @@ impl Meeting {
         while let Some(told) = told.blocking_recv() {
             match told {
                 Told::Sealed(segment) => sealed.push(segment),
-                Told::Failed { error, .. } => panic!("{error}"),
+                other => panic!("{other:?}"),
             }
         }
         voices.iter().map(|(who, _)| self.take(*who, &sealed)).collect()

@@ -1,16 +1,19 @@
 //! The spool: cut by a withdrawal, left by a dead process, and on a full disk.
 
 use crate::{
-    meeting::{Folder, Meeting, both, ms, said, who},
+    meeting::{Folder, Meeting, both, ms, said, span, who},
     tone,
 };
 use hansard::{
     domain::{
         consent::{ConsentStatus, Use},
         gate::{Gate, Recording},
-        recording::Codec,
+        quota::Quota,
+        recording::{Codec, union},
+        time::Span,
     },
     media::{
+        disk::Disk,
         segment::{self, Sealed},
         spool::{Spool, Told},
     },
@@ -47,7 +50,8 @@ fn writes_until_killed() {
     let meeting = Meeting { folder: Folder::new(), gate: Arc::clone(&gate), codec: Codec::Opus };
     let track = meeting.track(who(1));
     let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 30.0), 0);
-    let (spool, _told) = Spool::start(folder.into(), 1, Arc::clone(&gate)).expect("a recorder");
+    let owned = Disk::new(folder.into(), Quota::default()).own(track.meeting, 1);
+    let (spool, _told) = Spool::start(Arc::new(owned), Arc::clone(&gate)).expect("a recorder");
     spool.open(track);
     println!("ready");
     let begun = std::time::Instant::now();
@@ -86,7 +90,7 @@ fn a_killed_process_leaves_what_it_received_playable() {
 
     meeting.gate.replay(&[said(1, who(1), ConsentStatus::Accepted, 0)]);
     assert_eq!(segment::leftover_meetings(&spool).expect("lists"), [meeting.track(who(1)).meeting]);
-    let left = segment::leftovers(&spool, meeting.track(who(1)).meeting).expect("lists");
+    let left = segment::leftovers(&spool, meeting.track(who(1)).meeting, 1).expect("lists");
     assert!(left.len() >= 2, "one sealed at least, and one open");
     let sealed: Vec<Sealed> =
         left.iter().filter_map(|left| left.clone().repair(&meeting.gate).expect("repairs")).collect();
@@ -100,54 +104,161 @@ fn a_killed_process_leaves_what_it_received_playable() {
     assert!(tone::amplitude(&samples[4_800..240_000], 440.0, tone::RATE) > 0.25);
 }
 
-#[test]
-fn a_full_disk_ends_a_segment_and_not_the_recorder() {
-    let meeting = Meeting::new(Codec::Opus);
+/// What the recorder told in the end.
+#[derive(Default)]
+struct End {
+    sealed: Vec<Sealed>,
+    failed: usize,
+    lost: Vec<Span>,
+    left: usize,
+}
+
+/// Records four seconds, with something done to the spool before the frame of a number; nobody helps the recorder.
+fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, &Spool)) -> End {
     meeting.gate.apply(&said(1, who(1), ConsentStatus::Accepted, 0), ms(0));
-    let (spool, mut told) =
-        Spool::start(meeting.folder.0.join("spool"), 1, Arc::clone(&meeting.gate)).expect("a recorder");
     let track = meeting.track(who(1));
+    let owned = Arc::new(disk.own(track.meeting, 1));
+    let (spool, mut told) = Spool::start(owned, Arc::clone(&meeting.gate)).expect("a recorder");
     spool.open(track);
-    // Its folder cannot be written to, because it is a file; then it can.
-    let folder = meeting.folder.0.join(format!("spool/{}/1/{}", track.meeting, track.recording));
-    let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 4.0), 0);
-    let wait = |written: u64| {
+    let mut pushed = 0;
+    for (n, frame) in tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 4.0), 0).into_iter().enumerate() {
         let begun = std::time::Instant::now();
-        while spool.counts().written + spool.counts().refused < written {
+        while spool.counts().written + spool.counts().refused < pushed {
             assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", spool.counts());
             std::thread::sleep(Duration::from_millis(1));
         }
-    };
-    let mut pushed = 0;
-    for (n, frame) in frames.into_iter().enumerate() {
-        if n == 10 {
-            wait(pushed);
-            std::fs::remove_dir_all(&folder).expect("removes");
-            spool.seal(track.recording);
-            std::fs::write(&folder, b"").expect("writes");
-        }
-        if n == 100 {
-            wait(pushed);
-            std::fs::remove_file(&folder).expect("removes");
-            std::fs::create_dir(&folder).expect("makes");
-        }
+        before(n, &spool);
         let frame = meeting.gate.admit::<Recording, _>(who(1), frame.span.end, frame.span, frame).expect("agreed");
         assert!(spool.write(track.recording, frame));
         pushed += 1;
     }
-    wait(pushed);
     spool.finish();
-    let (mut sealed, mut failed) = (Vec::new(), 0);
+    let mut end = End::default();
     while let Some(told) = told.blocking_recv() {
         match told {
-            Told::Sealed(segment) => sealed.push(segment),
-            Told::Failed { recording, .. } => {
+            Told::Sealed(segment) => end.sealed.push(segment),
+            Told::Failed { .. } => end.failed += 1,
+            Told::Lost { recording, span } => {
                 assert_eq!(recording, track.recording);
-                failed += 1;
+                end.lost.push(span);
             }
+            Told::Left(_) => end.left += 1,
         }
     }
-    assert!((2..=4).contains(&failed), "{failed} failures told");
-    assert_eq!(sealed.len(), 1);
-    assert!(sealed[0].pass.span.end >= ms(3_900), "{sealed:?}");
+    end.sealed.sort_by_key(|sealed| sealed.pass.span.start);
+    end
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_costs_its_segments_and_not_the_recording() {
+    let meeting = Meeting::new(Codec::Opus);
+    let disk = Disk::new(meeting.folder.0.join("spool"), Quota::default());
+    let folder = disk.folder().join(meeting.track(who(1)).meeting.to_string());
+    // From the beginning, so that the recording's folder was never made: a file is in its way.
+    std::fs::create_dir_all(disk.folder()).expect("makes");
+    std::fs::write(&folder, b"").expect("writes");
+    let end = record_through(&meeting, &disk, |n, _| {
+        if n == 75 {
+            std::fs::remove_file(&folder).expect("removes");
+        }
+    });
+    assert!((1..=3).contains(&end.failed) && end.left == 0, "{} failures told", end.failed);
+    let [sealed] = &end.sealed[..] else { panic!("{:?}", end.sealed) };
+    assert!(sealed.pass.span.start <= ms(2_600) && sealed.pass.span.end >= ms(3_980), "{sealed:?}");
+    // All of what is missing is told, and nothing else.
+    assert_eq!(union(&end.lost), [span(0, sealed.pass.span.start.as_ms())]);
+}
+
+#[test]
+fn folders_that_somebody_took_away_are_made_again() {
+    let meeting = Meeting::new(Codec::Opus);
+    let disk = Disk::new(meeting.folder.0.join("spool"), Quota::default());
+    let folder = disk.folder().join(meeting.track(who(1)).meeting.to_string());
+    let end = record_through(&meeting, &disk, |n, spool| {
+        if n == 50 {
+            spool.seal(meeting.track(who(1)).recording);
+            std::thread::sleep(Duration::from_millis(100));
+            std::fs::remove_dir_all(&folder).expect("removes");
+        }
+    });
+    assert_eq!((end.failed, end.left), (0, 0));
+    assert_eq!(end.sealed.len(), 2, "the first was told before its file went");
+    assert!(end.sealed[1].pass.span.start == ms(1_000) && end.sealed[1].pass.span.end >= ms(4_000), "{:?}", end.sealed);
+    assert!(end.sealed[1].path.exists() && end.lost.is_empty());
+}
+
+#[test]
+fn a_full_spool_drops_new_segments_and_says_so() {
+    let meeting = Meeting::new(Codec::Opus);
+    let disk = Disk::new(meeting.folder.0.join("spool"), Quota::Bytes(3_000));
+    let end = record_through(&meeting, &disk, |n, spool| match n {
+        50 => {
+            assert!(disk.measure().full);
+            spool.seal(meeting.track(who(1)).recording);
+        }
+        100 => {
+            let left = segment::leftovers(disk.folder(), meeting.track(who(1)).meeting, 1).expect("lists");
+            for left in left {
+                std::fs::remove_file(left.path).expect("removes");
+            }
+            assert!(!disk.measure().full);
+        }
+        _ => {}
+    });
+    assert_eq!(end.sealed.len(), 2, "before and after");
+    let hole = span(1_000, end.sealed[1].pass.span.start.as_ms());
+    assert_eq!((union(&end.lost), hole.start), (vec![hole], end.sealed[0].pass.span.end));
+    assert!(hole.end <= ms(3_000), "{hole:?}");
+}
+
+const FEW: &str = "HANSARD_TEST_FEW_DESCRIPTORS";
+
+/// Not a test of its own: a process that runs out of descriptors in the one below.
+#[test]
+fn runs_out_of_descriptors() {
+    if std::env::var(FEW).is_err() {
+        return;
+    }
+    let meeting = Meeting::new(Codec::Opus);
+    let disk = Disk::new(meeting.folder.0.join("spool"), Quota::default());
+    let limit = |most: u64| {
+        let had = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let limit = rustix::process::Rlimit { current: Some(most), maximum: had.maximum };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).expect("it may be lowered");
+    };
+    let mut taken = Vec::new();
+    let end = record_through(&meeting, &disk, |n, spool| {
+        if n == 50 {
+            limit(64);
+            spool.seal(meeting.track(who(1)).recording);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // Also what the recorder gives back is taken at once.
+        while (50..100).contains(&n)
+            && let Ok(file) = std::fs::File::open("/dev/null")
+        {
+            taken.push(file);
+        }
+        if n == 100 {
+            taken.clear();
+        }
+    });
+    assert!(end.failed > 0);
+    let kept: Vec<Span> = union(&end.sealed.iter().map(|sealed| sealed.pass.span).collect::<Vec<_>>());
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept[0] == span(0, 1_000) && kept[1].end >= ms(4_000), "what was written is not lost: {kept:?}");
+    assert_eq!(union(&end.lost), [Span::new(kept[0].end, kept[1].start)]);
+    assert!(kept[1].start <= ms(3_200), "{kept:?}");
+    println!("went on");
+}
+
+#[test]
+fn exhausted_descriptors_cost_the_segments_meanwhile() {
+    let child = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["spool::runs_out_of_descriptors", "--exact", "--nocapture"])
+        .env(FEW, "1")
+        .output()
+        .expect("starts itself");
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && said.contains("went on"), "{said}{}", String::from_utf8_lossy(&child.stderr));
 }

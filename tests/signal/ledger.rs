@@ -8,7 +8,7 @@ use hansard::{
         id::{ConsentId, ParticipantId, SegmentId},
         time::{MeetingTime, Span},
     },
-    live::ledger::{self, Holder, Write},
+    live::ledger::{self, Holder, Ledger, Write},
     store::{
         capture::FinalSegment,
         consent, event, job,
@@ -42,48 +42,70 @@ fn said(participant: ParticipantId, from_ms: i64, to_ms: i64, text: &str) -> Fin
     }
 }
 
+/// A meeting that a worker holds, with somebody who has agreed.
+struct Held {
+    world: World,
+    ana: ParticipantId,
+    gate: Arc<Gate>,
+    holder: Holder,
+}
+
+impl Held {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let ana = world.invite("Ana").await.participant;
+        let owner = new_id();
+        let mut tx = world.store.worker_tx().await.expect("Postgres answers");
+        job::ensure(&mut tx, world.tenant, world.meeting, "capture", &json!({})).await.expect("a job");
+        let saying = consent::Saying {
+            meeting: world.meeting,
+            participant: ana,
+            id: ConsentId(new_id()),
+            consent_type: ConsentType::RecordingAi,
+            status: ConsentStatus::Accepted,
+            actor: "self".into(),
+            statement: None,
+            timestamp: world.clock.now(),
+            once: None,
+        };
+        let said_yes = consent::say(&mut tx, &saying).await.expect("said");
+        let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1).await.expect("claimed");
+        tx.commit().await.expect("commits");
+
+        let gate = Arc::new(Gate::new(&Use::ALL));
+        let agreed = Entry {
+            entry: said_yes.entry.entry,
+            id: saying.id,
+            participant: ana,
+            uses: Use::ALL.to_vec(),
+            status: ConsentStatus::Accepted,
+            at: MeetingTime::ZERO,
+        };
+        gate.apply(&agreed, MeetingTime::ZERO);
+        let holder = Holder {
+            tenant: world.tenant,
+            meeting: world.meeting,
+            owner,
+            epoch: claimed[0].epoch,
+            spool: std::env::temp_dir(),
+        };
+        Self { world, ana, gate, holder }
+    }
+
+    fn ledger(&self, waiting_max: u64) -> Ledger {
+        let Self { world, gate, holder, .. } = self;
+        let (store, queue) = (world.store.clone(), world.queue.clone());
+        let (facts, _nobody) = tokio::sync::mpsc::channel(8);
+        let lost = CancellationToken::new();
+        ledger::bounded(store, queue, gate.clone(), holder.clone(), facts, lost, waiting_max)
+    }
+}
+
 #[tokio::test]
 async fn a_final_that_waited_is_asked_at_the_gate_again() {
-    let world = World::new().await;
-    let ana = world.invite("Ana").await.participant;
-    let owner = new_id();
-    let mut tx = world.store.worker_tx().await.expect("Postgres answers");
-    job::ensure(&mut tx, world.tenant, world.meeting, "capture", &json!({})).await.expect("a job");
-    let saying = consent::Saying {
-        meeting: world.meeting,
-        participant: ana,
-        id: ConsentId(new_id()),
-        consent_type: ConsentType::RecordingAi,
-        status: ConsentStatus::Accepted,
-        actor: "self".into(),
-        statement: None,
-        timestamp: world.clock.now(),
-        once: None,
-    };
-    let said_yes = consent::say(&mut tx, &saying).await.expect("said");
-    let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1).await.expect("claimed");
-    tx.commit().await.expect("commits");
-
-    let gate = Arc::new(Gate::new(&Use::ALL));
-    let agreed = Entry {
-        entry: said_yes.entry.entry,
-        id: saying.id,
-        participant: ana,
-        uses: Use::ALL.to_vec(),
-        status: ConsentStatus::Accepted,
-        at: MeetingTime::ZERO,
-    };
-    gate.apply(&agreed, MeetingTime::ZERO);
-    let holder = Holder {
-        tenant: world.tenant,
-        meeting: world.meeting,
-        owner,
-        epoch: claimed[0].epoch,
-        spool: std::env::temp_dir(),
-    };
-    let (facts, _nobody) = tokio::sync::mpsc::channel(8);
-    let ledger =
-        ledger::start(world.store.clone(), world.queue.clone(), gate.clone(), holder, facts, CancellationToken::new());
+    let held = Held::new().await;
+    let ledger = held.ledger(100);
+    let Held { world, ana, gate, .. } = held;
 
     // Whoever holds the meeting's head keeps the ledger waiting, as a Postgres that does not answer would.
     let mut busy = world.store.worker_tx().await.expect("Postgres answers");
@@ -175,4 +197,37 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
         let others: &[&str] = if policy == ConsentPolicy::All { &[] } else { &["Somebody else's."] };
         assert_eq!(kept, [&["Before."], others].concat(), "{policy:?}");
     }
+}
+
+#[tokio::test]
+async fn finals_that_find_no_room_are_taken_back() {
+    let held = Held::new().await;
+    let ledger = held.ledger(3);
+    let Held { world, ana, .. } = &held;
+    let mut busy = world.store.worker_tx().await.expect("Postgres answers");
+    event::lock(&mut busy, world.meeting).await.expect("locked");
+    let finals: Vec<FinalSegment> = (0..5).map(|n| said(*ana, n * 1_000, n * 1_000 + 900, "Words.")).collect();
+    let numbers: Vec<u64> = finals
+        .iter()
+        .map(|segment| ledger.write(Write::Final(segment.clone())).expect("is kept or taken back"))
+        .collect();
+    assert!(ledger.write(Write::State(json!({}))).is_err(), "there is no room");
+    let begun = std::time::Instant::now();
+    assert!(numbers.iter().all(|number| ledger.is_committed(*number).is_none()));
+    assert!(begun.elapsed() < Duration::from_secs(1), "asking waits for nobody");
+    assert!(!ledger.flush(Duration::from_millis(10)).await);
+    busy.rollback().await.expect("released");
+    assert!(ledger.flush(SOON).await, "committed");
+    assert!(numbers.iter().all(|number| ledger.is_committed(*number) == Some(true)));
+    let told = world.all_events().await.into_iter().filter(|event| event.kind.starts_with("transcript"));
+    let told: Vec<(String, serde_json::Value)> = told.map(|event| (event.kind, event.data)).collect();
+    let kinds: Vec<&str> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds[..3], ["transcript_update"; 3]);
+    let lost = |segment: &FinalSegment| {
+        ("transcript_retracted".to_owned(), json!({"segmentId": segment.id, "reason": "lost"}))
+    };
+    assert_eq!(told[3..], [lost(&finals[3]), lost(&finals[4])]);
+    // There is room again.
+    ledger.write(Write::Final(said(*ana, 9_000, 9_900, "More."))).expect("there is room");
+    assert!(ledger.flush(SOON).await, "committed");
 }

@@ -65,6 +65,7 @@ fn tries_again_a_while_after_a_failure() {
     assert!(cutter.put(span(0, 20), 1, 1).is_some());
     assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
     assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
+    assert!(cutter.is_pausing(MeetingTime::from_ms(1_000)) && !cutter.is_pausing(MeetingTime::from_ms(1_020)));
     let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }), channels: 1 };
     assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
 }

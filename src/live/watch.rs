@@ -1,0 +1,51 @@
+//! What an operator sees of the spool: bytes, segments that wait, how old the oldest is, and whether there is room.
+
+use super::Deps;
+use crate::{
+    health::{self, Reason},
+    media::disk::Measured,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often the spool is measured.
+const EVERY: Duration = Duration::from_secs(5);
+/// Of a spool with very many files, measuring takes at most this part of the time.
+const SHARE: u32 = 20;
+
+/// Measures until `stop`; the first time at once.
+pub async fn watch(deps: Arc<Deps>, stop: CancellationToken) {
+    loop {
+        let disk = deps.disk.clone();
+        let begun = Instant::now();
+        let measured = tokio::task::spawn_blocking(move || disk.measure()).await.unwrap_or_default();
+        show(&deps, measured);
+        if measured.full {
+            let detail = format!(
+                "{} bytes in {} segments: new ones are dropped and told as lost",
+                measured.bytes, measured.segments
+            );
+            health::degrade(Reason::SpoolFull, detail);
+        } else {
+            health::restore(Reason::SpoolFull);
+        }
+        let pause = EVERY.max(begun.elapsed() * SHARE);
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn show(deps: &Deps, measured: Measured) {
+    let (waiting, oldest) = deps.porter.waiting();
+    let age =
+        |since: Option<SystemTime>| since.and_then(|since| since.elapsed().ok()).unwrap_or_default().as_secs_f64();
+    metrics::gauge!("hansard_spool_bytes").set(measured.bytes as f64);
+    metrics::gauge!("hansard_spool_full").set(if measured.full { 1.0 } else { 0.0 });
+    metrics::gauge!("hansard_segments_waiting").set(waiting as f64);
+    metrics::gauge!("hansard_segments_waiting_oldest_seconds").set(age(oldest));
+    metrics::gauge!("hansard_storage_away_seconds").set(deps.porter.away().unwrap_or_default().as_secs_f64());
+}
