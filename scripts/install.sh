@@ -70,6 +70,12 @@ cargo_is_enough() {
     [ -n "$version" ] && [ "$(printf '%s\n' "$rust_min" "$version" | sort -V | head -n 1)" = "$rust_min" ]
 }
 
+# The tests generate clients: what runs the generators may be there from elsewhere than Debian.
+if [ "$1" = test ]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
+    { command -v node && command -v npm; } >/dev/null || wanted+=(nodejs npm)
+fi
+
 PATH=$HOME/.cargo/bin:$PATH
 rust=there
 cargo_is_enough || rust=missing
