@@ -11,5 +11,7 @@ mod clock;
 mod ingest;
 #[path = "trials/jobs.rs"]
 mod jobs;
+#[path = "trials/api.rs"]
+mod api;
 #[path = "trials/lease.rs"]
 mod lease;
