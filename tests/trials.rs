@@ -5,13 +5,13 @@ mod support;
 #[allow(dead_code, reason = "more than one test program uses it")]
 mod tone;
 
+#[path = "trials/api.rs"]
+mod api;
 #[path = "trials/clock.rs"]
 mod clock;
 #[path = "trials/ingest.rs"]
 mod ingest;
 #[path = "trials/jobs.rs"]
 mod jobs;
-#[path = "trials/api.rs"]
-mod api;
 #[path = "trials/lease.rs"]
 mod lease;

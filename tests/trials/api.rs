@@ -4,7 +4,10 @@
 use crate::support::{Scratch, key, postgres::shared, rabbitmq::RabbitMq, s3::Bucket, server::Server};
 use hansard::store;
 use serde_json::json;
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output},
+    sync::{Arc, Mutex},
+};
 
 /// A command that does one thing, with nothing of our environment but what it needs.
 fn hansard(arguments: &[&str], environment: &[(&str, &str)]) -> (Output, String) {
@@ -134,4 +137,87 @@ async fn links_lead_to_the_address_that_clients_come_by() {
     let page = browser.get(format!("{}/host", server.url())).header("cookie", cookie).send().await.expect("answers");
     assert_eq!(page.status(), 200);
     assert_eq!(browser.post(&session).send().await.expect("answers").status(), 410);
+}
+
+/// A store that writes down what it is asked, and has everything.
+async fn store_that_listens() -> (String, Arc<Mutex<Vec<String>>>) {
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let hears = heard.clone();
+    let router = axum::Router::new().fallback(async move |request: axum::extract::Request| {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        hears.lock().expect("nobody panics").push(format!("{method} {uri} {:?}", request.headers()));
+        "sound"
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, heard)
+}
+
+/// However a client fetches a file, its key stays with the API.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_reaches_the_store() {
+    let (endpoint, heard) = store_that_listens().await;
+    let data = Scratch::new();
+    let environment =
+        [("S3_ENDPOINT", endpoint.as_str()), ("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "secret")];
+    let server = Server::start("serve", data.path(), &["--listen", "127.0.0.1:0"], &environment);
+    let client = server.client();
+    let ana = client.create_user("ana@example.org", "Ana").await.expect("a user");
+    let meeting = client.create_meeting(&ana, json!({})).await.expect("a meeting");
+    let meeting: uuid::Uuid = meeting["id"].as_str().expect("an id").parse().expect("an id");
+    let url = hansard::embed::postgres::Postgres::running_url(&data.path().join("postgres")).expect("it runs");
+    let store = store::Store::open(&url, 1).expect("the URL is good");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    let recording = uuid::Uuid::now_v7();
+    sqlx::query(
+        "insert into recordings (id, tenant_id, meeting_id, kind, media_type, start_ms, duration_ms, status, blob_url)
+         select $1, tenant_id, id, 'mix', 'audio/mp4', 0, 1000, 'ready', 's3://hansard/m/a' from meetings where id = $2",
+    )
+    .bind(recording)
+    .bind(meeting)
+    .execute(&mut *tx)
+    .await
+    .expect("inserted");
+    tx.commit().await.expect("Postgres answers");
+
+    let content = format!("{}/v1/recordings/{recording}/content", server.url());
+    let key = format!("Authorization: Bearer {}", server.key());
+    let run = |program: &str, arguments: &[&str]| {
+        let output =
+            Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+        assert!(output.status.success(), "{program}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(run("curl", &["-sSfL", "-H", &key, &content]), "sound");
+    let head = run("curl", &["-sSfIL", "-H", &key, &content]);
+    assert!(head.contains("302") && head.contains("200"), "{head}");
+    // What would carry it on by itself asks where the file is.
+    let python = "import json, sys, urllib.request as u\n\
+                  r = u.Request(sys.argv[1] + '?redirect=false', headers={'Authorization': 'Bearer ' + sys.argv[2]})\n\
+                  print(u.urlopen(json.load(u.urlopen(r))['url']).read().decode(), end='')";
+    assert_eq!(run("python3", &["-c", python, &content, server.key()]), "sound");
+    let heard = heard.lock().expect("nobody panics");
+    let fetched: Vec<&String> = heard.iter().filter(|asked| asked.contains("/hansard/m/a?")).collect();
+    assert_eq!(fetched.len(), 3, "{heard:?}");
+    assert!(fetched[1].starts_with("HEAD"), "{fetched:?}");
+    assert!(!heard.iter().any(|asked| asked.contains(server.key()) || asked.contains("Bearer")), "{heard:?}");
+}
+
+/// The key is for scripts, not for what keeps all that it is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_is_shown_the_key_once() {
+    let data = Scratch::new();
+    let ports = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
+    let first = Server::start("serve", data.path(), &ports, &[("JOURNAL_STREAM", "8:1")]);
+    let key = first.key().to_owned();
+    assert!(key.starts_with("hk_"), "{key}");
+    first.terminate();
+    let second = Server::start("serve", data.path(), &ports, &[("JOURNAL_STREAM", "8:1")]);
+    let place = data.path().join("key");
+    assert_eq!(second.key(), format!("in {}", place.display()));
+    assert_eq!(std::fs::read_to_string(&place).expect("it is kept").trim(), key);
+    second.terminate();
+    // A script that waits for the line gets it every time.
+    assert_eq!(Server::start("serve", data.path(), &ports, &[]).key(), key);
 }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Words without a say in what is valid.
-const SILENT: [&str; 7] =
-    ["description", "example", "examples", "default", "title", "additionalProperties", "required"];
+const SILENT: [&str; 8] =
+    ["propertyNames", "description", "example", "examples", "default", "title", "additionalProperties", "required"];
 
 /// What is wrong with a value, each with where. Objects are taken as closed: what is not documented is found so.
 pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
@@ -78,6 +78,12 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
                     if !members.contains_key(name.as_str().expect("a word")) {
                         wrong.push(format!("{at}: {name} is missing"));
                     }
+                }
+            }
+            // Of a map; else objects are closed.
+            "additionalProperties" if rule.is_object() => {
+                for (name, member) in value.as_object().into_iter().flatten() {
+                    check(document, rule, member, &format!("{at}/{name}"), wrong);
                 }
             }
             "enum" | "minimum" | "maximum" => {}
