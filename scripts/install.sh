@@ -12,7 +12,7 @@ rust_min=1.94
 
 build=(build-essential pkg-config cmake nasm libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav postgresql)
-test=(gstreamer1.0-tools gstreamer1.0-plugins-bad rabbitmq-server pgbouncer ffmpeg)
+test=(gstreamer1.0-tools gstreamer1.0-plugins-bad rabbitmq-server pgbouncer ffmpeg curl)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -69,6 +69,12 @@ cargo_is_enough() {
     version=$(cd "$(dirname "$0")/.." && cargo --version 2>/dev/null | awk '{ print $2 }') || return 1
     [ -n "$version" ] && [ "$(printf '%s\n' "$rust_min" "$version" | sort -V | head -n 1)" = "$rust_min" ]
 }
+
+# The tests generate clients: what runs the generators may be there from elsewhere than Debian.
+if [ "$1" = test ]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
+    { command -v node && command -v npm; } >/dev/null || wanted+=(nodejs npm)
+fi
 
 PATH=$HOME/.cargo/bin:$PATH
 rust=there

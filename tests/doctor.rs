@@ -117,3 +117,30 @@ async fn what_is_away_or_wrong_is_named_with_a_way_to_mend_it() {
     assert_eq!(of(&found, "addresses").state, State::Warn);
     assert!(!found.iter().any(|finding| finding.to_string().contains("tell-nobody")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_used_and_is_not_meant_is_said() {
+    let scratch = Scratch::new();
+    let bucket = Bucket::start().await;
+    let environment = [
+        ("S3_ENDPOINT", bucket.settings.endpoint.as_str()),
+        ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.as_str()),
+        ("S3_SECRET_ACCESS_KEY", bucket.settings.secret_access_key.as_str()),
+        ("HANSARD_PUBLIC_URL", "https://meet.example.org"),
+        ("HANSARD_ORIGINS", "*"),
+        ("HANSARD_SERVICE_HOST", "10.0.0.7"),
+    ];
+    let found = findings(scratch.path(), &environment).await;
+    // Clients come from elsewhere, and files lie where only this machine reaches.
+    assert_eq!(of(&found, "links").state, State::Warn);
+    assert!(of(&found, "links").mend.as_ref().expect("it says how").contains("S3_PUBLIC_ENDPOINT"));
+    assert_eq!(of(&found, "CORS of files").state, State::Ok);
+    let said: String =
+        found.iter().filter(|finding| finding.what == "settings").map(|one| one.found.as_str()).collect();
+    assert!(said.contains("HANSARD_SERVICE_HOST") && said.contains("every origin"), "{said}");
+
+    let open = findings(scratch.path(), &[("HANSARD_LISTEN", "0.0.0.0:0")]).await;
+    assert_eq!(of(&open, "addresses").state, State::Warn);
+    assert!(of(&open, "addresses").mend.as_ref().expect("it says how").contains("--public-url"));
+    assert!(of(&open, "links").found.contains("/files"), "{}", of(&open, "links").found);
+}

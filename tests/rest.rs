@@ -7,6 +7,7 @@ mod rest {
 
     mod consent;
     mod contract;
+    mod generated;
     mod idempotency;
     mod meeting;
     mod permission;

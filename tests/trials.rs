@@ -5,6 +5,8 @@ mod support;
 #[allow(dead_code, reason = "more than one test program uses it")]
 mod tone;
 
+#[path = "trials/api.rs"]
+mod api;
 #[path = "trials/clock.rs"]
 mod clock;
 #[path = "trials/ingest.rs"]

@@ -20,6 +20,8 @@ use utoipa_swagger_ui::Config;
 
 /// Where references to schemas begin.
 const SCHEMAS: &str = "#/components/schemas/";
+/// Before the name of what a page has, in the name of the page.
+const PAGE: &str = "Page_";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -83,8 +85,23 @@ pub fn document() -> Value {
             finish(path, method, operation);
         }
     }
+    refer_in_pages(&mut document);
     require_nulls(&mut document);
     document
+}
+
+/// A page's items are the type of their name: repeated in place they would be another one to generators.
+fn refer_in_pages(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
+    let pages: Vec<String> = schemas.keys().filter(|name| name.starts_with(PAGE)).cloned().collect();
+    for page in pages {
+        let of = page.trim_start_matches(PAGE).to_owned();
+        let reference = json!({"$ref": format!("{SCHEMAS}{of}")});
+        let inlined = std::mem::replace(&mut schemas[&page]["properties"]["data"]["items"], reference.clone());
+        if inlined != reference {
+            schemas.entry(of).or_insert(inlined);
+        }
+    }
 }
 
 /// The document as a server shows it: with its own address.

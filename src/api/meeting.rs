@@ -26,7 +26,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -68,7 +67,6 @@ pub enum Policy {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SettingsInput {
     /// Whether the meeting is transcribed. Default true.
-    #[schema(default = true)]
     pub ai_enabled: Option<bool>,
     /// Default `audio`.
     pub recording: Option<Recording>,
@@ -81,7 +79,7 @@ pub struct SettingsInput {
     #[schema(max_items = 100, example = json!(["Hansard"]))]
     pub glossary: Option<Vec<String>>,
     /// The meeting ends this long after nobody is present. Default 300.
-    #[schema(minimum = 10, maximum = 86400, default = 300)]
+    #[schema(minimum = 10, maximum = 86400)]
     pub end_when_empty_seconds: Option<u32>,
 }
 
@@ -325,12 +323,7 @@ async fn list(
         Who::Host(user) => Some(user),
         _ => query.host_id.map(UserId),
     };
-    // The place in the list is kept in microseconds, as Postgres keeps it.
-    let after = query.cursor.as_deref().map(page::open::<(i64, Uuid)>).transpose()?;
-    let after = after
-        .map(|(micros, id)| DateTime::from_timestamp_micros(micros).map(|time| (time, id)))
-        .map(|place| place.ok_or_else(|| Problem::bad_request("bad query: cursor is not one that a list answered")))
-        .transpose()?;
+    let after = query.cursor.as_deref().map(page::open_by_time).transpose()?;
     let limit = page::limit(query.limit)? + 1;
     let filter = Filter { host, from: query.from.map(|t| t.0), to: query.to.map(|t| t.0), after, limit };
     let mut tx = state.store.tenant_tx(caller.tenant).await?;

@@ -1,9 +1,11 @@
 //! Lists: a page of rows and where the next begins.
 
-use super::problem::Problem;
+use super::{problem::Problem, time::YEARS};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 /// A list's answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -51,11 +53,19 @@ pub fn limit(asked: Option<i64>) -> Result<i64, Problem> {
 
 /// Reads a cursor that [`Page::of`] made.
 pub fn open<C: DeserializeOwned>(cursor: &str) -> Result<C, Problem> {
-    URL_SAFE_NO_PAD
-        .decode(cursor)
-        .ok()
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .ok_or_else(|| Problem::bad_request("bad query: cursor is not one that a list answered"))
+    URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(unknown)
+}
+
+/// Reads a cursor of a list by time: microseconds, as Postgres keeps them, and an id. Anybody can write one, so the time has to
+/// be one that Postgres and the wire both hold.
+pub fn open_by_time(cursor: &str) -> Result<(DateTime<Utc>, Uuid), Problem> {
+    let (micros, id) = open::<(i64, Uuid)>(cursor)?;
+    let time = DateTime::from_timestamp_micros(micros).filter(|time| YEARS.contains(&time.year()));
+    time.map(|time| (time, id)).ok_or_else(unknown)
+}
+
+fn unknown() -> Problem {
+    Problem::bad_request("bad query: cursor is not one that a list answered")
 }
 
 impl<T> Page<T> {

@@ -7,6 +7,7 @@ use super::{
     permit::{self, Operation},
     problem::Problem,
     state::{ApiState, Shared},
+    stream::{Codec, MediaKind, Source, Suite},
     time::Time,
 };
 use crate::{
@@ -39,39 +40,71 @@ impl From<SocketAddr> for Address {
     }
 }
 
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamState {
+    Asked,
+    Open,
+    Closed,
+}
+
+/// `waiting`: nothing came yet. `stalled`: nothing was taken for 10 s.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamMedia {
+    Waiting,
+    Receiving,
+    Stalled,
+}
+
+/// Why nothing is taken, though the stream is open: `silent`: nothing comes. `other_source`, `other_ssrc`, `payload_type`: from
+/// an address, with an SSRC or a payload type that is not the stream's. `unauthentic`, `replayed`: SRTP refuses it.
+/// `malformed`, `clock_rate`: it is not what was announced.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StallReason {
+    Silent,
+    OtherSource,
+    OtherSsrc,
+    Unauthentic,
+    Replayed,
+    PayloadType,
+    Malformed,
+    ClockRate,
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Stream)]
 pub struct StreamView {
     pub stream_id: Uuid,
     pub participant_id: Uuid,
-    /// `audio` or `video`.
-    #[schema(example = "audio")]
+    #[schema(value_type = MediaKind)]
     pub kind: String,
-    /// `microphone`, `camera` or `screen`.
-    #[schema(example = "microphone")]
+    #[schema(value_type = Source)]
     pub source: String,
-    #[schema(example = "opus")]
+    #[schema(value_type = Codec)]
     pub codec: String,
     pub payload_type: i32,
     pub clock_rate: i32,
     /// Of the media that came last; before any, as it was announced.
     pub ssrc: Option<i64>,
     pub relatch: bool,
-    /// The SRTP suite; null for plain RTP.
+    /// Null for plain RTP.
+    #[schema(value_type = Option<Suite>)]
     pub srtp: Option<String>,
     /// Where to send; null until it is open.
     pub address: Option<Address>,
-    /// `asked`, `open` or `closed`.
-    #[schema(example = "open")]
+    #[schema(value_type = StreamState)]
     pub state: String,
-    /// Why it was closed.
+    /// Why it was closed: `request`, `left`, `removed`, `replaced`, `idle`, `bye`, `clock_rate`, `ended`, `failed`, or why the worker
+    /// refused it.
     pub reason: Option<String>,
-    /// `waiting` (nothing came yet), `receiving`, `stalled` (nothing was taken for 10 s); null unless open.
-    #[schema(example = "receiving")]
+    /// Null unless open.
+    #[schema(value_type = Option<StreamMedia>)]
     pub media: Option<String>,
-    /// Why it is stalled: `silent`, `other_source`, `other_ssrc`, `unauthentic`, `replayed`, `payload_type`, `malformed`,
-    /// `clock_rate`.
+    /// Why it is stalled.
+    #[schema(value_type = Option<StallReason>)]
     pub media_reason: Option<String>,
     /// Where media comes from.
     pub from: Option<Address>,
@@ -121,7 +154,7 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
 ///
 /// A participant sees its own.
 #[utoipa::path(
-    get, path = "/v1/meetings/{id}/streams", tag = "streams", operation_id = "list_streams",
+    get, path = "/v1/meetings/{id}/streams", tag = "streams", operation_id = "listStreams",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of streams", body = Page<StreamView>))
 )]

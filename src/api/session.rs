@@ -182,8 +182,7 @@ fn host(caller: Result<Caller, Problem>) -> Result<(Caller, UserId), Problem> {
 }
 
 async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<String>) -> Result<String, Problem> {
-    let after = cursor.as_deref().map(super::page::open::<(i64, Uuid)>).transpose()?;
-    let after = after.and_then(|(micros, id)| Some((DateTime::from_timestamp_micros(micros)?, id)));
+    let after = cursor.as_deref().map(super::page::open_by_time).transpose()?;
     let filter = Filter { host: Some(user), after, limit: MEETINGS_SHOWN + 1, ..Filter::default() };
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let name = user::get(&mut tx, user).await?.map(|user| user.display_name).unwrap_or_default();

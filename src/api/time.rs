@@ -3,7 +3,11 @@
 use crate::store::event::wire_time;
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::ops::RangeInclusive;
 use utoipa::{PartialSchema, ToSchema, openapi};
+
+/// Postgres and JavaScript both hold these; beyond them one of them does not.
+pub const YEARS: RangeInclusive<i32> = 1970..=9999;
 
 /// A time as clients see and send it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,8 +31,7 @@ impl<'de> Deserialize<'de> for Time {
         let time = DateTime::parse_from_rfc3339(&text)
             .map_err(|_| serde::de::Error::custom("must be a time like 2026-11-22T16:17:01.230Z"))?
             .with_timezone(&Utc);
-        // Postgres and JavaScript both hold these; beyond them one of them does not.
-        if !(1970..=9999).contains(&time.year()) {
+        if !YEARS.contains(&time.year()) {
             return Err(serde::de::Error::custom("must be between the years 1970 and 9999"));
         }
         Ok(Self(time))

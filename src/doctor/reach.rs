@@ -34,7 +34,10 @@ pub async fn links(
     let what = "links";
     // The S3 server brought along has no address for browsers of its own unless one is given: `serve` serves its files.
     if settings.s3.is_none() && settings.s3_public_endpoint.is_none() {
-        let (base, runs) = (format!("{}/files", public_url(settings)), is_locked(&settings.data));
+        let base = format!("{}/files", public_url(settings));
+        // On a port that the system chose nobody can ask.
+        let is_known = settings.public_url.is_some() || settings.listen.port() != 0;
+        let runs = is_known && is_locked(&settings.data);
         if !runs {
             return vec![Finding::ok(what, format!("`serve` serves the files itself, at {base}"))];
         }
@@ -159,7 +162,7 @@ async fn is_hansard(address: SocketAddr, page: &str) -> bool {
         let http = reqwest::Client::builder().timeout(ANSWER_MAX).build()?;
         http.get(format!("http://{address}{page}")).send().await?.text().await
     };
-    let marks = ["\"title\":\"Hansard\"", env!("CARGO_PKG_NAME")];
+    let marks = ["\"title\":\"Hansard\"", "\"name\":\"hansard\""];
     asked.await.is_ok_and(|text: String| marks.iter().any(|mark| text.contains(mark)))
 }
 

@@ -225,7 +225,7 @@ async fn a_transcript_is_read_in_four_forms() {
     let empty = app.get(&path).await.expect(200);
     assert_eq!(
         empty,
-        json!({"meetingId": meeting, "startTime": null, "complete": false, "language": null, "segments": []})
+        json!({"meetingId": meeting, "startTime": null, "complete": false, "language": null, "segments": [], "gaps": []})
     );
     let joined = app.join(meeting, ana).await;
     let consent = json!({"meetingId": meeting.0, "consentType": "recording_ai", "status": "accepted"});

@@ -1,0 +1,368 @@
+//! Requests drawn from the OpenAPI document: mostly right, wrong in one place or another, with boundary values.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// What requests name: ids by what they are ids of, and cursors that lists answered.
+#[derive(Default)]
+pub struct Pool {
+    pub ids: BTreeMap<&'static str, Vec<String>>,
+    /// Those that belong to a meeting.
+    pub within: BTreeMap<(String, &'static str), Vec<String>>,
+    pub cursors: Vec<String>,
+}
+
+/// A request that may be sent.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+}
+
+pub struct Draw<'a> {
+    pub document: &'a Value,
+    pub pool: &'a Pool,
+    pub rng: &'a mut Rng,
+    /// The meeting that this request is about, once it named one.
+    pub meeting: Option<String>,
+}
+
+impl Draw<'_> {
+    /// One in `n`.
+    fn once_in(&mut self, n: u32) -> bool {
+        self.rng.u32(..n) == 0
+    }
+
+    fn one<'v, T>(&mut self, of: &'v [T]) -> &'v T {
+        &of[self.rng.usize(..of.len())]
+    }
+
+    pub fn request(&mut self, method: &str, path: &str, operation: &Value) -> Drawn {
+        let mut address = String::new();
+        for part in path.split('/').skip(1) {
+            address.push('/');
+            match part.strip_prefix('{').and_then(|name| name.split_once('}')) {
+                Some((name, ending)) => {
+                    address.push_str(&self.path_id(path, name));
+                    address.push_str(ending);
+                }
+                None => address.push_str(part),
+            }
+        }
+        let mut query = Vec::new();
+        let mut headers = Vec::new();
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap_or_default();
+            match parameter["in"].as_str() {
+                Some("query") if self.rng.bool() => query.push(format!("{name}={}", self.query(name, parameter))),
+                Some("header") if self.once_in(5) => headers.push((name.to_owned(), self.header())),
+                _ => {}
+            }
+        }
+        if self.once_in(25) {
+            query.push(self.one(&["surprise=1", "limit=5&limit=6", "=", "&", "%", "%ff=%ff", "a[]=1"]).to_string());
+        }
+        if !query.is_empty() {
+            address = format!("{address}?{}", query.join("&"));
+        }
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let body = schema.is_object().then(|| self.body(schema, &mut headers));
+        Drawn { method: method.to_owned(), path: address, headers, body }
+    }
+
+    /// The id behind a parameter of the path is one of what stands before it.
+    fn path_id(&mut self, path: &str, name: &str) -> String {
+        let of = match name {
+            "participantId" => "participant",
+            "streamId" => "stream",
+            "linkId" => "link",
+            _ if path.starts_with("/v1/users") => "user",
+            _ if path.starts_with("/v1/recordings") => "recording",
+            _ => "meeting",
+        };
+        match self.rng.u32(..20) {
+            0 => self.one(&["x", "%00", "%F0%9F%8E%89", "..", "-1", "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a1"]).to_string(),
+            1 => Uuid::nil().to_string(),
+            2 => "f".repeat(32),
+            3 => self.any_id(),
+            4 => Uuid::now_v7().to_string(),
+            _ => {
+                let id = self.id(of);
+                if of == "meeting" {
+                    self.meeting = Some(id.clone());
+                }
+                id
+            }
+        }
+    }
+
+    fn id(&mut self, of: &str) -> String {
+        let within = self.meeting.clone().and_then(|meeting| {
+            let kind = ["participant", "stream", "link"].into_iter().find(|kind| *kind == of)?;
+            self.pool.within.get(&(meeting, kind)).filter(|ids| !ids.is_empty())
+        });
+        if let Some(ids) = within {
+            return self.one(ids).clone();
+        }
+        match self.pool.ids.get(of) {
+            Some(ids) if !ids.is_empty() => self.one(ids).clone(),
+            _ => Uuid::now_v7().to_string(),
+        }
+    }
+
+    fn any_id(&mut self) -> String {
+        let kinds: Vec<&str> = self.pool.ids.keys().copied().collect();
+        let kind = *self.one(&kinds);
+        self.id(kind)
+    }
+
+    fn query(&mut self, name: &str, parameter: &Value) -> String {
+        if name == "cursor" {
+            return self.cursor();
+        }
+        let wild = self.once_in(6);
+        let value = match self.value(name, &parameter["schema"], wild) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        encode(&value)
+    }
+
+    /// One that a list answered, or one that somebody made up.
+    fn cursor(&mut self) -> String {
+        if !self.pool.cursors.is_empty() && self.rng.bool() {
+            return self.one(&self.pool.cursors).clone();
+        }
+        let id = self.any_id();
+        let number = *self.one(&[i64::MIN, -8_000_000_000_000_000_000, -1, 0, 1, 253_402_300_800_000_000, i64::MAX]);
+        let made = match self.rng.u32(..12) {
+            0 => return self.one(&["", "%21", "AAAA", "bnVsbA", "a.b", "=", "%00"]).to_string(),
+            1 => json!(null),
+            2 => json!({"a": 1}),
+            3 => json!([id, number]),
+            4 => json!([number, "x"]),
+            5 => json!(f64::MAX),
+            6 => json!("\u{0}"),
+            7 => json!([]),
+            8 | 9 => json!([number, id]),
+            10 => json!(number),
+            _ => json!(id),
+        };
+        URL_SAFE_NO_PAD.encode(made.to_string())
+    }
+
+    fn header(&mut self) -> String {
+        // Few, so that they are used again.
+        match self.rng.u32(..10) {
+            0 => String::new(),
+            1 => "k".repeat(255),
+            2 => "k".repeat(256),
+            3 => "a b\tc".to_owned(),
+            n => format!("key-{n}"),
+        }
+    }
+
+    fn body(&mut self, schema: &Value, headers: &mut Vec<(String, String)>) -> Vec<u8> {
+        let kind = if self.once_in(40) { "text/plain" } else { "application/json" };
+        headers.push(("content-type".to_owned(), kind.to_owned()));
+        if self.once_in(25) {
+            let broken: [&[u8]; 10] = [
+                b"",
+                b"{",
+                b"[]",
+                b"null",
+                b"7",
+                b"\xff\xfe",
+                b"{\"a\":1e999}",
+                b"{\"a\":\"\\ud800\"}",
+                b"{}{}",
+                b"{} ",
+            ];
+            return self.one(&broken).to_vec();
+        }
+        if self.once_in(200) {
+            return vec![b' '; 65_537];
+        }
+        // Most are wrong in at most one place: else nothing ever gets beyond the first check.
+        let wild = self.once_in(3);
+        self.value("", schema, wild).to_string().into_bytes()
+    }
+
+    fn resolve(&self, schema: &Value) -> Value {
+        match schema["$ref"].as_str().and_then(|at| at.strip_prefix('#')) {
+            Some(at) => self.resolve(self.document.pointer(at).expect("references lead somewhere")),
+            None => schema.clone(),
+        }
+    }
+
+    /// A value of the schema; when `wild` some of it is not.
+    fn value(&mut self, name: &str, schema: &Value, wild: bool) -> Value {
+        let mut schema = self.resolve(schema);
+        if wild && self.once_in(8) {
+            let odd =
+                [json!(null), json!(true), json!(-1), json!("x"), json!([]), json!({}), json!(1e300), json!("\u{0}")];
+            return self.one(&odd).clone();
+        }
+        if let Some(one_of) = schema["oneOf"].as_array() {
+            let one = self.one(one_of).clone();
+            schema = self.resolve(&one);
+        }
+        if let Some(values) = schema["enum"].as_array() {
+            return self.one(values).clone();
+        }
+        let types: Vec<String> = match &schema["type"] {
+            Value::String(one) => vec![one.clone()],
+            Value::Array(many) => many.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
+            _ => Vec::new(),
+        };
+        let kind = if types.is_empty() { "null".to_owned() } else { self.one(&types).clone() };
+        match kind.as_str() {
+            "object" => self.object(&schema, wild),
+            "array" => {
+                let most = schema["maxItems"].as_u64().unwrap_or(5);
+                let count = match self.rng.u32(..12) {
+                    0 => most,
+                    1 if wild => most + 1,
+                    _ => self.rng.u64(..4.min(most + 1)),
+                };
+                (0..count).map(|_| self.value(name, &schema["items"], wild)).collect()
+            }
+            "integer" | "number" => self.number(name, &schema, wild),
+            "boolean" => json!(self.rng.bool()),
+            "string" => self.text(name, &schema, wild).into(),
+            _ => Value::Null,
+        }
+    }
+
+    fn object(&mut self, schema: &Value, wild: bool) -> Value {
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut made = Map::new();
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let there = if required.contains(&name.as_str()) { !wild || !self.once_in(12) } else { self.rng.bool() };
+            if there {
+                made.insert(name.clone(), self.value(name, property, wild));
+            }
+        }
+        if wild && self.once_in(8) {
+            made.insert("surprise".to_owned(), json!(1));
+        }
+        // Members that have to fit each other, and seldom do by chance.
+        if made.contains_key("payloadType") && !wild {
+            let (codec, rate) = *self.one(&[("opus", 48_000), ("PCMU", 8000), ("PCMA", 8000)]);
+            made.extend([("kind", json!("audio")), ("codec", json!(codec)), ("clockRate", json!(rate))].map(own));
+            made.extend([("source", json!(null)), ("remote", json!(null))].map(own));
+        }
+        made.into()
+    }
+
+    fn number(&mut self, name: &str, schema: &Value, wild: bool) -> Value {
+        let edge = |side: &str| schema[side].as_i64();
+        let (low, high) = (edge("minimum").unwrap_or(0), edge("maximum").unwrap_or(i64::from(u32::MAX)));
+        if wild && self.once_in(4) {
+            let odd = [low.saturating_sub(1), high.saturating_add(1), -1, i64::MIN, i64::MAX];
+            return match self.rng.u32(..8) {
+                0 => json!(1.5),
+                1 => json!(u64::MAX),
+                2 => json!(1e300),
+                _ => json!(self.one(&odd)),
+            };
+        }
+        match name {
+            // What is right depends on the codec.
+            "clockRate" => json!(self.one(&[8000, 48_000, 48_000, 90_000])),
+            "payloadType" => json!(self.one(&[0, 8, 63, 64, 95, 96, 111, 127])),
+            _ if self.once_in(4) => json!(self.one(&[low, high])),
+            _ => json!(self.rng.i64(low..=high)),
+        }
+    }
+
+    fn text(&mut self, name: &str, schema: &Value, wild: bool) -> String {
+        match schema["format"].as_str() {
+            Some("uuid") => {
+                let of = match name {
+                    "hostId" | "userId" => "user",
+                    "meetingId" => "meeting",
+                    "participantId" => "participant",
+                    _ => "",
+                };
+                return match self.rng.u32(..10) {
+                    0 if wild => self.one(&["", "x", "{0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10}"]).to_string(),
+                    1 => Uuid::nil().to_string(),
+                    2 => self.any_id(),
+                    _ => self.id(of),
+                };
+            }
+            Some("date-time") => {
+                return self
+                    .one(&[
+                        "2026-11-22T16:17:01.230Z",
+                        "2099-12-31T23:59:59.999999999+14:00",
+                        "1970-01-01T00:00:00Z",
+                        "1969-12-31T23:59:59Z",
+                        "9999-12-31T23:59:59.999Z",
+                        "9999-12-31T23:59:59-23:59",
+                        "2016-12-31T23:59:60Z",
+                        "0000-01-01T00:00:00Z",
+                        "10000-01-01T00:00:00Z",
+                        "2026-02-30T00:00:00Z",
+                        "2026-11-22",
+                        "",
+                    ])
+                    .to_string();
+            }
+            Some("email") if !wild || self.rng.bool() => return format!("u{}@example.org", self.rng.u32(..400)),
+            Some("email") => {
+                let long = format!("{}@x", "a".repeat(253));
+                return self.one(&["@", "a@", "a@b@c", "Ä@ö", "a b@c", "\u{0}@x", long.as_str()]).to_string();
+            }
+            // Each one costs a tenth of a second of hashing.
+            Some("password") if self.rng.u32(..8) > 0 => return "open sesame".to_owned(),
+            _ => {}
+        }
+        match name {
+            "language" if !wild => return self.one(&["en", "de", "haw"]).to_string(),
+            "ip" => return self.one(&["192.0.2.7", "::1", "0.0.0.0", "224.0.0.1", "x", "127.0.0.1"]).to_string(),
+            _ => {}
+        }
+        let low = schema["minLength"].as_u64().unwrap_or(0) as usize;
+        let high = schema["maxLength"].as_u64().unwrap_or(40) as usize;
+        if wild && self.rng.bool() {
+            return match self.rng.u32(..8) {
+                0 => "x".repeat(high + 1),
+                1 => "x".repeat(low.saturating_sub(1)),
+                2 => "a\u{0}b".to_owned(),
+                3 => "a\u{202e}b".to_owned(),
+                4 => "\n\r\t".to_owned(),
+                5 => " ".repeat(low.max(1)),
+                6 => "\u{fffd}\u{10ffff}".to_owned(),
+                _ => "'; drop table users; --".to_owned(),
+            };
+        }
+        match self.rng.u32(..10) {
+            0 => "é".repeat(low.max(1)),
+            1 => "🎉".repeat(high.min(2000)),
+            _ => format!("text {}", self.rng.u32(..100)),
+        }
+    }
+}
+
+fn own((name, value): (&str, Value)) -> (String, Value) {
+    (name.to_owned(), value)
+}
+
+/// For a query.
+fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
