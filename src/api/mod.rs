@@ -18,7 +18,7 @@ pub mod participant;
 pub mod password;
 pub mod permit;
 pub mod problem;
-mod reception;
+pub mod reception;
 pub mod recording;
 pub mod session;
 pub mod signal;

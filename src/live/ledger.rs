@@ -146,7 +146,11 @@ impl Ledger {
         match &refused {
             Write::Final(segment) => {
                 metrics::counter!("hansard_finals_lost_total").increment(1);
-                let lost = Write::Retracted { segment: segment.id, reason: Reason::Lost.as_str() };
+                let lost = Write::Retracted {
+                    segment: segment.id,
+                    reason: Reason::Lost.as_str(),
+                    unheard: Some((segment.pass.participant, segment.pass.span)),
+                };
                 self.push(lost).map_err(|_| Box::new(refused))
             }
             _ => Err(Box::new(refused)),
