@@ -74,11 +74,13 @@ fn nothing(id: uuid::Uuid) -> String {
 
 fn line(job: &Listed) -> String {
     let state = match &job.waiting_for {
-        Some(away) if job.state == "queued" => format!("waits for {away}"),
+        // Also while it looks whether that is back.
+        Some(away) if ["queued", "running"].contains(&job.state.as_str()) => format!("waits for {away}"),
         _ => job.state.clone(),
     };
     let error = job.error.as_deref().map(|error| format!("  {error}")).unwrap_or_default();
-    format!("{}  {:<8} {state:<18} attempts {}  meeting {}{error}", job.id, job.kind, job.attempts, job.meeting_id)
+    let failed = job.attempts - i32::from(job.state == "running");
+    format!("{}  {:<8} {state:<18} failed {failed}  meeting {}{error}", job.id, job.kind, job.meeting_id)
 }
 
 fn show(job: &Listed) {

@@ -175,7 +175,7 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
         assert_eq!((&recording["status"], &recording["waitingFor"]), (&"processing".into(), &"storage".into()));
     }
     let listed = place.jobs(&["list"]);
-    assert!(listed.contains("waits for storage") && listed.contains("attempts 0"), "{listed}");
+    assert!(listed.contains("waits for storage") && listed.contains("failed 0"), "{listed}");
     let metrics = reqwest::get(format!("{}/metrics", server.ops)).await.expect("answers").text().await.expect("text");
     for line in ["hansard_degraded{reason=\"storage\"} 1", "hansard_storage_errors_total{code=\"403\"}"] {
         assert!(metrics.contains(line), "{line}");
