@@ -28,3 +28,30 @@ fn fault(error: &anyhow::Error) -> Fault {
     };
     error.chain().find_map(of).unwrap_or(Fault::Ours)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn an_error_keeps_its_owner_whatever_is_said_around_it() {
+        let of = |error: anyhow::Error| fault(&error.context("storing a track").context("making the files"));
+        let full = || io::Error::new(io::ErrorKind::StorageFull, "no space left");
+        let cases: [(anyhow::Error, Fault); 8] = [
+            (ObjectError::Refused("403".into()).into(), Fault::Away(Away::Storage)),
+            (ObjectError::Transient("timed out".into()).into(), Fault::Away(Away::Storage)),
+            (ObjectError::Local(full()).into(), Fault::Away(Away::Disk)),
+            (ObjectError::Missing("live/1".into()).into(), Fault::Theirs),
+            (ObjectError::Unfit("no key of ours".into()).into(), Fault::Ours),
+            (StoreError::from(sqlx::Error::PoolTimedOut).into(), Fault::Away(Away::Database)),
+            (Err::<(), _>(full()).context("writing a file").expect_err("it failed"), Fault::Away(Away::Disk)),
+            (anyhow::anyhow!("libopus"), Fault::Ours),
+        ];
+        for (error, meant) in cases {
+            let said = format!("{error:#}");
+            assert_eq!(of(error), meant, "{said}");
+        }
+        assert_eq!(of(io::Error::from_raw_os_error(24).into()), Fault::Away(Away::Disk));
+    }
+}
