@@ -391,7 +391,13 @@ mod tests {
         let out = folder.0.join("track.mka");
         let track = join(&parts, &out).expect("joins").expect("has frames");
         assert_eq!((track.start_ms, track.duration_ms), (60_000, 20_000));
-        assert_eq!(track.recorded.len(), 1, "{:?}", track.recorded);
+        // Where the late one's frames lie across an edge, half a frame is missing, and nothing is there twice.
+        let holes = track.recorded.windows(2).map(|two| two[1].start - two[0].end);
+        assert!(
+            holes.clone().count() <= 2 && holes.clone().all(|hole| hole <= Micros::from_ms(10)),
+            "{:?}",
+            track.recorded
+        );
         let mut reader = Reader::open(&out, MeetingTime::from_ms(60_000)).expect("opens").expect("has frames");
         let mut last = MeetingTime::ZERO;
         while let Some(frame) = reader.read().expect("reads") {
