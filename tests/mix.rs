@@ -5,7 +5,7 @@ use gstreamer_app::{AppSink, AppSrc};
 use hansard::{
     domain::{
         recording::Codec,
-        time::{MeetingTime, Span},
+        time::{MeetingTime, Micros, Span},
     },
     media::{
         frame::{self, Frame},
@@ -141,7 +141,8 @@ impl Voice {
         let writer = Writer::create(&path, Shape::Track, self.codec, channels, ms(start.as_ms())).expect("creates");
         let mut at = start;
         for (n, payload) in self.payloads.iter().enumerate() {
-            let length = frame::duration(self.codec, payload).expect("a packet");
+            // What is no packet was stored for as long as its neighbours by earlier versions.
+            let length = frame::duration(self.codec, payload).unwrap_or(Micros::from_ms(20));
             if keep(n) {
                 let frame = Frame { payload: payload.as_slice().into(), span: Span::of(at, length) };
                 writer.write(&frame).expect("writes");
