@@ -196,7 +196,7 @@ pub async fn take_over(conn: &mut PgConnection, id: JobId, epoch: i64, owner: Uu
         "update jobs set owner = $3, epoch = epoch + 1, attempts = attempts + 1,
              lease_until = clock_timestamp() + make_interval(secs => $4)
          where id = $1 and epoch = $2 and state = 'running' and lease_until < clock_timestamp()
-         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload",
+         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload, waits",
     )
     .bind(id.0)
     .bind(epoch)
