@@ -52,6 +52,11 @@ impl Intake {
         }
     }
 
+    /// See [`Timeline::begin_anew`].
+    pub fn begin_anew(&mut self) {
+        self.timeline.begin_anew();
+    }
+
     /// Whether nothing can be placed, because the counter's steps mean nothing.
     pub fn is_unreadable(&self) -> bool {
         self.timeline.is_unreadable()
@@ -124,5 +129,34 @@ mod tests {
             assert_eq!(reach(own, ms(6), repeats, before), span(from, 1_060), "{repeats:?} {before:?}");
         }
         assert!(reach(own, ms(6), Some(ms(20)), None).start < MeetingTime::from_ms(-1_000_000_000));
+    }
+
+    /// Whatever the numbers of another SSRC are, also just below the old ones, nothing of it is lost.
+    #[test]
+    fn another_ssrc_is_placed_from_its_first_packet_on() {
+        for (number, timestamp) in [(90u16, 5u32), (149, 7), (40_000, u32::MAX - 3), (65_535, 144_000)] {
+            let mut intake = Intake::new(48_000);
+            let mut out = Vec::new();
+            for n in 0..100u16 {
+                let anew = n >= 50;
+                if n == 50 {
+                    intake.begin_anew();
+                }
+                let (sequence, base) = if anew { (number.wrapping_add(n - 50), timestamp) } else { (100 + n, 0) };
+                let ticks = u32::from(if anew { n - 50 } else { n }) * 960;
+                let header = Header { sequence, timestamp: base.wrapping_add(ticks), ticks: 960 };
+                let arrived = MeetingTime::from_ms(20 * i64::from(n) + 20);
+                let placed = intake.on_packet(&header, arrived).expect("placed");
+                intake.keep(placed, n.into(), arrived).expect("kept");
+                while let Some(release) = intake.release(arrived) {
+                    out.push(release);
+                }
+            }
+            assert_eq!(out.len(), 100, "{number} {timestamp}");
+            assert!(
+                out.iter().all(|release| matches!(release, Release::Frame { .. })),
+                "{number} {timestamp}: {out:?}"
+            );
+        }
     }
 }

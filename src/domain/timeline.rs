@@ -106,6 +106,8 @@ pub struct Timeline {
     suspect: Option<Suspect>,
     /// Its counter is read by another rate from the next packet on.
     beginning: bool,
+    /// The next packet's counters have nothing to do with those before.
+    anew: bool,
 }
 
 /// The newest packet accepted.
@@ -127,7 +129,15 @@ struct Suspect {
 impl Timeline {
     /// `clock_rate` in ticks per second, as negotiated; at least 1.
     pub fn new(clock_rate: u32) -> Self {
-        Self { pace: Pace::new(clock_rate), last: None, newest: None, map: None, suspect: None, beginning: false }
+        Self {
+            pace: Pace::new(clock_rate),
+            last: None,
+            newest: None,
+            map: None,
+            suspect: None,
+            beginning: false,
+            anew: false,
+        }
     }
 
     /// Places a packet that arrived at `arrived`. Arrivals must not go backwards.
@@ -136,6 +146,9 @@ impl Timeline {
         let (Some(last), Some((newest, newest_sequence)), Some(map)) = (self.last, self.newest, &self.map) else {
             return self.begin(i64::from(header.sequence), i64::from(header.timestamp), header, arrived);
         };
+        if std::mem::take(&mut self.anew) {
+            return self.begin(newest_sequence + 1, i64::from(header.timestamp), header, arrived);
+        }
         let beyond = header.sequence.wrapping_sub(newest) as i16;
         let sequence = newest_sequence + i64::from(beyond);
         let step = sequence - last.sequence;
@@ -189,6 +202,12 @@ impl Timeline {
             }
         }
         Ok(self.follow(sequence, timestamp, header, arrived))
+    }
+
+    /// The sender goes on with counters that begin anew (another SSRC): the next packet is placed by its arrival.
+    pub fn begin_anew(&mut self) {
+        (self.anew, self.suspect) = (true, None);
+        self.pace.skip();
     }
 
     /// A packet does not follow. Does it begin something new?

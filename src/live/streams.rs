@@ -123,6 +123,9 @@ impl Live {
                 self.input(Input::StreamBye { stream });
             }
             Arrival::Latched { from, ssrc, anew } => {
+                if anew {
+                    self.tracks.begin_anew(stream);
+                }
                 self.write(Write::Latched { stream, from: from.to_string(), ssrc, anew });
             }
         }
@@ -139,18 +142,19 @@ impl Live {
     /// How each stream is received now.
     pub fn streams_now(&self) -> Vec<StreamNow> {
         let now = Instant::now();
-        let seen = self.tracks.seen(self.clock.at(now)).into_iter();
-        seen.map(|(stream, media, seen, packets, dropped)| StreamNow {
-            stream,
-            media: media.as_str().to_owned(),
-            reason: media.reason().map(str::to_owned),
-            from: seen.from,
-            ssrc: seen.ssrc,
-            packets,
-            dropped: dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
-            lost: seen.lost,
-            last_packet_at: seen.last.map(|last| self.clock.to_wall(self.clock.at(last))),
-        })
-        .collect()
+        let received = self.tracks.received(self.clock.at(now)).into_iter();
+        received
+            .map(|of| StreamNow {
+                stream: of.stream,
+                media: of.media.as_str().to_owned(),
+                reason: of.media.reason().map(str::to_owned),
+                from: of.seen.from,
+                ssrc: of.seen.ssrc,
+                packets: of.packets,
+                dropped: of.dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+                lost: of.seen.lost,
+                last_packet_at: of.seen.last.map(|last| self.clock.to_wall(self.clock.at(last))),
+            })
+            .collect()
     }
 }

@@ -3,6 +3,8 @@
 //! In this order: placed on the timeline, asked at the gate, put in order, and on release admitted twice, apart for each
 //! use. A packet that the gate refuses never meets a buffer; only its number is noted, so that nobody waits for it.
 
+mod reception;
+
 use super::{
     Deps,
     door::admit,
@@ -16,14 +18,13 @@ use crate::{
         gate::{Gate, Recording, Transcription},
         id::{ParticipantId, RecordingId, StreamId},
         intake::{Intake, reach},
-        media::Media,
         recording::{Codec, Source, Track as Recorded},
         reorder::Release,
         source::Terms,
         time::{MeetingTime, Micros, Span},
         timeline::{Header, Senders},
     },
-    ingest::{self, Arrival, Reason, Seen, SrtpConfig, StreamConfig, Suite},
+    ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
     media::{
         decode::{Ears, Heard},
         frame::Frame,
@@ -299,40 +300,6 @@ impl Tracks {
     pub fn tick(&mut self, now: MeetingTime) {
         self.spool.tick(now);
         self.ears.tick(now);
-    }
-
-    /// Which streams' media came, stalled or came back since the last look.
-    pub fn look(&mut self, now: MeetingTime) -> Vec<(StreamId, ParticipantId, Media)> {
-        let look = |(id, track): (&StreamId, &mut Track)| {
-            Some((*id, track.participant, track.lookout.look(track.ingest.counts(), now)?))
-        };
-        self.tracks.iter_mut().filter_map(look).collect()
-    }
-
-    /// How each stream is received.
-    pub fn seen(&self, now: MeetingTime) -> Vec<(StreamId, Media, Seen, u64, BTreeMap<&'static str, u64>)> {
-        let seen = |(id, track): (&StreamId, &Track)| {
-            let counts = track.ingest.counts();
-            let mut dropped = track.dropped.clone();
-            for reason in Reason::ALL {
-                *dropped.entry(reason.as_str()).or_default() += counts.dropped(reason);
-            }
-            dropped.retain(|_, count| *count > 0);
-            (*id, track.lookout.state(now), track.ingest.seen(), counts.taken(), dropped)
-        };
-        self.tracks.iter().map(seen).collect()
-    }
-
-    /// The sender said goodbye: whether it goes on shows with its next packet, which is told at once.
-    pub fn bye(&mut self, stream: StreamId, now: MeetingTime) {
-        if let Some(track) = self.tracks.get_mut(&stream) {
-            track.alive = now - ALIVE_EVERY;
-        }
-    }
-
-    /// Ports are closed at once with their streams: another process goes on with them.
-    pub fn hand_over(&self) {
-        self.tracks.values().for_each(|track| track.ingest.hand_over());
     }
 
     /// When a missing packet is given up next.
