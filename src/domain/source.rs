@@ -9,7 +9,8 @@
 //! taken for plain RTP: it may not know yet that its stream is over.
 
 use crate::time::Micros;
-use std::{collections::BTreeSet, net::SocketAddr};
+use core::net::SocketAddr;
+use std::collections::BTreeSet;
 
 /// Nothing from the old address for this long, and another of the same host may take over.
 pub const SILENT: Micros = Micros::from_secs(2);
