@@ -7,6 +7,7 @@ use super::{
     permit::{self, Operation},
     problem::Problem,
     state::{ApiState, Shared},
+    stream::{Codec, MediaKind, Source, Suite},
     time::Time,
 };
 use crate::{
@@ -15,7 +16,10 @@ use crate::{
     store::asked::{self, ListedStream},
 };
 use axum::{Json, extract::State};
-use serde::Serialize;
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer},
+};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -39,40 +43,85 @@ impl From<SocketAddr> for Address {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamState {
+    Asked,
+    Open,
+    Closed,
+}
+
+/// Whether media comes: `waiting` nothing came yet, `stalled` nothing was taken for 10 s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamMedia {
+    Waiting,
+    Receiving,
+    Stalled,
+}
+
+/// Why nothing is taken of a stream that is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = StreamMediaReason)]
+pub enum MediaReason {
+    Silent,
+    OtherSource,
+    OtherSsrc,
+    Unauthentic,
+    Replayed,
+    PayloadType,
+    Malformed,
+    ClockRate,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = StreamCloseReason)]
+pub enum CloseReason {
+    Request,
+    Replaced,
+    Left,
+    Removed,
+    Bye,
+    Idle,
+    ClockRate,
+    NotSupported,
+    Unavailable,
+    Failed,
+}
+
+/// A word of the store as the contract's.
+fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+    T::deserialize(text).ok()
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Stream)]
 pub struct StreamView {
     pub stream_id: Uuid,
     pub participant_id: Uuid,
-    /// `audio` or `video`.
-    #[schema(example = "audio")]
-    pub kind: String,
-    /// `microphone`, `camera` or `screen`.
-    #[schema(example = "microphone")]
-    pub source: String,
-    #[schema(example = "opus")]
-    pub codec: String,
+    pub kind: MediaKind,
+    pub source: Source,
+    pub codec: Codec,
     pub payload_type: i32,
     pub clock_rate: i32,
     /// Of the media that came last; before any, as it was announced.
     pub ssrc: Option<i64>,
     pub relatch: bool,
-    /// The SRTP suite; null for plain RTP.
-    pub srtp: Option<String>,
+    /// Null for plain RTP.
+    pub srtp: Option<Suite>,
     /// Where to send; null until it is open.
     pub address: Option<Address>,
-    /// `asked`, `open` or `closed`.
-    #[schema(example = "open")]
-    pub state: String,
+    pub state: StreamState,
     /// Why it was closed.
-    pub reason: Option<String>,
-    /// `waiting` (nothing came yet), `receiving`, `stalled` (nothing was taken for 10 s); null unless open.
-    #[schema(example = "receiving")]
-    pub media: Option<String>,
-    /// Why it is stalled: `silent`, `other_source`, `other_ssrc`, `unauthentic`, `replayed`, `payload_type`, `malformed`,
-    /// `clock_rate`.
-    pub media_reason: Option<String>,
+    pub reason: Option<CloseReason>,
+    /// Null unless open.
+    pub media: Option<StreamMedia>,
+    /// Why it is stalled.
+    pub media_reason: Option<MediaReason>,
     /// Where media comes from.
     pub from: Option<Address>,
     /// Packets taken since the worker opened it; null when no worker answers, like the next three.
@@ -94,19 +143,20 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
     StreamView {
         stream_id: row.id,
         participant_id: row.participant_id,
-        kind: row.kind,
-        source: row.source,
-        codec: row.codec,
+        // Only these words are ever stored.
+        kind: word(&row.kind).unwrap_or(MediaKind::Audio),
+        source: word(&row.source).unwrap_or(Source::Microphone),
+        codec: word(&row.codec).unwrap_or(Codec::Opus),
         payload_type: row.payload_type,
         clock_rate: row.clock_rate,
         ssrc: now.and_then(|now| now.ssrc).map(i64::from).or(row.heard_ssrc).or(row.ssrc),
         relatch: row.relatch,
-        srtp: row.srtp_suite,
+        srtp: row.srtp_suite.as_deref().and_then(word),
         address: row.ip.zip(row.port.and_then(|port| u16::try_from(port).ok())).map(|(ip, port)| Address { ip, port }),
-        state: row.state,
-        reason: row.reason,
-        media: open.then_some(media),
-        media_reason: media_reason.filter(|_| open),
+        state: word(&row.state).unwrap_or(StreamState::Closed),
+        reason: row.reason.as_deref().and_then(word),
+        media: word(&media).filter(|_| open),
+        media_reason: media_reason.as_deref().and_then(word).filter(|_| open),
         from: now.and_then(|now| now.from).map(Address::from).or_else(|| known(row.latched)),
         packets: now.map(|now| now.packets),
         dropped: now.map(|now| now.dropped.clone()),
@@ -121,7 +171,7 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
 ///
 /// A participant sees its own.
 #[utoipa::path(
-    get, path = "/v1/meetings/{id}/streams", tag = "streams", operation_id = "list_streams",
+    get, path = "/v1/meetings/{id}/streams", tag = "streams", operation_id = "listStreams",
     params(("id" = Uuid, Path, description = "Meeting"), PageQuery),
     responses((status = 200, description = "A page of streams", body = Page<StreamView>))
 )]
