@@ -16,7 +16,10 @@ use crate::{
     store::asked::{self, ListedStream},
 };
 use axum::{Json, extract::State};
-use serde::Serialize;
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer},
+};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -40,29 +43,28 @@ impl From<SocketAddr> for Address {
     }
 }
 
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum StreamState {
     Asked,
     Open,
     Closed,
 }
 
-/// `waiting`: nothing came yet. `stalled`: nothing was taken for 10 s.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+/// Whether media comes: `waiting` nothing came yet, `stalled` nothing was taken for 10 s.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum StreamMedia {
     Waiting,
     Receiving,
     Stalled,
 }
 
-/// Why nothing is taken, though the stream is open: `silent`: nothing comes. `other_source`, `other_ssrc`, `payload_type`: from
-/// an address, with an SSRC or a payload type that is not the stream's. `unauthentic`, `replayed`: SRTP refuses it.
-/// `malformed`, `clock_rate`: it is not what was announced.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+/// Why nothing is taken of a stream that is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum StallReason {
+#[schema(as = StreamMediaReason)]
+pub enum MediaReason {
     Silent,
     OtherSource,
     OtherSsrc,
@@ -73,39 +75,53 @@ pub enum StallReason {
     ClockRate,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = StreamCloseReason)]
+pub enum CloseReason {
+    Request,
+    Replaced,
+    Left,
+    Removed,
+    Bye,
+    Idle,
+    ClockRate,
+    NotSupported,
+    Unavailable,
+    Failed,
+}
+
+/// A word of the store as the contract's.
+fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+    T::deserialize(text).ok()
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Stream)]
 pub struct StreamView {
     pub stream_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(value_type = MediaKind)]
-    pub kind: String,
-    #[schema(value_type = Source)]
-    pub source: String,
-    #[schema(value_type = Codec)]
-    pub codec: String,
+    pub kind: MediaKind,
+    pub source: Source,
+    pub codec: Codec,
     pub payload_type: i32,
     pub clock_rate: i32,
     /// Of the media that came last; before any, as it was announced.
     pub ssrc: Option<i64>,
     pub relatch: bool,
     /// Null for plain RTP.
-    #[schema(value_type = Option<Suite>)]
-    pub srtp: Option<String>,
+    pub srtp: Option<Suite>,
     /// Where to send; null until it is open.
     pub address: Option<Address>,
-    #[schema(value_type = StreamState)]
-    pub state: String,
-    /// Why it was closed: `request`, `left`, `removed`, `replaced`, `idle`, `bye`, `clock_rate`, `ended`, `failed`, or why the worker
-    /// refused it.
-    pub reason: Option<String>,
+    pub state: StreamState,
+    /// Why it was closed.
+    pub reason: Option<CloseReason>,
     /// Null unless open.
-    #[schema(value_type = Option<StreamMedia>)]
-    pub media: Option<String>,
+    pub media: Option<StreamMedia>,
     /// Why it is stalled.
-    #[schema(value_type = Option<StallReason>)]
-    pub media_reason: Option<String>,
+    pub media_reason: Option<MediaReason>,
     /// Where media comes from.
     pub from: Option<Address>,
     /// Packets taken since the worker opened it; null when no worker answers, like the next three.
@@ -127,19 +143,20 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
     StreamView {
         stream_id: row.id,
         participant_id: row.participant_id,
-        kind: row.kind,
-        source: row.source,
-        codec: row.codec,
+        // Only these words are ever stored.
+        kind: word(&row.kind).unwrap_or(MediaKind::Audio),
+        source: word(&row.source).unwrap_or(Source::Microphone),
+        codec: word(&row.codec).unwrap_or(Codec::Opus),
         payload_type: row.payload_type,
         clock_rate: row.clock_rate,
         ssrc: now.and_then(|now| now.ssrc).map(i64::from).or(row.heard_ssrc).or(row.ssrc),
         relatch: row.relatch,
-        srtp: row.srtp_suite,
+        srtp: row.srtp_suite.as_deref().and_then(word),
         address: row.ip.zip(row.port.and_then(|port| u16::try_from(port).ok())).map(|(ip, port)| Address { ip, port }),
-        state: row.state,
-        reason: row.reason,
-        media: open.then_some(media),
-        media_reason: media_reason.filter(|_| open),
+        state: word(&row.state).unwrap_or(StreamState::Closed),
+        reason: row.reason.as_deref().and_then(word),
+        media: word(&media).filter(|_| open),
+        media_reason: media_reason.as_deref().and_then(word).filter(|_| open),
         from: now.and_then(|now| now.from).map(Address::from).or_else(|| known(row.latched)),
         packets: now.map(|now| now.packets),
         dropped: now.map(|now| now.dropped.clone()),
