@@ -172,7 +172,8 @@ mod tests {
                     let mut decoder = Decoder::new(channels, SampleRate::Hz48000).expect("a decoder");
                     let mut pcm = vec![0.0f32; length * count];
                     decoder.decode_float_to_slice(&packet[..size], &mut pcm, true).expect("decodes");
-                    let heard = pcm.iter().any(|sample| sample.abs() > 1e-3);
+                    // A decoder that knows nothing yet makes a little noise of its own.
+                    let heard = pcm.iter().any(|sample| sample.abs() > 0.03);
                     let told = repeats(Opus, &packet[..size]);
                     assert!(told.is_some() || !heard, "packet {n} of {length} samples");
                     assert!(told.is_none_or(|told| told.0 * 48 == length as i64 * 1_000), "{told:?}");

@@ -60,7 +60,7 @@ fn assert_cut(left: &Left, guest: &Guest, withdrawn: DateTime<Utc>, again: DateT
     let rest = mix.loudness(cut + FRAME_MS, open);
     assert!(rest < sound::ABSENT_DB, "the mix goes on after {cut} ms: {rest:.1} dBFS");
     let gaps = &left.track(guest).expect("a track").recording.gaps;
-    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps.len(), 1, "{:?}", left.track(guest).expect("a track").recording);
     assert_eq!(gaps[0].reason, "no_consent");
     assert!((cut - FRAME_MS..=cut + 1).contains(&gaps[0].start_ms), "{gaps:?} of a cut at {cut}");
     assert!((open..open + OPEN_MS).contains(&gaps[0].end_ms), "{gaps:?} of a grant at {open}");

