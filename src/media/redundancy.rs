@@ -176,7 +176,8 @@ mod tests {
                     let heard = pcm.iter().any(|sample| sample.abs() > 0.03);
                     let told = repeats(Opus, &packet[..size]);
                     assert!(told.is_some() || !heard, "packet {n} of {length} samples");
-                    assert!(told.is_none_or(|told| told.0 * 48 == length as i64 * 1_000), "{told:?}");
+                    // Longer packets may be of several frames.
+                    assert!(told.is_none_or(|told| told.0 * 48 <= length as i64 * 1_000), "{told:?}");
                     with += usize::from(heard);
                     without += usize::from(told.is_none());
                 }
