@@ -27,6 +27,8 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// The longest path of a Unix socket is 107 bytes; what Postgres adds to the directory is `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_MAX: usize = 90;
 const LOG_BYTES_MAX: u64 = 8 << 20;
+/// The folder that a program was started in, for itself: no folder above is looked at.
+const HERE: &str = "/proc/self/cwd";
 
 /// What happens to a cluster's data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,8 +114,12 @@ impl Postgres {
         }
         let log = OpenOptions::new().create(true).append(true).open(&log_path)?;
         let said_before = log.metadata()?.len();
-        let mut command = self.runner.command(&self.binaries.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(&self.sockets);
+        let mut command = self.runner.command(&self.binaries.join("postgres"), &data);
+        command.args(["-D", HERE, "-k"]);
+        match self.sockets.parent() == Some(self.directory.as_path()) {
+            true => command.arg(format!("{HERE}/../run")),
+            false => command.arg(&self.sockets),
+        };
         for setting in
             ["listen_addresses=", "unix_socket_permissions=0700", "max_connections=200", "logging_collector=off"]
         {
@@ -193,8 +199,9 @@ impl Postgres {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
-        let mut command = self.runner.command(&self.binaries.join("initdb"));
-        command.arg("-D").arg(&unfinished).args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        let mut command = self.runner.command(&self.binaries.join("initdb"), &self.directory);
+        command.arg("-D").arg(format!("{HERE}/data.new"));
+        command.args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
         command.args(["--no-instructions", "--no-sync"]);
         let done = command.stdin(Stdio::null()).output().context("cannot run initdb")?;
         ensure!(done.status.success(), "initdb failed: {}", String::from_utf8_lossy(&done.stderr));
@@ -262,29 +269,15 @@ impl Runner {
             _ => account("postgres")?,
         };
         chown(directory, Some(user), Some(group))?;
-        let mut prefix: Vec<String> =
+        let prefix: Vec<String> =
             ["setpriv".to_owned(), format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]
                 .into();
-        let enters = |prefix: &[String]| {
-            let mut command = Command::new(&prefix[0]);
-            command.args(&prefix[1..]).args(["/bin/sh", "-c", "cd \"$1\"", "sh"]).arg(directory);
-            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        };
-        if !enters(&prefix) {
-            // Under /root, say, where only root may pass: it may then pass, too, and still read no file of others' that it
-            // does not know the name of.
-            prefix.extend(["--inh-caps=+dac_read_search".to_owned(), "--ambient-caps=+dac_read_search".to_owned()]);
-            ensure!(
-                enters(&prefix),
-                "Postgres does not run as root, and the user postgres may not enter {}: choose a data directory that it may, \
-                 for instance --data /var/lib/hansard",
-                directory.display()
-            );
-        }
         Ok(Self { prefix })
     }
 
-    fn command(&self, program: &Path) -> Command {
+    /// A program that begins in `folder`. Root puts it there before it becomes somebody else, so that it gets in where its user
+    /// may not pass: the data folder and what lies above are closed to others.
+    fn command(&self, program: &Path, folder: &Path) -> Command {
         let mut command = match self.prefix.split_first() {
             None => Command::new(program),
             Some((first, rest)) => {
@@ -294,7 +287,7 @@ impl Runner {
             }
         };
         // Not in the terminal's group, whose Ctrl-C is ours to handle; and no setting from our environment.
-        command.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.process_group(0).current_dir(folder).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command
     }

@@ -10,6 +10,7 @@ use hansard::{
     api::{
         self,
         command::repeat::Unwritten,
+        limit::Limits,
         password::Passwords,
         signal::Signal,
         state::{Address, ApiState, Here, Shared},
@@ -145,6 +146,7 @@ impl App {
             media_origin: "http://127.0.0.1:9".to_owned(),
             here: Here::default(),
             unwritten: Unwritten::default(),
+            limits: Limits::default(),
         });
         let signal = Signal::start(state.clone());
         let router = api::below(state.address.path(), api::router(state.clone(), &signal));

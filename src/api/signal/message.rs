@@ -41,6 +41,11 @@ impl Incoming {
     pub fn is_candidate(&self) -> bool {
         matches!(&self.message, ClientMessage::Signal(message) if message["type"] == "ice_candidate")
     }
+
+    /// Declining and withdrawing consent, which nothing holds back.
+    pub fn is_refusal(&self) -> bool {
+        matches!(&self.message, ClientMessage::Consent(data) if !data.status.accepts())
+    }
 }
 
 /// Who wants in.
