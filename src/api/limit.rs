@@ -127,10 +127,10 @@ impl Limits {
         };
         let part = |all: u32, one_in: u32| if all == 0 { 0 } else { (all / one_in).max(1) };
         if let Some(Client(ip)) = client {
-            take(Key::Address(ip), self.per_address)?;
             if opens_socket {
                 take(Key::Sockets(ip), part(self.per_address, SOCKETS_ONE_IN))?;
             }
+            take(Key::Address(ip), self.per_address)?;
         }
         if let Some((credential, is_person)) = credential(headers) {
             let per_second = if is_person { part(self.per_credential, PERSON_ONE_IN) } else { self.per_credential };

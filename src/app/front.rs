@@ -81,6 +81,7 @@ impl Front {
         let mut state = self.state();
         state.doors.leave(id);
         state.tasks.remove(&id);
+        metrics::gauge!("hansard_http_connections").set(state.doors.open() as f64);
     }
 }
 
@@ -142,8 +143,13 @@ fn admit(
         let pass = pass.clone();
         Door::new(move |standing| pass.front.stand(pass.id, standing))
     };
+    drop(state);
     let task = tracker.spawn(connection(Timed::new(stream, pass), ip, door, router.clone(), closing.clone()));
-    state.tasks.insert(id, task.abort_handle());
+    let mut state = front.state();
+    // It may be over already.
+    if state.doors.is_open(id) {
+        state.tasks.insert(id, task.abort_handle());
+    }
 }
 
 /// A connection's place, kept by whatever reads and writes it: the HTTP connection, then the socket that it became.
@@ -168,8 +174,9 @@ async fn connection(io: Timed, ip: IpAddr, door: Door, router: Router, closing: 
             request.extensions_mut().insert(Peer(ip));
             request.extensions_mut().insert(door.clone());
             let (router, door) = (router.clone(), door.clone());
+            let request: Request = request.map(Body::new);
             async move {
-                let response: Response<Body> = match router.oneshot(request.map(Body::new) as Request).await {
+                let response: Response<Body> = match router.oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
                 };

@@ -54,6 +54,10 @@ impl<Address: Hash + Eq + Copy> Doors<Address> {
         Self { room, per_address, next: 0, open: HashMap::new(), crowds: HashMap::new() }
     }
 
+    pub fn is_open(&self, id: DoorId) -> bool {
+        self.open.contains_key(&id)
+    }
+
     pub fn open(&self) -> usize {
         self.open.len()
     }

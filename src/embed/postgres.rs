@@ -199,8 +199,12 @@ impl Postgres {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
-        let mut command = self.runner.command(&self.binaries.join("initdb"), &self.directory);
-        command.arg("-D").arg(format!("{HERE}/data.new"));
+        fs::create_dir(&unfinished)?;
+        let owner = fs::metadata(&self.directory)?;
+        chown(&unfinished, Some(owner.uid()), Some(owner.gid()))?;
+        fs::set_permissions(&unfinished, Permissions::from_mode(0o700))?;
+        let mut command = self.runner.command(&self.binaries.join("initdb"), &unfinished);
+        command.args(["-D", HERE]);
         command.args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
         command.args(["--no-instructions", "--no-sync"]);
         let done = command.stdin(Stdio::null()).output().context("cannot run initdb")?;
