@@ -8,6 +8,7 @@ mod rest {
     mod consent;
     mod contract;
     mod idempotency;
+    mod limit;
     mod meeting;
     mod permission;
     mod recording;
