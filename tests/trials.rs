@@ -13,3 +13,5 @@ mod ingest;
 mod jobs;
 #[path = "trials/lease.rs"]
 mod lease;
+#[path = "trials/limits.rs"]
+mod limits;
