@@ -133,7 +133,7 @@ async fn join(
     }
     let user = match body.value.user_id {
         Some(user) => Some(
-            user::get(&mut tx, UserId(user))
+            user::of(&mut tx, caller.tenant, UserId(user))
                 .await?
                 .ok_or_else(|| Problem::field("/userId", "there is no such user"))?,
         ),
@@ -153,7 +153,7 @@ async fn join(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let begun = once.begin(&mut tx).await?;
     // The meeting may have ended while the password was checked.
-    let meeting = meeting::get(&mut tx, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let meeting = meeting::of(&mut tx, caller.tenant, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
     if meeting.ended() {
         return Err(Problem::ended());
     }
