@@ -85,9 +85,9 @@ pub const KINDS: &[(&str, u16, &str)] = &[
     ("too_large", 413, "The body is larger than 64 KiB"),
     ("unsupported_media_type", 415, "The body must be application/json"),
     ("invalid", 422, "The request is well-formed but not valid"),
+    ("too_many_requests", 429, "Too many requests from one address or with one credential"),
     ("too_many_tries", 429, "Too many wrong passwords"),
     ("too_many", 429, "Too many of these"),
-    ("too_many_requests", 429, "Too many requests from one address or with one credential"),
     ("internal", 500, "Something went wrong on our side"),
     ("unavailable", 503, "Not possible at the moment"),
 ];
