@@ -27,8 +27,8 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// The longest path of a Unix socket is 107 bytes; what Postgres adds to the directory is `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_MAX: usize = 90;
 const LOG_BYTES_MAX: u64 = 8 << 20;
-/// The folder that a program was started in, for itself: no folder above is looked at.
-const HERE: &str = "/proc/self/cwd";
+/// Opens two folders as root, for a program that its user may not find by their paths.
+const OPEN_FIRST: &str = r#"exec 3<"$0" 4<"$1" && shift && exec "$@""#;
 
 /// What happens to a cluster's data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,12 +114,8 @@ impl Postgres {
         }
         let log = OpenOptions::new().create(true).append(true).open(&log_path)?;
         let said_before = log.metadata()?.len();
-        let mut command = self.runner.command(&self.binaries.join("postgres"), &data);
-        command.args(["-D", HERE, "-k"]);
-        match self.sockets.parent() == Some(self.directory.as_path()) {
-            true => command.arg(format!("{HERE}/../run")),
-            false => command.arg(&self.sockets),
-        };
+        let mut command = self.runner.command(&self.binaries.join("postgres"), &data, &self.sockets);
+        command.arg("-D").arg(self.runner.known_as(&data, 3)).arg("-k").arg(self.runner.known_as(&self.sockets, 4));
         for setting in
             ["listen_addresses=", "unix_socket_permissions=0700", "max_connections=200", "logging_collector=off"]
         {
@@ -203,8 +199,8 @@ impl Postgres {
         let owner = fs::metadata(&self.directory)?;
         chown(&unfinished, Some(owner.uid()), Some(owner.gid()))?;
         fs::set_permissions(&unfinished, Permissions::from_mode(0o700))?;
-        let mut command = self.runner.command(&self.binaries.join("initdb"), &unfinished);
-        command.args(["-D", HERE]);
+        let mut command = self.runner.command(&self.binaries.join("initdb"), &unfinished, &self.sockets);
+        command.arg("-D").arg(self.runner.known_as(&unfinished, 3));
         command.args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
         command.args(["--no-instructions", "--no-sync"]);
         let done = command.stdin(Stdio::null()).output().context("cannot run initdb")?;
@@ -279,21 +275,29 @@ impl Runner {
         Ok(Self { prefix })
     }
 
-    /// A program that begins in `folder`. Root puts it there before it becomes somebody else, so that it gets in where its user
-    /// may not pass: the data folder and what lies above are closed to others.
-    fn command(&self, program: &Path, folder: &Path) -> Command {
-        let mut command = match self.prefix.split_first() {
-            None => Command::new(program),
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program);
+    /// A program that works in these two folders, which it knows by [`Self::known_as`].
+    fn command(&self, program: &Path, data: &Path, sockets: &Path) -> Command {
+        let mut command = match self.prefix.is_empty() {
+            true => Command::new(program),
+            false => {
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", OPEN_FIRST]).arg(data).arg(sockets).args(&self.prefix).arg(program);
                 command
             }
         };
         // Not in the terminal's group, whose Ctrl-C is ours to handle; and no setting from our environment.
-        command.process_group(0).current_dir(folder).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command
+    }
+
+    /// By which path a program finds its folder. Another user may not pass the data folder, nor maybe what lies above, and so
+    /// has it by a descriptor that was open before it became that user.
+    fn known_as(&self, folder: &Path, descriptor: u8) -> PathBuf {
+        match self.prefix.is_empty() {
+            true => folder.to_owned(),
+            false => PathBuf::from(format!("/proc/self/fd/{descriptor}")),
+        }
     }
 }
 
