@@ -11,6 +11,7 @@
 pub mod demo;
 pub mod desk;
 mod foundation;
+mod front;
 mod media;
 pub mod oneshot;
 mod owner;
@@ -20,6 +21,7 @@ use crate::{
     api::{
         self,
         command::repeat::Unwritten,
+        limit::Limits,
         ops,
         password::Passwords,
         signal::Signal,
@@ -27,11 +29,12 @@ use crate::{
         token::Keys,
     },
     config::Settings,
+    descriptor,
     health::{self, Phase},
+    ingest::Network,
     store::seal::Seal,
 };
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use foundation::{Foundation, OwnKey};
 use media::Media;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -39,6 +42,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// Connections to the operations address, at most.
+const OPS_CONNECTIONS: usize = 256;
 
 /// What a process takes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,11 +76,13 @@ pub struct Running {
 /// Starts everything that the part needs.
 pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     let metrics = ops::install_metrics().context("metrics")?;
+    let descriptors = descriptor::raise();
     let (closing, upkeep) = (CancellationToken::new(), CancellationToken::new());
     // First, so that whoever waits for the process can see that it starts.
     let (listener, ops_address) = listen(settings.ops_listen).await.context("the operations address")?;
     let ops = ops::Ops { metrics: metrics.clone(), health: health::process() };
-    let mut servers = vec![serve(listener, ops::router(ops), closing.clone())];
+    let room = front::Room { all: OPS_CONNECTIONS, per_address: 0, trusted: Arc::default() };
+    let mut servers = vec![tokio::spawn(front::serve(listener, ops::router(ops), room, closing.clone()))];
     let foundation = Foundation::lay(&settings, part).await?;
 
     let media = match part {
@@ -100,6 +108,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     let foundation = &running.foundation;
     if part != Part::Worker {
         let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
+        let trusted = networks(&settings.trusted_proxies)?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         // Without an address of its own for browsers the storage is read by ours: links work wherever the API does.
         let files = foundation.files();
@@ -121,13 +130,20 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             media_origin,
             here: Here::default(),
             unwritten: Unwritten::default(),
+            limits: Limits::new(settings.requests_per_address, settings.requests_per_credential, trusted.clone()),
         });
         let signal = Signal::start(state.clone());
         let mut router = api::router(state.clone(), &signal);
         if let Some(files) = files {
             router = router.nest_service("/files", files);
         }
-        servers.push(serve(listener, api::below(state.address.path(), router), closing.clone()));
+        let room = front::Room {
+            all: descriptor::connections(descriptors),
+            per_address: settings.connections_per_address,
+            trusted,
+        };
+        let router = api::below(state.address.path(), router);
+        servers.push(tokio::spawn(front::serve(listener, router, room, closing.clone())));
         running.api = Some(state);
         running.signal = Some(signal);
         running.url = Some(public_url);
@@ -232,14 +248,10 @@ async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)
     Ok((listener, address))
 }
 
-fn serve(listener: TcpListener, router: axum::Router, closing: CancellationToken) -> JoinHandle<()> {
-    // A caption must not wait for the ACK of the one before (Nagle's algorithm).
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await {
-            warn!(%error, "an address is no longer served");
-        }
-    })
+fn networks(settings: &[String]) -> anyhow::Result<Arc<[Network]>> {
+    let parsed =
+        settings.iter().map(|network| network.parse().map_err(|why| anyhow::anyhow!("trusted-proxies: {why}")));
+    parsed.collect()
 }
 
 /// Scheme and authority of an address.

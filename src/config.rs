@@ -101,6 +101,13 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Origins of pages, besides that of `public_url`, that may use the API; `*` for all.
     pub origins: Vec<String>,
+    /// Networks of proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<String>,
+    /// Connections from one address, sockets in a meeting apart; 0: no limit.
+    pub connections_per_address: usize,
+    /// Requests a second, twenty times as many at once; 0: no limit.
+    pub requests_per_address: u32,
+    pub requests_per_credential: u32,
 
     /// `None`: the private one.
     pub database_url: Option<Secret>,
@@ -213,6 +220,10 @@ impl Settings {
             listen: front.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             public_url: front.public_url.map(|url| address("public-url", url)).transpose()?,
             origins,
+            trusted_proxies: front.trusted_proxies.unwrap_or_default(),
+            connections_per_address: front.connections_per_address.unwrap_or(4096),
+            requests_per_address: front.requests_per_address.unwrap_or(500),
+            requests_per_credential: front.requests_per_credential.unwrap_or(500),
             database_url: stores.database_url.map(Secret),
             database_connections: stores.database_connections.map_or(16, |most| most.get().into()),
             amqp_url: stores.amqp_url.map(Secret),

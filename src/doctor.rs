@@ -3,6 +3,7 @@
 
 mod check;
 mod jobs;
+mod limit;
 mod reach;
 
 use crate::config::Settings;
@@ -83,6 +84,8 @@ pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
     for finding in bounded("object storage", check::objects(settings)).await {
         tell(finding);
     }
+    tell(limit::descriptors());
+    tell(limit::proxy(settings));
     tell(check::ports(settings));
     for finding in reach::front(settings).await {
         tell(finding);

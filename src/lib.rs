@@ -24,6 +24,7 @@ pub use hansard_domain as domain;
 
 pub mod clock;
 pub mod config;
+pub mod descriptor;
 pub mod health;
 
 pub mod ingest;

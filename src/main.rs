@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         Role::Decoder { arguments } => return decoder(&arguments),
         role => role,
     };
+    // What is recorded, said and agreed is for nobody else on this machine: files 0600, folders 0700, whoever makes them.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),

@@ -9,6 +9,7 @@ mod rest {
     mod contract;
     mod generated;
     mod idempotency;
+    mod limit;
     mod meeting;
     mod permission;
     mod recording;

@@ -17,3 +17,5 @@ mod jobs;
 mod lease;
 #[path = "trials/spool.rs"]
 mod spool;
+#[path = "trials/limits.rs"]
+mod limits;

@@ -179,7 +179,7 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
         }
     }
     let has_body = operation.get("requestBody").is_some();
-    let mut statuses = vec![400, 401, 403, 500, 503];
+    let mut statuses = vec![400, 401, 403, 429, 500, 503];
     if path.contains('{') {
         statuses.push(404);
     }
@@ -192,7 +192,12 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
     for status in statuses {
         let text = status.to_string();
         if operation["responses"].get(&text).is_none() {
-            let titles: Vec<&str> = KINDS.iter().filter(|(_, of, _)| *of == status).map(|(.., title)| *title).collect();
+            let mut titles: Vec<&str> =
+                KINDS.iter().filter(|(_, of, _)| *of == status).map(|(.., title)| *title).collect();
+            if status == 429 {
+                // The others are said where they can be.
+                titles.truncate(1);
+            }
             operation["responses"][text] = json!({"description": titles.join(" · ")});
         }
     }

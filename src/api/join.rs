@@ -4,6 +4,7 @@ use super::{
     auth::{Caller, Who},
     body::{Body, Path, Valid, check_length, check_line},
     consent::Purpose,
+    limit::Client,
     once::{Begun, IdempotencyKey, Once},
     password::PASSWORD_CHARS_MAX,
     permit::{self, Operation},
@@ -23,14 +24,14 @@ use crate::{
         user,
     },
 };
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// Wrong passwords a minute, per meeting and credential.
+/// Wrong passwords a minute, per meeting and who tries.
 const TRIES_MAX: i32 = 5;
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -112,6 +113,7 @@ pub struct Joined {
 async fn join(
     State(state): State<Shared>,
     caller: Caller,
+    client: Option<Extension<Client>>,
     Path(id): Path<Uuid>,
     key: IdempotencyKey,
     body: Body<JoinInput>,
@@ -131,7 +133,7 @@ async fn join(
     }
     let user = match body.value.user_id {
         Some(user) => Some(
-            user::get(&mut tx, UserId(user))
+            user::of(&mut tx, caller.tenant, UserId(user))
                 .await?
                 .ok_or_else(|| Problem::field("/userId", "there is no such user"))?,
         ),
@@ -144,13 +146,14 @@ async fn join(
         _ => user.as_ref().is_some_and(|user| meeting.hosted_by(UserId(user.id))),
     };
     if let (Some(phc), false) = (&meeting.password_hash, is_host) {
-        check_password(&state, &caller, &meeting, phc, body.value.password.clone()).await?;
+        let who = who_tries(&caller, client.map(|Extension(client)| client), body.value.user_id);
+        check_password(&state, &caller, &meeting, phc, body.value.password.clone(), &who).await?;
     }
 
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let begun = once.begin(&mut tx).await?;
     // The meeting may have ended while the password was checked.
-    let meeting = meeting::get(&mut tx, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let meeting = meeting::of(&mut tx, caller.tenant, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
     if meeting.ended() {
         return Err(Problem::ended());
     }
@@ -233,6 +236,16 @@ async fn seat(
     Ok(participant::ensure(tx, caller.tenant, meeting.id(), user, role.as_str()).await?)
 }
 
+/// Whose wrong passwords count together. Not all of a link's guests: one could lock the others out. A server joins many users
+/// from one address, so there it is the user.
+fn who_tries(caller: &Caller, client: Option<Client>, user: Option<Uuid>) -> String {
+    match (&caller.who, client, user) {
+        (Who::Server { .. }, _, Some(user)) => format!("user {user}"),
+        (_, Some(Client(ip)), _) => format!("address {ip}"),
+        _ => caller.scope(),
+    }
+}
+
 /// 403 for a wrong or missing password; 429 after five wrong ones within a minute. The count is read, and a wrong one
 /// written, while holding one of the few turns, so that guesses sent at once cannot outrun it.
 async fn check_password(
@@ -241,14 +254,11 @@ async fn check_password(
     meeting: &Meeting,
     phc: &str,
     password: Option<String>,
+    credential: &str,
 ) -> Result<(), Problem> {
-    let credential = match caller.who {
-        Who::Server { key } => format!("key {key}"),
-        _ => caller.scope(),
-    };
     let turn = state.passwords.turn().await?;
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let (tries, left_s) = meeting::password_tries(&mut tx, meeting.id(), &credential).await?;
+    let (tries, left_s) = meeting::password_tries(&mut tx, meeting.id(), credential).await?;
     drop(tx);
     if tries >= TRIES_MAX {
         return Err(Problem::too_many_tries(u64::try_from(left_s).unwrap_or(60)));
@@ -261,7 +271,7 @@ async fn check_password(
         return Ok(());
     }
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    meeting::count_wrong_password(&mut tx, caller.tenant, meeting.id(), &credential).await?;
+    meeting::count_wrong_password(&mut tx, caller.tenant, meeting.id(), credential).await?;
     tx.commit().await?;
     drop(turn);
     Err(Problem::wrong_password("the password is wrong"))

@@ -253,7 +253,7 @@ async fn create(
     if let Begun::Replay(replay) = once.begin(&mut tx).await? {
         return Ok(replay);
     }
-    if user::get(&mut tx, host).await?.is_none() {
+    if user::of(&mut tx, caller.tenant, host).await?.is_none() {
         return Err(Problem::field("/hostId", "there is no such user"));
     }
     let new = NewMeeting {
@@ -343,7 +343,9 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
     let now = state.clock.now();
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::EndMeeting, id, now).await?;
     let Some(ended) = meeting::end(&mut tx, id).await? else {
-        return Ok(Json(MeetingView::from(meeting::get(&mut tx, id).await?.unwrap_or(meeting))).into_response());
+        return Ok(
+            Json(MeetingView::from(meeting::of(&mut tx, caller.tenant, id).await?.unwrap_or(meeting))).into_response()
+        );
     };
     let mut events = Vec::new();
     // Whoever captured it says how that came out. Where nobody ever did, nothing is recorded, and this is where it is said.

@@ -9,6 +9,7 @@ pub mod command;
 pub mod consent;
 pub mod docs;
 pub mod join;
+pub mod limit;
 pub mod link;
 pub mod meeting;
 pub mod once;
@@ -59,6 +60,7 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
         .merge(signal.router())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn_with_state(state.clone(), limit::guard))
         .layer(middleware::from_fn_with_state(state.clone(), watch))
         .layer(cors)
 }

@@ -127,7 +127,7 @@ pub async fn on_meeting(
     id: MeetingId,
     now: DateTime<Utc>,
 ) -> Result<Meeting, Problem> {
-    let found = meeting::get(tx, id).await?;
+    let found = meeting::of(tx, caller.tenant, id).await?;
     if let Some(seat) = caller.seat() {
         stands(tx, caller, seat, now).await?;
     }
@@ -148,7 +148,7 @@ pub async fn on_meeting(
 /// 401 unless the participant behind a token is still one that the token is good for.
 pub async fn stands(conn: &mut PgConnection, caller: &Caller, seat: Seat, now: DateTime<Utc>) -> Result<(), Problem> {
     if let Who::Consenting(_) = caller.who {
-        let ended = meeting::get(conn, seat.meeting).await?.and_then(|meeting| meeting.end_time);
+        let ended = meeting::of(conn, caller.tenant, seat.meeting).await?.and_then(|meeting| meeting.end_time);
         return match ended {
             Some(ended) if ended + CONSENT_AFTER_END < now => {
                 Err(Problem::unauthorized("the meeting ended more than 30 days ago"))

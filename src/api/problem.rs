@@ -85,19 +85,18 @@ pub const KINDS: &[(&str, u16, &str)] = &[
     ("too_large", 413, "The body is larger than 64 KiB"),
     ("unsupported_media_type", 415, "The body must be application/json"),
     ("invalid", 422, "The request is well-formed but not valid"),
+    ("too_many_requests", 429, "Too many requests from one address or with one credential"),
     ("too_many_tries", 429, "Too many wrong passwords"),
     ("too_many", 429, "Too many of these"),
     ("internal", 500, "Something went wrong on our side"),
     ("unavailable", 503, "Not possible at the moment"),
 ];
 
+const INTERNAL: (&str, u16, &str) = ("internal", 500, "Something went wrong on our side");
+
 impl Problem {
     fn new(name: &'static str, detail: impl Into<String>) -> Self {
-        let (_, status, title) = KINDS.iter().find(|(known, ..)| *known == name).copied().unwrap_or((
-            "internal",
-            500,
-            "Something went wrong on our side",
-        ));
+        let (_, status, title) = KINDS.iter().find(|(known, ..)| *known == name).copied().unwrap_or(INTERNAL);
         Self(Box::new(Inner {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             body: ProblemBody {
@@ -207,6 +206,12 @@ impl Problem {
     pub fn too_many(what: &str) -> Self {
         let mut problem = Self::new("too_many", format!("no more of these in one meeting: {what}"));
         problem.0.retry_after_s = Some(3600);
+        problem
+    }
+
+    pub fn too_many_requests(retry_after_s: u64) -> Self {
+        let mut problem = Self::new("too_many_requests", "wait before the next request");
+        problem.0.retry_after_s = Some(retry_after_s.max(1));
         problem
     }
 

@@ -185,7 +185,7 @@ async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<S
     let after = cursor.as_deref().map(super::page::open_by_time).transpose()?;
     let filter = Filter { host: Some(user), after, limit: MEETINGS_SHOWN + 1, ..Filter::default() };
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let name = user::get(&mut tx, user).await?.map(|user| user.display_name).unwrap_or_default();
+    let name = user::of(&mut tx, caller.tenant, user).await?.map(|user| user.display_name).unwrap_or_default();
     let rows = meeting::list(&mut tx, caller.tenant, &filter).await?;
     let mut body = format!("<h1>Meetings of {}</h1>", escape(&name));
     let place = |row: &Meeting| (row.list_time.timestamp_micros(), row.id);
@@ -213,7 +213,7 @@ async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<S
 
 async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) -> Result<String, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let of = meeting::get(&mut tx, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let of = meeting::of(&mut tx, caller.tenant, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
     if !of.hosted_by(user) {
         return Err(Problem::forbidden("this is another host's meeting"));
     }

@@ -2,6 +2,7 @@
 
 use super::{
     command::repeat::Unwritten,
+    limit::Limits,
     password::Passwords,
     token::{Keys, Refused},
 };
@@ -130,6 +131,8 @@ pub struct ApiState {
     pub here: Here,
     /// Acknowledged withdrawals that wait for the database.
     pub unwritten: Unwritten,
+    /// What one address or credential may ask.
+    pub limits: Limits,
 }
 
 pub type Shared = Arc<ApiState>;

@@ -122,7 +122,7 @@ async fn profile(State(state): State<Shared>, caller: Caller, Path(id): Path<Uui
         }
         _ => None,
     };
-    let found = user::get(&mut tx, UserId(id)).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let found = user::of(&mut tx, caller.tenant, UserId(id)).await?.ok_or_else(|| Problem::not_found("user"))?;
     match permit::at_all(&caller, Operation::ReadProfile)? {
         Right::All => {}
         _ if itself == Some(id) => {}
@@ -175,7 +175,7 @@ async fn open_session(
     let user = UserId(id);
     let once = Once::new(key, &caller, format!("POST /v1/users/{id}/sessions"), body.hash);
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let found = user::get(&mut tx, user).await?;
+    let found = user::of(&mut tx, caller.tenant, user).await?;
     if let Some(seat) = caller.seat() {
         permit::stands(&mut tx, &caller, seat, state.clock.now()).await?;
     }

@@ -180,10 +180,8 @@ async fn database(url: &str) -> anyhow::Result<()> {
 
 /// One process per data folder: two would take each other's spool for a dead one's.
 fn lock(data: &Path) -> anyhow::Result<File> {
-    use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
-    // Others have no business in here, but a private Postgres under root runs as another user and must get through.
-    let _ = fs::set_permissions(data, fs::Permissions::from_mode(0o711));
+    close_to_others(data).with_context(|| format!("closing {} to other users", data.display()))?;
     let file = File::create(data.join("lock")).with_context(|| format!("{} is not writable", data.display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
@@ -191,6 +189,37 @@ fn lock(data: &Path) -> anyhow::Result<File> {
             bail!("another hansard process uses {}; stop it, or give this one its own with --data", data.display())
         }
     }
+}
+
+/// Recordings are nobody's business but ours: the folder, and what an earlier version or somebody's hand left open in it. New
+/// files are closed by the process's umask. Walks only a folder that was open; the private Postgres looks after its own.
+fn close_to_others(data: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    if fs::metadata(data)?.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    // The top last: a walk that was cut short is done again.
+    let mut folders: Vec<_> = vec![data.to_owned()];
+    let mut n = 0;
+    while let Some(folder) = folders.get(n).cloned() {
+        n += 1;
+        for entry in fs::read_dir(&folder)?.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.is_symlink() || (n == 1 && entry.file_name() == "postgres") {
+                continue;
+            }
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else if metadata.mode() & 0o077 != 0 {
+                // It may be gone by now.
+                let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(metadata.mode() & 0o700));
+            }
+        }
+    }
+    for folder in folders.iter().rev() {
+        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    }
+    Ok(())
 }
 
 /// What stands in the file; made and written (mode 0600) when there is none.

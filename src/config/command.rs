@@ -260,6 +260,18 @@ group! {
         /// Pages elsewhere that may use it, comma-separated origins; * for all
         #[arg(long, value_name = "URL,…", value_delimiter = ',')]
         origins: Vec<String>,
+        /// Networks of proxies in front, whose X-Forwarded-For says who asks, comma-separated [default: none]
+        #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = network)]
+        trusted_proxies: Vec<String>,
+        /// Connections from one address at once, sockets in a meeting apart; 0 for any number [default: 4096]
+        #[arg(long, value_name = "N")]
+        connections_per_address: usize,
+        /// Requests a second from one address, 20 times as many at once; 0 for any number [default: 500]
+        #[arg(long, value_name = "N")]
+        requests_per_address: u32,
+        /// Requests a second with one credential, likewise; participants' own tokens a tenth [default: 500]
+        #[arg(long, value_name = "N")]
+        requests_per_credential: u32,
     }
 }
 

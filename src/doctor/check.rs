@@ -159,7 +159,12 @@ pub async fn postgres(settings: &Settings) -> Vec<Finding> {
 async fn database(url: &str, which: &str, migrate: &str) -> Vec<Finding> {
     let what = "Postgres";
     match look(url, which, migrate).await {
-        Ok(findings) => findings,
+        Ok(mut findings) => {
+            if let Ok(finding) = super::limit::pooler(url).await {
+                findings.push(finding);
+            }
+            findings
+        }
         // The URL may hold a password, so only what was said.
         Err(error) => {
             vec![Finding::fail(what, error.to_string(), "see whether DATABASE_URL is right and Postgres runs there")]

@@ -29,9 +29,11 @@ pub mod quota;
 pub mod recording;
 pub mod tiering;
 
+pub mod door;
 pub mod fault;
 pub mod job;
 pub mod lease;
 pub mod meeting;
+pub mod rate;
 pub mod retry;
 pub mod share;

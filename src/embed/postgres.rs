@@ -27,6 +27,8 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// The longest path of a Unix socket is 107 bytes; what Postgres adds to the directory is `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_MAX: usize = 90;
 const LOG_BYTES_MAX: u64 = 8 << 20;
+/// Opens two folders as root, for a program that its user may not find by their paths.
+const OPEN_FIRST: &str = r#"exec 3<"$0" 4<"$1" && shift && exec "$@""#;
 
 /// What happens to a cluster's data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,8 +114,8 @@ impl Postgres {
         }
         let log = OpenOptions::new().create(true).append(true).open(&log_path)?;
         let said_before = log.metadata()?.len();
-        let mut command = self.runner.command(&self.binaries.join("postgres"));
-        command.arg("-D").arg(&data).arg("-k").arg(&self.sockets);
+        let mut command = self.runner.command(&self.binaries.join("postgres"), &data, &self.sockets);
+        command.arg("-D").arg(self.runner.known_as(&data, 3)).arg("-k").arg(self.runner.known_as(&self.sockets, 4));
         for setting in
             ["listen_addresses=", "unix_socket_permissions=0700", "max_connections=200", "logging_collector=off"]
         {
@@ -193,8 +195,13 @@ impl Postgres {
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
         }
-        let mut command = self.runner.command(&self.binaries.join("initdb"));
-        command.arg("-D").arg(&unfinished).args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        fs::create_dir(&unfinished)?;
+        let owner = fs::metadata(&self.directory)?;
+        chown(&unfinished, Some(owner.uid()), Some(owner.gid()))?;
+        fs::set_permissions(&unfinished, Permissions::from_mode(0o700))?;
+        let mut command = self.runner.command(&self.binaries.join("initdb"), &unfinished, &self.sockets);
+        command.arg("-D").arg(self.runner.known_as(&unfinished, 3));
+        command.args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
         command.args(["--no-instructions", "--no-sync"]);
         let done = command.stdin(Stdio::null()).output().context("cannot run initdb")?;
         ensure!(done.status.success(), "initdb failed: {}", String::from_utf8_lossy(&done.stderr));
@@ -262,34 +269,19 @@ impl Runner {
             _ => account("postgres")?,
         };
         chown(directory, Some(user), Some(group))?;
-        let mut prefix: Vec<String> =
+        let prefix: Vec<String> =
             ["setpriv".to_owned(), format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]
                 .into();
-        let enters = |prefix: &[String]| {
-            let mut command = Command::new(&prefix[0]);
-            command.args(&prefix[1..]).args(["/bin/sh", "-c", "cd \"$1\"", "sh"]).arg(directory);
-            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        };
-        if !enters(&prefix) {
-            // Under /root, say, where only root may pass: it may then pass, too, and still read no file of others' that it
-            // does not know the name of.
-            prefix.extend(["--inh-caps=+dac_read_search".to_owned(), "--ambient-caps=+dac_read_search".to_owned()]);
-            ensure!(
-                enters(&prefix),
-                "Postgres does not run as root, and the user postgres may not enter {}: choose a data directory that it may, \
-                 for instance --data /var/lib/hansard",
-                directory.display()
-            );
-        }
         Ok(Self { prefix })
     }
 
-    fn command(&self, program: &Path) -> Command {
-        let mut command = match self.prefix.split_first() {
-            None => Command::new(program),
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program);
+    /// A program that works in these two folders, which it knows by [`Self::known_as`].
+    fn command(&self, program: &Path, data: &Path, sockets: &Path) -> Command {
+        let mut command = match self.prefix.is_empty() {
+            true => Command::new(program),
+            false => {
+                let mut command = Command::new("/bin/sh");
+                command.args(["-c", OPEN_FIRST]).arg(data).arg(sockets).args(&self.prefix).arg(program);
                 command
             }
         };
@@ -297,6 +289,15 @@ impl Runner {
         command.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command
+    }
+
+    /// By which path a program finds its folder. Another user may not pass the data folder, nor maybe what lies above, and so
+    /// has it by a descriptor that was open before it became that user.
+    fn known_as(&self, folder: &Path, descriptor: u8) -> PathBuf {
+        match self.prefix.is_empty() {
+            true => folder.to_owned(),
+            false => PathBuf::from(format!("/proc/self/fd/{descriptor}")),
+        }
     }
 }
 

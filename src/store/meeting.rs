@@ -140,6 +140,19 @@ pub async fn insert(conn: &mut PgConnection, new: &NewMeeting) -> Result<Meeting
     Ok(meeting)
 }
 
+/// The meeting, named with its tenant: requests ask so, whatever else keeps tenants apart.
+pub async fn of(conn: &mut PgConnection, tenant: TenantId, id: MeetingId) -> Result<Option<Meeting>> {
+    Ok(sqlx::query_as(
+        "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash,
+                created_at, list_time
+         from meetings where id = $1 and tenant_id = $2",
+    )
+    .bind(id.0)
+    .bind(tenant.0)
+    .fetch_optional(conn)
+    .await?)
+}
+
 /// The meeting, when this transaction may see it.
 pub async fn get(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meeting>> {
     Ok(sqlx::query_as(

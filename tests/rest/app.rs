@@ -10,6 +10,7 @@ use hansard::{
     api::{
         self,
         command::repeat::Unwritten,
+        limit::{Limits, Peer},
         password::Passwords,
         signal::Signal,
         state::{Address, ApiState, Here, Shared},
@@ -120,14 +121,18 @@ impl App {
 
     /// As clients reach it under this address.
     pub async fn below(public_url: &str) -> Self {
-        Self::at(public_url, postgres::database().await, Objects::new(&nowhere())).await
+        Self::at(public_url, postgres::database().await, Objects::new(&nowhere()), Limits::default()).await
     }
 
     pub async fn on(url: String, objects: Objects) -> Self {
-        Self::at(PUBLIC_URL, url, objects).await
+        Self::at(PUBLIC_URL, url, objects, Limits::default()).await
     }
 
-    async fn at(public_url: &str, url: String, objects: Objects) -> Self {
+    pub async fn limited(limits: Limits) -> Self {
+        Self::at(PUBLIC_URL, postgres::database().await, Objects::new(&nowhere()), limits).await
+    }
+
+    async fn at(public_url: &str, url: String, objects: Objects, limits: Limits) -> Self {
         let store = Store::open(&url, 8).expect("the URL is good");
         let clock = Clock::default();
         store.sync_clock(&clock, 10).await.expect("Postgres answers");
@@ -145,6 +150,7 @@ impl App {
             media_origin: "http://127.0.0.1:9".to_owned(),
             here: Here::default(),
             unwritten: Unwritten::default(),
+            limits,
         });
         let signal = Signal::start(state.clone());
         let router = api::below(state.address.path(), api::router(state.clone(), &signal));
@@ -171,6 +177,13 @@ impl App {
             headers: parts.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
         }
+    }
+
+    /// The same as [`Self::call`], by a connection from this address, with this said by a proxy.
+    pub async fn call_from(&self, peer: &str, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
+        let mut request = request(method, path, &[("authorization", &format!("Bearer {token}"))], body);
+        request.extensions_mut().insert(Peer(peer.parse().expect("an address")));
+        self.send(request).await
     }
 
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {

@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use hansard::{
     api::{
         command::repeat::Unwritten,
+        limit::Limits,
         password::Passwords,
         signal::Signal,
         state::{Address, ApiState, Here, Shared},
@@ -166,6 +167,7 @@ impl World {
             media_origin: "http://127.0.0.1:9".into(),
             here: Here::default(),
             unwritten: Unwritten::default(),
+            limits: Limits::default(),
         });
         let signal = Signal::start(state.clone());
         let router: Router = signal.router();

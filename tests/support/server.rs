@@ -13,6 +13,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// An orderly end with a meeting in it: last words, uploads, the mix.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
+/// In the environment of [`Server::start`]: how many descriptors the process may have open until it asks for more.
+pub const SOFT_DESCRIPTORS: &str = "TEST_SOFT_DESCRIPTORS";
+
 /// A running process; killed when dropped.
 pub struct Server {
     child: Child,
@@ -40,7 +43,16 @@ impl Server {
         environment: &[(&str, &str)],
         log: Stdio,
     ) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hansard"));
+        let program = env!("CARGO_BIN_EXE_hansard");
+        let mut command = match environment.iter().any(|(name, _)| *name == SOFT_DESCRIPTORS) {
+            true => {
+                let script = format!("ulimit -Sn \"${SOFT_DESCRIPTORS}\" && exec \"$0\" \"$@\"");
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &script, program]);
+                shell
+            }
+            false => Command::new(program),
+        };
         command
             .arg(role)
             .args(["--ops-listen", "127.0.0.1:0", "--log", "warn,hansard=info", "--data"])

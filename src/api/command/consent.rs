@@ -194,11 +194,14 @@ async fn speaker(
     user: Option<UserId>,
     meeting: MeetingId,
 ) -> Result<ParticipantId, Problem> {
-    let of = crate::store::meeting::get(tx, meeting).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let of =
+        crate::store::meeting::of(tx, caller.tenant, meeting).await?.ok_or_else(|| Problem::not_found("meeting"))?;
     let speaks = match (caller.who, user) {
         (Who::Server { .. }, None) => return Err(Problem::field("/userId", "is required with an API key")),
         (Who::Server { .. }, Some(user)) => {
-            user::get(tx, user).await?.ok_or_else(|| Problem::field("/userId", "there is no such user"))?;
+            user::of(tx, caller.tenant, user)
+                .await?
+                .ok_or_else(|| Problem::field("/userId", "there is no such user"))?;
             user
         }
         (Who::Host(itself), None) => itself,

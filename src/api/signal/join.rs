@@ -162,7 +162,7 @@ impl Signal {
     async fn observe(&self, tenant: TenantId, meeting: MeetingId, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
         let state = self.state();
         // Rooms are made for meetings of the caller's tenant only.
-        meeting::get(&mut *state.store.tenant_tx(tenant).await?, meeting).await?.ok_or(StoreError::NotFound)?;
+        meeting::of(&mut *state.store.tenant_tx(tenant).await?, tenant, meeting).await?.ok_or(StoreError::NotFound)?;
         let ticket = self.rooms().enter(tenant, meeting).await;
         let mut tx = state.store.tenant_tx(tenant).await?;
         event::lock(&mut tx, meeting).await?;

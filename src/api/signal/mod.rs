@@ -5,17 +5,18 @@
 
 mod flood;
 mod join;
+mod lane;
 pub mod message;
 mod outbox;
 mod room;
 mod rooms;
 mod socket;
 
-use super::{problem::Problem, state::Shared, token::Credential};
+use super::{limit::Door, problem::Problem, state::Shared, token::Credential};
 use crate::{domain::id::TenantId, store::key};
 use axum::{
     Router,
-    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    extract::{Extension, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -25,17 +26,17 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
-use tokio_util::{
-    sync::CancellationToken,
-    task::{TaskTracker, task_tracker::TaskTrackerToken},
-};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "hansard.v1";
-/// Sockets of one process; more are asked to come again elsewhere.
+/// Sockets of one process that joined a meeting; more are asked to come again elsewhere.
 const SOCKETS_MAX: usize = 10_000;
 /// Frames up to this are read whole, so that their sender can be told that they are too large, in bytes.
 const READ_BYTES_MAX: usize = 1024 * 1024;
+/// What a socket keeps to read into, in bytes; what it writes leaves at once. The library's own 128 KiB would be most of what a
+/// socket costs.
+const BUFFER_BYTES: usize = 2048;
 
 /// The signaling of one process. Cheap to clone.
 #[derive(Clone)]
@@ -125,14 +126,13 @@ impl Signal {
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < SOCKETS_MAX).then_some(open + 1));
         metrics::gauge!("hansard_signal_sockets").set(self.open() as f64);
-        taken.ok().map(|_| Place { signal: self.clone(), _tracked: self.0.tracker.token() })
+        taken.ok().map(|_| Place { signal: self.clone() })
     }
 }
 
-/// One of the process's sockets.
+/// One of the process's sockets, from its `join_room` on: whoever only opens one takes no place from others.
 struct Place {
     signal: Signal,
-    _tracked: TaskTrackerToken,
 }
 
 impl Drop for Place {
@@ -144,6 +144,7 @@ impl Drop for Place {
 
 async fn upgrade(
     State(signal): State<Signal>,
+    door: Option<Extension<Door>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -159,18 +160,20 @@ async fn upgrade(
     if upgrade.selected_protocol().is_none() {
         return Err(Problem::bad_request(format!("ask for the subprotocol {SUBPROTOCOL}")));
     }
+    let door = door.map(|Extension(door)| door);
     let observes = observer(&signal, &headers).await?;
     if signal.draining().is_cancelled() {
         return Err(Problem::unavailable("this server restarts"));
     }
-    let place = signal.place().ok_or_else(|| Problem::unavailable("too many sockets are open here"))?;
-    let socket = signal.clone();
+    let (socket, tracked) = (signal.clone(), signal.0.tracker.token());
     Ok(upgrade
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(0)
         .max_message_size(READ_BYTES_MAX)
         .max_frame_size(READ_BYTES_MAX)
         .on_upgrade(move |ws| async move {
-            socket.run(ws, observes).await;
-            drop(place);
+            socket.run(ws, observes, door).await;
+            drop(tracked);
         })
         .into_response())
 }

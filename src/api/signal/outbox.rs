@@ -27,6 +27,7 @@ impl Close {
     pub const LEFT: Self = Self { code: 1000, reason: "left" };
     pub const TOO_LARGE: Self = Self { code: 1009, reason: "a message has more than 64 KiB" };
     pub const DRAINING: Self = Self { code: 1012, reason: "the server restarts" };
+    pub const FULL: Self = Self { code: 1012, reason: "too many sockets are open here" };
     pub const ENDED: Self = Self { code: 4000, reason: "the meeting ended" };
     pub const NO_JOIN: Self = Self { code: 4001, reason: "no join_room in time" };
     pub const NOT_ALLOWED: Self = Self { code: 4003, reason: "not allowed" };

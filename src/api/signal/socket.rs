@@ -5,24 +5,22 @@ use super::{
     Signal,
     flood::Flood,
     join::{Joined, NotJoined},
+    lane::Lanes,
     message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
     outbox::{Close, Out, Outbox},
     room::Member,
 };
 use crate::{
-    api::{
-        auth::{Caller, Who},
-        command::consent::{self, Acting, Give, Given},
-        token::Seat,
+    api::{command::consent::Acting, limit::Door},
+    domain::{
+        door::Standing,
+        id::{ConsentId, MeetingId, ParticipantId, TenantId},
     },
-    domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
-    queue::message::{Ask, Reply},
     store::{
         StoreError,
         consent::Saying,
         event::{self, Event, READ_MAX},
-        new_id,
-        presence::{self, Role},
+        new_id, presence,
     },
 };
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -48,22 +46,18 @@ const SILENT_MAX: Duration = Duration::from_secs(30);
 const WRITE_MAX: Duration = Duration::from_secs(15);
 /// From the close frame to dropping the connection: time for the client to read it.
 const LINGER: Duration = Duration::from_secs(2);
-/// What waits for the log, or for the worker, per socket.
-const LANE_MAX: usize = 64;
-/// The longest that the worker may take for an offer, answer or candidate.
-const SIGNAL_MAX: Duration = Duration::from_secs(5);
 /// The longest that leaving may take.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 impl Signal {
     /// Runs one socket to its end.
-    pub(super) async fn run(self, socket: WebSocket, observes: Option<TenantId>) {
+    pub(super) async fn run(self, socket: WebSocket, observes: Option<TenantId>, door: Option<Door>) {
         let (sink, mut stream) = socket.split();
         let outbox = Arc::new(Outbox::default());
         let (first, firsts) = mpsc::channel(4);
         let mut writer = self.tracker().spawn(write(sink, firsts, outbox.clone()));
         let close = tokio::select! {
-            close = self.serve(&mut stream, &outbox, first, observes) => close,
+            close = self.serve(&mut stream, &outbox, first, observes, door) => close,
             () = self.draining().cancelled() => {
                 outbox.push(message::envelope("server_draining", None, None, &json!({"action": "reconnect"})));
                 Some(Close::DRAINING)
@@ -94,14 +88,24 @@ impl Signal {
         outbox: &Arc<Outbox>,
         first: mpsc::Sender<Utf8Bytes>,
         observes: Option<TenantId>,
+        door: Option<Door>,
     ) -> Option<Close> {
         let mut flood = Flood::new(Instant::now());
-        let waited = tokio::time::timeout(JOIN_WITHIN, self.wait_for_join(stream, &mut flood, &first, observes)).await;
+        // On the heap: what joining needs for a moment would else be held for as long as the socket lives.
+        let joining = Box::pin(self.wait_for_join(stream, &mut flood, &first, observes));
+        let waited = tokio::time::timeout(JOIN_WITHIN, joining).await;
         let (joined, re) = match waited {
             Ok(Ok(joined)) => joined,
             Ok(Err(close)) => return close,
             Err(_) => return Some(Close::NO_JOIN),
         };
+        let Some(_place) = self.place() else {
+            let full = message::error(re.as_ref(), "unavailable", "too many sockets are open here");
+            return say_first(&first, full).await.err().unwrap_or(Some(Close::FULL));
+        };
+        if let Some(door) = door {
+            door.stand(Standing::Joined);
+        }
         let number = self.number();
         joined
             .ticket
@@ -243,13 +247,13 @@ impl Signal {
                 if !saying.status.accepts() {
                     // Nothing limits it: it acts, and what the client says next waits until it has its place.
                     let acting = Some(Acting::start(self.state(), &saying));
-                    let _ = lanes.log.send((id.clone(), saying, acting)).await;
-                } else if !answered || lanes.log.try_send((id.clone(), saying, None)).is_err() {
+                    let _ = lanes.log().send((id.clone(), saying, acting)).await;
+                } else if !answered || lanes.log().try_send((id.clone(), saying, None)).is_err() {
                     refuse("busy", "too much waits to be logged; try again in a moment");
                 }
             }
             (ClientMessage::Signal(signal), Some(_)) => {
-                if lanes.worker.try_send((id.clone(), signal)).is_err() {
+                if lanes.worker().try_send((id.clone(), signal)).is_err() {
                     refuse("busy", "too much waits for the worker; try again in a moment");
                 }
             }
@@ -291,62 +295,6 @@ impl ReplayOf {
     }
 }
 
-type ToLog = (Option<Value>, Saying, Option<Acting>);
-type ToWorker = (Option<Value>, Value);
-
-/// What takes longer than reading the next message; each in the order in which the client said it.
-struct Lanes {
-    log: mpsc::Sender<ToLog>,
-    worker: mpsc::Sender<ToWorker>,
-}
-
-impl Lanes {
-    /// Both end when this is dropped, after what they hold.
-    fn new(signal: &Signal, joined: &Joined, outbox: &Arc<Outbox>) -> Self {
-        let (log, mut to_log) = mpsc::channel::<ToLog>(LANE_MAX);
-        let (tenant, meeting) = (joined.tenant, joined.meeting);
-        {
-            let (signal, outbox) = (signal.clone(), outbox.clone());
-            signal.tracker().clone().spawn(async move {
-                while let Some((re, saying, acting)) = to_log.recv().await {
-                    let id = saying.id;
-                    let give = Give { caller: speaker(tenant, &saying), user: None, saying, acting };
-                    let problem = match consent::give(signal.state(), give).await {
-                        // Nobody else hears anything: it was said before.
-                        Ok(Given::Logged { entry, before: Some(_) }) => {
-                            if let Some(re) = outbox.expected(id) {
-                                outbox.push(message::envelope("consent_updated", Some(&re), None, &entry.told()));
-                            }
-                            continue;
-                        }
-                        Ok(_) => continue,
-                        Err(problem) => problem,
-                    };
-                    // Unless the withdrawal was told already because it acts.
-                    let re = outbox.expected(id).or(re);
-                    outbox.push(message::error(re.as_ref(), problem.name(), "it could not be written down; try again"));
-                }
-            });
-        }
-        let (worker, mut to_worker) = mpsc::channel::<ToWorker>(LANE_MAX);
-        if let Some(participant) = joined.participant {
-            let (signal, outbox) = (signal.clone(), outbox.clone());
-            signal.tracker().clone().spawn(async move {
-                while let Some((re, message)) = to_worker.recv().await {
-                    let ask = Ask::Signal { participant, message };
-                    let error = match signal.state().queue.ask(meeting, &ask, SIGNAL_MAX).await {
-                        Ok(Reply::Error { code, message }) => (code, message),
-                        Ok(_) => continue,
-                        Err(error) => ("unavailable".to_owned(), error.to_string()),
-                    };
-                    outbox.push(message::error(re.as_ref(), &error.0, &error.1));
-                }
-            });
-        }
-        Self { log, worker }
-    }
-}
-
 fn saying(
     meeting: MeetingId,
     participant: ParticipantId,
@@ -364,12 +312,6 @@ fn saying(
         timestamp: received,
         once: None,
     }
-}
-
-/// Who speaks on a socket: its participant, about its own consent.
-fn speaker(tenant: TenantId, saying: &Saying) -> Caller {
-    let Saying { meeting, participant, timestamp: minted, .. } = *saying;
-    Caller { tenant, who: Who::Consenting(Seat { tenant, meeting, participant, role: Role::Participant, minted }) }
 }
 
 fn pong(re: Option<&Value>) -> Utf8Bytes {

@@ -1,0 +1,119 @@
+//! What a socket has waiting for the log and for the worker: each a lane of its own, in order.
+
+use super::{Signal, join::Joined, message, outbox::Outbox};
+use crate::{
+    api::{
+        auth::{Caller, Who},
+        command::consent::{self, Acting, Give, Given},
+        token::Seat,
+    },
+    domain::id::{MeetingId, ParticipantId, TenantId},
+    queue::message::{Ask, Reply},
+    store::{consent::Saying, presence::Role},
+};
+use serde_json::Value;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// What waits for the log, or for the worker, per socket.
+const LANE_MAX: usize = 64;
+/// The longest that the worker may take for an offer, answer or candidate.
+const SIGNAL_MAX: Duration = Duration::from_secs(5);
+
+type ToLog = (Option<Value>, Saying, Option<Acting>);
+type ToWorker = (Option<Value>, Value);
+
+/// What takes longer than reading the next message; each in the order in which the client said it. Begun when first needed:
+/// most sockets only listen.
+pub(super) struct Lanes {
+    signal: Signal,
+    tenant: TenantId,
+    meeting: MeetingId,
+    participant: Option<ParticipantId>,
+    outbox: Arc<Outbox>,
+    log: OnceLock<mpsc::Sender<ToLog>>,
+    worker: OnceLock<mpsc::Sender<ToWorker>>,
+}
+
+impl Lanes {
+    /// Both end when this is dropped, after what they hold.
+    pub fn new(signal: &Signal, joined: &Joined, outbox: &Arc<Outbox>) -> Self {
+        Self {
+            signal: signal.clone(),
+            tenant: joined.tenant,
+            meeting: joined.meeting,
+            participant: joined.participant,
+            outbox: outbox.clone(),
+            log: OnceLock::new(),
+            worker: OnceLock::new(),
+        }
+    }
+
+    pub fn log(&self) -> &mpsc::Sender<ToLog> {
+        self.log.get_or_init(|| {
+            let (log, to_log) = mpsc::channel(LANE_MAX);
+            let lane = write_down(self.signal.clone(), self.tenant, to_log, self.outbox.clone());
+            self.signal.tracker().spawn(lane);
+            log
+        })
+    }
+
+    pub fn worker(&self) -> &mpsc::Sender<ToWorker> {
+        self.worker.get_or_init(|| {
+            let (worker, to_worker) = mpsc::channel(LANE_MAX);
+            if let Some(participant) = self.participant {
+                let lane = pass_on(self.signal.clone(), self.meeting, participant, to_worker, self.outbox.clone());
+                self.signal.tracker().spawn(lane);
+            }
+            worker
+        })
+    }
+}
+
+async fn write_down(signal: Signal, tenant: TenantId, mut to_log: mpsc::Receiver<ToLog>, outbox: Arc<Outbox>) {
+    while let Some((re, saying, acting)) = to_log.recv().await {
+        let id = saying.id;
+        let give = Give { caller: speaker(tenant, &saying), user: None, saying, acting };
+        let problem = match consent::give(signal.state(), give).await {
+            // Nobody else hears anything: it was said before.
+            Ok(Given::Logged { entry, before: Some(_) }) => {
+                if let Some(re) = outbox.expected(id) {
+                    outbox.push(message::envelope("consent_updated", Some(&re), None, &entry.told()));
+                }
+                continue;
+            }
+            Ok(_) => continue,
+            Err(problem) => problem,
+        };
+        // Unless the withdrawal was told already because it acts.
+        let re = outbox.expected(id).or(re);
+        outbox.push(message::error(re.as_ref(), problem.name(), "it could not be written down; try again"));
+    }
+}
+
+async fn pass_on(
+    signal: Signal,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    mut to_worker: mpsc::Receiver<ToWorker>,
+    outbox: Arc<Outbox>,
+) {
+    while let Some((re, message)) = to_worker.recv().await {
+        let ask = Ask::Signal { participant, message };
+        let error = match signal.state().queue.ask(meeting, &ask, SIGNAL_MAX).await {
+            Ok(Reply::Error { code, message }) => (code, message),
+            Ok(_) => continue,
+            Err(error) => ("unavailable".to_owned(), error.to_string()),
+        };
+        outbox.push(message::error(re.as_ref(), &error.0, &error.1));
+    }
+}
+
+/// Who speaks on a socket: its participant, about its own consent.
+fn speaker(tenant: TenantId, saying: &Saying) -> Caller {
+    let Saying { meeting, participant, timestamp: minted, .. } = *saying;
+    Caller { tenant, who: Who::Consenting(Seat { tenant, meeting, participant, role: Role::Participant, minted }) }
+}
