@@ -15,7 +15,7 @@ mod ingest;
 mod jobs;
 #[path = "trials/lease.rs"]
 mod lease;
-#[path = "trials/spool.rs"]
-mod spool;
 #[path = "trials/limits.rs"]
 mod limits;
+#[path = "trials/spool.rs"]
+mod spool;
