@@ -204,8 +204,6 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
     let (ana, bob) =
         (voice(&client, &id, "Ana", hum(500.0, 14)).await, voice(&client, &id, "Bob", hum(800.0, 14)).await);
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
-    let mut signal = Signal::connect(&url, &entry, Some(0)).await.expect("observes");
     let (ana_id, bob_id) = (ana.participant.clone(), bob.participant.clone());
     ana.sending.await.expect("sends");
     bob.sending.await.expect("sends");
@@ -258,6 +256,8 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
     let state = |name: &'static str| {
         move |event: &hansard::play::signal::Event| event.kind() == "recording_state" && event.data()["state"] == name
     };
+    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
+    let mut signal = Signal::connect(&url, &entry, Some(0)).await.expect("observes");
     signal.wait_for(Instant::now() + SOON, state("ready")).await.expect("it is told");
 
     // The objects turn up again.
@@ -266,7 +266,6 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
     }
     let again = async |recording: &str| client.post(&format!("/v1/recordings/{recording}/retry"), Value::Null).await;
     assert_eq!(again(&ana_track.id).await.expect_err("it is ready").status(), Some(409));
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
     let mut signal = Signal::connect(&url, &entry, None).await.expect("observes");
     assert_eq!(again(&bob_track.id).await.expect("it failed")["status"], "processing");
     signal.wait_for(Instant::now() + SOON, state("finalising")).await.expect("it is told");
