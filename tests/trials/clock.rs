@@ -30,8 +30,6 @@ use std::{
 use tokio::task::JoinSet;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// More than any staircase here has.
-const STEPS: i64 = 165;
 const LEAD: Duration = Duration::from_millis(150);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +39,8 @@ async fn senders_as_they_are_in_the_field() {
     let client = server.client();
     // Two waves, since a busy machine is late by itself; each in a task of its own, so that one that fails hides no other.
     let mut trials = JoinSet::new();
-    trials.spawn(counters_that_stand_still(client.clone()));
+    trials.spawn(counters_that_stand_still(client.clone(), [(1_000, 1_500), (8_000, 120)]));
+    trials.spawn(counters_that_stand_still(client.clone(), [(2_000, 700), (8_000, 2_600)]));
     trials.spawn(other_payload_types(client.clone()));
     trials.spawn(redundant_audio_data(client.clone()));
     trials.spawn(padding_from_before_a_grant(client.clone(), data.path().to_owned()));
@@ -72,17 +71,27 @@ async fn line(room: &Room, guest: &Guest, codec: &str, config: SenderConfig) -> 
     Line { sender, to: stream.address() }
 }
 
-/// How far a file has the steps of a staircase off their place (ms), the mean over those sent between two media times (ms),
-/// `stood` ms after their own time; and how many of them there are.
+/// How far a file has the steps of a staircase off their place (ms), in the middle, of what was sent between two media times
+/// (ms), `stood` ms after their own time; and in how many windows of half a step there is one.
 fn off(file: &File, zero_ms: i64, media: (i64, i64), stood: i64) -> (i64, usize) {
-    let steps = file.sound.steps(STEPS);
-    let due = |step: i64| zero_ms + step * STEP_MS + STEP_MS / 2 + stood;
-    let found: Vec<i64> = steps
-        .iter()
-        .filter(|(step, _)| (media.0..media.1).contains(&(step * STEP_MS)))
-        .map(|(step, at)| at + STEP_MS / 4 - due(*step))
+    let sound = &file.sound;
+    let sample = |ms: i64| usize::try_from((ms - sound.start_ms).max(0) * i64::from(sound::RATE) / 1000).unwrap_or(0);
+    let mut found: Vec<i64> = (media.0..media.1)
+        .step_by(STEP_MS as usize / 2)
+        .filter_map(|ms| {
+            let at = zero_ms + stood + ms;
+            let window = sound.samples.get(sample(at)..sample(at + STEP_MS / 2))?;
+            if tone::dbfs(tone::rms(window)) < -50.0 {
+                return None;
+            }
+            let level = |step: &i64| tone::amplitude(window, sound::RATE, 500.0 + 50.0 * *step as f64);
+            let near = (ms / STEP_MS - 20).max(0)..ms / STEP_MS + 20;
+            let step = near.max_by(|a, b| level(a).total_cmp(&level(b)))?;
+            Some(ms + STEP_MS / 4 - (step * STEP_MS + STEP_MS / 2))
+        })
         .collect();
-    (found.iter().sum::<i64>() / found.len().max(1) as i64, found.len())
+    found.sort_unstable();
+    (found.get(found.len() / 2).copied().unwrap_or(i64::MAX / 2), found.len())
 }
 
 fn assert_in_place(left: &Left, guest: &Guest, zero_ms: i64, media: (i64, i64), stood: i64) {
@@ -95,37 +104,21 @@ fn assert_in_place(left: &Left, guest: &Guest, zero_ms: i64, media: (i64, i64), 
     }
 }
 
-/// One stands still for a second and a half, then for less; another for less, with packets of another stream beside.
-async fn counters_that_stand_still(client: Client) {
+/// Stands still at these media times, so long (ms), and is in its place within five seconds.
+async fn counters_that_stand_still(client: Client, all: [(i64, i64); 2]) {
     let room = Room::open(&client, room::recording_only()).await;
-    let stalls = |all: &[(u64, u64)]| -> Vec<Stall> {
-        let stall = |(at, length): &(u64, u64)| Stall {
-            at: Duration::from_millis(*at),
-            length: Duration::from_millis(*length),
-        };
-        all.iter().map(stall).collect()
-    };
-    let frames = staircase(16_000);
-    let mut voices = Vec::new();
-    for (name, all) in [("ana", &[(1_000, 1_500), (8_000, 120)][..]), ("bob", &[(2_000, 700), (8_000, 2_600)])] {
-        let guest = room.guest_who(name, "accepted").await;
-        let config = SenderConfig { stalls: stalls(all), ..SenderConfig::opus(guest.id.clone()) };
-        let voice = line(&room, &guest, "opus", config).await.speak(&frames, Instant::now() + LEAD);
-        voices.push((guest, voice, all));
-    }
-    let mut spoken = Vec::new();
-    for (guest, voice, all) in voices {
-        spoken.push((guest, voice.zero, all));
-        voice.finished().await;
-    }
+    let guest = room.guest_who("ana", "accepted").await;
+    let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let stalls = all.map(|(at, length)| Stall { at: ms(at), length: ms(length) }).into();
+    let config = SenderConfig { stalls, ..SenderConfig::opus(guest.id.clone()) };
+    let voice = line(&room, &guest, "opus", config).await.speak(&staircase(16_000), Instant::now() + LEAD);
+    let zero = voice.zero;
+    voice.finished().await;
     let left = room.end().await;
-    for (guest, zero, all) in spoken {
-        let zero_ms = left.ms(zero);
-        let stood = |n: usize| all[..n].iter().map(|(_, length)| *length as i64).sum::<i64>();
-        assert_in_place(&left, &guest, zero_ms, (0, 900), 0);
-        assert_in_place(&left, &guest, zero_ms, (7_000, 7_900), stood(1));
-        assert_in_place(&left, &guest, zero_ms, (13_200, 15_900), stood(2));
-    }
+    let zero_ms = left.ms(zero);
+    assert_in_place(&left, &guest, zero_ms, (0, 900), 0);
+    assert_in_place(&left, &guest, zero_ms, (7_000, 7_900), all[0].1);
+    assert_in_place(&left, &guest, zero_ms, (13_200, 15_900), all[0].1 + all[1].1);
 }
 
 async fn counters_of_another_clock(client: Client) {
@@ -259,7 +252,10 @@ async fn packets_of_every_kind(client: Client, data: PathBuf) {
     let left = room.end().await;
     let zero_ms = left.ms(zero);
     for file in [left.track(&guest).expect("a track"), left.mix()] {
-        sound::assert_heard(&file.sound, 400.0, zero_ms + 200, zero_ms + 7_800, "ana");
+        // Where one encoder follows another it may be softer.
+        let at = |n: i64| zero_ms + 200 + 100 * n;
+        let heard = (0..76).filter(|n| file.sound.level(400.0, at(*n), at(*n) + 100) > -40.0).count();
+        assert!(heard >= 68, "{heard} of 76 windows of the {}", file.recording.kind);
     }
     let track = left.track(&guest).expect("a track");
     assert!(track.recording.gaps.is_empty(), "{:?}", track.recording.gaps);
