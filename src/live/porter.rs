@@ -15,7 +15,7 @@ use anyhow::Context;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, Semaphore};
 use tracing::warn;
@@ -66,7 +66,7 @@ struct Inner {
 struct State {
     away_since: Option<Instant>,
     /// When what waits was sealed.
-    waiting: BTreeMap<u64, SystemTime>,
+    waiting: BTreeMap<u64, Instant>,
     next: u64,
 }
 
@@ -97,19 +97,20 @@ impl Porter {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a segment as waiting until the answer is dropped.
-    pub fn expect(&self, sealed_at: SystemTime) -> Waiting {
+    /// Counts a segment, sealed so long ago, as waiting until the answer is dropped.
+    pub fn expect(&self, age: Duration) -> Waiting {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.waiting.insert(number, sealed_at);
+        let now = Instant::now();
+        state.waiting.insert(number, now.checked_sub(age).unwrap_or(now));
         Waiting { porter: self.clone(), number }
     }
 
-    /// How many segments wait, and since when the oldest.
-    pub fn waiting(&self) -> (usize, Option<SystemTime>) {
+    /// How many segments wait, and for how long the oldest.
+    pub fn waiting(&self) -> (usize, Duration) {
         let state = self.state();
-        (state.waiting.len(), state.waiting.values().min().copied())
+        (state.waiting.len(), state.waiting.values().min().map(Instant::elapsed).unwrap_or_default())
     }
 
     /// For how long nothing could be stored.

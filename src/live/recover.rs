@@ -36,7 +36,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -276,9 +276,9 @@ impl Taking {
     /// before it could cut it. Its file is gone afterwards.
     async fn take_up(&self, leftover: Leftover) -> anyhow::Result<()> {
         let path = leftover.path.clone();
-        let sealed_at =
-            std::fs::metadata(&path).and_then(|about| about.modified()).unwrap_or_else(|_| SystemTime::now());
-        let _waits = self.deps.porter.expect(sealed_at);
+        let sealed_at = std::fs::metadata(&path).and_then(|about| about.modified()).ok();
+        let age = sealed_at.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        let _waits = self.deps.porter.expect(age);
         let n = i32::try_from(leftover.name.n).context("segment number")?;
         let known = self.known.get(&(leftover.track.recording, leftover.epoch, n));
         let participant = leftover.track.participant;

@@ -21,7 +21,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{Notify, mpsc, oneshot},
@@ -243,7 +243,7 @@ impl Keeper {
             stored: None,
             stored_at: None,
             written: 0,
-            waits: Some(self.porter.expect(SystemTime::now())),
+            waits: Some(self.porter.expect(Duration::ZERO)),
             cuts: 0,
             busy: true,
             key: String::new(),

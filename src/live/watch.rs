@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,11 +41,9 @@ pub async fn watch(deps: Arc<Deps>, stop: CancellationToken) {
 
 fn show(deps: &Deps, measured: Measured) {
     let (waiting, oldest) = deps.porter.waiting();
-    let age =
-        |since: Option<SystemTime>| since.and_then(|since| since.elapsed().ok()).unwrap_or_default().as_secs_f64();
     metrics::gauge!("hansard_spool_bytes").set(measured.bytes as f64);
     metrics::gauge!("hansard_spool_full").set(if measured.full { 1.0 } else { 0.0 });
     metrics::gauge!("hansard_segments_waiting").set(waiting as f64);
-    metrics::gauge!("hansard_segments_waiting_oldest_seconds").set(age(oldest));
+    metrics::gauge!("hansard_segments_waiting_oldest_seconds").set(oldest.as_secs_f64());
     metrics::gauge!("hansard_storage_away_seconds").set(deps.porter.away().unwrap_or_default().as_secs_f64());
 }
