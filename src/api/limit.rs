@@ -38,7 +38,7 @@ const SIGNAL: &str = "/v1/signal";
 pub struct Peer(pub IpAddr);
 
 /// Who counts as one by address: the client, as far as proxies that are trusted tell. IPv6 by the network of 64 bits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Client(pub IpAddr);
 
 /// The connection's place, to say what it does.
@@ -61,7 +61,7 @@ impl fmt::Debug for Door {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Key {
     Address(IpAddr),
     Sockets(IpAddr),

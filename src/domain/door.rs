@@ -1,10 +1,7 @@
 //! Who may keep a connection open: so many in all, so many per address. A newcomer displaces the connection that has waited
 //! longest without a request, so that who only holds connections open keeps nobody out.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -36,8 +33,8 @@ pub struct Doors<Address> {
     per_address: usize,
     next: u64,
     /// With the number that says since when it stands so.
-    open: HashMap<DoorId, (Address, Standing, u64)>,
-    crowds: HashMap<Address, Crowd>,
+    open: BTreeMap<DoorId, (Address, Standing, u64)>,
+    crowds: BTreeMap<Address, Crowd>,
 }
 
 #[derive(Debug, Default)]
@@ -47,11 +44,11 @@ struct Crowd {
     busy: usize,
 }
 
-impl<Address: Hash + Eq + Copy> Doors<Address> {
+impl<Address: Ord + Copy> Doors<Address> {
     /// `room` and `per_address` at most; 0: no limit per address.
     pub fn new(room: usize, per_address: usize) -> Self {
         let per_address = if per_address == 0 { usize::MAX } else { per_address };
-        Self { room, per_address, next: 0, open: HashMap::new(), crowds: HashMap::new() }
+        Self { room, per_address, next: 0, open: BTreeMap::new(), crowds: BTreeMap::new() }
     }
 
     pub fn is_open(&self, id: DoorId) -> bool {

@@ -1,6 +1,6 @@
 //! How often something may happen for each of many: the generic cell rate algorithm (ITU-T I.371), one instant per key.
 
-use std::{collections::HashMap, hash::Hash};
+use std::collections::BTreeMap;
 
 /// So many at once, and from then on so many a second.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,16 +24,16 @@ const KEYS_MAX: usize = 50_000;
 #[derive(Debug)]
 pub struct Rates<Key> {
     /// When each key's allowance is whole again.
-    whole_at: HashMap<Key, u64>,
+    whole_at: BTreeMap<Key, u64>,
 }
 
 impl<Key> Default for Rates<Key> {
     fn default() -> Self {
-        Self { whole_at: HashMap::new() }
+        Self { whole_at: BTreeMap::new() }
     }
 }
 
-impl<Key: Hash + Eq> Rates<Key> {
+impl<Key: Ord> Rates<Key> {
     /// Counts one.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ pub struct SrtpConfig {
     pub suite: Suite,
     /// Master key followed by salt.
     pub key: Vec<u8>,
-    /// [`super::Stream::srtp_index`] from before a restart.
+    /// Of the newest authentic packet before a restart: rollover counter and sequence number (48 bits).
     pub index: Option<u64>,
 }
 

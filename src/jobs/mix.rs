@@ -148,7 +148,7 @@ impl Mixer {
         let _ = tokio::fs::remove_dir_all(&scratch.0).await;
         tokio::fs::create_dir_all(&scratch.0).await.context("making room for the files")?;
         let (mut done, mut nothing, mut lost_whole, mut missing) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for track in whole.recordings.iter().cloned().filter(|recording| recording.kind == "track") {
+        for track in whole.recordings.iter().filter(|recording| recording.kind == "track").cloned() {
             let participant = track.key.as_ref().context("a track without a participant")?.participant;
             let why = Circumstances {
                 present: visits

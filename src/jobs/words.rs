@@ -291,7 +291,7 @@ fn sound(path: &Path, zero: MeetingTime, wanted: &[Span]) -> anyhow::Result<Vec<
     };
     while let Some(frame) = reader.read()? {
         let next = wanted.partition_point(|span| span.end < frame.span.end);
-        if !wanted.get(next).is_some_and(|span| span.start <= frame.span.start) {
+        if wanted.get(next).is_none_or(|span| span.start > frame.span.start) {
             continue;
         }
         if let Some(end) = decoder.end() {

@@ -143,7 +143,7 @@ impl Ledger {
             Err(refused) => refused,
         };
         metrics::counter!("hansard_ledger_refused_total").increment(1);
-        match &refused {
+        match &*refused {
             Write::Final(segment) => {
                 metrics::counter!("hansard_finals_lost_total").increment(1);
                 let lost = Write::Retracted {
@@ -151,23 +151,25 @@ impl Ledger {
                     reason: Reason::Lost.as_str(),
                     unheard: Some((segment.pass.participant, segment.pass.span)),
                 };
-                self.push(lost).map_err(|_| Box::new(refused))
+                self.push(lost).map_err(|_| refused)
             }
-            _ => Err(Box::new(refused)),
+            _ => Err(refused),
         }
     }
 
-    fn push(&self, write: Write) -> Result<u64, Write> {
+    fn push(&self, write: Write) -> Result<u64, Box<Write>> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written - *self.through.borrow() >= write.room(self.waiting_max) {
-            return Err(write);
+            return Err(Box::new(write));
         }
         match self.queue.try_send(write) {
             Ok(()) => {
                 *written += 1;
                 Ok(*written)
             }
-            Err(mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write)) => Err(write),
+            Err(mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write)) => {
+                Err(Box::new(write))
+            }
         }
     }
 

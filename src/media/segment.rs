@@ -19,9 +19,10 @@ use crate::{
         remux,
     },
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,6 +30,10 @@ use std::{
 const TRACK_FILE: &str = "track.json";
 /// The ending of a segment that cannot be read.
 const ASIDE: &str = "broken";
+/// How every Matroska file begins (RFC 8794 section 11.2.1).
+const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
+/// The most that a segment takes before its first frame is whole.
+const UNBEGUN_MAX: u64 = 8192;
 
 /// A finished segment file, to be uploaded.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -250,9 +255,10 @@ pub struct Leftover {
 
 impl Leftover {
     /// Makes a clean segment of what can be read and what the gate (replayed from the log) still allows. `None`: nothing
-    /// of it stays, and the file is gone. May run twice.
+    /// of it stays, and the file is gone. A file that holds something else than a segment is an error. May run twice.
     pub fn repair(self, gate: &Gate) -> Result<Option<Sealed>> {
         let Some(content) = remux::inspect(&self.path)? else {
+            ensure!(is_unbegun(&self.path)?, "it holds no segment");
             fs::remove_file(&self.path).context("an empty segment cannot be removed")?;
             return Ok(None);
         };
@@ -268,6 +274,15 @@ impl Leftover {
         };
         reseal(sealed, gate)
     }
+}
+
+/// Whether a file without a frame is one whose process died before the first: empty, or a Matroska header and no more.
+fn is_unbegun(path: &Path) -> Result<bool> {
+    let mut file = fs::File::open(path)?;
+    let mut begin = Vec::new();
+    file.by_ref().take(UNBEGUN_MAX + 1).read_to_end(&mut begin)?;
+    let is_matroska = begin.iter().zip(EBML).all(|(byte, wanted)| *byte == wanted);
+    Ok(is_matroska && begin.len() as u64 <= UNBEGUN_MAX)
 }
 
 /// The epochs of a meeting that have a folder in the spool.

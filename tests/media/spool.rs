@@ -120,17 +120,15 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
     let owned = Arc::new(disk.own(track.meeting, 1));
     let (spool, mut told) = Spool::start(owned, Arc::clone(&meeting.gate)).expect("a recorder");
     spool.open(track);
-    let mut pushed = 0;
     for (n, frame) in tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 4.0), 0).into_iter().enumerate() {
         let begun = std::time::Instant::now();
-        while spool.counts().written + spool.counts().refused < pushed {
+        while spool.counts().written + spool.counts().refused < n as u64 {
             assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", spool.counts());
             std::thread::sleep(Duration::from_millis(1));
         }
         before(n, &spool);
         let frame = meeting.gate.admit::<Recording, _>(who(1), frame.span.end, frame.span, frame).expect("agreed");
         assert!(spool.write(track.recording, frame));
-        pushed += 1;
     }
     spool.finish();
     let mut end = End::default();

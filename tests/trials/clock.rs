@@ -180,8 +180,8 @@ async fn other_payload_types(client: Client) {
     let mut frames = tone::pcmu(&samples);
     let mut other = std::collections::BTreeMap::new();
     // A key pressed at two seconds: events in the place of sound; comfort noise from four seconds to five.
-    for n in 100..110 {
-        frames[n].payload = vec![1, 10, 0, 160].into();
+    for (n, frame) in frames.iter_mut().enumerate().take(110).skip(100) {
+        frame.payload = vec![1, 10, 0, 160].into();
         other.insert(n, 101);
     }
     for n in (200..250).filter(|n| n % 10 == 0) {

@@ -208,7 +208,8 @@ pub fn moves(seed: u64) {
     let mut dice = Dice::new(seed);
     let gone = dice.within(1_000_000, 20_000_000);
     let (frozen, broker) = (dice.chance(0.5), dice.chance(0.6));
-    let stalls = if dice.chance(0.3) { vec![gone - 500_000..gone + dice.within(0, 6_000_000)] } else { Vec::new() };
+    let stalls: Vec<_> =
+        dice.chance(0.3).then(|| gone - 500_000..gone + dice.within(0, 6_000_000)).into_iter().collect();
     let mut world = World::new(dice);
     if frozen {
         world.workers[0].frozen = gone..gone + 60_000_000;
@@ -216,7 +217,7 @@ pub fn moves(seed: u64) {
         world.workers[0].dies = gone;
     }
     if !broker {
-        world.broker_away = vec![gone - 1_000_000..LENGTH];
+        world.broker_away.push(gone - 1_000_000..LENGTH);
     }
     let able = stalls.first().map_or(gone, |stall| stall.end.max(gone));
     world.stalls = stalls;
