@@ -14,6 +14,7 @@ use crate::{
     },
     media::{
         disk::Owned,
+        ebml::EBML,
         frame::{self, Frame},
         matroska::{Shape, Writer},
         remux,
@@ -30,8 +31,6 @@ use std::{
 const TRACK_FILE: &str = "track.json";
 /// The ending of a segment that cannot be read.
 const ASIDE: &str = "broken";
-/// How every Matroska file begins (RFC 8794 section 11.2.1).
-const EBML: [u8; 4] = [0x1a, 0x45, 0xdf, 0xa3];
 /// The most that a segment takes before its first frame is whole.
 const UNBEGUN_MAX: u64 = 8192;
 
@@ -281,7 +280,7 @@ fn is_unbegun(path: &Path) -> Result<bool> {
     let mut file = fs::File::open(path)?;
     let mut begin = Vec::new();
     file.by_ref().take(UNBEGUN_MAX + 1).read_to_end(&mut begin)?;
-    let is_matroska = begin.iter().zip(EBML).all(|(byte, wanted)| *byte == wanted);
+    let is_matroska = begin.iter().zip(EBML.to_be_bytes()).all(|(byte, wanted)| *byte == wanted);
     Ok(is_matroska && begin.len() as u64 <= UNBEGUN_MAX)
 }
 
