@@ -2,13 +2,20 @@
 
 mod support;
 
+use axum::http::Method;
 use clap::Parser;
 use hansard::{
     config::{Base, Settings, Sources, Stand},
     doctor::{Finding, State, examine},
 };
 use std::path::Path;
-use support::{Scratch, postgres::shared, rabbitmq::RabbitMq, s3::Bucket};
+use support::{
+    Scratch,
+    faults::{Fault, Faults, Rule},
+    postgres::shared,
+    rabbitmq::RabbitMq,
+    s3::Bucket,
+};
 
 #[derive(Parser)]
 struct NoFlags {
@@ -143,4 +150,47 @@ async fn what_can_be_used_and_is_not_meant_is_said() {
     assert_eq!(of(&open, "addresses").state, State::Warn);
     assert!(of(&open, "addresses").mend.as_ref().expect("it says how").contains("--public-url"));
     assert!(of(&open, "links").found.contains("/files"), "{}", of(&open, "links").found);
+}
+
+/// Stores that understand less of S3 than others: the setting that mends it is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_speaks_otherwise_is_named_with_its_setting() {
+    let scratch = Scratch::new();
+    let bucket = Bucket::start().await;
+    let faults = Faults::before(&bucket).await;
+    let environment = [
+        ("S3_ENDPOINT", faults.endpoint.as_str()),
+        ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.as_str()),
+        ("S3_SECRET_ACCESS_KEY", bucket.settings.secret_access_key.as_str()),
+        ("HANSARD_ORIGINS", "https://meet.example.org"),
+    ];
+    faults.set(&[Rule::all(Fault::Answer(400, "InvalidRequest")).with_header("x-amz-checksum")]);
+    let found = findings(scratch.path(), &environment).await;
+    assert_eq!(of(&found, "object storage").state, State::Fail);
+    assert!(of(&found, "object storage").mend.as_ref().expect("it says how").contains("S3_CHECKSUMS=off"));
+
+    let without: Vec<_> = environment.into_iter().chain([("S3_CHECKSUMS", "off")]).collect();
+    // Scripts of pages are refused, links and players are not.
+    let for_scripts = Rule::on(Fault::Answer(403, "AccessForbidden"), &[Method::GET]).with_header("origin");
+    faults.set(&[Rule::all(Fault::Answer(400, "InvalidRequest")).with_header("x-amz-checksum"), for_scripts]);
+    let found = findings(scratch.path(), &without).await;
+    for what in ["object storage", "links"] {
+        assert_eq!(of(&found, what).state, State::Ok, "{what}");
+    }
+    assert_eq!(of(&found, "CORS of files").state, State::Warn);
+    assert!(of(&found, "CORS of files").found.contains("https://meet.example.org"));
+    assert!(of(&found, "CORS of files").mend.as_ref().expect("it says how").contains("CORS rule"));
+}
+
+/// A proxy that is in front and not named makes all clients one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_not_named_is_said() {
+    let scratch = Scratch::new();
+    let public = ("HANSARD_PUBLIC_URL", "https://meet.example.org");
+    let found = findings(scratch.path(), &[public]).await;
+    assert_eq!(of(&found, "proxy").state, State::Warn);
+    assert!(of(&found, "proxy").mend.as_ref().expect("it says how").contains("--trusted-proxies"));
+    let found = findings(scratch.path(), &[public, ("HANSARD_TRUSTED_PROXIES", "10.0.0.0/8")]).await;
+    assert_eq!(of(&found, "proxy").state, State::Ok);
+    assert!(of(&found, "proxy").found.contains("10.0.0.0/8"));
 }

@@ -2,12 +2,6 @@
 
 mod support;
 
-use axum::{
-    body::{Body, to_bytes},
-    extract::{Request, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
 use hansard::{
     domain::{
         fault::{Away, Fault},
@@ -16,7 +10,10 @@ use hansard::{
     objects::{Diagnosis, Dialect, Disposition, ObjectError, Objects, Settings, Verb, diagnose},
 };
 use std::time::Duration;
-use support::s3::Bucket;
+use support::{
+    faults::{Fault as Wrong, Faults, Rule},
+    s3::Bucket,
+};
 
 #[tokio::test]
 async fn what_is_stored_comes_back_verified() {
@@ -192,36 +189,12 @@ async fn files_are_handed_on_to_whoever_has_the_link() {
     assert_eq!(bucket.objects.list("", 10).await.expect("it answers").len(), 1);
 }
 
-/// In front of a server: a store that knows no checksums, as some do not.
-async fn without_checksums(upstream: &str) -> String {
-    async fn pass(State(upstream): State<String>, request: Request) -> Response {
-        let (parts, body) = request.into_parts();
-        let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
-        if parts.headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum")) {
-            let why =
-                "<?xml version=\"1.0\"?><Error><Code>NotImplemented</Code><Message>no checksums</Message></Error>";
-            return (StatusCode::NOT_IMPLEMENTED, why).into_response();
-        }
-        let http = reqwest::Client::new();
-        let asked = http.request(parts.method, format!("{upstream}{}", parts.uri)).headers(parts.headers).body(body);
-        let answer = asked.send().await.expect("the server answers");
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut response = (status, Body::from(answer.bytes().await.expect("it ends"))).into_response();
-        *response.headers_mut() = headers;
-        response
-    }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("it is bound");
-    let router = axum::Router::new().fallback(pass).with_state(upstream.to_owned());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_without_checksums_is_found_out_and_used() {
     let bucket = Bucket::start().await;
-    let endpoint = without_checksums(&bucket.settings.endpoint).await;
-    let settings = Settings { endpoint, ..bucket.settings.clone() };
+    let faults = Faults::before(&bucket).await;
+    faults.set(&[Rule::all(Wrong::Answer(501, "NotImplemented")).with_header("x-amz-checksum")]);
+    let settings = Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() };
     let error = Objects::new(&settings)
         .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
         .await
@@ -238,6 +211,26 @@ async fn a_store_without_checksums_is_found_out_and_used() {
     assert_eq!(stored.size_bytes, 5);
     assert_eq!(objects.get_bytes("m/a.txt").await.expect("it is there"), b"hello");
     assert_eq!(objects.list("probe/", 10).await.expect("it answers"), [], "nothing is left behind");
+}
+
+/// Storage that comes back while it is looked into is well: what else was tried has nothing to do with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_comes_back_needs_no_other_setting() {
+    let bucket = Bucket::start().await;
+    let faults = std::sync::Arc::new(Faults::before(&bucket).await);
+    faults.set(&[Rule::all(Wrong::Answer(403, "AccessDenied"))]);
+    let settings = Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() };
+    let healer = tokio::spawn({
+        let faults = faults.clone();
+        async move {
+            while faults.seen().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            faults.heal();
+        }
+    });
+    assert_eq!(diagnose(&settings).await, Diagnosis::Well);
+    healer.await.expect("it healed");
 }
 
 #[tokio::test]
@@ -258,10 +251,9 @@ async fn the_bucket_stands_where_the_store_wants_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_refuses_is_away() {
     let bucket = Bucket::start().await;
-    let faults = support::faults::Faults::before(&bucket).await;
+    let faults = Faults::before(&bucket).await;
     let objects = Objects::new(&Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
     objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
-    use support::faults::{Fault as Wrong, Rule};
     for (status, code) in [
         (400, "InvalidRequest"),
         (403, "RequestTimeTooSkewed"),
@@ -292,17 +284,16 @@ async fn a_store_that_refuses_is_away() {
 #[tokio::test]
 async fn a_misbehaving_storage_can_be_made() {
     use axum::http::Method;
-    use support::faults::{Fault, Faults, Rule};
     let bucket = Bucket::start().await;
     let faults = Faults::before(&bucket).await;
     let objects = Objects::new(&Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
     let put = async |objects: &Objects| objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await;
     put(&objects).await.expect("through");
     assert_eq!(objects.get_bytes("m/a.txt").await.expect("through"), b"hello");
-    faults.set(&[Rule::on(Fault::Answer(403, "AccessDenied"), &[Method::PUT])]);
+    faults.set(&[Rule::on(Wrong::Answer(403, "AccessDenied"), &[Method::PUT])]);
     put(&objects).await.expect_err("refused");
     assert_eq!(objects.get_bytes("m/a.txt").await.expect("reading works"), b"hello");
-    faults.set(&[Rule::all(Fault::Swallow).at("/m/a")]);
+    faults.set(&[Rule::all(Wrong::Swallow).at("/m/a")]);
     assert!(tokio::time::timeout(Duration::from_millis(500), put(&objects)).await.is_err(), "it waits");
     faults.refuse();
     put(&objects).await.expect_err("nobody listens");

@@ -58,16 +58,22 @@ pub async fn diagnose(settings: &Settings) -> Diagnosis {
         let objects = Objects::new(&Settings { dialect, ..settings.clone() });
         matches!(tokio::time::timeout(TRY_MAX, objects.probe()).await, Ok(Ok(())))
     };
-    let Dialect { checksums, path_style } = settings.dialect;
-    if works(settings.dialect).await {
+    let given = settings.dialect;
+    if works(given).await {
         return Diagnosis::Well;
     }
-    if checksums && works(Dialect { checksums: false, path_style }).await {
-        return Diagnosis::NoChecksums;
-    }
-    for checksums in [checksums, false] {
-        if works(Dialect { checksums, path_style: !path_style }).await {
-            return Diagnosis::Addressing { path_style: !path_style };
+    let others = [
+        (Dialect { checksums: false, ..given }, Diagnosis::NoChecksums),
+        (Dialect { path_style: !given.path_style, ..given }, Diagnosis::Addressing { path_style: !given.path_style }),
+        (
+            Dialect { checksums: false, path_style: !given.path_style },
+            Diagnosis::Addressing { path_style: !given.path_style },
+        ),
+    ];
+    for (dialect, diagnosis) in others {
+        if dialect != given && works(dialect).await {
+            // It may have come back meanwhile, and then the settings were never wrong.
+            return if works(given).await { Diagnosis::Well } else { diagnosis };
         }
     }
     Diagnosis::Neither

@@ -39,11 +39,13 @@ pub struct Rule {
     pub methods: Vec<Method>,
     /// Only requests with this in their path; empty: every one.
     pub path: String,
+    /// Only requests with a header whose name begins so (lower case); empty: every one.
+    pub header: String,
 }
 
 impl Rule {
     pub fn all(fault: Fault) -> Self {
-        Self { fault, methods: Vec::new(), path: String::new() }
+        Self { fault, methods: Vec::new(), path: String::new(), header: String::new() }
     }
 
     pub fn on(fault: Fault, methods: &[Method]) -> Self {
@@ -54,8 +56,13 @@ impl Rule {
         Self { path: path.to_owned(), ..self }
     }
 
+    pub fn with_header(self, name: &str) -> Self {
+        Self { header: name.to_owned(), ..self }
+    }
+
     fn is_for(&self, request: &Request) -> bool {
-        (self.methods.is_empty() || self.methods.contains(request.method()))
+        (self.header.is_empty() || request.headers().keys().any(|name| name.as_str().starts_with(&self.header)))
+            && (self.methods.is_empty() || self.methods.contains(request.method()))
             && request.uri().path().contains(&self.path)
     }
 }

@@ -64,16 +64,24 @@ impl Place {
         Server::start("serve", self.data.path(), &arguments, &self.environment())
     }
 
-    /// What `hansard jobs …` prints.
-    fn jobs(&self, arguments: &[&str]) -> String {
+    /// Runs a command of `hansard` beside the server: its exit code and what it prints.
+    fn run(&self, command: &[&str]) -> (Option<i32>, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_hansard"))
-            .args([&["jobs"], arguments].concat())
+            .args(command)
             .arg("--data")
             .arg(self.data.path())
+            .envs(self.environment())
             .output()
             .expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    }
+
+    /// What `hansard jobs …` prints.
+    fn jobs(&self, arguments: &[&str]) -> String {
+        let (code, said) = self.run(&[&["jobs"], arguments].concat());
+        assert_eq!(code, Some(0), "{said}");
+        said
     }
 
     /// Keys of the stored segments, in their order.
@@ -180,10 +188,19 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
     for line in ["hansard_degraded{reason=\"storage\"} 1", "hansard_storage_errors_total{code=\"403\"}"] {
         assert!(metrics.contains(line), "{line}");
     }
+    let job = listed.split_whitespace().next().expect("its id");
+    let shown = place.jobs(&["show", job]);
+    assert!(shown.contains("kind         mix") && shown.contains("for storage"), "{shown}");
+    let (code, said) = place.run(&["jobs", "show", "00000000-0000-7000-8000-000000000000"]);
+    assert!(code == Some(1) && said.contains("hansard jobs list"), "{said}");
     place.faults.heal();
     let healed = Instant::now();
+    // Whoever knows that storage is back need not wait for the next try.
+    assert_eq!(place.jobs(&["retry", job]).trim(), "queued");
     let recordings = client.wait_recordings_ready(&id, healed + SOON).await.expect("ready");
     println!("ready {:.1} s after healing", healed.elapsed().as_secs_f64());
+    let (code, said) = place.run(&["jobs", "retry", job]);
+    assert!(code == Some(1) && said.contains("it is done"), "{said}");
     for recording in [mix(&recordings), recordings.iter().find(|one| one.kind == "track").expect("a track")] {
         let heard = seconds_of(&client, recording, 500.0).await;
         assert!((8.0..9.2).contains(&heard), "{} has {heard} s", recording.kind);
@@ -343,6 +360,9 @@ async fn a_kind_of_job_that_nobody_takes_is_told() {
     told(&server, Some("no_worker:mix")).await;
     let metrics = reqwest::get(format!("{}/metrics", server.ops)).await.expect("answers").text().await.expect("text");
     assert!(metrics.contains("hansard_jobs{kind=\"mix\",state=\"queued\"} 1"), "{metrics}");
+    let (code, said) = place.run(&["doctor"]);
+    assert_eq!(code, Some(0), "it works, but not as it should: {said}");
+    assert!(said.contains("no worker takes them: 1 mix") && said.contains("--queues has mix"), "{said}");
     server.kill();
 }
 
