@@ -64,12 +64,24 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
+/// What an operator needs of it, in a line: the answer's status, code and message, or each cause in turn.
+fn describe<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> String {
+    if let Some(status) = status(error) {
+        let words = [error.code(), error.message()].into_iter().flatten().map(ToOwned::to_owned);
+        return std::iter::once(status.to_string()).chain(words).collect::<Vec<_>>().join(" ");
+    }
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut said: Vec<String> = causes.map(ToString::to_string).collect();
+    said.dedup();
+    said.join(": ")
+}
+
 pub(super) fn fault<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
     key: &str,
     error: SdkError<E>,
 ) -> ObjectError {
     let code = error.code().unwrap_or_default().to_owned();
-    let said = format!("{}", aws_sdk_s3::error::DisplayErrorContext(&error));
+    let said = describe(&error);
     let fault = match (status(&error), code.as_str()) {
         (_, "InvalidObjectState") => ObjectError::Archived(key.to_owned()),
         (_, "NoSuchBucket") => ObjectError::Refused(said),

@@ -109,6 +109,8 @@ impl Registry {
                 folders.push(up.join("share/hansard/models"));
             }
         }
+        // Builds are shared between clones of the repository, and the clone that this was built in may be gone.
+        folders.push(PathBuf::from("models"));
         folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
         Ok(Self { models, data: data.to_owned(), folders })
     }
