@@ -15,7 +15,7 @@ use hansard::{
     play::{
         client::{Client, audio_stream},
         impair::Stall,
-        sender::{Frame, Sender, SenderConfig},
+        sender::{Frame, Sender, SenderConfig, Sent},
         tone,
     },
 };
@@ -23,14 +23,16 @@ use opusic_c::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Inba
 use room::{File, Guest, Left, Line, Room};
 use sound::{STEP_MS, staircase};
 use std::{
+    collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const LEAD: Duration = Duration::from_millis(150);
+/// From asking for the first sample to its being taken: all packets are encoded in between.
+const LEAD: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_as_they_are_in_the_field() {
@@ -38,29 +40,54 @@ async fn senders_as_they_are_in_the_field() {
     let server = room::serve(data.path(), &[]);
     let client = server.client();
     // Two waves, since a busy machine is late by itself; each in a task of its own, so that one that fails hides no other.
-    let mut trials = JoinSet::new();
-    trials.spawn(counters_that_stand_still(client.clone(), [(1_000, 1_500), (8_000, 120)]));
-    trials.spawn(counters_that_stand_still(client.clone(), [(2_000, 700), (8_000, 2_600)]));
-    trials.spawn(other_payload_types(client.clone()));
-    trials.spawn(redundant_audio_data(client.clone()));
-    trials.spawn(padding_from_before_a_grant(client.clone(), data.path().to_owned()));
-    let mut failed = failures(trials).await;
-    let mut trials = JoinSet::new();
-    trials.spawn(counters_of_another_clock(client.clone()));
-    trials.spawn(counters_that_mean_nothing(client.clone()));
-    trials.spawn(packets_of_every_kind(client.clone(), data.path().to_owned()));
-    trials.spawn(redundancy_from_before_a_grant(client));
-    failed += failures(trials).await;
-    assert_eq!(failed, 0, "trials failed, see above");
+    let path = || data.path().to_owned();
+    let mut trials = Trials::default();
+    let still = |stalls| counters_that_stand_still(client.clone(), stalls);
+    trials.spawn("counters that stand still", still([(1_000, 1_500), (8_000, 120)]));
+    trials.spawn("counters that stand still for longer", still([(2_000, 700), (8_000, 2_600)]));
+    trials.spawn("other payload types", other_payload_types(client.clone()));
+    trials.spawn("redundant audio data", redundant_audio_data(client.clone()));
+    trials.spawn("padding from before a grant", padding_from_before_a_grant(client.clone(), path()));
+    let mut failed = trials.failed().await;
+    let mut trials = Trials::default();
+    trials.spawn("counters of another clock", counters_of_another_clock(client.clone()));
+    trials.spawn("counters that mean nothing", counters_that_mean_nothing(client.clone()));
+    trials.spawn("packets of every kind", packets_of_every_kind(client.clone(), path()));
+    trials.spawn("redundancy from before a grant", redundancy_from_before_a_grant(client.clone()));
+    failed.extend(trials.failed().await);
+    assert!(failed.is_empty(), "failed: {}", failed.join("; "));
     server.terminate();
 }
 
-async fn failures(mut trials: JoinSet<()>) -> usize {
-    let mut failed = 0;
-    while let Some(trial) = trials.join_next().await {
-        failed += usize::from(trial.is_err());
+/// Trials side by side.
+#[derive(Default)]
+struct Trials {
+    running: JoinSet<()>,
+    names: HashMap<tokio::task::Id, &'static str>,
+}
+
+impl Trials {
+    fn spawn(&mut self, name: &'static str, trial: impl Future<Output = ()> + Send + 'static) {
+        let task = self.running.spawn(trial);
+        self.names.insert(task.id(), name);
     }
-    failed
+
+    /// Waits for all; which failed, and with what.
+    async fn failed(mut self) -> Vec<String> {
+        let mut failed = Vec::new();
+        while let Some(trial) = self.running.join_next_with_id().await {
+            let Err(error) = trial else { continue };
+            let name = self.names[&error.id()];
+            let why = error.try_into_panic().ok().and_then(|panic| {
+                panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).into()))
+            });
+            failed.push(format!("{name} ({})", why.unwrap_or_default()));
+        }
+        failed
+    }
 }
 
 /// A line with a sender of one's own.
@@ -94,13 +121,24 @@ fn off(file: &File, zero_ms: i64, media: (i64, i64), stood: i64) -> (i64, usize)
     (found.get(found.len() / 2).copied().unwrap_or(i64::MAX / 2), found.len())
 }
 
-fn assert_in_place(left: &Left, guest: &Guest, zero_ms: i64, media: (i64, i64), stood: i64) {
+/// By how much a sender was late itself, at most, until so long after its first packet (ms). It says when its packets left,
+/// which nobody else can tell from sound that was made later: a busy machine is no fault of whoever receives.
+fn late(sent: &Sent, until_ms: i64) -> i64 {
+    let first = sent.packets.first().expect("something was sent").due;
+    let until = first + Duration::from_millis(until_ms.unsigned_abs());
+    let late = sent.packets.iter().filter(|packet| packet.due <= until).map(|packet| packet.at - packet.due);
+    late.max().map_or(0, |late| late.as_millis() as i64)
+}
+
+fn assert_in_place(left: &Left, guest: &Guest, sent: &Sent, zero_ms: i64, media: (i64, i64), stood: i64) {
+    let late = late(sent, media.1 + stood);
     for file in [left.track(guest).expect("a track"), left.mix()] {
-        let (off, found) = off(file, zero_ms, media, stood);
-        let kind = &file.recording.kind;
-        assert!(off.abs() <= 60, "{} in the {kind}: {off} ms off at {media:?} ms", guest.name);
+        let (off, found) = block_in_place(|| off(file, zero_ms, media, stood));
+        let what = format!("{} in the {}, sent {late} ms late at most", guest.name, file.recording.kind);
+        assert!((-60..=60 + late).contains(&off), "{what}: {off} ms off at {media:?} ms");
         let whole = (media.1 - media.0) / (STEP_MS / 2);
-        assert!(found as i64 * 10 >= whole * 9, "{} in the {kind}: {found} of {whole} at {media:?} ms", guest.name);
+        let missing = whole / 10 + late / (STEP_MS / 2);
+        assert!(found as i64 >= whole - missing, "{what}: {found} of {whole} at {media:?} ms");
     }
 }
 
@@ -111,14 +149,15 @@ async fn counters_that_stand_still(client: Client, all: [(i64, i64); 2]) {
     let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
     let stalls = all.map(|(at, length)| Stall { at: ms(at), length: ms(length) }).into();
     let config = SenderConfig { stalls, ..SenderConfig::opus(guest.id.clone()) };
-    let voice = line(&room, &guest, "opus", config).await.speak(&staircase(16_000), Instant::now() + LEAD);
+    let voice =
+        line(&room, &guest, "opus", config).await.speak(&block_in_place(|| staircase(16_000)), Instant::now() + LEAD);
     let zero = voice.zero;
-    voice.finished().await;
+    let sent = voice.finished().await;
     let left = room.end().await;
     let zero_ms = left.ms(zero);
-    assert_in_place(&left, &guest, zero_ms, (0, 900), 0);
-    assert_in_place(&left, &guest, zero_ms, (7_000, 7_900), all[0].1);
-    assert_in_place(&left, &guest, zero_ms, (13_200, 15_900), all[0].1 + all[1].1);
+    assert_in_place(&left, &guest, &sent, zero_ms, (0, 900), 0);
+    assert_in_place(&left, &guest, &sent, zero_ms, (7_000, 7_900), all[0].1);
+    assert_in_place(&left, &guest, &sent, zero_ms, (13_200, 15_900), all[0].1 + all[1].1);
 }
 
 async fn counters_of_another_clock(client: Client) {
@@ -129,7 +168,7 @@ async fn counters_of_another_clock(client: Client) {
         [("ana", "opus", 8_000), ("bob", "opus", 16_000), ("eve", "opus", 24_000), ("dan", "PCMU", 16_000)]
     {
         let guest = room.guest_who(name, "accepted").await;
-        let frames = if codec == "opus" { staircase(6_000) } else { tone::pcmu(&samples) };
+        let frames = if codec == "opus" { block_in_place(|| staircase(6_000)) } else { tone::pcmu(&samples) };
         let config = if codec == "opus" {
             SenderConfig::opus(guest.id.clone())
         } else {
@@ -140,20 +179,23 @@ async fn counters_of_another_clock(client: Client) {
     }
     let mut spoken = Vec::new();
     for (codec, voice, guest) in voices {
-        spoken.push((codec, voice.zero, guest));
-        voice.finished().await;
+        let zero = voice.zero;
+        spoken.push((codec, zero, voice.finished().await, guest));
     }
     let left = room.end().await;
-    for (codec, zero, guest) in spoken {
+    for (codec, zero, sent, guest) in spoken {
         let zero_ms = left.ms(zero);
         let track = left.track(&guest).expect("a track");
+        let late = late(&sent, 6_000);
+        let what = format!("{}, sent {late} ms late at most", guest.name);
         if codec == "opus" {
-            let (off, found) = off(track, zero_ms, (500, 5_900), 0);
-            assert!(off.abs() <= 60 && found >= 100, "{}: {off} ms off, {found} of 108", guest.name);
+            let (off, found) = block_in_place(|| off(track, zero_ms, (500, 5_900), 0));
+            let enough = found as i64 >= 100 - late / (STEP_MS / 2);
+            assert!((-60..=60 + late).contains(&off) && enough, "{what}: {off} ms off, {found} of 108");
         } else {
-            sound::assert_heard(&track.sound, 440.0, zero_ms + 600, zero_ms + 5_900, &guest.name);
+            sound::assert_heard(&track.sound, 440.0, zero_ms + 600 + late, zero_ms + 5_900, &what);
             let end = track.sound.end_ms() - zero_ms;
-            assert!((5_900..6_150).contains(&end), "{} ends at {end} ms", guest.name);
+            assert!((5_900..6_150 + late).contains(&end), "{what}: it ends at {end} ms");
         }
     }
 }
@@ -163,7 +205,8 @@ async fn counters_that_mean_nothing(client: Client) {
     let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest_who("ana", "accepted").await;
     let config = SenderConfig { counted_rate: Some(0), ..SenderConfig::opus(guest.id.clone()) };
-    let voice = line(&room, &guest, "opus", config).await.speak(&staircase(6_000), Instant::now() + LEAD);
+    let voice =
+        line(&room, &guest, "opus", config).await.speak(&block_in_place(|| staircase(6_000)), Instant::now() + LEAD);
     room.until("the stream is told to have no clock", |event| {
         event.kind() == "participant_updated" && event.data().to_string().contains("clock_rate")
     })
@@ -216,7 +259,7 @@ async fn redundant_audio_data(client: Client) {
     let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest("ana").await;
     let config = SenderConfig { red: Some(63), linger: Duration::from_secs(4), ..SenderConfig::opus(guest.id.clone()) };
-    let frames = staircase(6_000);
+    let frames = block_in_place(|| staircase(6_000));
     let voice = line(&room, &guest, "opus", config).await.speak(&frames, Instant::now() + LEAD);
     voice.reaches(1_500).await;
     let granted = voice.at(room.say(&guest, "recording_ai", "accepted").await);
@@ -226,12 +269,13 @@ async fn redundant_audio_data(client: Client) {
     assert!(!lost.is_empty() && lost.iter().all(|lost| *lost == (0, 0)), "{lost:?}");
     let left = room.end().await;
     let zero_ms = left.ms(zero);
-    assert_in_place(&left, &guest, zero_ms, (2_500, 5_900), 0);
+    assert_in_place(&left, &guest, &sent, zero_ms, (2_500, 5_900), 0);
     let track = left.track(&guest).expect("a track");
     assert!(track.recording.gaps.is_empty(), "{:?}", track.recording.gaps);
+    let from = granted - late(&sent, granted);
     let early: Vec<usize> =
-        sound::kept_in(&track.bytes, &frames).into_iter().filter(|n| *n as i64 * 20 < granted).collect();
-    assert!(early.is_empty(), "packets from before the grant at {granted} ms: {early:?}");
+        sound::kept_in(&track.bytes, &frames).into_iter().filter(|n| (*n as i64 * 20) < from).collect();
+    assert!(early.is_empty(), "packets from before the grant at {granted} ms, and from before {from} ms: {early:?}");
 }
 
 /// Stereo by every other packet, packets of 10 to 60 ms, speech and music by turns: few segments, and the file plays.
@@ -239,7 +283,7 @@ async fn packets_of_every_kind(client: Client, data: PathBuf) {
     let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest_who("ana", "accepted").await;
     let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
-    let voice = voice.speak(&of_every_kind(8), Instant::now() + LEAD);
+    let voice = voice.speak(&block_in_place(|| of_every_kind(8)), Instant::now() + LEAD);
     let zero = voice.zero;
     voice.reaches(7_900).await;
     let segments = sound::files(&data).into_iter().filter(|path| {
@@ -327,7 +371,7 @@ fn redundant(length_ms: i64) -> Vec<Frame> {
 /// Several agree in mid-speech, each at another point of a packet; nothing from before can be had from what is kept.
 async fn redundancy_from_before_a_grant(client: Client) {
     let room = Room::open(&client, room::recording_only()).await;
-    let frames = redundant(6_000);
+    let frames = block_in_place(|| redundant(6_000));
     let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
     let mut pcm = vec![0.0; 2_880];
     decoder.decode_float_to_slice(&frames[40].payload, &mut pcm, true).expect("decodes");
@@ -345,11 +389,11 @@ async fn redundancy_from_before_a_grant(client: Client) {
     }
     let mut told = Vec::new();
     for ((voice, guest), granted) in voices.into_iter().zip(granted) {
-        told.push((voice.at(granted), guest));
-        voice.finished().await;
+        let granted_ms = voice.at(granted);
+        told.push((granted_ms, late(&voice.finished().await, granted_ms), guest));
     }
     let left = room.end().await;
-    for (granted_ms, guest) in told {
+    for (granted_ms, late, guest) in told {
         let track = left.track(&guest).expect("a track");
         let path = std::env::temp_dir().join(format!("hansard-clock-{}.mka", uuid::Uuid::now_v7()));
         std::fs::write(&path, &track.bytes).expect("writes");
@@ -361,9 +405,9 @@ async fn redundancy_from_before_a_grant(client: Client) {
         decoder.decode_float_to_slice(&first, &mut pcm, true).expect("decodes");
         let heard = tone::dbfs(tone::rms(&pcm)) > -45.0;
         let from = (n as i64 - i64::from(heard)) * 60;
-        let name = &guest.name;
-        assert!(from >= granted_ms, "{name}: sound from {from} ms can be decoded, the grant was at {granted_ms} ms");
-        assert!(n as i64 * 60 < granted_ms + 700, "{name}: nothing before {} ms, granted at {granted_ms} ms", n * 60);
+        let what = format!("{}, granted at {granted_ms} ms, sent {late} ms late at most", guest.name);
+        assert!(from >= granted_ms - late, "{what}: sound from {from} ms can be decoded");
+        assert!((n as i64 * 60) < granted_ms + 700, "{what}: nothing before {} ms", n * 60);
     }
 }
 
@@ -372,7 +416,7 @@ async fn padding_from_before_a_grant(client: Client, data: PathBuf) {
     let room = Room::open(&client, room::recording_only()).await;
     let guest = room.guest_who("ana", "accepted").await;
     let secret = b"what was said before anybody agreed";
-    let frames: Vec<Frame> = staircase(2_000)
+    let frames: Vec<Frame> = block_in_place(|| staircase(2_000))
         .into_iter()
         .map(|frame| {
             let mut packet = vec![frame.payload[0] | 3, 0x41, secret.len() as u8];
