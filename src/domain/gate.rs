@@ -15,7 +15,8 @@
 use crate::{
     consent::{ConsentStatus, Use},
     id::{ConsentId, ParticipantId},
-    time::{MeetingTime, Span},
+    late::late,
+    time::{MeetingTime, Micros, Span},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,6 +57,8 @@ pub struct Pass {
     pub span: Span,
     /// The ConsentLog entry behind it.
     pub entry: i64,
+    /// How much later than its place it may have been made ([`late()`]): a withdrawal cuts it by the later of both.
+    pub late: Micros,
 }
 
 /// Media that passed the gate for the purpose `P`. Only [`Gate::admit`] makes one.
@@ -90,6 +93,7 @@ impl<P: Purpose, T> Admitted<P, T> {
             return Err(next);
         }
         self.pass.span = self.pass.span.cover(next.pass.span);
+        self.pass.late = self.pass.late.max(next.pass.late);
         join(&mut self.value, next.value);
         Ok(())
     }
@@ -304,7 +308,7 @@ impl Gate {
         value: T,
     ) -> Result<Admitted<P, T>, Refusal> {
         let entry = self.look(&self.read(), P::USE, participant, arrived, span)?;
-        Ok(Admitted { value, pass: Pass { participant, span, entry }, purpose: PhantomData })
+        Ok(Admitted { value, pass: Pass { participant, span, entry, late: late(span, arrived) }, purpose: PhantomData })
     }
 
     /// What an exit may still do with media that was admitted earlier.
@@ -318,10 +322,11 @@ impl Gate {
         let Some(open) = state.doors.get(&(pass.participant, P::USE)).and_then(opened) else {
             return Verdict::Drop;
         };
-        let mut cut = open.until.unwrap_or(MeetingTime::MAX);
+        let mut cut = open.until.map_or(MeetingTime::MAX, |until| until - pass.late);
+        let made = Span::new(pass.span.start, pass.span.end + pass.late);
         for (from, until) in state.holds.get(&P::USE).into_iter().flatten() {
-            if pass.span.overlaps(Span::new(*from, until.unwrap_or(MeetingTime::MAX))) {
-                cut = cut.min(*from);
+            if made.overlaps(Span::new(*from, until.unwrap_or(MeetingTime::MAX))) {
+                cut = cut.min(*from - pass.late);
             }
         }
         if pass.span.end <= cut {
@@ -354,9 +359,15 @@ impl Gate {
         self.spans(participant, purpose, |_| true)
     }
 
-    /// The same, of what this entry allowed. What segments are cut by: what one entry admitted no later entry can allow.
-    pub fn allowed_by(&self, participant: ParticipantId, purpose: Use, entry: i64) -> Vec<Span> {
-        self.spans(participant, purpose, |open| open.entry == entry)
+    /// The same, of what this entry allowed, for sound that may have been made `late` after its place. What segments are cut
+    /// by: what one entry admitted no later entry can allow.
+    pub fn allowed_by(&self, participant: ParticipantId, purpose: Use, entry: i64, late: Micros) -> Vec<Span> {
+        let mut spans = self.spans(participant, purpose, |open| open.entry == entry);
+        for span in spans.iter_mut().filter(|span| span.end != MeetingTime::MAX) {
+            span.end = span.end - late;
+        }
+        spans.retain(|span| !span.is_empty());
+        spans
     }
 
     fn spans(&self, participant: ParticipantId, purpose: Use, wanted: impl Fn(&Open) -> bool) -> Vec<Span> {

@@ -9,6 +9,7 @@
 pub mod consent;
 pub mod gate;
 pub mod id;
+pub mod late;
 pub mod limits;
 pub mod time;
 

@@ -98,22 +98,30 @@ pub struct Track {
     pub codec: Codec,
 }
 
-/// A segment's number within its recording and epoch, and the consent entry that allowed all of it.
+/// A segment's number within its recording and epoch, the consent entry that allowed all of it, and how much later than its
+/// place any of it may have been made ([`crate::gate::Pass::late`], in whole milliseconds). In the file's name, so that a file
+/// whose process died is cut as well as any other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SegmentName {
     pub n: u32,
     pub entry: i64,
+    pub late: Micros,
 }
 
 impl SegmentName {
     pub fn file(self) -> String {
-        format!("{}-{}.mkv", self.n, self.entry)
+        match self.late.as_ms() {
+            0 => format!("{}-{}.mkv", self.n, self.entry),
+            late => format!("{}-{}-{late}.mkv", self.n, self.entry),
+        }
     }
 
     /// Reads a file's name back; `None` for anything else that lies in the folder.
     pub fn parse(file: &str) -> Option<Self> {
-        let (n, entry) = file.strip_suffix(".mkv")?.split_once('-')?;
-        Some(Self { n: n.parse().ok()?, entry: entry.parse().ok()? })
+        let (n, rest) = file.strip_suffix(".mkv")?.split_once('-')?;
+        let (entry, late) = rest.split_once('-').map_or((rest, None), |(entry, late)| (entry, Some(late)));
+        let late = late.map_or(Some(0), |late| late.parse::<u32>().ok())?;
+        Some(Self { n: n.parse().ok()?, entry: entry.parse().ok()?, late: Micros::from_ms(late.into()) })
     }
 }
 
@@ -130,6 +138,8 @@ struct Open {
     name: SegmentName,
     span: Span,
     last: MeetingTime,
+    /// The most that any frame in it was late.
+    late: Micros,
 }
 
 /// Cuts one recording into segments. Knows frames by their span only.
@@ -139,6 +149,8 @@ pub struct Cutter {
     /// The most that a frame had. A decoder makes of every packet what its file says, so a file that says more is right
     /// for all, and packets that go to and fro between one and two cost one cut.
     channels: u8,
+    /// What the last segment needed. The next begins with that, so that a path that holds packets up costs no cut each time.
+    late: Micros,
     open: Option<Open>,
     retry: Option<MeetingTime>,
 }
@@ -146,11 +158,12 @@ pub struct Cutter {
 impl Cutter {
     /// Numbers go on from `next`.
     pub const fn new(next: u32) -> Self {
-        Self { next, channels: 1, open: None, retry: None }
+        Self { next, channels: 1, late: Micros(0), open: None, retry: None }
     }
 
-    /// A frame comes. `None`: it is not later than the last one, or lies before the meeting; drop it.
-    pub fn put(&mut self, span: Span, entry: i64, channels: u8) -> Option<Put> {
+    /// A frame comes, allowed by `entry` and perhaps made `late` after its place. `None`: it is not later than the last one,
+    /// or lies before the meeting; drop it.
+    pub fn put(&mut self, span: Span, entry: i64, late: Micros, channels: u8) -> Option<Put> {
         if span.start < MeetingTime::ZERO || span.is_empty() || self.retry.is_some_and(|retry| span.start < retry) {
             return None;
         }
@@ -160,16 +173,18 @@ impl Cutter {
                 return None;
             }
             let whole = span.start - open.span.start >= SEGMENT_LENGTH;
-            if open.name.entry == entry && channels <= self.channels && !whole {
+            if open.name.entry == entry && late <= open.name.late && channels <= self.channels && !whole {
                 open.span.end = open.span.end.max(span.end);
                 open.last = span.start;
+                open.late = open.late.max(late);
                 return Some(Put { seal: false, start: None, channels: self.channels });
             }
         }
         self.channels = self.channels.max(channels);
-        let name = SegmentName { n: self.next, entry };
+        let seal = self.seal().is_some();
+        let name = SegmentName { n: self.next, entry, late: late.max(self.late) };
         self.next += 1;
-        let seal = self.open.replace(Open { name, span, last: span.start }).is_some();
+        self.open = Some(Open { name, span, last: span.start, late });
         Some(Put { seal, start: Some(name), channels: self.channels })
     }
 
@@ -195,7 +210,9 @@ impl Cutter {
 
     /// Closes the open segment, if any.
     pub fn seal(&mut self) -> Option<(SegmentName, Span)> {
-        self.open.take().map(|open| (open.name, open.span))
+        let open = self.open.take()?;
+        self.late = open.late;
+        Some((open.name, open.span))
     }
 }
 

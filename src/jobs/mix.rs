@@ -162,7 +162,8 @@ impl Mixer {
                 unheard: unheard.clone(),
             };
             // Each with what its own entry allows.
-            let by_entry = |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry);
+            let by_entry =
+                |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry, segment.late);
             let of_track = segments.iter().filter(|segment| segment.recording == track.id);
             let of_track = of_track.map(|segment| (segment.clone(), by_entry(segment))).collect();
             let id = track.id;

@@ -211,6 +211,7 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
         n: i32::try_from(sealed.name.n).context("segment number")?,
         span: sealed.pass.span,
         consent_entry: sealed.pass.entry,
+        late: sealed.pass.late,
         object_key: key.to_owned(),
         size_bytes: i64::try_from(stored.size_bytes).context("segment size")?,
         sha256: stored.sha256.clone(),

@@ -283,7 +283,7 @@ impl Taking {
         let known = self.known.get(&(leftover.track.recording, leftover.epoch, n));
         let participant = leftover.track.participant;
         let keeps = |row: &recording::Segment| {
-            let pass = Pass { participant, span: row.span, entry: row.consent_entry };
+            let pass = Pass { participant, span: row.span, entry: row.consent_entry, late: row.late };
             row.merged || self.gate.still::<Recording>(&pass) == Verdict::Keep
         };
         if !known.is_some_and(keeps) {

@@ -4,6 +4,7 @@ use crate::{
     domain::{
         gate::{Admitted, Gate, Transcription},
         id::{ParticipantId, StreamId},
+        late::Lates,
         recording::Codec,
         time::{MeetingTime, Micros, Span},
     },
@@ -160,6 +161,7 @@ fn count(counter: &AtomicU64, reason: &'static str) {
 struct Stream {
     participant: ParticipantId,
     codec: Codec,
+    lates: Lates,
     /// Made with the first frame, and anew after an error.
     decoder: Option<Decoder>,
 }
@@ -179,7 +181,12 @@ impl Thread {
             for order in self.shared.inbox.take(None) {
                 match order {
                     Order::Open(stream, participant, codec) => {
-                        self.streams.entry(stream).or_insert(Stream { participant, codec, decoder: None });
+                        self.streams.entry(stream).or_insert(Stream {
+                            participant,
+                            codec,
+                            lates: Lates::default(),
+                            decoder: None,
+                        });
                     }
                     Order::Frame(stream, frame) => self.frame(stream, frame),
                     Order::Lost(stream, span) => self.with(stream, |decoder, out| decoder.lost(span, out)),
@@ -197,6 +204,7 @@ impl Thread {
             count(&self.shared.broken, "broken");
             return;
         };
+        stream.lates.add(pass.span, pass.late);
         if stream.decoder.is_none() {
             match Decoder::new(stream.codec, RATE) {
                 Ok(decoder) => stream.decoder = Some(decoder),
@@ -214,10 +222,13 @@ impl Thread {
     fn with(&mut self, id: StreamId, act: impl FnOnce(&mut Decoder, &mut dyn FnMut(Pcm)) -> Result<()>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Some(decoder) = &mut stream.decoder else { return };
-        let (gate, heard, shared, participant) = (&self.gate, &self.heard, &self.shared, stream.participant);
+        let (gate, heard, shared) = (&self.gate, &self.heard, &self.shared);
+        let (participant, lates) = (stream.participant, &stream.lates);
         let done = act(decoder, &mut |pcm: Pcm| {
             let span = pcm.span;
-            match gate.admit::<Transcription, _>(participant, span.start, span, pcm) {
+            let late = lates.within(span);
+            let arrived = if late.0 == 0 { span.start } else { span.end + late };
+            match gate.admit::<Transcription, _>(participant, arrived, span, pcm) {
                 Ok(pcm) => {
                     give(heard, Heard::Pcm { stream: id, pcm });
                 }

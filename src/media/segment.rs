@@ -63,7 +63,7 @@ impl Sealed {
 /// Trims to what the gate allows, and measures anew.
 fn reseal(sealed: Sealed, gate: &Gate) -> Result<Option<Sealed>> {
     // By its own entry only: a later grant may reach back over the cut, by its time stamp.
-    let allowed = gate.allowed_by(sealed.pass.participant, Use::Recording, sealed.pass.entry);
+    let allowed = gate.allowed_by(sealed.pass.participant, Use::Recording, sealed.pass.entry, sealed.pass.late);
     let Some(content) = remux::keep(&sealed.path, &allowed)? else { return Ok(None) };
     let pass = Pass { span: content.span, ..sealed.pass };
     if matches!(gate.still::<Recording>(&pass), Verdict::Drop) {
@@ -125,14 +125,14 @@ impl SegmentWriter {
         }
         let mut outcome = Outcome::default();
         if let Some((name, span)) = self.cutter.open() {
-            let whole = Pass { span: span.cover(pass.span), ..pass };
+            let whole = Pass { span: span.cover(pass.span), late: name.late.max(pass.late), ..pass };
             if name.entry == pass.entry && self.gate.still::<Recording>(&whole) != Verdict::Keep {
                 outcome = self.seal();
             }
         }
         let channels = frame::channels(self.track.codec, &frame.payload);
         let open = self.cutter.open();
-        let Some(put) = self.cutter.put(pass.span, pass.entry, channels) else {
+        let Some(put) = self.cutter.put(pass.span, pass.entry, pass.late, channels) else {
             outcome.dropped = true;
             outcome.lost = outcome.lost.or(self.cutter.is_pausing(pass.span.start).then_some(pass.span));
             return outcome;
@@ -201,7 +201,7 @@ impl SegmentWriter {
     fn close(&mut self, open: Option<(SegmentName, Span)>) -> Outcome {
         let (Some((path, writer)), Some((name, span))) = (self.open.take(), open) else { return Outcome::default() };
         let finished = writer.finish();
-        let pass = Pass { participant: self.track.participant, span, entry: name.entry };
+        let pass = Pass { participant: self.track.participant, span, entry: name.entry, late: name.late };
         let (track, epoch) = (self.track, self.owned.epoch());
         let left = Leftover { track, epoch, name, path: path.clone() };
         let raw = Sealed { track, epoch, name, path, pass, size: 0, sha256: String::new() };
@@ -261,7 +261,8 @@ impl Leftover {
             fs::remove_file(&self.path).context("an empty segment cannot be removed")?;
             return Ok(None);
         };
-        let pass = Pass { participant: self.track.participant, span: content.span, entry: self.name.entry };
+        let SegmentName { entry, late, .. } = self.name;
+        let pass = Pass { participant: self.track.participant, span: content.span, entry, late };
         let sealed = Sealed {
             track: self.track,
             epoch: self.epoch,

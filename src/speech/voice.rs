@@ -13,6 +13,7 @@ use crate::domain::{
     endpoint::{Decision, Settings},
     gate::{Admitted, Gate, Pass, Transcription, Verdict},
     id::SegmentId,
+    late::Lates,
     schedule::Kind,
     time::{MeetingTime, Micros, Span},
     transcript::{Ending, Hypothesis, Reason, Segment, doubt, place, said, untangle},
@@ -62,6 +63,7 @@ pub struct Voice {
     gate: Arc<Gate>,
     ear: Ear,
     entry: Option<i64>,
+    lates: Lates,
     utterances: BTreeMap<u64, Utterance>,
     /// Languages that finals sounded like, until two agree.
     sounds_like: Option<String>,
@@ -77,6 +79,7 @@ impl Voice {
             gate,
             ear: Ear::new(settings),
             entry: None,
+            lates: Lates::default(),
             utterances: BTreeMap::new(),
             sounds_like: None,
             closed: false,
@@ -99,6 +102,7 @@ impl Voice {
 
     pub fn sound(&mut self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime, desk: &mut Desk) {
         let (pcm, pass) = sound.into_parts();
+        self.lates.add(pass.span, pass.late);
         if self.entry != Some(pass.entry) {
             // Audio of two consent entries never joins.
             let heard = self.ear.cut(start);
@@ -143,7 +147,11 @@ impl Voice {
     }
 
     fn verdict(&self, span: Span, entry: i64) -> Verdict {
-        self.gate.still::<Transcription>(&Pass { participant: self.options.participant, span, entry })
+        self.gate.still::<Transcription>(&self.pass(span, entry))
+    }
+
+    fn pass(&self, span: Span, entry: i64) -> Pass {
+        Pass { participant: self.options.participant, span, entry, late: self.lates.within(span) }
     }
 
     fn heard(&mut self, heard: Vec<Heard>, desk: &mut Desk) {
@@ -185,11 +193,7 @@ impl Voice {
             stream: self.key,
             utterance,
             kind,
-            pass: Pass {
-                participant: self.options.participant,
-                span,
-                entry: self.utterances.get(&utterance).map_or(0, |u| u.entry),
-            },
+            pass: self.pass(span, self.utterances.get(&utterance).map_or(0, |u| u.entry)),
             gate: self.gate.clone(),
             voiced,
             pcm,
@@ -334,7 +338,7 @@ impl Voice {
     fn conclude(&mut self, number: u64, hypothesis: Hypothesis, desk: &mut Desk) {
         let language = self.language(&hypothesis, desk);
         let Some(utterance) = self.utterances.get(&number) else { return };
-        let pass = Pass { participant: self.options.participant, span: utterance.span, entry: utterance.entry };
+        let pass = self.pass(utterance.span, utterance.entry);
         if self.gate.still::<Transcription>(&pass) != Verdict::Keep {
             return self.check(desk);
         }

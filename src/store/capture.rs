@@ -108,8 +108,8 @@ pub async fn add_final(
 ) -> Result<bool> {
     let done = sqlx::query(
         "insert into transcript_segments (meeting_id, id, tenant_id, participant_id, start_ms, end_ms, language, text, words,
-             revision, epoch, consent_entry)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) on conflict (meeting_id, id) do nothing",
+             revision, epoch, consent_entry, late_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (meeting_id, id) do nothing",
     )
     .bind(meeting.0)
     .bind(segment.id.0)
@@ -123,6 +123,7 @@ pub async fn add_final(
     .bind(segment.revision)
     .bind(segment.epoch)
     .bind(segment.pass.entry)
+    .bind(segment.pass.late.as_ms())
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -58,6 +58,8 @@ pub struct Segment {
     pub n: i32,
     pub span: Span,
     pub consent_entry: i64,
+    /// How much later than its place any of it may have been made.
+    pub late: Micros,
     pub object_key: String,
     pub size_bytes: i64,
     pub sha256: String,
@@ -73,6 +75,7 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
         n: row.try_get("n")?,
         span: Span::new(MeetingTime(row.try_get("start_us")?), MeetingTime(row.try_get("end_us")?)),
         consent_entry: row.try_get("consent_entry")?,
+        late: Micros(row.try_get("late_us")?),
         object_key: row.try_get("object_key")?,
         size_bytes: row.try_get("size_bytes")?,
         sha256: row.try_get("sha256")?,
@@ -90,8 +93,8 @@ pub async fn add_segment(
 ) -> Result<()> {
     sqlx::query(
         "insert into recording_segments (meeting_id, recording_id, epoch, n, tenant_id, start_us, end_us, consent_entry,
-             object_key, size_bytes, sha256)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             object_key, size_bytes, sha256, late_us)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict (meeting_id, recording_id, epoch, n) do update set start_us = excluded.start_us,
              end_us = excluded.end_us, object_key = excluded.object_key, size_bytes = excluded.size_bytes,
              sha256 = excluded.sha256
@@ -108,6 +111,7 @@ pub async fn add_segment(
     .bind(&segment.object_key)
     .bind(segment.size_bytes)
     .bind(&segment.sha256)
+    .bind(segment.late.0)
     .execute(conn)
     .await?;
     Ok(())
@@ -116,7 +120,7 @@ pub async fn add_segment(
 /// All segments of a meeting, by recording and time.
 pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Segment>> {
     let rows = sqlx::query(
-        "select recording_id, epoch, n, start_us, end_us, consent_entry, object_key, size_bytes, sha256, state
+        "select recording_id, epoch, n, start_us, end_us, consent_entry, late_us, object_key, size_bytes, sha256, state
          from recording_segments where meeting_id = $1 order by recording_id, start_us, epoch, n",
     )
     .bind(meeting.0)

@@ -51,7 +51,7 @@ pub async fn behind(
 /// Whole segments, of the participant itself; under policy `all` those of everybody, while it was there.
 const WORDS: &str = "with gone as (
         delete from transcript_segments s using meetings m
-        where m.id = $1 and s.meeting_id = $1 and s.end_ms > $4 and ($5::bigint is null or s.start_ms < $5)
+        where m.id = $1 and s.meeting_id = $1 and s.end_ms + s.late_ms > $4 and ($5::bigint is null or s.start_ms < $5)
           and ((s.participant_id = $2 and s.consent_entry < $3)
                or ($6 and exists (
                    select from participant_visits v where v.meeting_id = $1 and v.participant_id = $2
@@ -72,7 +72,7 @@ async fn is_sound_behind(conn: &mut PgConnection, of: &Meeting, entry: &Entry, f
              join recordings r on r.id = s.recording_id and r.meeting_id = s.meeting_id
              join meetings m on m.id = s.meeting_id
              where s.meeting_id = $1 and r.participant_id = $2 and r.deleted_at is null and r.status <> 'deleting'
-               and m.start_time + make_interval(secs => s.end_us / 1e6) > $3)",
+               and m.start_time + make_interval(secs => (s.end_us + s.late_us) / 1e6) > $3)",
     )
     .bind(of.id().0)
     .bind(entry.participant.0)
@@ -104,7 +104,7 @@ pub async fn is_refused(conn: &mut PgConnection, meeting: MeetingId, pass: &Pass
     .bind(applied)
     .bind(pass.participant.0)
     .bind(pass.span.start.0 as f64 / 1e6)
-    .bind(pass.span.end.0 as f64 / 1e6)
+    .bind((pass.span.end + pass.late).0 as f64 / 1e6)
     .fetch_one(conn)
     .await?)
 }

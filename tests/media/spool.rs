@@ -10,7 +10,7 @@ use hansard::{
         gate::{Gate, Recording},
         quota::Quota,
         recording::{Codec, union},
-        time::Span,
+        time::{Micros, Span},
     },
     media::{
         disk::Disk,
@@ -37,6 +37,35 @@ fn what_is_in_the_spool_after_a_withdrawal_ends_before_it() {
     let another = Meeting::new(Codec::Pcmu);
     assert_eq!(trimmed.clone().recheck(&another.gate).expect("asks"), None, "no consent at all");
     assert!(!trimmed.path.exists());
+}
+
+/// Its counter stood still for a second and a half: until that shows, what it sends is placed so much early. The process dies
+/// before it hears of a withdrawal; nothing that arrived after it is taken up from the spool.
+#[test]
+fn what_arrived_after_a_withdrawal_is_cut_though_it_is_placed_before() {
+    let meeting = Meeting::new(Codec::Pcmu);
+    let spool = meeting.folder.0.join("spool");
+    let track = meeting.track(who(1));
+    meeting.gate.apply(&said(1, who(1), ConsentStatus::Accepted, 0), ms(0));
+    let owned = Disk::new(spool.clone(), Quota::default()).own(track.meeting, 1);
+    let mut writer = segment::SegmentWriter::new(Arc::new(owned), track, Arc::clone(&meeting.gate));
+    for frame in tone::encode(Codec::Pcmu, &tone::sine(440.0, 0.3, 3.0), 0) {
+        let stood = Micros::from_ms(if frame.span.start < ms(1_000) { 0 } else { 1_500 });
+        let arrived = frame.span.end + stood;
+        let admitted = meeting.gate.admit::<Recording, _>(who(1), arrived, frame.span, frame).expect("agreed");
+        let written = writer.write(admitted);
+        assert!(written.fault.is_none() && !written.dropped, "{written:?}");
+    }
+    assert!(writer.seal().sealed.is_some());
+    let after = Gate::new(&Use::ALL);
+    after.replay(&[said(1, who(1), ConsentStatus::Accepted, 0), said(2, who(1), ConsentStatus::Withdrawn, 3_500)]);
+    let left = segment::leftovers(&spool, track.meeting, 1).expect("lists");
+    let kept = left.into_iter().filter_map(|left| left.repair(&after).expect("repairs"));
+    let spans: Vec<Span> = kept.map(|sealed| sealed.pass.span).collect();
+    // Placed until 2,000 ms it had arrived before; and not much of that is lost.
+    let end = spans.iter().map(|span| span.end).max().expect("something is left");
+    assert!((ms(1_850)..=ms(2_000)).contains(&end), "{spans:?}");
+    assert_eq!(union(&spans), [Span::new(ms(0), end)]);
 }
 
 const KILL_ME: &str = "HANSARD_TEST_SPOOL";

@@ -137,28 +137,36 @@ async fn an_acknowledged_withdrawal_is_written_by_whoever_acknowledged_it() {
 
 struct Word {
     id: SegmentId,
+    /// When it may have been said at the latest.
     end_ms: i64,
 }
 
 /// A stored final of this participant, under the entry that allowed it.
-async fn word(app: &App, meeting: MeetingId, who: ParticipantId, span: (i64, i64), entry: i64) -> Word {
+async fn word(
+    app: &App,
+    meeting: MeetingId,
+    who: ParticipantId,
+    (start_ms, end_ms, late_ms): (i64, i64, i64),
+    entry: i64,
+) -> Word {
     let id = SegmentId(uuid::Uuid::now_v7());
     sqlx::query(
         "insert into transcript_segments (meeting_id, id, tenant_id, participant_id, start_ms, end_ms, text, words,
-                                          revision, epoch, consent_entry)
-         values ($1, $2, $3, $4, $5, $6, 'words', '[]', 1, 1, $7)",
+                                          revision, epoch, consent_entry, late_ms)
+         values ($1, $2, $3, $4, $5, $6, 'words', '[]', 1, 1, $7, $8)",
     )
     .bind(meeting.0)
     .bind(id.0)
     .bind(app.tenant.0)
     .bind(who.0)
-    .bind(span.0)
-    .bind(span.1)
+    .bind(start_ms)
+    .bind(end_ms)
     .bind(entry)
+    .bind(late_ms)
     .execute(&mut app.sql().await)
     .await
     .expect("stored");
-    Word { id, end_ms: span.1 }
+    Word { id, end_ms: end_ms + late_ms }
 }
 
 async fn words(app: &App, meeting: MeetingId) -> Vec<String> {
@@ -185,7 +193,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
         let mut kept = Vec::new();
         let mut gone = Vec::new();
         for (who, entry) in [(&ana, 1), (&bob, 2)] {
-            for span in [(0, 2_000), (2_000, 4_000), (4_500, 6_000)] {
+            for span in [(0, 2_000, 0), (2_000, 4_000, 0), (4_500, 6_000, 0), (1_500, 2_900, 800)] {
                 let word = word(&app, meeting, who.participant, span, entry).await;
                 let own = who.participant == ana.participant;
                 if word.end_ms > 3_000 && (own || policy == "all") { gone.push(word) } else { kept.push(word) }

@@ -6,7 +6,7 @@ use hansard::{
         consent::{ConsentStatus, ConsentType, Use},
         gate::{Entry, Gate, Pass},
         id::{ConsentId, ParticipantId, SegmentId},
-        time::{MeetingTime, Span},
+        time::{MeetingTime, Micros, Span},
     },
     live::ledger::{self, Holder, Ledger, Write},
     store::{
@@ -31,6 +31,7 @@ fn said(participant: ParticipantId, from_ms: i64, to_ms: i64, text: &str) -> Fin
             participant,
             span: Span::new(MeetingTime::from_ms(from_ms), MeetingTime::from_ms(to_ms)),
             entry: 1,
+            late: Micros(0),
         },
         start_ms: from_ms,
         end_ms: to_ms,
@@ -182,11 +183,16 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
             segment.pass.entry = 2;
             segment
         };
+        let late = |mut segment: FinalSegment| {
+            segment.pass.late = Micros::from_ms(1_600);
+            segment
+        };
         for segment in [
             said(ana, 0, 2_000, "Before."),
             said(ana, 2_000, 4_000, "Across."),
             said(ana, 4_000, 5_000, "Behind."),
             second(said(ben, 4_000, 5_000, "Somebody else's.")),
+            late(said(ana, 1_000, 2_500, "Said later than it seems.")),
         ] {
             ledger.write(Write::Final(segment)).expect("there is room");
         }

@@ -150,3 +150,32 @@ fn a_withdrawal_that_had_been_said_before_leaves_what_was_said_since() {
     gate.said_before(more, ANA, &[Use::Recording], ms(1_400));
     assert_eq!(frame(&gate, ANA, 1_500).unwrap_err(), Refusal::NoConsent);
 }
+
+/// A counter stood still for a second and a half, and a withdrawal is heard of half a second late: what arrived after it is
+/// placed before it, and goes all the same.
+#[test]
+fn what_may_be_made_later_than_its_place_is_cut_by_its_arrival() {
+    let gate = gate();
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    let packet = |at: i64, arrived: i64| {
+        let admitted = gate.admit::<Recording, _>(ANA, ms(arrived), span(at, at + 20), ()).expect("open");
+        admitted.into_parts().1
+    };
+    let (in_time, before, behind) = (packet(900, 930), packet(1_000, 2_540), packet(1_600, 3_140));
+    assert_eq!((in_time.late, before.late, behind.late), (Micros(0), Micros::from_ms(1_600), Micros::from_ms(1_600)));
+    gate.withdraw(said(2, ANA, ConsentStatus::Withdrawn, 0).id, ANA, &[Use::Recording], ms(3_000));
+    assert_eq!(gate.still::<Recording>(&in_time), Verdict::Keep);
+    assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
+    assert_eq!(gate.still::<Recording>(&behind), Verdict::Drop);
+    let whole = Pass { span: span(1_000, 1_900), ..before };
+    assert_eq!(gate.still::<Recording>(&whole), Verdict::Cut(ms(1_400)));
+    assert_eq!(gate.allowed_by(ANA, Use::Recording, 1, whole.late), [span(0, 1_400)]);
+    assert_eq!(gate.allowed_by(ANA, Use::Recording, 1, Micros(0)), [span(0, 3_000)]);
+    // The same where recording was held for everybody.
+    let gate = Gate::new(&Use::ALL);
+    gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
+    gate.hold(Use::Recording, ms(3_000));
+    gate.release(Use::Recording, ms(3_050));
+    assert_eq!(gate.still::<Recording>(&whole), Verdict::Cut(ms(1_400)));
+    assert_eq!(gate.still::<Recording>(&Pass { span: span(3_060, 3_080), ..before }), Verdict::Keep);
+}

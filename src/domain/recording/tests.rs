@@ -12,7 +12,7 @@ fn gap(start_ms: i64, end_ms: i64, reason: GapReason) -> Gap {
 fn frames(cutter: &mut Cutter, from_ms: i64, to_ms: i64, entry: i64) -> Vec<(i64, Put)> {
     (from_ms..to_ms)
         .step_by(20)
-        .filter_map(|ms| Some((ms, cutter.put(span(ms, ms + 20), entry, 1)?)))
+        .filter_map(|ms| Some((ms, cutter.put(span(ms, ms + 20), entry, Micros(0), 1)?)))
         .filter(|(_, put)| put.seal || put.start.is_some())
         .collect()
 }
@@ -20,7 +20,7 @@ fn frames(cutter: &mut Cutter, from_ms: i64, to_ms: i64, entry: i64) -> Vec<(i64
 #[test]
 fn cuts_by_length_and_consent_and_silence() {
     let mut cutter = Cutter::new(3);
-    let name = |n, entry| Some(SegmentName { n, entry });
+    let name = |n, entry| Some(SegmentName { n, entry, late: Micros(0) });
     assert_eq!(
         frames(&mut cutter, 100, 5_000, 1),
         [
@@ -31,7 +31,7 @@ fn cuts_by_length_and_consent_and_silence() {
     assert_eq!(frames(&mut cutter, 5_000, 5_100, 7), [(5_000, Put { seal: true, start: name(5, 7), channels: 1 })]);
     assert!(!cutter.is_idle(MeetingTime::from_ms(7_099)));
     assert!(cutter.is_idle(MeetingTime::from_ms(7_100)));
-    assert_eq!(cutter.seal(), Some((SegmentName { n: 5, entry: 7 }, span(5_000, 5_100))));
+    assert_eq!(cutter.seal(), Some((SegmentName { n: 5, entry: 7, late: Micros(0) }, span(5_000, 5_100))));
     assert_eq!(cutter.seal(), None);
     assert!(!cutter.is_idle(MeetingTime::MAX));
 }
@@ -39,13 +39,13 @@ fn cuts_by_length_and_consent_and_silence() {
 #[test]
 fn drops_what_is_late_or_before_the_meeting() {
     let mut cutter = Cutter::new(0);
-    assert_eq!(cutter.put(span(-20, 0), 1, 1), None);
+    assert_eq!(cutter.put(span(-20, 0), 1, Micros(0), 1), None);
     assert_eq!(
-        cutter.put(span(0, 20), 1, 1),
-        Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1 }), channels: 1 })
+        cutter.put(span(0, 20), 1, Micros(0), 1),
+        Some(Put { seal: false, start: Some(SegmentName { n: 0, entry: 1, late: Micros(0) }), channels: 1 })
     );
-    assert_eq!(cutter.put(span(0, 20), 1, 1), None);
-    assert_eq!(cutter.put(span(20, 40), 1, 1), Some(Put { seal: false, start: None, channels: 1 }));
+    assert_eq!(cutter.put(span(0, 20), 1, Micros(0), 1), None);
+    assert_eq!(cutter.put(span(20, 40), 1, Micros(0), 1), Some(Put { seal: false, start: None, channels: 1 }));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn packets_that_go_to_and_fro_between_mono_and_stereo_cost_one_cut() {
     let mut cutter = Cutter::new(0);
     let mut cuts = Vec::new();
     for n in 0..500i64 {
-        let put = cutter.put(span(20 * n, 20 * n + 20), 1, 1 + (n % 2) as u8).expect("rising");
+        let put = cutter.put(span(20 * n, 20 * n + 20), 1, Micros(0), 1 + (n % 2) as u8).expect("rising");
         cuts.extend(put.start.map(|_| (20 * n, put.channels)));
     }
     assert_eq!(cuts, [(0, 1), (20, 2), (4_020, 2), (8_020, 2)]);
@@ -62,19 +62,21 @@ fn packets_that_go_to_and_fro_between_mono_and_stereo_cost_one_cut() {
 #[test]
 fn tries_again_a_while_after_a_failure() {
     let mut cutter = Cutter::new(0);
-    assert!(cutter.put(span(0, 20), 1, 1).is_some());
+    assert!(cutter.put(span(0, 20), 1, Micros(0), 1).is_some());
     assert!(cutter.fail(MeetingTime::from_ms(20)).is_some());
-    assert_eq!(cutter.put(span(1_000, 1_020), 1, 1), None);
+    assert_eq!(cutter.put(span(1_000, 1_020), 1, Micros(0), 1), None);
     assert!(cutter.is_pausing(MeetingTime::from_ms(1_000)) && !cutter.is_pausing(MeetingTime::from_ms(1_020)));
-    let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1 }), channels: 1 };
-    assert_eq!(cutter.put(span(1_020, 1_040), 1, 1), Some(put));
+    let put = Put { seal: false, start: Some(SegmentName { n: 1, entry: 1, late: Micros(0) }), channels: 1 };
+    assert_eq!(cutter.put(span(1_020, 1_040), 1, Micros(0), 1), Some(put));
 }
 
 #[test]
 fn names_read_back() {
-    let name = SegmentName { n: 12, entry: 3 };
-    assert_eq!(SegmentName::parse(&name.file()), Some(name));
-    for other in ["track.json", "1.mkv", "a-1.mkv", "1-2.mkv.part", "1--.mkv"] {
+    for (late, file) in [(0, "12-3.mkv"), (1_600, "12-3-1600.mkv")] {
+        let name = SegmentName { n: 12, entry: 3, late: Micros::from_ms(late) };
+        assert_eq!((name.file().as_str(), SegmentName::parse(file)), (file, Some(name)));
+    }
+    for other in ["track.json", "1.mkv", "a-1.mkv", "1-2.mkv.part", "1--.mkv", "1-2-.mkv", "1-2-3-4.mkv"] {
         assert_eq!(SegmentName::parse(other), None, "{other}");
     }
 }
@@ -156,4 +158,29 @@ fn spans_add_and_subtract() {
         [span(0, 2), span(3, 8), span(22, 30)]
     );
     assert_eq!(subtract(&[span(0, 10)], &[span(0, 10)]), []);
+}
+
+/// A segment knows how late any of it may be; that costs a cut where it grows, and none where it stays or falls.
+#[test]
+fn what_may_be_late_is_in_segments_that_say_so() {
+    let mut cutter = Cutter::new(0);
+    let late = |ms: i64| match ms {
+        1_000..2_000 => 200,
+        2_000..3_600 => 1_600,
+        20_000.. => [0, 100][(ms / 20 % 2) as usize],
+        _ => 0,
+    };
+    let mut segments: Vec<(i64, i64)> = Vec::new();
+    for ms in (0..40_000).step_by(20) {
+        let put = cutter.put(span(ms, ms + 20), 1, Micros::from_ms(late(ms)), 1).expect("rising");
+        segments.extend(put.start.map(|name| (ms, name.late.as_ms())));
+        assert!(segments.last().expect("one is open").1 >= late(ms), "{ms}");
+    }
+    let begins: Vec<i64> = segments.iter().map(|(ms, _)| *ms).collect();
+    let by_length = |from: i64, to: i64| (from..to).step_by(4_000);
+    let expected: Vec<i64> = [0, 1_000].into_iter().chain(by_length(2_000, 20_000)).collect();
+    assert_eq!(begins[..expected.len()], expected);
+    assert_eq!(segments[..5].iter().map(|(_, late)| *late).collect::<Vec<_>>(), [0, 200, 1_600, 1_600, 0]);
+    // A path that holds every other packet up costs one cut.
+    assert!(segments.len() <= expected.len() + 6, "{segments:?}");
 }

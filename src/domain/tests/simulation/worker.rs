@@ -7,8 +7,9 @@ use hansard_domain::{
     gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
     id::{ParticipantId, StreamId},
     intake::{Intake, reach},
+    late::Lates,
     meeting::{Command, Input, Meeting, Settings},
-    recording::Cutter,
+    recording::{Cutter, SegmentName},
     reorder::{HELD_MAX, Release},
     time::{MeetingTime, Micros, Span},
     timeline::Header,
@@ -40,9 +41,17 @@ struct Stream {
     ear: Ear,
 }
 
+impl Stream {
+    /// What exits ask the gate with about words of this stream.
+    fn pass(&self, span: Span, entry: i64) -> Pass {
+        Pass { participant: self.who, span, entry, late: self.ear.lates.within(span) }
+    }
+}
+
 struct Ear {
     endpoint: Endpoint,
     tape: Vec<Piece>,
+    lates: Lates,
     entry: i64,
     utterances: BTreeMap<u64, i64>,
 }
@@ -117,6 +126,7 @@ impl Worker {
             ear: Ear {
                 endpoint: Endpoint::new(endpoint::Settings::new(Micros::from_secs(6))),
                 tape: Vec::new(),
+                lates: Lates::default(),
                 entry: 0,
                 utterances: BTreeMap::new(),
             },
@@ -208,34 +218,34 @@ impl Worker {
         let (sound, pass) = frame.into_parts();
         self.note(Use::Recording, sound, pass);
         if let Some((name, span)) = stream.cutter.open() {
-            let whole = Pass { span: span.cover(pass.span), ..pass };
+            let whole = Pass { span: span.cover(pass.span), late: name.late.max(pass.late), ..pass };
             if name.entry == pass.entry && self.gate.still::<Recording>(&whole) != Verdict::Keep {
                 self.seal(stream);
             }
         }
         let open = stream.cutter.open();
-        let Some(put) = stream.cutter.put(pass.span, pass.entry, 1) else { return };
+        let Some(put) = stream.cutter.put(pass.span, pass.entry, pass.late, 1) else { return };
         if put.seal
             && let Some((name, span)) = open
         {
-            self.sealed(stream, span, name.entry);
+            self.sealed(stream, span, name);
         }
-        stream.open.push(Piece { sound, placed: pass.span, kept: pass.span, entry: pass.entry });
+        stream.open.push(Piece::of(sound, pass));
     }
 
     fn note(&mut self, purpose: Use, sound: usize, pass: Pass) {
-        self.fresh.push((purpose, Piece { sound, placed: pass.span, kept: pass.span, entry: pass.entry }));
+        self.fresh.push((purpose, Piece::of(sound, pass)));
         self.admitted.insert((purpose, sound));
     }
 
     fn seal(&mut self, stream: &mut Stream) {
         if let Some((name, span)) = stream.cutter.seal() {
-            self.sealed(stream, span, name.entry);
+            self.sealed(stream, span, name);
         }
     }
 
-    fn sealed(&mut self, stream: &mut Stream, span: Span, entry: i64) {
-        let pass = Pass { participant: stream.who, span, entry };
+    fn sealed(&mut self, stream: &mut Stream, span: Span, name: SegmentName) {
+        let pass = Pass { participant: stream.who, span, entry: name.entry, late: name.late };
         let segment = Segment { pieces: std::mem::take(&mut stream.open), pass };
         self.sealed.extend(kept(&self.gate, segment));
     }
@@ -250,14 +260,16 @@ impl Worker {
             decisions.extend(ear.endpoint.cut(pass.span.start));
             ear.entry = pass.entry;
         } else if apart && let Some(open) = ear.endpoint.open() {
-            let across = Pass { span: Span::new(open.start, pass.span.end), ..pass };
+            let span = Span::new(open.start, pass.span.end);
+            let across = Pass { span, late: ear.lates.within(span).max(pass.late), ..pass };
             if self.gate.still::<Transcription>(&across) != Verdict::Keep {
                 decisions.extend(ear.endpoint.cut(ear.endpoint.heard_until()));
             } else if let Some(last) = ear.tape.last() {
                 decisions.extend(ear.endpoint.gap(Span::new(last.placed.end, pass.span.start)));
             }
         }
-        ear.tape.push(Piece { sound, placed: pass.span, kept: pass.span, entry: pass.entry });
+        ear.tape.push(Piece::of(sound, pass));
+        ear.lates.add(pass.span, pass.late);
         // Talks for a second and a half, is silent for one.
         let voice = if sounds[sound].made % 2_500_000 < 1_500_000 { 0.9 } else { 0.1 };
         decisions.extend(ear.endpoint.frame(endpoint::Frame { span: pass.span, level_db: -30.0, voice }));
@@ -283,7 +295,7 @@ impl Worker {
             if last {
                 stream.ear.utterances.remove(&utterance);
             }
-            let pass = Pass { participant: stream.who, span, entry };
+            let pass = stream.pass(span, entry);
             let until = match self.gate.still::<Transcription>(&pass) {
                 Verdict::Keep => span.end,
                 Verdict::Cut(at) if last => at,
@@ -303,7 +315,7 @@ impl Worker {
                 self.seal(&mut stream);
                 if let Some(open) = stream.ear.endpoint.open() {
                     let span = Span::new(open.start, stream.ear.endpoint.heard_until());
-                    let pass = Pass { participant: stream.who, span, entry: stream.ear.entry };
+                    let pass = stream.pass(span, stream.ear.entry);
                     let decisions = match self.gate.still::<Transcription>(&pass) {
                         Verdict::Keep => Vec::new(),
                         Verdict::Cut(at) => stream.ear.endpoint.cut(at),
@@ -331,7 +343,7 @@ impl Worker {
         let open = |stream: &Stream| {
             let open = stream.ear.endpoint.open()?;
             let span = Span::new(open.start, stream.ear.endpoint.heard_until());
-            let pass = Pass { participant: stream.who, span, entry: stream.ear.entry };
+            let pass = stream.pass(span, stream.ear.entry);
             let keeps = self.gate.still::<Transcription>(&pass) == Verdict::Keep;
             keeps.then(|| slice(&stream.ear.tape, span, stream.ear.entry))
         };
@@ -346,7 +358,7 @@ impl Worker {
     /// Segments of which only what their own entry allows is kept.
     pub fn recut(gate: &Gate, pieces: Vec<Piece>, sounds: &[Sound]) -> Vec<Piece> {
         let allowed = |piece: &Piece| {
-            let spans = gate.allowed_by(sounds[piece.sound].who, Use::Recording, piece.entry);
+            let spans = gate.allowed_by(sounds[piece.sound].who, Use::Recording, piece.entry, piece.late);
             spans.iter().any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
         };
         pieces.into_iter().filter(allowed).collect()
@@ -358,7 +370,7 @@ fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
     if gate.still::<Recording>(&segment.pass) == Verdict::Keep {
         return Some(segment);
     }
-    let allowed = gate.allowed_by(segment.pass.participant, Use::Recording, segment.pass.entry);
+    let allowed = gate.allowed_by(segment.pass.participant, Use::Recording, segment.pass.entry, segment.pass.late);
     segment
         .pieces
         .retain(|piece| allowed.iter().any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end));

@@ -8,7 +8,7 @@ pub use script::Plan;
 use super::{dice::Dice, worker::Worker};
 use hansard_domain::{
     consent::{ConsentStatus, Use},
-    gate::{Entry, Gate},
+    gate::{Entry, Gate, Pass},
     id::{ConsentId, ParticipantId, StreamId},
     limits::HEADS_POLL,
     meeting::{ConsentPolicy, Input, Listed, Settings},
@@ -68,6 +68,13 @@ pub struct Piece {
     pub placed: Span,
     pub kept: Span,
     pub entry: i64,
+    pub late: Micros,
+}
+
+impl Piece {
+    pub fn of(sound: usize, pass: Pass) -> Self {
+        Self { sound, placed: pass.span, kept: pass.span, entry: pass.entry, late: pass.late }
+    }
 }
 
 #[derive(Clone, Debug)]

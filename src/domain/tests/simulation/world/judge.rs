@@ -62,8 +62,8 @@ impl World {
         assert!(applied <= piece.kept.start, "{piece:?} begins before its grant was applied at {applied:?}");
         let sound = self.sounds[piece.sound];
         let Some(before) = sound.repeats else { return };
-        // As far off its true time as the packet itself is placed.
-        let before = before + (piece.placed.start.0 - sound.made);
+        // As much later than its true time as the packet itself is placed.
+        let before = before + (piece.placed.start.0 - sound.made).max(0);
         let whole = applied.0 <= before + OFF;
         assert!(whole, "{piece:?} brings back what was made at {before}, before its grant was applied at {applied:?}");
     }

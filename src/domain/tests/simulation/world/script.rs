@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// Nothing happens in the last seconds, so that everything has arrived and the outcome can be judged.
 const QUIET: i64 = 4_000_000;
 
+/// The longest that a sender stands still.
+const STALL_MAX: i64 = 1_600_000;
+
 /// What varies between seeds.
 pub struct Plan {
     pub seed: u64,
@@ -128,6 +131,18 @@ impl World {
         }
     }
 
+    /// When a sender stands still with its counter, and for how long: its sound is made later from then on, and nothing says
+    /// so at first.
+    fn stalls(&self, from: i64, dice: &mut Dice) -> Vec<(i64, i64)> {
+        let last = self.plan.length - QUIET - STALL_MAX;
+        let mut stalls = Vec::new();
+        while dice.chance(0.4) && last > from {
+            stalls.push((dice.within(from, last), dice.one(&[60_000, 120_000, 700_000, STALL_MAX])));
+        }
+        stalls.sort_unstable();
+        stalls
+    }
+
     /// All packets of a sender, as they reach us.
     fn speak(&mut self, stream: usize, from: i64, dice: &mut Dice) {
         let delay = self.senders[stream].delay;
@@ -139,12 +154,15 @@ impl World {
         // Drawn apart, so that the seeds stay what they were.
         let mut apart = Dice::new(self.plan.seed ^ 0x9876 ^ stream as u64);
         let fec = apart.chance(0.5);
+        let stalls = self.stalls(from, &mut apart);
+        // Some count by another clock than they say.
+        let step = if apart.chance(0.1) { apart.one(&[160.0, 320.0, 480.0]) } else { 960.0 };
         let mut number = 0u16;
         let mut made_before = from + delay;
         for n in 0..((self.plan.length - from) / FRAME) {
             let header = Header {
                 sequence: sequence.wrapping_add(number),
-                timestamp: timestamp.wrapping_add((n as f64 * 960.0 * skew) as u32),
+                timestamp: timestamp.wrapping_add((n as f64 * step * skew) as u32),
                 ticks: 960,
             };
             // Silence now and then, without packets.
@@ -152,7 +170,7 @@ impl World {
                 continue;
             }
             number = number.wrapping_add(1);
-            let made = from + n * FRAME;
+            let made = stalls.iter().fold(from + n * FRAME, |at, (when, length)| at + length * i64::from(at >= *when));
             let repeats = (fec && apart.chance(0.7)).then_some(made_before);
             for _ in 0..1 + usize::from(dice.chance(twice)) {
                 if !dice.chance(loss) {
