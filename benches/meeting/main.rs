@@ -13,6 +13,7 @@ mod official;
 mod offline;
 mod rig;
 mod shape;
+mod sockets;
 mod sound;
 mod speed;
 mod table;
@@ -48,6 +49,8 @@ enum Scenario {
     Kills,
     /// Withdrawals in mid-tone: plain, with the queue down, with Postgres down
     Withdraw,
+    /// 3,000 sockets on one meeting, and crowds that mean harm beside one
+    Sockets,
     /// Resident memory by meetings and by decoder states
     Memory,
     /// Decode time against the bare model, and at official sizes
@@ -141,6 +144,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Drift => vec![files::drift(options.seconds).await?],
         Scenario::Kills => vec![kills::kills(options.kills).await?],
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
+        Scenario::Sockets => sockets::sockets().await?,
         Scenario::Memory => vec![memory::memory().await?],
         Scenario::Decode => vec![speed::decode().await?],
         Scenario::Official => vec![official::official().await?],

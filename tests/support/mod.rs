@@ -3,6 +3,7 @@
 //! `mod support;` in a test makes all of this available.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod crowd;
 pub mod faults;
 pub mod pgbouncer;
 pub mod postgres;

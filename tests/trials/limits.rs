@@ -3,6 +3,7 @@
 
 use crate::support::{
     Scratch,
+    crowd::{self, Flood},
     server::{SOFT_DESCRIPTORS, Server},
 };
 use hansard::{
@@ -19,59 +20,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
-    task::JoinHandle,
-};
+use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// Where the crowd comes from.
-const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 const SILENT: usize = 3000;
-const UPGRADES_A_SECOND: u64 = 2000;
+const UPGRADES_A_SECOND: u32 = 2000;
 const FLOOD_MAX: Duration = Duration::from_secs(12);
 /// On a busy machine, in a debug build.
 const SOON: Duration = Duration::from_secs(90);
-
-async fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind((ELSEWHERE, 0).into())?;
-    socket.connect(to).await
-}
-
-/// Asks for sockets, and goes without joining; stops by itself.
-fn flood(to: SocketAddr, asked: Arc<AtomicUsize>, stop: CancellationToken) -> Vec<JoinHandle<()>> {
-    const TASKS: u64 = 8;
-    let one = move |asked: Arc<AtomicUsize>| async move {
-        let Ok(mut stream) = connect(to).await else { return };
-        let hello = "GET /v1/signal HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
-                     Sec-WebSocket-Protocol: hansard.v1\r\n\r\n";
-        let mut answer = [0; 12];
-        if stream.write_all(hello.as_bytes()).await.is_ok() && stream.read_exact(&mut answer).await.is_ok() {
-            asked.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    let task = |_| {
-        let (asked, stop) = (asked.clone(), stop.clone());
-        tokio::spawn(async move {
-            let began = Instant::now();
-            let mut tick = tokio::time::interval(Duration::from_millis(1000 * TASKS / UPGRADES_A_SECOND));
-            while began.elapsed() < FLOOD_MAX && stop.run_until_cancelled(tick.tick()).await.is_some() {
-                let _ = tokio::time::timeout(Duration::from_secs(5), one(asked.clone())).await;
-            }
-        })
-    };
-    (0..TASKS).map(task).collect()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crowds_at_the_door_leave_a_meeting_unharmed() {
@@ -88,7 +47,7 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
 
     let mut silent = Vec::new();
     for _ in 0..SILENT {
-        silent.push(connect(address).await.expect("the backlog takes it"));
+        silent.push(crowd::connect(address).await.expect("the backlog takes it"));
     }
     let host = client.create_user("host@example.org", "Host").await.expect("it answers");
     let meeting = client.create_meeting(&host, json!({"language": "en"})).await.expect("it answers");
@@ -107,8 +66,7 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
     let first = set.utterances.iter().find(|utterance| utterance.speaker == "Alice").expect("she speaks");
     let frames = &alice.frames[..usize::try_from(first.end_ms / 20 + 60).expect("short")];
 
-    let (asked, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
-    let flood = flood(address, asked.clone(), stop.clone());
+    let flood = Flood::start(address, UPGRADES_A_SECOND, FLOOD_MAX);
     sender.run(stream.address(), frames, Instant::now(), &CancellationToken::new()).await.expect("sends");
     let said = signal
         .wait_for(Instant::now() + SOON, |event| event.kind() == "transcript_update" && event.data()["final"] == true)
@@ -117,11 +75,8 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
     let text = said.data()["text"].as_str().expect("text").to_lowercase();
     let word = first.text.split(' ').next().expect("a word").trim_matches([',', '.', '?']).to_lowercase();
     assert!(text.contains(&word), "{text:?} has {word:?} in it");
-    stop.cancel();
-    for task in flood {
-        task.await.expect("it does not panic");
-    }
-    assert!(asked.load(Ordering::Relaxed) > 100, "the flood was one: {asked:?}");
+    let (asked, took) = flood.stop().await;
+    assert!(asked > 100, "the flood was one: {asked} in {took:?}");
 
     // Who never asked anything is let go of.
     let asked = Instant::now();
