@@ -68,9 +68,9 @@ pub enum StoreError {
     /// A unique, foreign key, check or exclusion constraint refused the write.
     #[error("constraint {constraint} refused the write")]
     Conflict { constraint: String },
-    /// Postgres is away, starting, full or too slow. Trying again later may work.
+    /// Postgres is away, starting, full or too slow. Trying again later may work. No `source`: the text has it already.
     #[error("the database is not available: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(sqlx::Error),
     /// An `Idempotency-Key` that was used with another body.
     #[error("the key was used with another body")]
     OtherBody,
