@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test bench lint doctor
+.PHONY: help demo serve test quick bench lint doctor
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/hansard/target
 # Where rustup puts cargo; the installer leaves shell profiles alone.
@@ -16,6 +16,7 @@ help:
 	@echo 'make serve   the same server without the play'
 	@echo 'make doctor  what is missing or misconfigured, and how to mend it'
 	@echo 'make test    every test'
+	@echo 'make quick   the rules and clippy, in seconds'
 	@echo 'make bench   latency, cost and load, measured on this machine'
 	@echo 'make lint    format, clippy and documentation'
 
@@ -40,6 +41,12 @@ test:
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; set -o pipefail; \
 	cargo test --workspace --locked $(ARGS) 2>&1 | tee "$$log"; status=$$?; \
 	echo; grep -E '^test .* FAILED$$' "$$log"; grep '^test result:' "$$log"; exit $$status
+
+# What a change breaks most often. The rest of the simulated meetings comes with `make test`.
+quick:
+	@scripts/install.sh build
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --package hansard-domain --lib --locked $(ARGS)
 
 # ARGS='-- --all' for everything at full length; docs/BENCHMARKS.md says more.
 bench:
