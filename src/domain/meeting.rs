@@ -17,6 +17,10 @@ use std::{
 };
 use uuid::Uuid;
 
+mod state;
+
+pub use state::{RecordingState, State};
+
 /// What happens to those who agreed while others have not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,6 +89,11 @@ pub enum Input {
     StreamClosed {
         stream: StreamId,
     },
+    /// Whether what is admitted of somebody is kept, or lost because it cannot be written.
+    Kept {
+        participant: ParticipantId,
+        kept: bool,
+    },
     /// Since when nobody could tell us of a withdrawal, because neither the queue nor Postgres answers; `None`: one does.
     Deaf {
         since: Option<MeetingTime>,
@@ -116,27 +125,6 @@ pub enum Command {
     End {
         stored: bool,
     },
-}
-
-/// `recording_state` while a meeting is live.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct State {
-    pub recording: RecordingState,
-    pub transcribing: bool,
-    /// Whose consent is awaited under policy `all`.
-    pub waiting_for: Vec<ParticipantId>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingState {
-    Off,
-    Waiting,
-    Paused,
-    Recording,
-    Finalising,
-    Ready,
-    Failed,
 }
 
 #[derive(Clone, Debug)]
@@ -183,6 +171,8 @@ pub struct Meeting {
     said_before: BTreeMap<ConsentId, i64>,
     empty_since: Option<MeetingTime>,
     deaf_since: Option<MeetingTime>,
+    /// Whose sound cannot be written.
+    unkept: BTreeSet<ParticipantId>,
     held: BTreeSet<Use>,
     told: Option<State>,
     commands: VecDeque<Command>,
@@ -203,6 +193,7 @@ impl Meeting {
             said_before: BTreeMap::new(),
             empty_since: Some(now),
             deaf_since: None,
+            unkept: BTreeSet::new(),
             held: BTreeSet::new(),
             told: None,
             commands: VecDeque::new(),
@@ -295,6 +286,12 @@ impl Meeting {
                 if let Some(stream) = self.streams.remove(&stream) {
                     self.see(stream.participant, now);
                 }
+            }
+            Input::Kept { participant, kept: true } => {
+                self.unkept.remove(&participant);
+            }
+            Input::Kept { participant, kept: false } => {
+                self.unkept.insert(participant);
             }
             Input::Deaf { since } => self.deaf_since = since.map(|since| since.min(now)),
             Input::End => self.end(true),
@@ -437,38 +434,13 @@ impl Meeting {
             }
         }
 
+        let sending: BTreeSet<_> = self.streams.values().map(|stream| stream.participant).collect();
+        self.unkept.retain(|participant| sending.contains(participant));
         let state = self.state();
         if self.told.as_ref() != Some(&state) {
             self.told = Some(state.clone());
             self.commands.push_back(Command::Tell(state));
         }
-    }
-
-    /// What `recording_state` says now.
-    pub fn state(&self) -> State {
-        let agreed = |purpose| self.present.keys().any(|id| self.accepts(*id, purpose));
-        let on = |purpose| self.settings.uses.contains(&purpose);
-        let recording = if !on(Use::Recording) {
-            RecordingState::Off
-        } else if !agreed(Use::Recording) {
-            RecordingState::Waiting
-        } else if self.held.contains(&Use::Recording) {
-            RecordingState::Paused
-        } else {
-            RecordingState::Recording
-        };
-        let waiting_for = if self.settings.policy == ConsentPolicy::All {
-            self.present
-                .keys()
-                .copied()
-                .filter(|id| self.settings.uses.iter().any(|purpose| !self.accepts(*id, *purpose)))
-                .collect()
-        } else {
-            Vec::new()
-        };
-        let transcribing =
-            on(Use::Transcription) && agreed(Use::Transcription) && !self.held.contains(&Use::Transcription);
-        State { recording, transcribing, waiting_for }
     }
 
     fn accepts(&self, participant: ParticipantId, purpose: Use) -> bool {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::MeetingClock,
     domain::{
-        id::{ConsentId, MeetingId, ParticipantId, StreamId},
+        id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         meeting::{Command, Input, Meeting},
         time::MeetingTime,
     },
@@ -335,6 +335,12 @@ impl Live {
         if self.rules.poll_timeout().is_some_and(|due| due <= now) {
             self.input(Input::Tick);
         }
+        for recording in std::mem::take(&mut self.tracks.overflowed) {
+            self.kept(recording, false);
+        }
+        for recording in std::mem::take(&mut self.tracks.resumed) {
+            self.kept(recording, true);
+        }
         let every = if self.tracks.lively(now) { TICK_LIVELY } else { TICK };
         if (now - self.ticked).0 >= every.as_micros() as i64 {
             self.ticked = now;
@@ -349,8 +355,20 @@ impl Live {
         }
     }
 
-    pub fn sealed(&self, told: spool::Told) {
+    pub fn sealed(&mut self, told: spool::Told) {
+        match &told {
+            spool::Told::Failed { recording, .. } => self.kept(*recording, false),
+            spool::Told::Resumed { recording } => self.kept(*recording, true),
+            _ => {}
+        }
         recorded::take(&self.vault, &self.ledger, self.meeting, told);
+    }
+
+    /// Whether what comes of a recording can be written.
+    fn kept(&mut self, recording: RecordingId, kept: bool) {
+        if let Some((participant, kept)) = self.tracks.kept(recording, kept) {
+            self.input(Input::Kept { participant, kept });
+        }
     }
 
     pub fn input(&mut self, input: Input) {

@@ -47,22 +47,19 @@ const HANDOVER_MAX: Duration = Duration::from_secs(1);
 
 /// The data of `recording_state`.
 pub fn recording_state(state: &State, epoch: i64) -> Value {
-    let reason = match state.recording {
-        RecordingState::Paused => Some("consent"),
-        _ => None,
-    };
     json!({
         "state": state.recording,
         "transcribing": state.transcribing,
-        "reason": reason,
+        "reason": state.reason(),
         "waitingFor": state.waiting_for,
+        "unrecorded": state.unrecorded,
         "epoch": epoch,
     })
 }
 
 /// `recording_state` of a meeting that is over.
 pub fn after(state: RecordingState, reason: Option<&str>, epoch: i64) -> Value {
-    json!({"state": state, "transcribing": false, "reason": reason, "waitingFor": [], "epoch": epoch})
+    json!({"state": state, "transcribing": false, "reason": reason, "waitingFor": [], "unrecorded": [], "epoch": epoch})
 }
 
 /// What still comes out of the meeting's threads.

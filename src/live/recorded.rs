@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Between two lines in the log about segments that fail: a full disk fails every recording every second.
 const SAID_EVERY: Duration = Duration::from_secs(60);
@@ -25,6 +25,7 @@ pub fn take(vault: &Vault, ledger: &Ledger, meeting: MeetingId, told: spool::Tol
                 .increment(span.length().0.unsigned_abs() / 1_000);
             let _ = ledger.write(Write::Lost { recording, span });
         }
+        spool::Told::Resumed { recording } => info!(%meeting, %recording, "segments are written again"),
         spool::Told::Left(left) => {
             vault.missed();
             warn!(%meeting, path = %left.path.display(), "a segment could not be sealed and stays in the spool");

@@ -93,6 +93,12 @@ pub struct Tracks {
     ending: BTreeMap<StreamId, speech::Stream>,
     /// What speech had no room for.
     pub overflow: Overflow,
+    /// Recordings of which a frame found no room on its way to the disk, until they are told.
+    pub overflowed: BTreeSet<RecordingId>,
+    /// Recordings of streams that were closed, likewise: nothing of them is lost any more.
+    pub resumed: BTreeSet<RecordingId>,
+    /// Those that cannot be written.
+    unkept: BTreeSet<RecordingId>,
 }
 
 impl Tracks {
@@ -123,6 +129,9 @@ impl Tracks {
             ears,
             ending: BTreeMap::new(),
             overflow: Overflow::default(),
+            overflowed: BTreeSet::new(),
+            resumed: BTreeSet::new(),
+            unkept: BTreeSet::new(),
         };
         Ok((tracks, told, heard))
     }
@@ -322,7 +331,9 @@ impl Tracks {
                     if let Some(admitted) = admit::<Recording>(&self.gate, who, arrived, holds, frame.clone()) {
                         let (recordings, begun) = (&mut self.recordings, &mut self.begun);
                         let recording = begin(recordings, begun, &self.spool, &self.holder, track, span, ledger);
-                        self.spool.write(recording, admitted);
+                        if !self.spool.write(recording, admitted) {
+                            self.overflowed.insert(recording);
+                        }
                     }
                     if let Some(admitted) = admit::<Transcription>(&self.gate, who, arrived, holds, frame) {
                         track.voiced = Some(arrived);
@@ -393,6 +404,7 @@ impl Tracks {
         if let Some(recording) = self.recordings.get(&track.key)
             && self.begun.contains_key(recording)
         {
+            self.resumed.insert(*recording);
             self.spool.seal(*recording);
         }
         self.ears.close(stream);

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the spool is measured.
 const EVERY: Duration = Duration::from_secs(5);
+/// The same while segments cannot be written.
+const SOON: Duration = Duration::from_secs(1);
 /// Of a spool with very many files, measuring takes at most this part of the time.
 const SHARE: u32 = 20;
 
@@ -29,10 +31,23 @@ pub async fn watch(deps: Arc<Deps>, stop: CancellationToken) {
                 measured.bytes, measured.segments
             );
             health::degrade(Reason::SpoolFull, detail);
-        } else {
-            health::restore(Reason::SpoolFull);
         }
-        let pause = EVERY.max(begun.elapsed() * SHARE);
+        let failed = deps.disk.last_failed(EVERY);
+        for (reason, descriptors) in [(Reason::SpoolFull, false), (Reason::Descriptors, true)] {
+            match failed.as_ref().filter(|failed| failed.descriptors == descriptors) {
+                Some(failed) if !measured.full => {
+                    health::degrade(
+                        reason,
+                        format!("segments cannot be written and are told as lost: {}", failed.error),
+                    );
+                }
+                None if !(measured.full && reason == Reason::SpoolFull) => health::restore(reason),
+                _ => {}
+            }
+        }
+        // What is full may have room again at any moment.
+        let every = if measured.full || failed.is_some() { SOON } else { EVERY };
+        let pause = every.max(begun.elapsed() * SHARE);
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }

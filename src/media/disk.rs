@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::Notify;
 
@@ -38,6 +38,16 @@ struct Inner {
     owned: Mutex<BTreeSet<(MeetingId, i64)>>,
     released: Notify,
     full: AtomicBool,
+    failed: Mutex<Option<Failed>>,
+}
+
+/// A segment that could not be written.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub at: Instant,
+    pub error: String,
+    /// For want of a descriptor rather than of room.
+    pub descriptors: bool,
 }
 
 impl Disk {
@@ -49,6 +59,7 @@ impl Disk {
             owned: Mutex::default(),
             released: Notify::new(),
             full: AtomicBool::new(false),
+            failed: Mutex::default(),
         }))
     }
 
@@ -74,6 +85,21 @@ impl Disk {
     /// Whether new segments are refused.
     pub fn is_full(&self) -> bool {
         self.0.full.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a segment could not be written.
+    pub fn failed(&self, error: &anyhow::Error) {
+        let raw = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+        // ENFILE and EMFILE.
+        let descriptors = matches!(raw, Some(23 | 24));
+        let failed = Failed { at: Instant::now(), error: format!("{error:#}"), descriptors };
+        *self.0.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+    }
+
+    /// The last segment that could not be written, if that was lately.
+    pub fn last_failed(&self, within: Duration) -> Option<Failed> {
+        let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.clone().filter(|failed| failed.at.elapsed() <= within)
     }
 
     /// Counts what is there and decides whether there is room for more. Blocks on the disk.

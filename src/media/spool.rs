@@ -8,7 +8,7 @@ use crate::{
     domain::{
         gate::{Admitted, Gate, Recording},
         id::RecordingId,
-        recording::Track,
+        recording::{SEGMENT_RETRY, Track},
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -41,6 +41,8 @@ const KEPT_MAX: usize = 4_096;
 const NAP: Duration = Duration::from_millis(200);
 /// A hole that goes on is told in pieces of this length, so that a crash forgets no more of it.
 const HOLE_TOLD: Micros = Micros::from_secs(5);
+/// After a failure, so much in a row must be written before the recording is said to go on.
+const RESUMED: Micros = SEGMENT_RETRY;
 /// Segments that could not be sealed and are tried again; more stay in the spool at once.
 const LEFT_MAX: usize = 256;
 /// Between two such tries.
@@ -54,6 +56,10 @@ pub enum Told {
     Failed {
         recording: RecordingId,
         error: String,
+    },
+    /// After a failure, what comes is written again.
+    Resumed {
+        recording: RecordingId,
     },
     /// This was to be recorded and is not.
     Lost {
@@ -123,6 +129,7 @@ impl Spool {
             holes: BTreeMap::new(),
             left: VecDeque::new(),
             tried: Instant::now(),
+            failing: BTreeMap::new(),
         };
         std::thread::Builder::new()
             .name("spool".into())
@@ -190,6 +197,8 @@ struct Recorder {
     /// Segments that could not be sealed; tried again.
     left: VecDeque<Leftover>,
     tried: Instant,
+    /// Recordings of which something could not be written; and since when all of it can.
+    failing: BTreeMap<RecordingId, Option<MeetingTime>>,
 }
 
 impl Recorder {
@@ -227,7 +236,17 @@ impl Recorder {
         {
             self.say(Told::Lost { recording, span });
         }
+        if !outcome.dropped && self.is_resumed(recording, span) {
+            self.failing.remove(&recording);
+            self.say(Told::Resumed { recording });
+        }
         self.came(recording, outcome);
+    }
+
+    /// Whether a recording that failed goes on, with this frame written: a disk that is nearly full takes a little and fails.
+    fn is_resumed(&mut self, recording: RecordingId, written: Span) -> bool {
+        let since = self.failing.get_mut(&recording).map(|since| *since.get_or_insert(written.start));
+        since.is_some_and(|since| written.end - since >= RESUMED)
     }
 
     fn seal(&mut self, recording: RecordingId) {
@@ -244,6 +263,7 @@ impl Recorder {
         }
         let spilled = std::mem::take(&mut *self.shared.spilled());
         for (recording, span) in spilled {
+            self.failing.insert(recording, None);
             self.say(Told::Lost { recording, span });
         }
         let long: Vec<RecordingId> =
@@ -283,6 +303,8 @@ impl Recorder {
     }
 
     fn failed(&mut self, recording: RecordingId, error: &anyhow::Error) {
+        self.failing.insert(recording, None);
+        self.owned.disk().failed(error);
         self.say(Told::Failed { recording, error: format!("{error:#}") });
     }
 

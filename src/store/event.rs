@@ -84,7 +84,8 @@ async fn insert(
              update meetings set events_kept = true where id = $1 and not events_kept
          ), state as (
              insert into recording_states (meeting_id, seq, tenant_id, state, at)
-             select $1, seq, tenant_id, $4::jsonb ->> 'state', clock_timestamp() from head
+             select $1, seq, tenant_id, case when $4::jsonb ->> 'reason' = 'disk' then 'unwritten' else $4::jsonb ->> 'state' end,
+                    clock_timestamp() from head
              where $2 = 'recording_state' and $4::jsonb ->> 'state' is not null
          )
          insert into meeting_events (meeting_id, seq, tenant_id, type, ref, data)

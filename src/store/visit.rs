@@ -31,7 +31,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
     Ok(rows.iter().map(visit).collect::<sqlx::Result<_>>()?)
 }
 
-/// From and until when `recording_state` said `paused`.
+/// From and until when `recording_state` said `paused` for want of consent. What could not be written is `lost`, and noted apart.
 pub async fn paused(
     conn: &mut PgConnection,
     meeting: MeetingId,

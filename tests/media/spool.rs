@@ -138,6 +138,8 @@ fn a_killed_process_leaves_what_it_received_playable() {
 struct End {
     sealed: Vec<Sealed>,
     failed: usize,
+    /// After the last failure.
+    resumed: usize,
     lost: Vec<Span>,
     left: usize,
 }
@@ -164,7 +166,8 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
     while let Some(told) = told.blocking_recv() {
         match told {
             Told::Sealed(segment) => end.sealed.push(segment),
-            Told::Failed { .. } => end.failed += 1,
+            Told::Failed { .. } => (end.failed, end.resumed) = (end.failed + 1, 0),
+            Told::Resumed { .. } => end.resumed += 1,
             Told::Lost { recording, span } => {
                 assert_eq!(recording, track.recording);
                 end.lost.push(span);
@@ -190,6 +193,7 @@ fn a_folder_that_cannot_be_written_costs_its_segments_and_not_the_recording() {
         }
     });
     assert!((1..=3).contains(&end.failed) && end.left == 0, "{} failures told", end.failed);
+    assert_eq!(end.resumed, 1, "that it goes on is told once");
     let [sealed] = &end.sealed[..] else { panic!("{:?}", end.sealed) };
     assert!(sealed.pass.span.start <= ms(2_600) && sealed.pass.span.end >= ms(3_980), "{sealed:?}");
     // All of what is missing is told, and nothing else.
@@ -232,7 +236,7 @@ fn a_full_spool_drops_new_segments_and_says_so() {
         }
         _ => {}
     });
-    assert_eq!(end.sealed.len(), 2, "before and after");
+    assert_eq!((end.sealed.len(), end.resumed), (2, 1), "before and after");
     let hole = span(1_000, end.sealed[1].pass.span.start.as_ms());
     assert_eq!((union(&end.lost), hole.start), (vec![hole], end.sealed[0].pass.span.end));
     assert!(hole.end <= ms(3_000), "{hole:?}");

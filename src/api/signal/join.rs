@@ -225,7 +225,7 @@ impl Picture {
         // Before the worker's first word: what it will say of a meeting in which nobody agreed.
         let unsaid = || {
             let state = if of.settings.recording == RecordingMode::Off { "off" } else { "waiting" };
-            json!({"state": state, "transcribing": false, "reason": null, "waitingFor": [], "epoch": 0})
+            json!({"state": state, "transcribing": false, "reason": null, "waitingFor": [], "unrecorded": [], "epoch": 0})
         };
         Ok(Self {
             participants: people

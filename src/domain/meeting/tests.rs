@@ -232,3 +232,35 @@ fn all_holds_from_the_receipt_of_a_withdrawal_heard_late() {
     assert_eq!(allowed, [crate::time::Span::new(s(1), s(4))]);
     assert!(drain(&mut meeting).contains(&Command::Recheck { participant: None }));
 }
+
+#[test]
+fn who_cannot_be_written_is_told_and_so_is_the_end_of_it() {
+    const CAM: StreamId = StreamId(Uuid::from_u128(12));
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA, BOB]), s(1));
+    for (entry, who, stream) in [(1, ANA, MIC), (2, BOB, CAM)] {
+        meeting.handle(said(entry, who, ConsentStatus::Accepted), s(1));
+        meeting.handle(Input::StreamOpened { stream, participant: who }, s(1));
+    }
+    drain(&mut meeting);
+    let told = |meeting: &mut Meeting, participant, kept, at| {
+        meeting.handle(Input::Kept { participant, kept }, s(at));
+        let told = drain(meeting);
+        let told = told.into_iter().filter_map(|c| if let Command::Tell(state) = c { Some(state) } else { None });
+        told.map(|state| (state.recording, state.reason(), state.unrecorded)).collect::<Vec<_>>()
+    };
+    let disk = Some("disk");
+    assert_eq!(told(&mut meeting, ANA, false, 2), [(RecordingState::Recording, disk, vec![ANA])]);
+    assert_eq!(told(&mut meeting, ANA, false, 3), [], "once");
+    assert_eq!(told(&mut meeting, BOB, false, 4), [(RecordingState::Paused, disk, vec![ANA, BOB])]);
+    assert_eq!(told(&mut meeting, ANA, true, 5), [(RecordingState::Recording, disk, vec![BOB])]);
+    // Whoever sends nothing any more is not lost.
+    meeting.handle(Input::StreamClosed { stream: CAM }, s(6));
+    assert_eq!((recording(&meeting), meeting.state().reason()), (RecordingState::Recording, None));
+    meeting.handle(Input::StreamOpened { stream: CAM, participant: BOB }, s(7));
+    assert_eq!(meeting.state().unrecorded, []);
+    // Who takes consent back is not recorded for that reason.
+    meeting.handle(Input::Kept { participant: BOB, kept: false }, s(8));
+    meeting.handle(said(3, BOB, ConsentStatus::Withdrawn), s(9));
+    assert_eq!((recording(&meeting), meeting.state().reason()), (RecordingState::Recording, None));
+}

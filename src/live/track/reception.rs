@@ -3,7 +3,7 @@
 use super::{ALIVE_EVERY, Track, Tracks};
 use crate::{
     domain::{
-        id::{ParticipantId, StreamId},
+        id::{ParticipantId, RecordingId, StreamId},
         media::Media,
         time::MeetingTime,
     },
@@ -56,6 +56,18 @@ impl Tracks {
         if let Some(track) = self.tracks.get_mut(&stream) {
             track.alive = now - ALIVE_EVERY;
         }
+    }
+
+    /// Whether what comes of a recording can be written: what that means for its participant.
+    pub fn kept(&mut self, recording: RecordingId, kept: bool) -> Option<(ParticipantId, bool)> {
+        let participant = self.begun.get(&recording)?.participant;
+        if kept {
+            self.unkept.remove(&recording);
+        } else {
+            self.unkept.insert(recording);
+        }
+        let of = |id: &RecordingId| self.begun.get(id).is_some_and(|key| key.participant == participant);
+        Some((participant, !self.unkept.iter().any(of)))
     }
 
     /// Ports are closed at once with their streams: another process goes on with them.
