@@ -1,13 +1,24 @@
-//! Deletes objects that no row needs any more: the segments of tracks that were verified and committed. Their rows stay, with
-//! hash and consent entry, as proof.
+//! Deletes objects that no row needs any more: the segments of tracks that were verified and committed, whose rows stay, with
+//! hash and consent entry, as proof; and what no row ever named or names any more, because somebody died between storing
+//! an object and writing its row, or between replacing one and deleting it. It may hold what was withdrawn.
 
 use crate::{
-    domain::{fault::Fault, time::Micros},
-    objects::Objects,
-    store::{Store, recording},
+    domain::{fault::Fault, id::MeetingId, time::Micros},
+    objects::{Listed, Objects},
+    queue::JobKind,
+    store::{Store, capture, event, job, recording},
     worker::{Claimed, Outcome},
 };
 use anyhow::Context;
+use std::{collections::BTreeSet, time::Duration};
+use tracing::{info, warn};
+
+/// Objects of one meeting that are looked at: 20 tracks of three hours.
+const LISTED_MAX: usize = 60_000;
+/// So many that no row names are deleted at a time, while the meeting's head is held.
+const SWEPT_AT_ONCE: usize = 20;
+/// For so long at most.
+const SWEEP_MAX: Duration = Duration::from_secs(10);
 
 /// Runs the job.
 pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
@@ -21,11 +32,47 @@ pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
 }
 
 async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::Result<()> {
+    let meeting = claimed.job.meeting;
     let mut tx = store.worker_tx().await?;
-    let segments = recording::segments(&mut tx, claimed.job.meeting).await?;
+    let segments = recording::segments(&mut tx, meeting).await?;
     tx.commit().await?;
     for segment in segments.into_iter().filter(|segment| segment.merged) {
         objects.delete(&segment.object_key).await.context("deleting a merged segment")?;
+    }
+    let prefix = recording::live_prefix(claimed.job.tenant, meeting);
+    let listed = objects.list(&prefix, LISTED_MAX).await.context("listing a meeting's segments")?;
+    for some in listed.chunks(SWEPT_AT_ONCE) {
+        sweep(store, objects, meeting, some).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what no row names of these objects. The meeting's head is held meanwhile: a recovery says under it what it is
+/// going to store before it does, so nobody is between an object and its row. With one under way nothing is swept; the job
+/// runs again after it.
+async fn sweep(store: &Store, objects: &Objects, meeting: MeetingId, listed: &[Listed]) -> anyhow::Result<()> {
+    let mut tx = store.worker_tx().await?;
+    event::lock(&mut tx, meeting).await?;
+    let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
+    if !over || capture::spooled(&mut tx, meeting).await? > 0 {
+        return Ok(());
+    }
+    let named: BTreeSet<String> =
+        recording::segments(&mut tx, meeting).await?.into_iter().map(|segment| segment.object_key).collect();
+    let unnamed: Vec<&str> =
+        listed.iter().map(|object| object.key.as_str()).filter(|key| !named.contains(*key)).collect();
+    let deleting = async {
+        for key in &unnamed {
+            objects.delete(key).await.context("deleting an object that no row names")?;
+        }
+        anyhow::Ok(())
+    };
+    match tokio::time::timeout(SWEEP_MAX, deleting).await {
+        Ok(deleted) => deleted?,
+        Err(_) => warn!(%meeting, "objects that no row names are not all deleted yet; storage is slow"),
+    }
+    if !unnamed.is_empty() {
+        info!(%meeting, objects = unnamed.len(), "swept up objects that no row names");
     }
     Ok(())
 }

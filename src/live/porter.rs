@@ -9,7 +9,7 @@ use crate::{
     health::{self, Reason},
     media::segment::Sealed,
     objects::{ObjectError, Objects},
-    store::recording::Segment,
+    store::recording::{Segment, live_prefix as prefix},
 };
 use anyhow::Context;
 use std::{
@@ -224,7 +224,47 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
 pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
     let cut = if cuts == 0 { String::new() } else { format!("-c{cuts}") };
     format!(
-        "live/{}/{}/{}/{}/{}-{}{cut}.mkv",
-        holder.tenant, holder.meeting, sealed.epoch, sealed.track.recording, sealed.name.n, sealed.name.entry
+        "{}{}/{}/{}-{}{cut}.mkv",
+        prefix(holder.tenant, holder.meeting),
+        sealed.epoch,
+        sealed.track.recording,
+        sealed.name.n,
+        sealed.name.entry
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{
+            gate::Pass,
+            id::{MeetingId, ParticipantId, RecordingId, TenantId},
+            recording::{Codec, SegmentName, Source, Track},
+            time::{MeetingTime, Span},
+        },
+        objects::KEY_BYTES_MAX,
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn a_segment_of_a_long_meeting_has_a_key_that_storage_takes() {
+        let (id, participant) = (Uuid::from_u128(u128::MAX), ParticipantId(Uuid::max()));
+        let holder =
+            Holder { tenant: TenantId(id), meeting: MeetingId(id), owner: id, epoch: 99_999, spool: "spool".into() };
+        let (name, span) = (SegmentName { n: 999_999, entry: 999_999 }, Span::new(MeetingTime(0), MeetingTime(1)));
+        let track = Track {
+            meeting: MeetingId(id),
+            recording: RecordingId(id),
+            participant,
+            source: Source::Microphone,
+            codec: Codec::Opus,
+        };
+        let pass = Pass { participant, span, entry: name.entry };
+        let sealed =
+            Sealed { track, epoch: 99_999, name, path: name.file().into(), pass, size: 0, sha256: String::new() };
+        let key = key(&holder, &sealed, 99);
+        assert!(key.starts_with(&prefix(TenantId(id), MeetingId(id))), "{key}");
+        assert!(key.len() <= KEY_BYTES_MAX, "{} bytes: {key}", key.len());
+    }
 }

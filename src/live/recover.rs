@@ -135,6 +135,8 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
         warn!(%meeting, "the spool holds a meeting that this database does not know; it is left alone");
         return Ok(0);
     };
+    // Before anything is stored: whoever sweeps up objects that no row names holds the head and asks for these notes.
+    event::lock(&mut tx, meeting).await?;
     for (epoch, left) in &left {
         capture::note_spooled(&mut tx, meeting, *epoch, left.len()).await?;
     }
