@@ -151,7 +151,10 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     if part != Part::Api {
         // For health checks and metrics of those that take any free port.
         let kept = settings.data.join("ops");
-        std::fs::write(&kept, format!("{ops_address}\n")).with_context(|| format!("writing {}", kept.display()))?;
+        if let Err(error) = std::fs::write(&kept, format!("{ops_address}\n")) {
+            // A disk that is full holds nobody up.
+            warn!(%error, "{} cannot be written; who looks for it there does not find the operations address", kept.display());
+        }
     }
     running.servers = servers;
     running.key = foundation.key.clone();

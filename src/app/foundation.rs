@@ -19,12 +19,10 @@ use anyhow::{Context, bail};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tracing::info;
 
-/// The longest wait for Postgres at the start: a supervisor then tries again.
-const DATABASE_WAIT_MAX: Duration = Duration::from_secs(300);
 /// The longest wait for one connection to it.
 const DATABASE_TRY_MAX: Duration = Duration::from_secs(5);
 /// The longest wait for the bucket at the start.
@@ -156,9 +154,8 @@ impl Foundation {
     }
 }
 
-/// Waits for Postgres, which may be starting, too. What it refuses for good (a password, a name) ends the start at once.
+/// Waits for Postgres, which may be starting, too, for as long as it takes; the log says so every minute. What it refuses for good (a password, a name) ends the start at once.
 async fn database(url: &str) -> anyhow::Result<()> {
-    let began = Instant::now();
     loop {
         let error = match tokio::time::timeout(DATABASE_TRY_MAX, store::owner(url)).await {
             Ok(Ok(conn)) => {
@@ -170,9 +167,6 @@ async fn database(url: &str) -> anyhow::Result<()> {
             Ok(Err(error)) => anyhow::Error::from(error),
             Err(_) => anyhow::anyhow!("no answer for {} s", DATABASE_TRY_MAX.as_secs()),
         };
-        if began.elapsed() > DATABASE_WAIT_MAX {
-            return Err(error).context("Postgres (DATABASE_URL) does not answer");
-        }
         health::degrade(Reason::Database, format!("waiting for Postgres to start with: {error:#}"));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

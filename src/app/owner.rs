@@ -4,6 +4,7 @@
 use crate::embed::write_secret;
 use anyhow::Context;
 use std::{fs, path::Path};
+use tracing::warn;
 use uuid::Uuid;
 
 /// Writes down who owns leases from now on, and answers who did before.
@@ -16,7 +17,10 @@ pub fn renew(data: &Path, owners: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
     let lines: String = owners.iter().map(|owner| format!("{owner}\n")).collect();
-    write_secret(&path, lines.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+    if let Err(error) = write_secret(&path, lines.as_bytes()) {
+        // A disk that is full holds nobody up: whoever comes after us waits for our leases to run out.
+        warn!(%error, "{} cannot be written", path.display());
+    }
     Ok(before)
 }
 

@@ -104,6 +104,25 @@ mod tests {
         assert!(wait(60, 0.99) > Micros::from_secs(11));
     }
 
+    /// A day in simulated time, whenever in it the work began: it is tried all along, with nothing counted against it, and
+    /// soon after healing.
+    #[test]
+    fn a_day_is_waited_for_and_over_within_a_quarter_of_a_minute() {
+        let day = Micros::from_secs(24 * 3_600);
+        for begun in 0..100 {
+            let (mut now, mut waits) = (Micros(begun * 863_999_777 % day.0), 0_u32);
+            let begin = now;
+            while now < day {
+                now = Micros(now.0 + wait(waits, f64::from(waits % 7) / 7.0).0);
+                waits += 1;
+            }
+            assert!(now.0 - day.0 <= Micros::from_secs(15).0);
+            assert!(i64::from(waits) >= (day.0 - begin.0) / Micros::from_secs(15).0, "{waits} tries");
+            assert!(i64::from(waits) <= (day.0 - begin.0) / Micros::from_secs(11).0 + 5, "{waits} tries");
+        }
+        assert_eq!(wait(u32::MAX, 0.0), Micros::from_secs(15));
+    }
+
     #[test]
     fn an_object_is_given_up_only_when_it_is_missing_again_and_again() {
         let missing = |times, first: i64, last: i64| Missing {
