@@ -15,7 +15,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use support::{Scratch, eventually, server::Server};
+use support::{Scratch, eventually, place::files, server::Server};
 use tokio_util::sync::CancellationToken;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -138,16 +138,6 @@ async fn a_terminated_server_ends_its_meetings_with_their_files() {
 /// Segments that a meeting's holder of this epoch has put into the store on disk.
 fn segments(data: &Path, meeting: &str, epoch: i64) -> usize {
     let holder = format!("/{meeting}/{epoch}/");
-    files(&data.join("s3")).into_iter().filter(|path| path.contains("/live/") && path.contains(&holder)).count()
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .flat_map(|entry| {
-            let path = entry.path();
-            if path.is_dir() { files(&path) } else { vec![path.to_string_lossy().into_owned()] }
-        })
-        .collect()
+    let stored = files(&data.join("s3")).into_iter().map(|path| path.to_string_lossy().into_owned());
+    stored.filter(|path| path.contains("/live/") && path.contains(&holder)).count()
 }

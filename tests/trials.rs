@@ -9,6 +9,8 @@ mod tone;
 mod api;
 #[path = "trials/clock.rs"]
 mod clock;
+#[path = "trials/disk.rs"]
+mod disk;
 #[path = "trials/ingest.rs"]
 mod ingest;
 #[path = "trials/jobs.rs"]
@@ -17,5 +19,7 @@ mod jobs;
 mod lease;
 #[path = "trials/limits.rs"]
 mod limits;
+#[path = "trials/roles.rs"]
+mod roles;
 #[path = "trials/spool.rs"]
 mod spool;

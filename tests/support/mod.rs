@@ -3,9 +3,12 @@
 //! `mod support;` in a test makes all of this available.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod choir;
 pub mod crowd;
+pub mod disk;
 pub mod faults;
 pub mod pgbouncer;
+pub mod place;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod s3;

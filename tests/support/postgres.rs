@@ -72,6 +72,11 @@ impl Cluster {
         self.with(|postgres| postgres.run().expect("Postgres starts again")).await;
     }
 
+    /// The same for who has no runtime.
+    pub fn restart_blocking(&self) {
+        self.postgres.lock().expect("no holder panics").run().expect("Postgres starts again");
+    }
+
     pub fn url(&self, database: &str) -> String {
         self.postgres.lock().expect("no holder panics").url(database)
     }

@@ -1,9 +1,10 @@
 //! A real `hansard` process on a data folder of its own, ports chosen by the system.
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use std::{
     io::{BufRead, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -15,6 +16,9 @@ const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// In the environment of [`Server::start`]: how many descriptors the process may have open until it asks for more.
 pub const SOFT_DESCRIPTORS: &str = "TEST_SOFT_DESCRIPTORS";
+
+/// In the environment of [`Server::start`]: writes beyond the limit of a file's size fail, and end nobody.
+pub const FAILING_WRITES: &str = "TEST_FAILING_WRITES";
 
 /// A running process; killed when dropped.
 pub struct Server {
@@ -44,9 +48,14 @@ impl Server {
         log: Stdio,
     ) -> Self {
         let program = env!("CARGO_BIN_EXE_hansard");
-        let mut command = match environment.iter().any(|(name, _)| *name == SOFT_DESCRIPTORS) {
+        let wanted = |wanted: &str| environment.iter().any(|(name, _)| *name == wanted);
+        let mut command = match wanted(SOFT_DESCRIPTORS) || wanted(FAILING_WRITES) {
             true => {
-                let script = format!("ulimit -Sn \"${SOFT_DESCRIPTORS}\" && exec \"$0\" \"$@\"");
+                let script = format!(
+                    "if [ \"${FAILING_WRITES}\" ]; then trap '' XFSZ; fi
+                     if [ \"${SOFT_DESCRIPTORS}\" ]; then ulimit -Sn \"${SOFT_DESCRIPTORS}\"; fi
+                     exec \"$0\" \"$@\""
+                );
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", &script, program]);
                 shell
@@ -108,6 +117,21 @@ impl Server {
         hansard::play::client::Client::new(self.url(), self.key()).expect("the address is well-formed")
     }
 
+    /// How much of a resource it may have from now on; `None`: as much as we may.
+    pub fn limit(&self, resource: Resource, most: Option<u64>) {
+        let maximum = getrlimit(resource).maximum;
+        let limit = Rlimit { current: most.or(maximum), maximum };
+        prlimit(Some(Pid::from_child(&self.child)), resource, limit).expect("it is our child");
+    }
+
+    /// What the operations address says is not as it should be.
+    pub async fn degraded(&self) -> Vec<String> {
+        let Ok(answer) = reqwest::get(format!("{}/readyz", self.ops)).await else { return Vec::new() };
+        let body: serde_json::Value = answer.json().await.unwrap_or_default();
+        let listed = body["degraded"].as_array().cloned().unwrap_or_default();
+        listed.iter().filter_map(|reason| Some(reason.as_str()?.to_owned())).collect()
+    }
+
     /// SIGKILL, as a crash would be.
     pub fn kill(mut self) {
         self.child.kill().expect("it is our child");
@@ -115,14 +139,18 @@ impl Server {
     }
 
     /// SIGTERM, and waits for the orderly end.
-    pub fn terminate(mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is our child");
+    pub fn terminate(self) {
+        let status = self.told_to_end();
+        assert!(status.success(), "hansard ended with {status}");
+    }
+
+    /// SIGTERM; how it ended.
+    pub fn told_to_end(mut self) -> ExitStatus {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is our child");
         let asked = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
-                assert!(status.success(), "hansard ended with {status}");
-                return;
+                return status;
             }
             assert!(asked.elapsed() < STOP_MAX, "hansard did not stop");
             std::thread::sleep(Duration::from_millis(20));

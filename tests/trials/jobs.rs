@@ -3,8 +3,8 @@
 
 use crate::support::{
     Scratch, eventually,
-    faults::{Fault, Faults, Rule},
-    s3::Bucket,
+    faults::{Fault, Rule},
+    place::Place,
     server::Server,
 };
 use axum::http::Method;
@@ -35,66 +35,36 @@ const RATE: u32 = 48_000;
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(90);
 
-struct Place {
-    data: Scratch,
-    bucket: Bucket,
-    faults: Faults,
+/// Runs a command of `hansard` beside the server: its exit code and what it prints.
+fn run(place: &Place, command: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_hansard"))
+        .args(command)
+        .arg("--data")
+        .arg(place.data.path())
+        .envs(place.environment())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    (output.status.code(), said)
 }
 
-impl Place {
-    async fn new() -> Self {
-        let bucket = Bucket::start().await;
-        let faults = Faults::before(&bucket).await;
-        Self { data: Scratch::new(), bucket, faults }
-    }
+/// What `hansard jobs …` prints.
+fn jobs(place: &Place, arguments: &[&str]) -> String {
+    let (code, said) = run(place, &[&["jobs"], arguments].concat());
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
 
-    fn environment(&self) -> Vec<(&str, &str)> {
-        let settings = &self.bucket.settings;
-        vec![
-            ("S3_ENDPOINT", self.faults.endpoint.as_str()),
-            ("S3_PUBLIC_ENDPOINT", settings.endpoint.as_str()),
-            ("S3_BUCKET", settings.bucket.as_str()),
-            ("S3_ACCESS_KEY_ID", settings.access_key_id.as_str()),
-            ("S3_SECRET_ACCESS_KEY", settings.secret_access_key.as_str()),
-        ]
-    }
-
-    fn serve(&self, more: &[&str]) -> Server {
-        let arguments = [&["--listen", "127.0.0.1:0"], more].concat();
-        Server::start("serve", self.data.path(), &arguments, &self.environment())
-    }
-
-    /// Runs a command of `hansard` beside the server: its exit code and what it prints.
-    fn run(&self, command: &[&str]) -> (Option<i32>, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_hansard"))
-            .args(command)
-            .arg("--data")
-            .arg(self.data.path())
-            .envs(self.environment())
-            .output()
-            .expect("it runs");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.code(), said)
-    }
-
-    /// What `hansard jobs …` prints.
-    fn jobs(&self, arguments: &[&str]) -> String {
-        let (code, said) = self.run(&[&["jobs"], arguments].concat());
-        assert_eq!(code, Some(0), "{said}");
-        said
-    }
-
-    /// Keys of the stored segments, in their order.
-    async fn segments(&self) -> Vec<String> {
-        let listed = self.bucket.objects.list("live/", 1_000).await.expect("lists");
-        let mut keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
-        let number = |key: &str| -> u32 {
-            let name = key.rsplit('/').next().unwrap_or_default();
-            name.split('-').next().and_then(|n| n.parse().ok()).unwrap_or_default()
-        };
-        keys.sort_by_key(|key| number(key));
-        keys
-    }
+/// Keys of the stored segments, in their order.
+async fn segments(place: &Place) -> Vec<String> {
+    let listed = place.bucket.objects.list("live/", 1_000).await.expect("lists");
+    let mut keys: Vec<String> = listed.into_iter().map(|object| object.key).collect();
+    let number = |key: &str| -> u32 {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        name.split('-').next().and_then(|n| n.parse().ok()).unwrap_or_default()
+    };
+    keys.sort_by_key(|key| number(key));
+    keys
 }
 
 async fn ready(server: &Server) -> (u16, Value) {
@@ -182,24 +152,28 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
         let recording = waiting().await;
         assert_eq!((&recording["status"], &recording["waitingFor"]), (&"processing".into(), &"storage".into()));
     }
-    let listed = place.jobs(&["list"]);
+    let listed = jobs(&place, &["list"]);
     assert!(listed.contains("waits for storage") && listed.contains("failed 0"), "{listed}");
     let metrics = reqwest::get(format!("{}/metrics", server.ops)).await.expect("answers").text().await.expect("text");
     for line in ["hansard_degraded{reason=\"storage\"} 1", "hansard_storage_errors_total{code=\"403\"}"] {
         assert!(metrics.contains(line), "{line}");
     }
     let job = listed.split_whitespace().next().expect("its id");
-    let shown = place.jobs(&["show", job]);
+    let shown = jobs(&place, &["show", job]);
     assert!(shown.contains("kind         mix") && shown.contains("for storage"), "{shown}");
-    let (code, said) = place.run(&["jobs", "show", "00000000-0000-7000-8000-000000000000"]);
+    let (code, said) = run(&place, &["jobs", "show", "00000000-0000-7000-8000-000000000000"]);
     assert!(code == Some(1) && said.contains("hansard jobs list"), "{said}");
     place.faults.heal();
     let healed = Instant::now();
+    // What somebody stored, or cut, and died before a row said so.
+    let stored = segments(&place).await;
+    let stray = stored[0].replace("/1/", "/2/");
+    place.bucket.objects.put_bytes(&stray, vec![0; 9], "audio/x-matroska", Tier::Hot).await.expect("stores");
     // Whoever knows that storage is back need not wait for the next try.
-    assert_eq!(place.jobs(&["retry", job]).trim(), "queued");
+    assert_eq!(jobs(&place, &["retry", job]).trim(), "queued");
     let recordings = client.wait_recordings_ready(&id, healed + SOON).await.expect("ready");
     println!("ready {:.1} s after healing", healed.elapsed().as_secs_f64());
-    let (code, said) = place.run(&["jobs", "retry", job]);
+    let (code, said) = run(&place, &["jobs", "retry", job]);
     assert!(code == Some(1) && said.contains("it is done"), "{said}");
     for recording in [mix(&recordings), recordings.iter().find(|one| one.kind == "track").expect("a track")] {
         let heard = seconds_of(&client, recording, 500.0).await;
@@ -208,6 +182,7 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
     }
     assert!(waiting().await["waitingFor"].is_null());
     told(&server, None).await;
+    eventually("nothing is left of the segments", SOON, async || segments(&place).await.is_empty()).await;
     server.terminate();
 }
 
@@ -235,9 +210,9 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
         .collect();
     let of = |participant: &str| ids.iter().find(|(whose, _)| whose == participant).expect("a track").1.clone();
     client.end(&id).await.expect("ends");
-    eventually("all is stored", SOON, async || place.segments().await.len() >= 8).await;
+    eventually("all is stored", SOON, async || segments(&place).await.len() >= 8).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let keys = place.segments().await;
+    let keys = segments(&place).await;
     let ana_keys: Vec<&String> = keys.iter().filter(|key| key.contains(&of(&ana_id))).collect();
     let bob_keys: Vec<&String> = keys.iter().filter(|key| key.contains(&of(&bob_id))).collect();
     let broken = place.bucket.scratch.path().join("data/hansard").join(ana_keys[1]);
@@ -360,7 +335,7 @@ async fn a_kind_of_job_that_nobody_takes_is_told() {
     told(&server, Some("no_worker:mix")).await;
     let metrics = reqwest::get(format!("{}/metrics", server.ops)).await.expect("answers").text().await.expect("text");
     assert!(metrics.contains("hansard_jobs{kind=\"mix\",state=\"queued\"} 1"), "{metrics}");
-    let (code, said) = place.run(&["doctor"]);
+    let (code, said) = run(&place, &["doctor"]);
     assert_eq!(code, Some(0), "it works, but not as it should: {said}");
     assert!(said.contains("no worker takes them: 1 mix") && said.contains("--queues has mix"), "{said}");
     server.kill();

@@ -1,0 +1,229 @@
+//! A meeting of people who hum, and what its files hold of them.
+
+use super::Scratch;
+use chrono::{DateTime, Utc};
+use hansard::play::{
+    client::{CallError, Client, Recording, audio_stream},
+    sender::{Frame, Sender, SenderConfig},
+    tone::{self, OpusSettings},
+};
+use serde_json::json;
+use std::{
+    future::Future,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub const RATE: u32 = 48_000;
+/// A window of the tone's level.
+pub const WINDOW_MS: i64 = 100;
+/// What is quieter is silence: the mix is levelled, and what is silent lies far below.
+pub const SILENT_DB: f64 = -45.0;
+const HZ: [f64; 4] = [500.0, 800.0, 1_300.0, 2_100.0];
+/// Of whoever has not agreed.
+pub const DECLINED_HZ: f64 = 3_100.0;
+/// The longest that anybody hums.
+const HUM: Duration = Duration::from_secs(180);
+
+/// A meeting of people who hum, each at a pitch of their own, until they are told to stop.
+pub struct Choir {
+    pub meeting: String,
+    pub voices: Vec<Voice>,
+    stop: CancellationToken,
+    /// How long a call that cannot be answered now is repeated, as a client does.
+    patience: Duration,
+}
+
+pub struct Voice {
+    pub participant: String,
+    pub hz: f64,
+    /// When the first sample was due.
+    pub begin: DateTime<Utc>,
+    sending: JoinHandle<()>,
+}
+
+/// A tone, encoded once.
+fn hum(hz: f64) -> Arc<[Frame]> {
+    type Hums = Vec<(f64, Arc<[Frame]>)>;
+    static HUMS: Mutex<Hums> = Mutex::new(Vec::new());
+    let mut hums = HUMS.lock().expect("encoding does not panic");
+    if let Some((_, frames)) = hums.iter().find(|(of, _)| of.to_bits() == hz.to_bits()) {
+        return frames.clone();
+    }
+    // Ten seconds of it, again and again: whole periods fit.
+    let tone = tone::sine(hz, 0.2, Duration::from_secs(10), RATE);
+    let ten = tone::opus(&tone, OpusSettings::default()).expect("encodes");
+    let frames: Arc<[Frame]> = ten.iter().cycle().take(ten.len() * (HUM.as_secs() as usize / 10)).cloned().collect();
+    hums.push((hz, frames.clone()));
+    frames
+}
+
+/// Asks, and again while the answer is that it cannot be answered now (503, or nobody there), at most so long.
+pub async fn patiently<T, F: Future<Output = Result<T, CallError>>>(
+    what: &str,
+    patience: Duration,
+    mut call: impl FnMut() -> F,
+) -> T {
+    let asked = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) if matches!(error.status(), None | Some(503)) && asked.elapsed() < patience => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+impl Choir {
+    pub async fn begin(client: &Client, people: usize) -> Self {
+        Self::begin_patiently(client, people, Duration::ZERO).await
+    }
+
+    /// The same while things are away.
+    pub async fn begin_patiently(client: &Client, people: usize, patience: Duration) -> Self {
+        let email = unique("host");
+        let host = patiently("a user", patience, || client.create_user(&email, "Host")).await;
+        let settings = json!({"aiEnabled": false});
+        let meeting = patiently("a meeting", patience, || client.create_meeting(&host, settings.clone())).await;
+        let mut choir = Self {
+            meeting: meeting["id"].as_str().expect("an id").to_owned(),
+            voices: Vec::new(),
+            stop: CancellationToken::new(),
+            patience,
+        };
+        for _ in 0..people {
+            choir.add(client).await;
+        }
+        choir
+    }
+
+    /// One more who hums and has agreed.
+    pub async fn add(&mut self, client: &Client) {
+        let hz = HZ[self.voices.len() % HZ.len()];
+        let voice = self.voice(client, hz, "accepted").await;
+        self.voices.push(voice);
+    }
+
+    /// One more who hums and has declined.
+    pub async fn add_declining(&mut self, client: &Client) -> Voice {
+        self.voice(client, DECLINED_HZ, "declined").await
+    }
+
+    async fn voice(&self, client: &Client, hz: f64, status: &str) -> Voice {
+        let (id, email) = (&self.meeting, unique("singer"));
+        let user = patiently("a user", self.patience, || client.create_user(&email, "Singer")).await;
+        let joined = patiently("joins", self.patience, || client.join(id, &user)).await;
+        patiently("says", self.patience, || client.consent(&joined.token, id, "recording", status)).await;
+        let sender = Sender::bind(LOOPBACK, SenderConfig::opus(&email)).await.expect("a socket");
+        let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
+        let to = patiently("a port", self.patience, || client.create_stream(id, request.clone())).await.address();
+        let frames = hum(hz);
+        let (stop, begin) = (self.stop.clone(), Utc::now());
+        let sending = tokio::spawn(async move {
+            sender.run(to, &frames, Instant::now(), &stop).await.expect("sends");
+        });
+        Voice { participant: joined.participant_id, hz, begin, sending }
+    }
+
+    /// The sound ends without a word to anybody.
+    pub async fn fall_silent(&mut self) {
+        self.stop.cancel();
+        for voice in &mut self.voices {
+            (&mut voice.sending).await.expect("the sender does not panic");
+        }
+    }
+
+    /// Ends the meeting; answers when the sound ended.
+    pub async fn end(&mut self, client: &Client) -> DateTime<Utc> {
+        let (meeting, mut ended) = (self.meeting.clone(), Utc::now());
+        patiently("ends", self.patience, || {
+            ended = Utc::now();
+            client.end(&meeting)
+        })
+        .await;
+        self.fall_silent().await;
+        ended
+    }
+
+    /// The finished files by sound.
+    pub async fn files(&self, client: &Client, within: Duration) -> Files {
+        let meeting = client.meeting(&self.meeting).await.expect("is there");
+        let zero: DateTime<Utc> = serde_json::from_value(meeting["startTime"].clone()).expect("a time");
+        let recordings =
+            client.wait_recordings_ready(&self.meeting, Instant::now() + within).await.expect("all are ready");
+        let mut files = Vec::new();
+        let scratch = Scratch::new();
+        for recording in recordings {
+            let path = scratch.path().join(&recording.id);
+            std::fs::write(&path, client.download(&recording.id).await.expect("downloads")).expect("writes");
+            files.push((recording, tone::decode(&path, RATE).expect("plays")));
+        }
+        Files { zero, files }
+    }
+}
+
+pub struct Files {
+    /// MeetingTime 0.
+    zero: DateTime<Utc>,
+    pub files: Vec<(Recording, Vec<f32>)>,
+}
+
+impl Files {
+    pub fn ms(&self, at: DateTime<Utc>) -> i64 {
+        (at - self.zero).num_milliseconds()
+    }
+
+    pub fn track(&self, voice: &Voice) -> &Recording {
+        let of = |recording: &Recording| recording.participant_id.as_ref() == Some(&voice.participant);
+        &self.files.iter().find(|(recording, _)| of(recording)).expect("a track").0
+    }
+
+    /// MeetingTimes (ms) of the windows between two times in which the voice is not heard, in its track and in the mix.
+    pub fn silent(&self, voice: &Voice, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(String, i64)> {
+        let of = |recording: &Recording| {
+            recording.kind == "mix" || recording.participant_id.as_ref() == Some(&voice.participant)
+        };
+        let mut silent = Vec::new();
+        let mut seen = 0;
+        for (recording, samples) in self.files.iter().filter(|(recording, _)| of(recording)) {
+            seen += 1;
+            let levels = tone::amplitudes(samples, RATE, voice.hz);
+            let begin = recording.start_ms.expect("it is ready");
+            let mut at = self.ms(from);
+            while at + WINDOW_MS < self.ms(to) {
+                let window = usize::try_from((at - begin + WINDOW_MS / 2) / WINDOW_MS).unwrap_or(usize::MAX);
+                if levels.get(window).is_none_or(|level| tone::dbfs(*level) < SILENT_DB) {
+                    silent.push((recording.kind.clone(), at));
+                }
+                at += WINDOW_MS;
+            }
+        }
+        assert_eq!(seen, 2, "a track and the mix");
+        silent
+    }
+
+    /// All of a voice is there, but for the spans given.
+    pub fn whole(&self, voice: &Voice, to: DateTime<Utc>, holes: &[(DateTime<Utc>, DateTime<Utc>)]) {
+        let mut from = voice.begin + chrono::Duration::milliseconds(1_500);
+        for (begin, end) in holes {
+            assert_eq!(self.silent(voice, from, *begin), [], "before a hole");
+            from = *end;
+        }
+        assert_eq!(self.silent(voice, from, to - chrono::Duration::milliseconds(300)), [], "to the end");
+    }
+}
+
+/// Users are told apart by their addresses.
+fn unique(name: &str) -> String {
+    format!("{name}-{}@example.org", uuid::Uuid::new_v4().simple())
+}
+
+pub fn later(time: DateTime<Utc>, ms: i64) -> DateTime<Utc> {
+    time + chrono::Duration::milliseconds(ms)
+}

@@ -1,0 +1,57 @@
+//! Where a server stands in tests: a data folder, and object storage behind a layer that can misbehave.
+
+use super::{Scratch, faults::Faults, s3::Bucket, server::Server};
+use std::path::{Path, PathBuf};
+
+pub struct Place {
+    pub data: Scratch,
+    pub bucket: Bucket,
+    pub faults: Faults,
+}
+
+impl Place {
+    pub async fn new() -> Self {
+        let bucket = Bucket::start().await;
+        let faults = Faults::before(&bucket).await;
+        Self { data: Scratch::new(), bucket, faults }
+    }
+
+    pub fn environment(&self) -> Vec<(&str, &str)> {
+        let settings = &self.bucket.settings;
+        vec![
+            ("S3_ENDPOINT", self.faults.endpoint.as_str()),
+            ("S3_PUBLIC_ENDPOINT", settings.endpoint.as_str()),
+            ("S3_BUCKET", settings.bucket.as_str()),
+            ("S3_ACCESS_KEY_ID", settings.access_key_id.as_str()),
+            ("S3_SECRET_ACCESS_KEY", settings.secret_access_key.as_str()),
+        ]
+    }
+
+    /// `hansard serve`; on the same place again it finds what it had.
+    pub fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_on(self.data.path(), arguments, &[])
+    }
+
+    /// The same with its data elsewhere.
+    pub fn serve_on(&self, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+        let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
+        Server::start("serve", data, &arguments, &[&self.environment(), environment].concat())
+    }
+
+    /// Segment files that wait in the spool.
+    pub fn spooled(&self) -> usize {
+        spooled(self.data.path())
+    }
+}
+
+/// Segment files that wait in the spool of a data folder.
+pub fn spooled(data: &Path) -> usize {
+    files(&data.join("spool")).iter().filter(|path| path.extension().is_some_and(|end| end == "mkv")).count()
+}
+
+/// Files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
