@@ -8,6 +8,7 @@ mod captions;
 mod files;
 mod kills;
 mod load;
+mod matrix;
 mod memory;
 mod official;
 mod offline;
@@ -47,6 +48,8 @@ enum Scenario {
     Drift,
     /// kill -9 at 30 random moments of a meeting
     Kills,
+    /// What goes wrong, when, and with or without a restart; every cell with --all
+    Matrix,
     /// Withdrawals in mid-tone: plain, with the queue down, with Postgres down
     Withdraw,
     /// 3,000 sockets on one meeting, and crowds that mean harm beside one
@@ -61,13 +64,14 @@ enum Scenario {
 
 impl Scenario {
     /// Without being named: what a machine has time for in between.
-    const USUAL: [Self; 6] = [Self::Captions, Self::Silence, Self::Mix, Self::Withdraw, Self::Memory, Self::Decode];
+    const USUAL: [Self; 7] =
+        [Self::Captions, Self::Silence, Self::Mix, Self::Matrix, Self::Withdraw, Self::Memory, Self::Decode];
 }
 
 #[derive(Parser)]
 #[command(about = "Measures whole meetings")]
 struct Options {
-    /// Which; without any, those that take no more than eight minutes together
+    /// Which; without any, those that take no more than fourteen minutes together
     scenarios: Vec<Scenario>,
     /// Every scenario, at full length
     #[arg(long)]
@@ -143,6 +147,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Mix => vec![files::mix().await?],
         Scenario::Drift => vec![files::drift(options.seconds).await?],
         Scenario::Kills => vec![kills::kills(options.kills).await?],
+        Scenario::Matrix => vec![matrix::matrix(options.all).await?],
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
         Scenario::Sockets => sockets::sockets().await?,
         Scenario::Memory => vec![memory::memory().await?],

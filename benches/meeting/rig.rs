@@ -1,5 +1,6 @@
 //! The servers that are measured: real processes of this build, gone at the end.
 
+pub use crate::support::place::files;
 use crate::support::{Scratch, rabbitmq::RabbitMq, s3::Bucket, server::Server};
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
@@ -160,13 +161,6 @@ pub fn decoder_of(pid: u32) -> Option<u32> {
         let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
         line.split(|byte| *byte == 0).nth(1) == Some(b"decoder")
     })
-}
-
-/// Files below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.flatten().map(|entry| entry.path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Waits until a condition holds.
