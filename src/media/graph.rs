@@ -7,9 +7,14 @@
 use anyhow::{Context, Result, anyhow, bail};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
+use std::{fs::File, io};
 
 /// How long starting or ending a graph may take before it is given up: file systems stall, GStreamer should not.
 pub(crate) const STEP_MAX: gst::ClockTime = gst::ClockTime::from_seconds(5);
+
+/// Descriptors that a graph takes, and some. Without one for its bus GStreamer calls it an error of the program, which may
+/// end the process, and goes on broken.
+const DESCRIPTORS: usize = 16;
 
 /// A running graph; stopped and freed on drop.
 pub(crate) struct Graph {
@@ -20,9 +25,11 @@ impl Graph {
     /// Builds the graph from a file of `pipelines/` (lines that begin with `#` are comments), not yet started.
     ///
     /// # Errors
-    /// When an element is missing on this machine.
+    /// When an element is missing on this machine, or descriptors are.
     pub fn load(text: &str) -> Result<Self> {
         gst::init().context("GStreamer does not start")?;
+        let spare: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+        drop(spare.context("no descriptors are left for a graph")?);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
         let pipeline = gst::parse::launch_full(&lines.join(" "), None, gst::ParseFlags::FATAL_ERRORS)
             .context("a graph does not load: is a GStreamer plugin missing?")?
