@@ -241,7 +241,7 @@ mod tests {
             gate::Pass,
             id::{MeetingId, ParticipantId, RecordingId, TenantId},
             recording::{Codec, SegmentName, Source, Track},
-            time::{MeetingTime, Span},
+            time::{MeetingTime, Micros, Span},
         },
         objects::KEY_BYTES_MAX,
     };
@@ -252,7 +252,8 @@ mod tests {
         let (id, participant) = (Uuid::from_u128(u128::MAX), ParticipantId(Uuid::max()));
         let holder =
             Holder { tenant: TenantId(id), meeting: MeetingId(id), owner: id, epoch: 99_999, spool: "spool".into() };
-        let (name, span) = (SegmentName { n: 999_999, entry: 999_999 }, Span::new(MeetingTime(0), MeetingTime(1)));
+        let (name, span) =
+            (SegmentName { n: 999_999, entry: 999_999, late: Micros(0) }, Span::new(MeetingTime(0), MeetingTime(1)));
         let track = Track {
             meeting: MeetingId(id),
             recording: RecordingId(id),
@@ -260,7 +261,7 @@ mod tests {
             source: Source::Microphone,
             codec: Codec::Opus,
         };
-        let pass = Pass { participant, span, entry: name.entry };
+        let pass = Pass { participant, span, entry: name.entry, late: name.late };
         let sealed =
             Sealed { track, epoch: 99_999, name, path: name.file().into(), pass, size: 0, sha256: String::new() };
         let key = key(&holder, &sealed, 99);
