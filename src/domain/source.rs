@@ -8,12 +8,29 @@
 //! address follows the newest authentic packet. An address that another participant's stream had on this port is never
 //! taken for plain RTP: it may not know yet that its stream is over.
 
-use crate::time::Micros;
+use crate::{id::ParticipantId, time::Micros};
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
 /// Nothing from the old address for this long, and another of the same host may take over.
 pub const SILENT: Micros = Micros::from_secs(2);
+
+/// Whose a port is, or was: of which participant, and which of its streams.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Owner {
+    pub participant: ParticipantId,
+    pub kind: String,
+    pub source: String,
+}
+
+impl Owner {
+    /// Whether a stream of `next` may have the port at once, though its sender may not know yet that the stream before is
+    /// over: it takes that stream's place, so that what still comes is of the same participant. Whoever else sent there is
+    /// foreign to it ([`Terms::foreign`]).
+    pub fn makes_room_for(&self, next: &Self) -> bool {
+        self == next
+    }
+}
 
 /// What the client told of its stream.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +43,8 @@ pub struct Terms {
     pub secured: bool,
     /// The address may change in mid-stream.
     pub relatch: bool,
-    /// What streams of other participants had as their address on the same port.
+    /// Addresses on the same port that are not this participant's, as far as is known: what streams of others had, and, where
+    /// the port did not rest, whoever sent there and was not taken.
     pub foreign: BTreeSet<SocketAddr>,
 }
 
@@ -55,7 +73,7 @@ pub struct Change {
 pub enum Control {
     /// From where media comes: all of it.
     Whole,
-    /// From another port of the same host: a sender report, if it agrees with the media. Never a goodbye.
+    /// SRTP, from elsewhere: it proves itself. Never a goodbye.
     Report,
     /// Before any media: somebody is there, no more.
     Presence,
@@ -67,8 +85,6 @@ pub struct Source {
     terms: Terms,
     address: Option<SocketAddr>,
     ssrc: Option<u32>,
-    /// Another port of the same host that sender reports come from.
-    control: Option<SocketAddr>,
     /// The last packet from `address`.
     heard: Micros,
 }
@@ -82,7 +98,7 @@ impl Source {
             ..terms
         };
         let address = latched.map(canonical).or(terms.remote);
-        Self { address, ssrc: terms.ssrc.or(ssrc), terms, control: None, heard: now }
+        Self { address, ssrc: terms.ssrc.or(ssrc), terms, heard: now }
     }
 
     /// Where media comes from.
@@ -93,11 +109,6 @@ impl Source {
     /// The SSRC that is listened to, once it is known.
     pub fn ssrc(&self) -> Option<u32> {
         self.ssrc
-    }
-
-    /// Where reports go.
-    pub fn reports_to(&self) -> Option<SocketAddr> {
-        self.control.or(self.address)
     }
 
     /// Whether a packet is to be looked at. `allowed`: media may come from there without being announced.
@@ -137,7 +148,6 @@ impl Source {
         self.ssrc = Some(ssrc);
         if change.address {
             self.address = Some(from);
-            self.control = None;
         }
         if self.address == Some(from) {
             self.heard = now;
@@ -161,17 +171,7 @@ impl Source {
         match self.address {
             None if allowed || self.terms.secured => Ok(Control::Presence),
             Some(_) if self.terms.secured => Ok(Control::Report),
-            Some(address) if address.ip() == from.ip() && self.control.is_none_or(|control| control == from) => {
-                Ok(Control::Report)
-            }
             _ => Err(Refusal::Address),
-        }
-    }
-
-    /// A sender report from there agreed with the media.
-    pub fn take_control(&mut self, from: SocketAddr) {
-        if self.address != Some(canonical(from)) {
-            self.control = Some(canonical(from));
         }
     }
 }
@@ -284,6 +284,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_stream_that_takes_anothers_place_has_its_port_at_once() {
+        let owner = |n: u128, source: &str| Owner {
+            participant: ParticipantId(uuid::Uuid::from_u128(n)),
+            kind: "audio".into(),
+            source: source.into(),
+        };
+        let before = owner(1, "microphone");
+        for (next, expect) in
+            [(owner(1, "microphone"), true), (owner(2, "microphone"), false), (owner(1, "screen"), false)]
+        {
+            assert_eq!(before.makes_room_for(&next), expect, "{next:?}");
+        }
+    }
+
+    #[test]
     fn control_counts_by_where_it_comes_from() {
         let mut source = new(Terms { ssrc: Some(A), ..Terms::default() });
         let control =
@@ -292,12 +307,9 @@ mod tests {
         assert_eq!(control(&source, "192.0.2.1:41", A), Err(Refusal::Address));
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
         assert_eq!(control(&source, "127.0.0.1:40", A), Ok(Control::Whole));
-        assert_eq!(control(&source, "127.0.0.1:41", A), Ok(Control::Report));
+        assert_eq!(control(&source, "127.0.0.1:41", A), Err(Refusal::Address), "a neighbour, whatever it says");
         assert_eq!(control(&source, "127.0.0.2:40", A), Err(Refusal::Address));
         assert_eq!(control(&source, "127.0.0.1:41", B), Err(Refusal::Ssrc));
-        source.take_control(at("127.0.0.1:41"));
-        assert_eq!(source.reports_to(), Some(at("127.0.0.1:41")));
-        assert_eq!(control(&source, "127.0.0.1:42", A), Err(Refusal::Address), "one such port, not two");
         let mut source = new(Terms { secured: true, ..Terms::default() });
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
         assert_eq!(control(&source, "192.0.2.1:41", A), Ok(Control::Report));

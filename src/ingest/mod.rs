@@ -22,7 +22,7 @@ mod stream;
 pub use codec::Codec;
 pub use counts::{Counts, Reason};
 pub use network::Network;
-pub use port::{OpenError, Place, Ports, Rested};
+pub use port::{Left, OpenError, Place, Ports, Rested};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, Suite};

@@ -26,6 +26,10 @@ const BATCH: usize = 64;
 const RESTED_MAX: usize = 4_096;
 /// Senders remembered of one rest.
 const SENDERS_MAX: usize = 32;
+/// Strangers told apart at one port; with more it rests in any case.
+const STRANGERS_MAX: usize = 32;
+/// How long a stream that was just closed may take to leave its port.
+const LEAVES: Duration = Duration::from_secs(1);
 
 /// Why a stream could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -54,15 +58,64 @@ pub struct Place {
     pub port: u16,
     pub(super) socket: UdpSocket,
     pub(super) ports: Ports,
+    /// Of a port that did not rest: who sent here beside the stream's sender, as long as this is bound.
+    pub strangers: BTreeSet<SocketAddr>,
 }
 
 impl Place {
-    /// Nothing more is received here until it was quiet.
-    pub fn rest(self) {
-        let Self { port, socket, ports } = self;
-        ports.rest(socket, port);
+    /// Nothing more is received here until it was quiet. `left`: what is known of the stream that had it; `None`: nothing.
+    pub fn rest(self, left: Option<Left>) {
+        let Self { port, socket, ports, .. } = self;
+        ports.rest(socket, port, left);
     }
 }
+
+/// What a stream leaves at its port.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Left {
+    /// Where its media came from.
+    pub address: Option<SocketAddr>,
+    /// Who sent here and was not taken. `None`: too many.
+    pub strangers: Option<BTreeSet<SocketAddr>>,
+}
+
+impl Left {
+    fn add(&mut self, from: SocketAddr) {
+        if self.address != Some(from)
+            && let Some(strangers) = &mut self.strangers
+        {
+            strangers.insert(from);
+            if strangers.len() > STRANGERS_MAX {
+                self.strangers = None;
+            }
+        }
+    }
+}
+
+/// Who sends to a stream's port and is not taken.
+#[derive(Debug)]
+pub(super) struct Strangers(Option<BTreeSet<SocketAddr>>);
+
+impl Strangers {
+    /// `known`: from before this stream.
+    pub fn new(known: BTreeSet<SocketAddr>) -> Self {
+        Self(Some(known))
+    }
+
+    pub fn add(&mut self, from: SocketAddr) {
+        let mut left = Left { address: None, strangers: self.0.take() };
+        left.add(from);
+        self.0 = left.strangers;
+    }
+
+    pub fn left(self, address: Option<SocketAddr>) -> Left {
+        let strangers = self.0.map(|all| all.into_iter().filter(|one| Some(*one) != address).collect());
+        Left { address, strangers }
+    }
+}
+
+/// A port that rests, on its way back.
+type Back = oneshot::Sender<(UdpSocket, Option<Left>)>;
 
 /// The ports of one process. Clones share them.
 #[derive(Clone, Debug)]
@@ -74,7 +127,7 @@ struct Inner {
     range: RangeInclusive<u16>,
     quiet: Duration,
     /// Ports that rest, each with a way to have it back.
-    resting: Mutex<BTreeMap<u16, oneshot::Sender<oneshot::Sender<UdpSocket>>>>,
+    resting: Mutex<BTreeMap<u16, oneshot::Sender<Back>>>,
     rested: mpsc::Sender<Rested>,
 }
 
@@ -86,29 +139,58 @@ impl Ports {
         (Self(Arc::new(Inner { ip, range, quiet, resting: Mutex::default(), rested })), rests)
     }
 
+    pub fn ip(&self) -> IpAddr {
+        self.0.ip
+    }
+
     pub fn range(&self) -> &RangeInclusive<u16> {
         &self.0.range
     }
 
     /// Exactly this port, also when it rests: for a stream that had it before.
     pub async fn again(&self, port: u16) -> Result<Place, OpenError> {
-        let resting = self.resting().remove(&port);
-        if let Some(resting) = resting {
-            let (give, given) = oneshot::channel();
-            if resting.send(give).is_ok()
-                && let Ok(socket) = given.await
-            {
-                return Ok(Place { port, socket, ports: self.clone() });
+        match self.wake(port).await {
+            Some((socket, _)) => Ok(self.place(port, socket, BTreeSet::new())),
+            None => self.bind(port),
+        }
+    }
+
+    /// This port from its rest, for the stream that takes the place of the one before; that may just be leaving it. Not
+    /// where it is unknown who else sends there.
+    pub async fn reuse(&self, port: u16) -> Result<Place, OpenError> {
+        let until = Instant::now() + LEAVES;
+        loop {
+            match self.wake(port).await {
+                Some((socket, Some(Left { strangers: Some(strangers), .. }))) => {
+                    return Ok(self.place(port, socket, strangers));
+                }
+                Some((socket, left)) => {
+                    self.rest(socket, port, left);
+                    return Err(OpenError::PortTaken { ip: self.0.ip, port });
+                }
+                None if Instant::now() < until => tokio::time::sleep(Duration::from_millis(5)).await,
+                None => return Err(OpenError::PortTaken { ip: self.0.ip, port }),
             }
         }
-        self.bind(port)
+    }
+
+    /// A port's socket out of its rest.
+    async fn wake(&self, port: u16) -> Option<(UdpSocket, Option<Left>)> {
+        let resting = self.resting().remove(&port)?;
+        let (give, given) = oneshot::channel();
+        resting.send(give).ok()?;
+        given.await.ok()
+    }
+
+    fn place(&self, port: u16, socket: UdpSocket, strangers: BTreeSet<SocketAddr>) -> Place {
+        Place { port, socket, ports: self.clone(), strangers }
     }
 
     /// Exactly this port, when it is free.
     pub fn bind(&self, port: u16) -> Result<Place, OpenError> {
         let ip = self.0.ip;
         match bind(ip, port) {
-            Ok(socket) => Ok(Place { port, socket, ports: self.clone() }),
+            Ok(socket) => Ok(self.place(port, socket, BTreeSet::new())),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(OpenError::PortTaken { ip, port }),
             Err(error) => Err(OpenError::Socket { ip, error }),
         }
@@ -127,7 +209,7 @@ impl Ports {
         let (last, first): (Vec<u16>, Vec<u16>) = all().partition(|port| rather_not.contains(port));
         for port in first.into_iter().chain(last) {
             match bind(ip, port) {
-                Ok(socket) => return Ok(Place { port, socket, ports: self.clone() }),
+                Ok(socket) => return Ok(self.place(port, socket, BTreeSet::new())),
                 // Privileged ports within the range are as good as taken.
                 Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {}
                 Err(error) => return Err(OpenError::Socket { ip, error }),
@@ -136,7 +218,7 @@ impl Ports {
         Err(none())
     }
 
-    pub(super) fn rest(&self, socket: UdpSocket, port: u16) {
+    fn rest(&self, socket: UdpSocket, port: u16, mut left: Option<Left>) {
         let (back, wanted) = oneshot::channel();
         let count = {
             let mut resting = self.resting();
@@ -146,11 +228,15 @@ impl Ports {
         metrics::gauge!("hansard_rtp_ports_resting").set(count as f64);
         let ports = self.clone();
         tokio::spawn(async move {
+            let mut senders = BTreeSet::new();
             tokio::select! {
                 Ok(give) = wanted => {
-                    let _: Result<(), UdpSocket> = give.send(socket);
+                    for from in senders {
+                        left.as_mut().into_iter().for_each(|left| left.add(from));
+                    }
+                    let _ = give.send((socket, left));
                 }
-                senders = drain(&socket, ports.0.quiet) => {
+                () = drain(&socket, ports.0.quiet, &mut senders) => {
                     // Forgotten before it is free, so that it cannot be wanted back when it is somebody's.
                     let count = {
                         let mut resting = ports.resting();
@@ -166,14 +252,14 @@ impl Ports {
         });
     }
 
-    fn resting(&self) -> MutexGuard<'_, BTreeMap<u16, oneshot::Sender<oneshot::Sender<UdpSocket>>>> {
+    fn resting(&self) -> MutexGuard<'_, BTreeMap<u16, oneshot::Sender<Back>>> {
         self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Throws away what comes, until nothing came for `quiet`; answers who sent it.
-async fn drain(socket: &UdpSocket, quiet: Duration) -> BTreeSet<SocketAddr> {
-    let (mut heard, mut senders) = (Instant::now(), BTreeSet::new());
+/// Throws away what comes, until nothing came for `quiet`; notes who sent it.
+async fn drain(socket: &UdpSocket, quiet: Duration, senders: &mut BTreeSet<SocketAddr>) {
+    let mut heard = Instant::now();
     while let Ok(ready) = timeout_at((heard + quiet).into(), socket.readable()).await {
         if ready.is_err() {
             break;
@@ -193,7 +279,6 @@ async fn drain(socket: &UdpSocket, quiet: Duration) -> BTreeSet<SocketAddr> {
         }
         tokio::task::yield_now().await;
     }
-    senders
 }
 
 fn bind(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
@@ -250,7 +335,7 @@ mod tests {
         let (ports, mut rests) = row(1, quiet);
         let place = ports.take(&none, &none).expect("free");
         let (port, sender) = (place.port, UdpSocket::bind((LOOPBACK, 0)).await.expect("a port"));
-        place.rest();
+        place.rest(None);
         let mut last = Instant::now();
         for _ in 0..15 {
             sender.send_to(b"still here", (LOOPBACK, port)).await.expect("loopback");
@@ -264,8 +349,34 @@ mod tests {
         assert!(last.elapsed() >= quiet);
         let place = ports.take(&none, &none).expect("free again");
         // Whoever had it may have it back from its rest.
-        place.rest();
-        assert!(ports.bind(port).is_err());
+        place.rest(None);
+        assert!(ports.bind(port).is_err() && ports.reuse(port).await.is_err(), "nobody knows who sends there");
         assert_eq!(ports.again(port).await.expect("it rests here").port, port);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_used_again_at_once_brings_along_who_else_sends_there() {
+        let none = BTreeSet::new();
+        let (ports, _rests) = row(1, Duration::from_secs(60));
+        let place = ports.take(&none, &none).expect("free");
+        let port = place.port;
+        let [own, other, third] = [1, 2, 3].map(|n| SocketAddr::from(([127, 0, 0, 1], n)));
+        let mut strangers = Strangers::new(BTreeSet::new());
+        [own, other].into_iter().for_each(|from| strangers.add(from));
+        let left = strangers.left(Some(own));
+        assert_eq!(left.strangers, Some([other].into()));
+        let later = ports.clone();
+        let leaving = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            place.rest(Some(left));
+        });
+        let place = later.reuse(port).await.expect("it comes to rest");
+        leaving.await.expect("no panic");
+        assert_eq!(place.strangers, [other].into());
+        // Too many to tell apart: it rests.
+        let mut strangers = Strangers::new([third].into());
+        (0..40).for_each(|n| strangers.add(SocketAddr::from(([127, 0, 0, 1], 100 + n))));
+        place.rest(Some(strangers.left(Some(own))));
+        assert!(later.reuse(port).await.is_err() && later.bind(port).is_err());
     }
 }

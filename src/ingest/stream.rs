@@ -1,6 +1,8 @@
 //! One stream's socket and task.
 
-use super::{Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, red, report, rtcp, rtp};
+use super::{
+    Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, port::Strangers, red, report, rtcp, rtp,
+};
 use crate::domain::{
     id::StreamId,
     source::{Control, Source},
@@ -89,9 +91,9 @@ pub fn open(config: StreamConfig, place: Place, to: mpsc::Sender<(StreamId, Arri
         seen: stream.seen.clone(),
         reception: report::Reception::default(),
         lost_before: 0,
-        newest: None,
         cname: None,
         untold: None,
+        strangers: Strangers::new(place.strangers.clone()),
         us: fastrand::u32(1..),
         srtp,
         config,
@@ -107,7 +109,10 @@ pub fn open(config: StreamConfig, place: Place, to: mpsc::Sender<(StreamId, Arri
             }
             _ if handed_over.load(Relaxed) => {}
             // Its sender may not know that it is over.
-            _ => place.rest(),
+            _ => {
+                let address = task.source.address();
+                place.rest(Some(task.strangers.left(address)));
+            }
         }
     });
     Ok(stream)
@@ -139,11 +144,10 @@ struct Task {
     reception: report::Reception,
     /// Lost of the SSRCs before this one.
     lost_before: u64,
-    /// The newest packet's time stamp, and when it came.
-    newest: Option<(u32, Instant)>,
     cname: Option<Arc<str>>,
     /// A change of source that could not be told yet.
     untold: Option<Arrival>,
+    strangers: Strangers,
     /// Our own SSRC in receiver reports.
     us: u32,
     began: Instant,
@@ -194,6 +198,9 @@ impl Task {
         let done =
             if rtp::is_rtcp(datagram) { self.control(at, datagram, from) } else { self.packet(at, datagram, from) };
         if let Err(reason) = done {
+            if self.source.address() != Some(canonical(from)) {
+                self.strangers.add(canonical(from));
+            }
             self.counts.refuse(reason);
         }
     }
@@ -257,7 +264,6 @@ impl Task {
         let ticks = self.config.codec.ticks(media).ok_or(Reason::Payload)?;
         self.take(from, ssrc, newest, now);
         self.reception.packet(packet.sequence, packet.timestamp, self.config.clock_rate, at);
-        self.newest = Some((packet.timestamp, at));
         self.note(at);
         let header = Header { sequence: packet.sequence, timestamp: packet.timestamp, ticks };
         self.tell(Arrival::Rtp { at, header, marker: packet.marker, payload: Bytes::copy_from_slice(media) })?;
@@ -271,7 +277,6 @@ impl Task {
         if change.ssrc {
             self.lost_before += self.reception.lost();
             self.reception = report::Reception::default();
-            self.newest = None;
         }
         if change.address || change.ssrc {
             let before = matches!(self.untold, Some(Arrival::Latched { anew: true, .. }));
@@ -309,15 +314,8 @@ impl Task {
             // Who is not where the media comes from cannot end it: a neighbour on the host may have the same SSRC.
             return if reach == Control::Whole { self.tell(Arrival::Bye { at }) } else { Err(Reason::Source) };
         }
-        match reach {
-            Control::Presence => return self.tell(Arrival::Alive { at }),
-            Control::Report if self.srtp.is_none() => {
-                if !control.report.is_some_and(|(_, timestamp)| self.agrees(timestamp, at)) {
-                    return Err(Reason::Source);
-                }
-                self.source.take_control(from);
-            }
-            Control::Report | Control::Whole => {}
+        if reach == Control::Presence {
+            return self.tell(Arrival::Alive { at });
         }
         if let Some(cname) = control.cname {
             self.cname = Some(cname);
@@ -329,15 +327,6 @@ impl Task {
             }
             None => self.tell(Arrival::Alive { at }),
         }
-    }
-
-    /// Whether a sender report is about this very media: half a second off at most. Time stamps begin at random.
-    fn agrees(&self, timestamp: u32, at: Instant) -> bool {
-        let Some((newest, came)) = self.newest else { return false };
-        let rate = i64::from(self.config.clock_rate);
-        let passed = at.saturating_duration_since(came).as_micros() as i64 * rate / 1_000_000;
-        let off = timestamp.wrapping_sub(newest).wrapping_sub(passed as u32) as i32;
-        i64::from(off.unsigned_abs()) <= rate / 2
     }
 
     fn tell(&mut self, arrival: Arrival) -> Result<(), Reason> {
@@ -352,7 +341,7 @@ impl Task {
     }
 
     async fn report(&mut self, socket: &UdpSocket) {
-        let (Some(to), Some(ssrc)) = (self.source.reports_to(), self.source.ssrc()) else { return };
+        let (Some(to), Some(ssrc)) = (self.source.address(), self.source.ssrc()) else { return };
         let us = if self.us == ssrc { self.us.wrapping_add(1).max(1) } else { self.us };
         let block = self.reception.report(ssrc, Instant::now());
         let Some(mut compound) = block.and_then(|block| report::compound(us, Some(block))) else { return };

@@ -57,7 +57,7 @@ impl Live {
             Ask::OpenStream { stream } => {
                 let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
                 tokio::spawn(async move {
-                    let entered = facts::enter(&deps, meeting, stream).await;
+                    let entered = facts::enter(&deps, meeting, stream, &facts).await;
                     let _ = facts.send(Fact::Open(entered.map(Box::new), responder)).await;
                 });
             }

@@ -40,7 +40,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -63,6 +63,8 @@ pub enum Fact {
     Read(Option<Facts>),
     /// A stream's participant is present, its row and a port are here: open it.
     Open(Result<Box<(Stream, Found)>, Reply>, Responder),
+    /// A stream has no port but that of the stream whose place it takes.
+    MakeRoom(Box<Stream>, oneshot::Sender<()>),
     /// A withdrawal is (or is not) on disk.
     Journalled(bool, Responder),
     /// A withdrawal had been said before, under another id: what the log says up to `head` stands.
@@ -423,6 +425,12 @@ impl Live {
                 self.open(stream, found, Some(responder));
             }
             Fact::Open(Err(reply), responder) => responder.reply(reply),
+            Fact::MakeRoom(stream, done) => {
+                for replaced in self.tracks.replaced_by(&stream) {
+                    self.close(replaced, "replaced");
+                }
+                let _ = done.send(());
+            }
             Fact::Journalled(journalled, responder) => responder.reply(Reply::Withdrawn { journalled }),
             Fact::SaidBefore { id, head } => self.input(Input::SaidBefore { id, head }),
         }

@@ -3,6 +3,7 @@
 
 use super::{
     Deps,
+    capture::Fact,
     port::{self, Found},
     sentinel::Watched,
 };
@@ -25,6 +26,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 const READ_MAX: Duration = Duration::from_secs(3);
@@ -46,6 +48,11 @@ async fn bounded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(READ_MAX, work)
         .await
         .unwrap_or_else(|_| Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)))
+}
+
+async fn bounded_any<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let done = tokio::time::timeout(READ_MAX, work).await;
+    done.unwrap_or_else(|_| Err(anyhow::anyhow!("the database is not available")))
 }
 
 pub async fn read(store: &Store, meeting: MeetingId, after: i64, start: DateTime<Utc>) -> Result<Facts> {
@@ -94,13 +101,28 @@ pub fn has_ended(watched: &Watched) -> bool {
 }
 
 /// Makes the participant of a stream present, and gives the stream's row and a port for it; or what to answer instead.
-pub async fn enter(deps: &Deps, meeting: MeetingId, id: StreamId) -> Result<(Stream, Found), Reply> {
+/// The loop is asked to close the streams whose place it takes when their port is the only one.
+pub async fn enter(
+    deps: &Deps,
+    meeting: MeetingId,
+    id: StreamId,
+    to_loop: &mpsc::Sender<Fact>,
+) -> Result<(Stream, Found), Reply> {
     let stream = admit(&deps.store, &deps.queue, meeting, id).await?;
-    let found = tokio::time::timeout(READ_MAX, port::find(&deps.store, &deps.rtp, meeting, &stream)).await;
+    let (store, rtp) = (&deps.store, &deps.rtp);
+    let mut found = bounded_any(port::find(store, rtp, meeting, &stream)).await;
+    if found.as_ref().is_err_and(port::is_final)
+        && port::left(store, rtp, meeting, &stream).await.is_ok_and(|left| !left.is_empty())
+    {
+        let (done, made) = oneshot::channel();
+        if to_loop.send(Fact::MakeRoom(Box::new(stream.clone()), done)).await.is_ok() {
+            let _ = made.await;
+        }
+        found = bounded_any(port::reuse(store, rtp, meeting, &stream)).await;
+    }
     let error = match found {
-        Ok(Ok(found)) => return Ok((stream, found)),
-        Ok(Err(error)) => error,
-        Err(_) => anyhow::anyhow!("the database is not available"),
+        Ok(found) => return Ok((stream, found)),
+        Err(error) => error,
     };
     warn!(%meeting, stream = %id, error = format!("{error:#}"), "no port for a stream");
     Err(Reply::Error { code: "unavailable".into(), message: format!("{error:#}") })

@@ -5,7 +5,7 @@
 
 use super::Rtp;
 use crate::{
-    domain::id::MeetingId,
+    domain::{id::MeetingId, source::Owner},
     ingest::{OpenError, Place, Rested},
     store::{Store, port, stream::Stream},
 };
@@ -30,12 +30,37 @@ pub struct Found {
 /// A port for a stream: its own from before a restart if it can be had, else one that nobody sends to. It stands in the
 /// store before anybody can be told of it.
 pub async fn find(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream) -> anyhow::Result<Found> {
+    let place = choose(store, rtp, stream).await?;
+    keep(store, rtp, meeting, stream, place).await
+}
+
+/// The port of a stream whose place this one takes, out of its rest; for when no other is free.
+pub async fn reuse(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream) -> anyhow::Result<Found> {
+    for port in left(store, rtp, meeting, stream).await? {
+        if let Ok(place) = rtp.ports.reuse(port).await {
+            return keep(store, rtp, meeting, stream, place).await;
+        }
+    }
+    Err(OpenError::NoPort { ip: rtp.ports.ip(), ports: rtp.ports.range().clone() }.into())
+}
+
+/// Ports of streams whose place this one takes.
+pub async fn left(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream) -> anyhow::Result<Vec<u16>> {
+    let mut tx = store.worker_tx().await?;
+    let owned = port::owned(&mut tx, &rtp.public_ip, meeting).await?;
+    tx.commit().await?;
+    let next = Owner { participant: stream.participant, kind: stream.kind.clone(), source: stream.source.clone() };
+    let left = owned.into_iter().filter(|(_, of, owner)| *of != stream.id && owner.makes_room_for(&next));
+    Ok(left.map(|(port, _, _)| port).collect())
+}
+
+async fn choose(store: &Store, rtp: &Rtp, stream: &Stream) -> anyhow::Result<Place> {
     let node = rtp.public_ip.as_str();
     let mut tx = store.worker_tx().await?;
     let mut never = port::held(&mut tx, node, stream.id).await?;
     let known = port::foreign(&mut tx, node, stream.participant).await?;
-    let remote = stream.remote.as_ref().and_then(|remote| remote.parse::<SocketAddr>().ok());
-    if let Some(remote) = remote.filter(|_| stream.srtp_suite.is_none()) {
+    tx.commit().await?;
+    if let Some(remote) = remote(stream).filter(|_| stream.srtp_suite.is_none()) {
         // Announced, it would be refused there.
         never.extend(known.iter().filter(|(_, source)| *source == remote).map(|(port, _)| port));
     }
@@ -47,11 +72,22 @@ pub async fn find(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream)
         }
     }
     let used = known.iter().map(|(port, _)| *port).collect();
-    let place = place.map_or_else(|| rtp.ports.take(&never, &used), Ok)?;
+    Ok(place.map_or_else(|| rtp.ports.take(&never, &used), Ok)?)
+}
+
+async fn keep(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream, place: Place) -> anyhow::Result<Found> {
+    let node = rtp.public_ip.as_str();
+    let mut tx = store.worker_tx().await?;
+    let known = port::foreign(&mut tx, node, stream.participant).await?;
     port::hold(&mut tx, meeting, stream.id, node, place.port).await?;
     tx.commit().await?;
-    let foreign = known.into_iter().filter(|(of, _)| *of == place.port).map(|(_, source)| source).collect();
-    Ok(Found { place, foreign })
+    let strangers = place.strangers.iter().copied().filter(|from| remote(stream) != Some(*from));
+    let foreign = known.into_iter().filter(|(of, _)| *of == place.port).map(|(_, source)| source);
+    Ok(Found { foreign: foreign.chain(strangers).collect(), place })
+}
+
+fn remote(stream: &Stream) -> Option<SocketAddr> {
+    stream.remote.as_ref()?.parse().ok()
 }
 
 /// Whether the machine has no port, so that another try soon is no use; otherwise the store could not be asked.
@@ -93,7 +129,7 @@ async fn adopt(store: &Store, rtp: &Rtp) -> crate::store::Result<()> {
     for port in left.into_iter().filter(|port| rtp.ports.range().contains(port)) {
         // Bound by whoever lives, here or in another process: it is theirs to drain.
         if let Ok(place) = rtp.ports.bind(port) {
-            place.rest();
+            place.rest(None);
         }
     }
     Ok(())

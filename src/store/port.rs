@@ -1,9 +1,13 @@
 //! Ports that outlive their streams, and sources that are somebody's. Of one node (`rtp.publicIp`); all tenants'.
 
 use super::Result;
-use crate::domain::id::{MeetingId, ParticipantId, StreamId};
+use crate::domain::{
+    id::{MeetingId, ParticipantId, StreamId},
+    source::Owner,
+};
 use sqlx::PgConnection;
 use std::{collections::BTreeSet, net::SocketAddr};
+use uuid::Uuid;
 
 /// How long a source is remembered.
 const SOURCES_KEPT: &str = "24 hours";
@@ -16,6 +20,24 @@ pub async fn held(conn: &mut PgConnection, node: &str, by_others_than: StreamId)
         .fetch_all(conn)
         .await?;
     Ok(numbers(ports))
+}
+
+/// Ports that streams of this meeting have or had until not long ago, each with its stream and whose that is.
+pub async fn owned(conn: &mut PgConnection, node: &str, meeting: MeetingId) -> Result<Vec<(u16, StreamId, Owner)>> {
+    let rows: Vec<(i32, Uuid, Uuid, String, String)> = sqlx::query_as(
+        "select r.port, s.id, s.participant_id, s.kind, s.source
+         from rtp_ports r join streams s on s.meeting_id = r.meeting_id and s.id = r.stream_id
+         where r.node = $1 and r.meeting_id = $2",
+    )
+    .bind(node)
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    let owned = |(port, stream, participant, kind, source): (i32, Uuid, Uuid, String, String)| {
+        let owner = Owner { participant: ParticipantId(participant), kind, source };
+        Some((u16::try_from(port).ok()?, StreamId(stream), owner))
+    };
+    Ok(rows.into_iter().filter_map(owned).collect())
 }
 
 /// Sources of others, each with the port that it sent to.

@@ -1,5 +1,8 @@
 //! Whose sound is it: ports and SSRCs used again, senders that move, begin anew, say goodbye, or have a neighbour.
 
+#[path = "ingest/ports.rs"]
+mod ports;
+
 use crate::support::{Scratch, eventually, server::Server};
 use hansard::play::{
     client::{Client, Joined, Stream},

@@ -2,14 +2,16 @@
 
 use super::dice::Dice;
 use hansard_domain::{
+    id::ParticipantId,
     limits::PORT_QUIET,
-    source::{Change, Source, Terms},
+    source::{Change, Owner, Source, Terms},
     time::Micros,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
+use uuid::Uuid;
 
 const PORTS: usize = 3;
 
@@ -28,6 +30,9 @@ struct Port {
     stream: Option<(usize, Source)>,
     left: Option<i64>,
     known: BTreeSet<(SocketAddr, usize)>,
+    /// Whose stream it had last, and who sent there since that began and was not taken.
+    last: Option<usize>,
+    strangers: BTreeSet<SocketAddr>,
 }
 
 impl Port {
@@ -63,9 +68,13 @@ pub fn play(seed: u64) {
         for sender in senders.iter().filter(|sender| sender.sends) {
             let Some(port) = sender.to.map(|to| &mut ports[to]) else { continue };
             port.left = port.left.map(|_| now);
-            let Some((owner, source)) = &mut port.stream else { continue };
+            let Some((owner, source)) = &mut port.stream else {
+                port.strangers.insert(sender.from);
+                continue;
+            };
             let clock = Micros(now);
             if source.admits(sender.from, sender.ssrc, true, clock).is_err() {
+                port.strangers.insert(sender.from);
                 continue;
             }
             assert_eq!(*owner, sender.who, "seed {seed}: {} was taken for {owner} at {now}", sender.who);
@@ -85,8 +94,25 @@ fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
         port.stream = None;
         port.left = Some(now);
     }
-    let Some((number, port)) = ports.iter_mut().enumerate().find(|(_, port)| port.is_free(now)) else { return };
-    let foreign = port.known.iter().filter(|(_, who)| *who != sender.who).map(|(from, _)| *from).collect();
+    let of = |who: usize| Owner {
+        participant: ParticipantId(Uuid::from_u128(who as u128)),
+        kind: "audio".into(),
+        source: "microphone".into(),
+    };
+    // Else the port of the stream whose place it takes, which may not have rested; who else sends there is foreign to it.
+    let makes_room =
+        |port: &Port| port.stream.is_none() && port.last.is_some_and(|who| of(who).makes_room_for(&of(sender.who)));
+    let free = ports.iter().position(|port| port.is_free(now));
+    let Some(number) = free.or_else(|| ports.iter().position(makes_room)) else { return };
+    let port = &mut ports[number];
+    let mut foreign: BTreeSet<SocketAddr> =
+        port.known.iter().filter(|(_, who)| *who != sender.who).map(|(from, _)| *from).collect();
+    if free.is_none() {
+        foreign.extend(port.strangers.iter().filter(|from| !port.known.contains(&(**from, sender.who))));
+    } else {
+        port.strangers.clear();
+    }
+    port.last = Some(sender.who);
     let terms = Terms {
         ssrc: dice.chance(0.5).then_some(sender.ssrc),
         remote: dice.chance(0.2).then_some(sender.from),
