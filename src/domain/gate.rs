@@ -311,6 +311,20 @@ impl Gate {
         Ok(Admitted { value, pass: Pass { participant, span, entry, late: late(span, arrived) }, purpose: PhantomData })
     }
 
+    /// Lets a packet through of which more can be had than the sound of its `span` (redundancy): all that it `holds` must have
+    /// been allowed.
+    pub fn admit_whole<P: Purpose, T>(
+        &self,
+        participant: ParticipantId,
+        arrived: MeetingTime,
+        holds: Span,
+        span: Span,
+        value: T,
+    ) -> Result<Admitted<P, T>, Refusal> {
+        self.look(&self.read(), P::USE, participant, arrived, holds)?;
+        self.admit(participant, arrived, span, value)
+    }
+
     /// What an exit may still do with media that was admitted earlier.
     pub fn still<P: Purpose>(&self, pass: &Pass) -> Verdict {
         let state = self.read();

@@ -6,10 +6,22 @@
 //! ```
 
 use crate::{
+    gate::{Gate, Refusal},
+    id::ParticipantId,
     reorder::{Counts, Release, Reorder},
     time::{MeetingTime, Micros, Span},
     timeline::{Discard, Header, Placed, Timeline},
 };
+
+/// What became of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Received {
+    /// Its bytes wait for their turn.
+    Kept,
+    /// The gate did not let it in; only its number is noted.
+    Refused(Refusal),
+    Discarded(Discard),
+}
 
 /// Told packets in order of arrival; holds no media.
 #[derive(Debug)]
@@ -32,6 +44,26 @@ impl Intake {
             return Err(Discard::Empty);
         }
         Ok(placed)
+    }
+
+    /// Takes a packet of this participant: placed, asked at the gate, put in its turn. Its bytes wait under `id` if it is kept.
+    pub fn receive(
+        &mut self,
+        gate: &Gate,
+        participant: ParticipantId,
+        header: &Header,
+        arrived: MeetingTime,
+        id: u64,
+    ) -> Received {
+        let placed = match self.on_packet(header, arrived) {
+            Ok(placed) => placed,
+            Err(discard) => return Received::Discarded(discard),
+        };
+        if let Err(refusal) = gate.lets_in(participant, arrived) {
+            self.refuse(placed, arrived);
+            return Received::Refused(refusal);
+        }
+        self.keep(placed, id, arrived).map_or_else(Received::Discarded, |()| Received::Kept)
     }
 
     /// The packet was let in; its bytes wait under `id`. On an error they can be thrown away.

@@ -3,6 +3,7 @@
 //! [`Cutter`] decides where one recording's segments begin and end; [`gaps`] and [`gaps_of_mix`] name what is missing.
 
 use crate::{
+    gate::{Gate, Pass, Recording, Verdict},
     id::{MeetingId, ParticipantId, RecordingId},
     time::{MeetingTime, Micros, Span},
 };
@@ -109,6 +110,11 @@ pub struct SegmentName {
 }
 
 impl SegmentName {
+    /// What exits ask the gate with about what such a segment holds.
+    pub const fn pass(self, participant: ParticipantId, span: Span) -> Pass {
+        Pass { participant, span, entry: self.entry, late: self.late }
+    }
+
     pub fn file(self) -> String {
         match self.late.as_ms() {
             0 => format!("{}-{}.mkv", self.n, self.entry),
@@ -186,6 +192,15 @@ impl Cutter {
         self.next += 1;
         self.open = Some(Open { name, span, last: span.start, late });
         Some(Put { seal, start: Some(name), channels: self.channels })
+    }
+
+    /// Whether the open segment must end before a frame of the same entry, because it would reach across a withdrawal or a
+    /// pause: what is cut off later is then its end only.
+    pub fn reaches_across(&self, gate: &Gate, pass: &Pass) -> bool {
+        self.open.is_some_and(|Open { name, span, .. }| {
+            let whole = Pass { span: span.cover(pass.span), late: name.late.max(pass.late), ..*pass };
+            name.entry == pass.entry && gate.still::<Recording>(&whole) != Verdict::Keep
+        })
     }
 
     /// Writing failed with the frame that began at `at`: the open segment is given up, and frames for a while.

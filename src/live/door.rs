@@ -19,9 +19,7 @@ pub fn admit<P: Purpose>(
     frame: Frame,
 ) -> Option<Admitted<P, Frame>> {
     let span = frame.span;
-    let admitted = gate
-        .admit::<P, ()>(participant, arrived, holds, ())
-        .and_then(|_| gate.admit::<P, Frame>(participant, arrived, span, frame));
+    let admitted = gate.admit_whole::<P, Frame>(participant, arrived, holds, span, frame);
     if let Err(refusal) = &admitted {
         let (purpose, reason) = (P::USE.as_str(), refusal.as_str());
         metrics::counter!("hansard_gate_refused_total", "purpose" => purpose, "reason" => reason).increment(1);

@@ -17,7 +17,7 @@ use crate::{
     domain::{
         gate::{Gate, Recording, Transcription},
         id::{ParticipantId, RecordingId, StreamId},
-        intake::{Intake, reach},
+        intake::{Intake, Received, reach},
         recording::{Codec, Source, Track as Recorded},
         reorder::Release,
         source::Terms,
@@ -230,26 +230,14 @@ impl Tracks {
         ledger: &Ledger,
     ) -> bool {
         let Some(track) = self.tracks.get_mut(&stream) else { return false };
-        match track.intake.on_packet(&header, arrived) {
-            Err(discard) => dropped(&mut track.dropped, discard.as_str()),
-            Ok(placed) => match self.gate.lets_in(track.participant, arrived) {
-                Err(refusal) => {
-                    dropped(&mut track.dropped, refusal.as_str());
-                    track.intake.refuse(placed, arrived);
-                }
-                Ok(()) => {
-                    let id = track.next;
-                    track.next += 1;
-                    match track.intake.keep(placed, id, arrived) {
-                        Ok(()) => {
-                            let payload =
-                                redundancy::without_padding(track.codec, &payload).map_or(payload, Bytes::from);
-                            track.waiting.insert(id, (payload, arrived));
-                        }
-                        Err(discard) => dropped(&mut track.dropped, discard.as_str()),
-                    }
-                }
-            },
+        match track.intake.receive(&self.gate, track.participant, &header, arrived, track.next) {
+            Received::Discarded(discard) => dropped(&mut track.dropped, discard.as_str()),
+            Received::Refused(refusal) => dropped(&mut track.dropped, refusal.as_str()),
+            Received::Kept => {
+                let payload = redundancy::without_padding(track.codec, &payload).map_or(payload, Bytes::from);
+                track.waiting.insert(track.next, (payload, arrived));
+                track.next += 1;
+            }
         }
         let live = arrived - track.alive >= ALIVE_EVERY;
         if live {

@@ -124,11 +124,8 @@ impl SegmentWriter {
             return Outcome { dropped: true, ..Outcome::default() };
         }
         let mut outcome = Outcome::default();
-        if let Some((name, span)) = self.cutter.open() {
-            let whole = Pass { span: span.cover(pass.span), late: name.late.max(pass.late), ..pass };
-            if name.entry == pass.entry && self.gate.still::<Recording>(&whole) != Verdict::Keep {
-                outcome = self.seal();
-            }
+        if self.cutter.reaches_across(&self.gate, &pass) {
+            outcome = self.seal();
         }
         let channels = frame::channels(self.track.codec, &frame.payload);
         let open = self.cutter.open();
@@ -201,7 +198,7 @@ impl SegmentWriter {
     fn close(&mut self, open: Option<(SegmentName, Span)>) -> Outcome {
         let (Some((path, writer)), Some((name, span))) = (self.open.take(), open) else { return Outcome::default() };
         let finished = writer.finish();
-        let pass = Pass { participant: self.track.participant, span, entry: name.entry, late: name.late };
+        let pass = name.pass(self.track.participant, span);
         let (track, epoch) = (self.track, self.owned.epoch());
         let left = Leftover { track, epoch, name, path: path.clone() };
         let raw = Sealed { track, epoch, name, path, pass, size: 0, sha256: String::new() };
@@ -261,8 +258,7 @@ impl Leftover {
             fs::remove_file(&self.path).context("an empty segment cannot be removed")?;
             return Ok(None);
         };
-        let SegmentName { entry, late, .. } = self.name;
-        let pass = Pass { participant: self.track.participant, span: content.span, entry, late };
+        let pass = self.name.pass(self.track.participant, content.span);
         let sealed = Sealed {
             track: self.track,
             epoch: self.epoch,

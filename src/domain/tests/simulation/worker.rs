@@ -6,7 +6,7 @@ use hansard_domain::{
     endpoint::{self, Decision, Endpoint},
     gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
     id::{ParticipantId, StreamId},
-    intake::{Intake, reach},
+    intake::{Intake, Received, reach},
     late::Lates,
     meeting::{Command, Input, Meeting, Settings},
     recording::{Cutter, SegmentName},
@@ -145,16 +145,9 @@ impl Worker {
 
     pub fn packet(&mut self, id: StreamId, header: &Header, sound: usize, now: MeetingTime) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        if let Ok(placed) = stream.intake.on_packet(header, now) {
-            if self.gate.lets_in(stream.who, now).is_err() {
-                stream.intake.refuse(placed, now);
-            } else {
-                let number = stream.next;
-                stream.next += 1;
-                if stream.intake.keep(placed, number, now).is_ok() {
-                    stream.waiting.insert(number, (sound, now));
-                }
-            }
+        if stream.intake.receive(&self.gate, stream.who, header, now, stream.next) == Received::Kept {
+            stream.waiting.insert(stream.next, (sound, now));
+            stream.next += 1;
         }
         assert!(stream.waiting.len() <= 2 * HELD_MAX, "{} packets wait", stream.waiting.len());
     }
@@ -200,14 +193,10 @@ impl Worker {
             let Release::Frame { id, span, before } = release else { continue };
             let Some((sound, arrived)) = stream.waiting.remove(&id) else { continue };
             let holds = reach(span, LOOK_AHEAD, sounds[sound].repeats.map(|_| FRAME), before);
-            if self.gate.admit::<Recording, _>(stream.who, arrived, holds, ()).is_ok()
-                && let Ok(frame) = self.gate.admit::<Recording, _>(stream.who, arrived, span, sound)
-            {
+            if let Ok(frame) = self.gate.admit_whole::<Recording, _>(stream.who, arrived, holds, span, sound) {
                 self.record(&mut stream, frame);
             }
-            if self.gate.admit::<Transcription, _>(stream.who, arrived, holds, ()).is_ok()
-                && let Ok(frame) = self.gate.admit::<Transcription, _>(stream.who, arrived, span, sound)
-            {
+            if let Ok(frame) = self.gate.admit_whole::<Transcription, _>(stream.who, arrived, holds, span, sound) {
                 self.listen(&mut stream, frame, sounds);
             }
         }
@@ -217,11 +206,8 @@ impl Worker {
     fn record(&mut self, stream: &mut Stream, frame: Admitted<Recording, usize>) {
         let (sound, pass) = frame.into_parts();
         self.note(Use::Recording, sound, pass);
-        if let Some((name, span)) = stream.cutter.open() {
-            let whole = Pass { span: span.cover(pass.span), late: name.late.max(pass.late), ..pass };
-            if name.entry == pass.entry && self.gate.still::<Recording>(&whole) != Verdict::Keep {
-                self.seal(stream);
-            }
+        if stream.cutter.reaches_across(&self.gate, &pass) {
+            self.seal(stream);
         }
         let open = stream.cutter.open();
         let Some(put) = stream.cutter.put(pass.span, pass.entry, pass.late, 1) else { return };
@@ -245,7 +231,7 @@ impl Worker {
     }
 
     fn sealed(&mut self, stream: &mut Stream, span: Span, name: SegmentName) {
-        let pass = Pass { participant: stream.who, span, entry: name.entry, late: name.late };
+        let pass = name.pass(stream.who, span);
         let segment = Segment { pieces: std::mem::take(&mut stream.open), pass };
         self.sealed.extend(kept(&self.gate, segment));
     }
