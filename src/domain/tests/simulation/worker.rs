@@ -11,17 +11,21 @@ use hansard_domain::{
     meeting::{Command, Input, Meeting, Settings},
     recording::{Cutter, SegmentName},
     reorder::{HELD_MAX, Release},
+    source::{Source, Terms},
     time::{MeetingTime, Micros, Span},
     timeline::Header,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 /// What a coder looks ahead, and the length of packets.
 const LOOK_AHEAD: Micros = Micros(6_500);
 const FRAME: Micros = Micros::from_ms(20);
+/// All senders have the same.
+const SSRC: u32 = 7;
 
 /// What the rules wanted.
 #[derive(Default)]
@@ -33,6 +37,7 @@ pub struct Done {
 
 struct Stream {
     who: ParticipantId,
+    source: Source,
     intake: Intake,
     waiting: BTreeMap<u64, (usize, MeetingTime)>,
     next: u64,
@@ -114,10 +119,12 @@ impl Worker {
         self.later.extend(kept);
     }
 
-    pub fn open(&mut self, id: StreamId, who: ParticipantId, now: MeetingTime) {
+    /// `from`: whose packets it takes, and where they came from before a restart.
+    pub fn open(&mut self, id: StreamId, who: ParticipantId, from: (Terms, Option<SocketAddr>), now: MeetingTime) {
         self.input(Input::StreamOpened { stream: id, participant: who }, now);
         self.streams.entry(id).or_insert_with(|| Stream {
             who,
+            source: Source::new(from.0, from.1, Some(SSRC), Micros(now.0)),
             intake: Intake::new(48_000),
             waiting: BTreeMap::new(),
             next: 0,
@@ -141,6 +148,16 @@ impl Worker {
             self.heard(&mut stream, decisions);
             self.input(Input::StreamClosed { stream: id }, now);
         }
+    }
+
+    /// Whether a stream takes a packet from there.
+    pub fn takes(&mut self, id: StreamId, from: SocketAddr, now: Micros) -> bool {
+        let Some(stream) = self.streams.get_mut(&id) else { return false };
+        let admitted = stream.source.admits(from, SSRC, true, now).is_ok();
+        if admitted {
+            stream.source.take(from, SSRC, true, now);
+        }
+        admitted
     }
 
     pub fn packet(&mut self, id: StreamId, header: &Header, sound: usize, now: MeetingTime) {

@@ -3,6 +3,7 @@
 mod judge;
 mod log;
 mod script;
+mod sender;
 
 pub use script::Plan;
 
@@ -13,10 +14,14 @@ use hansard_domain::{
     id::{ConsentId, ParticipantId, StreamId},
     limits::HEADS_POLL,
     meeting::{ConsentPolicy, Input, Listed, Settings},
+    source::Terms,
     time::{MeetingTime, Micros, Span},
     timeline::Header,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 use uuid::Uuid;
 
 const FRAME: i64 = 20_000;
@@ -118,6 +123,12 @@ enum Event {
         header: Header,
         made: Made,
     },
+    /// A packet of one stream's sender, sent to another's port by mistake.
+    Stray {
+        to: usize,
+        stream: usize,
+        header: Header,
+    },
     Connect {
         stream: usize,
     },
@@ -141,6 +152,14 @@ struct Sender {
     who: usize,
     id: StreamId,
     delay: i64,
+    /// Where it sends from: first, and from when on from elsewhere.
+    from: SocketAddr,
+    moves: Option<(i64, SocketAddr)>,
+    terms: Terms,
+    /// By the store: where its media came from last.
+    latched: Option<SocketAddr>,
+    /// When the worker began to listen to it.
+    since: i64,
     /// By the store.
     open: bool,
     /// By the worker.
@@ -260,6 +279,7 @@ impl World {
             Event::Again { entries, life } if life == self.life => self.again(entries),
             Event::Read { .. } | Event::Again { .. } | Event::Timer => {}
             Event::Packet { stream, header, made } => self.packet(stream, header, made),
+            Event::Stray { to, stream, header } => self.stray(to, stream, header),
             Event::Connect { stream } => self.connect(stream),
             Event::Opened { stream } => self.open(stream),
             Event::Hang { stream } => self.hang(stream),
@@ -333,47 +353,6 @@ impl World {
             worker.input(Input::Consent(entries), MeetingTime(self.now));
         }
         self.judge();
-    }
-
-    fn connect(&mut self, stream: usize) {
-        let who = self.people[self.senders[stream].who];
-        let missing = self.plan.policy == ConsentPolicy::Required
-            && self.plan.uses.iter().any(|purpose| self.last_said(who, *purpose).is_none_or(|said| !said.accepts()));
-        if !self.postgres || !self.queue || self.worker.is_none() || missing {
-            // The client tries again.
-            self.after(300_000, Event::Connect { stream });
-            return;
-        }
-        self.present.insert(who);
-        self.senders[stream].open = true;
-        self.roster += 1;
-        let wait = self.upto(20_000);
-        self.after(wait, Event::Opened { stream });
-    }
-
-    fn open(&mut self, stream: usize) {
-        let sender = &mut self.senders[stream];
-        let who = self.people[sender.who];
-        if let Some(worker) = self.worker.as_mut().filter(|_| sender.open) {
-            sender.connected = true;
-            worker.open(sender.id, who, MeetingTime(self.now));
-        }
-    }
-
-    fn hang(&mut self, stream: usize) {
-        (self.senders[stream].open, self.senders[stream].connected) = (false, false);
-        if let Some(worker) = &mut self.worker {
-            worker.close(self.senders[stream].id, MeetingTime(self.now), &self.sounds);
-        }
-    }
-
-    fn packet(&mut self, stream: usize, header: Header, (made, repeats): Made) {
-        let sender = &self.senders[stream];
-        let who = self.people[sender.who];
-        let Some(worker) = self.worker.as_mut().filter(|_| sender.connected) else { return };
-        let sound = self.sounds.len();
-        self.sounds.push(Sound { who, made, arrived: self.now, repeats });
-        worker.packet(sender.id, &header, sound, MeetingTime(self.now));
     }
 
     fn crash(&mut self) {

@@ -7,8 +7,10 @@ use hansard_domain::{
     id::StreamId,
     limits::DEAF_AFTER,
     meeting::ConsentPolicy,
+    source::Terms,
     timeline::Header,
 };
+use std::net::SocketAddr;
 use uuid::Uuid;
 
 /// Nothing happens in the last seconds, so that everything has arrived and the outcome can be judged.
@@ -95,7 +97,7 @@ impl World {
                 let stream = self.senders.len();
                 let id = StreamId(Uuid::from_u128(100 + stream as u128));
                 let delay = dice.one(&[300, 5_000, 40_000]);
-                self.senders.push(Sender { who, id, delay, open: false, connected: false });
+                self.senders.push(self.sender(who, id, delay));
                 self.at(from, Event::Connect { stream });
                 self.speak(stream, from, dice);
                 if dice.chance(0.2) {
@@ -131,6 +133,27 @@ impl World {
         }
     }
 
+    /// A sender with an address of its own on the one host, that may go on from another.
+    fn sender(&self, who: usize, id: StreamId, delay: i64) -> Sender {
+        let n = self.senders.len();
+        let mut apart = Dice::new(self.plan.seed ^ 0x5678 ^ n as u64);
+        let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], port as u16));
+        let moves = apart.chance(0.3).then(|| (apart.within(1_000_000, self.plan.length - QUIET), at(6_000 + n)));
+        let terms = Terms { ssrc: Some(7), relatch: apart.chance(0.5), ..Terms::default() };
+        Sender {
+            who,
+            id,
+            delay,
+            from: at(5_000 + n),
+            moves,
+            terms,
+            latched: None,
+            since: 0,
+            open: false,
+            connected: false,
+        }
+    }
+
     /// When a sender stands still with its counter, and for how long: its sound is made later from then on, and nothing says
     /// so at first.
     fn stalls(&self, from: i64, dice: &mut Dice) -> Vec<(i64, i64)> {
@@ -155,6 +178,7 @@ impl World {
         let mut apart = Dice::new(self.plan.seed ^ 0x9876 ^ stream as u64);
         let fec = apart.chance(0.5);
         let stalls = self.stalls(from, &mut apart);
+        let stray = apart.chance(0.2).then_some(0).filter(|to| *to != stream);
         // Some count by another clock than they say.
         let step = if apart.chance(0.1) { apart.one(&[160.0, 320.0, 480.0]) } else { 960.0 };
         let mut number = 0u16;
@@ -176,6 +200,10 @@ impl World {
                 if !dice.chance(loss) {
                     let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
                     self.at(at, Event::Packet { stream, header, made: (made + delay, repeats) });
+                    // Where the address may move, whoever speaks up in a silence is taken for the stream's own.
+                    if let Some(to) = stray.filter(|to| !self.senders[*to].terms.relatch) {
+                        self.at(at + 1, Event::Stray { to, stream, header });
+                    }
                 }
             }
             made_before = made + delay;
