@@ -5,6 +5,7 @@
 //! was before.
 
 mod captions;
+mod far;
 mod files;
 mod kills;
 mod load;
@@ -52,6 +53,8 @@ enum Scenario {
     Matrix,
     /// Withdrawals in mid-tone: plain, with the queue down, with Postgres down
     Withdraw,
+    /// Storage that is far away, and storage that comes back
+    Far,
     /// 3,000 sockets on one meeting, and crowds that mean harm beside one
     Sockets,
     /// Resident memory by meetings and by decoder states
@@ -149,6 +152,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Kills => vec![kills::kills(options.kills).await?],
         Scenario::Matrix => vec![matrix::matrix(options.all).await?],
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
+        Scenario::Far => vec![far::far().await?],
         Scenario::Sockets => sockets::sockets().await?,
         Scenario::Memory => vec![memory::memory().await?],
         Scenario::Decode => vec![speed::decode().await?],

@@ -13,6 +13,7 @@ pub mod postgres;
 pub mod rabbitmq;
 pub mod s3;
 pub mod server;
+pub mod stored;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

@@ -6,15 +6,11 @@ use crate::support::{
     faults::{Fault, Rule},
     place::Place,
     server::Server,
+    stored::{StoredMeeting, fetched},
 };
 use axum::http::Method;
 use hansard::{
-    domain::{
-        recording::Codec,
-        tiering::Tier,
-        time::{MeetingTime, Micros, Span},
-    },
-    media::matroska::{Shape, Writer},
+    domain::tiering::Tier,
     play::{
         client::{Client, Recording, audio_stream},
         sender::{Frame, Sender, SenderConfig},
@@ -356,117 +352,30 @@ fn a_worker_that_would_do_nothing_does_not_start() {
 }
 
 /// Many small objects in a store that is far away: an hour of four tracks is fetched in seconds, because many are on their
-/// way at a time. `HANSARD_TRIAL_MINUTES=60` tries the whole hour.
+/// way at a time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_far_away_is_asked_for_many_at_a_time() {
-    let minutes: i64 = std::env::var("HANSARD_TRIAL_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
-    let segments = minutes * 15;
     let place = Place::new().await;
     let database = crate::support::postgres::database().await;
-    let mut environment = place.environment();
-    environment.push(("DATABASE_URL", &database));
-    let server = Server::start("serve", place.data.path(), &["--listen", "127.0.0.1:0"], &environment);
+    let server = place.serve_on(place.data.path(), &[], &[("DATABASE_URL", &database)]);
     let client = server.client();
-    let id = meeting(&client).await;
-    let mut people = Vec::new();
-    for name in ["Ana", "Bob", "Cleo", "Dan"] {
-        let user = client.create_user(&format!("{name}@example.org"), name).await.expect("a user");
-        let joined = client.join(&id, &user).await.expect("joins");
-        client.consent(&joined.token, &id, "recording", "accepted").await.expect("agrees");
-        people.push(joined.participant_id);
-    }
-    let mut sql = hansard::store::owner(&database).await.expect("Postgres answers");
-    sqlx::query("set role hansard_worker").execute(&mut sql).await.expect("it may");
-    let meeting_id: uuid::Uuid = id.parse().expect("an id");
-    sqlx::query(
-        "update meetings set status = 'ended', start_time = clock_timestamp(), end_time = clock_timestamp() where id = $1",
-    )
-    .bind(meeting_id)
-    .execute(&mut sql)
-    .await
-    .expect("it ends");
-    let frames = hum(500.0, 4);
-    let scratch = Scratch::new();
-    for (track, participant) in people.iter().enumerate() {
-        let (recording, participant) = (uuid::Uuid::now_v7(), participant.parse::<uuid::Uuid>().expect("an id"));
-        sqlx::query(
-            "insert into participant_visits (meeting_id, participant_id, n, tenant_id, joined_at)
-             select $1, $2, 1, tenant_id, start_time from meetings where id = $1",
-        )
-        .bind(meeting_id)
-        .bind(participant)
-        .execute(&mut sql)
-        .await
-        .expect("present");
-        sqlx::query(
-            "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms, status)
-             select $2, tenant_id, $1, 'track', $3, 'microphone', 'opus', 'audio/x-matroska', 10000, 'processing'
-             from meetings where id = $1",
-        )
-        .bind(meeting_id)
-        .bind(recording)
-        .bind(participant)
-        .execute(&mut sql)
-        .await
-        .expect("a track");
-        for n in 0..segments {
-            let begin = MeetingTime::from_ms(10_000 + n * 4_000);
-            let path = scratch.path().join("segment.mkv");
-            let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
-            for (at, frame) in frames.iter().take(200).enumerate() {
-                let span = Span::of(begin + Micros::from_ms(20 * at as i64), Micros::from_ms(20));
-                let payload = frame.payload.as_ref().into();
-                writer.write(&hansard::media::frame::Frame { payload, span }).expect("writes");
-            }
-            writer.finish().expect("finishes");
-            let key = format!("live/t/{id}/1/{recording}/{n}-1.mkv");
-            let stored =
-                place.bucket.objects.put_file(&key, &path, "audio/x-matroska", Tier::Hot).await.expect("stored");
-            sqlx::query(
-                "insert into recording_segments (meeting_id, recording_id, epoch, n, tenant_id, start_us, end_us,
-                     consent_entry, object_key, size_bytes, sha256)
-                 select $1, $2, 1, $3, tenant_id, $4, $5, $6, $7, $8, $9 from meetings where id = $1",
-            )
-            .bind(meeting_id)
-            .bind(recording)
-            .bind(n as i32)
-            .bind(begin.0)
-            .bind(begin.0 + 4_000_000)
-            .bind(track as i64 + 1)
-            .bind(&key)
-            .bind(stored.size_bytes as i64)
-            .bind(&stored.sha256)
-            .execute(&mut sql)
-            .await
-            .expect("a segment");
-        }
-    }
+    let stored = StoredMeeting::make(&place, &database, &client, 4, 60).await;
     place.faults.delay(Duration::from_millis(80));
-    let fetched = || {
-        let of_segments =
-            |seen: &&crate::support::faults::Seen| seen.method == Method::GET && seen.path.contains("/live/");
-        place.faults.seen().iter().filter(of_segments).count() as i64
-    };
-    sqlx::query(
-        "insert into jobs (id, tenant_id, meeting_id, kind) select $2, tenant_id, id, 'mix' from meetings where id = $1",
-    )
-    .bind(meeting_id)
-    .bind(uuid::Uuid::now_v7())
-    .execute(&mut sql)
-    .await
-    .expect("a job");
+    stored.finalise().await;
     let asked = Instant::now();
-    eventually("all are fetched", Duration::from_secs(300), async || fetched() >= 4 * segments).await;
-    println!("{} segments in {:.1} s, with joining", 4 * segments, asked.elapsed().as_secs_f64());
+    let all = stored.segments();
+    eventually("all are fetched", Duration::from_secs(300), async || fetched(&place) >= all).await;
+    println!("{all} segments in {:.1} s, with joining", asked.elapsed().as_secs_f64());
     assert!(place.faults.most_at_once() >= 24, "{} at once", place.faults.most_at_once());
-    let recordings = client.wait_recordings_ready(&id, Instant::now() + Duration::from_secs(600)).await.expect("ready");
+    let within = Instant::now() + Duration::from_secs(600);
+    let recordings = client.wait_recordings_ready(&stored.meeting, within).await.expect("ready");
     println!("ready after {:.1} s", asked.elapsed().as_secs_f64());
     assert_eq!(recordings.iter().filter(|one| one.status == "ready").count(), 5, "{recordings:?}");
     for recording in &recordings {
         let length = recording.duration_ms.expect("it is ready");
-        assert!((length - segments * 4_000).abs() < 100, "{length}");
+        assert!((length - stored.length_ms()).abs() < 100, "{length}");
         assert!(recording.gaps.is_empty(), "{:?}", recording.gaps);
     }
-    assert_eq!(fetched(), 4 * segments, "each once");
+    assert_eq!(fetched(&place), all, "each once");
     server.terminate();
 }

@@ -1,0 +1,165 @@
+//! A long meeting that has ended, with its segments in storage and its files still to be made, without the time that it
+//! would have taken.
+
+use super::{Scratch, place::Place};
+use axum::http::Method;
+use hansard::{
+    domain::{
+        recording::Codec,
+        tiering::Tier,
+        time::{MeetingTime, Micros, Span},
+    },
+    media::{
+        frame::Frame,
+        matroska::{Shape, Writer},
+    },
+    play::{
+        client::Client,
+        tone::{self, OpusSettings},
+    },
+};
+use serde_json::json;
+use sqlx::PgConnection;
+use std::{path::Path, time::Duration};
+use uuid::Uuid;
+
+const SEGMENT_MS: i64 = 4_000;
+const BEGIN_MS: i64 = 10_000;
+
+pub struct StoredMeeting {
+    pub meeting: String,
+    tracks: i64,
+    /// Of each track.
+    segments: i64,
+    database: String,
+}
+
+/// Segments that were fetched from behind the place's faults.
+pub fn fetched(place: &Place) -> i64 {
+    let seen = place.faults.seen();
+    seen.iter().filter(|seen| seen.method == Method::GET && seen.path.contains("/live/")).count() as i64
+}
+
+impl StoredMeeting {
+    /// `tracks` people who hum for `segments` times four seconds.
+    pub async fn make(place: &Place, database: &str, client: &Client, tracks: i64, segments: i64) -> Self {
+        let host = client.create_user("host@example.org", "Host").await.expect("a user");
+        let meeting = client.create_meeting(&host, json!({"aiEnabled": false})).await.expect("a meeting");
+        let id = meeting["id"].as_str().expect("an id").to_owned();
+        let mut people: Vec<Uuid> = Vec::new();
+        for n in 0..tracks {
+            let user = client.create_user(&format!("guest-{n}@example.org"), "Guest").await.expect("a user");
+            let joined = client.join(&id, &user).await.expect("joins");
+            client.consent(&joined.token, &id, "recording", "accepted").await.expect("agrees");
+            people.push(joined.participant_id.parse().expect("an id"));
+        }
+        let made = Self { meeting: id, tracks, segments, database: database.to_owned() };
+        let mut sql = made.sql().await;
+        run(
+            &mut sql,
+            "update meetings set status = 'ended', start_time = clock_timestamp(), end_time = clock_timestamp() where id = $1",
+            made.id(),
+            Uuid::nil(),
+        )
+        .await;
+        let scratch = Scratch::new();
+        let path = scratch.path().join("segment.mkv");
+        for (track, participant) in people.into_iter().enumerate() {
+            made.track(place, &mut sql, &path, track as i64 + 1, participant).await;
+        }
+        made
+    }
+
+    async fn sql(&self) -> PgConnection {
+        let mut sql = hansard::store::owner(&self.database).await.expect("Postgres answers");
+        sqlx::query("set role hansard_worker").execute(&mut sql).await.expect("it may");
+        sql
+    }
+
+    fn id(&self) -> Uuid {
+        self.meeting.parse().expect("an id")
+    }
+
+    /// `entry`: the number of the participant's consent.
+    async fn track(&self, place: &Place, sql: &mut PgConnection, path: &Path, entry: i64, participant: Uuid) {
+        let recording = Uuid::now_v7();
+        run(
+            sql,
+            "insert into participant_visits (meeting_id, participant_id, n, tenant_id, joined_at)
+             select $1, $2, 1, tenant_id, start_time from meetings where id = $1",
+            self.id(),
+            participant,
+        )
+        .await;
+        sqlx::query(
+            "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms, status)
+             select $2, tenant_id, $1, 'track', $3, 'microphone', 'opus', 'audio/x-matroska', $4, 'processing'
+             from meetings where id = $1",
+        )
+        .bind(self.id())
+        .bind(recording)
+        .bind(participant)
+        .bind(BEGIN_MS as i32)
+        .execute(&mut *sql)
+        .await
+        .expect("a track");
+        let sound = tone::sine(500.0, 0.2, Duration::from_millis(SEGMENT_MS.unsigned_abs()), 48_000);
+        let frames = tone::opus(&sound, OpusSettings::default()).expect("encodes");
+        for n in 0..self.segments {
+            let begin = MeetingTime::from_ms(BEGIN_MS + n * SEGMENT_MS);
+            let writer = Writer::create(path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+            for (at, frame) in frames.iter().take(200).enumerate() {
+                let span = Span::of(begin + Micros::from_ms(20 * at as i64), Micros::from_ms(20));
+                writer.write(&Frame { payload: frame.payload.as_ref().into(), span }).expect("writes");
+            }
+            writer.finish().expect("finishes");
+            let key = format!("live/t/{}/1/{recording}/{n}-1.mkv", self.meeting);
+            let objects = &place.bucket.objects;
+            let stored = objects.put_file(&key, path, "audio/x-matroska", Tier::Hot).await.expect("stored");
+            sqlx::query(
+                "insert into recording_segments (meeting_id, recording_id, epoch, n, tenant_id, start_us, end_us,
+                     consent_entry, object_key, size_bytes, sha256)
+                 select $1, $2, 1, $3, tenant_id, $4, $5, $6, $7, $8, $9 from meetings where id = $1",
+            )
+            .bind(self.id())
+            .bind(recording)
+            .bind(n as i32)
+            .bind(begin.0)
+            .bind(begin.0 + SEGMENT_MS * 1_000)
+            .bind(entry)
+            .bind(&key)
+            .bind(stored.size_bytes as i64)
+            .bind(&stored.sha256)
+            .execute(&mut *sql)
+            .await
+            .expect("a segment");
+        }
+    }
+
+    /// Of all tracks.
+    pub fn segments(&self) -> i64 {
+        self.tracks * self.segments
+    }
+
+    pub fn length_ms(&self) -> i64 {
+        self.segments * SEGMENT_MS
+    }
+
+    /// Asks for its files.
+    pub async fn finalise(&self) {
+        run(
+            &mut self.sql().await,
+            "insert into jobs (id, tenant_id, meeting_id, kind) select $2, tenant_id, id, 'mix' from meetings where id = $1",
+            self.id(),
+            Uuid::now_v7(),
+        )
+        .await;
+    }
+}
+
+/// A statement about a meeting and one more id.
+async fn run(sql: &mut PgConnection, statement: &'static str, meeting: Uuid, other: Uuid) {
+    let query = sqlx::query(statement).bind(meeting);
+    let query = if statement.contains("$2") { query.bind(other) } else { query };
+    query.execute(sql).await.expect("it is written");
+}
