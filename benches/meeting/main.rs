@@ -88,6 +88,9 @@ struct Options {
     /// How long `drift` lasts
     #[arg(long, default_value_t = 600)]
     seconds: u64,
+    /// Of `matrix` only what has this in its name
+    #[arg(long, default_value = "")]
+    only: String,
     /// How often `kills` kills
     #[arg(long, default_value_t = 30)]
     kills: usize,
@@ -150,7 +153,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Mix => vec![files::mix().await?],
         Scenario::Drift => vec![files::drift(options.seconds).await?],
         Scenario::Kills => vec![kills::kills(options.kills).await?],
-        Scenario::Matrix => vec![matrix::matrix(options.all).await?],
+        Scenario::Matrix => vec![matrix::matrix(options.all, &options.only).await?],
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
         Scenario::Far => vec![far::far().await?],
         Scenario::Sockets => sockets::sockets().await?,

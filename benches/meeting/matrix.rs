@@ -113,7 +113,7 @@ impl Site {
 }
 
 /// The matrix. Without `all` those cells that differ most.
-pub async fn matrix(all: bool) -> Result<Table> {
+pub async fn matrix(all: bool, only: &str) -> Result<Table> {
     let title = "What goes wrong × when × whether the process is started again meanwhile: meetings of two who hum and one \
                  who hums and declined. Every 100 ms of a hum are in the file or told as lost.";
     let mut table = Table::new("matrix", title);
@@ -121,13 +121,18 @@ pub async fn matrix(all: bool) -> Result<Table> {
     let faults = Faults::before(&bucket).await;
     let rabbit = Mutex::new(RabbitMq::start().await);
     let world = World { cluster: Cluster::start().await, rabbit, bucket, faults };
-    for (fault, restart) in fault::runs(all) {
-        println!("{fault}, {restart} …");
+    for (fault, restart) in fault::runs(all || !only.is_empty()) {
+        let name = format!("{fault}, {restart}");
+        if !name.contains(only) {
+            continue;
+        }
+        println!("{name} …");
         let cells = AssertUnwindSafe(run(&world, fault, restart)).catch_unwind().await;
         match cells.unwrap_or_else(|_| Err(anyhow!("something that must work did not; see above"))) {
             Ok(cells) => cells.iter().for_each(|cell| cell.tell(&mut table)),
             Err(error) => {
-                table.judge(format!("{fault}, {restart}"), format!("{error:#}"), "", false);
+                println!("{error:#}");
+                table.judge(name, format!("{error:#}"), "", false);
                 world.faults.delay(Duration::ZERO);
                 world.faults.heal();
                 if matches!(fault, Fault::PostgresAway | Fault::BrokerAway) {
@@ -137,9 +142,12 @@ pub async fn matrix(all: bool) -> Result<Table> {
             }
         }
     }
-    for down in if all { &[1, 5, 60][..] } else { &[] } {
-        println!("20 streams, {down} s down …");
-        far_away(&world, Duration::from_secs(*down), &mut table).await?;
+    for down in [1, 5, 60] {
+        let name = format!("{STREAMS} streams, {down} s down, S3 300 ms away");
+        if (all || !only.is_empty()) && name.contains(only) {
+            println!("{name} …");
+            far_away(&world, &name, Duration::from_secs(down), &mut table).await?;
+        }
     }
     Ok(table)
 }
@@ -321,7 +329,7 @@ impl Ending {
 }
 
 /// `kill -9` with 20 streams and a store that is far away: what is listed plays, the open segment loses a second at most.
-async fn far_away(world: &World, down: Duration, table: &mut Table) -> Result<()> {
+async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) -> Result<()> {
     let site = Site::new(world).await?;
     world.faults.delay(Duration::from_millis(300));
     let server = site.start().await?;
@@ -342,7 +350,6 @@ async fn far_away(world: &World, down: Duration, table: &mut Table) -> Result<()
     let (listed, broken) = listed(world, &site, &choir.meeting).await?;
     let (_, ended_at, files) = ended(&client, &mut choir).await;
     let ready = files.map(|files| files.saturating_duration_since(ended_at));
-    let name = format!("{STREAMS} streams, {} s down, S3 300 ms away", down.as_secs());
     table.judge(
         format!("{name}: segments listed, not there or not playing"),
         format!("{listed}, {broken}"),

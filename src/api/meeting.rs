@@ -351,7 +351,7 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
     // Whoever captured it says how that came out. Where nobody ever did, nothing is recorded, and this is where it is said.
     let unheld = !meeting::has_capture(&mut tx, id).await?;
     if unheld {
-        let data = json!({"state": "off", "transcribing": false, "reason": "ended", "waitingFor": [], "epoch": 0});
+        let data = json!({"state": "off", "transcribing": false, "reason": "ended", "waitingFor": [], "unrecorded": [], "epoch": 0});
         events.push(event::append(&mut tx, id, "recording_state", data).await?);
     }
     tx.commit().await?;

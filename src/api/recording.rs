@@ -366,6 +366,7 @@ async fn retry(
                 "transcribing": false,
                 "reason": "retry",
                 "waitingFor": [],
+                "unrecorded": [],
                 "epoch": 0,
             });
             again = Some((job, event::append(&mut tx, meeting, "recording_state", data).await?));

@@ -52,7 +52,7 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 "failed" if job.kind == JobKind::Mix.as_str() => {
                     backlog::remake(&mut tx, tenant, meeting).await?;
                     let data = serde_json::json!({
-                        "state": "finalising", "transcribing": false, "reason": "retry", "waitingFor": [], "epoch": 0,
+                        "state": "finalising", "transcribing": false, "reason": "retry", "waitingFor": [], "unrecorded": [], "epoch": 0,
                     });
                     // Sockets find it when they look into the store for what they missed.
                     event::append(&mut tx, meeting, "recording_state", data).await?;

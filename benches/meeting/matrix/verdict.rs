@@ -82,6 +82,7 @@ impl Cell {
         let holds = self.wrong.is_empty()
             && self.lost_ms <= self.lost_max_ms
             && self.ready.is_some_and(|ready| ready <= READY_MAX);
+        println!("  {}: {figure}{}", self.what, if holds { "" } else { " – falls short" });
         table.judge(&self.what, figure, limit, holds);
     }
 }
