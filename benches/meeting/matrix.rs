@@ -215,6 +215,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
             let running = task.await??;
             started = Some(Utc::now());
             if fault == Fault::DiskFull {
+                // Also what the end of the one before has freed.
                 site.disk.fill(&running);
             }
             server = Some(running);

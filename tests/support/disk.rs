@@ -42,16 +42,14 @@ impl SmallDisk {
         (FAILING_WRITES, "1")
     }
 
-    /// From now on nothing more can be written.
+    /// From now on nothing more can be written, but what a process frees by itself.
     pub fn fill(&self, server: &Server) {
         if !self.mounted {
             server.limit(Resource::Fsize, Some(0));
             return;
         }
-        if self.ballast().exists() {
-            return;
-        }
-        let mut ballast = File::create(self.ballast()).expect("there is room for its name");
+        let ballast = File::options().create(true).append(true).open(self.ballast());
+        let mut ballast = ballast.expect("there is room for its name");
         for size in [1 << 20, 1 << 12, 1] {
             let zeros = vec![0; size];
             while ballast.write_all(&zeros).is_ok() {}
