@@ -16,6 +16,8 @@ mod lease;
 mod ledger;
 #[path = "signal/live.rs"]
 mod live;
+#[path = "signal/port.rs"]
+mod port;
 #[path = "signal/room.rs"]
 mod room;
 #[path = "signal/store.rs"]

@@ -58,6 +58,7 @@ const LIVELY: Micros = Micros::from_secs(3);
 pub struct Track {
     participant: ParticipantId,
     codec: Codec,
+    source: Source,
     key: TrackKey,
     ingest: ingest::Stream,
     lookout: Lookout,
@@ -164,6 +165,7 @@ impl Tracks {
         now: MeetingTime,
     ) -> anyhow::Result<u16> {
         let Some(codec) = Codec::parse(&row.codec) else { bail!("audio codec {} is not taken here", row.codec) };
+        let Some(source) = Source::parse(&row.source) else { bail!("the source {} is not known here", row.source) };
         let rtp = &self.deps.rtp;
         let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
             (Some(suite), Some(sealed)) => {
@@ -202,6 +204,7 @@ impl Tracks {
         let track = Track {
             participant: row.participant,
             codec,
+            source,
             key,
             ingest,
             lookout: Lookout::new(&row.media, row.media_reason.as_deref(), now),
@@ -422,12 +425,11 @@ fn begin(
     let id = *recordings.entry(track.key.clone()).or_insert_with(|| RecordingId(crate::store::new_id()));
     if let std::collections::btree_map::Entry::Vacant(entry) = begun.entry(id) {
         entry.insert(track.key.clone());
-        let source = Source::parse(&track.key.source).unwrap_or(Source::Microphone);
         let recorded = Recorded {
             meeting: holder.meeting,
             recording: id,
             participant: track.participant,
-            source,
+            source: track.source,
             codec: track.codec,
         };
         if !spool.open(recorded) {
