@@ -45,7 +45,7 @@ use uuid::Uuid;
 
 /// Writes that may wait.
 const WAITING_MAX: u64 = 8192;
-/// Retractions of finals that found no room, beside them: small, and each a word that somebody was shown.
+/// Withdrawals, and retractions of finals that found no room, beside them: small, and each a promise or a word that was shown.
 const RETRACTIONS_MAX: u64 = 8192;
 
 /// One thing to store, and to tell once it is.
@@ -115,7 +115,7 @@ impl Write {
     fn room(&self, waiting_max: u64) -> u64 {
         match self {
             Self::Rollover { .. } | Self::Latched { .. } => waiting_max / 4,
-            Self::Retracted { .. } => waiting_max + RETRACTIONS_MAX,
+            Self::Retracted { .. } | Self::Withdrawal(_) => waiting_max + RETRACTIONS_MAX,
             _ => waiting_max,
         }
     }

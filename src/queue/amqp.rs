@@ -47,6 +47,8 @@ const ASK: &str = "hansard.ask";
 const OUTBOUND_MAX: usize = 4096;
 /// Asks under way. More means that nobody answers.
 const PENDING_MAX: usize = 4096;
+/// Of these, places that only a withdrawal takes.
+const PENDING_KEPT: usize = 1024;
 /// How long a call waits for a connection before it gives up.
 const LINK_MAX: Duration = Duration::from_secs(1);
 /// How long the broker may take for one step.
@@ -186,7 +188,7 @@ impl Amqp {
         let (sender, answer) = oneshot::channel();
         {
             let mut pending = lock(&self.0.pending);
-            if pending.len() >= PENDING_MAX {
+            if pending.len() + if ask.is_withdrawal() { 0 } else { PENDING_KEPT } >= PENDING_MAX {
                 return Err(AskError::Unavailable);
             }
             pending.insert(correlation, sender);

@@ -65,6 +65,13 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// What nothing else may keep out.
+    pub fn is_withdrawal(&self) -> bool {
+        matches!(self, Self::Withdraw { .. })
+    }
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Reply {

@@ -14,7 +14,9 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 /// What one subscription holds before it lags: some 30 s of a lively meeting.
 const TOLD_WAITING_MAX: usize = 1024;
 /// Asks that wait for the loop of one meeting. It takes them within milliseconds; more than this means that it hangs.
-const ASKS_WAITING_MAX: usize = 256;
+const ASKS_WAITING_MAX: usize = 512;
+/// Of these, places that only a withdrawal takes: nothing else that is asked, however often, keeps it out.
+const ASKS_KEPT: usize = 256;
 
 /// What a subscription hears.
 #[derive(Clone, PartialEq, Debug)]
@@ -91,6 +93,9 @@ impl Routes {
         let holder = self.tables().serving.get(&meeting).map(|(_, sender)| sender.clone());
         let refused = match holder {
             None => Some((responder, AskError::Nobody)),
+            Some(holder) if !ask.is_withdrawal() && holder.capacity() <= ASKS_KEPT => {
+                Some((responder, AskError::Unavailable))
+            }
             Some(holder) => match holder.try_send((ask, responder)) {
                 Ok(()) => None,
                 Err(mpsc::error::TrySendError::Full((_, responder))) => Some((responder, AskError::Unavailable)),
@@ -214,5 +219,50 @@ impl Drop for Responder {
         if let Some(way) = self.0.take() {
             way(Err(AskError::Nobody));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        consent::{ConsentStatus, ConsentType},
+        id::{ConsentId, ParticipantId},
+    };
+    use uuid::Uuid;
+
+    /// However much else is asked, a withdrawal has its place.
+    #[tokio::test]
+    async fn nothing_keeps_a_withdrawal_out() {
+        let (routes, meeting) = (Arc::<Routes>::default(), MeetingId(Uuid::now_v7()));
+        let mut serving = routes.serve(meeting);
+        let ask = |ask: Ask| {
+            let (responder, answer) = Responder::pair();
+            routes.ask(meeting, ask, responder);
+            answer
+        };
+        let mut answers: Vec<_> = (0..2 * ASKS_WAITING_MAX).map(|_| ask(Ask::Changed)).collect();
+        let refused = answers.iter_mut().map(oneshot::Receiver::try_recv);
+        let refused = refused.filter(|answer| matches!(answer, Ok(Err(AskError::Unavailable))));
+        assert!(refused.count() >= ASKS_WAITING_MAX, "the loop hangs");
+        let mut withdrawn = ask(Ask::Withdraw {
+            id: ConsentId(Uuid::now_v7()),
+            participant: ParticipantId(Uuid::now_v7()),
+            consent_type: ConsentType::Recording,
+            status: ConsentStatus::Withdrawn,
+            actor: "self".into(),
+            statement: None,
+            received_at: chrono::Utc::now(),
+            once: None,
+            journal: true,
+        });
+        assert!(withdrawn.try_recv().is_err(), "it waits for the loop");
+        let mut heard = false;
+        while !heard {
+            let (ask, responder) = serving.recv().await.expect("asked");
+            heard = ask.is_withdrawal();
+            responder.reply(Reply::Withdrawn { journalled: true });
+        }
+        assert!(matches!(withdrawn.await, Ok(Ok(Reply::Withdrawn { .. }))));
     }
 }

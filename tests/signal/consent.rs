@@ -1,7 +1,7 @@
 //! Consent over the socket: a grant is durable first, a withdrawal acts first, whatever is away.
 
 use crate::{
-    support::postgres::Cluster,
+    support::{eventually, postgres::Cluster},
     world::{Api, Client, World, seqs},
 };
 use hansard::{
@@ -18,7 +18,10 @@ use hansard::{
     },
 };
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// What the meeting's worker was asked of withdrawals.
 type Heard = Arc<Mutex<Vec<Ask>>>;
@@ -272,4 +275,59 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     assert_eq!(got[0]["re"], "w");
     let last = seqs(&got).pop().expect("durable");
     assert_eq!(observer.up_to(last).await.last().expect("told")["data"]["id"], json!(seat.participant));
+}
+
+/// What the socket said before, and what the log takes for it, keeps no withdrawal waiting: each acts at once, and is written
+/// down long before the last of the grants would have been given up.
+#[tokio::test]
+async fn nothing_that_waits_delays_a_withdrawal() {
+    const GRANTS: usize = 30;
+    let cluster = Cluster::start().await;
+    let world = World::on(&cluster, Settings::default()).await;
+    let api = world.api().await;
+    let heard = worker(&world).await;
+    let seat = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, seat).await;
+    cluster.freeze(true).await;
+    ana.send(json!({"type": "leave", "id": "l"})).await;
+    for n in 0..GRANTS {
+        say(&mut ana, &format!("g{n}"), "accepted").await;
+    }
+    for kind in ["recording", "transcription"] {
+        let data = json!({"consentType": kind, "status": "withdrawn"});
+        ana.send(json!({"type": "consent", "id": kind, "data": data})).await;
+    }
+    let acting = || {
+        let heard = heard.lock().expect("no holder panics");
+        let ids = heard.iter().filter_map(|ask| match ask {
+            Ask::Withdraw { id, .. } => Some(*id),
+            _ => None,
+        });
+        ids.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    // Well before leaving is given up.
+    eventually("both act", Duration::from_secs(2), async || acting() == 2).await;
+    eventually("both are written down", Duration::from_secs(30), async || api.state.unwritten.len() == 2).await;
+    let (mut refused, mut told) = (Vec::new(), Vec::new());
+    while refused.len() < GRANTS + 1 || told.len() < 2 {
+        let message = ana.next().await.expect("an answer");
+        match message["type"].as_str() {
+            Some("error") => {
+                assert_eq!(message["data"]["code"], "unavailable");
+                refused.push(message["re"].clone());
+            }
+            _ if message["re"].is_string() => told.push(message["re"].clone()),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["recording", "transcription"]);
+    assert!(refused.contains(&json!("l")));
+    cluster.freeze(false).await;
+    eventually("both are logged", Duration::from_secs(30), async || api.state.unwritten.is_empty()).await;
+    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    let log = consent::whole(&mut tx, world.meeting).await.expect("read");
+    let last: Vec<_> = log.iter().rev().take(2).map(|entry| entry.status).collect();
+    assert_eq!(last, [ConsentStatus::Withdrawn; 2]);
+    let person = presence::person(&mut tx, world.meeting, seat.participant).await.expect("read");
+    assert_eq!(person.consent, [(Use::Recording, Some("withdrawn")), (Use::Transcription, Some("withdrawn"))]);
 }

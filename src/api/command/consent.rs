@@ -90,6 +90,12 @@ impl Acting {
         acting
     }
 
+    /// One that acts nowhere.
+    #[cfg(test)]
+    pub fn begun() -> Self {
+        Self { told: Arc::default() }
+    }
+
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
     pub fn tell(&self, state: &ApiState, saying: &Saying) {
         if !self.told.swap(true, Ordering::Relaxed) {

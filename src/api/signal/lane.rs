@@ -1,13 +1,19 @@
 //! What a socket has waiting for the log and for the worker: each a lane of its own, in order.
 
-use super::{Signal, join::Joined, message, outbox::Outbox};
+use super::{
+    Signal,
+    join::Joined,
+    log::{Log, Waiting},
+    message,
+    outbox::Outbox,
+};
 use crate::{
     api::{
         auth::{Caller, Who},
-        command::consent::{self, Acting, Give, Given},
+        command::consent::{self, Give, Given},
         token::Seat,
     },
-    domain::id::{MeetingId, ParticipantId, TenantId},
+    domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
     queue::message::{Ask, Reply},
     store::{consent::Saying, presence::Role},
 };
@@ -18,12 +24,11 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// What waits for the log, or for the worker, per socket.
+/// What waits for the worker, per socket.
 const LANE_MAX: usize = 64;
 /// The longest that the worker may take for an offer, answer or candidate.
 const SIGNAL_MAX: Duration = Duration::from_secs(5);
 
-type ToLog = (Option<Value>, Saying, Option<Acting>);
 type ToWorker = (Option<Value>, Value);
 
 /// What takes longer than reading the next message; each in the order in which the client said it. Begun when first needed:
@@ -34,7 +39,7 @@ pub(super) struct Lanes {
     meeting: MeetingId,
     participant: Option<ParticipantId>,
     outbox: Arc<Outbox>,
-    log: OnceLock<mpsc::Sender<ToLog>>,
+    log: OnceLock<Arc<Log>>,
     worker: OnceLock<mpsc::Sender<ToWorker>>,
 }
 
@@ -52,10 +57,10 @@ impl Lanes {
         }
     }
 
-    pub fn log(&self) -> &mpsc::Sender<ToLog> {
+    pub fn log(&self) -> &Log {
         self.log.get_or_init(|| {
-            let (log, to_log) = mpsc::channel(LANE_MAX);
-            let lane = write_down(self.signal.clone(), self.tenant, to_log, self.outbox.clone());
+            let log = Arc::new(Log::default());
+            let lane = write_down(self.signal.clone(), self.tenant, log.clone(), self.outbox.clone());
             self.signal.tracker().spawn(lane);
             log
         })
@@ -73,25 +78,47 @@ impl Lanes {
     }
 }
 
-async fn write_down(signal: Signal, tenant: TenantId, mut to_log: mpsc::Receiver<ToLog>, outbox: Arc<Outbox>) {
-    while let Some((re, saying, acting)) = to_log.recv().await {
-        let id = saying.id;
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        if let Some(log) = self.log.get() {
+            log.close();
+        }
+    }
+}
+
+async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc<Outbox>) {
+    while let Some(Waiting { re, saying, acting, .. }) = log.next().await {
+        let (id, accepts) = (saying.id, saying.status.accepts());
         let give = Give { caller: speaker(tenant, &saying), user: None, saying, acting };
-        let problem = match consent::give(signal.state(), give).await {
+        let given = tokio::select! {
+            biased;
+            given = consent::give(signal.state(), give) => given,
+            // Nothing of a grant that is let go of stands in the log behind the refusal: its commit holds the head's lock.
+            () = log.is_kept_waiting(), if accepts => {
+                refuse(&outbox, id, re, "unavailable");
+                for before in log.grants_before_a_refusal() {
+                    refuse(&outbox, before.saying.id, before.re, "unavailable");
+                }
+                continue;
+            }
+        };
+        match given {
             // Nobody else hears anything: it was said before.
             Ok(Given::Logged { entry, before: Some(_) }) => {
                 if let Some(re) = outbox.expected(id) {
                     outbox.push(message::envelope("consent_updated", Some(&re), None, &entry.told()));
                 }
-                continue;
             }
-            Ok(_) => continue,
-            Err(problem) => problem,
-        };
-        // Unless the withdrawal was told already because it acts.
-        let re = outbox.expected(id).or(re);
-        outbox.push(message::error(re.as_ref(), problem.name(), "it could not be written down; try again"));
+            Ok(_) => {}
+            Err(problem) => refuse(&outbox, id, re, problem.name()),
+        }
     }
+}
+
+fn refuse(outbox: &Outbox, id: ConsentId, re: Option<Value>, code: &str) {
+    // Unless the withdrawal was told already because it acts.
+    let re = outbox.expected(id).or(re);
+    outbox.push(message::error(re.as_ref(), code, "it could not be written down; try again"));
 }
 
 async fn pass_on(

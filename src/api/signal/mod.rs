@@ -6,6 +6,7 @@
 mod flood;
 mod join;
 mod lane;
+mod log;
 pub mod message;
 mod outbox;
 mod room;

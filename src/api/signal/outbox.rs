@@ -13,8 +13,9 @@ use tokio::sync::Notify;
 pub const QUEUED_BYTES_MAX: usize = 256 * 1024;
 /// With more than this waiting, what may be skipped (partials) is skipped, in bytes.
 const LAGS_BYTES: usize = 64 * 1024;
-/// Requests of one socket that wait for the event that answers them.
-const EXPECTED_MAX: usize = 64;
+/// Requests of one socket that wait for the event that answers them: whatever may wait for the log, and some that are told
+/// already.
+const EXPECTED_MAX: usize = 512;
 
 /// Why the server closes a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -236,19 +236,27 @@ impl Signal {
             (ClientMessage::Join(_), _) => refuse("already_joined", "this socket has joined"),
             (ClientMessage::Ping, _) => outbox.push(pong(id.as_ref())),
             (ClientMessage::Leave, None) => return ControlFlow::Break(Close::LEFT),
-            (ClientMessage::Leave, Some(participant)) => match self.leave(joined, participant).await {
-                true => return ControlFlow::Break(Close::LEFT),
-                false => refuse("unavailable", "try again in a moment"),
-            },
+            // What is said meanwhile, a withdrawal perhaps, is not kept waiting.
+            (ClientMessage::Leave, Some(participant)) => {
+                let leaving = self.clone().leave(joined.tenant, joined.meeting, participant);
+                let outbox = outbox.clone();
+                self.tracker().spawn(async move {
+                    if leaving.await {
+                        outbox.close(Close::LEFT);
+                    } else {
+                        outbox.push(message::error(id.as_ref(), "unavailable", "try again in a moment"));
+                    }
+                });
+            }
             (_, None) => refuse("forbidden", "an observer only listens"),
             (ClientMessage::Consent(data), Some(participant)) => {
                 let saying = saying(joined.meeting, participant, data, self.state().clock.now());
                 let answered = id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
                 if !saying.status.accepts() {
-                    // Nothing limits it: it acts, and what the client says next waits until it has its place.
-                    let acting = Some(Acting::start(self.state(), &saying));
-                    let _ = lanes.log().send((id.clone(), saying, acting)).await;
-                } else if !answered || lanes.log().try_send((id.clone(), saying, None)).is_err() {
+                    // Nothing limits it, and nothing that was said before delays it.
+                    let acting = Acting::start(self.state(), &saying);
+                    lanes.log().refuse(id.clone(), saying, acting).await;
+                } else if !answered || !lanes.log().grant(id.clone(), saying) {
                     refuse("busy", "too much waits to be logged; try again in a moment");
                 }
             }
@@ -261,16 +269,16 @@ impl Signal {
         ControlFlow::Continue(())
     }
 
-    async fn leave(&self, joined: &Joined, participant: ParticipantId) -> bool {
+    async fn leave(self, tenant: TenantId, meeting: MeetingId, participant: ParticipantId) -> bool {
         let left = async {
-            let mut tx = self.state().store.tenant_tx(joined.tenant).await?;
-            let gone = presence::leave(&mut tx, joined.meeting, participant).await?;
+            let mut tx = self.state().store.tenant_tx(tenant).await?;
+            let gone = presence::leave(&mut tx, meeting, participant).await?;
             tx.commit().await?;
             Ok::<_, StoreError>(gone)
         };
         match tokio::time::timeout(LEAVE_MAX, left).await {
             Ok(Ok(effects)) => {
-                self.state().told(joined.meeting, effects);
+                self.state().told(meeting, effects);
                 true
             }
             _ => false,
