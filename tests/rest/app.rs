@@ -1,6 +1,9 @@
 //! The API as a client sees it, without a network: requests go into the router, answers come out.
 
-use crate::support::{postgres, s3::Bucket};
+use crate::support::{
+    postgres::{self, Cluster},
+    s3::Bucket,
+};
 use axum::{
     Router,
     body::Body,
@@ -36,6 +39,7 @@ use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+pub const CONSENT: &str = "/v1/users/consent";
 pub const PUBLIC_URL: &str = "https://hansard.example.org";
 pub const ALLOWED: &str = "https://app.example.org";
 const SECRET: &[u8] = b"the REST tests' secret of more than thirty-two bytes";
@@ -113,6 +117,11 @@ fn nowhere() -> Settings {
 impl App {
     pub async fn start() -> Self {
         Self::on(postgres::database().await, Objects::new(&nowhere())).await
+    }
+
+    /// On a database server that can be taken away.
+    pub async fn on_cluster(cluster: &Cluster) -> Self {
+        Self::on(cluster.database().await, Objects::new(&nowhere())).await
     }
 
     pub async fn with_bucket(bucket: &Bucket) -> Self {
@@ -254,6 +263,19 @@ impl App {
         let answer = self.post(&format!("/v1/meetings/{meeting}/links"), body).await.expect(201);
         let url = text(&answer["url"]);
         url.split_once('#').expect("a fragment").1.to_owned()
+    }
+
+    /// Says so about consent, with any credential that speaks for itself.
+    pub async fn say(&self, meeting: MeetingId, token: &str, kind: &str, status: &str) -> Answer {
+        let body = json!({"meetingId": meeting.0, "consentType": kind, "status": status});
+        self.call("POST", CONSENT, token, Some(body)).await
+    }
+
+    /// A participant who agreed to this.
+    pub async fn who_agreed(&self, meeting: MeetingId, user: Uuid, kind: &str) -> Joined {
+        let joined = self.join(meeting, user).await;
+        self.say(meeting, &joined.token, kind, "accepted").await.expect(201);
+        joined
     }
 
     /// Holds the meeting as a worker would, as far as asks go: streams get a port, withdrawals are written down.

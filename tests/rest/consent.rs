@@ -1,8 +1,7 @@
-use super::app::{App, request};
+use super::app::{App, CONSENT};
 use crate::support::postgres::Cluster;
 use hansard::{
     domain::consent::{ConsentStatus, genesis},
-    objects::{Objects, Settings},
     queue::{
         Heard,
         message::{Ask, Told},
@@ -21,20 +20,20 @@ async fn what_is_said_stands_in_a_chain() {
 
     let mut body = say("recording_ai", "accepted");
     body["statement"] = json!("I agree.\nGladly.");
-    let first = app.call("POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
+    let first = app.call("POST", CONSENT, &joined.token, Some(body)).await.expect(201);
     assert_eq!(first["purposes"], json!(["recording", "transcription"]));
     assert_eq!((&first["entry"], &first["accepted"], &first["actor"]), (&json!(1), &json!(true), &json!("self")));
     assert_eq!(first["prevHash"], genesis(meeting));
     assert_eq!(first["participantId"], joined.participant.to_string());
 
     let body = say("transcription", "withdrawn");
-    let second = app.call("POST", "/v1/users/consent", &joined.consent_token, Some(body)).await.expect(201);
+    let second = app.call("POST", CONSENT, &joined.consent_token, Some(body)).await.expect(201);
     assert_eq!(second["prevHash"], first["hash"]);
     // The host speaks for itself before it ever joined; the server for anybody, and its entry says so.
-    app.call("POST", "/v1/users/consent", &app.session(ana), Some(say("recording", "declined"))).await.expect(201);
+    app.call("POST", CONSENT, &app.session(ana), Some(say("recording", "declined"))).await.expect(201);
     let mut body = say("recording", "accepted");
     body["userId"] = json!(ana);
-    let fourth = app.post("/v1/users/consent", body).await.expect(201);
+    let fourth = app.post(CONSENT, body).await.expect(201);
     assert!(fourth["actor"].as_str().expect("text").starts_with("api_key:"), "{fourth}");
 
     let log = app.get(&format!("/v1/meetings/{meeting}/consents")).await.expect(200);
@@ -70,21 +69,20 @@ async fn nobody_speaks_for_others() {
     let body = |meeting: hansard::domain::id::MeetingId, user: Option<uuid::Uuid>| {
         Some(json!({"meetingId": meeting.0, "consentType": "recording", "status": "accepted", "userId": user}))
     };
-    let path = "/v1/users/consent";
-    app.call("POST", path, &joined.token, body(meeting, Some(bob))).await.expect(201);
-    app.call("POST", path, &joined.token, body(meeting, Some(ana))).await.problem(403, "forbidden");
-    app.call("POST", path, &joined.consent_token, body(elsewhere, None)).await.problem(403, "forbidden");
-    app.call("POST", path, &app.session(ana), body(meeting, Some(bob))).await.problem(403, "forbidden");
-    app.call("POST", path, &app.session(bob), body(meeting, None)).await.problem(403, "forbidden");
-    app.post(path, body(meeting, None).expect("a body")).await.points_at(&["/userId"]);
-    app.post(path, body(meeting, Some(uuid::Uuid::now_v7())).expect("a body")).await.points_at(&["/userId"]);
+    app.call("POST", CONSENT, &joined.token, body(meeting, Some(bob))).await.expect(201);
+    app.call("POST", CONSENT, &joined.token, body(meeting, Some(ana))).await.problem(403, "forbidden");
+    app.call("POST", CONSENT, &joined.consent_token, body(elsewhere, None)).await.problem(403, "forbidden");
+    app.call("POST", CONSENT, &app.session(ana), body(meeting, Some(bob))).await.problem(403, "forbidden");
+    app.call("POST", CONSENT, &app.session(bob), body(meeting, None)).await.problem(403, "forbidden");
+    app.post(CONSENT, body(meeting, None).expect("a body")).await.points_at(&["/userId"]);
+    app.post(CONSENT, body(meeting, Some(uuid::Uuid::now_v7())).expect("a body")).await.points_at(&["/userId"]);
     let unknown = hansard::domain::id::MeetingId(uuid::Uuid::now_v7());
-    app.post(path, body(unknown, Some(bob)).expect("a body")).await.problem(404, "not_found");
+    app.post(CONSENT, body(unknown, Some(bob)).expect("a body")).await.problem(404, "not_found");
     for (member, value) in [("consentType", json!("video")), ("status", json!("maybe")), ("statement", json!("\u{0}"))]
     {
         let mut body = body(meeting, Some(bob)).expect("a body");
         body[member] = value;
-        app.post(path, body).await.points_at(&[&format!("/{member}")]);
+        app.post(CONSENT, body).await.points_at(&[&format!("/{member}")]);
     }
 }
 
@@ -96,8 +94,7 @@ async fn a_withdrawal_is_told_to_the_worker_and_to_everybody_before_it_is_logged
     let joined = app.join(meeting, bob).await;
     let mut worker = app.worker(meeting).await;
     let mut heard = app.state.queue.subscribe(meeting).await;
-    let body = json!({"meetingId": meeting.0, "consentType": "recording_ai", "status": "withdrawn"});
-    let said = app.call("POST", "/v1/users/consent", &joined.consent_token, Some(body)).await.expect(201);
+    let said = app.say(meeting, &joined.consent_token, "recording_ai", "withdrawn").await.expect(201);
     let (id, participant, status, journal) = worker
         .heard(|ask| match ask {
             Ask::Withdraw { id, participant, status, journal, .. } => Some((id, participant, status, journal)),
@@ -119,15 +116,13 @@ async fn required_consent_withdrawn_removes() {
     let app = App::start().await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
     let meeting = app.meeting_with(ana, json!({"consentPolicy": "required", "aiEnabled": false})).await;
-    let joined = app.join(meeting, bob).await;
-    let say = |status: &str| Some(json!({"meetingId": meeting.0, "consentType": "recording", "status": status}));
-    app.call("POST", "/v1/users/consent", &joined.token, say("accepted")).await.expect(201);
+    let joined = app.who_agreed(meeting, bob, "recording").await;
     app.enter(meeting, joined.participant).await;
-    app.call("POST", "/v1/users/consent", &joined.token, say("withdrawn")).await.expect(201);
+    app.say(meeting, &joined.token, "recording", "withdrawn").await.expect(201);
     let people = app.get(&format!("/v1/meetings/{meeting}/participants")).await.expect(200);
     assert_eq!(people["data"][0]["present"], false);
     app.call("GET", &format!("/v1/meetings/{meeting}"), &joined.token, None).await.problem(401, "unauthorized");
-    app.call("POST", "/v1/users/consent", &joined.consent_token, say("accepted")).await.expect(201);
+    app.say(meeting, &joined.consent_token, "recording", "accepted").await.expect(201);
     app.join(meeting, bob).await;
 }
 
@@ -135,20 +130,11 @@ async fn required_consent_withdrawn_removes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_works_while_postgres_is_away() {
     let cluster = Cluster::start().await;
-    let nowhere = Settings {
-        endpoint: "http://127.0.0.1:9".to_owned(),
-        public_endpoint: "http://127.0.0.1:9".to_owned(),
-        region: "local".to_owned(),
-        bucket: "hansard".to_owned(),
-        access_key_id: "test".to_owned(),
-        secret_access_key: "test".to_owned(),
-        dialect: hansard::objects::Dialect::default(),
-    };
-    let app = App::on(cluster.database().await, Objects::new(&nowhere)).await;
+    let app = App::on_cluster(&cluster).await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
     let meeting = app.meeting(ana).await;
     let joined = app.join(meeting, bob).await;
-    let say = |status: &str| Some(json!({"meetingId": meeting.0, "consentType": "recording", "status": status}));
+    let say = async |token: &str, status: &str| app.say(meeting, token, "recording", status).await;
 
     for frozen in [false, true] {
         if frozen {
@@ -162,13 +148,13 @@ async fn a_withdrawal_works_while_postgres_is_away() {
             cluster.stop().await;
         }
         // Nobody holds the meeting: nothing can be written down anywhere.
-        let refused = app.call("POST", "/v1/users/consent", &joined.consent_token, say("withdrawn")).await;
+        let refused = say(&joined.consent_token, "withdrawn").await;
         assert!(refused.headers.contains_key("retry-after"));
         refused.problem(503, "unavailable");
 
         let mut worker = app.worker(meeting).await;
         for token in [&joined.consent_token, &joined.token] {
-            let receipt = app.call("POST", "/v1/users/consent", token, say("withdrawn")).await.expect(202);
+            let receipt = say(token, "withdrawn").await.expect(202);
             let members: Vec<&str> = receipt.as_object().expect("an object").keys().map(String::as_str).collect();
             assert_eq!(members, ["consentType", "id", "meetingId", "participantId", "status", "timestamp"]);
             let journalled = worker.heard(|ask| match ask {
@@ -177,10 +163,9 @@ async fn a_withdrawal_works_while_postgres_is_away() {
             });
             assert_eq!(journalled.await, receipt["id"]);
         }
-        app.call("POST", "/v1/users/consent", &joined.token, say("accepted")).await.problem(503, "unavailable");
+        say(&joined.token, "accepted").await.problem(503, "unavailable");
         app.get("/v1/meetings").await.problem(503, "unavailable");
-        let forged = request("POST", "/v1/users/consent", &[("authorization", "Bearer x.y.z")], say("withdrawn"));
-        app.send(forged).await.problem(401, "unauthorized");
+        say("x.y.z", "withdrawn").await.problem(401, "unauthorized");
     }
     cluster.freeze(false).await;
 }

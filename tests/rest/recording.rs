@@ -227,9 +227,7 @@ async fn a_transcript_is_read_in_four_forms() {
         empty,
         json!({"meetingId": meeting, "startTime": null, "complete": false, "language": null, "segments": [], "gaps": []})
     );
-    let joined = app.join(meeting, ana).await;
-    let consent = json!({"meetingId": meeting.0, "consentType": "recording_ai", "status": "accepted"});
-    app.call("POST", "/v1/users/consent", &joined.token, Some(consent)).await.expect(201);
+    let joined = app.who_agreed(meeting, ana, "recording_ai").await;
     app.enter(meeting, joined.participant).await;
     let late = say(&app, meeting, joined.participant, 61_230, 63_410, "so the 🎉 step").await;
     let early = say(&app, meeting, joined.participant, 900, 1100, "before the mix").await;

@@ -65,11 +65,9 @@ async fn a_removal_of_either_kind_is_undone() {
     let app = App::start().await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
     let meeting = app.meeting_with(ana, json!({"consentPolicy": "required", "aiEnabled": false})).await;
-    let joined = app.join(meeting, bob).await;
-    let say = |status: &str| Some(json!({"meetingId": meeting.0, "consentType": "recording", "status": status}));
-    app.call("POST", "/v1/users/consent", &joined.token, say("accepted")).await.expect(201);
+    let joined = app.who_agreed(meeting, bob, "recording").await;
     app.enter(meeting, joined.participant).await;
-    app.call("POST", "/v1/users/consent", &joined.token, say("withdrawn")).await.expect(201);
+    app.say(meeting, &joined.token, "recording", "withdrawn").await.expect(201);
     assert_eq!(read(&app, meeting, joined.participant).await["removed"], "required");
     let readmit = format!("{}/readmit", one(meeting, joined.participant));
     app.call("POST", &readmit, &app.session(ana), None).await.expect(200);

@@ -1,16 +1,14 @@
 //! What is said again: the same words, the same request, in any order; and how often somebody may agree.
 
-use super::app::{Answer, App, request, text};
+use super::app::{Answer, App, CONSENT, request, text};
 use crate::support::{eventually, postgres::Cluster};
 use hansard::{
     domain::id::{MeetingId, ParticipantId, SegmentId},
-    objects::{Objects, Settings},
     store::consent,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const PATH: &str = "/v1/users/consent";
 const SOON: Duration = Duration::from_secs(30);
 
 fn body(meeting: MeetingId, kind: &str, status: &str) -> Value {
@@ -19,7 +17,7 @@ fn body(meeting: MeetingId, kind: &str, status: &str) -> Value {
 
 async fn keyed(app: &App, token: &str, key: &str, body: Value) -> Answer {
     let authorization = format!("Bearer {token}");
-    app.send(request("POST", PATH, &[("authorization", &authorization), ("idempotency-key", key)], Some(body))).await
+    app.send(request("POST", CONSENT, &[("authorization", &authorization), ("idempotency-key", key)], Some(body))).await
 }
 
 async fn log(app: &App, meeting: MeetingId) -> Vec<Value> {
@@ -33,16 +31,16 @@ async fn the_same_words_are_one_entry_and_what_was_said_between_counts() {
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
     let meeting = app.meeting(ana).await;
     let token = app.join(meeting, bob).await.token;
-    let say = async |kind: &str, status: &str| app.call("POST", PATH, &token, Some(body(meeting, kind, status))).await;
+    let say = async |kind: &str, status: &str| app.say(meeting, &token, kind, status).await;
     let first = say("recording_ai", "accepted").await.expect(201);
     assert_eq!(say("recording_ai", "accepted").await.expect(201), first);
     let mut words = body(meeting, "recording_ai", "accepted");
     words["statement"] = json!("Yes.");
-    let other = app.call("POST", PATH, &token, Some(words)).await.expect(201);
+    let other = app.call("POST", CONSENT, &token, Some(words)).await.expect(201);
     assert_eq!(other["entry"], 2, "other words are another entry");
     let mut server = body(meeting, "recording_ai", "accepted");
     server["userId"] = json!(bob);
-    assert_eq!(app.post(PATH, server).await.expect(201)["entry"], 3, "and another actor");
+    assert_eq!(app.post(CONSENT, server).await.expect(201)["entry"], 3, "and another actor");
     assert_eq!(say("recording", "withdrawn").await.expect(201)["entry"], 4);
     assert_eq!(say("transcription", "withdrawn").await.expect(201)["entry"], 5);
     assert_eq!(say("recording", "withdrawn").await.expect(201)["entry"], 4, "it stands still");
@@ -57,12 +55,10 @@ async fn a_request_that_comes_again_undoes_no_grant() {
     let app = App::start().await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
     let meeting = app.meeting(ana).await;
-    let joined = app.join(meeting, bob).await;
-    let grant = body(meeting, "recording_ai", "accepted");
+    let joined = app.who_agreed(meeting, bob, "recording_ai").await;
     let withdrawal = body(meeting, "recording_ai", "withdrawn");
-    app.call("POST", PATH, &joined.token, Some(grant.clone())).await.expect(201);
     let first = keyed(&app, &joined.consent_token, "k", withdrawal.clone()).await.expect(201);
-    app.call("POST", PATH, &joined.token, Some(grant)).await.expect(201);
+    app.say(meeting, &joined.token, "recording_ai", "accepted").await.expect(201);
     let again = keyed(&app, &joined.consent_token, "k", withdrawal).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.expect(201), first);
@@ -80,7 +76,7 @@ async fn agreeing_has_a_limit_and_refusing_none() {
     let token = app.join(meeting, bob).await.token;
     for n in 0..102 {
         for status in ["accepted", "withdrawn"] {
-            let answer = app.call("POST", PATH, &token, Some(body(meeting, "recording", status))).await;
+            let answer = app.say(meeting, &token, "recording", status).await;
             if status == "accepted" && n >= 100 {
                 assert!(answer.headers.contains_key("retry-after"));
                 answer.problem(429, "too_many");
@@ -88,7 +84,7 @@ async fn agreeing_has_a_limit_and_refusing_none() {
                 answer.expect(201);
             }
         }
-        app.call("POST", PATH, &token, Some(body(meeting, "recording", "declined"))).await.expect(201);
+        app.say(meeting, &token, "recording", "declined").await.expect(201);
     }
     let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
     consent::verify(&mut tx, meeting).await.expect("read").expect("the chain holds");
@@ -99,20 +95,10 @@ async fn agreeing_has_a_limit_and_refusing_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledged_withdrawal_is_written_by_whoever_acknowledged_it() {
     let cluster = Cluster::start().await;
-    let nowhere = Settings {
-        endpoint: "http://127.0.0.1:9".to_owned(),
-        public_endpoint: "http://127.0.0.1:9".to_owned(),
-        region: "local".to_owned(),
-        bucket: "hansard".to_owned(),
-        access_key_id: "test".to_owned(),
-        secret_access_key: "test".to_owned(),
-        dialect: hansard::objects::Dialect::default(),
-    };
-    let app = App::on(cluster.database().await, Objects::new(&nowhere)).await;
+    let app = App::on_cluster(&cluster).await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
     let meeting = app.meeting(ana).await;
-    let joined = app.join(meeting, bob).await;
-    app.call("POST", PATH, &joined.token, Some(body(meeting, "recording_ai", "accepted"))).await.expect(201);
+    let joined = app.who_agreed(meeting, bob, "recording_ai").await;
     cluster.freeze(true).await;
     let worker = app.worker(meeting).await;
     let withdrawal = body(meeting, "recording_ai", "withdrawn");
@@ -181,10 +167,9 @@ async fn a_late_withdrawal_takes_back_stored_words() {
         let app = App::start().await;
         let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);
         let meeting = app.meeting_with(ana, json!({"consentPolicy": policy})).await;
-        let (ana, bob) = (app.join(meeting, ana).await, app.join(meeting, bob).await);
+        let [ana, bob] =
+            [app.who_agreed(meeting, ana, "recording_ai").await, app.who_agreed(meeting, bob, "recording_ai").await];
         for joined in [&ana, &bob] {
-            let said = body(meeting, "recording_ai", "accepted");
-            app.call("POST", PATH, &joined.token, Some(said)).await.expect(201);
             app.enter(meeting, joined.participant).await;
         }
         let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");

@@ -274,7 +274,6 @@ async fn policy_required_asks_for_consent_first() {
     let refused = app.call("POST", &path, &joined.token, Some(opus(&joined.participant, 7))).await;
     let refused = refused.problem(403, "consent_required");
     assert_eq!(refused["consentRequired"], json!(["recording", "transcription"]));
-    let body = json!({"meetingId": meeting.0, "consentType": "recording_ai", "status": "accepted"});
-    app.call("POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
+    app.say(meeting, &joined.token, "recording_ai", "accepted").await.expect(201);
     app.call("POST", &path, &joined.token, Some(opus(&joined.participant, 7))).await.expect(201);
 }
