@@ -199,7 +199,7 @@ async fn find(
     operation: Operation,
     id: Uuid,
 ) -> Result<ListedRecording, Problem> {
-    let found = listing::get(tx, RecordingId(id)).await?;
+    let found = listing::get(tx, caller.tenant, RecordingId(id)).await?;
     if let Some(seat) = caller.seat() {
         permit::stands(tx, caller, seat, state.clock.now()).await?;
     }
@@ -355,7 +355,8 @@ async fn retry(
     }
     // The order in which everybody locks: the head first.
     event::lock(&mut tx, meeting).await?;
-    let found = listing::get(&mut tx, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
+    let found =
+        listing::get(&mut tx, caller.tenant, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
     let mut again = None;
     match found.status.as_str() {
         "processing" => {}
@@ -375,7 +376,8 @@ async fn retry(
             return Err(Problem::not_ready(format!("the recording is {status}: only one that failed is made again")));
         }
     }
-    let now = listing::get(&mut tx, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
+    let now =
+        listing::get(&mut tx, caller.tenant, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now)).await?;
     tx.commit().await?;
     if let Some((job, told)) = again {

@@ -1,7 +1,7 @@
 //! Recordings as hosts list and fetch them. What writes them is with the workers' nouns.
 
 use super::{Result, recording::losses};
-use crate::domain::id::{MeetingId, RecordingId};
+use crate::domain::id::{MeetingId, RecordingId, TenantId};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -52,9 +52,9 @@ pub async fn list(
         .await?)
 }
 
-/// A recording, also when it is deleted (`deleted_at`).
-pub async fn get(conn: &mut PgConnection, id: RecordingId) -> Result<Option<ListedRecording>> {
-    Ok(sqlx::query_as(GET).bind(id.0).fetch_optional(conn).await?)
+/// A recording of the tenant, also when it is deleted (`deleted_at`).
+pub async fn get(conn: &mut PgConnection, tenant: TenantId, id: RecordingId) -> Result<Option<ListedRecording>> {
+    Ok(sqlx::query_as(GET).bind(id.0).bind(tenant.0).fetch_optional(conn).await?)
 }
 
 /// Where the mix begins, or would: its own start, else that of the earliest track.
@@ -89,6 +89,6 @@ macro_rules! listed {
     };
 }
 
-const GET: &str = listed!("r.id = $1");
+pub const GET: &str = listed!("r.id = $1 and r.tenant_id = $2");
 pub(crate) const LIST: &str =
     listed!("r.meeting_id = $1 and r.id > $2 and r.deleted_at is null order by r.id limit $3");

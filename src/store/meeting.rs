@@ -183,18 +183,18 @@ pub async fn list(conn: &mut PgConnection, tenant: TenantId, filter: &Filter) ->
     // Two statements, so that each has the index of its own order and never a scan behind an `or`.
     let after = filter.after.unwrap_or((DateTime::<Utc>::MAX_UTC, Uuid::max()));
     let after_time = after.0.min(far_future());
-    let query = match filter.host {
-        Some(host) => sqlx::query_as(LIST_OF_HOST).bind(host.0),
-        None => sqlx::query_as(LIST_OF_TENANT).bind(tenant.0),
-    };
-    Ok(query
+    let query = sqlx::query_as(if filter.host.is_some() { LIST_OF_HOST } else { LIST_OF_TENANT })
+        .bind(tenant.0)
         .bind(after_time)
         .bind(after.1)
         .bind(filter.from)
         .bind(filter.to)
-        .bind(filter.limit)
-        .fetch_all(conn)
-        .await?)
+        .bind(filter.limit);
+    let query = match filter.host {
+        Some(host) => query.bind(host.0),
+        None => query,
+    };
+    Ok(query.fetch_all(conn).await?)
 }
 
 /// Later than any meeting, and within Postgres's range.
@@ -207,7 +207,7 @@ pub const LIST_OF_HOST: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
-     where host_id = $1 and (list_time, id) < ($2, $3)
+     where tenant_id = $1 and host_id = $7 and (list_time, id) < ($2, $3)
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 

@@ -98,9 +98,7 @@ async fn the_consent_log_only_grows() {
     let app = App::start().await;
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
-    let joined = app.join(meeting, ana).await;
-    let body = json!({"meetingId": meeting.0, "consentType": "recording", "status": "accepted"});
-    app.call("POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
+    app.who_agreed(meeting, ana, "recording").await;
 
     let partition: String = sqlx::query_scalar("select tableoid::regclass::text from consent_log")
         .fetch_one(&mut app.sql().await)
@@ -191,15 +189,15 @@ async fn the_lists_of_meetings_have_indexes_in_their_order() {
     for _ in 0..3 {
         app.meeting(ana).await;
     }
-    for (sql, owner, index) in [
-        (meeting::LIST_OF_HOST, ana, "meetings_host_list"),
-        (meeting::LIST_OF_TENANT, app.tenant.0, "meetings_tenant_list"),
-    ] {
+    for (sql, index) in
+        [(meeting::LIST_OF_HOST, "meetings_tenant_host_list"), (meeting::LIST_OF_TENANT, "meetings_tenant_list")]
+    {
         let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
         sqlx::query("set local enable_seqscan = off").execute(&mut *tx).await.expect("set");
         sqlx::query("set local enable_sort = off").execute(&mut *tx).await.expect("set");
         let sql = sql
-            .replace("$1", &format!("'{owner}'::uuid"))
+            .replace("$1", &format!("'{}'::uuid", app.tenant))
+            .replace("$7", &format!("'{ana}'::uuid"))
             .replace("$2", "'9999-01-01'::timestamptz")
             .replace("$3", &format!("'{}'::uuid", Uuid::max()))
             .replace("$4", "null")
