@@ -7,6 +7,7 @@ use super::{
         self,
         consent::{Give, Given},
     },
+    limit::Client,
     once::{self, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
@@ -25,9 +26,9 @@ use crate::{
     },
 };
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
-    http::{HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use chrono::SubsecRound;
@@ -197,18 +198,25 @@ impl From<Saying> for ConsentReceipt {
     })),
     responses(
         (status = 201, description = "In the log", body = ConsentView),
-        (status = 429, description = "The participant agreed 100 times"),
+        (status = 429, description = "The participant agreed 100 times, or too many requests that neither decline nor withdraw"),
         (status = 202, description = "Acts, and is in the log once the database is back", body = ConsentReceipt),
     )
 )]
 async fn give(
     State(state): State<Shared>,
-    caller: Caller,
-    key: IdempotencyKey,
-    body: Body<ConsentInput>,
+    client: Option<Extension<Client>>,
+    headers: HeaderMap,
+    caller: Result<Caller, Problem>,
+    key: Result<IdempotencyKey, Problem>,
+    body: Result<Body<ConsentInput>, Problem>,
 ) -> Result<Response, Problem> {
     // The receipt is the instant from which a withdrawal acts.
     let received = state.clock.now().trunc_subsecs(3);
+    let refuses = |body: &Body<ConsentInput>| !ConsentStatus::from(body.value.status).accepts();
+    if caller.is_err() || !body.as_ref().is_ok_and(refuses) {
+        state.limits.take(client.map(|Extension(client)| client), &headers, false)?;
+    }
+    let (caller, key, body) = (caller?, key?, body?);
     let input = body.value;
     let once = Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
     let saying = Saying {

@@ -29,7 +29,7 @@ const BURST_S: u32 = 20;
 const SOCKETS_ONE_IN: u32 = 2;
 /// A participant's own tokens ask for one person, not for a whole server or link: one in so many.
 const PERSON_ONE_IN: u32 = 10;
-/// Where consent is given, declined and withdrawn.
+/// Where consent is given, declined and withdrawn: what is counted of it only its handler can tell.
 const CONSENT: &str = "/v1/users/consent";
 const SIGNAL: &str = "/v1/signal";
 

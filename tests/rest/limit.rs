@@ -58,9 +58,19 @@ async fn an_address_is_told_when_to_come_again_and_may_always_withdraw() {
     }
     assert!(refused >= 10, "{refused} of 40");
     app.call_from("192.0.2.2", "GET", &path, &app.key, None).await.expect(200);
+    // Agreeing is counted as anything else, and so is what nobody can read and whoever is nobody.
+    let say = |status: &str| Some(json!({"meetingId": meeting.0, "consentType": "recording", "status": status}));
+    for (token, body) in [
+        (joined.token.as_str(), say("accepted")),
+        (&joined.token, Some(json!({"status": "withdrawn"}))),
+        ("hk_nobody", say("withdrawn")),
+    ] {
+        let answer = app.call_from("192.0.2.1", "POST", "/v1/users/consent", token, body).await;
+        assert!(answer.headers.contains_key("retry-after"));
+        answer.problem(429, "too_many_requests");
+    }
     for status in ["declined", "withdrawn"] {
-        let body = json!({"meetingId": meeting.0, "consentType": "recording", "status": status});
-        app.call_from("192.0.2.1", "POST", "/v1/users/consent", &joined.token, Some(body)).await.expect(201);
+        app.call_from("192.0.2.1", "POST", "/v1/users/consent", &joined.token, say(status)).await.expect(201);
     }
 }
 
