@@ -22,7 +22,8 @@ pub struct TrackKey {
     pub codec: String,
 }
 
-/// Makes the track's recording, or finds the one that is there; answers with the id that counts.
+/// Makes the track's recording, or finds the one that is there; answers with the id that counts. Its start moves only while
+/// there is no file: a file's time 0 is its start, and where the file is joined again its sound would move with it.
 pub async fn ensure_track(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -35,7 +36,8 @@ pub async fn ensure_track(
         "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms)
          values ($1, $2, $3, 'track', $4, $5, $6, 'audio/x-matroska', $7)
          on conflict (meeting_id, participant_id, source, codec) where kind = 'track'
-         do update set start_ms = least(recordings.start_ms, excluded.start_ms)
+         do update set start_ms = case when recordings.blob_url is null
+                                       then least(recordings.start_ms, excluded.start_ms) else recordings.start_ms end
          returning id",
     )
     .bind(id.0)
@@ -258,6 +260,8 @@ pub struct Recording {
     pub kind: String,
     pub key: Option<TrackKey>,
     pub start_ms: i64,
+    /// Of the file that there is.
+    pub duration_ms: Option<i64>,
     /// With all that was noted as lost.
     pub gaps: Value,
     pub status: String,
@@ -267,7 +271,7 @@ pub struct Recording {
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
     let rows = sqlx::query(concat!(
-        "select id, kind, participant_id, source, codec, start_ms, gaps || ",
+        "select id, kind, participant_id, source, codec, start_ms, duration_ms, gaps || ",
         losses!(),
         " as gaps, status, blob_url, revision from recordings r
          where meeting_id = $1 and deleted_at is null order by kind, id",
@@ -291,6 +295,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
             gaps: row.try_get("gaps")?,
             status: row.try_get("status")?,
             blob_url: row.try_get("blob_url")?,
+            duration_ms: row.try_get("duration_ms")?,
             revision: row.try_get("revision")?,
         })
     };
