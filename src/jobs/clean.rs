@@ -1,7 +1,9 @@
 //! Deletes objects that no row needs any more: the segments of tracks that were verified and committed, whose rows stay, with
 //! hash and consent entry, as proof; and what no row ever named or names any more, because somebody died between storing
-//! an object and writing its row, or between replacing one and deleting it. It may hold what was withdrawn.
+//! an object and writing its row, or between replacing one and deleting it. It may hold what was withdrawn. And the revisions
+//! of files before the one that is told of.
 
+use super::mix::key;
 use crate::{
     domain::{fault::Fault, id::MeetingId, time::Micros},
     objects::{Listed, Objects},
@@ -35,9 +37,17 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
     let meeting = claimed.job.meeting;
     let mut tx = store.worker_tx().await?;
     let segments = recording::segments(&mut tx, meeting).await?;
+    let made = recording::of_meeting(&mut tx, meeting).await?;
     tx.commit().await?;
     for segment in segments.into_iter().filter(|segment| segment.merged) {
         objects.delete(&segment.object_key).await.context("deleting a merged segment")?;
+    }
+    for recording in made {
+        let extension = if recording.kind == "mix" { "mp4" } else { "mkv" };
+        for revision in 1..recording.revision {
+            let key = key(claimed.job.tenant, meeting, recording.id, revision, extension);
+            objects.delete(&key).await.context("deleting a file that was made anew")?;
+        }
     }
     let prefix = recording::live_prefix(claimed.job.tenant, meeting);
     let listed = objects.list(&prefix, LISTED_MAX).await.context("listing a meeting's segments")?;

@@ -166,10 +166,10 @@ impl Mixer {
                 |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry, segment.late);
             let of_track = segments.iter().filter(|segment| segment.recording == track.id);
             let of_track = of_track.map(|segment| (segment.clone(), by_entry(segment))).collect();
-            let id = track.id;
+            let (id, file) = (track.id, track.blob_url.clone());
             match self.join(meeting, track, of_track, why, &scratch.0).await? {
                 Made::Track(joined) => done.push(*joined),
-                Made::Nothing => nothing.push(id),
+                Made::Nothing => nothing.push((id, file)),
                 Made::Lost(error) => lost_whole.push((id, error)),
                 Made::Missing(count) => missing += count,
             }
@@ -179,9 +179,6 @@ impl Mixer {
         }
         let mut tx = self.store.worker_tx().await?;
         job::go_on(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
-        for id in nothing {
-            recording::remove(&mut tx, meeting, id).await?;
-        }
         for (id, error) in &lost_whole {
             recording::fail(&mut tx, *id, error).await?;
         }
@@ -191,7 +188,12 @@ impl Mixer {
         }
         let tracks: Vec<words::Track> = done.iter().filter_map(Joined::words).collect();
         self.words.find(meeting, tenant, &whole, &tracks).await.context("looking for words that nobody heard")?;
-        let mix = self.mix(meeting, tenant, &done, &scratch.0).await?;
+        for (id, file) in &nothing {
+            self.take_away(*id, file.as_deref(), &segments).await?;
+        }
+        // The mix that is there may hold what was in them.
+        let is_old = nothing.iter().any(|(_, file)| file.is_some());
+        let mix = self.mix(meeting, tenant, &done, is_old, &scratch.0).await?;
 
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
@@ -199,8 +201,16 @@ impl Mixer {
         let withdrawn = consent::above(&mut tx, meeting, heard, i64::MAX).await?;
         let withdrawn = withdrawn.iter().any(|entry| entry.status != ConsentStatus::Accepted);
         // Nobody is told of a mix with what somebody took consent back for.
-        if let (Mix::Rendered(id, file), false) = (&mix, withdrawn) {
-            recording::finish(&mut tx, *id, file).await?;
+        if !withdrawn {
+            match &mix {
+                Mix::Rendered(id, file) => recording::finish(&mut tx, *id, file).await?,
+                Mix::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
+                Mix::Kept | Mix::Nothing => {}
+            }
+            // Not before: who comes after a crash must see that the mix is to be made anew.
+            for (id, _) in &nothing {
+                recording::remove(&mut tx, meeting, *id).await?;
+            }
         }
         for track in &done {
             recording::mark_merged(&mut tx, meeting, track.recording.id, &track.objects).await?;
@@ -218,8 +228,8 @@ impl Mixer {
         capture::transcript(&mut tx, tenant, meeting, None, true).await?;
         let (state, reason) = match mix {
             Mix::Rendered(..) | Mix::Kept => (RecordingState::Ready, None),
-            Mix::Nothing if lost_whole.is_empty() => (RecordingState::Off, Some("nothing_recorded")),
-            Mix::Nothing => (RecordingState::Failed, Some(SEE_ERRORS)),
+            Mix::Nothing | Mix::Gone(_) if lost_whole.is_empty() => (RecordingState::Off, Some("nothing_recorded")),
+            Mix::Nothing | Mix::Gone(_) => (RecordingState::Failed, Some(SEE_ERRORS)),
         };
         let told = event::append(&mut tx, meeting, "recording_state", (self.state)(state, reason, 0)).await?;
         let clean = job::ensure(&mut tx, tenant, meeting, JobKind::Clean.as_str(), &json!({})).await?;
@@ -263,17 +273,35 @@ impl Mixer {
         Ok(())
     }
 
-    /// Renders and stores the mix.
-    async fn mix(&self, meeting: MeetingId, tenant: TenantId, done: &[Joined], scratch: &Path) -> anyhow::Result<Mix> {
+    /// Deletes the objects of a track of which nothing may be kept. Its rows go with the mix that it is in.
+    async fn take_away(&self, id: RecordingId, file: Option<&str>, segments: &[Segment]) -> anyhow::Result<()> {
+        let of_track =
+            segments.iter().filter(|segment| segment.recording == id).map(|segment| segment.object_key.as_str());
+        for key in file.and_then(|url| self.objects.key(url)).into_iter().chain(of_track) {
+            self.objects.delete(key).await.context("deleting a track of which nothing may be kept")?;
+        }
+        Ok(())
+    }
+
+    /// Renders and stores the mix. `is_old`: one that is there holds what is in no track any more.
+    async fn mix(
+        &self,
+        meeting: MeetingId,
+        tenant: TenantId,
+        done: &[Joined],
+        is_old: bool,
+        scratch: &Path,
+    ) -> anyhow::Result<Mix> {
         if done.is_empty() {
-            return Ok(Mix::Nothing);
+            return self.no_mix(meeting).await;
         }
         let first = done.iter().map(|track| track.finalised.start_ms).min().unwrap_or(0);
         let mut tx = self.store.worker_tx().await?;
         let id = recording::ensure_mix(&mut tx, tenant, meeting, first).await?;
         let before = recording::of_meeting(&mut tx, meeting).await?.into_iter().find(|recording| recording.id == id);
         tx.commit().await?;
-        if before.as_ref().is_some_and(|mix| mix.status == "ready") && done.iter().all(|track| !track.fresh) {
+        if before.as_ref().is_some_and(|mix| mix.status == "ready") && !is_old && done.iter().all(|track| !track.fresh)
+        {
             return Ok(Mix::Kept);
         }
         let revision = before.map_or(1, |mix| mix.revision + i32::from(mix.status == "ready"));
@@ -311,7 +339,7 @@ impl Mixer {
         })
         .await?;
         reporting.abort();
-        let Some(rendered) = rendered.context("rendering the mix")? else { return Ok(Mix::Nothing) };
+        let Some(rendered) = rendered.context("rendering the mix")? else { return self.no_mix(meeting).await };
         let key = key(tenant, meeting, id, revision, "mp4");
         let stored = self.objects.put_file(&key, &out, "audio/mp4", Tier::Hot).await.context("storing the mix")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
@@ -326,6 +354,18 @@ impl Mixer {
             sha256: stored.sha256,
         };
         Ok(Mix::Rendered(id, file))
+    }
+
+    /// There is nothing to hear: a mix that was made before goes, too.
+    async fn no_mix(&self, meeting: MeetingId) -> anyhow::Result<Mix> {
+        let mut tx = self.store.worker_tx().await?;
+        let made = recording::of_meeting(&mut tx, meeting).await?.into_iter().find(|recording| recording.kind == "mix");
+        tx.commit().await?;
+        let Some(mix) = made else { return Ok(Mix::Nothing) };
+        if let Some(key) = mix.blob_url.as_deref().and_then(|url| self.objects.key(url)) {
+            self.objects.delete(key).await.context("deleting a mix of which nothing may be kept")?;
+        }
+        Ok(Mix::Gone(mix.id))
     }
 
     async fn give_up(&self, meeting: MeetingId, error: &str) -> anyhow::Result<()> {
@@ -350,10 +390,18 @@ enum Mix {
     /// The one that is there is of these very tracks.
     Kept,
     Nothing,
+    /// There was one, and nothing of it may be kept.
+    Gone(RecordingId),
 }
 
 /// Where a recording's file lies. The revision is in it, so that a file once told of is never overwritten.
-fn key(tenant: TenantId, meeting: MeetingId, recording: RecordingId, revision: i32, extension: &str) -> String {
+pub(super) fn key(
+    tenant: TenantId,
+    meeting: MeetingId,
+    recording: RecordingId,
+    revision: i32,
+    extension: &str,
+) -> String {
     format!("recordings/{tenant}/{meeting}/{recording}-{revision}.{extension}")
 }
 

@@ -5,7 +5,7 @@ use crate::{
     domain::{
         fault::{Fault, Sighting},
         id::MeetingId,
-        recording::{Circumstances, Gap, GapReason, gaps},
+        recording::{Circumstances, Gap, GapReason, gaps, intersect},
         time::{MeetingTime, Micros, Span},
     },
     media::remux::{self, Finalised, Part},
@@ -87,7 +87,10 @@ impl Mixer {
         let mut parts = Vec::with_capacity(segments.len());
         // Segments in a track made before are no objects any more: that track stands for them.
         let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url));
-        if let Some(made) = made.filter(|_| segments.iter().any(|(segment, _)| segment.merged)) {
+        let was_at = Span::of(MeetingTime::from_ms(track.start_ms), Micros::from_ms(track.duration_ms.unwrap_or(0)));
+        // With nothing of it allowed it is not asked for: an earlier try may have deleted it.
+        let is_wanted = !intersect(&[was_at], &why.agreed).is_empty();
+        if let Some(made) = made.filter(|_| is_wanted && segments.iter().any(|(segment, _)| segment.merged)) {
             let path = parts_folder.join("before.mkv");
             self.objects.get_file(made, &path).await.context("fetching the track made before")?;
             let (zero, allowed) = (MeetingTime::from_ms(track.start_ms), why.agreed.clone());
