@@ -138,6 +138,24 @@ impl Server {
         self.child.wait().expect("it is our child");
     }
 
+    /// SIGTERM.
+    pub fn ask_to_stop(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is our child");
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// Whether it ends by itself within so long, however.
+    pub async fn ends(&mut self, at_most: Duration) -> bool {
+        let asked = Instant::now();
+        while self.is_running() && asked.elapsed() < at_most {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        !self.is_running()
+    }
+
     /// SIGTERM, and waits for the orderly end.
     pub fn terminate(self) {
         let status = self.told_to_end();
@@ -146,7 +164,7 @@ impl Server {
 
     /// SIGTERM; how it ended.
     pub fn told_to_end(mut self) -> ExitStatus {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is our child");
+        self.ask_to_stop();
         let asked = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
