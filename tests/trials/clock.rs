@@ -1,14 +1,11 @@
 //! Senders whose counters, clocks, payload types and packets are as they are in the field: what they say is recorded in its
 //! place, and what cannot be is told.
 
-#[path = "../gate/room.rs"]
-#[allow(dead_code, reason = "more than one test program uses it")]
-mod room;
-#[path = "../gate/sound.rs"]
-#[allow(dead_code, reason = "more than one test program uses it")]
-mod sound;
-
-use crate::support::{self, Scratch, eventually};
+use crate::{
+    room::{self, File, Guest, Left, Line, Room},
+    sound::{self, STEP_MS, staircase},
+    support::{Scratch, eventually},
+};
 use hansard::{
     domain::time::MeetingTime,
     media::matroska::Reader,
@@ -20,8 +17,6 @@ use hansard::{
     },
 };
 use opusic_c::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, InbandFec, SampleRate, Signal};
-use room::{File, Guest, Left, Line, Room};
-use sound::{STEP_MS, staircase};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
