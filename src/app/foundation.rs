@@ -25,8 +25,8 @@ use tracing::info;
 
 /// The longest wait for one connection to it.
 const DATABASE_TRY_MAX: Duration = Duration::from_secs(5);
-/// The longest wait for the bucket at the start.
-const BUCKET_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The longest wait for the bucket at the start; meetings go on meanwhile, and the watch over storage tries further.
+const BUCKET_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The tenant of `serve` and `demo`.
 const OWN_TENANT: &str = "default";

@@ -31,6 +31,8 @@ pub const PROBES_EACH: usize = 2;
 const FAILURES_MAX: u32 = 5;
 /// One try, for a small segment; more for a large one.
 const TRY_MAX: Duration = Duration::from_secs(20);
+/// Without an answer for this long, and nothing else stored meanwhile, it is told that storage is away.
+const NOTICE: Duration = Duration::from_secs(5);
 /// The slowest link that is waited for.
 const BYTES_PER_SECOND_MIN: u64 = 100_000;
 /// Deletions that wait at a time.
@@ -65,6 +67,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     away_since: Option<Instant>,
+    /// When something was stored last.
+    stored: Option<Instant>,
     /// When what waits was sealed.
     waiting: BTreeMap<u64, Instant>,
     next: u64,
@@ -147,8 +151,16 @@ impl Porter {
     pub async fn try_store(&self, sealed: &Sealed, key: &str) -> Result<Segment, Unstored> {
         let _room = self.0.room.acquire().await.map_err(|_| Unstored::Away("the process ends".into()))?;
         let limit = TRY_MAX + Duration::from_secs(sealed.size / BYTES_PER_SECOND_MIN);
-        let put = self.0.objects.put_file(key, &sealed.path, "audio/x-matroska", Tier::Hot);
-        let stored = match tokio::time::timeout(limit, put).await {
+        let begun = Instant::now();
+        let mut put = std::pin::pin!(self.0.objects.put_file(key, &sealed.path, "audio/x-matroska", Tier::Hot));
+        let mut answer = tokio::time::timeout(NOTICE, &mut put).await;
+        if answer.is_err() {
+            if self.state().stored.is_none_or(|stored| stored < begun) {
+                self.failed(format!("no answer for {NOTICE:?}"));
+            }
+            answer = tokio::time::timeout(limit.saturating_sub(NOTICE), put).await;
+        }
+        let stored = match answer {
             Ok(Ok(stored)) => stored,
             Ok(Err(ObjectError::Local(error))) => {
                 return Err(if error.kind() == std::io::ErrorKind::NotFound {
@@ -197,7 +209,11 @@ impl Porter {
     }
 
     fn succeeded(&self) {
-        if self.state().away_since.take().is_some() {
+        let mut state = self.state();
+        state.stored = Some(Instant::now());
+        let was_away = state.away_since.take().is_some();
+        drop(state);
+        if was_away {
             health::restore(Reason::Storage);
             self.0.back.notify_waiters();
         }

@@ -55,7 +55,7 @@ const LINK_MAX: Duration = Duration::from_secs(1);
 const STEP_MAX: Duration = Duration::from_secs(3);
 /// After an outage of the broker, until everybody who was there can be expected to be back.
 const BACK_MAX: Duration = Duration::from_secs(10);
-/// How long `subscribe` and `serve` wait until they are bound.
+/// How long `subscribe`, `serve` and `live_as` wait until they are bound; without a connection [`LINK_MAX`] from its loss.
 const BOUND_MAX: Duration = Duration::from_secs(2);
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -258,11 +258,14 @@ impl Shared {
 
     async fn is_bound(&self, bound: impl Fn(&Bound) -> bool) -> bool {
         let mut changed = self.bound_changed.subscribe();
-        let deadline = Deadline::now() + BOUND_MAX;
+        let begun = Deadline::now();
         loop {
             if bound(&lock(&self.bound)) {
                 return true;
             }
+            // Without a broker nobody speaks that could be missed, and whoever waits has a meeting to record.
+            let away = lock(&self.unreachable_since).map(|since| Deadline::from(since) + LINK_MAX);
+            let deadline = away.unwrap_or(begun + BOUND_MAX).min(begun + BOUND_MAX);
             tokio::select! {
                 changed = timeout_at(deadline, changed.changed()) => if !matches!(changed, Ok(Ok(()))) { return false },
                 () = self.closed.cancelled() => return false,
