@@ -6,17 +6,20 @@
 use super::mix::key;
 use crate::{
     domain::{fault::Fault, id::MeetingId, time::Micros},
-    objects::{Listed, Objects},
+    objects::{Listed, ObjectError, Objects},
     queue::JobKind,
     store::{Store, capture, event, job, recording},
     worker::{Claimed, Outcome},
 };
 use anyhow::Context;
+use futures_util::{TryStreamExt, stream};
 use std::{collections::BTreeSet, time::Duration};
 use tracing::{info, warn};
 
 /// Objects of one meeting that are looked at: 20 tracks of three hours.
 const LISTED_MAX: usize = 60_000;
+/// Deletions on their way at a time.
+const DELETED_AT_ONCE: usize = 16;
 /// So many that no row names are deleted at a time, while the meeting's head is held.
 const SWEPT_AT_ONCE: usize = 20;
 /// For so long at most.
@@ -39,9 +42,8 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
     let segments = recording::segments(&mut tx, meeting).await?;
     let made = recording::of_meeting(&mut tx, meeting).await?;
     tx.commit().await?;
-    for segment in segments.into_iter().filter(|segment| segment.merged) {
-        objects.delete(&segment.object_key).await.context("deleting a merged segment")?;
-    }
+    let merged = segments.into_iter().filter(|segment| segment.merged).map(|segment| segment.object_key);
+    delete(objects, merged).await.context("deleting a merged segment")?;
     for recording in made {
         let extension = if recording.kind == "mix" { "mp4" } else { "mkv" };
         for revision in 1..recording.revision {
@@ -55,6 +57,12 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
         sweep(store, objects, meeting, some).await?;
     }
     Ok(())
+}
+
+/// Many at a time: an hour of four tracks is 3,600 objects, and storage may be far away.
+async fn delete(objects: &Objects, keys: impl Iterator<Item = String>) -> Result<(), ObjectError> {
+    let each = |key: String| async move { objects.delete(&key).await };
+    stream::iter(keys.map(Ok)).try_for_each_concurrent(DELETED_AT_ONCE, each).await
 }
 
 /// Deletes what no row names of these objects. The meeting's head is held meanwhile: a recovery says under it what it is
@@ -71,14 +79,9 @@ async fn sweep(store: &Store, objects: &Objects, meeting: MeetingId, listed: &[L
         recording::segments(&mut tx, meeting).await?.into_iter().map(|segment| segment.object_key).collect();
     let unnamed: Vec<&str> =
         listed.iter().map(|object| object.key.as_str()).filter(|key| !named.contains(*key)).collect();
-    let deleting = async {
-        for key in &unnamed {
-            objects.delete(key).await.context("deleting an object that no row names")?;
-        }
-        anyhow::Ok(())
-    };
+    let deleting = delete(objects, unnamed.iter().map(|key| (*key).to_owned()));
     match tokio::time::timeout(SWEEP_MAX, deleting).await {
-        Ok(deleted) => deleted?,
+        Ok(deleted) => deleted.context("deleting an object that no row names")?,
         Err(_) => warn!(%meeting, "objects that no row names are not all deleted yet; storage is slow"),
     }
     if !unnamed.is_empty() {
