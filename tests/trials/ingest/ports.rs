@@ -75,3 +75,21 @@ async fn with_two_ports_the_next_meeting_is_whole() {
     assert!((3_500..=4_200).contains(&heard), "{heard} ms of 4,000");
     server.terminate();
 }
+
+/// The same with no second port: the next meeting is told so, for as long as the earlier one's sender goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_one_port_the_next_meeting_is_refused() {
+    let data = Scratch::new();
+    let server = serve(data.path(), 1);
+    let client = server.client();
+    let earlier = Room::open(&client).await;
+    let ana = earlier.guest("Ana").await;
+    let of_ana = earlier.stream(&ana, json!({"ssrc": 7})).await.expect("a port");
+    let voice = Voice::new(&of_ana, 7, 500.0).await.goes_on();
+    earlier.until_told(&of_ana, "receiving", None).await;
+    client.end(&earlier.id).await.expect("ends");
+    let later = Room::open(&client).await;
+    assert_refused(&later, &later.guest("Ben").await).await;
+    voice.abort();
+    server.terminate();
+}
