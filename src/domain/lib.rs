@@ -8,6 +8,7 @@
 
 pub mod consent;
 pub mod gate;
+pub mod hold;
 pub mod id;
 pub mod late;
 pub mod limits;

@@ -2,7 +2,7 @@
 //! They are looked for again after the end in what was recorded; what is not found then is told.
 
 use crate::{
-    recording::{intersect, subtract, union},
+    recording::{intersect, subtract},
     schedule::WAITING_MAX,
     time::{MeetingTime, Micros, Span},
 };
@@ -90,12 +90,6 @@ pub fn searched(search: Span, spoken: &[Span], finals: &[Span]) -> Vec<Span> {
     left
 }
 
-/// When a use is closed for everybody under the policy `all`: while anybody present has not agreed. Of each person when it
-/// was present and what it agreed to.
-pub fn held(people: &[(Vec<Span>, Vec<Span>)]) -> Vec<Span> {
-    union(&people.iter().flat_map(|(present, agreed)| subtract(present, agreed)).collect::<Vec<_>>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,12 +135,5 @@ mod tests {
             searched(span(1_000, 35_000), &spoken, &finals),
             [span(1_000, 4_700), span(12_300, 20_000), span(30_000, 35_000)]
         );
-    }
-
-    #[test]
-    fn everybody_waits_for_who_is_there_and_has_not_agreed() {
-        let ana = (vec![span(0, 100_000)], vec![span(1_000, 100_000)]);
-        let ben = (vec![span(20_000, 50_000)], vec![span(25_000, 40_000)]);
-        assert_eq!(held(&[ana, ben]), [span(0, 1_000), span(20_000, 25_000), span(40_000, 50_000)]);
     }
 }

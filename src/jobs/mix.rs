@@ -15,9 +15,10 @@ use crate::{
         consent::{ConsentStatus, Use},
         fault::{Away, Fault, MISSING_APART},
         gate::Gate,
+        hold::taken_back,
         id::{MeetingId, RecordingId, TenantId},
-        meeting::RecordingState,
-        recording::{Circumstances, Gap, GapReason, gaps_of_mix},
+        meeting::{ConsentPolicy, RecordingState},
+        recording::{Circumstances, Gap, GapReason, gaps_of_mix, subtract},
         tiering::Tier,
         time::{MeetingTime, Micros, Span},
     },
@@ -137,9 +138,15 @@ impl Mixer {
         drop(tx);
         let gate = (self.replay)(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
-        let paused: Vec<Span> =
+        let (settings, ..) = (self.words.settings)(&whole.settings).context("reading the meeting's settings")?;
+        // Whoever recorded may not have heard of it: what is here of the others goes, too.
+        let held = match settings.policy {
+            ConsentPolicy::All => taken_back(&words::people(&visits, start, &gate, Use::Recording)),
+            ConsentPolicy::Exclude | ConsentPolicy::Required => Vec::new(),
+        };
+        let mut paused: Vec<Span> =
             paused.into_iter().map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on))).collect();
-
+        paused.extend(&held);
         let unheard: Vec<Span> =
             unheard.into_iter().map(|(from, until)| Span::new(on(from), on(until) + REOPENED)).collect();
 
@@ -156,14 +163,17 @@ impl Mixer {
                     .filter(|visit| visit.participant == participant)
                     .map(|visit| Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on)))
                     .collect(),
-                agreed: gate.allowed(participant, Use::Recording),
+                agreed: subtract(&gate.allowed(participant, Use::Recording), &held),
                 paused: paused.clone(),
                 lost: lost(&track.gaps),
                 unheard: unheard.clone(),
             };
             // Each with what its own entry allows.
-            let by_entry =
-                |segment: &Segment| gate.allowed_by(participant, Use::Recording, segment.consent_entry, segment.late);
+            let by_entry = |segment: &Segment| {
+                let allowed = gate.allowed_by(participant, Use::Recording, segment.consent_entry, segment.late);
+                let held: Vec<Span> = held.iter().map(|span| Span::new(span.start - segment.late, span.end)).collect();
+                subtract(&allowed, &held)
+            };
             let of_track = segments.iter().filter(|segment| segment.recording == track.id);
             let of_track = of_track.map(|segment| (segment.clone(), by_entry(segment))).collect();
             let (id, file) = (track.id, track.blob_url.clone());

@@ -5,12 +5,13 @@ use crate::{
     domain::{
         consent::Use,
         gate::{Gate, Transcription, Verdict},
+        hold::{Person, held},
         id::{MeetingId, ParticipantId, StreamId, TenantId},
         meeting::{self, ConsentPolicy},
         recording::{CONCEAL_MAX, subtract},
         time::{MeetingTime, Micros, Span},
         transcript::Reason,
-        unheard::{Missing, Why, held, searched},
+        unheard::{Missing, Why, searched},
     },
     media::{decode::Decoder, frame::Pcm, matroska::Reader},
     queue::Queue,
@@ -136,6 +137,17 @@ impl Words {
     }
 }
 
+/// When everybody was present, and when it agreed.
+pub(super) fn people(visits: &[visit::Visit], start: DateTime<Utc>, gate: &Gate, purpose: Use) -> Vec<Person> {
+    let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
+    let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
+    for visit in visits {
+        let span = Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on));
+        present.entry(visit.participant).or_default().push(span);
+    }
+    present.into_iter().map(|(participant, present)| (present, gate.allowed(participant, purpose))).collect()
+}
+
 impl Search<'_> {
     /// The meeting's gate as the log has it now, with what the policy held.
     async fn gate(&self, tx: &mut Tx) -> anyhow::Result<Gate> {
@@ -144,17 +156,8 @@ impl Search<'_> {
         if self.spoken.0.policy != ConsentPolicy::All {
             return Ok(gate);
         }
-        let on = |time: DateTime<Utc>| MeetingTime((time - self.start).num_microseconds().unwrap_or(0));
-        let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
-        for visit in visit::of_meeting(tx, self.meeting).await? {
-            let span = Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on));
-            present.entry(visit.participant).or_default().push(span);
-        }
-        let people: Vec<(Vec<Span>, Vec<Span>)> = present
-            .into_iter()
-            .map(|(participant, present)| (present, gate.allowed(participant, Use::Transcription)))
-            .collect();
-        for span in held(&people) {
+        let visits = visit::of_meeting(tx, self.meeting).await?;
+        for span in held(&people(&visits, self.start, &gate, Use::Transcription)) {
             gate.hold(Use::Transcription, span.start);
             gate.release(Use::Transcription, span.end);
         }

@@ -60,7 +60,8 @@ const WORDS: &str = "with gone as (
         returning s.id, s.start_ms)
     select id, start_ms from gone order by start_ms, id";
 
-/// Whether finished files, or segments that wait to become some, hold sound of the participant behind `from`.
+/// Whether finished files, or segments that wait to become some, hold sound of the participant behind `from`; under policy
+/// `all` that of anybody, while it was there.
 async fn is_sound_behind(conn: &mut PgConnection, of: &Meeting, entry: &Entry, from: DateTime<Utc>) -> Result<bool> {
     // While somebody captures, the end of the meeting makes the files.
     if !of.ended() || !job::is_done(conn, of.id(), JobKind::Capture.as_str()).await? {
@@ -71,12 +72,18 @@ async fn is_sound_behind(conn: &mut PgConnection, of: &Meeting, entry: &Entry, f
              select from recording_segments s
              join recordings r on r.id = s.recording_id and r.meeting_id = s.meeting_id
              join meetings m on m.id = s.meeting_id
-             where s.meeting_id = $1 and r.participant_id = $2 and r.deleted_at is null and r.status <> 'deleting'
-               and m.start_time + make_interval(secs => (s.end_us + s.late_us) / 1e6) > $3)",
+             where s.meeting_id = $1 and r.deleted_at is null and r.status <> 'deleting'
+               and m.start_time + make_interval(secs => (s.end_us + s.late_us) / 1e6) > $3
+               and (r.participant_id = $2
+                    or ($4 and exists (
+                        select from participant_visits v where v.meeting_id = $1 and v.participant_id = $2
+                           and v.joined_at < m.start_time + make_interval(secs => s.end_us / 1e6)
+                           and (v.left_at is null or v.left_at > m.start_time + make_interval(secs => s.start_us / 1e6))))))",
     )
     .bind(of.id().0)
     .bind(entry.participant.0)
     .bind(from)
+    .bind(of.settings.consent_policy == ConsentPolicy::All)
     .fetch_one(conn)
     .await?)
 }
