@@ -182,16 +182,11 @@ impl Running {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT, then stops in order.
-    pub async fn until_told(self) -> anyhow::Result<()> {
-        told_to_stop().await?;
-        self.stop().await
-    }
-
     /// Stops in order; see the module's text. A second signal, or the end of the grace time, ends the process at once.
     pub async fn stop(self) -> anyhow::Result<()> {
         let grace = self.grace;
         let api = self.api.clone();
+        let told_again = told_to_stop()?;
         info!(grace_s = grace.as_secs(), "stopping");
         health::process().enter(Phase::Draining);
         tokio::select! {
@@ -199,7 +194,7 @@ impl Running {
                 info!("stopped");
                 Ok(())
             }
-            _ = told_to_stop() => {
+            () = told_again => {
                 warn!("told twice to stop; ending at once");
                 std::process::exit(1)
             }
@@ -274,14 +269,16 @@ async fn keep_time(store: crate::store::Store, clock: crate::clock::Clock, stop:
     }
 }
 
-async fn told_to_stop() -> anyhow::Result<()> {
+/// Ends when the process is told to stop (SIGTERM, SIGINT) after this call: from here on that ends nothing by itself.
+pub fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
 
 /// Where a process keeps what is being made.

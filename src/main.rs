@@ -97,9 +97,18 @@ async fn stay(settings: Settings, part: Part) -> anyhow::Result<()> {
     for note in settings.notes.iter().filter(|note| !note.harmless) {
         tracing::warn!("{}: {}", note.found, note.mend);
     }
-    let running = app::start(settings, part).await?;
+    // Before anybody can know that it runs: a signal that comes at once ends it in order, too.
+    let mut told = std::pin::pin!(app::told_to_stop()?);
+    let running = tokio::select! {
+        running = app::start(settings, part) => running?,
+        () = &mut told => {
+            tracing::info!("told to stop before it had started");
+            return Ok(());
+        }
+    };
     running.announce();
-    running.until_told().await
+    told.await;
+    running.stop().await
 }
 
 /// Logs go to stderr; stdout is for what a command says.

@@ -82,7 +82,7 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
         started = start(settings, Part::Serve) => {
             started.with_context(|| format!("the server did not start; its log is in {}", log.display()))?
         }
-        told = told_to_stop() => return told.and_then(|()| bail!("stopped before it had started")),
+        () = told_to_stop()? => bail!("stopped before it had started"),
     };
     work.done(&screen);
 
@@ -145,15 +145,15 @@ async fn play(
         ..Staging::new(client)
     };
     let told = {
-        let stop = stop.clone();
+        let (stop, first) = (stop.clone(), told_to_stop()?);
         tokio::spawn(async move {
             // The first ends the meeting in order, with its files; a later one is for those who will not wait. Some
             // who stop a process tell it twice at once (`timeout` does).
-            if told_to_stop().await.is_ok() {
-                stop.cancel();
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            if told_to_stop().await.is_ok() {
+            first.await;
+            stop.cancel();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if let Ok(second) = told_to_stop() {
+                second.await;
                 std::process::exit(130);
             }
         })
@@ -186,12 +186,12 @@ async fn stay(screen: &Screen, client: &crate::play::client::Client, summary: &S
             }
         }
     });
-    let told = told_to_stop();
+    let told = told_to_stop()?;
     tokio::pin!(told);
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     loop {
         tokio::select! {
-            told = &mut told => return told,
+            () = &mut told => return Ok(()),
             _ = hangup.recv() => return Ok(()),
             Some(()) = lines.recv() => {
                 let link = summary.link(client, SESSION_S).await?;

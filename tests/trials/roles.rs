@@ -119,3 +119,30 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
     api_runs.terminate();
     worker_runs.terminate();
 }
+
+/// What waits for its database at the start is told to stop like everything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_still_starts_ends_when_it_is_told_to() {
+    let data = Scratch::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_hansard"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", &format!("127.0.0.1:{port}"), "--data"])
+        .arg(data.path())
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .spawn()
+        .expect("it starts");
+    eventually("it says that it starts", SOON, async || {
+        let Ok(answer) = reqwest::get(format!("http://127.0.0.1:{port}/readyz")).await else { return false };
+        answer.status() == 503 && answer.text().await.is_ok_and(|text| text.contains("starting"))
+    })
+    .await;
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    let mut ended = None;
+    eventually("it ends", SOON, async || {
+        ended = child.try_wait().expect("it is ours");
+        ended.is_some()
+    })
+    .await;
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+}

@@ -165,10 +165,11 @@ async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
     let ended = choir.end(&client).await;
     let files = choir.files(&client, SOON).await;
     let voice = &choir.voices[0];
-    files.whole(voice, ended, &[(later(full, -6_000), later(room, 1_500))]);
+    // From the next segment on.
+    files.whole(voice, ended, &[(later(full, -6_000), later(room, 4_200))]);
     let gaps = &files.track(voice).gaps;
     assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"), "{gaps:?}");
-    assert_eq!(files.silent(&choir.voices[1], later(room, 2_000), later(ended, -300)), [], "the newcomer");
+    assert_eq!(files.silent(&choir.voices[1], later(room, 4_200), later(ended, -300)), [], "the newcomer");
     server.terminate();
 }
 
