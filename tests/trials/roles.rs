@@ -125,10 +125,11 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
 async fn a_process_that_still_starts_ends_when_it_is_told_to() {
     let data = Scratch::new();
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_hansard"))
+    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_hansard"))
         .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", &format!("127.0.0.1:{port}"), "--data"])
         .arg(data.path())
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .kill_on_drop(true)
         .spawn()
         .expect("it starts");
     eventually("it says that it starts", SOON, async || {
@@ -136,13 +137,8 @@ async fn a_process_that_still_starts_ends_when_it_is_told_to() {
         answer.status() == 503 && answer.text().await.is_ok_and(|text| text.contains("starting"))
     })
     .await;
-    let pid = rustix::process::Pid::from_child(&child);
+    let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)).expect("it runs");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
-    let mut ended = None;
-    eventually("it ends", SOON, async || {
-        ended = child.try_wait().expect("it is ours");
-        ended.is_some()
-    })
-    .await;
-    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    let ended = tokio::time::timeout(SOON, child.wait()).await.expect("it ends").expect("it is ours");
+    assert!(ended.success(), "{ended:?}");
 }
