@@ -43,7 +43,8 @@ pub struct Voice {
     pub hz: f64,
     /// When the first sample was due.
     pub begin: DateTime<Utc>,
-    sending: JoinHandle<()>,
+    /// Until its sound ended.
+    sending: Option<JoinHandle<()>>,
 }
 
 /// A tone, encoded once.
@@ -128,14 +129,14 @@ impl Choir {
         let sending = tokio::spawn(async move {
             sender.run(to, &frames, Instant::now(), &stop).await.expect("sends");
         });
-        Voice { participant: joined.participant_id, hz, begin, sending }
+        Voice { participant: joined.participant_id, hz, begin, sending: Some(sending) }
     }
 
-    /// The sound ends without a word to anybody.
+    /// The sound ends without a word to anybody; again nothing happens.
     pub async fn fall_silent(&mut self) {
         self.stop.cancel();
-        for voice in &mut self.voices {
-            (&mut voice.sending).await.expect("the sender does not panic");
+        for sending in self.voices.iter_mut().filter_map(|voice| voice.sending.take()) {
+            sending.await.expect("the sender does not panic");
         }
     }
 
