@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 /// What waits for the worker, per socket.
 const LANE_MAX: usize = 64;
@@ -41,6 +41,8 @@ pub(super) struct Lanes {
     outbox: Arc<Outbox>,
     log: OnceLock<Arc<Log>>,
     worker: OnceLock<mpsc::Sender<ToWorker>>,
+    /// One leave at a time.
+    pub leaving: Arc<Semaphore>,
 }
 
 impl Lanes {
@@ -54,6 +56,7 @@ impl Lanes {
             outbox: outbox.clone(),
             log: OnceLock::new(),
             worker: OnceLock::new(),
+            leaving: Arc::new(Semaphore::new(1)),
         }
     }
 

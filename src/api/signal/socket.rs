@@ -238,9 +238,14 @@ impl Signal {
             (ClientMessage::Leave, None) => return ControlFlow::Break(Close::LEFT),
             // What is said meanwhile, a withdrawal perhaps, is not kept waiting.
             (ClientMessage::Leave, Some(participant)) => {
+                let Ok(place) = lanes.leaving.clone().try_acquire_owned() else {
+                    refuse("busy", "an earlier leave is under way");
+                    return ControlFlow::Continue(());
+                };
                 let leaving = self.clone().leave(joined.tenant, joined.meeting, participant);
                 let outbox = outbox.clone();
                 self.tracker().spawn(async move {
+                    let _place = place;
                     if leaving.await {
                         outbox.close(Close::LEFT);
                     } else {
