@@ -154,7 +154,8 @@ impl Foundation {
     }
 }
 
-/// Waits for Postgres, which may be starting, too, for as long as it takes; the log says so every minute. What it refuses for good (a password, a name) ends the start at once.
+/// Waits for Postgres, which may be starting, too, for as long as it takes; the log says so every minute. What it refuses for
+/// good (a password, a name) ends the start at once.
 async fn database(url: &str) -> anyhow::Result<()> {
     loop {
         let error = match tokio::time::timeout(DATABASE_TRY_MAX, store::owner(url)).await {

@@ -44,13 +44,11 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
     tx.commit().await?;
     let merged = segments.into_iter().filter(|segment| segment.merged).map(|segment| segment.object_key);
     delete(objects, merged).await.context("deleting a merged segment")?;
-    for recording in made {
+    let earlier = made.iter().flat_map(|recording| {
         let extension = if recording.kind == "mix" { "mp4" } else { "mkv" };
-        for revision in 1..recording.revision {
-            let key = key(claimed.job.tenant, meeting, recording.id, revision, extension);
-            objects.delete(&key).await.context("deleting a file that was made anew")?;
-        }
-    }
+        (1..recording.revision).map(move |revision| key(claimed.job.tenant, meeting, recording.id, revision, extension))
+    });
+    delete(objects, earlier).await.context("deleting a file that was made anew")?;
     let prefix = recording::live_prefix(claimed.job.tenant, meeting);
     let listed = objects.list(&prefix, LISTED_MAX).await.context("listing a meeting's segments")?;
     for some in listed.chunks(SWEPT_AT_ONCE) {
