@@ -1,5 +1,6 @@
 //! Sounds that tell their own time, and what a file still knows of them.
 
+pub use crate::support::place::files;
 use crate::tone::{amplitude, ffmpeg_decode};
 use hansard::play::{
     sender::Frame,
@@ -123,19 +124,6 @@ pub fn assert_heard(sound: &Sound, hz: f64, from_ms: i64, to_ms: i64, who: &str)
         let level = sound.level(hz, at, at + 100);
         assert!(level > PRESENT_DB, "{who} is not heard at {at} ms of {from_ms}..{to_ms}: {level:.1} dBFS");
     }
-}
-
-/// Every file below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flatten()
-        .flat_map(|entry| match entry.file_type() {
-            Ok(kind) if kind.is_dir() => files(&entry.path()),
-            Ok(kind) if kind.is_file() => vec![entry.path()],
-            _ => Vec::new(),
-        })
-        .collect()
 }
 
 /// Which of these frames lie, byte for byte, in any file of a meeting below a folder, or of no meeting: nothing re-encodes

@@ -9,6 +9,17 @@ async fn assert_refused(room: &Room, guest: &Joined) {
     assert!(matches!(refused, CallError::Refused { retry_after: Some(1..), .. }), "{refused:?}");
 }
 
+/// A meeting that is over, with its only stream, whose sender does not stop.
+async fn ended_while_its_sender_goes_on(client: &Client, hz: f64) -> (Stream, JoinHandle<()>) {
+    let room = Room::open(client).await;
+    let ana = room.guest("Ana").await;
+    let stream = room.stream(&ana, json!({"ssrc": 7})).await.expect("a port");
+    let voice = Voice::new(&stream, 7, hz).await.goes_on();
+    room.until_told(&stream, "receiving", None).await;
+    client.end(&room.id).await.expect("ends");
+    (stream, voice)
+}
+
 /// The only port is its participant's again at once, whether its stream goes on or was closed, and nobody else's; nothing of
 /// who else sends there is ever heard.
 #[tokio::test(flavor = "multi_thread")]
@@ -55,12 +66,7 @@ async fn with_two_ports_the_next_meeting_is_whole() {
     let data = Scratch::new();
     let server = serve(data.path(), 2);
     let client = server.client();
-    let earlier = Room::open(&client).await;
-    let ana = earlier.guest("Ana").await;
-    let of_ana = earlier.stream(&ana, json!({"ssrc": 7})).await.expect("a port");
-    let voice = Voice::new(&of_ana, 7, hz_a).await.goes_on();
-    earlier.until_told(&of_ana, "receiving", None).await;
-    client.end(&earlier.id).await.expect("ends");
+    let (of_ana, voice) = ended_while_its_sender_goes_on(&client, hz_a).await;
     let later = Room::open(&client).await;
     let ben = later.guest("Ben").await;
     let of_ben = later.stream(&ben, json!({"ssrc": 7})).await.expect("the other port");
@@ -82,12 +88,7 @@ async fn with_one_port_the_next_meeting_is_refused() {
     let data = Scratch::new();
     let server = serve(data.path(), 1);
     let client = server.client();
-    let earlier = Room::open(&client).await;
-    let ana = earlier.guest("Ana").await;
-    let of_ana = earlier.stream(&ana, json!({"ssrc": 7})).await.expect("a port");
-    let voice = Voice::new(&of_ana, 7, 500.0).await.goes_on();
-    earlier.until_told(&of_ana, "receiving", None).await;
-    client.end(&earlier.id).await.expect("ends");
+    let (_, voice) = ended_while_its_sender_goes_on(&client, 500.0).await;
     let later = Room::open(&client).await;
     assert_refused(&later, &later.guest("Ben").await).await;
     voice.abort();
