@@ -17,6 +17,14 @@ impl Quota {
             Self::Bytes(bytes) => taken >= bytes,
         }
     }
+
+    /// Whether half of it is taken: what need not stay should go before others find no room.
+    pub fn is_half_reached(self, taken: u64, free: u64) -> bool {
+        match self {
+            Self::Share(share) => Self::Share(share / 2.0).is_reached(taken, free),
+            Self::Bytes(bytes) => Self::Bytes(bytes / 2).is_reached(taken, free),
+        }
+    }
 }
 
 impl Default for Quota {
@@ -62,5 +70,11 @@ mod tests {
         assert!(!quota.is_reached(0, 10) && quota.is_reached(8, 2));
         assert!(quota.is_reached(0, 0), "nothing is free");
         assert!(!Quota::Bytes(100).is_reached(99, 0) && Quota::Bytes(100).is_reached(100, 1_000));
+    }
+
+    #[test]
+    fn half_of_it_is_reached_earlier() {
+        assert!(!Quota::default().is_half_reached(390, 610) && Quota::default().is_half_reached(400, 600));
+        assert!(!Quota::Bytes(100).is_half_reached(49, 0) && Quota::Bytes(100).is_half_reached(50, 1_000));
     }
 }

@@ -1,8 +1,8 @@
 //! Sealed segments on their way into storage: stored and verified first, their row after, and cut again when a withdrawal
 //! turns out to reach into them.
 //!
-//! A segment's spool file stays until its row is committed, and for [`KEPT`] after it was stored, because a withdrawal that
-//! was received elsewhere may be heard of late; then it is deleted. With storage away uploads are tried again for as long as
+//! A segment's spool file stays until its row is committed, and for [`KEPT`] after it was stored ([`KEPT_SCARCE`] while the
+//! spool has little room), because a withdrawal that was received elsewhere may be heard of late; then it is deleted. With storage away uploads are tried again for as long as
 //! the meeting runs, and what is left then stays in the spool for `recover`.
 
 use super::{
@@ -33,6 +33,9 @@ use tracing::warn;
 /// How long a stored segment can still be cut from its spool file. A worker that cannot hear of withdrawals closes its gate
 /// after 5 s, so this is ample.
 const KEPT: Duration = Duration::from_secs(60);
+/// The same while the spool has little room: new sound comes before the chance to cut stored sound, which the mix job
+/// cuts, too.
+const KEPT_SCARCE: Duration = Duration::from_secs(10);
 /// Messages that may wait; a segment is sealed every few seconds per track.
 const WAITING_MAX: usize = 1024;
 /// Segments looked after at a time: 20 streams for an hour. More stay in the spool for `recover`.
@@ -209,7 +212,8 @@ impl Keeper {
                 },
                 _ = tick.tick() => {
                     self.bury();
-                    self.forget(KEPT).await;
+                    let scarce = self.owned.disk().is_scarce();
+                    self.forget(if scarce { KEPT_SCARCE } else { KEPT }).await;
                 }
             }
             let room = self.porter.room_each();

@@ -38,6 +38,7 @@ struct Inner {
     owned: Mutex<BTreeSet<(MeetingId, i64)>>,
     released: Notify,
     full: AtomicBool,
+    scarce: AtomicBool,
     failed: Mutex<Option<Failed>>,
 }
 
@@ -59,6 +60,7 @@ impl Disk {
             owned: Mutex::default(),
             released: Notify::new(),
             full: AtomicBool::new(false),
+            scarce: AtomicBool::new(false),
             failed: Mutex::default(),
         }))
     }
@@ -87,6 +89,11 @@ impl Disk {
         self.0.full.load(Ordering::Relaxed)
     }
 
+    /// Whether files that need not stay should go: half of the room is taken.
+    pub fn is_scarce(&self) -> bool {
+        self.0.scarce.load(Ordering::Relaxed)
+    }
+
     /// Notes that a segment could not be written.
     pub fn failed(&self, error: &anyhow::Error) {
         let raw = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
@@ -111,6 +118,7 @@ impl Disk {
             rustix::fs::statvfs(&self.0.folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         measured.full = self.0.quota.is_reached(measured.bytes, free);
         self.0.full.store(measured.full, Ordering::Relaxed);
+        self.0.scarce.store(self.0.quota.is_half_reached(measured.bytes, free), Ordering::Relaxed);
         measured
     }
 
@@ -176,6 +184,7 @@ mod tests {
         fs::write(folder.join("m/1/r/0-1.mkv"), [0; 60]).expect("writes");
         let measured = disk.measure();
         assert_eq!((measured.bytes, measured.segments, measured.full), (60, 1, false));
+        assert!(disk.is_scarce(), "more than half is taken");
         fs::write(folder.join("m/1/r/1-1.mkv"), [0; 60]).expect("writes");
         assert!(disk.measure().full && disk.is_full());
         fs::remove_file(folder.join("m/1/r/0-1.mkv")).expect("removes");
