@@ -15,7 +15,7 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        decode::{Ears, Heard},
+        decode::{DecodeThread, Decoded},
         disk::{Disk, Owned},
         frame::Frame,
         matroska::{Shape, Writer},
@@ -91,10 +91,10 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
     let gate = agreed();
     let (spool, mut told) = Spool::start(owned(&folder.join("spool")), Arc::clone(&gate)).expect("a recorder");
     let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
-    let ears = Ears::start(Arc::clone(&gate), heard).expect("a decoder");
+    let decode_thread = DecodeThread::start(Arc::clone(&gate), heard).expect("a decoder");
     for n in 0..STREAMS {
         spool.open(track(n));
-        ears.open(StreamId(Uuid::from_u128(n)), ParticipantId(Uuid::from_u128(n)), Codec::Opus);
+        decode_thread.open(StreamId(Uuid::from_u128(n)), ParticipantId(Uuid::from_u128(n)), Codec::Opus);
     }
     let begun = Instant::now();
     let (mut before, mut from) = (None, begun);
@@ -110,15 +110,18 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
             let spoken =
                 gate.admit::<Transcription, _>(who, frame.span.end, frame.span, frame.clone()).expect("agreed");
             spool.write(RecordingId(Uuid::from_u128(n)), recorded);
-            ears.push(StreamId(Uuid::from_u128(n)), spoken);
+            decode_thread.push(StreamId(Uuid::from_u128(n)), spoken);
         }
         spool.tick(frame.span.end);
-        ears.tick(frame.span.end);
-        while let Ok(Heard::Pcm { .. } | Heard::Closed { .. }) = pcm.try_recv() {}
+        decode_thread.tick(frame.span.end);
+        while let Ok(Decoded::Pcm { .. } | Decoded::Closed { .. }) = pcm.try_recv() {}
         while told.try_recv().is_ok() {}
     }
     let used = (cpu("self") - before.expect("longer than 2 s")) / from.elapsed().as_secs_f64();
-    assert_eq!((spool.counts().overflowed, ears.counts().overflowed, ears.counts().broken), (0, 0, 0));
+    assert_eq!(
+        (spool.counts().overflowed, decode_thread.counts().overflowed, decode_thread.counts().broken),
+        (0, 0, 0)
+    );
     spool.finish();
     while told.blocking_recv().is_some() {}
     used * 100.0

@@ -8,13 +8,13 @@
 //! does all of this within the grace time; a second one, or the end of that time, is like a kill, which loses nothing
 //! that was stored either.
 
+pub mod commands;
+mod connections;
 pub mod demo;
-pub mod desk;
-mod foundation;
-mod front;
+pub mod jobs_command;
 mod media;
-pub mod oneshot;
 mod owner;
+mod services;
 mod watch;
 
 use crate::{
@@ -35,9 +35,9 @@ use crate::{
     store::seal::Seal,
 };
 use anyhow::Context;
-use foundation::{Foundation, OwnKey};
 use media::Media;
 use metrics_exporter_prometheus::PrometheusHandle;
+use services::{OwnKey, Services};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,7 @@ pub struct Running {
     pub metrics: PrometheusHandle,
     part: Part,
     grace: Duration,
-    foundation: Foundation,
+    services: Services,
     media: Option<Media>,
     signal: Option<Signal>,
     api: Option<Shared>,
@@ -81,13 +81,13 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     // First, so that whoever waits for the process can see that it starts.
     let (listener, ops_address) = listen(settings.ops_listen).await.context("the operations address")?;
     let ops = ops::Ops { metrics: metrics.clone(), health: health::process() };
-    let room = front::Room { all: OPS_CONNECTIONS, per_address: 0, trusted: Arc::default() };
-    let mut servers = vec![tokio::spawn(front::serve(listener, ops::router(ops), room, closing.clone()))];
-    let foundation = Foundation::lay(&settings, part).await?;
+    let room = connections::Room { all: OPS_CONNECTIONS, per_address: 0, trusted: Arc::default() };
+    let mut servers = vec![tokio::spawn(connections::serve(listener, ops::router(ops), room, closing.clone()))];
+    let services = Services::start(&settings, part).await?;
 
     let media = match part {
         Part::Api => None,
-        Part::Serve | Part::Worker => Some(Media::start(&settings, &foundation, part).await?),
+        Part::Serve | Part::Worker => Some(Media::start(&settings, &services, part).await?),
     };
 
     let mut running = Running {
@@ -97,7 +97,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         metrics: metrics.clone(),
         part,
         grace: settings.grace,
-        foundation,
+        services,
         media,
         signal: None,
         api: None,
@@ -105,24 +105,24 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         closing: closing.clone(),
         upkeep: upkeep.clone(),
     };
-    let foundation = &running.foundation;
+    let services = &running.services;
     if part != Part::Worker {
         let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
         let trusted = networks(&settings.trusted_proxies)?;
         let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         // Without an address of its own for browsers the storage is read by ours: links work wherever the API does.
-        let files = foundation.files();
+        let files = services.files();
         let (objects, media_origin) = match &files {
-            Some(_) => (foundation.objects.clone().served_at(&format!("{public_url}/files")), origin(&public_url)),
-            None => (foundation.objects.clone(), origin(&foundation.public_endpoint)),
+            Some(_) => (services.objects.clone().served_at(&format!("{public_url}/files")), origin(&public_url)),
+            None => (services.objects.clone(), origin(&services.public_endpoint)),
         };
         let state = Arc::new(ApiState {
-            store: foundation.store.clone(),
-            queue: foundation.queue.clone(),
+            store: services.store.clone(),
+            queue: services.queue.clone(),
             objects,
-            clock: foundation.clock.clone(),
-            keys: Keys::new(foundation.secret.as_bytes())?,
-            seal: Seal::new(foundation.secret.as_bytes())?,
+            clock: services.clock.clone(),
+            keys: Keys::new(services.secret.as_bytes())?,
+            seal: Seal::new(services.secret.as_bytes())?,
             address: Address::new(&public_url, &settings.origins)?,
             ice_servers: Vec::new(),
             metrics,
@@ -137,13 +137,13 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         if let Some(files) = files {
             router = router.nest_service("/files", files);
         }
-        let room = front::Room {
+        let room = connections::Room {
             all: descriptor::connections(descriptors),
             per_address: settings.connections_per_address,
             trusted,
         };
         let router = api::below(state.address.path(), router);
-        servers.push(tokio::spawn(front::serve(listener, router, room, closing.clone())));
+        servers.push(tokio::spawn(connections::serve(listener, router, room, closing.clone())));
         running.api = Some(state);
         running.signal = Some(signal);
         running.url = Some(public_url);
@@ -157,11 +157,11 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         }
     }
     running.servers = servers;
-    running.key = foundation.key.clone();
-    tokio::spawn(keep_time(foundation.store.clone(), foundation.clock.clone(), upkeep.clone()));
-    tokio::spawn(watch::run(foundation.store.clone(), foundation.queue.clone(), upkeep.clone()));
-    tokio::spawn(watch::jobs(foundation.store.clone(), upkeep.clone()));
-    tokio::spawn(watch::storage(foundation.objects.clone(), foundation.bucket.clone(), upkeep));
+    running.key = services.key.clone();
+    tokio::spawn(keep_time(services.store.clone(), services.clock.clone(), upkeep.clone()));
+    tokio::spawn(watch::run(services.store.clone(), services.queue.clone(), upkeep.clone()));
+    tokio::spawn(watch::jobs(services.store.clone(), upkeep.clone()));
+    tokio::spawn(watch::storage(services.objects.clone(), services.bucket.clone(), upkeep));
     health::process().enter(Phase::Ready);
     Ok(running)
 }
@@ -207,7 +207,7 @@ impl Running {
 
     async fn wind_down(mut self) {
         if let Some(media) = self.media.take() {
-            media.stop(&self.foundation.store, self.part).await;
+            media.stop(&self.services.store, self.part).await;
         }
         if let Some(signal) = self.signal.take() {
             signal.stop().await;
@@ -220,7 +220,7 @@ impl Running {
         if let Some(api) = &self.api {
             api.unwritten.written().await;
         }
-        self.foundation.remove().await;
+        self.services.remove().await;
     }
 }
 

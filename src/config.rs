@@ -49,11 +49,11 @@ impl fmt::Debug for Secret {
 
 /// What a process is to be; it decides which settings must be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stand {
+pub enum Deployment {
     /// `serve`, `demo`, and one-shot commands: what is not given is brought along.
-    Alone,
+    Standalone,
     /// `api` and `worker`: everything that they share must be given.
-    Among,
+    Shared,
 }
 
 /// How lines are logged.
@@ -115,7 +115,7 @@ pub struct Settings {
     /// `None`: the queue within the process.
     pub amqp_url: Option<Secret>,
     /// `None`: the S3 server brought along, listening on `s3_listen`.
-    pub s3: Option<objects::Settings>,
+    pub s3: Option<objects::StorageConfig>,
     pub s3_listen: SocketAddr,
     /// What presigned links name when the S3 server is the one brought along. `None`: as it listens, by the host of `public_url`.
     pub s3_public_endpoint: Option<String>,
@@ -141,7 +141,7 @@ const SECRET_BYTES_MIN: usize = 32;
 
 impl Settings {
     /// Resolves the settings from the flags and the other sources, and refuses what cannot be meant.
-    pub fn resolve(flags: Sources, stand: Stand) -> Result<Self, ConfigError> {
+    pub fn resolve(flags: Sources, stand: Deployment) -> Result<Self, ConfigError> {
         let default_data = flags.default_data();
         let source::Merged { given, mut notes, ops_port } = flags.merge()?;
         let wrong = |name: &'static str, why: String| ConfigError::Wrong { name: name.to_owned(), why };
@@ -158,7 +158,7 @@ impl Settings {
         .into_iter()
         .filter_map(|(name, missing)| missing.then_some(name))
         .collect();
-        if stand == Stand::Among && !missing.is_empty() {
+        if stand == Deployment::Shared && !missing.is_empty() {
             return Err(ConfigError::Missing(missing));
         }
 
@@ -172,7 +172,7 @@ impl Settings {
                     return Err(ConfigError::Missing(keys));
                 };
                 let endpoint = address("s3-endpoint", endpoint)?;
-                Some(objects::Settings {
+                Some(objects::StorageConfig {
                     public_endpoint: match &stores.s3_public_endpoint {
                         Some(public) => address("s3-public-endpoint", public.clone())?,
                         None => endpoint.clone(),

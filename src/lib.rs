@@ -1,8 +1,8 @@
 //! Hansard: records meetings and transcribes them live, and keeps nothing of anybody who has not agreed.
 //!
 //! # Reading order
-//! [`config`], [`clock`] and [`health`], then the way of a packet: [`ingest`] → [`live`] → [`media`] and [`speech`] → [`objects`] and
-//! [`store`] → [`jobs`]; beside it [`api`], which speaks with [`live`] only through [`queue`]; [`app`] starts and stops
+//! [`config`], [`clock`] and [`health`], then the way of a packet: [`ingest`] → [`capture`] → [`media`] and [`speech`] → [`objects`] and
+//! [`store`] → [`jobs`]; beside it [`api`], which speaks with [`capture`] only through [`queue`]; [`app`] starts and stops
 //! it all. The rules stand in the package `hansard_domain`, which does no IO.
 //!
 //! # Invariants
@@ -17,7 +17,7 @@
 //! 7. Any job may run twice, any process may die at any line.
 //! 8. Wire types are not domain types.
 //!
-//! Direction: `main → app → {api, live, jobs} → worker → {ingest, media, speech, store, objects, queue} → domain`
+//! Direction: `main → app → {api, capture, jobs} → worker → {ingest, media, speech, store, objects, queue} → domain`
 //! (`tests/architecture.rs` reads the `use` lines against it).
 
 pub use hansard_domain as domain;
@@ -34,12 +34,12 @@ pub mod queue;
 pub mod speech;
 pub mod store;
 
-mod told;
+mod published;
 pub mod worker;
 
 pub mod api;
+pub mod capture;
 pub mod jobs;
-pub mod live;
 
 pub mod app;
 pub mod doctor;

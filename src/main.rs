@@ -3,8 +3,8 @@
 use clap::Parser;
 use hansard::{
     api::docs,
-    app::{self, Part, desk, oneshot},
-    config::{Cli, LogFormat, Role, Settings, Sources, Stand},
+    app::{self, Part, commands, jobs_command},
+    config::{Cli, Deployment, LogFormat, Role, Settings, Sources},
     doctor, speech,
 };
 use std::{io::IsTerminal, process::ExitCode};
@@ -47,38 +47,40 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 
 async fn run(role: Role) -> anyhow::Result<ExitCode> {
     match role {
-        Role::Serve(whole) => stay(Settings::resolve(Sources::whole(whole), Stand::Alone)?, Part::Serve).await?,
+        Role::Serve(whole) => {
+            stay(Settings::resolve(Sources::whole(whole), Deployment::Standalone)?, Part::Serve).await?
+        }
         Role::Api { base, front, stores } => {
             let sources = Sources::new(base).front(front).stores(stores);
-            stay(Settings::resolve(sources, Stand::Among)?, Part::Api).await?;
+            stay(Settings::resolve(sources, Deployment::Shared)?, Part::Api).await?;
         }
         Role::Worker { base, stores, media } => {
             let sources = Sources::new(base).stores(stores).media(media).ops_port(9091);
-            stay(Settings::resolve(sources, Stand::Among)?, Part::Worker).await?;
+            stay(Settings::resolve(sources, Deployment::Shared)?, Part::Worker).await?;
         }
         Role::Demo { demo, whole } => {
-            let settings = Settings::resolve(Sources::whole(whole).apart("-demo"), Stand::Alone)?;
+            let settings = Settings::resolve(Sources::whole(whole).apart("-demo"), Deployment::Standalone)?;
             // The terminal is for the play.
             log_to(&settings, std::sync::Mutex::new(app::demo::log_file(&settings)?), false);
             app::demo::run(settings, demo).await?;
         }
         Role::Migrate { base, stores } => {
-            oneshot::migrate(&settled(Sources::new(base).stores(stores))?).await?;
+            commands::migrate(&settled(Sources::new(base).stores(stores))?).await?;
         }
-        Role::Models { command, base } => oneshot::models(&settled(Sources::new(base))?, command).await?,
+        Role::Models { command, base } => commands::models(&settled(Sources::new(base))?, command).await?,
         Role::Doctor(whole) => return Ok(doctor::run(&settled(Sources::whole(whole))?).await),
-        Role::Openapi { openapi } => oneshot::openapi(openapi, &docs::text())?,
+        Role::Openapi { openapi } => commands::openapi(openapi, &docs::text())?,
         Role::Key { command, base, stores } => {
-            oneshot::keys(&settled(Sources::new(base).stores(stores))?, command).await?;
+            commands::keys(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
         Role::Consent { command, base, stores } => {
-            return oneshot::consents(&settled(Sources::new(base).stores(stores))?, command).await;
+            return commands::consents(&settled(Sources::new(base).stores(stores))?, command).await;
         }
         Role::Jobs { command, base, stores } => {
-            desk::jobs(&settled(Sources::new(base).stores(stores))?, command).await?;
+            jobs_command::jobs(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
         Role::Tenant { command, base, stores } => {
-            oneshot::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;
+            commands::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
         Role::Decoder { .. } => unreachable!("answered before"),
     }
@@ -87,7 +89,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
 
 /// Settings of a one-shot command, with its log.
 fn settled(sources: Sources) -> anyhow::Result<Settings> {
-    let settings = Settings::resolve(sources, Stand::Alone)?;
+    let settings = Settings::resolve(sources, Deployment::Standalone)?;
     log(&settings);
     Ok(settings)
 }

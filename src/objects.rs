@@ -50,7 +50,7 @@ const SHA256: &str = "sha256";
 
 /// Where the objects are, and who we are there.
 #[derive(Clone)]
-pub struct Settings {
+pub struct StorageConfig {
     /// As this process reaches it.
     pub endpoint: String,
     /// As a browser reaches it; links name this.
@@ -78,10 +78,10 @@ impl Default for Dialect {
     }
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for StorageConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { endpoint, public_endpoint, region, bucket, access_key_id, secret_access_key: _, dialect: _ } = self;
-        write!(f, "Settings {{ {endpoint} ({public_endpoint}), {region}, {bucket}, {access_key_id} }}")
+        write!(f, "StorageConfig {{ {endpoint} ({public_endpoint}), {region}, {bucket}, {access_key_id} }}")
     }
 }
 
@@ -184,7 +184,7 @@ enum Side {
 
 impl Objects {
     /// Connects to nothing yet.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &StorageConfig) -> Self {
         Self {
             client: client(settings, &settings.endpoint),
             public: client(settings, &settings.public_endpoint),

@@ -13,7 +13,7 @@ const LINES_MAX: usize = 500;
 fn may_use(module: &str) -> Option<&'static [&'static str]> {
     const BELOW: &[&str] = &["domain", "clock", "health"];
     const MIDDLE: &[&str] =
-        &["domain", "clock", "health", "ingest", "media", "speech", "store", "objects", "queue", "worker", "told"];
+        &["domain", "clock", "health", "ingest", "media", "speech", "store", "objects", "queue", "worker", "published"];
     Some(match module {
         "clock" | "health" => &["domain"],
         "descriptor" => &[],
@@ -21,9 +21,9 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         // Leases and claims, whatever the job is.
         "worker" => &["domain", "clock", "health", "store", "queue"],
         // What is committed, in the words of the queue.
-        "told" => &["domain", "store", "queue"],
+        "published" => &["domain", "store", "queue"],
         // Side by side: they speak through `queue`.
-        "api" | "live" | "jobs" => MIDDLE,
+        "api" | "capture" | "jobs" => MIDDLE,
         "config" => &["domain", "objects"],
         "embed" => &[],
         // Plays a client: nothing of the server's inside, but the count of wrong words.

@@ -5,7 +5,7 @@ mod support;
 use axum::http::Method;
 use clap::Parser;
 use hansard::{
-    config::{Base, Settings, Sources, Stand},
+    config::{Base, Deployment, Settings, Sources},
     doctor::{Finding, State, examine},
 };
 use std::path::Path;
@@ -33,7 +33,7 @@ async fn findings(data: &Path, environment: &[(&str, &str)]) -> Vec<Finding> {
         ("HANSARD_RTP_PORTS", "24000-24099"),
     ];
     let sources = Sources::new(flags.base).environment(own.into_iter().chain(environment.iter().copied()));
-    let settings = Settings::resolve(sources, Stand::Alone).expect("the settings are right");
+    let settings = Settings::resolve(sources, Deployment::Standalone).expect("the settings are right");
     let mut findings = Vec::new();
     examine(&settings, |finding| findings.push(finding)).await;
     for finding in &findings {

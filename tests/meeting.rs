@@ -8,8 +8,8 @@ use hansard::play::{
     caption::violations,
     client::Client,
     meeting::Meeting,
+    scenario::{Performance, Staging, perform},
     score::Score,
-    stage::{Performance, Staging, perform},
     tone,
 };
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use hansard::{
         fault::{Away, Fault},
         tiering::Tier,
     },
-    objects::{Diagnosis, Dialect, Disposition, ObjectError, Objects, Settings, Verb, diagnose},
+    objects::{Diagnosis, Dialect, Disposition, ObjectError, Objects, StorageConfig, Verb, diagnose},
 };
 use std::time::Duration;
 use support::{
@@ -194,7 +194,7 @@ async fn a_store_without_checksums_is_found_out_and_used() {
     let bucket = Bucket::start().await;
     let faults = Faults::before(&bucket).await;
     faults.set(&[Rule::all(Wrong::Answer(501, "NotImplemented")).with_header("x-amz-checksum")]);
-    let settings = Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() };
+    let settings = StorageConfig { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() };
     let error = Objects::new(&settings)
         .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
         .await
@@ -204,7 +204,7 @@ async fn a_store_without_checksums_is_found_out_and_used() {
     assert_eq!(diagnosis, Diagnosis::NoChecksums);
     assert!(diagnosis.mend().expect("it can be mended").contains("S3_CHECKSUMS=off"));
 
-    let settings = Settings { dialect: Dialect { checksums: false, ..Dialect::default() }, ..settings };
+    let settings = StorageConfig { dialect: Dialect { checksums: false, ..Dialect::default() }, ..settings };
     assert_eq!(diagnose(&settings).await, Diagnosis::Well);
     let objects = Objects::new(&settings);
     let stored = objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
@@ -219,7 +219,7 @@ async fn a_store_that_comes_back_needs_no_other_setting() {
     let bucket = Bucket::start().await;
     let faults = std::sync::Arc::new(Faults::before(&bucket).await);
     faults.set(&[Rule::all(Wrong::Answer(403, "AccessDenied"))]);
-    let settings = Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() };
+    let settings = StorageConfig { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() };
     let healer = tokio::spawn({
         let faults = faults.clone();
         async move {
@@ -239,7 +239,7 @@ async fn the_bucket_stands_where_the_store_wants_it() {
     let link = async |path_style| {
         let dialect = Dialect { path_style, ..Dialect::default() };
         let public_endpoint = "https://s3.example.org".to_owned();
-        let objects = Objects::new(&Settings { dialect, public_endpoint, ..bucket.settings.clone() });
+        let objects = Objects::new(&StorageConfig { dialect, public_endpoint, ..bucket.settings.clone() });
         let valid = Duration::from_secs(60);
         objects.presign(Verb::Get, "m/a.txt", "a.txt", "text/plain", Disposition::Inline, valid).await.expect("signed")
     };
@@ -252,7 +252,7 @@ async fn the_bucket_stands_where_the_store_wants_it() {
 async fn a_store_that_refuses_is_away() {
     let bucket = Bucket::start().await;
     let faults = Faults::before(&bucket).await;
-    let objects = Objects::new(&Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
+    let objects = Objects::new(&StorageConfig { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
     objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await.expect("stored");
     for (status, code) in [
         (400, "InvalidRequest"),
@@ -286,7 +286,7 @@ async fn a_misbehaving_storage_can_be_made() {
     use axum::http::Method;
     let bucket = Bucket::start().await;
     let faults = Faults::before(&bucket).await;
-    let objects = Objects::new(&Settings { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
+    let objects = Objects::new(&StorageConfig { endpoint: faults.endpoint.clone(), ..bucket.settings.clone() });
     let put = async |objects: &Objects| objects.put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot).await;
     put(&objects).await.expect("through");
     assert_eq!(objects.get_bytes("m/a.txt").await.expect("through"), b"hello");

@@ -10,8 +10,8 @@ use hansard::{
         lease::Holder,
     },
     queue::{
-        AskError, Heard, JobKind, Queue, Subscription, Unavailable,
-        message::{Ask, Reply, Told, Wake},
+        AskError, JobKind, Notice, Queue, Subscription, Unavailable,
+        message::{Ask, Published, Reply, Wake},
     },
 };
 use std::{collections::BTreeSet, time::Duration};
@@ -29,12 +29,12 @@ fn wake() -> Wake {
     Wake { job: JobId(Uuid::now_v7()), meeting: meeting() }
 }
 
-fn event(seq: i64) -> Told {
+fn event(seq: i64) -> Published {
     let at = DateTime::from_timestamp_millis(1_000 * seq).expect("it is a time");
-    Told::Event { seq, kind: "participant_joined".to_owned(), at, data: serde_json::json!({ "n": seq }) }
+    Published::Event { seq, kind: "participant_joined".to_owned(), at, data: serde_json::json!({ "n": seq }) }
 }
 
-async fn heard(subscription: &mut Subscription) -> Option<Heard> {
+async fn heard(subscription: &mut Subscription) -> Option<Notice> {
     timeout(SOON, subscription.recv()).await.expect("something is heard")
 }
 
@@ -150,10 +150,10 @@ async fn what_is_told_is_heard_in_order_by_all_who_listen(pair: Pair) {
     pair.one.publish(b, &event(1)).expect("there is room");
     for listener in &mut listeners {
         for seq in 1..=200 {
-            assert_eq!(heard(listener).await, Some(Heard::Told(event(seq))));
+            assert_eq!(heard(listener).await, Some(Notice::Published(event(seq))));
         }
     }
-    assert_eq!(heard(&mut elsewhere).await, Some(Heard::Told(event(1))));
+    assert_eq!(heard(&mut elsewhere).await, Some(Notice::Published(event(1))));
     assert!(timeout(Duration::from_millis(200), elsewhere.recv()).await.is_err());
 }
 
@@ -163,13 +163,13 @@ async fn a_slow_listener_learns_that_it_lost_something(pair: Pair) {
     let mut quick = pair.other.subscribe(meeting).await;
     for seq in 1..=3000 {
         pair.one.publish(meeting, &event(seq)).expect("there is room");
-        assert_eq!(heard(&mut quick).await, Some(Heard::Told(event(seq))));
+        assert_eq!(heard(&mut quick).await, Some(Notice::Published(event(seq))));
     }
-    assert_eq!(heard(&mut slow).await, Some(Heard::Lagged));
+    assert_eq!(heard(&mut slow).await, Some(Notice::Lagged));
     let mut last = 0;
     while last < 3000 {
         match heard(&mut slow).await {
-            Some(Heard::Told(Told::Event { seq, .. })) => {
+            Some(Notice::Published(Published::Event { seq, .. })) => {
                 assert!(seq > last);
                 last = seq;
             }
@@ -243,7 +243,7 @@ async fn listening_and_serving_can_begin_again(pair: Pair) {
     for round in 1..=30 {
         let mut subscription = pair.other.subscribe(meeting).await;
         pair.one.publish(meeting, &event(round)).expect("there is room");
-        assert_eq!(heard(&mut subscription).await, Some(Heard::Told(event(round))), "round {round}");
+        assert_eq!(heard(&mut subscription).await, Some(Notice::Published(event(round))), "round {round}");
         let mut serving = pair.other.serve(meeting).await;
         let ((), reply) = tokio::join!(
             async {
@@ -330,10 +330,10 @@ async fn a_broker_that_dies_and_comes_back() {
     assert_eq!(pair.one.is_alive(Uuid::now_v7(), SOON).await, Holder::Unreachable);
     reached(&pair.other).await;
     assert_eq!(pair.one.is_alive(owner, SOON).await, Holder::Alive);
-    assert_eq!(heard(&mut subscription).await, Some(Heard::Lagged));
-    assert_eq!(heard(&mut late).await, Some(Heard::Lagged));
+    assert_eq!(heard(&mut subscription).await, Some(Notice::Lagged));
+    assert_eq!(heard(&mut late).await, Some(Notice::Lagged));
     pair.one.publish(meeting, &event(2)).expect("there is room");
-    assert_eq!(heard(&mut subscription).await, Some(Heard::Told(event(2))));
+    assert_eq!(heard(&mut subscription).await, Some(Notice::Published(event(2))));
     let ((), reply) = tokio::join!(
         async {
             let (_, responder) = timeout(SOON, serving.recv()).await.expect("it comes").expect("it is open");
@@ -368,9 +368,9 @@ async fn a_broker_that_freezes_is_noticed() {
     broker.freeze(false);
     reached(&pair.one).await;
     reached(&pair.other).await;
-    assert_eq!(heard(&mut subscription).await, Some(Heard::Lagged));
+    assert_eq!(heard(&mut subscription).await, Some(Notice::Lagged));
     pair.one.publish(meeting, &event(1)).expect("there is room");
-    assert_eq!(heard(&mut subscription).await, Some(Heard::Told(event(1))));
+    assert_eq!(heard(&mut subscription).await, Some(Notice::Published(event(1))));
     timeout(SOON, pair.one.close()).await.expect("it is bounded");
 }
 

@@ -6,14 +6,14 @@ mod support;
 
 #[path = "signal/broker.rs"]
 mod broker;
+#[path = "signal/commit.rs"]
+mod commit;
 #[path = "signal/consent.rs"]
 mod consent;
 #[path = "signal/fuzz.rs"]
 mod fuzz;
 #[path = "signal/lease.rs"]
 mod lease;
-#[path = "signal/ledger.rs"]
-mod ledger;
 #[path = "signal/live.rs"]
 mod live;
 #[path = "signal/port.rs"]

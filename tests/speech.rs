@@ -23,7 +23,7 @@ async fn speech(states: usize) -> Speech {
 }
 
 /// Plays a bundled meeting at `speed` times real time.
-async fn perform(speech: &Speech, name: &str, speed: f64) -> (wer::Errors, Vec<Told>) {
+async fn perform(speech: &Speech, name: &str, speed: f64) -> (wer::Errors, Vec<Published>) {
     let play = Play::load(name);
     let voices: Vec<(&str, &[f32])> = play.voices.iter().map(|(name, pcm)| (name.as_str(), &pcm[..])).collect();
     let names: Vec<&str> = voices.iter().map(|(name, _)| *name).collect();
@@ -124,7 +124,8 @@ async fn hurt(signal: Signal, hang_after: Duration) {
     let (errors, told) = perform(&speech, "incident", 4.0).await;
     assert_eq!(hurt.await.expect("no panic"), 2, "the decoder was hurt in mid-decode");
     check_contract(&told);
-    let lost = |told: &Told| matches!(&told.1, Caption::Retracted(retraction) if retraction.reason == Reason::Lost);
+    let lost =
+        |told: &Published| matches!(&told.1, Caption::Retracted(retraction) if retraction.reason == Reason::Lost);
     assert!(!told.iter().any(lost), "nothing was lost");
     assert!(errors.rate() <= 0.05, "{errors:?}");
     assert_eq!(speech.status().restarts, 2);
@@ -179,7 +180,7 @@ async fn a_withdrawal_before_anything_was_said_takes_the_partial_back() {
     let mut hall = Hall::open(&speech, &["Alice"], 1.0);
     let alice = &play.voices["Alice"][..];
     let mut at = 0;
-    let shown = |told: &[Told]| told.iter().any(|(_, caption)| matches!(caption, Caption::Partial(_)));
+    let shown = |told: &[Published]| told.iter().any(|(_, caption)| matches!(caption, Caption::Partial(_)));
     while !shown(&hall.told) && at < 3 * 16_000 {
         hall.packet(&[("Alice", &alice[at..at + 320])]).await;
         at += 320;

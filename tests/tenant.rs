@@ -132,8 +132,8 @@ fn every_statement_says_whose_rows_it_means() {
 /// What callers list and fetch by ids of their own names the tenant itself.
 #[test]
 fn what_callers_ask_for_by_id_names_the_tenant() {
-    use hansard::store::{listing, meeting};
-    for statement in [meeting::LIST_OF_HOST, meeting::LIST_OF_TENANT, listing::GET] {
+    use hansard::store::{meeting, recording_list};
+    for statement in [meeting::LIST_OF_HOST, meeting::LIST_OF_TENANT, recording_list::GET] {
         assert!(statement.contains("tenant_id = $"), "{statement}");
     }
 }

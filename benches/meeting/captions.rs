@@ -11,8 +11,8 @@ use hansard::{
     play::{
         caption,
         meeting::{Meeting, Utterance},
+        scenario::{Performance, Staging, perform},
         score::Score,
-        stage::{Performance, Staging, perform},
         tone,
     },
     speech::wer::{self, Errors},

@@ -12,7 +12,7 @@ use hansard::{
     media::mix::{self, Source},
     play::{
         client::{Client, Recording},
-        stage::{Performance, Staging, perform},
+        scenario::{Performance, Staging, perform},
         tone,
     },
 };

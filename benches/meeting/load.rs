@@ -7,8 +7,8 @@ use crate::{
 use anyhow::{Context, Result};
 use hansard::play::{
     meeting::Meeting,
+    scenario::{Staging, perform},
     score::Score,
-    stage::{Staging, perform},
 };
 use std::{
     collections::BTreeMap,

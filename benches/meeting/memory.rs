@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, Result};
 use hansard::play::{
     meeting::Meeting,
-    stage::{Staging, perform},
+    scenario::{Staging, perform},
 };
 use std::time::Duration;
 use tokio::task::JoinSet;

@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use hansard::{
     play::{
         meeting::Meeting,
+        scenario::{Performance, Staging, perform},
         score::percentile,
-        stage::{Performance, Staging, perform},
     },
     speech::model::{Registry, checksum},
 };

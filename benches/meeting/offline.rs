@@ -6,7 +6,7 @@ use hansard::{
     domain::time::Micros,
     play::meeting::Meeting,
     speech::{
-        decoder::{Decoder, Job, Outcome, Settings},
+        decoder::{Decoder, DecoderConfig, Job, Outcome},
         model::Registry,
         wer::{self, Errors},
     },
@@ -49,7 +49,7 @@ impl Offline {
     pub async fn of(name: &str, path: PathBuf, states: usize) -> Result<Self> {
         let registry = Registry::new(Path::new("/nonexistent"))?;
         let model = registry.model(name)?;
-        let settings = Settings {
+        let settings = DecoderConfig {
             program: env!("CARGO_BIN_EXE_hansard").into(),
             model: path,
             states,
@@ -67,7 +67,7 @@ impl Offline {
         let asked = Instant::now();
         self.submit(pcm)?;
         match self.outcome().await? {
-            Outcome::Heard { hypothesis, took } => {
+            Outcome::Decoded { hypothesis, took } => {
                 let words: Vec<&str> = hypothesis.words.iter().map(|word| word.text.as_str()).collect();
                 let inside = Duration::from_micros(took.0.unsigned_abs());
                 Ok(Heard { text: words.join(" "), inside, outside: asked.elapsed() })

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use hansard::play::{
     client::Client,
     meeting::Meeting,
+    scenario::{Staging, perform},
     signal::{Entry, Signal},
-    stage::{Staging, perform},
 };
 use serde_json::Value;
 use std::{

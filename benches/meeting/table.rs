@@ -7,7 +7,7 @@ enum Verdict {
     Holds,
     FallsShort,
     /// A figure without a limit.
-    Told,
+    Published,
 }
 
 pub struct Table {
@@ -42,7 +42,7 @@ impl Table {
     }
 
     pub fn told(&mut self, what: impl Into<String>, figure: impl Into<String>) {
-        self.rows.push(([what.into(), figure.into(), String::new()], Verdict::Told));
+        self.rows.push(([what.into(), figure.into(), String::new()], Verdict::Published));
     }
 
     /// Limits held, and limits.
@@ -83,7 +83,7 @@ impl fmt::Display for Table {
             let verdict = match verdict {
                 Verdict::Holds => "holds",
                 Verdict::FallsShort => "falls short",
-                Verdict::Told => "",
+                Verdict::Published => "",
             };
             writeln!(f, "{}", line(cells, verdict))?;
         }

@@ -7,8 +7,8 @@ use super::{
         self,
         consent::{Give, Given},
     },
+    idempotency::{self, IdempotencyKey, Once},
     limit::Client,
-    once::{self, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -235,7 +235,7 @@ async fn give(
         Given::Logged { entry, before } => {
             let mut answer = (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response();
             if before.is_some_and(|before| before.replayed) {
-                answer.headers_mut().insert(once::REPLAYED, HeaderValue::from_static("true"));
+                answer.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
             }
             answer
         }

@@ -4,7 +4,7 @@
 use super::{auth::COOKIE, problem::Problem, state::Shared};
 use crate::{
     domain::{
-        door::Standing,
+        connections::Standing,
         rate::{Rate, Rates},
     },
     ingest::Network,

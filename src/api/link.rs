@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Valid},
-    once::{Begun, IdempotencyKey, Once},
+    idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::Shared,

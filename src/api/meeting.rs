@@ -3,7 +3,7 @@
 use super::{
     auth::{Caller, Who},
     body::{Body, Path, Query, Valid, check_length, check_line},
-    once::{Begun, IdempotencyKey, Once},
+    idempotency::{Begun, IdempotencyKey, Once},
     page::{self, Page},
     password::PASSWORD_CHARS_MAX,
     permit::{self, Operation},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::id::{MeetingId, UserId},
-    queue::message::{Told, Whom},
+    queue::message::{Published, Whom},
     store::{
         event,
         meeting::{self, ConsentPolicy, Filter, Meeting, NewMeeting, RecordingMode, Settings},
@@ -357,7 +357,7 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
     tx.commit().await?;
     state.told(id, events);
     if unheld {
-        state.publish(id, &Told::Close { code: 4000, whom: Whom::Everybody });
+        state.publish(id, &Published::Close { code: 4000, whom: Whom::Everybody });
     }
     Ok(Json(MeetingView::from(ended)).into_response())
 }

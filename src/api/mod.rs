@@ -8,23 +8,23 @@ pub mod body;
 pub mod command;
 pub mod consent;
 pub mod docs;
+pub mod idempotency;
 pub mod join;
 pub mod limit;
 pub mod link;
 pub mod meeting;
-pub mod once;
 pub mod ops;
 pub mod page;
 pub mod participant;
 pub mod password;
 pub mod permit;
 pub mod problem;
-pub mod reception;
 pub mod recording;
 pub mod session;
 pub mod signal;
 pub mod state;
 pub mod stream;
+pub mod stream_view;
 pub mod time;
 pub mod token;
 pub mod transcript;
@@ -89,8 +89,8 @@ fn cors(state: Shared) -> CorsLayer {
             origin.to_str().is_ok_and(|origin| state.address.allows(origin))
         }))
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, once::HEADER])
-        .expose_headers([header::RETRY_AFTER, REQUEST_ID, once::REPLAYED])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, idempotency::HEADER])
+        .expose_headers([header::RETRY_AFTER, REQUEST_ID, idempotency::REPLAYED])
         .max_age(Duration::from_secs(600))
 }
 

@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
-    once::{Begun, IdempotencyKey, Once},
+    idempotency::{Begun, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
@@ -22,7 +22,7 @@ use crate::{
         Tx, backlog,
         effect::Effects,
         event,
-        listing::{self, ListedRecording},
+        recording_list::{self, ListedRecording},
     },
 };
 use axum::{
@@ -187,7 +187,7 @@ async fn list(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadRecordings, MeetingId(id), now).await?;
-    let found = listing::list(&mut tx, meeting.id(), after.map(RecordingId), rows).await?;
+    let found = recording_list::list(&mut tx, meeting.id(), after.map(RecordingId), rows).await?;
     Ok(Json(Page::of(found, rows, |row| row.id, RecordingView::from)))
 }
 
@@ -199,7 +199,7 @@ async fn find(
     operation: Operation,
     id: Uuid,
 ) -> Result<ListedRecording, Problem> {
-    let found = listing::get(tx, caller.tenant, RecordingId(id)).await?;
+    let found = recording_list::get(tx, caller.tenant, RecordingId(id)).await?;
     if let Some(seat) = caller.seat() {
         permit::stands(tx, caller, seat, state.clock.now()).await?;
     }
@@ -355,8 +355,9 @@ async fn retry(
     }
     // The order in which everybody locks: the head first.
     event::lock(&mut tx, meeting).await?;
-    let found =
-        listing::get(&mut tx, caller.tenant, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
+    let found = recording_list::get(&mut tx, caller.tenant, RecordingId(id))
+        .await?
+        .ok_or_else(|| Problem::not_found("recording"))?;
     let mut again = None;
     match found.status.as_str() {
         "processing" => {}
@@ -376,8 +377,9 @@ async fn retry(
             return Err(Problem::not_ready(format!("the recording is {status}: only one that failed is made again")));
         }
     }
-    let now =
-        listing::get(&mut tx, caller.tenant, RecordingId(id)).await?.ok_or_else(|| Problem::not_found("recording"))?;
+    let now = recording_list::get(&mut tx, caller.tenant, RecordingId(id))
+        .await?
+        .ok_or_else(|| Problem::not_found("recording"))?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now)).await?;
     tx.commit().await?;
     if let Some((job, told)) = again {

@@ -18,8 +18,8 @@ use crate::{
     store::{
         self,
         event::wire_time,
-        listing::{self, ListedRecording},
         meeting::{self, Filter, Meeting},
+        recording_list::{self, ListedRecording},
         transcript, user,
     },
 };
@@ -217,7 +217,7 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
     if !of.hosted_by(user) {
         return Err(Problem::forbidden("this is another host's meeting"));
     }
-    let recordings = listing::list(&mut tx, id, None, RECORDINGS_SHOWN).await?;
+    let recordings = recording_list::list(&mut tx, id, None, RECORDINGS_SHOWN).await?;
     let head = transcript::head(&mut tx, id).await?;
     let segments = transcript::segments(&mut tx, id).await?;
 

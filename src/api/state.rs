@@ -10,12 +10,12 @@ use crate::{
     clock::Clock,
     domain::id::MeetingId,
     objects::Objects,
+    published,
     queue::{
         Queue,
-        message::{Ask, Told},
+        message::{Ask, Published},
     },
     store::{Store, effect::Effects, seal::Seal},
-    told,
 };
 use axum::http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -94,7 +94,7 @@ impl Address {
     }
 }
 
-type Hears = Box<dyn Fn(MeetingId, Told) + Send + Sync>;
+type Hears = Box<dyn Fn(MeetingId, Published) + Send + Sync>;
 
 /// The sockets of this process, which hear what it tells whatever becomes of the queue. Nobody until signaling starts.
 #[derive(Default)]
@@ -102,7 +102,7 @@ pub struct Here(OnceLock<Hears>);
 
 impl Here {
     /// From now on they hear. The first who asks for it stays.
-    pub fn listen(&self, hears: impl Fn(MeetingId, Told) + Send + Sync + 'static) {
+    pub fn listen(&self, hears: impl Fn(MeetingId, Published) + Send + Sync + 'static) {
         let _ = self.0.set(Box::new(hears));
     }
 }
@@ -142,15 +142,15 @@ impl ApiState {
     /// can fail the request: sockets repair holes from the store, workers poll.
     pub fn told(&self, meeting: MeetingId, effects: impl Into<Effects>) {
         let effects = effects.into();
-        for told in told::of(&effects) {
+        for told in published::of(&effects) {
             self.publish(meeting, &told);
         }
-        told::wake(&self.queue, meeting, &effects);
+        published::wake(&self.queue, meeting, &effects);
         self.hint(meeting, Ask::Changed);
     }
 
     /// Tells everybody in the meeting: in this process whatever becomes of the queue, and elsewhere.
-    pub fn publish(&self, meeting: MeetingId, told: &Told) {
+    pub fn publish(&self, meeting: MeetingId, told: &Published) {
         if self.queue.publish(meeting, told).is_err() {
             tracing::debug!(%meeting, "something could not be published; sockets read the store");
         }

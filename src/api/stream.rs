@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Valid},
-    once::{Begun, IdempotencyKey, Once},
+    idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::{ApiState, Shared},
@@ -15,11 +15,11 @@ use crate::{
         message::{Ask, Reply, Wake},
     },
     store::{
-        Tx,
-        asked::{self, AskedStream},
-        event, job,
+        Tx, event, job,
         meeting::{self, ConsentPolicy},
-        new_id, participant, presence, stream,
+        new_id, participant, presence,
+        requested_stream::{self, RequestedStream},
+        stream,
     },
 };
 use aws_lc_rs::rand;
@@ -49,7 +49,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(create, super::reception::list)).routes(routes!(close))
+    OpenApiRouter::new().routes(routes!(create, super::stream_view::list)).routes(routes!(close))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -285,7 +285,7 @@ async fn create(
     let asked = match begun {
         Begun::Replay(replay) => return Ok(replay),
         Begun::Done(Some(made)) => {
-            let found = asked::find(&mut tx, meeting, StreamId(made)).await?;
+            let found = requested_stream::find(&mut tx, meeting, StreamId(made)).await?;
             // Without a secret in it the answer can be given again, or for the first time.
             match found {
                 Some((_, state)) if input.srtp.is_none() && state != "closed" => {
@@ -360,7 +360,8 @@ async fn ask(
             let (name, length) = suite.facts();
             let mut key = vec![0; length];
             rand::fill(&mut key).map_err(|_| Problem::internal("no random numbers"))?;
-            let sealed = state.seal.seal(&asked::seal_place(meeting, stream), &key).map_err(Problem::internal)?;
+            let sealed =
+                state.seal.seal(&requested_stream::seal_place(meeting, stream), &key).map_err(Problem::internal)?;
             (Some(SrtpView { suite: name, key: STANDARD.encode(&key) }), Some(sealed))
         }
         None => (None, None),
@@ -369,7 +370,7 @@ async fn ask(
         MediaKind::Audio => Source::Microphone,
         MediaKind::Video => Source::Camera,
     });
-    let row = AskedStream {
+    let row = RequestedStream {
         id: stream,
         tenant,
         meeting,
@@ -386,7 +387,7 @@ async fn ask(
         srtp_suite: srtp.as_ref().map(|srtp| srtp.suite.to_owned()),
         srtp_sealed,
     };
-    if !asked::insert(tx, &row).await? {
+    if !requested_stream::insert(tx, &row).await? {
         return Err(Problem::conflict("a stream of this meeting has this SSRC"));
     }
     let (job, _) = job::ensure_capture(tx, meeting).await?;
@@ -476,7 +477,7 @@ async fn close(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     permit::on_meeting(&mut tx, &caller, Operation::Streams, id, now).await?;
-    let Some((participant, _)) = asked::find(&mut tx, id, stream).await? else {
+    let Some((participant, _)) = requested_stream::find(&mut tx, id, stream).await? else {
         return Err(Problem::not_found("stream"));
     };
     if caller.seat().is_some_and(|seat| seat.participant != participant) {

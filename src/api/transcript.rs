@@ -15,8 +15,8 @@ use crate::{
         unheard::Why,
     },
     store::{
-        listing,
         meeting::Meeting,
+        recording_list,
         transcript::{self, FinalSegment},
         unheard,
     },
@@ -191,7 +191,7 @@ async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Proble
         head: transcript::head(&mut tx, meeting.id()).await?,
         segments: transcript::segments(&mut tx, meeting.id()).await?,
         gaps: unheard::of_meeting(&mut tx, meeting.id()).await?,
-        mix_start_ms: listing::mix_start_ms(&mut tx, meeting.id()).await?,
+        mix_start_ms: recording_list::mix_start_ms(&mut tx, meeting.id()).await?,
         meeting,
     })
 }

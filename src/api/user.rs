@@ -3,7 +3,7 @@
 use super::{
     auth::{Caller, Who},
     body::{Body, Path, Valid, check_line},
-    once::{Begun, IdempotencyKey, Once},
+    idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation, Right},
     problem::{FieldError, Problem},
     state::Shared,

@@ -13,7 +13,7 @@ use crate::{
     config::{DemoFlags, Settings},
     play::{
         meeting::Meeting,
-        stage::{Performance, Staging, perform},
+        scenario::{Performance, Staging, perform},
     },
 };
 use anyhow::{Context, bail};

@@ -1,13 +1,13 @@
 //! The media worker of a process: meetings, jobs, recovery.
 
-use super::{Part, foundation::Foundation, owner, work_folder};
+use super::{Part, owner, services::Services, work_folder};
 use crate::{
+    capture::{self, Deps, Rtp, head_watch::HeadWatch, meeting, recover, spool_watch::watch, uploader::Uploader},
     config::Settings,
     domain::limits::PORT_QUIET,
     health::{self, Reason},
     ingest::Ports,
     jobs::{clean, mix::Mixer, words::Words},
-    live::{self, Deps, Rtp, capture, porter::Porter, recover, sentinel::Sentinel, watch::watch},
     media::disk::Disk,
     queue::JobKind,
     speech::{self, Speech, model::Registry},
@@ -41,11 +41,11 @@ struct Half {
 }
 
 impl Half {
-    fn start(foundation: &Foundation, id: Uuid, dead: Vec<Uuid>, kinds: Vec<Kind>) -> Self {
+    fn start(services: &Services, id: Uuid, dead: Vec<Uuid>, kinds: Vec<Kind>) -> Self {
         let half = Self { drain: CancellationToken::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let worker = Worker {
-            store: foundation.store.clone(),
-            queue: foundation.queue.clone(),
+            store: services.store.clone(),
+            queue: services.queue.clone(),
             id,
             dead,
             kinds,
@@ -67,7 +67,7 @@ impl Half {
 }
 
 impl Media {
-    pub async fn start(settings: &Settings, foundation: &Foundation, part: Part) -> anyhow::Result<Self> {
+    pub async fn start(settings: &Settings, services: &Services, part: Part) -> anyhow::Result<Self> {
         let registry = Registry::new(&settings.data)?;
         let name = settings.model.clone().unwrap_or_else(|| registry.default_name());
         let (model, path) = registry.find(&name)?;
@@ -77,7 +77,7 @@ impl Media {
                  for real meetings: hansard models fetch base.en"
             );
         }
-        let speech = Speech::start(speech::Settings::new(model, path)?).await.context("starting the decoder")?;
+        let speech = Speech::start(speech::SpeechConfig::new(model, path)?).await.context("starting the decoder")?;
         let room = settings.capacity.map_or_else(|| speech.capacity(), |given| given as usize);
         info!(meetings = room, "room for live meetings");
         let spool = settings.data.join("spool");
@@ -91,23 +91,23 @@ impl Media {
         let quiet = Duration::from_micros(PORT_QUIET.0.unsigned_abs());
         let (ports, rested) = Ports::new(settings.rtp.bind, settings.rtp.ports.clone(), quiet);
         let deps = Arc::new(Deps {
-            store: foundation.store.clone(),
-            queue: foundation.queue.clone(),
-            objects: foundation.objects.clone(),
-            clock: foundation.clock.clone(),
-            seal: Arc::new(Seal::new(foundation.secret.as_bytes())?),
+            store: services.store.clone(),
+            queue: services.queue.clone(),
+            objects: services.objects.clone(),
+            clock: services.clock.clone(),
+            seal: Arc::new(Seal::new(services.secret.as_bytes())?),
             speech,
             rtp: Rtp { public_ip: settings.rtp.public_ip.to_string(), ports, allow: allow.into() },
             disk: Disk::new(spool.clone(), settings.spool_max),
-            porter: Porter::new(foundation.objects.clone()),
+            uploader: Uploader::new(services.objects.clone()),
             unreadable: std::sync::Mutex::default(),
             spool,
-            sentinel: Sentinel::default(),
+            head_watch: HeadWatch::default(),
             end_on_stop: part == Part::Serve,
         });
         let upkeep = CancellationToken::new();
-        tokio::spawn(deps.sentinel.clone().run(deps.store.clone(), deps.queue.clone(), upkeep.clone()));
-        tokio::spawn(live::port::run(deps.store.clone(), deps.rtp.clone(), rested, upkeep.clone()));
+        tokio::spawn(deps.head_watch.clone().run(deps.store.clone(), deps.queue.clone(), upkeep.clone()));
+        tokio::spawn(capture::port::run(deps.store.clone(), deps.rtp.clone(), rested, upkeep.clone()));
         tokio::spawn(recover::run(deps.clone(), upkeep.clone()));
         tokio::spawn(watch(deps.clone(), upkeep.clone()));
 
@@ -115,19 +115,19 @@ impl Media {
         let work = work_folder(settings);
         let _ = tokio::fs::remove_dir_all(&work).await;
         let mixer = Arc::new(Mixer {
-            store: foundation.store.clone(),
-            queue: foundation.queue.clone(),
-            objects: foundation.objects.clone(),
+            store: services.store.clone(),
+            queue: services.queue.clone(),
+            objects: services.objects.clone(),
             words: Words {
-                store: foundation.store.clone(),
-                queue: foundation.queue.clone(),
+                store: services.store.clone(),
+                queue: services.queue.clone(),
                 speech: deps.speech.clone(),
                 replay: recover::replayed,
-                settings: live::settings::spoken,
+                settings: capture::settings::spoken,
             },
             work,
             replay: recover::replayed,
-            state: live::state_after,
+            state: capture::state_after,
             rendering: Arc::new(Semaphore::new(renderings())),
         });
         let kinds = |wanted: &[JobKind]| -> Vec<Kind> {
@@ -153,8 +153,8 @@ impl Media {
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
         Ok(Self {
-            meetings: Half::start(foundation, meetings, dead.clone(), kinds(&[JobKind::Capture])),
-            jobs: Half::start(foundation, jobs, dead, kinds(&[JobKind::Mix, JobKind::Clean])),
+            meetings: Half::start(services, meetings, dead.clone(), kinds(&[JobKind::Capture])),
+            jobs: Half::start(services, jobs, dead, kinds(&[JobKind::Mix, JobKind::Clean])),
             upkeep,
         })
     }
@@ -203,7 +203,7 @@ fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> 
                 metrics::gauge!("hansard_meetings_room").set(room as f64);
                 room
             });
-            Some(Kind { kind, room, run: Arc::new(move |claimed| Box::pin(capture::run(deps.clone(), claimed))) })
+            Some(Kind { kind, room, run: Arc::new(move |claimed| Box::pin(meeting::run(deps.clone(), claimed))) })
         }
         JobKind::Mix => {
             let mixer = mixer.clone();

@@ -79,7 +79,7 @@ pub async fn jobs(store: Store, stop: CancellationToken) {
 
 /// Makes the bucket where there is none, and tries storage that is away until it is back: in an `api` nobody else would
 /// notice. Says in the log what to set when it is only spoken to in a way that it does not understand.
-pub async fn storage(objects: Objects, settings: objects::Settings, stop: CancellationToken) {
+pub async fn storage(objects: Objects, settings: objects::StorageConfig, stop: CancellationToken) {
     let mut diagnosed: Option<tokio::time::Instant> = None;
     let mut first = true;
     while stop

@@ -17,7 +17,7 @@ const SHARED: [(&str, &str); 6] = [
 ];
 
 fn error(sources: Sources) -> String {
-    Settings::resolve(sources, Stand::Alone).expect_err("it must be refused").to_string()
+    Settings::resolve(sources, Deployment::Standalone).expect_err("it must be refused").to_string()
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
         ("HANSARD_CAPACITY", "8"),
         ("HANSARD_DATA", "/srv/hansard"),
     ]);
-    let settings = Settings::resolve(sources, Stand::Alone).expect("it is right");
+    let settings = Settings::resolve(sources, Deployment::Standalone).expect("it is right");
     std::fs::remove_file(path).expect("it is there");
     assert_eq!(settings.rtp.public_ip, IpAddr::from([192, 0, 2, 3]));
     assert_eq!(settings.rtp.bind, IpAddr::from([0, 0, 0, 0]));
@@ -48,7 +48,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
 #[test]
 fn an_empty_variable_is_unset_but_must_be_known() {
     let sources = media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_MODEL", ""), ("HANSARD_CAPACITY", "")]);
-    assert_eq!(Settings::resolve(sources, Stand::Alone).expect("it is right").model, None);
+    assert_eq!(Settings::resolve(sources, Deployment::Standalone).expect("it is right").model, None);
     assert!(
         error(media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_MODELS", "")])).contains("no setting models")
     );
@@ -99,7 +99,7 @@ fn what_kubernetes_sets_for_a_service_of_our_name_is_left_alone() {
         ("HANSARD_RTP_PORT", "udp://[fd00::7]:40000"),
         ("HANSARD_MY_WORKER_PORT_9091_TCP_ADDR", "10.0.0.8"),
     ];
-    let settings = Settings::resolve(media(&[]).environment(own.into_iter().chain(theirs)), Stand::Alone);
+    let settings = Settings::resolve(media(&[]).environment(own.into_iter().chain(theirs)), Deployment::Standalone);
     let settings = settings.expect("they are not ours");
     assert_eq!(settings.capacity, Some(3));
     let [note] = &settings.notes[..] else { panic!("{:?}", settings.notes) };
@@ -121,20 +121,20 @@ fn what_kubernetes_sets_for_a_service_of_our_name_is_left_alone() {
 #[test]
 fn passwords_among_the_flags_and_open_doors_are_said() {
     let flags = ["--database-url", "postgres://ana:tell-nobody@db/hansard", "--amqp-url", "amqp://mq"];
-    let settings = Settings::resolve(media(&flags), Stand::Alone).expect("it is right");
+    let settings = Settings::resolve(media(&flags), Deployment::Standalone).expect("it is right");
     let [note] = &settings.notes[..] else { panic!("{:?}", settings.notes) };
     assert!(!note.harmless && note.found.contains("--database-url") && note.mend.contains("DATABASE_URL_FILE"));
     assert!(!format!("{note:?}").contains("tell-nobody"));
     let quiet = media(&[]).environment(SHARED.into_iter().chain([("HOME", "/home/ana")]));
-    assert_eq!(Settings::resolve(quiet, Stand::Alone).expect("it is right").notes, []);
+    assert_eq!(Settings::resolve(quiet, Deployment::Standalone).expect("it is right").notes, []);
     let open = media(&[]).environment([("HOME", "/home/ana"), ("HANSARD_ORIGINS", "*")]);
-    let open = Settings::resolve(open, Stand::Alone).expect("it is right");
+    let open = Settings::resolve(open, Deployment::Standalone).expect("it is right");
     assert!(open.origins == ["*"] && open.notes[0].harmless && open.notes[0].found.contains("every origin"));
 }
 
 #[test]
 fn an_api_and_a_worker_on_one_host_have_two_operations_addresses() {
-    let port = |sources| Settings::resolve(sources, Stand::Alone).expect("it is right").ops_listen.port();
+    let port = |sources| Settings::resolve(sources, Deployment::Standalone).expect("it is right").ops_listen.port();
     assert_eq!(port(media(&[])), 9090);
     assert_eq!(port(media(&[]).ops_port(9091)), 9091);
     assert_eq!(port(media(&["--ops-listen", "127.0.0.1:7000"]).ops_port(9091)), 7000);
@@ -142,18 +142,18 @@ fn an_api_and_a_worker_on_one_host_have_two_operations_addresses() {
 
 #[test]
 fn processes_among_others_say_what_is_missing() {
-    let none = Settings::resolve(media(&[]), Stand::Among).expect_err("nothing is given").to_string();
+    let none = Settings::resolve(media(&[]), Deployment::Shared).expect_err("nothing is given").to_string();
     for (variable, _) in SHARED {
         assert!(none.contains(variable), "{none}");
     }
     for (left_out, _) in SHARED {
         let others = SHARED.into_iter().filter(|(name, _)| *name != left_out);
         let sources = media(&[]).environment(others.chain([("HOME", "/home/ana")]));
-        let said = Settings::resolve(sources, Stand::Among).expect_err("one is missing").to_string();
+        let said = Settings::resolve(sources, Deployment::Shared).expect_err("one is missing").to_string();
         assert!(said.contains(&format!("missing: {left_out};")), "{said}");
     }
     let all = media(&[]).environment(SHARED.into_iter().chain([("HOME", "/home/ana")]));
-    let settings = Settings::resolve(all, Stand::Among).expect("nothing is missing");
+    let settings = Settings::resolve(all, Deployment::Shared).expect("nothing is missing");
     let s3 = settings.s3.as_ref().expect("it was given");
     assert_eq!((s3.endpoint.as_str(), s3.public_endpoint.as_str()), ("http://s3:9000", "http://s3:9000"));
     assert_eq!(settings.data, PathBuf::from("/home/ana/.local/share/hansard"));
@@ -165,7 +165,7 @@ fn secrets_come_from_files_and_are_never_shown() {
     let path = std::env::temp_dir().join(format!("hansard-{}.secret", uuid::Uuid::new_v4()));
     std::fs::write(&path, "tell-nobody-tell-nobody-tell-nobody\n").expect("the temporary directory can be written to");
     let from_file = [("HOME", "/home/ana"), ("HANSARD_SECRET_FILE", path.to_str().expect("it is text"))];
-    let settings = Settings::resolve(media(&[]).environment(from_file), Stand::Alone).expect("it is right");
+    let settings = Settings::resolve(media(&[]).environment(from_file), Deployment::Standalone).expect("it is right");
     assert_eq!(settings.secret.map(|secret| secret.reveal().len()), Some(35));
     let twice = from_file.into_iter().chain([("HANSARD_SECRET", "tell-nobody-tell-nobody-tell-nobody-2")]);
     let said = error(media(&[]).environment(twice));
@@ -180,7 +180,7 @@ fn secrets_come_from_files_and_are_never_shown() {
 #[test]
 fn keys_for_another_s3_do_not_matter_to_the_one_brought_along() {
     let sources = media(&[]).environment([("HOME", "/home/ana"), ("AWS_ACCESS_KEY_ID", "id")]);
-    assert!(Settings::resolve(sources, Stand::Alone).expect("it is right").s3.is_none());
+    assert!(Settings::resolve(sources, Deployment::Standalone).expect("it is right").s3.is_none());
     let sources = media(&[]).environment([("HOME", "/home/ana"), ("S3_ENDPOINT", "http://s3")]);
     assert!(error(sources).contains("S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY"));
 }

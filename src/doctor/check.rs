@@ -289,7 +289,7 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
     let here = |address: SocketAddr, credentials: &crate::embed::s3::Credentials| {
         let endpoint = format!("http://{address}");
         let public = settings.s3_public_endpoint.clone();
-        objects::Settings {
+        objects::StorageConfig {
             public_endpoint: public.unwrap_or_else(|| endpoint.clone()),
             endpoint,
             region: "us-east-1".to_owned(),
@@ -315,7 +315,7 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
     }
 }
 
-async fn bucket(all: &Settings, settings: &objects::Settings, which: &str) -> Vec<Finding> {
+async fn bucket(all: &Settings, settings: &objects::StorageConfig, which: &str) -> Vec<Finding> {
     let what = "object storage";
     let objects = Objects::new(settings);
     let key = format!("doctor/{}", uuid::Uuid::new_v4());

@@ -26,7 +26,7 @@ pub fn settings(settings: &Settings) -> Vec<Finding> {
 /// Where browsers fetch files, and whether scripts of pages may.
 pub async fn links(
     settings: &Settings,
-    bucket: &objects::Settings,
+    bucket: &objects::StorageConfig,
     objects: &Objects,
     key: &str,
     content: &[u8],

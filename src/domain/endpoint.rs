@@ -25,7 +25,7 @@ pub struct Frame {
 
 /// Every threshold, with its reason.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Settings {
+pub struct Thresholds {
     /// Voice begins at this probability, and goes on above `exit`: hysteresis.
     pub onset: f32,
     pub exit: f32,
@@ -49,7 +49,7 @@ pub struct Settings {
     pub patience: Micros,
 }
 
-impl Settings {
+impl Thresholds {
     /// The starting values of the design, for a model that takes `longest` at once.
     pub const fn new(longest: Micros) -> Self {
         Self {
@@ -147,7 +147,7 @@ const QUIETEST_FRAMES: usize = 6;
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    settings: Settings,
+    settings: Thresholds,
     next: u64,
     open: Option<Open>,
     recent: VecDeque<Frame>,
@@ -158,7 +158,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Thresholds) -> Self {
         Self {
             settings,
             next: 0,
@@ -170,7 +170,7 @@ impl Endpoint {
     }
 
     /// A fresh one for the same stream after a jump back in time; utterance numbers go on.
-    pub fn resume(before: &Self, settings: Settings) -> Self {
+    pub fn resume(before: &Self, settings: Thresholds) -> Self {
         Self { next: before.next, ..Self::new(settings) }
     }
 

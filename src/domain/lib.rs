@@ -15,7 +15,7 @@ pub mod limits;
 pub mod time;
 
 pub mod intake;
-pub mod media;
+pub mod media_state;
 pub mod reorder;
 pub mod source;
 pub mod timeline;
@@ -31,11 +31,11 @@ pub mod quota;
 pub mod recording;
 pub mod tiering;
 
-pub mod door;
+pub mod connections;
+pub mod fair_share;
 pub mod fault;
 pub mod job;
 pub mod lease;
 pub mod meeting;
 pub mod rate;
 pub mod retry;
-pub mod share;

@@ -25,7 +25,7 @@ const LETTERS_PER_SECOND_MAX: f64 = 32.0;
 
 /// A word as decoded, without a time.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Heard {
+pub struct HeardWord {
     pub text: String,
     /// Whether a space stands before it (not in Chinese, Japanese, Thai).
     pub spaced: bool,
@@ -36,7 +36,7 @@ pub struct Heard {
 /// One pass of the decoder over some audio.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Hypothesis {
-    pub words: Vec<Heard>,
+    pub words: Vec<HeardWord>,
     /// Probability that the audio holds no speech, from the first prediction after start-of-transcript.
     pub no_speech: f32,
     /// Mean log probability per token.
@@ -138,7 +138,7 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
 }
 
 /// What somebody said: without sound descriptions in brackets and music notes.
-pub fn said(words: &[Heard]) -> Vec<Heard> {
+pub fn said(words: &[HeardWord]) -> Vec<HeardWord> {
     let mut depth = 0usize;
     let mut kept = Vec::with_capacity(words.len());
     for word in words {
@@ -159,7 +159,7 @@ pub fn said(words: &[Heard]) -> Vec<Heard> {
 }
 
 /// Takes loops out: what came again and again stays once.
-pub fn untangle(words: Vec<Heard>) -> Vec<Heard> {
+pub fn untangle(words: Vec<HeardWord>) -> Vec<HeardWord> {
     let mut words = words;
     while let Some((at, n, times)) = loops(&words.iter().map(|word| bare(&word.text)).collect::<Vec<_>>()) {
         words.drain(at + n..at + n * times);
@@ -199,7 +199,7 @@ fn has_letters(text: &str) -> bool {
 
 /// Gives words their times: their letters spread over the voiced parts of the utterance. (Whisper's own token times are
 /// poor near silences, whisper.cpp #1776; the voice detector's are exact.) Never outside `within`, never backwards.
-pub fn place(words: &[Heard], voiced: &[Span], within: Span) -> Vec<Word> {
+pub fn place(words: &[HeardWord], voiced: &[Span], within: Span) -> Vec<Word> {
     let mut spans: Vec<Span> = voiced
         .iter()
         .map(|span| Span::new(span.start.max(within.start), span.end.min(within.end)))

@@ -26,9 +26,8 @@ use crate::{
     objects::Objects,
     queue::{JobKind, Queue, message::Wake},
     store::{
-        Store, StoreError, capture, consent, event, job,
+        Store, StoreError, attendance, capture, consent, event, job,
         recording::{self, Finished, Segment},
-        visit,
     },
     worker::{Claimed, Outcome},
 };
@@ -132,9 +131,9 @@ impl Mixer {
         let start = whole.start_time.context("the meeting never began")?;
         let log = consent::whole(&mut tx, meeting).await?;
         let segments = recording::segments(&mut tx, meeting).await?;
-        let visits = visit::of_meeting(&mut tx, meeting).await?;
-        let paused = visit::paused(&mut tx, meeting).await?;
-        let unheard = visit::unheard(&mut tx, meeting).await?;
+        let visits = attendance::of_meeting(&mut tx, meeting).await?;
+        let paused = attendance::paused(&mut tx, meeting).await?;
+        let unheard = attendance::unheard(&mut tx, meeting).await?;
         drop(tx);
         let gate = (self.replay)(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));

@@ -17,9 +17,9 @@ use crate::{
     queue::Queue,
     speech::{Caption, Line, Speech, StreamOptions},
     store::{
-        Store, Tx,
+        Store, Tx, attendance,
         capture::{self, FinalSegment, Loaded},
-        consent, event, new_id, unheard, visit,
+        consent, event, new_id, unheard,
     },
 };
 use anyhow::Context;
@@ -138,7 +138,7 @@ impl Words {
 }
 
 /// When everybody was present, and when it agreed.
-pub(super) fn people(visits: &[visit::Visit], start: DateTime<Utc>, gate: &Gate, purpose: Use) -> Vec<Person> {
+pub(super) fn people(visits: &[attendance::Visit], start: DateTime<Utc>, gate: &Gate, purpose: Use) -> Vec<Person> {
     let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
     let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
     for visit in visits {
@@ -156,7 +156,7 @@ impl Search<'_> {
         if self.spoken.0.policy != ConsentPolicy::All {
             return Ok(gate);
         }
-        let visits = visit::of_meeting(tx, self.meeting).await?;
+        let visits = attendance::of_meeting(tx, self.meeting).await?;
         for span in held(&people(&visits, self.start, &gate, Use::Transcription)) {
             gate.hold(Use::Transcription, span.start);
             gate.release(Use::Transcription, span.end);

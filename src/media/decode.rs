@@ -1,4 +1,4 @@
-//! Frames into PCM. [`Decoder`] is one stream's, in the caller's thread; [`Ears`] decodes a meeting's streams for speech
+//! Frames into PCM. [`Decoder`] is one stream's, in the caller's thread; [`DecodeThread`] decodes a meeting's streams for speech
 //! in one thread of its own and asks the gate again on the way out.
 //!
 //! One thread for all streams of a meeting: 20 of them need a few hundredths of a core, and a thread per stream would
@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 
-pub use crate::media::ears::{Ears, EarsCounts, Heard};
+pub use crate::media::decode_thread::{DecodeCounts, DecodeThread, Decoded};
 
 /// Concealment is made in pieces of this length, as if they were packets.
 const PIECE: Micros = Micros::from_ms(20);

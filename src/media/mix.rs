@@ -13,8 +13,8 @@ use crate::{
     },
     media::{
         aac::Encoder,
-        lane::{self, Block, RATE},
         limiter::Limiter,
+        mix_input::{self, Block, RATE},
         scratch::{BLOCK, Scratch, Take},
     },
 };
@@ -111,7 +111,7 @@ fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>
             let (to, from) = sync_channel(AHEAD);
             let thread = thread::Builder::new()
                 .name("mix".into())
-                .spawn_scoped(scope, move || lane::play(source, read, &to))
+                .spawn_scoped(scope, move || mix_input::play(source, read, &to))
                 .context("no thread for a track")?;
             players.push(Player { from, next: None, thread: Some(thread) });
         }

@@ -2,7 +2,7 @@
 //!
 //! Live: [`spool`] writes each recording's frames into Matroska [`segment`]s and seals them; [`decode`] makes PCM of
 //! them for speech. Afterwards: [`remux`] trims, repairs and joins segments into tracks, and [`mix`] renders the
-//! meeting from the tracks (`lane` places one, `scratch` holds their sum, `limiter` and `aac` finish it, `mp4` makes the
+//! meeting from the tracks (`input` places one, `scratch` holds their sum, `limiter` and `aac` finish it, `mp4` makes the
 //! file true to its length). Nobody's bytes reach a demuxer or a type finder on the live side: the graphs in
 //! `pipelines/` are static.
 
@@ -19,12 +19,12 @@ pub mod segment;
 pub mod spool;
 
 pub mod decode;
-mod ears;
+mod decode_thread;
 mod opus;
 
 mod aac;
-mod lane;
 mod limiter;
 pub mod mix;
+mod mix_input;
 mod mp4;
 mod scratch;

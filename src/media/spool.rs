@@ -50,7 +50,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the recorder has to tell.
 #[derive(Debug)]
-pub enum Told {
+pub enum SpoolEvent {
     Sealed(Sealed),
     /// A segment ended with an error; the recording tries again.
     Failed {
@@ -116,7 +116,7 @@ pub struct Spool {
 
 impl Spool {
     /// Starts the thread. Segments go into the owned folder, which is kept until the thread is through.
-    pub fn start(owned: Arc<Owned>, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<Told>)> {
+    pub fn start(owned: Arc<Owned>, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<SpoolEvent>)> {
         let shared = Arc::new(Shared::default());
         let (tell, told) = mpsc::channel(TOLD_MAX);
         let recorder = Recorder {
@@ -188,9 +188,9 @@ struct Recorder {
     shared: Arc<Shared>,
     owned: Arc<Owned>,
     gate: Arc<Gate>,
-    tell: mpsc::Sender<Told>,
+    tell: mpsc::Sender<SpoolEvent>,
     /// What found no room in the channel.
-    kept: VecDeque<Told>,
+    kept: VecDeque<SpoolEvent>,
     writers: BTreeMap<RecordingId, SegmentWriter>,
     /// What could not be written and was not told yet.
     holes: BTreeMap<RecordingId, Span>,
@@ -234,11 +234,11 @@ impl Recorder {
         if !outcome.dropped
             && let Some(span) = self.holes.remove(&recording)
         {
-            self.say(Told::Lost { recording, span });
+            self.say(SpoolEvent::Lost { recording, span });
         }
         if !outcome.dropped && self.is_resumed(recording, span) {
             self.failing.remove(&recording);
-            self.say(Told::Resumed { recording });
+            self.say(SpoolEvent::Resumed { recording });
         }
         self.came(recording, outcome);
     }
@@ -264,13 +264,13 @@ impl Recorder {
         let spilled = std::mem::take(&mut *self.shared.spilled());
         for (recording, span) in spilled {
             self.failing.insert(recording, None);
-            self.say(Told::Lost { recording, span });
+            self.say(SpoolEvent::Lost { recording, span });
         }
         let long: Vec<RecordingId> =
             self.holes.iter().filter(|(_, hole)| hole.length() >= HOLE_TOLD).map(|(recording, _)| *recording).collect();
         for recording in long {
             if let Some(span) = self.holes.remove(&recording) {
-                self.say(Told::Lost { recording, span });
+                self.say(SpoolEvent::Lost { recording, span });
             }
         }
         if self.tried.elapsed() >= AGAIN
@@ -278,7 +278,7 @@ impl Recorder {
         {
             self.tried = Instant::now();
             match left.clone().repair(&self.gate) {
-                Ok(Some(sealed)) => self.say(Told::Sealed(sealed)),
+                Ok(Some(sealed)) => self.say(SpoolEvent::Sealed(sealed)),
                 Ok(None) => {}
                 Err(_) => self.left.push_back(left),
             }
@@ -290,14 +290,14 @@ impl Recorder {
             self.failed(recording, &error);
         }
         if let Some(sealed) = outcome.sealed {
-            self.say(Told::Sealed(sealed));
+            self.say(SpoolEvent::Sealed(sealed));
         }
         if let Some(span) = outcome.lost {
             widen(&mut self.holes, recording, span);
         }
         match outcome.left {
             Some(left) if self.left.len() < LEFT_MAX => self.left.push_back(left),
-            Some(left) => self.say(Told::Left(left)),
+            Some(left) => self.say(SpoolEvent::Left(left)),
             None => {}
         }
     }
@@ -305,10 +305,10 @@ impl Recorder {
     fn failed(&mut self, recording: RecordingId, error: &anyhow::Error) {
         self.failing.insert(recording, None);
         self.owned.disk().failed(error);
-        self.say(Told::Failed { recording, error: format!("{error:#}") });
+        self.say(SpoolEvent::Failed { recording, error: format!("{error:#}") });
     }
 
-    fn say(&mut self, told: Told) {
+    fn say(&mut self, told: SpoolEvent) {
         self.kept.push_back(told);
         self.flush();
         if self.kept.len() > KEPT_MAX {
@@ -341,13 +341,13 @@ impl Recorder {
             widen(&mut self.holes, recording, span);
         }
         for (recording, span) in std::mem::take(&mut self.holes) {
-            self.say(Told::Lost { recording, span });
+            self.say(SpoolEvent::Lost { recording, span });
         }
         for left in std::mem::take(&mut self.left) {
             self.say(match left.clone().repair(&self.gate) {
-                Ok(Some(sealed)) => Told::Sealed(sealed),
+                Ok(Some(sealed)) => SpoolEvent::Sealed(sealed),
                 Ok(None) => continue,
-                Err(_) => Told::Left(left),
+                Err(_) => SpoolEvent::Left(left),
             });
         }
         for told in std::mem::take(&mut self.kept) {

@@ -1,6 +1,6 @@
 //! The S3 client: how long it waits, how often it tries, and what its errors mean.
 
-use super::{ObjectError, Settings};
+use super::{ObjectError, StorageConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::{
     Client,
@@ -23,8 +23,8 @@ const ATTEMPTS: u32 = 4;
 /// Attempts that fit into one call, if each takes its longest.
 const CALL_ATTEMPTS: u32 = 2;
 
-pub(super) fn client(settings: &Settings, endpoint: &str) -> Client {
-    let Settings { region, access_key_id, secret_access_key, .. } = settings;
+pub(super) fn client(settings: &StorageConfig, endpoint: &str) -> Client {
+    let StorageConfig { region, access_key_id, secret_access_key, .. } = settings;
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .pool_idle_timeout(Duration::from_secs(20))

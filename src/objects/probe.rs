@@ -1,6 +1,6 @@
 //! Whether storage works for us, and if not, whether it is because of how we speak to it.
 
-use super::{Dialect, Objects, Result, Settings};
+use super::{Dialect, Objects, Result, StorageConfig};
 use crate::domain::tiering::Tier;
 use std::time::Duration;
 
@@ -53,9 +53,9 @@ impl Diagnosis {
 }
 
 /// Finds out why storage that answers does not work. Leaves nothing behind.
-pub async fn diagnose(settings: &Settings) -> Diagnosis {
+pub async fn diagnose(settings: &StorageConfig) -> Diagnosis {
     let works = async |dialect: Dialect| {
-        let objects = Objects::new(&Settings { dialect, ..settings.clone() });
+        let objects = Objects::new(&StorageConfig { dialect, ..settings.clone() });
         matches!(tokio::time::timeout(TRY_MAX, objects.probe()).await, Ok(Ok(())))
     };
     let given = settings.dialect;

@@ -19,7 +19,7 @@ pub use wakes::AmqpWakes;
 
 use super::{
     AskError, JobKind, Unavailable,
-    message::{Ask, Reply, Told, Wake},
+    message::{Ask, Published, Reply, Wake},
     routes::{Responder, Routes, Serving, Subscription},
 };
 use crate::domain::id::MeetingId;
@@ -161,7 +161,7 @@ impl Amqp {
         AmqpWakes::new(self.0.clone(), kind)
     }
 
-    pub(super) fn publish(&self, meeting: MeetingId, told: &Told) -> Result<(), Unavailable> {
+    pub(super) fn publish(&self, meeting: MeetingId, told: &Published) -> Result<(), Unavailable> {
         let body = serde_json::to_vec(told).map_err(|_| Unavailable)?;
         self.0.send(Parcel { exchange: TOLD, key: meeting.to_string(), kind: kind::TOLD, correlation: 0, body })
     }

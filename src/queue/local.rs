@@ -2,7 +2,7 @@
 
 use super::{
     AskError, JobKind, Unavailable,
-    message::{Ask, Reply, Told, Wake},
+    message::{Ask, Published, Reply, Wake},
     routes::{Responder, Routes, Serving, Subscription},
 };
 use crate::domain::id::MeetingId;
@@ -62,7 +62,7 @@ impl Local {
         LocalWakes { bay: self.0.bays[kind as usize].clone(), closed: self.0.closed.clone() }
     }
 
-    pub(super) fn publish(&self, meeting: MeetingId, told: &Told) -> Result<(), Unavailable> {
+    pub(super) fn publish(&self, meeting: MeetingId, told: &Published) -> Result<(), Unavailable> {
         if self.0.closed.is_cancelled() {
             return Err(Unavailable);
         }

@@ -116,7 +116,7 @@ pub struct StreamNow {
 /// To every `api` process with sockets of the meeting.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum Told {
+pub enum Published {
     /// A durable event, already committed. A hole in `seq` means: read the missing ones from the store.
     Event { seq: i64, kind: String, at: DateTime<Utc>, data: Value },
     /// Not durable: a partial, or a withdrawal told before its commit. `to` restricts it to one participant's sockets.

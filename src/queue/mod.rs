@@ -5,7 +5,7 @@
 //! - **wake**: one of all the workers that listen to a kind of job takes it. Survives the broker's restart. May come
 //!   twice, and only says "look": the row in `jobs` is the job.
 //! - **publish / subscribe**: everybody who listens to a meeting hears it, in order. May be lost; a listener that lost
-//!   something hears [`Heard::Lagged`] and reads the store again.
+//!   something hears [`Notice::Lagged`] and reads the store again.
 //! - **ask / serve**: the worker that holds a meeting answers. May be lost, then the asker sees [`AskError::Timeout`].
 //!   A process answers in the same way for the name that its leases are held by ([`Queue::live_as`]).
 //!
@@ -17,10 +17,10 @@ pub mod message;
 mod routes;
 
 pub use crate::domain::job::JobKind;
-pub use routes::{Heard, Responder, Serving, Subscription};
+pub use routes::{Notice, Responder, Serving, Subscription};
 
 use crate::domain::{id::MeetingId, lease::Holder};
-use message::{Ask, Reply, Told, Wake};
+use message::{Ask, Published, Reply, Wake};
 use std::time::{Duration, Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -84,15 +84,15 @@ impl Queue {
     }
 
     /// Tells everybody who listens to the meeting. Never waits; keeps the order of calls. An error means that it was
-    /// dropped (the listeners hear [`Heard::Lagged`] or see a hole in `seq`).
-    pub fn publish(&self, meeting: MeetingId, told: &Told) -> Result<(), Unavailable> {
+    /// dropped (the listeners hear [`Notice::Lagged`] or see a hole in `seq`).
+    pub fn publish(&self, meeting: MeetingId, told: &Published) -> Result<(), Unavailable> {
         match self {
             Self::Local(local) => local.publish(meeting, told),
             Self::Amqp(amqp) => amqp.publish(meeting, told),
         }
     }
 
-    /// Listens to a meeting. What is published after this returned is heard, or [`Heard::Lagged`] stands in its place.
+    /// Listens to a meeting. What is published after this returned is heard, or [`Notice::Lagged`] stands in its place.
     /// When the broker cannot be reached this returns after 2 s, and `Lagged` comes as soon as it can.
     pub async fn subscribe(&self, meeting: MeetingId) -> Subscription {
         match self {

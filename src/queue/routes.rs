@@ -2,7 +2,7 @@
 
 use super::{
     AskError,
-    message::{Ask, Reply, Told},
+    message::{Ask, Published, Reply},
 };
 use crate::domain::id::MeetingId;
 use std::{
@@ -20,15 +20,15 @@ const ASKS_KEPT: usize = 256;
 
 /// What a subscription hears.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Heard {
-    Told(Told),
+pub enum Notice {
+    Published(Published),
     /// Something was lost: read the store.
     Lagged,
 }
 
 #[derive(Default)]
 struct Tables {
-    told: HashMap<MeetingId, broadcast::Sender<Heard>>,
+    told: HashMap<MeetingId, broadcast::Sender<Notice>>,
     serving: HashMap<MeetingId, (u64, mpsc::Sender<(Ask, Responder)>)>,
     servings: u64,
     closed: bool,
@@ -73,10 +73,10 @@ impl Routes {
     }
 
     /// Hands on to those here who listen to the meeting.
-    pub(super) fn told(&self, meeting: MeetingId, told: Told) {
+    pub(super) fn told(&self, meeting: MeetingId, told: Published) {
         if let Some(listeners) = self.tables().told.get(&meeting) {
             // An error only says that nobody listens any more.
-            let _ = listeners.send(Heard::Told(told));
+            let _ = listeners.send(Notice::Published(told));
         }
     }
 
@@ -84,7 +84,7 @@ impl Routes {
     pub(super) fn lagged(&self, meetings: impl IntoIterator<Item = MeetingId>) {
         let tables = self.tables();
         for listeners in meetings.into_iter().filter_map(|meeting| tables.told.get(&meeting)) {
-            let _ = listeners.send(Heard::Lagged);
+            let _ = listeners.send(Notice::Lagged);
         }
     }
 
@@ -133,16 +133,16 @@ impl Routes {
 /// What is told of one meeting, from the moment of [`super::Queue::subscribe`] on. Ends listening when dropped.
 pub struct Subscription {
     meeting: MeetingId,
-    receiver: broadcast::Receiver<Heard>,
+    receiver: broadcast::Receiver<Notice>,
     routes: Arc<Routes>,
 }
 
 impl Subscription {
     /// The next thing told, in order; `None` once the queue is closed. Safe to cancel.
-    pub async fn recv(&mut self) -> Option<Heard> {
+    pub async fn recv(&mut self) -> Option<Notice> {
         match self.receiver.recv().await {
             Ok(heard) => Some(heard),
-            Err(broadcast::error::RecvError::Lagged(_)) => Some(Heard::Lagged),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Notice::Lagged),
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }

@@ -7,7 +7,7 @@
 //! Nothing of one job may reach another, since states serve all meetings: `no_context` always, and no flash attention
 //! (with a reduced `audio_ctx` its unmasked padding shows another job's leftovers).
 
-use super::wire::{self, Ask, Decode, Done, Tell, WireWord};
+use super::protocol::{self, Ask, Decode, Done, Tell, WireWord};
 use crate::domain::{
     time::Micros,
     transcript::{Hypothesis, doubt},
@@ -64,7 +64,7 @@ pub fn main(model: &Path, states: usize) -> ExitCode {
 }
 
 fn tell(tell: &Tell) -> io::Result<()> {
-    wire::write_tell(&mut io::stdout().lock(), tell)
+    protocol::write_tell(&mut io::stdout().lock(), tell)
 }
 
 fn serve(model: &Path, states: usize) -> anyhow::Result<()> {
@@ -83,7 +83,7 @@ fn serve(model: &Path, states: usize) -> anyhow::Result<()> {
     }
     tell(&Tell::Ready { multilingual: context.is_multilingual() })?;
     let mut stdin = io::BufReader::with_capacity(1 << 16, io::stdin().lock());
-    while let Some((ask, pcm)) = wire::read_ask(&mut stdin)? {
+    while let Some((ask, pcm)) = protocol::read_ask(&mut stdin)? {
         match ask {
             Ask::Decode(decode) => work.send((decode, pcm)).map_err(|_| anyhow!("no worker is left"))?,
             Ask::Abort { job } => drop(lock(&aborts).insert(job)),

@@ -4,7 +4,7 @@
 //! child is killed and started again, and what was in flight is sent again **one at a time**: so the job that killed it dies
 //! alone the second time and is given up, and the others lose nothing but time.
 
-use super::wire::{self, Ask, Tell};
+use super::protocol::{self, Ask, Tell};
 use crate::domain::{time::Micros, transcript::Hypothesis};
 use anyhow::{Context as _, anyhow, bail};
 use std::{
@@ -34,7 +34,7 @@ const SLOWEST: u32 = 10;
 const WAITING_MAX: usize = 256;
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DecoderConfig {
     /// The program to start, ours: `hansard`.
     pub program: PathBuf,
     pub model: PathBuf,
@@ -64,7 +64,7 @@ pub struct Job {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
-    Heard {
+    Decoded {
         hypothesis: Hypothesis,
         took: Micros,
     },
@@ -113,7 +113,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// Starts the child, loads the model and measures its speed. The receiver gives each job's outcome exactly once.
-    pub async fn start(settings: Settings) -> anyhow::Result<(Self, mpsc::Receiver<(u64, Outcome)>)> {
+    pub async fn start(settings: DecoderConfig) -> anyhow::Result<(Self, mpsc::Receiver<(u64, Outcome)>)> {
         let (orders, asked) = mpsc::channel(WAITING_MAX);
         let (answer, mut outcomes) = mpsc::channel(WAITING_MAX);
         let (tell, status) = watch::channel(Status::default());
@@ -177,7 +177,7 @@ impl Decoder {
                 bail!("the decoder takes no work");
             }
             match timeout(READY_WITHIN, outcomes.recv()).await.context("the decoder did not answer its warm-up")? {
-                Some((_, Outcome::Heard { took: us, .. })) => took.push((seconds, us.0 as f64)),
+                Some((_, Outcome::Decoded { took: us, .. })) => took.push((seconds, us.0 as f64)),
                 Some((_, Outcome::Failed(error))) => bail!("the decoder failed in its warm-up: {error}"),
                 other => bail!("the decoder stopped in its warm-up: {other:?}"),
             }
@@ -221,7 +221,7 @@ struct Running {
 }
 
 struct Supervisor {
-    settings: Settings,
+    settings: DecoderConfig,
     orders: mpsc::Receiver<Order>,
     outcomes: mpsc::Sender<(u64, Outcome)>,
     status: watch::Sender<Status>,
@@ -330,7 +330,7 @@ impl Supervisor {
         let (tell, mut from) = mpsc::channel(WAITING_MAX);
         tokio::spawn(async move {
             loop {
-                match wire::read_tell(&mut stdout).await {
+                match protocol::read_tell(&mut stdout).await {
                     Ok(Some(message)) => {
                         if tell.send(message).await.is_err() {
                             return;
@@ -367,7 +367,7 @@ impl Supervisor {
                 Some(flight) if flight.sent.is_some() => {
                     flight.aborted = true;
                     if let Some(child) = running {
-                        let _ = child.to.try_send(wire::ask(&Ask::Abort { job: id }, &[]));
+                        let _ = child.to.try_send(protocol::ask(&Ask::Abort { job: id }, &[]));
                     }
                 }
                 Some(_) => self.done(id, Outcome::Aborted).await,
@@ -389,7 +389,7 @@ impl Supervisor {
         let waiting = self.flights.values_mut().filter(|flight| flight.sent.is_none() && flight.suspect == suspects);
         for flight in waiting.take(room) {
             let job = &flight.job;
-            let ask = Ask::Decode(wire::Decode {
+            let ask = Ask::Decode(protocol::Decode {
                 job: job.id,
                 language: job.language.clone(),
                 prompt: job.prompt.clone(),
@@ -398,7 +398,7 @@ impl Supervisor {
                 ctx_floor: floor,
                 ctx_margin: margin,
             });
-            if child.to.try_send(wire::ask(&ask, &job.pcm)).is_ok() {
+            if child.to.try_send(protocol::ask(&ask, &job.pcm)).is_ok() {
                 flight.sent = Some(Instant::now());
             }
         }
@@ -407,7 +407,8 @@ impl Supervisor {
     async fn answer(&mut self, tell: Tell) {
         match tell {
             Tell::Done(done) => {
-                let outcome = Outcome::Heard { hypothesis: Hypothesis::from(&done), took: Micros(done.took_us as i64) };
+                let outcome =
+                    Outcome::Decoded { hypothesis: Hypothesis::from(&done), took: Micros(done.took_us as i64) };
                 self.done(done.job, outcome).await;
             }
             Tell::Stopped { job, error: None } => self.done(job, Outcome::Aborted).await,

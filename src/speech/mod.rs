@@ -10,16 +10,16 @@
 
 pub mod child;
 pub mod decoder;
-mod desk;
-mod ear;
+mod dispatch;
 mod evidence;
 pub mod fetch;
 pub mod model;
-mod scribe;
+pub mod protocol;
+mod segmenter;
+mod task;
 pub mod vad;
 mod voice;
 pub mod wer;
-pub mod wire;
 
 use crate::domain::{
     endpoint,
@@ -31,7 +31,6 @@ use crate::domain::{
 };
 use decoder::{Decoder, Speed, Status};
 use model::Model;
-use scribe::{Load, Message, Scribe};
 use std::{
     path::PathBuf,
     sync::{
@@ -40,6 +39,7 @@ use std::{
     },
     time::Duration,
 };
+use task::{Load, Message, SpeechTask};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Messages to the scribe: seconds of sound of hundreds of streams.
@@ -52,7 +52,7 @@ const CAPTIONS_MAX: usize = 1_024;
 const PROMPT_CHARS_MAX: usize = 400;
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SpeechConfig {
     /// The program to start as decoder, ours.
     pub program: PathBuf,
     pub model: Model,
@@ -63,7 +63,7 @@ pub struct Settings {
     pub hang_after: Duration,
 }
 
-impl Settings {
+impl SpeechConfig {
     /// One state per core, and a limit that even an official model in its full window stays under.
     pub fn new(model: Model, model_path: PathBuf) -> anyhow::Result<Self> {
         Ok(Self {
@@ -165,9 +165,9 @@ pub struct Speech {
 
 impl Speech {
     /// Starts the decoder, loads its model and measures its speed: seconds for a large one.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+    pub async fn start(settings: SpeechConfig) -> anyhow::Result<Self> {
         let model = settings.model;
-        let (decoder, outcomes) = Decoder::start(decoder::Settings {
+        let (decoder, outcomes) = Decoder::start(decoder::DecoderConfig {
             program: settings.program,
             model: settings.model_path,
             states: settings.states,
@@ -180,11 +180,11 @@ impl Speech {
         let speed = decoder.speed();
         tracing::info!(model = model.name, ?speed, states = settings.states, "speech is ready");
         let schedule = Schedule::new(settings.states, Cost::new(speed.fixed, speed.per_second));
-        let desk = desk::Desk::new(decoder.clone(), schedule, model.only_language().map(str::to_owned));
+        let dispatch = dispatch::Dispatch::new(decoder.clone(), schedule, model.only_language().map(str::to_owned));
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let load = Arc::new(Load::default());
-        let endpoint = endpoint::Settings::new(model.longest());
-        tokio::spawn(Scribe::new(messages, outcomes, desk, endpoint, load.clone()).run());
+        let endpoint = endpoint::Thresholds::new(model.longest());
+        tokio::spawn(SpeechTask::new(messages, outcomes, dispatch, endpoint, load.clone()).run());
         Ok(Self { inbox, decoder, load, keys: Arc::default(), prompts: model.prompt, states: settings.states })
     }
 

@@ -5,12 +5,12 @@
 
 use super::{
     Caption, Line, Retraction, StreamOptions,
-    desk::{Desk, Task},
-    ear::{Ear, Heard, samples},
+    dispatch::{Dispatch, Task},
     evidence::{hint, hull, words_span},
+    segmenter::{Segmented, Segmenter, samples},
 };
 use crate::domain::{
-    endpoint::{Decision, Settings},
+    endpoint::{Decision, Thresholds},
     gate::{Admitted, Gate, Pass, Transcription, Verdict},
     id::SegmentId,
     late::Lates,
@@ -56,12 +56,12 @@ struct Ended {
 
 /// See the module's text.
 pub struct Voice {
-    /// The stream's key in the desk, and its meeting's.
+    /// The stream's key in the dispatch, and its meeting's.
     key: u64,
     meeting: u64,
     options: StreamOptions,
     gate: Arc<Gate>,
-    ear: Ear,
+    segmenter: Segmenter,
     entry: Option<i64>,
     lates: Lates,
     utterances: BTreeMap<u64, Utterance>,
@@ -71,13 +71,13 @@ pub struct Voice {
 }
 
 impl Voice {
-    pub fn new(key: u64, meeting: u64, options: StreamOptions, gate: Arc<Gate>, settings: Settings) -> Self {
+    pub fn new(key: u64, meeting: u64, options: StreamOptions, gate: Arc<Gate>, settings: Thresholds) -> Self {
         Self {
             key,
             meeting,
             options,
             gate,
-            ear: Ear::new(settings),
+            segmenter: Segmenter::new(settings),
             entry: None,
             lates: Lates::default(),
             utterances: BTreeMap::new(),
@@ -100,49 +100,49 @@ impl Voice {
         self.closed && self.utterances.is_empty()
     }
 
-    pub fn sound(&mut self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime, desk: &mut Desk) {
+    pub fn sound(&mut self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime, dispatch: &mut Dispatch) {
         let (pcm, pass) = sound.into_parts();
         self.lates.add(pass.span, pass.late);
         if self.entry != Some(pass.entry) {
             // Audio of two consent entries never joins.
-            let heard = self.ear.cut(start);
-            self.heard(heard, desk);
+            let heard = self.segmenter.cut(start);
+            self.heard(heard, dispatch);
             self.entry = Some(pass.entry);
-        } else if self.ear.is_holed_before(start)
-            && self.verdict(Span::new(self.ear.needs_from().min(start), start), pass.entry) != Verdict::Keep
+        } else if self.segmenter.is_holed_before(start)
+            && self.verdict(Span::new(self.segmenter.needs_from().min(start), start), pass.entry) != Verdict::Keep
         {
             // Transcription was held in that hole: what is after it stands alone, and no pre-roll reaches across.
-            let heard = self.ear.cut(self.ear.heard_until());
-            self.heard(heard, desk);
-            self.ear.cut(start);
+            let heard = self.segmenter.cut(self.segmenter.heard_until());
+            self.heard(heard, dispatch);
+            self.segmenter.cut(start);
         }
-        let heard = self.ear.push(pcm, start);
-        self.heard(heard, desk);
-        self.want_partial(desk);
+        let heard = self.segmenter.push(pcm, start);
+        self.heard(heard, dispatch);
+        self.want_partial(dispatch);
     }
 
-    pub fn gap(&mut self, span: Span, desk: &mut Desk) {
-        let heard = self.ear.gap(span);
-        self.heard(heard, desk);
+    pub fn gap(&mut self, span: Span, dispatch: &mut Dispatch) {
+        let heard = self.segmenter.gap(span);
+        self.heard(heard, dispatch);
     }
 
-    pub fn tick(&mut self, now: MeetingTime, desk: &mut Desk) {
-        let heard = self.ear.tick(now);
-        self.heard(heard, desk);
+    pub fn tick(&mut self, now: MeetingTime, dispatch: &mut Dispatch) {
+        let heard = self.segmenter.tick(now);
+        self.heard(heard, dispatch);
     }
 
     /// The stream ended: so does its utterance.
-    pub fn close(&mut self, desk: &mut Desk) {
+    pub fn close(&mut self, dispatch: &mut Dispatch) {
         self.closed = true;
-        let heard = self.ear.cut(self.ear.heard_until());
-        self.heard(heard, desk);
+        let heard = self.segmenter.cut(self.segmenter.heard_until());
+        self.heard(heard, dispatch);
     }
 
     /// Forgets everything without a word: another worker has the meeting.
-    pub fn abandon(&mut self, desk: &mut Desk) {
+    pub fn abandon(&mut self, dispatch: &mut Dispatch) {
         self.closed = true;
         for utterance in std::mem::take(&mut self.utterances).into_values() {
-            utterance.stop(desk);
+            utterance.stop(dispatch);
         }
     }
 
@@ -154,18 +154,18 @@ impl Voice {
         Pass { participant: self.options.participant, span, entry, late: self.lates.within(span) }
     }
 
-    fn heard(&mut self, heard: Vec<Heard>, desk: &mut Desk) {
+    fn heard(&mut self, heard: Vec<Segmented>, dispatch: &mut Dispatch) {
         for (decision, pcm) in heard {
             match decision {
                 Decision::Opened { utterance, start } => self.opened(utterance, start),
-                Decision::Guess { utterance, span } => self.guess(utterance, span, pcm, desk),
+                Decision::Guess { utterance, span } => self.guess(utterance, span, pcm, dispatch),
                 Decision::Resumed { utterance } => {
                     if let Some(guess) = self.utterances.get_mut(&utterance).and_then(|u| u.guess.take()) {
-                        desk.cancel(guess.job);
+                        dispatch.cancel(guess.job);
                     }
                 }
-                Decision::Ended { utterance, span, voiced, .. } => self.ended(utterance, span, voiced, pcm, desk),
-                Decision::Dropped { utterance } => self.end_without(utterance, Reason::Empty, desk),
+                Decision::Ended { utterance, span, voiced, .. } => self.ended(utterance, span, voiced, pcm, dispatch),
+                Decision::Dropped { utterance } => self.end_without(utterance, Reason::Empty, dispatch),
             }
         }
     }
@@ -202,51 +202,51 @@ impl Voice {
         }
     }
 
-    fn want_partial(&mut self, desk: &mut Desk) {
-        if self.options.late || !self.ear.is_speaking() {
+    fn want_partial(&mut self, dispatch: &mut Dispatch) {
+        if self.options.late || !self.segmenter.is_speaking() {
             return;
         }
-        let Some(open) = self.ear.open() else { return };
+        let Some(open) = self.segmenter.open() else { return };
         let (number, voiced) = (open.utterance, open.voiced.clone());
-        let length = self.ear.heard_until() - open.start;
+        let length = self.segmenter.heard_until() - open.start;
         let Some(voice_end) = voiced.last().map(|span| span.end) else { return };
         let Some(utterance) = self.utterances.get(&number) else { return };
-        let due = desk.partial_after(length).is_some_and(|after| voice_end - utterance.asked_until >= after);
+        let due = dispatch.partial_after(length).is_some_and(|after| voice_end - utterance.asked_until >= after);
         // A partial on its way to the decoder is worth waiting for.
-        if !due || utterance.partial.is_some_and(|job| desk.is_running(job)) {
+        if !due || utterance.partial.is_some_and(|job| dispatch.is_running(job)) {
             return;
         }
-        let Some((span, pcm)) = self.ear.so_far() else { return };
-        let job = desk.offer(self.task(number, Kind::Partial, span, voiced, pcm.into()));
+        let Some((span, pcm)) = self.segmenter.so_far() else { return };
+        let job = dispatch.offer(self.task(number, Kind::Partial, span, voiced, pcm.into()));
         if let Some(utterance) = self.utterances.get_mut(&number) {
             utterance.asked_until = voice_end;
             utterance.partial = job;
         }
     }
 
-    fn guess(&mut self, number: u64, span: Span, pcm: Vec<f32>, desk: &mut Desk) {
+    fn guess(&mut self, number: u64, span: Span, pcm: Vec<f32>, dispatch: &mut Dispatch) {
         if self.options.late {
             return;
         }
-        let voiced = self.ear.open().map(|open| open.voiced.clone()).unwrap_or_default();
-        let job = desk.offer(self.task(number, Kind::Guess, span, voiced, pcm.into()));
+        let voiced = self.segmenter.open().map(|open| open.voiced.clone()).unwrap_or_default();
+        let job = dispatch.offer(self.task(number, Kind::Guess, span, voiced, pcm.into()));
         if let Some(utterance) = self.utterances.get_mut(&number) {
-            utterance.drop_partial(desk);
+            utterance.drop_partial(dispatch);
             utterance.guess = job.map(|job| Guess { job, span, result: None });
         }
     }
 
-    fn ended(&mut self, number: u64, span: Span, voiced: Vec<Span>, pcm: Vec<f32>, desk: &mut Desk) {
+    fn ended(&mut self, number: u64, span: Span, voiced: Vec<Span>, pcm: Vec<f32>, dispatch: &mut Dispatch) {
         let Some(utterance) = self.utterances.get_mut(&number) else { return };
-        utterance.drop_partial(desk);
+        utterance.drop_partial(dispatch);
         (utterance.span, utterance.voiced) = (span, voiced);
         let pcm: Arc<[f32]> = pcm.into();
         utterance.ended = Some(Ended { job: None, pcm, at: Instant::now() });
         match utterance.guess.take() {
             Some(guess) if guess.span == span => match guess.result {
-                Some(Ok(hypothesis)) => return self.conclude(number, hypothesis, desk),
-                Some(Err(())) => return self.end_without(number, Reason::Lost, desk),
-                None if desk.promote(guess.job) => {
+                Some(Ok(hypothesis)) => return self.conclude(number, hypothesis, dispatch),
+                Some(Err(())) => return self.end_without(number, Reason::Lost, dispatch),
+                None if dispatch.promote(guess.job) => {
                     if let Some(ended) = &mut utterance.ended {
                         ended.job = Some(guess.job);
                     }
@@ -254,19 +254,19 @@ impl Voice {
                 }
                 None => {}
             },
-            Some(guess) => desk.cancel(guess.job),
+            Some(guess) => dispatch.cancel(guess.job),
             None => {}
         }
-        self.want_final(number, desk);
+        self.want_final(number, dispatch);
     }
 
-    fn want_final(&mut self, number: u64, desk: &mut Desk) {
+    fn want_final(&mut self, number: u64, dispatch: &mut Dispatch) {
         let Some(utterance) = self.utterances.get(&number) else { return };
         let Some(pcm) = utterance.ended.as_ref().map(|ended| ended.pcm.clone()) else { return };
         let kind = if self.options.late { Kind::Late } else { Kind::Final };
         let task = self.task(number, kind, utterance.span, utterance.voiced.clone(), pcm);
-        match desk.offer(task) {
-            None => self.end_without(number, Reason::Lost, desk),
+        match dispatch.offer(task) {
+            None => self.end_without(number, Reason::Lost, dispatch),
             job => {
                 if let Some(ended) = self.utterances.get_mut(&number).and_then(|u| u.ended.as_mut()) {
                     ended.job = job;
@@ -276,40 +276,40 @@ impl Voice {
     }
 
     /// A decode came back.
-    pub fn outcome(&mut self, id: u64, task: Task, outcome: Outcome, desk: &mut Desk) {
+    pub fn outcome(&mut self, id: u64, task: Task, outcome: Outcome, dispatch: &mut Dispatch) {
         let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
         if utterance.partial == Some(id) {
             utterance.partial = None;
         }
         if self.verdict(task.pass.span, task.pass.entry) != Verdict::Keep {
-            return self.check(desk);
+            return self.check(dispatch);
         }
         let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
         let is_final = utterance.ended.as_ref().is_some_and(|ended| ended.job == Some(id));
         let guess = utterance.guess.as_mut().filter(|guess| guess.job == id);
         match (outcome, guess) {
-            (Outcome::Heard { hypothesis, .. }, _) if is_final => self.conclude(task.utterance, hypothesis, desk),
-            (Outcome::Heard { hypothesis, .. }, Some(guess)) => {
+            (Outcome::Decoded { hypothesis, .. }, _) if is_final => self.conclude(task.utterance, hypothesis, dispatch),
+            (Outcome::Decoded { hypothesis, .. }, Some(guess)) => {
                 guess.result = Some(Ok(hypothesis.clone()));
                 if let Some(hint) = hint(&hypothesis, &task.voiced) {
-                    self.ear.hint(task.utterance, hint);
+                    self.segmenter.hint(task.utterance, hint);
                 }
-                self.show(&task, &hypothesis, false, desk);
+                self.show(&task, &hypothesis, false, dispatch);
             }
-            (Outcome::Heard { hypothesis, .. }, None) => {
-                self.show(&task, &hypothesis, task.kind == Kind::Partial, desk);
+            (Outcome::Decoded { hypothesis, .. }, None) => {
+                self.show(&task, &hypothesis, task.kind == Kind::Partial, dispatch);
             }
-            (Outcome::Failed(_), _) if is_final => self.end_without(task.utterance, Reason::Lost, desk),
+            (Outcome::Failed(_), _) if is_final => self.end_without(task.utterance, Reason::Lost, dispatch),
             (Outcome::Failed(_), Some(guess)) => guess.result = Some(Err(())),
             // Only an abort that crossed with a promotion.
-            (Outcome::Aborted, _) if is_final => self.want_final(task.utterance, desk),
+            (Outcome::Aborted, _) if is_final => self.want_final(task.utterance, dispatch),
             (Outcome::Aborted, Some(_)) => utterance.guess = None,
             (Outcome::Failed(_) | Outcome::Aborted, None) => {}
         }
     }
 
-    fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, desk: &mut Desk) {
-        let language = self.language(hypothesis, desk);
+    fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, dispatch: &mut Dispatch) {
+        let language = self.language(hypothesis, dispatch);
         let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
         let voiced: i64 = task.voiced.iter().map(|span| span.length().0).sum();
         let newer = task.pass.span.end > utterance.shown_until;
@@ -331,19 +331,19 @@ impl Voice {
             language,
             pass: task.pass,
         };
-        desk.tell(self.meeting, Caption::Partial(line));
+        dispatch.tell(self.meeting, Caption::Partial(line));
     }
 
     /// The one decode of the whole utterance is there.
-    fn conclude(&mut self, number: u64, hypothesis: Hypothesis, desk: &mut Desk) {
-        let language = self.language(&hypothesis, desk);
+    fn conclude(&mut self, number: u64, hypothesis: Hypothesis, dispatch: &mut Dispatch) {
+        let language = self.language(&hypothesis, dispatch);
         let Some(utterance) = self.utterances.get(&number) else { return };
         let pass = self.pass(utterance.span, utterance.entry);
         if self.gate.still::<Transcription>(&pass) != Verdict::Keep {
-            return self.check(desk);
+            return self.check(dispatch);
         }
         let Some(mut utterance) = self.utterances.remove(&number) else { return };
-        utterance.stop_all(desk);
+        utterance.stop_all(dispatch);
         let voiced: i64 = utterance.voiced.iter().map(|span| span.length().0).sum();
         let words = match doubt(&hypothesis, Micros(voiced)) {
             Some(doubt) if doubt.is_empty() => Vec::new(),
@@ -370,25 +370,25 @@ impl Voice {
                 if let Some(ended) = &utterance.ended {
                     metrics::histogram!("hansard_speech_final_after_end_seconds").record(ended.at.elapsed());
                 }
-                desk.tell(self.meeting, Caption::Final(line));
+                dispatch.tell(self.meeting, Caption::Final(line));
             }
-            ending => self.tell_ending(&utterance, ending, desk),
+            ending => self.tell_ending(&utterance, ending, dispatch),
         }
     }
 
     /// Ends an utterance that has no words.
-    fn end_without(&mut self, number: u64, reason: Reason, desk: &mut Desk) {
+    fn end_without(&mut self, number: u64, reason: Reason, dispatch: &mut Dispatch) {
         let Some(mut utterance) = self.utterances.remove(&number) else { return };
-        utterance.stop_all(desk);
+        utterance.stop_all(dispatch);
         let reason = if utterance.withdrawn && reason == Reason::Empty { Reason::Withdrawn } else { reason };
         let ending = utterance.segment.retract(reason);
-        self.tell_ending(&utterance, ending, desk);
+        self.tell_ending(&utterance, ending, dispatch);
     }
 
-    fn tell_ending(&self, utterance: &Utterance, ending: Ending, desk: &mut Desk) {
+    fn tell_ending(&self, utterance: &Utterance, ending: Ending, dispatch: &mut Dispatch) {
         if let Ending::Retracted { revision, reason } = ending {
             let reason = if utterance.withdrawn && reason == Reason::Empty { Reason::Withdrawn } else { reason };
-            desk.tell(
+            dispatch.tell(
                 self.meeting,
                 Caption::Retracted(Retraction {
                     segment: utterance.id.unwrap_or_else(|| SegmentId(Uuid::now_v7())),
@@ -403,13 +403,13 @@ impl Voice {
     }
 
     /// Asks the gate about everything inside; what reaches past a withdrawal is cut there and decoded again.
-    pub fn check(&mut self, desk: &mut Desk) {
+    pub fn check(&mut self, dispatch: &mut Dispatch) {
         let numbers: Vec<u64> = self.utterances.keys().copied().collect();
         for number in numbers {
             let Some(utterance) = self.utterances.get_mut(&number) else { continue };
             let (entry, start) = (utterance.entry, utterance.span.start);
             let is_open = utterance.ended.is_none();
-            let span = if is_open { Span::new(start, self.ear.heard_until()) } else { utterance.span };
+            let span = if is_open { Span::new(start, self.segmenter.heard_until()) } else { utterance.span };
             let at = match self.verdict(span, entry) {
                 Verdict::Keep => continue,
                 Verdict::Cut(at) => at,
@@ -417,10 +417,10 @@ impl Voice {
             };
             let Some(utterance) = self.utterances.get_mut(&number) else { continue };
             utterance.withdrawn = true;
-            utterance.stop_all(desk);
+            utterance.stop_all(dispatch);
             if is_open {
-                let heard = self.ear.cut(at);
-                self.heard(heard, desk);
+                let heard = self.segmenter.cut(at);
+                self.heard(heard, dispatch);
                 continue;
             }
             let voiced: Vec<Span> = utterance
@@ -435,16 +435,16 @@ impl Voice {
             match &mut utterance.ended {
                 Some(ended) if left >= VOICED_MIN.0 => {
                     ended.pcm = ended.pcm[..keep.min(ended.pcm.len())].into();
-                    self.want_final(number, desk);
+                    self.want_final(number, dispatch);
                 }
-                _ => self.end_without(number, Reason::Withdrawn, desk),
+                _ => self.end_without(number, Reason::Withdrawn, dispatch),
             }
         }
     }
 
-    fn language(&self, hypothesis: &Hypothesis, desk: &Desk) -> Option<String> {
+    fn language(&self, hypothesis: &Hypothesis, dispatch: &Dispatch) -> Option<String> {
         let heard = hypothesis.language.as_ref().map(|(language, _)| language.clone());
-        self.options.language.clone().or(heard).or_else(|| desk.language().map(str::to_owned))
+        self.options.language.clone().or(heard).or_else(|| dispatch.language().map(str::to_owned))
     }
 
     /// Two finals in a row that surely sound alike settle the language, so that it is not found out every time.
@@ -465,24 +465,24 @@ impl Voice {
 const VOICED_MIN: Micros = Micros::from_ms(120);
 
 impl Utterance {
-    fn drop_partial(&mut self, desk: &mut Desk) {
+    fn drop_partial(&mut self, dispatch: &mut Dispatch) {
         if let Some(job) = self.partial.take() {
-            desk.cancel(job);
+            dispatch.cancel(job);
         }
     }
 
     /// Every job that is out for it is of no more use.
-    fn stop_all(&mut self, desk: &mut Desk) {
-        self.drop_partial(desk);
+    fn stop_all(&mut self, dispatch: &mut Dispatch) {
+        self.drop_partial(dispatch);
         if let Some(guess) = self.guess.take() {
-            desk.cancel(guess.job);
+            dispatch.cancel(guess.job);
         }
         if let Some(job) = self.ended.as_mut().and_then(|ended| ended.job.take()) {
-            desk.cancel(job);
+            dispatch.cancel(job);
         }
     }
 
-    fn stop(mut self, desk: &mut Desk) {
-        self.stop_all(desk);
+    fn stop(mut self, dispatch: &mut Dispatch) {
+        self.stop_all(dispatch);
     }
 }

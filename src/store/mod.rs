@@ -6,33 +6,33 @@
 //! `hansard_worker` and sees all. A session keeps neither, so a pooler may lend it to others between transactions.
 //! Migrations run on a connection of their own, as whoever the URL names.
 
-pub mod asked;
+pub mod attendance;
 pub mod backlog;
 pub mod capture;
 pub mod consent;
 pub mod effect;
 pub mod event;
+mod fair_share;
 pub mod idempotency;
 pub mod job;
 pub mod key;
 pub mod link;
-pub mod listing;
 pub mod meeting;
 pub mod participant;
 pub mod pooler;
 pub mod port;
 pub mod presence;
 pub mod recording;
+pub mod recording_list;
+pub mod requested_stream;
 pub mod retract;
 pub mod seal;
-mod share;
 pub mod stream;
 pub mod tenant;
 pub mod transcript;
 pub mod tx;
 pub mod unheard;
 pub mod user;
-pub mod visit;
 
 use crate::{
     clock::Clock,
@@ -42,8 +42,8 @@ use crate::{
     },
 };
 use chrono::{DateTime, Utc};
+use fair_share::Fair;
 use pooler::Pooler;
-use share::Fair;
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -300,12 +300,12 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("participants", participant::LIST, &["meeting", "id", "50"]),
     ("consent above an entry", consent::ABOVE, &["meeting", "0", "50"]),
     ("events after a seq", event::AFTER, &["meeting", "0", "100"]),
-    ("recordings", listing::LIST, &["meeting", "id", "50"]),
+    ("recordings", recording_list::LIST, &["meeting", "id", "50"]),
     ("transcript head", transcript::HEAD, &["meeting"]),
     ("transcript segments", transcript::SEGMENTS, &["meeting"]),
     ("transcript gaps", unheard::OF_MEETING, &["meeting"]),
-    ("stream", asked::FIND, &["meeting", "id"]),
-    ("streams", asked::LIST, &["meeting", "id", "50", "id"]),
+    ("stream", requested_stream::FIND, &["meeting", "id"]),
+    ("streams", requested_stream::LIST, &["meeting", "id", "50", "id"]),
 ];
 
 /// The number of the lock that migrations take turns by; any will do.

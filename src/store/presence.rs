@@ -250,7 +250,7 @@ pub const STREAMS: &str = "select participant_id, id, kind, source, state, reaso
 
 /// How somebody comes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Door {
+pub enum EntryBy {
     /// `join_room` with a join token minted then.
     Join(DateTime<Utc>),
     /// `join_room` with a resume token minted then: only while present.
@@ -289,7 +289,7 @@ pub async fn enter(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
-    door: Door,
+    by: EntryBy,
 ) -> Result<Result<Entered, Barred>> {
     event::lock(conn, meeting).await?;
     let of = meeting::get(conn, meeting).await?.ok_or(StoreError::NotFound)?;
@@ -297,14 +297,14 @@ pub async fn enter(
     if of.ended() {
         return Ok(Err(Barred::Ended));
     }
-    let stands = match door {
-        Door::Join(minted) | Door::Resume(minted) => before.admits(minted),
-        Door::Stream => before.removed.is_none(),
+    let stands = match by {
+        EntryBy::Join(minted) | EntryBy::Resume(minted) => before.admits(minted),
+        EntryBy::Stream => before.removed.is_none(),
     };
     if !stands {
         return Ok(Err(Barred::Removed));
     }
-    if matches!(door, Door::Resume(_)) && !before.present {
+    if matches!(by, EntryBy::Resume(_)) && !before.present {
         return Ok(Err(Barred::Absent));
     }
     if of.settings.consent_policy == meeting::ConsentPolicy::Required {
@@ -313,7 +313,7 @@ pub async fn enter(
             return Ok(Err(Barred::ConsentRequired(missing)));
         }
     }
-    let socket = if door == Door::Stream { 0 } else { count_socket(conn, meeting, participant).await? };
+    let socket = if by == EntryBy::Stream { 0 } else { count_socket(conn, meeting, participant).await? };
     if before.present {
         return Ok(Ok(Entered { person: before, socket, effects: Effects::default() }));
     }

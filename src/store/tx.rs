@@ -1,7 +1,7 @@
 //! A transaction with its role. Nothing about a role or a tenant is ever set for longer: behind a pooler that lends server
 //! connections by the transaction, what one client left on a session would be the next one's.
 
-use super::{Result, pooler::Pooler, share::Share};
+use super::{Result, fair_share::Share, pooler::Pooler};
 use crate::domain::{consent::hex, id::TenantId};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use std::ops::{Deref, DerefMut};

@@ -13,7 +13,7 @@ use hansard::{
         time::Span,
     },
     media::{
-        decode::{Decoder, Ears, Heard},
+        decode::{DecodeThread, Decoded, Decoder},
         frame::{self, Frame, Pcm},
     },
 };
@@ -131,8 +131,8 @@ fn speech_hears_only_what_was_agreed_to() {
     let gate = Arc::new(Gate::new(&Use::ALL));
     let stream = StreamId(Uuid::from_u128(5));
     let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
-    let ears = Ears::start(Arc::clone(&gate), heard).expect("a decoder");
-    assert!(ears.open(stream, who(1), Codec::Opus));
+    let decode_thread = DecodeThread::start(Arc::clone(&gate), heard).expect("a decoder");
+    assert!(decode_thread.open(stream, who(1), Codec::Opus));
     let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 6.0), 0);
     let agreed = |entry, status, at_ms| Entry { uses: vec![Use::Transcription], ..said(entry, who(1), status, at_ms) };
     let mut pieces = Vec::new();
@@ -142,14 +142,14 @@ fn speech_hears_only_what_was_agreed_to() {
         while pieces.last().is_none_or(|(_, piece): &(i64, Pcm)| piece.span.end < ms(until - 15)) {
             assert!(begun.elapsed() < Duration::from_secs(10), "no sound up to {until} ms");
             match pcm.try_recv() {
-                Ok(Heard::Pcm { stream: of, pcm }) => {
+                Ok(Decoded::Pcm { stream: of, pcm }) => {
                     assert_eq!(of, stream);
                     let (piece, pass) = pcm.into_parts();
                     assert_eq!(pass.span, piece.span);
                     pieces.push((pass.entry, piece));
                 }
-                Ok(Heard::Closed { .. }) => panic!("not closed yet"),
-                Ok(Heard::Time(now)) => assert!(pieces.last().is_none_or(|(_, piece)| piece.span.end <= now)),
+                Ok(Decoded::Closed { .. }) => panic!("not closed yet"),
+                Ok(Decoded::Time(now)) => assert!(pieces.last().is_none_or(|(_, piece)| piece.span.end <= now)),
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
@@ -159,7 +159,7 @@ fn speech_hears_only_what_was_agreed_to() {
             1_000 => gate.apply(&agreed(1, ConsentStatus::Accepted, 1_000), ms(1_000)),
             3_000 => {
                 // Known 100 ms late: what was decoded since stays inside.
-                ears.tick(ms(3_200));
+                decode_thread.tick(ms(3_200));
                 drain(3_000);
                 gate.withdraw(ConsentId(Uuid::from_u128(9)), who(1), &[Use::Transcription], ms(2_900));
             }
@@ -172,10 +172,10 @@ fn speech_hears_only_what_was_agreed_to() {
         }
         assert!(gate.admit::<Recording, _>(who(1), frame.span.end, frame.span, ()).is_err(), "another use");
         if let Ok(frame) = gate.admit(who(1), frame.span.end, frame.span, frame) {
-            assert!(ears.push(stream, frame));
+            assert!(decode_thread.push(stream, frame));
         }
     }
-    ears.tick(ms(6_500));
+    decode_thread.tick(ms(6_500));
     drain(6_000);
     let spans: Vec<(i64, Span)> = pieces.iter().map(|(entry, piece)| (*entry, piece.span)).collect();
     assert_eq!(spans[0].1.start, ms(1_000));
@@ -185,11 +185,11 @@ fn speech_hears_only_what_was_agreed_to() {
         _ => false,
     }));
     assert!(spans.windows(2).filter(|pair| (pair[1].1.start - pair[0].1.end).0.abs() > 2).count() == 1, "{spans:?}");
-    assert_eq!(ears.counts().overflowed + ears.counts().broken, 0);
-    ears.close(stream);
-    let end = std::iter::from_fn(|| pcm.blocking_recv()).find(|heard| matches!(heard, Heard::Closed { .. }));
+    assert_eq!(decode_thread.counts().overflowed + decode_thread.counts().broken, 0);
+    decode_thread.close(stream);
+    let end = std::iter::from_fn(|| pcm.blocking_recv()).find(|heard| matches!(heard, Decoded::Closed { .. }));
     assert!(end.is_some(), "told when it is closed");
-    drop(ears);
+    drop(decode_thread);
     assert!(pcm.blocking_recv().is_none(), "the thread ends");
 }
 

@@ -15,7 +15,7 @@ use hansard::{
         mix::{self, Mixed, Source as MixSource},
         remux::{self, Finalised},
         segment::Sealed,
-        spool::{Spool, Told},
+        spool::{Spool, SpoolEvent},
     },
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -135,7 +135,7 @@ impl Meeting {
         spool.finish();
         while let Some(told) = told.blocking_recv() {
             match told {
-                Told::Sealed(segment) => sealed.push(segment),
+                SpoolEvent::Sealed(segment) => sealed.push(segment),
                 other => panic!("{other:?}"),
             }
         }

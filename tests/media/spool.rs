@@ -15,7 +15,7 @@ use hansard::{
     media::{
         disk::Disk,
         segment::{self, Sealed},
-        spool::{Spool, Told},
+        spool::{Spool, SpoolEvent},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -26,7 +26,7 @@ fn what_is_in_the_spool_after_a_withdrawal_ends_before_it() {
     let frames = tone::encode(Codec::Pcmu, &tone::sine(440.0, 0.3, 3.0), 0);
     let takes = meeting.record(&[(who(1), &frames)], vec![both(who(1), 1, 0)]);
     assert_eq!(takes[0].segments.len(), 1);
-    // Told late, of a time in the midst of what was sealed already.
+    // SpoolEvent late, of a time in the midst of what was sealed already.
     let segment = takes[0].segments[0].clone();
     meeting.gate.apply(&said(2, who(1), ConsentStatus::Withdrawn, 1_500), ms(3_500));
     let trimmed = segment.clone().recheck(&meeting.gate).expect("trims").expect("something is left");
@@ -165,14 +165,14 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
     let mut end = End::default();
     while let Some(told) = told.blocking_recv() {
         match told {
-            Told::Sealed(segment) => end.sealed.push(segment),
-            Told::Failed { .. } => (end.failed, end.resumed) = (end.failed + 1, 0),
-            Told::Resumed { .. } => end.resumed += 1,
-            Told::Lost { recording, span } => {
+            SpoolEvent::Sealed(segment) => end.sealed.push(segment),
+            SpoolEvent::Failed { .. } => (end.failed, end.resumed) = (end.failed + 1, 0),
+            SpoolEvent::Resumed { .. } => end.resumed += 1,
+            SpoolEvent::Lost { recording, span } => {
                 assert_eq!(recording, track.recording);
                 end.lost.push(span);
             }
-            Told::Left(_) => end.left += 1,
+            SpoolEvent::Left(_) => end.left += 1,
         }
     }
     end.sealed.sort_by_key(|sealed| sealed.pass.span.start);

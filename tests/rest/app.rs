@@ -21,14 +21,14 @@ use hansard::{
     },
     clock::Clock,
     domain::id::{MeetingId, ParticipantId, TenantId, UserId},
-    objects::{Objects, Settings},
+    objects::{Objects, StorageConfig},
     queue::{
         Queue,
         message::{Ask, Reply},
     },
     store::{
         self, Store, key,
-        presence::{self, Door, Role},
+        presence::{self, EntryBy, Role},
         seal::Seal,
         tenant,
     },
@@ -102,8 +102,8 @@ impl Answer {
 }
 
 /// The object storage of tests that store nothing: addresses are signed without asking it.
-fn nowhere() -> Settings {
-    Settings {
+fn nowhere() -> StorageConfig {
+    StorageConfig {
         endpoint: "http://127.0.0.1:9".to_owned(),
         public_endpoint: "http://127.0.0.1:9".to_owned(),
         region: "local".to_owned(),
@@ -233,7 +233,7 @@ impl App {
     /// Makes a participant present, as its socket would.
     pub async fn enter(&self, meeting: MeetingId, participant: ParticipantId) {
         let mut tx = self.state.store.tenant_tx(self.tenant).await.expect("Postgres answers");
-        let door = Door::Join(self.state.clock.now());
+        let door = EntryBy::Join(self.state.clock.now());
         presence::enter(&mut tx, meeting, participant, door).await.expect("Postgres answers").expect("nothing bars it");
         tx.commit().await.expect("Postgres answers");
     }

@@ -3,8 +3,8 @@ use crate::support::postgres::Cluster;
 use hansard::{
     domain::consent::{ConsentStatus, genesis},
     queue::{
-        Heard,
-        message::{Ask, Told},
+        Notice,
+        message::{Ask, Published},
     },
     store::consent,
 };
@@ -103,9 +103,11 @@ async fn a_withdrawal_is_told_to_the_worker_and_to_everybody_before_it_is_logged
         .await;
     assert_eq!((json!(id), participant), (said["id"].clone(), joined.participant));
     assert_eq!((status, journal), (ConsentStatus::Withdrawn, false));
-    let Some(Heard::Told(Told::Live { kind, data, .. })) = heard.recv().await else { panic!("told first") };
+    let Some(Notice::Published(Published::Live { kind, data, .. })) = heard.recv().await else { panic!("told first") };
     assert_eq!((kind.as_str(), &data["id"], &data["entry"]), ("consent_updated", &said["id"], &Value::Null));
-    let Some(Heard::Told(Told::Event { seq, kind, data, .. })) = heard.recv().await else { panic!("told again") };
+    let Some(Notice::Published(Published::Event { seq, kind, data, .. })) = heard.recv().await else {
+        panic!("told again")
+    };
     assert_eq!((seq, kind.as_str()), (1, "consent_updated"));
     assert_eq!((&data["id"], &data["entry"], &data["hash"]), (&said["id"], &json!(1), &said["hash"]));
     assert_eq!(data["timestamp"], said["timestamp"]);

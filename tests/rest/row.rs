@@ -3,7 +3,7 @@
 use super::app::App;
 use hansard::{
     domain::id::{MeetingId, TenantId},
-    store::{self, consent, event, meeting, user, visit},
+    store::{self, attendance, consent, event, meeting, user},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
@@ -303,7 +303,7 @@ async fn events_go_a_day_after_the_end() {
     for meeting in &meetings {
         let left = event::after(&mut tx, *meeting, 0, 10).await.expect("read").len();
         assert_eq!(left, if [running, recent].contains(meeting) { 4 } else { 0 });
-        let paused = visit::paused(&mut tx, *meeting).await.expect("read");
+        let paused = attendance::paused(&mut tx, *meeting).await.expect("read");
         assert!(matches!(paused[..], [(_, Some(_))]), "{paused:?}");
     }
     drop(tx);

@@ -6,7 +6,7 @@ use hansard::{
         JobKind,
         message::{Ask, Reply, StreamNow},
     },
-    store::{asked, stream},
+    store::{requested_stream, stream},
 };
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -101,7 +101,7 @@ async fn srtp_keys_are_told_once_and_sealed() {
             .await
             .expect("the row");
         assert!(!sealed.windows(8).any(|part| key.windows(8).any(|other| part == other)));
-        assert_eq!(app.state.seal.open(&asked::seal_place(meeting, stream), &sealed).expect("opens"), key);
+        assert_eq!(app.state.seal.open(&requested_stream::seal_place(meeting, stream), &sealed).expect("opens"), key);
         // A replay would tell the key again.
         let again = app.send(request("POST", &path, &headers, Some(body))).await;
         assert_eq!(again.problem(409, "conflict")["id"], opened["streamId"]);

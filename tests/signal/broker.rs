@@ -11,7 +11,7 @@ use hansard::{
     },
     queue::{
         Queue,
-        message::{Ask, Reply, Told},
+        message::{Ask, Published, Reply},
     },
     store::event::Event,
 };
@@ -41,8 +41,8 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
     let event = world.store_event("recording_state", json!({"state": "recording"})).await;
     let last = event.seq;
     let Event { seq, kind, at, data } = event;
-    worker.publish(world.meeting, &Told::Event { seq, kind, at, data }).expect("the broker is there");
-    let live = Told::Live { kind: "transcript_update".into(), data: partial.clone(), to: None };
+    worker.publish(world.meeting, &Published::Event { seq, kind, at, data }).expect("the broker is there");
+    let live = Published::Live { kind: "transcript_update".into(), data: partial.clone(), to: None };
     worker.publish(world.meeting, &live).expect("the broker is there");
     for client in [&mut first, &mut second] {
         assert_eq!(client.next_of("recording_state").await["seq"], json!(last));

@@ -24,11 +24,11 @@ use std::{
 };
 
 /// What the meeting's worker was asked of withdrawals.
-type Heard = Arc<Mutex<Vec<Ask>>>;
+type Notice = Arc<Mutex<Vec<Ask>>>;
 
 /// Answers as the worker that holds the meeting, until the test ends.
-async fn worker(world: &World) -> Heard {
-    let heard = Heard::default();
+async fn worker(world: &World) -> Notice {
+    let heard = Notice::default();
     let mut serving = world.queue.serve(world.meeting).await;
     let kept = heard.clone();
     tokio::spawn(async move {

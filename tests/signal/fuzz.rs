@@ -3,7 +3,7 @@
 
 use hansard::{
     api::signal::message::parse_client_message,
-    queue::message::{Ask, Reply, Told, Wake},
+    queue::message::{Ask, Published, Reply, Wake},
 };
 use std::{fs, path::Path};
 
@@ -86,7 +86,7 @@ fn no_message_between_processes_panics_and_what_is_read_is_written_alike() {
         true
     }
     each("message", |bytes, whole| {
-        let read = [round::<Wake>(bytes), round::<Ask>(bytes), round::<Told>(bytes), round::<Reply>(bytes)];
+        let read = [round::<Wake>(bytes), round::<Ask>(bytes), round::<Published>(bytes), round::<Reply>(bytes)];
         if whole {
             assert!(read.contains(&true), "the corpus holds messages: {}", String::from_utf8_lossy(bytes));
         }

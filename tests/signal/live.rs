@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use futures_util::SinkExt;
 use hansard::{
     api::token::Secret,
-    queue::message::{Ask, Reply, Told},
+    queue::message::{Ask, Published, Reply},
     store::{meeting, new_id, presence, presence::Removal},
 };
 use serde_json::{Value, json};
@@ -207,8 +207,11 @@ async fn a_client_that_does_not_read_is_closed_and_partials_are_skipped_first() 
 
     // Partials only: however many, nobody is closed for them.
     let text = "x".repeat(30_000);
-    let partial =
-        |n: i64| Told::Live { kind: "transcript_update".into(), data: json!({"revision": n, "text": text}), to: None };
+    let partial = |n: i64| Published::Live {
+        kind: "transcript_update".into(),
+        data: json!({"revision": n, "text": text}),
+        to: None,
+    };
     let reading = tokio::spawn(async move {
         let mut got = 0;
         let mut last = Value::Null;
@@ -238,7 +241,7 @@ async fn a_client_that_does_not_read_is_closed_and_partials_are_skipped_first() 
     for n in 0..60 {
         let event = world.store_event("participant_updated", json!({"n": n, "text": "y".repeat(30_000)})).await;
         let hansard::store::event::Event { seq, kind, at, data } = event;
-        world.queue.publish(world.meeting, &Told::Event { seq, kind, at, data }).expect("a local queue");
+        world.queue.publish(world.meeting, &Published::Event { seq, kind, at, data }).expect("a local queue");
     }
     let (got, code) = slow.rest().await;
     assert_eq!(code, Some(4008));
@@ -275,7 +278,7 @@ async fn offers_go_to_the_worker_and_what_it_answers_comes_to_that_participant_o
                         responder.reply(Reply::Error { code: "not_supported".into(), message });
                     } else {
                         let (kind, data) = ("answer".to_owned(), json!({"sdp": "v=1"}));
-                        queue.publish(meeting, &Told::Live { kind, data, to: Some(participant) }).expect("local");
+                        queue.publish(meeting, &Published::Live { kind, data, to: Some(participant) }).expect("local");
                         responder.reply(Reply::Done);
                     }
                 }

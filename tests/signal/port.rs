@@ -4,8 +4,9 @@ use crate::world::World;
 use hansard::{
     domain::id::StreamId,
     store::{
-        asked::{self, AskedStream},
-        new_id, port, stream,
+        new_id, port,
+        requested_stream::{self, RequestedStream},
+        stream,
     },
 };
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ async fn a_port_that_has_rested_is_nobodys_over_a_restart_too() {
     let world = World::new().await;
     let (ana, bob) = (world.invite("Ana").await.participant, world.invite("Bob").await.participant);
     let (id, next) = (StreamId(new_id()), StreamId(new_id()));
-    let asked = AskedStream {
+    let asked = RequestedStream {
         id,
         tenant: world.tenant,
         meeting: world.meeting,
@@ -37,7 +38,7 @@ async fn a_port_that_has_rested_is_nobodys_over_a_restart_too() {
         srtp_sealed: None,
     };
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
-    assert!(asked::insert(&mut tx, &asked).await.expect("written"));
+    assert!(requested_stream::insert(&mut tx, &asked).await.expect("written"));
     tx.commit().await.expect("commits");
     let senders = ["127.0.0.1:5000".to_owned()];
     let mut tx = world.store.worker_tx().await.expect("Postgres answers");

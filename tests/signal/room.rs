@@ -2,15 +2,15 @@
 
 use crate::world::{World, seqs};
 use hansard::{
-    queue::message::{Told, Whom},
+    queue::message::{Published, Whom},
     store::{event, event::Event, meeting, owner, presence},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-fn told(event: Event) -> Told {
+fn told(event: Event) -> Published {
     let Event { seq, kind, at, data } = event;
-    Told::Event { seq, kind, at, data }
+    Published::Event { seq, kind, at, data }
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the
     end(&world).await;
     // Nobody publishes the last final; the close still comes after it.
     let last = world.store_event("transcript_retracted", json!({"segmentId": "s", "reason": "empty"})).await;
-    let close = Told::Close { code: 4000, whom: Whom::Participants };
+    let close = Published::Close { code: 4000, whom: Whom::Participants };
     world.queue.publish(world.meeting, &close).expect("a local queue");
     let (got, code) = participant.rest().await;
     assert_eq!(code, Some(4000));
@@ -191,7 +191,7 @@ async fn what_is_meant_for_a_lagging_room_is_read_from_the_store() {
     let (mut client, _) = api.observe(&world).await;
     // More than a subscription holds, at once: it lags.
     for n in 0..3_000 {
-        let told = Told::Live { kind: "transcript_update".into(), data: json!({"n": n}), to: None };
+        let told = Published::Live { kind: "transcript_update".into(), data: json!({"n": n}), to: None };
         world.queue.publish(world.meeting, &told).expect("a local queue");
     }
     let event = world.store_event("participant_updated", json!({})).await;

@@ -13,7 +13,7 @@ use hansard::{
         event,
         meeting::{self, ConsentPolicy, Settings},
         new_id, owner,
-        presence::{self, Barred, Door, Removal},
+        presence::{self, Barred, EntryBy, Removal},
     },
 };
 use serde_json::json;
@@ -122,7 +122,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     let world = World::new().await;
     let seat = world.invite("Ana").await;
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
-    let door = Door::Join(world.clock.now());
+    let door = EntryBy::Join(world.clock.now());
     let first = presence::enter(&mut tx, world.meeting, seat.participant, door).await.expect("read").expect("let in");
     let again = presence::enter(&mut tx, world.meeting, seat.participant, door).await.expect("read").expect("let in");
     assert_eq!((first.effects.events.len(), again.effects.events.len()), (1, 0));
@@ -173,22 +173,22 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
     let enter = async |tx: &mut sqlx::PgConnection, door| {
         presence::enter(tx, world.meeting, seat.participant, door).await.expect("read").map(drop)
     };
-    assert_eq!(enter(&mut tx, Door::Resume(minted)).await, Err(Barred::Absent));
-    assert_eq!(enter(&mut tx, Door::Join(minted)).await, Ok(()));
-    assert_eq!(enter(&mut tx, Door::Resume(minted)).await, Ok(()));
+    assert_eq!(enter(&mut tx, EntryBy::Resume(minted)).await, Err(Barred::Absent));
+    assert_eq!(enter(&mut tx, EntryBy::Join(minted)).await, Ok(()));
+    assert_eq!(enter(&mut tx, EntryBy::Resume(minted)).await, Ok(()));
     let gone = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Required).await.expect("removed");
     assert_eq!(gone.events.len(), 1);
     assert_eq!(gone.events[0].data["removed"], "required");
-    assert_eq!(enter(&mut tx, Door::Join(minted)).await, Err(Barred::Removed));
-    assert_eq!(enter(&mut tx, Door::Resume(minted)).await, Err(Barred::Removed));
-    assert_eq!(enter(&mut tx, Door::Stream).await, Err(Barred::Removed));
+    assert_eq!(enter(&mut tx, EntryBy::Join(minted)).await, Err(Barred::Removed));
+    assert_eq!(enter(&mut tx, EntryBy::Resume(minted)).await, Err(Barred::Removed));
+    assert_eq!(enter(&mut tx, EntryBy::Stream).await, Err(Barred::Removed));
     let fresh = minted + TimeDelta::seconds(60);
-    assert_eq!(enter(&mut tx, Door::Join(fresh)).await, Ok(()));
-    assert_eq!(enter(&mut tx, Door::Join(minted)).await, Err(Barred::Removed), "still void");
+    assert_eq!(enter(&mut tx, EntryBy::Join(fresh)).await, Ok(()));
+    assert_eq!(enter(&mut tx, EntryBy::Join(minted)).await, Err(Barred::Removed), "still void");
     presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request).await.expect("removed");
     let twice = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request).await.expect("removed");
     assert!(twice.events.is_empty());
-    assert_eq!(enter(&mut tx, Door::Join(fresh)).await, Err(Barred::Removed));
+    assert_eq!(enter(&mut tx, EntryBy::Join(fresh)).await, Err(Barred::Removed));
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
     let world = World::with(settings).await;
     let seat = world.invite("Ana").await;
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
-    let door = Door::Join(world.clock.now());
+    let door = EntryBy::Join(world.clock.now());
     let barred = presence::enter(&mut tx, world.meeting, seat.participant, door).await.expect("read");
     assert_eq!(barred, Err(Barred::ConsentRequired(vec![Use::Recording, Use::Transcription])));
     let partly =
@@ -217,7 +217,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
     let world = World::new().await;
     let seat = world.invite("Ana").await;
     let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
-    presence::enter(&mut tx, world.meeting, seat.participant, Door::Stream).await.expect("read").expect("let in");
+    presence::enter(&mut tx, world.meeting, seat.participant, EntryBy::Stream).await.expect("read").expect("let in");
     consent::say(&mut tx, &saying(&world, seat.participant, ConsentStatus::Accepted)).await.expect("said");
     tx.commit().await.expect("commits");
 

@@ -144,7 +144,7 @@ impl World {
     pub async fn api_on(&self, queue: Queue) -> Api {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let nowhere = objects::Settings {
+        let nowhere = objects::StorageConfig {
             endpoint: "http://127.0.0.1:9".into(),
             public_endpoint: "http://127.0.0.1:9".into(),
             region: "local".into(),

@@ -9,7 +9,7 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     speech::{
-        Caption, Line, Settings, Speech, StreamOptions,
+        Caption, Line, Speech, SpeechConfig, StreamOptions,
         decoder::{self, Decoder, Outcome},
         model::Registry,
         wer,
@@ -33,11 +33,11 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-pub fn settings(states: usize) -> Settings {
+pub fn settings(states: usize) -> SpeechConfig {
     let registry = Registry::new(&root().join("target/no-data")).expect("the list of models");
     let (model, model_path) = registry.find("hansard-test-en").expect("the bundled model");
     let program = env!("CARGO_BIN_EXE_hansard").into();
-    Settings { program, model, model_path, states, hang_after: PATIENCE }
+    SpeechConfig { program, model, model_path, states, hang_after: PATIENCE }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -133,7 +133,7 @@ pub fn noise(seconds: usize, level_db: f32, brown: bool) -> Vec<f32> {
 }
 
 /// A caption, and the meeting's time when it was received.
-pub type Told = (MeetingTime, Caption);
+pub type Published = (MeetingTime, Caption);
 
 /// A meeting in which everybody gave consent before the start, fed at `speed` times real time.
 pub struct Hall {
@@ -145,7 +145,7 @@ pub struct Hall {
     started: Instant,
     pub speed: f64,
     pub now: MeetingTime,
-    pub told: Vec<Told>,
+    pub told: Vec<Published>,
 }
 
 impl Hall {
@@ -246,7 +246,7 @@ impl Hall {
     }
 
     /// Everything that is still to come.
-    pub async fn finish(self) -> Vec<Told> {
+    pub async fn finish(self) -> Vec<Published> {
         let Self { meeting, mut captions, mut told, streams, started, speed, .. } = self;
         drop(streams);
         tokio::time::timeout(PATIENCE, meeting.finish()).await.expect("the meeting finishes");
@@ -260,7 +260,7 @@ impl Hall {
 /// One decode by a decoder of its own.
 pub async fn decode_offline(pcm: &[f32]) -> String {
     let settings = settings(1);
-    let (decoder, mut outcomes) = Decoder::start(decoder::Settings {
+    let (decoder, mut outcomes) = Decoder::start(decoder::DecoderConfig {
         program: settings.program,
         model: settings.model_path,
         states: 1,
@@ -275,33 +275,33 @@ pub async fn decode_offline(pcm: &[f32]) -> String {
     let (language, prompt) = (Some("en".into()), None);
     assert!(decoder.submit(decoder::Job { id: 1, pcm: pcm.into(), language, prompt, voiced, thorough: true }));
     match tokio::time::timeout(PATIENCE, outcomes.recv()).await {
-        Ok(Some((1, Outcome::Heard { hypothesis, .. }))) => {
+        Ok(Some((1, Outcome::Decoded { hypothesis, .. }))) => {
             hypothesis.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
         }
         other => panic!("{other:?}"),
     }
 }
 
-pub fn finals(told: &[Told]) -> impl Iterator<Item = (MeetingTime, &Line)> {
+pub fn finals(told: &[Published]) -> impl Iterator<Item = (MeetingTime, &Line)> {
     told.iter().filter_map(|(at, caption)| match caption {
         Caption::Final(line) => Some((*at, line)),
         _ => None,
     })
 }
 
-pub fn text_of(told: &[Told], who: ParticipantId) -> String {
+pub fn text_of(told: &[Published], who: ParticipantId) -> String {
     let mut lines: Vec<&Line> = finals(told).map(|(_, line)| line).filter(|line| line.participant == who).collect();
     lines.sort_by_key(|line| line.span.start);
     lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// Word errors of everybody's finals against the script.
-pub fn errors(play: &Play, told: &[Told], names: &BTreeMap<ParticipantId, String>) -> wer::Errors {
+pub fn errors(play: &Play, told: &[Published], names: &BTreeMap<ParticipantId, String>) -> wer::Errors {
     names.iter().map(|(who, name)| wer::compare(&play.said_by(name), &text_of(told, *who))).sum()
 }
 
 /// What the contract promises of any sequence of captions.
-pub fn check_contract(told: &[Told]) {
+pub fn check_contract(told: &[Published]) {
     let mut segments: BTreeMap<_, (u32, bool, Vec<u16>)> = BTreeMap::new();
     for (_, caption) in told {
         let (segment, revision, ends) = match caption {

@@ -3,13 +3,13 @@
 use super::Scratch;
 use hansard::{
     embed::s3::S3Server,
-    objects::{Dialect, Objects, Settings},
+    objects::{Dialect, Objects, StorageConfig},
 };
 use std::net::SocketAddr;
 
 pub struct Bucket {
     pub objects: Objects,
-    pub settings: Settings,
+    pub settings: StorageConfig,
     pub scratch: Scratch,
     server: Option<S3Server>,
 }
@@ -20,7 +20,7 @@ impl Bucket {
         let scratch = Scratch::new();
         let server = S3Server::start(scratch.path(), SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("it starts");
         let endpoint = format!("http://{}", server.address);
-        let settings = Settings {
+        let settings = StorageConfig {
             public_endpoint: endpoint.clone(),
             endpoint,
             region: "local".to_owned(),

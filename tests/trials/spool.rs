@@ -151,7 +151,8 @@ async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
     place.faults.refuse();
     let metrics =
         async || reqwest::get(format!("{}/metrics", server.ops)).await.expect("answers").text().await.expect("text");
-    eventually("the spool is full", Duration::from_secs(90), async || metrics().await.contains("hansard_spool_full 1")).await;
+    eventually("the spool is full", Duration::from_secs(90), async || metrics().await.contains("hansard_spool_full 1"))
+        .await;
     let full = Utc::now();
     tokio::time::sleep(Duration::from_secs(8)).await;
     place.faults.heal();

@@ -14,7 +14,7 @@ use crate::{
     domain::id::{MeetingId, ParticipantId, TenantId, UserId},
     queue::{
         AskError,
-        message::{Ask, Reply, Told},
+        message::{Ask, Published, Reply},
     },
     store::{
         Tx,
@@ -99,7 +99,7 @@ impl Acting {
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
     pub fn tell(&self, state: &ApiState, saying: &Saying) {
         if !self.told.swap(true, Ordering::Relaxed) {
-            let told = Told::Live { kind: "consent_updated".into(), data: saying.told(), to: None };
+            let told = Published::Live { kind: "consent_updated".into(), data: saying.told(), to: None };
             state.publish(saying.meeting, &told);
         }
     }

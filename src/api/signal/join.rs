@@ -4,11 +4,11 @@ use super::{Signal, message::Join, message::Who, outbox::Close, rooms::Ticket};
 use crate::{
     api::token::{Credential, Seat},
     domain::id::{MeetingId, ParticipantId, TenantId},
-    queue::message::Told,
+    queue::message::Published,
     store::{
         StoreError, event,
         meeting::{self, RecordingMode},
-        presence::{self, Barred, Door, Entered, Role},
+        presence::{self, Barred, Entered, EntryBy, Role},
     },
 };
 use chrono::TimeDelta;
@@ -77,11 +77,11 @@ impl Signal {
         let joined = async {
             match &join.who {
                 Who::Token(token) => match self.credential(token)? {
-                    Credential::Join(seat) => self.sit(seat, Door::Join(seat.minted), join.last_seq).await,
+                    Credential::Join(seat) => self.sit(seat, EntryBy::Join(seat.minted), join.last_seq).await,
                     _ => Err(NotJoined::barred("unauthorized", "token is a join token")),
                 },
                 Who::Resume(token) => match self.credential(token)? {
-                    Credential::Resume(seat) => self.sit(seat, Door::Resume(seat.minted), join.last_seq).await,
+                    Credential::Resume(seat) => self.sit(seat, EntryBy::Resume(seat.minted), join.last_seq).await,
                     _ => Err(NotJoined::barred("unauthorized", "resumeToken is a resume token")),
                 },
                 Who::Observer(meeting) => match observes {
@@ -103,7 +103,7 @@ impl Signal {
             .map_err(|refused| NotJoined::barred("unauthorized", refused.to_string()))
     }
 
-    async fn sit(&self, seat: Seat, door: Door, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
+    async fn sit(&self, seat: Seat, door: EntryBy, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
         let Seat { tenant, meeting, participant, role, .. } = seat;
         let state = self.state();
         // Listening begins before the picture is taken, so that nothing falls between.
@@ -129,7 +129,7 @@ impl Signal {
         let first = event::before_first_join(&mut tx, meeting, participant).await?.unwrap_or(picture.seq);
         tx.commit().await?;
         let Entered { person, socket, effects } = entered;
-        state.publish(meeting, &Told::Replaced { participant, socket });
+        state.publish(meeting, &Published::Replaced { participant, socket });
         if !effects.is_empty() {
             state.told(meeting, effects);
         }

@@ -3,12 +3,12 @@
 //!
 //! Nothing here decides about media: that is the worker's, behind the queue.
 
-mod flood;
 mod join;
 mod lane;
 mod log;
 pub mod message;
 mod outbox;
+mod rate_limit;
 mod room;
 mod rooms;
 mod socket;

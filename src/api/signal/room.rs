@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::id::{ConsentId, ParticipantId},
-    queue::message::{Told, Whom},
+    queue::message::{Published, Whom},
     store::{
         event::{Event, Head, KEPT_AFTER_END_H, READ_MAX},
         presence,
@@ -131,15 +131,15 @@ impl Room {
         self.members.values().filter_map(|member| member.participant).collect()
     }
 
-    pub fn told(&mut self, told: Told, now: Instant) {
+    pub fn told(&mut self, told: Published, now: Instant) {
         match told {
-            Told::Event { seq, kind, at, data } => {
+            Published::Event { seq, kind, at, data } => {
                 self.keep(Event { seq, kind, at, data });
                 self.pump(now);
             }
-            Told::Live { kind, data, to } => self.live(&kind, &data, to),
-            Told::Close { code, whom } => self.close(Close::of(code), whom, now),
-            Told::Replaced { participant, socket } => self.replaced(participant, socket),
+            Published::Live { kind, data, to } => self.live(&kind, &data, to),
+            Published::Close { code, whom } => self.close(Close::of(code), whom, now),
+            Published::Replaced { participant, socket } => self.replaced(participant, socket),
         }
     }
 

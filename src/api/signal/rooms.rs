@@ -6,8 +6,8 @@ use crate::{
     api::state::Shared,
     domain::id::{MeetingId, ParticipantId, TenantId},
     queue::{
-        Heard, Subscription,
-        message::{Ask, Told},
+        Notice, Subscription,
+        message::{Ask, Published},
     },
     store::{
         Result,
@@ -42,7 +42,7 @@ const READY_MAX: Duration = Duration::from_secs(3);
 pub(super) enum Command {
     Attach(Member),
     Detach(u64),
-    Told(Told),
+    Published(Published),
     Head(Head),
 }
 
@@ -122,10 +122,10 @@ impl Rooms {
     }
 
     /// Tells the meeting's room in this process, whatever becomes of the queue.
-    pub fn tell(&self, meeting: MeetingId, told: Told) {
+    pub fn tell(&self, meeting: MeetingId, told: Published) {
         if let Some(slot) = self.slots().get(&meeting) {
             // A full room reads the store at the next beat.
-            let _ = slot.commands.try_send(Command::Told(told));
+            let _ = slot.commands.try_send(Command::Published(told));
         }
     }
 
@@ -158,20 +158,20 @@ impl Rooms {
                 command = commands.recv() => match command {
                     Some(Command::Attach(member)) => room.attach(member, Instant::now()),
                     Some(Command::Detach(number)) => room.detach(number),
-                    Some(Command::Told(told)) => room.told(told, Instant::now()),
+                    Some(Command::Published(told)) => room.told(told, Instant::now()),
                     Some(Command::Head(head)) => room.head(&head, self.state.clock.now(), Instant::now()),
                     None => break,
                 },
                 next = hear(&mut heard) => match next {
-                    Some(Heard::Told(told)) => {
-                        let ends = matches!(&told, Told::Event { kind, .. } if kind == "recording_state");
+                    Some(Notice::Published(told)) => {
+                        let ends = matches!(&told, Published::Event { kind, .. } if kind == "recording_state");
                         room.told(told, Instant::now());
                         if ends {
                             // The meeting may have ended: see without waiting for the beat.
                             self.poke.notify_one();
                         }
                     }
-                    Some(Heard::Lagged) => room.doubt(),
+                    Some(Notice::Lagged) => room.doubt(),
                     None => heard = None,
                 },
                 events = finished(&mut reading) => {
@@ -262,7 +262,7 @@ impl Rooms {
     }
 }
 
-async fn hear(heard: &mut Option<Subscription>) -> Option<Heard> {
+async fn hear(heard: &mut Option<Subscription>) -> Option<Notice> {
     match heard {
         Some(heard) => heard.recv().await,
         None => std::future::pending().await,

@@ -3,17 +3,17 @@
 
 use super::{
     Signal,
-    flood::Flood,
     join::{Joined, NotJoined},
     lane::Lanes,
     message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
     outbox::{Close, Out, Outbox},
+    rate_limit::MessageRate,
     room::Member,
 };
 use crate::{
     api::{command::consent::Acting, limit::Door},
     domain::{
-        door::Standing,
+        connections::Standing,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
     },
     store::{
@@ -90,9 +90,9 @@ impl Signal {
         observes: Option<TenantId>,
         door: Option<Door>,
     ) -> Option<Close> {
-        let mut flood = Flood::new(Instant::now());
+        let mut rate = MessageRate::new(Instant::now());
         // On the heap: what joining needs for a moment would else be held for as long as the socket lives.
-        let joining = Box::pin(self.wait_for_join(stream, &mut flood, &first, observes));
+        let joining = Box::pin(self.wait_for_join(stream, &mut rate, &first, observes));
         let waited = tokio::time::timeout(JOIN_WITHIN, joining).await;
         let (joined, re) = match waited {
             Ok(Ok(joined)) => joined,
@@ -122,7 +122,7 @@ impl Signal {
         let answer = message::envelope("joined", re.as_ref(), None, &joined.data);
         self.tracker().spawn(self.clone().replay(ReplayOf::new(&joined), answer, first, outbox.clone()));
         let lanes = Lanes::new(self, &joined, outbox);
-        let close = self.listen(stream, &mut flood, outbox, &joined, &lanes).await;
+        let close = self.listen(stream, &mut rate, outbox, &joined, &lanes).await;
         joined.ticket.detach(number).await;
         close
     }
@@ -130,18 +130,18 @@ impl Signal {
     async fn wait_for_join(
         &self,
         stream: &mut SplitStream<WebSocket>,
-        flood: &mut Flood,
+        rate: &mut MessageRate,
         first: &mpsc::Sender<Utf8Bytes>,
         observes: Option<TenantId>,
     ) -> Result<(Joined, Option<Value>), Option<Close>> {
         loop {
-            let Incoming { id, message } = match next(stream, flood, false).await? {
-                Heard::Message(incoming) => incoming,
-                Heard::Nonsense(answer) => {
+            let Incoming { id, message } = match next(stream, rate, false).await? {
+                Received::Message(incoming) => incoming,
+                Received::Invalid(answer) => {
                     say_first(first, answer).await?;
                     continue;
                 }
-                Heard::Alive => continue,
+                Received::Alive => continue,
             };
             match message {
                 ClientMessage::Join(join) => match self.join(&join, observes).await {
@@ -196,7 +196,7 @@ impl Signal {
     async fn listen(
         &self,
         stream: &mut SplitStream<WebSocket>,
-        flood: &mut Flood,
+        rate: &mut MessageRate,
         outbox: &Arc<Outbox>,
         joined: &Joined,
         lanes: &Lanes,
@@ -205,17 +205,17 @@ impl Signal {
             let incoming = tokio::select! {
                 biased;
                 close = outbox.closed() => return Some(close),
-                incoming = tokio::time::timeout(SILENT_MAX, next(stream, flood, true)) => incoming,
+                incoming = tokio::time::timeout(SILENT_MAX, next(stream, rate, true)) => incoming,
             };
             let Incoming { id, message } = match incoming {
                 Err(_) => return Some(Close::TOO_SLOW),
                 Ok(Err(close)) => return close,
-                Ok(Ok(Heard::Nonsense(answer))) => {
+                Ok(Ok(Received::Invalid(answer))) => {
                     outbox.push(answer);
                     continue;
                 }
-                Ok(Ok(Heard::Alive)) => continue,
-                Ok(Ok(Heard::Message(incoming))) => incoming,
+                Ok(Ok(Received::Alive)) => continue,
+                Ok(Ok(Received::Message(incoming))) => incoming,
             };
             if let ControlFlow::Break(close) = self.take(id, message, outbox, joined, lanes).await {
                 return Some(close);
@@ -335,16 +335,20 @@ async fn say_first(first: &mpsc::Sender<Utf8Bytes>, text: Utf8Bytes) -> Result<(
     first.send(text).await.map_err(|_| None)
 }
 
-enum Heard {
+enum Received {
     Message(Incoming),
     /// Something that is not understood, with the answer to it.
-    Nonsense(Utf8Bytes),
+    Invalid(Utf8Bytes),
     /// A sign of life with nothing to answer: the library answers pings.
     Alive,
 }
 
 /// What the client says next; `Err` when the socket is to end. Safe to cancel.
-async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood, joined: bool) -> Result<Heard, Option<Close>> {
+async fn next(
+    stream: &mut SplitStream<WebSocket>,
+    rate: &mut MessageRate,
+    joined: bool,
+) -> Result<Received, Option<Close>> {
     let message = match stream.next().await {
         None | Some(Ok(Message::Close(_))) => return Err(None),
         Some(Ok(message)) => message,
@@ -353,11 +357,11 @@ async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood, joined: bo
     let now = Instant::now();
     let Message::Text(text) = message else {
         return match message {
-            _ if !flood.admits(false, now) => Err(Some(Close::FLOOD)),
+            _ if !rate.admits(false, now) => Err(Some(Close::FLOOD)),
             Message::Binary(_) => {
-                Ok(Heard::Nonsense(message::error(None, "invalid", "only text frames are understood")))
+                Ok(Received::Invalid(message::error(None, "invalid", "only text frames are understood")))
             }
-            _ => Ok(Heard::Alive),
+            _ => Ok(Received::Alive),
         };
     };
     if text.as_str().len() > FRAME_BYTES_MAX {
@@ -365,13 +369,13 @@ async fn next(stream: &mut SplitStream<WebSocket>, flood: &mut Flood, joined: bo
     }
     let parsed = parse_client_message(text.as_str().as_bytes());
     let admitted = (joined && parsed.as_ref().is_ok_and(Incoming::refuses_consent))
-        || flood.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now);
+        || rate.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now);
     if !admitted {
         return Err(Some(Close::FLOOD));
     }
     Ok(match parsed {
-        Ok(incoming) => Heard::Message(incoming),
-        Err(invalid) => Heard::Nonsense(message::error(invalid.re.as_ref(), "invalid", &invalid.message)),
+        Ok(incoming) => Received::Message(incoming),
+        Err(invalid) => Received::Invalid(message::error(invalid.re.as_ref(), "invalid", &invalid.message)),
     })
 }
 

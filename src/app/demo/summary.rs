@@ -4,8 +4,8 @@ use super::screen::{Screen, wrap};
 use crate::play::{
     client::{Client, Recording},
     meeting::Meeting,
+    scenario::{Performance, Player},
     score::Score,
-    stage::{Performance, Player},
 };
 use anyhow::{Context, bail};
 use serde_json::json;

@@ -16,7 +16,7 @@ fn feed(endpoint: &mut Endpoint, from: &mut i64, runs: &[(usize, f32, f32)]) -> 
 }
 
 fn endpoint() -> Endpoint {
-    Endpoint::new(Settings::new(Micros::from_secs(12)))
+    Endpoint::new(Thresholds::new(Micros::from_secs(12)))
 }
 
 const SILENT: (usize, f32, f32) = (60, 0.02, -70.0);

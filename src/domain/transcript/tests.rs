@@ -8,10 +8,10 @@ fn span(from: i64, to: i64) -> Span {
     Span::new(ms(from), ms(to))
 }
 
-fn heard(line: &str) -> Vec<Heard> {
+fn heard(line: &str) -> Vec<HeardWord> {
     line.split(' ')
         .filter(|word| !word.is_empty())
-        .map(|word| Heard { text: word.into(), spaced: true, confidence: 0.9 })
+        .map(|word| HeardWord { text: word.into(), spaced: true, confidence: 0.9 })
         .collect()
 }
 

@@ -12,9 +12,9 @@ fn at(s: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + s, 0).expect("in range")
 }
 
-fn told(event: Event) -> Told {
+fn told(event: Event) -> Published {
     let Event { seq, kind, at, data } = event;
-    Told::Event { seq, kind, at, data }
+    Published::Event { seq, kind, at, data }
 }
 
 fn member(number: u64, participant: Option<ParticipantId>, socket: i64, sent: i64) -> (Member, Arc<Outbox>) {
@@ -127,7 +127,7 @@ fn the_highest_socket_of_a_participant_stays_in_whatever_order_they_come() {
     room.attach(first, now);
     assert_eq!(one.closing(), Some(Close::REPLACED));
     assert_eq!(two.closing(), None);
-    room.told(Told::Replaced { participant: ANA, socket: 3 }, now);
+    room.told(Published::Replaced { participant: ANA, socket: 3 }, now);
     assert_eq!(two.closing(), Some(Close::REPLACED));
     room.attach(third, now);
     assert_eq!(three.closing(), None);
@@ -143,7 +143,7 @@ fn a_withdrawal_is_told_once_at_once_and_once_committed() {
     room.attach(observer, now);
     let id = ConsentId(Uuid::from_u128(7));
     asking.expect(id, json!("r"));
-    let live = Told::Live { kind: "consent_updated".into(), data: json!({"id": id}), to: None };
+    let live = Published::Live { kind: "consent_updated".into(), data: json!({"id": id}), to: None };
     room.told(live.clone(), now);
     room.told(live.clone(), now);
     let committed = Event { seq: 1, kind: "consent_updated".into(), at: at(0), data: json!({"id": id, "entry": 1}) };
@@ -185,7 +185,7 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     };
     room.head(&head, at(2), now);
     assert_eq!(watching.closing(), None, "that off was told before the end");
-    room.told(Told::Close { code: 4000, whom: Whom::Participants }, now);
+    room.told(Published::Close { code: 4000, whom: Whom::Participants }, now);
     assert_eq!(participant.closing(), None, "first what the store has");
     assert_eq!(room.next_read(now), Some(1));
     room.read(vec![event(2)], now);

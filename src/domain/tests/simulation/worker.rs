@@ -131,7 +131,7 @@ impl Worker {
             cutter: Cutter::new(0),
             open: Vec::new(),
             ear: Ear {
-                endpoint: Endpoint::new(endpoint::Settings::new(Micros::from_secs(6))),
+                endpoint: Endpoint::new(endpoint::Thresholds::new(Micros::from_secs(6))),
                 tape: Vec::new(),
                 lates: Lates::default(),
                 entry: 0,

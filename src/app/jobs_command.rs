@@ -1,0 +1,102 @@
+//! `hansard jobs`: what an operator sees of jobs, and does with them.
+#![allow(clippy::print_stdout, reason = "their output is what they are for")]
+
+use super::commands::with_database;
+use crate::{
+    config::{JobsCommand, Settings},
+    domain::{
+        id::{MeetingId, TenantId},
+        job::JobKind,
+    },
+    store::{
+        Store,
+        backlog::{self, Listed},
+        event,
+    },
+};
+use anyhow::{Context, bail};
+use chrono::{DateTime, Utc};
+
+pub async fn jobs(settings: &Settings, command: JobsCommand) -> anyhow::Result<()> {
+    with_database(settings, async |url| {
+        // Policies hide rows from whoever the URL names; the workers' role sees all.
+        let store = Store::open(url, 1)?;
+        let done = run(&store, command).await;
+        store.close().await;
+        done
+    })
+    .await
+}
+
+async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
+    let mut tx = store.worker_tx().await?;
+    match command {
+        JobsCommand::List { all, limit } => {
+            let found = backlog::list(&mut tx, all, limit.into()).await?;
+            if found.is_empty() {
+                println!("no job waits, runs or failed");
+            }
+            for job in found {
+                println!("{}", line(&job));
+            }
+        }
+        JobsCommand::Show { id } => show(&backlog::get(&mut tx, id).await?.with_context(|| nothing(id))?),
+        JobsCommand::Retry { id } => {
+            let job = backlog::get(&mut tx, id).await?.with_context(|| nothing(id))?;
+            let (tenant, meeting) = (TenantId(job.tenant_id), MeetingId(job.meeting_id));
+            event::lock(&mut tx, meeting).await?;
+            match job.state.as_str() {
+                "running" => bail!("it runs"),
+                "done" => bail!("it is done"),
+                // Its recordings are to say that they are being made.
+                "failed" if job.kind == JobKind::Mix.as_str() => {
+                    backlog::remake(&mut tx, tenant, meeting).await?;
+                    let data = serde_json::json!({
+                        "state": "finalising", "transcribing": false, "reason": "retry", "waitingFor": [], "unrecorded": [], "epoch": 0,
+                    });
+                    // Sockets find it when they look into the store for what they missed.
+                    event::append(&mut tx, meeting, "recording_state", data).await?;
+                }
+                _ => {
+                    backlog::retry(&mut tx, id).await?;
+                }
+            }
+            tx.commit().await?;
+            println!("queued");
+        }
+    }
+    Ok(())
+}
+
+fn nothing(id: uuid::Uuid) -> String {
+    format!("there is no job {id}; `hansard jobs list` shows them")
+}
+
+fn line(job: &Listed) -> String {
+    let state = match &job.waiting_for {
+        // Also while it looks whether that is back.
+        Some(away) if ["queued", "running"].contains(&job.state.as_str()) => format!("waits for {away}"),
+        _ => job.state.clone(),
+    };
+    let error = job.error.as_deref().map(|error| format!("  {error}")).unwrap_or_default();
+    let failed = job.attempts - i32::from(job.state == "running");
+    format!("{}  {:<8} {state:<18} failed {failed}  meeting {}{error}", job.id, job.kind, job.meeting_id)
+}
+
+fn show(job: &Listed) {
+    let time = |time: Option<DateTime<Utc>>| time.map_or_else(|| "-".to_owned(), event::wire_time);
+    let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    println!("job          {}", job.id);
+    println!("tenant       {}", job.tenant_id);
+    println!("meeting      {}", job.meeting_id);
+    println!("kind         {}", job.kind);
+    println!("state        {}", job.state);
+    println!("attempts     {}", job.attempts);
+    println!("waits        {} for {}", job.waits, or(&job.waiting_for));
+    println!("owner        {}", job.owner.map_or_else(|| "-".to_owned(), |owner| owner.to_string()));
+    println!("lease until  {}", time(job.lease_until));
+    println!("due          {}", time(Some(job.run_at)));
+    println!("created      {}", time(Some(job.created_at)));
+    println!("finished     {}", time(job.finished_at));
+    println!("error        {}", or(&job.error));
+}

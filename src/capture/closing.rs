@@ -1,0 +1,260 @@
+//! How a meeting stops being live here, in a written order: streams closed → open utterances finalised → segments sealed →
+//! uploaded → rows committed → participants' sockets closed → job settled. Every step has a bound; what is not through by
+//! then is in the spool, and `recover` finds it.
+
+use super::{
+    meeting::{Live, Over},
+    read, recorder_events,
+    unheard::{self, Unheard},
+};
+use crate::{
+    domain::{
+        consent::Use,
+        limits::FINALS_AFTER_END,
+        meeting::{RecordingState, State},
+        time::MeetingTime,
+    },
+    media::{decode::Decoded, segment, spool},
+    queue::{
+        JobKind,
+        message::{Published, Wake, Whom},
+    },
+    speech::Caption,
+    store::{StoreError, capture, event, job, presence, recording},
+    worker::{Claimed, Outcome},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use tracing::{info, warn};
+
+/// Reading the log a last time.
+const LAST_LOOK_MAX: Duration = Duration::from_secs(1);
+/// From the end to the last words of a meeting whose sound waits for the decoder.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(300);
+/// How often it is asked whether speech takes sound again.
+const ROOM_POLL: Duration = Duration::from_millis(40);
+/// Sealing and storing of what is left.
+const UPLOADS_MAX: Duration = Duration::from_secs(30);
+/// Committing what is left.
+const COMMITS_MAX: Duration = Duration::from_secs(10);
+/// The same steps of a meeting that another worker shall go on with: nobody hears it until it is handed over, so what takes
+/// longer stays in the spool, and its words are found again after the end.
+const HANDOVER_MAX: Duration = Duration::from_secs(1);
+
+/// The data of `recording_state`.
+pub fn recording_state(state: &State, epoch: i64) -> Value {
+    json!({
+        "state": state.recording,
+        "transcribing": state.transcribing,
+        "reason": state.reason(),
+        "waitingFor": state.waiting_for,
+        "unrecorded": state.unrecorded,
+        "epoch": epoch,
+    })
+}
+
+/// `recording_state` of a meeting that is over.
+pub fn after(state: RecordingState, reason: Option<&str>, epoch: i64) -> Value {
+    json!({"state": state, "transcribing": false, "reason": reason, "waitingFor": [], "unrecorded": [], "epoch": epoch})
+}
+
+/// What still comes out of the meeting's threads.
+pub struct Outlets {
+    pub told: mpsc::Receiver<spool::SpoolEvent>,
+    pub heard: mpsc::Receiver<Decoded>,
+    pub captions: mpsc::Receiver<Caption>,
+}
+
+/// Closes the meeting here.
+pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Outlets) -> anyhow::Result<Outcome> {
+    let meeting = live.meeting;
+    if over == Over::Lost {
+        // Somebody else has it: nothing more is written or told; the spool is `recover`'s.
+        live.lost.cancel();
+        info!(%meeting, epoch = live.holder.epoch, "the meeting runs elsewhere now");
+        return Ok(Outcome::Settled);
+    }
+    let ended = Instant::now();
+    last_look(&mut live).await;
+    let (speakers, until) = (live.tracks.heard_of(), live.clock.now());
+    if over == Over::Released {
+        live.tracks.hand_over();
+    }
+    for stream in live.tracks.ids() {
+        live.tracks.close(stream, &live.commits);
+    }
+    let all = utter(&mut live, &mut outlets, &claimed, over, ended).await;
+    let mut missing = live.tracks.overflow.take();
+    if !all {
+        missing.extend(speakers.into_iter().map(|participant| Unheard { participant, from: None, until }));
+    }
+    let start = live.clock.to_wall(MeetingTime::ZERO);
+    let Live { deps, holder, rules, tracks, commits, uploads, lost, .. } = live;
+    let (uploads_max, commits_max) =
+        if over == Over::Released { (HANDOVER_MAX, HANDOVER_MAX) } else { (UPLOADS_MAX, COMMITS_MAX) };
+    let speech = tracks.finish();
+    let sealed = tokio::time::timeout(uploads_max, async {
+        while let Some(news) = outlets.told.recv().await {
+            recorder_events::take(&uploads, &commits, meeting, news);
+        }
+        uploads.drain(uploads_max).await
+    });
+    let finals = async {
+        let committed = commits.flush(commits_max).await;
+        if matches!(over, Over::Ended { .. }) && committed {
+            let _ = deps.queue.publish(meeting, &Published::Close { code: 4000, whom: Whom::Participants });
+        }
+    };
+    let (sealed, ()) = tokio::join!(sealed, finals);
+    drop(speech);
+    let stored = sealed.unwrap_or(false);
+    let committed = commits.flush(commits_max).await;
+    if lost.is_cancelled() {
+        return Ok(Outcome::Settled);
+    }
+    // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any more. What is not is taken
+    // up by `recover` once the folder is given up, which is when the end is written.
+    let _owned = uploads.close().await;
+    let (folder, epoch) = (holder.spool.clone(), holder.epoch);
+    let left = tokio::task::spawn_blocking(move || segment::leftovers(&folder, meeting, epoch)).await?;
+    // When it cannot be read, something may be there.
+    let spooled = left.map_or(1, |left| left.len());
+    if spooled > 0 {
+        warn!(%meeting, segments = spooled, stored, committed, "not everything could be stored; the rest waits in the spool");
+    }
+    if over == Over::Released {
+        return Ok(Outcome::Release);
+    }
+
+    let [recorded, transcribed] = [Use::Recording, Use::Transcription].map(|purpose| rules.gate().uses(purpose));
+    let done = async {
+        let mut tx = deps.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        job::fence(&mut tx, meeting, holder.owner, holder.epoch).await?;
+        // Before the job that makes the files is there, so that it waits for them.
+        capture::note_spooled(&mut tx, meeting, holder.epoch, spooled).await?;
+        if over == (Over::Ended { stored: false }) {
+            capture::end(&mut tx, meeting).await?;
+        }
+        let mut events = presence::dismiss(&mut tx, meeting).await?;
+        recording::close_all(&mut tx, meeting).await?;
+        let tracks = recording::of_meeting(&mut tx, meeting).await?;
+        let missing = transcribed && unheard::note(&mut tx, &holder, start, &missing).await?;
+        // Words are looked for again in what was recorded, by the job that makes its files.
+        let complete = !missing || !recorded || tracks.is_empty();
+        capture::transcript(&mut tx, holder.tenant, meeting, None, complete).await?;
+        let mix = if recorded && !tracks.is_empty() {
+            let data = after(RecordingState::Finalising, None, holder.epoch);
+            events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
+            Some(job::ensure(&mut tx, holder.tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?)
+        } else {
+            let data = after(RecordingState::Off, Some("nothing_recorded"), holder.epoch);
+            events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
+            None
+        };
+        job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>((events, mix))
+    };
+    let (events, mix) = match tokio::time::timeout(COMMITS_MAX, done).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(StoreError::Fenced)) => return Ok(Outcome::Settled),
+        // The lease runs out, and whoever takes it over finds the meeting ended, or without anybody in it.
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => anyhow::bail!("the database did not answer while the meeting was closed"),
+    };
+    for event in events {
+        let _ = deps.queue.publish(meeting, &event.into());
+    }
+    let _ = deps.queue.publish(meeting, &Published::Close { code: 4000, whom: Whom::Participants });
+    if let Some(job) = mix {
+        let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
+    }
+    info!(%meeting, "the meeting is over");
+    Ok(Outcome::Settled)
+}
+
+/// Nobody reads the log for this meeting after this, so a withdrawal of the last moment must be known now: it counts in the
+/// last words and in the last segments.
+async fn last_look(live: &mut Live) {
+    let start = live.clock.to_wall(MeetingTime::ZERO);
+    let read = read::read(&live.deps.store, live.meeting, live.applied(), start);
+    let Ok(Ok(read)) = tokio::time::timeout(LAST_LOOK_MAX, read).await else { return };
+    let now = live.clock.now();
+    for entry in &read.consent {
+        live.rules.gate().apply(entry, now);
+    }
+    live.tracks.recheck(None);
+    if let Some(speech) = &live.speech {
+        speech.withdrawn();
+    }
+    live.uploads.recheck();
+}
+
+/// Lets everybody who is in the middle of a sentence be heard out. Participants are let go in time; on a machine that is
+/// behind, the last words still come to observers and into the transcript. Answers whether all of them did.
+async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: Over, ended: Instant) -> bool {
+    let (queue, meeting, lost) = (live.deps.queue.clone(), live.meeting, live.lost.clone());
+    let patience = match over {
+        Over::Released => HANDOVER_MAX,
+        _ => Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs()),
+    };
+    let leave_by = ended + patience;
+    let all = {
+        let hearing = hear_out(live, outlets);
+        tokio::pin!(hearing);
+        let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
+        if !all && matches!(over, Over::Ended { .. }) {
+            let _ = queue.publish(meeting, &Published::Close { code: 4000, whom: Whom::Participants });
+            all = tokio::select! {
+                () = &mut hearing => true,
+                // The process ends, or somebody else has the meeting.
+                () = claimed.stop.cancelled() => false,
+                () = lost.cancelled() => false,
+                () = sleep_until(ended + LAST_WORDS_MAX) => false,
+            };
+        }
+        all
+    };
+    if !all && over != Over::Released {
+        warn!(
+            %meeting,
+            "the last words are not in the transcript: speech was too far behind. Give this worker fewer meetings \
+             (--capacity) or a smaller model"
+        );
+    }
+    while let Ok(caption) = outlets.captions.try_recv() {
+        live.caption(caption);
+    }
+    all
+}
+
+/// Until everything that was said is in the channel.
+async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
+    // First the sound that is still being decoded to PCM: its end is told per stream.
+    while live.tracks.is_ending() {
+        tokio::select! {
+            heard = outlets.heard.recv(), if live.deps.speech.has_room() => match heard {
+                Some(heard) => live.heard(heard),
+                None => break,
+            },
+            Some(caption) = outlets.captions.recv() => live.caption(caption),
+            Some(told) = outlets.told.recv() => live.sealed(told),
+            () = sleep(ROOM_POLL) => {}
+        }
+    }
+    let Some(speech) = live.speech.take() else { return };
+    let finish = speech.finish();
+    tokio::pin!(finish);
+    loop {
+        tokio::select! {
+            () = &mut finish => break,
+            Some(caption) = outlets.captions.recv() => live.caption(caption),
+            Some(told) = outlets.told.recv() => live.sealed(told),
+        }
+    }
+}

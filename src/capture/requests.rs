@@ -1,0 +1,91 @@
+//! What `api` processes ask of a running meeting. Nothing here waits: what needs the store or the disk is a task that
+//! answers by a [`Fact`].
+
+use super::{
+    commit::Write,
+    journal::{self, Withdrawal},
+    meeting::{Fact, Live},
+    read,
+};
+use crate::{
+    domain::meeting::Input,
+    queue::{
+        Responder,
+        message::{Ask, Reply},
+    },
+};
+
+impl Live {
+    /// Carries out one ask and answers it, now or by a [`Fact`].
+    pub fn ask(&mut self, ask: Ask, responder: Responder) {
+        match ask {
+            Ask::Alive => responder.reply(Reply::Done),
+            Ask::Changed => {
+                self.look();
+                responder.reply(Reply::Done);
+            }
+            Ask::Sockets { api, participants } => {
+                self.input(Input::Sockets { api, participants });
+                responder.reply(Reply::Done);
+            }
+            Ask::Withdraw { id, participant, consent_type, status, actor, statement, received_at, once, journal } => {
+                let withdrawal = Withdrawal {
+                    id,
+                    tenant: self.holder.tenant,
+                    meeting: self.meeting,
+                    participant,
+                    consent_type,
+                    status,
+                    actor,
+                    statement,
+                    received_at,
+                    once,
+                };
+                self.withdrawn(&withdrawal);
+                if !journal {
+                    responder.reply(Reply::Withdrawn { journalled: false });
+                    return;
+                }
+                let (spool, facts) = (self.deps.spool.clone(), self.facts.clone());
+                tokio::spawn(async move {
+                    let written = tokio::task::spawn_blocking(move || journal::append(&spool, &withdrawal)).await;
+                    let journalled = matches!(written, Ok(Ok(())));
+                    let _ = facts.send(Fact::Journalled(journalled, responder)).await;
+                });
+            }
+            Ask::OpenStream { stream } if self.tracks.port(stream).is_some() => self.answer(responder, stream),
+            Ask::OpenStream { stream } => {
+                let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
+                tokio::spawn(async move {
+                    let entered = read::enter(&deps, meeting, stream, &facts).await;
+                    let _ = facts.send(Fact::Open(entered.map(Box::new), responder)).await;
+                });
+            }
+            Ask::Streams => responder.reply(Reply::Streams { streams: self.streams_now() }),
+            Ask::CloseStream { stream, reason } => {
+                self.close(stream, &reason);
+                responder.reply(Reply::Done);
+            }
+            Ask::Signal { .. } => responder.reply(Reply::Error {
+                code: "webrtc_unavailable".into(),
+                message: "this server takes media as plain RTP only: POST /v1/meetings/{id}/streams".into(),
+            }),
+        }
+    }
+
+    /// Memory first: the gate closes before this returns. The worker's own copy of the entry follows. Twice is once.
+    pub fn withdrawn(&mut self, withdrawal: &Withdrawal) {
+        if !self.withdrawals.insert(withdrawal.id) {
+            return;
+        }
+        let at = self.clock.of_wall(withdrawal.received_at);
+        self.input(Input::Withdrawn {
+            id: withdrawal.id,
+            participant: withdrawal.participant,
+            uses: withdrawal.consent_type.uses().to_vec(),
+            status: withdrawal.status,
+            at,
+        });
+        self.write(Write::Withdrawal(withdrawal.clone()));
+    }
+}

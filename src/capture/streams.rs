@@ -1,0 +1,156 @@
+//! The streams of a running meeting: opened, heard, closed.
+
+use super::{commit::Write, meeting::Live, port::Found};
+use crate::{
+    domain::{
+        id::{ParticipantId, StreamId},
+        meeting::Input,
+        recording::Codec,
+    },
+    ingest::Arrival,
+    queue::{
+        Responder,
+        message::{Reply, StreamNow},
+    },
+    speech::StreamOptions,
+    store::stream::Stream,
+};
+use std::time::Instant;
+use tracing::{info, warn};
+
+impl Live {
+    /// Opens a stream on a port. The rules know of its participant first, so that a hold stands before its first packet.
+    pub fn open(&mut self, stream: Stream, found: Found, responder: Option<Responder>) {
+        let (id, participant) = (stream.id, stream.participant);
+        if self.tracks.port(id).is_some() {
+            // Asked for twice; the port that was found for the second is nobody's.
+            if let Some(responder) = responder {
+                self.answer(responder, id);
+            }
+            return;
+        }
+        if Codec::parse(&stream.codec).is_none() {
+            let why = format!("{} is not taken yet: send audio as opus, PCMU or PCMA", stream.codec);
+            return self.refuse(&stream, responder, "not_supported", why);
+        }
+        for replaced in self.tracks.replaced_by(&stream) {
+            self.close(replaced, "replaced");
+        }
+        self.input(Input::StreamOpened { stream: id, participant });
+        let Some(speech) = &self.speech else { return };
+        let speech = speech.open(StreamOptions {
+            participant,
+            stream: id,
+            language: self.speaking.language.clone(),
+            glossary: self.speaking.glossary.clone(),
+            late: false,
+        });
+        match self.tracks.open(&stream, found, speech, self.clock.now()) {
+            Ok(port) => {
+                let ip = self.deps.rtp.public_ip.clone();
+                // Another worker's stream may come with the meeting: whoever sends must know where to.
+                if stream.ip.as_ref() != Some(&ip) || stream.port != Some(port) || stream.state != "open" {
+                    self.write(Write::StreamOpened { stream: id, participant, ip, port });
+                }
+                if let Some(responder) = responder {
+                    self.answer(responder, id);
+                }
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                warn!(meeting = %self.meeting, stream = %id, error = why, "a stream cannot be opened");
+                self.input(Input::StreamClosed { stream: id });
+                self.refuse(&stream, responder, "unavailable", why);
+            }
+        }
+    }
+
+    pub fn refuse(&self, stream: &Stream, responder: Option<Responder>, code: &str, message: String) {
+        let (stream, participant) = (stream.id, stream.participant);
+        self.write(Write::StreamClosed { stream, participant, reason: code.to_owned() });
+        if let Some(responder) = responder {
+            responder.reply(Reply::Error { code: code.to_owned(), message });
+        }
+    }
+
+    /// Tells whoever asked which port the stream has.
+    pub fn answer(&self, responder: Responder, stream: StreamId) {
+        if let Some(port) = self.tracks.port(stream) {
+            responder.reply(Reply::Stream { ip: self.deps.rtp.public_ip.clone(), port });
+        }
+    }
+
+    pub fn close(&mut self, stream: StreamId, reason: &str) {
+        if let Some(participant) = self.drop_track(stream) {
+            self.write(Write::StreamClosed { stream, participant, reason: reason.to_owned() });
+        }
+    }
+
+    pub fn drop_track(&mut self, stream: StreamId) -> Option<ParticipantId> {
+        let participant = self.tracks.close(stream, &self.commits)?;
+        self.input(Input::StreamClosed { stream });
+        Some(participant)
+    }
+
+    pub fn arrival(&mut self, stream: StreamId, arrival: Arrival) {
+        match arrival {
+            Arrival::Rtp { at, header, payload, .. } => {
+                let arrived = self.clock.at(at);
+                if self.tracks.packet(stream, header, payload, arrived, &self.commits) {
+                    self.input(Input::StreamAlive { stream, media: true });
+                }
+                if self.tracks.is_unreadable(stream) {
+                    warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
+                    self.close(stream, "clock_rate");
+                }
+            }
+            Arrival::Other { at, sequence } => {
+                if self.tracks.pass(stream, sequence, self.clock.at(at), &self.commits) {
+                    self.input(Input::StreamAlive { stream, media: true });
+                }
+            }
+            Arrival::SenderReport { at, ntp, timestamp, cname } => {
+                self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
+                self.input(Input::StreamAlive { stream, media: false });
+            }
+            Arrival::Alive { .. } => self.input(Input::StreamAlive { stream, media: false }),
+            Arrival::Bye { at } => {
+                self.tracks.bye(stream, self.clock.at(at));
+                self.input(Input::StreamBye { stream });
+            }
+            Arrival::Latched { from, ssrc, anew } => {
+                if anew {
+                    self.tracks.begin_anew(stream);
+                }
+                self.write(Write::Latched { stream, from: from.to_string(), ssrc, anew });
+            }
+        }
+    }
+
+    /// Tells whose media came, stalled or came back.
+    pub fn look_at_media(&mut self) {
+        for (stream, participant, media) in self.tracks.look(self.clock.now()) {
+            info!(meeting = %self.meeting, %stream, media = media.as_str(), reason = media.reason(), "a stream's media");
+            self.write(Write::Media { stream, participant, media });
+        }
+    }
+
+    /// How each stream is received now.
+    pub fn streams_now(&self) -> Vec<StreamNow> {
+        let now = Instant::now();
+        let received = self.tracks.received(self.clock.at(now)).into_iter();
+        received
+            .map(|of| StreamNow {
+                stream: of.stream,
+                media: of.media.as_str().to_owned(),
+                reason: of.media.reason().map(str::to_owned),
+                from: of.seen.from,
+                ssrc: of.seen.ssrc,
+                packets: of.packets,
+                dropped: of.dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+                lost: of.seen.lost,
+                last_packet_at: of.seen.last.map(|last| self.clock.to_wall(self.clock.at(last))),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! How the streams of a meeting are received: counted by their sockets and on the way here.
+
+use super::{ALIVE_EVERY, Track, Tracks};
+use crate::{
+    domain::{
+        id::{ParticipantId, RecordingId, StreamId},
+        media_state::Media,
+        time::MeetingTime,
+    },
+    ingest::{Reason, Seen},
+};
+use std::collections::BTreeMap;
+
+/// One stream.
+pub struct Received {
+    pub stream: StreamId,
+    pub media: Media,
+    pub seen: Seen,
+    /// Taken.
+    pub packets: u64,
+    /// Not kept, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
+impl Tracks {
+    /// Which streams' media came, stalled or came back since the last look.
+    pub fn look(&mut self, now: MeetingTime) -> Vec<(StreamId, ParticipantId, Media)> {
+        let look = |(id, track): (&StreamId, &mut Track)| {
+            Some((*id, track.participant, track.watch.look(track.ingest.counts(), now)?))
+        };
+        self.tracks.iter_mut().filter_map(look).collect()
+    }
+
+    /// How each stream is received.
+    pub fn received(&self, now: MeetingTime) -> Vec<Received> {
+        let seen = |(id, track): (&StreamId, &Track)| {
+            let counts = track.ingest.counts();
+            let mut dropped = track.dropped.clone();
+            for reason in Reason::ALL {
+                *dropped.entry(reason.as_str()).or_default() += counts.dropped(reason);
+            }
+            dropped.retain(|_, count| *count > 0);
+            Received {
+                stream: *id,
+                media: track.watch.state(now),
+                seen: track.ingest.seen(),
+                packets: counts.taken(),
+                dropped,
+            }
+        };
+        self.tracks.iter().map(seen).collect()
+    }
+
+    /// The sender said goodbye: whether it goes on shows with its next packet, which is told at once.
+    pub fn bye(&mut self, stream: StreamId, now: MeetingTime) {
+        if let Some(track) = self.tracks.get_mut(&stream) {
+            track.alive = now - ALIVE_EVERY;
+        }
+    }
+
+    /// Whether what comes of a recording can be written: what that means for its participant.
+    pub fn kept(&mut self, recording: RecordingId, kept: bool) -> Option<(ParticipantId, bool)> {
+        let participant = self.begun.get(&recording)?.participant;
+        if kept {
+            self.unkept.remove(&recording);
+        } else {
+            self.unkept.insert(recording);
+        }
+        let of = |id: &RecordingId| self.begun.get(id).is_some_and(|key| key.participant == participant);
+        Some((participant, !self.unkept.iter().any(of)))
+    }
+
+    /// Ports are closed at once with their streams: another process goes on with them.
+    pub fn hand_over(&self) {
+        self.tracks.values().for_each(|track| track.ingest.hand_over());
+    }
+
+    /// The sender goes on with another SSRC: its counters begin anew.
+    pub fn begin_anew(&mut self, stream: StreamId) {
+        if let Some(track) = self.tracks.get_mut(&stream) {
+            track.intake.begin_anew();
+        }
+    }
+}

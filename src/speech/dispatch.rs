@@ -1,0 +1,271 @@
+//! What all streams share: the schedule, the jobs that are out, and where captions go.
+
+use super::{Caption, decoder::Decoder};
+use crate::domain::{
+    gate::{Gate, Pass, Transcription, Verdict},
+    schedule::{Answer, Job, Kind, Schedule},
+    time::{Micros, Span},
+};
+use crate::speech::decoder;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Instant,
+};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
+
+/// Finals and retractions kept for a meeting that does not take them: minutes of them. Beyond it something is broken.
+const STASH_MAX: usize = 4_096;
+
+/// A decode asked for.
+pub struct Task {
+    pub meeting: u64,
+    pub stream: u64,
+    pub utterance: u64,
+    pub kind: Kind,
+    /// Whose, which audio, and the consent entry behind it.
+    pub pass: Pass,
+    pub gate: Arc<Gate>,
+    pub voiced: Vec<Span>,
+    pub pcm: Arc<[f32]>,
+    pub language: Option<String>,
+    pub prompt: Option<String>,
+}
+
+impl Task {
+    fn may_go(&self) -> bool {
+        self.gate.still::<Transcription>(&self.pass) == Verdict::Keep
+    }
+}
+
+/// Where a meeting's captions go.
+pub struct CaptionSink {
+    pub captions: mpsc::Sender<Caption>,
+    stash: VecDeque<Caption>,
+    /// Told when everything was said.
+    pub finished: Option<oneshot::Sender<()>>,
+}
+
+impl CaptionSink {
+    pub fn new(captions: mpsc::Sender<Caption>) -> Self {
+        Self { captions, stash: VecDeque::new(), finished: None }
+    }
+
+    pub fn is_flushed(&self) -> bool {
+        self.stash.is_empty()
+    }
+
+    fn flush(&mut self) {
+        while let Some(caption) = self.stash.pop_front() {
+            if let Err(TrySendError::Full(caption)) = self.captions.try_send(caption) {
+                self.stash.push_front(caption);
+                return;
+            }
+        }
+    }
+}
+
+/// See the module's text.
+pub struct Dispatch {
+    decoder: Decoder,
+    schedule: Schedule,
+    tasks: BTreeMap<u64, Task>,
+    running: BTreeMap<u64, Instant>,
+    next: u64,
+    started: Instant,
+    pub sinks: BTreeMap<u64, CaptionSink>,
+    /// The language of a model that knows only one.
+    language: Option<String>,
+}
+
+impl Dispatch {
+    pub fn new(decoder: Decoder, schedule: Schedule, language: Option<String>) -> Self {
+        Self {
+            decoder,
+            schedule,
+            tasks: BTreeMap::new(),
+            running: BTreeMap::new(),
+            next: 0,
+            started: Instant::now(),
+            sinks: BTreeMap::new(),
+            language,
+        }
+    }
+
+    pub fn language(&self) -> Option<&str> {
+        self.language.as_deref()
+    }
+
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.schedule.step() as usize == 0 && self.sinks.values().all(CaptionSink::is_flushed)
+    }
+
+    fn now(&self) -> Micros {
+        Micros(self.started.elapsed().as_micros() as i64)
+    }
+
+    pub fn partial_after(&self, length: Micros) -> Option<Micros> {
+        self.schedule.partial_after(length)
+    }
+
+    pub fn is_running(&self, job: u64) -> bool {
+        self.running.contains_key(&job)
+    }
+
+    /// Queues a decode; `None` when it is refused.
+    pub fn offer(&mut self, mut task: Task) -> Option<u64> {
+        let id = self.next;
+        self.next += 1;
+        if self.language.is_some() {
+            task.language = self.language.clone();
+        }
+        let audio = task.pass.span.length();
+        let job = Job { id, meeting: task.meeting, stream: task.stream, kind: task.kind, audio };
+        match self.schedule.offer(job, self.now()) {
+            Answer::Refused => {
+                metrics::counter!("hansard_speech_refused_total", "kind" => task.kind.as_str()).increment(1);
+                None
+            }
+            Answer::Waits { instead_of } => {
+                if let Some(earlier) = instead_of {
+                    self.tasks.remove(&earlier);
+                    metrics::counter!("hansard_speech_partials_dropped_total").increment(1);
+                }
+                self.tasks.insert(id, task);
+                Some(id)
+            }
+        }
+    }
+
+    /// A guess is a final now; `false` when it is not here any more.
+    pub fn promote(&mut self, job: u64) -> bool {
+        if !self.schedule.promote(job) {
+            return false;
+        }
+        if let Some(task) = self.tasks.get_mut(&job) {
+            task.kind = Kind::Final;
+        }
+        true
+    }
+
+    /// Takes a job back, or asks to stop it.
+    pub fn cancel(&mut self, job: u64) {
+        if self.schedule.cancel(job) {
+            self.tasks.remove(&job);
+        } else if self.is_running(job) {
+            self.decoder.abort(job);
+        }
+    }
+
+    /// Sends what may start now; gives the streams whose jobs the gate no longer lets out.
+    pub fn pump(&mut self) -> Vec<u64> {
+        let mut stopped = Vec::new();
+        while let Some(job) = self.schedule.take(self.now()) {
+            let Some(task) = self.tasks.get(&job.id) else {
+                self.schedule.done(job.id, None, self.now());
+                continue;
+            };
+            if !task.may_go() {
+                stopped.push(task.stream);
+                self.tasks.remove(&job.id);
+                self.schedule.done(job.id, None, self.now());
+                continue;
+            }
+            let voiced = task.voiced.iter().map(|span| span.length().0).sum();
+            let sent = self.decoder.submit(decoder::Job {
+                id: job.id,
+                pcm: task.pcm.clone(),
+                language: task.language.clone(),
+                prompt: (task.kind != Kind::Partial).then(|| task.prompt.clone()).flatten(),
+                voiced: Micros(voiced),
+                thorough: task.kind != Kind::Partial && self.schedule.is_thorough(),
+            });
+            if sent {
+                self.running.insert(job.id, Instant::now());
+            } else {
+                // Cannot be while the schedule counts workers; if it is, the job waits again.
+                tracing::error!("the speech decoder takes no work");
+                self.schedule.done(job.id, None, self.now());
+                self.schedule.offer(job, self.now());
+                break;
+            }
+        }
+        for job in self.schedule.preempt(self.now()) {
+            self.decoder.abort(job);
+        }
+        self.forget_dropped();
+        stopped
+    }
+
+    /// A job came back: what it was.
+    pub fn done(&mut self, id: u64, outcome: &decoder::Outcome) -> Option<Task> {
+        let took = match outcome {
+            decoder::Outcome::Decoded { took, .. } => Some(*took),
+            _ => None,
+        };
+        self.schedule.done(id, took, self.now());
+        let sent = self.running.remove(&id)?;
+        let task = self.tasks.remove(&id)?;
+        if took.is_some() {
+            metrics::histogram!("hansard_speech_decode_seconds", "kind" => task.kind.as_str()).record(sent.elapsed());
+        }
+        Some(task)
+    }
+
+    pub fn tick(&mut self) {
+        let before = self.schedule.step();
+        let step = self.schedule.tick(self.now());
+        self.forget_dropped();
+        if step != before {
+            tracing::info!(from = ?before, to = ?step, "speech load step");
+        }
+        metrics::gauge!("hansard_speech_step").set(step as u8);
+        metrics::gauge!("hansard_speech_busy_ratio").set(self.schedule.busy_share(self.now()));
+        metrics::gauge!("hansard_speech_waiting_audio_seconds").set(self.schedule.waiting_audio(None).0 as f64 / 1e6);
+        for kind in [Kind::Final, Kind::Guess, Kind::Partial, Kind::Late] {
+            metrics::gauge!("hansard_speech_waiting_jobs", "kind" => kind.as_str())
+                .set(self.schedule.depth(kind) as f64);
+        }
+        for sink in self.sinks.values_mut() {
+            sink.flush();
+        }
+    }
+
+    fn forget_dropped(&mut self) {
+        for id in self.schedule.dropped() {
+            self.tasks.remove(&id);
+            metrics::counter!("hansard_speech_partials_dropped_total").increment(1);
+        }
+    }
+
+    /// Tells a meeting. A partial that finds no sink is dropped, the next one says more; finals and retractions wait.
+    pub fn tell(&mut self, meeting: u64, caption: Caption) {
+        let Some(sink) = self.sinks.get_mut(&meeting) else { return };
+        metrics::counter!("hansard_speech_captions_total", "kind" => caption.kind()).increment(1);
+        sink.flush();
+        let durable = !matches!(caption, Caption::Partial(_));
+        if !sink.is_flushed() {
+            if !durable {
+                return;
+            }
+            if sink.stash.len() < STASH_MAX {
+                sink.stash.push_back(caption);
+            } else {
+                tracing::error!("a meeting takes no captions; one is lost");
+            }
+            return;
+        }
+        if let Err(TrySendError::Full(caption)) = sink.captions.try_send(caption)
+            && durable
+        {
+            sink.stash.push_back(caption);
+        }
+    }
+}

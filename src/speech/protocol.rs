@@ -1,0 +1,175 @@
+//! What parent and decoder child say to each other over the pipe.
+//!
+//! To the child: `u32` header length, `u32` number of samples, the header as JSON, the samples as `f32`, all little-endian.
+//! From the child: `u32` length and JSON. Not domain types.
+
+use crate::domain::transcript::{HeardWord, Hypothesis};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+
+/// The longest header or answer; longer means that the other side is not who we think.
+const JSON_BYTES_MAX: u32 = 1 << 20;
+/// Whisper's window, with room for the silence added: 40 s at 16 kHz.
+const SAMPLES_MAX: u32 = 40 * 16_000;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Ask {
+    Decode(Decode),
+    /// Stop that job as soon as possible; it is answered all the same.
+    Abort {
+        job: u64,
+    },
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Decode {
+    pub job: u64,
+    /// ISO 639-1; `None` lets a multilingual model find out.
+    pub language: Option<String>,
+    pub prompt: Option<String>,
+    /// Milliseconds of voice in it.
+    pub voiced_ms: i64,
+    /// A final: one more pass when the first is suspicious.
+    pub thorough: bool,
+    /// Least encoder positions, and how many beyond the audio's end (20 ms each).
+    pub ctx_floor: u32,
+    pub ctx_margin: u32,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Tell {
+    /// The model is loaded and every state made.
+    Ready {
+        multilingual: bool,
+    },
+    /// The model cannot be loaded; the child exits.
+    Unusable {
+        error: String,
+    },
+    Done(Done),
+    /// Aborted on request, or the decoder gave an error.
+    Stopped {
+        job: u64,
+        error: Option<String>,
+    },
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Done {
+    pub job: u64,
+    pub words: Vec<WireWord>,
+    pub no_speech: f32,
+    pub log_prob: f32,
+    pub truncated: bool,
+    pub language: Option<(String, f32)>,
+    pub tokens: u32,
+    /// Microseconds: all of it, and of that the first pass's encoder.
+    pub took_us: u64,
+    pub encode_us: u64,
+    pub passes: u32,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WireWord {
+    pub t: String,
+    pub s: bool,
+    pub p: f32,
+}
+
+impl From<&Done> for Hypothesis {
+    fn from(done: &Done) -> Self {
+        Self {
+            words: done
+                .words
+                .iter()
+                .map(|word| HeardWord { text: word.t.clone(), spaced: word.s, confidence: word.p })
+                .collect(),
+            no_speech: done.no_speech,
+            log_prob: done.log_prob,
+            truncated: done.truncated,
+            language: done.language.clone(),
+        }
+    }
+}
+
+/// One message to the child as bytes.
+pub fn ask(ask: &Ask, pcm: &[f32]) -> Vec<u8> {
+    let header = serde_json::to_vec(ask).expect("strings and numbers always serialise");
+    let mut bytes = Vec::with_capacity(8 + header.len() + pcm.len() * 4);
+    bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&(pcm.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    for sample in pcm {
+        bytes.extend_from_slice(&sample.to_le_bytes());
+    }
+    bytes
+}
+
+/// Reads one message of the parent; `None` at the end of the pipe.
+pub fn read_ask(pipe: &mut impl Read) -> io::Result<Option<(Ask, Vec<f32>)>> {
+    let mut sizes = [0; 8];
+    match pipe.read_exact(&mut sizes) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let [a, b, c, d, e, f, g, h] = sizes;
+    let (header, samples) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    if header > JSON_BYTES_MAX || samples > SAMPLES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message too large for the decoder's pipe"));
+    }
+    let mut bytes = vec![0; header as usize + samples as usize * 4];
+    pipe.read_exact(&mut bytes)?;
+    let (header, pcm) = bytes.split_at(header as usize);
+    let pcm = pcm.as_chunks::<4>().0.iter().map(|sample| f32::from_le_bytes(*sample)).collect();
+    Ok(Some((serde_json::from_slice(header)?, pcm)))
+}
+
+/// Writes one answer to the parent.
+pub fn write_tell(pipe: &mut impl Write, tell: &Tell) -> io::Result<()> {
+    let json = serde_json::to_vec(tell).expect("strings and numbers always serialise");
+    pipe.write_all(&(json.len() as u32).to_le_bytes())?;
+    pipe.write_all(&json)?;
+    pipe.flush()
+}
+
+/// Reads one answer of the child; `None` at the end of the pipe.
+pub async fn read_tell(pipe: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<Option<Tell>> {
+    use tokio::io::AsyncReadExt as _;
+    let size = match pipe.read_u32_le().await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    };
+    if size > JSON_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the decoder's answer is too large"));
+    }
+    let mut json = vec![0; size as usize];
+    pipe.read_exact(&mut json).await?;
+    Ok(Some(serde_json::from_slice(&json)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_the_pipe_and_a_huge_one_is_refused() {
+        let decode = Ask::Decode(Decode {
+            job: 7,
+            language: Some("en".into()),
+            prompt: None,
+            voiced_ms: 900,
+            thorough: true,
+            ctx_floor: 64,
+            ctx_margin: 16,
+        });
+        let mut bytes = ask(&decode, &[0.5, -1.0]);
+        bytes.extend(ask(&Ask::Abort { job: 7 }, &[]));
+        let mut pipe = bytes.as_slice();
+        assert_eq!(read_ask(&mut pipe).expect("reads"), Some((decode, vec![0.5, -1.0])));
+        assert_eq!(read_ask(&mut pipe).expect("reads"), Some((Ask::Abort { job: 7 }, Vec::new())));
+        assert_eq!(read_ask(&mut pipe).expect("reads"), None);
+        assert!(read_ask(&mut [0xff; 16].as_slice()).is_err());
+    }
+}
