@@ -1,5 +1,6 @@
-//! What recording and decoding 20 streams costs beside 20 bare `gst-launch-1.0` graphs of the same kind, what sealing
-//! takes, and how long the mix takes beside ffmpeg on the same tracks. `cargo bench --bench media`.
+//! What recording and decoding 20 streams costs beside 20 bare `gst-launch-1.0` graphs of the same
+//! kind, what sealing takes, and how long the mix takes beside ffmpeg on the same tracks.
+//! `cargo bench --bench media`.
 
 #[path = "../tests/support/tone.rs"]
 #[allow(dead_code, reason = "tests use the rest")]
@@ -77,7 +78,12 @@ fn track(n: u128) -> Track {
 fn cpu(process: &str) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).expect("it lives");
     let after = stat.rsplit(')').next().expect("a name");
-    let ticks: Vec<u64> = after.split_whitespace().skip(11).take(2).filter_map(|word| word.parse().ok()).collect();
+    let ticks: Vec<u64> = after
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|word| word.parse().ok())
+        .collect();
     ticks.iter().sum::<u64>() as f64 / 100.0
 }
 
@@ -89,12 +95,17 @@ fn owned(spool: &Path) -> Arc<Owned> {
 /// Records and decodes the frames in every one of the streams at their pace; percent of a core.
 fn ours(folder: &Path, frames: &[Frame]) -> f64 {
     let gate = agreed();
-    let (spool, mut told) = Spool::start(owned(&folder.join("spool")), Arc::clone(&gate)).expect("a recorder");
+    let (spool, mut told) =
+        Spool::start(owned(&folder.join("spool")), Arc::clone(&gate)).expect("a recorder");
     let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
     let decode_thread = DecodeThread::start(Arc::clone(&gate), heard).expect("a decoder");
     for n in 0..STREAMS {
         spool.open(track(n));
-        decode_thread.open(StreamId(Uuid::from_u128(n)), ParticipantId(Uuid::from_u128(n)), Codec::Opus);
+        decode_thread.open(
+            StreamId(Uuid::from_u128(n)),
+            ParticipantId(Uuid::from_u128(n)),
+            Codec::Opus,
+        );
     }
     let begun = Instant::now();
     let (mut before, mut from) = (None, begun);
@@ -106,9 +117,12 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
         }
         for n in 0..STREAMS {
             let who = ParticipantId(Uuid::from_u128(n));
-            let recorded = gate.admit::<Recording, _>(who, frame.span.end, frame.span, frame.clone()).expect("agreed");
-            let spoken =
-                gate.admit::<Transcription, _>(who, frame.span.end, frame.span, frame.clone()).expect("agreed");
+            let recorded = gate
+                .admit::<Recording, _>(who, frame.span.end, frame.span, frame.clone())
+                .expect("agreed");
+            let spoken = gate
+                .admit::<Transcription, _>(who, frame.span.end, frame.span, frame.clone())
+                .expect("agreed");
             spool.write(RecordingId(Uuid::from_u128(n)), recorded);
             decode_thread.push(StreamId(Uuid::from_u128(n)), spoken);
         }
@@ -119,7 +133,11 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
     }
     let used = (cpu("self") - before.expect("longer than 2 s")) / from.elapsed().as_secs_f64();
     assert_eq!(
-        (spool.counts().overflowed, decode_thread.counts().overflowed, decode_thread.counts().broken),
+        (
+            spool.counts().overflowed,
+            decode_thread.counts().overflowed,
+            decode_thread.counts().broken
+        ),
         (0, 0, 0)
     );
     spool.finish();
@@ -130,8 +148,11 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
 /// The same by `gst-launch-1.0`, one process per stream.
 fn bare(folder: &Path, frames: &[Frame]) -> f64 {
     let source = folder.join("source.mka");
-    let writer = Writer::create(&source, Shape::Track, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
-    frames.iter().for_each(|frame| writer.write(frame).expect("writes"));
+    let writer =
+        Writer::create(&source, Shape::Track, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+    frames
+        .iter()
+        .for_each(|frame| writer.write(frame).expect("writes"));
     writer.finish().expect("finishes");
     let launch = |n: u128| {
         let graph = format!(
@@ -151,8 +172,12 @@ fn bare(folder: &Path, frames: &[Frame]) -> f64 {
             .expect("gst-launch-1.0 is installed")
     };
     let mut children: Vec<_> = (0..STREAMS).map(launch).collect();
-    let all =
-        |children: &[std::process::Child]| -> f64 { children.iter().map(|child| cpu(&child.id().to_string())).sum() };
+    let all = |children: &[std::process::Child]| -> f64 {
+        children
+            .iter()
+            .map(|child| cpu(&child.id().to_string()))
+            .sum()
+    };
     std::thread::sleep(Duration::from_secs(4));
     let (before, from) = (all(&children), Instant::now());
     std::thread::sleep(Duration::from_secs(SECONDS - 2));
@@ -166,17 +191,28 @@ fn bare(folder: &Path, frames: &[Frame]) -> f64 {
 
 fn streams(folder: &Path) {
     let seconds = (SECONDS + 6) as f64;
-    let silence = tone::encode(Codec::Opus, &vec![0.0; tone::RATE * (SECONDS as usize + 6)], 0);
+    let silence = tone::encode(
+        Codec::Opus,
+        &vec![0.0; tone::RATE * (SECONDS as usize + 6)],
+        0,
+    );
     let speech = tone::encode(Codec::Opus, &tone::syllables(300.0, 0.3, seconds), 0);
     // DTX: a packet every 400 ms.
     let dtx: Vec<Frame> = silence.iter().step_by(20).cloned().collect();
     let whole = |frames: &[Frame]| -> Vec<Frame> {
-        frames.iter().filter(|frame| frame.span.end.as_ms() <= 1_000 * (SECONDS as i64 + 2)).cloned().collect()
+        frames
+            .iter()
+            .filter(|frame| frame.span.end.as_ms() <= 1_000 * (SECONDS as i64 + 2))
+            .cloned()
+            .collect()
     };
     println!("20 streams, recorded and decoded to 16 kHz, percent of a core:");
     for (name, frames) in [("digital silence", &silence), ("speech-like", &speech)] {
         let (ours, bare) = (ours(folder, &whole(frames)), bare(folder, frames));
-        println!("  {name:<16} ours {ours:5.1} %   20 x gst-launch-1.0 {bare:5.1} %   ratio {:.2}", ours / bare);
+        println!(
+            "  {name:<16} ours {ours:5.1} %   20 x gst-launch-1.0 {bare:5.1} %   ratio {:.2}",
+            ours / bare
+        );
         fs::remove_dir_all(folder.join("spool")).expect("removes");
     }
     println!("  {:<16} ours {:5.1} %", "DTX", ours(folder, &whole(&dtx)));
@@ -189,15 +225,23 @@ fn sealing(folder: &Path) {
     let mut plain = Vec::new();
     let mut trimmed = Vec::new();
     for n in 0..STREAMS {
-        let mut writer = SegmentWriter::new(owned(&folder.join("seal")), track(n), Arc::clone(&gate));
+        let mut writer =
+            SegmentWriter::new(owned(&folder.join("seal")), track(n), Arc::clone(&gate));
         let who = ParticipantId(Uuid::from_u128(n));
         for frame in &frames {
-            let frame = gate.admit(who, frame.span.end, frame.span, frame.clone()).expect("agreed");
+            let frame = gate
+                .admit(who, frame.span.end, frame.span, frame.clone())
+                .expect("agreed");
             assert!(!writer.write(frame).dropped);
         }
         let withdrawn = n % 2 == 1;
         if withdrawn {
-            gate.withdraw(ConsentId(Uuid::from_u128(900 + n)), who, &Use::ALL, MeetingTime::from_ms(2_000));
+            gate.withdraw(
+                ConsentId(Uuid::from_u128(900 + n)),
+                who,
+                &Use::ALL,
+                MeetingTime::from_ms(2_000),
+            );
         }
         let begun = Instant::now();
         let sealed: Option<Sealed> = writer.seal().sealed;
@@ -220,11 +264,17 @@ fn joining(folder: &Path) {
     let segments: Vec<PathBuf> = (0..900)
         .map(|n| {
             let path = folder.join(format!("{n}-1.mkv"));
-            let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+            let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO)
+                .expect("creates");
             for frame in &frames[..200] {
                 let by = Micros::from_secs(4 * n);
                 let span = Span::new(frame.span.start + by, frame.span.end + by);
-                writer.write(&Frame { span, ..frame.clone() }).expect("writes");
+                writer
+                    .write(&Frame {
+                        span,
+                        ..frame.clone()
+                    })
+                    .expect("writes");
             }
             writer.finish().expect("finishes");
             path
@@ -232,9 +282,14 @@ fn joining(folder: &Path) {
         .collect();
     let always = [Span::new(MeetingTime::ZERO, MeetingTime::MAX)];
     let begun = Instant::now();
-    let track =
-        remux::finalise_track(&segments, &always, &folder.join("hour.mka")).expect("joins").expect("has frames");
-    println!("joining the 900 segments of an hour ({} frames): {:.2?}", track.frames, begun.elapsed());
+    let track = remux::finalise_track(&segments, &always, &folder.join("hour.mka"))
+        .expect("joins")
+        .expect("has frames");
+    println!(
+        "joining the 900 segments of an hour ({} frames): {:.2?}",
+        track.frames,
+        begun.elapsed()
+    );
 }
 
 fn mixing(folder: &Path) {
@@ -244,15 +299,24 @@ fn mixing(folder: &Path) {
         .map(|(hz, amplitude)| {
             let frames = tone::encode(Codec::Opus, &tone::syllables(hz, amplitude, LENGTH), 0);
             let path = folder.join(format!("{hz}.mka"));
-            let writer = Writer::create(&path, Shape::Track, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
-            frames.iter().for_each(|frame| writer.write(frame).expect("writes"));
+            let writer = Writer::create(&path, Shape::Track, Codec::Opus, 1, MeetingTime::ZERO)
+                .expect("creates");
+            frames
+                .iter()
+                .for_each(|frame| writer.write(frame).expect("writes"));
             writer.finish().expect("finishes");
             let whole = Span::new(MeetingTime::ZERO, MeetingTime::from_ms(90_000));
-            MixSource { path, start: MeetingTime::ZERO, allowed: vec![whole] }
+            MixSource {
+                path,
+                start: MeetingTime::ZERO,
+                allowed: vec![whole],
+            }
         })
         .collect();
     let begun = Instant::now();
-    let mixed = mix::render(&tracks, &folder.join("mix.m4a"), &mut |_| Ok(())).expect("renders").expect("a mix");
+    let mixed = mix::render(&tracks, &folder.join("mix.m4a"), &mut |_| Ok(()))
+        .expect("renders")
+        .expect("a mix");
     let ours = begun.elapsed();
     let paths: Vec<PathBuf> = tracks.iter().map(|track| track.path.clone()).collect();
     let ffmpeg = |filter: &str, to: &[&str]| {
@@ -263,13 +327,25 @@ fn mixing(folder: &Path) {
         });
         command.args(["-filter_complex", filter]).args(to);
         let begun = Instant::now();
-        assert!(command.current_dir(folder).status().expect("ffmpeg is installed").success());
+        assert!(
+            command
+                .current_dir(folder)
+                .status()
+                .expect("ffmpeg is installed")
+                .success()
+        );
         begun.elapsed()
     };
     let file = ["-c:a", "aac", "-b:a", "96k", "-ar", "48000", "ffmpeg.m4a"];
     let plain = ffmpeg("amix=inputs=3:normalize=0", &file);
-    let measured = ffmpeg("amix=inputs=3:normalize=0,ebur128=framelog=verbose", &["-f", "null", "-"]);
-    let limited = ffmpeg("amix=inputs=3:normalize=0,volume=6dB,alimiter=limit=0.8", &file);
+    let measured = ffmpeg(
+        "amix=inputs=3:normalize=0,ebur128=framelog=verbose",
+        &["-f", "null", "-"],
+    );
+    let limited = ffmpeg(
+        "amix=inputs=3:normalize=0,volume=6dB,alimiter=limit=0.8",
+        &file,
+    );
     println!(
         "mix of 3 tracks of 90 s: ours {ours:.2?} (gain {:.1} dB); ffmpeg plain {plain:.2?}, measured and then limited {:.2?}",
         mixed.gain_db,

@@ -1,12 +1,13 @@
 //! How processes start and stop, in order.
 //!
-//! **Start**: operations address opened (`/readyz` says `starting`) → data folder locked → Postgres, migrations (`serve` only) → queue → bucket → clock → speech → what a dead process
-//! left is listed → jobs are claimed → addresses are opened → said on stdout.
+//! **Start**: operations address opened (`/readyz` says `starting`) → data folder locked →
+//! Postgres, migrations (`serve` only) → queue → bucket → clock → speech → what a dead process left
+//! is listed → jobs are claimed → addresses are opened → said on stdout.
 //!
-//! **Stop** ([`Running::stop`]): nothing new is claimed → meetings end (`serve`) or are handed over (`worker`) → their files are
-//! made (`serve`) → jobs drained → sockets told to go elsewhere (1012) → addresses closed → queue, stores. The first SIGTERM
-//! does all of this within the grace time; a second one, or the end of that time, is like a kill, which loses nothing
-//! that was stored either.
+//! **Stop** ([`Running::stop`]): nothing new is claimed → meetings end (`serve`) or are handed over
+//! (`worker`) → their files are made (`serve`) → jobs drained → sockets told to go elsewhere (1012)
+//! → addresses closed → queue, stores. The first SIGTERM does all of this within the grace time; a
+//! second one, or the end of that time, is like a kill, which loses nothing that was stored either.
 
 pub mod commands;
 mod connections;
@@ -79,10 +80,24 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     let descriptors = descriptor::raise();
     let (closing, upkeep) = (CancellationToken::new(), CancellationToken::new());
     // First, so that whoever waits for the process can see that it starts.
-    let (listener, ops_address) = listen(settings.ops_listen).await.context("the operations address")?;
-    let ops = ops::Ops { metrics: metrics.clone(), health: health::process() };
-    let room = connections::Room { all: OPS_CONNECTIONS, per_address: 0, trusted: Arc::default() };
-    let mut servers = vec![tokio::spawn(connections::serve(listener, ops::router(ops), room, closing.clone()))];
+    let (listener, ops_address) = listen(settings.ops_listen)
+        .await
+        .context("the operations address")?;
+    let ops = ops::Ops {
+        metrics: metrics.clone(),
+        health: health::process(),
+    };
+    let room = connections::Room {
+        all: OPS_CONNECTIONS,
+        per_address: 0,
+        trusted: Arc::default(),
+    };
+    let mut servers = vec![tokio::spawn(connections::serve(
+        listener,
+        ops::router(ops),
+        room,
+        closing.clone(),
+    ))];
     let services = Services::start(&settings, part).await?;
 
     let media = match part {
@@ -107,13 +122,25 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     };
     let services = &running.services;
     if part != Part::Worker {
-        let (listener, address) = listen(settings.listen).await.context("the address to listen on")?;
+        let (listener, address) = listen(settings.listen)
+            .await
+            .context("the address to listen on")?;
         let trusted = networks(&settings.trusted_proxies)?;
-        let public_url = settings.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-        // Without an address of its own for browsers the storage is read by ours: links work wherever the API does.
+        let public_url = settings
+            .public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}"));
+        // Without an address of its own for browsers the storage is read by ours: links work
+        // wherever the API does.
         let files = services.files();
         let (objects, media_origin) = match &files {
-            Some(_) => (services.objects.clone().served_at(&format!("{public_url}/files")), origin(&public_url)),
+            Some(_) => (
+                services
+                    .objects
+                    .clone()
+                    .served_at(&format!("{public_url}/files")),
+                origin(&public_url),
+            ),
             None => (services.objects.clone(), origin(&services.public_endpoint)),
         };
         let state = Arc::new(ApiState {
@@ -130,7 +157,11 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             media_origin,
             here: Here::default(),
             unwritten: Unwritten::default(),
-            limits: Limits::new(settings.requests_per_address, settings.requests_per_credential, trusted.clone()),
+            limits: Limits::new(
+                settings.requests_per_address,
+                settings.requests_per_credential,
+                trusted.clone(),
+            ),
         });
         let signal = Signal::start(state.clone());
         let mut router = api::router(state.clone(), &signal);
@@ -143,7 +174,12 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             trusted,
         };
         let router = api::below(state.address.path(), router);
-        servers.push(tokio::spawn(connections::serve(listener, router, room, closing.clone())));
+        servers.push(tokio::spawn(connections::serve(
+            listener,
+            router,
+            room,
+            closing.clone(),
+        )));
         running.api = Some(state);
         running.signal = Some(signal);
         running.url = Some(public_url);
@@ -158,10 +194,22 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     }
     running.servers = servers;
     running.key = services.key.clone();
-    tokio::spawn(keep_time(services.store.clone(), services.clock.clone(), upkeep.clone()));
-    tokio::spawn(watch::run(services.store.clone(), services.queue.clone(), upkeep.clone()));
+    tokio::spawn(keep_time(
+        services.store.clone(),
+        services.clock.clone(),
+        upkeep.clone(),
+    ));
+    tokio::spawn(watch::run(
+        services.store.clone(),
+        services.queue.clone(),
+        upkeep.clone(),
+    ));
     tokio::spawn(watch::jobs(services.store.clone(), upkeep.clone()));
-    tokio::spawn(watch::storage(services.objects.clone(), services.bucket.clone(), upkeep));
+    tokio::spawn(watch::storage(
+        services.objects.clone(),
+        services.bucket.clone(),
+        upkeep,
+    ));
     health::process().enter(Phase::Ready);
     Ok(running)
 }
@@ -175,14 +223,20 @@ impl Running {
         }
         println!("ops {}", self.ops);
         match &self.key {
-            // A terminal's history and the journal keep what they are shown; a script that reads our lines wants it.
-            Some(OwnKey { kept_in, is_new: false, .. }) if is_kept() => println!("key in {}", kept_in.display()),
+            // A terminal's history and the journal keep what they are shown; a script that reads
+            // our lines wants it.
+            Some(OwnKey {
+                kept_in,
+                is_new: false,
+                ..
+            }) if is_kept() => println!("key in {}", kept_in.display()),
             Some(OwnKey { key, .. }) => println!("key {key}"),
             None => {}
         }
     }
 
-    /// Stops in order; see the module's text. A second signal, or the end of the grace time, ends the process at once.
+    /// Stops in order; see the module's text. A second signal, or the end of the grace time, ends
+    /// the process at once.
     pub async fn stop(self) -> anyhow::Result<()> {
         let grace = self.grace;
         let api = self.api.clone();
@@ -224,12 +278,19 @@ impl Running {
     }
 }
 
-/// Until the process may end by itself: after the grace time, and not before every withdrawal that it acknowledged is
-/// written.
+/// Until the process may end by itself: after the grace time, and not before every withdrawal that
+/// it acknowledged is written.
 async fn grace_and_withdrawals(grace: Duration, api: Option<Shared>) {
     tokio::time::sleep(grace).await;
-    while let Some(waiting) = api.as_ref().map(|api| api.unwritten.len()).filter(|waiting| *waiting > 0) {
-        warn!(waiting, "the grace time is over; acknowledged withdrawals wait for the database");
+    while let Some(waiting) = api
+        .as_ref()
+        .map(|api| api.unwritten.len())
+        .filter(|waiting| *waiting > 0)
+    {
+        warn!(
+            waiting,
+            "the grace time is over; acknowledged withdrawals wait for the database"
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -241,14 +302,19 @@ fn is_kept() -> bool {
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("{address} cannot be listened on"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} cannot be listened on"))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
 
 fn networks(settings: &[String]) -> anyhow::Result<Arc<[Network]>> {
-    let parsed =
-        settings.iter().map(|network| network.parse().map_err(|why| anyhow::anyhow!("trusted-proxies: {why}")));
+    let parsed = settings.iter().map(|network| {
+        network
+            .parse()
+            .map_err(|why| anyhow::anyhow!("trusted-proxies: {why}"))
+    });
     parsed.collect()
 }
 
@@ -260,8 +326,16 @@ fn origin(url: &str) -> String {
 }
 
 /// Maps our clock to Postgres's anew every minute, and forgets what has had its time.
-async fn keep_time(store: crate::store::Store, clock: crate::clock::Clock, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(60))).await.is_some() {
+async fn keep_time(
+    store: crate::store::Store,
+    clock: crate::clock::Clock,
+    stop: CancellationToken,
+) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(Duration::from_secs(60)))
+        .await
+        .is_some()
+    {
         // With Postgres away the last mapping stays good.
         let _ = store.sync_clock(&clock, 5).await;
         // What is left over is taken the next time, here or in another process.
@@ -269,10 +343,14 @@ async fn keep_time(store: crate::store::Store, clock: crate::clock::Clock, stop:
     }
 }
 
-/// Ends when the process is told to stop (SIGTERM, SIGINT) after this call: from here on that ends nothing by itself.
+/// Ends when the process is told to stop (SIGTERM, SIGINT) after this call: from here on that ends
+/// nothing by itself.
 pub fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     Ok(async move {
         tokio::select! {
             _ = term.recv() => {}

@@ -1,7 +1,8 @@
 //! The only place that reads a clock.
 //!
-//! Wall time is Postgres's: a process maps its monotonic clock to `clock_timestamp()` by one round trip (again when that took
-//! too long), and keeps the last mapping while Postgres is away. A step of the machine's own wall clock changes nothing.
+//! Wall time is Postgres's: a process maps its monotonic clock to `clock_timestamp()` by one round
+//! trip (again when that took too long), and keeps the last mapping while Postgres is away. A step
+//! of the machine's own wall clock changes nothing.
 
 use crate::domain::time::MeetingTime;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,20 +22,24 @@ struct Mapping {
     told: bool,
 }
 
-/// Shared by everything in the process. Until the first [`Clock::set`] it follows the machine's own wall clock as read
-/// once at start.
+/// Shared by everything in the process. Until the first [`Clock::set`] it follows the machine's own
+/// wall clock as read once at start.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<RwLock<Mapping>>);
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(RwLock::new(Mapping { at: Instant::now(), wall: Utc::now(), told: false })))
+        Self(Arc::new(RwLock::new(Mapping {
+            at: Instant::now(),
+            wall: Utc::now(),
+            told: false,
+        })))
     }
 }
 
 impl Clock {
-    /// Takes a mapping: Postgres said `wall` between `asked` and `answered`. Refused (`false`) when that took longer than
-    /// [`ROUND_TRIP_MAX`].
+    /// Takes a mapping: Postgres said `wall` between `asked` and `answered`. Refused (`false`) when
+    /// that took longer than [`ROUND_TRIP_MAX`].
     pub fn set(&self, asked: Instant, answered: Instant, wall: DateTime<Utc>) -> bool {
         let round_trip = answered.saturating_duration_since(asked);
         if round_trip > ROUND_TRIP_MAX {
@@ -44,10 +49,14 @@ impl Clock {
         true
     }
 
-    /// Takes a mapping however long it took, unless there is one already: half a slow round trip is nearer to the truth than
-    /// a machine's own clock may be. Answers whether it did.
+    /// Takes a mapping however long it took, unless there is one already: half a slow round trip is
+    /// nearer to the truth than a machine's own clock may be. Answers whether it did.
     pub fn set_roughly(&self, asked: Instant, answered: Instant, wall: DateTime<Utc>) -> bool {
-        let told = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).told;
+        let told = self
+            .0
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .told;
         if !told {
             self.take(asked, answered.saturating_duration_since(asked), wall);
         }
@@ -55,8 +64,14 @@ impl Clock {
     }
 
     fn take(&self, asked: Instant, round_trip: Duration, wall: DateTime<Utc>) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Mapping { at: asked + round_trip / 2, wall, told: true };
+        *self
+            .0
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Mapping {
+            at: asked + round_trip / 2,
+            wall,
+            told: true,
+        };
     }
 
     /// Now, on Postgres's clock.
@@ -66,7 +81,10 @@ impl Clock {
 
     /// A monotonic instant on Postgres's clock.
     pub fn wall(&self, at: Instant) -> DateTime<Utc> {
-        let mapping = *self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mapping = *self
+            .0
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let micros = if at >= mapping.at {
             at.duration_since(mapping.at).as_micros() as i64
         } else {
@@ -75,10 +93,15 @@ impl Clock {
         mapping.wall + TimeDelta::microseconds(micros)
     }
 
-    /// A fixed mapping for one meeting, so that a later correction of the clock never makes its timeline jump.
+    /// A fixed mapping for one meeting, so that a later correction of the clock never makes its
+    /// timeline jump.
     pub fn meeting(&self, start: DateTime<Utc>) -> MeetingClock {
         let now = Instant::now();
-        MeetingClock { start, at: now, offset: MeetingTime((self.wall(now) - start).num_microseconds().unwrap_or(0)) }
+        MeetingClock {
+            start,
+            at: now,
+            offset: MeetingTime((self.wall(now) - start).num_microseconds().unwrap_or(0)),
+        }
     }
 }
 
@@ -134,7 +157,11 @@ mod tests {
         let wall = Utc::now() + TimeDelta::hours(5);
         assert!(clock.set_roughly(asked, asked + Duration::from_millis(400), wall));
         assert_eq!(clock.wall(asked + Duration::from_millis(200)), wall);
-        assert!(!clock.set_roughly(asked, asked + Duration::from_millis(300), wall + TimeDelta::hours(1)));
+        assert!(!clock.set_roughly(
+            asked,
+            asked + Duration::from_millis(300),
+            wall + TimeDelta::hours(1)
+        ));
         assert_eq!(clock.wall(asked + Duration::from_millis(200)), wall);
     }
 

@@ -1,16 +1,18 @@
 //! Every setting, and where it comes from: flag > environment > TOML file > default.
 //!
-//! A setting has one name. `rtp-public-ip` is the flag `--rtp-public-ip`, the variable `HANSARD_RTP_PUBLIC_IP` and, in the
-//! file, `publicIp` in the table `[rtp]` (or `rtp-public-ip`, or `rtpPublicIp`). Some have a customary variable as well
-//! (`DATABASE_URL`). Secrets have no flag, since others see a process's arguments: they come from `HANSARD_…`, from the
-//! file that `HANSARD_…_FILE` names, or from the TOML file, and are never printed. Unknown names are errors everywhere.
+//! A setting has one name. `rtp-public-ip` is the flag `--rtp-public-ip`, the variable
+//! `HANSARD_RTP_PUBLIC_IP` and, in the file, `publicIp` in the table `[rtp]` (or `rtp-public-ip`,
+//! or `rtpPublicIp`). Some have a customary variable as well (`DATABASE_URL`). Secrets have no
+//! flag, since others see a process's arguments: they come from `HANSARD_…`, from the file that
+//! `HANSARD_…_FILE` names, or from the TOML file, and are never printed. Unknown names are errors
+//! everywhere.
 
 mod command;
 mod source;
 
 pub use command::{
-    Base, Cli, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, Media, ModelCommand, OpenapiFlags, Role,
-    Stores, TenantCommand, Whole,
+    Base, Cli, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, Media, ModelCommand,
+    OpenapiFlags, Role, Stores, TenantCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 
@@ -72,7 +74,8 @@ pub struct Rtp {
     /// The address that clients are told.
     pub public_ip: IpAddr,
     pub ports: RangeInclusive<u16>,
-    /// Networks whose senders need neither a told address nor SRTP, besides loopback: `10.0.0.0/8`, `192.0.2.7`.
+    /// Networks whose senders need neither a told address nor SRTP, besides loopback: `10.0.0.0/8`,
+    /// `192.0.2.7`.
     pub allow: Vec<String>,
 }
 
@@ -117,7 +120,8 @@ pub struct Settings {
     /// `None`: the S3 server brought along, listening on `s3_listen`.
     pub s3: Option<objects::StorageConfig>,
     pub s3_listen: SocketAddr,
-    /// What presigned links name when the S3 server is the one brought along. `None`: as it listens, by the host of `public_url`.
+    /// What presigned links name when the S3 server is the one brought along. `None`: as it
+    /// listens, by the host of `public_url`.
     pub s3_public_endpoint: Option<String>,
     pub s3_bucket: String,
     /// `None`: made at the first start and kept in `data`.
@@ -140,19 +144,36 @@ pub struct Settings {
 const SECRET_BYTES_MIN: usize = 32;
 
 impl Settings {
-    /// Resolves the settings from the flags and the other sources, and refuses what cannot be meant.
+    /// Resolves the settings from the flags and the other sources, and refuses what cannot be
+    /// meant.
     pub fn resolve(flags: Sources, stand: Deployment) -> Result<Self, ConfigError> {
         let default_data = flags.default_data();
-        let source::Merged { given, mut notes, ops_port } = flags.merge()?;
-        let wrong = |name: &'static str, why: String| ConfigError::Wrong { name: name.to_owned(), why };
-        let command::Everything { base, front, stores, media, secrets } = given;
+        let source::Merged {
+            given,
+            mut notes,
+            ops_port,
+        } = flags.merge()?;
+        let wrong = |name: &'static str, why: String| ConfigError::Wrong {
+            name: name.to_owned(),
+            why,
+        };
+        let command::Everything {
+            base,
+            front,
+            stores,
+            media,
+            secrets,
+        } = given;
 
         let missing: Vec<&'static str> = [
             ("DATABASE_URL", stores.database_url.is_none()),
             ("AMQP_URL", stores.amqp_url.is_none()),
             ("S3_ENDPOINT", stores.s3_endpoint.is_none()),
             ("S3_ACCESS_KEY_ID", stores.s3_access_key_id.is_none()),
-            ("S3_SECRET_ACCESS_KEY", secrets.s3_secret_access_key.is_none()),
+            (
+                "S3_SECRET_ACCESS_KEY",
+                secrets.s3_secret_access_key.is_none(),
+            ),
             ("HANSARD_SECRET", secrets.secret.is_none()),
         ]
         .into_iter()
@@ -167,8 +188,12 @@ impl Settings {
             None => None,
             Some(endpoint) => {
                 let keys = ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
-                let keys: Vec<_> = keys.into_iter().filter(|key| missing.contains(key)).collect();
-                let (Some(id), Some(key)) = (stores.s3_access_key_id, secrets.s3_secret_access_key) else {
+                let keys: Vec<_> = keys
+                    .into_iter()
+                    .filter(|key| missing.contains(key))
+                    .collect();
+                let (Some(id), Some(key)) = (stores.s3_access_key_id, secrets.s3_secret_access_key)
+                else {
                     return Err(ConfigError::Missing(keys));
                 };
                 let endpoint = address("s3-endpoint", endpoint)?;
@@ -189,50 +214,88 @@ impl Settings {
                 })
             }
         };
-        if secrets.secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
-            let why = format!("it must have at least {SECRET_BYTES_MIN} bytes; `openssl rand -hex 32` makes one");
+        if secrets
+            .secret
+            .as_ref()
+            .is_some_and(|secret| secret.len() < SECRET_BYTES_MIN)
+        {
+            let why = format!(
+                "it must have at least {SECRET_BYTES_MIN} bytes; `openssl rand -hex 32` makes one"
+            );
             return Err(wrong("secret", why));
         }
 
         let bind = media.rtp_bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let public_ip = media.rtp_public_ip.unwrap_or(bind);
         if public_ip.is_unspecified() {
-            let why = format!("with rtp-bind {bind} it must be given: clients cannot send to {public_ip}");
+            let why = format!(
+                "with rtp-bind {bind} it must be given: clients cannot send to {public_ip}"
+            );
             return Err(wrong("rtp-public-ip", why));
         }
-        let origins: Vec<String> =
-            front.origins.unwrap_or_default().into_iter().map(origin).collect::<Result<_, _>>()?;
+        let origins: Vec<String> = front
+            .origins
+            .unwrap_or_default()
+            .into_iter()
+            .map(origin)
+            .collect::<Result<_, _>>()?;
         if origins.iter().any(|origin| origin == "*") {
-            let found =
-                "origins is *: pages of every origin may use the API, with credentials that they hold themselves";
-            notes.push(Note { harmless: true, found: found.to_owned(), mend: String::new() });
+            let found = "origins is *: pages of every origin may use the API, with credentials that they hold themselves";
+            notes.push(Note {
+                harmless: true,
+                found: found.to_owned(),
+                mend: String::new(),
+            });
         }
         let ports = media.rtp_ports.map_or(20_000..=20_999, |ports| ports.0);
         Ok(Self {
             data: match base.data {
                 Some(data) => data,
-                None => default_data.ok_or(ConfigError::Missing(vec!["HANSARD_DATA (there is no HOME either)"]))?,
+                None => default_data.ok_or(ConfigError::Missing(vec![
+                    "HANSARD_DATA (there is no HOME either)",
+                ]))?,
             },
-            log_filter: base.log.unwrap_or_else(|| "info,hansard=info,sqlx=warn,lapin=warn,s3s=warn".to_owned()),
+            log_filter: base
+                .log
+                .unwrap_or_else(|| "info,hansard=info,sqlx=warn,lapin=warn,s3s=warn".to_owned()),
             log_format: base.log_format.unwrap_or_default(),
             grace: Duration::from_secs(base.grace_seconds.unwrap_or(60)),
-            ops_listen: base.ops_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], ops_port))),
-            listen: front.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
-            public_url: front.public_url.map(|url| address("public-url", url)).transpose()?,
+            ops_listen: base
+                .ops_listen
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], ops_port))),
+            listen: front
+                .listen
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_url: front
+                .public_url
+                .map(|url| address("public-url", url))
+                .transpose()?,
             origins,
             trusted_proxies: front.trusted_proxies.unwrap_or_default(),
             connections_per_address: front.connections_per_address.unwrap_or(4096),
             requests_per_address: front.requests_per_address.unwrap_or(500),
             requests_per_credential: front.requests_per_credential.unwrap_or(500),
             database_url: stores.database_url.map(Secret),
-            database_connections: stores.database_connections.map_or(16, |most| most.get().into()),
+            database_connections: stores
+                .database_connections
+                .map_or(16, |most| most.get().into()),
             amqp_url: stores.amqp_url.map(Secret),
             s3,
-            s3_listen: stores.s3_listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8333))),
-            s3_public_endpoint: stores.s3_public_endpoint.map(|url| address("s3-public-endpoint", url)).transpose()?,
+            s3_listen: stores
+                .s3_listen
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8333))),
+            s3_public_endpoint: stores
+                .s3_public_endpoint
+                .map(|url| address("s3-public-endpoint", url))
+                .transpose()?,
             s3_bucket,
             secret: secrets.secret.map(Secret),
-            rtp: Rtp { bind, public_ip, ports, allow: media.rtp_allow.unwrap_or_default() },
+            rtp: Rtp {
+                bind,
+                public_ip,
+                ports,
+                allow: media.rtp_allow.unwrap_or_default(),
+            },
             queues: media.queues.unwrap_or_else(|| JobKind::ALL.to_vec()),
             spool_max: media.spool_max.unwrap_or_default(),
             capacity: media.capacity.map(NonZeroU16::get).map(u32::from),
@@ -244,8 +307,12 @@ impl Settings {
 
 /// An `http` or `https` address without a slash at the end.
 fn address(name: &str, url: String) -> Result<String, ConfigError> {
-    let wrong = |why: &str| ConfigError::Wrong { name: name.to_owned(), why: format!("{url} {why}") };
-    let parsed = reqwest::Url::parse(&url).map_err(|error| wrong(&format!("is no address: {error}")))?;
+    let wrong = |why: &str| ConfigError::Wrong {
+        name: name.to_owned(),
+        why: format!("{url} {why}"),
+    };
+    let parsed =
+        reqwest::Url::parse(&url).map_err(|error| wrong(&format!("is no address: {error}")))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host().is_none() {
         return Err(wrong("must begin with http:// or https://"));
     }
@@ -263,7 +330,10 @@ fn origin(text: String) -> Result<String, ConfigError> {
     let url = address("origins", text)?;
     match reqwest::Url::parse(&url) {
         Ok(parsed) if parsed.path() == "/" => Ok(parsed.origin().ascii_serialization()),
-        _ => Err(ConfigError::Wrong { name: "origins".to_owned(), why: format!("{url} has a path") }),
+        _ => Err(ConfigError::Wrong {
+            name: "origins".to_owned(),
+            why: format!("{url} has a path"),
+        }),
     }
 }
 

@@ -1,5 +1,5 @@
-//! How many descriptors a process may have open: raised at the start to what the system allows, and shared out, so that
-//! connections never take those that recordings need.
+//! How many descriptors a process may have open: raised at the start to what the system allows, and
+//! shared out, so that connections never take those that recordings need.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,7 +15,10 @@ pub fn raise() -> u64 {
     let before = getrlimit(Resource::Nofile);
     let wanted = before.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     if before.current.is_some_and(|current| current < wanted) {
-        let limit = Rlimit { current: Some(wanted), maximum: before.maximum };
+        let limit = Rlimit {
+            current: Some(wanted),
+            maximum: before.maximum,
+        };
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
             tracing::warn!(%error, "the limit of open files cannot be raised");
         }
@@ -33,10 +36,15 @@ pub fn raise() -> u64 {
 
 /// What [`raise`] would make of it.
 pub fn possible() -> u64 {
-    getrlimit(Resource::Nofile).maximum.unwrap_or(ENOUGH).min(ENOUGH)
+    getrlimit(Resource::Nofile)
+        .maximum
+        .unwrap_or(ENOUGH)
+        .min(ENOUGH)
 }
 
 /// Connections that the address for clients may have: half of all descriptors.
 pub fn connections(descriptors: u64) -> usize {
-    usize::try_from(descriptors / 2).unwrap_or(CONNECTIONS_MAX).clamp(16, CONNECTIONS_MAX)
+    usize::try_from(descriptors / 2)
+        .unwrap_or(CONNECTIONS_MAX)
+        .clamp(16, CONNECTIONS_MAX)
 }

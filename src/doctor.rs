@@ -1,5 +1,6 @@
-//! `hansard doctor`: what is missing or misconfigured, and how to mend it. Uses what is there like a process would (a
-//! private Postgres that does not run is started and stopped again), changes nothing else, and waits for nothing long.
+//! `hansard doctor`: what is missing or misconfigured, and how to mend it. Uses what is there like
+//! a process would (a private Postgres that does not run is started and stopped again), changes
+//! nothing else, and waits for nothing long.
 
 mod check;
 mod jobs;
@@ -37,15 +38,30 @@ pub struct Finding {
 
 impl Finding {
     fn ok(what: &'static str, found: impl Into<String>) -> Self {
-        Self { state: State::Ok, what, found: found.into(), mend: None }
+        Self {
+            state: State::Ok,
+            what,
+            found: found.into(),
+            mend: None,
+        }
     }
 
     fn warn(what: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { state: State::Warn, what, found: found.into(), mend: Some(mend.into()) }
+        Self {
+            state: State::Warn,
+            what,
+            found: found.into(),
+            mend: Some(mend.into()),
+        }
     }
 
     fn fail(what: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { state: State::Fail, what, found: found.into(), mend: Some(mend.into()) }
+        Self {
+            state: State::Fail,
+            what,
+            found: found.into(),
+            mend: Some(mend.into()),
+        }
     }
 }
 
@@ -93,10 +109,16 @@ pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
 }
 
 async fn bounded(what: &'static str, check: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
-    tokio::time::timeout(CHECK_MAX, check).await.unwrap_or_else(|_| {
-        let found = format!("no answer within {} s", CHECK_MAX.as_secs());
-        vec![Finding::fail(what, found, "see whether it hangs or a firewall drops what is sent to it")]
-    })
+    tokio::time::timeout(CHECK_MAX, check)
+        .await
+        .unwrap_or_else(|_| {
+            let found = format!("no answer within {} s", CHECK_MAX.as_secs());
+            vec![Finding::fail(
+                what,
+                found,
+                "see whether it hangs or a firewall drops what is sent to it",
+            )]
+        })
 }
 
 /// Prints the findings; the code is 1 when something fails.
@@ -115,5 +137,9 @@ pub async fn run(settings: &Settings) -> ExitCode {
         State::Fail => "It does not work yet; the lines with `FAIL` say what to do.",
     };
     let _ = writeln!(out, "\n{verdict}");
-    if worst == State::Fail { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if worst == State::Fail {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }

@@ -1,8 +1,8 @@
 //! What is not as it should be in this process right now, for `/readyz`, the metrics and the log.
 //!
-//! Whoever sees that something is away calls [`degrade`], whoever sees that it is back calls [`restore`]; both may be called
-//! as often as one likes. The process goes on meanwhile. One registry per process, like the metrics' recorder: what is away
-//! is away for all parts of it.
+//! Whoever sees that something is away calls [`degrade`], whoever sees that it is back calls
+//! [`restore`]; both may be called as often as one likes. The process goes on meanwhile. One
+//! registry per process, like the metrics' recorder: what is away is away for all parts of it.
 
 use crate::domain::job::JobKind;
 use std::{
@@ -26,7 +26,8 @@ pub enum Reason {
     Database,
     /// RabbitMQ does not answer.
     Broker,
-    /// The spool has reached its quota, or its disk is full: new segments are dropped and told as `lost`.
+    /// The spool has reached its quota, or its disk is full: new segments are dropped and told as
+    /// `lost`.
     SpoolFull,
     /// No descriptors are left, or the limit is too low for what is asked of the process.
     Descriptors,
@@ -115,7 +116,10 @@ impl Health {
     pub fn degrade(&self, reason: Reason, detail: impl fmt::Display) {
         let mut detail = detail.to_string();
         if detail.len() > DETAIL_MAX {
-            let end = (0..=DETAIL_MAX).rev().find(|at| detail.is_char_boundary(*at)).unwrap_or(0);
+            let end = (0..=DETAIL_MAX)
+                .rev()
+                .find(|at| detail.is_char_boundary(*at))
+                .unwrap_or(0);
             detail.truncate(end);
         }
         let now = Instant::now();
@@ -126,7 +130,15 @@ impl Health {
                 now - known.reminded >= REMINDER
             }
             None => {
-                state.degraded.insert(reason, Degraded { reason, detail, since: now, reminded: now });
+                state.degraded.insert(
+                    reason,
+                    Degraded {
+                        reason,
+                        detail,
+                        since: now,
+                        reminded: now,
+                    },
+                );
                 gauge(reason, 1.0);
                 true
             }
@@ -138,15 +150,23 @@ impl Health {
     }
 
     pub fn restore(&self, reason: Reason) {
-        let Some(known) = self.lock().degraded.remove(&reason) else { return };
+        let Some(known) = self.lock().degraded.remove(&reason) else {
+            return;
+        };
         gauge(reason, 0.0);
         tracing::info!(%reason, after_s = known.since.elapsed().as_secs(), "well again");
     }
 
-    /// Says in the log what has lasted for a minute since it was said last. Called every few seconds.
+    /// Says in the log what has lasted for a minute since it was said last. Called every few
+    /// seconds.
     pub fn remind(&self) {
         let now = Instant::now();
-        for known in self.lock().degraded.values_mut().filter(|known| now - known.reminded >= REMINDER) {
+        for known in self
+            .lock()
+            .degraded
+            .values_mut()
+            .filter(|known| now - known.reminded >= REMINDER)
+        {
             known.reminded = now;
             say(known);
         }
@@ -196,11 +216,20 @@ mod tests {
         health.degrade(Reason::Storage, "refused");
         health.degrade(Reason::Storage, "ü".repeat(DETAIL_MAX));
         let listed = health.degraded();
-        assert_eq!(listed.iter().map(|one| one.reason.to_string()).collect::<Vec<_>>(), ["storage", "no_worker:mix"]);
+        assert_eq!(
+            listed
+                .iter()
+                .map(|one| one.reason.to_string())
+                .collect::<Vec<_>>(),
+            ["storage", "no_worker:mix"]
+        );
         assert!(listed[0].detail.len() <= DETAIL_MAX && listed[0].detail.starts_with('ü'));
         health.restore(Reason::Storage);
         health.restore(Reason::Storage);
-        assert!(!health.is_degraded(Reason::Storage) && health.is_degraded(Reason::NoWorker(JobKind::Mix)));
+        assert!(
+            !health.is_degraded(Reason::Storage)
+                && health.is_degraded(Reason::NoWorker(JobKind::Mix))
+        );
     }
 
     #[test]

@@ -15,9 +15,13 @@ fn main() -> ExitCode {
         Role::Decoder { arguments } => return decoder(&arguments),
         role => role,
     };
-    // What is recorded, said and agreed is for nobody else on this machine: files 0600, folders 0700, whoever makes them.
+    // What is recorded, said and agreed is for nobody else on this machine: files 0600, folders
+    // 0700, whoever makes them.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
@@ -32,14 +36,27 @@ fn main() -> ExitCode {
 
 /// `--model PATH --states N`, as a worker starts it.
 fn decoder(arguments: &[String]) -> ExitCode {
-    let value = |name: &str| arguments.iter().skip_while(|argument| *argument != name).nth(1);
-    match (value("--model"), value("--states").and_then(|states| states.parse().ok())) {
+    let value = |name: &str| {
+        arguments
+            .iter()
+            .skip_while(|argument| *argument != name)
+            .nth(1)
+    };
+    match (
+        value("--model"),
+        value("--states").and_then(|states| states.parse().ok()),
+    ) {
         (Some(model), Some(states)) => speech::child::main(model.as_ref(), states),
-        _ => failed(&anyhow::anyhow!("the decoder is started by a worker, with --model and --states")),
+        _ => failed(&anyhow::anyhow!(
+            "the decoder is started by a worker, with --model and --states"
+        )),
     }
 }
 
-#[allow(clippy::print_stderr, reason = "the one place where a command says why it failed")]
+#[allow(
+    clippy::print_stderr,
+    reason = "the one place where a command says why it failed"
+)]
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("hansard: {error:#}");
     ExitCode::FAILURE
@@ -48,38 +65,80 @@ fn failed(error: &anyhow::Error) -> ExitCode {
 async fn run(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Serve(whole) => {
-            stay(Settings::resolve(Sources::whole(whole), Deployment::Standalone)?, Part::Serve).await?
+            stay(
+                Settings::resolve(Sources::whole(whole), Deployment::Standalone)?,
+                Part::Serve,
+            )
+            .await?
         }
-        Role::Api { base, front, stores } => {
+        Role::Api {
+            base,
+            front,
+            stores,
+        } => {
             let sources = Sources::new(base).front(front).stores(stores);
             stay(Settings::resolve(sources, Deployment::Shared)?, Part::Api).await?;
         }
-        Role::Worker { base, stores, media } => {
-            let sources = Sources::new(base).stores(stores).media(media).ops_port(9091);
-            stay(Settings::resolve(sources, Deployment::Shared)?, Part::Worker).await?;
+        Role::Worker {
+            base,
+            stores,
+            media,
+        } => {
+            let sources = Sources::new(base)
+                .stores(stores)
+                .media(media)
+                .ops_port(9091);
+            stay(
+                Settings::resolve(sources, Deployment::Shared)?,
+                Part::Worker,
+            )
+            .await?;
         }
         Role::Demo { demo, whole } => {
-            let settings = Settings::resolve(Sources::whole(whole).apart("-demo"), Deployment::Standalone)?;
+            let settings =
+                Settings::resolve(Sources::whole(whole).apart("-demo"), Deployment::Standalone)?;
             // The terminal is for the play.
-            log_to(&settings, std::sync::Mutex::new(app::demo::log_file(&settings)?), false);
+            log_to(
+                &settings,
+                std::sync::Mutex::new(app::demo::log_file(&settings)?),
+                false,
+            );
             app::demo::run(settings, demo).await?;
         }
         Role::Migrate { base, stores } => {
             commands::migrate(&settled(Sources::new(base).stores(stores))?).await?;
         }
-        Role::Models { command, base } => commands::models(&settled(Sources::new(base))?, command).await?,
+        Role::Models { command, base } => {
+            commands::models(&settled(Sources::new(base))?, command).await?
+        }
         Role::Doctor(whole) => return Ok(doctor::run(&settled(Sources::whole(whole))?).await),
         Role::Openapi { openapi } => commands::openapi(openapi, &docs::text())?,
-        Role::Key { command, base, stores } => {
+        Role::Key {
+            command,
+            base,
+            stores,
+        } => {
             commands::keys(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
-        Role::Consent { command, base, stores } => {
+        Role::Consent {
+            command,
+            base,
+            stores,
+        } => {
             return commands::consents(&settled(Sources::new(base).stores(stores))?, command).await;
         }
-        Role::Jobs { command, base, stores } => {
+        Role::Jobs {
+            command,
+            base,
+            stores,
+        } => {
             jobs_command::jobs(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
-        Role::Tenant { command, base, stores } => {
+        Role::Tenant {
+            command,
+            base,
+            stores,
+        } => {
             commands::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
         Role::Decoder { .. } => unreachable!("answered before"),
@@ -124,11 +183,15 @@ fn log_to(
     colour: bool,
 ) {
     use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(&settings.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
     // It would print what was said, with the message that came back.
     let quiet = "lapin::returned_messages=off".parse().expect("a directive");
     let filter = filter.add_directive(quiet);
-    let builder = fmt().with_env_filter(filter).with_writer(writer).with_ansi(colour);
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_ansi(colour);
     match settings.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

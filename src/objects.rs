@@ -1,7 +1,8 @@
 //! Object storage: what was recorded lies here, in any S3.
 //!
-//! An object counts as stored only when the server has checked its SHA-256 (or what it gives back has been hashed again)
-//! and a HEAD shows its size and our own hash. Every call is bounded: attempts, time per attempt, time in all.
+//! An object counts as stored only when the server has checked its SHA-256 (or what it gives back
+//! has been hashed again) and a HEAD shows its size and our own hash. Every call is bounded:
+//! attempts, time per attempt, time in all.
 
 mod client;
 mod hashing;
@@ -43,7 +44,8 @@ use tokio::io::AsyncWriteExt;
 const BYTES_MAX: u64 = 64 << 20;
 /// Between two pieces of a download.
 const STALL_MAX: Duration = Duration::from_secs(20);
-/// Our keys are made of ids and numbers. The embedded server makes file names of at most 255 bytes out of them, in base 64.
+/// Our keys are made of ids and numbers. The embedded server makes file names of at most 255 bytes
+/// out of them, in base 64.
 pub const KEY_BYTES_MAX: usize = 160;
 /// The name of our own hash in an object's metadata.
 const SHA256: &str = "sha256";
@@ -65,23 +67,39 @@ pub struct StorageConfig {
 /// What a store understands of S3, where stores differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Dialect {
-    /// It takes and checks `x-amz-checksum-sha256`. Without it what was stored is read again and hashed.
+    /// It takes and checks `x-amz-checksum-sha256`. Without it what was stored is read again and
+    /// hashed.
     pub checksums: bool,
-    /// The bucket stands in the path (`endpoint/bucket/key`), else in the host name (`bucket.endpoint/key`).
+    /// The bucket stands in the path (`endpoint/bucket/key`), else in the host name
+    /// (`bucket.endpoint/key`).
     pub path_style: bool,
 }
 
 impl Default for Dialect {
     /// What most stores of one's own understand.
     fn default() -> Self {
-        Self { checksums: true, path_style: true }
+        Self {
+            checksums: true,
+            path_style: true,
+        }
     }
 }
 
 impl fmt::Debug for StorageConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { endpoint, public_endpoint, region, bucket, access_key_id, secret_access_key: _, dialect: _ } = self;
-        write!(f, "StorageConfig {{ {endpoint} ({public_endpoint}), {region}, {bucket}, {access_key_id} }}")
+        let Self {
+            endpoint,
+            public_endpoint,
+            region,
+            bucket,
+            access_key_id,
+            secret_access_key: _,
+            dialect: _,
+        } = self;
+        write!(
+            f,
+            "StorageConfig {{ {endpoint} ({public_endpoint}), {region}, {bucket}, {access_key_id} }}"
+        )
     }
 }
 
@@ -98,7 +116,8 @@ pub enum ObjectError {
     /// It may work later: the storage is away, slow or overloaded.
     #[error("object storage does not answer: {0}")]
     Transient(String),
-    /// It refuses everybody, or us, until somebody mends it: no permission, no such bucket, its clock, its keys.
+    /// It refuses everybody, or us, until somebody mends it: no permission, no such bucket, its
+    /// clock, its keys.
     #[error("object storage refused: {0}")]
     Refused(String),
     /// What was asked cannot be stored anywhere: a mistake of ours.
@@ -113,14 +132,17 @@ impl ObjectError {
         matches!(self, Self::Transient(_))
     }
 
-    /// Whose fault it is. That storage refuses is no reason to give anything up: it is mended elsewhere, and then works.
+    /// Whose fault it is. That storage refuses is no reason to give anything up: it is mended
+    /// elsewhere, and then works.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Transient(_) | Self::Refused(_) => Fault::Away(Away::Storage),
             Self::Missing(_) | Self::Differs { .. } => Fault::Theirs,
             Self::Archived(_) | Self::Unfit(_) => Fault::Ours,
             Self::Local(error) => match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::Away(Away::Disk),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Fault::Away(Away::Disk)
+                }
                 // EMFILE and ENFILE have no kind of their own.
                 _ if matches!(error.raw_os_error(), Some(23 | 24)) => Fault::Away(Away::Disk),
                 _ => Fault::Ours,
@@ -214,7 +236,10 @@ impl Objects {
             // It answered.
             _ => {
                 if failing.swap(false, Ordering::Relaxed)
-                    && self.failing.iter().all(|failing| !failing.load(Ordering::Relaxed))
+                    && self
+                        .failing
+                        .iter()
+                        .all(|failing| !failing.load(Ordering::Relaxed))
                 {
                     health::restore(Reason::Storage);
                 }
@@ -223,9 +248,13 @@ impl Objects {
         result
     }
 
-    /// The same bucket, whose links lead to this address: what lies below it is asked of the public endpoint as it is.
+    /// The same bucket, whose links lead to this address: what lies below it is asked of the public
+    /// endpoint as it is.
     pub fn served_at(self, base: &str) -> Self {
-        Self { served_at: Some(base.trim_end_matches('/').to_owned()), ..self }
+        Self {
+            served_at: Some(base.trim_end_matches('/').to_owned()),
+            ..self
+        }
     }
 
     /// `s3://bucket/key`, as it stands in `blob_url`.
@@ -235,7 +264,9 @@ impl Objects {
 
     /// The key in one of our URLs; `None` for another bucket's.
     pub fn key<'a>(&self, url: &'a str) -> Option<&'a str> {
-        url.strip_prefix("s3://")?.strip_prefix(self.bucket.as_str())?.strip_prefix('/')
+        url.strip_prefix("s3://")?
+            .strip_prefix(self.bucket.as_str())?
+            .strip_prefix('/')
     }
 
     /// Makes the bucket unless it is there.
@@ -250,7 +281,13 @@ impl Objects {
             Err(error) if status(&error) == Some(404) => {}
             Err(error) => return Err(fault("", error)),
         }
-        match self.client.create_bucket().bucket(&self.bucket).send().await {
+        match self
+            .client
+            .create_bucket()
+            .bucket(&self.bucket)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             // Somebody else was quicker.
             Err(error) if status(&error) == Some(409) => Ok(()),
@@ -258,7 +295,8 @@ impl Objects {
         }
     }
 
-    /// Fetches an object into a file, which appears only when complete and verified against our own hash.
+    /// Fetches an object into a file, which appears only when complete and verified against our own
+    /// hash.
     pub async fn get_file(&self, key: &str, path: &Path) -> Result<Stored> {
         let unfinished = path.with_added_extension("part");
         let fetched = async {
@@ -291,7 +329,14 @@ impl Objects {
 
     /// What there is under the key; `None` when there is nothing.
     pub async fn head(&self, key: &str) -> Result<Option<Head>> {
-        let asked = match self.client.head_object().bucket(&self.bucket).key(known(key)?).send().await {
+        let asked = match self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(known(key)?)
+            .send()
+            .await
+        {
             Ok(output) => Ok(Some(head(&output))),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(fault(key, error)),
@@ -301,28 +346,51 @@ impl Objects {
 
     /// Deletes an object; that there is none is no error.
     pub async fn delete(&self, key: &str) -> Result<()> {
-        let deleted = match self.client.delete_object().bucket(&self.bucket).key(known(key)?).send().await {
+        let deleted = match self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(known(key)?)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => Ok(()),
+            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
+                Ok(())
+            }
             Err(error) => Err(fault(key, error)),
         };
         self.seen(Side::Write, deleted)
     }
 
-    /// Copies an object into a tier (`to` may be `from`: it then changes its own), and verifies the copy by size and our
-    /// own hash. At most 5 GiB. The returned head says which tier the server really chose.
+    /// Copies an object into a tier (`to` may be `from`: it then changes its own), and verifies the
+    /// copy by size and our own hash. At most 5 GiB. The returned head says which tier the server
+    /// really chose.
     pub async fn copy(&self, from: &str, to: &str, tier: Tier) -> Result<Head> {
-        let source = self.head(from).await?.ok_or_else(|| ObjectError::Missing(from.to_owned()))?;
-        let copy = self.client.copy_object().bucket(&self.bucket).key(known(to)?);
+        let source = self
+            .head(from)
+            .await?
+            .ok_or_else(|| ObjectError::Missing(from.to_owned()))?;
+        let copy = self
+            .client
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(known(to)?);
         copy.copy_source(format!("{}/{}", self.bucket, known(from)?))
             .storage_class(StorageClass::from(tier.class()))
             .metadata_directive(MetadataDirective::Copy)
             .send()
             .await
             .map_err(|error| fault(from, error))?;
-        let copied = self.head(to).await?.ok_or_else(|| ObjectError::Missing(to.to_owned()))?;
+        let copied = self
+            .head(to)
+            .await?
+            .ok_or_else(|| ObjectError::Missing(to.to_owned()))?;
         if (copied.size_bytes, &copied.sha256) != (source.size_bytes, &source.sha256) {
-            return Err(ObjectError::Differs { key: to.to_owned(), what: "size or hash of the copy".to_owned() });
+            return Err(ObjectError::Differs {
+                key: to.to_owned(),
+                what: "size or hash of the copy".to_owned(),
+            });
         }
         if copied.tier != Some(tier) {
             tracing::warn!(key = to, wanted = tier.class(), got = ?copied.tier, "object storage chose another class");
@@ -330,10 +398,21 @@ impl Objects {
         Ok(copied)
     }
 
-    /// Asks for an archived object to be readable for some days. That it was asked for already is no error.
+    /// Asks for an archived object to be readable for some days. That it was asked for already is
+    /// no error.
     pub async fn restore(&self, key: &str, days: u16) -> Result<()> {
-        let request = aws_sdk_s3::types::RestoreRequest::builder().days(days.into()).build();
-        match self.client.restore_object().bucket(&self.bucket).key(known(key)?).restore_request(request).send().await {
+        let request = aws_sdk_s3::types::RestoreRequest::builder()
+            .days(days.into())
+            .build();
+        match self
+            .client
+            .restore_object()
+            .bucket(&self.bucket)
+            .key(known(key)?)
+            .restore_request(request)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("RestoreAlreadyInProgress") => Ok(()),
             Err(error) => Err(fault(key, error)),
@@ -346,12 +425,27 @@ impl Objects {
         let mut after: Option<String> = None;
         while found.len() < limit {
             let wanted = (limit - found.len()).min(1000) as i32;
-            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(wanted);
-            let page = request.set_start_after(after).send().await.map_err(|error| fault(prefix, error))?;
+            let request = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .max_keys(wanted);
+            let page = request
+                .set_start_after(after)
+                .send()
+                .await
+                .map_err(|error| fault(prefix, error))?;
             let before = found.len();
             found.extend(page.contents().iter().filter_map(|object| {
-                let size_bytes = object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                Some(Listed { key: object.key()?.to_owned(), size_bytes })
+                let size_bytes = object
+                    .size()
+                    .and_then(|size| u64::try_from(size).ok())
+                    .unwrap_or(0);
+                Some(Listed {
+                    key: object.key()?.to_owned(),
+                    size_bytes,
+                })
             }));
             if !page.is_truncated().unwrap_or(false) || found.len() == before {
                 break;
@@ -362,19 +456,34 @@ impl Objects {
         Ok(found)
     }
 
-    async fn download<W: AsyncWriteExt + Unpin>(&self, key: &str, to: &mut Hashing<W>) -> Result<Head> {
-        let get = self.client.get_object().bucket(&self.bucket).key(known(key)?);
+    async fn download<W: AsyncWriteExt + Unpin>(
+        &self,
+        key: &str,
+        to: &mut Hashing<W>,
+    ) -> Result<Head> {
+        let get = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(known(key)?);
         let mut got = get.send().await.map_err(|error| fault(key, error))?;
         let head = Head {
-            size_bytes: got.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-            sha256: got.metadata().and_then(|metadata| metadata.get(SHA256)).cloned(),
+            size_bytes: got
+                .content_length()
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(0),
+            sha256: got
+                .metadata()
+                .and_then(|metadata| metadata.get(SHA256))
+                .cloned(),
             tier: Tier::of_class(got.storage_class().map(StorageClass::as_str)),
             content_type: got.content_type().map(str::to_owned),
             restore: got.restore().map(str::to_owned),
         };
         loop {
             let piece = tokio::time::timeout(STALL_MAX, got.body.try_next()).await;
-            let piece = piece.map_err(|_| ObjectError::Transient(format!("{key}: the download stalled")))?;
+            let piece = piece
+                .map_err(|_| ObjectError::Transient(format!("{key}: the download stalled")))?;
             match piece.map_err(|error| ObjectError::Transient(format!("{key}: {error}")))? {
                 None => return Ok(head),
                 Some(piece) => to.write(&piece).await?,
@@ -385,8 +494,12 @@ impl Objects {
 
 /// Keys are ours, so one with other characters is a mistake of ours.
 fn known(key: &str) -> Result<&str> {
-    let plain = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
-    if plain && (1..=KEY_BYTES_MAX).contains(&key.len()) && !key.split('/').any(|part| part.is_empty() || part == "..")
+    let plain = key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
+    if plain
+        && (1..=KEY_BYTES_MAX).contains(&key.len())
+        && !key.split('/').any(|part| part.is_empty() || part == "..")
     {
         Ok(key)
     } else {
@@ -396,8 +509,14 @@ fn known(key: &str) -> Result<&str> {
 
 fn head(output: &HeadObjectOutput) -> Head {
     Head {
-        size_bytes: output.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-        sha256: output.metadata().and_then(|metadata| metadata.get(SHA256)).cloned(),
+        size_bytes: output
+            .content_length()
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or(0),
+        sha256: output
+            .metadata()
+            .and_then(|metadata| metadata.get(SHA256))
+            .cloned(),
         tier: Tier::of_class(output.storage_class().map(StorageClass::as_str)),
         content_type: output.content_type().map(str::to_owned),
         restore: output.restore().map(str::to_owned),
@@ -405,12 +524,22 @@ fn head(output: &HeadObjectOutput) -> Head {
 }
 
 fn check(key: &str, stored: &Stored, head: &Head) -> Result<()> {
-    let differs = |what: String| Err(ObjectError::Differs { key: key.to_owned(), what });
+    let differs = |what: String| {
+        Err(ObjectError::Differs {
+            key: key.to_owned(),
+            what,
+        })
+    };
     if head.size_bytes != stored.size_bytes {
-        return differs(format!("{} bytes instead of {}", head.size_bytes, stored.size_bytes));
+        return differs(format!(
+            "{} bytes instead of {}",
+            head.size_bytes, stored.size_bytes
+        ));
     }
     match &head.sha256 {
-        Some(sha256) if *sha256 != stored.sha256 => differs(format!("SHA-256 {sha256} instead of {}", stored.sha256)),
+        Some(sha256) if *sha256 != stored.sha256 => {
+            differs(format!("SHA-256 {sha256} instead of {}", stored.sha256))
+        }
         _ => Ok(()),
     }
 }

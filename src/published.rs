@@ -1,5 +1,5 @@
-//! What a committed transaction tells, in the words of the queue. Apart, because `store` and `queue` know nothing of each
-//! other.
+//! What a committed transaction tells, in the words of the queue. Apart, because `store` and
+//! `queue` know nothing of each other.
 
 use crate::{
     domain::id::MeetingId,
@@ -11,18 +11,35 @@ use crate::{
 };
 
 impl From<Event> for Published {
-    fn from(Event { seq, kind, at, data }: Event) -> Self {
-        Self::Event { seq, kind, at, data }
+    fn from(
+        Event {
+            seq,
+            kind,
+            at,
+            data,
+        }: Event,
+    ) -> Self {
+        Self::Event {
+            seq,
+            kind,
+            at,
+            data,
+        }
     }
 }
 
 /// What everybody in the meeting is told, in this order.
 pub fn of(effects: &Effects) -> Vec<Published> {
-    effects.events.iter().cloned().map(Published::from).collect()
+    effects
+        .events
+        .iter()
+        .cloned()
+        .map(Published::from)
+        .collect()
 }
 
-/// Tells everybody in the meeting and wakes workers. Waits for nothing: what is lost is read from the store by whoever
-/// misses it.
+/// Tells everybody in the meeting and wakes workers. Waits for nothing: what is lost is read from
+/// the store by whoever misses it.
 pub fn publish(queue: &Queue, meeting: MeetingId, effects: &Effects) {
     for told in of(effects) {
         if queue.publish(meeting, &told).is_err() {

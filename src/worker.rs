@@ -1,8 +1,9 @@
-//! Claims jobs, keeps their leases and runs them. What running means for each kind is handed in by `app`, so that this file
-//! knows leases and nothing else.
+//! Claims jobs, keeps their leases and runs them. What running means for each kind is handed in by
+//! `app`, so that this file knows leases and nothing else.
 //!
-//! A wake-up from the queue makes it look at once; a sweep every [`SWEEP`] finds what a lost message or a dead worker left.
-//! A live meeting whose lease ran out is taken from its holder only as `domain/lease` says ([`Wanted`]).
+//! A wake-up from the queue makes it look at once; a sweep every [`SWEEP`] finds what a lost
+//! message or a dead worker left. A live meeting whose lease ran out is taken from its holder only
+//! as `domain/lease` says ([`Wanted`]).
 
 use crate::{
     domain::{
@@ -38,14 +39,15 @@ const ASKED_MAX: usize = 256;
 /// How a job ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Its effects and its end are committed by the job itself, or the lease is lost: nothing left to write.
+    /// Its effects and its end are committed by the job itself, or the lease is lost: nothing left
+    /// to write.
     Settled,
     /// Mark it done.
     Done,
     /// Give it back to anybody.
     Release,
-    /// Something that it stands on is away: nothing is counted against it, and it is tried again after a while, at least this
-    /// long.
+    /// Something that it stands on is away: nothing is counted against it, and it is tried again
+    /// after a while, at least this long.
     Waiting {
         away: Away,
         at_least: Micros,
@@ -95,18 +97,23 @@ pub struct Worker {
     pub tasks: TaskTracker,
 }
 
-/// Leases of live meetings that ran out elsewhere, by job and epoch, and the answers of their holders.
+/// Leases of live meetings that ran out elsewhere, by job and epoch, and the answers of their
+/// holders.
 struct Wants {
     wanted: BTreeMap<(JobId, i64), Wanted>,
     answers: mpsc::Sender<((JobId, i64), Holder)>,
 }
 
 impl Worker {
-    /// Runs until `drain`; leases are renewed, and questions whether this process lives answered, until every job of it ended.
+    /// Runs until `drain`; leases are renewed, and questions whether this process lives answered,
+    /// until every job of it ended.
     pub async fn run(self) {
         let _living = self.queue.live_as(self.id).await;
         let (answers, mut answered) = mpsc::channel(ASKED_MAX);
-        let mut wants = Wants { wanted: BTreeMap::new(), answers };
+        let mut wants = Wants {
+            wanted: BTreeMap::new(),
+            answers,
+        };
         let held: Arc<Mutex<BTreeMap<JobId, Held>>> = Arc::default();
         let (wake, mut woken) = mpsc::channel::<()>(1);
         for kind in &self.kinds {
@@ -153,7 +160,10 @@ impl Worker {
         held: &Arc<Mutex<BTreeMap<JobId, Held>>>,
         wants: &mut Wants,
     ) -> anyhow::Result<()> {
-        let running = lock(held).values().filter(|held| held.kind == kind.kind).count();
+        let running = lock(held)
+            .values()
+            .filter(|held| held.kind == kind.kind)
+            .count();
         let room = (kind.room)(running);
         if room == 0 {
             if kind.kind == JobKind::Capture {
@@ -162,7 +172,14 @@ impl Worker {
             return Ok(());
         }
         let mut tx = self.store.worker_tx().await?;
-        let mut jobs = job::claim(&mut tx, &[kind.kind.as_str()], self.id, &self.dead, room as i64).await?;
+        let mut jobs = job::claim(
+            &mut tx,
+            &[kind.kind.as_str()],
+            self.id,
+            &self.dead,
+            room as i64,
+        )
+        .await?;
         let left = room.saturating_sub(jobs.len());
         if kind.kind == JobKind::Capture && left > 0 {
             jobs.extend(self.take_over(&mut tx, left, wants).await?);
@@ -175,16 +192,27 @@ impl Worker {
     }
 
     /// Takes at most `room` live meetings over that nobody holds any more.
-    async fn take_over(&self, tx: &mut Tx, room: usize, wants: &mut Wants) -> anyhow::Result<Vec<Job>> {
+    async fn take_over(
+        &self,
+        tx: &mut Tx,
+        room: usize,
+        wants: &mut Wants,
+    ) -> anyhow::Result<Vec<Job>> {
         let expired = job::expired(tx, self.id, ASKED_MAX as i64).await?;
         let now = now();
-        let seen: BTreeSet<(JobId, i64)> = expired.iter().map(|expired| (expired.id, expired.epoch)).collect();
+        let seen: BTreeSet<(JobId, i64)> = expired
+            .iter()
+            .map(|expired| (expired.id, expired.epoch))
+            .collect();
         // Renewed or taken since: its holder lives after all, or another one does.
         wants.wanted.retain(|which, _| seen.contains(which));
         let mut jobs = Vec::new();
         for expired in expired {
             let which = (expired.id, expired.epoch);
-            let wanted = wants.wanted.entry(which).or_insert_with(|| Wanted::new(now, expired.ago));
+            let wanted = wants
+                .wanted
+                .entry(which)
+                .or_insert_with(|| Wanted::new(now, expired.ago));
             match (wanted.step(now), expired.owner) {
                 (Step::Ask, Some(owner)) => {
                     wanted.asked();
@@ -193,7 +221,8 @@ impl Worker {
                         let at_most = Duration::from_micros(LEASE_ASK.0.unsigned_abs());
                         let holder = queue.is_alive(owner, at_most).await;
                         debug!(%owner, ?holder, "asked the holder of a lease that ran out");
-                        // There is room for the answers of all who are asked; at the end nobody waits for them.
+                        // There is room for the answers of all who are asked; at the end nobody
+                        // waits for them.
                         let _ = answers.try_send((which, holder));
                     });
                 }
@@ -217,29 +246,56 @@ impl Worker {
         let id = job.id;
         lock(held).insert(
             id,
-            Held { kind: kind.kind, epoch: job.epoch, meeting: job.meeting, lease: Lease::new(now()), tell },
+            Held {
+                kind: kind.kind,
+                epoch: job.epoch,
+                meeting: job.meeting,
+                lease: Lease::new(now()),
+                tell,
+            },
         );
-        let run = (kind.run)(Claimed { job: job.clone(), owner: self.id, lease, stop: self.stop.clone() });
-        let (store, queue, owner, held) = (self.store.clone(), self.queue.clone(), self.id, held.clone());
+        let run = (kind.run)(Claimed {
+            job: job.clone(),
+            owner: self.id,
+            lease,
+            stop: self.stop.clone(),
+        });
+        let (store, queue, owner, held) = (
+            self.store.clone(),
+            self.queue.clone(),
+            self.id,
+            held.clone(),
+        );
         let kind = kind.kind;
         self.tasks.spawn(async move {
             // A panic ends one job, not the process; its message is logged by the panic hook.
             let outcome = match tokio::spawn(run).await {
                 Ok(outcome) => outcome,
-                Err(error) => Outcome::Failed(anyhow::anyhow!("the job stopped unexpectedly: {error}")),
+                Err(error) => {
+                    Outcome::Failed(anyhow::anyhow!("the job stopped unexpectedly: {error}"))
+                }
             };
             let released = matches!(outcome, Outcome::Release);
             settle(&store, owner, &job, outcome).await;
             if released {
                 // Others find it by themselves, but later.
-                let _ = queue.wake(kind, &Wake { job: job.id, meeting: job.meeting }).await;
+                let _ = queue
+                    .wake(
+                        kind,
+                        &Wake {
+                            job: job.id,
+                            meeting: job.meeting,
+                        },
+                    )
+                    .await;
             }
             lock(&held).remove(&id);
         });
     }
 }
 
-/// Writes how the job ended. When Postgres is away the lease runs out and somebody takes the job over, which is safe.
+/// Writes how the job ended. When Postgres is away the lease runs out and somebody takes the job
+/// over, which is safe.
 async fn settle(store: &Store, owner: Uuid, job: &Job, outcome: Outcome) {
     let mut failures = 0;
     loop {
@@ -286,20 +342,28 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let asked: Vec<(JobId, i64)> = lock(&held).iter().map(|(id, held)| (*id, held.epoch)).collect();
+        let asked: Vec<(JobId, i64)> = lock(&held)
+            .iter()
+            .map(|(id, held)| (*id, held.epoch))
+            .collect();
         if asked.is_empty() {
             continue;
         }
         let renewed = tokio::time::timeout(period * 2, async {
             let mut tx = store.worker_tx().await?;
-            let renewed: BTreeSet<JobId> = job::renew(&mut tx, owner, &asked).await?.into_iter().collect();
+            let renewed: BTreeSet<JobId> = job::renew(&mut tx, owner, &asked)
+                .await?
+                .into_iter()
+                .collect();
             tx.commit().await?;
             anyhow::Ok(renewed)
         })
         .await;
         let mut held = lock(&held);
         for (id, epoch) in asked {
-            let Some(held) = held.get_mut(&id).filter(|held| held.epoch == epoch) else { continue };
+            let Some(held) = held.get_mut(&id).filter(|held| held.epoch == epoch) else {
+                continue;
+            };
             let renewal = match &renewed {
                 Ok(Ok(renewed)) if renewed.contains(&id) => Renewal::Renewed,
                 Ok(Ok(_)) => Renewal::Refused,
@@ -320,5 +384,7 @@ fn now() -> Micros {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

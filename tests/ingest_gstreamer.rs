@@ -16,7 +16,8 @@ fn graph(port: u16, srtp: Option<&SrtpConfig>) -> gst::Pipeline {
     let voice = "rtpbin name=session rtp-profile=avp \
         audiotestsrc samplesperbuffer=960 is-live=true ! audio/x-raw,rate=48000,channels=1 \
         ! opusenc ! rtpopuspay pt=111 name=payloader ! session.send_rtp_sink_0";
-    let out = format!("funnel name=out ! udpsink host=127.0.0.1 port={port} sync=false async=false");
+    let out =
+        format!("funnel name=out ! udpsink host=127.0.0.1 port={port} sync=false async=false");
     let protect = match srtp.map(|srtp| srtp.suite) {
         None => "session.send_rtp_src_0 ! out. session.send_rtcp_src_0 ! out.".to_owned(),
         Some(suite) => {
@@ -34,8 +35,12 @@ fn graph(port: u16, srtp: Option<&SrtpConfig>) -> gst::Pipeline {
     };
     // The elements that others link to by name come first.
     let first = protect.find("session.").expect("it names the session");
-    let graph = gst::parse::launch(&format!("{} {out} {voice} {}", &protect[..first], &protect[first..]))
-        .expect("a sound graph");
+    let graph = gst::parse::launch(&format!(
+        "{} {out} {voice} {}",
+        &protect[..first],
+        &protect[first..]
+    ))
+    .expect("a sound graph");
     let graph = graph.downcast::<gst::Pipeline>().expect("a pipeline");
     let payloader = graph.by_name("payloader").expect("named");
     payloader.set_property("ssrc", SSRC);
@@ -43,18 +48,29 @@ fn graph(port: u16, srtp: Option<&SrtpConfig>) -> gst::Pipeline {
     payloader.set_property("timestamp-offset", u32::MAX - 9_600);
     if let Some(srtp) = srtp {
         let key = gst::Buffer::from_slice(srtp.key.clone());
-        graph.by_name("protect").expect("named").set_property("key", key);
+        graph
+            .by_name("protect")
+            .expect("named")
+            .set_property("key", key);
     }
     graph
 }
 
 async fn hears(suite: Option<Suite>) {
     gst::init().expect("GStreamer");
-    let srtp = suite.map(|suite| SrtpConfig { suite, key: suite.new_key(), index: None });
+    let srtp = suite.map(|suite| SrtpConfig {
+        suite,
+        key: suite.new_key(),
+        index: None,
+    });
     let (to, mut arrivals) = mpsc::channel(256);
     let config = StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
-        terms: Terms { ssrc: Some(SSRC), secured: srtp.is_some(), ..Terms::default() },
+        terms: Terms {
+            ssrc: Some(SSRC),
+            secured: srtp.is_some(),
+            ..Terms::default()
+        },
         payload_type: 111,
         red_payload_type: None,
         codec: Codec::Opus,
@@ -66,7 +82,9 @@ async fn hears(suite: Option<Suite>) {
         report_every: REPORT_EVERY,
     };
     let (ports, _rested) = Ports::new(Ipv4Addr::LOCALHOST.into(), 23_000..=23_999, Duration::ZERO);
-    let place = ports.take(&BTreeSet::new(), &BTreeSet::new()).expect("a port");
+    let place = ports
+        .take(&BTreeSet::new(), &BTreeSet::new())
+        .expect("a port");
     let opened = open(config, place, to).expect("it opens");
     let graph = graph(opened.port, srtp.as_ref());
     graph.set_state(gst::State::Playing).expect("it plays");
@@ -74,31 +92,59 @@ async fn hears(suite: Option<Suite>) {
     let all = tokio::time::timeout(Duration::from_secs(20), async {
         while headers.len() < PACKETS || report.is_none() {
             match arrivals.recv().await.expect("open").1 {
-                Arrival::Rtp { header, payload, .. } => {
+                Arrival::Rtp {
+                    header, payload, ..
+                } => {
                     assert!(!payload.is_empty());
                     headers.push(header);
                 }
-                Arrival::SenderReport { timestamp, cname, .. } => report = Some((timestamp, cname)),
+                Arrival::SenderReport {
+                    timestamp, cname, ..
+                } => report = Some((timestamp, cname)),
                 _ => {}
             }
         }
     });
     let came = all.await;
     graph.set_state(gst::State::Null).expect("it stops");
-    assert!(came.is_ok(), "{suite:?}: {} packets, report {report:?}, {:?}", headers.len(), opened.counts());
+    assert!(
+        came.is_ok(),
+        "{suite:?}: {} packets, report {report:?}, {:?}",
+        headers.len(),
+        opened.counts()
+    );
     assert_eq!(headers[0].sequence, 65_520);
-    assert!(headers.windows(2).all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1)));
-    // The payloader counts from buffer times: the first packet is shorter by the encoder's look-ahead.
-    let steps: Vec<_> = headers.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp)).collect();
+    assert!(
+        headers
+            .windows(2)
+            .all(|pair| pair[1].sequence == pair[0].sequence.wrapping_add(1))
+    );
+    // The payloader counts from buffer times: the first packet is shorter by the encoder's
+    // look-ahead.
+    let steps: Vec<_> = headers
+        .windows(2)
+        .map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp))
+        .collect();
     assert!(headers.iter().all(|header| header.ticks == 960));
-    assert!(steps[1..].iter().all(|step| step.abs_diff(960) <= 1), "{steps:?}");
+    assert!(
+        steps[1..].iter().all(|step| step.abs_diff(960) <= 1),
+        "{steps:?}"
+    );
     let (timestamp, cname) = report.expect("came");
     assert!(cname.is_some());
     let distance = timestamp.wrapping_sub(headers[0].timestamp) as i32;
-    assert!((-48_000..48_000 * 20).contains(&distance), "the report is about these packets: {distance}");
+    assert!(
+        (-48_000..48_000 * 20).contains(&distance),
+        "the report is about these packets: {distance}"
+    );
     assert_eq!(opened.counts().dropped_all(), 0);
     // Behind the wrap: the rollover counter is 1.
-    assert!(opened.seen().index.is_none_or(|index| index >= 65_520 + headers.len() as u64 - 1));
+    assert!(
+        opened
+            .seen()
+            .index
+            .is_none_or(|index| index >= 65_520 + headers.len() as u64 - 1)
+    );
 }
 
 #[tokio::test]

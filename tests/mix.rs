@@ -52,16 +52,33 @@ impl Folder {
             Ok(())
         })
         .expect("renders");
-        let others: Vec<_> = std::fs::read_dir(&self.0).expect("lists").flatten().map(|entry| entry.path()).collect();
-        assert!(others.iter().all(|path| path.extension().is_some_and(|end| end != "part")), "{others:?}");
+        let others: Vec<_> = std::fs::read_dir(&self.0)
+            .expect("lists")
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        assert!(
+            others
+                .iter()
+                .all(|path| path.extension().is_some_and(|end| end != "part")),
+            "{others:?}"
+        );
         let mixed = mixed?;
         assert_eq!(last, 1.0);
         let pcm = decoded(&out);
         // What the file says of itself is what comes out of it.
         let samples = mixed.duration.0 as f64 * RATE as f64 / 1e6;
-        assert!((pcm.len() as f64 - samples).abs() <= 0.020 * RATE as f64, "{} of {samples}", pcm.len());
+        assert!(
+            (pcm.len() as f64 - samples).abs() <= 0.020 * RATE as f64,
+            "{} of {samples}",
+            pcm.len()
+        );
         let told: f64 = probe(&out, "format=duration").parse().expect("a duration");
-        assert!((told - mixed.duration.0 as f64 / 1e6).abs() < 0.020, "{told} {:?}", mixed.duration);
+        assert!(
+            (told - mixed.duration.0 as f64 / 1e6).abs() < 0.020,
+            "{told} {:?}",
+            mixed.duration
+        );
         let start: f64 = probe(&out, "format=start_time").parse().expect("a start");
         assert!(start.abs() < 0.001, "{start}");
         Some((mixed, pcm))
@@ -105,16 +122,33 @@ impl Voice {
         .downcast::<gst::Pipeline>()
         .expect("a pipeline");
         let input: AppSrc = graph.by_name("in").expect("in").downcast().expect("appsrc");
-        let output: AppSink = graph.by_name("out").expect("out").downcast().expect("appsink");
+        let output: AppSink = graph
+            .by_name("out")
+            .expect("out")
+            .downcast()
+            .expect("appsink");
         graph.set_state(gst::State::Playing).expect("plays");
-        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let bytes: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
         let mut buffer = gst::Buffer::from_slice(bytes);
-        buffer.get_mut().expect("ours").set_pts(gst::ClockTime::ZERO);
+        buffer
+            .get_mut()
+            .expect("ours")
+            .set_pts(gst::ClockTime::ZERO);
         input.push_buffer(buffer).expect("pushes");
         input.end_of_stream().expect("ends");
         let mut payloads = Vec::new();
         while let Ok(sample) = output.pull_sample() {
-            payloads.push(sample.buffer().expect("a buffer").map_readable().expect("bytes").to_vec());
+            payloads.push(
+                sample
+                    .buffer()
+                    .expect("a buffer")
+                    .map_readable()
+                    .expect("bytes")
+                    .to_vec(),
+            );
         }
         graph.set_state(gst::State::Null).expect("stops");
         if codec != Codec::Opus {
@@ -125,50 +159,81 @@ impl Voice {
 
     /// A recorded participant of `tests/data/speech`.
     fn recorded(meeting: &str, name: &str) -> Self {
-        let path = format!("{}/tests/data/speech/{meeting}/{name}.opus", env!("CARGO_MANIFEST_DIR"));
+        let path = format!(
+            "{}/tests/data/speech/{meeting}/{name}.opus",
+            env!("CARGO_MANIFEST_DIR")
+        );
         let mut reader = ogg::PacketReader::new(std::fs::File::open(path).expect("opens"));
         let mut payloads = Vec::new();
         while let Some(packet) = reader.read_packet().expect("reads") {
             payloads.push(packet.data);
         }
         // The first two are headers.
-        Self { codec: Codec::Opus, payloads: payloads.split_off(2) }
+        Self {
+            codec: Codec::Opus,
+            payloads: payloads.split_off(2),
+        }
     }
 
     /// Writes the packets that `keep` keeps, by number, as a track of its own time 0.
     fn track(&self, path: PathBuf, start: MeetingTime, keep: impl Fn(usize) -> bool) -> Source {
         let channels = frame::channels(self.codec, &self.payloads[0]);
-        let writer = Writer::create(&path, Shape::Track, self.codec, channels, ms(start.as_ms())).expect("creates");
+        let writer = Writer::create(&path, Shape::Track, self.codec, channels, ms(start.as_ms()))
+            .expect("creates");
         let mut at = start;
         for (n, payload) in self.payloads.iter().enumerate() {
             // What is no packet was stored for as long as its neighbours by earlier versions.
             let length = frame::duration(self.codec, payload).unwrap_or(Micros::from_ms(20));
             if keep(n) {
-                let frame = Frame { payload: payload.as_slice().into(), span: Span::of(at, length) };
+                let frame = Frame {
+                    payload: payload.as_slice().into(),
+                    span: Span::of(at, length),
+                };
                 writer.write(&frame).expect("writes");
             }
             at = at + length;
         }
         writer.finish().expect("finishes");
-        Source { path, start: ms(start.as_ms()), allowed: always() }
+        Source {
+            path,
+            start: ms(start.as_ms()),
+            allowed: always(),
+        }
     }
 }
 
 fn sine(hertz: f32, level: f32, seconds: f32) -> Vec<f32> {
     let count = (seconds * RATE as f32) as usize;
-    (0..count).map(|n| level * (TAU * hertz * n as f32 / RATE as f32).sin()).collect()
+    (0..count)
+        .map(|n| level * (TAU * hertz * n as f32 / RATE as f32).sin())
+        .collect()
 }
 
 fn ffmpeg(args: &[&str], file: &Path) -> std::process::Output {
-    let output = Command::new("ffmpeg").args(["-hide_banner", "-nostdin", "-i"]).arg(file).args(args).output();
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-nostdin", "-i"])
+        .arg(file)
+        .args(args)
+        .output();
     let output = output.expect("ffmpeg runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
 fn probe(file: &Path, entry: &str) -> String {
     let output = Command::new("ffprobe")
-        .args(["-v", "error", "-of", "default=nw=1:nk=1", "-show_entries", entry])
+        .args([
+            "-v",
+            "error",
+            "-of",
+            "default=nw=1:nk=1",
+            "-show_entries",
+            entry,
+        ])
         .arg(file)
         .output()
         .expect("ffprobe runs");
@@ -177,7 +242,11 @@ fn probe(file: &Path, entry: &str) -> String {
 
 fn decoded(file: &Path) -> Vec<f32> {
     let output = ffmpeg(&["-f", "f32le", "-"], file);
-    output.stdout.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect()
+    output
+        .stdout
+        .chunks_exact(4)
+        .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+        .collect()
 }
 
 /// Integrated loudness in LUFS and true peak in dBTP.
@@ -187,7 +256,11 @@ fn loudness(file: &Path) -> (f64, f64) {
     let summary = &text[text.rfind("Summary:").expect("a summary")..];
     let value = |label: &str| -> f64 {
         let rest = &summary[summary.find(label).expect("a value") + label.len()..];
-        rest.split_whitespace().next().expect("a number").parse().expect("a number")
+        rest.split_whitespace()
+            .next()
+            .expect("a number")
+            .parse()
+            .expect("a number")
     };
     (value("I:"), value("Peak:"))
 }
@@ -198,7 +271,10 @@ fn part(pcm: &[f32], from_ms: i64, to_ms: i64) -> &[f32] {
 }
 
 fn level_db(samples: &[f32]) -> f64 {
-    let energy: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+    let energy: f64 = samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum();
     10.0 * (energy / samples.len() as f64 + 1e-20).log10()
 }
 
@@ -217,16 +293,31 @@ fn correlation(samples: &[f32], hertz: f32) -> f64 {
 
 /// When the sound's envelope first passes half of `level`, in ms.
 fn onset_ms(samples: &[f32], level: f32) -> f64 {
-    let at = samples.iter().position(|sample| sample.abs() > level / 2.0).expect("sound");
+    let at = samples
+        .iter()
+        .position(|sample| sample.abs() > level / 2.0)
+        .expect("sound");
     at as f64 * 1000.0 / RATE as f64
 }
 
 #[test]
 fn everybody_is_heard_where_they_spoke_and_gaps_are_silent() {
     let folder = Folder::new("everybody");
-    let one = Voice::of(Codec::Opus, &sine(440.0, 0.2, 4.0)).track(folder.0.join("1.mkv"), ms(10_000), |_| true);
-    let two = Voice::of(Codec::Opus, &sine(1000.0, 0.2, 4.0)).track(folder.0.join("2.mkv"), ms(12_000), |_| true);
-    let three = Voice::of(Codec::Pcmu, &sine(1500.0, 0.2, 2.0)).track(folder.0.join("3.mkv"), ms(18_000), |_| true);
+    let one = Voice::of(Codec::Opus, &sine(440.0, 0.2, 4.0)).track(
+        folder.0.join("1.mkv"),
+        ms(10_000),
+        |_| true,
+    );
+    let two = Voice::of(Codec::Opus, &sine(1000.0, 0.2, 4.0)).track(
+        folder.0.join("2.mkv"),
+        ms(12_000),
+        |_| true,
+    );
+    let three = Voice::of(Codec::Pcmu, &sine(1500.0, 0.2, 2.0)).track(
+        folder.0.join("3.mkv"),
+        ms(18_000),
+        |_| true,
+    );
     let (mixed, pcm) = folder.mix(&[one, two, three]).expect("a mix");
     assert!((9_993..=10_001).contains(&mixed.start_ms), "{mixed:?}");
     let at = |from: i64, to: i64| part(&pcm, from - mixed.start_ms, to - mixed.start_ms);
@@ -238,11 +329,19 @@ fn everybody_is_heard_where_they_spoke_and_gaps_are_silent() {
     ] {
         for tone in [440.0, 1000.0, 1500.0] {
             let heard = correlation(at(from, to), tone);
-            let meant = if tones.contains(&tone) { 0.68..1.01 } else { 0.0..0.05 };
+            let meant = if tones.contains(&tone) {
+                0.68..1.01
+            } else {
+                0.0..0.05
+            };
             assert!(meant.contains(&heard), "{from} {tone}: {heard}");
         }
     }
-    assert!(at(16_100, 17_900).iter().all(|sample| sample.abs() < 1e-5), "{}", level_db(at(16_100, 17_900)));
+    assert!(
+        at(16_100, 17_900).iter().all(|sample| sample.abs() < 1e-5),
+        "{}",
+        level_db(at(16_100, 17_900))
+    );
     assert_eq!(mixed.rendered.len(), 2, "{mixed:?}");
     let end = mixed.start_ms as f64 + mixed.duration.0 as f64 / 1000.0;
     assert!((end - 20_000.0).abs() < 15.0, "{end}");
@@ -261,15 +360,24 @@ fn time_stamps_decide_where_sound_is_to_the_millisecond() {
                 samples[beat * RATE / 2 + n] = *sample;
             }
         }
-        let source = Voice::of(codec, &samples).track(folder.0.join("1.mkv"), MeetingTime(7_000_400), |_| true);
+        let source = Voice::of(codec, &samples).track(
+            folder.0.join("1.mkv"),
+            MeetingTime(7_000_400),
+            |_| true,
+        );
         let (mixed, pcm) = folder.mix(&[source]).expect("a mix");
         for beat in 1..9 {
             let meant = 7_000.4 + 500.0 * f64::from(beat) - mixed.start_ms as f64;
             let near = part(&pcm, meant as i64 - 100, meant as i64 + 100);
-            let top = near.iter().fold(0.0f32, |top, sample| top.max(sample.abs()));
+            let top = near
+                .iter()
+                .fold(0.0f32, |top, sample| top.max(sample.abs()));
             let heard = (meant as i64 - 100) as f64 + onset_ms(near, top * 0.6);
             println!("{codec:?} {beat}: {:.2} ms", heard - meant);
-            assert!((heard - meant).abs() < 2.0, "{codec:?} beat {beat}: {heard} for {meant}");
+            assert!(
+                (heard - meant).abs() < 2.0,
+                "{codec:?} beat {beat}: {heard} for {meant}"
+            );
         }
     }
 }
@@ -278,11 +386,22 @@ fn time_stamps_decide_where_sound_is_to_the_millisecond() {
 fn stereo_becomes_mono_of_the_same_level() {
     let folder = Folder::new("stereo");
     let tone = sine(440.0, 0.2, 2.0);
-    let stereo = Voice::encoded(Codec::Opus, "audio/x-raw,channels=2 ! opusenc bitrate=48000", &tone);
+    let stereo = Voice::encoded(
+        Codec::Opus,
+        "audio/x-raw,channels=2 ! opusenc bitrate=48000",
+        &tone,
+    );
     assert_eq!(frame::channels(Codec::Opus, &stereo.payloads[0]), 2);
     let two = stereo.track(folder.0.join("2.mkv"), ms(0), |_| true);
     let one = Voice::of(Codec::Opus, &tone).track(folder.0.join("1.mkv"), ms(0), |_| true);
-    let [one, two] = [one, two].map(|source| folder.mix(&[source]).expect("a mix").0.measured_lufs.expect("loud"));
+    let [one, two] = [one, two].map(|source| {
+        folder
+            .mix(&[source])
+            .expect("a mix")
+            .0
+            .measured_lufs
+            .expect("loud")
+    });
     assert!((one - two).abs() < 0.5, "{one} {two}");
 }
 
@@ -290,29 +409,53 @@ fn stereo_becomes_mono_of_the_same_level() {
 fn sound_is_cut_to_what_was_allowed() {
     let folder = Folder::new("cut");
     for codec in [Codec::Opus, Codec::Pcmu] {
-        let mut source = Voice::of(codec, &sine(1000.0, 0.2, 6.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
-        source.allowed = vec![Span::new(MeetingTime(501_300), MeetingTime(2_003_700)), span(4_000, 4_507)];
+        let mut source =
+            Voice::of(codec, &sine(1000.0, 0.2, 6.0))
+                .track(folder.0.join("1.mkv"), ms(0), |_| true);
+        source.allowed = vec![
+            Span::new(MeetingTime(501_300), MeetingTime(2_003_700)),
+            span(4_000, 4_507),
+        ];
         let (mixed, pcm) = folder.mix(&[source]).expect("a mix");
-        println!("{:?}", mixed.rendered.iter().map(|span| (span.start.0, span.end.0)).collect::<Vec<_>>());
+        println!(
+            "{:?}",
+            mixed
+                .rendered
+                .iter()
+                .map(|span| (span.start.0, span.end.0))
+                .collect::<Vec<_>>()
+        );
         assert_eq!(mixed.start_ms, 501);
         for (is, meant) in [(0, 501_300), (1, 4_000_000)] {
-            assert!((mixed.rendered[is].start.0 - meant).abs() <= 30, "{mixed:?}");
+            assert!(
+                (mixed.rendered[is].start.0 - meant).abs() <= 30,
+                "{mixed:?}"
+            );
         }
         for (is, meant) in [(0, 2_003_700), (1, 4_507_000)] {
             assert!((mixed.rendered[is].end.0 - meant).abs() <= 30, "{mixed:?}");
         }
-        // AAC smears an edge over a few milliseconds, 30 dB below; half of the level is where it was. A decoder of Opus
-        // that knows nothing of what came before needs a frame to be at the level.
+        // AAC smears an edge over a few milliseconds, 30 dB below; half of the level is where it
+        // was. A decoder of Opus that knows nothing of what came before needs a frame to be at the
+        // level.
         let level = level_db(part(&pcm, 200, 1_400));
         let half = 10f64.powf(level / 20.0) as f32 / std::f32::consts::SQRT_2;
         let (early, late) = (1.0, if codec == Codec::Opus { 25.0 } else { 1.0 });
-        for (from, to, around) in [(501.3, 2_003.7, 501..3_000), (4_000.0, 4_507.0, 3_000..5_000)] {
+        for (from, to, around) in [
+            (501.3, 2_003.7, 501..3_000),
+            (4_000.0, 4_507.0, 3_000..5_000),
+        ] {
             let piece = part(&pcm, around.start - 501, around.end - 501);
-            let ms = |sample: Option<usize>| around.start as f64 + sample.expect("sound") as f64 * 1000.0 / RATE as f64;
+            let ms = |sample: Option<usize>| {
+                around.start as f64 + sample.expect("sound") as f64 * 1000.0 / RATE as f64
+            };
             let first = ms(piece.iter().position(|sample| sample.abs() > half));
             let last = ms(piece.iter().rposition(|sample| sample.abs() > half));
             println!("{codec:?} {first:.2} {last:.2}");
-            assert!(first - from > -early && first - from < late, "{codec:?} {first} for {from}");
+            assert!(
+                first - from > -early && first - from < late,
+                "{codec:?} {first} for {from}"
+            );
             assert!((last - to).abs() < 1.0, "{codec:?} {last} for {to}");
         }
         assert!(level_db(part(&pcm, 2_030 - 501, 3_970 - 501)) < -90.0);
@@ -322,13 +465,19 @@ fn sound_is_cut_to_what_was_allowed() {
 #[test]
 fn who_declined_is_absent_and_nothing_allowed_is_no_file() {
     let folder = Folder::new("declined");
-    let mut bob = Voice::of(Codec::Opus, &sine(1000.0, 0.4, 5.0)).track(folder.0.join("2.mkv"), ms(0), |_| true);
+    let mut bob = Voice::of(Codec::Opus, &sine(1000.0, 0.4, 5.0)).track(
+        folder.0.join("2.mkv"),
+        ms(0),
+        |_| true,
+    );
     bob.allowed = Vec::new();
     assert!(folder.mix(std::slice::from_ref(&bob)).is_none());
     assert!(!folder.file().exists());
     assert!(folder.mix(&[]).is_none());
 
-    let ana = Voice::of(Codec::Opus, &sine(440.0, 0.2, 2.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let ana =
+        Voice::of(Codec::Opus, &sine(440.0, 0.2, 2.0))
+            .track(folder.0.join("1.mkv"), ms(0), |_| true);
     let mut late = ana.clone();
     late.start = ms(4_000);
     let (mixed, pcm) = folder.mix(&[ana, bob, late]).expect("a mix");
@@ -352,19 +501,34 @@ fn loudness_reaches_its_target_within_its_bounds() {
             })
             .collect()
     };
-    for (level, min, max) in [(0.3, -17.0, -15.0), (1.0, -17.0, -15.0), (4.0, -17.0, -15.0)] {
-        let source = Voice::of(Codec::Opus, &voice(level)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    for (level, min, max) in [
+        (0.3, -17.0, -15.0),
+        (1.0, -17.0, -15.0),
+        (4.0, -17.0, -15.0),
+    ] {
+        let source =
+            Voice::of(Codec::Opus, &voice(level)).track(folder.0.join("1.mkv"), ms(0), |_| true);
         let (mixed, _) = folder.mix(&[source]).expect("a mix");
         let (lufs, peak) = loudness(&folder.file());
-        println!("{level}: {:?} {} -> {lufs} LUFS {peak} dBTP", mixed.measured_lufs, mixed.gain_db);
+        println!(
+            "{level}: {:?} {} -> {lufs} LUFS {peak} dBTP",
+            mixed.measured_lufs, mixed.gain_db
+        );
         assert!((min..=max).contains(&lufs), "{level}: {lufs}");
         assert!(peak <= -1.0, "{level}: {peak}");
     }
     for (level, gain) in [(0.006, 20.0), (0.0005, 0.0)] {
-        let source = Voice::of(Codec::Pcma, &sine(700.0, level, 6.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+        let source = Voice::of(Codec::Pcma, &sine(700.0, level, 6.0)).track(
+            folder.0.join("1.mkv"),
+            ms(0),
+            |_| true,
+        );
         let (mixed, _) = folder.mix(&[source]).expect("a mix");
         let (lufs, _) = loudness(&folder.file());
-        println!("{level}: {:?} {} -> {lufs} LUFS", mixed.measured_lufs, mixed.gain_db);
+        println!(
+            "{level}: {:?} {} -> {lufs} LUFS",
+            mixed.measured_lufs, mixed.gain_db
+        );
         assert!((mixed.gain_db - gain).abs() < 1e-9, "{mixed:?}");
         if let Some(measured) = mixed.measured_lufs.filter(|lufs| *lufs > -60.0) {
             assert!((lufs - measured - gain).abs() < 1.0, "{lufs} {mixed:?}");
@@ -375,7 +539,10 @@ fn loudness_reaches_its_target_within_its_bounds() {
 #[test]
 fn a_meeting_of_three_is_understood_without_the_one_who_declined() {
     let folder = Folder::new("speech");
-    let told = format!("{}/tests/data/speech/planning/meeting.json", env!("CARGO_MANIFEST_DIR"));
+    let told = format!(
+        "{}/tests/data/speech/planning/meeting.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let told: serde_json::Value =
         serde_json::from_slice(&std::fs::read(told).expect("reads")).expect("the meeting's script");
     let mut sources: Vec<Source> = ["Alice", "Bob", "Carol"]
@@ -391,7 +558,11 @@ fn a_meeting_of_three_is_understood_without_the_one_who_declined() {
         }
         let begun = std::time::Instant::now();
         let (mixed, pcm) = folder.mix(&sources).expect("a mix");
-        println!("{:?} for {:?}, with decoding it again", begun.elapsed(), mixed.duration);
+        println!(
+            "{:?} for {:?}, with decoding it again",
+            begun.elapsed(),
+            mixed.duration
+        );
         for utterance in told["utterances"].as_array().expect("utterances") {
             let at = |key: &str| utterance[key].as_i64().expect("a time") + 2_000 - mixed.start_ms;
             let level = level_db(part(&pcm, at("start_ms") + 100, at("end_ms") - 100));
@@ -402,7 +573,10 @@ fn a_meeting_of_three_is_understood_without_the_one_who_declined() {
             }
         }
         let (lufs, peak) = loudness(&folder.file());
-        println!("{:?} LUFS, {:.1} dB: {lufs} LUFS, {peak} dBTP", mixed.measured_lufs, mixed.gain_db);
+        println!(
+            "{:?} LUFS, {:.1} dB: {lufs} LUFS, {peak} dBTP",
+            mixed.measured_lufs, mixed.gain_db
+        );
         assert!((lufs + 16.0).abs() < 1.0 && peak <= -1.0, "{lufs} {peak}");
     }
 }
@@ -420,12 +594,18 @@ fn lost_packets_are_concealed_and_longer_holes_are_silent() {
         let usual = level_db(at(200, 900));
         for (from, to, least) in [(993, 1_013, 6.0), (1_993, 2_053, 10.0)] {
             let heard = level_db(at(from, to));
-            assert!(heard > usual - least, "{codec:?} {from}: {heard} of {usual} dB");
+            assert!(
+                heard > usual - least,
+                "{codec:?} {from}: {heard} of {usual} dB"
+            );
         }
         assert!(level_db(at(4_020, 4_470)) < -80.0, "{codec:?}");
         // And behind them all goes on in its place.
         assert!(correlation(at(1_100, 1_900), 440.0) > 0.98, "{codec:?}");
-        assert!((level_db(at(4_600, 5_900)) - usual).abs() < 1.0, "{codec:?}");
+        assert!(
+            (level_db(at(4_600, 5_900)) - usual).abs() < 1.0,
+            "{codec:?}"
+        );
         assert_eq!(mixed.rendered.len(), 2, "{codec:?} {mixed:?}");
     }
 }
@@ -433,7 +613,9 @@ fn lost_packets_are_concealed_and_longer_holes_are_silent() {
 #[test]
 fn progress_can_end_the_work_and_a_missing_track_is_an_error() {
     let folder = Folder::new("ends");
-    let source = Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let source =
+        Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0))
+            .track(folder.0.join("1.mkv"), ms(0), |_| true);
     for until in [0.0, 0.6, 0.8] {
         let sources = [source.clone(), source.clone()];
         let stopped = render(&sources, &folder.file(), &mut |part| {
@@ -443,15 +625,27 @@ fn progress_can_end_the_work_and_a_missing_track_is_an_error() {
         assert_eq!(stopped.expect_err("stops").to_string(), "enough");
         assert_eq!(std::fs::read_dir(&folder.0).expect("lists").count(), 1);
     }
-    let missing = Source { path: folder.0.join("2.mkv"), ..source.clone() };
+    let missing = Source {
+        path: folder.0.join("2.mkv"),
+        ..source.clone()
+    };
     assert!(render(&[source.clone(), missing], &folder.file(), &mut |_| Ok(())).is_err());
-    assert!(render(&[source], Path::new("/nonexistent/mix.mp4"), &mut |_| Ok(())).is_err());
+    assert!(
+        render(
+            &[source],
+            Path::new("/nonexistent/mix.mp4"),
+            &mut |_| Ok(())
+        )
+        .is_err()
+    );
 }
 
 #[test]
 fn a_packet_that_cannot_be_decoded_costs_nobody_the_mix() {
     let folder = Folder::new("invalid");
-    let ana = Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let ana =
+        Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0))
+            .track(folder.0.join("1.mkv"), ms(0), |_| true);
     let mut bob = Voice::of(Codec::Opus, &sine(1000.0, 0.2, 3.0));
     bob.payloads[50] = vec![0xf1, 1, 2, 3];
     bob.payloads[75] = vec![0xf1, 1, 2, 3];

@@ -18,7 +18,8 @@ struct Data(PathBuf);
 
 impl Data {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("hansard-models-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("hansard-models-{name}-{}", std::process::id()));
         std::fs::create_dir_all(path.join("models")).expect("a folder");
         Self(path)
     }
@@ -65,17 +66,36 @@ fn what_is_wrong_with_a_model_is_said() {
     let file = data.0.join("models/ggml-tiny.en.bin");
     let say = |registry: &Registry| registry.verify(NAME).expect_err("no model").to_string();
 
-    assert!(matches!(registry.find("huge"), Err(ModelError::Unknown { .. })));
-    assert!(say(&registry).contains("hansard models fetch tiny.en"), "{}", say(&registry));
+    assert!(matches!(
+        registry.find("huge"),
+        Err(ModelError::Unknown { .. })
+    ));
+    assert!(
+        say(&registry).contains("hansard models fetch tiny.en"),
+        "{}",
+        say(&registry)
+    );
     std::fs::write(&file, &content()[..1_000]).expect("written");
-    assert!(say(&registry).contains("cut short: 1000 of 1200004 bytes"), "{}", say(&registry));
+    assert!(
+        say(&registry).contains("cut short: 1000 of 1200004 bytes"),
+        "{}",
+        say(&registry)
+    );
     std::fs::write(&file, b"<html>not found</html>").expect("written");
-    assert!(say(&registry).contains("does not begin like a ggml model"), "{}", say(&registry));
+    assert!(
+        say(&registry).contains("does not begin like a ggml model"),
+        "{}",
+        say(&registry)
+    );
     let mut changed = content();
     changed[5_000] ^= 1;
     std::fs::write(&file, changed).expect("written");
     assert!(registry.find(NAME).is_ok(), "found by its size");
-    assert!(say(&registry).contains("its sha256 is"), "{}", say(&registry));
+    assert!(
+        say(&registry).contains("its sha256 is"),
+        "{}",
+        say(&registry)
+    );
     std::fs::write(&file, content()).expect("written");
     assert_eq!(registry.verify(NAME).expect("whole").1, file);
 }
@@ -93,7 +113,10 @@ fn an_operator_may_bring_models() {
 
     std::fs::write(data.0.join("models/models.toml"), "[[model]]\nname = \"x\"").expect("written");
     let wrong = format!("{:#}", Registry::new(&data.0).expect_err("no list"));
-    assert!(wrong.contains("models.toml is no list of models"), "{wrong}");
+    assert!(
+        wrong.contains("models.toml is no list of models"),
+        "{wrong}"
+    );
 }
 
 #[test]
@@ -120,32 +143,56 @@ async fn serve(State(served): State<Served>, headers: HeaderMap) -> Response {
     let from: usize = headers
         .get("range")
         .filter(|_| served.ranges)
-        .and_then(|range| range.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
+        .and_then(|range| {
+            range
+                .to_str()
+                .ok()?
+                .strip_prefix("bytes=")?
+                .strip_suffix('-')?
+                .parse()
+                .ok()
+        })
         .unwrap_or(0);
     let total = served.content.len();
     let to = (from + served.at_most).min(total);
     let bytes = served.content[from..to].to_vec();
     let broken = futures_util::stream::iter([Ok(bytes), Err(std::io::Error::other("cut"))]);
-    let body = if to == total { Body::from(served.content[from..].to_vec()) } else { Body::from_stream(broken) };
+    let body = if to == total {
+        Body::from(served.content[from..].to_vec())
+    } else {
+        Body::from_stream(broken)
+    };
     let response = Response::builder().header("content-length", total - from);
     match from {
         0 => response.status(200),
-        _ => response.status(206).header("content-range", format!("bytes {from}-{}/{total}", total - 1)),
+        _ => response.status(206).header(
+            "content-range",
+            format!("bytes {from}-{}/{total}", total - 1),
+        ),
     }
     .body(body)
     .expect("a response")
 }
 
 async fn server(served: Served) -> String {
-    let router = Router::new().route("/files/ggml-tiny.en.bin", get(serve)).with_state(served);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let router = Router::new()
+        .route("/files/ggml-tiny.en.bin", get(serve))
+        .with_state(served);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}/files/")
 }
 
 fn served(content: Vec<u8>, at_most: usize, ranges: bool) -> Served {
-    Served { content: Arc::new(content), requests: Arc::default(), at_most, ranges }
+    Served {
+        content: Arc::new(content),
+        requests: Arc::default(),
+        at_most,
+        ranges,
+    }
 }
 
 #[tokio::test]
@@ -155,14 +202,31 @@ async fn a_download_resumes_and_becomes_the_default() {
     let served = served(content(), 500_000, true);
     let base = server(served.clone()).await;
     let mut seen = Vec::new();
-    let path = fetch(&registry, NAME, Some(&base), |progress| seen.push(progress)).await.expect("fetched");
+    let path = fetch(&registry, NAME, Some(&base), |progress| seen.push(progress))
+        .await
+        .expect("fetched");
     assert_eq!(std::fs::read(&path).expect("there"), content());
     assert_eq!(registry.default_name(), NAME);
-    assert_eq!(served.requests.load(Ordering::Relaxed), 3, "two breaks, each taken up where it broke");
-    assert!(seen.windows(2).all(|pair| pair[0].bytes < pair[1].bytes), "never from the beginning again");
-    assert_eq!(seen.last(), Some(&Progress { bytes: 1_200_004, of_bytes: 1_200_004 }));
+    assert_eq!(
+        served.requests.load(Ordering::Relaxed),
+        3,
+        "two breaks, each taken up where it broke"
+    );
+    assert!(
+        seen.windows(2).all(|pair| pair[0].bytes < pair[1].bytes),
+        "never from the beginning again"
+    );
+    assert_eq!(
+        seen.last(),
+        Some(&Progress {
+            bytes: 1_200_004,
+            of_bytes: 1_200_004
+        })
+    );
     // Once more changes nothing and asks nobody.
-    fetch(&registry, NAME, Some(&base), |_| {}).await.expect("there");
+    fetch(&registry, NAME, Some(&base), |_| {})
+        .await
+        .expect("there");
     assert_eq!(served.requests.load(Ordering::Relaxed), 3);
 }
 
@@ -172,7 +236,9 @@ async fn a_server_without_ranges_starts_again() {
     let registry = registry(&data.0, &content());
     std::fs::write(data.0.join("models/ggml-tiny.en.part"), &content()[..700]).expect("written");
     let base = server(served(content(), usize::MAX / 2, false)).await;
-    let path = fetch(&registry, NAME, Some(&base), |_| {}).await.expect("fetched");
+    let path = fetch(&registry, NAME, Some(&base), |_| {})
+        .await
+        .expect("fetched");
     assert_eq!(std::fs::read(path).expect("there"), content());
 }
 
@@ -183,12 +249,21 @@ async fn a_wrong_file_is_refused_and_not_kept() {
     let mut changed = content();
     changed[9] ^= 1;
     let base = server(served(changed, usize::MAX / 2, true)).await;
-    let error = fetch(&registry, NAME, Some(&base), |_| {}).await.expect_err("refused");
+    let error = fetch(&registry, NAME, Some(&base), |_| {})
+        .await
+        .expect_err("refused");
     assert!(error.to_string().contains("sha256"), "{error:#}");
     let there = std::fs::read_dir(data.0.join("models")).expect("a folder");
     let there: Vec<_> = there.flatten().map(|file| file.file_name()).collect();
     assert_eq!(there, ["models.toml"]);
-    let missing = fetch(&registry, NAME, Some(&base.replace("files", "elsewhere")), |_| {}).await.expect_err("404");
+    let missing = fetch(
+        &registry,
+        NAME,
+        Some(&base.replace("files", "elsewhere")),
+        |_| {},
+    )
+    .await
+    .expect_err("404");
     assert!(missing.to_string().contains("404"), "{missing:#}");
     assert_eq!(registry.default_name(), "hansard-test-en");
 }

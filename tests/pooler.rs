@@ -12,23 +12,36 @@ use support::{pgbouncer::Pgbouncer, postgres};
 async fn tenant_with_user(url: &str, name: &str) -> (TenantId, UserId) {
     let mut conn = store::owner(url).await.expect("Postgres answers");
     let tenant = tenant::ensure(&mut conn, name).await.expect("a tenant");
-    let user = user::insert(&mut conn, tenant, None, name).await.expect("a user");
+    let user = user::insert(&mut conn, tenant, None, name)
+        .await
+        .expect("a user");
     (tenant, UserId(user.id))
 }
 
-/// 10,000 reads of tenants' own and foreign rows, with workers' transactions between them on the same server connections.
+/// 10,000 reads of tenants' own and foreign rows, with workers' transactions between them on the
+/// same server connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nobody_reads_another_tenants_rows_through_a_transaction_pooler() {
     let direct = postgres::database().await;
-    let (one, other) = (tenant_with_user(&direct, "one").await, tenant_with_user(&direct, "other").await);
+    let (one, other) = (
+        tenant_with_user(&direct, "one").await,
+        tenant_with_user(&direct, "other").await,
+    );
     let pgbouncer = Pgbouncer::start(&direct, 4).await;
     // Two processes.
     let url = pgbouncer.url(&direct);
     let stores = [
-        Store::connect(&url, 8).await.expect("it is reached through the pooler"),
-        Store::connect(&url, 8).await.expect("it is reached through the pooler"),
+        Store::connect(&url, 8)
+            .await
+            .expect("it is reached through the pooler"),
+        Store::connect(&url, 8)
+            .await
+            .expect("it is reached through the pooler"),
     ];
-    assert!(stores.iter().all(|store| store.pooler() != Pooler::None), "it was seen");
+    assert!(
+        stores.iter().all(|store| store.pooler() != Pooler::None),
+        "it was seen"
+    );
     let tasks = (0..10_usize).map(|n| {
         let store = stores[n % 2].clone();
         tokio::spawn(async move {
@@ -36,18 +49,36 @@ async fn nobody_reads_another_tenants_rows_through_a_transaction_pooler() {
             for turn in 0..1000_usize {
                 if turn % 5 == 0 {
                     let mut tx = store.worker_tx().await.expect("Postgres answers");
-                    let count: i64 =
-                        sqlx::query_scalar("select count(*) from users").fetch_one(&mut *tx).await.expect("it answers");
+                    let count: i64 = sqlx::query_scalar("select count(*) from users")
+                        .fetch_one(&mut *tx)
+                        .await
+                        .expect("it answers");
                     tx.commit().await.expect("it answers");
                     all += usize::from(count == 2);
                 }
-                let ((tenant, mine), (_, theirs)) = if (n + turn) % 3 == 0 { (one, other) } else { (other, one) };
+                let ((tenant, mine), (_, theirs)) = if (n + turn) % 3 == 0 {
+                    (one, other)
+                } else {
+                    (other, one)
+                };
                 let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
-                own += usize::from(user::get(&mut tx, mine).await.expect("it answers").is_some());
-                foreign += usize::from(user::get(&mut tx, theirs).await.expect("it answers").is_some());
+                own += usize::from(
+                    user::get(&mut tx, mine)
+                        .await
+                        .expect("it answers")
+                        .is_some(),
+                );
+                foreign += usize::from(
+                    user::get(&mut tx, theirs)
+                        .await
+                        .expect("it answers")
+                        .is_some(),
+                );
                 // Whatever a query forgets to say.
-                let seen: i64 =
-                    sqlx::query_scalar("select count(*) from users").fetch_one(&mut *tx).await.expect("it answers");
+                let seen: i64 = sqlx::query_scalar("select count(*) from users")
+                    .fetch_one(&mut *tx)
+                    .await
+                    .expect("it answers");
                 foreign += usize::from(seen != 1);
                 if turn % 2 == 0 {
                     tx.commit().await.expect("it answers");
@@ -72,14 +103,29 @@ async fn a_pooler_that_mixes_prepared_statements_up_is_named_to_operators() {
     let direct = postgres::database().await;
     let pgbouncer = Pgbouncer::start(&direct, 2).await;
     match store::owner(&pgbouncer.url(&direct)).await {
-        Err(error @ StoreError::Pooler) => assert!(error.to_string().contains("max_prepared_statements"), "{error}"),
+        Err(error @ StoreError::Pooler) => assert!(
+            error.to_string().contains("max_prepared_statements"),
+            "{error}"
+        ),
         // Newer ones keep them apart.
         Ok(_) => {
-            assert_eq!(Store::connect(&pgbouncer.url(&direct), 2).await.expect("it answers").pooler(), Pooler::Prepares)
+            assert_eq!(
+                Store::connect(&pgbouncer.url(&direct), 2)
+                    .await
+                    .expect("it answers")
+                    .pooler(),
+                Pooler::Prepares
+            )
         }
         Err(other) => panic!("{other}"),
     }
-    assert_eq!(Store::connect(&direct, 2).await.expect("it answers").pooler(), Pooler::None);
+    assert_eq!(
+        Store::connect(&direct, 2)
+            .await
+            .expect("it answers")
+            .pooler(),
+        Pooler::None
+    );
 }
 
 /// A role or a tenant that stayed on the session would be whoever's comes next.
@@ -90,11 +136,20 @@ async fn a_transaction_leaves_neither_role_nor_tenant_behind() {
     let store = Store::open(&url, 1).expect("the URL is good");
     let who = "select current_user::text, coalesce(current_setting('app.tenant', true), ''), session_user::text";
     let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
-    let row = sqlx::query(who).fetch_one(&mut *tx).await.expect("it answers");
+    let row = sqlx::query(who)
+        .fetch_one(&mut *tx)
+        .await
+        .expect("it answers");
     assert_eq!(row.get::<String, _>(0), "hansard_app");
     assert_eq!(row.get::<String, _>(1), tenant.to_string());
-    sqlx::raw_sql("commit").execute(&mut *tx).await.expect("it answers");
-    let row = sqlx::query(who).fetch_one(&mut *tx).await.expect("it answers");
+    sqlx::raw_sql("commit")
+        .execute(&mut *tx)
+        .await
+        .expect("it answers");
+    let row = sqlx::query(who)
+        .fetch_one(&mut *tx)
+        .await
+        .expect("it answers");
     assert_eq!(row.get::<String, _>(0), row.get::<String, _>(2));
     assert_eq!(row.get::<String, _>(1), "");
 }
@@ -103,12 +158,25 @@ async fn a_transaction_leaves_neither_role_nor_tenant_behind() {
 #[tokio::test]
 async fn a_named_tenant_binds_every_role() {
     let url = postgres::database().await;
-    let (one, other) = (tenant_with_user(&url, "one").await, tenant_with_user(&url, "other").await);
+    let (one, other) = (
+        tenant_with_user(&url, "one").await,
+        tenant_with_user(&url, "other").await,
+    );
     let store = Store::open(&url, 1).expect("the URL is good");
     let mut tx = store.worker_tx().await.expect("Postgres answers");
     store::enter(&mut tx, one.0).await.expect("it answers");
-    assert!(user::get(&mut tx, one.1).await.expect("it answers").is_some());
-    assert!(user::get(&mut tx, other.1).await.expect("it answers").is_none());
+    assert!(
+        user::get(&mut tx, one.1)
+            .await
+            .expect("it answers")
+            .is_some()
+    );
+    assert!(
+        user::get(&mut tx, other.1)
+            .await
+            .expect("it answers")
+            .is_none()
+    );
     let open: Vec<String> = sqlx::query_scalar(
         "select tablename::text from pg_policies p where policyname = 'everyone' and not exists (
              select from pg_policies n where n.tablename = p.tablename and n.policyname = 'named'
@@ -124,7 +192,10 @@ async fn a_named_tenant_binds_every_role() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenants_crowd_leaves_connections_to_others() {
     let url = postgres::database().await;
-    let (one, other) = (tenant_with_user(&url, "one").await, tenant_with_user(&url, "other").await);
+    let (one, other) = (
+        tenant_with_user(&url, "one").await,
+        tenant_with_user(&url, "other").await,
+    );
     let store = Store::open(&url, 6).expect("the URL is good");
     let mut holding = store.worker_tx().await.expect("Postgres answers");
     sqlx::query("select 1 from users where id = $1 for update")
@@ -137,15 +208,26 @@ async fn a_tenants_crowd_leaves_connections_to_others() {
             let store = store.clone();
             tokio::spawn(async move {
                 let mut tx = store.tenant_tx(one.0).await?;
-                sqlx::query("select 1 from users where id = $1 for update").bind(one.1.0).execute(&mut *tx).await?;
+                sqlx::query("select 1 from users where id = $1 for update")
+                    .bind(one.1.0)
+                    .execute(&mut *tx)
+                    .await?;
                 tx.commit().await?;
                 Ok::<_, StoreError>(())
             })
         })
         .collect();
     for _ in 0..20 {
-        let mut tx = store.tenant_tx(other.0).await.expect("there is one left for it");
-        assert!(user::get(&mut tx, other.1).await.expect("it answers").is_some());
+        let mut tx = store
+            .tenant_tx(other.0)
+            .await
+            .expect("there is one left for it");
+        assert!(
+            user::get(&mut tx, other.1)
+                .await
+                .expect("it answers")
+                .is_some()
+        );
         tx.commit().await.expect("it answers");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -153,6 +235,11 @@ async fn a_tenants_crowd_leaves_connections_to_others() {
     for task in crowd {
         // In time, or told to come again.
         let outcome = task.await.expect("it does not panic");
-        assert!(outcome.as_ref().map_or_else(StoreError::is_unavailable, |()| true), "{outcome:?}");
+        assert!(
+            outcome
+                .as_ref()
+                .map_or_else(StoreError::is_unavailable, |()| true),
+            "{outcome:?}"
+        );
     }
 }

@@ -12,13 +12,18 @@ use support::postgres::{Cluster, database};
 
 async fn tenants(url: &str) -> Result<i64, sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
-    sqlx::query_scalar("select count(*) from tenants").fetch_one(&mut connection).await
+    sqlx::query_scalar("select count(*) from tenants")
+        .fetch_one(&mut connection)
+        .await
 }
 
 async fn add_tenant(url: &str) {
     let mut connection = PgConnection::connect(url).await.expect("it runs");
     let statement = "insert into tenants (id, name) values (gen_random_uuid(), 'Acme')";
-    sqlx::query(statement).execute(&mut connection).await.expect("the schema is there");
+    sqlx::query(statement)
+        .execute(&mut connection)
+        .await
+        .expect("the schema is there");
 }
 
 #[tokio::test]
@@ -47,8 +52,10 @@ async fn it_can_be_taken_away_and_keeps_what_was_committed() {
 #[tokio::test]
 async fn a_server_left_behind_is_stopped_before_the_next_starts() {
     let scratch = support::Scratch::new();
-    let directory =
-        scratch.path().join("a long name, so long that no socket could be in it, and with blanks").join("postgres");
+    let directory = scratch
+        .path()
+        .join("a long name, so long that no socket could be in it, and with blanks")
+        .join("postgres");
     let first = Postgres::start(&directory, Durability::Real).expect("it starts");
     first.create_own().await.expect("the database can be made");
     let first_pid = pid(&directory);
@@ -56,7 +63,10 @@ async fn a_server_left_behind_is_stopped_before_the_next_starts() {
     std::mem::forget(first);
     let second = Postgres::start(&directory, Durability::Real).expect("it starts");
     assert_ne!(pid(&directory), first_pid);
-    second.create_own().await.expect("the database is there already");
+    second
+        .create_own()
+        .await
+        .expect("the database is there already");
     assert!(PgConnection::connect(&second.own_url()).await.is_ok());
 }
 
@@ -74,7 +84,8 @@ fn owner_of_a_cluster() {
 
 #[tokio::test]
 async fn a_cluster_ends_with_its_owner() {
-    let directory = std::env::temp_dir().join(format!("hansard-owned-{}", uuid::Uuid::new_v4().simple()));
+    let directory =
+        std::env::temp_dir().join(format!("hansard-owned-{}", uuid::Uuid::new_v4().simple()));
     let own = std::env::current_exe().expect("a test has a file");
     let mut owner = Command::new(own)
         .args(["--exact", "owner_of_a_cluster"])
@@ -83,17 +94,29 @@ async fn a_cluster_ends_with_its_owner() {
         .spawn()
         .expect("it ran once already");
     let file = directory.join("data/postmaster.pid");
-    let ready = || std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end().ends_with("ready"));
-    support::eventually("the cluster runs", Duration::from_secs(60), async || ready()).await;
+    let ready =
+        || std::fs::read_to_string(&file).is_ok_and(|text| text.trim_end().ends_with("ready"));
+    support::eventually("the cluster runs", Duration::from_secs(60), async || {
+        ready()
+    })
+    .await;
     let process = format!("/proc/{}/exe", pid(&directory));
     assert!(std::fs::read_link(&process).is_ok());
     owner.kill().expect("it runs");
     owner.wait().expect("it is our child");
     let gone = || std::fs::read_link(&process).is_err() && !directory.exists();
-    support::eventually("the cluster is gone, and its files", Duration::from_secs(30), async || gone()).await;
+    support::eventually(
+        "the cluster is gone, and its files",
+        Duration::from_secs(30),
+        async || gone(),
+    )
+    .await;
 }
 
 fn pid(directory: &std::path::Path) -> String {
     let text = std::fs::read_to_string(directory.join("data/postmaster.pid")).expect("it runs");
-    text.lines().next().expect("the first line is its pid").to_owned()
+    text.lines()
+        .next()
+        .expect("the first line is its pid")
+        .to_owned()
 }

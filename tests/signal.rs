@@ -1,5 +1,5 @@
-//! Signaling on a real Postgres, over real sockets: the store it stands on, one process, two processes, and what happens
-//! when something is away.
+//! Signaling on a real Postgres, over real sockets: the store it stands on, one process, two
+//! processes, and what happens when something is away.
 
 #[path = "support/mod.rs"]
 mod support;

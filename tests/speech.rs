@@ -19,13 +19,19 @@ use std::{
 use support::*;
 
 async fn speech(states: usize) -> Speech {
-    Speech::start(settings(states)).await.expect("speech starts")
+    Speech::start(settings(states))
+        .await
+        .expect("speech starts")
 }
 
 /// Plays a bundled meeting at `speed` times real time.
 async fn perform(speech: &Speech, name: &str, speed: f64) -> (wer::Errors, Vec<Published>) {
     let play = Play::load(name);
-    let voices: Vec<(&str, &[f32])> = play.voices.iter().map(|(name, pcm)| (name.as_str(), &pcm[..])).collect();
+    let voices: Vec<(&str, &[f32])> = play
+        .voices
+        .iter()
+        .map(|(name, pcm)| (name.as_str(), &pcm[..]))
+        .collect();
     let names: Vec<&str> = voices.iter().map(|(name, _)| *name).collect();
     let mut hall = Hall::open(speech, &names, speed);
     hall.play(&voices).await;
@@ -37,14 +43,24 @@ async fn perform(speech: &Speech, name: &str, speed: f64) -> (wer::Errors, Vec<P
 #[tokio::test(flavor = "multi_thread")]
 async fn meetings_become_captions() {
     let speech = speech(2).await;
-    let (planning, incident) = tokio::join!(perform(&speech, "planning", 4.0), perform(&speech, "incident", 4.0));
+    let (planning, incident) = tokio::join!(
+        perform(&speech, "planning", 4.0),
+        perform(&speech, "incident", 4.0)
+    );
     for (_, told) in [&planning, &incident] {
         check_contract(told);
-        assert!(told.iter().any(|(_, caption)| matches!(caption, Caption::Partial(_))), "partials were shown");
+        assert!(
+            told.iter()
+                .any(|(_, caption)| matches!(caption, Caption::Partial(_))),
+            "partials were shown"
+        );
     }
     let errors = planning.0 + incident.0;
     println!("{errors:?}: {:.2} %", errors.rate() * 100.0);
-    assert!(errors.reference == 299 && errors.rate() <= 0.05, "{errors:?}");
+    assert!(
+        errors.reference == 299 && errors.rate() <= 0.05,
+        "{errors:?}"
+    );
     assert_eq!(speech.status().restarts, 0);
 }
 
@@ -52,8 +68,13 @@ async fn meetings_become_captions() {
 async fn silence_and_noise_say_nothing() {
     let speech = speech(2).await;
     let mut hall = Hall::open(&speech, &["Ana", "Bob", "Eve"], 10.0);
-    let (silence, white, brown) = (vec![0.0; 60 * 16_000], noise(60, -35.0, false), noise(60, -20.0, true));
-    hall.play(&[("Ana", &silence), ("Bob", &white), ("Eve", &brown)]).await;
+    let (silence, white, brown) = (
+        vec![0.0; 60 * 16_000],
+        noise(60, -35.0, false),
+        noise(60, -20.0, true),
+    );
+    hall.play(&[("Ana", &silence), ("Bob", &white), ("Eve", &brown)])
+        .await;
     let told = hall.finish().await;
     check_contract(&told);
     let words: Vec<&str> = finals(&told).map(|(_, line)| line.text.as_str()).collect();
@@ -75,12 +96,25 @@ async fn a_monologue_without_pauses_gets_finals_all_the_time() {
     let told = hall.finish().await;
     check_contract(&told);
     let longest = settings(1).model.longest();
-    let mut spans: Vec<_> = finals(&told).map(|(_, line)| (line.span, line.pass.span)).collect();
+    let mut spans: Vec<_> = finals(&told)
+        .map(|(_, line)| (line.span, line.pass.span))
+        .collect();
     spans.sort();
-    assert!(spans.iter().all(|(_, audio)| audio.length() <= longest), "{spans:?}");
-    assert!(spans.windows(2).all(|pair| pair[0].1.end <= pair[1].1.start), "no audio twice: {spans:?}");
+    assert!(
+        spans.iter().all(|(_, audio)| audio.length() <= longest),
+        "{spans:?}"
+    );
+    assert!(
+        spans
+            .windows(2)
+            .all(|pair| pair[0].1.end <= pair[1].1.start),
+        "no audio twice: {spans:?}"
+    );
     let gaps = spans.windows(2).map(|pair| pair[1].0.end - pair[0].0.end);
-    assert!(gaps.max() <= Some(longest + Micros::from_secs(1)), "{spans:?}");
+    assert!(
+        gaps.max() <= Some(longest + Micros::from_secs(1)),
+        "{spans:?}"
+    );
     let reference = [play.said_by("Alice"), play.said_by("Carol")].join(" ");
     let errors = wer::compare(&reference, &text_of(&told, who));
     // The same cuts, decoded without any hurry.
@@ -90,8 +124,16 @@ async fn a_monologue_without_pauses_gets_finals_all_the_time() {
         offline.push(decode_offline(&pcm[at(audio.start)..at(audio.end).min(pcm.len())]).await);
     }
     let bare = wer::compare(&reference, &offline.join(" "));
-    println!("live {:.2} %, offline {:.2} %; cuts {spans:?}", errors.rate() * 100.0, bare.rate() * 100.0);
-    assert!(errors.rate() <= bare.rate() + 0.02, "{errors:?} {bare:?}: {}", text_of(&told, who));
+    println!(
+        "live {:.2} %, offline {:.2} %; cuts {spans:?}",
+        errors.rate() * 100.0,
+        bare.rate() * 100.0
+    );
+    assert!(
+        errors.rate() <= bare.rate() + 0.02,
+        "{errors:?} {bare:?}: {}",
+        text_of(&told, who)
+    );
 }
 
 /// Sends a signal to the decoder while it works, and sees that no words are lost by it.
@@ -114,18 +156,25 @@ async fn hurt(signal: Signal, hang_after: Duration) {
                 hurts += 1;
             }
             // What was in flight is tried once more, so it must be through before the next blow.
-            let started = watch.wait_for(|s| s.restarts == hurts && s.pid.is_some() && s.in_flight == 0);
-            if tokio::time::timeout_at(deadline.into(), started).await.is_err() {
+            let started =
+                watch.wait_for(|s| s.restarts == hurts && s.pid.is_some() && s.in_flight == 0);
+            if tokio::time::timeout_at(deadline.into(), started)
+                .await
+                .is_err()
+            {
                 return hurts;
             }
         }
         hurts
     });
     let (errors, told) = perform(&speech, "incident", 4.0).await;
-    assert_eq!(hurt.await.expect("no panic"), 2, "the decoder was hurt in mid-decode");
+    assert_eq!(
+        hurt.await.expect("no panic"),
+        2,
+        "the decoder was hurt in mid-decode"
+    );
     check_contract(&told);
-    let lost =
-        |told: &Published| matches!(&told.1, Caption::Retracted(retraction) if retraction.reason == Reason::Lost);
+    let lost = |told: &Published| matches!(&told.1, Caption::Retracted(retraction) if retraction.reason == Reason::Lost);
     assert!(!told.iter().any(lost), "nothing was lost");
     assert!(errors.rate() <= 0.05, "{errors:?}");
     assert_eq!(speech.status().restarts, 2);
@@ -145,20 +194,35 @@ async fn a_hanging_decoder_costs_nobody_a_final() {
 async fn a_withdrawal_in_mid_word_cuts_what_is_inside() {
     let speech = speech(2).await;
     let play = Play::load("planning");
-    // Alice's first utterance is from 1,054 to 3,894 ms; she withdraws in its middle and goes on speaking.
+    // Alice's first utterance is from 1,054 to 3,894 ms; she withdraws in its middle and goes on
+    // speaking.
     let mut hall = Hall::open(&speech, &["Alice", "Bob"], 2.0);
     let (alice, bob) = (&play.voices["Alice"], &play.voices["Bob"]);
     let cut = 2_500 * 16;
-    hall.play(&[("Alice", &alice[..cut]), ("Bob", &bob[..cut])]).await;
+    hall.play(&[("Alice", &alice[..cut]), ("Bob", &bob[..cut])])
+        .await;
     let at = hall.now;
     hall.withdraw("Alice");
     for packet in (cut..10 * 16_000).step_by(320) {
-        hall.packet(&[("Alice", &alice[packet..packet + 320]), ("Bob", &bob[packet..packet + 320])]).await;
+        hall.packet(&[
+            ("Alice", &alice[packet..packet + 320]),
+            ("Bob", &bob[packet..packet + 320]),
+        ])
+        .await;
     }
     let names = hall.names.clone();
     let told = hall.finish().await;
     check_contract(&told);
-    let said = |name: &str| text_of(&told, *names.iter().find(|(_, known)| *known == name).expect("there").0);
+    let said = |name: &str| {
+        text_of(
+            &told,
+            *names
+                .iter()
+                .find(|(_, known)| *known == name)
+                .expect("there")
+                .0,
+        )
+    };
     assert_eq!(wer::words(&said("Bob")), wer::words("Good morning Alice."));
     let alice = said("Alice");
     println!("{alice}");
@@ -180,7 +244,10 @@ async fn a_withdrawal_before_anything_was_said_takes_the_partial_back() {
     let mut hall = Hall::open(&speech, &["Alice"], 1.0);
     let alice = &play.voices["Alice"][..];
     let mut at = 0;
-    let shown = |told: &[Published]| told.iter().any(|(_, caption)| matches!(caption, Caption::Partial(_)));
+    let shown = |told: &[Published]| {
+        told.iter()
+            .any(|(_, caption)| matches!(caption, Caption::Partial(_)))
+    };
     while !shown(&hall.told) && at < 3 * 16_000 {
         hall.packet(&[("Alice", &alice[at..at + 320])]).await;
         at += 320;
@@ -192,7 +259,9 @@ async fn a_withdrawal_before_anything_was_said_takes_the_partial_back() {
     hall.now = now;
     let told = hall.finish().await;
     check_contract(&told);
-    let Some((_, Caption::Retracted(retraction))) = told.last() else { panic!("{told:?}") };
+    let Some((_, Caption::Retracted(retraction))) = told.last() else {
+        panic!("{told:?}")
+    };
     assert_eq!(retraction.reason, Reason::Withdrawn);
 }
 
@@ -202,14 +271,19 @@ async fn mute_ends_an_utterance_by_time_alone() {
     let play = Play::load("planning");
     let mut hall = Hall::open(&speech, &["Alice"], 2.0);
     // Muted in mid-sentence: no packets any more, only time.
-    hall.play(&[("Alice", &play.voices["Alice"][..2_300 * 16])]).await;
+    hall.play(&[("Alice", &play.voices["Alice"][..2_300 * 16])])
+        .await;
     let muted = hall.now;
     let deadline = Instant::now() + PATIENCE;
     while finals(&hall.told).next().is_none() && Instant::now() < deadline {
         hall.packet(&[]).await;
     }
     let (_, line) = finals(&hall.told).next().expect("a final");
-    assert!(line.text.starts_with("Good morning everyone"), "{}", line.text);
+    assert!(
+        line.text.starts_with("Good morning everyone"),
+        "{}",
+        line.text
+    );
     assert!(line.span.end <= muted);
 }
 
@@ -218,8 +292,9 @@ async fn what_is_said_right_after_a_pause_for_all_is_heard() {
     let speech = speech(2).await;
     let play = Play::load("planning");
     let mut hall = Hall::open(&speech, &["Alice"], 2.0);
-    // Alice's first utterance is from 1,054 to 3,894 ms. Everybody is paused until right before it, so that the pre-roll
-    // would reach into the pause, and again for a moment in the silence behind it.
+    // Alice's first utterance is from 1,054 to 3,894 ms. Everybody is paused until right before it,
+    // so that the pre-roll would reach into the pause, and again for a moment in the silence behind
+    // it.
     let alice = &play.voices["Alice"][..];
     for (from, to) in [(600, 1_000), (4_400, 4_440)] {
         let done = (hall.now.0 * 16 / 1_000) as usize;
@@ -247,14 +322,24 @@ async fn two_consent_entries_never_share_an_utterance() {
     hall.play(&[("Alice", &alice[..2_000 * 16])]).await;
     let boundary = hall.now;
     hall.consent_again("Alice", 50);
-    hall.play(&[("Alice", &alice[2_000 * 16..6_000 * 16])]).await;
+    hall.play(&[("Alice", &alice[2_000 * 16..6_000 * 16])])
+        .await;
     let told = hall.finish().await;
     check_contract(&told);
-    let entries: BTreeMap<i64, Vec<_>> = finals(&told).fold(BTreeMap::new(), |mut all, (_, line)| {
-        all.entry(line.pass.entry).or_insert_with(Vec::new).push(line.pass.span);
-        all
-    });
+    let entries: BTreeMap<i64, Vec<_>> =
+        finals(&told).fold(BTreeMap::new(), |mut all, (_, line)| {
+            all.entry(line.pass.entry)
+                .or_insert_with(Vec::new)
+                .push(line.pass.span);
+            all
+        });
     assert_eq!(entries.keys().copied().collect::<Vec<_>>(), [1, 50]);
-    assert!(entries[&1].iter().all(|span| span.end <= boundary), "{entries:?}");
-    assert!(entries[&50].iter().all(|span| span.start >= boundary), "{entries:?}");
+    assert!(
+        entries[&1].iter().all(|span| span.end <= boundary),
+        "{entries:?}"
+    );
+    assert!(
+        entries[&50].iter().all(|span| span.start >= boundary),
+        "{entries:?}"
+    );
 }

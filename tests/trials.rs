@@ -1,4 +1,5 @@
-//! Trials of the running product from outside: real processes, real RTP, things that go wrong, and files judged by content.
+//! Trials of the running product from outside: real processes, real RTP, things that go wrong, and
+//! files judged by content.
 
 mod support;
 #[path = "support/tone.rs"]

@@ -43,16 +43,29 @@ async fn hour(table: &mut Table) -> Result<()> {
     place.faults.delay(ROUND_TRIP);
     stored.finalise().await;
     let begun = Instant::now();
-    until("all are fetched", FILES_MAX, async || Ok((fetched(&place) >= stored.segments()).then_some(()))).await?;
+    until("all are fetched", FILES_MAX, async || {
+        Ok((fetched(&place) >= stored.segments()).then_some(()))
+    })
+    .await?;
     let took = begun.elapsed().as_secs_f64();
-    table.at_most("until all segments are fetched and joined into tracks", Some(took), FETCHED_MAX_S, "s");
-    let recordings = client.wait_recordings_ready(&stored.meeting, Instant::now() + FILES_MAX).await?;
+    table.at_most(
+        "until all segments are fetched and joined into tracks",
+        Some(took),
+        FETCHED_MAX_S,
+        "s",
+    );
+    let recordings = client
+        .wait_recordings_ready(&stored.meeting, Instant::now() + FILES_MAX)
+        .await?;
     table.told(
         "until all files are ready, with an hour's mix rendered",
         format!("{:.1} s", begun.elapsed().as_secs_f64()),
     );
     let whole = |ms: Option<i64>| ms.is_some_and(|ms| (ms - stored.length_ms()).abs() < 100);
-    let wrong = recordings.iter().filter(|one| !whole(one.duration_ms) || !one.gaps.is_empty()).count();
+    let wrong = recordings
+        .iter()
+        .filter(|one| !whole(one.duration_ms) || !one.gaps.is_empty())
+        .count();
     table.none("files that are not whole", wrong);
     server.terminate();
     Ok(())
@@ -82,15 +95,33 @@ async fn backlog(table: &mut Table) -> Result<()> {
     table.told("segments that waited", waiting.to_string());
     if let Some((at, stored)) = first {
         let rate = (waiting - stored) as f64 / at.elapsed().as_secs_f64();
-        table.judge("stored per second, from the first on", format!("{rate:.0}"), "≥ 50", rate >= SEGMENTS_A_SECOND);
+        table.judge(
+            "stored per second, from the first on",
+            format!("{rate:.0}"),
+            "≥ 50",
+            rate >= SEGMENTS_A_SECOND,
+        );
     }
     let most = 60.0 + waiting as f64 / SEGMENTS_A_SECOND;
-    table.at_most("from healing until all are stored", Some(healed.elapsed().as_secs_f64()), most.floor(), "s");
+    table.at_most(
+        "from healing until all are stored",
+        Some(healed.elapsed().as_secs_f64()),
+        most.floor(),
+        "s",
+    );
     choir.end(&client).await;
     let ended = Instant::now();
-    let recordings = client.wait_recordings_ready(&choir.meeting, ended + FILES_MAX).await?;
-    table.told("from the end until the files of 40 are ready", format!("{:.1} s", ended.elapsed().as_secs_f64()));
-    table.none("files with a gap", recordings.iter().filter(|one| !one.gaps.is_empty()).count());
+    let recordings = client
+        .wait_recordings_ready(&choir.meeting, ended + FILES_MAX)
+        .await?;
+    table.told(
+        "from the end until the files of 40 are ready",
+        format!("{:.1} s", ended.elapsed().as_secs_f64()),
+    );
+    table.none(
+        "files with a gap",
+        recordings.iter().filter(|one| !one.gaps.is_empty()).count(),
+    );
     server.terminate();
     Ok(())
 }

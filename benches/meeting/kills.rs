@@ -31,14 +31,18 @@ const LOOP: Duration = Duration::from_secs(10);
 const LOOPS_MAX: usize = 90;
 /// What the open segment may lose.
 const LOSS_MS: f64 = 1_000.0;
-/// A Matroska file's time stamps are whole milliseconds, and the length of a segment's last packet is not in it.
+/// A Matroska file's time stamps are whole milliseconds, and the length of a segment's last packet
+/// is not in it.
 const STAMP_MS: f64 = 25.0;
 /// After a start, until the next kill.
 const UPTIME_MS: std::ops::Range<u64> = 500..8_000;
 
 pub async fn kills(times: usize) -> Result<Table> {
     let data = Scratch::new();
-    let hum = tone::opus(&tone::sine(HZ, 0.3, LOOP, RATE), tone::OpusSettings::default())?;
+    let hum = tone::opus(
+        &tone::sine(HZ, 0.3, LOOP, RATE),
+        tone::OpusSettings::default(),
+    )?;
     let frames: Vec<Frame> = std::iter::repeat_n(hum, LOOPS_MAX).flatten().collect();
     let mut server = rig::serve(data.path(), &[])?;
     let client = server.client();
@@ -46,7 +50,9 @@ pub async fn kills(times: usize) -> Result<Table> {
     let meeting = client.create_meeting(&user, rig::without_ai()).await?;
     let id = meeting["id"].as_str().context("an id")?.to_owned();
     let joined = client.join(&id, &user).await?;
-    client.consent(&joined.consent_token, &id, "recording", "accepted").await?;
+    client
+        .consent(&joined.consent_token, &id, "recording", "accepted")
+        .await?;
     let sender = Sender::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), SenderConfig::opus("ana")).await?;
     let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
     let stream = client.create_stream(&id, request).await?;
@@ -85,27 +91,40 @@ pub async fn kills(times: usize) -> Result<Table> {
         let client = server.client();
         if listening {
             // Listed, stored and played: what the dead process had open, too.
-            let told = until("the open segment is listed", Duration::from_secs(20), async || {
-                let last = listed_until(&mut conn, &id, killed_ms).await?;
-                Ok(last.filter(|last| left.is_none_or(|left| left - last < STAMP_MS)))
-            })
+            let told = until(
+                "the open segment is listed",
+                Duration::from_secs(20),
+                async || {
+                    let last = listed_until(&mut conn, &id, killed_ms).await?;
+                    Ok(last.filter(|last| left.is_none_or(|left| left - last < STAMP_MS)))
+                },
+            )
             .await;
             match told {
                 Ok(last) => worst_told = worst_told.max(killed_ms - last),
                 Err(_) => worst_told = f64::INFINITY,
             }
         }
-        let back = until("the meeting records again", Duration::from_secs(30), async || {
-            // A segment that the next holder writes; recovery touches those of the ones before.
-            let now = newest_epoch(&mut conn, &id).await?;
-            let folder = data.path().join("spool").join(&id).join(now.to_string());
-            let segments = files(&folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "mkv"));
-            let written = segments.filter_map(|path| Some(path.metadata().ok()?.len())).any(|length| length > 0);
-            let present = client.participants(&id).await?[0]["present"] == true;
-            Ok((now > epoch && present && written).then(|| killed.elapsed()))
-        })
+        let back = until(
+            "the meeting records again",
+            Duration::from_secs(30),
+            async || {
+                // A segment that the next holder writes; recovery touches those of the ones before.
+                let now = newest_epoch(&mut conn, &id).await?;
+                let folder = data.path().join("spool").join(&id).join(now.to_string());
+                let segments = files(&folder)
+                    .into_iter()
+                    .filter(|path| path.extension().is_some_and(|end| end == "mkv"));
+                let written = segments
+                    .filter_map(|path| Some(path.metadata().ok()?.len()))
+                    .any(|length| length > 0);
+                let present = client.participants(&id).await?[0]["present"] == true;
+                Ok((now > epoch && present && written).then(|| killed.elapsed()))
+            },
+        )
         .await?;
-        // Where the killed process held the meeting itself; one killed before it claimed leaves its predecessor's lease.
+        // Where the killed process held the meeting itself; one killed before it claimed leaves its
+        // predecessor's lease.
         if epoch > last_epoch {
             held += 1;
             worst_back = worst_back.max(back.as_secs_f64());
@@ -113,7 +132,12 @@ pub async fn kills(times: usize) -> Result<Table> {
         last_epoch = epoch;
         check(&mut conn, data.path(), &id, &mut seen).await?;
         conn.close().await?;
-        println!("kill {} of {times}: {} segments checked, {} bad", n + 1, seen.rows.len(), seen.bad.len());
+        println!(
+            "kill {} of {times}: {} segments checked, {} bad",
+            n + 1,
+            seen.rows.len(),
+            seen.bad.len()
+        );
     }
 
     let client = server.client();
@@ -121,7 +145,9 @@ pub async fn kills(times: usize) -> Result<Table> {
     check(&mut conn, data.path(), &id, &mut seen).await?;
     conn.close().await?;
     client.end(&id).await?;
-    let recordings = client.wait_recordings_ready(&id, Instant::now() + Duration::from_secs(120)).await?;
+    let recordings = client
+        .wait_recordings_ready(&id, Instant::now() + Duration::from_secs(120))
+        .await?;
     stop.cancel();
     let _ = sending.await;
     let mut unplayable = 0;
@@ -144,14 +170,30 @@ pub async fn kills(times: usize) -> Result<Table> {
         table.told("bad", bad.clone());
     }
     table.none("files in the spool that do not play", seen.broken);
-    table.at_most("most that an open segment lost, in the spool", Some(worst_open / 1_000.0), LOSS_MS / 1_000.0, "s");
-    table.at_most("the same, listed and stored after the restart", Some(worst_told / 1_000.0), LOSS_MS / 1_000.0, "s");
-    table.told("kills with a segment open; while nothing was recorded yet", format!("{open}; {deaf}"));
+    table.at_most(
+        "most that an open segment lost, in the spool",
+        Some(worst_open / 1_000.0),
+        LOSS_MS / 1_000.0,
+        "s",
+    );
+    table.at_most(
+        "the same, listed and stored after the restart",
+        Some(worst_told / 1_000.0),
+        LOSS_MS / 1_000.0,
+        "s",
+    );
+    table.told(
+        "kills with a segment open; while nothing was recorded yet",
+        format!("{open}; {deaf}"),
+    );
     table.told(
         "slowest from the kill of the meeting's holder to the next one's recording",
         format!("{worst_back:.1} s ({held} kills)"),
     );
-    let ready = recordings.iter().filter(|recording| recording.status == "ready").count();
+    let ready = recordings
+        .iter()
+        .filter(|recording| recording.status == "ready")
+        .count();
     table.judge(
         "recordings at the end",
         format!("{ready} ready"),
@@ -173,8 +215,12 @@ struct Seen {
 
 /// Whether a file plays and has the tone in it.
 fn plays(path: &Path) -> bool {
-    let Ok(samples) = sound::ffmpeg(path) else { return false };
-    tone::amplitudes(&samples, RATE, HZ).into_iter().any(|amplitude| tone::dbfs(amplitude) > -30.0)
+    let Ok(samples) = sound::ffmpeg(path) else {
+        return false;
+    };
+    tone::amplitudes(&samples, RATE, HZ)
+        .into_iter()
+        .any(|amplitude| tone::dbfs(amplitude) > -30.0)
         || samples.len() < RATE as usize / 5
 }
 
@@ -199,32 +245,40 @@ async fn database(data: &Path) -> Result<PgConnection> {
 
 /// The epoch of the meeting's last holder.
 async fn newest_epoch(conn: &mut PgConnection, meeting: &str) -> Result<i64> {
-    let epoch: Option<i64> = sqlx::query_scalar("select max(epoch) from capture_epochs where meeting_id = $1")
-        .bind(Uuid::parse_str(meeting)?)
-        .fetch_one(conn)
-        .await?;
+    let epoch: Option<i64> =
+        sqlx::query_scalar("select max(epoch) from capture_epochs where meeting_id = $1")
+            .bind(Uuid::parse_str(meeting)?)
+            .fetch_one(conn)
+            .await?;
     Ok(epoch.unwrap_or(0))
 }
 
 /// The end of the last segment listed that began before the kill.
-async fn listed_until(conn: &mut PgConnection, meeting: &str, killed_ms: f64) -> Result<Option<f64>> {
-    let end_us: Option<i64> =
-        sqlx::query_scalar("select max(end_us) from recording_segments where meeting_id = $1 and start_us < $2")
-            .bind(Uuid::parse_str(meeting)?)
-            .bind((killed_ms * 1_000.0) as i64)
-            .fetch_one(conn)
-            .await?;
+async fn listed_until(
+    conn: &mut PgConnection,
+    meeting: &str,
+    killed_ms: f64,
+) -> Result<Option<f64>> {
+    let end_us: Option<i64> = sqlx::query_scalar(
+        "select max(end_us) from recording_segments where meeting_id = $1 and start_us < $2",
+    )
+    .bind(Uuid::parse_str(meeting)?)
+    .bind((killed_ms * 1_000.0) as i64)
+    .fetch_one(conn)
+    .await?;
     Ok(end_us.map(|us| us as f64 / 1_000.0))
 }
 
 /// Every segment that is listed and was not looked at yet.
 async fn check(conn: &mut PgConnection, data: &Path, meeting: &str, seen: &mut Seen) -> Result<()> {
-    let rows = sqlx::query("select epoch, n, object_key from recording_segments where meeting_id = $1")
-        .bind(Uuid::parse_str(meeting)?)
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        sqlx::query("select epoch, n, object_key from recording_segments where meeting_id = $1")
+            .bind(Uuid::parse_str(meeting)?)
+            .fetch_all(conn)
+            .await?;
     for row in rows {
-        let (epoch, n, key): (i64, i32, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (epoch, n, key): (i64, i32, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         if seen.rows.insert((epoch, n)) {
             let path = data.join("s3/data/hansard").join(&key);
             if !path.exists() {

@@ -21,7 +21,8 @@ const SPREAD: Duration = Duration::from_secs(10);
 const FINALS_P95_S: f64 = 2.0;
 /// Points of word error rate that a crowd may cost.
 const WORSE_MAX: f64 = 0.005;
-/// The search is over where the next number that is too many is no further than this share of the largest that holds.
+/// The search is over where the next number that is too many is no further than this share of the
+/// largest that holds.
 const CLOSE: usize = 10;
 /// Each try takes about two minutes.
 const TRIES_MAX: usize = 8;
@@ -46,7 +47,11 @@ impl Crowd {
         let planning = Meeting::test_set("planning")?;
         let alone = Alone::start(&["--capacity", "200"]).await?;
         let pid = alone.server.pid();
-        let pids = [pid, decoder_of(pid).context("no decoder")?, std::process::id()];
+        let pids = [
+            pid,
+            decoder_of(pid).context("no decoder")?,
+            std::process::id(),
+        ];
         let (before, begun) = (pids.map(cpu_s), Instant::now());
         let mut playing = JoinSet::new();
         for n in 0..meetings {
@@ -54,9 +59,17 @@ impl Crowd {
             let wait = SPREAD * n as u32 / meetings as u32;
             playing.spawn(async move {
                 tokio::time::sleep(wait).await;
-                let staging = Staging { ready_within: Duration::from_secs(180), files: false, ..Staging::new(client) };
+                let staging = Staging {
+                    ready_within: Duration::from_secs(180),
+                    files: false,
+                    ..Staging::new(client)
+                };
                 let performance = perform(&planning, &staging).await?;
-                let lost = performance.retracted.iter().filter(|retracted| retracted.reason == "lost").count();
+                let lost = performance
+                    .retracted
+                    .iter()
+                    .filter(|retracted| retracted.reason == "lost")
+                    .count();
                 anyhow::Ok((performance.score(&planning), lost))
             });
         }
@@ -104,7 +117,10 @@ impl Crowd {
 
     fn holds(&self, one: &Self) -> bool {
         self.failed.is_empty()
-            && self.score.final_p(0.95).is_some_and(|p95| p95 <= FINALS_P95_S)
+            && self
+                .score
+                .final_p(0.95)
+                .is_some_and(|p95| p95 <= FINALS_P95_S)
             && self.score.errors.rate() <= one.score.errors.rate() + WORSE_MAX
     }
 
@@ -113,7 +129,8 @@ impl Crowd {
     }
 
     fn line(&self) -> String {
-        let seconds = |value: Option<f64>| value.map_or("none".into(), |value| format!("{value:.2} s"));
+        let seconds =
+            |value: Option<f64>| value.map_or("none".into(), |value| format!("{value:.2} s"));
         let [server, decoder, sender] = self.cores;
         format!(
             "finals p50 {} p95 {}; {:.2} % wrong; {:.1} partials per final; {} lost, {} failed; \
@@ -128,10 +145,13 @@ impl Crowd {
     }
 
     fn steps(&self) -> String {
-        let shares = self
-            .steps
-            .iter()
-            .map(|(step, times)| format!("{} {:.0} s", STEPS.get(*step).unwrap_or(&"?"), *times as f64 / 2.0));
+        let shares = self.steps.iter().map(|(step, times)| {
+            format!(
+                "{} {:.0} s",
+                STEPS.get(*step).unwrap_or(&"?"),
+                *times as f64 / 2.0
+            )
+        });
         shares.collect::<Vec<_>>().join(", ")
     }
 }
@@ -143,16 +163,30 @@ pub async fn load(first: usize) -> Result<(Table, Option<usize>)> {
     let mut next = first.max(1);
     for _ in 0..TRIES_MAX {
         tried.insert(next, Crowd::play(next).await?);
-        let most = tried.iter().filter(|(_, crowd)| crowd.holds(&one)).map(|(n, _)| *n).max();
-        let least = tried.iter().filter(|(n, crowd)| !crowd.holds(&one) && Some(**n) > most).map(|(n, _)| *n).min();
+        let most = tried
+            .iter()
+            .filter(|(_, crowd)| crowd.holds(&one))
+            .map(|(n, _)| *n)
+            .max();
+        let least = tried
+            .iter()
+            .filter(|(n, crowd)| !crowd.holds(&one) && Some(**n) > most)
+            .map(|(n, _)| *n)
+            .min();
         next = match (most, least) {
             (Some(most), None) => most * 2,
             (None, Some(least)) if least > 1 => least / 2,
-            (Some(most), Some(least)) if least - most > (most / CLOSE).max(1) => most.midpoint(least),
+            (Some(most), Some(least)) if least - most > (most / CLOSE).max(1) => {
+                most.midpoint(least)
+            }
             _ => break,
         };
     }
-    let most = tried.iter().filter(|(_, crowd)| crowd.holds(&one)).map(|(n, _)| *n).max();
+    let most = tried
+        .iter()
+        .filter(|(_, crowd)| crowd.holds(&one))
+        .map(|(n, _)| *n)
+        .max();
     let mut table = Table::new(
         "load",
         "Meetings of `planning` at once, all three agreeing, starts spread over 10 s, the sender on the same cores.",
@@ -165,7 +199,13 @@ pub async fn load(first: usize) -> Result<(Table, Option<usize>)> {
     );
     table.told("1 meeting", one.line());
     for (n, crowd) in &tried {
-        table.told(format!("{n} meetings{}", if crowd.holds(&one) { "" } else { " (too many)" }), crowd.line());
+        table.told(
+            format!(
+                "{n} meetings{}",
+                if crowd.holds(&one) { "" } else { " (too many)" }
+            ),
+            crowd.line(),
+        );
     }
     for error in tried.values().flat_map(|crowd| &crowd.failed).take(3) {
         table.told("a meeting failed", error.clone());
@@ -177,8 +217,13 @@ pub async fn load(first: usize) -> Result<(Table, Option<usize>)> {
 pub async fn overload(meetings: usize) -> Result<Table> {
     let calm = Crowd::play(meetings).await?;
     let over = Crowd::play(meetings + meetings.div_ceil(2)).await?;
-    let mut table =
-        Table::new("overload", format!("{} meetings after {} in the same run.", over.meetings, calm.meetings));
+    let mut table = Table::new(
+        "overload",
+        format!(
+            "{} meetings after {} in the same run.",
+            over.meetings, calm.meetings
+        ),
+    );
     table.none("finals lost", over.lost);
     table.none("meetings that could not be played", over.failed.len());
     let rate = |crowd: &Crowd| crowd.score.errors.rate() * 100.0;

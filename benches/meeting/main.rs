@@ -1,8 +1,9 @@
-//! Whole meetings, measured end to end on real processes: real RTP into the release build of `hansard`, its captions as a
-//! client receives them, its files as ffmpeg plays them. `cargo bench --bench meeting -- SCENARIO …`
+//! Whole meetings, measured end to end on real processes: real RTP into the release build of
+//! `hansard`, its captions as a client receives them, its files as ffmpeg plays them.
+//! `cargo bench --bench meeting -- SCENARIO …`
 //!
-//! Figures of latency and load mean something only while nothing else runs on the machine; each table says what its load
-//! was before.
+//! Figures of latency and load mean something only while nothing else runs on the machine; each
+//! table says what its load was before.
 
 mod captions;
 mod far;
@@ -67,8 +68,15 @@ enum Scenario {
 
 impl Scenario {
     /// Without being named: what a machine has time for in between.
-    const USUAL: [Self; 7] =
-        [Self::Captions, Self::Silence, Self::Mix, Self::Matrix, Self::Withdraw, Self::Memory, Self::Decode];
+    const USUAL: [Self; 7] = [
+        Self::Captions,
+        Self::Silence,
+        Self::Mix,
+        Self::Matrix,
+        Self::Withdraw,
+        Self::Memory,
+        Self::Decode,
+    ];
 }
 
 #[derive(Parser)]
@@ -106,12 +114,18 @@ fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let named = options.all || !options.scenarios.is_empty();
     let scenarios = match options.all {
-        true => Scenario::value_variants().iter().copied().filter(|one| *one != Scenario::Overload).collect(),
+        true => Scenario::value_variants()
+            .iter()
+            .copied()
+            .filter(|one| *one != Scenario::Overload)
+            .collect(),
         false if named => options.scenarios.clone(),
         false => Scenario::USUAL.to_vec(),
     };
     let rounds = options.rounds.unwrap_or(if named { 3 } else { 1 });
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let mut code = ExitCode::SUCCESS;
     for scenario in scenarios {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -124,7 +138,8 @@ fn main() -> Result<ExitCode> {
                     let (held, limits) = table.held();
                     println!("\n{table}\n{held} of {limits} limits held.");
                     if options.write {
-                        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md");
+                        let file =
+                            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/BENCHMARKS.md");
                         table.write_into(&file)?;
                     }
                 }
@@ -134,7 +149,10 @@ fn main() -> Result<ExitCode> {
                 code = ExitCode::FAILURE;
             }
         }
-        println!("({cores} cores, load {load} before, took {:.0} s)", begun.elapsed().as_secs_f64());
+        println!(
+            "({cores} cores, load {load} before, took {:.0} s)",
+            begun.elapsed().as_secs_f64()
+        );
     }
     Ok(code)
 }
@@ -147,7 +165,10 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Cluster => vec![captions::cluster(rounds).await?],
         Scenario::Load => {
             let (table, most) = load::load(options.meetings).await?;
-            vec![table, load::overload(most.unwrap_or(options.meetings)).await?]
+            vec![
+                table,
+                load::overload(most.unwrap_or(options.meetings)).await?,
+            ]
         }
         Scenario::Overload => vec![load::overload(options.meetings).await?],
         Scenario::Mix => vec![files::mix().await?],

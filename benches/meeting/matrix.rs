@@ -1,7 +1,8 @@
-//! What goes wrong, when, and whether the process is started again meanwhile: every cell by what its files hold and what
-//! clients were told.
+//! What goes wrong, when, and whether the process is started again meanwhile: every cell by what
+//! its files hold and what clients were told.
 //!
-//! One run of a fault serves three meetings at once: one is in the middle, one ends while the fault lasts, and one begins then.
+//! One run of a fault serves three meetings at once: one is in the middle, one ends while the fault
+//! lasts, and one begins then.
 
 mod fault;
 mod verdict;
@@ -48,7 +49,8 @@ const AFTER: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Files are waited for so long, to say how long they took.
 const FILES_MAX: Duration = Duration::from_secs(150);
-/// From the start of a process, or from room on the disk, to the next segment; and the second before a crash.
+/// From the start of a process, or from room on the disk, to the next segment; and the second
+/// before a crash.
 const AGAIN_MS: i64 = 4_200;
 /// The room of a data folder without Postgres and objects in it.
 const DISK_MIB: u32 = 64;
@@ -87,20 +89,37 @@ impl Site {
             ("AMQP_URL", world.rabbit.lock().await.url()),
             (disk.environment().0, disk.environment().1.to_owned()),
         ];
-        let environment = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Arc::new(Self { disk, log: Scratch::new(), listen: format!("127.0.0.1:{port}"), environment }))
+        let environment = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        Ok(Arc::new(Self {
+            disk,
+            log: Scratch::new(),
+            listen: format!("127.0.0.1:{port}"),
+            environment,
+        }))
     }
 
     fn database(&self) -> &str {
-        let of = self.environment.iter().find(|(name, _)| name == "DATABASE_URL");
+        let of = self
+            .environment
+            .iter()
+            .find(|(name, _)| name == "DATABASE_URL");
         of.map_or("", |(_, url)| url)
     }
 
     /// Starts it, and waits until it is ready, which may take as long as something is away.
     fn serve(&self) -> Server {
-        let environment: Vec<(&str, &str)> =
-            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let log = File::options().create(true).append(true).open(self.log.path().join("log"));
+        let environment: Vec<(&str, &str)> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log.path().join("log"));
         let log = log.map_or_else(|_| Stdio::null(), Stdio::from);
         let arguments = ["--listen", &self.listen, "--grace-seconds", "5"];
         Server::start_logging("serve", self.disk.path(), &arguments, &environment, log)
@@ -120,15 +139,23 @@ pub async fn matrix(all: bool, only: &str) -> Result<Table> {
     let bucket = Bucket::start().await;
     let faults = Faults::before(&bucket).await;
     let rabbit = Mutex::new(RabbitMq::start().await);
-    let world = World { cluster: Cluster::start().await, rabbit, bucket, faults };
+    let world = World {
+        cluster: Cluster::start().await,
+        rabbit,
+        bucket,
+        faults,
+    };
     for (fault, restart) in fault::runs(all || !only.is_empty()) {
         let name = format!("{fault}, {restart}");
         if !name.contains(only) {
             continue;
         }
         println!("{name} …");
-        let cells = AssertUnwindSafe(run(&world, fault, restart)).catch_unwind().await;
-        match cells.unwrap_or_else(|_| Err(anyhow!("something that must work did not; see above"))) {
+        let cells = AssertUnwindSafe(run(&world, fault, restart))
+            .catch_unwind()
+            .await;
+        match cells.unwrap_or_else(|_| Err(anyhow!("something that must work did not; see above")))
+        {
             Ok(cells) => cells.iter().for_each(|cell| cell.tell(&mut table)),
             Err(error) => {
                 println!("{error:#}");
@@ -163,7 +190,11 @@ async fn gather(client: &Client) -> (Choir, Voice) {
 async fn ended(client: &Client, choir: &mut Choir) -> Ended {
     let until = choir.end(client).await;
     let at = Instant::now();
-    (until, at, verdict::ready(client, &choir.meeting, FILES_MAX).await)
+    (
+        until,
+        at,
+        verdict::ready(client, &choir.meeting, FILES_MAX).await,
+    )
 }
 
 /// One run: three cells.
@@ -177,8 +208,15 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
 
     let ends = |server: &Option<Server>| server.is_none().then(Utc::now);
     let ending_meeting = ending.meeting.clone();
-    let end = Ending { client: client.clone(), choir: ending };
-    let (early, late) = if fault.is_an_end() { (Some(end), None) } else { (None, Some(end)) };
+    let end = Ending {
+        client: client.clone(),
+        choir: ending,
+    };
+    let (early, late) = if fault.is_an_end() {
+        (Some(end), None)
+    } else {
+        (None, Some(end))
+    };
     let early = early.map(Ending::begin);
     if early.is_some() {
         // While its files are made.
@@ -187,7 +225,9 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
     let told_to_end = (fault == Fault::Term || restart == Restart::Term).then(Utc::now);
     let began = Utc::now();
     fault.begin(world, &site, &mut server).await?;
-    let ending = early.or(late.map(Ending::begin)).context("one of the two")?;
+    let ending = early
+        .or(late.map(Ending::begin))
+        .context("one of the two")?;
     if restart != Restart::None {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
@@ -208,7 +248,11 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
         Some(_) => None,
     };
     let begun = Instant::now();
-    let lasts = if fault.is_an_end() { Duration::from_secs(1) } else { LASTS };
+    let lasts = if fault.is_an_end() {
+        Duration::from_secs(1)
+    } else {
+        LASTS
+    };
     let (mut degraded, mut started) = (false, None);
     while begun.elapsed() < lasts {
         if let Some(task) = starting.take_if(|task| task.is_finished()) {
@@ -226,7 +270,10 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let waiting = match fault.is_of_storage() && restart == Restart::None {
-        true => client.get(&format!("/v1/meetings/{ending_meeting}/recordings")).await.ok(),
+        true => client
+            .get(&format!("/v1/meetings/{ending_meeting}/recordings"))
+            .await
+            .ok(),
         false => None,
     };
     fault.heal(world, &site, server.as_ref()).await;
@@ -240,9 +287,12 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
     tokio::time::sleep(AFTER).await;
 
     let (mut newcomers, newcomers_declined) = newcomer.await?;
-    let ((until, at, files), new) = tokio::join!(ended(&client, &mut middle), ended(&client, &mut newcomers));
+    let ((until, at, files), new) =
+        tokio::join!(ended(&client, &mut middle), ended(&client, &mut newcomers));
     let (ending, end) = ending.await?;
-    let since = |at: Instant, files: Option<Instant>| files.map(|files| files.saturating_duration_since(at.max(back)));
+    let since = |at: Instant, files: Option<Instant>| {
+        files.map(|files| files.saturating_duration_since(at.max(back)))
+    };
     // SIGTERM ends meetings.
     let until_of = |until: DateTime<Utc>| match (told_to_end, restart_at) {
         (Some(_), Some(at)) if restart == Restart::Term => until.min(at),
@@ -273,26 +323,39 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
         },
     ];
     let allowed = |moment: Moment| match (down, started) {
-        _ if fault == Fault::DiskFull => (started.unwrap_or(healed).max(healed) - began).num_milliseconds() + AGAIN_MS,
+        _ if fault == Fault::DiskFull => {
+            (started.unwrap_or(healed).max(healed) - began).num_milliseconds() + AGAIN_MS
+        }
         // Who comes afterwards, and whose meeting ended in order.
         _ if moment == Moment::Before || told_to_end.is_some() => NOTHING_MS,
         (Some(down), Some(started)) => (started - down).num_milliseconds() + AGAIN_MS,
         _ => NOTHING_MS,
     };
     let mut cells = Vec::new();
-    let what = if fault.is_an_end() { fault.to_string() } else { format!("{fault}, {restart}") };
+    let what = if fault.is_an_end() {
+        fault.to_string()
+    } else {
+        format!("{fault}, {restart}")
+    };
     for played in played {
         let allowed = allowed(played.moment);
-        cells.push(verdict::judge(&client, played, &what, allowed, fault == Fault::DiskFull).await?);
+        cells
+            .push(verdict::judge(&client, played, &what, allowed, fault == Fault::DiskFull).await?);
     }
-    if fault.degraded().is_some() && !degraded && !(fault == Fault::PostgresAway && restart != Restart::None) {
+    if fault.degraded().is_some()
+        && !degraded
+        && !(fault == Fault::PostgresAway && restart != Restart::None)
+    {
         cells[1].wrong("/readyz did not say so");
     }
     if let Some(waiting) = waiting {
         let list = waiting["data"].as_array().cloned().unwrap_or_default();
-        let waits = |one: &serde_json::Value| one["status"] == "processing" && one["waitingFor"] == "storage";
+        let waits = |one: &serde_json::Value| {
+            one["status"] == "processing" && one["waitingFor"] == "storage"
+        };
         // An upload that is never answered ends by its time limit, and the meeting after that.
-        let unended = |one: &serde_json::Value| fault == Fault::S3Swallows && one["status"] == "recording";
+        let unended =
+            |one: &serde_json::Value| fault == Fault::S3Swallows && one["status"] == "recording";
         if list.is_empty() || !list.iter().all(|one| waits(one) || unended(one)) {
             cells[2].wrong("its recordings did not say that they wait");
         }
@@ -329,7 +392,8 @@ impl Ending {
     }
 }
 
-/// `kill -9` with 20 streams and a store that is far away: what is listed plays, the open segment loses a second at most.
+/// `kill -9` with 20 streams and a store that is far away: what is listed plays, the open segment
+/// loses a second at most.
 async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) -> Result<()> {
     let site = Site::new(world).await?;
     world.faults.delay(Duration::from_millis(300));
@@ -366,7 +430,12 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
     for voice in &choir.voices {
         let gaps = &files.track(voice).gaps;
         let [gap] = &gaps[..] else {
-            table.judge(format!("{name}: gaps of a track"), format!("{gaps:?}"), "one, lost", false);
+            table.judge(
+                format!("{name}: gaps of a track"),
+                format!("{gaps:?}"),
+                "one, lost",
+                false,
+            );
             continue;
         };
         if gap.reason != "lost" {
@@ -374,14 +443,36 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
         }
         open = open.max(files.ms(killed) - gap.start_ms);
         again = again.max(gap.end_ms - files.ms(started));
-        let holes = files.silent(voice, later(killed, 1_000 - 5_000), later(killed, -1_200)).len()
-            + files.silent(voice, later(started, 2_500), later(started, 6_000)).len();
+        let holes = files
+            .silent(voice, later(killed, 1_000 - 5_000), later(killed, -1_200))
+            .len()
+            + files
+                .silent(voice, later(started, 2_500), later(started, 6_000))
+                .len();
         told += i64::from(holes > 0);
     }
-    table.at_most(format!("{name}: most that an open segment lost"), Some(open as f64 / 1_000.0), 1.0, "s");
-    table.at_most(format!("{name}: recording again after the start"), Some(again as f64 / 1_000.0), 2.0, "s");
-    table.none(format!("{name}: tracks with something else missing, or not told as lost"), told as usize);
-    table.at_most(format!("{name}: files after the end"), Some(ready.as_secs_f64()), 60.0, "s");
+    table.at_most(
+        format!("{name}: most that an open segment lost"),
+        Some(open as f64 / 1_000.0),
+        1.0,
+        "s",
+    );
+    table.at_most(
+        format!("{name}: recording again after the start"),
+        Some(again as f64 / 1_000.0),
+        2.0,
+        "s",
+    );
+    table.none(
+        format!("{name}: tracks with something else missing, or not told as lost"),
+        told as usize,
+    );
+    table.at_most(
+        format!("{name}: files after the end"),
+        Some(ready.as_secs_f64()),
+        60.0,
+        "s",
+    );
     world.faults.delay(Duration::ZERO);
     server.told_to_end();
     Ok(())
@@ -390,12 +481,19 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
 /// Segments that have a row, and those of them that are not in storage or do not play.
 async fn listed(world: &World, site: &Site, meeting: &str) -> Result<(usize, usize)> {
     let mut conn = PgConnection::connect(site.database()).await?;
-    let keys: Vec<String> = sqlx::query_scalar("select object_key from recording_segments where meeting_id = $1")
-        .bind(uuid::Uuid::parse_str(meeting)?)
-        .fetch_all(&mut conn)
-        .await?;
-    let folder = world.bucket.scratch.path().join("data").join(&world.bucket.settings.bucket);
-    let plays = |key: &&String| sound::ffmpeg(&folder.join(key)).is_ok_and(|samples| !samples.is_empty());
+    let keys: Vec<String> =
+        sqlx::query_scalar("select object_key from recording_segments where meeting_id = $1")
+            .bind(uuid::Uuid::parse_str(meeting)?)
+            .fetch_all(&mut conn)
+            .await?;
+    let folder = world
+        .bucket
+        .scratch
+        .path()
+        .join("data")
+        .join(&world.bucket.settings.bucket);
+    let plays =
+        |key: &&String| sound::ffmpeg(&folder.join(key)).is_ok_and(|samples| !samples.is_empty());
     let broken = keys.len() - keys.iter().filter(plays).count();
     Ok((keys.len(), broken))
 }

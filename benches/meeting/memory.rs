@@ -21,8 +21,10 @@ const CROWDS: [usize; 3] = [1, 4, 8];
 const STATES: [usize; 3] = [1, 2, 4];
 
 pub async fn memory() -> Result<Table> {
-    let mut table =
-        Table::new("memory", "Resident memory while meetings of `planning` go on, and of the decoder by its states.");
+    let mut table = Table::new(
+        "memory",
+        "Resident memory while meetings of `planning` go on, and of the decoder by its states.",
+    );
     let alone = Alone::start(&["--capacity", "100"]).await?;
     let pid = alone.server.pid();
     let decoder = decoder_of(pid).context("no decoder")?;
@@ -38,7 +40,10 @@ pub async fn memory() -> Result<Table> {
         let stop = CancellationToken::new();
         let mut playing = JoinSet::new();
         for _ in 0..meetings {
-            let staging = Staging { stop: stop.clone(), ..Staging::new(alone.client()) };
+            let staging = Staging {
+                stop: stop.clone(),
+                ..Staging::new(alone.client())
+            };
             let planning = planning.clone();
             playing.spawn(async move { perform(&planning, &staging).await });
         }
@@ -51,7 +56,10 @@ pub async fn memory() -> Result<Table> {
         }
     }
     let most = CROWDS.iter().copied().max().unwrap_or(1);
-    table.told("per meeting", format!("{:.1} MiB", (last - idle) / most as f64));
+    table.told(
+        "per meeting",
+        format!("{:.1} MiB", (last - idle) / most as f64),
+    );
     show(&mut table, 0, resident_mib(pid), resident_mib(decoder));
     alone.server.terminate();
 
@@ -66,7 +74,10 @@ pub async fn memory() -> Result<Table> {
             offline.outcome().await?;
         }
         let pid = offline.decoder.status().pid.context("no decoder")?;
-        table.told(format!("a decoder with {states} states"), format!("{:.0} MiB", resident_mib(pid)));
+        table.told(
+            format!("a decoder with {states} states"),
+            format!("{:.0} MiB", resident_mib(pid)),
+        );
     }
     Ok(table)
 }

@@ -1,4 +1,5 @@
-//! Captions at the speed of an official model, from its shape with random weights: the work is real, the words are noise.
+//! Captions at the speed of an official model, from its shape with random weights: the work is
+//! real, the words are noise.
 
 use crate::{rig::serve, shape, support::Scratch, table::Table};
 use anyhow::{Context, Result};
@@ -28,14 +29,28 @@ pub async fn official() -> Result<Table> {
         let data = Scratch::new();
         tokio::task::block_in_place(|| bring(data.path(), name, dimensions))?;
         let server = serve(data.path(), &["--model", &format!("{name}-shape")])?;
-        let staging = Staging { ready_within: Duration::from_secs(180), files: false, ..Staging::new(server.client()) };
+        let staging = Staging {
+            ready_within: Duration::from_secs(180),
+            files: false,
+            ..Staging::new(server.client())
+        };
         let performance = perform(&planning, &staging).await?;
         let (closed, open) = delays(&planning, &performance);
-        let lost = performance.retracted.iter().filter(|retracted| retracted.reason == "lost").count();
+        let lost = performance
+            .retracted
+            .iter()
+            .filter(|retracted| retracted.reason == "lost")
+            .count();
         let seconds = |fraction: f64| percentile(&closed, fraction).unwrap_or(f64::NAN);
-        table.told(format!("{name}: p50, p95"), format!("{:.2} s, {:.2} s", seconds(0.5), seconds(0.95)));
+        table.told(
+            format!("{name}: p50, p95"),
+            format!("{:.2} s, {:.2} s", seconds(0.5), seconds(0.95)),
+        );
         table.none(format!("{name}: finals lost"), lost);
-        table.told(format!("{name}: utterances of which nothing was ever shown"), open.to_string());
+        table.told(
+            format!("{name}: utterances of which nothing was ever shown"),
+            open.to_string(),
+        );
         server.kill();
     }
     Ok(table)
@@ -61,16 +76,30 @@ fn bring(data: &Path, name: &str, dimensions: [i32; 3]) -> Result<()> {
 fn delays(meeting: &Meeting, performance: &Performance) -> (Vec<f64>, usize) {
     let (mut closed, mut open) = (Vec::new(), 0);
     for utterance in &meeting.utterances {
-        let Some(player) = performance.player(&utterance.speaker) else { continue };
+        let Some(player) = performance.player(&utterance.speaker) else {
+            continue;
+        };
         let end = performance.zero + Duration::from_millis(utterance.end_ms.unsigned_abs());
         let zero_ms = performance.zero_ms as i64;
-        let (from, to) = (utterance.start_ms + zero_ms - SLACK_MS, utterance.end_ms + zero_ms + SLACK_MS);
+        let (from, to) = (
+            utterance.start_ms + zero_ms - SLACK_MS,
+            utterance.end_ms + zero_ms + SLACK_MS,
+        );
         let of_it = |caption: &&hansard::play::caption::Caption| {
-            caption.participant_id == player.participant_id && caption.start_ms < to && caption.end_ms > from
+            caption.participant_id == player.participant_id
+                && caption.start_ms < to
+                && caption.end_ms > from
         };
-        let segments: Vec<&str> =
-            performance.captions.iter().filter(of_it).map(|caption| caption.segment_id.as_str()).collect();
-        let finals = performance.finals().filter(of_it).map(|caption| caption.received);
+        let segments: Vec<&str> = performance
+            .captions
+            .iter()
+            .filter(of_it)
+            .map(|caption| caption.segment_id.as_str())
+            .collect();
+        let finals = performance
+            .finals()
+            .filter(of_it)
+            .map(|caption| caption.received);
         let retracted = performance
             .retracted
             .iter()

@@ -59,7 +59,11 @@ impl Offline {
             longest: model.longest(),
         };
         let (decoder, outcomes) = Decoder::start(settings).await?;
-        Ok(Self { decoder, outcomes, next: 1 })
+        Ok(Self {
+            decoder,
+            outcomes,
+            next: 1,
+        })
     }
 
     /// Decodes 16 kHz mono.
@@ -68,9 +72,17 @@ impl Offline {
         self.submit(pcm)?;
         match self.outcome().await? {
             Outcome::Decoded { hypothesis, took } => {
-                let words: Vec<&str> = hypothesis.words.iter().map(|word| word.text.as_str()).collect();
+                let words: Vec<&str> = hypothesis
+                    .words
+                    .iter()
+                    .map(|word| word.text.as_str())
+                    .collect();
                 let inside = Duration::from_micros(took.0.unsigned_abs());
-                Ok(Heard { text: words.join(" "), inside, outside: asked.elapsed() })
+                Ok(Heard {
+                    text: words.join(" "),
+                    inside,
+                    outside: asked.elapsed(),
+                })
             }
             other => bail!("the decoder said {other:?}"),
         }
@@ -79,15 +91,23 @@ impl Offline {
     pub fn submit(&mut self, pcm: &[f32]) -> Result<()> {
         let voiced = Micros(pcm.len() as i64 * 1_000_000 / i64::from(RATE));
         let language = Some("en".into());
-        let job = Job { id: self.next, pcm: pcm.into(), language, prompt: None, voiced, thorough: true };
+        let job = Job {
+            id: self.next,
+            pcm: pcm.into(),
+            language,
+            prompt: None,
+            voiced,
+            thorough: true,
+        };
         self.next += 1;
         ensure!(self.decoder.submit(job), "the decoder takes nothing");
         Ok(())
     }
 
     pub async fn outcome(&mut self) -> Result<Outcome> {
-        let (_, outcome) =
-            tokio::time::timeout(PATIENCE, self.outcomes.recv()).await?.context("the decoder is gone")?;
+        let (_, outcome) = tokio::time::timeout(PATIENCE, self.outcomes.recv())
+            .await?
+            .context("the decoder is gone")?;
         Ok(outcome)
     }
 
@@ -97,8 +117,16 @@ impl Offline {
         for voice in meeting.voices.iter().filter(|voice| voice.name != declined) {
             let pcm = sound::voice(&meeting.name, &voice.name, RATE)?;
             let (mut said, mut heard) = (Vec::new(), Vec::new());
-            for utterance in meeting.utterances.iter().filter(|utterance| utterance.speaker == voice.name) {
-                let cut = cut(&pcm, utterance.start_ms - BEFORE_MS, utterance.end_ms + AFTER_MS);
+            for utterance in meeting
+                .utterances
+                .iter()
+                .filter(|utterance| utterance.speaker == voice.name)
+            {
+                let cut = cut(
+                    &pcm,
+                    utterance.start_ms - BEFORE_MS,
+                    utterance.end_ms + AFTER_MS,
+                );
                 heard.push(self.decode(cut).await?.text);
                 said.push(utterance.text.as_str());
             }

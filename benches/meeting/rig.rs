@@ -30,7 +30,10 @@ impl Alone {
     pub async fn start(arguments: &[&str]) -> Result<Self> {
         let data = Scratch::new();
         let server = serve(data.path(), arguments)?;
-        Ok(Self { server, _data: data })
+        Ok(Self {
+            server,
+            _data: data,
+        })
     }
 
     pub fn client(&self) -> Client {
@@ -45,9 +48,19 @@ pub fn serve(data: &Path, arguments: &[&str]) -> Result<Server> {
     start("serve", data, &all, &[])
 }
 
-fn start(role: &str, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Server> {
-    let log = File::options().create(true).append(true).open(data.join("server.log"))?;
-    Ok(tokio::task::block_in_place(|| Server::start_logging(role, data, arguments, environment, log.into())))
+fn start(
+    role: &str,
+    data: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<Server> {
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(data.join("server.log"))?;
+    Ok(tokio::task::block_in_place(|| {
+        Server::start_logging(role, data, arguments, environment, log.into())
+    }))
 }
 
 /// Several processes on Postgres, RabbitMQ and S3 of their own. Ends in the order of the fields.
@@ -85,19 +98,48 @@ impl Apart {
         ];
         let tools = folder("tools")?;
         once(&["migrate"], &tools, &environment)?;
-        let key = once(&["key", "create", "--tenant", "bench"], &tools, &environment)?;
+        let key = once(
+            &["key", "create", "--tenant", "bench"],
+            &tools,
+            &environment,
+        )?;
         let workers = (0..workers)
-            .map(|n| start("worker", &folder(&format!("worker-{n}"))?, &[], &environment))
+            .map(|n| {
+                start(
+                    "worker",
+                    &folder(&format!("worker-{n}"))?,
+                    &[],
+                    &environment,
+                )
+            })
             .collect::<Result<_>>()?;
         let apis = (0..apis)
-            .map(|n| start("api", &folder(&format!("api-{n}"))?, &["--listen", "127.0.0.1:0"], &environment))
+            .map(|n| {
+                start(
+                    "api",
+                    &folder(&format!("api-{n}"))?,
+                    &["--listen", "127.0.0.1:0"],
+                    &environment,
+                )
+            })
             .collect::<Result<_>>()?;
-        Ok(Self { apis, _workers: workers, rabbit, postgres, bucket, data, key })
+        Ok(Self {
+            apis,
+            _workers: workers,
+            rabbit,
+            postgres,
+            bucket,
+            data,
+            key,
+        })
     }
 
     /// One per `api`.
     pub fn clients(&self) -> Result<Vec<Client>> {
-        self.apis.iter().map(|api| Ok(Client::new(api.url(), &self.key)?)).collect()
+        self.apis
+            .iter()
+            .map(|api| Ok(Client::new(api.url(), &self.key)?))
+            .collect()
     }
 }
 
@@ -110,8 +152,17 @@ fn once(command: &[&str], data: &Path, environment: &[(&str, &str)]) -> Result<S
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .output()?;
-    ensure!(out.status.success(), "hansard {command:?}: {}", String::from_utf8_lossy(&out.stderr));
-    Ok(String::from_utf8_lossy(&out.stdout).lines().last().unwrap_or_default().trim().to_owned())
+    ensure!(
+        out.status.success(),
+        "hansard {command:?}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim()
+        .to_owned())
 }
 
 /// This process's clock as a meeting's; Postgres is on the same machine.
@@ -119,8 +170,9 @@ pub struct MeetingClock(hansard::clock::MeetingClock);
 
 impl MeetingClock {
     pub async fn of(client: &Client, meeting: &str) -> Result<Self> {
-        let start: DateTime<Utc> = serde_json::from_value(client.meeting(meeting).await?["startTime"].clone())
-            .context("the meeting did not start")?;
+        let start: DateTime<Utc> =
+            serde_json::from_value(client.meeting(meeting).await?["startTime"].clone())
+                .context("the meeting did not start")?;
         Ok(Self(Clock::default().meeting(start)))
     }
 
@@ -131,40 +183,69 @@ impl MeetingClock {
 
 /// One figure of the operations address; 0 before it was first set.
 pub async fn metric(server: &Server, name: &str) -> Result<f64> {
-    let base = if server.ops.starts_with("http") { server.ops.clone() } else { format!("http://{}", server.ops) };
-    let text = reqwest::get(format!("{base}/metrics")).await?.text().await?;
-    let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
-    Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0))
+    let base = if server.ops.starts_with("http") {
+        server.ops.clone()
+    } else {
+        format!("http://{}", server.ops)
+    };
+    let text = reqwest::get(format!("{base}/metrics"))
+        .await?
+        .text()
+        .await?;
+    let line = text
+        .lines()
+        .find(|line| line.split([' ', '{']).next() == Some(name));
+    Ok(line
+        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or(0.0))
 }
 
 /// Resident memory of a process in MiB; 0 when it is gone.
 pub fn resident_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1_024.0
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        / 1_024.0
 }
 
 /// Processor time of a process so far, in seconds, with all its threads.
 pub fn cpu_s(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace();
+    fields
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }
 
 /// The decoder that a process started.
 pub fn decoder_of(pid: u32) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children =
+        fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
     let all = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     let all = all.collect::<Vec<_>>().join(" ") + &children;
-    all.split_whitespace().filter_map(|child| child.parse().ok()).find(|child: &u32| {
-        let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).nth(1) == Some(b"decoder")
-    })
+    all.split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .find(|child: &u32| {
+            let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(b"decoder")
+        })
 }
 
 /// Waits until a condition holds.
-pub async fn until<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn until<T>(
+    what: &str,
+    within: Duration,
+    mut ask: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let asked = Instant::now();
     loop {
         if let Some(answer) = ask().await? {

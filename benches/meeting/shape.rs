@@ -1,5 +1,6 @@
-//! A Whisper file with random weights in the shape of an official model, to measure its speed where its weights are not at
-//! hand. Filters and vocabulary are those of the bundled file; what it says is noise.
+//! A Whisper file with random weights in the shape of an official model, to measure its speed where
+//! its weights are not at hand. Filters and vocabulary are those of the bundled file; what it says
+//! is noise.
 
 use anyhow::{Context, Result};
 use std::{
@@ -20,8 +21,9 @@ struct Weights<W> {
 
 impl<W: Write> Weights<W> {
     fn tensor(&mut self, name: &str, dims: &[i32], half: bool) -> Result<()> {
-        for number in
-            [dims.len() as i32, name.len() as i32, i32::from(half)].into_iter().chain(dims.iter().rev().copied())
+        for number in [dims.len() as i32, name.len() as i32, i32::from(half)]
+            .into_iter()
+            .chain(dims.iter().rev().copied())
         {
             self.out.write_all(&number.to_le_bytes())?;
         }
@@ -29,7 +31,11 @@ impl<W: Write> Weights<W> {
         let one = name.ends_with("ln.weight") || name.ends_with("ln_post.weight");
         for _ in 0..dims.iter().map(|dim| *dim as usize).product() {
             // The sum of four is near enough to a normal distribution.
-            let value = if one { 1.0 } else { (0..4).map(|_| self.random.f32() - 0.5).sum::<f32>() * 0.035 };
+            let value = if one {
+                1.0
+            } else {
+                (0..4).map(|_| self.random.f32() - 0.5).sum::<f32>() * 0.035
+            };
             match half {
                 true => self.out.write_all(&half_of(value).to_le_bytes())?,
                 false => self.out.write_all(&value.to_le_bytes())?,
@@ -44,9 +50,16 @@ impl<W: Write> Weights<W> {
     }
 
     fn block(&mut self, name: &str, width: i32, cross: bool) -> Result<()> {
-        for attention in ["attn", "cross_attn"].into_iter().take(1 + usize::from(cross)) {
+        for attention in ["attn", "cross_attn"]
+            .into_iter()
+            .take(1 + usize::from(cross))
+        {
             for part in ["query", "key", "value", "out"] {
-                self.tensor(&format!("{name}.{attention}.{part}.weight"), &[width, width], true)?;
+                self.tensor(
+                    &format!("{name}.{attention}.{part}.weight"),
+                    &[width, width],
+                    true,
+                )?;
                 if part != "key" {
                     self.tensor(&format!("{name}.{attention}.{part}.bias"), &[width], false)?;
                 }
@@ -66,15 +79,21 @@ fn half_of(value: f32) -> u16 {
     let bits = value.to_bits();
     let exponent = (bits >> 23 & 0xff) as i32 - 112;
     let sign = (bits >> 16 & 0x8000) as u16;
-    if exponent <= 0 { sign } else { sign | (exponent as u16) << 10 | (bits >> 13 & 0x3ff) as u16 }
+    if exponent <= 0 {
+        sign
+    } else {
+        sign | (exponent as u16) << 10 | (bits >> 13 & 0x3ff) as u16
+    }
 }
 
 /// Writes a file of this shape beside what `source` tells of filters and words.
 pub fn write(source: &Path, [width, heads, layers]: [i32; 3], to: &Path) -> Result<()> {
     let head = fs::read(source)?;
     let number = |at: usize| -> Result<i32> {
-        let bytes =
-            head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).context("the model's head is cut short")?;
+        let bytes = head
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .context("the model's head is cut short")?;
         Ok(i32::from_le_bytes(bytes))
     };
     let (words, mels) = (number(4)?, number(40)?);
@@ -84,8 +103,24 @@ pub fn write(source: &Path, [width, heads, layers]: [i32; 3], to: &Path) -> Resu
     for _ in 0..tokens {
         end += 4 + usize::try_from(number(end)?)?;
     }
-    let mut weights = Weights { out: BufWriter::new(File::create(to)?), random: fastrand::Rng::with_seed(1) };
-    let shape = [0x6767_6d6c, words, POSITIONS, width, heads, layers, TEXT, width, heads, layers, mels, 1];
+    let mut weights = Weights {
+        out: BufWriter::new(File::create(to)?),
+        random: fastrand::Rng::with_seed(1),
+    };
+    let shape = [
+        0x6767_6d6c,
+        words,
+        POSITIONS,
+        width,
+        heads,
+        layers,
+        TEXT,
+        width,
+        heads,
+        layers,
+        mels,
+        1,
+    ];
     for number in shape {
         weights.out.write_all(&number.to_le_bytes())?;
     }

@@ -39,13 +39,25 @@ fn url(client: &Client) -> String {
 
 /// What a socket costs, and how far apart an event reaches them all.
 async fn one_meeting() -> Result<Table> {
-    let mut table = Table::new("sockets", format!("{SOCKETS} sockets on one meeting, clients on the same cores."));
-    let alone = Alone::start(&["--connections-per-address", "0", "--requests-per-address", "0"]).await?;
+    let mut table = Table::new(
+        "sockets",
+        format!("{SOCKETS} sockets on one meeting, clients on the same cores."),
+    );
+    let alone = Alone::start(&[
+        "--connections-per-address",
+        "0",
+        "--requests-per-address",
+        "0",
+    ])
+    .await?;
     let (client, pid) = (alone.client(), alone.server.pid());
     let host = client.create_user("host@example.org", "Host").await?;
     let meeting = client.create_meeting(&host, without_ai()).await?;
     let id = meeting["id"].as_str().context("no id")?.to_owned();
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: id.clone(),
+    };
     // What the first of anything costs is nobody's share.
     let warm: Vec<_> = join_many(&client, &entry, 50).await?;
     drop(warm);
@@ -57,14 +69,26 @@ async fn one_meeting() -> Result<Table> {
     let before = resident_mib(pid);
     let begun = Instant::now();
     let mut joined = join_many(&client, &entry, SOCKETS).await?;
-    table.told("joined", format!("{} in {:.1} s", joined.len(), begun.elapsed().as_secs_f64()));
+    table.told(
+        "joined",
+        format!("{} in {:.1} s", joined.len(), begun.elapsed().as_secs_f64()),
+    );
     let each = (resident_mib(pid) - before) * 1_024.0 / joined.len() as f64;
-    table.at_most("resident memory of the server, per socket", Some(each), KIB_PER_SOCKET, "KiB");
+    table.at_most(
+        "resident memory of the server, per socket",
+        Some(each),
+        KIB_PER_SOCKET,
+        "KiB",
+    );
     let (mut apart, mut missing) = (Vec::new(), 0);
     for n in 0..EVENTS {
-        let user = client.create_user(&format!("guest-{n}@example.org"), "Guest").await?;
+        let user = client
+            .create_user(&format!("guest-{n}@example.org"), "Guest")
+            .await?;
         let guest = client.join(&id, &user).await?;
-        client.consent(&guest.token, &id, "recording", "accepted").await?;
+        client
+            .consent(&guest.token, &id, "recording", "accepted")
+            .await?;
         let guest = guest.participant_id;
         let deadline = Instant::now() + TOLD_WITHIN;
         let told = joined.iter_mut().map(|signal| {
@@ -73,10 +97,17 @@ async fn one_meeting() -> Result<Table> {
                 let mut is_it = |event: &hansard::play::signal::Event| {
                     event.kind() == "consent_updated" && names(event.data(), guest)
                 };
-                signal.wait_for(deadline, &mut is_it).await.ok().map(|event| event.received)
+                signal
+                    .wait_for(deadline, &mut is_it)
+                    .await
+                    .ok()
+                    .map(|event| event.received)
             }
         });
-        let told: Vec<_> = futures_util::stream::iter(told).buffer_unordered(SOCKETS).collect().await;
+        let told: Vec<_> = futures_util::stream::iter(told)
+            .buffer_unordered(SOCKETS)
+            .collect()
+            .await;
         let received: Vec<Instant> = told.iter().flatten().copied().collect();
         missing += told.len() - received.len();
         let first = *received.iter().min().context("nobody was told")?;
@@ -85,12 +116,21 @@ async fn one_meeting() -> Result<Table> {
     table.none("events that a socket did not get", missing);
     apart.sort_by(f64::total_cmp);
     let p = |fraction: f64| apart.get((apart.len() as f64 * fraction) as usize).copied();
-    table.told("after the first socket an event reaches the others, p50", format!("{:.3} s", p(0.5).unwrap_or(0.0)));
+    table.told(
+        "after the first socket an event reaches the others, p50",
+        format!("{:.3} s", p(0.5).unwrap_or(0.0)),
+    );
     table.at_most("p99", p(0.99), 0.5, "s");
     let after = resident_mib(pid);
-    table.told("resident memory of the server before, with all, after the events", {
-        format!("{before:.0} MiB, {:.0} MiB, {after:.0} MiB", before + each * joined.len() as f64 / 1_024.0)
-    });
+    table.told(
+        "resident memory of the server before, with all, after the events",
+        {
+            format!(
+                "{before:.0} MiB, {:.0} MiB, {after:.0} MiB",
+                before + each * joined.len() as f64 / 1_024.0
+            )
+        },
+    );
     Ok(table)
 }
 
@@ -101,12 +141,15 @@ fn names(data: &Value, participant: &str) -> bool {
 async fn join_many(client: &Client, entry: &Entry, many: usize) -> Result<Vec<Signal>> {
     let url = url(client);
     let joins = (0..many).map(|_| Signal::connect(&url, entry, None));
-    let joined: Vec<_> = futures_util::stream::iter(joins).buffer_unordered(JOINING_AT_ONCE).collect().await;
+    let joined: Vec<_> = futures_util::stream::iter(joins)
+        .buffer_unordered(JOINING_AT_ONCE)
+        .collect()
+        .await;
     joined.into_iter().collect()
 }
 
-/// Captions and sound of a meeting while 3,000 connections say nothing and sockets are asked for at a high rate, from another
-/// address.
+/// Captions and sound of a meeting while 3,000 connections say nothing and sockets are asked for at
+/// a high rate, from another address.
 async fn beside() -> Result<Table> {
     let mut table = Table::new(
         "crowds",
@@ -117,9 +160,17 @@ async fn beside() -> Result<Table> {
     );
     let planning = Meeting::test_set("planning")?;
     let alone = Alone::start(&[]).await?;
-    let staging = Staging { ready_within: Duration::from_secs(120), ..Staging::new(alone.client()) };
+    let staging = Staging {
+        ready_within: Duration::from_secs(120),
+        ..Staging::new(alone.client())
+    };
     let calm = perform(&planning, &staging).await?;
-    let address: SocketAddr = alone.server.url().strip_prefix("http://").context("an address")?.parse()?;
+    let address: SocketAddr = alone
+        .server
+        .url()
+        .strip_prefix("http://")
+        .context("an address")?
+        .parse()?;
     let mut silent = JoinSet::new();
     silent.spawn(async move {
         let mut held = Vec::new();
@@ -136,14 +187,25 @@ async fn beside() -> Result<Table> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    let flood = Flood::start(address, UPGRADES_A_SECOND, planning.duration + Duration::from_secs(10));
+    let flood = Flood::start(
+        address,
+        UPGRADES_A_SECOND,
+        planning.duration + Duration::from_secs(10),
+    );
     let harmed = perform(&planning, &staging).await?;
     let (answered, took) = flood.stop().await;
     silent.shutdown().await;
-    table.told("sockets answered or refused", format!("{:.0} a second", answered as f64 / took.as_secs_f64()));
+    table.told(
+        "sockets answered or refused",
+        format!("{:.0} a second", answered as f64 / took.as_secs_f64()),
+    );
     let (calm, score) = (calm.score(&planning), harmed.score(&planning));
     let lost = |recordings: &[hansard::play::client::Recording]| {
-        recordings.iter().flat_map(|recording| &recording.gaps).filter(|gap| gap.reason == "lost").count()
+        recordings
+            .iter()
+            .flat_map(|recording| &recording.gaps)
+            .filter(|gap| gap.reason == "lost")
+            .count()
     };
     table.none("gaps that are `lost`", lost(&harmed.recordings));
     table.judge(
@@ -153,9 +215,22 @@ async fn beside() -> Result<Table> {
         score.errors.rate() <= calm.errors.rate(),
     );
     let shown = |value: Option<f64>| value.map_or("none".into(), |value| format!("{value:.2} s"));
-    table.told("final after the end of speech, p50, without", shown(calm.final_p(0.5)));
-    table.at_most("final after the end of speech, p50", score.final_p(0.5), 1.0, "s");
-    table.at_most("final after the end of speech, p95", score.final_p(0.95), 1.6, "s");
+    table.told(
+        "final after the end of speech, p50, without",
+        shown(calm.final_p(0.5)),
+    );
+    table.at_most(
+        "final after the end of speech, p50",
+        score.final_p(0.5),
+        1.0,
+        "s",
+    );
+    table.at_most(
+        "final after the end of speech, p95",
+        score.final_p(0.95),
+        1.6,
+        "s",
+    );
     ensure!(!harmed.recordings.is_empty(), "no recording");
     Ok(table)
 }

@@ -21,19 +21,32 @@ pub fn at(ms: i64) -> usize {
 
 /// A voice of the bundled sets, decoded.
 pub fn voice(set: &str, name: &str, rate: u32) -> Result<Vec<f32>> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/speech/{set}/{name}.opus"));
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("tests/data/speech/{set}/{name}.opus"));
     tone::decode(&path, rate)
 }
 
 pub fn spoken_by(name: &str, samples: &[f32]) -> Result<Voice> {
-    Ok(Voice { name: name.into(), frames: tone::opus(samples, OpusSettings::default())?.into() })
+    Ok(Voice {
+        name: name.into(),
+        frames: tone::opus(samples, OpusSettings::default())?.into(),
+    })
 }
 
 /// A meeting of sounds in which nothing is said.
 pub fn wordless(name: &str, voices: Vec<Voice>) -> Meeting {
-    let frames = voices.iter().map(|voice| voice.frames.len()).max().unwrap_or(0);
+    let frames = voices
+        .iter()
+        .map(|voice| voice.frames.len())
+        .max()
+        .unwrap_or(0);
     let duration = std::time::Duration::from_millis(20 * frames as u64);
-    Meeting { name: name.into(), duration, voices, utterances: Vec::new() }
+    Meeting {
+        name: name.into(),
+        duration,
+        voices,
+        utterances: Vec::new(),
+    }
 }
 
 /// Seeded noise at a level in dBFS RMS: white, or with a spectrum falling by 6 dB per octave.
@@ -43,17 +56,25 @@ pub fn noise(seed: u64, level_db: f32, brown: bool, samples: usize) -> Vec<f32> 
     let mut pcm: Vec<f32> = (0..samples)
         .map(|_| {
             let white = random.f32() * 2.0 - 1.0;
-            last = if brown { last * 0.997 + white * 0.05 } else { white };
+            last = if brown {
+                last * 0.997 + white * 0.05
+            } else {
+                white
+            };
             last
         })
         .collect();
     let gain = 10f32.powf(level_db / 20.0) / (tone::rms(&pcm) as f32).max(1e-9);
-    pcm.iter_mut().for_each(|sample| *sample = (*sample * gain).clamp(-1.0, 1.0));
+    pcm.iter_mut()
+        .for_each(|sample| *sample = (*sample * gain).clamp(-1.0, 1.0));
     pcm
 }
 
 pub fn add(to: &mut [f32], from: usize, what: &[f32]) {
-    to.iter_mut().skip(from).zip(what).for_each(|(sample, more)| *sample += more);
+    to.iter_mut()
+        .skip(from)
+        .zip(what)
+        .for_each(|(sample, more)| *sample += more);
 }
 
 /// Everything that ffmpeg decodes of a file, with all it does about priming and edit lists.
@@ -64,14 +85,31 @@ pub fn ffmpeg(path: &Path) -> Result<Vec<f32>> {
         .args(["-f", "f32le", "-ac", "1", "-ar", &RATE.to_string(), "-"])
         .output()
         .context("ffmpeg is not installed")?;
-    ensure!(out.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&out.stderr));
-    Ok(out.stdout.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    ensure!(
+        out.status.success(),
+        "ffmpeg: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(out
+        .stdout
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect())
 }
 
 /// The end of a file's last packet in milliseconds, by its time stamps; `None` when it has none.
 pub fn last_packet_ms(path: &Path) -> Result<Option<f64>> {
     let out = Command::new("ffprobe")
-        .args(["-v", "error", "-show_entries", "packet=pts_time,duration_time", "-of", "csv=p=0"])
+        .args([
+            "-v",
+            "error",
+            "-show_entries",
+            "packet=pts_time,duration_time",
+            "-of",
+            "csv=p=0",
+        ])
         .arg(path)
         .output()
         .context("ffprobe is not installed")?;
@@ -80,19 +118,30 @@ pub fn last_packet_ms(path: &Path) -> Result<Option<f64>> {
         let mut fields = line.split(',');
         let from: f64 = fields.next()?.parse().ok()?;
         // Of a segment's packets Matroska knows no durations; all that is sent here is 20 ms.
-        let length = fields.next().and_then(|field| field.parse().ok()).unwrap_or(0.02);
+        let length = fields
+            .next()
+            .and_then(|field| field.parse().ok())
+            .unwrap_or(0.02);
         Some((from + length) * 1_000.0)
     });
     Ok(ends.max_by(f64::total_cmp))
 }
 
-/// Where a burst of `hz` that lasts `length_ms` begins, in milliseconds: the best place within `within_ms` of `near_ms`.
-/// `None` when less than a third of `amplitude` is there.
-pub fn find(samples: &[f32], hz: f64, length_ms: i64, near_ms: f64, within_ms: f64, amplitude: f64) -> Option<f64> {
+/// Where a burst of `hz` that lasts `length_ms` begins, in milliseconds: the best place within
+/// `within_ms` of `near_ms`. `None` when less than a third of `amplitude` is there.
+pub fn find(
+    samples: &[f32],
+    hz: f64,
+    length_ms: i64,
+    near_ms: f64,
+    within_ms: f64,
+    amplitude: f64,
+) -> Option<f64> {
     let wide = at(length_ms);
     let from = at((near_ms - within_ms) as i64);
     let to = (at((near_ms + within_ms) as i64) + wide).min(samples.len());
-    // Sums up to each place of the sound turned by the frequency; a window's is the difference of two.
+    // Sums up to each place of the sound turned by the frequency; a window's is the difference of
+    // two.
     let mut sums = vec![(0.0, 0.0)];
     let (mut re, mut im) = (0.0, 0.0);
     for (n, sample) in samples.get(from..to)?.iter().enumerate() {
@@ -100,7 +149,9 @@ pub fn find(samples: &[f32], hz: f64, length_ms: i64, near_ms: f64, within_ms: f
         (re, im) = (re + cos * f64::from(*sample), im - sin * f64::from(*sample));
         sums.push((re, im));
     }
-    let heard = |n: usize| (sums[n + wide].0 - sums[n].0).hypot(sums[n + wide].1 - sums[n].1) * 2.0 / wide as f64;
+    let heard = |n: usize| {
+        (sums[n + wide].0 - sums[n].0).hypot(sums[n + wide].1 - sums[n].1) * 2.0 / wide as f64
+    };
     let best = (0..sums.len().checked_sub(wide)?).max_by(|a, b| heard(*a).total_cmp(&heard(*b)))?;
     (heard(best) > amplitude / 3.0).then(|| (from + best) as f64 * 1_000.0 / f64::from(RATE))
 }
@@ -108,6 +159,8 @@ pub fn find(samples: &[f32], hz: f64, length_ms: i64, near_ms: f64, within_ms: f
 /// The end of the last 5 ms that are louder than this, in milliseconds.
 pub fn last_heard_ms(samples: &[f32], rate: u32, above_db: f64) -> Option<f64> {
     let window = rate as usize / 200;
-    let last = samples.chunks(window).rposition(|chunk| tone::dbfs(tone::rms(chunk)) > above_db)?;
+    let last = samples
+        .chunks(window)
+        .rposition(|chunk| tone::dbfs(tone::rms(chunk)) > above_db)?;
     Some((last + 1) as f64 * 5.0)
 }

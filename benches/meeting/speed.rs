@@ -32,7 +32,11 @@ pub async fn decode() -> Result<Table> {
     let mut cuts = Vec::new();
     for voice in &meeting.voices {
         let pcm = sound::voice("planning", &voice.name, offline::RATE)?;
-        for one in meeting.utterances.iter().filter(|utterance| utterance.speaker == voice.name) {
+        for one in meeting
+            .utterances
+            .iter()
+            .filter(|utterance| utterance.speaker == voice.name)
+        {
             cuts.push(offline::cut(&pcm, one.start_ms - 250, one.end_ms + 190).to_vec());
         }
     }
@@ -75,9 +79,14 @@ pub async fn decode() -> Result<Table> {
     let (inside, outside, bare) = (median(inside), median(outside), median(bare));
     let ratio = |time: Duration| time.as_secs_f64() / bare.as_secs_f64().max(1e-9);
     table.told("median by the bare model", ms(bare));
-    table
-        .told("in the decoder's process, with the no-speech probe", format!("{} ({:.2} ×)", ms(inside), ratio(inside)));
-    table.told("and with the way there and back", format!("{} ({:.2} ×)", ms(outside), ratio(outside)));
+    table.told(
+        "in the decoder's process, with the no-speech probe",
+        format!("{} ({:.2} ×)", ms(inside), ratio(inside)),
+    );
+    table.told(
+        "and with the way there and back",
+        format!("{} ({:.2} ×)", ms(outside), ratio(outside)),
+    );
 
     let folder = Scratch::new();
     for (name, dimensions) in shape::SHAPES {
@@ -94,8 +103,11 @@ pub async fn decode() -> Result<Table> {
             format!("random weights in the shape of {name}: one utterance, p50, worst"),
             format!("{:.2} s, {:.2} s", seconds(0.5), seconds(1.0)),
         );
-        let said =
-            format!("{:.0} ms + {:.0} ms per second", speed.fixed.0 as f64 / 1e3, speed.per_second.0 as f64 / 1e3);
+        let said = format!(
+            "{:.0} ms + {:.0} ms per second",
+            speed.fixed.0 as f64 / 1e3,
+            speed.per_second.0 as f64 / 1e3
+        );
         table.told(format!("its cost as measured at start, {name}"), said);
     }
     Ok(table)

@@ -58,10 +58,14 @@ pub async fn withdraw() -> Result<Table> {
         ),
     );
     let mut apart = Apart::start(1, 1).await?;
-    for (name, down) in
-        [("nothing down", Down::Nothing), ("queue down", Down::Queue), ("Postgres down", Down::Postgres)]
-    {
-        one(&mut apart, down, name, &mut table).await.with_context(|| name.to_owned())?;
+    for (name, down) in [
+        ("nothing down", Down::Nothing),
+        ("queue down", Down::Queue),
+        ("Postgres down", Down::Postgres),
+    ] {
+        one(&mut apart, down, name, &mut table)
+            .await
+            .with_context(|| name.to_owned())?;
     }
     Ok(table)
 }
@@ -80,11 +84,19 @@ fn sounds() -> Result<(Frames, Frames)> {
 async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Result<()> {
     let client = apart.clients()?.remove(0);
     let (hum, speech) = sounds()?;
-    let host = client.create_user(&format!("host-{}@example.org", uuid::Uuid::new_v4()), "Host").await?;
+    let host = client
+        .create_user(
+            &format!("host-{}@example.org", uuid::Uuid::new_v4()),
+            "Host",
+        )
+        .await?;
     let meeting = client.create_meeting(&host, json!({})).await?;
     let id = meeting["id"].as_str().context("an id")?.to_owned();
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: id.clone(),
+    };
     let signal = Signal::connect(&url, &entry, None).await?;
     let listening = CancellationToken::new();
     let told = tokio::spawn(listen(signal, listening.clone()));
@@ -96,13 +108,29 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
     let mut senders = Vec::new();
     for n in 0..=PEOPLE {
         let name = format!("P{n}");
-        let user = client.create_user(&format!("{name}-{}@example.org", uuid::Uuid::new_v4()), &name).await?;
+        let user = client
+            .create_user(
+                &format!("{name}-{}@example.org", uuid::Uuid::new_v4()),
+                &name,
+            )
+            .await?;
         let joined = client.join(&id, &user).await?;
-        client.consent(&joined.consent_token, &id, "recording_ai", "accepted").await?;
-        let sender = Sender::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), SenderConfig::opus(&user)).await?;
+        client
+            .consent(&joined.consent_token, &id, "recording_ai", "accepted")
+            .await?;
+        let sender =
+            Sender::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), SenderConfig::opus(&user)).await?;
         let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
         let stream = client.create_stream(&id, request).await?;
-        senders.push((sender, stream.address(), if n < SPEAKERS { speech.clone() } else { hum.clone() }));
+        senders.push((
+            sender,
+            stream.address(),
+            if n < SPEAKERS {
+                speech.clone()
+            } else {
+                hum.clone()
+            },
+        ));
         people.push(Person {
             name,
             participant_id: joined.participant_id,
@@ -131,7 +159,14 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
         tokio::time::sleep(Duration::from_millis(random.u64(60..260))).await;
         let (client, id, token) = (client.clone(), id.clone(), person.consent_token.clone());
         person.withdrawn = Some(Instant::now());
-        asking.spawn(async move { (n, client.consent(&token, &id, "recording_ai", "withdrawn").await) });
+        asking.spawn(async move {
+            (
+                n,
+                client
+                    .consent(&token, &id, "recording_ai", "withdrawn")
+                    .await,
+            )
+        });
     }
     while let Some(asked) = asking.join_next().await {
         let (n, answer) = asked?;
@@ -151,15 +186,21 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
     let recordings = client.recordings(&id).await?;
     let segments = segments_late_ms(apart, &recordings, &people, &clock)?;
     end(&client, &id).await?;
-    let recordings = client.wait_recordings_ready(&id, Instant::now() + Duration::from_secs(60)).await?;
-    let transcript = client.wait_transcript_complete(&id, Instant::now() + Duration::from_secs(30)).await?;
+    let recordings = client
+        .wait_recordings_ready(&id, Instant::now() + Duration::from_secs(60))
+        .await?;
+    let transcript = client
+        .wait_transcript_complete(&id, Instant::now() + Duration::from_secs(30))
+        .await?;
     listening.cancel();
     let events = told.await?;
 
     let folder = Scratch::new();
     let mut late = Vec::new();
     for person in people.iter().filter(|person| person.withdrawn.is_some()) {
-        let of = recordings.iter().find(|one| one.participant_id.as_ref() == Some(&person.participant_id));
+        let of = recordings
+            .iter()
+            .find(|one| one.participant_id.as_ref() == Some(&person.participant_id));
         let Some(track) = of else { continue };
         let path = folder.path().join(&track.id);
         std::fs::write(&path, client.download(&track.id).await?)?;
@@ -168,12 +209,30 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
         let withdrawn = person.withdrawn.map_or(0.0, |at| clock.ms(at));
         late.push(track.start_ms.unwrap_or(0) as f64 + last - withdrawn);
     }
-    table.judge(format!("{name}: tracks"), late.len().to_string(), PEOPLE.to_string(), late.len() == PEOPLE);
+    table.judge(
+        format!("{name}: tracks"),
+        late.len().to_string(),
+        PEOPLE.to_string(),
+        late.len() == PEOPLE,
+    );
     let most = |values: &[f64]| values.iter().copied().max_by(f64::total_cmp);
-    table.at_most(format!("{name}: last sample in a file after the withdrawal"), most(&late), LIMIT_MS, "ms");
+    table.at_most(
+        format!("{name}: last sample in a file after the withdrawal"),
+        most(&late),
+        LIMIT_MS,
+        "ms",
+    );
     let least = late.iter().copied().min_by(f64::total_cmp).unwrap_or(0.0);
-    table.told(format!("{name}: and the earliest of the last"), format!("{least:.0} ms"));
-    table.at_most(format!("{name}: last packet in spool and segments"), most(&segments), LIMIT_MS, "ms");
+    table.told(
+        format!("{name}: and the earliest of the last"),
+        format!("{least:.0} ms"),
+    );
+    table.at_most(
+        format!("{name}: last packet in spool and segments"),
+        most(&segments),
+        LIMIT_MS,
+        "ms",
+    );
     let words = word_late_ms(&events, &transcript, &people, &clock);
     table.at_most(
         format!("{name}: last word in captions, partials too, and transcript"),
@@ -181,18 +240,29 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
         LIMIT_MS,
         "ms",
     );
-    let answered = people.iter().filter(|person| person.answer == "yes").count();
+    let answered = people
+        .iter()
+        .filter(|person| person.answer == "yes")
+        .count();
     table.judge(
         format!("{name}: withdrawals answered by 2xx"),
         answered.to_string(),
         PEOPLE.to_string(),
         answered == PEOPLE,
     );
-    if let Some(person) = people.iter().find(|person| person.withdrawn.is_some() && person.answer != "yes") {
-        table.told(format!("{name}: {} was answered", person.name), person.answer.clone());
+    if let Some(person) = people
+        .iter()
+        .find(|person| person.withdrawn.is_some() && person.answer != "yes")
+    {
+        table.told(
+            format!("{name}: {} was answered", person.name),
+            person.answer.clone(),
+        );
     }
     if down != Down::Nothing {
-        let stayed = recordings.iter().find(|one| one.participant_id.as_ref() == Some(&people[PEOPLE].participant_id));
+        let stayed = recordings
+            .iter()
+            .find(|one| one.participant_id.as_ref() == Some(&people[PEOPLE].participant_id));
         let gaps = stayed.map(|track| {
             track.gaps.iter().map(|gap| {
                 format!(
@@ -203,7 +273,9 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
                 )
             })
         });
-        let gaps = gaps.map_or("no track".into(), |gaps| gaps.collect::<Vec<_>>().join(", "));
+        let gaps = gaps.map_or("no track".into(), |gaps| {
+            gaps.collect::<Vec<_>>().join(", ")
+        });
         table.told(
             format!("{name}: gaps of one who stayed, after the fall"),
             if gaps.is_empty() { "none".into() } else { gaps },
@@ -238,7 +310,8 @@ async fn listen(mut signal: Signal, stop: CancellationToken) -> Vec<Event> {
     events
 }
 
-/// The last packet of each segment file, in the worker's spool or in storage, after its speaker's withdrawal.
+/// The last packet of each segment file, in the worker's spool or in storage, after its speaker's
+/// withdrawal.
 fn segments_late_ms(
     apart: &Apart,
     recordings: &[hansard::play::client::Recording],
@@ -246,11 +319,20 @@ fn segments_late_ms(
     clock: &MeetingClock,
 ) -> Result<Vec<f64>> {
     let mut late = Vec::new();
-    let everywhere = files(apart.data.path()).into_iter().chain(files(apart.bucket.scratch.path()));
+    let everywhere = files(apart.data.path())
+        .into_iter()
+        .chain(files(apart.bucket.scratch.path()));
     for path in everywhere.filter(|path| path.to_string_lossy().ends_with(".mkv")) {
         let shown = path.to_string_lossy();
-        let Some(recording) = recordings.iter().find(|recording| shown.contains(&recording.id)) else { continue };
-        let of = people.iter().find(|person| recording.participant_id.as_ref() == Some(&person.participant_id));
+        let Some(recording) = recordings
+            .iter()
+            .find(|recording| shown.contains(&recording.id))
+        else {
+            continue;
+        };
+        let of = people
+            .iter()
+            .find(|person| recording.participant_id.as_ref() == Some(&person.participant_id));
         if let Some(withdrawn) = of.and_then(|person| person.withdrawn)
             && let Some(end) = sound::last_packet_ms(&path)?
         {
@@ -261,15 +343,34 @@ fn segments_late_ms(
 }
 
 /// The end of each caption and transcript segment after its speaker's withdrawal.
-fn word_late_ms(events: &[Event], transcript: &serde_json::Value, people: &[Person], clock: &MeetingClock) -> Vec<f64> {
+fn word_late_ms(
+    events: &[Event],
+    transcript: &serde_json::Value,
+    people: &[Person],
+    clock: &MeetingClock,
+) -> Vec<f64> {
     let withdrawn = |participant: &str| {
-        let of = people.iter().find(|person| person.participant_id == participant)?;
+        let of = people
+            .iter()
+            .find(|person| person.participant_id == participant)?;
         of.withdrawn.map(|at| clock.ms(at))
     };
-    let shown = events.iter().filter_map(Caption::of).map(|caption| (caption.participant_id, caption.end_ms));
-    let kept = transcript["segments"].as_array().into_iter().flatten().filter_map(|segment| {
-        let who = segment["participant"]["id"].as_str().or_else(|| segment["participantId"].as_str())?;
-        Some((who.to_owned(), segment["endMs"].as_i64()?))
-    });
-    shown.chain(kept).filter_map(|(who, end_ms)| Some(end_ms as f64 - withdrawn(&who)?)).collect()
+    let shown = events
+        .iter()
+        .filter_map(Caption::of)
+        .map(|caption| (caption.participant_id, caption.end_ms));
+    let kept = transcript["segments"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|segment| {
+            let who = segment["participant"]["id"]
+                .as_str()
+                .or_else(|| segment["participantId"].as_str())?;
+            Some((who.to_owned(), segment["endMs"].as_i64()?))
+        });
+    shown
+        .chain(kept)
+        .filter_map(|(who, end_ms)| Some(end_ms as f64 - withdrawn(&who)?))
+        .collect()
 }

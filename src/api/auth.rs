@@ -28,7 +28,11 @@ pub enum Who {
     /// A host's pages.
     Host(UserId),
     /// A guest who came by a link of this meeting and did not join yet.
-    Guest { link: Uuid, meeting: MeetingId, role: Role },
+    Guest {
+        link: Uuid,
+        meeting: MeetingId,
+        role: Role,
+    },
     /// A participant with a join token.
     Joined(Seat),
     /// A participant with a resume token: good while it is present.
@@ -38,8 +42,8 @@ pub enum Who {
 }
 
 impl Caller {
-    /// Who it is, for scoping what callers name themselves (idempotency keys) and for counting tries. All API keys of a
-    /// tenant are one server's.
+    /// Who it is, for scoping what callers name themselves (idempotency keys) and for counting
+    /// tries. All API keys of a tenant are one server's.
     pub fn scope(&self) -> String {
         match self.who {
             Who::Server { .. } => "server".to_owned(),
@@ -55,9 +59,11 @@ impl Caller {
     pub fn actor(&self) -> String {
         match self.who {
             Who::Server { key } => format!("api_key:{key}"),
-            Who::Guest { .. } | Who::Host(_) | Who::Joined(_) | Who::Resumed(_) | Who::Consenting(_) => {
-                "self".to_owned()
-            }
+            Who::Guest { .. }
+            | Who::Host(_)
+            | Who::Joined(_)
+            | Who::Resumed(_)
+            | Who::Consenting(_) => "self".to_owned(),
         }
     }
 
@@ -77,13 +83,20 @@ impl FromRequestParts<Shared> for Caller {
             return identify(state, token).await;
         }
         let Some(token) = cookie(&parts.headers) else {
-            return Err(Problem::unauthorized("send the header Authorization: Bearer …"));
+            return Err(Problem::unauthorized(
+                "send the header Authorization: Bearer …",
+            ));
         };
         if !cookie_counts(state, &parts.method, &parts.headers) {
-            return Err(Problem::unauthorized("the cookie counts only on GET and from this server's own pages"));
+            return Err(Problem::unauthorized(
+                "the cookie counts only on GET and from this server's own pages",
+            ));
         }
         match state.keys.read(token, state.clock.now())? {
-            Credential::Session(session) => Ok(Self { tenant: session.tenant, who: Who::Host(session.user) }),
+            Credential::Session(session) => Ok(Self {
+                tenant: session.tenant,
+                who: Who::Host(session.user),
+            }),
             _ => Err(Problem::unauthorized("the cookie is not a session")),
         }
     }
@@ -92,7 +105,10 @@ impl FromRequestParts<Shared> for Caller {
 impl OptionalFromRequestParts<Shared> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Option<Self>, Problem> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Shared,
+    ) -> Result<Option<Self>, Problem> {
         match <Self as FromRequestParts<Shared>>::from_request_parts(parts, state).await {
             Ok(caller) => Ok(Some(caller)),
             Err(problem) if problem.status() == axum::http::StatusCode::UNAUTHORIZED => Ok(None),
@@ -106,9 +122,13 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
     Ok(match state.keys.read(token, state.clock.now())? {
         Credential::ApiKey(hash) => {
             let mut tx = state.store.secret_tx(&hash).await?;
-            let owner =
-                key::find(&mut tx, &hash).await?.ok_or_else(|| Problem::unauthorized("unknown or revoked API key"))?;
-            Caller { tenant: TenantId(owner.tenant_id), who: Who::Server { key: owner.key_id } }
+            let owner = key::find(&mut tx, &hash)
+                .await?
+                .ok_or_else(|| Problem::unauthorized("unknown or revoked API key"))?;
+            Caller {
+                tenant: TenantId(owner.tenant_id),
+                who: Who::Server { key: owner.key_id },
+            }
         }
         Credential::Link(hash) => {
             let mut tx = state.store.secret_tx(&hash).await?;
@@ -118,20 +138,38 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
             let role = Role::parse(&link.role).unwrap_or(Role::Participant);
             Caller {
                 tenant: TenantId(link.tenant_id),
-                who: Who::Guest { link: link.id, meeting: MeetingId(link.meeting_id), role },
+                who: Who::Guest {
+                    link: link.id,
+                    meeting: MeetingId(link.meeting_id),
+                    role,
+                },
             }
         }
-        Credential::Join(seat) => Caller { tenant: seat.tenant, who: Who::Joined(seat) },
-        Credential::Resume(seat) => Caller { tenant: seat.tenant, who: Who::Resumed(seat) },
-        Credential::Consent(seat) => Caller { tenant: seat.tenant, who: Who::Consenting(seat) },
-        Credential::Session(session) => Caller { tenant: session.tenant, who: Who::Host(session.user) },
+        Credential::Join(seat) => Caller {
+            tenant: seat.tenant,
+            who: Who::Joined(seat),
+        },
+        Credential::Resume(seat) => Caller {
+            tenant: seat.tenant,
+            who: Who::Resumed(seat),
+        },
+        Credential::Consent(seat) => Caller {
+            tenant: seat.tenant,
+            who: Who::Consenting(seat),
+        },
+        Credential::Session(session) => Caller {
+            tenant: session.tenant,
+            who: Who::Host(session.user),
+        },
     })
 }
 
 /// What follows `Bearer`; a header that is there and says something else is refused.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
         return Err(Problem::unauthorized("more than one Authorization header"));
     }
@@ -154,8 +192,8 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-/// A cookie travels with requests that another site's page caused. Reading is harmless then (its script cannot see the
-/// answer); anything else must say that it comes from our own pages.
+/// A cookie travels with requests that another site's page caused. Reading is harmless then (its
+/// script cannot see the answer); anything else must say that it comes from our own pages.
 fn cookie_counts(state: &Shared, method: &Method, headers: &HeaderMap) -> bool {
     if matches!(*method, Method::GET | Method::HEAD) {
         return true;

@@ -1,4 +1,5 @@
-//! Reading requests: bodies, paths and queries, each refused with the problem that says what is wrong and where.
+//! Reading requests: bodies, paths and queries, each refused with the problem that says what is
+//! wrong and where.
 
 use super::problem::{FieldError, Problem};
 use axum::{
@@ -28,37 +29,51 @@ impl<S: Send + Sync, T: DeserializeOwned + Valid> FromRequest<S> for Body<T> {
             .headers()
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
+            .map(|value| {
+                value
+                    .split(';')
+                    .next()
+                    .unwrap_or("")
+                    .trim()
+                    .to_ascii_lowercase()
+            })
             .is_some_and(|essence| {
-                essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+                essence == "application/json"
+                    || (essence.starts_with("application/") && essence.ends_with("+json"))
             });
         if !is_json {
             return Err(Problem::unsupported_media_type());
         }
         let bytes = read(request).await?;
         let hash = Sha256::digest(&bytes).into();
-        Ok(Self { value: parse(&bytes)?, hash })
+        Ok(Self {
+            value: parse(&bytes)?,
+            hash,
+        })
     }
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {
-    axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|error| {
-        // `to_bytes` says "too long" and "the client went away" by one type; only the first has this source.
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-        while let Some(cause) = source {
-            if cause.to_string().contains("length limit exceeded") {
-                return Problem::too_large();
+    axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX)
+        .await
+        .map_err(|error| {
+            // `to_bytes` says "too long" and "the client went away" by one type; only the first has
+            // this source.
+            let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+            while let Some(cause) = source {
+                if cause.to_string().contains("length limit exceeded") {
+                    return Problem::too_large();
+                }
+                source = cause.source();
             }
-            source = cause.source();
-        }
-        Problem::bad_request("the body ended early")
-    })
+            Problem::bad_request("the body ended early")
+        })
 }
 
 /// Parses a body: 400 for what is not JSON, 422 with a pointer for JSON that is not a `T`.
 pub fn parse<T: DeserializeOwned + Valid>(bytes: &[u8]) -> Result<T, Problem> {
-    let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("not JSON: {error}")))?;
+    let value: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::bad_request(format!("not JSON: {error}")))?;
     let value: T = serde_path_to_error::deserialize(value).map_err(|error| {
         let said = error.inner().to_string();
         let mut pointer: String = error
@@ -72,7 +87,10 @@ pub fn parse<T: DeserializeOwned + Valid>(bytes: &[u8]) -> Result<T, Problem> {
             .collect();
         // serde names the member, but its path ends at the object that has or lacks it.
         for said_of in ["unknown field `", "missing field `"] {
-            if let Some(name) = said.strip_prefix(said_of).and_then(|rest| rest.split('`').next()) {
+            if let Some(name) = said
+                .strip_prefix(said_of)
+                .and_then(|rest| rest.split('`').next())
+            {
                 let member = format!("/{}", escape(name));
                 if !pointer.ends_with(&member) {
                     pointer.push_str(&member);
@@ -83,7 +101,11 @@ pub fn parse<T: DeserializeOwned + Valid>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     let mut errors = Vec::new();
     value.check(&mut errors);
-    if errors.is_empty() { Ok(value) } else { Err(Problem::invalid(errors)) }
+    if errors.is_empty() {
+        Ok(value)
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 fn escape(key: &str) -> String {
@@ -106,21 +128,36 @@ pub fn check_line(pointer: &str, text: &str, min: usize, max: usize, errors: &mu
 
 /// A text of `min` to `max` characters in which lines may end, without other control characters.
 pub fn check_text(pointer: &str, text: &str, min: usize, max: usize, errors: &mut Vec<FieldError>) {
-    if text.chars().any(|c| is_control(c) && !matches!(c, '\n' | '\r' | '\t')) {
-        errors.push(FieldError::new(pointer, "must have no control characters but line ends and tabs"));
+    if text
+        .chars()
+        .any(|c| is_control(c) && !matches!(c, '\n' | '\r' | '\t'))
+    {
+        errors.push(FieldError::new(
+            pointer,
+            "must have no control characters but line ends and tabs",
+        ));
     }
     check_length(pointer, text, min, max, errors);
 }
 
-pub fn check_length(pointer: &str, text: &str, min: usize, max: usize, errors: &mut Vec<FieldError>) {
+pub fn check_length(
+    pointer: &str,
+    text: &str,
+    min: usize,
+    max: usize,
+    errors: &mut Vec<FieldError>,
+) {
     let length = text.chars().count();
     if !(min..=max).contains(&length) {
-        errors.push(FieldError::new(pointer, format!("must have {min} to {max} characters")));
+        errors.push(FieldError::new(
+            pointer,
+            format!("must have {min} to {max} characters"),
+        ));
     }
 }
 
-/// Control characters, and those that turn the direction of the text around them: a name with one would rewrite the line
-/// it stands in.
+/// Control characters, and those that turn the direction of the text around them: a name with one
+/// would rewrite the line it stands in.
 fn is_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -137,7 +174,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         axum::extract::Path::<T>::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|rejection| Problem::bad_request(format!("bad path: {}", rejection.body_text())))
+            .map_err(|rejection| {
+                Problem::bad_request(format!("bad path: {}", rejection.body_text()))
+            })
     }
 }
 
@@ -152,7 +191,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         axum::extract::Query::<T>::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|rejection| Problem::bad_request(format!("bad query: {}", rejection.body_text())))
+            .map_err(|rejection| {
+                Problem::bad_request(format!("bad query: {}", rejection.body_text()))
+            })
     }
 }
 
@@ -191,9 +232,15 @@ mod tests {
         use axum::response::IntoResponse;
         let problem = parse::<Outer>(body.as_bytes()).expect_err("refused");
         let said = format!("{problem:?}");
-        let pointers: Vec<&str> =
-            said.split("pointer: \"").skip(1).map(|rest| rest.split('"').next().expect("quoted")).collect();
-        (problem.into_response().status().as_u16(), pointers.join(" "))
+        let pointers: Vec<&str> = said
+            .split("pointer: \"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().expect("quoted"))
+            .collect();
+        (
+            problem.into_response().status().as_u16(),
+            pointers.join(" "),
+        )
     }
 
     #[test]
@@ -205,8 +252,16 @@ mod tests {
             ("{}".to_owned(), 422, "/hostId"),
             (r#"{"hostId":"x"}"#.to_owned(), 422, "/hostId"),
             (format!(r#"{{"hostId":"{id}","what":1}}"#), 422, "/what"),
-            (format!(r#"{{"hostId":"{id}","inner":{{"names":[],"a/b":1}}}}"#), 422, "/inner/a~1b"),
-            (format!(r#"{{"hostId":"{id}","inner":{{"names":["a",7]}}}}"#), 422, "/inner/names/1"),
+            (
+                format!(r#"{{"hostId":"{id}","inner":{{"names":[],"a/b":1}}}}"#),
+                422,
+                "/inner/a~1b",
+            ),
+            (
+                format!(r#"{{"hostId":"{id}","inner":{{"names":["a",7]}}}}"#),
+                422,
+                "/inner/names/1",
+            ),
             (
                 format!(r#"{{"hostId":"{id}","inner":{{"names":["a","","b\u0007"," "]}}}}"#),
                 422,

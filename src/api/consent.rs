@@ -38,7 +38,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(give)).routes(routes!(list))
+    OpenApiRouter::new()
+        .routes(routes!(give))
+        .routes(routes!(list))
 }
 
 /// What the entry is about; `recording_ai` is both in one entry.
@@ -144,7 +146,11 @@ impl From<Entry> for ConsentView {
             meeting_id: entry.meeting.0,
             participant_id: entry.participant.0,
             consent_type: entry.consent_type.as_str(),
-            purposes: entry.purposes.iter().map(|purpose| purpose.as_str()).collect(),
+            purposes: entry
+                .purposes
+                .iter()
+                .map(|purpose| purpose.as_str())
+                .collect(),
             status: entry.status.as_str(),
             accepted: entry.status.accepts(),
             actor: entry.actor,
@@ -186,10 +192,11 @@ impl From<Saying> for ConsentReceipt {
 
 /// Gives, refuses or withdraws consent.
 ///
-/// Possible before joining, which makes the participant, and after the end, when a withdrawal stops nothing earlier.
-/// While the database is away a withdrawal with a join, resume or consent token acts all the same (202), a grant is
-/// refused (503). What the participant said last, said again in the same words by the same actor, is the entry that is
-/// there (201). A participant agrees at most 100 times in a meeting; declining and withdrawing have no limit.
+/// Possible before joining, which makes the participant, and after the end, when a withdrawal stops
+/// nothing earlier. While the database is away a withdrawal with a join, resume or consent token
+/// acts all the same (202), a grant is refused (503). What the participant said last, said again in
+/// the same words by the same actor, is the entry that is there (201). A participant agrees at most
+/// 100 times in a meeting; declining and withdrawing have no limit.
 #[utoipa::path(
     operation_id = "giveConsent",
     post, path = "/v1/users/consent", tag = "consent",
@@ -214,11 +221,14 @@ async fn give(
     let received = state.clock.now().trunc_subsecs(3);
     let refuses = |body: &Body<ConsentInput>| !ConsentStatus::from(body.value.status).accepts();
     if caller.is_err() || !body.as_ref().is_ok_and(refuses) {
-        state.limits.take(client.map(|Extension(client)| client), &headers, false)?;
+        state
+            .limits
+            .take(client.map(|Extension(client)| client), &headers, false)?;
     }
     let (caller, key, body) = (caller?, key?, body?);
     let input = body.value;
-    let once = Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
+    let once =
+        Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
     let saying = Saying {
         meeting: MeetingId(input.meeting_id),
         participant: ParticipantId(Uuid::nil()),
@@ -230,16 +240,25 @@ async fn give(
         timestamp: received,
         once,
     };
-    let give = Give { caller, user: input.user_id.map(UserId), saying, acting: None };
+    let give = Give {
+        caller,
+        user: input.user_id.map(UserId),
+        saying,
+        acting: None,
+    };
     Ok(match command::consent::give(&state, give).await? {
         Given::Logged { entry, before } => {
             let mut answer = (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response();
             if before.is_some_and(|before| before.replayed) {
-                answer.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+                answer
+                    .headers_mut()
+                    .insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
             }
             answer
         }
-        Given::Acknowledged(saying) => (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*saying))).into_response(),
+        Given::Acknowledged(saying) => {
+            (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*saying))).into_response()
+        }
     })
 }
 
@@ -259,8 +278,20 @@ async fn list(
     let (rows, after) = (query.rows()?, query.after::<i64>()?.unwrap_or(0));
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadConsents, MeetingId(id), now).await?;
+    let meeting = permit::on_meeting(
+        &mut tx,
+        &caller,
+        Operation::ReadConsents,
+        MeetingId(id),
+        now,
+    )
+    .await?;
     let only = caller.seat().map(|seat| seat.participant);
     let found = consent::page(&mut tx, meeting.id(), only, after, rows).await?;
-    Ok(Json(Page::of(found, rows, |entry| entry.entry, ConsentView::from)))
+    Ok(Json(Page::of(
+        found,
+        rows,
+        |entry| entry.entry,
+        ConsentView::from,
+    )))
 }

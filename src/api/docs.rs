@@ -43,8 +43,8 @@ const PAGE: &str = "Page_";
 )]
 struct Base;
 
-/// The operations of each noun. Apart, because merging them lets the later of two schemas of one name win without a word: a
-/// test holds them against each other.
+/// The operations of each noun. Apart, because merging them lets the later of two schemas of one
+/// name win without a word: a test holds them against each other.
 pub fn parts() -> Vec<OpenApiRouter<Shared>> {
     vec![
         super::meeting::routes(),
@@ -61,11 +61,14 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
 
 /// The operations of the REST API, with their handlers.
 pub fn operations() -> OpenApiRouter<Shared> {
-    parts().into_iter().fold(OpenApiRouter::with_openapi(Base::openapi()), OpenApiRouter::merge)
+    parts().into_iter().fold(
+        OpenApiRouter::with_openapi(Base::openapi()),
+        OpenApiRouter::merge,
+    )
 }
 
-/// The OpenAPI 3.1 document. What all operations share (credentials, problems, the idempotency header) is added here, by
-/// rule, so that no operation can forget it.
+/// The OpenAPI 3.1 document. What all operations share (credentials, problems, the idempotency
+/// header) is added here, by rule, so that no operation can forget it.
 pub fn document() -> Value {
     let made = operations().into_openapi();
     let mut document = serde_json::to_value(made).unwrap_or_default();
@@ -90,14 +93,24 @@ pub fn document() -> Value {
     document
 }
 
-/// A page's items are the type of their name: repeated in place they would be another one to generators.
+/// A page's items are the type of their name: repeated in place they would be another one to
+/// generators.
 fn refer_in_pages(document: &mut Value) {
-    let Some(schemas) = document["components"]["schemas"].as_object_mut() else { return };
-    let pages: Vec<String> = schemas.keys().filter(|name| name.starts_with(PAGE)).cloned().collect();
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+        return;
+    };
+    let pages: Vec<String> = schemas
+        .keys()
+        .filter(|name| name.starts_with(PAGE))
+        .cloned()
+        .collect();
     for page in pages {
         let of = page.trim_start_matches(PAGE).to_owned();
         let reference = json!({"$ref": format!("{SCHEMAS}{of}")});
-        let inlined = std::mem::replace(&mut schemas[&page]["properties"]["data"]["items"], reference.clone());
+        let inlined = std::mem::replace(
+            &mut schemas[&page]["properties"]["data"]["items"],
+            reference.clone(),
+        );
         if inlined != reference {
             schemas.entry(of).or_insert(inlined);
         }
@@ -115,13 +128,17 @@ fn servers(url: &str) -> Value {
     json!([{"url": url, "description": "This server"}])
 }
 
-/// What is unset is `null` in answers, not left out: there, a member that may be null is required. (What may be left out, is
-/// never null.) In requests both mean the same.
+/// What is unset is `null` in answers, not left out: there, a member that may be null is required.
+/// (What may be left out, is never null.) In requests both mean the same.
 fn require_nulls(document: &mut Value) {
     let mut asked = BTreeSet::new();
     let mut answered = BTreeSet::new();
-    for operation in
-        document["paths"].as_object().into_iter().flatten().flat_map(|(_, item)| item.as_object()).flatten()
+    for operation in document["paths"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, item)| item.as_object())
+        .flatten()
     {
         reach(document, &operation.1["requestBody"], &mut asked);
         reach(document, &operation.1["responses"], &mut answered);
@@ -131,17 +148,27 @@ fn require_nulls(document: &mut Value) {
         let nullable = |(_, property): &(&String, &Value)| {
             let null = json!("null");
             let one_of = property["oneOf"].as_array().into_iter().flatten();
-            property["type"].as_array().is_some_and(|types| types.contains(&null))
+            property["type"]
+                .as_array()
+                .is_some_and(|types| types.contains(&null))
                 || one_of.into_iter().any(|one| one["type"] == null)
         };
         let properties = schema["properties"].as_object().into_iter().flatten();
-        let nullable: Vec<String> = properties.filter(nullable).map(|(name, _)| name.clone()).collect();
+        let nullable: Vec<String> = properties
+            .filter(nullable)
+            .map(|(name, _)| name.clone())
+            .collect();
         if nullable.is_empty() {
             continue;
         }
         let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
-        required
-            .extend(nullable.into_iter().map(Value::from).filter(|name| !required.contains(name)).collect::<Vec<_>>());
+        required.extend(
+            nullable
+                .into_iter()
+                .map(Value::from)
+                .filter(|name| !required.contains(name))
+                .collect::<Vec<_>>(),
+        );
         schema["required"] = required.into();
     }
 }
@@ -151,7 +178,10 @@ fn reach(document: &Value, part: &Value, found: &mut BTreeSet<String>) {
     match part {
         Value::Object(members) => {
             for (name, member) in members {
-                let schema = member.as_str().filter(|_| name == "$ref").and_then(|at| at.strip_prefix(SCHEMAS));
+                let schema = member
+                    .as_str()
+                    .filter(|_| name == "$ref")
+                    .and_then(|at| at.strip_prefix(SCHEMAS));
                 match schema {
                     Some(schema) if found.insert(schema.to_owned()) => {
                         reach(document, &document["components"]["schemas"][schema], found);
@@ -192,8 +222,11 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
     for status in statuses {
         let text = status.to_string();
         if operation["responses"].get(&text).is_none() {
-            let mut titles: Vec<&str> =
-                KINDS.iter().filter(|(_, of, _)| *of == status).map(|(.., title)| *title).collect();
+            let mut titles: Vec<&str> = KINDS
+                .iter()
+                .filter(|(_, of, _)| *of == status)
+                .map(|(.., title)| *title)
+                .collect();
             if status == 429 {
                 // The others are said where they can be.
                 titles.truncate(1);
@@ -202,7 +235,9 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
         }
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-        let Ok(number) = status.parse::<u16>() else { continue };
+        let Ok(number) = status.parse::<u16>() else {
+            continue;
+        };
         if number < 400 {
             continue;
         }
@@ -211,7 +246,8 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
                 "type": format!("/problems/{name}"), "title": title, "status": number, "detail": title
             });
             if number == 422 {
-                example["errors"] = json!([{"pointer": "/settings/recording", "detail": "unknown variant `loud`"}]);
+                example["errors"] =
+                    json!([{"pointer": "/settings/recording", "detail": "unknown variant `loud`"}]);
             }
             response["content"] = json!({problem::MEDIA_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"}, "example": example
@@ -236,19 +272,33 @@ pub fn text() -> String {
 pub fn routes(public_url: &str) -> Router<Shared> {
     let document: Arc<Value> = Arc::new(document_of(public_url));
     // What follows the authority: a proxy in front may have put us below a path.
-    let path = public_url.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default();
+    let path = public_url
+        .splitn(4, '/')
+        .nth(3)
+        .map(|path| format!("/{path}"))
+        .unwrap_or_default();
     Router::new()
-        .route("/v1/openapi.json", get(async move || Json(document.as_ref().clone())))
-        .route("/docs", get(async move || Redirect::permanent(&format!("{path}/docs/"))))
+        .route(
+            "/v1/openapi.json",
+            get(async move || Json(document.as_ref().clone())),
+        )
+        .route(
+            "/docs",
+            get(async move || Redirect::permanent(&format!("{path}/docs/"))),
+        )
         .route("/docs/", get(async || page("")))
-        .route("/docs/{*file}", get(async |Path(file): Path<String>| page(&file)))
+        .route(
+            "/docs/{*file}",
+            get(async |Path(file): Path<String>| page(&file)),
+        )
 }
 
 fn page(file: &str) -> Response {
     let config = Arc::new(Config::from("../v1/openapi.json"));
     match utoipa_swagger_ui::serve(file, config) {
         Ok(Some(file)) => {
-            // Swagger UI writes style attributes and draws its icons from data URLs; its scripts are files.
+            // Swagger UI writes style attributes and draws its icons from data URLs; its scripts
+            // are files.
             let policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
             let mut response = file.bytes.into_response();
@@ -256,8 +306,14 @@ fn page(file: &str) -> Response {
             if let Ok(kind) = HeaderValue::from_str(&file.content_type) {
                 headers.insert(header::CONTENT_TYPE, kind);
             }
-            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(policy),
+            );
+            headers.insert(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            );
             if file.gzpipped {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }

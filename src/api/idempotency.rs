@@ -24,10 +24,14 @@ impl FromRequestParts<Shared> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
-        let Some(value) = parts.headers.get(HEADER) else { return Ok(Self(None)) };
+        let Some(value) = parts.headers.get(HEADER) else {
+            return Ok(Self(None));
+        };
         match value.to_str() {
             Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
-            _ => Err(Problem::bad_request("Idempotency-Key must have 1 to 255 visible ASCII characters")),
+            _ => Err(Problem::bad_request(
+                "Idempotency-Key must have 1 to 255 visible ASCII characters",
+            )),
         }
     }
 }
@@ -73,17 +77,24 @@ impl Once {
 
     /// In the transaction that the effect will be in.
     pub async fn begin(&self, conn: &mut PgConnection) -> Result<Begun, Problem> {
-        let Some(request) = &self.0 else { return Ok(Begun::First) };
+        let Some(request) = &self.0 else {
+            return Ok(Begun::First);
+        };
         Ok(match idempotency::begin(conn, request).await? {
             Earlier::None => Begun::First,
             Earlier::Running => return Err(Problem::running()),
             Earlier::OtherBody => {
-                return Err(Problem::field("", "this Idempotency-Key was used with another body"));
+                return Err(Problem::field(
+                    "",
+                    "this Idempotency-Key was used with another body",
+                ));
             }
             Earlier::Answered { status, response } => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
                 let mut replay = (status, Json(response)).into_response();
-                replay.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+                replay
+                    .headers_mut()
+                    .insert(REPLAYED, HeaderValue::from_static("true"));
                 Begun::Replay(replay)
             }
             Earlier::Done { made } => Begun::Done(made),
@@ -104,7 +115,8 @@ impl Once {
         Ok((status, Json(json)).into_response())
     }
 
-    /// Keeps that it was done and what it made, not the answer: that carries a secret or is not known yet.
+    /// Keeps that it was done and what it made, not the answer: that carries a secret or is not
+    /// known yet.
     pub async fn done(&self, conn: &mut PgConnection, made: Option<Uuid>) -> Result<(), Problem> {
         if let Some(request) = &self.0 {
             idempotency::keep(conn, request, None, made).await?;

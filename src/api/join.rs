@@ -97,8 +97,8 @@ pub struct Joined {
 
 /// Joins a meeting.
 ///
-/// One participant per user and meeting. The password is asked of link and API-key joins, never of the host. Each join by
-/// link is a guest of its own, whatever `Idempotency-Key` it has.
+/// One participant per user and meeting. The password is asked of link and API-key joins, never of
+/// the host. Each join by link is a guest of its own, whatever `Idempotency-Key` it has.
 #[utoipa::path(
     operation_id = "joinMeeting",
     post, path = "/v1/meetings/{id}/join", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
@@ -119,10 +119,16 @@ async fn join(
     body: Body<JoinInput>,
 ) -> Result<Json<Joined>, Problem> {
     let id = MeetingId(id);
-    // Guests of one link cannot be told apart: a key of one of them must not bring another one's tokens.
+    // Guests of one link cannot be told apart: a key of one of them must not bring another one's
+    // tokens.
     let once = match caller.who {
         Who::Guest { .. } => Once::NEVER,
-        _ => Once::new(key, &caller, format!("POST /v1/meetings/{id}/join"), body.hash),
+        _ => Once::new(
+            key,
+            &caller,
+            format!("POST /v1/meetings/{id}/join"),
+            body.hash,
+        ),
     };
     let now = state.clock.now();
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
@@ -143,17 +149,33 @@ async fn join(
 
     let is_host = match caller.who {
         Who::Host(_) => true,
-        _ => user.as_ref().is_some_and(|user| meeting.hosted_by(UserId(user.id))),
+        _ => user
+            .as_ref()
+            .is_some_and(|user| meeting.hosted_by(UserId(user.id))),
     };
     if let (Some(phc), false) = (&meeting.password_hash, is_host) {
-        let who = who_tries(&caller, client.map(|Extension(client)| client), body.value.user_id);
-        check_password(&state, &caller, &meeting, phc, body.value.password.clone(), &who).await?;
+        let who = who_tries(
+            &caller,
+            client.map(|Extension(client)| client),
+            body.value.user_id,
+        );
+        check_password(
+            &state,
+            &caller,
+            &meeting,
+            phc,
+            body.value.password.clone(),
+            &who,
+        )
+        .await?;
     }
 
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let begun = once.begin(&mut tx).await?;
     // The meeting may have ended while the password was checked.
-    let meeting = meeting::of(&mut tx, caller.tenant, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let meeting = meeting::of(&mut tx, caller.tenant, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("meeting"))?;
     if meeting.ended() {
         return Err(Problem::ended());
     }
@@ -162,7 +184,14 @@ async fn join(
             .await?
             .ok_or_else(|| Problem::not_found("participant"))?,
         _ => {
-            let made = seat(&mut tx, &caller, &meeting, user.map(|user| UserId(user.id)), &body.value).await?;
+            let made = seat(
+                &mut tx,
+                &caller,
+                &meeting,
+                user.map(|user| UserId(user.id)),
+                &body.value,
+            )
+            .await?;
             once.done(&mut tx, Some(made.id)).await?;
             made
         }
@@ -192,7 +221,10 @@ async fn join(
         signal_url: state.address.signal_url(),
         consent_token: state.keys.mint_consent(seat, now),
         ice_servers: state.ice_servers.clone(),
-        consent_required: missing.into_iter().map(|purpose| purpose.as_str()).collect(),
+        consent_required: missing
+            .into_iter()
+            .map(|purpose| purpose.as_str())
+            .collect(),
     }))
 }
 
@@ -204,9 +236,21 @@ fn check_fields(caller: &Caller, input: &JoinInput) -> Result<(), Problem> {
         (true, false) => errors.push(FieldError::new(pointer, "is not for this credential")),
         _ => {}
     };
-    want("/userId", input.user_id.is_some(), matches!(caller.who, Who::Server { .. }));
-    want("/displayName", input.display_name.is_some(), matches!(caller.who, Who::Guest { .. }));
-    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
+    want(
+        "/userId",
+        input.user_id.is_some(),
+        matches!(caller.who, Who::Server { .. }),
+    );
+    want(
+        "/displayName",
+        input.display_name.is_some(),
+        matches!(caller.who, Who::Guest { .. }),
+    );
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 /// The participant of whoever joins; a guest becomes a user first.
@@ -220,24 +264,40 @@ async fn seat(
     let (user, role) = match (caller.who, user) {
         (Who::Host(user), _) => (user, Role::Host),
         (Who::Guest { role, link, .. }, _) => {
-            // Under the head's lock, as removals are: who is removed now closes the link for whoever comes now.
+            // Under the head's lock, as removals are: who is removed now closes the link for
+            // whoever comes now.
             event::lock(tx, meeting.id()).await?;
             if participant::is_link_closed(tx, meeting.id(), link).await? {
-                return Err(Problem::forbidden("a guest who came by this link was removed: ask the host for another"));
+                return Err(Problem::forbidden(
+                    "a guest who came by this link was removed: ask the host for another",
+                ));
             }
             let name = input.display_name.as_deref().unwrap_or_default().trim();
             let user = UserId(user::insert(tx, caller.tenant, None, name).await?.id);
-            return Ok(participant::guest(tx, caller.tenant, meeting.id(), user, role.as_str(), link).await?);
+            return Ok(participant::guest(
+                tx,
+                caller.tenant,
+                meeting.id(),
+                user,
+                role.as_str(),
+                link,
+            )
+            .await?);
         }
         (_, Some(user)) if meeting.hosted_by(user) => (user, Role::Host),
         (_, Some(user)) => (user, Role::Participant),
-        (_, None) => return Err(Problem::field("/userId", "is required with this credential")),
+        (_, None) => {
+            return Err(Problem::field(
+                "/userId",
+                "is required with this credential",
+            ));
+        }
     };
     Ok(participant::ensure(tx, caller.tenant, meeting.id(), user, role.as_str()).await?)
 }
 
-/// Whose wrong passwords count together. Not all of a link's guests: one could lock the others out. A server joins many users
-/// from one address, so there it is the user.
+/// Whose wrong passwords count together. Not all of a link's guests: one could lock the others out.
+/// A server joins many users from one address, so there it is the user.
 fn who_tries(caller: &Caller, client: Option<Client>, user: Option<Uuid>) -> String {
     match (&caller.who, client, user) {
         (Who::Server { .. }, _, Some(user)) => format!("user {user}"),
@@ -246,8 +306,9 @@ fn who_tries(caller: &Caller, client: Option<Client>, user: Option<Uuid>) -> Str
     }
 }
 
-/// 403 for a wrong or missing password; 429 after five wrong ones within a minute. The count is read, and a wrong one
-/// written, while holding one of the few turns, so that guesses sent at once cannot outrun it.
+/// 403 for a wrong or missing password; 429 after five wrong ones within a minute. The count is
+/// read, and a wrong one written, while holding one of the few turns, so that guesses sent at once
+/// cannot outrun it.
 async fn check_password(
     state: &Shared,
     caller: &Caller,

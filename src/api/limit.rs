@@ -1,5 +1,5 @@
-//! How much one address and one credential may ask. Generous: whoever meets a limit is a fault or means harm. Declining and
-//! withdrawing consent is never held back.
+//! How much one address and one credential may ask. Generous: whoever meets a limit is a fault or
+//! means harm. Declining and withdrawing consent is never held back.
 
 use super::{auth::COOKIE, problem::Problem, state::Shared};
 use crate::{
@@ -33,11 +33,13 @@ const PERSON_ONE_IN: u32 = 10;
 const CONSENT: &str = "/v1/users/consent";
 const SIGNAL: &str = "/v1/signal";
 
-/// Whose connection a request came by: a client's, or a proxy's. Absent in tests that call the router.
+/// Whose connection a request came by: a client's, or a proxy's. Absent in tests that call the
+/// router.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// Who counts as one by address: the client, as far as proxies that are trusted tell. IPv6 by the network of 64 bits.
+/// Who counts as one by address: the client, as far as proxies that are trusted tell. IPv6 by the
+/// network of 64 bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Client(pub IpAddr);
 
@@ -87,21 +89,34 @@ impl Default for Limits {
 
 impl Limits {
     pub fn new(per_address: u32, per_credential: u32, trusted: Arc<[Network]>) -> Self {
-        Self { per_address, per_credential, trusted, used: Mutex::default(), began: Instant::now() }
+        Self {
+            per_address,
+            per_credential,
+            trusted,
+            used: Mutex::default(),
+            began: Instant::now(),
+        }
     }
 
-    /// Who asks, by the connection's other end and what trusted proxies say of it: the rightmost address that is no trusted
-    /// proxy's. What stands left of it anybody may have written.
+    /// Who asks, by the connection's other end and what trusted proxies say of it: the rightmost
+    /// address that is no trusted proxy's. What stands left of it anybody may have written.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         let trusts = |ip: IpAddr| self.trusted.iter().any(|network| network.contains(ip));
         let mut client = peer.to_canonical();
         if !trusts(client) {
             return Client(crowd(client));
         }
-        let values = headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>();
-        let entries = values.iter().rev().flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        let values = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .collect::<Vec<_>>();
+        let entries = values
+            .iter()
+            .rev()
+            .flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
         for entry in entries {
-            // What cannot be read was not written by a proxy that we know: the last known one answers for it.
+            // What cannot be read was not written by a proxy that we know: the last known one
+            // answers for it.
             let Some(ip) = forwarded(entry) else { break };
             client = ip;
             if !trusts(ip) {
@@ -115,11 +130,19 @@ impl Limits {
     ///
     /// # Errors
     /// 429 with the seconds to wait.
-    pub fn take(&self, client: Option<Client>, headers: &HeaderMap, opens_socket: bool) -> Result<(), Problem> {
+    pub fn take(
+        &self,
+        client: Option<Client>,
+        headers: &HeaderMap,
+        opens_socket: bool,
+    ) -> Result<(), Problem> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let now_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut take = |key, per_second| {
-            let rate = Rate { per_second, burst: per_second.saturating_mul(BURST_S) };
+            let rate = Rate {
+                per_second,
+                burst: per_second.saturating_mul(BURST_S),
+            };
             used.take(key, rate, now_us).map_err(|wait_us| {
                 metrics::counter!("hansard_http_limited_total").increment(1);
                 Problem::too_many_requests(wait_us.div_ceil(1_000_000))
@@ -133,7 +156,11 @@ impl Limits {
             take(Key::Address(ip), self.per_address)?;
         }
         if let Some((credential, is_person)) = credential(headers) {
-            let per_second = if is_person { part(self.per_credential, PERSON_ONE_IN) } else { self.per_credential };
+            let per_second = if is_person {
+                part(self.per_credential, PERSON_ONE_IN)
+            } else {
+                self.per_credential
+            };
             take(Key::Credential(credential), per_second)?;
         }
         Ok(())
@@ -149,7 +176,9 @@ pub async fn guard(State(state): State<Shared>, mut request: Request, next: Next
     }
     let path = request.uri().path();
     let is_consent = request.method() == Method::POST && path == CONSENT;
-    if !is_consent && let Err(problem) = state.limits.take(client, request.headers(), path == SIGNAL) {
+    if !is_consent
+        && let Err(problem) = state.limits.take(client, request.headers(), path == SIGNAL)
+    {
         return problem.into_response();
     }
     next.run(request).await
@@ -160,12 +189,22 @@ fn credential(headers: &HeaderMap) -> Option<([u8; 16], bool)> {
     let (text, is_person) = match headers.get(header::AUTHORIZATION) {
         Some(value) => {
             let text = value.as_bytes();
-            let token = text.iter().position(|byte| *byte == b' ').map_or(text, |at| &text[at + 1..]);
-            (text, !token.starts_with(b"hk_") && !token.starts_with(b"hl_"))
+            let token = text
+                .iter()
+                .position(|byte| *byte == b' ')
+                .map_or(text, |at| &text[at + 1..]);
+            (
+                text,
+                !token.starts_with(b"hk_") && !token.starts_with(b"hl_"),
+            )
         }
         None => {
             let cookie = headers.get(header::COOKIE)?;
-            let ours = cookie.to_str().ok()?.split(';').find(|pair| pair.trim().starts_with(COOKIE))?;
+            let ours = cookie
+                .to_str()
+                .ok()?
+                .split(';')
+                .find(|pair| pair.trim().starts_with(COOKIE))?;
             (ours.trim().as_bytes(), true)
         }
     };
@@ -176,8 +215,18 @@ fn credential(headers: &HeaderMap) -> Option<([u8; 16], bool)> {
 /// One entry of `X-Forwarded-For`: an address, maybe with a port.
 fn forwarded(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
-    let ip = entry.parse::<IpAddr>().ok().or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|at| at.ip()));
-    let ip = ip.or_else(|| entry.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6));
+    let ip = entry
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|at| at.ip()));
+    let ip = ip.or_else(|| {
+        entry
+            .strip_prefix('[')?
+            .strip_suffix(']')?
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(IpAddr::V6)
+    });
     Some(ip?.to_canonical())
 }
 
@@ -200,7 +249,9 @@ mod tests {
 
     #[test]
     fn a_client_is_the_rightmost_address_that_no_trusted_proxy_has() {
-        let trusted: Arc<[Network]> = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a network")).into();
+        let trusted: Arc<[Network]> = ["10.0.0.0/8", "fd00::/8"]
+            .map(|net| net.parse().expect("a network"))
+            .into();
         let limits = Limits::new(1, 1, trusted);
         for (peer, said, client) in [
             ("192.0.2.1", &[] as &[&str], "192.0.2.1"),
@@ -208,8 +259,16 @@ mod tests {
             ("192.0.2.1", &["198.51.100.7"], "192.0.2.1"),
             ("10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
             ("::ffff:10.0.0.1", &["198.51.100.7"], "198.51.100.7"),
-            ("10.0.0.1", &["1.1.1.1, 198.51.100.7, 10.9.9.9"], "198.51.100.7"),
-            ("10.0.0.1", &["1.1.1.1", "198.51.100.7:443,10.9.9.9"], "198.51.100.7"),
+            (
+                "10.0.0.1",
+                &["1.1.1.1, 198.51.100.7, 10.9.9.9"],
+                "198.51.100.7",
+            ),
+            (
+                "10.0.0.1",
+                &["1.1.1.1", "198.51.100.7:443,10.9.9.9"],
+                "198.51.100.7",
+            ),
             ("10.0.0.1", &["198.51.100.7, rubbish"], "10.0.0.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
             ("fd00::1", &["2001:db8:1:2:3:4:5:6"], "2001:db8:1:2::"),
@@ -220,7 +279,11 @@ mod tests {
             for value in said {
                 headers.append("x-forwarded-for", HeaderValue::from_static(value));
             }
-            assert_eq!(limits.client(ip(peer), &headers), Client(ip(client)), "{peer} {said:?}");
+            assert_eq!(
+                limits.client(ip(peer), &headers),
+                Client(ip(client)),
+                "{peer} {said:?}"
+            );
         }
     }
 
@@ -228,13 +291,18 @@ mod tests {
     fn an_address_and_a_credential_have_each_their_own_allowance() {
         let limits = Limits::new(10, 10, Arc::default());
         let (here, there) = (Some(Client(ip("192.0.2.1"))), Some(Client(ip("192.0.2.2"))));
-        let with =
-            |token: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(token))]);
+        let with = |token: &'static str| {
+            HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(token))])
+        };
         let passed = |client, headers: &HeaderMap, socket| {
-            (0..1000).filter(|_| limits.take(client, headers, socket).is_ok()).count()
+            (0..1000)
+                .filter(|_| limits.take(client, headers, socket).is_ok())
+                .count()
         };
         // A few more than the burst, as time goes by.
-        let about = |passed: usize, burst: usize| assert!((burst..burst + 20).contains(&passed), "{passed} of {burst}");
+        let about = |passed: usize, burst: usize| {
+            assert!((burst..burst + 20).contains(&passed), "{passed} of {burst}")
+        };
         about(passed(here, &HeaderMap::new(), true), 100);
         about(passed(here, &HeaderMap::new(), false), 100);
         about(passed(there, &with("Bearer hk_one"), false), 200);

@@ -21,7 +21,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(revoke))
 }
 
 /// A role in a meeting.
@@ -73,12 +75,20 @@ async fn create(
     body: Body<NewLink>,
 ) -> Result<(StatusCode, Json<LinkView>), Problem> {
     let id = MeetingId(id);
-    let once = Once::new(key, &caller, format!("POST /v1/meetings/{id}/links"), body.hash);
+    let once = Once::new(
+        key,
+        &caller,
+        format!("POST /v1/meetings/{id}/links"),
+        body.hash,
+    );
     let now = state.clock.now();
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::Links, id, now).await?;
     if let Begun::Done(made) = once.begin(&mut tx).await? {
-        return Err(Problem::exists("this link was made before; its secret is not shown again", made));
+        return Err(Problem::exists(
+            "this link was made before; its secret is not shown again",
+            made,
+        ));
     }
     if meeting.ended() {
         return Err(Problem::ended());
@@ -92,7 +102,15 @@ async fn create(
         RoleInput::Participant => Role::Participant,
     };
     let secret = Secret::random(Secret::LINK).map_err(Problem::internal)?;
-    let made = link::insert(&mut tx, caller.tenant, id, role.as_str(), &secret.hash(), expires_at).await?;
+    let made = link::insert(
+        &mut tx,
+        caller.tenant,
+        id,
+        role.as_str(),
+        &secret.hash(),
+        expires_at,
+    )
+    .await?;
     once.done(&mut tx, Some(made)).await?;
     tx.commit().await?;
     let url = format!("{}/m/{id}#{}", state.address.public_url(), secret.reveal());

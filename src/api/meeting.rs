@@ -36,7 +36,10 @@ const GLOSSARY_MAX: usize = 100;
 const GLOSSARY_CHARS_MAX: usize = 64;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(read)).routes(routes!(end))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read))
+        .routes(routes!(end))
 }
 
 /// What is recorded.
@@ -86,19 +89,38 @@ pub struct SettingsInput {
 impl SettingsInput {
     fn check(&self, errors: &mut Vec<FieldError>) {
         if let Some(language) = &self.language
-            && !((2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase()))
+            && !((2..=3).contains(&language.len())
+                && language.bytes().all(|b| b.is_ascii_lowercase()))
         {
-            errors.push(FieldError::new("/settings/language", "must be an ISO 639 code like en"));
+            errors.push(FieldError::new(
+                "/settings/language",
+                "must be an ISO 639 code like en",
+            ));
         }
         let glossary = self.glossary.as_deref().unwrap_or_default();
         if glossary.len() > GLOSSARY_MAX {
-            errors.push(FieldError::new("/settings/glossary", format!("must have at most {GLOSSARY_MAX} terms")));
+            errors.push(FieldError::new(
+                "/settings/glossary",
+                format!("must have at most {GLOSSARY_MAX} terms"),
+            ));
         }
         for (n, term) in glossary.iter().take(GLOSSARY_MAX).enumerate() {
-            check_line(&format!("/settings/glossary/{n}"), term, 1, GLOSSARY_CHARS_MAX, errors);
+            check_line(
+                &format!("/settings/glossary/{n}"),
+                term,
+                1,
+                GLOSSARY_CHARS_MAX,
+                errors,
+            );
         }
-        if self.end_when_empty_seconds.is_some_and(|seconds| !(10..=86_400).contains(&seconds)) {
-            errors.push(FieldError::new("/settings/endWhenEmptySeconds", "must be 10 to 86400"));
+        if self
+            .end_when_empty_seconds
+            .is_some_and(|seconds| !(10..=86_400).contains(&seconds))
+        {
+            errors.push(FieldError::new(
+                "/settings/endWhenEmptySeconds",
+                "must be 10 to 86400",
+            ));
         }
     }
 
@@ -120,7 +142,9 @@ impl SettingsInput {
             },
             language: self.language,
             glossary: self.glossary.unwrap_or_default(),
-            end_when_empty_seconds: self.end_when_empty_seconds.unwrap_or(default.end_when_empty_seconds),
+            end_when_empty_seconds: self
+                .end_when_empty_seconds
+                .unwrap_or(default.end_when_empty_seconds),
         }
     }
 }
@@ -238,12 +262,19 @@ async fn create(
 ) -> Result<Response, Problem> {
     permit::at_all(&caller, Operation::CreateMeeting)?;
     let once = Once::new(key, &caller, "POST /v1/meetings".to_owned(), body.hash);
-    let NewMeetingInput { host_id, scheduled_time, password, settings } = body.value;
+    let NewMeetingInput {
+        host_id,
+        scheduled_time,
+        password,
+        settings,
+    } = body.value;
     let host = UserId(host_id);
     if let Who::Host(user) = caller.who
         && user != host
     {
-        return Err(Problem::forbidden("a session creates meetings of its own user only"));
+        return Err(Problem::forbidden(
+            "a session creates meetings of its own user only",
+        ));
     }
     let password_hash = match password {
         Some(password) => Some(state.passwords.turn().await?.hash(password).await?),
@@ -275,10 +306,15 @@ async fn create(
     get, path = "/v1/meetings/{id}", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The meeting", body = MeetingView))
 )]
-async fn read(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<MeetingView>, Problem> {
+async fn read(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<MeetingView>, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadMeeting, MeetingId(id), now).await?;
+    let meeting =
+        permit::on_meeting(&mut tx, &caller, Operation::ReadMeeting, MeetingId(id), now).await?;
     Ok(Json(meeting.into()))
 }
 
@@ -318,17 +354,34 @@ async fn list(
     permit::at_all(&caller, Operation::ListMeetings)?;
     let host = match caller.who {
         Who::Host(user) if query.host_id.is_some_and(|host| host != user.0) => {
-            return Err(Problem::forbidden("a session lists meetings of its own user only"));
+            return Err(Problem::forbidden(
+                "a session lists meetings of its own user only",
+            ));
         }
         Who::Host(user) => Some(user),
         _ => query.host_id.map(UserId),
     };
-    let after = query.cursor.as_deref().map(page::open_by_time).transpose()?;
+    let after = query
+        .cursor
+        .as_deref()
+        .map(page::open_by_time)
+        .transpose()?;
     let limit = page::limit(query.limit)? + 1;
-    let filter = Filter { host, from: query.from.map(|t| t.0), to: query.to.map(|t| t.0), after, limit };
+    let filter = Filter {
+        host,
+        from: query.from.map(|t| t.0),
+        to: query.to.map(|t| t.0),
+        after,
+        limit,
+    };
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let rows = meeting::list(&mut tx, caller.tenant, &filter).await?;
-    Ok(Json(Page::of(rows, limit, |row| (row.list_time.timestamp_micros(), row.id), MeetingView::from)))
+    Ok(Json(Page::of(
+        rows,
+        limit,
+        |row| (row.list_time.timestamp_micros(), row.id),
+        MeetingView::from,
+    )))
 }
 
 /// Ends a meeting. Repeating it changes nothing.
@@ -337,18 +390,26 @@ async fn list(
     put, path = "/v1/meetings/{id}/end", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The ended meeting", body = MeetingView))
 )]
-async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+async fn end(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
     let id = MeetingId(id);
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::EndMeeting, id, now).await?;
     let Some(ended) = meeting::end(&mut tx, id).await? else {
-        return Ok(
-            Json(MeetingView::from(meeting::of(&mut tx, caller.tenant, id).await?.unwrap_or(meeting))).into_response()
-        );
+        return Ok(Json(MeetingView::from(
+            meeting::of(&mut tx, caller.tenant, id)
+                .await?
+                .unwrap_or(meeting),
+        ))
+        .into_response());
     };
     let mut events = Vec::new();
-    // Whoever captured it says how that came out. Where nobody ever did, nothing is recorded, and this is where it is said.
+    // Whoever captured it says how that came out. Where nobody ever did, nothing is recorded, and
+    // this is where it is said.
     let unheld = !meeting::has_capture(&mut tx, id).await?;
     if unheld {
         let data = json!({"state": "off", "transcribing": false, "reason": "ended", "waitingFor": [], "unrecorded": [], "epoch": 0});
@@ -357,7 +418,13 @@ async fn end(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) 
     tx.commit().await?;
     state.told(id, events);
     if unheld {
-        state.publish(id, &Published::Close { code: 4000, whom: Whom::Everybody });
+        state.publish(
+            id,
+            &Published::Close {
+                code: 4000,
+                whom: Whom::Everybody,
+            },
+        );
     }
     Ok(Json(MeetingView::from(ended)).into_response())
 }

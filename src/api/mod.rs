@@ -1,7 +1,8 @@
 //! The REST API and signaling. Stateless: any number of processes.
 //!
-//! One file per noun; each operation is one function with its documentation. What they share: [`auth`] says who calls,
-//! [`permit`] what it may do, [`body`] reads requests, [`once`] makes repeated ones harmless, [`problem`] refuses.
+//! One file per noun; each operation is one function with its documentation. What they share:
+//! [`auth`] says who calls, [`permit`] what it may do, [`body`] reads requests, [`once`] makes
+//! repeated ones harmless, [`problem`] refuses.
 
 pub mod auth;
 pub mod body;
@@ -45,7 +46,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// The longest that a request may take: a stream waits 5 s for its worker, all else for the database.
+/// The longest that a request may take: a stream waits 5 s for its worker, all else for the
+/// database.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -65,16 +67,24 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
         .layer(cors)
 }
 
-/// Answers the same below `path` (empty for none): a proxy may strip the path of the public URL, or pass it on as it is.
+/// Answers the same below `path` (empty for none): a proxy may strip the path of the public URL, or
+/// pass it on as it is.
 pub fn below(path: &str, router: Router) -> Router {
     if path.is_empty() {
         return router;
     }
     let path = path.to_owned();
     let strip = move |mut request: Request| {
-        let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
-        let rest = asked.strip_prefix(&path).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-        if let Some(Ok(stripped)) = rest.map(|rest| format!("/{}", rest.trim_start_matches('/')).parse::<Uri>()) {
+        let asked = request
+            .uri()
+            .path_and_query()
+            .map_or("", |asked| asked.as_str());
+        let rest = asked
+            .strip_prefix(&path)
+            .filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        if let Some(Ok(stripped)) =
+            rest.map(|rest| format!("/{}", rest.trim_start_matches('/')).parse::<Uri>())
+        {
             *request.uri_mut() = stripped;
         }
         request
@@ -82,46 +92,75 @@ pub fn below(path: &str, router: Router) -> Router {
     Router::new().fallback_service(router.map_request(strip))
 }
 
-/// Pages of the allow-list may call, with credentials they hold themselves: the cookie is for our own pages only.
+/// Pages of the allow-list may call, with credentials they hold themselves: the cookie is for our
+/// own pages only.
 fn cors(state: Shared) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(move |origin, _| {
-            origin.to_str().is_ok_and(|origin| state.address.allows(origin))
+            origin
+                .to_str()
+                .is_ok_and(|origin| state.address.allows(origin))
         }))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, idempotency::HEADER])
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            idempotency::HEADER,
+        ])
         .expose_headers([header::RETRY_AFTER, REQUEST_ID, idempotency::REPLAYED])
         .max_age(Duration::from_secs(600))
 }
 
-/// Numbers each request, bounds its time, counts it. Logs the route, never the path: that may hold a secret.
+/// Numbers each request, bounds its time, counts it. Logs the route, never the path: that may hold
+/// a secret.
 async fn watch(State(_): State<Shared>, request: Request, next: Next) -> Response {
     let id = Uuid::now_v7();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)", MatchedPath::as_str)
+        .to_owned();
     let span = tracing::info_span!("request", %id, %method, route);
     let began = Instant::now();
-    let mut response = match tokio::time::timeout(REQUEST_MAX, next.run(request).instrument(span)).await {
-        Ok(response) => response,
-        Err(_) => Problem::unavailable("it took too long").into_response(),
-    };
+    let mut response =
+        match tokio::time::timeout(REQUEST_MAX, next.run(request).instrument(span)).await {
+            Ok(response) => response,
+            Err(_) => Problem::unavailable("it took too long").into_response(),
+        };
     let status = response.status();
     let took = began.elapsed();
     tracing::debug!(%id, %method, route, status = status.as_u16(), took_ms = took.as_millis(), "answered");
     // A client may name its method anything; a label may not be anything.
     let method = match method {
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::OPTIONS => {
-            method.to_string()
-        }
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::OPTIONS => method.to_string(),
         _ => "other".to_owned(),
     };
-    let labels = [("method", method), ("route", route.clone()), ("status", status.as_u16().to_string())];
+    let labels = [
+        ("method", method),
+        ("route", route.clone()),
+        ("status", status.as_u16().to_string()),
+    ];
     metrics::counter!("hansard_http_requests_total", &labels).increment(1);
     // Tokens, and what people are called and say: for no cache on the way.
     let private = route.starts_with("/v1/");
     metrics::histogram!("hansard_http_request_seconds", "route" => route).record(took);
     if private {
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+            .headers_mut()
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
     }
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(REQUEST_ID, value);

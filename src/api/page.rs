@@ -53,11 +53,15 @@ pub fn limit(asked: Option<i64>) -> Result<i64, Problem> {
 
 /// Reads a cursor that [`Page::of`] made.
 pub fn open<C: DeserializeOwned>(cursor: &str) -> Result<C, Problem> {
-    URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(unknown)
+    URL_SAFE_NO_PAD
+        .decode(cursor)
+        .ok()
+        .and_then(|json| serde_json::from_slice(&json).ok())
+        .ok_or_else(unknown)
 }
 
-/// Reads a cursor of a list by time: microseconds, as Postgres keeps them, and an id. Anybody can write one, so the time has to
-/// be one that Postgres and the wire both hold.
+/// Reads a cursor of a list by time: microseconds, as Postgres keeps them, and an id. Anybody can
+/// write one, so the time has to be one that Postgres and the wire both hold.
 pub fn open_by_time(cursor: &str) -> Result<(DateTime<Utc>, Uuid), Problem> {
     let (micros, id) = open::<(i64, Uuid)>(cursor)?;
     let time = DateTime::from_timestamp_micros(micros).filter(|time| YEARS.contains(&time.year()));
@@ -79,8 +83,13 @@ impl<T> Page<T> {
         let shown = usize::try_from(fetched - 1).unwrap_or(0);
         let next_cursor = (rows.len() > shown).then(|| {
             rows.truncate(shown);
-            rows.last().map(|row| URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place(row)).unwrap_or_default()))
+            rows.last().map(|row| {
+                URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place(row)).unwrap_or_default())
+            })
         });
-        Self { data: rows.into_iter().map(show).collect(), next_cursor: next_cursor.flatten() }
+        Self {
+            data: rows.into_iter().map(show).collect(),
+            next_cursor: next_cursor.flatten(),
+        }
     }
 }

@@ -23,10 +23,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(remove)).routes(routes!(readmit))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(remove))
+        .routes(routes!(readmit))
 }
 
-/// What a participant last said, per purpose: `accepted`, `declined`, `withdrawn`, or null when it said nothing.
+/// What a participant last said, per purpose: `accepted`, `declined`, `withdrawn`, or null when it
+/// said nothing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConsentState {
     #[schema(value_type = Option<Status>)]
@@ -58,7 +62,8 @@ pub struct ParticipantView {
     /// When it last ceased to be.
     pub left_at: Option<Time>,
     pub present: bool,
-    /// `request` (joining again is refused) or `required` (joining again works, with consent), until readmitted.
+    /// `request` (joining again is refused) or `required` (joining again works, with consent),
+    /// until readmitted.
     #[schema(value_type = Option<Removed>)]
     pub removed: Option<String>,
     pub consent: ConsentState,
@@ -75,7 +80,10 @@ impl From<Participant> for ParticipantView {
             left_at: row.left_at.map(Time),
             present: row.present,
             removed: row.removed,
-            consent: ConsentState { recording: row.recording, transcription: row.transcription },
+            consent: ConsentState {
+                recording: row.recording,
+                transcription: row.transcription,
+            },
         }
     }
 }
@@ -96,16 +104,28 @@ async fn list(
     let (rows, after) = (query.rows()?, query.after::<Uuid>()?);
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadParticipants, MeetingId(id), now).await?;
+    let meeting = permit::on_meeting(
+        &mut tx,
+        &caller,
+        Operation::ReadParticipants,
+        MeetingId(id),
+        now,
+    )
+    .await?;
     let found = participant::list(&mut tx, meeting.id(), after.map(ParticipantId), rows).await?;
-    Ok(Json(Page::of(found, rows, |row| row.id, ParticipantView::from)))
+    Ok(Json(Page::of(
+        found,
+        rows,
+        |row| row.id,
+        ParticipantView::from,
+    )))
 }
 
 /// Removes a participant.
 ///
-/// Its streams and its socket (4003) are closed, its join and resume tokens void, and joining again is refused. Its
-/// consent token stays good. The link that a guest came by is closed to new joins; others who came by it stay. The
-/// meeting's host can be removed by the API key only.
+/// Its streams and its socket (4003) are closed, its join and resume tokens void, and joining again
+/// is refused. Its consent token stays good. The link that a guest came by is closed to new joins;
+/// others who came by it stay. The meeting's host can be removed by the API key only.
 #[utoipa::path(
     operation_id = "removeParticipant",
     delete, path = "/v1/meetings/{id}/participants/{participantId}", tag = "meetings",
@@ -126,8 +146,8 @@ async fn remove(
 
 /// Readmits a participant.
 ///
-/// Undoes a removal of either kind: joining works again, also by the link that a guest came by. Old tokens stay void.
-/// Nothing changes for somebody who was not removed.
+/// Undoes a removal of either kind: joining works again, also by the link that a guest came by. Old
+/// tokens stay void. Nothing changes for somebody who was not removed.
 #[utoipa::path(
     operation_id = "readmitParticipant",
     post, path = "/v1/meetings/{id}/participants/{participantId}/readmit", tag = "meetings",
@@ -142,6 +162,7 @@ async fn readmit(
     caller: Caller,
     Path((id, participant)): Path<(Uuid, Uuid)>,
 ) -> Result<Json<ParticipantView>, Problem> {
-    let found = removal::readmit(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
+    let found =
+        removal::readmit(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
     Ok(Json(found.into()))
 }

@@ -41,7 +41,12 @@ impl Turn {
     /// The PHC string that a row keeps.
     pub async fn hash(self, password: String) -> Result<String, Problem> {
         let (hashed, turn) = tokio::task::spawn_blocking(move || {
-            (Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()), self)
+            (
+                Argon2::default()
+                    .hash_password(password.as_bytes())
+                    .map(|hash| hash.to_string()),
+                self,
+            )
         })
         .await
         .map_err(Problem::internal)?;
@@ -49,11 +54,17 @@ impl Turn {
         hashed.map_err(Problem::internal)
     }
 
-    /// Whether the password is the one behind the PHC string. Gives the turn back, to count a wrong one under it.
+    /// Whether the password is the one behind the PHC string. Gives the turn back, to count a wrong
+    /// one under it.
     pub async fn verify(self, password: String, phc: String) -> Result<(bool, Self), Problem> {
         tokio::task::spawn_blocking(move || {
             let parsed = PasswordHash::new(&phc).map_err(Problem::internal)?;
-            Ok((Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok(), self))
+            Ok((
+                Argon2::default()
+                    .verify_password(password.as_bytes(), &parsed)
+                    .is_ok(),
+                self,
+            ))
         })
         .await
         .map_err(Problem::internal)?

@@ -66,8 +66,23 @@ pub struct Row {
 }
 
 const fn row(operation: Operation, rights: [Right; 6]) -> Row {
-    let [server, host, participant, participant_host, consenting, guest] = rights;
-    Row { operation, server, host, participant, participant_host, consenting, guest }
+    let [
+        server,
+        host,
+        participant,
+        participant_host,
+        consenting,
+        guest,
+    ] = rights;
+    Row {
+        operation,
+        server,
+        host,
+        participant,
+        participant_host,
+        consenting,
+        guest,
+    }
 }
 
 use Right::{All, No, Own};
@@ -102,9 +117,12 @@ pub fn right(caller: &Caller, operation: Operation) -> Right {
         Who::Server { .. } => row.server,
         Who::Host(_) => row.host,
         Who::Guest { .. } => row.guest,
-        Who::Joined(Seat { role: Role::Host, .. }) | Who::Resumed(Seat { role: Role::Host, .. }) => {
-            row.participant_host
-        }
+        Who::Joined(Seat {
+            role: Role::Host, ..
+        })
+        | Who::Resumed(Seat {
+            role: Role::Host, ..
+        }) => row.participant_host,
         Who::Joined(_) | Who::Resumed(_) => row.participant,
         Who::Consenting(_) => row.consenting,
     }
@@ -118,8 +136,8 @@ pub fn at_all(caller: &Caller, operation: Operation) -> Result<Right, Problem> {
     }
 }
 
-/// The meeting, when the caller may do this with it. In a transaction of the caller's tenant: another tenant's meeting is
-/// not there (404), one's own that is not allowed is 403.
+/// The meeting, when the caller may do this with it. In a transaction of the caller's tenant:
+/// another tenant's meeting is not there (404), one's own that is not allowed is 403.
 pub async fn on_meeting(
     tx: &mut Tx,
     caller: &Caller,
@@ -146,13 +164,20 @@ pub async fn on_meeting(
 }
 
 /// 401 unless the participant behind a token is still one that the token is good for.
-pub async fn stands(conn: &mut PgConnection, caller: &Caller, seat: Seat, now: DateTime<Utc>) -> Result<(), Problem> {
+pub async fn stands(
+    conn: &mut PgConnection,
+    caller: &Caller,
+    seat: Seat,
+    now: DateTime<Utc>,
+) -> Result<(), Problem> {
     if let Who::Consenting(_) = caller.who {
-        let ended = meeting::of(conn, caller.tenant, seat.meeting).await?.and_then(|meeting| meeting.end_time);
+        let ended = meeting::of(conn, caller.tenant, seat.meeting)
+            .await?
+            .and_then(|meeting| meeting.end_time);
         return match ended {
-            Some(ended) if ended + CONSENT_AFTER_END < now => {
-                Err(Problem::unauthorized("the meeting ended more than 30 days ago"))
-            }
+            Some(ended) if ended + CONSENT_AFTER_END < now => Err(Problem::unauthorized(
+                "the meeting ended more than 30 days ago",
+            )),
             _ => Ok(()),
         };
     }
@@ -160,12 +185,18 @@ pub async fn stands(conn: &mut PgConnection, caller: &Caller, seat: Seat, now: D
         .await?
         .ok_or_else(|| Problem::unauthorized("the participant is no more"))?;
     if participant.removed.as_deref() == Some("request")
-        || participant.tokens_from.is_some_and(|from| seat.minted < from)
+        || participant
+            .tokens_from
+            .is_some_and(|from| seat.minted < from)
     {
-        return Err(Problem::unauthorized("the participant was removed: its tokens are void"));
+        return Err(Problem::unauthorized(
+            "the participant was removed: its tokens are void",
+        ));
     }
     if matches!(caller.who, Who::Resumed(_)) && !participant.present {
-        return Err(Problem::unauthorized("the participant is no longer present: its resume token is void"));
+        return Err(Problem::unauthorized(
+            "the participant is no longer present: its resume token is void",
+        ));
     }
     Ok(())
 }

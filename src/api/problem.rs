@@ -1,4 +1,5 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457). Every refusal of this API is one [`Problem`].
+//! Errors as clients see them: `application/problem+json` (RFC 9457). Every refusal of this API is
+//! one [`Problem`].
 
 use super::consent::Purpose;
 use crate::store::StoreError;
@@ -25,7 +26,10 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -72,20 +76,44 @@ pub const KINDS: &[(&str, u16, &str)] = &[
     ("bad_request", 400, "The request cannot be read"),
     ("unauthorized", 401, "No valid credential"),
     ("forbidden", 403, "This credential does not allow it"),
-    ("consent_required", 403, "The participant has not agreed to what this meeting requires"),
-    ("wrong_password", 403, "The meeting's password is missing or wrong"),
+    (
+        "consent_required",
+        403,
+        "The participant has not agreed to what this meeting requires",
+    ),
+    (
+        "wrong_password",
+        403,
+        "The meeting's password is missing or wrong",
+    ),
     ("removed", 403, "The participant was removed"),
     ("not_found", 404, "There is no such thing"),
-    ("method_not_allowed", 405, "This address does not take this method"),
+    (
+        "method_not_allowed",
+        405,
+        "This address does not take this method",
+    ),
     ("conflict", 409, "It exists already"),
     ("ended", 409, "The meeting has ended"),
     ("not_ready", 409, "Not in a state to be fetched"),
-    ("running", 409, "The first request with this Idempotency-Key is still running"),
+    (
+        "running",
+        409,
+        "The first request with this Idempotency-Key is still running",
+    ),
     ("gone", 410, "It was deleted"),
     ("too_large", 413, "The body is larger than 64 KiB"),
-    ("unsupported_media_type", 415, "The body must be application/json"),
+    (
+        "unsupported_media_type",
+        415,
+        "The body must be application/json",
+    ),
     ("invalid", 422, "The request is well-formed but not valid"),
-    ("too_many_requests", 429, "Too many requests from one address or with one credential"),
+    (
+        "too_many_requests",
+        429,
+        "Too many requests from one address or with one credential",
+    ),
     ("too_many_tries", 429, "Too many wrong passwords"),
     ("too_many", 429, "Too many of these"),
     ("internal", 500, "Something went wrong on our side"),
@@ -96,7 +124,11 @@ const INTERNAL: (&str, u16, &str) = ("internal", 500, "Something went wrong on o
 
 impl Problem {
     fn new(name: &'static str, detail: impl Into<String>) -> Self {
-        let (_, status, title) = KINDS.iter().find(|(known, ..)| *known == name).copied().unwrap_or(INTERNAL);
+        let (_, status, title) = KINDS
+            .iter()
+            .find(|(known, ..)| *known == name)
+            .copied()
+            .unwrap_or(INTERNAL);
         Self(Box::new(Inner {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             body: ProblemBody {
@@ -144,7 +176,10 @@ impl Problem {
     }
 
     pub fn method_not_allowed() -> Self {
-        Self::new("method_not_allowed", "the header Allow says which methods there are")
+        Self::new(
+            "method_not_allowed",
+            "the header Allow says which methods there are",
+        )
     }
 
     pub fn ended() -> Self {
@@ -181,11 +216,18 @@ impl Problem {
     }
 
     pub fn unsupported_media_type() -> Self {
-        Self::new("unsupported_media_type", "send the header Content-Type: application/json")
+        Self::new(
+            "unsupported_media_type",
+            "send the header Content-Type: application/json",
+        )
     }
 
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail = errors.iter().map(|e| format!("{} {}", e.pointer, e.detail)).collect::<Vec<_>>().join("; ");
+        let detail = errors
+            .iter()
+            .map(|e| format!("{} {}", e.pointer, e.detail))
+            .collect::<Vec<_>>()
+            .join("; ");
         let mut problem = Self::new("invalid", detail);
         problem.0.body.errors = errors;
         problem
@@ -204,7 +246,10 @@ impl Problem {
 
     /// A limit for the whole meeting: waiting does not help soon.
     pub fn too_many(what: &str) -> Self {
-        let mut problem = Self::new("too_many", format!("no more of these in one meeting: {what}"));
+        let mut problem = Self::new(
+            "too_many",
+            format!("no more of these in one meeting: {what}"),
+        );
         problem.0.retry_after_s = Some(3600);
         problem
     }
@@ -245,12 +290,18 @@ impl From<StoreError> for Problem {
                 Self::unavailable("the database cannot be reached")
             }
             StoreError::NotFound => Self::not_found("thing"),
-            StoreError::Conflict { constraint } => Self::internal(format!("unexpected conflict on {constraint}")),
+            StoreError::Conflict { constraint } => {
+                Self::internal(format!("unexpected conflict on {constraint}"))
+            }
             StoreError::Other(cause) => Self::internal(cause),
-            StoreError::OtherBody => Self::field("", "this Idempotency-Key was used with another body"),
+            StoreError::OtherBody => {
+                Self::field("", "this Idempotency-Key was used with another body")
+            }
             StoreError::TooMany(what) => Self::too_many(what),
             StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
-            StoreError::Pooler => Self::internal("only an operator's command opens a session of its own"),
+            StoreError::Pooler => {
+                Self::internal("only an operator's command opens a session of its own")
+            }
         }
     }
 }
@@ -263,14 +314,21 @@ impl From<sqlx::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Inner { status, body, retry_after_s } = *self.0;
+        let Inner {
+            status,
+            body,
+            retry_after_s,
+        } = *self.0;
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (status, json).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hansard\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"hansard\""),
+            );
         }
         if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

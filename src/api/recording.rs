@@ -42,7 +42,11 @@ use uuid::Uuid;
 const CONTENT_TTL: Duration = Duration::from_secs(300);
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(read)).routes(routes!(content)).routes(routes!(retry))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(read))
+        .routes(routes!(content))
+        .routes(routes!(retry))
 }
 
 /// `mix` is everybody in one file, `track` one source of one participant.
@@ -73,7 +77,8 @@ pub enum StorageTier {
     Archive,
 }
 
-/// What is away that a recording needs to be made: object storage, Postgres, or room on the worker's own disk.
+/// What is away that a recording needs to be made: object storage, Postgres, or room on the
+/// worker's own disk.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WaitingFor {
@@ -82,7 +87,8 @@ pub enum WaitingFor {
     Disk,
 }
 
-/// Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had, and others had not.
+/// Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had,
+/// and others had not.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
@@ -186,9 +192,21 @@ async fn list(
     let (rows, after) = (query.rows()?, query.after::<Uuid>()?);
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let meeting = permit::on_meeting(&mut tx, &caller, Operation::ReadRecordings, MeetingId(id), now).await?;
+    let meeting = permit::on_meeting(
+        &mut tx,
+        &caller,
+        Operation::ReadRecordings,
+        MeetingId(id),
+        now,
+    )
+    .await?;
     let found = recording_list::list(&mut tx, meeting.id(), after.map(RecordingId), rows).await?;
-    Ok(Json(Page::of(found, rows, |row| row.id, RecordingView::from)))
+    Ok(Json(Page::of(
+        found,
+        rows,
+        |row| row.id,
+        RecordingView::from,
+    )))
 }
 
 /// A recording that the caller may read.
@@ -247,7 +265,10 @@ pub struct ContentQuery {
 
 impl Default for ContentQuery {
     fn default() -> Self {
-        Self { download: false, redirect: true }
+        Self {
+            download: false,
+            redirect: true,
+        }
     }
 }
 
@@ -259,18 +280,19 @@ const fn yes() -> bool {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ContentLink {
-    /// Presigned: the link is the permission. Takes `Range`. To be fetched without any credential of this API: the object
-    /// storage is another server.
+    /// Presigned: the link is the permission. Takes `Range`. To be fetched without any credential
+    /// of this API: the object storage is another server.
     pub url: String,
     pub expires_at: Time,
 }
 
 /// Fetches a recording's file.
 ///
-/// Redirects to a URL of the object storage that is good for five minutes and takes `Range`; with `redirect=false` answers
-/// that URL. `HEAD` leads to a URL that is signed for `HEAD`. A client that sends `Authorization` on to wherever it is
-/// redirected (`wget --header`, Python's `urllib`, `curl --location-trusted`) shows this API's key to the object storage, which
-/// refuses it: such a client asks with `redirect=false` and fetches the URL without a credential. `curl -L`, browsers,
+/// Redirects to a URL of the object storage that is good for five minutes and takes `Range`; with
+/// `redirect=false` answers that URL. `HEAD` leads to a URL that is signed for `HEAD`. A client
+/// that sends `Authorization` on to wherever it is redirected (`wget --header`, Python's `urllib`,
+/// `curl --location-trusted`) shows this API's key to the object storage, which refuses it: such a
+/// client asks with `redirect=false` and fetches the URL without a credential. `curl -L`, browsers,
 /// Python's `requests` and `httpx`, Node's `fetch`, Go and reqwest keep it to themselves.
 #[utoipa::path(
     operation_id = "getRecordingContent",
@@ -297,23 +319,47 @@ async fn content(
         return Err(Problem::gone("recording"));
     }
     if found.status != "ready" {
-        return Err(Problem::not_ready(format!("the recording is {}", found.status)));
+        return Err(Problem::not_ready(format!(
+            "the recording is {}",
+            found.status
+        )));
     }
     if found.storage_tier == "archive" {
-        return Err(Problem::not_ready("the recording is archived: restore it first"));
+        return Err(Problem::not_ready(
+            "the recording is archived: restore it first",
+        ));
     }
     let key = found
         .blob_url
         .as_deref()
         .and_then(|url| state.objects.key(url))
-        .ok_or_else(|| Problem::internal(format!("recording {id} is ready and names no object of this bucket")))?;
-    let disposition = if query.download { Disposition::Attachment } else { Disposition::Inline };
+        .ok_or_else(|| {
+            Problem::internal(format!(
+                "recording {id} is ready and names no object of this bucket"
+            ))
+        })?;
+    let disposition = if query.download {
+        Disposition::Attachment
+    } else {
+        Disposition::Inline
+    };
     // A signature names its method: a HEAD that follows the redirect would be refused with a GET's.
-    let verb = if method == Method::HEAD && query.redirect { Verb::Head } else { Verb::Get };
+    let verb = if method == Method::HEAD && query.redirect {
+        Verb::Head
+    } else {
+        Verb::Get
+    };
     let expires_at = Time(state.clock.now() + CONTENT_TTL);
     let url = state
         .objects
-        .presign(verb, key, &file_name(&found), &found.media_type, disposition, CONTENT_TTL)
+        .presign(
+            verb,
+            key,
+            &file_name(&found),
+            &found.media_type,
+            disposition,
+            CONTENT_TTL,
+        )
         .await
         .map_err(Problem::internal)?;
     let no_store = (header::CACHE_CONTROL, "no-store".to_owned());
@@ -326,8 +372,8 @@ async fn content(
 
 /// Makes failed files again.
 ///
-/// All files of the meeting that failed are `processing` again, and those who listen hear `finalising` and a second end. What
-/// is `processing` already stays as it is.
+/// All files of the meeting that failed are `processing` again, and those who listen hear
+/// `finalising` and a second end. What is `processing` already stays as it is.
 #[utoipa::path(
     operation_id = "retryRecording",
     post, path = "/v1/recordings/{id}/retry", tag = "recordings", params(("id" = Uuid, Path, description = "Recording")),
@@ -346,7 +392,12 @@ async fn retry(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = find(&mut tx, &state, &caller, Operation::RetryRecording, id).await?;
     let meeting = MeetingId(found.meeting_id);
-    let once = Once::new(key, &caller, format!("POST /v1/recordings/{id}/retry"), [0; 32]);
+    let once = Once::new(
+        key,
+        &caller,
+        format!("POST /v1/recordings/{id}/retry"),
+        [0; 32],
+    );
     if let Begun::Replay(replay) = once.begin(&mut tx).await? {
         return Ok(replay);
     }
@@ -371,19 +422,32 @@ async fn retry(
                 "unrecorded": [],
                 "epoch": 0,
             });
-            again = Some((job, event::append(&mut tx, meeting, "recording_state", data).await?));
+            again = Some((
+                job,
+                event::append(&mut tx, meeting, "recording_state", data).await?,
+            ));
         }
         status => {
-            return Err(Problem::not_ready(format!("the recording is {status}: only one that failed is made again")));
+            return Err(Problem::not_ready(format!(
+                "the recording is {status}: only one that failed is made again"
+            )));
         }
     }
     let now = recording_list::get(&mut tx, caller.tenant, RecordingId(id))
         .await?
         .ok_or_else(|| Problem::not_found("recording"))?;
-    let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now)).await?;
+    let answer = once
+        .answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now))
+        .await?;
     tx.commit().await?;
     if let Some((job, told)) = again {
-        state.told(meeting, Effects { events: vec![told], jobs: vec![(JobKind::Mix, job)] });
+        state.told(
+            meeting,
+            Effects {
+                events: vec![told],
+                jobs: vec![(JobKind::Mix, job)],
+            },
+        );
     }
     Ok(answer)
 }
@@ -404,9 +468,15 @@ pub fn file_name(recording: &ListedRecording) -> String {
     match (recording.kind.as_str(), &recording.display_name) {
         ("mix", _) | (_, None) => format!("meeting-{day}-{meeting}.{extension}"),
         (_, Some(name)) => {
-            let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+            let name: String = name
+                .chars()
+                .map(|c| if c.is_alphanumeric() { c } else { '-' })
+                .collect();
             let source = recording.source.as_deref().unwrap_or("track");
-            format!("meeting-{day}-{meeting}-{}-{source}.{extension}", name.trim_matches('-'))
+            format!(
+                "meeting-{day}-{meeting}-{}-{source}.{extension}",
+                name.trim_matches('-')
+            )
         }
     }
 }

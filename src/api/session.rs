@@ -1,8 +1,8 @@
-//! A host's pages: a session's one-time `url` sets a cookie and shows a plain list of meetings to play, download and read.
-//! And the page that a guest's link leads to.
+//! A host's pages: a session's one-time `url` sets a cookie and shows a plain list of meetings to
+//! play, download and read. And the page that a guest's link leads to.
 //!
-//! Rendered here, without scripts; the policy in [`answer`] lets a browser load nothing but our own addresses and the
-//! files of the object storage.
+//! Rendered here, without scripts; the policy in [`answer`] lets a browser load nothing but our own
+//! addresses and the files of the object storage.
 
 use super::{
     auth::{COOKIE, Caller, Who},
@@ -48,8 +48,8 @@ pub fn routes() -> Router<Shared> {
         .route("/host/meetings/{id}", get(meeting_page))
 }
 
-/// What a guest's link leads to. The link's secret is in its fragment, which no browser sends: this page is the same for every
-/// link, and asks nothing of the database.
+/// What a guest's link leads to. The link's secret is in its fragment, which no browser sends: this
+/// page is the same for every link, and asks nothing of the database.
 async fn guest(State(state): State<Shared>, id: Result<Path<Uuid>, Problem>) -> Response {
     match id {
         Ok(_) => answer(&state, StatusCode::OK, "Invitation", INVITATION),
@@ -65,8 +65,8 @@ recorded of you unless you agree.</p>\
 <p>For applications: the part behind <code>#</code> is the bearer credential for <code>POST /v1/meetings/{id}/join</code> \
 with <code>displayName</code>.</p>";
 
-/// Shows the button that uses a code up. Reading changes nothing: mail scanners, link previews and browsers that load ahead
-/// read links before a person does.
+/// Shows the button that uses a code up. Reading changes nothing: mail scanners, link previews and
+/// browsers that load ahead read links before a person does.
 async fn offer(State(state): State<Shared>, Path(code): Path<String>) -> Response {
     match waits(&state, &code).await {
         Ok(true) => {
@@ -80,21 +80,31 @@ async fn offer(State(state): State<Shared>, Path(code): Path<String>) -> Respons
 }
 
 async fn waits(state: &Shared, code: &str) -> Result<bool, Problem> {
-    let Some(secret) = Secret::parse(Secret::CODE, code) else { return Ok(false) };
+    let Some(secret) = Secret::parse(Secret::CODE, code) else {
+        return Ok(false);
+    };
     let hash = secret.hash();
     let mut tx = state.store.secret_tx(&hash).await?;
     Ok(user::code_waits(&mut tx, &hash).await?)
 }
 
 fn used(state: &Shared) -> Response {
-    let text = "<h1>This link was used or has expired</h1><p>Ask your application for a new one.</p>";
+    let text =
+        "<h1>This link was used or has expired</h1><p>Ask your application for a new one.</p>";
     answer(state, StatusCode::GONE, "Link used", text)
 }
 
 /// Uses a one-time code up and sets the cookie.
-async fn open(State(state): State<Shared>, Path(code): Path<String>, headers: HeaderMap) -> Response {
+async fn open(
+    State(state): State<Shared>,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     // Another site's page may not sign a browser in as somebody else.
-    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+    if headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "cross-site")
+    {
         return failed(&state, &Problem::forbidden("the button is on our own page"));
     }
     match take(&state, &code).await {
@@ -104,7 +114,10 @@ async fn open(State(state): State<Shared>, Path(code): Path<String>, headers: He
             let headers = response.headers_mut();
             headers.insert(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            headers.insert(
+                header::REFERRER_POLICY,
+                HeaderValue::from_static("no-referrer"),
+            );
             response
         }
         Ok(None) => used(&state),
@@ -113,12 +126,18 @@ async fn open(State(state): State<Shared>, Path(code): Path<String>, headers: He
 }
 
 async fn take(state: &Shared, code: &str) -> Result<Option<HeaderValue>, Problem> {
-    let Some(secret) = Secret::parse(Secret::CODE, code) else { return Ok(None) };
+    let Some(secret) = Secret::parse(Secret::CODE, code) else {
+        return Ok(None);
+    };
     let hash = secret.hash();
     let mut tx = state.store.secret_tx(&hash).await?;
-    let Some(tenant) = user::code_tenant(&mut tx, &hash).await? else { return Ok(None) };
+    let Some(tenant) = user::code_tenant(&mut tx, &hash).await? else {
+        return Ok(None);
+    };
     store::enter(&mut tx, tenant).await?;
-    let Some((user, until)) = user::take_code(&mut tx, &hash).await? else { return Ok(None) };
+    let Some((user, until)) = user::take_code(&mut tx, &hash).await? else {
+        return Ok(None);
+    };
     tx.commit().await?;
     let now = state.clock.now();
     let left_s = (until - now).num_seconds();
@@ -126,13 +145,22 @@ async fn take(state: &Shared, code: &str) -> Result<Option<HeaderValue>, Problem
         return Ok(None);
     }
     let minted = state.keys.mint_session(tenant, user, left_s, now);
-    let secure = if state.address.is_https() { "; Secure" } else { "" };
+    let secure = if state.address.is_https() {
+        "; Secure"
+    } else {
+        ""
+    };
     let path = match state.address.path() {
         "" => "/",
         path => path,
     };
-    let cookie = format!("{COOKIE}={}; Path={path}; Max-Age={left_s}; HttpOnly; SameSite=Lax{secure}", minted.token);
-    Ok(Some(HeaderValue::from_str(&cookie).map_err(Problem::internal)?))
+    let cookie = format!(
+        "{COOKIE}={}; Path={path}; Max-Age={left_s}; HttpOnly; SameSite=Lax{secure}",
+        minted.token
+    );
+    Ok(Some(
+        HeaderValue::from_str(&cookie).map_err(Problem::internal)?,
+    ))
 }
 
 #[derive(Clone, Default, Debug, Deserialize)]
@@ -181,11 +209,26 @@ fn host(caller: Result<Caller, Problem>) -> Result<(Caller, UserId), Problem> {
     }
 }
 
-async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<String>) -> Result<String, Problem> {
-    let after = cursor.as_deref().map(super::page::open_by_time).transpose()?;
-    let filter = Filter { host: Some(user), after, limit: MEETINGS_SHOWN + 1, ..Filter::default() };
+async fn list(
+    state: &Shared,
+    (caller, user): (Caller, UserId),
+    cursor: Option<String>,
+) -> Result<String, Problem> {
+    let after = cursor
+        .as_deref()
+        .map(super::page::open_by_time)
+        .transpose()?;
+    let filter = Filter {
+        host: Some(user),
+        after,
+        limit: MEETINGS_SHOWN + 1,
+        ..Filter::default()
+    };
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let name = user::of(&mut tx, caller.tenant, user).await?.map(|user| user.display_name).unwrap_or_default();
+    let name = user::of(&mut tx, caller.tenant, user)
+        .await?
+        .map(|user| user.display_name)
+        .unwrap_or_default();
     let rows = meeting::list(&mut tx, caller.tenant, &filter).await?;
     let mut body = format!("<h1>Meetings of {}</h1>", escape(&name));
     let place = |row: &Meeting| (row.list_time.timestamp_micros(), row.id);
@@ -206,14 +249,24 @@ async fn list(state: &Shared, (caller, user): (Caller, UserId), cursor: Option<S
     }
     body.push_str("</ul>");
     if let Some(cursor) = page.next_cursor {
-        let _ = write!(body, "<p><a href=\"{}/host?cursor={cursor}\">Earlier meetings</a></p>", state.address.path());
+        let _ = write!(
+            body,
+            "<p><a href=\"{}/host?cursor={cursor}\">Earlier meetings</a></p>",
+            state.address.path()
+        );
     }
     Ok(body)
 }
 
-async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) -> Result<String, Problem> {
+async fn one(
+    state: &Shared,
+    (caller, user): (Caller, UserId),
+    id: MeetingId,
+) -> Result<String, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let of = meeting::of(&mut tx, caller.tenant, id).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let of = meeting::of(&mut tx, caller.tenant, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("meeting"))?;
     if !of.hosted_by(user) {
         return Err(Problem::forbidden("this is another host's meeting"));
     }
@@ -222,15 +275,24 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
     let segments = transcript::segments(&mut tx, id).await?;
 
     let root = state.address.path();
-    let mut body = format!("<p><a href=\"{root}/host\">All meetings</a></p><h1>{}</h1>", readable(of.list_time));
+    let mut body = format!(
+        "<p><a href=\"{root}/host\">All meetings</a></p><h1>{}</h1>",
+        readable(of.list_time)
+    );
     let _ = write!(body, "<p>{}</p>", escape(&of.status));
-    let language = head.language.as_deref().or(of.settings.language.as_deref()).unwrap_or("und");
+    let language = head
+        .language
+        .as_deref()
+        .or(of.settings.language.as_deref())
+        .unwrap_or("und");
     body.push_str("<h2>Recordings</h2>");
     if recordings.is_empty() {
         body.push_str("<p>There are none.</p>");
     }
     // The mix is what most came for.
-    let (mixes, tracks): (Vec<_>, Vec<_>) = recordings.iter().partition(|recording| recording.kind == "mix");
+    let (mixes, tracks): (Vec<_>, Vec<_>) = recordings
+        .iter()
+        .partition(|recording| recording.kind == "mix");
     for recording in mixes.into_iter().chain(tracks) {
         show_recording(&mut body, root, &of, recording, language);
     }
@@ -240,7 +302,11 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
         body,
         "<p>{}<a href=\"{base}.txt\">Text</a> · <a href=\"{base}.vtt\">WebVTT</a> · <a href=\"{base}.srt\">SRT</a> · \
          <a href=\"{base}.json\">JSON</a></p>",
-        if head.complete { "" } else { "Not complete yet. " }
+        if head.complete {
+            ""
+        } else {
+            "Not complete yet. "
+        }
     );
     for segment in segments {
         let seconds = segment.start_ms.div_euclid(1000);
@@ -257,13 +323,30 @@ async fn one(state: &Shared, (caller, user): (Caller, UserId), id: MeetingId) ->
     Ok(body)
 }
 
-fn show_recording(body: &mut String, root: &str, meeting: &Meeting, recording: &ListedRecording, language: &str) {
+fn show_recording(
+    body: &mut String,
+    root: &str,
+    meeting: &Meeting,
+    recording: &ListedRecording,
+    language: &str,
+) {
     let what = match (&recording.display_name, recording.kind.as_str()) {
-        (Some(name), "track") => format!("{} ({})", name, recording.source.as_deref().unwrap_or("track")),
+        (Some(name), "track") => format!(
+            "{} ({})",
+            name,
+            recording.source.as_deref().unwrap_or("track")
+        ),
         _ => "Everybody".to_owned(),
     };
-    let length = recording.duration_seconds.map_or(String::new(), |s| format!(" · {}:{:02}", s / 60, s % 60));
-    let _ = write!(body, "<h3>{}</h3><p>{}{length}</p>", escape(&what), escape(&recording.status));
+    let length = recording
+        .duration_seconds
+        .map_or(String::new(), |s| format!(" · {}:{:02}", s / 60, s % 60));
+    let _ = write!(
+        body,
+        "<h3>{}</h3><p>{}{length}</p>",
+        escape(&what),
+        escape(&recording.status)
+    );
     if recording.status != "ready" || recording.storage_tier == "archive" {
         return;
     }
@@ -278,35 +361,58 @@ fn show_recording(body: &mut String, root: &str, meeting: &Meeting, recording: &
             meeting.id
         );
     } else {
-        let _ = write!(body, "<audio controls preload=\"none\" src=\"{content}\"></audio>");
+        let _ = write!(
+            body,
+            "<audio controls preload=\"none\" src=\"{content}\"></audio>"
+        );
     }
     let _ = write!(
         body,
         "<p><a href=\"{content}?download=true\">Download {}</a> {}</p>",
         escape(&file_name(recording)),
-        recording.size_bytes.map_or(String::new(), |bytes| format!("({} KiB)", bytes.div_euclid(1024) + 1))
+        recording.size_bytes.map_or(String::new(), |bytes| format!(
+            "({} KiB)",
+            bytes.div_euclid(1024) + 1
+        ))
     );
 }
 
 /// What a person reads; a machine reads the REST API.
 fn readable(time: DateTime<Utc>) -> String {
-    format!("<time datetime=\"{}\">{} UTC</time>", wire_time(time), time.format("%Y-%m-%d %H:%M"))
+    format!(
+        "<time datetime=\"{}\">{} UTC</time>",
+        wire_time(time),
+        time.format("%Y-%m-%d %H:%M")
+    )
 }
 
 fn failed(state: &Shared, problem: &Problem) -> Response {
     let (title, text) = match problem.status() {
-        StatusCode::UNAUTHORIZED => ("Not signed in", "Your session has ended. Open a new link from your application."),
+        StatusCode::UNAUTHORIZED => (
+            "Not signed in",
+            "Your session has ended. Open a new link from your application.",
+        ),
         StatusCode::FORBIDDEN => ("Not yours", "This is not one of your meetings."),
         StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => ("Not found", "There is no such page."),
         StatusCode::SERVICE_UNAVAILABLE => ("Not possible now", "Try again in a moment."),
         _ => ("Something went wrong", "It was written to the log."),
     };
     // A page has no parameters that a person could get wrong.
-    let status = if problem.status() == StatusCode::BAD_REQUEST { StatusCode::NOT_FOUND } else { problem.status() };
-    answer(state, status, title, &format!("<h1>{title}</h1><p>{text}</p>"))
+    let status = if problem.status() == StatusCode::BAD_REQUEST {
+        StatusCode::NOT_FOUND
+    } else {
+        problem.status()
+    };
+    answer(
+        state,
+        status,
+        title,
+        &format!("<h1>{title}</h1><p>{text}</p>"),
+    )
 }
 
-/// A page. Its policy: no script at all, our own style, media from here and from the object storage.
+/// A page. Its policy: no script at all, our own style, media from here and from the object
+/// storage.
 fn answer(state: &Shared, status: StatusCode, title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · Hansard</title>\
@@ -320,10 +426,19 @@ fn answer(state: &Shared, status: StatusCode, title: &str, body: &str) -> Respon
     );
     let mut response = (status, html).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -339,17 +454,18 @@ const STYLE_HASH: &str = "sha256-F6McEAT4Jzr6lH2eKoeOfqsQRnzq4suAcaTwa1SJCnU=";
 
 /// Text as HTML, also within quotes.
 fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-        html
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut html, c| {
+            match c {
+                '&' => html.push_str("&amp;"),
+                '<' => html.push_str("&lt;"),
+                '>' => html.push_str("&gt;"),
+                '"' => html.push_str("&quot;"),
+                '\'' => html.push_str("&#39;"),
+                c => html.push(c),
+            }
+            html
+        })
 }
 
 #[cfg(test)]
@@ -360,7 +476,10 @@ mod tests {
 
     #[test]
     fn the_policy_names_the_style() {
-        assert_eq!(STYLE_HASH, format!("sha256-{}", STANDARD.encode(Sha256::digest(STYLE))));
+        assert_eq!(
+            STYLE_HASH,
+            format!("sha256-{}", STANDARD.encode(Sha256::digest(STYLE)))
+        );
     }
 
     #[test]

@@ -50,9 +50,14 @@ impl Address {
         let public_url = public_url.trim_end_matches('/').to_owned();
         let uri: Uri = public_url.parse()?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            anyhow::bail!("the public URL {public_url:?} needs a scheme and a host, like https://hansard.example.org");
+            anyhow::bail!(
+                "the public URL {public_url:?} needs a scheme and a host, like https://hansard.example.org"
+            );
         };
-        anyhow::ensure!(matches!(scheme, "http" | "https"), "the public URL must be http or https");
+        anyhow::ensure!(
+            matches!(scheme, "http" | "https"),
+            "the public URL must be http or https"
+        );
         // A browser leaves the scheme's own port out of Origin.
         let host = match (scheme, authority.port_u16()) {
             ("http", Some(80)) | ("https", Some(443)) => authority.host(),
@@ -61,8 +66,17 @@ impl Address {
         let origin = format!("{scheme}://{}", host.to_ascii_lowercase());
         let path = uri.path().trim_end_matches('/').to_owned();
         let all = allowed.iter().any(|origin| origin == "*");
-        let others = allowed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect();
-        Ok(Self { public_url, path, origin, others, all })
+        let others = allowed
+            .iter()
+            .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
+            .collect();
+        Ok(Self {
+            public_url,
+            path,
+            origin,
+            others,
+            all,
+        })
     }
 
     pub fn public_url(&self) -> &str {
@@ -81,7 +95,12 @@ impl Address {
 
     /// Whether pages of this origin may call at all.
     pub fn allows(&self, origin: &str) -> bool {
-        self.all || self.is_own(origin) || self.others.iter().any(|other| other == &origin.to_ascii_lowercase())
+        self.all
+            || self.is_own(origin)
+            || self
+                .others
+                .iter()
+                .any(|other| other == &origin.to_ascii_lowercase())
     }
 
     /// Whether this is the origin of our own pages: the only one whose cookie counts beyond GET.
@@ -96,7 +115,8 @@ impl Address {
 
 type Hears = Box<dyn Fn(MeetingId, Published) + Send + Sync>;
 
-/// The sockets of this process, which hear what it tells whatever becomes of the queue. Nobody until signaling starts.
+/// The sockets of this process, which hear what it tells whatever becomes of the queue. Nobody
+/// until signaling starts.
 #[derive(Default)]
 pub struct Here(OnceLock<Hears>);
 
@@ -109,7 +129,9 @@ impl Here {
 
 impl fmt::Debug for Here {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Here").field(&self.0.get().is_some()).finish()
+        f.debug_tuple("Here")
+            .field(&self.0.get().is_some())
+            .finish()
     }
 }
 
@@ -138,8 +160,9 @@ pub struct ApiState {
 pub type Shared = Arc<ApiState>;
 
 impl ApiState {
-    /// Carries out what a committed transaction asks for, and hints the worker to read again. Nothing here waits, nothing
-    /// can fail the request: sockets repair holes from the store, workers poll.
+    /// Carries out what a committed transaction asks for, and hints the worker to read again.
+    /// Nothing here waits, nothing can fail the request: sockets repair holes from the store,
+    /// workers poll.
     pub fn told(&self, meeting: MeetingId, effects: impl Into<Effects>) {
         let effects = effects.into();
         for told in published::of(&effects) {
@@ -149,7 +172,8 @@ impl ApiState {
         self.hint(meeting, Ask::Changed);
     }
 
-    /// Tells everybody in the meeting: in this process whatever becomes of the queue, and elsewhere.
+    /// Tells everybody in the meeting: in this process whatever becomes of the queue, and
+    /// elsewhere.
     pub fn publish(&self, meeting: MeetingId, told: &Published) {
         if self.queue.publish(meeting, told).is_err() {
             tracing::debug!(%meeting, "something could not be published; sockets read the store");
@@ -183,9 +207,15 @@ mod tests {
 
     #[test]
     fn knows_its_own_origin_and_the_allowed_ones() {
-        let address =
-            Address::new("https://Hansard.example.org:443/", &["https://app.example.org/".into()]).expect("good");
-        assert_eq!(address.signal_url(), "wss://Hansard.example.org:443/v1/signal");
+        let address = Address::new(
+            "https://Hansard.example.org:443/",
+            &["https://app.example.org/".into()],
+        )
+        .expect("good");
+        assert_eq!(
+            address.signal_url(),
+            "wss://Hansard.example.org:443/v1/signal"
+        );
         for (origin, own, allowed) in [
             ("https://hansard.example.org", true, true),
             ("http://hansard.example.org", false, false),
@@ -194,11 +224,20 @@ mod tests {
             ("null", false, false),
             ("", false, false),
         ] {
-            assert_eq!((address.is_own(origin), address.allows(origin)), (own, allowed), "{origin}");
+            assert_eq!(
+                (address.is_own(origin), address.allows(origin)),
+                (own, allowed),
+                "{origin}"
+            );
         }
-        // No credential of ours travels by itself to another origin: allowing all gives a page nothing that it has not got.
+        // No credential of ours travels by itself to another origin: allowing all gives a page
+        // nothing that it has not got.
         let open = Address::new("https://x.example.org/hansard/", &["*".into()]).expect("good");
-        assert!(open.allows("https://anybody.test") && open.allows("null") && !open.is_own("https://anybody.test"));
+        assert!(
+            open.allows("https://anybody.test")
+                && open.allows("null")
+                && !open.is_own("https://anybody.test")
+        );
         assert_eq!((open.path(), address.path()), ("/hansard", ""));
         assert_eq!(open.signal_url(), "wss://x.example.org/hansard/v1/signal");
         assert!(Address::new("hansard.example.org", &[]).is_err());

@@ -49,7 +49,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(create, super::stream_view::list)).routes(routes!(close))
+    OpenApiRouter::new()
+        .routes(routes!(create, super::stream_view::list))
+        .routes(routes!(close))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -164,18 +166,20 @@ pub struct NewStream {
     /// 0-63 or 96-127: those between are RTCP's on a shared port.
     #[schema(value_type = i32, minimum = 0, maximum = 127, example = 111)]
     pub payload_type: u8,
-    /// Of redundant audio data (RFC 2198) with packets of `payloadType` in it: the newest of each is taken.
+    /// Of redundant audio data (RFC 2198) with packets of `payloadType` in it: the newest of each
+    /// is taken.
     #[schema(minimum = 0, maximum = 127, example = 63)]
     pub red_payload_type: Option<u8>,
     /// Hz: 48000 for opus, 8000 for PCMU and PCMA, 90000 for video.
     #[schema(value_type = i32, minimum = 8000, maximum = 90000, example = 48000)]
     pub clock_rate: u32,
-    /// Without it whatever the sender uses is taken, also a new one in mid-stream, from the address that media comes from.
+    /// Without it whatever the sender uses is taken, also a new one in mid-stream, from the address
+    /// that media comes from.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 4294967295_i64, example = 3735928559_u32)]
     pub ssrc: Option<u32>,
     pub remote: Option<Remote>,
-    /// The sender may go on from another port of its host: taken when nothing came from the old one for 2 s. SRTP needs no
-    /// such leave. Not with `remote`.
+    /// The sender may go on from another port of its host: taken when nothing came from the old one
+    /// for 2 s. SRTP needs no such leave. Not with `remote`.
     pub relatch: Option<bool>,
     pub srtp: Option<SrtpInput>,
 }
@@ -184,10 +188,16 @@ impl Valid for NewStream {
     fn check(&self, errors: &mut Vec<FieldError>) {
         let (name, kind, clock_rate) = self.codec.facts();
         if kind != self.kind {
-            errors.push(FieldError::new("/codec", format!("{name} is {}", kind.as_str())));
+            errors.push(FieldError::new(
+                "/codec",
+                format!("{name} is {}", kind.as_str()),
+            ));
         }
         if clock_rate != self.clock_rate {
-            errors.push(FieldError::new("/clockRate", format!("must be {clock_rate} for {name}")));
+            errors.push(FieldError::new(
+                "/clockRate",
+                format!("must be {clock_rate} for {name}"),
+            ));
         }
         match (self.kind, self.source) {
             (MediaKind::Audio, Some(Source::Camera)) => {
@@ -199,22 +209,37 @@ impl Valid for NewStream {
             _ => {}
         }
         if !matches!(self.payload_type, 0..=63 | 96..=127) {
-            errors.push(FieldError::new("/payloadType", "must be 0 to 63 or 96 to 127"));
+            errors.push(FieldError::new(
+                "/payloadType",
+                "must be 0 to 63 or 96 to 127",
+            ));
         }
         if let Some(red) = self.red_payload_type {
             if self.kind != MediaKind::Audio {
-                errors.push(FieldError::new("/redPayloadType", "redundant data is audio"));
+                errors.push(FieldError::new(
+                    "/redPayloadType",
+                    "redundant data is audio",
+                ));
             } else if !matches!(red, 0..=63 | 96..=127) || red == self.payload_type {
-                errors.push(FieldError::new("/redPayloadType", "must be 0 to 63 or 96 to 127, and not `payloadType`"));
+                errors.push(FieldError::new(
+                    "/redPayloadType",
+                    "must be 0 to 63 or 96 to 127, and not `payloadType`",
+                ));
             }
         }
         if self.remote.is_some() && self.relatch == Some(true) {
-            errors.push(FieldError::new("/relatch", "with `remote` media is taken from there only"));
+            errors.push(FieldError::new(
+                "/relatch",
+                "with `remote` media is taken from there only",
+            ));
         }
         if let Some(remote) = &self.remote
             && (remote.port == 0 || remote.ip.is_unspecified() || remote.ip.is_multicast())
         {
-            errors.push(FieldError::new("/remote", "must be the address of one sender"));
+            errors.push(FieldError::new(
+                "/remote",
+                "must be the address of one sender",
+            ));
         }
     }
 }
@@ -248,9 +273,9 @@ pub struct OpenedStream {
 
 /// Asks for a port to send RTP to.
 ///
-/// Waits at most 5 s for a worker. A new stream of the same kind and source takes the place of the participant's earlier
-/// one, on another port; it may have the same SSRC. A port is given out again once nothing came to it for 30 s: 503 while
-/// none is free.
+/// Waits at most 5 s for a worker. A new stream of the same kind and source takes the place of the
+/// participant's earlier one, on another port; it may have the same SSRC. A port is given out again
+/// once nothing came to it for 30 s: 503 while none is free.
 #[utoipa::path(
     operation_id = "openStream",
     post, path = "/v1/meetings/{id}/streams", tag = "streams", params(("id" = Uuid, Path, description = "Meeting")),
@@ -272,14 +297,24 @@ async fn create(
 ) -> Result<Response, Problem> {
     let meeting = MeetingId(id);
     let input = body.value;
-    let once = Once::new(key, &caller, format!("POST /v1/meetings/{id}/streams"), body.hash);
+    let once = Once::new(
+        key,
+        &caller,
+        format!("POST /v1/meetings/{id}/streams"),
+        body.hash,
+    );
     let participant = ParticipantId(input.participant_id);
 
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     let of = permit::on_meeting(&mut tx, &caller, Operation::Streams, meeting, now).await?;
-    if caller.seat().is_some_and(|seat| seat.participant != participant) {
-        return Err(Problem::forbidden("a participant asks for streams of itself only"));
+    if caller
+        .seat()
+        .is_some_and(|seat| seat.participant != participant)
+    {
+        return Err(Problem::forbidden(
+            "a participant asks for streams of itself only",
+        ));
     }
     let begun = once.begin(&mut tx).await?;
     let asked = match begun {
@@ -290,9 +325,20 @@ async fn create(
             match found {
                 Some((_, state)) if input.srtp.is_none() && state != "closed" => {
                     let (job, _) = job::ensure_capture(&mut tx, meeting).await?;
-                    Pending { tenant: caller.tenant, meeting, stream: StreamId(made), job, srtp: None }
+                    Pending {
+                        tenant: caller.tenant,
+                        meeting,
+                        stream: StreamId(made),
+                        job,
+                        srtp: None,
+                    }
                 }
-                _ => return Err(Problem::exists("this stream was made before with this Idempotency-Key", Some(made))),
+                _ => {
+                    return Err(Problem::exists(
+                        "this stream was made before with this Idempotency-Key",
+                        Some(made),
+                    ));
+                }
             }
         }
         Begun::First | Begun::Done(None) => {
@@ -326,17 +372,31 @@ struct Pending {
 }
 
 /// Whether this participant may have streams.
-async fn admit(tx: &mut Tx, of: &meeting::Meeting, participant: ParticipantId) -> Result<(), Problem> {
+async fn admit(
+    tx: &mut Tx,
+    of: &meeting::Meeting,
+    participant: ParticipantId,
+) -> Result<(), Problem> {
     let found = participant::get(tx, of.id(), participant)
         .await?
-        .ok_or_else(|| Problem::field("/participantId", "there is no such participant in this meeting"))?;
+        .ok_or_else(|| {
+            Problem::field(
+                "/participantId",
+                "there is no such participant in this meeting",
+            )
+        })?;
     if found.removed.as_deref() == Some("request") {
         return Err(Problem::removed());
     }
     if of.settings.consent_policy == ConsentPolicy::Required {
         let missing = found.missing(&of.settings.uses());
         if !missing.is_empty() {
-            return Err(Problem::consent_required(missing.iter().map(|purpose| purpose.as_str().to_owned()).collect()));
+            return Err(Problem::consent_required(
+                missing
+                    .iter()
+                    .map(|purpose| purpose.as_str().to_owned())
+                    .collect(),
+            ));
         }
     }
     if found.removed.is_some() {
@@ -360,9 +420,17 @@ async fn ask(
             let (name, length) = suite.facts();
             let mut key = vec![0; length];
             rand::fill(&mut key).map_err(|_| Problem::internal("no random numbers"))?;
-            let sealed =
-                state.seal.seal(&requested_stream::seal_place(meeting, stream), &key).map_err(Problem::internal)?;
-            (Some(SrtpView { suite: name, key: STANDARD.encode(&key) }), Some(sealed))
+            let sealed = state
+                .seal
+                .seal(&requested_stream::seal_place(meeting, stream), &key)
+                .map_err(Problem::internal)?;
+            (
+                Some(SrtpView {
+                    suite: name,
+                    key: STANDARD.encode(&key),
+                }),
+                Some(sealed),
+            )
         }
         None => (None, None),
     };
@@ -382,7 +450,10 @@ async fn ask(
         red_payload_type: input.red_payload_type,
         clock_rate: input.clock_rate,
         ssrc: input.ssrc,
-        remote: input.remote.as_ref().map(|remote| SocketAddr::new(remote.ip, remote.port).to_string()),
+        remote: input
+            .remote
+            .as_ref()
+            .map(|remote| SocketAddr::new(remote.ip, remote.port).to_string()),
         relatch: input.relatch.unwrap_or(false),
         srtp_suite: srtp.as_ref().map(|srtp| srtp.suite.to_owned()),
         srtp_sealed,
@@ -392,31 +463,54 @@ async fn ask(
     }
     let (job, _) = job::ensure_capture(tx, meeting).await?;
     meeting::bump_roster(tx, meeting).await?;
-    Ok(Pending { tenant, meeting, stream, job, srtp })
+    Ok(Pending {
+        tenant,
+        meeting,
+        stream,
+        job,
+        srtp,
+    })
 }
 
-/// Wakes workers and asks whoever holds the meeting, until a port is there or [`WORKER_MAX`] is over.
+/// Wakes workers and asks whoever holds the meeting, until a port is there or [`WORKER_MAX`] is
+/// over.
 async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Problem> {
     let deadline = Instant::now() + WORKER_MAX;
-    let wake = Wake { job: asked.job, meeting: asked.meeting };
+    let wake = Wake {
+        job: asked.job,
+        meeting: asked.meeting,
+    };
     let mut woken: Option<Instant> = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Problem::unavailable("no worker took the meeting in time"));
         }
-        let question = Ask::OpenStream { stream: asked.stream };
-        match state.queue.ask(asked.meeting, &question, left.min(ANSWER_MAX)).await {
+        let question = Ask::OpenStream {
+            stream: asked.stream,
+        };
+        match state
+            .queue
+            .ask(asked.meeting, &question, left.min(ANSWER_MAX))
+            .await
+        {
             Ok(Reply::Stream { ip, port }) => return Ok((ip, port)),
             Ok(Reply::Error { code, message }) => return Err(refused(&code, message)),
-            Ok(other) => return Err(Problem::internal(format!("a worker answered OpenStream with {other:?}"))),
+            Ok(other) => {
+                return Err(Problem::internal(format!(
+                    "a worker answered OpenStream with {other:?}"
+                )));
+            }
             Err(AskError::Nobody | AskError::Timeout | AskError::Unavailable) => {}
         }
         if woken.is_none_or(|at| at.elapsed() >= WAKE_AGAIN) {
             woken = Some(Instant::now());
             // The row is the job: a sweeper finds it without this.
             let waking = state.queue.wake(JobKind::Capture, &wake);
-            if !matches!(tokio::time::timeout(left.min(ANSWER_MAX), waking).await, Ok(Ok(()))) {
+            if !matches!(
+                tokio::time::timeout(left.min(ANSWER_MAX), waking).await,
+                Ok(Ok(()))
+            ) {
                 tracing::debug!(meeting = %asked.meeting, "no worker could be woken");
             }
         }
@@ -437,9 +531,21 @@ fn refused(code: &str, message: String) -> Problem {
 }
 
 /// The worker made the participant present and told of the stream; what is left is the answer.
-async fn answer(state: &Shared, once: &Once, asked: Pending, ip: String, port: u16) -> Result<Response, Problem> {
+async fn answer(
+    state: &Shared,
+    once: &Once,
+    asked: Pending,
+    ip: String,
+    port: u16,
+) -> Result<Response, Problem> {
     let secret = asked.srtp.is_some();
-    let opened = OpenedStream { stream_id: asked.stream.0, ip, port, rtcp_mux: true, srtp: asked.srtp };
+    let opened = OpenedStream {
+        stream_id: asked.stream.0,
+        ip,
+        port,
+        rtcp_mux: true,
+        srtp: asked.srtp,
+    };
     if secret || !once.is_keyed() {
         return Ok((StatusCode::CREATED, Json(opened)).into_response());
     }
@@ -450,14 +556,25 @@ async fn answer(state: &Shared, once: &Once, asked: Pending, ip: String, port: u
 }
 
 /// Takes a stream back that could not be opened, so that the same request may be sent again.
-async fn give_up(state: &Shared, once: &Once, asked: &Pending, reason: &str) -> Result<(), Problem> {
+async fn give_up(
+    state: &Shared,
+    once: &Once,
+    asked: &Pending,
+    reason: &str,
+) -> Result<(), Problem> {
     let mut tx = state.store.tenant_tx(asked.tenant).await?;
     event::lock(&mut tx, asked.meeting).await?;
     stream::closed(&mut tx, asked.meeting, asked.stream, reason).await?;
     meeting::bump_roster(&mut tx, asked.meeting).await?;
     once.forget(&mut tx).await?;
     tx.commit().await?;
-    state.hint(asked.meeting, Ask::CloseStream { stream: asked.stream, reason: reason.to_owned() });
+    state.hint(
+        asked.meeting,
+        Ask::CloseStream {
+            stream: asked.stream,
+            reason: reason.to_owned(),
+        },
+    );
     Ok(())
 }
 
@@ -480,17 +597,31 @@ async fn close(
     let Some((participant, _)) = requested_stream::find(&mut tx, id, stream).await? else {
         return Err(Problem::not_found("stream"));
     };
-    if caller.seat().is_some_and(|seat| seat.participant != participant) {
-        return Err(Problem::forbidden("a participant closes streams of itself only"));
+    if caller
+        .seat()
+        .is_some_and(|seat| seat.participant != participant)
+    {
+        return Err(Problem::forbidden(
+            "a participant closes streams of itself only",
+        ));
     }
     event::lock(&mut tx, id).await?;
-    if stream::closed(&mut tx, id, stream, "request").await?.is_none() {
+    if stream::closed(&mut tx, id, stream, "request")
+        .await?
+        .is_none()
+    {
         return Ok(StatusCode::NO_CONTENT);
     }
     meeting::bump_roster(&mut tx, id).await?;
     let event = presence::updated(&mut tx, id, participant).await?;
     tx.commit().await?;
-    state.hint(id, Ask::CloseStream { stream, reason: "request".to_owned() });
+    state.hint(
+        id,
+        Ask::CloseStream {
+            stream,
+            reason: "request".to_owned(),
+        },
+    );
     state.told(id, vec![event]);
     Ok(StatusCode::NO_CONTENT)
 }

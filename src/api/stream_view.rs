@@ -1,4 +1,5 @@
-//! How a meeting's streams are received: where to send, whether media comes, and what becomes of it.
+//! How a meeting's streams are received: where to send, whether media comes, and what becomes of
+//! it.
 
 use super::{
     auth::Caller,
@@ -39,7 +40,10 @@ pub struct Address {
 
 impl From<SocketAddr> for Address {
     fn from(at: SocketAddr) -> Self {
-        Self { ip: at.ip().to_string(), port: at.port() }
+        Self {
+            ip: at.ip().to_string(),
+            port: at.port(),
+        }
     }
 }
 
@@ -137,9 +141,13 @@ pub struct StreamView {
 
 fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
     let open = row.state == "open";
-    let known = |at: Option<String>| at.and_then(|at| at.parse::<SocketAddr>().ok()).map(Address::from);
-    let (media, media_reason) =
-        now.map_or((row.media, row.media_reason), |now| (now.media.clone(), now.reason.clone()));
+    let known = |at: Option<String>| {
+        at.and_then(|at| at.parse::<SocketAddr>().ok())
+            .map(Address::from)
+    };
+    let (media, media_reason) = now.map_or((row.media, row.media_reason), |now| {
+        (now.media.clone(), now.reason.clone())
+    });
     StreamView {
         stream_id: row.id,
         participant_id: row.participant_id,
@@ -149,15 +157,25 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
         codec: word(&row.codec).unwrap_or(Codec::Opus),
         payload_type: row.payload_type,
         clock_rate: row.clock_rate,
-        ssrc: now.and_then(|now| now.ssrc).map(i64::from).or(row.heard_ssrc).or(row.ssrc),
+        ssrc: now
+            .and_then(|now| now.ssrc)
+            .map(i64::from)
+            .or(row.heard_ssrc)
+            .or(row.ssrc),
         relatch: row.relatch,
         srtp: row.srtp_suite.as_deref().and_then(word),
-        address: row.ip.zip(row.port.and_then(|port| u16::try_from(port).ok())).map(|(ip, port)| Address { ip, port }),
+        address: row
+            .ip
+            .zip(row.port.and_then(|port| u16::try_from(port).ok()))
+            .map(|(ip, port)| Address { ip, port }),
         state: word(&row.state).unwrap_or(StreamState::Closed),
         reason: row.reason.as_deref().and_then(word),
         media: word(&media).filter(|_| open),
         media_reason: media_reason.as_deref().and_then(word).filter(|_| open),
-        from: now.and_then(|now| now.from).map(Address::from).or_else(|| known(row.latched)),
+        from: now
+            .and_then(|now| now.from)
+            .map(Address::from)
+            .or_else(|| known(row.latched)),
         packets: now.map(|now| now.packets),
         dropped: now.map(|now| now.dropped.clone()),
         lost: now.map(|now| now.lost),
@@ -184,12 +202,18 @@ pub(super) async fn list(
     let (rows, after) = (query.rows()?, query.after::<Uuid>()?);
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let meeting = permit::on_meeting(&mut tx, &caller, Operation::Streams, MeetingId(id), now).await?;
+    let meeting =
+        permit::on_meeting(&mut tx, &caller, Operation::Streams, MeetingId(id), now).await?;
     let own = caller.seat().map(|seat| seat.participant);
-    let found = requested_stream::list(&mut tx, meeting.id(), own, after.map(StreamId), rows).await?;
+    let found =
+        requested_stream::list(&mut tx, meeting.id(), own, after.map(StreamId), rows).await?;
     tx.commit().await?;
     let live = found.iter().any(|row| row.state == "open");
-    let numbers = if live { numbers(&state, meeting.id()).await } else { BTreeMap::new() };
+    let numbers = if live {
+        numbers(&state, meeting.id()).await
+    } else {
+        BTreeMap::new()
+    };
     Ok(Json(Page::of(
         found,
         rows,
@@ -204,7 +228,9 @@ pub(super) async fn list(
 /// What the meeting's worker counts, if it answers.
 async fn numbers(state: &ApiState, meeting: MeetingId) -> BTreeMap<Uuid, StreamNow> {
     match state.queue.ask(meeting, &Ask::Streams, NUMBERS_MAX).await {
-        Ok(Reply::Streams { streams }) => streams.into_iter().map(|now| (now.stream.0, now)).collect(),
+        Ok(Reply::Streams { streams }) => {
+            streams.into_iter().map(|now| (now.stream.0, now)).collect()
+        }
         _ => BTreeMap::new(),
     }
 }

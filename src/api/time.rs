@@ -32,7 +32,9 @@ impl<'de> Deserialize<'de> for Time {
             .map_err(|_| serde::de::Error::custom("must be a time like 2026-11-22T16:17:01.230Z"))?
             .with_timezone(&Utc);
         if !YEARS.contains(&time.year()) {
-            return Err(serde::de::Error::custom("must be between the years 1970 and 9999"));
+            return Err(serde::de::Error::custom(
+                "must be between the years 1970 and 9999",
+            ));
         }
         Ok(Self(time))
     }
@@ -42,7 +44,9 @@ impl PartialSchema for Time {
     fn schema() -> openapi::RefOr<openapi::Schema> {
         openapi::ObjectBuilder::new()
             .schema_type(openapi::schema::Type::String)
-            .format(Some(openapi::SchemaFormat::KnownFormat(openapi::KnownFormat::DateTime)))
+            .format(Some(openapi::SchemaFormat::KnownFormat(
+                openapi::KnownFormat::DateTime,
+            )))
             .description(Some("RFC 3339, UTC, milliseconds"))
             .examples(["2026-11-22T16:17:01.230Z"])
             .into()

@@ -8,8 +8,9 @@
 //! | consent token | JWT | never; `end_time` decides where it can be read |
 //! | session token | JWT | ≤ 28800 s |
 //!
-//! Every JWT is HS256 with exactly the header and the claims of its kind: no other algorithm, header or claim, missing or
-//! additional, is accepted. Each kind has its own key, derived from `HANSARD_SECRET`, and names it in `kid`.
+//! Every JWT is HS256 with exactly the header and the claims of its kind: no other algorithm,
+//! header or claim, missing or additional, is accepted. Each kind has its own key, derived from
+//! `HANSARD_SECRET`, and names it in `kid`.
 
 use crate::{
     domain::id::{MeetingId, ParticipantId, TenantId, UserId},
@@ -37,7 +38,8 @@ pub const TOKEN_BYTES_MAX: usize = 2048;
 
 const ISSUER: &str = "hansard";
 
-/// What a credential proves. Rows (revoked keys, removed participants, ended meetings) are the caller's to ask.
+/// What a credential proves. Rows (revoked keys, removed participants, ended meetings) are the
+/// caller's to ask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Credential {
     /// SHA-256 of the whole key.
@@ -58,7 +60,8 @@ pub struct Seat {
     pub participant: ParticipantId,
     /// [`Role::Participant`] in a consent token, which gives no other right.
     pub role: Role,
-    /// When the token was minted; after a removal, join and resume tokens minted before it are void.
+    /// When the token was minted; after a removal, join and resume tokens minted before it are
+    /// void.
     pub minted: DateTime<Utc>,
 }
 
@@ -134,8 +137,17 @@ impl Keys {
             // The kid tells another secret's tokens apart without telling anything of the secret.
             let mark = Sha256::digest(seal::derive(secret, "hansard kid v1")?);
             let mut header = Header::new(Algorithm::HS256);
-            header.kid = Some(format!("{}-{}", kind.as_str(), crate::domain::consent::hex(&mark[..4])));
-            Ok(Key { kind, header, sign: EncodingKey::from_secret(&bytes), verify: DecodingKey::from_secret(&bytes) })
+            header.kid = Some(format!(
+                "{}-{}",
+                kind.as_str(),
+                crate::domain::consent::hex(&mark[..4])
+            ));
+            Ok(Key {
+                kind,
+                header,
+                sign: EncodingKey::from_secret(&bytes),
+                verify: DecodingKey::from_secret(&bytes),
+            })
         };
         let [a, b, c, d] = Kind::ALL;
         Ok(Self([key(a)?, key(b)?, key(c)?, key(d)?]))
@@ -156,7 +168,10 @@ impl Keys {
             role: seat.role,
             minted: now.timestamp_millis(),
         };
-        Minted { token: self.sign(Kind::Join, &claims), expires }
+        Minted {
+            token: self.sign(Kind::Join, &claims),
+            expires,
+        }
     }
 
     /// For `join_room` again, while the participant is present.
@@ -194,7 +209,13 @@ impl Keys {
     }
 
     /// For a host's pages; `ttl_s` is brought between 1 and [`SESSION_TTL_S_MAX`].
-    pub fn mint_session(&self, tenant: TenantId, user: UserId, ttl_s: i64, now: DateTime<Utc>) -> Minted {
+    pub fn mint_session(
+        &self,
+        tenant: TenantId,
+        user: UserId,
+        ttl_s: i64,
+        now: DateTime<Utc>,
+    ) -> Minted {
         let (exp, expires) = end(now, ttl_s.clamp(1, SESSION_TTL_S_MAX));
         let claims = SessionClaims {
             iss: ISSUER.into(),
@@ -205,7 +226,10 @@ impl Keys {
             jti: Uuid::now_v7(),
             tenant,
         };
-        Minted { token: self.sign(Kind::Session, &claims), expires }
+        Minted {
+            token: self.sign(Kind::Session, &claims),
+            expires,
+        }
     }
 
     /// Reads any credential (what follows `Bearer `). `now` is on Postgres's clock.
@@ -214,15 +238,24 @@ impl Keys {
             return Err(Refused::Malformed);
         }
         for (prefix, of) in [
-            (Secret::API_KEY, Credential::ApiKey as fn([u8; 32]) -> Credential),
+            (
+                Secret::API_KEY,
+                Credential::ApiKey as fn([u8; 32]) -> Credential,
+            ),
             (Secret::LINK, Credential::Link as fn([u8; 32]) -> Credential),
         ] {
             if credential.starts_with(prefix) {
-                return Secret::parse(prefix, credential).map(|secret| of(secret.hash())).ok_or(Refused::Malformed);
+                return Secret::parse(prefix, credential)
+                    .map(|secret| of(secret.hash()))
+                    .ok_or(Refused::Malformed);
             }
         }
         let header = jsonwebtoken::decode_header(credential).map_err(|_| Refused::Malformed)?;
-        let key = self.0.iter().find(|key| key.header == header).ok_or(Refused::Key)?;
+        let key = self
+            .0
+            .iter()
+            .find(|key| key.header == header)
+            .ok_or(Refused::Key)?;
         match key.kind {
             Kind::Join => {
                 let claims: JoinClaims = key.open(credential)?;
@@ -235,29 +268,61 @@ impl Keys {
                 key.about(&claims.iss, &claims.aud)?;
                 started(claims.nbf, now)?;
                 let minted = minted(claims.minted)?;
-                let ResumeClaims { tenant, meeting, sub: participant, role, .. } = claims;
-                Ok(Credential::Resume(Seat { tenant, meeting, participant, role, minted }))
+                let ResumeClaims {
+                    tenant,
+                    meeting,
+                    sub: participant,
+                    role,
+                    ..
+                } = claims;
+                Ok(Credential::Resume(Seat {
+                    tenant,
+                    meeting,
+                    participant,
+                    role,
+                    minted,
+                }))
             }
             Kind::Consent => {
                 let claims: ConsentClaims = key.open(credential)?;
                 key.about(&claims.iss, &claims.aud)?;
                 let minted = minted(claims.minted)?;
-                let ConsentClaims { tenant, meeting, sub: participant, .. } = claims;
-                Ok(Credential::Consent(Seat { tenant, meeting, participant, role: Role::Participant, minted }))
+                let ConsentClaims {
+                    tenant,
+                    meeting,
+                    sub: participant,
+                    ..
+                } = claims;
+                Ok(Credential::Consent(Seat {
+                    tenant,
+                    meeting,
+                    participant,
+                    role: Role::Participant,
+                    minted,
+                }))
             }
             Kind::Session => {
                 let claims: SessionClaims = key.open(credential)?;
                 key.about(&claims.iss, &claims.aud)?;
                 lives(claims.nbf, claims.exp, SESSION_TTL_S_MAX, now)?;
                 let expires = DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Claims)?;
-                Ok(Credential::Session(Session { tenant: claims.tenant, user: claims.sub, expires }))
+                Ok(Credential::Session(Session {
+                    tenant: claims.tenant,
+                    user: claims.sub,
+                    expires,
+                }))
             }
         }
     }
 
     fn sign<T: Serialize>(&self, kind: Kind, claims: &T) -> String {
-        let key = self.0.iter().find(|key| key.kind == kind).expect("every kind has a key");
-        jsonwebtoken::encode(&key.header, claims, &key.sign).expect("our claims serialise and the key fits HS256")
+        let key = self
+            .0
+            .iter()
+            .find(|key| key.kind == kind)
+            .expect("every kind has a key");
+        jsonwebtoken::encode(&key.header, claims, &key.sign)
+            .expect("our claims serialise and the key fits HS256")
     }
 }
 
@@ -268,35 +333,47 @@ impl fmt::Debug for Keys {
 }
 
 impl Key {
-    /// The claims behind a signature that holds. Times, issuer and audience are checked by us, typed: the library takes a
-    /// wrong-typed time for an absent one, and reads the machine's clock instead of Postgres's.
+    /// The claims behind a signature that holds. Times, issuer and audience are checked by us,
+    /// typed: the library takes a wrong-typed time for an absent one, and reads the machine's clock
+    /// instead of Postgres's.
     fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, Refused> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        jsonwebtoken::decode::<T>(token, &self.verify, &validation).map(|data| data.claims).map_err(|error| match error
-            .kind()
-        {
-            jsonwebtoken::errors::ErrorKind::InvalidSignature => Refused::Signature,
-            jsonwebtoken::errors::ErrorKind::Json(_) => Refused::Claims,
-            _ => Refused::Malformed,
-        })
+        jsonwebtoken::decode::<T>(token, &self.verify, &validation)
+            .map(|data| data.claims)
+            .map_err(|error| match error.kind() {
+                jsonwebtoken::errors::ErrorKind::InvalidSignature => Refused::Signature,
+                jsonwebtoken::errors::ErrorKind::Json(_) => Refused::Claims,
+                _ => Refused::Malformed,
+            })
     }
 
     fn about(&self, iss: &str, aud: &str) -> Result<(), Refused> {
-        if iss == ISSUER && aud == self.kind.as_str() { Ok(()) } else { Err(Refused::Claims) }
+        if iss == ISSUER && aud == self.kind.as_str() {
+            Ok(())
+        } else {
+            Err(Refused::Claims)
+        }
     }
 }
 
 fn end(now: DateTime<Utc>, ttl_s: i64) -> (i64, DateTime<Utc>) {
     let exp = now.timestamp() + ttl_s;
-    (exp, DateTime::from_timestamp(exp, 0).unwrap_or(now + TimeDelta::seconds(ttl_s)))
+    (
+        exp,
+        DateTime::from_timestamp(exp, 0).unwrap_or(now + TimeDelta::seconds(ttl_s)),
+    )
 }
 
 fn started(nbf: i64, now: DateTime<Utc>) -> Result<(), Refused> {
-    if nbf > now.timestamp() + LEEWAY_S { Err(Refused::Early) } else { Ok(()) }
+    if nbf > now.timestamp() + LEEWAY_S {
+        Err(Refused::Early)
+    } else {
+        Ok(())
+    }
 }
 
 fn lives(nbf: i64, exp: i64, ttl_s_max: i64, now: DateTime<Utc>) -> Result<(), Refused> {
@@ -305,7 +382,11 @@ fn lives(nbf: i64, exp: i64, ttl_s_max: i64, now: DateTime<Utc>) -> Result<(), R
         Some(ttl) if (1..=ttl_s_max).contains(&ttl) => {}
         _ => return Err(Refused::Claims),
     }
-    if exp <= now.timestamp() - LEEWAY_S { Err(Refused::Expired) } else { Ok(()) }
+    if exp <= now.timestamp() - LEEWAY_S {
+        Err(Refused::Expired)
+    } else {
+        Ok(())
+    }
 }
 
 fn minted(ms: i64) -> Result<DateTime<Utc>, Refused> {
@@ -330,8 +411,20 @@ struct JoinClaims {
 impl JoinClaims {
     fn seat(self) -> Result<Seat, Refused> {
         let minted = minted(self.minted)?;
-        let Self { tenant, meeting, sub: participant, role, .. } = self;
-        Ok(Seat { tenant, meeting, participant, role, minted })
+        let Self {
+            tenant,
+            meeting,
+            sub: participant,
+            role,
+            ..
+        } = self;
+        Ok(Seat {
+            tenant,
+            meeting,
+            participant,
+            role,
+            minted,
+        })
     }
 }
 
@@ -386,7 +479,10 @@ impl Secret {
     /// # Errors
     /// The system gives no random numbers.
     pub fn random(prefix: &'static str) -> Result<Self, SealError> {
-        Ok(Self(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(seal::random::<32>()?))))
+        Ok(Self(format!(
+            "{prefix}{}",
+            URL_SAFE_NO_PAD.encode(seal::random::<32>()?)
+        )))
     }
 
     /// `None` when it cannot be one of ours.
@@ -400,7 +496,8 @@ impl Secret {
         &self.0
     }
 
-    /// SHA-256 of the whole text: what rows hold. A fast hash will do, because the secret has 256 random bits.
+    /// SHA-256 of the whole text: what rows hold. A fast hash will do, because the secret has 256
+    /// random bits.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }

@@ -101,10 +101,15 @@ impl SegmentView {
             segment_id: segment.id,
             revision: segment.revision,
             is_final: true,
-            participant: Speaker { id: segment.participant_id, display_name: segment.display_name },
+            participant: Speaker {
+                id: segment.participant_id,
+                display_name: segment.display_name,
+            },
             start_ms: segment.start_ms,
             end_ms: segment.end_ms,
-            start_at: meeting.start_time.map(|start| Time(start + TimeDelta::milliseconds(segment.start_ms))),
+            start_at: meeting
+                .start_time
+                .map(|start| Time(start + TimeDelta::milliseconds(segment.start_ms))),
             language: segment.language,
             stable_chars: segment.text.encode_utf16().count(),
             text: segment.text,
@@ -113,8 +118,8 @@ impl SegmentView {
     }
 }
 
-/// Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it ended first. `undecoded`: too
-/// much waited for the decoder, or it failed.
+/// Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it
+/// ended first. `undecoded`: too much waited for the decoder, or it failed.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = TranscriptGapReason)]
@@ -134,8 +139,8 @@ impl From<Why> for MissingReason {
     }
 }
 
-/// A span in which words of somebody who agreed to transcription may be missing. Until `complete` they are still looked for
-/// in what was recorded.
+/// A span in which words of somebody who agreed to transcription may be missing. Until `complete`
+/// they are still looked for in what was recorded.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = TranscriptGap)]
@@ -186,7 +191,14 @@ struct Found {
 async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let meeting = permit::on_meeting(&mut tx, caller, Operation::ReadTranscript, MeetingId(id), now).await?;
+    let meeting = permit::on_meeting(
+        &mut tx,
+        caller,
+        Operation::ReadTranscript,
+        MeetingId(id),
+        now,
+    )
+    .await?;
     Ok(Found {
         head: transcript::head(&mut tx, meeting.id()).await?,
         segments: transcript::segments(&mut tx, meeting.id()).await?,
@@ -208,7 +220,11 @@ impl Found {
                 words: Vec::<SpokenWord>::deserialize(&segment.words)
                     .unwrap_or_default()
                     .into_iter()
-                    .map(|word| SaidWord { text: word.text, start_ms: word.start_ms, end_ms: word.end_ms })
+                    .map(|word| SaidWord {
+                        text: word.text,
+                        start_ms: word.start_ms,
+                        end_ms: word.end_ms,
+                    })
                     .collect(),
             })
             .collect()
@@ -229,9 +245,16 @@ fn view(found: Found) -> TranscriptView {
         meeting_id: found.meeting.id,
         start_time: found.meeting.start_time.map(Time),
         complete: found.head.complete,
-        language: found.head.language.or_else(|| found.meeting.settings.language.clone()),
+        language: found
+            .head
+            .language
+            .or_else(|| found.meeting.settings.language.clone()),
         gaps: found.gaps.into_iter().map(missing).collect(),
-        segments: found.segments.into_iter().map(|segment| SegmentView::new(&found.meeting, segment)).collect(),
+        segments: found
+            .segments
+            .into_iter()
+            .map(|segment| SegmentView::new(&found.meeting, segment))
+            .collect(),
     }
 }
 
@@ -257,34 +280,55 @@ async fn read(
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The transcript so far", body = TranscriptView))
 )]
-async fn read_json(state: State<Shared>, caller: Caller, id: Path<Uuid>) -> Result<Json<TranscriptView>, Problem> {
+async fn read_json(
+    state: State<Shared>,
+    caller: Caller,
+    id: Path<Uuid>,
+) -> Result<Json<TranscriptView>, Problem> {
     read(state, caller, id).await
 }
 
 /// Reads a meeting's captions as WebVTT.
 ///
-/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
+/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is
+/// left out.
 #[utoipa::path(
     operation_id = "getTranscriptVtt",
     get, path = "/v1/meetings/{id}/transcript.vtt", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "Captions so far", body = String, content_type = "text/vtt"))
 )]
-async fn read_vtt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
+async fn read_vtt(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
     text(&state, &caller, id, "text/vtt; charset=utf-8", export::vtt).await
 }
 
 /// Reads a meeting's captions as SRT.
 ///
-/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is left out.
+/// Counted from the start of the mix. A cue that began earlier is cut, one that ended earlier is
+/// left out.
 #[utoipa::path(
     operation_id = "getTranscriptSrt",
     get, path = "/v1/meetings/{id}/transcript.srt", tag = "recordings",
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "Captions so far", body = String, content_type = "application/x-subrip"))
 )]
-async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    text(&state, &caller, id, "application/x-subrip; charset=utf-8", export::srt).await
+async fn read_srt(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    text(
+        &state,
+        &caller,
+        id,
+        "application/x-subrip; charset=utf-8",
+        export::srt,
+    )
+    .await
 }
 
 /// Reads a meeting's transcript as text, a line per segment.
@@ -294,8 +338,19 @@ async fn read_srt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uu
     params(("id" = Uuid, Path, description = "Meeting")),
     responses((status = 200, description = "The transcript so far", body = String, content_type = "text/plain"))
 )]
-async fn read_txt(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Response, Problem> {
-    text(&state, &caller, id, "text/plain; charset=utf-8", |said, _| export::txt(said)).await
+async fn read_txt(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Response, Problem> {
+    text(
+        &state,
+        &caller,
+        id,
+        "text/plain; charset=utf-8",
+        |said, _| export::txt(said),
+    )
+    .await
 }
 
 /// Words of people: kept by no cache, and taken by no browser for anything but what they are.
@@ -313,5 +368,9 @@ async fn text(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     // Captions count from the beginning of the file that they are shown with.
-    Ok((headers, write(&found.said(), found.mix_start_ms.unwrap_or(0))).into_response())
+    Ok((
+        headers,
+        write(&found.said(), found.mix_start_ms.unwrap_or(0)),
+    )
+        .into_response())
 }

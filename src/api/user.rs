@@ -28,7 +28,10 @@ const EMAIL_CHARS_MAX: usize = 254;
 const CODE_TTL_S: i64 = 600;
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(create)).routes(routes!(profile)).routes(routes!(open_session))
+    OpenApiRouter::new()
+        .routes(routes!(create))
+        .routes(routes!(profile))
+        .routes(routes!(open_session))
 }
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -42,13 +45,22 @@ pub struct NewUser {
 
 impl Valid for NewUser {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        check_line("/displayName", &self.display_name, 1, NAME_CHARS_MAX, errors);
+        check_line(
+            "/displayName",
+            &self.display_name,
+            1,
+            NAME_CHARS_MAX,
+            errors,
+        );
         check_line("/email", &self.email, 3, EMAIL_CHARS_MAX, errors);
         let parts: Vec<&str> = self.email.split('@').collect();
         if !matches!(parts[..], [name, host] if !name.is_empty() && !host.is_empty())
             || self.email.chars().any(char::is_whitespace)
         {
-            errors.push(FieldError::new("/email", "must be an address like ana@example.org"));
+            errors.push(FieldError::new(
+                "/email",
+                "must be an address like ana@example.org",
+            ));
         }
     }
 }
@@ -67,7 +79,12 @@ pub struct Profile {
 
 impl From<user::User> for Profile {
     fn from(user: user::User) -> Self {
-        Self { id: user.id, email: user.email, display_name: user.display_name, tenant_id: user.tenant_id }
+        Self {
+            id: user.id,
+            email: user.email,
+            display_name: user.display_name,
+            tenant_id: user.tenant_id,
+        }
     }
 }
 
@@ -88,7 +105,10 @@ async fn create(
 ) -> Result<Response, Problem> {
     permit::at_all(&caller, Operation::CreateUser)?;
     let once = Once::new(key, &caller, "POST /v1/users".to_owned(), body.hash);
-    let NewUser { email, display_name } = body.value;
+    let NewUser {
+        email,
+        display_name,
+    } = body.value;
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     if let Begun::Replay(replay) = once.begin(&mut tx).await? {
         return Ok(replay);
@@ -97,7 +117,10 @@ async fn create(
         Ok(made) => Profile::from(made),
         Err(StoreError::Conflict { .. }) => {
             let id = user::by_email(&mut tx, caller.tenant, &email).await?;
-            return Err(Problem::exists("a user with this address exists", id.map(|id| id.0)));
+            return Err(Problem::exists(
+                "a user with this address exists",
+                id.map(|id| id.0),
+            ));
         }
         Err(error) => return Err(error.into()),
     };
@@ -112,21 +135,33 @@ async fn create(
     get, path = "/v1/users/{id}/profile", tag = "users", params(("id" = Uuid, Path, description = "User")),
     responses((status = 200, description = "The user", body = Profile))
 )]
-async fn profile(State(state): State<Shared>, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Profile>, Problem> {
+async fn profile(
+    State(state): State<Shared>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<Json<Profile>, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let itself = match caller.who {
         Who::Host(user) => Some(user.0),
         Who::Joined(seat) | Who::Resumed(seat) => {
             permit::stands(&mut tx, &caller, seat, state.clock.now()).await?;
-            participant::get(&mut tx, seat.meeting, seat.participant).await?.map(|participant| participant.user_id)
+            participant::get(&mut tx, seat.meeting, seat.participant)
+                .await?
+                .map(|participant| participant.user_id)
         }
         _ => None,
     };
-    let found = user::of(&mut tx, caller.tenant, UserId(id)).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let found = user::of(&mut tx, caller.tenant, UserId(id))
+        .await?
+        .ok_or_else(|| Problem::not_found("user"))?;
     match permit::at_all(&caller, Operation::ReadProfile)? {
         Right::All => {}
         _ if itself == Some(id) => {}
-        _ => return Err(Problem::forbidden("this credential reads its own profile only")),
+        _ => {
+            return Err(Problem::forbidden(
+                "this credential reads its own profile only",
+            ));
+        }
     }
     Ok(Json(found.into()))
 }
@@ -141,7 +176,10 @@ pub struct NewSession {
 impl Valid for NewSession {
     fn check(&self, errors: &mut Vec<FieldError>) {
         if !(1..=SESSION_TTL_S_MAX).contains(&self.ttl_seconds) {
-            errors.push(FieldError::new("/ttlSeconds", format!("must be 1 to {SESSION_TTL_S_MAX}")));
+            errors.push(FieldError::new(
+                "/ttlSeconds",
+                format!("must be 1 to {SESSION_TTL_S_MAX}"),
+            ));
         }
     }
 }
@@ -173,7 +211,12 @@ async fn open_session(
     body: Body<NewSession>,
 ) -> Result<(StatusCode, Json<SessionView>), Problem> {
     let user = UserId(id);
-    let once = Once::new(key, &caller, format!("POST /v1/users/{id}/sessions"), body.hash);
+    let once = Once::new(
+        key,
+        &caller,
+        format!("POST /v1/users/{id}/sessions"),
+        body.hash,
+    );
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = user::of(&mut tx, caller.tenant, user).await?;
     if let Some(seat) = caller.seat() {
@@ -184,12 +227,29 @@ async fn open_session(
     // A replay mints anew: begin only holds the body to the first one's.
     once.begin(&mut tx).await?;
     let now = state.clock.now();
-    let minted = state.keys.mint_session(caller.tenant, user, body.value.ttl_seconds, now);
+    let minted = state
+        .keys
+        .mint_session(caller.tenant, user, body.value.ttl_seconds, now);
     let code = Secret::random(Secret::CODE).map_err(Problem::internal)?;
     let until = minted.expires.min(now + TimeDelta::seconds(CODE_TTL_S));
-    user::insert_code(&mut tx, caller.tenant, user, &code.hash(), until, minted.expires).await?;
+    user::insert_code(
+        &mut tx,
+        caller.tenant,
+        user,
+        &code.hash(),
+        until,
+        minted.expires,
+    )
+    .await?;
     once.done(&mut tx, None).await?;
     tx.commit().await?;
     let url = format!("{}/s/{}", state.address.public_url(), code.reveal());
-    Ok((StatusCode::CREATED, Json(SessionView { token: minted.token, expires_at: minted.expires.into(), url })))
+    Ok((
+        StatusCode::CREATED,
+        Json(SessionView {
+            token: minted.token,
+            expires_at: minted.expires.into(),
+            url,
+        }),
+    ))
 }

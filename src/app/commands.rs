@@ -27,7 +27,8 @@ pub(super) async fn with_database<T>(
     if let Some(url) = Postgres::running_url(&folder) {
         return work(&url).await;
     }
-    let mut postgres = tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await??;
+    let mut postgres =
+        tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await??;
     postgres.create_own().await?;
     let done = work(&postgres.own_url()).await;
     tokio::task::spawn_blocking(move || postgres.stop()).await??;
@@ -43,11 +44,17 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     .await
 }
 
-/// Commands that only look, or take away, must work on a database of any version, and leave its schema as it is.
+/// Commands that only look, or take away, must work on a database of any version, and leave its
+/// schema as it is.
 async fn as_it_is(url: &str) -> anyhow::Result<PgConnection> {
     let mut conn = store::owner(url).await?;
-    let there: bool = sqlx::query_scalar("select to_regclass('tenants') is not null").fetch_one(&mut conn).await?;
-    anyhow::ensure!(there, "this database has no schema of ours yet: `hansard migrate` makes it");
+    let there: bool = sqlx::query_scalar("select to_regclass('tenants') is not null")
+        .fetch_one(&mut conn)
+        .await?;
+    anyhow::ensure!(
+        there,
+        "this database has no schema of ours yet: `hansard migrate` makes it"
+    );
     Ok(conn)
 }
 
@@ -88,7 +95,9 @@ pub async fn tenants(settings: &Settings, command: TenantCommand) -> anyhow::Res
         }
         let mut conn = as_it_is(url).await?;
         match command {
-            TenantCommand::Create { name } => println!("{}", tenant::ensure(&mut conn, &name).await?),
+            TenantCommand::Create { name } => {
+                println!("{}", tenant::ensure(&mut conn, &name).await?)
+            }
             TenantCommand::List => {
                 for (id, name) in tenant::list(&mut conn).await? {
                     println!("{id}  {name}");
@@ -134,17 +143,27 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
         ModelCommand::List => {
             let chosen = registry.default_name();
             for model in registry.models() {
-                let here = if registry.find(&model.name).is_ok() { "here" } else { "-" };
+                let here = if registry.find(&model.name).is_ok() {
+                    "here"
+                } else {
+                    "-"
+                };
                 let mark = if model.name == chosen { "*" } else { " " };
                 let mib = model.size_bytes.div_ceil(1 << 20);
-                println!("{mark} {:<24} {mib:>6} MiB  {here:<5} {}", model.name, model.languages.join(","));
+                println!(
+                    "{mark} {:<24} {mib:>6} MiB  {here:<5} {}",
+                    model.name,
+                    model.languages.join(",")
+                );
             }
             println!("* is used; `hansard models fetch NAME` downloads another and makes it so");
         }
         ModelCommand::Fetch { name, base_url } => {
             let bar = ProgressBar::new(0).with_style(
-                ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
-                    .context("a progress bar")?,
+                ProgressStyle::with_template(
+                    "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+                )
+                .context("a progress bar")?,
             );
             bar.set_message(name.clone());
             let path = fetch::fetch(&registry, &name, base_url.as_deref(), |step| {
@@ -153,7 +172,10 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
             })
             .await?;
             bar.finish();
-            println!("{name} is in {} and is used from the next start on", path.display());
+            println!(
+                "{name} is in {} and is used from the next start on",
+                path.display()
+            );
         }
     }
     Ok(())
@@ -162,7 +184,9 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
 /// Prints the OpenAPI document, or writes it.
 pub fn openapi(flags: OpenapiFlags, text: &str) -> anyhow::Result<()> {
     match flags.output {
-        Some(path) => std::fs::write(&path, text).with_context(|| format!("writing {}", path.display())),
+        Some(path) => {
+            std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+        }
         None => {
             print!("{text}");
             Ok(())

@@ -1,5 +1,5 @@
-//! The connections of an address that is listened on: how long they may wait, how many there may be, and their descriptors.
-//! What is asked over them is the router's.
+//! The connections of an address that is listened on: how long they may wait, how many there may
+//! be, and their descriptors. What is asked over them is the router's.
 
 use crate::{
     api::limit::{Door, Peer, crowd},
@@ -35,8 +35,8 @@ use tracing::warn;
 
 /// From the connection to the end of its first request's head.
 const FIRST_MAX: Duration = Duration::from_secs(10);
-/// From one answer to the end of the next request's head. Longer than proxies keep a connection (60 s is usual), so that
-/// they close it, and not we just as they use it.
+/// From one answer to the end of the next request's head. Longer than proxies keep a connection (60
+/// s is usual), so that they close it, and not we just as they use it.
 const NEXT_MAX: Duration = Duration::from_secs(75);
 /// The longest that a client may not take what is sent to it.
 const WRITE_MAX: Duration = Duration::from_secs(30);
@@ -88,7 +88,12 @@ impl Front {
 /// Serves until `closing`, then lets what runs end, not for long.
 pub async fn serve(listener: TcpListener, router: Router, room: Room, closing: CancellationToken) {
     let doors = Doors::new(room.all, room.per_address);
-    let front = Arc::new(Front { state: Mutex::new(State { doors, tasks: HashMap::new() }) });
+    let front = Arc::new(Front {
+        state: Mutex::new(State {
+            doors,
+            tasks: HashMap::new(),
+        }),
+    });
     let tracker = TaskTracker::new();
     let mut warned: Option<Instant> = None;
     loop {
@@ -138,13 +143,22 @@ fn admit(
         task.abort();
     }
     metrics::gauge!("hansard_http_connections").set(state.doors.open() as f64);
-    let pass = Arc::new(Pass { front: front.clone(), id });
+    let pass = Arc::new(Pass {
+        front: front.clone(),
+        id,
+    });
     let door = {
         let pass = pass.clone();
         Door::new(move |standing| pass.front.stand(pass.id, standing))
     };
     drop(state);
-    let task = tracker.spawn(connection(Timed::new(stream, pass), ip, door, router.clone(), closing.clone()));
+    let task = tracker.spawn(connection(
+        Timed::new(stream, pass),
+        ip,
+        door,
+        router.clone(),
+        closing.clone(),
+    ));
     let mut state = front.state();
     // It may be over already.
     if state.doors.is_open(id) {
@@ -152,7 +166,8 @@ fn admit(
     }
 }
 
-/// A connection's place, kept by whatever reads and writes it: the HTTP connection, then the socket that it became.
+/// A connection's place, kept by whatever reads and writes it: the HTTP connection, then the socket
+/// that it became.
 struct Pass {
     front: Arc<Front>,
     id: DoorId,
@@ -217,7 +232,10 @@ async fn connection(io: Timed, ip: IpAddr, door: Door, router: Router, closing: 
 
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
 }
 
 /// A stream whose writes end.
@@ -230,15 +248,25 @@ struct Timed {
 
 impl Timed {
     fn new(stream: TcpStream, pass: Arc<Pass>) -> Self {
-        Self { stream, stalled: None, _pass: pass }
+        Self {
+            stream,
+            stalled: None,
+            _pass: pass,
+        }
     }
 
-    fn bounded<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn bounded<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        done: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if done.is_ready() {
             self.stalled = None;
             return done;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_MAX)));
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_MAX)));
         match stalled.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -247,13 +275,21 @@ impl Timed {
 }
 
 impl AsyncRead for Timed {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
 
 impl AsyncWrite for Timed {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.bounded(context, done)
     }

@@ -1,8 +1,9 @@
-//! `hansard demo`: the main job, seen. On top of `serve`, plays a meeting of bundled voices as real RTP, through the public
-//! interface like any client; one of them declines. Shows the captions as they come, then what is left of the meeting.
+//! `hansard demo`: the main job, seen. On top of `serve`, plays a meeting of bundled voices as real
+//! RTP, through the public interface like any client; one of them declines. Shows the captions as
+//! they come, then what is left of the meeting.
 //!
-//! It has a data folder of its own (`hansard-demo` in the user's data home), so that it never touches what `serve` keeps,
-//! and takes other ports where the default ones are taken.
+//! It has a data folder of its own (`hansard-demo` in the user's data home), so that it never
+//! touches what `serve` keeps, and takes other ports where the default ones are taken.
 
 mod live;
 mod screen;
@@ -49,7 +50,8 @@ const READY_MAX: Duration = Duration::from_secs(120);
 /// When the data folder is not writable.
 pub fn log_file(settings: &Settings) -> anyhow::Result<File> {
     let path = log_path(settings);
-    fs::create_dir_all(&settings.data).with_context(|| format!("{} cannot be made", settings.data.display()))?;
+    fs::create_dir_all(&settings.data)
+        .with_context(|| format!("{} cannot be made", settings.data.display()))?;
     // Never cut: another demo may be writing to it, and is told so only later.
     let file = File::options().create(true).append(true).open(&path);
     file.with_context(|| format!("{} is not writable", path.display()))
@@ -62,15 +64,18 @@ fn log_path(settings: &Settings) -> PathBuf {
 /// Plays the demo to its end; with a terminal on both sides, stays up until told to stop.
 ///
 /// # Errors
-/// When anything does not come out as the demo promises: it cannot start, a call is refused, files or captions are
-/// missing, or something of whoever declined was kept.
+/// When anything does not come out as the demo promises: it cannot start, a call is refused, files
+/// or captions are missing, or something of whoever declined was kept.
 pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> {
     let screen = Screen::new();
     let log = log_path(&settings);
     let meeting = scene(&demo.scene)?;
     let stays = !demo.once && screen.is_terminal() && stdin().is_terminal();
     screen.title("Hansard demo");
-    screen.say(&format!("data  {} (the demo's own; delete it when you like)", settings.data.display()));
+    screen.say(&format!(
+        "data  {} (the demo's own; delete it when you like)",
+        settings.data.display()
+    ));
     screen.say(&format!("log   {}", log.display()));
     for line in give_way(&mut settings) {
         screen.say(&line);
@@ -90,15 +95,35 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
     let work = screen.work("Stopping");
     let stopped = running.stop().await;
     work.done(&screen);
-    outcome.with_context(|| format!("the demo did not come out as it should; its log is in {}", log.display()))?;
+    outcome.with_context(|| {
+        format!(
+            "the demo did not come out as it should; its log is in {}",
+            log.display()
+        )
+    })?;
     stopped
 }
 
 /// The play and what came of it, on a running server.
-async fn show(screen: &Screen, running: &Running, meeting: &Meeting, host: IpAddr, stays: bool) -> anyhow::Result<()> {
-    let (url, key) = running.url.as_deref().zip(running.key.as_ref()).context("the server names no address or key")?;
+async fn show(
+    screen: &Screen,
+    running: &Running,
+    meeting: &Meeting,
+    host: IpAddr,
+    stays: bool,
+) -> anyhow::Result<()> {
+    let (url, key) = running
+        .url
+        .as_deref()
+        .zip(running.key.as_ref())
+        .context("the server names no address or key")?;
     let client = crate::play::client::Client::new(url, &key.key)?;
-    let declines = meeting.voices.last().context("a meeting without voices")?.name.clone();
+    let declines = meeting
+        .voices
+        .last()
+        .context("a meeting without voices")?
+        .name
+        .clone();
     screen.say(&format!("url   {url}"));
     screen.say(&format!("ops   {}/metrics", running.ops));
     screen.say("");
@@ -107,7 +132,15 @@ async fn show(screen: &Screen, running: &Running, meeting: &Meeting, host: IpAdd
     screen.say(&wrap(intro, screen.width(), 0));
     screen.say("");
 
-    let performance = play(screen, running.metrics.clone(), client.clone(), meeting, &declines, host).await?;
+    let performance = play(
+        screen,
+        running.metrics.clone(),
+        client.clone(),
+        meeting,
+        &declines,
+        host,
+    )
+    .await?;
     let work = screen.work("Reading everything back");
     let summary = Summary::read(&client, meeting, performance, running.metrics.render()).await?;
     work.done(screen);
@@ -147,8 +180,8 @@ async fn play(
     let told = {
         let (stop, first) = (stop.clone(), told_to_stop()?);
         tokio::spawn(async move {
-            // The first ends the meeting in order, with its files; a later one is for those who will not wait. Some
-            // who stop a process tell it twice at once (`timeout` does).
+            // The first ends the meeting in order, with its files; a later one is for those who
+            // will not wait. Some who stop a process tell it twice at once (`timeout` does).
             first.await;
             stop.cancel();
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -169,13 +202,20 @@ async fn play(
     told.abort();
     let performance = performance?;
     if stop.is_cancelled() {
-        bail!("stopped before the meeting's end; what was said so far is kept, as meeting {}", performance.meeting_id);
+        bail!(
+            "stopped before the meeting's end; what was said so far is kept, as meeting {}",
+            performance.meeting_id
+        );
     }
     Ok(performance)
 }
 
 /// Waits to be told to stop; every line that is entered makes a new link.
-async fn stay(screen: &Screen, client: &crate::play::client::Client, summary: &Summary) -> anyhow::Result<()> {
+async fn stay(
+    screen: &Screen,
+    client: &crate::play::client::Client,
+    summary: &Summary,
+) -> anyhow::Result<()> {
     screen.say("  It opens once; Enter makes another. Ctrl-C ends the demo.");
     let (entered, mut lines) = mpsc::channel(1);
     // Reading a terminal cannot be cancelled: the thread ends with the process.
@@ -207,7 +247,9 @@ fn scene(name: &str) -> anyhow::Result<Meeting> {
     }
     let folder = Path::new(name);
     if !folder.join("meeting.json").is_file() {
-        bail!("there is no meeting {name:?}: {BUNDLED} is bundled, anything else is a folder with a meeting.json");
+        bail!(
+            "there is no meeting {name:?}: {BUNDLED} is bundled, anything else is a folder with a meeting.json"
+        );
     }
     Meeting::load(folder)
 }
@@ -215,9 +257,16 @@ fn scene(name: &str) -> anyhow::Result<Meeting> {
 /// Chooses free ports where a default one is taken, and says so.
 fn give_way(settings: &mut Settings) -> Vec<String> {
     let mut said = Vec::new();
-    for address in [&mut settings.listen, &mut settings.ops_listen, &mut settings.s3_listen] {
+    for address in [
+        &mut settings.listen,
+        &mut settings.ops_listen,
+        &mut settings.s3_listen,
+    ] {
         if DEFAULT_PORTS.contains(&address.port()) && TcpListener::bind(*address).is_err() {
-            said.push(format!("port  {} is taken, so a free one is used instead", address.port()));
+            said.push(format!(
+                "port  {} is taken, so a free one is used instead",
+                address.port()
+            ));
             *address = SocketAddr::new(address.ip(), 0);
         }
     }

@@ -40,9 +40,15 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 println!("{}", line(&job));
             }
         }
-        JobsCommand::Show { id } => show(&backlog::get(&mut tx, id).await?.with_context(|| nothing(id))?),
+        JobsCommand::Show { id } => show(
+            &backlog::get(&mut tx, id)
+                .await?
+                .with_context(|| nothing(id))?,
+        ),
         JobsCommand::Retry { id } => {
-            let job = backlog::get(&mut tx, id).await?.with_context(|| nothing(id))?;
+            let job = backlog::get(&mut tx, id)
+                .await?
+                .with_context(|| nothing(id))?;
             let (tenant, meeting) = (TenantId(job.tenant_id), MeetingId(job.meeting_id));
             event::lock(&mut tx, meeting).await?;
             match job.state.as_str() {
@@ -75,12 +81,21 @@ fn nothing(id: uuid::Uuid) -> String {
 fn line(job: &Listed) -> String {
     let state = match &job.waiting_for {
         // Also while it looks whether that is back.
-        Some(away) if ["queued", "running"].contains(&job.state.as_str()) => format!("waits for {away}"),
+        Some(away) if ["queued", "running"].contains(&job.state.as_str()) => {
+            format!("waits for {away}")
+        }
         _ => job.state.clone(),
     };
-    let error = job.error.as_deref().map(|error| format!("  {error}")).unwrap_or_default();
+    let error = job
+        .error
+        .as_deref()
+        .map(|error| format!("  {error}"))
+        .unwrap_or_default();
     let failed = job.attempts - i32::from(job.state == "running");
-    format!("{}  {:<8} {state:<18} failed {failed}  meeting {}{error}", job.id, job.kind, job.meeting_id)
+    format!(
+        "{}  {:<8} {state:<18} failed {failed}  meeting {}{error}",
+        job.id, job.kind, job.meeting_id
+    )
 }
 
 fn show(job: &Listed) {
@@ -93,7 +108,11 @@ fn show(job: &Listed) {
     println!("state        {}", job.state);
     println!("attempts     {}", job.attempts);
     println!("waits        {} for {}", job.waits, or(&job.waiting_for));
-    println!("owner        {}", job.owner.map_or_else(|| "-".to_owned(), |owner| owner.to_string()));
+    println!(
+        "owner        {}",
+        job.owner
+            .map_or_else(|| "-".to_owned(), |owner| owner.to_string())
+    );
     println!("lease until  {}", time(job.lease_until));
     println!("due          {}", time(Some(job.run_at)));
     println!("created      {}", time(Some(job.created_at)));

@@ -2,7 +2,10 @@
 
 use super::{Part, owner, services::Services, work_folder};
 use crate::{
-    capture::{self, Deps, Rtp, head_watch::HeadWatch, meeting, recover, spool_watch::watch, uploader::Uploader},
+    capture::{
+        self, Deps, Rtp, head_watch::HeadWatch, meeting, recover, spool_watch::watch,
+        uploader::Uploader,
+    },
     config::Settings,
     domain::limits::PORT_QUIET,
     health::{self, Reason},
@@ -27,7 +30,8 @@ const MIXES: usize = 4;
 /// The kinds that are taken from a queue.
 const TAKEN: [JobKind; 3] = [JobKind::Capture, JobKind::Mix, JobKind::Clean];
 
-/// A running worker: meetings on one side, jobs on the other, so that meetings can end while their files are still made.
+/// A running worker: meetings on one side, jobs on the other, so that meetings can end while their
+/// files are still made.
 pub struct Media {
     meetings: Half,
     jobs: Half,
@@ -42,7 +46,11 @@ struct Half {
 
 impl Half {
     fn start(services: &Services, id: Uuid, dead: Vec<Uuid>, kinds: Vec<Kind>) -> Self {
-        let half = Self { drain: CancellationToken::new(), stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let half = Self {
+            drain: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
         let worker = Worker {
             store: services.store.clone(),
             queue: services.queue.clone(),
@@ -67,9 +75,16 @@ impl Half {
 }
 
 impl Media {
-    pub async fn start(settings: &Settings, services: &Services, part: Part) -> anyhow::Result<Self> {
+    pub async fn start(
+        settings: &Settings,
+        services: &Services,
+        part: Part,
+    ) -> anyhow::Result<Self> {
         let registry = Registry::new(&settings.data)?;
-        let name = settings.model.clone().unwrap_or_else(|| registry.default_name());
+        let name = settings
+            .model
+            .clone()
+            .unwrap_or_else(|| registry.default_name());
         let (model, path) = registry.find(&name)?;
         if model.bundled {
             warn!(
@@ -77,16 +92,26 @@ impl Media {
                  for real meetings: hansard models fetch base.en"
             );
         }
-        let speech = Speech::start(speech::SpeechConfig::new(model, path)?).await.context("starting the decoder")?;
-        let room = settings.capacity.map_or_else(|| speech.capacity(), |given| given as usize);
+        let speech = Speech::start(speech::SpeechConfig::new(model, path)?)
+            .await
+            .context("starting the decoder")?;
+        let room = settings
+            .capacity
+            .map_or_else(|| speech.capacity(), |given| given as usize);
         info!(meetings = room, "room for live meetings");
         let spool = settings.data.join("spool");
-        tokio::fs::create_dir_all(&spool).await.context("the spool")?;
+        tokio::fs::create_dir_all(&spool)
+            .await
+            .context("the spool")?;
         let allow = settings
             .rtp
             .allow
             .iter()
-            .map(|network| network.parse().map_err(|_| anyhow::anyhow!("rtp-allow: {network:?} is no network")))
+            .map(|network| {
+                network
+                    .parse()
+                    .map_err(|_| anyhow::anyhow!("rtp-allow: {network:?} is no network"))
+            })
             .collect::<anyhow::Result<Vec<_>>>()?;
         let quiet = Duration::from_micros(PORT_QUIET.0.unsigned_abs());
         let (ports, rested) = Ports::new(settings.rtp.bind, settings.rtp.ports.clone(), quiet);
@@ -97,7 +122,11 @@ impl Media {
             clock: services.clock.clone(),
             seal: Arc::new(Seal::new(services.secret.as_bytes())?),
             speech,
-            rtp: Rtp { public_ip: settings.rtp.public_ip.to_string(), ports, allow: allow.into() },
+            rtp: Rtp {
+                public_ip: settings.rtp.public_ip.to_string(),
+                ports,
+                allow: allow.into(),
+            },
             disk: Disk::new(spool.clone(), settings.spool_max),
             uploader: Uploader::new(services.objects.clone()),
             unreadable: std::sync::Mutex::default(),
@@ -106,8 +135,17 @@ impl Media {
             end_on_stop: part == Part::Serve,
         });
         let upkeep = CancellationToken::new();
-        tokio::spawn(deps.head_watch.clone().run(deps.store.clone(), deps.queue.clone(), upkeep.clone()));
-        tokio::spawn(capture::port::run(deps.store.clone(), deps.rtp.clone(), rested, upkeep.clone()));
+        tokio::spawn(deps.head_watch.clone().run(
+            deps.store.clone(),
+            deps.queue.clone(),
+            upkeep.clone(),
+        ));
+        tokio::spawn(capture::port::run(
+            deps.store.clone(),
+            deps.rtp.clone(),
+            rested,
+            upkeep.clone(),
+        ));
         tokio::spawn(recover::run(deps.clone(), upkeep.clone()));
         tokio::spawn(watch(deps.clone(), upkeep.clone()));
 
@@ -138,8 +176,12 @@ impl Media {
                 .filter_map(|kind| kind_of(*kind, room, &deps, &mixer))
                 .collect()
         };
-        let nothing: Vec<String> =
-            settings.queues.iter().filter(|kind| !TAKEN.contains(kind)).map(ToString::to_string).collect();
+        let nothing: Vec<String> = settings
+            .queues
+            .iter()
+            .filter(|kind| !TAKEN.contains(kind))
+            .map(ToString::to_string)
+            .collect();
         if nothing.len() == settings.queues.len() {
             anyhow::bail!(
                 "--queues {} leaves nothing to do: those are not taken from a queue; name capture, mix or clean",
@@ -147,7 +189,10 @@ impl Media {
             );
         }
         if settings.queues.len() < JobKind::ALL.len() && !nothing.is_empty() {
-            info!(kinds = nothing.join(","), "these kinds are not taken from a queue; naming them changes nothing");
+            info!(
+                kinds = nothing.join(","),
+                "these kinds are not taken from a queue; naming them changes nothing"
+            );
         }
         let owners = [new_id(), new_id()];
         let dead = owner::renew(&settings.data, &owners)?;
@@ -181,7 +226,8 @@ async fn made(store: &Store) -> Option<bool> {
     Some(open == 0)
 }
 
-/// Mixes rendered at a time: each takes a core for seconds, and half of them are left to what is live.
+/// Mixes rendered at a time: each takes a core for seconds, and half of them are left to what is
+/// live.
 fn renderings() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MIXES))
 }
@@ -197,13 +243,20 @@ fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> 
                 if step.takes_meetings() {
                     health::restore(Reason::Overloaded);
                 } else {
-                    health::degrade(Reason::Overloaded, "speech is minutes behind; no new meeting is taken");
+                    health::degrade(
+                        Reason::Overloaded,
+                        "speech is minutes behind; no new meeting is taken",
+                    );
                 }
                 let room = step.room(room, running);
                 metrics::gauge!("hansard_meetings_room").set(room as f64);
                 room
             });
-            Some(Kind { kind, room, run: Arc::new(move |claimed| Box::pin(meeting::run(deps.clone(), claimed))) })
+            Some(Kind {
+                kind,
+                room,
+                run: Arc::new(move |claimed| Box::pin(meeting::run(deps.clone(), claimed))),
+            })
         }
         JobKind::Mix => {
             let mixer = mixer.clone();
@@ -218,7 +271,9 @@ fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> 
             Some(Kind {
                 kind,
                 room: at_most(1),
-                run: Arc::new(move |claimed| Box::pin(clean::run(store.clone(), objects.clone(), claimed))),
+                run: Arc::new(move |claimed| {
+                    Box::pin(clean::run(store.clone(), objects.clone(), claimed))
+                }),
             })
         }
         // The spool is swept without jobs; tiers come with a later issue.

@@ -1,5 +1,6 @@
-//! Which owners of leases this data folder had. One process at a time has the folder, so whoever owned leases from here
-//! before is dead for sure, and what it held can be taken without waiting for the leases to run out.
+//! Which owners of leases this data folder had. One process at a time has the folder, so whoever
+//! owned leases from here before is dead for sure, and what it held can be taken without waiting
+//! for the leases to run out.
 
 use crate::embed::write_secret;
 use anyhow::Context;
@@ -18,7 +19,8 @@ pub fn renew(data: &Path, owners: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
     };
     let lines: String = owners.iter().map(|owner| format!("{owner}\n")).collect();
     if let Err(error) = write_secret(&path, lines.as_bytes()) {
-        // A disk that is full holds nobody up: whoever comes after us waits for our leases to run out.
+        // A disk that is full holds nobody up: whoever comes after us waits for our leases to run
+        // out.
         warn!(%error, "{} cannot be written", path.display());
     }
     Ok(before)
@@ -30,7 +32,8 @@ mod tests {
 
     #[test]
     fn those_before_are_known() {
-        let folder = std::env::temp_dir().join(format!("hansard-owners-{}", Uuid::new_v4().simple()));
+        let folder =
+            std::env::temp_dir().join(format!("hansard-owners-{}", Uuid::new_v4().simple()));
         fs::create_dir(&folder).expect("there is room");
         let [a, b, c] = [1, 2, 3].map(Uuid::from_u128);
         assert!(renew(&folder, &[a, b]).expect("is written").is_empty());

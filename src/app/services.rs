@@ -1,4 +1,5 @@
-//! What every part stands on: Postgres, the queue, the bucket, the clock and the secret; given, or brought along.
+//! What every part stands on: Postgres, the queue, the bucket, the clock and the secret; given, or
+//! brought along.
 
 use super::Part;
 use crate::{
@@ -25,7 +26,8 @@ use tracing::info;
 
 /// The longest wait for one connection to it.
 const DATABASE_TRY_MAX: Duration = Duration::from_secs(5);
-/// The longest wait for the bucket at the start; meetings go on meanwhile, and the watch over storage tries further.
+/// The longest wait for the bucket at the start; meetings go on meanwhile, and the watch over
+/// storage tries further.
 const BUCKET_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The tenant of `serve` and `demo`.
@@ -56,19 +58,25 @@ pub struct Services {
     s3: Option<S3Server>,
     /// The storage has an address that browsers reach.
     is_published: bool,
-    /// Held for as long as the process lives. An `api` keeps nothing, so any number of them may run beside a worker.
+    /// Held for as long as the process lives. An `api` keeps nothing, so any number of them may run
+    /// beside a worker.
     _lock: Option<File>,
 }
 
 impl Services {
     pub async fn start(settings: &Settings, part: Part) -> anyhow::Result<Self> {
-        let lock = if part == Part::Api { None } else { Some(lock(&settings.data)?) };
+        let lock = if part == Part::Api {
+            None
+        } else {
+            Some(lock(&settings.data)?)
+        };
         let (postgres, url) = match &settings.database_url {
             Some(url) => (None, url.reveal().to_owned()),
             None => {
                 let folder = settings.data.join("postgres");
                 let postgres =
-                    tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await??;
+                    tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real))
+                        .await??;
                 postgres.create_own().await?;
                 let url = postgres.own_url();
                 (Some(postgres), url)
@@ -76,19 +84,29 @@ impl Services {
         };
         database(&url).await?;
         if part == Part::Serve {
-            store::migrate(&url).await.context("bringing the database up to date")?;
+            store::migrate(&url)
+                .await
+                .context("bringing the database up to date")?;
         }
-        let store =
-            Store::connect(&url, settings.database_connections).await.context("the database of DATABASE_URL")?;
+        let store = Store::connect(&url, settings.database_connections)
+            .await
+            .context("the database of DATABASE_URL")?;
         let clock = Clock::default();
-        store.sync_clock(&clock, 10).await.context("Postgres does not answer")?;
+        store
+            .sync_clock(&clock, 10)
+            .await
+            .context("Postgres does not answer")?;
 
         let secret = match &settings.secret {
             Some(secret) => secret.reveal().to_owned(),
-            None => kept(&settings.data.join("secret"), || Ok(Secret::random("")?.reveal().to_owned()))?,
+            None => kept(&settings.data.join("secret"), || {
+                Ok(Secret::random("")?.reveal().to_owned())
+            })?,
         };
         let queue = match &settings.amqp_url {
-            Some(url) => Queue::amqp(url.reveal()).map_err(|why| anyhow::anyhow!("AMQP_URL: {why}"))?,
+            Some(url) => {
+                Queue::amqp(url.reveal()).map_err(|why| anyhow::anyhow!("AMQP_URL: {why}"))?
+            }
             None => Queue::local(),
         };
         let (s3, bucket) = match &settings.s3 {
@@ -96,7 +114,10 @@ impl Services {
             None => {
                 let server = S3Server::start(&settings.data.join("s3"), settings.s3_listen).await?;
                 let endpoint = format!("http://{}", server.address);
-                let public_endpoint = settings.s3_public_endpoint.clone().unwrap_or_else(|| endpoint.clone());
+                let public_endpoint = settings
+                    .s3_public_endpoint
+                    .clone()
+                    .unwrap_or_else(|| endpoint.clone());
                 let bucket = objects::StorageConfig {
                     public_endpoint,
                     endpoint,
@@ -110,13 +131,21 @@ impl Services {
             }
         };
         let objects = Objects::new(&bucket);
-        // Storage that is away or refuses holds nothing up: media is kept in the spool and jobs wait.
+        // Storage that is away or refuses holds nothing up: media is kept in the spool and jobs
+        // wait.
         match tokio::time::timeout(BUCKET_WAIT_MAX, objects.ensure_bucket()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => health::degrade(Reason::Storage, error),
-            Err(_) => health::degrade(Reason::Storage, format!("no answer for {} s", BUCKET_WAIT_MAX.as_secs())),
+            Err(_) => health::degrade(
+                Reason::Storage,
+                format!("no answer for {} s", BUCKET_WAIT_MAX.as_secs()),
+            ),
         }
-        let key = if part == Part::Serve { Some(own_key(&settings.data, &url).await?) } else { None };
+        let key = if part == Part::Serve {
+            Some(own_key(&settings.data, &url).await?)
+        } else {
+            None
+        };
         Ok(Self {
             store,
             queue,
@@ -133,9 +162,13 @@ impl Services {
         })
     }
 
-    /// The files of the bucket, for our own address to serve; `None` where links lead to the storage itself.
+    /// The files of the bucket, for our own address to serve; `None` where links lead to the
+    /// storage itself.
     pub fn files(&self) -> Option<axum::Router> {
-        self.s3.as_ref().filter(|_| !self.is_published).map(S3Server::gateway)
+        self.s3
+            .as_ref()
+            .filter(|_| !self.is_published)
+            .map(S3Server::gateway)
     }
 
     /// Takes it away again, last laid first.
@@ -148,14 +181,16 @@ impl Services {
         if let Some(mut postgres) = self.postgres.take() {
             match tokio::task::spawn_blocking(move || postgres.stop()).await {
                 Ok(Ok(())) => {}
-                _ => tracing::warn!("the private Postgres did not stop in order; it recovers at the next start"),
+                _ => tracing::warn!(
+                    "the private Postgres did not stop in order; it recovers at the next start"
+                ),
             }
         }
     }
 }
 
-/// Waits for Postgres, which may be starting, too, for as long as it takes; the log says so every minute. What it refuses for
-/// good (a password, a name) ends the start at once.
+/// Waits for Postgres, which may be starting, too, for as long as it takes; the log says so every
+/// minute. What it refuses for good (a password, a name) ends the start at once.
 async fn database(url: &str) -> anyhow::Result<()> {
     loop {
         let error = match tokio::time::timeout(DATABASE_TRY_MAX, store::owner(url)).await {
@@ -164,11 +199,16 @@ async fn database(url: &str) -> anyhow::Result<()> {
                 health::restore(Reason::Database);
                 return Ok(());
             }
-            Ok(Err(error)) if !error.is_unavailable() => return Err(error).context("Postgres (DATABASE_URL)"),
+            Ok(Err(error)) if !error.is_unavailable() => {
+                return Err(error).context("Postgres (DATABASE_URL)");
+            }
             Ok(Err(error)) => anyhow::Error::from(error),
             Err(_) => anyhow::anyhow!("no answer for {} s", DATABASE_TRY_MAX.as_secs()),
         };
-        health::degrade(Reason::Database, format!("waiting for Postgres to start with: {error:#}"));
+        health::degrade(
+            Reason::Database,
+            format!("waiting for Postgres to start with: {error:#}"),
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
@@ -177,17 +217,22 @@ async fn database(url: &str) -> anyhow::Result<()> {
 fn lock(data: &Path) -> anyhow::Result<File> {
     fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
     close_to_others(data).with_context(|| format!("closing {} to other users", data.display()))?;
-    let file = File::create(data.join("lock")).with_context(|| format!("{} is not writable", data.display()))?;
+    let file = File::create(data.join("lock"))
+        .with_context(|| format!("{} is not writable", data.display()))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(_) => {
-            bail!("another hansard process uses {}; stop it, or give this one its own with --data", data.display())
+            bail!(
+                "another hansard process uses {}; stop it, or give this one its own with --data",
+                data.display()
+            )
         }
     }
 }
 
-/// Recordings are nobody's business but ours: the folder, and what an earlier version or somebody's hand left open in it. New
-/// files are closed by the process's umask. Walks only a folder that was open; the private Postgres looks after its own.
+/// Recordings are nobody's business but ours: the folder, and what an earlier version or somebody's
+/// hand left open in it. New files are closed by the process's umask. Walks only a folder that was
+/// open; the private Postgres looks after its own.
 fn close_to_others(data: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     if fs::metadata(data)?.mode() & 0o077 == 0 {
@@ -199,7 +244,9 @@ fn close_to_others(data: &Path) -> std::io::Result<()> {
     while let Some(folder) = folders.get(n).cloned() {
         n += 1;
         for entry in fs::read_dir(&folder)?.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
             if metadata.is_symlink() || (n == 1 && entry.file_name() == "postgres") {
                 continue;
             }
@@ -207,7 +254,10 @@ fn close_to_others(data: &Path) -> std::io::Result<()> {
                 folders.push(entry.path());
             } else if metadata.mode() & 0o077 != 0 {
                 // It may be gone by now.
-                let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(metadata.mode() & 0o700));
+                let _ = fs::set_permissions(
+                    entry.path(),
+                    fs::Permissions::from_mode(metadata.mode() & 0o700),
+                );
             }
         }
     }
@@ -223,7 +273,8 @@ fn kept(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::R
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let text = make()?;
-            write_secret(path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+            write_secret(path, text.as_bytes())
+                .with_context(|| format!("writing {}", path.display()))?;
             Ok(text)
         }
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
@@ -238,12 +289,20 @@ async fn own_key(data: &Path, url: &str) -> anyhow::Result<OwnKey> {
         && let Some(secret) = Secret::parse(Secret::API_KEY, text.trim())
         && key::find(&mut conn, &secret.hash()).await?.is_some()
     {
-        return Ok(OwnKey { key: secret.reveal().to_owned(), kept_in: path, is_new: false });
+        return Ok(OwnKey {
+            key: secret.reveal().to_owned(),
+            kept_in: path,
+            is_new: false,
+        });
     }
     let secret = Secret::random(Secret::API_KEY)?;
     let tenant = tenant::ensure(&mut conn, OWN_TENANT).await?;
     key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await?;
     write_secret(&path, secret.reveal().as_bytes())?;
     info!("made an API key; it is in {}", path.display());
-    Ok(OwnKey { key: secret.reveal().to_owned(), kept_in: path, is_new: true })
+    Ok(OwnKey {
+        key: secret.reveal().to_owned(),
+        kept_in: path,
+        is_new: true,
+    })
 }

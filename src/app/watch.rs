@@ -26,11 +26,18 @@ const DIAGNOSIS_PERIOD: Duration = Duration::from_secs(60);
 
 /// Postgres and the queue.
 pub async fn run(store: Store, queue: Queue, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(PERIOD))
+        .await
+        .is_some()
+    {
         match tokio::time::timeout(PING_MAX, store.ping()).await {
             Ok(Ok(())) => health::restore(Reason::Database),
             Ok(Err(error)) => health::degrade(Reason::Database, error),
-            Err(_) => health::degrade(Reason::Database, format!("no answer for {} s", PING_MAX.as_secs())),
+            Err(_) => health::degrade(
+                Reason::Database,
+                format!("no answer for {} s", PING_MAX.as_secs()),
+            ),
         }
         match queue.unreachable_since().map(|since| since.elapsed()) {
             Some(away) if away > QUEUE_AWAY_MAX => {
@@ -45,7 +52,11 @@ pub async fn run(store: Store, queue: Queue, stop: CancellationToken) {
 /// Counts jobs by kind and state, and sees when nobody takes a kind.
 pub async fn jobs(store: Store, stop: CancellationToken) {
     let mut told: BTreeSet<(String, String)> = BTreeSet::new();
-    while stop.run_until_cancelled(tokio::time::sleep(COUNT_PERIOD)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(COUNT_PERIOD))
+        .await
+        .is_some()
+    {
         let counted = async {
             let mut tx = store.worker_tx().await?;
             backlog::counts(&mut tx).await
@@ -56,7 +67,10 @@ pub async fn jobs(store: Store, stop: CancellationToken) {
             let labels = [("kind", kind.to_owned()), ("state", state.to_owned())];
             metrics::gauge!("hansard_jobs", &labels).set(count as f64);
         };
-        let now: BTreeSet<_> = counts.iter().map(|count| (count.kind.clone(), count.state.clone())).collect();
+        let now: BTreeSet<_> = counts
+            .iter()
+            .map(|count| (count.kind.clone(), count.state.clone()))
+            .collect();
         for (kind, state) in told.difference(&now) {
             gauge(kind, state, 0);
         }
@@ -69,7 +83,9 @@ pub async fn jobs(store: Store, stop: CancellationToken) {
             match untaken.iter().find(|(untaken, _)| *untaken == kind) {
                 Some((_, count)) => health::degrade(
                     Reason::NoWorker(kind),
-                    format!("{count} jobs are due and no worker takes them: start one whose --queues has {kind}"),
+                    format!(
+                        "{count} jobs are due and no worker takes them: start one whose --queues has {kind}"
+                    ),
                 ),
                 None => health::restore(Reason::NoWorker(kind)),
             }
@@ -77,20 +93,27 @@ pub async fn jobs(store: Store, stop: CancellationToken) {
     }
 }
 
-/// Makes the bucket where there is none, and tries storage that is away until it is back: in an `api` nobody else would
-/// notice. Says in the log what to set when it is only spoken to in a way that it does not understand.
+/// Makes the bucket where there is none, and tries storage that is away until it is back: in an
+/// `api` nobody else would notice. Says in the log what to set when it is only spoken to in a way
+/// that it does not understand.
 pub async fn storage(objects: Objects, settings: objects::StorageConfig, stop: CancellationToken) {
     let mut diagnosed: Option<tokio::time::Instant> = None;
     let mut first = true;
     while stop
-        .run_until_cancelled(tokio::time::sleep(if first { Duration::ZERO } else { STORAGE_PERIOD }))
+        .run_until_cancelled(tokio::time::sleep(if first {
+            Duration::ZERO
+        } else {
+            STORAGE_PERIOD
+        }))
         .await
         .is_some()
     {
         if !std::mem::take(&mut first) && !health::process().is_degraded(Reason::Storage) {
             continue;
         }
-        let Some(probed) = stop.run_until_cancelled(objects.probe()).await else { return };
+        let Some(probed) = stop.run_until_cancelled(objects.probe()).await else {
+            return;
+        };
         let Err(error) = probed else {
             health::restore(Reason::Storage);
             if diagnosed.take().is_some() {
@@ -100,13 +123,17 @@ pub async fn storage(objects: Objects, settings: objects::StorageConfig, stop: C
         };
         health::degrade(Reason::Storage, &error);
         if diagnosed.is_none_or(|at| at.elapsed() > DIAGNOSIS_PERIOD) {
-            let Some(diagnosis) = stop.run_until_cancelled(diagnose(&settings)).await else { return };
+            let Some(diagnosis) = stop.run_until_cancelled(diagnose(&settings)).await else {
+                return;
+            };
             match diagnosis.mend() {
                 Some(mend) => {
                     warn!(mend, "object storage does not work as it is set");
                     health::degrade(Reason::Storage, mend);
                 }
-                None => warn!(%error, "object storage does not work; media is kept in the spool and jobs wait"),
+                None => {
+                    warn!(%error, "object storage does not work; media is kept in the spool and jobs wait")
+                }
             }
             diagnosed = Some(tokio::time::Instant::now());
         }

@@ -9,8 +9,8 @@ use crate::{
     media::frame::Frame,
 };
 
-/// All that the packet `holds` must have been allowed: behind a door that opened, a packet that brings back what was before
-/// it is left out. `None`: refused, and counted.
+/// All that the packet `holds` must have been allowed: behind a door that opened, a packet that
+/// brings back what was before it is left out. `None`: refused, and counted.
 pub fn admit<P: Purpose>(
     gate: &Gate,
     participant: ParticipantId,
@@ -22,7 +22,8 @@ pub fn admit<P: Purpose>(
     let admitted = gate.admit_whole::<P, Frame>(participant, arrived, holds, span, frame);
     if let Err(refusal) = &admitted {
         let (purpose, reason) = (P::USE.as_str(), refusal.as_str());
-        metrics::counter!("hansard_gate_refused_total", "purpose" => purpose, "reason" => reason).increment(1);
+        metrics::counter!("hansard_gate_refused_total", "purpose" => purpose, "reason" => reason)
+            .increment(1);
     }
     admitted.ok()
 }

@@ -1,4 +1,5 @@
-//! Captions on their way out: asked at the gate once more, then partials are told at once and finals are queued for the database.
+//! Captions on their way out: asked at the gate once more, then partials are told at once and
+//! finals are queued for the database.
 
 use super::{commit::Write, meeting::Live};
 use crate::{
@@ -23,8 +24,11 @@ impl Live {
         match caption {
             Caption::Partial(line) => {
                 if self.rules.gate().still::<Transcription>(&line.pass) == Verdict::Keep {
-                    let told =
-                        Published::Live { kind: "transcript_update".into(), data: self.partial(&line), to: None };
+                    let told = Published::Live {
+                        kind: "transcript_update".into(),
+                        data: self.partial(&line),
+                        to: None,
+                    };
                     // A partial that is lost is replaced by the next.
                     let _ = self.deps.queue.publish(self.meeting, &told);
                 }

@@ -1,6 +1,7 @@
-//! How a meeting stops being live here, in a written order: streams closed → open utterances finalised → segments sealed →
-//! uploaded → rows committed → participants' sockets closed → job settled. Every step has a bound; what is not through by
-//! then is in the spool, and `recover` finds it.
+//! How a meeting stops being live here, in a written order: streams closed → open utterances
+//! finalised → segments sealed → uploaded → rows committed → participants' sockets closed → job
+//! settled. Every step has a bound; what is not through by then is in the spool, and `recover`
+//! finds it.
 
 use super::{
     meeting::{Live, Over},
@@ -41,8 +42,9 @@ const ROOM_POLL: Duration = Duration::from_millis(40);
 const UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// Committing what is left.
 const COMMITS_MAX: Duration = Duration::from_secs(10);
-/// The same steps of a meeting that another worker shall go on with: nobody hears it until it is handed over, so what takes
-/// longer stays in the spool, and its words are found again after the end.
+/// The same steps of a meeting that another worker shall go on with: nobody hears it until it is
+/// handed over, so what takes longer stays in the spool, and its words are found again after the
+/// end.
 const HANDOVER_MAX: Duration = Duration::from_secs(1);
 
 /// The data of `recording_state`.
@@ -70,7 +72,12 @@ pub struct Outlets {
 }
 
 /// Closes the meeting here.
-pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Outlets) -> anyhow::Result<Outcome> {
+pub async fn close(
+    mut live: Live,
+    claimed: Claimed,
+    over: Over,
+    mut outlets: Outlets,
+) -> anyhow::Result<Outcome> {
     let meeting = live.meeting;
     if over == Over::Lost {
         // Somebody else has it: nothing more is written or told; the spool is `recover`'s.
@@ -90,12 +97,28 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     let all = utter(&mut live, &mut outlets, &claimed, over, ended).await;
     let mut missing = live.tracks.overflow.take();
     if !all {
-        missing.extend(speakers.into_iter().map(|participant| Unheard { participant, from: None, until }));
+        missing.extend(speakers.into_iter().map(|participant| Unheard {
+            participant,
+            from: None,
+            until,
+        }));
     }
     let start = live.clock.to_wall(MeetingTime::ZERO);
-    let Live { deps, holder, rules, tracks, commits, uploads, lost, .. } = live;
-    let (uploads_max, commits_max) =
-        if over == Over::Released { (HANDOVER_MAX, HANDOVER_MAX) } else { (UPLOADS_MAX, COMMITS_MAX) };
+    let Live {
+        deps,
+        holder,
+        rules,
+        tracks,
+        commits,
+        uploads,
+        lost,
+        ..
+    } = live;
+    let (uploads_max, commits_max) = if over == Over::Released {
+        (HANDOVER_MAX, HANDOVER_MAX)
+    } else {
+        (UPLOADS_MAX, COMMITS_MAX)
+    };
     let speech = tracks.finish();
     let sealed = tokio::time::timeout(uploads_max, async {
         while let Some(news) = outlets.told.recv().await {
@@ -106,7 +129,13 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     let finals = async {
         let committed = commits.flush(commits_max).await;
         if matches!(over, Over::Ended { .. }) && committed {
-            let _ = deps.queue.publish(meeting, &Published::Close { code: 4000, whom: Whom::Participants });
+            let _ = deps.queue.publish(
+                meeting,
+                &Published::Close {
+                    code: 4000,
+                    whom: Whom::Participants,
+                },
+            );
         }
     };
     let (sealed, ()) = tokio::join!(sealed, finals);
@@ -116,11 +145,13 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     if lost.is_cancelled() {
         return Ok(Outcome::Settled);
     }
-    // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any more. What is not is taken
-    // up by `recover` once the folder is given up, which is when the end is written.
+    // What is in storage needs no spool; a withdrawal from now on acts on what is not recorded any
+    // more. What is not is taken up by `recover` once the folder is given up, which is when the end
+    // is written.
     let _owned = uploads.close().await;
     let (folder, epoch) = (holder.spool.clone(), holder.epoch);
-    let left = tokio::task::spawn_blocking(move || segment::leftovers(&folder, meeting, epoch)).await?;
+    let left =
+        tokio::task::spawn_blocking(move || segment::leftovers(&folder, meeting, epoch)).await?;
     // When it cannot be read, something may be there.
     let spooled = left.map_or(1, |left| left.len());
     if spooled > 0 {
@@ -130,7 +161,8 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         return Ok(Outcome::Release);
     }
 
-    let [recorded, transcribed] = [Use::Recording, Use::Transcription].map(|purpose| rules.gate().uses(purpose));
+    let [recorded, transcribed] =
+        [Use::Recording, Use::Transcription].map(|purpose| rules.gate().uses(purpose));
     let done = async {
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
@@ -150,7 +182,16 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
         let mix = if recorded && !tracks.is_empty() {
             let data = after(RecordingState::Finalising, None, holder.epoch);
             events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
-            Some(job::ensure(&mut tx, holder.tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?)
+            Some(
+                job::ensure(
+                    &mut tx,
+                    holder.tenant,
+                    meeting,
+                    JobKind::Mix.as_str(),
+                    &json!({}),
+                )
+                .await?,
+            )
         } else {
             let data = after(RecordingState::Off, Some("nothing_recorded"), holder.epoch);
             events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
@@ -163,14 +204,21 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     let (events, mix) = match tokio::time::timeout(COMMITS_MAX, done).await {
         Ok(Ok(done)) => done,
         Ok(Err(StoreError::Fenced)) => return Ok(Outcome::Settled),
-        // The lease runs out, and whoever takes it over finds the meeting ended, or without anybody in it.
+        // The lease runs out, and whoever takes it over finds the meeting ended, or without anybody
+        // in it.
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => anyhow::bail!("the database did not answer while the meeting was closed"),
     };
     for event in events {
         let _ = deps.queue.publish(meeting, &event.into());
     }
-    let _ = deps.queue.publish(meeting, &Published::Close { code: 4000, whom: Whom::Participants });
+    let _ = deps.queue.publish(
+        meeting,
+        &Published::Close {
+            code: 4000,
+            whom: Whom::Participants,
+        },
+    );
     if let Some(job) = mix {
         let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
     }
@@ -178,12 +226,14 @@ pub async fn close(mut live: Live, claimed: Claimed, over: Over, mut outlets: Ou
     Ok(Outcome::Settled)
 }
 
-/// Nobody reads the log for this meeting after this, so a withdrawal of the last moment must be known now: it counts in the
-/// last words and in the last segments.
+/// Nobody reads the log for this meeting after this, so a withdrawal of the last moment must be
+/// known now: it counts in the last words and in the last segments.
 async fn last_look(live: &mut Live) {
     let start = live.clock.to_wall(MeetingTime::ZERO);
     let read = read::read(&live.deps.store, live.meeting, live.applied(), start);
-    let Ok(Ok(read)) = tokio::time::timeout(LAST_LOOK_MAX, read).await else { return };
+    let Ok(Ok(read)) = tokio::time::timeout(LAST_LOOK_MAX, read).await else {
+        return;
+    };
     let now = live.clock.now();
     for entry in &read.consent {
         live.rules.gate().apply(entry, now);
@@ -195,9 +245,16 @@ async fn last_look(live: &mut Live) {
     live.uploads.recheck();
 }
 
-/// Lets everybody who is in the middle of a sentence be heard out. Participants are let go in time; on a machine that is
-/// behind, the last words still come to observers and into the transcript. Answers whether all of them did.
-async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: Over, ended: Instant) -> bool {
+/// Lets everybody who is in the middle of a sentence be heard out. Participants are let go in time;
+/// on a machine that is behind, the last words still come to observers and into the transcript.
+/// Answers whether all of them did.
+async fn utter(
+    live: &mut Live,
+    outlets: &mut Outlets,
+    claimed: &Claimed,
+    over: Over,
+    ended: Instant,
+) -> bool {
     let (queue, meeting, lost) = (live.deps.queue.clone(), live.meeting, live.lost.clone());
     let patience = match over {
         Over::Released => HANDOVER_MAX,
@@ -209,7 +266,13 @@ async fn utter(live: &mut Live, outlets: &mut Outlets, claimed: &Claimed, over: 
         tokio::pin!(hearing);
         let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
         if !all && matches!(over, Over::Ended { .. }) {
-            let _ = queue.publish(meeting, &Published::Close { code: 4000, whom: Whom::Participants });
+            let _ = queue.publish(
+                meeting,
+                &Published::Close {
+                    code: 4000,
+                    whom: Whom::Participants,
+                },
+            );
             all = tokio::select! {
                 () = &mut hearing => true,
                 // The process ends, or somebody else has the meeting.
@@ -247,7 +310,9 @@ async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
             () = sleep(ROOM_POLL) => {}
         }
     }
-    let Some(speech) = live.speech.take() else { return };
+    let Some(speech) = live.speech.take() else {
+        return;
+    };
     let finish = speech.finish();
     tokio::pin!(finish);
     loop {

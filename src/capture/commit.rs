@@ -1,10 +1,12 @@
-//! What a live meeting writes to Postgres, in order, by one task: lease row locked, effect stored, committed, then told.
+//! What a live meeting writes to Postgres, in order, by one task: lease row locked, effect stored,
+//! committed, then told.
 //!
-//! With Postgres away it tries again until it is back, and whatever waits behind waits in order; nothing final is told
-//! meanwhile. What waited is asked at the gate again before it is stored. With the lease lost it stops for good. The
-//! queue is bounded ([`WAITING_MAX`]): at a few writes a second it holds more than half an hour without Postgres. When
-//! it is full, segments stay in the spool for `recover`, and a final becomes a retraction that says `lost`. Nobody waits in
-//! the queue: each write has a number, and how far they are committed can be watched.
+//! With Postgres away it tries again until it is back, and whatever waits behind waits in order;
+//! nothing final is told meanwhile. What waited is asked at the gate again before it is stored.
+//! With the lease lost it stops for good. The queue is bounded ([`WAITING_MAX`]): at a few writes a
+//! second it holds more than half an hour without Postgres. When it is full, segments stay in the
+//! spool for `recover`, and a final becomes a retraction that says `lost`. Nobody waits in the
+//! queue: each write has a number, and how far they are committed can be watched.
 
 use super::{journal::Withdrawal, meeting::Fact};
 use crate::{
@@ -45,7 +47,8 @@ use uuid::Uuid;
 
 /// Writes that may wait.
 const WAITING_MAX: u64 = 8192;
-/// Withdrawals, and retractions of finals that found no room, beside them: small, and each a promise or a word that was shown.
+/// Withdrawals, and retractions of finals that found no room, beside them: small, and each a
+/// promise or a word that was shown.
 const RETRACTIONS_MAX: u64 = 8192;
 
 /// One thing to store, and to tell once it is.
@@ -111,7 +114,8 @@ pub enum Write {
 }
 
 impl Write {
-    /// How many writes may wait before this one, of so many in all. What can be had again gives way first.
+    /// How many writes may wait before this one, of so many in all. What can be had again gives way
+    /// first.
     fn room(&self, waiting_max: u64) -> u64 {
         match self {
             Self::Rollover { .. } | Self::Latched { .. } => waiting_max / 4,
@@ -126,7 +130,8 @@ impl Write {
 pub struct Commits {
     queue: mpsc::Sender<Write>,
     waiting_max: u64,
-    /// How many were ever written. Locked while one is put into the queue, so that numbers follow its order.
+    /// How many were ever written. Locked while one is put into the queue, so that numbers follow
+    /// its order.
     written: Arc<Mutex<u64>>,
     /// How many of them are through.
     through: watch::Receiver<u64>,
@@ -135,8 +140,9 @@ pub struct Commits {
 }
 
 impl Commits {
-    /// Answers with the write's number. `Err` gives it back: the queue is full, or the lease is lost. A final that finds no
-    /// room is taken back instead: it was shown, so that is told once Postgres is there again.
+    /// Answers with the write's number. `Err` gives it back: the queue is full, or the lease is
+    /// lost. A final that finds no room is taken back instead: it was shown, so that is told once
+    /// Postgres is there again.
     pub fn write(&self, write: Write) -> Result<u64, Box<Write>> {
         let refused = match self.push(write) {
             Ok(number) => return Ok(number),
@@ -167,23 +173,31 @@ impl Commits {
                 *written += 1;
                 Ok(*written)
             }
-            Err(mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write)) => {
-                Err(Box::new(write))
-            }
+            Err(
+                mpsc::error::TrySendError::Full(write) | mpsc::error::TrySendError::Closed(write),
+            ) => Err(Box::new(write)),
         }
     }
 
-    /// Whether the write of this number is committed; `None` while it waits, `Some(false)` when the database refused it.
+    /// Whether the write of this number is committed; `None` while it waits, `Some(false)` when the
+    /// database refused it.
     pub fn is_committed(&self, number: u64) -> Option<bool> {
         let through = *self.through.borrow() >= number;
-        through.then(|| !self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&number))
+        through.then(|| {
+            !self
+                .refused
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&number)
+        })
     }
 
     /// Waits until everything written before is committed, at most `limit`; `false` when it is not.
     pub async fn flush(&self, limit: Duration) -> bool {
         let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut through = self.through.clone();
-        let all = tokio::time::timeout(limit, through.wait_for(|through| *through >= written)).await;
+        let all =
+            tokio::time::timeout(limit, through.wait_for(|through| *through >= written)).await;
         all.is_ok_and(|all| all.is_ok())
     }
 }
@@ -198,8 +212,8 @@ pub struct Holder {
     pub spool: PathBuf,
 }
 
-/// Starts the task. It ends when every [`Commits`] is dropped and everything is written, or when `lost` is cancelled, by the
-/// caller or by itself on finding the lease taken.
+/// Starts the task. It ends when every [`Commits`] is dropped and everything is written, or when
+/// `lost` is cancelled, by the caller or by itself on finding the lease taken.
 pub fn start(
     store: Store,
     queue: Queue,
@@ -226,21 +240,39 @@ pub fn bounded(
     let refused = Arc::<Mutex<BTreeSet<u64>>>::default();
     let noted = refused.clone();
     tokio::spawn(async move {
-        let mut task = CommitTask { store, queue, gate, holder, facts, same: BTreeMap::new() };
+        let mut task = CommitTask {
+            store,
+            queue,
+            gate,
+            holder,
+            facts,
+            same: BTreeMap::new(),
+        };
         while let Some(Some(write)) = lost.run_until_cancelled(rx.recv()).await {
-            let Some(committed) = lost.run_until_cancelled(task.write(&write, &lost)).await else { break };
+            let Some(committed) = lost.run_until_cancelled(task.write(&write, &lost)).await else {
+                break;
+            };
             // Not through, but over.
             if lost.is_cancelled() {
                 break;
             }
             if !committed {
                 let number = *tell.borrow() + 1;
-                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+                noted
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(number);
             }
             tell.send_modify(|through| *through += 1);
         }
     });
-    Commits { queue: tx, waiting_max, written: Arc::default(), through, refused }
+    Commits {
+        queue: tx,
+        waiting_max,
+        written: Arc::default(),
+        through,
+        refused,
+    }
 }
 
 struct CommitTask {
@@ -285,7 +317,13 @@ impl CommitTask {
     }
 
     async fn commit(&mut self, write: &Write) -> Result<Effects, StoreError> {
-        let Holder { tenant, meeting, owner, epoch, .. } = self.holder;
+        let Holder {
+            tenant,
+            meeting,
+            owner,
+            epoch,
+            ..
+        } = self.holder;
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         job::fence(&mut tx, meeting, owner, epoch).await?;
@@ -295,7 +333,8 @@ impl CommitTask {
         let mut before = None;
         match write {
             Write::Track { id, key, start_ms } => {
-                let known = recording::ensure_track(&mut tx, tenant, meeting, *id, key, *start_ms).await?;
+                let known =
+                    recording::ensure_track(&mut tx, tenant, meeting, *id, key, *start_ms).await?;
                 same = (known != *id).then_some((*id, known));
             }
             Write::Segment(segment) => {
@@ -304,61 +343,114 @@ impl CommitTask {
             Write::RemoveSegment(segment) => {
                 recording::remove_segment(&mut tx, meeting, &self.known(segment)).await?;
             }
-            // It may have waited long enough for a withdrawal to be heard of, here or by the log. Words of a decode that
-            // reached past one are never kept, not even those before it.
+            // It may have waited long enough for a withdrawal to be heard of, here or by the log.
+            // Words of a decode that reached past one are never kept, not even those before it.
             Write::Final(segment) if !self.may_stay(&mut tx, segment).await? => {
                 let data = json!({"segmentId": segment.id, "reason": Reason::Withdrawn.as_str()});
                 events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
             }
             Write::Final(segment) => {
-                capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false).await?;
+                capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false)
+                    .await?;
                 if capture::add_final(&mut tx, tenant, meeting, segment).await? {
                     events.push(event::append_final(&mut tx, meeting, segment.id).await?);
                 }
             }
-            Write::Retracted { segment, reason, unheard } => {
+            Write::Retracted {
+                segment,
+                reason,
+                unheard,
+            } => {
                 if let Some((participant, span)) = *unheard {
-                    let missing = Missing { span, search: span.start };
-                    unheard::note(&mut tx, tenant, meeting, participant, missing, Why::Undecoded).await?;
+                    let missing = Missing {
+                        span,
+                        search: span.start,
+                    };
+                    unheard::note(
+                        &mut tx,
+                        tenant,
+                        meeting,
+                        participant,
+                        missing,
+                        Why::Undecoded,
+                    )
+                    .await?;
                 }
                 let data = json!({"segmentId": segment, "reason": reason});
                 events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
             }
-            Write::State(data) => events.push(event::append(&mut tx, meeting, "recording_state", data.clone()).await?),
+            Write::State(data) => {
+                events.push(event::append(&mut tx, meeting, "recording_state", data.clone()).await?)
+            }
             Write::Withdrawal(withdrawal) => {
                 let said = consent::say_acknowledged(&mut tx, &saying(withdrawal)).await?;
                 effects = said.effects;
-                before =
-                    said.before.filter(|_| said.entry.id != withdrawal.id).map(|before| (withdrawal.id, before.head));
+                before = said
+                    .before
+                    .filter(|_| said.entry.id != withdrawal.id)
+                    .map(|before| (withdrawal.id, before.head));
             }
-            Write::StreamOpened { stream, participant, ip, port } => {
+            Write::StreamOpened {
+                stream,
+                participant,
+                ip,
+                port,
+            } => {
                 stream::opened(&mut tx, meeting, *stream, ip, *port).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
-            Write::StreamClosed { stream, participant, reason } => {
+            Write::StreamClosed {
+                stream,
+                participant,
+                reason,
+            } => {
                 stream::closed(&mut tx, meeting, *stream, reason).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
-            Write::Latched { stream, from, ssrc, anew } => {
+            Write::Latched {
+                stream,
+                from,
+                ssrc,
+                anew,
+            } => {
                 stream::latched(&mut tx, meeting, *stream, from, *ssrc, *anew).await?;
             }
-            Write::Media { stream, participant, media } => {
+            Write::Media {
+                stream,
+                participant,
+                media,
+            } => {
                 stream::media(&mut tx, meeting, *stream, media.as_str(), media.reason()).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
-            Write::Rollover { stream, index } => stream::rollover(&mut tx, meeting, *stream, *index).await?,
+            Write::Rollover { stream, index } => {
+                stream::rollover(&mut tx, meeting, *stream, *index).await?
+            }
             Write::Lost { recording, span } => {
                 let recording = self.same.get(recording).copied().unwrap_or(*recording);
                 recording::add_lost(&mut tx, recording, *span).await?;
             }
-            Write::Leave { participant, removed: false } => {
+            Write::Leave {
+                participant,
+                removed: false,
+            } => {
                 effects = presence::leave(&mut tx, meeting, *participant).await?;
             }
-            // By what the log says now: what removed it may have been said before, and taken back since.
-            Write::Leave { participant, removed: true }
-                if presence::person(&mut tx, meeting, *participant).await?.missing(&self.uses()).is_empty() => {}
-            Write::Leave { participant, removed: true } => {
-                effects = presence::remove(&mut tx, meeting, *participant, Removal::Required).await?;
+            // By what the log says now: what removed it may have been said before, and taken back
+            // since.
+            Write::Leave {
+                participant,
+                removed: true,
+            } if presence::person(&mut tx, meeting, *participant)
+                .await?
+                .missing(&self.uses())
+                .is_empty() => {}
+            Write::Leave {
+                participant,
+                removed: true,
+            } => {
+                effects =
+                    presence::remove(&mut tx, meeting, *participant, Removal::Required).await?;
             }
         }
         tx.commit().await?;
@@ -372,20 +464,39 @@ impl CommitTask {
         Ok(effects)
     }
 
-    /// Whether the gate allows it still, and the log knows of nothing that the gate does not. Under the head's lock.
+    /// Whether the gate allows it still, and the log knows of nothing that the gate does not. Under
+    /// the head's lock.
     async fn may_stay(&self, tx: &mut Tx, segment: &FinalSegment) -> Result<bool, StoreError> {
-        Ok(self.gate.still::<Transcription>(&segment.pass) == Verdict::Keep
-            && !retract::is_refused(tx, self.holder.meeting, &segment.pass, self.gate.applied()).await?)
+        Ok(
+            self.gate.still::<Transcription>(&segment.pass) == Verdict::Keep
+                && !retract::is_refused(
+                    tx,
+                    self.holder.meeting,
+                    &segment.pass,
+                    self.gate.applied(),
+                )
+                .await?,
+        )
     }
 
     /// What the meeting turns on.
     fn uses(&self) -> Vec<Use> {
-        Use::ALL.into_iter().filter(|purpose| self.gate.uses(*purpose)).collect()
+        Use::ALL
+            .into_iter()
+            .filter(|purpose| self.gate.uses(*purpose))
+            .collect()
     }
 
     fn known(&self, segment: &Segment) -> Segment {
-        let recording = self.same.get(&segment.recording).copied().unwrap_or(segment.recording);
-        Segment { recording, ..segment.clone() }
+        let recording = self
+            .same
+            .get(&segment.recording)
+            .copied()
+            .unwrap_or(segment.recording);
+        Segment {
+            recording,
+            ..segment.clone()
+        }
     }
 }
 

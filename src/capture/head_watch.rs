@@ -1,4 +1,5 @@
-//! Watches the heads of all meetings that this process runs: one query every 100 ms, always, because messages are only hints.
+//! Watches the heads of all meetings that this process runs: one query every 100 ms, always,
+//! because messages are only hints.
 
 use crate::{
     domain::{id::MeetingId, limits::HEADS_POLL},
@@ -20,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct News {
     pub head: Option<Head>,
-    /// Since when neither Postgres nor the queue was heard, so that nobody could tell of a withdrawal.
+    /// Since when neither Postgres nor the queue was heard, so that nobody could tell of a
+    /// withdrawal.
     pub deaf_since: Option<Instant>,
 }
 
@@ -46,7 +48,11 @@ impl HeadWatch {
     pub fn watch(&self, meeting: MeetingId) -> Watched {
         let (tx, news) = watch::channel(News::default());
         self.lock().insert(meeting, tx);
-        Watched { head_watch: self.clone(), meeting, news }
+        Watched {
+            head_watch: self.clone(),
+            meeting,
+            news,
+        }
     }
 
     /// Whether the meeting runs in this process.
@@ -83,13 +89,19 @@ impl HeadWatch {
                 _ => (false, Vec::new()),
             };
             // From the last that was heard, not from when that was noticed.
-            let deaf_since = queue.unreachable_since().filter(|_| !database).map(|since| since.max(heard));
-            let mut heads: BTreeMap<MeetingId, Head> = heads.into_iter().map(|head| (head.meeting, head)).collect();
+            let deaf_since = queue
+                .unreachable_since()
+                .filter(|_| !database)
+                .map(|since| since.max(heard));
+            let mut heads: BTreeMap<MeetingId, Head> =
+                heads.into_iter().map(|head| (head.meeting, head)).collect();
             for (meeting, tx) in self.lock().iter() {
                 let head = heads.remove(meeting);
                 tx.send_if_modified(|news| {
                     let changed = news.deaf_since != deaf_since
-                        || head.as_ref().is_some_and(|head| news.head.as_ref() != Some(head));
+                        || head
+                            .as_ref()
+                            .is_some_and(|head| news.head.as_ref() != Some(head));
                     news.deaf_since = deaf_since;
                     if let Some(head) = head {
                         news.head = Some(head);
@@ -101,6 +113,8 @@ impl HeadWatch {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<MeetingId, watch::Sender<News>>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

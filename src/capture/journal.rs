@@ -1,7 +1,9 @@
-//! Withdrawals that Postgres could not be told of, written down and flushed to disk before anybody is answered.
+//! Withdrawals that Postgres could not be told of, written down and flushed to disk before anybody
+//! is answered.
 //!
-//! One JSON line each, in a file per meeting. Read again at claim and by `recover`, appended to the ConsentLog (the same
-//! ids, so twice is once), and removed once that committed. One process writes here, in whose spool it is.
+//! One JSON line each, in a file per meeting. Read again at claim and by `recover`, appended to the
+//! ConsentLog (the same ids, so twice is once), and removed once that committed. One process writes
+//! here, in whose spool it is.
 
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
@@ -47,7 +49,8 @@ fn path(spool: &Path, meeting: MeetingId) -> PathBuf {
     spool.join("journal").join(format!("{meeting}.jsonl"))
 }
 
-/// Writes it down; when this returns `Ok` it survives a crash of the process and of the machine. Blocks.
+/// Writes it down; when this returns `Ok` it survives a crash of the process and of the machine.
+/// Blocks.
 pub fn append(spool: &Path, withdrawal: &Withdrawal) -> anyhow::Result<()> {
     let path = path(spool, withdrawal.meeting);
     let dir = path.parent().context("the journal has a directory")?;
@@ -55,8 +58,12 @@ pub fn append(spool: &Path, withdrawal: &Withdrawal) -> anyhow::Result<()> {
     let mut line = serde_json::to_vec(withdrawal)?;
     line.push(b'\n');
     let _writing = writing();
-    let mut file =
-        OpenOptions::new().create(true).read(true).append(true).open(&path).context("opening the consent journal")?;
+    let mut file = OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(&path)
+        .context("opening the consent journal")?;
     if is_torn(&mut file)? {
         // What was cut by a crash stays a line of its own.
         line.insert(0, b'\n');
@@ -78,8 +85,8 @@ fn is_torn(file: &mut File) -> std::io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-/// What stands in the meeting's journal. A line cut by a crash, wherever the cut fell, was never answered and is left out;
-/// those before and after it stand. Blocks.
+/// What stands in the meeting's journal. A line cut by a crash, wherever the cut fell, was never
+/// answered and is left out; those before and after it stand. Blocks.
 pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>> {
     let file = match File::open(path(spool, meeting)) {
         Ok(file) => file,
@@ -97,11 +104,17 @@ pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>>
 
 /// The meetings that have a journal. Blocks.
 pub fn meetings(spool: &Path) -> Vec<MeetingId> {
-    let Ok(entries) = fs::read_dir(spool.join("journal")) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.path().file_stem()?.to_str()?.parse().ok()).collect()
+    let Ok(entries) = fs::read_dir(spool.join("journal")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.path().file_stem()?.to_str()?.parse().ok())
+        .collect()
 }
 
-/// Removes the journal, of which `committed` became entries of the log; `false` when there is more in it by now. Blocks.
+/// Removes the journal, of which `committed` became entries of the log; `false` when there is more
+/// in it by now. Blocks.
 pub fn remove(spool: &Path, meeting: MeetingId, committed: &[Withdrawal]) -> anyhow::Result<bool> {
     let _writing = writing();
     if read(spool, meeting)?.len() > committed.len() {
@@ -135,7 +148,11 @@ mod tests {
             received_at: Utc::now(),
             once: None,
         };
-        let (first, torn, next) = (said("zurückgezogen"), said("もう録音しないで"), said("никогда"));
+        let (first, torn, next) = (
+            said("zurückgezogen"),
+            said("もう録音しないで"),
+            said("никогда"),
+        );
         append(&spool, &first).expect("writes");
         let file = path(&spool, meeting);
         let whole = fs::read(&file).expect("is there").len();
@@ -143,9 +160,17 @@ mod tests {
         let both = fs::read(&file).expect("is there");
         for length in whole..both.len() - 1 {
             fs::write(&file, &both[..length]).expect("writes");
-            assert_eq!(read(&spool, meeting).expect("reads"), std::slice::from_ref(&first), "cut at {length}");
+            assert_eq!(
+                read(&spool, meeting).expect("reads"),
+                std::slice::from_ref(&first),
+                "cut at {length}"
+            );
             append(&spool, &next).expect("writes");
-            assert_eq!(read(&spool, meeting).expect("reads"), [first.clone(), next.clone()], "cut at {length}");
+            assert_eq!(
+                read(&spool, meeting).expect("reads"),
+                [first.clone(), next.clone()],
+                "cut at {length}"
+            );
         }
         fs::remove_dir_all(&spool).expect("cleans up");
     }
@@ -167,14 +192,30 @@ mod tests {
             once: None,
         };
         append(&spool, &withdrawal).expect("writes");
-        append(&spool, &Withdrawal { id: ConsentId(Uuid::now_v7()), ..withdrawal.clone() }).expect("writes");
+        append(
+            &spool,
+            &Withdrawal {
+                id: ConsentId(Uuid::now_v7()),
+                ..withdrawal.clone()
+            },
+        )
+        .expect("writes");
         let file = path(&spool, meeting);
         let whole = fs::read(&file).expect("is there");
         fs::write(&file, &whole[..whole.len() - 9]).expect("writes");
-        assert_eq!(read(&spool, meeting).expect("reads"), std::slice::from_ref(&withdrawal));
+        assert_eq!(
+            read(&spool, meeting).expect("reads"),
+            std::slice::from_ref(&withdrawal)
+        );
         assert_eq!(meetings(&spool), [meeting]);
-        assert!(!remove(&spool, meeting, &[]).expect("reads"), "what came since is kept");
-        assert_eq!(read(&spool, meeting).expect("reads"), std::slice::from_ref(&withdrawal));
+        assert!(
+            !remove(&spool, meeting, &[]).expect("reads"),
+            "what came since is kept"
+        );
+        assert_eq!(
+            read(&spool, meeting).expect("reads"),
+            std::slice::from_ref(&withdrawal)
+        );
         assert!(remove(&spool, meeting, std::slice::from_ref(&withdrawal)).expect("removes"));
         assert!(remove(&spool, meeting, &[withdrawal]).expect("twice is once"));
         assert_eq!(read(&spool, meeting).expect("reads"), []);

@@ -19,13 +19,19 @@ pub struct MediaWatch {
 impl MediaWatch {
     /// `media` and `reason`: as people were told last.
     pub fn new(media: &str, reason: Option<&str>, now: MeetingTime) -> Self {
-        let why = Why::ALL.into_iter().find(|why| Some(why.as_str()) == reason);
+        let why = Why::ALL
+            .into_iter()
+            .find(|why| Some(why.as_str()) == reason);
         let told = match (media, why) {
             ("receiving", _) => Media::Receiving,
             ("stalled", why) => Media::Stalled(why.unwrap_or(Why::Silent)),
             _ => Media::Waiting,
         };
-        Self { watch: Watch::new(told, now), taken: 0, dropped: [0; Reason::ALL.len()] }
+        Self {
+            watch: Watch::new(told, now),
+            taken: 0,
+            dropped: [0; Reason::ALL.len()],
+        }
     }
 
     /// Answers with what is to be told.
@@ -39,9 +45,16 @@ impl MediaWatch {
         for (before, reason) in self.dropped.iter_mut().zip(Reason::ALL) {
             let count = counts.dropped(reason);
             let more = count - std::mem::replace(before, count);
-            most = most.max(reason.why().filter(|_| more > 0).map(|why| (more, why as u8)));
+            most = most.max(
+                reason
+                    .why()
+                    .filter(|_| more > 0)
+                    .map(|why| (more, why as u8)),
+            );
         }
-        if let Some(why) = most.and_then(|(_, why)| Why::ALL.into_iter().find(|known| *known as u8 == why)) {
+        if let Some(why) =
+            most.and_then(|(_, why)| Why::ALL.into_iter().find(|known| *known as u8 == why))
+        {
             self.watch.refused(why, now);
         }
         self.watch.poll(now)

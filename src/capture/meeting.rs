@@ -1,8 +1,9 @@
 //! THE loop: one task that owns one running meeting.
 //!
-//! It turns the world into inputs of [`Meeting`] and carries out its commands; packets go past the rules, through the gate.
-//! Nothing in here waits for Postgres, storage or the decoder: reads are tasks that answer by [`Fact`], writes go to the
-//! commits, sealed segments to the uploads. So a withdrawal is acted on within one turn of the loop, whatever else is slow.
+//! It turns the world into inputs of [`Meeting`] and carries out its commands; packets go past the
+//! rules, through the gate. Nothing in here waits for Postgres, storage or the decoder: reads are
+//! tasks that answer by [`Fact`], writes go to the commits, sealed segments to the uploads. So a
+//! withdrawal is acted on within one turn of the loop, whatever else is slow.
 
 use super::{
     Deps,
@@ -127,13 +128,20 @@ pub async fn run(deps: Arc<Deps>, claimed: Claimed) -> Outcome {
 
 async fn attempt(deps: &Arc<Deps>, mut claimed: Claimed) -> anyhow::Result<Outcome> {
     let meeting = claimed.job.meeting;
-    deps.store.sync_clock(&deps.clock, 5).await.context("reading Postgres's clock")?;
+    deps.store
+        .sync_clock(&deps.clock, 5)
+        .await
+        .context("reading Postgres's clock")?;
     let mut serving = deps.queue.serve(meeting).await;
     let mut watched = deps.head_watch.watch(meeting);
-    let Some(loaded) = read::load(&deps.store, meeting).await? else { return Ok(Outcome::Done) };
-    let (settings, speaking) = settings::read(&loaded.settings).context("reading the meeting's settings")?;
+    let Some(loaded) = read::load(&deps.store, meeting).await? else {
+        return Ok(Outcome::Done);
+    };
+    let (settings, speaking) =
+        settings::read(&loaded.settings).context("reading the meeting's settings")?;
 
-    // Nobody was present yet: a stream is about to be asked for. Its ask brings the first participant, and with it time 0.
+    // Nobody was present yet: a stream is about to be asked for. Its ask brings the first
+    // participant, and with it time 0.
     let mut waiting: Option<(Ask, Responder)> = None;
     let start = loop {
         if let Some(start) = read::start_time(&deps.store, meeting).await? {
@@ -165,9 +173,17 @@ async fn attempt(deps: &Arc<Deps>, mut claimed: Claimed) -> anyhow::Result<Outco
     // Loaded before time 0 was known; streams may have been asked for since.
     let loaded = read::load(&deps.store, meeting).await?.unwrap_or(loaded);
     let now = deps.clock.meeting(start).now();
-    let (live, inlets, outlets) =
-        Live::begin(deps.clone(), &claimed, loaded, Meeting::new(settings, now), start, speaking).await?;
-    live.run(claimed, serving, watched, inlets, outlets, waiting).await
+    let (live, inlets, outlets) = Live::begin(
+        deps.clone(),
+        &claimed,
+        loaded,
+        Meeting::new(settings, now),
+        start,
+        speaking,
+    )
+    .await?;
+    live.run(claimed, serving, watched, inlets, outlets, waiting)
+        .await
 }
 
 impl Live {
@@ -209,8 +225,14 @@ impl Live {
         );
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
-        let (tracks, told, heard) =
-            Tracks::new(deps.clone(), holder.clone(), rules.gate().clone(), owned, to_loop, &loaded)?;
+        let (tracks, told, heard) = Tracks::new(
+            deps.clone(),
+            holder.clone(),
+            rules.gate().clone(),
+            owned,
+            to_loop,
+            &loaded,
+        )?;
         let mut live = Self {
             deps,
             meeting,
@@ -235,23 +257,39 @@ impl Live {
         };
         // What was withdrawn while Postgres was away comes before anything that Postgres says.
         let spool = live.deps.spool.clone();
-        for withdrawal in tokio::task::spawn_blocking(move || journal::read(&spool, meeting)).await?? {
+        for withdrawal in
+            tokio::task::spawn_blocking(move || journal::read(&spool, meeting)).await??
+        {
             live.withdrawn(&withdrawal);
         }
         let first = read::read(&live.deps.store, meeting, 0, start).await?;
         live.read(Some(first));
-        for stream in loaded.streams.into_iter().filter(|stream| stream.state == "open") {
+        for stream in loaded
+            .streams
+            .into_iter()
+            .filter(|stream| stream.state == "open")
+        {
             let deps = live.deps.clone();
             match port::find(&deps.store, &deps.rtp, meeting, &stream).await {
                 Ok(found) => live.open(stream, found, None),
                 Err(error) if port::is_final(&error) => {
                     live.refuse(&stream, None, "unavailable", format!("{error:#}"));
                 }
-                Err(error) => return Err(error.context("finding the ports of the meeting's streams")),
+                Err(error) => {
+                    return Err(error.context("finding the ports of the meeting's streams"));
+                }
             }
         }
         info!(%meeting, epoch = live.holder.epoch, "the meeting runs here");
-        Ok((live, Inlets { arrivals, facts }, Outlets { told, heard, captions }))
+        Ok((
+            live,
+            Inlets { arrivals, facts },
+            Outlets {
+                told,
+                heard,
+                captions,
+            },
+        ))
     }
 
     async fn run(
@@ -259,7 +297,10 @@ impl Live {
         mut claimed: Claimed,
         mut serving: Serving,
         mut watched: Watched,
-        Inlets { mut arrivals, mut facts }: Inlets,
+        Inlets {
+            mut arrivals,
+            mut facts,
+        }: Inlets,
         mut outlets: Outlets,
         waiting: Option<(Ask, Responder)>,
     ) -> anyhow::Result<Outcome> {
@@ -312,11 +353,14 @@ impl Live {
 
     /// Whether the store has something that was not read.
     fn is_behind(&self) -> bool {
-        let behind = |head: &Head| head.consent_entry > self.applied || head.roster > self.roster || head.ended;
+        let behind = |head: &Head| {
+            head.consent_entry > self.applied || head.roster > self.roster || head.ended
+        };
         self.news.head.as_ref().is_some_and(behind)
     }
 
-    /// What the news mean for the gate. When it hears again it stays closed until what was missed is read.
+    /// What the news mean for the gate. When it hears again it stays closed until what was missed
+    /// is read.
     fn hear(&mut self) {
         let since = self.news.deaf_since.map(|at| self.clock.at(at));
         if since.is_some() || !self.is_behind() {
@@ -327,7 +371,8 @@ impl Live {
     /// Tells everybody the time, now and then.
     fn tick(&mut self) {
         let now = self.clock.now();
-        // News come once; a read that failed, or that was under way when they came, has not seen them.
+        // News come once; a read that failed, or that was under way when they came, has not seen
+        // them.
         if self.is_behind() && !self.reading && self.read_again <= Instant::now() {
             self.look();
         }
@@ -343,7 +388,11 @@ impl Live {
         for recording in std::mem::take(&mut self.tracks.resumed) {
             self.kept(recording, true);
         }
-        let every = if self.tracks.lively(now) { TICK_LIVELY } else { TICK };
+        let every = if self.tracks.lively(now) {
+            TICK_LIVELY
+        } else {
+            TICK
+        };
         if (now - self.ticked).0 >= every.as_micros() as i64 {
             self.ticked = now;
             self.tracks.tick(now);
@@ -382,11 +431,26 @@ impl Live {
     fn wake(&self) -> Instant {
         let now = Instant::now();
         let time = self.clock.at(now);
-        let due = self.rules.poll_timeout().into_iter().chain(self.tracks.next_timeout()).min();
-        let every = if self.tracks.lively(time) { TICK_LIVELY } else { TICK };
-        let wait = due.map_or(every, |due| Duration::from_micros((due - time).0.max(0).unsigned_abs()));
+        let due = self
+            .rules
+            .poll_timeout()
+            .into_iter()
+            .chain(self.tracks.next_timeout())
+            .min();
+        let every = if self.tracks.lively(time) {
+            TICK_LIVELY
+        } else {
+            TICK
+        };
+        let wait = due.map_or(every, |due| {
+            Duration::from_micros((due - time).0.max(0).unsigned_abs())
+        });
         let wake = now + wait.min(every);
-        if self.is_behind() && !self.reading { wake.min(self.read_again.max(now)) } else { wake }
+        if self.is_behind() && !self.reading {
+            wake.min(self.read_again.max(now))
+        } else {
+            wake
+        }
     }
 
     /// Carries out what the rules want.
@@ -394,7 +458,13 @@ impl Live {
         while let Some(command) = self.rules.poll_command() {
             match command {
                 Command::CloseStream { stream, reason } => self.close(stream, reason),
-                Command::Leave { participant, removed } => self.write(Write::Leave { participant, removed }),
+                Command::Leave {
+                    participant,
+                    removed,
+                } => self.write(Write::Leave {
+                    participant,
+                    removed,
+                }),
                 Command::Tell(state) => {
                     let data = closing::recording_state(&state, self.holder.epoch);
                     self.write(Write::State(data));
@@ -431,7 +501,9 @@ impl Live {
                 }
                 let _ = done.send(());
             }
-            Fact::Journalled(journalled, responder) => responder.reply(Reply::Withdrawn { journalled }),
+            Fact::Journalled(journalled, responder) => {
+                responder.reply(Reply::Withdrawn { journalled })
+            }
             Fact::SaidBefore { id, head } => self.input(Input::SaidBefore { id, head }),
         }
     }
@@ -446,7 +518,12 @@ impl Live {
         if std::mem::replace(&mut self.reading, true) {
             return;
         }
-        let (store, meeting, after, facts) = (self.deps.store.clone(), self.meeting, self.applied, self.facts.clone());
+        let (store, meeting, after, facts) = (
+            self.deps.store.clone(),
+            self.meeting,
+            self.applied,
+            self.facts.clone(),
+        );
         let start = self.clock.to_wall(MeetingTime::ZERO);
         tokio::spawn(async move {
             let read = read::read(&store, meeting, after, start).await.ok();
@@ -461,7 +538,11 @@ impl Live {
             return;
         };
         self.roster = read.roster;
-        self.names.extend(read.people.iter().map(|person| (person.id, person.display_name.clone())));
+        self.names.extend(
+            read.people
+                .iter()
+                .map(|person| (person.id, person.display_name.clone())),
+        );
         if let Some(last) = read.consent.last() {
             self.applied = last.entry;
             self.input(Input::Consent(read.consent));

@@ -1,5 +1,7 @@
-//! Running meetings. [`meeting`] is the loop of one; [`track`] is the way of a packet; [`commit`] and [`upload`] are its ways
-//! out (rows and objects; [`uploader`] carries the objects of all meetings), [`caption`] that of words; [`closing`] is how it ends; [`recover`] takes up what a dead process left.
+//! Running meetings. [`meeting`] is the loop of one; [`track`] is the way of a packet; [`commit`]
+//! and [`upload`] are its ways out (rows and objects; [`uploader`] carries the objects of all
+//! meetings), [`caption`] that of words; [`closing`] is how it ends; [`recover`] takes up what a
+//! dead process left.
 
 mod admit;
 mod caption;

@@ -1,7 +1,8 @@
 //! Which port a stream gets, and what the store knows of ports that outlive their streams.
 //!
-//! A port is bound by this process while its stream lives and while it rests afterwards. What other processes of the same
-//! node have, or a dead one had, stands in the store only; it is asked before a port is taken.
+//! A port is bound by this process while its stream lives and while it rests afterwards. What other
+//! processes of the same node have, or a dead one had, stands in the store only; it is asked before
+//! a port is taken.
 
 use super::Rtp;
 use crate::{
@@ -27,30 +28,55 @@ pub struct Found {
     pub foreign: BTreeSet<SocketAddr>,
 }
 
-/// A port for a stream: its own from before a restart if it can be had, else one that nobody sends to. It stands in the
-/// store before anybody can be told of it.
-pub async fn find(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream) -> anyhow::Result<Found> {
+/// A port for a stream: its own from before a restart if it can be had, else one that nobody sends
+/// to. It stands in the store before anybody can be told of it.
+pub async fn find(
+    store: &Store,
+    rtp: &Rtp,
+    meeting: MeetingId,
+    stream: &Stream,
+) -> anyhow::Result<Found> {
     let place = choose(store, rtp, stream).await?;
     keep(store, rtp, meeting, stream, place).await
 }
 
 /// The port of a stream whose place this one takes, out of its rest; for when no other is free.
-pub async fn reuse(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream) -> anyhow::Result<Found> {
+pub async fn reuse(
+    store: &Store,
+    rtp: &Rtp,
+    meeting: MeetingId,
+    stream: &Stream,
+) -> anyhow::Result<Found> {
     for port in left(store, rtp, meeting, stream).await? {
         if let Ok(place) = rtp.ports.reuse(port).await {
             return keep(store, rtp, meeting, stream, place).await;
         }
     }
-    Err(OpenError::NoPort { ip: rtp.ports.ip(), ports: rtp.ports.range().clone() }.into())
+    Err(OpenError::NoPort {
+        ip: rtp.ports.ip(),
+        ports: rtp.ports.range().clone(),
+    }
+    .into())
 }
 
 /// Ports of streams whose place this one takes.
-pub async fn left(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream) -> anyhow::Result<Vec<u16>> {
+pub async fn left(
+    store: &Store,
+    rtp: &Rtp,
+    meeting: MeetingId,
+    stream: &Stream,
+) -> anyhow::Result<Vec<u16>> {
     let mut tx = store.worker_tx().await?;
     let owned = port::owned(&mut tx, &rtp.public_ip, meeting).await?;
     tx.commit().await?;
-    let next = Owner { participant: stream.participant, kind: stream.kind.clone(), source: stream.source.clone() };
-    let left = owned.into_iter().filter(|(_, of, owner)| *of != stream.id && owner.makes_room_for(&next));
+    let next = Owner {
+        participant: stream.participant,
+        kind: stream.kind.clone(),
+        source: stream.source.clone(),
+    };
+    let left = owned
+        .into_iter()
+        .filter(|(_, of, owner)| *of != stream.id && owner.makes_room_for(&next));
     Ok(left.map(|(port, _, _)| port).collect())
 }
 
@@ -62,41 +88,71 @@ async fn choose(store: &Store, rtp: &Rtp, stream: &Stream) -> anyhow::Result<Pla
     tx.commit().await?;
     if let Some(remote) = remote(stream).filter(|_| stream.srtp_suite.is_none()) {
         // Announced, it would be refused there.
-        never.extend(known.iter().filter(|(_, source)| *source == remote).map(|(port, _)| port));
+        never.extend(
+            known
+                .iter()
+                .filter(|(_, source)| *source == remote)
+                .map(|(port, _)| port),
+        );
     }
     let mut place = None;
     if let Some(own) = stream.port.filter(|own| !never.contains(own)) {
         match rtp.ports.again(own).await {
             Ok(again) => place = Some(again),
-            Err(error) => warn!(stream = %stream.id, %error, "a stream gets another port than before"),
+            Err(error) => {
+                warn!(stream = %stream.id, %error, "a stream gets another port than before")
+            }
         }
     }
     let used = known.iter().map(|(port, _)| *port).collect();
     Ok(place.map_or_else(|| rtp.ports.take(&never, &used), Ok)?)
 }
 
-async fn keep(store: &Store, rtp: &Rtp, meeting: MeetingId, stream: &Stream, place: Place) -> anyhow::Result<Found> {
+async fn keep(
+    store: &Store,
+    rtp: &Rtp,
+    meeting: MeetingId,
+    stream: &Stream,
+    place: Place,
+) -> anyhow::Result<Found> {
     let node = rtp.public_ip.as_str();
     let mut tx = store.worker_tx().await?;
     let known = port::foreign(&mut tx, node, stream.participant).await?;
     port::hold(&mut tx, meeting, stream.id, node, place.port).await?;
     tx.commit().await?;
-    let strangers = place.strangers.iter().copied().filter(|from| remote(stream) != Some(*from));
-    let foreign = known.into_iter().filter(|(of, _)| *of == place.port).map(|(_, source)| source);
-    Ok(Found { foreign: foreign.chain(strangers).collect(), place })
+    let strangers = place
+        .strangers
+        .iter()
+        .copied()
+        .filter(|from| remote(stream) != Some(*from));
+    let foreign = known
+        .into_iter()
+        .filter(|(of, _)| *of == place.port)
+        .map(|(_, source)| source);
+    Ok(Found {
+        foreign: foreign.chain(strangers).collect(),
+        place,
+    })
 }
 
 fn remote(stream: &Stream) -> Option<SocketAddr> {
     stream.remote.as_ref()?.parse().ok()
 }
 
-/// Whether the machine has no port, so that another try soon is no use; otherwise the store could not be asked.
+/// Whether the machine has no port, so that another try soon is no use; otherwise the store could
+/// not be asked.
 pub fn is_final(error: &anyhow::Error) -> bool {
     error.downcast_ref::<OpenError>().is_some()
 }
 
-/// Keeps the store's list of ports true: those whose rest is over go, those that a dead process left are drained here.
-pub async fn run(store: Store, rtp: Rtp, mut rested: mpsc::Receiver<Rested>, stop: CancellationToken) {
+/// Keeps the store's list of ports true: those whose rest is over go, those that a dead process
+/// left are drained here.
+pub async fn run(
+    store: Store,
+    rtp: Rtp,
+    mut rested: mpsc::Receiver<Rested>,
+    stop: CancellationToken,
+) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut forget = tokio::time::interval(FORGET_EVERY);
@@ -126,7 +182,10 @@ async fn adopt(store: &Store, rtp: &Rtp) -> crate::store::Result<()> {
     let mut tx = store.worker_tx().await?;
     let left = port::left(&mut tx, &rtp.public_ip).await?;
     tx.commit().await?;
-    for port in left.into_iter().filter(|port| rtp.ports.range().contains(port)) {
+    for port in left
+        .into_iter()
+        .filter(|port| rtp.ports.range().contains(port))
+    {
         // Bound by whoever lives, here or in another process: it is theirs to drain.
         if let Ok(place) = rtp.ports.bind(port) {
             place.rest(None);

@@ -1,5 +1,5 @@
-//! What a meeting's loop reads from the store, and how a stream's participant comes in. Each has a time limit, because
-//! whoever waits here is a task and not the loop.
+//! What a meeting's loop reads from the store, and how a stream's participant comes in. Each has a
+//! time limit, because whoever waits here is a task and not the loop.
 
 use super::{
     Deps,
@@ -55,11 +55,19 @@ async fn bounded_any<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow
     done.unwrap_or_else(|_| Err(anyhow::anyhow!("the database is not available")))
 }
 
-pub async fn read(store: &Store, meeting: MeetingId, after: i64, start: DateTime<Utc>) -> Result<MeetingRead> {
+pub async fn read(
+    store: &Store,
+    meeting: MeetingId,
+    after: i64,
+    start: DateTime<Utc>,
+) -> Result<MeetingRead> {
     bounded(async {
         let mut tx = store.worker_tx().await?;
         // The version first: what is read after it can only be newer.
-        let head = event::heads(&mut tx, &[meeting]).await?.pop().ok_or(StoreError::NotFound)?;
+        let head = event::heads(&mut tx, &[meeting])
+            .await?
+            .pop()
+            .ok_or(StoreError::NotFound)?;
         let consent = consent::above(&mut tx, meeting, after, i64::MAX).await?;
         let people = presence::people(&mut tx, meeting).await?;
         let streams = stream::live(&mut tx, meeting).await?;
@@ -70,11 +78,21 @@ pub async fn read(store: &Store, meeting: MeetingId, after: i64, start: DateTime
             participant: entry.participant,
             uses: entry.purposes,
             status: entry.status,
-            at: MeetingTime((entry.acts_at - start).num_microseconds().unwrap_or(i64::MAX)),
+            at: MeetingTime(
+                (entry.acts_at - start)
+                    .num_microseconds()
+                    .unwrap_or(i64::MAX),
+            ),
         };
         Ok(MeetingRead {
             consent: consent.into_iter().map(entry).collect(),
-            listed: people.iter().map(|p| Listed { participant: p.id, present: p.present }).collect(),
+            listed: people
+                .iter()
+                .map(|p| Listed {
+                    participant: p.id,
+                    present: p.present,
+                })
+                .collect(),
             people,
             streams: streams.into_iter().map(|stream| stream.id).collect(),
             roster: head.roster,
@@ -93,15 +111,23 @@ pub async fn load(store: &Store, meeting: MeetingId) -> Result<Option<Loaded>> {
 }
 
 pub async fn start_time(store: &Store, meeting: MeetingId) -> Result<Option<DateTime<Utc>>> {
-    Ok(load(store, meeting).await?.and_then(|loaded| loaded.start_time))
+    Ok(load(store, meeting)
+        .await?
+        .and_then(|loaded| loaded.start_time))
 }
 
 pub fn has_ended(watched: &Watched) -> bool {
-    watched.news.borrow().head.as_ref().is_some_and(|head| head.ended)
+    watched
+        .news
+        .borrow()
+        .head
+        .as_ref()
+        .is_some_and(|head| head.ended)
 }
 
-/// Makes the participant of a stream present, and gives the stream's row and a port for it; or what to answer instead.
-/// The loop is asked to close the streams whose place it takes when their port is the only one.
+/// Makes the participant of a stream present, and gives the stream's row and a port for it; or what
+/// to answer instead. The loop is asked to close the streams whose place it takes when their port
+/// is the only one.
 pub async fn enter(
     deps: &Deps,
     meeting: MeetingId,
@@ -112,10 +138,16 @@ pub async fn enter(
     let (store, rtp) = (&deps.store, &deps.rtp);
     let mut found = bounded_any(port::find(store, rtp, meeting, &stream)).await;
     if found.as_ref().is_err_and(port::is_final)
-        && port::left(store, rtp, meeting, &stream).await.is_ok_and(|left| !left.is_empty())
+        && port::left(store, rtp, meeting, &stream)
+            .await
+            .is_ok_and(|left| !left.is_empty())
     {
         let (done, made) = oneshot::channel();
-        if to_loop.send(Fact::MakeRoom(Box::new(stream.clone()), done)).await.is_ok() {
+        if to_loop
+            .send(Fact::MakeRoom(Box::new(stream.clone()), done))
+            .await
+            .is_ok()
+        {
             let _ = made.await;
         }
         found = bounded_any(port::reuse(store, rtp, meeting, &stream)).await;
@@ -125,28 +157,50 @@ pub async fn enter(
         Err(error) => error,
     };
     warn!(%meeting, stream = %id, error = format!("{error:#}"), "no port for a stream");
-    Err(Reply::Error { code: "unavailable".into(), message: format!("{error:#}") })
+    Err(Reply::Error {
+        code: "unavailable".into(),
+        message: format!("{error:#}"),
+    })
 }
 
-/// Makes the participant of a stream present, and gives the stream's row; or what to answer instead.
-pub async fn admit(store: &Store, queue: &Queue, meeting: MeetingId, id: StreamId) -> Result<Stream, Reply> {
-    let refuse = |code: &str, message: &str| Reply::Error { code: code.into(), message: message.into() };
+/// Makes the participant of a stream present, and gives the stream's row; or what to answer
+/// instead.
+pub async fn admit(
+    store: &Store,
+    queue: &Queue,
+    meeting: MeetingId,
+    id: StreamId,
+) -> Result<Stream, Reply> {
+    let refuse = |code: &str, message: &str| Reply::Error {
+        code: code.into(),
+        message: message.into(),
+    };
     let entered = bounded(async {
         let mut tx = store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
-        let Some(stream) = stream::live(&mut tx, meeting).await?.into_iter().find(|stream| stream.id == id) else {
-            return Ok(Err(refuse("not_found", "the stream was closed before it was opened")));
+        let Some(stream) = stream::live(&mut tx, meeting)
+            .await?
+            .into_iter()
+            .find(|stream| stream.id == id)
+        else {
+            return Ok(Err(refuse(
+                "not_found",
+                "the stream was closed before it was opened",
+            )));
         };
         match presence::enter(&mut tx, meeting, stream.participant, EntryBy::Stream).await? {
             Ok(entered) => {
                 tx.commit().await?;
                 Ok(Ok((stream, entered)))
             }
-            Err(Barred::ConsentRequired(_)) => {
-                Ok(Err(refuse("consent_required", "this meeting is only for who agreed to what it records")))
-            }
+            Err(Barred::ConsentRequired(_)) => Ok(Err(refuse(
+                "consent_required",
+                "this meeting is only for who agreed to what it records",
+            ))),
             Err(Barred::Ended) => Ok(Err(refuse("ended", "the meeting has ended"))),
-            Err(Barred::Removed | Barred::Absent) => Ok(Err(refuse("removed", "the participant was removed"))),
+            Err(Barred::Removed | Barred::Absent) => {
+                Ok(Err(refuse("removed", "the participant was removed")))
+            }
         }
     })
     .await;

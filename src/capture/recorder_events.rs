@@ -11,7 +11,8 @@ use std::{
 };
 use tracing::{info, warn};
 
-/// Between two lines in the log about segments that fail: a full disk fails every recording every second.
+/// Between two lines in the log about segments that fail: a full disk fails every recording every
+/// second.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Segments are queued for upload, losses for the database.
@@ -25,7 +26,9 @@ pub fn take(uploads: &Uploads, commits: &Commits, meeting: MeetingId, told: spoo
                 .increment(span.length().0.unsigned_abs() / 1_000);
             let _ = commits.write(Write::Lost { recording, span });
         }
-        spool::SpoolEvent::Resumed { recording } => info!(%meeting, %recording, "segments are written again"),
+        spool::SpoolEvent::Resumed { recording } => {
+            info!(%meeting, %recording, "segments are written again")
+        }
         spool::SpoolEvent::Left(left) => {
             uploads.missed();
             warn!(%meeting, path = %left.path.display(), "a segment could not be sealed and stays in the spool");

@@ -1,10 +1,11 @@
-//! Takes up what a dead process left on this machine, and what a meeting could not store before it ended here: segments in
-//! the spool, withdrawals in the journal.
+//! Takes up what a dead process left on this machine, and what a meeting could not store before it
+//! ended here: segments in the spool, withdrawals in the journal.
 //!
-//! Only folders that nobody owns are touched ([`crate::media::disk`]), so a meeting that goes on here beside is safe. Everything
-//! may run twice: a segment whose row is there is only deleted, a withdrawal that is in the log changes nothing. What the log
-//! (and the journal) no longer allows is cut away before anything is stored. A file is deleted once its row is committed, and
-//! one that cannot be taken up now keeps no other waiting.
+//! Only folders that nobody owns are touched ([`crate::media::disk`]), so a meeting that goes on
+//! here beside is safe. Everything may run twice: a segment whose row is there is only deleted, a
+//! withdrawal that is in the log changes nothing. What the log (and the journal) no longer allows
+//! is cut away before anything is stored. A file is deleted once its row is committed, and one that
+//! cannot be taken up now keeps no other waiting.
 
 use super::{
     Deps,
@@ -49,7 +50,8 @@ const SWEEP: Duration = Duration::from_secs(30);
 const SWEEP_SOON: Duration = Duration::from_secs(2);
 /// Meetings at a time.
 const MEETINGS: usize = 8;
-/// How often it is noted that segments still lie here. Well below [`crate::domain::limits::SPOOLED_FOR`].
+/// How often it is noted that segments still lie here. Well below
+/// [`crate::domain::limits::SPOOLED_FOR`].
 const NOTE: Duration = Duration::from_secs(20);
 /// So often a file may be unreadable before it is given up.
 const TRIES_MAX: u32 = 3;
@@ -66,7 +68,10 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
         if look <= Instant::now() {
             look = Instant::now() + SWEEP;
             let disk = deps.disk.clone();
-            for meeting in tokio::task::spawn_blocking(move || meetings(&disk)).await.unwrap_or_default() {
+            for meeting in tokio::task::spawn_blocking(move || meetings(&disk))
+                .await
+                .unwrap_or_default()
+            {
                 if running.len() < MEETINGS && running.insert(meeting) {
                     let deps = deps.clone();
                     tasks.spawn(async move { (meeting, recover(&deps, meeting).await) });
@@ -108,22 +113,34 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
 fn meetings(disk: &Disk) -> BTreeSet<MeetingId> {
     let spool = disk.folder();
     let given_up = |meeting: &MeetingId| match segment::epochs(spool, *meeting) {
-        Ok(epochs) => epochs.is_empty() || epochs.iter().any(|epoch| !disk.is_owned(*meeting, *epoch)),
+        Ok(epochs) => {
+            epochs.is_empty() || epochs.iter().any(|epoch| !disk.is_owned(*meeting, *epoch))
+        }
         Err(_) => false,
     };
     let folders = segment::leftover_meetings(spool).unwrap_or_default();
-    folders.into_iter().filter(given_up).chain(journal::meetings(spool)).collect()
+    folders
+        .into_iter()
+        .filter(given_up)
+        .chain(journal::meetings(spool))
+        .collect()
 }
 
 /// Answers with how many segments could not be taken up now.
 async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> {
     let (spool, disk) = (deps.spool.clone(), deps.disk.clone());
-    // Listed first and asked for owners afterwards: a folder that is there and has no owner never gets one again.
-    let left = tokio::task::spawn_blocking(move || -> anyhow::Result<BTreeMap<i64, Vec<Leftover>>> {
-        let epochs = segment::epochs(&spool, meeting)?;
-        let given_up = epochs.into_iter().filter(|epoch| !disk.is_owned(meeting, *epoch));
-        given_up.map(|epoch| Ok((epoch, segment::leftovers(&spool, meeting, epoch)?))).collect()
-    });
+    // Listed first and asked for owners afterwards: a folder that is there and has no owner never
+    // gets one again.
+    let left =
+        tokio::task::spawn_blocking(move || -> anyhow::Result<BTreeMap<i64, Vec<Leftover>>> {
+            let epochs = segment::epochs(&spool, meeting)?;
+            let given_up = epochs
+                .into_iter()
+                .filter(|epoch| !disk.is_owned(meeting, *epoch));
+            given_up
+                .map(|epoch| Ok((epoch, segment::leftovers(&spool, meeting, epoch)?)))
+                .collect()
+        });
     let left = left.await??;
     let watched = deps.head_watch.watches(meeting);
     let journalled = !watched && journal::meetings(&deps.spool).contains(&meeting);
@@ -136,7 +153,8 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
         warn!(%meeting, "the spool holds a meeting that this database does not know; it is left alone");
         return Ok(0);
     };
-    // Before anything is stored: whoever sweeps up objects that no row names holds the head and asks for these notes.
+    // Before anything is stored: whoever sweeps up objects that no row names holds the head and
+    // asks for these notes.
     event::lock(&mut tx, meeting).await?;
     for (epoch, left) in &left {
         capture::note_spooled(&mut tx, meeting, *epoch, left.len()).await?;
@@ -145,23 +163,44 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     if !watched {
         say(deps, meeting).await?;
     }
-    let (Some(start), true) = (loaded.start_time, segments > 0) else { return Ok(0) };
+    let (Some(start), true) = (loaded.start_time, segments > 0) else {
+        return Ok(0);
+    };
     let gate = Arc::new(gate(deps, meeting, start).await?);
     let mut tx = deps.store.worker_tx().await?;
     let known = recording::segments(&mut tx, meeting).await?;
     drop(tx);
-    let known: BTreeMap<(RecordingId, i64, i32), recording::Segment> =
-        known.into_iter().map(|row| ((row.recording, row.epoch, row.n), row)).collect();
-    let shared = Arc::new(Taking { deps: deps.clone(), loaded, meeting, gate, known, stored: AtomicUsize::new(0) });
+    let known: BTreeMap<(RecordingId, i64, i32), recording::Segment> = known
+        .into_iter()
+        .map(|row| ((row.recording, row.epoch, row.n), row))
+        .collect();
+    let shared = Arc::new(Taking {
+        deps: deps.clone(),
+        loaded,
+        meeting,
+        gate,
+        known,
+        stored: AtomicUsize::new(0),
+    });
 
-    let mut remaining: BTreeMap<i64, usize> = left.iter().map(|(epoch, left)| (*epoch, left.len())).collect();
-    let mut queue = left.values().flatten().cloned().collect::<Vec<_>>().into_iter();
+    let mut remaining: BTreeMap<i64, usize> = left
+        .iter()
+        .map(|(epoch, left)| (*epoch, left.len()))
+        .collect();
+    let mut queue = left
+        .values()
+        .flatten()
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter();
     let mut tasks: JoinSet<(i64, anyhow::Result<()>)> = JoinSet::new();
     let (mut failures, mut problem) = (0, None);
     let mut note = tokio::time::interval(NOTE);
     loop {
         // While storage is away a few try, and the rest is left for the next time.
-        while tasks.len() < UPLOADS_EACH && (failures < PROBES_EACH || deps.uploader.away().is_none()) {
+        while tasks.len() < UPLOADS_EACH
+            && (failures < PROBES_EACH || deps.uploader.away().is_none())
+        {
             let Some(leftover) = queue.next() else { break };
             let (shared, epoch) = (shared.clone(), leftover.epoch);
             tasks.spawn(async move { (epoch, shared.take_up(leftover).await) });
@@ -195,7 +234,11 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     }
 }
 
-async fn noted(deps: &Deps, meeting: MeetingId, remaining: &BTreeMap<i64, usize>) -> anyhow::Result<()> {
+async fn noted(
+    deps: &Deps,
+    meeting: MeetingId,
+    remaining: &BTreeMap<i64, usize>,
+) -> anyhow::Result<()> {
     let mut tx = deps.store.worker_tx().await?;
     for (epoch, left) in remaining {
         capture::note_spooled(&mut tx, meeting, *epoch, *left).await?;
@@ -205,10 +248,18 @@ async fn noted(deps: &Deps, meeting: MeetingId, remaining: &BTreeMap<i64, usize>
 }
 
 /// Takes away folders in which nothing is left.
-async fn tidied(deps: &Deps, meeting: MeetingId, left: &BTreeMap<i64, Vec<Leftover>>) -> anyhow::Result<()> {
+async fn tidied(
+    deps: &Deps,
+    meeting: MeetingId,
+    left: &BTreeMap<i64, Vec<Leftover>>,
+) -> anyhow::Result<()> {
     let (spool, epochs) = (deps.spool.clone(), left.keys().copied().collect::<Vec<_>>());
-    tokio::task::spawn_blocking(move || epochs.into_iter().try_for_each(|epoch| segment::tidy(&spool, meeting, epoch)))
-        .await?
+    tokio::task::spawn_blocking(move || {
+        epochs
+            .into_iter()
+            .try_for_each(|epoch| segment::tidy(&spool, meeting, epoch))
+    })
+    .await?
 }
 
 /// Journalled withdrawals become entries of the log.
@@ -239,8 +290,17 @@ async fn gate(deps: &Deps, meeting: MeetingId, start: DateTime<Utc>) -> anyhow::
     let log = consent::whole(&mut tx, meeting).await?;
     let gate = replayed(&log, start);
     for withdrawal in journal::read(&deps.spool, meeting)? {
-        let at = MeetingTime((withdrawal.received_at - start).num_microseconds().unwrap_or(0));
-        gate.withdraw(withdrawal.id, withdrawal.participant, withdrawal.consent_type.uses(), at);
+        let at = MeetingTime(
+            (withdrawal.received_at - start)
+                .num_microseconds()
+                .unwrap_or(0),
+        );
+        gate.withdraw(
+            withdrawal.id,
+            withdrawal.participant,
+            withdrawal.consent_type.uses(),
+            at,
+        );
     }
     Ok(gate)
 }
@@ -256,7 +316,11 @@ pub fn replayed(log: &[consent::Entry], start: DateTime<Utc>) -> Gate {
             participant: entry.participant,
             uses: entry.purposes.clone(),
             status: entry.status,
-            at: MeetingTime((entry.acts_at - start).num_microseconds().unwrap_or(i64::MAX)),
+            at: MeetingTime(
+                (entry.acts_at - start)
+                    .num_microseconds()
+                    .unwrap_or(i64::MAX),
+            ),
         })
         .collect();
     gate.replay(&entries);
@@ -275,18 +339,29 @@ struct Taking {
 }
 
 impl Taking {
-    /// Stores a segment unless it is there, and again when what is there reaches past a withdrawal: its worker may have died
-    /// before it could cut it. Its file is gone afterwards.
+    /// Stores a segment unless it is there, and again when what is there reaches past a withdrawal:
+    /// its worker may have died before it could cut it. Its file is gone afterwards.
     async fn take_up(&self, leftover: Leftover) -> anyhow::Result<()> {
         let path = leftover.path.clone();
-        let sealed_at = std::fs::metadata(&path).and_then(|about| about.modified()).ok();
-        let age = sealed_at.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        let sealed_at = std::fs::metadata(&path)
+            .and_then(|about| about.modified())
+            .ok();
+        let age = sealed_at
+            .and_then(|at| at.elapsed().ok())
+            .unwrap_or_default();
         let _waits = self.deps.uploader.expect(age);
         let n = i32::try_from(leftover.name.n).context("segment number")?;
-        let known = self.known.get(&(leftover.track.recording, leftover.epoch, n));
+        let known = self
+            .known
+            .get(&(leftover.track.recording, leftover.epoch, n));
         let participant = leftover.track.participant;
         let keeps = |row: &recording::Segment| {
-            let pass = Pass { participant, span: row.span, entry: row.consent_entry, late: row.late };
+            let pass = Pass {
+                participant,
+                span: row.span,
+                entry: row.consent_entry,
+                late: row.late,
+            };
             row.merged || self.gate.still::<Recording>(&pass) == Verdict::Keep
         };
         if !known.is_some_and(keeps) {
@@ -315,13 +390,18 @@ impl Taking {
         }
     }
 
-    /// A file that cannot be read although there is nothing wrong with disk and descriptors is put aside when that was so
-    /// [`TRIES_MAX`] times, so that nobody waits for it. It costs its own span, as far as its neighbours tell.
+    /// A file that cannot be read although there is nothing wrong with disk and descriptors is put
+    /// aside when that was so [`TRIES_MAX`] times, so that nobody waits for it. It costs its own
+    /// span, as far as its neighbours tell.
     async fn unreadable(&self, leftover: &Leftover, error: anyhow::Error) -> anyhow::Result<()> {
         let path = leftover.path.clone();
         let well = tokio::task::spawn_blocking(move || segment::can_write_beside(&path)).await?;
         let tries = {
-            let mut unreadable = self.deps.unreadable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut unreadable = self
+                .deps
+                .unreadable
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let tries = unreadable.entry(leftover.path.clone()).or_default();
             *tries += u32::from(well);
             *tries
@@ -332,8 +412,15 @@ impl Taking {
         segment::put_aside(&leftover.path)?;
         warn!(path = %leftover.path.display(), error = format!("{error:#}"), "a segment is broken and is put aside");
         let n = i32::try_from(leftover.name.n).context("segment number")?;
-        let near = |n: i32| self.known.get(&(leftover.track.recording, leftover.epoch, n)).map(|row| row.span);
-        let (before, after) = (near(n - 1).map(|span| span.end), near(n + 1).map(|span| span.start));
+        let near = |n: i32| {
+            self.known
+                .get(&(leftover.track.recording, leftover.epoch, n))
+                .map(|row| row.span)
+        };
+        let (before, after) = (
+            near(n - 1).map(|span| span.end),
+            near(n + 1).map(|span| span.start),
+        );
         let start = before.or(after.map(|after| after - SEGMENT_LENGTH));
         let end = after.or(before.map(|before| before + SEGMENT_LENGTH));
         if let (Some(start), Some(end)) = (start, end) {
@@ -345,15 +432,33 @@ impl Taking {
     }
 
     /// Puts a segment into storage, and its row into the place of the one before.
-    async fn store(&self, sealed: Sealed, before: Option<&recording::Segment>) -> anyhow::Result<()> {
-        let Self { deps, loaded, meeting, .. } = self;
+    async fn store(
+        &self,
+        sealed: Sealed,
+        before: Option<&recording::Segment>,
+    ) -> anyhow::Result<()> {
+        let Self {
+            deps,
+            loaded,
+            meeting,
+            ..
+        } = self;
         let (meeting, spool) = (*meeting, deps.spool.clone());
-        let holder = Holder { tenant: loaded.tenant, meeting, owner: new_id(), epoch: sealed.epoch, spool };
+        let holder = Holder {
+            tenant: loaded.tenant,
+            meeting,
+            owner: new_id(),
+            epoch: sealed.epoch,
+            spool,
+        };
         // Never under the key that a row names.
         let key = (0..)
             .map(|cuts| uploader::key(&holder, &sealed, cuts))
             .find(|key| before.is_none_or(|before| before.object_key != *key));
-        let mut segment = deps.uploader.try_store(&sealed, &key.context("a free key")?).await?;
+        let mut segment = deps
+            .uploader
+            .try_store(&sealed, &key.context("a free key")?)
+            .await?;
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         let track = recording::TrackKey {
@@ -362,23 +467,34 @@ impl Taking {
             codec: sealed.track.codec.as_str().into(),
         };
         let start_ms = sealed.pass.span.start.as_ms();
-        segment.recording =
-            recording::ensure_track(&mut tx, loaded.tenant, meeting, sealed.track.recording, &track, start_ms).await?;
+        segment.recording = recording::ensure_track(
+            &mut tx,
+            loaded.tenant,
+            meeting,
+            sealed.track.recording,
+            &track,
+            start_ms,
+        )
+        .await?;
         recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await?;
         tx.commit().await?;
         Ok(())
     }
 }
 
-/// A meeting that is over gets its files made (again) from what there is now, unless all of it is in them: the spool of every
-/// meeting that just ended still holds what was stored in its last minute.
+/// A meeting that is over gets its files made (again) from what there is now, unless all of it is
+/// in them: the spool of every meeting that just ended still holds what was stored in its last
+/// minute.
 async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     let mut tx = deps.store.worker_tx().await?;
     event::lock(&mut tx, meeting).await?;
     let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
     let unmade = recording::is_unmerged(&mut tx, meeting).await?;
     if over && unmade && capture::status(&mut tx, meeting).await? == "ended" {
-        let tenant = capture::load(&mut tx, meeting).await?.ok_or(StoreError::NotFound)?.tenant;
+        let tenant = capture::load(&mut tx, meeting)
+            .await?
+            .ok_or(StoreError::NotFound)?
+            .tenant;
         let job = job::ensure(&mut tx, tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?;
         tx.commit().await?;
         let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;

@@ -1,5 +1,5 @@
-//! What `api` processes ask of a running meeting. Nothing here waits: what needs the store or the disk is a task that
-//! answers by a [`Fact`].
+//! What `api` processes ask of a running meeting. Nothing here waits: what needs the store or the
+//! disk is a task that answers by a [`Fact`].
 
 use super::{
     commit::Write,
@@ -28,7 +28,17 @@ impl Live {
                 self.input(Input::Sockets { api, participants });
                 responder.reply(Reply::Done);
             }
-            Ask::Withdraw { id, participant, consent_type, status, actor, statement, received_at, once, journal } => {
+            Ask::Withdraw {
+                id,
+                participant,
+                consent_type,
+                status,
+                actor,
+                statement,
+                received_at,
+                once,
+                journal,
+            } => {
                 let withdrawal = Withdrawal {
                     id,
                     tenant: self.holder.tenant,
@@ -48,32 +58,43 @@ impl Live {
                 }
                 let (spool, facts) = (self.deps.spool.clone(), self.facts.clone());
                 tokio::spawn(async move {
-                    let written = tokio::task::spawn_blocking(move || journal::append(&spool, &withdrawal)).await;
+                    let written =
+                        tokio::task::spawn_blocking(move || journal::append(&spool, &withdrawal))
+                            .await;
                     let journalled = matches!(written, Ok(Ok(())));
                     let _ = facts.send(Fact::Journalled(journalled, responder)).await;
                 });
             }
-            Ask::OpenStream { stream } if self.tracks.port(stream).is_some() => self.answer(responder, stream),
+            Ask::OpenStream { stream } if self.tracks.port(stream).is_some() => {
+                self.answer(responder, stream)
+            }
             Ask::OpenStream { stream } => {
                 let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
                 tokio::spawn(async move {
                     let entered = read::enter(&deps, meeting, stream, &facts).await;
-                    let _ = facts.send(Fact::Open(entered.map(Box::new), responder)).await;
+                    let _ = facts
+                        .send(Fact::Open(entered.map(Box::new), responder))
+                        .await;
                 });
             }
-            Ask::Streams => responder.reply(Reply::Streams { streams: self.streams_now() }),
+            Ask::Streams => responder.reply(Reply::Streams {
+                streams: self.streams_now(),
+            }),
             Ask::CloseStream { stream, reason } => {
                 self.close(stream, &reason);
                 responder.reply(Reply::Done);
             }
             Ask::Signal { .. } => responder.reply(Reply::Error {
                 code: "webrtc_unavailable".into(),
-                message: "this server takes media as plain RTP only: POST /v1/meetings/{id}/streams".into(),
+                message:
+                    "this server takes media as plain RTP only: POST /v1/meetings/{id}/streams"
+                        .into(),
             }),
         }
     }
 
-    /// Memory first: the gate closes before this returns. The worker's own copy of the entry follows. Twice is once.
+    /// Memory first: the gate closes before this returns. The worker's own copy of the entry
+    /// follows. Twice is once.
     pub fn withdrawn(&mut self, withdrawal: &Withdrawal) {
         if !self.withdrawals.insert(withdrawal.id) {
             return;

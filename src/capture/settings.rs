@@ -39,16 +39,30 @@ pub struct Speaking {
     pub glossary: Vec<String>,
 }
 
-/// Reads the column. What the API stored always parses; anything else is an error rather than a guess about consent.
+/// Reads the column. What the API stored always parses; anything else is an error rather than a
+/// guess about consent.
 pub fn read(stored: &Value) -> serde_json::Result<(Settings, Speaking)> {
     let stored = Stored::deserialize(stored)?;
-    let uses = [(Use::Recording, stored.recording != "off"), (Use::Transcription, stored.ai_enabled)];
+    let uses = [
+        (Use::Recording, stored.recording != "off"),
+        (Use::Transcription, stored.ai_enabled),
+    ];
     let settings = Settings {
-        uses: uses.into_iter().filter(|(_, on)| *on).map(|(purpose, _)| purpose).collect(),
+        uses: uses
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(purpose, _)| purpose)
+            .collect(),
         policy: stored.consent_policy,
         end_when_empty: Micros::from_secs(stored.end_when_empty_seconds),
     };
-    Ok((settings, Speaking { language: stored.language, glossary: stored.glossary }))
+    Ok((
+        settings,
+        Speaking {
+            language: stored.language,
+            glossary: stored.glossary,
+        },
+    ))
 }
 
 /// The same for a job that decodes what was recorded.

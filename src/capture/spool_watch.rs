@@ -1,4 +1,5 @@
-//! What an operator sees of the spool: bytes, segments that wait, how old the oldest is, and whether there is room.
+//! What an operator sees of the spool: bytes, segments that wait, how old the oldest is, and
+//! whether there is room.
 
 use super::Deps;
 use crate::{
@@ -23,7 +24,9 @@ pub async fn watch(deps: Arc<Deps>, stop: CancellationToken) {
     loop {
         let disk = deps.disk.clone();
         let begun = Instant::now();
-        let measured = tokio::task::spawn_blocking(move || disk.measure()).await.unwrap_or_default();
+        let measured = tokio::task::spawn_blocking(move || disk.measure())
+            .await
+            .unwrap_or_default();
         show(&deps, measured);
         if measured.full {
             let detail = format!(
@@ -34,11 +37,17 @@ pub async fn watch(deps: Arc<Deps>, stop: CancellationToken) {
         }
         let failed = deps.disk.last_failed(EVERY);
         for (reason, descriptors) in [(Reason::SpoolFull, false), (Reason::Descriptors, true)] {
-            match failed.as_ref().filter(|failed| failed.descriptors == descriptors) {
+            match failed
+                .as_ref()
+                .filter(|failed| failed.descriptors == descriptors)
+            {
                 Some(failed) if !measured.full => {
                     health::degrade(
                         reason,
-                        format!("segments cannot be written and are told as lost: {}", failed.error),
+                        format!(
+                            "segments cannot be written and are told as lost: {}",
+                            failed.error
+                        ),
                     );
                 }
                 None if !(measured.full && reason == Reason::SpoolFull) => health::restore(reason),
@@ -46,9 +55,17 @@ pub async fn watch(deps: Arc<Deps>, stop: CancellationToken) {
             }
         }
         // What is full may have room again at any moment.
-        let every = if measured.full || failed.is_some() { SOON } else { EVERY };
+        let every = if measured.full || failed.is_some() {
+            SOON
+        } else {
+            EVERY
+        };
         let pause = every.max(begun.elapsed() * SHARE);
-        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+        if stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
             return;
         }
     }
@@ -60,5 +77,6 @@ fn show(deps: &Deps, measured: Measured) {
     metrics::gauge!("hansard_spool_full").set(if measured.full { 1.0 } else { 0.0 });
     metrics::gauge!("hansard_segments_waiting").set(waiting as f64);
     metrics::gauge!("hansard_segments_waiting_oldest_seconds").set(oldest.as_secs_f64());
-    metrics::gauge!("hansard_storage_away_seconds").set(deps.uploader.away().unwrap_or_default().as_secs_f64());
+    metrics::gauge!("hansard_storage_away_seconds")
+        .set(deps.uploader.away().unwrap_or_default().as_secs_f64());
 }

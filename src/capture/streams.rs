@@ -19,7 +19,8 @@ use std::time::Instant;
 use tracing::{info, warn};
 
 impl Live {
-    /// Opens a stream on a port. The rules know of its participant first, so that a hold stands before its first packet.
+    /// Opens a stream on a port. The rules know of its participant first, so that a hold stands
+    /// before its first packet.
     pub fn open(&mut self, stream: Stream, found: Found, responder: Option<Responder>) {
         let (id, participant) = (stream.id, stream.participant);
         if self.tracks.port(id).is_some() {
@@ -30,13 +31,19 @@ impl Live {
             return;
         }
         if Codec::parse(&stream.codec).is_none() {
-            let why = format!("{} is not taken yet: send audio as opus, PCMU or PCMA", stream.codec);
+            let why = format!(
+                "{} is not taken yet: send audio as opus, PCMU or PCMA",
+                stream.codec
+            );
             return self.refuse(&stream, responder, "not_supported", why);
         }
         for replaced in self.tracks.replaced_by(&stream) {
             self.close(replaced, "replaced");
         }
-        self.input(Input::StreamOpened { stream: id, participant });
+        self.input(Input::StreamOpened {
+            stream: id,
+            participant,
+        });
         let Some(speech) = &self.speech else { return };
         let speech = speech.open(StreamOptions {
             participant,
@@ -48,9 +55,18 @@ impl Live {
         match self.tracks.open(&stream, found, speech, self.clock.now()) {
             Ok(port) => {
                 let ip = self.deps.rtp.public_ip.clone();
-                // Another worker's stream may come with the meeting: whoever sends must know where to.
-                if stream.ip.as_ref() != Some(&ip) || stream.port != Some(port) || stream.state != "open" {
-                    self.write(Write::StreamOpened { stream: id, participant, ip, port });
+                // Another worker's stream may come with the meeting: whoever sends must know where
+                // to.
+                if stream.ip.as_ref() != Some(&ip)
+                    || stream.port != Some(port)
+                    || stream.state != "open"
+                {
+                    self.write(Write::StreamOpened {
+                        stream: id,
+                        participant,
+                        ip,
+                        port,
+                    });
                 }
                 if let Some(responder) = responder {
                     self.answer(responder, id);
@@ -65,24 +81,44 @@ impl Live {
         }
     }
 
-    pub fn refuse(&self, stream: &Stream, responder: Option<Responder>, code: &str, message: String) {
+    pub fn refuse(
+        &self,
+        stream: &Stream,
+        responder: Option<Responder>,
+        code: &str,
+        message: String,
+    ) {
         let (stream, participant) = (stream.id, stream.participant);
-        self.write(Write::StreamClosed { stream, participant, reason: code.to_owned() });
+        self.write(Write::StreamClosed {
+            stream,
+            participant,
+            reason: code.to_owned(),
+        });
         if let Some(responder) = responder {
-            responder.reply(Reply::Error { code: code.to_owned(), message });
+            responder.reply(Reply::Error {
+                code: code.to_owned(),
+                message,
+            });
         }
     }
 
     /// Tells whoever asked which port the stream has.
     pub fn answer(&self, responder: Responder, stream: StreamId) {
         if let Some(port) = self.tracks.port(stream) {
-            responder.reply(Reply::Stream { ip: self.deps.rtp.public_ip.clone(), port });
+            responder.reply(Reply::Stream {
+                ip: self.deps.rtp.public_ip.clone(),
+                port,
+            });
         }
     }
 
     pub fn close(&mut self, stream: StreamId, reason: &str) {
         if let Some(participant) = self.drop_track(stream) {
-            self.write(Write::StreamClosed { stream, participant, reason: reason.to_owned() });
+            self.write(Write::StreamClosed {
+                stream,
+                participant,
+                reason: reason.to_owned(),
+            });
         }
     }
 
@@ -94,10 +130,21 @@ impl Live {
 
     pub fn arrival(&mut self, stream: StreamId, arrival: Arrival) {
         match arrival {
-            Arrival::Rtp { at, header, payload, .. } => {
+            Arrival::Rtp {
+                at,
+                header,
+                payload,
+                ..
+            } => {
                 let arrived = self.clock.at(at);
-                if self.tracks.packet(stream, header, payload, arrived, &self.commits) {
-                    self.input(Input::StreamAlive { stream, media: true });
+                if self
+                    .tracks
+                    .packet(stream, header, payload, arrived, &self.commits)
+                {
+                    self.input(Input::StreamAlive {
+                        stream,
+                        media: true,
+                    });
                 }
                 if self.tracks.is_unreadable(stream) {
                     warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
@@ -105,15 +152,33 @@ impl Live {
                 }
             }
             Arrival::Other { at, sequence } => {
-                if self.tracks.pass(stream, sequence, self.clock.at(at), &self.commits) {
-                    self.input(Input::StreamAlive { stream, media: true });
+                if self
+                    .tracks
+                    .pass(stream, sequence, self.clock.at(at), &self.commits)
+                {
+                    self.input(Input::StreamAlive {
+                        stream,
+                        media: true,
+                    });
                 }
             }
-            Arrival::SenderReport { at, ntp, timestamp, cname } => {
-                self.tracks.report(stream, ntp, timestamp, cname, self.clock.at(at));
-                self.input(Input::StreamAlive { stream, media: false });
+            Arrival::SenderReport {
+                at,
+                ntp,
+                timestamp,
+                cname,
+            } => {
+                self.tracks
+                    .report(stream, ntp, timestamp, cname, self.clock.at(at));
+                self.input(Input::StreamAlive {
+                    stream,
+                    media: false,
+                });
             }
-            Arrival::Alive { .. } => self.input(Input::StreamAlive { stream, media: false }),
+            Arrival::Alive { .. } => self.input(Input::StreamAlive {
+                stream,
+                media: false,
+            }),
             Arrival::Bye { at } => {
                 self.tracks.bye(stream, self.clock.at(at));
                 self.input(Input::StreamBye { stream });
@@ -122,7 +187,12 @@ impl Live {
                 if anew {
                     self.tracks.begin_anew(stream);
                 }
-                self.write(Write::Latched { stream, from: from.to_string(), ssrc, anew });
+                self.write(Write::Latched {
+                    stream,
+                    from: from.to_string(),
+                    ssrc,
+                    anew,
+                });
             }
         }
     }
@@ -131,7 +201,11 @@ impl Live {
     pub fn look_at_media(&mut self) {
         for (stream, participant, media) in self.tracks.look(self.clock.now()) {
             info!(meeting = %self.meeting, %stream, media = media.as_str(), reason = media.reason(), "a stream's media");
-            self.write(Write::Media { stream, participant, media });
+            self.write(Write::Media {
+                stream,
+                participant,
+                media,
+            });
         }
     }
 
@@ -147,9 +221,16 @@ impl Live {
                 from: of.seen.from,
                 ssrc: of.seen.ssrc,
                 packets: of.packets,
-                dropped: of.dropped.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+                dropped: of
+                    .dropped
+                    .into_iter()
+                    .map(|(reason, count)| (reason.to_owned(), count))
+                    .collect(),
                 lost: of.seen.lost,
-                last_packet_at: of.seen.last.map(|last| self.clock.to_wall(self.clock.at(last))),
+                last_packet_at: of
+                    .seen
+                    .last
+                    .map(|last| self.clock.to_wall(self.clock.at(last))),
             })
             .collect()
     }

@@ -1,7 +1,8 @@
 //! The streams of one meeting, from a checked RTP packet to the two branches: files and speech.
 //!
-//! In this order: placed on the timeline, asked at the gate, put in order, and on release admitted twice, apart for each
-//! use. A packet that the gate refuses never meets a buffer; only its number is noted, so that nobody waits for it.
+//! In this order: placed on the timeline, asked at the gate, put in order, and on release admitted
+//! twice, apart for each use. A packet that the gate refuses never meets a buffer; only its number
+//! is noted, so that nobody waits for it.
 
 mod reception;
 
@@ -51,7 +52,8 @@ const INDEX_EVERY: Micros = Micros::from_secs(10);
 
 /// PCM that may wait for the loop. More waits as frames before the decoder.
 const HEARD_MAX: usize = 256;
-/// Speech is told the time often for this long after a stream's last packet: that is when utterances end.
+/// Speech is told the time often for this long after a stream's last packet: that is when
+/// utterances end.
 const LIVELY: Micros = Micros::from_secs(3);
 
 /// One stream.
@@ -115,8 +117,11 @@ impl Tracks {
         let (spool, told) = Spool::start(owned, gate.clone())?;
         let (to_heard, heard) = mpsc::channel(HEARD_MAX);
         let decode_thread = DecodeThread::start(gate.clone(), to_heard)?;
-        let recordings =
-            loaded.recordings.iter().filter_map(|recording| Some((recording.key.clone()?, recording.id))).collect();
+        let recordings = loaded
+            .recordings
+            .iter()
+            .filter_map(|recording| Some((recording.key.clone()?, recording.id)))
+            .collect();
         let tracks = Self {
             deps,
             holder,
@@ -150,7 +155,9 @@ impl Tracks {
         self.tracks
             .iter()
             .filter(|(id, track)| {
-                **id != new.id && track.participant == new.participant && track.key.source == new.source
+                **id != new.id
+                    && track.participant == new.participant
+                    && track.key.source == new.source
             })
             .map(|(id, _)| *id)
             .collect()
@@ -164,14 +171,28 @@ impl Tracks {
         speech: speech::Stream,
         now: MeetingTime,
     ) -> anyhow::Result<u16> {
-        let Some(codec) = Codec::parse(&row.codec) else { bail!("audio codec {} is not taken here", row.codec) };
-        let Some(source) = Source::parse(&row.source) else { bail!("the source {} is not known here", row.source) };
+        let Some(codec) = Codec::parse(&row.codec) else {
+            bail!("audio codec {} is not taken here", row.codec)
+        };
+        let Some(source) = Source::parse(&row.source) else {
+            bail!("the source {} is not known here", row.source)
+        };
         let rtp = &self.deps.rtp;
         let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
             (Some(suite), Some(sealed)) => {
-                let suite: Suite = suite.parse().ok().context("an SRTP suite that is not known here")?;
-                let key = self.deps.seal.open(&seal_place(self.holder.meeting, row.id), sealed)?;
-                Some(SrtpConfig { suite, key, index: (row.rollover > 0).then_some(row.rollover) })
+                let suite: Suite = suite
+                    .parse()
+                    .ok()
+                    .context("an SRTP suite that is not known here")?;
+                let key = self
+                    .deps
+                    .seal
+                    .open(&seal_place(self.holder.meeting, row.id), sealed)?;
+                Some(SrtpConfig {
+                    suite,
+                    key,
+                    index: (row.rollover > 0).then_some(row.rollover),
+                })
             }
             (None, _) => None,
             (Some(_), None) => bail!("the stream's SRTP key is gone"),
@@ -189,7 +210,10 @@ impl Tracks {
             },
             payload_type: row.payload_type,
             red_payload_type: row.red_payload_type,
-            codec: row.codec.parse().map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
+            codec: row
+                .codec
+                .parse()
+                .map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
             clock_rate: row.clock_rate,
             allow: rtp.allow.clone(),
             latched: address(&row.latched)?,
@@ -200,7 +224,11 @@ impl Tracks {
         let ingest = ingest::open(config, found.place, self.to_loop.clone())?;
         let port = ingest.port;
         self.decode_thread.open(row.id, row.participant, codec);
-        let key = TrackKey { participant: row.participant, source: row.source.clone(), codec: row.codec.clone() };
+        let key = TrackKey {
+            participant: row.participant,
+            source: row.source.clone(),
+            codec: row.codec.clone(),
+        };
         let track = Track {
             participant: row.participant,
             codec,
@@ -232,12 +260,18 @@ impl Tracks {
         arrived: MeetingTime,
         commits: &Commits,
     ) -> bool {
-        let Some(track) = self.tracks.get_mut(&stream) else { return false };
-        match track.intake.receive(&self.gate, track.participant, &header, arrived, track.next) {
+        let Some(track) = self.tracks.get_mut(&stream) else {
+            return false;
+        };
+        match track
+            .intake
+            .receive(&self.gate, track.participant, &header, arrived, track.next)
+        {
             Received::Discarded(discard) => dropped(&mut track.dropped, discard.as_str()),
             Received::Refused(refusal) => dropped(&mut track.dropped, refusal.as_str()),
             Received::Kept => {
-                let payload = redundancy::without_padding(track.codec, &payload).map_or(payload, Bytes::from);
+                let payload =
+                    redundancy::without_padding(track.codec, &payload).map_or(payload, Bytes::from);
                 track.waiting.insert(track.next, (payload, arrived));
                 track.next += 1;
             }
@@ -256,9 +290,18 @@ impl Tracks {
         live
     }
 
-    /// A packet of another payload type from the stream's sender: it uses up a number. Answers as [`Tracks::packet`].
-    pub fn pass(&mut self, stream: StreamId, number: u16, arrived: MeetingTime, commits: &Commits) -> bool {
-        let Some(track) = self.tracks.get_mut(&stream) else { return false };
+    /// A packet of another payload type from the stream's sender: it uses up a number. Answers as
+    /// [`Tracks::packet`].
+    pub fn pass(
+        &mut self,
+        stream: StreamId,
+        number: u16,
+        arrived: MeetingTime,
+        commits: &Commits,
+    ) -> bool {
+        let Some(track) = self.tracks.get_mut(&stream) else {
+            return false;
+        };
         track.intake.pass(number, arrived);
         let live = arrived - track.alive >= ALIVE_EVERY;
         if live {
@@ -270,7 +313,9 @@ impl Tracks {
 
     /// Whether nothing of a stream can be placed, because the steps of its counter mean nothing.
     pub fn is_unreadable(&self, stream: StreamId) -> bool {
-        self.tracks.get(&stream).is_some_and(|track| track.intake.is_unreadable())
+        self.tracks
+            .get(&stream)
+            .is_some_and(|track| track.intake.is_unreadable())
     }
 
     /// A sender report: the stream's rate, and its agreement with the sender's other streams.
@@ -282,11 +327,15 @@ impl Tracks {
         cname: Option<Arc<str>>,
         arrived: MeetingTime,
     ) {
-        let Some(track) = self.tracks.get_mut(&stream) else { return };
+        let Some(track) = self.tracks.get_mut(&stream) else {
+            return;
+        };
         track.cname = cname.or(track.cname.take());
         let own = track.intake.sender_report(ntp, timestamp, arrived);
         if let (Some(own), Some(cname)) = (own, track.cname.clone()) {
-            let by = self.senders.align((track.participant, cname), stream, own, arrived);
+            let by = self
+                .senders
+                .align((track.participant, cname), stream, own, arrived);
             track.intake.align(by);
         }
     }
@@ -306,27 +355,49 @@ impl Tracks {
 
     /// When a missing packet is given up next.
     pub fn next_timeout(&self) -> Option<MeetingTime> {
-        self.tracks.values().filter_map(|track| track.intake.next_timeout()).min()
+        self.tracks
+            .values()
+            .filter_map(|track| track.intake.next_timeout())
+            .min()
     }
 
     fn release(&mut self, stream: StreamId, now: MeetingTime, commits: &Commits) {
-        let Some(track) = self.tracks.get_mut(&stream) else { return };
+        let Some(track) = self.tracks.get_mut(&stream) else {
+            return;
+        };
         while let Some(release) = track.intake.release(now) {
             match release {
                 Release::Frame { id, span, before } => {
-                    let Some((payload, arrived)) = track.waiting.remove(&id) else { continue };
+                    let Some((payload, arrived)) = track.waiting.remove(&id) else {
+                        continue;
+                    };
                     let repeats = redundancy::repeats(track.codec, &payload);
                     let holds = reach(span, track.codec.delay(), repeats, before);
-                    let frame = Frame { payload: Arc::from(&payload[..]), span };
+                    let frame = Frame {
+                        payload: Arc::from(&payload[..]),
+                        span,
+                    };
                     let who = track.participant;
-                    if let Some(admitted) = admit::<Recording>(&self.gate, who, arrived, holds, frame.clone()) {
+                    if let Some(admitted) =
+                        admit::<Recording>(&self.gate, who, arrived, holds, frame.clone())
+                    {
                         let (recordings, begun) = (&mut self.recordings, &mut self.begun);
-                        let recording = begin(recordings, begun, &self.spool, &self.holder, track, span, commits);
+                        let recording = begin(
+                            recordings,
+                            begun,
+                            &self.spool,
+                            &self.holder,
+                            track,
+                            span,
+                            commits,
+                        );
                         if !self.spool.write(recording, admitted) {
                             self.overflowed.insert(recording);
                         }
                     }
-                    if let Some(admitted) = admit::<Transcription>(&self.gate, who, arrived, holds, frame) {
+                    if let Some(admitted) =
+                        admit::<Transcription>(&self.gate, who, arrived, holds, frame)
+                    {
                         track.voiced = Some(arrived);
                         if !self.decode_thread.push(stream, admitted) {
                             self.overflow.lost(who, span);
@@ -339,7 +410,10 @@ impl Tracks {
                     if let Some(recording) = self.recordings.get(&track.key)
                         && span.length() > crate::domain::recording::CONCEAL_MAX
                     {
-                        let _ = commits.write(Write::Lost { recording: *recording, span });
+                        let _ = commits.write(Write::Lost {
+                            recording: *recording,
+                            span,
+                        });
                     }
                 }
             }
@@ -355,11 +429,16 @@ impl Tracks {
         }
     }
 
-    /// PCM for speech, admitted again on its way out of the decoder, and the time as far as it was decoded.
+    /// PCM for speech, admitted again on its way out of the decoder, and the time as far as it was
+    /// decoded.
     pub fn heard(&mut self, heard: Decoded, speech: &speech::Meeting) {
         match heard {
             Decoded::Pcm { stream, pcm } => {
-                let speech = self.tracks.get(&stream).map(|track| &track.speech).or(self.ending.get(&stream));
+                let speech = self
+                    .tracks
+                    .get(&stream)
+                    .map(|track| &track.speech)
+                    .or(self.ending.get(&stream));
                 if let Some(speech) = speech {
                     let (span, participant) = (pcm.value().span, pcm.pass().participant);
                     if !speech.push(pcm.map(|pcm| pcm.samples), span.start) {
@@ -374,7 +453,11 @@ impl Tracks {
 
     /// Whose sound went to speech.
     pub fn heard_of(&self) -> BTreeSet<ParticipantId> {
-        self.tracks.values().filter(|track| track.voiced.is_some()).map(|track| track.participant).collect()
+        self.tracks
+            .values()
+            .filter(|track| track.voiced.is_some())
+            .map(|track| track.participant)
+            .collect()
     }
 
     /// Whether PCM of closed streams may still come.
@@ -385,10 +468,14 @@ impl Tracks {
     /// Whether anybody could be in the middle of an utterance.
     pub fn lively(&self, now: MeetingTime) -> bool {
         !self.ending.is_empty()
-            || self.tracks.values().any(|track| track.voiced.is_some_and(|voiced| now - voiced <= LIVELY))
+            || self
+                .tracks
+                .values()
+                .any(|track| track.voiced.is_some_and(|voiced| now - voiced <= LIVELY))
     }
 
-    /// Closes a stream: what waits comes out, the segment is sealed, speech finalises. Answers whose it was.
+    /// Closes a stream: what waits comes out, the segment is sealed, speech finalises. Answers
+    /// whose it was.
     pub fn close(&mut self, stream: StreamId, commits: &Commits) -> Option<ParticipantId> {
         self.release(stream, MeetingTime::MAX, commits);
         let track = self.tracks.remove(&stream)?;
@@ -404,8 +491,8 @@ impl Tracks {
         Some(track.participant)
     }
 
-    /// Ends the recorder and the decoder; their channels close when everything was told. Speech of streams closed just now
-    /// stays open until then.
+    /// Ends the recorder and the decoder; their channels close when everything was told. Speech of
+    /// streams closed just now stays open until then.
     pub fn finish(self) -> BTreeMap<StreamId, speech::Stream> {
         self.spool.finish();
         self.ending
@@ -422,7 +509,9 @@ fn begin(
     first: Span,
     commits: &Commits,
 ) -> RecordingId {
-    let id = *recordings.entry(track.key.clone()).or_insert_with(|| RecordingId(crate::store::new_id()));
+    let id = *recordings
+        .entry(track.key.clone())
+        .or_insert_with(|| RecordingId(crate::store::new_id()));
     if let std::collections::btree_map::Entry::Vacant(entry) = begun.entry(id) {
         entry.insert(track.key.clone());
         let recorded = Recorded {
@@ -435,7 +524,11 @@ fn begin(
         if !spool.open(recorded) {
             warn!(meeting = %holder.meeting, "the recorder takes no more recordings");
         }
-        let _ = commits.write(Write::Track { id, key: track.key.clone(), start_ms: first.start.as_ms() });
+        let _ = commits.write(Write::Track {
+            id,
+            key: track.key.clone(),
+            start_ms: first.start.as_ms(),
+        });
     }
     id
 }

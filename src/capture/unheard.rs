@@ -1,5 +1,6 @@
-//! Where words may be missing, written down as the meeting ends: what the changes of its holder cost, and what speech could
-//! not keep up with. `jobs/words` looks for them again in what was recorded.
+//! Where words may be missing, written down as the meeting ends: what the changes of its holder
+//! cost, and what speech could not keep up with. `jobs/words` looks for them again in what was
+//! recorded.
 
 use super::{commit::Holder, recover};
 use crate::{
@@ -15,8 +16,8 @@ use crate::{
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
-/// Words that somebody said and nobody heard, as far as this holder knows. A span without a beginning goes back to the
-/// participant's last final.
+/// Words that somebody said and nobody heard, as far as this holder knows. A span without a
+/// beginning goes back to the participant's last final.
 #[derive(Clone, Copy, Debug)]
 pub struct Unheard {
     pub participant: ParticipantId,
@@ -24,14 +25,23 @@ pub struct Unheard {
     pub until: MeetingTime,
 }
 
-/// Notes what is missing in the transaction that ends the meeting; answers whether anything is, now or from before.
-pub async fn note(tx: &mut Tx, holder: &Holder, start: DateTime<Utc>, known: &[Unheard]) -> Result<bool> {
+/// Notes what is missing in the transaction that ends the meeting; answers whether anything is, now
+/// or from before.
+pub async fn note(
+    tx: &mut Tx,
+    holder: &Holder,
+    start: DateTime<Utc>,
+    known: &[Unheard],
+) -> Result<bool> {
     let (tenant, meeting) = (holder.tenant, holder.meeting);
     let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
     let holdings: Vec<Holding> = unheard::holdings(tx, meeting)
         .await?
         .into_iter()
-        .map(|(_, began, alive)| Holding { began: on(began), alive: on(alive) })
+        .map(|(_, began, alive)| Holding {
+            began: on(began),
+            alive: on(alive),
+        })
         .collect();
     let mut missing: Vec<(ParticipantId, Missing, Why)> = Vec::new();
     let finals = unheard::finals(tx, meeting).await?;
@@ -40,26 +50,54 @@ pub async fn note(tx: &mut Tx, holder: &Holder, start: DateTime<Utc>, known: &[U
         let gate = recover::replayed(&consent::whole(tx, meeting).await?, start);
         let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
         for visit in attendance::of_meeting(tx, meeting).await? {
-            let span = Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on));
+            let span = Span::new(
+                on(visit.joined_at),
+                visit.left_at.map_or(MeetingTime::MAX, on),
+            );
             present.entry(visit.participant).or_default().push(span);
         }
         let mut streams: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
         for (participant, from, until) in unheard::streams(tx, meeting).await? {
-            streams.entry(participant).or_default().push(Span::new(on(from), until.map_or(MeetingTime::MAX, on)));
+            streams
+                .entry(participant)
+                .or_default()
+                .push(Span::new(on(from), until.map_or(MeetingTime::MAX, on)));
         }
         for (participant, streams) in streams {
             let agreed = gate.allowed(participant, Use::Transcription);
             let there = present.get(&participant).map_or(&[][..], Vec::as_slice);
             let spoken = intersect(&intersect(&streams, there), &agreed);
             let lost = interrupted(&holdings, &spoken, said(&participant));
-            missing.extend(lost.into_iter().map(|lost| (participant, lost, Why::Interrupted)));
+            missing.extend(
+                lost.into_iter()
+                    .map(|lost| (participant, lost, Why::Interrupted)),
+            );
         }
     }
-    for Unheard { participant, from, until } in known {
-        let began = holdings.last().map_or(MeetingTime::ZERO, |holding| holding.began);
-        let last = said(participant).iter().map(|span| span.end).filter(|end| end < until).max().unwrap_or(began);
+    for Unheard {
+        participant,
+        from,
+        until,
+    } in known
+    {
+        let began = holdings
+            .last()
+            .map_or(MeetingTime::ZERO, |holding| holding.began);
+        let last = said(participant)
+            .iter()
+            .map(|span| span.end)
+            .filter(|end| end < until)
+            .max()
+            .unwrap_or(began);
         let span = Span::new(from.unwrap_or(last), *until);
-        missing.push((*participant, Missing { span, search: span.start }, Why::Undecoded));
+        missing.push((
+            *participant,
+            Missing {
+                span,
+                search: span.start,
+            },
+            Why::Undecoded,
+        ));
     }
     for (participant, missing, why) in &missing {
         unheard::note(tx, tenant, meeting, *participant, *missing, *why).await?;
@@ -88,8 +126,15 @@ impl Overflow {
 
     pub fn take(&mut self) -> Vec<Unheard> {
         let of = |(participant, spans): (ParticipantId, Vec<Span>)| {
-            spans.into_iter().map(move |span| Unheard { participant, from: Some(span.start), until: span.end })
+            spans.into_iter().map(move |span| Unheard {
+                participant,
+                from: Some(span.start),
+                until: span.end,
+            })
         };
-        std::mem::take(&mut self.0).into_iter().flat_map(of).collect()
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .flat_map(of)
+            .collect()
     }
 }

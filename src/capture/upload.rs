@@ -1,9 +1,10 @@
-//! Sealed segments on their way into storage: stored and verified first, their row after, and cut again when a withdrawal
-//! turns out to reach into them.
+//! Sealed segments on their way into storage: stored and verified first, their row after, and cut
+//! again when a withdrawal turns out to reach into them.
 //!
-//! A segment's spool file stays until its row is committed, and for [`KEPT`] after it was stored ([`KEPT_SCARCE`] while the
-//! spool has little room), because a withdrawal that was received elsewhere may be heard of late; then it is deleted. With storage away uploads are tried again for as long as
-//! the meeting runs, and what is left then stays in the spool for `recover`.
+//! A segment's spool file stays until its row is committed, and for [`KEPT`] after it was stored
+//! ([`KEPT_SCARCE`] while the spool has little room), because a withdrawal that was received
+//! elsewhere may be heard of late; then it is deleted. With storage away uploads are tried again
+//! for as long as the meeting runs, and what is left then stays in the spool for `recover`.
 
 use super::{
     commit::{Commits, Holder, Write},
@@ -30,11 +31,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// How long a stored segment can still be cut from its spool file. A worker that cannot hear of withdrawals closes its gate
-/// after 5 s, so this is ample.
+/// How long a stored segment can still be cut from its spool file. A worker that cannot hear of
+/// withdrawals closes its gate after 5 s, so this is ample.
 const KEPT: Duration = Duration::from_secs(60);
-/// The same while the spool has little room: new sound comes before the chance to cut stored sound, which the mix job
-/// cuts, too.
+/// The same while the spool has little room: new sound comes before the chance to cut stored sound,
+/// which the mix job cuts, too.
 const KEPT_SCARCE: Duration = Duration::from_secs(10);
 /// Messages that may wait; a segment is sealed every few seconds per track.
 const WAITING_MAX: usize = 1024;
@@ -84,11 +85,13 @@ impl Uploads {
         self.shared.doors.notify_one();
     }
 
-    /// Waits until everything that was ever put is stored and handed to [`Commits`], at most `limit`, and not for a storage
-    /// that is away; `false` when not all of it is.
+    /// Waits until everything that was ever put is stored and handed to [`Commits`], at most
+    /// `limit`, and not for a storage that is away; `false` when not all of it is.
     pub async fn drain(&self, limit: Duration) -> bool {
         let (done, drained) = oneshot::channel();
-        let drained = async { self.messages.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok() };
+        let drained = async {
+            self.messages.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok()
+        };
         let away = async {
             while self.uploader.away().is_none_or(|away| away < AWAY_MIN) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -101,8 +104,8 @@ impl Uploads {
         drained && !self.shared.missed.load(Ordering::Relaxed)
     }
 
-    /// Ends the task: deletes the files of what is in storage with its row committed. The rest is anybody's once what this
-    /// answers with is dropped.
+    /// Ends the task: deletes the files of what is in storage with its row committed. The rest is
+    /// anybody's once what this answers with is dropped.
     pub async fn close(self) -> Option<Arc<Owned>> {
         let (done, closed) = oneshot::channel();
         self.messages.send(Message::Close(done)).await.ok()?;
@@ -110,8 +113,8 @@ impl Uploads {
     }
 }
 
-/// Starts the task; it ends by [`Uploads::close`], when every [`Uploads`] is dropped, or with `lost`. The folder is owned until
-/// then.
+/// Starts the task; it ends by [`Uploads::close`], when every [`Uploads`] is dropped, or with
+/// `lost`. The folder is owned until then.
 pub fn start(
     uploader: Uploader,
     gate: Arc<Gate>,
@@ -139,7 +142,11 @@ pub fn start(
     tokio::spawn(async move {
         lost.run_until_cancelled(keeper.run(rx)).await;
     });
-    Uploads { messages, shared, uploader }
+    Uploads {
+        messages,
+        shared,
+        uploader,
+    }
 }
 
 /// What became of a segment while it was on its way into storage.
@@ -260,19 +267,27 @@ impl Keeper {
 
     fn upload(&mut self, id: u64) {
         // Nothing of it may stay: it waited in vain.
-        let Some(kept) = self.kept.get_mut(&id).filter(|kept| kept.meanwhile != Meanwhile::Gone) else {
+        let Some(kept) = self
+            .kept
+            .get_mut(&id)
+            .filter(|kept| kept.meanwhile != Meanwhile::Gone)
+        else {
             self.kept.remove(&id);
             return;
         };
         kept.meanwhile = Meanwhile::Nothing;
         kept.key = uploader::key(&self.holder, &kept.sealed, kept.cuts);
-        let (uploader, sealed, key) = (self.uploader.clone(), kept.sealed.clone(), kept.key.clone());
-        self.uploads.spawn(async move { (id, uploader.store(&sealed, &key).await) });
+        let (uploader, sealed, key) =
+            (self.uploader.clone(), kept.sealed.clone(), kept.key.clone());
+        self.uploads
+            .spawn(async move { (id, uploader.store(&sealed, &key).await) });
     }
 
     /// In storage and verified: its row may say so, if consent still allows all of it.
     async fn uploaded(&mut self, id: u64, uploaded: Result<Segment, Unstored>) {
-        let Some(kept) = self.kept.get_mut(&id) else { return };
+        let Some(kept) = self.kept.get_mut(&id) else {
+            return;
+        };
         let segment = match (kept.meanwhile, uploaded) {
             (Meanwhile::Nothing, Ok(segment)) => segment,
             (Meanwhile::Nothing, Err(error)) => {
@@ -329,15 +344,23 @@ impl Keeper {
         }
     }
 
-    /// Cuts a segment that reaches into a span no longer allowed, at once in the spool; it is stored anew under another key.
+    /// Cuts a segment that reaches into a span no longer allowed, at once in the spool; it is
+    /// stored anew under another key.
     async fn check(&mut self, id: u64) {
-        let Some(kept) = self.kept.get_mut(&id) else { return };
-        if kept.meanwhile == Meanwhile::Gone || self.gate.still::<Recording>(&kept.sealed.pass) == Verdict::Keep {
+        let Some(kept) = self.kept.get_mut(&id) else {
+            return;
+        };
+        if kept.meanwhile == Meanwhile::Gone
+            || self.gate.still::<Recording>(&kept.sealed.pass) == Verdict::Keep
+        {
             return;
         }
         let (sealed, gate) = (kept.sealed.clone(), self.gate.clone());
         let path = sealed.path.clone();
-        let cut = tokio::task::spawn_blocking(move || sealed.recheck(&gate)).await.context("cutting").flatten();
+        let cut = tokio::task::spawn_blocking(move || sealed.recheck(&gate))
+            .await
+            .context("cutting")
+            .flatten();
         kept.cuts += 1;
         match cut {
             Ok(Some(sealed)) => {
@@ -350,7 +373,10 @@ impl Keeper {
             other => {
                 if let Err(error) = other {
                     // Rather none than too much.
-                    warn!(error = format!("{error:#}"), "a segment could not be cut and is dropped whole");
+                    warn!(
+                        error = format!("{error:#}"),
+                        "a segment could not be cut and is dropped whole"
+                    );
                     let _ = tokio::fs::remove_file(&path).await;
                 }
                 kept.meanwhile = Meanwhile::Gone;
@@ -369,10 +395,11 @@ impl Keeper {
         }
     }
 
-    /// Deletes spool files whose segment has been in storage for so long, one by one, once its row is committed: until then
-    /// the spool is the only record of it. Waits for nobody.
+    /// Deletes spool files whose segment has been in storage for so long, one by one, once its row
+    /// is committed: until then the spool is the only record of it. Waits for nobody.
     async fn forget(&mut self, kept_for: Duration) {
-        let stored = |kept: &Kept| !kept.busy && kept.stored_at.is_some_and(|at| at.elapsed() >= kept_for);
+        let stored =
+            |kept: &Kept| !kept.busy && kept.stored_at.is_some_and(|at| at.elapsed() >= kept_for);
         let old: Vec<(u64, bool)> = self
             .kept
             .iter()
@@ -380,7 +407,9 @@ impl Keeper {
             .filter_map(|(id, kept)| Some((*id, self.commits.is_committed(kept.written)?)))
             .collect();
         for (id, committed) in old {
-            let Some(kept) = self.kept.remove(&id) else { continue };
+            let Some(kept) = self.kept.remove(&id) else {
+                continue;
+            };
             if committed {
                 let _ = tokio::fs::remove_file(&kept.sealed.path).await;
             } else {
@@ -392,8 +421,9 @@ impl Keeper {
     /// Deletes objects that were replaced, once no row names them any more.
     fn bury(&mut self) {
         let waiting = std::mem::take(&mut self.replaced);
-        let (through, waiting): (Vec<_>, Vec<_>) =
-            waiting.into_iter().partition(|(written, _)| self.commits.is_committed(*written).is_some());
+        let (through, waiting): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .partition(|(written, _)| self.commits.is_committed(*written).is_some());
         self.replaced = waiting;
         for (written, key) in through {
             if self.commits.is_committed(written) == Some(true) {

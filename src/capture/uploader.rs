@@ -1,7 +1,8 @@
 //! The way of segments into storage, one for all meetings of the process and its recovery.
 //!
-//! Whatever storage answers, a segment that is on the disk is tried again: keys, clocks, permissions and buckets get mended,
-//! too. While storage is away few try, with growing pauses; the first success wakes the others.
+//! Whatever storage answers, a segment that is on the disk is tried again: keys, clocks,
+//! permissions and buckets get mended, too. While storage is away few try, with growing pauses; the
+//! first success wakes the others.
 
 use super::commit::Holder;
 use crate::{
@@ -20,8 +21,9 @@ use std::{
 use tokio::sync::{Notify, Semaphore};
 use tracing::warn;
 
-/// Uploads at a time, of all meetings; the next in line are served in their order, so no meeting keeps another waiting.
-/// Each is one or two round trips: 64 store 100 segments a second at 300 ms each.
+/// Uploads at a time, of all meetings; the next in line are served in their order, so no meeting
+/// keeps another waiting. Each is one or two round trips: 64 store 100 segments a second at 300 ms
+/// each.
 const UPLOADS: usize = 64;
 /// Uploads of one meeting at a time.
 pub const UPLOADS_EACH: usize = 32;
@@ -31,7 +33,8 @@ pub const PROBES_EACH: usize = 2;
 const FAILURES_MAX: u32 = 5;
 /// One try, for a small segment; more for a large one.
 const TRY_MAX: Duration = Duration::from_secs(20);
-/// Without an answer for this long, and nothing else stored meanwhile, it is told that storage is away.
+/// Without an answer for this long, and nothing else stored meanwhile, it is told that storage is
+/// away.
 const NOTICE: Duration = Duration::from_secs(5);
 /// The slowest link that is waited for.
 const BYTES_PER_SECOND_MIN: u64 = 100_000;
@@ -107,14 +110,27 @@ impl Uploader {
         let number = state.next;
         state.next += 1;
         let now = Instant::now();
-        state.waiting.insert(number, now.checked_sub(age).unwrap_or(now));
-        Waiting { uploader: self.clone(), number }
+        state
+            .waiting
+            .insert(number, now.checked_sub(age).unwrap_or(now));
+        Waiting {
+            uploader: self.clone(),
+            number,
+        }
     }
 
     /// How many segments wait, and for how long the oldest.
     pub fn waiting(&self) -> (usize, Duration) {
         let state = self.state();
-        (state.waiting.len(), state.waiting.values().min().map(Instant::elapsed).unwrap_or_default())
+        (
+            state.waiting.len(),
+            state
+                .waiting
+                .values()
+                .min()
+                .map(Instant::elapsed)
+                .unwrap_or_default(),
+        )
     }
 
     /// For how long nothing could be stored.
@@ -124,7 +140,11 @@ impl Uploader {
 
     /// How many of a meeting's segments may be on their way now.
     pub fn room_each(&self) -> usize {
-        if self.away().is_some() { PROBES_EACH } else { UPLOADS_EACH }
+        if self.away().is_some() {
+            PROBES_EACH
+        } else {
+            UPLOADS_EACH
+        }
     }
 
     /// Stores one segment under this key, for as long as it takes.
@@ -149,10 +169,20 @@ impl Uploader {
 
     /// Tries once.
     pub async fn try_store(&self, sealed: &Sealed, key: &str) -> Result<Segment, Unstored> {
-        let _room = self.0.room.acquire().await.map_err(|_| Unstored::Away("the process ends".into()))?;
+        let _room = self
+            .0
+            .room
+            .acquire()
+            .await
+            .map_err(|_| Unstored::Away("the process ends".into()))?;
         let limit = TRY_MAX + Duration::from_secs(sealed.size / BYTES_PER_SECOND_MIN);
         let begun = Instant::now();
-        let mut put = std::pin::pin!(self.0.objects.put_file(key, &sealed.path, "audio/x-matroska", Tier::Hot));
+        let mut put = std::pin::pin!(self.0.objects.put_file(
+            key,
+            &sealed.path,
+            "audio/x-matroska",
+            Tier::Hot
+        ));
         let mut answer = tokio::time::timeout(NOTICE, &mut put).await;
         if answer.is_err() {
             if self.state().stored.is_none_or(|stored| stored < begun) {
@@ -181,7 +211,10 @@ impl Uploader {
     /// Deletes an object that no row names, for as long as it takes; does not wait for it.
     pub fn delete(&self, key: String) {
         let Ok(room) = self.0.deletions.clone().try_acquire_owned() else {
-            warn!(key, "too many deletions wait; an object that no row names stays in storage");
+            warn!(
+                key,
+                "too many deletions wait; an object that no row names stays in storage"
+            );
             return;
         };
         let uploader = self.clone();
@@ -204,7 +237,10 @@ impl Uploader {
         state.away_since.get_or_insert_with(Instant::now);
         let waiting = state.waiting.len();
         drop(state);
-        health::degrade(Reason::Storage, format!("{waiting} segments wait in the spool: {error}"));
+        health::degrade(
+            Reason::Storage,
+            format!("{waiting} segments wait in the spool: {error}"),
+        );
         Unstored::Away(error)
     }
 
@@ -236,9 +272,14 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
     })
 }
 
-/// The key of a live segment. Contains the epoch, so that two holders can never write the same object.
+/// The key of a live segment. Contains the epoch, so that two holders can never write the same
+/// object.
 pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
-    let cut = if cuts == 0 { String::new() } else { format!("-c{cuts}") };
+    let cut = if cuts == 0 {
+        String::new()
+    } else {
+        format!("-c{cuts}")
+    };
     format!(
         "{}{}/{}/{}-{}{cut}.mkv",
         prefix(holder.tenant, holder.meeting),
@@ -266,10 +307,21 @@ mod tests {
     #[test]
     fn a_segment_of_a_long_meeting_has_a_key_that_storage_takes() {
         let (id, participant) = (Uuid::from_u128(u128::MAX), ParticipantId(Uuid::max()));
-        let holder =
-            Holder { tenant: TenantId(id), meeting: MeetingId(id), owner: id, epoch: 99_999, spool: "spool".into() };
-        let (name, span) =
-            (SegmentName { n: 999_999, entry: 999_999, late: Micros(0) }, Span::new(MeetingTime(0), MeetingTime(1)));
+        let holder = Holder {
+            tenant: TenantId(id),
+            meeting: MeetingId(id),
+            owner: id,
+            epoch: 99_999,
+            spool: "spool".into(),
+        };
+        let (name, span) = (
+            SegmentName {
+                n: 999_999,
+                entry: 999_999,
+                late: Micros(0),
+            },
+            Span::new(MeetingTime(0), MeetingTime(1)),
+        );
         let track = Track {
             meeting: MeetingId(id),
             recording: RecordingId(id),
@@ -277,11 +329,26 @@ mod tests {
             source: Source::Microphone,
             codec: Codec::Opus,
         };
-        let pass = Pass { participant, span, entry: name.entry, late: name.late };
-        let sealed =
-            Sealed { track, epoch: 99_999, name, path: name.file().into(), pass, size: 0, sha256: String::new() };
+        let pass = Pass {
+            participant,
+            span,
+            entry: name.entry,
+            late: name.late,
+        };
+        let sealed = Sealed {
+            track,
+            epoch: 99_999,
+            name,
+            path: name.file().into(),
+            pass,
+            size: 0,
+            sha256: String::new(),
+        };
         let key = key(&holder, &sealed, 99);
-        assert!(key.starts_with(&prefix(TenantId(id), MeetingId(id))), "{key}");
+        assert!(
+            key.starts_with(&prefix(TenantId(id), MeetingId(id))),
+            "{key}"
+        );
         assert!(key.len() <= KEY_BYTES_MAX, "{} bytes: {key}", key.len());
     }
 }

@@ -11,9 +11,16 @@ use std::{
     str::FromStr,
 };
 
-/// Self-hosted meeting recorder and live transcriber that keeps nothing of anybody who has not agreed.
+/// Self-hosted meeting recorder and live transcriber that keeps nothing of anybody who has not
+/// agreed.
 #[derive(Parser, Debug)]
-#[command(name = "hansard", version, about, max_term_width = 110, propagate_version = true)]
+#[command(
+    name = "hansard",
+    version,
+    about,
+    max_term_width = 110,
+    propagate_version = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub role: Role,
@@ -41,7 +48,8 @@ pub enum Role {
         #[command(flatten)]
         media: Media,
     },
-    /// Plays a meeting of bundled voices, shows its captions, ends with its recording and transcript
+    /// Plays a meeting of bundled voices, shows its captions, ends with its recording and
+    /// transcript
     Demo {
         #[command(flatten)]
         demo: DemoFlags,
@@ -136,7 +144,8 @@ pub struct OpenapiFlags {
 
 #[derive(Args, Debug, Clone)]
 pub struct DemoFlags {
-    /// The meeting to play: planning, or a folder with meeting.json and NAME.opus; its last voice declines
+    /// The meeting to play: planning, or a folder with meeting.json and NAME.opus; its last voice
+    /// declines
     #[arg(long, default_value = "planning")]
     pub scene: String,
     /// End when the play has ended, also with a terminal attached
@@ -176,7 +185,8 @@ pub enum KeyCommand {
 
 #[derive(Subcommand, Debug, Clone)]
 pub enum ConsentCommand {
-    /// Walks the chain of a meeting's entries and says whether it holds; the exit code is 1 when one does not
+    /// Walks the chain of a meeting's entries and says whether it holds; the exit code is 1 when
+    /// one does not
     Verify {
         #[arg(required = true, value_name = "MEETING")]
         meetings: Vec<uuid::Uuid>,
@@ -260,16 +270,20 @@ group! {
         /// Pages elsewhere that may use it, comma-separated origins; * for all
         #[arg(long, value_name = "URL,…", value_delimiter = ',')]
         origins: Vec<String>,
-        /// Networks of proxies in front, whose X-Forwarded-For says who asks, comma-separated [default: none]
+        /// Networks of proxies in front, whose X-Forwarded-For says who asks, comma-separated
+        /// [default: none]
         #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = network)]
         trusted_proxies: Vec<String>,
-        /// Connections from one address at once, sockets in a meeting apart; 0 for any number [default: 4096]
+        /// Connections from one address at once, sockets in a meeting apart; 0 for any number
+        /// [default: 4096]
         #[arg(long, value_name = "N")]
         connections_per_address: usize,
-        /// Requests a second from one address, 20 times as many at once; 0 for any number [default: 500]
+        /// Requests a second from one address, 20 times as many at once; 0 for any number [default:
+        /// 500]
         #[arg(long, value_name = "N")]
         requests_per_address: u32,
-        /// Requests a second with one credential, likewise; participants' own tokens a tenth [default: 500]
+        /// Requests a second with one credential, likewise; participants' own tokens a tenth
+        /// [default: 500]
         #[arg(long, value_name = "N")]
         requests_per_credential: u32,
     }
@@ -278,19 +292,22 @@ group! {
 group! {
     /// Where things are kept and how processes speak.
     Stores {
-        /// Postgres [default: a private one]; also DATABASE_URL, and with a password in it better that or DATABASE_URL_FILE
+        /// Postgres [default: a private one]; also DATABASE_URL, and with a password in it better
+        /// that or DATABASE_URL_FILE
         #[arg(long, value_name = "URL", hide_env_values = true)]
         database_url: String,
         /// Connections to Postgres, at most, per role [default: 16]
         #[arg(long, value_name = "N")]
         database_connections: NonZeroU16,
-        /// RabbitMQ [default: none, all in one process]; also AMQP_URL, and with a password in it better that or AMQP_URL_FILE
+        /// RabbitMQ [default: none, all in one process]; also AMQP_URL, and with a password in it
+        /// better that or AMQP_URL_FILE
         #[arg(long, value_name = "URL")]
         amqp_url: String,
         /// S3 [default: one brought along]; also S3_ENDPOINT
         #[arg(long, value_name = "URL")]
         s3_endpoint: String,
-        /// S3 as browsers reach it [default: S3_ENDPOINT; where S3 is brought along, files are served below public-url]; also S3_PUBLIC_ENDPOINT
+        /// S3 as browsers reach it [default: S3_ENDPOINT; where S3 is brought along, files are
+        /// served below public-url]; also S3_PUBLIC_ENDPOINT
         #[arg(long, value_name = "URL")]
         s3_public_endpoint: String,
         /// [default: hansard]; also S3_BUCKET
@@ -299,10 +316,12 @@ group! {
         /// [default: us-east-1]; also S3_REGION
         #[arg(long, value_name = "NAME")]
         s3_region: String,
-        /// Also S3_ACCESS_KEY_ID; its secret only by S3_SECRET_ACCESS_KEY or HANSARD_S3_SECRET_ACCESS_KEY_FILE
+        /// Also S3_ACCESS_KEY_ID; its secret only by S3_SECRET_ACCESS_KEY or
+        /// HANSARD_S3_SECRET_ACCESS_KEY_FILE
         #[arg(long, value_name = "ID")]
         s3_access_key_id: String,
-        /// Whether S3 is sent SHA-256 checksums; off: what is stored is read again [default: on]; also S3_CHECKSUMS
+        /// Whether S3 is sent SHA-256 checksums; off: what is stored is read again [default: on];
+        /// also S3_CHECKSUMS
         #[arg(long, value_name = "on|off", hide_possible_values = true)]
         s3_checksums: Switch,
         /// Where the bucket stands in S3's addresses [default: path]; also S3_ADDRESSING
@@ -332,7 +351,8 @@ group! {
         /// The kinds of jobs to take [default: capture,mix,recover,tier,clean]
         #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
         queues: Vec<JobKind>,
-        /// How much segments may take while storage is away: a share of what is free, or bytes [default: 80%]
+        /// How much segments may take while storage is away: a share of what is free, or bytes
+        /// [default: 80%]
         #[arg(long, value_name = "N%|BYTES")]
         spool_max: Quota,
         /// Live meetings at once [default: from the cores and the model's speed]
@@ -403,7 +423,11 @@ impl FromStr for Ports {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let port = |text: &str| text.trim().parse::<u16>().map_err(|_| format!("`{text}` is no port"));
+        let port = |text: &str| {
+            text.trim()
+                .parse::<u16>()
+                .map_err(|_| format!("`{text}` is no port"))
+        };
         let (first, last) = (port(first)?, port(last)?);
         if first == 0 || first > last {
             return Err(format!("there is no port in {first}-{last}"));
@@ -414,9 +438,14 @@ impl FromStr for Ports {
 
 fn network(text: &str) -> Result<String, String> {
     let (address, length) = text.split_once('/').unwrap_or((text, "0"));
-    let address: IpAddr = address.parse().map_err(|_| format!("`{text}` is no network like 10.0.0.0/8"))?;
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| format!("`{text}` is no network like 10.0.0.0/8"))?;
     match length.parse::<u8>() {
         Ok(length) if length <= if address.is_ipv4() { 32 } else { 128 } => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` has no length between 0 and {}", if address.is_ipv4() { 32 } else { 128 })),
+        _ => Err(format!(
+            "`{text}` has no length between 0 and {}",
+            if address.is_ipv4() { 32 } else { 128 }
+        )),
     }
 }

@@ -1,5 +1,5 @@
-//! Reads settings from flags, environment and file. All three end up as flags and are read by the same parser, so that a
-//! value means the same wherever it stands.
+//! Reads settings from flags, environment and file. All three end up as flags and are read by the
+//! same parser, so that a value means the same wherever it stands.
 
 use super::{
     Note,
@@ -62,13 +62,29 @@ pub(super) struct Merged {
 impl Sources {
     /// The flags of a command and this process's environment.
     pub fn new(base: Base) -> Self {
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-        Self { flags: Everything { base, ..Default::default() }, environment, apart: "", ops_port: 9090 }
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .collect();
+        Self {
+            flags: Everything {
+                base,
+                ..Default::default()
+            },
+            environment,
+            apart: "",
+            ops_port: 9090,
+        }
     }
 
     /// The same, of all groups.
-    pub fn whole(Whole { base, front, stores, media }: Whole) -> Self {
+    pub fn whole(
+        Whole {
+            base,
+            front,
+            stores,
+            media,
+        }: Whole,
+    ) -> Self {
         Self::new(base).front(front).stores(stores).media(media)
     }
 
@@ -93,22 +109,35 @@ impl Sources {
         self
     }
 
-    /// Changes the port of the operations address where none is given, so that two roles on one host do not meet.
+    /// Changes the port of the operations address where none is given, so that two roles on one
+    /// host do not meet.
     pub fn ops_port(mut self, port: u16) -> Self {
         self.ops_port = port;
         self
     }
 
     /// In place of this process's environment.
-    pub fn environment<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        self.environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    pub fn environment<'a>(
+        mut self,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        self.environment = variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
         self
     }
 
     /// Under the user's data home.
     pub(super) fn default_data(&self) -> Option<PathBuf> {
-        let absolute = |name| self.environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
+        let absolute = |name| {
+            self.environment
+                .get(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let home =
+            absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
         Some(home.join(format!("hansard{}", self.apart)))
     }
 
@@ -124,7 +153,10 @@ impl Sources {
         if !not_ours.is_empty() {
             notes.push(Note {
                 harmless: true,
-                found: format!("left alone, since Kubernetes sets them for a Service: {}", not_ours.join(", ")),
+                found: format!(
+                    "left alone, since Kubernetes sets them for a Service: {}",
+                    not_ours.join(", ")
+                ),
                 mend: String::new(),
             });
         }
@@ -133,20 +165,27 @@ impl Sources {
         let given = match given.base.config.clone() {
             None => given,
             Some(path) => {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|error| ConfigError::File { path: path.clone(), why: error.to_string() })?;
+                let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::File {
+                    path: path.clone(),
+                    why: error.to_string(),
+                })?;
                 let file = parse(from_toml(&text, &path)?)?;
                 given.or(file)
             }
         };
-        Ok(Merged { given, notes, ops_port: self.ops_port })
+        Ok(Merged {
+            given,
+            notes,
+            ops_port: self.ops_port,
+        })
     }
 }
 
 /// URLs with a password among the flags.
 fn exposed(flags: &Everything) -> Vec<Note> {
     let of = |flag: &str, url: &Option<String>, variable: &str| {
-        let has_password = reqwest::Url::parse(url.as_deref()?).is_ok_and(|url| url.password().is_some());
+        let has_password =
+            reqwest::Url::parse(url.as_deref()?).is_ok_and(|url| url.password().is_some());
         has_password.then(|| Note {
             harmless: false,
             found: format!("--{flag} holds a password, and every user of this machine sees a process's arguments"),
@@ -155,26 +194,36 @@ fn exposed(flags: &Everything) -> Vec<Note> {
     };
     let stores = &flags.stores;
     let database = of("database-url", &stores.database_url, "DATABASE_URL");
-    [database, of("amqp-url", &stores.amqp_url, "AMQP_URL")].into_iter().flatten().collect()
+    [database, of("amqp-url", &stores.amqp_url, "AMQP_URL")]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-/// Kubernetes gives every pod variables for each Service of its namespace, named after it: of one called `hansard`
-/// `HANSARD_SERVICE_HOST`, `HANSARD_SERVICE_PORT_HTTP`, `HANSARD_PORT=tcp://…`, `HANSARD_PORT_8080_TCP_ADDR` …, of
-/// `hansard-api` `HANSARD_API_SERVICE_HOST` and so on.
+/// Kubernetes gives every pod variables for each Service of its namespace, named after it: of one
+/// called `hansard` `HANSARD_SERVICE_HOST`, `HANSARD_SERVICE_PORT_HTTP`, `HANSARD_PORT=tcp://…`,
+/// `HANSARD_PORT_8080_TCP_ADDR` …, of `hansard-api` `HANSARD_API_SERVICE_HOST` and so on.
 fn is_cluster(variable: &str, value: &OsString) -> bool {
-    let Some(rest) = variable.strip_prefix("HANSARD_") else { return false };
+    let Some(rest) = variable.strip_prefix("HANSARD_") else {
+        return false;
+    };
     if known(&rest.to_ascii_lowercase().replace('_', "-")) {
         return false;
     }
     let parts: Vec<&str> = rest.split('_').collect();
     let protocol = |part: &str| matches!(part, "TCP" | "UDP" | "SCTP");
-    let is_address = value.to_str().and_then(|value| value.split_once("://")).is_some_and(|(scheme, rest)| {
-        protocol(&scheme.to_ascii_uppercase()) && rest.parse::<std::net::SocketAddr>().is_ok()
-    });
+    let is_address = value
+        .to_str()
+        .and_then(|value| value.split_once("://"))
+        .is_some_and(|(scheme, rest)| {
+            protocol(&scheme.to_ascii_uppercase()) && rest.parse::<std::net::SocketAddr>().is_ok()
+        });
     parts.ends_with(&["SERVICE", "HOST"])
         || parts.windows(2).any(|pair| pair == ["SERVICE", "PORT"])
         || (parts.last() == Some(&"PORT") && is_address)
-        || parts.windows(3).any(|three| three[0] == "PORT" && three[1].parse::<u16>().is_ok() && protocol(three[2]))
+        || parts.windows(3).any(|three| {
+            three[0] == "PORT" && three[1].parse::<u16>().is_ok() && protocol(three[2])
+        })
 }
 
 /// A setting's name, its value, and where that stood.
@@ -185,39 +234,64 @@ struct Given {
 }
 
 fn known(name: &str) -> bool {
-    Everything::command().get_arguments().any(|argument| argument.get_long() == Some(name))
+    Everything::command()
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some(name))
 }
 
 fn parse(given: Vec<Given>) -> Result<Everything, ConfigError> {
     // One at a time first, so that an error can say which it was without showing a secret.
     for Given { name, value, place } in &given {
         if !known(name) {
-            return Err(ConfigError::Unknown { name: name.clone(), place: place.clone() });
+            return Err(ConfigError::Unknown {
+                name: name.clone(),
+                place: place.clone(),
+            });
         }
-        if let Err(error) = Everything::command().try_get_matches_from([format!("--{name}={value}")]) {
+        if let Err(error) =
+            Everything::command().try_get_matches_from([format!("--{name}={value}")])
+        {
             let why = match SECRETS.contains(&name.as_str()) {
                 true => "it cannot be read".to_owned(),
                 false => reason(&error.to_string()),
             };
-            return Err(ConfigError::Wrong { name: place.clone(), why });
+            return Err(ConfigError::Wrong {
+                name: place.clone(),
+                why,
+            });
         }
     }
-    let all = given.iter().map(|Given { name, value, .. }| format!("--{name}={value}"));
+    let all = given
+        .iter()
+        .map(|Given { name, value, .. }| format!("--{name}={value}"));
     Everything::command()
         .try_get_matches_from(all)
         .and_then(|matches| Everything::from_arg_matches(&matches))
-        .map_err(|error| ConfigError::Wrong { name: "settings".to_owned(), why: reason(&error.to_string()) })
+        .map_err(|error| ConfigError::Wrong {
+            name: "settings".to_owned(),
+            why: reason(&error.to_string()),
+        })
 }
 
 /// The first line of clap's message, without its prefix.
 fn reason(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    message
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned()
 }
 
 fn from_environment(variables: &BTreeMap<String, OsString>) -> Result<Vec<Given>, ConfigError> {
     let mut found: Vec<Given> = Vec::new();
     for (variable, value) in variables {
-        let Some(rest) = variable.strip_prefix("HANSARD_").filter(|_| !is_cluster(variable, value)) else { continue };
+        let Some(rest) = variable
+            .strip_prefix("HANSARD_")
+            .filter(|_| !is_cluster(variable, value))
+        else {
+            continue;
+        };
         // Unset, as compose files and unit files write it.
         if value.is_empty() && known(&rest.to_ascii_lowercase().replace('_', "-")) {
             continue;
@@ -227,26 +301,44 @@ fn from_environment(variables: &BTreeMap<String, OsString>) -> Result<Vec<Given>
             Some(secret) if SECRETS.contains(&secret) => (secret.to_owned(), true),
             _ => (name, false),
         };
-        found.push(Given { name, value: text(variable, value, from_file)?, place: variable.clone() });
+        found.push(Given {
+            name,
+            value: text(variable, value, from_file)?,
+            place: variable.clone(),
+        });
     }
     for (variable, name) in CUSTOMARY {
         if found.iter().any(|given| given.name == name) {
             continue;
         }
         let file_variable = format!("{variable}_FILE");
-        let from_file = SECRETS.contains(&name).then(|| variables.get(&file_variable)).flatten();
+        let from_file = SECRETS
+            .contains(&name)
+            .then(|| variables.get(&file_variable))
+            .flatten();
         if let Some(value) = variables.get(variable).filter(|value| !value.is_empty()) {
             let value = text(variable, value, false)?;
-            found.push(Given { name: name.to_owned(), value, place: variable.to_owned() });
+            found.push(Given {
+                name: name.to_owned(),
+                value,
+                place: variable.to_owned(),
+            });
         } else if let Some(path) = from_file {
             let value = text(&file_variable, path, true)?;
-            found.push(Given { name: name.to_owned(), value, place: file_variable });
+            found.push(Given {
+                name: name.to_owned(),
+                value,
+                place: file_variable,
+            });
         }
     }
     // The same by value and by file, say: which is meant?
     for (n, given) in found.iter().enumerate() {
         if let Some(other) = found[..n].iter().find(|other| other.name == given.name) {
-            return Err(ConfigError::Wrong { name: given.place.clone(), why: format!("{} is set, too", other.place) });
+            return Err(ConfigError::Wrong {
+                name: given.place.clone(),
+                why: format!("{} is set, too", other.place),
+            });
         }
     }
     Ok(found)
@@ -256,46 +348,77 @@ fn text(variable: &str, value: &OsString, is_path: bool) -> Result<String, Confi
     if is_path {
         let path = PathBuf::from(value);
         let read = std::fs::read_to_string(&path);
-        let read = read.map_err(|error| ConfigError::File { path, why: format!("{error} (from {variable})") })?;
+        let read = read.map_err(|error| ConfigError::File {
+            path,
+            why: format!("{error} (from {variable})"),
+        })?;
         return Ok(read.trim_end_matches(['\n', '\r']).to_owned());
     }
-    let why = || ConfigError::Wrong { name: variable.to_owned(), why: "it is not UTF-8".to_owned() };
+    let why = || ConfigError::Wrong {
+        name: variable.to_owned(),
+        why: "it is not UTF-8".to_owned(),
+    };
     value.to_str().map(str::to_owned).ok_or_else(why)
 }
 
 fn from_toml(content: &str, path: &std::path::Path) -> Result<Vec<Given>, ConfigError> {
-    let table: toml::Table = content.parse().map_err(|error: toml::de::Error| ConfigError::File {
-        path: path.to_owned(),
-        // Not its display, which shows the line and with it maybe a secret.
-        why: error.message().to_owned(),
-    })?;
+    let table: toml::Table =
+        content
+            .parse()
+            .map_err(|error: toml::de::Error| ConfigError::File {
+                path: path.to_owned(),
+                // Not its display, which shows the line and with it maybe a secret.
+                why: error.message().to_owned(),
+            })?;
     let mut found = Vec::new();
     collect(&table, "", &mut found, &path.display().to_string())?;
     for (n, given) in found.iter().enumerate() {
-        if found[..n].iter().any(|other: &Given| other.name == given.name) {
-            return Err(ConfigError::Wrong { name: given.place.clone(), why: "it is there twice".to_owned() });
+        if found[..n]
+            .iter()
+            .any(|other: &Given| other.name == given.name)
+        {
+            return Err(ConfigError::Wrong {
+                name: given.place.clone(),
+                why: "it is there twice".to_owned(),
+            });
         }
     }
     Ok(found)
 }
 
-fn collect(table: &toml::Table, prefix: &str, found: &mut Vec<Given>, file: &str) -> Result<(), ConfigError> {
+fn collect(
+    table: &toml::Table,
+    prefix: &str,
+    found: &mut Vec<Given>,
+    file: &str,
+) -> Result<(), ConfigError> {
     for (key, value) in table {
         let name = format!("{prefix}{}", kebab(key));
         let place = format!("{name} in {file}");
         let plain = |value: &toml::Value| match value {
             toml::Value::String(text) => Ok(text.clone()),
             toml::Value::Integer(number) => Ok(number.to_string()),
-            _ => Err(ConfigError::Wrong { name: place.clone(), why: "it is neither text nor a number".to_owned() }),
+            _ => Err(ConfigError::Wrong {
+                name: place.clone(),
+                why: "it is neither text nor a number".to_owned(),
+            }),
         };
         match value {
             toml::Value::Table(inner) => collect(inner, &format!("{name}-"), found, file)?,
             toml::Value::Array(items) if items.is_empty() => {}
             toml::Value::Array(items) => {
-                let value = items.iter().map(plain).collect::<Result<Vec<_>, _>>()?.join(",");
+                let value = items
+                    .iter()
+                    .map(plain)
+                    .collect::<Result<Vec<_>, _>>()?
+                    .join(",");
                 found.push(Given { name, value, place });
             }
-            value => found.push(Given { value: plain(value)?, name, place }),
+            value => found.push(Given {
+                value: plain(value)?,
+                name,
+                place,
+            }),
         }
     }
     Ok(())

@@ -21,7 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Every element that the graphs in `pipelines/` and `media` use, and the Debian package that brings it.
+/// Every element that the graphs in `pipelines/` and `media` use, and the Debian package that
+/// brings it.
 pub(super) const ELEMENTS: [(&str, &str); 16] = [
     ("alawdec", "gstreamer1.0-plugins-good"),
     ("appsink", "gstreamer1.0-plugins-base"),
@@ -43,7 +44,8 @@ pub(super) const ELEMENTS: [(&str, &str); 16] = [
 
 const DATABASE_MIN: i32 = 15;
 const ROUND_TRIP_SLOW: Duration = Duration::from_millis(20);
-/// Signatures of S3 requests are refused from 15 minutes on; log lines should be comparable long before.
+/// Signatures of S3 requests are refused from 15 minutes on; log lines should be comparable long
+/// before.
 const CLOCK_OFF_WARN: Duration = Duration::from_secs(2);
 const CLOCK_OFF_FAIL: Duration = Duration::from_secs(300);
 const FREE_BYTES_WARN: u64 = 5 << 30;
@@ -54,8 +56,13 @@ pub async fn gstreamer() -> Finding {
     // The first start after an installation scans every plugin.
     let looked = tokio::task::spawn_blocking(|| {
         gst::init()?;
-        let missing = ELEMENTS.iter().filter(|(element, _)| gst::ElementFactory::find(element).is_none());
-        Ok::<_, gst::glib::Error>((gst::version_string().to_string(), missing.collect::<Vec<_>>()))
+        let missing = ELEMENTS
+            .iter()
+            .filter(|(element, _)| gst::ElementFactory::find(element).is_none());
+        Ok::<_, gst::glib::Error>((
+            gst::version_string().to_string(),
+            missing.collect::<Vec<_>>(),
+        ))
     });
     match looked.await {
         Ok(Ok((version, missing))) if missing.is_empty() => {
@@ -63,7 +70,8 @@ pub async fn gstreamer() -> Finding {
         }
         Ok(Ok((_, missing))) => {
             let elements: Vec<_> = missing.iter().map(|(element, _)| *element).collect();
-            let packages: BTreeMap<_, ()> = missing.iter().map(|(_, package)| (*package, ())).collect();
+            let packages: BTreeMap<_, ()> =
+                missing.iter().map(|(_, package)| (*package, ())).collect();
             let packages: Vec<_> = packages.into_keys().collect();
             Finding::fail(
                 what,
@@ -71,16 +79,25 @@ pub async fn gstreamer() -> Finding {
                 format!("apt-get install {}", packages.join(" ")),
             )
         }
-        Ok(Err(error)) => Finding::fail(what, error.to_string(), "apt-get install libgstreamer1.0-0"),
-        Err(error) => Finding::fail(what, error.to_string(), "apt-get install --reinstall libgstreamer1.0-0"),
+        Ok(Err(error)) => {
+            Finding::fail(what, error.to_string(), "apt-get install libgstreamer1.0-0")
+        }
+        Err(error) => Finding::fail(
+            what,
+            error.to_string(),
+            "apt-get install --reinstall libgstreamer1.0-0",
+        ),
     }
 }
 
 pub fn data(settings: &Settings) -> Finding {
     let what = "data directory";
     let place = settings.data.display();
-    let probe = settings.data.join(format!("doctor-{}", uuid::Uuid::new_v4()));
-    let written = std::fs::create_dir_all(&settings.data).and_then(|()| std::fs::write(&probe, b"well"));
+    let probe = settings
+        .data
+        .join(format!("doctor-{}", uuid::Uuid::new_v4()));
+    let written =
+        std::fs::create_dir_all(&settings.data).and_then(|()| std::fs::write(&probe, b"well"));
     // It may never have been written.
     let _ = std::fs::remove_file(&probe);
     if let Err(error) = written {
@@ -103,7 +120,11 @@ pub fn data(settings: &Settings) -> Finding {
                 Finding::ok(what, found)
             }
         }
-        Err(error) => Finding::warn(what, format!("{place}: {error}"), "see how much room there is"),
+        Err(error) => Finding::warn(
+            what,
+            format!("{place}: {error}"),
+            "see how much room there is",
+        ),
     }
 }
 
@@ -122,7 +143,10 @@ pub async fn model(settings: &Settings) -> Vec<Finding> {
             format!("{}, checksum right ({})", model.name, path.display()),
             format!("this one knows {}", model.note),
         ),
-        Ok(Ok((model, path))) => Finding::ok(what, format!("{}, checksum right ({})", model.name, path.display())),
+        Ok(Ok((model, path))) => Finding::ok(
+            what,
+            format!("{}, checksum right ({})", model.name, path.display()),
+        ),
         Ok(Err(error)) => Finding::fail(what, format!("{error:#}"), "hansard models fetch base.en"),
         Err(error) => Finding::fail(what, error.to_string(), "hansard models fetch base.en"),
     };
@@ -139,17 +163,32 @@ pub async fn postgres(settings: &Settings) -> Vec<Finding> {
     if let Some(url) = Postgres::running_url(&folder) {
         return database(&url, "private, running", by_itself).await;
     }
-    let started = tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await;
+    let started =
+        tokio::task::spawn_blocking(move || Postgres::start(&folder, Durability::Real)).await;
     let mut postgres = match started {
         Ok(Ok(postgres)) => postgres,
         Ok(Err(error)) => {
-            return vec![Finding::fail(what, format!("{error:#}"), "apt-get install postgresql, or set DATABASE_URL")];
+            return vec![Finding::fail(
+                what,
+                format!("{error:#}"),
+                "apt-get install postgresql, or set DATABASE_URL",
+            )];
         }
-        Err(error) => return vec![Finding::fail(what, error.to_string(), "apt-get install postgresql")],
+        Err(error) => {
+            return vec![Finding::fail(
+                what,
+                error.to_string(),
+                "apt-get install postgresql",
+            )];
+        }
     };
     let findings = match postgres.create_own().await {
         Ok(()) => database(&postgres.own_url(), "private", by_itself).await,
-        Err(error) => vec![Finding::fail(what, format!("{error:#}"), "look into postgres/log in the data directory")],
+        Err(error) => vec![Finding::fail(
+            what,
+            format!("{error:#}"),
+            "look into postgres/log in the data directory",
+        )],
     };
     // Dropping it would stop it as well, but on this thread.
     let _ = tokio::task::spawn_blocking(move || postgres.stop()).await;
@@ -167,7 +206,11 @@ async fn database(url: &str, which: &str, migrate: &str) -> Vec<Finding> {
         }
         // The URL may hold a password, so only what was said.
         Err(error) => {
-            vec![Finding::fail(what, error.to_string(), "see whether DATABASE_URL is right and Postgres runs there")]
+            vec![Finding::fail(
+                what,
+                error.to_string(),
+                "see whether DATABASE_URL is right and Postgres runs there",
+            )]
         }
     }
 }
@@ -175,12 +218,23 @@ async fn database(url: &str, which: &str, migrate: &str) -> Vec<Finding> {
 async fn look(url: &str, which: &str, migrate: &str) -> Result<Vec<Finding>, sqlx::Error> {
     let what = "Postgres";
     let mut connection = PgConnection::connect(url).await?;
-    let version: String = sqlx::query_scalar("show server_version").fetch_one(&mut connection).await?;
-    let number: String = sqlx::query_scalar("show server_version_num").fetch_one(&mut connection).await?;
+    let version: String = sqlx::query_scalar("show server_version")
+        .fetch_one(&mut connection)
+        .await?;
+    let number: String = sqlx::query_scalar("show server_version_num")
+        .fetch_one(&mut connection)
+        .await?;
     let found = format!("{version}, {which}");
     let mut findings = Vec::new();
-    if number.parse::<i32>().is_ok_and(|number| number / 10_000 < DATABASE_MIN) {
-        findings.push(Finding::fail(what, found, format!("use Postgres {DATABASE_MIN} or later")));
+    if number
+        .parse::<i32>()
+        .is_ok_and(|number| number / 10_000 < DATABASE_MIN)
+    {
+        findings.push(Finding::fail(
+            what,
+            found,
+            format!("use Postgres {DATABASE_MIN} or later"),
+        ));
     } else {
         findings.push(Finding::ok(what, found));
     }
@@ -193,8 +247,9 @@ async fn look(url: &str, which: &str, migrate: &str) -> Result<Vec<Finding>, sql
 
 async fn schema(connection: &mut PgConnection, migrate: &str) -> Result<Finding, sqlx::Error> {
     let what = "schema";
-    let there: bool =
-        sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
+    let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await?;
     let applied: Vec<(i64, bool, Vec<u8>)> = if there {
         let all = "select version, success, checksum from _sqlx_migrations order by version";
         sqlx::query_as(all).fetch_all(&mut *connection).await?
@@ -202,23 +257,48 @@ async fn schema(connection: &mut PgConnection, migrate: &str) -> Result<Finding,
         Vec::new()
     };
     let migrator = sqlx::migrate!("./migrations");
-    let known: Vec<_> = migrator.iter().filter(|migration| !migration.migration_type.is_down_migration()).collect();
-    let pending = known.iter().filter(|migration| !applied.iter().any(|(version, ..)| *version == migration.version));
+    let known: Vec<_> = migrator
+        .iter()
+        .filter(|migration| !migration.migration_type.is_down_migration())
+        .collect();
+    let pending = known.iter().filter(|migration| {
+        !applied
+            .iter()
+            .any(|(version, ..)| *version == migration.version)
+    });
     let pending = pending.count();
     let broken = applied.iter().find(|(version, success, checksum)| {
-        !success || known.iter().any(|known| known.version == *version && *known.checksum != **checksum)
+        !success
+            || known
+                .iter()
+                .any(|known| known.version == *version && *known.checksum != **checksum)
     });
-    let newer = applied.iter().any(|(version, ..)| known.iter().all(|migration| migration.version != *version));
+    let newer = applied
+        .iter()
+        .any(|(version, ..)| known.iter().all(|migration| migration.version != *version));
     let private = !migrate.starts_with("hansard migrate");
     Ok(match (broken, newer, pending) {
         (Some((version, ..)), ..) => {
-            let found = format!("migration {version} failed half-way, or is not the one of this version");
-            Finding::fail(what, found, "restore a backup, or use the version of hansard that made it")
+            let found =
+                format!("migration {version} failed half-way, or is not the one of this version");
+            Finding::fail(
+                what,
+                found,
+                "restore a backup, or use the version of hansard that made it",
+            )
         }
-        (None, true, _) => Finding::fail(what, "it was made by a later version", "use that version of hansard"),
+        (None, true, _) => Finding::fail(
+            what,
+            "it was made by a later version",
+            "use that version of hansard",
+        ),
         (None, false, 0) => Finding::ok(what, format!("up to date ({} migrations)", known.len())),
-        (None, false, pending) if private => Finding::ok(what, format!("{pending} migrations to come; {migrate}")),
-        (None, false, pending) => Finding::fail(what, format!("{pending} migrations are missing"), migrate),
+        (None, false, pending) if private => {
+            Finding::ok(what, format!("{pending} migrations to come; {migrate}"))
+        }
+        (None, false, pending) => {
+            Finding::fail(what, format!("{pending} migrations are missing"), migrate)
+        }
     })
 }
 
@@ -227,7 +307,9 @@ async fn clock(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     let mut best: Option<(Duration, i64)> = None;
     for _ in 0..5 {
         let (before, asked) = (Utc::now(), Instant::now());
-        let theirs: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *connection).await?;
+        let theirs: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()")
+            .fetch_one(&mut *connection)
+            .await?;
         let round_trip = asked.elapsed();
         let ours = before + round_trip / 2;
         let off = (theirs - ours).num_milliseconds();
@@ -247,7 +329,11 @@ async fn clock(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
     } else if distance > CLOCK_OFF_WARN {
         Finding::warn(what, found, mend)
     } else if round_trip > ROUND_TRIP_SLOW {
-        Finding::warn(what, found, "bring Postgres nearer: times are taken from round trips of at most 20 ms")
+        Finding::warn(
+            what,
+            found,
+            "bring Postgres nearer: times are taken from round trips of at most 20 ms",
+        )
     } else {
         Finding::ok(what, found)
     })
@@ -256,12 +342,19 @@ async fn clock(connection: &mut PgConnection) -> Result<Finding, sqlx::Error> {
 pub async fn queue(settings: &Settings) -> Vec<Finding> {
     let what = "queue";
     let Some(url) = &settings.amqp_url else {
-        return vec![Finding::ok(what, "within the process; api and worker need AMQP_URL")];
+        return vec![Finding::ok(
+            what,
+            "within the process; api and worker need AMQP_URL",
+        )];
     };
     let queue = match Queue::amqp(url.reveal()) {
         Ok(queue) => queue,
         Err(error) => {
-            return vec![Finding::fail(what, error, "AMQP_URL looks like amqp://user:password@host:5672/%2f")];
+            return vec![Finding::fail(
+                what,
+                error,
+                "AMQP_URL looks like amqp://user:password@host:5672/%2f",
+            )];
         }
     };
     let asked = Instant::now();
@@ -302,15 +395,29 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
     // `serve` has it when it runs; then it is used as it is.
     match S3Server::start(&folder, settings.s3_listen).await {
         Ok(server) => {
-            let findings = bucket(settings, &here(server.address, &server.credentials), "brought along").await;
+            let findings = bucket(
+                settings,
+                &here(server.address, &server.credentials),
+                "brought along",
+            )
+            .await;
             server.stop().await;
             findings
         }
         Err(error) => match S3Server::kept_credentials(&folder) {
             Some(credentials) => {
-                bucket(settings, &here(settings.s3_listen, &credentials), "brought along, running").await
+                bucket(
+                    settings,
+                    &here(settings.s3_listen, &credentials),
+                    "brought along, running",
+                )
+                .await
             }
-            None => vec![Finding::fail(what, format!("{error:#}"), "choose a free address with --s3-listen")],
+            None => vec![Finding::fail(
+                what,
+                format!("{error:#}"),
+                "choose a free address with --s3-listen",
+            )],
         },
     }
 }
@@ -322,12 +429,20 @@ async fn bucket(all: &Settings, settings: &objects::StorageConfig, which: &str) 
     let content = b"hansard doctor".to_vec();
     let used = async {
         objects.ensure_bucket().await?;
-        objects.put_bytes(&key, content.clone(), "text/plain", Tier::Hot).await?;
+        objects
+            .put_bytes(&key, content.clone(), "text/plain", Tier::Hot)
+            .await?;
         objects.get_bytes(&key).await
     };
     match used.await {
         Ok(read) if read == content => {}
-        Ok(_) => return vec![Finding::fail(what, "it gives back other bytes than it got", "use another storage")],
+        Ok(_) => {
+            return vec![Finding::fail(
+                what,
+                "it gives back other bytes than it got",
+                "use another storage",
+            )];
+        }
         Err(error) => {
             let mend = objects::diagnose(settings).await.mend().unwrap_or(
                 "see whether S3_ENDPOINT, S3_BUCKET, the keys and their rights (get, put, delete, list) are right",
@@ -336,12 +451,17 @@ async fn bucket(all: &Settings, settings: &objects::StorageConfig, which: &str) 
         }
     }
     let links = reach::links(all, settings, &objects, &key, &content).await;
-    let found = format!("{}, bucket {}, {which}: written, read", settings.endpoint, settings.bucket);
+    let found = format!(
+        "{}, bucket {}, {which}: written, read",
+        settings.endpoint, settings.bucket
+    );
     let deleted = match objects.delete(&key).await {
         Ok(()) => Finding::ok(what, found + ", deleted"),
-        Err(error) => {
-            Finding::fail(what, format!("{found}, not deleted: {error}"), "give the keys the right to delete")
-        }
+        Err(error) => Finding::fail(
+            what,
+            format!("{found}, not deleted: {error}"),
+            "give the keys the right to delete",
+        ),
     };
     std::iter::once(deleted).chain(links).collect()
 }
@@ -376,7 +496,9 @@ pub fn ports(settings: &Settings) -> Finding {
         None if taken == all => Finding::fail(what, found, "choose other ports with --rtp-ports"),
         None if given_out_by_the_kernel(&rtp.ports) => Finding::warn(
             what,
-            format!("{found}; the kernel gives some of them to any program (net.ipv4.ip_local_port_range)"),
+            format!(
+                "{found}; the kernel gives some of them to any program (net.ipv4.ip_local_port_range)"
+            ),
             "choose ports outside that range: after a restart another program may hold a stream's port",
         ),
         None if rtp.bind.is_loopback() => Finding::warn(
@@ -384,16 +506,19 @@ pub fn ports(settings: &Settings) -> Finding {
             found,
             "only this machine can send: set --rtp-bind 0.0.0.0, --rtp-public-ip to what clients reach, and open the ports for UDP",
         ),
-        None if taken > all / 2 => {
-            Finding::warn(what, found, "more than half are taken: choose a wider range with --rtp-ports")
-        }
+        None if taken > all / 2 => Finding::warn(
+            what,
+            found,
+            "more than half are taken: choose a wider range with --rtp-ports",
+        ),
         None => Finding::ok(what, found),
     }
 }
 
 /// Whether the range overlaps the ports that the kernel chooses from for sockets that ask for none.
 fn given_out_by_the_kernel(ports: &std::ops::RangeInclusive<u16>) -> bool {
-    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let range =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let mut ends = range.split_whitespace().map(str::parse::<u16>);
     match (ends.next(), ends.next()) {
         (Some(Ok(first)), Some(Ok(last))) => *ports.start() <= last && first <= *ports.end(),
@@ -411,11 +536,22 @@ mod tests {
         let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
         for entry in std::fs::read_dir(graphs).expect("they are there").flatten() {
             let text = std::fs::read_to_string(entry.path()).expect("it is text");
-            let text: String =
-                text.lines().filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join(" ");
-            for element in text.split('!').filter_map(|part| part.split_whitespace().next()) {
-                let known = ELEMENTS.iter().any(|(known, _)| *known == element) || element.contains('.');
-                assert!(known, "{element} in {} has no package in ELEMENTS", entry.path().display());
+            let text: String = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with('#'))
+                .collect::<Vec<_>>()
+                .join(" ");
+            for element in text
+                .split('!')
+                .filter_map(|part| part.split_whitespace().next())
+            {
+                let known =
+                    ELEMENTS.iter().any(|(known, _)| *known == element) || element.contains('.');
+                assert!(
+                    known,
+                    "{element} in {} has no package in ELEMENTS",
+                    entry.path().display()
+                );
             }
         }
     }

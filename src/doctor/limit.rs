@@ -26,13 +26,24 @@ pub fn descriptors() -> Finding {
 pub fn proxy(settings: &Settings) -> Finding {
     let what = "proxy";
     if !settings.trusted_proxies.is_empty() {
-        return Finding::ok(what, format!("X-Forwarded-For of {} counts", settings.trusted_proxies.join(", ")));
+        return Finding::ok(
+            what,
+            format!(
+                "X-Forwarded-For of {} counts",
+                settings.trusted_proxies.join(", ")
+            ),
+        );
     }
-    let Some(url) = settings.public_url.as_deref().and_then(|url| reqwest::Url::parse(url).ok()) else {
+    let Some(url) = settings
+        .public_url
+        .as_deref()
+        .and_then(|url| reqwest::Url::parse(url).ok())
+    else {
         return Finding::ok(what, "none is named, and without a public URL none is seen");
     };
     // We speak no TLS, and on no other port than ours.
-    let is_in_front = url.scheme() == "https" || url.port_or_known_default() != Some(settings.listen.port());
+    let is_in_front =
+        url.scheme() == "https" || url.port_or_known_default() != Some(settings.listen.port());
     match is_in_front {
         false => Finding::ok(what, "none is named, and none is seen"),
         true => Finding::warn(

@@ -1,5 +1,6 @@
-//! Who may keep a connection open: so many in all, so many per address. A newcomer displaces the connection that has waited
-//! longest without a request, so that who only holds connections open keeps nobody out.
+//! Who may keep a connection open: so many in all, so many per address. A newcomer displaces the
+//! connection that has waited longest without a request, so that who only holds connections open
+//! keeps nobody out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,10 @@ pub enum Standing {
 /// The answer to a new connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Knock {
-    Admitted { id: DoorId, displaced: Option<DoorId> },
+    Admitted {
+        id: DoorId,
+        displaced: Option<DoorId>,
+    },
     Refused,
 }
 
@@ -47,8 +51,18 @@ struct Crowd {
 impl<Address: Ord + Copy> Doors<Address> {
     /// `room` and `per_address` at most; 0: no limit per address.
     pub fn new(room: usize, per_address: usize) -> Self {
-        let per_address = if per_address == 0 { usize::MAX } else { per_address };
-        Self { room, per_address, next: 0, open: BTreeMap::new(), crowds: BTreeMap::new() }
+        let per_address = if per_address == 0 {
+            usize::MAX
+        } else {
+            per_address
+        };
+        Self {
+            room,
+            per_address,
+            next: 0,
+            open: BTreeMap::new(),
+            crowds: BTreeMap::new(),
+        }
     }
 
     pub fn is_open(&self, id: DoorId) -> bool {
@@ -62,7 +76,10 @@ impl<Address: Ord + Copy> Doors<Address> {
     /// `counted`: for its address, too, which a proxy's are not, since they are many people's.
     pub fn knock(&mut self, address: Address, counted: bool) -> Knock {
         let mut displaced = None;
-        let here = self.crowds.get(&address).map_or(0, |crowd| crowd.waiting.len() + crowd.busy);
+        let here = self
+            .crowds
+            .get(&address)
+            .map_or(0, |crowd| crowd.waiting.len() + crowd.busy);
         if counted && here >= self.per_address {
             displaced = self.oldest_waiting(address);
             if displaced.is_none() {
@@ -70,7 +87,11 @@ impl<Address: Ord + Copy> Doors<Address> {
             }
         } else if self.open.len() >= self.room {
             // Of whoever has the most of them.
-            let most = self.crowds.iter().max_by_key(|(_, crowd)| crowd.waiting.len()).map(|(address, _)| *address);
+            let most = self
+                .crowds
+                .iter()
+                .max_by_key(|(_, crowd)| crowd.waiting.len())
+                .map(|(address, _)| *address);
             displaced = most.and_then(|address| self.oldest_waiting(address));
             if displaced.is_none() {
                 return Knock::Refused;
@@ -83,7 +104,11 @@ impl<Address: Ord + Copy> Doors<Address> {
         let id = DoorId(order);
         if counted {
             self.open.insert(id, (address, Standing::Waiting, order));
-            self.crowds.entry(address).or_default().waiting.insert((order, id));
+            self.crowds
+                .entry(address)
+                .or_default()
+                .waiting
+                .insert((order, id));
         } else {
             self.open.insert(id, (address, Standing::Joined, order));
         }
@@ -93,7 +118,9 @@ impl<Address: Ord + Copy> Doors<Address> {
     /// What was displaced stays gone, and who joined stays joined.
     pub fn stand(&mut self, id: DoorId, standing: Standing) {
         let order = self.order();
-        let Some(door) = self.open.get_mut(&id) else { return };
+        let Some(door) = self.open.get_mut(&id) else {
+            return;
+        };
         let (address, was, since) = *door;
         if was == standing || was == Standing::Joined {
             return;
@@ -124,11 +151,17 @@ impl<Address: Ord + Copy> Doors<Address> {
     }
 
     fn oldest_waiting(&self, address: Address) -> Option<DoorId> {
-        self.crowds.get(&address)?.waiting.first().map(|(_, id)| *id)
+        self.crowds
+            .get(&address)?
+            .waiting
+            .first()
+            .map(|(_, id)| *id)
     }
 
     fn uncount(&mut self, address: Address, id: DoorId, standing: Standing, since: u64) {
-        let Some(crowd) = self.crowds.get_mut(&address) else { return };
+        let Some(crowd) = self.crowds.get_mut(&address) else {
+            return;
+        };
         match standing {
             Standing::Waiting => {
                 crowd.waiting.remove(&(since, id));
@@ -139,7 +172,11 @@ impl<Address: Ord + Copy> Doors<Address> {
     }
 
     fn forget(&mut self, address: Address) {
-        if self.crowds.get(&address).is_some_and(|crowd| crowd.waiting.is_empty() && crowd.busy == 0) {
+        if self
+            .crowds
+            .get(&address)
+            .is_some_and(|crowd| crowd.waiting.is_empty() && crowd.busy == 0)
+        {
             self.crowds.remove(&address);
         }
     }

@@ -1,9 +1,10 @@
 //! The ConsentLog: what was said, by whom, in which order, chained so that a change shows.
 //!
-//! `hash` = hex SHA-256 of `prevHash` (its 64 lower-case hex characters; for entry 1 the hex SHA-256 of the meeting
-//! id's text) followed by the RFC 8785 JSON of the entry. RFC 8785 (JCS) orders members by UTF-16 code units and escapes
-//! strings as `serde_json` does; the values here are strings, integers and arrays of strings only, so a struct whose
-//! fields stand in that order is already canonical (a test holds it to that).
+//! `hash` = hex SHA-256 of `prevHash` (its 64 lower-case hex characters; for entry 1 the hex
+//! SHA-256 of the meeting id's text) followed by the RFC 8785 JSON of the entry. RFC 8785 (JCS)
+//! orders members by UTF-16 code units and escapes strings as `serde_json` does; the values here
+//! are strings, integers and arrays of strings only, so a struct whose fields stand in that order
+//! is already canonical (a test holds it to that).
 
 use crate::id::{ConsentId, MeetingId, ParticipantId};
 use serde::{Deserialize, Serialize};
@@ -164,10 +165,12 @@ pub fn verify<'a>(
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string never fails");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a string never fails");
+            text
+        })
 }
 
 /// What every participant last said, per use; decided by the highest entry, never by a time stamp.
@@ -175,9 +178,18 @@ pub fn hex(bytes: &[u8]) -> String {
 pub struct Standing(BTreeMap<(ParticipantId, Use), (i64, ConsentStatus)>);
 
 impl Standing {
-    pub fn apply(&mut self, participant: ParticipantId, uses: &[Use], entry: i64, status: ConsentStatus) {
+    pub fn apply(
+        &mut self,
+        participant: ParticipantId,
+        uses: &[Use],
+        entry: i64,
+        status: ConsentStatus,
+    ) {
         for &purpose in uses {
-            let last = self.0.entry((participant, purpose)).or_insert((entry, status));
+            let last = self
+                .0
+                .entry((participant, purpose))
+                .or_insert((entry, status));
             if entry > last.0 {
                 *last = (entry, status);
             }
@@ -186,11 +198,14 @@ impl Standing {
 
     /// `None`: never asked, or never answered.
     pub fn get(&self, participant: ParticipantId, purpose: Use) -> Option<ConsentStatus> {
-        self.0.get(&(participant, purpose)).map(|(_, status)| *status)
+        self.0
+            .get(&(participant, purpose))
+            .map(|(_, status)| *status)
     }
 
     pub fn accepts(&self, participant: ParticipantId, purpose: Use) -> bool {
-        self.get(participant, purpose).is_some_and(ConsentStatus::accepts)
+        self.get(participant, purpose)
+            .is_some_and(ConsentStatus::accepts)
     }
 }
 
@@ -216,9 +231,13 @@ mod tests {
     #[test]
     fn serialises_as_rfc_8785() {
         let json = serde_json::to_string(&entry(1)).expect("serialises");
-        let sorted: BTreeMap<String, serde_json::Value> = serde_json::from_str(&json).expect("parses");
+        let sorted: BTreeMap<String, serde_json::Value> =
+            serde_json::from_str(&json).expect("parses");
         assert_eq!(json, serde_json::to_string(&sorted).expect("serialises"));
-        assert!(json.contains(r#""statement":"I agree, \"gladly\" \u001fé\n""#), "{json}");
+        assert!(
+            json.contains(r#""statement":"I agree, \"gladly\" \u001fé\n""#),
+            "{json}"
+        );
     }
 
     fn chain(n: i64) -> Vec<(ChainEntry, String, String)> {
@@ -234,7 +253,10 @@ mod tests {
     }
 
     fn check(chain: &[(ChainEntry, String, String)]) -> Result<String, Broken> {
-        verify(MeetingId(Uuid::from_u128(7)), chain.iter().map(|(e, p, h)| (e, p.as_str(), h.as_str())))
+        verify(
+            MeetingId(Uuid::from_u128(7)),
+            chain.iter().map(|(e, p, h)| (e, p.as_str(), h.as_str())),
+        )
     }
 
     #[test]
@@ -261,7 +283,10 @@ mod tests {
         let mut standing = Standing::default();
         standing.apply(who, &[Use::Recording], 3, ConsentStatus::Withdrawn);
         standing.apply(who, &[Use::Recording], 2, ConsentStatus::Accepted);
-        assert_eq!(standing.get(who, Use::Recording), Some(ConsentStatus::Withdrawn));
+        assert_eq!(
+            standing.get(who, Use::Recording),
+            Some(ConsentStatus::Withdrawn)
+        );
         assert_eq!(standing.get(who, Use::Transcription), None);
     }
 }

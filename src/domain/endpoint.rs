@@ -1,14 +1,17 @@
-//! Where an utterance begins and ends: one state machine per stream, told the voice probability of every 16 ms frame.
+//! Where an utterance begins and ends: one state machine per stream, told the voice probability of
+//! every 16 ms frame.
 //!
-//! It decides on spans; the shell holds the samples. Onset needs three voiced frames of five, with a pre-roll so that the
-//! first consonant is not clipped. In the trailing silence it first asks for a *speculative* final ([`Decision::Guess`]),
-//! then ends the utterance ([`Decision::Ended`]) with the same span, so that the same audio is not decoded twice. How
-//! long it waits depends on what the speculation heard ([`Endpoint::hint`]): less after a full stop, more in mid-clause.
-//! Speech that does not pause is cut: at the next short pause after half of the longest utterance, at the latest at that,
-//! at the quietest point. Spans of one stream's utterances never overlap, and two utterances cut from continuous speech
-//! touch.
+//! It decides on spans; the shell holds the samples. Onset needs three voiced frames of five, with
+//! a pre-roll so that the first consonant is not clipped. In the trailing silence it first asks for
+//! a *speculative* final ([`Decision::Guess`]), then ends the utterance ([`Decision::Ended`]) with
+//! the same span, so that the same audio is not decoded twice. How long it waits depends on what
+//! the speculation heard ([`Endpoint::hint`]): less after a full stop, more in mid-clause. Speech
+//! that does not pause is cut: at the next short pause after half of the longest utterance, at the
+//! latest at that, at the quietest point. Spans of one stream's utterances never overlap, and two
+//! utterances cut from continuous speech touch.
 //!
-//! Silence needs no audio: gaps ([`Endpoint::gap`]) and the passing of time ([`Endpoint::tick`]) end utterances too.
+//! Silence needs no audio: gaps ([`Endpoint::gap`]) and the passing of time ([`Endpoint::tick`])
+//! end utterances too.
 
 use crate::time::{MeetingTime, Micros, Span};
 use std::collections::VecDeque;
@@ -29,7 +32,8 @@ pub struct Thresholds {
     /// Voice begins at this probability, and goes on above `exit`: hysteresis.
     pub onset: f32,
     pub exit: f32,
-    /// Audio before the first voiced frame: 100 ms clips consonants, and the small model was measured with 250.
+    /// Audio before the first voiced frame: 100 ms clips consonants, and the small model was
+    /// measured with 250.
     pub pre_roll: Micros,
     /// Audio after the last voiced frame; longer tails invent closings.
     pub tail: Micros,
@@ -97,7 +101,12 @@ pub enum Decision {
     /// It was not the end.
     Resumed { utterance: u64 },
     /// The utterance's audio; `voiced` are its voiced parts.
-    Ended { utterance: u64, span: Span, voiced: Vec<Span>, why: Why },
+    Ended {
+        utterance: u64,
+        span: Span,
+        voiced: Vec<Span>,
+        why: Why,
+    },
     /// A click: forget it.
     Dropped { utterance: u64 },
 }
@@ -127,7 +136,9 @@ impl Open {
 
     fn add_voice(&mut self, frame: Span) {
         match self.voiced.last_mut() {
-            Some(last) if (frame.start - last.end).0 <= JOIN.0 => last.end = last.end.max(frame.end),
+            Some(last) if (frame.start - last.end).0 <= JOIN.0 => {
+                last.end = last.end.max(frame.end)
+            }
             _ => self.voiced.push(frame),
         }
     }
@@ -171,7 +182,10 @@ impl Endpoint {
 
     /// A fresh one for the same stream after a jump back in time; utterance numbers go on.
     pub fn resume(before: &Self, settings: Thresholds) -> Self {
-        Self { next: before.next, ..Self::new(settings) }
+        Self {
+            next: before.next,
+            ..Self::new(settings)
+        }
     }
 
     pub fn open(&self) -> Option<&Open> {
@@ -193,12 +207,18 @@ impl Endpoint {
 
     /// Whether speech is going on right now (not in its trailing silence).
     pub fn is_speaking(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| self.heard_until - open.voiced_end() < self.settings.guess_after)
+        self.open
+            .as_ref()
+            .is_some_and(|open| self.heard_until - open.voiced_end() < self.settings.guess_after)
     }
 
     /// What the speculation for this utterance heard.
     pub fn hint(&mut self, utterance: u64, hint: Hint) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.utterance == utterance) {
+        if let Some(open) = self
+            .open
+            .as_mut()
+            .filter(|open| open.utterance == utterance)
+        {
             open.hint = Some(hint);
         }
     }
@@ -233,7 +253,8 @@ impl Endpoint {
         decisions
     }
 
-    /// Nothing after `at` belongs to what was before: another consent entry, a jump, the end of the stream.
+    /// Nothing after `at` belongs to what was before: another consent entry, a jump, the end of the
+    /// stream.
     pub fn cut(&mut self, at: MeetingTime) -> Vec<Decision> {
         let mut decisions = Vec::new();
         if let Some(mut open) = self.open.take() {
@@ -256,7 +277,14 @@ impl Endpoint {
         if self.recent.iter().filter(voiced).count() < ONSET_FRAMES {
             return;
         }
-        let Some(first) = self.recent.iter().find(voiced).map(|frame| frame.span.start) else { return };
+        let Some(first) = self
+            .recent
+            .iter()
+            .find(voiced)
+            .map(|frame| frame.span.start)
+        else {
+            return;
+        };
         let start = (first - self.settings.pre_roll).max(self.floor);
         let mut open = Open {
             utterance: self.next,
@@ -272,7 +300,10 @@ impl Endpoint {
         }
         open.levels.extend(self.recent.drain(..));
         self.next += 1;
-        decisions.push(Decision::Opened { utterance: open.utterance, start });
+        decisions.push(Decision::Opened {
+            utterance: open.utterance,
+            start,
+        });
         self.open = Some(open);
     }
 
@@ -281,7 +312,12 @@ impl Endpoint {
         let Some(open) = &mut self.open else { return };
         let silence = frame.span.start - open.voiced_end();
         let settled = silence >= SETTLED;
-        let voiced = frame.voice >= if settled { settings.onset } else { settings.exit };
+        let voiced = frame.voice
+            >= if settled {
+                settings.onset
+            } else {
+                settings.exit
+            };
         open.again = if voiced { open.again + 1 } else { 0 };
         if voiced && (!settled || open.again >= 2) {
             if settled && let Some(before) = open.levels.back().copied() {
@@ -291,11 +327,17 @@ impl Endpoint {
             if open.guessed {
                 open.guessed = false;
                 open.hint = None;
-                decisions.push(Decision::Resumed { utterance: open.utterance });
+                decisions.push(Decision::Resumed {
+                    utterance: open.utterance,
+                });
             }
         }
         open.levels.push_back(frame);
-        while open.levels.front().is_some_and(|old| frame.span.end - old.span.start > QUIETEST_WITHIN) {
+        while open
+            .levels
+            .front()
+            .is_some_and(|old| frame.span.end - old.span.start > QUIETEST_WITHIN)
+        {
             open.levels.pop_front();
         }
         self.silence(frame.span.end, decisions);
@@ -326,7 +368,10 @@ impl Endpoint {
                 open.guessed = true;
                 let (utterance, start) = (open.utterance, open.start);
                 let end = self.end_of_open();
-                decisions.push(Decision::Guess { utterance, span: Span::new(start, end) });
+                decisions.push(Decision::Guess {
+                    utterance,
+                    span: Span::new(start, end),
+                });
             }
             return;
         };
@@ -337,7 +382,9 @@ impl Endpoint {
     }
 
     fn end_of_open(&self) -> MeetingTime {
-        self.open.as_ref().map_or(self.heard_until, |open| self.end_of(open))
+        self.open
+            .as_ref()
+            .map_or(self.heard_until, |open| self.end_of(open))
     }
 
     /// The last voice and a tail, as far as there is audio.
@@ -352,32 +399,57 @@ impl Endpoint {
             decisions.push(Decision::Dropped { utterance });
         } else {
             let span = Span::new(open.start, end.max(open.start));
-            decisions.push(Decision::Ended { utterance, span, voiced: open.voiced, why });
+            decisions.push(Decision::Ended {
+                utterance,
+                span,
+                voiced: open.voiced,
+                why,
+            });
         }
     }
 
     /// Cuts continuous speech at the quietest point; the rest is the next utterance.
     fn split(&mut self, decisions: &mut Vec<Decision>) {
-        let Some(mut open) = self.open.take() else { return };
+        let Some(mut open) = self.open.take() else {
+            return;
+        };
         let levels = open.levels.make_contiguous();
         let quietest = levels
             .windows(QUIETEST_FRAMES.min(levels.len()).max(1))
             .min_by(|a, b| mean_level(a).total_cmp(&mean_level(b)))
             .map(|window| window[window.len() / 2].span.start);
-        let at = quietest.unwrap_or(self.heard_until).clamp(open.start, self.heard_until);
+        let at = quietest
+            .unwrap_or(self.heard_until)
+            .clamp(open.start, self.heard_until);
         let after: Vec<Span> = open
             .voiced
             .iter()
             .filter(|span| span.end > at)
             .map(|span| Span::new(span.start.max(at), span.end))
             .collect();
-        let levels: VecDeque<Frame> = open.levels.iter().copied().filter(|frame| frame.span.start >= at).collect();
+        let levels: VecDeque<Frame> = open
+            .levels
+            .iter()
+            .copied()
+            .filter(|frame| frame.span.start >= at)
+            .collect();
         open.voiced = cut_spans(&open.voiced, at);
         self.finish(open, at, Why::Length, decisions);
         let utterance = self.next;
         self.next += 1;
-        decisions.push(Decision::Opened { utterance, start: at });
-        self.open = Some(Open { utterance, start: at, voiced: after, guessed: false, hint: None, levels, again: 0 });
+        decisions.push(Decision::Opened {
+            utterance,
+            start: at,
+        });
+        self.open = Some(Open {
+            utterance,
+            start: at,
+            voiced: after,
+            guessed: false,
+            hint: None,
+            levels,
+            again: 0,
+        });
     }
 }
 
@@ -385,7 +457,11 @@ impl Endpoint {
 const ONSET_ROOM: Micros = Micros::from_ms(100);
 
 fn cut_spans(spans: &[Span], at: MeetingTime) -> Vec<Span> {
-    spans.iter().filter(|span| span.start < at).map(|span| Span::new(span.start, span.end.min(at))).collect()
+    spans
+        .iter()
+        .filter(|span| span.start < at)
+        .map(|span| Span::new(span.start, span.end.min(at)))
+        .collect()
 }
 
 fn mean_level(frames: &[Frame]) -> f32 {

@@ -1,8 +1,9 @@
 //! Transcripts as files: WebVTT, SubRip and plain text, from final segments.
 //!
-//! Cues follow the usual rules for subtitles: at most two lines of 42 characters, shown for one to seven seconds, broken
-//! behind a sentence or a comma where there is one. `zero_ms` is the file's time 0 on the meeting's timeline: a cue that
-//! began earlier is cut to it, one that ended earlier is left out.
+//! Cues follow the usual rules for subtitles: at most two lines of 42 characters, shown for one to
+//! seven seconds, broken behind a sentence or a comma where there is one. `zero_ms` is the file's
+//! time 0 on the meeting's timeline: a cue that began earlier is cut to it, one that ended earlier
+//! is left out.
 
 use std::fmt::Write as _;
 
@@ -23,7 +24,8 @@ pub struct Said {
     pub start_ms: i64,
     pub end_ms: i64,
     pub text: String,
-    /// With their times; where they are missing or are not the text's, the text's own words share its time.
+    /// With their times; where they are missing or are not the text's, the text's own words share
+    /// its time.
     pub words: Vec<SaidWord>,
 }
 
@@ -52,8 +54,17 @@ pub fn srt(segments: &[Said], zero_ms: i64) -> String {
     for (n, cue) in (1..).zip(cues(segments, zero_ms, true)) {
         let (start, end) = (clock(cue.start_ms, ','), clock(cue.end_ms, ','));
         // SubRip knows no escapes: players read `<` as the begin of a tag and `-->` as a time.
-        let text = cue.lines.join("\n").replace("-->", "→").replace('<', "‹").replace('>', "›");
-        let _ = write!(out, "{}{n}\n{start} --> {end}\n{text}\n", if n == 1 { "" } else { "\n" });
+        let text = cue
+            .lines
+            .join("\n")
+            .replace("-->", "→")
+            .replace('<', "‹")
+            .replace('>', "›");
+        let _ = write!(
+            out,
+            "{}{n}\n{start} --> {end}\n{text}\n",
+            if n == 1 { "" } else { "\n" }
+        );
     }
     out
 }
@@ -64,7 +75,13 @@ pub fn txt(segments: &[Said]) -> String {
     segments.sort_by_key(|said| (said.start_ms, said.end_ms));
     segments.into_iter().fold(String::new(), |mut out, said| {
         let time = clock(said.start_ms.max(0), '.');
-        let _ = writeln!(out, "[{}] {}: {}", &time[..8], plain(&said.speaker), plain(&said.text));
+        let _ = writeln!(
+            out,
+            "[{}] {}: {}",
+            &time[..8],
+            plain(&said.speaker),
+            plain(&said.text)
+        );
         out
     })
 }
@@ -77,7 +94,10 @@ struct Cue {
 }
 
 fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = segments.iter().flat_map(|said| split(said, named)).collect();
+    let mut cues: Vec<Cue> = segments
+        .iter()
+        .flat_map(|said| split(said, named))
+        .collect();
     cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
     cues.retain(|cue| cue.end_ms > zero_ms);
     for cue in &mut cues {
@@ -86,9 +106,16 @@ fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
     }
     // Short ones are shown a little longer, up to the same speaker's next.
     for n in 0..cues.len() {
-        let next = cues[n + 1..].iter().find(|cue| cue.speaker == cues[n].speaker).map(|cue| cue.start_ms);
+        let next = cues[n + 1..]
+            .iter()
+            .find(|cue| cue.speaker == cues[n].speaker)
+            .map(|cue| cue.start_ms);
         let wanted = (cues[n].start_ms + SHOWN_MS_MIN).min(next.unwrap_or(i64::MAX));
-        cues[n].end_ms = cues[n].end_ms.max(wanted).min(cues[n].start_ms + SHOWN_MS_MAX).max(cues[n].start_ms + 1);
+        cues[n].end_ms = cues[n]
+            .end_ms
+            .max(wanted)
+            .min(cues[n].start_ms + SHOWN_MS_MAX)
+            .max(cues[n].start_ms + 1);
     }
     cues
 }
@@ -108,7 +135,10 @@ fn split(said: &Said, named: bool) -> Vec<Cue> {
     let prefix = match (named, name.chars().count() > NAME_CHARS) {
         (false, _) => String::new(),
         (true, false) => format!("{name}:"),
-        (true, true) => format!("{}…:", name.chars().take(NAME_CHARS - 1).collect::<String>()),
+        (true, true) => format!(
+            "{}…:",
+            name.chars().take(NAME_CHARS - 1).collect::<String>()
+        ),
     };
     let tokens = tokens(said);
     let mut cues = Vec::new();
@@ -125,7 +155,11 @@ fn split(said: &Said, named: bool) -> Vec<Cue> {
         if to < tokens.len() {
             // Rather behind a sentence, else a comma, if that leaves enough.
             let least = from + (to - from).div_ceil(2);
-            let behind = |ends: &[char]| (least..to).rev().find(|&n| tokens[n - 1].text.ends_with(ends));
+            let behind = |ends: &[char]| {
+                (least..to)
+                    .rev()
+                    .find(|&n| tokens[n - 1].text.ends_with(ends))
+            };
             to = behind(&['.', '?', '!', '。', '？', '！'])
                 .or_else(|| behind(&[',', ';', ':', '、', '，']))
                 .unwrap_or(to);
@@ -147,7 +181,9 @@ fn wrap(prefix: &str, tokens: &[Token]) -> Vec<String> {
     for token in tokens {
         let line = lines.last_mut().expect("never empty");
         let space = usize::from(!line.is_empty() && (token.spaced || line == prefix));
-        if line.is_empty() || line.chars().count() + space + token.text.chars().count() <= LINE_CHARS {
+        if line.is_empty()
+            || line.chars().count() + space + token.text.chars().count() <= LINE_CHARS
+        {
             if space == 1 {
                 line.push(' ');
             }
@@ -223,18 +259,28 @@ fn shared(text: &str, said: &Said) -> Vec<Token> {
 
 /// One line without control characters.
 fn plain(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let spaced: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn vtt_escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// `hh:mm:ss` and milliseconds behind `point`.
 fn clock(ms: i64, point: char) -> String {
     let (s, ms) = (ms / 1_000, ms % 1_000);
-    format!("{:02}:{:02}:{:02}{point}{ms:03}", s / 3_600, s / 60 % 60, s % 60)
+    format!(
+        "{:02}:{:02}:{:02}{point}{ms:03}",
+        s / 3_600,
+        s / 60 % 60,
+        s % 60
+    )
 }
 
 #[cfg(test)]
@@ -242,7 +288,13 @@ mod tests {
     use super::*;
 
     fn said(speaker: &str, start_ms: i64, end_ms: i64, text: &str) -> Said {
-        Said { speaker: speaker.into(), start_ms, end_ms, text: text.into(), words: Vec::new() }
+        Said {
+            speaker: speaker.into(),
+            start_ms,
+            end_ms,
+            text: text.into(),
+            words: Vec::new(),
+        }
     }
 
     fn timed(speaker: &str, start_ms: i64, each_ms: i64, text: &str) -> Said {
@@ -255,13 +307,18 @@ mod tests {
             })
             .collect();
         let end_ms = start_ms + words.len() as i64 * each_ms;
-        Said { words, ..said(speaker, start_ms, end_ms, text) }
+        Said {
+            words,
+            ..said(speaker, start_ms, end_ms, text)
+        }
     }
 
     #[test]
     fn the_three_formats() {
-        let segments =
-            [said("Ana", 61_230, 63_410, "So the next step."), said("Bo & Co", 64_000, 66_000, "a < b -->\nc")];
+        let segments = [
+            said("Ana", 61_230, 63_410, "So the next step."),
+            said("Bo & Co", 64_000, 66_000, "a < b -->\nc"),
+        ];
         assert_eq!(
             vtt(&segments, 0),
             "WEBVTT\n\n00:01:01.230 --> 00:01:03.410\n<v Ana>So the next step.</v>\n\n\
@@ -272,7 +329,10 @@ mod tests {
             "1\n00:01:01,230 --> 00:01:03,410\nAna: So the next step.\n\n\
              2\n00:01:04,000 --> 00:01:06,000\nBo & Co: a ‹ b → c\n"
         );
-        assert_eq!(txt(&segments), "[00:01:01] Ana: So the next step.\n[00:01:04] Bo & Co: a < b --> c\n");
+        assert_eq!(
+            txt(&segments),
+            "[00:01:01] Ana: So the next step.\n[00:01:04] Bo & Co: a < b --> c\n"
+        );
         assert_eq!(vtt(&[], 0), "WEBVTT\n");
         assert_eq!(srt(&[], 0) + &txt(&[]), "");
     }
@@ -282,19 +342,40 @@ mod tests {
         let line = "We need consent from every user before we share the data, and that includes the recordings. \
                     The latency went down by thirty percent last week, which is a great result for everybody here. \
                     Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft is one word.";
-        for segment in [timed("Ana", 0, 400, line), timed("Ana", 0, 90, line), said("Ana", 0, 30_000, line)] {
+        for segment in [
+            timed("Ana", 0, 400, line),
+            timed("Ana", 0, 90, line),
+            said("Ana", 0, 30_000, line),
+        ] {
             for named in [false, true] {
                 let cues = cues(std::slice::from_ref(&segment), 0, named);
                 assert!(cues.len() > 3);
                 for cue in &cues {
                     assert!(cue.lines.len() <= LINES, "{:?}", cue.lines);
-                    assert!(cue.lines.iter().all(|line| line.chars().count() <= LINE_CHARS), "{:?}", cue.lines);
+                    assert!(
+                        cue.lines
+                            .iter()
+                            .all(|line| line.chars().count() <= LINE_CHARS),
+                        "{:?}",
+                        cue.lines
+                    );
                     assert!(cue.end_ms > cue.start_ms && cue.end_ms - cue.start_ms <= SHOWN_MS_MAX);
                 }
-                assert!(cues.windows(2).all(|pair| pair[0].end_ms <= pair[1].start_ms));
-                let shown: String = cues.iter().flat_map(|cue| &cue.lines).flat_map(|l| l.chars()).collect();
+                assert!(
+                    cues.windows(2)
+                        .all(|pair| pair[0].end_ms <= pair[1].start_ms)
+                );
+                let shown: String = cues
+                    .iter()
+                    .flat_map(|cue| &cue.lines)
+                    .flat_map(|l| l.chars())
+                    .collect();
                 let bare = |text: &str| text.replace([' ', '\n'], "");
-                assert_eq!(bare(&shown), bare(if named { "Ana:" } else { "" }) + &bare(line), "nothing lost");
+                assert_eq!(
+                    bare(&shown),
+                    bare(if named { "Ana:" } else { "" }) + &bare(line),
+                    "nothing lost"
+                );
             }
         }
     }
@@ -303,12 +384,19 @@ mod tests {
     fn breaks_behind_a_sentence() {
         let line = "We need consent from every user before we share it. The latency went down by thirty percent again.";
         let cues = cues(&[timed("Ana", 0, 300, line)], 0, false);
-        assert_eq!(cues[0].lines.join(" "), "We need consent from every user before we share it.");
+        assert_eq!(
+            cues[0].lines.join(" "),
+            "We need consent from every user before we share it."
+        );
     }
 
     #[test]
     fn time_zero_cuts_and_leaves_out() {
-        let segments = [said("A", 0, 900, "gone"), said("A", 1_000, 3_000, "cut"), said("A", 5_000, 5_100, "short")];
+        let segments = [
+            said("A", 0, 900, "gone"),
+            said("A", 1_000, 3_000, "cut"),
+            said("A", 5_000, 5_100, "short"),
+        ];
         let cues = cues(&segments, 2_000, false);
         let times: Vec<_> = cues.iter().map(|cue| (cue.start_ms, cue.end_ms)).collect();
         assert_eq!(times, [(0, 1_000), (3_000, 4_000)]);
@@ -322,7 +410,10 @@ mod tests {
             start_ms: n * 500,
             end_ms: n * 500 + 500,
         });
-        let segment = Said { words: words.collect(), ..said("A", 0, 1_000, "今日は") };
+        let segment = Said {
+            words: words.collect(),
+            ..said("A", 0, 1_000, "今日は")
+        };
         assert!(vtt(&[segment], 0).contains("<v A>今日は</v>"));
     }
 
@@ -332,6 +423,9 @@ mod tests {
         let segments = [said(long, 0, 4_000, "Yes."), said("Bob", 100, 600, "No.")];
         let text = srt(&segments, 0);
         assert!(text.contains("Ana-Maria of the Ve…: Yes."), "{text}");
-        assert!(text.contains("00:00:00,100 --> 00:00:01,100\nBob: No."), "{text}");
+        assert!(
+            text.contains("00:00:00,100 --> 00:00:01,100\nBob: No."),
+            "{text}"
+        );
     }
 }

@@ -1,10 +1,12 @@
-//! A fair share of something scarce (database connections): whoever has many gets no more while little is free, so that
-//! there is always some for who has none. After the dynamic thresholds of shared-memory switches (Choudhury and Hahne,
-//! "Dynamic queue length thresholds for shared-memory packet switches", 1998).
+//! A fair share of something scarce (database connections): whoever has many gets no more while
+//! little is free, so that there is always some for who has none. After the dynamic thresholds of
+//! shared-memory switches (Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory
+//! packet switches", 1998).
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// One may hold this many times what is free: alone two thirds of all, two together two fifths each.
+/// One may hold this many times what is free: alone two thirds of all, two together two fifths
+/// each.
 const TIMES_FREE: u32 = 2;
 /// The most that wait of one kind; more would wait longer than anybody waits for an answer.
 pub const WAITING_MAX: usize = 256;
@@ -39,7 +41,11 @@ struct Holder {
 
 impl<Who: Ord + Copy> Shares<Who> {
     pub const fn new(room: u32) -> Self {
-        Self { free: room, holders: BTreeMap::new(), tickets: 0 }
+        Self {
+            free: room,
+            holders: BTreeMap::new(),
+            tickets: 0,
+        }
     }
 
     /// Takes one, or a place in the queue.
@@ -74,7 +80,9 @@ impl<Who: Ord + Copy> Shares<Who> {
 
     /// Waits no longer. `false` when it was granted meanwhile, and so is to be given back.
     pub fn give_up(&mut self, who: Who, ticket: Ticket) -> bool {
-        let Some(holder) = self.holders.get_mut(&who) else { return false };
+        let Some(holder) = self.holders.get_mut(&who) else {
+            return false;
+        };
         let before = holder.waiting.len();
         holder.waiting.retain(|waiting| *waiting != ticket);
         let waited = holder.waiting.len() < before;
@@ -93,7 +101,9 @@ impl<Who: Ord + Copy> Shares<Who> {
                 .filter(|holder| admits(free, holder.held))
                 .filter_map(|holder| Some((holder.held, *holder.waiting.front()?, holder)))
                 .min_by_key(|(held, ticket, _)| (*held, *ticket));
-            let Some((_, ticket, holder)) = next else { return granted };
+            let Some((_, ticket, holder)) = next else {
+                return granted;
+            };
             holder.waiting.pop_front();
             holder.held += 1;
             self.free -= 1;
@@ -102,7 +112,11 @@ impl<Who: Ord + Copy> Shares<Who> {
     }
 
     fn forget(&mut self, who: Who) {
-        if self.holders.get(&who).is_some_and(|holder| holder.held == 0 && holder.waiting.is_empty()) {
+        if self
+            .holders
+            .get(&who)
+            .is_some_and(|holder| holder.held == 0 && holder.waiting.is_empty())
+        {
             self.holders.remove(&who);
         }
     }
@@ -118,7 +132,9 @@ mod tests {
     use super::*;
 
     fn granted(shares: &mut Shares<char>, who: char, times: usize) -> usize {
-        (0..times).filter(|_| shares.ask(who) == Asked::Granted).count()
+        (0..times)
+            .filter(|_| shares.ask(who) == Asked::Granted)
+            .count()
     }
 
     #[test]
@@ -144,9 +160,13 @@ mod tests {
     fn who_has_the_fewest_comes_first_and_each_kind_in_its_order() {
         let mut shares = Shares::new(4);
         assert_eq!(granted(&mut shares, 'a', 3), 3);
-        let (Asked::Wait(first), Asked::Wait(second)) = (shares.ask('a'), shares.ask('a')) else { panic!("all taken") };
+        let (Asked::Wait(first), Asked::Wait(second)) = (shares.ask('a'), shares.ask('a')) else {
+            panic!("all taken")
+        };
         assert_eq!(shares.ask('b'), Asked::Granted);
-        let Asked::Wait(other) = shares.ask('b') else { panic!("all taken") };
+        let Asked::Wait(other) = shares.ask('b') else {
+            panic!("all taken")
+        };
         assert_eq!(shares.give_back('a'), [other]);
         assert!(shares.give_back('b').is_empty());
         assert_eq!(shares.give_back('a'), [first]);
@@ -174,7 +194,9 @@ mod tests {
     fn the_sum_stays() {
         let mut state = 7_u64;
         let mut dice = |sides: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % sides
         };
         let mut shares = Shares::new(7);
@@ -189,22 +211,29 @@ mod tests {
                     Asked::Refused => {}
                 },
                 2 | 3 if !held.is_empty() => {
-                    let who = held.swap_remove(usize::try_from(dice(held.len() as u64)).expect("small"));
+                    let who =
+                        held.swap_remove(usize::try_from(dice(held.len() as u64)).expect("small"));
                     for ticket in shares.give_back(who) {
-                        let at = waiting.iter().position(|(_, other)| *other == ticket).expect("it waited");
+                        let at = waiting
+                            .iter()
+                            .position(|(_, other)| *other == ticket)
+                            .expect("it waited");
                         held.push(waiting.swap_remove(at).0);
                     }
                 }
                 _ if !waiting.is_empty() => {
-                    let (who, ticket) =
-                        waiting.swap_remove(usize::try_from(dice(waiting.len() as u64)).expect("small"));
+                    let (who, ticket) = waiting
+                        .swap_remove(usize::try_from(dice(waiting.len() as u64)).expect("small"));
                     assert!(shares.give_up(who, ticket));
                 }
                 _ => {}
             }
             assert!(held.len() <= 7);
             assert_eq!(shares.free as usize + held.len(), 7);
-            assert!(shares.free == 0 || waiting.is_empty() || !held.is_empty(), "nobody waits for what is all free");
+            assert!(
+                shares.free == 0 || waiting.is_empty() || !held.is_empty(),
+                "nobody waits for what is all free"
+            );
         }
     }
 }

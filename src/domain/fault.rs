@@ -1,7 +1,8 @@
 //! Whose fault an error is, and what becomes of the work that met it.
 //!
-//! What is *away* comes back: the work waits, however long, and nothing is counted against it. What is wrong with the *input*
-//! costs that piece of it. Only what is left is a failure of the work itself, tried a few times and then shown to somebody.
+//! What is *away* comes back: the work waits, however long, and nothing is counted against it. What
+//! is wrong with the *input* costs that piece of it. Only what is left is a failure of the work
+//! itself, tried a few times and then shown to somebody.
 
 use crate::time::Micros;
 use std::fmt;
@@ -42,10 +43,14 @@ pub enum Fault {
     Away(Away),
 }
 
-/// The wait before work is tried again for which something was away `waits` times before: from 1 s, doubling, never above
-/// 15 s, so that it goes on well within a minute after healing. `jitter` as in [`crate::retry::backoff`].
+/// The wait before work is tried again for which something was away `waits` times before: from 1 s,
+/// doubling, never above 15 s, so that it goes on well within a minute after healing. `jitter` as
+/// in [`crate::retry::backoff`].
 pub fn wait(waits: u32, jitter: f64) -> Micros {
-    let full = Micros::from_secs(1).0.saturating_mul(1 << waits.min(4)).min(Micros::from_secs(15).0);
+    let full = Micros::from_secs(1)
+        .0
+        .saturating_mul(1 << waits.min(4))
+        .min(Micros::from_secs(15).0);
     Micros(full - (full as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as i64)
 }
 
@@ -104,8 +109,8 @@ mod tests {
         assert!(wait(60, 0.99) > Micros::from_secs(11));
     }
 
-    /// A day in simulated time, whenever in it the work began: it is tried all along, with nothing counted against it, and
-    /// soon after healing.
+    /// A day in simulated time, whenever in it the work began: it is tried all along, with nothing
+    /// counted against it, and soon after healing.
     #[test]
     fn a_day_is_waited_for_and_over_within_a_quarter_of_a_minute() {
         let day = Micros::from_secs(24 * 3_600);
@@ -117,8 +122,14 @@ mod tests {
                 waits += 1;
             }
             assert!(now.0 - day.0 <= Micros::from_secs(15).0);
-            assert!(i64::from(waits) >= (day.0 - begin.0) / Micros::from_secs(15).0, "{waits} tries");
-            assert!(i64::from(waits) <= (day.0 - begin.0) / Micros::from_secs(11).0 + 5, "{waits} tries");
+            assert!(
+                i64::from(waits) >= (day.0 - begin.0) / Micros::from_secs(15).0,
+                "{waits} tries"
+            );
+            assert!(
+                i64::from(waits) <= (day.0 - begin.0) / Micros::from_secs(11).0 + 5,
+                "{waits} tries"
+            );
         }
         assert_eq!(wait(u32::MAX, 0.0), Micros::from_secs(15));
     }
@@ -138,7 +149,8 @@ mod tests {
         assert_eq!(missing(2, 700, 25).again(), Sighting::First);
     }
 
-    /// However the attempts fall: never given up before three times that lie apart, always within three that do.
+    /// However the attempts fall: never given up before three times that lie apart, always within
+    /// three that do.
     #[test]
     fn no_run_of_bad_luck_gives_up_early() {
         for step in [1, 7, 20, 60, 299, 601] {
@@ -155,7 +167,10 @@ mod tests {
                     Sighting::Lost => {
                         counted.push(now);
                         assert_eq!(counted.len(), 3);
-                        assert!(counted.windows(2).all(|two| two[1] - two[0] >= 20) && now - counted[0] <= 600);
+                        assert!(
+                            counted.windows(2).all(|two| two[1] - two[0] >= 20)
+                                && now - counted[0] <= 600
+                        );
                         break;
                     }
                 }
@@ -165,6 +180,10 @@ mod tests {
     }
 
     fn missing_at(times: i32, first: i64, last: i64) -> Missing {
-        Missing { times, first_ago: Micros::from_secs(first), last_ago: Micros::from_secs(last) }
+        Missing {
+            times,
+            first_ago: Micros::from_secs(first),
+            last_ago: Micros::from_secs(last),
+        }
     }
 }

@@ -1,16 +1,20 @@
 //! The gate: the only place where captured media can become something that may be kept.
 //!
-//! [`Gate::admit`] is the one constructor of [`Admitted`]. It asks for the *use*, the participant, the arrival time and
-//! the span of capture time, and answers with the value wrapped, or with a [`Refusal`]. Every exit (seal, upload, decode,
-//! store, send) asks [`Gate::still`] again, because a withdrawal cuts what is already inside by its capture time.
+//! [`Gate::admit`] is the one constructor of [`Admitted`]. It asks for the *use*, the participant,
+//! the arrival time and the span of capture time, and answers with the value wrapped, or with a
+//! [`Refusal`]. Every exit (seal, upload, decode, store, send) asks [`Gate::still`] again, because
+//! a withdrawal cuts what is already inside by its capture time.
 //!
-//! Default deny: a participant that the gate has no open grant for is refused. Rules that make it fail closed:
+//! Default deny: a participant that the gate has no open grant for is refused. Rules that make it
+//! fail closed:
 //! * a **grant** ([`Gate::apply`]) opens from the moment it is applied, which is after its commit;
-//! * a **withdrawal** ([`Gate::withdraw`]) closes at once, before anything is durable, and holds until its own entry is
-//!   read back from the log; a grant that the log orders *before* it can never reopen what it closed;
+//! * a **withdrawal** ([`Gate::withdraw`]) closes at once, before anything is durable, and holds
+//!   until its own entry is read back from the log; a grant that the log orders *before* it can
+//!   never reopen what it closed;
 //! * a **hold** closes a use for everybody (policy `all`, a log that cannot be read).
 //!
-//! One owner writes (the meeting's loop); graph threads read. The lock is never held across anything but a look-up.
+//! One owner writes (the meeting's loop); graph threads read. The lock is never held across
+//! anything but a look-up.
 
 use crate::{
     consent::{ConsentStatus, Use},
@@ -57,7 +61,8 @@ pub struct Pass {
     pub span: Span,
     /// The ConsentLog entry behind it.
     pub entry: i64,
-    /// How much later than its place it may have been made ([`late()`]): a withdrawal cuts it by the later of both.
+    /// How much later than its place it may have been made ([`late()`]): a withdrawal cuts it by
+    /// the later of both.
     pub late: Micros,
 }
 
@@ -84,11 +89,19 @@ impl<P: Purpose, T> Admitted<P, T> {
 
     /// The same media in another form (decoded, encoded, wrapped).
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Admitted<P, U> {
-        Admitted { value: f(self.value), pass: self.pass, purpose: PhantomData }
+        Admitted {
+            value: f(self.value),
+            pass: self.pass,
+            purpose: PhantomData,
+        }
     }
 
     /// Adds later media under the same grant; gives it back when participant or entry differ.
-    pub fn extend<U>(&mut self, next: Admitted<P, U>, join: impl FnOnce(&mut T, U)) -> Result<(), Admitted<P, U>> {
+    pub fn extend<U>(
+        &mut self,
+        next: Admitted<P, U>,
+        join: impl FnOnce(&mut T, U),
+    ) -> Result<(), Admitted<P, U>> {
         if next.pass.participant != self.pass.participant || next.pass.entry != self.pass.entry {
             return Err(next);
         }
@@ -194,7 +207,10 @@ pub struct Entry {
 impl Gate {
     /// A gate for the uses that the meeting's settings turn on; everybody's door is shut.
     pub fn new(uses: &[Use]) -> Self {
-        Self { uses: uses.to_vec(), state: RwLock::default() }
+        Self {
+            uses: uses.to_vec(),
+            state: RwLock::default(),
+        }
     }
 
     /// Whether the meeting's settings turn this use on.
@@ -202,8 +218,8 @@ impl Gate {
         self.uses.contains(&purpose)
     }
 
-    /// Applies an entry read from the log at `now`. Entries at or below the last one applied change nothing, so a late
-    /// or repeated message is harmless.
+    /// Applies an entry read from the log at `now`. Entries at or below the last one applied change
+    /// nothing, so a late or repeated message is harmless.
     pub fn apply(&self, entry: &Entry, now: MeetingTime) {
         let mut state = self.write();
         for &purpose in &entry.uses {
@@ -217,18 +233,35 @@ impl Gate {
             door.pending.retain(|id| *id != entry.id);
             if !entry.status.accepts() {
                 door.logged.insert(entry.id);
-                // Told before and closed at its receipt already: the log can only move the cut earlier.
-                door.close(if was_pending > door.pending.len() { entry.at } else { entry.at.min(now) });
-            } else if door.pending.is_empty() && door.open.last().is_none_or(|open| open.until.is_some()) {
-                door.open.push(Open { from: now, until: None, entry: entry.entry });
+                // Told before and closed at its receipt already: the log can only move the cut
+                // earlier.
+                door.close(if was_pending > door.pending.len() {
+                    entry.at
+                } else {
+                    entry.at.min(now)
+                });
+            } else if door.pending.is_empty()
+                && door.open.last().is_none_or(|open| open.until.is_some())
+            {
+                door.open.push(Open {
+                    from: now,
+                    until: None,
+                    entry: entry.entry,
+                });
             }
         }
     }
 
-    /// A withdrawal (or refusal) received but not yet durable: closes at `at`, and keeps closed until the entry with
-    /// this id was read from the log. One that was read already changes nothing (`false`): the message is late, and what
-    /// the log orders behind it stands.
-    pub fn withdraw(&self, id: ConsentId, participant: ParticipantId, uses: &[Use], at: MeetingTime) -> bool {
+    /// A withdrawal (or refusal) received but not yet durable: closes at `at`, and keeps closed
+    /// until the entry with this id was read from the log. One that was read already changes
+    /// nothing (`false`): the message is late, and what the log orders behind it stands.
+    pub fn withdraw(
+        &self,
+        id: ConsentId,
+        participant: ParticipantId,
+        uses: &[Use],
+        at: MeetingTime,
+    ) -> bool {
         let mut state = self.write();
         let mut acts = false;
         for &purpose in uses {
@@ -245,9 +278,15 @@ impl Gate {
         acts
     }
 
-    /// A withdrawal turned out to have been said before, under another id, and the log up to then is applied: what it says
-    /// stands. Where that is a grant, the door opens again from `now`.
-    pub fn said_before(&self, id: ConsentId, participant: ParticipantId, uses: &[Use], now: MeetingTime) {
+    /// A withdrawal turned out to have been said before, under another id, and the log up to then
+    /// is applied: what it says stands. Where that is a grant, the door opens again from `now`.
+    pub fn said_before(
+        &self,
+        id: ConsentId,
+        participant: ParticipantId,
+        uses: &[Use],
+        now: MeetingTime,
+    ) {
         let mut state = self.write();
         for &purpose in uses {
             let door = state.doors.entry((participant, purpose)).or_default();
@@ -255,12 +294,17 @@ impl Gate {
             door.logged.insert(id);
             let shut = door.open.last().is_none_or(|open| open.until.is_some());
             if door.accepted && door.pending.is_empty() && shut {
-                door.open.push(Open { from: now, until: None, entry: door.entry });
+                door.open.push(Open {
+                    from: now,
+                    until: None,
+                    entry: door.entry,
+                });
             }
         }
     }
 
-    /// Replays a log written earlier (recovery, the mix): a grant opens at its own time stamp, not at reading.
+    /// Replays a log written earlier (recovery, the mix): a grant opens at its own time stamp, not
+    /// at reading.
     pub fn replay<'a>(&self, log: impl IntoIterator<Item = &'a Entry>) {
         for entry in log {
             self.apply(entry, entry.at);
@@ -278,13 +322,15 @@ impl Gate {
 
     /// Ends the hold in force at `at`.
     pub fn release(&self, purpose: Use, at: MeetingTime) {
-        if let Some((from, until @ None)) = self.write().holds.entry(purpose).or_default().last_mut() {
+        if let Some((from, until @ None)) =
+            self.write().holds.entry(purpose).or_default().last_mut()
+        {
             *until = Some(at.max(*from));
         }
     }
 
-    /// Whether any use would let a packet of this participant in that arrived at `arrived`. Asked before the packet
-    /// touches any buffer; says nothing about what may be done with it.
+    /// Whether any use would let a packet of this participant in that arrived at `arrived`. Asked
+    /// before the packet touches any buffer; says nothing about what may be done with it.
     pub fn lets_in(&self, participant: ParticipantId, arrived: MeetingTime) -> Result<(), Refusal> {
         let span = Span::new(arrived, arrived);
         let state = self.read();
@@ -298,8 +344,9 @@ impl Gate {
         Err(why)
     }
 
-    /// Lets a value through for the purpose `P`, or says why not. `span` is its capture time, `arrived` when it reached
-    /// us: what arrives after a withdrawal is refused whatever its capture time says.
+    /// Lets a value through for the purpose `P`, or says why not. `span` is its capture time,
+    /// `arrived` when it reached us: what arrives after a withdrawal is refused whatever its
+    /// capture time says.
     pub fn admit<P: Purpose, T>(
         &self,
         participant: ParticipantId,
@@ -308,11 +355,20 @@ impl Gate {
         value: T,
     ) -> Result<Admitted<P, T>, Refusal> {
         let entry = self.look(&self.read(), P::USE, participant, arrived, span)?;
-        Ok(Admitted { value, pass: Pass { participant, span, entry, late: late(span, arrived) }, purpose: PhantomData })
+        Ok(Admitted {
+            value,
+            pass: Pass {
+                participant,
+                span,
+                entry,
+                late: late(span, arrived),
+            },
+            purpose: PhantomData,
+        })
     }
 
-    /// Lets a packet through of which more can be had than the sound of its `span` (redundancy): all that it `holds` must have
-    /// been allowed.
+    /// Lets a packet through of which more can be had than the sound of its `span` (redundancy):
+    /// all that it `holds` must have been allowed.
     pub fn admit_whole<P: Purpose, T>(
         &self,
         participant: ParticipantId,
@@ -330,13 +386,26 @@ impl Gate {
         let state = self.read();
         let opened = |door: &Door| {
             // One entry may have opened twice; a span begins in the one that admitted it.
-            let mut of = door.open.iter().rev().filter(|open| open.entry == pass.entry);
-            of.clone().find(|open| open.from <= pass.span.start).or_else(|| of.next_back()).copied()
+            let mut of = door
+                .open
+                .iter()
+                .rev()
+                .filter(|open| open.entry == pass.entry);
+            of.clone()
+                .find(|open| open.from <= pass.span.start)
+                .or_else(|| of.next_back())
+                .copied()
         };
-        let Some(open) = state.doors.get(&(pass.participant, P::USE)).and_then(opened) else {
+        let Some(open) = state
+            .doors
+            .get(&(pass.participant, P::USE))
+            .and_then(opened)
+        else {
             return Verdict::Drop;
         };
-        let mut cut = open.until.map_or(MeetingTime::MAX, |until| until - pass.late);
+        let mut cut = open
+            .until
+            .map_or(MeetingTime::MAX, |until| until - pass.late);
         let made = Span::new(pass.span.start, pass.span.end + pass.late);
         for (from, until) in state.holds.get(&P::USE).into_iter().flatten() {
             if made.overlaps(Span::new(*from, until.unwrap_or(MeetingTime::MAX))) {
@@ -354,7 +423,12 @@ impl Gate {
 
     /// The highest log entry applied to anybody; the next read of the log starts above it.
     pub fn applied(&self) -> i64 {
-        self.read().doors.values().map(|door| door.entry).max().unwrap_or(0)
+        self.read()
+            .doors
+            .values()
+            .map(|door| door.entry)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether this participant's door for the use stands open now (holds apart).
@@ -367,15 +441,21 @@ impl Gate {
                 .is_some_and(|door| door.open.last().is_some_and(|open| open.until.is_none()))
     }
 
-    /// Spans in which media of this participant was allowed for the use, holds taken out, oldest first. The last may
-    /// end at [`MeetingTime::MAX`]. What the mix is cut by.
+    /// Spans in which media of this participant was allowed for the use, holds taken out, oldest
+    /// first. The last may end at [`MeetingTime::MAX`]. What the mix is cut by.
     pub fn allowed(&self, participant: ParticipantId, purpose: Use) -> Vec<Span> {
         self.spans(participant, purpose, |_| true)
     }
 
-    /// The same, of what this entry allowed, for sound that may have been made `late` after its place. What segments are cut
-    /// by: what one entry admitted no later entry can allow.
-    pub fn allowed_by(&self, participant: ParticipantId, purpose: Use, entry: i64, late: Micros) -> Vec<Span> {
+    /// The same, of what this entry allowed, for sound that may have been made `late` after its
+    /// place. What segments are cut by: what one entry admitted no later entry can allow.
+    pub fn allowed_by(
+        &self,
+        participant: ParticipantId,
+        purpose: Use,
+        entry: i64,
+        late: Micros,
+    ) -> Vec<Span> {
         let mut spans = self.spans(participant, purpose, |open| open.entry == entry);
         for span in spans.iter_mut().filter(|span| span.end != MeetingTime::MAX) {
             span.end = span.end - late;
@@ -384,12 +464,20 @@ impl Gate {
         spans
     }
 
-    fn spans(&self, participant: ParticipantId, purpose: Use, wanted: impl Fn(&Open) -> bool) -> Vec<Span> {
+    fn spans(
+        &self,
+        participant: ParticipantId,
+        purpose: Use,
+        wanted: impl Fn(&Open) -> bool,
+    ) -> Vec<Span> {
         let state = self.read();
-        let Some(door) = state.doors.get(&(participant, purpose)) else { return Vec::new() };
+        let Some(door) = state.doors.get(&(participant, purpose)) else {
+            return Vec::new();
+        };
         let open = door.open.iter().filter(|open| wanted(open));
-        let mut spans: Vec<Span> =
-            open.map(|open| Span::new(open.from, open.until.unwrap_or(MeetingTime::MAX))).collect();
+        let mut spans: Vec<Span> = open
+            .map(|open| Span::new(open.from, open.until.unwrap_or(MeetingTime::MAX)))
+            .collect();
         for (from, until) in state.holds.get(&purpose).into_iter().flatten() {
             let hold = Span::new(*from, until.unwrap_or(MeetingTime::MAX));
             spans = spans
@@ -398,7 +486,10 @@ impl Gate {
                     if !span.overlaps(hold) {
                         return vec![span];
                     }
-                    vec![Span::new(span.start, hold.start), Span::new(hold.end, span.end)]
+                    vec![
+                        Span::new(span.start, hold.start),
+                        Span::new(hold.end, span.end),
+                    ]
                 })
                 .collect();
         }
@@ -417,31 +508,50 @@ impl Gate {
         if !self.uses(purpose) {
             return Err(Refusal::Off);
         }
-        let door = state.doors.get(&(participant, purpose)).ok_or(Refusal::NoConsent)?;
+        let door = state
+            .doors
+            .get(&(participant, purpose))
+            .ok_or(Refusal::NoConsent)?;
         let open = door
             .open
             .iter()
             .rev()
             .find(|open| {
                 let until = open.until.unwrap_or(MeetingTime::MAX);
-                open.from <= span.start && span.end <= until && open.from <= arrived && arrived < until
+                open.from <= span.start
+                    && span.end <= until
+                    && open.from <= arrived
+                    && arrived < until
             })
             .ok_or(Refusal::NoConsent)?;
-        let held = state.holds.get(&purpose).into_iter().flatten().any(|(from, until)| {
-            let hold = Span::new(*from, until.unwrap_or(MeetingTime::MAX));
-            span.overlaps(hold)
-                || (hold.start <= span.start && span.start < hold.end)
-                || (hold.start <= arrived && arrived < hold.end)
-        });
-        if held { Err(Refusal::Held) } else { Ok(open.entry) }
+        let held = state
+            .holds
+            .get(&purpose)
+            .into_iter()
+            .flatten()
+            .any(|(from, until)| {
+                let hold = Span::new(*from, until.unwrap_or(MeetingTime::MAX));
+                span.overlaps(hold)
+                    || (hold.start <= span.start && span.start < hold.end)
+                    || (hold.start <= arrived && arrived < hold.end)
+            });
+        if held {
+            Err(Refusal::Held)
+        } else {
+            Ok(open.entry)
+        }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Identifiers. Each is a UUIDv7 in a type of its own, so that a meeting's id can never stand where a stream's belongs.
-//! Making a new id reads a clock, so that happens in the shells, never here.
+//! Identifiers. Each is a UUIDv7 in a type of its own, so that a meeting's id can never stand where
+//! a stream's belongs. Making a new id reads a clock, so that happens in the shells, never here.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -33,10 +33,14 @@ pub struct Intake {
 impl Intake {
     /// `clock_rate` in ticks per second.
     pub fn new(clock_rate: u32) -> Self {
-        Self { timeline: Timeline::new(clock_rate), reorder: Reorder::default() }
+        Self {
+            timeline: Timeline::new(clock_rate),
+            reorder: Reorder::default(),
+        }
     }
 
-    /// Places a packet. The caller asks the gate next, then calls [`Intake::keep`] or [`Intake::refuse`].
+    /// Places a packet. The caller asks the gate next, then calls [`Intake::keep`] or
+    /// [`Intake::refuse`].
     pub fn on_packet(&mut self, header: &Header, arrived: MeetingTime) -> Result<Placed, Discard> {
         let placed = self.timeline.place(header, arrived)?;
         if header.ticks == 0 {
@@ -46,7 +50,8 @@ impl Intake {
         Ok(placed)
     }
 
-    /// Takes a packet of this participant: placed, asked at the gate, put in its turn. Its bytes wait under `id` if it is kept.
+    /// Takes a packet of this participant: placed, asked at the gate, put in its turn. Its bytes
+    /// wait under `id` if it is kept.
     pub fn receive(
         &mut self,
         gate: &Gate,
@@ -63,7 +68,8 @@ impl Intake {
             self.refuse(placed, arrived);
             return Received::Refused(refusal);
         }
-        self.keep(placed, id, arrived).map_or_else(Received::Discarded, |()| Received::Kept)
+        self.keep(placed, id, arrived)
+            .map_or_else(Received::Discarded, |()| Received::Kept)
     }
 
     /// The packet was let in; its bytes wait under `id`. On an error they can be thrown away.
@@ -76,8 +82,8 @@ impl Intake {
         self.reorder.skip(placed, arrived);
     }
 
-    /// A packet of the stream's sender that holds none of its media (comfort noise, a telephone event, another codec): its
-    /// number is used up, and that is all it says.
+    /// A packet of the stream's sender that holds none of its media (comfort noise, a telephone
+    /// event, another codec): its number is used up, and that is all it says.
     pub fn pass(&mut self, number: u16, arrived: MeetingTime) {
         if let Some(sequence) = self.timeline.count(number) {
             self.reorder.pass(sequence, arrived);
@@ -99,7 +105,8 @@ impl Intake {
         self.timeline.other_rate()
     }
 
-    /// The next frame or loss whose turn it is; call until `None`, after each packet and at [`Intake::next_timeout`].
+    /// The next frame or loss whose turn it is; call until `None`, after each packet and at
+    /// [`Intake::next_timeout`].
     pub fn release(&mut self, now: MeetingTime) -> Option<Release> {
         self.reorder.release(now)
     }
@@ -108,8 +115,14 @@ impl Intake {
         self.reorder.poll_timeout()
     }
 
-    /// A sender report; answers with what [`crate::timeline::Senders::align`] wants to know, if anything.
-    pub fn sender_report(&mut self, ntp: u64, timestamp: u32, arrived: MeetingTime) -> Option<Micros> {
+    /// A sender report; answers with what [`crate::timeline::Senders::align`] wants to know, if
+    /// anything.
+    pub fn sender_report(
+        &mut self,
+        ntp: u64,
+        timestamp: u32,
+        arrived: MeetingTime,
+    ) -> Option<Micros> {
         self.timeline.sender_report(ntp, timestamp, arrived);
         self.timeline.sender_offset()
     }
@@ -130,9 +143,10 @@ impl Intake {
 
 /// The capture time of everything that a packet holds, which must be allowed, all of it.
 ///
-/// Its own span; before that the codec's look-ahead, `delay`; and, when it `repeats` what came before it, that much, and
-/// the whole packet before it: redundancy is of what was *encoded* before, however long ago and of whatever length. With no
-/// packet `before` it known, nothing says what that was.
+/// Its own span; before that the codec's look-ahead, `delay`; and, when it `repeats` what came
+/// before it, that much, and the whole packet before it: redundancy is of what was *encoded*
+/// before, however long ago and of whatever length. With no packet `before` it known, nothing says
+/// what that was.
 pub fn reach(span: Span, delay: Micros, repeats: Option<Micros>, before: Option<Span>) -> Span {
     let from = repeats.map_or(span.start, |length| {
         let before = before.map_or(MeetingTime(i64::MIN / 2), |before| before.start);
@@ -147,7 +161,8 @@ mod tests {
 
     #[test]
     fn redundancy_reaches_over_the_packet_before_and_over_a_pause() {
-        let span = |from: i64, to: i64| Span::new(MeetingTime::from_ms(from), MeetingTime::from_ms(to));
+        let span =
+            |from: i64, to: i64| Span::new(MeetingTime::from_ms(from), MeetingTime::from_ms(to));
         let ms = Micros::from_ms;
         let own = span(1_000, 1_060);
         for (repeats, before, from) in [
@@ -158,15 +173,25 @@ mod tests {
             (Some(ms(60)), Some(span(200, 260)), 194),
             (Some(ms(60)), Some(span(980, 1_000)), 934),
         ] {
-            assert_eq!(reach(own, ms(6), repeats, before), span(from, 1_060), "{repeats:?} {before:?}");
+            assert_eq!(
+                reach(own, ms(6), repeats, before),
+                span(from, 1_060),
+                "{repeats:?} {before:?}"
+            );
         }
         assert!(reach(own, ms(6), Some(ms(20)), None).start < MeetingTime::from_ms(-1_000_000_000));
     }
 
-    /// Whatever the numbers of another SSRC are, also just below the old ones, nothing of it is lost.
+    /// Whatever the numbers of another SSRC are, also just below the old ones, nothing of it is
+    /// lost.
     #[test]
     fn another_ssrc_is_placed_from_its_first_packet_on() {
-        for (number, timestamp) in [(90u16, 5u32), (149, 7), (40_000, u32::MAX - 3), (65_535, 144_000)] {
+        for (number, timestamp) in [
+            (90u16, 5u32),
+            (149, 7),
+            (40_000, u32::MAX - 3),
+            (65_535, 144_000),
+        ] {
             let mut intake = Intake::new(48_000);
             let mut out = Vec::new();
             for n in 0..100u16 {
@@ -174,9 +199,17 @@ mod tests {
                 if n == 50 {
                     intake.begin_anew();
                 }
-                let (sequence, base) = if anew { (number.wrapping_add(n - 50), timestamp) } else { (100 + n, 0) };
+                let (sequence, base) = if anew {
+                    (number.wrapping_add(n - 50), timestamp)
+                } else {
+                    (100 + n, 0)
+                };
                 let ticks = u32::from(if anew { n - 50 } else { n }) * 960;
-                let header = Header { sequence, timestamp: base.wrapping_add(ticks), ticks: 960 };
+                let header = Header {
+                    sequence,
+                    timestamp: base.wrapping_add(ticks),
+                    ticks: 960,
+                };
                 let arrived = MeetingTime::from_ms(20 * i64::from(n) + 20);
                 let placed = intake.on_packet(&header, arrived).expect("placed");
                 intake.keep(placed, n.into(), arrived).expect("kept");
@@ -186,7 +219,8 @@ mod tests {
             }
             assert_eq!(out.len(), 100, "{number} {timestamp}");
             assert!(
-                out.iter().all(|release| matches!(release, Release::Frame { .. })),
+                out.iter()
+                    .all(|release| matches!(release, Release::Frame { .. })),
                 "{number} {timestamp}: {out:?}"
             );
         }

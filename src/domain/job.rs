@@ -24,7 +24,13 @@ pub enum JobKind {
 pub struct UnknownJobKind(pub String);
 
 impl JobKind {
-    pub const ALL: [Self; 5] = [Self::Capture, Self::Mix, Self::Recover, Self::Tier, Self::Clean];
+    pub const ALL: [Self; 5] = [
+        Self::Capture,
+        Self::Mix,
+        Self::Recover,
+        Self::Tier,
+        Self::Clean,
+    ];
 
     /// As it stands in the column `jobs.kind`, in `--queues` and in the queue's name.
     pub fn as_str(self) -> &'static str {
@@ -47,7 +53,10 @@ impl fmt::Display for JobKind {
 impl FromStr for JobKind {
     type Err = UnknownJobKind;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| UnknownJobKind(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownJobKind(text.to_owned()))
     }
 }
 

@@ -1,8 +1,9 @@
 //! How much later than its place sound may have been made.
 //!
-//! Its place on the timeline is an estimate. A path may have held a packet up, and then the place is right; or the sender's
-//! counter stood still, which shows only a while later, and until then its sound is placed before it was made. Which of the
-//! two it is nobody knows when a withdrawal has to cut, so that what did not come in time is cut by when it came.
+//! Its place on the timeline is an estimate. A path may have held a packet up, and then the place
+//! is right; or the sender's counter stood still, which shows only a while later, and until then
+//! its sound is placed before it was made. Which of the two it is nobody knows when a withdrawal
+//! has to cut, so that what did not come in time is cut by when it came.
 
 use crate::time::{MeetingTime, Micros, Span};
 use std::collections::VecDeque;
@@ -14,7 +15,8 @@ const LEAST: Micros = Micros::from_ms(100);
 /// How long [`Lates`] remembers: longer than any utterance.
 const KEPT: Micros = Micros::from_secs(120);
 
-/// How much later than its place a packet may have been made. Zero for what came in time, else rounded up to one of few.
+/// How much later than its place a packet may have been made. Zero for what came in time, else
+/// rounded up to one of few.
 pub fn late(span: Span, arrived: MeetingTime) -> Micros {
     let by = arrived - span.end;
     if by <= IN_TIME {
@@ -34,7 +36,11 @@ pub struct Lates(VecDeque<(Span, Micros)>);
 impl Lates {
     /// Sound comes, in order.
     pub fn add(&mut self, span: Span, late: Micros) {
-        while self.0.front().is_some_and(|(old, _)| span.start - old.end > KEPT) {
+        while self
+            .0
+            .front()
+            .is_some_and(|(old, _)| span.start - old.end > KEPT)
+        {
             self.0.pop_front();
         }
         match self.0.back_mut() {
@@ -46,7 +52,12 @@ impl Lates {
 
     /// The most that any of it in this span was.
     pub fn within(&self, span: Span) -> Micros {
-        self.0.iter().filter(|(of, _)| of.overlaps(span)).map(|(_, late)| *late).max().unwrap_or_default()
+        self.0
+            .iter()
+            .filter(|(of, _)| of.overlaps(span))
+            .map(|(_, late)| *late)
+            .max()
+            .unwrap_or_default()
     }
 }
 
@@ -61,7 +72,15 @@ mod tests {
     #[test]
     fn what_did_not_come_in_time_is_rounded_up() {
         let rounded = |by: i64| late(span(980, 1_000), MeetingTime::from_ms(1_000 + by)).as_ms();
-        for (by, expect) in [(-500, 0), (25, 0), (26, 100), (100, 100), (101, 200), (1_500, 1_600), (9_000, 12_800)] {
+        for (by, expect) in [
+            (-500, 0),
+            (25, 0),
+            (26, 100),
+            (100, 100),
+            (101, 200),
+            (1_500, 1_600),
+            (9_000, 12_800),
+        ] {
             assert_eq!(rounded(by), expect, "{by}");
         }
         // What was rounded stays what it is.
@@ -72,12 +91,24 @@ mod tests {
     #[test]
     fn a_span_is_as_late_as_anything_in_it() {
         let mut lates = Lates::default();
-        for (from, late) in [(0, 0), (20, 100), (40, 100), (60, 1_600), (80, 0), (100, 100)] {
+        for (from, late) in [
+            (0, 0),
+            (20, 100),
+            (40, 100),
+            (60, 1_600),
+            (80, 0),
+            (100, 100),
+        ] {
             lates.add(span(from, from + 20), Micros::from_ms(late));
         }
-        for (from, to, expect) in
-            [(0, 20, 0), (0, 21, 100), (30, 60, 100), (59, 61, 1_600), (80, 100, 0), (85, 300, 100)]
-        {
+        for (from, to, expect) in [
+            (0, 20, 0),
+            (0, 21, 100),
+            (30, 60, 100),
+            (59, 61, 1_600),
+            (80, 100, 0),
+            (85, 300, 100),
+        ] {
             assert_eq!(lates.within(span(from, to)).as_ms(), expect, "{from}..{to}");
         }
         lates.add(span(200_000, 200_020), Micros(0));

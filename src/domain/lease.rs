@@ -1,11 +1,13 @@
-//! A lease: liveness by time, safety by epoch. The database decides; this decides what its holder does meanwhile
-//! ([`Lease`]), and when somebody else may take one that ran out ([`Wanted`]).
+//! A lease: liveness by time, safety by epoch. The database decides; this decides what its holder
+//! does meanwhile ([`Lease`]), and when somebody else may take one that ran out ([`Wanted`]).
 //!
-//! Renewal *impossible* is not renewal *refused*. Unreachable: go on capturing to the spool, commit and tell nothing
-//! final. Refused (somebody took it, or the job is gone): stop at once and leave the spool to `recover`.
+//! Renewal *impossible* is not renewal *refused*. Unreachable: go on capturing to the spool, commit
+//! and tell nothing final. Refused (somebody took it, or the job is gone): stop at once and leave
+//! the spool to `recover`.
 //!
-//! Nor is a lease that ran out a dead holder: after an outage of the database everybody's ran out. A live meeting moves its
-//! media with it, so whoever wants it asks the holder first, over the queue.
+//! Nor is a lease that ran out a dead holder: after an outage of the database everybody's ran out.
+//! A live meeting moves its media with it, so whoever wants it asks the holder first, over the
+//! queue.
 
 use crate::{
     limits::{LEASE_MOVE_MAX, LEASE_RENEW, LEASE_UNHEARD},
@@ -40,7 +42,10 @@ pub struct Lease {
 impl Lease {
     /// Just claimed.
     pub fn new(now: Micros) -> Self {
-        Self { standing: Standing::Held, renew_at: now + LEASE_RENEW }
+        Self {
+            standing: Standing::Held,
+            renew_at: now + LEASE_RENEW,
+        }
     }
 
     pub fn standing(&self) -> Standing {
@@ -73,7 +78,8 @@ pub enum Holder {
     Nobody,
     /// Its process is there and did not answer within [`LEASE_ASK`](crate::limits::LEASE_ASK).
     Silent,
-    /// The question could not be put: the broker is away, or just came back and may not have everybody yet.
+    /// The question could not be put: the broker is away, or just came back and may not have
+    /// everybody yet.
     Unreachable,
 }
 
@@ -88,8 +94,8 @@ pub enum Step {
     Wait,
 }
 
-/// A lease of one epoch that ran out, as somebody sees it who would take it. Made when its row is first read so, dropped
-/// when a later read shows it renewed, taken or gone.
+/// A lease of one epoch that ran out, as somebody sees it who would take it. Made when its row is
+/// first read so, dropped when a later read shows it renewed, taken or gone.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// The first read that showed it.
@@ -104,23 +110,37 @@ pub struct Wanted {
 impl Wanted {
     /// Read at `now` to have run out so long ago.
     pub fn new(now: Micros, ago: Micros) -> Self {
-        Self { since: now, expired: now - ago, asking: false, heard: None }
+        Self {
+            since: now,
+            expired: now - ago,
+            asking: false,
+            heard: None,
+        }
     }
 
     pub fn step(&self, now: Micros) -> Step {
-        // Whatever is the matter with a holder that lives and does not renew, its meeting is not kept waiting for ever.
+        // Whatever is the matter with a holder that lives and does not renew, its meeting is not
+        // kept waiting for ever.
         if now - self.since >= LEASE_MOVE_MAX {
             return Step::Claim;
         }
-        let again = |at: Micros| if self.asking || now - at < LEASE_RENEW { Step::Wait } else { Step::Ask };
+        let again = |at: Micros| {
+            if self.asking || now - at < LEASE_RENEW {
+                Step::Wait
+            } else {
+                Step::Ask
+            }
+        };
         match self.heard {
             None if self.asking => Step::Wait,
             None => Step::Ask,
             Some((Holder::Nobody | Holder::Silent, _)) => Step::Claim,
             Some((Holder::Alive, at)) => again(at),
-            // A holder that had the database back only now gets the time for one renewal in any case.
+            // A holder that had the database back only now gets the time for one renewal in any
+            // case.
             Some((Holder::Unreachable, at))
-                if now - self.expired < LEASE_UNHEARD || now - self.since < LEASE_RENEW + LEASE_RENEW =>
+                if now - self.expired < LEASE_UNHEARD
+                    || now - self.since < LEASE_RENEW + LEASE_RENEW =>
             {
                 again(at)
             }
@@ -147,15 +167,28 @@ mod tests {
     #[test]
     fn unreachable_is_survived_and_refused_is_final() {
         let mut lease = Lease::new(Micros(0));
-        assert_eq!(lease.handle(Renewal::Unreachable, Micros::from_secs(1)), Standing::Unsure);
-        assert_eq!(lease.handle(Renewal::Renewed, Micros::from_secs(2)), Standing::Held);
+        assert_eq!(
+            lease.handle(Renewal::Unreachable, Micros::from_secs(1)),
+            Standing::Unsure
+        );
+        assert_eq!(
+            lease.handle(Renewal::Renewed, Micros::from_secs(2)),
+            Standing::Held
+        );
         assert_eq!(lease.poll_timeout(), Some(Micros::from_secs(3)));
-        assert_eq!(lease.handle(Renewal::Refused, Micros::from_secs(3)), Standing::Lost);
-        assert_eq!(lease.handle(Renewal::Renewed, Micros::from_secs(4)), Standing::Lost);
+        assert_eq!(
+            lease.handle(Renewal::Refused, Micros::from_secs(3)),
+            Standing::Lost
+        );
+        assert_eq!(
+            lease.handle(Renewal::Renewed, Micros::from_secs(4)),
+            Standing::Lost
+        );
         assert_eq!(lease.poll_timeout(), None);
     }
 
-    /// Looks every half second from the first read on, with a holder that always answers the same; when it is taken.
+    /// Looks every half second from the first read on, with a holder that always answers the same;
+    /// when it is taken.
     fn taken(holder: Holder, ago: Micros) -> Micros {
         let mut wanted = Wanted::new(Micros(0), ago);
         for n in 0.. {
@@ -183,14 +216,24 @@ mod tests {
         assert_eq!(taken(Holder::Silent, just), Micros(0));
         assert_eq!(taken(Holder::Alive, just), Micros::from_secs(30));
         // However long ago it ran out: nobody could read it before.
-        assert_eq!(taken(Holder::Alive, Micros::from_secs(3_600)), Micros::from_secs(30));
+        assert_eq!(
+            taken(Holder::Alive, Micros::from_secs(3_600)),
+            Micros::from_secs(30)
+        );
     }
 
     #[test]
     fn without_a_broker_ten_seconds_after_it_ran_out() {
         assert_eq!(taken(Holder::Unreachable, Micros(0)), Micros::from_secs(10));
-        assert_eq!(taken(Holder::Unreachable, Micros::from_secs(4)), Micros::from_secs(6));
-        assert_eq!(taken(Holder::Unreachable, Micros::from_secs(3_600)), Micros::from_secs(2), "time for one renewal");
+        assert_eq!(
+            taken(Holder::Unreachable, Micros::from_secs(4)),
+            Micros::from_secs(6)
+        );
+        assert_eq!(
+            taken(Holder::Unreachable, Micros::from_secs(3_600)),
+            Micros::from_secs(2),
+            "time for one renewal"
+        );
     }
 
     #[test]

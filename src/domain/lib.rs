@@ -1,10 +1,12 @@
-//! Hansard's rules. Everything that *decides* lives here: pure functions and small state machines that are told the
-//! time and the facts, and answer with decisions. No clock, socket, thread, file, database or GStreamer.
+//! Hansard's rules. Everything that *decides* lives here: pure functions and small state machines
+//! that are told the time and the facts, and answer with decisions. No clock, socket, thread, file,
+//! database or GStreamer.
 //!
-//! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate that everything else
-//! stands behind; [`source`] says whose packets count and [`media`] whether they come; [`timeline`], [`reorder`] and
-//! [`intake`] place them; [`endpoint`], [`schedule`], [`transcript`] and [`unheard`] make captions; [`recording`] makes
-//! files; [`meeting`] composes them.
+//! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate
+//! that everything else stands behind; [`source`] says whose packets count and [`media`] whether
+//! they come; [`timeline`], [`reorder`] and [`intake`] place them; [`endpoint`], [`schedule`],
+//! [`transcript`] and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes
+//! them.
 
 pub mod consent;
 pub mod gate;

@@ -15,16 +15,19 @@ pub const NEAR_LU: f64 = 0.3;
 /// And no oftener than this: a programme of single clicks never gets there.
 pub const CORRECTIONS_MAX: usize = 4;
 
-/// The gain for a programme of this integrated loudness (`None`: too short or too silent to have one).
+/// The gain for a programme of this integrated loudness (`None`: too short or too silent to have
+/// one).
 pub fn gain_db(measured_lufs: Option<f64>) -> f64 {
     match measured_lufs {
-        Some(lufs) if lufs.is_finite() && lufs >= FLOOR_LUFS => (TARGET_LUFS - lufs).min(GAIN_DB_MAX),
+        Some(lufs) if lufs.is_finite() && lufs >= FLOOR_LUFS => {
+            (TARGET_LUFS - lufs).min(GAIN_DB_MAX)
+        }
         _ => 0.0,
     }
 }
 
-/// The next gain to try when `gain_db` gave `result_lufs` behind the limiter; `None` when it is good, or as good as
-/// it gets.
+/// The next gain to try when `gain_db` gave `result_lufs` behind the limiter; `None` when it is
+/// good, or as good as it gets.
 pub fn correct(gain_db: f64, result_lufs: Option<f64>) -> Option<f64> {
     let result = result_lufs.filter(|lufs| lufs.is_finite())?;
     let missing = TARGET_LUFS - result;
@@ -43,9 +46,13 @@ mod tests {
 
     #[test]
     fn gain_reaches_the_target_within_its_bounds() {
-        for (measured, gain) in
-            [(Some(-16.0), 0.0), (Some(-30.0), 14.0), (Some(-6.0), -10.0), (Some(-45.0), 20.0), (Some(-50.1), 0.0)]
-        {
+        for (measured, gain) in [
+            (Some(-16.0), 0.0),
+            (Some(-30.0), 14.0),
+            (Some(-6.0), -10.0),
+            (Some(-45.0), 20.0),
+            (Some(-50.1), 0.0),
+        ] {
             assert!((gain_db(measured) - gain).abs() < 1e-9, "{measured:?}");
         }
         for measured in [None, Some(f64::NEG_INFINITY), Some(f64::NAN)] {

@@ -1,8 +1,9 @@
 //! Whether a stream's media comes, and when people are told that it does not.
 //!
-//! A pure state machine: told what was taken and what was refused, it says how the stream stands ([`Watch::state`]) and what
-//! is news ([`Watch::poll`]). A stall is told [`STALLED`] after the last packet and at most once in [`TOLD_EVERY`]; that media
-//! comes again is told at once after a stall that was told.
+//! A pure state machine: told what was taken and what was refused, it says how the stream stands
+//! ([`Watch::state`]) and what is news ([`Watch::poll`]). A stall is told [`STALLED`] after the
+//! last packet and at most once in [`TOLD_EVERY`]; that media comes again is told at once after a
+//! stall that was told.
 
 use crate::time::{MeetingTime, Micros};
 use serde::{Deserialize, Serialize};
@@ -95,7 +96,8 @@ pub struct Watch {
     /// When it was opened; nothing is a stall before [`STALLED`] after it.
     opened: MeetingTime,
     taken: Option<MeetingTime>,
-    /// What was refused last, and when; not by strangers' packets, which are nothing to this stream.
+    /// What was refused last, and when; not by strangers' packets, which are nothing to this
+    /// stream.
     refused: Option<(Why, MeetingTime)>,
     told: Media,
     stall_told: Option<MeetingTime>,
@@ -104,7 +106,13 @@ pub struct Watch {
 impl Watch {
     /// `told`: what people know, after a restart.
     pub fn new(told: Media, now: MeetingTime) -> Self {
-        Self { opened: now, taken: (told != Media::Waiting).then_some(now), refused: None, told, stall_told: None }
+        Self {
+            opened: now,
+            taken: (told != Media::Waiting).then_some(now),
+            refused: None,
+            told,
+            stall_told: None,
+        }
     }
 
     pub fn taken(&mut self, now: MeetingTime) {
@@ -118,7 +126,11 @@ impl Watch {
     pub fn state(&self, now: MeetingTime) -> Media {
         let since = self.taken.unwrap_or(self.opened);
         if now - since < STALLED {
-            return if self.taken.is_some() { Media::Receiving } else { Media::Waiting };
+            return if self.taken.is_some() {
+                Media::Receiving
+            } else {
+                Media::Waiting
+            };
         }
         match self.refused {
             Some((why, at)) if now - at < STALLED => Media::Stalled(why),
@@ -156,8 +168,8 @@ mod tests {
         MeetingTime::from_ms(seconds * 1_000)
     }
 
-    /// Plays seconds: `+` a packet is taken, `a` one is refused for its address, `u` for its tag, ` ` nothing. Gives what is
-    /// told, and in which second.
+    /// Plays seconds: `+` a packet is taken, `a` one is refused for its address, `u` for its tag,
+    /// ` ` nothing. Gives what is told, and in which second.
     fn play(script: &str) -> Vec<(i64, Media)> {
         let mut watch = Watch::new(Media::Waiting, s(0));
         let mut told = Vec::new();
@@ -182,9 +194,18 @@ mod tests {
             (" ".repeat(100), vec![]),
             ("  +++".to_owned(), vec![(2, Receiving)]),
             (format!("+{quiet}+{quiet}+"), vec![(0, Receiving)]),
-            (format!("+{quiet}  +"), vec![(0, Receiving), (10, Stalled(Why::Silent)), (12, Receiving)]),
-            ("+aaaaaaaaaaaa".to_owned(), vec![(0, Receiving), (10, Stalled(Why::OtherSource))]),
-            ("uuuuuuuuuuuu".to_owned(), vec![(10, Stalled(Why::Unauthentic))]),
+            (
+                format!("+{quiet}  +"),
+                vec![(0, Receiving), (10, Stalled(Why::Silent)), (12, Receiving)],
+            ),
+            (
+                "+aaaaaaaaaaaa".to_owned(),
+                vec![(0, Receiving), (10, Stalled(Why::OtherSource))],
+            ),
+            (
+                "uuuuuuuuuuuu".to_owned(),
+                vec![(10, Stalled(Why::Unauthentic))],
+            ),
             // Somebody else's noise beside a good stream is no stall.
             ("+u".repeat(40), vec![(0, Receiving)]),
         ] {
@@ -196,18 +217,33 @@ mod tests {
     fn stalls_are_told_at_most_twice_a_minute() {
         let flapping = format!("+{}", " ".repeat(10)).repeat(20);
         let told = play(&flapping);
-        let stalls: Vec<i64> =
-            told.iter().filter(|(_, media)| matches!(media, Media::Stalled(_))).map(|(at, _)| *at).collect();
+        let stalls: Vec<i64> = told
+            .iter()
+            .filter(|(_, media)| matches!(media, Media::Stalled(_)))
+            .map(|(at, _)| *at)
+            .collect();
         assert!(stalls.len() >= 5, "{told:?}");
-        assert!(stalls.windows(2).all(|pair| pair[1] - pair[0] >= 30), "{stalls:?}");
-        assert!(told.windows(2).all(|pair| pair[0].1 != pair[1].1), "{told:?}");
+        assert!(
+            stalls.windows(2).all(|pair| pair[1] - pair[0] >= 30),
+            "{stalls:?}"
+        );
+        assert!(
+            told.windows(2).all(|pair| pair[0].1 != pair[1].1),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn the_reason_may_change_and_a_restart_tells_nothing_again() {
         let script = format!("+{}{}", " ".repeat(12), "a".repeat(40));
         let told = play(&script);
-        assert_eq!(told[1..], [(10, Media::Stalled(Why::Silent)), (40, Media::Stalled(Why::OtherSource))]);
+        assert_eq!(
+            told[1..],
+            [
+                (10, Media::Stalled(Why::Silent)),
+                (40, Media::Stalled(Why::OtherSource))
+            ]
+        );
         let mut watch = Watch::new(Media::Receiving, s(100));
         assert_eq!(watch.poll(s(105)), None);
         assert_eq!(watch.poll(s(110)), Some(Media::Stalled(Why::Silent)));

@@ -1,7 +1,9 @@
-//! One running meeting: who is present, what is held, when streams and the meeting end, and what the meeting is told.
+//! One running meeting: who is present, what is held, when streams and the meeting end, and what
+//! the meeting is told.
 //!
-//! `handle(input, now)` changes the state and the [`Gate`]; [`Meeting::poll_command`] gives what the shell must do, until
-//! `None`; [`Meeting::poll_timeout`] says when to call `handle(Input::Tick, …)` next. Media never comes here.
+//! `handle(input, now)` changes the state and the [`Gate`]; [`Meeting::poll_command`] gives what
+//! the shell must do, until `None`; [`Meeting::poll_timeout`] says when to call
+//! `handle(Input::Tick, …)` next. Media never comes here.
 
 use crate::{
     consent::{ConsentStatus, Standing, Use},
@@ -63,7 +65,8 @@ pub enum Input {
         status: ConsentStatus,
         at: MeetingTime,
     },
-    /// A withdrawal had been said before, under another id: what the log says up to the entry `head` stands.
+    /// A withdrawal had been said before, under another id: what the log says up to the entry
+    /// `head` stands.
     SaidBefore {
         id: ConsentId,
         head: i64,
@@ -94,7 +97,8 @@ pub enum Input {
         participant: ParticipantId,
         kept: bool,
     },
-    /// Since when nobody could tell us of a withdrawal, because neither the queue nor Postgres answers; `None`: one does.
+    /// Since when nobody could tell us of a withdrawal, because neither the queue nor Postgres
+    /// answers; `None`: one does.
     Deaf {
         since: Option<MeetingTime>,
     },
@@ -118,13 +122,9 @@ pub enum Command {
     /// Store and tell `recording_state`.
     Tell(State),
     /// The doors of this participant changed: seal open segments, look again at what is inside.
-    Recheck {
-        participant: Option<ParticipantId>,
-    },
+    Recheck { participant: Option<ParticipantId> },
     /// The meeting is over. `stored`: the store knew already.
-    End {
-        stored: bool,
-    },
+    End { stored: bool },
 }
 
 #[derive(Clone, Debug)]
@@ -141,13 +141,18 @@ struct Member {
     seen: MeetingTime,
     /// Left, by our command; the store's roster confirms.
     leaving: bool,
-    /// The store's roster said so once. Until then a roster read before our own write must not undo it.
+    /// The store's roster said so once. Until then a roster read before our own write must not undo
+    /// it.
     stored: bool,
 }
 
 impl Member {
     fn new(now: MeetingTime) -> Self {
-        Self { seen: now, leaving: false, stored: false }
+        Self {
+            seen: now,
+            leaving: false,
+            stored: false,
+        }
     }
 }
 
@@ -167,7 +172,8 @@ pub struct Meeting {
     standing: Standing,
     /// Withdrawn in memory, not yet in the log.
     pending: BTreeMap<ConsentId, (ParticipantId, Vec<Use>)>,
-    /// Of these, those that had been said before, each with the entry up to which the log must be applied first.
+    /// Of these, those that had been said before, each with the entry up to which the log must be
+    /// applied first.
     said_before: BTreeMap<ConsentId, i64>,
     empty_since: Option<MeetingTime>,
     deaf_since: Option<MeetingTime>,
@@ -215,39 +221,69 @@ impl Meeting {
             return None;
         }
         let (sockets, here) = (self.with_socket(), self.here());
-        let away = self.present.iter().filter(|(id, member)| !member.leaving && !here.contains(id));
+        let away = self
+            .present
+            .iter()
+            .filter(|(id, member)| !member.leaving && !here.contains(id));
         let absent = away.map(|(_, member)| member.seen + PRESENCE_GRACE);
-        let mute = self.streams.values().filter(|stream| !sockets.contains(&stream.participant));
+        let mute = self
+            .streams
+            .values()
+            .filter(|stream| !sockets.contains(&stream.participant));
         let idle = mute.map(|stream| stream.alive + STREAM_IDLE);
-        let bye = self.streams.values().filter_map(|stream| stream.bye).map(|at| at + BYE_GRACE);
+        let bye = self
+            .streams
+            .values()
+            .filter_map(|stream| stream.bye)
+            .map(|at| at + BYE_GRACE);
         let stale = self.sockets.values().map(|(at, _)| *at + SOCKETS_STALE);
         let empty = self.empty_since.map(|at| at + self.settings.end_when_empty);
-        let deaf = self.deaf_since.map(|at| at + DEAF_AFTER).filter(|_| self.held.len() < self.settings.uses.len());
-        absent.chain(idle).chain(bye).chain(stale).chain(empty).chain(deaf).min()
+        let deaf = self
+            .deaf_since
+            .map(|at| at + DEAF_AFTER)
+            .filter(|_| self.held.len() < self.settings.uses.len());
+        absent
+            .chain(idle)
+            .chain(bye)
+            .chain(stale)
+            .chain(empty)
+            .chain(deaf)
+            .min()
     }
 
     pub fn handle(&mut self, input: Input, now: MeetingTime) {
         if self.life == Life::Over {
             return;
         }
-        // From when what is refused now has to be held for everybody: the receipt, which may be a while ago.
+        // From when what is refused now has to be held for everybody: the receipt, which may be a
+        // while ago.
         let since = match &input {
             Input::Withdrawn { at, .. } => now.min(*at),
-            Input::Consent(entries) => {
-                entries.iter().filter(|entry| !entry.status.accepts()).map(|entry| entry.at).fold(now, MeetingTime::min)
-            }
+            Input::Consent(entries) => entries
+                .iter()
+                .filter(|entry| !entry.status.accepts())
+                .map(|entry| entry.at)
+                .fold(now, MeetingTime::min),
             _ => now,
         };
         match input {
             Input::Roster(listed) => self.roster(&listed, now),
             Input::Consent(entries) => self.consent(&entries, now),
-            Input::Withdrawn { id, participant, uses, status, at } => {
+            Input::Withdrawn {
+                id,
+                participant,
+                uses,
+                status,
+                at,
+            } => {
                 if !self.gate.withdraw(id, participant, &uses, at.min(now)) {
                     // Late: the log has it, and whatever came after it.
                     return;
                 }
                 self.pending.insert(id, (participant, uses.clone()));
-                self.commands.push_back(Command::Recheck { participant: Some(participant) });
+                self.commands.push_back(Command::Recheck {
+                    participant: Some(participant),
+                });
                 self.enforce_required(participant, &uses, status);
             }
             Input::SaidBefore { id, head } => {
@@ -265,10 +301,23 @@ impl Meeting {
                     }
                 }
             }
-            Input::StreamOpened { stream, participant } => {
-                self.streams.insert(stream, Stream { participant, alive: now, bye: None });
+            Input::StreamOpened {
+                stream,
+                participant,
+            } => {
+                self.streams.insert(
+                    stream,
+                    Stream {
+                        participant,
+                        alive: now,
+                        bye: None,
+                    },
+                );
                 // Present from the answer on; held before its first packet can come.
-                self.present.entry(participant).or_insert_with(|| Member::new(now)).leaving = false;
+                self.present
+                    .entry(participant)
+                    .or_insert_with(|| Member::new(now))
+                    .leaving = false;
                 self.see(participant, now);
             }
             Input::StreamAlive { stream, media } => {
@@ -287,10 +336,16 @@ impl Meeting {
                     self.see(stream.participant, now);
                 }
             }
-            Input::Kept { participant, kept: true } => {
+            Input::Kept {
+                participant,
+                kept: true,
+            } => {
                 self.unkept.remove(&participant);
             }
-            Input::Kept { participant, kept: false } => {
+            Input::Kept {
+                participant,
+                kept: false,
+            } => {
                 self.unkept.insert(participant);
             }
             Input::Deaf { since } => self.deaf_since = since.map(|since| since.min(now)),
@@ -305,14 +360,21 @@ impl Meeting {
     fn roster(&mut self, listed: &[Listed], now: MeetingTime) {
         for row in listed {
             if row.present {
-                let member = self.present.entry(row.participant).or_insert_with(|| Member::new(now));
+                let member = self
+                    .present
+                    .entry(row.participant)
+                    .or_insert_with(|| Member::new(now));
                 if member.leaving {
                     // Came back before the store heard of its leaving.
                     member.seen = now;
                 }
                 member.leaving = false;
                 member.stored = true;
-            } else if self.present.get(&row.participant).is_some_and(|member| member.stored || member.leaving) {
+            } else if self
+                .present
+                .get(&row.participant)
+                .is_some_and(|member| member.stored || member.leaving)
+            {
                 self.gone(row.participant);
             }
         }
@@ -323,32 +385,47 @@ impl Meeting {
         if self.present.remove(&participant).is_none() {
             return;
         }
-        let streams: Vec<StreamId> =
-            self.streams.iter().filter(|(_, s)| s.participant == participant).map(|(id, _)| *id).collect();
+        let streams: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, s)| s.participant == participant)
+            .map(|(id, _)| *id)
+            .collect();
         for stream in streams {
             self.streams.remove(&stream);
-            self.commands.push_back(Command::CloseStream { stream, reason: "left" });
+            self.commands.push_back(Command::CloseStream {
+                stream,
+                reason: "left",
+            });
         }
     }
 
     fn consent(&mut self, entries: &[Entry], now: MeetingTime) {
         for entry in entries {
             self.gate.apply(entry, now);
-            self.standing.apply(entry.participant, &entry.uses, entry.entry, entry.status);
+            self.standing
+                .apply(entry.participant, &entry.uses, entry.entry, entry.status);
             self.pending.remove(&entry.id);
             if !entry.status.accepts() {
-                self.commands.push_back(Command::Recheck { participant: Some(entry.participant) });
+                self.commands.push_back(Command::Recheck {
+                    participant: Some(entry.participant),
+                });
                 self.enforce_required(entry.participant, &entry.uses, entry.status);
             }
         }
         self.reopen(now);
     }
 
-    /// Lets go of withdrawals that had been said before, once what the log says since then is applied.
+    /// Lets go of withdrawals that had been said before, once what the log says since then is
+    /// applied.
     fn reopen(&mut self, now: MeetingTime) {
         let applied = self.gate.applied();
-        let due: Vec<ConsentId> =
-            self.said_before.iter().filter(|(_, head)| **head <= applied).map(|(id, _)| *id).collect();
+        let due: Vec<ConsentId> = self
+            .said_before
+            .iter()
+            .filter(|(_, head)| **head <= applied)
+            .map(|(id, _)| *id)
+            .collect();
         for id in due {
             self.said_before.remove(&id);
             if let Some((participant, uses)) = self.pending.remove(&id) {
@@ -358,14 +435,24 @@ impl Meeting {
     }
 
     /// Under `required`, whoever takes back one of the uses turned on is removed.
-    fn enforce_required(&mut self, participant: ParticipantId, uses: &[Use], status: ConsentStatus) {
+    fn enforce_required(
+        &mut self,
+        participant: ParticipantId,
+        uses: &[Use],
+        status: ConsentStatus,
+    ) {
         if self.settings.policy == ConsentPolicy::Required
             && !status.accepts()
-            && uses.iter().any(|purpose| self.settings.uses.contains(purpose))
+            && uses
+                .iter()
+                .any(|purpose| self.settings.uses.contains(purpose))
             && self.present.contains_key(&participant)
         {
             self.gone(participant);
-            self.commands.push_back(Command::Leave { participant, removed: true });
+            self.commands.push_back(Command::Leave {
+                participant,
+                removed: true,
+            });
         }
     }
 
@@ -375,30 +462,47 @@ impl Meeting {
         let over = |stream: &Stream| {
             let idle = now - stream.alive >= STREAM_IDLE && !sockets.contains(&stream.participant);
             let bye = stream.bye.is_some_and(|at| now - at >= BYE_GRACE);
-            if bye { Some("bye") } else { idle.then_some("idle") }
+            if bye {
+                Some("bye")
+            } else {
+                idle.then_some("idle")
+            }
         };
-        let over: Vec<_> = self.streams.iter().filter_map(|(id, stream)| Some((*id, over(stream)?))).collect();
+        let over: Vec<_> = self
+            .streams
+            .iter()
+            .filter_map(|(id, stream)| Some((*id, over(stream)?)))
+            .collect();
         for (stream, reason) in over {
             if let Some(Stream { participant, .. }) = self.streams.remove(&stream) {
                 // It was there as long as its stream counted.
                 self.see(participant, now);
             }
-            self.commands.push_back(Command::CloseStream { stream, reason });
+            self.commands
+                .push_back(Command::CloseStream { stream, reason });
         }
         let here = self.here();
         let absent: Vec<ParticipantId> = self
             .present
             .iter()
-            .filter(|(id, member)| !member.leaving && !here.contains(id) && now - member.seen >= PRESENCE_GRACE)
+            .filter(|(id, member)| {
+                !member.leaving && !here.contains(id) && now - member.seen >= PRESENCE_GRACE
+            })
             .map(|(id, _)| *id)
             .collect();
         for participant in absent {
             if let Some(member) = self.present.get_mut(&participant) {
                 member.leaving = true;
             }
-            self.commands.push_back(Command::Leave { participant, removed: false });
+            self.commands.push_back(Command::Leave {
+                participant,
+                removed: false,
+            });
         }
-        if self.empty_since.is_some_and(|at| now - at >= self.settings.end_when_empty) {
+        if self
+            .empty_since
+            .is_some_and(|at| now - at >= self.settings.end_when_empty)
+        {
             self.end(false);
         }
     }
@@ -415,27 +519,41 @@ impl Meeting {
             member.seen = member.seen.max(now);
         }
         let anybody = self.present.values().any(|member| !member.leaving);
-        self.empty_since = if anybody { None } else { self.empty_since.or(Some(now)) };
+        self.empty_since = if anybody {
+            None
+        } else {
+            self.empty_since.or(Some(now))
+        };
         // From the loss of the last socket on a stream's five minutes count anew.
         let sockets = self.with_socket();
-        for stream in self.streams.values_mut().filter(|stream| sockets.contains(&stream.participant)) {
+        for stream in self
+            .streams
+            .values_mut()
+            .filter(|stream| sockets.contains(&stream.participant))
+        {
             stream.alive = now;
         }
 
         let deaf = self.deaf_since.is_some_and(|at| now - at >= DEAF_AFTER);
         for purpose in self.settings.uses.clone() {
-            let waits =
-                self.settings.policy == ConsentPolicy::All && self.present.keys().any(|id| !self.accepts(*id, purpose));
+            let waits = self.settings.policy == ConsentPolicy::All
+                && self.present.keys().any(|id| !self.accepts(*id, purpose));
             if (deaf || waits) && self.held.insert(purpose) {
                 self.gate.hold(purpose, since);
-                self.commands.push_back(Command::Recheck { participant: None });
+                self.commands
+                    .push_back(Command::Recheck { participant: None });
             } else if !deaf && !waits && self.held.remove(&purpose) {
                 self.gate.release(purpose, now);
             }
         }
 
-        let sending: BTreeSet<_> = self.streams.values().map(|stream| stream.participant).collect();
-        self.unkept.retain(|participant| sending.contains(participant));
+        let sending: BTreeSet<_> = self
+            .streams
+            .values()
+            .map(|stream| stream.participant)
+            .collect();
+        self.unkept
+            .retain(|participant| sending.contains(participant));
         let state = self.state();
         if self.told.as_ref() != Some(&state) {
             self.told = Some(state.clone());
@@ -445,7 +563,10 @@ impl Meeting {
 
     fn accepts(&self, participant: ParticipantId, purpose: Use) -> bool {
         self.standing.accepts(participant, purpose)
-            && !self.pending.values().any(|(who, uses)| *who == participant && uses.contains(&purpose))
+            && !self
+                .pending
+                .values()
+                .any(|(who, uses)| *who == participant && uses.contains(&purpose))
     }
 
     fn see(&mut self, participant: ParticipantId, now: MeetingTime) {
@@ -456,11 +577,18 @@ impl Meeting {
 
     /// Who has a socket or a stream.
     fn here(&self) -> BTreeSet<ParticipantId> {
-        self.with_socket().into_iter().chain(self.streams.values().map(|stream| stream.participant)).collect()
+        self.with_socket()
+            .into_iter()
+            .chain(self.streams.values().map(|stream| stream.participant))
+            .collect()
     }
 
     fn with_socket(&self) -> BTreeSet<ParticipantId> {
-        self.sockets.values().flat_map(|(_, sockets)| sockets).copied().collect()
+        self.sockets
+            .values()
+            .flat_map(|(_, sockets)| sockets)
+            .copied()
+            .collect()
     }
 }
 

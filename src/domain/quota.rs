@@ -42,7 +42,9 @@ impl FromStr for Quota {
         match text.strip_suffix('%') {
             Some(percent) => {
                 let percent: f64 = percent.trim().parse().map_err(|_| wrong())?;
-                (0.0 < percent && percent <= 100.0).then_some(Self::Share(percent / 100.0)).ok_or_else(wrong)
+                (0.0 < percent && percent <= 100.0)
+                    .then_some(Self::Share(percent / 100.0))
+                    .ok_or_else(wrong)
             }
             None => text.parse().map(Self::Bytes).map_err(|_| wrong()),
         }
@@ -65,7 +67,11 @@ mod tests {
     #[test]
     fn a_share_leaves_the_rest_to_others() {
         let quota = Quota::default();
-        assert!(!quota.is_reached(0, 1_000) && !quota.is_reached(790, 210) && quota.is_reached(800, 200));
+        assert!(
+            !quota.is_reached(0, 1_000)
+                && !quota.is_reached(790, 210)
+                && quota.is_reached(800, 200)
+        );
         // Others took nearly all of the disk: a little of the rest is still ours.
         assert!(!quota.is_reached(0, 10) && quota.is_reached(8, 2));
         assert!(quota.is_reached(0, 0), "nothing is free");
@@ -74,7 +80,13 @@ mod tests {
 
     #[test]
     fn half_of_it_is_reached_earlier() {
-        assert!(!Quota::default().is_half_reached(390, 610) && Quota::default().is_half_reached(400, 600));
-        assert!(!Quota::Bytes(100).is_half_reached(49, 0) && Quota::Bytes(100).is_half_reached(50, 1_000));
+        assert!(
+            !Quota::default().is_half_reached(390, 610)
+                && Quota::default().is_half_reached(400, 600)
+        );
+        assert!(
+            !Quota::Bytes(100).is_half_reached(49, 0)
+                && Quota::Bytes(100).is_half_reached(50, 1_000)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! How often something may happen for each of many: the generic cell rate algorithm (ITU-T I.371), one instant per key.
+//! How often something may happen for each of many: the generic cell rate algorithm (ITU-T I.371),
+//! one instant per key.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,9 @@ pub struct Rates<Key> {
 
 impl<Key> Default for Rates<Key> {
     fn default() -> Self {
-        Self { whole_at: BTreeMap::new() }
+        Self {
+            whole_at: BTreeMap::new(),
+        }
     }
 }
 
@@ -72,10 +75,15 @@ mod tests {
 
     #[test]
     fn a_burst_then_the_rate() {
-        let rate = Rate { per_second: 10, burst: 30 };
+        let rate = Rate {
+            per_second: 10,
+            burst: 30,
+        };
         let mut rates = Rates::default();
         let taken = |rates: &mut Rates<char>, key, tries: u32, now| {
-            (0..tries).filter(|_| rates.take(key, rate, now).is_ok()).count()
+            (0..tries)
+                .filter(|_| rates.take(key, rate, now).is_ok())
+                .count()
         };
         assert_eq!(taken(&mut rates, 'a', 100, 5 * SECOND), 30);
         assert_eq!(taken(&mut rates, 'b', 10, 5 * SECOND), 10);
@@ -89,14 +97,27 @@ mod tests {
     fn without_a_limit_nothing_is_counted() {
         let mut rates = Rates::default();
         for _ in 0..1000 {
-            assert_eq!(rates.take('a', Rate { per_second: 0, burst: 0 }, 0), Ok(()));
+            assert_eq!(
+                rates.take(
+                    'a',
+                    Rate {
+                        per_second: 0,
+                        burst: 0
+                    },
+                    0
+                ),
+                Ok(())
+            );
         }
         assert_eq!(rates.keys(), 0);
     }
 
     #[test]
     fn many_keys_take_no_more_room_than_is_allowed() {
-        let rate = Rate { per_second: 10, burst: 5 };
+        let rate = Rate {
+            per_second: 10,
+            burst: 5,
+        };
         let mut rates = Rates::default();
         for key in 0..3 * KEYS_MAX as u64 {
             assert_eq!(rates.take(key, rate, key), Ok(()));

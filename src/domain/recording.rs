@@ -1,6 +1,7 @@
 //! How recordings are cut into segments, and what a finished file says about its holes.
 //!
-//! [`Cutter`] decides where one recording's segments begin and end; [`gaps`] and [`gaps_of_mix`] name what is missing.
+//! [`Cutter`] decides where one recording's segments begin and end; [`gaps`] and [`gaps_of_mix`]
+//! name what is missing.
 
 use crate::{
     gate::{Gate, Pass, Recording, Verdict},
@@ -9,16 +10,19 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A segment is sealed when it holds this much capture time: what a killed worker must repair, and how long a recording
-/// waits to be uploaded. Each costs an object and a row, so not much shorter.
+/// A segment is sealed when it holds this much capture time: what a killed worker must repair, and
+/// how long a recording waits to be uploaded. Each costs an object and a row, so not much shorter.
 pub const SEGMENT_LENGTH: Micros = Micros::from_secs(4);
 /// An open segment without a new frame for this long is sealed (mute, DTX, a pause).
 pub const SEGMENT_IDLE: Micros = Micros::from_secs(2);
-/// After a segment could not be written, this much is given up before the next try: a full disk stays full for a while.
+/// After a segment could not be written, this much is given up before the next try: a full disk
+/// stays full for a while.
 pub const SEGMENT_RETRY: Micros = Micros::from_secs(1);
-/// Holes up to here are concealed by the decoder and not told: six 20 ms packets, which is what Opus can bridge.
+/// Holes up to here are concealed by the decoder and not told: six 20 ms packets, which is what
+/// Opus can bridge.
 pub const CONCEAL_MAX: Micros = Micros::from_ms(120);
-/// A silent sender is told as `muted` from here on; less is a breath, or the 400 ms beat of Opus DTX.
+/// A silent sender is told as `muted` from here on; less is a breath, or the 400 ms beat of Opus
+/// DTX.
 pub const MUTED_MIN: Micros = Micros::from_ms(1000);
 /// Other holes are told from here on: two packets, so that rounding does not show.
 pub const GAP_MIN: Micros = Micros::from_ms(40);
@@ -44,7 +48,9 @@ impl Codec {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Opus, Self::Pcmu, Self::Pcma].into_iter().find(|codec| codec.as_str() == text)
+        [Self::Opus, Self::Pcmu, Self::Pcma]
+            .into_iter()
+            .find(|codec| codec.as_str() == text)
     }
 
     /// Ticks per second of its RTP clock.
@@ -55,8 +61,8 @@ impl Codec {
         }
     }
 
-    /// How much earlier the decoded sound was made than its packet says: the look-ahead of Opus encoders (312 samples
-    /// at 48 kHz), which RTP does not tell.
+    /// How much earlier the decoded sound was made than its packet says: the look-ahead of Opus
+    /// encoders (312 samples at 48 kHz), which RTP does not tell.
     pub const fn delay(self) -> Micros {
         match self {
             Self::Opus => Micros(6_500),
@@ -83,12 +89,14 @@ impl Source {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Microphone, Self::Camera, Self::Screen].into_iter().find(|source| source.as_str() == text)
+        [Self::Microphone, Self::Camera, Self::Screen]
+            .into_iter()
+            .find(|source| source.as_str() == text)
     }
 }
 
-/// Whose recording a spool folder holds; stands beside its segments as `track.json`, so that a folder left behind says
-/// what it is.
+/// Whose recording a spool folder holds; stands beside its segments as `track.json`, so that a
+/// folder left behind says what it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Track {
@@ -99,9 +107,10 @@ pub struct Track {
     pub codec: Codec,
 }
 
-/// A segment's number within its recording and epoch, the consent entry that allowed all of it, and how much later than its
-/// place any of it may have been made ([`crate::gate::Pass::late`], in whole milliseconds). In the file's name, so that a file
-/// whose process died is cut as well as any other.
+/// A segment's number within its recording and epoch, the consent entry that allowed all of it, and
+/// how much later than its place any of it may have been made ([`crate::gate::Pass::late`], in
+/// whole milliseconds). In the file's name, so that a file whose process died is cut as well as any
+/// other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SegmentName {
     pub n: u32,
@@ -112,7 +121,12 @@ pub struct SegmentName {
 impl SegmentName {
     /// What exits ask the gate with about what such a segment holds.
     pub const fn pass(self, participant: ParticipantId, span: Span) -> Pass {
-        Pass { participant, span, entry: self.entry, late: self.late }
+        Pass {
+            participant,
+            span,
+            entry: self.entry,
+            late: self.late,
+        }
     }
 
     pub fn file(self) -> String {
@@ -125,13 +139,20 @@ impl SegmentName {
     /// Reads a file's name back; `None` for anything else that lies in the folder.
     pub fn parse(file: &str) -> Option<Self> {
         let (n, rest) = file.strip_suffix(".mkv")?.split_once('-')?;
-        let (entry, late) = rest.split_once('-').map_or((rest, None), |(entry, late)| (entry, Some(late)));
+        let (entry, late) = rest
+            .split_once('-')
+            .map_or((rest, None), |(entry, late)| (entry, Some(late)));
         let late = late.map_or(Some(0), |late| late.parse::<u32>().ok())?;
-        Some(Self { n: n.parse().ok()?, entry: entry.parse().ok()?, late: Micros::from_ms(late.into()) })
+        Some(Self {
+            n: n.parse().ok()?,
+            entry: entry.parse().ok()?,
+            late: Micros::from_ms(late.into()),
+        })
     }
 }
 
-/// What to do with a frame: seal what is open, then start a new segment that says it has so many channels, then append.
+/// What to do with a frame: seal what is open, then start a new segment that says it has so many
+/// channels, then append.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Put {
     pub seal: bool,
@@ -152,10 +173,12 @@ struct Open {
 #[derive(Clone, Debug)]
 pub struct Cutter {
     next: u32,
-    /// The most that a frame had. A decoder makes of every packet what its file says, so a file that says more is right
-    /// for all, and packets that go to and fro between one and two cost one cut.
+    /// The most that a frame had. A decoder makes of every packet what its file says, so a file
+    /// that says more is right for all, and packets that go to and fro between one and two cost one
+    /// cut.
     channels: u8,
-    /// What the last segment needed. The next begins with that, so that a path that holds packets up costs no cut each time.
+    /// What the last segment needed. The next begins with that, so that a path that holds packets
+    /// up costs no cut each time.
     late: Micros,
     open: Option<Open>,
     retry: Option<MeetingTime>,
@@ -164,13 +187,22 @@ pub struct Cutter {
 impl Cutter {
     /// Numbers go on from `next`.
     pub const fn new(next: u32) -> Self {
-        Self { next, channels: 1, late: Micros(0), open: None, retry: None }
+        Self {
+            next,
+            channels: 1,
+            late: Micros(0),
+            open: None,
+            retry: None,
+        }
     }
 
-    /// A frame comes, allowed by `entry` and perhaps made `late` after its place. `None`: it is not later than the last one,
-    /// or lies before the meeting; drop it.
+    /// A frame comes, allowed by `entry` and perhaps made `late` after its place. `None`: it is not
+    /// later than the last one, or lies before the meeting; drop it.
     pub fn put(&mut self, span: Span, entry: i64, late: Micros, channels: u8) -> Option<Put> {
-        if span.start < MeetingTime::ZERO || span.is_empty() || self.retry.is_some_and(|retry| span.start < retry) {
+        if span.start < MeetingTime::ZERO
+            || span.is_empty()
+            || self.retry.is_some_and(|retry| span.start < retry)
+        {
             return None;
         }
         self.retry = None;
@@ -179,31 +211,57 @@ impl Cutter {
                 return None;
             }
             let whole = span.start - open.span.start >= SEGMENT_LENGTH;
-            if open.name.entry == entry && late <= open.name.late && channels <= self.channels && !whole {
+            if open.name.entry == entry
+                && late <= open.name.late
+                && channels <= self.channels
+                && !whole
+            {
                 open.span.end = open.span.end.max(span.end);
                 open.last = span.start;
                 open.late = open.late.max(late);
-                return Some(Put { seal: false, start: None, channels: self.channels });
+                return Some(Put {
+                    seal: false,
+                    start: None,
+                    channels: self.channels,
+                });
             }
         }
         self.channels = self.channels.max(channels);
         let seal = self.seal().is_some();
-        let name = SegmentName { n: self.next, entry, late: late.max(self.late) };
+        let name = SegmentName {
+            n: self.next,
+            entry,
+            late: late.max(self.late),
+        };
         self.next += 1;
-        self.open = Some(Open { name, span, last: span.start, late });
-        Some(Put { seal, start: Some(name), channels: self.channels })
+        self.open = Some(Open {
+            name,
+            span,
+            last: span.start,
+            late,
+        });
+        Some(Put {
+            seal,
+            start: Some(name),
+            channels: self.channels,
+        })
     }
 
-    /// Whether the open segment must end before a frame of the same entry, because it would reach across a withdrawal or a
-    /// pause: what is cut off later is then its end only.
+    /// Whether the open segment must end before a frame of the same entry, because it would reach
+    /// across a withdrawal or a pause: what is cut off later is then its end only.
     pub fn reaches_across(&self, gate: &Gate, pass: &Pass) -> bool {
         self.open.is_some_and(|Open { name, span, .. }| {
-            let whole = Pass { span: span.cover(pass.span), late: name.late.max(pass.late), ..*pass };
+            let whole = Pass {
+                span: span.cover(pass.span),
+                late: name.late.max(pass.late),
+                ..*pass
+            };
             name.entry == pass.entry && gate.still::<Recording>(&whole) != Verdict::Keep
         })
     }
 
-    /// Writing failed with the frame that began at `at`: the open segment is given up, and frames for a while.
+    /// Writing failed with the frame that began at `at`: the open segment is given up, and frames
+    /// for a while.
     pub fn fail(&mut self, at: MeetingTime) -> Option<(SegmentName, Span)> {
         self.retry = Some(at + SEGMENT_RETRY);
         self.seal()
@@ -216,7 +274,8 @@ impl Cutter {
 
     /// Whether the open segment has waited long enough for another frame.
     pub fn is_idle(&self, now: MeetingTime) -> bool {
-        self.open.is_some_and(|open| now - open.span.end >= SEGMENT_IDLE)
+        self.open
+            .is_some_and(|open| now - open.span.end >= SEGMENT_IDLE)
     }
 
     pub fn open(&self) -> Option<(SegmentName, Span)> {
@@ -231,8 +290,9 @@ impl Cutter {
     }
 }
 
-/// Whose last sample is this close before the end of listening was sending then: a segment may still lie with a dead process,
-/// and its last sign of life and the last packet that it could store are each a second old.
+/// Whose last sample is this close before the end of listening was sending then: a segment may
+/// still lie with a dead process, and its last sign of life and the last packet that it could store
+/// are each a second old.
 const SENDING_WITHIN: Micros = Micros(SEGMENT_LENGTH.0 + 3_000_000);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -261,11 +321,15 @@ pub struct Gap {
 
 impl Gap {
     pub const fn span(self) -> Span {
-        Span::new(MeetingTime::from_ms(self.start_ms), MeetingTime::from_ms(self.end_ms))
+        Span::new(
+            MeetingTime::from_ms(self.start_ms),
+            MeetingTime::from_ms(self.end_ms),
+        )
     }
 }
 
-/// What is known of one participant's meeting, to tell holes by. Spans may overlap; order does not matter.
+/// What is known of one participant's meeting, to tell holes by. Spans may overlap; order does not
+/// matter.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Circumstances {
     /// When the participant was in the meeting. Empty: always.
@@ -281,29 +345,41 @@ pub struct Circumstances {
 }
 
 impl Circumstances {
-    /// What of a track's holes was lost. Whoever was sending when nobody listened any more lost everything until the first
-    /// packet that came again: a sender may have to learn of another address first.
+    /// What of a track's holes was lost. Whoever was sending when nobody listened any more lost
+    /// everything until the first packet that came again: a sender may have to learn of another
+    /// address first.
     fn lost(&self, holes: &[Span]) -> Vec<Span> {
         let mut lost = self.lost.clone();
         for unheard in &self.unheard {
             lost.push(*unheard);
-            let cut_off = |hole: &&Span| hole.overlaps(*unheard) && hole.start >= unheard.start - SENDING_WITHIN;
+            let cut_off = |hole: &&Span| {
+                hole.overlaps(*unheard) && hole.start >= unheard.start - SENDING_WITHIN
+            };
             lost.extend(holes.iter().filter(cut_off));
         }
         lost
     }
 }
 
-/// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons hold, the first
-/// of left, not agreed, paused, lost is told; where none does, the sender was mute.
+/// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons
+/// hold, the first of left, not agreed, paused, lost is told; where none does, the sender was mute.
 pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     let always = [Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)];
-    let present = if why.present.is_empty() { &always[..] } else { &why.present };
+    let present = if why.present.is_empty() {
+        &always[..]
+    } else {
+        &why.present
+    };
     let mut rest = subtract(&[file], recorded);
     let lost = why.lost(&rest);
     let mut found = Vec::new();
     let mut tell = |rest: &mut Vec<Span>, inside: Vec<Span>, reason, shortest: Micros| {
-        found.extend(inside.iter().filter(|span| span.length() >= shortest).map(|span| (*span, reason)));
+        found.extend(
+            inside
+                .iter()
+                .filter(|span| span.length() >= shortest)
+                .map(|span| (*span, reason)),
+        );
         *rest = subtract(rest, &inside);
     };
     let left = subtract(&rest, present);
@@ -314,27 +390,41 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     tell(&mut rest, paused, GapReason::Paused, GAP_MIN);
     let lost = intersect(&rest, &lost);
     tell(&mut rest, lost, GapReason::Lost, CONCEAL_MAX + Micros(1));
-    found.extend(rest.iter().filter(|span| span.length() >= MUTED_MIN).map(|span| (*span, GapReason::Muted)));
+    found.extend(
+        rest.iter()
+            .filter(|span| span.length() >= MUTED_MIN)
+            .map(|span| (*span, GapReason::Muted)),
+    );
     listed(found)
 }
 
-/// The holes of a mix: where every track then running is paused, or every one is lost. A track whose participant had
-/// left or had not agreed is not running there.
+/// The holes of a mix: where every track then running is paused, or every one is lost. A track
+/// whose participant had left or had not agreed is not running there.
 pub fn gaps_of_mix(mix: Span, tracks: &[(Span, Vec<Gap>)]) -> Vec<Gap> {
     let holes = |gaps: &[Gap], reasons: &[GapReason]| -> Vec<Span> {
-        gaps.iter().filter(|gap| reasons.contains(&gap.reason)).map(|gap| gap.span()).collect()
+        gaps.iter()
+            .filter(|gap| reasons.contains(&gap.reason))
+            .map(|gap| gap.span())
+            .collect()
     };
     let mut found = Vec::new();
     for reason in [GapReason::Paused, GapReason::Lost] {
         let mut common = vec![mix];
         let mut somebody = Vec::new();
         for (file, gaps) in tracks {
-            let running = subtract(&[*file], &holes(gaps, &[GapReason::Left, GapReason::NoConsent]));
+            let running = subtract(
+                &[*file],
+                &holes(gaps, &[GapReason::Left, GapReason::NoConsent]),
+            );
             let heard = subtract(&running, &holes(gaps, &[reason]));
             common = subtract(&common, &heard);
             somebody.extend(running);
         }
-        found.extend(intersect(&common, &union(&somebody)).into_iter().map(|span| (span, reason)));
+        found.extend(
+            intersect(&common, &union(&somebody))
+                .into_iter()
+                .map(|span| (span, reason)),
+        );
     }
     listed(found)
 }
@@ -343,13 +433,21 @@ fn listed(mut found: Vec<(Span, GapReason)>) -> Vec<Gap> {
     found.sort_by_key(|(span, _)| span.start);
     found
         .into_iter()
-        .map(|(span, reason)| Gap { start_ms: span.start.as_ms(), end_ms: span.end.as_ms(), reason })
+        .map(|(span, reason)| Gap {
+            start_ms: span.start.as_ms(),
+            end_ms: span.end.as_ms(),
+            reason,
+        })
         .collect()
 }
 
 /// The spans sorted, those that touch or overlap joined, empty ones left out.
 pub fn union(spans: &[Span]) -> Vec<Span> {
-    let mut sorted: Vec<Span> = spans.iter().copied().filter(|span| !span.is_empty()).collect();
+    let mut sorted: Vec<Span> = spans
+        .iter()
+        .copied()
+        .filter(|span| !span.is_empty())
+        .collect();
     sorted.sort_by_key(|span| (span.start, span.end));
     let mut joined: Vec<Span> = Vec::with_capacity(sorted.len());
     for span in sorted {

@@ -1,7 +1,8 @@
 //! Puts packets back into order. Decides on ids; whoever calls holds the bytes.
 //!
-//! What is in order goes out at once. A hole waits, for as long as recent packets have shown to be delayed (20-200 ms),
-//! then it is declared lost with its span. Consecutive numbers with a jump in time are a pause of the sender, not loss.
+//! What is in order goes out at once. A hole waits, for as long as recent packets have shown to be
+//! delayed (20-200 ms), then it is declared lost with its span. Consecutive numbers with a jump in
+//! time are a pause of the sender, not loss.
 
 use crate::{
     time::{MeetingTime, Micros, Span},
@@ -57,7 +58,11 @@ enum What {
 
 impl What {
     fn let_in(self) -> Option<Span> {
-        if let Self::Frame(_, span) = self { Some(span) } else { None }
+        if let Self::Frame(_, span) = self {
+            Some(span)
+        } else {
+            None
+        }
     }
 }
 
@@ -70,7 +75,8 @@ pub struct Reorder {
     before: Option<Span>,
     /// The same, let in or not.
     latest: Option<Span>,
-    /// Packets given up since then that were not told, because nothing behind them said when they were.
+    /// Packets given up since then that were not told, because nothing behind them said when they
+    /// were.
     untold: i64,
     /// Where the last frame ended.
     until: Option<MeetingTime>,
@@ -81,7 +87,8 @@ pub struct Reorder {
 }
 
 impl Reorder {
-    /// Takes a packet that may come out as `id`. Duplicates and what comes after its turn are refused.
+    /// Takes a packet that may come out as `id`. Duplicates and what comes after its turn are
+    /// refused.
     pub fn insert(&mut self, placed: Placed, id: u64, arrived: MeetingTime) -> Result<(), Discard> {
         self.remember(arrived, (arrived - placed.span.end).0);
         self.put(placed.sequence, What::Frame(id, placed.span), arrived)
@@ -116,7 +123,10 @@ impl Reorder {
         if self.held.len() >= 2 * HELD_MAX {
             return Err(Discard::Full);
         }
-        if what.let_in().is_some_and(|span| !self.is_between(sequence, span.end)) {
+        if what
+            .let_in()
+            .is_some_and(|span| !self.is_between(sequence, span.end))
+        {
             self.counts.late += 1;
             return Err(Discard::Late);
         }
@@ -127,7 +137,12 @@ impl Reorder {
     /// Whether time rises with the numbers, as seen from the neighbours. Some senders' does not.
     fn is_between(&self, sequence: i64, end: MeetingTime) -> bool {
         let let_in = |(_, held): (&i64, &Held)| held.what.let_in().map(|span| span.end);
-        let before = self.held.range(..sequence).rev().find_map(let_in).or(self.until);
+        let before = self
+            .held
+            .range(..sequence)
+            .rev()
+            .find_map(let_in)
+            .or(self.until);
         let after = self.held.range(sequence + 1..).find_map(let_in);
         before.is_none_or(|before| before < end) && after.is_none_or(|after| end < after)
     }
@@ -150,15 +165,22 @@ impl Reorder {
             match held.what {
                 What::Frame(id, span) => {
                     self.counts.released += 1;
-                    // A packet may claim to be longer than its sender's step: then the next one begins where it ends.
+                    // A packet may claim to be longer than its sender's step: then the next one
+                    // begins where it ends.
                     let start = self.until.map_or(span.start, |until| until.max(span.start));
                     self.until = Some(span.end);
                     self.before = Some(span);
                     let before = self.latest.replace(span);
-                    return Some(Release::Frame { id, span: Span::new(start, span.end), before });
+                    return Some(Release::Frame {
+                        id,
+                        span: Span::new(start, span.end),
+                        before,
+                    });
                 }
                 // Between packets that were not let in, nothing is lost.
-                What::Refused(span) => (self.before, self.latest, self.untold) = (None, Some(span), 0),
+                What::Refused(span) => {
+                    (self.before, self.latest, self.untold) = (None, Some(span), 0)
+                }
                 What::Other => {}
             }
         }
@@ -180,11 +202,21 @@ impl Reorder {
         let packets = std::mem::take(&mut self.untold);
         let before = self.before.filter(|_| packets > 0)?;
         let gap = Span::new(before.end, frame.start);
-        let likely = before.length().0.max(frame.length().0).saturating_mul(packets);
+        let likely = before
+            .length()
+            .0
+            .max(frame.length().0)
+            .saturating_mul(packets);
         // A longer gap also holds a pause of the sender; speech begins behind it.
-        let span =
-            if gap.length().0 > likely + likely / 2 { Span::new(gap.end - Micros(likely), gap.end) } else { gap };
-        (!span.is_empty()).then(|| Release::Lost { span, packets: packets.min(i64::from(u32::MAX)) as u32 })
+        let span = if gap.length().0 > likely + likely / 2 {
+            Span::new(gap.end - Micros(likely), gap.end)
+        } else {
+            gap
+        };
+        (!span.is_empty()).then(|| Release::Lost {
+            span,
+            packets: packets.min(i64::from(u32::MAX)) as u32,
+        })
     }
 
     /// When [`Reorder::release`] has something new to say without another packet.
@@ -193,13 +225,27 @@ impl Reorder {
         if self.next == Some(*first) || self.held.len() > HELD_MAX {
             return Some(held.arrived);
         }
-        self.held.values().map(|held| held.arrived).min().map(|arrived| arrived + self.wait())
+        self.held
+            .values()
+            .map(|held| held.arrived)
+            .min()
+            .map(|arrived| arrived + self.wait())
     }
 
     /// How long a hole is waited for.
     pub fn wait(&self) -> Micros {
-        let longest = Micros(self.delays.iter().map(|(_, delay)| *delay).max().unwrap_or(0)) + Micros::from_ms(5);
-        let least = if self.delays.len() < 3 { WAIT_FIRST } else { WAIT_MIN };
+        let longest = Micros(
+            self.delays
+                .iter()
+                .map(|(_, delay)| *delay)
+                .max()
+                .unwrap_or(0),
+        ) + Micros::from_ms(5);
+        let least = if self.delays.len() < 3 {
+            WAIT_FIRST
+        } else {
+            WAIT_MIN
+        };
         longest.clamp(least, WAIT_MAX)
     }
 
@@ -228,7 +274,10 @@ mod tests {
     }
 
     fn packet(sequence: i64) -> Placed {
-        Placed { sequence, span: Span::new(ms(20 * sequence), ms(20 * sequence + 20)) }
+        Placed {
+            sequence,
+            span: Span::new(ms(20 * sequence), ms(20 * sequence + 20)),
+        }
     }
 
     /// Packets by (number, arrival in ms); what comes out by (when, number or `-lost`).
@@ -262,12 +311,18 @@ mod tests {
 
     #[test]
     fn in_order_goes_out_at_once() {
-        check(&[(7, 160), (8, 180), (9, 200)], &[(160, 7), (180, 8), (200, 9)]);
+        check(
+            &[(7, 160), (8, 180), (9, 200)],
+            &[(160, 7), (180, 8), (200, 9)],
+        );
     }
 
     #[test]
     fn out_of_order_waits_for_its_turn() {
-        check(&[(1, 40), (3, 80), (2, 90), (4, 100)], &[(40, 1), (90, 2), (90, 3), (100, 4)]);
+        check(
+            &[(1, 40), (3, 80), (2, 90), (4, 100)],
+            &[(40, 1), (90, 2), (90, 3), (100, 4)],
+        );
     }
 
     #[test]
@@ -276,19 +331,37 @@ mod tests {
             &[(1, 40), (3, 80), (4, 100), (5, 120), (2, 150), (6, 160)],
             &[(40, 1), (140, -1), (140, 3), (140, 4), (140, 5), (160, 6)],
         );
-        assert_eq!(reorder.counts(), Counts { released: 5, lost: 1, late: 1, duplicate: 0 });
+        assert_eq!(
+            reorder.counts(),
+            Counts {
+                released: 5,
+                lost: 1,
+                late: 1,
+                duplicate: 0
+            }
+        );
     }
 
     #[test]
     fn duplicates_go_out_once() {
-        let reorder = check(&[(1, 40), (1, 41), (3, 80), (3, 81), (2, 82)], &[(40, 1), (82, 2), (82, 3)]);
+        let reorder = check(
+            &[(1, 40), (1, 41), (3, 80), (3, 81), (2, 82)],
+            &[(40, 1), (82, 2), (82, 3)],
+        );
         assert_eq!(reorder.counts().duplicate, 2);
     }
 
     #[test]
     fn the_wait_follows_the_path() {
         let mut reorder = Reorder::default();
-        for (second, delay, expect) in [(0, 0, 60), (1, 0, 60), (2, 0, 20), (3, 90, 95), (4, 900, 200), (20, 1, 200)] {
+        for (second, delay, expect) in [
+            (0, 0, 60),
+            (1, 0, 60),
+            (2, 0, 20),
+            (3, 90, 95),
+            (4, 900, 200),
+            (20, 1, 200),
+        ] {
             reorder.remember(ms(1000 * second), 1000 * delay);
             assert_eq!(reorder.wait(), Micros::from_ms(expect), "second {second}");
         }
@@ -306,7 +379,14 @@ mod tests {
         }
         reorder.insert(packet(6), 6, ms(140)).expect("new");
         let all: Vec<_> = std::iter::from_fn(|| reorder.release(ms(500))).collect();
-        assert_eq!(all, [Release::Frame { id: 6, span: packet(6).span, before: Some(packet(5).span) }]);
+        assert_eq!(
+            all,
+            [Release::Frame {
+                id: 6,
+                span: packet(6).span,
+                before: Some(packet(5).span)
+            }]
+        );
         assert_eq!(reorder.counts().lost, 2);
     }
 
@@ -314,17 +394,59 @@ mod tests {
     fn a_pause_of_the_sender_is_not_loss() {
         let mut reorder = Reorder::default();
         let span = |from| Span::new(ms(from), ms(from + 20));
-        reorder.insert(Placed { sequence: 1, span: span(0) }, 1, ms(20)).expect("new");
-        reorder.insert(Placed { sequence: 2, span: span(400) }, 2, ms(420)).expect("new");
-        reorder.insert(Placed { sequence: 4, span: span(900) }, 4, ms(920)).expect("new");
+        reorder
+            .insert(
+                Placed {
+                    sequence: 1,
+                    span: span(0),
+                },
+                1,
+                ms(20),
+            )
+            .expect("new");
+        reorder
+            .insert(
+                Placed {
+                    sequence: 2,
+                    span: span(400),
+                },
+                2,
+                ms(420),
+            )
+            .expect("new");
+        reorder
+            .insert(
+                Placed {
+                    sequence: 4,
+                    span: span(900),
+                },
+                4,
+                ms(920),
+            )
+            .expect("new");
         let all: Vec<_> = std::iter::from_fn(|| reorder.release(ms(2000))).collect();
         assert_eq!(
             all,
             [
-                Release::Frame { id: 1, span: span(0), before: None },
-                Release::Frame { id: 2, span: span(400), before: Some(span(0)) },
-                Release::Lost { span: span(880), packets: 1 },
-                Release::Frame { id: 4, span: span(900), before: Some(span(400)) },
+                Release::Frame {
+                    id: 1,
+                    span: span(0),
+                    before: None
+                },
+                Release::Frame {
+                    id: 2,
+                    span: span(400),
+                    before: Some(span(0))
+                },
+                Release::Lost {
+                    span: span(880),
+                    packets: 1
+                },
+                Release::Frame {
+                    id: 4,
+                    span: span(900),
+                    before: Some(span(400))
+                },
             ]
         );
     }
@@ -336,15 +458,28 @@ mod tests {
         reorder.pass(2, ms(45));
         reorder.pass(4, ms(60));
         let at = |span: Span| Placed { sequence: 5, span };
-        reorder.insert(at(Span::new(ms(60), ms(80))), 5, ms(80)).expect("new");
+        reorder
+            .insert(at(Span::new(ms(60), ms(80))), 5, ms(80))
+            .expect("new");
         let all: Vec<_> = std::iter::from_fn(|| reorder.release(ms(500))).collect();
         assert_eq!(
             all,
             [
-                Release::Frame { id: 1, span: packet(1).span, before: None },
+                Release::Frame {
+                    id: 1,
+                    span: packet(1).span,
+                    before: None
+                },
                 // One of five numbers is missing, between two frames with a hole of one.
-                Release::Lost { span: Span::new(ms(40), ms(60)), packets: 1 },
-                Release::Frame { id: 5, span: Span::new(ms(60), ms(80)), before: Some(packet(1).span) },
+                Release::Lost {
+                    span: Span::new(ms(40), ms(60)),
+                    packets: 1
+                },
+                Release::Frame {
+                    id: 5,
+                    span: Span::new(ms(60), ms(80)),
+                    before: Some(packet(1).span)
+                },
             ]
         );
         assert_eq!(reorder.counts().lost, 1);
@@ -353,7 +488,10 @@ mod tests {
     #[test]
     fn spans_neither_overlap_nor_go_back() {
         let mut reorder = Reorder::default();
-        let place = |sequence, from, to| Placed { sequence, span: Span::new(ms(from), ms(to)) };
+        let place = |sequence, from, to| Placed {
+            sequence,
+            span: Span::new(ms(from), ms(to)),
+        };
         for (placed, taken) in [
             (place(1, 0, 120), true),
             (place(2, 20, 140), true),
@@ -361,21 +499,45 @@ mod tests {
             (place(3, 200, 220), false),
             (place(5, 100, 170), false),
         ] {
-            assert_eq!(reorder.insert(placed, placed.sequence as u64, ms(220)).is_ok(), taken, "{placed:?}");
+            assert_eq!(
+                reorder
+                    .insert(placed, placed.sequence as u64, ms(220))
+                    .is_ok(),
+                taken,
+                "{placed:?}"
+            );
         }
         let frames: Vec<_> = std::iter::from_fn(|| reorder.release(ms(900)))
-            .filter_map(|release| if let Release::Frame { span, .. } = release { Some(span) } else { None })
+            .filter_map(|release| {
+                if let Release::Frame { span, .. } = release {
+                    Some(span)
+                } else {
+                    None
+                }
+            })
             .collect();
-        assert_eq!(frames, [Span::new(ms(0), ms(120)), Span::new(ms(120), ms(140)), Span::new(ms(140), ms(180))]);
+        assert_eq!(
+            frames,
+            [
+                Span::new(ms(0), ms(120)),
+                Span::new(ms(120), ms(140)),
+                Span::new(ms(140), ms(180))
+            ]
+        );
     }
 
     #[test]
     fn it_is_bounded() {
         let mut reorder = Reorder::default();
         reorder.insert(packet(0), 0, ms(20)).expect("new");
-        let refused = (2..2_000).filter(|i| reorder.insert(packet(*i), *i as u64, ms(20)).is_err()).count();
+        let refused = (2..2_000)
+            .filter(|i| reorder.insert(packet(*i), *i as u64, ms(20)).is_err())
+            .count();
         assert!(refused > 0 && reorder.held.len() <= 2 * HELD_MAX);
         assert!(reorder.release(ms(20)).is_some());
-        assert!(matches!(reorder.release(ms(20)), Some(Release::Lost { packets: 1, .. })));
+        assert!(matches!(
+            reorder.release(ms(20)),
+            Some(Release::Lost { packets: 1, .. })
+        ));
     }
 }

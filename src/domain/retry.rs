@@ -2,10 +2,14 @@
 
 use crate::{limits::JOB_ATTEMPTS, time::Micros};
 
-/// The wait before attempt `n + 1` after `n` failures: doubling from 200 ms, never above 30 s. `jitter` is a random
-/// number in `[0, 1)`; the wait is shortened by up to a quarter of itself so that crowds spread out.
+/// The wait before attempt `n + 1` after `n` failures: doubling from 200 ms, never above 30 s.
+/// `jitter` is a random number in `[0, 1)`; the wait is shortened by up to a quarter of itself so
+/// that crowds spread out.
 pub fn backoff(failures: u32, jitter: f64) -> Micros {
-    let full = Micros::from_ms(200).0.saturating_mul(1 << failures.min(8)).min(Micros::from_secs(30).0);
+    let full = Micros::from_ms(200)
+        .0
+        .saturating_mul(1 << failures.min(8))
+        .min(Micros::from_secs(30).0);
     Micros(full - (full as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as i64)
 }
 

@@ -1,14 +1,16 @@
 //! Which decode runs next: one queue over all meetings.
 //!
-//! Finals go before guesses (speculative finals) before partials; within a class the earliest deadline goes first, moved
-//! back a little for a meeting that already had more than its share. What was missed live and is decoded after the end comes
-//! last, gives way to all of them, and counts for no load. Finals are never dropped: beyond five minutes of
-//! waiting audio of one meeting they are refused, and the caller says so. A stream has one waiting partial, the latest; a
-//! partial that could not start in time is dropped.
+//! Finals go before guesses (speculative finals) before partials; within a class the earliest
+//! deadline goes first, moved back a little for a meeting that already had more than its share.
+//! What was missed live and is decoded after the end comes last, gives way to all of them, and
+//! counts for no load. Finals are never dropped: beyond five minutes of waiting audio of one
+//! meeting they are refused, and the caller says so. A stream has one waiting partial, the latest;
+//! a partial that could not start in time is dropped.
 //!
-//! Under load the queue degrades in steps ([`Step`]), up at once and down slowly: partials thin out first, then stop, then
-//! speculation stops, then new meetings are refused. Decodes cannot be interrupted in the encoder, so a partial starts on the
-//! last free worker only when it is predicted to be short.
+//! Under load the queue degrades in steps ([`Step`]), up at once and down slowly: partials thin out
+//! first, then stop, then speculation stops, then new meetings are refused. Decodes cannot be
+//! interrupted in the encoder, so a partial starts on the last free worker only when it is
+//! predicted to be short.
 //!
 //! Time is microseconds since any fixed instant of the process.
 
@@ -30,10 +32,12 @@ const PARTIAL_MIN: Micros = Micros::from_ms(600);
 const PARTIAL_MAX: Micros = Micros::from_secs(3);
 /// Finals that waited this long mean too much work; this long is no trouble.
 const LATE: Micros = Micros::from_ms(250);
-/// Guesses save no work by stopping unless speech goes on after many of them, so they stop later than partials.
+/// Guesses save no work by stopping unless speech goes on after many of them, so they stop later
+/// than partials.
 const TOO_LATE: Micros = Micros::from_ms(600);
 const CALM: Micros = Micros::from_ms(100);
-/// Share of the workers' time in use above which partials thin out, and below which they may come back.
+/// Share of the workers' time in use above which partials thin out, and below which they may come
+/// back.
 const BUSY: f64 = 0.75;
 const IDLE: f64 = 0.35;
 /// Between two steps up, and of calm before a step down.
@@ -105,7 +109,14 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 6] = [Self::Normal, Self::Slower, Self::Sparse, Self::Guesses, Self::Finals, Self::Full];
+    const ALL: [Self; 6] = [
+        Self::Normal,
+        Self::Slower,
+        Self::Sparse,
+        Self::Guesses,
+        Self::Finals,
+        Self::Full,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -130,7 +141,11 @@ impl Step {
 
     /// Of the meetings that a worker may run by its capacity, how many more it takes.
     pub fn room(self, capacity: usize, running: usize) -> usize {
-        if self.takes_meetings() { capacity.saturating_sub(running) } else { 0 }
+        if self.takes_meetings() {
+            capacity.saturating_sub(running)
+        } else {
+            0
+        }
     }
 
     fn up(self) -> Self {
@@ -176,7 +191,11 @@ pub struct Cost {
 
 impl Cost {
     pub const fn new(fixed: Micros, per_second: Micros) -> Self {
-        Self { fixed, per_second, scale: 1.0 }
+        Self {
+            fixed,
+            per_second,
+            scale: 1.0,
+        }
     }
 
     pub fn of(&self, audio: Micros) -> Micros {
@@ -241,17 +260,27 @@ impl Schedule {
 
     /// Jobs waiting, of one kind.
     pub fn depth(&self, kind: Kind) -> usize {
-        self.waiting.iter().filter(|waiting| waiting.job.kind == kind).count()
+        self.waiting
+            .iter()
+            .filter(|waiting| waiting.job.kind == kind)
+            .count()
     }
 
     /// Audio waiting to be decoded, partials apart; of all meetings that which presses.
     pub fn waiting_audio(&self, meeting: Option<u64>) -> Micros {
-        let of_meeting = |job: &Job| meeting.map_or(job.kind.presses(), |meeting| job.meeting == meeting);
+        let of_meeting =
+            |job: &Job| meeting.map_or(job.kind.presses(), |meeting| job.meeting == meeting);
         let waiting = self.waiting.iter().map(|waiting| waiting.job);
-        Micros(waiting.filter(|job| job.kind != Kind::Partial && of_meeting(job)).map(|job| job.audio.0).sum())
+        Micros(
+            waiting
+                .filter(|job| job.kind != Kind::Partial && of_meeting(job))
+                .map(|job| job.audio.0)
+                .sum(),
+        )
     }
 
-    /// New voice that makes the next partial of an utterance of this length worth its cost; `None`: no partials now.
+    /// New voice that makes the next partial of an utterance of this length worth its cost; `None`:
+    /// no partials now.
     pub fn partial_after(&self, length: Micros) -> Option<Micros> {
         let factor = match self.step {
             Step::Normal => 1,
@@ -259,8 +288,12 @@ impl Schedule {
             Step::Sparse => 4,
             _ => return None,
         };
-        // Covers at least what a pass takes, and grows with the length, so that all passes together grow linearly.
-        let wanted = PARTIAL_MIN.0.max(self.cost.of(length).0 * 3 / 2).max(length.0 * 12 / 100);
+        // Covers at least what a pass takes, and grows with the length, so that all passes together
+        // grow linearly.
+        let wanted = PARTIAL_MIN
+            .0
+            .max(self.cost.of(length).0 * 3 / 2)
+            .max(length.0 * 12 / 100);
         Some(Micros(wanted.min(PARTIAL_MAX.0) * factor))
     }
 
@@ -271,7 +304,9 @@ impl Schedule {
 
     pub fn offer(&mut self, job: Job, now: Micros) -> Answer {
         let refused = match job.kind {
-            Kind::Final | Kind::Late => (self.waiting_audio(Some(job.meeting)) + job.audio).0 > WAITING_MAX.0,
+            Kind::Final | Kind::Late => {
+                (self.waiting_audio(Some(job.meeting)) + job.audio).0 > WAITING_MAX.0
+            }
             Kind::Guess => self.step >= Step::Finals,
             Kind::Partial => self.step >= Step::Guesses,
         };
@@ -279,15 +314,24 @@ impl Schedule {
             return Answer::Refused;
         }
         let earlier = (job.kind == Kind::Partial)
-            .then(|| self.waiting.iter().position(|w| w.job.kind == Kind::Partial && w.job.stream == job.stream))
+            .then(|| {
+                self.waiting
+                    .iter()
+                    .position(|w| w.job.kind == Kind::Partial && w.job.stream == job.stream)
+            })
             .flatten();
         let instead_of = earlier.map(|at| self.waiting.swap_remove(at).job.id);
         let due = now + job.kind.patience() + self.penalty(job.meeting, now);
-        self.waiting.push(Waiting { job, asked: now, due });
+        self.waiting.push(Waiting {
+            job,
+            asked: now,
+            due,
+        });
         Answer::Waits { instead_of }
     }
 
-    /// The utterance of a guess has ended: it is a final now, waiting or running. `false`: not here any more.
+    /// The utterance of a guess has ended: it is a final now, waiting or running. `false`: not here
+    /// any more.
     pub fn promote(&mut self, id: u64) -> bool {
         if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.job.id == id) {
             waiting.job.kind = Kind::Final;
@@ -321,20 +365,34 @@ impl Schedule {
             (waiting.job.kind, waiting.due, waiting.job.id)
         })?;
         let predicted = self.cost.of(self.waiting[best].job.audio);
-        if self.waiting[best].job.kind == Kind::Partial && free == 1 && predicted > SHORT && self.workers > 1 {
+        if self.waiting[best].job.kind == Kind::Partial
+            && free == 1
+            && predicted > SHORT
+            && self.workers > 1
+        {
             return None;
         }
         let Waiting { job, asked, .. } = self.waiting.swap_remove(best);
         if job.kind.presses() {
             self.waits.push_back((now, now - asked));
         }
-        self.running.insert(job.id, Running { job, started: now, predicted, aborted: false });
+        self.running.insert(
+            job.id,
+            Running {
+                job,
+                started: now,
+                predicted,
+                aborted: false,
+            },
+        );
         Some(job)
     }
 
     /// A job ended; `took` is its cost where it ran to its end.
     pub fn done(&mut self, id: u64, took: Option<Micros>, now: Micros) {
-        let Some(running) = self.running.remove(&id) else { return };
+        let Some(running) = self.running.remove(&id) else {
+            return;
+        };
         if let Some(took) = took {
             self.cost.learn(running.job.audio, took);
         }
@@ -346,11 +404,20 @@ impl Schedule {
         self.used.insert(running.job.meeting, (used, now));
     }
 
-    /// Running partials and late jobs that should be aborted because finals or guesses wait without a worker.
+    /// Running partials and late jobs that should be aborted because finals or guesses wait without
+    /// a worker.
     pub fn preempt(&mut self, now: Micros) -> Vec<u64> {
-        let waiting = self.waiting.iter().filter(|waiting| waiting.job.kind.presses()).count();
+        let waiting = self
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.job.kind.presses())
+            .count();
         let mut room = self.workers.saturating_sub(self.running.len())
-            + self.running.values().filter(|running| running.aborted).count();
+            + self
+                .running
+                .values()
+                .filter(|running| running.aborted)
+                .count();
         let mut aborted = Vec::new();
         for (id, running) in &mut self.running {
             if room >= waiting {
@@ -376,19 +443,31 @@ impl Schedule {
         self.drop_stale(now);
         self.waits.retain(|(at, _)| now - *at <= RECENT);
         self.busy.retain(|(until, _)| now - *until <= RECENT);
-        self.used.retain(|_, (used, at)| decayed(*used, now - *at) > 1_000.0);
-        let waited = self.waits.iter().map(|(_, waited)| *waited).max().unwrap_or_default();
-        let oldest = self.waiting.iter().filter(|waiting| waiting.job.kind.presses()).map(|w| now - w.asked);
+        self.used
+            .retain(|_, (used, at)| decayed(*used, now - *at) > 1_000.0);
+        let waited = self
+            .waits
+            .iter()
+            .map(|(_, waited)| *waited)
+            .max()
+            .unwrap_or_default();
+        let oldest = self
+            .waiting
+            .iter()
+            .filter(|waiting| waiting.job.kind.presses())
+            .map(|w| now - w.asked);
         let waited = oldest.max().unwrap_or_default().max(waited);
         let busy = self.busy_share(now);
-        // Above `Guesses` only finals that really wait count: the workers may well be busy all the time.
+        // Above `Guesses` only finals that really wait count: the workers may well be busy all the
+        // time.
         let thins = self.step < Step::Guesses;
         let late = waited > if thins { LATE } else { TOO_LATE } || busy > BUSY && thins;
         if late || waited > CALM || busy > IDLE && self.step <= Step::Guesses {
             self.troubled = now;
         }
         if late && (now - self.stepped >= UP_EVERY || self.step == Step::Normal) {
-            // The last step only when minutes are waiting: refusing meetings is for those who come later.
+            // The last step only when minutes are waiting: refusing meetings is for those who come
+            // later.
             let hopeless = self.waiting_audio(None).0 > WAITING_MAX.0 / 10;
             if self.step < Step::Finals || hopeless {
                 self.step = self.step.up();
@@ -403,8 +482,14 @@ impl Schedule {
 
     /// Share of the workers' time in use lately, 0 to 1.
     pub fn busy_share(&self, now: Micros) -> f64 {
-        let ended = self.busy.iter().map(|(until, ran)| ran.0.min((RECENT - (now - *until)).0));
-        let live = self.running.values().filter(|running| running.job.kind != Kind::Late);
+        let ended = self
+            .busy
+            .iter()
+            .map(|(until, ran)| ran.0.min((RECENT - (now - *until)).0));
+        let live = self
+            .running
+            .values()
+            .filter(|running| running.job.kind != Kind::Late);
         let running = live.map(|running| (now - running.started).0.min(RECENT.0));
         ended.chain(running).sum::<i64>() as f64 / (RECENT.0 * self.workers as i64) as f64
     }
@@ -422,12 +507,18 @@ impl Schedule {
     }
 
     fn used(&self, meeting: u64, now: Micros) -> f64 {
-        self.used.get(&meeting).map_or(0.0, |(used, at)| decayed(*used, now - *at))
+        self.used
+            .get(&meeting)
+            .map_or(0.0, |(used, at)| decayed(*used, now - *at))
     }
 
     /// What a meeting used beyond an even share makes its next jobs due later.
     fn penalty(&self, meeting: u64, now: Micros) -> Micros {
-        let all: f64 = self.used.values().map(|(used, at)| decayed(*used, now - *at)).sum();
+        let all: f64 = self
+            .used
+            .values()
+            .map(|(used, at)| decayed(*used, now - *at))
+            .sum();
         let even = all / self.used.len().max(1) as f64;
         Micros(((self.used(meeting, now) - even).max(0.0) as i64).min(PENALTY_MAX.0))
     }

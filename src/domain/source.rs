@@ -1,12 +1,15 @@
-//! Whose packets a stream takes: from which address, with which SSRC, and when another address takes over.
+//! Whose packets a stream takes: from which address, with which SSRC, and when another address
+//! takes over.
 //!
-//! Told each packet twice: [`Source::admits`] before anything but its header is looked at, and [`Source::take`] once it is
-//! valid (and, under SRTP, authentic). Between the two nothing changes, so a packet that turns out worthless leaves no trace.
+//! Told each packet twice: [`Source::admits`] before anything but its header is looked at, and
+//! [`Source::take`] once it is valid (and, under SRTP, authentic). Between the two nothing changes,
+//! so a packet that turns out worthless leaves no trace.
 //!
-//! **Plain RTP** proves nothing, so the first valid packet settles the address, and it moves only if the client allowed that
-//! ([`Terms::relatch`]): same host, same SSRC, [`SILENT`] after the old address fell silent. **SRTP** proves itself: the
-//! address follows the newest authentic packet. An address that another participant's stream had on this port is never
-//! taken for plain RTP: it may not know yet that its stream is over.
+//! **Plain RTP** proves nothing, so the first valid packet settles the address, and it moves only
+//! if the client allowed that ([`Terms::relatch`]): same host, same SSRC, [`SILENT`] after the old
+//! address fell silent. **SRTP** proves itself: the address follows the newest authentic packet. An
+//! address that another participant's stream had on this port is never taken for plain RTP: it may
+//! not know yet that its stream is over.
 
 use crate::{id::ParticipantId, time::Micros};
 use core::net::SocketAddr;
@@ -24,9 +27,9 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Whether a stream of `next` may have the port at once, though its sender may not know yet that the stream before is
-    /// over: it takes that stream's place, so that what still comes is of the same participant. Whoever else sent there is
-    /// foreign to it ([`Terms::foreign`]).
+    /// Whether a stream of `next` may have the port at once, though its sender may not know yet
+    /// that the stream before is over: it takes that stream's place, so that what still comes is of
+    /// the same participant. Whoever else sent there is foreign to it ([`Terms::foreign`]).
     pub fn makes_room_for(&self, next: &Self) -> bool {
         self == next
     }
@@ -43,8 +46,8 @@ pub struct Terms {
     pub secured: bool,
     /// The address may change in mid-stream.
     pub relatch: bool,
-    /// Addresses on the same port that are not this participant's, as far as is known: what streams of others had, and, where
-    /// the port did not rest, whoever sent there and was not taken.
+    /// Addresses on the same port that are not this participant's, as far as is known: what streams
+    /// of others had, and, where the port did not rest, whoever sent there and was not taken.
     pub foreign: BTreeSet<SocketAddr>,
 }
 
@@ -98,7 +101,12 @@ impl Source {
             ..terms
         };
         let address = latched.map(canonical).or(terms.remote);
-        Self { address, ssrc: terms.ssrc.or(ssrc), terms, heard: now }
+        Self {
+            address,
+            ssrc: terms.ssrc.or(ssrc),
+            terms,
+            heard: now,
+        }
     }
 
     /// Where media comes from.
@@ -111,10 +119,19 @@ impl Source {
         self.ssrc
     }
 
-    /// Whether a packet is to be looked at. `allowed`: media may come from there without being announced.
-    pub fn admits(&self, from: SocketAddr, ssrc: u32, allowed: bool, now: Micros) -> Result<(), Refusal> {
+    /// Whether a packet is to be looked at. `allowed`: media may come from there without being
+    /// announced.
+    pub fn admits(
+        &self,
+        from: SocketAddr,
+        ssrc: u32,
+        allowed: bool,
+        now: Micros,
+    ) -> Result<(), Refusal> {
         let from = canonical(from);
-        let Terms { secured, relatch, .. } = self.terms;
+        let Terms {
+            secured, relatch, ..
+        } = self.terms;
         if !secured && self.terms.foreign.contains(&from) {
             return Err(Refusal::Address);
         }
@@ -122,7 +139,11 @@ impl Source {
         let other = self.ssrc.is_some_and(|own| own != ssrc);
         if other && self.terms.ssrc.is_some() {
             let ours = here || self.address.is_none() && (allowed || secured);
-            return Err(if ours { Refusal::OtherSsrc } else { Refusal::Ssrc });
+            return Err(if ours {
+                Refusal::OtherSsrc
+            } else {
+                Refusal::Ssrc
+            });
         }
         if other && !here {
             // Whatever the sender uses is taken, so this could be it, come back with all new.
@@ -135,7 +156,11 @@ impl Source {
                 && old.ip() == from.ip()
                 && now - self.heard >= SILENT
         };
-        if here || secured || self.address.map_or(allowed, moves) { Ok(()) } else { Err(Refusal::Address) }
+        if here || secured || self.address.map_or(allowed, moves) {
+            Ok(())
+        } else {
+            Err(Refusal::Address)
+        }
     }
 
     /// The packet was valid. `newest`: its index is above all before (always so for plain RTP).
@@ -156,11 +181,20 @@ impl Source {
     }
 
     /// How far RTCP from there counts. Under SRTP it must still prove itself.
-    pub fn admits_control(&self, from: SocketAddr, ssrc: u32, allowed: bool) -> Result<Control, Refusal> {
+    pub fn admits_control(
+        &self,
+        from: SocketAddr,
+        ssrc: u32,
+        allowed: bool,
+    ) -> Result<Control, Refusal> {
         let from = canonical(from);
         let here = self.address == Some(from);
         if self.ssrc.is_some_and(|own| own != ssrc) {
-            return Err(if here { Refusal::OtherSsrc } else { Refusal::Ssrc });
+            return Err(if here {
+                Refusal::OtherSsrc
+            } else {
+                Refusal::Ssrc
+            });
         }
         if here {
             return Ok(Control::Whole);
@@ -206,45 +240,110 @@ mod tests {
         Ok(source.take(at(from), ssrc, true, s(now)))
     }
 
-    const FIRST: Result<Change, Refusal> = Ok(Change { address: true, ssrc: false });
-    const SAME: Result<Change, Refusal> = Ok(Change { address: false, ssrc: false });
+    const FIRST: Result<Change, Refusal> = Ok(Change {
+        address: true,
+        ssrc: false,
+    });
+    const SAME: Result<Change, Refusal> = Ok(Change {
+        address: false,
+        ssrc: false,
+    });
 
     #[test]
     fn an_announced_address_is_the_only_one() {
-        let terms = Terms { ssrc: Some(A), remote: Some(at("192.0.2.1:40")), relatch: true, ..Terms::default() };
+        let terms = Terms {
+            ssrc: Some(A),
+            remote: Some(at("192.0.2.1:40")),
+            relatch: true,
+            ..Terms::default()
+        };
         let mut source = new(terms);
-        assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), Err(Refusal::Address));
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:40", A, 0),
+            Err(Refusal::Address)
+        );
         assert_eq!(packet(&mut source, "192.0.2.1:40", A, 1), SAME);
         assert_eq!(packet(&mut source, "[::ffff:192.0.2.1]:40", A, 1), SAME);
-        assert_eq!(packet(&mut source, "192.0.2.1:41", A, 60), Err(Refusal::Address), "announced, so it never moves");
-        assert_eq!(packet(&mut source, "192.0.2.1:40", B, 60), Err(Refusal::OtherSsrc));
-        assert_eq!(packet(&mut source, "192.0.2.1:41", B, 60), Err(Refusal::Ssrc));
+        assert_eq!(
+            packet(&mut source, "192.0.2.1:41", A, 60),
+            Err(Refusal::Address),
+            "announced, so it never moves"
+        );
+        assert_eq!(
+            packet(&mut source, "192.0.2.1:40", B, 60),
+            Err(Refusal::OtherSsrc)
+        );
+        assert_eq!(
+            packet(&mut source, "192.0.2.1:41", B, 60),
+            Err(Refusal::Ssrc)
+        );
     }
 
     #[test]
     fn otherwise_the_first_from_an_allowed_network_stays() {
-        let mut source = new(Terms { ssrc: Some(A), ..Terms::default() });
-        assert_eq!(packet(&mut source, "192.0.2.1:40", A, 0), Err(Refusal::Address));
-        assert_eq!(packet(&mut source, "192.0.2.1:40", B, 0), Err(Refusal::Ssrc));
-        assert_eq!(packet(&mut source, "127.0.0.1:40", B, 0), Err(Refusal::OtherSsrc), "told before anything came");
+        let mut source = new(Terms {
+            ssrc: Some(A),
+            ..Terms::default()
+        });
+        assert_eq!(
+            packet(&mut source, "192.0.2.1:40", A, 0),
+            Err(Refusal::Address)
+        );
+        assert_eq!(
+            packet(&mut source, "192.0.2.1:40", B, 0),
+            Err(Refusal::Ssrc)
+        );
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:40", B, 0),
+            Err(Refusal::OtherSsrc),
+            "told before anything came"
+        );
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
-        assert_eq!(packet(&mut source, "127.0.0.1:41", A, 99), Err(Refusal::Address));
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:41", A, 99),
+            Err(Refusal::Address)
+        );
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 99), SAME);
     }
 
     #[test]
     fn with_relatch_it_moves_on_one_host_after_silence() {
-        let mut source = new(Terms { ssrc: Some(A), relatch: true, ..Terms::default() });
+        let mut source = new(Terms {
+            ssrc: Some(A),
+            relatch: true,
+            ..Terms::default()
+        });
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 10), FIRST);
-        assert_eq!(packet(&mut source, "127.0.0.1:41", A, 11), Err(Refusal::Address), "the old one still speaks");
-        assert_eq!(packet(&mut source, "127.0.0.2:41", A, 99), Err(Refusal::Address), "another host");
-        assert_eq!(packet(&mut source, "127.0.0.1:41", B, 99), Err(Refusal::Ssrc));
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:41", A, 11),
+            Err(Refusal::Address),
+            "the old one still speaks"
+        );
+        assert_eq!(
+            packet(&mut source, "127.0.0.2:41", A, 99),
+            Err(Refusal::Address),
+            "another host"
+        );
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:41", B, 99),
+            Err(Refusal::Ssrc)
+        );
         assert_eq!(packet(&mut source, "127.0.0.1:41", A, 12), FIRST);
-        assert_eq!(packet(&mut source, "127.0.0.1:40", A, 13), Err(Refusal::Address), "and not back at once");
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:40", A, 13),
+            Err(Refusal::Address),
+            "and not back at once"
+        );
         // After a restart nobody knows how long it was silent.
-        let terms = Terms { relatch: true, ..Terms::default() };
+        let terms = Terms {
+            relatch: true,
+            ..Terms::default()
+        };
         let mut source = Source::new(terms, Some(at("127.0.0.1:40")), Some(A), s(5));
-        assert_eq!(packet(&mut source, "127.0.0.1:41", A, 6), Err(Refusal::Address));
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:41", A, 6),
+            Err(Refusal::Address)
+        );
         assert_eq!(packet(&mut source, "127.0.0.1:41", A, 7), FIRST);
     }
 
@@ -252,34 +351,71 @@ mod tests {
     fn a_new_ssrc_is_followed_from_the_same_address_only() {
         let mut source = new(Terms::default());
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
-        assert_eq!(packet(&mut source, "127.0.0.1:41", B, 0), Err(Refusal::Address));
-        assert_eq!(packet(&mut source, "127.0.0.1:41", A, 0), Err(Refusal::Address));
-        assert_eq!(packet(&mut source, "127.0.0.1:40", B, 0), Ok(Change { address: false, ssrc: true }));
-        assert_eq!((source.ssrc(), packet(&mut source, "127.0.0.1:40", B, 0)), (Some(B), SAME));
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:41", B, 0),
+            Err(Refusal::Address)
+        );
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:41", A, 0),
+            Err(Refusal::Address)
+        );
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:40", B, 0),
+            Ok(Change {
+                address: false,
+                ssrc: true
+            })
+        );
+        assert_eq!(
+            (source.ssrc(), packet(&mut source, "127.0.0.1:40", B, 0)),
+            (Some(B), SAME)
+        );
     }
 
     #[test]
     fn what_was_anothers_on_this_port_is_refused_unless_it_proves_itself() {
         let foreign: BTreeSet<_> = [at("127.0.0.1:40")].into();
-        let terms = Terms { foreign, ..Terms::default() };
+        let terms = Terms {
+            foreign,
+            ..Terms::default()
+        };
         let mut source = new(terms.clone());
-        assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), Err(Refusal::Address));
-        assert_eq!(source.admits_control(at("127.0.0.1:40"), A, true), Err(Refusal::Address));
+        assert_eq!(
+            packet(&mut source, "127.0.0.1:40", A, 0),
+            Err(Refusal::Address)
+        );
+        assert_eq!(
+            source.admits_control(at("127.0.0.1:40"), A, true),
+            Err(Refusal::Address)
+        );
         assert_eq!(packet(&mut source, "127.0.0.1:41", A, 0), FIRST);
-        let mut source = new(Terms { secured: true, ..terms });
+        let mut source = new(Terms {
+            secured: true,
+            ..terms
+        });
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
     }
 
     #[test]
     fn what_proves_itself_moves_at_once() {
-        let mut source = new(Terms { ssrc: Some(A), secured: true, ..Terms::default() });
+        let mut source = new(Terms {
+            ssrc: Some(A),
+            secured: true,
+            ..Terms::default()
+        });
         assert_eq!(packet(&mut source, "192.0.2.1:40", A, 0), FIRST);
         assert_eq!(packet(&mut source, "192.0.2.7:9", A, 0), FIRST);
         // Held up on the old way: taken, but the address stays.
         assert_eq!(source.admits(at("192.0.2.1:40"), A, false, s(0)), Ok(()));
-        assert_eq!(source.take(at("192.0.2.1:40"), A, false, s(0)), Change::default());
+        assert_eq!(
+            source.take(at("192.0.2.1:40"), A, false, s(0)),
+            Change::default()
+        );
         assert_eq!(source.address(), Some(at("192.0.2.7:9")));
-        assert_eq!(packet(&mut source, "192.0.2.7:9", B, 0), Err(Refusal::OtherSsrc));
+        assert_eq!(
+            packet(&mut source, "192.0.2.7:9", B, 0),
+            Err(Refusal::OtherSsrc)
+        );
         assert_eq!(packet(&mut source, "192.0.2.8:9", B, 0), Err(Refusal::Ssrc));
     }
 
@@ -291,26 +427,39 @@ mod tests {
             source: source.into(),
         };
         let before = owner(1, "microphone");
-        for (next, expect) in
-            [(owner(1, "microphone"), true), (owner(2, "microphone"), false), (owner(1, "screen"), false)]
-        {
+        for (next, expect) in [
+            (owner(1, "microphone"), true),
+            (owner(2, "microphone"), false),
+            (owner(1, "screen"), false),
+        ] {
             assert_eq!(before.makes_room_for(&next), expect, "{next:?}");
         }
     }
 
     #[test]
     fn control_counts_by_where_it_comes_from() {
-        let mut source = new(Terms { ssrc: Some(A), ..Terms::default() });
-        let control =
-            |source: &Source, from: &str, ssrc| source.admits_control(at(from), ssrc, at(from).ip().is_loopback());
+        let mut source = new(Terms {
+            ssrc: Some(A),
+            ..Terms::default()
+        });
+        let control = |source: &Source, from: &str, ssrc| {
+            source.admits_control(at(from), ssrc, at(from).ip().is_loopback())
+        };
         assert_eq!(control(&source, "127.0.0.1:41", A), Ok(Control::Presence));
         assert_eq!(control(&source, "192.0.2.1:41", A), Err(Refusal::Address));
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
         assert_eq!(control(&source, "127.0.0.1:40", A), Ok(Control::Whole));
-        assert_eq!(control(&source, "127.0.0.1:41", A), Err(Refusal::Address), "a neighbour, whatever it says");
+        assert_eq!(
+            control(&source, "127.0.0.1:41", A),
+            Err(Refusal::Address),
+            "a neighbour, whatever it says"
+        );
         assert_eq!(control(&source, "127.0.0.2:40", A), Err(Refusal::Address));
         assert_eq!(control(&source, "127.0.0.1:41", B), Err(Refusal::Ssrc));
-        let mut source = new(Terms { secured: true, ..Terms::default() });
+        let mut source = new(Terms {
+            secured: true,
+            ..Terms::default()
+        });
         assert_eq!(packet(&mut source, "127.0.0.1:40", A, 0), FIRST);
         assert_eq!(control(&source, "192.0.2.1:41", A), Ok(Control::Report));
     }

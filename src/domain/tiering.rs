@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Where an object lies. `Archive` can only be read after a restore that takes hours.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
     #[default]

@@ -1,5 +1,6 @@
-//! The meeting's own clock. Three clocks are kept apart by type: `std::time::Instant` (now, only in shells), RTP time
-//! (a sender's sample counter, [`crate::timeline`]) and [`MeetingTime`] (ours). Wall time appears only at the edges.
+//! The meeting's own clock. Three clocks are kept apart by type: `std::time::Instant` (now, only in
+//! shells), RTP time (a sender's sample counter, [`crate::timeline`]) and [`MeetingTime`] (ours).
+//! Wall time appears only at the edges.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -7,8 +8,8 @@ use std::{
     ops::{Add, Sub},
 };
 
-/// Microseconds since the meeting's `startTime`. Never pauses or jumps. Negative before the start (a consent given
-/// before the meeting).
+/// Microseconds since the meeting's `startTime`. Never pauses or jumps. Negative before the start
+/// (a consent given before the meeting).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MeetingTime(pub i64);
@@ -94,7 +95,8 @@ impl fmt::Debug for Micros {
     }
 }
 
-/// A half-open span of capture time `[start, end)`: when the sound was made, as near as we can tell.
+/// A half-open span of capture time `[start, end)`: when the sound was made, as near as we can
+/// tell.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span {
     pub start: MeetingTime,
@@ -107,7 +109,10 @@ impl Span {
     }
 
     pub fn of(start: MeetingTime, length: Micros) -> Self {
-        Self { start, end: start + length }
+        Self {
+            start,
+            end: start + length,
+        }
     }
 
     pub fn length(self) -> Micros {
@@ -124,7 +129,10 @@ impl Span {
 
     /// The smallest span that covers both.
     pub fn cover(self, other: Self) -> Self {
-        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 }
 

@@ -1,25 +1,29 @@
 //! Places RTP packets on the meeting's timeline: header and arrival in, capture [`Span`] out.
 //!
-//! A sender's sample counter is related to our clock by two things only: *when packets arrive* and, for the counter's
-//! rate and for streams that share a clock, its sender reports. A sender's absolute NTP time is never believed, it may
-//! be hours off.
+//! A sender's sample counter is related to our clock by two things only: *when packets arrive* and,
+//! for the counter's rate and for streams that share a clock, its sender reports. A sender's
+//! absolute NTP time is never believed, it may be hours off.
 //!
-//! **Offset.** A packet whose last sample is at media time `e` cannot arrive before `e` on our clock, so `arrival − e` is
-//! the offset plus a delay ≥ 0, and the minimum over a window is the offset plus the path's shortest delay (the minimum
-//! filter of RFC 5905's clock filter and of jitter buffers). **Rate.** A line through the minima of each second, or
-//! the slope of the sender reports, whichever is surer. **Placing.** A continuous, rising, piecewise linear function
-//! from media time to MeetingTime. Every span is read from that one function, so spans of consecutive packets abut
-//! exactly; corrections bend it by at most half a millisecond per second (more while a stream is new), or step inside a silence.
+//! **Offset.** A packet whose last sample is at media time `e` cannot arrive before `e` on our
+//! clock, so `arrival − e` is the offset plus a delay ≥ 0, and the minimum over a window is the
+//! offset plus the path's shortest delay (the minimum filter of RFC 5905's clock filter and of
+//! jitter buffers). **Rate.** A line through the minima of each second, or the slope of the sender
+//! reports, whichever is surer. **Placing.** A continuous, rising, piecewise linear function from
+//! media time to MeetingTime. Every span is read from that one function, so spans of consecutive
+//! packets abut exactly; corrections bend it by at most half a millisecond per second (more while a
+//! stream is new), or step inside a silence.
 //!
-//! **Counters that stand still.** A sender that stalls, its counter with it, is later from then on and stays so; behind a
-//! stall of the network everything comes at once and is in time again (`raised`). The first is placed later as soon as
-//! that is clear. A path that became slower for good looks the same from here and is placed later, too.
+//! **Counters that stand still.** A sender that stalls, its counter with it, is later from then on
+//! and stays so; behind a stall of the network everything comes at once and is in time again
+//! (`raised`). The first is placed later as soon as that is clear. A path that became slower for
+//! good looks the same from here and is placed later, too.
 //!
-//! **Counters of another clock.** A counter whose steps are not the packets' own lengths is read by these lengths
-//! (`pace`); one whose steps mean nothing is told by [`Timeline::is_unreadable`].
+//! **Counters of another clock.** A counter whose steps are not the packets' own lengths is read by
+//! these lengths (`pace`); one whose steps mean nothing is told by [`Timeline::is_unreadable`].
 //!
-//! **Jumps.** A counter that jumps (restart, source change, one stray packet with timestamp 0) gets a new function from
-//! its arrival on, after a second packet has confirmed it: never hours of duration.
+//! **Jumps.** A counter that jumps (restart, source change, one stray packet with timestamp 0) gets
+//! a new function from its arrival on, after a second packet has confirmed it: never hours of
+//! duration.
 
 mod mapping;
 mod pace;
@@ -33,12 +37,14 @@ use std::collections::BTreeMap;
 /// RFC 3550 A.1: a larger step of the sequence number must be confirmed.
 const DROPOUT_MAX: i16 = 3_000;
 const MISORDER_MAX: i16 = 500;
-/// A packet this much earlier than possible means that its counter jumped (µs); more while the offset is new.
+/// A packet this much earlier than possible means that its counter jumped (µs); more while the
+/// offset is new.
 const EARLY: i64 = 250_000;
 const EARLY_NEW: i64 = 1_000_000;
 /// After a pause of this length a counter may turn out to have stood still (µs).
 const PAUSE: i64 = 2_000_000;
-/// Nothing is placed further than this ahead of its arrival (µs): a counter may run too fast, by a wrong clock rate.
+/// Nothing is placed further than this ahead of its arrival (µs): a counter may run too fast, by a
+/// wrong clock rate.
 const AHEAD_MAX: i64 = 1_500_000;
 /// Nothing is placed further than this behind its arrival, but what comes in a burst (µs).
 const BEHIND_MAX: i64 = 10_000_000;
@@ -69,7 +75,8 @@ pub struct Placed {
 /// Why a packet was dropped. Counted by reason.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Discard {
-    /// Its sequence number or timestamp does not follow; the next packet decides whether the sender's counter jumped.
+    /// Its sequence number or timestamp does not follow; the next packet decides whether the
+    /// sender's counter jumped.
     Jump,
     /// Older than what was already given out.
     Late,
@@ -143,16 +150,29 @@ impl Timeline {
     /// Places a packet that arrived at `arrived`. Arrivals must not go backwards.
     pub fn place(&mut self, header: &Header, arrived: MeetingTime) -> Result<Placed, Discard> {
         let paced = self.pace.observe(header, arrived);
-        let (Some(last), Some((newest, newest_sequence)), Some(map)) = (self.last, self.newest, &self.map) else {
-            return self.begin(i64::from(header.sequence), i64::from(header.timestamp), header, arrived);
+        let (Some(last), Some((newest, newest_sequence)), Some(map)) =
+            (self.last, self.newest, &self.map)
+        else {
+            return self.begin(
+                i64::from(header.sequence),
+                i64::from(header.timestamp),
+                header,
+                arrived,
+            );
         };
         if std::mem::take(&mut self.anew) {
-            return self.begin(newest_sequence + 1, i64::from(header.timestamp), header, arrived);
+            return self.begin(
+                newest_sequence + 1,
+                i64::from(header.timestamp),
+                header,
+                arrived,
+            );
         }
         let beyond = header.sequence.wrapping_sub(newest) as i16;
         let sequence = newest_sequence + i64::from(beyond);
         let step = sequence - last.sequence;
-        let timestamp = last.timestamp + i64::from(header.timestamp.wrapping_sub(last.timestamp as u32) as i32);
+        let timestamp =
+            last.timestamp + i64::from(header.timestamp.wrapping_sub(last.timestamp as u32) as i32);
         match paced {
             Paced::Steady => {}
             Paced::Unsure => return Err(Discard::Clock),
@@ -160,8 +180,12 @@ impl Timeline {
         }
         let rate = self.pace.rate();
         if self.beginning {
-            // What was placed by the wrong rate may reach ahead of time; that passes, and nothing is placed behind it.
-            if step <= 0 || map.used() + rate.micros(rate.counted(header.ticks.into())) > arrived.0 + AHEAD_AFTER {
+            // What was placed by the wrong rate may reach ahead of time; that passes, and nothing
+            // is placed behind it.
+            if step <= 0
+                || map.used() + rate.micros(rate.counted(header.ticks.into()))
+                    > arrived.0 + AHEAD_AFTER
+            {
                 return Err(Discard::Clock);
             }
             self.beginning = false;
@@ -177,7 +201,10 @@ impl Timeline {
             if sequence < map.first_sequence || !(0..=BEHIND_MAX).contains(&back) {
                 return Err(Discard::Late);
             }
-            return Ok(Placed { sequence, span: map.span(media, end) });
+            return Ok(Placed {
+                sequence,
+                span: map.span(media, end),
+            });
         }
         let counted = (-MISORDER_MAX..=DROPOUT_MAX).contains(&beyond);
         let lateness = offset - map.target(media);
@@ -198,13 +225,16 @@ impl Timeline {
                     let ahead = i64::from(header.sequence.wrapping_sub(newest));
                     return Ok(self.follow(newest_sequence + ahead, timestamp, header, arrived));
                 }
-                Doubt::Jumped => return self.begin(newest_sequence + 1, timestamp, header, arrived),
+                Doubt::Jumped => {
+                    return self.begin(newest_sequence + 1, timestamp, header, arrived);
+                }
             }
         }
         Ok(self.follow(sequence, timestamp, header, arrived))
     }
 
-    /// The sender goes on with counters that begin anew (another SSRC): the next packet is placed by its arrival.
+    /// The sender goes on with counters that begin anew (another SSRC): the next packet is placed
+    /// by its arrival.
     pub fn begin_anew(&mut self) {
         (self.anew, self.suspect) = (true, None);
         self.pace.skip();
@@ -227,7 +257,11 @@ impl Timeline {
                 };
             }
         }
-        self.suspect = Some(Suspect { timestamp: header.timestamp, arrived, newest: header.sequence });
+        self.suspect = Some(Suspect {
+            timestamp: header.timestamp,
+            arrived,
+            newest: header.sequence,
+        });
         Doubt::Unsure
     }
 
@@ -245,30 +279,47 @@ impl Timeline {
         let align = self.map.as_ref().map_or(0, |map| map.align);
         let start = (arrived.0 - length).max(used);
         if start + length > arrived.0 + EARLY_NEW {
-            // Its counter runs faster than time, by a wrong clock rate: what is ahead of time has no place.
+            // Its counter runs faster than time, by a wrong clock rate: what is ahead of time has
+            // no place.
             return Err(Discard::Jump);
         }
         self.map = Some(Mapping::new(timestamp, sequence, start, align));
         Ok(self.follow(sequence, timestamp, header, arrived))
     }
 
-    fn follow(&mut self, sequence: i64, timestamp: i64, header: &Header, arrived: MeetingTime) -> Placed {
+    fn follow(
+        &mut self,
+        sequence: i64,
+        timestamp: i64,
+        header: &Header,
+        arrived: MeetingTime,
+    ) -> Placed {
         self.suspect = None;
-        self.last = Some(Last { sequence, timestamp, arrived });
+        self.last = Some(Last {
+            sequence,
+            timestamp,
+            arrived,
+        });
         if self.newest.is_none_or(|(_, newest)| newest < sequence) {
             self.newest = Some((header.sequence, sequence));
         }
         let rate = self.pace.rate();
-        let map = self.map.as_mut().expect("begin makes it before the first follow");
+        let map = self
+            .map
+            .as_mut()
+            .expect("begin makes it before the first follow");
         let media = map.media(timestamp, rate);
         let end = map.media(timestamp + rate.counted(header.ticks.into()), rate);
         map.observe(arrived.0, end);
         map.advance(media, end);
-        Placed { sequence, span: map.span(media, end) }
+        Placed {
+            sequence,
+            span: map.span(media, end),
+        }
     }
 
-    /// The number, without wrap, of a packet that holds none of the stream's media: comfort noise, a telephone event. Its
-    /// time stamp says nothing here. `None`: it does not follow what came.
+    /// The number, without wrap, of a packet that holds none of the stream's media: comfort noise,
+    /// a telephone event. Its time stamp says nothing here. `None`: it does not follow what came.
     pub fn count(&mut self, number: u16) -> Option<i64> {
         let (newest, sequence) = self.newest?;
         let beyond = number.wrapping_sub(newest) as i16;
@@ -277,10 +328,13 @@ impl Timeline {
             self.pace.skip();
             self.newest = Some((number, sequence));
         }
-        (-MISORDER_MAX..=DROPOUT_MAX).contains(&beyond).then_some(sequence)
+        (-MISORDER_MAX..=DROPOUT_MAX)
+            .contains(&beyond)
+            .then_some(sequence)
     }
 
-    /// Whether the counter's steps have meant nothing for a long time, so that its packets cannot be placed.
+    /// Whether the counter's steps have meant nothing for a long time, so that its packets cannot
+    /// be placed.
     pub fn is_unreadable(&self) -> bool {
         self.pace.is_unreadable()
     }
@@ -290,11 +344,15 @@ impl Timeline {
         self.pace.other_rate()
     }
 
-    /// A sender report of this stream: its NTP time (32.32 fixed point) and the sample counter at that instant.
-    /// Only differences of the NTP time are used, and its difference to other streams of the same sender.
+    /// A sender report of this stream: its NTP time (32.32 fixed point) and the sample counter at
+    /// that instant. Only differences of the NTP time are used, and its difference to other streams
+    /// of the same sender.
     pub fn sender_report(&mut self, ntp: u64, timestamp: u32, arrived: MeetingTime) {
-        let (Some(last), Some(map)) = (self.last, &mut self.map) else { return };
-        let timestamp = last.timestamp + i64::from(timestamp.wrapping_sub(last.timestamp as u32) as i32);
+        let (Some(last), Some(map)) = (self.last, &mut self.map) else {
+            return;
+        };
+        let timestamp =
+            last.timestamp + i64::from(timestamp.wrapping_sub(last.timestamp as u32) as i32);
         let media = map.media(timestamp, self.pace.rate());
         if (map.at(media) - arrived.0).abs() > REPORT_MAX {
             return;
@@ -302,14 +360,15 @@ impl Timeline {
         map.report(ntp_micros(ntp), media);
     }
 
-    /// Our clock minus the sender's NTP clock, as this stream's arrivals have it. `None` without a usable report.
-    /// Goes into [`Senders::align`], whose answer comes back by [`Timeline::align`].
+    /// Our clock minus the sender's NTP clock, as this stream's arrivals have it. `None` without a
+    /// usable report. Goes into [`Senders::align`], whose answer comes back by [`Timeline::align`].
     pub fn sender_offset(&self) -> Option<Micros> {
         let map = self.map.as_ref()?;
         map.sender_offset().map(Micros)
     }
 
-    /// Moves this stream by `by` (≤ 0) against its own estimate, so that streams of one sender agree.
+    /// Moves this stream by `by` (≤ 0) against its own estimate, so that streams of one sender
+    /// agree.
     pub fn align(&mut self, by: Micros) {
         if let Some(map) = &mut self.map {
             map.align(by.0);
@@ -318,7 +377,10 @@ impl Timeline {
 
     /// How much faster the sender's clock runs than ours, as far as known (parts of one).
     pub fn skew(&self) -> Option<f64> {
-        self.map.as_ref().and_then(Mapping::drift).map(|drift| -drift)
+        self.map
+            .as_ref()
+            .and_then(Mapping::drift)
+            .map(|drift| -drift)
     }
 }
 
@@ -333,8 +395,8 @@ fn ntp_micros(ntp: u64) -> i64 {
     ((ntp >> 32) * 1_000_000 + (((ntp & 0xffff_ffff) * 1_000_000) >> 32)) as i64
 }
 
-/// Brings the streams of one sender (one CNAME) together: they share a clock, so the stream with the least delay says
-/// where all of them are.
+/// Brings the streams of one sender (one CNAME) together: they share a clock, so the stream with
+/// the least delay says where all of them are.
 #[derive(Debug)]
 pub struct Senders<S, K> {
     known: BTreeMap<S, BTreeMap<K, (Micros, MeetingTime)>>,
@@ -342,7 +404,9 @@ pub struct Senders<S, K> {
 
 impl<S, K> Default for Senders<S, K> {
     fn default() -> Self {
-        Self { known: BTreeMap::new() }
+        Self {
+            known: BTreeMap::new(),
+        }
     }
 }
 
@@ -354,7 +418,10 @@ impl<S: Ord, K: Ord + Copy> Senders<S, K> {
         // A stream silent for longer may have drifted, clock against clock.
         streams.retain(|_, (_, at)| now - *at <= Micros::from_secs(30));
         streams.insert(stream, (own, now));
-        let near = streams.values().map(|(offset, _)| *offset - own).filter(|by| by.0.abs() <= ALIGN_MAX);
+        let near = streams
+            .values()
+            .map(|(offset, _)| *offset - own)
+            .filter(|by| by.0.abs() <= ALIGN_MAX);
         near.min().unwrap_or_default()
     }
 

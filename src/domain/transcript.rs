@@ -1,13 +1,16 @@
-//! One caption from its first guess to its end: revisions, the stable prefix, and what is not worth saying.
+//! One caption from its first guess to its end: revisions, the stable prefix, and what is not worth
+//! saying.
 //!
-//! A [`Segment`] is told hypotheses in the order of their audio and answers with what clients may be told. It ends exactly
-//! once, with a final or (if anything was ever shown) with a retraction. The stable prefix comes from the agreement of two
-//! passes (LocalAgreement-2, Macháček et al. 2023); it only marks, the final is always one decode of the whole utterance.
+//! A [`Segment`] is told hypotheses in the order of their audio and answers with what clients may
+//! be told. It ends exactly once, with a final or (if anything was ever shown) with a retraction.
+//! The stable prefix comes from the agreement of two passes (LocalAgreement-2, Macháček et al.
+//! 2023); it only marks, the final is always one decode of the whole utterance.
 
 use crate::time::{MeetingTime, Micros, Span};
 use std::collections::VecDeque;
 
-/// A word that ends later than this before the end of what was heard may still change: it is never stable.
+/// A word that ends later than this before the end of what was heard may still change: it is never
+/// stable.
 const UNSETTLED: Micros = Micros::from_ms(400);
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
@@ -37,13 +40,15 @@ pub struct HeardWord {
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Hypothesis {
     pub words: Vec<HeardWord>,
-    /// Probability that the audio holds no speech, from the first prediction after start-of-transcript.
+    /// Probability that the audio holds no speech, from the first prediction after
+    /// start-of-transcript.
     pub no_speech: f32,
     /// Mean log probability per token.
     pub log_prob: f32,
     /// The limit of tokens stopped it: most likely a loop.
     pub truncated: bool,
-    /// What the audio sounds like (ISO 639-1), with its probability; none from a model of one language.
+    /// What the audio sounds like (ISO 639-1), with its probability; none from a model of one
+    /// language.
     pub language: Option<(String, f32)>,
 }
 
@@ -92,8 +97,8 @@ impl Doubt {
     }
 }
 
-/// What models trained on subtitles say when they hear nothing. Only dropped as a whole utterance over weak evidence:
-/// "Thank you." is a real thing to say.
+/// What models trained on subtitles say when they hear nothing. Only dropped as a whole utterance
+/// over weak evidence: "Thank you." is a real thing to say.
 const STOCK: [&str; 10] = [
     "thank you",
     "thanks for watching",
@@ -161,7 +166,12 @@ pub fn said(words: &[HeardWord]) -> Vec<HeardWord> {
 /// Takes loops out: what came again and again stays once.
 pub fn untangle(words: Vec<HeardWord>) -> Vec<HeardWord> {
     let mut words = words;
-    while let Some((at, n, times)) = loops(&words.iter().map(|word| bare(&word.text)).collect::<Vec<_>>()) {
+    while let Some((at, n, times)) = loops(
+        &words
+            .iter()
+            .map(|word| bare(&word.text))
+            .collect::<Vec<_>>(),
+    ) {
         words.drain(at + n..at + n * times);
     }
     words
@@ -172,7 +182,10 @@ fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
     for n in 1..=8 {
         for at in 0..words.len().saturating_sub(n) {
             let phrase = &words[at..at + n];
-            let times = words[at..].chunks_exact(n).take_while(|chunk| *chunk == phrase).count();
+            let times = words[at..]
+                .chunks_exact(n)
+                .take_while(|chunk| *chunk == phrase)
+                .count();
             if times
                 >= if n == 1 {
                     6
@@ -190,15 +203,17 @@ fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
 }
 
 fn bare(word: &str) -> String {
-    word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()
+    word.trim_matches(|c: char| !c.is_alphanumeric())
+        .to_lowercase()
 }
 
 fn has_letters(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)
 }
 
-/// Gives words their times: their letters spread over the voiced parts of the utterance. (Whisper's own token times are
-/// poor near silences, whisper.cpp #1776; the voice detector's are exact.) Never outside `within`, never backwards.
+/// Gives words their times: their letters spread over the voiced parts of the utterance. (Whisper's
+/// own token times are poor near silences, whisper.cpp #1776; the voice detector's are exact.)
+/// Never outside `within`, never backwards.
 pub fn place(words: &[HeardWord], voiced: &[Span], within: Span) -> Vec<Word> {
     let mut spans: Vec<Span> = voiced
         .iter()
@@ -209,9 +224,13 @@ pub fn place(words: &[HeardWord], voiced: &[Span], within: Span) -> Vec<Word> {
         spans.push(within);
     }
     let total: i64 = spans.iter().map(|span| span.length().0).sum();
-    let weights: Vec<i64> = words.iter().map(|word| 1 + bare(&word.text).chars().count() as i64).collect();
+    let weights: Vec<i64> = words
+        .iter()
+        .map(|word| 1 + bare(&word.text).chars().count() as i64)
+        .collect();
     let weight: i64 = weights.iter().sum::<i64>().max(1);
-    // A share of the voiced time as an instant; at a pause a start means the far side and an end the near one.
+    // A share of the voiced time as an instant; at a pause a start means the far side and an end
+    // the near one.
     let at = |share: i64, starts: bool| {
         let mut left = (i128::from(total) * i128::from(share) / i128::from(weight)) as i64;
         for span in &spans {
@@ -307,13 +326,23 @@ impl Segment {
         self.revision > 0 && !self.ended
     }
 
-    /// A pass over the audio up to `heard_until`; `None` when it changes nothing that a client can see. With `more` the
-    /// speaker was in the middle of something: the last word is held back, it is most likely cut off.
-    pub fn partial(&mut self, mut words: Vec<Word>, heard_until: MeetingTime, more: bool) -> Option<Partial> {
+    /// A pass over the audio up to `heard_until`; `None` when it changes nothing that a client can
+    /// see. With `more` the speaker was in the middle of something: the last word is held back, it
+    /// is most likely cut off.
+    pub fn partial(
+        &mut self,
+        mut words: Vec<Word>,
+        heard_until: MeetingTime,
+        more: bool,
+    ) -> Option<Partial> {
         if self.ended {
             return None;
         }
-        if more && words.last().is_some_and(|word| word.span.end + Micros::from_ms(200) > heard_until) {
+        if more
+            && words
+                .last()
+                .is_some_and(|word| word.span.end + Micros::from_ms(200) > heard_until)
+        {
             words.pop();
         }
         let words = self.keep_stable(words);
@@ -321,10 +350,13 @@ impl Segment {
             .shown
             .iter()
             .zip(&words)
-            .take_while(|(before, now)| before.text == now.text && now.span.end + UNSETTLED <= heard_until)
+            .take_while(|(before, now)| {
+                before.text == now.text && now.span.end + UNSETTLED <= heard_until
+            })
             .count();
         let stable = self.stable.max(agreed);
-        let same = self.shown.len() == words.len() && self.shown.iter().zip(&words).all(|(a, b)| a.text == b.text);
+        let same = self.shown.len() == words.len()
+            && self.shown.iter().zip(&words).all(|(a, b)| a.text == b.text);
         if words.is_empty() || same && stable == self.stable {
             return None;
         }
@@ -332,7 +364,12 @@ impl Segment {
         self.stable = stable;
         self.shown = words.clone();
         let stable_chars = text(&words[..stable]).encode_utf16().count() as u32;
-        Some(Partial { revision: self.revision, text: text(&words), stable_chars, words })
+        Some(Partial {
+            revision: self.revision,
+            text: text(&words),
+            stable_chars,
+            words,
+        })
     }
 
     /// Puts the stable words in place of those that this pass heard instead.
@@ -342,7 +379,9 @@ impl Segment {
             return words;
         }
         let instead = nearest_prefix(stable, &words);
-        let mut earliest = stable.last().map_or(MeetingTime(i64::MIN), |word| word.span.end);
+        let mut earliest = stable
+            .last()
+            .map_or(MeetingTime(i64::MIN), |word| word.span.end);
         let mut kept = stable.to_vec();
         for mut word in words.into_iter().skip(instead) {
             word.span.start = word.span.start.max(earliest);
@@ -362,16 +401,24 @@ impl Segment {
             return Ending::Unseen;
         }
         self.revision += 1;
-        Ending::Final { revision: self.revision, text: text(&words), words }
+        Ending::Final {
+            revision: self.revision,
+            text: text(&words),
+            words,
+        }
     }
 
     /// Takes it back; only told when somebody may have seen it.
     pub fn retract(&mut self, reason: Reason) -> Ending {
-        if std::mem::replace(&mut self.ended, true) || self.revision == 0 && reason != Reason::Lost {
+        if std::mem::replace(&mut self.ended, true) || self.revision == 0 && reason != Reason::Lost
+        {
             return Ending::Unseen;
         }
         self.revision += 1;
-        Ending::Retracted { revision: self.revision, reason }
+        Ending::Retracted {
+            revision: self.revision,
+            reason,
+        }
     }
 }
 
@@ -387,7 +434,9 @@ fn nearest_prefix(stable: &[Word], words: &[Word]) -> usize {
         }
         row = next;
     }
-    (0..=words.len()).min_by_key(|&n| (row[n], n.abs_diff(stable.len()))).unwrap_or(0)
+    (0..=words.len())
+        .min_by_key(|&n| (row[n], n.abs_diff(stable.len())))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What `serve` and `demo` bring along so that nothing has to be installed as a service: a private Postgres and an S3
-//! server on disk. The tests use the same.
+//! What `serve` and `demo` bring along so that nothing has to be installed as a service: a private
+//! Postgres and an S3 server on disk. The tests use the same.
 
 pub mod postgres;
 pub mod s3;
@@ -15,7 +15,12 @@ use std::{
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
     let unfinished = path.with_added_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&unfinished, path)

@@ -1,5 +1,5 @@
-//! A private Postgres from the system's binaries: its own data directory, reachable only through a socket in a directory
-//! that nobody else may enter.
+//! A private Postgres from the system's binaries: its own data directory, reachable only through a
+//! socket in a directory that nobody else may enter.
 //!
 //! Everything here blocks (at most about a minute); call it from `spawn_blocking`.
 
@@ -24,7 +24,8 @@ const NAME: &str = "hansard";
 /// Recovery after a crash replays at most `max_wal_size` of log.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(20);
-/// The longest path of a Unix socket is 107 bytes; what Postgres adds to the directory is `/.s.PGSQL.5432`.
+/// The longest path of a Unix socket is 107 bytes; what Postgres adds to the directory is
+/// `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_MAX: usize = 90;
 const LOG_BYTES_MAX: u64 = 8 << 20;
 /// Opens two folders as root, for a program that its user may not find by their paths.
@@ -35,7 +36,8 @@ const OPEN_FIRST: &str = r#"exec 3<"$0" 4<"$1" && shift && exec "$@""#;
 pub enum Durability {
     /// Survives a crash of the machine.
     Real,
-    /// For tests: survives a kill of Postgres but not of the machine, and its directory goes when this process does.
+    /// For tests: survives a kill of Postgres but not of the machine, and its directory goes when
+    /// this process does.
     Scratch,
 }
 
@@ -51,16 +53,24 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the cluster in `directory`, which is made first if there is none. A server that an earlier process left
-    /// running on it is stopped.
+    /// Starts the cluster in `directory`, which is made first if there is none. A server that an
+    /// earlier process left running on it is stopped.
     pub fn start(directory: &Path, durability: Durability) -> anyhow::Result<Self> {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
         let directory = directory.canonicalize()?;
         let data = directory.join("data");
         let binaries = binaries(&data)?;
         let runner = Runner::new(&directory, &data)?;
         let sockets = sockets(&directory)?;
-        let mut postgres = Self { directory, sockets, binaries, runner, durability, running: None };
+        let mut postgres = Self {
+            directory,
+            sockets,
+            binaries,
+            runner,
+            durability,
+            running: None,
+        };
         if !data.join("PG_VERSION").exists() {
             postgres.initialise()?;
         }
@@ -68,12 +78,19 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// The address of the database that is ours, when another process runs the cluster in `directory` now.
+    /// The address of the database that is ours, when another process runs the cluster in
+    /// `directory` now.
     pub fn running_url(directory: &Path) -> Option<String> {
         let directory = directory.canonicalize().ok()?;
         let data = directory.join("data");
         let pid = postmaster(&data)?;
-        is_ours(pid, &data).then(|| sockets(&directory).ok().map(|sockets| url_of(&sockets, NAME))).flatten()
+        is_ours(pid, &data)
+            .then(|| {
+                sockets(&directory)
+                    .ok()
+                    .map(|sockets| url_of(&sockets, NAME))
+            })
+            .flatten()
     }
 
     /// The address of a database in it, for `sqlx`.
@@ -90,12 +107,15 @@ impl Postgres {
     pub async fn create_own(&self) -> anyhow::Result<()> {
         use sqlx::Connection;
         let mut connection = sqlx::PgConnection::connect(&self.url("postgres")).await?;
-        let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-            .bind(NAME)
-            .fetch_one(&mut connection)
-            .await?;
+        let there: bool =
+            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+                .bind(NAME)
+                .fetch_one(&mut connection)
+                .await?;
         if !there {
-            sqlx::query("create database hansard").execute(&mut connection).await?;
+            sqlx::query("create database hansard")
+                .execute(&mut connection)
+                .await?;
         }
         connection.close().await?;
         Ok(())
@@ -112,13 +132,25 @@ impl Postgres {
         if fs::metadata(&log_path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
             fs::rename(&log_path, self.directory.join("log.old"))?;
         }
-        let log = OpenOptions::new().create(true).append(true).open(&log_path)?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)?;
         let said_before = log.metadata()?.len();
-        let mut command = self.runner.command(&self.binaries.join("postgres"), &data, &self.sockets);
-        command.arg("-D").arg(self.runner.known_as(&data, 3)).arg("-k").arg(self.runner.known_as(&self.sockets, 4));
-        for setting in
-            ["listen_addresses=", "unix_socket_permissions=0700", "max_connections=200", "logging_collector=off"]
-        {
+        let mut command =
+            self.runner
+                .command(&self.binaries.join("postgres"), &data, &self.sockets);
+        command
+            .arg("-D")
+            .arg(self.runner.known_as(&data, 3))
+            .arg("-k")
+            .arg(self.runner.known_as(&self.sockets, 4));
+        for setting in [
+            "listen_addresses=",
+            "unix_socket_permissions=0700",
+            "max_connections=200",
+            "logging_collector=off",
+        ] {
             command.args(["-c", setting]);
         }
         if self.durability == Durability::Scratch {
@@ -141,7 +173,10 @@ impl Postgres {
         if let Err(error) = await_ready(&mut child, &data) {
             let _ = child.kill();
             let _ = child.wait();
-            bail!("Postgres did not start: {error}\n{}", tail(&log_path, said_before));
+            bail!(
+                "Postgres did not start: {error}\n{}",
+                tail(&log_path, said_before)
+            );
         }
         self.running = Some((child, watchdog));
         Ok(())
@@ -173,7 +208,9 @@ impl Postgres {
     }
 
     fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
-        let Some((mut child, watchdog)) = self.running.take() else { return Ok(()) };
+        let Some((mut child, watchdog)) = self.running.take() else {
+            return Ok(());
+        };
         let children = children(Pid::from_child(&child));
         kill_process(Pid::from_child(&child), signal).or_else(ignore_gone)?;
         if !wait(&mut child, STOP_MAX)? {
@@ -181,7 +218,8 @@ impl Postgres {
             child.wait()?;
         }
         watchdog.release();
-        // After a kill its children still hold the shared memory for a moment, and a start would refuse.
+        // After a kill its children still hold the shared memory for a moment, and a start would
+        // refuse.
         let asked = Instant::now();
         while children.iter().any(|child| lives(*child)) && asked.elapsed() < STOP_MAX {
             std::thread::sleep(Duration::from_millis(10));
@@ -190,7 +228,8 @@ impl Postgres {
     }
 
     fn initialise(&self) -> anyhow::Result<()> {
-        // Made beside and renamed, so that a kill half-way leaves nothing that looks like a cluster.
+        // Made beside and renamed, so that a kill half-way leaves nothing that looks like a
+        // cluster.
         let unfinished = self.directory.join("data.new");
         if unfinished.exists() {
             fs::remove_dir_all(&unfinished)?;
@@ -199,12 +238,27 @@ impl Postgres {
         let owner = fs::metadata(&self.directory)?;
         chown(&unfinished, Some(owner.uid()), Some(owner.gid()))?;
         fs::set_permissions(&unfinished, Permissions::from_mode(0o700))?;
-        let mut command = self.runner.command(&self.binaries.join("initdb"), &unfinished, &self.sockets);
+        let mut command =
+            self.runner
+                .command(&self.binaries.join("initdb"), &unfinished, &self.sockets);
         command.arg("-D").arg(self.runner.known_as(&unfinished, 3));
-        command.args(["-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        command.args([
+            "-U",
+            NAME,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        ]);
         command.args(["--no-instructions", "--no-sync"]);
-        let done = command.stdin(Stdio::null()).output().context("cannot run initdb")?;
-        ensure!(done.status.success(), "initdb failed: {}", String::from_utf8_lossy(&done.stderr));
+        let done = command
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run initdb")?;
+        ensure!(
+            done.status.success(),
+            "initdb failed: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         if self.durability == Durability::Real {
             // Some thousand small files at once instead of one by one.
             rustix::fs::syncfs(File::open(&unfinished)?)?;
@@ -213,24 +267,36 @@ impl Postgres {
         Ok(())
     }
 
-    /// Stops a server that still runs on this data directory after its parent died. Its number may be another's by now,
-    /// so it must run our executable in our directory. A stale `postmaster.pid` is Postgres's own to clean up.
+    /// Stops a server that still runs on this data directory after its parent died. Its number may
+    /// be another's by now, so it must run our executable in our directory. A stale
+    /// `postmaster.pid` is Postgres's own to clean up.
     fn stop_orphan(&self) -> anyhow::Result<()> {
         let data = self.directory.join("data");
-        let Some(pid) = postmaster(&data) else { return Ok(()) };
+        let Some(pid) = postmaster(&data) else {
+            return Ok(());
+        };
         let ours = || is_ours(pid, &data);
         for signal in [Signal::INT, Signal::QUIT, Signal::KILL] {
             if !ours() {
                 return Ok(());
             }
-            tracing::info!(pid = pid.as_raw_nonzero(), ?signal, "stopping a Postgres that an earlier run left behind");
+            tracing::info!(
+                pid = pid.as_raw_nonzero(),
+                ?signal,
+                "stopping a Postgres that an earlier run left behind"
+            );
             kill_process(pid, signal).or_else(ignore_gone)?;
             let asked = Instant::now();
             while ours() && asked.elapsed() < STOP_MAX {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
-        ensure!(!ours(), "process {} still holds {}", pid.as_raw_nonzero(), data.display());
+        ensure!(
+            !ours(),
+            "process {} still holds {}",
+            pid.as_raw_nonzero(),
+            data.display()
+        );
         Ok(())
     }
 }
@@ -249,7 +315,11 @@ impl Drop for Postgres {
 }
 
 fn ignore_gone(error: rustix::io::Errno) -> rustix::io::Result<()> {
-    if error == rustix::io::Errno::SRCH { Ok(()) } else { Err(error) }
+    if error == rustix::io::Errno::SRCH {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 /// As whom Postgres runs: it refuses root.
@@ -269,9 +339,13 @@ impl Runner {
             _ => account("postgres")?,
         };
         chown(directory, Some(user), Some(group))?;
-        let prefix: Vec<String> =
-            ["setpriv".to_owned(), format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]
-                .into();
+        let prefix: Vec<String> = [
+            "setpriv".to_owned(),
+            format!("--reuid={user}"),
+            format!("--regid={group}"),
+            "--clear-groups".to_owned(),
+        ]
+        .into();
         Ok(Self { prefix })
     }
 
@@ -281,18 +355,29 @@ impl Runner {
             true => Command::new(program),
             false => {
                 let mut command = Command::new("/bin/sh");
-                command.args(["-c", OPEN_FIRST]).arg(data).arg(sockets).args(&self.prefix).arg(program);
+                command
+                    .args(["-c", OPEN_FIRST])
+                    .arg(data)
+                    .arg(sockets)
+                    .args(&self.prefix)
+                    .arg(program);
                 command
             }
         };
-        // Not in the terminal's group, whose Ctrl-C is ours to handle; and no setting from our environment.
-        command.process_group(0).current_dir("/").env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        // Not in the terminal's group, whose Ctrl-C is ours to handle; and no setting from our
+        // environment.
+        command
+            .process_group(0)
+            .current_dir("/")
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         command
     }
 
-    /// By which path a program finds its folder. Another user may not pass the data folder, nor maybe what lies above, and so
-    /// has it by a descriptor that was open before it became that user.
+    /// By which path a program finds its folder. Another user may not pass the data folder, nor
+    /// maybe what lies above, and so has it by a descriptor that was open before it became that
+    /// user.
     fn known_as(&self, folder: &Path, descriptor: u8) -> PathBuf {
         match self.prefix.is_empty() {
             true => folder.to_owned(),
@@ -304,9 +389,15 @@ impl Runner {
 /// The numbers of a user and its group.
 pub(super) fn account(name: &str) -> anyhow::Result<(u32, u32)> {
     let accounts = fs::read_to_string("/etc/passwd")?;
-    let fields = accounts.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = fields.into_iter().find(|fields| fields.len() > 3 && fields[0] == name);
-    let fields = found.with_context(|| format!("there is no user {name}; is the package postgresql installed?"))?;
+    let fields = accounts
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let found = fields
+        .into_iter()
+        .find(|fields| fields.len() > 3 && fields[0] == name);
+    let fields = found.with_context(|| {
+        format!("there is no user {name}; is the package postgresql installed?")
+    })?;
     Ok((fields[2].parse()?, fields[3].parse()?))
 }
 
@@ -318,12 +409,18 @@ fn binaries(data: &Path) -> anyhow::Result<PathBuf> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|version| {
-            ["initdb", "postgres"].iter().all(|name| Path::new(BINARIES).join(format!("{version}/bin/{name}")).exists())
+            ["initdb", "postgres"].iter().all(|name| {
+                Path::new(BINARIES)
+                    .join(format!("{version}/bin/{name}"))
+                    .exists()
+            })
         })
         .collect();
     versions.sort_unstable();
     let Some(newest) = versions.last() else {
-        bail!("there is no Postgres under {BINARIES}; apt-get install postgresql, or set DATABASE_URL");
+        bail!(
+            "there is no Postgres under {BINARIES}; apt-get install postgresql, or set DATABASE_URL"
+        );
     };
     let wanted = match fs::read_to_string(data.join("PG_VERSION")) {
         Ok(version) => version.trim().parse()?,
@@ -390,7 +487,11 @@ fn await_ready(child: &mut Child, data: &Path) -> anyhow::Result<()> {
         if lines.next() == Some(own.as_str()) && lines.next_back() == Some("ready") {
             return Ok(());
         }
-        ensure!(asked.elapsed() < START_MAX, "it was not ready after {} s", START_MAX.as_secs());
+        ensure!(
+            asked.elapsed() < START_MAX,
+            "it was not ready after {} s",
+            START_MAX.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -422,7 +523,9 @@ fn tail(log: &Path, from: u64) -> String {
 /// Percent-encodes for the query of a URL.
 fn escape(byte: u8) -> String {
     match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
         _ => format!("%{byte:02X}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Ends a server that we started when this process dies, however it dies.
 //!
-//! The parent-death signal of Linux follows the *thread* that forked, and threads of a runtime come and go; so a shell
-//! waits on a pipe whose other end only this process has.
+//! The parent-death signal of Linux follows the *thread* that forked, and threads of a runtime come
+//! and go; so a shell waits on a pipe whose other end only this process has.
 
 use std::{
     io,
@@ -11,8 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Reads until this process is gone, then asks the server to stop, and after 10 s makes it. The process is only
-/// signalled while its executable is the expected one, in case its number was given to another.
+/// Reads until this process is gone, then asks the server to stop, and after 10 s makes it. The
+/// process is only signalled while its executable is the expected one, in case its number was given
+/// to another.
 const SCRIPT: &str = r#"
 read -r _
 mine() { [ "$(readlink "/proc/$1/exe")" = "$2" ]; }
@@ -30,9 +31,14 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// When this process is gone, sends `signal` (a name without `SIG`) to the process `pid`, which runs `executable`,
-    /// and then removes `remove`.
-    pub fn start(pid: u32, executable: &Path, signal: &str, remove: Option<&Path>) -> io::Result<Self> {
+    /// When this process is gone, sends `signal` (a name without `SIG`) to the process `pid`, which
+    /// runs `executable`, and then removes `remove`.
+    pub fn start(
+        pid: u32,
+        executable: &Path,
+        signal: &str,
+        remove: Option<&Path>,
+    ) -> io::Result<Self> {
         let shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "hansard-watchdog", &pid.to_string()])
             .arg(executable)

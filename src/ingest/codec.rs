@@ -19,8 +19,8 @@ impl Codec {
         }
     }
 
-    /// How long a payload plays, in ticks of the RTP clock (Opus: always 48 kHz; G.711: a byte is a tick). `Some(0)` for
-    /// an empty one, `None` for one that the codec does not allow.
+    /// How long a payload plays, in ticks of the RTP clock (Opus: always 48 kHz; G.711: a byte is a
+    /// tick). `Some(0)` for an empty one, `None` for one that the codec does not allow.
     pub fn ticks(self, payload: &[u8]) -> Option<u32> {
         match self {
             Self::Opus => opus_ticks(payload),
@@ -46,9 +46,12 @@ impl fmt::Display for Codec {
     }
 }
 
-/// RFC 6716 3.1: the table of contents byte tells frame size and count. A packet is at most 120 ms (3.4, R5).
+/// RFC 6716 3.1: the table of contents byte tells frame size and count. A packet is at most 120 ms
+/// (3.4, R5).
 fn opus_ticks(payload: &[u8]) -> Option<u32> {
-    let Some(&toc) = payload.first() else { return Some(0) };
+    let Some(&toc) = payload.first() else {
+        return Some(0);
+    };
     let config = toc >> 3;
     let frame = match config {
         // SILK: 10, 20, 40, 60 ms.

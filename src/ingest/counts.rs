@@ -1,4 +1,5 @@
-//! What was taken and what was dropped, by reason: per stream, and for the whole process as metrics.
+//! What was taken and what was dropped, by reason: per stream, and for the whole process as
+//! metrics.
 
 use crate::domain::{media_state::Why, source::Refusal};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

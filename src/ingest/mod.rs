@@ -1,11 +1,13 @@
 //! Plain RTP in: one UDP socket per stream, RTP and RTCP on one port (RFC 5761).
 //!
-//! [`open`] starts a stream's task on a port of [`Ports`]. The task stamps each datagram with its arrival, checks it (cheap
-//! and unknown first: size, version, SSRC, source, payload type, then SRTP, then shape) and hands what is left to the
-//! meeting's loop. Everything else is dropped and counted by reason. It also answers with receiver reports.
+//! [`open`] starts a stream's task on a port of [`Ports`]. The task stamps each datagram with its
+//! arrival, checks it (cheap and unknown first: size, version, SSRC, source, payload type, then
+//! SRTP, then shape) and hands what is left to the meeting's loop. Everything else is dropped and
+//! counted by reason. It also answers with receiver reports.
 //!
-//! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written down here. A full
-//! channel drops, never blocks. Nothing here knows consent: the loop asks the gate before a packet meets any buffer.
+//! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written
+//! down here. A full channel drops, never blocks. Nothing here knows consent: the loop asks the
+//! gate before a packet meets any buffer.
 
 mod codec;
 mod counts;
@@ -77,7 +79,8 @@ pub enum Arrival {
         /// One Opus packet, or G.711 samples. Empty for padding only.
         payload: Bytes,
     },
-    /// A packet of another payload type from the stream's sender: comfort noise, a telephone event. It uses up a number.
+    /// A packet of another payload type from the stream's sender: comfort noise, a telephone event.
+    /// It uses up a number.
     Other { at: Instant, sequence: u16 },
     SenderReport {
         at: Instant,
@@ -92,6 +95,11 @@ pub enum Arrival {
     Alive { at: Instant },
     /// The sender ended the stream; media after this revokes it.
     Bye { at: Instant },
-    /// From now on this source is heard. `anew`: with another SSRC than before, so its counters begin anew.
-    Latched { from: SocketAddr, ssrc: u32, anew: bool },
+    /// From now on this source is heard. `anew`: with another SSRC than before, so its counters
+    /// begin anew.
+    Latched {
+        from: SocketAddr,
+        ssrc: u32,
+        anew: bool,
+    },
 }

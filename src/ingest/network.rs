@@ -2,7 +2,8 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// An address with a prefix length, such as `10.0.0.0/8` or `fd00::/8`. A bare address is that one host.
+/// An address with a prefix length, such as `10.0.0.0/8` or `fd00::/8`. A bare address is that one
+/// host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Network {
     address: IpAddr,
@@ -16,7 +17,8 @@ impl Network {
             IpAddr::V6(ip) => (ip.to_bits(), 128),
         };
         let ((net, width), (host, host_width)) = (bits(self.address), bits(ip));
-        width == host_width && (self.prefix == 0 || (net ^ host) >> (128 - u32::from(self.prefix)) == 0)
+        width == host_width
+            && (self.prefix == 0 || (net ^ host) >> (128 - u32::from(self.prefix)) == 0)
     }
 }
 
@@ -25,11 +27,17 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no network; write it like 10.0.0.0/8 or 192.0.2.7");
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(width), |prefix| prefix.parse().map_err(|_| wrong()))?;
-        if prefix > width { Err(wrong()) } else { Ok(Self { address, prefix }) }
+        if prefix > width {
+            Err(wrong())
+        } else {
+            Ok(Self { address, prefix })
+        }
     }
 }
 
@@ -58,9 +66,20 @@ mod tests {
             ("::/0", "fe80::1", true),
         ] {
             let parsed: Network = network.parse().expect("network");
-            assert_eq!(parsed.contains(ip.parse().expect("ip")), inside, "{ip} in {network}");
+            assert_eq!(
+                parsed.contains(ip.parse().expect("ip")),
+                inside,
+                "{ip} in {network}"
+            );
         }
-        for wrong in ["", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/x", "host/8"] {
+        for wrong in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "fd00::/129",
+            "10.0.0.0/x",
+            "host/8",
+        ] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
     }

@@ -1,8 +1,9 @@
 //! UDP ports out of the configured range, one per stream, and what becomes of them afterwards.
 //!
-//! A sender does not know that its stream is over. So a port that a stream leaves stays bound ([`Ports::rest`]): what still
-//! comes is thrown away unread, until nothing came for a while. Only then may another stream have it. Several processes
-//! may share a range: the kernel says what is free, and rows in the store say what rests or rested elsewhere.
+//! A sender does not know that its stream is over. So a port that a stream leaves stays bound
+//! ([`Ports::rest`]): what still comes is thrown away unread, until nothing came for a while. Only
+//! then may another stream have it. Several processes may share a range: the kernel says what is
+//! free, and rows in the store say what rests or rested elsewhere.
 
 use super::{RECEIVE_BUFFER, SrtpError};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -35,7 +36,10 @@ const LEAVES: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("all ports from {} to {} on {ip} are taken, or media of an earlier stream still comes there", ports.start(), ports.end())]
-    NoPort { ip: IpAddr, ports: RangeInclusive<u16> },
+    NoPort {
+        ip: IpAddr,
+        ports: RangeInclusive<u16>,
+    },
     #[error("port {port} on {ip} is taken")]
     PortTaken { ip: IpAddr, port: u16 },
     #[error("cannot receive on {ip}: {error}")]
@@ -58,14 +62,21 @@ pub struct Place {
     pub port: u16,
     pub(super) socket: UdpSocket,
     pub(super) ports: Ports,
-    /// Of a port that did not rest: who sent here beside the stream's sender, as long as this is bound.
+    /// Of a port that did not rest: who sent here beside the stream's sender, as long as this is
+    /// bound.
     pub strangers: BTreeSet<SocketAddr>,
 }
 
 impl Place {
-    /// Nothing more is received here until it was quiet. `left`: what is known of the stream that had it; `None`: nothing.
+    /// Nothing more is received here until it was quiet. `left`: what is known of the stream that
+    /// had it; `None`: nothing.
     pub fn rest(self, left: Option<Left>) {
-        let Self { port, socket, ports, .. } = self;
+        let Self {
+            port,
+            socket,
+            ports,
+            ..
+        } = self;
         ports.rest(socket, port, left);
     }
 }
@@ -103,13 +114,20 @@ impl Strangers {
     }
 
     pub fn add(&mut self, from: SocketAddr) {
-        let mut left = Left { address: None, strangers: self.0.take() };
+        let mut left = Left {
+            address: None,
+            strangers: self.0.take(),
+        };
         left.add(from);
         self.0 = left.strangers;
     }
 
     pub fn left(self, address: Option<SocketAddr>) -> Left {
-        let strangers = self.0.map(|all| all.into_iter().filter(|one| Some(*one) != address).collect());
+        let strangers = self.0.map(|all| {
+            all.into_iter()
+                .filter(|one| Some(*one) != address)
+                .collect()
+        });
         Left { address, strangers }
     }
 }
@@ -132,11 +150,24 @@ struct Inner {
 }
 
 impl Ports {
-    /// On `ip` (`rtp.bind`), of `range` (`rtp.ports`). A port rests until nothing came for `quiet`; then it comes out of the
-    /// receiver.
-    pub fn new(ip: IpAddr, range: RangeInclusive<u16>, quiet: Duration) -> (Self, mpsc::Receiver<Rested>) {
+    /// On `ip` (`rtp.bind`), of `range` (`rtp.ports`). A port rests until nothing came for `quiet`;
+    /// then it comes out of the receiver.
+    pub fn new(
+        ip: IpAddr,
+        range: RangeInclusive<u16>,
+        quiet: Duration,
+    ) -> (Self, mpsc::Receiver<Rested>) {
         let (rested, rests) = mpsc::channel(RESTED_MAX);
-        (Self(Arc::new(Inner { ip, range, quiet, resting: Mutex::default(), rested })), rests)
+        (
+            Self(Arc::new(Inner {
+                ip,
+                range,
+                quiet,
+                resting: Mutex::default(),
+                rested,
+            })),
+            rests,
+        )
     }
 
     pub fn ip(&self) -> IpAddr {
@@ -155,21 +186,37 @@ impl Ports {
         }
     }
 
-    /// This port from its rest, for the stream that takes the place of the one before; that may just be leaving it. Not
-    /// where it is unknown who else sends there.
+    /// This port from its rest, for the stream that takes the place of the one before; that may
+    /// just be leaving it. Not where it is unknown who else sends there.
     pub async fn reuse(&self, port: u16) -> Result<Place, OpenError> {
         let until = Instant::now() + LEAVES;
         loop {
             match self.wake(port).await {
-                Some((socket, Some(Left { strangers: Some(strangers), .. }))) => {
+                Some((
+                    socket,
+                    Some(Left {
+                        strangers: Some(strangers),
+                        ..
+                    }),
+                )) => {
                     return Ok(self.place(port, socket, strangers));
                 }
                 Some((socket, left)) => {
                     self.rest(socket, port, left);
-                    return Err(OpenError::PortTaken { ip: self.0.ip, port });
+                    return Err(OpenError::PortTaken {
+                        ip: self.0.ip,
+                        port,
+                    });
                 }
-                None if Instant::now() < until => tokio::time::sleep(Duration::from_millis(5)).await,
-                None => return Err(OpenError::PortTaken { ip: self.0.ip, port }),
+                None if Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(5)).await
+                }
+                None => {
+                    return Err(OpenError::PortTaken {
+                        ip: self.0.ip,
+                        port,
+                    });
+                }
             }
         }
     }
@@ -183,7 +230,12 @@ impl Ports {
     }
 
     fn place(&self, port: u16, socket: UdpSocket, strangers: BTreeSet<SocketAddr>) -> Place {
-        Place { port, socket, ports: self.clone(), strangers }
+        Place {
+            port,
+            socket,
+            ports: self.clone(),
+            strangers,
+        }
     }
 
     /// Exactly this port, when it is free.
@@ -191,27 +243,48 @@ impl Ports {
         let ip = self.0.ip;
         match bind(ip, port) {
             Ok(socket) => Ok(self.place(port, socket, BTreeSet::new())),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(OpenError::PortTaken { ip, port }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(OpenError::PortTaken { ip, port })
+            }
             Err(error) => Err(OpenError::Socket { ip, error }),
         }
     }
 
-    /// Any free port that is not of `never`, and of `rather_not` only when there is no other; tried from a random one on.
-    pub fn take(&self, never: &BTreeSet<u16>, rather_not: &BTreeSet<u16>) -> Result<Place, OpenError> {
+    /// Any free port that is not of `never`, and of `rather_not` only when there is no other; tried
+    /// from a random one on.
+    pub fn take(
+        &self,
+        never: &BTreeSet<u16>,
+        rather_not: &BTreeSet<u16>,
+    ) -> Result<Place, OpenError> {
         let (ip, range) = (self.0.ip, &self.0.range);
-        let none = || OpenError::NoPort { ip, ports: range.clone() };
+        let none = || OpenError::NoPort {
+            ip,
+            ports: range.clone(),
+        };
         let count = range.len();
         if count == 0 {
             return Err(none());
         }
         let begin = fastrand::usize(..count);
-        let all = || range.clone().cycle().skip(begin).take(count).filter(|port| !never.contains(port));
+        let all = || {
+            range
+                .clone()
+                .cycle()
+                .skip(begin)
+                .take(count)
+                .filter(|port| !never.contains(port))
+        };
         let (last, first): (Vec<u16>, Vec<u16>) = all().partition(|port| rather_not.contains(port));
         for port in first.into_iter().chain(last) {
             match bind(ip, port) {
                 Ok(socket) => return Ok(self.place(port, socket, BTreeSet::new())),
                 // Privileged ports within the range are as good as taken.
-                Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+                    ) => {}
                 Err(error) => return Err(OpenError::Socket { ip, error }),
             }
         }
@@ -237,7 +310,8 @@ impl Ports {
                     let _ = give.send((socket, left));
                 }
                 () = drain(&socket, ports.0.quiet, &mut senders) => {
-                    // Forgotten before it is free, so that it cannot be wanted back when it is somebody's.
+                    // Forgotten before it is free, so that it cannot be wanted back when it is
+                    // somebody's.
                     let count = {
                         let mut resting = ports.resting();
                         resting.remove(&port);
@@ -253,7 +327,10 @@ impl Ports {
     }
 
     fn resting(&self) -> MutexGuard<'_, BTreeMap<u16, oneshot::Sender<Back>>> {
-        self.0.resting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .resting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -284,7 +361,11 @@ async fn drain(socket: &UdpSocket, quiet: Duration, senders: &mut BTreeSet<Socke
 fn bind(ip: IpAddr, port: u16) -> io::Result<UdpSocket> {
     let address = SocketAddr::new(ip, port);
     // No SO_REUSEADDR: a port is one stream's alone.
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     // The kernel grants what net.core.rmem_max allows; less is no reason to refuse the stream.
@@ -306,7 +387,10 @@ mod tests {
         loop {
             let first = fastrand::u16(21_000..30_000);
             let range = first..=first + count - 1;
-            if range.clone().all(|port| std::net::UdpSocket::bind((LOOPBACK, port)).is_ok()) {
+            if range
+                .clone()
+                .all(|port| std::net::UdpSocket::bind((LOOPBACK, port)).is_ok())
+            {
                 return Ports::new(LOOPBACK, range, quiet);
             }
         }
@@ -320,12 +404,21 @@ mod tests {
         let avoided = [first, first + 1].into();
         let a = ports.take(&none, &avoided).expect("free");
         assert_eq!(a.port, first + 2, "what is avoided comes last");
-        assert!(matches!(ports.again(a.port).await, Err(OpenError::PortTaken { .. })));
+        assert!(matches!(
+            ports.again(a.port).await,
+            Err(OpenError::PortTaken { .. })
+        ));
         let b = ports.take(&[first].into(), &avoided).expect("free");
         assert_eq!(b.port, first + 1);
-        assert!(matches!(ports.take(&[first].into(), &none), Err(OpenError::NoPort { .. })));
+        assert!(matches!(
+            ports.take(&[first].into(), &none),
+            Err(OpenError::NoPort { .. })
+        ));
         drop(a);
-        assert_eq!(ports.take(&[first].into(), &none).expect("free again").port, first + 2);
+        assert_eq!(
+            ports.take(&[first].into(), &none).expect("free again").port,
+            first + 2
+        );
     }
 
     #[tokio::test]
@@ -334,11 +427,17 @@ mod tests {
         let quiet = Duration::from_millis(400);
         let (ports, mut rests) = row(1, quiet);
         let place = ports.take(&none, &none).expect("free");
-        let (port, sender) = (place.port, UdpSocket::bind((LOOPBACK, 0)).await.expect("a port"));
+        let (port, sender) = (
+            place.port,
+            UdpSocket::bind((LOOPBACK, 0)).await.expect("a port"),
+        );
         place.rest(None);
         let mut last = Instant::now();
         for _ in 0..15 {
-            sender.send_to(b"still here", (LOOPBACK, port)).await.expect("loopback");
+            sender
+                .send_to(b"still here", (LOOPBACK, port))
+                .await
+                .expect("loopback");
             last = Instant::now();
             assert!(ports.take(&none, &none).is_err() && rests.try_recv().is_err());
             tokio::time::sleep(quiet / 5).await;
@@ -350,7 +449,10 @@ mod tests {
         let place = ports.take(&none, &none).expect("free again");
         // Whoever had it may have it back from its rest.
         place.rest(None);
-        assert!(ports.bind(port).is_err() && ports.reuse(port).await.is_err(), "nobody knows who sends there");
+        assert!(
+            ports.bind(port).is_err() && ports.reuse(port).await.is_err(),
+            "nobody knows who sends there"
+        );
         assert_eq!(ports.again(port).await.expect("it rests here").port, port);
     }
 
@@ -362,7 +464,9 @@ mod tests {
         let port = place.port;
         let [own, other, third] = [1, 2, 3].map(|n| SocketAddr::from(([127, 0, 0, 1], n)));
         let mut strangers = Strangers::new(BTreeSet::new());
-        [own, other].into_iter().for_each(|from| strangers.add(from));
+        [own, other]
+            .into_iter()
+            .for_each(|from| strangers.add(from));
         let left = strangers.left(Some(own));
         assert_eq!(left.strangers, Some([other].into()));
         let later = ports.clone();

@@ -1,7 +1,8 @@
-//! Redundant audio data (RFC 2198): of each packet only its newest block is taken, for what the others hold was sent before,
-//! and perhaps before anybody agreed.
+//! Redundant audio data (RFC 2198): of each packet only its newest block is taken, for what the
+//! others hold was sent before, and perhaps before anybody agreed.
 
-/// Payload type and bytes of the newest block, which is the last one. `None`: not redundant audio data.
+/// Payload type and bytes of the newest block, which is the last one. `None`: not redundant audio
+/// data.
 pub fn primary(payload: &[u8]) -> Option<(u8, &[u8])> {
     let (mut at, mut before) = (0, 0);
     loop {
@@ -26,8 +27,14 @@ mod tests {
     fn the_newest_block_is_the_last_one() {
         for (payload, expect) in [
             (&[111u8, 1, 2][..], Some((111u8, &[1u8, 2][..]))),
-            (&[0x80 | 111, 0x0f, 0, 3, 111, 9, 9, 9, 1, 2], Some((111, &[1, 2]))),
-            (&[0x80 | 111, 0, 0, 1, 0x80 | 111, 0, 0, 2, 13, 8, 9, 9, 1], Some((13, &[1]))),
+            (
+                &[0x80 | 111, 0x0f, 0, 3, 111, 9, 9, 9, 1, 2],
+                Some((111, &[1, 2])),
+            ),
+            (
+                &[0x80 | 111, 0, 0, 1, 0x80 | 111, 0, 0, 2, 13, 8, 9, 9, 1],
+                Some((13, &[1])),
+            ),
             (&[0x80 | 111, 0, 0, 3, 111, 9, 9, 9], Some((111, &[]))),
             (&[0x80 | 111, 0, 0, 4, 111, 9, 9, 9], None),
             (&[0x80 | 111, 0, 0], None),

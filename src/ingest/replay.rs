@@ -1,4 +1,5 @@
-//! Which packet indices came before (RFC 3711 3.3.2). Told only what proved itself, so that no forged number moves the window.
+//! Which packet indices came before (RFC 3711 3.3.2). Told only what proved itself, so that no
+//! forged number moves the window.
 
 /// How far behind the newest a packet may come.
 const WINDOW: u64 = 1_024;
@@ -13,9 +14,13 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window behind which everything counts as taken: what came before a restart is not known one by one.
+    /// A window behind which everything counts as taken: what came before a restart is not known
+    /// one by one.
     pub fn behind(newest: u64) -> Self {
-        Self { newest: Some(newest), taken: [u64::MAX; WORDS] }
+        Self {
+            newest: Some(newest),
+            taken: [u64::MAX; WORDS],
+        }
     }
 
     pub fn is_new(&self, index: u64) -> bool {
@@ -29,7 +34,10 @@ impl Window {
     pub fn take(&mut self, index: u64) -> bool {
         let newest = self.newest.is_none_or(|newest| index > newest);
         if newest {
-            let from = self.newest.map_or(index, |newest| newest + 1).max(index.saturating_sub(WINDOW - 1));
+            let from = self
+                .newest
+                .map_or(index, |newest| newest + 1)
+                .max(index.saturating_sub(WINDOW - 1));
             for passed in from..=index {
                 self.set(passed, false);
             }
@@ -65,7 +73,9 @@ mod tests {
         assert!(window.is_new(69_999) && !window.take(69_999) && !window.is_new(69_999));
         assert!(window.is_new(70_000 - WINDOW + 1) && !window.is_new(70_000 - WINDOW));
         assert!(window.take(70_500) && window.is_new(70_499) && !window.is_new(70_000));
-        assert!(window.take(170_500) && window.is_new(170_500 - WINDOW + 1) && !window.is_new(70_500));
+        assert!(
+            window.take(170_500) && window.is_new(170_500 - WINDOW + 1) && !window.is_new(70_500)
+        );
         assert_eq!(window.newest(), Some(170_500));
     }
 
@@ -79,11 +89,16 @@ mod tests {
     #[test]
     fn like_a_set_with_an_edge() {
         let mut random = fastrand::Rng::with_seed(7);
-        let (mut window, mut taken, mut newest) = (Window::default(), std::collections::BTreeSet::new(), 0u64);
+        let (mut window, mut taken, mut newest) =
+            (Window::default(), std::collections::BTreeSet::new(), 0u64);
         for _ in 0..20_000 {
             let index = (newest + random.u64(..1_500)).saturating_sub(1_300);
             let fits = !taken.contains(&index) && index + WINDOW > newest;
-            assert_eq!(window.is_new(index), fits || taken.is_empty(), "{index} of {newest}");
+            assert_eq!(
+                window.is_new(index),
+                fits || taken.is_empty(),
+                "{index} of {newest}"
+            );
             if fits {
                 window.take(index);
                 taken.insert(index);

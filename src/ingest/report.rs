@@ -3,7 +3,9 @@
 use rtcp::{
     receiver_report::ReceiverReport,
     reception_report::ReceptionReport,
-    source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem},
+    source_description::{
+        SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+    },
 };
 use std::time::Instant;
 
@@ -34,7 +36,9 @@ struct First {
 impl Reception {
     pub fn packet(&mut self, sequence: u16, timestamp: u32, clock_rate: u32, at: Instant) {
         self.number(sequence, at);
-        let since = self.first.map_or(0, |first| at.saturating_duration_since(first.at).as_micros() as i64);
+        let since = self.first.map_or(0, |first| {
+            at.saturating_duration_since(first.at).as_micros() as i64
+        });
         let transit = since * i64::from(clock_rate) / 1_000_000 - i64::from(timestamp);
         if let Some(before) = self.transit.replace(transit) {
             // Wraps with the time stamp, like everything modulo 2^32.
@@ -52,7 +56,10 @@ impl Reception {
             }
             _ => {
                 *self = Self {
-                    first: Some(First { sequence: sequence.into(), at: self.first.map_or(at, |first| first.at) }),
+                    first: Some(First {
+                        sequence: sequence.into(),
+                        at: self.first.map_or(at, |first| first.at),
+                    }),
                     highest: sequence.into(),
                     heard: self.heard,
                     ..Self::default()
@@ -68,7 +75,11 @@ impl Reception {
 
     /// Packets that were sent and did not come.
     pub fn lost(&self) -> u64 {
-        self.first.map_or(0, |first| (self.highest - first.sequence + 1 - self.received).max(0).unsigned_abs())
+        self.first.map_or(0, |first| {
+            (self.highest - first.sequence + 1 - self.received)
+                .max(0)
+                .unsigned_abs()
+        })
     }
 
     /// The next report block; `None` before the first packet.
@@ -78,9 +89,16 @@ impl Reception {
         let expected_since = expected - self.expected_before;
         let lost_since = expected_since - (self.received - self.received_before);
         (self.expected_before, self.received_before) = (expected, self.received);
-        let fraction = if expected_since <= 0 || lost_since <= 0 { 0 } else { (lost_since << 8) / expected_since };
+        let fraction = if expected_since <= 0 || lost_since <= 0 {
+            0
+        } else {
+            (lost_since << 8) / expected_since
+        };
         let (last_sender_report, delay) = self.heard.map_or((0, 0), |(ntp, at)| {
-            (ntp, (now.saturating_duration_since(at).as_micros() as u64 * 65_536 / 1_000_000) as u32)
+            (
+                ntp,
+                (now.saturating_duration_since(at).as_micros() as u64 * 65_536 / 1_000_000) as u32,
+            )
         });
         Some(ReceptionReport {
             ssrc,
@@ -97,11 +115,18 @@ impl Reception {
 /// A compound of a receiver report and who we are, ready to send (and to encrypt).
 pub fn compound(us: u32, block: Option<ReceptionReport>) -> Option<bytes::Bytes> {
     rtcp::packet::marshal(&[
-        Box::new(ReceiverReport { ssrc: us, reports: block.into_iter().collect(), ..ReceiverReport::default() }),
+        Box::new(ReceiverReport {
+            ssrc: us,
+            reports: block.into_iter().collect(),
+            ..ReceiverReport::default()
+        }),
         Box::new(SourceDescription {
             chunks: vec![SourceDescriptionChunk {
                 source: us,
-                items: vec![SourceDescriptionItem { sdes_type: SdesType::SdesCname, text: "hansard".into() }],
+                items: vec![SourceDescriptionItem {
+                    sdes_type: SdesType::SdesCname,
+                    text: "hansard".into(),
+                }],
             }],
         }),
     ])
@@ -125,13 +150,25 @@ mod tests {
             }
             if i == 99 {
                 let block = reception.report(7, at).expect("packets came");
-                assert_eq!((block.fraction_lost, block.total_lost, block.last_sequence_number), (0, 0, 65_599));
+                assert_eq!(
+                    (
+                        block.fraction_lost,
+                        block.total_lost,
+                        block.last_sequence_number
+                    ),
+                    (0, 0, 65_599)
+                );
             }
         }
         reception.sender_report(0x0001_0002_8000_0000, at);
-        let block = reception.report(7, at + Duration::from_millis(500)).expect("packets came");
+        let block = reception
+            .report(7, at + Duration::from_millis(500))
+            .expect("packets came");
         assert_eq!((block.fraction_lost, block.total_lost), (64, 25));
-        assert_eq!((block.last_sender_report, block.delay), (0x0002_8000, 32_768));
+        assert_eq!(
+            (block.last_sender_report, block.delay),
+            (0x0002_8000, 32_768)
+        );
         assert_eq!(block.jitter, 0);
         assert_eq!(reception.report(7, at).expect("still").fraction_lost, 0);
     }
@@ -145,14 +182,24 @@ mod tests {
             reception.packet(i as u16, (i * 960) as u32, 48_000, at);
         }
         let jitter = reception.report(7, start).expect("packets came").jitter;
-        assert!((470..=480).contains(&jitter), "{jitter} ticks, 10 ms are 480");
+        assert!(
+            (470..=480).contains(&jitter),
+            "{jitter} ticks, 10 ms are 480"
+        );
     }
 
     #[test]
     fn the_compound_can_be_read_back() {
-        let block = ReceptionReport { ssrc: 7, jitter: 3, ..ReceptionReport::default() };
+        let block = ReceptionReport {
+            ssrc: 7,
+            jitter: 3,
+            ..ReceptionReport::default()
+        };
         let bytes = compound(9, Some(block.clone())).expect("small");
         let control = crate::ingest::parse_rtcp(&bytes).expect("ours");
-        assert_eq!((control.ssrc, control.received, control.cname.as_deref()), (9, vec![block], Some("hansard")));
+        assert_eq!(
+            (control.ssrc, control.received, control.cname.as_deref()),
+            (9, vec![block], Some("hansard"))
+        );
     }
 }

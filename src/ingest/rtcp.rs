@@ -1,7 +1,9 @@
-//! What RTCP tells us (RFC 3550 6): sender reports, CNAME, BYE; and for the player, receiver reports.
+//! What RTCP tells us (RFC 3550 6): sender reports, CNAME, BYE; and for the player, receiver
+//! reports.
 //!
-//! The compound is split here by its own length fields, and only packets of the four kinds above go to the `rtcp` crate,
-//! each alone: its compound parser loses its place behind a packet with trailing bytes.
+//! The compound is split here by its own length fields, and only packets of the four kinds above go
+//! to the `rtcp` crate, each alone: its compound parser loses its place behind a packet with
+//! trailing bytes.
 
 use super::Reason;
 use rtcp::{
@@ -39,13 +41,19 @@ pub fn claims(datagram: &[u8]) -> Result<u32, Reason> {
     if header[0] >> 6 != 2 {
         return Err(Reason::Version);
     }
-    Ok(u32::from_be_bytes([header[4], header[5], header[6], header[7]]))
+    Ok(u32::from_be_bytes([
+        header[4], header[5], header[6], header[7],
+    ]))
 }
 
 /// A compound (or a single report) of one sender.
 pub fn parse(datagram: &[u8]) -> Result<Control, Reason> {
-    let mut control = Control { ssrc: claims(datagram)?, ..Control::default() };
-    // RFC 3550 6.1: a compound begins with a report. (RFC 5506's reduced-size packets say nothing that we need.)
+    let mut control = Control {
+        ssrc: claims(datagram)?,
+        ..Control::default()
+    };
+    // RFC 3550 6.1: a compound begins with a report. (RFC 5506's reduced-size packets say nothing
+    // that we need.)
     if !matches!(datagram[1], SENDER_REPORT | RECEIVER_REPORT) {
         return Err(Reason::Rtcp);
     }
@@ -73,17 +81,30 @@ fn read(packet: &mut &[u8], control: &mut Control) -> Result<(), Reason> {
             control.received.extend(report.reports);
         }
         RECEIVER_REPORT => {
-            control.received.extend(ReceiverReport::unmarshal(packet).map_err(|_| Reason::Rtcp)?.reports);
+            control.received.extend(
+                ReceiverReport::unmarshal(packet)
+                    .map_err(|_| Reason::Rtcp)?
+                    .reports,
+            );
         }
         SOURCE_DESCRIPTION => {
             let description = SourceDescription::unmarshal(packet).map_err(|_| Reason::Rtcp)?;
-            let ours = description.chunks.iter().filter(|chunk| chunk.source == control.ssrc);
-            let cname = ours.flat_map(|chunk| &chunk.items).find(|item| item.sdes_type == SdesType::SdesCname);
+            let ours = description
+                .chunks
+                .iter()
+                .filter(|chunk| chunk.source == control.ssrc);
+            let cname = ours
+                .flat_map(|chunk| &chunk.items)
+                .find(|item| item.sdes_type == SdesType::SdesCname);
             if let Some(item) = cname {
                 control.cname = Some(String::from_utf8_lossy(&item.text).into());
             }
         }
-        GOODBYE => control.gone.extend(Goodbye::unmarshal(packet).map_err(|_| Reason::Rtcp)?.sources),
+        GOODBYE => control.gone.extend(
+            Goodbye::unmarshal(packet)
+                .map_err(|_| Reason::Rtcp)?
+                .sources,
+        ),
         // Feedback, extended reports, applications: not for us.
         _ => {}
     }

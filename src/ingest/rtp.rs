@@ -1,7 +1,8 @@
 //! The shape of an RTP packet (RFC 3550 5.1).
 //!
-//! The header is read here and not by the `rtp` crate, whose parser (0.17) panics on a header extension that claims more
-//! than the packet has, and whose lengths are wrong for extension id 15; a datagram is anybody's to send.
+//! The header is read here and not by the `rtp` crate, whose parser (0.17) panics on a header
+//! extension that claims more than the packet has, and whose lengths are wrong for extension id 15;
+//! a datagram is anybody's to send.
 
 use super::Reason;
 
@@ -23,7 +24,9 @@ pub struct Packet<'a> {
 
 /// RFC 5761 4: on a shared port, these second bytes are RTCP.
 pub fn is_rtcp(datagram: &[u8]) -> bool {
-    datagram.get(1).is_some_and(|second| (192..=223).contains(second))
+    datagram
+        .get(1)
+        .is_some_and(|second| (192..=223).contains(second))
 }
 
 /// SSRC and payload type of what claims to be RTP, before anything else is looked at.
@@ -40,7 +43,9 @@ pub fn parse(datagram: &[u8]) -> Result<Packet<'_>, Reason> {
     let first = datagram[0];
     let mut header_len = HEADER + 4 * usize::from(first & 0x0f);
     if first & 0x10 != 0 {
-        let length = datagram.get(header_len + 2..header_len + 4).ok_or(Reason::Malformed)?;
+        let length = datagram
+            .get(header_len + 2..header_len + 4)
+            .ok_or(Reason::Malformed)?;
         header_len += 4 + 4 * usize::from(u16::from_be_bytes([length[0], length[1]]));
     }
     Ok(Packet {
@@ -77,13 +82,26 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 mod tests {
     use super::*;
 
-    const PLAIN: [u8; 14] = [0x80, 0xef, 0, 7, 0, 0, 3, 0xc0, 0xde, 0xad, 0xbe, 0xef, 0xf8, 0xff];
+    const PLAIN: [u8; 14] = [
+        0x80, 0xef, 0, 7, 0, 0, 3, 0xc0, 0xde, 0xad, 0xbe, 0xef, 0xf8, 0xff,
+    ];
 
     #[test]
     fn a_plain_packet() {
         let packet = parse(&PLAIN).expect("sound");
-        assert_eq!((packet.payload_type, packet.marker, packet.sequence, packet.timestamp), (111, true, 7, 960));
-        assert_eq!((packet.ssrc, packet.media()), (0xdead_beef, Ok(&[0xf8, 0xff][..])));
+        assert_eq!(
+            (
+                packet.payload_type,
+                packet.marker,
+                packet.sequence,
+                packet.timestamp
+            ),
+            (111, true, 7, 960)
+        );
+        assert_eq!(
+            (packet.ssrc, packet.media()),
+            (0xdead_beef, Ok(&[0xf8, 0xff][..]))
+        );
     }
 
     #[test]
@@ -93,7 +111,10 @@ mod tests {
         bytes.extend([0; 8]);
         bytes.extend([0xbe, 0xde, 0, 1, 0xff, 1, 2, 3]); // id 15 with a length beyond the packet
         bytes.extend([9, 8, 7, 0, 0, 3]);
-        assert_eq!(parse(&bytes).and_then(|packet| packet.media()), Ok(&[9, 8, 7][..]));
+        assert_eq!(
+            parse(&bytes).and_then(|packet| packet.media()),
+            Ok(&[9, 8, 7][..])
+        );
     }
 
     #[test]
@@ -106,12 +127,32 @@ mod tests {
         };
         for (name, first, tail, expect) in [
             ("version 1", 0x40, &[][..], Err(Reason::Version)),
-            ("fifteen sources and no room", 0x8f, &[0; 8], Err(Reason::Malformed)),
-            ("extension without length", 0x90, &[0xbe, 0xde], Err(Reason::Malformed)),
-            ("extension beyond the end", 0x90, &[0xbe, 0xde, 0, 2, 0, 0, 0, 0], Err(Reason::Malformed)),
+            (
+                "fifteen sources and no room",
+                0x8f,
+                &[0; 8],
+                Err(Reason::Malformed),
+            ),
+            (
+                "extension without length",
+                0x90,
+                &[0xbe, 0xde],
+                Err(Reason::Malformed),
+            ),
+            (
+                "extension beyond the end",
+                0x90,
+                &[0xbe, 0xde, 0, 2, 0, 0, 0, 0],
+                Err(Reason::Malformed),
+            ),
             ("padding of nothing", 0xa0, &[], Err(Reason::Malformed)),
             ("padding 0", 0xa0, &[1, 0], Err(Reason::Malformed)),
-            ("padding beyond the payload", 0xa0, &[1, 3], Err(Reason::Malformed)),
+            (
+                "padding beyond the payload",
+                0xa0,
+                &[1, 3],
+                Err(Reason::Malformed),
+            ),
             ("all padding", 0xa0, &[0, 2], Ok(0)),
         ] {
             assert_eq!(with(first, tail), expect, "{name}");

@@ -1,12 +1,14 @@
 //! SRTP and SRTCP for one stream (RFC 3711, RFC 7714), with the keys that the API handed out.
 //!
 //! `webrtc-srtp` does the cryptography. What is done around it, and why:
-//! * it trusts an SRTCP packet whose E bit says "not encrypted" without authenticating it, and panics on short ones:
-//!   both are refused here first;
-//! * its replay window learns from packets before they are authenticated: one stray number at the start shut out every
-//!   true one. It is switched off, and [`Window`] is told only what proved itself;
-//! * it cannot be told a rollover counter. A stream that outlives our process goes on at its packet index, so
-//!   [`Srtp::new`] walks a new context forward with packets that it encrypts itself, three per rollover.
+//! * it trusts an SRTCP packet whose E bit says "not encrypted" without authenticating it, and
+//!   panics on short ones: both are refused here first;
+//! * its replay window learns from packets before they are authenticated: one stray number at the
+//!   start shut out every true one. It is switched off, and [`Window`] is told only what proved
+//!   itself;
+//! * it cannot be told a rollover counter. A stream that outlives our process goes on at its packet
+//!   index, so [`Srtp::new`] walks a new context forward with packets that it encrypts itself,
+//!   three per rollover.
 
 use super::{Reason, replay::Window, rtp::Packet};
 use bytes::Bytes;
@@ -27,7 +29,11 @@ pub enum Suite {
 }
 
 impl Suite {
-    pub const ALL: [Self; 3] = [Self::AesCm128HmacSha1_80, Self::AeadAes128Gcm, Self::AeadAes256Gcm];
+    pub const ALL: [Self; 3] = [
+        Self::AesCm128HmacSha1_80,
+        Self::AeadAes128Gcm,
+        Self::AeadAes256Gcm,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +65,9 @@ impl Suite {
 
     /// What SRTP adds to an RTP packet.
     fn tag_len(self) -> usize {
-        self.profile().rtp_auth_tag_len().max(self.profile().aead_auth_tag_len())
+        self.profile()
+            .rtp_auth_tag_len()
+            .max(self.profile().aead_auth_tag_len())
     }
 }
 
@@ -67,7 +75,10 @@ impl FromStr for Suite {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|suite| suite.as_str() == name).ok_or(())
+        Self::ALL
+            .into_iter()
+            .find(|suite| suite.as_str() == name)
+            .ok_or(())
     }
 }
 
@@ -82,14 +93,18 @@ pub struct SrtpConfig {
     pub suite: Suite,
     /// Master key followed by salt.
     pub key: Vec<u8>,
-    /// Of the newest authentic packet before a restart: rollover counter and sequence number (48 bits).
+    /// Of the newest authentic packet before a restart: rollover counter and sequence number (48
+    /// bits).
     pub index: Option<u64>,
 }
 
 impl fmt::Debug for SrtpConfig {
     /// Never prints the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SrtpConfig").field("suite", &self.suite).field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("SrtpConfig")
+            .field("suite", &self.suite)
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,8 +122,8 @@ pub enum SrtpError {
 pub struct Srtp {
     suite: Suite,
     receive: Context,
-    /// Until the first authentic packet: one rollover further. A sender may begin just below the wrap of its number, and
-    /// lose what came before it.
+    /// Until the first authentic packet: one rollover further. A sender may begin just below the
+    /// wrap of its number, and lose what came before it.
     ahead: Option<Context>,
     send: Context,
     /// Of authentic packets: rollover counter and sequence number.
@@ -118,9 +133,16 @@ pub struct Srtp {
 
 impl Srtp {
     pub fn new(config: &SrtpConfig, ssrc: u32) -> Result<Self, SrtpError> {
-        let SrtpConfig { suite, ref key, index } = *config;
+        let SrtpConfig {
+            suite,
+            ref key,
+            index,
+        } = *config;
         if key.len() != suite.key_len() {
-            return Err(SrtpError::KeyLength { suite, length: key.len() });
+            return Err(SrtpError::KeyLength {
+                suite,
+                length: key.len(),
+            });
         }
         let (master, salt) = key.split_at(suite.profile().key_len());
         let context = || Context::new(master, salt, suite.profile(), None, None);
@@ -130,33 +152,56 @@ impl Srtp {
             None => walk(ahead.insert(context()?), context()?, ssrc, 0xffff)?,
         }
         let window = index.map_or_else(Window::default, Window::behind);
-        Ok(Self { suite, receive, ahead, send: context()?, window, control: Window::default() })
+        Ok(Self {
+            suite,
+            receive,
+            ahead,
+            send: context()?,
+            window,
+            control: Window::default(),
+        })
     }
 
-    /// Authenticates and decrypts: the whole RTP packet, and whether its index is above all before. A packet that is refused
-    /// changes nothing.
+    /// Authenticates and decrypts: the whole RTP packet, and whether its index is above all before.
+    /// A packet that is refused changes nothing.
     pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<(Bytes, bool), Reason> {
         if packet.payload.len() < self.suite.tag_len() {
             return Err(Reason::Unauthentic);
         }
         let header = header(packet);
-        let Some(newest) = self.window.newest() else { return self.first(datagram, &header) };
+        let Some(newest) = self.window.newest() else {
+            return self.first(datagram, &header);
+        };
         // RFC 3711 3.3.1: within half the numbers of the newest one.
         let step = packet.sequence.wrapping_sub(newest as u16) as i16;
-        let index = newest.checked_add_signed(step.into()).ok_or(Reason::Replayed)?;
+        let index = newest
+            .checked_add_signed(step.into())
+            .ok_or(Reason::Replayed)?;
         if !self.window.is_new(index) {
             return Err(Reason::Replayed);
         }
-        let plain = self.receive.decrypt_rtp_with_header(datagram, &header).map_err(|_| Reason::Unauthentic)?;
+        let plain = self
+            .receive
+            .decrypt_rtp_with_header(datagram, &header)
+            .map_err(|_| Reason::Unauthentic)?;
         Ok((plain, self.window.take(index)))
     }
 
-    fn first(&mut self, datagram: &[u8], header: &rtp::header::Header) -> Result<(Bytes, bool), Reason> {
+    fn first(
+        &mut self,
+        datagram: &[u8],
+        header: &rtp::header::Header,
+    ) -> Result<(Bytes, bool), Reason> {
         let mut index = u64::from(header.sequence_number);
-        let plain = match (self.receive.decrypt_rtp_with_header(datagram, header), &mut self.ahead) {
+        let plain = match (
+            self.receive.decrypt_rtp_with_header(datagram, header),
+            &mut self.ahead,
+        ) {
             (Ok(plain), _) => plain,
             (Err(_), Some(ahead)) if index < 0x8000 => {
-                let plain = ahead.decrypt_rtp_with_header(datagram, header).map_err(|_| Reason::Unauthentic)?;
+                let plain = ahead
+                    .decrypt_rtp_with_header(datagram, header)
+                    .map_err(|_| Reason::Unauthentic)?;
                 index |= 0x1_0000;
                 std::mem::swap(&mut self.receive, ahead);
                 plain
@@ -179,11 +224,19 @@ impl Srtp {
         if first & 0x80 == 0 {
             return Err(Reason::Unauthentic);
         }
-        let index = u64::from(u32::from_be_bytes([first & 0x7f, rest[0], rest[1], rest[2]]));
+        let index = u64::from(u32::from_be_bytes([
+            first & 0x7f,
+            rest[0],
+            rest[1],
+            rest[2],
+        ]));
         if !self.control.is_new(index) {
             return Err(Reason::Replayed);
         }
-        let plain = self.receive.decrypt_rtcp(datagram).map_err(|_| Reason::Unauthentic)?;
+        let plain = self
+            .receive
+            .decrypt_rtcp(datagram)
+            .map_err(|_| Reason::Unauthentic)?;
         self.control.take(index);
         Ok(plain)
     }
@@ -194,9 +247,12 @@ impl Srtp {
 
     /// For a sender: encrypts a whole RTP packet.
     pub fn seal(&mut self, datagram: &[u8]) -> Result<Bytes, SrtpError> {
-        let packet = super::rtp::parse(datagram)
-            .map_err(|reason| SrtpError::Crypto(webrtc_srtp::Error::Other(reason.as_str().into())))?;
-        Ok(self.send.encrypt_rtp_with_header(datagram, &header(&packet))?)
+        let packet = super::rtp::parse(datagram).map_err(|reason| {
+            SrtpError::Crypto(webrtc_srtp::Error::Other(reason.as_str().into()))
+        })?;
+        Ok(self
+            .send
+            .encrypt_rtp_with_header(datagram, &header(&packet))?)
     }
 
     /// 48 bits: the rollover counter and the highest sequence number.
@@ -205,7 +261,8 @@ impl Srtp {
     }
 }
 
-/// The keys of a sender whose SSRC may be unknown at first, or change: each SSRC has counters of its own.
+/// The keys of a sender whose SSRC may be unknown at first, or change: each SSRC has counters of
+/// its own.
 pub struct Keyring {
     config: SrtpConfig,
     current: Option<(u32, Srtp)>,
@@ -216,40 +273,69 @@ pub struct Keyring {
 impl Keyring {
     /// `ssrc`: announced, or as it was before a restart.
     pub fn new(config: SrtpConfig, ssrc: Option<u32>) -> Result<Self, SrtpError> {
-        let current = ssrc.map(|ssrc| Ok::<_, SrtpError>((ssrc, Srtp::new(&config, ssrc)?))).transpose()?;
+        let current = ssrc
+            .map(|ssrc| Ok::<_, SrtpError>((ssrc, Srtp::new(&config, ssrc)?)))
+            .transpose()?;
         // The key is checked in any case.
-        let probe = Srtp::new(&SrtpConfig { index: None, ..config.clone() }, 1);
-        probe.map(|_| Self { config: SrtpConfig { index: None, ..config }, current, retired: BTreeMap::new() })
+        let probe = Srtp::new(
+            &SrtpConfig {
+                index: None,
+                ..config.clone()
+            },
+            1,
+        );
+        probe.map(|_| Self {
+            config: SrtpConfig {
+                index: None,
+                ..config
+            },
+            current,
+            retired: BTreeMap::new(),
+        })
     }
 
     /// See [`Srtp::open`]. An SSRC that proves itself is the sender's from then on.
     pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<(Bytes, bool), Reason> {
-        if let Some((_, srtp)) = self.current.as_mut().filter(|(ssrc, _)| *ssrc == packet.ssrc) {
+        if let Some((_, srtp)) = self
+            .current
+            .as_mut()
+            .filter(|(ssrc, _)| *ssrc == packet.ssrc)
+        {
             return srtp.open(datagram, packet);
         }
         if self.retired.len() >= RETIRED_MAX {
             return Err(Reason::OtherSsrc);
         }
         let index = self.retired.get(&packet.ssrc).copied();
-        let config = SrtpConfig { index, ..self.config.clone() };
+        let config = SrtpConfig {
+            index,
+            ..self.config.clone()
+        };
         let mut srtp = Srtp::new(&config, packet.ssrc).map_err(|_| Reason::Unauthentic)?;
         let opened = srtp.open(datagram, packet)?;
         if let Some((ssrc, mut before)) = self.current.take() {
             // Ours to them goes on: a counter used twice under one key would give its secret away.
             std::mem::swap(&mut srtp.send, &mut before.send);
-            self.retired.extend(before.index().map(|index| (ssrc, index)));
+            self.retired
+                .extend(before.index().map(|index| (ssrc, index)));
         }
         self.current = Some((packet.ssrc, srtp));
         Ok(opened)
     }
 
     pub fn open_rtcp(&mut self, datagram: &[u8]) -> Result<Bytes, Reason> {
-        self.current.as_mut().ok_or(Reason::Ssrc)?.1.open_rtcp(datagram)
+        self.current
+            .as_mut()
+            .ok_or(Reason::Ssrc)?
+            .1
+            .open_rtcp(datagram)
     }
 
     /// `None` before the first authentic packet of an unknown SSRC.
     pub fn seal_rtcp(&mut self, compound: &[u8]) -> Option<Result<Bytes, SrtpError>> {
-        self.current.as_mut().map(|(_, srtp)| srtp.seal_rtcp(compound))
+        self.current
+            .as_mut()
+            .map(|(_, srtp)| srtp.seal_rtcp(compound))
     }
 
     /// See [`Srtp::index`]; of the current SSRC.
@@ -258,12 +344,15 @@ impl Keyring {
     }
 }
 
-/// The crate's header, of the same length as the packet's own: it measures by this one where the payload begins.
+/// The crate's header, of the same length as the packet's own: it measures by this one where the
+/// payload begins.
 fn header(packet: &Packet<'_>) -> rtp::header::Header {
     let words = (packet.header_len - super::rtp::HEADER) / 4;
     // At most 15 sources; an extension of any length stands for the rest.
-    let extension =
-        words.checked_sub(1).map(|words| rtp::header::Extension { id: 0, payload: vec![0; words * 4].into() });
+    let extension = words.checked_sub(1).map(|words| rtp::header::Extension {
+        id: 0,
+        payload: vec![0; words * 4].into(),
+    });
     rtp::header::Header {
         version: 2,
         extension: extension.is_some(),
@@ -305,7 +394,11 @@ mod tests {
     const SSRC: u32 = 0x0102_0304;
 
     fn config(suite: Suite) -> SrtpConfig {
-        SrtpConfig { suite, key: suite.new_key(), index: None }
+        SrtpConfig {
+            suite,
+            key: suite.new_key(),
+            index: None,
+        }
     }
 
     fn packet(sequence: u16, extra: &[u8]) -> Vec<u8> {
@@ -319,29 +412,44 @@ mod tests {
     }
 
     fn open(srtp: &mut Srtp, datagram: &[u8]) -> Result<Bytes, Reason> {
-        srtp.open(datagram, &parse_rtp(datagram).expect("sound")).map(|(plain, _)| plain)
+        srtp.open(datagram, &parse_rtp(datagram).expect("sound"))
+            .map(|(plain, _)| plain)
     }
 
     #[test]
     fn what_is_sealed_opens_once_and_only_unchanged() {
         for suite in Suite::ALL {
             let config = config(suite);
-            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let (mut them, mut us) = (
+                Srtp::new(&config, SSRC).expect("keys"),
+                Srtp::new(&config, SSRC).expect("keys"),
+            );
             let extension = [0, 0, 0, 7, 0xbe, 0xde, 0, 1, 0xf0, 0, 0, 0];
             for (sequence, extra) in [(65_000, &[][..]), (65_001, &extension)] {
                 let plain = packet(sequence, extra);
                 let sealed = them.seal(&plain).expect("sealed");
-                assert_ne!(sealed[sealed.len() - 10..], plain[plain.len().saturating_sub(10)..]);
+                assert_ne!(
+                    sealed[sealed.len() - 10..],
+                    plain[plain.len().saturating_sub(10)..]
+                );
                 let mut changed = sealed.to_vec();
                 changed[20] ^= 1;
                 assert_eq!(open(&mut us, &changed), Err(Reason::Unauthentic), "{suite}");
-                assert_eq!(open(&mut us, &plain), Err(Reason::Unauthentic), "{suite}: not encrypted");
+                assert_eq!(
+                    open(&mut us, &plain),
+                    Err(Reason::Unauthentic),
+                    "{suite}: not encrypted"
+                );
                 assert_eq!(open(&mut us, &sealed).as_deref(), Ok(&plain[..]), "{suite}");
                 assert_eq!(open(&mut us, &sealed), Err(Reason::Replayed), "{suite}");
             }
             let mut stranger = Srtp::new(&super::tests::config(suite), SSRC).expect("keys");
             let sealed = stranger.seal(&packet(65_002, &[])).expect("sealed");
-            assert_eq!(open(&mut us, &sealed), Err(Reason::Unauthentic), "{suite}: another key");
+            assert_eq!(
+                open(&mut us, &sealed),
+                Err(Reason::Unauthentic),
+                "{suite}: another key"
+            );
         }
     }
 
@@ -349,7 +457,10 @@ mod tests {
     fn control_packets_too() {
         for suite in Suite::ALL {
             let config = config(suite);
-            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let (mut them, mut us) = (
+                Srtp::new(&config, SSRC).expect("keys"),
+                Srtp::new(&config, SSRC).expect("keys"),
+            );
             let plain = crate::ingest::report::compound(SSRC, None).expect("small");
             let sealed = them.seal_rtcp(&plain).expect("sealed");
             assert_eq!(us.open_rtcp(&sealed).as_deref(), Ok(&plain[..]), "{suite}");
@@ -371,10 +482,15 @@ mod tests {
     fn a_stream_goes_on_after_a_restart_with_its_rollover_counter() {
         for suite in Suite::ALL {
             let config = config(suite);
-            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let (mut them, mut us) = (
+                Srtp::new(&config, SSRC).expect("keys"),
+                Srtp::new(&config, SSRC).expect("keys"),
+            );
             let mut sealed = Bytes::new();
             for i in 0..200_000u64 {
-                sealed = them.seal(&packet((65_000 + i) as u16, &[])).expect("sealed");
+                sealed = them
+                    .seal(&packet((65_000 + i) as u16, &[]))
+                    .expect("sealed");
                 // Loss of most is no matter.
                 if i % 1_000 == 0 {
                     open(&mut us, &sealed).expect("authentic");
@@ -383,8 +499,14 @@ mod tests {
             open(&mut us, &sealed).expect("authentic");
             assert_eq!(us.index(), Some(264_999));
             let mut fresh = Srtp::new(&config, SSRC).expect("keys");
-            assert!(open(&mut fresh, &sealed).is_err(), "{suite}: without the counter nothing opens");
-            let restored = SrtpConfig { index: us.index(), ..config };
+            assert!(
+                open(&mut fresh, &sealed).is_err(),
+                "{suite}: without the counter nothing opens"
+            );
+            let restored = SrtpConfig {
+                index: us.index(),
+                ..config
+            };
             let mut us = Srtp::new(&restored, SSRC).expect("keys");
             assert_eq!(open(&mut us, &sealed), Err(Reason::Replayed), "{suite}");
             for i in 265_000..265_100u64 {
@@ -399,18 +521,26 @@ mod tests {
     fn a_sender_may_begin_just_below_the_wrap_and_lose_what_came_before() {
         for suite in Suite::ALL {
             let config = config(suite);
-            let (mut them, mut us) = (Srtp::new(&config, SSRC).expect("keys"), Srtp::new(&config, SSRC).expect("keys"));
+            let (mut them, mut us) = (
+                Srtp::new(&config, SSRC).expect("keys"),
+                Srtp::new(&config, SSRC).expect("keys"),
+            );
             for i in 65_530..65_560u64 {
                 let sealed = them.seal(&packet(i as u16, &[])).expect("sealed");
                 if i > 65_540 {
-                    open(&mut us, &sealed).unwrap_or_else(|reason| panic!("{suite} {i}: {reason:?}"));
-                    assert_eq!((us.index(), open(&mut us, &sealed)), (Some(i), Err(Reason::Replayed)));
+                    open(&mut us, &sealed)
+                        .unwrap_or_else(|reason| panic!("{suite} {i}: {reason:?}"));
+                    assert_eq!(
+                        (us.index(), open(&mut us, &sealed)),
+                        (Some(i), Err(Reason::Replayed))
+                    );
                 }
             }
         }
     }
 
-    /// Strays of any number, before the first true packet and between, plain and sealed with another key.
+    /// Strays of any number, before the first true packet and between, plain and sealed with
+    /// another key.
     #[test]
     fn what_is_not_authentic_changes_nothing() {
         for suite in Suite::ALL {
@@ -420,21 +550,37 @@ mod tests {
                 let sender = || Srtp::new(&config, SSRC).expect("keys");
                 let (mut them, mut us) = (sender(), sender());
                 for i in begin..begin + 20 {
-                    for stray in [0u16, 1, 20_000, 32_768, 50_000, 65_535, i as u16, (i as u16).wrapping_add(1)] {
+                    for stray in [
+                        0u16,
+                        1,
+                        20_000,
+                        32_768,
+                        50_000,
+                        65_535,
+                        i as u16,
+                        (i as u16).wrapping_add(1),
+                    ] {
                         let plain = packet(stray, &[]);
                         assert_ne!(open(&mut us, &plain), Ok(Bytes::from(plain.clone())));
                         let sealed = stranger.seal(&plain).expect("sealed");
                         assert!(open(&mut us, &sealed).is_err(), "{suite}");
-                        let mut forged =
-                            stranger.seal_rtcp(&crate::ingest::report::compound(SSRC, None).expect("small"));
+                        let mut forged = stranger.seal_rtcp(
+                            &crate::ingest::report::compound(SSRC, None).expect("small"),
+                        );
                         for _ in 0..3 {
-                            forged = stranger.seal_rtcp(&crate::ingest::report::compound(SSRC, None).expect("small"));
+                            forged = stranger.seal_rtcp(
+                                &crate::ingest::report::compound(SSRC, None).expect("small"),
+                            );
                         }
                         assert!(us.open_rtcp(&forged.expect("sealed")).is_err());
                     }
                     let plain = packet(i as u16, &[]);
                     let sealed = them.seal(&plain).expect("sealed");
-                    assert_eq!(open(&mut us, &sealed).as_deref(), Ok(&plain[..]), "{suite}: {i} from {begin}");
+                    assert_eq!(
+                        open(&mut us, &sealed).as_deref(),
+                        Ok(&plain[..]),
+                        "{suite}: {i} from {begin}"
+                    );
                     let report = crate::ingest::report::compound(SSRC, None).expect("small");
                     let sealed = them.seal_rtcp(&report).expect("sealed");
                     assert_eq!(us.open_rtcp(&sealed).as_deref(), Ok(&report[..]), "{suite}");
@@ -452,11 +598,15 @@ mod tests {
             packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
             packet
         };
-        let open = |ring: &mut Keyring, datagram: &[u8]| ring.open(datagram, &parse_rtp(datagram).expect("sound"));
+        let open = |ring: &mut Keyring, datagram: &[u8]| {
+            ring.open(datagram, &parse_rtp(datagram).expect("sound"))
+        };
         let mut ring = Keyring::new(config.clone(), None).expect("keys");
         let mut a = Srtp::new(&config, 1).expect("keys");
         let mut b = Srtp::new(&config, 2).expect("keys");
-        let old: Vec<Bytes> = (10..14).map(|n| a.seal(&with(1, n)).expect("sealed")).collect();
+        let old: Vec<Bytes> = (10..14)
+            .map(|n| a.seal(&with(1, n)).expect("sealed"))
+            .collect();
         assert!(open(&mut ring, &with(3, 9)).is_err());
         assert!(open(&mut ring, &old[0]).is_ok() && open(&mut ring, &old[2]).is_ok());
         let new = b.seal(&with(2, 7)).expect("sealed");
@@ -466,14 +616,26 @@ mod tests {
             assert_eq!(open(&mut ring, played_again), Err(Reason::Replayed));
         }
         assert_eq!(ring.index(), Some(7));
-        assert!(open(&mut ring, &old[3]).is_ok(), "it may go back to an SSRC, further on");
+        assert!(
+            open(&mut ring, &old[3]).is_ok(),
+            "it may go back to an SSRC, further on"
+        );
     }
 
     #[test]
     fn wrong_keys_are_told() {
-        let short = SrtpConfig { key: vec![0; 30], ..config(Suite::AeadAes256Gcm) };
-        assert!(matches!(Srtp::new(&short, SSRC), Err(SrtpError::KeyLength { length: 30, .. })));
-        let old = SrtpConfig { index: Some(u64::MAX), ..config(Suite::AeadAes128Gcm) };
+        let short = SrtpConfig {
+            key: vec![0; 30],
+            ..config(Suite::AeadAes256Gcm)
+        };
+        assert!(matches!(
+            Srtp::new(&short, SSRC),
+            Err(SrtpError::KeyLength { length: 30, .. })
+        ));
+        let old = SrtpConfig {
+            index: Some(u64::MAX),
+            ..config(Suite::AeadAes128Gcm)
+        };
         assert!(matches!(Srtp::new(&old, SSRC), Err(SrtpError::Rollover(_))));
         assert!(!format!("{:?}", config(Suite::AeadAes128Gcm)).contains("key"));
     }

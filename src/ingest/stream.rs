@@ -1,7 +1,8 @@
 //! One stream's socket and task.
 
 use super::{
-    Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, port::Strangers, red, report, rtcp, rtp,
+    Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, port::Strangers, red, report,
+    rtcp, rtp,
 };
 use crate::domain::{
     id::StreamId,
@@ -24,7 +25,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Datagrams taken before the task lets others run.
 const BATCH: usize = 32;
-/// Who sends this instead of sound is there and silent (RFC 3389). Other payload types for long are a sender gone wrong.
+/// Who sends this instead of sound is there and silent (RFC 3389). Other payload types for long are
+/// a sender gone wrong.
 const COMFORT_NOISE: u8 = 13;
 
 /// A stream being received. Dropped, it is no longer heard, and its port rests ([`super::Ports`]).
@@ -59,18 +61,28 @@ impl Stream {
         *lock(&self.seen)
     }
 
-    /// Dropped after this, its port is closed at once, for another process that goes on with the stream on the same one.
+    /// Dropped after this, its port is closed at once, for another process that goes on with the
+    /// stream on the same one.
     pub fn hand_over(&self) {
         self.handed_over.store(true, Relaxed);
     }
 }
 
-/// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is dropped and counted, when its
-/// receiver is gone the stream ends. Must be called within a Tokio runtime.
-pub fn open(config: StreamConfig, place: Place, to: mpsc::Sender<(StreamId, Arrival)>) -> Result<Stream, OpenError> {
+/// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is
+/// dropped and counted, when its receiver is gone the stream ends. Must be called within a Tokio
+/// runtime.
+pub fn open(
+    config: StreamConfig,
+    place: Place,
+    to: mpsc::Sender<(StreamId, Arrival)>,
+) -> Result<Stream, OpenError> {
     let began = Instant::now();
     let source = Source::new(config.terms.clone(), config.latched, config.ssrc, Micros(0));
-    let srtp = config.srtp.clone().map(|srtp| Keyring::new(srtp, source.ssrc())).transpose()?;
+    let srtp = config
+        .srtp
+        .clone()
+        .map(|srtp| Keyring::new(srtp, source.ssrc()))
+        .transpose()?;
     let seen = Seen {
         from: source.address(),
         ssrc: source.ssrc(),
@@ -156,7 +168,8 @@ struct Task {
 impl Task {
     async fn run(&mut self, socket: &UdpSocket) -> End {
         let mut buffer = [0; super::DATAGRAM_MAX + 1];
-        // RFC 3550 6.2: half an interval at first, then spread so that many streams do not report in step.
+        // RFC 3550 6.2: half an interval at first, then spread so that many streams do not report
+        // in step.
         let mut due = tokio::time::Instant::now() + self.config.report_every / 2;
         loop {
             tokio::select! {
@@ -168,7 +181,8 @@ impl Task {
                         match socket.try_recv_from(&mut buffer) {
                             Ok((length, from)) => self.datagram(Instant::now(), &buffer[..length], from),
                             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                            // An ICMP answer to one of our reports; the next datagram is another matter.
+                            // An ICMP answer to one of our reports; the next datagram is another
+                            // matter.
                             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                             Err(error) => {
                                 tracing::debug!(%error, "receive");
@@ -191,12 +205,17 @@ impl Task {
     }
 
     fn spread(&self) -> Duration {
-        self.config.report_every.mul_f64(0.9 + 0.2 * fastrand::f64())
+        self.config
+            .report_every
+            .mul_f64(0.9 + 0.2 * fastrand::f64())
     }
 
     fn datagram(&mut self, at: Instant, datagram: &[u8], from: SocketAddr) {
-        let done =
-            if rtp::is_rtcp(datagram) { self.control(at, datagram, from) } else { self.packet(at, datagram, from) };
+        let done = if rtp::is_rtcp(datagram) {
+            self.control(at, datagram, from)
+        } else {
+            self.packet(at, datagram, from)
+        };
         if let Err(reason) = done {
             if self.source.address() != Some(canonical(from)) {
                 self.strangers.add(canonical(from));
@@ -205,11 +224,16 @@ impl Task {
         }
     }
 
-    /// Whether media may come from there without being announced. What proves itself may come from anywhere.
+    /// Whether media may come from there without being announced. What proves itself may come from
+    /// anywhere.
     fn allows(&self, from: SocketAddr) -> bool {
         self.srtp.is_some()
             || from.ip().to_canonical().is_loopback()
-            || self.config.allow.iter().any(|network| network.contains(from.ip()))
+            || self
+                .config
+                .allow
+                .iter()
+                .any(|network| network.contains(from.ip()))
     }
 
     fn since_began(&self, at: Instant) -> Micros {
@@ -226,8 +250,8 @@ impl Task {
         let own = self.config.payload_type;
         let redundant = Some(payload_type) == self.config.red_payload_type;
         // What holds none of the stream's media settles nothing about where it comes from.
-        let settled =
-            self.srtp.is_some() || self.source.ssrc() == Some(ssrc) && self.source.address() == Some(canonical(from));
+        let settled = self.srtp.is_some()
+            || self.source.ssrc() == Some(ssrc) && self.source.address() == Some(canonical(from));
         if payload_type != own && !redundant && !settled {
             return Err(Reason::PayloadType);
         }
@@ -254,7 +278,10 @@ impl Task {
             self.take(from, ssrc, newest, now);
             self.reception.number(packet.sequence, at);
             self.note(at);
-            self.tell(Arrival::Other { at, sequence: packet.sequence })?;
+            self.tell(Arrival::Other {
+                at,
+                sequence: packet.sequence,
+            })?;
             if payload_type != COMFORT_NOISE {
                 return Err(Reason::PayloadType);
             }
@@ -263,10 +290,24 @@ impl Task {
         };
         let ticks = self.config.codec.ticks(media).ok_or(Reason::Payload)?;
         self.take(from, ssrc, newest, now);
-        self.reception.packet(packet.sequence, packet.timestamp, self.config.clock_rate, at);
+        self.reception.packet(
+            packet.sequence,
+            packet.timestamp,
+            self.config.clock_rate,
+            at,
+        );
         self.note(at);
-        let header = Header { sequence: packet.sequence, timestamp: packet.timestamp, ticks };
-        self.tell(Arrival::Rtp { at, header, marker: packet.marker, payload: Bytes::copy_from_slice(media) })?;
+        let header = Header {
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            ticks,
+        };
+        self.tell(Arrival::Rtp {
+            at,
+            header,
+            marker: packet.marker,
+            payload: Bytes::copy_from_slice(media),
+        })?;
         self.counts.take();
         Ok(())
     }
@@ -281,7 +322,11 @@ impl Task {
         if change.address || change.ssrc {
             let before = matches!(self.untold, Some(Arrival::Latched { anew: true, .. }));
             let from = self.source.address().unwrap_or(from);
-            self.untold = Some(Arrival::Latched { from, ssrc, anew: change.ssrc || before });
+            self.untold = Some(Arrival::Latched {
+                from,
+                ssrc,
+                anew: change.ssrc || before,
+            });
         }
     }
 
@@ -311,8 +356,13 @@ impl Task {
         };
         let control = rtcp::parse(datagram)?;
         if control.gone.contains(&ssrc) {
-            // Who is not where the media comes from cannot end it: a neighbour on the host may have the same SSRC.
-            return if reach == Control::Whole { self.tell(Arrival::Bye { at }) } else { Err(Reason::Source) };
+            // Who is not where the media comes from cannot end it: a neighbour on the host may have
+            // the same SSRC.
+            return if reach == Control::Whole {
+                self.tell(Arrival::Bye { at })
+            } else {
+                Err(Reason::Source)
+            };
         }
         if reach == Control::Presence {
             return self.tell(Arrival::Alive { at });
@@ -323,7 +373,12 @@ impl Task {
         match control.report {
             Some((ntp, timestamp)) => {
                 self.reception.sender_report(ntp, at);
-                self.tell(Arrival::SenderReport { at, ntp, timestamp, cname: self.cname.clone() })
+                self.tell(Arrival::SenderReport {
+                    at,
+                    ntp,
+                    timestamp,
+                    cname: self.cname.clone(),
+                })
             }
             None => self.tell(Arrival::Alive { at }),
         }
@@ -337,14 +392,24 @@ impl Task {
             self.untold = Some(full.into_inner().1);
             return Err(Reason::QueueFull);
         }
-        self.to.try_send((stream, arrival)).map_err(|_| Reason::QueueFull)
+        self.to
+            .try_send((stream, arrival))
+            .map_err(|_| Reason::QueueFull)
     }
 
     async fn report(&mut self, socket: &UdpSocket) {
-        let (Some(to), Some(ssrc)) = (self.source.address(), self.source.ssrc()) else { return };
-        let us = if self.us == ssrc { self.us.wrapping_add(1).max(1) } else { self.us };
+        let (Some(to), Some(ssrc)) = (self.source.address(), self.source.ssrc()) else {
+            return;
+        };
+        let us = if self.us == ssrc {
+            self.us.wrapping_add(1).max(1)
+        } else {
+            self.us
+        };
         let block = self.reception.report(ssrc, Instant::now());
-        let Some(mut compound) = block.and_then(|block| report::compound(us, Some(block))) else { return };
+        let Some(mut compound) = block.and_then(|block| report::compound(us, Some(block))) else {
+            return;
+        };
         if let Some(srtp) = &mut self.srtp {
             match srtp.seal_rtcp(&compound) {
                 Some(Ok(sealed)) => compound = sealed,

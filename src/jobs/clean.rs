@@ -1,7 +1,8 @@
-//! Deletes objects that no row needs any more: the segments of tracks that were verified and committed, whose rows stay, with
-//! hash and consent entry, as proof; and what no row ever named or names any more, because somebody died between storing
-//! an object and writing its row, or between replacing one and deleting it. It may hold what was withdrawn. And the revisions
-//! of files before the one that is told of.
+//! Deletes objects that no row needs any more: the segments of tracks that were verified and
+//! committed, whose rows stay, with hash and consent entry, as proof; and what no row ever named or
+//! names any more, because somebody died between storing an object and writing its row, or between
+//! replacing one and deleting it. It may hold what was withdrawn. And the revisions of files before
+//! the one that is told of.
 
 use super::mix::key;
 use crate::{
@@ -30,7 +31,11 @@ pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
     match clean(&store, &objects, &claimed).await {
         Ok(()) => Outcome::Done,
         Err(error) => match super::fault(&error) {
-            Fault::Away(away) => Outcome::Waiting { away, at_least: Micros(0), error },
+            Fault::Away(away) => Outcome::Waiting {
+                away,
+                at_least: Micros(0),
+                error,
+            },
             _ => Outcome::Failed(error),
         },
     }
@@ -42,15 +47,37 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
     let segments = recording::segments(&mut tx, meeting).await?;
     let made = recording::of_meeting(&mut tx, meeting).await?;
     tx.commit().await?;
-    let merged = segments.into_iter().filter(|segment| segment.merged).map(|segment| segment.object_key);
-    delete(objects, merged).await.context("deleting a merged segment")?;
+    let merged = segments
+        .into_iter()
+        .filter(|segment| segment.merged)
+        .map(|segment| segment.object_key);
+    delete(objects, merged)
+        .await
+        .context("deleting a merged segment")?;
     let earlier = made.iter().flat_map(|recording| {
-        let extension = if recording.kind == "mix" { "mp4" } else { "mkv" };
-        (1..recording.revision).map(move |revision| key(claimed.job.tenant, meeting, recording.id, revision, extension))
+        let extension = if recording.kind == "mix" {
+            "mp4"
+        } else {
+            "mkv"
+        };
+        (1..recording.revision).map(move |revision| {
+            key(
+                claimed.job.tenant,
+                meeting,
+                recording.id,
+                revision,
+                extension,
+            )
+        })
     });
-    delete(objects, earlier).await.context("deleting a file that was made anew")?;
+    delete(objects, earlier)
+        .await
+        .context("deleting a file that was made anew")?;
     let prefix = recording::live_prefix(claimed.job.tenant, meeting);
-    let listed = objects.list(&prefix, LISTED_MAX).await.context("listing a meeting's segments")?;
+    let listed = objects
+        .list(&prefix, LISTED_MAX)
+        .await
+        .context("listing a meeting's segments")?;
     for some in listed.chunks(SWEPT_AT_ONCE) {
         sweep(store, objects, meeting, some).await?;
     }
@@ -60,27 +87,42 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
 /// Many at a time: an hour of four tracks is 3,600 objects, and storage may be far away.
 async fn delete(objects: &Objects, keys: impl Iterator<Item = String>) -> Result<(), ObjectError> {
     let each = |key: String| async move { objects.delete(&key).await };
-    stream::iter(keys.map(Ok)).try_for_each_concurrent(DELETED_AT_ONCE, each).await
+    stream::iter(keys.map(Ok))
+        .try_for_each_concurrent(DELETED_AT_ONCE, each)
+        .await
 }
 
-/// Deletes what no row names of these objects. The meeting's head is held meanwhile: a recovery says under it what it is
-/// going to store before it does, so nobody is between an object and its row. With one under way nothing is swept; the job
-/// runs again after it.
-async fn sweep(store: &Store, objects: &Objects, meeting: MeetingId, listed: &[Listed]) -> anyhow::Result<()> {
+/// Deletes what no row names of these objects. The meeting's head is held meanwhile: a recovery
+/// says under it what it is going to store before it does, so nobody is between an object and its
+/// row. With one under way nothing is swept; the job runs again after it.
+async fn sweep(
+    store: &Store,
+    objects: &Objects,
+    meeting: MeetingId,
+    listed: &[Listed],
+) -> anyhow::Result<()> {
     let mut tx = store.worker_tx().await?;
     event::lock(&mut tx, meeting).await?;
     let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
     if !over || capture::spooled(&mut tx, meeting).await? > 0 {
         return Ok(());
     }
-    let named: BTreeSet<String> =
-        recording::segments(&mut tx, meeting).await?.into_iter().map(|segment| segment.object_key).collect();
-    let unnamed: Vec<&str> =
-        listed.iter().map(|object| object.key.as_str()).filter(|key| !named.contains(*key)).collect();
+    let named: BTreeSet<String> = recording::segments(&mut tx, meeting)
+        .await?
+        .into_iter()
+        .map(|segment| segment.object_key)
+        .collect();
+    let unnamed: Vec<&str> = listed
+        .iter()
+        .map(|object| object.key.as_str())
+        .filter(|key| !named.contains(*key))
+        .collect();
     let deleting = delete(objects, unnamed.iter().map(|key| (*key).to_owned()));
     match tokio::time::timeout(SWEEP_MAX, deleting).await {
         Ok(deleted) => deleted.context("deleting an object that no row names")?,
-        Err(_) => warn!(%meeting, "objects that no row names are not all deleted yet; storage is slow"),
+        Err(_) => {
+            warn!(%meeting, "objects that no row names are not all deleted yet; storage is slow")
+        }
     }
     if !unnamed.is_empty() {
         info!(%meeting, objects = unnamed.len(), "swept up objects that no row names");

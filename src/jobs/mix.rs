@@ -1,10 +1,11 @@
-//! The files of an ended meeting: each track joined from its segments without re-encoding, then the mix rendered from the
-//! tracks. Every file is stored and verified before its row says so. Runs again from the start after a crash, with the same
-//! outcome; segment objects are deleted by another job once the tracks are committed.
+//! The files of an ended meeting: each track joined from its segments without re-encoding, then the
+//! mix rendered from the tracks. Every file is stored and verified before its row says so. Runs
+//! again from the start after a crash, with the same outcome; segment objects are deleted by
+//! another job once the tracks are committed.
 //!
-//! Everything is fetched before anything is stored, so that a storage which is away in between costs no half-made revision:
-//! the job then waits ([`Outcome::Waiting`]), however long. It ends only in a transaction that sees no segment left over and
-//! no withdrawal that it has not heard of.
+//! Everything is fetched before anything is stored, so that a storage which is away in between
+//! costs no half-made revision: the job then waits ([`Outcome::Waiting`]), however long. It ends
+//! only in a transaction that sees no segment left over and no withdrawal that it has not heard of.
 
 use super::{
     track::{Joined, Made},
@@ -54,7 +55,8 @@ pub struct Mixer {
     pub replay: fn(&[consent::Entry], DateTime<Utc>) -> Gate,
     /// The data of `recording_state` after the end.
     pub state: fn(RecordingState, Option<&str>, i64) -> Value,
-    /// So many mixes are rendered at a time, each a core's work; the other jobs fetch and store meanwhile.
+    /// So many mixes are rendered at a time, each a core's work; the other jobs fetch and store
+    /// meanwhile.
     pub rendering: Arc<Semaphore>,
 }
 
@@ -95,11 +97,19 @@ impl Mixer {
                 Ok(Round::Again) => continue,
                 Ok(Round::Spooled(count)) => {
                     let error = anyhow::anyhow!("{count} segments are still in a spool");
-                    return Outcome::Waiting { away: Away::Storage, at_least: SPOOL_POLL, error };
+                    return Outcome::Waiting {
+                        away: Away::Storage,
+                        at_least: SPOOL_POLL,
+                        error,
+                    };
                 }
                 Ok(Round::Missing(count)) => {
                     let error = anyhow::anyhow!("{count} segments are missing in storage");
-                    return Outcome::Waiting { away: Away::Storage, at_least: MISSING_APART, error };
+                    return Outcome::Waiting {
+                        away: Away::Storage,
+                        at_least: MISSING_APART,
+                        error,
+                    };
                 }
                 Err(error) => error,
             };
@@ -107,7 +117,11 @@ impl Mixer {
                 return Outcome::Settled;
             }
             if let Fault::Away(away) = super::fault(&error) {
-                return Outcome::Waiting { away, at_least: Micros(0), error };
+                return Outcome::Waiting {
+                    away,
+                    at_least: Micros(0),
+                    error,
+                };
             }
             if claimed.job.attempts >= crate::domain::limits::JOB_ATTEMPTS
                 && let Err(error) = self.give_up(meeting, &format!("{error:#}")).await
@@ -127,7 +141,9 @@ impl Mixer {
         if spooled > 0 {
             return Ok(Round::Spooled(spooled));
         }
-        let whole = capture::load(&mut tx, meeting).await?.context("the meeting is gone")?;
+        let whole = capture::load(&mut tx, meeting)
+            .await?
+            .context("the meeting is gone")?;
         let start = whole.start_time.context("the meeting never began")?;
         let log = consent::whole(&mut tx, meeting).await?;
         let segments = recording::segments(&mut tx, meeting).await?;
@@ -137,30 +153,52 @@ impl Mixer {
         drop(tx);
         let gate = (self.replay)(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
-        let (settings, ..) = (self.words.settings)(&whole.settings).context("reading the meeting's settings")?;
+        let (settings, ..) =
+            (self.words.settings)(&whole.settings).context("reading the meeting's settings")?;
         // Whoever recorded may not have heard of it: what is here of the others goes, too.
         let held = match settings.policy {
             ConsentPolicy::All => taken_back(&words::people(&visits, start, &gate, Use::Recording)),
             ConsentPolicy::Exclude | ConsentPolicy::Required => Vec::new(),
         };
-        let mut paused: Vec<Span> =
-            paused.into_iter().map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on))).collect();
+        let mut paused: Vec<Span> = paused
+            .into_iter()
+            .map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on)))
+            .collect();
         paused.extend(&held);
-        let unheard: Vec<Span> =
-            unheard.into_iter().map(|(from, until)| Span::new(on(from), on(until) + REOPENED)).collect();
+        let unheard: Vec<Span> = unheard
+            .into_iter()
+            .map(|(from, until)| Span::new(on(from), on(until) + REOPENED))
+            .collect();
 
         let scratch = Scratch(self.work.join(claimed.job.id.to_string()));
         // What a killed process left of this very job.
         let _ = tokio::fs::remove_dir_all(&scratch.0).await;
-        tokio::fs::create_dir_all(&scratch.0).await.context("making room for the files")?;
-        let (mut done, mut nothing, mut lost_whole, mut missing) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for track in whole.recordings.iter().filter(|recording| recording.kind == "track").cloned() {
-            let participant = track.key.as_ref().context("a track without a participant")?.participant;
+        tokio::fs::create_dir_all(&scratch.0)
+            .await
+            .context("making room for the files")?;
+        let (mut done, mut nothing, mut lost_whole, mut missing) =
+            (Vec::new(), Vec::new(), Vec::new(), 0);
+        for track in whole
+            .recordings
+            .iter()
+            .filter(|recording| recording.kind == "track")
+            .cloned()
+        {
+            let participant = track
+                .key
+                .as_ref()
+                .context("a track without a participant")?
+                .participant;
             let why = Circumstances {
                 present: visits
                     .iter()
                     .filter(|visit| visit.participant == participant)
-                    .map(|visit| Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on)))
+                    .map(|visit| {
+                        Span::new(
+                            on(visit.joined_at),
+                            visit.left_at.map_or(MeetingTime::MAX, on),
+                        )
+                    })
                     .collect(),
                 agreed: subtract(&gate.allowed(participant, Use::Recording), &held),
                 paused: paused.clone(),
@@ -169,12 +207,24 @@ impl Mixer {
             };
             // Each with what its own entry allows.
             let by_entry = |segment: &Segment| {
-                let allowed = gate.allowed_by(participant, Use::Recording, segment.consent_entry, segment.late);
-                let held: Vec<Span> = held.iter().map(|span| Span::new(span.start - segment.late, span.end)).collect();
+                let allowed = gate.allowed_by(
+                    participant,
+                    Use::Recording,
+                    segment.consent_entry,
+                    segment.late,
+                );
+                let held: Vec<Span> = held
+                    .iter()
+                    .map(|span| Span::new(span.start - segment.late, span.end))
+                    .collect();
                 subtract(&allowed, &held)
             };
-            let of_track = segments.iter().filter(|segment| segment.recording == track.id);
-            let of_track = of_track.map(|segment| (segment.clone(), by_entry(segment))).collect();
+            let of_track = segments
+                .iter()
+                .filter(|segment| segment.recording == track.id);
+            let of_track = of_track
+                .map(|segment| (segment.clone(), by_entry(segment)))
+                .collect();
             let (id, file) = (track.id, track.blob_url.clone());
             match self.join(meeting, track, of_track, why, &scratch.0).await? {
                 Made::Track(joined) => done.push(*joined),
@@ -196,7 +246,10 @@ impl Mixer {
             self.keep(meeting, tenant, track).await?;
         }
         let tracks: Vec<words::Track> = done.iter().filter_map(Joined::words).collect();
-        self.words.find(meeting, tenant, &whole, &tracks).await.context("looking for words that nobody heard")?;
+        self.words
+            .find(meeting, tenant, &whole, &tracks)
+            .await
+            .context("looking for words that nobody heard")?;
         for (id, file) in &nothing {
             self.take_away(*id, file.as_deref(), &segments).await?;
         }
@@ -208,7 +261,9 @@ impl Mixer {
         event::lock(&mut tx, meeting).await?;
         let heard = log.iter().map(|entry| entry.entry).max().unwrap_or(0);
         let withdrawn = consent::above(&mut tx, meeting, heard, i64::MAX).await?;
-        let withdrawn = withdrawn.iter().any(|entry| entry.status != ConsentStatus::Accepted);
+        let withdrawn = withdrawn
+            .iter()
+            .any(|entry| entry.status != ConsentStatus::Accepted);
         // Nobody is told of a mix with what somebody took consent back for.
         if !withdrawn {
             match &mix {
@@ -227,7 +282,16 @@ impl Mixer {
         if job::is_asked_again(&mut tx, claimed.job.id).await? {
             job::run_again(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
             tx.commit().await?;
-            let _ = self.queue.wake(JobKind::Mix, &Wake { job: claimed.job.id, meeting }).await;
+            let _ = self
+                .queue
+                .wake(
+                    JobKind::Mix,
+                    &Wake {
+                        job: claimed.job.id,
+                        meeting,
+                    },
+                )
+                .await;
             return Ok(Round::Finished);
         }
         if withdrawn || recording::is_unmerged(&mut tx, meeting).await? {
@@ -237,22 +301,57 @@ impl Mixer {
         capture::transcript(&mut tx, tenant, meeting, None, true).await?;
         let (state, reason) = match mix {
             Mix::Rendered(..) | Mix::Kept => (RecordingState::Ready, None),
-            Mix::Nothing | Mix::Gone(_) if lost_whole.is_empty() => (RecordingState::Off, Some("nothing_recorded")),
+            Mix::Nothing | Mix::Gone(_) if lost_whole.is_empty() => {
+                (RecordingState::Off, Some("nothing_recorded"))
+            }
             Mix::Nothing | Mix::Gone(_) => (RecordingState::Failed, Some(SEE_ERRORS)),
         };
-        let told = event::append(&mut tx, meeting, "recording_state", (self.state)(state, reason, 0)).await?;
-        let clean = job::ensure(&mut tx, tenant, meeting, JobKind::Clean.as_str(), &json!({})).await?;
+        let told = event::append(
+            &mut tx,
+            meeting,
+            "recording_state",
+            (self.state)(state, reason, 0),
+        )
+        .await?;
+        let clean = job::ensure(
+            &mut tx,
+            tenant,
+            meeting,
+            JobKind::Clean.as_str(),
+            &json!({}),
+        )
+        .await?;
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
         tx.commit().await?;
         let _ = self.queue.publish(meeting, &told.into());
-        let _ = self.queue.wake(JobKind::Clean, &Wake { job: clean, meeting }).await;
+        let _ = self
+            .queue
+            .wake(
+                JobKind::Clean,
+                &Wake {
+                    job: clean,
+                    meeting,
+                },
+            )
+            .await;
         info!(%meeting, tracks = done.len(), lost = lost_whole.len(), ?state, "the recordings are made");
         Ok(Round::Finished)
     }
 
     /// Stores and commits one track, unless it is stored as it is.
-    async fn keep(&self, meeting: MeetingId, tenant: TenantId, joined: &Joined) -> anyhow::Result<()> {
-        let Joined { recording: track, finalised, path, gaps, .. } = joined;
+    async fn keep(
+        &self,
+        meeting: MeetingId,
+        tenant: TenantId,
+        joined: &Joined,
+    ) -> anyhow::Result<()> {
+        let Joined {
+            recording: track,
+            finalised,
+            path,
+            gaps,
+            ..
+        } = joined;
         let gaps = serde_json::to_value(gaps)?;
         if !joined.fresh {
             let mut tx = self.store.worker_tx().await?;
@@ -260,10 +359,17 @@ impl Mixer {
             tx.commit().await?;
             return Ok(());
         }
-        let revision = if track.status == "ready" { track.revision + 1 } else { track.revision };
+        let revision = if track.status == "ready" {
+            track.revision + 1
+        } else {
+            track.revision
+        };
         let key = key(tenant, meeting, track.id, revision, "mkv");
-        let stored =
-            self.objects.put_file(&key, path, "audio/x-matroska", Tier::Hot).await.context("storing a track")?;
+        let stored = self
+            .objects
+            .put_file(&key, path, "audio/x-matroska", Tier::Hot)
+            .await
+            .context("storing a track")?;
         let file = Finished {
             blob_url: self.objects.url(&key),
             start_ms: finalised.start_ms,
@@ -275,19 +381,41 @@ impl Mixer {
         let mut tx = self.store.worker_tx().await?;
         recording::finish(&mut tx, track.id, &file).await?;
         tx.commit().await?;
-        let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url)).filter(|made| *made != key);
+        let made = track
+            .blob_url
+            .as_deref()
+            .and_then(|url| self.objects.key(url))
+            .filter(|made| *made != key);
         if let Some(made) = made {
-            self.objects.delete(made).await.context("deleting a track that was made anew")?;
+            self.objects
+                .delete(made)
+                .await
+                .context("deleting a track that was made anew")?;
         }
         Ok(())
     }
 
-    /// Deletes the objects of a track of which nothing may be kept. Its rows go with the mix that it is in.
-    async fn take_away(&self, id: RecordingId, file: Option<&str>, segments: &[Segment]) -> anyhow::Result<()> {
-        let of_track =
-            segments.iter().filter(|segment| segment.recording == id).map(|segment| segment.object_key.as_str());
-        for key in file.and_then(|url| self.objects.key(url)).into_iter().chain(of_track) {
-            self.objects.delete(key).await.context("deleting a track of which nothing may be kept")?;
+    /// Deletes the objects of a track of which nothing may be kept. Its rows go with the mix that
+    /// it is in.
+    async fn take_away(
+        &self,
+        id: RecordingId,
+        file: Option<&str>,
+        segments: &[Segment],
+    ) -> anyhow::Result<()> {
+        let of_track = segments
+            .iter()
+            .filter(|segment| segment.recording == id)
+            .map(|segment| segment.object_key.as_str());
+        for key in file
+            .and_then(|url| self.objects.key(url))
+            .into_iter()
+            .chain(of_track)
+        {
+            self.objects
+                .delete(key)
+                .await
+                .context("deleting a track of which nothing may be kept")?;
         }
         Ok(())
     }
@@ -304,12 +432,21 @@ impl Mixer {
         if done.is_empty() {
             return self.no_mix(meeting).await;
         }
-        let first = done.iter().map(|track| track.finalised.start_ms).min().unwrap_or(0);
+        let first = done
+            .iter()
+            .map(|track| track.finalised.start_ms)
+            .min()
+            .unwrap_or(0);
         let mut tx = self.store.worker_tx().await?;
         let id = recording::ensure_mix(&mut tx, tenant, meeting, first).await?;
-        let before = recording::of_meeting(&mut tx, meeting).await?.into_iter().find(|recording| recording.id == id);
+        let before = recording::of_meeting(&mut tx, meeting)
+            .await?
+            .into_iter()
+            .find(|recording| recording.id == id);
         tx.commit().await?;
-        if before.as_ref().is_some_and(|mix| mix.status == "ready") && !is_old && done.iter().all(|track| !track.fresh)
+        if before.as_ref().is_some_and(|mix| mix.status == "ready")
+            && !is_old
+            && done.iter().all(|track| !track.fresh)
         {
             return Ok(Mix::Kept);
         }
@@ -338,7 +475,12 @@ impl Mixer {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         });
-        let turn = self.rendering.clone().acquire_owned().await.context("no mixes are rendered any more")?;
+        let turn = self
+            .rendering
+            .clone()
+            .acquire_owned()
+            .await
+            .context("no mixes are rendered any more")?;
         let rendered = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             mix::render(&sources, &to, &mut |step| {
@@ -348,12 +490,20 @@ impl Mixer {
         })
         .await?;
         reporting.abort();
-        let Some(rendered) = rendered.context("rendering the mix")? else { return self.no_mix(meeting).await };
+        let Some(rendered) = rendered.context("rendering the mix")? else {
+            return self.no_mix(meeting).await;
+        };
         let key = key(tenant, meeting, id, revision, "mp4");
-        let stored = self.objects.put_file(&key, &out, "audio/mp4", Tier::Hot).await.context("storing the mix")?;
+        let stored = self
+            .objects
+            .put_file(&key, &out, "audio/mp4", Tier::Hot)
+            .await
+            .context("storing the mix")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
-        let holes: Vec<(Span, Vec<Gap>)> =
-            done.iter().map(|track| (track.finalised.span(), track.gaps.clone())).collect();
+        let holes: Vec<(Span, Vec<Gap>)> = done
+            .iter()
+            .map(|track| (track.finalised.span(), track.gaps.clone()))
+            .collect();
         let file = Finished {
             blob_url: self.objects.url(&key),
             start_ms: rendered.start_ms,
@@ -368,11 +518,23 @@ impl Mixer {
     /// There is nothing to hear: a mix that was made before goes, too.
     async fn no_mix(&self, meeting: MeetingId) -> anyhow::Result<Mix> {
         let mut tx = self.store.worker_tx().await?;
-        let made = recording::of_meeting(&mut tx, meeting).await?.into_iter().find(|recording| recording.kind == "mix");
+        let made = recording::of_meeting(&mut tx, meeting)
+            .await?
+            .into_iter()
+            .find(|recording| recording.kind == "mix");
         tx.commit().await?;
-        let Some(mix) = made else { return Ok(Mix::Nothing) };
-        if let Some(key) = mix.blob_url.as_deref().and_then(|url| self.objects.key(url)) {
-            self.objects.delete(key).await.context("deleting a mix of which nothing may be kept")?;
+        let Some(mix) = made else {
+            return Ok(Mix::Nothing);
+        };
+        if let Some(key) = mix
+            .blob_url
+            .as_deref()
+            .and_then(|url| self.objects.key(url))
+        {
+            self.objects
+                .delete(key)
+                .await
+                .context("deleting a mix of which nothing may be kept")?;
         }
         Ok(Mix::Gone(mix.id))
     }
@@ -403,7 +565,8 @@ enum Mix {
     Gone(RecordingId),
 }
 
-/// Where a recording's file lies. The revision is in it, so that a file once told of is never overwritten.
+/// Where a recording's file lies. The revision is in it, so that a file once told of is never
+/// overwritten.
 pub(super) fn key(
     tenant: TenantId,
     meeting: MeetingId,
@@ -419,6 +582,11 @@ fn lost(gaps: &Value) -> Vec<Span> {
     let gaps: Vec<Gap> = serde_json::from_value(gaps.clone()).unwrap_or_default();
     gaps.into_iter()
         .filter(|gap| gap.reason == GapReason::Lost)
-        .map(|gap| Span::new(MeetingTime::from_ms(gap.start_ms), MeetingTime::from_ms(gap.end_ms)))
+        .map(|gap| {
+            Span::new(
+                MeetingTime::from_ms(gap.start_ms),
+                MeetingTime::from_ms(gap.end_ms),
+            )
+        })
         .collect()
 }

@@ -1,4 +1,5 @@
-//! Jobs behind the live meetings: the files of a meeting, and cleaning. [`crate::worker`] claims them.
+//! Jobs behind the live meetings: the files of a meeting, and cleaning. [`crate::worker`] claims
+//! them.
 
 pub mod clean;
 pub mod mix;
@@ -22,8 +23,10 @@ fn fault(error: &anyhow::Error) -> Fault {
             return Some(error.fault());
         }
         let error = cause.downcast_ref::<io::Error>()?;
-        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            || matches!(error.raw_os_error(), Some(23 | 24));
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ) || matches!(error.raw_os_error(), Some(23 | 24));
         full.then_some(Fault::Away(Away::Disk))
     };
     error.chain().find_map(of).unwrap_or(Fault::Ours)
@@ -36,22 +39,44 @@ mod tests {
 
     #[test]
     fn an_error_keeps_its_owner_whatever_is_said_around_it() {
-        let of = |error: anyhow::Error| fault(&error.context("storing a track").context("making the files"));
+        let of = |error: anyhow::Error| {
+            fault(&error.context("storing a track").context("making the files"))
+        };
         let full = || io::Error::new(io::ErrorKind::StorageFull, "no space left");
         let cases: [(anyhow::Error, Fault); 8] = [
-            (ObjectError::Refused("403".into()).into(), Fault::Away(Away::Storage)),
-            (ObjectError::Transient("timed out".into()).into(), Fault::Away(Away::Storage)),
+            (
+                ObjectError::Refused("403".into()).into(),
+                Fault::Away(Away::Storage),
+            ),
+            (
+                ObjectError::Transient("timed out".into()).into(),
+                Fault::Away(Away::Storage),
+            ),
             (ObjectError::Local(full()).into(), Fault::Away(Away::Disk)),
             (ObjectError::Missing("live/1".into()).into(), Fault::Theirs),
-            (ObjectError::Unfit("no key of ours".into()).into(), Fault::Ours),
-            (StoreError::from(sqlx::Error::PoolTimedOut).into(), Fault::Away(Away::Database)),
-            (Err::<(), _>(full()).context("writing a file").expect_err("it failed"), Fault::Away(Away::Disk)),
+            (
+                ObjectError::Unfit("no key of ours".into()).into(),
+                Fault::Ours,
+            ),
+            (
+                StoreError::from(sqlx::Error::PoolTimedOut).into(),
+                Fault::Away(Away::Database),
+            ),
+            (
+                Err::<(), _>(full())
+                    .context("writing a file")
+                    .expect_err("it failed"),
+                Fault::Away(Away::Disk),
+            ),
             (anyhow::anyhow!("libopus"), Fault::Ours),
         ];
         for (error, meant) in cases {
             let said = format!("{error:#}");
             assert_eq!(of(error), meant, "{said}");
         }
-        assert_eq!(of(io::Error::from_raw_os_error(24).into()), Fault::Away(Away::Disk));
+        assert_eq!(
+            of(io::Error::from_raw_os_error(24).into()),
+            Fault::Away(Away::Disk)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! One track of a mix: its segments fetched side by side, what is broken told apart from what is away, and all of it joined.
+//! One track of a mix: its segments fetched side by side, what is broken told apart from what is
+//! away, and all of it joined.
 
 use super::{mix::Mixer, words};
 use crate::{
@@ -17,10 +18,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
-/// Segments fetched at a time: enough for a store 80 ms away to give an hour of four tracks in seconds, few enough for its
-/// limits and for our descriptors.
+/// Segments fetched at a time: enough for a store 80 ms away to give an hour of four tracks in
+/// seconds, few enough for its limits and for our descriptors.
 const FETCHES: usize = 48;
-/// How often a segment with the wrong checksum is fetched before it is taken for broken: it may have been changed on its way.
+/// How often a segment with the wrong checksum is fetched before it is taken for broken: it may
+/// have been changed on its way.
 const DAMAGED_TIMES: usize = 3;
 /// A segment that holds this much less than its row says was damaged before it was stored.
 const SHORT: Micros = Micros::from_ms(200);
@@ -45,7 +47,12 @@ impl Joined {
             participant: self.recording.key.as_ref()?.participant,
             path: self.path.clone(),
             zero: MeetingTime::from_ms(self.finalised.start_ms),
-            lost: self.gaps.iter().filter(|gap| gap.reason == GapReason::Lost).map(|gap| gap.span()).collect(),
+            lost: self
+                .gaps
+                .iter()
+                .filter(|gap| gap.reason == GapReason::Lost)
+                .map(|gap| gap.span())
+                .collect(),
         })
     }
 }
@@ -72,7 +79,8 @@ enum Got {
 }
 
 impl Mixer {
-    /// Fetches and joins a track. Whatever of it cannot be had is noted as lost; that storage is away is an error.
+    /// Fetches and joins a track. Whatever of it cannot be had is noted as lost; that storage is
+    /// away is an error.
     pub(super) async fn join(
         &self,
         meeting: MeetingId,
@@ -83,33 +91,66 @@ impl Mixer {
     ) -> anyhow::Result<Made> {
         let out = scratch.join(format!("{}.mkv", track.id));
         let parts_folder = scratch.join(track.id.to_string());
-        tokio::fs::create_dir_all(&parts_folder).await.context("making room for segments")?;
+        tokio::fs::create_dir_all(&parts_folder)
+            .await
+            .context("making room for segments")?;
         let mut parts = Vec::with_capacity(segments.len());
         // Segments in a track made before are no objects any more: that track stands for them.
-        let made = track.blob_url.as_deref().and_then(|url| self.objects.key(url));
-        let was_at = Span::of(MeetingTime::from_ms(track.start_ms), Micros::from_ms(track.duration_ms.unwrap_or(0)));
+        let made = track
+            .blob_url
+            .as_deref()
+            .and_then(|url| self.objects.key(url));
+        let was_at = Span::of(
+            MeetingTime::from_ms(track.start_ms),
+            Micros::from_ms(track.duration_ms.unwrap_or(0)),
+        );
         // With nothing of it allowed it is not asked for: an earlier try may have deleted it.
         let is_wanted = !intersect(&[was_at], &why.agreed).is_empty();
-        if let Some(made) = made.filter(|_| is_wanted && segments.iter().any(|(segment, _)| segment.merged)) {
+        if let Some(made) =
+            made.filter(|_| is_wanted && segments.iter().any(|(segment, _)| segment.merged))
+        {
             let path = parts_folder.join("before.mkv");
-            self.objects.get_file(made, &path).await.context("fetching the track made before")?;
+            self.objects
+                .get_file(made, &path)
+                .await
+                .context("fetching the track made before")?;
             let (zero, allowed) = (MeetingTime::from_ms(track.start_ms), why.agreed.clone());
-            parts.push(read(path, zero, allowed).await??.context("the track made before holds nothing")?);
+            parts.push(
+                read(path, zero, allowed)
+                    .await??
+                    .context("the track made before holds nothing")?,
+            );
         }
         let before = parts.len();
-        let fresh = segments.iter().filter(|(segment, _)| !segment.merged && !segment.lost);
-        let fetches: Vec<_> =
-            fresh.map(|(segment, allowed)| self.fetch(segment, allowed, track.key.as_ref(), &parts_folder)).collect();
-        let fetched: Vec<(&Segment, Got)> = stream::iter(fetches).buffer_unordered(FETCHES).try_collect().await?;
-        let mut lost: Vec<&Segment> = segments.iter().map(|(segment, _)| segment).filter(|one| one.lost).collect();
+        let fresh = segments
+            .iter()
+            .filter(|(segment, _)| !segment.merged && !segment.lost);
+        let fetches: Vec<_> = fresh
+            .map(|(segment, allowed)| {
+                self.fetch(segment, allowed, track.key.as_ref(), &parts_folder)
+            })
+            .collect();
+        let fetched: Vec<(&Segment, Got)> = stream::iter(fetches)
+            .buffer_unordered(FETCHES)
+            .try_collect()
+            .await?;
+        let mut lost: Vec<&Segment> = segments
+            .iter()
+            .map(|(segment, _)| segment)
+            .filter(|one| one.lost)
+            .collect();
         let (mut objects, mut missing) = (Vec::new(), Vec::new());
         for (segment, got) in fetched {
             match got {
                 Got::Part(part) => {
-                    // What is in no frame of it at its edges is lost; holes within are the sender's.
-                    let edges =
-                        [Span::new(segment.span.start, part.span.start), Span::new(part.span.end, segment.span.end)];
-                    why.lost.extend(edges.into_iter().filter(|edge| edge.length() > SHORT));
+                    // What is in no frame of it at its edges is lost; holes within are the
+                    // sender's.
+                    let edges = [
+                        Span::new(segment.span.start, part.span.start),
+                        Span::new(part.span.end, segment.span.end),
+                    ];
+                    why.lost
+                        .extend(edges.into_iter().filter(|edge| edge.length() > SHORT));
                     objects.push(segment.object_key.clone());
                     parts.push(part);
                 }
@@ -127,14 +168,16 @@ impl Mixer {
         why.lost.extend(lost.iter().map(|segment| segment.span));
 
         let (to, appended) = (out.clone(), parts.len() > before);
-        let joined = tokio::task::spawn_blocking(move || remux::join(&parts, &to)).await?.context("joining a track");
+        let joined = tokio::task::spawn_blocking(move || remux::join(&parts, &to))
+            .await?
+            .context("joining a track");
         let _ = tokio::fs::remove_dir_all(&parts_folder).await;
         let Some(finalised) = joined? else {
             return Ok(match lost.len() {
                 0 => Made::Nothing,
-                count => {
-                    Made::Lost(format!("none of its sound can be had any more: {count} segments are missing or broken"))
-                }
+                count => Made::Lost(format!(
+                    "none of its sound can be had any more: {count} segments are missing or broken"
+                )),
             });
         };
         let gaps = gaps(finalised.span(), &finalised.recorded, &why);
@@ -165,7 +208,10 @@ impl Mixer {
             times += 1;
             let damage = match self.objects.get_file(&segment.object_key, &path).await {
                 Ok(stored) if stored.sha256 == segment.sha256 => break None,
-                Ok(stored) => format!("its SHA-256 is {} instead of {}", stored.sha256, segment.sha256),
+                Ok(stored) => format!(
+                    "its SHA-256 is {} instead of {}",
+                    stored.sha256, segment.sha256
+                ),
                 Err(ObjectError::Missing(_)) => return Ok((segment, Got::Missing)),
                 Err(error) if error.fault() == Fault::Theirs => error.to_string(),
                 Err(error) => return Err(error).context("fetching a segment"),
@@ -177,7 +223,9 @@ impl Mixer {
         let got = match damage {
             Some(damage) => Got::Broken(damage),
             None => match read(path, MeetingTime::ZERO, allowed.to_vec()).await? {
-                Ok(Some(part)) if track.is_none_or(|track| track.codec == part.codec.as_str()) => Got::Part(part),
+                Ok(Some(part)) if track.is_none_or(|track| track.codec == part.codec.as_str()) => {
+                    Got::Part(part)
+                }
                 Ok(Some(part)) => Got::Broken(format!("it holds {}", part.codec.as_str())),
                 Ok(None) => Got::Broken("it holds no frame".to_owned()),
                 Err(error) => Got::Broken(format!("it cannot be read: {error:#}")),
@@ -186,7 +234,8 @@ impl Mixer {
         Ok((segment, got))
     }
 
-    /// Notes that these were missing once more. Those that were so too often become `lost`; answers how many may still come.
+    /// Notes that these were missing once more. Those that were so too often become `lost`; answers
+    /// how many may still come.
     async fn miss<'a>(
         &self,
         meeting: MeetingId,
@@ -197,7 +246,10 @@ impl Mixer {
             return Ok(0);
         }
         // Only while the bucket is well for everything else does it count.
-        self.objects.probe().await.context("segments are missing, and storage does not work")?;
+        self.objects
+            .probe()
+            .await
+            .context("segments are missing, and storage does not work")?;
         let mut waits_for = 0;
         for segment in missing {
             let mut tx = self.store.worker_tx().await?;
@@ -205,13 +257,15 @@ impl Mixer {
             match sighting {
                 Sighting::Same => {}
                 Sighting::First | Sighting::Counts => {
-                    recording::note_missing(&mut tx, meeting, segment, sighting == Sighting::First).await?;
+                    recording::note_missing(&mut tx, meeting, segment, sighting == Sighting::First)
+                        .await?;
                 }
                 Sighting::Lost => {}
             }
             tx.commit().await?;
             if sighting == Sighting::Lost {
-                self.give_up_on(meeting, segment, "its object is missing").await?;
+                self.give_up_on(meeting, segment, "its object is missing")
+                    .await?;
                 lost.push(segment);
             } else {
                 waits_for += 1;
@@ -220,7 +274,12 @@ impl Mixer {
         Ok(waits_for)
     }
 
-    async fn give_up_on(&self, meeting: MeetingId, segment: &Segment, why: &str) -> anyhow::Result<()> {
+    async fn give_up_on(
+        &self,
+        meeting: MeetingId,
+        segment: &Segment,
+        why: &str,
+    ) -> anyhow::Result<()> {
         warn!(%meeting, key = segment.object_key, why, "a segment is lost; its span becomes a gap");
         metrics::counter!("hansard_segments_lost_total").increment(1);
         let mut tx = self.store.worker_tx().await?;
@@ -231,6 +290,10 @@ impl Mixer {
 }
 
 /// What is in a file; the outer error is ours.
-async fn read(path: PathBuf, zero: MeetingTime, allowed: Vec<Span>) -> anyhow::Result<anyhow::Result<Option<Part>>> {
+async fn read(
+    path: PathBuf,
+    zero: MeetingTime,
+    allowed: Vec<Span>,
+) -> anyhow::Result<anyhow::Result<Option<Part>>> {
     Ok(tokio::task::spawn_blocking(move || Part::of(&path, zero, allowed)).await?)
 }

@@ -1,5 +1,6 @@
-//! Words that nobody heard while they were said, found again in the finished tracks: the same way through speech, the same
-//! consent, after everything that is said now. What cannot be found stays told as missing.
+//! Words that nobody heard while they were said, found again in the finished tracks: the same way
+//! through speech, the same consent, after everything that is said now. What cannot be found stays
+//! told as missing.
 
 use crate::{
     domain::{
@@ -90,8 +91,8 @@ struct Found {
 }
 
 impl Words {
-    /// Looks for every word that is missing and stores what it finds. Runs again with the same outcome: what was found is
-    /// stored in the transaction that forgets that it was missing.
+    /// Looks for every word that is missing and stores what it finds. Runs again with the same
+    /// outcome: what was found is stored in the transaction that forgets that it was missing.
     pub async fn find(
         &self,
         meeting: MeetingId,
@@ -101,33 +102,61 @@ impl Words {
     ) -> anyhow::Result<()> {
         let mut tx = self.store.worker_tx().await?;
         let gaps = unheard::of_meeting(&mut tx, meeting).await?;
-        let (Some(start), false) = (loaded.start_time, gaps.is_empty()) else { return Ok(()) };
+        let (Some(start), false) = (loaded.start_time, gaps.is_empty()) else {
+            return Ok(());
+        };
         let mut finals = unheard::finals(&mut tx, meeting).await?;
-        let epoch = unheard::holdings(&mut tx, meeting).await?.last().map_or(1, |(epoch, ..)| *epoch);
+        let epoch = unheard::holdings(&mut tx, meeting)
+            .await?
+            .last()
+            .map_or(1, |(epoch, ..)| *epoch);
         let spoken = (self.settings)(&loaded.settings).context("reading the meeting's settings")?;
-        let search = Search { words: self, meeting, tenant, start, epoch, spoken, by: Instant::now() + FILL_MAX };
+        let search = Search {
+            words: self,
+            meeting,
+            tenant,
+            start,
+            epoch,
+            spoken,
+            by: Instant::now() + FILL_MAX,
+        };
         let gate = Arc::new(search.gate(&mut tx).await?);
         drop(tx);
         let mut found = 0;
         for gap in gaps {
-            let of: Vec<&Track> = tracks.iter().filter(|track| track.participant == gap.participant).collect();
-            // Of who agreed to be recorded as well, a track would be here if there had been anything to hear.
+            let of: Vec<&Track> = tracks
+                .iter()
+                .filter(|track| track.participant == gap.participant)
+                .collect();
+            // Of who agreed to be recorded as well, a track would be here if there had been
+            // anything to hear.
             let agreed = gate.allowed(gap.participant, Use::Recording);
             if of.is_empty() && !subtract(&[gap.missing.span], &agreed).is_empty() {
                 continue;
             }
             let finals = finals.entry(gap.participant).or_default();
-            let span = Span::new(gap.missing.search.min(gap.missing.span.start), gap.missing.span.end);
-            let wanted = searched(span, &gate.allowed(gap.participant, Use::Transcription), finals);
+            let span = Span::new(
+                gap.missing.search.min(gap.missing.span.start),
+                gap.missing.span.end,
+            );
+            let wanted = searched(
+                span,
+                &gate.allowed(gap.participant, Use::Transcription),
+                finals,
+            );
             let mut heard = Found::default();
             for track in &of {
                 let (path, zero, wanted) = (track.path.clone(), track.zero, wanted.clone());
-                let pcm = tokio::task::spawn_blocking(move || sound(&path, zero, &wanted)).await??;
+                let pcm =
+                    tokio::task::spawn_blocking(move || sound(&path, zero, &wanted)).await??;
                 search.hear(&gate, gap.participant, pcm, &mut heard).await;
             }
             finals.extend(heard.lines.iter().map(|line| line.span));
             found += heard.lines.len();
-            let lost: Vec<Span> = of.iter().flat_map(|track| track.lost.iter().copied()).collect();
+            let lost: Vec<Span> = of
+                .iter()
+                .flat_map(|track| track.lost.iter().copied())
+                .collect();
             search.store(gap, &heard, &lost).await?;
         }
         if found > 0 {
@@ -138,14 +167,25 @@ impl Words {
 }
 
 /// When everybody was present, and when it agreed.
-pub(super) fn people(visits: &[attendance::Visit], start: DateTime<Utc>, gate: &Gate, purpose: Use) -> Vec<Person> {
+pub(super) fn people(
+    visits: &[attendance::Visit],
+    start: DateTime<Utc>,
+    gate: &Gate,
+    purpose: Use,
+) -> Vec<Person> {
     let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
     let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
     for visit in visits {
-        let span = Span::new(on(visit.joined_at), visit.left_at.map_or(MeetingTime::MAX, on));
+        let span = Span::new(
+            on(visit.joined_at),
+            visit.left_at.map_or(MeetingTime::MAX, on),
+        );
         present.entry(visit.participant).or_default().push(span);
     }
-    present.into_iter().map(|(participant, present)| (present, gate.allowed(participant, purpose))).collect()
+    present
+        .into_iter()
+        .map(|(participant, present)| (present, gate.allowed(participant, purpose)))
+        .collect()
 }
 
 impl Search<'_> {
@@ -165,7 +205,13 @@ impl Search<'_> {
     }
 
     /// Gives sound to speech and takes what it says of it.
-    async fn hear(&self, gate: &Arc<Gate>, participant: ParticipantId, pcm: Vec<Pcm>, found: &mut Found) {
+    async fn hear(
+        &self,
+        gate: &Arc<Gate>,
+        participant: ParticipantId,
+        pcm: Vec<Pcm>,
+        found: &mut Found,
+    ) {
         if pcm.is_empty() {
             return;
         }
@@ -173,14 +219,21 @@ impl Search<'_> {
         let speech = &self.words.speech;
         let (room, mut captions) = speech.meeting(gate.clone());
         let (_, language, glossary) = self.spoken.clone();
-        let options = StreamOptions { participant, stream: StreamId(new_id()), language, glossary, late: true };
+        let options = StreamOptions {
+            participant,
+            stream: StreamId(new_id()),
+            language,
+            glossary,
+            late: true,
+        };
         let stream = room.open(options);
         for Pcm { samples, span } in pcm {
             while !speech.has_room() && Instant::now() < self.by {
                 sleep(PACE).await;
             }
             // What may not be transcribed is not even given to it.
-            if let Ok(sound) = gate.admit::<Transcription, _>(participant, span.start, span, samples)
+            if let Ok(sound) =
+                gate.admit::<Transcription, _>(participant, span.start, span, samples)
                 && !stream.push(sound, span.start)
             {
                 found.undecoded.push(span);
@@ -224,16 +277,25 @@ impl Search<'_> {
                 continue;
             }
             let segment = self.segment(line);
-            capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false).await?;
+            capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false)
+                .await?;
             if capture::add_final(&mut tx, tenant, meeting, &segment).await? {
                 events.push(event::append_final(&mut tx, meeting, segment.id).await?);
             }
         }
-        let mut left: Vec<(Span, Why)> = found.undecoded.iter().map(|span| (*span, Why::Undecoded)).collect();
+        let mut left: Vec<(Span, Why)> = found
+            .undecoded
+            .iter()
+            .map(|span| (*span, Why::Undecoded))
+            .collect();
         if found.late {
             // There was no time for the rest.
             let found: Vec<Span> = found.lines.iter().map(|line| line.span).collect();
-            left.extend(subtract(&[gap.missing.span], &found).into_iter().map(|span| (span, Why::Undecoded)));
+            left.extend(
+                subtract(&[gap.missing.span], &found)
+                    .into_iter()
+                    .map(|span| (span, Why::Undecoded)),
+            );
         } else if gap.why != Why::Undecoded {
             // Whole, however long the sender took to find the next holder.
             let lost = lost.iter().filter(|span| span.overlaps(gap.missing.span));
@@ -242,7 +304,10 @@ impl Search<'_> {
             left.push((gap.missing.span, gap.why));
         }
         for (span, why) in left {
-            let missing = Missing { span, search: span.start };
+            let missing = Missing {
+                span,
+                search: span.start,
+            };
             unheard::note(&mut tx, tenant, meeting, gap.participant, missing, why).await?;
         }
         tx.commit().await?;
@@ -271,7 +336,9 @@ impl Found {
     fn take(&mut self, caption: Caption) {
         match caption {
             Caption::Final(line) => self.lines.push(line),
-            Caption::Retracted(retraction) if retraction.reason == Reason::Lost => self.undecoded.push(retraction.span),
+            Caption::Retracted(retraction) if retraction.reason == Reason::Lost => {
+                self.undecoded.push(retraction.span)
+            }
             Caption::Partial(_) | Caption::Retracted(_) => {}
         }
     }
@@ -283,10 +350,14 @@ fn sound(path: &Path, zero: MeetingTime, wanted: &[Span]) -> anyhow::Result<Vec<
     if wanted.is_empty() {
         return Ok(pieces);
     }
-    let Some(mut reader) = Reader::open(path, zero)? else { return Ok(pieces) };
+    let Some(mut reader) = Reader::open(path, zero)? else {
+        return Ok(pieces);
+    };
     let mut decoder = Decoder::new(reader.codec(), RATE)?;
     let mut join = |pcm: Pcm| match pieces.last_mut() {
-        Some(last) if (pcm.span.start - last.span.end).0.abs() < 1_000 && last.span.length() < PIECE => {
+        Some(last)
+            if (pcm.span.start - last.span.end).0.abs() < 1_000 && last.span.length() < PIECE =>
+        {
             last.span.end = pcm.span.end;
             last.samples.extend(pcm.samples);
         }
@@ -294,7 +365,10 @@ fn sound(path: &Path, zero: MeetingTime, wanted: &[Span]) -> anyhow::Result<Vec<
     };
     while let Some(frame) = reader.read()? {
         let next = wanted.partition_point(|span| span.end < frame.span.end);
-        if wanted.get(next).is_none_or(|span| span.start > frame.span.start) {
+        if wanted
+            .get(next)
+            .is_none_or(|span| span.start > frame.span.start)
+        {
             continue;
         }
         if let Some(end) = decoder.end() {

@@ -33,9 +33,14 @@ impl Encoder {
     pub fn create(out: &Path) -> Result<Self> {
         let graph = Graph::load(include_str!("../../pipelines/mix_encode.gst"))?;
         let raw = out.with_extension("aac.part");
-        graph.element("file")?.set_property("location", raw.to_str().context("a path that is no UTF-8")?);
+        graph
+            .element("file")?
+            .set_property("location", raw.to_str().context("a path that is no UTF-8")?);
         graph.element("encoder")?.set_property("bitrate", BIT_RATE);
-        let input: AppSrc = graph.element("pcm")?.downcast().map_err(|_| anyhow!("pcm is no appsrc"))?;
+        let input: AppSrc = graph
+            .element("pcm")?
+            .downcast()
+            .map_err(|_| anyhow!("pcm is no appsrc"))?;
         let caps = gst::Caps::builder("audio/x-raw")
             .field("format", "F32LE")
             .field("layout", "interleaved")
@@ -44,7 +49,13 @@ impl Encoder {
             .build();
         input.set_caps(Some(&caps));
         graph.start()?;
-        Ok(Self { input, graph, raw, out: out.to_owned(), samples: 0 })
+        Ok(Self {
+            input,
+            graph,
+            raw,
+            out: out.to_owned(),
+            samples: 0,
+        })
     }
 
     /// Appends samples; waits while the encoder is behind.
@@ -52,7 +63,10 @@ impl Encoder {
         if samples.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let bytes: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
         let mut buffer = gst::Buffer::from_slice(bytes);
         {
             let buffer = buffer.get_mut().expect("just made, so ours alone");
@@ -61,12 +75,17 @@ impl Encoder {
             buffer.set_pts(start);
             buffer.set_duration(clock(self.samples).saturating_sub(start));
         }
-        self.input.push_buffer(buffer).map(|_| ()).map_err(|flow| self.graph.explain(flow))
+        self.input
+            .push_buffer(buffer)
+            .map(|_| ())
+            .map_err(|flow| self.graph.explain(flow))
     }
 
     /// Ends the file at `out`.
     pub fn finish(self) -> Result<()> {
-        self.input.end_of_stream().map_err(|flow| self.graph.explain(flow))?;
+        self.input
+            .end_of_stream()
+            .map_err(|flow| self.graph.explain(flow))?;
         self.graph.end()?;
         mp4::finish(&self.raw, &self.out, PRIMING, self.samples)
     }

@@ -1,8 +1,8 @@
-//! Frames into PCM. [`Decoder`] is one stream's, in the caller's thread; [`DecodeThread`] decodes a meeting's streams for speech
-//! in one thread of its own and asks the gate again on the way out.
+//! Frames into PCM. [`Decoder`] is one stream's, in the caller's thread; [`DecodeThread`] decodes a
+//! meeting's streams for speech in one thread of its own and asks the gate again on the way out.
 //!
-//! One thread for all streams of a meeting: 20 of them need a few hundredths of a core, and a thread per stream would
-//! pay a wake-up for each of their 1,000 packets per second.
+//! One thread for all streams of a meeting: 20 of them need a few hundredths of a core, and a
+//! thread per stream would pay a wake-up for each of their 1,000 packets per second.
 
 use crate::{
     domain::{
@@ -57,13 +57,23 @@ impl Decoder {
             Codec::Opus => Engine::Opus(Opus::new(rate)?),
             Codec::Pcmu | Codec::Pcma => Engine::Companded(Companded::of(codec, rate)?),
         };
-        Ok(Self { engine, codec, rate, end: None, settled: MeetingTime::ZERO, missing: None })
+        Ok(Self {
+            engine,
+            codec,
+            rate,
+            end: None,
+            settled: MeetingTime::ZERO,
+            missing: None,
+        })
     }
 
-    /// Decodes a frame that follows the last one; `out` gets what is ready. A hole before it that was not told as
-    /// [`Decoder::lost`] is silence of the sender: nothing comes out for it.
+    /// Decodes a frame that follows the last one; `out` gets what is ready. A hole before it that
+    /// was not told as [`Decoder::lost`] is silence of the sender: nothing comes out for it.
     pub fn push(&mut self, frame: &Frame, out: &mut dyn FnMut(Pcm)) -> Result<()> {
-        if self.end.is_none_or(|end| (frame.span.start - end).0.abs() > PIECE.0 / 2) {
+        if self
+            .end
+            .is_none_or(|end| (frame.span.start - end).0.abs() > PIECE.0 / 2)
+        {
             self.flush(out)?;
             self.settled = frame.span.start;
         }
@@ -74,13 +84,21 @@ impl Decoder {
         match &mut self.engine {
             Engine::Opus(opus) => {
                 let lasting = frame.span.length().0 * i64::from(rate) / 1_000_000;
-                told(frame.span.start, opus.decode(&frame.payload, usize::try_from(lasting).unwrap_or(0))?);
+                told(
+                    frame.span.start,
+                    opus.decode(&frame.payload, usize::try_from(lasting).unwrap_or(0))?,
+                );
             }
             Engine::Companded(companded) => {
                 if let Err(error) = companded.decode(frame, &mut told) {
-                    // One frame must not cost the stream: it is left out, and the next ones get a new graph.
-                    metrics::counter!("hansard_frames_concealed_total", "reason" => "invalid").increment(1);
-                    tracing::debug!(error = format!("{error:#}"), "a frame could not be decoded and is left out");
+                    // One frame must not cost the stream: it is left out, and the next ones get a
+                    // new graph.
+                    metrics::counter!("hansard_frames_concealed_total", "reason" => "invalid")
+                        .increment(1);
+                    tracing::debug!(
+                        error = format!("{error:#}"),
+                        "a frame could not be decoded and is left out"
+                    );
                     *companded = Companded::of(self.codec, self.rate)?;
                     self.end = None;
                 }
@@ -89,11 +107,15 @@ impl Decoder {
         Ok(())
     }
 
-    /// Conceals a hole (packets that will not come) behind the last frame, as far as that makes sense.
+    /// Conceals a hole (packets that will not come) behind the last frame, as far as that makes
+    /// sense.
     pub fn lost(&mut self, hole: Span, out: &mut dyn FnMut(Pcm)) -> Result<()> {
         let Some(end) = self.end else { return Ok(()) };
         let follows = (hole.start - end).0.abs() <= PIECE.0 / 2;
-        if self.codec != Codec::Opus || !follows || hole.length() > crate::domain::recording::CONCEAL_MAX {
+        if self.codec != Codec::Opus
+            || !follows
+            || hole.length() > crate::domain::recording::CONCEAL_MAX
+        {
             return Ok(());
         }
         let mut from = end;
@@ -106,7 +128,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Brings out what is held back and forgets the stream's state: after the last frame, or when none came for a while.
+    /// Brings out what is held back and forgets the stream's state: after the last frame, or when
+    /// none came for a while.
     pub fn flush(&mut self, out: &mut dyn FnMut(Pcm)) -> Result<()> {
         if self.end.is_none() {
             return Ok(());
@@ -127,24 +150,42 @@ impl Decoder {
     /// Something in the place of what is missing, from the packet behind it if there is one.
     fn conceal(&mut self, next: Option<&[u8]>, out: &mut dyn FnMut(Pcm)) -> Result<()> {
         if let (Some(missing), Engine::Opus(opus)) = (self.missing.take(), &mut self.engine) {
-            let samples = opus.conceal(self.rate as usize / 1_000 * PIECE.as_ms() as usize, next)?;
-            out_of(self.settled, self.rate, missing.start - self.codec.delay(), samples, out);
+            let samples =
+                opus.conceal(self.rate as usize / 1_000 * PIECE.as_ms() as usize, next)?;
+            out_of(
+                self.settled,
+                self.rate,
+                missing.start - self.codec.delay(),
+                samples,
+                out,
+            );
         }
         Ok(())
     }
 }
 
 /// Gives samples that begin at `start` to `out`, as far as the decoder had settled.
-fn out_of(settled: MeetingTime, rate: u32, start: MeetingTime, samples: &[f32], out: &mut dyn FnMut(Pcm)) {
+fn out_of(
+    settled: MeetingTime,
+    rate: u32,
+    start: MeetingTime,
+    samples: &[f32],
+    out: &mut dyn FnMut(Pcm),
+) {
     let rate = i64::from(rate);
     let early = ((settled - start).0.max(0) * rate + 999_999) / 1_000_000;
-    let samples = samples.get(usize::try_from(early).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let samples = samples
+        .get(usize::try_from(early).unwrap_or(usize::MAX)..)
+        .unwrap_or_default();
     if samples.is_empty() {
         return;
     }
     let start = settled.max(start + Micros(early * 1_000_000 / rate));
     let length = Micros(samples.len() as i64 * 1_000_000 / rate);
-    out(Pcm { samples: samples.to_vec(), span: Span::of(start, length) });
+    out(Pcm {
+        samples: samples.to_vec(),
+        span: Span::of(start, length),
+    });
 }
 
 impl Companded {
@@ -162,7 +203,10 @@ impl Companded {
             .build();
         graph.element("format")?.set_property("caps", caps);
         let sink = graph.sink("out")?;
-        let pad = graph.element("decoder")?.static_pad("sink").context("a decoder without an input")?;
+        let pad = graph
+            .element("decoder")?
+            .static_pad("sink")
+            .context("a decoder without an input")?;
         graph.start()?;
         let inlet = Inlet::open(&pad, &frame::live_caps(codec))?;
         Ok(Self { inlet, graph, sink })
@@ -175,12 +219,16 @@ impl Companded {
             buffer.set_pts(clock(frame.span.start));
             buffer.set_duration(clock(frame.span.end).saturating_sub(clock(frame.span.start)));
         }
-        self.inlet.push(buffer).map_err(|flow| self.graph.explain(flow))?;
+        self.inlet
+            .push(buffer)
+            .map_err(|flow| self.graph.explain(flow))?;
         while let Some(sample) = self.sink.try_pull_sample(gst::ClockTime::ZERO) {
             let buffer = sample.buffer().context("a sample without a buffer")?;
             let pts = buffer.pts().context("PCM without a time")?;
             let bytes = buffer.map_readable().context("PCM that cannot be read")?;
-            let pcm = bytes.chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
+            let pcm = bytes
+                .chunks_exact(2)
+                .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
             let at = MeetingTime(i64::try_from(pts.useconds()).unwrap_or(i64::MAX));
             out(at, &pcm.collect::<Vec<f32>>());
         }

@@ -26,10 +26,11 @@ use tokio::sync::mpsc;
 
 /// What speech wants.
 pub const RATE: u32 = 16_000;
-/// Frames that wait for the decoder: half a minute of 20 streams, a few MB. A machine with more to do than it can falls behind
-/// here, and catches up.
+/// Frames that wait for the decoder: half a minute of 20 streams, a few MB. A machine with more to
+/// do than it can falls behind here, and catches up.
 const FRAMES_MAX: usize = 30_000;
-/// How much more than others this thread gives way (nice(2)): what it would make now waits for the speech decoder anyway.
+/// How much more than others this thread gives way (nice(2)): what it would make now waits for the
+/// speech decoder anyway.
 const GIVES_WAY: i32 = 5;
 /// Orders beside them.
 const ORDERS_MAX: usize = 1_000;
@@ -46,9 +47,7 @@ pub enum Decoded {
     /// Everything that came before this time was given.
     Time(MeetingTime),
     /// Nothing more of this stream until it is opened again.
-    Closed {
-        stream: StreamId,
-    },
+    Closed { stream: StreamId },
 }
 
 /// Counts since the start.
@@ -88,7 +87,12 @@ impl DecodeThread {
     /// Starts the thread; PCM at [`RATE`] goes to `heard`, and while that is full frames wait here.
     pub fn start(gate: Arc<Gate>, heard: mpsc::Sender<Decoded>) -> Result<Self> {
         let shared = Arc::new(Shared::default());
-        let thread = Thread { shared: Arc::clone(&shared), gate, heard, streams: BTreeMap::new() };
+        let thread = Thread {
+            shared: Arc::clone(&shared),
+            gate,
+            heard,
+            streams: BTreeMap::new(),
+        };
         std::thread::Builder::new()
             .name("ears".into())
             .spawn(move || thread.run())
@@ -103,7 +107,10 @@ impl DecodeThread {
 
     /// Hands a frame over, in order. `false`: the queue was full and it is lost (counted).
     pub fn push(&self, stream: StreamId, frame: Admitted<Transcription, Frame>) -> bool {
-        let taken = self.shared.inbox.push(Order::Frame(stream, frame), FRAMES_MAX);
+        let taken = self
+            .shared
+            .inbox
+            .push(Order::Frame(stream, frame), FRAMES_MAX);
         if !taken {
             count(&self.shared.overflowed, "overflowed");
         }
@@ -112,7 +119,9 @@ impl DecodeThread {
 
     /// Packets of this span will not come; in order with the frames. Short ones are concealed.
     pub fn lost(&self, stream: StreamId, span: Span) -> bool {
-        self.shared.inbox.push(Order::Lost(stream, span), FRAMES_MAX)
+        self.shared
+            .inbox
+            .push(Order::Lost(stream, span), FRAMES_MAX)
     }
 
     /// What was pushed is heard, then [`Decoded::Closed`].
@@ -120,8 +129,9 @@ impl DecodeThread {
         self.shared.inbox.push(Order::Close(stream), usize::MAX);
     }
 
-    /// Tells the time, several times a second: streams that fell silent give their last frame. It comes back behind all
-    /// that was pushed before it, so that sound which waits here is not taken for silence.
+    /// Tells the time, several times a second: streams that fell silent give their last frame. It
+    /// comes back behind all that was pushed before it, so that sound which waits here is not taken
+    /// for silence.
     pub fn tick(&self, now: MeetingTime) {
         self.shared.inbox.push(Order::Tick(now), FRAMES_MAX / 2);
     }
@@ -189,7 +199,9 @@ impl Thread {
                         });
                     }
                     Order::Frame(stream, frame) => self.frame(stream, frame),
-                    Order::Lost(stream, span) => self.with(stream, |decoder, out| decoder.lost(span, out)),
+                    Order::Lost(stream, span) => {
+                        self.with(stream, |decoder, out| decoder.lost(span, out))
+                    }
                     Order::Close(stream) => self.close(stream),
                     Order::Tick(now) => self.tick(now),
                     Order::Finish => return self.finish(),
@@ -200,7 +212,11 @@ impl Thread {
 
     fn frame(&mut self, id: StreamId, frame: Admitted<Transcription, Frame>) {
         let (frame, pass) = frame.into_parts();
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.participant == pass.participant) else {
+        let Some(stream) = self
+            .streams
+            .get_mut(&id)
+            .filter(|stream| stream.participant == pass.participant)
+        else {
             count(&self.shared.broken, "broken");
             return;
         };
@@ -218,16 +234,29 @@ impl Thread {
         self.with(id, |decoder, out| decoder.push(&frame, out));
     }
 
-    /// Does something with a stream's decoder and sends on what comes out, as far as the gate still allows.
-    fn with(&mut self, id: StreamId, act: impl FnOnce(&mut Decoder, &mut dyn FnMut(Pcm)) -> Result<()>) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Some(decoder) = &mut stream.decoder else { return };
+    /// Does something with a stream's decoder and sends on what comes out, as far as the gate still
+    /// allows.
+    fn with(
+        &mut self,
+        id: StreamId,
+        act: impl FnOnce(&mut Decoder, &mut dyn FnMut(Pcm)) -> Result<()>,
+    ) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let Some(decoder) = &mut stream.decoder else {
+            return;
+        };
         let (gate, heard, shared) = (&self.gate, &self.heard, &self.shared);
         let (participant, lates) = (stream.participant, &stream.lates);
         let done = act(decoder, &mut |pcm: Pcm| {
             let span = pcm.span;
             let late = lates.within(span);
-            let arrived = if late.0 == 0 { span.start } else { span.end + late };
+            let arrived = if late.0 == 0 {
+                span.start
+            } else {
+                span.end + late
+            };
             match gate.admit::<Transcription, _>(participant, arrived, span, pcm) {
                 Ok(pcm) => {
                     give(heard, Decoded::Pcm { stream: id, pcm });
@@ -249,7 +278,11 @@ impl Thread {
             .streams
             .iter()
             .filter(|(_, stream)| {
-                stream.decoder.as_ref().and_then(Decoder::end).is_some_and(|end| now - end >= HELD_MAX)
+                stream
+                    .decoder
+                    .as_ref()
+                    .and_then(Decoder::end)
+                    .is_some_and(|end| now - end >= HELD_MAX)
             })
             .map(|(id, _)| *id)
             .collect();

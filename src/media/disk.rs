@@ -1,8 +1,8 @@
 //! The spool of this process: which folders are being written, and how much room is left.
 //!
-//! A holder's segments lie in `<spool>/<meeting>/<epoch>`. Each such folder has one owner: whoever holds its [`Owned`], and
-//! without one the recovery. Every claim of a meeting has a new epoch, so a folder that exists and is not owned was
-//! given up, and nobody takes it again.
+//! A holder's segments lie in `<spool>/<meeting>/<epoch>`. Each such folder has one owner: whoever
+//! holds its [`Owned`], and without one the recovery. Every claim of a meeting has a new epoch, so
+//! a folder that exists and is not owned was given up, and nobody takes it again.
 
 use crate::domain::{id::MeetingId, quota::Quota};
 use std::{
@@ -72,7 +72,11 @@ impl Disk {
     /// Takes the folder of a claim's epoch, before anything is in it.
     pub fn own(&self, meeting: MeetingId, epoch: i64) -> Owned {
         self.owned().insert((meeting, epoch));
-        Owned { disk: self.clone(), meeting, epoch }
+        Owned {
+            disk: self.clone(),
+            meeting,
+            epoch,
+        }
     }
 
     pub fn is_owned(&self, meeting: MeetingId, epoch: i64) -> bool {
@@ -96,17 +100,25 @@ impl Disk {
 
     /// Notes that a segment could not be written.
     pub fn failed(&self, error: &anyhow::Error) {
-        let raw = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
+        let raw = error
+            .chain()
+            .find_map(|cause| cause.downcast_ref::<std::io::Error>()?.raw_os_error());
         // ENFILE and EMFILE.
         let descriptors = matches!(raw, Some(23 | 24));
-        let failed = Failed { at: Instant::now(), error: format!("{error:#}"), descriptors };
+        let failed = Failed {
+            at: Instant::now(),
+            error: format!("{error:#}"),
+            descriptors,
+        };
         *self.0.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
     }
 
     /// The last segment that could not be written, if that was lately.
     pub fn last_failed(&self, within: Duration) -> Option<Failed> {
         let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.clone().filter(|failed| failed.at.elapsed() <= within)
+        failed
+            .clone()
+            .filter(|failed| failed.at.elapsed() <= within)
     }
 
     /// Counts what is there and decides whether there is room for more. Blocks on the disk.
@@ -114,11 +126,14 @@ impl Disk {
         let mut measured = Measured::default();
         count(&self.0.folder, &mut measured);
         // A disk that does not answer is not full: the next segment shows.
-        let free =
-            rustix::fs::statvfs(&self.0.folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let free = rustix::fs::statvfs(&self.0.folder)
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         measured.full = self.0.quota.is_reached(measured.bytes, free);
         self.0.full.store(measured.full, Ordering::Relaxed);
-        self.0.scarce.store(self.0.quota.is_half_reached(measured.bytes, free), Ordering::Relaxed);
+        self.0.scarce.store(
+            self.0.quota.is_half_reached(measured.bytes, free),
+            Ordering::Relaxed,
+        );
         measured
     }
 
@@ -128,16 +143,24 @@ impl Disk {
 }
 
 fn count(folder: &Path, measured: &mut Measured) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         // It may go at any moment.
-        let Ok(about) = entry.metadata() else { continue };
+        let Ok(about) = entry.metadata() else {
+            continue;
+        };
         if about.is_dir() {
             count(&entry.path(), measured);
             continue;
         }
         measured.bytes += about.len();
-        if entry.path().extension().is_some_and(|extension| extension == "mkv") {
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "mkv")
+        {
             measured.segments += 1;
             measured.oldest = measured.oldest.into_iter().chain(about.modified()).min();
         }
@@ -183,22 +206,33 @@ mod tests {
         let disk = Disk::new(folder.clone(), Quota::Bytes(100));
         fs::write(folder.join("m/1/r/0-1.mkv"), [0; 60]).expect("writes");
         let measured = disk.measure();
-        assert_eq!((measured.bytes, measured.segments, measured.full), (60, 1, false));
+        assert_eq!(
+            (measured.bytes, measured.segments, measured.full),
+            (60, 1, false)
+        );
         assert!(disk.is_scarce(), "more than half is taken");
         fs::write(folder.join("m/1/r/1-1.mkv"), [0; 60]).expect("writes");
         assert!(disk.measure().full && disk.is_full());
         fs::remove_file(folder.join("m/1/r/0-1.mkv")).expect("removes");
         assert!(!disk.measure().full && !disk.is_full());
-        assert!(!Disk::new(folder.clone(), Quota::default()).measure().full, "60 bytes fill no disk");
+        assert!(
+            !Disk::new(folder.clone(), Quota::default()).measure().full,
+            "60 bytes fill no disk"
+        );
         fs::remove_dir_all(&folder).expect("removes");
     }
 
     #[test]
     fn a_folder_has_an_owner_until_it_is_given_up() {
         let disk = Disk::new(PathBuf::from("nowhere"), Quota::default());
-        let (meeting, other) = (MeetingId(uuid::Uuid::from_u128(1)), MeetingId(uuid::Uuid::from_u128(2)));
+        let (meeting, other) = (
+            MeetingId(uuid::Uuid::from_u128(1)),
+            MeetingId(uuid::Uuid::from_u128(2)),
+        );
         let owned = disk.own(meeting, 3);
-        assert!(disk.is_owned(meeting, 3) && !disk.is_owned(meeting, 2) && !disk.is_owned(other, 3));
+        assert!(
+            disk.is_owned(meeting, 3) && !disk.is_owned(meeting, 2) && !disk.is_owned(other, 3)
+        );
         drop(owned);
         assert!(!disk.is_owned(meeting, 3));
     }

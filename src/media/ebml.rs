@@ -1,13 +1,16 @@
-//! Reads the Matroska files that we wrote: one audio track, no lacing, elements of known or unknown size.
+//! Reads the Matroska files that we wrote: one audio track, no lacing, elements of known or unknown
+//! size.
 //!
-//! Not GStreamer's demuxer: an hour of 20 participants is 18,000 segments, and a pipeline with its threads costs more for
-//! each of them than the frames in it. Element ids and layout: RFC 8794 (EBML) and RFC 9559 (Matroska). A file that breaks
-//! off ends there, like one whose writer was killed.
+//! Not GStreamer's demuxer: an hour of 20 participants is 18,000 segments, and a pipeline with its
+//! threads costs more for each of them than the frames in it. Element ids and layout: RFC 8794
+//! (EBML) and RFC 9559 (Matroska). A file that breaks off ends there, like one whose writer was
+//! killed.
 
 use crate::domain::recording::Codec;
 use std::io::{self, BufRead};
 
-/// A frame's bytes are never more: 120 ms of PCM at 8 kHz are 960, an Opus packet is at most some 7,700.
+/// A frame's bytes are never more: 120 ms of PCM at 8 kHz are 960, an Opus packet is at most some
+/// 7,700.
 const FRAME_BYTES_MAX: u64 = 1 << 20;
 /// Elements of a head that are read: a codec's name or private data.
 const FIELD_BYTES_MAX: u64 = 1 << 16;
@@ -88,20 +91,30 @@ impl<R: BufRead> Parser<R> {
             "A_MS/ACM" => match self.private.get(..2) {
                 Some([7, 0]) => Codec::Pcmu,
                 Some([6, 0]) => Codec::Pcma,
-                _ => return Err(Broken::Foreign("a format of sound that is none of ours".to_owned())),
+                _ => {
+                    return Err(Broken::Foreign(
+                        "a format of sound that is none of ours".to_owned(),
+                    ));
+                }
             },
             other => return Err(Broken::Foreign(format!("{other:?} is none of our codecs"))),
         };
-        Ok(Track { codec, channels: self.channels })
+        Ok(Track {
+            codec,
+            channels: self.channels,
+        })
     }
 
-    /// The next frame; `None` at the end, also where the file breaks off or holds something that is no Matroska.
+    /// The next frame; `None` at the end, also where the file breaks off or holds something that is
+    /// no Matroska.
     pub fn block(&mut self) -> Result<Option<Block>, Broken> {
         while !self.ended {
             match self.step() {
                 Ok(Some(block)) => return Ok(Some(block)),
                 Ok(None) => {}
-                Err(Broken::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => self.ended = true,
+                Err(Broken::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.ended = true
+                }
                 Err(Broken::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::debug!(%error, "a file breaks off");
                     self.ended = true;
@@ -126,7 +139,11 @@ impl<R: BufRead> Parser<R> {
             (CODEC_PRIVATE, Some(size)) => self.private = self.field(size)?,
             (SIMPLE_BLOCK | BLOCK, Some(size)) => return self.framed(size).map(Some),
             (_, Some(size)) => self.skip(size)?,
-            (_, None) => return Err(invalid("an element of unknown size that has no business here")),
+            (_, None) => {
+                return Err(invalid(
+                    "an element of unknown size that has no business here",
+                ));
+            }
         }
         Ok(None)
     }
@@ -142,12 +159,18 @@ impl<R: BufRead> Parser<R> {
             return Err(invalid("a frame without a head"));
         };
         if flags & 0x06 != 0 {
-            return Err(Broken::Foreign("frames laced together, which we never write".to_owned()));
+            return Err(Broken::Foreign(
+                "frames laced together, which we never write".to_owned(),
+            ));
         }
         let ticks = i128::from(self.cluster) + i128::from(i16::from_be_bytes([*high, *low]));
         let at_ns = ticks * i128::from(self.scale) - i128::from(self.delay_ns);
-        let at_us = i64::try_from(at_ns.div_euclid(1_000)).map_err(|_| invalid("a time beyond reason"))?;
-        Ok(Block { at_us: at_us.max(0), payload: payload.to_vec() })
+        let at_us =
+            i64::try_from(at_ns.div_euclid(1_000)).map_err(|_| invalid("a time beyond reason"))?;
+        Ok(Block {
+            at_us: at_us.max(0),
+            payload: payload.to_vec(),
+        })
     }
 
     fn id(&mut self) -> Result<u32, Broken> {
@@ -163,7 +186,10 @@ impl<R: BufRead> Parser<R> {
         if size > 8 {
             return Err(invalid("a number of more than eight bytes"));
         }
-        Ok(self.bytes(size)?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Ok(self
+            .bytes(size)?
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     fn field(&mut self, size: u64) -> Result<Vec<u8>, Broken> {
@@ -174,7 +200,8 @@ impl<R: BufRead> Parser<R> {
     }
 
     fn bytes(&mut self, size: u64) -> Result<Vec<u8>, Broken> {
-        let mut bytes = vec![0; usize::try_from(size).map_err(|_| invalid("a size beyond reason"))?];
+        let mut bytes =
+            vec![0; usize::try_from(size).map_err(|_| invalid("a size beyond reason"))?];
         self.from.read_exact(&mut bytes)?;
         Ok(bytes)
     }
@@ -195,23 +222,33 @@ impl<R: BufRead> Parser<R> {
 
 /// A string, which may be padded with zero bytes (RFC 8794 section 7.4).
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+    String::from_utf8_lossy(bytes)
+        .trim_end_matches('\0')
+        .to_owned()
 }
 
 fn invalid(why: &'static str) -> Broken {
     io::Error::new(io::ErrorKind::InvalidData, why).into()
 }
 
-/// A variable-size integer (RFC 8794 section 4), with its marker if it is an id. `None`: all ones, an unknown size.
+/// A variable-size integer (RFC 8794 section 4), with its marker if it is an id. `None`: all ones,
+/// an unknown size.
 fn vint(from: &mut impl io::Read, marked: bool) -> io::Result<Option<u64>> {
     let mut byte = [0];
     from.read_exact(&mut byte)?;
     let first = byte[0];
     let more = first.leading_zeros();
     if more > 7 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "no variable-size integer"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "no variable-size integer",
+        ));
     }
-    let mut number = u64::from(if marked { first } else { first & (0x7f >> more) });
+    let mut number = u64::from(if marked {
+        first
+    } else {
+        first & (0x7f >> more)
+    });
     for _ in 0..more {
         from.read_exact(&mut byte)?;
         number = number << 8 | u64::from(byte[0]);

@@ -7,7 +7,8 @@ use crate::domain::{
 use gstreamer as gst;
 use std::{fmt, sync::Arc};
 
-/// One Opus packet, or one packet's worth of PCMU or PCMA samples, and when it was captured by the RTP clock.
+/// One Opus packet, or one packet's worth of PCMU or PCMA samples, and when it was captured by the
+/// RTP clock.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub payload: Arc<[u8]>,
@@ -44,7 +45,8 @@ pub fn duration(codec: Codec, payload: &[u8]) -> Option<Micros> {
     }
 }
 
-/// RFC 6716 section 3.1: the first byte tells the length of a frame and how many there are; at most 120 ms.
+/// RFC 6716 section 3.1: the first byte tells the length of a frame and how many there are; at most
+/// 120 ms.
 fn opus_duration(payload: &[u8]) -> Option<Micros> {
     let toc = *payload.first()?;
     let frame = match toc >> 3 {
@@ -105,7 +107,10 @@ pub(crate) fn live_caps(codec: Codec) -> gst::Caps {
 }
 
 fn g711_caps(name: &str) -> gst::Caps {
-    gst::Caps::builder(name).field("rate", 8_000).field("channels", 1).build()
+    gst::Caps::builder(name)
+        .field("rate", 8_000)
+        .field("channels", 1)
+        .build()
 }
 
 /// RFC 7845 section 5.1, with the look-ahead of libopus as pre-skip.

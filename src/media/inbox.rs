@@ -13,13 +13,16 @@ pub(crate) struct Inbox<T> {
 
 impl<T> Default for Inbox<T> {
     fn default() -> Self {
-        Self { queue: Mutex::default(), more: Condvar::new() }
+        Self {
+            queue: Mutex::default(),
+            more: Condvar::new(),
+        }
     }
 }
 
 impl<T> Inbox<T> {
-    /// Adds to the end unless `room` or more wait already. Different things may have different room, so that media fills
-    /// the queue before orders do.
+    /// Adds to the end unless `room` or more wait already. Different things may have different
+    /// room, so that media fills the queue before orders do.
     pub fn push(&self, item: T, room: usize) -> bool {
         let mut queue = self.lock();
         if queue.len() >= room {
@@ -36,9 +39,18 @@ impl<T> Inbox<T> {
         let mut queue = self.lock();
         while queue.is_empty() {
             match nap {
-                None => queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    queue = self
+                        .more
+                        .wait(queue)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
                 Some(nap) => {
-                    queue = self.more.wait_timeout(queue, nap).unwrap_or_else(PoisonError::into_inner).0;
+                    queue = self
+                        .more
+                        .wait_timeout(queue, nap)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0;
                     break;
                 }
             }

@@ -1,8 +1,8 @@
 //! Keeps true peaks below a limit, by looking ahead.
 //!
-//! True peaks as in ITU-R BS.1770-4 annex 2: four times oversampled. Gain as usual in look-ahead limiters: the least gain
-//! that any sample of the next 5 ms needs, let go slowly, then averaged over 5 ms, so that it has arrived when the peak
-//! does. Silence in, silence out, sample by sample.
+//! True peaks as in ITU-R BS.1770-4 annex 2: four times oversampled. Gain as usual in look-ahead
+//! limiters: the least gain that any sample of the next 5 ms needs, let go slowly, then averaged
+//! over 5 ms, so that it has arrived when the peak does. Silence in, silence out, sample by sample.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,8 @@ const LATENCY: usize = AHEAD + SIDE;
 const RELEASE: f32 = 1.0 / (0.060 * 48_000.0);
 /// Peaks are looked for in pieces of this length.
 const PIECE: usize = 64;
-/// Between samples a signal rises to at most this much of its samples' peak (worse ones exist on paper).
+/// Between samples a signal rises to at most this much of its samples' peak (worse ones exist on
+/// paper).
 const BETWEEN: f32 = 2.0;
 
 /// The oversampling filter at a quarter, a half and three quarters of a sample.
@@ -59,7 +60,8 @@ impl Limiter {
     /// Appends to `out` as many samples as went in, after the first [`LATENCY`].
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) {
         let before = self.recent.len();
-        self.recent.extend(samples.iter().map(|sample| sample * self.gain));
+        self.recent
+            .extend(samples.iter().map(|sample| sample * self.gain));
         let mut from = before - SIDE;
         let end = self.recent.len() - SIDE;
         while from < end {
@@ -76,9 +78,12 @@ impl Limiter {
     }
 
     fn piece(&mut self, from: usize, to: usize, out: &mut Vec<f32>) {
-        let peak = self.recent[from - SIDE..to + SIDE].iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        let peak = self.recent[from - SIDE..to + SIDE]
+            .iter()
+            .fold(0.0f32, |peak, sample| peak.max(sample.abs()));
         let quiet = peak * BETWEEN <= self.limit;
-        if quiet && self.least.is_empty() && self.released == 1.0 && self.sum == (AHEAD + 1) as f64 {
+        if quiet && self.least.is_empty() && self.released == 1.0 && self.sum == (AHEAD + 1) as f64
+        {
             self.known += (to - from) as u64;
             self.give(from - AHEAD, &vec![1.0; to - from], out);
             return;
@@ -93,7 +98,11 @@ impl Limiter {
                 }
                 self.least.push_back((self.known, needed));
             }
-            if self.least.front().is_some_and(|(since, _)| since + (AHEAD as u64) < self.known) {
+            if self
+                .least
+                .front()
+                .is_some_and(|(since, _)| since + (AHEAD as u64) < self.known)
+            {
                 self.least.pop_front();
             }
             let least = self.least.front().map_or(1.0, |(_, least)| *least);
@@ -118,7 +127,13 @@ impl Limiter {
         let skip = self.skip.min(gains.len());
         self.skip -= skip;
         let samples = &self.recent[from..from + gains.len()];
-        out.extend(samples.iter().zip(gains).skip(skip).map(|(sample, gain)| sample * gain));
+        out.extend(
+            samples
+                .iter()
+                .zip(gains)
+                .skip(skip)
+                .map(|(sample, gain)| sample * gain),
+        );
     }
 
     /// The true peak between this sample's neighbours.
@@ -134,7 +149,10 @@ impl Limiter {
 }
 
 fn dot(taps: &[f32; 2 * SIDE], samples: &[f32]) -> f32 {
-    taps.iter().zip(samples).map(|(tap, sample)| tap * sample).sum()
+    taps.iter()
+        .zip(samples)
+        .map(|(tap, sample)| tap * sample)
+        .sum()
 }
 
 /// A sinc, windowed by a raised cosine, with unity gain at frequency 0.
@@ -156,8 +174,15 @@ fn phases() -> Phases {
 #[cfg(test)]
 fn true_peak(samples: &[f32]) -> f32 {
     let phases = phases();
-    let between = samples.windows(2 * SIDE).flat_map(|near| phases.iter().map(|taps| dot(taps, near).abs()));
-    between.fold(samples.iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs())), f32::max)
+    let between = samples
+        .windows(2 * SIDE)
+        .flat_map(|near| phases.iter().map(|taps| dot(taps, near).abs()));
+    between.fold(
+        samples
+            .iter()
+            .fold(0.0, |peak: f32, sample| peak.max(sample.abs())),
+        f32::max,
+    )
 }
 
 #[cfg(test)]
@@ -177,7 +202,9 @@ mod tests {
 
     fn noise(seed: u64, count: usize) -> Vec<f32> {
         let mut random = fastrand::Rng::with_seed(seed);
-        (0..count).map(|n| (random.f32() * 2.0 - 1.0) * if n % 9_000 < 3_000 { 1.0 } else { 0.05 }).collect()
+        (0..count)
+            .map(|n| (random.f32() * 2.0 - 1.0) * if n % 9_000 < 3_000 { 1.0 } else { 0.05 })
+            .collect()
     }
 
     #[test]
@@ -195,11 +222,22 @@ mod tests {
             let samples = noise(seed, 48_000);
             let out = run(4.0, limit, &samples, 4_800);
             assert_eq!(out.len(), samples.len());
-            assert!(true_peak(&out) <= limit * 1.02, "{} {}", true_peak(&out), limit);
+            assert!(
+                true_peak(&out) <= limit * 1.02,
+                "{} {}",
+                true_peak(&out),
+                limit
+            );
             // A quarter of the rate at 45 degrees: the samples say 3 dB less than the truth.
-            let sine: Vec<f32> = (0..9_600).map(|n| (0.785 + n as f32 * std::f32::consts::FRAC_PI_2).sin()).collect();
+            let sine: Vec<f32> = (0..9_600)
+                .map(|n| (0.785 + n as f32 * std::f32::consts::FRAC_PI_2).sin())
+                .collect();
             let out = run(1.2, limit, &sine, 100);
-            assert!(true_peak(&out[1000..8000]) <= limit * 1.02, "{}", true_peak(&out[1000..8000]));
+            assert!(
+                true_peak(&out[1000..8000]) <= limit * 1.02,
+                "{}",
+                true_peak(&out[1000..8000])
+            );
         }
     }
 
@@ -209,7 +247,11 @@ mod tests {
         let whole = run(3.0, 0.7, &samples, 30_000);
         for piece in [7, 480, 1_023] {
             let pieces = run(3.0, 0.7, &samples, piece);
-            let far = whole.iter().zip(&pieces).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let far = whole
+                .iter()
+                .zip(&pieces)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
             assert!(far < 1e-6, "{piece}: {far}");
         }
     }
@@ -222,6 +264,10 @@ mod tests {
         let out = run(1.0, 0.7, &samples, 4_800);
         assert!(out[10_000] <= 0.7 && out[10_000] > 0.6);
         assert_eq!(out[90_000], 0.5);
-        assert!(out.iter().enumerate().all(|(n, sample)| *sample == 0.0 || n == 10_000 || n == 90_000));
+        assert!(
+            out.iter()
+                .enumerate()
+                .all(|(n, sample)| *sample == 0.0 || n == 10_000 || n == 90_000)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Matroska files of one audio track: [`Writer`] makes them, [`Reader`] gives their frames back, also those of a file
-//! whose writer was killed.
+//! Matroska files of one audio track: [`Writer`] makes them, [`Reader`] gives their frames back,
+//! also those of a file whose writer was killed.
 
 use crate::{
     domain::{
@@ -42,13 +42,25 @@ impl Writer {
     ///
     /// # Errors
     /// When the file cannot be created or GStreamer lacks an element.
-    pub fn create(path: &Path, shape: Shape, codec: Codec, channels: u8, zero: MeetingTime) -> Result<Self> {
+    pub fn create(
+        path: &Path,
+        shape: Shape,
+        codec: Codec,
+        channels: u8,
+        zero: MeetingTime,
+    ) -> Result<Self> {
         let graph = Graph::load(match shape {
             Shape::Segment => include_str!("../../pipelines/segment.gst"),
             Shape::Track => include_str!("../../pipelines/track.gst"),
         })?;
-        graph.element("file")?.set_property("location", path.to_str().context("a path that is no UTF-8")?);
-        let pad = graph.element("mux")?.request_pad_simple("audio_%u").context("matroskamux takes no track")?;
+        graph.element("file")?.set_property(
+            "location",
+            path.to_str().context("a path that is no UTF-8")?,
+        );
+        let pad = graph
+            .element("mux")?
+            .request_pad_simple("audio_%u")
+            .context("matroskamux takes no track")?;
         graph.start()?;
         let inlet = Inlet::open(&pad, &frame::file_caps(codec, channels))?;
         Ok(Self { inlet, graph, zero })
@@ -56,14 +68,18 @@ impl Writer {
 
     /// Appends a frame; when this returns, the operating system has it (of a [`Shape::Segment`]).
     pub fn write(&self, frame: &Frame) -> Result<()> {
-        let since = |time: MeetingTime| gst::ClockTime::from_useconds((time - self.zero).0.max(0).unsigned_abs());
+        let since = |time: MeetingTime| {
+            gst::ClockTime::from_useconds((time - self.zero).0.max(0).unsigned_abs())
+        };
         let mut buffer = gst::Buffer::from_slice(frame.payload.clone());
         {
             let buffer = buffer.get_mut().expect("just made, so ours alone");
             buffer.set_pts(since(frame.span.start));
             buffer.set_duration(since(frame.span.end).saturating_sub(since(frame.span.start)));
         }
-        self.inlet.push(buffer).map_err(|flow| self.graph.explain(flow))
+        self.inlet
+            .push(buffer)
+            .map_err(|flow| self.graph.explain(flow))
     }
 
     /// Ends the file. Waits a bounded time; after an error the file is as after a crash.
@@ -87,13 +103,24 @@ impl Reader {
     /// # Errors
     /// When it cannot be read at all, or holds something that we do not write.
     pub fn open(path: &Path, zero: MeetingTime) -> Result<Option<Self>> {
-        let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let file =
+            File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
         let mut parser = Parser::new(BufReader::with_capacity(READ_AHEAD, file));
-        let Some(first) = parser.block().with_context(|| format!("reading {}", path.display()))? else {
+        let Some(first) = parser
+            .block()
+            .with_context(|| format!("reading {}", path.display()))?
+        else {
             return Ok(None);
         };
-        let track = parser.track().with_context(|| format!("reading {}", path.display()))?;
-        Ok(Some(Self { parser, zero, track, first: Some(first) }))
+        let track = parser
+            .track()
+            .with_context(|| format!("reading {}", path.display()))?;
+        Ok(Some(Self {
+            parser,
+            zero,
+            track,
+            first: Some(first),
+        }))
     }
 
     pub fn codec(&self) -> Codec {
@@ -115,9 +142,14 @@ impl Reader {
                 },
             };
             // Nothing longer than 120 ms was written; what is no packet is the torn end.
-            let Some(length) = frame::duration(self.track.codec, &block.payload) else { continue };
+            let Some(length) = frame::duration(self.track.codec, &block.payload) else {
+                continue;
+            };
             let start = self.zero + Micros(block.at_us);
-            return Ok(Some(Frame { payload: block.payload.into(), span: Span::of(start, length) }));
+            return Ok(Some(Frame {
+                payload: block.payload.into(),
+                span: Span::of(start, length),
+            }));
         }
     }
 }
@@ -135,13 +167,18 @@ mod tests {
                 };
                 // With a hole, and not on whole milliseconds.
                 let at = 3_600_000_300 + n * 20_000 + if n > 50 { 700_000 } else { 0 };
-                Frame { payload: payload.into(), span: Span::of(MeetingTime(at), Micros::from_ms(20)) }
+                Frame {
+                    payload: payload.into(),
+                    span: Span::of(MeetingTime(at), Micros::from_ms(20)),
+                }
             })
             .collect()
     }
 
     fn read(path: &Path, zero: MeetingTime) -> Vec<Frame> {
-        let Some(mut reader) = Reader::open(path, zero).expect("opens") else { return Vec::new() };
+        let Some(mut reader) = Reader::open(path, zero).expect("opens") else {
+            return Vec::new();
+        };
         let mut all = Vec::new();
         while let Some(frame) = reader.read().expect("reads") {
             all.push(frame);
@@ -150,7 +187,10 @@ mod tests {
     }
 
     fn path(name: &str) -> std::path::PathBuf {
-        std::env::temp_dir().join(format!("hansard-matroska-{}-{name}.mkv", std::process::id()))
+        std::env::temp_dir().join(format!(
+            "hansard-matroska-{}-{name}.mkv",
+            std::process::id()
+        ))
     }
 
     #[test]
@@ -158,7 +198,8 @@ mod tests {
         for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
             let path = path(codec.as_str());
             let written = frames(codec, 150);
-            let writer = Writer::create(&path, Shape::Segment, codec, 1, MeetingTime::ZERO).expect("creates");
+            let writer = Writer::create(&path, Shape::Segment, codec, 1, MeetingTime::ZERO)
+                .expect("creates");
             for (n, frame) in written.iter().enumerate() {
                 writer.write(frame).expect("writes");
                 // Readable while it is written.
@@ -171,7 +212,10 @@ mod tests {
             assert_eq!(back.len(), written.len(), "{codec:?}");
             for (a, b) in written.iter().zip(&back) {
                 assert_eq!(a.payload, b.payload);
-                assert!((a.span.start - b.span.start).0.abs() <= 100, "{codec:?} {a:?} {b:?}");
+                assert!(
+                    (a.span.start - b.span.start).0.abs() <= 100,
+                    "{codec:?} {a:?} {b:?}"
+                );
             }
             std::fs::remove_file(&path).expect("removes");
         }
@@ -191,7 +235,10 @@ mod tests {
             let back = read(&path, zero);
             assert_eq!(back.len(), written.len());
             for (a, b) in written.iter().zip(&back) {
-                assert!((a.span.start - b.span.start).0.abs() <= 1_000, "{codec:?} {a:?} {b:?}");
+                assert!(
+                    (a.span.start - b.span.start).0.abs() <= 1_000,
+                    "{codec:?} {a:?} {b:?}"
+                );
             }
             std::fs::remove_file(&path).expect("removes");
         }
@@ -202,7 +249,11 @@ mod tests {
         let path = path("empty");
         for bytes in [&b""[..], b"\x1a\x45\xdf\xa3", &[7; 4000]] {
             std::fs::write(&path, bytes).expect("writes");
-            assert!(Reader::open(&path, MeetingTime::ZERO).expect("opens").is_none());
+            assert!(
+                Reader::open(&path, MeetingTime::ZERO)
+                    .expect("opens")
+                    .is_none()
+            );
         }
         std::fs::remove_file(&path).expect("removes");
         assert!(Reader::open(&path, MeetingTime::ZERO).is_err());
@@ -212,7 +263,8 @@ mod tests {
     #[test]
     fn changed_bytes_are_survived() {
         let path = path("changed");
-        let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+        let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO)
+            .expect("creates");
         for frame in frames(Codec::Opus, 100) {
             writer.write(&frame).expect("writes");
         }
@@ -239,6 +291,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_made_is_an_error() {
         let nowhere = Path::new("/nonexistent/folder/1-1.mkv");
-        assert!(Writer::create(nowhere, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).is_err());
+        assert!(
+            Writer::create(nowhere, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).is_err()
+        );
     }
 }

@@ -1,9 +1,9 @@
-//! The mix of a meeting, made of its finished tracks: summed on the meeting's timeline, brought to the loudness of
-//! [`loudness`], encoded as AAC in MP4.
+//! The mix of a meeting, made of its finished tracks: summed on the meeting's timeline, brought to
+//! the loudness of [`loudness`], encoded as AAC in MP4.
 //!
-//! Tracks are decoded a thread each and meet second by second, so memory does not grow with the meeting. The sum goes
-//! to a scratch file, because its gain is known only at its end; then it is limited, encoded, and the file's length
-//! made true.
+//! Tracks are decoded a thread each and meet second by second, so memory does not grow with the
+//! meeting. The sum goes to a scratch file, because its gain is known only at its end; then it is
+//! limited, encoded, and the file's length made true.
 
 use crate::{
     domain::{
@@ -34,8 +34,8 @@ use std::{
 const AHEAD: usize = 2;
 /// Samples per frame of AAC.
 const FRAME: u64 = 1_024;
-/// Players play the last frame whole, whatever the edit list says (ffmpeg does). A last frame of so few samples (2 ms) is
-/// left out, so that no mix is more than 20 ms longer than it should be.
+/// Players play the last frame whole, whatever the edit list says (ffmpeg does). A last frame of so
+/// few samples (2 ms) is left out, so that no mix is more than 20 ms longer than it should be.
 const STUMP_MAX: u64 = 96;
 /// True peaks are at most this much above sample peaks; nearer to the limit, the limiter is tried.
 const BETWEEN_DB: f64 = 3.0;
@@ -47,8 +47,8 @@ pub struct Source {
     pub path: PathBuf,
     /// MeetingTime of the file's time 0.
     pub start: MeetingTime,
-    /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is decoded; sound is cut to
-    /// it at the sample, with the coder's delay taken out.
+    /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is
+    /// decoded; sound is cut to it at the sample, with the coder's delay taken out.
     pub allowed: Vec<Span>,
 }
 
@@ -66,10 +66,12 @@ pub struct Mixed {
     pub gain_db: f64,
 }
 
-/// Renders the mix of `sources` to `out`. Blocks; at most about a second of CPU per minute of meeting and half of it in
-/// the caller's thread. `progress` is told 0…1 about once per second of meeting, and ends the work by an error.
+/// Renders the mix of `sources` to `out`. Blocks; at most about a second of CPU per minute of
+/// meeting and half of it in the caller's thread. `progress` is told 0…1 about once per second of
+/// meeting, and ends the work by an error.
 ///
-/// Beside `out` a file is made while it works, and removed. `None`: nothing was recorded, and there is no file.
+/// Beside `out` a file is made while it works, and removed. `None`: nothing was recorded, and there
+/// is no file.
 ///
 /// # Errors
 /// When a track cannot be read, `out` cannot be written, GStreamer fails, or `progress` says so.
@@ -78,16 +80,26 @@ pub fn render(
     out: &Path,
     progress: &mut (dyn FnMut(f64) -> Result<()> + Send),
 ) -> Result<Option<Mixed>> {
-    let Some(mut sum) = sum(sources, out, &mut |part| progress(0.6 * part))? else { return Ok(None) };
+    let Some(mut sum) = sum(sources, out, &mut |part| progress(0.6 * part))? else {
+        return Ok(None);
+    };
     let gain_db = gain(&mut sum, &mut |part| progress(0.6 + 0.15 * part))?;
-    let written = encode(&mut sum.take, gain_db, out, &mut |part| progress(0.75 + 0.25 * part));
+    let written = encode(&mut sum.take, gain_db, out, &mut |part| {
+        progress(0.75 + 0.25 * part)
+    });
     if written.is_err() {
         // The error is told; the rest of a file is of no use.
         let _ = fs::remove_file(out);
     }
     written?;
     let duration = Micros(i64::try_from(sum.take.length())? * 1_000_000 / RATE);
-    Ok(Some(Mixed { start_ms: sum.start_ms, duration, rendered: sum.rendered, measured_lufs: sum.lufs, gain_db }))
+    Ok(Some(Mixed {
+        start_ms: sum.start_ms,
+        duration,
+        rendered: sum.rendered,
+        measured_lufs: sum.lufs,
+        gain_db,
+    }))
 }
 
 type Progress<'a> = &'a mut dyn FnMut(f64) -> Result<()>;
@@ -102,7 +114,11 @@ struct Sum {
 
 /// All tracks, added up from the first recorded sample to the last.
 fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>> {
-    let size = sources.iter().filter_map(|source| Some(fs::metadata(&source.path).ok()?.len())).sum::<u64>().max(1);
+    let size = sources
+        .iter()
+        .filter_map(|source| Some(fs::metadata(&source.path).ok()?.len()))
+        .sum::<u64>()
+        .max(1);
     let read = AtomicU64::new(0);
     thread::scope(|scope| {
         let read = &read;
@@ -113,7 +129,11 @@ fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>
                 .name("mix".into())
                 .spawn_scoped(scope, move || mix_input::play(source, read, &to))
                 .context("no thread for a track")?;
-            players.push(Player { from, next: None, thread: Some(thread) });
+            players.push(Player {
+                from,
+                next: None,
+                thread: Some(thread),
+            });
         }
         let mut told = || progress((read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0));
         add_up(&mut players, out, &mut told)
@@ -133,14 +153,21 @@ impl Player<'_> {
             self.next = self.from.recv().ok();
             if self.next.is_none() {
                 let thread = self.thread.take().context("a track ends once")?;
-                thread.join().map_err(|_| anyhow!("a track's thread panicked"))?.context("a track cannot be mixed")?;
+                thread
+                    .join()
+                    .map_err(|_| anyhow!("a track's thread panicked"))?
+                    .context("a track cannot be mixed")?;
             }
         }
         Ok(self.next.as_ref().map(|block| block.n))
     }
 }
 
-fn add_up(players: &mut [Player], out: &Path, progress: &mut dyn FnMut() -> Result<()>) -> Result<Option<Sum>> {
+fn add_up(
+    players: &mut [Player],
+    out: &Path,
+    progress: &mut dyn FnMut() -> Result<()>,
+) -> Result<Option<Sum>> {
     let mut mixing: Option<Mixing> = None;
     loop {
         let mut now = None;
@@ -150,8 +177,10 @@ fn add_up(players: &mut [Player], out: &Path, progress: &mut dyn FnMut() -> Resu
             }
         }
         let Some(now) = now else { break };
-        let blocks: Vec<Block> =
-            players.iter_mut().filter_map(|player| player.next.take_if(|block| block.n == now)).collect();
+        let blocks: Vec<Block> = players
+            .iter_mut()
+            .filter_map(|player| player.next.take_if(|block| block.n == now))
+            .collect();
         let mixing = match &mut mixing {
             Some(mixing) => mixing,
             none => none.insert(Mixing::begin(now, &blocks, out)?),
@@ -171,14 +200,19 @@ struct Mixing {
     start: i64,
     /// What was written last goes to here.
     at: i64,
-    /// A block not written yet, because it may be the last: its number, and where its recorded part ends.
+    /// A block not written yet, because it may be the last: its number, and where its recorded part
+    /// ends.
     open: Option<(i64, Vec<f32>, i64)>,
     filled: Vec<Span>,
 }
 
 impl Mixing {
     fn begin(now: i64, blocks: &[Block], out: &Path) -> Result<Self> {
-        let first = blocks.iter().flat_map(|block| &block.filled).map(|filled| filled.start).min();
+        let first = blocks
+            .iter()
+            .flat_map(|block| &block.filled)
+            .map(|filled| filled.start)
+            .min();
         let first = now * BLOCK as i64 + first.context("a block without sound")? as i64;
         // A file begins on a whole millisecond.
         let start = first.div_euclid(RATE / 1000) * (RATE / 1000);
@@ -203,7 +237,10 @@ impl Mixing {
             }
             for filled in block.filled {
                 let at = |sample: usize| (n * BLOCK as i64 + sample as i64) * 1_000_000;
-                let span = Span::new(MeetingTime(at(filled.start) / RATE), MeetingTime(at(filled.end) / RATE));
+                let span = Span::new(
+                    MeetingTime(at(filled.start) / RATE),
+                    MeetingTime(at(filled.end) / RATE),
+                );
                 end = end.max(filled.end);
                 self.filled.push(span);
             }
@@ -213,7 +250,9 @@ impl Mixing {
     }
 
     fn write_open(&mut self, until: i64) -> Result<()> {
-        let Some((n, samples, _)) = self.open.take() else { return Ok(()) };
+        let Some((n, samples, _)) = self.open.take() else {
+            return Ok(());
+        };
         let from = n * BLOCK as i64;
         let silence = vec![0.0; BLOCK];
         while self.at < from {
@@ -224,7 +263,9 @@ impl Mixing {
     }
 
     fn write(&mut self, samples: &[f32]) -> Result<()> {
-        self.peak = samples.iter().fold(self.peak, |peak, sample| peak.max(sample.abs()));
+        self.peak = samples
+            .iter()
+            .fold(self.peak, |peak, sample| peak.max(sample.abs()));
         self.meter.add(samples)?;
         self.at += samples.len() as i64;
         self.scratch.write(samples)
@@ -253,7 +294,9 @@ fn gain(sum: &mut Sum, progress: Progress) -> Result<f64> {
     let mut gain_db = loudness::gain_db(sum.lufs);
     let near = loudness::factor(loudness::LIMIT_DBTP - BETWEEN_DB);
     for correction in 0..loudness::CORRECTIONS_MAX {
-        if sum.peak * loudness::factor(gain_db) <= near || !sum.lufs.is_some_and(|lufs| lufs >= loudness::FLOOR_LUFS) {
+        if sum.peak * loudness::factor(gain_db) <= near
+            || !sum.lufs.is_some_and(|lufs| lufs >= loudness::FLOOR_LUFS)
+        {
             break;
         }
         let mut meter = Meter::new()?;
@@ -279,8 +322,15 @@ fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Resu
 }
 
 /// Amplifies and limits the whole take; `to` gets it in blocks, with how far it is.
-fn limit(take: &mut Take, gain_db: f64, to: &mut dyn FnMut(&[f32], f64) -> Result<()>) -> Result<()> {
-    let mut limiter = Limiter::new(loudness::factor(gain_db), loudness::factor(loudness::LIMIT_DBTP));
+fn limit(
+    take: &mut Take,
+    gain_db: f64,
+    to: &mut dyn FnMut(&[f32], f64) -> Result<()>,
+) -> Result<()> {
+    let mut limiter = Limiter::new(
+        loudness::factor(gain_db),
+        loudness::factor(loudness::LIMIT_DBTP),
+    );
     let (length, mut done) = (take.length() as f64, 0);
     let mut out = Vec::with_capacity(BLOCK);
     take.read(|samples| {
@@ -299,15 +349,22 @@ struct Meter(EbuR128);
 
 impl Meter {
     fn new() -> Result<Self> {
-        Ok(Self(EbuR128::new(1, RATE as u32, Mode::I).context("no loudness meter")?))
+        Ok(Self(
+            EbuR128::new(1, RATE as u32, Mode::I).context("no loudness meter")?,
+        ))
     }
 
     fn add(&mut self, samples: &[f32]) -> Result<()> {
-        self.0.add_frames_f32(samples).context("the loudness meter fails")
+        self.0
+            .add_frames_f32(samples)
+            .context("the loudness meter fails")
     }
 
     fn lufs(&self) -> Result<Option<f64>> {
-        let lufs = self.0.loudness_global().context("the loudness meter fails")?;
+        let lufs = self
+            .0
+            .loudness_global()
+            .context("the loudness meter fails")?;
         Ok(lufs.is_finite().then_some(lufs))
     }
 }

@@ -1,4 +1,5 @@
-//! One track on its way into a mix: decoded, placed on the meeting's timeline, cut to what its speaker allowed.
+//! One track on its way into a mix: decoded, placed on the meeting's timeline, cut to what its
+//! speaker allowed.
 
 use crate::{
     domain::{
@@ -19,12 +20,14 @@ use std::{
 pub const RATE: i64 = 48_000;
 /// Fade at every edge, inside what is allowed: 1 ms, enough against clicks.
 const FADE: i64 = 48;
-/// A frame this much later than the last one's end leaves a hole; less is rounding of time stamps, or a sender's clock.
+/// A frame this much later than the last one's end leaves a hole; less is rounding of time stamps,
+/// or a sender's clock.
 const HOLE: f64 = 0.010 * RATE as f64;
-/// A sender's clock is followed when it is this far off, until it is a quarter of that. Rounding of time stamps to the
-/// millisecond stays below.
+/// A sender's clock is followed when it is this far off, until it is a quarter of that. Rounding of
+/// time stamps to the millisecond stays below.
 const OFF: f64 = 0.001 * RATE as f64;
-/// Holes up to here are filled by what was heard before them: what no decoder concealed, and a resampler's delay.
+/// Holes up to here are filled by what was heard before them: what no decoder concealed, and a
+/// resampler's delay.
 const FILL_MAX: f64 = (CONCEAL_MAX.as_ms() + 10) as f64 * RATE as f64 / 1e3;
 /// What fills a hole fades to silence over this many samples (60 ms), as in G.711 appendix I.
 const FILL_FADE: f32 = 0.060 * RATE as f32;
@@ -32,14 +35,15 @@ const FILL_FADE: f32 = 0.060 * RATE as f32;
 const PERIOD: Range<usize> = 120..721;
 /// Pieces this much before what was already placed are left out.
 const BEHIND: f64 = 0.1 * RATE as f64;
-/// At most this much is a piece stretched or squeezed: a little more than `domain/timeline` bends (2 %).
+/// At most this much is a piece stretched or squeezed: a little more than `domain/timeline` bends
+/// (2 %).
 const BEND: f64 = 0.03;
 
 /// What Matroska writes before each frame, in bytes.
 const BLOCK_HEADER: u64 = 7;
 
-/// One second of a track. `samples` begins at `n * BLOCK` on the meeting's timeline; `filled` is where something was
-/// recorded, in samples from there, silence included.
+/// One second of a track. `samples` begins at `n * BLOCK` on the meeting's timeline; `filled` is
+/// where something was recorded, in samples from there, silence included.
 pub struct Block {
     pub n: i64,
     pub samples: Vec<f32>,
@@ -52,17 +56,20 @@ pub fn sample_at(time: MeetingTime) -> i64 {
     at.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
 }
 
-/// Decodes a track and sends its blocks in order, those without sound left out; adds to `read` the bytes of the file
-/// that are done with. Ends early when nobody listens.
+/// Decodes a track and sends its blocks in order, those without sound left out; adds to `read` the
+/// bytes of the file that are done with. Ends early when nobody listens.
 pub fn play(source: &Source, read: &AtomicU64, to: &SyncSender<Block>) -> Result<()> {
-    let Some(mut reader) = Reader::open(&source.path, source.start)? else { return Ok(()) };
+    let Some(mut reader) = Reader::open(&source.path, source.start)? else {
+        return Ok(());
+    };
     let codec = reader.codec();
     let allowed = union(&source.allowed);
     let mut decoder = Decoder::new(codec, RATE as u32)?;
     let mut input = MixInput::new(&allowed, to);
     while let Some(frame) = reader.read()? {
         read.fetch_add(frame.payload.len() as u64 + BLOCK_HEADER, Ordering::Relaxed);
-        // What nobody allowed is not even decoded; but a decoder settles for the length of its delay.
+        // What nobody allowed is not even decoded; but a decoder settles for the length of its
+        // delay.
         let reach = Span::new(frame.span.start - codec.delay(), frame.span.end);
         let next = allowed.partition_point(|span| span.end <= reach.start);
         if !allowed.get(next).is_some_and(|span| span.overlaps(reach)) {
@@ -97,7 +104,8 @@ struct MixInput<'a> {
     allowed: Vec<Range<i64>>,
     to: &'a SyncSender<Block>,
     block: Option<Block>,
-    /// The end of the running sound, held back until it is known whether it goes on: where it begins, and samples.
+    /// The end of the running sound, held back until it is known whether it goes on: where it
+    /// begins, and samples.
     tail: (i64, Vec<f32>),
     /// The last two periods at the longest of the running sound.
     heard: Vec<f32>,
@@ -110,7 +118,10 @@ struct MixInput<'a> {
 
 impl<'a> MixInput<'a> {
     fn new(allowed: &[Span], to: &'a SyncSender<Block>) -> Self {
-        let allowed = allowed.iter().map(|span| sample_at(span.start)..sample_at(span.end)).collect();
+        let allowed = allowed
+            .iter()
+            .map(|span| sample_at(span.start)..sample_at(span.end))
+            .collect();
         Self {
             allowed,
             to,
@@ -154,7 +165,8 @@ impl<'a> MixInput<'a> {
 
     fn extend(&mut self, samples: &[f32]) -> Flow {
         self.heard.extend_from_slice(samples);
-        self.heard.drain(..self.heard.len().saturating_sub(2 * PERIOD.end));
+        self.heard
+            .drain(..self.heard.len().saturating_sub(2 * PERIOD.end));
         let from = self.tail.1.len();
         self.tail.1.extend_from_slice(samples);
         for sample in &mut self.tail.1[from..] {
@@ -193,7 +205,12 @@ impl<'a> MixInput<'a> {
     fn give(&mut self, at: i64, samples: &[f32]) -> Flow {
         let end = at + samples.len() as i64;
         let mut next = self.allowed.partition_point(|span| span.end <= at);
-        while let Some(span) = self.allowed.get(next).cloned().filter(|span| span.start < end) {
+        while let Some(span) = self
+            .allowed
+            .get(next)
+            .cloned()
+            .filter(|span| span.start < end)
+        {
             next += 1;
             let mut from = span.start.max(at);
             let until = span.end.min(end);
@@ -201,12 +218,18 @@ impl<'a> MixInput<'a> {
                 let n = from.div_euclid(BLOCK as i64);
                 let to = until.min((n + 1) * BLOCK as i64);
                 let block = self.block_at(n)?;
-                let (first, last) = ((from - n * BLOCK as i64) as usize, (to - n * BLOCK as i64) as usize);
+                let (first, last) = (
+                    (from - n * BLOCK as i64) as usize,
+                    (to - n * BLOCK as i64) as usize,
+                );
                 match block.filled.last_mut() {
                     Some(filled) if filled.end == first => filled.end = last,
                     _ => block.filled.push(first..last),
                 }
-                for (sample, to) in samples[(from - at) as usize..].iter().zip(&mut block.samples[first..last]) {
+                for (sample, to) in samples[(from - at) as usize..]
+                    .iter()
+                    .zip(&mut block.samples[first..last])
+                {
                     *to = *sample;
                 }
                 fade(&mut block.samples[first..last], from, &span);
@@ -222,7 +245,11 @@ impl<'a> MixInput<'a> {
         {
             return Flow::Break(());
         }
-        Flow::Continue(self.block.get_or_insert_with(|| Block { n, samples: vec![0.0; BLOCK], filled: Vec::new() }))
+        Flow::Continue(self.block.get_or_insert_with(|| Block {
+            n,
+            samples: vec![0.0; BLOCK],
+            filled: Vec::new(),
+        }))
     }
 }
 
@@ -241,9 +268,13 @@ fn filling(heard: &[f32], count: usize) -> Vec<f32> {
     if heard.len() < 2 * PERIOD.end {
         return vec![0.0; count];
     }
-    let period = PERIOD.max_by(|a, b| alike(*a).total_cmp(&alike(*b))).unwrap_or(PERIOD.start);
+    let period = PERIOD
+        .max_by(|a, b| alike(*a).total_cmp(&alike(*b)))
+        .unwrap_or(PERIOD.start);
     let last = &heard[heard.len() - period..];
-    (0..count).map(|n| last[n % period] * (1.0 - n as f32 / FILL_FADE).max(0.0)).collect()
+    (0..count)
+        .map(|n| last[n % period] * (1.0 - n as f32 / FILL_FADE).max(0.0))
+        .collect()
 }
 
 /// Fades near the ends of what is allowed; `samples` begin at `at`, within it.
@@ -278,21 +309,33 @@ mod tests {
     use crate::domain::time::Micros;
     use std::{f64::consts::TAU, sync::mpsc::sync_channel};
 
-    /// Puts pieces of 20 ms of a 440 Hz tone at these times, and returns what comes out, from its first sample on.
-    fn placed(allowed: &[Span], times: impl Iterator<Item = i64>) -> (i64, Vec<f32>, Vec<Range<i64>>) {
+    /// Puts pieces of 20 ms of a 440 Hz tone at these times, and returns what comes out, from its
+    /// first sample on.
+    fn placed(
+        allowed: &[Span],
+        times: impl Iterator<Item = i64>,
+    ) -> (i64, Vec<f32>, Vec<Range<i64>>) {
         let (to, from) = sync_channel(1_000);
         let mut input = MixInput::new(allowed, &to);
         for (n, time) in times.enumerate() {
             let tone = |at: usize| (TAU * 440.0 * (n * 960 + at) as f64 / RATE as f64).sin() as f32;
             let span = Span::of(MeetingTime(time), Micros::from_ms(20));
-            assert!(input.put(&Pcm { samples: (0..960).map(tone).collect(), span }).is_continue());
+            assert!(
+                input
+                    .put(&Pcm {
+                        samples: (0..960).map(tone).collect(),
+                        span
+                    })
+                    .is_continue()
+            );
         }
         input.finish();
         drop(to);
         let blocks: Vec<Block> = from.iter().collect();
         let mut filled: Vec<Range<i64>> = Vec::new();
         let start = blocks[0].n * BLOCK as i64;
-        let mut samples = vec![0.0; ((blocks[blocks.len() - 1].n + 1) * BLOCK as i64 - start) as usize];
+        let mut samples =
+            vec![0.0; ((blocks[blocks.len() - 1].n + 1) * BLOCK as i64 - start) as usize];
         for block in &blocks {
             let at = block.n * BLOCK as i64;
             samples[(at - start) as usize..][..BLOCK].copy_from_slice(&block.samples);
@@ -314,7 +357,10 @@ mod tests {
 
     /// The largest second difference, which a click or a kink makes large.
     fn roughness(samples: &[f32]) -> f32 {
-        samples.windows(3).map(|w| (w[0] - 2.0 * w[1] + w[2]).abs()).fold(0.0, f32::max)
+        samples
+            .windows(3)
+            .map(|w| (w[0] - 2.0 * w[1] + w[2]).abs())
+            .fold(0.0, f32::max)
     }
 
     #[test]
@@ -334,11 +380,17 @@ mod tests {
     fn a_sender_whose_clock_drifts_stays_in_its_place_without_clicks() {
         let smooth = (TAU as f32 * 440.0 / RATE as f32).powi(2);
         for ppm in [-500, 500, 20_000] {
-            let times = (0..2_000).map(|n: i64| (n * 20_000 * (1_000_000 + ppm) / 1_000_000).div_euclid(1_000) * 1_000);
+            let times = (0..2_000).map(|n: i64| {
+                (n * 20_000 * (1_000_000 + ppm) / 1_000_000).div_euclid(1_000) * 1_000
+            });
             let (_, samples, filled) = placed(&always(), times.clone());
             assert_eq!(filled.len(), 1);
             let end = times.clone().next_back().expect("some") * RATE / 1_000_000 + 960;
-            assert!((filled[0].end - end).abs() < 400, "{ppm}: {:?} {end}", filled[0]);
+            assert!(
+                (filled[0].end - end).abs() < 400,
+                "{ppm}: {:?} {end}",
+                filled[0]
+            );
             let rough = roughness(&samples[100..samples.len().min(filled[0].end as usize) - 100]);
             assert!(rough < 2.5 * smooth, "{ppm}: {rough} {smooth}");
         }
@@ -346,10 +398,16 @@ mod tests {
 
     #[test]
     fn short_holes_are_filled_and_long_ones_stay() {
-        let times = (0..10).map(|n: i64| n * 20_000 + if n < 4 { 0 } else { 40_000 } + if n < 7 { 0 } else { 200_000 });
+        let times = (0..10).map(|n: i64| {
+            n * 20_000 + if n < 4 { 0 } else { 40_000 } + if n < 7 { 0 } else { 200_000 }
+        });
         let (_, samples, filled) = placed(&always(), times);
         assert_eq!(filled, [0..8_640, 18_240..21_120]);
-        let peak = |range: Range<usize>| samples[range].iter().fold(0.0, |peak: f32, sample| peak.max(sample.abs()));
+        let peak = |range: Range<usize>| {
+            samples[range]
+                .iter()
+                .fold(0.0, |peak: f32, sample| peak.max(sample.abs()))
+        };
         assert!(peak(3_840..4_000) > 0.9 && (0.2..0.6).contains(&peak(5_500..5_700)));
         assert!(samples[8_640..18_240].iter().all(|sample| *sample == 0.0));
         assert!(roughness(&samples) < 0.05, "{}", roughness(&samples));
@@ -357,7 +415,8 @@ mod tests {
 
     #[test]
     fn nothing_outside_of_what_is_allowed_comes_out() {
-        // 100.01 ms is sample 4800.48: the first one allowed is 4801, and the last before 1,500 ms is 71,999.
+        // 100.01 ms is sample 4800.48: the first one allowed is 4801, and the last before 1,500 ms
+        // is 71,999.
         let allowed = [
             Span::new(MeetingTime(100_010), MeetingTime(1_500_000)),
             Span::new(MeetingTime(1_600_000), MeetingTime(1_600_100)),
@@ -365,7 +424,14 @@ mod tests {
         let (at, samples, filled) = placed(&allowed, (0..100).map(|n| n * 20_000));
         assert_eq!(filled, [4_801..72_000, 76_800..76_805]);
         let outside = |n: i64| filled.iter().all(|part| !part.contains(&n));
-        assert!(samples.iter().enumerate().all(|(n, sample)| !outside(at + n as i64) || *sample == 0.0));
-        assert!(samples[30].abs() > 0.0 && samples[60..67_000].iter().any(|sample| *sample > 0.999));
+        assert!(
+            samples
+                .iter()
+                .enumerate()
+                .all(|(n, sample)| !outside(at + n as i64) || *sample == 0.0)
+        );
+        assert!(
+            samples[30].abs() > 0.0 && samples[60..67_000].iter().any(|sample| *sample > 0.999)
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Sound into files and out of them, with GStreamer; Opus into PCM with libopus.
 //!
-//! Live: [`spool`] writes each recording's frames into Matroska [`segment`]s and seals them; [`decode`] makes PCM of
-//! them for speech. Afterwards: [`remux`] trims, repairs and joins segments into tracks, and [`mix`] renders the
-//! meeting from the tracks (`input` places one, `scratch` holds their sum, `limiter` and `aac` finish it, `mp4` makes the
-//! file true to its length). Nobody's bytes reach a demuxer or a type finder on the live side: the graphs in
-//! `pipelines/` are static.
+//! Live: [`spool`] writes each recording's frames into Matroska [`segment`]s and seals them;
+//! [`decode`] makes PCM of them for speech. Afterwards: [`remux`] trims, repairs and joins segments
+//! into tracks, and [`mix`] renders the meeting from the tracks (`input` places one, `scratch`
+//! holds their sum, `limiter` and `aac` finish it, `mp4` makes the file true to its length).
+//! Nobody's bytes reach a demuxer or a type finder on the live side: the graphs in `pipelines/` are
+//! static.
 
 mod ebml;
 pub mod frame;

@@ -1,8 +1,9 @@
 //! Opus packets into PCM, by libopus' own interface.
 //!
-//! GStreamer's `opusdec` goes through libopus' multistream interface, which computes the size of a decoder four times per
-//! packet; where custom modes are built in (Debian does) each of them asks the processor what it can, by CPUID, and in a
-//! virtual machine each CPUID leaves the machine. That was a third of what a busy server did (docs/BENCHMARKS.md).
+//! GStreamer's `opusdec` goes through libopus' multistream interface, which computes the size of a
+//! decoder four times per packet; where custom modes are built in (Debian does) each of them asks
+//! the processor what it can, by CPUID, and in a virtual machine each CPUID leaves the machine.
+//! That was a third of what a busy server did (docs/BENCHMARKS.md).
 
 use anyhow::{Result, anyhow, bail};
 use opusic_c::{Channels, Decoder, ErrorCode, SampleRate};
@@ -32,31 +33,51 @@ impl Opus {
             _ => bail!("Opus is not decoded at {rate} Hz here"),
         };
         let decoder = Decoder::new(Channels::Mono, hertz).map_err(failed)?;
-        Ok(Self { decoder, pcm: vec![0.0; rate as usize / 1_000 * PACKET_MAX_MS], step: rate as usize / 400 })
+        Ok(Self {
+            decoder,
+            pcm: vec![0.0; rate as usize / 1_000 * PACKET_MAX_MS],
+            step: rate as usize / 400,
+        })
     }
 
-    /// The samples of a packet. One that libopus refuses is concealed for the length `lasting`, as if it had been lost: what
-    /// a sender puts behind a valid first byte is not in our hands, and one packet must not cost a recording.
+    /// The samples of a packet. One that libopus refuses is concealed for the length `lasting`, as
+    /// if it had been lost: what a sender puts behind a valid first byte is not in our hands, and
+    /// one packet must not cost a recording.
     pub fn decode(&mut self, packet: &[u8], lasting: usize) -> Result<&[f32]> {
-        match self.decoder.decode_float_to_slice(packet, &mut self.pcm, false) {
+        match self
+            .decoder
+            .decode_float_to_slice(packet, &mut self.pcm, false)
+        {
             Ok(samples) => Ok(&self.pcm[..samples]),
             Err(error) => {
-                metrics::counter!("hansard_frames_concealed_total", "reason" => "invalid").increment(1);
-                tracing::debug!(?error, bytes = packet.len(), "libopus refused a packet; it is concealed");
+                metrics::counter!("hansard_frames_concealed_total", "reason" => "invalid")
+                    .increment(1);
+                tracing::debug!(
+                    ?error,
+                    bytes = packet.len(),
+                    "libopus refused a packet; it is concealed"
+                );
                 self.conceal(lasting.min(self.pcm.len()), None)
             }
         }
     }
 
-    /// So many samples in the place of a packet that is missing: from the redundancy in the `next` one, where there is
-    /// one and it has any, else as libopus conceals, else silence.
+    /// So many samples in the place of a packet that is missing: from the redundancy in the `next`
+    /// one, where there is one and it has any, else as libopus conceals, else silence.
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>) -> Result<&[f32]> {
-        let Some(pcm) = self.pcm.get_mut(..samples) else { bail!("{samples} samples cannot be concealed at once") };
+        let Some(pcm) = self.pcm.get_mut(..samples) else {
+            bail!("{samples} samples cannot be concealed at once")
+        };
         let made = next.and_then(|next| self.decoder.decode_float_to_slice(next, pcm, true).ok());
         // libopus conceals whole steps of 2.5 ms.
         let whole = samples - samples % self.step;
-        let made =
-            made.or_else(|| self.decoder.decode_float_to_slice(&[], &mut pcm[..whole], false).ok()).unwrap_or_default();
+        let made = made
+            .or_else(|| {
+                self.decoder
+                    .decode_float_to_slice(&[], &mut pcm[..whole], false)
+                    .ok()
+            })
+            .unwrap_or_default();
         pcm[made.min(samples)..].fill(0.0);
         Ok(pcm)
     }

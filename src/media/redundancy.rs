@@ -1,8 +1,10 @@
-//! What an Opus packet holds beside its own sound, by its framing (RFC 6716 sections 3 and 4.2); nothing is decoded.
+//! What an Opus packet holds beside its own sound, by its framing (RFC 6716 sections 3 and 4.2);
+//! nothing is decoded.
 //!
-//! Two things reach back before a packet: SILK's low-bit-rate redundancy, which is the packet before it once more, and
-//! whatever lies in the padding, where newer encoders put up to a second of the past (deep redundancy). A receiver has to
-//! ignore padding (RFC 6716 section 3.2.5), so it is taken off before anything is kept.
+//! Two things reach back before a packet: SILK's low-bit-rate redundancy, which is the packet
+//! before it once more, and whatever lies in the padding, where newer encoders put up to a second
+//! of the past (deep redundancy). A receiver has to ignore padding (RFC 6716 section 3.2.5), so it
+//! is taken off before anything is kept.
 
 use crate::domain::{recording::Codec, time::Micros};
 
@@ -23,7 +25,12 @@ impl Framing {
     /// `None`: not a packet.
     fn read(packet: &[u8]) -> Option<Self> {
         let (toc, mut at) = (*packet.first()?, 1);
-        let mut framing = Self { at, lengths: [0; FRAMES_MAX], count: 1, padding: (0, 0) };
+        let mut framing = Self {
+            at,
+            lengths: [0; FRAMES_MAX],
+            count: 1,
+            padding: (0, 0),
+        };
         let (variable, mut rest) = match toc & 3 {
             0 => (false, packet.len() - 1),
             1 => {
@@ -51,13 +58,20 @@ impl Framing {
                     }
                     framing.padding.0 = at - 2;
                 }
-                (head & 0x80 != 0, packet.len().checked_sub(at + framing.padding.1)?)
+                (
+                    head & 0x80 != 0,
+                    packet.len().checked_sub(at + framing.padding.1)?,
+                )
             }
         };
         if variable {
             for length in &mut framing.lengths[..framing.count - 1] {
                 let first = usize::from(*packet.get(at)?);
-                let second = if first < 252 { None } else { Some(usize::from(*packet.get(at + 1)?)) };
+                let second = if first < 252 {
+                    None
+                } else {
+                    Some(usize::from(*packet.get(at + 1)?))
+                };
                 let bytes = 1 + usize::from(second.is_some());
                 *length = first + second.map_or(0, |second| 4 * second);
                 at += bytes;
@@ -75,11 +89,13 @@ impl Framing {
     }
 }
 
-/// How long the sound of an earlier packet is that this one holds again; `None`: it holds nothing but its own.
+/// How long the sound of an earlier packet is that this one holds again; `None`: it holds nothing
+/// but its own.
 ///
-/// Only SILK frames have such redundancy (RFC 6716 section 2.1.7), and say so in their first bits: for each channel a
-/// voice activity flag per 20 ms and then the redundancy's flag, all of probability one half, so that they are the bits
-/// of the first byte (section 4.2.3). Only the first frame that is not empty is about an earlier packet.
+/// Only SILK frames have such redundancy (RFC 6716 section 2.1.7), and say so in their first bits:
+/// for each channel a voice activity flag per 20 ms and then the redundancy's flag, all of
+/// probability one half, so that they are the bits of the first byte (section 4.2.3). Only the
+/// first frame that is not empty is about an earlier packet.
 pub fn repeats(codec: Codec, payload: &[u8]) -> Option<Micros> {
     let toc = *payload.first().filter(|_| codec == Codec::Opus)?;
     let length = match toc >> 3 {
@@ -88,15 +104,21 @@ pub fn repeats(codec: Codec, payload: &[u8]) -> Option<Micros> {
         _ => return None,
     };
     // What cannot be read may hold anything.
-    let Some(framing) = Framing::read(payload) else { return Some(Micros::from_ms(length)) };
-    let empty = framing.lengths[..framing.count].iter().take_while(|length| **length == 0).count();
+    let Some(framing) = Framing::read(payload) else {
+        return Some(Micros::from_ms(length));
+    };
+    let empty = framing.lengths[..framing.count]
+        .iter()
+        .take_while(|length| **length == 0)
+        .count();
     if empty == framing.count {
         return None;
     }
     let flags = *payload.get(framing.at)?;
     let voices = (length / 20).max(1) as u32;
     let stereo = toc & 4 != 0;
-    let redundant = flags >> (7 - voices) & 1 != 0 || (stereo && flags >> (6 - 2 * voices) & 1 != 0);
+    let redundant =
+        flags >> (7 - voices) & 1 != 0 || (stereo && flags >> (6 - 2 * voices) & 1 != 0);
     redundant.then(|| Micros::from_ms(length))
 }
 
@@ -131,9 +153,9 @@ mod tests {
             (&[0x0c, 0b1001_0000, 9], Some(20)), // stereo, of the side channel
             (&[0x0c, 0b1000_1000, 9], None),
             (&[0x1c, 0b0000_0001, 9], Some(60)),
-            (&[0x78, 0b0100_0000, 9], Some(20)),           // hybrid, 20 ms
-            (&[0xf8, 0b0111_1111, 9], None),               // CELT has none
-            (&[0x08], None),                               // empty: nothing was sent for it
+            (&[0x78, 0b0100_0000, 9], Some(20)), // hybrid, 20 ms
+            (&[0xf8, 0b0111_1111, 9], None),     // CELT has none
+            (&[0x08], None),                     // empty: nothing was sent for it
             (&[0x09, 0b0100_0000, 0b1000_0000], Some(20)), // two frames; the second's is of the first
             (&[0x09, 0b1000_0000, 0b0100_0000], None),
             (&[0x0a, 1, 0b0100_0000, 9], Some(20)),
@@ -145,19 +167,30 @@ mod tests {
             (&[0x0b], Some(20)),
             (&[], None),
         ] {
-            assert_eq!(repeats(Opus, packet), ms.map(Micros::from_ms), "{packet:x?}");
+            assert_eq!(
+                repeats(Opus, packet),
+                ms.map(Micros::from_ms),
+                "{packet:x?}"
+            );
         }
         assert_eq!(repeats(Pcmu, &[0x18, 0xff]), None);
     }
 
     #[test]
     fn redundancy_is_told_as_libopus_writes_it() {
-        use opusic_c::{Application, Bitrate, Channels, Decoder, Encoder, InbandFec, SampleRate, Signal};
+        use opusic_c::{
+            Application, Bitrate, Channels, Decoder, Encoder, InbandFec, SampleRate, Signal,
+        };
         for (channels, count) in [(Channels::Mono, 1), (Channels::Stereo, 2)] {
             for length in [480, 960, 1_920, 2_880] {
-                let mut encoder = Encoder::new(channels, SampleRate::Hz48000, Application::Voip).expect("an encoder");
-                encoder.set_bitrate(Bitrate::Value(30_000 * count as u32)).expect("a bitrate");
-                encoder.set_inband_fec(InbandFec::Mode1).expect("redundancy");
+                let mut encoder = Encoder::new(channels, SampleRate::Hz48000, Application::Voip)
+                    .expect("an encoder");
+                encoder
+                    .set_bitrate(Bitrate::Value(30_000 * count as u32))
+                    .expect("a bitrate");
+                encoder
+                    .set_inband_fec(InbandFec::Mode1)
+                    .expect("redundancy");
                 encoder.set_packet_loss(40).expect("a loss");
                 encoder.set_signal(Signal::Voice).expect("a signal");
                 let (mut with, mut without) = (0, 0);
@@ -165,23 +198,39 @@ mod tests {
                     // Syllables: redundancy comes and goes.
                     let loud = if n % 20 < 12 { 0.3f32 } else { 0.0 };
                     let samples: Vec<f32> = (n * length..(n + 1) * length)
-                        .flat_map(|at| vec![loud * (at as f32 * 0.04).sin() * (1.0 + (at as f32 * 0.001).sin()); count])
+                        .flat_map(|at| {
+                            vec![
+                                loud * (at as f32 * 0.04).sin() * (1.0 + (at as f32 * 0.001).sin());
+                                count
+                            ]
+                        })
                         .collect();
                     let mut packet = vec![0; 1_275];
-                    let size = encoder.encode_float_to_slice(&samples, &mut packet).expect("encodes");
-                    let mut decoder = Decoder::new(channels, SampleRate::Hz48000).expect("a decoder");
+                    let size = encoder
+                        .encode_float_to_slice(&samples, &mut packet)
+                        .expect("encodes");
+                    let mut decoder =
+                        Decoder::new(channels, SampleRate::Hz48000).expect("a decoder");
                     let mut pcm = vec![0.0f32; length * count];
-                    decoder.decode_float_to_slice(&packet[..size], &mut pcm, true).expect("decodes");
+                    decoder
+                        .decode_float_to_slice(&packet[..size], &mut pcm, true)
+                        .expect("decodes");
                     // A decoder that knows nothing yet makes a little noise of its own.
                     let heard = pcm.iter().any(|sample| sample.abs() > 0.03);
                     let told = repeats(Opus, &packet[..size]);
                     assert!(told.is_some() || !heard, "packet {n} of {length} samples");
                     // Longer packets may be of several frames.
-                    assert!(told.is_none_or(|told| told.0 * 48 <= length as i64 * 1_000), "{told:?}");
+                    assert!(
+                        told.is_none_or(|told| told.0 * 48 <= length as i64 * 1_000),
+                        "{told:?}"
+                    );
                     with += usize::from(heard);
                     without += usize::from(told.is_none());
                 }
-                assert!(with > 10 && without > 10, "{length}: {with} with, {without} without");
+                assert!(
+                    with > 10 && without > 10,
+                    "{length}: {with} with, {without} without"
+                );
             }
         }
     }
@@ -189,8 +238,14 @@ mod tests {
     #[test]
     fn padding_is_taken_off_and_nothing_else() {
         for (packet, rest) in [
-            (&[0xfbu8, 0x41, 3, 7, 8, 1, 2, 3][..], Some(&[0xfbu8, 1, 7, 8][..])),
-            (&[0xfb, 0xc2, 2, 1, 9, 7, 0, 0], Some(&[0xfb, 0x82, 1, 9, 7])),
+            (
+                &[0xfbu8, 0x41, 3, 7, 8, 1, 2, 3][..],
+                Some(&[0xfbu8, 1, 7, 8][..]),
+            ),
+            (
+                &[0xfb, 0xc2, 2, 1, 9, 7, 0, 0],
+                Some(&[0xfb, 0x82, 1, 9, 7]),
+            ),
             (&[0xfb, 0x41, 0, 7], Some(&[0xfb, 1, 7])),
             (&[0xfb, 0x01, 7, 8], None),
             (&[0xf8, 0x41, 3, 7], None),
@@ -198,11 +253,18 @@ mod tests {
             (&[0xfb], None),
             (&[], None),
         ] {
-            assert_eq!(without_padding(Opus, packet).as_deref(), rest, "{packet:x?}");
+            assert_eq!(
+                without_padding(Opus, packet).as_deref(),
+                rest,
+                "{packet:x?}"
+            );
         }
         let mut long = vec![0xfb, 0x41, 255, 46, 7];
         long.extend([5; 300]);
-        assert_eq!(without_padding(Opus, &long).as_deref(), Some(&[0xfb, 1, 7][..]));
+        assert_eq!(
+            without_padding(Opus, &long).as_deref(),
+            Some(&[0xfb, 1, 7][..])
+        );
         assert_eq!(without_padding(Pcmu, &[0xfb, 0x41, 0, 7]), None);
     }
 }

@@ -1,8 +1,9 @@
 //! The file branch of one recording: admitted frames in, sealed Matroska segments out.
 //!
-//! Three things guard a segment. Every frame is asked for once more before it is written; a segment never reaches across
-//! a withdrawal or a pause, so that what is cut off later is its end only; and sealing asks for the whole of it and
-//! trims. What is sealed can be trimmed again ([`Sealed::recheck`]) until it is uploaded.
+//! Three things guard a segment. Every frame is asked for once more before it is written; a segment
+//! never reaches across a withdrawal or a pause, so that what is cut off later is its end only; and
+//! sealing asks for the whole of it and trims. What is sealed can be trimmed again
+//! ([`Sealed::recheck`]) until it is uploaded.
 
 use crate::{
     domain::{
@@ -41,14 +42,16 @@ pub struct Sealed {
     pub epoch: i64,
     pub name: SegmentName,
     pub path: PathBuf,
-    /// Participant, span of the frames in it, and consent entry: what exits ask [`Gate::still`] with.
+    /// Participant, span of the frames in it, and consent entry: what exits ask [`Gate::still`]
+    /// with.
     pub pass: Pass,
     pub size: u64,
     pub sha256: String,
 }
 
 impl Sealed {
-    /// Asks the gate once more and trims the file where it says so. `None`: nothing of it may stay, the file is gone.
+    /// Asks the gate once more and trims the file where it says so. `None`: nothing of it may stay,
+    /// the file is gone.
     ///
     /// # Errors
     /// When the file cannot be trimmed; then it must not go anywhere.
@@ -63,15 +66,30 @@ impl Sealed {
 /// Trims to what the gate allows, and measures anew.
 fn reseal(sealed: Sealed, gate: &Gate) -> Result<Option<Sealed>> {
     // By its own entry only: a later grant may reach back over the cut, by its time stamp.
-    let allowed = gate.allowed_by(sealed.pass.participant, Use::Recording, sealed.pass.entry, sealed.pass.late);
-    let Some(content) = remux::keep(&sealed.path, &allowed)? else { return Ok(None) };
-    let pass = Pass { span: content.span, ..sealed.pass };
+    let allowed = gate.allowed_by(
+        sealed.pass.participant,
+        Use::Recording,
+        sealed.pass.entry,
+        sealed.pass.late,
+    );
+    let Some(content) = remux::keep(&sealed.path, &allowed)? else {
+        return Ok(None);
+    };
+    let pass = Pass {
+        span: content.span,
+        ..sealed.pass
+    };
     if matches!(gate.still::<Recording>(&pass), Verdict::Drop) {
         fs::remove_file(&sealed.path).context("a segment cannot be removed")?;
         return Ok(None);
     }
     let digested = remux::digest(&sealed.path)?;
-    Ok(Some(Sealed { pass, size: digested.size, sha256: digested.sha256, ..sealed }))
+    Ok(Some(Sealed {
+        pass,
+        size: digested.size,
+        sha256: digested.sha256,
+        ..sealed
+    }))
 }
 
 /// What came of a frame or a seal. A segment that failed may still give what was in it.
@@ -100,8 +118,9 @@ impl Outcome {
     }
 }
 
-/// Writes one recording's segments into its folder of the spool, `<spool>/<meeting>/<epoch>/<recording>`, which is made when
-/// it is needed. Blocks on the disk: lives in [`crate::media::spool`].
+/// Writes one recording's segments into its folder of the spool,
+/// `<spool>/<meeting>/<epoch>/<recording>`, which is made when it is needed. Blocks on the disk:
+/// lives in [`crate::media::spool`].
 pub struct SegmentWriter {
     gate: Arc<Gate>,
     owned: Arc<Owned>,
@@ -114,14 +133,26 @@ pub struct SegmentWriter {
 impl SegmentWriter {
     pub fn new(owned: Arc<Owned>, track: Track, gate: Arc<Gate>) -> Self {
         let folder = folder(&owned, &track);
-        Self { gate, owned, folder, track, cutter: Cutter::new(0), open: None }
+        Self {
+            gate,
+            owned,
+            folder,
+            track,
+            cutter: Cutter::new(0),
+            open: None,
+        }
     }
 
     /// Appends a frame, after sealing what had to end before it.
     pub fn write(&mut self, frame: Admitted<Recording, Frame>) -> Outcome {
         let (frame, pass) = frame.into_parts();
-        if pass.participant != self.track.participant || self.gate.still::<Recording>(&pass) != Verdict::Keep {
-            return Outcome { dropped: true, ..Outcome::default() };
+        if pass.participant != self.track.participant
+            || self.gate.still::<Recording>(&pass) != Verdict::Keep
+        {
+            return Outcome {
+                dropped: true,
+                ..Outcome::default()
+            };
         }
         let mut outcome = Outcome::default();
         if self.cutter.reaches_across(&self.gate, &pass) {
@@ -131,7 +162,9 @@ impl SegmentWriter {
         let open = self.cutter.open();
         let Some(put) = self.cutter.put(pass.span, pass.entry, pass.late, channels) else {
             outcome.dropped = true;
-            outcome.lost = outcome.lost.or(self.cutter.is_pausing(pass.span.start).then_some(pass.span));
+            outcome.lost = outcome
+                .lost
+                .or(self.cutter.is_pausing(pass.span.start).then_some(pass.span));
             return outcome;
         };
         if put.seal {
@@ -154,7 +187,13 @@ impl SegmentWriter {
             }
             self.prepare()?;
             let path = self.folder.join(name.file());
-            let writer = Writer::create(&path, Shape::Segment, self.track.codec, channels, MeetingTime::ZERO)?;
+            let writer = Writer::create(
+                &path,
+                Shape::Segment,
+                self.track.codec,
+                channels,
+                MeetingTime::ZERO,
+            )?;
             self.open = Some((path, writer));
         }
         match &self.open {
@@ -163,7 +202,8 @@ impl SegmentWriter {
         }
     }
 
-    /// Makes the folder and says in it whose it is. Asked before each segment, because either may be gone.
+    /// Makes the folder and says in it whose it is. Asked before each segment, because either may
+    /// be gone.
     fn prepare(&self) -> Result<()> {
         let description = self.folder.join(TRACK_FILE);
         if description.exists() {
@@ -196,24 +236,49 @@ impl SegmentWriter {
     }
 
     fn close(&mut self, open: Option<(SegmentName, Span)>) -> Outcome {
-        let (Some((path, writer)), Some((name, span))) = (self.open.take(), open) else { return Outcome::default() };
+        let (Some((path, writer)), Some((name, span))) = (self.open.take(), open) else {
+            return Outcome::default();
+        };
         let finished = writer.finish();
         let pass = name.pass(self.track.participant, span);
         let (track, epoch) = (self.track, self.owned.epoch());
-        let left = Leftover { track, epoch, name, path: path.clone() };
-        let raw = Sealed { track, epoch, name, path, pass, size: 0, sha256: String::new() };
+        let left = Leftover {
+            track,
+            epoch,
+            name,
+            path: path.clone(),
+        };
+        let raw = Sealed {
+            track,
+            epoch,
+            name,
+            path,
+            pass,
+            size: 0,
+            sha256: String::new(),
+        };
         let whole = finished.is_ok();
         let sealed = if whole && self.gate.still::<Recording>(&pass) == Verdict::Keep {
-            remux::digest(&raw.path)
-                .map(|digested| Some(Sealed { size: digested.size, sha256: digested.sha256, ..raw }))
+            remux::digest(&raw.path).map(|digested| {
+                Some(Sealed {
+                    size: digested.size,
+                    sha256: digested.sha256,
+                    ..raw
+                })
+            })
         } else {
             reseal(raw, &self.gate)
         };
-        let mut outcome = Outcome { fault: finished.err(), ..Outcome::default() };
+        let mut outcome = Outcome {
+            fault: finished.err(),
+            ..Outcome::default()
+        };
         match sealed {
             Ok(sealed) => {
                 // What a broken segment still gives ends somewhere within it.
-                let end = sealed.as_ref().map_or(span.start, |sealed| sealed.pass.span.end);
+                let end = sealed
+                    .as_ref()
+                    .map_or(span.start, |sealed| sealed.pass.span.end);
                 outcome.lost = (!whole && end < span.end).then_some(Span::new(end, span.end));
                 outcome.sealed = sealed;
             }
@@ -228,12 +293,16 @@ impl SegmentWriter {
 
 fn folder(owned: &Owned, track: &Track) -> PathBuf {
     let folder = owned.disk().folder().join(track.meeting.to_string());
-    folder.join(owned.epoch().to_string()).join(track.recording.to_string())
+    folder
+        .join(owned.epoch().to_string())
+        .join(track.recording.to_string())
 }
 
 fn names(folder: &Path) -> Result<Vec<SegmentName>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?
+    {
         names.extend(entry?.file_name().to_str().and_then(SegmentName::parse));
     }
     names.sort();
@@ -250,8 +319,9 @@ pub struct Leftover {
 }
 
 impl Leftover {
-    /// Makes a clean segment of what can be read and what the gate (replayed from the log) still allows. `None`: nothing
-    /// of it stays, and the file is gone. A file that holds something else than a segment is an error. May run twice.
+    /// Makes a clean segment of what can be read and what the gate (replayed from the log) still
+    /// allows. `None`: nothing of it stays, and the file is gone. A file that holds something else
+    /// than a segment is an error. May run twice.
     pub fn repair(self, gate: &Gate) -> Result<Option<Sealed>> {
         let Some(content) = remux::inspect(&self.path)? else {
             ensure!(is_unbegun(&self.path)?, "it holds no segment");
@@ -272,22 +342,31 @@ impl Leftover {
     }
 }
 
-/// Whether a file without a frame is one whose process died before the first: empty, or a Matroska header and no more.
+/// Whether a file without a frame is one whose process died before the first: empty, or a Matroska
+/// header and no more.
 fn is_unbegun(path: &Path) -> Result<bool> {
     let mut file = fs::File::open(path)?;
     let mut begin = Vec::new();
-    file.by_ref().take(UNBEGUN_MAX + 1).read_to_end(&mut begin)?;
-    let is_matroska = begin.iter().zip(EBML.to_be_bytes()).all(|(byte, wanted)| *byte == wanted);
+    file.by_ref()
+        .take(UNBEGUN_MAX + 1)
+        .read_to_end(&mut begin)?;
+    let is_matroska = begin
+        .iter()
+        .zip(EBML.to_be_bytes())
+        .all(|(byte, wanted)| *byte == wanted);
     Ok(is_matroska && begin.len() as u64 <= UNBEGUN_MAX)
 }
 
 /// The epochs of a meeting that have a folder in the spool.
 pub fn epochs(spool: &Path, meeting: MeetingId) -> Result<Vec<i64>> {
-    Ok(folders::<i64>(&spool.join(meeting.to_string()))?.into_iter().map(|(_, epoch)| epoch).collect())
+    Ok(folders::<i64>(&spool.join(meeting.to_string()))?
+        .into_iter()
+        .map(|(_, epoch)| epoch)
+        .collect())
 }
 
-/// The segments that an epoch left in a meeting's spool, by recording and number. What says nothing about itself (no
-/// readable `track.json`) is left where it is.
+/// The segments that an epoch left in a meeting's spool, by recording and number. What says nothing
+/// about itself (no readable `track.json`) is left where it is.
 pub fn leftovers(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
     for (folder, recording) in folders::<RecordingId>(&epoch_folder(spool, meeting, epoch))? {
@@ -295,12 +374,21 @@ pub fn leftovers(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<Vec<Lef
         if names.is_empty() {
             continue;
         }
-        let track = fs::read(folder.join(TRACK_FILE)).ok().and_then(|text| serde_json::from_slice::<Track>(&text).ok());
-        let Some(track) = track.filter(|track| track.recording == recording && track.meeting == meeting) else {
+        let track = fs::read(folder.join(TRACK_FILE))
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Track>(&text).ok());
+        let Some(track) =
+            track.filter(|track| track.recording == recording && track.meeting == meeting)
+        else {
             tracing::warn!(folder = %folder.display(), "a spool folder does not say whose it is");
             continue;
         };
-        found.extend(names.into_iter().map(|name| Leftover { track, epoch, name, path: folder.join(name.file()) }));
+        found.extend(names.into_iter().map(|name| Leftover {
+            track,
+            epoch,
+            name,
+            path: folder.join(name.file()),
+        }));
     }
     found.sort_by_key(|left| (left.track.recording, left.name));
     Ok(found)
@@ -308,7 +396,8 @@ pub fn leftovers(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<Vec<Lef
 
 /// Puts a broken segment aside: it is none any more.
 pub fn put_aside(path: &Path) -> Result<()> {
-    fs::rename(path, path.with_added_extension(ASIDE)).context("a broken segment cannot be put aside")
+    fs::rename(path, path.with_added_extension(ASIDE))
+        .context("a broken segment cannot be put aside")
 }
 
 /// Whether disk and descriptors suffice for another file here.
@@ -319,13 +408,20 @@ pub fn can_write_beside(path: &Path) -> bool {
     fs::remove_file(&beside).is_ok() && written && open.iter().all(std::result::Result::is_ok)
 }
 
-/// Takes away the folders of an epoch in which no segment lies any more, and what is in them beside segments.
+/// Takes away the folders of an epoch in which no segment lies any more, and what is in them beside
+/// segments.
 pub fn tidy(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<()> {
     for (folder, _) in folders::<RecordingId>(&epoch_folder(spool, meeting, epoch))? {
         if names(&folder)?.is_empty() {
             // What was put aside stays for somebody to look at, with the word whose it is.
-            let files: Vec<PathBuf> = fs::read_dir(&folder)?.flatten().map(|entry| entry.path()).collect();
-            if files.iter().any(|file| file.extension().is_some_and(|extension| extension == ASIDE)) {
+            let files: Vec<PathBuf> = fs::read_dir(&folder)?
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
+            if files
+                .iter()
+                .any(|file| file.extension().is_some_and(|extension| extension == ASIDE))
+            {
                 continue;
             }
             for file in files {
@@ -346,19 +442,28 @@ fn epoch_folder(spool: &Path, meeting: MeetingId, epoch: i64) -> PathBuf {
 
 /// The meetings that have a folder in the spool.
 pub fn leftover_meetings(spool: &Path) -> Result<Vec<MeetingId>> {
-    Ok(folders::<MeetingId>(spool)?.into_iter().map(|(_, meeting)| meeting).collect())
+    Ok(folders::<MeetingId>(spool)?
+        .into_iter()
+        .map(|(_, meeting)| meeting)
+        .collect())
 }
 
 fn folders<T: std::str::FromStr>(of: &Path) -> Result<Vec<(PathBuf, T)>> {
     let entries = match fs::read_dir(of) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be listed", of.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be listed", of.display()));
+        }
     };
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if let Some(name) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+        if let Some(name) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        {
             found.push((entry.path(), name));
         }
     }

@@ -1,8 +1,9 @@
 //! The recorder of one meeting: a thread that writes all its recordings' segments.
 //!
-//! The meeting's loop hands frames over and never waits: a full queue drops the frame and counts it. Ends of segments
-//! always find room. What is sealed comes back on a bounded channel, which closes when the thread is through. A file operation
-//! that fails costs its segment: the recording goes on with the next one, and what is missing is told.
+//! The meeting's loop hands frames over and never waits: a full queue drops the frame and counts
+//! it. Ends of segments always find room. What is sealed comes back on a bounded channel, which
+//! closes when the thread is through. A file operation that fails costs its segment: the recording
+//! goes on with the next one, and what is missing is told.
 
 use crate::{
     domain::{
@@ -66,7 +67,8 @@ pub enum SpoolEvent {
         recording: RecordingId,
         span: Span,
     },
-    /// A segment lies in the spool and could not be sealed: the recovery's, once the meeting ended here.
+    /// A segment lies in the spool and could not be sealed: the recovery's, once the meeting ended
+    /// here.
     Left(Leftover),
 }
 
@@ -106,7 +108,10 @@ impl Shared {
 
 /// Adds a span to a recording's hole.
 fn widen(holes: &mut BTreeMap<RecordingId, Span>, recording: RecordingId, span: Span) {
-    holes.entry(recording).and_modify(|hole| *hole = hole.cover(span)).or_insert(span);
+    holes
+        .entry(recording)
+        .and_modify(|hole| *hole = hole.cover(span))
+        .or_insert(span);
 }
 
 /// The handle of a meeting's recorder. Dropping it finishes, too.
@@ -115,7 +120,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Starts the thread. Segments go into the owned folder, which is kept until the thread is through.
+    /// Starts the thread. Segments go into the owned folder, which is kept until the thread is
+    /// through.
     pub fn start(owned: Arc<Owned>, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<SpoolEvent>)> {
         let shared = Arc::new(Shared::default());
         let (tell, told) = mpsc::channel(TOLD_MAX);
@@ -140,13 +146,18 @@ impl Spool {
 
     /// Makes a recording known; before its first frame. `false`: too many orders wait.
     pub fn open(&self, track: Track) -> bool {
-        self.shared.inbox.push(Order::Open(track), FRAMES_MAX + ORDERS_MAX)
+        self.shared
+            .inbox
+            .push(Order::Open(track), FRAMES_MAX + ORDERS_MAX)
     }
 
     /// Hands a frame over. `false`: the queue was full and it is lost (counted).
     pub fn write(&self, recording: RecordingId, frame: Admitted<Recording, Frame>) -> bool {
         let span = frame.pass().span;
-        let taken = self.shared.inbox.push(Order::Frame(recording, frame), FRAMES_MAX);
+        let taken = self
+            .shared
+            .inbox
+            .push(Order::Frame(recording, frame), FRAMES_MAX);
         if !taken {
             widen(&mut self.shared.spilled(), recording, span);
             self.shared.overflowed.fetch_add(1, Ordering::Relaxed);
@@ -157,7 +168,9 @@ impl Spool {
 
     /// Ends the recording's open segment: a withdrawal, a pause, a stream that closed.
     pub fn seal(&self, recording: RecordingId) -> bool {
-        self.shared.inbox.push(Order::Seal(recording), FRAMES_MAX + ORDERS_MAX)
+        self.shared
+            .inbox
+            .push(Order::Seal(recording), FRAMES_MAX + ORDERS_MAX)
     }
 
     /// Tells the time, about every second: idle segments are sealed.
@@ -227,9 +240,17 @@ impl Recorder {
         let span = frame.pass().span;
         let outcome = match self.writers.get_mut(&recording) {
             Some(writer) => writer.write(frame),
-            None => Outcome { dropped: true, lost: Some(span), ..Outcome::default() },
+            None => Outcome {
+                dropped: true,
+                lost: Some(span),
+                ..Outcome::default()
+            },
         };
-        let count = if outcome.dropped { &self.shared.refused } else { &self.shared.written };
+        let count = if outcome.dropped {
+            &self.shared.refused
+        } else {
+            &self.shared.written
+        };
         count.fetch_add(1, Ordering::Relaxed);
         if !outcome.dropped
             && let Some(span) = self.holes.remove(&recording)
@@ -243,9 +264,13 @@ impl Recorder {
         self.came(recording, outcome);
     }
 
-    /// Whether a recording that failed goes on, with this frame written: a disk that is nearly full takes a little and fails.
+    /// Whether a recording that failed goes on, with this frame written: a disk that is nearly full
+    /// takes a little and fails.
     fn is_resumed(&mut self, recording: RecordingId, written: Span) -> bool {
-        let since = self.failing.get_mut(&recording).map(|since| *since.get_or_insert(written.start));
+        let since = self
+            .failing
+            .get_mut(&recording)
+            .map(|since| *since.get_or_insert(written.start));
         since.is_some_and(|since| written.end - since >= RESUMED)
     }
 
@@ -256,8 +281,12 @@ impl Recorder {
     }
 
     fn tick(&mut self, now: MeetingTime) {
-        let idle: Vec<RecordingId> =
-            self.writers.iter().filter(|(_, writer)| writer.is_idle(now)).map(|(recording, _)| *recording).collect();
+        let idle: Vec<RecordingId> = self
+            .writers
+            .iter()
+            .filter(|(_, writer)| writer.is_idle(now))
+            .map(|(recording, _)| *recording)
+            .collect();
         for recording in idle {
             self.seal(recording);
         }
@@ -266,8 +295,12 @@ impl Recorder {
             self.failing.insert(recording, None);
             self.say(SpoolEvent::Lost { recording, span });
         }
-        let long: Vec<RecordingId> =
-            self.holes.iter().filter(|(_, hole)| hole.length() >= HOLE_TOLD).map(|(recording, _)| *recording).collect();
+        let long: Vec<RecordingId> = self
+            .holes
+            .iter()
+            .filter(|(_, hole)| hole.length() >= HOLE_TOLD)
+            .map(|(recording, _)| *recording)
+            .collect();
         for recording in long {
             if let Some(span) = self.holes.remove(&recording) {
                 self.say(SpoolEvent::Lost { recording, span });
@@ -305,7 +338,10 @@ impl Recorder {
     fn failed(&mut self, recording: RecordingId, error: &anyhow::Error) {
         self.failing.insert(recording, None);
         self.owned.disk().failed(error);
-        self.say(SpoolEvent::Failed { recording, error: format!("{error:#}") });
+        self.say(SpoolEvent::Failed {
+            recording,
+            error: format!("{error:#}"),
+        });
     }
 
     fn say(&mut self, told: SpoolEvent) {

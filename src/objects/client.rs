@@ -5,8 +5,8 @@ use aws_credential_types::Credentials;
 use aws_sdk_s3::{
     Client,
     config::{
-        BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
-        timeout::TimeoutConfig,
+        BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+        retry::RetryConfig, timeout::TimeoutConfig,
     },
     error::{ProvideErrorMetadata, SdkError},
 };
@@ -14,8 +14,8 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use std::time::Duration;
 
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// One attempt at one request without much of a body. A server that swallows requests is noticed after this, and a healed one
-/// is used again within it.
+/// One attempt at one request without much of a body. A server that swallows requests is noticed
+/// after this, and a healed one is used again within it.
 const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// What a body may take in addition: a link of 1 MB/s is just enough.
 const BYTES_PER_SECOND_MIN: u64 = 1_000_000;
@@ -24,7 +24,12 @@ const ATTEMPTS: u32 = 4;
 const CALL_ATTEMPTS: u32 = 2;
 
 pub(super) fn client(settings: &StorageConfig, endpoint: &str) -> Client {
-    let StorageConfig { region, access_key_id, secret_access_key, .. } = settings;
+    let StorageConfig {
+        region,
+        access_key_id,
+        secret_access_key,
+        ..
+    } = settings;
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
         .pool_idle_timeout(Duration::from_secs(20))
@@ -36,9 +41,17 @@ pub(super) fn client(settings: &StorageConfig, endpoint: &str) -> Client {
         // Buckets in host names need DNS that most own servers do not have.
         .force_path_style(settings.dialect.path_style)
         .region(Region::new(region.clone()))
-        .credentials_provider(Credentials::from_keys(access_key_id, secret_access_key, None))
+        .credentials_provider(Credentials::from_keys(
+            access_key_id,
+            secret_access_key,
+            None,
+        ))
         .timeout_config(timeouts(0))
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(Duration::from_secs(5)))
+        .retry_config(
+            RetryConfig::standard()
+                .with_max_attempts(ATTEMPTS)
+                .with_max_backoff(Duration::from_secs(5)),
+        )
         // We send SHA-256 ourselves; trailers with CRC32 are more than some servers understand.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
@@ -61,16 +74,27 @@ pub(super) fn patience(bytes: u64) -> aws_sdk_s3::config::Builder {
 }
 
 pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
 }
 
-/// What an operator needs of it, in a line: the answer's status, code and message, or each cause in turn.
+/// What an operator needs of it, in a line: the answer's status, code and message, or each cause in
+/// turn.
 fn describe<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> String {
     if let Some(status) = status(error) {
-        let words = [error.code(), error.message()].into_iter().flatten().map(ToOwned::to_owned);
-        return std::iter::once(status.to_string()).chain(words).collect::<Vec<_>>().join(" ");
+        let words = [error.code(), error.message()]
+            .into_iter()
+            .flatten()
+            .map(ToOwned::to_owned);
+        return std::iter::once(status.to_string())
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" ");
     }
-    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
+        error.source()
+    });
     let mut said: Vec<String> = causes.map(ToString::to_string).collect();
     said.dedup();
     said.join(": ")

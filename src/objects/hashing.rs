@@ -29,13 +29,21 @@ pub(super) struct Hashing<W> {
 
 impl<W: AsyncWriteExt + Unpin> Hashing<W> {
     pub fn to(to: W) -> Self {
-        Self { to, hash: Sha256::new(), size_bytes: 0, bytes_max: u64::MAX }
+        Self {
+            to,
+            hash: Sha256::new(),
+            size_bytes: 0,
+            bytes_max: u64::MAX,
+        }
     }
 
     pub async fn write(&mut self, piece: &[u8]) -> Result<()> {
         self.size_bytes += piece.len() as u64;
         if self.size_bytes > self.bytes_max {
-            return Err(ObjectError::Unfit(format!("more than {} bytes", self.bytes_max)));
+            return Err(ObjectError::Unfit(format!(
+                "more than {} bytes",
+                self.bytes_max
+            )));
         }
         self.hash.update(piece);
         self.to.write_all(piece).await?;
@@ -44,6 +52,9 @@ impl<W: AsyncWriteExt + Unpin> Hashing<W> {
 
     pub async fn finish(mut self) -> Result<Stored> {
         self.to.flush().await?;
-        Ok(Stored { size_bytes: self.size_bytes, sha256: hex(&self.hash.finalize()) })
+        Ok(Stored {
+            size_bytes: self.size_bytes,
+            sha256: hex(&self.hash.finalize()),
+        })
     }
 }

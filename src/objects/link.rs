@@ -22,8 +22,8 @@ pub enum Disposition {
 }
 
 impl Objects {
-    /// A link that fetches the object without credentials, by its public address, for at most [`PRESIGN_MAX`]. Asks nobody
-    /// whether the object is there.
+    /// A link that fetches the object without credentials, by its public address, for at most
+    /// [`PRESIGN_MAX`]. Asks nobody whether the object is there.
     pub async fn presign(
         &self,
         verb: Verb,
@@ -39,14 +39,32 @@ impl Objects {
         let shown = content_disposition(file_name, disposition);
         let signed = match verb {
             Verb::Get => {
-                let get = self.public.get_object().bucket(bucket).key(name).response_content_type(content_type);
-                let get = get.response_content_disposition(shown).response_cache_control(caching);
-                get.presigned(until).await.map_err(|error| fault(key, error))?
+                let get = self
+                    .public
+                    .get_object()
+                    .bucket(bucket)
+                    .key(name)
+                    .response_content_type(content_type);
+                let get = get
+                    .response_content_disposition(shown)
+                    .response_cache_control(caching);
+                get.presigned(until)
+                    .await
+                    .map_err(|error| fault(key, error))?
             }
             Verb::Head => {
-                let head = self.public.head_object().bucket(bucket).key(name).response_content_type(content_type);
-                let head = head.response_content_disposition(shown).response_cache_control(caching);
-                head.presigned(until).await.map_err(|error| fault(key, error))?
+                let head = self
+                    .public
+                    .head_object()
+                    .bucket(bucket)
+                    .key(name)
+                    .response_content_type(content_type);
+                let head = head
+                    .response_content_disposition(shown)
+                    .response_cache_control(caching);
+                head.presigned(until)
+                    .await
+                    .map_err(|error| fault(key, error))?
             }
         };
         Ok(match &self.served_at {
@@ -66,12 +84,22 @@ fn content_disposition(file_name: &str, disposition: Disposition) -> String {
         Disposition::Inline => "inline",
         Disposition::Attachment => "attachment",
     };
-    let plain: String =
-        file_name.chars().map(|c| if c.is_ascii_alphanumeric() || " ._-()".contains(c) { c } else { '_' }).collect();
+    let plain: String = file_name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || " ._-()".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     let mut encoded = String::new();
     for byte in file_name.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
+                encoded.push(char::from(byte))
+            }
             _ => encoded.push_str(&format!("%{byte:02X}")),
         }
     }

@@ -13,7 +13,8 @@ impl Objects {
     pub async fn probe(&self) -> Result<()> {
         let key = format!("probe/{}", uuid::Uuid::new_v4());
         self.ensure_bucket().await?;
-        self.put_bytes(&key, CONTENT.to_vec(), "text/plain", Tier::Hot).await?;
+        self.put_bytes(&key, CONTENT.to_vec(), "text/plain", Tier::Hot)
+            .await?;
         let read = self.get_bytes(&key).await;
         let deleted = self.delete(&key).await;
         read?;
@@ -42,12 +43,12 @@ impl Diagnosis {
             Self::NoChecksums => Some(
                 "it refuses x-amz-checksum-sha256: set S3_CHECKSUMS=off (--s3-checksums off); what is stored is then read again",
             ),
-            Self::Addressing { path_style: false } => {
-                Some("it refuses the bucket in the path: set S3_ADDRESSING=host (--s3-addressing host)")
-            }
-            Self::Addressing { path_style: true } => {
-                Some("it refuses the bucket in the host name: set S3_ADDRESSING=path (--s3-addressing path)")
-            }
+            Self::Addressing { path_style: false } => Some(
+                "it refuses the bucket in the path: set S3_ADDRESSING=host (--s3-addressing host)",
+            ),
+            Self::Addressing { path_style: true } => Some(
+                "it refuses the bucket in the host name: set S3_ADDRESSING=path (--s3-addressing path)",
+            ),
         }
     }
 }
@@ -55,25 +56,54 @@ impl Diagnosis {
 /// Finds out why storage that answers does not work. Leaves nothing behind.
 pub async fn diagnose(settings: &StorageConfig) -> Diagnosis {
     let works = async |dialect: Dialect| {
-        let objects = Objects::new(&StorageConfig { dialect, ..settings.clone() });
-        matches!(tokio::time::timeout(TRY_MAX, objects.probe()).await, Ok(Ok(())))
+        let objects = Objects::new(&StorageConfig {
+            dialect,
+            ..settings.clone()
+        });
+        matches!(
+            tokio::time::timeout(TRY_MAX, objects.probe()).await,
+            Ok(Ok(()))
+        )
     };
     let given = settings.dialect;
     if works(given).await {
         return Diagnosis::Well;
     }
     let others = [
-        (Dialect { checksums: false, ..given }, Diagnosis::NoChecksums),
-        (Dialect { path_style: !given.path_style, ..given }, Diagnosis::Addressing { path_style: !given.path_style }),
         (
-            Dialect { checksums: false, path_style: !given.path_style },
-            Diagnosis::Addressing { path_style: !given.path_style },
+            Dialect {
+                checksums: false,
+                ..given
+            },
+            Diagnosis::NoChecksums,
+        ),
+        (
+            Dialect {
+                path_style: !given.path_style,
+                ..given
+            },
+            Diagnosis::Addressing {
+                path_style: !given.path_style,
+            },
+        ),
+        (
+            Dialect {
+                checksums: false,
+                path_style: !given.path_style,
+            },
+            Diagnosis::Addressing {
+                path_style: !given.path_style,
+            },
         ),
     ];
     for (dialect, diagnosis) in others {
         if dialect != given && works(dialect).await {
             // It may have come back meanwhile, and then the settings were never wrong.
-            return if works(given).await { Diagnosis::Well } else { diagnosis };
+            return if works(given).await {
+                Diagnosis::Well
+            } else {
+                diagnosis
+            };
         }
     }
     Diagnosis::Neither

@@ -22,13 +22,26 @@ const PART_BYTES: u64 = 32 << 20;
 
 impl Objects {
     /// Stores a small object (≤ 64 MiB) and verifies it.
-    pub async fn put_bytes(&self, key: &str, bytes: Vec<u8>, content_type: &str, tier: Tier) -> Result<Stored> {
-        let stored = Stored { size_bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) };
+    pub async fn put_bytes(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        content_type: &str,
+        tier: Tier,
+    ) -> Result<Stored> {
+        let stored = Stored {
+            size_bytes: bytes.len() as u64,
+            sha256: hex(&Sha256::digest(&bytes)),
+        };
         if stored.size_bytes > BYTES_MAX {
-            return Err(ObjectError::Unfit(format!("{} bytes are too many for one piece", stored.size_bytes)));
+            return Err(ObjectError::Unfit(format!(
+                "{} bytes are too many for one piece",
+                stored.size_bytes
+            )));
         }
         let put = async {
-            self.put_piece(key, ByteStream::from(bytes), &stored, content_type, tier).await?;
+            self.put_piece(key, ByteStream::from(bytes), &stored, content_type, tier)
+                .await?;
             self.verify(key, &stored, tier).await
         };
         let put = put.await;
@@ -37,18 +50,31 @@ impl Objects {
     }
 
     /// Stores a file and verifies it. The file must not change meanwhile; when it does this fails.
-    pub async fn put_file(&self, key: &str, path: &Path, content_type: &str, tier: Tier) -> Result<Stored> {
+    pub async fn put_file(
+        &self,
+        key: &str,
+        path: &Path,
+        content_type: &str,
+        tier: Tier,
+    ) -> Result<Stored> {
         let stored = hash_file(path).await?;
         let put = async {
             if stored.size_bytes >= MULTIPART_MIN {
-                self.put_parts(key, path, &stored, content_type, tier).await?;
+                self.put_parts(key, path, &stored, content_type, tier)
+                    .await?;
                 self.verify(key, &stored, tier).await?;
                 // No server tells the SHA-256 of a whole object made of parts, so it is read again.
-                return if self.dialect.checksums { self.read_again(key, &stored).await } else { Ok(()) };
+                return if self.dialect.checksums {
+                    self.read_again(key, &stored).await
+                } else {
+                    Ok(())
+                };
             }
-            let body =
-                ByteStream::from_path(path).await.map_err(|error| ObjectError::Local(io::Error::other(error)))?;
-            self.put_piece(key, body, &stored, content_type, tier).await?;
+            let body = ByteStream::from_path(path)
+                .await
+                .map_err(|error| ObjectError::Local(io::Error::other(error)))?;
+            self.put_piece(key, body, &stored, content_type, tier)
+                .await?;
             self.verify(key, &stored, tier).await
         };
         let put = put.await;
@@ -60,7 +86,11 @@ impl Objects {
     async fn read_again(&self, key: &str, stored: &Stored) -> Result<()> {
         let mut hash = Hashing::to(tokio::io::sink());
         self.download(key, &mut hash).await?;
-        if hash.finish().await? == *stored { Ok(()) } else { Err(not_kept(key, "its content differs")) }
+        if hash.finish().await? == *stored {
+            Ok(())
+        } else {
+            Err(not_kept(key, "its content differs"))
+        }
     }
 
     async fn put_piece(
@@ -71,8 +101,16 @@ impl Objects {
         content_type: &str,
         tier: Tier,
     ) -> Result<()> {
-        let checksum = self.dialect.checksums.then(|| BASE64.encode(unhex(&stored.sha256)));
-        let put = self.client.put_object().bucket(&self.bucket).key(known(key)?).body(body);
+        let checksum = self
+            .dialect
+            .checksums
+            .then(|| BASE64.encode(unhex(&stored.sha256)));
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(known(key)?)
+            .body(body);
         put.content_length(stored.size_bytes as i64)
             .content_type(content_type)
             .set_storage_class(class(tier))
@@ -86,8 +124,19 @@ impl Objects {
         Ok(())
     }
 
-    async fn put_parts(&self, key: &str, path: &Path, stored: &Stored, content_type: &str, tier: Tier) -> Result<()> {
-        let start = self.client.create_multipart_upload().bucket(&self.bucket).key(known(key)?);
+    async fn put_parts(
+        &self,
+        key: &str,
+        path: &Path,
+        stored: &Stored,
+        content_type: &str,
+        tier: Tier,
+    ) -> Result<()> {
+        let start = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(known(key)?);
         let started = start
             .content_type(content_type)
             .set_storage_class(class(tier))
@@ -95,10 +144,19 @@ impl Objects {
             .send()
             .await
             .map_err(|error| fault(key, error))?;
-        let upload = started.upload_id().ok_or_else(|| ObjectError::Refused("an upload without an id".to_owned()))?;
-        let done = self.put_all_parts(key, upload, path, stored.size_bytes).await;
+        let upload = started
+            .upload_id()
+            .ok_or_else(|| ObjectError::Refused("an upload without an id".to_owned()))?;
+        let done = self
+            .put_all_parts(key, upload, path, stored.size_bytes)
+            .await;
         if done.is_err() {
-            let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+            let abort = self
+                .client
+                .abort_multipart_upload()
+                .bucket(&self.bucket)
+                .key(key)
+                .upload_id(upload);
             if let Err(error) = abort.send().await {
                 // The parts cost money until the bucket's own rules remove them.
                 tracing::warn!(key, error = %fault(key, error), "an upload in parts could not be aborted");
@@ -113,24 +171,58 @@ impl Objects {
         while offset < size {
             let length = PART_BYTES.min(size - offset);
             let number = parts.len() as i32 + 1;
-            let body = ByteStream::read_from().path(path).offset(offset).length(Length::Exact(length)).build().await;
+            let body = ByteStream::read_from()
+                .path(path)
+                .offset(offset)
+                .length(Length::Exact(length))
+                .build()
+                .await;
             let body = body.map_err(|error| ObjectError::Local(io::Error::other(error)))?;
-            let put = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
-            let put = put.content_length(length as i64).body(body).customize().config_override(patience(length));
+            let put = self
+                .client
+                .upload_part()
+                .bucket(&self.bucket)
+                .key(key)
+                .upload_id(upload)
+                .part_number(number);
+            let put = put
+                .content_length(length as i64)
+                .body(body)
+                .customize()
+                .config_override(patience(length));
             let put = put.send().await.map_err(|error| fault(key, error))?;
-            parts.push(CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).build());
+            parts.push(
+                CompletedPart::builder()
+                    .part_number(number)
+                    .set_e_tag(put.e_tag)
+                    .build(),
+            );
             offset += length;
         }
-        let all = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let complete = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
-        complete.multipart_upload(all).send().await.map_err(|error| fault(key, error))?;
+        let all = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts))
+            .build();
+        let complete = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload);
+        complete
+            .multipart_upload(all)
+            .send()
+            .await
+            .map_err(|error| fault(key, error))?;
         Ok(())
     }
 
-    /// Whether the server has what was sent. Where it says otherwise it does not keep its word, so nothing may be built on it:
-    /// that is the storage's fault, not the object's.
+    /// Whether the server has what was sent. Where it says otherwise it does not keep its word, so
+    /// nothing may be built on it: that is the storage's fault, not the object's.
     async fn verify(&self, key: &str, stored: &Stored, tier: Tier) -> Result<()> {
-        let head = self.head(key).await?.ok_or_else(|| not_kept(key, "it is not there"))?;
+        let head = self
+            .head(key)
+            .await?
+            .ok_or_else(|| not_kept(key, "it is not there"))?;
         check(key, stored, &head).map_err(|error| not_kept(key, error))?;
         if head.sha256.is_none() {
             return Err(not_kept(key, "its metadata is gone"));
@@ -138,12 +230,18 @@ impl Objects {
         if head.tier != Some(tier) {
             tracing::warn!(key, wanted = tier.class(), got = ?head.tier, "object storage chose another class");
         }
-        if self.dialect.checksums { Ok(()) } else { self.read_again(key, stored).await }
+        if self.dialect.checksums {
+            Ok(())
+        } else {
+            self.read_again(key, stored).await
+        }
     }
 }
 
 fn not_kept(key: &str, why: impl std::fmt::Display) -> ObjectError {
-    ObjectError::Refused(format!("{key} was taken and then not kept as it was sent: {why}"))
+    ObjectError::Refused(format!(
+        "{key} was taken and then not kept as it was sent: {why}"
+    ))
 }
 
 /// STANDARD goes unsaid: some servers know no classes at all.
@@ -153,7 +251,10 @@ fn class(tier: Tier) -> Option<StorageClass> {
 
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
-    text.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
 }
 
 #[cfg(test)]

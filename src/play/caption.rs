@@ -112,8 +112,9 @@ impl Retracted {
     }
 }
 
-/// Each way in which what one socket of a meeting received is not what the contract promises. `whole`: the meeting
-/// ended while the socket was there, so that every segment must have ended, too.
+/// Each way in which what one socket of a meeting received is not what the contract promises.
+/// `whole`: the meeting ended while the socket was there, so that every segment must have ended,
+/// too.
 pub fn violations(events: &[Event], whole: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut seq: Option<i64> = None;
@@ -123,7 +124,10 @@ pub fn violations(events: &[Event], whole: bool) -> Vec<String> {
             && event.kind() != "joined"
         {
             if let Some(before) = seq.filter(|before| number != before + 1) {
-                wrong.push(format!("durable event {number} ({}) after {before}", event.kind()));
+                wrong.push(format!(
+                    "durable event {number} ({}) after {before}",
+                    event.kind()
+                ));
             }
             seq = Some(number);
         }
@@ -131,20 +135,35 @@ pub fn violations(events: &[Event], whole: bool) -> Vec<String> {
             "transcript_update" => match Caption::of(event) {
                 Some(caption) => {
                     if caption.last != event.seq().is_some() {
-                        wrong.push(format!("segment {}: a final has a seq, a partial none", caption.segment_id));
+                        wrong.push(format!(
+                            "segment {}: a final has a seq, a partial none",
+                            caption.segment_id
+                        ));
                     }
-                    segments.entry(caption.segment_id.clone()).or_default().update(&caption, &mut wrong);
+                    segments
+                        .entry(caption.segment_id.clone())
+                        .or_default()
+                        .update(&caption, &mut wrong);
                 }
-                None => wrong.push(format!("a transcript_update without its fields: {}", event.data())),
+                None => wrong.push(format!(
+                    "a transcript_update without its fields: {}",
+                    event.data()
+                )),
             },
             "transcript_retracted" => match Retracted::of(event) {
                 Some(retracted) => {
                     let segment = segments.entry(retracted.segment_id.clone()).or_default();
                     if std::mem::replace(&mut segment.ended, true) {
-                        wrong.push(format!("segment {} was retracted after its end", retracted.segment_id));
+                        wrong.push(format!(
+                            "segment {} was retracted after its end",
+                            retracted.segment_id
+                        ));
                     }
                 }
-                None => wrong.push(format!("a transcript_retracted without its fields: {}", event.data())),
+                None => wrong.push(format!(
+                    "a transcript_retracted without its fields: {}",
+                    event.data()
+                )),
             },
             "not_json" => wrong.push("a message that is not JSON".into()),
             _ => {}
@@ -152,7 +171,9 @@ pub fn violations(events: &[Event], whole: bool) -> Vec<String> {
     }
     if whole {
         let open = segments.iter().filter(|(_, segment)| !segment.ended);
-        wrong.extend(open.map(|(id, _)| format!("segment {id} has neither a final nor a retraction")));
+        wrong.extend(
+            open.map(|(id, _)| format!("segment {id} has neither a final nor a retraction")),
+        );
     }
     wrong
 }
@@ -165,7 +186,13 @@ pub fn restated(captions: &[Caption]) -> usize {
         if !caption.last {
             stable.insert(&caption.segment_id, caption.stable());
         } else if let Some(stable) = stable.get(caption.segment_id.as_str()) {
-            count += usize::from(!caption.text.encode_utf16().collect::<Vec<_>>().starts_with(stable));
+            count += usize::from(
+                !caption
+                    .text
+                    .encode_utf16()
+                    .collect::<Vec<_>>()
+                    .starts_with(stable),
+            );
         }
     }
     count
@@ -182,10 +209,19 @@ impl Segment {
     fn update(&mut self, caption: &Caption, wrong: &mut Vec<String>) {
         let id = &caption.segment_id;
         if self.ended {
-            wrong.push(format!("segment {id}: revision {} after its end", caption.revision));
+            wrong.push(format!(
+                "segment {id}: revision {} after its end",
+                caption.revision
+            ));
         }
-        if self.revision.is_some_and(|before| caption.revision <= before) {
-            wrong.push(format!("segment {id}: revision {} after {:?}", caption.revision, self.revision));
+        if self
+            .revision
+            .is_some_and(|before| caption.revision <= before)
+        {
+            wrong.push(format!(
+                "segment {id}: revision {} after {:?}",
+                caption.revision, self.revision
+            ));
         }
         self.revision = Some(caption.revision);
         if caption.last {
@@ -198,7 +234,10 @@ impl Segment {
         let text: Vec<u16> = caption.text.encode_utf16().collect();
         let stable = caption.stable();
         if caption.stable_chars > text.len() || !stable.starts_with(&self.stable) {
-            wrong.push(format!("segment {id}: the stable prefix changed in revision {}", caption.revision));
+            wrong.push(format!(
+                "segment {id}: the stable prefix changed in revision {}",
+                caption.revision
+            ));
         }
         self.stable = stable;
     }
@@ -237,15 +276,50 @@ mod tests {
         let captions: Vec<Caption> = fine.iter().filter_map(Caption::of).collect();
         assert_eq!((captions.len(), restated(&captions)), (4, 1));
         for (events, count) in [
-            (vec![update("a", 1, "x", 0, Some(1)), update("a", 2, "x", 0, None)], 1),
-            (vec![update("a", 2, "x", 0, None), update("a", 2, "x", 0, Some(1))], 1),
-            (vec![update("a", 1, "x", 0, Some(1)), update("b", 1, "x", 0, Some(3))], 1),
-            (vec![update("a", 1, "so the", 6, None), update("a", 2, "so they", 2, None)], 1),
-            (vec![update("a", 1, "so the", 6, None), update("a", 2, "to them", 7, None)], 1),
+            (
+                vec![
+                    update("a", 1, "x", 0, Some(1)),
+                    update("a", 2, "x", 0, None),
+                ],
+                1,
+            ),
+            (
+                vec![
+                    update("a", 2, "x", 0, None),
+                    update("a", 2, "x", 0, Some(1)),
+                ],
+                1,
+            ),
+            (
+                vec![
+                    update("a", 1, "x", 0, Some(1)),
+                    update("b", 1, "x", 0, Some(3)),
+                ],
+                1,
+            ),
+            (
+                vec![
+                    update("a", 1, "so the", 6, None),
+                    update("a", 2, "so they", 2, None),
+                ],
+                1,
+            ),
+            (
+                vec![
+                    update("a", 1, "so the", 6, None),
+                    update("a", 2, "to them", 7, None),
+                ],
+                1,
+            ),
             (vec![update("a", 1, "x", 2, None)], 1),
             (vec![update("a", 1, "", 0, Some(1))], 1),
         ] {
-            assert_eq!(violations(&events, false).len(), count, "{events:?}: {:?}", violations(&events, false));
+            assert_eq!(
+                violations(&events, false).len(),
+                count,
+                "{events:?}: {:?}",
+                violations(&events, false)
+            );
         }
         assert_eq!(violations(&[update("a", 1, "x", 0, None)], true).len(), 1);
     }

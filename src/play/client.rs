@@ -20,13 +20,27 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 pub enum CallError {
     /// The server's refusal, with its problem+json.
     #[error("{method} {path}: {status} {}", summary(.problem))]
-    Refused { method: Method, path: String, status: StatusCode, retry_after: Option<u64>, problem: Value },
+    Refused {
+        method: Method,
+        path: String,
+        status: StatusCode,
+        retry_after: Option<u64>,
+        problem: Value,
+    },
     #[error("{method} {path}: {source}")]
-    Transport { method: Method, path: String, source: reqwest::Error },
+    Transport {
+        method: Method,
+        path: String,
+        source: reqwest::Error,
+    },
     #[error("{path}: the answer is not what the contract says: {detail}")]
     Answer { path: String, detail: String },
     #[error("{what} within {waited:?}: {last}")]
-    Late { what: &'static str, waited: Duration, last: String },
+    Late {
+        what: &'static str,
+        waited: Duration,
+        last: String,
+    },
 }
 
 impl CallError {
@@ -87,7 +101,10 @@ impl Stream {
     }
 
     pub fn srtp_key(&self) -> Option<SrtpKey> {
-        self.srtp.as_ref().map(|srtp| SrtpKey { suite: srtp.suite.clone(), key: srtp.key.clone() })
+        self.srtp.as_ref().map(|srtp| SrtpKey {
+            suite: srtp.suite.clone(),
+            key: srtp.key.clone(),
+        })
     }
 }
 
@@ -137,8 +154,16 @@ impl Client {
             .timeout(ANSWER_MAX)
             .redirect(redirect::Policy::none())
             .build()
-            .map_err(|source| CallError::Transport { method: Method::GET, path: base_url.into(), source })?;
-        Ok(Self { http, base: base_url.trim_end_matches('/').into(), key: api_key.into() })
+            .map_err(|source| CallError::Transport {
+                method: Method::GET,
+                path: base_url.into(),
+                source,
+            })?;
+        Ok(Self {
+            http,
+            base: base_url.trim_end_matches('/').into(),
+            key: api_key.into(),
+        })
     }
 
     pub fn base_url(&self) -> &str {
@@ -161,24 +186,41 @@ impl Client {
     ///
     /// # Errors
     /// Everything but a 2xx.
-    pub async fn call(&self, method: Method, path: &str, bearer: &str, body: Option<Value>) -> Result<Value> {
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: &str,
+        body: Option<Value>,
+    ) -> Result<Value> {
         let (_, bytes) = self.exchange(method, path, bearer, body).await?;
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&bytes)
-            .map_err(|error| CallError::Answer { path: path.into(), detail: error.to_string() })
+        serde_json::from_slice(&bytes).map_err(|error| CallError::Answer {
+            path: path.into(),
+            detail: error.to_string(),
+        })
     }
 
     /// → the user's id.
     pub async fn create_user(&self, email: &str, display_name: &str) -> Result<String> {
-        let user = self.post("/v1/users", json!({"email": email, "displayName": display_name})).await?;
+        let user = self
+            .post(
+                "/v1/users",
+                json!({"email": email, "displayName": display_name}),
+            )
+            .await?;
         text(&user, "id", "/v1/users")
     }
 
     /// `settings` as in the contract, `{}` for the defaults. → the meeting.
     pub async fn create_meeting(&self, host_id: &str, settings: Value) -> Result<Value> {
-        self.post("/v1/meetings", json!({"hostId": host_id, "settings": settings})).await
+        self.post(
+            "/v1/meetings",
+            json!({"hostId": host_id, "settings": settings}),
+        )
+        .await
     }
 
     pub async fn meeting(&self, meeting_id: &str) -> Result<Value> {
@@ -203,9 +245,16 @@ impl Client {
     }
 
     /// For oneself, by a join, resume or consent token. → the entry.
-    pub async fn consent(&self, token: &str, meeting_id: &str, consent_type: &str, status: &str) -> Result<Value> {
+    pub async fn consent(
+        &self,
+        token: &str,
+        meeting_id: &str,
+        consent_type: &str,
+        status: &str,
+    ) -> Result<Value> {
         let body = json!({"meetingId": meeting_id, "consentType": consent_type, "status": status});
-        self.call(Method::POST, "/v1/users/consent", token, Some(body)).await
+        self.call(Method::POST, "/v1/users/consent", token, Some(body))
+            .await
     }
 
     /// `request` is the body of `POST …/streams`; see [`audio_stream`].
@@ -216,41 +265,66 @@ impl Client {
 
     pub async fn delete_stream(&self, meeting_id: &str, stream_id: &str) -> Result<()> {
         let path = format!("/v1/meetings/{meeting_id}/streams/{stream_id}");
-        self.call(Method::DELETE, &path, &self.key, None).await.map(drop)
+        self.call(Method::DELETE, &path, &self.key, None)
+            .await
+            .map(drop)
     }
 
     /// → the meeting.
     pub async fn end(&self, meeting_id: &str) -> Result<Value> {
-        self.call(Method::PUT, &format!("/v1/meetings/{meeting_id}/end"), &self.key, None).await
+        self.call(
+            Method::PUT,
+            &format!("/v1/meetings/{meeting_id}/end"),
+            &self.key,
+            None,
+        )
+        .await
     }
 
     pub async fn participants(&self, meeting_id: &str) -> Result<Vec<Value>> {
-        self.list(&format!("/v1/meetings/{meeting_id}/participants")).await
+        self.list(&format!("/v1/meetings/{meeting_id}/participants"))
+            .await
     }
 
     pub async fn consents(&self, meeting_id: &str) -> Result<Vec<Value>> {
-        self.list(&format!("/v1/meetings/{meeting_id}/consents")).await
+        self.list(&format!("/v1/meetings/{meeting_id}/consents"))
+            .await
     }
 
     pub async fn recordings(&self, meeting_id: &str) -> Result<Vec<Recording>> {
         let path = format!("/v1/meetings/{meeting_id}/recordings");
-        self.list(&path).await?.into_iter().map(|recording| read(recording, &path)).collect()
+        self.list(&path)
+            .await?
+            .into_iter()
+            .map(|recording| read(recording, &path))
+            .collect()
     }
 
-    /// Waits until there is a mix and nothing is being made any more: each recording is `ready` or `failed`.
+    /// Waits until there is a mix and nothing is being made any more: each recording is `ready` or
+    /// `failed`.
     ///
     /// # Errors
     /// [`CallError::Late`] after `deadline`, with what was there.
-    pub async fn wait_recordings_ready(&self, meeting_id: &str, deadline: Instant) -> Result<Vec<Recording>> {
+    pub async fn wait_recordings_ready(
+        &self,
+        meeting_id: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Recording>> {
         let began = Instant::now();
         loop {
             let recordings = self.recordings(meeting_id).await?;
-            let done = |recording: &Recording| matches!(recording.status.as_str(), "ready" | "failed");
-            if recordings.iter().any(|recording| recording.kind == "mix") && recordings.iter().all(done) {
+            let done =
+                |recording: &Recording| matches!(recording.status.as_str(), "ready" | "failed");
+            if recordings.iter().any(|recording| recording.kind == "mix")
+                && recordings.iter().all(done)
+            {
                 return Ok(recordings);
             }
             if Instant::now() >= deadline {
-                let last: Vec<String> = recordings.iter().map(|r| format!("{} {}", r.kind, r.status)).collect();
+                let last: Vec<String> = recordings
+                    .iter()
+                    .map(|r| format!("{} {}", r.kind, r.status))
+                    .collect();
                 return Err(CallError::Late {
                     what: "the recordings were not ready",
                     waited: began.elapsed(),
@@ -261,40 +335,62 @@ impl Client {
         }
     }
 
-    /// The file of a ready recording: follows the one redirect to storage, which needs no credential and gets none.
+    /// The file of a ready recording: follows the one redirect to storage, which needs no
+    /// credential and gets none.
     pub async fn download(&self, recording_id: &str) -> Result<Vec<u8>> {
         let path = format!("/v1/recordings/{recording_id}/content");
         let (location, _) = self.exchange(Method::GET, &path, &self.key, None).await?;
         let Some(location) = location else {
-            return Err(CallError::Answer { path, detail: "no redirect to the file".into() });
+            return Err(CallError::Answer {
+                path,
+                detail: "no redirect to the file".into(),
+            });
         };
-        let failed = |source| CallError::Transport { method: Method::GET, path: path.clone(), source };
+        let failed = |source| CallError::Transport {
+            method: Method::GET,
+            path: path.clone(),
+            source,
+        };
         let answer = self.http.get(location).send().await.map_err(failed)?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(failed)?;
         if !status.is_success() {
             let problem = Value::String(String::from_utf8_lossy(&bytes).into_owned());
-            return Err(CallError::Refused { method: Method::GET, path, status, retry_after: None, problem });
+            return Err(CallError::Refused {
+                method: Method::GET,
+                path,
+                status,
+                retry_after: None,
+                problem,
+            });
         }
         Ok(bytes.into())
     }
 
     pub async fn transcript(&self, meeting_id: &str) -> Result<Value> {
-        self.get(&format!("/v1/meetings/{meeting_id}/transcript")).await
+        self.get(&format!("/v1/meetings/{meeting_id}/transcript"))
+            .await
     }
 
     /// `vtt`, `srt` or `txt`.
     pub async fn transcript_as(&self, meeting_id: &str, format: &str) -> Result<String> {
         let path = format!("/v1/meetings/{meeting_id}/transcript.{format}");
         let (_, bytes) = self.exchange(Method::GET, &path, &self.key, None).await?;
-        String::from_utf8(bytes).map_err(|error| CallError::Answer { path, detail: error.to_string() })
+        String::from_utf8(bytes).map_err(|error| CallError::Answer {
+            path,
+            detail: error.to_string(),
+        })
     }
 
     /// Waits until the transcript says that it is complete.
     ///
     /// # Errors
     /// [`CallError::Late`] after `deadline`.
-    pub async fn wait_transcript_complete(&self, meeting_id: &str, deadline: Instant) -> Result<Value> {
+    pub async fn wait_transcript_complete(
+        &self,
+        meeting_id: &str,
+        deadline: Instant,
+    ) -> Result<Value> {
         let began = Instant::now();
         loop {
             let transcript = self.transcript(meeting_id).await?;
@@ -302,8 +398,15 @@ impl Client {
                 return Ok(transcript);
             }
             if Instant::now() >= deadline {
-                let last = format!("{} segments", transcript["segments"].as_array().map_or(0, Vec::len));
-                return Err(CallError::Late { what: "the transcript was not complete", waited: began.elapsed(), last });
+                let last = format!(
+                    "{} segments",
+                    transcript["segments"].as_array().map_or(0, Vec::len)
+                );
+                return Err(CallError::Late {
+                    what: "the transcript was not complete",
+                    waited: began.elapsed(),
+                    last,
+                });
             }
             tokio::time::sleep(POLL_EVERY).await;
         }
@@ -316,11 +419,17 @@ impl Client {
         loop {
             let separator = if path.contains('?') { '&' } else { '?' };
             let page = match &cursor {
-                Some(cursor) => self.get(&format!("{path}{separator}limit=200&cursor={cursor}")).await?,
+                Some(cursor) => {
+                    self.get(&format!("{path}{separator}limit=200&cursor={cursor}"))
+                        .await?
+                }
                 None => self.get(&format!("{path}{separator}limit=200")).await?,
             };
             let Value::Array(data) = page["data"].clone() else {
-                return Err(CallError::Answer { path: path.into(), detail: "no `data`".into() });
+                return Err(CallError::Answer {
+                    path: path.into(),
+                    detail: "no `data`".into(),
+                });
             };
             all.extend(data);
             match page["nextCursor"].as_str() {
@@ -338,14 +447,27 @@ impl Client {
         bearer: &str,
         body: Option<Value>,
     ) -> Result<(Option<String>, Vec<u8>)> {
-        let failed = |source| CallError::Transport { method: method.clone(), path: path.into(), source };
-        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(bearer);
+        let failed = |source| CallError::Transport {
+            method: method.clone(),
+            path: path.into(),
+            source,
+        };
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base))
+            .bearer_auth(bearer);
         if let Some(body) = &body {
             request = request.json(body);
         }
         let answer = request.send().await.map_err(failed)?;
         let status = answer.status();
-        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(String::from);
+        let header = |name| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(String::from)
+        };
         let (location, retry_after) = (header(header::LOCATION), header(header::RETRY_AFTER));
         let bytes = answer.bytes().await.map_err(failed)?;
         if status.is_success() || status.is_redirection() {
@@ -354,11 +476,18 @@ impl Client {
         let problem = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
         let retry_after = retry_after.and_then(|seconds| seconds.parse().ok());
-        Err(CallError::Refused { method, path: path.into(), status, retry_after, problem })
+        Err(CallError::Refused {
+            method,
+            path: path.into(),
+            status,
+            retry_after,
+            problem,
+        })
     }
 }
 
-/// The body that asks for an audio stream; `remote` is the sender's own address, `suite` asks for SRTP.
+/// The body that asks for an audio stream; `remote` is the sender's own address, `suite` asks for
+/// SRTP.
 pub fn audio_stream(
     participant_id: &str,
     codec: &str,
@@ -390,9 +519,15 @@ fn text(value: &Value, field: &str, path: &str) -> Result<String> {
     value[field]
         .as_str()
         .map(String::from)
-        .ok_or_else(|| CallError::Answer { path: path.into(), detail: format!("no `{field}`") })
+        .ok_or_else(|| CallError::Answer {
+            path: path.into(),
+            detail: format!("no `{field}`"),
+        })
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: Value, path: &str) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| CallError::Answer { path: path.into(), detail: error.to_string() })
+    serde_json::from_value(value).map_err(|error| CallError::Answer {
+        path: path.into(),
+        detail: error.to_string(),
+    })
 }

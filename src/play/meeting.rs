@@ -55,10 +55,13 @@ impl Meeting {
     /// When a file is missing or malformed; the message names it.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("meeting.json");
-        let script = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let script =
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::assemble(&script, |name| {
             let path = folder.join(format!("{name}.opus"));
-            std::fs::read(&path).map(Into::into).with_context(|| format!("cannot read {}", path.display()))
+            std::fs::read(&path)
+                .map(Into::into)
+                .with_context(|| format!("cannot read {}", path.display()))
         })
     }
 
@@ -67,39 +70,62 @@ impl Meeting {
     /// # Errors
     /// Away from the source tree.
     pub fn test_set(name: &str) -> Result<Self> {
-        Self::load(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/speech").join(name))
+        Self::load(
+            &PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/data/speech")
+                .join(name),
+        )
     }
 
     /// The set inside the binary, for the demo: `planning`, 81 s.
     pub fn bundled() -> Result<Self> {
-        Self::assemble(include_bytes!("../../tests/data/speech/planning/meeting.json"), |name| {
-            let file: &'static [u8] = match name {
-                "Alice" => include_bytes!("../../tests/data/speech/planning/Alice.opus"),
-                "Bob" => include_bytes!("../../tests/data/speech/planning/Bob.opus"),
-                "Carol" => include_bytes!("../../tests/data/speech/planning/Carol.opus"),
-                _ => anyhow::bail!("no voice of {name} in this program"),
-            };
-            Ok(file.into())
-        })
+        Self::assemble(
+            include_bytes!("../../tests/data/speech/planning/meeting.json"),
+            |name| {
+                let file: &'static [u8] = match name {
+                    "Alice" => include_bytes!("../../tests/data/speech/planning/Alice.opus"),
+                    "Bob" => include_bytes!("../../tests/data/speech/planning/Bob.opus"),
+                    "Carol" => include_bytes!("../../tests/data/speech/planning/Carol.opus"),
+                    _ => anyhow::bail!("no voice of {name} in this program"),
+                };
+                Ok(file.into())
+            },
+        )
     }
 
-    fn assemble(script: &[u8], read: impl Fn(&str) -> Result<std::borrow::Cow<'static, [u8]>>) -> Result<Self> {
+    fn assemble(
+        script: &[u8],
+        read: impl Fn(&str) -> Result<std::borrow::Cow<'static, [u8]>>,
+    ) -> Result<Self> {
         let script: Script = serde_json::from_slice(script).context("meeting.json is malformed")?;
         let duration = Duration::from_millis(script.duration_ms);
         let mut voices = Vec::with_capacity(script.participants.len());
         for Participant { name } in script.participants {
-            let frames = ogg::read(Cursor::new(read(&name)?)).with_context(|| format!("the voice of {name}"))?;
+            let frames = ogg::read(Cursor::new(read(&name)?))
+                .with_context(|| format!("the voice of {name}"))?;
             let ticks: u64 = frames.iter().map(|frame| u64::from(frame.ticks)).sum();
             let length = Duration::from_micros(ticks * 1_000_000 / u64::from(opus::CLOCK_RATE));
             ensure!(
                 length.abs_diff(duration) < Duration::from_millis(100),
                 "{name} lasts {length:?}, not {duration:?}"
             );
-            voices.push(Voice { name, frames: frames.into() });
+            voices.push(Voice {
+                name,
+                frames: frames.into(),
+            });
         }
         for utterance in &script.utterances {
-            ensure!(voices.iter().any(|voice| voice.name == utterance.speaker), "{} has no voice", utterance.speaker);
+            ensure!(
+                voices.iter().any(|voice| voice.name == utterance.speaker),
+                "{} has no voice",
+                utterance.speaker
+            );
         }
-        Ok(Self { name: script.name, duration, voices, utterances: script.utterances })
+        Ok(Self {
+            name: script.name,
+            duration,
+            voices,
+            utterances: script.utterances,
+        })
     }
 }

@@ -19,11 +19,13 @@ pub fn ticks(packet: &[u8]) -> Option<u32> {
         _ => u32::from(*packet.get(1)? & 0x3f),
     };
     let ticks = frame * frames * CLOCK_RATE / 400;
-    (1..=CLOCK_RATE * 12 / 100).contains(&ticks).then_some(ticks)
+    (1..=CLOCK_RATE * 12 / 100)
+        .contains(&ticks)
+        .then_some(ticks)
 }
 
-/// Whether the encoder found no voice in a packet: almost empty, or with SILK's voice activity flag unset (RFC 6716
-/// 4.2.3: the first bit of the frame).
+/// Whether the encoder found no voice in a packet: almost empty, or with SILK's voice activity flag
+/// unset (RFC 6716 4.2.3: the first bit of the frame).
 pub fn silent(packet: &[u8]) -> bool {
     match packet {
         [toc, first, ..] if packet.len() > 3 => toc >> 3 < 16 && toc & 3 == 0 && first >> 7 == 0,

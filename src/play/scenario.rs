@@ -1,5 +1,5 @@
-//! Plays a whole scripted meeting through the public interface: users, consent, sockets, streams, real RTP, the end, and
-//! what is to be had afterwards.
+//! Plays a whole scripted meeting through the public interface: users, consent, sockets, streams,
+//! real RTP, the end, and what is to be had afterwards.
 
 use super::{
     caption::{Caption, Retracted},
@@ -105,7 +105,8 @@ pub struct Performance {
     pub retracted: Vec<Retracted>,
     /// When the request to end was sent.
     pub ended: Instant,
-    /// `ready`, `failed` or `off` (or `finalising`, when no files are waited for), and when the observer heard it.
+    /// `ready`, `failed` or `off` (or `finalising`, when no files are waited for), and when the
+    /// observer heard it.
     pub state: String,
     pub settled: Instant,
     pub recordings: Vec<Recording>,
@@ -126,8 +127,12 @@ impl Performance {
     }
 
     pub fn score(&self, meeting: &Meeting) -> Score {
-        let declined: Vec<String> =
-            self.players.iter().filter(|player| player.declined).map(|player| player.name.clone()).collect();
+        let declined: Vec<String> = self
+            .players
+            .iter()
+            .filter(|player| player.declined)
+            .map(|player| player.name.clone())
+            .collect();
         score(&meeting.utterances, &declined, self.zero, &self.captions)
     }
 }
@@ -148,35 +153,59 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
     let client = staging.clients.first().context("no server to play at")?;
     let mut users = Vec::with_capacity(meeting.voices.len());
     for voice in &meeting.voices {
-        let email = format!("{}-{}@example.org", voice.name.to_lowercase(), uuid::Uuid::now_v7());
+        let email = format!(
+            "{}-{}@example.org",
+            voice.name.to_lowercase(),
+            uuid::Uuid::now_v7()
+        );
         users.push(client.create_user(&email, &voice.name).await?);
     }
     let host = users.first().context("a meeting without voices")?;
-    let created = client.create_meeting(host, staging.settings.clone()).await?;
-    let meeting_id = created["id"].as_str().context("a meeting without an id")?.to_owned();
+    let created = client
+        .create_meeting(host, staging.settings.clone())
+        .await?;
+    let meeting_id = created["id"]
+        .as_str()
+        .context("a meeting without an id")?
+        .to_owned();
 
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: meeting_id.clone() };
-    let observer = Signal::connect(&signal_url(client), &entry, None).await.context("the observer")?;
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: meeting_id.clone(),
+    };
+    let observer = Signal::connect(&signal_url(client), &entry, None)
+        .await
+        .context("the observer")?;
     let (state, mut states) = watch::channel(None);
     let stop = CancellationToken::new();
     let _stop_on_error = stop.clone().drop_guard();
     let mut sockets = JoinSet::new();
-    sockets.spawn(collect(None, observer, staging.watch.clone(), Some(state), stop.clone()));
+    sockets.spawn(collect(
+        None,
+        observer,
+        staging.watch.clone(),
+        Some(state),
+        stop.clone(),
+    ));
 
     let mut casts = Vec::with_capacity(users.len());
     for (n, (voice, user_id)) in meeting.voices.iter().zip(users).enumerate() {
         let client = &staging.clients[n % staging.clients.len()];
-        let (cast, signal) =
-            enter(client, staging, &meeting_id, voice, user_id).await.with_context(|| voice.name.clone())?;
+        let (cast, signal) = enter(client, staging, &meeting_id, voice, user_id)
+            .await
+            .with_context(|| voice.name.clone())?;
         sockets.spawn(collect(Some(n), signal, None, None, stop.clone()));
         casts.push(cast);
     }
     let start = client.meeting(&meeting_id).await?;
-    let start: DateTime<Utc> =
-        serde_json::from_value(start["startTime"].clone()).context("a live meeting without startTime")?;
+    let start: DateTime<Utc> = serde_json::from_value(start["startTime"].clone())
+        .context("a live meeting without startTime")?;
 
     let zero = Instant::now() + LEAD;
-    let zero_ms = (Clock::default().wall(zero) - start).num_microseconds().unwrap_or(0) as f64 / 1_000.0;
+    let zero_ms = (Clock::default().wall(zero) - start)
+        .num_microseconds()
+        .unwrap_or(0) as f64
+        / 1_000.0;
     let mut players = speak(casts, zero, &staging.stop).await?;
     tokio::select! {
         () = tokio::time::sleep(TAIL) => {}
@@ -189,11 +218,12 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
     let settled = tokio::time::timeout_at(
         deadline.into(),
         states.wait_for(|told: &Option<(Instant, String)>| {
-            told.as_ref().is_some_and(|(_, state)| match state.as_str() {
-                "ready" | "failed" | "off" => true,
-                "finalising" => !staging.files,
-                _ => false,
-            })
+            told.as_ref()
+                .is_some_and(|(_, state)| match state.as_str() {
+                    "ready" | "failed" | "off" => true,
+                    "finalising" => !staging.files,
+                    _ => false,
+                })
         }),
     )
     .await
@@ -208,12 +238,18 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
         "ready" => client.wait_recordings_ready(&meeting_id, deadline).await?,
         _ => client.recordings(&meeting_id).await?,
     };
-    let transcript = client.wait_transcript_complete(&meeting_id, deadline).await?;
+    let transcript = client
+        .wait_transcript_complete(&meeting_id, deadline)
+        .await?;
 
     stop.cancel();
     let mut events = Vec::new();
     while let Some(collected) = sockets.join_next().await {
-        let Collected { whose, events: heard, closed } = collected?;
+        let Collected {
+            whose,
+            events: heard,
+            closed,
+        } = collected?;
         match whose {
             Some(n) => (players[n].events, players[n].closed) = (heard, closed),
             None => events = heard,
@@ -248,9 +284,16 @@ async fn enter(
     let declined = staging.declines.contains(&voice.name);
     let joined = client.join(meeting_id, &user_id).await?;
     let status = if declined { "declined" } else { "accepted" };
-    client.consent(&joined.consent_token, meeting_id, "recording_ai", status).await?;
-    // With several servers each participant stays at its own; a public address would spread them otherwise.
-    let url = if staging.clients.len() > 1 { signal_url(client) } else { joined.signal_url.clone() };
+    client
+        .consent(&joined.consent_token, meeting_id, "recording_ai", status)
+        .await?;
+    // With several servers each participant stays at its own; a public address would spread them
+    // otherwise.
+    let url = if staging.clients.len() > 1 {
+        signal_url(client)
+    } else {
+        joined.signal_url.clone()
+    };
     let signal = Signal::connect(&url, &Entry::Token(joined.token.clone()), None).await?;
 
     let mut config = SenderConfig::opus(format!("{user_id}@play"));
@@ -259,7 +302,13 @@ async fn enter(
     }
     let mut sender = Sender::bind(staging.from, config).await?;
     let remote = sender.local()?;
-    let request = audio_stream(&joined.participant_id, "opus", sender.config(), Some(remote), staging.suite.as_deref());
+    let request = audio_stream(
+        &joined.participant_id,
+        "opus",
+        sender.config(),
+        Some(remote),
+        staging.suite.as_deref(),
+    );
     let stream = client.create_stream(meeting_id, request).await?;
     sender.set_srtp(stream.srtp_key());
     let player = Player {
@@ -273,13 +322,30 @@ async fn enter(
         events: Vec::new(),
         closed: None,
     };
-    Ok((Cast { player, sender, to: stream.address(), voice: voice.clone() }, signal))
+    Ok((
+        Cast {
+            player,
+            sender,
+            to: stream.address(),
+            voice: voice.clone(),
+        },
+        signal,
+    ))
 }
 
 /// All voices at once, with one time zero.
 async fn speak(casts: Vec<Cast>, zero: Instant, stop: &CancellationToken) -> Result<Vec<Player>> {
     let mut sending = JoinSet::new();
-    for (n, Cast { mut player, sender, to, voice }) in casts.into_iter().enumerate() {
+    for (
+        n,
+        Cast {
+            mut player,
+            sender,
+            to,
+            voice,
+        },
+    ) in casts.into_iter().enumerate()
+    {
         let stop = stop.clone();
         sending.spawn(async move {
             player.sent = sender.run(to, &voice.frames, zero, &stop).await?;
@@ -328,11 +394,19 @@ async fn collect(
         }
         events.push(event);
     }
-    Collected { whose, events, closed: signal.close().await }
+    Collected {
+        whose,
+        events,
+        closed: signal.close().await,
+    }
 }
 
 /// The signaling address of a server, from its own.
 fn signal_url(client: &Client) -> String {
     let base = client.base_url();
-    format!("{}/v1/signal", base.strip_prefix("http").map_or(base.into(), |rest| format!("ws{rest}")))
+    format!(
+        "{}/v1/signal",
+        base.strip_prefix("http")
+            .map_or(base.into(), |rest| format!("ws{rest}"))
+    )
 }

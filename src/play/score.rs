@@ -1,9 +1,11 @@
-//! How good the captions of a played meeting were: words against the script, and how long after them.
+//! How good the captions of a played meeting were: words against the script, and how long after
+//! them.
 //!
-//! Each speaker's finals, in the order of time, are aligned with that speaker's utterances word by word
-//! ([`crate::speech::wer`]). A final *has words of* an utterance when a word of it was heard right (or, when none was, stands
-//! for one). Latency counts from the end of the sound, with packets sent when their samples were taken, so it contains
-//! everything: packetising, network, endpointing, decoding, storing, telling.
+//! Each speaker's finals, in the order of time, are aligned with that speaker's utterances word by
+//! word ([`crate::speech::wer`]). A final *has words of* an utterance when a word of it was heard
+//! right (or, when none was, stands for one). Latency counts from the end of the sound, with
+//! packets sent when their samples were taken, so it contains everything: packetising, network,
+//! endpointing, decoding, storing, telling.
 
 use super::{
     caption::{Caption, restated},
@@ -25,7 +27,8 @@ pub struct Score {
     pub partials: usize,
     /// Per final: its receipt after the end of the last utterance that it has words of, in seconds.
     pub final_latency_s: Vec<f64>,
-    /// Per utterance: the receipt of the first partial or final that shows its last word, after its end, in seconds.
+    /// Per utterance: the receipt of the first partial or final that shows its last word, after its
+    /// end, in seconds.
     pub last_word_latency_s: Vec<f64>,
     /// Finals with words of more than one utterance.
     pub merged: usize,
@@ -79,7 +82,8 @@ impl std::iter::Sum for Score {
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} s"));
+        let seconds =
+            |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2} s"));
         let errors = self.errors;
         writeln!(
             f,
@@ -115,13 +119,22 @@ impl fmt::Display for Score {
 }
 
 /// Scores what one client received, in the order of receipt. `zero` is when the script began.
-pub fn score(utterances: &[Utterance], declined: &[String], zero: Instant, captions: &[Caption]) -> Score {
+pub fn score(
+    utterances: &[Utterance],
+    declined: &[String],
+    zero: Instant,
+    captions: &[Caption],
+) -> Score {
     let said_nothing = |caption: &&Caption| declined.contains(&caption.speaker);
     let mut score = Score {
         finals: captions.iter().filter(|caption| caption.last).count(),
         partials: captions.iter().filter(|caption| !caption.last).count(),
         restated: restated(captions),
-        declined_words: captions.iter().filter(said_nothing).map(|caption| wer::words(&caption.text).len()).sum(),
+        declined_words: captions
+            .iter()
+            .filter(said_nothing)
+            .map(|caption| wer::words(&caption.text).len())
+            .sum(),
         ..Score::default()
     };
     let speakers: BTreeSet<&str> = utterances
@@ -131,8 +144,14 @@ pub fn score(utterances: &[Utterance], declined: &[String], zero: Instant, capti
         .filter(|speaker| !declined.iter().any(|name| name == speaker))
         .collect();
     for speaker in speakers {
-        let said: Vec<&Utterance> = utterances.iter().filter(|utterance| utterance.speaker == speaker).collect();
-        let seen: Vec<&Caption> = captions.iter().filter(|caption| caption.speaker == speaker).collect();
+        let said: Vec<&Utterance> = utterances
+            .iter()
+            .filter(|utterance| utterance.speaker == speaker)
+            .collect();
+        let seen: Vec<&Caption> = captions
+            .iter()
+            .filter(|caption| caption.speaker == speaker)
+            .collect();
         one_speaker(&said, &seen, zero, &mut score);
     }
     score
@@ -142,11 +161,18 @@ pub fn score(utterances: &[Utterance], declined: &[String], zero: Instant, capti
 type Placed = (Vec<String>, Vec<usize>);
 
 fn placed<'a>(texts: impl Iterator<Item = &'a str>) -> Placed {
-    texts.enumerate().flat_map(|(index, text)| wer::words(text).into_iter().map(move |word| (word, index))).unzip()
+    texts
+        .enumerate()
+        .flat_map(|(index, text)| wer::words(text).into_iter().map(move |word| (word, index)))
+        .unzip()
 }
 
 fn one_speaker(said: &[&Utterance], seen: &[&Caption], zero: Instant, score: &mut Score) {
-    let mut finals: Vec<&Caption> = seen.iter().copied().filter(|caption| caption.last).collect();
+    let mut finals: Vec<&Caption> = seen
+        .iter()
+        .copied()
+        .filter(|caption| caption.last)
+        .collect();
     finals.sort_by_key(|caption| (caption.start_ms, caption.end_ms));
     let (reference, utterance_of) = placed(said.iter().map(|utterance| utterance.text.as_str()));
     let (heard, final_of) = placed(finals.iter().map(|caption| caption.text.as_str()));
@@ -169,21 +195,37 @@ fn one_speaker(said: &[&Utterance], seen: &[&Caption], zero: Instant, score: &mu
         has.entry(final_of[h]).or_default().insert(utterance_of[r]);
     }
     for &(r, h) in &both {
-        has.entry(final_of[h]).or_insert_with(|| BTreeSet::from([utterance_of[r]]));
+        has.entry(final_of[h])
+            .or_insert_with(|| BTreeSet::from([utterance_of[r]]));
     }
     for (index, caption) in finals.iter().enumerate() {
         match has.get(&index).and_then(|utterances| utterances.last()) {
-            Some(&last) => score.final_latency_s.push(after(zero, said[last].end_ms, caption.received)),
+            Some(&last) => {
+                score
+                    .final_latency_s
+                    .push(after(zero, said[last].end_ms, caption.received))
+            }
             None => score.stray += 1,
         }
     }
-    score.merged += has.values().filter(|utterances| utterances.len() > 1).count();
-    score.split +=
-        (0..said.len()).filter(|n| has.values().filter(|utterances| utterances.contains(n)).count() > 1).count();
+    score.merged += has
+        .values()
+        .filter(|utterances| utterances.len() > 1)
+        .count();
+    score.split += (0..said.len())
+        .filter(|n| {
+            has.values()
+                .filter(|utterances| utterances.contains(n))
+                .count()
+                > 1
+        })
+        .count();
 
     // When each utterance's last word was first seen.
     for (n, utterance) in said.iter().enumerate() {
-        let Some(last) = utterance_of.iter().rposition(|&of| of == n) else { continue };
+        let Some(last) = utterance_of.iter().rposition(|&of| of == n) else {
+            continue;
+        };
         let Some(&(_, h)) = both.iter().find(|(r, _)| *r == last) else {
             score.unseen += 1;
             continue;
@@ -193,31 +235,38 @@ fn one_speaker(said: &[&Utterance], seen: &[&Caption], zero: Instant, score: &mu
         let whole = wer::words(&caption.text);
         let first = seen
             .iter()
-            .filter(|shown| shown.segment_id == caption.segment_id && shows(&whole, position, &shown.text))
+            .filter(|shown| {
+                shown.segment_id == caption.segment_id && shows(&whole, position, &shown.text)
+            })
             .map(|shown| shown.received)
             .min();
         if let Some(first) = first {
-            score.last_word_latency_s.push(after(zero, utterance.end_ms, first));
+            score
+                .last_word_latency_s
+                .push(after(zero, utterance.end_ms, first));
         }
     }
 }
 
 /// Whether a partial's text shows the word at `position` of the final's words.
 fn shows(whole: &[String], position: usize, partial: &str) -> bool {
-    // Aligned from the end backwards, so that a word that comes twice counts as its first occurrence.
+    // Aligned from the end backwards, so that a word that comes twice counts as its first
+    // occurrence.
     let reversed = |words: &[String]| words.iter().rev().cloned().collect::<Vec<_>>();
     let (whole, partial) = (reversed(whole), reversed(&wer::words(partial)));
     let position = whole.len() - 1 - position;
-    wer::align(&whole, &partial).into_iter().any(|pair| match pair {
-        (Some(w), Some(p)) => w == position && whole[w] == partial[p],
-        _ => false,
-    })
+    wer::align(&whole, &partial)
+        .into_iter()
+        .any(|pair| match pair {
+            (Some(w), Some(p)) => w == position && whole[w] == partial[p],
+            _ => false,
+        })
 }
 
 /// Seconds from a time of the script to an instant; negative when that was before.
 fn after(zero: Instant, at_ms: i64, received: Instant) -> f64 {
-    let since =
-        received.saturating_duration_since(zero).as_secs_f64() - zero.saturating_duration_since(received).as_secs_f64();
+    let since = received.saturating_duration_since(zero).as_secs_f64()
+        - zero.saturating_duration_since(received).as_secs_f64();
     since - at_ms as f64 / 1_000.0
 }
 
@@ -235,10 +284,22 @@ mod tests {
     use std::time::Duration;
 
     fn utterance(speaker: &str, text: &str, start_ms: i64, end_ms: i64) -> Utterance {
-        Utterance { speaker: speaker.into(), text: text.into(), start_ms, end_ms }
+        Utterance {
+            speaker: speaker.into(),
+            text: text.into(),
+            start_ms,
+            end_ms,
+        }
     }
 
-    fn caption(zero: Instant, segment: &str, speaker: &str, text: &str, last: bool, at_ms: u64) -> Caption {
+    fn caption(
+        zero: Instant,
+        segment: &str,
+        speaker: &str,
+        text: &str,
+        last: bool,
+        at_ms: u64,
+    ) -> Caption {
         Caption {
             received: zero + Duration::from_millis(at_ms),
             participant_id: speaker.into(),
@@ -266,7 +327,11 @@ mod tests {
     fn near(values: &[f64], expected: &[f64]) {
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);
-        let close = values.len() == expected.len() && values.iter().zip(expected).all(|(v, e)| (v - e).abs() < 1e-6);
+        let close = values.len() == expected.len()
+            && values
+                .iter()
+                .zip(expected)
+                .all(|(v, e)| (v - e).abs() < 1e-6);
         assert!(close, "{values:?}, not {expected:?}");
     }
 
@@ -285,7 +350,15 @@ mod tests {
         ];
         let score = score(&script(), &["Ben".into()], zero, &captions);
         assert_eq!((score.errors.wrong(), score.errors.reference), (0, 11));
-        assert_eq!((score.finals, score.partials, score.declined_words, score.unseen), (3, 4, 0, 0));
+        assert_eq!(
+            (
+                score.finals,
+                score.partials,
+                score.declined_words,
+                score.unseen
+            ),
+            (3, 4, 0, 0)
+        );
         assert_eq!((score.merged, score.split, score.stray), (0, 0, 0));
         near(&score.final_latency_s, &[0.7, 0.8, 1.0]);
         near(&score.last_word_latency_s, &[0.2, 0.4, 1.0]);
@@ -302,9 +375,17 @@ mod tests {
             caption(zero, "5", "Ben", "no no", false, 2_500),
         ];
         let score = score(&script(), &["Ben".into()], zero, &captions);
-        let Errors { substituted, inserted, deleted, reference } = score.errors;
+        let Errors {
+            substituted,
+            inserted,
+            deleted,
+            reference,
+        } = score.errors;
         assert_eq!((substituted, inserted, deleted, reference), (1, 2, 1, 11));
-        assert_eq!((score.merged, score.split, score.stray, score.unseen), (1, 1, 1, 1));
+        assert_eq!(
+            (score.merged, score.split, score.stray, score.unseen),
+            (1, 1, 1, 1)
+        );
         assert_eq!(score.declined_words, 2);
         // The first ends with words of an utterance that was still being said.
         near(&score.final_latency_s, &[-0.5, 0.5, 0.6]);
@@ -315,12 +396,30 @@ mod tests {
     fn nothing_said_is_all_deleted_and_words_from_nowhere_all_inserted() {
         let zero = Instant::now();
         let nothing = score(&script(), &[], zero, &[]);
-        assert_eq!((nothing.errors.deleted, nothing.errors.reference, nothing.unseen), (12, 12, 4));
+        assert_eq!(
+            (
+                nothing.errors.deleted,
+                nothing.errors.reference,
+                nothing.unseen
+            ),
+            (12, 12, 4)
+        );
         assert_eq!((nothing.final_p(0.5), nothing.errors.rate()), (None, 1.0));
-        let ghost = score(&[], &[], zero, &[caption(zero, "1", "Eve", "thank you", true, 1)]);
-        assert_eq!((ghost.errors.inserted, ghost.errors.reference, ghost.stray), (2, 0, 1));
+        let ghost = score(
+            &[],
+            &[],
+            zero,
+            &[caption(zero, "1", "Eve", "thank you", true, 1)],
+        );
+        assert_eq!(
+            (ghost.errors.inserted, ghost.errors.reference, ghost.stray),
+            (2, 0, 1)
+        );
         let both = nothing + ghost;
-        assert_eq!((both.errors.wrong(), both.errors.reference, both.finals), (14, 12, 1));
+        assert_eq!(
+            (both.errors.wrong(), both.errors.reference, both.finals),
+            (14, 12, 1)
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A sender of real RTP over UDP, with sender reports on the same port (RFC 3550, RFC 5761).
 //!
-//! **Pacing.** Every packet has an absolute deadline: time zero plus the media time at which its last sample is taken. The
-//! loop sleeps until the next deadline, so a late wake-up delays one packet and never the following ones. Several senders
-//! with one time zero play one meeting.
+//! **Pacing.** Every packet has an absolute deadline: time zero plus the media time at which its
+//! last sample is taken. The loop sleeps until the next deadline, so a late wake-up delays one
+//! packet and never the following ones. Several senders with one time zero play one meeting.
 
 use super::{
     impair::{self, Departure, Impairments, Pauses, Stall, Stamped},
@@ -16,7 +16,9 @@ use rtcp::{
     receiver_report::ReceiverReport,
     reception_report::ReceptionReport,
     sender_report::SenderReport,
-    source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem},
+    source_description::{
+        SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -60,11 +62,13 @@ pub struct SenderConfig {
     pub ntp_offset_hours: f64,
     pub pauses: Pauses,
     pub stalls: Vec<Stall>,
-    /// What the counter really counts by, when it is another clock than `clock_rate`. 0: it never moves.
+    /// What the counter really counts by, when it is another clock than `clock_rate`. 0: it never
+    /// moves.
     pub counted_rate: Option<u32>,
     /// Frames that go out as another payload type: comfort noise, telephone events.
     pub other: BTreeMap<usize, u8>,
-    /// Packets go out as redundant audio data (RFC 2198) of this payload type, each with the one before it.
+    /// Packets go out as redundant audio data (RFC 2198) of this payload type, each with the one
+    /// before it.
     pub red: Option<u8>,
     pub network: Impairments,
     pub srtp: Option<SrtpKey>,
@@ -100,7 +104,11 @@ impl SenderConfig {
 
     /// G.711 with its static payload type: 0 is PCMU, 8 is PCMA.
     pub fn g711(payload_type: u8, cname: impl Into<String>) -> Self {
-        Self { payload_type, clock_rate: 8_000, ..Self::opus(cname) }
+        Self {
+            payload_type,
+            clock_rate: 8_000,
+            ..Self::opus(cname)
+        }
     }
 }
 
@@ -131,7 +139,8 @@ pub struct Sent {
     pub reports: Vec<(Instant, ReceptionReport)>,
 }
 
-/// A bound socket; where it sends is told to [`Sender::run`], because the server's port is known only after one's own.
+/// A bound socket; where it sends is told to [`Sender::run`], because the server's port is known
+/// only after one's own.
 #[derive(Debug)]
 pub struct Sender {
     config: SenderConfig,
@@ -144,7 +153,9 @@ impl Sender {
     /// # Errors
     /// When there is none.
     pub async fn bind(ip: IpAddr, config: SenderConfig) -> Result<Self> {
-        let socket = UdpSocket::bind((ip, 0)).await.with_context(|| format!("cannot send from {ip}"))?;
+        let socket = UdpSocket::bind((ip, 0))
+            .await
+            .with_context(|| format!("cannot send from {ip}"))?;
         Ok(Self { config, socket })
     }
 
@@ -163,21 +174,49 @@ impl Sender {
         Ok(self.socket.local_addr()?)
     }
 
-    /// Sends all frames, the first sample being taken at `zero`, and returns after the last of them, or when stopped.
+    /// Sends all frames, the first sample being taken at `zero`, and returns after the last of
+    /// them, or when stopped.
     ///
     /// # Errors
-    /// A wrong SRTP key, or a frame too large for a packet. A datagram that the system refuses is only counted.
-    pub async fn run(self, to: SocketAddr, frames: &[Frame], zero: Instant, stop: &CancellationToken) -> Result<Sent> {
+    /// A wrong SRTP key, or a frame too large for a packet. A datagram that the system refuses is
+    /// only counted.
+    pub async fn run(
+        self,
+        to: SocketAddr,
+        frames: &[Frame],
+        zero: Instant,
+        stop: &CancellationToken,
+    ) -> Result<Sent> {
         let Self { config, socket } = self;
         let packets = impair::stamp(frames, config.clock_rate, &config.pauses);
         let (clock_rate, skew_ppm) = (config.clock_rate, config.skew_ppm);
-        let departures = impair::depart(&packets, frames, clock_rate, skew_ppm, &config.stalls, &config.network);
+        let departures = impair::depart(
+            &packets,
+            frames,
+            clock_rate,
+            skew_ppm,
+            &config.stalls,
+            &config.network,
+        );
         let mut srtp = config.srtp.as_ref().map(Srtp::new).transpose()?;
         let datagrams = encode(&config, &packets, frames, srtp.as_mut())?;
-        let mut run = Run { config: &config, clock: Clock::default(), zero, srtp, counted: (0, 0) };
-        let mut sent = Sent { packets: Vec::with_capacity(departures.len()), ..Sent::default() };
-        sent.lost =
-            packets.len() - departures.iter().map(|d| d.packet).collect::<std::collections::BTreeSet<_>>().len();
+        let mut run = Run {
+            config: &config,
+            clock: Clock::default(),
+            zero,
+            srtp,
+            counted: (0, 0),
+        };
+        let mut sent = Sent {
+            packets: Vec::with_capacity(departures.len()),
+            ..Sent::default()
+        };
+        sent.lost = packets.len()
+            - departures
+                .iter()
+                .map(|d| d.packet)
+                .collect::<std::collections::BTreeSet<_>>()
+                .len();
 
         let mut next = departures.iter();
         let mut departure = next.next();
@@ -262,12 +301,22 @@ fn encode(
         .collect()
 }
 
-/// RFC 2198: the frame before as a redundant block, as far as its header can say how long it is, then this one.
+/// RFC 2198: the frame before as a redundant block, as far as its header can say how long it is,
+/// then this one.
 fn redundant(payload_type: u8, frame: usize, frames: &[Frame]) -> Bytes {
     let mut payload = Vec::new();
-    if let Some(before) = frame.checked_sub(1).map(|n| &frames[n]).filter(|before| before.payload.len() < 1 << 10) {
+    if let Some(before) = frame
+        .checked_sub(1)
+        .map(|n| &frames[n])
+        .filter(|before| before.payload.len() < 1 << 10)
+    {
         let (length, back) = (before.payload.len(), before.ticks);
-        payload.extend([0x80 | payload_type, (back >> 6) as u8, (back << 2) as u8 | (length >> 8) as u8, length as u8]);
+        payload.extend([
+            0x80 | payload_type,
+            (back >> 6) as u8,
+            (back << 2) as u8 | (length >> 8) as u8,
+            length as u8,
+        ]);
         payload.push(payload_type);
         payload.extend(&before.payload);
     } else {
@@ -279,13 +328,18 @@ fn redundant(payload_type: u8, frame: usize, frames: &[Frame]) -> Bytes {
 
 fn stamps(config: &SenderConfig, packet: &Stamped) -> (u16, u32) {
     let tick = counted(config, packet.tick);
-    (config.sequence.wrapping_add(packet.number as u16), config.timestamp.wrapping_add(tick as u32))
+    (
+        config.sequence.wrapping_add(packet.number as u16),
+        config.timestamp.wrapping_add(tick as u32),
+    )
 }
 
 /// What the counter says at a tick of the clock that was said.
 fn counted(config: &SenderConfig, tick: u64) -> u64 {
     let rate = u64::from(config.clock_rate.max(1));
-    config.counted_rate.map_or(tick, |counted| tick * u64::from(counted) / rate)
+    config
+        .counted_rate
+        .map_or(tick, |counted| tick * u64::from(counted) / rate)
 }
 
 struct Run<'a> {
@@ -301,14 +355,23 @@ impl Run<'_> {
     /// A sender report with the CNAME, and with a BYE at the end.
     fn report(&mut self, now: Instant, last: bool) -> Result<Bytes> {
         let ssrc = self.config.ssrc;
-        let media_s = now.saturating_duration_since(self.zero).as_secs_f64() * (1.0 + self.config.skew_ppm * 1e-6);
+        let media_s = now.saturating_duration_since(self.zero).as_secs_f64()
+            * (1.0 + self.config.skew_ppm * 1e-6);
         let mut media_s = media_s;
         for stall in &self.config.stalls {
             let (at, length) = (stall.at.as_secs_f64(), stall.length.as_secs_f64());
-            media_s = if media_s < at { media_s } else { (media_s - length).max(at) };
+            media_s = if media_s < at {
+                media_s
+            } else {
+                (media_s - length).max(at)
+            };
         }
-        let ticks = counted(self.config, (media_s * f64::from(self.config.clock_rate)) as u64);
-        let wall_us = self.clock.wall(now).timestamp_micros() + (self.config.ntp_offset_hours * 3.6e9) as i64;
+        let ticks = counted(
+            self.config,
+            (media_s * f64::from(self.config.clock_rate)) as u64,
+        );
+        let wall_us =
+            self.clock.wall(now).timestamp_micros() + (self.config.ntp_offset_hours * 3.6e9) as i64;
         let mut compound: Vec<Box<dyn rtcp::packet::Packet + Send + Sync>> = vec![
             Box::new(SenderReport {
                 ssrc,
@@ -329,7 +392,10 @@ impl Run<'_> {
             }),
         ];
         if last {
-            compound.push(Box::new(Goodbye { sources: vec![ssrc], ..Goodbye::default() }));
+            compound.push(Box::new(Goodbye {
+                sources: vec![ssrc],
+                ..Goodbye::default()
+            }));
         }
         let plain = rtcp::packet::marshal(&compound)?;
         match &mut self.srtp {
@@ -348,18 +414,25 @@ impl Run<'_> {
             None => Bytes::copy_from_slice(datagram),
         };
         let mut rest: &[u8] = &plain;
-        // Split by the compound's own lengths: the crate's parser of compounds loses its place behind trailing bytes.
+        // Split by the compound's own lengths: the crate's parser of compounds loses its place
+        // behind trailing bytes.
         while let [_, kind, high, low, ..] = *rest {
             let length = 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
-            let Some((mut packet, tail)) = rest.split_at_checked(length) else { return };
+            let Some((mut packet, tail)) = rest.split_at_checked(length) else {
+                return;
+            };
             rest = tail;
             if kind != 201 {
                 continue;
             }
             if let Ok(report) = ReceiverReport::unmarshal(&mut packet) {
-                let ours = report.reports.into_iter().filter(|report| report.ssrc == self.config.ssrc);
+                let ours = report
+                    .reports
+                    .into_iter()
+                    .filter(|report| report.ssrc == self.config.ssrc);
                 let room = REPORTS_MAX.saturating_sub(sent.reports.len());
-                sent.reports.extend(ours.take(room).map(|report| (at, report)));
+                sent.reports
+                    .extend(ours.take(room).map(|report| (at, report)));
             }
         }
     }

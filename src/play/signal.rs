@@ -1,7 +1,7 @@
 //! A client of the signaling socket (subprotocol `hansard.v1`).
 //!
-//! A task reads the socket as fast as events come and stamps each with its receipt; it waits only when nobody takes
-//! [`EVENTS_MAX`] events from it, which the server then sees as a slow reader.
+//! A task reads the socket as fast as events come and stamps each with its receipt; it waits only
+//! when nobody takes [`EVENTS_MAX`] events from it, which the server then sees as a slow reader.
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
@@ -61,7 +61,8 @@ impl Event {
     }
 }
 
-/// How a socket ended: the server's close code (4000 ended, 4003 not allowed, …), `None` when the connection broke.
+/// How a socket ended: the server's close code (4000 ended, 4003 not allowed, …), `None` when the
+/// connection broke.
 #[derive(Clone, Debug)]
 pub struct Closed {
     pub at: Instant,
@@ -84,15 +85,21 @@ impl Signal {
     /// Connects and joins; `last_seq` asks for the durable events after it.
     ///
     /// # Errors
-    /// When the server cannot be reached, refuses the upgrade, or answers `join_room` with an error or a close.
+    /// When the server cannot be reached, refuses the upgrade, or answers `join_room` with an error
+    /// or a close.
     pub async fn connect(url: &str, entry: &Entry, last_seq: Option<i64>) -> Result<Self> {
         let deadline = (Instant::now() + JOIN_MAX).into();
-        let uri = url.parse().with_context(|| format!("`{url}` is no address"))?;
+        let uri = url
+            .parse()
+            .with_context(|| format!("`{url}` is no address"))?;
         let mut request = ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL);
         let mut data = match entry {
             Entry::Token(token) => json!({"token": token}),
             Entry::Resume(token) => json!({"resumeToken": token}),
-            Entry::Observer { api_key, meeting_id } => {
+            Entry::Observer {
+                api_key,
+                meeting_id,
+            } => {
                 request = request.with_header("Authorization", format!("Bearer {api_key}"));
                 json!({"meetingId": meeting_id})
             }
@@ -109,12 +116,20 @@ impl Signal {
             .with_context(|| format!("{url} does not answer"))?
             .with_context(|| format!("cannot connect to {url}"))?;
         let join = json!({"type": "join_room", "id": "join", "data": data}).to_string();
-        socket.send(Message::text(join)).await.context("cannot ask to join")?;
+        socket
+            .send(Message::text(join))
+            .await
+            .context("cannot ask to join")?;
         let joined = loop {
-            let received = timeout_at(deadline, socket.next()).await.context("no answer to join_room")?;
+            let received = timeout_at(deadline, socket.next())
+                .await
+                .context("no answer to join_room")?;
             match received.context("the server closed without an answer to join_room")?? {
                 Message::Text(text) => {
-                    let event = Event { received: Instant::now(), value: serde_json::from_str(&text)? };
+                    let event = Event {
+                        received: Instant::now(),
+                        value: serde_json::from_str(&text)?,
+                    };
                     match event.kind() {
                         "joined" => break event,
                         "error" => bail!("join_room was refused: {}", event.data()),
@@ -128,7 +143,13 @@ impl Signal {
         let (event, events) = mpsc::channel(EVENTS_MAX);
         let (out, outgoing) = mpsc::channel(64);
         let task = tokio::spawn(run(socket, event, outgoing));
-        Ok(Self { joined, events, out, task, requests: 0 })
+        Ok(Self {
+            joined,
+            events,
+            out,
+            task,
+            requests: 0,
+        })
     }
 
     /// The next event; `None` when the socket has ended.
@@ -140,7 +161,11 @@ impl Signal {
     ///
     /// # Errors
     /// When none came before the deadline, or the socket ended.
-    pub async fn wait_for(&mut self, deadline: Instant, mut wanted: impl FnMut(&Event) -> bool) -> Result<Event> {
+    pub async fn wait_for(
+        &mut self,
+        deadline: Instant,
+        mut wanted: impl FnMut(&Event) -> bool,
+    ) -> Result<Event> {
         loop {
             let event = timeout_at(deadline.into(), self.events.recv())
                 .await
@@ -159,12 +184,17 @@ impl Signal {
     pub async fn say(&mut self, kind: &str, data: Value) -> Result<String> {
         self.requests += 1;
         let id = format!("r{}", self.requests);
-        self.send_text(json!({"type": kind, "id": id, "data": data}).to_string()).await?;
+        self.send_text(json!({"type": kind, "id": id, "data": data}).to_string())
+            .await?;
         Ok(id)
     }
 
     pub async fn consent(&mut self, consent_type: &str, status: &str) -> Result<String> {
-        self.say("consent", json!({"consentType": consent_type, "status": status})).await
+        self.say(
+            "consent",
+            json!({"consentType": consent_type, "status": status}),
+        )
+        .await
     }
 
     pub async fn leave(&mut self) -> Result<String> {
@@ -177,18 +207,25 @@ impl Signal {
 
     /// Sends whatever text, also what no server accepts.
     pub async fn send_text(&self, text: String) -> Result<()> {
-        self.out.send(Message::text(text)).await.map_err(|_| anyhow!("the socket has ended"))
+        self.out
+            .send(Message::text(text))
+            .await
+            .map_err(|_| anyhow!("the socket has ended"))
     }
 
     /// Closes, and waits for the end. Events not taken yet are lost.
     pub async fn close(mut self) -> Option<Closed> {
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
         self.events.close();
         let _ = self.out.send(Message::Close(Some(frame))).await;
         self.ended().await
     }
 
-    /// Waits for the end that the server or [`Signal::close`] began; bounded, `None` when it does not come.
+    /// Waits for the end that the server or [`Signal::close`] began; bounded, `None` when it does
+    /// not come.
     pub async fn ended(mut self) -> Option<Closed> {
         self.events.close();
         match tokio::time::timeout(CLOSE_MAX, &mut self.task).await {
@@ -204,8 +241,16 @@ impl Drop for Signal {
     }
 }
 
-async fn run(mut socket: Socket, events: mpsc::Sender<Event>, mut outgoing: mpsc::Receiver<Message>) -> Closed {
-    let mut closed = Closed { at: Instant::now(), code: None, reason: "the connection broke".into() };
+async fn run(
+    mut socket: Socket,
+    events: mpsc::Sender<Event>,
+    mut outgoing: mpsc::Receiver<Message>,
+) -> Closed {
+    let mut closed = Closed {
+        at: Instant::now(),
+        code: None,
+        reason: "the connection broke".into(),
+    };
     loop {
         tokio::select! {
             received = socket.next() => {

@@ -18,7 +18,9 @@ pub struct SrtpKey {
 impl fmt::Debug for SrtpKey {
     /// Never prints the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SrtpKey").field("suite", &self.suite).finish_non_exhaustive()
+        f.debug_struct("SrtpKey")
+            .field("suite", &self.suite)
+            .finish_non_exhaustive()
     }
 }
 
@@ -30,9 +32,16 @@ impl SrtpKey {
             "AEAD_AES_256_GCM" => ProtectionProfile::AeadAes256Gcm,
             other => bail!("unknown SRTP suite {other}"),
         };
-        let material = BASE64_STANDARD.decode(&self.key).context("the SRTP key is no base64")?;
+        let material = BASE64_STANDARD
+            .decode(&self.key)
+            .context("the SRTP key is no base64")?;
         let length = profile.key_len() + profile.salt_len();
-        ensure!(material.len() == length, "the SRTP key has {} bytes, {} takes {length}", material.len(), self.suite);
+        ensure!(
+            material.len() == length,
+            "the SRTP key has {} bytes, {} takes {length}",
+            material.len(),
+            self.suite
+        );
         let (key, salt) = material.split_at(profile.key_len());
         Ok(Context::new(key, salt, profile, None, None)?)
     }
@@ -48,7 +57,10 @@ impl Srtp {
     /// # Errors
     /// Unknown suite, or key material of another length.
     pub fn new(key: &SrtpKey) -> Result<Self> {
-        Ok(Self { send: key.context()?, receive: key.context()? })
+        Ok(Self {
+            send: key.context()?,
+            receive: key.context()?,
+        })
     }
 
     /// To be called in the order of sequence numbers, each once.
@@ -67,8 +79,13 @@ impl Srtp {
 
     /// What a receiver protected with the same key.
     pub fn open_rtcp(&mut self, packet: &[u8]) -> Result<Bytes> {
-        // The crate's decoder counts from the end and panics on less than header, tag, index and digest.
-        ensure!(packet.len() >= 8 + 4 + 16, "an SRTCP packet of {} bytes", packet.len());
+        // The crate's decoder counts from the end and panics on less than header, tag, index and
+        // digest.
+        ensure!(
+            packet.len() >= 8 + 4 + 16,
+            "an SRTCP packet of {} bytes",
+            packet.len()
+        );
         Ok(self.receive.decrypt_rtcp(packet)?)
     }
 }

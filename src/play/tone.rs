@@ -26,7 +26,9 @@ const DECODE: &str = "filesrc name=file ! decodebin ! audioconvert ! audioresamp
 
 /// A sine of an amplitude (1 is full scale), mono.
 pub fn sine(hz: f64, amplitude: f64, length: Duration, rate: u32) -> Vec<f32> {
-    (0..count(length, rate)).map(|n| (amplitude * (TAU * hz * n as f64 / f64::from(rate)).sin()) as f32).collect()
+    (0..count(length, rate))
+        .map(|n| (amplitude * (TAU * hz * n as f64 / f64::from(rate)).sin()) as f32)
+        .collect()
 }
 
 /// Digital silence.
@@ -37,7 +39,9 @@ pub fn silence(length: Duration, rate: u32) -> Vec<f32> {
 /// White noise of a peak amplitude; the same seed gives the same noise.
 pub fn noise(seed: u64, amplitude: f64, length: Duration, rate: u32) -> Vec<f32> {
     let mut random = random(seed);
-    (0..count(length, rate)).map(|_| (amplitude * (2.0 * random.f64() - 1.0)) as f32).collect()
+    (0..count(length, rate))
+        .map(|_| (amplitude * (2.0 * random.f64() - 1.0)) as f32)
+        .collect()
 }
 
 /// What the encoder is asked for.
@@ -51,7 +55,11 @@ pub struct OpusSettings {
 
 impl Default for OpusSettings {
     fn default() -> Self {
-        Self { bitrate: 32_000, fec_for_loss_percent: None, dtx: false }
+        Self {
+            bitrate: 32_000,
+            fec_for_loss_percent: None,
+            dtx: false,
+        }
     }
 }
 
@@ -69,11 +77,17 @@ pub fn opus(samples: &[f32], settings: OpusSettings) -> Result<Vec<Frame>> {
         encoder.set_property("packet-loss-percentage", percent);
         encoder.set_property_from_str("audio-type", "voice");
     }
-    let source: AppSrc = graph.element("in")?.downcast().map_err(|_| anyhow!("`in` is no appsrc"))?;
+    let source: AppSrc = graph
+        .element("in")?
+        .downcast()
+        .map_err(|_| anyhow!("`in` is no appsrc"))?;
     source.set_caps(Some(&form("S16LE", opus::CLOCK_RATE)));
     source.set_max_bytes(0);
     graph.play()?;
-    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sixteen(*sample).to_le_bytes()).collect();
+    let bytes: Vec<u8> = samples
+        .iter()
+        .flat_map(|sample| sixteen(*sample).to_le_bytes())
+        .collect();
     let mut buffer = gst::Buffer::from_slice(bytes);
     if let Some(buffer) = buffer.get_mut() {
         buffer.set_pts(gst::ClockTime::ZERO);
@@ -82,9 +96,15 @@ pub fn opus(samples: &[f32], settings: OpusSettings) -> Result<Vec<Frame>> {
     source.end_of_stream()?;
     let mut frames = Vec::new();
     while let Some(sample) = graph.pull()? {
-        let map = sample.buffer().context("a sample without a buffer")?.map_readable()?;
+        let map = sample
+            .buffer()
+            .context("a sample without a buffer")?
+            .map_readable()?;
         let ticks = opus::ticks(&map).context("the encoder gave no Opus packet")?;
-        frames.push(Frame { payload: Bytes::copy_from_slice(&map), ticks });
+        frames.push(Frame {
+            payload: Bytes::copy_from_slice(&map),
+            ticks,
+        });
     }
     // The encoder pads with one packet more for its own delay.
     frames.truncate(samples.len().div_ceil(count(FRAME, opus::CLOCK_RATE)));
@@ -105,13 +125,17 @@ fn g711(samples: &[f32], encode: fn(i16) -> u8) -> Vec<Frame> {
     samples
         .chunks(count(FRAME, 8_000))
         .map(|chunk| Frame {
-            payload: chunk.iter().map(|sample| encode(sixteen(*sample))).collect(),
+            payload: chunk
+                .iter()
+                .map(|sample| encode(sixteen(*sample)))
+                .collect(),
             ticks: chunk.len() as u32,
         })
         .collect()
 }
 
-/// ITU-T G.711 table 2, as its reference code does it: a biased magnitude, its leading bit and the four below.
+/// ITU-T G.711 table 2, as its reference code does it: a biased magnitude, its leading bit and the
+/// four below.
 pub fn ulaw(sample: i16) -> u8 {
     const BIAS: u16 = 0x84;
     const CLIP: u16 = 32_635;
@@ -139,10 +163,15 @@ pub fn decode(path: &Path, rate: u32) -> Result<Vec<f32>> {
     std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     let graph = Graph::load(DECODE)?;
     graph.element("file")?.set_property("location", path);
-    graph.element("form")?.set_property("caps", form("F32LE", rate));
+    graph
+        .element("form")?
+        .set_property("caps", form("F32LE", rate));
     graph.play()?;
     let mut samples: Vec<f32> = Vec::new();
-    while let Some(sample) = graph.pull().with_context(|| format!("cannot decode {}", path.display()))? {
+    while let Some(sample) = graph
+        .pull()
+        .with_context(|| format!("cannot decode {}", path.display()))?
+    {
         let buffer = sample.buffer().context("a sample without a buffer")?;
         if let Some(pts) = buffer.pts() {
             let place = (u128::from(pts.nseconds()) * u128::from(rate) / 1_000_000_000) as usize;
@@ -158,10 +187,13 @@ pub fn decode(path: &Path, rate: u32) -> Result<Vec<f32>> {
     Ok(samples)
 }
 
-/// The amplitude of one frequency in each whole [`WINDOW`] (Goertzel's algorithm). A frequency that is a multiple of 10 Hz
-/// fits the window exactly.
+/// The amplitude of one frequency in each whole [`WINDOW`] (Goertzel's algorithm). A frequency that
+/// is a multiple of 10 Hz fits the window exactly.
 pub fn amplitudes(samples: &[f32], rate: u32, hz: f64) -> Vec<f64> {
-    samples.chunks_exact(count(WINDOW, rate)).map(|window| amplitude(window, rate, hz)).collect()
+    samples
+        .chunks_exact(count(WINDOW, rate))
+        .map(|window| amplitude(window, rate, hz))
+        .collect()
 }
 
 /// The amplitude of one frequency in all of `samples`.
@@ -182,16 +214,23 @@ pub fn dbfs(amplitude: f64) -> f64 {
 
 /// The root of the mean square.
 pub fn rms(samples: &[f32]) -> f64 {
-    let sum: f64 = samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+    let sum: f64 = samples
+        .iter()
+        .map(|&sample| f64::from(sample).powi(2))
+        .sum();
     (sum / samples.len().max(1) as f64).sqrt()
 }
 
-/// How much of one sound is in another, 0 to 1: the largest normalised correlation over shifts of up to `lag_max` samples
-/// either way. Costs the product of lengths and shifts: decode to 8 kHz first.
+/// How much of one sound is in another, 0 to 1: the largest normalised correlation over shifts of
+/// up to `lag_max` samples either way. Costs the product of lengths and shifts: decode to 8 kHz
+/// first.
 pub fn correlation(sound: &[f32], other: &[f32], lag_max: usize) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         // Short sums in f32, so that the compiler may use vectors; the long one in f64.
-        a.chunks(256).zip(b.chunks(256)).map(|(a, b)| f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>())).sum()
+        a.chunks(256)
+            .zip(b.chunks(256))
+            .map(|(a, b)| f64::from(a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>()))
+            .sum()
     };
     let power = dot(sound, sound) * dot(other, other);
     if power <= 0.0 {
@@ -233,16 +272,24 @@ impl Graph {
             .context("a graph does not load: is a GStreamer plugin missing?")?
             .downcast::<gst::Pipeline>()
             .map_err(|_| anyhow!("a graph of one element"))?;
-        let sink = pipeline.by_name("out").and_then(|sink| sink.downcast().ok()).context("a graph without its sink")?;
+        let sink = pipeline
+            .by_name("out")
+            .and_then(|sink| sink.downcast().ok())
+            .context("a graph without its sink")?;
         Ok(Self { pipeline, sink })
     }
 
     fn element(&self, name: &str) -> Result<gst::Element> {
-        self.pipeline.by_name(name).with_context(|| format!("the graph has no element {name}"))
+        self.pipeline
+            .by_name(name)
+            .with_context(|| format!("the graph has no element {name}"))
     }
 
     fn play(&self) -> Result<()> {
-        self.pipeline.set_state(gst::State::Playing).map(|_| ()).or_else(|_| self.fault("the graph does not start"))
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .map(|_| ())
+            .or_else(|_| self.fault("the graph does not start"))
     }
 
     /// The next output; `None` at the end.
@@ -255,7 +302,11 @@ impl Graph {
     }
 
     fn fault(&self, otherwise: &str) -> Result<()> {
-        match self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error])) {
+        match self
+            .pipeline
+            .bus()
+            .and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]))
+        {
             Some(message) => match message.view() {
                 gst::MessageView::Error(error) => bail!("{}", error.error()),
                 _ => bail!("{otherwise}"),
@@ -278,21 +329,38 @@ mod tests {
     #[test]
     fn g711_is_the_same_as_gstreamers() {
         for (element, encode) in [("mulawenc", ulaw as fn(i16) -> u8), ("alawenc", alaw)] {
-            let graph = Graph::load(&format!("appsrc name=in format=time ! {element} ! appsink name=out sync=false"))
-                .expect("the graph loads");
-            let source: AppSrc = graph.element("in").expect("named").downcast().expect("an appsrc");
+            let graph = Graph::load(&format!(
+                "appsrc name=in format=time ! {element} ! appsink name=out sync=false"
+            ))
+            .expect("the graph loads");
+            let source: AppSrc = graph
+                .element("in")
+                .expect("named")
+                .downcast()
+                .expect("an appsrc");
             source.set_caps(Some(&form("S16LE", 8_000)));
             graph.play().expect("it plays");
             let all: Vec<i16> = (i16::MIN..=i16::MAX).collect();
             let bytes: Vec<u8> = all.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-            source.push_buffer(gst::Buffer::from_slice(bytes)).expect("takes a buffer");
+            source
+                .push_buffer(gst::Buffer::from_slice(bytes))
+                .expect("takes a buffer");
             source.end_of_stream().expect("ends");
             let sample = graph.pull().expect("encodes").expect("a buffer");
-            let map = sample.buffer().expect("a buffer").map_readable().expect("readable");
+            let map = sample
+                .buffer()
+                .expect("a buffer")
+                .map_readable()
+                .expect("readable");
             assert_eq!(map.len(), all.len());
             for (&sample, &theirs) in all.iter().zip(map.iter()) {
-                // G.711's A-law is in one's complement; GStreamer's negates instead, one 16-bit step off.
-                let ours = if element == "alawenc" && sample < 0 { sample.saturating_sub(1) } else { sample };
+                // G.711's A-law is in one's complement; GStreamer's negates instead, one 16-bit
+                // step off.
+                let ours = if element == "alawenc" && sample < 0 {
+                    sample.saturating_sub(1)
+                } else {
+                    sample
+                };
                 assert_eq!(encode(ours), theirs, "{element} of {sample}");
             }
         }
@@ -302,9 +370,15 @@ mod tests {
     fn a_sound_is_found_in_a_mix_however_shifted() {
         let second = Duration::from_secs(1);
         let (a, b) = (noise(1, 0.5, second, 8_000), noise(2, 0.5, second, 8_000));
-        let mixed: Vec<f32> =
-            silence(Duration::from_millis(5), 8_000).iter().chain(&a).zip(&b).map(|(a, b)| a + b).collect();
-        for (sound, lag_max, least, most) in [(&a, 80, 0.6, 0.8), (&a, 20, 0.0, 0.06), (&b, 0, 0.6, 0.8)] {
+        let mixed: Vec<f32> = silence(Duration::from_millis(5), 8_000)
+            .iter()
+            .chain(&a)
+            .zip(&b)
+            .map(|(a, b)| a + b)
+            .collect();
+        for (sound, lag_max, least, most) in
+            [(&a, 80, 0.6, 0.8), (&a, 20, 0.0, 0.06), (&b, 0, 0.6, 0.8)]
+        {
             let found = correlation(&mixed, sound, lag_max);
             assert!((least..=most).contains(&found), "{lag_max}: {found}");
         }
@@ -319,9 +393,19 @@ mod tests {
         samples.extend(silence(Duration::from_secs(1), rate));
         let levels = amplitudes(&samples, rate, 440.0);
         assert_eq!(levels.len(), 20);
-        assert!(levels[..10].iter().all(|level| (level - 0.5).abs() < 1e-3), "{levels:?}");
+        assert!(
+            levels[..10].iter().all(|level| (level - 0.5).abs() < 1e-3),
+            "{levels:?}"
+        );
         assert!(levels[10..].iter().all(|level| *level == 0.0), "{levels:?}");
-        assert!(amplitudes(&samples, rate, 600.0).iter().all(|level| *level < 1e-3));
-        assert!((dbfs(0.5) + 6.02).abs() < 0.01 && (rms(&samples[..rate as usize]) - 0.5 / 2f64.sqrt()).abs() < 1e-3);
+        assert!(
+            amplitudes(&samples, rate, 600.0)
+                .iter()
+                .all(|level| *level < 1e-3)
+        );
+        assert!(
+            (dbfs(0.5) + 6.02).abs() < 0.01
+                && (rms(&samples[..rate as usize]) - 0.5 / 2f64.sqrt()).abs() < 1e-3
+        );
     }
 }

@@ -1,16 +1,19 @@
 //! The queue over RabbitMQ (3.10 and later; 4 too), for many processes.
 //!
 //! # What is declared
-//! - `hansard.wake.<kind>`: one durable quorum queue per kind of job. Published with confirm and `mandatory`.
+//! - `hansard.wake.<kind>`: one durable quorum queue per kind of job. Published with confirm and
+//!   `mandatory`.
 //! - `hansard.told`, `hansard.ask`: durable direct exchanges; the routing key is the meeting.
-//! - per process one inbox, exclusive and named by the server: bound to both exchanges by the meetings that somebody here
-//!   listens to or holds, and addressed by its name for answers and for the probe.
+//! - per process one inbox, exclusive and named by the server: bound to both exchanges by the
+//!   meetings that somebody here listens to or holds, and addressed by its name for answers and for
+//!   the probe.
 //!
 //! # When something breaks
-//! [`link`] keeps one connection with its channels and inbox. Whatever fails, all of it is thrown away and built anew; the
-//! meetings bound before are bound again, and their listeners hear `Lagged`. lapin's own recovery is off, since it leaves
-//! calls hanging for as long as the broker is away. A probe goes through the broker to ourselves every second: that a
-//! socket is open says nothing.
+//! [`link`] keeps one connection with its channels and inbox. Whatever fails, all of it is thrown
+//! away and built anew; the meetings bound before are bound again, and their listeners hear
+//! `Lagged`. lapin's own recovery is off, since it leaves calls hanging for as long as the broker
+//! is away. A probe goes through the broker to ourselves every second: that a socket is open says
+//! nothing.
 
 mod link;
 mod wakes;
@@ -23,7 +26,10 @@ use super::{
     routes::{Responder, Routes, Serving, Subscription},
 };
 use crate::domain::id::MeetingId;
-use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions, types::ShortString, uri::AMQPUri};
+use lapin::{
+    BasicProperties, Channel, Confirmation, options::BasicPublishOptions, types::ShortString,
+    uri::AMQPUri,
+};
 use link::Link;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -43,7 +49,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const TOLD: &str = "hansard.told";
 const ASK: &str = "hansard.ask";
 
-/// What waits to be published: some seconds of what a busy worker says. More is dropped and said so.
+/// What waits to be published: some seconds of what a busy worker says. More is dropped and said
+/// so.
 const OUTBOUND_MAX: usize = 4096;
 /// Asks under way. More means that nobody answers.
 const PENDING_MAX: usize = 4096;
@@ -55,7 +62,8 @@ const LINK_MAX: Duration = Duration::from_secs(1);
 const STEP_MAX: Duration = Duration::from_secs(3);
 /// After an outage of the broker, until everybody who was there can be expected to be back.
 const BACK_MAX: Duration = Duration::from_secs(10);
-/// How long `subscribe`, `serve` and `live_as` wait until they are bound; without a connection [`LINK_MAX`] from its loss.
+/// How long `subscribe`, `serve` and `live_as` wait until they are bound; without a connection
+/// [`LINK_MAX`] from its loss.
 const BOUND_MAX: Duration = Duration::from_secs(2);
 const CLOSE_MAX: Duration = Duration::from_secs(5);
 
@@ -146,7 +154,9 @@ impl Amqp {
     pub(super) async fn wake(&self, kind: JobKind, wake: &Wake) -> Result<(), Unavailable> {
         let link = self.0.link(LINK_MAX).await?;
         let body = serde_json::to_vec(wake).map_err(|_| Unavailable)?;
-        let properties = BasicProperties::default().with_delivery_mode(2).with_content_type("application/json".into());
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/json".into());
         match publish(&link.wakes, "", wakes::queue(kind), &body, properties).await {
             Ok(Routed::Yes) => Ok(()),
             // The queue was deleted behind our back; the next link declares it again.
@@ -163,7 +173,13 @@ impl Amqp {
 
     pub(super) fn publish(&self, meeting: MeetingId, told: &Published) -> Result<(), Unavailable> {
         let body = serde_json::to_vec(told).map_err(|_| Unavailable)?;
-        self.0.send(Parcel { exchange: TOLD, key: meeting.to_string(), kind: kind::TOLD, correlation: 0, body })
+        self.0.send(Parcel {
+            exchange: TOLD,
+            key: meeting.to_string(),
+            kind: kind::TOLD,
+            correlation: 0,
+            body,
+        })
     }
 
     pub(super) async fn subscribe(&self, meeting: MeetingId) -> Subscription {
@@ -180,7 +196,12 @@ impl Amqp {
         serving
     }
 
-    pub(super) async fn ask(&self, meeting: MeetingId, ask: &Ask, at_most: Duration) -> Result<Reply, AskError> {
+    pub(super) async fn ask(
+        &self,
+        meeting: MeetingId,
+        ask: &Ask,
+        at_most: Duration,
+    ) -> Result<Reply, AskError> {
         let deadline = Deadline::now() + at_most;
         let link = self.0.link(LINK_MAX.min(at_most)).await?;
         let body = serde_json::to_vec(ask).map_err(|_| AskError::Unavailable)?;
@@ -193,14 +214,23 @@ impl Amqp {
             }
             pending.insert(correlation, sender);
         }
-        let _forget = Forget { shared: &self.0, correlation };
+        let _forget = Forget {
+            shared: &self.0,
+            correlation,
+        };
         let properties = BasicProperties::default()
             .with_type(kind::ASK.into())
             .with_reply_to(link.inbox.clone())
             .with_correlation_id(correlation.to_string().into())
             // What nobody waits for any more is not handed over.
             .with_expiration(at_most.as_millis().max(1).to_string().into());
-        let published = publish(&link.asks, ASK, meeting.to_string().into(), &body, properties);
+        let published = publish(
+            &link.asks,
+            ASK,
+            meeting.to_string().into(),
+            &body,
+            properties,
+        );
         match timeout_at(deadline, published).await {
             Err(_) => return Err(AskError::Timeout),
             Ok(Ok(Routed::No)) => return Err(AskError::Nobody),
@@ -224,7 +254,11 @@ impl Amqp {
     }
 
     pub(super) fn may_lack_others(&self) -> bool {
-        self.0.link.borrow().as_ref().is_none_or(|link| link.again && link.built.elapsed() < BACK_MAX)
+        self.0
+            .link
+            .borrow()
+            .as_ref()
+            .is_none_or(|link| link.again && link.built.elapsed() < BACK_MAX)
     }
 
     pub(super) async fn close(&self) {
@@ -248,7 +282,8 @@ impl Shared {
         link.ok_or(Unavailable)
     }
 
-    /// Hands over to be published; never waits. Nothing is kept for a broker that is away: it would be stale.
+    /// Hands over to be published; never waits. Nothing is kept for a broker that is away: it would
+    /// be stale.
     fn send(&self, parcel: Parcel) -> Result<(), Unavailable> {
         if self.link.borrow().is_none() || self.closed.is_cancelled() {
             return Err(Unavailable);
@@ -263,7 +298,8 @@ impl Shared {
             if bound(&lock(&self.bound)) {
                 return true;
             }
-            // Without a broker nobody speaks that could be missed, and whoever waits has a meeting to record.
+            // Without a broker nobody speaks that could be missed, and whoever waits has a meeting
+            // to record.
             let away = lock(&self.unreachable_since).map(|since| Deadline::from(since) + LINK_MAX);
             let deadline = away.unwrap_or(begun + BOUND_MAX).min(begun + BOUND_MAX);
             tokio::select! {
@@ -276,8 +312,14 @@ impl Shared {
     /// Hands on what came to the inbox. Never waits.
     fn dispatch(self: &Arc<Self>, delivery: &lapin::message::Delivery) {
         let properties = &delivery.properties;
-        let text = |text: &Option<ShortString>| text.as_ref().map(|text| text.as_str().to_owned()).unwrap_or_default();
-        let correlation = text(properties.correlation_id()).parse::<u64>().unwrap_or(0);
+        let text = |text: &Option<ShortString>| {
+            text.as_ref()
+                .map(|text| text.as_str().to_owned())
+                .unwrap_or_default()
+        };
+        let correlation = text(properties.correlation_id())
+            .parse::<u64>()
+            .unwrap_or(0);
         let meeting = delivery.routing_key.as_str().parse::<MeetingId>().ok();
         let read = match (text(properties.kind()).as_str(), meeting) {
             (kind::TOLD, Some(meeting)) => {
@@ -285,7 +327,8 @@ impl Shared {
             }
             (kind::ASK, Some(meeting)) => {
                 let inbox = text(properties.reply_to());
-                serde_json::from_slice(&delivery.data).map(|ask| self.dispatch_ask(meeting, ask, inbox, correlation))
+                serde_json::from_slice(&delivery.data)
+                    .map(|ask| self.dispatch_ask(meeting, ask, inbox, correlation))
             }
             (kind::ANSWER, _) => serde_json::from_slice(&delivery.data).map(|answer| {
                 if let Some(asker) = lock(&self.pending).remove(&correlation) {
@@ -310,9 +353,16 @@ impl Shared {
         }
     }
 
-    fn dispatch_ask(self: &Arc<Self>, meeting: MeetingId, ask: Ask, inbox: String, correlation: u64) {
+    fn dispatch_ask(
+        self: &Arc<Self>,
+        meeting: MeetingId,
+        ask: Ask,
+        inbox: String,
+        correlation: u64,
+    ) {
         if !self.routes.serves(meeting) {
-            // It was let go while the ask was under way. Whoever holds it now may have got it as well, so no word from here.
+            // It was let go while the ask was under way. Whoever holds it now may have got it as
+            // well, so no word from here.
             return;
         }
         let shared = self.clone();
@@ -322,8 +372,16 @@ impl Shared {
                 Err(AskError::Nobody) => Answer::Nobody,
                 Err(AskError::Timeout | AskError::Unavailable) => Answer::Unavailable,
             };
-            let Ok(body) = serde_json::to_vec(&answer) else { return };
-            let parcel = Parcel { exchange: "", key: inbox, kind: kind::ANSWER, correlation, body };
+            let Ok(body) = serde_json::to_vec(&answer) else {
+                return;
+            };
+            let parcel = Parcel {
+                exchange: "",
+                key: inbox,
+                kind: kind::ANSWER,
+                correlation,
+                body,
+            };
             if shared.send(parcel).is_err() {
                 tracing::warn!("an answer could not be sent; its asker times out");
             }
@@ -357,13 +415,25 @@ async fn publish(
     body: &[u8],
     properties: BasicProperties,
 ) -> Result<Routed, Unavailable> {
-    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..Default::default()
+    };
     let published = async {
-        match channel.basic_publish(exchange.into(), key, options, body, properties).await?.await? {
+        match channel
+            .basic_publish(exchange.into(), key, options, body, properties)
+            .await?
+            .await?
+        {
             Confirmation::Ack(None) => Ok(Ok(Routed::Yes)),
             Confirmation::Ack(Some(_)) => Ok(Ok(Routed::No)),
-            Confirmation::Nack(_) | Confirmation::NotRequested => Ok::<_, lapin::Error>(Err(Unavailable)),
+            Confirmation::Nack(_) | Confirmation::NotRequested => {
+                Ok::<_, lapin::Error>(Err(Unavailable))
+            }
         }
     };
-    timeout(STEP_MAX, published).await.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?
+    timeout(STEP_MAX, published)
+        .await
+        .map_err(|_| Unavailable)?
+        .map_err(|_| Unavailable)?
 }

@@ -13,7 +13,8 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Wake-ups of one kind that nobody took yet. More are refused; the sweeper offers their rows again.
+/// Wake-ups of one kind that nobody took yet. More are refused; the sweeper offers their rows
+/// again.
 const WAKES_WAITING_MAX: usize = 4096;
 
 /// Wake-ups of one kind. The same one waits only once.
@@ -59,7 +60,10 @@ impl Local {
     }
 
     pub(super) fn wakes(&self, kind: JobKind) -> LocalWakes {
-        LocalWakes { bay: self.0.bays[kind as usize].clone(), closed: self.0.closed.clone() }
+        LocalWakes {
+            bay: self.0.bays[kind as usize].clone(),
+            closed: self.0.closed.clone(),
+        }
     }
 
     pub(super) fn publish(&self, meeting: MeetingId, told: &Published) -> Result<(), Unavailable> {
@@ -74,7 +78,12 @@ impl Local {
         self.0.routes.subscribe(meeting)
     }
 
-    pub(super) async fn ask(&self, meeting: MeetingId, ask: &Ask, timeout: Duration) -> Result<Reply, AskError> {
+    pub(super) async fn ask(
+        &self,
+        meeting: MeetingId,
+        ask: &Ask,
+        timeout: Duration,
+    ) -> Result<Reply, AskError> {
         if self.0.closed.is_cancelled() {
             return Err(AskError::Unavailable);
         }

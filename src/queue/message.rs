@@ -1,5 +1,5 @@
-//! What `api` and `live` say to each other. JSON on the wire; not domain types, and only ids, times and words that the
-//! receiver may see anyway.
+//! What `api` and `live` say to each other. JSON on the wire; not domain types, and only ids, times
+//! and words that the receiver may see anyway.
 
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
@@ -19,9 +19,14 @@ pub struct Wake {
     pub meeting: MeetingId,
 }
 
-/// From an `api` to the worker that holds a meeting, and between workers; each is answered by one [`Reply`].
+/// From an `api` to the worker that holds a meeting, and between workers; each is answered by one
+/// [`Reply`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum Ask {
     /// To a process rather than a meeting: is it alive?
     Alive,
@@ -32,9 +37,9 @@ pub enum Ask {
         api: Uuid,
         participants: Vec<ParticipantId>,
     },
-    /// A withdrawal or refusal, told before it is durable. `received_at` is its receipt at the `api`, on Postgres's clock.
-    /// With `journal` the worker must write it down itself, because the `api` cannot reach Postgres. May come any number of
-    /// times, to each holder of the meeting.
+    /// A withdrawal or refusal, told before it is durable. `received_at` is its receipt at the
+    /// `api`, on Postgres's clock. With `journal` the worker must write it down itself, because the
+    /// `api` cannot reach Postgres. May come any number of times, to each holder of the meeting.
     Withdraw {
         id: ConsentId,
         participant: ParticipantId,
@@ -73,10 +78,15 @@ impl Ask {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum Reply {
     Done,
-    /// The withdrawal acts; `journalled` when it was also written to the worker's journal and flushed to disk.
+    /// The withdrawal acts; `journalled` when it was also written to the worker's journal and
+    /// flushed to disk.
     Withdrawn {
         journalled: bool,
     },
@@ -115,16 +125,35 @@ pub struct StreamNow {
 
 /// To every `api` process with sockets of the meeting.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
 pub enum Published {
-    /// A durable event, already committed. A hole in `seq` means: read the missing ones from the store.
-    Event { seq: i64, kind: String, at: DateTime<Utc>, data: Value },
-    /// Not durable: a partial, or a withdrawal told before its commit. `to` restricts it to one participant's sockets.
-    Live { kind: String, data: Value, to: Option<ParticipantId> },
+    /// A durable event, already committed. A hole in `seq` means: read the missing ones from the
+    /// store.
+    Event {
+        seq: i64,
+        kind: String,
+        at: DateTime<Utc>,
+        data: Value,
+    },
+    /// Not durable: a partial, or a withdrawal told before its commit. `to` restricts it to one
+    /// participant's sockets.
+    Live {
+        kind: String,
+        data: Value,
+        to: Option<ParticipantId>,
+    },
     /// Close sockets with this code.
     Close { code: u16, whom: Whom },
-    /// The participant has a newer socket, its `socket`-th: close those with a lower number, wherever they are.
-    Replaced { participant: ParticipantId, socket: i64 },
+    /// The participant has a newer socket, its `socket`-th: close those with a lower number,
+    /// wherever they are.
+    Replaced {
+        participant: ParticipantId,
+        socket: i64,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -1,13 +1,14 @@
-//! How `api` and `live` reach each other, and how jobs wake workers: in one process ([`local`]) or over RabbitMQ, behind
-//! one type with one behaviour (`tests/queue.rs` holds both to it).
+//! How `api` and `live` reach each other, and how jobs wake workers: in one process ([`local`]) or
+//! over RabbitMQ, behind one type with one behaviour (`tests/queue.rs` holds both to it).
 //!
 //! Three ways to speak:
-//! - **wake**: one of all the workers that listen to a kind of job takes it. Survives the broker's restart. May come
-//!   twice, and only says "look": the row in `jobs` is the job.
-//! - **publish / subscribe**: everybody who listens to a meeting hears it, in order. May be lost; a listener that lost
-//!   something hears [`Notice::Lagged`] and reads the store again.
-//! - **ask / serve**: the worker that holds a meeting answers. May be lost, then the asker sees [`AskError::Timeout`].
-//!   A process answers in the same way for the name that its leases are held by ([`Queue::live_as`]).
+//! - **wake**: one of all the workers that listen to a kind of job takes it. Survives the broker's
+//!   restart. May come twice, and only says "look": the row in `jobs` is the job.
+//! - **publish / subscribe**: everybody who listens to a meeting hears it, in order. May be lost; a
+//!   listener that lost something hears [`Notice::Lagged`] and reads the store again.
+//! - **ask / serve**: the worker that holds a meeting answers. May be lost, then the asker sees
+//!   [`AskError::Timeout`]. A process answers in the same way for the name that its leases are held
+//!   by ([`Queue::live_as`]).
 //!
 //! Everything here is bounded in number and in time.
 
@@ -25,7 +26,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-/// Nothing can be said at the moment: the broker is away, blocked or full. What was to be said may or may not arrive.
+/// Nothing can be said at the moment: the broker is away, blocked or full. What was to be said may
+/// or may not arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the queue cannot take it now")]
 pub struct Unavailable;
@@ -61,13 +63,14 @@ impl Queue {
         Self::Local(local::Local::default())
     }
 
-    /// A queue over RabbitMQ. Connects in the background for as long as it takes; fails only on a URL that cannot be read.
+    /// A queue over RabbitMQ. Connects in the background for as long as it takes; fails only on a
+    /// URL that cannot be read.
     pub fn amqp(url: &str) -> Result<Self, String> {
         amqp::Amqp::connect(url).map(Self::Amqp)
     }
 
-    /// Wakes one of the workers that take this kind of job. `Ok` means that the wake-up is stored and survives a restart
-    /// of the broker; an error may still have stored it.
+    /// Wakes one of the workers that take this kind of job. `Ok` means that the wake-up is stored
+    /// and survives a restart of the broker; an error may still have stored it.
     pub async fn wake(&self, kind: JobKind, wake: &Wake) -> Result<(), Unavailable> {
         match self {
             Self::Local(local) => local.wake(kind, wake),
@@ -83,8 +86,8 @@ impl Queue {
         }
     }
 
-    /// Tells everybody who listens to the meeting. Never waits; keeps the order of calls. An error means that it was
-    /// dropped (the listeners hear [`Notice::Lagged`] or see a hole in `seq`).
+    /// Tells everybody who listens to the meeting. Never waits; keeps the order of calls. An error
+    /// means that it was dropped (the listeners hear [`Notice::Lagged`] or see a hole in `seq`).
     pub fn publish(&self, meeting: MeetingId, told: &Published) -> Result<(), Unavailable> {
         match self {
             Self::Local(local) => local.publish(meeting, told),
@@ -92,8 +95,9 @@ impl Queue {
         }
     }
 
-    /// Listens to a meeting. What is published after this returned is heard, or [`Notice::Lagged`] stands in its place.
-    /// When the broker cannot be reached this returns after 2 s, and `Lagged` comes as soon as it can.
+    /// Listens to a meeting. What is published after this returned is heard, or [`Notice::Lagged`]
+    /// stands in its place. When the broker cannot be reached this returns after 2 s, and `Lagged`
+    /// comes as soon as it can.
     pub async fn subscribe(&self, meeting: MeetingId) -> Subscription {
         match self {
             Self::Local(local) => local.subscribe(meeting),
@@ -102,15 +106,21 @@ impl Queue {
     }
 
     /// Asks the worker that holds the meeting, and waits for its answer.
-    pub async fn ask(&self, meeting: MeetingId, ask: &Ask, timeout: Duration) -> Result<Reply, AskError> {
+    pub async fn ask(
+        &self,
+        meeting: MeetingId,
+        ask: &Ask,
+        timeout: Duration,
+    ) -> Result<Reply, AskError> {
         match self {
             Self::Local(local) => local.ask(meeting, ask, timeout).await,
             Self::Amqp(amqp) => amqp.ask(meeting, ask, timeout).await,
         }
     }
 
-    /// Takes the meeting's asks, until the returned value is dropped or another in this process takes them. What is asked
-    /// after this returned is received; when the broker cannot be reached this returns after 2 s and asks come later.
+    /// Takes the meeting's asks, until the returned value is dropped or another in this process
+    /// takes them. What is asked after this returned is received; when the broker cannot be reached
+    /// this returns after 2 s and asks come later.
     pub async fn serve(&self, meeting: MeetingId) -> Serving {
         match self {
             Self::Local(local) => local.serve(meeting),
@@ -118,8 +128,9 @@ impl Queue {
         }
     }
 
-    /// Answers whoever asks whether the process lives whose leases are `owner`'s, until the returned value is dropped.
-    /// When the broker cannot be reached this returns after 2 s, and is known there as soon as it can.
+    /// Answers whoever asks whether the process lives whose leases are `owner`'s, until the
+    /// returned value is dropped. When the broker cannot be reached this returns after 2 s, and is
+    /// known there as soon as it can.
     pub async fn live_as(&self, owner: Uuid) -> Living {
         // An owner is a UUID of its own, so it has its place among the meetings that are served.
         let mut serving = self.serve(MeetingId(owner)).await;
@@ -130,7 +141,9 @@ impl Queue {
                 responder.reply(Reply::Done);
             }
         }));
-        Living { _ended: ended_guard }
+        Living {
+            _ended: ended_guard,
+        }
     }
 
     /// Asks whether the process lives whose leases are `owner`'s.
@@ -160,7 +173,8 @@ impl Queue {
         }
     }
 
-    /// Ends everything: receivers end, later calls are refused. Waits at most 5 s for what was accepted to be said.
+    /// Ends everything: receivers end, later calls are refused. Waits at most 5 s for what was
+    /// accepted to be said.
     pub async fn close(&self) {
         match self {
             Self::Local(local) => local.close(),
@@ -182,8 +196,8 @@ pub enum Wakes {
 }
 
 impl Wakes {
-    /// The next wake-up, acknowledged as it is handed over. `None` once the queue is closed. Safe to cancel; while nobody
-    /// waits here, wake-ups go to other workers.
+    /// The next wake-up, acknowledged as it is handed over. `None` once the queue is closed. Safe
+    /// to cancel; while nobody waits here, wake-ups go to other workers.
     pub async fn recv(&mut self) -> Option<Wake> {
         match self {
             Self::Local(wakes) => wakes.recv().await,

@@ -13,9 +13,11 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
 /// What one subscription holds before it lags: some 30 s of a lively meeting.
 const TOLD_WAITING_MAX: usize = 1024;
-/// Asks that wait for the loop of one meeting. It takes them within milliseconds; more than this means that it hangs.
+/// Asks that wait for the loop of one meeting. It takes them within milliseconds; more than this
+/// means that it hangs.
 const ASKS_WAITING_MAX: usize = 512;
-/// Of these, places that only a withdrawal takes: nothing else that is asked, however often, keeps it out.
+/// Of these, places that only a withdrawal takes: nothing else that is asked, however often, keeps
+/// it out.
 const ASKS_KEPT: usize = 256;
 
 /// What a subscription hears.
@@ -52,11 +54,19 @@ impl Routes {
         let receiver = if tables.closed {
             broadcast::channel(1).1
         } else {
-            tables.told.entry(meeting).or_insert_with(|| broadcast::channel(TOLD_WAITING_MAX).0).subscribe()
+            tables
+                .told
+                .entry(meeting)
+                .or_insert_with(|| broadcast::channel(TOLD_WAITING_MAX).0)
+                .subscribe()
         };
         drop(tables);
         self.changed.notify_one();
-        Subscription { meeting, receiver, routes: self.clone() }
+        Subscription {
+            meeting,
+            receiver,
+            routes: self.clone(),
+        }
     }
 
     pub(super) fn serve(self: &Arc<Self>, meeting: MeetingId) -> Serving {
@@ -69,7 +79,12 @@ impl Routes {
         }
         drop(tables);
         self.changed.notify_one();
-        Serving { meeting, number, receiver, routes: self.clone() }
+        Serving {
+            meeting,
+            number,
+            receiver,
+            routes: self.clone(),
+        }
     }
 
     /// Hands on to those here who listen to the meeting.
@@ -83,14 +98,21 @@ impl Routes {
     /// Tells the listeners of these meetings that they may have missed something.
     pub(super) fn lagged(&self, meetings: impl IntoIterator<Item = MeetingId>) {
         let tables = self.tables();
-        for listeners in meetings.into_iter().filter_map(|meeting| tables.told.get(&meeting)) {
+        for listeners in meetings
+            .into_iter()
+            .filter_map(|meeting| tables.told.get(&meeting))
+        {
             let _ = listeners.send(Notice::Lagged);
         }
     }
 
     /// Hands an ask to whoever holds the meeting here; the error goes back to the asker.
     pub(super) fn ask(&self, meeting: MeetingId, ask: Ask, responder: Responder) {
-        let holder = self.tables().serving.get(&meeting).map(|(_, sender)| sender.clone());
+        let holder = self
+            .tables()
+            .serving
+            .get(&meeting)
+            .map(|(_, sender)| sender.clone());
         let refused = match holder {
             None => Some((responder, AskError::Nobody)),
             Some(holder) if !ask.is_withdrawal() && holder.capacity() <= ASKS_KEPT => {
@@ -98,8 +120,12 @@ impl Routes {
             }
             Some(holder) => match holder.try_send((ask, responder)) {
                 Ok(()) => None,
-                Err(mpsc::error::TrySendError::Full((_, responder))) => Some((responder, AskError::Unavailable)),
-                Err(mpsc::error::TrySendError::Closed((_, responder))) => Some((responder, AskError::Nobody)),
+                Err(mpsc::error::TrySendError::Full((_, responder))) => {
+                    Some((responder, AskError::Unavailable))
+                }
+                Err(mpsc::error::TrySendError::Closed((_, responder))) => {
+                    Some((responder, AskError::Nobody))
+                }
             },
         };
         if let Some((responder, error)) = refused {
@@ -130,7 +156,8 @@ impl Routes {
     }
 }
 
-/// What is told of one meeting, from the moment of [`super::Queue::subscribe`] on. Ends listening when dropped.
+/// What is told of one meeting, from the moment of [`super::Queue::subscribe`] on. Ends listening
+/// when dropped.
 pub struct Subscription {
     meeting: MeetingId,
     receiver: broadcast::Receiver<Notice>,
@@ -168,7 +195,8 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// The next ask and the means to answer it; `None` once the queue is closed or another took over. Safe to cancel.
+    /// The next ask and the means to answer it; `None` once the queue is closed or another took
+    /// over. Safe to cancel.
     pub async fn recv(&mut self) -> Option<(Ask, Responder)> {
         self.receiver.recv().await
     }
@@ -241,7 +269,9 @@ mod tests {
             routes.ask(meeting, ask, responder);
             answer
         };
-        let mut answers: Vec<_> = (0..2 * ASKS_WAITING_MAX).map(|_| ask(Ask::Changed)).collect();
+        let mut answers: Vec<_> = (0..2 * ASKS_WAITING_MAX)
+            .map(|_| ask(Ask::Changed))
+            .collect();
         let refused = answers.iter_mut().map(oneshot::Receiver::try_recv);
         let refused = refused.filter(|answer| matches!(answer, Ok(Err(AskError::Unavailable))));
         assert!(refused.count() >= ASKS_WAITING_MAX, "the loop hangs");

@@ -1,8 +1,9 @@
 //! The parent's side of the decoder child process.
 //!
-//! One task owns the child and every job in flight. When the child dies, or a job is out for longer than `hang_after`, the
-//! child is killed and started again, and what was in flight is sent again **one at a time**: so the job that killed it dies
-//! alone the second time and is given up, and the others lose nothing but time.
+//! One task owns the child and every job in flight. When the child dies, or a job is out for longer
+//! than `hang_after`, the child is killed and started again, and what was in flight is sent again
+//! **one at a time**: so the job that killed it dies alone the second time and is given up, and the
+//! others lose nothing but time.
 
 use super::protocol::{self, Ask, Tell};
 use crate::domain::{time::Micros, transcript::Hypothesis};
@@ -27,8 +28,8 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 const UNSENT_MAX: Duration = Duration::from_secs(120);
 /// Between two starts of a child that dies at once.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// A job may take so many times what the longest utterance was measured to take: two passes, one of them over the full
-/// window, on cores that are busy with other things.
+/// A job may take so many times what the longest utterance was measured to take: two passes, one of
+/// them over the full window, on cores that are busy with other things.
 const SLOWEST: u32 = 10;
 /// Orders and answers waiting; the scheduler has at most `states` jobs out, the rest are aborts.
 const WAITING_MAX: usize = 256;
@@ -40,8 +41,8 @@ pub struct DecoderConfig {
     pub model: PathBuf,
     /// Decodes at the same time, one thread each.
     pub states: usize,
-    /// The longest that a job may be out before the child counts as hanging; more where the model is slow
-    /// ([`SLOWEST`]).
+    /// The longest that a job may be out before the child counts as hanging; more where the model
+    /// is slow ([`SLOWEST`]).
     pub hang_after: Duration,
     /// See `models.toml`.
     pub ctx_floor: u32,
@@ -112,8 +113,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Starts the child, loads the model and measures its speed. The receiver gives each job's outcome exactly once.
-    pub async fn start(settings: DecoderConfig) -> anyhow::Result<(Self, mpsc::Receiver<(u64, Outcome)>)> {
+    /// Starts the child, loads the model and measures its speed. The receiver gives each job's
+    /// outcome exactly once.
+    pub async fn start(
+        settings: DecoderConfig,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<(u64, Outcome)>)> {
         let (orders, asked) = mpsc::channel(WAITING_MAX);
         let (answer, mut outcomes) = mpsc::channel(WAITING_MAX);
         let (tell, status) = watch::channel(Status::default());
@@ -129,10 +133,20 @@ impl Decoder {
         };
         let first = supervisor.launch().await?;
         tokio::spawn(supervisor.run(first));
-        let mut decoder = Self { orders, status, speed: Speed { fixed: Micros(0), per_second: Micros(0) } };
+        let mut decoder = Self {
+            orders,
+            status,
+            speed: Speed {
+                fixed: Micros(0),
+                per_second: Micros(0),
+            },
+        };
         decoder.speed = decoder.warm_up(&mut outcomes, longest).await?;
         let slowest = Duration::from_micros(decoder.speed.of(longest).0.unsigned_abs()) * SLOWEST;
-        let _ = decoder.orders.send(Order::HangAfter(hang_after.max(slowest))).await;
+        let _ = decoder
+            .orders
+            .send(Order::HangAfter(hang_after.max(slowest)))
+            .await;
         Ok((decoder, outcomes))
     }
 
@@ -148,7 +162,8 @@ impl Decoder {
         self.status.clone()
     }
 
-    /// `false` when too many wait already (then it has no outcome), which a caller with at most `states` jobs out never sees.
+    /// `false` when too many wait already (then it has no outcome), which a caller with at most
+    /// `states` jobs out never sees.
     pub fn submit(&self, job: Job) -> bool {
         self.orders.try_send(Order::Decode(job)).is_ok()
     }
@@ -158,13 +173,18 @@ impl Decoder {
         let _ = self.orders.try_send(Order::Abort(job));
     }
 
-    /// First decodes allocate and page in; then a short and a long one give the line through which costs are predicted.
-    async fn warm_up(&self, outcomes: &mut mpsc::Receiver<(u64, Outcome)>, longest: Micros) -> anyhow::Result<Speed> {
+    /// First decodes allocate and page in; then a short and a long one give the line through which
+    /// costs are predicted.
+    async fn warm_up(
+        &self,
+        outcomes: &mut mpsc::Receiver<(u64, Outcome)>,
+        longest: Micros,
+    ) -> anyhow::Result<Speed> {
         let longest = (longest.0 as f64 / 1e6).max(2.0);
         let mut took = Vec::new();
         for (n, seconds) in [1.0, 1.0, longest].into_iter().enumerate() {
-            // Words come at about three tokens a second; noise gives one or none, so this measures the encoder and
-            // `TOKEN_SHARE` below adds the rest.
+            // Words come at about three tokens a second; noise gives one or none, so this measures
+            // the encoder and `TOKEN_SHARE` below adds the rest.
             let job = Job {
                 id: u64::MAX - 1 - n as u64,
                 pcm: noise((seconds * 16_000.0) as usize).into(),
@@ -176,13 +196,20 @@ impl Decoder {
             if !self.submit(job) {
                 bail!("the decoder takes no work");
             }
-            match timeout(READY_WITHIN, outcomes.recv()).await.context("the decoder did not answer its warm-up")? {
+            match timeout(READY_WITHIN, outcomes.recv())
+                .await
+                .context("the decoder did not answer its warm-up")?
+            {
                 Some((_, Outcome::Decoded { took: us, .. })) => took.push((seconds, us.0 as f64)),
-                Some((_, Outcome::Failed(error))) => bail!("the decoder failed in its warm-up: {error}"),
+                Some((_, Outcome::Failed(error))) => {
+                    bail!("the decoder failed in its warm-up: {error}")
+                }
                 other => bail!("the decoder stopped in its warm-up: {other:?}"),
             }
         }
-        let [_, (short, a), (long, b)] = took[..] else { bail!("the decoder did not answer its warm-up") };
+        let [_, (short, a), (long, b)] = took[..] else {
+            bail!("the decoder did not answer its warm-up")
+        };
         let slope = ((b - a) / (long - short)).max(0.0);
         const TOKEN_SHARE: f64 = 1.3;
         Ok(Speed {
@@ -262,8 +289,14 @@ impl Supervisor {
                 && let Some(child) = running.take()
             {
                 let ran = bury(child).await;
-                tracing::warn!(why, ran, in_flight = self.flights.len(), "the speech decoder is started again");
-                metrics::counter!("hansard_speech_decoder_restarts_total", "why" => why).increment(1);
+                tracing::warn!(
+                    why,
+                    ran,
+                    in_flight = self.flights.len(),
+                    "the speech decoder is started again"
+                );
+                metrics::counter!("hansard_speech_decoder_restarts_total", "why" => why)
+                    .increment(1);
                 self.restarts += 1;
                 self.suspect().await;
                 start_at = Instant::now();
@@ -275,7 +308,8 @@ impl Supervisor {
                     Err(error) => {
                         self.failures += 1;
                         tracing::error!(%error, "the speech decoder does not start");
-                        start_at = Instant::now() + BACKOFF_MAX.min(Duration::from_millis(100 << self.failures.min(6)));
+                        start_at = Instant::now()
+                            + BACKOFF_MAX.min(Duration::from_millis(100 << self.failures.min(6)));
                     }
                 }
             }
@@ -283,10 +317,18 @@ impl Supervisor {
                 self.send(child).await;
             }
         }
-        if let Some(Running { mut process, to, from }) = running {
+        if let Some(Running {
+            mut process,
+            to,
+            from,
+        }) = running
+        {
             // Closing its stdin ends it.
             drop((to, from));
-            if timeout(Duration::from_secs(2), process.wait()).await.is_err() {
+            if timeout(Duration::from_secs(2), process.wait())
+                .await
+                .is_err()
+            {
                 let _ = process.kill().await;
             }
         }
@@ -295,7 +337,11 @@ impl Supervisor {
     fn report(&self, running: Option<&Running>) {
         self.status.send_modify(|status| {
             status.pid = running.and_then(|child| child.process.id());
-            status.in_flight = self.flights.values().filter(|flight| flight.sent.is_some()).count();
+            status.in_flight = self
+                .flights
+                .values()
+                .filter(|flight| flight.sent.is_some())
+                .count();
             status.restarts = self.restarts;
         });
     }
@@ -311,7 +357,8 @@ impl Supervisor {
             .arg(settings.states.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Not in the terminal's group: Ctrl-C is for the parent, which still has last words to decode.
+            // Not in the terminal's group: Ctrl-C is for the parent, which still has last words to
+            // decode.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -319,7 +366,8 @@ impl Supervisor {
         let mut stdin = process.stdin.take().context("no pipe to the decoder")?;
         let mut stdout = process.stdout.take().context("no pipe from the decoder")?;
         let (to, mut messages) = mpsc::channel::<Vec<u8>>(WAITING_MAX);
-        // Writing has a task of its own: a hanging child leaves the pipe full, and must still be noticed.
+        // Writing has a task of its own: a hanging child leaves the pipe full, and must still be
+        // noticed.
         tokio::spawn(async move {
             while let Some(message) = messages.recv().await {
                 if stdin.write_all(&message).await.is_err() || stdin.flush().await.is_err() {
@@ -346,13 +394,21 @@ impl Supervisor {
         });
         match timeout(READY_WITHIN, from.recv()).await {
             Ok(Some(Tell::Ready { multilingual })) => {
-                self.status.send_modify(|status| status.multilingual = multilingual);
+                self.status
+                    .send_modify(|status| status.multilingual = multilingual);
                 Ok(Running { process, to, from })
             }
             Ok(Some(Tell::Unusable { error })) => Err(anyhow!(error)),
-            Ok(Some(_)) => Err(anyhow!("the speech decoder speaks another language; is it of this version?")),
-            Ok(None) => Err(anyhow!("the speech decoder ended before its model was loaded")),
-            Err(_) => Err(anyhow!("the speech decoder did not load its model in {} s", READY_WITHIN.as_secs())),
+            Ok(Some(_)) => Err(anyhow!(
+                "the speech decoder speaks another language; is it of this version?"
+            )),
+            Ok(None) => Err(anyhow!(
+                "the speech decoder ended before its model was loaded"
+            )),
+            Err(_) => Err(anyhow!(
+                "the speech decoder did not load its model in {} s",
+                READY_WITHIN.as_secs()
+            )),
         }
     }
 
@@ -360,14 +416,22 @@ impl Supervisor {
         match order {
             Order::Decode(job) => {
                 let id = job.id;
-                let flight = Flight { job, asked: Instant::now(), sent: None, suspect: false, aborted: false };
+                let flight = Flight {
+                    job,
+                    asked: Instant::now(),
+                    sent: None,
+                    suspect: false,
+                    aborted: false,
+                };
                 self.flights.insert(id, flight);
             }
             Order::Abort(id) => match self.flights.get_mut(&id) {
                 Some(flight) if flight.sent.is_some() => {
                     flight.aborted = true;
                     if let Some(child) = running {
-                        let _ = child.to.try_send(protocol::ask(&Ask::Abort { job: id }, &[]));
+                        let _ = child
+                            .to
+                            .try_send(protocol::ask(&Ask::Abort { job: id }, &[]));
                     }
                 }
                 Some(_) => self.done(id, Outcome::Aborted).await,
@@ -379,14 +443,21 @@ impl Supervisor {
 
     /// Sends what may go: everything, or after a death one suspect at a time.
     async fn send(&mut self, child: &Running) {
-        let out = self.flights.values().filter(|flight| flight.sent.is_some()).count();
+        let out = self
+            .flights
+            .values()
+            .filter(|flight| flight.sent.is_some())
+            .count();
         let suspects = self.flights.values().any(|flight| flight.suspect);
         let room = match suspects {
             true => usize::from(out == 0),
             false => self.settings.states.saturating_sub(out),
         };
         let (floor, margin) = (self.settings.ctx_floor, self.settings.ctx_margin);
-        let waiting = self.flights.values_mut().filter(|flight| flight.sent.is_none() && flight.suspect == suspects);
+        let waiting = self
+            .flights
+            .values_mut()
+            .filter(|flight| flight.sent.is_none() && flight.suspect == suspects);
         for flight in waiting.take(room) {
             let job = &flight.job;
             let ask = Ask::Decode(protocol::Decode {
@@ -407,12 +478,17 @@ impl Supervisor {
     async fn answer(&mut self, tell: Tell) {
         match tell {
             Tell::Done(done) => {
-                let outcome =
-                    Outcome::Decoded { hypothesis: Hypothesis::from(&done), took: Micros(done.took_us as i64) };
+                let outcome = Outcome::Decoded {
+                    hypothesis: Hypothesis::from(&done),
+                    took: Micros(done.took_us as i64),
+                };
                 self.done(done.job, outcome).await;
             }
             Tell::Stopped { job, error: None } => self.done(job, Outcome::Aborted).await,
-            Tell::Stopped { job, error: Some(error) } => self.done(job, Outcome::Failed(error)).await,
+            Tell::Stopped {
+                job,
+                error: Some(error),
+            } => self.done(job, Outcome::Failed(error)).await,
             Tell::Ready { .. } | Tell::Unusable { .. } => {}
         }
     }
@@ -425,13 +501,21 @@ impl Supervisor {
 
     /// The child died: a job that was out alone for the second time did it.
     async fn suspect(&mut self) {
-        let out: Vec<u64> = self.flights.iter().filter(|(_, f)| f.sent.is_some()).map(|(id, _)| *id).collect();
+        let out: Vec<u64> = self
+            .flights
+            .iter()
+            .filter(|(_, f)| f.sent.is_some())
+            .map(|(id, _)| *id)
+            .collect();
         for id in out {
-            let Some(flight) = self.flights.get_mut(&id) else { continue };
+            let Some(flight) = self.flights.get_mut(&id) else {
+                continue;
+            };
             if flight.aborted {
                 self.done(id, Outcome::Aborted).await;
             } else if flight.suspect {
-                self.done(id, Outcome::Failed("the decoder died on it twice".into())).await;
+                self.done(id, Outcome::Failed("the decoder died on it twice".into()))
+                    .await;
             } else {
                 (flight.sent, flight.suspect) = (None, true);
             }
@@ -439,7 +523,10 @@ impl Supervisor {
     }
 
     fn hangs(&self) -> bool {
-        self.flights.values().any(|f| f.sent.is_some_and(|sent| sent.elapsed() >= self.settings.hang_after))
+        self.flights.values().any(|f| {
+            f.sent
+                .is_some_and(|sent| sent.elapsed() >= self.settings.hang_after)
+        })
     }
 
     async fn give_up_unsent(&mut self) {
@@ -450,16 +537,32 @@ impl Supervisor {
             .map(|(id, _)| *id)
             .collect();
         for id in old {
-            self.done(id, Outcome::Failed("no decoder for too long".into())).await;
+            self.done(id, Outcome::Failed("no decoder for too long".into()))
+                .await;
         }
     }
 
     fn wake(&self, running: bool, start_at: Instant) -> Instant {
-        let hang = self.flights.values().filter_map(|f| f.sent).min().map(|sent| sent + self.settings.hang_after);
-        let unsent = self.flights.values().filter(|f| f.sent.is_none()).map(|f| f.asked + UNSENT_MAX).min();
+        let hang = self
+            .flights
+            .values()
+            .filter_map(|f| f.sent)
+            .min()
+            .map(|sent| sent + self.settings.hang_after);
+        let unsent = self
+            .flights
+            .values()
+            .filter(|f| f.sent.is_none())
+            .map(|f| f.asked + UNSENT_MAX)
+            .min();
         let start = (!running).then_some(start_at);
         let far = Instant::now() + Duration::from_secs(3_600);
-        [hang, unsent, start].into_iter().flatten().min().unwrap_or(far).min(far)
+        [hang, unsent, start]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(far)
+            .min(far)
     }
 }
 

@@ -17,7 +17,8 @@ use tokio::sync::{
     oneshot,
 };
 
-/// Finals and retractions kept for a meeting that does not take them: minutes of them. Beyond it something is broken.
+/// Finals and retractions kept for a meeting that does not take them: minutes of them. Beyond it
+/// something is broken.
 const STASH_MAX: usize = 4_096;
 
 /// A decode asked for.
@@ -51,7 +52,11 @@ pub struct CaptionSink {
 
 impl CaptionSink {
     pub fn new(captions: mpsc::Sender<Caption>) -> Self {
-        Self { captions, stash: VecDeque::new(), finished: None }
+        Self {
+            captions,
+            stash: VecDeque::new(),
+            finished: None,
+        }
     }
 
     pub fn is_flushed(&self) -> bool {
@@ -104,7 +109,9 @@ impl Dispatch {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.schedule.step() as usize == 0 && self.sinks.values().all(CaptionSink::is_flushed)
+        self.tasks.is_empty()
+            && self.schedule.step() as usize == 0
+            && self.sinks.values().all(CaptionSink::is_flushed)
     }
 
     fn now(&self) -> Micros {
@@ -127,10 +134,17 @@ impl Dispatch {
             task.language = self.language.clone();
         }
         let audio = task.pass.span.length();
-        let job = Job { id, meeting: task.meeting, stream: task.stream, kind: task.kind, audio };
+        let job = Job {
+            id,
+            meeting: task.meeting,
+            stream: task.stream,
+            kind: task.kind,
+            audio,
+        };
         match self.schedule.offer(job, self.now()) {
             Answer::Refused => {
-                metrics::counter!("hansard_speech_refused_total", "kind" => task.kind.as_str()).increment(1);
+                metrics::counter!("hansard_speech_refused_total", "kind" => task.kind.as_str())
+                    .increment(1);
                 None
             }
             Answer::Waits { instead_of } => {
@@ -183,7 +197,9 @@ impl Dispatch {
                 id: job.id,
                 pcm: task.pcm.clone(),
                 language: task.language.clone(),
-                prompt: (task.kind != Kind::Partial).then(|| task.prompt.clone()).flatten(),
+                prompt: (task.kind != Kind::Partial)
+                    .then(|| task.prompt.clone())
+                    .flatten(),
                 voiced: Micros(voiced),
                 thorough: task.kind != Kind::Partial && self.schedule.is_thorough(),
             });
@@ -214,7 +230,8 @@ impl Dispatch {
         let sent = self.running.remove(&id)?;
         let task = self.tasks.remove(&id)?;
         if took.is_some() {
-            metrics::histogram!("hansard_speech_decode_seconds", "kind" => task.kind.as_str()).record(sent.elapsed());
+            metrics::histogram!("hansard_speech_decode_seconds", "kind" => task.kind.as_str())
+                .record(sent.elapsed());
         }
         Some(task)
     }
@@ -228,7 +245,8 @@ impl Dispatch {
         }
         metrics::gauge!("hansard_speech_step").set(step as u8);
         metrics::gauge!("hansard_speech_busy_ratio").set(self.schedule.busy_share(self.now()));
-        metrics::gauge!("hansard_speech_waiting_audio_seconds").set(self.schedule.waiting_audio(None).0 as f64 / 1e6);
+        metrics::gauge!("hansard_speech_waiting_audio_seconds")
+            .set(self.schedule.waiting_audio(None).0 as f64 / 1e6);
         for kind in [Kind::Final, Kind::Guess, Kind::Partial, Kind::Late] {
             metrics::gauge!("hansard_speech_waiting_jobs", "kind" => kind.as_str())
                 .set(self.schedule.depth(kind) as f64);
@@ -245,9 +263,12 @@ impl Dispatch {
         }
     }
 
-    /// Tells a meeting. A partial that finds no sink is dropped, the next one says more; finals and retractions wait.
+    /// Tells a meeting. A partial that finds no sink is dropped, the next one says more; finals and
+    /// retractions wait.
     pub fn tell(&mut self, meeting: u64, caption: Caption) {
-        let Some(sink) = self.sinks.get_mut(&meeting) else { return };
+        let Some(sink) = self.sinks.get_mut(&meeting) else {
+            return;
+        };
         metrics::counter!("hansard_speech_captions_total", "kind" => caption.kind()).increment(1);
         sink.flush();
         let durable = !matches!(caption, Caption::Partial(_));

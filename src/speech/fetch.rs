@@ -1,7 +1,8 @@
 //! `hansard models fetch NAME`: download, resume, check, put in place, make it the default.
 //!
-//! A download grows in `NAME.part` and is renamed only when its checksum is right, so a file under a model's name is whole.
-//! A broken connection is taken up again where it broke, here and by the next call.
+//! A download grows in `NAME.part` and is renamed only when its checksum is right, so a file under
+//! a model's name is whole. A broken connection is taken up again where it broke, here and by the
+//! next call.
 
 use super::model::{Model, ModelError, Registry, checksum};
 use anyhow::{Context as _, anyhow};
@@ -30,10 +31,12 @@ pub struct Progress {
     pub of_bytes: u64,
 }
 
-/// Fetches a model and makes it the default; gives its path. A whole file already there is only checked.
+/// Fetches a model and makes it the default; gives its path. A whole file already there is only
+/// checked.
 ///
 /// # Errors
-/// An unknown or bundled model, no connection, a wrong checksum (then the download is deleted), a full disk.
+/// An unknown or bundled model, no connection, a wrong checksum (then the download is deleted), a
+/// full disk.
 pub async fn fetch(
     registry: &Registry,
     name: &str,
@@ -42,7 +45,8 @@ pub async fn fetch(
 ) -> anyhow::Result<PathBuf> {
     let model = registry.model(name)?.clone();
     let Some(file) = &model.url else {
-        // The bundled one comes with the program: there is nothing to fetch, but it can be chosen again.
+        // The bundled one comes with the program: there is nothing to fetch, but it can be chosen
+        // again.
         let (_, path) = registry.verify(name)?;
         registry.set_default(name)?;
         return Ok(path);
@@ -54,17 +58,28 @@ pub async fn fetch(
         let url = format!("{}/{file}", base.trim_end_matches('/'));
         let part = place.with_extension("part");
         let folder = place.parent().context("a model's place has a folder")?;
-        tokio::fs::create_dir_all(folder).await.with_context(|| format!("cannot make {}", folder.display()))?;
+        tokio::fs::create_dir_all(folder)
+            .await
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         download(&model, &url, &part, &mut progress).await?;
         let found = sum_of(&part).await?;
         if found != model.sha256 {
             tokio::fs::remove_file(&part).await.ok();
             let why = format!("what {url} gave has sha256 {found}, not {}", model.sha256);
-            return Err(ModelError::Wrong { name: model.name, path: part, why }.into());
+            return Err(ModelError::Wrong {
+                name: model.name,
+                path: part,
+                why,
+            }
+            .into());
         }
-        tokio::fs::rename(&part, &place).await.with_context(|| format!("cannot put {} in place", place.display()))?;
+        tokio::fs::rename(&part, &place)
+            .await
+            .with_context(|| format!("cannot put {} in place", place.display()))?;
     }
-    registry.set_default(name).context("cannot make it the default")?;
+    registry
+        .set_default(name)
+        .context("cannot make it the default")?;
     Ok(place)
 }
 
@@ -75,8 +90,16 @@ async fn sum_of(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Until `part` has all bytes, over as many connections as it takes.
-async fn download(model: &Model, url: &str, part: &Path, progress: &mut impl FnMut(Progress)) -> anyhow::Result<()> {
-    let client = Client::builder().connect_timeout(SILENCE_MAX).read_timeout(SILENCE_MAX).build()?;
+async fn download(
+    model: &Model,
+    url: &str,
+    part: &Path,
+    progress: &mut impl FnMut(Progress),
+) -> anyhow::Result<()> {
+    let client = Client::builder()
+        .connect_timeout(SILENCE_MAX)
+        .read_timeout(SILENCE_MAX)
+        .build()?;
     let mut tries = 0;
     loop {
         let have = tokio::fs::metadata(part).await.map_or(0, |file| file.len());
@@ -114,12 +137,17 @@ async fn connection(
     have: u64,
     progress: &mut impl FnMut(Progress),
 ) -> Result<(), Broken> {
-    let last = |error: std::io::Error| Broken::Final(anyhow::Error::new(error).context("cannot write the download"));
+    let last = |error: std::io::Error| {
+        Broken::Final(anyhow::Error::new(error).context("cannot write the download"))
+    };
     let mut request = client.get(url);
     if have > 0 {
         request = request.header(RANGE, format!("bytes={have}-"));
     }
-    let response = request.send().await.map_err(|error| Broken::Again(error.into()))?;
+    let response = request
+        .send()
+        .await
+        .map_err(|error| Broken::Again(error.into()))?;
     let resumes = response.status() == StatusCode::PARTIAL_CONTENT
         && response
             .headers()
@@ -132,7 +160,9 @@ async fn connection(
         StatusCode::OK => 0,
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
             tokio::fs::remove_file(part).await.map_err(last)?;
-            return Err(Broken::Again(anyhow!("the server has another file than the one begun")));
+            return Err(Broken::Again(anyhow!(
+                "the server has another file than the one begun"
+            )));
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
             return Err(Broken::Again(anyhow!("{url} answers {status}")));
@@ -161,17 +191,26 @@ async fn connection(
         if at > model.size_bytes {
             drop(file);
             tokio::fs::remove_file(part).await.map_err(last)?;
-            let error = anyhow!("{url} is longer than the {} bytes of {}", model.size_bytes, model.name);
+            let error = anyhow!(
+                "{url} is longer than the {} bytes of {}",
+                model.size_bytes,
+                model.name
+            );
             return Err(Broken::Final(error));
         }
         file.write_all(&chunk).await.map_err(last)?;
-        progress(Progress { bytes: at, of_bytes: model.size_bytes });
+        progress(Progress {
+            bytes: at,
+            of_bytes: model.size_bytes,
+        });
     }
     file.flush().await.map_err(last)?;
     file.sync_all().await.map_err(last)?;
     match broke {
         Some(error) => Err(Broken::Again(error.into())),
-        None if at < model.size_bytes => Err(Broken::Again(anyhow!("{url} ended after {at} bytes"))),
+        None if at < model.size_bytes => {
+            Err(Broken::Again(anyhow!("{url} ended after {at} bytes")))
+        }
         None => Ok(()),
     }
 }

@@ -1,12 +1,13 @@
 //! Speech to captions, for every meeting of the process.
 //!
-//! [`Speech::start`] starts the decoder's child process and one task ([`scribe`]) that owns every stream. A meeting takes a
-//! [`Meeting`] and the receiver of its [`Caption`]s; each of its streams is a [`Stream`] that takes sound admitted for
-//! transcription: there is no way to give it any other. On the way: [`vad`] and `domain/endpoint` find utterances,
-//! `domain/schedule` orders decodes, [`decoder`] and [`child`] make words, `domain/transcript` makes captions.
+//! [`Speech::start`] starts the decoder's child process and one task ([`scribe`]) that owns every
+//! stream. A meeting takes a [`Meeting`] and the receiver of its [`Caption`]s; each of its streams
+//! is a [`Stream`] that takes sound admitted for transcription: there is no way to give it any
+//! other. On the way: [`vad`] and `domain/endpoint` find utterances, `domain/schedule` orders
+//! decodes, [`decoder`] and [`child`] make words, `domain/transcript` makes captions.
 //!
-//! Time is told, never read: a stream's by its sound and gaps, a meeting's by [`Meeting::tick`], which matters only while
-//! somebody speaks and should then come every 50 ms or so.
+//! Time is told, never read: a stream's by its sound and gaps, a meeting's by [`Meeting::tick`],
+//! which matters only while somebody speaks and should then come every 50 ms or so.
 
 pub mod child;
 pub mod decoder;
@@ -59,7 +60,8 @@ pub struct SpeechConfig {
     pub model_path: PathBuf,
     /// Decodes at the same time; one core each.
     pub states: usize,
-    /// The longest that a decode may be out before the child counts as hanging; a slow model gets more.
+    /// The longest that a decode may be out before the child counts as hanging; a slow model gets
+    /// more.
     pub hang_after: Duration,
 }
 
@@ -85,7 +87,8 @@ pub struct StreamOptions {
     pub language: Option<String>,
     /// Words that this meeting uses; only models trained with prompts take them.
     pub glossary: Vec<String>,
-    /// Nobody waits for its words: it comes from a file, after everything that is said now, without partials.
+    /// Nobody waits for its words: it comes from a file, after everything that is said now, without
+    /// partials.
     pub late: bool,
 }
 
@@ -120,7 +123,8 @@ pub struct Line {
     pub stable_chars: u32,
     pub words: Vec<Word>,
     pub language: Option<String>,
-    /// Whose audio it was decoded from, and the consent entry that allowed it: ask [`Gate::still`] before storing or sending.
+    /// Whose audio it was decoded from, and the consent entry that allowed it: ask [`Gate::still`]
+    /// before storing or sending.
     pub pass: Pass,
 }
 
@@ -178,17 +182,34 @@ impl Speech {
         })
         .await?;
         let speed = decoder.speed();
-        tracing::info!(model = model.name, ?speed, states = settings.states, "speech is ready");
+        tracing::info!(
+            model = model.name,
+            ?speed,
+            states = settings.states,
+            "speech is ready"
+        );
         let schedule = Schedule::new(settings.states, Cost::new(speed.fixed, speed.per_second));
-        let dispatch = dispatch::Dispatch::new(decoder.clone(), schedule, model.only_language().map(str::to_owned));
+        let dispatch = dispatch::Dispatch::new(
+            decoder.clone(),
+            schedule,
+            model.only_language().map(str::to_owned),
+        );
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let load = Arc::new(Load::default());
         let endpoint = endpoint::Thresholds::new(model.longest());
         tokio::spawn(SpeechTask::new(messages, outcomes, dispatch, endpoint, load.clone()).run());
-        Ok(Self { inbox, decoder, load, keys: Arc::default(), prompts: model.prompt, states: settings.states })
+        Ok(Self {
+            inbox,
+            decoder,
+            load,
+            keys: Arc::default(),
+            prompts: model.prompt,
+            states: settings.states,
+        })
     }
 
-    /// A meeting to transcribe, behind its gate. Captions come until [`Meeting::finish`] or the handle is dropped.
+    /// A meeting to transcribe, behind its gate. Captions come until [`Meeting::finish`] or the
+    /// handle is dropped.
     pub fn meeting(&self, gate: Arc<Gate>) -> (Meeting, mpsc::Receiver<Caption>) {
         let (captions, receiver) = mpsc::channel(CAPTIONS_MAX);
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +222,11 @@ impl Speech {
             keys: self.keys.clone(),
             prompts: self.prompts,
         };
-        meeting.tell(Message::Meet { meeting: key, captions, open });
+        meeting.tell(Message::Meet {
+            meeting: key,
+            captions,
+            open,
+        });
         (meeting, receiver)
     }
 
@@ -219,7 +244,8 @@ impl Speech {
         self.decoder.status()
     }
 
-    /// Whether sound may be pushed. Without room it is better left where it is, as Opus, than pushed and lost.
+    /// Whether sound may be pushed. Without room it is better left where it is, as Opus, than
+    /// pushed and lost.
     pub fn has_room(&self) -> bool {
         has_room(&self.inbox)
     }
@@ -228,16 +254,22 @@ impl Speech {
         self.decoder.watch()
     }
 
-    /// How many people may speak at once before captions suffer, by the speed measured at start: with one utterance of 4 s,
-    /// its partials and its final at a time, and a quarter of the cores left to everything else.
+    /// How many people may speak at once before captions suffer, by the speed measured at start:
+    /// with one utterance of 4 s, its partials and its final at a time, and a quarter of the cores
+    /// left to everything else.
     pub fn capacity(&self) -> usize {
         let cost = |ms| self.speed().of(Micros::from_ms(ms)).0;
-        let utterance: i64 = [900, 1_500, 2_100, 2_700, 3_300, 4_700].into_iter().map(cost).sum();
-        (self.states * 4_700_000 * 3 / 4 / usize::try_from(utterance.max(1)).unwrap_or(usize::MAX)).max(1)
+        let utterance: i64 = [900, 1_500, 2_100, 2_700, 3_300, 4_700]
+            .into_iter()
+            .map(cost)
+            .sum();
+        (self.states * 4_700_000 * 3 / 4 / usize::try_from(utterance.max(1)).unwrap_or(usize::MAX))
+            .max(1)
     }
 }
 
-/// One meeting's speech. Dropping it without [`Meeting::finish`] forgets what is open without a word.
+/// One meeting's speech. Dropping it without [`Meeting::finish`] forgets what is open without a
+/// word.
 pub struct Meeting {
     key: u64,
     inbox: mpsc::Sender<Message>,
@@ -253,14 +285,25 @@ impl Meeting {
             options.glossary.clear();
         }
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
-        self.tell(Message::Open { meeting: self.key, stream: key, options, gate: self.gate.clone() });
-        Stream { key, inbox: self.inbox.clone() }
+        self.tell(Message::Open {
+            meeting: self.key,
+            stream: key,
+            options,
+            gate: self.gate.clone(),
+        });
+        Stream {
+            key,
+            inbox: self.inbox.clone(),
+        }
     }
 
     /// The meeting's time: utterances end by it where no audio comes (mute, DTX).
     pub fn tick(&self, now: MeetingTime) {
         if self.open.load(Ordering::Relaxed) {
-            self.tell(Message::Tick { meeting: self.key, now });
+            self.tell(Message::Tick {
+                meeting: self.key,
+                now,
+            });
         }
     }
 
@@ -269,11 +312,14 @@ impl Meeting {
         self.tell(Message::Withdrawn { meeting: self.key });
     }
 
-    /// Ends every open utterance and waits until the last final or retraction is in the receiver. Bound it: with a decoder
-    /// that is being started again it may take a while.
+    /// Ends every open utterance and waits until the last final or retraction is in the receiver.
+    /// Bound it: with a decoder that is being started again it may take a while.
     pub async fn finish(self) {
         let (done, said) = oneshot::channel();
-        self.tell(Message::Finish { meeting: self.key, done });
+        self.tell(Message::Finish {
+            meeting: self.key,
+            done,
+        });
         let _ = said.await;
     }
 
@@ -303,10 +349,18 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// 16 kHz mono samples, −1 to 1, the first captured at `start`. `false`: there was no room, it is lost.
+    /// 16 kHz mono samples, −1 to 1, the first captured at `start`. `false`: there was no room, it
+    /// is lost.
     pub fn push(&self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime) -> bool {
-        let sent =
-            has_room(&self.inbox) && self.inbox.try_send(Message::Sound { stream: self.key, sound, start }).is_ok();
+        let sent = has_room(&self.inbox)
+            && self
+                .inbox
+                .try_send(Message::Sound {
+                    stream: self.key,
+                    sound,
+                    start,
+                })
+                .is_ok();
         if !sent {
             metrics::counter!("hansard_speech_inbox_full_total").increment(1);
         }
@@ -315,7 +369,10 @@ impl Stream {
 
     /// Sound of this span will not come: lost, muted, not admitted.
     pub fn gap(&self, span: Span) {
-        let _ = self.inbox.try_send(Message::Gap { stream: self.key, span });
+        let _ = self.inbox.try_send(Message::Gap {
+            stream: self.key,
+            span,
+        });
     }
 
     /// Finalises what is open, now.

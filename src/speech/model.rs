@@ -1,5 +1,5 @@
-//! Speech models: which there are (`models/models.toml`, and the operator's own in the data folder), where their files
-//! lie, and whether they are whole.
+//! Speech models: which there are (`models/models.toml`, and the operator's own in the data
+//! folder), where their files lie, and whether they are whole.
 
 use crate::domain::{consent::hex, time::Micros};
 use anyhow::Context as _;
@@ -13,7 +13,8 @@ use std::{
 
 /// The list that this build knows.
 const LIST: &str = include_str!("../../models/models.toml");
-/// In the data folder: models of the operator's own, in the same form. One with a known name stands for that.
+/// In the data folder: models of the operator's own, in the same form. One with a known name stands
+/// for that.
 const OWN_LIST: &str = "models/models.toml";
 /// In the data folder: the name of the model to use when none is asked for.
 const DEFAULT_FILE: &str = "models/default";
@@ -61,14 +62,33 @@ impl Model {
 pub enum ModelError {
     #[error("no model is called {name:?}; there are: {known}")]
     Unknown { name: String, known: String },
-    #[error("the model {name} is not there (looked for {file} in {looked}); get it with: hansard models fetch {name}")]
-    Missing { name: String, file: String, looked: String },
+    #[error(
+        "the model {name} is not there (looked for {file} in {looked}); get it with: hansard models fetch {name}"
+    )]
+    Missing {
+        name: String,
+        file: String,
+        looked: String,
+    },
     #[error("the model {name} is not there: put {file} into {looked}")]
-    NotPut { name: String, file: String, looked: String },
+    NotPut {
+        name: String,
+        file: String,
+        looked: String,
+    },
     #[error("{} is cut short: {found} of {expected} bytes; get it again with: hansard models fetch {name}", path.display())]
-    Truncated { name: String, path: PathBuf, found: u64, expected: u64 },
+    Truncated {
+        name: String,
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
     #[error("{} is not the model {name}: {why}", path.display())]
-    Wrong { name: String, path: PathBuf, why: String },
+    Wrong {
+        name: String,
+        path: PathBuf,
+        why: String,
+    },
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
@@ -87,19 +107,26 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// `data` is the data folder; fetched models lie in its `models`. The bundled one is also looked for beside the program.
+    /// `data` is the data folder; fetched models lie in its `models`. The bundled one is also
+    /// looked for beside the program.
     pub fn new(data: &Path) -> anyhow::Result<Self> {
         let List { model: mut models } = toml::from_str(LIST)?;
         let own = data.join(OWN_LIST);
         match fs::read_to_string(&own) {
             Ok(text) => {
-                let list: List = toml::from_str(&text)
-                    .with_context(|| format!("{} is no list of models like models/models.toml", own.display()))?;
+                let list: List = toml::from_str(&text).with_context(|| {
+                    format!(
+                        "{} is no list of models like models/models.toml",
+                        own.display()
+                    )
+                })?;
                 models.retain(|model: &Model| list.model.iter().all(|own| own.name != model.name));
                 models.extend(list.model);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", own.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{} cannot be read", own.display()));
+            }
         }
         let mut folders = vec![data.join("models")];
         if let Ok(program) = std::env::current_exe() {
@@ -109,10 +136,15 @@ impl Registry {
                 folders.push(up.join("share/hansard/models"));
             }
         }
-        // Builds are shared between clones of the repository, and the clone that this was built in may be gone.
+        // Builds are shared between clones of the repository, and the clone that this was built in
+        // may be gone.
         folders.push(PathBuf::from("models"));
         folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
-        Ok(Self { models, data: data.to_owned(), folders })
+        Ok(Self {
+            models,
+            data: data.to_owned(),
+            folders,
+        })
     }
 
     pub fn models(&self) -> &[Model] {
@@ -120,17 +152,29 @@ impl Registry {
     }
 
     pub fn model(&self, name: &str) -> Result<&Model, ModelError> {
-        self.models.iter().find(|model| model.name == name).ok_or_else(|| ModelError::Unknown {
-            name: name.to_owned(),
-            known: self.models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", "),
-        })
+        self.models
+            .iter()
+            .find(|model| model.name == name)
+            .ok_or_else(|| ModelError::Unknown {
+                name: name.to_owned(),
+                known: self
+                    .models
+                    .iter()
+                    .map(|model| model.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
     }
 
     /// The name in the data folder's `models/default`, else the bundled model's.
     pub fn default_name(&self) -> String {
         let chosen = fs::read_to_string(self.data.join(DEFAULT_FILE)).unwrap_or_default();
         let chosen = chosen.trim();
-        match self.models.iter().find(|model| model.name == chosen || chosen.is_empty() && model.bundled) {
+        match self
+            .models
+            .iter()
+            .find(|model| model.name == chosen || chosen.is_empty() && model.bundled)
+        {
             Some(model) => model.name.clone(),
             None => chosen.to_owned(),
         }
@@ -149,14 +193,32 @@ impl Registry {
         self.data.join("models").join(&model.file)
     }
 
-    /// Finds a model's file and checks its size and first bytes, which is quick; [`Registry::verify`] reads all of it.
+    /// Finds a model's file and checks its size and first bytes, which is quick;
+    /// [`Registry::verify`] reads all of it.
     pub fn find(&self, name: &str) -> Result<(Model, PathBuf), ModelError> {
         let model = self.model(name)?.clone();
-        let Some(path) = self.folders.iter().map(|folder| folder.join(&model.file)).find(|path| path.is_file()) else {
-            let looked = self.folders.first().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let Some(path) = self
+            .folders
+            .iter()
+            .map(|folder| folder.join(&model.file))
+            .find(|path| path.is_file())
+        else {
+            let looked = self
+                .folders
+                .first()
+                .map(|folder| folder.display().to_string())
+                .unwrap_or_default();
             return Err(match model.url {
-                Some(_) => ModelError::Missing { name: model.name, file: model.file, looked },
-                None => ModelError::NotPut { name: model.name, file: model.file, looked },
+                Some(_) => ModelError::Missing {
+                    name: model.name,
+                    file: model.file,
+                    looked,
+                },
+                None => ModelError::NotPut {
+                    name: model.name,
+                    file: model.file,
+                    looked,
+                },
             });
         };
         look(&model, &path)?;
@@ -166,22 +228,36 @@ impl Registry {
     /// Compares the whole file with its checksum.
     pub fn verify(&self, name: &str) -> Result<(Model, PathBuf), ModelError> {
         let (model, path) = self.find(name)?;
-        let found = checksum(&path).map_err(|source| ModelError::Unreadable { path: path.clone(), source })?;
+        let found = checksum(&path).map_err(|source| ModelError::Unreadable {
+            path: path.clone(),
+            source,
+        })?;
         if found != model.sha256 {
             let why = format!("its sha256 is {found}, not {}", model.sha256);
-            return Err(ModelError::Wrong { name: model.name, path, why });
+            return Err(ModelError::Wrong {
+                name: model.name,
+                path,
+                why,
+            });
         }
         Ok((model, path))
     }
 }
 
 fn look(model: &Model, path: &Path) -> Result<(), ModelError> {
-    let unreadable = |source| ModelError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| ModelError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = fs::File::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
     let mut magic = [0; 4];
     let read = file.read(&mut magic).map_err(unreadable)?;
-    let wrong = |why: String| ModelError::Wrong { name: model.name.clone(), path: path.to_owned(), why };
+    let wrong = |why: String| ModelError::Wrong {
+        name: model.name.clone(),
+        path: path.to_owned(),
+        why,
+    };
     if read > 0 && magic[..read] != MAGIC[..read] {
         return Err(wrong("it does not begin like a ggml model".into()));
     }
@@ -192,7 +268,10 @@ fn look(model: &Model, path: &Path) -> Result<(), ModelError> {
             found,
             expected: model.size_bytes,
         }),
-        std::cmp::Ordering::Greater => Err(wrong(format!("it has {found} bytes, not {}", model.size_bytes))),
+        std::cmp::Ordering::Greater => Err(wrong(format!(
+            "it has {found} bytes, not {}",
+            model.size_bytes
+        ))),
         std::cmp::Ordering::Equal => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! What parent and decoder child say to each other over the pipe.
 //!
-//! To the child: `u32` header length, `u32` number of samples, the header as JSON, the samples as `f32`, all little-endian.
-//! From the child: `u32` length and JSON. Not domain types.
+//! To the child: `u32` header length, `u32` number of samples, the header as JSON, the samples as
+//! `f32`, all little-endian. From the child: `u32` length and JSON. Not domain types.
 
 use crate::domain::transcript::{HeardWord, Hypothesis};
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,11 @@ impl From<&Done> for Hypothesis {
             words: done
                 .words
                 .iter()
-                .map(|word| HeardWord { text: word.t.clone(), spaced: word.s, confidence: word.p })
+                .map(|word| HeardWord {
+                    text: word.t.clone(),
+                    spaced: word.s,
+                    confidence: word.p,
+                })
                 .collect(),
             no_speech: done.no_speech,
             log_prob: done.log_prob,
@@ -115,14 +119,25 @@ pub fn read_ask(pipe: &mut impl Read) -> io::Result<Option<(Ask, Vec<f32>)>> {
         other => other?,
     }
     let [a, b, c, d, e, f, g, h] = sizes;
-    let (header, samples) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    let (header, samples) = (
+        u32::from_le_bytes([a, b, c, d]),
+        u32::from_le_bytes([e, f, g, h]),
+    );
     if header > JSON_BYTES_MAX || samples > SAMPLES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message too large for the decoder's pipe"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a message too large for the decoder's pipe",
+        ));
     }
     let mut bytes = vec![0; header as usize + samples as usize * 4];
     pipe.read_exact(&mut bytes)?;
     let (header, pcm) = bytes.split_at(header as usize);
-    let pcm = pcm.as_chunks::<4>().0.iter().map(|sample| f32::from_le_bytes(*sample)).collect();
+    let pcm = pcm
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|sample| f32::from_le_bytes(*sample))
+        .collect();
     Ok(Some((serde_json::from_slice(header)?, pcm)))
 }
 
@@ -142,7 +157,10 @@ pub async fn read_tell(pipe: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Re
         other => other?,
     };
     if size > JSON_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the decoder's answer is too large"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the decoder's answer is too large",
+        ));
     }
     let mut json = vec![0; size as usize];
     pipe.read_exact(&mut json).await?;
@@ -167,8 +185,14 @@ mod tests {
         let mut bytes = ask(&decode, &[0.5, -1.0]);
         bytes.extend(ask(&Ask::Abort { job: 7 }, &[]));
         let mut pipe = bytes.as_slice();
-        assert_eq!(read_ask(&mut pipe).expect("reads"), Some((decode, vec![0.5, -1.0])));
-        assert_eq!(read_ask(&mut pipe).expect("reads"), Some((Ask::Abort { job: 7 }, Vec::new())));
+        assert_eq!(
+            read_ask(&mut pipe).expect("reads"),
+            Some((decode, vec![0.5, -1.0]))
+        );
+        assert_eq!(
+            read_ask(&mut pipe).expect("reads"),
+            Some((Ask::Abort { job: 7 }, Vec::new()))
+        );
         assert_eq!(read_ask(&mut pipe).expect("reads"), None);
         assert!(read_ask(&mut [0xff; 16].as_slice()).is_err());
     }

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 const STEP_MAX: Micros = Micros::from_ms(60);
 /// A hole up to this is a correction of the clock: silence there would only click.
 const HOLE_MIN: Micros = Micros::from_ms(10);
-/// A hole inside an utterance longer than this is not filled with silence; by then the endpoint has ended it anyway.
+/// A hole inside an utterance longer than this is not filled with silence; by then the endpoint has
+/// ended it anyway.
 const FILL_MAX: Micros = Micros::from_secs(2);
 
 /// Samples with their capture time, oldest first.
@@ -63,7 +64,13 @@ pub type Segmented = (Decision, Vec<f32>);
 
 impl Segmenter {
     pub fn new(settings: Thresholds) -> Self {
-        Self { tape: Tape::default(), vad: Vad::default(), endpoint: Endpoint::new(settings), settings, next: None }
+        Self {
+            tape: Tape::default(),
+            vad: Vad::default(),
+            endpoint: Endpoint::new(settings),
+            settings,
+            next: None,
+        }
     }
 
     pub fn open(&self) -> Option<&Open> {
@@ -89,7 +96,8 @@ impl Segmenter {
 
     /// Whether sound that begins at `start` follows what was there before.
     fn continues(&self, start: MeetingTime) -> bool {
-        self.next.is_none_or(|next| (start - next).0.abs() <= STEP_MAX.0)
+        self.next
+            .is_none_or(|next| (start - next).0.abs() <= STEP_MAX.0)
     }
 
     /// Whether something is missing right before `start`.
@@ -152,7 +160,10 @@ impl Segmenter {
             Decision::Guess { span, .. } | Decision::Ended { span, .. } => self.tape.slice(*span),
             _ => Vec::new(),
         };
-        decisions.into_iter().map(|decision| (decision.clone(), audio(&decision))).collect()
+        decisions
+            .into_iter()
+            .map(|decision| (decision.clone(), audio(&decision)))
+            .collect()
     }
 }
 
@@ -180,7 +191,8 @@ mod tests {
     fn holes_are_silence_and_keep_time() {
         let mut tape = Tape::default();
         for at in [0, 60_000] {
-            tape.0.push_back((Span::of(MeetingTime(at), Micros(20_000)), vec![1.0; 320]));
+            tape.0
+                .push_back((Span::of(MeetingTime(at), Micros(20_000)), vec![1.0; 320]));
         }
         let pcm = tape.slice(Span::new(MeetingTime(0), MeetingTime(80_000)));
         assert_eq!(pcm.len(), 1_280);

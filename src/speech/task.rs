@@ -1,4 +1,5 @@
-//! The one task that owns every stream's speech: it hears, asks the decoder, and tells the meetings.
+//! The one task that owns every stream's speech: it hears, asks the decoder, and tells the
+//! meetings.
 
 use super::{
     Caption, StreamOptions,
@@ -30,15 +31,43 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// From the handles. Streams and meetings are known by keys of this process.
 pub enum Message {
-    Meet { meeting: u64, captions: mpsc::Sender<Caption>, open: Arc<AtomicBool> },
-    Open { meeting: u64, stream: u64, options: StreamOptions, gate: Arc<Gate> },
-    Sound { stream: u64, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime },
-    Gap { stream: u64, span: Span },
-    Close { stream: u64 },
-    Tick { meeting: u64, now: MeetingTime },
-    Withdrawn { meeting: u64 },
-    Finish { meeting: u64, done: oneshot::Sender<()> },
-    Abandon { meeting: u64 },
+    Meet {
+        meeting: u64,
+        captions: mpsc::Sender<Caption>,
+        open: Arc<AtomicBool>,
+    },
+    Open {
+        meeting: u64,
+        stream: u64,
+        options: StreamOptions,
+        gate: Arc<Gate>,
+    },
+    Sound {
+        stream: u64,
+        sound: Admitted<Transcription, Vec<f32>>,
+        start: MeetingTime,
+    },
+    Gap {
+        stream: u64,
+        span: Span,
+    },
+    Close {
+        stream: u64,
+    },
+    Tick {
+        meeting: u64,
+        now: MeetingTime,
+    },
+    Withdrawn {
+        meeting: u64,
+    },
+    Finish {
+        meeting: u64,
+        done: oneshot::Sender<()>,
+    },
+    Abandon {
+        meeting: u64,
+    },
 }
 
 /// What others may look at.
@@ -72,14 +101,26 @@ impl SpeechTask {
         endpoint: Thresholds,
         load: Arc<Load>,
     ) -> Self {
-        Self { inbox, outcomes, dispatch, endpoint, load, voices: BTreeMap::new(), open: BTreeMap::new() }
+        Self {
+            inbox,
+            outcomes,
+            dispatch,
+            endpoint,
+            load,
+            voices: BTreeMap::new(),
+            open: BTreeMap::new(),
+        }
     }
 
     /// Runs until the last handle is gone.
     pub async fn run(mut self) {
         let mut look = Instant::now() + TICK;
         loop {
-            let wake = if self.dispatch.is_idle() { Instant::now() + Duration::from_secs(3_600) } else { look };
+            let wake = if self.dispatch.is_idle() {
+                Instant::now() + Duration::from_secs(3_600)
+            } else {
+                look
+            };
             tokio::select! {
                 biased;
                 outcome = self.outcomes.recv() => match outcome {
@@ -97,7 +138,9 @@ impl SpeechTask {
             }
             if Instant::now() >= look {
                 self.dispatch.tick();
-                self.load.step.store(self.dispatch.schedule().step() as u8, Ordering::Relaxed);
+                self.load
+                    .step
+                    .store(self.dispatch.schedule().step() as u8, Ordering::Relaxed);
                 look = Instant::now() + TICK;
                 let sinks: Vec<u64> = self.dispatch.sinks.keys().copied().collect();
                 sinks.into_iter().for_each(|meeting| self.settle(meeting));
@@ -109,27 +152,55 @@ impl SpeechTask {
         if let Outcome::Failed(error) = &outcome {
             tracing::warn!(%error, "an utterance could not be decoded");
         }
-        let Some(task) = self.dispatch.done(id, &outcome) else { return };
+        let Some(task) = self.dispatch.done(id, &outcome) else {
+            return;
+        };
         let (stream, meeting) = (task.stream, task.meeting);
-        self.with(stream, |voice, dispatch| voice.outcome(id, task, outcome, dispatch));
+        self.with(stream, |voice, dispatch| {
+            voice.outcome(id, task, outcome, dispatch)
+        });
         self.settle(meeting);
     }
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Meet { meeting, captions, open } => {
-                self.dispatch.sinks.insert(meeting, CaptionSink::new(captions));
+            Message::Meet {
+                meeting,
+                captions,
+                open,
+            } => {
+                self.dispatch
+                    .sinks
+                    .insert(meeting, CaptionSink::new(captions));
                 self.open.insert(meeting, open);
             }
-            Message::Open { meeting, stream, options, gate } => {
-                self.voices.insert(stream, Voice::new(stream, meeting, options, gate, self.endpoint));
+            Message::Open {
+                meeting,
+                stream,
+                options,
+                gate,
+            } => {
+                self.voices.insert(
+                    stream,
+                    Voice::new(stream, meeting, options, gate, self.endpoint),
+                );
             }
-            Message::Sound { stream, sound, start } => {
-                self.with(stream, |voice, dispatch| voice.sound(sound, start, dispatch));
+            Message::Sound {
+                stream,
+                sound,
+                start,
+            } => {
+                self.with(stream, |voice, dispatch| {
+                    voice.sound(sound, start, dispatch)
+                });
             }
-            Message::Gap { stream, span } => self.with(stream, |voice, dispatch| voice.gap(span, dispatch)),
+            Message::Gap { stream, span } => {
+                self.with(stream, |voice, dispatch| voice.gap(span, dispatch))
+            }
             Message::Close { stream } => self.with(stream, Voice::close),
-            Message::Tick { meeting, now } => self.each(meeting, |voice, dispatch| voice.tick(now, dispatch)),
+            Message::Tick { meeting, now } => {
+                self.each(meeting, |voice, dispatch| voice.tick(now, dispatch))
+            }
             Message::Withdrawn { meeting } => self.each(meeting, Voice::check),
             Message::Finish { meeting, done } => {
                 self.each(meeting, Voice::close);
@@ -148,7 +219,9 @@ impl SpeechTask {
 
     /// Does something to a stream and keeps the books.
     fn with(&mut self, stream: u64, act: impl FnOnce(&mut Voice, &mut Dispatch)) {
-        let Some(voice) = self.voices.get_mut(&stream) else { return };
+        let Some(voice) = self.voices.get_mut(&stream) else {
+            return;
+        };
         act(voice, &mut self.dispatch);
         let (meeting, open, done) = (voice.meeting(), voice.is_open(), voice.is_done());
         if done {
@@ -157,14 +230,21 @@ impl SpeechTask {
         if let Some(flag) = self.open.get(&meeting)
             && open != flag.load(Ordering::Relaxed)
         {
-            let any = self.voices.values().any(|voice| voice.meeting() == meeting && voice.is_open());
+            let any = self
+                .voices
+                .values()
+                .any(|voice| voice.meeting() == meeting && voice.is_open());
             flag.store(any, Ordering::Relaxed);
         }
     }
 
     fn each(&mut self, meeting: u64, act: impl Fn(&mut Voice, &mut Dispatch)) {
-        let streams: Vec<u64> =
-            self.voices.iter().filter(|(_, voice)| voice.meeting() == meeting).map(|(key, _)| *key).collect();
+        let streams: Vec<u64> = self
+            .voices
+            .iter()
+            .filter(|(_, voice)| voice.meeting() == meeting)
+            .map(|(key, _)| *key)
+            .collect();
         for stream in streams {
             self.with(stream, |voice, dispatch| act(voice, dispatch));
         }
@@ -173,7 +253,9 @@ impl SpeechTask {
     /// A meeting that is finishing and has nothing left to say is told so.
     fn settle(&mut self, meeting: u64) {
         let said = !self.voices.values().any(|voice| voice.meeting() == meeting);
-        let Some(sink) = self.dispatch.sinks.get_mut(&meeting) else { return };
+        let Some(sink) = self.dispatch.sinks.get_mut(&meeting) else {
+            return;
+        };
         if said && sink.is_flushed() && sink.finished.is_some() {
             if let Some(done) = sink.finished.take() {
                 let _ = done.send(());

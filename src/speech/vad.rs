@@ -1,7 +1,8 @@
 //! Voice detection: frames of 16 ms with their level and the probability of voice.
 //!
-//! The detector is earshot (a small recurrent network, pure Rust). Its work is spared on silence: below an absolute floor
-//! a frame is no voice, so that a stream of digital silence costs next to nothing.
+//! The detector is earshot (a small recurrent network, pure Rust). Its work is spared on silence:
+//! below an absolute floor a frame is no voice, so that a stream of digital silence costs next to
+//! nothing.
 
 use crate::domain::{
     endpoint::Frame,
@@ -13,8 +14,8 @@ use earshot::Detector;
 pub const FRAME_SAMPLES: usize = 256;
 /// Below this nobody speaks into a microphone (dBFS, RMS over a frame).
 const FLOOR_DB: f32 = -60.0;
-/// Frames that the detector still sees after the level fell below the floor, and what it is fed first when it rises again:
-/// its window is three frames long.
+/// Frames that the detector still sees after the level fell below the floor, and what it is fed
+/// first when it rises again: its window is three frames long.
 const CONTEXT_FRAMES: usize = 4;
 /// A step in capture time that is only a correction of the sender's clock.
 const CORRECTION_MAX: Micros = Micros::from_ms(60);
@@ -46,7 +47,8 @@ impl Default for Vad {
 }
 
 impl Vad {
-    /// Takes 16 kHz samples captured during `span`; gives every frame that is now whole. Up to 16 ms stay behind.
+    /// Takes 16 kHz samples captured during `span`; gives every frame that is now whole. Up to 16
+    /// ms stay behind.
     pub fn push(&mut self, samples: &[f32], span: Span) -> Vec<Frame> {
         let steps = |next: MeetingTime| (span.start - next).0.abs() > CORRECTION_MAX.0;
         if self.next.is_some_and(steps) {
@@ -67,7 +69,11 @@ impl Vad {
             let span = Span::of(self.rest_start, length(FRAME_SAMPLES));
             self.rest_start = span.end;
             let level_db = level_db(frame);
-            frames.push(Frame { span, level_db, voice: self.voice(frame, level_db) });
+            frames.push(Frame {
+                span,
+                level_db,
+                voice: self.voice(frame, level_db),
+            });
         }
         frames
     }
@@ -90,7 +96,8 @@ impl Vad {
             self.detector.predict_f32(&frame);
         }
         // Resampling may overshoot, and the detector wants −1 to 1.
-        self.detector.predict_f32(&frame.map(|sample| sample.clamp(-1.0, 1.0)))
+        self.detector
+            .predict_f32(&frame.map(|sample| sample.clamp(-1.0, 1.0)))
     }
 }
 

@@ -1,7 +1,9 @@
-//! One stream's captions: what its endpointing decides becomes decodes, what they hear becomes captions.
+//! One stream's captions: what its endpointing decides becomes decodes, what they hear becomes
+//! captions.
 //!
-//! Every exit asks the gate: before a decode is sent, when it comes back, when something is told. What reaches past a
-//! withdrawal is thrown away, the utterance is cut at that instant and decoded again ([`Voice::check`]).
+//! Every exit asks the gate: before a decode is sent, when it comes back, when something is told.
+//! What reaches past a withdrawal is thrown away, the utterance is cut at that instant and decoded
+//! again ([`Voice::check`]).
 
 use super::{
     Caption, Line, Retraction, StreamOptions,
@@ -71,7 +73,13 @@ pub struct Voice {
 }
 
 impl Voice {
-    pub fn new(key: u64, meeting: u64, options: StreamOptions, gate: Arc<Gate>, settings: Thresholds) -> Self {
+    pub fn new(
+        key: u64,
+        meeting: u64,
+        options: StreamOptions,
+        gate: Arc<Gate>,
+        settings: Thresholds,
+    ) -> Self {
         Self {
             key,
             meeting,
@@ -100,7 +108,12 @@ impl Voice {
         self.closed && self.utterances.is_empty()
     }
 
-    pub fn sound(&mut self, sound: Admitted<Transcription, Vec<f32>>, start: MeetingTime, dispatch: &mut Dispatch) {
+    pub fn sound(
+        &mut self,
+        sound: Admitted<Transcription, Vec<f32>>,
+        start: MeetingTime,
+        dispatch: &mut Dispatch,
+    ) {
         let (pcm, pass) = sound.into_parts();
         self.lates.add(pass.span, pass.late);
         if self.entry != Some(pass.entry) {
@@ -109,9 +122,13 @@ impl Voice {
             self.heard(heard, dispatch);
             self.entry = Some(pass.entry);
         } else if self.segmenter.is_holed_before(start)
-            && self.verdict(Span::new(self.segmenter.needs_from().min(start), start), pass.entry) != Verdict::Keep
+            && self.verdict(
+                Span::new(self.segmenter.needs_from().min(start), start),
+                pass.entry,
+            ) != Verdict::Keep
         {
-            // Transcription was held in that hole: what is after it stands alone, and no pre-roll reaches across.
+            // Transcription was held in that hole: what is after it stands alone, and no pre-roll
+            // reaches across.
             let heard = self.segmenter.cut(self.segmenter.heard_until());
             self.heard(heard, dispatch);
             self.segmenter.cut(start);
@@ -151,7 +168,12 @@ impl Voice {
     }
 
     fn pass(&self, span: Span, entry: i64) -> Pass {
-        Pass { participant: self.options.participant, span, entry, late: self.lates.within(span) }
+        Pass {
+            participant: self.options.participant,
+            span,
+            entry,
+            late: self.lates.within(span),
+        }
     }
 
     fn heard(&mut self, heard: Vec<Segmented>, dispatch: &mut Dispatch) {
@@ -160,12 +182,23 @@ impl Voice {
                 Decision::Opened { utterance, start } => self.opened(utterance, start),
                 Decision::Guess { utterance, span } => self.guess(utterance, span, pcm, dispatch),
                 Decision::Resumed { utterance } => {
-                    if let Some(guess) = self.utterances.get_mut(&utterance).and_then(|u| u.guess.take()) {
+                    if let Some(guess) = self
+                        .utterances
+                        .get_mut(&utterance)
+                        .and_then(|u| u.guess.take())
+                    {
                         dispatch.cancel(guess.job);
                     }
                 }
-                Decision::Ended { utterance, span, voiced, .. } => self.ended(utterance, span, voiced, pcm, dispatch),
-                Decision::Dropped { utterance } => self.end_without(utterance, Reason::Empty, dispatch),
+                Decision::Ended {
+                    utterance,
+                    span,
+                    voiced,
+                    ..
+                } => self.ended(utterance, span, voiced, pcm, dispatch),
+                Decision::Dropped { utterance } => {
+                    self.end_without(utterance, Reason::Empty, dispatch)
+                }
             }
         }
     }
@@ -187,7 +220,14 @@ impl Voice {
         self.utterances.insert(utterance, utterance_state);
     }
 
-    fn task(&self, utterance: u64, kind: Kind, span: Span, voiced: Vec<Span>, pcm: Arc<[f32]>) -> Task {
+    fn task(
+        &self,
+        utterance: u64,
+        kind: Kind,
+        span: Span,
+        voiced: Vec<Span>,
+        pcm: Arc<[f32]>,
+    ) -> Task {
         Task {
             meeting: self.meeting,
             stream: self.key,
@@ -206,17 +246,31 @@ impl Voice {
         if self.options.late || !self.segmenter.is_speaking() {
             return;
         }
-        let Some(open) = self.segmenter.open() else { return };
+        let Some(open) = self.segmenter.open() else {
+            return;
+        };
         let (number, voiced) = (open.utterance, open.voiced.clone());
         let length = self.segmenter.heard_until() - open.start;
-        let Some(voice_end) = voiced.last().map(|span| span.end) else { return };
-        let Some(utterance) = self.utterances.get(&number) else { return };
-        let due = dispatch.partial_after(length).is_some_and(|after| voice_end - utterance.asked_until >= after);
+        let Some(voice_end) = voiced.last().map(|span| span.end) else {
+            return;
+        };
+        let Some(utterance) = self.utterances.get(&number) else {
+            return;
+        };
+        let due = dispatch
+            .partial_after(length)
+            .is_some_and(|after| voice_end - utterance.asked_until >= after);
         // A partial on its way to the decoder is worth waiting for.
-        if !due || utterance.partial.is_some_and(|job| dispatch.is_running(job)) {
+        if !due
+            || utterance
+                .partial
+                .is_some_and(|job| dispatch.is_running(job))
+        {
             return;
         }
-        let Some((span, pcm)) = self.segmenter.so_far() else { return };
+        let Some((span, pcm)) = self.segmenter.so_far() else {
+            return;
+        };
         let job = dispatch.offer(self.task(number, Kind::Partial, span, voiced, pcm.into()));
         if let Some(utterance) = self.utterances.get_mut(&number) {
             utterance.asked_until = voice_end;
@@ -228,20 +282,41 @@ impl Voice {
         if self.options.late {
             return;
         }
-        let voiced = self.segmenter.open().map(|open| open.voiced.clone()).unwrap_or_default();
+        let voiced = self
+            .segmenter
+            .open()
+            .map(|open| open.voiced.clone())
+            .unwrap_or_default();
         let job = dispatch.offer(self.task(number, Kind::Guess, span, voiced, pcm.into()));
         if let Some(utterance) = self.utterances.get_mut(&number) {
             utterance.drop_partial(dispatch);
-            utterance.guess = job.map(|job| Guess { job, span, result: None });
+            utterance.guess = job.map(|job| Guess {
+                job,
+                span,
+                result: None,
+            });
         }
     }
 
-    fn ended(&mut self, number: u64, span: Span, voiced: Vec<Span>, pcm: Vec<f32>, dispatch: &mut Dispatch) {
-        let Some(utterance) = self.utterances.get_mut(&number) else { return };
+    fn ended(
+        &mut self,
+        number: u64,
+        span: Span,
+        voiced: Vec<Span>,
+        pcm: Vec<f32>,
+        dispatch: &mut Dispatch,
+    ) {
+        let Some(utterance) = self.utterances.get_mut(&number) else {
+            return;
+        };
         utterance.drop_partial(dispatch);
         (utterance.span, utterance.voiced) = (span, voiced);
         let pcm: Arc<[f32]> = pcm.into();
-        utterance.ended = Some(Ended { job: None, pcm, at: Instant::now() });
+        utterance.ended = Some(Ended {
+            job: None,
+            pcm,
+            at: Instant::now(),
+        });
         match utterance.guess.take() {
             Some(guess) if guess.span == span => match guess.result {
                 Some(Ok(hypothesis)) => return self.conclude(number, hypothesis, dispatch),
@@ -261,14 +336,26 @@ impl Voice {
     }
 
     fn want_final(&mut self, number: u64, dispatch: &mut Dispatch) {
-        let Some(utterance) = self.utterances.get(&number) else { return };
-        let Some(pcm) = utterance.ended.as_ref().map(|ended| ended.pcm.clone()) else { return };
-        let kind = if self.options.late { Kind::Late } else { Kind::Final };
+        let Some(utterance) = self.utterances.get(&number) else {
+            return;
+        };
+        let Some(pcm) = utterance.ended.as_ref().map(|ended| ended.pcm.clone()) else {
+            return;
+        };
+        let kind = if self.options.late {
+            Kind::Late
+        } else {
+            Kind::Final
+        };
         let task = self.task(number, kind, utterance.span, utterance.voiced.clone(), pcm);
         match dispatch.offer(task) {
             None => self.end_without(number, Reason::Lost, dispatch),
             job => {
-                if let Some(ended) = self.utterances.get_mut(&number).and_then(|u| u.ended.as_mut()) {
+                if let Some(ended) = self
+                    .utterances
+                    .get_mut(&number)
+                    .and_then(|u| u.ended.as_mut())
+                {
                     ended.job = job;
                 }
             }
@@ -277,18 +364,27 @@ impl Voice {
 
     /// A decode came back.
     pub fn outcome(&mut self, id: u64, task: Task, outcome: Outcome, dispatch: &mut Dispatch) {
-        let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
+        let Some(utterance) = self.utterances.get_mut(&task.utterance) else {
+            return;
+        };
         if utterance.partial == Some(id) {
             utterance.partial = None;
         }
         if self.verdict(task.pass.span, task.pass.entry) != Verdict::Keep {
             return self.check(dispatch);
         }
-        let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
-        let is_final = utterance.ended.as_ref().is_some_and(|ended| ended.job == Some(id));
+        let Some(utterance) = self.utterances.get_mut(&task.utterance) else {
+            return;
+        };
+        let is_final = utterance
+            .ended
+            .as_ref()
+            .is_some_and(|ended| ended.job == Some(id));
         let guess = utterance.guess.as_mut().filter(|guess| guess.job == id);
         match (outcome, guess) {
-            (Outcome::Decoded { hypothesis, .. }, _) if is_final => self.conclude(task.utterance, hypothesis, dispatch),
+            (Outcome::Decoded { hypothesis, .. }, _) if is_final => {
+                self.conclude(task.utterance, hypothesis, dispatch)
+            }
             (Outcome::Decoded { hypothesis, .. }, Some(guess)) => {
                 guess.result = Some(Ok(hypothesis.clone()));
                 if let Some(hint) = hint(&hypothesis, &task.voiced) {
@@ -299,7 +395,9 @@ impl Voice {
             (Outcome::Decoded { hypothesis, .. }, None) => {
                 self.show(&task, &hypothesis, task.kind == Kind::Partial, dispatch);
             }
-            (Outcome::Failed(_), _) if is_final => self.end_without(task.utterance, Reason::Lost, dispatch),
+            (Outcome::Failed(_), _) if is_final => {
+                self.end_without(task.utterance, Reason::Lost, dispatch)
+            }
             (Outcome::Failed(_), Some(guess)) => guess.result = Some(Err(())),
             // Only an abort that crossed with a promotion.
             (Outcome::Aborted, _) if is_final => self.want_final(task.utterance, dispatch),
@@ -310,17 +408,27 @@ impl Voice {
 
     fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, dispatch: &mut Dispatch) {
         let language = self.language(hypothesis, dispatch);
-        let Some(utterance) = self.utterances.get_mut(&task.utterance) else { return };
+        let Some(utterance) = self.utterances.get_mut(&task.utterance) else {
+            return;
+        };
         let voiced: i64 = task.voiced.iter().map(|span| span.length().0).sum();
         let newer = task.pass.span.end > utterance.shown_until;
         if utterance.ended.is_some() || !newer || doubt(hypothesis, Micros(voiced)).is_some() {
             return;
         }
-        let words = place(&said(&hypothesis.words), &task.voiced, hull(&task.voiced, task.pass.span));
+        let words = place(
+            &said(&hypothesis.words),
+            &task.voiced,
+            hull(&task.voiced, task.pass.span),
+        );
         utterance.shown_until = task.pass.span.end;
-        let Some(partial) = utterance.segment.partial(words, task.pass.span.end, more) else { return };
+        let Some(partial) = utterance.segment.partial(words, task.pass.span.end, more) else {
+            return;
+        };
         let line = Line {
-            segment: *utterance.id.get_or_insert_with(|| SegmentId(Uuid::now_v7())),
+            segment: *utterance
+                .id
+                .get_or_insert_with(|| SegmentId(Uuid::now_v7())),
             revision: partial.revision,
             participant: self.options.participant,
             stream: self.options.stream,
@@ -337,12 +445,16 @@ impl Voice {
     /// The one decode of the whole utterance is there.
     fn conclude(&mut self, number: u64, hypothesis: Hypothesis, dispatch: &mut Dispatch) {
         let language = self.language(&hypothesis, dispatch);
-        let Some(utterance) = self.utterances.get(&number) else { return };
+        let Some(utterance) = self.utterances.get(&number) else {
+            return;
+        };
         let pass = self.pass(utterance.span, utterance.entry);
         if self.gate.still::<Transcription>(&pass) != Verdict::Keep {
             return self.check(dispatch);
         }
-        let Some(mut utterance) = self.utterances.remove(&number) else { return };
+        let Some(mut utterance) = self.utterances.remove(&number) else {
+            return;
+        };
         utterance.stop_all(dispatch);
         let voiced: i64 = utterance.voiced.iter().map(|span| span.length().0).sum();
         let words = match doubt(&hypothesis, Micros(voiced)) {
@@ -353,7 +465,11 @@ impl Voice {
         let whole = hull(&utterance.voiced, utterance.span);
         let words = place(&words, &utterance.voiced, whole);
         match utterance.segment.finish(words) {
-            Ending::Final { revision, text, words } => {
+            Ending::Final {
+                revision,
+                text,
+                words,
+            } => {
                 self.listen_for_language(&hypothesis);
                 let line = Line {
                     segment: utterance.id.unwrap_or_else(|| SegmentId(Uuid::now_v7())),
@@ -368,7 +484,8 @@ impl Voice {
                     pass,
                 };
                 if let Some(ended) = &utterance.ended {
-                    metrics::histogram!("hansard_speech_final_after_end_seconds").record(ended.at.elapsed());
+                    metrics::histogram!("hansard_speech_final_after_end_seconds")
+                        .record(ended.at.elapsed());
                 }
                 dispatch.tell(self.meeting, Caption::Final(line));
             }
@@ -378,16 +495,26 @@ impl Voice {
 
     /// Ends an utterance that has no words.
     fn end_without(&mut self, number: u64, reason: Reason, dispatch: &mut Dispatch) {
-        let Some(mut utterance) = self.utterances.remove(&number) else { return };
+        let Some(mut utterance) = self.utterances.remove(&number) else {
+            return;
+        };
         utterance.stop_all(dispatch);
-        let reason = if utterance.withdrawn && reason == Reason::Empty { Reason::Withdrawn } else { reason };
+        let reason = if utterance.withdrawn && reason == Reason::Empty {
+            Reason::Withdrawn
+        } else {
+            reason
+        };
         let ending = utterance.segment.retract(reason);
         self.tell_ending(&utterance, ending, dispatch);
     }
 
     fn tell_ending(&self, utterance: &Utterance, ending: Ending, dispatch: &mut Dispatch) {
         if let Ending::Retracted { revision, reason } = ending {
-            let reason = if utterance.withdrawn && reason == Reason::Empty { Reason::Withdrawn } else { reason };
+            let reason = if utterance.withdrawn && reason == Reason::Empty {
+                Reason::Withdrawn
+            } else {
+                reason
+            };
             dispatch.tell(
                 self.meeting,
                 Caption::Retracted(Retraction {
@@ -402,20 +529,29 @@ impl Voice {
         }
     }
 
-    /// Asks the gate about everything inside; what reaches past a withdrawal is cut there and decoded again.
+    /// Asks the gate about everything inside; what reaches past a withdrawal is cut there and
+    /// decoded again.
     pub fn check(&mut self, dispatch: &mut Dispatch) {
         let numbers: Vec<u64> = self.utterances.keys().copied().collect();
         for number in numbers {
-            let Some(utterance) = self.utterances.get_mut(&number) else { continue };
+            let Some(utterance) = self.utterances.get_mut(&number) else {
+                continue;
+            };
             let (entry, start) = (utterance.entry, utterance.span.start);
             let is_open = utterance.ended.is_none();
-            let span = if is_open { Span::new(start, self.segmenter.heard_until()) } else { utterance.span };
+            let span = if is_open {
+                Span::new(start, self.segmenter.heard_until())
+            } else {
+                utterance.span
+            };
             let at = match self.verdict(span, entry) {
                 Verdict::Keep => continue,
                 Verdict::Cut(at) => at,
                 Verdict::Drop => start,
             };
-            let Some(utterance) = self.utterances.get_mut(&number) else { continue };
+            let Some(utterance) = self.utterances.get_mut(&number) else {
+                continue;
+            };
             utterance.withdrawn = true;
             utterance.stop_all(dispatch);
             if is_open {
@@ -443,13 +579,23 @@ impl Voice {
     }
 
     fn language(&self, hypothesis: &Hypothesis, dispatch: &Dispatch) -> Option<String> {
-        let heard = hypothesis.language.as_ref().map(|(language, _)| language.clone());
-        self.options.language.clone().or(heard).or_else(|| dispatch.language().map(str::to_owned))
+        let heard = hypothesis
+            .language
+            .as_ref()
+            .map(|(language, _)| language.clone());
+        self.options
+            .language
+            .clone()
+            .or(heard)
+            .or_else(|| dispatch.language().map(str::to_owned))
     }
 
-    /// Two finals in a row that surely sound alike settle the language, so that it is not found out every time.
+    /// Two finals in a row that surely sound alike settle the language, so that it is not found out
+    /// every time.
     fn listen_for_language(&mut self, hypothesis: &Hypothesis) {
-        let Some((language, sure)) = &hypothesis.language else { return };
+        let Some((language, sure)) = &hypothesis.language else {
+            return;
+        };
         if self.options.language.is_some() || *sure < 0.8 {
             return;
         }

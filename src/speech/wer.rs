@@ -15,7 +15,8 @@ impl Errors {
         self.substituted + self.inserted + self.deleted
     }
 
-    /// Wrong words per reference word; with an empty reference 0 when nothing was said, else infinite.
+    /// Wrong words per reference word; with an empty reference 0 when nothing was said, else
+    /// infinite.
     pub fn rate(self) -> f64 {
         match (self.wrong(), self.reference) {
             (0, 0) => 0.0,
@@ -45,7 +46,11 @@ impl std::iter::Sum for Errors {
 /// Lower-case words without punctuation; apostrophes inside a word stay.
 pub fn words(text: &str) -> Vec<String> {
     text.split_whitespace()
-        .map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase().replace('\u{2019}', "'"))
+        .map(|word| {
+            word.trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase()
+                .replace('\u{2019}', "'")
+        })
         .filter(|word| !word.is_empty())
         .collect()
 }
@@ -53,7 +58,10 @@ pub fn words(text: &str) -> Vec<String> {
 /// Compares two texts word by word.
 pub fn compare(reference: &str, said: &str) -> Errors {
     let (reference, said) = (words(reference), words(said));
-    let mut errors = Errors { reference: reference.len(), ..Errors::default() };
+    let mut errors = Errors {
+        reference: reference.len(),
+        ..Errors::default()
+    };
     for pair in align(&reference, &said) {
         match pair {
             (Some(r), Some(s)) => errors.substituted += usize::from(reference[r] != said[s]),
@@ -64,7 +72,8 @@ pub fn compare(reference: &str, said: &str) -> Errors {
     errors
 }
 
-/// The cheapest alignment: indices into `reference` and `said`; a missing one is a deletion or an insertion.
+/// The cheapest alignment: indices into `reference` and `said`; a missing one is a deletion or an
+/// insertion.
 pub fn align(reference: &[String], said: &[String]) -> Vec<(Option<usize>, Option<usize>)> {
     let (rows, columns) = (reference.len() + 1, said.len() + 1);
     let mut cost = vec![0usize; rows * columns];
@@ -74,8 +83,10 @@ pub fn align(reference: &[String], said: &[String]) -> Vec<(Option<usize>, Optio
                 (0, s) => s,
                 (r, 0) => r,
                 (r, s) => {
-                    let swap = cost[(r - 1) * columns + s - 1] + usize::from(reference[r - 1] != said[s - 1]);
-                    swap.min(cost[(r - 1) * columns + s] + 1).min(cost[r * columns + s - 1] + 1)
+                    let swap = cost[(r - 1) * columns + s - 1]
+                        + usize::from(reference[r - 1] != said[s - 1]);
+                    swap.min(cost[(r - 1) * columns + s] + 1)
+                        .min(cost[r * columns + s - 1] + 1)
                 }
             };
         }
@@ -84,7 +95,11 @@ pub fn align(reference: &[String], said: &[String]) -> Vec<(Option<usize>, Optio
     let mut pairs = Vec::with_capacity(rows.max(columns));
     while r > 0 || s > 0 {
         let here = cost[r * columns + s];
-        if r > 0 && s > 0 && here == cost[(r - 1) * columns + s - 1] + usize::from(reference[r - 1] != said[s - 1]) {
+        if r > 0
+            && s > 0
+            && here
+                == cost[(r - 1) * columns + s - 1] + usize::from(reference[r - 1] != said[s - 1])
+        {
             (r, s) = (r - 1, s - 1);
             pairs.push((Some(r), Some(s)));
         } else if r > 0 && here == cost[(r - 1) * columns + s] + 1 {

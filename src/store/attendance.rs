@@ -31,7 +31,8 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
     Ok(rows.iter().map(visit).collect::<sqlx::Result<_>>()?)
 }
 
-/// From and until when `recording_state` said `paused` for want of consent. What could not be written is `lost`, and noted apart.
+/// From and until when `recording_state` said `paused` for want of consent. What could not be
+/// written is `lost`, and noted apart.
 pub async fn paused(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -54,11 +55,18 @@ pub async fn paused(
 }
 
 /// When nobody listened: from the last sign of life of one holder to the next one's beginning.
-pub async fn unheard(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
-    let epochs: Vec<(DateTime<Utc>, DateTime<Utc>)> =
-        sqlx::query_as("select began_at, alive_at from capture_epochs where meeting_id = $1 order by epoch")
-            .bind(meeting.0)
-            .fetch_all(conn)
-            .await?;
-    Ok(epochs.windows(2).map(|pair| (pair[0].1, pair[1].0)).collect())
+pub async fn unheard(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>> {
+    let epochs: Vec<(DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+        "select began_at, alive_at from capture_epochs where meeting_id = $1 order by epoch",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    Ok(epochs
+        .windows(2)
+        .map(|pair| (pair[0].1, pair[1].0))
+        .collect())
 }

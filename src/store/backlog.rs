@@ -10,8 +10,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// A due job that nobody has taken after this long, while nobody works on any of its kind, has no worker: they look twice a
-/// second.
+/// A due job that nobody has taken after this long, while nobody works on any of its kind, has no
+/// worker: they look twice a second.
 pub const UNTAKEN_SECONDS: f64 = 30.0;
 
 /// Jobs of one kind in one state.
@@ -43,12 +43,17 @@ pub async fn counts(conn: &mut PgConnection) -> Result<Vec<Count>> {
 
 /// The kinds of which jobs are due and nobody takes any, with how many.
 pub fn untaken(counts: &[Count]) -> Vec<(JobKind, i64)> {
-    let of = |kind: JobKind| counts.iter().filter(move |count| count.kind == kind.as_str());
+    let of = |kind: JobKind| {
+        counts
+            .iter()
+            .filter(move |count| count.kind == kind.as_str())
+    };
     JobKind::ALL
         .into_iter()
         .filter(|kind| of(*kind).all(|count| count.state != "running"))
         .filter_map(|kind| {
-            let due = of(kind).filter(|count| count.state != "failed" && count.due_seconds > UNTAKEN_SECONDS);
+            let due = of(kind)
+                .filter(|count| count.state != "failed" && count.due_seconds > UNTAKEN_SECONDS);
             let waiting: i64 = due.map(|count| count.count).sum();
             (waiting > 0).then_some((kind, waiting))
         })
@@ -85,20 +90,27 @@ macro_rules! listed {
     };
 }
 
-/// Jobs that are not done, those that failed first, then the oldest; with `all` also those that are.
+/// Jobs that are not done, those that failed first, then the oldest; with `all` also those that
+/// are.
 pub async fn list(conn: &mut PgConnection, all: bool, limit: i64) -> Result<Vec<Listed>> {
-    Ok(sqlx::query_as(listed!("where $1 or state <> 'done' order by state = 'failed' desc, created_at limit $2"))
-        .bind(all)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?)
+    Ok(sqlx::query_as(listed!(
+        "where $1 or state <> 'done' order by state = 'failed' desc, created_at limit $2"
+    ))
+    .bind(all)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?)
 }
 
 pub async fn get(conn: &mut PgConnection, id: Uuid) -> Result<Option<Listed>> {
-    Ok(sqlx::query_as(listed!("where id = $1")).bind(id).fetch_optional(conn).await?)
+    Ok(sqlx::query_as(listed!("where id = $1"))
+        .bind(id)
+        .fetch_optional(conn)
+        .await?)
 }
 
-/// A failed job is queued anew, as if it had never been tried; one that waits is due at once. `false`: it is neither.
+/// A failed job is queued anew, as if it had never been tried; one that waits is due at once.
+/// `false`: it is neither.
 pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<bool> {
     let done = sqlx::query(
         "update jobs set state = 'queued', attempts = case when state = 'failed' then 0 else attempts end, waits = 0,
@@ -111,9 +123,13 @@ pub async fn retry(conn: &mut PgConnection, id: Uuid) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// The meeting's files are made again: those of its recordings that failed are `processing`, segments given up are looked
-/// for once more, and the job is queued. Answers with the job.
-pub async fn remake(conn: &mut PgConnection, tenant: TenantId, meeting: MeetingId) -> Result<JobId> {
+/// The meeting's files are made again: those of its recordings that failed are `processing`,
+/// segments given up are looked for once more, and the job is queued. Answers with the job.
+pub async fn remake(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+) -> Result<JobId> {
     sqlx::query(
         "update recordings set status = 'processing', progress = 0, error = null
          where meeting_id = $1 and status = 'failed' and deleted_at is null",

@@ -1,4 +1,5 @@
-//! What the worker that holds a meeting reads and writes. Every write first locks the lease row ([`super::job::fence`]).
+//! What the worker that holds a meeting reads and writes. Every write first locks the lease row
+//! ([`super::job::fence`]).
 
 use super::{
     Result,
@@ -30,10 +31,11 @@ pub struct Loaded {
 
 /// Everything needed to run the meeting; `None` when it does not exist.
 pub async fn load(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Loaded>> {
-    let Some(row) = sqlx::query("select tenant_id, status, start_time, settings from meetings where id = $1")
-        .bind(meeting.0)
-        .fetch_optional(&mut *conn)
-        .await?
+    let Some(row) =
+        sqlx::query("select tenant_id, status, start_time, settings from meetings where id = $1")
+            .bind(meeting.0)
+            .fetch_optional(&mut *conn)
+            .await?
     else {
         return Ok(None);
     };
@@ -49,7 +51,11 @@ pub async fn load(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<
 
 /// The meeting's status only.
 pub async fn status(conn: &mut PgConnection, meeting: MeetingId) -> Result<String> {
-    Ok(sqlx::query("select status from meetings where id = $1").bind(meeting.0).fetch_one(conn).await?.try_get(0)?)
+    Ok(sqlx::query("select status from meetings where id = $1")
+        .bind(meeting.0)
+        .fetch_one(conn)
+        .await?
+        .try_get(0)?)
 }
 
 /// The meeting ends now, unless it ended already (`false`).
@@ -151,8 +157,14 @@ pub async fn transcript(
     Ok(())
 }
 
-/// Notes how many segments a holder left in the spool of its machine. A note is good for [`SPOOLED_FOR`].
-pub async fn note_spooled(conn: &mut PgConnection, meeting: MeetingId, epoch: i64, segments: usize) -> Result<()> {
+/// Notes how many segments a holder left in the spool of its machine. A note is good for
+/// [`SPOOLED_FOR`].
+pub async fn note_spooled(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    epoch: i64,
+    segments: usize,
+) -> Result<()> {
     sqlx::query(
         "update capture_epochs set spooled = $3, spooled_at = clock_timestamp()
          where meeting_id = $1 and epoch = $2 and (spooled > 0 or $3 > 0)",

@@ -1,4 +1,5 @@
-//! The ConsentLog as rows: one chain per meeting, written only under the head's lock, never changed.
+//! The ConsentLog as rows: one chain per meeting, written only under the head's lock, never
+//! changed.
 
 use super::{
     Result, StoreError,
@@ -45,8 +46,8 @@ pub struct Saying {
 }
 
 impl Saying {
-    /// What everybody in the meeting is told of it at once, without a place in the log. The statement is for those who may
-    /// read the log.
+    /// What everybody in the meeting is told of it at once, without a place in the log. The
+    /// statement is for those who may read the log.
     pub fn told(&self) -> Value {
         json!({
             "id": self.id,
@@ -75,7 +76,8 @@ pub struct Entry {
     pub actor: String,
     pub statement: Option<String>,
     pub timestamp: DateTime<Utc>,
-    /// When it acts from: its time stamp, or earlier when it turned out to have been said before that.
+    /// When it acts from: its time stamp, or earlier when it turned out to have been said before
+    /// that.
     pub acts_at: DateTime<Utc>,
     pub prev_hash: String,
     pub hash: String,
@@ -133,15 +135,18 @@ pub struct Before {
     pub head: i64,
 }
 
-/// Says it: appends to the log, takes back what a refusal reaches back over, and carries out what policy `required` says:
-/// declining or withdrawing what the meeting turns on removes. Also after the end of the meeting, when it removes nobody.
+/// Says it: appends to the log, takes back what a refusal reaches back over, and carries out what
+/// policy `required` says: declining or withdrawing what the meeting turns on removes. Also after
+/// the end of the meeting, when it removes nobody.
 ///
-/// What was said before is not said again: by the same id, the same request, or when it is the last that the participant
-/// said about this, in the same words. The earliest receipt cuts; whatever was said in between stands.
+/// What was said before is not said again: by the same id, the same request, or when it is the last
+/// that the participant said about this, in the same words. The earliest receipt cuts; whatever was
+/// said in between stands.
 ///
 /// # Errors
-/// [`StoreError::Conflict`] when the participant is not of this meeting, or the id was used for somebody else's entry.
-/// [`StoreError::OtherBody`] and [`StoreError::TooMany`] with nothing written.
+/// [`StoreError::Conflict`] when the participant is not of this meeting, or the id was used for
+/// somebody else's entry. [`StoreError::OtherBody`] and [`StoreError::TooMany`] with nothing
+/// written.
 pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     event::lock(conn, saying.meeting).await?;
     if let Some((entry, replayed)) = said_before(conn, saying).await? {
@@ -151,18 +156,31 @@ pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     if let Some(request) = &saying.once {
         idempotency::keep(conn, request, None, Some(entry.id.0)).await?;
     }
-    let mut said = Said { entry, before: None, effects: event.into() };
+    let mut said = Said {
+        entry,
+        before: None,
+        effects: event.into(),
+    };
     if saying.status.accepts() {
         return Ok(said);
     }
-    said.effects.extend(retract::behind(conn, &said.entry, said.entry.timestamp, None).await?);
-    let of = meeting::get(conn, saying.meeting).await?.ok_or(StoreError::NotFound)?;
+    said.effects
+        .extend(retract::behind(conn, &said.entry, said.entry.timestamp, None).await?);
+    let of = meeting::get(conn, saying.meeting)
+        .await?
+        .ok_or(StoreError::NotFound)?;
     let uses = of.settings.uses();
     if of.settings.consent_policy == meeting::ConsentPolicy::Required
         && !of.ended()
-        && said.entry.purposes.iter().any(|purpose| uses.contains(purpose))
+        && said
+            .entry
+            .purposes
+            .iter()
+            .any(|purpose| uses.contains(purpose))
     {
-        said.effects.extend(presence::remove(conn, saying.meeting, saying.participant, Removal::Required).await?);
+        said.effects.extend(
+            presence::remove(conn, saying.meeting, saying.participant, Removal::Required).await?,
+        );
     }
     Ok(said)
 }
@@ -173,10 +191,20 @@ pub async fn was_said(conn: &mut PgConnection, saying: &Saying) -> Result<bool> 
     Ok(said_before(conn, saying).await?.is_some())
 }
 
-/// As [`say`], of something that was acknowledged already: it is said whatever its key was used for.
+/// As [`say`], of something that was acknowledged already: it is said whatever its key was used
+/// for.
 pub async fn say_acknowledged(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     match say(conn, saying).await {
-        Err(StoreError::OtherBody) => say(conn, &Saying { once: None, ..saying.clone() }).await,
+        Err(StoreError::OtherBody) => {
+            say(
+                conn,
+                &Saying {
+                    once: None,
+                    ..saying.clone()
+                },
+            )
+            .await
+        }
         said => said,
     }
 }
@@ -185,16 +213,21 @@ pub async fn say_acknowledged(conn: &mut PgConnection, saying: &Saying) -> Resul
 async fn said_before(conn: &mut PgConnection, saying: &Saying) -> Result<Option<(Entry, bool)>> {
     if let Some(before) = by_id(conn, saying.meeting, saying.id).await? {
         if before.participant != saying.participant || before.status != saying.status {
-            return Err(StoreError::Conflict { constraint: "consent_log_id".into() });
+            return Err(StoreError::Conflict {
+                constraint: "consent_log_id".into(),
+            });
         }
         return Ok(Some((before, false)));
     }
     if let Some(request) = &saying.once {
         let made = match idempotency::begin(conn, request).await? {
             Earlier::None => None,
-            // Whoever writes with this key holds the head's lock; another meeting's head is another body.
+            // Whoever writes with this key holds the head's lock; another meeting's head is another
+            // body.
             Earlier::Running | Earlier::OtherBody => return Err(StoreError::OtherBody),
-            Earlier::Answered { response, .. } => response["id"].as_str().and_then(|id| id.parse().ok()),
+            Earlier::Answered { response, .. } => {
+                response["id"].as_str().and_then(|id| id.parse().ok())
+            }
             Earlier::Done { made } => made,
         };
         if let Some(id) = made
@@ -203,12 +236,22 @@ async fn said_before(conn: &mut PgConnection, saying: &Saying) -> Result<Option<
             return Ok(Some((before, true)));
         }
     }
-    let Some(last) = latest(conn, saying.meeting, saying.participant).await? else { return Ok(None) };
-    let entries: BTreeSet<Option<i64>> =
-        saying.consent_type.uses().iter().map(|purpose| last.entry_of(*purpose)).collect();
-    let (Some(Some(entry)), 1) = (entries.first().copied(), entries.len()) else { return Ok(None) };
+    let Some(last) = latest(conn, saying.meeting, saying.participant).await? else {
+        return Ok(None);
+    };
+    let entries: BTreeSet<Option<i64>> = saying
+        .consent_type
+        .uses()
+        .iter()
+        .map(|purpose| last.entry_of(*purpose))
+        .collect();
+    let (Some(Some(entry)), 1) = (entries.first().copied(), entries.len()) else {
+        return Ok(None);
+    };
     let before = above(conn, saying.meeting, entry - 1, 1).await?.pop();
-    Ok(before.filter(|before| is_same(before, saying)).map(|before| (before, false)))
+    Ok(before
+        .filter(|before| is_same(before, saying))
+        .map(|before| (before, false)))
 }
 
 fn is_same(entry: &Entry, saying: &Saying) -> bool {
@@ -219,7 +262,12 @@ fn is_same(entry: &Entry, saying: &Saying) -> bool {
         && entry.statement == saying.statement
 }
 
-async fn again(conn: &mut PgConnection, saying: &Saying, mut entry: Entry, replayed: bool) -> Result<Said> {
+async fn again(
+    conn: &mut PgConnection,
+    saying: &Saying,
+    mut entry: Entry,
+    replayed: bool,
+) -> Result<Said> {
     if let (Some(request), false) = (&saying.once, replayed) {
         idempotency::keep(conn, request, None, Some(entry.id.0)).await?;
     }
@@ -231,7 +279,11 @@ async fn again(conn: &mut PgConnection, saying: &Saying, mut entry: Entry, repla
         entry.acts_at = at;
     }
     let head = event::head(conn, saying.meeting).await?.consent_entry;
-    Ok(Said { entry, before: Some(Before { replayed, head }), effects })
+    Ok(Said {
+        entry,
+        before: Some(Before { replayed, head }),
+        effects,
+    })
 }
 
 /// What a participant said last, by entry, and how often it agreed.
@@ -251,7 +303,11 @@ impl Latest {
     }
 }
 
-async fn latest(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Option<Latest>> {
+async fn latest(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<Option<Latest>> {
     Ok(sqlx::query_as(
         "select recording_entry, transcription_entry, grants from participants where meeting_id = $1 and id = $2",
     )
@@ -264,15 +320,21 @@ async fn latest(conn: &mut PgConnection, meeting: MeetingId, participant: Partic
 /// Appends under the head's lock, with its event.
 async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Event)> {
     let accepts = saying.status.accepts();
-    if accepts && latest(conn, saying.meeting, saying.participant).await?.is_some_and(|last| last.grants >= GRANTS_MAX)
+    if accepts
+        && latest(conn, saying.meeting, saying.participant)
+            .await?
+            .is_some_and(|last| last.grants >= GRANTS_MAX)
     {
-        return Err(StoreError::TooMany("a participant agrees at most 100 times"));
+        return Err(StoreError::TooMany(
+            "a participant agrees at most 100 times",
+        ));
     }
-    let (last, prev_hash, tenant): (i64, String, Uuid) =
-        sqlx::query_as("select consent_entry, consent_hash, tenant_id from meeting_heads where meeting_id = $1")
-            .bind(saying.meeting.0)
-            .fetch_one(&mut *conn)
-            .await?;
+    let (last, prev_hash, tenant): (i64, String, Uuid) = sqlx::query_as(
+        "select consent_entry, consent_hash, tenant_id from meeting_heads where meeting_id = $1",
+    )
+    .bind(saying.meeting.0)
+    .fetch_one(&mut *conn)
+    .await?;
     let timestamp = saying.timestamp.trunc_subsecs(3);
     let mut entry = Entry {
         meeting: saying.meeting,
@@ -290,7 +352,11 @@ async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Even
         hash: String::new(),
     };
     entry.hash = consent::hash(&entry.prev_hash, &entry.chained());
-    let purposes: Vec<&str> = entry.purposes.iter().map(|purpose| purpose.as_str()).collect();
+    let purposes: Vec<&str> = entry
+        .purposes
+        .iter()
+        .map(|purpose| purpose.as_str())
+        .collect();
     sqlx::query(
         "insert into consent_log (meeting_id, entry, id, tenant_id, participant_id, consent_type, purposes, status, actor,
                                   statement, timestamp, prev_hash, hash)
@@ -311,12 +377,14 @@ async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Even
     .bind(&entry.hash)
     .execute(&mut *conn)
     .await?;
-    sqlx::query("update meeting_heads set consent_entry = $2, consent_hash = $3 where meeting_id = $1")
-        .bind(entry.meeting.0)
-        .bind(entry.entry)
-        .bind(&entry.hash)
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(
+        "update meeting_heads set consent_entry = $2, consent_hash = $3 where meeting_id = $1",
+    )
+    .bind(entry.meeting.0)
+    .bind(entry.entry)
+    .bind(&entry.hash)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query(
         "update participants set
              recording = case when $5 then $3 else recording end,
@@ -363,14 +431,21 @@ impl Row {
                 source: "not one of the words that are written there".into(),
             })
         };
-        let purposes = self.purposes.iter().map(|word| Use::ALL.into_iter().find(|purpose| purpose.as_str() == word));
+        let purposes = self.purposes.iter().map(|word| {
+            Use::ALL
+                .into_iter()
+                .find(|purpose| purpose.as_str() == word)
+        });
         Ok(Entry {
             meeting,
             entry: self.entry,
             id: ConsentId(self.id),
             participant: ParticipantId(self.participant_id),
-            consent_type: ConsentType::parse(&self.consent_type).ok_or_else(|| unknown("consent_type"))?,
-            purposes: purposes.collect::<Option<_>>().ok_or_else(|| unknown("purposes"))?,
+            consent_type: ConsentType::parse(&self.consent_type)
+                .ok_or_else(|| unknown("consent_type"))?,
+            purposes: purposes
+                .collect::<Option<_>>()
+                .ok_or_else(|| unknown("purposes"))?,
             status: ConsentStatus::parse(&self.status).ok_or_else(|| unknown("status"))?,
             actor: self.actor,
             statement: self.statement,
@@ -395,19 +470,37 @@ macro_rules! entries {
 }
 
 /// One entry, by the id that its receiver made.
-pub async fn by_id(conn: &mut PgConnection, meeting: MeetingId, id: ConsentId) -> Result<Option<Entry>> {
-    let row: Option<Row> =
-        sqlx::query_as(entries!("c.id = $2")).bind(meeting.0).bind(id.0).fetch_optional(conn).await?;
+pub async fn by_id(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: ConsentId,
+) -> Result<Option<Entry>> {
+    let row: Option<Row> = sqlx::query_as(entries!("c.id = $2"))
+        .bind(meeting.0)
+        .bind(id.0)
+        .fetch_optional(conn)
+        .await?;
     row.map(|row| row.entry(meeting)).transpose()
 }
 
 /// At most `limit` entries above `entry`, oldest first; from 0 the beginning of the log.
-pub async fn above(conn: &mut PgConnection, meeting: MeetingId, entry: i64, limit: i64) -> Result<Vec<Entry>> {
-    let rows: Vec<Row> = sqlx::query_as(ABOVE).bind(meeting.0).bind(entry).bind(limit).fetch_all(conn).await?;
+pub async fn above(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    entry: i64,
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = sqlx::query_as(ABOVE)
+        .bind(meeting.0)
+        .bind(entry)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
     rows.into_iter().map(|row| row.entry(meeting)).collect()
 }
 
-/// The whole log, oldest first: for what replays it after the end. Whoever runs a meeting reads [`above`] what it knows.
+/// The whole log, oldest first: for what replays it after the end. Whoever runs a meeting reads
+/// [`above`] what it knows.
 pub async fn whole(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Entry>> {
     above(conn, meeting, 0, i64::MAX).await
 }
@@ -415,7 +508,8 @@ pub async fn whole(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<En
 /// One partition, by the meeting.
 pub const ABOVE: &str = entries!("c.entry > $2 order by c.entry limit $3");
 
-/// At most `limit` entries above `entry`, oldest first; only those of `participant` when one is given.
+/// At most `limit` entries above `entry`, oldest first; only those of `participant` when one is
+/// given.
 pub async fn page(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -438,16 +532,28 @@ pub async fn page(
 /// Reads the whole log back and walks its chain to the head's hash; `Ok(Ok(hash))` when it holds.
 pub async fn verify(conn: &mut PgConnection, meeting: MeetingId) -> Result<Result<String, Broken>> {
     // A share lock, so that log and head are of one moment.
-    let (entries, head): (i64, String) =
-        sqlx::query_as("select consent_entry, consent_hash from meeting_heads where meeting_id = $1 for share")
-            .bind(meeting.0)
-            .fetch_one(&mut *conn)
-            .await?;
-    let log: Vec<(ChainEntry, String, String)> =
-        whole(conn, meeting).await?.into_iter().map(|entry| (entry.chained(), entry.prev_hash, entry.hash)).collect();
-    let walked = consent::verify(meeting, log.iter().map(|(entry, prev, hash)| (entry, prev.as_str(), hash.as_str())));
+    let (entries, head): (i64, String) = sqlx::query_as(
+        "select consent_entry, consent_hash from meeting_heads where meeting_id = $1 for share",
+    )
+    .bind(meeting.0)
+    .fetch_one(&mut *conn)
+    .await?;
+    let log: Vec<(ChainEntry, String, String)> = whole(conn, meeting)
+        .await?
+        .into_iter()
+        .map(|entry| (entry.chained(), entry.prev_hash, entry.hash))
+        .collect();
+    let walked = consent::verify(
+        meeting,
+        log.iter()
+            .map(|(entry, prev, hash)| (entry, prev.as_str(), hash.as_str())),
+    );
     Ok(walked.and_then(|hash| {
         // The end was cut off, or the head was changed.
-        if hash == head && log.len() as i64 == entries { Ok(hash) } else { Err(Broken::Order(log.len() as i64 + 1)) }
+        if hash == head && log.len() as i64 == entries {
+            Ok(hash)
+        } else {
+            Err(Broken::Order(log.len() as i64 + 1))
+        }
     }))
 }

@@ -26,7 +26,10 @@ impl Effects {
 
 impl From<Vec<Event>> for Effects {
     fn from(events: Vec<Event>) -> Self {
-        Self { events, ..Self::default() }
+        Self {
+            events,
+            ..Self::default()
+        }
     }
 }
 

@@ -1,9 +1,11 @@
-//! The durable events of a meeting: `seq` 1, 2, 3 … without holes, allotted in the transaction that stores the event.
+//! The durable events of a meeting: `seq` 1, 2, 3 … without holes, allotted in the transaction that
+//! stores the event.
 //!
-//! A head row ([`lock`]) is the meeting's one mutex. Whoever changes anything of a meeting that has an order (events, the
-//! ConsentLog, who is present, its end) locks the head **before** touching other rows; two that took turns the other way
-//! round would wait for each other. The lock is kept until commit, so the order of `seq` is the order of commits, and
-//! a number given back by a rollback is given again.
+//! A head row ([`lock`]) is the meeting's one mutex. Whoever changes anything of a meeting that has
+//! an order (events, the ConsentLog, who is present, its end) locks the head **before** touching
+//! other rows; two that took turns the other way round would wait for each other. The lock is kept
+//! until commit, so the order of `seq` is the order of commits, and a number given back by a
+//! rollback is given again.
 
 use super::{Result, StoreError};
 use crate::domain::id::{MeetingId, ParticipantId, SegmentId};
@@ -58,16 +60,33 @@ pub async fn lock(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
 }
 
 /// Stores an event whose data stands in it. To be published after commit.
-pub async fn append(conn: &mut PgConnection, meeting: MeetingId, kind: &str, data: Value) -> Result<Event> {
+pub async fn append(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    kind: &str,
+    data: Value,
+) -> Result<Event> {
     let (seq, at) = insert(conn, meeting, kind, None, Some(&data)).await?;
-    Ok(Event { seq, kind: kind.to_owned(), at, data })
+    Ok(Event {
+        seq,
+        kind: kind.to_owned(),
+        at,
+        data,
+    })
 }
 
-/// Stores the final of a transcript segment that this transaction stored: the event refers to the row, so that words are
-/// kept once.
-pub async fn append_final(conn: &mut PgConnection, meeting: MeetingId, segment: SegmentId) -> Result<Event> {
+/// Stores the final of a transcript segment that this transaction stored: the event refers to the
+/// row, so that words are kept once.
+pub async fn append_final(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segment: SegmentId,
+) -> Result<Event> {
     let (seq, _) = insert(conn, meeting, "transcript_update", Some(segment.0), None).await?;
-    after(conn, meeting, seq - 1, 1).await?.pop().ok_or(StoreError::NotFound)
+    after(conn, meeting, seq - 1, 1)
+        .await?
+        .pop()
+        .ok_or(StoreError::NotFound)
 }
 
 async fn insert(
@@ -103,8 +122,9 @@ async fn insert(
 /// Meetings per transaction of [`forget`]: of a long one there are some ten thousand events.
 const FORGOTTEN_AT_ONCE: i64 = 10;
 
-/// Deletes the events of a few meetings that ended more than [`KEPT_AFTER_END_H`] ago, oldest first; answers how many meetings.
-/// In a transaction of all tenants. What later work needs of them is elsewhere: states in `recording_states`.
+/// Deletes the events of a few meetings that ended more than [`KEPT_AFTER_END_H`] ago, oldest
+/// first; answers how many meetings. In a transaction of all tenants. What later work needs of them
+/// is elsewhere: states in `recording_states`.
 pub async fn forget(conn: &mut PgConnection) -> Result<usize> {
     // Whoever appends just now holds the head: that meeting has time.
     let ended: Vec<Uuid> = sqlx::query_scalar(
@@ -119,8 +139,14 @@ pub async fn forget(conn: &mut PgConnection) -> Result<usize> {
     if ended.is_empty() {
         return Ok(0);
     }
-    sqlx::query("delete from meeting_events where meeting_id = any($1)").bind(&ended).execute(&mut *conn).await?;
-    sqlx::query("update meetings set events_kept = false where id = any($1)").bind(&ended).execute(&mut *conn).await?;
+    sqlx::query("delete from meeting_events where meeting_id = any($1)")
+        .bind(&ended)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("update meetings set events_kept = false where id = any($1)")
+        .bind(&ended)
+        .execute(&mut *conn)
+        .await?;
     Ok(ended.len())
 }
 
@@ -143,9 +169,18 @@ struct Row {
 }
 
 /// At most `limit` ([`READ_MAX`] at most) events after `seq`, oldest first.
-pub async fn after(conn: &mut PgConnection, meeting: MeetingId, seq: i64, limit: i64) -> Result<Vec<Event>> {
-    let rows: Vec<Row> =
-        sqlx::query_as(AFTER).bind(meeting.0).bind(seq).bind(limit.clamp(1, READ_MAX)).fetch_all(conn).await?;
+pub async fn after(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<Event>> {
+    let rows: Vec<Row> = sqlx::query_as(AFTER)
+        .bind(meeting.0)
+        .bind(seq)
+        .bind(limit.clamp(1, READ_MAX))
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().map(Row::render).collect())
 }
 
@@ -164,7 +199,9 @@ impl Row {
             (None, _) => (self.kind, self.data.unwrap_or(Value::Null)),
             (Some(id), Some(text)) => {
                 let start_ms = self.start_ms.unwrap_or(0);
-                let start_at = self.start_time.map(|time| wire_time(time + TimeDelta::milliseconds(start_ms)));
+                let start_at = self
+                    .start_time
+                    .map(|time| wire_time(time + TimeDelta::milliseconds(start_ms)));
                 let data = json!({
                     "segmentId": id,
                     "revision": self.revision,
@@ -181,9 +218,17 @@ impl Row {
                 (self.kind, data)
             }
             // The words were erased since; their place in the order stays.
-            (Some(id), None) => ("transcript_retracted".into(), json!({"segmentId": id, "reason": "withdrawn"})),
+            (Some(id), None) => (
+                "transcript_retracted".into(),
+                json!({"segmentId": id, "reason": "withdrawn"}),
+            ),
         };
-        Event { seq: self.seq, kind, at: self.at, data }
+        Event {
+            seq: self.seq,
+            kind,
+            at: self.at,
+            data,
+        }
     }
 }
 
@@ -225,7 +270,10 @@ struct HeadRow {
 /// # Errors
 /// [`StoreError::NotFound`] when this transaction sees no such meeting.
 pub async fn head(conn: &mut PgConnection, meeting: MeetingId) -> Result<Head> {
-    heads(conn, &[meeting]).await?.pop().ok_or(StoreError::NotFound)
+    heads(conn, &[meeting])
+        .await?
+        .pop()
+        .ok_or(StoreError::NotFound)
 }
 
 /// The last `recording_state` told.
@@ -237,16 +285,26 @@ pub async fn recording_state(conn: &mut PgConnection, meeting: MeetingId) -> Res
     .bind(meeting.0)
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|(seq, at, data)| Event { seq, kind: "recording_state".into(), at, data }))
+    Ok(row.map(|(seq, at, data)| Event {
+        seq,
+        kind: "recording_state".into(),
+        at,
+        data,
+    }))
 }
 
 /// The `seq` before a participant's first join: what came until then is never replayed to it.
-pub async fn before_first_join(conn: &mut PgConnection, meeting: MeetingId, who: ParticipantId) -> Result<Option<i64>> {
-    let seq: Option<Option<i64>> =
-        sqlx::query_scalar("select joined_seq - 1 from participants where meeting_id = $1 and id = $2")
-            .bind(meeting.0)
-            .bind(who.0)
-            .fetch_optional(conn)
-            .await?;
+pub async fn before_first_join(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    who: ParticipantId,
+) -> Result<Option<i64>> {
+    let seq: Option<Option<i64>> = sqlx::query_scalar(
+        "select joined_seq - 1 from participants where meeting_id = $1 and id = $2",
+    )
+    .bind(meeting.0)
+    .bind(who.0)
+    .fetch_optional(conn)
+    .await?;
     Ok(seq.flatten())
 }

@@ -1,5 +1,6 @@
-//! Requests' database connections, shared fairly among tenants: one tenant's crowd, however its requests wait for each other's
-//! locks, leaves connections to the others. What the rule is stands in [`crate::domain::share`].
+//! Requests' database connections, shared fairly among tenants: one tenant's crowd, however its
+//! requests wait for each other's locks, leaves connections to the others. What the rule is stands
+//! in [`crate::domain::share`].
 
 use super::{ACQUIRE_MAX, Result, StoreError};
 use crate::domain::{
@@ -34,7 +35,10 @@ pub(super) struct Share {
 
 impl Fair {
     pub fn new(connections: u32) -> Self {
-        Self(Arc::new(Mutex::new(State { shares: Shares::new(connections), waiting: HashMap::new() })))
+        Self(Arc::new(Mutex::new(State {
+            shares: Shares::new(connections),
+            waiting: HashMap::new(),
+        })))
     }
 
     /// Waits for its turn, not for long.
@@ -46,7 +50,12 @@ impl Fair {
         let (ticket, turn) = {
             let mut state = self.state();
             match state.shares.ask(whose) {
-                Asked::Granted => return Ok(Share { fair: self.clone(), whose }),
+                Asked::Granted => {
+                    return Ok(Share {
+                        fair: self.clone(),
+                        whose,
+                    });
+                }
                 Asked::Refused => return Err(too_many()),
                 Asked::Wait(ticket) => {
                     let (tell, turn) = oneshot::channel();
@@ -55,11 +64,19 @@ impl Fair {
                 }
             }
         };
-        let mut place = Place { fair: self.clone(), whose, ticket, left: false };
+        let mut place = Place {
+            fair: self.clone(),
+            whose,
+            ticket,
+            left: false,
+        };
         match tokio::time::timeout(ACQUIRE_MAX, turn).await {
             Ok(Ok(())) => {
                 place.left = true;
-                Ok(Share { fair: self.clone(), whose })
+                Ok(Share {
+                    fair: self.clone(),
+                    whose,
+                })
             }
             _ => Err(too_many()),
         }

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: what was answered to a request, kept in the transaction of its effect, for 24 hours.
+//! `Idempotency-Key`: what was answered to a request, kept in the transaction of its effect, for 24
+//! hours.
 
 use super::Result;
 pub use crate::domain::id::Request;
@@ -9,7 +10,8 @@ use uuid::Uuid;
 /// What became of an earlier request with the same key.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Earlier {
-    /// There was none: go on. Until this transaction ends, others with the key are told [`Earlier::Running`].
+    /// There was none: go on. Until this transaction ends, others with the key are told
+    /// [`Earlier::Running`].
     None,
     /// One is still running.
     Running,
@@ -21,13 +23,15 @@ pub enum Earlier {
     Done { made: Option<Uuid> },
 }
 
-/// Looks for an earlier request and, when there is none, keeps others with the key out until this transaction ends.
+/// Looks for an earlier request and, when there is none, keeps others with the key out until this
+/// transaction ends.
 pub async fn begin(conn: &mut PgConnection, request: &Request) -> Result<Earlier> {
     let lock = format!("{}\n{}\n{}", request.tenant, request.route, request.key);
-    let free: bool = sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(lock)
-        .fetch_one(&mut *conn)
-        .await?;
+    let free: bool =
+        sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(lock)
+            .fetch_one(&mut *conn)
+            .await?;
     if !free {
         return Ok(Earlier::Running);
     }
@@ -44,9 +48,10 @@ pub async fn begin(conn: &mut PgConnection, request: &Request) -> Result<Earlier
     Ok(match row {
         None => Earlier::None,
         Some((body_hash, ..)) if body_hash != request.body_hash => Earlier::OtherBody,
-        Some((_, Some(status), Some(Json(response)), _)) => {
-            Earlier::Answered { status: u16::try_from(status).unwrap_or(200), response }
-        }
+        Some((_, Some(status), Some(Json(response)), _)) => Earlier::Answered {
+            status: u16::try_from(status).unwrap_or(200),
+            response,
+        },
         Some((_, _, _, made)) => Earlier::Done { made },
     })
 }

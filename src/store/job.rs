@@ -1,5 +1,5 @@
-//! Jobs: a row is the job, a message is only a wake-up. Claims are leases on Postgres's clock; every claim raises `epoch`,
-//! and every write of the holder names it.
+//! Jobs: a row is the job, a message is only a wake-up. Claims are leases on Postgres's clock;
+//! every claim raises `epoch`, and every write of the holder names it.
 
 use super::{Result, StoreError, new_id};
 use crate::domain::{
@@ -42,7 +42,8 @@ fn job(row: &PgRow) -> sqlx::Result<Job> {
     })
 }
 
-/// Makes the meeting's job of this kind. One that waits or runs stays as it is; one that ended is queued anew.
+/// Makes the meeting's job of this kind. One that waits or runs stays as it is; one that ended is
+/// queued anew.
 pub async fn ensure(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -70,8 +71,8 @@ pub async fn ensure(
     Ok(JobId(row.try_get(0)?))
 }
 
-/// As [`ensure`], for what has to be made anew from what is there now: a job that runs runs once more when it is through
-/// ([`is_asked_again`]).
+/// As [`ensure`], for what has to be made anew from what is there now: a job that runs runs once
+/// more when it is through ([`is_asked_again`]).
 pub async fn ensure_again(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -88,10 +89,12 @@ pub async fn ensure_again(
 
 /// Whether a running job has to run once more, because what it made is of the past already.
 pub async fn is_asked_again(conn: &mut PgConnection, id: JobId) -> Result<bool> {
-    Ok(sqlx::query_scalar("select payload -> 'again' is not null from jobs where id = $1")
-        .bind(id.0)
-        .fetch_one(conn)
-        .await?)
+    Ok(
+        sqlx::query_scalar("select payload -> 'again' is not null from jobs where id = $1")
+            .bind(id.0)
+            .fetch_one(conn)
+            .await?,
+    )
 }
 
 /// Gives a running job back to run once more at once.
@@ -106,8 +109,8 @@ pub async fn run_again(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i
     .await
 }
 
-/// The meeting's job `capture`, made when there is none, and whether it was. One that is there is not touched, not even
-/// locked: its row is the lease, whose renewal must wait for nobody.
+/// The meeting's job `capture`, made when there is none, and whether it was. One that is there is
+/// not touched, not even locked: its row is the lease, whose renewal must wait for nobody.
 pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Result<(JobId, bool)> {
     let made: Option<Uuid> = sqlx::query_scalar(
         "insert into jobs (id, tenant_id, meeting_id, kind)
@@ -128,8 +131,9 @@ pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Resu
     Ok((JobId(id), false))
 }
 
-/// Claims up to `limit` jobs that are due, whose holder is known to be `dead`, or whose holder's lease ran out; never one that
-/// `owner` holds already. A live meeting whose lease merely ran out is not among them: see [`expired`].
+/// Claims up to `limit` jobs that are due, whose holder is known to be `dead`, or whose holder's
+/// lease ran out; never one that `owner` holds already. A live meeting whose lease merely ran out
+/// is not among them: see [`expired`].
 pub async fn claim(
     conn: &mut PgConnection,
     kinds: &[&str],
@@ -186,12 +190,23 @@ pub async fn expired(conn: &mut PgConnection, owner: Uuid, limit: i64) -> Result
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    let expired = |(id, epoch, owner, ago)| Expired { id: JobId(id), epoch, owner, ago: Micros((ago * 1e6) as i64) };
+    let expired = |(id, epoch, owner, ago)| Expired {
+        id: JobId(id),
+        epoch,
+        owner,
+        ago: Micros((ago * 1e6) as i64),
+    };
     Ok(rows.into_iter().map(expired).collect())
 }
 
-/// Takes a live meeting over, unless its lease was renewed or taken since it was read to have run out in this epoch.
-pub async fn take_over(conn: &mut PgConnection, id: JobId, epoch: i64, owner: Uuid) -> Result<Option<Job>> {
+/// Takes a live meeting over, unless its lease was renewed or taken since it was read to have run
+/// out in this epoch.
+pub async fn take_over(
+    conn: &mut PgConnection,
+    id: JobId,
+    epoch: i64,
+    owner: Uuid,
+) -> Result<Option<Job>> {
     let row = sqlx::query(
         "update jobs set owner = $3, epoch = epoch + 1, attempts = attempts + 1,
              lease_until = clock_timestamp() + make_interval(secs => $4)
@@ -204,7 +219,9 @@ pub async fn take_over(conn: &mut PgConnection, id: JobId, epoch: i64, owner: Uu
     .bind(LEASE_TTL.0 as f64 / 1e6)
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(job) = row.as_ref().map(job).transpose()? else { return Ok(None) };
+    let Some(job) = row.as_ref().map(job).transpose()? else {
+        return Ok(None);
+    };
     begin_epoch(conn, &job).await?;
     Ok(Some(job))
 }
@@ -219,10 +236,15 @@ async fn begin_epoch(conn: &mut PgConnection, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Renews the leases of these `(job, epoch)`, also those that ran out and were not taken; answers with the ids renewed.
-/// A capture that renews is alive, so its failures are forgotten.
-pub async fn renew(conn: &mut PgConnection, owner: Uuid, held: &[(JobId, i64)]) -> Result<Vec<JobId>> {
-    let (ids, epochs): (Vec<Uuid>, Vec<i64>) = held.iter().map(|(id, epoch)| (id.0, *epoch)).unzip();
+/// Renews the leases of these `(job, epoch)`, also those that ran out and were not taken; answers
+/// with the ids renewed. A capture that renews is alive, so its failures are forgotten.
+pub async fn renew(
+    conn: &mut PgConnection,
+    owner: Uuid,
+    held: &[(JobId, i64)],
+) -> Result<Vec<JobId>> {
+    let (ids, epochs): (Vec<Uuid>, Vec<i64>) =
+        held.iter().map(|(id, epoch)| (id.0, *epoch)).unzip();
     let rows = sqlx::query(
         "update jobs set lease_until = clock_timestamp() + make_interval(secs => $4),
              attempts = case when kind = 'capture' then 0 else attempts end
@@ -245,11 +267,20 @@ pub async fn renew(conn: &mut PgConnection, owner: Uuid, held: &[(JobId, i64)]) 
     .bind(owner)
     .execute(conn)
     .await?;
-    Ok(rows.iter().map(|row| row.try_get(0).map(JobId)).collect::<sqlx::Result<_>>()?)
+    Ok(rows
+        .iter()
+        .map(|row| row.try_get(0).map(JobId))
+        .collect::<sqlx::Result<_>>()?)
 }
 
-/// Locks the meeting's capture job against take-over for this transaction, or says that it was taken.
-pub async fn fence(conn: &mut PgConnection, meeting: MeetingId, owner: Uuid, epoch: i64) -> Result<()> {
+/// Locks the meeting's capture job against take-over for this transaction, or says that it was
+/// taken.
+pub async fn fence(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    owner: Uuid,
+    epoch: i64,
+) -> Result<()> {
     sqlx::query(
         "select 1 from jobs
          where meeting_id = $1 and kind = 'capture' and owner = $2 and epoch = $3 and state = 'running' for share",
@@ -277,8 +308,14 @@ pub async fn finish(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64)
 
 /// Gives it back for anybody to claim at once.
 pub async fn release(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
-    end(conn, id, owner, epoch, "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)")
-        .await
+    end(
+        conn,
+        id,
+        owner,
+        epoch,
+        "state = 'queued', run_at = clock_timestamp(), attempts = greatest(attempts - 1, 0)",
+    )
+    .await
 }
 
 /// Gives it back until `wait` is over, with nothing counted against it: what it stands on is away.
@@ -326,12 +363,28 @@ async fn end(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, set: &
         "update jobs set {set}, owner = null, lease_until = null
          where id = $1 and owner = $2 and epoch = $3 and state = 'running'"
     );
-    let done = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id.0).bind(owner).bind(epoch).execute(conn).await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(id.0)
+        .bind(owner)
+        .bind(epoch)
+        .execute(conn)
+        .await?;
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced)
+    }
 }
 
 /// Notes a failure; by `next` it is tried again or stays `failed`.
-pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, error: &str, next: Next) -> Result<()> {
+pub async fn fail(
+    conn: &mut PgConnection,
+    id: JobId,
+    owner: Uuid,
+    epoch: i64,
+    error: &str,
+    next: Next,
+) -> Result<()> {
     let wait = match next {
         Next::After(wait) => Some(wait.0 as f64 / 1e6),
         Next::GiveUp => None,
@@ -355,19 +408,23 @@ pub async fn fail(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64, e
 
 /// Whether the meeting's job of this kind ended.
 pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
-    Ok(sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
-        .bind(meeting.0)
-        .bind(kind)
-        .fetch_optional(conn)
-        .await?
-        .is_some())
+    Ok(
+        sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
+            .bind(meeting.0)
+            .bind(kind)
+            .fetch_optional(conn)
+            .await?
+            .is_some(),
+    )
 }
 
 /// How many jobs of these kinds wait or run.
 pub async fn open(conn: &mut PgConnection, kinds: &[&str]) -> Result<i64> {
-    Ok(sqlx::query("select count(*) from jobs where kind = any($1) and state in ('queued', 'running')")
-        .bind(kinds)
-        .fetch_one(conn)
-        .await?
-        .try_get(0)?)
+    Ok(sqlx::query(
+        "select count(*) from jobs where kind = any($1) and state in ('queued', 'running')",
+    )
+    .bind(kinds)
+    .fetch_one(conn)
+    .await?
+    .try_get(0)?)
 }

@@ -1,5 +1,5 @@
-//! API keys: `hk_` and 43 characters of randomness, shown once, kept as SHA-256. The randomness is 256 bits, so a slow
-//! hash would buy nothing.
+//! API keys: `hk_` and 43 characters of randomness, shown once, kept as SHA-256. The randomness is
+//! 256 bits, so a slow hash would buy nothing.
 
 use super::{Result, new_id};
 use crate::domain::id::TenantId;
@@ -13,9 +13,14 @@ pub struct KeyOwner {
     pub tenant_id: Uuid,
 }
 
-/// Keeps the hash of a key that was just made, and its first characters. On an owner's connection: the api's role may not
-/// make keys.
-pub async fn insert(conn: &mut PgConnection, tenant: TenantId, hash: &[u8; 32], hint: &str) -> Result<Uuid> {
+/// Keeps the hash of a key that was just made, and its first characters. On an owner's connection:
+/// the api's role may not make keys.
+pub async fn insert(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    hash: &[u8; 32],
+    hint: &str,
+) -> Result<Uuid> {
     let id = new_id();
     sqlx::query("insert into api_keys (id, tenant_id, hash, hint) values ($1, $2, $3, $4)")
         .bind(id)
@@ -27,21 +32,26 @@ pub async fn insert(conn: &mut PgConnection, tenant: TenantId, hash: &[u8; 32], 
     Ok(id)
 }
 
-/// Whose key this is, unless it is unknown or revoked. Needs no tenant set: the key says which one it is.
+/// Whose key this is, unless it is unknown or revoked. Needs no tenant set: the key says which one
+/// it is.
 pub async fn find(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<KeyOwner>> {
-    let owner = sqlx::query_as("select id as key_id, tenant_id from api_keys where hash = $1 and revoked_at is null")
-        .bind(&hash[..])
-        .fetch_optional(conn)
-        .await?;
+    let owner = sqlx::query_as(
+        "select id as key_id, tenant_id from api_keys where hash = $1 and revoked_at is null",
+    )
+    .bind(&hash[..])
+    .fetch_optional(conn)
+    .await?;
     Ok(owner)
 }
 
 /// Revokes a key by its id; answers whether it was there and not revoked before.
 pub async fn revoke(conn: &mut PgConnection, id: Uuid) -> Result<bool> {
-    let done = sqlx::query("update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null")
-        .bind(id)
-        .execute(conn)
-        .await?;
+    let done = sqlx::query(
+        "update api_keys set revoked_at = clock_timestamp() where id = $1 and revoked_at is null",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -38,7 +38,8 @@ pub async fn insert(
     Ok(id)
 }
 
-/// The link of this secret's hash, in a transaction of [`super::Store::secret_tx`], unless it is revoked or expired.
+/// The link of this secret's hash, in a transaction of [`super::Store::secret_tx`], unless it is
+/// revoked or expired.
 pub async fn find(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<Link>> {
     Ok(sqlx::query_as(
         "select id, tenant_id, meeting_id, role from links

@@ -65,7 +65,10 @@ impl Settings {
     /// The uses that this meeting makes of media, in the order recording, transcription.
     pub fn uses(&self) -> Vec<Use> {
         let recording = (self.recording != RecordingMode::Off).then_some(Use::Recording);
-        recording.into_iter().chain(self.ai_enabled.then_some(Use::Transcription)).collect()
+        recording
+            .into_iter()
+            .chain(self.ai_enabled.then_some(Use::Transcription))
+            .collect()
     }
 }
 
@@ -131,17 +134,23 @@ pub async fn insert(conn: &mut PgConnection, new: &NewMeeting) -> Result<Meeting
     .bind(&new.password_hash)
     .fetch_one(&mut *conn)
     .await?;
-    sqlx::query("insert into meeting_heads (meeting_id, tenant_id, consent_hash) values ($1, $2, $3)")
-        .bind(id.0)
-        .bind(new.tenant.0)
-        .bind(genesis(id))
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "insert into meeting_heads (meeting_id, tenant_id, consent_hash) values ($1, $2, $3)",
+    )
+    .bind(id.0)
+    .bind(new.tenant.0)
+    .bind(genesis(id))
+    .execute(conn)
+    .await?;
     Ok(meeting)
 }
 
 /// The meeting, named with its tenant: requests ask so, whatever else keeps tenants apart.
-pub async fn of(conn: &mut PgConnection, tenant: TenantId, id: MeetingId) -> Result<Option<Meeting>> {
+pub async fn of(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    id: MeetingId,
+) -> Result<Option<Meeting>> {
     Ok(sqlx::query_as(
         "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash,
                 created_at, list_time
@@ -179,17 +188,27 @@ pub struct Filter {
 }
 
 /// The tenant's meetings, newest first by start, else scheduled, else created time.
-pub async fn list(conn: &mut PgConnection, tenant: TenantId, filter: &Filter) -> Result<Vec<Meeting>> {
+pub async fn list(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    filter: &Filter,
+) -> Result<Vec<Meeting>> {
     // Two statements, so that each has the index of its own order and never a scan behind an `or`.
-    let after = filter.after.unwrap_or((DateTime::<Utc>::MAX_UTC, Uuid::max()));
+    let after = filter
+        .after
+        .unwrap_or((DateTime::<Utc>::MAX_UTC, Uuid::max()));
     let after_time = after.0.min(far_future());
-    let query = sqlx::query_as(if filter.host.is_some() { LIST_OF_HOST } else { LIST_OF_TENANT })
-        .bind(tenant.0)
-        .bind(after_time)
-        .bind(after.1)
-        .bind(filter.from)
-        .bind(filter.to)
-        .bind(filter.limit);
+    let query = sqlx::query_as(if filter.host.is_some() {
+        LIST_OF_HOST
+    } else {
+        LIST_OF_TENANT
+    })
+    .bind(tenant.0)
+    .bind(after_time)
+    .bind(after.1)
+    .bind(filter.from)
+    .bind(filter.to)
+    .bind(filter.limit);
     let query = match filter.host {
         Some(host) => query.bind(host.0),
         None => query,
@@ -220,8 +239,8 @@ pub const LIST_OF_TENANT: &str =
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 
-/// Ends the meeting and bumps the roster, so that its worker reads it again. `None` when it had ended before; nothing is
-/// changed then.
+/// Ends the meeting and bumps the roster, so that its worker reads it again. `None` when it had
+/// ended before; nothing is changed then.
 pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meeting>> {
     event::lock(conn, id).await?;
     let ended: Option<Meeting> = sqlx::query_as(
@@ -239,14 +258,23 @@ pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meetin
     Ok(ended)
 }
 
-/// Counts a change of who is present, of the streams asked for, or of the meeting's status. The worker polls the count.
+/// Counts a change of who is present, of the streams asked for, or of the meeting's status. The
+/// worker polls the count.
 pub async fn bump_roster(conn: &mut PgConnection, id: MeetingId) -> Result<()> {
-    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1").bind(id.0).execute(conn).await?;
+    sqlx::query("update meeting_heads set roster = roster + 1 where meeting_id = $1")
+        .bind(id.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-/// Wrong passwords that this credential gave within a minute of its first, and the seconds until that minute ends.
-pub async fn password_tries(conn: &mut PgConnection, id: MeetingId, credential: &str) -> Result<(i32, i64)> {
+/// Wrong passwords that this credential gave within a minute of its first, and the seconds until
+/// that minute ends.
+pub async fn password_tries(
+    conn: &mut PgConnection,
+    id: MeetingId,
+    credential: &str,
+) -> Result<(i32, i64)> {
     let row: Option<(i32, i64)> = sqlx::query_as(
         "select tries, greatest(1, ceil(extract(epoch from since + interval '1 minute' - clock_timestamp())))::bigint
          from password_tries
@@ -284,8 +312,10 @@ pub async fn count_wrong_password(
 
 /// Whether anybody was ever to capture the meeting.
 pub async fn has_capture(conn: &mut PgConnection, id: MeetingId) -> Result<bool> {
-    Ok(sqlx::query_scalar("select exists (select from jobs where meeting_id = $1 and kind = 'capture')")
-        .bind(id.0)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar(
+        "select exists (select from jobs where meeting_id = $1 and kind = 'capture')",
+    )
+    .bind(id.0)
+    .fetch_one(conn)
+    .await?)
 }

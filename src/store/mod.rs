@@ -1,10 +1,11 @@
-//! Postgres: the facts. One file per noun; every function takes the connection of a transaction its caller opened, so
-//! that effects compose and commit together.
+//! Postgres: the facts. One file per noun; every function takes the connection of a transaction its
+//! caller opened, so that effects compose and commit together.
 //!
-//! Two pools on one URL, so that requests never take the connections of a worker's jobs. Every query runs in a transaction
-//! that begins with its role: [`Store::tenant_tx`] acts as `hansard_app` and sees one tenant, [`Store::worker_tx`] acts as
-//! `hansard_worker` and sees all. A session keeps neither, so a pooler may lend it to others between transactions.
-//! Migrations run on a connection of their own, as whoever the URL names.
+//! Two pools on one URL, so that requests never take the connections of a worker's jobs. Every
+//! query runs in a transaction that begins with its role: [`Store::tenant_tx`] acts as
+//! `hansard_app` and sees one tenant, [`Store::worker_tx`] acts as `hansard_worker` and sees all. A
+//! session keeps neither, so a pooler may lend it to others between transactions. Migrations run on
+//! a connection of their own, as whoever the URL names.
 
 pub mod attendance;
 pub mod backlog;
@@ -68,7 +69,8 @@ pub enum StoreError {
     /// A unique, foreign key, check or exclusion constraint refused the write.
     #[error("constraint {constraint} refused the write")]
     Conflict { constraint: String },
-    /// Postgres is away, starting, full or too slow. Trying again later may work. No `source`: the text has it already.
+    /// Postgres is away, starting, full or too slow. Trying again later may work. No `source`: the
+    /// text has it already.
     #[error("the database is not available: {0}")]
     Unavailable(sqlx::Error),
     /// An `Idempotency-Key` that was used with another body.
@@ -95,18 +97,29 @@ impl From<sqlx::Error> for StoreError {
         use sqlx::Error as E;
         match &error {
             E::RowNotFound => Self::NotFound,
-            E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_) | E::Tls(_) => Self::Unavailable(error),
+            E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_) | E::Tls(_) => {
+                Self::Unavailable(error)
+            }
             // The server hung up in the middle of a message.
             E::Protocol(_) => Self::Unavailable(error),
             E::Database(database) => {
                 let code = database.code().unwrap_or_default();
                 if code.starts_with("23") {
-                    return Self::Conflict { constraint: database.constraint().unwrap_or_default().to_owned() };
+                    return Self::Conflict {
+                        constraint: database.constraint().unwrap_or_default().to_owned(),
+                    };
                 }
-                // Connection lost, out of resources, operator intervention (also statement_timeout), deadlock or
-                // serialisation failure, lock not available.
-                let passing = ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class)) || code == "55P03";
-                if passing { Self::Unavailable(error) } else { Self::Other(error) }
+                // Connection lost, out of resources, operator intervention (also
+                // statement_timeout), deadlock or serialisation failure, lock not available.
+                let passing = ["08", "53", "57", "40"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+                    || code == "55P03";
+                if passing {
+                    Self::Unavailable(error)
+                } else {
+                    Self::Other(error)
+                }
             }
             _ => Self::Other(error),
         }
@@ -126,7 +139,11 @@ impl StoreError {
 
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
-        if self.is_unavailable() { Fault::Away(Away::Database) } else { Fault::Ours }
+        if self.is_unavailable() {
+            Fault::Away(Away::Database)
+        } else {
+            Fault::Ours
+        }
     }
 }
 
@@ -149,8 +166,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens both pools lazily, on a URL that leads to Postgres itself. `connections` bounds each pool. Fails only on a URL
-    /// that cannot be read.
+    /// Opens both pools lazily, on a URL that leads to Postgres itself. `connections` bounds each
+    /// pool. Fails only on a URL that cannot be read.
     pub fn open(url: &str, connections: u32) -> Result<Self> {
         Ok(Self::with(&options(url)?, connections, Pooler::None))
     }
@@ -190,14 +207,15 @@ impl Store {
         Tx::begin(&self.app, Acting::Tenant(tenant), self.pooler, Some(share)).await
     }
 
-    /// A transaction of the api's role without a tenant: it sees API keys, the one link or code that has this hash, and
-    /// nothing else. [`enter`] makes it one of a tenant.
+    /// A transaction of the api's role without a tenant: it sees API keys, the one link or code
+    /// that has this hash, and nothing else. [`enter`] makes it one of a tenant.
     pub async fn secret_tx(&self, hash: &[u8; 32]) -> Result<Tx> {
         let share = self.fair.take(None).await?;
         Tx::begin(&self.app, Acting::Holder(hash), self.pooler, Some(share)).await
     }
 
-    /// A transaction that sees all tenants. To be committed, also by who reads only, or it costs a rollback.
+    /// A transaction that sees all tenants. To be committed, also by who reads only, or it costs a
+    /// rollback.
     pub async fn worker_tx(&self) -> Result<Tx> {
         Tx::begin(&self.worker, Acting::Worker, self.pooler, None).await
     }
@@ -209,28 +227,37 @@ impl Store {
         Ok(())
     }
 
-    /// Maps the process's monotonic clock to Postgres's by one round trip; up to `tries` when it took too long.
-    /// Answers whether a mapping was taken that is as good as it has to be: the quickest of them all is taken when there was
-    /// none before.
+    /// Maps the process's monotonic clock to Postgres's by one round trip; up to `tries` when it
+    /// took too long. Answers whether a mapping was taken that is as good as it has to be: the
+    /// quickest of them all is taken when there was none before.
     pub async fn sync_clock(&self, clock: &Clock, tries: u32) -> Result<bool> {
-        // One connection for all tries: the first may have to be opened, and a round trip must not count that.
+        // One connection for all tries: the first may have to be opened, and a round trip must not
+        // count that.
         let mut tx = Tx::begin(&self.worker, Acting::Worker, self.pooler, None).await?;
         let mut quickest: Option<(Instant, Instant, DateTime<Utc>)> = None;
         for _ in 0..tries {
             let asked = Instant::now();
-            let wall: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut *tx).await?;
+            let wall: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()")
+                .fetch_one(&mut *tx)
+                .await?;
             let answered = Instant::now();
             if clock.set(asked, answered, wall) {
                 return Ok(true);
             }
-            if quickest.is_none_or(|(asked_then, answered_then, _)| answered - asked < answered_then - asked_then) {
+            if quickest.is_none_or(|(asked_then, answered_then, _)| {
+                answered - asked < answered_then - asked_then
+            }) {
                 quickest = Some((asked, answered, wall));
             }
         }
         if let Some((asked, answered, wall)) = quickest {
             let took_ms = (answered - asked).as_millis();
             let taken = clock.set_roughly(asked, answered, wall);
-            tracing::warn!(took_ms, taken, "Postgres answers slowly: its clock is known only to within half of that");
+            tracing::warn!(
+                took_ms,
+                taken,
+                "Postgres answers slowly: its clock is known only to within half of that"
+            );
         }
         Ok(false)
     }
@@ -243,10 +270,12 @@ impl Store {
     }
 }
 
-/// Statements are never logged: they hold what people said and are called. No setting is sent at the start of a session that
-/// a pooler would refuse, not knowing it.
+/// Statements are never logged: they hold what people said and are called. No setting is sent at
+/// the start of a session that a pooler would refuse, not knowing it.
 fn options(url: &str) -> Result<PgConnectOptions> {
-    Ok(PgConnectOptions::from_str(url)?.disable_statement_logging().extra_float_digits(None))
+    Ok(PgConnectOptions::from_str(url)?
+        .disable_statement_logging()
+        .extra_float_digits(None))
 }
 
 fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
@@ -260,9 +289,9 @@ fn pool(options: &PgConnectOptions, connections: u32) -> PgPool {
 /// Batches of old events in one sweep. The next is a minute later.
 const FORGETS_MAX: u32 = 50;
 
-/// Forgets what has had its time: idempotency keys after 24 hours, session codes and counts of wrong passwords after they
-/// ended, events 24 hours after the end of their meeting. All tenants', in any process, at any time. Answers how many rows went
-/// (of events: meetings).
+/// Forgets what has had its time: idempotency keys after 24 hours, session codes and counts of
+/// wrong passwords after they ended, events 24 hours after the end of their meeting. All tenants',
+/// in any process, at any time. Answers how many rows went (of events: meetings).
 pub async fn sweep(store: &Store) -> Result<u64> {
     let mut gone = 0;
     let mut tx = store.worker_tx().await?;
@@ -271,7 +300,10 @@ pub async fn sweep(store: &Store) -> Result<u64> {
         "delete from session_codes where expires_at < clock_timestamp() - interval '1 hour'",
         "delete from password_tries where since < clock_timestamp() - interval '1 hour'",
     ] {
-        gone += sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
+        gone += sqlx::query(statement)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
     }
     tx.commit().await?;
     for _ in 0..FORGETS_MAX {
@@ -288,38 +320,62 @@ pub async fn sweep(store: &Store) -> Result<u64> {
 
 /// From here on the transaction sees the rows of this tenant.
 pub async fn enter(conn: &mut PgConnection, tenant: TenantId) -> Result<()> {
-    sqlx::query("select set_config('app.tenant', $1, true)").bind(tenant.to_string()).execute(conn).await?;
+    sqlx::query("select set_config('app.tenant', $1, true)")
+        .bind(tenant.to_string())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
-/// Statements that run for every request or packet's worth of work, each with its arguments (`meeting` and `id` stand for
-/// ids). A test explains each and sees it touch one partition of every partitioned table.
+/// Statements that run for every request or packet's worth of work, each with its arguments
+/// (`meeting` and `id` stand for ids). A test explains each and sees it touch one partition of
+/// every partitioned table.
 pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
     ("participant", participant::GET, &["meeting", "id"]),
-    ("participant of a user", participant::BY_USER, &["meeting", "id"]),
+    (
+        "participant of a user",
+        participant::BY_USER,
+        &["meeting", "id"],
+    ),
     ("participants", participant::LIST, &["meeting", "id", "50"]),
-    ("consent above an entry", consent::ABOVE, &["meeting", "0", "50"]),
+    (
+        "consent above an entry",
+        consent::ABOVE,
+        &["meeting", "0", "50"],
+    ),
     ("events after a seq", event::AFTER, &["meeting", "0", "100"]),
     ("recordings", recording_list::LIST, &["meeting", "id", "50"]),
     ("transcript head", transcript::HEAD, &["meeting"]),
     ("transcript segments", transcript::SEGMENTS, &["meeting"]),
     ("transcript gaps", unheard::OF_MEETING, &["meeting"]),
     ("stream", requested_stream::FIND, &["meeting", "id"]),
-    ("streams", requested_stream::LIST, &["meeting", "id", "50", "id"]),
+    (
+        "streams",
+        requested_stream::LIST,
+        &["meeting", "id", "50", "id"],
+    ),
 ];
 
 /// The number of the lock that migrations take turns by; any will do.
 const MIGRATION_LOCK: i64 = 0x6861_6e73_6172_6400;
 
-/// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from several processes at
-/// once: they take turns.
+/// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from
+/// several processes at once: they take turns.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
     let mut conn = owner(url).await?;
-    // The turn is a transaction's, on a connection of its own: a session's lock would stay behind in a pooler.
-    let mut turn = PgConnection::connect_with(&options(url)?.application_name("hansard-owner")).await?;
+    // The turn is a transaction's, on a connection of its own: a session's lock would stay behind
+    // in a pooler.
+    let mut turn =
+        PgConnection::connect_with(&options(url)?.application_name("hansard-owner")).await?;
     let mut tx = turn.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
-    sqlx::migrate!("./migrations").set_locking(false).run(&mut conn).await?;
+    sqlx::query("select pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::migrate!("./migrations")
+        .set_locking(false)
+        .run(&mut conn)
+        .await?;
     tx.commit().await?;
     turn.close().await?;
     conn.close().await?;

@@ -1,4 +1,5 @@
-//! Participants: one user in one meeting, however often it joins. Presence is [`super::presence`]'s.
+//! Participants: one user in one meeting, however often it joins. Presence is
+//! [`super::presence`]'s.
 
 use super::{Result, StoreError, new_id};
 use crate::domain::{
@@ -33,7 +34,8 @@ pub struct Participant {
 }
 
 impl Participant {
-    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy `required`.
+    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy
+    /// `required`.
     pub fn missing(&self, uses: &[Use]) -> Vec<Use> {
         let accepted = |purpose: &Use| {
             let said = match purpose {
@@ -42,12 +44,15 @@ impl Participant {
             };
             said.as_deref() == Some(ConsentStatus::Accepted.as_str())
         };
-        uses.iter().copied().filter(|purpose| !accepted(purpose)).collect()
+        uses.iter()
+            .copied()
+            .filter(|purpose| !accepted(purpose))
+            .collect()
     }
 }
 
-/// The user's participant in the meeting, made when there is none. The role is the one it was first given, except that
-/// nobody loses `host`.
+/// The user's participant in the meeting, made when there is none. The role is the one it was first
+/// given, except that nobody loses `host`.
 pub async fn ensure(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -69,7 +74,9 @@ pub async fn ensure(
     .bind(role)
     .fetch_one(&mut *conn)
     .await?;
-    get(conn, meeting, ParticipantId(id)).await?.ok_or(StoreError::NotFound)
+    get(conn, meeting, ParticipantId(id))
+        .await?
+        .ok_or(StoreError::NotFound)
 }
 
 /// A guest who comes by a link: a user of its own, and a participant that keeps the link.
@@ -92,7 +99,11 @@ pub async fn guest(
 }
 
 /// Whether somebody who came by this link was removed by request: nobody new comes by it then.
-pub async fn is_link_closed(conn: &mut PgConnection, meeting: MeetingId, link: Uuid) -> Result<bool> {
+pub async fn is_link_closed(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    link: Uuid,
+) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "select exists (select from participants where meeting_id = $1 and link_id = $2 and removed = 'request')",
     )
@@ -102,12 +113,28 @@ pub async fn is_link_closed(conn: &mut PgConnection, meeting: MeetingId, link: U
     .await?)
 }
 
-pub async fn get(conn: &mut PgConnection, meeting: MeetingId, id: ParticipantId) -> Result<Option<Participant>> {
-    Ok(sqlx::query_as(GET).bind(meeting.0).bind(id.0).fetch_optional(conn).await?)
+pub async fn get(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: ParticipantId,
+) -> Result<Option<Participant>> {
+    Ok(sqlx::query_as(GET)
+        .bind(meeting.0)
+        .bind(id.0)
+        .fetch_optional(conn)
+        .await?)
 }
 
-pub async fn by_user(conn: &mut PgConnection, meeting: MeetingId, user: UserId) -> Result<Option<Participant>> {
-    let id: Option<Uuid> = sqlx::query_scalar(BY_USER).bind(meeting.0).bind(user.0).fetch_optional(&mut *conn).await?;
+pub async fn by_user(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    user: UserId,
+) -> Result<Option<Participant>> {
+    let id: Option<Uuid> = sqlx::query_scalar(BY_USER)
+        .bind(meeting.0)
+        .bind(user.0)
+        .fetch_optional(&mut *conn)
+        .await?;
     match id {
         Some(id) => get(conn, meeting, ParticipantId(id)).await,
         None => Ok(None),
@@ -122,10 +149,16 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Participant>> {
     let after = after.map_or(Uuid::nil(), |id| id.0);
-    Ok(sqlx::query_as(LIST).bind(meeting.0).bind(after).bind(limit).fetch_all(conn).await?)
+    Ok(sqlx::query_as(LIST)
+        .bind(meeting.0)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?)
 }
 
-pub(crate) const BY_USER: &str = "select id from participants where meeting_id = $1 and user_id = $2";
+pub(crate) const BY_USER: &str =
+    "select id from participants where meeting_id = $1 and user_id = $2";
 
 /// Participants as lists show them, by which.
 macro_rules! listed {

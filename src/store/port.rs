@@ -1,4 +1,5 @@
-//! Ports that outlive their streams, and sources that are somebody's. Of one node (`rtp.publicIp`); all tenants'.
+//! Ports that outlive their streams, and sources that are somebody's. Of one node (`rtp.publicIp`);
+//! all tenants'.
 
 use super::Result;
 use crate::domain::{
@@ -13,17 +14,27 @@ use uuid::Uuid;
 const SOURCES_KEPT: &str = "24 hours";
 
 /// Ports that another stream has, or had until not long ago.
-pub async fn held(conn: &mut PgConnection, node: &str, by_others_than: StreamId) -> Result<BTreeSet<u16>> {
-    let ports: Vec<i32> = sqlx::query_scalar("select port from rtp_ports where node = $1 and stream_id <> $2")
-        .bind(node)
-        .bind(by_others_than.0)
-        .fetch_all(conn)
-        .await?;
+pub async fn held(
+    conn: &mut PgConnection,
+    node: &str,
+    by_others_than: StreamId,
+) -> Result<BTreeSet<u16>> {
+    let ports: Vec<i32> =
+        sqlx::query_scalar("select port from rtp_ports where node = $1 and stream_id <> $2")
+            .bind(node)
+            .bind(by_others_than.0)
+            .fetch_all(conn)
+            .await?;
     Ok(numbers(ports))
 }
 
-/// Ports that streams of this meeting have or had until not long ago, each with its stream and whose that is.
-pub async fn owned(conn: &mut PgConnection, node: &str, meeting: MeetingId) -> Result<Vec<(u16, StreamId, Owner)>> {
+/// Ports that streams of this meeting have or had until not long ago, each with its stream and
+/// whose that is.
+pub async fn owned(
+    conn: &mut PgConnection,
+    node: &str,
+    meeting: MeetingId,
+) -> Result<Vec<(u16, StreamId, Owner)>> {
     let rows: Vec<(i32, Uuid, Uuid, String, String)> = sqlx::query_as(
         "select r.port, s.id, s.participant_id, s.kind, s.source
          from rtp_ports r join streams s on s.meeting_id = r.meeting_id and s.id = r.stream_id
@@ -34,7 +45,11 @@ pub async fn owned(conn: &mut PgConnection, node: &str, meeting: MeetingId) -> R
     .fetch_all(conn)
     .await?;
     let owned = |(port, stream, participant, kind, source): (i32, Uuid, Uuid, String, String)| {
-        let owner = Owner { participant: ParticipantId(participant), kind, source };
+        let owner = Owner {
+            participant: ParticipantId(participant),
+            kind,
+            source,
+        };
         Some((u16::try_from(port).ok()?, StreamId(stream), owner))
     };
     Ok(rows.into_iter().filter_map(owned).collect())
@@ -46,13 +61,15 @@ pub async fn foreign(
     node: &str,
     participant: ParticipantId,
 ) -> Result<Vec<(u16, SocketAddr)>> {
-    let rows: Vec<(i32, String)> =
-        sqlx::query_as("select port, source from rtp_sources where node = $1 and participant_id <> $2")
-            .bind(node)
-            .bind(participant.0)
-            .fetch_all(conn)
-            .await?;
-    let known = |(port, source): (i32, String)| Some((u16::try_from(port).ok()?, source.parse().ok()?));
+    let rows: Vec<(i32, String)> = sqlx::query_as(
+        "select port, source from rtp_sources where node = $1 and participant_id <> $2",
+    )
+    .bind(node)
+    .bind(participant.0)
+    .fetch_all(conn)
+    .await?;
+    let known =
+        |(port, source): (i32, String)| Some((u16::try_from(port).ok()?, source.parse().ok()?));
     Ok(rows.into_iter().filter_map(known).collect())
 }
 
@@ -69,9 +86,14 @@ pub async fn left(conn: &mut PgConnection, node: &str) -> Result<BTreeSet<u16>> 
     Ok(numbers(ports))
 }
 
-/// The port was quiet for long enough: anybody may have it, unless its stream lives. Who sent to it until then is not
-/// whoever gets it next.
-pub async fn rested(conn: &mut PgConnection, node: &str, port: u16, senders: &[String]) -> Result<()> {
+/// The port was quiet for long enough: anybody may have it, unless its stream lives. Who sent to it
+/// until then is not whoever gets it next.
+pub async fn rested(
+    conn: &mut PgConnection,
+    node: &str,
+    port: u16,
+    senders: &[String],
+) -> Result<()> {
     sqlx::query(
         "with gone as (
              delete from rtp_ports r where r.node = $1 and r.port = $2 and not exists (
@@ -92,7 +114,13 @@ pub async fn rested(conn: &mut PgConnection, node: &str, port: u16, senders: &[S
 }
 
 /// Notes whose the port is.
-pub async fn hold(conn: &mut PgConnection, meeting: MeetingId, stream: StreamId, node: &str, port: u16) -> Result<()> {
+pub async fn hold(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    stream: StreamId,
+    node: &str,
+    port: u16,
+) -> Result<()> {
     sqlx::query(
         "insert into rtp_ports (node, port, tenant_id, meeting_id, stream_id)
          select $3, $4, tenant_id, meeting_id, id from streams where meeting_id = $1 and id = $2
@@ -109,7 +137,12 @@ pub async fn hold(conn: &mut PgConnection, meeting: MeetingId, stream: StreamId,
 }
 
 /// Notes that the stream's media comes from there, to the port that it has.
-pub(super) async fn know(conn: &mut PgConnection, meeting: MeetingId, stream: StreamId, source: &str) -> Result<()> {
+pub(super) async fn know(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    stream: StreamId,
+    source: &str,
+) -> Result<()> {
     sqlx::query(
         "insert into rtp_sources (node, port, source, participant_id, tenant_id, meeting_id)
          select ip, port, $3, participant_id, tenant_id, meeting_id from streams
@@ -134,5 +167,8 @@ pub async fn forget(conn: &mut PgConnection) -> Result<()> {
 }
 
 fn numbers(ports: Vec<i32>) -> BTreeSet<u16> {
-    ports.into_iter().filter_map(|port| u16::try_from(port).ok()).collect()
+    ports
+        .into_iter()
+        .filter_map(|port| u16::try_from(port).ok())
+        .collect()
 }

@@ -1,7 +1,9 @@
-//! Who is in a meeting: coming, going and being removed, each with its event, all under the head's lock.
+//! Who is in a meeting: coming, going and being removed, each with its event, all under the head's
+//! lock.
 //!
-//! A participant is present from `join_room` (or the answer to its first stream) until it leaves, is removed, or was
-//! away for 30 s; the worker decides the last and calls [`leave`]. Everything here may run twice.
+//! A participant is present from `join_room` (or the answer to its first stream) until it leaves,
+//! is removed, or was away for 30 s; the worker decides the last and calls [`leave`]. Everything
+//! here may run twice.
 
 use super::{
     Result, StoreError,
@@ -111,8 +113,9 @@ pub struct Address {
     pub port: i32,
 }
 
-/// The data of a `participant_…` event, or of one of `joined.participants`, for a participant's sockets (`None`: an
-/// observer's): where media is received is told to its sender and to observers only.
+/// The data of a `participant_…` event, or of one of `joined.participants`, for a participant's
+/// sockets (`None`: an observer's): where media is received is told to its sender and to observers
+/// only.
 pub fn seen_by(whom: Option<ParticipantId>, mut data: Value) -> Value {
     let own = whom.is_none_or(|whom| data["id"] == json!(whom));
     if let Some(streams) = data["streams"].as_array_mut().filter(|_| !own) {
@@ -124,15 +127,25 @@ pub fn seen_by(whom: Option<ParticipantId>, mut data: Value) -> Value {
 }
 
 impl Person {
-    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy `required`.
+    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy
+    /// `required`.
     pub fn missing(&self, uses: &[Use]) -> Vec<Use> {
-        let accepted = |purpose: &Use| self.consent.contains(&(*purpose, Some(ConsentStatus::Accepted.as_str())));
-        uses.iter().copied().filter(|purpose| !accepted(purpose)).collect()
+        let accepted = |purpose: &Use| {
+            self.consent
+                .contains(&(*purpose, Some(ConsentStatus::Accepted.as_str())))
+        };
+        uses.iter()
+            .copied()
+            .filter(|purpose| !accepted(purpose))
+            .collect()
     }
 
     /// `{recording, transcription}`.
     pub fn consent(&self) -> Value {
-        self.consent.iter().map(|(purpose, status)| (purpose.as_str().to_owned(), json!(status))).collect()
+        self.consent
+            .iter()
+            .map(|(purpose, status)| (purpose.as_str().to_owned(), json!(status)))
+            .collect()
     }
 
     /// The data of `participant_joined`, `participant_left` and `participant_updated`.
@@ -153,7 +166,8 @@ impl Person {
 
     /// Whether a join or resume token minted then still stands.
     pub fn admits(&self, minted: DateTime<Utc>) -> bool {
-        self.removed.as_deref() != Some(Removal::Request.as_str()) && self.tokens_from.is_none_or(|from| minted >= from)
+        self.removed.as_deref() != Some(Removal::Request.as_str())
+            && self.tokens_from.is_none_or(|from| minted >= from)
     }
 }
 
@@ -185,18 +199,41 @@ pub async fn people(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<P
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when it is not of this meeting.
-pub async fn person(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Person> {
-    read(conn, meeting, Some(participant)).await?.pop().ok_or(StoreError::NotFound)
+pub async fn person(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<Person> {
+    read(conn, meeting, Some(participant))
+        .await?
+        .pop()
+        .ok_or(StoreError::NotFound)
 }
 
-async fn read(conn: &mut PgConnection, meeting: MeetingId, only: Option<ParticipantId>) -> Result<Vec<Person>> {
+async fn read(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    only: Option<ParticipantId>,
+) -> Result<Vec<Person>> {
     let only = only.map(|participant| participant.0);
-    let rows: Vec<Row> = sqlx::query_as(PEOPLE).bind(meeting.0).bind(only).fetch_all(&mut *conn).await?;
+    let rows: Vec<Row> = sqlx::query_as(PEOPLE)
+        .bind(meeting.0)
+        .bind(only)
+        .fetch_all(&mut *conn)
+        .await?;
     let mut streams: HashMap<Uuid, Vec<StreamSeen>> = HashMap::new();
-    let seen = sqlx::query(STREAMS).bind(meeting.0).bind(only).bind(STREAMS_SHOWN).fetch_all(conn).await?;
+    let seen = sqlx::query(STREAMS)
+        .bind(meeting.0)
+        .bind(only)
+        .bind(STREAMS_SHOWN)
+        .fetch_all(conn)
+        .await?;
     for row in seen {
         let participant: Uuid = row.try_get("participant_id")?;
-        streams.entry(participant).or_default().push(stream_seen(&row)?);
+        streams
+            .entry(participant)
+            .or_default()
+            .push(stream_seen(&row)?);
     }
     Ok(rows
         .into_iter()
@@ -212,7 +249,10 @@ async fn read(conn: &mut PgConnection, meeting: MeetingId, only: Option<Particip
                 present: row.present,
                 removed: row.removed,
                 tokens_from: row.tokens_from,
-                consent: [(Use::Recording, said(&row.recording)), (Use::Transcription, said(&row.transcription))],
+                consent: [
+                    (Use::Recording, said(&row.recording)),
+                    (Use::Transcription, said(&row.transcription)),
+                ],
                 streams: streams.remove(&row.id).unwrap_or_default(),
             }
         })
@@ -232,7 +272,10 @@ fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
         reason: row.try_get("reason")?,
         media: open.then_some(media),
         media_reason: media_reason.filter(|_| open),
-        address: ip.zip(port).filter(|_| open).map(|(ip, port)| Address { ip, port }),
+        address: ip
+            .zip(port)
+            .filter(|_| open)
+            .map(|(ip, port)| Address { ip, port }),
         state,
     })
 }
@@ -275,7 +318,8 @@ pub enum Barred {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Entered {
     pub person: Person,
-    /// The number of this socket among the participant's own; 0 for a stream. The highest is the one that counts.
+    /// The number of this socket among the participant's own; 0 for a stream. The highest is the
+    /// one that counts.
     pub socket: i64,
     /// None when it was present already.
     pub effects: Effects,
@@ -292,7 +336,9 @@ pub async fn enter(
     by: EntryBy,
 ) -> Result<Result<Entered, Barred>> {
     event::lock(conn, meeting).await?;
-    let of = meeting::get(conn, meeting).await?.ok_or(StoreError::NotFound)?;
+    let of = meeting::get(conn, meeting)
+        .await?
+        .ok_or(StoreError::NotFound)?;
     let before = person(conn, meeting, participant).await?;
     if of.ended() {
         return Ok(Err(Barred::Ended));
@@ -313,13 +359,23 @@ pub async fn enter(
             return Ok(Err(Barred::ConsentRequired(missing)));
         }
     }
-    let socket = if by == EntryBy::Stream { 0 } else { count_socket(conn, meeting, participant).await? };
+    let socket = if by == EntryBy::Stream {
+        0
+    } else {
+        count_socket(conn, meeting, participant).await?
+    };
     if before.present {
-        return Ok(Ok(Entered { person: before, socket, effects: Effects::default() }));
+        return Ok(Ok(Entered {
+            person: before,
+            socket,
+            effects: Effects::default(),
+        }));
     }
     // One instant for the start of the meeting and of this visit, in milliseconds, as it is told.
     let now: DateTime<Utc> =
-        sqlx::query_scalar("select date_trunc('milliseconds', clock_timestamp())").fetch_one(&mut *conn).await?;
+        sqlx::query_scalar("select date_trunc('milliseconds', clock_timestamp())")
+            .fetch_one(&mut *conn)
+            .await?;
     sqlx::query(
         "update meetings set start_time = coalesce(start_time, $2), status = 'live' where id = $1 and status = 'scheduled'",
     )
@@ -358,11 +414,21 @@ pub async fn enter(
         .execute(conn)
         .await?;
     let mut effects = Effects::from(joined);
-    effects.jobs.extend(made.then_some((JobKind::Capture, capture)));
-    Ok(Ok(Entered { person, socket, effects }))
+    effects
+        .jobs
+        .extend(made.then_some((JobKind::Capture, capture)));
+    Ok(Ok(Entered {
+        person,
+        socket,
+        effects,
+    }))
 }
 
-async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<i64> {
+async fn count_socket(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<i64> {
     Ok(sqlx::query_scalar(
         "update participants set sockets = sockets + 1 where meeting_id = $1 and id = $2 returning sockets",
     )
@@ -372,14 +438,20 @@ async fn count_socket(conn: &mut PgConnection, meeting: MeetingId, participant: 
     .await?)
 }
 
-/// The participant is no longer present; its streams are closed. Nothing happens when it was not present.
-pub async fn leave(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Effects> {
+/// The participant is no longer present; its streams are closed. Nothing happens when it was not
+/// present.
+pub async fn leave(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<Effects> {
     event::lock(conn, meeting).await?;
     go(conn, meeting, participant, "left").await
 }
 
-/// Removes a participant, present or not: its streams are closed, its join and resume tokens void. The one way out for
-/// everybody who has to go. Whoever has a socket of it closes that on the event.
+/// Removes a participant, present or not: its streams are closed, its join and resume tokens void.
+/// The one way out for everybody who has to go. Whoever has a socket of it closes that on the
+/// event.
 pub async fn remove(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -401,18 +473,25 @@ pub async fn remove(
     if done.rows_affected() > 0 && effects.is_empty() {
         // Streams asked for and not yet open are to be let go of.
         meeting::bump_roster(conn, meeting).await?;
-        // It may be absent for the store and have a socket all the same, which nobody could tell of.
+        // It may be absent for the store and have a socket all the same, which nobody could tell
+        // of.
         let person = person(conn, meeting, participant).await?;
         if person.joined_at.is_some() {
-            effects.events.push(event::append(conn, meeting, "participant_updated", person.told()).await?);
+            effects
+                .events
+                .push(event::append(conn, meeting, "participant_updated", person.told()).await?);
         }
     }
     Ok(effects)
 }
 
-/// Undoes a removal of either kind, and reopens the link that the participant came by. Its old tokens stay void. Nothing
-/// happens when it was not removed.
-pub async fn readmit(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Effects> {
+/// Undoes a removal of either kind, and reopens the link that the participant came by. Its old
+/// tokens stay void. Nothing happens when it was not removed.
+pub async fn readmit(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<Effects> {
     event::lock(conn, meeting).await?;
     let done =
         sqlx::query("update participants set removed = null where meeting_id = $1 and id = $2 and removed is not null")
@@ -424,17 +503,22 @@ pub async fn readmit(conn: &mut PgConnection, meeting: MeetingId, participant: P
     if done.rows_affected() == 0 || person.joined_at.is_none() {
         return Ok(Effects::default());
     }
-    Ok(event::append(conn, meeting, "participant_updated", person.told()).await?.into())
+    Ok(
+        event::append(conn, meeting, "participant_updated", person.told())
+            .await?
+            .into(),
+    )
 }
 
 /// Everybody leaves, at the end of the meeting.
 pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Event>> {
     event::lock(conn, meeting).await?;
-    let present: Vec<Uuid> =
-        sqlx::query_scalar("select id from participants where meeting_id = $1 and present order by joined_at, id")
-            .bind(meeting.0)
-            .fetch_all(&mut *conn)
-            .await?;
+    let present: Vec<Uuid> = sqlx::query_scalar(
+        "select id from participants where meeting_id = $1 and present order by joined_at, id",
+    )
+    .bind(meeting.0)
+    .fetch_all(&mut *conn)
+    .await?;
     let mut events = Vec::new();
     for id in present {
         events.extend(go(conn, meeting, ParticipantId(id), "left").await?.events);
@@ -443,14 +527,23 @@ pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<
 }
 
 /// Tells everybody how a participant stands now: a stream of it opened or closed.
-pub async fn updated(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId) -> Result<Event> {
+pub async fn updated(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<Event> {
     event::lock(conn, meeting).await?;
     let person = person(conn, meeting, participant).await?;
     event::append(conn, meeting, "participant_updated", person.told()).await
 }
 
 /// Under the head's lock.
-async fn go(conn: &mut PgConnection, meeting: MeetingId, participant: ParticipantId, why: &str) -> Result<Effects> {
+async fn go(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    why: &str,
+) -> Result<Effects> {
     sqlx::query(
         "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
          where meeting_id = $1 and participant_id = $2 and state <> 'closed'",

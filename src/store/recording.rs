@@ -1,5 +1,5 @@
-//! Recordings and their segments, as the workers write them. Rows say what exists: they are written after the object was
-//! stored and verified.
+//! Recordings and their segments, as the workers write them. Rows say what exists: they are written
+//! after the object was stored and verified.
 
 use super::Result;
 use crate::domain::{
@@ -12,7 +12,9 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// What makes two streams the same recording.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackKey {
     pub participant: ParticipantId,
@@ -22,8 +24,9 @@ pub struct TrackKey {
     pub codec: String,
 }
 
-/// Makes the track's recording, or finds the one that is there; answers with the id that counts. Its start moves only while
-/// there is no file: a file's time 0 is its start, and where the file is joined again its sound would move with it.
+/// Makes the track's recording, or finds the one that is there; answers with the id that counts.
+/// Its start moves only while there is no file: a file's time 0 is its start, and where the file is
+/// joined again its sound would move with it.
 pub async fn ensure_track(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -75,7 +78,10 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
         recording: RecordingId(row.try_get("recording_id")?),
         epoch: row.try_get("epoch")?,
         n: row.try_get("n")?,
-        span: Span::new(MeetingTime(row.try_get("start_us")?), MeetingTime(row.try_get("end_us")?)),
+        span: Span::new(
+            MeetingTime(row.try_get("start_us")?),
+            MeetingTime(row.try_get("end_us")?),
+        ),
         consent_entry: row.try_get("consent_entry")?,
         late: Micros(row.try_get("late_us")?),
         object_key: row.try_get("object_key")?,
@@ -86,7 +92,8 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
     })
 }
 
-/// Adds a segment; a second time replaces the first (a segment cut after it was stored has a new key).
+/// Adds a segment; a second time replaces the first (a segment cut after it was stored has a new
+/// key).
 pub async fn add_segment(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -137,7 +144,11 @@ pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
 }
 
 /// Takes the row of a segment of which nothing was left.
-pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<()> {
+pub async fn remove_segment(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segment: &Segment,
+) -> Result<()> {
     sqlx::query("delete from recording_segments where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4")
         .bind(meeting.0)
         .bind(segment.recording.0)
@@ -148,7 +159,8 @@ pub async fn remove_segment(conn: &mut PgConnection, meeting: MeetingId, segment
     Ok(())
 }
 
-/// A track's object was verified and committed: the segments with these objects are in it now. Their rows stay as proof.
+/// A track's object was verified and committed: the segments with these objects are in it now.
+/// Their rows stay as proof.
 pub async fn mark_merged(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -169,15 +181,22 @@ pub async fn mark_merged(
 
 /// Whether segments of the meeting are in storage that no track has yet.
 pub async fn is_unmerged(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
-    Ok(sqlx::query("select 1 from recording_segments where meeting_id = $1 and state = 'stored' limit 1")
-        .bind(meeting.0)
-        .fetch_optional(conn)
-        .await?
-        .is_some())
+    Ok(sqlx::query(
+        "select 1 from recording_segments where meeting_id = $1 and state = 'stored' limit 1",
+    )
+    .bind(meeting.0)
+    .fetch_optional(conn)
+    .await?
+    .is_some())
 }
 
 /// A segment's object is broken, or will not come: it costs its own span.
-pub async fn mark_lost(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment, why: &str) -> Result<()> {
+pub async fn mark_lost(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segment: &Segment,
+    why: &str,
+) -> Result<()> {
     sqlx::query(
         "update recording_segments set state = 'lost', error = $5
          where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4 and state = 'stored'",
@@ -193,8 +212,14 @@ pub async fn mark_lost(conn: &mut PgConnection, meeting: MeetingId, segment: &Se
 }
 
 /// How often a segment's object was missing.
-pub async fn missing(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment) -> Result<Missing> {
-    let ago = |column: &str| format!("coalesce((extract(epoch from clock_timestamp() - {column}) * 1e6)::bigint, 0)");
+pub async fn missing(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segment: &Segment,
+) -> Result<Missing> {
+    let ago = |column: &str| {
+        format!("coalesce((extract(epoch from clock_timestamp() - {column}) * 1e6)::bigint, 0)")
+    };
     let sql = format!(
         "select missing, {}, {} from recording_segments
          where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
@@ -208,11 +233,20 @@ pub async fn missing(conn: &mut PgConnection, meeting: MeetingId, segment: &Segm
         .bind(segment.n)
         .fetch_one(conn)
         .await?;
-    Ok(Missing { times: row.try_get(0)?, first_ago: Micros(row.try_get(1)?), last_ago: Micros(row.try_get(2)?) })
+    Ok(Missing {
+        times: row.try_get(0)?,
+        first_ago: Micros(row.try_get(1)?),
+        last_ago: Micros(row.try_get(2)?),
+    })
 }
 
 /// It is missing once more; `first` forgets the times before.
-pub async fn note_missing(conn: &mut PgConnection, meeting: MeetingId, segment: &Segment, first: bool) -> Result<()> {
+pub async fn note_missing(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segment: &Segment,
+    first: bool,
+) -> Result<()> {
     sqlx::query(
         "update recording_segments set missing = case when $5 then 1 else missing + 1 end,
              missing_first = case when $5 then clock_timestamp() else missing_first end,
@@ -286,11 +320,14 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
         Ok(Recording {
             id: RecordingId(row.try_get("id")?),
             kind: row.try_get("kind")?,
-            key: participant.zip(source).zip(codec).map(|((participant, source), codec)| TrackKey {
-                participant: ParticipantId(participant),
-                source,
-                codec,
-            }),
+            key: participant
+                .zip(source)
+                .zip(codec)
+                .map(|((participant, source), codec)| TrackKey {
+                    participant: ParticipantId(participant),
+                    source,
+                    codec,
+                }),
             start_ms: row.try_get("start_ms")?,
             gaps: row.try_get("gaps")?,
             status: row.try_get("status")?,
@@ -396,7 +433,11 @@ pub async fn set_gaps(conn: &mut PgConnection, id: RecordingId, gaps: &Value) ->
 }
 
 /// Whatever is not ready failed, with a reason that says what to do.
-pub async fn fail_unfinished(conn: &mut PgConnection, meeting: MeetingId, error: &str) -> Result<()> {
+pub async fn fail_unfinished(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    error: &str,
+) -> Result<()> {
     sqlx::query(
         "update recordings set status = 'failed', error = $2 where meeting_id = $1 and status in ('recording', 'processing')",
     )
@@ -414,6 +455,9 @@ pub async fn remove(conn: &mut PgConnection, meeting: MeetingId, id: RecordingId
         .bind(id.0)
         .execute(&mut *conn)
         .await?;
-    sqlx::query("delete from recordings where id = $1").bind(id.0).execute(conn).await?;
+    sqlx::query("delete from recordings where id = $1")
+        .bind(id.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -37,7 +37,8 @@ pub struct ListedRecording {
     pub display_name: Option<String>,
 }
 
-/// The meeting's recordings that are not deleted, behind `after`: in the order in which they were made.
+/// The meeting's recordings that are not deleted, behind `after`: in the order in which they were
+/// made.
 pub async fn list(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -53,8 +54,16 @@ pub async fn list(
 }
 
 /// A recording of the tenant, also when it is deleted (`deleted_at`).
-pub async fn get(conn: &mut PgConnection, tenant: TenantId, id: RecordingId) -> Result<Option<ListedRecording>> {
-    Ok(sqlx::query_as(GET).bind(id.0).bind(tenant.0).fetch_optional(conn).await?)
+pub async fn get(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    id: RecordingId,
+) -> Result<Option<ListedRecording>> {
+    Ok(sqlx::query_as(GET)
+        .bind(id.0)
+        .bind(tenant.0)
+        .fetch_optional(conn)
+        .await?)
 }
 
 /// Where the mix begins, or would: its own start, else that of the earliest track.

@@ -1,4 +1,5 @@
-//! Streams that clients ask for. The row is made here in state `asked`; the meeting's worker opens it.
+//! Streams that clients ask for. The row is made here in state `asked`; the meeting's worker opens
+//! it.
 
 use super::Result;
 use crate::domain::id::{MeetingId, ParticipantId, StreamId, TenantId};
@@ -33,13 +34,15 @@ pub struct RequestedStream {
     pub srtp_sealed: Option<Vec<u8>>,
 }
 
-/// The place that a stream's SRTP key is sealed in ([`super::seal::Seal`]): moved to another row it stays shut.
+/// The place that a stream's SRTP key is sealed in ([`super::seal::Seal`]): moved to another row it
+/// stays shut.
 pub fn seal_place(meeting: MeetingId, stream: StreamId) -> Vec<u8> {
     format!("{meeting}/{stream}").into_bytes()
 }
 
-/// Makes the row, under the meeting's lock. `Ok(false)` when a stream of this meeting that is not closed has this SSRC; one
-/// of the same participant, kind and source does not count, since this one takes its place.
+/// Makes the row, under the meeting's lock. `Ok(false)` when a stream of this meeting that is not
+/// closed has this SSRC; one of the same participant, kind and source does not count, since this
+/// one takes its place.
 pub async fn insert(conn: &mut PgConnection, stream: &RequestedStream) -> Result<bool> {
     let done = sqlx::query(
         "insert into streams (meeting_id, id, tenant_id, participant_id, kind, source, codec, payload_type, clock_rate,
@@ -75,11 +78,16 @@ pub async fn find(
     meeting: MeetingId,
     stream: StreamId,
 ) -> Result<Option<(ParticipantId, String)>> {
-    let row: Option<(Uuid, String)> = sqlx::query_as(FIND).bind(meeting.0).bind(stream.0).fetch_optional(conn).await?;
+    let row: Option<(Uuid, String)> = sqlx::query_as(FIND)
+        .bind(meeting.0)
+        .bind(stream.0)
+        .fetch_optional(conn)
+        .await?;
     Ok(row.map(|(participant, state)| (ParticipantId(participant), state)))
 }
 
-pub(crate) const FIND: &str = "select participant_id, state from streams where meeting_id = $1 and id = $2";
+pub(crate) const FIND: &str =
+    "select participant_id, state from streams where meeting_id = $1 and id = $2";
 
 /// A stream as it is listed.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -106,7 +114,8 @@ pub struct ListedStream {
     pub closed_at: Option<DateTime<Utc>>,
 }
 
-/// The meeting's streams, or one participant's, behind `after`: in the order in which they were asked for.
+/// The meeting's streams, or one participant's, behind `after`: in the order in which they were
+/// asked for.
 pub async fn list(
     conn: &mut PgConnection,
     meeting: MeetingId,

@@ -1,5 +1,6 @@
-//! What a refusal or withdrawal takes back of what is stored, in the transaction that writes it: words are gone and told
-//! as retracted, files of a meeting that is over are made anew. Sound of a running meeting is its worker's to cut.
+//! What a refusal or withdrawal takes back of what is stored, in the transaction that writes it:
+//! words are gone and told as retracted, files of a meeting that is over are made anew. Sound of a
+//! running meeting is its worker's to cut.
 
 use super::{
     Result, StoreError,
@@ -14,15 +15,20 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Takes back what the entry cuts `from` then on. `until`: what lies behind that was taken back before.
+/// Takes back what the entry cuts `from` then on. `until`: what lies behind that was taken back
+/// before.
 pub async fn behind(
     conn: &mut PgConnection,
     entry: &Entry,
     from: DateTime<Utc>,
     until: Option<DateTime<Utc>>,
 ) -> Result<Effects> {
-    let of = meeting::get(conn, entry.meeting).await?.ok_or(StoreError::NotFound)?;
-    let Some(start) = of.start_time else { return Ok(Effects::default()) };
+    let of = meeting::get(conn, entry.meeting)
+        .await?
+        .ok_or(StoreError::NotFound)?;
+    let Some(start) = of.start_time else {
+        return Ok(Effects::default());
+    };
     let mut effects = Effects::default();
     if entry.purposes.contains(&Use::Transcription) {
         let ms = |time: DateTime<Utc>| (time - start).num_milliseconds();
@@ -38,7 +44,9 @@ pub async fn behind(
             .await?;
         for (segment, _) in gone {
             let data = json!({"segmentId": segment, "reason": Reason::Withdrawn.as_str()});
-            effects.events.push(event::append(conn, entry.meeting, "transcript_retracted", data).await?);
+            effects
+                .events
+                .push(event::append(conn, entry.meeting, "transcript_retracted", data).await?);
         }
     }
     if entry.purposes.contains(&Use::Recording) && is_sound_behind(conn, &of, entry, from).await? {
@@ -48,7 +56,8 @@ pub async fn behind(
     Ok(effects)
 }
 
-/// Whole segments, of the participant itself; under policy `all` those of everybody, while it was there.
+/// Whole segments, of the participant itself; under policy `all` those of everybody, while it was
+/// there.
 const WORDS: &str = "with gone as (
         delete from transcript_segments s using meetings m
         where m.id = $1 and s.meeting_id = $1 and s.end_ms + s.late_ms > $4 and ($5::bigint is null or s.start_ms < $5)
@@ -60,9 +69,14 @@ const WORDS: &str = "with gone as (
         returning s.id, s.start_ms)
     select id, start_ms from gone order by start_ms, id";
 
-/// Whether finished files, or segments that wait to become some, hold sound of the participant behind `from`; under policy
-/// `all` that of anybody, while it was there.
-async fn is_sound_behind(conn: &mut PgConnection, of: &Meeting, entry: &Entry, from: DateTime<Utc>) -> Result<bool> {
+/// Whether finished files, or segments that wait to become some, hold sound of the participant
+/// behind `from`; under policy `all` that of anybody, while it was there.
+async fn is_sound_behind(
+    conn: &mut PgConnection,
+    of: &Meeting,
+    entry: &Entry,
+    from: DateTime<Utc>,
+) -> Result<bool> {
     // While somebody captures, the end of the meeting makes the files.
     if !of.ended() || !job::is_done(conn, of.id(), JobKind::Capture.as_str()).await? {
         return Ok(false);
@@ -88,9 +102,15 @@ async fn is_sound_behind(conn: &mut PgConnection, of: &Meeting, entry: &Entry, f
     .await?)
 }
 
-/// Whether the log refuses words of which the gate, which has applied the entries up to `applied`, knows nothing: a
-/// refusal of the speaker (under policy `all`: of anybody present) that reaches into them. Under the head's lock.
-pub async fn is_refused(conn: &mut PgConnection, meeting: MeetingId, pass: &Pass, applied: i64) -> Result<bool> {
+/// Whether the log refuses words of which the gate, which has applied the entries up to `applied`,
+/// knows nothing: a refusal of the speaker (under policy `all`: of anybody present) that reaches
+/// into them. Under the head's lock.
+pub async fn is_refused(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    pass: &Pass,
+    applied: i64,
+) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "select exists (
              select from consent_log c left join consent_cuts k on k.meeting_id = c.meeting_id and k.entry = c.entry
@@ -117,7 +137,11 @@ pub async fn is_refused(conn: &mut PgConnection, meeting: MeetingId, pass: &Pass
 }
 
 /// Notes that the entry was said at `from` already.
-pub async fn note_earlier(conn: &mut PgConnection, entry: &Entry, from: DateTime<Utc>) -> Result<()> {
+pub async fn note_earlier(
+    conn: &mut PgConnection,
+    entry: &Entry,
+    from: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query(
         "insert into consent_cuts (meeting_id, entry, tenant_id, timestamp)
          select meeting_id, $2, tenant_id, $3 from meeting_heads where meeting_id = $1

@@ -1,7 +1,7 @@
 //! Keys derived from `HANSARD_SECRET`, and sealing of what must lie encrypted in a row (SRTP keys).
 //!
-//! HKDF-SHA-256 with one `info` per use, so that no key of one use is good for another. The secret is the same on every
-//! `api` and `worker`: what an `api` seals a worker opens.
+//! HKDF-SHA-256 with one `info` per use, so that no key of one use is good for another. The secret
+//! is the same on every `api` and `worker`: what an `api` seals a worker opens.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -53,33 +53,45 @@ pub fn random<const N: usize>() -> Result<[u8; N], SealError> {
     Ok(bytes)
 }
 
-/// AES-256-GCM with a random nonce in front of each box. A random 96-bit nonce is good for 2³² boxes; there are two per
-/// stream.
+/// AES-256-GCM with a random nonce in front of each box. A random 96-bit nonce is good for 2³²
+/// boxes; there are two per stream.
 pub struct Seal(LessSafeKey);
 
 impl Seal {
     pub fn new(secret: &[u8]) -> Result<Self, SealError> {
         let key = derive(secret, "hansard seal v1")?;
-        Ok(Self(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes"))))
+        Ok(Self(LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes"),
+        )))
     }
 
-    /// Nonce, cipher text and tag. `place` (the row's ids) must be named again to open it, so that a box moved to another
-    /// row stays shut.
+    /// Nonce, cipher text and tag. `place` (the row's ids) must be named again to open it, so that
+    /// a box moved to another row stays shut.
     pub fn seal(&self, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce = random::<NONCE_LEN>()?;
         let mut body = plain.to_vec();
         self.0
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut body)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(place),
+                &mut body,
+            )
             .map_err(|_| SealError::Random)?;
         Ok([&nonce[..], &body].concat())
     }
 
     pub fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Closed)?;
+        let (nonce, body) = sealed
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(SealError::Closed)?;
         let mut body = body.to_vec();
         let plain = self
             .0
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(place), &mut body)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(place),
+                &mut body,
+            )
             .map_err(|_| SealError::Closed)?;
         Ok(plain.to_vec())
     }
@@ -100,18 +112,36 @@ mod tests {
     #[test]
     fn opens_only_unchanged_in_its_place_and_under_its_secret() {
         let seal = Seal::new(SECRET).expect("long enough");
-        let sealed = seal.seal(b"meeting/stream", b"master key and salt").expect("seals");
-        assert_eq!(seal.open(b"meeting/stream", &sealed).expect("opens"), b"master key and salt");
+        let sealed = seal
+            .seal(b"meeting/stream", b"master key and salt")
+            .expect("seals");
+        assert_eq!(
+            seal.open(b"meeting/stream", &sealed).expect("opens"),
+            b"master key and salt"
+        );
         assert_eq!(seal.open(b"meeting/other", &sealed), Err(SealError::Closed));
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert_eq!(seal.open(b"meeting/stream", &changed), Err(SealError::Closed));
-            assert_eq!(seal.open(b"meeting/stream", &sealed[..at]), Err(SealError::Closed));
+            assert_eq!(
+                seal.open(b"meeting/stream", &changed),
+                Err(SealError::Closed)
+            );
+            assert_eq!(
+                seal.open(b"meeting/stream", &sealed[..at]),
+                Err(SealError::Closed)
+            );
         }
         let other = Seal::new(b"another secret of thirty-two bytes or more").expect("long enough");
-        assert_eq!(other.open(b"meeting/stream", &sealed), Err(SealError::Closed));
-        assert_ne!(sealed, seal.seal(b"meeting/stream", b"master key and salt").expect("seals"));
+        assert_eq!(
+            other.open(b"meeting/stream", &sealed),
+            Err(SealError::Closed)
+        );
+        assert_ne!(
+            sealed,
+            seal.seal(b"meeting/stream", b"master key and salt")
+                .expect("seals")
+        );
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub struct Stream {
     pub port: Option<u16>,
     pub srtp_suite: Option<String>,
     pub srtp_sealed: Option<Vec<u8>>,
-    /// SRTP's rollover counter and highest sequence number as last written down (48 bits); 0 when never.
+    /// SRTP's rollover counter and highest sequence number as last written down (48 bits); 0 when
+    /// never.
     pub rollover: u64,
     /// `asked`, `open` or `closed`.
     pub state: String,
@@ -44,7 +45,9 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     let out_of_range = |what: &str| sqlx::Error::Decode(format!("{what} out of range").into());
     let ssrc = |name: &str| {
         let value: Option<i64> = row.try_get(name)?;
-        value.map(|ssrc| u32::try_from(ssrc).map_err(|_| out_of_range(name))).transpose()
+        value
+            .map(|ssrc| u32::try_from(ssrc).map_err(|_| out_of_range(name)))
+            .transpose()
     };
     Ok(Stream {
         id: StreamId(row.try_get("id")?),
@@ -52,12 +55,14 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
         kind: row.try_get("kind")?,
         source: row.try_get("source")?,
         codec: row.try_get("codec")?,
-        payload_type: u8::try_from(row.try_get::<i32, _>("payload_type")?).map_err(|_| out_of_range("payload_type"))?,
+        payload_type: u8::try_from(row.try_get::<i32, _>("payload_type")?)
+            .map_err(|_| out_of_range("payload_type"))?,
         red_payload_type: row
             .try_get::<Option<i32>, _>("red_payload_type")?
             .map(|kind| u8::try_from(kind).map_err(|_| out_of_range("red_payload_type")))
             .transpose()?,
-        clock_rate: u32::try_from(row.try_get::<i32, _>("clock_rate")?).map_err(|_| out_of_range("clock_rate"))?,
+        clock_rate: u32::try_from(row.try_get::<i32, _>("clock_rate")?)
+            .map_err(|_| out_of_range("clock_rate"))?,
         ssrc: ssrc("ssrc")?,
         heard_ssrc: ssrc("heard_ssrc")?,
         remote: row.try_get("remote")?,
@@ -82,14 +87,24 @@ const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, re
 
 /// The meeting's streams that are not closed, oldest first.
 pub async fn live(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Stream>> {
-    let sql =
-        format!("select {COLUMNS} from streams where meeting_id = $1 and state <> 'closed' order by created_at, id");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(meeting.0).fetch_all(conn).await?;
+    let sql = format!(
+        "select {COLUMNS} from streams where meeting_id = $1 and state <> 'closed' order by created_at, id"
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(meeting.0)
+        .fetch_all(conn)
+        .await?;
     Ok(rows.iter().map(stream).collect::<sqlx::Result<_>>()?)
 }
 
 /// The stream is received here.
-pub async fn opened(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, ip: &str, port: u16) -> Result<()> {
+pub async fn opened(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: StreamId,
+    ip: &str,
+    port: u16,
+) -> Result<()> {
     let remote: Option<Option<String>> = sqlx::query_scalar(
         "update streams set state = 'open', ip = $3, port = $4 where meeting_id = $1 and id = $2 and state <> 'closed'
          returning coalesce(latched, remote)",
@@ -139,17 +154,24 @@ pub async fn media(
     media: &str,
     reason: Option<&str>,
 ) -> Result<()> {
-    sqlx::query("update streams set media = $3, media_reason = $4 where meeting_id = $1 and id = $2")
-        .bind(meeting.0)
-        .bind(id.0)
-        .bind(media)
-        .bind(reason)
-        .execute(conn)
-        .await?;
+    sqlx::query(
+        "update streams set media = $3, media_reason = $4 where meeting_id = $1 and id = $2",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .bind(media)
+    .bind(reason)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-pub async fn rollover(conn: &mut PgConnection, meeting: MeetingId, id: StreamId, index: u64) -> Result<()> {
+pub async fn rollover(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: StreamId,
+    index: u64,
+) -> Result<()> {
     sqlx::query("update streams set rollover = $3 where meeting_id = $1 and id = $2")
         .bind(meeting.0)
         .bind(id.0)

@@ -11,13 +11,21 @@ pub async fn ensure(conn: &mut PgConnection, name: &str) -> Result<TenantId> {
         .bind(name)
         .execute(&mut *conn)
         .await?;
-    let id = sqlx::query_scalar("select id from tenants where name = $1").bind(name).fetch_one(conn).await?;
+    let id = sqlx::query_scalar("select id from tenants where name = $1")
+        .bind(name)
+        .fetch_one(conn)
+        .await?;
     Ok(TenantId(id))
 }
 
 /// Every tenant with its name, oldest first.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<(TenantId, String)>> {
     let rows: Vec<(uuid::Uuid, String)> =
-        sqlx::query_as("select id, name from tenants order by created_at, id").fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(id, name)| (TenantId(id), name)).collect())
+        sqlx::query_as("select id, name from tenants order by created_at, id")
+            .fetch_all(conn)
+            .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, name)| (TenantId(id), name))
+        .collect())
 }

@@ -25,18 +25,26 @@ pub struct FinalSegment {
 #[derive(Clone, Default, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub struct Head {
     pub language: Option<String>,
-    /// Nothing will be added: the last final is stored, or there never was a capture that could add one.
+    /// Nothing will be added: the last final is stored, or there never was a capture that could add
+    /// one.
     pub complete: bool,
 }
 
 /// The head of the transcript of a meeting that has ended or not.
 pub async fn head(conn: &mut PgConnection, meeting: MeetingId) -> Result<Head> {
-    Ok(sqlx::query_as(HEAD).bind(meeting.0).fetch_optional(conn).await?.unwrap_or_default())
+    Ok(sqlx::query_as(HEAD)
+        .bind(meeting.0)
+        .fetch_optional(conn)
+        .await?
+        .unwrap_or_default())
 }
 
 /// All final segments, by time.
 pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<FinalSegment>> {
-    Ok(sqlx::query_as(SEGMENTS).bind(meeting.0).fetch_all(conn).await?)
+    Ok(sqlx::query_as(SEGMENTS)
+        .bind(meeting.0)
+        .fetch_all(conn)
+        .await?)
 }
 
 pub(crate) const HEAD: &str = "select t.language,

@@ -1,5 +1,6 @@
-//! A transaction with its role. Nothing about a role or a tenant is ever set for longer: behind a pooler that lends server
-//! connections by the transaction, what one client left on a session would be the next one's.
+//! A transaction with its role. Nothing about a role or a tenant is ever set for longer: behind a
+//! pooler that lends server connections by the transaction, what one client left on a session would
+//! be the next one's.
 
 use super::{Result, fair_share::Share, pooler::Pooler};
 use crate::domain::{consent::hex, id::TenantId};
@@ -8,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 
 /// The longest that one statement may run: a request waits no longer than this for a lock.
 const STATEMENT_MAX: &str = "10s";
-/// The longest that a transaction may sit between two statements, so that a stuck process never keeps a row's lock.
+/// The longest that a transaction may sit between two statements, so that a stuck process never
+/// keeps a row's lock.
 const IDLE_IN_TX_MAX: &str = "15s";
 
 /// As whom a transaction acts.
@@ -23,13 +25,19 @@ pub(super) enum Acting<'a> {
 }
 
 impl Acting<'_> {
-    /// Begins and says who acts, in one message: there is no instant at which the transaction runs as somebody else, and a
-    /// role that cannot be taken leaves no transaction at all.
+    /// Begins and says who acts, in one message: there is no instant at which the transaction runs
+    /// as somebody else, and a role that cannot be taken leaves no transaction at all.
     fn begin(self, pooler: Pooler) -> String {
         let (role, setting) = match self {
             // An id is hexadecimal digits and hyphens, and so is nothing to be escaped.
-            Self::Tenant(tenant) => ("hansard_app", format!("; set local app.tenant = '{tenant}'")),
-            Self::Holder(hash) => ("hansard_app", format!("; set local app.secret = '{}'", hex(hash))),
+            Self::Tenant(tenant) => (
+                "hansard_app",
+                format!("; set local app.tenant = '{tenant}'"),
+            ),
+            Self::Holder(hash) => (
+                "hansard_app",
+                format!("; set local app.secret = '{}'", hex(hash)),
+            ),
             Self::Worker => ("hansard_worker", String::new()),
         };
         let first = pooler.before_each_transaction();
@@ -49,9 +57,17 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(super) async fn begin(pool: &PgPool, acting: Acting<'_>, pooler: Pooler, share: Option<Share>) -> Result<Self> {
+    pub(super) async fn begin(
+        pool: &PgPool,
+        acting: Acting<'_>,
+        pooler: Pooler,
+        share: Option<Share>,
+    ) -> Result<Self> {
         let inner = pool.begin_with(AssertSqlSafe(acting.begin(pooler))).await?;
-        Ok(Self { inner, _share: share })
+        Ok(Self {
+            inner,
+            _share: share,
+        })
     }
 
     pub async fn commit(self) -> Result<(), sqlx::Error> {

@@ -48,15 +48,21 @@ pub async fn note(
 
 /// Where words are missing, by time.
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Gap>> {
-    let rows: Vec<(Uuid, Uuid, i64, i64, i64, String)> =
-        sqlx::query_as(OF_MEETING).bind(meeting.0).fetch_all(conn).await?;
-    let gap = |(id, participant, start, end, search, why): (Uuid, Uuid, i64, i64, i64, String)| Gap {
-        id,
-        participant: ParticipantId(participant),
-        missing: Missing { span: Span::new(MeetingTime(start), MeetingTime(end)), search: MeetingTime(search) },
-        // The column's check lets nothing else in.
-        why: Why::parse(&why).unwrap_or(Why::Undecoded),
-    };
+    let rows: Vec<(Uuid, Uuid, i64, i64, i64, String)> = sqlx::query_as(OF_MEETING)
+        .bind(meeting.0)
+        .fetch_all(conn)
+        .await?;
+    let gap =
+        |(id, participant, start, end, search, why): (Uuid, Uuid, i64, i64, i64, String)| Gap {
+            id,
+            participant: ParticipantId(participant),
+            missing: Missing {
+                span: Span::new(MeetingTime(start), MeetingTime(end)),
+                search: MeetingTime(search),
+            },
+            // The column's check lets nothing else in.
+            why: Why::parse(&why).unwrap_or(Why::Undecoded),
+        };
     Ok(rows.into_iter().map(gap).collect())
 }
 
@@ -74,11 +80,16 @@ pub async fn forget(conn: &mut PgConnection, meeting: MeetingId, id: Uuid) -> Re
 }
 
 /// The meeting's holders, oldest first: from when, and their last sign of life.
-pub async fn holdings(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<(i64, DateTime<Utc>, DateTime<Utc>)>> {
-    Ok(sqlx::query_as("select epoch, began_at, alive_at from capture_epochs where meeting_id = $1 order by epoch")
-        .bind(meeting.0)
-        .fetch_all(conn)
-        .await?)
+pub async fn holdings(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+) -> Result<Vec<(i64, DateTime<Utc>, DateTime<Utc>)>> {
+    Ok(sqlx::query_as(
+        "select epoch, began_at, alive_at from capture_epochs where meeting_id = $1 order by epoch",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?)
 }
 
 /// When each participant had a stream; an open end is `None`.
@@ -92,20 +103,30 @@ pub async fn streams(
     .bind(meeting.0)
     .fetch_all(conn)
     .await?;
-    Ok(rows.into_iter().map(|(participant, from, until)| (ParticipantId(participant), from, until)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(participant, from, until)| (ParticipantId(participant), from, until))
+        .collect())
 }
 
 /// Where the words of each participant are.
-pub async fn finals(conn: &mut PgConnection, meeting: MeetingId) -> Result<BTreeMap<ParticipantId, Vec<Span>>> {
-    let rows: Vec<(Uuid, i64, i64)> =
-        sqlx::query_as("select participant_id, start_ms, end_ms from transcript_segments where meeting_id = $1")
-            .bind(meeting.0)
-            .fetch_all(conn)
-            .await?;
+pub async fn finals(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+) -> Result<BTreeMap<ParticipantId, Vec<Span>>> {
+    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+        "select participant_id, start_ms, end_ms from transcript_segments where meeting_id = $1",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
     let mut finals: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
     for (participant, start, end) in rows {
         let span = Span::new(MeetingTime::from_ms(start), MeetingTime::from_ms(end));
-        finals.entry(ParticipantId(participant)).or_default().push(span);
+        finals
+            .entry(ParticipantId(participant))
+            .or_default()
+            .push(span);
     }
     Ok(finals)
 }

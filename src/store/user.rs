@@ -15,7 +15,8 @@ pub struct User {
     pub display_name: String,
 }
 
-/// Makes a user. [`StoreError::Conflict`] on `users_email` when the tenant has one with this address.
+/// Makes a user. [`StoreError::Conflict`] on `users_email` when the tenant has one with this
+/// address.
 pub async fn insert(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -33,32 +34,44 @@ pub async fn insert(
     .bind(display_name)
     .fetch_optional(conn)
     .await?
-    .ok_or_else(|| StoreError::Conflict { constraint: "users_email".to_owned() })
+    .ok_or_else(|| StoreError::Conflict {
+        constraint: "users_email".to_owned(),
+    })
 }
 
 pub async fn get(conn: &mut PgConnection, id: UserId) -> Result<Option<User>> {
-    Ok(sqlx::query_as("select id, tenant_id, email, display_name from users where id = $1")
-        .bind(id.0)
-        .fetch_optional(conn)
-        .await?)
+    Ok(
+        sqlx::query_as("select id, tenant_id, email, display_name from users where id = $1")
+            .bind(id.0)
+            .fetch_optional(conn)
+            .await?,
+    )
 }
 
 /// The same, named with its tenant: requests ask so, whatever else keeps tenants apart.
 pub async fn of(conn: &mut PgConnection, tenant: TenantId, id: UserId) -> Result<Option<User>> {
-    Ok(sqlx::query_as("select id, tenant_id, email, display_name from users where id = $1 and tenant_id = $2")
-        .bind(id.0)
-        .bind(tenant.0)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sqlx::query_as(
+        "select id, tenant_id, email, display_name from users where id = $1 and tenant_id = $2",
+    )
+    .bind(id.0)
+    .bind(tenant.0)
+    .fetch_optional(conn)
+    .await?)
 }
 
 /// The id of the tenant's user with this address.
-pub async fn by_email(conn: &mut PgConnection, tenant: TenantId, email: &str) -> Result<Option<UserId>> {
-    let id: Option<Uuid> = sqlx::query_scalar("select id from users where tenant_id = $1 and lower(email) = lower($2)")
-        .bind(tenant.0)
-        .bind(email)
-        .fetch_optional(conn)
-        .await?;
+pub async fn by_email(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    email: &str,
+) -> Result<Option<UserId>> {
+    let id: Option<Uuid> = sqlx::query_scalar(
+        "select id from users where tenant_id = $1 and lower(email) = lower($2)",
+    )
+    .bind(tenant.0)
+    .bind(email)
+    .fetch_optional(conn)
+    .await?;
     Ok(id.map(UserId))
 }
 
@@ -87,14 +100,16 @@ pub async fn insert_code(
 
 /// The tenant of a code, in a transaction of [`super::Store::secret_tx`].
 pub async fn code_tenant(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<TenantId>> {
-    let tenant: Option<Uuid> = sqlx::query_scalar("select tenant_id from session_codes where hash = $1")
-        .bind(&hash[..])
-        .fetch_optional(conn)
-        .await?;
+    let tenant: Option<Uuid> =
+        sqlx::query_scalar("select tenant_id from session_codes where hash = $1")
+            .bind(&hash[..])
+            .fetch_optional(conn)
+            .await?;
     Ok(tenant.map(TenantId))
 }
 
-/// Whether a code can still be used, in a transaction of [`super::Store::secret_tx`]. Changes nothing.
+/// Whether a code can still be used, in a transaction of [`super::Store::secret_tx`]. Changes
+/// nothing.
 pub async fn code_waits(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "select exists (select 1 from session_codes
@@ -105,8 +120,12 @@ pub async fn code_waits(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<bool
     .await?)
 }
 
-/// Uses a code up: the first caller gets the user and the end of the session, everybody else `None`.
-pub async fn take_code(conn: &mut PgConnection, hash: &[u8; 32]) -> Result<Option<(UserId, DateTime<Utc>)>> {
+/// Uses a code up: the first caller gets the user and the end of the session, everybody else
+/// `None`.
+pub async fn take_code(
+    conn: &mut PgConnection,
+    hash: &[u8; 32],
+) -> Result<Option<(UserId, DateTime<Utc>)>> {
     let row: Option<(Uuid, DateTime<Utc>)> = sqlx::query_as(
         "update session_codes set used_at = clock_timestamp()
          where hash = $1 and used_at is null and expires_at > clock_timestamp()

@@ -1,4 +1,5 @@
-//! Withdrawing while Postgres or the queue is away: it acts, it is written down, and what comes late opens nothing.
+//! Withdrawing while Postgres or the queue is away: it acts, it is written down, and what comes
+//! late opens nothing.
 
 use super::{
     room::{Room, SOON, recording_only, say_at, serve, socket, time},
@@ -17,23 +18,35 @@ use std::time::Duration;
 /// The log as anybody reads it, walked.
 async fn assert_chain(client: &Client, meeting: &str) -> Vec<Value> {
     let log = client.consents(meeting).await.expect("lists");
-    let entries: Vec<ChainEntry> =
-        log.iter().map(|entry| serde_json::from_value(entry.clone()).expect("an entry")).collect();
-    let chain = entries
+    let entries: Vec<ChainEntry> = log
         .iter()
-        .zip(&log)
-        .map(|(entry, row)| (entry, row["prevHash"].as_str().expect("a hash"), row["hash"].as_str().expect("a hash")));
+        .map(|entry| serde_json::from_value(entry.clone()).expect("an entry"))
+        .collect();
+    let chain = entries.iter().zip(&log).map(|(entry, row)| {
+        (
+            entry,
+            row["prevHash"].as_str().expect("a hash"),
+            row["hash"].as_str().expect("a hash"),
+        )
+    });
     verify(meeting.parse().expect("an id"), chain).expect("the chain holds");
     log
 }
 
 async fn until_logged(client: &Client, meeting: &str, id: &Value) {
     eventually("the withdrawal is in the log", SOON, async || {
-        client.consents(meeting).await.is_ok_and(|log| log.iter().any(|entry| &entry["id"] == id))
+        client
+            .consents(meeting)
+            .await
+            .is_ok_and(|log| log.iter().any(|entry| &entry["id"] == id))
     })
     .await;
     let log = assert_chain(client, meeting).await;
-    assert_eq!(log.iter().filter(|entry| &entry["id"] == id).count(), 1, "once");
+    assert_eq!(
+        log.iter().filter(|entry| &entry["id"] == id).count(),
+        1,
+        "once"
+    );
 }
 
 /// Frozen and stopped; by socket and by REST; then a crash with the withdrawal only in the journal.
@@ -51,26 +64,54 @@ pub async fn postgres() {
     );
     let mut signal = socket(&room, &ana).await;
     let frames = staircase(30_000);
-    let voices = [room.speak(&ana, &frames).await, room.speak(&ben, &frames).await, room.speak(&cleo, &frames).await];
+    let voices = [
+        room.speak(&ana, &frames).await,
+        room.speak(&ben, &frames).await,
+        room.speak(&cleo, &frames).await,
+    ];
     let [of_ana, of_ben, of_cleo] = &voices;
 
     of_cleo.reaches(1_500).await;
     cluster.freeze(true).await;
     let told = say_at(&mut signal, "recording_ai", "withdrawn").await;
-    assert_eq!((told.kind(), told.seq()), ("consent_updated", None), "{:?}", told.value);
+    assert_eq!(
+        (told.kind(), told.seq()),
+        ("consent_updated", None),
+        "{:?}",
+        told.value
+    );
     let by_socket = (told.data()["id"].clone(), time(&told.data()["timestamp"]));
     tokio::time::sleep(Duration::from_millis(GRACE_MS.unsigned_abs())).await;
-    // Ana's, Ben's and Cleo's frames are the same, so only the spool's order tells whose they are: her folder is cut.
+    // Ana's, Ben's and Cleo's frames are the same, so only the spool's order tells whose they are:
+    // her folder is cut.
     tokio::time::sleep(Duration::from_secs(2)).await;
     cluster.freeze(false).await;
     until_logged(&client, &room.id, &by_socket.0).await;
 
     cluster.stop().await;
-    let said = client.consent(&ben.joined.consent_token, &room.id, "recording_ai", "withdrawn").await.expect("acts");
+    let said = client
+        .consent(
+            &ben.joined.consent_token,
+            &room.id,
+            "recording_ai",
+            "withdrawn",
+        )
+        .await
+        .expect("acts");
     assert_eq!(said["entry"], Value::Null, "not in the log yet: {said}");
     let by_rest = (said["id"].clone(), time(&said["timestamp"]));
-    let again = client.consent(&ana.joined.consent_token, &room.id, "recording_ai", "accepted").await;
-    assert_eq!(again.expect_err("no grant without the log").status(), Some(503));
+    let again = client
+        .consent(
+            &ana.joined.consent_token,
+            &room.id,
+            "recording_ai",
+            "accepted",
+        )
+        .await;
+    assert_eq!(
+        again.expect_err("no grant without the log").status(),
+        Some(503)
+    );
     tokio::time::sleep(Duration::from_secs(1)).await;
     cluster.restart().await;
     until_logged(&client, &room.id, &by_rest.0).await;
@@ -81,7 +122,15 @@ pub async fn postgres() {
 
     // Now a crash while the withdrawal stands in the journal only.
     cluster.stop().await;
-    let said = client.consent(&cleo.joined.consent_token, &room.id, "recording_ai", "withdrawn").await.expect("acts");
+    let said = client
+        .consent(
+            &cleo.joined.consent_token,
+            &room.id,
+            "recording_ai",
+            "withdrawn",
+        )
+        .await
+        .expect("acts");
     let journalled = (said["id"].clone(), time(&said["timestamp"]));
     assert_eq!(said["entry"], Value::Null, "not in the log yet: {said}");
     server.kill();
@@ -91,7 +140,10 @@ pub async fn postgres() {
     until_logged(&client, &room.id, &journalled.0).await;
     let stood = [
         vec![(0, of_ana.at(by_socket.1))],
-        vec![(0, of_ben.at(by_rest.1)), (on_again, of_ben.at(journalled.1))],
+        vec![
+            (0, of_ben.at(by_rest.1)),
+            (on_again, of_ben.at(journalled.1)),
+        ],
         vec![(0, of_cleo.at(journalled.1))],
     ];
     let room = room.moved(&client).await;
@@ -105,12 +157,18 @@ pub async fn postgres() {
         let there = super::sound::kept_in(&track.bytes, &frames);
         let inside = |n: &&usize, after: i64| {
             let (from, to) = (**n as i64 * 20, **n as i64 * 20 + 20);
-            stood.iter().any(|(open, close)| *open <= from && to <= close + after)
+            stood
+                .iter()
+                .any(|(open, close)| *open <= from && to <= close + after)
         };
         // Ben's second time ends with the crash, after which he goes on.
         let until = if guest.name == "Ben" { i64::MAX / 2 } else { 5 };
         let wrong: Vec<&usize> = there.iter().filter(|n| !inside(n, until)).collect();
-        assert!(wrong.is_empty(), "{}: frames {wrong:?} of {stood:?}", guest.name);
+        assert!(
+            wrong.is_empty(),
+            "{}: frames {wrong:?} of {stood:?}",
+            guest.name
+        );
         assert!(there.len() > 50, "{} was recorded before", guest.name);
     }
     server.terminate();
@@ -131,18 +189,30 @@ pub async fn queue() {
 
     voice.reaches(2_000).await;
     broker.freeze(true);
-    let said = client.consent(&ana.joined.consent_token, &room.id, "recording_ai", "withdrawn").await.expect("acts");
+    let said = client
+        .consent(
+            &ana.joined.consent_token,
+            &room.id,
+            "recording_ai",
+            "withdrawn",
+        )
+        .await
+        .expect("acts");
     let withdrawn = time(&said["timestamp"]);
     stood.push((0, voice.at(withdrawn)));
     tokio::time::sleep(Duration::from_millis(2 * GRACE_MS.unsigned_abs())).await;
     assert_spool(data.path(), &room, &frames, voice.at(withdrawn) + GRACE_MS).await;
     broker.freeze(false);
 
-    // A grant, and then messages about the withdrawal before it, late and twice: they close nothing.
+    // A grant, and then messages about the withdrawal before it, late and twice: they close
+    // nothing.
     let from = voice.at(room.say(&ana, "recording_ai", "accepted").await);
     voice.reaches((from + 2_000).unsigned_abs()).await;
     let stale = Ask::Withdraw {
-        id: said["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"),
+        id: said["id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("an id"),
         participant: ana.id.parse().expect("an id"),
         consent_type: ConsentType::RecordingAi,
         status: ConsentStatus::Withdrawn,
@@ -156,7 +226,10 @@ pub async fn queue() {
     let meeting = room.id.parse().expect("an id");
     for _ in 0..3 {
         eventually("a late message is delivered", SOON, async || {
-            others.ask(meeting, &stale, Duration::from_secs(2)).await.is_ok()
+            others
+                .ask(meeting, &stale, Duration::from_secs(2))
+                .await
+                .is_ok()
         })
         .await;
     }
@@ -173,13 +246,20 @@ pub async fn queue() {
     broker.restart().await;
     for _ in 0..5 {
         eventually("a late hint is delivered", SOON, async || {
-            others.ask(meeting, &Ask::Changed, Duration::from_secs(2)).await.is_ok()
+            others
+                .ask(meeting, &Ask::Changed, Duration::from_secs(2))
+                .await
+                .is_ok()
         })
         .await;
     }
-    // A grant once more, which the worker learns of by any way; and the stale withdrawal again, after the newer one.
+    // A grant once more, which the worker learns of by any way; and the stale withdrawal again,
+    // after the newer one.
     let from = voice.at(room.say(&ana, "recording_ai", "accepted").await);
-    others.ask(meeting, &stale, Duration::from_secs(2)).await.expect("delivered");
+    others
+        .ask(meeting, &stale, Duration::from_secs(2))
+        .await
+        .expect("delivered");
     voice.reaches((from + 3_000).unsigned_abs()).await;
     stood.push((from, from + 3_000));
     voice.stopped().await;

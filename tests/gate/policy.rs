@@ -21,7 +21,8 @@ fn now() -> DateTime<Utc> {
     Clock::default().now()
 }
 
-/// A newcomer who has not agreed pauses everybody before its first packet; recording goes on when it agrees.
+/// A newcomer who has not agreed pauses everybody before its first packet; recording goes on when
+/// it agrees.
 pub async fn all(client: &Client) {
     let room = Room::open(client, json!({"aiEnabled": false, "consentPolicy": "all"})).await;
     let ana = room.guest_who("Ana", "accepted").await;
@@ -45,47 +46,87 @@ pub async fn all(client: &Client) {
             && event.data()["state"] == "recording"
             && event.data()["waitingFor"] == json!([])
     };
-    room.until("it goes on", |event| told(event) && event.seq() > Some(3)).await;
+    room.until("it goes on", |event| told(event) && event.seq() > Some(3))
+        .await;
     let stood = [(0, paused), (voice.at(agreed), 8_000)];
     let of_ben = [(humming.at(agreed), 5_000)];
     voice.finished().await;
     humming.finished().await;
     let left = room.end().await;
     // What is missing before the pause is the time that the newcomer's stream took to be opened.
-    let (track, gaps) = (left.track(&ana).expect("a track"), &left.track(&ana).expect("a track").recording.gaps);
+    let (track, gaps) = (
+        left.track(&ana).expect("a track"),
+        &left.track(&ana).expect("a track").recording.gaps,
+    );
     let there = kept_in(&track.bytes, &frames);
     let wrong: Vec<&usize> = there
         .iter()
         .filter(|n| {
             let from = **n as i64 * 20;
-            !stood.iter().any(|(open, close)| *open <= from && from + 20 <= close + 5)
+            !stood
+                .iter()
+                .any(|(open, close)| *open <= from && from + 20 <= close + 5)
         })
         .collect();
-    assert!(wrong.is_empty(), "frames {wrong:?} of {stood:?} were recorded while paused");
-    assert!(there.range(..100).count() > 80 && there.range(340..).count() > 40, "recorded before and after: {there:?}");
+    assert!(
+        wrong.is_empty(),
+        "frames {wrong:?} of {stood:?} were recorded while paused"
+    );
+    assert!(
+        there.range(..100).count() > 80 && there.range(340..).count() > 40,
+        "recorded before and after: {there:?}"
+    );
     assert!(gaps.iter().any(|gap| gap.reason == "paused"), "{gaps:?}");
     assert!(gaps.iter().all(|gap| gap.reason == "paused"), "{gaps:?}");
-    assert_eq!(left.mix().recording.gaps.len(), 1, "everybody was paused: {:?}", left.mix().recording.gaps);
+    assert_eq!(
+        left.mix().recording.gaps.len(),
+        1,
+        "everybody was paused: {:?}",
+        left.mix().recording.gaps
+    );
     let of = kept_in(&left.track(&ben).expect("a track").bytes, &hums);
-    assert!(of.iter().all(|n| *n as i64 * 20 >= of_ben[0].0), "Ben before he agreed");
+    assert!(
+        of.iter().all(|n| *n as i64 * 20 >= of_ben[0].0),
+        "Ben before he agreed"
+    );
 }
 
 /// Only who agreed gets in, and who takes it back is put out.
 pub async fn required(client: &Client) {
-    let room = Room::open(client, json!({"aiEnabled": false, "consentPolicy": "required"})).await;
+    let room = Room::open(
+        client,
+        json!({"aiEnabled": false, "consentPolicy": "required"}),
+    )
+    .await;
     let ana = room.guest("Ana").await;
     assert_eq!(ana.joined.consent_required, ["recording"]);
     let request = audio_stream(&ana.id, "opus", &SenderConfig::opus("ana"), None, None);
     match room.client.create_stream(&room.id, request).await {
-        Err(CallError::Refused { status, problem, .. }) => {
-            assert_eq!((status.as_u16(), &problem["type"]), (403, &json!("/problems/consent_required")));
+        Err(CallError::Refused {
+            status, problem, ..
+        }) => {
+            assert_eq!(
+                (status.as_u16(), &problem["type"]),
+                (403, &json!("/problems/consent_required"))
+            );
         }
         other => panic!("a stream without consent: {other:?}"),
     }
     let entry = Entry::Token(ana.joined.token.clone());
-    let refused = Signal::connect(&signal_url(client), &entry, None).await.expect_err("not without consent");
-    assert!(refused.to_string().contains("consent_required"), "{refused}");
-    assert!(room.client.recordings(&room.id).await.expect("lists").is_empty());
+    let refused = Signal::connect(&signal_url(client), &entry, None)
+        .await
+        .expect_err("not without consent");
+    assert!(
+        refused.to_string().contains("consent_required"),
+        "{refused}"
+    );
+    assert!(
+        room.client
+            .recordings(&room.id)
+            .await
+            .expect("lists")
+            .is_empty()
+    );
 
     room.say(&ana, "recording", "accepted").await;
     let signal = socket(&room, &ana).await;
@@ -97,7 +138,9 @@ pub async fn required(client: &Client) {
     assert_eq!(closed.code, Some(4003), "{closed:?}");
     eventually("she is out", SOON, async || {
         let participants = room.client.participants(&room.id).await.expect("lists");
-        participants.iter().all(|participant| participant["present"] == false)
+        participants
+            .iter()
+            .all(|participant| participant["present"] == false)
     })
     .await;
     let closes = |event: &hansard::play::signal::Event| {

@@ -30,7 +30,14 @@ pub const SOON: Duration = Duration::from_secs(20);
 
 /// `hansard serve` with room for many meetings, and these in its environment.
 pub fn serve(data: &Path, environment: &[(&str, &str)]) -> Server {
-    let arguments = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--capacity", "16"];
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--s3-listen",
+        "127.0.0.1:0",
+        "--capacity",
+        "16",
+    ];
     Server::start("serve", data, &arguments, environment)
 }
 
@@ -112,11 +119,16 @@ pub struct Left {
 
 impl Left {
     pub fn mix(&self) -> &File {
-        self.recordings.iter().find(|file| file.recording.kind == "mix").expect("a mix")
+        self.recordings
+            .iter()
+            .find(|file| file.recording.kind == "mix")
+            .expect("a mix")
     }
 
     pub fn track(&self, guest: &Guest) -> Option<&File> {
-        self.recordings.iter().find(|file| file.recording.participant_id.as_ref() == Some(&guest.id))
+        self.recordings
+            .iter()
+            .find(|file| file.recording.participant_id.as_ref() == Some(&guest.id))
     }
 
     /// A time of the server's as MeetingTime (ms).
@@ -126,7 +138,10 @@ impl Left {
 
     pub fn segments_of(&self, guest: &Guest) -> Vec<&Value> {
         let segments = self.transcript["segments"].as_array().expect("a list");
-        segments.iter().filter(|segment| segment["participant"]["id"] == guest.id.as_str()).collect()
+        segments
+            .iter()
+            .filter(|segment| segment["participant"]["id"] == guest.id.as_str())
+            .collect()
     }
 }
 
@@ -138,7 +153,10 @@ impl Room {
     pub async fn open(client: &Client, settings: Value) -> Self {
         let email = format!("{}@example.org", uuid::Uuid::now_v7());
         let host = client.create_user(&email, "Host").await.expect("a user");
-        let meeting = client.create_meeting(&host, settings).await.expect("a meeting");
+        let meeting = client
+            .create_meeting(&host, settings)
+            .await
+            .expect("a meeting");
         Self::observe(client, meeting["id"].as_str().expect("an id")).await
     }
 
@@ -148,8 +166,13 @@ impl Room {
     }
 
     async fn observe(client: &Client, id: &str) -> Self {
-        let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.into() };
-        let mut signal = Signal::connect(&signal_url(client), &entry, Some(0)).await.expect("observes");
+        let entry = Entry::Observer {
+            api_key: client.api_key().into(),
+            meeting_id: id.into(),
+        };
+        let mut signal = Signal::connect(&signal_url(client), &entry, Some(0))
+            .await
+            .expect("observes");
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let heard = events.clone();
         let observing = tokio::spawn(async move {
@@ -157,14 +180,23 @@ impl Room {
                 heard.lock().expect("no holder panics").push(event);
             }
         });
-        Self { client: client.clone(), id: id.into(), events, observing }
+        Self {
+            client: client.clone(),
+            id: id.into(),
+            events,
+            observing,
+        }
     }
 
     pub async fn guest(&self, name: &str) -> Guest {
         let email = format!("{name}-{}@example.org", uuid::Uuid::now_v7());
         let user = self.client.create_user(&email, name).await.expect("a user");
         let joined = self.client.join(&self.id, &user).await.expect("joins");
-        Guest { name: name.into(), id: joined.participant_id.clone(), joined }
+        Guest {
+            name: name.into(),
+            id: joined.participant_id.clone(),
+            joined,
+        }
     }
 
     /// Somebody who said this about `recording_ai`.
@@ -176,16 +208,26 @@ impl Room {
 
     /// Says so by REST, with the token that has no expiry; gives the entry's time.
     pub async fn say(&self, guest: &Guest, consent_type: &str, status: &str) -> DateTime<Utc> {
-        let said = self.client.consent(&guest.joined.consent_token, &self.id, consent_type, status).await;
-        time(&said.unwrap_or_else(|error| panic!("{} cannot say {status}: {error}", guest.name))["timestamp"])
+        let said = self
+            .client
+            .consent(&guest.joined.consent_token, &self.id, consent_type, status)
+            .await;
+        time(
+            &said.unwrap_or_else(|error| panic!("{} cannot say {status}: {error}", guest.name))["timestamp"],
+        )
     }
 
     pub async fn line(&self, guest: &Guest) -> Line {
-        let sender = Sender::bind(LOOPBACK, SenderConfig::opus(guest.id.clone())).await.expect("a socket");
+        let sender = Sender::bind(LOOPBACK, SenderConfig::opus(guest.id.clone()))
+            .await
+            .expect("a socket");
         let request = audio_stream(&guest.id, "opus", sender.config(), None, None);
         let stream = self.client.create_stream(&self.id, request).await;
         let stream = stream.unwrap_or_else(|error| panic!("{} gets no port: {error}", guest.name));
-        Line { sender, to: stream.address() }
+        Line {
+            sender,
+            to: stream.address(),
+        }
     }
 
     pub async fn speak(&self, guest: &Guest, frames: &[Frame]) -> Voice {
@@ -199,33 +241,66 @@ impl Room {
     /// Waits for an event that satisfies `wanted`.
     pub async fn until(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
         eventually(what, SOON, async || self.events().iter().any(&wanted)).await;
-        self.events().into_iter().find(|event| wanted(event)).expect("it was there")
+        self.events()
+            .into_iter()
+            .find(|event| wanted(event))
+            .expect("it was there")
     }
 
     pub async fn until_state(&self, state: &str) -> Event {
-        self.until(state, |event| event.kind() == "recording_state" && event.data()["state"] == state).await
+        self.until(state, |event| {
+            event.kind() == "recording_state" && event.data()["state"] == state
+        })
+        .await
     }
 
     /// Ends the meeting and fetches everything that it leaves.
     pub async fn end(&self) -> Left {
         self.client.end(&self.id).await.expect("ends");
         let over = |event: &Event| {
-            event.kind() == "recording_state" && matches!(event.data()["state"].as_str(), Some("ready" | "failed"))
+            event.kind() == "recording_state"
+                && matches!(event.data()["state"].as_str(), Some("ready" | "failed"))
                 || event.data()["reason"] == "nothing_recorded"
         };
-        eventually("the files are made", Duration::from_secs(60), async || self.events().iter().any(over)).await;
-        let state = self.events().iter().rev().find(|event| over(event)).expect("it was there").data()["state"].clone();
+        eventually("the files are made", Duration::from_secs(60), async || {
+            self.events().iter().any(over)
+        })
+        .await;
+        let state = self
+            .events()
+            .iter()
+            .rev()
+            .find(|event| over(event))
+            .expect("it was there")
+            .data()["state"]
+            .clone();
         let meeting = self.client.meeting(&self.id).await.expect("is there");
         let mut recordings = Vec::new();
         for recording in self.client.recordings(&self.id).await.expect("lists") {
             assert_eq!(recording.status, "ready", "{recording:?}");
-            let bytes = self.client.download(&recording.id).await.expect("downloads");
-            let (kind, start) = (recording.media_type.clone().unwrap_or_default(), recording.start_ms.unwrap_or(0));
-            let decoding = tokio::task::spawn_blocking(move || (Sound::read(&bytes, &kind, start), bytes));
+            let bytes = self
+                .client
+                .download(&recording.id)
+                .await
+                .expect("downloads");
+            let (kind, start) = (
+                recording.media_type.clone().unwrap_or_default(),
+                recording.start_ms.unwrap_or(0),
+            );
+            let decoding =
+                tokio::task::spawn_blocking(move || (Sound::read(&bytes, &kind, start), bytes));
             let (sound, bytes) = decoding.await.expect("decodes");
-            recordings.push(File { recording, bytes, sound });
+            recordings.push(File {
+                recording,
+                bytes,
+                sound,
+            });
         }
-        let transcript = self.client.wait_transcript_complete(&self.id, Instant::now() + SOON).await.expect("complete");
+        let transcript = self
+            .client
+            .wait_transcript_complete(&self.id, Instant::now() + SOON)
+            .await
+            .expect("complete");
         Left {
             state: state.as_str().expect("a state").into(),
             start: time(&meeting["startTime"]),
@@ -240,22 +315,41 @@ impl Line {
         let stop = CancellationToken::new();
         let (frames, stopping) = (frames.to_vec(), stop.clone());
         let Self { sender, to } = self;
-        let sending =
-            tokio::spawn(async move { sender.run(to, &frames, begins, &stopping).await.expect("it can send") });
-        Voice { zero: Clock::default().wall(begins), begins, stop, sending }
+        let sending = tokio::spawn(async move {
+            sender
+                .run(to, &frames, begins, &stopping)
+                .await
+                .expect("it can send")
+        });
+        Voice {
+            zero: Clock::default().wall(begins),
+            begins,
+            stop,
+            sending,
+        }
     }
 }
 
 /// A participant's own socket.
 pub async fn socket(room: &Room, guest: &Guest) -> Signal {
     let entry = Entry::Token(guest.joined.token.clone());
-    Signal::connect(&signal_url(&room.client), &entry, None).await.expect("joins")
+    Signal::connect(&signal_url(&room.client), &entry, None)
+        .await
+        .expect("joins")
 }
 
 /// Says so at the socket; gives the first answer.
 pub async fn say_at(signal: &mut Signal, consent_type: &str, status: &str) -> Event {
-    let id = signal.consent(consent_type, status).await.expect("the socket is open");
-    signal.wait_for(Instant::now() + SOON, |event| event.value["re"] == id.as_str()).await.expect("an answer")
+    let id = signal
+        .consent(consent_type, status)
+        .await
+        .expect("the socket is open");
+    signal
+        .wait_for(Instant::now() + SOON, |event| {
+            event.value["re"] == id.as_str()
+        })
+        .await
+        .expect("an answer")
 }
 
 /// The settings of a meeting that only records.

@@ -33,7 +33,12 @@ fn count(ms: i64) -> usize {
 
 /// One tone, with silence in these spans (ms).
 pub fn hum(hz: f64, length_ms: i64, quiet: &[(i64, i64)]) -> Vec<Frame> {
-    let mut samples = tone::sine(hz, AMPLITUDE, Duration::from_millis(length_ms.unsigned_abs()), RATE);
+    let mut samples = tone::sine(
+        hz,
+        AMPLITUDE,
+        Duration::from_millis(length_ms.unsigned_abs()),
+        RATE,
+    );
     for (from, to) in quiet {
         samples[count(*from)..count(*to)].fill(0.0);
     }
@@ -68,12 +73,16 @@ pub struct Sound {
 impl Sound {
     /// As ffmpeg decodes it where that keeps time (mp4), else by time stamps.
     pub fn read(bytes: &[u8], media_type: &str, start_ms: i64) -> Self {
-        let folder = std::env::temp_dir().join(format!("hansard-gate-{}", uuid::Uuid::new_v4().simple()));
+        let folder =
+            std::env::temp_dir().join(format!("hansard-gate-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&folder).expect("makes a folder");
         let path = folder.join("file");
         std::fs::write(&path, bytes).expect("writes");
-        let samples =
-            if media_type == "audio/mp4" { ffmpeg_decode(&path) } else { tone::decode(&path, RATE).expect("plays") };
+        let samples = if media_type == "audio/mp4" {
+            ffmpeg_decode(&path)
+        } else {
+            tone::decode(&path, RATE).expect("plays")
+        };
         std::fs::remove_dir_all(&folder).expect("removes it");
         Self { start_ms, samples }
     }
@@ -96,7 +105,8 @@ impl Sound {
         self.start_ms + self.samples.len() as i64 * 1000 / i64::from(RATE)
     }
 
-    /// Which steps of a staircase are in the file, each with where (ms of MeetingTime), by windows of half a step.
+    /// Which steps of a staircase are in the file, each with where (ms of MeetingTime), by windows
+    /// of half a step.
     pub fn steps(&self, steps: i64) -> Vec<(i64, i64)> {
         let window = count(STEP_MS / 2);
         self.samples
@@ -123,25 +133,39 @@ fn level(samples: &[f32], hz: f64) -> f64 {
 pub fn assert_heard(sound: &Sound, hz: f64, from_ms: i64, to_ms: i64, who: &str) {
     for at in (from_ms..to_ms - 100).step_by(100) {
         let level = sound.level(hz, at, at + 100);
-        assert!(level > PRESENT_DB, "{who} is not heard at {at} ms of {from_ms}..{to_ms}: {level:.1} dBFS");
+        assert!(
+            level > PRESENT_DB,
+            "{who} is not heard at {at} ms of {from_ms}..{to_ms}: {level:.1} dBFS"
+        );
     }
 }
 
-/// Which of these frames lie, byte for byte, in any file of a meeting below a folder, or of no meeting: nothing re-encodes
-/// them on their way, so what is kept anywhere (spool, objects, the database's files) is found. By the frame's index; those
-/// too short or too much like others to be sure of are left out.
+/// Which of these frames lie, byte for byte, in any file of a meeting below a folder, or of no
+/// meeting: nothing re-encodes them on their way, so what is kept anywhere (spool, objects, the
+/// database's files) is found. By the frame's index; those too short or too much like others to be
+/// sure of are left out.
 pub async fn kept(folder: &Path, meeting: &str, frames: &[Frame]) -> BTreeSet<usize> {
     let (folder, meeting, frames) = (folder.to_owned(), meeting.to_owned(), frames.to_vec());
     let looking = tokio::task::spawn_blocking(move || {
         let wanted = Wanted::new(&frames);
         let ours = |path: &PathBuf| {
-            let path = path.strip_prefix(&folder).expect("it is below").to_string_lossy();
+            let path = path
+                .strip_prefix(&folder)
+                .expect("it is below")
+                .to_string_lossy();
             path.contains(&meeting)
-                || !["spool", "s3", "live", "recordings", "work"].iter().any(|of| path.starts_with(of))
+                || !["spool", "s3", "live", "recordings", "work"]
+                    .iter()
+                    .any(|of| path.starts_with(of))
         };
         let bytes = |path| std::fs::read(path).ok();
         // A file that goes while it is looked for is not kept.
-        files(&folder).into_iter().filter(ours).filter_map(bytes).flat_map(|bytes| wanted.in_bytes(&bytes)).collect()
+        files(&folder)
+            .into_iter()
+            .filter(ours)
+            .filter_map(bytes)
+            .flat_map(|bytes| wanted.in_bytes(&bytes))
+            .collect()
     });
     looking.await.expect("it does not panic")
 }
@@ -163,12 +187,19 @@ struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     fn new(frames: &'a [Frame]) -> Self {
         let mut seen: HashMap<&[u8], Vec<usize>> = HashMap::new();
-        for (n, frame) in frames.iter().enumerate().filter(|(_, frame)| frame.payload.len() > SURE) {
+        for (n, frame) in frames
+            .iter()
+            .enumerate()
+            .filter(|(_, frame)| frame.payload.len() > SURE)
+        {
             seen.entry(&frame.payload[1..=SURE]).or_default().push(n);
         }
         let mut maybe = vec![false; 1 << 16];
-        let frames: HashMap<&[u8], usize> =
-            seen.into_iter().filter(|(_, n)| n.len() == 1).map(|(k, n)| (k, n[0])).collect();
+        let frames: HashMap<&[u8], usize> = seen
+            .into_iter()
+            .filter(|(_, n)| n.len() == 1)
+            .map(|(k, n)| (k, n[0]))
+            .collect();
         for key in frames.keys() {
             maybe[usize::from(key[0]) << 8 | usize::from(key[1])] = true;
         }

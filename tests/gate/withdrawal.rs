@@ -19,7 +19,8 @@ const OPEN_MS: i64 = 1_500;
 /// Spans of a voice's own time (ms) in which consent stood, by the entries' times.
 pub type Stood<'a> = &'a [(i64, i64)];
 
-/// The file has what was said while consent stood, and nothing else: frame by frame in the track, step by step in the mix.
+/// The file has what was said while consent stood, and nothing else: frame by frame in the track,
+/// step by step in the mix.
 pub fn assert_only(left: &Left, guest: &Guest, frames: &[Frame], stood: Stood, grace_ms: i64) {
     // Looking takes a while, and other parts of the test send meanwhile.
     tokio::task::block_in_place(|| look(left, guest, frames, stood, grace_ms));
@@ -27,30 +28,64 @@ pub fn assert_only(left: &Left, guest: &Guest, frames: &[Frame], stood: Stood, g
 
 fn look(left: &Left, guest: &Guest, frames: &[Frame], stood: Stood, grace_ms: i64) {
     let track = left.track(guest).expect("a track");
-    let sure = kept_in(&frames.iter().flat_map(|frame| frame.payload.to_vec()).collect::<Vec<u8>>(), frames);
+    let sure = kept_in(
+        &frames
+            .iter()
+            .flat_map(|frame| frame.payload.to_vec())
+            .collect::<Vec<u8>>(),
+        frames,
+    );
     let inside = |n: usize, before: i64, after: i64| {
         let (from, to) = (n as i64 * 20, n as i64 * 20 + 20);
-        stood.iter().any(|(open, close)| open - before <= from && to <= close + after)
+        stood
+            .iter()
+            .any(|(open, close)| open - before <= from && to <= close + after)
     };
     let there = kept_in(&track.bytes, frames);
-    let wrong: Vec<usize> = there.iter().copied().filter(|n| !inside(*n, 0, grace_ms)).collect();
-    assert!(wrong.is_empty(), "{}: frames {wrong:?} of {stood:?} are in the track", guest.name);
-    let missing: Vec<usize> =
-        sure.iter().copied().filter(|n| inside(*n, -OPEN_MS, -FRAME_MS) && !there.contains(n)).collect();
-    assert!(missing.is_empty(), "{}: frames {missing:?} of {stood:?} are not in the track", guest.name);
+    let wrong: Vec<usize> = there
+        .iter()
+        .copied()
+        .filter(|n| !inside(*n, 0, grace_ms))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{}: frames {wrong:?} of {stood:?} are in the track",
+        guest.name
+    );
+    let missing: Vec<usize> = sure
+        .iter()
+        .copied()
+        .filter(|n| inside(*n, -OPEN_MS, -FRAME_MS) && !there.contains(n))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{}: frames {missing:?} of {stood:?} are not in the track",
+        guest.name
+    );
 
     for file in [track, left.mix()] {
         let steps = file.sound.steps(frames.len() as i64 * 20 / STEP_MS);
-        // A track's own frames were looked at above, byte by byte; what a player conceals behind its holes says nothing more.
+        // A track's own frames were looked at above, byte by byte; what a player conceals behind
+        // its holes says nothing more.
         for (step, at) in steps.iter().filter(|_| file.recording.kind == "mix") {
             let (from, to) = (step * STEP_MS, (step + 1) * STEP_MS);
-            let allowed = stood.iter().any(|(open, close)| *open < to && from < close + grace_ms);
-            assert!(allowed, "{}: step {step} at {at} ms of the {} of {stood:?}", guest.name, file.recording.kind);
+            let allowed = stood
+                .iter()
+                .any(|(open, close)| *open < to && from < close + grace_ms);
+            assert!(
+                allowed,
+                "{}: step {step} at {at} ms of the {} of {stood:?}",
+                guest.name, file.recording.kind
+            );
         }
         for (open, close) in stood {
             let mut whole = (open + OPEN_MS + STEP_MS) / STEP_MS..(close - FRAME_MS) / STEP_MS - 1;
             let missing = whole.find(|step| !steps.iter().any(|(heard, _)| heard == step));
-            assert_eq!(missing, None, "{}: not in the {} of {stood:?}", guest.name, file.recording.kind);
+            assert_eq!(
+                missing, None,
+                "{}: not in the {} of {stood:?}",
+                guest.name, file.recording.kind
+            );
         }
     }
 }
@@ -59,22 +94,51 @@ fn look(left: &Left, guest: &Guest, frames: &[Frame], stood: Stood, grace_ms: i6
 fn assert_cut(left: &Left, guest: &Guest, withdrawn: DateTime<Utc>, again: DateTime<Utc>) {
     let (cut, open) = (left.ms(withdrawn), left.ms(again));
     let mix = &left.mix().sound;
-    let (before, after) = (mix.loudness(cut - FRAME_MS - 20, cut - FRAME_MS), mix.loudness(cut + 5, cut + FRAME_MS));
-    assert!(before > -35.0, "the mix stops before {cut} ms: {before:.1} dBFS");
-    assert!(after < -50.0, "the mix goes on after {cut} ms: {after:.1} dBFS");
+    let (before, after) = (
+        mix.loudness(cut - FRAME_MS - 20, cut - FRAME_MS),
+        mix.loudness(cut + 5, cut + FRAME_MS),
+    );
+    assert!(
+        before > -35.0,
+        "the mix stops before {cut} ms: {before:.1} dBFS"
+    );
+    assert!(
+        after < -50.0,
+        "the mix goes on after {cut} ms: {after:.1} dBFS"
+    );
     let rest = mix.loudness(cut + FRAME_MS, open);
-    assert!(rest < sound::ABSENT_DB, "the mix goes on after {cut} ms: {rest:.1} dBFS");
+    assert!(
+        rest < sound::ABSENT_DB,
+        "the mix goes on after {cut} ms: {rest:.1} dBFS"
+    );
     let gaps = &left.track(guest).expect("a track").recording.gaps;
-    assert_eq!(gaps.len(), 1, "{:?}", left.track(guest).expect("a track").recording);
+    assert_eq!(
+        gaps.len(),
+        1,
+        "{:?}",
+        left.track(guest).expect("a track").recording
+    );
     assert_eq!(gaps[0].reason, "no_consent");
-    assert!((cut - FRAME_MS..=cut + 1).contains(&gaps[0].start_ms), "{gaps:?} of a cut at {cut}");
-    assert!((open..open + OPEN_MS).contains(&gaps[0].end_ms), "{gaps:?} of a grant at {open}");
+    assert!(
+        (cut - FRAME_MS..=cut + 1).contains(&gaps[0].start_ms),
+        "{gaps:?} of a cut at {cut}"
+    );
+    assert!(
+        (open..open + OPEN_MS).contains(&gaps[0].end_ms),
+        "{gaps:?} of a grant at {open}"
+    );
 }
 
 /// At most `grace_ms` after the withdrawal, nothing later lies in the spool or in an object.
 pub async fn assert_spool(data: &Path, room: &Room, frames: &[Frame], withdrawn_ms: i64) {
-    let last = kept(data, &room.id, frames).await.last().map_or(0, |n| *n as i64 * 20);
-    assert!(last <= withdrawn_ms, "a frame of {last} ms lies on the disk, withdrawn at {withdrawn_ms}");
+    let last = kept(data, &room.id, frames)
+        .await
+        .last()
+        .map_or(0, |n| *n as i64 * 20);
+    assert!(
+        last <= withdrawn_ms,
+        "a frame of {last} ms lies on the disk, withdrawn at {withdrawn_ms}"
+    );
 }
 
 pub async fn by_rest(client: &Client, data: &Path) {
@@ -98,15 +162,20 @@ pub async fn by_rest(client: &Client, data: &Path) {
     assert_spool_after(data, &room, &frames, &stood).await;
 }
 
-/// The segments of a finished meeting are deleted by a job; nothing that was withdrawn lies anywhere, the database's files
-/// included.
+/// The segments of a finished meeting are deleted by a job; nothing that was withdrawn lies
+/// anywhere, the database's files included.
 async fn assert_spool_after(data: &Path, room: &Room, frames: &[Frame], stood: Stood<'_>) {
     let there = kept(data, &room.id, frames).await;
     let wrong = there.iter().find(|n| {
         let (from, to) = (**n as i64 * 20, **n as i64 * 20 + 20);
-        !stood.iter().any(|(open, close)| *open <= from && to <= close + 5)
+        !stood
+            .iter()
+            .any(|(open, close)| *open <= from && to <= close + 5)
     });
-    assert_eq!(wrong, None, "a frame that nobody agreed to lies on the disk");
+    assert_eq!(
+        wrong, None,
+        "a frame that nobody agreed to lies on the disk"
+    );
 }
 
 pub async fn by_socket(client: &Client, data: &Path) {
@@ -123,10 +192,17 @@ pub async fn by_socket(client: &Client, data: &Path) {
     assert_spool(data, &room, &frames, voice.at(withdrawn)).await;
     // Told at once without a number, and again with it.
     let id = told.data()["id"].clone();
-    room.until("the entry", |event| event.data()["id"] == id && event.seq().is_some()).await;
+    room.until("the entry", |event| {
+        event.data()["id"] == id && event.seq().is_some()
+    })
+    .await;
     voice.reaches(5_000).await;
     let told = say_at(&mut signal, "recording_ai", "accepted").await;
-    assert!(told.seq().is_some(), "a grant is durable first: {:?}", told.value);
+    assert!(
+        told.seq().is_some(),
+        "a grant is durable first: {:?}",
+        told.value
+    );
     let again = time(&told.data()["timestamp"]);
     let stood = [(0, voice.at(withdrawn)), (voice.at(again), 8_000)];
     voice.finished().await;
@@ -140,9 +216,14 @@ pub async fn in_mid_sentence(client: &Client, data: &Path) {
     let room = Room::open(client, json!({"language": "en"})).await;
     let david = room.guest_who("David", "accepted").await;
     let set = Meeting::test_set("incident").expect("the set");
-    let all = &set.voices.iter().find(|voice| voice.name == "David").expect("he speaks").frames;
-    // "The production database stopped this morning at nine." from 480 to 3,650 ms, "About two hundred users had errors
-    // for fifteen minutes." from 6,920 to 9,730.
+    let all = &set
+        .voices
+        .iter()
+        .find(|voice| voice.name == "David")
+        .expect("he speaks")
+        .frames;
+    // "The production database stopped this morning at nine." from 480 to 3,650 ms, "About two
+    // hundred users had errors for fifteen minutes." from 6,920 to 9,730.
     let frames = &all[260..780];
     let voice = room.speak(&david, frames).await;
     voice.reaches(1_900).await;
@@ -152,28 +233,59 @@ pub async fn in_mid_sentence(client: &Client, data: &Path) {
     voice.finished().await;
     let left = room.end().await;
     let segments = left.segments_of(&david);
-    let text = |segment: &&serde_json::Value| segment["text"].as_str().expect("text").to_lowercase();
+    let text =
+        |segment: &&serde_json::Value| segment["text"].as_str().expect("text").to_lowercase();
     let mut said: Vec<String> = segments.iter().map(text).collect();
     let captions: Vec<Caption> = room.events().iter().filter_map(Caption::of).collect();
     said.extend(captions.iter().map(|caption| caption.text.to_lowercase()));
-    assert!(said.iter().any(|text| text.contains("production") || text.contains("database")), "{said:?}");
-    for late in ["morning", "nine", "about", "hundred", "users", "errors", "fifteen", "minutes"] {
+    assert!(
+        said.iter()
+            .any(|text| text.contains("production") || text.contains("database")),
+        "{said:?}"
+    );
+    for late in [
+        "morning", "nine", "about", "hundred", "users", "errors", "fifteen", "minutes",
+    ] {
         let heard: Vec<&String> = said.iter().filter(|text| text.contains(late)).collect();
-        assert!(heard.is_empty(), "{late:?} was said after the withdrawal: {heard:?}");
+        assert!(
+            heard.is_empty(),
+            "{late:?} was said after the withdrawal: {heard:?}"
+        );
     }
     for segment in &segments {
         let end = segment["endMs"].as_i64().expect("a number");
-        assert!(end <= left.ms(withdrawn) + 1, "a final ends at {end}, withdrawn at {}", left.ms(withdrawn));
+        assert!(
+            end <= left.ms(withdrawn) + 1,
+            "a final ends at {end}, withdrawn at {}",
+            left.ms(withdrawn)
+        );
     }
     let track = left.track(&david).expect("a track");
-    let last = kept_in(&track.bytes, frames).last().map_or(0, |n| *n as i64 * 20 + 20);
-    assert!(last <= at + 5, "the track goes on until {last}, withdrawn at {at}");
-    assert!(kept(data, &room.id, frames).await.iter().all(|n| *n as i64 * 20 < at), "on the disk");
+    let last = kept_in(&track.bytes, frames)
+        .last()
+        .map_or(0, |n| *n as i64 * 20 + 20);
+    assert!(
+        last <= at + 5,
+        "the track goes on until {last}, withdrawn at {at}"
+    );
+    assert!(
+        kept(data, &room.id, frames)
+            .await
+            .iter()
+            .all(|n| *n as i64 * 20 < at),
+        "on the disk"
+    );
     // Every segment shown has one end: a final or a retraction.
-    let shown: std::collections::BTreeSet<&str> = captions.iter().map(|caption| caption.segment_id.as_str()).collect();
+    let shown: std::collections::BTreeSet<&str> = captions
+        .iter()
+        .map(|caption| caption.segment_id.as_str())
+        .collect();
     for id in shown {
-        let ends =
-            room.events().iter().filter(|event| event.data()["segmentId"] == id && event.seq().is_some()).count();
+        let ends = room
+            .events()
+            .iter()
+            .filter(|event| event.data()["segmentId"] == id && event.seq().is_some())
+            .count();
         assert_eq!(ends, 1, "of segment {id}");
     }
 }

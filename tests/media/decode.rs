@@ -26,8 +26,15 @@ fn laid(pcm: &[Pcm], rate: usize) -> Vec<f32> {
     for piece in pcm {
         let at = (piece.span.start.0 as f64 * rate as f64 / 1e6).round() as usize;
         let length = piece.samples.len() as f64 * 1e6 / rate as f64;
-        assert!((piece.span.length().0 as f64 - length).abs() <= 2.0, "{piece:?}");
-        assert!(at + 2 >= all.len(), "{piece:?} begins before {} samples", all.len());
+        assert!(
+            (piece.span.length().0 as f64 - length).abs() <= 2.0,
+            "{piece:?}"
+        );
+        assert!(
+            at + 2 >= all.len(),
+            "{piece:?} begins before {} samples",
+            all.len()
+        );
         all.resize(at.max(all.len()), 0.0);
         all.extend(&piece.samples);
     }
@@ -39,19 +46,28 @@ fn decode(codec: Codec, rate: u32, frames: &[Frame], lost: impl Fn(usize) -> boo
     let mut pcm = Vec::new();
     for (n, frame) in frames.iter().enumerate() {
         if lost(n) {
-            decoder.lost(frame.span, &mut |piece| pcm.push(piece)).expect("conceals");
+            decoder
+                .lost(frame.span, &mut |piece| pcm.push(piece))
+                .expect("conceals");
         } else {
-            decoder.push(frame, &mut |piece| pcm.push(piece)).expect("decodes");
+            decoder
+                .push(frame, &mut |piece| pcm.push(piece))
+                .expect("decodes");
         }
     }
-    decoder.flush(&mut |piece| pcm.push(piece)).expect("flushes");
+    decoder
+        .flush(&mut |piece| pcm.push(piece))
+        .expect("flushes");
     pcm
 }
 
 /// Silence with a click of `hz` from 500 ms to 600 ms, to see when it comes.
 fn click(hz: f64) -> Vec<f32> {
     let mut samples = vec![0.0; tone::RATE];
-    for (at, sample) in samples[24_000..28_800].iter_mut().zip(tone::sine(hz, 0.8, 0.1)) {
+    for (at, sample) in samples[24_000..28_800]
+        .iter_mut()
+        .zip(tone::sine(hz, 0.8, 0.1))
+    {
         *at = sample;
     }
     samples
@@ -64,8 +80,13 @@ fn pcm_stands_where_the_sound_was_made() {
             let frames = tone::encode(codec, &click(1_000.0), 10_000);
             let pcm = decode(codec, rate, &frames, |_| false);
             let all = laid(&pcm, rate as usize);
-            let loud = |n: usize| tone::amplitude(&all[n..n + rate as usize / 100], 1_000.0, rate as usize) > 0.25;
-            let places: Vec<usize> = (10 * rate as usize..all.len() - 500).step_by(16).filter(|n| loud(*n)).collect();
+            let loud = |n: usize| {
+                tone::amplitude(&all[n..n + rate as usize / 100], 1_000.0, rate as usize) > 0.25
+            };
+            let places: Vec<usize> = (10 * rate as usize..all.len() - 500)
+                .step_by(16)
+                .filter(|n| loud(*n))
+                .collect();
             let first = *places.first().expect("it is there");
             let last = *places.last().expect("it is there") + rate as usize / 100;
             let ms = |n: usize| n as f64 * 1000.0 / f64::from(rate) - 10_000.0;
@@ -83,33 +104,66 @@ fn pcm_stands_where_the_sound_was_made() {
 fn loss_is_concealed_and_keeps_the_timeline() {
     let frames = tone::encode(Codec::Opus, &tone::syllables(440.0, 0.5, 10.0), 0);
     let mut random = fastrand::Rng::with_seed(7);
-    let lost: Vec<bool> = frames.iter().enumerate().map(|(n, _)| n > 2 && random.u8(..10) == 0).collect();
+    let lost: Vec<bool> = frames
+        .iter()
+        .enumerate()
+        .map(|(n, _)| n > 2 && random.u8(..10) == 0)
+        .collect();
     assert!(lost.iter().filter(|lost| **lost).count() > 30);
     let pcm = decode(Codec::Opus, 16_000, &frames, |n| lost[n]);
     for pair in pcm.windows(2) {
-        assert!((pair[1].span.start - pair[0].span.end).0.abs() <= 2, "{pair:?}");
+        assert!(
+            (pair[1].span.start - pair[0].span.end).0.abs() <= 2,
+            "{pair:?}"
+        );
     }
     let all = laid(&pcm, 16_000);
-    assert!((all.len() as f64 / 16_000.0 - 10.0).abs() < 0.03, "{} samples", all.len());
+    assert!(
+        (all.len() as f64 / 16_000.0 - 10.0).abs() < 0.03,
+        "{} samples",
+        all.len()
+    );
     // Where one packet is lost, the next one's redundancy brings it back.
     let whole = laid(&decode(Codec::Opus, 16_000, &frames, |_| false), 16_000);
     let place = |n: usize| n * 320..n * 320 + 200;
     let single = |n: &usize| lost[*n] && !lost[n - 1] && lost.get(n + 1) == Some(&false);
-    let spoken: Vec<usize> = (5..490).filter(single).filter(|n| tone::level_db(&whole[place(*n)]) > -25.0).collect();
-    let alike = spoken.iter().filter(|n| tone::correlation(&whole[place(**n)], &all[place(**n)], 0) > 0.9).count();
-    assert!(spoken.len() >= 10 && alike * 10 >= spoken.len() * 8, "{alike} of {}", spoken.len());
+    let spoken: Vec<usize> = (5..490)
+        .filter(single)
+        .filter(|n| tone::level_db(&whole[place(*n)]) > -25.0)
+        .collect();
+    let alike = spoken
+        .iter()
+        .filter(|n| tone::correlation(&whole[place(**n)], &all[place(**n)], 0) > 0.9)
+        .count();
+    assert!(
+        spoken.len() >= 10 && alike * 10 >= spoken.len() * 8,
+        "{alike} of {}",
+        spoken.len()
+    );
 }
 
 #[test]
 fn a_pause_leaves_a_hole_and_what_follows_is_whole() {
     let all = tone::encode(Codec::Opus, &tone::sine(440.0, 0.5, 3.0), 0);
-    let frames: Vec<Frame> = all.into_iter().filter(|frame| !frame.span.overlaps(span(1_000, 2_000))).collect();
+    let frames: Vec<Frame> = all
+        .into_iter()
+        .filter(|frame| !frame.span.overlaps(span(1_000, 2_000)))
+        .collect();
     let pcm = decode(Codec::Opus, 16_000, &frames, |_| false);
-    let at =
-        pcm.windows(2).position(|pair| pair[1].span.start - pair[0].span.end > hansard::domain::time::Micros(100_000));
+    let at = pcm.windows(2).position(|pair| {
+        pair[1].span.start - pair[0].span.end > hansard::domain::time::Micros(100_000)
+    });
     let at = at.expect("there is a hole");
-    assert!((pcm[at].span.end - ms(1_000)).0.abs() <= 7_000, "the last frame before it came out: {:?}", pcm[at]);
-    assert!((pcm[at + 1].span.start - ms(2_000)).0.abs() <= 100, "{:?}", pcm[at + 1]);
+    assert!(
+        (pcm[at].span.end - ms(1_000)).0.abs() <= 7_000,
+        "the last frame before it came out: {:?}",
+        pcm[at]
+    );
+    assert!(
+        (pcm[at + 1].span.start - ms(2_000)).0.abs() <= 100,
+        "{:?}",
+        pcm[at + 1]
+    );
     assert!(tone::amplitude(&laid(&pcm, 16_000)[33_000..47_000], 440.0, 16_000) > 0.4);
 }
 
@@ -120,7 +174,10 @@ fn garbage_is_survived() {
         let mut decoder = Decoder::new(codec, 16_000).expect("a decoder");
         for n in 0..500 {
             let payload: Vec<u8> = (0..random.usize(1..300)).map(|_| random.u8(..)).collect();
-            let frame = Frame { payload: payload.into(), span: span(n * 20, n * 20 + 20) };
+            let frame = Frame {
+                payload: payload.into(),
+                span: span(n * 20, n * 20 + 20),
+            };
             let _ = decoder.push(&frame, &mut |_| {});
         }
     }
@@ -134,13 +191,22 @@ fn speech_hears_only_what_was_agreed_to() {
     let decode_thread = DecodeThread::start(Arc::clone(&gate), heard).expect("a decoder");
     assert!(decode_thread.open(stream, who(1), Codec::Opus));
     let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 6.0), 0);
-    let agreed = |entry, status, at_ms| Entry { uses: vec![Use::Transcription], ..said(entry, who(1), status, at_ms) };
+    let agreed = |entry, status, at_ms| Entry {
+        uses: vec![Use::Transcription],
+        ..said(entry, who(1), status, at_ms)
+    };
     let mut pieces = Vec::new();
     let mut drain = |until: i64| {
         // A tick brings out the last frame, so this ends.
         let begun = std::time::Instant::now();
-        while pieces.last().is_none_or(|(_, piece): &(i64, Pcm)| piece.span.end < ms(until - 15)) {
-            assert!(begun.elapsed() < Duration::from_secs(10), "no sound up to {until} ms");
+        while pieces
+            .last()
+            .is_none_or(|(_, piece): &(i64, Pcm)| piece.span.end < ms(until - 15))
+        {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "no sound up to {until} ms"
+            );
             match pcm.try_recv() {
                 Ok(Decoded::Pcm { stream: of, pcm }) => {
                     assert_eq!(of, stream);
@@ -149,7 +215,9 @@ fn speech_hears_only_what_was_agreed_to() {
                     pieces.push((pass.entry, piece));
                 }
                 Ok(Decoded::Closed { .. }) => panic!("not closed yet"),
-                Ok(Decoded::Time(now)) => assert!(pieces.last().is_none_or(|(_, piece)| piece.span.end <= now)),
+                Ok(Decoded::Time(now)) => {
+                    assert!(pieces.last().is_none_or(|(_, piece)| piece.span.end <= now))
+                }
                 Err(_) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
@@ -161,39 +229,66 @@ fn speech_hears_only_what_was_agreed_to() {
                 // Known 100 ms late: what was decoded since stays inside.
                 decode_thread.tick(ms(3_200));
                 drain(3_000);
-                gate.withdraw(ConsentId(Uuid::from_u128(9)), who(1), &[Use::Transcription], ms(2_900));
+                gate.withdraw(
+                    ConsentId(Uuid::from_u128(9)),
+                    who(1),
+                    &[Use::Transcription],
+                    ms(2_900),
+                );
             }
             4_000 => {
-                let entry = Entry { id: ConsentId(Uuid::from_u128(9)), ..agreed(2, ConsentStatus::Withdrawn, 2_900) };
+                let entry = Entry {
+                    id: ConsentId(Uuid::from_u128(9)),
+                    ..agreed(2, ConsentStatus::Withdrawn, 2_900)
+                };
                 gate.apply(&entry, ms(4_000));
                 gate.apply(&agreed(3, ConsentStatus::Accepted, 4_000), ms(4_000));
             }
             _ => {}
         }
-        assert!(gate.admit::<Recording, _>(who(1), frame.span.end, frame.span, ()).is_err(), "another use");
+        assert!(
+            gate.admit::<Recording, _>(who(1), frame.span.end, frame.span, ())
+                .is_err(),
+            "another use"
+        );
         if let Ok(frame) = gate.admit(who(1), frame.span.end, frame.span, frame) {
             assert!(decode_thread.push(stream, frame));
         }
     }
     decode_thread.tick(ms(6_500));
     drain(6_000);
-    let spans: Vec<(i64, Span)> = pieces.iter().map(|(entry, piece)| (*entry, piece.span)).collect();
+    let spans: Vec<(i64, Span)> = pieces
+        .iter()
+        .map(|(entry, piece)| (*entry, piece.span))
+        .collect();
     assert_eq!(spans[0].1.start, ms(1_000));
     assert!(spans.iter().all(|(entry, span)| match entry {
         1 => ms(1_000) <= span.start && span.end <= ms(3_000),
         3 => ms(4_000) <= span.start,
         _ => false,
     }));
-    assert!(spans.windows(2).filter(|pair| (pair[1].1.start - pair[0].1.end).0.abs() > 2).count() == 1, "{spans:?}");
-    assert_eq!(decode_thread.counts().overflowed + decode_thread.counts().broken, 0);
+    assert!(
+        spans
+            .windows(2)
+            .filter(|pair| (pair[1].1.start - pair[0].1.end).0.abs() > 2)
+            .count()
+            == 1,
+        "{spans:?}"
+    );
+    assert_eq!(
+        decode_thread.counts().overflowed + decode_thread.counts().broken,
+        0
+    );
     decode_thread.close(stream);
-    let end = std::iter::from_fn(|| pcm.blocking_recv()).find(|heard| matches!(heard, Decoded::Closed { .. }));
+    let end = std::iter::from_fn(|| pcm.blocking_recv())
+        .find(|heard| matches!(heard, Decoded::Closed { .. }));
     assert!(end.is_some(), "told when it is closed");
     drop(decode_thread);
     assert!(pcm.blocking_recv().is_none(), "the thread ends");
 }
 
-/// Every kind of first byte (RFC 6716 section 3.1), behind it what a broken or malicious sender may put there.
+/// Every kind of first byte (RFC 6716 section 3.1), behind it what a broken or malicious sender may
+/// put there.
 #[test]
 fn a_packet_that_libopus_refuses_costs_itself_only() {
     let voice = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
@@ -206,23 +301,39 @@ fn a_packet_that_libopus_refuses_costs_itself_only() {
             if length == 3 {
                 payload = vec![toc, 1, 2, 3];
             }
-            let Some(lasting) = frame::duration(Codec::Opus, &payload) else { continue };
+            let Some(lasting) = frame::duration(Codec::Opus, &payload) else {
+                continue;
+            };
             tried += 1;
             for rate in [16_000, 48_000] {
                 let mut frames = voice[..5].to_vec();
                 let at = frames[4].span.end;
-                frames.push(Frame { payload: payload.as_slice().into(), span: Span::of(at, lasting) });
+                frames.push(Frame {
+                    payload: payload.as_slice().into(),
+                    span: Span::of(at, lasting),
+                });
                 // Also right behind a loss, where it is asked for its redundancy.
                 let mut after = at + lasting;
                 for frame in &voice[8..12] {
-                    frames.push(Frame { span: Span::of(after, frame.span.length()), ..frame.clone() });
+                    frames.push(Frame {
+                        span: Span::of(after, frame.span.length()),
+                        ..frame.clone()
+                    });
                     after = after + frame.span.length();
                 }
                 for lost in [usize::MAX, 4] {
                     let pcm = decode(Codec::Opus, rate, &frames, |n| n == lost);
                     let end = pcm.last().expect("sound").span.end;
-                    assert!((end - after).0.abs() <= 7_000, "{payload:02x?} at {rate}: {end:?} instead of {after:?}");
-                    assert!(laid(&pcm, rate as usize).iter().all(|sample| sample.is_finite()), "{payload:02x?}");
+                    assert!(
+                        (end - after).0.abs() <= 7_000,
+                        "{payload:02x?} at {rate}: {end:?} instead of {after:?}"
+                    );
+                    assert!(
+                        laid(&pcm, rate as usize)
+                            .iter()
+                            .all(|sample| sample.is_finite()),
+                        "{payload:02x?}"
+                    );
                 }
             }
         }
@@ -241,6 +352,9 @@ fn any_bytes_are_g711() {
             frame.payload = payload.as_slice().into();
         }
         let pcm = decode(codec, 48_000, &frames, |_| false);
-        assert!(pcm.iter().map(|piece| piece.samples.len()).sum::<usize>() > 20_000, "{codec:?}");
+        assert!(
+            pcm.iter().map(|piece| piece.samples.len()).sum::<usize>() > 20_000,
+            "{codec:?}"
+        );
     }
 }

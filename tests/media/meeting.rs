@@ -69,7 +69,8 @@ pub enum Event {
     Seal(ParticipantId),
 }
 
-/// One meeting: everybody's frames go through the gate into the spool in order of time, and the files come out.
+/// One meeting: everybody's frames go through the gate into the spool in order of time, and the
+/// files come out.
 pub struct Meeting {
     pub folder: Folder,
     pub gate: Arc<Gate>,
@@ -84,7 +85,11 @@ pub struct Take {
 
 impl Meeting {
     pub fn new(codec: Codec) -> Self {
-        Self { folder: Folder::new(), gate: Arc::new(Gate::new(&Use::ALL)), codec }
+        Self {
+            folder: Folder::new(),
+            gate: Arc::new(Gate::new(&Use::ALL)),
+            codec,
+        }
     }
 
     /// The spool's folder of epoch 1.
@@ -103,13 +108,20 @@ impl Meeting {
         }
     }
 
-    pub fn record(&self, voices: &[(ParticipantId, &[Frame])], events: Vec<(i64, Event)>) -> Vec<Take> {
-        let (spool, mut told) = Spool::start(self.owned(), Arc::clone(&self.gate)).expect("a recorder");
+    pub fn record(
+        &self,
+        voices: &[(ParticipantId, &[Frame])],
+        events: Vec<(i64, Event)>,
+    ) -> Vec<Take> {
+        let (spool, mut told) =
+            Spool::start(self.owned(), Arc::clone(&self.gate)).expect("a recorder");
         for (who, _) in voices {
             assert!(spool.open(self.track(*who)));
         }
-        let mut frames: Vec<(ParticipantId, &Frame)> =
-            voices.iter().flat_map(|(who, frames)| frames.iter().map(|frame| (*who, frame))).collect();
+        let mut frames: Vec<(ParticipantId, &Frame)> = voices
+            .iter()
+            .flat_map(|(who, frames)| frames.iter().map(|frame| (*who, frame)))
+            .collect();
         frames.sort_by_key(|(_, frame)| frame.span.end);
         let mut events = events.into_iter().peekable();
         let mut sealed = Vec::new();
@@ -123,7 +135,10 @@ impl Meeting {
                     Event::Seal(who) => assert!(spool.seal(self.track(who).recording)),
                 }
             }
-            if let Ok(frame) = self.gate.admit::<Recording, _>(who, frame.span.end, frame.span, frame.clone()) {
+            if let Ok(frame) =
+                self.gate
+                    .admit::<Recording, _>(who, frame.span.end, frame.span, frame.clone())
+            {
                 assert!(spool.write(self.track(who).recording, frame));
                 pushed += 1;
                 // Faster than time, so the disk must be waited for.
@@ -139,7 +154,10 @@ impl Meeting {
                 other => panic!("{other:?}"),
             }
         }
-        voices.iter().map(|(who, _)| self.take(*who, &sealed)).collect()
+        voices
+            .iter()
+            .map(|(who, _)| self.take(*who, &sealed))
+            .collect()
     }
 
     pub fn take(&self, who: ParticipantId, sealed: &[Sealed]) -> Take {
@@ -151,16 +169,30 @@ impl Meeting {
         segments.sort_by_key(|segment| segment.pass.span.start);
         for segment in &segments {
             let digested = remux::digest(&segment.path).expect("is there");
-            assert_eq!((digested.size, &digested.sha256), (segment.size, &segment.sha256));
-            let content = remux::inspect(&segment.path).expect("reads").expect("has frames");
+            assert_eq!(
+                (digested.size, &digested.sha256),
+                (segment.size, &segment.sha256)
+            );
+            let content = remux::inspect(&segment.path)
+                .expect("reads")
+                .expect("has frames");
             assert!((content.span.start - segment.pass.span.start).0.abs() <= 100);
             assert!((content.span.end - segment.pass.span.end).0.abs() <= 1_000);
         }
-        let paths: Vec<PathBuf> = segments.iter().map(|segment| segment.path.clone()).collect();
+        let paths: Vec<PathBuf> = segments
+            .iter()
+            .map(|segment| segment.path.clone())
+            .collect();
         let out = self.folder.0.join(format!("{who}.mka"));
         let allowed = self.gate.allowed(who, Use::Recording);
-        let track = remux::finalise_track(&paths, &allowed, &out).expect("joins").map(|track| (out, track));
-        Take { who, segments, track }
+        let track = remux::finalise_track(&paths, &allowed, &out)
+            .expect("joins")
+            .map(|track| (out, track));
+        Take {
+            who,
+            segments,
+            track,
+        }
     }
 
     pub fn mix(&self, takes: &[Take]) -> Option<(PathBuf, Mixed)> {
@@ -182,13 +214,24 @@ impl Meeting {
             last = part;
             Ok(())
         });
-        let left: Vec<_> =
-            std::fs::read_dir(&self.folder.0).expect("lists").flatten().map(|entry| entry.file_name()).collect();
-        assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("mix.m4a.")), "{left:?}");
+        let left: Vec<_> = std::fs::read_dir(&self.folder.0)
+            .expect("lists")
+            .flatten()
+            .map(|entry| entry.file_name())
+            .collect();
+        assert!(
+            !left
+                .iter()
+                .any(|name| name.to_string_lossy().starts_with("mix.m4a.")),
+            "{left:?}"
+        );
         mixed.expect("renders").map(|mixed| (out, mixed))
     }
 }
 
 pub fn both(who: ParticipantId, entry: i64, from_ms: i64) -> (i64, Event) {
-    (from_ms, Event::Said(said(entry, who, ConsentStatus::Accepted, from_ms)))
+    (
+        from_ms,
+        Event::Said(said(entry, who, ConsentStatus::Accepted, from_ms)),
+    )
 }

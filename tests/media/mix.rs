@@ -16,15 +16,27 @@ use std::path::Path;
 
 /// The samples of a decoded mix between two MeetingTimes.
 fn part<'a>(samples: &'a [f32], mixed: &Mixed, from_ms: i64, to_ms: i64) -> &'a [f32] {
-    let at = |ms: i64| usize::try_from((ms - mixed.start_ms) * 48).expect("not before the mix").min(samples.len());
+    let at = |ms: i64| {
+        usize::try_from((ms - mixed.start_ms) * 48)
+            .expect("not before the mix")
+            .min(samples.len())
+    };
     &samples[at(from_ms)..at(to_ms)]
 }
 
 fn true_to_20_ms(path: &Path, samples: &[f32], mixed: &Mixed) {
     let decoded_ms = samples.len() as f64 / 48.0;
-    assert!((decoded_ms - mixed.duration.as_ms() as f64).abs() <= 20.0, "{decoded_ms} ms decoded of {mixed:?}");
-    let said: f64 = tone::ffprobe(path, "format=duration").parse().expect("a duration");
-    assert!((said * 1_000.0 - mixed.duration.as_ms() as f64).abs() <= 2.0, "{said} s said of {mixed:?}");
+    assert!(
+        (decoded_ms - mixed.duration.as_ms() as f64).abs() <= 20.0,
+        "{decoded_ms} ms decoded of {mixed:?}"
+    );
+    let said: f64 = tone::ffprobe(path, "format=duration")
+        .parse()
+        .expect("a duration");
+    assert!(
+        (said * 1_000.0 - mixed.duration.as_ms() as f64).abs() <= 2.0,
+        "{said} s said of {mixed:?}"
+    );
 }
 
 #[test]
@@ -34,11 +46,22 @@ fn who_agreed_is_heard_and_who_declined_is_absent() {
         let (ana, bob, carol) = (who(1), who(2), who(3));
         // Ana speaks 2…12 s, Bob 5…20 s, Carol all the time.
         let voices = [
-            (ana, tone::encode(codec, &tone::syllables(440.0, 0.3, 10.0), 2_003)),
-            (bob, tone::encode(codec, &tone::syllables(1_000.0, 0.2, 15.0), 5_000)),
-            (carol, tone::encode(codec, &tone::syllables(1_700.0, 0.8, 24.0), 0)),
+            (
+                ana,
+                tone::encode(codec, &tone::syllables(440.0, 0.3, 10.0), 2_003),
+            ),
+            (
+                bob,
+                tone::encode(codec, &tone::syllables(1_000.0, 0.2, 15.0), 5_000),
+            ),
+            (
+                carol,
+                tone::encode(codec, &tone::syllables(1_700.0, 0.8, 24.0), 0),
+            ),
         ];
-        let voices = voices.each_ref().map(|(who, frames)| (*who, frames.as_slice()));
+        let voices = voices
+            .each_ref()
+            .map(|(who, frames)| (*who, frames.as_slice()));
         let takes = meeting.record(
             &voices,
             vec![
@@ -49,13 +72,24 @@ fn who_agreed_is_heard_and_who_declined_is_absent() {
         );
         assert!(takes[2].track.is_none() && takes[2].segments.is_empty());
         let (_, track) = takes[0].track.as_ref().expect("Ana is recorded");
-        assert_eq!((track.start_ms, track.frames, track.codec), (2_003, voices[0].1.len() as u64, codec));
+        assert_eq!(
+            (track.start_ms, track.frames, track.codec),
+            (2_003, voices[0].1.len() as u64, codec)
+        );
         assert!(takes[1].segments.len() >= 4, "cut every 4 s");
         for (path, track) in takes.iter().filter_map(|take| take.track.as_ref()) {
-            let said: f64 = tone::ffprobe(path, "format=duration").parse().expect("a duration");
-            assert!((said * 1_000.0 - track.duration_ms as f64).abs() <= 20.0, "{said} s said of {track:?}");
+            let said: f64 = tone::ffprobe(path, "format=duration")
+                .parse()
+                .expect("a duration");
+            assert!(
+                (said * 1_000.0 - track.duration_ms as f64).abs() <= 20.0,
+                "{said} s said of {track:?}"
+            );
             let decoded_ms = tone::ffmpeg_decode(path).len() as f64 / 48.0;
-            assert!((decoded_ms - track.duration_ms as f64).abs() <= 20.0, "{decoded_ms} ms of {track:?}");
+            assert!(
+                (decoded_ms - track.duration_ms as f64).abs() <= 20.0,
+                "{decoded_ms} ms of {track:?}"
+            );
         }
 
         let (path, mixed) = meeting.mix(&takes).expect("a mix");
@@ -63,17 +97,38 @@ fn who_agreed_is_heard_and_who_declined_is_absent() {
         assert!((mixed.duration.as_ms() - 17_997).abs() <= 21, "{mixed:?}");
         let samples = tone::ffmpeg_decode(&path);
         true_to_20_ms(&path, &samples, &mixed);
-        let heard = |from, to, hz| 20.0 * tone::amplitude(part(&samples, &mixed, from, to), hz, tone::RATE).log10();
-        assert!(heard(2_100, 4_900, 440.0) > -40.0 && heard(2_100, 4_900, 1_000.0) < -60.0, "{codec:?}");
-        assert!(heard(6_000, 11_900, 440.0) > -40.0 && heard(6_000, 11_900, 1_000.0) > -40.0, "{codec:?}");
-        assert!(heard(12_200, 19_900, 440.0) < -60.0 && heard(12_200, 19_900, 1_000.0) > -40.0, "{codec:?}");
-        assert!(heard(2_100, 19_900, 1_700.0) < -65.0, "{codec:?} {}", heard(2_100, 19_900, 1_700.0));
+        let heard = |from, to, hz| {
+            20.0 * tone::amplitude(part(&samples, &mixed, from, to), hz, tone::RATE).log10()
+        };
+        assert!(
+            heard(2_100, 4_900, 440.0) > -40.0 && heard(2_100, 4_900, 1_000.0) < -60.0,
+            "{codec:?}"
+        );
+        assert!(
+            heard(6_000, 11_900, 440.0) > -40.0 && heard(6_000, 11_900, 1_000.0) > -40.0,
+            "{codec:?}"
+        );
+        assert!(
+            heard(12_200, 19_900, 440.0) < -60.0 && heard(12_200, 19_900, 1_000.0) > -40.0,
+            "{codec:?}"
+        );
+        assert!(
+            heard(2_100, 19_900, 1_700.0) < -65.0,
+            "{codec:?} {}",
+            heard(2_100, 19_900, 1_700.0)
+        );
         let theirs = tone::syllables(1_700.0, 0.8, 24.0);
-        let (a, b) = (part(&samples, &mixed, 6_000, 9_000), &theirs[6 * 48_000..9 * 48_000]);
+        let (a, b) = (
+            part(&samples, &mixed, 6_000, 9_000),
+            &theirs[6 * 48_000..9 * 48_000],
+        );
         assert!(tone::correlation(a, b, 480) < 0.05);
 
         let (lufs, peak) = tone::ffmpeg_loudness(&path);
-        assert!((lufs + 16.0).abs() <= 1.0 && peak <= -1.0, "{codec:?}: {lufs} LUFS, {peak} dBTP, {mixed:?}");
+        assert!(
+            (lufs + 16.0).abs() <= 1.0 && peak <= -1.0,
+            "{codec:?}: {lufs} LUFS, {peak} dBTP, {mixed:?}"
+        );
     }
 }
 
@@ -82,17 +137,28 @@ fn a_withdrawal_and_a_pause_cut_to_the_instant() {
     let meeting = Meeting::new(Codec::Opus);
     let (ana, bob) = (who(1), who(2));
     let voices = [
-        (ana, tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 16.0), 1_000)),
-        (bob, tone::encode(Codec::Opus, &tone::sine(1_000.0, 0.3, 16.0), 1_000)),
+        (
+            ana,
+            tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 16.0), 1_000),
+        ),
+        (
+            bob,
+            tone::encode(Codec::Opus, &tone::sine(1_000.0, 0.3, 16.0), 1_000),
+        ),
     ];
-    let voices = voices.each_ref().map(|(who, frames)| (*who, frames.as_slice()));
+    let voices = voices
+        .each_ref()
+        .map(|(who, frames)| (*who, frames.as_slice()));
     // The withdrawal was made at 6,003 ms and is known only at 6,150 ms; then Ana agrees again.
     let takes = meeting.record(
         &voices,
         vec![
             both(ana, 1, 0),
             both(bob, 2, 0),
-            (6_150, Event::Said(said(3, ana, ConsentStatus::Withdrawn, 6_003))),
+            (
+                6_150,
+                Event::Said(said(3, ana, ConsentStatus::Withdrawn, 6_003)),
+            ),
             (6_150, Event::Seal(ana)),
             both(ana, 4, 9_000),
             (11_007, Event::Hold),
@@ -107,13 +173,25 @@ fn a_withdrawal_and_a_pause_cut_to_the_instant() {
             .any(|open| open.start <= segment.pass.span.start && segment.pass.span.end <= open.end);
         assert!(inside, "{:?}", segment.pass);
     }
-    assert_eq!(takes[0].segments.iter().map(|segment| segment.name.entry).max(), Some(4));
+    assert_eq!(
+        takes[0]
+            .segments
+            .iter()
+            .map(|segment| segment.name.entry)
+            .max(),
+        Some(4)
+    );
     let (path, mixed) = meeting.mix(&takes).expect("a mix");
     let samples = tone::ffmpeg_decode(&path);
     true_to_20_ms(&path, &samples, &mixed);
-    let heard = |from, to, hz| 20.0 * tone::amplitude(part(&samples, &mixed, from, to), hz, tone::RATE).log10();
+    let heard = |from, to, hz| {
+        20.0 * tone::amplitude(part(&samples, &mixed, from, to), hz, tone::RATE).log10()
+    };
     for (from, to) in [(1_100, 5_980), (9_100, 10_980), (12_000, 16_900)] {
-        assert!(heard(from, to, 440.0) > -30.0 && heard(from, to, 1_000.0) > -30.0, "{from}");
+        assert!(
+            heard(from, to, 440.0) > -30.0 && heard(from, to, 1_000.0) > -30.0,
+            "{from}"
+        );
     }
     assert!(
         heard(6_005, 8_990, 440.0) < -65.0 && heard(6_005, 8_990, 1_000.0) > -30.0,
@@ -124,15 +202,20 @@ fn a_withdrawal_and_a_pause_cut_to_the_instant() {
     assert!(tone::level_db(part(&samples, &mixed, 11_035, 11_880)) < -80.0);
     let runs = &takes[0].track.as_ref().expect("a track").1.recorded;
     assert_eq!(runs.len(), 3, "{runs:?}");
-    assert!(runs[0].end <= ms(6_003) && runs[1].start >= ms(9_000), "{runs:?}");
+    assert!(
+        runs[0].end <= ms(6_003) && runs[1].start >= ms(9_000),
+        "{runs:?}"
+    );
 }
 
 #[test]
 fn nothing_admitted_makes_no_mix() {
     let meeting = Meeting::new(Codec::Opus);
     let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
-    let takes =
-        meeting.record(&[(who(1), &frames)], vec![(0, Event::Said(said(1, who(1), ConsentStatus::Declined, 0)))]);
+    let takes = meeting.record(
+        &[(who(1), &frames)],
+        vec![(0, Event::Said(said(1, who(1), ConsentStatus::Declined, 0)))],
+    );
     assert!(meeting.mix(&takes).is_none());
     assert!(meeting.mix(&[]).is_none());
     assert!(!meeting.folder.0.join("mix.m4a").exists());
@@ -159,19 +242,31 @@ fn loudness_and_peaks_are_as_promised() {
         }
         samples
     };
-    for (what, samples) in
-        [("quiet", tone::syllables(300.0, 0.02, 12.0)), ("loud", tone::sine(300.0, 0.95, 12.0)), ("peaky", clicks(0.5))]
-    {
+    for (what, samples) in [
+        ("quiet", tone::syllables(300.0, 0.02, 12.0)),
+        ("loud", tone::sine(300.0, 0.95, 12.0)),
+        ("peaky", clicks(0.5)),
+    ] {
         let (lufs, peak, mixed) = loudness_of(&samples);
         assert!(peak <= -1.0, "{what}: {peak} dBTP, {mixed:?}");
-        let wanted = if mixed.gain_db >= 20.0 { None } else { Some(-16.0) };
-        assert!(wanted.is_none_or(|wanted| (lufs - wanted).abs() <= 1.0), "{what}: {lufs} LUFS, {mixed:?}");
+        let wanted = if mixed.gain_db >= 20.0 {
+            None
+        } else {
+            Some(-16.0)
+        };
+        assert!(
+            wanted.is_none_or(|wanted| (lufs - wanted).abs() <= 1.0),
+            "{what}: {lufs} LUFS, {mixed:?}"
+        );
         assert!(mixed.gain_db <= 20.0);
     }
     let (lufs, _, mixed) = loudness_of(&tone::sine(300.0, 0.001, 8.0));
     assert_eq!(mixed.gain_db, 0.0, "{lufs} LUFS, {mixed:?}");
     let (lufs, _, mixed) = loudness_of(&tone::sine(300.0, 0.01, 8.0));
-    assert!((mixed.gain_db - 20.0).abs() < 1e-9 && lufs < -17.0, "{lufs} LUFS, {mixed:?}");
+    assert!(
+        (mixed.gain_db - 20.0).abs() < 1e-9 && lufs < -17.0,
+        "{lufs} LUFS, {mixed:?}"
+    );
 }
 
 #[test]
@@ -192,9 +287,13 @@ fn loss_in_a_recording_is_concealed_in_the_mix() {
         samples
     };
     let (whole, torn) = (heard(&whole), heard(&torn));
-    let levels =
-        whole.chunks_exact(960).zip(torn.chunks_exact(960)).map(|(a, b)| (tone::level_db(a), tone::level_db(b)));
-    let missing = levels.filter(|(whole, torn)| *whole > -30.0 && whole - torn > 20.0).count();
+    let levels = whole
+        .chunks_exact(960)
+        .zip(torn.chunks_exact(960))
+        .map(|(a, b)| (tone::level_db(a), tone::level_db(b)));
+    let missing = levels
+        .filter(|(whole, torn)| *whole > -30.0 && whole - torn > 20.0)
+        .count();
     assert!(missing <= 5, "{missing} pieces of 20 ms are missing");
     // Nothing was left out or put in: both are the same sound at the same time.
     let end = whole.len().min(torn.len()) - 48_000;
@@ -222,7 +321,12 @@ fn a_clock_that_drifts_stays_true() {
     for second in [1, 20, 40, 58] {
         let wanted = second * 1_000 + second / 2;
         let from = wanted - 200;
-        let (first, _) = tone::heard_ms(part(&samples, &mixed, from, from + 500), 0.1).expect("a beep");
-        assert!((first - 200.0).abs() <= 5.0, "beep {second} at {} ms, wanted at {wanted}", from as f64 + first);
+        let (first, _) =
+            tone::heard_ms(part(&samples, &mixed, from, from + 500), 0.1).expect("a beep");
+        assert!(
+            (first - 200.0).abs() <= 5.0,
+            "beep {second} at {} ms, wanted at {wanted}",
+            from as f64 + first
+        );
     }
 }

@@ -69,14 +69,21 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
     }
 
     /// The answer's JSON, when it has this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
-        if self.text.is_empty() { Value::Null } else { self.json() }
+        if self.text.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
     }
 
     /// A problem with this status and this name.
@@ -87,7 +94,10 @@ impl Answer {
         let body = self.json();
         assert_eq!(body["type"], format!("/problems/{name}"), "{body}");
         assert_eq!(body["status"], status);
-        assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+        assert!(
+            body["title"].is_string() && body["detail"].is_string(),
+            "{body}"
+        );
         body
     }
 
@@ -95,8 +105,12 @@ impl Answer {
     #[track_caller]
     pub fn points_at(self, pointers: &[&str]) {
         let body = self.problem(422, "invalid");
-        let found: Vec<&str> =
-            body["errors"].as_array().expect("a list").iter().map(|e| e["pointer"].as_str().expect("text")).collect();
+        let found: Vec<&str> = body["errors"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|e| e["pointer"].as_str().expect("text"))
+            .collect();
         assert_eq!(found, pointers, "{body}");
     }
 }
@@ -130,7 +144,13 @@ impl App {
 
     /// As clients reach it under this address.
     pub async fn below(public_url: &str) -> Self {
-        Self::at(public_url, postgres::database().await, Objects::new(&nowhere()), Limits::default()).await
+        Self::at(
+            public_url,
+            postgres::database().await,
+            Objects::new(&nowhere()),
+            Limits::default(),
+        )
+        .await
     }
 
     pub async fn on(url: String, objects: Objects) -> Self {
@@ -138,13 +158,22 @@ impl App {
     }
 
     pub async fn limited(limits: Limits) -> Self {
-        Self::at(PUBLIC_URL, postgres::database().await, Objects::new(&nowhere()), limits).await
+        Self::at(
+            PUBLIC_URL,
+            postgres::database().await,
+            Objects::new(&nowhere()),
+            limits,
+        )
+        .await
     }
 
     async fn at(public_url: &str, url: String, objects: Objects, limits: Limits) -> Self {
         let store = Store::open(&url, 8).expect("the URL is good");
         let clock = Clock::default();
-        store.sync_clock(&clock, 10).await.expect("Postgres answers");
+        store
+            .sync_clock(&clock, 10)
+            .await
+            .expect("Postgres answers");
         let state = Arc::new(ApiState {
             store,
             queue: Queue::local(),
@@ -164,7 +193,13 @@ impl App {
         let signal = Signal::start(state.clone());
         let router = api::below(state.address.path(), api::router(state.clone(), &signal));
         let (tenant, key) = make_tenant(&url, "one").await;
-        Self { state, url, tenant, key, router }
+        Self {
+            state,
+            url,
+            tenant,
+            key,
+            router,
+        }
     }
 
     /// A connection as the database's owner, who sees and may do everything.
@@ -178,9 +213,16 @@ impl App {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router never fails");
         let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 32 << 20).await.expect("the body ends");
+        let bytes = axum::body::to_bytes(body, 32 << 20)
+            .await
+            .expect("the body ends");
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -189,14 +231,34 @@ impl App {
     }
 
     /// The same as [`Self::call`], by a connection from this address, with this said by a proxy.
-    pub async fn call_from(&self, peer: &str, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
-        let mut request = request(method, path, &[("authorization", &format!("Bearer {token}"))], body);
-        request.extensions_mut().insert(Peer(peer.parse().expect("an address")));
+    pub async fn call_from(
+        &self,
+        peer: &str,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = request(
+            method,
+            path,
+            &[("authorization", &format!("Bearer {token}"))],
+            body,
+        );
+        request
+            .extensions_mut()
+            .insert(Peer(peer.parse().expect("an address")));
         self.send(request).await
     }
 
     pub async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Answer {
-        self.send(request(method, path, &[("authorization", &format!("Bearer {token}"))], body)).await
+        self.send(request(
+            method,
+            path,
+            &[("authorization", &format!("Bearer {token}"))],
+            body,
+        ))
+        .await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -209,7 +271,10 @@ impl App {
 
     pub async fn user(&self, name: &str) -> Uuid {
         let email = format!("{}@example.org", Uuid::new_v4().simple());
-        id(&self.post("/v1/users", json!({"email": email, "displayName": name})).await.expect(201))
+        id(&self
+            .post("/v1/users", json!({"email": email, "displayName": name}))
+            .await
+            .expect(201))
     }
 
     pub async fn meeting(&self, host: Uuid) -> MeetingId {
@@ -217,12 +282,24 @@ impl App {
     }
 
     pub async fn meeting_with(&self, host: Uuid, settings: Value) -> MeetingId {
-        MeetingId(id(&self.post("/v1/meetings", json!({"hostId": host, "settings": settings})).await.expect(201)))
+        MeetingId(id(&self
+            .post(
+                "/v1/meetings",
+                json!({"hostId": host, "settings": settings}),
+            )
+            .await
+            .expect(201)))
     }
 
     /// Joins a user with the API key.
     pub async fn join(&self, meeting: MeetingId, user: Uuid) -> Joined {
-        let answer = self.post(&format!("/v1/meetings/{meeting}/join"), json!({"userId": user})).await.expect(200);
+        let answer = self
+            .post(
+                &format!("/v1/meetings/{meeting}/join"),
+                json!({"userId": user}),
+            )
+            .await
+            .expect(200);
         Joined {
             token: text(&answer["token"]),
             consent_token: text(&answer["consentToken"]),
@@ -232,35 +309,64 @@ impl App {
 
     /// Makes a participant present, as its socket would.
     pub async fn enter(&self, meeting: MeetingId, participant: ParticipantId) {
-        let mut tx = self.state.store.tenant_tx(self.tenant).await.expect("Postgres answers");
+        let mut tx = self
+            .state
+            .store
+            .tenant_tx(self.tenant)
+            .await
+            .expect("Postgres answers");
         let door = EntryBy::Join(self.state.clock.now());
-        presence::enter(&mut tx, meeting, participant, door).await.expect("Postgres answers").expect("nothing bars it");
+        presence::enter(&mut tx, meeting, participant, door)
+            .await
+            .expect("Postgres answers")
+            .expect("nothing bars it");
         tx.commit().await.expect("Postgres answers");
     }
 
     pub async fn leave(&self, meeting: MeetingId, participant: ParticipantId) {
-        let mut tx = self.state.store.tenant_tx(self.tenant).await.expect("Postgres answers");
-        presence::leave(&mut tx, meeting, participant).await.expect("Postgres answers");
+        let mut tx = self
+            .state
+            .store
+            .tenant_tx(self.tenant)
+            .await
+            .expect("Postgres answers");
+        presence::leave(&mut tx, meeting, participant)
+            .await
+            .expect("Postgres answers");
         tx.commit().await.expect("Postgres answers");
     }
 
     pub fn seat(&self, meeting: MeetingId, participant: ParticipantId, role: Role) -> Seat {
-        Seat { tenant: self.tenant, meeting, participant, role, minted: self.state.clock.now() }
+        Seat {
+            tenant: self.tenant,
+            meeting,
+            participant,
+            role,
+            minted: self.state.clock.now(),
+        }
     }
 
     pub fn resume(&self, meeting: MeetingId, participant: ParticipantId) -> String {
         let now = self.state.clock.now();
-        self.state.keys.mint_resume(self.seat(meeting, participant, Role::Participant), now)
+        self.state
+            .keys
+            .mint_resume(self.seat(meeting, participant, Role::Participant), now)
     }
 
     pub fn session(&self, user: Uuid) -> String {
-        self.state.keys.mint_session(self.tenant, UserId(user), 600, self.state.clock.now()).token
+        self.state
+            .keys
+            .mint_session(self.tenant, UserId(user), 600, self.state.clock.now())
+            .token
     }
 
     /// The secret of a new link.
     pub async fn link(&self, meeting: MeetingId) -> String {
         let body = json!({"role": "participant", "expiresAt": null});
-        let answer = self.post(&format!("/v1/meetings/{meeting}/links"), body).await.expect(201);
+        let answer = self
+            .post(&format!("/v1/meetings/{meeting}/links"), body)
+            .await
+            .expect(201);
         let url = text(&answer["url"]);
         url.split_once('#').expect("a fragment").1.to_owned()
     }
@@ -274,11 +380,14 @@ impl App {
     /// A participant who agreed to this.
     pub async fn who_agreed(&self, meeting: MeetingId, user: Uuid, kind: &str) -> Joined {
         let joined = self.join(meeting, user).await;
-        self.say(meeting, &joined.token, kind, "accepted").await.expect(201);
+        self.say(meeting, &joined.token, kind, "accepted")
+            .await
+            .expect(201);
         joined
     }
 
-    /// Holds the meeting as a worker would, as far as asks go: streams get a port, withdrawals are written down.
+    /// Holds the meeting as a worker would, as far as asks go: streams get a port, withdrawals are
+    /// written down.
     pub async fn worker(&self, meeting: MeetingId) -> Worker {
         let mut serving = self.state.queue.serve(meeting).await;
         let (heard, asks) = tokio::sync::mpsc::unbounded_channel();
@@ -289,10 +398,17 @@ impl App {
                 responder.reply(match ask {
                     Ask::OpenStream { .. } => {
                         port += 1;
-                        Reply::Stream { ip: "203.0.113.5".to_owned(), port }
+                        Reply::Stream {
+                            ip: "203.0.113.5".to_owned(),
+                            port,
+                        }
                     }
-                    Ask::Streams => Reply::Streams { streams: Vec::new() },
-                    Ask::Withdraw { journal, .. } => Reply::Withdrawn { journalled: journal },
+                    Ask::Streams => Reply::Streams {
+                        streams: Vec::new(),
+                    },
+                    Ask::Withdraw { journal, .. } => Reply::Withdrawn {
+                        journalled: journal,
+                    },
                     _ => Reply::Done,
                 });
             }
@@ -337,17 +453,28 @@ async fn make_tenant(url: &str, name: &str) -> (TenantId, String) {
     let mut owner = store::owner(url).await.expect("Postgres answers");
     let tenant = tenant::ensure(&mut owner, name).await.expect("made");
     let secret = Secret::random(Secret::API_KEY).expect("random");
-    key::insert(&mut owner, tenant, &secret.hash(), secret.hint()).await.expect("made");
+    key::insert(&mut owner, tenant, &secret.hash(), secret.hint())
+        .await
+        .expect("made");
     (tenant, secret.reveal().to_owned())
 }
 
-pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Request<Body> {
-    let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a method")).uri(path);
+pub fn request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).expect("a method"))
+        .uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     match body {
-        Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
+        Some(body) => request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string())),
         None => request.body(Body::empty()),
     }
     .expect("a request")
@@ -360,5 +487,8 @@ pub fn id(value: &Value) -> Uuid {
 
 #[track_caller]
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("text, not {value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("text, not {value}"))
+        .to_owned()
 }

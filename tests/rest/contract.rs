@@ -27,7 +27,10 @@ fn operations() -> Vec<(String, String, Value)> {
 
 /// The path with fresh ids in it.
 fn fill(path: &str, with: &str) -> String {
-    path.split('/').map(|part| if part.starts_with('{') { with } else { part }).collect::<Vec<_>>().join("/")
+    path.split('/')
+        .map(|part| if part.starts_with('{') { with } else { part })
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 #[test]
@@ -37,7 +40,10 @@ fn the_committed_document_is_the_codes() {
         std::fs::write(path, docs::text()).expect("written");
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(committed == docs::text(), "read the difference, then run `hansard openapi > docs/openapi.json`");
+    assert!(
+        committed == docs::text(),
+        "read the difference, then run `hansard openapi > docs/openapi.json`"
+    );
 }
 
 #[test]
@@ -47,19 +53,39 @@ fn the_document_describes_every_answer() {
     assert!(operations().len() >= 24);
     for (method, path, operation) in operations() {
         let responses = operation["responses"].as_object().expect("responses");
-        assert!(responses.keys().any(|status| status.starts_with(['2', '3'])), "{method} {path}");
-        assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{method} {path}");
-        for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
+        assert!(
+            responses
+                .keys()
+                .any(|status| status.starts_with(['2', '3'])),
+            "{method} {path}"
+        );
+        assert!(
+            operation["summary"].is_string() && operation["tags"].is_array(),
+            "{method} {path}"
+        );
+        for (status, response) in responses
+            .iter()
+            .filter(|(status, _)| status.starts_with(['4', '5']))
+        {
             let content = &response["content"]["application/problem+json"];
-            assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
-            assert!(content["example"]["type"].is_string(), "{method} {path} {status}");
+            assert_eq!(
+                content["schema"]["$ref"], "#/components/schemas/Problem",
+                "{method} {path} {status}"
+            );
+            assert!(
+                content["example"]["type"].is_string(),
+                "{method} {path} {status}"
+            );
         }
     }
     // Every reference leads somewhere.
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().expect("quoted");
-        assert!(document["components"]["schemas"].get(name).is_some(), "{name}");
+        assert!(
+            document["components"]["schemas"].get(name).is_some(),
+            "{name}"
+        );
     }
 }
 
@@ -76,29 +102,50 @@ fn names_are_given_once() {
     assert_eq!(ids.len(), all, "operationIds repeat: {ids:?}");
     for id in &ids {
         assert!(
-            id.starts_with(|c: char| c.is_ascii_lowercase()) && id.bytes().all(|b| b.is_ascii_alphanumeric()),
+            id.starts_with(|c: char| c.is_ascii_lowercase())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric()),
             "{id}"
         );
     }
-    // Two types of one name in different files: merging keeps the later one, and answers of the other are then untyped.
+    // Two types of one name in different files: merging keeps the later one, and answers of the
+    // other are then untyped.
     let mut schemas: BTreeMap<String, Value> = BTreeMap::new();
     for part in docs::parts() {
         let part = serde_json::to_value(part.into_openapi()).expect("JSON");
-        for (name, schema) in part["components"]["schemas"].as_object().into_iter().flatten() {
-            let known = schemas.entry(name.clone()).or_insert_with(|| schema.clone());
+        for (name, schema) in part["components"]["schemas"]
+            .as_object()
+            .into_iter()
+            .flatten()
+        {
+            let known = schemas
+                .entry(name.clone())
+                .or_insert_with(|| schema.clone());
             assert_eq!(known, schema, "two schemas are called {name}");
         }
     }
     // And within one file.
     let mut types: BTreeMap<String, String> = BTreeMap::new();
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api")).expect("it is there").flatten() {
-        let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/api"))
+        .expect("it is there")
+        .flatten()
+    {
+        let Ok(text) = std::fs::read_to_string(entry.path()) else {
+            continue;
+        };
         for declared in text.split("ToSchema)]").skip(1) {
             let before = declared.split(['{', ';', '(']).next().unwrap_or_default();
             let head = declared.split(" {").next().unwrap_or(before);
-            let alias = head.split("schema(as = ").nth(1).and_then(|rest| rest.split(')').next());
-            let name = head.split("pub struct ").nth(1).or_else(|| head.split("pub enum ").nth(1));
-            let Some(name) = alias.or(name).map(|name| name.trim().to_owned()) else { continue };
+            let alias = head
+                .split("schema(as = ")
+                .nth(1)
+                .and_then(|rest| rest.split(')').next());
+            let name = head
+                .split("pub struct ")
+                .nth(1)
+                .or_else(|| head.split("pub enum ").nth(1));
+            let Some(name) = alias.or(name).map(|name| name.trim().to_owned()) else {
+                continue;
+            };
             let place = entry.path().display().to_string();
             if let Some(other) = types.insert(name.clone(), place.clone()) {
                 panic!("{name} in {place} and in {other}");
@@ -108,12 +155,15 @@ fn names_are_given_once() {
     assert!(types.len() > 30, "{types:?}");
 }
 
-/// A type for everything: words that are one of a few are enums, numbers have room, nothing is any object.
+/// A type for everything: words that are one of a few are enums, numbers have room, nothing is any
+/// object.
 #[test]
 fn everything_has_a_type() {
     let document = docs::document();
     assert_eq!(document["servers"][0]["url"], "/");
-    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let schemas = document["components"]["schemas"]
+        .as_object()
+        .expect("schemas");
     for (name, schema) in schemas {
         for (member, property) in schema["properties"].as_object().into_iter().flatten() {
             let here = format!("{name}.{member}");
@@ -139,7 +189,10 @@ fn everything_has_a_type() {
                 && name != "Problem"
             {
                 let text = property.to_string();
-                let to = text.split("#/components/schemas/").nth(1).and_then(|rest| rest.split('"').next());
+                let to = text
+                    .split("#/components/schemas/")
+                    .nth(1)
+                    .and_then(|rest| rest.split('"').next());
                 let to = to.unwrap_or_else(|| panic!("{here} is no enum: {property}"));
                 assert!(schemas[to]["enum"].is_array(), "{here}: {to} is no enum");
             }
@@ -150,19 +203,35 @@ fn everything_has_a_type() {
                     && (value.get("type").is_none() || value["type"] == "object")
             };
             assert!(!untyped(property), "{here} has no type: {property}");
-            assert!(property.get("items").is_none_or(|items| !untyped(items)), "{here} has items without a type");
+            assert!(
+                property.get("items").is_none_or(|items| !untyped(items)),
+                "{here} has items without a type"
+            );
         }
     }
     let stream = &schemas["NewStream"]["properties"];
     assert_eq!(stream["ssrc"]["format"], "int64");
     assert_eq!(stream["ssrc"]["maximum"], u32::MAX);
     let recording = &schemas["Recording"];
-    assert_eq!(recording["properties"]["gaps"]["items"]["$ref"], "#/components/schemas/Gap");
-    assert!(recording["required"].as_array().expect("a list").contains(&json!("durationMs")), "null, not left out");
+    assert_eq!(
+        recording["properties"]["gaps"]["items"]["$ref"],
+        "#/components/schemas/Gap"
+    );
+    assert!(
+        recording["required"]
+            .as_array()
+            .expect("a list")
+            .contains(&json!("durationMs")),
+        "null, not left out"
+    );
     for (name, schema) in schemas {
         if let Some(of) = name.strip_prefix("Page_") {
             let items = &schema["properties"]["data"]["items"];
-            assert_eq!(*items, json!({"$ref": format!("#/components/schemas/{of}")}), "{name}");
+            assert_eq!(
+                *items,
+                json!({"$ref": format!("#/components/schemas/{of}")}),
+                "{name}"
+            );
         }
         // Generators take what has a default for always there.
         for (member, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -186,11 +255,16 @@ async fn every_operation_refuses_alike() {
         let filled = fill(&path, &fresh);
         let takes_body = operation.get("requestBody").is_some();
         let body = takes_body.then(|| json!({}));
-        app.send(request(&method, &filled, &[], body.clone())).await.problem(401, "unauthorized");
+        app.send(request(&method, &filled, &[], body.clone()))
+            .await
+            .problem(401, "unauthorized");
         assert!(documented(401), "{here}");
 
         let with = |headers: &[(&str, &str)], body: Body| {
-            let mut request = Request::builder().method(method.as_str()).uri(&filled).header("authorization", &bearer);
+            let mut request = Request::builder()
+                .method(method.as_str())
+                .uri(&filled)
+                .header("authorization", &bearer);
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
@@ -198,38 +272,82 @@ async fn every_operation_refuses_alike() {
         };
         if takes_body {
             assert!([400, 413, 415, 422].into_iter().all(documented), "{here}");
-            app.send(with(&[json_type], Body::from(r#"{"surprise":1}"#))).await.points_at(&["/surprise"]);
-            app.send(with(&[json_type], Body::from("[]"))).await.problem(422, "invalid");
+            app.send(with(&[json_type], Body::from(r#"{"surprise":1}"#)))
+                .await
+                .points_at(&["/surprise"]);
+            app.send(with(&[json_type], Body::from("[]")))
+                .await
+                .problem(422, "invalid");
             for malformed in ["", "{", "{\"a\":}", "nul", "\u{0}"] {
-                app.send(with(&[json_type], Body::from(malformed))).await.problem(400, "bad_request");
+                app.send(with(&[json_type], Body::from(malformed)))
+                    .await
+                    .problem(400, "bad_request");
             }
             let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
-            app.send(with(&[json_type], Body::from(deep))).await.problem(400, "bad_request");
-            app.send(with(&[json_type], Body::from(vec![0xff, 0xfe]))).await.problem(400, "bad_request");
-            let padded = |length: usize| format!("{{\"surprise\":\"{}\"}}", "x".repeat(length - 15));
-            app.send(with(&[json_type], Body::from(padded(65_536)))).await.problem(422, "invalid");
-            app.send(with(&[json_type], Body::from(padded(65_537)))).await.problem(413, "too_large");
-            for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
+            app.send(with(&[json_type], Body::from(deep)))
+                .await
+                .problem(400, "bad_request");
+            app.send(with(&[json_type], Body::from(vec![0xff, 0xfe])))
+                .await
+                .problem(400, "bad_request");
+            let padded =
+                |length: usize| format!("{{\"surprise\":\"{}\"}}", "x".repeat(length - 15));
+            app.send(with(&[json_type], Body::from(padded(65_536))))
+                .await
+                .problem(422, "invalid");
+            app.send(with(&[json_type], Body::from(padded(65_537))))
+                .await
+                .problem(413, "too_large");
+            for kind in [
+                "text/plain",
+                "application/x-www-form-urlencoded",
+                "application/jsonx",
+                "",
+            ] {
                 app.send(with(&[("content-type", kind)], Body::from("{}")))
                     .await
                     .problem(415, "unsupported_media_type");
             }
-            app.send(with(&[], Body::from("{}"))).await.problem(415, "unsupported_media_type");
+            app.send(with(&[], Body::from("{}")))
+                .await
+                .problem(415, "unsupported_media_type");
         } else if path.contains('{') {
-            app.send(request(&method, &filled, &[("authorization", &bearer)], None)).await.problem(404, "not_found");
+            app.send(request(
+                &method,
+                &filled,
+                &[("authorization", &bearer)],
+                None,
+            ))
+            .await
+            .problem(404, "not_found");
         }
         if path.contains('{') {
             assert!(documented(404), "{here}");
             for bad in ["1", "x", "%00", "00000000-0000-0000-0000-00000000000g"] {
                 let bad = fill(&path, bad);
-                app.send(request(&method, &bad, &[("authorization", &bearer)], body.clone()))
-                    .await
-                    .problem(400, "bad_request");
+                app.send(request(
+                    &method,
+                    &bad,
+                    &[("authorization", &bearer)],
+                    body.clone(),
+                ))
+                .await
+                .problem(400, "bad_request");
             }
         }
-        let answer = app.send(request("PATCH", &filled, &[("authorization", &bearer)], None)).await;
+        let answer = app
+            .send(request(
+                "PATCH",
+                &filled,
+                &[("authorization", &bearer)],
+                None,
+            ))
+            .await;
         assert!(
-            answer.header("allow").split(',').any(|one| one.trim() == method),
+            answer
+                .header("allow")
+                .split(',')
+                .any(|one| one.trim() == method),
             "{here}: {}",
             answer.header("allow")
         );
@@ -241,18 +359,29 @@ async fn every_operation_refuses_alike() {
 async fn lists_refuse_unknown_parameters() {
     let app = App::start().await;
     for (method, path, operation) in operations() {
-        let has_limit = operation["parameters"].as_array().into_iter().flatten().any(|one| one["name"] == "limit");
+        let has_limit = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|one| one["name"] == "limit");
         if method != "GET" || !has_limit {
             continue;
         }
-        for query in ["limit=0", "limit=201", "limit=ten", "cursor=%21", "surprise=1"] {
+        for query in [
+            "limit=0",
+            "limit=201",
+            "limit=ten",
+            "cursor=%21",
+            "surprise=1",
+        ] {
             let path = format!("{}?{query}", fill(&path, &Uuid::now_v7().to_string()));
             app.get(&path).await.problem(400, "bad_request");
         }
     }
 }
 
-/// A cursor is the client's to keep, and to write: one with a time that Postgres does not hold is refused like any other.
+/// A cursor is the client's to keep, and to write: one with a time that Postgres does not hold is
+/// refused like any other.
 #[tokio::test]
 async fn a_cursor_that_somebody_wrote_is_refused() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -260,21 +389,45 @@ async fn a_cursor_that_somebody_wrote_is_refused() {
     let ana = app.user("Ana").await;
     app.meeting(ana).await;
     let session = app.session(ana);
-    for micros in
-        [i64::MIN, -8_000_000_000_000_000_000, -1, 253_402_300_800_000_000, 8_000_000_000_000_000_000, i64::MAX]
-    {
+    for micros in [
+        i64::MIN,
+        -8_000_000_000_000_000_000,
+        -1,
+        253_402_300_800_000_000,
+        8_000_000_000_000_000_000,
+        i64::MAX,
+    ] {
         let cursor = URL_SAFE_NO_PAD.encode(json!([micros, Uuid::now_v7()]).to_string());
-        app.get(&format!("/v1/meetings?cursor={cursor}")).await.problem(400, "bad_request");
-        assert_eq!(app.call("GET", &format!("/host?cursor={cursor}"), &session, None).await.status, 404, "{micros}");
+        app.get(&format!("/v1/meetings?cursor={cursor}"))
+            .await
+            .problem(400, "bad_request");
+        assert_eq!(
+            app.call("GET", &format!("/host?cursor={cursor}"), &session, None)
+                .await
+                .status,
+            404,
+            "{micros}"
+        );
     }
 }
 
 #[tokio::test]
 async fn unknown_addresses_are_problems_too() {
     let app = App::start().await;
-    for path in ["/", "/v1", "/v1/", "/v1/meetings/", "/v2/meetings", "/v1/meetings/x/y/z", "/favicon.ico", "/%2e%2e"] {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/meetings/",
+        "/v2/meetings",
+        "/v1/meetings/x/y/z",
+        "/favicon.ico",
+        "/%2e%2e",
+    ] {
         for method in ["GET", "POST", "BREW"] {
-            app.call(method, path, &app.key, None).await.problem(404, "not_found");
+            app.call(method, path, &app.key, None)
+                .await
+                .problem(404, "not_found");
         }
     }
 }
@@ -286,7 +439,8 @@ async fn every_answer_has_a_number_and_problems_are_known() {
     // Tokens, names and words are for no cache.
     assert_eq!(one.header("cache-control"), "no-store");
     let two = app.get("/v1/nothing").await;
-    let ids = [one.header("x-request-id"), two.header("x-request-id")].map(|id| id.parse::<Uuid>().expect("an id"));
+    let ids = [one.header("x-request-id"), two.header("x-request-id")]
+        .map(|id| id.parse::<Uuid>().expect("an id"));
     assert_ne!(ids[0], ids[1]);
     for (name, status, title) in KINDS {
         assert!((400..=503).contains(status) && !title.is_empty(), "{name}");
@@ -303,7 +457,10 @@ async fn pages_of_the_allow_list_may_call() {
             &[
                 ("origin", origin),
                 ("access-control-request-method", "POST"),
-                ("access-control-request-headers", "authorization,content-type,idempotency-key"),
+                (
+                    "access-control-request-headers",
+                    "authorization,content-type,idempotency-key",
+                ),
             ],
             None,
         )
@@ -311,36 +468,78 @@ async fn pages_of_the_allow_list_may_call() {
     for origin in [PUBLIC_URL, ALLOWED] {
         let answer = app.send(ask(origin)).await;
         assert_eq!(answer.header("access-control-allow-origin"), origin);
-        assert!(answer.header("access-control-allow-headers").contains("idempotency-key"));
+        assert!(
+            answer
+                .header("access-control-allow-headers")
+                .contains("idempotency-key")
+        );
         assert_eq!(answer.header("access-control-allow-credentials"), "");
         let bearer = format!("Bearer {}", app.key);
-        let read = request("GET", "/v1/meetings", &[("origin", origin), ("authorization", &bearer)], None);
+        let read = request(
+            "GET",
+            "/v1/meetings",
+            &[("origin", origin), ("authorization", &bearer)],
+            None,
+        );
         let answer = app.send(read).await;
         assert_eq!(answer.header("access-control-allow-origin"), origin);
-        assert!(answer.header("access-control-expose-headers").contains("idempotency-replayed"));
+        assert!(
+            answer
+                .header("access-control-expose-headers")
+                .contains("idempotency-replayed")
+        );
     }
-    for origin in ["https://evil.example.org", "null", "https://app.example.org.evil.org", "http://app.example.org"] {
-        assert_eq!(app.send(ask(origin)).await.header("access-control-allow-origin"), "", "{origin}");
+    for origin in [
+        "https://evil.example.org",
+        "null",
+        "https://app.example.org.evil.org",
+        "http://app.example.org",
+    ] {
+        assert_eq!(
+            app.send(ask(origin))
+                .await
+                .header("access-control-allow-origin"),
+            "",
+            "{origin}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_documentation_is_served_and_loads_nothing_from_elsewhere() {
     let app = App::start().await;
-    let document = app.send(request("GET", "/v1/openapi.json", &[], None)).await.expect(200);
+    let document = app
+        .send(request("GET", "/v1/openapi.json", &[], None))
+        .await
+        .expect(200);
     assert_eq!(document, docs::document_of(PUBLIC_URL));
     assert_eq!(document["servers"][0]["url"], PUBLIC_URL);
     let page = app.send(request("GET", "/docs/", &[], None)).await;
     assert_eq!(page.status, 200);
-    assert!(page.header("content-security-policy").contains("script-src 'self'"));
-    for source in page.text.split(['"', '\'']).filter(|part| part.ends_with(".js") || part.ends_with(".css")) {
+    assert!(
+        page.header("content-security-policy")
+            .contains("script-src 'self'")
+    );
+    for source in page
+        .text
+        .split(['"', '\''])
+        .filter(|part| part.ends_with(".js") || part.ends_with(".css"))
+    {
         assert!(!source.contains("//"), "{source}");
         let path = format!("/docs/{}", source.trim_start_matches("./"));
-        assert_eq!(app.send(request("GET", &path, &[], None)).await.status, 200, "{path}");
+        assert_eq!(
+            app.send(request("GET", &path, &[], None)).await.status,
+            200,
+            "{path}"
+        );
     }
-    let start = app.send(request("GET", "/docs/swagger-initializer.js", &[], None)).await;
+    let start = app
+        .send(request("GET", "/docs/swagger-initializer.js", &[], None))
+        .await;
     assert!(start.text.contains("/v1/openapi.json"), "{}", start.text);
-    app.send(request("GET", "/docs/nothing", &[], None)).await.problem(404, "not_found");
+    app.send(request("GET", "/docs/nothing", &[], None))
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -349,24 +548,45 @@ async fn the_operations_address_says_how_it_is() {
     use tower::ServiceExt;
     let app = App::start().await;
     let health: &'static Health = Box::leak(Box::default());
-    let router = ops::router(ops::Ops { metrics: app.state.metrics.clone(), health });
+    let router = ops::router(ops::Ops {
+        metrics: app.state.metrics.clone(),
+        health,
+    });
     let get = async |path: &str| {
-        let response = router.clone().oneshot(request("GET", path, &[], None)).await.expect("answers");
+        let response = router
+            .clone()
+            .oneshot(request("GET", path, &[], None))
+            .await
+            .expect("answers");
         let status = response.status();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("ends");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .expect("ends");
         (status, String::from_utf8_lossy(&body).into_owned())
     };
     assert_eq!(get("/livez").await.0, StatusCode::OK);
     let ready = async || {
         let (status, body) = get("/readyz").await;
-        (status, serde_json::from_str::<serde_json::Value>(&body).expect("JSON"))
+        (
+            status,
+            serde_json::from_str::<serde_json::Value>(&body).expect("JSON"),
+        )
     };
     let (status, body) = ready().await;
-    assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"starting".into()));
+    assert_eq!(
+        (status, &body["status"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"starting".into())
+    );
     health.enter(Phase::Ready);
     let (status, body) = ready().await;
-    assert_eq!((status, &body["status"], &body["degraded"]), (StatusCode::OK, &"ready".into(), &json!([])));
-    assert_eq!((&body["postgres"], &body["queue"]), (&"ok".into(), &"ok".into()));
+    assert_eq!(
+        (status, &body["status"], &body["degraded"]),
+        (StatusCode::OK, &"ready".into(), &json!([]))
+    );
+    assert_eq!(
+        (&body["postgres"], &body["queue"]),
+        (&"ok".into(), &"ok".into())
+    );
     assert!(get("/version").await.1.contains(env!("CARGO_PKG_VERSION")));
     assert_eq!(get("/metrics").await.0, StatusCode::OK);
     assert_eq!(get("/v1/meetings").await.0, StatusCode::NOT_FOUND);
@@ -374,8 +594,14 @@ async fn the_operations_address_says_how_it_is() {
     health.degrade(Reason::Database, "no answer");
     health.degrade(Reason::NoWorker(JobKind::Mix), "2 jobs wait");
     let (status, body) = ready().await;
-    assert_eq!((status, &body["degraded"]), (StatusCode::OK, &json!(["database", "no_worker:mix"])));
-    assert_eq!((&body["postgres"], &body["details"]["database"]["detail"]), (&"no answer".into(), &"no answer".into()));
+    assert_eq!(
+        (status, &body["degraded"]),
+        (StatusCode::OK, &json!(["database", "no_worker:mix"]))
+    );
+    assert_eq!(
+        (&body["postgres"], &body["details"]["database"]["detail"]),
+        (&"no answer".into(), &"no answer".into())
+    );
     health.restore(Reason::Database);
     assert_eq!(ready().await.1["degraded"], json!(["no_worker:mix"]));
     health.enter(Phase::Draining);

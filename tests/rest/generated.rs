@@ -1,5 +1,5 @@
-//! Requests generated from the served document, with the tokens of every role: nothing fails that is not documented to, and
-//! every body is what the document says.
+//! Requests generated from the served document, with the tokens of every role: nothing fails that
+//! is not documented to, and every body is what the document says.
 //!
 //! `HANSARD_REQUESTS` sets how many (10000 for the full run), `HANSARD_SEED` which.
 
@@ -53,7 +53,16 @@ impl World {
         for name in ["Ana", "Bob", "Zoë \u{1f389}"] {
             users.push(app.user(name).await);
         }
-        Self { app, bucket, pool: Pool::default(), roles: Vec::new(), workers: Vec::new(), host, users, other_key }
+        Self {
+            app,
+            bucket,
+            pool: Pool::default(),
+            roles: Vec::new(),
+            workers: Vec::new(),
+            host,
+            users,
+            other_key,
+        }
     }
 
     fn put(&mut self, kind: &'static str, id: impl ToString) {
@@ -62,7 +71,11 @@ impl World {
 
     fn put_within(&mut self, meeting: &str, kind: &'static str, id: &str) {
         self.put(kind, id);
-        self.pool.within.entry((meeting.to_owned(), kind)).or_default().push(id.to_owned());
+        self.pool
+            .within
+            .entry((meeting.to_owned(), kind))
+            .or_default()
+            .push(id.to_owned());
     }
 
     /// A fresh set of meetings, and of callers in the first of them.
@@ -86,9 +99,16 @@ impl World {
             let mut participants = Vec::new();
             for user in self.users.clone() {
                 let joined = self.app.join(meeting, user).await;
-                self.put_within(&meeting.to_string(), "participant", &joined.participant.to_string());
+                self.put_within(
+                    &meeting.to_string(),
+                    "participant",
+                    &joined.participant.to_string(),
+                );
                 let consent = json!({"meetingId": meeting.0, "consentType": "recording_ai", "status": "accepted"});
-                self.app.call("POST", "/v1/users/consent", &joined.token, Some(consent)).await.expect(201);
+                self.app
+                    .call("POST", "/v1/users/consent", &joined.token, Some(consent))
+                    .await
+                    .expect(201);
                 self.app.enter(meeting, joined.participant).await;
                 participants.push((joined.participant, joined.token, joined.consent_token));
             }
@@ -98,8 +118,22 @@ impl World {
             }
         }
         let ended = self.app.meeting(self.host).await;
-        self.app.call("PUT", &format!("/v1/meetings/{ended}/end"), &self.app.key, None).await.expect(200);
-        let locked = self.app.post("/v1/meetings", json!({"hostId": self.host, "password": "open sesame"})).await;
+        self.app
+            .call(
+                "PUT",
+                &format!("/v1/meetings/{ended}/end"),
+                &self.app.key,
+                None,
+            )
+            .await
+            .expect(200);
+        let locked = self
+            .app
+            .post(
+                "/v1/meetings",
+                json!({"hostId": self.host, "password": "open sesame"}),
+            )
+            .await;
         let locked = MeetingId(super::app::id(&locked.expect(201)));
         self.workers.push(self.app.worker(locked).await);
         self.put("meeting", ended);
@@ -108,39 +142,83 @@ impl World {
 
     /// Recordings in every state, with an object behind those that are ready, and words.
     async fn fill(&mut self, meeting: MeetingId, participant: ParticipantId) {
-        for (n, status) in ["recording", "processing", "ready", "failed", "deleting"].into_iter().enumerate() {
+        for (n, status) in ["recording", "processing", "ready", "failed", "deleting"]
+            .into_iter()
+            .enumerate()
+        {
             let of = if n == 2 { None } else { Some(participant) };
             // One track per participant and codec: others are of other codecs.
             let made = insert(&self.app, meeting, of, 1230, status).await;
             super::recording::change(
                 &self.app,
                 made,
-                ["codec = 'a'", "codec = 'b'", "sha256 = 'c'", "codec = 'd', error = 'x'", "codec = 'e'"][n],
+                [
+                    "codec = 'a'",
+                    "codec = 'b'",
+                    "sha256 = 'c'",
+                    "codec = 'd', error = 'x'",
+                    "codec = 'e'",
+                ][n],
             )
             .await;
             let content = b"sound".to_vec();
-            self.bucket.objects.put_bytes(&format!("m/{made}"), content, "audio/mp4", Tier::Hot).await.expect("stored");
+            self.bucket
+                .objects
+                .put_bytes(&format!("m/{made}"), content, "audio/mp4", Tier::Hot)
+                .await
+                .expect("stored");
             self.put("recording", made);
         }
-        say(&self.app, meeting, participant, 1000, 2000, "so the 🎉 next step").await;
+        say(
+            &self.app,
+            meeting,
+            participant,
+            1000,
+            2000,
+            "so the 🎉 next step",
+        )
+        .await;
     }
 
     /// One of every role.
-    async fn callers(&mut self, meeting: MeetingId, participants: &[(ParticipantId, String, String)]) {
+    async fn callers(
+        &mut self,
+        meeting: MeetingId,
+        participants: &[(ParticipantId, String, String)],
+    ) {
         let app = &self.app;
         let bearer = |token: &str| vec![("authorization", format!("Bearer {token}"))];
-        let host = app.post(&format!("/v1/meetings/{meeting}/join"), json!({"userId": self.host})).await.expect(200);
+        let host = app
+            .post(
+                &format!("/v1/meetings/{meeting}/join"),
+                json!({"userId": self.host}),
+            )
+            .await
+            .expect(200);
         let link = app.link(meeting).await;
         let session = app.session(self.host);
         let cookie = format!("{}={session}", hansard::api::auth::COOKIE);
-        let revoked = app.post(&format!("/v1/meetings/{meeting}/links"), json!({"role": "host"})).await.expect(201);
+        let revoked = app
+            .post(
+                &format!("/v1/meetings/{meeting}/links"),
+                json!({"role": "host"}),
+            )
+            .await
+            .expect(201);
         let path = format!("/v1/meetings/{meeting}/links/{}", text(&revoked["id"]));
         app.call("DELETE", &path, &app.key, None).await;
-        let gone = text(&revoked["url"]).split_once('#').expect("a fragment").1.to_owned();
+        let gone = text(&revoked["url"])
+            .split_once('#')
+            .expect("a fragment")
+            .1
+            .to_owned();
         self.roles = vec![
             ("nobody", Vec::new()),
             ("nonsense", bearer("nonsense")),
-            ("no bearer", vec![("authorization", "Basic YTpi".to_owned())]),
+            (
+                "no bearer",
+                vec![("authorization", "Basic YTpi".to_owned())],
+            ),
             ("revoked link", bearer(&gone)),
             ("key", bearer(&app.key)),
             ("key", bearer(&app.key)),
@@ -152,12 +230,27 @@ impl World {
             ("key", bearer(&app.key)),
             ("another tenant's key", bearer(&self.other_key)),
             ("host's session", bearer(&session)),
-            ("host's cookie", vec![("cookie", cookie.clone()), ("origin", super::app::PUBLIC_URL.to_owned())]),
-            ("host's cookie elsewhere", vec![("cookie", cookie), ("origin", "https://evil.example.org".to_owned())]),
+            (
+                "host's cookie",
+                vec![
+                    ("cookie", cookie.clone()),
+                    ("origin", super::app::PUBLIC_URL.to_owned()),
+                ],
+            ),
+            (
+                "host's cookie elsewhere",
+                vec![
+                    ("cookie", cookie),
+                    ("origin", "https://evil.example.org".to_owned()),
+                ],
+            ),
             ("user's session", bearer(&app.session(self.users[0]))),
             ("guest", bearer(&link)),
             ("participant", bearer(&participants[1].1)),
-            ("present participant", bearer(&app.resume(meeting, participants[0].0))),
+            (
+                "present participant",
+                bearer(&app.resume(meeting, participants[0].0)),
+            ),
             ("consenting", bearer(&participants[2].2)),
             ("participant as host", bearer(&text(&host["token"]))),
         ];
@@ -165,16 +258,32 @@ impl World {
     }
 
     async fn send(&self, drawn: &Drawn, role: &Role) -> Answer {
-        let mut headers: Vec<(&str, &str)> = role.1.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        headers.extend(drawn.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let mut headers: Vec<(&str, &str)> = role
+            .1
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        headers.extend(
+            drawn
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let request: Request<Body> = request(&drawn.method, &drawn.path, &headers, None);
         let (parts, _) = request.into_parts();
-        self.app.send(Request::from_parts(parts, drawn.body.clone().map_or_else(Body::empty, Body::from))).await
+        self.app
+            .send(Request::from_parts(
+                parts,
+                drawn.body.clone().map_or_else(Body::empty, Body::from),
+            ))
+            .await
     }
 
     /// What an answer made or told is there for later requests.
     fn learn(&mut self, path: &str, asked: &str, answer: &Answer) {
-        let Ok(body) = serde_json::from_str::<Value>(&answer.text) else { return };
+        let Ok(body) = serde_json::from_str::<Value>(&answer.text) else {
+            return;
+        };
         if let Some(cursor) = body["nextCursor"].as_str() {
             self.pool.cursors.push(cursor.to_owned());
         }
@@ -183,7 +292,10 @@ impl World {
         }
         let meeting = asked.split('/').nth(3).unwrap_or_default();
         for (member, kind) in [("participantId", "participant"), ("streamId", "stream")] {
-            if let Some(id) = body[member].as_str().filter(|_| path.starts_with("/v1/meetings/")) {
+            if let Some(id) = body[member]
+                .as_str()
+                .filter(|_| path.starts_with("/v1/meetings/"))
+            {
                 self.put_within(meeting, kind, id);
             }
         }
@@ -196,14 +308,24 @@ impl World {
 }
 
 fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_generated_request_gets_an_answer_that_is_not_documented() {
-    let (count, seed) = (setting("HANSARD_REQUESTS", REQUESTS), setting("HANSARD_SEED", 8_u64));
+    let (count, seed) = (
+        setting("HANSARD_REQUESTS", REQUESTS),
+        setting("HANSARD_SEED", 8_u64),
+    );
     let mut world = World::make().await;
-    let document = world.app.send(request("GET", "/v1/openapi.json", &[], None)).await.expect(200);
+    let document = world
+        .app
+        .send(request("GET", "/v1/openapi.json", &[], None))
+        .await
+        .expect(200);
     let mut operations: Vec<(String, String, Value)> = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {
@@ -220,7 +342,12 @@ async fn no_generated_request_gets_an_answer_that_is_not_documented() {
         }
         let (method, path, operation) = &operations[rng.usize(..operations.len())];
         let role = world.roles[rng.usize(..world.roles.len())].clone();
-        let mut draw = Draw { document: &document, pool: &world.pool, rng: &mut rng, meeting: None };
+        let mut draw = Draw {
+            document: &document,
+            pool: &world.pool,
+            rng: &mut rng,
+            meeting: None,
+        };
         let drawn = draw.request(method, path, operation);
         let answer = world.send(&drawn, &role).await;
         let here = format!("{method} {path}");
@@ -247,8 +374,19 @@ async fn no_generated_request_gets_an_answer_that_is_not_documented() {
     for (why, told) in &wrong {
         eprintln!("\n{why}\n{told}");
     }
-    assert!(wrong.is_empty(), "{} kinds of answers are not documented (seed {seed})", wrong.len());
+    assert!(
+        wrong.is_empty(),
+        "{} kinds of answers are not documented (seed {seed})",
+        wrong.len()
+    );
     // It is a test of the operations only if it gets beyond their first checks.
-    let never: Vec<&String> = done.iter().filter(|(_, done)| **done == 0).map(|(here, _)| here).collect();
-    assert!(never.is_empty() && done.len() == operations.len(), "never done: {never:?} (seed {seed})");
+    let never: Vec<&String> = done
+        .iter()
+        .filter(|(_, done)| **done == 0)
+        .map(|(here, _)| here)
+        .collect();
+    assert!(
+        never.is_empty() && done.len() == operations.len(),
+        "never done: {never:?} (seed {seed})"
+    );
 }

@@ -3,7 +3,13 @@ use serde_json::{Value, json};
 
 async fn keyed(app: &App, path: &str, token: &str, key: &str, body: Value) -> Answer {
     let authorization = format!("Bearer {token}");
-    app.send(request("POST", path, &[("authorization", &authorization), ("idempotency-key", key)], Some(body))).await
+    app.send(request(
+        "POST",
+        path,
+        &[("authorization", &authorization), ("idempotency-key", key)],
+        Some(body),
+    ))
+    .await
 }
 
 #[tokio::test]
@@ -17,16 +23,38 @@ async fn an_answer_is_given_again_and_another_body_refused() {
     let again = keyed(&app, "/v1/meetings", &app.key, "k", body.clone()).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.expect(201), first);
-    keyed(&app, "/v1/meetings", &app.key, "k", json!({"hostId": ana, "password": "x"})).await.points_at(&[""]);
+    keyed(
+        &app,
+        "/v1/meetings",
+        &app.key,
+        "k",
+        json!({"hostId": ana, "password": "x"}),
+    )
+    .await
+    .points_at(&[""]);
     // Another key, another route and another tenant are other requests.
-    assert_ne!(keyed(&app, "/v1/meetings", &app.key, "l", body.clone()).await.expect(201)["id"], first["id"]);
+    assert_ne!(
+        keyed(&app, "/v1/meetings", &app.key, "l", body.clone())
+            .await
+            .expect(201)["id"],
+        first["id"]
+    );
     let user = json!({"email": "b@example.org", "displayName": "Bob"});
-    keyed(&app, "/v1/users", &app.key, "k", user.clone()).await.expect(201);
+    keyed(&app, "/v1/users", &app.key, "k", user.clone())
+        .await
+        .expect(201);
     let (_, other) = app.other_tenant().await;
-    keyed(&app, "/v1/users", &other, "k", user).await.expect(201);
+    keyed(&app, "/v1/users", &other, "k", user)
+        .await
+        .expect(201);
     for key in ["", &"x".repeat(256), "ü"] {
         let authorization = format!("Bearer {}", app.key);
-        let mut request = request("POST", "/v1/meetings", &[("authorization", &authorization)], Some(body.clone()));
+        let mut request = request(
+            "POST",
+            "/v1/meetings",
+            &[("authorization", &authorization)],
+            Some(body.clone()),
+        );
         let value = axum::http::HeaderValue::from_bytes(key.as_bytes()).expect("a value");
         request.headers_mut().insert("idempotency-key", value);
         app.send(request).await.problem(400, "bad_request");
@@ -37,9 +65,19 @@ async fn an_answer_is_given_again_and_another_body_refused() {
 async fn what_failed_may_be_tried_again() {
     let app = App::start().await;
     let missing = uuid::Uuid::now_v7();
-    keyed(&app, "/v1/meetings", &app.key, "k", json!({"hostId": missing})).await.points_at(&["/hostId"]);
+    keyed(
+        &app,
+        "/v1/meetings",
+        &app.key,
+        "k",
+        json!({"hostId": missing}),
+    )
+    .await
+    .points_at(&["/hostId"]);
     let ana = app.user("Ana").await;
-    keyed(&app, "/v1/meetings", &app.key, "k", json!({"hostId": ana})).await.expect(201);
+    keyed(&app, "/v1/meetings", &app.key, "k", json!({"hostId": ana}))
+        .await
+        .expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,31 +105,54 @@ async fn secrets_are_not_given_again() {
     let meeting = app.meeting(ana).await;
 
     let path = format!("/v1/meetings/{meeting}/links");
-    let link = keyed(&app, &path, &app.key, "k", json!({"role": "participant"})).await.expect(201);
+    let link = keyed(&app, &path, &app.key, "k", json!({"role": "participant"}))
+        .await
+        .expect(201);
     let again = keyed(&app, &path, &app.key, "k", json!({"role": "participant"})).await;
     assert_eq!(again.problem(409, "conflict")["id"], link["id"]);
 
-    // Join and sessions mint anew. Guests of one link cannot be told apart, so that a key of one says nothing of another.
+    // Join and sessions mint anew. Guests of one link cannot be told apart, so that a key of one
+    // says nothing of another.
     let path = format!("/v1/meetings/{meeting}/join");
-    let secret = link["url"].as_str().and_then(|url| url.split_once('#')).expect("a fragment").1;
+    let secret = link["url"]
+        .as_str()
+        .and_then(|url| url.split_once('#'))
+        .expect("a fragment")
+        .1;
     let guest = json!({"displayName": "Guest"});
     let first = keyed(&app, &path, secret, "k", guest.clone()).await;
     let other = keyed(&app, &path, secret, "k", guest).await;
-    assert_eq!((first.header("idempotency-replayed"), other.header("idempotency-replayed")), ("", ""));
+    assert_eq!(
+        (
+            first.header("idempotency-replayed"),
+            other.header("idempotency-replayed")
+        ),
+        ("", "")
+    );
     let (first, other) = (first.expect(200), other.expect(200));
     assert_ne!(first["participantId"], other["participantId"]);
     assert_ne!(first["consentToken"], other["consentToken"]);
-    keyed(&app, &path, secret, "k", json!({"displayName": "Other"})).await.expect(200);
+    keyed(&app, &path, secret, "k", json!({"displayName": "Other"}))
+        .await
+        .expect(200);
     let joins = json!({"userId": bob});
-    let first = keyed(&app, &path, &app.key, "k", joins.clone()).await.expect(200);
+    let first = keyed(&app, &path, &app.key, "k", joins.clone())
+        .await
+        .expect(200);
     let again = keyed(&app, &path, &app.key, "k", joins).await.expect(200);
     assert_eq!(first["participantId"], again["participantId"]);
     assert_ne!(first["token"], again["token"]);
     let path = format!("/v1/users/{bob}/sessions");
-    let first = keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 60})).await.expect(201);
-    let again = keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 60})).await.expect(201);
+    let first = keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 60}))
+        .await
+        .expect(201);
+    let again = keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 60}))
+        .await
+        .expect(201);
     assert_ne!(first["url"], again["url"]);
-    keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 61})).await.points_at(&[""]);
+    keyed(&app, &path, &app.key, "k", json!({"ttlSeconds": 61}))
+        .await
+        .points_at(&[""]);
 }
 
 #[tokio::test]

@@ -34,7 +34,13 @@ const CREDENTIALS: [&str; 20] = [
 ];
 
 /// Never anything: answered 401 wherever they are sent.
-const WORTHLESS: [&str; 5] = ["nothing", "garbage", "expired session", "expired join", "resume after leave"];
+const WORTHLESS: [&str; 5] = [
+    "nothing",
+    "garbage",
+    "expired session",
+    "expired join",
+    "resume after leave",
+];
 
 /// Where no participant is ever let in, nobody looks up whether its token still stands.
 const NEVER_PARTICIPANTS: [&str; 2] = ["/v1/meetings", "/v1/users"];
@@ -49,26 +55,79 @@ struct Operation {
 }
 
 const HOSTS: &[&str] = &["key", "host", "cookie own origin"];
-const HOSTS_READ: &[&str] = &["key", "host", "cookie", "cookie own origin", "cookie foreign origin"];
-const MEMBERS_READ: &[&str] =
-    &["key", "host", "cookie", "cookie own origin", "cookie foreign origin", "join", "join as host", "resume"];
+const HOSTS_READ: &[&str] = &[
+    "key",
+    "host",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+];
+const MEMBERS_READ: &[&str] = &[
+    "key",
+    "host",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+    "join",
+    "join as host",
+    "resume",
+];
 
 const EXPECTED: [Operation; 26] = [
-    Operation { method: "POST", path: "/v1/meetings", may: HOSTS, other_tenant: 422 },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings",
+        may: HOSTS,
+        other_tenant: 422,
+    },
     Operation {
         method: "GET",
         path: "/v1/meetings",
-        may: &["key", "host", "other host", "cookie", "cookie own origin", "cookie foreign origin"],
+        may: &[
+            "key",
+            "host",
+            "other host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+        ],
         other_tenant: 200,
     },
-    Operation { method: "GET", path: "/v1/meetings/{id}", may: MEMBERS_READ, other_tenant: 404 },
-    Operation { method: "GET", path: "/v1/meetings/{id}/participants", may: MEMBERS_READ, other_tenant: 404 },
-    Operation { method: "POST", path: "/v1/users", may: &["key"], other_tenant: 201 },
-    Operation { method: "POST", path: "/v1/users/{user}/sessions", may: &["key"], other_tenant: 404 },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}",
+        may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/participants",
+        may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users",
+        may: &["key"],
+        other_tenant: 201,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{user}/sessions",
+        may: &["key"],
+        other_tenant: 404,
+    },
     Operation {
         method: "GET",
         path: "/v1/users/{user}/profile",
-        may: &["key", "host", "cookie", "cookie own origin", "cookie foreign origin", "join as host"],
+        may: &[
+            "key",
+            "host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+            "join as host",
+        ],
         other_tenant: 404,
     },
     Operation {
@@ -90,7 +149,12 @@ const EXPECTED: [Operation; 26] = [
         may: &["key", "host", "cookie own origin", "join", "resume"],
         other_tenant: 404,
     },
-    Operation { method: "GET", path: "/v1/meetings/{id}/streams", may: MEMBERS_READ, other_tenant: 404 },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/streams",
+        may: MEMBERS_READ,
+        other_tenant: 404,
+    },
     Operation {
         method: "DELETE",
         path: "/v1/meetings/{id}/streams/{stream}",
@@ -109,12 +173,30 @@ const EXPECTED: [Operation; 26] = [
         may: &["key", "host", "cookie own origin", "join as host"],
         other_tenant: 404,
     },
-    Operation { method: "POST", path: "/v1/meetings/{id}/links", may: HOSTS, other_tenant: 404 },
-    Operation { method: "DELETE", path: "/v1/meetings/{id}/links/{link}", may: HOSTS, other_tenant: 404 },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/links",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/links/{link}",
+        may: HOSTS,
+        other_tenant: 404,
+    },
     Operation {
         method: "POST",
         path: "/v1/users/consent",
-        may: &["key", "host", "cookie own origin", "join", "join as host", "resume", "consent"],
+        may: &[
+            "key",
+            "host",
+            "cookie own origin",
+            "join",
+            "join as host",
+            "resume",
+            "consent",
+        ],
         other_tenant: 404,
     },
     Operation {
@@ -133,13 +215,48 @@ const EXPECTED: [Operation; 26] = [
         ],
         other_tenant: 404,
     },
-    Operation { method: "GET", path: "/v1/meetings/{id}/recordings", may: HOSTS_READ, other_tenant: 404 },
-    Operation { method: "GET", path: "/v1/recordings/{recording}", may: HOSTS_READ, other_tenant: 404 },
-    Operation { method: "GET", path: "/v1/recordings/{recording}/content", may: HOSTS_READ, other_tenant: 404 },
-    Operation { method: "POST", path: "/v1/recordings/{busy}/retry", may: HOSTS, other_tenant: 404 },
-    Operation { method: "GET", path: "/v1/meetings/{id}/transcript", may: HOSTS_READ, other_tenant: 404 },
-    Operation { method: "GET", path: "/v1/meetings/{id}/transcript.json", may: HOSTS_READ, other_tenant: 404 },
-    Operation { method: "GET", path: "/v1/meetings/{id}/transcript.vtt", may: HOSTS_READ, other_tenant: 404 },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/recordings",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/recordings/{recording}",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/recordings/{recording}/content",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/recordings/{busy}/retry",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript.json",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript.vtt",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
     // Last: it ends the meeting.
     Operation {
         method: "PUT",
@@ -167,7 +284,11 @@ impl World {
     async fn make() -> Self {
         let app = App::start().await;
         let (_, other_key) = app.other_tenant().await;
-        let (host, other_host, member) = (app.user("Ana").await, app.user("Olga").await, app.user("Bob").await);
+        let (host, other_host, member) = (
+            app.user("Ana").await,
+            app.user("Olga").await,
+            app.user("Bob").await,
+        );
         let left = app.user("Lea").await;
         let (meeting, elsewhere) = (app.meeting(host).await, app.meeting(other_host).await);
         let joined = app.join(meeting, member).await;
@@ -187,7 +308,10 @@ impl World {
             ("other tenant", other_key.clone()),
             ("host", app.session(host)),
             ("other host", app.session(other_host)),
-            ("expired session", keys.mint_session(app.tenant, UserId(host), 60, then).token),
+            (
+                "expired session",
+                keys.mint_session(app.tenant, UserId(host), 60, then).token,
+            ),
             ("join", joined.token),
             ("join as host", as_host.token),
             ("join elsewhere", other.token),
@@ -223,11 +347,29 @@ impl World {
         .await
         .expect("inserted");
         let participant = joined.participant;
-        Self { app, other_key, host, other_host, member, meeting, participant, tokens, recording, busy }
+        Self {
+            app,
+            other_key,
+            host,
+            other_host,
+            member,
+            meeting,
+            participant,
+            tokens,
+            recording,
+            busy,
+        }
     }
 
     fn headers(&self, credential: &str) -> Vec<(&'static str, String)> {
-        let token = |name: &str| self.tokens.iter().find(|(known, _)| *known == name).expect("known").1.clone();
+        let token = |name: &str| {
+            self.tokens
+                .iter()
+                .find(|(known, _)| *known == name)
+                .expect("known")
+                .1
+                .clone()
+        };
         let cookie = ("cookie", format!("theme=dark; {COOKIE}={}", token("host")));
         match credential {
             "nothing" => Vec::new(),
@@ -239,7 +381,8 @@ impl World {
         }
     }
 
-    /// What the operation is asked of, made anew for each call, so that none is disturbed by the one before.
+    /// What the operation is asked of, made anew for each call, so that none is disturbed by the
+    /// one before.
     async fn call(&self, operation: &Operation, credential: &str) -> super::app::Answer {
         let mut path = operation
             .path
@@ -249,13 +392,19 @@ impl World {
             .replace("{recording}", &self.recording.to_string())
             .replace("{busy}", &self.busy.to_string());
         if path.contains("{spare}") {
-            let spare = self.app.join(self.meeting, self.app.user("Spare").await).await;
+            let spare = self
+                .app
+                .join(self.meeting, self.app.user("Spare").await)
+                .await;
             path = path.replace("{spare}", &spare.participant.to_string());
         }
         if path.contains("{link}") {
             let answer = self
                 .app
-                .post(&format!("/v1/meetings/{}/links", self.meeting), json!({"role": "participant"}))
+                .post(
+                    &format!("/v1/meetings/{}/links", self.meeting),
+                    json!({"role": "participant"}),
+                )
                 .await
                 .expect(201);
             path = path.replace("{link}", &text(&answer["id"]));
@@ -267,9 +416,9 @@ impl World {
         }
         let body = match (operation.method, operation.path) {
             ("POST", "/v1/meetings") => Some(json!({"hostId": self.host})),
-            ("POST", "/v1/users") => {
-                Some(json!({"email": format!("{}@example.org", Uuid::now_v7()), "displayName": "New"}))
-            }
+            ("POST", "/v1/users") => Some(
+                json!({"email": format!("{}@example.org", Uuid::now_v7()), "displayName": "New"}),
+            ),
             ("POST", "/v1/users/{user}/sessions") => Some(json!({"ttlSeconds": 60})),
             ("POST", "/v1/meetings/{id}/join") => Some(match credential {
                 "key" | "other tenant" => json!({"userId": self.member}),
@@ -288,8 +437,13 @@ impl World {
             _ => None,
         };
         let headers = self.headers(credential);
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.app.send(request(operation.method, &path, &headers, body)).await
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        self.app
+            .send(request(operation.method, &path, &headers, body))
+            .await
     }
 
     fn stream(&self) -> Value {
@@ -309,8 +463,10 @@ async fn the_permission_table_holds() {
         let reads = operation.method == "GET";
         for credential in CREDENTIALS {
             let answer = world.call(operation, credential).await;
-            let cookie_does_not_count = matches!(credential, "cookie" | "cookie foreign origin") && !reads;
-            let void_but_signed = credential == "resume after leave" && NEVER_PARTICIPANTS.contains(&operation.path);
+            let cookie_does_not_count =
+                matches!(credential, "cookie" | "cookie foreign origin") && !reads;
+            let void_but_signed =
+                credential == "resume after leave" && NEVER_PARTICIPANTS.contains(&operation.path);
             let expected = if operation.may.contains(&credential) {
                 "2xx".to_owned()
             } else if void_but_signed {
@@ -328,7 +484,10 @@ async fn the_permission_table_holds() {
                 answer.status.to_string()
             };
             if got != expected {
-                wrong.push(format!("{} {} with {credential}: {got}, not {expected}", operation.method, operation.path));
+                wrong.push(format!(
+                    "{} {} with {credential}: {got}, not {expected}",
+                    operation.method, operation.path
+                ));
             }
             if answer.status >= 400 {
                 assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -359,9 +518,10 @@ fn the_table_is_whole() {
                     .collect::<Vec<_>>()
                     .join("/")
             };
-            let there = EXPECTED
-                .iter()
-                .any(|operation| operation.method.eq_ignore_ascii_case(method) && plain(operation.path) == plain(path));
+            let there = EXPECTED.iter().any(|operation| {
+                operation.method.eq_ignore_ascii_case(method)
+                    && plain(operation.path) == plain(path)
+            });
             assert!(there, "{method} {path} is not tested");
         }
     }
@@ -371,9 +531,17 @@ fn the_table_is_whole() {
 async fn a_revoked_key_is_worth_nothing() {
     let app = App::start().await;
     app.get("/v1/meetings").await.expect(200);
-    let mut owner = hansard::store::owner(&app.url).await.expect("Postgres answers");
-    let keys = hansard::store::key::list(&mut owner).await.expect("Postgres answers");
-    assert!(hansard::store::key::revoke(&mut owner, keys[0].id).await.expect("Postgres answers"));
+    let mut owner = hansard::store::owner(&app.url)
+        .await
+        .expect("Postgres answers");
+    let keys = hansard::store::key::list(&mut owner)
+        .await
+        .expect("Postgres answers");
+    assert!(
+        hansard::store::key::revoke(&mut owner, keys[0].id)
+            .await
+            .expect("Postgres answers")
+    );
     app.get("/v1/meetings").await.problem(401, "unauthorized");
 }
 
@@ -383,7 +551,14 @@ async fn a_consent_token_ends_thirty_days_after_its_meeting() {
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
     let joined = app.join(meeting, ana).await;
-    app.call("PUT", &format!("/v1/meetings/{meeting}/end"), &app.key, None).await.expect(200);
+    app.call(
+        "PUT",
+        &format!("/v1/meetings/{meeting}/end"),
+        &app.key,
+        None,
+    )
+    .await
+    .expect(200);
     let path = format!("/v1/meetings/{meeting}/consents");
     for (days, status) in [(29, 200), (31, 401)] {
         sqlx::query("update meetings set end_time = clock_timestamp() - make_interval(days => $2) where id = $1")
@@ -392,7 +567,13 @@ async fn a_consent_token_ends_thirty_days_after_its_meeting() {
             .execute(&mut app.sql().await)
             .await
             .expect("Postgres answers");
-        assert_eq!(app.call("GET", &path, &joined.consent_token, None).await.status, status, "{days} days");
+        assert_eq!(
+            app.call("GET", &path, &joined.consent_token, None)
+                .await
+                .status,
+            status,
+            "{days} days"
+        );
     }
 }
 
@@ -402,13 +583,25 @@ async fn only_one_bearer_is_read() {
     let bearer = format!("Bearer {}", app.key);
     for headers in [
         &[("authorization", "Basic dTpw")][..],
-        &[("authorization", bearer.as_str()), ("authorization", bearer.as_str())],
+        &[
+            ("authorization", bearer.as_str()),
+            ("authorization", bearer.as_str()),
+        ],
         &[("authorization", app.key.as_str())],
         &[("cookie", "hansard_session=x")],
         &[("cookie", bearer.as_str())],
     ] {
-        app.send(request("GET", "/v1/meetings", headers, None)).await.problem(401, "unauthorized");
+        app.send(request("GET", "/v1/meetings", headers, None))
+            .await
+            .problem(401, "unauthorized");
     }
     let lower = format!("bearer {}", app.key);
-    app.send(request("GET", "/v1/meetings", &[("authorization", &lower)], None)).await.expect(200);
+    app.send(request(
+        "GET",
+        "/v1/meetings",
+        &[("authorization", &lower)],
+        None,
+    ))
+    .await
+    .expect(200);
 }

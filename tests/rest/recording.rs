@@ -38,11 +38,13 @@ pub async fn insert(
 }
 
 pub async fn change(app: &App, recording: Uuid, change: &'static str) {
-    sqlx::query(sqlx::AssertSqlSafe(format!("update recordings set {change} where id = $1")))
-        .bind(recording)
-        .execute(&mut app.sql().await)
-        .await
-        .expect("changed");
+    sqlx::query(sqlx::AssertSqlSafe(format!(
+        "update recordings set {change} where id = $1"
+    )))
+    .bind(recording)
+    .execute(&mut app.sql().await)
+    .await
+    .expect("changed");
 }
 
 #[tokio::test]
@@ -52,12 +54,17 @@ async fn recordings_are_listed_as_the_contract_says() {
     let meeting = app.meeting(ana).await;
     let joined = app.join(meeting, ana).await;
     assert_eq!(
-        app.get(&format!("/v1/meetings/{meeting}/recordings")).await.expect(200),
+        app.get(&format!("/v1/meetings/{meeting}/recordings"))
+            .await
+            .expect(200),
         json!({"data": [], "nextCursor": null})
     );
     let track = insert(&app, meeting, Some(joined.participant), 1230, "recording").await;
     let mix = insert(&app, meeting, None, 1230, "ready").await;
-    let listed = app.get(&format!("/v1/meetings/{meeting}/recordings?limit=1")).await.expect(200);
+    let listed = app
+        .get(&format!("/v1/meetings/{meeting}/recordings?limit=1"))
+        .await
+        .expect(200);
     let one = &listed["data"][0];
     assert_eq!(
         one,
@@ -70,12 +77,27 @@ async fn recordings_are_listed_as_the_contract_says() {
         })
     );
     let cursor = text(&listed["nextCursor"]);
-    let next = app.get(&format!("/v1/meetings/{meeting}/recordings?limit=1&cursor={cursor}")).await.expect(200);
+    let next = app
+        .get(&format!(
+            "/v1/meetings/{meeting}/recordings?limit=1&cursor={cursor}"
+        ))
+        .await
+        .expect(200);
     assert_eq!(next["data"][0]["id"], json!(mix));
-    assert_eq!(&app.get(&format!("/v1/recordings/{track}")).await.expect(200), one);
+    assert_eq!(
+        &app.get(&format!("/v1/recordings/{track}"))
+            .await
+            .expect(200),
+        one
+    );
     change(&app, track, "deleted_at = now()").await;
-    app.get(&format!("/v1/recordings/{track}")).await.problem(410, "gone");
-    let listed = app.get(&format!("/v1/meetings/{meeting}/recordings")).await.expect(200);
+    app.get(&format!("/v1/recordings/{track}"))
+        .await
+        .problem(410, "gone");
+    let listed = app
+        .get(&format!("/v1/meetings/{meeting}/recordings"))
+        .await
+        .expect(200);
     assert_eq!(listed["data"].as_array().expect("a list").len(), 1);
 }
 
@@ -89,51 +111,110 @@ async fn content_is_fetched_from_the_object_storage() {
     let track = insert(&app, meeting, Some(joined.participant), 0, "ready").await;
     let content: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let key = format!("m/{track}");
-    bucket.objects.put_bytes(&key, content.clone(), "audio/x-matroska", Tier::Hot).await.expect("stored");
+    bucket
+        .objects
+        .put_bytes(&key, content.clone(), "audio/x-matroska", Tier::Hot)
+        .await
+        .expect("stored");
     let path = format!("/v1/recordings/{track}/content");
 
     let answer = app.get(&path).await;
-    assert_eq!((answer.status, answer.header("cache-control")), (302, "no-store"));
+    assert_eq!(
+        (answer.status, answer.header("cache-control")),
+        (302, "no-store")
+    );
     let http = reqwest::Client::new();
-    let fetched = http.get(answer.header("location")).send().await.expect("fetched");
+    let fetched = http
+        .get(answer.header("location"))
+        .send()
+        .await
+        .expect("fetched");
     assert_eq!(fetched.headers()["content-type"], "audio/x-matroska");
-    let disposition = fetched.headers()["content-disposition"].to_str().expect("ascii").to_owned();
-    assert!(disposition.starts_with("inline") && disposition.contains("microphone.mka"), "{disposition}");
+    let disposition = fetched.headers()["content-disposition"]
+        .to_str()
+        .expect("ascii")
+        .to_owned();
+    assert!(
+        disposition.starts_with("inline") && disposition.contains("microphone.mka"),
+        "{disposition}"
+    );
     assert_eq!(fetched.bytes().await.expect("read").as_ref(), content);
-    let part = http.get(answer.header("location")).header("range", "bytes=10-19").send().await.expect("fetched");
+    let part = http
+        .get(answer.header("location"))
+        .header("range", "bytes=10-19")
+        .send()
+        .await
+        .expect("fetched");
     assert_eq!(part.status(), 206);
     assert_eq!(part.bytes().await.expect("read").as_ref(), &content[10..20]);
     let saved = app.get(&format!("{path}?download=true")).await;
-    let saved = http.get(saved.header("location")).send().await.expect("fetched");
-    assert!(saved.headers()["content-disposition"].to_str().expect("ascii").starts_with("attachment"));
-    app.get(&format!("{path}?download=maybe")).await.problem(400, "bad_request");
-    app.get(&format!("{path}?redirect=0")).await.problem(400, "bad_request");
+    let saved = http
+        .get(saved.header("location"))
+        .send()
+        .await
+        .expect("fetched");
+    assert!(
+        saved.headers()["content-disposition"]
+            .to_str()
+            .expect("ascii")
+            .starts_with("attachment")
+    );
+    app.get(&format!("{path}?download=maybe"))
+        .await
+        .problem(400, "bad_request");
+    app.get(&format!("{path}?redirect=0"))
+        .await
+        .problem(400, "bad_request");
 
     // For clients that would carry the key along: the address without a redirect.
     let answer = app.get(&format!("{path}?redirect=false")).await;
-    assert_eq!((answer.header("location"), answer.header("cache-control")), ("", "no-store"));
+    assert_eq!(
+        (answer.header("location"), answer.header("cache-control")),
+        ("", "no-store")
+    );
     let link = answer.expect(200);
     let until: chrono::DateTime<chrono::Utc> = text(&link["expiresAt"]).parse().expect("a time");
-    assert!((1..=301).contains(&(until - app.state.clock.now()).num_seconds()), "{link}");
+    assert!(
+        (1..=301).contains(&(until - app.state.clock.now()).num_seconds()),
+        "{link}"
+    );
     let fetched = http.get(text(&link["url"])).send().await.expect("fetched");
     assert_eq!(fetched.bytes().await.expect("read").as_ref(), content);
-    let saved = app.get(&format!("{path}?redirect=false&download=true")).await.expect(200);
+    let saved = app
+        .get(&format!("{path}?redirect=false&download=true"))
+        .await
+        .expect(200);
     let saved = http.get(text(&saved["url"])).send().await.expect("fetched");
-    assert!(saved.headers()["content-disposition"].to_str().expect("ascii").starts_with("attachment"));
+    assert!(
+        saved.headers()["content-disposition"]
+            .to_str()
+            .expect("ascii")
+            .starts_with("attachment")
+    );
 
     // `curl -I -L`: what HEAD leads to answers HEAD.
     let head = app.call("HEAD", &path, &app.key, None).await;
     assert_eq!((head.status, head.text.as_str()), (302, ""));
-    let there = http.head(head.header("location")).send().await.expect("asked");
+    let there = http
+        .head(head.header("location"))
+        .send()
+        .await
+        .expect("asked");
     assert_eq!(there.status(), 200);
     assert_eq!(there.headers()["content-length"], "100000");
-    let head = app.call("HEAD", &format!("{path}?redirect=false"), &app.key, None).await;
+    let head = app
+        .call("HEAD", &format!("{path}?redirect=false"), &app.key, None)
+        .await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
 
     for (set, status, name) in [
         ("status = 'processing'", 409, "not_ready"),
         ("status = 'failed'", 409, "not_ready"),
-        ("status = 'ready', storage_tier = 'archive'", 409, "not_ready"),
+        (
+            "status = 'ready', storage_tier = 'archive'",
+            409,
+            "not_ready",
+        ),
         ("status = 'deleting', storage_tier = 'hot'", 410, "gone"),
         ("status = 'ready', deleted_at = now()", 410, "gone"),
     ] {
@@ -153,22 +234,39 @@ async fn what_failed_is_made_again_once() {
     let path = format!("/v1/recordings/{track}/retry");
     let states = async || -> Vec<String> {
         let rows = "select data ->> 'state' from meeting_events where meeting_id = $1 and type = 'recording_state' order by seq";
-        sqlx::query_scalar(rows).bind(meeting.0).fetch_all(&mut app.sql().await).await.expect("Postgres answers")
+        sqlx::query_scalar(rows)
+            .bind(meeting.0)
+            .fetch_all(&mut app.sql().await)
+            .await
+            .expect("Postgres answers")
     };
     let before = states().await.len();
-    let again = app.call("POST", &path, &app.session(ana), None).await.expect(202);
-    assert_eq!((&again["status"], &again["error"]), (&json!("processing"), &Value::Null));
-    assert_eq!(app.get(&format!("/v1/recordings/{mix}")).await.expect(200)["status"], "processing");
+    let again = app
+        .call("POST", &path, &app.session(ana), None)
+        .await
+        .expect(202);
+    assert_eq!(
+        (&again["status"], &again["error"]),
+        (&json!("processing"), &Value::Null)
+    );
+    assert_eq!(
+        app.get(&format!("/v1/recordings/{mix}")).await.expect(200)["status"],
+        "processing"
+    );
     assert_eq!(states().await[before..], ["finalising"]);
     // It is being made: nothing changes, and nothing is told again.
-    assert_eq!(app.call("POST", &path, &app.key, None).await.expect(202), again);
+    assert_eq!(
+        app.call("POST", &path, &app.key, None).await.expect(202),
+        again
+    );
     assert_eq!(states().await.len(), before + 1);
-    let jobs: i64 =
-        sqlx::query_scalar("select count(*) from jobs where meeting_id = $1 and kind = 'mix' and state = 'queued'")
-            .bind(meeting.0)
-            .fetch_one(&mut app.sql().await)
-            .await
-            .expect("Postgres answers");
+    let jobs: i64 = sqlx::query_scalar(
+        "select count(*) from jobs where meeting_id = $1 and kind = 'mix' and state = 'queued'",
+    )
+    .bind(meeting.0)
+    .fetch_one(&mut app.sql().await)
+    .await
+    .expect("Postgres answers");
     assert_eq!(jobs, 1);
     // What it waits for is told.
     sqlx::query("update jobs set waiting_for = 'storage' where meeting_id = $1 and kind = 'mix'")
@@ -176,7 +274,12 @@ async fn what_failed_is_made_again_once() {
         .execute(&mut app.sql().await)
         .await
         .expect("Postgres answers");
-    assert_eq!(app.get(&format!("/v1/recordings/{track}")).await.expect(200)["waitingFor"], "storage");
+    assert_eq!(
+        app.get(&format!("/v1/recordings/{track}"))
+            .await
+            .expect(200)["waitingFor"],
+        "storage"
+    );
     for (set, status, name) in [
         ("status = 'ready'", 409, "not_ready"),
         ("status = 'recording'", 409, "not_ready"),
@@ -184,7 +287,9 @@ async fn what_failed_is_made_again_once() {
         ("status = 'failed', deleted_at = now()", 410, "gone"),
     ] {
         change(&app, track, set).await;
-        app.call("POST", &path, &app.key, None).await.problem(status, name);
+        app.call("POST", &path, &app.key, None)
+            .await
+            .problem(status, name);
     }
 }
 
@@ -229,9 +334,33 @@ async fn a_transcript_is_read_in_four_forms() {
     );
     let joined = app.who_agreed(meeting, ana, "recording_ai").await;
     app.enter(meeting, joined.participant).await;
-    let late = say(&app, meeting, joined.participant, 61_230, 63_410, "so the 🎉 step").await;
-    let early = say(&app, meeting, joined.participant, 900, 1100, "before the mix").await;
-    let across = say(&app, meeting, joined.participant, 1100, 2500, "across <its> start").await;
+    let late = say(
+        &app,
+        meeting,
+        joined.participant,
+        61_230,
+        63_410,
+        "so the 🎉 step",
+    )
+    .await;
+    let early = say(
+        &app,
+        meeting,
+        joined.participant,
+        900,
+        1100,
+        "before the mix",
+    )
+    .await;
+    let across = say(
+        &app,
+        meeting,
+        joined.participant,
+        1100,
+        2500,
+        "across <its> start",
+    )
+    .await;
     insert(&app, meeting, Some(joined.participant), 1230, "ready").await;
 
     let read = app.get(&path).await.expect(200);
@@ -239,7 +368,10 @@ async fn a_transcript_is_read_in_four_forms() {
     assert_eq!(json.header("cache-control"), "no-store");
     assert_eq!(json.expect(200), read);
     let segments = read["segments"].as_array().expect("a list");
-    let ids: Vec<&Value> = segments.iter().map(|segment| &segment["segmentId"]).collect();
+    let ids: Vec<&Value> = segments
+        .iter()
+        .map(|segment| &segment["segmentId"])
+        .collect();
     assert_eq!(ids, [&json!(early), &json!(across), &json!(late)]);
     let start: chrono::DateTime<chrono::Utc> = text(&read["startTime"]).parse().expect("a time");
     let start_at = start + chrono::TimeDelta::milliseconds(61_230);
@@ -255,23 +387,54 @@ async fn a_transcript_is_read_in_four_forms() {
     );
 
     let vtt = app.get(&format!("{path}.vtt")).await;
-    assert_eq!((vtt.status, vtt.header("content-type")), (200, "text/vtt; charset=utf-8"));
+    assert_eq!(
+        (vtt.status, vtt.header("content-type")),
+        (200, "text/vtt; charset=utf-8")
+    );
     assert!(vtt.text.starts_with("WEBVTT\n"), "{}", vtt.text);
-    // Counted from the start of the mix (1230 ms): what ended before it is left out, what began before it is cut.
+    // Counted from the start of the mix (1230 ms): what ended before it is left out, what began
+    // before it is cut.
     assert!(!vtt.text.contains("before the mix"), "{}", vtt.text);
-    assert!(vtt.text.contains("00:00:00.000 --> 00:00:01.270"), "{}", vtt.text);
-    assert!(vtt.text.contains("00:01:00.000 --> 00:01:02.180"), "{}", vtt.text);
+    assert!(
+        vtt.text.contains("00:00:00.000 --> 00:00:01.270"),
+        "{}",
+        vtt.text
+    );
+    assert!(
+        vtt.text.contains("00:01:00.000 --> 00:01:02.180"),
+        "{}",
+        vtt.text
+    );
     assert!(vtt.text.contains("&lt;its&gt;"), "{}", vtt.text);
     let srt = app.get(&format!("{path}.srt")).await;
-    assert_eq!((srt.status, srt.header("content-type")), (200, "application/x-subrip; charset=utf-8"));
-    assert!(srt.text.contains("00:01:00,000 --> 00:01:02,180"), "{}", srt.text);
+    assert_eq!(
+        (srt.status, srt.header("content-type")),
+        (200, "application/x-subrip; charset=utf-8")
+    );
+    assert!(
+        srt.text.contains("00:01:00,000 --> 00:01:02,180"),
+        "{}",
+        srt.text
+    );
     let plain = app.get(&format!("{path}.txt")).await;
-    assert_eq!((plain.status, plain.header("content-type")), (200, "text/plain; charset=utf-8"));
-    assert!(plain.text.contains("before the mix") && plain.text.contains("Ana"), "{}", plain.text);
+    assert_eq!(
+        (plain.status, plain.header("content-type")),
+        (200, "text/plain; charset=utf-8")
+    );
+    assert!(
+        plain.text.contains("before the mix") && plain.text.contains("Ana"),
+        "{}",
+        plain.text
+    );
 
-    app.send(request("GET", &format!("{path}.pdf"), &[("authorization", &format!("Bearer {}", app.key))], None))
-        .await
-        .problem(404, "not_found");
+    app.send(request(
+        "GET",
+        &format!("{path}.pdf"),
+        &[("authorization", &format!("Bearer {}", app.key))],
+        None,
+    ))
+    .await
+    .problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -279,7 +442,20 @@ async fn a_meeting_never_captured_has_a_complete_transcript_once_ended() {
     let app = App::start().await;
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
-    app.call("PUT", &format!("/v1/meetings/{meeting}/end"), &app.key, None).await.expect(200);
-    let read = app.get(&format!("/v1/meetings/{meeting}/transcript")).await.expect(200);
-    assert_eq!((&read["complete"], &read["segments"]), (&json!(true), &json!([])));
+    app.call(
+        "PUT",
+        &format!("/v1/meetings/{meeting}/end"),
+        &app.key,
+        None,
+    )
+    .await
+    .expect(200);
+    let read = app
+        .get(&format!("/v1/meetings/{meeting}/transcript"))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&read["complete"], &read["segments"]),
+        (&json!(true), &json!([]))
+    );
 }

@@ -1,4 +1,5 @@
-//! What Postgres itself holds to: tenants apart, a log that only grows, one partition per hot query.
+//! What Postgres itself holds to: tenants apart, a log that only grows, one partition per hot
+//! query.
 
 use super::app::App;
 use hansard::{
@@ -16,32 +17,58 @@ async fn two_tenants_on_one_connection_see_their_own_rows() {
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
     let body = json!({"email": "zoe@example.org", "displayName": "Zoe"});
-    let zoe = super::app::id(&app.call("POST", "/v1/users", &other_key, Some(body)).await.expect(201));
+    let zoe = super::app::id(
+        &app.call("POST", "/v1/users", &other_key, Some(body))
+            .await
+            .expect(201),
+    );
 
     // One connection for both, so that what the first left behind would show.
     let store = store::Store::open(&app.url, 1).expect("the URL is good");
-    for (tenant, theirs) in [(app.tenant, [true, false]), (other, [false, true]), (app.tenant, [true, false])] {
+    for (tenant, theirs) in [
+        (app.tenant, [true, false]),
+        (other, [false, true]),
+        (app.tenant, [true, false]),
+    ] {
         let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
         let seen = [
-            user::get(&mut tx, ana.into()).await.expect("Postgres answers").is_some(),
-            user::get(&mut tx, zoe.into()).await.expect("Postgres answers").is_some(),
+            user::get(&mut tx, ana.into())
+                .await
+                .expect("Postgres answers")
+                .is_some(),
+            user::get(&mut tx, zoe.into())
+                .await
+                .expect("Postgres answers")
+                .is_some(),
         ];
         assert_eq!(seen, theirs);
-        let found = meeting::get(&mut tx, meeting).await.expect("Postgres answers").is_some();
+        let found = meeting::get(&mut tx, meeting)
+            .await
+            .expect("Postgres answers")
+            .is_some();
         assert_eq!(found, theirs[0]);
         // Neither can rows be put into, or moved to, another tenant.
         tx.commit().await.expect("Postgres answers");
     }
     let mut tx = store.tenant_tx(other).await.expect("Postgres answers");
-    let planted = sqlx::query("insert into users (id, tenant_id, display_name) values ($1, $2, 'Eve')")
-        .bind(Uuid::now_v7())
-        .bind(app.tenant.0)
-        .execute(&mut *tx)
-        .await;
-    assert!(planted.expect_err("refused").to_string().contains("row-level security"));
+    let planted =
+        sqlx::query("insert into users (id, tenant_id, display_name) values ($1, $2, 'Eve')")
+            .bind(Uuid::now_v7())
+            .bind(app.tenant.0)
+            .execute(&mut *tx)
+            .await;
+    assert!(
+        planted
+            .expect_err("refused")
+            .to_string()
+            .contains("row-level security")
+    );
     drop(tx);
     let mut tx = store.tenant_tx(other).await.expect("Postgres answers");
-    let changed = sqlx::query("update meetings set status = 'ended'").execute(&mut *tx).await.expect("sees none");
+    let changed = sqlx::query("update meetings set status = 'ended'")
+        .execute(&mut *tx)
+        .await
+        .expect("sees none");
     assert_eq!(changed.rows_affected(), 0);
     drop(tx);
 
@@ -49,12 +76,16 @@ async fn two_tenants_on_one_connection_see_their_own_rows() {
     let mut tx = store.secret_tx(&[0; 32]).await.expect("Postgres answers");
     for table in tables(&app).await {
         let sql = format!("select count(*) from {table}");
-        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut *tx).await.expect("may look");
+        let rows: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut *tx)
+            .await
+            .expect("may look");
         assert_eq!(rows, 0, "{table}");
     }
 }
 
-/// The tables that belong to tenants: all with the column, but for keys, which are looked up to find the tenant.
+/// The tables that belong to tenants: all with the column, but for keys, which are looked up to
+/// find the tenant.
 async fn tables(app: &App) -> Vec<String> {
     sqlx::query_scalar(
         "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id'
@@ -79,7 +110,8 @@ async fn every_table_of_tenants_has_forced_row_level_security() {
                 .expect("Postgres answers");
         assert!(row.get::<bool, _>(0) && row.get::<bool, _>(1), "{table}");
     }
-    // Partitions named directly would go around the policies of their parent: nobody but the owner may.
+    // Partitions named directly would go around the policies of their parent: nobody but the owner
+    // may.
     for role in ["hansard_app", "hansard_worker"] {
         let granted: i64 = sqlx::query_scalar(
             "select count(*) from pg_class where relispartition and relkind = 'r'
@@ -112,28 +144,47 @@ async fn the_consent_log_only_grows() {
             format!("truncate {table} cascade"),
         ]
     };
-    for statement in changes("consent_log").into_iter().chain(changes(&partition)) {
+    for statement in changes("consent_log")
+        .into_iter()
+        .chain(changes(&partition))
+    {
         for role in ["hansard_app", "hansard_worker", "owner"] {
             let mut conn = store::owner(&app.url).await.expect("Postgres answers");
             if role != "owner" {
-                sqlx::query(AssertSqlSafe(format!("set role {role}"))).execute(&mut conn).await.expect("a member");
+                sqlx::query(AssertSqlSafe(format!("set role {role}")))
+                    .execute(&mut conn)
+                    .await
+                    .expect("a member");
             }
             sqlx::query("select set_config('app.tenant', $1, false)")
                 .bind(app.tenant.to_string())
                 .execute(&mut conn)
                 .await
                 .expect("set");
-            let refused = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut conn).await;
+            let refused = sqlx::query(AssertSqlSafe(statement.clone()))
+                .execute(&mut conn)
+                .await;
             assert!(refused.is_err(), "{statement} as {role}: {refused:?}");
         }
     }
-    let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
-    assert!(consent::verify(&mut tx, meeting).await.expect("Postgres answers").is_ok());
+    let mut tx = app
+        .state
+        .store
+        .tenant_tx(app.tenant)
+        .await
+        .expect("Postgres answers");
+    assert!(
+        consent::verify(&mut tx, meeting)
+            .await
+            .expect("Postgres answers")
+            .is_ok()
+    );
 }
 
 /// The partitions, and the tables scanned as a whole, in a plan.
 fn scans(plan: &Value, found: &mut Vec<(String, String)>) {
-    if let (Some(node), Some(table)) = (plan["Node Type"].as_str(), plan["Relation Name"].as_str()) {
+    if let (Some(node), Some(table)) = (plan["Node Type"].as_str(), plan["Relation Name"].as_str())
+    {
         found.push((node.to_owned(), table.to_owned()));
     }
     for child in plan["Plans"].as_array().into_iter().flatten() {
@@ -151,7 +202,8 @@ async fn every_hot_query_touches_one_partition() {
     let nobody = format!("'{}'::uuid", Uuid::nil());
     for (name, sql, arguments) in store::HOT_QUERIES {
         let mut sql = sql.to_string();
-        // Literals in the place of parameters give the plan that Postgres makes for these very values.
+        // Literals in the place of parameters give the plan that Postgres makes for these very
+        // values.
         for (n, argument) in arguments.iter().enumerate().rev() {
             let value = match *argument {
                 "meeting" => &id,
@@ -160,7 +212,12 @@ async fn every_hot_query_touches_one_partition() {
             };
             sql = sql.replace(&format!("${}", n + 1), value);
         }
-        let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
+        let mut tx = app
+            .state
+            .store
+            .tenant_tx(app.tenant)
+            .await
+            .expect("Postgres answers");
         let plan: Value = sqlx::query_scalar(AssertSqlSafe(format!("explain (format json) {sql}")))
             .fetch_one(&mut *tx)
             .await
@@ -170,14 +227,25 @@ async fn every_hot_query_touches_one_partition() {
         let mut partitions: Vec<&str> = found
             .iter()
             .map(|(_, table)| table.as_str())
-            .filter(|table| table.rsplit('_').next().is_some_and(|end| end.len() == 2 && end.parse::<u8>().is_ok()))
+            .filter(|table| {
+                table
+                    .rsplit('_')
+                    .next()
+                    .is_some_and(|end| end.len() == 2 && end.parse::<u8>().is_ok())
+            })
             .collect();
         partitions.sort_unstable();
         partitions.dedup();
         // One partition of each partitioned table named.
-        let mut parents: Vec<&str> = partitions.iter().map(|name| &name[..name.len() - 3]).collect();
+        let mut parents: Vec<&str> = partitions
+            .iter()
+            .map(|name| &name[..name.len() - 3])
+            .collect();
         parents.dedup();
-        assert!(!partitions.is_empty(), "{name} touches no partitioned table: {found:?}");
+        assert!(
+            !partitions.is_empty(),
+            "{name} touches no partitioned table: {found:?}"
+        );
         assert_eq!(parents.len(), partitions.len(), "{name}: {partitions:?}");
     }
 }
@@ -189,12 +257,24 @@ async fn the_lists_of_meetings_have_indexes_in_their_order() {
     for _ in 0..3 {
         app.meeting(ana).await;
     }
-    for (sql, index) in
-        [(meeting::LIST_OF_HOST, "meetings_tenant_host_list"), (meeting::LIST_OF_TENANT, "meetings_tenant_list")]
-    {
-        let mut tx = app.state.store.tenant_tx(app.tenant).await.expect("Postgres answers");
-        sqlx::query("set local enable_seqscan = off").execute(&mut *tx).await.expect("set");
-        sqlx::query("set local enable_sort = off").execute(&mut *tx).await.expect("set");
+    for (sql, index) in [
+        (meeting::LIST_OF_HOST, "meetings_tenant_host_list"),
+        (meeting::LIST_OF_TENANT, "meetings_tenant_list"),
+    ] {
+        let mut tx = app
+            .state
+            .store
+            .tenant_tx(app.tenant)
+            .await
+            .expect("Postgres answers");
+        sqlx::query("set local enable_seqscan = off")
+            .execute(&mut *tx)
+            .await
+            .expect("set");
+        sqlx::query("set local enable_sort = off")
+            .execute(&mut *tx)
+            .await
+            .expect("set");
         let sql = sql
             .replace("$1", &format!("'{}'::uuid", app.tenant))
             .replace("$7", &format!("'{ana}'::uuid"))
@@ -226,12 +306,13 @@ async fn partitions_are_sixteen() {
         "transcripts",
         "transcript_segments",
     ] {
-        let partitions: i64 =
-            sqlx::query_scalar("select count(*) from pg_inherits where inhparent = $1::text::regclass")
-                .bind(table)
-                .fetch_one(&mut app.sql().await)
-                .await
-                .expect("Postgres answers");
+        let partitions: i64 = sqlx::query_scalar(
+            "select count(*) from pg_inherits where inhparent = $1::text::regclass",
+        )
+        .bind(table)
+        .fetch_one(&mut app.sql().await)
+        .await
+        .expect("Postgres answers");
         assert_eq!(partitions, 16, "{table}");
     }
 }
@@ -239,11 +320,16 @@ async fn partitions_are_sixteen() {
 #[tokio::test]
 async fn migrations_run_again_and_side_by_side() {
     let app = App::start().await;
-    let url = crate::support::postgres::shared().await.empty_database().await;
+    let url = crate::support::postgres::shared()
+        .await
+        .empty_database()
+        .await;
     let (one, two) = tokio::join!(store::migrate(&url), store::migrate(&url));
     one.and(two).expect("both find it done");
     store::migrate(&url).await.expect("again");
-    store::migrate(&app.url).await.expect("on what the tests use");
+    store::migrate(&app.url)
+        .await
+        .expect("on what the tests use");
 }
 
 #[tokio::test]
@@ -263,11 +349,18 @@ async fn the_heads_lock_orders_events() {
         result.expect("appended");
     }
     let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
-    let seqs: Vec<i64> =
-        event::after(&mut tx, meeting, 0, 100).await.expect("read").into_iter().map(|event| event.seq).collect();
+    let seqs: Vec<i64> = event::after(&mut tx, meeting, 0, 100)
+        .await
+        .expect("read")
+        .into_iter()
+        .map(|event| event.seq)
+        .collect();
     assert_eq!(seqs, (1..=20).collect::<Vec<_>>());
     let unknown = MeetingId(Uuid::now_v7());
-    assert!(matches!(event::lock(&mut tx, unknown).await, Err(store::StoreError::NotFound)));
+    assert!(matches!(
+        event::lock(&mut tx, unknown).await,
+        Err(store::StoreError::NotFound)
+    ));
 }
 
 /// Events hold names: they go a day after the end, and what files are made of later stays.
@@ -280,29 +373,54 @@ async fn events_go_a_day_after_the_end() {
     for _ in 0..14 {
         let meeting = app.meeting(ana).await;
         let mut tx = store.tenant_tx(app.tenant).await.expect("Postgres answers");
-        event::append(&mut tx, meeting, "participant_joined", json!({"displayName": "Ana"})).await.expect("appended");
+        event::append(
+            &mut tx,
+            meeting,
+            "participant_joined",
+            json!({"displayName": "Ana"}),
+        )
+        .await
+        .expect("appended");
         for state in ["recording", "paused", "recording"] {
-            event::append(&mut tx, meeting, "recording_state", json!({"state": state})).await.expect("appended");
+            event::append(&mut tx, meeting, "recording_state", json!({"state": state}))
+                .await
+                .expect("appended");
         }
         tx.commit().await.expect("Postgres answers");
         meetings.push(meeting);
     }
     let (running, recent) = (meetings[0], meetings[1]);
     let ended = |ago: &str| {
-        format!("update meetings set status = 'ended', end_time = now() - interval '{ago}' where id = any($1)")
+        format!(
+            "update meetings set status = 'ended', end_time = now() - interval '{ago}' where id = any($1)"
+        )
     };
     for (ago, which) in [("23 hours", &meetings[1..2]), ("25 hours", &meetings[2..])] {
         let ids: Vec<Uuid> = which.iter().map(|meeting| meeting.0).collect();
         let mut tx = store.worker_tx().await.expect("Postgres answers");
-        sqlx::query(AssertSqlSafe(ended(ago))).bind(ids).execute(&mut *tx).await.expect("updated");
+        sqlx::query(AssertSqlSafe(ended(ago)))
+            .bind(ids)
+            .execute(&mut *tx)
+            .await
+            .expect("updated");
         tx.commit().await.expect("Postgres answers");
     }
     assert_eq!(store::sweep(store).await.expect("Postgres answers"), 12);
     assert_eq!(store::sweep(store).await.expect("Postgres answers"), 0);
     let mut tx = store.worker_tx().await.expect("Postgres answers");
     for meeting in &meetings {
-        let left = event::after(&mut tx, *meeting, 0, 10).await.expect("read").len();
-        assert_eq!(left, if [running, recent].contains(meeting) { 4 } else { 0 });
+        let left = event::after(&mut tx, *meeting, 0, 10)
+            .await
+            .expect("read")
+            .len();
+        assert_eq!(
+            left,
+            if [running, recent].contains(meeting) {
+                4
+            } else {
+                0
+            }
+        );
         let paused = attendance::paused(&mut tx, *meeting).await.expect("read");
         assert!(matches!(paused[..], [(_, Some(_))]), "{paused:?}");
     }
@@ -310,7 +428,9 @@ async fn events_go_a_day_after_the_end() {
     // One that is worked on again numbers on, and is forgotten again.
     let again = meetings[5];
     let mut tx = store.worker_tx().await.expect("Postgres answers");
-    let told = event::append(&mut tx, again, "recording_state", json!({"state": "ready"})).await.expect("appended");
+    let told = event::append(&mut tx, again, "recording_state", json!({"state": "ready"}))
+        .await
+        .expect("appended");
     tx.commit().await.expect("Postgres answers");
     assert_eq!(told.seq, 5);
     assert_eq!(store::sweep(store).await.expect("Postgres answers"), 1);
@@ -330,11 +450,26 @@ async fn what_has_had_its_time_is_forgotten() {
         .await
         .expect("inserted");
     }
-    app.post(&format!("/v1/users/{ana}/sessions"), json!({"ttlSeconds": 60})).await.expect(201);
+    app.post(
+        &format!("/v1/users/{ana}/sessions"),
+        json!({"ttlSeconds": 60}),
+    )
+    .await
+    .expect(201);
     sqlx::query("update session_codes set expires_at = now() - interval '2 hours'")
         .execute(&mut app.sql().await)
         .await
         .expect("updated");
-    assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 2);
-    assert_eq!(store::sweep(&app.state.store).await.expect("Postgres answers"), 0);
+    assert_eq!(
+        store::sweep(&app.state.store)
+            .await
+            .expect("Postgres answers"),
+        2
+    );
+    assert_eq!(
+        store::sweep(&app.state.store)
+            .await
+            .expect("Postgres answers"),
+        0
+    );
 }

@@ -4,19 +4,58 @@ use serde_json::json;
 use uuid::Uuid;
 
 async fn open(app: &App, user: Uuid) -> (String, String) {
-    let opened = app.post(&format!("/v1/users/{user}/sessions"), json!({"ttlSeconds": 3600})).await.expect(201);
+    let opened = app
+        .post(
+            &format!("/v1/users/{user}/sessions"),
+            json!({"ttlSeconds": 3600}),
+        )
+        .await
+        .expect(201);
     let url = text(&opened["url"]);
     let path = url.strip_prefix(PUBLIC_URL).expect("ours").to_owned();
     // What reads links before a person does (previews, scanners, HEAD) leaves them as they are.
     for method in ["HEAD", "GET", "GET", "HEAD"] {
         let answer = app.send(request(method, &path, &[], None)).await;
-        assert_eq!((answer.status, answer.header("set-cookie"), answer.header("cache-control")), (200, "", "no-store"));
-        assert_eq!(answer.text.contains("<form method=\"post\"><button"), method == "GET", "{}", answer.text);
-        assert!(answer.header("content-security-policy").contains("form-action 'self'"));
+        assert_eq!(
+            (
+                answer.status,
+                answer.header("set-cookie"),
+                answer.header("cache-control")
+            ),
+            (200, "", "no-store")
+        );
+        assert_eq!(
+            answer.text.contains("<form method=\"post\"><button"),
+            method == "GET",
+            "{}",
+            answer.text
+        );
+        assert!(
+            answer
+                .header("content-security-policy")
+                .contains("form-action 'self'")
+        );
     }
-    let elsewhere = app.send(request("POST", &path, &[("sec-fetch-site", "cross-site")], None)).await;
-    assert_eq!((elsewhere.status, elsewhere.header("set-cookie")), (403, ""));
-    let answer = app.send(request("POST", &path, &[("sec-fetch-site", "same-origin")], None)).await;
+    let elsewhere = app
+        .send(request(
+            "POST",
+            &path,
+            &[("sec-fetch-site", "cross-site")],
+            None,
+        ))
+        .await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.header("set-cookie")),
+        (403, "")
+    );
+    let answer = app
+        .send(request(
+            "POST",
+            &path,
+            &[("sec-fetch-site", "same-origin")],
+            None,
+        ))
+        .await;
     assert_eq!((answer.status, answer.header("location")), (303, "/host"));
     let cookie = answer.header("set-cookie").to_owned();
     for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Secure"] {
@@ -35,30 +74,62 @@ async fn a_sessions_url_opens_once_and_lists_the_hosts_meetings() {
         let again = app.send(request(method, &path, &[], None)).await;
         assert_eq!((again.status, again.header("set-cookie")), (410, ""));
         for wrong in ["/s/hc_x", "/s/x", &format!("/s/hc_{}", "A".repeat(43))] {
-            assert_eq!(app.send(request(method, wrong, &[], None)).await.status, 410, "{wrong}");
+            assert_eq!(
+                app.send(request(method, wrong, &[], None)).await.status,
+                410,
+                "{wrong}"
+            );
         }
     }
 
-    let page = app.send(request("GET", "/host", &[("cookie", &cookie)], None)).await;
-    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let page = app
+        .send(request("GET", "/host", &[("cookie", &cookie)], None))
+        .await;
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
     let policy = page.header("content-security-policy");
-    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-    assert!(page.text.contains("&lt;Ana&gt; &amp; &quot;co&quot;"), "{}", page.text);
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert!(
+        page.text.contains("&lt;Ana&gt; &amp; &quot;co&quot;"),
+        "{}",
+        page.text
+    );
     assert!(page.text.contains(&format!("/host/meetings/{meeting}")));
     assert!(!page.text.contains(&other.to_string()));
     assert!(!page.text.contains("<script"));
 
-    let get = async |path: String| app.send(request("GET", &path, &[("cookie", &cookie)], None)).await;
+    let get = async |path: String| {
+        app.send(request("GET", &path, &[("cookie", &cookie)], None))
+            .await
+    };
     let one = get(format!("/host/meetings/{meeting}")).await;
     assert_eq!(one.status, 200, "{}", one.text);
-    for link in one.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().expect("quoted").to_owned()) {
+    for link in one
+        .text
+        .split("href=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().expect("quoted").to_owned())
+    {
         assert_eq!(get(link.clone()).await.status, 200, "{link}");
     }
     assert_eq!(get(format!("/host/meetings/{other}")).await.status, 403);
-    assert_eq!(get(format!("/host/meetings/{}", Uuid::now_v7())).await.status, 404);
+    assert_eq!(
+        get(format!("/host/meetings/{}", Uuid::now_v7()))
+            .await
+            .status,
+        404
+    );
     assert_eq!(get("/host/meetings/x".to_owned()).await.status, 404);
     let nobody = app.send(request("GET", "/host", &[], None)).await;
-    assert_eq!((nobody.status, nobody.header("content-type")), (401, "text/html; charset=utf-8"));
+    assert_eq!(
+        (nobody.status, nobody.header("content-type")),
+        (401, "text/html; charset=utf-8")
+    );
     let key = app.call("GET", "/host", &app.key, None).await;
     assert_eq!(key.status, 403);
 }
@@ -84,17 +155,38 @@ async fn a_meetings_page_plays_what_is_ready() {
         .expect("inserted");
     }
     let (_, cookie) = open(&app, ana).await;
-    let page = app.send(request("GET", &format!("/host/meetings/{meeting}"), &[("cookie", &cookie)], None)).await;
+    let page = app
+        .send(request(
+            "GET",
+            &format!("/host/meetings/{meeting}"),
+            &[("cookie", &cookie)],
+            None,
+        ))
+        .await;
     assert_eq!(page.status, 200);
     assert_eq!(page.text.matches("<video").count(), 1);
-    assert!(page.text.contains("srclang=\"en\"") && page.text.contains("1:01"), "{}", page.text);
-    let source = page.text.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a source");
-    let content = app.send(request("GET", source, &[("cookie", &cookie)], None)).await;
+    assert!(
+        page.text.contains("srclang=\"en\"") && page.text.contains("1:01"),
+        "{}",
+        page.text
+    );
+    let source = page
+        .text
+        .split("src=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a source");
+    let content = app
+        .send(request("GET", source, &[("cookie", &cookie)], None))
+        .await;
     assert_eq!(content.status, 302);
     // What the policy lets a player load is where that leads.
     let origin = app.state.media_origin.clone();
     assert!(content.header("location").starts_with(&origin));
-    assert!(page.header("content-security-policy").contains(&format!("media-src 'self' {origin};")));
+    assert!(
+        page.header("content-security-policy")
+            .contains(&format!("media-src 'self' {origin};"))
+    );
 }
 
 #[tokio::test]
@@ -103,16 +195,34 @@ async fn a_guests_link_says_what_it_is_for() {
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
     let body = json!({"role": "participant", "expiresAt": null});
-    let made = app.post(&format!("/v1/meetings/{meeting}/links"), body).await.expect(201);
+    let made = app
+        .post(&format!("/v1/meetings/{meeting}/links"), body)
+        .await
+        .expect(201);
     let url = text(&made["url"]);
-    let (page, _) = url.strip_prefix(PUBLIC_URL).expect("ours").split_once('#').expect("a fragment");
+    let (page, _) = url
+        .strip_prefix(PUBLIC_URL)
+        .expect("ours")
+        .split_once('#')
+        .expect("a fragment");
     for method in ["GET", "HEAD"] {
         let answer = app.send(request(method, page, &[], None)).await;
-        assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"));
-        assert_eq!(answer.text.contains("invited to a meeting"), method == "GET");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, "text/html; charset=utf-8")
+        );
+        assert_eq!(
+            answer.text.contains("invited to a meeting"),
+            method == "GET"
+        );
         assert!(!answer.text.contains("<script"));
     }
-    assert_eq!(app.send(request("GET", "/m/nothing", &[], None)).await.status, 404);
+    assert_eq!(
+        app.send(request("GET", "/m/nothing", &[], None))
+            .await
+            .status,
+        404
+    );
 }
 
 /// Behind a proxy that adds a path, whether it strips it on the way in or not.
@@ -121,36 +231,80 @@ async fn pages_below_a_path_link_below_it() {
     let app = App::below("https://example.org/meet/hansard").await;
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
-    let opened = app.post(&format!("/v1/users/{ana}/sessions"), json!({"ttlSeconds": 60})).await.expect(201);
-    let path = text(&opened["url"]).strip_prefix("https://example.org").expect("ours").to_owned();
+    let opened = app
+        .post(
+            &format!("/v1/users/{ana}/sessions"),
+            json!({"ttlSeconds": 60}),
+        )
+        .await
+        .expect(201);
+    let path = text(&opened["url"])
+        .strip_prefix("https://example.org")
+        .expect("ours")
+        .to_owned();
     assert!(path.starts_with("/meet/hansard/s/"), "{path}");
     let answer = app.send(request("POST", &path, &[], None)).await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/meet/hansard/host"));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/meet/hansard/host")
+    );
     let cookie = answer.header("set-cookie").to_owned();
     assert!(cookie.contains("Path=/meet/hansard;"), "{cookie}");
     let cookie = cookie.split(';').next().expect("a pair").to_owned();
     for stripped in ["", "/meet/hansard"] {
         for page in ["/host".to_owned(), format!("/host/meetings/{meeting}")] {
             let page = format!("{stripped}{page}");
-            let answer = app.send(request("GET", &page, &[("cookie", &cookie)], None)).await;
+            let answer = app
+                .send(request("GET", &page, &[("cookie", &cookie)], None))
+                .await;
             assert_eq!(answer.status, 200, "{page}");
-            let links: Vec<&str> =
-                answer.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().expect("quoted")).collect();
+            let links: Vec<&str> = answer
+                .text
+                .split("href=\"")
+                .skip(1)
+                .map(|rest| rest.split('"').next().expect("quoted"))
+                .collect();
             assert!(!links.is_empty());
             for link in links {
                 assert!(link.starts_with("/meet/hansard/"), "{link}");
-                let there = app.send(request("GET", link, &[("cookie", &cookie)], None)).await;
+                let there = app
+                    .send(request("GET", link, &[("cookie", &cookie)], None))
+                    .await;
                 assert_eq!(there.status, 200, "{link}");
             }
         }
     }
-    let docs = app.send(request("GET", "/meet/hansard/docs", &[], None)).await;
-    assert_eq!((docs.status, docs.header("location")), (308, "/meet/hansard/docs/"));
-    let start = app.send(request("GET", "/meet/hansard/docs/swagger-initializer.js", &[], None)).await;
-    assert!(start.text.contains("\"../v1/openapi.json\""), "{}", start.text);
-    let document = app.send(request("GET", "/meet/hansard/v1/openapi.json", &[], None)).await.expect(200);
-    assert_eq!(document["servers"][0]["url"], "https://example.org/meet/hansard");
-    app.send(request("GET", "/meet/hansardly/v1/openapi.json", &[], None)).await.problem(404, "not_found");
+    let docs = app
+        .send(request("GET", "/meet/hansard/docs", &[], None))
+        .await;
+    assert_eq!(
+        (docs.status, docs.header("location")),
+        (308, "/meet/hansard/docs/")
+    );
+    let start = app
+        .send(request(
+            "GET",
+            "/meet/hansard/docs/swagger-initializer.js",
+            &[],
+            None,
+        ))
+        .await;
+    assert!(
+        start.text.contains("\"../v1/openapi.json\""),
+        "{}",
+        start.text
+    );
+    let document = app
+        .send(request("GET", "/meet/hansard/v1/openapi.json", &[], None))
+        .await
+        .expect(200);
+    assert_eq!(
+        document["servers"][0]["url"],
+        "https://example.org/meet/hansard"
+    );
+    app.send(request("GET", "/meet/hansardly/v1/openapi.json", &[], None))
+        .await
+        .problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -158,15 +312,21 @@ async fn the_cookie_is_a_session_and_nothing_else() {
     let app = App::start().await;
     let ana = app.user("Ana").await;
     let (_, cookie) = open(&app, ana).await;
-    app.send(request("GET", "/v1/meetings", &[("cookie", &cookie)], None)).await.expect(200);
+    app.send(request("GET", "/v1/meetings", &[("cookie", &cookie)], None))
+        .await
+        .expect(200);
     let body = Some(json!({"hostId": ana}));
     let post = |origin: &'static str| {
         let headers = [("cookie", cookie.as_str()), ("origin", origin)];
         request("POST", "/v1/meetings", &headers, body.clone())
     };
     app.send(post(PUBLIC_URL)).await.expect(201);
-    app.send(post("https://evil.example.org")).await.problem(401, "unauthorized");
+    app.send(post("https://evil.example.org"))
+        .await
+        .problem(401, "unauthorized");
     app.send(post("null")).await.problem(401, "unauthorized");
     let stolen = format!("{COOKIE}={}", app.key);
-    app.send(request("GET", "/v1/meetings", &[("cookie", &stolen)], None)).await.problem(401, "unauthorized");
+    app.send(request("GET", "/v1/meetings", &[("cookie", &stolen)], None))
+        .await
+        .problem(401, "unauthorized");
 }

@@ -1,4 +1,5 @@
-//! Two `api` processes that reach each other and the worker through RabbitMQ only, and what holds while it is away.
+//! Two `api` processes that reach each other and the worker through RabbitMQ only, and what holds
+//! while it is away.
 
 use crate::{
     support::{eventually, rabbitmq::RabbitMq},
@@ -20,7 +21,12 @@ use std::time::Duration;
 
 async fn connect(broker: &RabbitMq) -> Queue {
     let queue = Queue::amqp(&broker.url()).expect("it is an address");
-    eventually("the broker is reached", Duration::from_secs(30), async || queue.unreachable_since().is_none()).await;
+    eventually(
+        "the broker is reached",
+        Duration::from_secs(30),
+        async || queue.unreachable_since().is_none(),
+    )
+    .await;
     queue
 }
 
@@ -28,22 +34,51 @@ async fn connect(broker: &RabbitMq) -> Queue {
 async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
     let mut broker = RabbitMq::start().await;
     let world = World::new().await;
-    let (one, other) = (world.api_on(connect(&broker).await).await, world.api_on(connect(&broker).await).await);
+    let (one, other) = (
+        world.api_on(connect(&broker).await).await,
+        world.api_on(connect(&broker).await).await,
+    );
     let worker = connect(&broker).await;
     let mut serving = worker.serve(world.meeting).await;
     let (ana, bob) = (world.invite("Ana").await, world.invite("Bob").await);
     let (mut first, _) = one.join(&world, ana).await;
     let (mut second, _) = other.join(&world, bob).await;
-    assert_eq!(first.next_of("participant_joined").await["data"]["id"], json!(bob.participant));
+    assert_eq!(
+        first.next_of("participant_joined").await["data"]["id"],
+        json!(bob.participant)
+    );
 
     // The worker's words reach everybody, partials and events.
     let partial = json!({"segmentId": "s", "revision": 1, "final": false});
-    let event = world.store_event("recording_state", json!({"state": "recording"})).await;
+    let event = world
+        .store_event("recording_state", json!({"state": "recording"}))
+        .await;
     let last = event.seq;
-    let Event { seq, kind, at, data } = event;
-    worker.publish(world.meeting, &Published::Event { seq, kind, at, data }).expect("the broker is there");
-    let live = Published::Live { kind: "transcript_update".into(), data: partial.clone(), to: None };
-    worker.publish(world.meeting, &live).expect("the broker is there");
+    let Event {
+        seq,
+        kind,
+        at,
+        data,
+    } = event;
+    worker
+        .publish(
+            world.meeting,
+            &Published::Event {
+                seq,
+                kind,
+                at,
+                data,
+            },
+        )
+        .expect("the broker is there");
+    let live = Published::Live {
+        kind: "transcript_update".into(),
+        data: partial.clone(),
+        to: None,
+    };
+    worker
+        .publish(world.meeting, &live)
+        .expect("the broker is there");
     for client in [&mut first, &mut second] {
         assert_eq!(client.next_of("recording_state").await["seq"], json!(last));
         assert_eq!(client.next_of("transcript_update").await["data"], partial);
@@ -57,20 +92,34 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
             withdrawn = matches!(ask, Ask::Withdraw { journal: false, .. });
             responder.reply(match ask {
                 Ask::Withdraw { .. } => Reply::Withdrawn { journalled: false },
-                Ask::Signal { .. } => Reply::Error { code: "webrtc_unavailable".into(), message: "no".into() },
+                Ask::Signal { .. } => Reply::Error {
+                    code: "webrtc_unavailable".into(),
+                    message: "no".into(),
+                },
                 _ => Reply::Done,
             });
         }
         serving
     });
-    first.send(json!({"type": "offer", "id": "o", "data": {"sdp": "v=0"}})).await;
-    assert_eq!(first.next_of("error").await["data"]["code"], "webrtc_unavailable");
+    first
+        .send(json!({"type": "offer", "id": "o", "data": {"sdp": "v=0"}}))
+        .await;
+    assert_eq!(
+        first.next_of("error").await["data"]["code"],
+        "webrtc_unavailable"
+    );
     let withdraw = json!({"type": "consent", "id": "w", "data": {"consentType": "recording", "status": "withdrawn"}});
     first.send(withdraw).await;
     assert_eq!(first.next_of("consent_updated").await["re"], "w");
-    assert_eq!(first.next_of("consent_updated").await["seq"], json!(last + 1));
+    assert_eq!(
+        first.next_of("consent_updated").await["seq"],
+        json!(last + 1)
+    );
     assert!(second.next_of("consent_updated").await.get("seq").is_none());
-    assert_eq!(second.next_of("consent_updated").await["seq"], json!(last + 1));
+    assert_eq!(
+        second.next_of("consent_updated").await["seq"],
+        json!(last + 1)
+    );
     let serving = answering.await.expect("answered");
 
     // A newer socket in the other process replaces the older.
@@ -94,12 +143,27 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
     }
     drop(serving);
 
-    // Removed through the other process, with nobody to say so: closed when the head is read, and nothing more is heard.
-    let caller = Caller { tenant: world.tenant, who: Who::Server { key: hansard::store::new_id() } };
-    removal::remove(&other.state, &caller, world.meeting, carol.participant).await.expect("removed");
+    // Removed through the other process, with nobody to say so: closed when the head is read, and
+    // nothing more is heard.
+    let caller = Caller {
+        tenant: world.tenant,
+        who: Who::Server {
+            key: hansard::store::new_id(),
+        },
+    };
+    removal::remove(&other.state, &caller, world.meeting, carol.participant)
+        .await
+        .expect("removed");
     let removed = std::time::Instant::now();
     let (got, code) = fourth.rest().await;
-    assert_eq!((got.last().expect("told")["type"].as_str(), code), (Some("participant_left"), Some(4003)));
+    assert_eq!(
+        (got.last().expect("told")["type"].as_str(), code),
+        (Some("participant_left"), Some(4003))
+    );
     // It is a second; the machine of the tests has other things to do.
-    assert!(removed.elapsed() < Duration::from_secs(4), "{:?}", removed.elapsed());
+    assert!(
+        removed.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        removed.elapsed()
+    );
 }

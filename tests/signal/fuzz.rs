@@ -1,5 +1,6 @@
-//! Whatever bytes come: what clients send, and what processes send each other, is read or refused, never a panic. The corpus
-//! lies in `tests/corpus`; every entry is mutated with a fixed seed, so that a failure comes again.
+//! Whatever bytes come: what clients send, and what processes send each other, is read or refused,
+//! never a panic. The corpus lies in `tests/corpus`; every entry is mutated with a fixed seed, so
+//! that a failure comes again.
 
 use hansard::{
     api::signal::message::parse_client_message,
@@ -10,17 +11,40 @@ use std::{fs, path::Path};
 const MUTATIONS_EACH: usize = 3_000;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
-    let mut files: Vec<_> =
-        fs::read_dir(&folder).expect("committed").map(|file| file.expect("readable").path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/corpus")
+        .join(name);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("committed")
+        .map(|file| file.expect("readable").path())
+        .collect();
     files.sort();
-    assert!(files.len() >= 10, "{} has too few entries", folder.display());
-    files.into_iter().map(|file| fs::read(file).expect("readable")).collect()
+    assert!(
+        files.len() >= 10,
+        "{} has too few entries",
+        folder.display()
+    );
+    files
+        .into_iter()
+        .map(|file| fs::read(file).expect("readable"))
+        .collect()
 }
 
 fn mutate(rng: &mut fastrand::Rng, corpus: &[Vec<u8>], bytes: &mut Vec<u8>) {
-    const PIECES: [&[u8]; 12] =
-        [b"null", b"{", b"}", b"[", b"\"", b"\\u0000", b"\\ud800", b"1e999", b"-0", b"\xff\xfe", b":", b"\"type\":"];
+    const PIECES: [&[u8]; 12] = [
+        b"null",
+        b"{",
+        b"}",
+        b"[",
+        b"\"",
+        b"\\u0000",
+        b"\\ud800",
+        b"1e999",
+        b"-0",
+        b"\xff\xfe",
+        b":",
+        b"\"type\":",
+    ];
     for _ in 0..rng.usize(1..6) {
         let at = rng.usize(0..=bytes.len());
         match rng.u8(0..7) {
@@ -72,23 +96,42 @@ fn no_client_message_panics() {
             refused += 1;
         }
     });
-    assert!(read > 100 && refused > 1_000, "{read} read, {refused} refused");
+    assert!(
+        read > 100 && refused > 1_000,
+        "{read} read, {refused} refused"
+    );
     let deep = "[".repeat(100_000);
     assert!(parse_client_message(deep.as_bytes()).is_err());
 }
 
 #[test]
 fn no_message_between_processes_panics_and_what_is_read_is_written_alike() {
-    fn round<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> bool {
-        let Ok(read) = serde_json::from_slice::<T>(bytes) else { return false };
+    fn round<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(
+        bytes: &[u8],
+    ) -> bool {
+        let Ok(read) = serde_json::from_slice::<T>(bytes) else {
+            return false;
+        };
         let written = serde_json::to_vec(&read).expect("what was read can be written");
-        assert_eq!(serde_json::from_slice::<T>(&written).expect("what was written can be read"), read);
+        assert_eq!(
+            serde_json::from_slice::<T>(&written).expect("what was written can be read"),
+            read
+        );
         true
     }
     each("message", |bytes, whole| {
-        let read = [round::<Wake>(bytes), round::<Ask>(bytes), round::<Published>(bytes), round::<Reply>(bytes)];
+        let read = [
+            round::<Wake>(bytes),
+            round::<Ask>(bytes),
+            round::<Published>(bytes),
+            round::<Reply>(bytes),
+        ];
         if whole {
-            assert!(read.contains(&true), "the corpus holds messages: {}", String::from_utf8_lossy(bytes));
+            assert!(
+                read.contains(&true),
+                "the corpus holds messages: {}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     });
 }

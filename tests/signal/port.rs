@@ -18,7 +18,10 @@ const PORT: u16 = 20_000;
 #[tokio::test]
 async fn a_port_that_has_rested_is_nobodys_over_a_restart_too() {
     let world = World::new().await;
-    let (ana, bob) = (world.invite("Ana").await.participant, world.invite("Bob").await.participant);
+    let (ana, bob) = (
+        world.invite("Ana").await.participant,
+        world.invite("Bob").await.participant,
+    );
     let (id, next) = (StreamId(new_id()), StreamId(new_id()));
     let asked = RequestedStream {
         id,
@@ -37,22 +40,57 @@ async fn a_port_that_has_rested_is_nobodys_over_a_restart_too() {
         srtp_suite: None,
         srtp_sealed: None,
     };
-    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
-    assert!(requested_stream::insert(&mut tx, &asked).await.expect("written"));
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    assert!(
+        requested_stream::insert(&mut tx, &asked)
+            .await
+            .expect("written")
+    );
     tx.commit().await.expect("commits");
     let senders = ["127.0.0.1:5000".to_owned()];
     let mut tx = world.store.worker_tx().await.expect("Postgres answers");
-    stream::opened(&mut tx, world.meeting, id, NODE, PORT).await.expect("written");
-    assert_eq!(port::left(&mut tx, NODE).await.expect("read"), BTreeSet::new());
-    port::rested(&mut tx, NODE, PORT, &senders).await.expect("written");
-    assert_eq!(port::held(&mut tx, NODE, next).await.expect("read"), [PORT].into(), "its stream lives");
-    stream::closed(&mut tx, world.meeting, id, "request").await.expect("written");
+    stream::opened(&mut tx, world.meeting, id, NODE, PORT)
+        .await
+        .expect("written");
+    assert_eq!(
+        port::left(&mut tx, NODE).await.expect("read"),
+        BTreeSet::new()
+    );
+    port::rested(&mut tx, NODE, PORT, &senders)
+        .await
+        .expect("written");
+    assert_eq!(
+        port::held(&mut tx, NODE, next).await.expect("read"),
+        [PORT].into(),
+        "its stream lives"
+    );
+    stream::closed(&mut tx, world.meeting, id, "request")
+        .await
+        .expect("written");
     // A worker that starts now drains it.
-    assert_eq!(port::left(&mut tx, NODE).await.expect("read"), [PORT].into());
-    assert_eq!(port::held(&mut tx, NODE, next).await.expect("read"), [PORT].into());
-    port::rested(&mut tx, NODE, PORT, &senders).await.expect("written");
-    assert_eq!(port::left(&mut tx, NODE).await.expect("read"), BTreeSet::new());
-    assert_eq!(port::held(&mut tx, NODE, next).await.expect("read"), BTreeSet::new());
+    assert_eq!(
+        port::left(&mut tx, NODE).await.expect("read"),
+        [PORT].into()
+    );
+    assert_eq!(
+        port::held(&mut tx, NODE, next).await.expect("read"),
+        [PORT].into()
+    );
+    port::rested(&mut tx, NODE, PORT, &senders)
+        .await
+        .expect("written");
+    assert_eq!(
+        port::left(&mut tx, NODE).await.expect("read"),
+        BTreeSet::new()
+    );
+    assert_eq!(
+        port::held(&mut tx, NODE, next).await.expect("read"),
+        BTreeSet::new()
+    );
     // Who still sent there is not whoever gets it next.
     let foreign = port::foreign(&mut tx, NODE, bob).await.expect("read");
     assert_eq!(foreign, [(PORT, senders[0].parse().expect("an address"))]);

@@ -9,8 +9,18 @@ use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 fn told(event: Event) -> Published {
-    let Event { seq, kind, at, data } = event;
-    Published::Event { seq, kind, at, data }
+    let Event {
+        seq,
+        kind,
+        at,
+        data,
+    } = event;
+    Published::Event {
+        seq,
+        kind,
+        at,
+        data,
+    }
 }
 
 #[tokio::test]
@@ -31,14 +41,19 @@ async fn twenty_writers_and_a_queue_that_loses_half_leave_no_hole_in_two_process
             tokio::spawn(async move {
                 let mut rng = fastrand::Rng::with_seed(writer);
                 for n in 0..15 {
-                    let event = world.store_event("participant_updated", json!({"writer": writer, "n": n})).await;
+                    let event = world
+                        .store_event("participant_updated", json!({"writer": writer, "n": n}))
+                        .await;
                     // Half is lost; the rest comes late, in any order, some twice.
                     for _ in 0..rng.usize(0..3) {
                         let (world, event) = (world.clone(), event.clone());
                         let late = Duration::from_millis(rng.u64(0..40));
                         tokio::spawn(async move {
                             tokio::time::sleep(late).await;
-                            world.queue.publish(world.meeting, &told(event)).expect("a local queue");
+                            world
+                                .queue
+                                .publish(world.meeting, &told(event))
+                                .expect("a local queue");
                         });
                     }
                 }
@@ -57,7 +72,10 @@ async fn twenty_writers_and_a_queue_that_loses_half_leave_no_hole_in_two_process
         assert_eq!(seqs(&got), (from..=last).collect::<Vec<_>>());
         for message in got {
             let event = &stored[message["seq"].as_u64().expect("durable") as usize - 1];
-            assert_eq!((&message["type"], &message["data"]), (&json!(event.kind), &event.data));
+            assert_eq!(
+                (&message["type"], &message["data"]),
+                (&json!(event.kind), &event.data)
+            );
         }
     }
 }
@@ -67,38 +85,65 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
     let world = World::new().await;
     let api = world.api().await;
     for n in 0..250 {
-        world.store_event("participant_updated", json!({"n": n})).await;
+        world
+            .store_event("participant_updated", json!({"n": n}))
+            .await;
     }
     let seat = world.invite("Ana").await;
     let (client, joined) = api.join(&world, seat).await;
     assert_eq!(joined["seq"], 251);
     drop(client);
     for n in 0..250 {
-        world.store_event("participant_updated", json!({"n": n})).await;
+        world
+            .store_event("participant_updated", json!({"n": n}))
+            .await;
     }
-    for (last_seq, first) in [(json!(0), 251), (json!(250), 251), (json!(300), 301), (json!(500), 501)] {
+    for (last_seq, first) in [
+        (json!(0), 251),
+        (json!(250), 251),
+        (json!(300), 301),
+        (json!(500), 501),
+    ] {
         let mut client = api.connect().await;
-        let joined = client.join(json!({"token": world.token(seat), "lastSeq": last_seq})).await;
+        let joined = client
+            .join(json!({"token": world.token(seat), "lastSeq": last_seq}))
+            .await;
         assert_eq!(joined["seq"], 501);
         let got = client.up_to(501).await;
-        assert_eq!(seqs(&got), (first..=501).collect::<Vec<_>>(), "after {last_seq}");
+        assert_eq!(
+            seqs(&got),
+            (first..=501).collect::<Vec<_>>(),
+            "after {last_seq}"
+        );
     }
     // From the end, from the future, and without: only what comes.
-    for data in [json!({"lastSeq": 501}), json!({"lastSeq": 9_999}), json!({})] {
+    for data in [
+        json!({"lastSeq": 501}),
+        json!({"lastSeq": 9_999}),
+        json!({}),
+    ] {
         let mut client = api.connect().await;
         let mut all = data.clone();
         all["token"] = json!(world.token(seat));
         let joined = client.join(all).await;
         let next = joined["seq"].as_i64().expect("a number") + 1;
         let event = world.store_event("participant_updated", json!({})).await;
-        world.queue.publish(world.meeting, &told(event)).expect("a local queue");
+        world
+            .queue
+            .publish(world.meeting, &told(event))
+            .expect("a local queue");
         assert_eq!(seqs(&client.up_to(next).await), [next], "{data}");
     }
     // An observer may see everything.
     let mut observer = api.observer(&world).await;
-    let joined = observer.join(json!({"meetingId": world.meeting, "lastSeq": 0})).await;
+    let joined = observer
+        .join(json!({"meetingId": world.meeting, "lastSeq": 0}))
+        .await;
     let last = joined["seq"].as_i64().expect("a number");
-    assert_eq!(seqs(&observer.up_to(last).await), (1..=last).collect::<Vec<_>>());
+    assert_eq!(
+        seqs(&observer.up_to(last).await),
+        (1..=last).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
@@ -118,9 +163,15 @@ async fn a_newer_socket_replaces_the_older_in_this_process_and_in_another() {
 }
 
 async fn end(world: &World) -> Vec<Event> {
-    let mut tx = world.store.tenant_tx(world.tenant).await.expect("Postgres answers");
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
     event::lock(&mut tx, world.meeting).await.expect("there");
-    let left = presence::dismiss(&mut tx, world.meeting).await.expect("dismissed");
+    let left = presence::dismiss(&mut tx, world.meeting)
+        .await
+        .expect("dismissed");
     meeting::end(&mut tx, world.meeting).await.expect("ended");
     tx.commit().await.expect("commits");
     left
@@ -130,45 +181,77 @@ async fn end(world: &World) -> Vec<Event> {
 async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the_outcome() {
     let world = World::new().await;
     let api = world.api().await;
-    let off = world.store_event("recording_state", json!({"state": "off"})).await;
+    let off = world
+        .store_event("recording_state", json!({"state": "off"}))
+        .await;
     let seat = world.invite("Ana").await;
     let (mut participant, _) = api.join(&world, seat).await;
     let (mut observer, joined) = api.observe(&world).await;
     assert_eq!(joined["recording"]["state"], "off");
     end(&world).await;
     // Nobody publishes the last final; the close still comes after it.
-    let last = world.store_event("transcript_retracted", json!({"segmentId": "s", "reason": "empty"})).await;
-    let close = Published::Close { code: 4000, whom: Whom::Participants };
-    world.queue.publish(world.meeting, &close).expect("a local queue");
+    let last = world
+        .store_event(
+            "transcript_retracted",
+            json!({"segmentId": "s", "reason": "empty"}),
+        )
+        .await;
+    let close = Published::Close {
+        code: 4000,
+        whom: Whom::Participants,
+    };
+    world
+        .queue
+        .publish(world.meeting, &close)
+        .expect("a local queue");
     let (got, code) = participant.rest().await;
     assert_eq!(code, Some(4000));
     assert_eq!(seqs(&got).last(), Some(&last.seq));
     let mut late = api.connect().await;
-    late.send(json!({"type": "join_room", "data": {"token": world.token(seat)}})).await;
+    late.send(json!({"type": "join_room", "data": {"token": world.token(seat)}}))
+        .await;
     let (got, code) = late.rest().await;
-    assert_eq!((got[0]["data"]["code"].as_str(), code), (Some("ended"), Some(4000)));
+    assert_eq!(
+        (got[0]["data"]["code"].as_str(), code),
+        (Some("ended"), Some(4000))
+    );
 
-    let ready = world.store_event("recording_state", json!({"state": "ready"})).await;
+    let ready = world
+        .store_event("recording_state", json!({"state": "ready"}))
+        .await;
     let seq = ready.seq;
-    world.queue.publish(world.meeting, &told(ready)).expect("a local queue");
+    world
+        .queue
+        .publish(world.meeting, &told(ready))
+        .expect("a local queue");
     let (got, code) = observer.rest().await;
     assert_eq!((seqs(&got).last(), code), (Some(&seq), Some(4000)));
 
     // For 24 hours observers may still read it all.
     let mut observer = api.observer(&world).await;
-    let joined = observer.join(json!({"meetingId": world.meeting, "lastSeq": 0})).await;
+    let joined = observer
+        .join(json!({"meetingId": world.meeting, "lastSeq": 0}))
+        .await;
     assert_eq!(joined["recording"]["state"], "ready");
     let (got, code) = observer.rest().await;
-    assert_eq!((seqs(&got), code), ((off.seq..=seq).collect::<Vec<_>>(), Some(4000)));
+    assert_eq!(
+        (seqs(&got), code),
+        ((off.seq..=seq).collect::<Vec<_>>(), Some(4000))
+    );
     let mut conn = owner(&world.url).await.expect("Postgres answers");
     sqlx::query("update meetings set end_time = end_time - interval '25 hours'")
         .execute(&mut conn)
         .await
         .expect("done");
     let mut observer = api.observer(&world).await;
-    observer.send(json!({"type": "join_room", "data": {"meetingId": world.meeting}})).await;
+    observer
+        .send(json!({"type": "join_room", "data": {"meetingId": world.meeting}}))
+        .await;
     let (got, code) = observer.rest().await;
-    assert_eq!((got[0]["data"]["code"].as_str(), code), (Some("ended"), Some(4000)));
+    assert_eq!(
+        (got[0]["data"]["code"].as_str(), code),
+        (Some("ended"), Some(4000))
+    );
 }
 
 #[tokio::test]
@@ -191,8 +274,15 @@ async fn what_is_meant_for_a_lagging_room_is_read_from_the_store() {
     let (mut client, _) = api.observe(&world).await;
     // More than a subscription holds, at once: it lags.
     for n in 0..3_000 {
-        let told = Published::Live { kind: "transcript_update".into(), data: json!({"n": n}), to: None };
-        world.queue.publish(world.meeting, &told).expect("a local queue");
+        let told = Published::Live {
+            kind: "transcript_update".into(),
+            data: json!({"n": n}),
+            to: None,
+        };
+        world
+            .queue
+            .publish(world.meeting, &told)
+            .expect("a local queue");
     }
     let event = world.store_event("participant_updated", json!({})).await;
     let got = client.up_to(event.seq).await;

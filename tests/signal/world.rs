@@ -72,24 +72,51 @@ impl World {
         let mut conn = owner(&url).await.expect("Postgres answers");
         let tenant = tenant::ensure(&mut conn, "Acme").await.expect("a tenant");
         let key = Secret::random(Secret::API_KEY).expect("random");
-        key::insert(&mut conn, tenant, &key.hash(), key.hint()).await.expect("a key");
+        key::insert(&mut conn, tenant, &key.hash(), key.hint())
+            .await
+            .expect("a key");
         let store = Store::open(&url, 12).expect("the URL is good");
         let clock = Clock::default();
         store.sync_clock(&clock, 5).await.expect("Postgres answers");
         let mut tx = store.tenant_tx(tenant).await.expect("Postgres answers");
         let host = user(&mut tx, tenant, "Host").await;
-        let new = NewMeeting { tenant, host, scheduled_time: None, settings, password_hash: None };
-        let meeting = meeting::insert(&mut tx, &new).await.expect("a meeting").id();
+        let new = NewMeeting {
+            tenant,
+            host,
+            scheduled_time: None,
+            settings,
+            password_hash: None,
+        };
+        let meeting = meeting::insert(&mut tx, &new)
+            .await
+            .expect("a meeting")
+            .id();
         tx.commit().await.expect("commits");
         let keys = Keys::new(SECRET).expect("long enough");
-        Self { url, store, queue: Queue::local(), keys, clock, tenant, host, meeting, key }
+        Self {
+            url,
+            store,
+            queue: Queue::local(),
+            keys,
+            clock,
+            tenant,
+            host,
+            meeting,
+            key,
+        }
     }
 
     /// A participant who has not joined yet.
     pub async fn invite(&self, name: &str) -> Seat {
-        let mut tx = self.store.tenant_tx(self.tenant).await.expect("Postgres answers");
+        let mut tx = self
+            .store
+            .tenant_tx(self.tenant)
+            .await
+            .expect("Postgres answers");
         let user = user(&mut tx, self.tenant, name).await;
-        let row = participant::ensure(&mut tx, self.tenant, self.meeting, user, "participant").await.expect("made");
+        let row = participant::ensure(&mut tx, self.tenant, self.meeting, user, "participant")
+            .await
+            .expect("made");
         tx.commit().await.expect("commits");
         Seat {
             tenant: self.tenant,
@@ -118,17 +145,25 @@ impl World {
     /// Stores an event without telling anybody.
     pub async fn store_event(&self, kind: &str, data: Value) -> Event {
         let mut tx = self.store.worker_tx().await.expect("Postgres answers");
-        let event = event::append(&mut tx, self.meeting, kind, data).await.expect("stored");
+        let event = event::append(&mut tx, self.meeting, kind, data)
+            .await
+            .expect("stored");
         tx.commit().await.expect("commits");
         event
     }
 
     pub async fn all_events(&self) -> Vec<Event> {
-        let mut tx = self.store.tenant_tx(self.tenant).await.expect("Postgres answers");
+        let mut tx = self
+            .store
+            .tenant_tx(self.tenant)
+            .await
+            .expect("Postgres answers");
         let mut all: Vec<Event> = Vec::new();
         loop {
             let after = all.last().map_or(0, |event| event.seq);
-            let page = event::after(&mut tx, self.meeting, after, event::READ_MAX).await.expect("read");
+            let page = event::after(&mut tx, self.meeting, after, event::READ_MAX)
+                .await
+                .expect("read");
             if page.is_empty() {
                 return all;
             }
@@ -142,7 +177,9 @@ impl World {
     }
 
     pub async fn api_on(&self, queue: Queue) -> Api {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a free port");
         let address = listener.local_addr().expect("bound");
         let nowhere = objects::StorageConfig {
             endpoint: "http://127.0.0.1:9".into(),
@@ -160,9 +197,15 @@ impl World {
             clock: self.clock.clone(),
             keys: Keys::new(SECRET).expect("long enough"),
             seal: Seal::new(SECRET).expect("long enough"),
-            address: Address::new(&format!("http://{address}"), &["https://app.example.org".into()]).expect("good"),
+            address: Address::new(
+                &format!("http://{address}"),
+                &["https://app.example.org".into()],
+            )
+            .expect("good"),
             ice_servers: vec![json!({"urls": ["stun:stun.example.org"]})],
-            metrics: metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle(),
+            metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
+                .build_recorder()
+                .handle(),
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".into(),
             here: Here::default(),
@@ -171,14 +214,25 @@ impl World {
         });
         let signal = Signal::start(state.clone());
         let router: Router = signal.router();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
-        Api { address, signal, state, server }
+        let server =
+            tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+        Api {
+            address,
+            signal,
+            state,
+            server,
+        }
     }
 }
 
 async fn user(conn: &mut sqlx::PgConnection, tenant: TenantId, name: &str) -> UserId {
     let email = format!("{}@example.org", uuid::Uuid::now_v7());
-    UserId(user::insert(conn, tenant, Some(&email), name).await.expect("a user").id)
+    UserId(
+        user::insert(conn, tenant, Some(&email), name)
+            .await
+            .expect("a user")
+            .id,
+    )
 }
 
 pub struct Api {
@@ -207,7 +261,9 @@ pub struct Hello<'a> {
 
 impl Api {
     pub async fn open(&self, hello: Hello<'_>) -> Result<Client, Response<Option<Vec<u8>>>> {
-        let mut request = format!("ws://{}/v1/signal", self.address).into_client_request().expect("a URL");
+        let mut request = format!("ws://{}/v1/signal", self.address)
+            .into_client_request()
+            .expect("a URL");
         let headers = request.headers_mut();
         let mut put = |name: header::HeaderName, value: Option<&str>| {
             if let Some(value) = value {
@@ -232,7 +288,12 @@ impl Api {
 
     /// A socket that has not joined.
     pub async fn connect(&self) -> Client {
-        self.open(Hello { protocol: Some("hansard.v1"), ..Hello::default() }).await.expect("upgraded")
+        self.open(Hello {
+            protocol: Some("hansard.v1"),
+            ..Hello::default()
+        })
+        .await
+        .expect("upgraded")
     }
 
     /// A participant, joined; with the answer.
@@ -244,7 +305,11 @@ impl Api {
 
     pub async fn observer(&self, world: &World) -> Client {
         let authorization = Some(format!("Bearer {}", world.key.reveal()));
-        let hello = Hello { protocol: Some("hansard.v1"), authorization, ..Hello::default() };
+        let hello = Hello {
+            protocol: Some("hansard.v1"),
+            authorization,
+            ..Hello::default()
+        };
         self.open(hello).await.expect("upgraded")
     }
 
@@ -268,15 +333,22 @@ impl Client {
     }
 
     pub async fn send_text(&mut self, text: String) {
-        self.socket.send(Message::Text(text.into())).await.expect("sent");
+        self.socket
+            .send(Message::Text(text.into()))
+            .await
+            .expect("sent");
     }
 
     /// The next text, or `None` when the server closed.
     pub async fn next(&mut self) -> Option<Value> {
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("something comes in time");
+            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+                .await
+                .expect("something comes in time");
             match message {
-                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Some(Ok(Message::Text(text))) => {
+                    return Some(serde_json::from_str(&text).expect("JSON"));
+                }
                 Some(Ok(Message::Close(frame))) => {
                     self.code = frame.map(|frame| frame.code.into());
                 }
@@ -289,7 +361,10 @@ impl Client {
     /// The next of this type; others are passed over.
     pub async fn next_of(&mut self, kind: &str) -> Value {
         loop {
-            let message = self.next().await.unwrap_or_else(|| panic!("closed ({:?}) before {kind}", self.code));
+            let message = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("closed ({:?}) before {kind}", self.code));
             if message["type"] == kind {
                 return message;
             }
@@ -297,9 +372,14 @@ impl Client {
     }
 
     pub async fn join(&mut self, data: Value) -> Value {
-        self.send(json!({"type": "join_room", "id": "j", "data": data})).await;
+        self.send(json!({"type": "join_room", "id": "j", "data": data}))
+            .await;
         let joined = self.next().await.expect("an answer");
-        assert_eq!((&joined["type"], &joined["re"]), (&json!("joined"), &json!("j")), "{joined}");
+        assert_eq!(
+            (&joined["type"], &joined["re"]),
+            (&json!("joined"), &json!("j")),
+            "{joined}"
+        );
         joined["data"].clone()
     }
 
@@ -316,7 +396,10 @@ impl Client {
     pub async fn up_to(&mut self, seq: i64) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
-            let message = self.next().await.unwrap_or_else(|| panic!("closed ({:?}) before {seq}", self.code));
+            let message = self
+                .next()
+                .await
+                .unwrap_or_else(|| panic!("closed ({:?}) before {seq}", self.code));
             let done = message["seq"] == seq;
             all.push(message);
             if done {
@@ -328,7 +411,10 @@ impl Client {
 
 /// The numbers of the durable ones.
 pub fn seqs(messages: &[Value]) -> Vec<i64> {
-    messages.iter().filter_map(|message| message["seq"].as_i64()).collect()
+    messages
+        .iter()
+        .filter_map(|message| message["seq"].as_i64())
+        .collect()
 }
 
 /// Runs the migrations once more, as `serve` does at start.

@@ -37,7 +37,13 @@ pub fn settings(states: usize) -> SpeechConfig {
     let registry = Registry::new(&root().join("target/no-data")).expect("the list of models");
     let (model, model_path) = registry.find("hansard-test-en").expect("the bundled model");
     let program = env!("CARGO_BIN_EXE_hansard").into();
-    SpeechConfig { program, model, model_path, states, hang_after: PATIENCE }
+    SpeechConfig {
+        program,
+        model,
+        model_path,
+        states,
+        hang_after: PATIENCE,
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -73,22 +79,42 @@ impl Play {
         let voices = script
             .participants
             .iter()
-            .map(|who| (who.name.clone(), decode(&folder.join(format!("{}.opus", who.name))).into()))
+            .map(|who| {
+                (
+                    who.name.clone(),
+                    decode(&folder.join(format!("{}.opus", who.name))).into(),
+                )
+            })
             .collect();
-        Self { utterances: script.utterances, voices }
+        Self {
+            utterances: script.utterances,
+            voices,
+        }
     }
 
     pub fn said_by(&self, who: &str) -> String {
-        let lines = self.utterances.iter().filter(|utterance| utterance.speaker == who);
-        lines.map(|utterance| utterance.text.as_str()).collect::<Vec<_>>().join(" ")
+        let lines = self
+            .utterances
+            .iter()
+            .filter(|utterance| utterance.speaker == who);
+        lines
+            .map(|utterance| utterance.text.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// One speaker's utterances strung together with so much between them, as a monologue.
     pub fn monologue(&self, who: &str, pause_ms: i64) -> Vec<f32> {
         let voice = &self.voices[who];
         let mut pcm = Vec::new();
-        for utterance in self.utterances.iter().filter(|utterance| utterance.speaker == who) {
-            pcm.extend_from_slice(&voice[utterance.start_ms as usize * 16..utterance.end_ms as usize * 16]);
+        for utterance in self
+            .utterances
+            .iter()
+            .filter(|utterance| utterance.speaker == who)
+        {
+            pcm.extend_from_slice(
+                &voice[utterance.start_ms as usize * 16..utterance.end_ms as usize * 16],
+            );
             pcm.resize(pcm.len() + pause_ms as usize * 16, 0.0);
         }
         pcm
@@ -100,15 +126,36 @@ pub fn decode(file: &Path) -> Vec<f32> {
     gstreamer::init().expect("GStreamer");
     let line = "filesrc name=file ! oggdemux ! opusdec ! audioconvert ! audioresample ! \
                 audio/x-raw,format=F32LE,rate=16000,channels=1 ! appsink name=pcm sync=false";
-    let pipeline =
-        gstreamer::parse::launch(line).expect("the graph").downcast::<gstreamer::Pipeline>().expect("a pipeline");
-    pipeline.by_name("file").expect("named").set_property("location", file.to_str().expect("a plain path"));
-    let sink = pipeline.by_name("pcm").expect("named").downcast::<gstreamer_app::AppSink>().expect("an appsink");
-    pipeline.set_state(gstreamer::State::Playing).expect("plays");
+    let pipeline = gstreamer::parse::launch(line)
+        .expect("the graph")
+        .downcast::<gstreamer::Pipeline>()
+        .expect("a pipeline");
+    pipeline
+        .by_name("file")
+        .expect("named")
+        .set_property("location", file.to_str().expect("a plain path"));
+    let sink = pipeline
+        .by_name("pcm")
+        .expect("named")
+        .downcast::<gstreamer_app::AppSink>()
+        .expect("an appsink");
+    pipeline
+        .set_state(gstreamer::State::Playing)
+        .expect("plays");
     let mut pcm = Vec::new();
     while let Ok(sample) = sink.pull_sample() {
-        let buffer = sample.buffer().expect("a buffer").map_readable().expect("readable");
-        pcm.extend(buffer.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        let buffer = sample
+            .buffer()
+            .expect("a buffer")
+            .map_readable()
+            .expect("readable");
+        pcm.extend(
+            buffer
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes)),
+        );
     }
     pipeline.set_state(gstreamer::State::Null).expect("stops");
     assert!(!pcm.is_empty(), "{} holds no sound", file.display());
@@ -121,14 +168,19 @@ pub fn noise(seconds: usize, level_db: f32, brown: bool) -> Vec<f32> {
     let mut last = 0.0;
     let mut pcm: Vec<f32> = std::iter::repeat_with(|| {
         let white = seed.f32() * 2.0 - 1.0;
-        last = if brown { last * 0.99 + white * 0.1 } else { white };
+        last = if brown {
+            last * 0.99 + white * 0.1
+        } else {
+            white
+        };
         last
     })
     .take(seconds * 16_000)
     .collect();
     let rms = (pcm.iter().map(|s| s * s).sum::<f32>() / pcm.len() as f32).sqrt();
     let gain = 10f32.powf(level_db / 20.0) / rms;
-    pcm.iter_mut().for_each(|s| *s = (*s * gain).clamp(-1.0, 1.0));
+    pcm.iter_mut()
+        .for_each(|s| *s = (*s * gain).clamp(-1.0, 1.0));
     pcm
 }
 
@@ -182,14 +234,16 @@ impl Hall {
                 late: false,
             });
             hall.names.insert(participant, (*name).to_owned());
-            hall.streams.insert((*name).to_owned(), (participant, stream));
+            hall.streams
+                .insert((*name).to_owned(), (participant, stream));
         }
         hall
     }
 
     /// One packet of everybody's sound, at its time.
     pub async fn packet(&mut self, sound: &[(&str, &[f32])]) {
-        let due = self.started + Duration::from_secs_f64((self.now.0 + PACKET.0) as f64 / 1e6 / self.speed);
+        let due = self.started
+            + Duration::from_secs_f64((self.now.0 + PACKET.0) as f64 / 1e6 / self.speed);
         while let Ok(caption) = tokio::time::timeout_at(due.into(), self.captions.recv()).await {
             let caption = caption.expect("captions go on");
             let late = self.started.elapsed().as_secs_f64() * self.speed * 1e6;
@@ -225,7 +279,12 @@ impl Hall {
     /// Withdraws at `self.now` and tells the meeting.
     pub fn withdraw(&self, name: &str) {
         let (participant, _) = &self.streams[name];
-        self.gate.withdraw(ConsentId(Uuid::from_u128(999)), *participant, &Use::ALL, self.now);
+        self.gate.withdraw(
+            ConsentId(Uuid::from_u128(999)),
+            *participant,
+            &Use::ALL,
+            self.now,
+        );
         self.meeting.withdrawn();
     }
 
@@ -240,18 +299,33 @@ impl Hall {
             status,
             at: self.now,
         };
-        self.gate.apply(&entry(n - 1, ConsentStatus::Withdrawn), self.now);
-        self.gate.apply(&entry(n, ConsentStatus::Accepted), self.now);
+        self.gate
+            .apply(&entry(n - 1, ConsentStatus::Withdrawn), self.now);
+        self.gate
+            .apply(&entry(n, ConsentStatus::Accepted), self.now);
         self.meeting.withdrawn();
     }
 
     /// Everything that is still to come.
     pub async fn finish(self) -> Vec<Published> {
-        let Self { meeting, mut captions, mut told, streams, started, speed, .. } = self;
+        let Self {
+            meeting,
+            mut captions,
+            mut told,
+            streams,
+            started,
+            speed,
+            ..
+        } = self;
         drop(streams);
-        tokio::time::timeout(PATIENCE, meeting.finish()).await.expect("the meeting finishes");
+        tokio::time::timeout(PATIENCE, meeting.finish())
+            .await
+            .expect("the meeting finishes");
         while let Some(caption) = captions.recv().await {
-            told.push((MeetingTime((started.elapsed().as_secs_f64() * speed * 1e6) as i64), caption));
+            told.push((
+                MeetingTime((started.elapsed().as_secs_f64() * speed * 1e6) as i64),
+                caption,
+            ));
         }
         told
     }
@@ -273,11 +347,21 @@ pub async fn decode_offline(pcm: &[f32]) -> String {
     .expect("the decoder starts");
     let voiced = Micros(pcm.len() as i64 * 1_000 / 16);
     let (language, prompt) = (Some("en".into()), None);
-    assert!(decoder.submit(decoder::Job { id: 1, pcm: pcm.into(), language, prompt, voiced, thorough: true }));
+    assert!(decoder.submit(decoder::Job {
+        id: 1,
+        pcm: pcm.into(),
+        language,
+        prompt,
+        voiced,
+        thorough: true
+    }));
     match tokio::time::timeout(PATIENCE, outcomes.recv()).await {
-        Ok(Some((1, Outcome::Decoded { hypothesis, .. }))) => {
-            hypothesis.words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
-        }
+        Ok(Some((1, Outcome::Decoded { hypothesis, .. }))) => hypothesis
+            .words
+            .iter()
+            .map(|word| word.text.as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
         other => panic!("{other:?}"),
     }
 }
@@ -290,14 +374,28 @@ pub fn finals(told: &[Published]) -> impl Iterator<Item = (MeetingTime, &Line)> 
 }
 
 pub fn text_of(told: &[Published], who: ParticipantId) -> String {
-    let mut lines: Vec<&Line> = finals(told).map(|(_, line)| line).filter(|line| line.participant == who).collect();
+    let mut lines: Vec<&Line> = finals(told)
+        .map(|(_, line)| line)
+        .filter(|line| line.participant == who)
+        .collect();
     lines.sort_by_key(|line| line.span.start);
-    lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ")
+    lines
+        .iter()
+        .map(|line| line.text.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Word errors of everybody's finals against the script.
-pub fn errors(play: &Play, told: &[Published], names: &BTreeMap<ParticipantId, String>) -> wer::Errors {
-    names.iter().map(|(who, name)| wer::compare(&play.said_by(name), &text_of(told, *who))).sum()
+pub fn errors(
+    play: &Play,
+    told: &[Published],
+    names: &BTreeMap<ParticipantId, String>,
+) -> wer::Errors {
+    names
+        .iter()
+        .map(|(who, name)| wer::compare(&play.said_by(name), &text_of(told, *who)))
+        .sum()
 }
 
 /// What the contract promises of any sequence of captions.
@@ -314,15 +412,33 @@ pub fn check_contract(told: &[Published]) {
         assert!(revision > known.0, "revisions of {segment} rise");
         (known.0, known.1) = (revision, ends);
         if let Caption::Partial(line) | Caption::Final(line) = caption {
-            assert!(line.words.windows(2).all(|pair| pair[0].span.end <= pair[1].span.start), "{line:?}");
-            assert!(line.words.iter().all(|word| word.span.start >= line.span.start && word.span.end <= line.span.end));
+            assert!(
+                line.words
+                    .windows(2)
+                    .all(|pair| pair[0].span.end <= pair[1].span.start),
+                "{line:?}"
+            );
+            assert!(
+                line.words.iter().all(
+                    |word| word.span.start >= line.span.start && word.span.end <= line.span.end
+                )
+            );
         }
         if let Caption::Partial(line) = caption {
             let text: Vec<u16> = line.text.encode_utf16().collect();
-            assert!(text.starts_with(&known.2), "the stable prefix stays: {line:?}");
-            assert!(line.stable_chars as usize >= known.2.len(), "the stable prefix never shrinks: {line:?}");
+            assert!(
+                text.starts_with(&known.2),
+                "the stable prefix stays: {line:?}"
+            );
+            assert!(
+                line.stable_chars as usize >= known.2.len(),
+                "the stable prefix never shrinks: {line:?}"
+            );
             known.2 = text[..line.stable_chars as usize].to_vec();
         }
     }
-    assert!(segments.values().all(|(_, ended, _)| *ended), "every segment ends");
+    assert!(
+        segments.values().all(|(_, ended, _)| *ended),
+        "every segment ends"
+    );
 }

@@ -58,12 +58,18 @@ fn hum(hz: f64) -> Arc<[Frame]> {
     // Ten seconds of it, again and again: whole periods fit.
     let tone = tone::sine(hz, 0.2, Duration::from_secs(10), RATE);
     let ten = tone::opus(&tone, OpusSettings::default()).expect("encodes");
-    let frames: Arc<[Frame]> = ten.iter().cycle().take(ten.len() * (HUM.as_secs() as usize / 10)).cloned().collect();
+    let frames: Arc<[Frame]> = ten
+        .iter()
+        .cycle()
+        .take(ten.len() * (HUM.as_secs() as usize / 10))
+        .cloned()
+        .collect();
     hums.push((hz, frames.clone()));
     frames
 }
 
-/// Asks, and again while the answer is that it cannot be answered now (503, or nobody there), at most so long.
+/// Asks, and again while the answer is that it cannot be answered now (503, or nobody there), at
+/// most so long.
 pub async fn patiently<T, F: Future<Output = Result<T, CallError>>>(
     what: &str,
     patience: Duration,
@@ -73,7 +79,9 @@ pub async fn patiently<T, F: Future<Output = Result<T, CallError>>>(
     loop {
         match call().await {
             Ok(answer) => return answer,
-            Err(error) if matches!(error.status(), None | Some(503)) && asked.elapsed() < patience => {
+            Err(error)
+                if matches!(error.status(), None | Some(503)) && asked.elapsed() < patience =>
+            {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             Err(error) => panic!("{what}: {error}"),
@@ -91,7 +99,10 @@ impl Choir {
         let email = unique("host");
         let host = patiently("a user", patience, || client.create_user(&email, "Host")).await;
         let settings = json!({"aiEnabled": false});
-        let meeting = patiently("a meeting", patience, || client.create_meeting(&host, settings.clone())).await;
+        let meeting = patiently("a meeting", patience, || {
+            client.create_meeting(&host, settings.clone())
+        })
+        .await;
         let mut choir = Self {
             meeting: meeting["id"].as_str().expect("an id").to_owned(),
             voices: Vec::new(),
@@ -118,24 +129,48 @@ impl Choir {
 
     async fn voice(&self, client: &Client, hz: f64, status: &str) -> Voice {
         let (id, email) = (&self.meeting, unique("singer"));
-        let user = patiently("a user", self.patience, || client.create_user(&email, "Singer")).await;
+        let user = patiently("a user", self.patience, || {
+            client.create_user(&email, "Singer")
+        })
+        .await;
         let joined = patiently("joins", self.patience, || client.join(id, &user)).await;
-        patiently("says", self.patience, || client.consent(&joined.token, id, "recording", status)).await;
-        let sender = Sender::bind(LOOPBACK, SenderConfig::opus(&email)).await.expect("a socket");
+        patiently("says", self.patience, || {
+            client.consent(&joined.token, id, "recording", status)
+        })
+        .await;
+        let sender = Sender::bind(LOOPBACK, SenderConfig::opus(&email))
+            .await
+            .expect("a socket");
         let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
-        let to = patiently("a port", self.patience, || client.create_stream(id, request.clone())).await.address();
+        let to = patiently("a port", self.patience, || {
+            client.create_stream(id, request.clone())
+        })
+        .await
+        .address();
         let frames = hum(hz);
         let (stop, begin) = (self.stop.clone(), Utc::now());
         let sending = tokio::spawn(async move {
-            sender.run(to, &frames, Instant::now(), &stop).await.expect("sends");
+            sender
+                .run(to, &frames, Instant::now(), &stop)
+                .await
+                .expect("sends");
         });
-        Voice { participant: joined.participant_id, hz, begin, sending: Some(sending) }
+        Voice {
+            participant: joined.participant_id,
+            hz,
+            begin,
+            sending: Some(sending),
+        }
     }
 
     /// The sound ends without a word to anybody; again nothing happens.
     pub async fn fall_silent(&mut self) {
         self.stop.cancel();
-        for sending in self.voices.iter_mut().filter_map(|voice| voice.sending.take()) {
+        for sending in self
+            .voices
+            .iter_mut()
+            .filter_map(|voice| voice.sending.take())
+        {
             sending.await.expect("the sender does not panic");
         }
     }
@@ -155,14 +190,21 @@ impl Choir {
     /// The finished files by sound.
     pub async fn files(&self, client: &Client, within: Duration) -> Files {
         let meeting = client.meeting(&self.meeting).await.expect("is there");
-        let zero: DateTime<Utc> = serde_json::from_value(meeting["startTime"].clone()).expect("a time");
-        let recordings =
-            client.wait_recordings_ready(&self.meeting, Instant::now() + within).await.expect("all are ready");
+        let zero: DateTime<Utc> =
+            serde_json::from_value(meeting["startTime"].clone()).expect("a time");
+        let recordings = client
+            .wait_recordings_ready(&self.meeting, Instant::now() + within)
+            .await
+            .expect("all are ready");
         let mut files = Vec::new();
         let scratch = Scratch::new();
         for recording in recordings {
             let path = scratch.path().join(&recording.id);
-            std::fs::write(&path, client.download(&recording.id).await.expect("downloads")).expect("writes");
+            std::fs::write(
+                &path,
+                client.download(&recording.id).await.expect("downloads"),
+            )
+            .expect("writes");
             files.push((recording, tone::decode(&path, RATE).expect("plays")));
         }
         Files { zero, files }
@@ -181,12 +223,24 @@ impl Files {
     }
 
     pub fn track(&self, voice: &Voice) -> &Recording {
-        let of = |recording: &Recording| recording.participant_id.as_ref() == Some(&voice.participant);
-        &self.files.iter().find(|(recording, _)| of(recording)).expect("a track").0
+        let of =
+            |recording: &Recording| recording.participant_id.as_ref() == Some(&voice.participant);
+        &self
+            .files
+            .iter()
+            .find(|(recording, _)| of(recording))
+            .expect("a track")
+            .0
     }
 
-    /// MeetingTimes (ms) of the windows between two times in which the voice is not heard, in its track and in the mix.
-    pub fn silent(&self, voice: &Voice, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<(String, i64)> {
+    /// MeetingTimes (ms) of the windows between two times in which the voice is not heard, in its
+    /// track and in the mix.
+    pub fn silent(
+        &self,
+        voice: &Voice,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Vec<(String, i64)> {
         let of = |recording: &Recording| {
             recording.kind == "mix" || recording.participant_id.as_ref() == Some(&voice.participant)
         };
@@ -198,8 +252,12 @@ impl Files {
             let begin = recording.start_ms.expect("it is ready");
             let mut at = self.ms(from);
             while at + WINDOW_MS < self.ms(to) {
-                let window = usize::try_from((at - begin + WINDOW_MS / 2) / WINDOW_MS).unwrap_or(usize::MAX);
-                if levels.get(window).is_none_or(|level| tone::dbfs(*level) < SILENT_DB) {
+                let window =
+                    usize::try_from((at - begin + WINDOW_MS / 2) / WINDOW_MS).unwrap_or(usize::MAX);
+                if levels
+                    .get(window)
+                    .is_none_or(|level| tone::dbfs(*level) < SILENT_DB)
+                {
                     silent.push((recording.kind.clone(), at));
                 }
                 at += WINDOW_MS;
@@ -210,13 +268,22 @@ impl Files {
     }
 
     /// All of a voice is there, but for the spans given.
-    pub fn whole(&self, voice: &Voice, to: DateTime<Utc>, holes: &[(DateTime<Utc>, DateTime<Utc>)]) {
+    pub fn whole(
+        &self,
+        voice: &Voice,
+        to: DateTime<Utc>,
+        holes: &[(DateTime<Utc>, DateTime<Utc>)],
+    ) {
         let mut from = voice.begin + chrono::Duration::milliseconds(1_500);
         for (begin, end) in holes {
             assert_eq!(self.silent(voice, from, *begin), [], "before a hole");
             from = *end;
         }
-        assert_eq!(self.silent(voice, from, to - chrono::Duration::milliseconds(300)), [], "to the end");
+        assert_eq!(
+            self.silent(voice, from, to - chrono::Duration::milliseconds(300)),
+            [],
+            "to the end"
+        );
     }
 }
 

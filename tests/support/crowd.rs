@@ -37,20 +37,31 @@ pub struct Flood {
 
 impl Flood {
     pub fn start(to: SocketAddr, a_second: u32, at_most: Duration) -> Self {
-        let (answered, stop, began) = (Arc::<AtomicUsize>::default(), CancellationToken::new(), Instant::now());
+        let (answered, stop, began) = (
+            Arc::<AtomicUsize>::default(),
+            CancellationToken::new(),
+            Instant::now(),
+        );
         let mut tasks = JoinSet::new();
         for _ in 0..TASKS {
             let (answered, stop) = (answered.clone(), stop.clone());
             tasks.spawn(async move {
                 let mut tick = tokio::time::interval(Duration::from_secs(1) * TASKS / a_second);
-                while began.elapsed() < at_most && stop.run_until_cancelled(tick.tick()).await.is_some() {
+                while began.elapsed() < at_most
+                    && stop.run_until_cancelled(tick.tick()).await.is_some()
+                {
                     // One that hangs would hold the others up; it counts as not answered.
                     let asked = tokio::time::timeout(ANSWER_MAX, upgrade(to)).await;
                     answered.fetch_add(usize::from(matches!(asked, Ok(Ok(())))), Ordering::Relaxed);
                 }
             });
         }
-        Self { began, answered, stop, tasks }
+        Self {
+            began,
+            answered,
+            stop,
+            tasks,
+        }
     }
 
     /// How many were answered, and in what time.

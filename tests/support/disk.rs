@@ -12,8 +12,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A file system of its own (as root), unmounted when dropped. Where none may be mounted, the process's writes fail instead:
-/// it must be started with [`SmallDisk::environment`].
+/// A file system of its own (as root), unmounted when dropped. Where none may be mounted, the
+/// process's writes fail instead: it must be started with [`SmallDisk::environment`].
 pub struct SmallDisk {
     folder: Scratch,
     mounted: bool,
@@ -23,7 +23,13 @@ impl SmallDisk {
     pub fn new(mebibytes: u32) -> Self {
         let folder = Scratch::new();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m,mode=755"), "tmpfs"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={mebibytes}m,mode=755"),
+                "tmpfs",
+            ])
             .arg(folder.path())
             .stderr(Stdio::null())
             .status()
@@ -48,7 +54,10 @@ impl SmallDisk {
             server.limit(Resource::Fsize, Some(0));
             return;
         }
-        let ballast = File::options().create(true).append(true).open(self.ballast());
+        let ballast = File::options()
+            .create(true)
+            .append(true)
+            .open(self.ballast());
         let mut ballast = ballast.expect("there is room for its name");
         for size in [1 << 20, 1 << 12, 1] {
             let zeros = vec![0; size];
@@ -75,7 +84,10 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         if self.mounted {
-            let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+            let _ = Command::new("umount")
+                .arg("-l")
+                .arg(self.folder.path())
+                .status();
         }
     }
 }

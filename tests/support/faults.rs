@@ -1,5 +1,6 @@
-//! Something between a process and its object storage that misbehaves on demand: slow, refusing, swallowing, answering
-//! errors. What it lets through reaches the real server unchanged, signatures included.
+//! Something between a process and its object storage that misbehaves on demand: slow, refusing,
+//! swallowing, answering errors. What it lets through reaches the real server unchanged, signatures
+//! included.
 
 use super::s3::Bucket;
 use axum::{
@@ -45,23 +46,41 @@ pub struct Rule {
 
 impl Rule {
     pub fn all(fault: Fault) -> Self {
-        Self { fault, methods: Vec::new(), path: String::new(), header: String::new() }
+        Self {
+            fault,
+            methods: Vec::new(),
+            path: String::new(),
+            header: String::new(),
+        }
     }
 
     pub fn on(fault: Fault, methods: &[Method]) -> Self {
-        Self { methods: methods.to_vec(), ..Self::all(fault) }
+        Self {
+            methods: methods.to_vec(),
+            ..Self::all(fault)
+        }
     }
 
     pub fn at(self, path: &str) -> Self {
-        Self { path: path.to_owned(), ..self }
+        Self {
+            path: path.to_owned(),
+            ..self
+        }
     }
 
     pub fn with_header(self, name: &str) -> Self {
-        Self { header: name.to_owned(), ..self }
+        Self {
+            header: name.to_owned(),
+            ..self
+        }
     }
 
     fn is_for(&self, request: &Request) -> bool {
-        (self.header.is_empty() || request.headers().keys().any(|name| name.as_str().starts_with(&self.header)))
+        (self.header.is_empty()
+            || request
+                .headers()
+                .keys()
+                .any(|name| name.as_str().starts_with(&self.header)))
             && (self.methods.is_empty() || self.methods.contains(request.method()))
             && request.uri().path().contains(&self.path)
     }
@@ -108,13 +127,22 @@ impl Faults {
         // Holds the port, so that nobody else gets it while connections are refused.
         let holder = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
         let address = holder.local_addr().expect("it is bound");
-        let way = Way { now: now.clone(), upstream: bucket.settings.endpoint.clone(), http: reqwest::Client::new() };
+        let way = Way {
+            now: now.clone(),
+            upstream: bucket.settings.endpoint.clone(),
+            http: reqwest::Client::new(),
+        };
         let (open, opened) = watch::channel(true);
         let task = tokio::spawn(async move {
             let _holder = holder;
             accept(address, way, opened).await;
         });
-        Self { endpoint: format!("http://{address}"), now, open, task }
+        Self {
+            endpoint: format!("http://{address}"),
+            now,
+            open,
+            task,
+        }
     }
 
     /// These rules from now on, the first that fits counts; connections are taken.
@@ -128,7 +156,8 @@ impl Faults {
         self.set(&[]);
     }
 
-    /// Connections are refused and those that stand are closed, until [`Faults::set`] or [`Faults::heal`].
+    /// Connections are refused and those that stand are closed, until [`Faults::set`] or
+    /// [`Faults::heal`].
     pub fn refuse(&self) {
         self.open.send_replace(false);
     }
@@ -186,7 +215,8 @@ async fn accept(address: SocketAddr, way: Way, mut open: watch::Receiver<bool>) 
             let (app, close) = (app.clone(), close.clone());
             tokio::spawn(async move {
                 let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+                let serving =
+                    server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
                 let _ = close.run_until_cancelled(serving).await;
             });
         }
@@ -199,7 +229,13 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
         let mut now = way.now.lock().expect("nobody panicked with it");
         now.running += 1;
         now.most = now.most.max(now.running);
-        (now.rules.iter().find(|rule| rule.is_for(&request)).map(|rule| rule.fault), now.delay)
+        (
+            now.rules
+                .iter()
+                .find(|rule| rule.is_for(&request))
+                .map(|rule| rule.fault),
+            now.delay,
+        )
     };
     // Counted down also when the client gives up in between.
     let running = Running(way.now.clone());
@@ -207,20 +243,31 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
     let answer = match fault {
         Some(Fault::Swallow) => std::future::pending().await,
         Some(Fault::Answer(status, code)) => {
-            // The body is read first, as servers do: else the client may see a reset instead of the answer.
+            // The body is read first, as servers do: else the client may see a reset instead of the
+            // answer.
             let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
             refusal(status, code, &method)
         }
         Some(Fault::Cut) => {
             let _ = forward(&way, request).await;
-            let cut = futures_util::stream::once(async { Err::<bytes::Bytes, _>(std::io::Error::other("cut")) });
+            let cut = futures_util::stream::once(async {
+                Err::<bytes::Bytes, _>(std::io::Error::other("cut"))
+            });
             Body::from_stream(cut).into_response()
         }
         None => forward(&way, request).await,
     };
     drop(running);
-    let seen = Seen { method, path, status: answer.status().as_u16() };
-    way.now.lock().expect("nobody panicked with it").seen.push(seen);
+    let seen = Seen {
+        method,
+        path,
+        status: answer.status().as_u16(),
+    };
+    way.now
+        .lock()
+        .expect("nobody panicked with it")
+        .seen
+        .push(seen);
     answer
 }
 
@@ -249,13 +296,27 @@ fn refusal(status: u16, code: &str, method: &Method) -> Response {
 async fn forward(way: &Way, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let url = format!("{}{}", way.upstream, parts.uri);
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let asked = way.http.request(parts.method.clone(), url).headers(parts.headers).body(body);
-    let Ok(answer) = asked.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let body = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .unwrap_or_default();
+    let asked = way
+        .http
+        .request(parts.method.clone(), url)
+        .headers(parts.headers)
+        .body(body);
+    let Ok(answer) = asked.send().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = if parts.method == Method::HEAD { Body::empty() } else { Body::from_stream(answer.bytes_stream()) };
+    let body = if parts.method == Method::HEAD {
+        Body::empty()
+    } else {
+        Body::from_stream(answer.bytes_stream())
+    };
     let mut response = (status, body).into_response();
     *response.headers_mut() = headers;
-    response.headers_mut().insert("x-test-faults", HeaderValue::from_static("passed"));
+    response
+        .headers_mut()
+        .insert("x-test-faults", HeaderValue::from_static("passed"));
     response
 }

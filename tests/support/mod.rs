@@ -23,9 +23,11 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("hansard-test-{}", uuid::Uuid::new_v4().simple()));
+        let path =
+            std::env::temp_dir().join(format!("hansard-test-{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir(&path).expect("the temporary directory can be written to");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("it is ours");
         Self(path)
     }
 
@@ -40,8 +42,13 @@ impl Drop for Scratch {
     }
 }
 
-/// Waits until `condition` holds, asking every 20 ms; panics with `what` when it does not within `at_most`.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, at_most: Duration, mut condition: impl FnMut() -> F) {
+/// Waits until `condition` holds, asking every 20 ms; panics with `what` when it does not within
+/// `at_most`.
+pub async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    at_most: Duration,
+    mut condition: impl FnMut() -> F,
+) {
     let asked = tokio::time::Instant::now();
     while !condition().await {
         assert!(asked.elapsed() < at_most, "not within {at_most:?}: {what}");
@@ -58,6 +65,8 @@ pub async fn key(url: &str) -> String {
     let mut conn = store::owner(url).await.expect("Postgres answers");
     let secret = Secret::random(Secret::API_KEY).expect("there is randomness");
     let tenant = tenant::ensure(&mut conn, "tests").await.expect("a tenant");
-    key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await.expect("a key");
+    key::insert(&mut conn, tenant, &secret.hash(), secret.hint())
+        .await
+        .expect("a key");
     secret.reveal().to_owned()
 }

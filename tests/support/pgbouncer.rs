@@ -17,14 +17,17 @@ pub struct Pgbouncer {
 }
 
 impl Pgbouncer {
-    /// In front of the cluster whose database has this URL (with `host=` in its query), with so few server connections that
-    /// clients must share them.
+    /// In front of the cluster whose database has this URL (with `host=` in its query), with so few
+    /// server connections that clients must share them.
     pub async fn start(url: &str, server_connections: u32) -> Self {
         use std::os::unix::fs::PermissionsExt;
         let folder = Scratch::new();
         let (_, host) = url.split_once("host=").expect("a socket's folder");
         let host = host.replace("%2F", "/");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|free| free.local_addr())
+            .expect("a free port")
+            .port();
         let place = folder.path().display();
         fs::write(folder.path().join("users"), "\"hansard\" \"\"\n").expect("it is ours");
         fs::write(
@@ -43,13 +46,19 @@ impl Pgbouncer {
             .expect("pgbouncer is installed (scripts/install.sh test)");
         let mut command = if geteuid().is_root() {
             let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", program]);
+            command.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--clear-groups",
+                program,
+            ]);
             command
         } else {
             Command::new(program)
         };
         for file in ["users", "ini"] {
-            fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o644)).expect("it is ours");
+            fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o644))
+                .expect("it is ours");
         }
         let child = command
             .arg(folder.path().join("ini"))
@@ -58,9 +67,15 @@ impl Pgbouncer {
             .stdout(Stdio::null())
             .spawn()
             .expect("it starts");
-        let pgbouncer = Self { child, port, _folder: folder };
+        let pgbouncer = Self {
+            child,
+            port,
+            _folder: folder,
+        };
         eventually("pgbouncer answers", Duration::from_secs(20), async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+            tokio::net::TcpStream::connect(("127.0.0.1", port))
+                .await
+                .is_ok()
         })
         .await;
         pgbouncer

@@ -1,4 +1,5 @@
-//! Where a server stands in tests: a data folder, and object storage behind a layer that can misbehave.
+//! Where a server stands in tests: a data folder, and object storage behind a layer that can
+//! misbehave.
 
 use super::{Scratch, faults::Faults, s3::Bucket, server::Server};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,11 @@ impl Place {
     pub async fn new() -> Self {
         let bucket = Bucket::start().await;
         let faults = Faults::before(&bucket).await;
-        Self { data: Scratch::new(), bucket, faults }
+        Self {
+            data: Scratch::new(),
+            bucket,
+            faults,
+        }
     }
 
     pub fn environment(&self) -> Vec<(&str, &str)> {
@@ -33,9 +38,19 @@ impl Place {
     }
 
     /// The same with its data elsewhere.
-    pub fn serve_on(&self, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+    pub fn serve_on(
+        &self,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Server {
         let arguments = [&["--listen", "127.0.0.1:0"], arguments].concat();
-        Server::start("serve", data, &arguments, &[&self.environment(), environment].concat())
+        Server::start(
+            "serve",
+            data,
+            &arguments,
+            &[&self.environment(), environment].concat(),
+        )
     }
 
     /// Segment files that wait in the spool.
@@ -46,12 +61,17 @@ impl Place {
 
 /// Segment files that wait in the spool of a data folder.
 pub fn spooled(data: &Path) -> usize {
-    files(&data.join("spool")).iter().filter(|path| path.extension().is_some_and(|end| end == "mkv")).count()
+    files(&data.join("spool"))
+        .iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "mkv"))
+        .count()
 }
 
 /// Every file below a folder.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .flat_map(|entry| match entry.file_type() {

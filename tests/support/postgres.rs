@@ -9,7 +9,8 @@ use std::sync::{
 
 const TEMPLATE: &str = "template_hansard";
 
-/// A cluster. Tests that take Postgres away start their own ([`Cluster::start`]); all others share one.
+/// A cluster. Tests that take Postgres away start their own ([`Cluster::start`]); all others share
+/// one.
 #[derive(Clone)]
 pub struct Cluster {
     postgres: Arc<Mutex<Postgres>>,
@@ -19,22 +20,36 @@ pub struct Cluster {
 
 impl Cluster {
     pub async fn start() -> Self {
-        tokio::task::spawn_blocking(Self::start_blocking).await.expect("starting Postgres does not panic")
+        tokio::task::spawn_blocking(Self::start_blocking)
+            .await
+            .expect("starting Postgres does not panic")
     }
 
     fn start_blocking() -> Self {
-        let directory = std::env::temp_dir().join(format!("hansard-pg-{}", uuid::Uuid::new_v4().simple()));
-        let postgres = Postgres::start(&directory, Durability::Scratch).expect("a private Postgres starts");
-        Self { postgres: Arc::new(Mutex::new(postgres)), template: Arc::default(), databases: Arc::default() }
+        let directory =
+            std::env::temp_dir().join(format!("hansard-pg-{}", uuid::Uuid::new_v4().simple()));
+        let postgres =
+            Postgres::start(&directory, Durability::Scratch).expect("a private Postgres starts");
+        Self {
+            postgres: Arc::new(Mutex::new(postgres)),
+            template: Arc::default(),
+            databases: Arc::default(),
+        }
     }
 
-    /// A fresh database with the schema in it. The URL's user is a superuser, as an operator's may be.
+    /// A fresh database with the schema in it. The URL's user is a superuser, as an operator's may
+    /// be.
     pub async fn database(&self) -> String {
         self.template
             .get_or_init(|| async {
                 self.execute(&format!("create database {TEMPLATE}")).await;
-                let mut connection = PgConnection::connect(&self.url(TEMPLATE)).await.expect("it was just made");
-                sqlx::migrate!("./migrations").run(&mut connection).await.expect("the migrations run");
+                let mut connection = PgConnection::connect(&self.url(TEMPLATE))
+                    .await
+                    .expect("it was just made");
+                sqlx::migrate!("./migrations")
+                    .run(&mut connection)
+                    .await
+                    .expect("the migrations run");
                 connection.close().await.expect("it was open");
             })
             .await;
@@ -48,37 +63,49 @@ impl Cluster {
 
     async fn copy(&self, template: &str) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.execute(&format!("create database {name} template {template}")).await;
+        self.execute(&format!("create database {name} template {template}"))
+            .await;
         self.url(&name)
     }
 
     /// Ends all sessions and the server.
     pub async fn stop(&self) {
-        self.with(|postgres| postgres.stop().expect("Postgres stops")).await;
+        self.with(|postgres| postgres.stop().expect("Postgres stops"))
+            .await;
     }
 
     /// `kill -9`.
     pub async fn kill(&self) {
-        self.with(|postgres| postgres.kill().expect("Postgres dies")).await;
+        self.with(|postgres| postgres.kill().expect("Postgres dies"))
+            .await;
     }
 
     /// Connections stay open and get no answer, until thawed.
     pub async fn freeze(&self, frozen: bool) {
-        self.with(move |postgres| postgres.freeze(frozen).expect("Postgres runs")).await;
+        self.with(move |postgres| postgres.freeze(frozen).expect("Postgres runs"))
+            .await;
     }
 
     /// The same data again, at the same address.
     pub async fn restart(&self) {
-        self.with(|postgres| postgres.run().expect("Postgres starts again")).await;
+        self.with(|postgres| postgres.run().expect("Postgres starts again"))
+            .await;
     }
 
     /// The same for who has no runtime.
     pub fn restart_blocking(&self) {
-        self.postgres.lock().expect("no holder panics").run().expect("Postgres starts again");
+        self.postgres
+            .lock()
+            .expect("no holder panics")
+            .run()
+            .expect("Postgres starts again");
     }
 
     pub fn url(&self, database: &str) -> String {
-        self.postgres.lock().expect("no holder panics").url(database)
+        self.postgres
+            .lock()
+            .expect("no holder panics")
+            .url(database)
     }
 
     async fn with(&self, work: impl FnOnce(&mut Postgres) + Send + 'static) {
@@ -89,8 +116,13 @@ impl Cluster {
     }
 
     async fn execute(&self, statement: &str) {
-        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the private Postgres answers");
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.expect("databases can be made");
+        let mut connection = PgConnection::connect(&self.url("postgres"))
+            .await
+            .expect("the private Postgres answers");
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .expect("databases can be made");
         connection.close().await.expect("it was open");
     }
 }

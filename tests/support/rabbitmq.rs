@@ -36,7 +36,9 @@ impl Drop for Ended {
 
 impl RabbitMq {
     pub async fn start() -> Self {
-        tokio::task::spawn_blocking(Self::start_blocking).await.expect("starting RabbitMQ does not panic")
+        tokio::task::spawn_blocking(Self::start_blocking)
+            .await
+            .expect("starting RabbitMQ does not panic")
     }
 
     fn start_blocking() -> Self {
@@ -51,15 +53,26 @@ impl RabbitMq {
         )
         .expect("there is room");
         if geteuid().is_root() {
-            let owner = Command::new("chown").args(["-R", "rabbitmq:rabbitmq"]).arg(&home).status();
-            assert!(owner.expect("chown runs").success(), "the package rabbitmq-server brings the user rabbitmq");
+            let owner = Command::new("chown")
+                .args(["-R", "rabbitmq:rabbitmq"])
+                .arg(&home)
+                .status();
+            assert!(
+                owner.expect("chown runs").success(),
+                "the package rabbitmq-server brings the user rabbitmq"
+            );
         }
         let [_, _, epmd_port] = ports;
         let mut epmd = command("/usr/bin/epmd", &home);
         epmd.args(["-port", &epmd_port.to_string(), "-address", "127.0.0.1"]);
         let epmd = epmd.spawn().expect("epmd runs");
         let watched = watch(&epmd, None);
-        let mut node = Self { scratch, ports, running: None, _epmd: (Ended(epmd), watched) };
+        let mut node = Self {
+            scratch,
+            ports,
+            running: None,
+            _epmd: (Ended(epmd), watched),
+        };
         node.run();
         node
     }
@@ -91,7 +104,9 @@ impl RabbitMq {
     }
 
     fn end(&mut self, signal: Signal) {
-        let Some((mut child, watchdog)) = self.running.take() else { return };
+        let Some((mut child, watchdog)) = self.running.take() else {
+            return;
+        };
         kill_process(Pid::from_child(&child), signal).expect("it runs");
         if !wait(&mut child, STOP_MAX).expect("it is our child") {
             child.kill().expect("it is our child");
@@ -106,7 +121,10 @@ impl RabbitMq {
         let file = |name: &str| home.join(name).into_os_string();
         let mut server = command(SERVER, &home);
         server.envs([
-            ("RABBITMQ_NODENAME", format!("hansard-{port}@localhost").into()),
+            (
+                "RABBITMQ_NODENAME",
+                format!("hansard-{port}@localhost").into(),
+            ),
             ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
             ("RABBITMQ_NODE_PORT", port.clone().into()),
             ("RABBITMQ_DIST_PORT", dist_port.into()),
@@ -117,12 +135,22 @@ impl RabbitMq {
             ("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf")),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", file("plugins")),
             ("RABBITMQ_PID_FILE", file("pid")),
-            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}".into()),
-            // Then its start script becomes the server instead of waiting for it, and a kill hits the right one.
+            (
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}".into(),
+            ),
+            // Then its start script becomes the server instead of waiting for it, and a kill hits
+            // the right one.
             ("RUNNING_UNDER_SYSTEMD", "true".into()),
         ]);
-        let output = fs::OpenOptions::new().create(true).append(true).open(home.join("output")).expect("there is room");
-        server.stdout(output.try_clone().expect("it is open")).stderr(output);
+        let output = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(home.join("output"))
+            .expect("there is room");
+        server
+            .stdout(output.try_clone().expect("it is open"))
+            .stderr(output);
         let mut child = server.spawn().expect("rabbitmq-server is installed");
         let asked = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err() {
@@ -148,13 +176,27 @@ impl Drop for RabbitMq {
 fn command(program: &str, home: &Path) -> Command {
     let mut command = if geteuid().is_root() {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups", program]);
+        command.args([
+            "--reuid=rabbitmq",
+            "--regid=rabbitmq",
+            "--init-groups",
+            program,
+        ]);
         command
     } else {
         Command::new(program)
     };
-    command.env_clear().env("HOME", home).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C.UTF-8");
-    command.current_dir(home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("LC_ALL", "C.UTF-8");
+    command
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
     command
 }
 
@@ -164,7 +206,11 @@ fn watch(child: &Child, remove: Option<&Path>) -> Watchdog {
     let asked = Instant::now();
     loop {
         let executable = fs::read_link(&link).expect("it runs");
-        let name = executable.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = executable
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if name == "epmd" || name.starts_with("beam") || asked.elapsed() > START_MAX {
             return Watchdog::start(child.id(), &executable, "KILL", remove).expect("a shell runs");
         }
@@ -174,6 +220,7 @@ fn watch(child: &Child, remove: Option<&Path>) -> Watchdog {
 
 /// Free at the same time, so that they differ.
 fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port"));
+    let listeners =
+        [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port"));
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }

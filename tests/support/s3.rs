@@ -18,7 +18,9 @@ impl Bucket {
     /// A running server with an empty bucket in it.
     pub async fn start() -> Self {
         let scratch = Scratch::new();
-        let server = S3Server::start(scratch.path(), SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("it starts");
+        let server = S3Server::start(scratch.path(), SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("it starts");
         let endpoint = format!("http://{}", server.address);
         let settings = StorageConfig {
             public_endpoint: endpoint.clone(),
@@ -31,7 +33,12 @@ impl Bucket {
         };
         let objects = Objects::new(&settings);
         objects.ensure_bucket().await.expect("a bucket can be made");
-        Self { objects, settings, scratch, server: Some(server) }
+        Self {
+            objects,
+            settings,
+            scratch,
+            server: Some(server),
+        }
     }
 
     /// Its objects as another server hands them on.
@@ -49,7 +56,16 @@ impl Bucket {
     /// At the same address again, with the same objects.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let address = self.settings.endpoint.trim_start_matches("http://").parse().expect("it is an address");
-        self.server = Some(S3Server::start(self.scratch.path(), address).await.expect("it starts again"));
+        let address = self
+            .settings
+            .endpoint
+            .trim_start_matches("http://")
+            .parse()
+            .expect("it is an address");
+        self.server = Some(
+            S3Server::start(self.scratch.path(), address)
+                .await
+                .expect("it starts again"),
+        );
     }
 }

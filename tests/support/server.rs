@@ -14,10 +14,12 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// An orderly end with a meeting in it: last words, uploads, the mix.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// In the environment of [`Server::start`]: how many descriptors the process may have open until it asks for more.
+/// In the environment of [`Server::start`]: how many descriptors the process may have open until it
+/// asks for more.
 pub const SOFT_DESCRIPTORS: &str = "TEST_SOFT_DESCRIPTORS";
 
-/// In the environment of [`Server::start`]: writes beyond the limit of a file's size fail, and end nobody.
+/// In the environment of [`Server::start`]: writes beyond the limit of a file's size fail, and end
+/// nobody.
 pub const FAILING_WRITES: &str = "TEST_FAILING_WRITES";
 
 /// A running process; killed when dropped.
@@ -31,11 +33,21 @@ pub struct Server {
 impl Server {
     /// `hansard serve` on `data`; on the same folder again it finds what it had.
     pub fn serve(data: &Path) -> Self {
-        Self::start("serve", data, &["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"], &[])
+        Self::start(
+            "serve",
+            data,
+            &["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"],
+            &[],
+        )
     }
 
     /// Any long-running role. Waits until it says that it is ready.
-    pub fn start(role: &str, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start(
+        role: &str,
+        data: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         Self::start_logging(role, data, arguments, environment, Stdio::inherit())
     }
 
@@ -64,17 +76,29 @@ impl Server {
         };
         command
             .arg(role)
-            .args(["--ops-listen", "127.0.0.1:0", "--log", "warn,hansard=info", "--data"])
+            .args([
+                "--ops-listen",
+                "127.0.0.1:0",
+                "--log",
+                "warn,hansard=info",
+                "--data",
+            ])
             .arg(data)
             .args(arguments)
             .env_clear()
-            .envs(std::env::vars().filter(|(name, _)| matches!(name.as_str(), "PATH" | "HOME" | "TMPDIR" | "LANG")))
+            .envs(
+                std::env::vars().filter(|(name, _)| {
+                    matches!(name.as_str(), "PATH" | "HOME" | "TMPDIR" | "LANG")
+                }),
+            )
             .envs(environment.iter().copied())
             .env("G_DEBUG", "fatal_warnings")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
-        let mut child = command.spawn().expect("the program that was just built starts");
+        let mut child = command
+            .spawn()
+            .expect("the program that was just built starts");
         let stdout = child.stdout.take().expect("it is piped");
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {
@@ -84,7 +108,12 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, url: None, ops: String::new(), key: None };
+        let mut server = Self {
+            child,
+            url: None,
+            ops: String::new(),
+            key: None,
+        };
         let asked = Instant::now();
         // `ops` comes after `url`; `key` is the last line of `serve` only.
         while server.ops.is_empty() || role == "serve" && server.key.is_none() {
@@ -114,22 +143,31 @@ impl Server {
     }
 
     pub fn client(&self) -> hansard::play::client::Client {
-        hansard::play::client::Client::new(self.url(), self.key()).expect("the address is well-formed")
+        hansard::play::client::Client::new(self.url(), self.key())
+            .expect("the address is well-formed")
     }
 
     /// How much of a resource it may have from now on; `None`: as much as we may.
     pub fn limit(&self, resource: Resource, most: Option<u64>) {
         let maximum = getrlimit(resource).maximum;
-        let limit = Rlimit { current: most.or(maximum), maximum };
+        let limit = Rlimit {
+            current: most.or(maximum),
+            maximum,
+        };
         prlimit(Some(Pid::from_child(&self.child)), resource, limit).expect("it is our child");
     }
 
     /// What the operations address says is not as it should be.
     pub async fn degraded(&self) -> Vec<String> {
-        let Ok(answer) = reqwest::get(format!("{}/readyz", self.ops)).await else { return Vec::new() };
+        let Ok(answer) = reqwest::get(format!("{}/readyz", self.ops)).await else {
+            return Vec::new();
+        };
         let body: serde_json::Value = answer.json().await.unwrap_or_default();
         let listed = body["degraded"].as_array().cloned().unwrap_or_default();
-        listed.iter().filter_map(|reason| Some(reason.as_str()?.to_owned())).collect()
+        listed
+            .iter()
+            .filter_map(|reason| Some(reason.as_str()?.to_owned()))
+            .collect()
     }
 
     /// SIGKILL, as a crash would be.

@@ -1,5 +1,5 @@
-//! A long meeting that has ended, with its segments in storage and its files still to be made, without the time that it
-//! would have taken.
+//! A long meeting that has ended, with its segments in storage and its files still to be made,
+//! without the time that it would have taken.
 
 use super::{Scratch, place::Place};
 use axum::http::Method;
@@ -37,23 +37,48 @@ pub struct StoredMeeting {
 /// Segments that were fetched from behind the place's faults.
 pub fn fetched(place: &Place) -> i64 {
     let seen = place.faults.seen();
-    seen.iter().filter(|seen| seen.method == Method::GET && seen.path.contains("/live/")).count() as i64
+    seen.iter()
+        .filter(|seen| seen.method == Method::GET && seen.path.contains("/live/"))
+        .count() as i64
 }
 
 impl StoredMeeting {
     /// `tracks` people who hum for `segments` times four seconds.
-    pub async fn make(place: &Place, database: &str, client: &Client, tracks: i64, segments: i64) -> Self {
-        let host = client.create_user("host@example.org", "Host").await.expect("a user");
-        let meeting = client.create_meeting(&host, json!({"aiEnabled": false})).await.expect("a meeting");
+    pub async fn make(
+        place: &Place,
+        database: &str,
+        client: &Client,
+        tracks: i64,
+        segments: i64,
+    ) -> Self {
+        let host = client
+            .create_user("host@example.org", "Host")
+            .await
+            .expect("a user");
+        let meeting = client
+            .create_meeting(&host, json!({"aiEnabled": false}))
+            .await
+            .expect("a meeting");
         let id = meeting["id"].as_str().expect("an id").to_owned();
         let mut people: Vec<Uuid> = Vec::new();
         for n in 0..tracks {
-            let user = client.create_user(&format!("guest-{n}@example.org"), "Guest").await.expect("a user");
+            let user = client
+                .create_user(&format!("guest-{n}@example.org"), "Guest")
+                .await
+                .expect("a user");
             let joined = client.join(&id, &user).await.expect("joins");
-            client.consent(&joined.token, &id, "recording", "accepted").await.expect("agrees");
+            client
+                .consent(&joined.token, &id, "recording", "accepted")
+                .await
+                .expect("agrees");
             people.push(joined.participant_id.parse().expect("an id"));
         }
-        let made = Self { meeting: id, tracks, segments, database: database.to_owned() };
+        let made = Self {
+            meeting: id,
+            tracks,
+            segments,
+            database: database.to_owned(),
+        };
         let mut sql = made.sql().await;
         run(
             &mut sql,
@@ -65,14 +90,20 @@ impl StoredMeeting {
         let scratch = Scratch::new();
         let path = scratch.path().join("segment.mkv");
         for (track, participant) in people.into_iter().enumerate() {
-            made.track(place, &mut sql, &path, track as i64 + 1, participant).await;
+            made.track(place, &mut sql, &path, track as i64 + 1, participant)
+                .await;
         }
         made
     }
 
     async fn sql(&self) -> PgConnection {
-        let mut sql = hansard::store::owner(&self.database).await.expect("Postgres answers");
-        sqlx::query("set role hansard_worker").execute(&mut sql).await.expect("it may");
+        let mut sql = hansard::store::owner(&self.database)
+            .await
+            .expect("Postgres answers");
+        sqlx::query("set role hansard_worker")
+            .execute(&mut sql)
+            .await
+            .expect("it may");
         sql
     }
 
@@ -81,7 +112,14 @@ impl StoredMeeting {
     }
 
     /// `entry`: the number of the participant's consent.
-    async fn track(&self, place: &Place, sql: &mut PgConnection, path: &Path, entry: i64, participant: Uuid) {
+    async fn track(
+        &self,
+        place: &Place,
+        sql: &mut PgConnection,
+        path: &Path,
+        entry: i64,
+        participant: Uuid,
+    ) {
         let recording = Uuid::now_v7();
         run(
             sql,
@@ -103,19 +141,33 @@ impl StoredMeeting {
         .execute(&mut *sql)
         .await
         .expect("a track");
-        let sound = tone::sine(500.0, 0.2, Duration::from_millis(SEGMENT_MS.unsigned_abs()), 48_000);
+        let sound = tone::sine(
+            500.0,
+            0.2,
+            Duration::from_millis(SEGMENT_MS.unsigned_abs()),
+            48_000,
+        );
         let frames = tone::opus(&sound, OpusSettings::default()).expect("encodes");
         for n in 0..self.segments {
             let begin = MeetingTime::from_ms(BEGIN_MS + n * SEGMENT_MS);
-            let writer = Writer::create(path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+            let writer = Writer::create(path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO)
+                .expect("creates");
             for (at, frame) in frames.iter().take(200).enumerate() {
                 let span = Span::of(begin + Micros::from_ms(20 * at as i64), Micros::from_ms(20));
-                writer.write(&Frame { payload: frame.payload.as_ref().into(), span }).expect("writes");
+                writer
+                    .write(&Frame {
+                        payload: frame.payload.as_ref().into(),
+                        span,
+                    })
+                    .expect("writes");
             }
             writer.finish().expect("finishes");
             let key = format!("live/t/{}/1/{recording}/{n}-1.mkv", self.meeting);
             let objects = &place.bucket.objects;
-            let stored = objects.put_file(&key, path, "audio/x-matroska", Tier::Hot).await.expect("stored");
+            let stored = objects
+                .put_file(&key, path, "audio/x-matroska", Tier::Hot)
+                .await
+                .expect("stored");
             sqlx::query(
                 "insert into recording_segments (meeting_id, recording_id, epoch, n, tenant_id, start_us, end_us,
                      consent_entry, object_key, size_bytes, sha256)
@@ -160,6 +212,10 @@ impl StoredMeeting {
 /// A statement about a meeting and one more id.
 async fn run(sql: &mut PgConnection, statement: &'static str, meeting: Uuid, other: Uuid) {
     let query = sqlx::query(statement).bind(meeting);
-    let query = if statement.contains("$2") { query.bind(other) } else { query };
+    let query = if statement.contains("$2") {
+        query.bind(other)
+    } else {
+        query
+    };
     query.execute(sql).await.expect("it is written");
 }

@@ -17,10 +17,13 @@ pub const RATE: usize = 48_000;
 /// A sine of this amplitude.
 pub fn sine(hz: f64, amplitude: f64, seconds: f64) -> Vec<f32> {
     let count = (seconds * RATE as f64).round() as usize;
-    (0..count).map(|n| (amplitude * (TAU * hz * n as f64 / RATE as f64).sin()) as f32).collect()
+    (0..count)
+        .map(|n| (amplitude * (TAU * hz * n as f64 / RATE as f64).sin()) as f32)
+        .collect()
 }
 
-/// A tone in syllables of different loudness with pauses, so that peaks stand far over the mean as in speech.
+/// A tone in syllables of different loudness with pauses, so that peaks stand far over the mean as
+/// in speech.
 pub fn syllables(hz: f64, amplitude: f64, seconds: f64) -> Vec<f32> {
     let mut random = fastrand::Rng::with_seed(hz as u64);
     let mut level = 0.0;
@@ -29,7 +32,11 @@ pub fn syllables(hz: f64, amplitude: f64, seconds: f64) -> Vec<f32> {
         .enumerate()
         .map(|(n, sample)| {
             if n % 6_000 == 0 {
-                level = if random.u8(..4) == 0 { 0.0 } else { amplitude * 10f64.powf(-random.f64()) };
+                level = if random.u8(..4) == 0 {
+                    0.0
+                } else {
+                    amplitude * 10f64.powf(-random.f64())
+                };
             }
             let swell = ((n % 6_000) as f64 / 6_000.0 * std::f64::consts::PI).sin();
             sample * (level * swell) as f32
@@ -37,7 +44,8 @@ pub fn syllables(hz: f64, amplitude: f64, seconds: f64) -> Vec<f32> {
         .collect()
 }
 
-/// Amplitude of a frequency in samples at `rate`, under a Hann window, so that neighbours and edges leak little.
+/// Amplitude of a frequency in samples at `rate`, under a Hann window, so that neighbours and edges
+/// leak little.
 pub fn amplitude(samples: &[f32], hz: f64, rate: usize) -> f64 {
     let count = samples.len() as f64;
     let (mut re, mut im, mut weight) = (0.0, 0.0, 1e-9);
@@ -53,18 +61,32 @@ pub fn amplitude(samples: &[f32], hz: f64, rate: usize) -> f64 {
 
 /// Root mean square in dBFS.
 pub fn level_db(samples: &[f32]) -> f64 {
-    let power = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>() / samples.len().max(1) as f64;
+    let power = samples
+        .iter()
+        .map(|sample| f64::from(*sample).powi(2))
+        .sum::<f64>()
+        / samples.len().max(1) as f64;
     10.0 * power.max(1e-20).log10()
 }
 
 /// The largest normalised correlation of two equally long signals over small shifts.
 pub fn correlation(a: &[f32], b: &[f32], shift_max: usize) -> f64 {
-    let norm = |samples: &[f32]| samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>().sqrt();
+    let norm = |samples: &[f32]| {
+        samples
+            .iter()
+            .map(|sample| f64::from(*sample).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
     (0..=shift_max)
         .step_by(7)
         .flat_map(|shift| [(&a[shift.min(a.len())..], b), (a, &b[shift.min(b.len())..])])
         .map(|(a, b)| {
-            let product: f64 = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+            let product: f64 = a
+                .iter()
+                .zip(b)
+                .map(|(x, y)| f64::from(*x) * f64::from(*y))
+                .sum();
             (product / (norm(a) * norm(b)).max(1e-12)).abs()
         })
         .fold(0.0, f64::max)
@@ -81,7 +103,9 @@ pub fn heard_ms(samples: &[f32], above: f32) -> Option<(f64, f64)> {
 /// Encodes mono samples at [`RATE`] into frames of 20 ms, captured from `start_ms` on.
 pub fn encode(codec: Codec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
     let encoder = match codec {
-        Codec::Opus => "opusenc frame-size=20 bitrate=32000 inband-fec=true packet-loss-percentage=20 audio-type=voice",
+        Codec::Opus => {
+            "opusenc frame-size=20 bitrate=32000 inband-fec=true packet-loss-percentage=20 audio-type=voice"
+        }
         Codec::Pcmu => "mulawenc",
         Codec::Pcma => "alawenc",
     };
@@ -94,12 +118,24 @@ pub fn encode(codec: Codec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
     .expect("the encoders are there")
     .downcast::<gst::Pipeline>()
     .expect("a pipeline");
-    let input = graph.by_name("in").and_then(|element| element.downcast::<AppSrc>().ok()).expect("an appsrc");
-    let output = graph.by_name("out").and_then(|element| element.downcast::<AppSink>().ok()).expect("an appsink");
+    let input = graph
+        .by_name("in")
+        .and_then(|element| element.downcast::<AppSrc>().ok())
+        .expect("an appsrc");
+    let output = graph
+        .by_name("out")
+        .and_then(|element| element.downcast::<AppSink>().ok())
+        .expect("an appsink");
     graph.set_state(gst::State::Playing).expect("plays");
-    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let bytes: Vec<u8> = samples
+        .iter()
+        .flat_map(|sample| sample.to_le_bytes())
+        .collect();
     let mut buffer = gst::Buffer::from_slice(bytes);
-    buffer.get_mut().expect("ours").set_pts(gst::ClockTime::ZERO);
+    buffer
+        .get_mut()
+        .expect("ours")
+        .set_pts(gst::ClockTime::ZERO);
     input.push_buffer(buffer).expect("takes the samples");
     input.end_of_stream().expect("ends");
     let mut payloads: Vec<Vec<u8>> = Vec::new();
@@ -114,7 +150,10 @@ pub fn encode(codec: Codec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
     }
     let frame = |(n, payload): (usize, Vec<u8>)| Frame {
         payload: payload.into(),
-        span: Span::of(MeetingTime::from_ms(start_ms + 20 * n as i64), Micros::from_ms(20)),
+        span: Span::of(
+            MeetingTime::from_ms(start_ms + 20 * n as i64),
+            Micros::from_ms(20),
+        ),
     };
     payloads.into_iter().enumerate().map(frame).collect()
 }
@@ -127,8 +166,15 @@ pub fn ffmpeg_decode(path: &Path) -> Vec<f32> {
         .args(["-f", "f32le", "-ac", "1", "-ar", "48000", "-"])
         .output()
         .expect("ffmpeg is installed");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    out.stdout.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    out.stdout
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect()
 }
 
 /// Integrated loudness in LUFS and true peak in dBTP, as ffmpeg measures them.
@@ -136,14 +182,26 @@ pub fn ffmpeg_loudness(path: &Path) -> (f64, f64) {
     let out = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostats", "-i"])
         .arg(path)
-        .args(["-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"])
+        .args([
+            "-af",
+            "ebur128=peak=true:framelog=verbose",
+            "-f",
+            "null",
+            "-",
+        ])
         .output()
         .expect("ffmpeg is installed");
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     let value = |name: &str| -> f64 {
-        let line =
-            text.lines().rev().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{text}"));
-        line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(f64::NEG_INFINITY)
+        let line = text
+            .lines()
+            .rev()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap_or_else(|| panic!("{text}"));
+        line.split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(f64::NEG_INFINITY)
     };
     (value("I:"), value("Peak:"))
 }
@@ -151,7 +209,14 @@ pub fn ffmpeg_loudness(path: &Path) -> (f64, f64) {
 /// `ffprobe`'s value of one entry of the file or its stream, e.g. `format=duration`.
 pub fn ffprobe(path: &Path, entry: &str) -> String {
     let out = Command::new("ffprobe")
-        .args(["-v", "error", "-show_entries", entry, "-of", "default=nw=1:nk=1"])
+        .args([
+            "-v",
+            "error",
+            "-show_entries",
+            entry,
+            "-of",
+            "default=nw=1:nk=1",
+        ])
         .arg(path)
         .output()
         .expect("ffprobe is installed");

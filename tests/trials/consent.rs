@@ -1,5 +1,6 @@
-//! Consent that is taken back while processes, the database or the broker are gone, from outside: what counts is what is in
-//! the files, in the bucket and in the transcript afterwards, and what clients were told.
+//! Consent that is taken back while processes, the database or the broker are gone, from outside:
+//! what counts is what is in the files, in the bucket and in the transcript afterwards, and what
+//! clients were told.
 
 use crate::{
     room::{Guest, Room, SOON, Voice, signal_url, time},
@@ -22,19 +23,29 @@ const LATE: Duration = Duration::from_secs(90);
 const SURE: usize = 20;
 
 fn journal(data: &Path, room: &Room) -> std::path::PathBuf {
-    data.join("spool/journal").join(format!("{}.jsonl", room.id))
+    data.join("spool/journal")
+        .join(format!("{}.jsonl", room.id))
 }
 
 /// What a crash leaves of a line: cut within a character.
 fn tear(data: &Path, room: &Room) {
     let path = journal(data, room);
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("there is room");
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("it opens");
-    file.write_all(b"{\"id\":\"0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10\",\"statement\":\"zur\xc3").expect("there is room");
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .expect("it opens");
+    file.write_all(b"{\"id\":\"0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10\",\"statement\":\"zur\xc3")
+        .expect("there is room");
 }
 
 fn seqs_of(events: &[Event], wanted: impl Fn(&Event) -> bool) -> Vec<i64> {
-    events.iter().filter(|event| wanted(event)).filter_map(Event::seq).collect()
+    events
+        .iter()
+        .filter(|event| wanted(event))
+        .filter_map(Event::seq)
+        .collect()
 }
 
 fn is_ready(event: &Event) -> bool {
@@ -45,11 +56,16 @@ fn lies_in(path: &Path, meeting: &str) -> bool {
     path.iter().any(|part| part == meeting)
 }
 
-/// Everything that was told of a meeting that is over, as an observer who comes late reads it: those who were there are closed by
-/// the first `ready`.
+/// Everything that was told of a meeting that is over, as an observer who comes late reads it:
+/// those who were there are closed by the first `ready`.
 async fn history(room: &Room) -> Vec<Event> {
-    let entry = Entry::Observer { api_key: room.client.api_key().into(), meeting_id: room.id.clone() };
-    let mut signal = Signal::connect(&signal_url(&room.client), &entry, Some(0)).await.expect("observes");
+    let entry = Entry::Observer {
+        api_key: room.client.api_key().into(),
+        meeting_id: room.id.clone(),
+    };
+    let mut signal = Signal::connect(&signal_url(&room.client), &entry, Some(0))
+        .await
+        .expect("observes");
     let mut events = Vec::new();
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(2), signal.next()).await {
         events.push(event);
@@ -59,7 +75,9 @@ async fn history(room: &Room) -> Vec<Event> {
 
 async fn bytes_of(room: &Room, guest: &Guest) -> Option<Vec<u8>> {
     let recordings = room.client.recordings(&room.id).await.ok()?;
-    let track = recordings.iter().find(|one| one.participant_id.as_ref() == Some(&guest.id))?;
+    let track = recordings
+        .iter()
+        .find(|one| one.participant_id.as_ref() == Some(&guest.id))?;
     room.client.download(&track.id).await.ok()
 }
 
@@ -68,7 +86,9 @@ async fn mix_of(room: &Room) -> Option<Sound> {
     let recordings = room.client.recordings(&room.id).await.ok()?;
     let mix = recordings.into_iter().find(|one| one.kind == "mix")?;
     let (start, bytes) = (mix.start_ms?, room.client.download(&mix.id).await.ok()?);
-    tokio::task::spawn_blocking(move || Sound::read(&bytes, "audio/mp4", start)).await.ok()
+    tokio::task::spawn_blocking(move || Sound::read(&bytes, "audio/mp4", start))
+        .await
+        .ok()
 }
 
 /// Two who agreed, one of whom takes it back where nobody else hears of it.
@@ -99,22 +119,38 @@ impl Speeches {
 }
 
 fn all_bytes(frames: &[Frame]) -> Vec<u8> {
-    frames.iter().flat_map(|frame| frame.payload.to_vec()).collect()
+    frames
+        .iter()
+        .flat_map(|frame| frame.payload.to_vec())
+        .collect()
 }
 
 impl Case {
     async fn open(client: &Client, all: bool) -> Self {
         let policy = if all { "all" } else { "exclude" };
         let room = Room::open(client, json!({"language": "en", "consentPolicy": policy})).await;
-        let (ana, ben) = (room.guest_who("Ana", "accepted").await, room.guest_who("Ben", "accepted").await);
-        Self { all, room, ana, ben, said: None, finals: Vec::new() }
+        let (ana, ben) = (
+            room.guest_who("Ana", "accepted").await,
+            room.guest_who("Ben", "accepted").await,
+        );
+        Self {
+            all,
+            room,
+            ana,
+            ben,
+            said: None,
+            finals: Vec::new(),
+        }
     }
 
     async fn begins(&self, speeches: &Speeches) {
         let (of_ana, of_ben) = tokio::join!(self.room.line(&self.ana), self.room.line(&self.ben));
         let begins = std::time::Instant::now() + Duration::from_millis(200);
         let silent: Vec<Frame> = speeches.of_ben[..5].to_vec();
-        let (ana, ben) = (of_ana.speak(&speeches.before, begins), of_ben.speak(&silent, begins));
+        let (ana, ben) = (
+            of_ana.speak(&speeches.before, begins),
+            of_ben.speak(&silent, begins),
+        );
         until_final(&self.room, &self.ana, 0).await;
         ana.finished().await;
         ben.finished().await;
@@ -132,7 +168,10 @@ impl Case {
         let begins = std::time::Instant::now() + Duration::from_millis(200);
         let voices: [Voice; 2] = [
             of_ana.speak(&speeches.after, begins),
-            of_ben.speak(&speeches.of_ben, begins + Duration::from_millis(speeches.after.len() as u64 * 20)),
+            of_ben.speak(
+                &speeches.of_ben,
+                begins + Duration::from_millis(speeches.after.len() as u64 * 20),
+            ),
         ];
         until_final(&self.room, &self.ana, 1).await;
         until_final(&self.room, &self.ben, 0).await;
@@ -140,13 +179,25 @@ impl Case {
             voice.finished().await;
         }
         self.room.client.end(&self.room.id).await.expect("ends");
-        eventually("the files are made", LATE, async || self.room.events().iter().any(is_ready)).await;
+        eventually("the files are made", LATE, async || {
+            self.room.events().iter().any(is_ready)
+        })
+        .await;
         // What is taken back is told no more, so it is noted now.
-        for event in self.room.events().iter().filter(|event| event.data()["final"] == true) {
+        for event in self
+            .room
+            .events()
+            .iter()
+            .filter(|event| event.data()["final"] == true)
+        {
             let speaks = |guest: &&Guest| event.data()["participant"]["id"] == guest.id.as_str();
-            let guest = [&self.ana, &self.ben].into_iter().find(speaks).expect("one of them");
+            let guest = [&self.ana, &self.ben]
+                .into_iter()
+                .find(speaks)
+                .expect("one of them");
             let begins = time(&event.data()["startAt"]);
-            self.finals.push((guest.clone(), event.data()["segmentId"].clone(), begins));
+            self.finals
+                .push((guest.clone(), event.data()["segmentId"].clone(), begins));
         }
         let of_ana = bytes_of(&self.room, &self.ana).await.expect("a track");
         assert!(speeches.late(&of_ana) > SURE, "it knew of nothing");
@@ -154,14 +205,24 @@ impl Case {
 
     /// Once the first machine is back.
     async fn is_taken_back(&self, site: &Site, speeches: &Speeches) {
-        let Self { room, ana, ben, finals, .. } = self;
+        let Self {
+            room,
+            ana,
+            ben,
+            finals,
+            ..
+        } = self;
         let (id, at) = self.said.as_ref().expect("it was said");
         let gone: Vec<&Value> = finals
             .iter()
             .filter(|(guest, _, begins)| begins > at && (guest.id == ana.id || self.all))
             .map(|(_, segment, _)| segment)
             .collect();
-        assert!(gone.len() > usize::from(self.all), "{} finals, withdrawn at {at}", finals.len());
+        assert!(
+            gone.len() > usize::from(self.all),
+            "{} finals, withdrawn at {at}",
+            finals.len()
+        );
         let retracted = |events: &[Event], segment: &Value| {
             seqs_of(events, |event| {
                 event.kind() == "transcript_retracted"
@@ -197,51 +258,75 @@ impl Case {
         for (guest, segment, begins) in finals {
             let is_gone = gone.contains(&segment);
             let name = format!("{} at {begins}, all: {}", guest.name, self.all);
-            assert_eq!(left.contains(segment.as_str().expect("an id")), !is_gone, "{name}");
+            assert_eq!(
+                left.contains(segment.as_str().expect("an id")),
+                !is_gone,
+                "{name}"
+            );
             assert_eq!(retracted(&events, segment).is_empty(), !is_gone, "{name}");
         }
         // The first machine's own segments are merged too, in whatever order.
-        eventually("her track has what she agreed to and no more", LATE, async || {
-            bytes_of(room, ana)
-                .await
-                .is_some_and(|bytes| speeches.late(&bytes) == 0 && kept_in(&bytes, &speeches.before).len() > SURE)
-        })
+        eventually(
+            "her track has what she agreed to and no more",
+            LATE,
+            async || {
+                bytes_of(room, ana).await.is_some_and(|bytes| {
+                    speeches.late(&bytes) == 0 && kept_in(&bytes, &speeches.before).len() > SURE
+                })
+            },
+        )
         .await;
         // Under `all` nobody was to be recorded any more.
         let is_right = |bytes: &[u8]| (kept_in(bytes, &speeches.of_ben).len() > SURE) != self.all;
         eventually("his track has what everybody agreed to", LATE, async || {
-            bytes_of(room, ben).await.is_some_and(|bytes| is_right(&bytes))
+            bytes_of(room, ben)
+                .await
+                .is_some_and(|bytes| is_right(&bytes))
         })
         .await;
         let meeting = room.client.meeting(&room.id).await.expect("is there");
         let start = time(&meeting["startTime"]);
         eventually("the mix has what was allowed", LATE, async || {
-            let Some(mix) = mix_of(room).await else { return false };
+            let Some(mix) = mix_of(room).await else {
+                return false;
+            };
             finals.iter().all(|(_, segment, begins)| {
                 let from = (*begins - start).num_milliseconds();
-                let is_there = from + 900 < mix.end_ms() && mix.loudness(from + 300, from + 900) > ABSENT_DB;
+                let is_there =
+                    from + 900 < mix.end_ms() && mix.loudness(from + 300, from + 900) > ABSENT_DB;
                 is_there != gone.contains(&segment)
             })
         })
         .await;
         // The old revisions' bytes and the segments' are gone from the bucket.
         eventually("one file each lies in the bucket", LATE, async || {
-            let ours: Vec<_> = files(site.objects()).into_iter().filter(|path| lies_in(path, &room.id)).collect();
-            let with = |end: &str| ours.iter().filter(|path| path.extension().is_some_and(|is| is == end)).count();
+            let ours: Vec<_> = files(site.objects())
+                .into_iter()
+                .filter(|path| lies_in(path, &room.id))
+                .collect();
+            let with = |end: &str| {
+                ours.iter()
+                    .filter(|path| path.extension().is_some_and(|is| is == end))
+                    .count()
+            };
             (with("mp4"), with("mkv")) == (1, 2)
         })
         .await;
         eventually("nothing of it lies in the bucket", LATE, async || {
-            let ours = files(site.objects()).into_iter().filter(|path| lies_in(path, &room.id));
+            let ours = files(site.objects())
+                .into_iter()
+                .filter(|path| lies_in(path, &room.id));
             let of_ben = |bytes: &[u8]| self.all && kept_in(bytes, &speeches.of_ben).len() > SURE;
-            ours.filter_map(|path| std::fs::read(path).ok()).all(|bytes| speeches.late(&bytes) == 0 && !of_ben(&bytes))
+            ours.filter_map(|path| std::fs::read(path).ok())
+                .all(|bytes| speeches.late(&bytes) == 0 && !of_ben(&bytes))
         })
         .await;
     }
 }
 
-/// The machine that answered 202 dies at once with the only word of it, and its journal has tears before and behind it; another
-/// machine goes on with the meeting, records what it may not, ends it and makes the files. Then the first one comes back.
+/// The machine that answered 202 dies at once with the only word of it, and its journal has tears
+/// before and behind it; another machine goes on with the meeting, records what it may not, ends it
+/// and makes the files. Then the first one comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_heard_of_after_the_files_were_made_takes_back_what_it_reaches() {
     let site = Site::start().await;
@@ -253,14 +338,20 @@ async fn a_withdrawal_heard_of_after_the_files_were_made_takes_back_what_it_reac
         after: speech("David", 11_800, 15_300),
         of_ben: speech("Emma", 9_200, 11_800),
     };
-    let mut cases = [Case::open(&client, false).await, Case::open(&client, true).await];
+    let mut cases = [
+        Case::open(&client, false).await,
+        Case::open(&client, true).await,
+    ];
     let [exclude, all] = &cases;
     tokio::join!(exclude.begins(&speeches), all.begins(&speeches));
     site.cluster.stop().await;
     for case in &mut cases {
         tear(one.path(), &case.room);
         let token = &case.ana.joined.consent_token;
-        let said = client.consent(token, &case.room.id, "recording_ai", "withdrawn").await.expect("acts");
+        let said = client
+            .consent(token, &case.room.id, "recording_ai", "withdrawn")
+            .await
+            .expect("acts");
         assert_eq!(said["entry"], Value::Null, "not in the log yet: {said}");
         case.said = Some((said["id"].clone(), time(&said["timestamp"])));
     }
@@ -273,26 +364,47 @@ async fn a_withdrawal_heard_of_after_the_files_were_made_takes_back_what_it_reac
     let second = site.serve(other.path());
     let client = second.client();
     let [exclude, all] = &mut cases;
-    tokio::join!(exclude.goes_on(&client, &speeches), all.goes_on(&client, &speeches));
+    tokio::join!(
+        exclude.goes_on(&client, &speeches),
+        all.goes_on(&client, &speeches)
+    );
     let first = site.serve(one.path());
     let [exclude, all] = &cases;
-    tokio::join!(exclude.is_taken_back(&site, &speeches), all.is_taken_back(&site, &speeches));
+    tokio::join!(
+        exclude.is_taken_back(&site, &speeches),
+        all.is_taken_back(&site, &speeches)
+    );
     for case in &cases {
-        eventually("the journal is done with", SOON, async || !journal(one.path(), &case.room).exists()).await;
+        eventually("the journal is done with", SOON, async || {
+            !journal(one.path(), &case.room).exists()
+        })
+        .await;
     }
     first.terminate();
     second.terminate();
 }
 
 async fn keyed(url: &str, token: &str, body: &Value) -> (u16, bool, Value) {
-    let asked = reqwest::Client::new().post(format!("{url}/v1/users/consent")).bearer_auth(token).json(body);
-    let answer = asked.header("idempotency-key", "the same").send().await.expect("answers");
+    let asked = reqwest::Client::new()
+        .post(format!("{url}/v1/users/consent"))
+        .bearer_auth(token)
+        .json(body);
+    let answer = asked
+        .header("idempotency-key", "the same")
+        .send()
+        .await
+        .expect("answers");
     let replayed = answer.headers().contains_key("idempotency-replayed");
-    (answer.status().as_u16(), replayed, answer.json().await.expect("JSON"))
+    (
+        answer.status().as_u16(),
+        replayed,
+        answer.json().await.expect("JSON"),
+    )
 }
 
-/// With Postgres away an `api` answers 202, twice for one key; the worker that wrote it down is lost with its disk. Told to stop, the
-/// `api` stays beyond its grace time until the log has it, once and with the first receipt.
+/// With Postgres away an `api` answers 202, twice for one key; the worker that wrote it down is
+/// lost with its disk. Told to stop, the `api` stays beyond its grace time until the log has it,
+/// once and with the first receipt.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_acknowledged_a_withdrawal_does_not_end_before_it_is_written() {
     let site = Site::with_broker().await;
@@ -312,7 +424,11 @@ async fn who_acknowledged_a_withdrawal_does_not_end_before_it_is_written() {
     let (status, _, said) = keyed(api.url(), token, &body).await;
     assert_eq!(status, 202, "{said}");
     let (status, _, again) = keyed(api.url(), token, &body).await;
-    assert_eq!((status, &again), (202, &said), "the same request is the same withdrawal");
+    assert_eq!(
+        (status, &again),
+        (202, &said),
+        "the same request is the same withdrawal"
+    );
     worker.kill();
     std::fs::remove_dir_all(folders[0].path().join("spool")).expect("it was there");
     api.ask_to_stop();
@@ -335,8 +451,14 @@ async fn who_acknowledged_a_withdrawal_does_not_end_before_it_is_written() {
     let room = room.moved(&client).await;
     voice.stopped().await;
     room.end().await;
-    let last = kept(site.objects(), &room.id, &frames).await.last().map_or(0, |n| *n as i64 * 20);
-    assert!(last <= withdrawn + 5, "a frame of {last} ms lies in the bucket, withdrawn at {withdrawn}");
+    let last = kept(site.objects(), &room.id, &frames)
+        .await
+        .last()
+        .map_or(0, |n| *n as i64 * 20);
+    assert!(
+        last <= withdrawn + 5,
+        "a frame of {last} ms lies in the bucket, withdrawn at {withdrawn}"
+    );
     api.terminate();
     worker.terminate();
 }

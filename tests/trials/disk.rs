@@ -1,4 +1,5 @@
-//! A machine that has no room or no descriptors for a while: what comes meanwhile is lost and told, what comes then is recorded.
+//! A machine that has no room or no descriptors for a while: what comes meanwhile is lost and told,
+//! what comes then is recorded.
 
 use crate::support::{
     choir::{Choir, later},
@@ -22,8 +23,13 @@ const AGAIN_MS: i64 = 4_000;
 
 async fn observe(client: &Client, meeting: &str) -> Signal {
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: meeting.into() };
-    Signal::connect(&url, &entry, Some(0)).await.expect("observes")
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: meeting.into(),
+    };
+    Signal::connect(&url, &entry, Some(0))
+        .await
+        .expect("observes")
 }
 
 /// Waits until `recording_state` says this, and that so many are not recorded.
@@ -34,14 +40,19 @@ async fn told(signal: &mut Signal, state: &str, reason: Option<&str>, unrecorded
             event.kind() == "recording_state"
                 && data["state"] == state
                 && data["reason"].as_str() == reason
-                && data["unrecorded"].as_array().is_some_and(|who| who.len() == unrecorded)
+                && data["unrecorded"]
+                    .as_array()
+                    .is_some_and(|who| who.len() == unrecorded)
         })
         .await
         .unwrap_or_else(|error| panic!("{state} {reason:?} is not told: {error:#}"));
 }
 
 async fn degraded(server: &Server, reason: &str, is: bool) {
-    eventually(reason, SOON, async || server.degraded().await.iter().any(|one| one == reason) == is).await;
+    eventually(reason, SOON, async || {
+        server.degraded().await.iter().any(|one| one == reason) == is
+    })
+    .await;
 }
 
 /// The whole data folder is on a disk that others fill, the private Postgres too.
@@ -74,11 +85,18 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
     for voice in &choir.voices[..2] {
         files.whole(voice, ended, &[(later(full, -500), later(freed, AGAIN_MS))]);
         let gaps = &files.track(voice).gaps;
-        assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"), "{gaps:?}");
+        assert!(
+            !gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"),
+            "{gaps:?}"
+        );
     }
     let newcomer = &choir.voices[2];
     let from = later(freed, AGAIN_MS).max(later(newcomer.begin, 1_500));
-    assert_eq!(files.silent(newcomer, from, later(ended, -300)), [], "the newcomer");
+    assert_eq!(
+        files.silent(newcomer, from, later(ended, -300)),
+        [],
+        "the newcomer"
+    );
     server.terminate();
 }
 
@@ -106,7 +124,10 @@ async fn descriptors_that_ran_out_cost_what_comes_until_there_are_some() {
     for voice in &choir.voices {
         files.whole(voice, ended, &[(later(few, -500), later(freed, AGAIN_MS))]);
         let gaps = &files.track(voice).gaps;
-        assert!(!gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"), "{gaps:?}");
+        assert!(
+            !gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"),
+            "{gaps:?}"
+        );
     }
     server.terminate();
 }

@@ -1,4 +1,5 @@
-//! Whose sound is it: ports and SSRCs used again, senders that move, begin anew, say goodbye, or have a neighbour.
+//! Whose sound is it: ports and SSRCs used again, senders that move, begin anew, say goodbye, or
+//! have a neighbour.
 
 #[path = "ingest/ports.rs"]
 mod ports;
@@ -24,8 +25,9 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const RATE: u32 = 48_000;
 const SOON: Duration = Duration::from_secs(30);
 const PAYLOAD_TYPE: u8 = 111;
-/// A 100 ms window with more than this has the tone in it; with less than the other it is not there at all (dBFS). A tone
-/// that begins within a window is heard hundreds of Hz around, so tones that must be told apart lie further apart.
+/// A 100 ms window with more than this has the tone in it; with less than the other it is not there
+/// at all (dBFS). A tone that begins within a window is heard hundreds of Hz around, so tones that
+/// must be told apart lie further apart.
 const THERE_DB: f64 = -25.0;
 const ABSENT_DB: f64 = -45.0;
 
@@ -42,14 +44,26 @@ fn serve(data: &Path, ports: u16) -> Server {
 
 fn serve_on(data: &Path, range: &str) -> Server {
     std::fs::write(data.join("range"), range).expect("there is room");
-    let arguments = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0", "--capacity", "16", "--rtp-ports", range];
+    let arguments = [
+        "--listen",
+        "127.0.0.1:0",
+        "--s3-listen",
+        "127.0.0.1:0",
+        "--capacity",
+        "16",
+        "--rtp-ports",
+        range,
+    ];
     Server::start("serve", data, &arguments, &[])
 }
 
 /// The same again after `kill -9`.
 fn restart(server: Server, data: &Path) -> Server {
     server.kill();
-    serve_on(data, &std::fs::read_to_string(data.join("range")).expect("written before"))
+    serve_on(
+        data,
+        &std::fs::read_to_string(data.join("range")).expect("written before"),
+    )
 }
 
 struct Room {
@@ -67,12 +81,23 @@ impl Drop for Room {
 
 impl Room {
     async fn open(client: &Client) -> Self {
-        let host = client.create_user(&format!("{}@example.org", uuid::Uuid::now_v7()), "Host").await.expect("a user");
-        let meeting = client.create_meeting(&host, json!({"aiEnabled": false})).await.expect("a meeting");
+        let host = client
+            .create_user(&format!("{}@example.org", uuid::Uuid::now_v7()), "Host")
+            .await
+            .expect("a user");
+        let meeting = client
+            .create_meeting(&host, json!({"aiEnabled": false}))
+            .await
+            .expect("a meeting");
         let id = meeting["id"].as_str().expect("an id").to_owned();
         let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-        let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.clone() };
-        let mut signal = Signal::connect(&url, &entry, Some(0)).await.expect("observes");
+        let entry = Entry::Observer {
+            api_key: client.api_key().into(),
+            meeting_id: id.clone(),
+        };
+        let mut signal = Signal::connect(&url, &entry, Some(0))
+            .await
+            .expect("observes");
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let heard = events.clone();
         let observing = tokio::spawn(async move {
@@ -80,19 +105,31 @@ impl Room {
                 heard.lock().expect("no holder panics").push(event);
             }
         });
-        Self { client: client.clone(), id, events, observing }
+        Self {
+            client: client.clone(),
+            id,
+            events,
+            observing,
+        }
     }
 
     async fn guest(&self, name: &str) -> Joined {
         let email = format!("{name}-{}@example.org", uuid::Uuid::now_v7());
         let user = self.client.create_user(&email, name).await.expect("a user");
         let joined = self.client.join(&self.id, &user).await.expect("joins");
-        self.client.consent(&joined.token, &self.id, "recording", "accepted").await.expect("agrees");
+        self.client
+            .consent(&joined.token, &self.id, "recording", "accepted")
+            .await
+            .expect("agrees");
         joined
     }
 
     /// Asks for a stream of Opus; `more` is added to the request.
-    async fn stream(&self, guest: &Joined, more: Value) -> Result<Stream, hansard::play::client::CallError> {
+    async fn stream(
+        &self,
+        guest: &Joined,
+        more: Value,
+    ) -> Result<Stream, hansard::play::client::CallError> {
         let mut request = json!({
             "participantId": guest.participant_id, "kind": "audio", "codec": "opus", "payloadType": PAYLOAD_TYPE,
             "clockRate": RATE
@@ -112,7 +149,9 @@ impl Room {
             .expect("a list")
             .iter()
             .find(|listed| listed["streamId"] == stream.stream_id.as_str());
-        found.unwrap_or_else(|| panic!("{} is not in {page}", stream.stream_id)).clone()
+        found
+            .unwrap_or_else(|| panic!("{} is not in {page}", stream.stream_id))
+            .clone()
     }
 
     /// What was told of a stream, in order: `(state or media, reason)`, without repetitions.
@@ -126,7 +165,10 @@ impl Room {
                 }
                 let now = match text(&seen["media"]) {
                     Some(media) => (media, text(&seen["mediaReason"])),
-                    None => (text(&seen["state"]).unwrap_or_default(), text(&seen["reason"])),
+                    None => (
+                        text(&seen["state"]).unwrap_or_default(),
+                        text(&seen["reason"]),
+                    ),
                 };
                 if told.last() != Some(&now) {
                     told.push(now);
@@ -138,25 +180,36 @@ impl Room {
 
     async fn until_told(&self, stream: &Stream, media: &str, reason: Option<&str>) {
         let wanted = (media.to_owned(), reason.map(str::to_owned));
-        eventually(&format!("{wanted:?} is told, not only {:?}", self.told(stream)), SOON, async || {
-            self.told(stream).contains(&wanted)
-        })
+        eventually(
+            &format!("{wanted:?} is told, not only {:?}", self.told(stream)),
+            SOON,
+            async || self.told(stream).contains(&wanted),
+        )
         .await;
     }
 
     /// Ends the meeting; gives each participant's track as samples.
     async fn end(&self) -> Vec<(String, Vec<f32>)> {
         self.client.end(&self.id).await.expect("ends");
-        let ready = self.client.wait_recordings_ready(&self.id, Instant::now() + Duration::from_secs(90)).await;
+        let ready = self
+            .client
+            .wait_recordings_ready(&self.id, Instant::now() + Duration::from_secs(90))
+            .await;
         let mut tracks = Vec::new();
         for recording in ready.expect("the files are made") {
             assert_eq!(recording.status, "ready", "{recording:?}");
-            let bytes = self.client.download(&recording.id).await.expect("downloads");
+            let bytes = self
+                .client
+                .download(&recording.id)
+                .await
+                .expect("downloads");
             let whose = recording.participant_id.unwrap_or_else(|| "mix".to_owned());
             let scratch = Scratch::new();
             let path = scratch.path().join("file");
             std::fs::write(&path, bytes).expect("there is room");
-            let samples = tokio::task::spawn_blocking(move || tone::decode(&path, RATE).expect("plays")).await;
+            let samples =
+                tokio::task::spawn_blocking(move || tone::decode(&path, RATE).expect("plays"))
+                    .await;
             tracks.push((whose, samples.expect("no panic")));
         }
         tracks
@@ -188,7 +241,9 @@ impl Voice {
             ssrc,
             sequence: fastrand::u16(..30_000),
             timestamp: fastrand::u32(..),
-            srtp: stream.srtp_key().map(|key| Srtp::new(&key).expect("a good key")),
+            srtp: stream
+                .srtp_key()
+                .map(|key| Srtp::new(&key).expect("a good key")),
             frames: Arc::new(frames.await.expect("no panic")),
             at: 0,
         }
@@ -219,7 +274,10 @@ impl Voice {
         for n in 0..length.as_millis() / 20 {
             tokio::time::sleep_until((began + Duration::from_millis(20 * n as u64)).into()).await;
             let packet = self.packet();
-            self.socket.send_to(&packet, self.to).await.expect("loopback");
+            self.socket
+                .send_to(&packet, self.to)
+                .await
+                .expect("loopback");
         }
     }
 
@@ -238,7 +296,10 @@ impl Voice {
     }
 
     async fn reports(&self, bye: bool) {
-        self.socket.send_to(&self.report(bye), self.to).await.expect("loopback");
+        self.socket
+            .send_to(&self.report(bye), self.to)
+            .await
+            .expect("loopback");
     }
 
     /// Never stops.
@@ -253,24 +314,34 @@ impl Voice {
 
 /// How many milliseconds of a file have the tone in them.
 fn heard_ms(samples: &[f32], hz: f64) -> usize {
-    tone::amplitudes(samples, RATE, hz).into_iter().filter(|amplitude| tone::dbfs(*amplitude) > THERE_DB).count() * 100
+    tone::amplitudes(samples, RATE, hz)
+        .into_iter()
+        .filter(|amplitude| tone::dbfs(*amplitude) > THERE_DB)
+        .count()
+        * 100
 }
 
 fn is_absent(samples: &[f32], hz: f64) -> bool {
-    tone::amplitudes(samples, RATE, hz).into_iter().all(|amplitude| tone::dbfs(amplitude) < ABSENT_DB)
+    tone::amplitudes(samples, RATE, hz)
+        .into_iter()
+        .all(|amplitude| tone::dbfs(amplitude) < ABSENT_DB)
 }
 
 fn track<'a>(tracks: &'a [(String, Vec<f32>)], guest: &Joined) -> &'a [f32] {
-    let found = tracks.iter().find(|(whose, _)| *whose == guest.participant_id);
-    &found.unwrap_or_else(|| panic!("no track of {}", guest.participant_id)).1
+    let found = tracks
+        .iter()
+        .find(|(whose, _)| *whose == guest.participant_id);
+    &found
+        .unwrap_or_else(|| panic!("no track of {}", guest.participant_id))
+        .1
 }
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Senders of an ended meeting never stop. What they send is in nothing that comes after, on no port, and over a crash; who
-/// gets a port is heard whole, and who gets none is told.
+/// Senders of an ended meeting never stop. What they send is in nothing that comes after, on no
+/// port, and over a crash; who gets a port is heard whole, and who gets none is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_an_earlier_meeting_is_in_a_later_one() {
     let (hz_a, hz_b, hz_c) = (500.0, 1_300.0, 2_100.0);
@@ -279,29 +350,70 @@ async fn nothing_of_an_earlier_meeting_is_in_a_later_one() {
     let client = server.client();
     let earlier = Room::open(&client).await;
     let (ana, abe) = (earlier.guest("Ana").await, earlier.guest("Abe").await);
-    let of_ana = earlier.stream(&ana, json!({"ssrc": 7})).await.expect("a port");
+    let of_ana = earlier
+        .stream(&ana, json!({"ssrc": 7}))
+        .await
+        .expect("a port");
     let suite = json!({"suite": "AEAD_AES_128_GCM"});
-    let of_abe = earlier.stream(&abe, json!({"ssrc": 8, "srtp": suite})).await.expect("a port");
-    let voices = [Voice::new(&of_ana, 7, hz_a).await.goes_on(), Voice::new(&of_abe, 8, hz_a).await.goes_on()];
+    let of_abe = earlier
+        .stream(&abe, json!({"ssrc": 8, "srtp": suite}))
+        .await
+        .expect("a port");
+    let voices = [
+        Voice::new(&of_ana, 7, hz_a).await.goes_on(),
+        Voice::new(&of_abe, 8, hz_a).await.goes_on(),
+    ];
     earlier.until_told(&of_ana, "receiving", None).await;
     earlier.until_told(&of_abe, "receiving", None).await;
     // One port is left by deletion, the other by the end.
-    client.delete_stream(&earlier.id, &of_ana.stream_id).await.expect("closes");
+    client
+        .delete_stream(&earlier.id, &of_ana.stream_id)
+        .await
+        .expect("closes");
     client.end(&earlier.id).await.expect("ends");
 
     let later = Room::open(&client).await;
-    let (ben, cleo, dan) = (later.guest("Ben").await, later.guest("Cleo").await, later.guest("Dan").await);
-    let of_ben = later.stream(&ben, json!({"ssrc": 7})).await.expect("a port");
-    let of_cleo = later.stream(&cleo, json!({"ssrc": 8, "srtp": suite})).await.expect("a port");
+    let (ben, cleo, dan) = (
+        later.guest("Ben").await,
+        later.guest("Cleo").await,
+        later.guest("Dan").await,
+    );
+    let of_ben = later
+        .stream(&ben, json!({"ssrc": 7}))
+        .await
+        .expect("a port");
+    let of_cleo = later
+        .stream(&cleo, json!({"ssrc": 8, "srtp": suite}))
+        .await
+        .expect("a port");
     let left = [of_ana.port, of_abe.port];
-    assert!(!left.contains(&of_ben.port) && !left.contains(&of_cleo.port), "{left:?} are still sent to");
-    let refused = later.stream(&dan, json!({"ssrc": 9})).await.expect_err("no port is free");
+    assert!(
+        !left.contains(&of_ben.port) && !left.contains(&of_cleo.port),
+        "{left:?} are still sent to"
+    );
+    let refused = later
+        .stream(&dan, json!({"ssrc": 9}))
+        .await
+        .expect_err("no port is free");
     assert_eq!(refused.status(), Some(503), "{refused}");
-    assert!(matches!(refused, hansard::play::client::CallError::Refused { retry_after: Some(1..), .. }), "{refused:?}");
-    let (mut says_b, mut says_c) = (Voice::new(&of_ben, 7, hz_b).await, Voice::new(&of_cleo, 8, hz_c).await);
+    assert!(
+        matches!(
+            refused,
+            hansard::play::client::CallError::Refused {
+                retry_after: Some(1..),
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    let (mut says_b, mut says_c) = (
+        Voice::new(&of_ben, 7, hz_b).await,
+        Voice::new(&of_cleo, 8, hz_c).await,
+    );
     tokio::join!(says_b.speaks(s(4)), says_c.speaks(s(4)));
 
-    // A crash: the ports of the ended meeting are still kept, those of the running one are had again.
+    // A crash: the ports of the ended meeting are still kept, those of the running one are had
+    // again.
     let server = restart(server, data.path());
     let client = server.client();
     let later = Room {
@@ -310,9 +422,15 @@ async fn nothing_of_an_earlier_meeting_is_in_a_later_one() {
         events: later.events.clone(),
         observing: tokio::spawn(async {}),
     };
-    eventually("the meeting runs again", SOON, async || later.listed(&of_ben).await["packets"].is_u64()).await;
+    eventually("the meeting runs again", SOON, async || {
+        later.listed(&of_ben).await["packets"].is_u64()
+    })
+    .await;
     assert_eq!(later.listed(&of_ben).await["address"]["port"], of_ben.port);
-    let refused = later.stream(&dan, json!({"ssrc": 9})).await.expect_err("no port is free");
+    let refused = later
+        .stream(&dan, json!({"ssrc": 9}))
+        .await
+        .expect_err("no port is free");
     assert_eq!(refused.status(), Some(503), "{refused}");
     tokio::join!(says_b.speaks(s(4)), says_c.speaks(s(4)));
     let tracks = later.end().await;
@@ -320,10 +438,19 @@ async fn nothing_of_an_earlier_meeting_is_in_a_later_one() {
         voice.abort();
     }
     for (whose, samples) in &tracks {
-        assert!(is_absent(samples, hz_a), "the earlier meeting's sound is in {whose}");
+        assert!(
+            is_absent(samples, hz_a),
+            "the earlier meeting's sound is in {whose}"
+        );
     }
-    let (b, c) = (heard_ms(track(&tracks, &ben), hz_b), heard_ms(track(&tracks, &cleo), hz_c));
-    assert!((7_000..=8_200).contains(&b) && (7_000..=8_200).contains(&c), "{b} ms and {c} ms of 8,000");
+    let (b, c) = (
+        heard_ms(track(&tracks, &ben), hz_b),
+        heard_ms(track(&tracks, &cleo), hz_c),
+    );
+    assert!(
+        (7_000..=8_200).contains(&b) && (7_000..=8_200).contains(&c),
+        "{b} ms and {c} ms of 8,000"
+    );
     server.terminate();
 }
 
@@ -345,13 +472,26 @@ async fn senders_that_move_begin_anew_or_have_neighbours_are_heard_or_told() {
         has_a_neighbour(&room),
     );
     let tracks = room.end().await;
-    assert!(tracks.iter().any(|(whose, samples)| whose == "mix" && !samples.is_empty()));
+    assert!(
+        tracks
+            .iter()
+            .any(|(whose, samples)| whose == "mix" && !samples.is_empty())
+    );
     // Every scenario has left its expectations with the one tone that its participant said.
     for expected in EXPECTED.lock().expect("no holder panics").drain(..) {
         let heard = heard_ms(track(&tracks, &expected.guest), expected.hz);
-        assert!(expected.ms.contains(&heard), "{}: {heard} ms, not {:?}", expected.what, expected.ms);
+        assert!(
+            expected.ms.contains(&heard),
+            "{}: {heard} ms, not {:?}",
+            expected.what,
+            expected.ms
+        );
         if let Some(other) = expected.never {
-            assert!(is_absent(track(&tracks, &expected.guest), other), "{}: another's sound", expected.what);
+            assert!(
+                is_absent(track(&tracks, &expected.guest), other),
+                "{}: another's sound",
+                expected.what
+            );
         }
     }
     server.terminate();
@@ -367,8 +507,20 @@ struct Expected {
 
 static EXPECTED: Mutex<Vec<Expected>> = Mutex::new(Vec::new());
 
-fn expect(what: &'static str, guest: Joined, hz: f64, ms: std::ops::RangeInclusive<usize>, never: Option<f64>) {
-    EXPECTED.lock().expect("no holder panics").push(Expected { what, guest, hz, ms, never });
+fn expect(
+    what: &'static str,
+    guest: Joined,
+    hz: f64,
+    ms: std::ops::RangeInclusive<usize>,
+    never: Option<f64>,
+) {
+    EXPECTED.lock().expect("no holder panics").push(Expected {
+        what,
+        guest,
+        hz,
+        ms,
+        never,
+    });
 }
 
 async fn moves_under_srtp(room: &Room) {
@@ -386,7 +538,10 @@ async fn moves_under_srtp(room: &Room) {
 
 async fn moves_with_leave(room: &Room) {
     let guest = room.guest("Pia").await;
-    let stream = room.stream(&guest, json!({"ssrc": 102, "relatch": true})).await.expect("a port");
+    let stream = room
+        .stream(&guest, json!({"ssrc": 102, "relatch": true}))
+        .await
+        .expect("a port");
     let mut voice = Voice::new(&stream, 102, 500.0).await;
     voice.speaks(s(3)).await;
     voice.moves().await;
@@ -396,21 +551,48 @@ async fn moves_with_leave(room: &Room) {
 
 async fn moves_without_leave(room: &Room) {
     let guest = room.guest("Noa").await;
-    let stream = room.stream(&guest, json!({"ssrc": 103})).await.expect("a port");
+    let stream = room
+        .stream(&guest, json!({"ssrc": 103}))
+        .await
+        .expect("a port");
     let mut voice = Voice::new(&stream, 103, 600.0).await;
     voice.speaks(s(3)).await;
-    let first = std::mem::replace(&mut voice.socket, UdpSocket::bind((LOOPBACK, 0)).await.expect("a port"));
-    tokio::join!(voice.speaks(s(14)), room.until_told(&stream, "stalled", Some("other_source")));
+    let first = std::mem::replace(
+        &mut voice.socket,
+        UdpSocket::bind((LOOPBACK, 0)).await.expect("a port"),
+    );
+    tokio::join!(
+        voice.speaks(s(14)),
+        room.until_told(&stream, "stalled", Some("other_source"))
+    );
     let listed = room.listed(&stream).await;
-    assert_eq!((&listed["media"], &listed["mediaReason"]), (&json!("stalled"), &json!("other_source")), "{listed}");
-    assert!(listed["dropped"]["source"].as_u64().is_some_and(|count| count > 500), "{listed}");
+    assert_eq!(
+        (&listed["media"], &listed["mediaReason"]),
+        (&json!("stalled"), &json!("other_source")),
+        "{listed}"
+    );
+    assert!(
+        listed["dropped"]["source"]
+            .as_u64()
+            .is_some_and(|count| count > 500),
+        "{listed}"
+    );
     // Back where it was, it is heard again, and that is told.
     voice.socket = first;
     voice.speaks(s(2)).await;
     assert_eq!(room.listed(&stream).await["media"], "receiving");
     let back = ("receiving".to_owned(), None);
-    eventually("that it is back is told", SOON, async || room.told(&stream).last() == Some(&back)).await;
-    expect("another port without leave", guest, 600.0, 4_300..=5_300, None);
+    eventually("that it is back is told", SOON, async || {
+        room.told(&stream).last() == Some(&back)
+    })
+    .await;
+    expect(
+        "another port without leave",
+        guest,
+        600.0,
+        4_300..=5_300,
+        None,
+    );
 }
 
 async fn stray_before_the_first(room: &Room) {
@@ -424,16 +606,33 @@ async fn stray_before_the_first(room: &Room) {
     stray.speaks(Duration::from_millis(100)).await;
     tokio::join!(voice.speaks(s(4)), stray.speaks(s(4)));
     let listed = room.listed(&stream).await;
-    assert!(listed["dropped"]["unauthentic"].as_u64().is_some_and(|count| count > 150), "{listed}");
-    expect("a stray before the first packet", guest, 700.0, 3_500..=4_200, Some(3_000.0));
+    assert!(
+        listed["dropped"]["unauthentic"]
+            .as_u64()
+            .is_some_and(|count| count > 150),
+        "{listed}"
+    );
+    expect(
+        "a stray before the first packet",
+        guest,
+        700.0,
+        3_500..=4_200,
+        Some(3_000.0),
+    );
 }
 
 async fn reopens_with_the_same_ssrc(room: &Room) {
     let guest = room.guest("Ben").await;
-    let stream = room.stream(&guest, json!({"ssrc": 105})).await.expect("a port");
+    let stream = room
+        .stream(&guest, json!({"ssrc": 105}))
+        .await
+        .expect("a port");
     let mut voice = Voice::new(&stream, 105, 900.0).await;
     voice.speaks(s(2)).await;
-    let again = room.stream(&guest, json!({"ssrc": 105})).await.expect("it takes the place of the other");
+    let again = room
+        .stream(&guest, json!({"ssrc": 105}))
+        .await
+        .expect("it takes the place of the other");
     assert_ne!(again.port, stream.port);
     room.until_told(&stream, "closed", Some("replaced")).await;
     let mut anew = Voice::new(&again, 105, 900.0).await;
@@ -447,7 +646,8 @@ async fn changes_its_ssrc(room: &Room) {
     let mut voice = Voice::new(&stream, 106, 1_000.0).await;
     voice.speaks(s(2)).await;
     let mut stranger = Voice::new(&stream, 107, 3_100.0).await;
-    (voice.ssrc, voice.sequence, voice.timestamp) = (fastrand::u32(200..), fastrand::u16(..), fastrand::u32(..));
+    (voice.ssrc, voice.sequence, voice.timestamp) =
+        (fastrand::u32(200..), fastrand::u16(..), fastrand::u32(..));
     tokio::join!(voice.speaks(s(3)), stranger.speaks(s(3)));
     assert_eq!(room.listed(&stream).await["ssrc"], voice.ssrc);
     expect("a new SSRC", guest, 1_000.0, 4_300..=5_300, Some(3_100.0));
@@ -455,17 +655,32 @@ async fn changes_its_ssrc(room: &Room) {
 
 async fn uses_another_ssrc_than_announced(room: &Room) {
     let guest = room.guest("Uli").await;
-    let stream = room.stream(&guest, json!({"ssrc": 108})).await.expect("a port");
+    let stream = room
+        .stream(&guest, json!({"ssrc": 108}))
+        .await
+        .expect("a port");
     let mut voice = Voice::new(&stream, 108, 1_200.0).await;
     voice.speaks(s(2)).await;
     voice.ssrc = 109;
-    tokio::join!(voice.speaks(s(13)), room.until_told(&stream, "stalled", Some("other_ssrc")));
-    expect("another SSRC than announced", guest, 1_200.0, 1_500..=2_300, None);
+    tokio::join!(
+        voice.speaks(s(13)),
+        room.until_told(&stream, "stalled", Some("other_ssrc"))
+    );
+    expect(
+        "another SSRC than announced",
+        guest,
+        1_200.0,
+        1_500..=2_300,
+        None,
+    );
 }
 
 async fn goes_on_after_goodbye(room: &Room) {
     let guest = room.guest("Bea").await;
-    let stream = room.stream(&guest, json!({"ssrc": 110})).await.expect("a port");
+    let stream = room
+        .stream(&guest, json!({"ssrc": 110}))
+        .await
+        .expect("a port");
     let mut voice = Voice::new(&stream, 110, 1_400.0).await;
     voice.speaks(s(2)).await;
     voice.reports(true).await;
@@ -473,12 +688,21 @@ async fn goes_on_after_goodbye(room: &Room) {
     assert_eq!(room.listed(&stream).await["state"], "open");
     voice.reports(true).await;
     room.until_told(&stream, "closed", Some("bye")).await;
-    expect("a goodbye that was none", guest, 1_400.0, 8_300..=9_300, None);
+    expect(
+        "a goodbye that was none",
+        guest,
+        1_400.0,
+        8_300..=9_300,
+        None,
+    );
 }
 
 async fn has_a_neighbour(room: &Room) {
     let guest = room.guest("Nil").await;
-    let stream = room.stream(&guest, json!({"ssrc": 111})).await.expect("a port");
+    let stream = room
+        .stream(&guest, json!({"ssrc": 111}))
+        .await
+        .expect("a port");
     let mut voice = Voice::new(&stream, 111, 1_500.0).await;
     voice.speaks(s(1)).await;
     let mut neighbour = Voice::new(&stream, 111, 3_200.0).await;
@@ -489,5 +713,11 @@ async fn has_a_neighbour(room: &Room) {
         neighbour.reports(true).await;
     });
     assert_eq!(room.listed(&stream).await["state"], "open");
-    expect("a neighbour's goodbye", guest, 1_500.0, 8_300..=9_300, Some(3_200.0));
+    expect(
+        "a neighbour's goodbye",
+        guest,
+        1_500.0,
+        8_300..=9_300,
+        Some(3_200.0),
+    );
 }

@@ -1,5 +1,5 @@
-//! Those who mean harm, from outside: crowds that only hold connections open, and floods of sockets, from another address than
-//! the meeting's.
+//! Those who mean harm, from outside: crowds that only hold connections open, and floods of
+//! sockets, from another address than the meeting's.
 
 use crate::support::{
     Scratch,
@@ -43,37 +43,85 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
     let listen = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
     let server = Server::start("serve", data.path(), &listen, &[(SOFT_DESCRIPTORS, "1024")]);
     let client = server.client();
-    let address: SocketAddr = server.url().strip_prefix("http://").expect("http").parse().expect("an address");
+    let address: SocketAddr = server
+        .url()
+        .strip_prefix("http://")
+        .expect("http")
+        .parse()
+        .expect("an address");
 
     let mut silent = Vec::new();
     for _ in 0..SILENT {
         silent.push(crowd::connect(address).await.expect("the backlog takes it"));
     }
-    let host = client.create_user("host@example.org", "Host").await.expect("it answers");
-    let meeting = client.create_meeting(&host, json!({"language": "en"})).await.expect("it answers");
+    let host = client
+        .create_user("host@example.org", "Host")
+        .await
+        .expect("it answers");
+    let meeting = client
+        .create_meeting(&host, json!({"language": "en"}))
+        .await
+        .expect("it answers");
     let id = meeting["id"].as_str().expect("an id");
-    let user = client.create_user("alice@example.org", "Alice").await.expect("it answers");
+    let user = client
+        .create_user("alice@example.org", "Alice")
+        .await
+        .expect("it answers");
     let joined = client.join(id, &user).await.expect("joins");
-    client.consent(&joined.token, id, "recording_ai", "accepted").await.expect("agrees");
+    client
+        .consent(&joined.token, id, "recording_ai", "accepted")
+        .await
+        .expect("agrees");
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: id.into() };
-    let mut signal = Signal::connect(&url, &entry, Some(0)).await.expect("observes");
-    let sender = Sender::bind(LOOPBACK, SenderConfig::opus("alice")).await.expect("a socket");
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: id.into(),
+    };
+    let mut signal = Signal::connect(&url, &entry, Some(0))
+        .await
+        .expect("observes");
+    let sender = Sender::bind(LOOPBACK, SenderConfig::opus("alice"))
+        .await
+        .expect("a socket");
     let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
     let stream = client.create_stream(id, request).await.expect("a port");
     let set = Meeting::test_set("planning").expect("the set");
-    let alice = set.voices.iter().find(|voice| voice.name == "Alice").expect("she speaks");
-    let first = set.utterances.iter().find(|utterance| utterance.speaker == "Alice").expect("she speaks");
+    let alice = set
+        .voices
+        .iter()
+        .find(|voice| voice.name == "Alice")
+        .expect("she speaks");
+    let first = set
+        .utterances
+        .iter()
+        .find(|utterance| utterance.speaker == "Alice")
+        .expect("she speaks");
     let frames = &alice.frames[..usize::try_from(first.end_ms / 20 + 60).expect("short")];
 
     let flood = Flood::start(address, UPGRADES_A_SECOND, FLOOD_MAX);
-    sender.run(stream.address(), frames, Instant::now(), &CancellationToken::new()).await.expect("sends");
+    sender
+        .run(
+            stream.address(),
+            frames,
+            Instant::now(),
+            &CancellationToken::new(),
+        )
+        .await
+        .expect("sends");
     let said = signal
-        .wait_for(Instant::now() + SOON, |event| event.kind() == "transcript_update" && event.data()["final"] == true)
+        .wait_for(Instant::now() + SOON, |event| {
+            event.kind() == "transcript_update" && event.data()["final"] == true
+        })
         .await
         .expect("a final caption");
     let text = said.data()["text"].as_str().expect("text").to_lowercase();
-    let word = first.text.split(' ').next().expect("a word").trim_matches([',', '.', '?']).to_lowercase();
+    let word = first
+        .text
+        .split(' ')
+        .next()
+        .expect("a word")
+        .trim_matches([',', '.', '?'])
+        .to_lowercase();
     assert!(text.contains(&word), "{text:?} has {word:?} in it");
     let (asked, took) = flood.stop().await;
     assert!(asked > 100, "the flood was one: {asked} in {took:?}");
@@ -82,16 +130,28 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
     let asked = Instant::now();
     for stream in &mut silent {
         let left = SOON.saturating_sub(asked.elapsed());
-        let read = tokio::time::timeout(left, stream.read(&mut [0; 1])).await.expect("it is closed");
+        let read = tokio::time::timeout(left, stream.read(&mut [0; 1]))
+            .await
+            .expect("it is closed");
         assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     }
     client.end(id).await.expect("ends");
-    let recordings = client.wait_recordings_ready(id, Instant::now() + SOON).await.expect("ready");
+    let recordings = client
+        .wait_recordings_ready(id, Instant::now() + SOON)
+        .await
+        .expect("ready");
     let sound_ms = i64::try_from(frames.len()).expect("short") * 20;
     for recording in &recordings {
-        assert!(recording.gaps.iter().all(|gap| gap.reason != "lost"), "{:?}", recording.gaps);
+        assert!(
+            recording.gaps.iter().all(|gap| gap.reason != "lost"),
+            "{:?}",
+            recording.gaps
+        );
         let long_ms = recording.duration_ms.unwrap_or(0);
-        assert!(recording.kind != "track" || long_ms + 1000 > sound_ms, "{long_ms} of {sound_ms} ms");
+        assert!(
+            recording.kind != "track" || long_ms + 1000 > sound_ms,
+            "{long_ms} of {sound_ms} ms"
+        );
     }
     everything_is_closed_to_others(data.path());
 }
@@ -101,10 +161,15 @@ fn everything_is_closed_to_others(data: &Path) {
     let mut folders = vec![data.to_owned()];
     let mut files = 0;
     while let Some(folder) = folders.pop() {
-        let mode = std::fs::metadata(&folder).expect("it is there").permissions().mode();
+        let mode = std::fs::metadata(&folder)
+            .expect("it is there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0, "{} is {mode:o}", folder.display());
         for entry in std::fs::read_dir(&folder).expect("we may").flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
             if metadata.is_dir() {
                 folders.push(entry.path());
             } else if metadata.is_file() {

@@ -19,11 +19,19 @@ pub struct Site {
 impl Site {
     pub async fn start() -> Self {
         let cluster = Cluster::start().await;
-        Self { database: cluster.database().await, cluster, bucket: Bucket::start().await, broker: None }
+        Self {
+            database: cluster.database().await,
+            cluster,
+            bucket: Bucket::start().await,
+            broker: None,
+        }
     }
 
     pub async fn with_broker() -> Self {
-        Self { broker: Some(RabbitMq::start().await), ..Self::start().await }
+        Self {
+            broker: Some(RabbitMq::start().await),
+            ..Self::start().await
+        }
     }
 
     /// One process that does everything.
@@ -49,7 +57,10 @@ impl Site {
             ("S3_BUCKET", &settings.bucket),
             ("S3_ACCESS_KEY_ID", &settings.access_key_id),
             ("S3_SECRET_ACCESS_KEY", &settings.secret_access_key),
-            ("HANSARD_SECRET", "a secret for tests of at least thirty-two bytes"),
+            (
+                "HANSARD_SECRET",
+                "a secret for tests of at least thirty-two bytes",
+            ),
         ];
         environment.extend(broker.as_deref().map(|url| ("AMQP_URL", url)));
         let arguments = [arguments, &["--grace-seconds", "6"]].concat();
@@ -65,7 +76,11 @@ impl Site {
 /// What somebody of the test meeting says in this span.
 pub fn speech(name: &str, from_ms: usize, to_ms: usize) -> Vec<Frame> {
     let set = Meeting::test_set("incident").expect("the set");
-    let voice = set.voices.iter().find(|voice| voice.name == name).expect("a voice");
+    let voice = set
+        .voices
+        .iter()
+        .find(|voice| voice.name == name)
+        .expect("a voice");
     voice.frames[from_ms / 20..to_ms / 20].to_vec()
 }
 
@@ -80,5 +95,9 @@ pub async fn until_final(room: &Room, guest: &Guest, n: usize) -> Event {
         room.events().iter().filter(|event| is(event)).count() > n
     })
     .await;
-    room.events().into_iter().filter(is).nth(n).expect("it was there")
+    room.events()
+        .into_iter()
+        .filter(is)
+        .nth(n)
+        .expect("it was there")
 }

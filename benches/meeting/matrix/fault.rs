@@ -59,7 +59,10 @@ impl fmt::Display for Restart {
 
 /// Those that are tried.
 pub fn runs(all: bool) -> Vec<(Fault, Restart)> {
-    use Fault::{BrokerAway, DiskFull, Kill, PostgresAway, S3Away, S3Fails, S3Refuses, S3Slow, S3Swallows, Term};
+    use Fault::{
+        BrokerAway, DiskFull, Kill, PostgresAway, S3Away, S3Fails, S3Refuses, S3Slow, S3Swallows,
+        Term,
+    };
     let ends = [(Kill, Restart::None), (Term, Restart::None)];
     if !all {
         let few = [
@@ -71,8 +74,18 @@ pub fn runs(all: bool) -> Vec<(Fault, Restart)> {
         ];
         return few.into_iter().chain(ends).collect();
     }
-    let lasting = [S3Refuses, S3Fails, S3Swallows, S3Slow, S3Away, PostgresAway, BrokerAway, DiskFull];
-    let each = |fault| [Restart::None, Restart::Kill, Restart::Term].map(|restart| (fault, restart));
+    let lasting = [
+        S3Refuses,
+        S3Fails,
+        S3Swallows,
+        S3Slow,
+        S3Away,
+        PostgresAway,
+        BrokerAway,
+        DiskFull,
+    ];
+    let each =
+        |fault| [Restart::None, Restart::Kill, Restart::Term].map(|restart| (fault, restart));
     lasting.into_iter().flat_map(each).chain(ends).collect()
 }
 
@@ -97,7 +110,12 @@ impl Fault {
         self.degraded() == Some("storage")
     }
 
-    pub async fn begin(self, world: &World, site: &Site, server: &mut Option<Server>) -> Result<()> {
+    pub async fn begin(
+        self,
+        world: &World,
+        site: &Site,
+        server: &mut Option<Server>,
+    ) -> Result<()> {
         let faults = &world.faults;
         match self {
             Self::S3Refuses => faults.set(&[Rule::all(Rules::Answer(403, "AccessDenied"))]),

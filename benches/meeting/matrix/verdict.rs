@@ -72,17 +72,27 @@ impl Cell {
 
     pub fn tell(&self, table: &mut Table) {
         let lost = self.lost_ms as f64 / 1_000.0;
-        let ready = self.ready.map_or("no files".into(), |ready| format!("ready after {:.1} s", ready.as_secs_f64()));
+        let ready = self.ready.map_or("no files".into(), |ready| {
+            format!("ready after {:.1} s", ready.as_secs_f64())
+        });
         let mut figure = format!("lost and told {lost:.1} s; {ready}");
         for wrong in &self.wrong {
             figure += "; ";
             figure += wrong;
         }
-        let limit = format!("≤ {:.1} s, 0 untold; ≤ {} s", self.lost_max_ms as f64 / 1_000.0, READY_MAX.as_secs());
+        let limit = format!(
+            "≤ {:.1} s, 0 untold; ≤ {} s",
+            self.lost_max_ms as f64 / 1_000.0,
+            READY_MAX.as_secs()
+        );
         let holds = self.wrong.is_empty()
             && self.lost_ms <= self.lost_max_ms
             && self.ready.is_some_and(|ready| ready <= READY_MAX);
-        println!("  {}: {figure}{}", self.what, if holds { "" } else { " – falls short" });
+        println!(
+            "  {}: {figure}{}",
+            self.what,
+            if holds { "" } else { " – falls short" }
+        );
         table.judge(&self.what, figure, limit, holds);
     }
 }
@@ -90,7 +100,10 @@ impl Cell {
 /// What the `recording_state`s of a meeting said, from its beginning.
 async fn states(client: &Client, meeting: &str) -> Result<Vec<Value>> {
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer { api_key: client.api_key().into(), meeting_id: meeting.into() };
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: meeting.into(),
+    };
     let mut signal = Signal::connect(&url, &entry, Some(0)).await?;
     let mut said = Vec::new();
     // An ended meeting whose files are ready lets nobody stay.
@@ -102,45 +115,82 @@ async fn states(client: &Client, meeting: &str) -> Result<Vec<Value>> {
     Ok(said)
 }
 
-/// Judges a meeting; `disk`: what could not be written is lost, and `recording_state` must have said so.
-pub async fn judge(client: &Client, played: Played, what: &str, lost_max_ms: i64, disk: bool) -> Result<Cell> {
-    let Played { moment, choir, declined, until, ready } = played;
-    let mut cell = Cell { what: format!("{what}, {moment}"), lost_ms: 0, lost_max_ms, ready, wrong: Vec::new() };
+/// Judges a meeting; `disk`: what could not be written is lost, and `recording_state` must have
+/// said so.
+pub async fn judge(
+    client: &Client,
+    played: Played,
+    what: &str,
+    lost_max_ms: i64,
+    disk: bool,
+) -> Result<Cell> {
+    let Played {
+        moment,
+        choir,
+        declined,
+        until,
+        ready,
+    } = played;
+    let mut cell = Cell {
+        what: format!("{what}, {moment}"),
+        lost_ms: 0,
+        lost_max_ms,
+        ready,
+        wrong: Vec::new(),
+    };
     if ready.is_none() {
         return Ok(cell);
     }
-    let said = states(client, &choir.meeting).await.context("what was told")?;
-    let names: Vec<&str> = said.iter().filter_map(|state| state["state"].as_str()).collect();
-    if names.last() != Some(&"ready") || names.contains(&"failed") || !names.contains(&"finalising") {
+    let said = states(client, &choir.meeting)
+        .await
+        .context("what was told")?;
+    let names: Vec<&str> = said
+        .iter()
+        .filter_map(|state| state["state"].as_str())
+        .collect();
+    if names.last() != Some(&"ready") || names.contains(&"failed") || !names.contains(&"finalising")
+    {
         cell.wrong.push(format!("told {}", names.join(", ")));
     }
     let disk_told = said.iter().any(|state| state["reason"] == "disk");
     let files = choir.files(client, Duration::from_secs(30)).await;
     let level = |recording: &Recording, levels: &[f64], at: i64| -> bool {
         let window = (at - recording.start_ms.unwrap_or(0) + WINDOW_MS / 2) / WINDOW_MS;
-        let level = usize::try_from(window).ok().and_then(|window| levels.get(window));
+        let level = usize::try_from(window)
+            .ok()
+            .and_then(|window| levels.get(window));
         level.is_some_and(|level| tone::dbfs(*level) > SILENT_DB)
     };
     for voice in &choir.voices {
-        let of = |one: &&(Recording, Vec<f32>)| one.0.participant_id.as_ref() == Some(&voice.participant);
+        let of = |one: &&(Recording, Vec<f32>)| {
+            one.0.participant_id.as_ref() == Some(&voice.participant)
+        };
         let track = files.files.iter().find(of);
-        let mix = files.files.iter().find(|(recording, _)| recording.kind == "mix");
+        let mix = files
+            .files
+            .iter()
+            .find(|(recording, _)| recording.kind == "mix");
         let levels = |file: Option<&(Recording, Vec<f32>)>| {
-            file.map(|(recording, samples)| (recording.clone(), tone::amplitudes(samples, RATE, voice.hz)))
+            file.map(|(recording, samples)| {
+                (recording.clone(), tone::amplitudes(samples, RATE, voice.hz))
+            })
         };
         let (track, mix) = (levels(track), levels(mix));
         let (mut lost, mut untold, mut denied) = (0, 0, 0);
         let mut at = files.ms(voice.begin) + SETTLED_MS;
         while at + WINDOW_MS < files.ms(until) - SLACK_MS {
-            let is_in =
-                |file: &Option<(Recording, Vec<f64>)>| file.as_ref().is_some_and(|(of, all)| level(of, all, at));
+            let is_in = |file: &Option<(Recording, Vec<f64>)>| {
+                file.as_ref().is_some_and(|(of, all)| level(of, all, at))
+            };
             let told = track.as_ref().is_some_and(|(recording, _)| {
                 let (from, to) = (
                     recording.start_ms.unwrap_or(0),
                     recording.start_ms.unwrap_or(0) + recording.duration_ms.unwrap_or(0),
                 );
                 let near = |gap: &hansard::play::client::Gap| {
-                    gap.reason == "lost" && gap.start_ms - SLACK_MS <= at && at + WINDOW_MS <= gap.end_ms + SLACK_MS
+                    gap.reason == "lost"
+                        && gap.start_ms - SLACK_MS <= at
+                        && at + WINDOW_MS <= gap.end_ms + SLACK_MS
                 };
                 // Gaps lie within the file; what is before or after it was told while it happened.
                 recording.gaps.iter().any(near) || (at < from || at + WINDOW_MS > to) && disk_told
@@ -160,19 +210,31 @@ pub async fn judge(client: &Client, played: Played, what: &str, lost_max_ms: i64
         }
         cell.lost_ms = cell.lost_ms.max(lost);
         if untold > 0 {
-            cell.wrong.push(format!("{:.1} s missing and not told", untold as f64 / 1_000.0));
+            cell.wrong.push(format!(
+                "{:.1} s missing and not told",
+                untold as f64 / 1_000.0
+            ));
         }
         if denied > 0 {
-            cell.wrong.push(format!("{:.1} s told as missing and there", denied as f64 / 1_000.0));
+            cell.wrong.push(format!(
+                "{:.1} s told as missing and there",
+                denied as f64 / 1_000.0
+            ));
         }
         if disk && lost > 2_000 && !disk_told {
-            cell.wrong.push("recording_state said nothing of the disk".into());
+            cell.wrong
+                .push("recording_state said nothing of the disk".into());
         }
     }
     let heard = |samples: &[f32]| {
-        tone::amplitudes(samples, RATE, DECLINED_HZ).into_iter().any(|level| tone::dbfs(level) > SILENT_DB)
+        tone::amplitudes(samples, RATE, DECLINED_HZ)
+            .into_iter()
+            .any(|level| tone::dbfs(level) > SILENT_DB)
     };
-    let has_track = files.files.iter().any(|(one, _)| one.participant_id.as_ref() == Some(&declined.participant));
+    let has_track = files
+        .files
+        .iter()
+        .any(|(one, _)| one.participant_id.as_ref() == Some(&declined.participant));
     if has_track || files.files.iter().any(|(_, samples)| heard(samples)) {
         cell.wrong.push("who declined is recorded".into());
     }

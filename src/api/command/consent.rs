@@ -1,7 +1,8 @@
 //! Giving, refusing and withdrawing consent.
 //!
-//! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's worker is told in the
-//! same moment in which the log is written, and when the log cannot be written, the worker writes it down for later.
+//! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's
+//! worker is told in the same moment in which the log is written, and when the log cannot be
+//! written, the worker writes it down for later.
 
 use crate::{
     api::{
@@ -34,11 +35,14 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// How long it may take to find out whether a withdrawal counts at all, before it acts without that.
+/// How long it may take to find out whether a withdrawal counts at all, before it acts without
+/// that.
 const CHECK_MAX: Duration = Duration::from_millis(100);
-/// How long the log may take before a withdrawal is handed to the worker's journal. It acts at once either way.
+/// How long the log may take before a withdrawal is handed to the worker's journal. It acts at once
+/// either way.
 const LOG_MAX: Duration = Duration::from_millis(1500);
-/// How long a grant may wait for the log; a withdrawal too, when only the database knows whose it is.
+/// How long a grant may wait for the log; a withdrawal too, when only the database knows whose it
+/// is.
 const GRANT_MAX: Duration = Duration::from_secs(10);
 /// The longest wait for the worker to act on a withdrawal.
 const ACT_MAX: Duration = Duration::from_secs(1);
@@ -60,7 +64,10 @@ pub struct Give {
 #[derive(Debug)]
 pub enum Given {
     /// In the ConsentLog; perhaps since before.
-    Logged { entry: Box<Entry>, before: Option<Before> },
+    Logged {
+        entry: Box<Entry>,
+        before: Option<Before>,
+    },
     /// A withdrawal that acts, in the worker's journal, and repeated here until it is in the log.
     Acknowledged(Box<Saying>),
 }
@@ -74,7 +81,9 @@ pub struct Acting {
 impl Acting {
     /// Begins. Goes on by itself, within [`ACT_MAX`].
     pub fn start(state: &Shared, saying: &Saying) -> Self {
-        let acting = Self { told: Arc::default() };
+        let acting = Self {
+            told: Arc::default(),
+        };
         let (this, state, saying) = (acting.clone(), state.clone(), saying.clone());
         tokio::spawn(async move {
             match withdraw(&state, &saying, false).await {
@@ -93,13 +102,19 @@ impl Acting {
     /// One that acts nowhere.
     #[cfg(test)]
     pub fn begun() -> Self {
-        Self { told: Arc::default() }
+        Self {
+            told: Arc::default(),
+        }
     }
 
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
     pub fn tell(&self, state: &ApiState, saying: &Saying) {
         if !self.told.swap(true, Ordering::Relaxed) {
-            let told = Published::Live { kind: "consent_updated".into(), data: saying.told(), to: None };
+            let told = Published::Live {
+                kind: "consent_updated".into(),
+                data: saying.told(),
+                to: None,
+            };
             state.publish(saying.meeting, &told);
         }
     }
@@ -114,7 +129,9 @@ struct Act<'a> {
 impl Act<'_> {
     fn now(&self, saying: &Saying) -> Acting {
         let mut acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
-        acting.get_or_insert_with(|| Acting::start(self.state, saying)).clone()
+        acting
+            .get_or_insert_with(|| Acting::start(self.state, saying))
+            .clone()
     }
 }
 
@@ -123,11 +140,21 @@ impl Act<'_> {
 /// # Errors
 /// A [`Problem`]; a withdrawal may act all the same, it is only not written down.
 pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
-    let Give { caller, user, mut saying, acting } = give;
+    let Give {
+        caller,
+        user,
+        mut saying,
+        acting,
+    } = give;
     permit::at_all(&caller, Operation::GiveConsent)?;
-    let act = Act { state, acting: Mutex::new(acting) };
+    let act = Act {
+        state,
+        acting: Mutex::new(acting),
+    };
     // A token says who and where: a withdrawal with one needs nothing from the database to act.
-    let token = caller.seat().filter(|seat| seat.meeting == saying.meeting && user.is_none());
+    let token = caller
+        .seat()
+        .filter(|seat| seat.meeting == saying.meeting && user.is_none());
     let Some(seat) = token.filter(|_| !saying.status.accepts()) else {
         return match timeout(GRANT_MAX, write(state, &caller, user, saying, &act)).await {
             Ok(written) => written,
@@ -135,7 +162,11 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
         };
     };
     saying.participant = seat.participant;
-    if let Some(waiting) = saying.once.as_ref().and_then(|request| state.unwritten.of(request)) {
+    if let Some(waiting) = saying
+        .once
+        .as_ref()
+        .and_then(|request| state.unwritten.of(request))
+    {
         return Ok(Given::Acknowledged(Box::new(waiting)));
     }
     let mut writing = std::pin::pin!(write(state, &caller, user, saying.clone(), &act));
@@ -158,15 +189,18 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
                 }
                 reply => {
                     tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
-                    Err(Problem::unavailable("neither the database nor the meeting's worker can be reached"))
+                    Err(Problem::unavailable(
+                        "neither the database nor the meeting's worker can be reached",
+                    ))
                 }
             }
         }
     }
 }
 
-/// Writes the log and tells of it. A refusal acts as soon as it is known to be one that counts, unless it acts already:
-/// one that acted and then never stood in the log would hold the gate shut against later grants.
+/// Writes the log and tells of it. A refusal acts as soon as it is known to be one that counts,
+/// unless it acts already: one that acted and then never stood in the log would hold the gate shut
+/// against later grants.
 async fn write(
     state: &Shared,
     caller: &Caller,
@@ -175,7 +209,14 @@ async fn write(
     act: &Act<'_>,
 ) -> Result<Given, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    permit::on_meeting(&mut tx, caller, Operation::GiveConsent, saying.meeting, state.clock.now()).await?;
+    permit::on_meeting(
+        &mut tx,
+        caller,
+        Operation::GiveConsent,
+        saying.meeting,
+        state.clock.now(),
+    )
+    .await?;
     event::lock(&mut tx, saying.meeting).await?;
     saying.participant = match (caller.seat(), user) {
         (Some(seat), None) => seat.participant,
@@ -184,13 +225,20 @@ async fn write(
     let refuses = !saying.status.accepts();
     // A request that comes again does not act again: what was said since then stands.
     let acting = (refuses && !consent::was_said(&mut tx, &saying).await?).then(|| act.now(&saying));
-    let Said { entry, before, effects } = consent::say(&mut tx, &saying).await?;
+    let Said {
+        entry,
+        before,
+        effects,
+    } = consent::say(&mut tx, &saying).await?;
     tx.commit().await?;
     if let (Some(acting), None) = (acting, before) {
         acting.tell(state, &saying);
     }
     state.told(saying.meeting, effects);
-    Ok(Given::Logged { entry: Box::new(entry), before })
+    Ok(Given::Logged {
+        entry: Box::new(entry),
+        before,
+    })
 }
 
 /// Whose consent it is: with an API key anybody's, else the caller's own.
@@ -200,10 +248,13 @@ async fn speaker(
     user: Option<UserId>,
     meeting: MeetingId,
 ) -> Result<ParticipantId, Problem> {
-    let of =
-        crate::store::meeting::of(tx, caller.tenant, meeting).await?.ok_or_else(|| Problem::not_found("meeting"))?;
+    let of = crate::store::meeting::of(tx, caller.tenant, meeting)
+        .await?
+        .ok_or_else(|| Problem::not_found("meeting"))?;
     let speaks = match (caller.who, user) {
-        (Who::Server { .. }, None) => return Err(Problem::field("/userId", "is required with an API key")),
+        (Who::Server { .. }, None) => {
+            return Err(Problem::field("/userId", "is required with an API key"));
+        }
         (Who::Server { .. }, Some(user)) => {
             user::of(tx, caller.tenant, user)
                 .await?
@@ -212,24 +263,44 @@ async fn speaker(
         }
         (Who::Host(itself), None) => itself,
         (Who::Host(itself), Some(user)) if itself == user => user,
-        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), None) => return Ok(seat.participant),
+        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), None) => {
+            return Ok(seat.participant);
+        }
         (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), Some(user)) => {
             return match participant::get(tx, meeting, seat.participant).await? {
                 Some(itself) if itself.user_id == user.0 => Ok(seat.participant),
-                _ => Err(Problem::forbidden("this credential speaks for its own user only")),
+                _ => Err(Problem::forbidden(
+                    "this credential speaks for its own user only",
+                )),
             };
         }
-        _ => return Err(Problem::forbidden("this credential speaks for its own user only")),
+        _ => {
+            return Err(Problem::forbidden(
+                "this credential speaks for its own user only",
+            ));
+        }
     };
-    let role = if of.hosted_by(speaks) { Role::Host } else { Role::Participant };
-    Ok(ParticipantId(participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role.as_str()).await?.id))
+    let role = if of.hosted_by(speaks) {
+        Role::Host
+    } else {
+        Role::Participant
+    };
+    Ok(ParticipantId(
+        participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role.as_str())
+            .await?
+            .id,
+    ))
 }
 
-/// Makes a withdrawal or refusal act in the meeting's worker, before it is durable; with `journal` the worker writes it
-/// down, because the database cannot be reached. The id is the same, so whoever writes the log first, it stands there once.
+/// Makes a withdrawal or refusal act in the meeting's worker, before it is durable; with `journal`
+/// the worker writes it down, because the database cannot be reached. The id is the same, so
+/// whoever writes the log first, it stands there once.
 pub async fn withdraw(state: &ApiState, saying: &Saying, journal: bool) -> Result<Reply, AskError> {
     let limit = if journal { JOURNAL_MAX } else { ACT_MAX };
-    state.queue.ask(saying.meeting, &withdrawal(saying, journal), limit).await
+    state
+        .queue
+        .ask(saying.meeting, &withdrawal(saying, journal), limit)
+        .await
 }
 
 fn withdrawal(saying: &Saying, journal: bool) -> Ask {

@@ -22,12 +22,21 @@ pub async fn remove(
     participant: ParticipantId,
 ) -> Result<(), Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let of = permit::on_meeting(&mut tx, caller, Operation::RemoveParticipant, meeting, state.clock.now()).await?;
+    let of = permit::on_meeting(
+        &mut tx,
+        caller,
+        Operation::RemoveParticipant,
+        meeting,
+        state.clock.now(),
+    )
+    .await?;
     let Some(found) = participant::get(&mut tx, meeting, participant).await? else {
         return Err(Problem::not_found("participant"));
     };
     if of.hosted_by(UserId(found.user_id)) && !matches!(caller.who, Who::Server { .. }) {
-        return Err(Problem::forbidden("only the API key removes the meeting's host"));
+        return Err(Problem::forbidden(
+            "only the API key removes the meeting's host",
+        ));
     }
     let effects = presence::remove(&mut tx, meeting, participant, Removal::Request).await?;
     tx.commit().await?;
@@ -43,13 +52,24 @@ pub async fn readmit(
     participant: ParticipantId,
 ) -> Result<Participant, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    permit::on_meeting(&mut tx, caller, Operation::RemoveParticipant, meeting, state.clock.now()).await?;
-    if participant::get(&mut tx, meeting, participant).await?.is_none() {
+    permit::on_meeting(
+        &mut tx,
+        caller,
+        Operation::RemoveParticipant,
+        meeting,
+        state.clock.now(),
+    )
+    .await?;
+    if participant::get(&mut tx, meeting, participant)
+        .await?
+        .is_none()
+    {
         return Err(Problem::not_found("participant"));
     }
     let effects = presence::readmit(&mut tx, meeting, participant).await?;
-    let now =
-        participant::get(&mut tx, meeting, participant).await?.ok_or_else(|| Problem::not_found("participant"))?;
+    let now = participant::get(&mut tx, meeting, participant)
+        .await?
+        .ok_or_else(|| Problem::not_found("participant"))?;
     tx.commit().await?;
     state.told(meeting, effects);
     Ok(now)

@@ -1,5 +1,6 @@
-//! Withdrawals that were acknowledged and do not stand in the log yet. This process repeats each of them, to the log and to
-//! whoever holds the meeting, until it is written: the worker's journal is one machine's, and that machine may be gone.
+//! Withdrawals that were acknowledged and do not stand in the log yet. This process repeats each of
+//! them, to the log and to whoever holds the meeting, until it is written: the worker's journal is
+//! one machine's, and that machine may be gone.
 
 use super::consent::{self, Acting};
 use crate::{
@@ -45,7 +46,10 @@ impl Unwritten {
 
     /// What the same request said, while it waits.
     pub fn of(&self, request: &Request) -> Option<Saying> {
-        self.waiting().iter().find(|saying| saying.once.as_ref() == Some(request)).cloned()
+        self.waiting()
+            .iter()
+            .find(|saying| saying.once.as_ref() == Some(request))
+            .cloned()
     }
 
     /// Waits until every one is written, however long that takes.
@@ -72,7 +76,10 @@ pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: A
             () = write(&state, tenant, &saying, &acting) => {}
             () = telling => {}
         }
-        state.unwritten.waiting().retain(|waiting| waiting.id != saying.id);
+        state
+            .unwritten
+            .waiting()
+            .retain(|waiting| waiting.id != saying.id);
         metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
     });
 }

@@ -45,21 +45,35 @@ pub(super) struct NotJoined {
 
 impl NotJoined {
     fn barred(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), close: Some(Close::NOT_ALLOWED) }
+        Self {
+            code,
+            message: message.into(),
+            close: Some(Close::NOT_ALLOWED),
+        }
     }
 
     fn ended() -> Self {
-        Self { code: "ended", message: "the meeting has ended".into(), close: Some(Close::ENDED) }
+        Self {
+            code: "ended",
+            message: "the meeting has ended".into(),
+            close: Some(Close::ENDED),
+        }
     }
 }
 
 impl From<StoreError> for NotJoined {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound => Self::barred("not_found", "there is no such meeting or participant"),
+            StoreError::NotFound => {
+                Self::barred("not_found", "there is no such meeting or participant")
+            }
             error => {
                 tracing::warn!(%error, "a socket could not join");
-                Self { code: "unavailable", message: "try again in a moment".into(), close: None }
+                Self {
+                    code: "unavailable",
+                    message: "try again in a moment".into(),
+                    close: None,
+                }
             }
         }
     }
@@ -73,26 +87,48 @@ impl From<sqlx::Error> for NotJoined {
 
 impl Signal {
     /// `observes`: the tenant of the API key on the upgrade.
-    pub(super) async fn join(&self, join: &Join, observes: Option<TenantId>) -> Result<Joined, NotJoined> {
+    pub(super) async fn join(
+        &self,
+        join: &Join,
+        observes: Option<TenantId>,
+    ) -> Result<Joined, NotJoined> {
         let joined = async {
             match &join.who {
                 Who::Token(token) => match self.credential(token)? {
-                    Credential::Join(seat) => self.sit(seat, EntryBy::Join(seat.minted), join.last_seq).await,
+                    Credential::Join(seat) => {
+                        self.sit(seat, EntryBy::Join(seat.minted), join.last_seq)
+                            .await
+                    }
                     _ => Err(NotJoined::barred("unauthorized", "token is a join token")),
                 },
                 Who::Resume(token) => match self.credential(token)? {
-                    Credential::Resume(seat) => self.sit(seat, EntryBy::Resume(seat.minted), join.last_seq).await,
-                    _ => Err(NotJoined::barred("unauthorized", "resumeToken is a resume token")),
+                    Credential::Resume(seat) => {
+                        self.sit(seat, EntryBy::Resume(seat.minted), join.last_seq)
+                            .await
+                    }
+                    _ => Err(NotJoined::barred(
+                        "unauthorized",
+                        "resumeToken is a resume token",
+                    )),
                 },
                 Who::Observer(meeting) => match observes {
                     Some(tenant) => self.observe(tenant, *meeting, join.last_seq).await,
-                    None => Err(NotJoined::barred("forbidden", "to observe, open the socket with an API key")),
+                    None => Err(NotJoined::barred(
+                        "forbidden",
+                        "to observe, open the socket with an API key",
+                    )),
                 },
             }
         };
-        tokio::time::timeout(JOIN_MAX, joined).await.unwrap_or_else(|_| {
-            Err(NotJoined { code: "unavailable", message: "it took too long, try again".into(), close: None })
-        })
+        tokio::time::timeout(JOIN_MAX, joined)
+            .await
+            .unwrap_or_else(|_| {
+                Err(NotJoined {
+                    code: "unavailable",
+                    message: "it took too long, try again".into(),
+                    close: None,
+                })
+            })
     }
 
     fn credential(&self, token: &str) -> Result<Credential, NotJoined> {
@@ -103,8 +139,19 @@ impl Signal {
             .map_err(|refused| NotJoined::barred("unauthorized", refused.to_string()))
     }
 
-    async fn sit(&self, seat: Seat, door: EntryBy, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
-        let Seat { tenant, meeting, participant, role, .. } = seat;
+    async fn sit(
+        &self,
+        seat: Seat,
+        door: EntryBy,
+        last_seq: Option<i64>,
+    ) -> Result<Joined, NotJoined> {
+        let Seat {
+            tenant,
+            meeting,
+            participant,
+            role,
+            ..
+        } = seat;
         let state = self.state();
         // Listening begins before the picture is taken, so that nothing falls between.
         let ticket = self.rooms().enter(tenant, meeting).await;
@@ -116,25 +163,47 @@ impl Signal {
                 return Err(match barred {
                     Barred::Ended => NotJoined::ended(),
                     Barred::Removed => NotJoined::barred("removed", "the participant was removed"),
-                    Barred::Absent => NotJoined::barred("absent", "the participant left; join again"),
+                    Barred::Absent => {
+                        NotJoined::barred("absent", "the participant left; join again")
+                    }
                     Barred::ConsentRequired(missing) => {
-                        let missing: Vec<_> = missing.iter().map(|purpose| purpose.as_str()).collect();
-                        NotJoined::barred("consent_required", format!("accept {} first", missing.join(" and ")))
+                        let missing: Vec<_> =
+                            missing.iter().map(|purpose| purpose.as_str()).collect();
+                        NotJoined::barred(
+                            "consent_required",
+                            format!("accept {} first", missing.join(" and ")),
+                        )
                     }
                 });
             }
         };
         // Under the head's lock: participants, state and seq are of one instant.
         let picture = Picture::take(&mut tx, meeting).await?;
-        let first = event::before_first_join(&mut tx, meeting, participant).await?.unwrap_or(picture.seq);
+        let first = event::before_first_join(&mut tx, meeting, participant)
+            .await?
+            .unwrap_or(picture.seq);
         tx.commit().await?;
-        let Entered { person, socket, effects } = entered;
-        state.publish(meeting, &Published::Replaced { participant, socket });
+        let Entered {
+            person,
+            socket,
+            effects,
+        } = entered;
+        state.publish(
+            meeting,
+            &Published::Replaced {
+                participant,
+                socket,
+            },
+        );
         if !effects.is_empty() {
             state.told(meeting, effects);
         }
         let now = state.clock.now();
-        let seat = Seat { role, minted: now, ..seat };
+        let seat = Seat {
+            role,
+            minted: now,
+            ..seat
+        };
         let data = json!({
             "participantId": participant,
             "participants": picture.participants_for(Some(participant)),
@@ -145,7 +214,9 @@ impl Signal {
             "consentToken": state.keys.mint_consent(Seat { role: Role::Participant, ..seat }, now),
             "seq": picture.seq,
         });
-        let replay_after = last_seq.map_or(picture.seq, |last| last.max(first)).min(picture.seq);
+        let replay_after = last_seq
+            .map_or(picture.seq, |last| last.max(first))
+            .min(picture.seq);
         Ok(Joined {
             tenant,
             meeting,
@@ -159,17 +230,27 @@ impl Signal {
         })
     }
 
-    async fn observe(&self, tenant: TenantId, meeting: MeetingId, last_seq: Option<i64>) -> Result<Joined, NotJoined> {
+    async fn observe(
+        &self,
+        tenant: TenantId,
+        meeting: MeetingId,
+        last_seq: Option<i64>,
+    ) -> Result<Joined, NotJoined> {
         let state = self.state();
         // Rooms are made for meetings of the caller's tenant only.
-        meeting::of(&mut *state.store.tenant_tx(tenant).await?, tenant, meeting).await?.ok_or(StoreError::NotFound)?;
+        meeting::of(&mut *state.store.tenant_tx(tenant).await?, tenant, meeting)
+            .await?
+            .ok_or(StoreError::NotFound)?;
         let ticket = self.rooms().enter(tenant, meeting).await;
         let mut tx = state.store.tenant_tx(tenant).await?;
         event::lock(&mut tx, meeting).await?;
         let picture = Picture::take(&mut tx, meeting).await?;
         tx.commit().await?;
         let now = state.clock.now();
-        if picture.end_time.is_some_and(|end| now > end + TimeDelta::hours(event::KEPT_AFTER_END_H)) {
+        if picture
+            .end_time
+            .is_some_and(|end| now > end + TimeDelta::hours(event::KEPT_AFTER_END_H))
+        {
             return Err(NotJoined::ended());
         }
         let data = json!({
@@ -209,22 +290,33 @@ struct Picture {
 
 impl Picture {
     fn participants_for(&self, whom: Option<ParticipantId>) -> Vec<Value> {
-        self.participants.iter().map(|person| presence::seen_by(whom, person.clone())).collect()
+        self.participants
+            .iter()
+            .map(|person| presence::seen_by(whom, person.clone()))
+            .collect()
     }
 
     async fn take(conn: &mut sqlx::PgConnection, meeting: MeetingId) -> Result<Self, StoreError> {
-        let of = meeting::get(conn, meeting).await?.ok_or(StoreError::NotFound)?;
+        let of = meeting::get(conn, meeting)
+            .await?
+            .ok_or(StoreError::NotFound)?;
         let people = presence::people(conn, meeting).await?;
         let state = event::recording_state(conn, meeting).await?;
         let head = event::head(conn, meeting).await?;
         let over = of.ended()
             && state.as_ref().is_some_and(|state| {
-                matches!(state.data["state"].as_str(), Some("ready" | "failed" | "off"))
-                    && of.end_time.is_some_and(|end| state.at >= end)
+                matches!(
+                    state.data["state"].as_str(),
+                    Some("ready" | "failed" | "off")
+                ) && of.end_time.is_some_and(|end| state.at >= end)
             });
         // Before the worker's first word: what it will say of a meeting in which nobody agreed.
         let unsaid = || {
-            let state = if of.settings.recording == RecordingMode::Off { "off" } else { "waiting" };
+            let state = if of.settings.recording == RecordingMode::Off {
+                "off"
+            } else {
+                "waiting"
+            };
             json!({"state": state, "transcribing": false, "reason": null, "waitingFor": [], "unrecorded": [], "epoch": 0})
         };
         Ok(Self {

@@ -31,8 +31,8 @@ const SIGNAL_MAX: Duration = Duration::from_secs(5);
 
 type ToWorker = (Option<Value>, Value);
 
-/// What takes longer than reading the next message; each in the order in which the client said it. Begun when first needed:
-/// most sockets only listen.
+/// What takes longer than reading the next message; each in the order in which the client said it.
+/// Begun when first needed: most sockets only listen.
 pub(super) struct Lanes {
     signal: Signal,
     tenant: TenantId,
@@ -63,7 +63,12 @@ impl Lanes {
     pub fn log(&self) -> &Log {
         self.log.get_or_init(|| {
             let log = Arc::new(Log::default());
-            let lane = write_down(self.signal.clone(), self.tenant, log.clone(), self.outbox.clone());
+            let lane = write_down(
+                self.signal.clone(),
+                self.tenant,
+                log.clone(),
+                self.outbox.clone(),
+            );
             self.signal.tracker().spawn(lane);
             log
         })
@@ -73,7 +78,13 @@ impl Lanes {
         self.worker.get_or_init(|| {
             let (worker, to_worker) = mpsc::channel(LANE_MAX);
             if let Some(participant) = self.participant {
-                let lane = pass_on(self.signal.clone(), self.meeting, participant, to_worker, self.outbox.clone());
+                let lane = pass_on(
+                    self.signal.clone(),
+                    self.meeting,
+                    participant,
+                    to_worker,
+                    self.outbox.clone(),
+                );
                 self.signal.tracker().spawn(lane);
             }
             worker
@@ -90,13 +101,22 @@ impl Drop for Lanes {
 }
 
 async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc<Outbox>) {
-    while let Some(Waiting { re, saying, acting, .. }) = log.next().await {
+    while let Some(Waiting {
+        re, saying, acting, ..
+    }) = log.next().await
+    {
         let (id, accepts) = (saying.id, saying.status.accepts());
-        let give = Give { caller: speaker(tenant, &saying), user: None, saying, acting };
+        let give = Give {
+            caller: speaker(tenant, &saying),
+            user: None,
+            saying,
+            acting,
+        };
         let given = tokio::select! {
             biased;
             given = consent::give(signal.state(), give) => given,
-            // Nothing of a grant that is let go of stands in the log behind the refusal: its commit holds the head's lock.
+            // Nothing of a grant that is let go of stands in the log behind the refusal: its commit
+            // holds the head's lock.
             () = log.is_kept_waiting(), if accepts => {
                 refuse(&outbox, id, re, "unavailable");
                 for before in log.grants_before_a_refusal() {
@@ -107,9 +127,17 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
         };
         match given {
             // Nobody else hears anything: it was said before.
-            Ok(Given::Logged { entry, before: Some(_) }) => {
+            Ok(Given::Logged {
+                entry,
+                before: Some(_),
+            }) => {
                 if let Some(re) = outbox.expected(id) {
-                    outbox.push(message::envelope("consent_updated", Some(&re), None, &entry.told()));
+                    outbox.push(message::envelope(
+                        "consent_updated",
+                        Some(&re),
+                        None,
+                        &entry.told(),
+                    ));
                 }
             }
             Ok(_) => {}
@@ -121,7 +149,11 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
 fn refuse(outbox: &Outbox, id: ConsentId, re: Option<Value>, code: &str) {
     // Unless the withdrawal was told already because it acts.
     let re = outbox.expected(id).or(re);
-    outbox.push(message::error(re.as_ref(), code, "it could not be written down; try again"));
+    outbox.push(message::error(
+        re.as_ref(),
+        code,
+        "it could not be written down; try again",
+    ));
 }
 
 async fn pass_on(
@@ -132,7 +164,10 @@ async fn pass_on(
     outbox: Arc<Outbox>,
 ) {
     while let Some((re, message)) = to_worker.recv().await {
-        let ask = Ask::Signal { participant, message };
+        let ask = Ask::Signal {
+            participant,
+            message,
+        };
         let error = match signal.state().queue.ask(meeting, &ask, SIGNAL_MAX).await {
             Ok(Reply::Error { code, message }) => (code, message),
             Ok(_) => continue,
@@ -144,6 +179,20 @@ async fn pass_on(
 
 /// Who speaks on a socket: its participant, about its own consent.
 fn speaker(tenant: TenantId, saying: &Saying) -> Caller {
-    let Saying { meeting, participant, timestamp: minted, .. } = *saying;
-    Caller { tenant, who: Who::Consenting(Seat { tenant, meeting, participant, role: Role::Participant, minted }) }
+    let Saying {
+        meeting,
+        participant,
+        timestamp: minted,
+        ..
+    } = *saying;
+    Caller {
+        tenant,
+        who: Who::Consenting(Seat {
+            tenant,
+            meeting,
+            participant,
+            role: Role::Participant,
+            minted,
+        }),
+    }
 }

@@ -1,6 +1,7 @@
-//! What one socket said about consent and waits for the log, in the order in which it was said. Declining and withdrawing always
-//! find a place, and whatever waits before them is given up when it keeps them too long: with the database away a grant waits
-//! for seconds and is refused in the end.
+//! What one socket said about consent and waits for the log, in the order in which it was said.
+//! Declining and withdrawing always find a place, and whatever waits before them is given up when
+//! it keeps them too long: with the database away a grant waits for seconds and is refused in the
+//! end.
 
 use crate::{api::command::consent::Acting, store::consent::Saying};
 use serde_json::Value;
@@ -13,7 +14,8 @@ use tokio::sync::Notify;
 
 /// Grants that may wait, per socket.
 const GRANTS_MAX: usize = 64;
-/// Refusals that may wait before the socket is read no further: each acts already, and takes some seconds at most.
+/// Refusals that may wait before the socket is read no further: each acts already, and takes some
+/// seconds at most.
 const REFUSALS_MAX: usize = 256;
 /// How long a refusal waits for the grants before it.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -57,7 +59,12 @@ impl Log {
         if line.waiting.len() - line.refusals >= GRANTS_MAX {
             return false;
         }
-        line.waiting.push_back(Waiting { re, saying, acting: None, since: Instant::now() });
+        line.waiting.push_back(Waiting {
+            re,
+            saying,
+            acting: None,
+            since: Instant::now(),
+        });
         drop(line);
         self.changed.notify_waiters();
         true
@@ -65,10 +72,16 @@ impl Log {
 
     /// Waits only behind very many refusals. It acts already, whatever else waits.
     pub async fn refuse(&self, re: Option<Value>, saying: Saying, acting: Acting) {
-        self.until(|line| (line.refusals < REFUSALS_MAX).then_some(())).await;
+        self.until(|line| (line.refusals < REFUSALS_MAX).then_some(()))
+            .await;
         let mut line = self.line();
         line.refusals += 1;
-        line.waiting.push_back(Waiting { re, saying, acting: Some(acting), since: Instant::now() });
+        line.waiting.push_back(Waiting {
+            re,
+            saying,
+            acting: Some(acting),
+            since: Instant::now(),
+        });
         drop(line);
         self.changed.notify_waiters();
     }
@@ -90,7 +103,12 @@ impl Log {
 
     /// When a refusal has waited long enough for what was said before it.
     pub async fn is_kept_waiting(&self) {
-        let first = |line: &mut Line| line.waiting.iter().find(|waiting| waiting.refuses()).map(|one| one.since);
+        let first = |line: &mut Line| {
+            line.waiting
+                .iter()
+                .find(|waiting| waiting.refuses())
+                .map(|one| one.since)
+        };
         let since = self.until(first).await;
         tokio::time::sleep_until((since + PATIENCE).into()).await;
     }
@@ -151,10 +169,15 @@ mod tests {
         for _ in 0..GRANTS_MAX {
             assert!(log.grant(None, saying(ConsentStatus::Accepted)));
         }
-        assert!(!log.grant(None, saying(ConsentStatus::Accepted)), "there is no more room");
+        assert!(
+            !log.grant(None, saying(ConsentStatus::Accepted)),
+            "there is no more room"
+        );
         let mut kept = Box::pin(log.is_kept_waiting());
         assert!(
-            tokio::time::timeout(PATIENCE / 10, &mut kept).await.is_err(),
+            tokio::time::timeout(PATIENCE / 10, &mut kept)
+                .await
+                .is_err(),
             "grants alone wait as long as they must"
         );
         for status in [ConsentStatus::Withdrawn, ConsentStatus::Declined] {
@@ -162,9 +185,19 @@ mod tests {
         }
         kept.await;
         assert_eq!(log.grants_before_a_refusal().len(), GRANTS_MAX);
-        assert!(log.grant(None, saying(ConsentStatus::Accepted)), "the room is theirs again");
-        for status in [ConsentStatus::Withdrawn, ConsentStatus::Declined, ConsentStatus::Accepted] {
-            assert_eq!(log.next().await.map(|next| next.saying.status), Some(status));
+        assert!(
+            log.grant(None, saying(ConsentStatus::Accepted)),
+            "the room is theirs again"
+        );
+        for status in [
+            ConsentStatus::Withdrawn,
+            ConsentStatus::Declined,
+            ConsentStatus::Accepted,
+        ] {
+            assert_eq!(
+                log.next().await.map(|next| next.saying.status),
+                Some(status)
+            );
         }
         log.close();
         assert!(log.next().await.is_none());

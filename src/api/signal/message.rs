@@ -1,4 +1,5 @@
-//! The envelope `{"type", "id"?, "re"?, "seq"?, "data"}`: what clients may say, and how servers say it.
+//! The envelope `{"type", "id"?, "re"?, "seq"?, "data"}`: what clients may say, and how servers say
+//! it.
 
 use crate::{
     api::body::check_text,
@@ -82,10 +83,13 @@ pub struct Invalid {
 
 /// Any bytes whatever to a message or a clear refusal; never panics.
 pub fn parse_client_message(bytes: &[u8]) -> Result<Incoming, Invalid> {
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| Invalid::new(None, format!("not JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Invalid::new(None, format!("not JSON: {error}")))?;
     let Value::Object(mut envelope) = value else {
-        return Err(Invalid::new(None, "the envelope is a JSON object {type, id?, data}"));
+        return Err(Invalid::new(
+            None,
+            "the envelope is a JSON object {type, id?, data}",
+        ));
     };
     let id = match envelope.remove("id") {
         None | Some(Value::Null) => None,
@@ -125,7 +129,9 @@ fn read(envelope: &mut Map<String, Value>) -> Result<ClientMessage, String> {
                 Some(Value::Null) => Candidate::default(),
                 data => typed(data)?,
             };
-            Ok(ClientMessage::Signal(json!({"type": kind, "data": candidate})))
+            Ok(ClientMessage::Signal(
+                json!({"type": kind, "data": candidate}),
+            ))
         }
         "consent" => {
             let consent: ConsentData = typed(data)?;
@@ -177,7 +183,10 @@ fn join(data: JoinData) -> Result<Join, String> {
         (None, None, Some(meeting)) => Who::Observer(meeting),
         _ => return Err("data: exactly one of token, resumeToken and meetingId".into()),
     };
-    Ok(Join { who, last_seq: data.last_seq })
+    Ok(Join {
+        who,
+        last_seq: data.last_seq,
+    })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -201,7 +210,10 @@ struct Candidate {
 
 impl Invalid {
     fn new(re: Option<Value>, message: impl Into<String>) -> Self {
-        Self { re, message: message.into().chars().take(EXPLANATION_CHARS_MAX).collect() }
+        Self {
+            re,
+            message: message.into().chars().take(EXPLANATION_CHARS_MAX).collect(),
+        }
     }
 }
 
@@ -216,12 +228,24 @@ pub fn envelope(kind: &str, re: Option<&Value>, seq: Option<i64>, data: &Value) 
         seq: Option<i64>,
         data: &'a Value,
     }
-    serde_json::to_string(&Envelope { r#type: kind, re, seq, data }).expect("JSON values always serialise").into()
+    serde_json::to_string(&Envelope {
+        r#type: kind,
+        re,
+        seq,
+        data,
+    })
+    .expect("JSON values always serialise")
+    .into()
 }
 
 /// `error {code, message}`.
 pub fn error(re: Option<&Value>, code: &str, message: &str) -> Utf8Bytes {
-    envelope("error", re, None, &json!({"code": code, "message": message}))
+    envelope(
+        "error",
+        re,
+        None,
+        &json!({"code": code, "message": message}),
+    )
 }
 
 #[cfg(test)]
@@ -229,23 +253,41 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<ClientMessage, String> {
-        parse_client_message(text.as_bytes()).map(|incoming| incoming.message).map_err(|invalid| invalid.message)
+        parse_client_message(text.as_bytes())
+            .map(|incoming| incoming.message)
+            .map_err(|invalid| invalid.message)
     }
 
     #[test]
     fn reads_what_the_contract_names() {
-        let join = check(r#"{"type":"join_room","id":"1","data":{"token":"t","lastSeq":7}}"#).expect("good");
-        assert_eq!(join, ClientMessage::Join(Join { who: Who::Token("t".into()), last_seq: Some(7) }));
+        let join = check(r#"{"type":"join_room","id":"1","data":{"token":"t","lastSeq":7}}"#)
+            .expect("good");
+        assert_eq!(
+            join,
+            ClientMessage::Join(Join {
+                who: Who::Token("t".into()),
+                last_seq: Some(7)
+            })
+        );
         assert_eq!(check(r#"{"type":"ping"}"#), Ok(ClientMessage::Ping));
-        assert_eq!(check(r#"{"type":"leave","data":{}}"#), Ok(ClientMessage::Leave));
+        assert_eq!(
+            check(r#"{"type":"leave","data":{}}"#),
+            Ok(ClientMessage::Leave)
+        );
         for candidate in [
             r#"{"type":"ice_candidate","data":{"candidate":null}}"#,
             r#"{"type":"ice_candidate","data":null}"#,
             r#"{"type":"ice_candidate","data":{"candidate":"c","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":null}}"#,
         ] {
-            assert!(parse_client_message(candidate.as_bytes()).expect("good").is_candidate());
+            assert!(
+                parse_client_message(candidate.as_bytes())
+                    .expect("good")
+                    .is_candidate()
+            );
         }
-        let consent = check(r#"{"type":"consent","data":{"consentType":"recording_ai","status":"accepted"}}"#);
+        let consent = check(
+            r#"{"type":"consent","data":{"consentType":"recording_ai","status":"accepted"}}"#,
+        );
         assert!(matches!(consent, Ok(ClientMessage::Consent(data)) if data.status.accepts()));
     }
 
@@ -262,11 +304,20 @@ mod tests {
             (r#"{"type":"ping","id":{}}"#, "id is"),
             (r#"{"type":"join_room"}"#, "data is missing"),
             (r#"{"type":"join_room","data":{}}"#, "exactly one"),
-            (r#"{"type":"join_room","data":{"token":"a","resumeToken":"b"}}"#, "exactly one"),
-            (r#"{"type":"join_room","data":{"token":"a","lastSeq":-1}}"#, "lastSeq"),
+            (
+                r#"{"type":"join_room","data":{"token":"a","resumeToken":"b"}}"#,
+                "exactly one",
+            ),
+            (
+                r#"{"type":"join_room","data":{"token":"a","lastSeq":-1}}"#,
+                "lastSeq",
+            ),
             (r#"{"type":"join_room","data":{"meetingId":"x"}}"#, "data:"),
             (r#"{"type":"offer","data":{"sdp":1}}"#, "data:"),
-            (r#"{"type":"consent","data":{"consentType":"all","status":"accepted"}}"#, "unknown variant"),
+            (
+                r#"{"type":"consent","data":{"consentType":"all","status":"accepted"}}"#,
+                "unknown variant",
+            ),
             (
                 r#"{"type":"consent","data":{"consentType":"recording","status":"accepted","statement":"\u0000"}}"#,
                 "control",
@@ -292,6 +343,9 @@ mod tests {
         let text = envelope("pong", Some(&json!("a")), None, &json!({}));
         assert_eq!(text.as_str(), r#"{"type":"pong","re":"a","data":{}}"#);
         let text = envelope("participant_left", None, Some(4), &json!({"id": 1}));
-        assert_eq!(text.as_str(), r#"{"type":"participant_left","seq":4,"data":{"id":1}}"#);
+        assert_eq!(
+            text.as_str(),
+            r#"{"type":"participant_left","seq":4,"data":{"id":1}}"#
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! `GET /v1/signal`: the WebSocket through which a meeting is lived in. [`socket`] is one connection, [`room`] decides who
-//! gets which event, [`rooms`] carries that out per meeting, [`message`] is the envelope.
+//! `GET /v1/signal`: the WebSocket through which a meeting is lived in. [`socket`] is one
+//! connection, [`room`] decides who gets which event, [`rooms`] carries that out per meeting,
+//! [`message`] is the envelope.
 //!
 //! Nothing here decides about media: that is the worker's, behind the queue.
 
@@ -33,10 +34,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub const SUBPROTOCOL: &str = "hansard.v1";
 /// Sockets of one process that joined a meeting; more are asked to come again elsewhere.
 const SOCKETS_MAX: usize = 10_000;
-/// Frames up to this are read whole, so that their sender can be told that they are too large, in bytes.
+/// Frames up to this are read whole, so that their sender can be told that they are too large, in
+/// bytes.
 const READ_BYTES_MAX: usize = 1024 * 1024;
-/// What a socket keeps to read into, in bytes; what it writes leaves at once. The library's own 128 KiB would be most of what a
-/// socket costs.
+/// What a socket keeps to read into, in bytes; what it writes leaves at once. The library's own 128
+/// KiB would be most of what a socket costs.
 const BUFFER_BYTES: usize = 2048;
 
 /// The signaling of one process. Cheap to clone.
@@ -79,7 +81,9 @@ impl Signal {
 
     /// `GET /v1/signal`.
     pub fn router(&self) -> Router {
-        Router::new().route("/v1/signal", get(upgrade)).with_state(self.clone())
+        Router::new()
+            .route("/v1/signal", get(upgrade))
+            .with_state(self.clone())
     }
 
     /// How many sockets are open.
@@ -92,8 +96,9 @@ impl Signal {
         self.0.draining.cancel();
     }
 
-    /// Drains, and waits until every socket and everything it was doing has ended. Each wait in them is bounded, by
-    /// some 20 s at most; usually this takes as long as the slowest client takes to answer the close.
+    /// Drains, and waits until every socket and everything it was doing has ended. Each wait in
+    /// them is bounded, by some 20 s at most; usually this takes as long as the slowest client
+    /// takes to answer the close.
     pub async fn stop(&self) {
         self.drain();
         self.0.stopped.cancel();
@@ -125,13 +130,18 @@ impl Signal {
         let taken = self
             .0
             .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < SOCKETS_MAX).then_some(open + 1));
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < SOCKETS_MAX).then_some(open + 1)
+            });
         metrics::gauge!("hansard_signal_sockets").set(self.open() as f64);
-        taken.ok().map(|_| Place { signal: self.clone() })
+        taken.ok().map(|_| Place {
+            signal: self.clone(),
+        })
     }
 }
 
-/// One of the process's sockets, from its `join_room` on: whoever only opens one takes no place from others.
+/// One of the process's sockets, from its `join_room` on: whoever only opens one takes no place
+/// from others.
 struct Place {
     signal: Signal,
 }
@@ -152,14 +162,20 @@ async fn upgrade(
     let state = signal.state();
     // A page of another site must not get a socket; programs send no Origin.
     if let Some(origin) = headers.get(header::ORIGIN)
-        && !origin.to_str().is_ok_and(|origin| state.address.allows(origin))
+        && !origin
+            .to_str()
+            .is_ok_and(|origin| state.address.allows(origin))
     {
-        return Err(Problem::forbidden("pages of this origin may not open a socket here"));
+        return Err(Problem::forbidden(
+            "pages of this origin may not open a socket here",
+        ));
     }
     let upgrade = upgrade.map_err(|rejection| Problem::bad_request(rejection.to_string()))?;
     let upgrade = upgrade.protocols([SUBPROTOCOL]);
     if upgrade.selected_protocol().is_none() {
-        return Err(Problem::bad_request(format!("ask for the subprotocol {SUBPROTOCOL}")));
+        return Err(Problem::bad_request(format!(
+            "ask for the subprotocol {SUBPROTOCOL}"
+        )));
     }
     let door = door.map(|Extension(door)| door);
     let observes = observer(&signal, &headers).await?;
@@ -179,10 +195,12 @@ async fn upgrade(
         .into_response())
 }
 
-/// The tenant of the API key on the upgrade. No other credential counts here, and a cookie least of all: it would come with
-/// any page's request.
+/// The tenant of the API key on the upgrade. No other credential counts here, and a cookie least of
+/// all: it would come with any page's request.
 async fn observer(signal: &Signal, headers: &HeaderMap) -> Result<Option<TenantId>, Problem> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
     let state = signal.state();
     let token = value
         .to_str()
@@ -190,9 +208,13 @@ async fn observer(signal: &Signal, headers: &HeaderMap) -> Result<Option<TenantI
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or_else(|| Problem::unauthorized("send Authorization: Bearer with an API key, or no such header"))?;
+        .ok_or_else(|| {
+            Problem::unauthorized("send Authorization: Bearer with an API key, or no such header")
+        })?;
     let Credential::ApiKey(hash) = state.keys.read(token, state.clock.now())? else {
-        return Err(Problem::unauthorized("only an API key opens a socket by header; tokens go into join_room"));
+        return Err(Problem::unauthorized(
+            "only an API key opens a socket by header; tokens go into join_room",
+        ));
     };
     let mut tx = state.store.secret_tx(&hash).await?;
     let owner = key::find(&mut tx, &hash).await?;

@@ -1,4 +1,5 @@
-//! What waits to be written to one socket: bounded in bytes, filled by the room, emptied by the socket's writer.
+//! What waits to be written to one socket: bounded in bytes, filled by the room, emptied by the
+//! socket's writer.
 
 use crate::domain::id::ConsentId;
 use axum::extract::ws::Utf8Bytes;
@@ -13,8 +14,8 @@ use tokio::sync::Notify;
 pub const QUEUED_BYTES_MAX: usize = 256 * 1024;
 /// With more than this waiting, what may be skipped (partials) is skipped, in bytes.
 const LAGS_BYTES: usize = 64 * 1024;
-/// Requests of one socket that wait for the event that answers them: whatever may wait for the log, and some that are told
-/// already.
+/// Requests of one socket that wait for the event that answers them: whatever may wait for the log,
+/// and some that are told already.
 const EXPECTED_MAX: usize = 512;
 
 /// Why the server closes a socket.
@@ -25,23 +26,61 @@ pub struct Close {
 }
 
 impl Close {
-    pub const LEFT: Self = Self { code: 1000, reason: "left" };
-    pub const TOO_LARGE: Self = Self { code: 1009, reason: "a message has more than 64 KiB" };
-    pub const DRAINING: Self = Self { code: 1012, reason: "the server restarts" };
-    pub const FULL: Self = Self { code: 1012, reason: "too many sockets are open here" };
-    pub const ENDED: Self = Self { code: 4000, reason: "the meeting ended" };
-    pub const NO_JOIN: Self = Self { code: 4001, reason: "no join_room in time" };
-    pub const NOT_ALLOWED: Self = Self { code: 4003, reason: "not allowed" };
-    pub const TOO_SLOW: Self = Self { code: 4008, reason: "too slow" };
-    pub const REPLACED: Self = Self { code: 4010, reason: "replaced by a newer socket" };
-    pub const FLOOD: Self = Self { code: 4029, reason: "too many messages" };
+    pub const LEFT: Self = Self {
+        code: 1000,
+        reason: "left",
+    };
+    pub const TOO_LARGE: Self = Self {
+        code: 1009,
+        reason: "a message has more than 64 KiB",
+    };
+    pub const DRAINING: Self = Self {
+        code: 1012,
+        reason: "the server restarts",
+    };
+    pub const FULL: Self = Self {
+        code: 1012,
+        reason: "too many sockets are open here",
+    };
+    pub const ENDED: Self = Self {
+        code: 4000,
+        reason: "the meeting ended",
+    };
+    pub const NO_JOIN: Self = Self {
+        code: 4001,
+        reason: "no join_room in time",
+    };
+    pub const NOT_ALLOWED: Self = Self {
+        code: 4003,
+        reason: "not allowed",
+    };
+    pub const TOO_SLOW: Self = Self {
+        code: 4008,
+        reason: "too slow",
+    };
+    pub const REPLACED: Self = Self {
+        code: 4010,
+        reason: "replaced by a newer socket",
+    };
+    pub const FLOOD: Self = Self {
+        code: 4029,
+        reason: "too many messages",
+    };
 
     /// What a code told by another process stands for.
     pub fn of(code: u16) -> Self {
-        [Self::DRAINING, Self::ENDED, Self::NOT_ALLOWED, Self::REPLACED]
-            .into_iter()
-            .find(|close| close.code == code)
-            .unwrap_or(Self { code, reason: "closed by the server" })
+        [
+            Self::DRAINING,
+            Self::ENDED,
+            Self::NOT_ALLOWED,
+            Self::REPLACED,
+        ]
+        .into_iter()
+        .find(|close| close.code == code)
+        .unwrap_or(Self {
+            code,
+            reason: "closed by the server",
+        })
     }
 }
 
@@ -123,7 +162,8 @@ impl Outbox {
         }
     }
 
-    /// The next text in order, then the close. Safe to cancel: nothing is taken before it is returned.
+    /// The next text in order, then the close. Safe to cancel: nothing is taken before it is
+    /// returned.
     pub async fn next(&self) -> Out {
         loop {
             let ready = self.ready.notified();
@@ -148,7 +188,8 @@ impl Outbox {
         state.bytes = state.bytes.saturating_sub(bytes);
     }
 
-    /// The `consent_updated` of this id answers the request `re` of this socket. `false` when too many wait.
+    /// The `consent_updated` of this id answers the request `re` of this socket. `false` when too
+    /// many wait.
     pub fn expect(&self, id: ConsentId, re: Value) -> bool {
         let mut state = self.state();
         if state.expecting.len() >= EXPECTED_MAX {
@@ -205,7 +246,9 @@ mod tests {
         let outbox = Outbox::default();
         for _ in 0..100 {
             outbox.push(text(QUEUED_BYTES_MAX));
-            let Out::Text(taken) = outbox.next().await else { panic!("closed") };
+            let Out::Text(taken) = outbox.next().await else {
+                panic!("closed")
+            };
             outbox.written(taken.as_str().len());
         }
         assert_eq!(outbox.closing(), None);

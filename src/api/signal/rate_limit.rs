@@ -20,11 +20,19 @@ struct Bucket {
 
 impl Bucket {
     fn new(rate: f64, burst: f64, now: Instant) -> Self {
-        Self { tokens: burst, rate, burst, at: now }
+        Self {
+            tokens: burst,
+            rate,
+            burst,
+            at: now,
+        }
     }
 
     fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).min(Duration::from_secs(60)).as_secs_f64();
+        let passed = now
+            .saturating_duration_since(self.at)
+            .min(Duration::from_secs(60))
+            .as_secs_f64();
         self.at = self.at.max(now);
         self.tokens = (self.tokens + passed * self.rate).min(self.burst);
         if self.tokens < 1.0 {
@@ -44,12 +52,19 @@ pub struct MessageRate {
 
 impl MessageRate {
     pub fn new(now: Instant) -> Self {
-        Self { messages: Bucket::new(RATE, BURST, now), candidates: Bucket::new(CANDIDATE_RATE, CANDIDATE_BURST, now) }
+        Self {
+            messages: Bucket::new(RATE, BURST, now),
+            candidates: Bucket::new(CANDIDATE_RATE, CANDIDATE_BURST, now),
+        }
     }
 
     /// Whether one more is within the allowance.
     pub fn admits(&mut self, candidate: bool, now: Instant) -> bool {
-        if candidate { self.candidates.take(now) } else { self.messages.take(now) }
+        if candidate {
+            self.candidates.take(now)
+        } else {
+            self.messages.take(now)
+        }
     }
 }
 
@@ -66,9 +81,19 @@ mod tests {
         let now = Instant::now();
         let mut rate = MessageRate::new(now);
         assert_eq!(taken(&mut rate, 100, false, now), 40);
-        assert_eq!(taken(&mut rate, 100, false, now + Duration::from_secs(1)), 20);
-        assert_eq!(taken(&mut rate, 100, false, now + Duration::from_secs(600)), 40);
+        assert_eq!(
+            taken(&mut rate, 100, false, now + Duration::from_secs(1)),
+            20
+        );
+        assert_eq!(
+            taken(&mut rate, 100, false, now + Duration::from_secs(600)),
+            40
+        );
         assert_eq!(taken(&mut rate, 300, true, now), 250, "candidates apart");
-        assert_eq!(taken(&mut rate, 1, false, now), 0, "a clock that goes back gives nothing");
+        assert_eq!(
+            taken(&mut rate, 1, false, now),
+            0,
+            "a clock that goes back gives nothing"
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! One meeting's sockets in this process: who gets which event, in which order. Told the time and the facts; does no IO.
+//! One meeting's sockets in this process: who gets which event, in which order. Told the time and
+//! the facts; does no IO.
 //!
-//! Durable events reach every member in the order of `seq` without holes: each member has its own `sent`, and gets
-//! only the event after it. What comes early waits in `recent`; when a hole does not fill by itself, [`Room::next_read`]
-//! asks the shell to read the store. Live messages (partials, offers) pass as they come.
+//! Durable events reach every member in the order of `seq` without holes: each member has its own
+//! `sent`, and gets only the event after it. What comes early waits in `recent`; when a hole does
+//! not fill by itself, [`Room::next_read`] asks the shell to read the store. Live messages
+//! (partials, offers) pass as they come.
 
 use super::{
     message,
@@ -28,7 +30,8 @@ use uuid::Uuid;
 
 /// Events kept for members that join or catch up: some minutes of a lively meeting.
 const RECENT_MAX: usize = 256;
-/// Events are published by several processes and may overtake each other by this much before the store is asked.
+/// Events are published by several processes and may overtake each other by this much before the
+/// store is asked.
 const HOLE_PATIENCE: Duration = Duration::from_millis(30);
 /// Until the store is asked again after it did not answer or did not know.
 const READ_AGAIN: Duration = Duration::from_millis(500);
@@ -128,18 +131,34 @@ impl Room {
 
     /// Which participants have a socket here.
     pub fn participants(&self) -> BTreeSet<ParticipantId> {
-        self.members.values().filter_map(|member| member.participant).collect()
+        self.members
+            .values()
+            .filter_map(|member| member.participant)
+            .collect()
     }
 
     pub fn told(&mut self, told: Published, now: Instant) {
         match told {
-            Published::Event { seq, kind, at, data } => {
-                self.keep(Event { seq, kind, at, data });
+            Published::Event {
+                seq,
+                kind,
+                at,
+                data,
+            } => {
+                self.keep(Event {
+                    seq,
+                    kind,
+                    at,
+                    data,
+                });
                 self.pump(now);
             }
             Published::Live { kind, data, to } => self.live(&kind, &data, to),
             Published::Close { code, whom } => self.close(Close::of(code), whom, now),
-            Published::Replaced { participant, socket } => self.replaced(participant, socket),
+            Published::Replaced {
+                participant,
+                socket,
+            } => self.replaced(participant, socket),
         }
     }
 
@@ -160,13 +179,18 @@ impl Room {
         self.pump(now);
     }
 
-    /// After which event the shell shall read the store now, at most [`READ_MAX`]; it answers with [`Room::read`] or
-    /// [`Room::read_failed`].
+    /// After which event the shell shall read the store now, at most [`READ_MAX`]; it answers with
+    /// [`Room::read`] or [`Room::read_failed`].
     pub fn next_read(&mut self, now: Instant) -> Option<i64> {
-        if self.reading || self.members.is_empty() || self.read_not_before.is_some_and(|at| now < at) {
+        if self.reading
+            || self.members.is_empty()
+            || self.read_not_before.is_some_and(|at| now < at)
+        {
             return None;
         }
-        let hole = self.hole_since.is_some_and(|since| now >= since + HOLE_PATIENCE);
+        let hole = self
+            .hole_since
+            .is_some_and(|since| now >= since + HOLE_PATIENCE);
         if !self.doubt && !hole {
             return None;
         }
@@ -205,16 +229,24 @@ impl Room {
         let hole = match (self.hole_since, self.doubt) {
             _ if self.reading => None,
             (_, true) => self.read_not_before,
-            (Some(since), false) => Some((since + HOLE_PATIENCE).max(self.read_not_before.unwrap_or(since))),
+            (Some(since), false) => {
+                Some((since + HOLE_PATIENCE).max(self.read_not_before.unwrap_or(since)))
+            }
             (None, false) => None,
         };
         let closing = self.closing.as_ref().map(|closing| closing.by);
-        [hole, closing, self.dismissal()].into_iter().flatten().min()
+        [hole, closing, self.dismissal()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// When participants are closed though nobody said so.
     fn dismissal(&self) -> Option<Instant> {
-        let due = self.ended.as_ref().map(|ended| ended.seen + CLOSE_AFTER_END);
+        let due = self
+            .ended
+            .as_ref()
+            .map(|ended| ended.seen + CLOSE_AFTER_END);
         due.filter(|_| !self.dismissed && self.closing.is_none())
     }
 
@@ -231,7 +263,10 @@ impl Room {
             return;
         }
         if event.kind == "recording_state"
-            && matches!(event.data["state"].as_str(), Some("ready" | "failed" | "off"))
+            && matches!(
+                event.data["state"].as_str(),
+                Some("ready" | "failed" | "off")
+            )
             && self.outcome.is_none_or(|(seq, _)| seq < event.seq)
         {
             self.outcome = Some((event.seq, event.at));
@@ -241,16 +276,28 @@ impl Room {
             *out = event.seq.max(*out);
         }
         let text = message::envelope(&event.kind, None, Some(event.seq), &event.data);
-        let consent = (event.kind == "consent_updated").then(|| consent_id(&event.data)).flatten();
+        let consent = (event.kind == "consent_updated")
+            .then(|| consent_id(&event.data))
+            .flatten();
         if let Some(id) = consent {
             // It is never told as undurable after this.
             self.remember(id);
         }
         let streams = streams_of(&event.data).map(|owner| {
             let data = presence::seen_by(Some(ParticipantId(Uuid::nil())), event.data.clone());
-            (owner, message::envelope(&event.kind, None, Some(event.seq), &data))
+            (
+                owner,
+                message::envelope(&event.kind, None, Some(event.seq), &data),
+            )
         });
-        self.recent.insert(event.seq, Rendered { text, consent: consent.map(|id| (id, event.data)), streams });
+        self.recent.insert(
+            event.seq,
+            Rendered {
+                text,
+                consent: consent.map(|id| (id, event.data)),
+                streams,
+            },
+        );
     }
 
     /// Gives every member what comes next for it.
@@ -258,11 +305,18 @@ impl Room {
         for member in self.members.values_mut() {
             while let Some(event) = self.recent.get(&(member.sent + 1)) {
                 member.sent += 1;
-                let asked = event.consent.as_ref().and_then(|(id, data)| Some((member.outbox.expected(*id)?, data)));
-                let others =
-                    event.streams.as_ref().filter(|(owner, _)| member.participant.is_some_and(|p| p != *owner));
+                let asked = event
+                    .consent
+                    .as_ref()
+                    .and_then(|(id, data)| Some((member.outbox.expected(*id)?, data)));
+                let others = event
+                    .streams
+                    .as_ref()
+                    .filter(|(owner, _)| member.participant.is_some_and(|p| p != *owner));
                 member.outbox.push(match (asked, others) {
-                    (Some((re, data)), _) => message::envelope("consent_updated", Some(&re), Some(member.sent), data),
+                    (Some((re, data)), _) => {
+                        message::envelope("consent_updated", Some(&re), Some(member.sent), data)
+                    }
                     (None, Some((_, text))) => text.clone(),
                     (None, None) => event.text.clone(),
                 });
@@ -280,15 +334,24 @@ impl Room {
 
     /// Whether its participant was removed after it joined.
     fn is_out(&self, member: &Member) -> bool {
-        let out = member.participant.and_then(|participant| self.out.get(&participant));
+        let out = member
+            .participant
+            .and_then(|participant| self.out.get(&participant));
         out.is_some_and(|seq| *seq > member.joined)
     }
 
     fn settle(&mut self, now: Instant) {
         let behind = self.members.values().any(|member| member.sent < self.known);
-        self.hole_since = if behind { self.hole_since.or(Some(now)) } else { None };
+        self.hole_since = if behind {
+            self.hole_since.or(Some(now))
+        } else {
+            None
+        };
         let complete = !behind && !self.doubt && !self.reading;
-        if let Some(closing) = self.closing.take_if(|closing| complete || now >= closing.by) {
+        if let Some(closing) = self
+            .closing
+            .take_if(|closing| complete || now >= closing.by)
+        {
             self.close_now(closing.close, closing.whom);
             self.dismissed |= matches!(closing.whom, Whom::Participants | Whom::Everybody);
         }
@@ -296,14 +359,20 @@ impl Room {
         if let (Some(ended), Some((seq, at))) = (&self.ended, self.outcome)
             && at >= ended.at
         {
-            for member in self.members.values().filter(|member| member.participant.is_none() && member.sent >= seq) {
+            for member in self
+                .members
+                .values()
+                .filter(|member| member.participant.is_none() && member.sent >= seq)
+            {
                 member.outbox.close(Close::ENDED);
             }
         }
     }
 
     fn live(&mut self, kind: &str, data: &Value, to: Option<ParticipantId>) {
-        let consent = (kind == "consent_updated").then(|| consent_id(data)).flatten();
+        let consent = (kind == "consent_updated")
+            .then(|| consent_id(data))
+            .flatten();
         if let Some(id) = consent {
             if self.told.contains(&id) {
                 return;
@@ -316,7 +385,9 @@ impl Room {
                 continue;
             }
             if let Some(re) = consent.and_then(|id| member.outbox.expected(id)) {
-                member.outbox.push(message::envelope(kind, Some(&re), None, data));
+                member
+                    .outbox
+                    .push(message::envelope(kind, Some(&re), None, data));
             } else if kind == "transcript_update" {
                 member.outbox.push_skippable(text.clone());
             } else {
@@ -339,7 +410,11 @@ impl Room {
         if close == Close::ENDED {
             // The end comes after everything that happened before it.
             self.doubt = true;
-            self.closing.get_or_insert(Closing { close, whom, by: now + CLOSE_PATIENCE });
+            self.closing.get_or_insert(Closing {
+                close,
+                whom,
+                by: now + CLOSE_PATIENCE,
+            });
         } else {
             self.close_now(close, whom);
         }
@@ -370,13 +445,19 @@ impl Room {
 
 /// Whose streams an event tells of, if any.
 fn streams_of(data: &Value) -> Option<ParticipantId> {
-    data["streams"].as_array().filter(|streams| !streams.is_empty())?;
+    data["streams"]
+        .as_array()
+        .filter(|streams| !streams.is_empty())?;
     data["id"].as_str()?.parse().ok()
 }
 
 /// Whom the event removes.
 fn removed(event: &Event) -> Option<ParticipantId> {
-    if !matches!(event.kind.as_str(), "participant_left" | "participant_updated") || event.data["removed"].is_null() {
+    if !matches!(
+        event.kind.as_str(),
+        "participant_left" | "participant_updated"
+    ) || event.data["removed"].is_null()
+    {
         return None;
     }
     event.data["id"].as_str()?.parse().ok()

@@ -1,5 +1,5 @@
-//! The rooms of this process: one task per meeting with sockets here, one subscription each, and one query,
-//! several times a second, that shows what was lost.
+//! The rooms of this process: one task per meeting with sockets here, one subscription each, and
+//! one query, several times a second, that shows what was lost.
 
 use super::room::{Member, Room};
 use crate::{
@@ -26,7 +26,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-/// How often heads are read: what is lost on its way, a removal too, is known this late. One query for all meetings.
+/// How often heads are read: what is lost on its way, a removal too, is known this late. One query
+/// for all meetings.
 const HEADS: Duration = Duration::from_millis(400);
 /// How often workers hear which sockets there are.
 const BEAT: Duration = Duration::from_secs(2);
@@ -94,14 +95,21 @@ impl Drop for Ticket {
 
 impl Rooms {
     pub fn new(state: Shared, tracker: TaskTracker) -> Arc<Self> {
-        Arc::new(Self { state, api: Uuid::now_v7(), slots: Mutex::default(), poke: Notify::new(), tracker })
+        Arc::new(Self {
+            state,
+            api: Uuid::now_v7(),
+            slots: Mutex::default(),
+            poke: Notify::new(),
+            tracker,
+        })
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<MeetingId, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place in the meeting's room, which listens to the queue when this returns (or after [`READY_MAX`] soon).
+    /// A place in the meeting's room, which listens to the queue when this returns (or after
+    /// [`READY_MAX`] soon).
     pub async fn enter(self: &Arc<Self>, tenant: TenantId, meeting: MeetingId) -> Ticket {
         let (ticket, mut ready) = {
             let mut slots = self.slots();
@@ -109,11 +117,26 @@ impl Rooms {
                 let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
                 let (is_ready, ready) = watch::channel(false);
                 let empty = CancellationToken::new();
-                self.tracker.spawn(self.clone().run(tenant, meeting, receiver, is_ready, empty.clone()));
-                Slot { users: 0, commands, ready, empty }
+                self.tracker.spawn(self.clone().run(
+                    tenant,
+                    meeting,
+                    receiver,
+                    is_ready,
+                    empty.clone(),
+                ));
+                Slot {
+                    users: 0,
+                    commands,
+                    ready,
+                    empty,
+                }
             });
             slot.users += 1;
-            let ticket = Ticket { rooms: self.clone(), meeting, commands: slot.commands.clone() };
+            let ticket = Ticket {
+                rooms: self.clone(),
+                meeting,
+                commands: slot.commands.clone(),
+            };
             (ticket, slot.ready.clone())
         };
         // Late, or over: the store repairs.
@@ -140,7 +163,8 @@ impl Rooms {
         let mut heard = Some(self.state.queue.subscribe(meeting).await);
         ready.send_replace(true);
         let (sockets, changed) = watch::channel(BTreeSet::new());
-        self.tracker.spawn(self.clone().beat(meeting, changed, empty.clone()));
+        self.tracker
+            .spawn(self.clone().beat(meeting, changed, empty.clone()));
         let mut room = Room::default();
         let mut reading: Option<JoinHandle<Result<Vec<Event>>>> = None;
         loop {
@@ -149,7 +173,12 @@ impl Rooms {
                 && let Some(after) = room.next_read(now)
             {
                 metrics::counter!("hansard_signal_repairs_total").increment(1);
-                reading = Some(tokio::spawn(read(self.state.clone(), tenant, meeting, after)));
+                reading = Some(tokio::spawn(read(
+                    self.state.clone(),
+                    tenant,
+                    meeting,
+                    after,
+                )));
             }
             let deadline = room.deadline();
             tokio::select! {
@@ -200,8 +229,8 @@ impl Rooms {
         }
     }
 
-    /// Tells the meeting's worker which participants have a socket here: at every change, every beat, and at the end that
-    /// there are none.
+    /// Tells the meeting's worker which participants have a socket here: at every change, every
+    /// beat, and at the end that there are none.
     async fn beat(
         self: Arc<Self>,
         meeting: MeetingId,
@@ -216,8 +245,15 @@ impl Rooms {
                 changed = sockets.changed() => changed.is_err(),
                 _ = beat.tick() => false,
             };
-            let participants = if over { Vec::new() } else { sockets.borrow_and_update().iter().copied().collect() };
-            let ask = Ask::Sockets { api: self.api, participants };
+            let participants = if over {
+                Vec::new()
+            } else {
+                sockets.borrow_and_update().iter().copied().collect()
+            };
+            let ask = Ask::Sockets {
+                api: self.api,
+                participants,
+            };
             if let Err(error) = self.state.queue.ask(meeting, &ask, BEAT_MAX).await {
                 tracing::trace!(%meeting, %error, "the worker did not hear which sockets there are");
             }
@@ -227,7 +263,8 @@ impl Rooms {
         }
     }
 
-    /// Reads the heads of all meetings with sockets here, now and then and when poked, until stopped.
+    /// Reads the heads of all meetings with sockets here, now and then and when poked, until
+    /// stopped.
     pub async fn watch_heads(self: Arc<Self>, stopped: CancellationToken) {
         loop {
             tokio::select! {
@@ -271,7 +308,9 @@ async fn hear(heard: &mut Option<Subscription>) -> Option<Notice> {
 
 async fn finished(reading: &mut Option<JoinHandle<Result<Vec<Event>>>>) -> Result<Vec<Event>> {
     match reading {
-        Some(reading) => reading.await.unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into())),
+        Some(reading) => reading
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::WorkerCrashed.into())),
         None => std::future::pending().await,
     }
 }
@@ -283,10 +322,17 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-async fn read(state: Shared, tenant: TenantId, meeting: MeetingId, after: i64) -> Result<Vec<Event>> {
+async fn read(
+    state: Shared,
+    tenant: TenantId,
+    meeting: MeetingId,
+    after: i64,
+) -> Result<Vec<Event>> {
     let events = async {
         let mut tx = state.store.tenant_tx(tenant).await?;
         event::after(&mut tx, meeting, after, READ_MAX).await
     };
-    tokio::time::timeout(READ_LONGEST, events).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))
+    tokio::time::timeout(READ_LONGEST, events)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))
 }

@@ -1,5 +1,6 @@
-//! One socket's life: `join_room` in time, replay, then reading and writing apart, so that a slow reader never delays what
-//! it says itself. A withdrawal acts when it is read; what is logged and what goes to the worker each has its lane, in order.
+//! One socket's life: `join_room` in time, replay, then reading and writing apart, so that a slow
+//! reader never delays what it says itself. A withdrawal acts when it is read; what is logged and
+//! what goes to the worker each has its lane, in order.
 
 use super::{
     Signal,
@@ -51,7 +52,12 @@ const LEAVE_MAX: Duration = Duration::from_secs(3);
 
 impl Signal {
     /// Runs one socket to its end.
-    pub(super) async fn run(self, socket: WebSocket, observes: Option<TenantId>, door: Option<Door>) {
+    pub(super) async fn run(
+        self,
+        socket: WebSocket,
+        observes: Option<TenantId>,
+        door: Option<Door>,
+    ) {
         let (sink, mut stream) = socket.split();
         let outbox = Arc::new(Outbox::default());
         let (first, firsts) = mpsc::channel(4);
@@ -63,12 +69,14 @@ impl Signal {
                 Some(Close::DRAINING)
             }
         };
-        // Whatever the client still sends is read, so that the close (or the answer to its own) is not lost in a reset.
+        // Whatever the client still sends is read, so that the close (or the answer to its own) is
+        // not lost in a reset.
         let rest = async { while let Some(Ok(_)) = stream.next().await {} };
         tokio::pin!(rest);
         let mut gone = false;
         if let Some(close) = close {
-            metrics::counter!("hansard_signal_closed_total", "code" => close.code.to_string()).increment(1);
+            metrics::counter!("hansard_signal_closed_total", "code" => close.code.to_string())
+                .increment(1);
             outbox.close(close);
             tokio::select! {
                 _ = tokio::time::timeout(WRITE_MAX, &mut writer) => {}
@@ -91,7 +99,8 @@ impl Signal {
         door: Option<Door>,
     ) -> Option<Close> {
         let mut rate = MessageRate::new(Instant::now());
-        // On the heap: what joining needs for a moment would else be held for as long as the socket lives.
+        // On the heap: what joining needs for a moment would else be held for as long as the socket
+        // lives.
         let joining = Box::pin(self.wait_for_join(stream, &mut rate, &first, observes));
         let waited = tokio::time::timeout(JOIN_WITHIN, joining).await;
         let (joined, re) = match waited {
@@ -101,7 +110,10 @@ impl Signal {
         };
         let Some(_place) = self.place() else {
             let full = message::error(re.as_ref(), "unavailable", "too many sockets are open here");
-            return say_first(&first, full).await.err().unwrap_or(Some(Close::FULL));
+            return say_first(&first, full)
+                .await
+                .err()
+                .unwrap_or(Some(Close::FULL));
         };
         if let Some(door) = door {
             door.stand(Standing::Joined);
@@ -118,11 +130,19 @@ impl Signal {
                 sent: joined.seq,
             })
             .await;
-        // The writer takes `joined` and the replay first, then what the room put into the outbox meanwhile.
+        // The writer takes `joined` and the replay first, then what the room put into the outbox
+        // meanwhile.
         let answer = message::envelope("joined", re.as_ref(), None, &joined.data);
-        self.tracker().spawn(self.clone().replay(ReplayOf::new(&joined), answer, first, outbox.clone()));
+        self.tracker().spawn(self.clone().replay(
+            ReplayOf::new(&joined),
+            answer,
+            first,
+            outbox.clone(),
+        ));
         let lanes = Lanes::new(self, &joined, outbox);
-        let close = self.listen(stream, &mut rate, outbox, &joined, &lanes).await;
+        let close = self
+            .listen(stream, &mut rate, outbox, &joined, &lanes)
+            .await;
         joined.ticket.detach(number).await;
         close
     }
@@ -146,7 +166,11 @@ impl Signal {
             match message {
                 ClientMessage::Join(join) => match self.join(&join, observes).await {
                     Ok(joined) => return Ok((joined, id)),
-                    Err(NotJoined { code, message, close }) => {
+                    Err(NotJoined {
+                        code,
+                        message,
+                        close,
+                    }) => {
                         say_first(first, message::error(id.as_ref(), code, &message)).await?;
                         if close.is_some() {
                             return Err(close);
@@ -154,13 +178,25 @@ impl Signal {
                     }
                 },
                 ClientMessage::Ping => say_first(first, pong(id.as_ref())).await?,
-                _ => say_first(first, message::error(id.as_ref(), "not_joined", "send join_room first")).await?,
+                _ => {
+                    say_first(
+                        first,
+                        message::error(id.as_ref(), "not_joined", "send join_room first"),
+                    )
+                    .await?
+                }
             }
         }
     }
 
     /// Answers, tells the events that the client asked for, and gives the writer over to the room.
-    async fn replay(self, of: ReplayOf, answer: Utf8Bytes, first: mpsc::Sender<Utf8Bytes>, outbox: Arc<Outbox>) {
+    async fn replay(
+        self,
+        of: ReplayOf,
+        answer: Utf8Bytes,
+        first: mpsc::Sender<Utf8Bytes>,
+        outbox: Arc<Outbox>,
+    ) {
         if first.send(answer).await.is_err() {
             return;
         }
@@ -174,14 +210,24 @@ impl Signal {
                 Ok(Ok(events)) if !events.is_empty() => events,
                 // With a hole it must not go on; the client comes again with its last seq.
                 _ => {
-                    outbox.close(Close { code: 1012, reason: "events could not be read" });
+                    outbox.close(Close {
+                        code: 1012,
+                        reason: "events could not be read",
+                    });
                     return;
                 }
             };
-            for Event { seq, kind, data, .. } in events {
+            for Event {
+                seq, kind, data, ..
+            } in events
+            {
                 after = seq;
                 let data = presence::seen_by(of.participant, data);
-                if first.send(message::envelope(&kind, None, Some(seq), &data)).await.is_err() {
+                if first
+                    .send(message::envelope(&kind, None, Some(seq), &data))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -242,21 +288,28 @@ impl Signal {
                     refuse("busy", "an earlier leave is under way");
                     return ControlFlow::Continue(());
                 };
-                let leaving = self.clone().leave(joined.tenant, joined.meeting, participant);
+                let leaving = self
+                    .clone()
+                    .leave(joined.tenant, joined.meeting, participant);
                 let outbox = outbox.clone();
                 self.tracker().spawn(async move {
                     let _place = place;
                     if leaving.await {
                         outbox.close(Close::LEFT);
                     } else {
-                        outbox.push(message::error(id.as_ref(), "unavailable", "try again in a moment"));
+                        outbox.push(message::error(
+                            id.as_ref(),
+                            "unavailable",
+                            "try again in a moment",
+                        ));
                     }
                 });
             }
             (_, None) => refuse("forbidden", "an observer only listens"),
             (ClientMessage::Consent(data), Some(participant)) => {
                 let saying = saying(joined.meeting, participant, data, self.state().clock.now());
-                let answered = id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
+                let answered =
+                    id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
                 if !saying.status.accepts() {
                     // Nothing limits it, and nothing that was said before delays it.
                     let acting = Acting::start(self.state(), &saying);
@@ -267,7 +320,10 @@ impl Signal {
             }
             (ClientMessage::Signal(signal), Some(_)) => {
                 if lanes.worker().try_send((id.clone(), signal)).is_err() {
-                    refuse("busy", "too much waits for the worker; try again in a moment");
+                    refuse(
+                        "busy",
+                        "too much waits for the worker; try again in a moment",
+                    );
                 }
             }
         }
@@ -303,8 +359,23 @@ struct ReplayOf {
 
 impl ReplayOf {
     fn new(joined: &Joined) -> Self {
-        let Joined { tenant, meeting, participant, replay_after: after, seq: until, over, .. } = *joined;
-        Self { tenant, meeting, participant, after, until, over }
+        let Joined {
+            tenant,
+            meeting,
+            participant,
+            replay_after: after,
+            seq: until,
+            over,
+            ..
+        } = *joined;
+        Self {
+            tenant,
+            meeting,
+            participant,
+            after,
+            until,
+            over,
+        }
     }
 }
 
@@ -358,9 +429,11 @@ async fn next(
     let Message::Text(text) = message else {
         return match message {
             _ if !rate.admits(false, now) => Err(Some(Close::FLOOD)),
-            Message::Binary(_) => {
-                Ok(Received::Invalid(message::error(None, "invalid", "only text frames are understood")))
-            }
+            Message::Binary(_) => Ok(Received::Invalid(message::error(
+                None,
+                "invalid",
+                "only text frames are understood",
+            ))),
             _ => Ok(Received::Alive),
         };
     };
@@ -375,17 +448,27 @@ async fn next(
     }
     Ok(match parsed {
         Ok(incoming) => Received::Message(incoming),
-        Err(invalid) => Received::Invalid(message::error(invalid.re.as_ref(), "invalid", &invalid.message)),
+        Err(invalid) => Received::Invalid(message::error(
+            invalid.re.as_ref(),
+            "invalid",
+            &invalid.message,
+        )),
     })
 }
 
-/// Whether the library refused a frame for its size. It says so only in words; a test holds it to them.
+/// Whether the library refused a frame for its size. It says so only in words; a test holds it to
+/// them.
 fn too_large(error: &axum::Error) -> bool {
     error.to_string().contains("too long")
 }
 
-/// Writes what comes first in person, then what the outbox holds, with pings between, until the close.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut firsts: mpsc::Receiver<Utf8Bytes>, outbox: Arc<Outbox>) {
+/// Writes what comes first in person, then what the outbox holds, with pings between, until the
+/// close.
+async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut firsts: mpsc::Receiver<Utf8Bytes>,
+    outbox: Arc<Outbox>,
+) {
     let mut ping = tokio::time::interval(PING_EVERY);
     ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut in_person = true;
@@ -433,12 +516,18 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut firsts: mpsc::Receiv
             break Close::TOO_SLOW;
         }
     };
-    let frame = CloseFrame { code: close.code, reason: close.reason.into() };
+    let frame = CloseFrame {
+        code: close.code,
+        reason: close.reason.into(),
+    };
     let _ = tokio::time::timeout(LINGER, sink.send(Message::Close(Some(frame)))).await;
 }
 
 async fn send(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {
-    matches!(tokio::time::timeout(WRITE_MAX, sink.send(message)).await, Ok(Ok(())))
+    matches!(
+        tokio::time::timeout(WRITE_MAX, sink.send(message)).await,
+        Ok(Ok(()))
+    )
 }
 
 async fn too_slow(outbox: &Outbox) {

@@ -26,7 +26,13 @@ const LINE_EVERY_S: i64 = 10;
 /// Columns of the bar's line that are not its message.
 const BESIDE: usize = 40;
 /// Of the speakers, in the order of the script.
-const COLOURS: [Color; 5] = [Color::Cyan, Color::Yellow, Color::Magenta, Color::Green, Color::Blue];
+const COLOURS: [Color; 5] = [
+    Color::Cyan,
+    Color::Yellow,
+    Color::Magenta,
+    Color::Green,
+    Color::Blue,
+];
 
 pub struct Live<'a> {
     screen: &'a Screen,
@@ -38,14 +44,20 @@ pub struct Live<'a> {
     /// By segment: a line each, replaced in place.
     partials: BTreeMap<String, ProgressBar>,
     open: BTreeSet<String>,
-    /// When the first sample of every voice was taken; told by the streams, so it may be off by a few hundredths.
+    /// When the first sample of every voice was taken; told by the streams, so it may be off by a
+    /// few hundredths.
     zero: Option<Instant>,
     stage: &'static str,
     said_s: i64,
 }
 
 impl<'a> Live<'a> {
-    pub fn new(screen: &'a Screen, meeting: &'a Meeting, declines: &'a str, metrics: PrometheusHandle) -> Self {
+    pub fn new(
+        screen: &'a Screen,
+        meeting: &'a Meeting,
+        declines: &'a str,
+        metrics: PrometheusHandle,
+    ) -> Self {
         Self {
             screen,
             meeting,
@@ -94,7 +106,8 @@ impl<'a> Live<'a> {
                     Some("declined") => "has declined both: nothing of this voice may be kept",
                     _ => "has not answered",
                 };
-                self.screen.say(&format!("{} joins, {said}", self.name(name)));
+                self.screen
+                    .say(&format!("{} joins, {said}", self.name(name)));
             }
             "participant_updated" => self.streams(data, event.received),
             "transcript_update" => {
@@ -119,9 +132,11 @@ impl<'a> Live<'a> {
     /// The play begins half a second after the last stream was given its port.
     fn streams(&mut self, data: &serde_json::Value, received: Instant) {
         let id = data["id"].as_str().unwrap_or_default();
-        let open =
-            data["streams"].as_array().is_some_and(|streams| streams.iter().any(|stream| stream["state"] == "open"));
-        if !open || !self.open.insert(id.to_owned()) || self.open.len() < self.meeting.voices.len() {
+        let open = data["streams"]
+            .as_array()
+            .is_some_and(|streams| streams.iter().any(|stream| stream["state"] == "open"));
+        if !open || !self.open.insert(id.to_owned()) || self.open.len() < self.meeting.voices.len()
+        {
             return;
         }
         self.zero = Some(received + Duration::from_millis(500));
@@ -133,16 +148,31 @@ impl<'a> Live<'a> {
     }
 
     fn caption(&mut self, caption: &Caption) {
-        let before = format!("{:>5}  {:<6} ", clock(caption.start_ms / 1_000), caption.speaker);
+        let before = format!(
+            "{:>5}  {:<6} ",
+            clock(caption.start_ms / 1_000),
+            caption.speaker
+        );
         let indent = console::measure_text_width(&before);
-        let head =
-            format!("{:>5}  {} ", clock(caption.start_ms / 1_000), self.name(&format!("{:<6}", caption.speaker)));
+        let head = format!(
+            "{:>5}  {} ",
+            clock(caption.start_ms / 1_000),
+            self.name(&format!("{:<6}", caption.speaker))
+        );
         if caption.last {
             self.forget(&caption.segment_id);
-            self.screen.say(&wrap_after(&head, &caption.text, self.screen.width(), indent));
+            self.screen.say(&wrap_after(
+                &head,
+                &caption.text,
+                self.screen.width(),
+                indent,
+            ));
         } else if let Some(bar) = &self.bar {
             let screen = self.screen;
-            let line = self.partials.entry(caption.segment_id.clone()).or_insert_with(|| screen.line_above(bar));
+            let line = self
+                .partials
+                .entry(caption.segment_id.clone())
+                .or_insert_with(|| screen.line_above(bar));
             let text = tail(&caption.text, screen.width().saturating_sub(indent + 1));
             line.set_message(format!("{head}{}", style(text).dim()));
             line.tick();
@@ -170,24 +200,30 @@ impl<'a> Live<'a> {
         let Some(bar) = &self.bar else {
             if at_s >= self.said_s + LINE_EVERY_S && at < whole {
                 self.said_s = at_s - at_s % LINE_EVERY_S;
-                self.screen.say(&format!("       ({} of {})", clock(at_s), clock(whole_s)));
+                self.screen
+                    .say(&format!("       ({} of {})", clock(at_s), clock(whole_s)));
             }
             return;
         };
         bar.set_position(at.min(whole).as_millis() as u64);
         bar.set_prefix(format!("{} of {}", clock(at_s), clock(whole_s)));
-        // Never up to the edge: the `^C` that terminals print would begin a line there, and the next draw miss it.
+        // Never up to the edge: the `^C` that terminals print would begin a line there, and the
+        // next draw miss it.
         let room = self.screen.width().saturating_sub(BESIDE);
         if !self.stage.is_empty() {
             bar.set_message(console::truncate_str(self.stage, room, "…").into_owned());
             return;
         }
         let at_ms = at.as_millis() as i64;
-        let speaks = |utterance: &&Utterance| (utterance.start_ms..=utterance.end_ms).contains(&at_ms);
+        let speaks =
+            |utterance: &&Utterance| (utterance.start_ms..=utterance.end_ms).contains(&at_ms);
         let dropped = refused(&self.metrics.render());
         let message = match self.meeting.utterances.iter().find(speaks) {
             Some(utterance) if utterance.speaker == self.declines => {
-                format!("{}, at the gate: {dropped} packets dropped", self.name(self.declines))
+                format!(
+                    "{}, at the gate: {dropped} packets dropped",
+                    self.name(self.declines)
+                )
             }
             Some(utterance) => format!("{} speaks", self.name(&utterance.speaker)),
             None => String::new(),
@@ -197,7 +233,12 @@ impl<'a> Live<'a> {
 
     /// In the speaker's colour; padding stays.
     fn name(&self, name: &str) -> String {
-        let place = self.meeting.voices.iter().position(|voice| voice.name == name.trim_end()).unwrap_or(0);
+        let place = self
+            .meeting
+            .voices
+            .iter()
+            .position(|voice| voice.name == name.trim_end())
+            .unwrap_or(0);
         style(name).fg(COLOURS[place % COLOURS.len()]).to_string()
     }
 }
@@ -217,6 +258,9 @@ mod tests {
     #[test]
     fn a_coloured_head_does_not_count_twice() {
         let head = "\u{1b}[36mAna\u{1b}[0m ";
-        assert_eq!(wrap_after(head, "one two three", 12, 4), format!("{head}one two\n    three"));
+        assert_eq!(
+            wrap_after(head, "one two three", 12, 4),
+            format!("{head}one two\n    three")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What the demo writes to: a terminal, where things are replaced in place, or a file or pipe, which gets plain lines.
+//! What the demo writes to: a terminal, where things are replaced in place, or a file or pipe,
+//! which gets plain lines.
 #![allow(clippy::print_stdout, reason = "this is what the demo says")]
 
 use console::{Term, measure_text_width, style};
@@ -18,8 +19,15 @@ pub struct Screen {
 impl Screen {
     pub fn new() -> Self {
         let terminal = Term::stdout().is_term();
-        let target = if terminal { ProgressDrawTarget::stdout_with_hz(20) } else { ProgressDrawTarget::hidden() };
-        Self { terminal, bars: MultiProgress::with_draw_target(target) }
+        let target = if terminal {
+            ProgressDrawTarget::stdout_with_hz(20)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            terminal,
+            bars: MultiProgress::with_draw_target(target),
+        }
     }
 
     pub fn is_terminal(&self) -> bool {
@@ -28,7 +36,11 @@ impl Screen {
 
     /// Columns for a line.
     pub fn width(&self) -> usize {
-        if self.terminal { usize::from(Term::stdout().size().1).clamp(40, WIDTH_MAX) } else { WIDTH_MAX }
+        if self.terminal {
+            usize::from(Term::stdout().size().1).clamp(40, WIDTH_MAX)
+        } else {
+            WIDTH_MAX
+        }
     }
 
     /// Writes lines that stay.
@@ -55,23 +67,33 @@ impl Screen {
     /// Shows that something is being done, until [`Work::done`].
     pub fn work(&self, what: &str) -> Work {
         let began = Instant::now();
-        let bar = self.bars.add(ProgressBar::new_spinner().with_style(template("{spinner} {msg} {elapsed}")));
+        let bar = self
+            .bars
+            .add(ProgressBar::new_spinner().with_style(template("{spinner} {msg} {elapsed}")));
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
         if !self.terminal {
             self.say(&format!("{what} …"));
         }
-        Work { bar, what: what.to_owned(), began }
+        Work {
+            bar,
+            what: what.to_owned(),
+            began,
+        }
     }
 
     /// A bar at the bottom.
     pub fn bar(&self, length: u64, form: &str) -> ProgressBar {
-        self.bars.add(ProgressBar::new(length).with_style(template(form)))
+        self.bars
+            .add(ProgressBar::new(length).with_style(template(form)))
     }
 
     /// A line that is replaced in place, above a bar.
     pub fn line_above(&self, bar: &ProgressBar) -> ProgressBar {
-        self.bars.insert_before(bar, ProgressBar::new_spinner().with_style(template("{msg}")))
+        self.bars.insert_before(
+            bar,
+            ProgressBar::new_spinner().with_style(template("{msg}")),
+        )
     }
 
     pub fn remove(&self, bar: &ProgressBar) {
@@ -105,7 +127,9 @@ impl Drop for Work {
 }
 
 fn template(form: &str) -> ProgressStyle {
-    ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━━ ")
+    ProgressStyle::with_template(form)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━━ ")
 }
 
 /// Breaks at spaces; lines after the first are indented.
@@ -161,7 +185,10 @@ mod tests {
         assert_eq!(wrap("incomprehensible no", 6, 2), "incomprehensible\n  no");
         for width in 10..40 {
             let text = wrap("the quick brown fox jumps over the lazy dog", width, 3);
-            assert!(text.lines().all(|line| measure_text_width(line) <= width), "{width}: {text}");
+            assert!(
+                text.lines().all(|line| measure_text_width(line) <= width),
+                "{width}: {text}"
+            );
         }
     }
 
@@ -174,6 +201,9 @@ mod tests {
 
     #[test]
     fn times() {
-        assert_eq!((clock(0), clock(65), clock(3_600)), ("0:00".into(), "1:05".into(), "60:00".into()));
+        assert_eq!(
+            (clock(0), clock(65), clock(3_600)),
+            ("0:00".into(), "1:05".into(), "60:00".into())
+        );
     }
 }

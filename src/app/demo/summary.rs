@@ -31,13 +31,28 @@ impl Summary {
         metrics: String,
     ) -> anyhow::Result<Self> {
         let text = client.transcript_as(&performance.meeting_id, "txt").await?;
-        let segments = performance.transcript["segments"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let declined =
-            |id: &str| performance.players.iter().any(|player| player.declined && player.participant_id == id);
-        let declined_segments =
-            segments.iter().filter(|segment| segment["participant"]["id"].as_str().is_some_and(declined)).count();
+        let segments = performance.transcript["segments"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let declined = |id: &str| {
+            performance
+                .players
+                .iter()
+                .any(|player| player.declined && player.participant_id == id)
+        };
+        let declined_segments = segments
+            .iter()
+            .filter(|segment| segment["participant"]["id"].as_str().is_some_and(declined))
+            .count();
         let score = performance.score(meeting);
-        Ok(Self { score, text, dropped: refused(&metrics), declined_segments, performance })
+        Ok(Self {
+            score,
+            text,
+            dropped: refused(&metrics),
+            declined_segments,
+            performance,
+        })
     }
 
     /// A link for a browser; it opens once.
@@ -45,7 +60,10 @@ impl Summary {
         let host = self.performance.players.first().context("nobody played")?;
         let path = format!("/v1/users/{}/sessions", host.user_id);
         let session = client.post(&path, json!({"ttlSeconds": ttl_s})).await?;
-        Ok(session["url"].as_str().context("a session without a url")?.to_owned())
+        Ok(session["url"]
+            .as_str()
+            .context("a session without a url")?
+            .to_owned())
     }
 
     pub fn print(&self, screen: &Screen) {
@@ -69,10 +87,20 @@ impl Summary {
                 self.score.declined_words
             ));
         }
-        let waited = self.performance.settled.saturating_duration_since(self.performance.ended).as_secs_f64();
-        screen.heading(&format!("Recordings ({} {waited:.1} s after the end)", self.performance.state));
-        let (mixes, tracks): (Vec<_>, Vec<_>) =
-            self.performance.recordings.iter().partition(|recording| recording.kind == "mix");
+        let waited = self
+            .performance
+            .settled
+            .saturating_duration_since(self.performance.ended)
+            .as_secs_f64();
+        screen.heading(&format!(
+            "Recordings ({} {waited:.1} s after the end)",
+            self.performance.state
+        ));
+        let (mixes, tracks): (Vec<_>, Vec<_>) = self
+            .performance
+            .recordings
+            .iter()
+            .partition(|recording| recording.kind == "mix");
         for recording in mixes.into_iter().chain(tracks) {
             screen.say(&format!("  {}", self.row(recording)));
         }
@@ -88,13 +116,33 @@ impl Summary {
         let recordings = &self.performance.recordings;
         let mut wrong = Vec::new();
         if self.performance.state != "ready" {
-            wrong.push(format!("the recordings are {}, not ready", self.performance.state));
+            wrong.push(format!(
+                "the recordings are {}, not ready",
+                self.performance.state
+            ));
         }
-        wrong.extend(recordings.iter().filter(|recording| recording.status != "ready").map(|recording| {
-            let why = recording.error.as_ref().map_or(String::new(), |error| format!(": {error}"));
-            format!("the {} of {} is {}{why}", recording.kind, self.whose(recording), recording.status)
-        }));
-        let agreed = self.performance.players.iter().filter(|player| !player.declined);
+        wrong.extend(
+            recordings
+                .iter()
+                .filter(|recording| recording.status != "ready")
+                .map(|recording| {
+                    let why = recording
+                        .error
+                        .as_ref()
+                        .map_or(String::new(), |error| format!(": {error}"));
+                    format!(
+                        "the {} of {} is {}{why}",
+                        recording.kind,
+                        self.whose(recording),
+                        recording.status
+                    )
+                }),
+        );
+        let agreed = self
+            .performance
+            .players
+            .iter()
+            .filter(|player| !player.declined);
         wrong.extend(
             agreed
                 .filter(|player| self.recordings_of(player).count() == 0)
@@ -104,8 +152,13 @@ impl Summary {
             wrong.push("there was not one final caption".into());
         }
         for player in self.declined() {
-            if self.recordings_of(player).count() > 0 || self.declined_segments + self.score.declined_words > 0 {
-                wrong.push(format!("something of {}, who declined, was kept", player.name));
+            if self.recordings_of(player).count() > 0
+                || self.declined_segments + self.score.declined_words > 0
+            {
+                wrong.push(format!(
+                    "something of {}, who declined, was kept",
+                    player.name
+                ));
             }
         }
         if !wrong.is_empty() {
@@ -115,18 +168,29 @@ impl Summary {
     }
 
     fn declined(&self) -> impl Iterator<Item = &Player> {
-        self.performance.players.iter().filter(|player| player.declined)
+        self.performance
+            .players
+            .iter()
+            .filter(|player| player.declined)
     }
 
     fn recordings_of<'a>(&'a self, player: &'a Player) -> impl Iterator<Item = &'a Recording> {
         let recordings = self.performance.recordings.iter();
-        recordings.filter(|recording| recording.participant_id.as_ref() == Some(&player.participant_id))
+        recordings
+            .filter(|recording| recording.participant_id.as_ref() == Some(&player.participant_id))
     }
 
     fn whose(&self, recording: &Recording) -> String {
-        let names: BTreeMap<&str, &str> =
-            self.performance.players.iter().map(|p| (p.participant_id.as_str(), p.name.as_str())).collect();
-        let name = recording.participant_id.as_deref().and_then(|id| names.get(id).copied());
+        let names: BTreeMap<&str, &str> = self
+            .performance
+            .players
+            .iter()
+            .map(|p| (p.participant_id.as_str(), p.name.as_str()))
+            .collect();
+        let name = recording
+            .participant_id
+            .as_deref()
+            .and_then(|id| names.get(id).copied());
         name.unwrap_or("everybody").to_owned()
     }
 
@@ -147,8 +211,12 @@ impl Summary {
 /// Packets dropped on arrival for want of consent, from the text of `/metrics`.
 pub fn refused(metrics: &str) -> u64 {
     let of = |line: &str| {
-        let (labels, value) = line.strip_prefix("hansard_rtp_dropped_total{")?.split_once("} ")?;
-        labels.contains("reason=\"no_consent\"").then(|| value.trim().parse::<f64>().ok())?
+        let (labels, value) = line
+            .strip_prefix("hansard_rtp_dropped_total{")?
+            .split_once("} ")?;
+        labels
+            .contains("reason=\"no_consent\"")
+            .then(|| value.trim().parse::<f64>().ok())?
     };
     metrics.lines().filter_map(of).sum::<f64>() as u64
 }
@@ -181,7 +249,13 @@ mod tests {
 
     #[test]
     fn lengths_and_sizes_are_read_by_people() {
-        assert_eq!((length(80_949), length(59_960), length(0)), ("1:20.9".into(), "1:00.0".into(), "0:00.0".into()));
-        assert_eq!((size(2_048), size(1_572_864)), ("2 KiB".into(), "1.5 MiB".into()));
+        assert_eq!(
+            (length(80_949), length(59_960), length(0)),
+            ("1:20.9".into(), "1:00.0".into(), "0:00.0".into())
+        );
+        assert_eq!(
+            (size(2_048), size(1_572_864)),
+            ("2 KiB".into(), "1.5 MiB".into())
+        );
     }
 }

@@ -26,7 +26,11 @@ impl Tracks {
     /// Which streams' media came, stalled or came back since the last look.
     pub fn look(&mut self, now: MeetingTime) -> Vec<(StreamId, ParticipantId, Media)> {
         let look = |(id, track): (&StreamId, &mut Track)| {
-            Some((*id, track.participant, track.watch.look(track.ingest.counts(), now)?))
+            Some((
+                *id,
+                track.participant,
+                track.watch.look(track.ingest.counts(), now)?,
+            ))
         };
         self.tracks.iter_mut().filter_map(look).collect()
     }
@@ -51,7 +55,8 @@ impl Tracks {
         self.tracks.iter().map(seen).collect()
     }
 
-    /// The sender said goodbye: whether it goes on shows with its next packet, which is told at once.
+    /// The sender said goodbye: whether it goes on shows with its next packet, which is told at
+    /// once.
     pub fn bye(&mut self, stream: StreamId, now: MeetingTime) {
         if let Some(track) = self.tracks.get_mut(&stream) {
             track.alive = now - ALIVE_EVERY;
@@ -66,13 +71,19 @@ impl Tracks {
         } else {
             self.unkept.insert(recording);
         }
-        let of = |id: &RecordingId| self.begun.get(id).is_some_and(|key| key.participant == participant);
+        let of = |id: &RecordingId| {
+            self.begun
+                .get(id)
+                .is_some_and(|key| key.participant == participant)
+        };
         Some((participant, !self.unkept.iter().any(of)))
     }
 
     /// Ports are closed at once with their streams: another process goes on with them.
     pub fn hand_over(&self) {
-        self.tracks.values().for_each(|track| track.ingest.hand_over());
+        self.tracks
+            .values()
+            .for_each(|track| track.ingest.hand_over());
     }
 
     /// The sender goes on with another SSRC: its counters begin anew.

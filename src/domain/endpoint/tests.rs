@@ -2,14 +2,19 @@ use super::*;
 
 const FRAME_US: i64 = 16_000;
 
-/// Frames from a line: a digit pair per character would be unreadable, so runs: (frames, voice, level).
+/// Frames from a line: a digit pair per character would be unreadable, so runs: (frames, voice,
+/// level).
 fn feed(endpoint: &mut Endpoint, from: &mut i64, runs: &[(usize, f32, f32)]) -> Vec<Decision> {
     let mut decisions = Vec::new();
     for (frames, voice, level_db) in runs {
         for _ in 0..*frames {
             let span = Span::of(MeetingTime(*from), Micros(FRAME_US));
             *from += FRAME_US;
-            decisions.extend(endpoint.frame(Frame { span, level_db: *level_db, voice: *voice }));
+            decisions.extend(endpoint.frame(Frame {
+                span,
+                level_db: *level_db,
+                voice: *voice,
+            }));
         }
     }
     decisions
@@ -32,7 +37,9 @@ fn one_utterance_from_pre_roll_to_tail() {
     let [
         Decision::Opened { start, .. },
         Decision::Guess { span: guess, .. },
-        Decision::Ended { span, voiced, why, .. },
+        Decision::Ended {
+            span, voiced, why, ..
+        },
     ] = &decisions[..]
     else {
         panic!("{decisions:?}")
@@ -40,7 +47,10 @@ fn one_utterance_from_pre_roll_to_tail() {
     assert_eq!(ms(*start), 960 - 250);
     assert_eq!((ms(span.start), ms(span.end)), (710, 1_920 + 190));
     assert_eq!(guess, span, "the speculation is the final");
-    assert_eq!(voiced, &[Span::new(MeetingTime(960_000), MeetingTime(1_920_000))]);
+    assert_eq!(
+        voiced,
+        &[Span::new(MeetingTime(960_000), MeetingTime(1_920_000))]
+    );
     assert_eq!(*why, Why::Silence);
 }
 
@@ -48,25 +58,59 @@ fn one_utterance_from_pre_roll_to_tail() {
 fn clicks_open_nothing_or_are_dropped() {
     let (mut endpoint, mut at) = (endpoint(), 0);
     let click = (2, 0.9, -20.0);
-    assert!(feed(&mut endpoint, &mut at, &[SILENT, click, SILENT, click, SILENT]).is_empty());
+    assert!(
+        feed(
+            &mut endpoint,
+            &mut at,
+            &[SILENT, click, SILENT, click, SILENT]
+        )
+        .is_empty()
+    );
     let decisions = feed(&mut endpoint, &mut at, &[(5, 0.9, -20.0), SILENT]);
-    assert!(matches!(decisions[..], [Decision::Opened { .. }, Decision::Dropped { .. }]), "{decisions:?}");
+    assert!(
+        matches!(
+            decisions[..],
+            [Decision::Opened { .. }, Decision::Dropped { .. }]
+        ),
+        "{decisions:?}"
+    );
 }
 
 #[test]
 fn a_pause_inside_is_guessed_and_resumed() {
     let (mut endpoint, mut at) = (endpoint(), 0);
     let voice = (60, 0.9, -20.0);
-    let decisions = feed(&mut endpoint, &mut at, &[SILENT, voice, (20, 0.02, -60.0), voice, SILENT]);
+    let decisions = feed(
+        &mut endpoint,
+        &mut at,
+        &[SILENT, voice, (20, 0.02, -60.0), voice, SILENT],
+    );
     let kinds: Vec<_> = decisions.iter().map(std::mem::discriminant).collect();
     let expected = [
-        Decision::Opened { utterance: 0, start: MeetingTime::ZERO },
-        Decision::Guess { utterance: 0, span: Span::new(MeetingTime::ZERO, MeetingTime::ZERO) },
+        Decision::Opened {
+            utterance: 0,
+            start: MeetingTime::ZERO,
+        },
+        Decision::Guess {
+            utterance: 0,
+            span: Span::new(MeetingTime::ZERO, MeetingTime::ZERO),
+        },
         Decision::Resumed { utterance: 0 },
-        Decision::Guess { utterance: 0, span: Span::new(MeetingTime::ZERO, MeetingTime::ZERO) },
+        Decision::Guess {
+            utterance: 0,
+            span: Span::new(MeetingTime::ZERO, MeetingTime::ZERO),
+        },
     ];
-    assert_eq!(kinds[..4], expected.iter().map(std::mem::discriminant).collect::<Vec<_>>()[..]);
-    let Some(Decision::Ended { voiced, .. }) = decisions.last() else { panic!("{decisions:?}") };
+    assert_eq!(
+        kinds[..4],
+        expected
+            .iter()
+            .map(std::mem::discriminant)
+            .collect::<Vec<_>>()[..]
+    );
+    let Some(Decision::Ended { voiced, .. }) = decisions.last() else {
+        panic!("{decisions:?}")
+    };
     assert_eq!(voiced.len(), 2);
 }
 
@@ -74,21 +118,37 @@ fn a_pause_inside_is_guessed_and_resumed() {
 fn a_blip_in_the_trailing_silence_changes_nothing() {
     let (mut endpoint, mut at) = (endpoint(), 0);
     let quiet = (16, 0.02, -60.0);
-    let decisions = feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0), quiet, (1, 0.9, -30.0), SILENT]);
+    let decisions = feed(
+        &mut endpoint,
+        &mut at,
+        &[SILENT, (60, 0.9, -20.0), quiet, (1, 0.9, -30.0), SILENT],
+    );
     assert_eq!(decisions.len(), 3, "{decisions:?}");
 }
 
 #[test]
 fn the_wait_follows_the_hint() {
-    for (hint, expected) in [(Some(Hint::Complete), 450), (None, 600), (Some(Hint::Open), 800)] {
+    for (hint, expected) in [
+        (Some(Hint::Complete), 450),
+        (None, 600),
+        (Some(Hint::Open), 800),
+    ] {
         let (mut endpoint, mut at) = (endpoint(), 0);
-        feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0), (14, 0.02, -60.0)]);
+        feed(
+            &mut endpoint,
+            &mut at,
+            &[SILENT, (60, 0.9, -20.0), (14, 0.02, -60.0)],
+        );
         if let Some(hint) = hint {
             endpoint.hint(0, hint);
         }
         let voice_end = 1_920_000;
         while feed(&mut endpoint, &mut at, &[(1, 0.02, -60.0)]).is_empty() {}
-        assert!((at - voice_end - expected * 1_000).abs() <= FRAME_US, "{hint:?}: {}", at - voice_end);
+        assert!(
+            (at - voice_end - expected * 1_000).abs() <= FRAME_US,
+            "{hint:?}: {}",
+            at - voice_end
+        );
     }
 }
 
@@ -98,16 +158,24 @@ fn silence_without_audio_ends_it() {
     feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0)]);
     let now = |ms: i64| MeetingTime(at + ms * 1_000);
     assert!(endpoint.tick(now(299)).is_empty());
-    assert!(matches!(endpoint.tick(now(300))[..], [Decision::Guess { .. }]));
+    assert!(matches!(
+        endpoint.tick(now(300))[..],
+        [Decision::Guess { .. }]
+    ));
     assert!(endpoint.tick(now(320)).is_empty());
     let decisions = endpoint.tick(now(610));
-    let [Decision::Ended { span, .. }] = &decisions[..] else { panic!("{decisions:?}") };
+    let [Decision::Ended { span, .. }] = &decisions[..] else {
+        panic!("{decisions:?}")
+    };
     assert_eq!(span.end, MeetingTime(at), "only audio that is there");
 
     let (mut endpoint, mut at) = (self::endpoint(), 0);
     feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0)]);
     let decisions = endpoint.gap(Span::of(MeetingTime(at), Micros::from_ms(600)));
-    assert!(matches!(decisions[..], [Decision::Ended { .. }]), "{decisions:?}");
+    assert!(
+        matches!(decisions[..], [Decision::Ended { .. }]),
+        "{decisions:?}"
+    );
 }
 
 #[test]
@@ -131,7 +199,12 @@ fn continuous_speech_is_cut_without_losing_or_doubling_audio() {
     for pair in ended.windows(2) {
         assert_eq!(pair[0].end, pair[1].start);
     }
-    assert!(ended.iter().all(|span| span.length() <= Micros::from_secs(12)), "{ended:?}");
+    assert!(
+        ended
+            .iter()
+            .all(|span| span.length() <= Micros::from_secs(12)),
+        "{ended:?}"
+    );
     // At the dips: the level there is low.
     for span in &ended[..ended.len() - 1] {
         let into = (span.end.0 - 60 * FRAME_US) % (187 * FRAME_US);
@@ -142,9 +215,29 @@ fn continuous_speech_is_cut_without_losing_or_doubling_audio() {
 #[test]
 fn a_short_pause_ends_what_is_long() {
     let (mut endpoint, mut at) = (endpoint(), 0);
-    let decisions = feed(&mut endpoint, &mut at, &[SILENT, (400, 0.9, -20.0), (11, 0.02, -60.0), (60, 0.9, -20.0)]);
-    assert!(matches!(decisions[1], Decision::Ended { why: Why::Length, .. }), "{decisions:?}");
-    let (Decision::Ended { span, .. }, Decision::Opened { start, .. }) = (&decisions[1], &decisions[2]) else {
+    let decisions = feed(
+        &mut endpoint,
+        &mut at,
+        &[
+            SILENT,
+            (400, 0.9, -20.0),
+            (11, 0.02, -60.0),
+            (60, 0.9, -20.0),
+        ],
+    );
+    assert!(
+        matches!(
+            decisions[1],
+            Decision::Ended {
+                why: Why::Length,
+                ..
+            }
+        ),
+        "{decisions:?}"
+    );
+    let (Decision::Ended { span, .. }, Decision::Opened { start, .. }) =
+        (&decisions[1], &decisions[2])
+    else {
         panic!("{decisions:?}")
     };
     assert!(span.end <= *start);
@@ -156,10 +249,22 @@ fn a_cut_ends_it_there_and_nothing_reaches_back() {
     feed(&mut endpoint, &mut at, &[SILENT, (60, 0.9, -20.0)]);
     let cut = MeetingTime(at - 100_000);
     let decisions = endpoint.cut(cut);
-    let [Decision::Ended { span, voiced, why: Why::Broken, .. }] = &decisions[..] else { panic!("{decisions:?}") };
+    let [
+        Decision::Ended {
+            span,
+            voiced,
+            why: Why::Broken,
+            ..
+        },
+    ] = &decisions[..]
+    else {
+        panic!("{decisions:?}")
+    };
     assert_eq!(span.end, cut);
     assert!(voiced.iter().all(|span| span.end <= cut));
     let decisions = feed(&mut endpoint, &mut at, &[(60, 0.9, -20.0)]);
-    let [Decision::Opened { start, .. }] = &decisions[..] else { panic!("{decisions:?}") };
+    let [Decision::Opened { start, .. }] = &decisions[..] else {
+        panic!("{decisions:?}")
+    };
     assert!(*start >= cut);
 }

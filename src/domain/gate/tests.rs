@@ -55,10 +55,25 @@ fn a_withdrawal_acts_at_once_and_cuts_what_is_inside() {
     let gate = gate();
     gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
     let (_, before) = frame(&gate, ANA, 100).expect("open").into_parts();
-    let across = Pass { span: span(100, 600), ..before };
-    let after = Pass { span: span(500, 600), ..before };
-    gate.withdraw(said(2, ANA, ConsentStatus::Withdrawn, 0).id, ANA, &[Use::Recording], ms(400));
-    assert_eq!(frame(&gate, ANA, 390).unwrap_err(), Refusal::NoConsent, "arrives after the receipt");
+    let across = Pass {
+        span: span(100, 600),
+        ..before
+    };
+    let after = Pass {
+        span: span(500, 600),
+        ..before
+    };
+    gate.withdraw(
+        said(2, ANA, ConsentStatus::Withdrawn, 0).id,
+        ANA,
+        &[Use::Recording],
+        ms(400),
+    );
+    assert_eq!(
+        frame(&gate, ANA, 390).unwrap_err(),
+        Refusal::NoConsent,
+        "arrives after the receipt"
+    );
     assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
     assert_eq!(gate.still::<Recording>(&across), Verdict::Cut(ms(400)));
     assert_eq!(gate.still::<Recording>(&after), Verdict::Drop);
@@ -102,7 +117,13 @@ fn the_cut_is_at_the_earlier_of_receipt_and_time_stamp() {
         let withdrawal = said(2, ANA, ConsentStatus::Withdrawn, stamped);
         gate.withdraw(withdrawal.id, ANA, &[Use::Recording], ms(received));
         gate.apply(&withdrawal, ms(500));
-        assert_eq!(gate.still::<Recording>(&Pass { span: span(100, 600), ..pass }), Verdict::Cut(ms(cut)));
+        assert_eq!(
+            gate.still::<Recording>(&Pass {
+                span: span(100, 600),
+                ..pass
+            }),
+            Verdict::Cut(ms(cut))
+        );
     }
 }
 
@@ -115,7 +136,10 @@ fn a_hold_closes_for_everybody_and_leaves_a_gap() {
     assert_eq!(frame(&gate, ANA, 290).unwrap_err(), Refusal::Held);
     gate.release(Use::Recording, ms(600));
     assert!(frame(&gate, ANA, 600).is_ok());
-    assert_eq!(gate.allowed(ANA, Use::Recording), [span(0, 300), Span::new(ms(600), MeetingTime::MAX)]);
+    assert_eq!(
+        gate.allowed(ANA, Use::Recording),
+        [span(0, 300), Span::new(ms(600), MeetingTime::MAX)]
+    );
 }
 
 #[test]
@@ -140,8 +164,17 @@ fn a_withdrawal_that_had_been_said_before_leaves_what_was_said_since() {
     gate.said_before(again, ANA, &[Use::Recording], ms(1_000));
     assert_eq!(frame(&gate, ANA, 1_000).map(|it| it.pass().entry), Ok(3));
     assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
-    assert_eq!(gate.still::<Recording>(&Pass { span: span(700, 900), ..before }), Verdict::Cut(ms(800)));
-    assert!(!gate.withdraw(again, ANA, &[Use::Recording], ms(1_100)), "and later copies change nothing");
+    assert_eq!(
+        gate.still::<Recording>(&Pass {
+            span: span(700, 900),
+            ..before
+        }),
+        Verdict::Cut(ms(800))
+    );
+    assert!(
+        !gate.withdraw(again, ANA, &[Use::Recording], ms(1_100)),
+        "and later copies change nothing"
+    );
 
     // What the log refuses stays shut.
     gate.apply(&said(4, ANA, ConsentStatus::Withdrawn, 1_200), ms(1_200));
@@ -151,31 +184,56 @@ fn a_withdrawal_that_had_been_said_before_leaves_what_was_said_since() {
     assert_eq!(frame(&gate, ANA, 1_500).unwrap_err(), Refusal::NoConsent);
 }
 
-/// A counter stood still for a second and a half, and a withdrawal is heard of half a second late: what arrived after it is
-/// placed before it, and goes all the same.
+/// A counter stood still for a second and a half, and a withdrawal is heard of half a second late:
+/// what arrived after it is placed before it, and goes all the same.
 #[test]
 fn what_may_be_made_later_than_its_place_is_cut_by_its_arrival() {
     let gate = gate();
     gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
     let packet = |at: i64, arrived: i64| {
-        let admitted = gate.admit::<Recording, _>(ANA, ms(arrived), span(at, at + 20), ()).expect("open");
+        let admitted = gate
+            .admit::<Recording, _>(ANA, ms(arrived), span(at, at + 20), ())
+            .expect("open");
         admitted.into_parts().1
     };
     let (in_time, before, behind) = (packet(900, 930), packet(1_000, 2_540), packet(1_600, 3_140));
-    assert_eq!((in_time.late, before.late, behind.late), (Micros(0), Micros::from_ms(1_600), Micros::from_ms(1_600)));
-    gate.withdraw(said(2, ANA, ConsentStatus::Withdrawn, 0).id, ANA, &[Use::Recording], ms(3_000));
+    assert_eq!(
+        (in_time.late, before.late, behind.late),
+        (Micros(0), Micros::from_ms(1_600), Micros::from_ms(1_600))
+    );
+    gate.withdraw(
+        said(2, ANA, ConsentStatus::Withdrawn, 0).id,
+        ANA,
+        &[Use::Recording],
+        ms(3_000),
+    );
     assert_eq!(gate.still::<Recording>(&in_time), Verdict::Keep);
     assert_eq!(gate.still::<Recording>(&before), Verdict::Keep);
     assert_eq!(gate.still::<Recording>(&behind), Verdict::Drop);
-    let whole = Pass { span: span(1_000, 1_900), ..before };
+    let whole = Pass {
+        span: span(1_000, 1_900),
+        ..before
+    };
     assert_eq!(gate.still::<Recording>(&whole), Verdict::Cut(ms(1_400)));
-    assert_eq!(gate.allowed_by(ANA, Use::Recording, 1, whole.late), [span(0, 1_400)]);
-    assert_eq!(gate.allowed_by(ANA, Use::Recording, 1, Micros(0)), [span(0, 3_000)]);
+    assert_eq!(
+        gate.allowed_by(ANA, Use::Recording, 1, whole.late),
+        [span(0, 1_400)]
+    );
+    assert_eq!(
+        gate.allowed_by(ANA, Use::Recording, 1, Micros(0)),
+        [span(0, 3_000)]
+    );
     // The same where recording was held for everybody.
     let gate = Gate::new(&Use::ALL);
     gate.apply(&said(1, ANA, ConsentStatus::Accepted, 0), ms(0));
     gate.hold(Use::Recording, ms(3_000));
     gate.release(Use::Recording, ms(3_050));
     assert_eq!(gate.still::<Recording>(&whole), Verdict::Cut(ms(1_400)));
-    assert_eq!(gate.still::<Recording>(&Pass { span: span(3_060, 3_080), ..before }), Verdict::Keep);
+    assert_eq!(
+        gate.still::<Recording>(&Pass {
+            span: span(3_060, 3_080),
+            ..before
+        }),
+        Verdict::Keep
+    );
 }

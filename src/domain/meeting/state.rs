@@ -16,7 +16,8 @@ pub struct State {
 }
 
 impl State {
-    /// Why not everything is recorded: `consent`, or `disk` (it is full, or descriptors are used up).
+    /// Why not everything is recorded: `consent`, or `disk` (it is full, or descriptors are used
+    /// up).
     pub fn reason(&self) -> Option<&'static str> {
         match self.recording {
             _ if !self.unrecorded.is_empty() => Some("disk"),
@@ -52,7 +53,9 @@ impl Meeting {
             .filter(|id| on(Use::Recording) && !held && self.accepts(*id, Use::Recording))
             .collect();
         let sending = self.streams.values().map(|stream| stream.participant);
-        let nobody = !sending.filter(|id| self.accepts(*id, Use::Recording)).any(kept);
+        let nobody = !sending
+            .filter(|id| self.accepts(*id, Use::Recording))
+            .any(kept);
         let recording = if !on(Use::Recording) {
             RecordingState::Off
         } else if !agreed(Use::Recording) {
@@ -66,13 +69,24 @@ impl Meeting {
             self.present
                 .keys()
                 .copied()
-                .filter(|id| self.settings.uses.iter().any(|purpose| !self.accepts(*id, *purpose)))
+                .filter(|id| {
+                    self.settings
+                        .uses
+                        .iter()
+                        .any(|purpose| !self.accepts(*id, *purpose))
+                })
                 .collect()
         } else {
             Vec::new()
         };
-        let transcribing =
-            on(Use::Transcription) && agreed(Use::Transcription) && !self.held.contains(&Use::Transcription);
-        State { recording, transcribing, waiting_for, unrecorded }
+        let transcribing = on(Use::Transcription)
+            && agreed(Use::Transcription)
+            && !self.held.contains(&Use::Transcription);
+        State {
+            recording,
+            transcribing,
+            waiting_for,
+            unrecorded,
+        }
     }
 }

@@ -10,11 +10,25 @@ fn s(seconds: i64) -> MeetingTime {
 }
 
 fn meeting(policy: ConsentPolicy) -> Meeting {
-    Meeting::new(Settings { uses: Use::ALL.to_vec(), policy, end_when_empty: Micros::from_secs(60) }, s(0))
+    Meeting::new(
+        Settings {
+            uses: Use::ALL.to_vec(),
+            policy,
+            end_when_empty: Micros::from_secs(60),
+        },
+        s(0),
+    )
 }
 
 fn here(ids: &[ParticipantId]) -> Input {
-    Input::Roster(ids.iter().map(|id| Listed { participant: *id, present: true }).collect())
+    Input::Roster(
+        ids.iter()
+            .map(|id| Listed {
+                participant: *id,
+                present: true,
+            })
+            .collect(),
+    )
 }
 
 fn said(entry: i64, participant: ParticipantId, status: ConsentStatus) -> Input {
@@ -44,7 +58,13 @@ fn tells_waiting_then_recording_once_each() {
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(3));
     let told: Vec<_> = drain(&mut meeting)
         .into_iter()
-        .filter_map(|c| if let Command::Tell(state) = c { Some(state.recording) } else { None })
+        .filter_map(|c| {
+            if let Command::Tell(state) = c {
+                Some(state.recording)
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(told, [RecordingState::Waiting, RecordingState::Recording]);
 }
@@ -55,10 +75,19 @@ fn all_holds_from_before_a_newcomers_first_packet_until_it_agrees() {
     meeting.handle(here(&[ANA]), s(1));
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
     assert_eq!(recording(&meeting), RecordingState::Recording);
-    meeting.handle(Input::StreamOpened { stream: MIC, participant: BOB }, s(5));
+    meeting.handle(
+        Input::StreamOpened {
+            stream: MIC,
+            participant: BOB,
+        },
+        s(5),
+    );
     assert_eq!(recording(&meeting), RecordingState::Paused);
     assert_eq!(meeting.state().waiting_for, [BOB]);
-    assert_eq!(meeting.gate().lets_in(ANA, s(6)), Err(crate::gate::Refusal::Held));
+    assert_eq!(
+        meeting.gate().lets_in(ANA, s(6)),
+        Err(crate::gate::Refusal::Held)
+    );
     meeting.handle(said(2, BOB, ConsentStatus::Accepted), s(7));
     assert_eq!(recording(&meeting), RecordingState::Recording);
     assert!(meeting.gate().lets_in(ANA, s(8)).is_ok());
@@ -70,42 +99,93 @@ fn required_removes_whoever_takes_it_back() {
     let mut meeting = meeting(ConsentPolicy::Required);
     meeting.handle(here(&[ANA]), s(1));
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
-    meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(2));
+    meeting.handle(
+        Input::StreamOpened {
+            stream: MIC,
+            participant: ANA,
+        },
+        s(2),
+    );
     drain(&mut meeting);
     meeting.handle(said(2, ANA, ConsentStatus::Withdrawn), s(3));
     let commands = drain(&mut meeting);
-    assert!(commands.contains(&Command::CloseStream { stream: MIC, reason: "left" }), "{commands:?}");
-    assert!(commands.contains(&Command::Leave { participant: ANA, removed: true }), "{commands:?}");
+    assert!(
+        commands.contains(&Command::CloseStream {
+            stream: MIC,
+            reason: "left"
+        }),
+        "{commands:?}"
+    );
+    assert!(
+        commands.contains(&Command::Leave {
+            participant: ANA,
+            removed: true
+        }),
+        "{commands:?}"
+    );
 }
 
 #[test]
 fn presence_lasts_30_s_beyond_the_last_socket_and_an_empty_meeting_ends() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(here(&[ANA]), s(0));
-    meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(1));
-    meeting.handle(Input::Sockets { api: API, participants: vec![] }, s(5));
+    meeting.handle(
+        Input::Sockets {
+            api: API,
+            participants: vec![ANA],
+        },
+        s(1),
+    );
+    meeting.handle(
+        Input::Sockets {
+            api: API,
+            participants: vec![],
+        },
+        s(5),
+    );
     drain(&mut meeting);
     meeting.handle(Input::Tick, s(34));
     assert_eq!(drain(&mut meeting), []);
     meeting.handle(Input::Tick, s(35));
-    assert!(drain(&mut meeting).contains(&Command::Leave { participant: ANA, removed: false }));
-    meeting.handle(Input::Roster(vec![Listed { participant: ANA, present: false }]), s(36));
+    assert!(drain(&mut meeting).contains(&Command::Leave {
+        participant: ANA,
+        removed: false
+    }));
+    meeting.handle(
+        Input::Roster(vec![Listed {
+            participant: ANA,
+            present: false,
+        }]),
+        s(36),
+    );
     meeting.handle(Input::Tick, s(94));
     assert!(!drain(&mut meeting).contains(&Command::End { stored: false }));
     assert_eq!(meeting.poll_timeout(), Some(s(95)));
     meeting.handle(Input::Tick, s(95));
-    assert_eq!(drain(&mut meeting).last(), Some(&Command::End { stored: false }));
+    assert_eq!(
+        drain(&mut meeting).last(),
+        Some(&Command::End { stored: false })
+    );
 }
 
 #[test]
 fn a_dead_api_has_no_sockets() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(here(&[ANA]), s(0));
-    meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(0));
+    meeting.handle(
+        Input::Sockets {
+            api: API,
+            participants: vec![ANA],
+        },
+        s(0),
+    );
     let mut left_at = None;
     while let Some(at) = meeting.poll_timeout().filter(|at| *at < s(200)) {
         meeting.handle(Input::Tick, at);
-        if drain(&mut meeting).iter().any(|c| matches!(c, Command::Leave { .. })) {
+        if drain(&mut meeting)
+            .iter()
+            .any(|c| matches!(c, Command::Leave { .. }))
+        {
             left_at = Some(at);
             break;
         }
@@ -116,33 +196,72 @@ fn a_dead_api_has_no_sockets() {
 #[test]
 fn an_idle_stream_is_closed_after_five_minutes() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
-    meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
-    meeting.handle(Input::StreamAlive { stream: MIC, media: true }, s(100));
+    meeting.handle(
+        Input::StreamOpened {
+            stream: MIC,
+            participant: ANA,
+        },
+        s(0),
+    );
+    meeting.handle(
+        Input::StreamAlive {
+            stream: MIC,
+            media: true,
+        },
+        s(100),
+    );
     drain(&mut meeting);
     meeting.handle(Input::Tick, s(399));
     assert_eq!(drain(&mut meeting), []);
     meeting.handle(Input::Tick, s(400));
-    assert_eq!(drain(&mut meeting), [Command::CloseStream { stream: MIC, reason: "idle" }]);
+    assert_eq!(
+        drain(&mut meeting),
+        [Command::CloseStream {
+            stream: MIC,
+            reason: "idle"
+        }]
+    );
 }
 
 #[test]
 fn who_is_muted_and_there_by_socket_keeps_its_stream() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
-    meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
+    meeting.handle(
+        Input::StreamOpened {
+            stream: MIC,
+            participant: ANA,
+        },
+        s(0),
+    );
     drain(&mut meeting);
     for second in (2..3_600).step_by(2) {
-        meeting.handle(Input::Sockets { api: API, participants: vec![ANA] }, s(second));
+        meeting.handle(
+            Input::Sockets {
+                api: API,
+                participants: vec![ANA],
+            },
+            s(second),
+        );
         meeting.handle(Input::Tick, s(second));
         assert_eq!(drain(&mut meeting), [], "{second}");
     }
     // A socket that breaks after an hour costs nothing at once: five minutes begin there.
-    meeting.handle(Input::Sockets { api: API, participants: vec![] }, s(3_600));
+    meeting.handle(
+        Input::Sockets {
+            api: API,
+            participants: vec![],
+        },
+        s(3_600),
+    );
     meeting.handle(Input::Tick, s(3_600));
     assert_eq!(drain(&mut meeting), []);
     let mut closed = None;
     while let Some(at) = meeting.poll_timeout().filter(|at| *at < s(5_000)) {
         meeting.handle(Input::Tick, at);
-        if drain(&mut meeting).contains(&Command::CloseStream { stream: MIC, reason: "idle" }) {
+        if drain(&mut meeting).contains(&Command::CloseStream {
+            stream: MIC,
+            reason: "idle",
+        }) {
             closed = Some(at);
             break;
         }
@@ -154,7 +273,13 @@ fn who_is_muted_and_there_by_socket_keeps_its_stream() {
 fn media_revokes_a_goodbye_and_reports_do_not() {
     for (media, closed) in [(None, true), (Some(false), true), (Some(true), false)] {
         let mut meeting = meeting(ConsentPolicy::Exclude);
-        meeting.handle(Input::StreamOpened { stream: MIC, participant: ANA }, s(0));
+        meeting.handle(
+            Input::StreamOpened {
+                stream: MIC,
+                participant: ANA,
+            },
+            s(0),
+        );
         meeting.handle(Input::StreamBye { stream: MIC }, s(10));
         meeting.handle(Input::StreamBye { stream: MIC }, s(12));
         if let Some(media) = media {
@@ -165,7 +290,10 @@ fn media_revokes_a_goodbye_and_reports_do_not() {
         assert_eq!(drain(&mut meeting), [], "it may still go on");
         assert_eq!(meeting.poll_timeout() == Some(s(15)), closed);
         meeting.handle(Input::Tick, s(15));
-        let gone = drain(&mut meeting).contains(&Command::CloseStream { stream: MIC, reason: "bye" });
+        let gone = drain(&mut meeting).contains(&Command::CloseStream {
+            stream: MIC,
+            reason: "bye",
+        });
         assert_eq!(gone, closed, "{media:?}");
     }
 }
@@ -176,7 +304,11 @@ fn a_deaf_worker_closes_the_gate_after_5_s() {
     meeting.handle(here(&[ANA]), s(0));
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
     meeting.handle(Input::Deaf { since: Some(s(9)) }, s(10));
-    assert_eq!(meeting.poll_timeout(), Some(s(14)), "from the last that was heard, not from when that was noticed");
+    assert_eq!(
+        meeting.poll_timeout(),
+        Some(s(14)),
+        "from the last that was heard, not from when that was noticed"
+    );
     meeting.handle(Input::Tick, s(14));
     assert!(meeting.gate().lets_in(ANA, s(15)).is_err());
     meeting.handle(Input::Deaf { since: None }, s(20));
@@ -210,7 +342,16 @@ fn a_withdrawal_said_before_is_let_go_of_once_the_log_is_applied() {
     meeting.handle(said(1, ANA, ConsentStatus::Withdrawn), s(1));
     let uses = Use::ALL.to_vec();
     let status = ConsentStatus::Withdrawn;
-    meeting.handle(Input::Withdrawn { id: again, participant: ANA, uses, status, at: s(4) }, s(4));
+    meeting.handle(
+        Input::Withdrawn {
+            id: again,
+            participant: ANA,
+            uses,
+            status,
+            at: s(4),
+        },
+        s(4),
+    );
     // The grant behind it is known to the store only.
     meeting.handle(Input::SaidBefore { id: again, head: 2 }, s(5));
     assert_eq!(recording(&meeting), RecordingState::Waiting);
@@ -227,7 +368,16 @@ fn all_holds_from_the_receipt_of_a_withdrawal_heard_late() {
     meeting.handle(said(2, BOB, ConsentStatus::Accepted), s(1));
     let id = ConsentId(Uuid::from_u128(500));
     let (uses, status) = (Use::ALL.to_vec(), ConsentStatus::Withdrawn);
-    meeting.handle(Input::Withdrawn { id, participant: BOB, uses, status, at: s(4) }, s(9));
+    meeting.handle(
+        Input::Withdrawn {
+            id,
+            participant: BOB,
+            uses,
+            status,
+            at: s(4),
+        },
+        s(9),
+    );
     let allowed = meeting.gate().allowed(ANA, Use::Recording);
     assert_eq!(allowed, [crate::time::Span::new(s(1), s(4))]);
     assert!(drain(&mut meeting).contains(&Command::Recheck { participant: None }));
@@ -240,27 +390,67 @@ fn who_cannot_be_written_is_told_and_so_is_the_end_of_it() {
     meeting.handle(here(&[ANA, BOB]), s(1));
     for (entry, who, stream) in [(1, ANA, MIC), (2, BOB, CAM)] {
         meeting.handle(said(entry, who, ConsentStatus::Accepted), s(1));
-        meeting.handle(Input::StreamOpened { stream, participant: who }, s(1));
+        meeting.handle(
+            Input::StreamOpened {
+                stream,
+                participant: who,
+            },
+            s(1),
+        );
     }
     drain(&mut meeting);
     let told = |meeting: &mut Meeting, participant, kept, at| {
         meeting.handle(Input::Kept { participant, kept }, s(at));
         let told = drain(meeting);
-        let told = told.into_iter().filter_map(|c| if let Command::Tell(state) = c { Some(state) } else { None });
-        told.map(|state| (state.recording, state.reason(), state.unrecorded)).collect::<Vec<_>>()
+        let told = told.into_iter().filter_map(|c| {
+            if let Command::Tell(state) = c {
+                Some(state)
+            } else {
+                None
+            }
+        });
+        told.map(|state| (state.recording, state.reason(), state.unrecorded))
+            .collect::<Vec<_>>()
     };
     let disk = Some("disk");
-    assert_eq!(told(&mut meeting, ANA, false, 2), [(RecordingState::Recording, disk, vec![ANA])]);
+    assert_eq!(
+        told(&mut meeting, ANA, false, 2),
+        [(RecordingState::Recording, disk, vec![ANA])]
+    );
     assert_eq!(told(&mut meeting, ANA, false, 3), [], "once");
-    assert_eq!(told(&mut meeting, BOB, false, 4), [(RecordingState::Paused, disk, vec![ANA, BOB])]);
-    assert_eq!(told(&mut meeting, ANA, true, 5), [(RecordingState::Recording, disk, vec![BOB])]);
+    assert_eq!(
+        told(&mut meeting, BOB, false, 4),
+        [(RecordingState::Paused, disk, vec![ANA, BOB])]
+    );
+    assert_eq!(
+        told(&mut meeting, ANA, true, 5),
+        [(RecordingState::Recording, disk, vec![BOB])]
+    );
     // Whoever sends nothing any more is not lost.
     meeting.handle(Input::StreamClosed { stream: CAM }, s(6));
-    assert_eq!((recording(&meeting), meeting.state().reason()), (RecordingState::Recording, None));
-    meeting.handle(Input::StreamOpened { stream: CAM, participant: BOB }, s(7));
+    assert_eq!(
+        (recording(&meeting), meeting.state().reason()),
+        (RecordingState::Recording, None)
+    );
+    meeting.handle(
+        Input::StreamOpened {
+            stream: CAM,
+            participant: BOB,
+        },
+        s(7),
+    );
     assert_eq!(meeting.state().unrecorded, []);
     // Who takes consent back is not recorded for that reason.
-    meeting.handle(Input::Kept { participant: BOB, kept: false }, s(8));
+    meeting.handle(
+        Input::Kept {
+            participant: BOB,
+            kept: false,
+        },
+        s(8),
+    );
     meeting.handle(said(3, BOB, ConsentStatus::Withdrawn), s(9));
-    assert_eq!((recording(&meeting), meeting.state().reason()), (RecordingState::Recording, None));
+    assert_eq!(
+        (recording(&meeting), meeting.state().reason()),
+        (RecordingState::Recording, None)
+    );
 }

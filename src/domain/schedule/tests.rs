@@ -5,7 +5,13 @@ fn ms(ms: i64) -> Micros {
 }
 
 fn job(id: u64, stream: u64, kind: Kind) -> Job {
-    Job { id, meeting: stream / 10, stream, kind, audio: ms(2_000) }
+    Job {
+        id,
+        meeting: stream / 10,
+        stream,
+        kind,
+        audio: ms(2_000),
+    }
 }
 
 fn schedule(workers: usize) -> Schedule {
@@ -15,7 +21,13 @@ fn schedule(workers: usize) -> Schedule {
 #[test]
 fn finals_before_guesses_before_partials_and_the_earliest_first() {
     let mut schedule = schedule(1);
-    for (id, kind) in [(1, Kind::Partial), (2, Kind::Guess), (3, Kind::Final), (4, Kind::Final), (5, Kind::Guess)] {
+    for (id, kind) in [
+        (1, Kind::Partial),
+        (2, Kind::Guess),
+        (3, Kind::Final),
+        (4, Kind::Final),
+        (5, Kind::Guess),
+    ] {
         schedule.offer(job(id, id, kind), ms(id as i64));
     }
     let mut order = Vec::new();
@@ -29,8 +41,16 @@ fn finals_before_guesses_before_partials_and_the_earliest_first() {
 #[test]
 fn one_waiting_partial_per_stream_and_none_that_is_stale() {
     let mut schedule = schedule(1);
-    assert_eq!(schedule.offer(job(1, 7, Kind::Partial), ms(0)), Answer::Waits { instead_of: None });
-    assert_eq!(schedule.offer(job(2, 7, Kind::Partial), ms(300)), Answer::Waits { instead_of: Some(1) });
+    assert_eq!(
+        schedule.offer(job(1, 7, Kind::Partial), ms(0)),
+        Answer::Waits { instead_of: None }
+    );
+    assert_eq!(
+        schedule.offer(job(2, 7, Kind::Partial), ms(300)),
+        Answer::Waits {
+            instead_of: Some(1)
+        }
+    );
     assert_eq!(schedule.take(ms(1_001)), None);
     assert_eq!(schedule.dropped(), [2]);
 }
@@ -41,7 +61,10 @@ fn a_guess_becomes_a_final() {
     schedule.offer(job(1, 1, Kind::Guess), ms(0));
     schedule.offer(job(2, 2, Kind::Final), ms(1));
     assert!(schedule.promote(1));
-    assert_eq!(schedule.take(ms(2)).map(|job| (job.id, job.kind)), Some((1, Kind::Final)));
+    assert_eq!(
+        schedule.take(ms(2)).map(|job| (job.id, job.kind)),
+        Some((1, Kind::Final))
+    );
     assert!(schedule.promote(1), "running");
     schedule.done(1, None, ms(50));
     assert!(!schedule.promote(1));
@@ -66,13 +89,26 @@ fn a_long_partial_leaves_a_worker_free_and_gives_way() {
 fn finals_are_refused_only_beyond_five_minutes_of_their_meeting() {
     let mut schedule = schedule(1);
     for id in 0..150 {
-        assert!(matches!(schedule.offer(job(id, 3, Kind::Final), ms(0)), Answer::Waits { .. }));
+        assert!(matches!(
+            schedule.offer(job(id, 3, Kind::Final), ms(0)),
+            Answer::Waits { .. }
+        ));
     }
-    assert_eq!(schedule.offer(job(999, 3, Kind::Final), ms(0)), Answer::Refused);
-    assert!(matches!(schedule.offer(job(1_000, 30, Kind::Final), ms(0)), Answer::Waits { .. }), "another meeting");
+    assert_eq!(
+        schedule.offer(job(999, 3, Kind::Final), ms(0)),
+        Answer::Refused
+    );
+    assert!(
+        matches!(
+            schedule.offer(job(1_000, 30, Kind::Final), ms(0)),
+            Answer::Waits { .. }
+        ),
+        "another meeting"
+    );
 }
 
-/// A seeded meeting hall: every stream speaks for 1-5 s and pauses 1-6 s; guess at the end, final 350 ms later.
+/// A seeded meeting hall: every stream speaks for 1-5 s and pauses 1-6 s; guess at the end, final
+/// 350 ms later.
 struct Hall {
     schedule: Schedule,
     rng: u64,
@@ -99,7 +135,12 @@ struct Talk {
 
 impl Hall {
     fn new(streams: usize, cost: Cost, seed: u64) -> Self {
-        let quiet = Talk { from: Micros(0), until: Micros(0), partial: Micros(0), guessed: None };
+        let quiet = Talk {
+            from: Micros(0),
+            until: Micros(0),
+            partial: Micros(0),
+            guessed: None,
+        };
         Self {
             schedule: Schedule::new(2, cost),
             rng: seed,
@@ -116,14 +157,23 @@ impl Hall {
     }
 
     fn random(&mut self, from: i64, to: i64) -> Micros {
-        self.rng = self.rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.rng = self
+            .rng
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         ms(from + (self.rng >> 33) as i64 % (to - from))
     }
 
     fn offer(&mut self, stream: usize, kind: Kind, audio: Micros) -> Option<u64> {
         let id = self.next;
         self.next += 1;
-        let job = Job { id, meeting: stream as u64 / 3, stream: stream as u64, kind, audio };
+        let job = Job {
+            id,
+            meeting: stream as u64 / 3,
+            stream: stream as u64,
+            kind,
+            audio,
+        };
         match self.schedule.offer(job, self.now) {
             Answer::Refused => None,
             Answer::Waits { .. } => {
@@ -141,11 +191,19 @@ impl Hall {
             let (guess, end) = (talk.until + ms(200), talk.until + ms(550));
             if self.now > talk.from && self.now <= talk.until {
                 let new = self.now - talk.partial;
-                if self.schedule.partial_after(self.now - talk.from).is_some_and(|after| new >= after) {
+                if self
+                    .schedule
+                    .partial_after(self.now - talk.from)
+                    .is_some_and(|after| new >= after)
+                {
                     self.offer(n, Kind::Partial, self.now - talk.from);
                     self.streams[n].partial = self.now;
                 }
-            } else if self.now >= guess && self.now < end && talk.guessed.is_none() && talk.until > Micros(0) {
+            } else if self.now >= guess
+                && self.now < end
+                && talk.guessed.is_none()
+                && talk.until > Micros(0)
+            {
                 let guessed = self.offer(n, Kind::Guess, talk.until - talk.from);
                 self.streams[n].guessed = Some(guessed.unwrap_or(0));
             } else if self.now >= end {
@@ -154,19 +212,31 @@ impl Hall {
                     let guess = talk.guessed.filter(|id| *id > 0);
                     let waiting = guess.is_some_and(|id| self.schedule.promote(id));
                     match guess {
-                        Some(id) if waiting => self.jobs.get_mut(&id).expect("offered").1 = self.now,
+                        Some(id) if waiting => {
+                            self.jobs.get_mut(&id).expect("offered").1 = self.now
+                        }
                         Some(_) => self.finals.push((n as u64 / 3, ms(550))),
                         None => {
-                            self.offer(n, Kind::Final, talk.until - talk.from).expect("finals are not refused");
+                            self.offer(n, Kind::Final, talk.until - talk.from)
+                                .expect("finals are not refused");
                         }
                     }
                 }
-                self.streams[n] =
-                    Talk { from: Micros::from_secs(1 << 30), until: Micros(0), partial: Micros(0), guessed: None };
+                self.streams[n] = Talk {
+                    from: Micros::from_secs(1 << 30),
+                    until: Micros(0),
+                    partial: Micros(0),
+                    guessed: None,
+                };
                 if speaking {
                     let from = self.now + self.random(500, 4_000);
                     let until = from + self.random(1_000, 5_000);
-                    self.streams[n] = Talk { from, until, partial: from, guessed: None };
+                    self.streams[n] = Talk {
+                        from,
+                        until,
+                        partial: from,
+                        guessed: None,
+                    };
                 }
             }
         }
@@ -176,10 +246,16 @@ impl Hall {
             {
                 let (job, asked) = self.jobs.remove(&id).expect("running");
                 let took = true_cost.of(job.audio);
-                let kind = self.schedule.running.get(&id).map(|running| running.job.kind);
+                let kind = self
+                    .schedule
+                    .running
+                    .get(&id)
+                    .map(|running| running.job.kind);
                 self.schedule.done(id, Some(took), self.now);
                 match kind {
-                    Some(Kind::Final) => self.finals.push((job.meeting, self.now - asked + ms(550))),
+                    Some(Kind::Final) => {
+                        self.finals.push((job.meeting, self.now - asked + ms(550)))
+                    }
                     Some(Kind::Partial) => self.partials += 1,
                     _ => {}
                 }
@@ -196,8 +272,12 @@ impl Hall {
     }
 
     fn p95(&self, meeting: Option<u64>) -> Micros {
-        let mut late: Vec<Micros> =
-            self.finals.iter().filter(|(m, _)| meeting.is_none_or(|meeting| meeting == *m)).map(|f| f.1).collect();
+        let mut late: Vec<Micros> = self
+            .finals
+            .iter()
+            .filter(|(m, _)| meeting.is_none_or(|meeting| meeting == *m))
+            .map(|f| f.1)
+            .collect();
         late.sort();
         late[late.len() * 95 / 100]
     }
@@ -214,10 +294,25 @@ fn simulated_load_thins_partials_first_and_loses_no_final() {
         // The same hall with decodes eight times slower than believed.
         let slow = Cost::new(ms(80), ms(120));
         (0..3_000).for_each(|_| heavy.step(true, slow));
-        assert!(light.steps.iter().max() <= Some(&Step::Slower), "seed {seed}");
-        assert!(light.p95(None) < ms(700), "seed {seed}: {:?}", light.p95(None));
-        assert!(heavy.steps.iter().max() >= Some(&Step::Guesses), "seed {seed}");
-        assert!(heavy.partials * 3 < light.partials, "seed {seed}: {} {}", heavy.partials, light.partials);
+        assert!(
+            light.steps.iter().max() <= Some(&Step::Slower),
+            "seed {seed}"
+        );
+        assert!(
+            light.p95(None) < ms(700),
+            "seed {seed}: {:?}",
+            light.p95(None)
+        );
+        assert!(
+            heavy.steps.iter().max() >= Some(&Step::Guesses),
+            "seed {seed}"
+        );
+        assert!(
+            heavy.partials * 3 < light.partials,
+            "seed {seed}: {} {}",
+            heavy.partials,
+            light.partials
+        );
         // Then nobody speaks any more: everything comes out, and the ladder comes down.
         for hall in [&mut light, &mut heavy] {
             (0..6_000).for_each(|_| hall.step(false, slow));

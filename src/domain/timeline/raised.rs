@@ -1,19 +1,24 @@
 //! Whether packets have become later for good: a counter that stood still.
 //!
-//! Told by how much each packet is later than the stream's shortest delay. Jitter always lets some packet through in time,
-//! and behind a stall of the network packets come faster than they were made until they are in time again. A counter that
-//! stood still does neither: from then on *all* packets are later, and by no less as time goes on.
+//! Told by how much each packet is later than the stream's shortest delay. Jitter always lets some
+//! packet through in time, and behind a stall of the network packets come faster than they were
+//! made until they are in time again. A counter that stood still does neither: from then on *all*
+//! packets are later, and by no less as time goes on.
 
-/// Below this a packet is in time (µs). What a counter stood still for less is found by the ordinary window.
+/// Below this a packet is in time (µs). What a counter stood still for less is found by the
+/// ordinary window.
 const IN_TIME: i64 = 25_000;
-/// Lateness that falls by more than this from one half to the next is made up for: a network that catches up (µs).
+/// Lateness that falls by more than this from one half to the next is made up for: a network that
+/// catches up (µs).
 const FALLS: i64 = 20_000;
-/// The two halves that are compared, each (µs): longer than a busy machine or a busy path holds everything up.
+/// The two halves that are compared, each (µs): longer than a busy machine or a busy path holds
+/// everything up.
 const HALF: i64 = 750_000;
 /// Packets in each half, at least.
 const PACKETS: i64 = 4;
-/// The chance that the least of `n` delays, which are `mean` above their least on average, is above `t` is about
-/// exp(−n·t / 2·mean): one in three thousand at this many `mean / n`. A mistake is undone by the next packet in time.
+/// The chance that the least of `n` delays, which are `mean` above their least on average, is above
+/// `t` is about exp(−n·t / 2·mean): one in three thousand at this many `mean / n`. A mistake is
+/// undone by the next packet in time.
 const SURE: i64 = 16;
 
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +31,12 @@ struct Half {
 
 impl Half {
     fn new(arrived: i64, late: i64) -> Self {
-        Self { since: arrived, least: late, sum: late, count: 1 }
+        Self {
+            since: arrived,
+            least: late,
+            sum: late,
+            count: 1,
+        }
     }
 
     fn add(&mut self, late: i64) {
@@ -54,8 +64,8 @@ pub struct Raised {
 }
 
 impl Raised {
-    /// A packet that arrived at `arrived` is `late` behind the shortest delay. Answers by how much the counter stood still,
-    /// once that is clear.
+    /// A packet that arrived at `arrived` is `late` behind the shortest delay. Answers by how much
+    /// the counter stood still, once that is clear.
     pub fn observe(&mut self, arrived: i64, late: i64) -> Option<i64> {
         if late < IN_TIME {
             *self = Self::default();
@@ -82,7 +92,10 @@ impl Raised {
         // Fallen by chance, it only takes another half.
         let falls = first.least - second.least > FALLS;
         if falls || by <= first.chance(&second) {
-            *self = Self { first: Some(second), second: None };
+            *self = Self {
+                first: Some(second),
+                second: None,
+            };
             return None;
         }
         *self = Self::default();
@@ -99,7 +112,8 @@ impl Raised {
 mod tests {
     use super::*;
 
-    /// Packets of 20 ms whose lateness at `ms` is `late`, for three seconds: when it was clear, and by how much (ms).
+    /// Packets of 20 ms whose lateness at `ms` is `late`, for three seconds: when it was clear, and
+    /// by how much (ms).
     fn check(late: impl Fn(i64) -> i64, expect: Option<(i64, i64)>) {
         let mut raised = Raised::default();
         let found = (0..150).map(|n| 20 * n).find_map(|ms| {

@@ -3,7 +3,11 @@ use super::*;
 const TICKS: u32 = 960;
 
 fn header(sequence: u16, timestamp: u32) -> Header {
-    Header { sequence, timestamp, ticks: TICKS }
+    Header {
+        sequence,
+        timestamp,
+        ticks: TICKS,
+    }
 }
 
 fn ms(ms: i64) -> MeetingTime {
@@ -18,7 +22,9 @@ fn span(from: i64, to: i64) -> Span {
 fn running(n: u16) -> Timeline {
     let mut timeline = Timeline::new(48_000);
     for i in 0..n {
-        let placed = timeline.place(&header(i, u32::from(i) * TICKS), ms(20 * i64::from(i) + 20)).expect("in order");
+        let placed = timeline
+            .place(&header(i, u32::from(i) * TICKS), ms(20 * i64::from(i) + 20))
+            .expect("in order");
         assert_eq!(placed.span, span(20 * i64::from(i), 20 * i64::from(i) + 20));
     }
     timeline
@@ -35,7 +41,13 @@ fn numbers_and_time_stamps_wrap() {
     for i in 0..100u32 {
         let at = ms(20 * i64::from(i) + 20);
         let placed = timeline
-            .place(&header(65_500u16.wrapping_add(i as u16), (u32::MAX - 10 * TICKS).wrapping_add(i * TICKS)), at)
+            .place(
+                &header(
+                    65_500u16.wrapping_add(i as u16),
+                    (u32::MAX - 10 * TICKS).wrapping_add(i * TICKS),
+                ),
+                at,
+            )
             .expect("in order");
         assert_eq!(placed.sequence, 65_500 + i64::from(i));
         assert_eq!(placed.span.end, at);
@@ -45,15 +57,21 @@ fn numbers_and_time_stamps_wrap() {
 #[test]
 fn a_late_packet_keeps_its_own_place() {
     let mut timeline = running(100);
-    timeline.place(&header(101, 101 * TICKS), ms(2040)).expect("ahead");
-    let late = timeline.place(&header(100, 100 * TICKS), ms(2060)).expect("late");
+    timeline
+        .place(&header(101, 101 * TICKS), ms(2040))
+        .expect("ahead");
+    let late = timeline
+        .place(&header(100, 100 * TICKS), ms(2060))
+        .expect("late");
     assert_eq!((late.sequence, late.span), (100, span(2000, 2020)));
 }
 
 #[test]
 fn silence_with_a_running_counter_is_silence() {
     let mut timeline = running(100);
-    let after = timeline.place(&header(100, 100 * TICKS + 48_000 * 300), ms(2020 + 300_000)).expect("in order");
+    let after = timeline
+        .place(&header(100, 100 * TICKS + 48_000 * 300), ms(2020 + 300_000))
+        .expect("in order");
     assert_eq!(after.span, span(302_000, 302_020));
 }
 
@@ -61,23 +79,45 @@ fn silence_with_a_running_counter_is_silence() {
 fn one_stray_packet_is_dropped_and_changes_nothing() {
     let mut timeline = running(100);
     for (sequence, timestamp) in [(100, 0), (100, 4_000_000_000), (40_000, 100 * TICKS)] {
-        assert_eq!(timeline.place(&header(sequence, timestamp), ms(2015)), Err(Discard::Jump));
+        assert_eq!(
+            timeline.place(&header(sequence, timestamp), ms(2015)),
+            Err(Discard::Jump)
+        );
     }
-    let next = timeline.place(&header(101, 101 * TICKS), ms(2040)).expect("goes on");
+    let next = timeline
+        .place(&header(101, 101 * TICKS), ms(2040))
+        .expect("goes on");
     assert_eq!((next.sequence, next.span), (101, span(2020, 2040)));
 }
 
 #[test]
 fn a_counter_that_jumps_is_placed_by_its_arrival() {
-    for (sequence, timestamp) in [(100, 0x7000_0000), (100, 0), (30_000, 0xf000_0000), (100, 101 * TICKS + 48_000)] {
+    for (sequence, timestamp) in [
+        (100, 0x7000_0000),
+        (100, 0),
+        (30_000, 0xf000_0000),
+        (100, 101 * TICKS + 48_000),
+    ] {
         let mut timeline = running(100);
         let first = timeline.place(&header(sequence, timestamp), ms(2020));
         assert_eq!(first, Err(Discard::Jump), "{sequence} {timestamp}");
-        let second = timeline.place(&header(sequence + 1, timestamp.wrapping_add(TICKS)), ms(2040)).expect("confirmed");
+        let second = timeline
+            .place(
+                &header(sequence + 1, timestamp.wrapping_add(TICKS)),
+                ms(2040),
+            )
+            .expect("confirmed");
         assert_eq!(second.span, span(2020, 2040), "{sequence} {timestamp}");
-        let third =
-            timeline.place(&header(sequence + 2, timestamp.wrapping_add(2 * TICKS)), ms(2060)).expect("goes on");
-        assert_eq!((third.sequence, third.span), (second.sequence + 1, span(2040, 2060)));
+        let third = timeline
+            .place(
+                &header(sequence + 2, timestamp.wrapping_add(2 * TICKS)),
+                ms(2060),
+            )
+            .expect("goes on");
+        assert_eq!(
+            (third.sequence, third.span),
+            (second.sequence + 1, span(2040, 2060))
+        );
     }
 }
 
@@ -87,7 +127,11 @@ fn a_counter_that_stood_still_goes_on_at_its_arrival() {
     let mut placed = Vec::new();
     for i in 100..110u16 {
         let at = ms(60_000 + 20 * i64::from(i) + 20);
-        placed.extend(timeline.place(&header(i, u32::from(i) * TICKS), at).map(|packet| (packet.span.end, at)));
+        placed.extend(
+            timeline
+                .place(&header(i, u32::from(i) * TICKS), at)
+                .map(|packet| (packet.span.end, at)),
+        );
     }
     assert!(placed.len() >= 7, "{placed:?}");
     assert!(placed.iter().all(|(end, at)| end == at), "{placed:?}");
@@ -99,7 +143,10 @@ fn behind_a_stall_of_the_network_all_keep_their_places() {
     let mut lost = 0;
     for i in 100..400u16 {
         let due = 20 * i64::from(i) + 20;
-        match timeline.place(&header(i, u32::from(i) * TICKS), ms(due.max(6000 + i64::from(i) / 100))) {
+        match timeline.place(
+            &header(i, u32::from(i) * TICKS),
+            ms(due.max(6000 + i64::from(i) / 100)),
+        ) {
             Ok(placed) => assert_eq!(placed.span, span(due - 20, due)),
             Err(_) => lost += 1,
         }
@@ -112,10 +159,19 @@ fn packets_of_another_length_abut() {
     let mut timeline = running(100);
     let mut timestamp = 100 * TICKS;
     let mut end = ms(2000);
-    for (i, ticks) in [2880, 2880, 480, 480, 480, 960, 5760].into_iter().enumerate() {
-        let header = Header { sequence: 100 + i as u16, timestamp, ticks };
+    for (i, ticks) in [2880, 2880, 480, 480, 480, 960, 5760]
+        .into_iter()
+        .enumerate()
+    {
+        let header = Header {
+            sequence: 100 + i as u16,
+            timestamp,
+            ticks,
+        };
         timestamp += ticks;
-        let placed = timeline.place(&header, ms(i64::from(timestamp) / 48)).expect("in order");
+        let placed = timeline
+            .place(&header, ms(i64::from(timestamp) / 48))
+            .expect("in order");
         assert_eq!(placed.span, Span::new(end, ms(i64::from(timestamp) / 48)));
         end = placed.span.end;
     }
@@ -125,11 +181,30 @@ fn packets_of_another_length_abut() {
 fn streams_of_one_sender_follow_the_quickest() {
     let mut senders = Senders::default();
     let at = |s: i64| MeetingTime(s * 1_000_000);
-    assert_eq!(senders.align("ana", 1, Micros::from_ms(50), at(0)), Micros(0));
-    assert_eq!(senders.align("ana", 2, Micros::from_ms(20), at(1)), Micros(0));
-    assert_eq!(senders.align("ana", 1, Micros::from_ms(51), at(5)), Micros::from_ms(-31));
-    assert_eq!(senders.align("bob", 3, Micros::from_ms(90), at(5)), Micros(0));
-    assert_eq!(senders.align("ana", 4, Micros::from_secs(7200), at(6)), Micros(0), "another clock");
+    assert_eq!(
+        senders.align("ana", 1, Micros::from_ms(50), at(0)),
+        Micros(0)
+    );
+    assert_eq!(
+        senders.align("ana", 2, Micros::from_ms(20), at(1)),
+        Micros(0)
+    );
+    assert_eq!(
+        senders.align("ana", 1, Micros::from_ms(51), at(5)),
+        Micros::from_ms(-31)
+    );
+    assert_eq!(
+        senders.align("bob", 3, Micros::from_ms(90), at(5)),
+        Micros(0)
+    );
+    assert_eq!(
+        senders.align("ana", 4, Micros::from_secs(7200), at(6)),
+        Micros(0),
+        "another clock"
+    );
     senders.remove(2);
-    assert_eq!(senders.align("ana", 1, Micros::from_ms(51), at(9)), Micros(0));
+    assert_eq!(
+        senders.align("ana", 1, Micros::from_ms(51), at(9)),
+        Micros(0)
+    );
 }

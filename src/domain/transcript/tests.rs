@@ -11,12 +11,21 @@ fn span(from: i64, to: i64) -> Span {
 fn heard(line: &str) -> Vec<HeardWord> {
     line.split(' ')
         .filter(|word| !word.is_empty())
-        .map(|word| HeardWord { text: word.into(), spaced: true, confidence: 0.9 })
+        .map(|word| HeardWord {
+            text: word.into(),
+            spaced: true,
+            confidence: 0.9,
+        })
         .collect()
 }
 
 fn hypothesis(line: &str) -> Hypothesis {
-    Hypothesis { words: heard(line), no_speech: 0.001, log_prob: -0.1, ..Hypothesis::default() }
+    Hypothesis {
+        words: heard(line),
+        no_speech: 0.001,
+        log_prob: -0.1,
+        ..Hypothesis::default()
+    }
 }
 
 fn words(line: &str, until: i64) -> Vec<Word> {
@@ -35,39 +44,84 @@ fn believes_speech_and_doubts_noise() {
         ("the", 0.8, -1.5, Some(Doubt::NoSpeech)),
         ("the", 0.8, -0.2, Some(Doubt::NoSpeech)),
         ("the", 0.3, -1.2, Some(Doubt::NoSpeech)),
-        ("no no no no no no no no", 0.0, -0.1, Some(Doubt::Repetition)),
+        (
+            "no no no no no no no no",
+            0.0,
+            -0.1,
+            Some(Doubt::Repetition),
+        ),
         ("no no no", 0.0, -0.1, None),
-        ("we can do it we can do it we can do it", 0.0, -0.1, Some(Doubt::Repetition)),
+        (
+            "we can do it we can do it we can do it",
+            0.0,
+            -0.1,
+            Some(Doubt::Repetition),
+        ),
         ("Thank you.", 0.001, -0.1, None),
         ("Thank you.", 0.5, -0.3, Some(Doubt::Stock)),
-        ("incomprehensibilities internationalization counterrevolutionaries", 0.0, -0.1, Some(Doubt::Rate)),
+        (
+            "incomprehensibilities internationalization counterrevolutionaries",
+            0.0,
+            -0.1,
+            Some(Doubt::Rate),
+        ),
     ] {
-        let hypothesis = Hypothesis { no_speech, log_prob, ..hypothesis(line) };
+        let hypothesis = Hypothesis {
+            no_speech,
+            log_prob,
+            ..hypothesis(line)
+        };
         assert_eq!(doubt(&hypothesis, second), expected, "{line}");
     }
-    let hum = Hypothesis { no_speech: 0.85, log_prob: -0.5, ..hypothesis("Why our.") };
-    assert_eq!(doubt(&hum, Micros::from_secs(7)), Some(Doubt::NoSpeech), "two words in seven seconds");
-    let cut = Hypothesis { truncated: true, ..hypothesis("and so on") };
+    let hum = Hypothesis {
+        no_speech: 0.85,
+        log_prob: -0.5,
+        ..hypothesis("Why our.")
+    };
+    assert_eq!(
+        doubt(&hum, Micros::from_secs(7)),
+        Some(Doubt::NoSpeech),
+        "two words in seven seconds"
+    );
+    let cut = Hypothesis {
+        truncated: true,
+        ..hypothesis("and so on")
+    };
     assert_eq!(doubt(&cut, second), Some(Doubt::Truncated));
 }
 
 #[test]
 fn untangles_loops() {
     let line = "so the next step the next step the next step the next step is done";
-    let left: Vec<String> = untangle(heard(line)).into_iter().map(|word| word.text).collect();
+    let left: Vec<String> = untangle(heard(line))
+        .into_iter()
+        .map(|word| word.text)
+        .collect();
     assert_eq!(left.join(" "), "so the next step is done");
 }
 
 #[test]
 fn places_words_on_the_voiced_parts() {
     let within = span(0, 3000);
-    let placed = place(&heard("one two"), &[span(200, 600), span(2000, 2400)], within);
+    let placed = place(
+        &heard("one two"),
+        &[span(200, 600), span(2000, 2400)],
+        within,
+    );
     assert_eq!(placed[0].span, span(200, 600));
     assert_eq!(placed[1].span, span(2000, 2400));
-    let placed = place(&heard("a b c d"), &[span(-500, 400), span(2900, 9000)], within);
+    let placed = place(
+        &heard("a b c d"),
+        &[span(-500, 400), span(2900, 9000)],
+        within,
+    );
     let mut last = within.start;
     for word in &placed {
-        assert!(word.span.start >= last && word.span.end >= word.span.start && word.span.end <= within.end);
+        assert!(
+            word.span.start >= last
+                && word.span.end >= word.span.start
+                && word.span.end <= within.end
+        );
         last = word.span.end;
     }
     assert_eq!(place(&heard("x"), &[], within)[0].span, within);
@@ -76,20 +130,31 @@ fn places_words_on_the_voiced_parts() {
 #[test]
 fn the_stable_prefix_neither_shrinks_nor_changes() {
     let mut segment = Segment::default();
-    let first = segment.partial(words("so the next step", 2000), ms(2000), false).expect("shown");
+    let first = segment
+        .partial(words("so the next step", 2000), ms(2000), false)
+        .expect("shown");
     assert_eq!((first.revision, first.stable_chars), (1, 0));
-    let second = segment.partial(words("so the next step is to", 3000), ms(3000), false).expect("shown");
-    assert_eq!((second.revision, second.text.as_str()), (2, "so the next step is to"));
+    let second = segment
+        .partial(words("so the next step is to", 3000), ms(3000), false)
+        .expect("shown");
+    assert_eq!(
+        (second.revision, second.text.as_str()),
+        (2, "so the next step is to")
+    );
     assert_eq!(second.stable_chars, "so the next step".len() as u32);
     // A pass that hears it otherwise changes only what is not stable.
-    let third = segment.partial(words("Sew the next step is two", 4000), ms(4000), false).expect("shown");
+    let third = segment
+        .partial(words("Sew the next step is two", 4000), ms(4000), false)
+        .expect("shown");
     assert_eq!(third.text, "so the next step is two");
     assert!(third.stable_chars >= second.stable_chars);
     // Nothing new to see.
     let again = segment.partial(words("so the next step is two", 4000), ms(4000), false);
     assert!(again.is_none_or(|partial| partial.stable_chars > third.stable_chars));
     // One that heard less keeps the stable part.
-    let shorter = segment.partial(words("so", 4100), ms(4100), false).expect("changed");
+    let shorter = segment
+        .partial(words("so", 4100), ms(4100), false)
+        .expect("changed");
     assert!(shorter.text.starts_with("so the next step"));
 }
 
@@ -97,16 +162,25 @@ fn the_stable_prefix_neither_shrinks_nor_changes() {
 fn stable_chars_count_utf_16_units() {
     let mut segment = Segment::default();
     segment.partial(words("🙂 é eins", 1000), ms(5000), false);
-    let partial = segment.partial(words("🙂 é eins zwei", 1000), ms(5000), false).expect("shown");
+    let partial = segment
+        .partial(words("🙂 é eins zwei", 1000), ms(5000), false)
+        .expect("shown");
     assert_eq!(partial.stable_chars, 2 + 1 + 1 + 1 + 4);
 }
 
 #[test]
 fn the_word_being_spoken_is_held_back() {
     let mut segment = Segment::default();
-    let partial = segment.partial(words("one two thr", 1000), ms(1000), true).expect("shown");
+    let partial = segment
+        .partial(words("one two thr", 1000), ms(1000), true)
+        .expect("shown");
     assert_eq!(partial.text, "one two");
-    assert!(segment.partial(words("one", 1000), ms(1000), true).is_none(), "nothing left to show");
+    assert!(
+        segment
+            .partial(words("one", 1000), ms(1000), true)
+            .is_none(),
+        "nothing left to show"
+    );
 }
 
 #[test]
@@ -117,15 +191,30 @@ fn ends_exactly_once() {
     let mut shown = Segment::default();
     shown.partial(words("hello there", 900), ms(1500), false);
     assert!(shown.is_shown());
-    assert_eq!(shown.finish(Vec::new()), Ending::Retracted { revision: 2, reason: Reason::Empty });
+    assert_eq!(
+        shown.finish(Vec::new()),
+        Ending::Retracted {
+            revision: 2,
+            reason: Reason::Empty
+        }
+    );
     assert_eq!(shown.finish(words("hello", 500)), Ending::Unseen);
     assert_eq!(shown.partial(words("hello", 500), ms(500), false), None);
 
     let mut said = Segment::default();
     said.partial(words("hello there", 900), ms(1500), false);
-    assert!(matches!(said.finish(words("Hello there.", 900)), Ending::Final { revision: 2, .. }));
+    assert!(matches!(
+        said.finish(words("Hello there.", 900)),
+        Ending::Final { revision: 2, .. }
+    ));
     assert_eq!(said.retract(Reason::Withdrawn), Ending::Unseen);
 
     let mut lost = Segment::default();
-    assert_eq!(lost.retract(Reason::Lost), Ending::Retracted { revision: 1, reason: Reason::Lost });
+    assert_eq!(
+        lost.retract(Reason::Lost),
+        Ending::Retracted {
+            revision: 1,
+            reason: Reason::Lost
+        }
+    );
 }

@@ -1,4 +1,5 @@
-//! One connection with all that hangs on it, and the task that builds another whenever anything in it fails.
+//! One connection with all that hangs on it, and the task that builds another whenever anything in
+//! it fails.
 
 use super::{ASK, Bound, CLOSE_MAX, Parcel, STEP_MAX, Shared, TOLD, kind, lock, wakes};
 use crate::{
@@ -8,10 +9,11 @@ use crate::{
 use anyhow::{Context, bail, ensure};
 use futures_util::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind, PublisherConfirm,
+    BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind,
+    PublisherConfirm,
     options::{
-        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -28,11 +30,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Deliveries to the inbox that we did not acknowledge yet: what lapin holds in memory at most.
 const INBOX_PREFETCH: u16 = 256;
-/// What the broker holds for a process that does not read. Far more than it ever should; older messages go first.
+/// What the broker holds for a process that does not read. Far more than it ever should; older
+/// messages go first.
 const INBOX_MAX: u32 = 50_000;
 /// Wake-ups that nobody took. The sweeper says them again, so that older ones may go.
 const WAKES_MAX: u32 = 10_000;
-/// Messages under way to the broker. A broker that is short of memory stops reading; then we stop sending.
+/// Messages under way to the broker. A broker that is short of memory stops reading; then we stop
+/// sending.
 const UNCONFIRMED_MAX: usize = 256;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// After this a probe counts as lost, and the broker as away.
@@ -81,14 +85,24 @@ impl Link {
     async fn build(shared: &Shared) -> anyhow::Result<(Self, Consumer)> {
         let name = format!("hansard {}", std::process::id());
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connection = Connection::connect_uri(shared.uri.clone(), properties).await.context("connecting")?;
+        let connection = Connection::connect_uri(shared.uri.clone(), properties)
+            .await
+            .context("connecting")?;
         let wakes = connection.create_channel().await?;
-        wakes.confirm_select(ConfirmSelectOptions::default()).await?;
+        wakes
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
         for kind in JobKind::ALL {
             let mut arguments = FieldTable::default();
-            arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+            arguments.insert(
+                "x-queue-type".into(),
+                AMQPValue::LongString("quorum".into()),
+            );
             arguments.insert("x-max-length".into(), AMQPValue::LongUInt(WAKES_MAX));
-            let options = QueueDeclareOptions { durable: true, ..Default::default() };
+            let options = QueueDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
             wakes
                 .queue_declare(wakes::queue(kind), options, arguments)
                 .await
@@ -101,19 +115,40 @@ impl Link {
 
         let listen = connection.create_channel().await?;
         for exchange in [TOLD, ASK] {
-            let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
-            let declare =
-                listen.exchange_declare(exchange.into(), ExchangeKind::Direct, options, FieldTable::default());
+            let options = ExchangeDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            let declare = listen.exchange_declare(
+                exchange.into(),
+                ExchangeKind::Direct,
+                options,
+                FieldTable::default(),
+            );
             declare.await.context("declaring an exchange")?;
         }
         let mut arguments = FieldTable::default();
         arguments.insert("x-max-length".into(), AMQPValue::LongUInt(INBOX_MAX));
-        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-        let inbox = listen.queue_declare("".into(), options, arguments).await.context("declaring the inbox")?;
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            auto_delete: true,
+            ..Default::default()
+        };
+        let inbox = listen
+            .queue_declare("".into(), options, arguments)
+            .await
+            .context("declaring the inbox")?;
         let inbox = inbox.name().clone();
-        listen.basic_qos(INBOX_PREFETCH, BasicQosOptions::default()).await?;
-        let consume = BasicConsumeOptions { exclusive: true, ..Default::default() };
-        let consumer = listen.basic_consume(inbox.clone(), "".into(), consume, FieldTable::default()).await?;
+        listen
+            .basic_qos(INBOX_PREFETCH, BasicQosOptions::default())
+            .await?;
+        let consume = BasicConsumeOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        let consumer = listen
+            .basic_consume(inbox.clone(), "".into(), consume, FieldTable::default())
+            .await?;
         let link = Self {
             connection,
             wakes,
@@ -140,7 +175,16 @@ pub(super) async fn keep(shared: Arc<Shared>, mut parcels: mpsc::Receiver<Parcel
             () = shared.closed.cancelled() => return,
         };
         let ended = match built {
-            Ok(Ok((link, consumer))) => use_up(&shared, Arc::new(link), consumer, &mut parcels, &mut failures).await,
+            Ok(Ok((link, consumer))) => {
+                use_up(
+                    &shared,
+                    Arc::new(link),
+                    consumer,
+                    &mut parcels,
+                    &mut failures,
+                )
+                .await
+            }
             Ok(Err(error)) => error,
             Err(_) => anyhow::anyhow!("no connection within {} s", BUILD_MAX.as_secs()),
         };
@@ -152,12 +196,20 @@ pub(super) async fn keep(shared: Arc<Shared>, mut parcels: mpsc::Receiver<Parcel
         shared.linked.store(true, Ordering::Relaxed);
         // Once per outage, for somebody to look.
         if failures == 1 {
-            tracing::warn!(error = format!("{ended:#}"), "RabbitMQ cannot be reached; trying again and again");
+            tracing::warn!(
+                error = format!("{ended:#}"),
+                "RabbitMQ cannot be reached; trying again and again"
+            );
         } else {
-            tracing::debug!(error = format!("{ended:#}"), failures, "RabbitMQ cannot be reached");
+            tracing::debug!(
+                error = format!("{ended:#}"),
+                failures,
+                "RabbitMQ cannot be reached"
+            );
         }
         // Never more than some 3 s, so that everything is back soon after the broker is.
-        let wait = Duration::from_micros(backoff(failures.min(4), fastrand::f64()).0.unsigned_abs());
+        let wait =
+            Duration::from_micros(backoff(failures.min(4), fastrand::f64()).0.unsigned_abs());
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = shared.closed.cancelled() => return,
@@ -181,7 +233,10 @@ async fn use_up(
             tokio::try_join!(listen(shared, consumer), speak(&link, parcels), async {
                 bind_all(shared, &link).await?;
                 shared.link.send_replace(Some(link.clone()));
-                tokio::try_join!(bind(shared, &link), probe(shared, &link, failures, &mut heard_at))
+                tokio::try_join!(
+                    bind(shared, &link),
+                    probe(shared, &link, failures, &mut heard_at)
+                )
             },)
         };
         tokio::select! {
@@ -213,7 +268,11 @@ async fn use_up(
         let _ = timeout(CLOSE_MAX / 2, last_words).await;
     } else {
         // Not in order: it is broken. Dropping it would leave the socket to time out.
-        let _ = timeout(Duration::from_millis(200), link.connection.close(200, "broken".into())).await;
+        let _ = timeout(
+            Duration::from_millis(200),
+            link.connection.close(200, "broken".into()),
+        )
+        .await;
     }
     ended
 }
@@ -224,7 +283,10 @@ async fn listen(shared: &Arc<Shared>, mut consumer: Consumer) -> anyhow::Result<
         let delivery = delivery?;
         shared.dispatch(&delivery);
         let ack = timeout(STEP_MAX, delivery.ack(BasicAckOptions::default()));
-        ensure!(ack.await.context("acknowledging")??, "an acknowledgement came too late");
+        ensure!(
+            ack.await.context("acknowledging")??,
+            "an acknowledgement came too late"
+        );
     }
     bail!("the broker cancelled the inbox")
 }
@@ -261,18 +323,34 @@ async fn confirmed(oldest: Option<&mut (Deadline, PublisherConfirm)>) -> anyhow:
 }
 
 async fn say(link: &Link, parcel: Parcel) -> anyhow::Result<PublisherConfirm> {
-    let Parcel { exchange, key, kind, correlation, body } = parcel;
+    let Parcel {
+        exchange,
+        key,
+        kind,
+        correlation,
+        body,
+    } = parcel;
     let properties = BasicProperties::default()
         .with_type(kind.into())
         .with_content_type("application/json".into())
         .with_correlation_id(correlation.to_string().into());
     let options = BasicPublishOptions::default();
-    let publish = link.told.basic_publish(exchange.into(), key.into(), options, &body, properties);
-    timeout(STEP_MAX, publish).await.context("publishing")?.context("publishing")
+    let publish = link
+        .told
+        .basic_publish(exchange.into(), key.into(), options, &body, properties);
+    timeout(STEP_MAX, publish)
+        .await
+        .context("publishing")?
+        .context("publishing")
 }
 
 /// Sends a probe through the broker to our own inbox, every second.
-async fn probe(shared: &Shared, link: &Link, failures: &mut u32, heard_at: &mut Option<Instant>) -> anyhow::Result<()> {
+async fn probe(
+    shared: &Shared,
+    link: &Link,
+    failures: &mut u32,
+    heard_at: &mut Option<Instant>,
+) -> anyhow::Result<()> {
     let mut heard = link.probed.subscribe();
     for number in 1.. {
         let parcel = Parcel {
@@ -289,7 +367,9 @@ async fn probe(shared: &Shared, link: &Link, failures: &mut u32, heard_at: &mut 
             confirm.await?;
             anyhow::Ok(())
         };
-        timeout(PROBE_MAX, back).await.context("nothing comes back any more")??;
+        timeout(PROBE_MAX, back)
+            .await
+            .context("nothing comes back any more")??;
         *heard_at = Some(Instant::now());
         *failures = 0;
         if let Some(since) = lock(&shared.unreachable_since).take() {
@@ -323,30 +403,47 @@ async fn adjust(shared: &Shared, link: &Link) -> anyhow::Result<()> {
         // Both locks: nobody may find a meeting bound that is about to be unbound.
         let mut bound = lock(&shared.bound);
         let (told, asks) = (shared.routes.listened(), shared.routes.served());
-        let too_many: Vec<(&str, MeetingId)> = (bound.told.difference(&told).map(|meeting| (TOLD, *meeting)))
-            .chain(bound.asks.difference(&asks).map(|meeting| (ASK, *meeting)))
-            .collect();
-        let missing: Vec<(&str, MeetingId)> = (told.difference(&bound.told).map(|meeting| (TOLD, *meeting)))
-            .chain(asks.difference(&bound.asks).map(|meeting| (ASK, *meeting)))
-            .collect();
+        let too_many: Vec<(&str, MeetingId)> =
+            (bound.told.difference(&told).map(|meeting| (TOLD, *meeting)))
+                .chain(bound.asks.difference(&asks).map(|meeting| (ASK, *meeting)))
+                .collect();
+        let missing: Vec<(&str, MeetingId)> =
+            (told.difference(&bound.told).map(|meeting| (TOLD, *meeting)))
+                .chain(asks.difference(&bound.asks).map(|meeting| (ASK, *meeting)))
+                .collect();
         bound.told.retain(|meeting| told.contains(meeting));
         bound.asks.retain(|meeting| asks.contains(meeting));
         (too_many, missing)
     };
     for (exchange, meeting) in too_many {
         let key = ShortString::from(meeting.to_string());
-        let unbind = link.listen.queue_unbind(link.inbox.clone(), exchange.into(), key, FieldTable::default());
+        let unbind = link.listen.queue_unbind(
+            link.inbox.clone(),
+            exchange.into(),
+            key,
+            FieldTable::default(),
+        );
         timeout(STEP_MAX, unbind).await.context("unbinding")??;
     }
     for (exchange, meeting) in missing {
         let key = ShortString::from(meeting.to_string());
         let options = QueueBindOptions::default();
-        let bind = link.listen.queue_bind(link.inbox.clone(), exchange.into(), key, options, FieldTable::default());
+        let bind = link.listen.queue_bind(
+            link.inbox.clone(),
+            exchange.into(),
+            key,
+            options,
+            FieldTable::default(),
+        );
         timeout(STEP_MAX, bind).await.context("binding")??;
         let late = exchange == TOLD && lock(&shared.late).remove(&meeting);
         {
             let mut bound = lock(&shared.bound);
-            let bound = if exchange == TOLD { &mut bound.told } else { &mut bound.asks };
+            let bound = if exchange == TOLD {
+                &mut bound.told
+            } else {
+                &mut bound.asks
+            };
             bound.insert(meeting);
         }
         shared.bound_changed.send_replace(());

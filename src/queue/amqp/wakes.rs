@@ -1,7 +1,7 @@
 //! Wake-ups out of a durable queue.
 //!
-//! A delivery is held only while somebody waits for it: a worker without room leaves wake-ups to others, and the broker
-//! never sees one unacknowledged for longer than [`HOLD_MAX`].
+//! A delivery is held only while somebody waits for it: a worker without room leaves wake-ups to
+//! others, and the broker never sees one unacknowledged for longer than [`HOLD_MAX`].
 
 use super::{STEP_MAX, Shared, link::Link};
 use crate::queue::{JobKind, message::Wake};
@@ -41,9 +41,20 @@ impl AmqpWakes {
         let (hand_over, taken) = mpsc::channel(1);
         let waiting = Arc::new(watch::Sender::new(false));
         let stop = shared.closed.child_token();
-        let consumer = Consumer { shared: shared.clone(), kind, hand_over, waiting: waiting.subscribe() };
-        shared.tasks.spawn(stop.clone().run_until_cancelled_owned(consumer.run()));
-        Self { taken, waiting, _stop: stop.drop_guard() }
+        let consumer = Consumer {
+            shared: shared.clone(),
+            kind,
+            hand_over,
+            waiting: waiting.subscribe(),
+        };
+        shared
+            .tasks
+            .spawn(stop.clone().run_until_cancelled_owned(consumer.run()));
+        Self {
+            taken,
+            waiting,
+            _stop: stop.drop_guard(),
+        }
     }
 
     pub(in crate::queue) async fn recv(&mut self) -> Option<Wake> {
@@ -95,13 +106,26 @@ impl Consumer {
     async fn consume(&mut self, link: &Link) -> anyhow::Result<()> {
         // The sender lives as long as we do.
         self.waiting.wait_for(|waiting| *waiting).await?;
-        let channel = timeout(STEP_MAX, link.connection.create_channel()).await.context("opening a channel")??;
-        timeout(STEP_MAX, channel.basic_qos(1, BasicQosOptions::default())).await.context("basic.qos")??;
-        let consume =
-            channel.basic_consume(queue(self.kind), "".into(), BasicConsumeOptions::default(), FieldTable::default());
-        let mut deliveries = timeout(STEP_MAX, consume).await.context("basic.consume")??;
+        let channel = timeout(STEP_MAX, link.connection.create_channel())
+            .await
+            .context("opening a channel")??;
+        timeout(STEP_MAX, channel.basic_qos(1, BasicQosOptions::default()))
+            .await
+            .context("basic.qos")??;
+        let consume = channel.basic_consume(
+            queue(self.kind),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let mut deliveries = timeout(STEP_MAX, consume)
+            .await
+            .context("basic.consume")??;
         loop {
-            let delivery = deliveries.next().await.context("the broker cancelled the consumer")??;
+            let delivery = deliveries
+                .next()
+                .await
+                .context("the broker cancelled the consumer")??;
             if self.take(delivery).await?.is_break() {
                 // Dropping the consumer and its channel gives back what came meanwhile.
                 return Ok(());
@@ -129,8 +153,13 @@ impl Consumer {
                 Ok(ControlFlow::Continue(()))
             }
             _ => {
-                let back = BasicNackOptions { requeue: true, ..Default::default() };
-                timeout(STEP_MAX, delivery.nack(back)).await.context("basic.nack")??;
+                let back = BasicNackOptions {
+                    requeue: true,
+                    ..Default::default()
+                };
+                timeout(STEP_MAX, delivery.nack(back))
+                    .await
+                    .context("basic.nack")??;
                 Ok(ControlFlow::Break(()))
             }
         }
@@ -138,7 +167,9 @@ impl Consumer {
 }
 
 async fn acknowledge(delivery: &Delivery) -> anyhow::Result<()> {
-    let acknowledged = timeout(STEP_MAX, delivery.ack(BasicAckOptions::default())).await.context("basic.ack")??;
+    let acknowledged = timeout(STEP_MAX, delivery.ack(BasicAckOptions::default()))
+        .await
+        .context("basic.ack")??;
     ensure!(acknowledged, "an acknowledgement came too late");
     Ok(())
 }

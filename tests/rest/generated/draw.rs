@@ -1,4 +1,5 @@
-//! Requests drawn from the OpenAPI document: mostly right, wrong in one place or another, with boundary values.
+//! Requests drawn from the OpenAPI document: mostly right, wrong in one place or another, with
+//! boundary values.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use fastrand::Rng;
@@ -60,20 +61,38 @@ impl Draw<'_> {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default();
             match parameter["in"].as_str() {
-                Some("query") if self.rng.bool() => query.push(format!("{name}={}", self.query(name, parameter))),
+                Some("query") if self.rng.bool() => {
+                    query.push(format!("{name}={}", self.query(name, parameter)))
+                }
                 Some("header") if self.once_in(5) => headers.push((name.to_owned(), self.header())),
                 _ => {}
             }
         }
         if self.once_in(25) {
-            query.push(self.one(&["surprise=1", "limit=5&limit=6", "=", "&", "%", "%ff=%ff", "a[]=1"]).to_string());
+            query.push(
+                self.one(&[
+                    "surprise=1",
+                    "limit=5&limit=6",
+                    "=",
+                    "&",
+                    "%",
+                    "%ff=%ff",
+                    "a[]=1",
+                ])
+                .to_string(),
+            );
         }
         if !query.is_empty() {
             address = format!("{address}?{}", query.join("&"));
         }
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
         let body = schema.is_object().then(|| self.body(schema, &mut headers));
-        Drawn { method: method.to_owned(), path: address, headers, body }
+        Drawn {
+            method: method.to_owned(),
+            path: address,
+            headers,
+            body,
+        }
     }
 
     /// The id behind a parameter of the path is one of what stands before it.
@@ -87,7 +106,16 @@ impl Draw<'_> {
             _ => "meeting",
         };
         match self.rng.u32(..20) {
-            0 => self.one(&["x", "%00", "%F0%9F%8E%89", "..", "-1", "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a1"]).to_string(),
+            0 => self
+                .one(&[
+                    "x",
+                    "%00",
+                    "%F0%9F%8E%89",
+                    "..",
+                    "-1",
+                    "0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a1",
+                ])
+                .to_string(),
             1 => Uuid::nil().to_string(),
             2 => "f".repeat(32),
             3 => self.any_id(),
@@ -104,8 +132,13 @@ impl Draw<'_> {
 
     fn id(&mut self, of: &str) -> String {
         let within = self.meeting.clone().and_then(|meeting| {
-            let kind = ["participant", "stream", "link"].into_iter().find(|kind| *kind == of)?;
-            self.pool.within.get(&(meeting, kind)).filter(|ids| !ids.is_empty())
+            let kind = ["participant", "stream", "link"]
+                .into_iter()
+                .find(|kind| *kind == of)?;
+            self.pool
+                .within
+                .get(&(meeting, kind))
+                .filter(|ids| !ids.is_empty())
         });
         if let Some(ids) = within {
             return self.one(ids).clone();
@@ -140,9 +173,21 @@ impl Draw<'_> {
             return self.one(&self.pool.cursors).clone();
         }
         let id = self.any_id();
-        let number = *self.one(&[i64::MIN, -8_000_000_000_000_000_000, -1, 0, 1, 253_402_300_800_000_000, i64::MAX]);
+        let number = *self.one(&[
+            i64::MIN,
+            -8_000_000_000_000_000_000,
+            -1,
+            0,
+            1,
+            253_402_300_800_000_000,
+            i64::MAX,
+        ]);
         let made = match self.rng.u32(..12) {
-            0 => return self.one(&["", "%21", "AAAA", "bnVsbA", "a.b", "=", "%00"]).to_string(),
+            0 => {
+                return self
+                    .one(&["", "%21", "AAAA", "bnVsbA", "a.b", "=", "%00"])
+                    .to_string();
+            }
             1 => json!(null),
             2 => json!({"a": 1}),
             3 => json!([id, number]),
@@ -169,7 +214,11 @@ impl Draw<'_> {
     }
 
     fn body(&mut self, schema: &Value, headers: &mut Vec<(String, String)>) -> Vec<u8> {
-        let kind = if self.once_in(40) { "text/plain" } else { "application/json" };
+        let kind = if self.once_in(40) {
+            "text/plain"
+        } else {
+            "application/json"
+        };
         headers.push(("content-type".to_owned(), kind.to_owned()));
         if self.once_in(25) {
             let broken: [&[u8]; 10] = [
@@ -196,7 +245,11 @@ impl Draw<'_> {
 
     fn resolve(&self, schema: &Value) -> Value {
         match schema["$ref"].as_str().and_then(|at| at.strip_prefix('#')) {
-            Some(at) => self.resolve(self.document.pointer(at).expect("references lead somewhere")),
+            Some(at) => self.resolve(
+                self.document
+                    .pointer(at)
+                    .expect("references lead somewhere"),
+            ),
             None => schema.clone(),
         }
     }
@@ -205,8 +258,16 @@ impl Draw<'_> {
     fn value(&mut self, name: &str, schema: &Value, wild: bool) -> Value {
         let mut schema = self.resolve(schema);
         if wild && self.once_in(8) {
-            let odd =
-                [json!(null), json!(true), json!(-1), json!("x"), json!([]), json!({}), json!(1e300), json!("\u{0}")];
+            let odd = [
+                json!(null),
+                json!(true),
+                json!(-1),
+                json!("x"),
+                json!([]),
+                json!({}),
+                json!(1e300),
+                json!("\u{0}"),
+            ];
             return self.one(&odd).clone();
         }
         if let Some(one_of) = schema["oneOf"].as_array() {
@@ -218,10 +279,17 @@ impl Draw<'_> {
         }
         let types: Vec<String> = match &schema["type"] {
             Value::String(one) => vec![one.clone()],
-            Value::Array(many) => many.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect(),
+            Value::Array(many) => many
+                .iter()
+                .filter_map(|one| one.as_str().map(str::to_owned))
+                .collect(),
             _ => Vec::new(),
         };
-        let kind = if types.is_empty() { "null".to_owned() } else { self.one(&types).clone() };
+        let kind = if types.is_empty() {
+            "null".to_owned()
+        } else {
+            self.one(&types).clone()
+        };
         match kind.as_str() {
             "object" => self.object(&schema, wild),
             "array" => {
@@ -231,7 +299,9 @@ impl Draw<'_> {
                     1 if wild => most + 1,
                     _ => self.rng.u64(..4.min(most + 1)),
                 };
-                (0..count).map(|_| self.value(name, &schema["items"], wild)).collect()
+                (0..count)
+                    .map(|_| self.value(name, &schema["items"], wild))
+                    .collect()
             }
             "integer" | "number" => self.number(name, &schema, wild),
             "boolean" => json!(self.rng.bool()),
@@ -241,11 +311,19 @@ impl Draw<'_> {
     }
 
     fn object(&mut self, schema: &Value, wild: bool) -> Value {
-        let required: Vec<&str> =
-            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let mut made = Map::new();
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            let there = if required.contains(&name.as_str()) { !wild || !self.once_in(12) } else { self.rng.bool() };
+            let there = if required.contains(&name.as_str()) {
+                !wild || !self.once_in(12)
+            } else {
+                self.rng.bool()
+            };
             if there {
                 made.insert(name.clone(), self.value(name, property, wild));
             }
@@ -256,7 +334,14 @@ impl Draw<'_> {
         // Members that have to fit each other, and seldom do by chance.
         if made.contains_key("payloadType") && !wild {
             let (codec, rate) = *self.one(&[("opus", 48_000), ("PCMU", 8000), ("PCMA", 8000)]);
-            made.extend([("kind", json!("audio")), ("codec", json!(codec)), ("clockRate", json!(rate))].map(own));
+            made.extend(
+                [
+                    ("kind", json!("audio")),
+                    ("codec", json!(codec)),
+                    ("clockRate", json!(rate)),
+                ]
+                .map(own),
+            );
             made.extend([("source", json!(null)), ("remote", json!(null))].map(own));
         }
         made.into()
@@ -264,9 +349,18 @@ impl Draw<'_> {
 
     fn number(&mut self, name: &str, schema: &Value, wild: bool) -> Value {
         let edge = |side: &str| schema[side].as_i64();
-        let (low, high) = (edge("minimum").unwrap_or(0), edge("maximum").unwrap_or(i64::from(u32::MAX)));
+        let (low, high) = (
+            edge("minimum").unwrap_or(0),
+            edge("maximum").unwrap_or(i64::from(u32::MAX)),
+        );
         if wild && self.once_in(4) {
-            let odd = [low.saturating_sub(1), high.saturating_add(1), -1, i64::MIN, i64::MAX];
+            let odd = [
+                low.saturating_sub(1),
+                high.saturating_add(1),
+                -1,
+                i64::MIN,
+                i64::MAX,
+            ];
             return match self.rng.u32(..8) {
                 0 => json!(1.5),
                 1 => json!(u64::MAX),
@@ -293,7 +387,9 @@ impl Draw<'_> {
                     _ => "",
                 };
                 return match self.rng.u32(..10) {
-                    0 if wild => self.one(&["", "x", "{0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10}"]).to_string(),
+                    0 if wild => self
+                        .one(&["", "x", "{0193a5c2-7d0e-7c61-9c0a-3f5b8e1d2a10}"])
+                        .to_string(),
                     1 => Uuid::nil().to_string(),
                     2 => self.any_id(),
                     _ => self.id(of),
@@ -317,10 +413,14 @@ impl Draw<'_> {
                     ])
                     .to_string();
             }
-            Some("email") if !wild || self.rng.bool() => return format!("u{}@example.org", self.rng.u32(..400)),
+            Some("email") if !wild || self.rng.bool() => {
+                return format!("u{}@example.org", self.rng.u32(..400));
+            }
             Some("email") => {
                 let long = format!("{}@x", "a".repeat(253));
-                return self.one(&["@", "a@", "a@b@c", "Ä@ö", "a b@c", "\u{0}@x", long.as_str()]).to_string();
+                return self
+                    .one(&["@", "a@", "a@b@c", "Ä@ö", "a b@c", "\u{0}@x", long.as_str()])
+                    .to_string();
             }
             // Each one costs a tenth of a second of hashing.
             Some("password") if self.rng.u32(..8) > 0 => return "open sesame".to_owned(),
@@ -328,7 +428,11 @@ impl Draw<'_> {
         }
         match name {
             "language" if !wild => return self.one(&["en", "de", "haw"]).to_string(),
-            "ip" => return self.one(&["192.0.2.7", "::1", "0.0.0.0", "224.0.0.1", "x", "127.0.0.1"]).to_string(),
+            "ip" => {
+                return self
+                    .one(&["192.0.2.7", "::1", "0.0.0.0", "224.0.0.1", "x", "127.0.0.1"])
+                    .to_string();
+            }
             _ => {}
         }
         let low = schema["minLength"].as_u64().unwrap_or(0) as usize;
@@ -361,7 +465,9 @@ fn own((name, value): (&str, Value)) -> (String, Value) {
 fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

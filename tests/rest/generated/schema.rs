@@ -1,21 +1,42 @@
-//! JSON Schema as far as our OpenAPI document uses it. A keyword that is not known here ends the test: it would pass unseen.
+//! JSON Schema as far as our OpenAPI document uses it. A keyword that is not known here ends the
+//! test: it would pass unseen.
 
 use chrono::DateTime;
 use serde_json::Value;
 use uuid::Uuid;
 
 /// Words without a say in what is valid.
-const SILENT: [&str; 8] =
-    ["propertyNames", "description", "example", "examples", "default", "title", "additionalProperties", "required"];
+const SILENT: [&str; 8] = [
+    "propertyNames",
+    "description",
+    "example",
+    "examples",
+    "default",
+    "title",
+    "additionalProperties",
+    "required",
+];
 
-/// What is wrong with a value, each with where. Objects are taken as closed: what is not documented is found so.
+/// What is wrong with a value, each with where. Objects are taken as closed: what is not documented
+/// is found so.
 pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>) {
-    let rules = schema.as_object().unwrap_or_else(|| panic!("{at}: no schema: {schema}"));
+    let rules = schema
+        .as_object()
+        .unwrap_or_else(|| panic!("{at}: no schema: {schema}"));
     for (keyword, rule) in rules {
         match keyword.as_str() {
             "$ref" => {
-                let to = rule.as_str().and_then(|to| to.strip_prefix('#')).and_then(|to| document.pointer(to));
-                check(document, to.expect("references lead somewhere"), value, at, wrong);
+                let to = rule
+                    .as_str()
+                    .and_then(|to| to.strip_prefix('#'))
+                    .and_then(|to| document.pointer(to));
+                check(
+                    document,
+                    to.expect("references lead somewhere"),
+                    value,
+                    at,
+                    wrong,
+                );
             }
             "oneOf" => {
                 let options = rule.as_array().expect("a list");
@@ -26,13 +47,19 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
                 });
                 let fits = fits.count();
                 if fits != 1 {
-                    wrong.push(format!("{at}: {value} is {fits} of {} alternatives", options.len()));
+                    wrong.push(format!(
+                        "{at}: {value} is {fits} of {} alternatives",
+                        options.len()
+                    ));
                 }
             }
             "type" => {
                 let one = std::slice::from_ref(rule);
                 let types = rule.as_array().map_or(one, Vec::as_slice);
-                if !types.iter().any(|one| is(one.as_str().expect("a word"), value)) {
+                if !types
+                    .iter()
+                    .any(|one| is(one.as_str().expect("a word"), value))
+                {
                     wrong.push(format!("{at}: {value} is no {rule}"));
                 }
             }
@@ -52,8 +79,12 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
                     _ => continue,
                 };
                 let bound = rule.as_u64().expect("a number") as usize;
-                if keyword.starts_with("min") && length < bound || keyword.starts_with("max") && length > bound {
-                    wrong.push(format!("{at}: a length of {length} is against {keyword} {bound}"));
+                if keyword.starts_with("min") && length < bound
+                    || keyword.starts_with("max") && length > bound
+                {
+                    wrong.push(format!(
+                        "{at}: a length of {length} is against {keyword} {bound}"
+                    ));
                 }
             }
             "format" => {
@@ -67,10 +98,14 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
                 }
             }
             "properties" => {
-                let Some(members) = value.as_object() else { continue };
+                let Some(members) = value.as_object() else {
+                    continue;
+                };
                 for (name, member) in members {
                     match rule.get(name) {
-                        Some(property) => check(document, property, member, &format!("{at}/{name}"), wrong),
+                        Some(property) => {
+                            check(document, property, member, &format!("{at}/{name}"), wrong)
+                        }
                         None => wrong.push(format!("{at}: {name} is not documented")),
                     }
                 }
@@ -90,12 +125,17 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
             "pattern" => {
                 // The one there is: a language.
                 assert_eq!(rule, "^[a-z]{2,3}$");
-                let is = |text: &str| (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase());
+                let is = |text: &str| {
+                    (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase())
+                };
                 if value.as_str().is_some_and(|text| !is(text)) {
                     wrong.push(format!("{at}: {value} is against {rule}"));
                 }
             }
-            silent => assert!(SILENT.contains(&silent), "{at}: the keyword {silent} is not known here"),
+            silent => assert!(
+                SILENT.contains(&silent),
+                "{at}: the keyword {silent} is not known here"
+            ),
         }
     }
 }
@@ -118,10 +158,15 @@ fn formatted(format: &str, value: &Value) -> bool {
     let text = value.as_str();
     match format {
         "uuid" => text.is_none_or(|text| text.len() == 36 && Uuid::parse_str(text).is_ok()),
-        "date-time" => text.is_none_or(|text| DateTime::parse_from_rfc3339(text).is_ok() && text.ends_with('Z')),
-        "email" => text.is_none_or(|text| text.split('@').filter(|part| !part.is_empty()).count() == 2),
+        "date-time" => text
+            .is_none_or(|text| DateTime::parse_from_rfc3339(text).is_ok() && text.ends_with('Z')),
+        "email" => {
+            text.is_none_or(|text| text.split('@').filter(|part| !part.is_empty()).count() == 2)
+        }
         "password" | "double" | "float" => true,
-        "int32" => value.as_i64().is_none_or(|number| i32::try_from(number).is_ok()),
+        "int32" => value
+            .as_i64()
+            .is_none_or(|number| i32::try_from(number).is_ok()),
         "int64" => !value.is_number() || value.is_i64(),
         other => panic!("the format {other} is not known here"),
     }

@@ -4,9 +4,21 @@ use super::*;
 use hansard::play::client::CallError;
 
 async fn assert_refused(room: &Room, guest: &Joined) {
-    let refused = room.stream(guest, json!({})).await.expect_err("no port is free");
+    let refused = room
+        .stream(guest, json!({}))
+        .await
+        .expect_err("no port is free");
     assert_eq!(refused.status(), Some(503), "{refused}");
-    assert!(matches!(refused, CallError::Refused { retry_after: Some(1..), .. }), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            CallError::Refused {
+                retry_after: Some(1..),
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
 }
 
 /// A meeting that is over, with its only stream, whose sender does not stop.
@@ -20,8 +32,8 @@ async fn ended_while_its_sender_goes_on(client: &Client, hz: f64) -> (Stream, Jo
     (stream, voice)
 }
 
-/// The only port is its participant's again at once, whether its stream goes on or was closed, and nobody else's; nothing of
-/// who else sends there is ever heard.
+/// The only port is its participant's again at once, whether its stream goes on or was closed, and
+/// nobody else's; nothing of who else sends there is ever heard.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_only_port_is_its_participants_again_and_nobody_elses() {
     let (hz, hz_other) = (500.0, 2_900.0);
@@ -36,19 +48,31 @@ async fn the_only_port_is_its_participants_again_and_nobody_elses() {
     let other = Voice::new(&first, 7, hz_other).await.goes_on();
     says.speaks(s(1)).await;
     assert_refused(&room, &ben).await;
-    let second = room.stream(&ana, json!({"ssrc": 7})).await.expect("the port of the stream whose place it takes");
+    let second = room
+        .stream(&ana, json!({"ssrc": 7}))
+        .await
+        .expect("the port of the stream whose place it takes");
     assert_eq!(second.port, first.port);
     room.until_told(&first, "closed", Some("replaced")).await;
     says.speaks(s(2)).await;
-    client.delete_stream(&room.id, &second.stream_id).await.expect("closes");
+    client
+        .delete_stream(&room.id, &second.stream_id)
+        .await
+        .expect("closes");
     assert_refused(&room, &ben).await;
-    let third = room.stream(&ana, json!({})).await.expect("the same after the stream was closed");
+    let third = room
+        .stream(&ana, json!({}))
+        .await
+        .expect("the same after the stream was closed");
     assert_eq!(third.port, first.port);
     says.moves().await;
     says.speaks(s(2)).await;
     let tracks = room.end().await;
     for (whose, samples) in &tracks {
-        assert!(is_absent(samples, hz_other), "another's sound is in {whose}");
+        assert!(
+            is_absent(samples, hz_other),
+            "another's sound is in {whose}"
+        );
     }
     let heard = heard_ms(track(&tracks, &ana), hz);
     assert!((5_000..=6_200).contains(&heard), "{heard} ms of 6,000");
@@ -69,20 +93,27 @@ async fn with_two_ports_the_next_meeting_is_whole() {
     let (of_ana, voice) = ended_while_its_sender_goes_on(&client, hz_a).await;
     let later = Room::open(&client).await;
     let ben = later.guest("Ben").await;
-    let of_ben = later.stream(&ben, json!({"ssrc": 7})).await.expect("the other port");
+    let of_ben = later
+        .stream(&ben, json!({"ssrc": 7}))
+        .await
+        .expect("the other port");
     assert_ne!(of_ben.port, of_ana.port);
     Voice::new(&of_ben, 7, hz_b).await.speaks(s(4)).await;
     let tracks = later.end().await;
     voice.abort();
     for (whose, samples) in &tracks {
-        assert!(is_absent(samples, hz_a), "the earlier meeting's sound is in {whose}");
+        assert!(
+            is_absent(samples, hz_a),
+            "the earlier meeting's sound is in {whose}"
+        );
     }
     let heard = heard_ms(track(&tracks, &ben), hz_b);
     assert!((3_500..=4_200).contains(&heard), "{heard} ms of 4,000");
     server.terminate();
 }
 
-/// The same with no second port: the next meeting is told so, for as long as the earlier one's sender goes on.
+/// The same with no second port: the next meeting is told so, for as long as the earlier one's
+/// sender goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn with_one_port_the_next_meeting_is_refused() {
     let data = Scratch::new();

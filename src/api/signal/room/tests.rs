@@ -5,7 +5,12 @@ use uuid::Uuid;
 const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
 
 fn event(seq: i64) -> Event {
-    Event { seq, kind: "participant_updated".into(), at: at(seq), data: json!({"n": seq}) }
+    Event {
+        seq,
+        kind: "participant_updated".into(),
+        at: at(seq),
+        data: json!({"n": seq}),
+    }
 }
 
 fn at(s: i64) -> DateTime<Utc> {
@@ -13,13 +18,38 @@ fn at(s: i64) -> DateTime<Utc> {
 }
 
 fn told(event: Event) -> Published {
-    let Event { seq, kind, at, data } = event;
-    Published::Event { seq, kind, at, data }
+    let Event {
+        seq,
+        kind,
+        at,
+        data,
+    } = event;
+    Published::Event {
+        seq,
+        kind,
+        at,
+        data,
+    }
 }
 
-fn member(number: u64, participant: Option<ParticipantId>, socket: i64, sent: i64) -> (Member, Arc<Outbox>) {
+fn member(
+    number: u64,
+    participant: Option<ParticipantId>,
+    socket: i64,
+    sent: i64,
+) -> (Member, Arc<Outbox>) {
     let outbox = Arc::new(Outbox::default());
-    (Member { number, participant, socket, outbox: outbox.clone(), joined: sent, sent }, outbox)
+    (
+        Member {
+            number,
+            participant,
+            socket,
+            outbox: outbox.clone(),
+            joined: sent,
+            sent,
+        },
+        outbox,
+    )
 }
 
 /// Everything waiting, parsed, and the close.
@@ -41,7 +71,11 @@ fn drain(outbox: &Outbox) -> (Vec<Value>, Option<Close>) {
 }
 
 fn seqs(outbox: &Outbox) -> Vec<i64> {
-    drain(outbox).0.iter().filter_map(|message| message["seq"].as_i64()).collect()
+    drain(outbox)
+        .0
+        .iter()
+        .filter_map(|message| message["seq"].as_i64())
+        .collect()
 }
 
 #[test]
@@ -127,7 +161,13 @@ fn the_highest_socket_of_a_participant_stays_in_whatever_order_they_come() {
     room.attach(first, now);
     assert_eq!(one.closing(), Some(Close::REPLACED));
     assert_eq!(two.closing(), None);
-    room.told(Published::Replaced { participant: ANA, socket: 3 }, now);
+    room.told(
+        Published::Replaced {
+            participant: ANA,
+            socket: 3,
+        },
+        now,
+    );
     assert_eq!(two.closing(), Some(Close::REPLACED));
     room.attach(third, now);
     assert_eq!(three.closing(), None);
@@ -143,10 +183,19 @@ fn a_withdrawal_is_told_once_at_once_and_once_committed() {
     room.attach(observer, now);
     let id = ConsentId(Uuid::from_u128(7));
     asking.expect(id, json!("r"));
-    let live = Published::Live { kind: "consent_updated".into(), data: json!({"id": id}), to: None };
+    let live = Published::Live {
+        kind: "consent_updated".into(),
+        data: json!({"id": id}),
+        to: None,
+    };
     room.told(live.clone(), now);
     room.told(live.clone(), now);
-    let committed = Event { seq: 1, kind: "consent_updated".into(), at: at(0), data: json!({"id": id, "entry": 1}) };
+    let committed = Event {
+        seq: 1,
+        kind: "consent_updated".into(),
+        at: at(0),
+        data: json!({"id": id, "entry": 1}),
+    };
     room.told(told(committed), now);
     room.told(live, now);
     let (got, _) = drain(&asking);
@@ -157,7 +206,12 @@ fn a_withdrawal_is_told_once_at_once_and_once_committed() {
             json!({"type": "consent_updated", "seq": 1, "data": {"id": id, "entry": 1}}),
         ]
     );
-    assert!(drain(&other).0.iter().all(|message| message.get("re").is_none()));
+    assert!(
+        drain(&other)
+            .0
+            .iter()
+            .all(|message| message.get("re").is_none())
+    );
 }
 
 #[test]
@@ -185,7 +239,13 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     };
     room.head(&head, at(2), now);
     assert_eq!(watching.closing(), None, "that off was told before the end");
-    room.told(Published::Close { code: 4000, whom: Whom::Participants }, now);
+    room.told(
+        Published::Close {
+            code: 4000,
+            whom: Whom::Participants,
+        },
+        now,
+    );
     assert_eq!(participant.closing(), None, "first what the store has");
     assert_eq!(room.next_read(now), Some(1));
     room.read(vec![event(2)], now);
@@ -225,19 +285,33 @@ fn where_media_is_received_is_told_to_its_sender_and_observers() {
     let now = Instant::now();
     let mut room = Room::default();
     let ben = ParticipantId(Uuid::from_u128(2));
-    let members =
-        [Some(ANA), Some(ben), None].map(|participant| member(1 + room.members.len() as u64, participant, 1, 0));
+    let members = [Some(ANA), Some(ben), None]
+        .map(|participant| member(1 + room.members.len() as u64, participant, 1, 0));
     let outboxes: Vec<Arc<Outbox>> = members
         .into_iter()
         .enumerate()
         .map(|(n, (member, outbox))| {
-            room.attach(Member { number: n as u64, ..member }, now);
+            room.attach(
+                Member {
+                    number: n as u64,
+                    ..member
+                },
+                now,
+            );
             outbox
         })
         .collect();
     let stream = json!({"streamId": Uuid::nil(), "state": "open", "address": {"ip": "192.0.2.7", "port": 30_000}});
     let data = json!({"id": ANA, "streams": [stream]});
-    room.told(told(Event { seq: 1, kind: "participant_updated".into(), at: at(1), data }), now);
+    room.told(
+        told(Event {
+            seq: 1,
+            kind: "participant_updated".into(),
+            at: at(1),
+            data,
+        }),
+        now,
+    );
     let seen: Vec<bool> = outboxes
         .iter()
         .map(|outbox| {
@@ -250,7 +324,12 @@ fn where_media_is_received_is_told_to_its_sender_and_observers() {
 }
 
 fn removal(seq: i64, kind: &str, of: ParticipantId) -> Event {
-    Event { seq, kind: kind.into(), at: at(seq), data: json!({"id": of, "removed": "request"}) }
+    Event {
+        seq,
+        kind: kind.into(),
+        at: at(seq),
+        data: json!({"id": of, "removed": "request"}),
+    }
 }
 
 #[test]
@@ -264,7 +343,10 @@ fn a_removal_closes_by_its_event_however_it_comes() {
         room.attach(ana, now);
         room.attach(bob, now);
         room.told(told(removal(5, kind, ANA)), now);
-        assert_eq!((out.closing(), stays.closing()), (Some(Close::NOT_ALLOWED), None));
+        assert_eq!(
+            (out.closing(), stays.closing()),
+            (Some(Close::NOT_ALLOWED), None)
+        );
 
         // Found in the store, because the message was lost: told, and then closed.
         let mut room = Room::default();

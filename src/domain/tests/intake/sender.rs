@@ -33,7 +33,8 @@ pub struct Sender {
     pub timestamp: u32,
     pub sequence: u16,
     pub packet_ms: u32,
-    /// Speaks for the first of these seconds, is silent for the second (no packets), again and again.
+    /// Speaks for the first of these seconds, is silent for the second (no packets), again and
+    /// again.
     pub talk: Option<(i64, i64)>,
     pub reports: bool,
     /// When the sender stands still with its counter, and how long (true time, µs), by time.
@@ -60,52 +61,76 @@ pub struct Network {
     pub jitter_ms: f64,
     pub loss: f64,
     pub duplicate: f64,
-    /// When it lets nothing through, for how long, and how many times faster than they were made packets come then.
+    /// When it lets nothing through, for how long, and how many times faster than they were made
+    /// packets come then.
     pub outage: Option<(i64, i64, i64)>,
 }
 
-pub const LAN: Network = Network { delay_ms: 0.2, jitter_ms: 0.3, loss: 0.0, duplicate: 0.0, outage: None };
+pub const LAN: Network = Network {
+    delay_ms: 0.2,
+    jitter_ms: 0.3,
+    loss: 0.0,
+    duplicate: 0.0,
+    outage: None,
+};
 
 pub enum Event {
     Packet { header: Header, made: i64 },
     Report { ntp: u64, timestamp: u32 },
 }
 
-/// Everything that reaches us from one sender until `seconds`, by arrival (µs). `made` is the true start of capture.
+/// Everything that reaches us from one sender until `seconds`, by arrival (µs). `made` is the true
+/// start of capture.
 pub fn arrivals(sender: Sender, network: Network, seconds: i64, seed: u64) -> Vec<(i64, Event)> {
     let mut dice = Dice::new(seed);
     let rate = 48.0 * (1.0 + sender.skew_ppm / 1e6);
     let ticks = sender.packet_ms * 48;
     let mut out = Vec::new();
     let mut sequence = sender.sequence;
-    let delay = |dice: &mut Dice| ((network.delay_ms + network.jitter_ms * dice.roll()) * 1000.0) as i64;
+    let delay =
+        |dice: &mut Dice| ((network.delay_ms + network.jitter_ms * dice.roll()) * 1000.0) as i64;
     for i in 0.. {
         // True time at which packet i's first and last samples are captured.
         let after = |count: u32| {
             let ran = (f64::from(count * ticks) / rate * 1000.0) as i64;
-            sender.stalls.iter().fold(ran, |at, (from, length)| if at >= *from { at + length } else { at })
+            sender.stalls.iter().fold(
+                ran,
+                |at, (from, length)| if at >= *from { at + length } else { at },
+            )
         };
         let made = after(i);
         let whole = made + i64::from(sender.packet_ms) * 1_000;
         if made >= seconds * 1_000_000 {
             break;
         }
-        let timestamp = sender.timestamp.wrapping_add(i * sender.packet_ms * sender.ticks_per_ms);
+        let timestamp = sender
+            .timestamp
+            .wrapping_add(i * sender.packet_ms * sender.ticks_per_ms);
         if sender.reports && (made / 5_000_000) != (after(i + 1) / 5_000_000) {
             let ntp = 3_900_000_000_000_000 + made + sender.ntp_offset;
-            let ntp = ((ntp as u64 / 1_000_000) << 32) | (((ntp as u64 % 1_000_000) << 32) / 1_000_000);
+            let ntp =
+                ((ntp as u64 / 1_000_000) << 32) | (((ntp as u64 % 1_000_000) << 32) / 1_000_000);
             out.push((made + delay(&mut dice), Event::Report { ntp, timestamp }));
         }
-        if sender.talk.is_some_and(|(talk, silence)| (made / 1_000_000) % (talk + silence) >= talk) {
+        if sender
+            .talk
+            .is_some_and(|(talk, silence)| (made / 1_000_000) % (talk + silence) >= talk)
+        {
             continue;
         }
-        let header = Header { sequence, timestamp, ticks };
+        let header = Header {
+            sequence,
+            timestamp,
+            ticks,
+        };
         sequence = sequence.wrapping_add(1);
         if dice.roll() < network.loss {
             continue;
         }
         let sent = match network.outage {
-            Some((from, length, speed)) if whole > from => whole.max(from + length + (whole - from) / speed),
+            Some((from, length, speed)) if whole > from => {
+                whole.max(from + length + (whole - from) / speed)
+            }
             _ => whole,
         };
         out.push((sent + delay(&mut dice), Event::Packet { header, made }));
@@ -141,7 +166,9 @@ pub fn run(events: &[(i64, Event)]) -> Outcome {
             }
             Event::Packet { header, made } => {
                 id += 1;
-                let kept = intake.on_packet(header, at).and_then(|placed| intake.keep(placed, id, at));
+                let kept = intake
+                    .on_packet(header, at)
+                    .and_then(|placed| intake.keep(placed, id, at));
                 match kept {
                     Ok(()) => drop(made_of.insert(id, *made)),
                     Err(discard) => *outcome.discarded.entry(discard).or_default() += 1,
@@ -157,21 +184,34 @@ pub fn run(events: &[(i64, Event)]) -> Outcome {
     outcome
 }
 
-fn drain(intake: &mut Intake, now: MeetingTime, made_of: &mut BTreeMap<u64, i64>, outcome: &mut Outcome) {
+fn drain(
+    intake: &mut Intake,
+    now: MeetingTime,
+    made_of: &mut BTreeMap<u64, i64>,
+    outcome: &mut Outcome,
+) {
     while let Some(release) = intake.release(now) {
         match release {
-            Release::Frame { id, span, .. } => outcome.frames.push((made_of.remove(&id).expect("once"), span)),
+            Release::Frame { id, span, .. } => outcome
+                .frames
+                .push((made_of.remove(&id).expect("once"), span)),
             Release::Lost { packets, .. } => outcome.lost += u64::from(packets),
         }
     }
 }
 
 impl Outcome {
-    /// Largest error of placing (µs) from `after` seconds on, against true capture plus the path's shortest delay.
+    /// Largest error of placing (µs) from `after` seconds on, against true capture plus the path's
+    /// shortest delay.
     pub fn error(&self, network: Network, after: i64) -> i64 {
         let delay = (network.delay_ms * 1000.0) as i64;
-        let late = self.frames.iter().filter(|(made, _)| *made >= after * 1_000_000);
-        late.map(|(made, span)| (span.start.0 - made - delay).abs()).max().expect("frames")
+        let late = self
+            .frames
+            .iter()
+            .filter(|(made, _)| *made >= after * 1_000_000);
+        late.map(|(made, span)| (span.start.0 - made - delay).abs())
+            .max()
+            .expect("frames")
     }
 
     pub fn assert_in_order(&self) {
@@ -184,7 +224,11 @@ impl Outcome {
     /// Frames that follow each other without a pause abut to the microsecond.
     pub fn assert_contiguous(&self, packet_ms: u32) {
         let length = i64::from(packet_ms) * 1000;
-        for pair in self.frames.windows(2).filter(|pair| pair[1].0 - pair[0].0 < length + length / 2) {
+        for pair in self
+            .frames
+            .windows(2)
+            .filter(|pair| pair[1].0 - pair[0].0 < length + length / 2)
+        {
             assert_eq!(pair[0].1.end, pair[1].1.start, "at {}", pair[0].0);
             let share = pair[0].1.length().0 as f64 / length as f64;
             assert!((0.975..=1.025).contains(&share), "{pair:?}");

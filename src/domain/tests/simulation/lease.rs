@@ -1,7 +1,7 @@
-//! One meeting's lease among several workers, in virtual time: Postgres stalls, the broker goes away, processes freeze and
-//! die. Each worker does what `worker` does: renews what it holds every second, looks for what ran out every half second.
-//! A meeting whose holder lives never moves; one whose holder does not is taken up in time; nobody commits but the one
-//! whom the row names.
+//! One meeting's lease among several workers, in virtual time: Postgres stalls, the broker goes
+//! away, processes freeze and die. Each worker does what `worker` does: renews what it holds every
+//! second, looks for what ran out every half second. A meeting whose holder lives never moves; one
+//! whose holder does not is taken up in time; nobody commits but the one whom the row names.
 
 use crate::dice::Dice;
 use hansard_domain::{
@@ -70,7 +70,11 @@ impl World {
             answer: None,
         };
         Self {
-            row: Row { owner: 0, epoch: 1, until: LEASE_TTL.0 },
+            row: Row {
+                owner: 0,
+                epoch: 1,
+                until: LEASE_TTL.0,
+            },
             workers: (0..3).map(worker).collect(),
             stalls: Vec::new(),
             broker_away: Vec::new(),
@@ -89,16 +93,23 @@ impl World {
                 }
             }
             let commits = |n: &usize| {
-                let held = self.workers[*n].lease.filter(|(_, lease)| lease.standing() == Standing::Held);
+                let held = self.workers[*n]
+                    .lease
+                    .filter(|(_, lease)| lease.standing() == Standing::Held);
                 held.is_some_and(|(epoch, _)| (self.row.owner, self.row.epoch) == (*n, epoch))
             };
-            assert!((0..self.workers.len()).filter(commits).count() <= 1, "two commit at {now}");
+            assert!(
+                (0..self.workers.len()).filter(commits).count() <= 1,
+                "two commit at {now}"
+            );
         }
     }
 
     fn renew(&mut self, n: usize, now: i64, database: bool) {
         let worker = &mut self.workers[n];
-        let Some((epoch, lease)) = &mut worker.lease else { return };
+        let Some((epoch, lease)) = &mut worker.lease else {
+            return;
+        };
         if worker.renewing.is_none() {
             if lease.poll_timeout().is_none_or(|due| due.0 > now) {
                 return;
@@ -110,7 +121,11 @@ impl World {
             if ours {
                 self.row.until = now + LEASE_TTL.0;
             }
-            if ours { Renewal::Renewed } else { Renewal::Refused }
+            if ours {
+                Renewal::Renewed
+            } else {
+                Renewal::Refused
+            }
         } else if worker.renewing.is_some_and(|since| now - since >= PATIENCE) {
             Renewal::Unreachable
         } else {
@@ -162,7 +177,11 @@ impl World {
                 self.workers[n].answer = Some(answer);
             }
             Step::Claim => {
-                self.row = Row { owner: n, epoch: epoch + 1, until: now + LEASE_TTL.0 };
+                self.row = Row {
+                    owner: n,
+                    epoch: epoch + 1,
+                    until: now + LEASE_TTL.0,
+                };
                 worker.wanted = None;
                 worker.lease = Some((epoch + 1, Lease::new(Micros(now))));
                 self.moves.push(now);
@@ -196,11 +215,18 @@ fn spans(dice: &mut Dice, most: i64, longest: i64) -> Vec<Range<i64>> {
 /// Whatever fails around it: a holder that lives keeps its meeting.
 pub fn stays(seed: u64) {
     let mut dice = Dice::new(seed);
-    let (stalls, away) = (spans(&mut dice, 5, 25_000_000), spans(&mut dice, 5, 40_000_000));
+    let (stalls, away) = (
+        spans(&mut dice, 5, 25_000_000),
+        spans(&mut dice, 5, 40_000_000),
+    );
     let mut world = World::new(dice);
     (world.stalls, world.broker_away) = (stalls, away);
     world.run(LENGTH);
-    assert!(world.moves.is_empty(), "the holder lived all the time, and it moved at {:?}", world.moves);
+    assert!(
+        world.moves.is_empty(),
+        "the holder lived all the time, and it moved at {:?}",
+        world.moves
+    );
 }
 
 /// A holder that dies, or stops for good, is followed.
@@ -208,8 +234,11 @@ pub fn moves(seed: u64) {
     let mut dice = Dice::new(seed);
     let gone = dice.within(1_000_000, 20_000_000);
     let (frozen, broker) = (dice.chance(0.5), dice.chance(0.6));
-    let stalls: Vec<_> =
-        dice.chance(0.3).then(|| gone - 500_000..gone + dice.within(0, 6_000_000)).into_iter().collect();
+    let stalls: Vec<_> = dice
+        .chance(0.3)
+        .then(|| gone - 500_000..gone + dice.within(0, 6_000_000))
+        .into_iter()
+        .collect();
     let mut world = World::new(dice);
     if frozen {
         world.workers[0].frozen = gone..gone + 60_000_000;
@@ -222,10 +251,21 @@ pub fn moves(seed: u64) {
     let able = stalls.first().map_or(gone, |stall| stall.end.max(gone));
     world.stalls = stalls;
     // Its lease, a sweep, and the answer.
-    let within = if broker { LEASE_TTL.0 + SWEEP + LEASE_ASK.0 } else { LEASE_TTL.0 + 10_000_000 + SWEEP };
+    let within = if broker {
+        LEASE_TTL.0 + SWEEP + LEASE_ASK.0
+    } else {
+        LEASE_TTL.0 + 10_000_000 + SWEEP
+    };
     world.run(LENGTH);
     assert_eq!(world.moves.len(), 1, "once");
     let took = world.moves[0] - able;
-    assert!(took <= within + 2 * SWEEP + PATIENCE, "taken up {took} µs after it could be");
-    assert!(world.workers[0].lease.is_none_or(|(_, lease)| !frozen || lease.standing() == Standing::Lost));
+    assert!(
+        took <= within + 2 * SWEEP + PATIENCE,
+        "taken up {took} µs after it could be"
+    );
+    assert!(
+        world.workers[0]
+            .lease
+            .is_none_or(|(_, lease)| !frozen || lease.standing() == Standing::Lost)
+    );
 }

@@ -1,9 +1,10 @@
-//! Seeded meetings with faults, in virtual time, against the rules as the meeting's loop composes them: `Meeting` with its
-//! `Gate`, `Intake`, `Cutter` and `Endpoint` per stream. Messages are late, twice, in another order or lost; the log is
-//! read late and twice; Postgres and the queue go away; the worker dies and another begins from the log.
+//! Seeded meetings with faults, in virtual time, against the rules as the meeting's loop composes
+//! them: `Meeting` with its `Gate`, `Intake`, `Cutter` and `Endpoint` per stream. Messages are
+//! late, twice, in another order or lost; the log is read late and twice; Postgres and the queue go
+//! away; the worker dies and another begins from the log.
 //!
-//! What is true is known here only ([`world`]): who said what when, and which sound was made when. After every step the
-//! outputs of the worker ([`worker`]) are held against that.
+//! What is true is known here only ([`world`]): who said what when, and which sound was made when.
+//! After every step the outputs of the worker ([`worker`]) are held against that.
 
 mod dice;
 mod lease;
@@ -18,7 +19,10 @@ fn play(plan: Plan) {
     let seed = plan.seed;
     let outcome = std::panic::catch_unwind(|| World::new(plan).run());
     if let Err(why) = outcome {
-        let why = why.downcast_ref::<String>().cloned().or_else(|| why.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        let why = why
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| why.downcast_ref::<&str>().map(|s| (*s).to_owned()));
         panic!("seed {seed}: {}", why.unwrap_or_default());
     }
 }
@@ -34,7 +38,9 @@ fn what_was_mended_stays_so() {
 
 #[test]
 fn nothing_unadmitted_is_ever_in_any_output() {
-    let only = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok());
+    let only = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     for seed in only.map_or(0..300, |seed: u64| seed..seed + 1) {
         play(Plan::roll(seed));
     }

@@ -32,7 +32,9 @@ impl Truth {
     }
 
     fn has_socket(&self, who: ParticipantId, now: i64) -> bool {
-        self.sockets.values().any(|(at, who_has)| now - at < SOCKETS_STALE.0 && who_has.contains(&who))
+        self.sockets
+            .values()
+            .any(|(at, who_has)| now - at < SOCKETS_STALE.0 && who_has.contains(&who))
     }
 
     fn look(&mut self, now: i64) {
@@ -41,23 +43,38 @@ impl Truth {
                 self.seen.insert(who, now);
             }
         }
-        self.empty_since = if self.present.is_empty() { self.empty_since.or(Some(now)) } else { None };
+        self.empty_since = if self.present.is_empty() {
+            self.empty_since.or(Some(now))
+        } else {
+            None
+        };
     }
 }
 
 pub fn play(seed: u64) {
     let mut dice = Dice::new(seed ^ 0x77);
     let empty = Micros::from_secs(dice.one(&[10, 60, 300]));
-    let settings = Settings { uses: Use::ALL.to_vec(), policy: ConsentPolicy::Exclude, end_when_empty: empty };
+    let settings = Settings {
+        uses: Use::ALL.to_vec(),
+        policy: ConsentPolicy::Exclude,
+        end_when_empty: empty,
+    };
     let mut meeting = Meeting::new(settings, MeetingTime::ZERO);
-    let people: Vec<ParticipantId> = (0..3).map(|n| ParticipantId(Uuid::from_u128(1 + n))).collect();
+    let people: Vec<ParticipantId> = (0..3)
+        .map(|n| ParticipantId(Uuid::from_u128(1 + n)))
+        .collect();
     let apis: Vec<Uuid> = (0..2).map(|n| Uuid::from_u128(50 + n)).collect();
-    let mut truth = Truth { empty_since: Some(0), ..Truth::default() };
+    let mut truth = Truth {
+        empty_since: Some(0),
+        ..Truth::default()
+    };
     let (mut now, mut next, mut told_leaving) = (0i64, 0u128, BTreeSet::new());
     loop {
         // Either the rules' next deadline, or something happens before it.
         let happens = now + dice.one(&[500_000, 5_000_000, 40_000_000]);
-        let due = meeting.poll_timeout().map_or(i64::MAX, |due| due.0.max(now));
+        let due = meeting
+            .poll_timeout()
+            .map_or(i64::MAX, |due| due.0.max(now));
         now = happens.min(due);
         truth.look(now);
         let input = if due <= happens {
@@ -67,9 +84,14 @@ pub fn play(seed: u64) {
             match dice.within(0, 7) {
                 0 | 1 => {
                     let api = dice.one(&apis);
-                    let participants: Vec<ParticipantId> =
-                        people.iter().copied().filter(|_| dice.chance(0.4)).collect();
-                    truth.sockets.insert(api, (now, participants.iter().copied().collect()));
+                    let participants: Vec<ParticipantId> = people
+                        .iter()
+                        .copied()
+                        .filter(|_| dice.chance(0.4))
+                        .collect();
+                    truth
+                        .sockets
+                        .insert(api, (now, participants.iter().copied().collect()));
                     Input::Sockets { api, participants }
                 }
                 2 => {
@@ -79,7 +101,10 @@ pub fn play(seed: u64) {
                     truth.present.insert(who);
                     truth.seen.insert(who, now);
                     told_leaving.remove(&who);
-                    Input::StreamOpened { stream, participant: who }
+                    Input::StreamOpened {
+                        stream,
+                        participant: who,
+                    }
                 }
                 3 => match truth.streams.keys().next().copied() {
                     Some(stream) if dice.chance(0.5) => {
@@ -91,7 +116,9 @@ pub fn play(seed: u64) {
                         Input::StreamBye { stream }
                     }
                     Some(stream) => {
-                        truth.streams.insert(stream, (truth.streams[&stream].0, now));
+                        truth
+                            .streams
+                            .insert(stream, (truth.streams[&stream].0, now));
                         let media = dice.chance(0.7);
                         if media {
                             truth.byes.remove(&stream);
@@ -114,16 +141,25 @@ pub fn play(seed: u64) {
         truth.look(now);
         while let Some(command) = meeting.poll_command() {
             match command {
-                Command::Leave { participant, removed } => {
+                Command::Leave {
+                    participant,
+                    removed,
+                } => {
                     assert!(!removed, "seed {seed}: nobody is removed under `exclude`");
-                    assert!(!truth.has(participant, now), "seed {seed}: {participant} is there and was put out");
+                    assert!(
+                        !truth.has(participant, now),
+                        "seed {seed}: {participant} is there and was put out"
+                    );
                     let away = now - truth.seen[&participant];
                     // An `api` that fell silent had its sockets for as long as nobody knew.
                     assert!(
                         away >= PRESENCE_GRACE.0 - SOCKETS_STALE.0,
                         "seed {seed}: {participant} was put out after {away} us"
                     );
-                    assert!(told_leaving.insert(participant), "seed {seed}: {participant} left twice");
+                    assert!(
+                        told_leaving.insert(participant),
+                        "seed {seed}: {participant} left twice"
+                    );
                     truth.present.remove(&participant);
                     truth.look(now);
                     meeting.handle(roster(&people, &truth), MeetingTime(now));
@@ -132,18 +168,33 @@ pub fn play(seed: u64) {
                     let (who, alive) = truth.streams.remove(&stream).expect("it was open");
                     if reason == "bye" {
                         let said = truth.byes.remove(&stream).unwrap_or(now);
-                        assert!(now - said >= BYE_GRACE.0, "seed {seed}: {stream} of {who} did not leave");
+                        assert!(
+                            now - said >= BYE_GRACE.0,
+                            "seed {seed}: {stream} of {who} did not leave"
+                        );
                     } else {
                         assert_eq!(reason, "idle", "seed {seed}");
-                        assert!(now - alive >= STREAM_IDLE.0, "seed {seed}: {stream} of {who} was closed early");
-                        assert!(!truth.has_socket(who, now), "seed {seed}: {who} is muted, not gone");
+                        assert!(
+                            now - alive >= STREAM_IDLE.0,
+                            "seed {seed}: {stream} of {who} was closed early"
+                        );
+                        assert!(
+                            !truth.has_socket(who, now),
+                            "seed {seed}: {who} is muted, not gone"
+                        );
                     }
                     truth.seen.insert(who, now);
                 }
                 Command::End { stored } => {
                     assert!(!stored, "seed {seed}");
-                    let since = truth.empty_since.unwrap_or_else(|| panic!("seed {seed}: ended with somebody in it"));
-                    assert!(now - since >= empty.0, "seed {seed}: ended after {} us", now - since);
+                    let since = truth
+                        .empty_since
+                        .unwrap_or_else(|| panic!("seed {seed}: ended with somebody in it"));
+                    assert!(
+                        now - since >= empty.0,
+                        "seed {seed}: ended after {} us",
+                        now - since
+                    );
                     assert_eq!(meeting.poll_timeout(), None, "seed {seed}: over is over");
                     return;
                 }
@@ -152,9 +203,15 @@ pub fn play(seed: u64) {
         }
         for who in truth.present.iter().filter(|who| !truth.has(**who, now)) {
             let away = now - truth.seen[who];
-            assert!(away <= PRESENCE_GRACE.0 + SOCKETS_STALE.0, "seed {seed}: {who} is still there after {away} us");
+            assert!(
+                away <= PRESENCE_GRACE.0 + SOCKETS_STALE.0,
+                "seed {seed}: {who} is still there after {away} us"
+            );
         }
-        assert!(now - truth.empty_since.unwrap_or(now) <= empty.0, "seed {seed}: goes on though nobody is there");
+        assert!(
+            now - truth.empty_since.unwrap_or(now) <= empty.0,
+            "seed {seed}: goes on though nobody is there"
+        );
         if now > 3_600_000_000 {
             return;
         }
@@ -162,6 +219,9 @@ pub fn play(seed: u64) {
 }
 
 fn roster(people: &[ParticipantId], truth: &Truth) -> Input {
-    let listed = |who: &ParticipantId| Listed { participant: *who, present: truth.present.contains(who) };
+    let listed = |who: &ParticipantId| Listed {
+        participant: *who,
+        present: truth.present.contains(who),
+    };
     Input::Roster(people.iter().map(listed).collect())
 }

@@ -1,4 +1,5 @@
-//! Ports used again and senders that go on, pause and come back: who is taken for whom, over hours, without any media.
+//! Ports used again and senders that go on, pause and come back: who is taken for whom, over hours,
+//! without any media.
 
 use super::dice::Dice;
 use hansard_domain::{
@@ -46,7 +47,13 @@ pub fn play(seed: u64) {
     // Neighbours on one host, some with one SSRC.
     let at = |n: u16| SocketAddr::from(([127, 0, 0, 1], 5_000 + n));
     let mut senders: Vec<Sender> = (0..6)
-        .map(|n| Sender { who: n, from: at(n as u16), ssrc: 1 + (n as u32) % 2, to: None, sends: false })
+        .map(|n| Sender {
+            who: n,
+            from: at(n as u16),
+            ssrc: 1 + (n as u32) % 2,
+            to: None,
+            sends: false,
+        })
         .collect();
     let mut ports: Vec<Port> = (0..PORTS).map(|_| Port::default()).collect();
     let mut taken: BTreeMap<usize, u64> = BTreeMap::new();
@@ -66,18 +73,27 @@ pub fn play(seed: u64) {
             _ => {}
         }
         for sender in senders.iter().filter(|sender| sender.sends) {
-            let Some(port) = sender.to.map(|to| &mut ports[to]) else { continue };
+            let Some(port) = sender.to.map(|to| &mut ports[to]) else {
+                continue;
+            };
             port.left = port.left.map(|_| now);
             let Some((owner, source)) = &mut port.stream else {
                 port.strangers.insert(sender.from);
                 continue;
             };
             let clock = Micros(now);
-            if source.admits(sender.from, sender.ssrc, true, clock).is_err() {
+            if source
+                .admits(sender.from, sender.ssrc, true, clock)
+                .is_err()
+            {
                 port.strangers.insert(sender.from);
                 continue;
             }
-            assert_eq!(*owner, sender.who, "seed {seed}: {} was taken for {owner} at {now}", sender.who);
+            assert_eq!(
+                *owner, sender.who,
+                "seed {seed}: {} was taken for {owner} at {now}",
+                sender.who
+            );
             *taken.entry(sender.who).or_default() += 1;
             let Change { address, .. } = source.take(sender.from, sender.ssrc, true, clock);
             if address {
@@ -85,12 +101,19 @@ pub fn play(seed: u64) {
             }
         }
     }
-    assert!(taken.len() >= 3, "seed {seed}: hardly anybody was heard: {taken:?}");
+    assert!(
+        taken.len() >= 3,
+        "seed {seed}: hardly anybody was heard: {taken:?}"
+    );
 }
 
 fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
     // Its next stream takes the place of the one before.
-    for port in ports.iter_mut().filter(|port| port.stream.as_ref().is_some_and(|(who, _)| *who == sender.who)) {
+    for port in ports.iter_mut().filter(|port| {
+        port.stream
+            .as_ref()
+            .is_some_and(|(who, _)| *who == sender.who)
+    }) {
         port.stream = None;
         port.left = Some(now);
     }
@@ -99,16 +122,31 @@ fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
         kind: "audio".into(),
         source: "microphone".into(),
     };
-    // Else the port of the stream whose place it takes, which may not have rested; who else sends there is foreign to it.
-    let makes_room =
-        |port: &Port| port.stream.is_none() && port.last.is_some_and(|who| of(who).makes_room_for(&of(sender.who)));
+    // Else the port of the stream whose place it takes, which may not have rested; who else sends
+    // there is foreign to it.
+    let makes_room = |port: &Port| {
+        port.stream.is_none()
+            && port
+                .last
+                .is_some_and(|who| of(who).makes_room_for(&of(sender.who)))
+    };
     let free = ports.iter().position(|port| port.is_free(now));
-    let Some(number) = free.or_else(|| ports.iter().position(makes_room)) else { return };
+    let Some(number) = free.or_else(|| ports.iter().position(makes_room)) else {
+        return;
+    };
     let port = &mut ports[number];
-    let mut foreign: BTreeSet<SocketAddr> =
-        port.known.iter().filter(|(_, who)| *who != sender.who).map(|(from, _)| *from).collect();
+    let mut foreign: BTreeSet<SocketAddr> = port
+        .known
+        .iter()
+        .filter(|(_, who)| *who != sender.who)
+        .map(|(from, _)| *from)
+        .collect();
     if free.is_none() {
-        foreign.extend(port.strangers.iter().filter(|from| !port.known.contains(&(**from, sender.who))));
+        foreign.extend(
+            port.strangers
+                .iter()
+                .filter(|from| !port.known.contains(&(**from, sender.who))),
+        );
     } else {
         port.strangers.clear();
     }
@@ -120,10 +158,16 @@ fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
         secured: false,
         foreign,
     };
-    let terms = Terms { relatch: terms.relatch && terms.remote.is_none(), ..terms };
+    let terms = Terms {
+        relatch: terms.relatch && terms.remote.is_none(),
+        ..terms
+    };
     let mut source = Source::new(terms, None, None, Micros(now));
     // It begins at once, so that its address is known to the port.
-    if source.admits(sender.from, sender.ssrc, true, Micros(now)).is_ok() {
+    if source
+        .admits(sender.from, sender.ssrc, true, Micros(now))
+        .is_ok()
+    {
         source.take(sender.from, sender.ssrc, true, Micros(now));
         port.known.insert((sender.from, sender.who));
     }

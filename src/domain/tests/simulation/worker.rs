@@ -1,4 +1,5 @@
-//! The shell of one meeting, as small as it can be: what `live` and `media` do with packets, segments and words.
+//! The shell of one meeting, as small as it can be: what `live` and `media` do with packets,
+//! segments and words.
 
 use super::world::{Piece, Sound};
 use hansard_domain::{
@@ -49,7 +50,12 @@ struct Stream {
 impl Stream {
     /// What exits ask the gate with about words of this stream.
     fn pass(&self, span: Span, entry: i64) -> Pass {
-        Pass { participant: self.who, span, entry, late: self.ear.lates.within(span) }
+        Pass {
+            participant: self.who,
+            span,
+            entry,
+            late: self.ear.lates.within(span),
+        }
     }
 }
 
@@ -120,8 +126,20 @@ impl Worker {
     }
 
     /// `from`: whose packets it takes, and where they came from before a restart.
-    pub fn open(&mut self, id: StreamId, who: ParticipantId, from: (Terms, Option<SocketAddr>), now: MeetingTime) {
-        self.input(Input::StreamOpened { stream: id, participant: who }, now);
+    pub fn open(
+        &mut self,
+        id: StreamId,
+        who: ParticipantId,
+        from: (Terms, Option<SocketAddr>),
+        now: MeetingTime,
+    ) {
+        self.input(
+            Input::StreamOpened {
+                stream: id,
+                participant: who,
+            },
+            now,
+        );
         self.streams.entry(id).or_insert_with(|| Stream {
             who,
             source: Source::new(from.0, from.1, Some(SSRC), Micros(now.0)),
@@ -152,7 +170,9 @@ impl Worker {
 
     /// Whether a stream takes a packet from there.
     pub fn takes(&mut self, id: StreamId, from: SocketAddr, now: Micros) -> bool {
-        let Some(stream) = self.streams.get_mut(&id) else { return false };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
+        };
         let admitted = stream.source.admits(from, SSRC, true, now).is_ok();
         if admitted {
             stream.source.take(from, SSRC, true, now);
@@ -161,12 +181,22 @@ impl Worker {
     }
 
     pub fn packet(&mut self, id: StreamId, header: &Header, sound: usize, now: MeetingTime) {
-        let Some(stream) = self.streams.get_mut(&id) else { return };
-        if stream.intake.receive(&self.gate, stream.who, header, now, stream.next) == Received::Kept {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream
+            .intake
+            .receive(&self.gate, stream.who, header, now, stream.next)
+            == Received::Kept
+        {
             stream.waiting.insert(stream.next, (sound, now));
             stream.next += 1;
         }
-        assert!(stream.waiting.len() <= 2 * HELD_MAX, "{} packets wait", stream.waiting.len());
+        assert!(
+            stream.waiting.len() <= 2 * HELD_MAX,
+            "{} packets wait",
+            stream.waiting.len()
+        );
     }
 
     /// One turn of the loop.
@@ -177,7 +207,9 @@ impl Worker {
         }
         for id in self.streams.keys().copied().collect::<Vec<_>>() {
             self.release(id, now, sounds);
-            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            let Some(mut stream) = self.streams.remove(&id) else {
+                continue;
+            };
             let decisions = stream.ear.endpoint.tick(now);
             self.heard(&mut stream, decisions);
             if stream.cutter.is_idle(now) {
@@ -200,20 +232,40 @@ impl Worker {
     }
 
     pub fn next_timeout(&self) -> Option<MeetingTime> {
-        let intakes = self.streams.values().filter_map(|stream| stream.intake.next_timeout());
+        let intakes = self
+            .streams
+            .values()
+            .filter_map(|stream| stream.intake.next_timeout());
         self.rules.poll_timeout().into_iter().chain(intakes).min()
     }
 
     fn release(&mut self, id: StreamId, now: MeetingTime, sounds: &[Sound]) {
-        let Some(mut stream) = self.streams.remove(&id) else { return };
+        let Some(mut stream) = self.streams.remove(&id) else {
+            return;
+        };
         while let Some(release) = stream.intake.release(now) {
-            let Release::Frame { id, span, before } = release else { continue };
-            let Some((sound, arrived)) = stream.waiting.remove(&id) else { continue };
-            let holds = reach(span, LOOK_AHEAD, sounds[sound].repeats.map(|_| FRAME), before);
-            if let Ok(frame) = self.gate.admit_whole::<Recording, _>(stream.who, arrived, holds, span, sound) {
+            let Release::Frame { id, span, before } = release else {
+                continue;
+            };
+            let Some((sound, arrived)) = stream.waiting.remove(&id) else {
+                continue;
+            };
+            let holds = reach(
+                span,
+                LOOK_AHEAD,
+                sounds[sound].repeats.map(|_| FRAME),
+                before,
+            );
+            if let Ok(frame) = self
+                .gate
+                .admit_whole::<Recording, _>(stream.who, arrived, holds, span, sound)
+            {
                 self.record(&mut stream, frame);
             }
-            if let Ok(frame) = self.gate.admit_whole::<Transcription, _>(stream.who, arrived, holds, span, sound) {
+            if let Ok(frame) = self
+                .gate
+                .admit_whole::<Transcription, _>(stream.who, arrived, holds, span, sound)
+            {
                 self.listen(&mut stream, frame, sounds);
             }
         }
@@ -227,7 +279,9 @@ impl Worker {
             self.seal(stream);
         }
         let open = stream.cutter.open();
-        let Some(put) = stream.cutter.put(pass.span, pass.entry, pass.late, 1) else { return };
+        let Some(put) = stream.cutter.put(pass.span, pass.entry, pass.late, 1) else {
+            return;
+        };
         if put.seal
             && let Some((name, span)) = open
         {
@@ -249,40 +303,67 @@ impl Worker {
 
     fn sealed(&mut self, stream: &mut Stream, span: Span, name: SegmentName) {
         let pass = name.pass(stream.who, span);
-        let segment = Segment { pieces: std::mem::take(&mut stream.open), pass };
+        let segment = Segment {
+            pieces: std::mem::take(&mut stream.open),
+            pass,
+        };
         self.sealed.extend(kept(&self.gate, segment));
     }
 
-    fn listen(&mut self, stream: &mut Stream, frame: Admitted<Transcription, usize>, sounds: &[Sound]) {
+    fn listen(
+        &mut self,
+        stream: &mut Stream,
+        frame: Admitted<Transcription, usize>,
+        sounds: &[Sound],
+    ) {
         let (sound, pass) = frame.into_parts();
         self.note(Use::Transcription, sound, pass);
         let ear = &mut stream.ear;
         let mut decisions = Vec::new();
-        let apart = ear.tape.last().is_some_and(|last| (pass.span.start - last.placed.end).0 > 60_000);
+        let apart = ear
+            .tape
+            .last()
+            .is_some_and(|last| (pass.span.start - last.placed.end).0 > 60_000);
         if ear.entry != pass.entry {
             decisions.extend(ear.endpoint.cut(pass.span.start));
             ear.entry = pass.entry;
         } else if apart && let Some(open) = ear.endpoint.open() {
             let span = Span::new(open.start, pass.span.end);
-            let across = Pass { span, late: ear.lates.within(span).max(pass.late), ..pass };
+            let across = Pass {
+                span,
+                late: ear.lates.within(span).max(pass.late),
+                ..pass
+            };
             if self.gate.still::<Transcription>(&across) != Verdict::Keep {
                 decisions.extend(ear.endpoint.cut(ear.endpoint.heard_until()));
             } else if let Some(last) = ear.tape.last() {
-                decisions.extend(ear.endpoint.gap(Span::new(last.placed.end, pass.span.start)));
+                decisions.extend(
+                    ear.endpoint
+                        .gap(Span::new(last.placed.end, pass.span.start)),
+                );
             }
         }
         ear.tape.push(Piece::of(sound, pass));
         ear.lates.add(pass.span, pass.late);
         // Talks for a second and a half, is silent for one.
-        let voice = if sounds[sound].made % 2_500_000 < 1_500_000 { 0.9 } else { 0.1 };
-        decisions.extend(ear.endpoint.frame(endpoint::Frame { span: pass.span, level_db: -30.0, voice }));
+        let voice = if sounds[sound].made % 2_500_000 < 1_500_000 {
+            0.9
+        } else {
+            0.1
+        };
+        decisions.extend(ear.endpoint.frame(endpoint::Frame {
+            span: pass.span,
+            level_db: -30.0,
+            voice,
+        }));
         self.heard(stream, decisions);
         let ear = &mut stream.ear;
         let needed = ear.endpoint.needs_from();
         ear.tape.retain(|piece| piece.placed.end > needed);
     }
 
-    /// What the endpointing decided: a guess is shown, an end is told, if the gate still allows all of it.
+    /// What the endpointing decided: a guess is shown, an end is told, if the gate still allows all
+    /// of it.
     fn heard(&mut self, stream: &mut Stream, decisions: Vec<Decision>) {
         for decision in decisions {
             let (utterance, span, last) = match decision {
@@ -291,10 +372,14 @@ impl Worker {
                     continue;
                 }
                 Decision::Guess { utterance, span } => (utterance, span, false),
-                Decision::Ended { utterance, span, .. } => (utterance, span, true),
+                Decision::Ended {
+                    utterance, span, ..
+                } => (utterance, span, true),
                 Decision::Resumed { .. } | Decision::Dropped { .. } => continue,
             };
-            let Some(&entry) = stream.ear.utterances.get(&utterance) else { continue };
+            let Some(&entry) = stream.ear.utterances.get(&utterance) else {
+                continue;
+            };
             if last {
                 stream.ear.utterances.remove(&utterance);
             }
@@ -305,15 +390,19 @@ impl Worker {
                 _ => continue,
             };
             let words = slice(&stream.ear.tape, Span::new(span.start, until), entry);
-            self.fresh.extend(words.iter().map(|piece| (Use::Transcription, *piece)));
+            self.fresh
+                .extend(words.iter().map(|piece| (Use::Transcription, *piece)));
             self.words.extend(words);
         }
     }
 
-    /// Doors changed: what is open is sealed, what was sealed is asked for again, utterances are cut.
+    /// Doors changed: what is open is sealed, what was sealed is asked for again, utterances are
+    /// cut.
     fn recheck(&mut self, who: Option<ParticipantId>) {
         for id in self.streams.keys().copied().collect::<Vec<_>>() {
-            let Some(mut stream) = self.streams.remove(&id) else { continue };
+            let Some(mut stream) = self.streams.remove(&id) else {
+                continue;
+            };
             if who.is_none_or(|who| who == stream.who) {
                 self.seal(&mut stream);
                 if let Some(open) = stream.ear.endpoint.open() {
@@ -330,7 +419,10 @@ impl Worker {
             self.streams.insert(id, stream);
         }
         let sealed = std::mem::take(&mut self.sealed);
-        self.sealed = sealed.into_iter().filter_map(|segment| kept(&self.gate, segment)).collect();
+        self.sealed = sealed
+            .into_iter()
+            .filter_map(|segment| kept(&self.gate, segment))
+            .collect();
     }
 
     /// Everything recorded that is in its hands.
@@ -361,8 +453,15 @@ impl Worker {
     /// Segments of which only what their own entry allows is kept.
     pub fn recut(gate: &Gate, pieces: Vec<Piece>, sounds: &[Sound]) -> Vec<Piece> {
         let allowed = |piece: &Piece| {
-            let spans = gate.allowed_by(sounds[piece.sound].who, Use::Recording, piece.entry, piece.late);
-            spans.iter().any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
+            let spans = gate.allowed_by(
+                sounds[piece.sound].who,
+                Use::Recording,
+                piece.entry,
+                piece.late,
+            );
+            spans
+                .iter()
+                .any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
         };
         pieces.into_iter().filter(allowed).collect()
     }
@@ -373,10 +472,17 @@ fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
     if gate.still::<Recording>(&segment.pass) == Verdict::Keep {
         return Some(segment);
     }
-    let allowed = gate.allowed_by(segment.pass.participant, Use::Recording, segment.pass.entry, segment.pass.late);
-    segment
-        .pieces
-        .retain(|piece| allowed.iter().any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end));
+    let allowed = gate.allowed_by(
+        segment.pass.participant,
+        Use::Recording,
+        segment.pass.entry,
+        segment.pass.late,
+    );
+    segment.pieces.retain(|piece| {
+        allowed
+            .iter()
+            .any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
+    });
     let (first, last) = (segment.pieces.first()?, segment.pieces.last()?);
     segment.pass.span = Span::new(first.placed.start, last.placed.end);
     (gate.still::<Recording>(&segment.pass) != Verdict::Drop).then_some(segment)
@@ -386,7 +492,10 @@ fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
 fn slice(tape: &[Piece], span: Span, entry: i64) -> Vec<Piece> {
     let of = |piece: &&Piece| piece.placed.overlaps(span);
     let cut = |piece: &Piece| Piece {
-        kept: Span::new(piece.placed.start.max(span.start), piece.placed.end.min(span.end)),
+        kept: Span::new(
+            piece.placed.start.max(span.start),
+            piece.placed.end.min(span.end),
+        ),
         entry,
         ..*piece
     };

@@ -66,7 +66,8 @@ pub struct Sound {
     pub repeats: Option<i64>,
 }
 
-/// A piece of sound in an output: which packet, which part of the timeline, and the entry named for it.
+/// A piece of sound in an output: which packet, which part of the timeline, and the entry named for
+/// it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Piece {
     pub sound: usize,
@@ -79,7 +80,13 @@ pub struct Piece {
 
 impl Piece {
     pub fn of(sound: usize, pass: Pass) -> Self {
-        Self { sound, placed: pass.span, kept: pass.span, entry: pass.entry, late: pass.late }
+        Self {
+            sound,
+            placed: pass.span,
+            kept: pass.span,
+            entry: pass.entry,
+            late: pass.late,
+        }
     }
 }
 
@@ -205,8 +212,9 @@ pub struct World {
 impl World {
     pub fn new(plan: Plan) -> Self {
         let mut dice = Dice::new(plan.seed ^ 0xabcd);
-        let people: Vec<ParticipantId> =
-            (0..plan.people).map(|n| ParticipantId(Uuid::from_u128(1 + n as u128))).collect();
+        let people: Vec<ParticipantId> = (0..plan.people)
+            .map(|n| ParticipantId(Uuid::from_u128(1 + n as u128)))
+            .collect();
         let mut world = Self {
             dice: Dice::new(plan.seed ^ 0x1234),
             twice: Dice::new(plan.seed ^ 0x4321),
@@ -258,7 +266,10 @@ impl World {
                 break;
             }
             self.now = at;
-            assert!(self.count < EVENTS_MAX, "the rules want to be asked again and again at {at}");
+            assert!(
+                self.count < EVENTS_MAX,
+                "the rules want to be asked again and again at {at}"
+            );
             self.step(event);
             self.work();
         }
@@ -278,7 +289,11 @@ impl World {
             Event::Read { result, life } if life == self.life => self.read(result),
             Event::Again { entries, life } if life == self.life => self.again(entries),
             Event::Read { .. } | Event::Again { .. } | Event::Timer => {}
-            Event::Packet { stream, header, made } => self.packet(stream, header, made),
+            Event::Packet {
+                stream,
+                header,
+                made,
+            } => self.packet(stream, header, made),
             Event::Stray { to, stream, header } => self.stray(to, stream, header),
             Event::Connect { stream } => self.connect(stream),
             Event::Opened { stream } => self.open(stream),
@@ -295,9 +310,20 @@ impl World {
     fn poll(&mut self) {
         self.after(HEADS_POLL.0, Event::Poll);
         let hears = self.postgres || self.queue;
-        self.deaf_since = if hears { None } else { self.deaf_since.or(Some(self.now)) };
-        let Some(worker) = &mut self.worker else { return };
-        worker.input(Input::Deaf { since: self.deaf_since.map(MeetingTime) }, MeetingTime(self.now));
+        self.deaf_since = if hears {
+            None
+        } else {
+            self.deaf_since.or(Some(self.now))
+        };
+        let Some(worker) = &mut self.worker else {
+            return;
+        };
+        worker.input(
+            Input::Deaf {
+                since: self.deaf_since.map(MeetingTime),
+            },
+            MeetingTime(self.now),
+        );
         if !self.postgres {
             return;
         }
@@ -311,17 +337,31 @@ impl World {
             let wait = self.upto(self.plan.read);
             let failed = self.dice.chance(0.1);
             let result = (!failed).then(|| (self.log.len(), self.listed(), self.roster));
-            self.after(wait, Event::Read { result, life: self.life });
+            self.after(
+                wait,
+                Event::Read {
+                    result,
+                    life: self.life,
+                },
+            );
         }
     }
 
     fn listed(&self) -> Vec<Listed> {
-        self.people.iter().map(|id| Listed { participant: *id, present: self.present.contains(id) }).collect()
+        self.people
+            .iter()
+            .map(|id| Listed {
+                participant: *id,
+                present: self.present.contains(id),
+            })
+            .collect()
     }
 
     fn read(&mut self, result: Option<(usize, Vec<Listed>, i64)>) {
         self.reading = false;
-        let (Some((until, listed, roster)), true) = (result, self.worker.is_some()) else { return };
+        let (Some((until, listed, roster)), true) = (result, self.worker.is_some()) else {
+            return;
+        };
         let entries: Vec<Entry> = (self.applied..until).map(|n| self.entry(n)).collect();
         for n in self.applied..until {
             self.known.entry(self.log[n]).or_insert(self.now);
@@ -332,12 +372,22 @@ impl World {
             worker.input(Input::Consent(entries.clone()), now);
             self.applied = until;
         }
-        self.seen = listed.iter().filter(|row| row.present).map(|row| row.participant).collect();
+        self.seen = listed
+            .iter()
+            .filter(|row| row.present)
+            .map(|row| row.participant)
+            .collect();
         self.roster_read = roster;
         worker.input(Input::Roster(listed), now);
         if self.twice.chance(0.5) {
             let wait = self.twice.within(0, 3_000_000);
-            self.after(wait, Event::Again { entries, life: self.life });
+            self.after(
+                wait,
+                Event::Again {
+                    entries,
+                    life: self.life,
+                },
+            );
         }
         for stream in 0..self.senders.len() {
             if self.senders[stream].connected && !self.senders[stream].open {
@@ -356,17 +406,22 @@ impl World {
     }
 
     fn crash(&mut self) {
-        let Some(worker) = self.worker.take() else { return };
+        let Some(worker) = self.worker.take() else {
+            return;
+        };
         self.left.extend(worker.on_disk());
         self.words.extend(worker.words);
         self.life += 1;
         if self.twice.chance(0.3) {
             // Its machine is gone, and the journal with it: whoever answered 202 repeats.
-            self.sayings.iter_mut().for_each(|said| said.journalled = false);
+            self.sayings
+                .iter_mut()
+                .for_each(|said| said.journalled = false);
         }
     }
 
-    /// A worker claims the meeting: the journal first, then the log, then the streams; and the dead one's spool.
+    /// A worker claims the meeting: the journal first, then the log, then the streams; and the dead
+    /// one's spool.
     fn restart(&mut self) {
         if self.worker.is_some() {
             return;
@@ -376,19 +431,34 @@ impl World {
             return;
         }
         let now = MeetingTime(self.now);
-        let settings =
-            Settings { uses: self.plan.uses.clone(), policy: self.plan.policy, end_when_empty: Micros::from_secs(300) };
+        let settings = Settings {
+            uses: self.plan.uses.clone(),
+            policy: self.plan.policy,
+            end_when_empty: Micros::from_secs(300),
+        };
         let mut worker = Worker::new(settings, now);
         (self.reading, self.applied, self.roster_read) = (false, 0, -1);
         self.known.clear();
         self.seen.clear();
         self.deaf_since = None;
-        let journal: Vec<usize> = (0..self.sayings.len()).filter(|n| self.sayings[*n].journalled).collect();
+        let journal: Vec<usize> = (0..self.sayings.len())
+            .filter(|n| self.sayings[*n].journalled)
+            .collect();
         for saying in &journal {
             let said = &self.sayings[*saying];
             let at = MeetingTime(said.received);
-            let (id, participant, uses, status) = (said.id, said.who, said.uses.clone(), said.status);
-            worker.input(Input::Withdrawn { id, participant, uses, status, at }, now);
+            let (id, participant, uses, status) =
+                (said.id, said.who, said.uses.clone(), said.status);
+            worker.input(
+                Input::Withdrawn {
+                    id,
+                    participant,
+                    uses,
+                    status,
+                    at,
+                },
+                now,
+            );
             worker.owes.insert(*saying);
             self.known.insert(*saying, self.now);
         }
@@ -427,8 +497,10 @@ impl World {
             }
             // Written when Postgres is there; here it always comes to be.
             for who in done.left {
-                // The ledger asks the log: what removed somebody may have been said before, and taken back since.
-                let agrees = |purpose: &Use| self.last_said(who, *purpose).is_some_and(Saying::accepts);
+                // The ledger asks the log: what removed somebody may have been said before, and
+                // taken back since.
+                let agrees =
+                    |purpose: &Use| self.last_said(who, *purpose).is_some_and(Saying::accepts);
                 let required = self.plan.policy == ConsentPolicy::Required;
                 if !required || !self.plan.uses.iter().all(agrees) {
                     self.gone(who);

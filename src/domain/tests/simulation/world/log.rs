@@ -1,4 +1,5 @@
-//! What people say about consent: on its way to the log and to the worker, late, twice, and by whoever took it.
+//! What people say about consent: on its way to the log and to the worker, late, twice, and by
+//! whoever took it.
 
 use super::{Event, REPEAT, RETRIES_UNTIL, Saying, World};
 use crate::worker::Worker;
@@ -16,7 +17,15 @@ impl World {
         let saying = self.sayings.len();
         let id = ConsentId(Uuid::from_u128(1_000 + saying as u128));
         let who = self.people[who];
-        let said = Saying { id, who, uses, status, received: self.now, committed: None, journalled: false };
+        let said = Saying {
+            id,
+            who,
+            uses,
+            status,
+            received: self.now,
+            committed: None,
+            journalled: false,
+        };
         let refuses = !said.accepts();
         self.sayings.push(said);
         let mut commit = self.upto(self.plan.commit);
@@ -66,14 +75,32 @@ impl World {
 
     pub(super) fn retry(&mut self, saying: usize) {
         let said = self.sayings[saying].clone();
-        let (Some(worker), true) = (self.worker.as_mut().filter(|_| self.queue), said.committed.is_some()) else {
+        let (Some(worker), true) = (
+            self.worker.as_mut().filter(|_| self.queue),
+            said.committed.is_some(),
+        ) else {
             return;
         };
         let id = ConsentId(Uuid::from_u128(1_000_000 + saying as u128));
         let (now, participant) = (MeetingTime(self.now), said.who);
-        worker.input(Input::Withdrawn { id, participant, uses: said.uses, status: said.status, at: now }, now);
+        worker.input(
+            Input::Withdrawn {
+                id,
+                participant,
+                uses: said.uses,
+                status: said.status,
+                at: now,
+            },
+            now,
+        );
         let wait = self.twice.within(1_000, 600_000);
-        self.after(wait, Event::SaidBefore { id, life: self.life });
+        self.after(
+            wait,
+            Event::SaidBefore {
+                id,
+                life: self.life,
+            },
+        );
         self.judge();
     }
 
@@ -81,7 +108,13 @@ impl World {
         if !self.postgres {
             self.after(100_000, Event::SaidBefore { id, life });
         } else if let Some(worker) = &mut self.worker {
-            worker.input(Input::SaidBefore { id, head: self.log.len() as i64 }, MeetingTime(self.now));
+            worker.input(
+                Input::SaidBefore {
+                    id,
+                    head: self.log.len() as i64,
+                },
+                MeetingTime(self.now),
+            );
             self.judge();
         }
     }
@@ -98,7 +131,11 @@ impl World {
 
     pub(super) fn remove_by_policy(&mut self, saying: usize) {
         let said = &self.sayings[saying];
-        if said.uses.iter().any(|purpose| self.plan.uses.contains(purpose)) {
+        if said
+            .uses
+            .iter()
+            .any(|purpose| self.plan.uses.contains(purpose))
+        {
             self.gone(said.who);
         }
     }
@@ -113,7 +150,9 @@ impl World {
 
     /// A withdrawal reaches the worker without the log.
     pub(super) fn message(&mut self, saying: usize) {
-        let Some(worker) = self.worker.as_mut().filter(|_| self.queue) else { return };
+        let Some(worker) = self.worker.as_mut().filter(|_| self.queue) else {
+            return;
+        };
         let said = self.sayings[saying].clone();
         worker.input(
             Input::Withdrawn {
@@ -151,7 +190,11 @@ impl World {
 
     /// By the log.
     pub(super) fn last_said(&self, who: ParticipantId, purpose: Use) -> Option<&Saying> {
-        self.log.iter().rev().map(|n| &self.sayings[*n]).find(|said| said.who == who && said.uses.contains(&purpose))
+        self.log
+            .iter()
+            .rev()
+            .map(|n| &self.sayings[*n])
+            .find(|said| said.who == who && said.uses.contains(&purpose))
     }
 
     /// As recovery and the mix do.

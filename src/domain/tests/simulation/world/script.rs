@@ -13,7 +13,8 @@ use hansard_domain::{
 use std::net::SocketAddr;
 use uuid::Uuid;
 
-/// Nothing happens in the last seconds, so that everything has arrived and the outcome can be judged.
+/// Nothing happens in the last seconds, so that everything has arrived and the outcome can be
+/// judged.
 const QUIET: i64 = 4_000_000;
 
 /// The longest that a sender stands still.
@@ -39,8 +40,12 @@ pub struct Plan {
 impl Plan {
     pub fn roll(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let policy =
-            dice.one(&[ConsentPolicy::Exclude, ConsentPolicy::Exclude, ConsentPolicy::All, ConsentPolicy::Required]);
+        let policy = dice.one(&[
+            ConsentPolicy::Exclude,
+            ConsentPolicy::Exclude,
+            ConsentPolicy::All,
+            ConsentPolicy::Required,
+        ]);
         let uses = match dice.within(0, 8) {
             0 => vec![Use::Recording],
             1 => vec![Use::Transcription],
@@ -63,7 +68,11 @@ impl Plan {
 
     /// The same, with nothing that answers instead of the other faults.
     pub fn deaf(self) -> Self {
-        Self { deaf: true, length: 16_000_000, ..self }
+        Self {
+            deaf: true,
+            length: 16_000_000,
+            ..self
+        }
     }
 }
 
@@ -87,7 +96,11 @@ impl World {
                 ]);
                 self.at(at, Event::Say { who, uses, status });
                 // Now and then in the same breath as the one before.
-                at += if dice.chance(0.3) { dice.within(0, 60_000) } else { dice.within(60_000, 3_000_000) };
+                at += if dice.chance(0.3) {
+                    dice.within(0, 60_000)
+                } else {
+                    dice.within(60_000, 3_000_000)
+                };
                 if at > busy {
                     break;
                 }
@@ -138,8 +151,17 @@ impl World {
         let n = self.senders.len();
         let mut apart = Dice::new(self.plan.seed ^ 0x5678 ^ n as u64);
         let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], port as u16));
-        let moves = apart.chance(0.3).then(|| (apart.within(1_000_000, self.plan.length - QUIET), at(6_000 + n)));
-        let terms = Terms { ssrc: Some(7), relatch: apart.chance(0.5), ..Terms::default() };
+        let moves = apart.chance(0.3).then(|| {
+            (
+                apart.within(1_000_000, self.plan.length - QUIET),
+                at(6_000 + n),
+            )
+        });
+        let terms = Terms {
+            ssrc: Some(7),
+            relatch: apart.chance(0.5),
+            ..Terms::default()
+        };
         Sender {
             who,
             id,
@@ -154,13 +176,16 @@ impl World {
         }
     }
 
-    /// When a sender stands still with its counter, and for how long: its sound is made later from then on, and nothing says
-    /// so at first.
+    /// When a sender stands still with its counter, and for how long: its sound is made later from
+    /// then on, and nothing says so at first.
     fn stalls(&self, from: i64, dice: &mut Dice) -> Vec<(i64, i64)> {
         let last = self.plan.length - QUIET - STALL_MAX;
         let mut stalls = Vec::new();
         while dice.chance(0.4) && last > from {
-            stalls.push((dice.within(from, last), dice.one(&[60_000, 120_000, 700_000, STALL_MAX])));
+            stalls.push((
+                dice.within(from, last),
+                dice.one(&[60_000, 120_000, 700_000, STALL_MAX]),
+            ));
         }
         stalls.sort_unstable();
         stalls
@@ -180,7 +205,11 @@ impl World {
         let stalls = self.stalls(from, &mut apart);
         let stray = apart.chance(0.2).then_some(0).filter(|to| *to != stream);
         // Some count by another clock than they say.
-        let step = if apart.chance(0.1) { apart.one(&[160.0, 320.0, 480.0]) } else { 960.0 };
+        let step = if apart.chance(0.1) {
+            apart.one(&[160.0, 320.0, 480.0])
+        } else {
+            960.0
+        };
         let mut number = 0u16;
         let mut made_before = from + delay;
         for n in 0..((self.plan.length - from) / FRAME) {
@@ -194,13 +223,23 @@ impl World {
                 continue;
             }
             number = number.wrapping_add(1);
-            let made = stalls.iter().fold(from + n * FRAME, |at, (when, length)| at + length * i64::from(at >= *when));
+            let made = stalls.iter().fold(from + n * FRAME, |at, (when, length)| {
+                at + length * i64::from(at >= *when)
+            });
             let repeats = (fec && apart.chance(0.7)).then_some(made_before);
             for _ in 0..1 + usize::from(dice.chance(twice)) {
                 if !dice.chance(loss) {
                     let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
-                    self.at(at, Event::Packet { stream, header, made: (made + delay, repeats) });
-                    // Where the address may move, whoever speaks up in a silence is taken for the stream's own.
+                    self.at(
+                        at,
+                        Event::Packet {
+                            stream,
+                            header,
+                            made: (made + delay, repeats),
+                        },
+                    );
+                    // Where the address may move, whoever speaks up in a silence is taken for the
+                    // stream's own.
                     if let Some(to) = stray.filter(|to| !self.senders[*to].terms.relatch) {
                         self.at(at + 1, Event::Stray { to, stream, header });
                     }
