@@ -16,14 +16,18 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        decode::{DecodeThread, Decoded},
-        disk::{Disk, Owned},
+        containers::matroska::{Shape, Writer},
         frame::Frame,
-        matroska::{Shape, Writer},
-        mix::{self, Source as MixSource},
-        remux,
-        segment::{Sealed, SegmentWriter},
-        spool::Spool,
+        live::{
+            decode::{DecodeThread, Decoded},
+            disk::{Disk, Owned},
+            segment::{Sealed, SegmentWriter},
+            spool::Spool,
+        },
+        rendering::{
+            mix::{self, Source as MixSource},
+            remux,
+        },
     },
 };
 use std::{

@@ -8,9 +8,9 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
+        containers::matroska::{Shape, Writer},
         frame::{self, Frame},
-        matroska::{Shape, Writer},
-        mix::{Mixed, Source, render},
+        rendering::mix::{Mixed, Source, render},
     },
 };
 use std::{

@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use hansard::{
     domain::time::{MeetingTime, Span},
-    media::mix::{self, Source},
+    media::rendering::mix::{self, Source},
     play::{
         client::{Client, Recording},
         scenario::{Performance, Staging, perform},

@@ -11,7 +11,7 @@ use crate::{
     health::{self, Reason},
     ingest::Ports,
     jobs::{clean, mix::Mixer, words::Words},
-    media::disk::Disk,
+    media::live::disk::Disk,
     queue::JobKind,
     speech::{self, Speech, model::Registry},
     store::{Store, job, new_id, seal::Seal},

@@ -15,7 +15,7 @@ use crate::{
         meeting::{RecordingState, State},
         time::MeetingTime,
     },
-    media::{decode::Decoded, segment, spool},
+    media::live::{decode::Decoded, segment, spool},
     queue::{
         JobKind,
         message::{Published, Wake, Whom},

@@ -26,7 +26,7 @@ use crate::{
         time::MeetingTime,
     },
     ingest::Arrival,
-    media::{decode::Decoded, spool},
+    media::live::{decode::Decoded, spool},
     queue::{
         Responder, Serving,
         message::{Ask, Reply},

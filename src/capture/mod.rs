@@ -29,7 +29,7 @@ pub use closing::after as state_after;
 use crate::{
     clock::Clock,
     ingest::{Network, Ports},
-    media::disk::Disk,
+    media::live::disk::Disk,
     objects::Objects,
     queue::Queue,
     speech::Speech,

@@ -4,7 +4,7 @@ use super::{
     commit::{Commits, Write},
     upload::Uploads,
 };
-use crate::{domain::id::MeetingId, media::spool};
+use crate::{domain::id::MeetingId, media::live::spool};
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},

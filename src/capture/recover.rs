@@ -21,7 +21,7 @@ use crate::{
         recording::SEGMENT_LENGTH,
         time::{MeetingTime, Span},
     },
-    media::{
+    media::live::{
         disk::Disk,
         segment::{self, Leftover, Sealed},
     },

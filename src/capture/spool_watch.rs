@@ -4,7 +4,7 @@
 use super::Deps;
 use crate::{
     health::{self, Reason},
-    media::disk::Measured,
+    media::live::disk::Measured,
 };
 use std::{
     sync::Arc,

@@ -27,11 +27,13 @@ use crate::{
     },
     ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
     media::{
-        decode::{DecodeThread, Decoded},
-        disk::Owned,
         frame::Frame,
-        redundancy,
-        spool::{Spool, SpoolEvent},
+        live::{
+            decode::{DecodeThread, Decoded},
+            disk::Owned,
+            spool::{Spool, SpoolEvent},
+        },
+        rendering::redundancy,
     },
     speech,
     store::{capture::Loaded, recording::TrackKey, requested_stream::seal_place, stream::Stream},

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::gate::{Gate, Recording, Verdict},
-    media::{disk::Owned, segment::Sealed},
+    media::live::{disk::Owned, segment::Sealed},
     store::recording::Segment,
 };
 use anyhow::Context;

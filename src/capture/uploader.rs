@@ -8,7 +8,7 @@ use super::commit::Holder;
 use crate::{
     domain::{retry, tiering::Tier},
     health::{self, Reason},
-    media::segment::Sealed,
+    media::live::segment::Sealed,
     objects::{ObjectError, Objects},
     store::recording::{Segment, live_prefix as prefix},
 };

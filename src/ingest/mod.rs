@@ -1,34 +1,32 @@
-//! Plain RTP in: one UDP socket per stream, RTP and RTCP on one port (RFC 5761).
+//! Media in: packets from a stream's sender, checked, for the meeting's loop.
 //!
-//! [`open`] starts a stream's task on a port of [`Ports`]. The task stamps each datagram with its
-//! arrival, checks it (cheap and unknown first: size, version, SSRC, source, payload type, then
-//! SRTP, then shape) and hands what is left to the meeting's loop. Everything else is dropped and
-//! counted by reason. It also answers with receiver reports.
+//! [`plain`] is RTP to a UDP port of the stream's own; another source of packets would stand beside
+//! it. Shared by all sources: RTP, RTCP, SRTP, RED and the codecs' packets are read here, what came
+//! is counted, and receiver reports are written.
 //!
 //! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written
 //! down here. A full channel drops, never blocks. Nothing here knows consent: the loop asks the
 //! gate before a packet meets any buffer.
 
+pub mod plain;
+
 mod codec;
 mod counts;
-mod network;
-mod port;
 mod red;
 mod replay;
 mod report;
 mod rtcp;
 mod rtp;
+mod seen;
 mod srtp;
-mod stream;
 
 pub use codec::Codec;
 pub use counts::{Counts, Reason};
-pub use network::Network;
-pub use port::{Left, OpenError, Place, Ports, Rested};
+pub use plain::{Left, Network, OpenError, Place, Ports, Rested, Stream, open};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
+pub use seen::Seen;
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, Suite};
-pub use stream::{Seen, Stream, open};
 
 use crate::domain::{id::StreamId, source::Terms, timeline::Header};
 use bytes::Bytes;

@@ -23,7 +23,7 @@ use crate::{
         tiering::Tier,
         time::{MeetingTime, Micros, Span},
     },
-    media::mix,
+    media::rendering::mix,
     objects::Objects,
     queue::{JobKind, Queue, message::Wake},
     store::{

@@ -9,7 +9,7 @@ use crate::{
         recording::{Circumstances, Gap, GapReason, gaps, intersect},
         time::{MeetingTime, Micros, Span},
     },
-    media::remux::{self, Finalised, Part},
+    media::rendering::remux::{self, Finalised, Part},
     objects::ObjectError,
     store::recording::{self, Recording, Segment},
 };

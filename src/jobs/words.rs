@@ -14,7 +14,7 @@ use crate::{
         transcript::Reason,
         unheard::{Missing, Why, searched},
     },
-    media::{decode::Decoder, frame::Pcm, matroska::Reader},
+    media::{containers::matroska::Reader, frame::Pcm, live::decode::Decoder},
     queue::Queue,
     speech::{Caption, Line, Speech, StreamOptions},
     store::{

@@ -13,8 +13,8 @@ use hansard::{
         time::Span,
     },
     media::{
-        decode::{DecodeThread, Decoded, Decoder},
         frame::{self, Frame, Pcm},
+        live::decode::{DecodeThread, Decoded, Decoder},
     },
 };
 use std::{sync::Arc, time::Duration};

@@ -10,12 +10,16 @@ use hansard::{
         time::{MeetingTime, Span},
     },
     media::{
-        disk::{Disk, Owned},
         frame::Frame,
-        mix::{self, Mixed, Source as MixSource},
-        remux::{self, Finalised},
-        segment::Sealed,
-        spool::{Spool, SpoolEvent},
+        live::{
+            disk::{Disk, Owned},
+            segment::Sealed,
+            spool::{Spool, SpoolEvent},
+        },
+        rendering::{
+            mix::{self, Mixed, Source as MixSource},
+            remux::{self, Finalised},
+        },
     },
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};

@@ -10,7 +10,7 @@ use hansard::{
         recording::Codec,
         time::{MeetingTime, Span},
     },
-    media::{frame::Frame, mix::Mixed},
+    media::{frame::Frame, rendering::mix::Mixed},
 };
 use std::path::Path;
 

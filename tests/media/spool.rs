@@ -12,7 +12,7 @@ use hansard::{
         recording::{Codec, union},
         time::{Micros, Span},
     },
-    media::{
+    media::live::{
         disk::Disk,
         segment::{self, Sealed},
         spool::{Spool, SpoolEvent},

@@ -10,8 +10,8 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
+        containers::matroska::{Shape, Writer},
         frame::Frame,
-        matroska::{Shape, Writer},
     },
     play::{
         client::Client,

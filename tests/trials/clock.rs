@@ -8,7 +8,7 @@ use crate::{
 };
 use hansard::{
     domain::time::MeetingTime,
-    media::matroska::Reader,
+    media::containers::matroska::Reader,
     play::{
         client::{Client, audio_stream},
         impair::Stall,

@@ -12,14 +12,14 @@ use crate::{
     media::{
         frame::{self, Frame, Pcm},
         graph::{Graph, Inlet},
-        opus::Opus,
+        live::opus::Opus,
     },
 };
 use anyhow::{Context, Result};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 
-pub use crate::media::decode_thread::{DecodeCounts, DecodeThread, Decoded};
+pub use crate::media::live::decode_thread::{DecodeCounts, DecodeThread, Decoded};
 
 /// Concealment is made in pieces of this length, as if they were packets.
 const PIECE: Micros = Micros::from_ms(20);
@@ -191,8 +191,8 @@ fn out_of(
 impl Companded {
     fn of(codec: Codec, rate: u32) -> Result<Self> {
         let pipeline = match codec {
-            Codec::Pcma => include_str!("../../pipelines/decode_pcma.gst"),
-            _ => include_str!("../../pipelines/decode_pcmu.gst"),
+            Codec::Pcma => include_str!("../../../pipelines/decode_pcma.gst"),
+            _ => include_str!("../../../pipelines/decode_pcmu.gst"),
         };
         let graph = Graph::load(pipeline)?;
         let caps = gst::Caps::builder("audio/x-raw")

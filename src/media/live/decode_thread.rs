@@ -9,9 +9,8 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        decode::Decoder,
         frame::{Frame, Pcm},
-        inbox::Inbox,
+        live::{decode::Decoder, inbox::Inbox},
     },
 };
 use anyhow::{Context, Result};

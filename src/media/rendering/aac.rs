@@ -1,6 +1,6 @@
 //! PCM into AAC-LC in MP4.
 
-use crate::media::{graph::Graph, mp4};
+use crate::media::{containers::mp4, graph::Graph};
 use anyhow::{Context, Result, anyhow};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
@@ -31,7 +31,7 @@ impl Encoder {
     /// # Errors
     /// When files cannot be made or GStreamer lacks an element.
     pub fn create(out: &Path) -> Result<Self> {
-        let graph = Graph::load(include_str!("../../pipelines/mix_encode.gst"))?;
+        let graph = Graph::load(include_str!("../../../pipelines/mix_encode.gst"))?;
         let raw = out.with_extension("aac.part");
         graph
             .element("file")?

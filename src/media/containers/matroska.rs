@@ -7,7 +7,7 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        ebml::{Block, Parser, Track},
+        containers::ebml::{Block, Parser, Track},
         frame::{self, Frame},
         graph::{Graph, Inlet},
     },
@@ -50,8 +50,8 @@ impl Writer {
         zero: MeetingTime,
     ) -> Result<Self> {
         let graph = Graph::load(match shape {
-            Shape::Segment => include_str!("../../pipelines/segment.gst"),
-            Shape::Track => include_str!("../../pipelines/track.gst"),
+            Shape::Segment => include_str!("../../../pipelines/segment.gst"),
+            Shape::Track => include_str!("../../../pipelines/track.gst"),
         })?;
         graph.element("file")?.set_property(
             "location",

@@ -6,7 +6,12 @@ use crate::{
         recording::{CONCEAL_MAX, union},
         time::{MeetingTime, Span},
     },
-    media::{decode::Decoder, frame::Pcm, matroska::Reader, mix::Source, scratch::BLOCK},
+    media::{
+        containers::matroska::Reader,
+        frame::Pcm,
+        live::decode::Decoder,
+        rendering::{mix::Source, scratch::BLOCK},
+    },
 };
 use anyhow::Result;
 use std::{

@@ -13,10 +13,12 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        disk::Owned,
         frame::Frame,
-        inbox::Inbox,
-        segment::{Leftover, Outcome, Sealed, SegmentWriter},
+        live::{
+            disk::Owned,
+            inbox::Inbox,
+            segment::{Leftover, Outcome, Sealed, SegmentWriter},
+        },
     },
 };
 use anyhow::{Context, Result};

@@ -11,7 +11,7 @@ use crate::{
         recording::union,
         time::{MeetingTime, Micros, Span},
     },
-    media::{
+    media::rendering::{
         aac::Encoder,
         limiter::Limiter,
         mix_input::{self, Block, RATE},

@@ -15,7 +15,7 @@ const FRAME_BYTES_MAX: u64 = 1 << 20;
 /// Elements of a head that are read: a codec's name or private data.
 const FIELD_BYTES_MAX: u64 = 1 << 16;
 
-pub(super) const EBML: u32 = 0x1A45_DFA3;
+pub(in crate::media) const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_A966;
 const TIMESTAMP_SCALE: u32 = 0x2A_D7B1;

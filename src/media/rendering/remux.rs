@@ -8,8 +8,8 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
+        containers::matroska::{Reader, Shape, Writer},
         frame::Frame,
-        matroska::{Reader, Shape, Writer},
     },
 };
 use anyhow::{Context, Result, bail};

@@ -14,11 +14,13 @@ use crate::{
         time::{MeetingTime, Span},
     },
     media::{
-        disk::Owned,
-        ebml::EBML,
+        containers::{
+            ebml::EBML,
+            matroska::{Shape, Writer},
+        },
         frame::{self, Frame},
-        matroska::{Shape, Writer},
-        remux,
+        live::disk::Owned,
+        rendering::remux,
     },
 };
 use anyhow::{Context, Result, bail, ensure};

@@ -5,7 +5,7 @@
 //! then may another stream have it. Several processes may share a range: the kernel says what is
 //! free, and rows in the store say what rests or rested elsewhere.
 
-use super::{RECEIVE_BUFFER, SrtpError};
+use crate::ingest::{RECEIVE_BUFFER, SrtpError};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     collections::{BTreeMap, BTreeSet},

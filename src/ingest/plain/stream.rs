@@ -1,14 +1,16 @@
 //! One stream's socket and task.
 
-use super::{
-    Arrival, Counts, Keyring, OpenError, Place, Reason, StreamConfig, port::Strangers, red, report,
-    rtcp, rtp,
-};
-use crate::domain::{
-    id::StreamId,
-    source::{Control, Source},
-    time::Micros,
-    timeline::Header,
+use super::port::{OpenError, Place, Strangers};
+use crate::{
+    domain::{
+        id::StreamId,
+        source::{Control, Source},
+        time::Micros,
+        timeline::Header,
+    },
+    ingest::{
+        Arrival, Counts, DATAGRAM_MAX, Keyring, Reason, Seen, StreamConfig, red, report, rtcp, rtp,
+    },
 };
 use bytes::Bytes;
 use std::{
@@ -37,19 +39,6 @@ pub struct Stream {
     seen: Arc<Mutex<Seen>>,
     handed_over: Arc<AtomicBool>,
     _close: DropGuard,
-}
-
-/// What is known of a stream's sender.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Seen {
-    pub from: Option<SocketAddr>,
-    pub ssrc: Option<u32>,
-    /// SRTP only: rollover counter and highest sequence number (48 bits), to be kept for a restart.
-    pub index: Option<u64>,
-    /// Packets that were sent and did not come, as receiver reports count them.
-    pub lost: u64,
-    /// The last packet that was taken.
-    pub last: Option<Instant>,
 }
 
 impl Stream {
@@ -167,7 +156,7 @@ struct Task {
 
 impl Task {
     async fn run(&mut self, socket: &UdpSocket) -> End {
-        let mut buffer = [0; super::DATAGRAM_MAX + 1];
+        let mut buffer = [0; DATAGRAM_MAX + 1];
         // RFC 3550 6.2: half an interval at first, then spread so that many streams do not report
         // in step.
         let mut due = tokio::time::Instant::now() + self.config.report_every / 2;
@@ -241,7 +230,7 @@ impl Task {
     }
 
     fn packet(&mut self, at: Instant, datagram: &[u8], from: SocketAddr) -> Result<(), Reason> {
-        if datagram.len() > super::DATAGRAM_MAX {
+        if datagram.len() > DATAGRAM_MAX {
             return Err(Reason::Size);
         }
         let (ssrc, payload_type) = rtp::claims(datagram)?;
@@ -341,7 +330,7 @@ impl Task {
     }
 
     fn control(&mut self, at: Instant, datagram: &[u8], from: SocketAddr) -> Result<(), Reason> {
-        if datagram.len() > super::DATAGRAM_MAX {
+        if datagram.len() > DATAGRAM_MAX {
             return Err(Reason::Size);
         }
         let ssrc = rtcp::claims(datagram)?;

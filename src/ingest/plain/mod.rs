@@ -1,0 +1,14 @@
+//! Plain RTP: one UDP socket per stream, RTP and RTCP on one port (RFC 5761).
+//!
+//! [`open`] starts a stream's task on a port of [`Ports`]. The task stamps each datagram with its
+//! arrival, checks it (cheap and unknown first: size, version, SSRC, source, payload type, then
+//! SRTP, then shape) and hands what is left to the meeting's loop. Everything else is dropped and
+//! counted by reason. It also answers with receiver reports.
+
+mod network;
+mod port;
+mod stream;
+
+pub use network::Network;
+pub use port::{Left, OpenError, Place, Ports, Rested};
+pub use stream::{Stream, open};

@@ -1,0 +1,12 @@
+//! After the meeting: [`remux`] trims, repairs and joins segments into tracks, and [`mix`] renders
+//! the meeting from the tracks (`mix_input` places one, `scratch` holds their sum, `limiter` and
+//! `aac` finish it).
+
+pub mod mix;
+pub mod redundancy;
+pub mod remux;
+
+mod aac;
+mod limiter;
+mod mix_input;
+mod scratch;
