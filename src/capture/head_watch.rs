@@ -23,7 +23,7 @@ pub struct News {
     pub head: Option<Head>,
     /// Since when neither Postgres nor the queue was heard, so that nobody could tell of a
     /// withdrawal.
-    pub deaf_since: Option<Instant>,
+    pub unreachable_since: Option<Instant>,
 }
 
 /// The meetings watched. Clones share them.
@@ -89,7 +89,7 @@ impl HeadWatch {
                 _ => (false, Vec::new()),
             };
             // From the last that was heard, not from when that was noticed.
-            let deaf_since = queue
+            let unreachable_since = queue
                 .unreachable_since()
                 .filter(|_| !database)
                 .map(|since| since.max(heard));
@@ -98,11 +98,11 @@ impl HeadWatch {
             for (meeting, tx) in self.lock().iter() {
                 let head = heads.remove(meeting);
                 tx.send_if_modified(|news| {
-                    let changed = news.deaf_since != deaf_since
+                    let changed = news.unreachable_since != unreachable_since
                         || head
                             .as_ref()
                             .is_some_and(|head| news.head.as_ref() != Some(head));
-                    news.deaf_since = deaf_since;
+                    news.unreachable_since = unreachable_since;
                     if let Some(head) = head {
                         news.head = Some(head);
                     }

@@ -22,6 +22,7 @@ use crate::{
     clock::MeetingClock,
     domain::{
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
+        log_reader::{self, LogReader},
         meeting::{Command, Input, Meeting},
         time::MeetingTime,
     },
@@ -32,7 +33,7 @@ use crate::{
         message::{Ask, Reply},
     },
     speech,
-    store::{capture::Loaded, event::Head, stream::Stream},
+    store::{capture::Loaded, stream::Stream},
     worker::{Claimed, Outcome},
 };
 use anyhow::Context;
@@ -53,8 +54,6 @@ const FACTS_MAX: usize = 256;
 const BATCH: usize = 64;
 /// The longest sleep, for what has no timer of its own (idle segments).
 const TICK: Duration = Duration::from_millis(500);
-/// From a read of the store that failed to the next.
-const READ_AGAIN: Duration = Duration::from_millis(100);
 /// The same while somebody speaks: utterances end by being told the time.
 const TICK_LIVELY: Duration = Duration::from_millis(40);
 
@@ -91,13 +90,7 @@ pub struct Live {
     pub facts: mpsc::Sender<Fact>,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
     pub withdrawals: BTreeSet<ConsentId>,
-    reading: bool,
-    /// What [`HeadWatch`] read last.
-    news: News,
-    /// After a read that failed, the next one is not before this.
-    read_again: Instant,
-    applied: i64,
-    roster: i64,
+    reader: LogReader,
     ticked: MeetingTime,
 }
 
@@ -248,11 +241,7 @@ impl Live {
             lost,
             facts: facts_tx,
             withdrawals: BTreeSet::new(),
-            reading: false,
-            news: News::default(),
-            read_again: Instant::now(),
-            applied: 0,
-            roster: -1,
+            reader: LogReader::default(),
             ticked: MeetingTime::ZERO,
         };
         // What was withdrawn while Postgres was away comes before anything that Postgres says.
@@ -332,8 +321,8 @@ impl Live {
                 },
                 Some(fact) = facts.recv() => self.fact(fact),
                 Ok(()) = watched.news.changed() => {
-                    self.news = watched.news.borrow_and_update().clone();
-                    self.hear();
+                    let news = watched.news.borrow_and_update().clone();
+                    self.polled(&news);
                 }
                 Some(caption) = outlets.captions.recv() => self.caption(caption),
                 Some(told) = outlets.told.recv() => self.sealed(told),
@@ -351,30 +340,30 @@ impl Live {
         closing::close(self, claimed, over, outlets).await
     }
 
-    /// Whether the store has something that was not read.
-    fn is_behind(&self) -> bool {
-        let behind = |head: &Head| {
-            head.consent_entry > self.applied || head.roster > self.roster || head.ended
-        };
-        self.news.head.as_ref().is_some_and(behind)
+    /// The head of the meeting was polled.
+    fn polled(&mut self, news: &News) {
+        let head = news.head.as_ref().map(|head| log_reader::Head {
+            entry: head.consent_entry,
+            roster: head.roster,
+            ended: head.ended,
+        });
+        let unreachable_since = news.unreachable_since.map(|at| self.clock.at(at));
+        self.reader.polled(head, unreachable_since);
+        self.tell_gate();
     }
 
-    /// What the news mean for the gate. When it hears again it stays closed until what was missed
-    /// is read.
-    fn hear(&mut self) {
-        let since = self.news.deaf_since.map(|at| self.clock.at(at));
-        if since.is_some() || !self.is_behind() {
-            self.input(Input::Deaf { since });
+    /// Tells the rules whether a withdrawal can reach this gate.
+    fn tell_gate(&mut self) {
+        if let Some(input) = self.reader.gate_input() {
+            self.input(input);
         }
     }
 
-    /// Tells everybody the time, now and then.
+    /// Runs what is due.
     fn tick(&mut self) {
         let now = self.clock.now();
-        // News come once; a read that failed, or that was under way when they came, has not seen
-        // them.
-        if self.is_behind() && !self.reading && self.read_again <= Instant::now() {
-            self.look();
+        if let Some(after) = self.reader.begin(now) {
+            self.start_reading(after);
         }
         if self.tracks.next_timeout().is_some_and(|due| due <= now) {
             self.tracks.give_up(now, &self.commits);
@@ -436,6 +425,7 @@ impl Live {
             .poll_timeout()
             .into_iter()
             .chain(self.tracks.next_timeout())
+            .chain(self.reader.due(time))
             .min();
         let every = if self.tracks.lively(time) {
             TICK_LIVELY
@@ -445,12 +435,7 @@ impl Live {
         let wait = due.map_or(every, |due| {
             Duration::from_micros((due - time).0.max(0).unsigned_abs())
         });
-        let wake = now + wait.min(every);
-        if self.is_behind() && !self.reading {
-            wake.min(self.read_again.max(now))
-        } else {
-            wake
-        }
+        now + wait.min(every)
     }
 
     /// Carries out what the rules want.
@@ -510,20 +495,19 @@ impl Live {
 
     /// The last entry of the log that the gate has applied.
     pub fn applied(&self) -> i64 {
-        self.applied
+        self.reader.applied()
     }
 
-    /// Reads log, roster, streams and status again, beside the loop.
+    /// Reads log, roster, streams and status again because somebody says that they changed.
     pub fn look(&mut self) {
-        if std::mem::replace(&mut self.reading, true) {
-            return;
+        if let Some(after) = self.reader.begin_now() {
+            self.start_reading(after);
         }
-        let (store, meeting, after, facts) = (
-            self.deps.store.clone(),
-            self.meeting,
-            self.applied,
-            self.facts.clone(),
-        );
+    }
+
+    /// Reads beside the loop; a [`Fact`] answers.
+    fn start_reading(&self, after: i64) {
+        let (store, meeting, facts) = (self.deps.store.clone(), self.meeting, self.facts.clone());
         let start = self.clock.to_wall(MeetingTime::ZERO);
         tokio::spawn(async move {
             let read = read::read(&store, meeting, after, start).await.ok();
@@ -532,19 +516,18 @@ impl Live {
     }
 
     fn read(&mut self, read: Option<MeetingRead>) {
-        self.reading = false;
         let Some(read) = read else {
-            self.read_again = Instant::now() + READ_AGAIN;
-            return;
+            let now = self.clock.now();
+            return self.reader.failed(now);
         };
-        self.roster = read.roster;
+        self.reader
+            .read(read.consent.last().map(|last| last.entry), read.roster);
         self.names.extend(
             read.people
                 .iter()
                 .map(|person| (person.id, person.display_name.clone())),
         );
-        if let Some(last) = read.consent.last() {
-            self.applied = last.entry;
+        if !read.consent.is_empty() {
             self.input(Input::Consent(read.consent));
         }
         self.input(Input::Roster(read.listed));
@@ -556,6 +539,6 @@ impl Live {
         if read.ended {
             self.input(Input::End);
         }
-        self.hear();
+        self.tell_gate();
     }
 }

@@ -6,7 +6,7 @@
 //! that everything else stands behind; [`source`] says whose packets count and [`media`] whether
 //! they come; [`timeline`], [`reorder`] and [`intake`] place them; [`endpoint`], [`schedule`],
 //! [`transcript`] and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes
-//! them.
+//! them, and [`log_reader`] says when it reads the consent log.
 
 pub mod consent;
 pub mod gate;
@@ -38,6 +38,7 @@ pub mod fair_share;
 pub mod fault;
 pub mod job;
 pub mod lease;
+pub mod log_reader;
 pub mod meeting;
 pub mod rate;
 pub mod retry;

@@ -24,7 +24,7 @@ pub const JOB_ATTEMPTS: i32 = 5;
 pub const HEADS_POLL: Micros = Micros::from_ms(100);
 /// With the queue and Postgres both away this long nobody could tell us of a withdrawal: the gate
 /// closes.
-pub const DEAF_AFTER: Micros = Micros::from_secs(5);
+pub const UNREACHABLE_AFTER: Micros = Micros::from_secs(5);
 
 /// Neither socket nor stream for this long: no longer present. Covers a page reload and a change of
 /// network.

@@ -9,7 +9,7 @@ use crate::{
     consent::{ConsentStatus, Standing, Use},
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
-    limits::{BYE_GRACE, DEAF_AFTER, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
+    limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE, UNREACHABLE_AFTER},
     time::{MeetingTime, Micros},
 };
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ pub enum Input {
     },
     /// Since when nobody could tell us of a withdrawal, because neither the queue nor Postgres
     /// answers; `None`: one does.
-    Deaf {
+    Unreachable {
         since: Option<MeetingTime>,
     },
     /// By request, or because the store says it ended.
@@ -176,7 +176,7 @@ pub struct Meeting {
     /// applied first.
     said_before: BTreeMap<ConsentId, i64>,
     empty_since: Option<MeetingTime>,
-    deaf_since: Option<MeetingTime>,
+    unreachable_since: Option<MeetingTime>,
     /// Whose sound cannot be written.
     unkept: BTreeSet<ParticipantId>,
     held: BTreeSet<Use>,
@@ -198,7 +198,7 @@ impl Meeting {
             pending: BTreeMap::new(),
             said_before: BTreeMap::new(),
             empty_since: Some(now),
-            deaf_since: None,
+            unreachable_since: None,
             unkept: BTreeSet::new(),
             held: BTreeSet::new(),
             told: None,
@@ -238,16 +238,16 @@ impl Meeting {
             .map(|at| at + BYE_GRACE);
         let stale = self.sockets.values().map(|(at, _)| *at + SOCKETS_STALE);
         let empty = self.empty_since.map(|at| at + self.settings.end_when_empty);
-        let deaf = self
-            .deaf_since
-            .map(|at| at + DEAF_AFTER)
+        let unreachable = self
+            .unreachable_since
+            .map(|at| at + UNREACHABLE_AFTER)
             .filter(|_| self.held.len() < self.settings.uses.len());
         absent
             .chain(idle)
             .chain(bye)
             .chain(stale)
             .chain(empty)
-            .chain(deaf)
+            .chain(unreachable)
             .min()
     }
 
@@ -348,7 +348,9 @@ impl Meeting {
             } => {
                 self.unkept.insert(participant);
             }
-            Input::Deaf { since } => self.deaf_since = since.map(|since| since.min(now)),
+            Input::Unreachable { since } => {
+                self.unreachable_since = since.map(|since| since.min(now))
+            }
             Input::End => self.end(true),
             Input::Tick => self.tick(now),
         }
@@ -534,15 +536,17 @@ impl Meeting {
             stream.alive = now;
         }
 
-        let deaf = self.deaf_since.is_some_and(|at| now - at >= DEAF_AFTER);
+        let unreachable = self
+            .unreachable_since
+            .is_some_and(|at| now - at >= UNREACHABLE_AFTER);
         for purpose in self.settings.uses.clone() {
             let waits = self.settings.policy == ConsentPolicy::All
                 && self.present.keys().any(|id| !self.accepts(*id, purpose));
-            if (deaf || waits) && self.held.insert(purpose) {
+            if (unreachable || waits) && self.held.insert(purpose) {
                 self.gate.hold(purpose, since);
                 self.commands
                     .push_back(Command::Recheck { participant: None });
-            } else if !deaf && !waits && self.held.remove(&purpose) {
+            } else if !unreachable && !waits && self.held.remove(&purpose) {
                 self.gate.release(purpose, now);
             }
         }

@@ -299,11 +299,11 @@ fn media_revokes_a_goodbye_and_reports_do_not() {
 }
 
 #[test]
-fn a_deaf_worker_closes_the_gate_after_5_s() {
+fn an_unreachable_worker_closes_the_gate_after_5_s() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(here(&[ANA]), s(0));
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(0));
-    meeting.handle(Input::Deaf { since: Some(s(9)) }, s(10));
+    meeting.handle(Input::Unreachable { since: Some(s(9)) }, s(10));
     assert_eq!(
         meeting.poll_timeout(),
         Some(s(14)),
@@ -311,7 +311,7 @@ fn a_deaf_worker_closes_the_gate_after_5_s() {
     );
     meeting.handle(Input::Tick, s(14));
     assert!(meeting.gate().lets_in(ANA, s(15)).is_err());
-    meeting.handle(Input::Deaf { since: None }, s(20));
+    meeting.handle(Input::Unreachable { since: None }, s(20));
     assert!(meeting.gate().lets_in(ANA, s(21)).is_ok());
 }
 

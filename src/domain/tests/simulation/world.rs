@@ -13,6 +13,7 @@ use hansard_domain::{
     gate::{Entry, Pass},
     id::{ConsentId, ParticipantId, StreamId},
     limits::HEADS_POLL,
+    log_reader::{Head, LogReader},
     meeting::{ConsentPolicy, Input, Listed, Settings},
     source::Terms,
     time::{MeetingTime, Micros, Span},
@@ -195,13 +196,11 @@ pub struct World {
     worker: Option<Worker>,
     /// Counts the workers.
     life: u32,
-    reading: bool,
+    reader: LogReader,
     /// What the worker was told, by message or by reading.
     known: BTreeMap<usize, i64>,
-    applied: usize,
-    roster_read: i64,
     seen: BTreeSet<ParticipantId>,
-    deaf_since: Option<i64>,
+    unreachable_since: Option<i64>,
     /// When a use had to be closed for everybody.
     holds: BTreeMap<Use, Vec<(i64, Option<i64>)>>,
     /// Recorded segments that are safe, and words that were told: what a dead worker left, too.
@@ -231,12 +230,10 @@ impl World {
             sounds: Vec::new(),
             worker: None,
             life: 0,
-            reading: false,
+            reader: LogReader::default(),
             known: BTreeMap::new(),
-            applied: 0,
-            roster_read: -1,
             seen: BTreeSet::new(),
-            deaf_since: None,
+            unreachable_since: None,
             holds: BTreeMap::new(),
             left: Vec::new(),
             words: Vec::new(),
@@ -271,6 +268,7 @@ impl World {
                 "the rules want to be asked again and again at {at}"
             );
             self.step(event);
+            self.look();
             self.work();
         }
         self.judge_the_end();
@@ -310,41 +308,47 @@ impl World {
     fn poll(&mut self) {
         self.after(HEADS_POLL.0, Event::Poll);
         let hears = self.postgres || self.queue;
-        self.deaf_since = if hears {
+        self.unreachable_since = if hears {
             None
         } else {
-            self.deaf_since.or(Some(self.now))
+            self.unreachable_since.or(Some(self.now))
         };
         let Some(worker) = &mut self.worker else {
             return;
         };
-        worker.input(
-            Input::Deaf {
-                since: self.deaf_since.map(MeetingTime),
-            },
-            MeetingTime(self.now),
-        );
-        if !self.postgres {
+        let head = self.postgres.then_some(Head {
+            entry: self.log.len() as i64,
+            roster: self.roster,
+            ended: false,
+        });
+        self.reader
+            .polled(head, self.unreachable_since.map(MeetingTime));
+        if let Some(input) = self.reader.gate_input() {
+            worker.input(input, MeetingTime(self.now));
+        }
+        if self.postgres {
+            let owed: Vec<usize> = std::mem::take(&mut worker.owes).into_iter().collect();
+            for saying in owed {
+                self.append(saying);
+            }
+        }
+    }
+
+    /// Begins to read if that is due.
+    fn look(&mut self) {
+        if self.worker.is_none() || self.reader.begin(MeetingTime(self.now)).is_none() {
             return;
         }
-        let owed: Vec<usize> = std::mem::take(&mut worker.owes).into_iter().collect();
-        for saying in owed {
-            self.append(saying);
-        }
-        let behind = self.log.len() > self.applied || self.roster != self.roster_read;
-        if behind && !self.reading {
-            self.reading = true;
-            let wait = self.upto(self.plan.read);
-            let failed = self.dice.chance(0.1);
-            let result = (!failed).then(|| (self.log.len(), self.listed(), self.roster));
-            self.after(
-                wait,
-                Event::Read {
-                    result,
-                    life: self.life,
-                },
-            );
-        }
+        let wait = self.upto(self.plan.read);
+        let failed = self.dice.chance(0.1) || !self.postgres;
+        let result = (!failed).then(|| (self.log.len(), self.listed(), self.roster));
+        let life = self.life;
+        self.after(wait, Event::Read { result, life });
+    }
+
+    /// Entries that the worker's gate has applied.
+    fn applied(&self) -> usize {
+        usize::try_from(self.reader.applied()).expect("counted here")
     }
 
     fn listed(&self) -> Vec<Listed> {
@@ -358,27 +362,34 @@ impl World {
     }
 
     fn read(&mut self, result: Option<(usize, Vec<Listed>, i64)>) {
-        self.reading = false;
+        let now = MeetingTime(self.now);
         let (Some((until, listed, roster)), true) = (result, self.worker.is_some()) else {
+            self.reader.failed(now);
+            if let Some(due) = self.reader.due(now) {
+                self.at(due.0, Event::Timer);
+            }
             return;
         };
-        let entries: Vec<Entry> = (self.applied..until).map(|n| self.entry(n)).collect();
-        for n in self.applied..until {
+        let applied = self.applied();
+        let entries: Vec<Entry> = (applied..until).map(|n| self.entry(n)).collect();
+        for n in applied..until {
             self.known.entry(self.log[n]).or_insert(self.now);
         }
-        let now = MeetingTime(self.now);
         let worker = self.worker.as_mut().expect("looked at above");
+        self.reader
+            .read(entries.last().map(|last| last.entry), roster);
         if !entries.is_empty() {
             worker.input(Input::Consent(entries.clone()), now);
-            self.applied = until;
         }
         self.seen = listed
             .iter()
             .filter(|row| row.present)
             .map(|row| row.participant)
             .collect();
-        self.roster_read = roster;
         worker.input(Input::Roster(listed), now);
+        if let Some(input) = self.reader.gate_input() {
+            worker.input(input, now);
+        }
         if self.twice.chance(0.5) {
             let wait = self.twice.within(0, 3_000_000);
             self.after(
@@ -437,10 +448,10 @@ impl World {
             end_when_empty: Micros::from_secs(300),
         };
         let mut worker = Worker::new(settings, now);
-        (self.reading, self.applied, self.roster_read) = (false, 0, -1);
+        self.reader = LogReader::default();
         self.known.clear();
         self.seen.clear();
-        self.deaf_since = None;
+        self.unreachable_since = None;
         let journal: Vec<usize> = (0..self.sayings.len())
             .filter(|n| self.sayings[*n].journalled)
             .collect();

@@ -3,7 +3,8 @@
 use super::{FRAME, Piece, Saying, Sound, World};
 use crate::worker::Worker;
 use hansard_domain::{
-    consent::Use, id::ParticipantId, limits::DEAF_AFTER, meeting::ConsentPolicy, time::MeetingTime,
+    consent::Use, id::ParticipantId, limits::UNREACHABLE_AFTER, meeting::ConsentPolicy,
+    time::MeetingTime,
 };
 use std::collections::BTreeSet;
 
@@ -26,11 +27,11 @@ impl World {
 
     /// Whether the worker, by what it was told, may not capture anybody for this.
     fn must_hold(&self, purpose: Use) -> bool {
-        let deaf = self
-            .deaf_since
-            .is_some_and(|since| self.now - since >= DEAF_AFTER.0);
+        let unreachable = self
+            .unreachable_since
+            .is_some_and(|since| self.now - since >= UNREACHABLE_AFTER.0);
         if self.plan.policy != ConsentPolicy::All || self.worker.is_none() {
-            return deaf;
+            return unreachable;
         }
         let talking = self
             .senders
@@ -38,15 +39,16 @@ impl World {
             .filter(|sender| sender.connected)
             .map(|sender| self.people[sender.who]);
         let here: BTreeSet<ParticipantId> = self.seen.iter().copied().chain(talking).collect();
-        deaf || here
-            .into_iter()
-            .any(|who| !self.accepts_as_told(who, purpose))
+        unreachable
+            || here
+                .into_iter()
+                .any(|who| !self.accepts_as_told(who, purpose))
     }
 
     fn accepts_as_told(&self, who: ParticipantId, purpose: Use) -> bool {
         let about =
             |n: &usize| self.sayings[*n].who == who && self.sayings[*n].uses.contains(&purpose);
-        let applied = &self.log[..self.applied];
+        let applied = &self.log[..self.applied()];
         let pending = self
             .known
             .keys()
@@ -170,7 +172,7 @@ impl World {
         let at = self.now;
         if let Some(worker) = self.worker.take() {
             assert_eq!(
-                self.applied,
+                self.applied(),
                 self.log.len(),
                 "the worker has read the whole log"
             );

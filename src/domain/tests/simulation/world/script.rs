@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use hansard_domain::{
     consent::{ConsentStatus, Use},
     id::StreamId,
-    limits::DEAF_AFTER,
+    limits::UNREACHABLE_AFTER,
     meeting::ConsentPolicy,
     source::Terms,
     timeline::Header,
@@ -34,7 +34,7 @@ pub struct Plan {
     pub(super) lost_messages: f64,
     pub(super) faults: bool,
     /// Neither Postgres nor the queue answers for longer than a meeting may go on by itself.
-    pub(super) deaf: bool,
+    pub(super) unreachable: bool,
 }
 
 impl Plan {
@@ -62,14 +62,14 @@ impl Plan {
             message: dice.one(&[2_000, 100_000, 2_000_000]),
             lost_messages: dice.one(&[0.0, 0.3, 1.0]),
             faults: dice.chance(0.6),
-            deaf: false,
+            unreachable: false,
         }
     }
 
     /// The same, with nothing that answers instead of the other faults.
-    pub fn deaf(self) -> Self {
+    pub fn unreachable(self) -> Self {
         Self {
-            deaf: true,
+            unreachable: true,
             length: 16_000_000,
             ..self
         }
@@ -121,15 +121,15 @@ impl World {
                 self.at(dice.within(2_000_000, busy), Event::Leave { who });
             }
         }
-        if self.plan.deaf {
+        if self.plan.unreachable {
             let from = dice.within(1_000_000, 4_000_000);
-            let until = from + DEAF_AFTER.0 + dice.within(500_000, 2_500_000);
+            let until = from + UNREACHABLE_AFTER.0 + dice.within(500_000, 2_500_000);
             for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
                 self.at(from, event(false));
                 self.at(until, event(true));
             }
         }
-        if self.plan.deaf || !self.plan.faults {
+        if self.plan.unreachable || !self.plan.faults {
             return;
         }
         for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
