@@ -23,7 +23,8 @@
 //!
 //! Direction:
 //! `main → app → {api, capture, jobs} → worker → {ingest, media, speech, store, objects, queue} → domain`
-//! (`tests/architecture.rs` reads the `use` lines against it).
+//! (`tests/architecture.rs` reads the `use` lines against it). The package `hansard_client`, for the demo,
+//! tests and benchmarks, depends on nothing of the server.
 
 pub use hansard_domain as domain;
 
@@ -49,4 +50,3 @@ pub mod jobs;
 pub mod app;
 pub mod doctor;
 pub mod embed;
-pub mod play;

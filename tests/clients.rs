@@ -7,7 +7,7 @@
 
 mod support;
 
-use hansard::play::{
+use hansard_client::{
     meeting::Meeting,
     sender::{Sender, SenderConfig},
 };

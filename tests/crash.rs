@@ -3,8 +3,8 @@
 
 mod support;
 
-use hansard::play::{
-    client::audio_stream,
+use hansard_client::{
+    rest::audio_stream,
     sender::{Frame, Sender, SenderConfig},
     signal::{Entry, Signal},
     tone::{self, OpusSettings},

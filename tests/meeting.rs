@@ -4,10 +4,10 @@
 
 mod support;
 
-use hansard::play::{
+use hansard_client::{
     caption::violations,
-    client::Client,
     meeting::Meeting,
+    rest::Client,
     scenario::{Performance, Staging, perform},
     score::Score,
     tone,

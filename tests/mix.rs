@@ -13,6 +13,7 @@ use hansard::{
         rendering::mix::{Mixed, Source, render},
     },
 };
+use hansard_client::ogg;
 use std::{
     f32::consts::TAU,
     path::{Path, PathBuf},
@@ -163,15 +164,10 @@ impl Voice {
             "{}/tests/data/speech/{meeting}/{name}.opus",
             env!("CARGO_MANIFEST_DIR")
         );
-        let mut reader = ogg::PacketReader::new(std::fs::File::open(path).expect("opens"));
-        let mut payloads = Vec::new();
-        while let Some(packet) = reader.read_packet().expect("reads") {
-            payloads.push(packet.data);
-        }
-        // The first two are headers.
+        let frames = ogg::read(std::fs::File::open(path).expect("opens")).expect("reads");
         Self {
             codec: Codec::Opus,
-            payloads: payloads.split_off(2),
+            payloads: frames.iter().map(|frame| frame.payload.to_vec()).collect(),
         }
     }
 

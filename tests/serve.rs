@@ -3,9 +3,9 @@
 
 mod support;
 
-use hansard::play::{
-    client::{Client, audio_stream},
+use hansard_client::{
     meeting::Meeting,
+    rest::{Client, audio_stream},
     sender::{Sender, SenderConfig},
     signal::{Entry, Signal},
 };

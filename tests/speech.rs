@@ -9,8 +9,9 @@ use hansard::{
         time::{MeetingTime, Micros},
         transcript::Reason,
     },
-    speech::{Caption, Speech, wer},
+    speech::{Caption, Speech},
 };
+use hansard_client::wer;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,

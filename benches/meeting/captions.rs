@@ -7,15 +7,13 @@ use crate::{
     table::Table,
 };
 use anyhow::{Context, Result};
-use hansard::{
-    play::{
-        caption,
-        meeting::{Meeting, Utterance},
-        scenario::{Performance, Staging, perform},
-        score::Score,
-        tone,
-    },
-    speech::wer::{self, Errors},
+use hansard_client::{
+    caption,
+    meeting::{Meeting, Utterance},
+    scenario::{Performance, Staging, perform},
+    score::Score,
+    tone,
+    wer::{self, Errors},
 };
 use std::time::Duration;
 

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 use hansard::{
     domain::time::{MeetingTime, Span},
     media::rendering::mix::{self, Source},
-    play::{
-        client::{Client, Recording},
-        scenario::{Performance, Staging, perform},
-        tone,
-    },
+};
+use hansard_client::{
+    rest::{Client, Recording},
+    scenario::{Performance, Staging, perform},
+    tone,
 };
 use std::{
     fs,

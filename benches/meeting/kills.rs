@@ -7,13 +7,11 @@ use crate::{
     table::Table,
 };
 use anyhow::{Context, Result};
-use hansard::{
-    embed::postgres::Postgres,
-    play::{
-        client::audio_stream,
-        sender::{Frame, Sender, SenderConfig},
-        tone,
-    },
+use hansard::embed::postgres::Postgres;
+use hansard_client::{
+    rest::audio_stream,
+    sender::{Frame, Sender, SenderConfig},
+    tone,
 };
 use sqlx::{Connection, PgConnection, Row};
 use std::{

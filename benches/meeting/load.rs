@@ -5,7 +5,7 @@ use crate::{
     table::Table,
 };
 use anyhow::{Context, Result};
-use hansard::play::{
+use hansard_client::{
     meeting::Meeting,
     scenario::{Staging, perform},
     score::Score,

@@ -84,7 +84,7 @@ impl Scenario {
 struct Options {
     /// Which; without any, those that take no more than fourteen minutes together
     scenarios: Vec<Scenario>,
-    /// Every scenario, at full length
+    /// Every scenario, or those named, at full length
     #[arg(long)]
     all: bool,
     /// How often `captions` plays both sets [default: 3 when named, else 1]
@@ -114,12 +114,12 @@ fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let named = options.all || !options.scenarios.is_empty();
     let scenarios = match options.all {
+        _ if !options.scenarios.is_empty() => options.scenarios.clone(),
         true => Scenario::value_variants()
             .iter()
             .copied()
             .filter(|one| *one != Scenario::Overload)
             .collect(),
-        false if named => options.scenarios.clone(),
         false => Scenario::USUAL.to_vec(),
     };
     let rounds = options.rounds.unwrap_or(if named { 3 } else { 1 });

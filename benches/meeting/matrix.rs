@@ -26,7 +26,7 @@ use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Utc};
 use fault::{Fault, Restart};
 use futures_util::FutureExt;
-use hansard::play::client::Client;
+use hansard_client::rest::Client;
 use sqlx::{Connection, PgConnection};
 use std::{
     fs::File,

@@ -3,13 +3,11 @@
 
 use crate::{rig::serve, shape, support::Scratch, table::Table};
 use anyhow::{Context, Result};
-use hansard::{
-    play::{
-        meeting::Meeting,
-        scenario::{Performance, Staging, perform},
-        score::percentile,
-    },
-    speech::model::{Registry, checksum},
+use hansard::speech::model::{Registry, checksum};
+use hansard_client::{
+    meeting::Meeting,
+    scenario::{Performance, Staging, perform},
+    score::percentile,
 };
 use std::{fs, path::Path, time::Duration};
 
@@ -85,7 +83,7 @@ fn delays(meeting: &Meeting, performance: &Performance) -> (Vec<f64>, usize) {
             utterance.start_ms + zero_ms - SLACK_MS,
             utterance.end_ms + zero_ms + SLACK_MS,
         );
-        let of_it = |caption: &&hansard::play::caption::Caption| {
+        let of_it = |caption: &&hansard_client::caption::Caption| {
             caption.participant_id == player.participant_id
                 && caption.start_ms < to
                 && caption.end_ms > from

@@ -4,12 +4,14 @@ use crate::sound;
 use anyhow::{Context, Result, bail, ensure};
 use hansard::{
     domain::time::Micros,
-    play::meeting::Meeting,
     speech::{
         decoder::{Decoder, DecoderConfig, Job, Outcome},
         model::Registry,
-        wer::{self, Errors},
     },
+};
+use hansard_client::{
+    meeting::Meeting,
+    wer::{self, Errors},
 };
 use std::{
     path::{Path, PathBuf},

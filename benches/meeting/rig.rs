@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use hansard::{
     clock::Clock,
     embed::postgres::{Durability, Postgres},
-    play::client::Client,
 };
+use hansard_client::rest::Client;
 use serde_json::Value;
 use std::{
     fs::{self, File},

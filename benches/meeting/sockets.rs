@@ -7,9 +7,9 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
-use hansard::play::{
-    client::Client,
+use hansard_client::{
     meeting::Meeting,
+    rest::Client,
     scenario::{Staging, perform},
     signal::{Entry, Signal},
 };
@@ -94,7 +94,7 @@ async fn one_meeting() -> Result<Table> {
         let told = joined.iter_mut().map(|signal| {
             let guest = guest.as_str();
             async move {
-                let mut is_it = |event: &hansard::play::signal::Event| {
+                let mut is_it = |event: &hansard_client::signal::Event| {
                     event.kind() == "consent_updated" && names(event.data(), guest)
                 };
                 signal
@@ -200,7 +200,7 @@ async fn beside() -> Result<Table> {
         format!("{:.0} a second", answered as f64 / took.as_secs_f64()),
     );
     let (calm, score) = (calm.score(&planning), harmed.score(&planning));
-    let lost = |recordings: &[hansard::play::client::Recording]| {
+    let lost = |recordings: &[hansard_client::rest::Recording]| {
         recordings
             .iter()
             .flat_map(|recording| &recording.gaps)

@@ -1,7 +1,7 @@
 //! What is sent, and what is found of it again.
 
 use anyhow::{Context, Result, ensure};
-use hansard::play::{
+use hansard_client::{
     meeting::{Meeting, Voice},
     tone::{self, OpusSettings},
 };

@@ -7,7 +7,8 @@ use crate::{
     table::Table,
 };
 use anyhow::Result;
-use hansard::{play::meeting::Meeting, play::score::percentile, speech::model::Registry};
+use hansard::speech::model::Registry;
+use hansard_client::{meeting::Meeting, score::percentile};
 use std::{
     path::Path,
     time::{Duration, Instant},

@@ -8,9 +8,9 @@ use crate::{
     table::Table,
 };
 use anyhow::{Context, Result};
-use hansard::play::{
+use hansard_client::{
     caption::Caption,
-    client::{Client, audio_stream},
+    rest::{Client, audio_stream},
     sender::{Frame, Sender, SenderConfig},
     signal::{Entry, Event, Signal},
     tone::{self, OpusSettings},
@@ -314,7 +314,7 @@ async fn listen(mut signal: Signal, stop: CancellationToken) -> Vec<Event> {
 /// withdrawal.
 fn segments_late_ms(
     apart: &Apart,
-    recordings: &[hansard::play::client::Recording],
+    recordings: &[hansard_client::rest::Recording],
     people: &[Person],
     clock: &MeetingClock,
 ) -> Result<Vec<f64>> {

@@ -10,14 +10,12 @@ mod screen;
 mod summary;
 
 use super::{Part, Running, start, told_to_stop};
-use crate::{
-    config::{DemoFlags, Settings},
-    play::{
-        meeting::Meeting,
-        scenario::{Performance, Staging, perform},
-    },
-};
+use crate::config::{DemoFlags, Settings};
 use anyhow::{Context, bail};
+use hansard_client::{
+    meeting::Meeting,
+    scenario::{Performance, Staging, perform},
+};
 use live::Live;
 use metrics_exporter_prometheus::PrometheusHandle;
 use screen::{Screen, wrap};
@@ -117,7 +115,7 @@ async fn show(
         .as_deref()
         .zip(running.key.as_ref())
         .context("the server names no address or key")?;
-    let client = crate::play::client::Client::new(url, &key.key)?;
+    let client = hansard_client::rest::Client::new(url, &key.key)?;
     let declines = meeting
         .voices
         .last()
@@ -161,7 +159,7 @@ async fn show(
 async fn play(
     screen: &Screen,
     metrics: PrometheusHandle,
-    client: crate::play::client::Client,
+    client: hansard_client::rest::Client,
     meeting: &Meeting,
     declines: &str,
     host: IpAddr,
@@ -213,7 +211,7 @@ async fn play(
 /// Waits to be told to stop; every line that is entered makes a new link.
 async fn stay(
     screen: &Screen,
-    client: &crate::play::client::Client,
+    client: &hansard_client::rest::Client,
     summary: &Summary,
 ) -> anyhow::Result<()> {
     screen.say("  It opens once; Enter makes another. Ctrl-C ends the demo.");

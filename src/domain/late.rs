@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 
 /// What comes this much later than its place comes in time.
 const IN_TIME: Micros = Micros::from_ms(25);
-/// The least that is told of what does not.
-const LEAST: Micros = Micros::from_ms(100);
+/// What does not is told in steps of this up to [`STEPS_END`], then by doubling.
+const STEP: Micros = Micros::from_ms(20);
+const STEPS_END: Micros = Micros::from_ms(100);
 /// How long [`Lates`] remembers: longer than any utterance.
 const KEPT: Micros = Micros::from_secs(120);
 
@@ -22,7 +23,10 @@ pub fn late(span: Span, arrived: MeetingTime) -> Micros {
     if by <= IN_TIME {
         return Micros(0);
     }
-    let mut rounded = LEAST;
+    if by <= STEPS_END {
+        return Micros((by.0 + STEP.0 - 1) / STEP.0 * STEP.0);
+    }
+    let mut rounded = STEPS_END;
     while rounded < by {
         rounded = Micros(rounded.0.saturating_mul(2));
     }
@@ -75,7 +79,8 @@ mod tests {
         for (by, expect) in [
             (-500, 0),
             (25, 0),
-            (26, 100),
+            (26, 40),
+            (41, 60),
             (100, 100),
             (101, 200),
             (1_500, 1_600),

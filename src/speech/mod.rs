@@ -20,7 +20,6 @@ mod segmenter;
 mod task;
 pub mod vad;
 mod voice;
-pub mod wer;
 
 use crate::domain::{
     endpoint,

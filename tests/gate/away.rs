@@ -9,9 +9,9 @@ use super::{
 };
 use hansard::{
     domain::consent::{ChainEntry, ConsentStatus, ConsentType, verify},
-    play::client::Client,
     queue::{Queue, message::Ask},
 };
+use hansard_client::rest::Client;
 use serde_json::Value;
 use std::time::Duration;
 

@@ -4,10 +4,8 @@ use super::{
     room::Room,
     sound::{ABSENT_DB, assert_heard, hum, kept},
 };
-use hansard::{
-    embed::postgres::Postgres,
-    play::{caption::Caption, client::Client, meeting::Meeting, sender::Frame},
-};
+use hansard::embed::postgres::Postgres;
+use hansard_client::{caption::Caption, meeting::Meeting, rest::Client, sender::Frame};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -84,7 +82,7 @@ pub async fn exclude(client: &Client, data: &Path) {
     for voice in voices {
         voice.finished().await;
     }
-    let heard = |event: &hansard::play::signal::Event| {
+    let heard = |event: &hansard_client::signal::Event| {
         Caption::of(event).is_some_and(|caption| caption.last && caption.participant_id == fred.id)
     };
     room.until("what Fred says", heard).await;
@@ -238,7 +236,7 @@ async fn no_captions(client: &Client) {
             .any(|event| event.kind().starts_with("transcript")),
         "no caption"
     );
-    let transcribes = |event: &hansard::play::signal::Event| {
+    let transcribes = |event: &hansard_client::signal::Event| {
         event.kind() == "recording_state" && event.data()["transcribing"] == true
     };
     assert!(
@@ -264,7 +262,7 @@ async fn no_recording(client: &Client) {
         !left.segments_of(&ben).is_empty(),
         "what he said is written down"
     );
-    let records = |event: &hansard::play::signal::Event| {
+    let records = |event: &hansard_client::signal::Event| {
         event.kind() == "recording_state" && !matches!(event.data()["state"].as_str(), Some("off"))
     };
     assert!(

@@ -7,13 +7,11 @@ use super::{
     withdrawal::assert_only,
 };
 use chrono::{DateTime, Utc};
-use hansard::{
-    clock::Clock,
-    play::{
-        client::{CallError, Client, audio_stream},
-        sender::SenderConfig,
-        signal::{Entry, Signal},
-    },
+use hansard::clock::Clock;
+use hansard_client::{
+    rest::{CallError, Client, audio_stream},
+    sender::SenderConfig,
+    signal::{Entry, Signal},
 };
 use serde_json::json;
 
@@ -41,7 +39,7 @@ pub async fn all(client: &Client) {
     assert_eq!(told.data()["reason"], "consent");
     voice.reaches(5_000).await;
     let agreed = room.say(&ben, "recording", "accepted").await;
-    let told = |event: &hansard::play::signal::Event| {
+    let told = |event: &hansard_client::signal::Event| {
         event.kind() == "recording_state"
             && event.data()["state"] == "recording"
             && event.data()["waitingFor"] == json!([])
@@ -143,7 +141,7 @@ pub async fn required(client: &Client) {
             .all(|participant| participant["present"] == false)
     })
     .await;
-    let closes = |event: &hansard::play::signal::Event| {
+    let closes = |event: &hansard_client::signal::Event| {
         event.kind() == "participant_updated" && event.data()["streams"][0]["state"] == "closed"
             || event.kind() == "participant_left"
     };

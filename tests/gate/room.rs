@@ -2,13 +2,11 @@
 
 use super::sound::Sound;
 use chrono::{DateTime, Utc};
-use hansard::{
-    clock::Clock,
-    play::{
-        client::{Client, Joined, Recording, audio_stream},
-        sender::{Frame, Sender, SenderConfig, Sent},
-        signal::{Entry, Event, Signal},
-    },
+use hansard::clock::Clock;
+use hansard_client::{
+    rest::{Client, Joined, Recording, audio_stream},
+    sender::{Frame, Sender, SenderConfig, Sent},
+    signal::{Entry, Event, Signal},
 };
 use serde_json::{Value, json};
 use std::{

@@ -2,7 +2,7 @@
 
 pub use crate::support::place::files;
 use crate::tone::{amplitude, ffmpeg_decode};
-use hansard::play::{
+use hansard_client::{
     sender::Frame,
     tone::{self, OpusSettings},
 };

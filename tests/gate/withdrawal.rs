@@ -5,7 +5,7 @@ use super::{
     sound::{self, STEP_MS, kept, kept_in, staircase},
 };
 use chrono::{DateTime, Utc};
-use hansard::play::{caption::Caption, client::Client, meeting::Meeting, sender::Frame};
+use hansard_client::{caption::Caption, meeting::Meeting, rest::Client, sender::Frame};
 use serde_json::json;
 use std::{path::Path, time::Duration};
 

@@ -12,9 +12,9 @@ use hansard::{
         Caption, Line, Speech, SpeechConfig, StreamOptions,
         decoder::{self, Decoder, Outcome},
         model::Registry,
-        wer,
     },
 };
+use hansard_client::wer;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,

@@ -2,8 +2,8 @@
 
 use super::Scratch;
 use chrono::{DateTime, Utc};
-use hansard::play::{
-    client::{CallError, Client, Recording, audio_stream},
+use hansard_client::{
+    rest::{CallError, Client, Recording, audio_stream},
     sender::{Frame, Sender, SenderConfig},
     tone::{self, OpusSettings},
 };

@@ -142,8 +142,8 @@ impl Server {
         self.key.as_deref().expect("this role says its key")
     }
 
-    pub fn client(&self) -> hansard::play::client::Client {
-        hansard::play::client::Client::new(self.url(), self.key())
+    pub fn client(&self) -> hansard_client::rest::Client {
+        hansard_client::rest::Client::new(self.url(), self.key())
             .expect("the address is well-formed")
     }
 

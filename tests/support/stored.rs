@@ -13,10 +13,10 @@ use hansard::{
         containers::matroska::{Shape, Writer},
         frame::Frame,
     },
-    play::{
-        client::Client,
-        tone::{self, OpusSettings},
-    },
+};
+use hansard_client::{
+    rest::Client,
+    tone::{self, OpusSettings},
 };
 use serde_json::json;
 use sqlx::PgConnection;

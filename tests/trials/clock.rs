@@ -6,15 +6,12 @@ use crate::{
     sound::{self, STEP_MS, staircase},
     support::{Scratch, eventually},
 };
-use hansard::{
-    domain::time::MeetingTime,
-    media::containers::matroska::Reader,
-    play::{
-        client::{Client, audio_stream},
-        impair::Stall,
-        sender::{Frame, Sender, SenderConfig, Sent},
-        tone,
-    },
+use hansard::{domain::time::MeetingTime, media::containers::matroska::Reader};
+use hansard_client::{
+    impair::Stall,
+    rest::{Client, audio_stream},
+    sender::{Frame, Sender, SenderConfig, Sent},
+    tone,
 };
 use opusic_c::{
     Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, InbandFec, SampleRate, Signal,

@@ -9,8 +9,8 @@ use crate::{
     support::{Scratch, eventually},
 };
 use chrono::{DateTime, Utc};
-use hansard::play::{
-    client::Client,
+use hansard_client::{
+    rest::Client,
     sender::Frame,
     signal::{Entry, Event, Signal},
 };

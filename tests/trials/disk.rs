@@ -9,8 +9,8 @@ use crate::support::{
     server::Server,
 };
 use chrono::Utc;
-use hansard::play::{
-    client::Client,
+use hansard_client::{
+    rest::Client,
     signal::{Entry, Signal},
 };
 use rustix::process::Resource;

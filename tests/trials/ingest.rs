@@ -5,8 +5,8 @@
 mod ports;
 
 use crate::support::{Scratch, eventually, server::Server};
-use hansard::play::{
-    client::{Client, Joined, Stream},
+use hansard_client::{
+    rest::{Client, Joined, Stream},
     sender::Frame,
     signal::{Entry, Event, Signal},
     srtp::Srtp,
@@ -129,7 +129,7 @@ impl Room {
         &self,
         guest: &Joined,
         more: Value,
-    ) -> Result<Stream, hansard::play::client::CallError> {
+    ) -> Result<Stream, hansard_client::rest::CallError> {
         let mut request = json!({
             "participantId": guest.participant_id, "kind": "audio", "codec": "opus", "payloadType": PAYLOAD_TYPE,
             "clockRate": RATE
@@ -399,7 +399,7 @@ async fn nothing_of_an_earlier_meeting_is_in_a_later_one() {
     assert!(
         matches!(
             refused,
-            hansard::play::client::CallError::Refused {
+            hansard_client::rest::CallError::Refused {
                 retry_after: Some(1..),
                 ..
             }

@@ -9,14 +9,12 @@ use crate::support::{
     stored::{StoredMeeting, fetched},
 };
 use axum::http::Method;
-use hansard::{
-    domain::tiering::Tier,
-    play::{
-        client::{Client, Recording, audio_stream},
-        sender::{Frame, Sender, SenderConfig},
-        signal::{Entry, Signal},
-        tone::{self, OpusSettings},
-    },
+use hansard::domain::tiering::Tier;
+use hansard_client::{
+    rest::{Client, Recording, audio_stream},
+    sender::{Frame, Sender, SenderConfig},
+    signal::{Entry, Signal},
+    tone::{self, OpusSettings},
 };
 use serde_json::{Value, json};
 use std::{
@@ -401,7 +399,7 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
     assert!((9.0..10.6).contains(&heard), "{heard}");
     assert!(seconds_of(&client, mix(&recordings), 500.0).await > 9.0);
     let state = |name: &'static str| {
-        move |event: &hansard::play::signal::Event| {
+        move |event: &hansard_client::signal::Event| {
             event.kind() == "recording_state" && event.data()["state"] == name
         }
     };

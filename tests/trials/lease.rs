@@ -3,15 +3,13 @@
 //! crash.
 
 use crate::support::{Scratch, postgres::Cluster, rabbitmq::RabbitMq, s3::Bucket, server::Server};
-use hansard::{
-    play::{
-        client::{Client, Joined, Recording, audio_stream},
-        meeting::Meeting,
-        sender::{Frame, Sender, SenderConfig},
-        signal::{Entry, Event, Signal},
-        tone::{self, OpusSettings},
-    },
-    speech::wer,
+use hansard_client::{
+    meeting::Meeting,
+    rest::{Client, Joined, Recording, audio_stream},
+    sender::{Frame, Sender, SenderConfig},
+    signal::{Entry, Event, Signal},
+    tone::{self, OpusSettings},
+    wer,
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};

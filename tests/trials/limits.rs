@@ -6,14 +6,12 @@ use crate::support::{
     crowd::{self, Flood},
     server::{SOFT_DESCRIPTORS, Server},
 };
-use hansard::{
-    descriptor,
-    play::{
-        client::audio_stream,
-        meeting::Meeting,
-        sender::{Sender, SenderConfig},
-        signal::{Entry, Signal},
-    },
+use hansard::descriptor;
+use hansard_client::{
+    meeting::Meeting,
+    rest::audio_stream,
+    sender::{Sender, SenderConfig},
+    signal::{Entry, Signal},
 };
 use serde_json::json;
 use std::{

@@ -9,10 +9,7 @@ use crate::{
     support::{Scratch, eventually, server::Server},
 };
 use chrono::Utc;
-use hansard::{
-    play::{caption::Caption, sender::Frame, signal::Event},
-    speech::wer,
-};
+use hansard_client::{caption::Caption, sender::Frame, signal::Event, wer};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},

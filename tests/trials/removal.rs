@@ -6,8 +6,8 @@ use crate::{
     site::Site,
     support::{Scratch, eventually},
 };
-use hansard::play::{
-    client::{Client, Joined},
+use hansard_client::{
+    rest::{Client, Joined},
     signal::{Entry, Signal},
 };
 use reqwest::Method;

@@ -11,7 +11,7 @@ use crate::support::{
     server::Server,
 };
 use chrono::Utc;
-use hansard::play::client::Client;
+use hansard_client::rest::Client;
 use std::time::{Duration, Instant};
 
 /// On a busy machine.

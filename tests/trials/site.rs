@@ -4,7 +4,7 @@ use crate::{
     room::{Guest, Room, SOON},
     support::{postgres::Cluster, rabbitmq::RabbitMq, s3::Bucket, server::Server},
 };
-use hansard::play::{meeting::Meeting, sender::Frame, signal::Event};
+use hansard_client::{meeting::Meeting, sender::Frame, signal::Event};
 use std::{path::Path, time::Duration};
 
 const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];

@@ -9,7 +9,7 @@ use crate::support::{
 };
 use axum::http::Method;
 use chrono::Utc;
-use hansard::play::signal::{Entry, Signal};
+use hansard_client::signal::{Entry, Signal};
 use std::time::{Duration, Instant};
 
 /// On a busy machine.

@@ -6,7 +6,7 @@ use crate::{
     site::speech,
     support::Scratch,
 };
-use hansard::speech::wer;
+use hansard_client::wer;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::time::{Duration, Instant};

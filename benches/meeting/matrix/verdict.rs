@@ -6,8 +6,8 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use hansard::play::{
-    client::{Client, Recording},
+use hansard_client::{
+    rest::{Client, Recording},
     signal::{Entry, Signal},
     tone,
 };
@@ -187,7 +187,7 @@ pub async fn judge(
                     recording.start_ms.unwrap_or(0),
                     recording.start_ms.unwrap_or(0) + recording.duration_ms.unwrap_or(0),
                 );
-                let near = |gap: &hansard::play::client::Gap| {
+                let near = |gap: &hansard_client::rest::Gap| {
                     gap.reason == "lost"
                         && gap.start_ms - SLACK_MS <= at
                         && at + WINDOW_MS <= gap.end_ms + SLACK_MS
@@ -195,7 +195,7 @@ pub async fn judge(
                 // Gaps lie within the file; what is before or after it was told while it happened.
                 recording.gaps.iter().any(near) || (at < from || at + WINDOW_MS > to) && disk_told
             }) || track.is_none() && disk_told;
-            let within = |gap: &hansard::play::client::Gap| {
+            let within = |gap: &hansard_client::rest::Gap| {
                 gap.start_ms + SLACK_MS <= at && at + WINDOW_MS <= gap.end_ms - SLACK_MS
             };
             if is_in(&track) && is_in(&mix) {

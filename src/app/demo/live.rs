@@ -4,12 +4,12 @@ use super::{
     screen::{Screen, clock, tail, wrap},
     summary::refused,
 };
-use crate::play::{
+use console::{Color, style};
+use hansard_client::{
     caption::{Caption, Retracted},
     meeting::{Meeting, Utterance},
     signal::Event,
 };
-use console::{Color, style};
 use indicatif::ProgressBar;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::{

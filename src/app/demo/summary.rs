@@ -1,13 +1,13 @@
 //! What is left of the meeting, read back over REST, and whether it is as promised.
 
 use super::screen::{Screen, wrap};
-use crate::play::{
-    client::{Client, Recording},
+use anyhow::{Context, bail};
+use hansard_client::{
     meeting::Meeting,
+    rest::{Client, Recording},
     scenario::{Performance, Player},
     score::Score,
 };
-use anyhow::{Context, bail};
 use serde_json::json;
 use std::collections::BTreeMap;
 

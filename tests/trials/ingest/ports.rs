@@ -1,7 +1,7 @@
 //! Few ports, and senders that never stop.
 
 use super::*;
-use hansard::play::client::CallError;
+use hansard_client::rest::CallError;
 
 async fn assert_refused(room: &Room, guest: &Joined) {
     let refused = room

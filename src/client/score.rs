@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Each speaker's finals, in the order of time, are aligned with that speaker's utterances word by
-//! word ([`crate::speech::wer`]). A final *has words of* an utterance when a word of it was heard
+//! word ([`crate::wer`]). A final *has words of* an utterance when a word of it was heard
 //! right (or, when none was, stands for one). Latency counts from the end of the sound, with
 //! packets sent when their samples were taken, so it contains everything: packetising, network,
 //! endpointing, decoding, storing, telling.
@@ -11,7 +11,7 @@ use super::{
     caption::{Caption, restated},
     meeting::Utterance,
 };
-use crate::speech::wer::{self, Errors};
+use crate::wer::{self, Errors};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,

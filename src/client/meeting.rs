@@ -72,7 +72,7 @@ impl Meeting {
     pub fn test_set(name: &str) -> Result<Self> {
         Self::load(
             &PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/data/speech")
+                .join("../../tests/data/speech")
                 .join(name),
         )
     }

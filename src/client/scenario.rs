@@ -3,13 +3,12 @@
 
 use super::{
     caption::{Caption, Retracted},
-    client::{Client, Recording, audio_stream},
     meeting::{Meeting, Voice},
+    rest::{Client, Recording, audio_stream},
     score::{Score, score},
     sender::{Sender, SenderConfig, Sent},
     signal::{Closed, Entry, Event, Signal},
 };
-use crate::clock::Clock;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -202,10 +201,7 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
         .context("a live meeting without startTime")?;
 
     let zero = Instant::now() + LEAD;
-    let zero_ms = (Clock::default().wall(zero) - start)
-        .num_microseconds()
-        .unwrap_or(0) as f64
-        / 1_000.0;
+    let zero_ms = (Utc::now() + LEAD - start).num_microseconds().unwrap_or(0) as f64 / 1_000.0;
     let mut players = speak(casts, zero, &staging.stop).await?;
     tokio::select! {
         () = tokio::time::sleep(TAIL) => {}

@@ -9,8 +9,8 @@ use super::{
     opus,
     srtp::{Srtp, SrtpKey},
 };
-use crate::clock::Clock;
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use rtcp::{
     goodbye::Goodbye,
     receiver_report::ReceiverReport,
@@ -202,7 +202,7 @@ impl Sender {
         let datagrams = encode(&config, &packets, frames, srtp.as_mut())?;
         let mut run = Run {
             config: &config,
-            clock: Clock::default(),
+            begun: (Instant::now(), Utc::now()),
             zero,
             srtp,
             counted: (0, 0),
@@ -344,7 +344,8 @@ fn counted(config: &SenderConfig, tick: u64) -> u64 {
 
 struct Run<'a> {
     config: &'a SenderConfig,
-    clock: Clock,
+    /// One instant on both clocks: a step of the machine's wall clock changes nothing.
+    begun: (Instant, DateTime<Utc>),
     zero: Instant,
     srtp: Option<Srtp>,
     /// Packets and payload bytes so far.
@@ -370,8 +371,10 @@ impl Run<'_> {
             self.config,
             (media_s * f64::from(self.config.clock_rate)) as u64,
         );
+        let (begun, wall) = self.begun;
+        let since_us = now.saturating_duration_since(begun).as_micros() as i64;
         let wall_us =
-            self.clock.wall(now).timestamp_micros() + (self.config.ntp_offset_hours * 3.6e9) as i64;
+            wall.timestamp_micros() + since_us + (self.config.ntp_offset_hours * 3.6e9) as i64;
         let mut compound: Vec<Box<dyn rtcp::packet::Packet + Send + Sync>> = vec![
             Box::new(SenderReport {
                 ssrc,

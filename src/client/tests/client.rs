@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use futures_util::{SinkExt, StreamExt};
 use gstreamer::prelude::*;
-use hansard::play::{
+use hansard_client::{
     impair::{Impairments, Pauses},
     meeting::Meeting,
     opus,
@@ -516,7 +516,7 @@ fn encodes_silence_small_and_noise_large() {
     let speech = tone::decode(
         std::path::Path::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
-            "/tests/data/speech/planning/Bob.opus"
+            "/../../tests/data/speech/planning/Bob.opus"
         )),
         8_000,
     )
