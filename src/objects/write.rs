@@ -1,10 +1,11 @@
 //! Storing objects: in one piece or in parts, and verified before anybody hears of it.
 
 use super::{
-    BYTES_MAX, ObjectError, Objects, Result, SHA256, Side, Stored, check,
+    ObjectError, Objects, Result, SHA256, Side, Stored,
     client::{fault, patience},
     hashing::{Hashing, hash_file},
     known,
+    read::{BYTES_MAX, check},
 };
 use crate::domain::{consent::hex, tiering::Tier};
 use aws_sdk_s3::{
