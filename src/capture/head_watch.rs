@@ -37,6 +37,14 @@ pub struct Watched {
     pub news: watch::Receiver<News>,
 }
 
+impl Watched {
+    /// Whether the store says that the meeting has ended.
+    pub fn has_ended(&self) -> bool {
+        let news = self.news.borrow();
+        news.head.as_ref().is_some_and(|head| head.ended)
+    }
+}
+
 impl Drop for Watched {
     fn drop(&mut self) {
         self.head_watch.lock().remove(&self.meeting);

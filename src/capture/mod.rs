@@ -1,12 +1,11 @@
-//! Running meetings. [`meeting`] is the loop of one; [`track`] is the way of a packet; [`commit`]
-//! and [`upload`] are its ways out (rows and objects; [`uploader`] carries the objects of all
-//! meetings), [`caption`] that of words; [`closing`] is how it ends; [`recover`] takes up what a
-//! dead process left.
+//! Running meetings. [`meeting`] is the task that owns one, from its claim to its end; [`track`] is
+//! the way of a packet; [`commit`] and [`upload`] are its ways out (rows and objects; [`uploader`]
+//! carries the objects of all meetings); [`recover`] takes up what a dead process left.
 
 mod admit;
-mod caption;
-mod closing;
 pub mod commit;
+mod entry;
+pub mod fact;
 pub mod head_watch;
 pub mod journal;
 mod media_watch;
@@ -15,16 +14,14 @@ pub mod port;
 mod read;
 mod recorder_events;
 pub mod recover;
-mod requests;
 pub mod settings;
 pub mod spool_watch;
-mod streams;
 mod track;
 mod unheard;
 pub mod upload;
 pub mod uploader;
 
-pub use closing::after as state_after;
+pub use meeting::state_after;
 
 use crate::{
     clock::Clock,

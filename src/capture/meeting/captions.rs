@@ -1,8 +1,9 @@
 //! Captions on their way out: asked at the gate once more, then partials are told at once and
 //! finals are queued for the database.
 
-use super::{commit::Write, meeting::Live};
+use super::RunningMeeting;
 use crate::{
+    capture::commit::Write,
     domain::{
         gate::{Transcription, Verdict},
         time::MeetingTime,
@@ -18,9 +19,9 @@ use crate::{
 use serde_json::{Value, json};
 use tracing::warn;
 
-impl Live {
+impl RunningMeeting {
     /// Carries one caption out of the meeting.
-    pub fn caption(&mut self, caption: Caption) {
+    pub(super) fn caption(&mut self, caption: Caption) {
         match caption {
             Caption::Partial(line) => {
                 if self.rules.gate().still::<Transcription>(&line.pass) == Verdict::Keep {

@@ -3,12 +3,12 @@
 //! settled. Every step has a bound; what is not through by then is in the spool, and `recover`
 //! finds it.
 
-use super::{
-    meeting::{Live, Over},
-    read, recorder_events,
-    unheard::{self, Unheard},
-};
+use super::{Over, RunningMeeting};
 use crate::{
+    capture::{
+        read, recorder_events,
+        unheard::{self, Unheard},
+    },
     domain::{
         consent::Use,
         limits::FINALS_AFTER_END,
@@ -65,37 +65,37 @@ pub fn after(state: RecordingState, reason: Option<&str>, epoch: i64) -> Value {
 }
 
 /// What still comes out of the meeting's threads.
-pub struct Outlets {
-    pub told: mpsc::Receiver<spool::SpoolEvent>,
-    pub heard: mpsc::Receiver<Decoded>,
+pub struct Outputs {
+    pub spool_events: mpsc::Receiver<spool::SpoolEvent>,
+    pub decoded: mpsc::Receiver<Decoded>,
     pub captions: mpsc::Receiver<Caption>,
 }
 
 /// Closes the meeting here.
 pub async fn close(
-    mut live: Live,
+    mut running: RunningMeeting,
     claimed: Claimed,
     over: Over,
-    mut outlets: Outlets,
+    mut outputs: Outputs,
 ) -> anyhow::Result<Outcome> {
-    let meeting = live.meeting;
+    let meeting = running.meeting;
     if over == Over::Lost {
         // Somebody else has it: nothing more is written or told; the spool is `recover`'s.
-        live.lost.cancel();
-        info!(%meeting, epoch = live.holder.epoch, "the meeting runs elsewhere now");
+        running.lost.cancel();
+        info!(%meeting, epoch = running.holder.epoch, "the meeting runs elsewhere now");
         return Ok(Outcome::Settled);
     }
     let ended = Instant::now();
-    last_look(&mut live).await;
-    let (speakers, until) = (live.tracks.heard_of(), live.clock.now());
+    last_look(&mut running).await;
+    let (speakers, until) = (running.tracks.heard_of(), running.clock.now());
     if over == Over::Released {
-        live.tracks.hand_over();
+        running.tracks.hand_over();
     }
-    for stream in live.tracks.ids() {
-        live.tracks.close(stream, &live.commits);
+    for stream in running.tracks.ids() {
+        running.tracks.close(stream, &running.commits);
     }
-    let all = utter(&mut live, &mut outlets, &claimed, over, ended).await;
-    let mut missing = live.tracks.overflow.take();
+    let all = utter(&mut running, &mut outputs, &claimed, over, ended).await;
+    let mut missing = running.tracks.overflow.take();
     if !all {
         missing.extend(speakers.into_iter().map(|participant| Unheard {
             participant,
@@ -103,8 +103,8 @@ pub async fn close(
             until,
         }));
     }
-    let start = live.clock.to_wall(MeetingTime::ZERO);
-    let Live {
+    let start = running.clock.to_wall(MeetingTime::ZERO);
+    let RunningMeeting {
         deps,
         holder,
         rules,
@@ -113,7 +113,7 @@ pub async fn close(
         uploads,
         lost,
         ..
-    } = live;
+    } = running;
     let (uploads_max, commits_max) = if over == Over::Released {
         (HANDOVER_MAX, HANDOVER_MAX)
     } else {
@@ -121,8 +121,8 @@ pub async fn close(
     };
     let speech = tracks.finish();
     let sealed = tokio::time::timeout(uploads_max, async {
-        while let Some(news) = outlets.told.recv().await {
-            recorder_events::take(&uploads, &commits, meeting, news);
+        while let Some(event) = outputs.spool_events.recv().await {
+            recorder_events::take(&uploads, &commits, meeting, event);
         }
         uploads.drain(uploads_max).await
     });
@@ -228,41 +228,50 @@ pub async fn close(
 
 /// Nobody reads the log for this meeting after this, so a withdrawal of the last moment must be
 /// known now: it counts in the last words and in the last segments.
-async fn last_look(live: &mut Live) {
-    let start = live.clock.to_wall(MeetingTime::ZERO);
-    let read = read::read(&live.deps.store, live.meeting, live.applied(), start);
+async fn last_look(running: &mut RunningMeeting) {
+    let start = running.clock.to_wall(MeetingTime::ZERO);
+    let read = read::read(
+        &running.deps.store,
+        running.meeting,
+        running.applied(),
+        start,
+    );
     let Ok(Ok(read)) = tokio::time::timeout(LAST_LOOK_MAX, read).await else {
         return;
     };
-    let now = live.clock.now();
+    let now = running.clock.now();
     for entry in &read.consent {
-        live.rules.gate().apply(entry, now);
+        running.rules.gate().apply(entry, now);
     }
-    live.tracks.recheck(None);
-    if let Some(speech) = &live.speech {
+    running.tracks.recheck(None);
+    if let Some(speech) = &running.speech {
         speech.withdrawn();
     }
-    live.uploads.recheck();
+    running.uploads.recheck();
 }
 
 /// Lets everybody who is in the middle of a sentence be heard out. Participants are let go in time;
 /// on a machine that is behind, the last words still come to observers and into the transcript.
 /// Answers whether all of them did.
 async fn utter(
-    live: &mut Live,
-    outlets: &mut Outlets,
+    running: &mut RunningMeeting,
+    outputs: &mut Outputs,
     claimed: &Claimed,
     over: Over,
     ended: Instant,
 ) -> bool {
-    let (queue, meeting, lost) = (live.deps.queue.clone(), live.meeting, live.lost.clone());
+    let (queue, meeting, lost) = (
+        running.deps.queue.clone(),
+        running.meeting,
+        running.lost.clone(),
+    );
     let patience = match over {
         Over::Released => HANDOVER_MAX,
         _ => Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs()),
     };
     let leave_by = ended + patience;
     let all = {
-        let hearing = hear_out(live, outlets);
+        let hearing = hear_out(running, outputs);
         tokio::pin!(hearing);
         let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
         if !all && matches!(over, Over::Ended { .. }) {
@@ -290,27 +299,27 @@ async fn utter(
              (--capacity) or a smaller model"
         );
     }
-    while let Ok(caption) = outlets.captions.try_recv() {
-        live.caption(caption);
+    while let Ok(caption) = outputs.captions.try_recv() {
+        running.caption(caption);
     }
     all
 }
 
 /// Until everything that was said is in the channel.
-async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
+async fn hear_out(running: &mut RunningMeeting, outputs: &mut Outputs) {
     // First the sound that is still being decoded to PCM: its end is told per stream.
-    while live.tracks.is_ending() {
+    while running.tracks.is_ending() {
         tokio::select! {
-            heard = outlets.heard.recv(), if live.deps.speech.has_room() => match heard {
-                Some(heard) => live.heard(heard),
+            decoded = outputs.decoded.recv(), if running.deps.speech.has_room() => match decoded {
+                Some(decoded) => running.decoded(decoded),
                 None => break,
             },
-            Some(caption) = outlets.captions.recv() => live.caption(caption),
-            Some(told) = outlets.told.recv() => live.sealed(told),
+            Some(caption) = outputs.captions.recv() => running.caption(caption),
+            Some(event) = outputs.spool_events.recv() => running.spool_event(event),
             () = sleep(ROOM_POLL) => {}
         }
     }
-    let Some(speech) = live.speech.take() else {
+    let Some(speech) = running.speech.take() else {
         return;
     };
     let finish = speech.finish();
@@ -318,8 +327,8 @@ async fn hear_out(live: &mut Live, outlets: &mut Outlets) {
     loop {
         tokio::select! {
             () = &mut finish => break,
-            Some(caption) = outlets.captions.recv() => live.caption(caption),
-            Some(told) = outlets.told.recv() => live.sealed(told),
+            Some(caption) = outputs.captions.recv() => running.caption(caption),
+            Some(event) = outputs.spool_events.recv() => running.spool_event(event),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What `api` processes ask of a running meeting. Nothing here waits: what needs the store or the
 //! disk is a task that answers by a [`Fact`].
 
-use super::{
-    commit::Write,
-    journal::{self, Withdrawal},
-    meeting::{Fact, Live},
-    read,
-};
+use super::RunningMeeting;
 use crate::{
+    capture::{
+        commit::Write,
+        entry,
+        fact::Fact,
+        journal::{self, Withdrawal},
+    },
     domain::meeting::Input,
     queue::{
         Responder,
@@ -15,9 +16,9 @@ use crate::{
     },
 };
 
-impl Live {
+impl RunningMeeting {
     /// Carries out one ask and answers it, now or by a [`Fact`].
-    pub fn ask(&mut self, ask: Ask, responder: Responder) {
+    pub(super) fn ask(&mut self, ask: Ask, responder: Responder) {
         match ask {
             Ask::Alive => responder.reply(Reply::Done),
             Ask::Changed => {
@@ -71,7 +72,7 @@ impl Live {
             Ask::OpenStream { stream } => {
                 let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
                 tokio::spawn(async move {
-                    let entered = read::enter(&deps, meeting, stream, &facts).await;
+                    let entered = entry::enter(&deps, meeting, stream, &facts).await;
                     let _ = facts
                         .send(Fact::Open(entered.map(Box::new), responder))
                         .await;
@@ -95,7 +96,7 @@ impl Live {
 
     /// Memory first: the gate closes before this returns. The worker's own copy of the entry
     /// follows. Twice is once.
-    pub fn withdrawn(&mut self, withdrawal: &Withdrawal) {
+    pub(super) fn withdrawn(&mut self, withdrawal: &Withdrawal) {
         if !self.withdrawals.insert(withdrawal.id) {
             return;
         }

@@ -1,7 +1,8 @@
 //! The streams of a running meeting: opened, heard, closed.
 
-use super::{commit::Write, meeting::Live, port::Found};
+use super::RunningMeeting;
 use crate::{
+    capture::{commit::Write, port::Found},
     domain::{
         id::{ParticipantId, StreamId},
         meeting::Input,
@@ -18,10 +19,10 @@ use crate::{
 use std::time::Instant;
 use tracing::{info, warn};
 
-impl Live {
+impl RunningMeeting {
     /// Opens a stream on a port. The rules know of its participant first, so that a hold stands
     /// before its first packet.
-    pub fn open(&mut self, stream: Stream, found: Found, responder: Option<Responder>) {
+    pub(super) fn open(&mut self, stream: Stream, found: Found, responder: Option<Responder>) {
         let (id, participant) = (stream.id, stream.participant);
         if self.tracks.port(id).is_some() {
             // Asked for twice; the port that was found for the second is nobody's.
@@ -81,7 +82,7 @@ impl Live {
         }
     }
 
-    pub fn refuse(
+    pub(super) fn refuse(
         &self,
         stream: &Stream,
         responder: Option<Responder>,
@@ -103,7 +104,7 @@ impl Live {
     }
 
     /// Tells whoever asked which port the stream has.
-    pub fn answer(&self, responder: Responder, stream: StreamId) {
+    pub(super) fn answer(&self, responder: Responder, stream: StreamId) {
         if let Some(port) = self.tracks.port(stream) {
             responder.reply(Reply::Stream {
                 ip: self.deps.rtp.public_ip.clone(),
@@ -112,7 +113,7 @@ impl Live {
         }
     }
 
-    pub fn close(&mut self, stream: StreamId, reason: &str) {
+    pub(super) fn close(&mut self, stream: StreamId, reason: &str) {
         if let Some(participant) = self.drop_track(stream) {
             self.write(Write::StreamClosed {
                 stream,
@@ -122,13 +123,13 @@ impl Live {
         }
     }
 
-    pub fn drop_track(&mut self, stream: StreamId) -> Option<ParticipantId> {
+    pub(super) fn drop_track(&mut self, stream: StreamId) -> Option<ParticipantId> {
         let participant = self.tracks.close(stream, &self.commits)?;
         self.input(Input::StreamClosed { stream });
         Some(participant)
     }
 
-    pub fn arrival(&mut self, stream: StreamId, arrival: Arrival) {
+    pub(super) fn arrival(&mut self, stream: StreamId, arrival: Arrival) {
         match arrival {
             Arrival::Rtp {
                 at,
@@ -198,7 +199,7 @@ impl Live {
     }
 
     /// Tells whose media came, stalled or came back.
-    pub fn look_at_media(&mut self) {
+    pub(super) fn look_at_media(&mut self) {
         for (stream, participant, media) in self.tracks.look(self.clock.now()) {
             info!(meeting = %self.meeting, %stream, media = media.as_str(), reason = media.reason(), "a stream's media");
             self.write(Write::Media {
@@ -210,7 +211,7 @@ impl Live {
     }
 
     /// How each stream is received now.
-    pub fn streams_now(&self) -> Vec<StreamNow> {
+    pub(super) fn streams_now(&self) -> Vec<StreamNow> {
         let now = Instant::now();
         let received = self.tracks.received(self.clock.at(now)).into_iter();
         received

@@ -4,30 +4,27 @@
 //! twice, apart for each use. A packet that the gate refuses never meets a buffer; only its number
 //! is noted, so that nobody waits for it.
 
+mod opening;
 mod reception;
+mod release;
 
 use super::{
     Deps,
-    admit::admit,
     commit::{Commits, Holder, Write},
     media_watch::MediaWatch,
-    port::Found,
     unheard::Overflow,
 };
 use crate::{
     domain::{
-        gate::{Gate, Recording, Transcription},
+        gate::Gate,
         id::{ParticipantId, RecordingId, StreamId},
-        intake::{Intake, Received, reach},
-        recording::{Codec, Source, Track as Recorded},
-        reorder::Release,
-        source::Terms,
-        time::{MeetingTime, Micros, Span},
+        intake::{Intake, Received},
+        recording::{Codec, Source},
+        time::{MeetingTime, Micros},
         timeline::{Header, Senders},
     },
-    ingest::{self, Arrival, SrtpConfig, StreamConfig, Suite},
+    ingest::{self, Arrival},
     media::{
-        frame::Frame,
         live::{
             decode::{DecodeThread, Decoded},
             disk::Owned,
@@ -36,16 +33,14 @@ use crate::{
         rendering::redundancy,
     },
     speech,
-    store::{capture::Loaded, recording::TrackKey, requested_stream::seal_place, stream::Stream},
+    store::{capture::Loaded, recording::TrackKey, stream::Stream},
 };
-use anyhow::{Context, bail};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use tokio::sync::mpsc;
-use tracing::warn;
 
 /// The rules are told once a second that a stream lives, not with every packet.
 const ALIVE_EVERY: Micros = Micros::from_secs(1);
@@ -165,94 +160,6 @@ impl Tracks {
             .collect()
     }
 
-    /// Begins to listen on a port.
-    pub fn open(
-        &mut self,
-        row: &Stream,
-        found: Found,
-        speech: speech::Stream,
-        now: MeetingTime,
-    ) -> anyhow::Result<u16> {
-        let Some(codec) = Codec::parse(&row.codec) else {
-            bail!("audio codec {} is not taken here", row.codec)
-        };
-        let Some(source) = Source::parse(&row.source) else {
-            bail!("the source {} is not known here", row.source)
-        };
-        let rtp = &self.deps.rtp;
-        let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
-            (Some(suite), Some(sealed)) => {
-                let suite: Suite = suite
-                    .parse()
-                    .ok()
-                    .context("an SRTP suite that is not known here")?;
-                let key = self
-                    .deps
-                    .seal
-                    .open(&seal_place(self.holder.meeting, row.id), sealed)?;
-                Some(SrtpConfig {
-                    suite,
-                    key,
-                    index: (row.rollover > 0).then_some(row.rollover),
-                })
-            }
-            (None, _) => None,
-            (Some(_), None) => bail!("the stream's SRTP key is gone"),
-        };
-        let secured = srtp.is_some();
-        let address = |text: &Option<String>| text.as_ref().map(|text| text.parse()).transpose();
-        let config = StreamConfig {
-            stream: row.id,
-            terms: Terms {
-                ssrc: row.ssrc,
-                remote: address(&row.remote)?,
-                secured,
-                relatch: row.relatch,
-                foreign: found.foreign,
-            },
-            payload_type: row.payload_type,
-            red_payload_type: row.red_payload_type,
-            codec: row
-                .codec
-                .parse()
-                .map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
-            clock_rate: row.clock_rate,
-            allow: rtp.allow.clone(),
-            latched: address(&row.latched)?,
-            ssrc: row.heard_ssrc,
-            srtp,
-            report_every: ingest::REPORT_EVERY,
-        };
-        let ingest = ingest::open(config, found.place, self.to_loop.clone())?;
-        let port = ingest.port;
-        self.decode_thread.open(row.id, row.participant, codec);
-        let key = TrackKey {
-            participant: row.participant,
-            source: row.source.clone(),
-            codec: row.codec.clone(),
-        };
-        let track = Track {
-            participant: row.participant,
-            codec,
-            source,
-            key,
-            ingest,
-            watch: MediaWatch::new(&row.media, row.media_reason.as_deref(), now),
-            dropped: BTreeMap::new(),
-            intake: Intake::new(row.clock_rate),
-            waiting: HashMap::new(),
-            next: 0,
-            speech,
-            voiced: None,
-            cname: None,
-            alive: now - ALIVE_EVERY,
-            indexed: now,
-            srtp: secured,
-        };
-        self.tracks.insert(row.id, track);
-        Ok(port)
-    }
-
     /// Takes a packet. Answers whether the rules should hear that the stream lives.
     pub fn packet(
         &mut self,
@@ -363,65 +270,6 @@ impl Tracks {
             .min()
     }
 
-    fn release(&mut self, stream: StreamId, now: MeetingTime, commits: &Commits) {
-        let Some(track) = self.tracks.get_mut(&stream) else {
-            return;
-        };
-        while let Some(release) = track.intake.release(now) {
-            match release {
-                Release::Frame { id, span, before } => {
-                    let Some((payload, arrived)) = track.waiting.remove(&id) else {
-                        continue;
-                    };
-                    let repeats = redundancy::repeats(track.codec, &payload);
-                    let holds = reach(span, track.codec.delay(), repeats, before);
-                    let frame = Frame {
-                        payload: Arc::from(&payload[..]),
-                        span,
-                    };
-                    let who = track.participant;
-                    if let Some(admitted) =
-                        admit::<Recording>(&self.gate, who, arrived, holds, frame.clone())
-                    {
-                        let (recordings, begun) = (&mut self.recordings, &mut self.begun);
-                        let recording = begin(
-                            recordings,
-                            begun,
-                            &self.spool,
-                            &self.holder,
-                            track,
-                            span,
-                            commits,
-                        );
-                        if !self.spool.write(recording, admitted) {
-                            self.overflowed.insert(recording);
-                        }
-                    }
-                    if let Some(admitted) =
-                        admit::<Transcription>(&self.gate, who, arrived, holds, frame)
-                    {
-                        track.voiced = Some(arrived);
-                        if !self.decode_thread.push(stream, admitted) {
-                            self.overflow.lost(who, span);
-                        }
-                    }
-                }
-                Release::Lost { span, .. } => {
-                    metrics::counter!("hansard_rtp_lost_total").increment(1);
-                    self.decode_thread.lost(stream, span);
-                    if let Some(recording) = self.recordings.get(&track.key)
-                        && span.length() > crate::domain::recording::CONCEAL_MAX
-                    {
-                        let _ = commits.write(Write::Lost {
-                            recording: *recording,
-                            span,
-                        });
-                    }
-                }
-            }
-        }
-    }
-
     /// Doors changed: what is open is sealed, which cuts it where it must be.
     pub fn recheck(&mut self, participant: Option<ParticipantId>) {
         for (id, key) in &self.begun {
@@ -499,40 +347,6 @@ impl Tracks {
         self.spool.finish();
         self.ending
     }
-}
-
-/// The recording that a track's frames belong to, made known before its first frame.
-fn begin(
-    recordings: &mut BTreeMap<TrackKey, RecordingId>,
-    begun: &mut BTreeMap<RecordingId, TrackKey>,
-    spool: &Spool,
-    holder: &Holder,
-    track: &Track,
-    first: Span,
-    commits: &Commits,
-) -> RecordingId {
-    let id = *recordings
-        .entry(track.key.clone())
-        .or_insert_with(|| RecordingId(crate::store::new_id()));
-    if let std::collections::btree_map::Entry::Vacant(entry) = begun.entry(id) {
-        entry.insert(track.key.clone());
-        let recorded = Recorded {
-            meeting: holder.meeting,
-            recording: id,
-            participant: track.participant,
-            source: track.source,
-            codec: track.codec,
-        };
-        if !spool.open(recorded) {
-            warn!(meeting = %holder.meeting, "the recorder takes no more recordings");
-        }
-        let _ = commits.write(Write::Track {
-            id,
-            key: track.key.clone(),
-            start_ms: first.start.as_ms(),
-        });
-    }
-    id
 }
 
 fn dropped(counts: &mut BTreeMap<&'static str, u64>, reason: &'static str) {

@@ -1,0 +1,90 @@
+//! What a running meeting writes.
+
+use super::RETRACTIONS_MAX;
+use crate::{
+    capture::journal::Withdrawal,
+    domain::{
+        id::{ParticipantId, RecordingId, SegmentId, StreamId},
+        media_state::Media,
+        time::Span,
+    },
+    store::{
+        capture::FinalSegment,
+        recording::{Segment, TrackKey},
+    },
+};
+use serde_json::Value;
+
+/// One thing to store, and to tell once it is.
+#[derive(Debug)]
+pub enum Write {
+    Track {
+        id: RecordingId,
+        key: TrackKey,
+        start_ms: i64,
+    },
+    /// In storage and verified.
+    Segment(Segment),
+    /// Nothing of it may stay.
+    RemoveSegment(Segment),
+    Final(FinalSegment),
+    Retracted {
+        segment: SegmentId,
+        reason: &'static str,
+        /// Whose words, and when, if they were said and not understood.
+        unheard: Option<(ParticipantId, Span)>,
+    },
+    /// `recording_state`.
+    State(Value),
+    /// The worker's own copy of a withdrawal; the `api` writes it too.
+    Withdrawal(Withdrawal),
+    StreamOpened {
+        stream: StreamId,
+        participant: ParticipantId,
+        ip: String,
+        port: u16,
+    },
+    StreamClosed {
+        stream: StreamId,
+        participant: ParticipantId,
+        reason: String,
+    },
+    Latched {
+        stream: StreamId,
+        from: String,
+        ssrc: u32,
+        /// Another SSRC than before.
+        anew: bool,
+    },
+    /// A stream's media came, stalled or came back.
+    Media {
+        stream: StreamId,
+        participant: ParticipantId,
+        media: Media,
+    },
+    Rollover {
+        stream: StreamId,
+        index: u64,
+    },
+    /// Sound of this span was sent and did not arrive, or nobody listened.
+    Lost {
+        recording: RecordingId,
+        span: Span,
+    },
+    Leave {
+        participant: ParticipantId,
+        removed: bool,
+    },
+}
+
+impl Write {
+    /// How many writes may wait before this one, of so many in all. What can be had again gives way
+    /// first.
+    pub(super) fn room(&self, waiting_max: u64) -> u64 {
+        match self {
+            Self::Rollover { .. } | Self::Latched { .. } => waiting_max / 4,
+            Self::Retracted { .. } | Self::Withdrawal(_) => waiting_max + RETRACTIONS_MAX,
+            _ => waiting_max,
+        }
+    }
+}

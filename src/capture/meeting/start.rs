@@ -1,0 +1,207 @@
+//! From a claim to the first turn of the loop.
+
+use super::{
+    Inputs, RunningMeeting,
+    closing::Outputs,
+    outside::{Event, Outside},
+};
+use crate::{
+    capture::{
+        Deps,
+        commit::{self, Holder},
+        entry, journal, port, read,
+        settings::{self, Speaking},
+        track::Tracks,
+        upload,
+    },
+    domain::{log_reader::LogReader, meeting::Meeting, time::MeetingTime},
+    queue::{
+        Responder,
+        message::{Ask, Reply},
+    },
+    store::capture::Loaded,
+    worker::{Claimed, Outcome},
+};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// Packets that may wait for the loop: two seconds of forty voices.
+const ARRIVALS_MAX: usize = 4096;
+/// Answers that may wait; each belongs to an ask or a poll.
+const FACTS_MAX: usize = 256;
+
+pub(super) async fn attempt(deps: &Arc<Deps>, claimed: Claimed) -> anyhow::Result<Outcome> {
+    let meeting = claimed.job.meeting;
+    deps.store
+        .sync_clock(&deps.clock, 5)
+        .await
+        .context("reading Postgres's clock")?;
+    let mut outside = Outside {
+        claimed,
+        serving: deps.queue.serve(meeting).await,
+        watched: deps.head_watch.watch(meeting),
+    };
+    let Some(loaded) = read::load(&deps.store, meeting).await? else {
+        return Ok(Outcome::Done);
+    };
+    let (settings, speaking) =
+        settings::read(&loaded.settings).context("reading the meeting's settings")?;
+    let mut waiting = None;
+    let start = match wait_for_start(deps, &mut outside, &mut waiting).await? {
+        Ok(start) => start,
+        Err(outcome) => return Ok(outcome),
+    };
+    // Loaded before time 0 was known; streams may have been asked for since.
+    let loaded = read::load(&deps.store, meeting).await?.unwrap_or(loaded);
+    let now = deps.clock.meeting(start).now();
+    let (running, inputs, outputs) = RunningMeeting::begin(
+        deps.clone(),
+        &outside.claimed,
+        loaded,
+        Meeting::new(settings, now),
+        start,
+        speaking,
+    )
+    .await?;
+    running.run(outside, inputs, outputs, waiting).await
+}
+
+/// Nobody was present yet: a stream is about to be asked for. Its ask brings the first participant,
+/// and with it time 0; it is left in `waiting`. `Err`: the meeting does not begin here.
+async fn wait_for_start(
+    deps: &Deps,
+    outside: &mut Outside,
+    waiting: &mut Option<(Ask, Responder)>,
+) -> anyhow::Result<Result<DateTime<Utc>, Outcome>> {
+    let meeting = outside.claimed.job.meeting;
+    loop {
+        if let Some(start) = read::start_time(&deps.store, meeting).await? {
+            return Ok(Ok(start));
+        }
+        if outside.watched.has_ended() {
+            return Ok(Err(Outcome::Done));
+        }
+        match outside.next().await {
+            Event::Stop | Event::Unserved => return Ok(Err(Outcome::Release)),
+            Event::LeaseLost => return Ok(Err(Outcome::Settled)),
+            Event::Head(_) => {}
+            Event::Ask(Ask::OpenStream { stream }, responder) => {
+                match entry::admit(&deps.store, &deps.queue, meeting, stream).await {
+                    Ok(_) => *waiting = Some((Ask::OpenStream { stream }, responder)),
+                    Err(reply) => responder.reply(reply),
+                }
+            }
+            Event::Ask(_, responder) => responder.reply(Reply::Done),
+        }
+    }
+}
+
+impl RunningMeeting {
+    async fn begin(
+        deps: Arc<Deps>,
+        claimed: &Claimed,
+        loaded: Loaded,
+        rules: Meeting,
+        start: DateTime<Utc>,
+        speaking: Speaking,
+    ) -> anyhow::Result<(Self, Inputs, Outputs)> {
+        let meeting = claimed.job.meeting;
+        let clock = deps.clock.meeting(start);
+        let lost = CancellationToken::new();
+        let holder = Holder {
+            tenant: loaded.tenant,
+            meeting,
+            owner: claimed.owner,
+            epoch: claimed.job.epoch,
+            spool: deps.spool.clone(),
+        };
+        let (facts_tx, facts) = mpsc::channel(FACTS_MAX);
+        let commits = commit::start(
+            deps.store.clone(),
+            deps.queue.clone(),
+            rules.gate().clone(),
+            holder.clone(),
+            facts_tx.clone(),
+            lost.clone(),
+        );
+        let owned = Arc::new(deps.disk.own(meeting, holder.epoch));
+        let uploads = upload::start(
+            deps.uploader.clone(),
+            rules.gate().clone(),
+            commits.clone(),
+            holder.clone(),
+            owned.clone(),
+            lost.clone(),
+        );
+        let (speech, captions) = deps.speech.meeting(rules.gate().clone());
+        let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
+        let (tracks, spool_events, decoded) = Tracks::new(
+            deps.clone(),
+            holder.clone(),
+            rules.gate().clone(),
+            owned,
+            to_loop,
+            &loaded,
+        )?;
+        let mut running = Self {
+            deps,
+            meeting,
+            holder,
+            clock,
+            rules,
+            tracks,
+            commits,
+            uploads,
+            speech: Some(speech),
+            speaking,
+            names: BTreeMap::new(),
+            lost,
+            facts: facts_tx,
+            withdrawals: BTreeSet::new(),
+            reader: LogReader::default(),
+            ticked: MeetingTime::ZERO,
+        };
+        // What was withdrawn while Postgres was away comes before anything that Postgres says.
+        let spool = running.deps.spool.clone();
+        for withdrawal in
+            tokio::task::spawn_blocking(move || journal::read(&spool, meeting)).await??
+        {
+            running.withdrawn(&withdrawal);
+        }
+        let first = read::read(&running.deps.store, meeting, 0, start).await?;
+        running.read(Some(first));
+        for stream in loaded
+            .streams
+            .into_iter()
+            .filter(|stream| stream.state == "open")
+        {
+            let deps = running.deps.clone();
+            match port::find(&deps.store, &deps.rtp, meeting, &stream).await {
+                Ok(found) => running.open(stream, found, None),
+                Err(error) if port::is_final(&error) => {
+                    running.refuse(&stream, None, "unavailable", format!("{error:#}"));
+                }
+                Err(error) => {
+                    return Err(error.context("finding the ports of the meeting's streams"));
+                }
+            }
+        }
+        info!(%meeting, epoch = running.holder.epoch, "capture started");
+        Ok((
+            running,
+            Inputs { arrivals, facts },
+            Outputs {
+                spool_events,
+                decoded,
+                captions,
+            },
+        ))
+    }
+}

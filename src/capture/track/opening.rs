@@ -1,0 +1,107 @@
+//! Opens a track: what its row says of the stream, as its source and the buffers need it.
+
+use super::{ALIVE_EVERY, Track, Tracks};
+use crate::{
+    capture::{media_watch::MediaWatch, port::Found},
+    domain::{
+        intake::Intake,
+        recording::{Codec, Source},
+        source::Terms,
+        time::MeetingTime,
+    },
+    ingest::{self, SrtpConfig, StreamConfig, Suite},
+    speech,
+    store::{recording::TrackKey, requested_stream::seal_place, stream::Stream},
+};
+use anyhow::{Context, bail};
+use std::collections::{BTreeMap, HashMap};
+
+impl Tracks {
+    /// Begins to listen on a port.
+    pub fn open(
+        &mut self,
+        row: &Stream,
+        found: Found,
+        speech: speech::Stream,
+        now: MeetingTime,
+    ) -> anyhow::Result<u16> {
+        let Some(codec) = Codec::parse(&row.codec) else {
+            bail!("audio codec {} is not taken here", row.codec)
+        };
+        let Some(source) = Source::parse(&row.source) else {
+            bail!("the source {} is not known here", row.source)
+        };
+        let rtp = &self.deps.rtp;
+        let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
+            (Some(suite), Some(sealed)) => {
+                let suite: Suite = suite
+                    .parse()
+                    .ok()
+                    .context("an SRTP suite that is not known here")?;
+                let key = self
+                    .deps
+                    .seal
+                    .open(&seal_place(self.holder.meeting, row.id), sealed)?;
+                Some(SrtpConfig {
+                    suite,
+                    key,
+                    index: (row.rollover > 0).then_some(row.rollover),
+                })
+            }
+            (None, _) => None,
+            (Some(_), None) => bail!("the stream's SRTP key is gone"),
+        };
+        let secured = srtp.is_some();
+        let address = |text: &Option<String>| text.as_ref().map(|text| text.parse()).transpose();
+        let config = StreamConfig {
+            stream: row.id,
+            terms: Terms {
+                ssrc: row.ssrc,
+                remote: address(&row.remote)?,
+                secured,
+                relatch: row.relatch,
+                foreign: found.foreign,
+            },
+            payload_type: row.payload_type,
+            red_payload_type: row.red_payload_type,
+            codec: row
+                .codec
+                .parse()
+                .map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
+            clock_rate: row.clock_rate,
+            allow: rtp.allow.clone(),
+            latched: address(&row.latched)?,
+            ssrc: row.heard_ssrc,
+            srtp,
+            report_every: ingest::REPORT_EVERY,
+        };
+        let ingest = ingest::open(config, found.place, self.to_loop.clone())?;
+        let port = ingest.port;
+        self.decode_thread.open(row.id, row.participant, codec);
+        let key = TrackKey {
+            participant: row.participant,
+            source: row.source.clone(),
+            codec: row.codec.clone(),
+        };
+        let track = Track {
+            participant: row.participant,
+            codec,
+            source,
+            key,
+            ingest,
+            watch: MediaWatch::new(&row.media, row.media_reason.as_deref(), now),
+            dropped: BTreeMap::new(),
+            intake: Intake::new(row.clock_rate),
+            waiting: HashMap::new(),
+            next: 0,
+            speech,
+            voiced: None,
+            cname: None,
+            alive: now - ALIVE_EVERY,
+            indexed: now,
+            srtp: secured,
+        };
+        self.tracks.insert(row.id, track);
+        Ok(port)
+    }
+}

@@ -1,0 +1,117 @@
+//! The end of the reorder buffer: frames whose turn it is, admitted once per use and handed to files
+//! and to speech.
+
+use super::{Track, Tracks};
+use crate::{
+    capture::{
+        admit::admit,
+        commit::{Commits, Holder, Write},
+    },
+    domain::{
+        gate::{Recording, Transcription},
+        id::{RecordingId, StreamId},
+        intake::reach,
+        recording::Track as Recorded,
+        reorder::Release,
+        time::{MeetingTime, Span},
+    },
+    media::{frame::Frame, live::spool::Spool, rendering::redundancy},
+    store::recording::TrackKey,
+};
+use std::{collections::BTreeMap, sync::Arc};
+use tracing::warn;
+
+impl Tracks {
+    pub(super) fn release(&mut self, stream: StreamId, now: MeetingTime, commits: &Commits) {
+        let Some(track) = self.tracks.get_mut(&stream) else {
+            return;
+        };
+        while let Some(release) = track.intake.release(now) {
+            match release {
+                Release::Frame { id, span, before } => {
+                    let Some((payload, arrived)) = track.waiting.remove(&id) else {
+                        continue;
+                    };
+                    let repeats = redundancy::repeats(track.codec, &payload);
+                    let holds = reach(span, track.codec.delay(), repeats, before);
+                    let frame = Frame {
+                        payload: Arc::from(&payload[..]),
+                        span,
+                    };
+                    let who = track.participant;
+                    if let Some(admitted) =
+                        admit::<Recording>(&self.gate, who, arrived, holds, frame.clone())
+                    {
+                        let (recordings, begun) = (&mut self.recordings, &mut self.begun);
+                        let recording = begin(
+                            recordings,
+                            begun,
+                            &self.spool,
+                            &self.holder,
+                            track,
+                            span,
+                            commits,
+                        );
+                        if !self.spool.write(recording, admitted) {
+                            self.overflowed.insert(recording);
+                        }
+                    }
+                    if let Some(admitted) =
+                        admit::<Transcription>(&self.gate, who, arrived, holds, frame)
+                    {
+                        track.voiced = Some(arrived);
+                        if !self.decode_thread.push(stream, admitted) {
+                            self.overflow.lost(who, span);
+                        }
+                    }
+                }
+                Release::Lost { span, .. } => {
+                    metrics::counter!("hansard_rtp_lost_total").increment(1);
+                    self.decode_thread.lost(stream, span);
+                    if let Some(recording) = self.recordings.get(&track.key)
+                        && span.length() > crate::domain::recording::CONCEAL_MAX
+                    {
+                        let _ = commits.write(Write::Lost {
+                            recording: *recording,
+                            span,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The recording that a track's frames belong to, made known before its first frame.
+fn begin(
+    recordings: &mut BTreeMap<TrackKey, RecordingId>,
+    begun: &mut BTreeMap<RecordingId, TrackKey>,
+    spool: &Spool,
+    holder: &Holder,
+    track: &Track,
+    first: Span,
+    commits: &Commits,
+) -> RecordingId {
+    let id = *recordings
+        .entry(track.key.clone())
+        .or_insert_with(|| RecordingId(crate::store::new_id()));
+    if let std::collections::btree_map::Entry::Vacant(entry) = begun.entry(id) {
+        entry.insert(track.key.clone());
+        let recorded = Recorded {
+            meeting: holder.meeting,
+            recording: id,
+            participant: track.participant,
+            source: track.source,
+            codec: track.codec,
+        };
+        if !spool.open(recorded) {
+            warn!(meeting = %holder.meeting, "the recorder takes no more recordings");
+        }
+        let _ = commits.write(Write::Track {
+            id,
+            key: track.key.clone(),
+            start_ms: first.start.as_ms(),
+        });
+    }
+    id
+}
