@@ -8,11 +8,13 @@ mod tone;
 
 use hansard::{
     domain::{
+        codec::AudioCodec,
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate, Recording, Transcription},
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         quota::Quota,
-        recording::{Codec, Source, Track},
+        recording::Track,
+        stream::MediaSource,
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -73,8 +75,8 @@ fn track(n: u128) -> Track {
         meeting: MeetingId(Uuid::from_u128(1)),
         recording: RecordingId(Uuid::from_u128(n)),
         participant: ParticipantId(Uuid::from_u128(n)),
-        source: Source::Microphone,
-        codec: Codec::Opus,
+        source: MediaSource::Microphone,
+        codec: AudioCodec::Opus,
     }
 }
 
@@ -108,7 +110,7 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
         decode_thread.open(
             StreamId(Uuid::from_u128(n)),
             ParticipantId(Uuid::from_u128(n)),
-            Codec::Opus,
+            AudioCodec::Opus,
         );
     }
     let begun = Instant::now();
@@ -152,8 +154,14 @@ fn ours(folder: &Path, frames: &[Frame]) -> f64 {
 /// The same by `gst-launch-1.0`, one process per stream.
 fn bare(folder: &Path, frames: &[Frame]) -> f64 {
     let source = folder.join("source.mka");
-    let writer =
-        Writer::create(&source, Shape::Track, Codec::Opus, 1, MeetingTime::ZERO).expect("creates");
+    let writer = Writer::create(
+        &source,
+        Shape::Track,
+        AudioCodec::Opus,
+        1,
+        MeetingTime::ZERO,
+    )
+    .expect("creates");
     frames
         .iter()
         .for_each(|frame| writer.write(frame).expect("writes"));
@@ -196,11 +204,11 @@ fn bare(folder: &Path, frames: &[Frame]) -> f64 {
 fn streams(folder: &Path) {
     let seconds = (SECONDS + 6) as f64;
     let silence = tone::encode(
-        Codec::Opus,
+        AudioCodec::Opus,
         &vec![0.0; tone::RATE * (SECONDS as usize + 6)],
         0,
     );
-    let speech = tone::encode(Codec::Opus, &tone::syllables(300.0, 0.3, seconds), 0);
+    let speech = tone::encode(AudioCodec::Opus, &tone::syllables(300.0, 0.3, seconds), 0);
     // DTX: a packet every 400 ms.
     let dtx: Vec<Frame> = silence.iter().step_by(20).cloned().collect();
     let whole = |frames: &[Frame]| -> Vec<Frame> {
@@ -225,7 +233,7 @@ fn streams(folder: &Path) {
 
 fn sealing(folder: &Path) {
     let gate = agreed();
-    let frames = tone::encode(Codec::Opus, &tone::syllables(300.0, 0.3, 3.9), 0);
+    let frames = tone::encode(AudioCodec::Opus, &tone::syllables(300.0, 0.3, 3.9), 0);
     let mut plain = Vec::new();
     let mut trimmed = Vec::new();
     for n in 0..STREAMS {
@@ -264,12 +272,18 @@ fn sealing(folder: &Path) {
 }
 
 fn joining(folder: &Path) {
-    let frames = tone::encode(Codec::Opus, &tone::syllables(300.0, 0.3, 4.0), 0);
+    let frames = tone::encode(AudioCodec::Opus, &tone::syllables(300.0, 0.3, 4.0), 0);
     let segments: Vec<PathBuf> = (0..900)
         .map(|n| {
             let path = folder.join(format!("{n}-1.mkv"));
-            let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO)
-                .expect("creates");
+            let writer = Writer::create(
+                &path,
+                Shape::Segment,
+                AudioCodec::Opus,
+                1,
+                MeetingTime::ZERO,
+            )
+            .expect("creates");
             for frame in &frames[..200] {
                 let by = Micros::from_secs(4 * n);
                 let span = Span::new(frame.span.start + by, frame.span.end + by);
@@ -301,10 +315,11 @@ fn mixing(folder: &Path) {
     let tracks: Vec<MixSource> = [(300.0, 0.1), (440.0, 0.05), (700.0, 0.2)]
         .into_iter()
         .map(|(hz, amplitude)| {
-            let frames = tone::encode(Codec::Opus, &tone::syllables(hz, amplitude, LENGTH), 0);
+            let frames = tone::encode(AudioCodec::Opus, &tone::syllables(hz, amplitude, LENGTH), 0);
             let path = folder.join(format!("{hz}.mka"));
-            let writer = Writer::create(&path, Shape::Track, Codec::Opus, 1, MeetingTime::ZERO)
-                .expect("creates");
+            let writer =
+                Writer::create(&path, Shape::Track, AudioCodec::Opus, 1, MeetingTime::ZERO)
+                    .expect("creates");
             frames
                 .iter()
                 .for_each(|frame| writer.write(frame).expect("writes"));

@@ -3,10 +3,10 @@
 mod support;
 
 use hansard::{
-    domain::{id::StreamId, source::Terms},
+    domain::{codec::AudioCodec, id::StreamId, source::Terms, stream::SrtpSuite},
     ingest::{
-        Arrival, Codec, OpenError, Place, Ports, Reason, Srtp, SrtpConfig, Stream, StreamConfig,
-        Suite, open, parse_rtcp,
+        Arrival, OpenError, Place, Ports, Reason, Srtp, SrtpConfig, Stream, StreamConfig, new_key,
+        open, parse_rtcp,
     },
 };
 use std::{
@@ -30,7 +30,7 @@ fn config() -> StreamConfig {
         },
         payload_type: 111,
         red_payload_type: None,
-        codec: Codec::Opus,
+        codec: AudioCodec::Opus,
         clock_rate: 48_000,
         allow: [].into(),
         latched: None,
@@ -402,8 +402,8 @@ async fn a_new_ssrc_is_followed_where_none_was_announced() {
 async fn srtp_follows_its_sender_to_another_port_at_once() {
     for ssrc in [Some(SSRC), None] {
         let keys = SrtpConfig {
-            suite: Suite::AeadAes128Gcm,
-            key: Suite::AeadAes128Gcm.new_key(),
+            suite: SrtpSuite::AeadAes128Gcm,
+            key: new_key(SrtpSuite::AeadAes128Gcm).expect("randomness"),
             index: None,
         };
         let terms = Terms { ssrc, ..secured() };
@@ -449,10 +449,10 @@ async fn srtp_follows_its_sender_to_another_port_at_once() {
 
 #[tokio::test]
 async fn srtp_takes_only_what_is_authentic_and_new() {
-    for suite in Suite::ALL {
+    for suite in SrtpSuite::ALL {
         let keys = SrtpConfig {
             suite,
-            key: suite.new_key(),
+            key: new_key(suite).expect("randomness"),
             index: None,
         };
         let mut line = Line::open(
@@ -467,7 +467,7 @@ async fn srtp_takes_only_what_is_authentic_and_new() {
         let mut them = Srtp::new(&keys, SSRC).expect("keys");
         let mut stranger = Srtp::new(
             &SrtpConfig {
-                key: suite.new_key(),
+                key: new_key(suite).expect("randomness"),
                 ..keys.clone()
             },
             SSRC,

@@ -2,8 +2,8 @@
 
 use gstreamer::{self as gst, prelude::*};
 use hansard::{
-    domain::{id::StreamId, source::Terms},
-    ingest::{Arrival, Codec, Ports, REPORT_EVERY, SrtpConfig, StreamConfig, Suite, open},
+    domain::{codec::AudioCodec, id::StreamId, source::Terms, stream::SrtpSuite},
+    ingest::{Arrival, Ports, REPORT_EVERY, SrtpConfig, StreamConfig, new_key, open},
 };
 use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 use tokio::sync::mpsc;
@@ -22,9 +22,9 @@ fn graph(port: u16, srtp: Option<&SrtpConfig>) -> gst::Pipeline {
         None => "session.send_rtp_src_0 ! out. session.send_rtcp_src_0 ! out.".to_owned(),
         Some(suite) => {
             let (cipher, auth) = match suite {
-                Suite::AesCm128HmacSha1_80 => ("aes-128-icm", "hmac-sha1-80"),
-                Suite::AeadAes128Gcm => ("aes-128-gcm", "null"),
-                Suite::AeadAes256Gcm => ("aes-256-gcm", "null"),
+                SrtpSuite::AesCm128HmacSha1_80 => ("aes-128-icm", "hmac-sha1-80"),
+                SrtpSuite::AeadAes128Gcm => ("aes-128-gcm", "null"),
+                SrtpSuite::AeadAes256Gcm => ("aes-256-gcm", "null"),
             };
             format!(
                 "srtpenc name=protect rtp-cipher={cipher} rtcp-cipher={cipher} rtp-auth={auth} rtcp-auth={auth} \
@@ -56,11 +56,11 @@ fn graph(port: u16, srtp: Option<&SrtpConfig>) -> gst::Pipeline {
     graph
 }
 
-async fn hears(suite: Option<Suite>) {
+async fn hears(suite: Option<SrtpSuite>) {
     gst::init().expect("GStreamer");
     let srtp = suite.map(|suite| SrtpConfig {
         suite,
-        key: suite.new_key(),
+        key: new_key(suite).expect("randomness"),
         index: None,
     });
     let (to, mut arrivals) = mpsc::channel(256);
@@ -73,7 +73,7 @@ async fn hears(suite: Option<Suite>) {
         },
         payload_type: 111,
         red_payload_type: None,
-        codec: Codec::Opus,
+        codec: AudioCodec::Opus,
         clock_rate: 48_000,
         allow: [].into(),
         latched: None,
@@ -155,8 +155,8 @@ async fn gstreamer_is_heard() {
 #[tokio::test]
 async fn gstreamer_is_heard_over_srtp() {
     tokio::join!(
-        hears(Some(Suite::AesCm128HmacSha1_80)),
-        hears(Some(Suite::AeadAes128Gcm)),
-        hears(Some(Suite::AeadAes256Gcm))
+        hears(Some(SrtpSuite::AesCm128HmacSha1_80)),
+        hears(Some(SrtpSuite::AeadAes128Gcm)),
+        hears(Some(SrtpSuite::AeadAes256Gcm))
     );
 }

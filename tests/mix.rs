@@ -4,12 +4,12 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::{AppSink, AppSrc};
 use hansard::{
     domain::{
-        recording::Codec,
+        codec::AudioCodec,
         time::{MeetingTime, Micros, Span},
     },
     media::{
         containers::matroska::{Shape, Writer},
-        frame::{self, Frame},
+        frame::Frame,
         rendering::mix::{Mixed, Source, render},
     },
 };
@@ -98,22 +98,22 @@ impl Drop for Folder {
 
 /// What a participant says, packet by packet.
 struct Voice {
-    codec: Codec,
+    codec: AudioCodec,
     payloads: Vec<Vec<u8>>,
 }
 
 impl Voice {
     /// `samples` are mono at 48 kHz; sample 0 is made at the first packet's time.
-    fn of(codec: Codec, samples: &[f32]) -> Self {
+    fn of(codec: AudioCodec, samples: &[f32]) -> Self {
         let encoder = match codec {
-            Codec::Opus => "audio/x-raw,channels=1 ! opusenc bitrate=32000 audio-type=voice",
-            Codec::Pcmu => "audioresample ! audio/x-raw,rate=8000 ! audioconvert ! mulawenc",
-            Codec::Pcma => "audioresample ! audio/x-raw,rate=8000 ! audioconvert ! alawenc",
+            AudioCodec::Opus => "audio/x-raw,channels=1 ! opusenc bitrate=32000 audio-type=voice",
+            AudioCodec::Pcmu => "audioresample ! audio/x-raw,rate=8000 ! audioconvert ! mulawenc",
+            AudioCodec::Pcma => "audioresample ! audio/x-raw,rate=8000 ! audioconvert ! alawenc",
         };
         Self::encoded(codec, encoder, samples)
     }
 
-    fn encoded(codec: Codec, encoder: &str, samples: &[f32]) -> Self {
+    fn encoded(codec: AudioCodec, encoder: &str, samples: &[f32]) -> Self {
         gst::init().expect("GStreamer");
         let graph = gst::parse::launch(&format!(
             "appsrc name=in format=time caps=audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 \
@@ -152,7 +152,7 @@ impl Voice {
             );
         }
         graph.set_state(gst::State::Null).expect("stops");
-        if codec != Codec::Opus {
+        if codec != AudioCodec::Opus {
             payloads = payloads.concat().chunks(160).map(<[u8]>::to_vec).collect();
         }
         Self { codec, payloads }
@@ -166,20 +166,20 @@ impl Voice {
         );
         let frames = ogg::read(std::fs::File::open(path).expect("opens")).expect("reads");
         Self {
-            codec: Codec::Opus,
+            codec: AudioCodec::Opus,
             payloads: frames.iter().map(|frame| frame.payload.to_vec()).collect(),
         }
     }
 
     /// Writes the packets that `keep` keeps, by number, as a track of its own time 0.
     fn track(&self, path: PathBuf, start: MeetingTime, keep: impl Fn(usize) -> bool) -> Source {
-        let channels = frame::channels(self.codec, &self.payloads[0]);
+        let channels = self.codec.channels(&self.payloads[0]);
         let writer = Writer::create(&path, Shape::Track, self.codec, channels, ms(start.as_ms()))
             .expect("creates");
         let mut at = start;
         for (n, payload) in self.payloads.iter().enumerate() {
             // What is no packet was stored for as long as its neighbours by earlier versions.
-            let length = frame::duration(self.codec, payload).unwrap_or(Micros::from_ms(20));
+            let length = self.codec.duration(payload).unwrap_or(Micros::from_ms(20));
             if keep(n) {
                 let frame = Frame {
                     payload: payload.as_slice().into(),
@@ -299,17 +299,17 @@ fn onset_ms(samples: &[f32], level: f32) -> f64 {
 #[test]
 fn everybody_is_heard_where_they_spoke_and_gaps_are_silent() {
     let folder = Folder::new("everybody");
-    let one = Voice::of(Codec::Opus, &sine(440.0, 0.2, 4.0)).track(
+    let one = Voice::of(AudioCodec::Opus, &sine(440.0, 0.2, 4.0)).track(
         folder.0.join("1.mkv"),
         ms(10_000),
         |_| true,
     );
-    let two = Voice::of(Codec::Opus, &sine(1000.0, 0.2, 4.0)).track(
+    let two = Voice::of(AudioCodec::Opus, &sine(1000.0, 0.2, 4.0)).track(
         folder.0.join("2.mkv"),
         ms(12_000),
         |_| true,
     );
-    let three = Voice::of(Codec::Pcmu, &sine(1500.0, 0.2, 2.0)).track(
+    let three = Voice::of(AudioCodec::Pcmu, &sine(1500.0, 0.2, 2.0)).track(
         folder.0.join("3.mkv"),
         ms(18_000),
         |_| true,
@@ -348,7 +348,7 @@ fn everybody_is_heard_where_they_spoke_and_gaps_are_silent() {
 #[test]
 fn time_stamps_decide_where_sound_is_to_the_millisecond() {
     let folder = Folder::new("places");
-    for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
+    for codec in [AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma] {
         // A click train: every 500 ms 20 ms of tone, its beginning known.
         let mut samples = vec![0.0; 5 * RATE];
         for beat in 1..9 {
@@ -383,13 +383,13 @@ fn stereo_becomes_mono_of_the_same_level() {
     let folder = Folder::new("stereo");
     let tone = sine(440.0, 0.2, 2.0);
     let stereo = Voice::encoded(
-        Codec::Opus,
+        AudioCodec::Opus,
         "audio/x-raw,channels=2 ! opusenc bitrate=48000",
         &tone,
     );
-    assert_eq!(frame::channels(Codec::Opus, &stereo.payloads[0]), 2);
+    assert_eq!(AudioCodec::Opus.channels(&stereo.payloads[0]), 2);
     let two = stereo.track(folder.0.join("2.mkv"), ms(0), |_| true);
-    let one = Voice::of(Codec::Opus, &tone).track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let one = Voice::of(AudioCodec::Opus, &tone).track(folder.0.join("1.mkv"), ms(0), |_| true);
     let [one, two] = [one, two].map(|source| {
         folder
             .mix(&[source])
@@ -404,7 +404,7 @@ fn stereo_becomes_mono_of_the_same_level() {
 #[test]
 fn sound_is_cut_to_what_was_allowed() {
     let folder = Folder::new("cut");
-    for codec in [Codec::Opus, Codec::Pcmu] {
+    for codec in [AudioCodec::Opus, AudioCodec::Pcmu] {
         let mut source =
             Voice::of(codec, &sine(1000.0, 0.2, 6.0))
                 .track(folder.0.join("1.mkv"), ms(0), |_| true);
@@ -436,7 +436,7 @@ fn sound_is_cut_to_what_was_allowed() {
         // level.
         let level = level_db(part(&pcm, 200, 1_400));
         let half = 10f64.powf(level / 20.0) as f32 / std::f32::consts::SQRT_2;
-        let (early, late) = (1.0, if codec == Codec::Opus { 25.0 } else { 1.0 });
+        let (early, late) = (1.0, if codec == AudioCodec::Opus { 25.0 } else { 1.0 });
         for (from, to, around) in [
             (501.3, 2_003.7, 501..3_000),
             (4_000.0, 4_507.0, 3_000..5_000),
@@ -461,7 +461,7 @@ fn sound_is_cut_to_what_was_allowed() {
 #[test]
 fn who_declined_is_absent_and_nothing_allowed_is_no_file() {
     let folder = Folder::new("declined");
-    let mut bob = Voice::of(Codec::Opus, &sine(1000.0, 0.4, 5.0)).track(
+    let mut bob = Voice::of(AudioCodec::Opus, &sine(1000.0, 0.4, 5.0)).track(
         folder.0.join("2.mkv"),
         ms(0),
         |_| true,
@@ -471,9 +471,11 @@ fn who_declined_is_absent_and_nothing_allowed_is_no_file() {
     assert!(!folder.file().exists());
     assert!(folder.mix(&[]).is_none());
 
-    let ana =
-        Voice::of(Codec::Opus, &sine(440.0, 0.2, 2.0))
-            .track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let ana = Voice::of(AudioCodec::Opus, &sine(440.0, 0.2, 2.0)).track(
+        folder.0.join("1.mkv"),
+        ms(0),
+        |_| true,
+    );
     let mut late = ana.clone();
     late.start = ms(4_000);
     let (mixed, pcm) = folder.mix(&[ana, bob, late]).expect("a mix");
@@ -503,7 +505,8 @@ fn loudness_reaches_its_target_within_its_bounds() {
         (4.0, -17.0, -15.0),
     ] {
         let source =
-            Voice::of(Codec::Opus, &voice(level)).track(folder.0.join("1.mkv"), ms(0), |_| true);
+            Voice::of(AudioCodec::Opus, &voice(level))
+                .track(folder.0.join("1.mkv"), ms(0), |_| true);
         let (mixed, _) = folder.mix(&[source]).expect("a mix");
         let (lufs, peak) = loudness(&folder.file());
         println!(
@@ -514,7 +517,7 @@ fn loudness_reaches_its_target_within_its_bounds() {
         assert!(peak <= -1.0, "{level}: {peak}");
     }
     for (level, gain) in [(0.006, 20.0), (0.0005, 0.0)] {
-        let source = Voice::of(Codec::Pcma, &sine(700.0, level, 6.0)).track(
+        let source = Voice::of(AudioCodec::Pcma, &sine(700.0, level, 6.0)).track(
             folder.0.join("1.mkv"),
             ms(0),
             |_| true,
@@ -580,7 +583,7 @@ fn a_meeting_of_three_is_understood_without_the_one_who_declined() {
 #[test]
 fn lost_packets_are_concealed_and_longer_holes_are_silent() {
     let folder = Folder::new("lost");
-    for codec in [Codec::Opus, Codec::Pcmu] {
+    for codec in [AudioCodec::Opus, AudioCodec::Pcmu] {
         let voice = Voice::of(codec, &sine(440.0, 0.2, 6.0));
         // One packet, three packets, half a second.
         let lost = |n: usize| n == 50 || (100..103).contains(&n) || (200..225).contains(&n);
@@ -609,9 +612,11 @@ fn lost_packets_are_concealed_and_longer_holes_are_silent() {
 #[test]
 fn progress_can_end_the_work_and_a_missing_track_is_an_error() {
     let folder = Folder::new("ends");
-    let source =
-        Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0))
-            .track(folder.0.join("1.mkv"), ms(0), |_| true);
+    let source = Voice::of(AudioCodec::Opus, &sine(440.0, 0.2, 3.0)).track(
+        folder.0.join("1.mkv"),
+        ms(0),
+        |_| true,
+    );
     for until in [0.0, 0.6, 0.8] {
         let sources = [source.clone(), source.clone()];
         let stopped = render(&sources, &folder.file(), &mut |part| {
@@ -639,10 +644,12 @@ fn progress_can_end_the_work_and_a_missing_track_is_an_error() {
 #[test]
 fn a_packet_that_cannot_be_decoded_costs_nobody_the_mix() {
     let folder = Folder::new("invalid");
-    let ana =
-        Voice::of(Codec::Opus, &sine(440.0, 0.2, 3.0))
-            .track(folder.0.join("1.mkv"), ms(0), |_| true);
-    let mut bob = Voice::of(Codec::Opus, &sine(1000.0, 0.2, 3.0));
+    let ana = Voice::of(AudioCodec::Opus, &sine(440.0, 0.2, 3.0)).track(
+        folder.0.join("1.mkv"),
+        ms(0),
+        |_| true,
+    );
+    let mut bob = Voice::of(AudioCodec::Opus, &sine(1000.0, 0.2, 3.0));
     bob.payloads[50] = vec![0xf1, 1, 2, 3];
     bob.payloads[75] = vec![0xf1, 1, 2, 3];
     bob.payloads[76] = vec![0xff, 0xff];

@@ -8,7 +8,6 @@ use super::{
     permit::{self, Operation},
     problem::Problem,
     state::Shared,
-    stream::Source,
     time::Time,
 };
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         id::{MeetingId, RecordingId},
         job::JobKind,
         meeting::RecordingState,
+        stream::MediaSource,
     },
     objects::{Disposition, Verb},
     store::{
@@ -121,7 +121,7 @@ pub struct RecordingView {
     /// Null for a mix.
     pub participant_id: Option<Uuid>,
     /// Null for a mix.
-    #[schema(value_type = Option<Source>)]
+    #[schema(value_type = Option<MediaSource>)]
     pub source: Option<String>,
     #[schema(example = "audio/x-matroska")]
     pub media_type: String,

@@ -9,7 +9,12 @@ use super::{
     state::{ApiState, Shared},
 };
 use crate::{
-    domain::id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
+    domain::{
+        codec::Codec,
+        id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
+        stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState},
+    },
+    ingest,
     queue::{
         AskError, JobKind,
         message::{Ask, Reply, Wake},
@@ -22,7 +27,6 @@ use crate::{
         stream,
     },
 };
-use aws_lc_rs::rand;
 use axum::{
     Json,
     extract::State,
@@ -54,91 +58,6 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(close))
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MediaKind {
-    Audio,
-    Video,
-}
-
-impl MediaKind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Audio => "audio",
-            Self::Video => "video",
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = MediaSource)]
-pub enum Source {
-    Microphone,
-    Camera,
-    Screen,
-}
-
-impl Source {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Microphone => "microphone",
-            Self::Camera => "camera",
-            Self::Screen => "screen",
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-pub enum Codec {
-    #[serde(rename = "opus")]
-    Opus,
-    #[serde(rename = "PCMU")]
-    Pcmu,
-    #[serde(rename = "PCMA")]
-    Pcma,
-    #[serde(rename = "VP8")]
-    Vp8,
-    #[serde(rename = "H264")]
-    H264,
-}
-
-impl Codec {
-    /// Its name, what it carries, and its RTP clock in Hz.
-    const fn facts(self) -> (&'static str, MediaKind, u32) {
-        match self {
-            Self::Opus => ("opus", MediaKind::Audio, 48_000),
-            Self::Pcmu => ("PCMU", MediaKind::Audio, 8_000),
-            Self::Pcma => ("PCMA", MediaKind::Audio, 8_000),
-            Self::Vp8 => ("VP8", MediaKind::Video, 90_000),
-            Self::H264 => ("H264", MediaKind::Video, 90_000),
-        }
-    }
-}
-
-/// An SRTP suite by its name in RFC 4568 or RFC 7714.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = SrtpSuite)]
-pub enum Suite {
-    #[serde(rename = "AES_CM_128_HMAC_SHA1_80")]
-    AesCm128HmacSha1_80,
-    #[serde(rename = "AEAD_AES_128_GCM")]
-    AeadAes128Gcm,
-    #[serde(rename = "AEAD_AES_256_GCM")]
-    AeadAes256Gcm,
-}
-
-impl Suite {
-    /// Its name, and the length of master key and salt together, in bytes.
-    const fn facts(self) -> (&'static str, usize) {
-        match self {
-            Self::AesCm128HmacSha1_80 => ("AES_CM_128_HMAC_SHA1_80", 16 + 14),
-            Self::AeadAes128Gcm => ("AEAD_AES_128_GCM", 16 + 12),
-            Self::AeadAes256Gcm => ("AEAD_AES_256_GCM", 32 + 12),
-        }
-    }
-}
-
 /// Where media will come from; without it the first packet's source is taken.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -152,7 +71,7 @@ pub struct Remote {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SrtpInput {
-    pub suite: Suite,
+    pub suite: SrtpSuite,
 }
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -161,7 +80,7 @@ pub struct NewStream {
     pub participant_id: Uuid,
     pub kind: MediaKind,
     /// Default `microphone` for audio, `camera` for video.
-    pub source: Option<Source>,
+    pub source: Option<MediaSource>,
     pub codec: Codec,
     /// 0-63 or 96-127: those between are RTCP's on a shared port.
     #[schema(value_type = i32, minimum = 0, maximum = 127, example = 111)]
@@ -186,12 +105,9 @@ pub struct NewStream {
 
 impl Valid for NewStream {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        let (name, kind, clock_rate) = self.codec.facts();
+        let (name, kind, clock_rate) = (self.codec, self.codec.kind(), self.codec.clock_rate());
         if kind != self.kind {
-            errors.push(FieldError::new(
-                "/codec",
-                format!("{name} is {}", kind.as_str()),
-            ));
+            errors.push(FieldError::new("/codec", format!("{name} is {kind}")));
         }
         if clock_rate != self.clock_rate {
             errors.push(FieldError::new(
@@ -200,10 +116,10 @@ impl Valid for NewStream {
             ));
         }
         match (self.kind, self.source) {
-            (MediaKind::Audio, Some(Source::Camera)) => {
+            (MediaKind::Audio, Some(MediaSource::Camera)) => {
                 errors.push(FieldError::new("/source", "a camera gives no audio"));
             }
-            (MediaKind::Video, Some(Source::Microphone)) => {
+            (MediaKind::Video, Some(MediaSource::Microphone)) => {
                 errors.push(FieldError::new("/source", "a microphone gives no video"));
             }
             _ => {}
@@ -248,8 +164,7 @@ impl Valid for NewStream {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Srtp)]
 pub struct SrtpView {
-    #[schema(value_type = Suite)]
-    pub suite: &'static str,
+    pub suite: SrtpSuite,
     /// Base64 of master key and salt, for both directions. Shown once.
     pub key: String,
 }
@@ -323,7 +238,7 @@ async fn create(
             let found = requested_stream::find(&mut tx, meeting, StreamId(made)).await?;
             // Without a secret in it the answer can be given again, or for the first time.
             match found {
-                Some((_, state)) if input.srtp.is_none() && state != "closed" => {
+                Some((_, state)) if input.srtp.is_none() && state != StreamState::Closed => {
                     let (job, _) = job::ensure_capture(&mut tx, meeting).await?;
                     Pending {
                         tenant: caller.tenant,
@@ -356,7 +271,7 @@ async fn create(
     match open(&state, &asked).await {
         Ok((ip, port)) => answer(&state, &once, asked, ip, port).await,
         Err(problem) => {
-            give_up(&state, &once, &asked, "failed").await?;
+            give_up(&state, &once, &asked, CloseReason::Failed).await?;
             Err(problem)
         }
     }
@@ -417,16 +332,15 @@ async fn ask(
     let stream = StreamId(new_id());
     let (srtp, srtp_sealed) = match &input.srtp {
         Some(SrtpInput { suite }) => {
-            let (name, length) = suite.facts();
-            let mut key = vec![0; length];
-            rand::fill(&mut key).map_err(|_| Problem::internal("no random numbers"))?;
+            let key =
+                ingest::new_key(*suite).map_err(|_| Problem::internal("no random numbers"))?;
             let sealed = state
                 .seal
                 .seal(&requested_stream::seal_place(meeting, stream), &key)
                 .map_err(Problem::internal)?;
             (
                 Some(SrtpView {
-                    suite: name,
+                    suite: *suite,
                     key: STANDARD.encode(&key),
                 }),
                 Some(sealed),
@@ -434,18 +348,14 @@ async fn ask(
         }
         None => (None, None),
     };
-    let source = input.source.unwrap_or(match input.kind {
-        MediaKind::Audio => Source::Microphone,
-        MediaKind::Video => Source::Camera,
-    });
     let row = RequestedStream {
         id: stream,
         tenant,
         meeting,
         participant: ParticipantId(input.participant_id),
-        kind: input.kind.as_str().to_owned(),
-        source: source.as_str().to_owned(),
-        codec: input.codec.facts().0.to_owned(),
+        kind: input.kind,
+        source: input.source.unwrap_or(MediaSource::usual(input.kind)),
+        codec: input.codec,
         payload_type: input.payload_type,
         red_payload_type: input.red_payload_type,
         clock_rate: input.clock_rate,
@@ -455,7 +365,7 @@ async fn ask(
             .as_ref()
             .map(|remote| SocketAddr::new(remote.ip, remote.port).to_string()),
         relatch: input.relatch.unwrap_or(false),
-        srtp_suite: srtp.as_ref().map(|srtp| srtp.suite.to_owned()),
+        srtp_suite: srtp.as_ref().map(|srtp| srtp.suite),
         srtp_sealed,
     };
     if !requested_stream::insert(tx, &row).await? {
@@ -560,7 +470,7 @@ async fn give_up(
     state: &Shared,
     once: &Once,
     asked: &Pending,
-    reason: &str,
+    reason: CloseReason,
 ) -> Result<(), Problem> {
     let mut tx = state.store.tenant_tx(asked.tenant).await?;
     event::lock(&mut tx, asked.meeting).await?;
@@ -572,7 +482,7 @@ async fn give_up(
         asked.meeting,
         Ask::CloseStream {
             stream: asked.stream,
-            reason: reason.to_owned(),
+            reason,
         },
     );
     Ok(())
@@ -606,7 +516,7 @@ async fn close(
         ));
     }
     event::lock(&mut tx, id).await?;
-    if stream::closed(&mut tx, id, stream, "request")
+    if stream::closed(&mut tx, id, stream, CloseReason::Request)
         .await?
         .is_none()
     {
@@ -619,7 +529,7 @@ async fn close(
         id,
         Ask::CloseStream {
             stream,
-            reason: "request".to_owned(),
+            reason: CloseReason::Request,
         },
     );
     state.told(id, vec![event]);

@@ -8,19 +8,21 @@ use super::{
     permit::{self, Operation},
     problem::Problem,
     state::{ApiState, Shared},
-    stream::{Codec, MediaKind, Source, Suite},
     time::Time,
 };
 use crate::{
-    domain::id::{MeetingId, StreamId},
+    domain::{
+        codec::Codec,
+        id::{MeetingId, StreamId},
+        stream::{
+            CloseReason, MediaKind, MediaReason, MediaSource, SrtpSuite, StreamMedia, StreamState,
+        },
+    },
     queue::message::{Ask, Reply, StreamNow},
     store::requested_stream::{self, ListedStream},
 };
 use axum::{Json, extract::State};
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IntoDeserializer, value::StrDeserializer},
-};
+use serde::Serialize;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -47,60 +49,6 @@ impl From<SocketAddr> for Address {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StreamState {
-    Asked,
-    Open,
-    Closed,
-}
-
-/// Whether media comes: `waiting` nothing came yet, `stalled` nothing was taken for 10 s.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StreamMedia {
-    Waiting,
-    Receiving,
-    Stalled,
-}
-
-/// Why nothing is taken of a stream that is open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = StreamMediaReason)]
-pub enum MediaReason {
-    Silent,
-    OtherSource,
-    OtherSsrc,
-    Unauthentic,
-    Replayed,
-    PayloadType,
-    Malformed,
-    ClockRate,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = StreamCloseReason)]
-pub enum CloseReason {
-    Request,
-    Replaced,
-    Left,
-    Removed,
-    Bye,
-    Idle,
-    ClockRate,
-    NotSupported,
-    Unavailable,
-    Failed,
-}
-
-/// A word of the store as the contract's.
-fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
-    T::deserialize(text).ok()
-}
-
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Stream)]
@@ -108,7 +56,7 @@ pub struct StreamView {
     pub stream_id: Uuid,
     pub participant_id: Uuid,
     pub kind: MediaKind,
-    pub source: Source,
+    pub source: MediaSource,
     pub codec: Codec,
     pub payload_type: i32,
     pub clock_rate: i32,
@@ -116,7 +64,7 @@ pub struct StreamView {
     pub ssrc: Option<i64>,
     pub relatch: bool,
     /// Null for plain RTP.
-    pub srtp: Option<Suite>,
+    pub srtp: Option<SrtpSuite>,
     /// Where to send; null until it is open.
     pub address: Option<Address>,
     pub state: StreamState,
@@ -140,21 +88,20 @@ pub struct StreamView {
 }
 
 fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
-    let open = row.state == "open";
+    let open = row.state == StreamState::Open;
     let known = |at: Option<String>| {
         at.and_then(|at| at.parse::<SocketAddr>().ok())
             .map(Address::from)
     };
-    let (media, media_reason) = now.map_or((row.media, row.media_reason), |now| {
-        (now.media.clone(), now.reason.clone())
+    let (media, media_reason) = now.map_or((row.media.word(), row.media.reason()), |now| {
+        (now.media, now.reason)
     });
     StreamView {
         stream_id: row.id,
         participant_id: row.participant_id,
-        // Only these words are ever stored.
-        kind: word(&row.kind).unwrap_or(MediaKind::Audio),
-        source: word(&row.source).unwrap_or(Source::Microphone),
-        codec: word(&row.codec).unwrap_or(Codec::Opus),
+        kind: row.kind,
+        source: row.source,
+        codec: row.codec,
         payload_type: row.payload_type,
         clock_rate: row.clock_rate,
         ssrc: now
@@ -163,15 +110,15 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
             .or(row.heard_ssrc)
             .or(row.ssrc),
         relatch: row.relatch,
-        srtp: row.srtp_suite.as_deref().and_then(word),
+        srtp: row.srtp_suite,
         address: row
             .ip
             .zip(row.port.and_then(|port| u16::try_from(port).ok()))
             .map(|(ip, port)| Address { ip, port }),
-        state: word(&row.state).unwrap_or(StreamState::Closed),
-        reason: row.reason.as_deref().and_then(word),
-        media: word(&media).filter(|_| open),
-        media_reason: media_reason.as_deref().and_then(word).filter(|_| open),
+        state: row.state,
+        reason: row.reason,
+        media: open.then_some(media),
+        media_reason: media_reason.filter(|_| open),
         from: now
             .and_then(|now| now.from)
             .map(Address::from)
@@ -208,7 +155,7 @@ pub(super) async fn list(
     let found =
         requested_stream::list(&mut tx, meeting.id(), own, after.map(StreamId), rows).await?;
     tx.commit().await?;
-    let live = found.iter().any(|row| row.state == "open");
+    let live = found.iter().any(|row| row.state == StreamState::Open);
     let numbers = if live {
         numbers(&state, meeting.id()).await
     } else {
@@ -219,7 +166,9 @@ pub(super) async fn list(
         rows,
         |row| row.id,
         |row| {
-            let now = numbers.get(&row.id).filter(|_| row.state == "open");
+            let now = numbers
+                .get(&row.id)
+                .filter(|_| row.state == StreamState::Open);
             view(row, now)
         },
     )))

@@ -2,7 +2,8 @@
 
 use crate::{
     domain::{
-        media_state::{Media, Watch, Why},
+        media_state::{Media, Watch},
+        stream::MediaReason,
         time::MeetingTime,
     },
     ingest::{Counts, Reason},
@@ -17,16 +18,8 @@ pub struct MediaWatch {
 }
 
 impl MediaWatch {
-    /// `media` and `reason`: as people were told last.
-    pub fn new(media: &str, reason: Option<&str>, now: MeetingTime) -> Self {
-        let why = Why::ALL
-            .into_iter()
-            .find(|why| Some(why.as_str()) == reason);
-        let told = match (media, why) {
-            ("receiving", _) => Media::Receiving,
-            ("stalled", why) => Media::Stalled(why.unwrap_or(Why::Silent)),
-            _ => Media::Waiting,
-        };
+    /// `told`: as people were told last.
+    pub fn new(told: Media, now: MeetingTime) -> Self {
         Self {
             watch: Watch::new(told, now),
             taken: 0,
@@ -52,9 +45,11 @@ impl MediaWatch {
                     .map(|why| (more, why as u8)),
             );
         }
-        if let Some(why) =
-            most.and_then(|(_, why)| Why::ALL.into_iter().find(|known| *known as u8 == why))
-        {
+        if let Some(why) = most.and_then(|(_, why)| {
+            MediaReason::ALL
+                .into_iter()
+                .find(|known| *known as u8 == why)
+        }) {
             self.watch.refused(why, now);
         }
         self.watch.poll(now)

@@ -71,8 +71,8 @@ pub async fn left(
     tx.commit().await?;
     let next = Owner {
         participant: stream.participant,
-        kind: stream.kind.clone(),
-        source: stream.source.clone(),
+        kind: stream.kind,
+        source: stream.source,
     };
     let left = owned
         .into_iter()

@@ -295,9 +295,11 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
+            codec::AudioCodec,
             gate::Pass,
             id::{MeetingId, ParticipantId, RecordingId, TenantId},
-            recording::{Codec, SegmentName, Source, Track},
+            recording::{SegmentName, Track},
+            stream::MediaSource,
             time::{MeetingTime, Micros, Span},
         },
         objects::KEY_BYTES_MAX,
@@ -326,8 +328,8 @@ mod tests {
             meeting: MeetingId(id),
             recording: RecordingId(id),
             participant,
-            source: Source::Microphone,
-            codec: Codec::Opus,
+            source: MediaSource::Microphone,
+            codec: AudioCodec::Opus,
         };
         let pass = Pass {
             participant,

@@ -2,7 +2,7 @@
 //! that are told the time and the facts, and answer with decisions. No clock, socket, thread, file,
 //! database or GStreamer.
 //!
-//! Reading order: [`id`] and [`time`] name things; [`limits`] bounds them; [`consent`] is the gate
+//! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media; [`limits`] bounds them; [`consent`] is the gate
 //! that everything else stands behind; [`source`] says whose packets count and [`media`] whether
 //! they come; [`timeline`], [`reorder`] and [`intake`] place them; [`endpoint`], [`schedule`],
 //! [`transcript`] and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes
@@ -15,6 +15,13 @@ pub mod id;
 pub mod late;
 pub mod limits;
 pub mod time;
+mod word;
+
+pub use word::UnknownWord;
+
+pub mod codec;
+pub mod opus;
+pub mod stream;
 
 pub mod intake;
 pub mod media_state;

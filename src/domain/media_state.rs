@@ -5,61 +5,15 @@
 //! last packet and at most once in [`TOLD_EVERY`]; that media comes again is told at once after a
 //! stall that was told.
 
-use crate::time::{MeetingTime, Micros};
-use serde::{Deserialize, Serialize};
+use crate::{
+    stream::{MediaReason, StreamMedia},
+    time::{MeetingTime, Micros},
+};
 
 /// Without a packet for this long a stream is stalled.
 pub const STALLED: Micros = Micros::from_secs(10);
 /// Between two stalls that are told.
 pub const TOLD_EVERY: Micros = Micros::from_secs(30);
-
-/// Why nothing is taken, though the stream is open.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// Nothing comes.
-    Silent,
-    /// It comes from an address that is not the stream's.
-    OtherSource,
-    /// It comes with an SSRC that was not announced.
-    OtherSsrc,
-    /// SRTP: it does not prove itself.
-    Unauthentic,
-    /// SRTP: it came before; a sender that began anew with the same key and SSRC.
-    Replayed,
-    /// A payload type that was not announced.
-    PayloadType,
-    /// Packets or payloads that are not what was announced.
-    Malformed,
-    /// Its counter runs at another rate than was announced.
-    ClockRate,
-}
-
-impl Why {
-    pub const ALL: [Self; 8] = [
-        Self::Silent,
-        Self::OtherSource,
-        Self::OtherSsrc,
-        Self::Unauthentic,
-        Self::Replayed,
-        Self::PayloadType,
-        Self::Malformed,
-        Self::ClockRate,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Silent => "silent",
-            Self::OtherSource => "other_source",
-            Self::OtherSsrc => "other_ssrc",
-            Self::Unauthentic => "unauthentic",
-            Self::Replayed => "replayed",
-            Self::PayloadType => "payload_type",
-            Self::Malformed => "malformed",
-            Self::ClockRate => "clock_rate",
-        }
-    }
-}
 
 /// How a stream stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -68,23 +22,33 @@ pub enum Media {
     #[default]
     Waiting,
     Receiving,
-    Stalled(Why),
+    Stalled(MediaReason),
 }
 
 impl Media {
+    /// As it was written down.
+    pub const fn new(media: StreamMedia, reason: Option<MediaReason>) -> Self {
+        match (media, reason) {
+            (StreamMedia::Waiting, _) => Self::Waiting,
+            (StreamMedia::Receiving, _) => Self::Receiving,
+            (StreamMedia::Stalled, Some(reason)) => Self::Stalled(reason),
+            (StreamMedia::Stalled, None) => Self::Stalled(MediaReason::Silent),
+        }
+    }
+
     /// The contract's `media`.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn word(self) -> StreamMedia {
         match self {
-            Self::Waiting => "waiting",
-            Self::Receiving => "receiving",
-            Self::Stalled(_) => "stalled",
+            Self::Waiting => StreamMedia::Waiting,
+            Self::Receiving => StreamMedia::Receiving,
+            Self::Stalled(_) => StreamMedia::Stalled,
         }
     }
 
     /// Its `mediaReason`.
-    pub const fn reason(self) -> Option<&'static str> {
+    pub const fn reason(self) -> Option<MediaReason> {
         match self {
-            Self::Stalled(why) => Some(why.as_str()),
+            Self::Stalled(why) => Some(why),
             _ => None,
         }
     }
@@ -98,7 +62,7 @@ pub struct Watch {
     taken: Option<MeetingTime>,
     /// What was refused last, and when; not by strangers' packets, which are nothing to this
     /// stream.
-    refused: Option<(Why, MeetingTime)>,
+    refused: Option<(MediaReason, MeetingTime)>,
     told: Media,
     stall_told: Option<MeetingTime>,
 }
@@ -119,7 +83,7 @@ impl Watch {
         self.taken = Some(now);
     }
 
-    pub fn refused(&mut self, why: Why, now: MeetingTime) {
+    pub fn refused(&mut self, why: MediaReason, now: MeetingTime) {
         self.refused = Some((why, now));
     }
 
@@ -134,7 +98,7 @@ impl Watch {
         }
         match self.refused {
             Some((why, at)) if now - at < STALLED => Media::Stalled(why),
-            _ if self.taken.is_some() => Media::Stalled(Why::Silent),
+            _ if self.taken.is_some() => Media::Stalled(MediaReason::Silent),
             // Its sender has not begun.
             _ => Media::Waiting,
         }
@@ -177,8 +141,8 @@ mod tests {
             let now = s(second as i64);
             match what {
                 '+' => watch.taken(now),
-                'a' => watch.refused(Why::OtherSource, now),
-                'u' => watch.refused(Why::Unauthentic, now),
+                'a' => watch.refused(MediaReason::OtherSource, now),
+                'u' => watch.refused(MediaReason::Unauthentic, now),
                 _ => {}
             }
             told.extend(watch.poll(now).map(|media| (second as i64, media)));
@@ -196,15 +160,19 @@ mod tests {
             (format!("+{quiet}+{quiet}+"), vec![(0, Receiving)]),
             (
                 format!("+{quiet}  +"),
-                vec![(0, Receiving), (10, Stalled(Why::Silent)), (12, Receiving)],
+                vec![
+                    (0, Receiving),
+                    (10, Stalled(MediaReason::Silent)),
+                    (12, Receiving),
+                ],
             ),
             (
                 "+aaaaaaaaaaaa".to_owned(),
-                vec![(0, Receiving), (10, Stalled(Why::OtherSource))],
+                vec![(0, Receiving), (10, Stalled(MediaReason::OtherSource))],
             ),
             (
                 "uuuuuuuuuuuu".to_owned(),
-                vec![(10, Stalled(Why::Unauthentic))],
+                vec![(10, Stalled(MediaReason::Unauthentic))],
             ),
             // Somebody else's noise beside a good stream is no stall.
             ("+u".repeat(40), vec![(0, Receiving)]),
@@ -240,14 +208,17 @@ mod tests {
         assert_eq!(
             told[1..],
             [
-                (10, Media::Stalled(Why::Silent)),
-                (40, Media::Stalled(Why::OtherSource))
+                (10, Media::Stalled(MediaReason::Silent)),
+                (40, Media::Stalled(MediaReason::OtherSource))
             ]
         );
         let mut watch = Watch::new(Media::Receiving, s(100));
         assert_eq!(watch.poll(s(105)), None);
-        assert_eq!(watch.poll(s(110)), Some(Media::Stalled(Why::Silent)));
-        let mut watch = Watch::new(Media::Stalled(Why::Silent), s(100));
+        assert_eq!(
+            watch.poll(s(110)),
+            Some(Media::Stalled(MediaReason::Silent))
+        );
+        let mut watch = Watch::new(Media::Stalled(MediaReason::Silent), s(100));
         assert_eq!(watch.poll(s(100)), Some(Media::Receiving));
     }
 }

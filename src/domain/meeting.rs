@@ -10,6 +10,7 @@ use crate::{
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE, UNREACHABLE_AFTER},
+    stream::CloseReason,
     time::{MeetingTime, Micros},
 };
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ pub enum Input {
 pub enum Command {
     CloseStream {
         stream: StreamId,
-        reason: &'static str,
+        reason: CloseReason,
     },
     /// Store that the participant is no longer present. `removed`: by policy `required`.
     Leave {
@@ -397,7 +398,7 @@ impl Meeting {
             self.streams.remove(&stream);
             self.commands.push_back(Command::CloseStream {
                 stream,
-                reason: "left",
+                reason: CloseReason::Left,
             });
         }
     }
@@ -465,9 +466,9 @@ impl Meeting {
             let idle = now - stream.alive >= STREAM_IDLE && !sockets.contains(&stream.participant);
             let bye = stream.bye.is_some_and(|at| now - at >= BYE_GRACE);
             if bye {
-                Some("bye")
+                Some(CloseReason::Bye)
             } else {
-                idle.then_some("idle")
+                idle.then_some(CloseReason::Idle)
             }
         };
         let over: Vec<_> = self

@@ -4,8 +4,10 @@
 //! name what is missing.
 
 use crate::{
+    codec::AudioCodec,
     gate::{Gate, Pass, Recording, Verdict},
     id::{MeetingId, ParticipantId, RecordingId},
+    stream::MediaSource,
     time::{MeetingTime, Micros, Span},
 };
 use serde::{Deserialize, Serialize};
@@ -27,74 +29,6 @@ pub const MUTED_MIN: Micros = Micros::from_ms(1000);
 /// Other holes are told from here on: two packets, so that rounding does not show.
 pub const GAP_MIN: Micros = Micros::from_ms(40);
 
-/// What the frames of an audio recording are encoded with. One recording has one codec.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub enum Codec {
-    #[serde(rename = "opus")]
-    Opus,
-    #[serde(rename = "PCMU")]
-    Pcmu,
-    #[serde(rename = "PCMA")]
-    Pcma,
-}
-
-impl Codec {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Opus => "opus",
-            Self::Pcmu => "PCMU",
-            Self::Pcma => "PCMA",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Opus, Self::Pcmu, Self::Pcma]
-            .into_iter()
-            .find(|codec| codec.as_str() == text)
-    }
-
-    /// Ticks per second of its RTP clock.
-    pub const fn clock_rate(self) -> u32 {
-        match self {
-            Self::Opus => 48_000,
-            Self::Pcmu | Self::Pcma => 8_000,
-        }
-    }
-
-    /// How much earlier the decoded sound was made than its packet says: the look-ahead of Opus
-    /// encoders (312 samples at 48 kHz), which RTP does not tell.
-    pub const fn delay(self) -> Micros {
-        match self {
-            Self::Opus => Micros(6_500),
-            Self::Pcmu | Self::Pcma => Micros(0),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    Microphone,
-    Camera,
-    Screen,
-}
-
-impl Source {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Microphone => "microphone",
-            Self::Camera => "camera",
-            Self::Screen => "screen",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Microphone, Self::Camera, Self::Screen]
-            .into_iter()
-            .find(|source| source.as_str() == text)
-    }
-}
-
 /// Whose recording a spool folder holds; stands beside its segments as `track.json`, so that a
 /// folder left behind says what it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -103,8 +37,8 @@ pub struct Track {
     pub meeting: MeetingId,
     pub recording: RecordingId,
     pub participant: ParticipantId,
-    pub source: Source,
-    pub codec: Codec,
+    pub source: MediaSource,
+    pub codec: AudioCodec,
 }
 
 /// A segment's number within its recording and epoch, the consent entry that allowed all of it, and

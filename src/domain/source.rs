@@ -11,7 +11,11 @@
 //! address that another participant's stream had on this port is never taken for plain RTP: it may
 //! not know yet that its stream is over.
 
-use crate::{id::ParticipantId, time::Micros};
+use crate::{
+    id::ParticipantId,
+    stream::{MediaKind, MediaSource},
+    time::Micros,
+};
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
@@ -22,8 +26,8 @@ pub const SILENT: Micros = Micros::from_secs(2);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Owner {
     pub participant: ParticipantId,
-    pub kind: String,
-    pub source: String,
+    pub kind: MediaKind,
+    pub source: MediaSource,
 }
 
 impl Owner {
@@ -421,16 +425,16 @@ mod tests {
 
     #[test]
     fn only_the_stream_that_takes_anothers_place_has_its_port_at_once() {
-        let owner = |n: u128, source: &str| Owner {
+        let owner = |n: u128, source| Owner {
             participant: ParticipantId(uuid::Uuid::from_u128(n)),
-            kind: "audio".into(),
-            source: source.into(),
+            kind: MediaKind::Audio,
+            source,
         };
-        let before = owner(1, "microphone");
+        let before = owner(1, MediaSource::Microphone);
         for (next, expect) in [
-            (owner(1, "microphone"), true),
-            (owner(2, "microphone"), false),
-            (owner(1, "screen"), false),
+            (owner(1, MediaSource::Microphone), true),
+            (owner(2, MediaSource::Microphone), false),
+            (owner(1, MediaSource::Screen), false),
         ] {
             assert_eq!(before.makes_room_for(&next), expect, "{next:?}");
         }

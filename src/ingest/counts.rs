@@ -1,7 +1,7 @@
 //! What was taken and what was dropped, by reason: per stream, and for the whole process as
 //! metrics.
 
-use crate::domain::{media_state::Why, source::Refusal};
+use crate::domain::{source::Refusal, stream::MediaReason};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a datagram was dropped.
@@ -49,15 +49,17 @@ impl Reason {
     ];
 
     /// What it says of a stream of which nothing else comes; `None` for what others may cause.
-    pub const fn why(self) -> Option<Why> {
+    pub const fn why(self) -> Option<MediaReason> {
         match self {
             Self::Ssrc | Self::Rtcp | Self::QueueFull => None,
-            Self::OtherSsrc => Some(Why::OtherSsrc),
-            Self::Source => Some(Why::OtherSource),
-            Self::PayloadType => Some(Why::PayloadType),
-            Self::Unauthentic => Some(Why::Unauthentic),
-            Self::Replayed => Some(Why::Replayed),
-            Self::Size | Self::Version | Self::Malformed | Self::Payload => Some(Why::Malformed),
+            Self::OtherSsrc => Some(MediaReason::OtherSsrc),
+            Self::Source => Some(MediaReason::OtherSource),
+            Self::PayloadType => Some(MediaReason::PayloadType),
+            Self::Unauthentic => Some(MediaReason::Unauthentic),
+            Self::Replayed => Some(MediaReason::Replayed),
+            Self::Size | Self::Version | Self::Malformed | Self::Payload => {
+                Some(MediaReason::Malformed)
+            }
         }
     }
 

@@ -10,7 +10,6 @@
 
 pub mod plain;
 
-mod codec;
 mod counts;
 mod red;
 mod replay;
@@ -20,15 +19,14 @@ mod rtp;
 mod seen;
 mod srtp;
 
-pub use codec::Codec;
 pub use counts::{Counts, Reason};
 pub use plain::{Left, Network, OpenError, Place, Ports, Rested, Stream, open};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
-pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, Suite};
+pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, new_key};
 
-use crate::domain::{id::StreamId, source::Terms, timeline::Header};
+use crate::domain::{codec::AudioCodec, id::StreamId, source::Terms, timeline::Header};
 use bytes::Bytes;
 use std::{
     net::SocketAddr,
@@ -52,7 +50,7 @@ pub struct StreamConfig {
     pub payload_type: u8,
     /// Of redundant audio data (RFC 2198) that holds the stream's packets.
     pub red_payload_type: Option<u8>,
-    pub codec: Codec,
+    pub codec: AudioCodec,
     /// Ticks per second.
     pub clock_rate: u32,
     /// `rtp.allow`: from where streams without `remote` and SRTP may come, besides loopback.

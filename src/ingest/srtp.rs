@@ -11,8 +11,9 @@
 //!   three per rollover.
 
 use super::{Reason, replay::Window, rtp::Packet};
+use crate::domain::stream::SrtpSuite;
 use bytes::Bytes;
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt};
 use webrtc_srtp::{context::Context, protection_profile::ProtectionProfile};
 
 /// SSRCs that one sender may have had before; with more it is refused.
@@ -20,77 +21,31 @@ const RETIRED_MAX: usize = 32;
 /// A stream with more rollovers (20 ms packets: 250 days) is not taken up again.
 const ROLLOVER_MAX: u64 = 16_384;
 
-/// The suites of the contract, by their names in RFC 4568 and RFC 7714.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Suite {
-    AesCm128HmacSha1_80,
-    AeadAes128Gcm,
-    AeadAes256Gcm,
-}
-
-impl Suite {
-    pub const ALL: [Self; 3] = [
-        Self::AesCm128HmacSha1_80,
-        Self::AeadAes128Gcm,
-        Self::AeadAes256Gcm,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-            Self::AeadAes128Gcm => "AEAD_AES_128_GCM",
-            Self::AeadAes256Gcm => "AEAD_AES_256_GCM",
-        }
-    }
-
-    fn profile(self) -> ProtectionProfile {
-        match self {
-            Self::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
-            Self::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
-            Self::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
-        }
-    }
-
-    /// Length of master key and master salt together, in bytes.
-    pub fn key_len(self) -> usize {
-        self.profile().key_len() + self.profile().salt_len()
-    }
-
-    /// A new random master key, followed by its salt.
-    pub fn new_key(self) -> Vec<u8> {
-        let mut key = vec![0; self.key_len()];
-        aws_lc_rs::rand::fill(&mut key).expect("the system has randomness");
-        key
-    }
-
-    /// What SRTP adds to an RTP packet.
-    fn tag_len(self) -> usize {
-        self.profile()
-            .rtp_auth_tag_len()
-            .max(self.profile().aead_auth_tag_len())
+/// The library's name for a suite.
+const fn profile(suite: SrtpSuite) -> ProtectionProfile {
+    match suite {
+        SrtpSuite::AesCm128HmacSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+        SrtpSuite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+        SrtpSuite::AeadAes256Gcm => ProtectionProfile::AeadAes256Gcm,
     }
 }
 
-impl FromStr for Suite {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|suite| suite.as_str() == name)
-            .ok_or(())
-    }
+/// What SRTP adds to an RTP packet.
+fn tag_len(suite: SrtpSuite) -> usize {
+    let profile = profile(suite);
+    profile.rtp_auth_tag_len().max(profile.aead_auth_tag_len())
 }
 
-impl fmt::Display for Suite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
+/// A new random master key, followed by its salt.
+pub fn new_key(suite: SrtpSuite) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
+    let mut key = vec![0; suite.key_len()];
+    aws_lc_rs::rand::fill(&mut key)?;
+    Ok(key)
 }
 
 #[derive(Clone)]
 pub struct SrtpConfig {
-    pub suite: Suite,
+    pub suite: SrtpSuite,
     /// Master key followed by salt.
     pub key: Vec<u8>,
     /// Of the newest authentic packet before a restart: rollover counter and sequence number (48
@@ -111,7 +66,7 @@ impl fmt::Debug for SrtpConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum SrtpError {
     #[error("a key for {suite} has {} bytes, not {length}", suite.key_len())]
-    KeyLength { suite: Suite, length: usize },
+    KeyLength { suite: SrtpSuite, length: usize },
     #[error("a stream with {0} rollovers cannot be taken up again")]
     Rollover(u64),
     #[error("SRTP: {0}")]
@@ -120,7 +75,7 @@ pub enum SrtpError {
 
 /// One stream's keys: theirs to us, and ours (receiver reports) to them.
 pub struct Srtp {
-    suite: Suite,
+    suite: SrtpSuite,
     receive: Context,
     /// Until the first authentic packet: one rollover further. A sender may begin just below the
     /// wrap of its number, and lose what came before it.
@@ -144,8 +99,8 @@ impl Srtp {
                 length: key.len(),
             });
         }
-        let (master, salt) = key.split_at(suite.profile().key_len());
-        let context = || Context::new(master, salt, suite.profile(), None, None);
+        let (master, salt) = key.split_at(profile(suite).key_len());
+        let context = || Context::new(master, salt, profile(suite), None, None);
         let (mut receive, mut ahead) = (context()?, None);
         match index {
             Some(index) => walk(&mut receive, context()?, ssrc, index)?,
@@ -165,7 +120,7 @@ impl Srtp {
     /// Authenticates and decrypts: the whole RTP packet, and whether its index is above all before.
     /// A packet that is refused changes nothing.
     pub fn open(&mut self, datagram: &[u8], packet: &Packet<'_>) -> Result<(Bytes, bool), Reason> {
-        if packet.payload.len() < self.suite.tag_len() {
+        if packet.payload.len() < tag_len(self.suite) {
             return Err(Reason::Unauthentic);
         }
         let header = header(packet);
@@ -214,8 +169,8 @@ impl Srtp {
 
     pub fn open_rtcp(&mut self, datagram: &[u8]) -> Result<Bytes, Reason> {
         let (at, tag) = match self.suite {
-            Suite::AesCm128HmacSha1_80 => (10 + 4, 10),
-            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => (4, 16),
+            SrtpSuite::AesCm128HmacSha1_80 => (10 + 4, 10),
+            SrtpSuite::AeadAes128Gcm | SrtpSuite::AeadAes256Gcm => (4, 16),
         };
         if datagram.len() < 8 + 4 + tag {
             return Err(Reason::Unauthentic);
@@ -393,10 +348,10 @@ mod tests {
 
     const SSRC: u32 = 0x0102_0304;
 
-    fn config(suite: Suite) -> SrtpConfig {
+    fn config(suite: SrtpSuite) -> SrtpConfig {
         SrtpConfig {
             suite,
-            key: suite.new_key(),
+            key: new_key(suite).expect("randomness"),
             index: None,
         }
     }
@@ -418,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_once_and_only_unchanged() {
-        for suite in Suite::ALL {
+        for suite in SrtpSuite::ALL {
             let config = config(suite);
             let (mut them, mut us) = (
                 Srtp::new(&config, SSRC).expect("keys"),
@@ -455,7 +410,7 @@ mod tests {
 
     #[test]
     fn control_packets_too() {
-        for suite in Suite::ALL {
+        for suite in SrtpSuite::ALL {
             let config = config(suite);
             let (mut them, mut us) = (
                 Srtp::new(&config, SSRC).expect("keys"),
@@ -480,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_stream_goes_on_after_a_restart_with_its_rollover_counter() {
-        for suite in Suite::ALL {
+        for suite in SrtpSuite::ALL {
             let config = config(suite);
             let (mut them, mut us) = (
                 Srtp::new(&config, SSRC).expect("keys"),
@@ -519,7 +474,7 @@ mod tests {
 
     #[test]
     fn a_sender_may_begin_just_below_the_wrap_and_lose_what_came_before() {
-        for suite in Suite::ALL {
+        for suite in SrtpSuite::ALL {
             let config = config(suite);
             let (mut them, mut us) = (
                 Srtp::new(&config, SSRC).expect("keys"),
@@ -543,7 +498,7 @@ mod tests {
     /// another key.
     #[test]
     fn what_is_not_authentic_changes_nothing() {
-        for suite in Suite::ALL {
+        for suite in SrtpSuite::ALL {
             let config = config(suite);
             let mut stranger = Srtp::new(&super::tests::config(suite), SSRC).expect("keys");
             for begin in [0u64, 1, 30_000, 40_000, 65_530] {
@@ -592,7 +547,7 @@ mod tests {
 
     #[test]
     fn a_keyring_follows_what_proves_itself_and_never_goes_back() {
-        let config = config(Suite::AeadAes128Gcm);
+        let config = config(SrtpSuite::AeadAes128Gcm);
         let with = |ssrc: u32, sequence: u16| {
             let mut packet = packet(sequence, &[]);
             packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
@@ -626,7 +581,7 @@ mod tests {
     fn wrong_keys_are_told() {
         let short = SrtpConfig {
             key: vec![0; 30],
-            ..config(Suite::AeadAes256Gcm)
+            ..config(SrtpSuite::AeadAes256Gcm)
         };
         assert!(matches!(
             Srtp::new(&short, SSRC),
@@ -634,9 +589,9 @@ mod tests {
         ));
         let old = SrtpConfig {
             index: Some(u64::MAX),
-            ..config(Suite::AeadAes128Gcm)
+            ..config(SrtpSuite::AeadAes128Gcm)
         };
         assert!(matches!(Srtp::new(&old, SSRC), Err(SrtpError::Rollover(_))));
-        assert!(!format!("{:?}", config(Suite::AeadAes128Gcm)).contains("key"));
+        assert!(!format!("{:?}", config(SrtpSuite::AeadAes128Gcm)).contains("key"));
     }
 }

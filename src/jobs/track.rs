@@ -223,7 +223,7 @@ impl Mixer {
         let got = match damage {
             Some(damage) => Got::Broken(damage),
             None => match read(path, MeetingTime::ZERO, allowed.to_vec()).await? {
-                Ok(Some(part)) if track.is_none_or(|track| track.codec == part.codec.as_str()) => {
+                Ok(Some(part)) if track.is_none_or(|track| track.codec == part.codec) => {
                     Got::Part(part)
                 }
                 Ok(Some(part)) => Got::Broken(format!("it holds {}", part.codec.as_str())),

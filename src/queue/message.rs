@@ -4,6 +4,7 @@
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
     id::{ConsentId, JobId, MeetingId, ParticipantId, Request, StreamId},
+    stream::{CloseReason, MediaReason, StreamMedia},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -54,12 +55,10 @@ pub enum Ask {
         journal: bool,
     },
     /// A row of `streams` in state `asked` wants a port.
-    OpenStream {
-        stream: StreamId,
-    },
+    OpenStream { stream: StreamId },
     CloseStream {
         stream: StreamId,
-        reason: String,
+        reason: CloseReason,
     },
     /// How is each stream received?
     Streams,
@@ -109,9 +108,9 @@ pub enum Reply {
 #[serde(rename_all = "camelCase")]
 pub struct StreamNow {
     pub stream: StreamId,
-    /// `waiting`, `receiving` or `stalled`, and why.
-    pub media: String,
-    pub reason: Option<String>,
+    pub media: StreamMedia,
+    /// Why it is stalled.
+    pub reason: Option<MediaReason>,
     /// Where its media comes from.
     pub from: Option<SocketAddr>,
     pub ssrc: Option<u32>,

@@ -34,6 +34,7 @@ pub mod transcript;
 pub mod tx;
 pub mod unheard;
 pub mod user;
+mod word;
 
 use crate::{
     clock::Clock,

@@ -5,8 +5,9 @@ use super::Result;
 use crate::domain::{
     id::{MeetingId, ParticipantId, StreamId},
     source::Owner,
+    stream::{MediaKind, MediaSource},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Text};
 use std::{collections::BTreeSet, net::SocketAddr};
 use uuid::Uuid;
 
@@ -35,7 +36,8 @@ pub async fn owned(
     node: &str,
     meeting: MeetingId,
 ) -> Result<Vec<(u16, StreamId, Owner)>> {
-    let rows: Vec<(i32, Uuid, Uuid, String, String)> = sqlx::query_as(
+    type Row = (i32, Uuid, Uuid, Text<MediaKind>, Text<MediaSource>);
+    let rows: Vec<Row> = sqlx::query_as(
         "select r.port, s.id, s.participant_id, s.kind, s.source
          from rtp_ports r join streams s on s.meeting_id = r.meeting_id and s.id = r.stream_id
          where r.node = $1 and r.meeting_id = $2",
@@ -44,11 +46,11 @@ pub async fn owned(
     .bind(meeting.0)
     .fetch_all(conn)
     .await?;
-    let owned = |(port, stream, participant, kind, source): (i32, Uuid, Uuid, String, String)| {
+    let owned = |(port, stream, participant, kind, source): Row| {
         let owner = Owner {
             participant: ParticipantId(participant),
-            kind,
-            source,
+            kind: kind.0,
+            source: source.0,
         };
         Some((u16::try_from(port).ok()?, StreamId(stream), owner))
     };

@@ -11,11 +11,13 @@ use super::{
     event,
     event::{Event, wire_time},
     job, meeting,
+    word::{word, word_or_null},
 };
 use crate::domain::{
     consent::{ConsentStatus, Use},
     id::{MeetingId, ParticipantId, UserId},
     job::JobKind,
+    stream::{CloseReason, MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -94,14 +96,14 @@ pub struct Person {
 #[serde(rename_all = "camelCase")]
 pub struct StreamSeen {
     pub stream_id: Uuid,
-    pub kind: String,
-    pub source: String,
-    /// `open` or `closed`.
-    pub state: String,
-    pub reason: Option<String>,
-    /// `waiting`, `receiving` or `stalled`; null once closed.
-    pub media: Option<String>,
-    pub media_reason: Option<String>,
+    pub kind: MediaKind,
+    pub source: MediaSource,
+    /// Open or closed.
+    pub state: StreamState,
+    pub reason: Option<CloseReason>,
+    /// Null once closed.
+    pub media: Option<StreamMedia>,
+    pub media_reason: Option<MediaReason>,
     /// Where its media is received, while it is open. Not for everybody: see [`seen_by`].
     pub address: Option<Address>,
 }
@@ -260,16 +262,16 @@ async fn read(
 }
 
 fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
-    let state: String = row.try_get("state")?;
-    let open = state == "open";
+    let state = word(row, "state")?;
+    let open = state == StreamState::Open;
     let (ip, port): (Option<String>, Option<i32>) = (row.try_get("ip")?, row.try_get("port")?);
-    let media: String = row.try_get("media")?;
-    let media_reason: Option<String> = row.try_get("media_reason")?;
+    let media = word(row, "media")?;
+    let media_reason: Option<MediaReason> = word_or_null(row, "media_reason")?;
     Ok(StreamSeen {
         stream_id: row.try_get("id")?,
-        kind: row.try_get("kind")?,
-        source: row.try_get("source")?,
-        reason: row.try_get("reason")?,
+        kind: word(row, "kind")?,
+        source: word(row, "source")?,
+        reason: word_or_null(row, "reason")?,
         media: open.then_some(media),
         media_reason: media_reason.filter(|_| open),
         address: ip
@@ -446,7 +448,7 @@ pub async fn leave(
     participant: ParticipantId,
 ) -> Result<Effects> {
     event::lock(conn, meeting).await?;
-    go(conn, meeting, participant, "left").await
+    go(conn, meeting, participant, CloseReason::Left).await
 }
 
 /// Removes a participant, present or not: its streams are closed, its join and resume tokens void.
@@ -469,7 +471,7 @@ pub async fn remove(
     .bind(why.as_str())
     .execute(&mut *conn)
     .await?;
-    let mut effects = go(conn, meeting, participant, "removed").await?;
+    let mut effects = go(conn, meeting, participant, CloseReason::Removed).await?;
     if done.rows_affected() > 0 && effects.is_empty() {
         // Streams asked for and not yet open are to be let go of.
         meeting::bump_roster(conn, meeting).await?;
@@ -521,7 +523,11 @@ pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<
     .await?;
     let mut events = Vec::new();
     for id in present {
-        events.extend(go(conn, meeting, ParticipantId(id), "left").await?.events);
+        events.extend(
+            go(conn, meeting, ParticipantId(id), CloseReason::Left)
+                .await?
+                .events,
+        );
     }
     Ok(events)
 }
@@ -542,7 +548,7 @@ async fn go(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
-    why: &str,
+    why: CloseReason,
 ) -> Result<Effects> {
     sqlx::query(
         "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
@@ -550,7 +556,7 @@ async fn go(
     )
     .bind(meeting.0)
     .bind(participant.0)
-    .bind(why)
+    .bind(why.as_str())
     .execute(&mut *conn)
     .await?;
     let left = sqlx::query(

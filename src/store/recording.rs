@@ -1,10 +1,12 @@
 //! Recordings and their segments, as the workers write them. Rows say what exists: they are written
 //! after the object was stored and verified.
 
-use super::Result;
+use super::{Result, word::word_or_null};
 use crate::domain::{
+    codec::AudioCodec,
     fault::Missing,
     id::{MeetingId, ParticipantId, RecordingId, TenantId},
+    stream::MediaSource,
     time::{MeetingTime, Micros, Span},
 };
 use serde_json::Value;
@@ -12,16 +14,11 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// What makes two streams the same recording.
-#[derive(
-    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TrackKey {
     pub participant: ParticipantId,
-    /// `microphone`, `camera` or `screen`.
-    pub source: String,
-    /// As in the contract: `opus`, `PCMU`, `PCMA`.
-    pub codec: String,
+    pub source: MediaSource,
+    pub codec: AudioCodec,
 }
 
 /// Makes the track's recording, or finds the one that is there; answers with the id that counts.
@@ -47,8 +44,8 @@ pub async fn ensure_track(
     .bind(tenant.0)
     .bind(meeting.0)
     .bind(key.participant.0)
-    .bind(&key.source)
-    .bind(&key.codec)
+    .bind(key.source.as_str())
+    .bind(key.codec.as_str())
     .bind(start_ms)
     .fetch_one(conn)
     .await?;
@@ -315,8 +312,8 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
     .await?;
     let recording = |row: &PgRow| -> sqlx::Result<Recording> {
         let participant: Option<Uuid> = row.try_get("participant_id")?;
-        let source: Option<String> = row.try_get("source")?;
-        let codec: Option<String> = row.try_get("codec")?;
+        let source = word_or_null(row, "source")?;
+        let codec = word_or_null(row, "codec")?;
         Ok(Recording {
             id: RecordingId(row.try_get("id")?),
             kind: row.try_get("kind")?,

@@ -1,10 +1,18 @@
 //! Streams that clients ask for. The row is made here in state `asked`; the meeting's worker opens
 //! it.
 
-use super::Result;
-use crate::domain::id::{MeetingId, ParticipantId, StreamId, TenantId};
+use super::{
+    Result,
+    word::{word, word_or_null},
+};
+use crate::domain::{
+    codec::Codec,
+    id::{MeetingId, ParticipantId, StreamId, TenantId},
+    media_state::Media,
+    stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState},
+};
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Text};
 use uuid::Uuid;
 
 /// What a client told of the stream it will send.
@@ -14,11 +22,9 @@ pub struct RequestedStream {
     pub tenant: TenantId,
     pub meeting: MeetingId,
     pub participant: ParticipantId,
-    /// `audio` or `video`.
-    pub kind: String,
-    /// `microphone`, `camera` or `screen`.
-    pub source: String,
-    pub codec: String,
+    pub kind: MediaKind,
+    pub source: MediaSource,
+    pub codec: Codec,
     pub payload_type: u8,
     pub red_payload_type: Option<u8>,
     /// Hz.
@@ -29,7 +35,7 @@ pub struct RequestedStream {
     pub remote: Option<String>,
     /// The source may change in mid-stream.
     pub relatch: bool,
-    pub srtp_suite: Option<String>,
+    pub srtp_suite: Option<SrtpSuite>,
     /// Master key and salt, sealed in the place `<meeting>/<stream>`.
     pub srtp_sealed: Option<Vec<u8>>,
 }
@@ -56,14 +62,14 @@ pub async fn insert(conn: &mut PgConnection, stream: &RequestedStream) -> Result
     .bind(stream.id.0)
     .bind(stream.tenant.0)
     .bind(stream.participant.0)
-    .bind(&stream.kind)
-    .bind(&stream.source)
-    .bind(&stream.codec)
+    .bind(stream.kind.as_str())
+    .bind(stream.source.as_str())
+    .bind(stream.codec.as_str())
     .bind(i32::from(stream.payload_type))
     .bind(stream.clock_rate as i32)
     .bind(stream.ssrc.map(i64::from))
     .bind(&stream.remote)
-    .bind(&stream.srtp_suite)
+    .bind(stream.srtp_suite.map(SrtpSuite::as_str))
     .bind(&stream.srtp_sealed)
     .bind(stream.relatch)
     .bind(stream.red_payload_type.map(i32::from))
@@ -77,26 +83,26 @@ pub async fn find(
     conn: &mut PgConnection,
     meeting: MeetingId,
     stream: StreamId,
-) -> Result<Option<(ParticipantId, String)>> {
-    let row: Option<(Uuid, String)> = sqlx::query_as(FIND)
+) -> Result<Option<(ParticipantId, StreamState)>> {
+    let row: Option<(Uuid, Text<StreamState>)> = sqlx::query_as(FIND)
         .bind(meeting.0)
         .bind(stream.0)
         .fetch_optional(conn)
         .await?;
-    Ok(row.map(|(participant, state)| (ParticipantId(participant), state)))
+    Ok(row.map(|(participant, state)| (ParticipantId(participant), state.0)))
 }
 
 pub(crate) const FIND: &str =
     "select participant_id, state from streams where meeting_id = $1 and id = $2";
 
 /// A stream as it is listed.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct ListedStream {
     pub id: Uuid,
     pub participant_id: Uuid,
-    pub kind: String,
-    pub source: String,
-    pub codec: String,
+    pub kind: MediaKind,
+    pub source: MediaSource,
+    pub codec: Codec,
     pub payload_type: i32,
     pub clock_rate: i32,
     pub ssrc: Option<i64>,
@@ -105,13 +111,39 @@ pub struct ListedStream {
     pub latched: Option<String>,
     pub ip: Option<String>,
     pub port: Option<i32>,
-    pub srtp_suite: Option<String>,
-    pub state: String,
-    pub reason: Option<String>,
-    pub media: String,
-    pub media_reason: Option<String>,
+    pub srtp_suite: Option<SrtpSuite>,
+    pub state: StreamState,
+    pub reason: Option<CloseReason>,
+    /// As last told.
+    pub media: Media,
     pub created_at: DateTime<Utc>,
     pub closed_at: Option<DateTime<Utc>>,
+}
+
+impl FromRow<'_, PgRow> for ListedStream {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            participant_id: row.try_get("participant_id")?,
+            kind: word(row, "kind")?,
+            source: word(row, "source")?,
+            codec: word(row, "codec")?,
+            payload_type: row.try_get("payload_type")?,
+            clock_rate: row.try_get("clock_rate")?,
+            ssrc: row.try_get("ssrc")?,
+            heard_ssrc: row.try_get("heard_ssrc")?,
+            relatch: row.try_get("relatch")?,
+            latched: row.try_get("latched")?,
+            ip: row.try_get("ip")?,
+            port: row.try_get("port")?,
+            srtp_suite: word_or_null(row, "srtp_suite")?,
+            state: word(row, "state")?,
+            reason: word_or_null(row, "reason")?,
+            media: Media::new(word(row, "media")?, word_or_null(row, "media_reason")?),
+            created_at: row.try_get("created_at")?,
+            closed_at: row.try_get("closed_at")?,
+        })
+    }
 }
 
 /// The meeting's streams, or one participant's, behind `after`: in the order in which they were

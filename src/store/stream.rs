@@ -1,7 +1,15 @@
 //! Streams as the workers see them.
 
-use super::{Result, port};
-use crate::domain::id::{MeetingId, ParticipantId, StreamId};
+use super::{
+    Result, port,
+    word::{word, word_or_null},
+};
+use crate::domain::{
+    codec::Codec,
+    id::{MeetingId, ParticipantId, StreamId},
+    media_state::Media,
+    stream::{CloseReason, MediaKind, MediaReason, MediaSource, SrtpSuite, StreamState},
+};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
 /// A row of `streams`.
@@ -9,9 +17,9 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 pub struct Stream {
     pub id: StreamId,
     pub participant: ParticipantId,
-    pub kind: String,
-    pub source: String,
-    pub codec: String,
+    pub kind: MediaKind,
+    pub source: MediaSource,
+    pub codec: Codec,
     pub payload_type: u8,
     /// Of redundant audio data (RFC 2198).
     pub red_payload_type: Option<u8>,
@@ -29,16 +37,14 @@ pub struct Stream {
     /// What clients were told to send to.
     pub ip: Option<String>,
     pub port: Option<u16>,
-    pub srtp_suite: Option<String>,
+    pub srtp_suite: Option<SrtpSuite>,
     pub srtp_sealed: Option<Vec<u8>>,
     /// SRTP's rollover counter and highest sequence number as last written down (48 bits); 0 when
     /// never.
     pub rollover: u64,
-    /// `asked`, `open` or `closed`.
-    pub state: String,
-    /// `waiting`, `receiving` or `stalled`, as last told, and why.
-    pub media: String,
-    pub media_reason: Option<String>,
+    pub state: StreamState,
+    /// As last told.
+    pub media: Media,
 }
 
 fn stream(row: &PgRow) -> sqlx::Result<Stream> {
@@ -52,9 +58,9 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     Ok(Stream {
         id: StreamId(row.try_get("id")?),
         participant: ParticipantId(row.try_get("participant_id")?),
-        kind: row.try_get("kind")?,
-        source: row.try_get("source")?,
-        codec: row.try_get("codec")?,
+        kind: word(row, "kind")?,
+        source: word(row, "source")?,
+        codec: word(row, "codec")?,
         payload_type: u8::try_from(row.try_get::<i32, _>("payload_type")?)
             .map_err(|_| out_of_range("payload_type"))?,
         red_payload_type: row
@@ -73,12 +79,11 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
             .try_get::<Option<i32>, _>("port")?
             .map(|port| u16::try_from(port).map_err(|_| out_of_range("port")))
             .transpose()?,
-        srtp_suite: row.try_get("srtp_suite")?,
+        srtp_suite: word_or_null(row, "srtp_suite")?,
         srtp_sealed: row.try_get("srtp_sealed")?,
         rollover: u64::try_from(row.try_get::<i64, _>("rollover")?).unwrap_or(0),
-        state: row.try_get("state")?,
-        media: row.try_get("media")?,
-        media_reason: row.try_get("media_reason")?,
+        state: word(row, "state")?,
+        media: Media::new(word(row, "media")?, word_or_null(row, "media_reason")?),
     })
 }
 
@@ -151,16 +156,15 @@ pub async fn media(
     conn: &mut PgConnection,
     meeting: MeetingId,
     id: StreamId,
-    media: &str,
-    reason: Option<&str>,
+    media: Media,
 ) -> Result<()> {
     sqlx::query(
         "update streams set media = $3, media_reason = $4 where meeting_id = $1 and id = $2",
     )
     .bind(meeting.0)
     .bind(id.0)
-    .bind(media)
-    .bind(reason)
+    .bind(media.word().as_str())
+    .bind(media.reason().map(MediaReason::as_str))
     .execute(conn)
     .await?;
     Ok(())
@@ -186,7 +190,7 @@ pub async fn closed(
     conn: &mut PgConnection,
     meeting: MeetingId,
     id: StreamId,
-    reason: &str,
+    reason: CloseReason,
 ) -> Result<Option<ParticipantId>> {
     let participant = sqlx::query_scalar(
         "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
@@ -194,7 +198,7 @@ pub async fn closed(
     )
     .bind(meeting.0)
     .bind(id.0)
-    .bind(reason)
+    .bind(reason.as_str())
     .fetch_optional(conn)
     .await?;
     Ok(participant.map(ParticipantId))

@@ -6,14 +6,14 @@ use crate::{
 };
 use hansard::{
     domain::{
+        codec::AudioCodec,
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate, Recording},
         id::{ConsentId, StreamId},
-        recording::Codec,
         time::Span,
     },
     media::{
-        frame::{self, Frame, Pcm},
+        frame::{Frame, Pcm},
         live::decode::{DecodeThread, Decoded, Decoder},
     },
 };
@@ -41,7 +41,12 @@ fn laid(pcm: &[Pcm], rate: usize) -> Vec<f32> {
     all
 }
 
-fn decode(codec: Codec, rate: u32, frames: &[Frame], lost: impl Fn(usize) -> bool) -> Vec<Pcm> {
+fn decode(
+    codec: AudioCodec,
+    rate: u32,
+    frames: &[Frame],
+    lost: impl Fn(usize) -> bool,
+) -> Vec<Pcm> {
     let mut decoder = Decoder::new(codec, rate).expect("a decoder");
     let mut pcm = Vec::new();
     for (n, frame) in frames.iter().enumerate() {
@@ -75,7 +80,7 @@ fn click(hz: f64) -> Vec<f32> {
 
 #[test]
 fn pcm_stands_where_the_sound_was_made() {
-    for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
+    for codec in [AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma] {
         for rate in [16_000, 48_000] {
             let frames = tone::encode(codec, &click(1_000.0), 10_000);
             let pcm = decode(codec, rate, &frames, |_| false);
@@ -102,7 +107,7 @@ fn pcm_stands_where_the_sound_was_made() {
 
 #[test]
 fn loss_is_concealed_and_keeps_the_timeline() {
-    let frames = tone::encode(Codec::Opus, &tone::syllables(440.0, 0.5, 10.0), 0);
+    let frames = tone::encode(AudioCodec::Opus, &tone::syllables(440.0, 0.5, 10.0), 0);
     let mut random = fastrand::Rng::with_seed(7);
     let lost: Vec<bool> = frames
         .iter()
@@ -110,7 +115,7 @@ fn loss_is_concealed_and_keeps_the_timeline() {
         .map(|(n, _)| n > 2 && random.u8(..10) == 0)
         .collect();
     assert!(lost.iter().filter(|lost| **lost).count() > 30);
-    let pcm = decode(Codec::Opus, 16_000, &frames, |n| lost[n]);
+    let pcm = decode(AudioCodec::Opus, 16_000, &frames, |n| lost[n]);
     for pair in pcm.windows(2) {
         assert!(
             (pair[1].span.start - pair[0].span.end).0.abs() <= 2,
@@ -124,7 +129,10 @@ fn loss_is_concealed_and_keeps_the_timeline() {
         all.len()
     );
     // Where one packet is lost, the next one's redundancy brings it back.
-    let whole = laid(&decode(Codec::Opus, 16_000, &frames, |_| false), 16_000);
+    let whole = laid(
+        &decode(AudioCodec::Opus, 16_000, &frames, |_| false),
+        16_000,
+    );
     let place = |n: usize| n * 320..n * 320 + 200;
     let single = |n: &usize| lost[*n] && !lost[n - 1] && lost.get(n + 1) == Some(&false);
     let spoken: Vec<usize> = (5..490)
@@ -144,12 +152,12 @@ fn loss_is_concealed_and_keeps_the_timeline() {
 
 #[test]
 fn a_pause_leaves_a_hole_and_what_follows_is_whole() {
-    let all = tone::encode(Codec::Opus, &tone::sine(440.0, 0.5, 3.0), 0);
+    let all = tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.5, 3.0), 0);
     let frames: Vec<Frame> = all
         .into_iter()
         .filter(|frame| !frame.span.overlaps(span(1_000, 2_000)))
         .collect();
-    let pcm = decode(Codec::Opus, 16_000, &frames, |_| false);
+    let pcm = decode(AudioCodec::Opus, 16_000, &frames, |_| false);
     let at = pcm.windows(2).position(|pair| {
         pair[1].span.start - pair[0].span.end > hansard::domain::time::Micros(100_000)
     });
@@ -170,7 +178,7 @@ fn a_pause_leaves_a_hole_and_what_follows_is_whole() {
 #[test]
 fn garbage_is_survived() {
     let mut random = fastrand::Rng::with_seed(1);
-    for codec in [Codec::Opus, Codec::Pcmu] {
+    for codec in [AudioCodec::Opus, AudioCodec::Pcmu] {
         let mut decoder = Decoder::new(codec, 16_000).expect("a decoder");
         for n in 0..500 {
             let payload: Vec<u8> = (0..random.usize(1..300)).map(|_| random.u8(..)).collect();
@@ -189,8 +197,8 @@ fn speech_hears_only_what_was_agreed_to() {
     let stream = StreamId(Uuid::from_u128(5));
     let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
     let decode_thread = DecodeThread::start(Arc::clone(&gate), heard).expect("a decoder");
-    assert!(decode_thread.open(stream, who(1), Codec::Opus));
-    let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 6.0), 0);
+    assert!(decode_thread.open(stream, who(1), AudioCodec::Opus));
+    let frames = tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 6.0), 0);
     let agreed = |entry, status, at_ms| Entry {
         uses: vec![Use::Transcription],
         ..said(entry, who(1), status, at_ms)
@@ -291,7 +299,7 @@ fn speech_hears_only_what_was_agreed_to() {
 /// put there.
 #[test]
 fn a_packet_that_libopus_refuses_costs_itself_only() {
-    let voice = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
+    let voice = tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
     let mut random = fastrand::Rng::with_seed(7);
     let mut tried = 0;
     for toc in 0..=255u8 {
@@ -301,7 +309,7 @@ fn a_packet_that_libopus_refuses_costs_itself_only() {
             if length == 3 {
                 payload = vec![toc, 1, 2, 3];
             }
-            let Some(lasting) = frame::duration(Codec::Opus, &payload) else {
+            let Some(lasting) = AudioCodec::Opus.duration(&payload) else {
                 continue;
             };
             tried += 1;
@@ -322,7 +330,7 @@ fn a_packet_that_libopus_refuses_costs_itself_only() {
                     after = after + frame.span.length();
                 }
                 for lost in [usize::MAX, 4] {
-                    let pcm = decode(Codec::Opus, rate, &frames, |n| n == lost);
+                    let pcm = decode(AudioCodec::Opus, rate, &frames, |n| n == lost);
                     let end = pcm.last().expect("sound").span.end;
                     assert!(
                         (end - after).0.abs() <= 7_000,
@@ -344,7 +352,7 @@ fn a_packet_that_libopus_refuses_costs_itself_only() {
 #[test]
 fn any_bytes_are_g711() {
     let mut random = fastrand::Rng::with_seed(8);
-    for codec in [Codec::Pcmu, Codec::Pcma] {
+    for codec in [AudioCodec::Pcmu, AudioCodec::Pcma] {
         let mut frames = tone::encode(codec, &tone::sine(440.0, 0.3, 1.0), 0);
         for (n, frame) in frames.iter_mut().enumerate().skip(10).step_by(3) {
             let length = [1, 2, 80, 159, 160][n % 5];

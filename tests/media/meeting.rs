@@ -2,11 +2,13 @@
 
 use hansard::{
     domain::{
+        codec::AudioCodec,
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate, Recording},
         id::{ConsentId, MeetingId, ParticipantId, RecordingId},
         quota::Quota,
-        recording::{Codec, Source, Track},
+        recording::Track,
+        stream::MediaSource,
         time::{MeetingTime, Span},
     },
     media::{
@@ -78,7 +80,7 @@ pub enum Event {
 pub struct Meeting {
     pub folder: Folder,
     pub gate: Arc<Gate>,
-    pub codec: Codec,
+    pub codec: AudioCodec,
 }
 
 pub struct Take {
@@ -88,7 +90,7 @@ pub struct Take {
 }
 
 impl Meeting {
-    pub fn new(codec: Codec) -> Self {
+    pub fn new(codec: AudioCodec) -> Self {
         Self {
             folder: Folder::new(),
             gate: Arc::new(Gate::new(&Use::ALL)),
@@ -107,7 +109,7 @@ impl Meeting {
             meeting: MeetingId(Uuid::from_u128(1)),
             recording: RecordingId(Uuid::from_u128(who.0.as_u128() + 100)),
             participant: who,
-            source: Source::Microphone,
+            source: MediaSource::Microphone,
             codec: self.codec,
         }
     }

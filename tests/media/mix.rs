@@ -6,8 +6,8 @@ use crate::{
 };
 use hansard::{
     domain::{
+        codec::AudioCodec,
         consent::{ConsentStatus, Use},
-        recording::Codec,
         time::{MeetingTime, Span},
     },
     media::{frame::Frame, rendering::mix::Mixed},
@@ -41,7 +41,7 @@ fn true_to_20_ms(path: &Path, samples: &[f32], mixed: &Mixed) {
 
 #[test]
 fn who_agreed_is_heard_and_who_declined_is_absent() {
-    for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
+    for codec in [AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma] {
         let meeting = Meeting::new(codec);
         let (ana, bob, carol) = (who(1), who(2), who(3));
         // Ana speaks 2…12 s, Bob 5…20 s, Carol all the time.
@@ -134,16 +134,16 @@ fn who_agreed_is_heard_and_who_declined_is_absent() {
 
 #[test]
 fn a_withdrawal_and_a_pause_cut_to_the_instant() {
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let (ana, bob) = (who(1), who(2));
     let voices = [
         (
             ana,
-            tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 16.0), 1_000),
+            tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 16.0), 1_000),
         ),
         (
             bob,
-            tone::encode(Codec::Opus, &tone::sine(1_000.0, 0.3, 16.0), 1_000),
+            tone::encode(AudioCodec::Opus, &tone::sine(1_000.0, 0.3, 16.0), 1_000),
         ),
     ];
     let voices = voices
@@ -210,8 +210,8 @@ fn a_withdrawal_and_a_pause_cut_to_the_instant() {
 
 #[test]
 fn nothing_admitted_makes_no_mix() {
-    let meeting = Meeting::new(Codec::Opus);
-    let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
+    let meeting = Meeting::new(AudioCodec::Opus);
+    let frames = tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 1.0), 0);
     let takes = meeting.record(
         &[(who(1), &frames)],
         vec![(0, Event::Said(said(1, who(1), ConsentStatus::Declined, 0)))],
@@ -223,8 +223,8 @@ fn nothing_admitted_makes_no_mix() {
 
 /// What a meeting of one voice sounds like afterwards, in LUFS and dBTP.
 fn loudness_of(samples: &[f32]) -> (f64, f64, Mixed) {
-    let meeting = Meeting::new(Codec::Opus);
-    let frames = tone::encode(Codec::Opus, samples, 0);
+    let meeting = Meeting::new(AudioCodec::Opus);
+    let frames = tone::encode(AudioCodec::Opus, samples, 0);
     let takes = meeting.record(&[(who(1), &frames)], vec![both(who(1), 1, 0)]);
     let (path, mixed) = meeting.mix(&takes).expect("a mix");
     let (lufs, peak) = tone::ffmpeg_loudness(&path);
@@ -271,9 +271,9 @@ fn loudness_and_peaks_are_as_promised() {
 
 #[test]
 fn loss_in_a_recording_is_concealed_in_the_mix() {
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let mut random = fastrand::Rng::with_seed(11);
-    let whole = tone::encode(Codec::Opus, &tone::syllables(440.0, 0.3, 20.0), 500);
+    let whole = tone::encode(AudioCodec::Opus, &tone::syllables(440.0, 0.3, 20.0), 500);
     let mut torn = whole.clone();
     torn.retain(|frame| frame.span.start < ms(600) || random.u8(..10) > 0);
     assert!(torn.len() + 70 < whole.len());
@@ -302,7 +302,7 @@ fn loss_in_a_recording_is_concealed_in_the_mix() {
 
 #[test]
 fn a_clock_that_drifts_stays_true() {
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let mut voice = vec![0.0; 60 * tone::RATE];
     for second in 0..60 {
         for (n, sample) in tone::sine(1_000.0, 0.5, 0.05).into_iter().enumerate() {
@@ -310,7 +310,7 @@ fn a_clock_that_drifts_stays_true() {
         }
     }
     // The sender's clock is 500 ppm slow: a packet takes 20.01 ms.
-    let mut frames = tone::encode(Codec::Opus, &voice, 0);
+    let mut frames = tone::encode(AudioCodec::Opus, &voice, 0);
     for (n, frame) in frames.iter_mut().enumerate() {
         let start = MeetingTime(n as i64 * 20_010);
         frame.span = Span::new(start, MeetingTime(start.0 + 20_010));

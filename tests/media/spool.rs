@@ -6,10 +6,11 @@ use crate::{
 };
 use hansard::{
     domain::{
+        codec::AudioCodec,
         consent::{ConsentStatus, Use},
         gate::{Gate, Recording},
         quota::Quota,
-        recording::{Codec, union},
+        recording::union,
         time::{Micros, Span},
     },
     media::live::{
@@ -22,8 +23,8 @@ use std::{sync::Arc, time::Duration};
 
 #[test]
 fn what_is_in_the_spool_after_a_withdrawal_ends_before_it() {
-    let meeting = Meeting::new(Codec::Pcmu);
-    let frames = tone::encode(Codec::Pcmu, &tone::sine(440.0, 0.3, 3.0), 0);
+    let meeting = Meeting::new(AudioCodec::Pcmu);
+    let frames = tone::encode(AudioCodec::Pcmu, &tone::sine(440.0, 0.3, 3.0), 0);
     let takes = meeting.record(&[(who(1), &frames)], vec![both(who(1), 1, 0)]);
     assert_eq!(takes[0].segments.len(), 1);
     // SpoolEvent late, of a time in the midst of what was sealed already.
@@ -49,7 +50,7 @@ fn what_is_in_the_spool_after_a_withdrawal_ends_before_it() {
         Some(trimmed.clone()),
         "and again"
     );
-    let another = Meeting::new(Codec::Pcmu);
+    let another = Meeting::new(AudioCodec::Pcmu);
     assert_eq!(
         trimmed.clone().recheck(&another.gate).expect("asks"),
         None,
@@ -63,7 +64,7 @@ fn what_is_in_the_spool_after_a_withdrawal_ends_before_it() {
 /// taken up from the spool.
 #[test]
 fn what_arrived_after_a_withdrawal_is_cut_though_it_is_placed_before() {
-    let meeting = Meeting::new(Codec::Pcmu);
+    let meeting = Meeting::new(AudioCodec::Pcmu);
     let spool = meeting.folder.0.join("spool");
     let track = meeting.track(who(1));
     meeting
@@ -71,7 +72,7 @@ fn what_arrived_after_a_withdrawal_is_cut_though_it_is_placed_before() {
         .apply(&said(1, who(1), ConsentStatus::Accepted, 0), ms(0));
     let owned = Disk::new(spool.clone(), Quota::default()).own(track.meeting, 1);
     let mut writer = segment::SegmentWriter::new(Arc::new(owned), track, Arc::clone(&meeting.gate));
-    for frame in tone::encode(Codec::Pcmu, &tone::sine(440.0, 0.3, 3.0), 0) {
+    for frame in tone::encode(AudioCodec::Pcmu, &tone::sine(440.0, 0.3, 3.0), 0) {
         let stood = Micros::from_ms(if frame.span.start < ms(1_000) {
             0
         } else {
@@ -119,10 +120,10 @@ fn writes_until_killed() {
     let meeting = Meeting {
         folder: Folder::new(),
         gate: Arc::clone(&gate),
-        codec: Codec::Opus,
+        codec: AudioCodec::Opus,
     };
     let track = meeting.track(who(1));
-    let frames = tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 30.0), 0);
+    let frames = tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 30.0), 0);
     let owned = Disk::new(folder.into(), Quota::default()).own(track.meeting, 1);
     let (spool, _told) = Spool::start(Arc::new(owned), Arc::clone(&gate)).expect("a recorder");
     spool.open(track);
@@ -144,7 +145,7 @@ fn writes_until_killed() {
 #[test]
 fn a_killed_process_leaves_what_it_received_playable() {
     use std::io::{BufRead, BufReader};
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let spool = meeting.folder.0.join("spool");
     let mut child = std::process::Command::new(std::env::current_exe().expect("this test"))
         .args(["spool::writes_until_killed", "--exact", "--nocapture"])
@@ -211,7 +212,7 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
     let owned = Arc::new(disk.own(track.meeting, 1));
     let (spool, mut told) = Spool::start(owned, Arc::clone(&meeting.gate)).expect("a recorder");
     spool.open(track);
-    for (n, frame) in tone::encode(Codec::Opus, &tone::sine(440.0, 0.3, 4.0), 0)
+    for (n, frame) in tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 4.0), 0)
         .into_iter()
         .enumerate()
     {
@@ -251,7 +252,7 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
 
 #[test]
 fn a_folder_that_cannot_be_written_costs_its_segments_and_not_the_recording() {
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let disk = Disk::new(meeting.folder.0.join("spool"), Quota::default());
     let folder = disk
         .folder()
@@ -283,7 +284,7 @@ fn a_folder_that_cannot_be_written_costs_its_segments_and_not_the_recording() {
 
 #[test]
 fn folders_that_somebody_took_away_are_made_again() {
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let disk = Disk::new(meeting.folder.0.join("spool"), Quota::default());
     let folder = disk
         .folder()
@@ -311,7 +312,7 @@ fn folders_that_somebody_took_away_are_made_again() {
 
 #[test]
 fn a_full_spool_drops_new_segments_and_says_so() {
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let disk = Disk::new(meeting.folder.0.join("spool"), Quota::Bytes(3_000));
     let end = record_through(&meeting, &disk, |n, spool| match n {
         50 => {
@@ -345,7 +346,7 @@ fn runs_out_of_descriptors() {
     if std::env::var(FEW).is_err() {
         return;
     }
-    let meeting = Meeting::new(Codec::Opus);
+    let meeting = Meeting::new(AudioCodec::Opus);
     let disk = Disk::new(meeting.folder.0.join("spool"), Quota::default());
     let limit = |most: u64| {
         let had = rustix::process::getrlimit(rustix::process::Resource::Nofile);

@@ -1,7 +1,10 @@
 use super::app::{App, request, text};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hansard::{
-    domain::id::StreamId,
+    domain::{
+        id::StreamId,
+        stream::{CloseReason, MediaReason, StreamMedia},
+    },
     queue::{
         JobKind,
         message::{Ask, Reply, StreamNow},
@@ -89,7 +92,9 @@ async fn a_stream_gets_a_port_from_the_worker() {
         .expect(204);
     worker
         .heard(|ask| match ask {
-            Ask::CloseStream { stream, reason } if stream == asked && reason == "request" => {
+            Ask::CloseStream { stream, reason }
+                if stream == asked && reason == CloseReason::Request =>
+            {
                 Some(())
             }
             _ => None,
@@ -315,8 +320,8 @@ async fn streams_are_listed_with_what_the_worker_counts() {
                     Ask::Streams => Reply::Streams {
                         streams: vec![StreamNow {
                             stream: known.lock().expect("no holder panics")[0],
-                            media: "stalled".into(),
-                            reason: Some("other_source".into()),
+                            media: StreamMedia::Stalled,
+                            reason: Some(MediaReason::OtherSource),
                             from: Some(([192, 0, 2, 7], 5004).into()),
                             ssrc: Some(u32::MAX),
                             packets: 70,

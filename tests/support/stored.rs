@@ -5,7 +5,7 @@ use super::{Scratch, place::Place};
 use axum::http::Method;
 use hansard::{
     domain::{
-        recording::Codec,
+        codec::AudioCodec,
         tiering::Tier,
         time::{MeetingTime, Micros, Span},
     },
@@ -150,8 +150,9 @@ impl StoredMeeting {
         let frames = tone::opus(&sound, OpusSettings::default()).expect("encodes");
         for n in 0..self.segments {
             let begin = MeetingTime::from_ms(BEGIN_MS + n * SEGMENT_MS);
-            let writer = Writer::create(path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO)
-                .expect("creates");
+            let writer =
+                Writer::create(path, Shape::Segment, AudioCodec::Opus, 1, MeetingTime::ZERO)
+                    .expect("creates");
             for (at, frame) in frames.iter().take(200).enumerate() {
                 let span = Span::of(begin + Micros::from_ms(20 * at as i64), Micros::from_ms(20));
                 writer

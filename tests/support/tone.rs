@@ -4,7 +4,7 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::{AppSink, AppSrc};
 use hansard::{
     domain::{
-        recording::Codec,
+        codec::AudioCodec,
         time::{MeetingTime, Micros, Span},
     },
     media::frame::Frame,
@@ -101,15 +101,19 @@ pub fn heard_ms(samples: &[f32], above: f32) -> Option<(f64, f64)> {
 }
 
 /// Encodes mono samples at [`RATE`] into frames of 20 ms, captured from `start_ms` on.
-pub fn encode(codec: Codec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
+pub fn encode(codec: AudioCodec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
     let encoder = match codec {
-        Codec::Opus => {
+        AudioCodec::Opus => {
             "opusenc frame-size=20 bitrate=32000 inband-fec=true packet-loss-percentage=20 audio-type=voice"
         }
-        Codec::Pcmu => "mulawenc",
-        Codec::Pcma => "alawenc",
+        AudioCodec::Pcmu => "mulawenc",
+        AudioCodec::Pcma => "alawenc",
     };
-    let rate = if codec == Codec::Opus { 48_000 } else { 8_000 };
+    let rate = if codec == AudioCodec::Opus {
+        48_000
+    } else {
+        8_000
+    };
     gst::init().expect("GStreamer starts");
     let graph = gst::parse::launch(&format!(
         "appsrc name=in format=time caps=audio/x-raw,format=F32LE,rate=48000,channels=1,layout=interleaved \
@@ -144,7 +148,7 @@ pub fn encode(codec: Codec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
         payloads.push(buffer.map_readable().expect("readable").to_vec());
     }
     graph.set_state(gst::State::Null).expect("stops");
-    if codec != Codec::Opus {
+    if codec != AudioCodec::Opus {
         let all = payloads.concat();
         payloads = all.chunks_exact(160).map(<[u8]>::to_vec).collect();
     }

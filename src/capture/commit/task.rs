@@ -160,7 +160,7 @@ impl CommitTask {
                 participant,
                 reason,
             } => {
-                stream::closed(&mut tx, meeting, *stream, reason).await?;
+                stream::closed(&mut tx, meeting, *stream, *reason).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
             Write::Latched {
@@ -176,7 +176,7 @@ impl CommitTask {
                 participant,
                 media,
             } => {
-                stream::media(&mut tx, meeting, *stream, media.as_str(), media.reason()).await?;
+                stream::media(&mut tx, meeting, *stream, *media).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
             Write::Rollover { stream, index } => {

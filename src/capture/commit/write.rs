@@ -6,6 +6,7 @@ use crate::{
     domain::{
         id::{ParticipantId, RecordingId, SegmentId, StreamId},
         media_state::Media,
+        stream::CloseReason,
         time::Span,
     },
     store::{
@@ -47,7 +48,7 @@ pub enum Write {
     StreamClosed {
         stream: StreamId,
         participant: ParticipantId,
-        reason: String,
+        reason: CloseReason,
     },
     Latched {
         stream: StreamId,

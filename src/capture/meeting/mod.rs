@@ -34,6 +34,7 @@ use crate::{
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         log_reader::LogReader,
         meeting::{Command, Input, Meeting},
+        stream::CloseReason,
         time::MeetingTime,
     },
     ingest::Arrival,
@@ -286,7 +287,7 @@ impl RunningMeeting {
             Fact::Open(Err(reply), responder) => responder.reply(reply),
             Fact::MakeRoom(stream, done) => {
                 for replaced in self.tracks.replaced_by(&stream) {
-                    self.close(replaced, "replaced");
+                    self.close(replaced, CloseReason::Replaced);
                 }
                 let _ = done.send(());
             }

@@ -82,7 +82,7 @@ impl RunningMeeting {
                 streams: self.streams_now(),
             }),
             Ask::CloseStream { stream, reason } => {
-                self.close(stream, &reason);
+                self.close(stream, reason);
                 responder.reply(Reply::Done);
             }
             Ask::Signal { .. } => responder.reply(Reply::Error {

@@ -14,7 +14,12 @@ use crate::{
         track::Tracks,
         upload,
     },
-    domain::{log_reader::LogReader, meeting::Meeting, time::MeetingTime},
+    domain::{
+        log_reader::LogReader,
+        meeting::Meeting,
+        stream::{CloseReason, StreamState},
+        time::MeetingTime,
+    },
     queue::{
         Responder,
         message::{Ask, Reply},
@@ -180,13 +185,18 @@ impl RunningMeeting {
         for stream in loaded
             .streams
             .into_iter()
-            .filter(|stream| stream.state == "open")
+            .filter(|stream| stream.state == StreamState::Open)
         {
             let deps = running.deps.clone();
             match port::find(&deps.store, &deps.rtp, meeting, &stream).await {
                 Ok(found) => running.open(stream, found, None),
                 Err(error) if port::is_final(&error) => {
-                    running.refuse(&stream, None, "unavailable", format!("{error:#}"));
+                    running.refuse(
+                        &stream,
+                        None,
+                        CloseReason::Unavailable,
+                        format!("{error:#}"),
+                    );
                 }
                 Err(error) => {
                     return Err(error.context("finding the ports of the meeting's streams"));

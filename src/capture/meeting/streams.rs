@@ -4,9 +4,10 @@ use super::RunningMeeting;
 use crate::{
     capture::{commit::Write, port::Found},
     domain::{
+        codec::Codec,
         id::{ParticipantId, StreamId},
         meeting::Input,
-        recording::Codec,
+        stream::{CloseReason, MediaReason, StreamState},
     },
     ingest::Arrival,
     queue::{
@@ -31,15 +32,15 @@ impl RunningMeeting {
             }
             return;
         }
-        if Codec::parse(&stream.codec).is_none() {
+        let Codec::Audio(codec) = stream.codec else {
             let why = format!(
                 "{} is not taken yet: send audio as opus, PCMU or PCMA",
                 stream.codec
             );
-            return self.refuse(&stream, responder, "not_supported", why);
-        }
+            return self.refuse(&stream, responder, CloseReason::NotSupported, why);
+        };
         for replaced in self.tracks.replaced_by(&stream) {
-            self.close(replaced, "replaced");
+            self.close(replaced, CloseReason::Replaced);
         }
         self.input(Input::StreamOpened {
             stream: id,
@@ -53,14 +54,17 @@ impl RunningMeeting {
             glossary: self.speaking.glossary.clone(),
             late: false,
         });
-        match self.tracks.open(&stream, found, speech, self.clock.now()) {
+        match self
+            .tracks
+            .open(&stream, codec, found, speech, self.clock.now())
+        {
             Ok(port) => {
                 let ip = self.deps.rtp.public_ip.clone();
                 // Another worker's stream may come with the meeting: whoever sends must know where
                 // to.
                 if stream.ip.as_ref() != Some(&ip)
                     || stream.port != Some(port)
-                    || stream.state != "open"
+                    || stream.state != StreamState::Open
                 {
                     self.write(Write::StreamOpened {
                         stream: id,
@@ -77,7 +81,7 @@ impl RunningMeeting {
                 let why = format!("{error:#}");
                 warn!(meeting = %self.meeting, stream = %id, error = why, "a stream cannot be opened");
                 self.input(Input::StreamClosed { stream: id });
-                self.refuse(&stream, responder, "unavailable", why);
+                self.refuse(&stream, responder, CloseReason::Unavailable, why);
             }
         }
     }
@@ -86,18 +90,18 @@ impl RunningMeeting {
         &self,
         stream: &Stream,
         responder: Option<Responder>,
-        code: &str,
+        reason: CloseReason,
         message: String,
     ) {
         let (stream, participant) = (stream.id, stream.participant);
         self.write(Write::StreamClosed {
             stream,
             participant,
-            reason: code.to_owned(),
+            reason,
         });
         if let Some(responder) = responder {
             responder.reply(Reply::Error {
-                code: code.to_owned(),
+                code: reason.as_str().to_owned(),
                 message,
             });
         }
@@ -113,12 +117,12 @@ impl RunningMeeting {
         }
     }
 
-    pub(super) fn close(&mut self, stream: StreamId, reason: &str) {
+    pub(super) fn close(&mut self, stream: StreamId, reason: CloseReason) {
         if let Some(participant) = self.drop_track(stream) {
             self.write(Write::StreamClosed {
                 stream,
                 participant,
-                reason: reason.to_owned(),
+                reason,
             });
         }
     }
@@ -149,7 +153,7 @@ impl RunningMeeting {
                 }
                 if self.tracks.is_unreadable(stream) {
                     warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
-                    self.close(stream, "clock_rate");
+                    self.close(stream, CloseReason::ClockRate);
                 }
             }
             Arrival::Other { at, sequence } => {
@@ -201,7 +205,7 @@ impl RunningMeeting {
     /// Tells whose media came, stalled or came back.
     pub(super) fn look_at_media(&mut self) {
         for (stream, participant, media) in self.tracks.look(self.clock.now()) {
-            info!(meeting = %self.meeting, %stream, media = media.as_str(), reason = media.reason(), "a stream's media");
+            info!(meeting = %self.meeting, %stream, media = %media.word(), reason = media.reason().map(MediaReason::as_str), "a stream's media");
             self.write(Write::Media {
                 stream,
                 participant,
@@ -217,8 +221,8 @@ impl RunningMeeting {
         received
             .map(|of| StreamNow {
                 stream: of.stream,
-                media: of.media.as_str().to_owned(),
-                reason: of.media.reason().map(str::to_owned),
+                media: of.media.word(),
+                reason: of.media.reason(),
                 from: of.seen.from,
                 ssrc: of.seen.ssrc,
                 packets: of.packets,

@@ -160,8 +160,8 @@ impl Taking {
         event::lock(&mut tx, meeting).await?;
         let track = recording::TrackKey {
             participant: sealed.track.participant,
-            source: sealed.track.source.as_str().into(),
-            codec: sealed.track.codec.as_str().into(),
+            source: sealed.track.source,
+            codec: sealed.track.codec,
         };
         let start_ms = sealed.pass.span.start.as_ms();
         segment.recording = recording::ensure_track(

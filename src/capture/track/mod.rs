@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     domain::{
+        codec::AudioCodec,
         gate::Gate,
         id::{ParticipantId, RecordingId, StreamId},
         intake::{Intake, Received},
-        recording::{Codec, Source},
         time::{MeetingTime, Micros},
         timeline::{Header, Senders},
     },
@@ -56,8 +56,7 @@ const LIVELY: Micros = Micros::from_secs(3);
 /// One stream.
 pub struct Track {
     participant: ParticipantId,
-    codec: Codec,
-    source: Source,
+    codec: AudioCodec,
     key: TrackKey,
     ingest: ingest::Stream,
     watch: MediaWatch,
@@ -117,7 +116,7 @@ impl Tracks {
         let recordings = loaded
             .recordings
             .iter()
-            .filter_map(|recording| Some((recording.key.clone()?, recording.id)))
+            .filter_map(|recording| Some((recording.key?, recording.id)))
             .collect();
         let tracks = Self {
             deps,

@@ -3,17 +3,12 @@
 use super::{ALIVE_EVERY, Track, Tracks};
 use crate::{
     capture::{media_watch::MediaWatch, port::Found},
-    domain::{
-        intake::Intake,
-        recording::{Codec, Source},
-        source::Terms,
-        time::MeetingTime,
-    },
-    ingest::{self, SrtpConfig, StreamConfig, Suite},
+    domain::{codec::AudioCodec, intake::Intake, source::Terms, time::MeetingTime},
+    ingest::{self, SrtpConfig, StreamConfig},
     speech,
     store::{recording::TrackKey, requested_stream::seal_place, stream::Stream},
 };
-use anyhow::{Context, bail};
+use anyhow::bail;
 use std::collections::{BTreeMap, HashMap};
 
 impl Tracks {
@@ -21,23 +16,14 @@ impl Tracks {
     pub fn open(
         &mut self,
         row: &Stream,
+        codec: AudioCodec,
         found: Found,
         speech: speech::Stream,
         now: MeetingTime,
     ) -> anyhow::Result<u16> {
-        let Some(codec) = Codec::parse(&row.codec) else {
-            bail!("audio codec {} is not taken here", row.codec)
-        };
-        let Some(source) = Source::parse(&row.source) else {
-            bail!("the source {} is not known here", row.source)
-        };
         let rtp = &self.deps.rtp;
-        let srtp = match (&row.srtp_suite, &row.srtp_sealed) {
+        let srtp = match (row.srtp_suite, &row.srtp_sealed) {
             (Some(suite), Some(sealed)) => {
-                let suite: Suite = suite
-                    .parse()
-                    .ok()
-                    .context("an SRTP suite that is not known here")?;
                 let key = self
                     .deps
                     .seal
@@ -64,10 +50,7 @@ impl Tracks {
             },
             payload_type: row.payload_type,
             red_payload_type: row.red_payload_type,
-            codec: row
-                .codec
-                .parse()
-                .map_err(|()| anyhow::anyhow!("audio codec {} is not taken here", row.codec))?,
+            codec,
             clock_rate: row.clock_rate,
             allow: rtp.allow.clone(),
             latched: address(&row.latched)?,
@@ -80,16 +63,15 @@ impl Tracks {
         self.decode_thread.open(row.id, row.participant, codec);
         let key = TrackKey {
             participant: row.participant,
-            source: row.source.clone(),
-            codec: row.codec.clone(),
+            source: row.source,
+            codec,
         };
         let track = Track {
             participant: row.participant,
             codec,
-            source,
             key,
             ingest,
-            watch: MediaWatch::new(&row.media, row.media_reason.as_deref(), now),
+            watch: MediaWatch::new(row.media, now),
             dropped: BTreeMap::new(),
             intake: Intake::new(row.clock_rate),
             waiting: HashMap::new(),

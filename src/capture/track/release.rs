@@ -93,15 +93,15 @@ fn begin(
     commits: &Commits,
 ) -> RecordingId {
     let id = *recordings
-        .entry(track.key.clone())
+        .entry(track.key)
         .or_insert_with(|| RecordingId(crate::store::new_id()));
     if let std::collections::btree_map::Entry::Vacant(entry) = begun.entry(id) {
-        entry.insert(track.key.clone());
+        entry.insert(track.key);
         let recorded = Recorded {
             meeting: holder.meeting,
             recording: id,
             participant: track.participant,
-            source: track.source,
+            source: track.key.source,
             codec: track.codec,
         };
         if !spool.open(recorded) {
@@ -109,7 +109,7 @@ fn begin(
         }
         let _ = commits.write(Write::Track {
             id,
-            key: track.key.clone(),
+            key: track.key,
             start_ms: first.start.as_ms(),
         });
     }

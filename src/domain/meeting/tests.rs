@@ -112,7 +112,7 @@ fn required_removes_whoever_takes_it_back() {
     assert!(
         commands.contains(&Command::CloseStream {
             stream: MIC,
-            reason: "left"
+            reason: CloseReason::Left
         }),
         "{commands:?}"
     );
@@ -218,7 +218,7 @@ fn an_idle_stream_is_closed_after_five_minutes() {
         drain(&mut meeting),
         [Command::CloseStream {
             stream: MIC,
-            reason: "idle"
+            reason: CloseReason::Idle
         }]
     );
 }
@@ -260,7 +260,7 @@ fn who_is_muted_and_there_by_socket_keeps_its_stream() {
         meeting.handle(Input::Tick, at);
         if drain(&mut meeting).contains(&Command::CloseStream {
             stream: MIC,
-            reason: "idle",
+            reason: CloseReason::Idle,
         }) {
             closed = Some(at);
             break;
@@ -292,7 +292,7 @@ fn media_revokes_a_goodbye_and_reports_do_not() {
         meeting.handle(Input::Tick, s(15));
         let gone = drain(&mut meeting).contains(&Command::CloseStream {
             stream: MIC,
-            reason: "bye",
+            reason: CloseReason::Bye,
         });
         assert_eq!(gone, closed, "{media:?}");
     }

@@ -6,7 +6,7 @@
 //! (EBML) and RFC 9559 (Matroska). A file that breaks off ends there, like one whose writer was
 //! killed.
 
-use crate::domain::recording::Codec;
+use crate::domain::codec::AudioCodec;
 use std::io::{self, BufRead};
 
 /// A frame's bytes are never more: 120 ms of PCM at 8 kHz are 960, an Opus packet is at most some
@@ -35,7 +35,7 @@ const SIMPLE_BLOCK: u32 = 0xA3;
 /// What the file says of its track before its first frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Track {
-    pub codec: Codec,
+    pub codec: AudioCodec,
     pub channels: u8,
 }
 
@@ -86,11 +86,11 @@ impl<R: BufRead> Parser<R> {
     /// The track; known once a frame was read.
     pub fn track(&self) -> Result<Track, Broken> {
         let codec = match self.codec_id.as_str() {
-            "A_OPUS" => Codec::Opus,
+            "A_OPUS" => AudioCodec::Opus,
             // The private data is a WAVEFORMATEX, its first field the format.
             "A_MS/ACM" => match self.private.get(..2) {
-                Some([7, 0]) => Codec::Pcmu,
-                Some([6, 0]) => Codec::Pcma,
+                Some([7, 0]) => AudioCodec::Pcmu,
+                Some([6, 0]) => AudioCodec::Pcma,
                 _ => {
                     return Err(Broken::Foreign(
                         "a format of sound that is none of ours".to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{
-        recording::Codec,
+        codec::AudioCodec,
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -45,7 +45,7 @@ impl Writer {
     pub fn create(
         path: &Path,
         shape: Shape,
-        codec: Codec,
+        codec: AudioCodec,
         channels: u8,
         zero: MeetingTime,
     ) -> Result<Self> {
@@ -123,7 +123,7 @@ impl Reader {
         }))
     }
 
-    pub fn codec(&self) -> Codec {
+    pub fn codec(&self) -> AudioCodec {
         self.track.codec
     }
 
@@ -142,7 +142,7 @@ impl Reader {
                 },
             };
             // Nothing longer than 120 ms was written; what is no packet is the torn end.
-            let Some(length) = frame::duration(self.track.codec, &block.payload) else {
+            let Some(length) = self.track.codec.duration(&block.payload) else {
                 continue;
             };
             let start = self.zero + Micros(block.at_us);
@@ -158,11 +158,11 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn frames(codec: Codec, count: i64) -> Vec<Frame> {
+    fn frames(codec: AudioCodec, count: i64) -> Vec<Frame> {
         (0..count)
             .map(|n| {
                 let payload: Vec<u8> = match codec {
-                    Codec::Opus => vec![0x78, n as u8, 1, 2, 3],
+                    AudioCodec::Opus => vec![0x78, n as u8, 1, 2, 3],
                     _ => vec![n as u8; 160],
                 };
                 // With a hole, and not on whole milliseconds.
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_segment_gives_back_its_frames_at_their_meeting_times() {
-        for codec in [Codec::Opus, Codec::Pcmu, Codec::Pcma] {
+        for codec in [AudioCodec::Opus, AudioCodec::Pcmu, AudioCodec::Pcma] {
             let path = path(codec.as_str());
             let written = frames(codec, 150);
             let writer = Writer::create(&path, Shape::Segment, codec, 1, MeetingTime::ZERO)
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_track_counts_from_its_own_zero() {
-        for codec in [Codec::Opus, Codec::Pcmu] {
+        for codec in [AudioCodec::Opus, AudioCodec::Pcmu] {
             let path = path(&format!("track-{}", codec.as_str()));
             let written = frames(codec, 150);
             let zero = MeetingTime::from_ms(written[0].span.start.as_ms());
@@ -263,9 +263,15 @@ mod tests {
     #[test]
     fn changed_bytes_are_survived() {
         let path = path("changed");
-        let writer = Writer::create(&path, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO)
-            .expect("creates");
-        for frame in frames(Codec::Opus, 100) {
+        let writer = Writer::create(
+            &path,
+            Shape::Segment,
+            AudioCodec::Opus,
+            1,
+            MeetingTime::ZERO,
+        )
+        .expect("creates");
+        for frame in frames(AudioCodec::Opus, 100) {
             writer.write(&frame).expect("writes");
         }
         writer.finish().expect("finishes");
@@ -292,7 +298,14 @@ mod tests {
     fn a_file_that_cannot_be_made_is_an_error() {
         let nowhere = Path::new("/nonexistent/folder/1-1.mkv");
         assert!(
-            Writer::create(nowhere, Shape::Segment, Codec::Opus, 1, MeetingTime::ZERO).is_err()
+            Writer::create(
+                nowhere,
+                Shape::Segment,
+                AudioCodec::Opus,
+                1,
+                MeetingTime::ZERO
+            )
+            .is_err()
         );
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     domain::{
-        recording::Codec,
+        codec::AudioCodec,
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -27,7 +27,7 @@ const PIECE: Micros = Micros::from_ms(20);
 /// Decodes one stream to mono PCM at one rate.
 pub struct Decoder {
     engine: Engine,
-    codec: Codec,
+    codec: AudioCodec,
     rate: u32,
     /// End of the last frame or concealment pushed.
     end: Option<MeetingTime>,
@@ -52,10 +52,10 @@ struct Companded {
 
 impl Decoder {
     /// `rate` is in Hz: 8,000, 16,000 or 48,000.
-    pub fn new(codec: Codec, rate: u32) -> Result<Self> {
+    pub fn new(codec: AudioCodec, rate: u32) -> Result<Self> {
         let engine = match codec {
-            Codec::Opus => Engine::Opus(Opus::new(rate)?),
-            Codec::Pcmu | Codec::Pcma => Engine::Companded(Companded::of(codec, rate)?),
+            AudioCodec::Opus => Engine::Opus(Opus::new(rate)?),
+            AudioCodec::Pcmu | AudioCodec::Pcma => Engine::Companded(Companded::of(codec, rate)?),
         };
         Ok(Self {
             engine,
@@ -112,7 +112,7 @@ impl Decoder {
     pub fn lost(&mut self, hole: Span, out: &mut dyn FnMut(Pcm)) -> Result<()> {
         let Some(end) = self.end else { return Ok(()) };
         let follows = (hole.start - end).0.abs() <= PIECE.0 / 2;
-        if self.codec != Codec::Opus
+        if self.codec != AudioCodec::Opus
             || !follows
             || hole.length() > crate::domain::recording::CONCEAL_MAX
         {
@@ -189,9 +189,9 @@ fn out_of(
 }
 
 impl Companded {
-    fn of(codec: Codec, rate: u32) -> Result<Self> {
+    fn of(codec: AudioCodec, rate: u32) -> Result<Self> {
         let pipeline = match codec {
-            Codec::Pcma => include_str!("../../../pipelines/decode_pcma.gst"),
+            AudioCodec::Pcma => include_str!("../../../pipelines/decode_pcma.gst"),
             _ => include_str!("../../../pipelines/decode_pcmu.gst"),
         };
         let graph = Graph::load(pipeline)?;

@@ -2,10 +2,10 @@
 
 use crate::{
     domain::{
+        codec::AudioCodec,
         gate::{Admitted, Gate, Transcription},
         id::{ParticipantId, StreamId},
         late::Lates,
-        recording::Codec,
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -61,7 +61,7 @@ pub struct DecodeCounts {
 }
 
 enum Order {
-    Open(StreamId, ParticipantId, Codec),
+    Open(StreamId, ParticipantId, AudioCodec),
     Frame(StreamId, Admitted<Transcription, Frame>),
     Lost(StreamId, Span),
     Close(StreamId),
@@ -100,7 +100,7 @@ impl DecodeThread {
     }
 
     /// Makes a stream known; before its first frame. `false`: too many orders wait.
-    pub fn open(&self, stream: StreamId, participant: ParticipantId, codec: Codec) -> bool {
+    pub fn open(&self, stream: StreamId, participant: ParticipantId, codec: AudioCodec) -> bool {
         self.order(Order::Open(stream, participant, codec))
     }
 
@@ -169,7 +169,7 @@ fn count(counter: &AtomicU64, reason: &'static str) {
 
 struct Stream {
     participant: ParticipantId,
-    codec: Codec,
+    codec: AudioCodec,
     lates: Lates,
     /// Made with the first frame, and anew after an error.
     decoder: Option<Decoder>,

@@ -18,7 +18,7 @@ use crate::{
             ebml::EBML,
             matroska::{Shape, Writer},
         },
-        frame::{self, Frame},
+        frame::Frame,
         live::disk::Owned,
         rendering::remux,
     },
@@ -160,7 +160,7 @@ impl SegmentWriter {
         if self.cutter.reaches_across(&self.gate, &pass) {
             outcome = self.seal();
         }
-        let channels = frame::channels(self.track.codec, &frame.payload);
+        let channels = self.track.codec.channels(&frame.payload);
         let open = self.cutter.open();
         let Some(put) = self.cutter.put(pass.span, pass.entry, pass.late, channels) else {
             outcome.dropped = true;

@@ -6,7 +6,7 @@
 //! of the past (deep redundancy). A receiver has to ignore padding (RFC 6716 section 3.2.5), so it
 //! is taken off before anything is kept.
 
-use crate::domain::{recording::Codec, time::Micros};
+use crate::domain::{codec::AudioCodec, opus, time::Micros};
 
 /// Frames in a packet at most (RFC 6716 section 3.2.5).
 const FRAMES_MAX: usize = 48;
@@ -96,13 +96,13 @@ impl Framing {
 /// for each channel a voice activity flag per 20 ms and then the redundancy's flag, all of
 /// probability one half, so that they are the bits of the first byte (section 4.2.3). Only the
 /// first frame that is not empty is about an earlier packet.
-pub fn repeats(codec: Codec, payload: &[u8]) -> Option<Micros> {
-    let toc = *payload.first().filter(|_| codec == Codec::Opus)?;
-    let length = match toc >> 3 {
-        config @ 0..12 => [10, 20, 40, 60][usize::from(config & 3)],
-        config @ 12..16 => [10, 20][usize::from(config & 1)],
-        _ => return None,
-    };
+pub fn repeats(codec: AudioCodec, payload: &[u8]) -> Option<Micros> {
+    let toc = *payload.first().filter(|_| codec == AudioCodec::Opus)?;
+    let (mode, ticks) = opus::frame(toc);
+    if mode == opus::Mode::Celt {
+        return None;
+    }
+    let length = i64::from(ticks / 48);
     // What cannot be read may hold anything.
     let Some(framing) = Framing::read(payload) else {
         return Some(Micros::from_ms(length));
@@ -116,15 +116,15 @@ pub fn repeats(codec: Codec, payload: &[u8]) -> Option<Micros> {
     }
     let flags = *payload.get(framing.at)?;
     let voices = (length / 20).max(1) as u32;
-    let stereo = toc & 4 != 0;
+    let stereo = opus::channels(toc) == 2;
     let redundant =
         flags >> (7 - voices) & 1 != 0 || (stereo && flags >> (6 - 2 * voices) & 1 != 0);
     redundant.then(|| Micros::from_ms(length))
 }
 
 /// The same packet without its padding; `None`: it has none.
-pub fn without_padding(codec: Codec, payload: &[u8]) -> Option<Vec<u8>> {
-    let toc = *payload.first().filter(|_| codec == Codec::Opus)?;
+pub fn without_padding(codec: AudioCodec, payload: &[u8]) -> Option<Vec<u8>> {
+    let toc = *payload.first().filter(|_| codec == AudioCodec::Opus)?;
     if toc & 3 != 3 || payload.get(1)? & 0x40 == 0 {
         return None;
     }
@@ -139,7 +139,7 @@ pub fn without_padding(codec: Codec, payload: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Codec::{Opus, Pcmu};
+    use AudioCodec::{Opus, Pcmu};
 
     #[test]
     fn redundancy_is_told_by_the_first_bits_of_silk() {

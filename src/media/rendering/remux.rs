@@ -3,8 +3,9 @@
 
 use crate::{
     domain::{
+        codec::AudioCodec,
         consent,
-        recording::{Codec, union},
+        recording::union,
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -144,7 +145,7 @@ fn within(span: Span, allowed: &[Span]) -> bool {
 /// A finished track.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finalised {
-    pub codec: Codec,
+    pub codec: AudioCodec,
     /// MeetingTime of the file's time 0, rounded down to the millisecond.
     pub start_ms: i64,
     /// From there to the end of the last frame.
@@ -193,7 +194,7 @@ pub struct Part {
     pub allowed: Vec<Span>,
     /// What is in it.
     pub span: Span,
-    pub codec: Codec,
+    pub codec: AudioCodec,
     pub channels: u8,
 }
 
@@ -352,7 +353,7 @@ pub fn join(parts: &[Part], out: &Path) -> Result<Option<Finalised>> {
 }
 
 fn begin(
-    codec: Codec,
+    codec: AudioCodec,
     channels: u8,
     first: MeetingTime,
     out: &Path,
@@ -410,8 +411,14 @@ mod tests {
 
         fn segment(&self, name: &str, from_ms: i64, to_ms: i64) -> PathBuf {
             let path = self.0.join(name);
-            let writer = Writer::create(&path, Shape::Segment, Codec::Pcmu, 1, MeetingTime::ZERO)
-                .expect("creates a segment");
+            let writer = Writer::create(
+                &path,
+                Shape::Segment,
+                AudioCodec::Pcmu,
+                1,
+                MeetingTime::ZERO,
+            )
+            .expect("creates a segment");
             for ms in (from_ms..to_ms).step_by(20) {
                 writer.write(&frame(ms)).expect("writes");
             }

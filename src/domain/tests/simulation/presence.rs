@@ -6,6 +6,7 @@ use hansard_domain::{
     id::{ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
     meeting::{Command, ConsentPolicy, Input, Listed, Meeting, Settings},
+    stream::CloseReason,
     time::{MeetingTime, Micros},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -166,14 +167,14 @@ pub fn play(seed: u64) {
                 }
                 Command::CloseStream { stream, reason } => {
                     let (who, alive) = truth.streams.remove(&stream).expect("it was open");
-                    if reason == "bye" {
+                    if reason == CloseReason::Bye {
                         let said = truth.byes.remove(&stream).unwrap_or(now);
                         assert!(
                             now - said >= BYE_GRACE.0,
                             "seed {seed}: {stream} of {who} did not leave"
                         );
                     } else {
-                        assert_eq!(reason, "idle", "seed {seed}");
+                        assert_eq!(reason, CloseReason::Idle, "seed {seed}");
                         assert!(
                             now - alive >= STREAM_IDLE.0,
                             "seed {seed}: {stream} of {who} was closed early"

@@ -6,6 +6,7 @@ use hansard_domain::{
     id::ParticipantId,
     limits::PORT_QUIET,
     source::{Change, Owner, Source, Terms},
+    stream::{MediaKind, MediaSource},
     time::Micros,
 };
 use std::{
@@ -119,8 +120,8 @@ fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
     }
     let of = |who: usize| Owner {
         participant: ParticipantId(Uuid::from_u128(who as u128)),
-        kind: "audio".into(),
-        source: "microphone".into(),
+        kind: MediaKind::Audio,
+        source: MediaSource::Microphone,
     };
     // Else the port of the stream whose place it takes, which may not have rested; who else sends
     // there is foreign to it.
