@@ -293,10 +293,29 @@ impl Circumstances {
         }
         lost
     }
+
+    /// What was lost behind the end of a track: its sender was cut off, and when somebody listened
+    /// again the meeting, or the sender's stay, was over.
+    fn lost_behind(&self, end: MeetingTime) -> Vec<Span> {
+        let cut_off = |unheard: &&Span| end >= unheard.start - SENDING_WITHIN && end < unheard.end;
+        let behind: Vec<Span> = self
+            .unheard
+            .iter()
+            .filter(cut_off)
+            .map(|unheard| Span::new(end, unheard.end))
+            .collect();
+        let behind = if self.present.is_empty() {
+            behind
+        } else {
+            intersect(&behind, &self.present)
+        };
+        subtract(&intersect(&behind, &self.agreed), &self.paused)
+    }
 }
 
 /// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons
 /// hold, the first of left, not agreed, paused, lost is told; where none does, the sender was mute.
+/// What a crash cost behind the end of the file is told, too.
 pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     let always = [Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)];
     let present = if why.present.is_empty() {
@@ -324,6 +343,9 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     tell(&mut rest, paused, GapReason::Paused, GAP_MIN);
     let lost = intersect(&rest, &lost);
     tell(&mut rest, lost, GapReason::Lost, CONCEAL_MAX + Micros(1));
+    let mut behind = why.lost_behind(file.end);
+    let all = behind.clone();
+    tell(&mut behind, all, GapReason::Lost, CONCEAL_MAX + Micros(1));
     found.extend(
         rest.iter()
             .filter(|span| span.length() >= MUTED_MIN)

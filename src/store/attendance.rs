@@ -10,13 +10,15 @@ use sqlx::{PgConnection, Row};
 pub struct Visit {
     pub participant: ParticipantId,
     pub joined_at: DateTime<Utc>,
-    /// `None`: to the end.
+    /// At the latest the meeting's end. `None`: to the end of a meeting that goes on.
     pub left_at: Option<DateTime<Utc>>,
 }
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Visit>> {
     let rows = sqlx::query(
-        "select participant_id, joined_at, left_at from participant_visits where meeting_id = $1 order by participant_id, n",
+        "select participant_id, joined_at, least(left_at, end_time) as left_at
+         from participant_visits join meetings on meetings.id = meeting_id
+         where meeting_id = $1 order by participant_id, n",
     )
     .bind(meeting.0)
     .fetch_all(conn)

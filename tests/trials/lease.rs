@@ -36,9 +36,32 @@ struct Site {
     workers: Vec<Option<Server>>,
     api: Server,
     key: String,
+    environment: Environment,
+    folders: Vec<Scratch>,
     _broker: RabbitMq,
     _bucket: Bucket,
-    _folders: Vec<Scratch>,
+}
+
+type Environment = [(&'static str, String); 7];
+
+fn borrowed(environment: &Environment) -> Vec<(&str, &str)> {
+    environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
+}
+
+fn worker(n: usize, folder: &Scratch, environment: &Environment) -> Server {
+    let ip = address(n);
+    let arguments = [
+        "--rtp-bind",
+        &ip,
+        "--rtp-public-ip",
+        &ip,
+        "--rtp-allow",
+        "127.0.0.0/8",
+    ];
+    Server::start("worker", folder.path(), &arguments, &borrowed(environment))
 }
 
 impl Site {
@@ -47,41 +70,29 @@ impl Site {
         let database = cluster.database().await;
         let (broker, bucket) = (RabbitMq::start().await, Bucket::start().await);
         let environment = [
-            ("DATABASE_URL", database.as_str()),
-            ("AMQP_URL", &broker.url()),
-            ("S3_ENDPOINT", &bucket.settings.endpoint),
-            ("S3_BUCKET", &bucket.settings.bucket),
-            ("S3_ACCESS_KEY_ID", &bucket.settings.access_key_id),
-            ("S3_SECRET_ACCESS_KEY", &bucket.settings.secret_access_key),
+            ("DATABASE_URL", database.clone()),
+            ("AMQP_URL", broker.url()),
+            ("S3_ENDPOINT", bucket.settings.endpoint.clone()),
+            ("S3_BUCKET", bucket.settings.bucket.clone()),
+            ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.clone()),
+            (
+                "S3_SECRET_ACCESS_KEY",
+                bucket.settings.secret_access_key.clone(),
+            ),
             (
                 "HANSARD_SECRET",
-                "a secret for tests of at least thirty-two bytes",
+                "a secret for tests of at least thirty-two bytes".into(),
             ),
         ];
         let folders: Vec<Scratch> = (0..3).map(|_| Scratch::new()).collect();
-        let worker = |n: usize| {
-            let ip = address(n);
-            let arguments = [
-                "--rtp-bind",
-                &ip,
-                "--rtp-public-ip",
-                &ip,
-                "--rtp-allow",
-                "127.0.0.0/8",
-            ];
-            Some(Server::start(
-                "worker",
-                folders[n].path(),
-                &arguments,
-                &environment,
-            ))
-        };
-        let workers = (0..2).map(worker).collect();
+        let workers = (0..2)
+            .map(|n| Some(worker(n, &folders[n], &environment)))
+            .collect();
         let api = Server::start(
             "api",
             folders[2].path(),
             &["--listen", "127.0.0.1:0"],
-            &environment,
+            &borrowed(&environment),
         );
         let key = crate::support::key(&database).await;
         Self {
@@ -90,9 +101,10 @@ impl Site {
             workers,
             api,
             key,
+            environment,
+            folders,
             _broker: broker,
             _bucket: bucket,
-            _folders: folders,
         }
     }
 
@@ -226,6 +238,11 @@ impl Hum {
     /// Ends the meeting and answers with its track and the level of the tone in it, per window.
     async fn end(self, client: &Client) -> (Recording, Vec<f64>) {
         client.end(&self.meeting).await.expect("ends");
+        self.made(client).await
+    }
+
+    /// The same of a meeting that has ended.
+    async fn made(self, client: &Client) -> (Recording, Vec<f64>) {
         self.stop.cancel();
         self.sending.await.expect("it does not panic");
         self.relay.abort();
@@ -366,6 +383,43 @@ async fn a_killed_worker_is_followed_by_another() {
 async fn a_worker_told_to_stop_hands_its_meetings_over() {
     let site = Site::start().await;
     follows(site, Server::terminate, Duration::from_secs(10), 1_000).await;
+}
+
+/// Nobody listens from the crash to the end of the meeting: that is told, behind the track's end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_that_ends_while_no_worker_is_there_says_what_was_lost() {
+    let mut site = Site::start().await;
+    let client = site.client();
+    let hum = Hum::start(&client).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let (holder, other) = (site.worker(hum.worker), site.worker(1 - hum.worker));
+    tokio::task::block_in_place(|| {
+        other.kill();
+        holder.kill();
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    client.end(&hum.meeting).await.expect("ends");
+    let meeting = client.meeting(&hum.meeting).await.expect("is there");
+    let n = hum.worker;
+    let _again = worker(n, &site.folders[n], &site.environment);
+    let (track, levels) = hum.made(&client).await;
+    let time = |name: &str| -> chrono::DateTime<chrono::Utc> {
+        serde_json::from_value(meeting[name].clone()).expect("a time")
+    };
+    let length_ms = (time("endTime") - time("startTime")).num_milliseconds();
+    assert!(
+        levels.len() as i64 * WINDOW_MS > 5_000,
+        "{} windows",
+        levels.len()
+    );
+    let file_end_ms = track.start_ms.expect("ready") + track.duration_ms.expect("ready");
+    let gap = track.gaps.last().expect("a gap");
+    assert_eq!(gap.reason, "lost", "{:?}", track.gaps);
+    assert!(
+        (gap.start_ms - file_end_ms).abs() <= 30 && (gap.end_ms - length_ms).abs() <= 300,
+        "{gap:?}, the file ends at {file_end_ms}, the meeting at {length_ms}"
+    );
+    assert!(gap.end_ms - gap.start_ms > 2_500, "{gap:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -243,6 +243,37 @@ fn who_was_cut_off_lost_everything_until_it_is_heard_again() {
 }
 
 #[test]
+fn what_a_crash_cost_at_the_end_is_told_behind_the_end() {
+    let why = Circumstances {
+        present: vec![span(0, 18_000)],
+        agreed: vec![span(0, 60_000)],
+        unheard: vec![span(10_000, 20_000)],
+        ..Circumstances::default()
+    };
+    // In mid-sentence; the meeting was over when somebody listened again.
+    assert_eq!(
+        gaps(span(0, 10_400), &[span(0, 10_400)], &why),
+        [gap(10_400, 18_000, Lost)]
+    );
+    // Silent for a while before, or heard again: nothing was lost there.
+    assert_eq!(gaps(span(0, 2_000), &[span(0, 2_000)], &why), []);
+    assert_eq!(
+        gaps(span(0, 30_000), &[span(0, 30_000)], &why),
+        [],
+        "everything came"
+    );
+    // Consent was taken back meanwhile.
+    let why = Circumstances {
+        agreed: vec![span(0, 12_000)],
+        ..why
+    };
+    assert_eq!(
+        gaps(span(0, 10_400), &[span(0, 10_400)], &why),
+        [gap(10_400, 12_000, Lost)]
+    );
+}
+
+#[test]
 fn a_mix_lists_what_is_common_to_the_tracks_then_running() {
     let tracks = [
         (
