@@ -443,13 +443,12 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
         }
         open = open.max(files.ms(killed) - gap.start_ms);
         again = again.max(gap.end_ms - files.ms(started));
-        let holes = files
-            .silent(voice, later(killed, 1_000 - 5_000), later(killed, -1_200))
-            .len()
-            + files
-                .silent(voice, later(started, 2_500), later(started, 6_000))
-                .len();
-        told += i64::from(holes > 0);
+        let mut holes = files.silent(voice, later(killed, 1_000 - 5_000), later(killed, -1_200));
+        holes.extend(files.silent(voice, later(started, 2_500), later(started, 6_000)));
+        if !holes.is_empty() {
+            println!("  {name}: silent at {} Hz: {holes:?}", voice.hz);
+        }
+        told += i64::from(!holes.is_empty());
     }
     table.at_most(
         format!("{name}: most that an open segment lost"),
