@@ -7,17 +7,17 @@ use crate::{
         Queue,
         message::{Published, Wake},
     },
-    store::{effect::Effects, event::Event},
+    store::{effect::Effects, event::StoredEvent},
 };
 
-impl From<Event> for Published {
+impl From<StoredEvent> for Published {
     fn from(
-        Event {
+        StoredEvent {
             seq,
             kind,
             at,
             data,
-        }: Event,
+        }: StoredEvent,
     ) -> Self {
         Self::Event {
             seq,

@@ -7,6 +7,7 @@ mod support;
 use chrono::DateTime;
 use hansard::{
     domain::{
+        event::EventKind,
         id::{JobId, MeetingId},
         lease::Holder,
     },
@@ -37,7 +38,7 @@ fn event(seq: i64) -> Published {
     let at = DateTime::from_timestamp_millis(1_000 * seq).expect("it is a time");
     Published::Event {
         seq,
-        kind: "participant_joined".to_owned(),
+        kind: EventKind::ParticipantJoined,
         at,
         data: serde_json::json!({ "n": seq }),
     }

@@ -2,8 +2,11 @@
 
 use super::{problem::Problem, state::Shared, token::Credential, token::Seat};
 use crate::{
-    domain::id::{MeetingId, TenantId, UserId},
-    store::{key, link, presence::Role},
+    domain::{
+        id::{MeetingId, TenantId, UserId},
+        participant::Role,
+    },
+    store::{key, link},
 };
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},

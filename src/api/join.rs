@@ -15,12 +15,15 @@ use super::{
     user::NAME_CHARS_MAX,
 };
 use crate::{
-    domain::id::{MeetingId, ParticipantId, UserId},
+    domain::{
+        admission,
+        id::{MeetingId, ParticipantId, UserId},
+        participant::Role,
+    },
     store::{
         event,
-        meeting::{self, ConsentPolicy, Meeting},
+        meeting::{self, Meeting},
         participant::{self, Participant},
-        presence::Role,
         user,
     },
 };
@@ -196,13 +199,9 @@ async fn join(
             made
         }
     };
-    if participant.removed.as_deref() == Some("request") {
-        return Err(Problem::removed());
-    }
-    let missing = match meeting.settings.consent_policy {
-        ConsentPolicy::Required => participant.missing(&meeting.settings.uses()),
-        ConsentPolicy::Exclude | ConsentPolicy::All => Vec::new(),
-    };
+    let (terms, standing) = (meeting.terms(), participant.standing());
+    admission::seat(&terms, standing.removed)?;
+    let missing = admission::required(&terms, &standing.consent);
     tx.commit().await?;
 
     let now = state.clock.now();

@@ -11,8 +11,8 @@ use super::{
     token::Secret,
 };
 use crate::{
-    domain::id::MeetingId,
-    store::{link, presence::Role},
+    domain::{id::MeetingId, participant::Role},
+    store::link,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};

@@ -12,7 +12,12 @@ use super::{
     time::Time,
 };
 use crate::{
-    domain::id::{MeetingId, UserId},
+    domain::{
+        close_code::Close,
+        event::{Event, RecordingReport, StateReason},
+        id::{MeetingId, UserId},
+        meeting::RecordingState,
+    },
     queue::message::{Published, Whom},
     store::{
         event,
@@ -27,7 +32,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -412,8 +416,9 @@ async fn end(
     // this is where it is said.
     let unheld = !meeting::has_capture(&mut tx, id).await?;
     if unheld {
-        let data = json!({"state": "off", "transcribing": false, "reason": "ended", "waitingFor": [], "unrecorded": [], "epoch": 0});
-        events.push(event::append(&mut tx, id, "recording_state", data).await?);
+        let state = RecordingReport::idle(RecordingState::Off, Some(StateReason::Ended), 0);
+        let state = Event::RecordingState(state);
+        events.push(event::append(&mut tx, id, &state).await?);
     }
     tx.commit().await?;
     state.told(id, events);
@@ -421,7 +426,7 @@ async fn end(
         state.publish(
             id,
             &Published::Close {
-                code: 4000,
+                close: Close::Ended,
                 whom: Whom::Everybody,
             },
         );

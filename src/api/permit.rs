@@ -6,12 +6,11 @@ use super::{
     token::Seat,
 };
 use crate::{
-    domain::id::MeetingId,
+    domain::{admission, id::MeetingId, participant::Role},
     store::{
         Tx,
         meeting::{self, Meeting},
         participant,
-        presence::Role,
     },
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -184,11 +183,7 @@ pub async fn stands(
     let participant = participant::get(conn, seat.meeting, seat.participant)
         .await?
         .ok_or_else(|| Problem::unauthorized("the participant is no more"))?;
-    if participant.removed.as_deref() == Some("request")
-        || participant
-            .tokens_from
-            .is_some_and(|from| seat.minted < from)
-    {
+    if !admission::token_stands(&participant.standing(), seat.minted) {
         return Err(Problem::unauthorized(
             "the participant was removed: its tokens are void",
         ));

@@ -2,7 +2,7 @@
 //! one [`Problem`].
 
 use super::consent::Purpose;
-use crate::store::StoreError;
+use crate::{domain::admission::Barred, store::StoreError};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -302,6 +302,22 @@ impl From<StoreError> for Problem {
             StoreError::Pooler => {
                 Self::internal("only an operator's command opens a session of its own")
             }
+        }
+    }
+}
+
+impl From<Barred> for Problem {
+    fn from(barred: Barred) -> Self {
+        match barred {
+            Barred::Ended => Self::ended(),
+            Barred::Removed => Self::removed(),
+            Barred::Absent => Self::forbidden("the participant is no longer present"),
+            Barred::ConsentRequired(missing) => Self::consent_required(
+                missing
+                    .iter()
+                    .map(|purpose| purpose.as_str().to_owned())
+                    .collect(),
+            ),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
+        event::{Event, RecordingReport, StateReason},
         id::{MeetingId, RecordingId},
         job::JobKind,
         meeting::RecordingState,
@@ -32,7 +33,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -414,17 +415,11 @@ async fn retry(
         "processing" => {}
         "failed" => {
             let job = backlog::remake(&mut tx, caller.tenant, meeting).await?;
-            let data = json!({
-                "state": RecordingState::Finalising,
-                "transcribing": false,
-                "reason": "retry",
-                "waitingFor": [],
-                "unrecorded": [],
-                "epoch": 0,
-            });
+            let reason = Some(StateReason::Retry);
+            let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
             again = Some((
                 job,
-                event::append(&mut tx, meeting, "recording_state", data).await?,
+                event::append(&mut tx, meeting, &Event::RecordingState(state)).await?,
             ));
         }
         status => {

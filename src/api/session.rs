@@ -14,10 +14,12 @@ use super::{
     token::Secret,
 };
 use crate::{
-    domain::id::{MeetingId, UserId},
+    domain::{
+        event::wire_time,
+        id::{MeetingId, UserId},
+    },
     store::{
         self,
-        event::wire_time,
         meeting::{self, Filter, Meeting},
         recording_list::{self, ListedRecording},
         transcript, user,

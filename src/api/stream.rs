@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
+        admission::{self, EntryBy},
         codec::Codec,
         id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
         stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState},
@@ -20,9 +21,7 @@ use crate::{
         message::{Ask, Reply, Wake},
     },
     store::{
-        Tx, event, job,
-        meeting::{self, ConsentPolicy},
-        new_id, participant, presence,
+        Tx, event, job, meeting, new_id, participant, presence,
         requested_stream::{self, RequestedStream},
         stream,
     },
@@ -300,24 +299,11 @@ async fn admit(
                 "there is no such participant in this meeting",
             )
         })?;
-    if found.removed.as_deref() == Some("request") {
-        return Err(Problem::removed());
-    }
-    if of.settings.consent_policy == ConsentPolicy::Required {
-        let missing = found.missing(&of.settings.uses());
-        if !missing.is_empty() {
-            return Err(Problem::consent_required(
-                missing
-                    .iter()
-                    .map(|purpose| purpose.as_str().to_owned())
-                    .collect(),
-            ));
-        }
-    }
-    if found.removed.is_some() {
-        return Err(Problem::removed());
-    }
-    Ok(())
+    Ok(admission::enter(
+        &of.terms(),
+        &found.standing(),
+        EntryBy::Stream,
+    )?)
 }
 
 /// Makes the stream's row, and the job of whoever is to open it.

@@ -13,11 +13,11 @@
 //! `HANSARD_SECRET`, and names it in `kid`.
 
 use crate::{
-    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
-    store::{
-        presence::Role,
-        seal::{self, SealError},
+    domain::{
+        id::{MeetingId, ParticipantId, TenantId, UserId},
+        participant::Role,
     },
+    store::seal::{self, SealError},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};

@@ -5,8 +5,10 @@ use super::commands::with_database;
 use crate::{
     config::{JobsCommand, Settings},
     domain::{
+        event::{Event, RecordingReport, StateReason, wire_time},
         id::{MeetingId, TenantId},
         job::JobKind,
+        meeting::RecordingState,
     },
     store::{
         Store,
@@ -57,11 +59,10 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 // Its recordings are to say that they are being made.
                 "failed" if job.kind == JobKind::Mix.as_str() => {
                     backlog::remake(&mut tx, tenant, meeting).await?;
-                    let data = serde_json::json!({
-                        "state": "finalising", "transcribing": false, "reason": "retry", "waitingFor": [], "unrecorded": [], "epoch": 0,
-                    });
+                    let reason = Some(StateReason::Retry);
+                    let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
                     // Sockets find it when they look into the store for what they missed.
-                    event::append(&mut tx, meeting, "recording_state", data).await?;
+                    event::append(&mut tx, meeting, &Event::RecordingState(state)).await?;
                 }
                 _ => {
                     backlog::retry(&mut tx, id).await?;
@@ -99,7 +100,7 @@ fn line(job: &Listed) -> String {
 }
 
 fn show(job: &Listed) {
-    let time = |time: Option<DateTime<Utc>>| time.map_or_else(|| "-".to_owned(), event::wire_time);
+    let time = |time: Option<DateTime<Utc>>| time.map_or_else(|| "-".to_owned(), wire_time);
     let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     println!("job          {}", job.id);
     println!("tenant       {}", job.tenant_id);

@@ -165,7 +165,6 @@ impl Media {
             },
             work,
             replay: recover::replayed,
-            state: capture::state_after,
             rendering: Arc::new(Semaphore::new(renderings())),
         });
         let kinds = |wanted: &[JobKind]| -> Vec<Kind> {

@@ -7,12 +7,14 @@ use super::{
     read::{READ_MAX, bounded},
 };
 use crate::{
-    domain::id::{MeetingId, StreamId},
+    domain::{
+        admission::{Barred, EntryBy},
+        id::{MeetingId, StreamId},
+    },
     published,
     queue::{Queue, message::Reply},
     store::{
-        Store, event,
-        presence::{self, Barred, EntryBy},
+        Store, event, presence,
         stream::{self, Stream},
     },
 };

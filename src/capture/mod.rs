@@ -21,8 +21,6 @@ mod unheard;
 pub mod upload;
 pub mod uploader;
 
-pub use meeting::state_after;
-
 use crate::{
     clock::Clock,
     ingest::{Network, Ports},

@@ -6,14 +6,13 @@ use crate::{
         gate,
         id::{MeetingId, StreamId},
         meeting::Listed,
+        participant::Person,
         time::MeetingTime,
     },
     store::{
         Result, Store, StoreError,
         capture::{self, Loaded},
-        consent, event,
-        presence::{self, Person},
-        stream,
+        consent, event, presence, stream,
     },
 };
 use chrono::{DateTime, Utc};

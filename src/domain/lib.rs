@@ -40,12 +40,16 @@ pub mod quota;
 pub mod recording;
 pub mod tiering;
 
+pub mod admission;
+pub mod close_code;
 pub mod connections;
+pub mod event;
 pub mod fair_share;
 pub mod fault;
 pub mod job;
 pub mod lease;
 pub mod log_reader;
 pub mod meeting;
+pub mod participant;
 pub mod rate;
 pub mod retry;

@@ -6,6 +6,7 @@
 //! `handle(Input::Tick, …)` next. Media never comes here.
 
 use crate::{
+    admission::{self, Terms},
     consent::{ConsentStatus, Standing, Use},
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
@@ -444,11 +445,13 @@ impl Meeting {
         uses: &[Use],
         status: ConsentStatus,
     ) {
-        if self.settings.policy == ConsentPolicy::Required
-            && !status.accepts()
-            && uses
-                .iter()
-                .any(|purpose| self.settings.uses.contains(purpose))
+        let terms = Terms {
+            ended: self.life == Life::Over,
+            policy: self.settings.policy,
+            uses: self.settings.uses.clone(),
+        };
+        if !status.accepts()
+            && admission::removes(&terms, uses)
             && self.present.contains_key(&participant)
         {
             self.gone(participant);
@@ -541,8 +544,12 @@ impl Meeting {
             .unreachable_since
             .is_some_and(|at| now - at >= UNREACHABLE_AFTER);
         for purpose in self.settings.uses.clone() {
-            let waits = self.settings.policy == ConsentPolicy::All
-                && self.present.keys().any(|id| !self.accepts(*id, purpose));
+            let waits = admission::holds(
+                self.settings.policy,
+                purpose,
+                self.present.keys(),
+                |id, purpose| self.accepts(**id, purpose),
+            );
             if (unreachable || waits) && self.held.insert(purpose) {
                 self.gate.hold(purpose, since);
                 self.commands

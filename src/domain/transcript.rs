@@ -7,6 +7,7 @@
 //! 2023); it only marks, the final is always one decode of the whole utterance.
 
 use crate::time::{MeetingTime, Micros, Span};
+use serde::Serialize;
 use std::collections::VecDeque;
 
 /// A word that ends later than this before the end of what was heard may still change: it is never
@@ -273,7 +274,8 @@ pub struct Partial {
 }
 
 /// Why a segment that was shown is taken back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Nothing was said after all.
     Empty,

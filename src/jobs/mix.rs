@@ -14,6 +14,7 @@ use super::{
 use crate::{
     domain::{
         consent::{ConsentStatus, Use},
+        event::{Event, RecordingReport, StateReason},
         fault::{Away, Fault, MISSING_APART},
         gate::Gate,
         hold::taken_back,
@@ -53,8 +54,6 @@ pub struct Mixer {
     pub work: PathBuf,
     /// Replays a log into a gate.
     pub replay: fn(&[consent::Entry], DateTime<Utc>) -> Gate,
-    /// The data of `recording_state` after the end.
-    pub state: fn(RecordingState, Option<&str>, i64) -> Value,
     /// So many mixes are rendered at a time, each a core's work; the other jobs fetch and store
     /// meanwhile.
     pub rendering: Arc<Semaphore>,
@@ -302,17 +301,12 @@ impl Mixer {
         let (state, reason) = match mix {
             Mix::Rendered(..) | Mix::Kept => (RecordingState::Ready, None),
             Mix::Nothing | Mix::Gone(_) if lost_whole.is_empty() => {
-                (RecordingState::Off, Some("nothing_recorded"))
+                (RecordingState::Off, Some(StateReason::NothingRecorded))
             }
-            Mix::Nothing | Mix::Gone(_) => (RecordingState::Failed, Some(SEE_ERRORS)),
+            Mix::Nothing | Mix::Gone(_) => (RecordingState::Failed, Some(StateReason::SeeErrors)),
         };
-        let told = event::append(
-            &mut tx,
-            meeting,
-            "recording_state",
-            (self.state)(state, reason, 0),
-        )
-        .await?;
+        let state = Event::RecordingState(RecordingReport::idle(state, reason, 0));
+        let told = event::append(&mut tx, meeting, &state).await?;
         let clean = job::ensure(
             &mut tx,
             tenant,
@@ -543,16 +537,14 @@ impl Mixer {
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         recording::fail_unfinished(&mut tx, meeting, error).await?;
-        let data = (self.state)(RecordingState::Failed, Some(SEE_ERRORS), 0);
-        let told = event::append(&mut tx, meeting, "recording_state", data).await?;
+        let reason = Some(StateReason::SeeErrors);
+        let state = RecordingReport::idle(RecordingState::Failed, reason, 0);
+        let told = event::append(&mut tx, meeting, &Event::RecordingState(state)).await?;
         tx.commit().await?;
         let _ = self.queue.publish(meeting, &told.into());
         Ok(())
     }
 }
-
-/// The reason of `failed`.
-const SEE_ERRORS: &str = "see the recordings' errors";
 
 /// The mix of one round.
 enum Mix {

@@ -5,6 +5,7 @@
 use crate::{
     domain::{
         consent::Use,
+        event::words,
         gate::{Gate, Transcription, Verdict},
         hold::{Person, held},
         id::{MeetingId, ParticipantId, StreamId, TenantId},
@@ -325,7 +326,7 @@ impl Search<'_> {
             end_ms: line.span.end.as_ms(),
             language: line.language.clone(),
             text: line.text.clone(),
-            words: capture::words(&line.words),
+            words: words(&line.words),
             revision: i32::try_from(line.revision).unwrap_or(i32::MAX),
             epoch: self.epoch,
         }

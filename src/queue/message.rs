@@ -2,7 +2,9 @@
 //! and words that the receiver may see anyway.
 
 use crate::domain::{
+    close_code::Close,
     consent::{ConsentStatus, ConsentType},
+    event::EventKind,
     id::{ConsentId, JobId, MeetingId, ParticipantId, Request, StreamId},
     stream::{CloseReason, MediaReason, StreamMedia},
 };
@@ -134,7 +136,7 @@ pub enum Published {
     /// store.
     Event {
         seq: i64,
-        kind: String,
+        kind: EventKind,
         at: DateTime<Utc>,
         data: Value,
     },
@@ -146,7 +148,11 @@ pub enum Published {
         to: Option<ParticipantId>,
     },
     /// Close sockets with this code.
-    Close { code: u16, whom: Whom },
+    Close {
+        #[serde(rename = "code")]
+        close: Close,
+        whom: Whom,
+    },
     /// The participant has a newer socket, its `socket`-th: close those with a lower number,
     /// wherever they are.
     Replaced {

@@ -10,10 +10,9 @@ use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId, TenantId},
     limits::SPOOLED_FOR,
-    transcript::Word,
 };
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
 /// A meeting as it is claimed.
@@ -88,21 +87,6 @@ pub struct FinalSegment {
     pub words: Value,
     pub revision: i32,
     pub epoch: i64,
-}
-
-/// Words as a final has them: `[{text, startMs, endMs, confidence}]`.
-pub fn words(words: &[Word]) -> Value {
-    words
-        .iter()
-        .map(|word| {
-            json!({
-                "text": word.text,
-                "startMs": word.span.start.as_ms(),
-                "endMs": word.span.end.as_ms(),
-                "confidence": (f64::from(word.confidence) * 1000.0).round() / 1000.0,
-            })
-        })
-        .collect()
 }
 
 /// Stores a final; a second time changes nothing (`false`).

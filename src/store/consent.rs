@@ -4,19 +4,18 @@
 use super::{
     Result, StoreError,
     effect::Effects,
-    event,
-    event::{Event, wire_time},
+    event::{self, StoredEvent},
     idempotency::{self, Earlier, Request},
-    meeting,
-    presence::{self, Removal},
-    retract,
+    meeting, presence, retract,
 };
 use crate::domain::{
+    admission,
     consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Use},
+    event::{Consent, Event, Logged, wire_time},
     id::{ConsentId, MeetingId, ParticipantId},
+    participant::Removal,
 };
 use chrono::{DateTime, SubsecRound, Utc};
-use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -48,16 +47,17 @@ pub struct Saying {
 impl Saying {
     /// What everybody in the meeting is told of it at once, without a place in the log. The
     /// statement is for those who may read the log.
-    pub fn told(&self) -> Value {
-        json!({
-            "id": self.id,
-            "meetingId": self.meeting,
-            "participantId": self.participant,
-            "consentType": self.consent_type,
-            "purposes": self.consent_type.uses(),
-            "status": self.status,
-            "accepted": self.status.accepts(),
-            "timestamp": wire_time(self.timestamp),
+    pub fn told(&self) -> Event {
+        Event::ConsentUpdated(Consent {
+            id: self.id,
+            meeting_id: self.meeting,
+            participant_id: self.participant,
+            consent_type: self.consent_type,
+            purposes: self.consent_type.uses().to_vec(),
+            status: self.status,
+            accepted: self.status.accepts(),
+            timestamp: self.timestamp,
+            logged: None,
         })
     }
 }
@@ -100,19 +100,21 @@ impl Entry {
     }
 
     /// What everybody in the meeting is told once it is committed.
-    pub fn told(&self) -> Value {
-        json!({
-            "id": self.id,
-            "meetingId": self.meeting,
-            "participantId": self.participant,
-            "consentType": self.consent_type,
-            "purposes": self.purposes,
-            "status": self.status,
-            "accepted": self.status.accepts(),
-            "timestamp": wire_time(self.timestamp),
-            "entry": self.entry,
-            "hash": self.hash,
-            "prevHash": self.prev_hash,
+    pub fn told(&self) -> Event {
+        Event::ConsentUpdated(Consent {
+            id: self.id,
+            meeting_id: self.meeting,
+            participant_id: self.participant,
+            consent_type: self.consent_type,
+            purposes: self.purposes.clone(),
+            status: self.status,
+            accepted: self.status.accepts(),
+            timestamp: self.timestamp,
+            logged: Some(Logged {
+                entry: self.entry,
+                hash: self.hash.clone(),
+                prev_hash: self.prev_hash.clone(),
+            }),
         })
     }
 }
@@ -169,15 +171,7 @@ pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
     let of = meeting::get(conn, saying.meeting)
         .await?
         .ok_or(StoreError::NotFound)?;
-    let uses = of.settings.uses();
-    if of.settings.consent_policy == meeting::ConsentPolicy::Required
-        && !of.ended()
-        && said
-            .entry
-            .purposes
-            .iter()
-            .any(|purpose| uses.contains(purpose))
-    {
+    if admission::removes(&of.terms(), &said.entry.purposes) {
         said.effects.extend(
             presence::remove(conn, saying.meeting, saying.participant, Removal::Required).await?,
         );
@@ -318,7 +312,7 @@ async fn latest(
 }
 
 /// Appends under the head's lock, with its event.
-async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Event)> {
+async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, StoredEvent)> {
     let accepts = saying.status.accepts();
     if accepts
         && latest(conn, saying.meeting, saying.participant)
@@ -403,7 +397,7 @@ async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, Even
     .bind(i32::from(accepts))
     .execute(&mut *conn)
     .await?;
-    let event = event::append(conn, entry.meeting, "consent_updated", entry.told()).await?;
+    let event = event::append(conn, entry.meeting, &entry.told()).await?;
     Ok((entry, event))
 }
 

@@ -1,13 +1,13 @@
 //! What a transaction has to tell once it is committed.
 
-use super::event::Event;
+use super::event::StoredEvent;
 use crate::domain::{id::JobId, job::JobKind};
 
 /// Events to tell and jobs to wake for: carried out after commit, in one place for each process.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Effects {
     /// In this order.
-    pub events: Vec<Event>,
+    pub events: Vec<StoredEvent>,
     /// Jobs that were made or queued anew.
     pub jobs: Vec<(JobKind, JobId)>,
 }
@@ -24,8 +24,8 @@ impl Effects {
     }
 }
 
-impl From<Vec<Event>> for Effects {
-    fn from(events: Vec<Event>) -> Self {
+impl From<Vec<StoredEvent>> for Effects {
+    fn from(events: Vec<StoredEvent>) -> Self {
         Self {
             events,
             ..Self::default()
@@ -33,8 +33,8 @@ impl From<Vec<Event>> for Effects {
     }
 }
 
-impl From<Event> for Effects {
-    fn from(event: Event) -> Self {
+impl From<StoredEvent> for Effects {
+    fn from(event: StoredEvent) -> Self {
         vec![event].into()
     }
 }

@@ -8,9 +8,15 @@
 //! rollback is given again.
 
 use super::{Result, StoreError};
-use crate::domain::id::{MeetingId, ParticipantId, SegmentId};
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Value, json};
+use crate::domain::{
+    event::{Caption, Event, EventKind, Retraction, Speaker},
+    id::{MeetingId, ParticipantId, SegmentId},
+    meeting::RecordingState,
+    transcript::Reason,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -19,14 +25,23 @@ pub const READ_MAX: i64 = 200;
 /// How long after its end a meeting's events can be read, in hours.
 pub const KEPT_AFTER_END_H: i64 = 24;
 
-/// A durable event as its receivers see it.
+/// A durable event with its number, as its receivers see it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Event {
+pub struct StoredEvent {
     pub seq: i64,
     /// The envelope's `type`.
-    pub kind: String,
+    pub kind: EventKind,
     pub at: DateTime<Utc>,
     pub data: Value,
+}
+
+impl StoredEvent {
+    /// What a `recording_state` says.
+    pub fn recording_state(&self) -> Option<RecordingState> {
+        (self.kind == EventKind::RecordingState)
+            .then(|| RecordingState::deserialize(&self.data["state"]).ok())
+            .flatten()
+    }
 }
 
 /// What has an order in a meeting, as far as it got.
@@ -39,11 +54,6 @@ pub struct Head {
     pub roster: i64,
     pub ended: bool,
     pub end_time: Option<DateTime<Utc>>,
-}
-
-/// RFC 3339, UTC, milliseconds: how times stand on the wire.
-pub fn wire_time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// Locks the meeting's head until the transaction ends.
@@ -63,13 +73,17 @@ pub async fn lock(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
 pub async fn append(
     conn: &mut PgConnection,
     meeting: MeetingId,
-    kind: &str,
-    data: Value,
-) -> Result<Event> {
-    let (seq, at) = insert(conn, meeting, kind, None, Some(&data)).await?;
-    Ok(Event {
+    event: &Event,
+) -> Result<StoredEvent> {
+    let (kind, data) = (event.kind(), event.data());
+    let state = match event {
+        Event::RecordingState(recording) => Some(recording.kept_as()),
+        _ => None,
+    };
+    let (seq, at) = insert(conn, meeting, kind, None, Some(&data), state).await?;
+    Ok(StoredEvent {
         seq,
-        kind: kind.to_owned(),
+        kind,
         at,
         data,
     })
@@ -81,8 +95,9 @@ pub async fn append_final(
     conn: &mut PgConnection,
     meeting: MeetingId,
     segment: SegmentId,
-) -> Result<Event> {
-    let (seq, _) = insert(conn, meeting, "transcript_update", Some(segment.0), None).await?;
+) -> Result<StoredEvent> {
+    let kind = EventKind::TranscriptUpdate;
+    let (seq, _) = insert(conn, meeting, kind, Some(segment.0), None, None).await?;
     after(conn, meeting, seq - 1, 1)
         .await?
         .pop()
@@ -92,9 +107,10 @@ pub async fn append_final(
 async fn insert(
     conn: &mut PgConnection,
     meeting: MeetingId,
-    kind: &str,
+    kind: EventKind,
     reference: Option<Uuid>,
     data: Option<&Value>,
+    state: Option<&str>,
 ) -> Result<(i64, DateTime<Utc>)> {
     Ok(sqlx::query_as(
         "with head as (
@@ -103,18 +119,17 @@ async fn insert(
              update meetings set events_kept = true where id = $1 and not events_kept
          ), state as (
              insert into recording_states (meeting_id, seq, tenant_id, state, at)
-             select $1, seq, tenant_id, case when $4::jsonb ->> 'reason' = 'disk' then 'unwritten' else $4::jsonb ->> 'state' end,
-                    clock_timestamp() from head
-             where $2 = 'recording_state' and $4::jsonb ->> 'state' is not null
+             select $1, seq, tenant_id, $5, clock_timestamp() from head where $5::text is not null
          )
          insert into meeting_events (meeting_id, seq, tenant_id, type, ref, data)
          select $1, seq, tenant_id, $2, $3, $4 from head
          returning seq, at",
     )
     .bind(meeting.0)
-    .bind(kind)
+    .bind(kind.as_str())
     .bind(reference)
     .bind(data)
+    .bind(state)
     .fetch_one(conn)
     .await?)
 }
@@ -174,14 +189,14 @@ pub async fn after(
     meeting: MeetingId,
     seq: i64,
     limit: i64,
-) -> Result<Vec<Event>> {
+) -> Result<Vec<StoredEvent>> {
     let rows: Vec<Row> = sqlx::query_as(AFTER)
         .bind(meeting.0)
         .bind(seq)
         .bind(limit.clamp(1, READ_MAX))
         .fetch_all(conn)
         .await?;
-    Ok(rows.into_iter().map(Row::render).collect())
+    rows.into_iter().map(Row::render).collect()
 }
 
 /// One partition of each table, by the meeting.
@@ -194,41 +209,55 @@ pub const AFTER: &str = "select e.seq, e.type as kind, e.at, e.data, e.ref as re
     where e.meeting_id = $1 and e.seq > $2 order by e.seq limit $3";
 
 impl Row {
-    fn render(self) -> Event {
-        let (kind, data) = match (self.reference, self.text) {
-            (None, _) => (self.kind, self.data.unwrap_or(Value::Null)),
-            (Some(id), Some(text)) => {
+    fn render(self) -> Result<StoredEvent> {
+        let unknown = || {
+            StoreError::Other(sqlx::Error::ColumnDecode {
+                index: "type".to_owned(),
+                source: "not an event of this version".into(),
+            })
+        };
+        let kind = EventKind::parse(&self.kind).ok_or_else(unknown)?;
+        let (kind, data) = match (
+            self.reference.map(SegmentId),
+            self.text,
+            self.participant_id,
+        ) {
+            (None, ..) => (kind, self.data.unwrap_or(Value::Null)),
+            (Some(segment_id), Some(text), Some(participant)) => {
                 let start_ms = self.start_ms.unwrap_or(0);
-                let start_at = self
-                    .start_time
-                    .map(|time| wire_time(time + TimeDelta::milliseconds(start_ms)));
-                let data = json!({
-                    "segmentId": id,
-                    "revision": self.revision,
-                    "final": true,
-                    "participant": {"id": self.participant_id, "displayName": self.display_name},
-                    "startMs": start_ms,
-                    "endMs": self.end_ms,
-                    "startAt": start_at,
-                    "language": self.language,
-                    "stableChars": text.encode_utf16().count(),
-                    "text": text,
-                    "words": self.words,
+                let caption = Event::TranscriptUpdate(Caption {
+                    segment_id,
+                    revision: u32::try_from(self.revision.unwrap_or(0)).unwrap_or(0),
+                    is_final: true,
+                    participant: Speaker {
+                        id: ParticipantId(participant),
+                        display_name: self.display_name,
+                    },
+                    start_ms,
+                    end_ms: self.end_ms.unwrap_or(start_ms),
+                    start_at: self
+                        .start_time
+                        .map(|time| time + TimeDelta::milliseconds(start_ms)),
+                    language: self.language,
+                    stable_chars: text.encode_utf16().count(),
+                    text,
+                    words: self.words.unwrap_or(Value::Null),
                 });
-                (self.kind, data)
+                (caption.kind(), caption.data())
             }
             // The words were erased since; their place in the order stays.
-            (Some(id), None) => (
-                "transcript_retracted".into(),
-                json!({"segmentId": id, "reason": "withdrawn"}),
-            ),
+            (Some(segment_id), ..) => {
+                let reason = Reason::Withdrawn;
+                let gone = Event::TranscriptRetracted(Retraction { segment_id, reason });
+                (gone.kind(), gone.data())
+            }
         };
-        Event {
+        Ok(StoredEvent {
             seq: self.seq,
             kind,
             at: self.at,
             data,
-        }
+        })
     }
 }
 
@@ -277,7 +306,10 @@ pub async fn head(conn: &mut PgConnection, meeting: MeetingId) -> Result<Head> {
 }
 
 /// The last `recording_state` told.
-pub async fn recording_state(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Event>> {
+pub async fn recording_state(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+) -> Result<Option<StoredEvent>> {
     let row: Option<(i64, DateTime<Utc>, Value)> = sqlx::query_as(
         "select seq, at, data from meeting_events where meeting_id = $1 and type = 'recording_state'
          order by seq desc limit 1",
@@ -285,9 +317,9 @@ pub async fn recording_state(conn: &mut PgConnection, meeting: MeetingId) -> Res
     .bind(meeting.0)
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|(seq, at, data)| Event {
+    Ok(row.map(|(seq, at, data)| StoredEvent {
         seq,
-        kind: "recording_state".into(),
+        kind: EventKind::RecordingState,
         at,
         data,
     }))

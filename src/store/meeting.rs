@@ -2,6 +2,8 @@
 
 use super::{Result, event, new_id};
 use crate::domain::{
+    self,
+    admission::Terms,
     consent::{Use, genesis},
     id::{MeetingId, TenantId, UserId},
 };
@@ -99,6 +101,19 @@ impl Meeting {
 
     pub fn ended(&self) -> bool {
         self.status == "ended"
+    }
+
+    /// What it asks of those who come.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            ended: self.ended(),
+            policy: match self.settings.consent_policy {
+                ConsentPolicy::Exclude => domain::meeting::ConsentPolicy::Exclude,
+                ConsentPolicy::All => domain::meeting::ConsentPolicy::All,
+                ConsentPolicy::Required => domain::meeting::ConsentPolicy::Required,
+            },
+            uses: self.settings.uses(),
+        }
     }
 
     pub fn hosted_by(&self, user: UserId) -> bool {

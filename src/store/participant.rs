@@ -3,8 +3,10 @@
 
 use super::{Result, StoreError, new_id};
 use crate::domain::{
-    consent::{ConsentStatus, Use},
+    admission::Standing,
+    consent::ConsentStatus,
     id::{MeetingId, ParticipantId, TenantId, UserId},
+    participant::{Answers, Removal},
 };
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -34,20 +36,18 @@ pub struct Participant {
 }
 
 impl Participant {
-    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy
-    /// `required`.
-    pub fn missing(&self, uses: &[Use]) -> Vec<Use> {
-        let accepted = |purpose: &Use| {
-            let said = match purpose {
-                Use::Recording => &self.recording,
-                Use::Transcription => &self.transcription,
-            };
-            said.as_deref() == Some(ConsentStatus::Accepted.as_str())
-        };
-        uses.iter()
-            .copied()
-            .filter(|purpose| !accepted(purpose))
-            .collect()
+    /// The facts that decide whether it may come in.
+    pub fn standing(&self) -> Standing {
+        let said = |status: &Option<String>| ConsentStatus::parse(status.as_deref()?);
+        Standing {
+            present: self.present,
+            removed: self.removed.as_deref().and_then(Removal::parse),
+            tokens_from: self.tokens_from,
+            consent: Answers {
+                recording: said(&self.recording),
+                transcription: said(&self.transcription),
+            },
+        }
     }
 }
 

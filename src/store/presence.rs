@@ -8,170 +8,26 @@
 use super::{
     Result, StoreError,
     effect::Effects,
-    event,
-    event::{Event, wire_time},
+    event::{self, StoredEvent},
     job, meeting,
     word::{word, word_or_null},
 };
 use crate::domain::{
-    consent::{ConsentStatus, Use},
-    id::{MeetingId, ParticipantId, UserId},
+    admission::{self, Barred, EntryBy, Standing},
+    consent::ConsentStatus,
+    event::Event,
+    id::{MeetingId, ParticipantId, StreamId, UserId},
     job::JobKind,
-    stream::{CloseReason, MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
+    participant::{Address, Answers, Person, Removal, Role, StreamSeen},
+    stream::{CloseReason, MediaReason, StreamState},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The most streams of one participant that its events show, newest first.
 const STREAMS_SHOWN: i64 = 16;
-
-/// What a participant may do in its meeting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// May also end the meeting and remove others.
-    Host,
-    Participant,
-}
-
-impl Role {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Participant => "participant",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "host" => Some(Self::Host),
-            "participant" => Some(Self::Participant),
-            _ => None,
-        }
-    }
-}
-
-/// Why somebody was removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Removal {
-    /// By host or server: joining again is refused.
-    Request,
-    /// By policy `required`: joining again works, with consent.
-    Required,
-}
-
-impl Removal {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Required => "required",
-        }
-    }
-}
-
-/// A participant as everybody in the meeting sees it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Person {
-    pub id: ParticipantId,
-    pub user: UserId,
-    pub display_name: String,
-    pub role: Role,
-    pub joined_at: Option<DateTime<Utc>>,
-    pub left_at: Option<DateTime<Utc>>,
-    pub present: bool,
-    pub removed: Option<String>,
-    /// Join and resume tokens minted before this are void.
-    pub tokens_from: Option<DateTime<Utc>>,
-    /// Per use `accepted`, `declined`, `withdrawn`, or nothing said.
-    pub consent: [(Use, Option<&'static str>); 2],
-    pub streams: Vec<StreamSeen>,
-}
-
-/// A stream as everybody in the meeting sees it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StreamSeen {
-    pub stream_id: Uuid,
-    pub kind: MediaKind,
-    pub source: MediaSource,
-    /// Open or closed.
-    pub state: StreamState,
-    pub reason: Option<CloseReason>,
-    /// Null once closed.
-    pub media: Option<StreamMedia>,
-    pub media_reason: Option<MediaReason>,
-    /// Where its media is received, while it is open. Not for everybody: see [`seen_by`].
-    pub address: Option<Address>,
-}
-
-/// Where a stream's media is sent to.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Address {
-    pub ip: String,
-    pub port: i32,
-}
-
-/// The data of a `participant_…` event, or of one of `joined.participants`, for a participant's
-/// sockets (`None`: an observer's): where media is received is told to its sender and to observers
-/// only.
-pub fn seen_by(whom: Option<ParticipantId>, mut data: Value) -> Value {
-    let own = whom.is_none_or(|whom| data["id"] == json!(whom));
-    if let Some(streams) = data["streams"].as_array_mut().filter(|_| !own) {
-        for stream in streams.iter_mut().filter_map(Value::as_object_mut) {
-            stream.remove("address");
-        }
-    }
-    data
-}
-
-impl Person {
-    /// Which of `uses` it has not accepted, in the same order: `consentRequired[]` under policy
-    /// `required`.
-    pub fn missing(&self, uses: &[Use]) -> Vec<Use> {
-        let accepted = |purpose: &Use| {
-            self.consent
-                .contains(&(*purpose, Some(ConsentStatus::Accepted.as_str())))
-        };
-        uses.iter()
-            .copied()
-            .filter(|purpose| !accepted(purpose))
-            .collect()
-    }
-
-    /// `{recording, transcription}`.
-    pub fn consent(&self) -> Value {
-        self.consent
-            .iter()
-            .map(|(purpose, status)| (purpose.as_str().to_owned(), json!(status)))
-            .collect()
-    }
-
-    /// The data of `participant_joined`, `participant_left` and `participant_updated`.
-    pub fn told(&self) -> Value {
-        json!({
-            "id": self.id,
-            "userId": self.user,
-            "displayName": self.display_name,
-            "role": self.role,
-            "joinedAt": self.joined_at.map(wire_time),
-            "leftAt": self.left_at.map(wire_time),
-            "present": self.present,
-            "removed": self.removed,
-            "consent": self.consent(),
-            "streams": self.streams,
-        })
-    }
-
-    /// Whether a join or resume token minted then still stands.
-    pub fn admits(&self, minted: DateTime<Utc>) -> bool {
-        self.removed.as_deref() != Some(Removal::Request.as_str())
-            && self.tokens_from.is_none_or(|from| minted >= from)
-    }
-}
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -188,8 +44,8 @@ struct Row {
     transcription: Option<String>,
 }
 
-fn said(status: &Option<String>) -> Option<&'static str> {
-    ConsentStatus::parse(status.as_deref()?).map(ConsentStatus::as_str)
+fn said(status: Option<&str>) -> Option<ConsentStatus> {
+    ConsentStatus::parse(status?)
 }
 
 /// All participants, those who joined first in that order.
@@ -249,12 +105,12 @@ async fn read(
                 joined_at: row.joined_at,
                 left_at: row.left_at,
                 present: row.present,
-                removed: row.removed,
+                removed: row.removed.as_deref().and_then(Removal::parse),
                 tokens_from: row.tokens_from,
-                consent: [
-                    (Use::Recording, said(&row.recording)),
-                    (Use::Transcription, said(&row.transcription)),
-                ],
+                consent: Answers {
+                    recording: said(row.recording.as_deref()),
+                    transcription: said(row.transcription.as_deref()),
+                },
                 streams: streams.remove(&row.id).unwrap_or_default(),
             }
         })
@@ -268,7 +124,7 @@ fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
     let media = word(row, "media")?;
     let media_reason: Option<MediaReason> = word_or_null(row, "media_reason")?;
     Ok(StreamSeen {
-        stream_id: row.try_get("id")?,
+        stream_id: StreamId(row.try_get("id")?),
         kind: word(row, "kind")?,
         source: word(row, "source")?,
         reason: word_or_null(row, "reason")?,
@@ -292,29 +148,6 @@ pub const STREAMS: &str = "select participant_id, id, kind, source, state, reaso
     select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest from streams \
     where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
     ) s where newest <= $3 order by created_at, id";
-
-/// How somebody comes in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EntryBy {
-    /// `join_room` with a join token minted then.
-    Join(DateTime<Utc>),
-    /// `join_room` with a resume token minted then: only while present.
-    Resume(DateTime<Utc>),
-    /// The first stream asked for on its behalf.
-    Stream,
-}
-
-/// Why somebody may not come in.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Barred {
-    Ended,
-    /// Removed, or with a token from before a removal.
-    Removed,
-    /// A resume token of somebody who is no longer present.
-    Absent,
-    /// Policy `required`, and these were not accepted.
-    ConsentRequired(Vec<Use>),
-}
 
 /// What coming in changed.
 #[derive(Clone, PartialEq, Debug)]
@@ -342,24 +175,8 @@ pub async fn enter(
         .await?
         .ok_or(StoreError::NotFound)?;
     let before = person(conn, meeting, participant).await?;
-    if of.ended() {
-        return Ok(Err(Barred::Ended));
-    }
-    let stands = match by {
-        EntryBy::Join(minted) | EntryBy::Resume(minted) => before.admits(minted),
-        EntryBy::Stream => before.removed.is_none(),
-    };
-    if !stands {
-        return Ok(Err(Barred::Removed));
-    }
-    if matches!(by, EntryBy::Resume(_)) && !before.present {
-        return Ok(Err(Barred::Absent));
-    }
-    if of.settings.consent_policy == meeting::ConsentPolicy::Required {
-        let missing = before.missing(&of.settings.uses());
-        if !missing.is_empty() {
-            return Ok(Err(Barred::ConsentRequired(missing)));
-        }
+    if let Err(barred) = admission::enter(&of.terms(), &Standing::from(&before), by) {
+        return Ok(Err(barred));
     }
     let socket = if by == EntryBy::Stream {
         0
@@ -408,7 +225,7 @@ pub async fn enter(
     .await?;
     meeting::bump_roster(conn, meeting).await?;
     let person = person(conn, meeting, participant).await?;
-    let joined = event::append(conn, meeting, "participant_joined", person.told()).await?;
+    let joined = event::append(conn, meeting, &Event::ParticipantJoined(person.clone())).await?;
     sqlx::query("update participants set joined_seq = coalesce(joined_seq, $3) where meeting_id = $1 and id = $2")
         .bind(meeting.0)
         .bind(participant.0)
@@ -481,7 +298,7 @@ pub async fn remove(
         if person.joined_at.is_some() {
             effects
                 .events
-                .push(event::append(conn, meeting, "participant_updated", person.told()).await?);
+                .push(event::append(conn, meeting, &Event::ParticipantUpdated(person)).await?);
         }
     }
     Ok(effects)
@@ -506,14 +323,14 @@ pub async fn readmit(
         return Ok(Effects::default());
     }
     Ok(
-        event::append(conn, meeting, "participant_updated", person.told())
+        event::append(conn, meeting, &Event::ParticipantUpdated(person))
             .await?
             .into(),
     )
 }
 
 /// Everybody leaves, at the end of the meeting.
-pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Event>> {
+pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<StoredEvent>> {
     event::lock(conn, meeting).await?;
     let present: Vec<Uuid> = sqlx::query_scalar(
         "select id from participants where meeting_id = $1 and present order by joined_at, id",
@@ -537,10 +354,10 @@ pub async fn updated(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
-) -> Result<Event> {
+) -> Result<StoredEvent> {
     event::lock(conn, meeting).await?;
     let person = person(conn, meeting, participant).await?;
-    event::append(conn, meeting, "participant_updated", person.told()).await
+    event::append(conn, meeting, &Event::ParticipantUpdated(person)).await
 }
 
 /// Under the head's lock.
@@ -581,6 +398,6 @@ async fn go(
     .await?;
     meeting::bump_roster(conn, meeting).await?;
     let person = person(conn, meeting, participant).await?;
-    let event = event::append(conn, meeting, "participant_left", person.told()).await?;
+    let event = event::append(conn, meeting, &Event::ParticipantLeft(person)).await?;
     Ok(event.into())
 }

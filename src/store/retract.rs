@@ -9,9 +9,15 @@ use super::{
     event, job,
     meeting::{self, ConsentPolicy, Meeting},
 };
-use crate::domain::{consent::Use, gate::Pass, id::MeetingId, job::JobKind, transcript::Reason};
+use crate::domain::{
+    consent::Use,
+    event::{Event, Retraction},
+    gate::Pass,
+    id::{MeetingId, SegmentId},
+    job::JobKind,
+    transcript::Reason,
+};
 use chrono::{DateTime, Utc};
-use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -43,10 +49,13 @@ pub async fn behind(
             .fetch_all(&mut *conn)
             .await?;
         for (segment, _) in gone {
-            let data = json!({"segmentId": segment, "reason": Reason::Withdrawn.as_str()});
+            let gone = Event::TranscriptRetracted(Retraction {
+                segment_id: SegmentId(segment),
+                reason: Reason::Withdrawn,
+            });
             effects
                 .events
-                .push(event::append(conn, entry.meeting, "transcript_retracted", data).await?);
+                .push(event::append(conn, entry.meeting, &gone).await?);
         }
     }
     if entry.purposes.contains(&Use::Recording) && is_sound_behind(conn, &of, entry, from).await? {

@@ -20,18 +20,17 @@ use hansard::{
         token::{Keys, Seat, Secret},
     },
     clock::Clock,
-    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
+    domain::{
+        admission::EntryBy,
+        id::{MeetingId, ParticipantId, TenantId, UserId},
+        participant::Role,
+    },
     objects::{Objects, StorageConfig},
     queue::{
         Queue,
         message::{Ask, Reply},
     },
-    store::{
-        self, Store, key,
-        presence::{self, EntryBy, Role},
-        seal::Seal,
-        tenant,
-    },
+    store::{self, Store, key, presence, seal::Seal, tenant},
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};

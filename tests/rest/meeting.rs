@@ -3,12 +3,9 @@ use hansard::{
     domain::{
         consent::{ConsentStatus, ConsentType},
         id::{ConsentId, MeetingId},
+        participant::Removal,
     },
-    store::{
-        consent::Saying,
-        event,
-        presence::{self, Removal},
-    },
+    store::{consent::Saying, event, presence},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;

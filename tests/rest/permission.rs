@@ -3,8 +3,10 @@
 use super::app::{App, request, text};
 use hansard::{
     api::auth::COOKIE,
-    domain::id::{MeetingId, ParticipantId, UserId},
-    store::presence::Role,
+    domain::{
+        id::{MeetingId, ParticipantId, UserId},
+        participant::Role,
+    },
 };
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -4,7 +4,10 @@
 use super::app::{Answer, App, CONSENT, request, text};
 use crate::support::{eventually, postgres::Cluster};
 use hansard::{
-    domain::id::{MeetingId, ParticipantId, SegmentId},
+    domain::{
+        event::EventKind,
+        id::{MeetingId, ParticipantId, SegmentId},
+    },
     store::consent,
 };
 use serde_json::{Value, json};
@@ -312,7 +315,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
             .events
             .iter()
             .filter(|event| {
-                event.kind == "transcript_retracted" && event.data["reason"] == "withdrawn"
+                event.kind == EventKind::TranscriptRetracted && event.data["reason"] == "withdrawn"
             })
             .map(|event| &event.data["segmentId"])
             .collect();

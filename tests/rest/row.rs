@@ -3,7 +3,13 @@
 
 use super::app::App;
 use hansard::{
-    domain::id::{MeetingId, TenantId},
+    domain::{
+        event::{Event, RecordingReport, Retraction},
+        id::{MeetingId, ParticipantId, SegmentId, TenantId, UserId},
+        meeting::RecordingState,
+        participant::{Answers, Person, Role},
+        transcript::Reason,
+    },
     store::{self, attendance, consent, event, meeting, user},
 };
 use serde_json::{Value, json};
@@ -338,10 +344,14 @@ async fn the_heads_lock_orders_events() {
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;
     let (tenant, store): (TenantId, _) = (app.tenant, &app.state.store);
-    let append = |n: i32| async move {
+    let append = |n: u128| async move {
         let mut tx = store.tenant_tx(tenant).await?;
         event::lock(&mut tx, meeting).await?;
-        event::append(&mut tx, meeting, "participant_updated", json!({"n": n})).await?;
+        let gone = Event::TranscriptRetracted(Retraction {
+            segment_id: SegmentId(Uuid::from_u128(n)),
+            reason: Reason::Empty,
+        });
+        event::append(&mut tx, meeting, &gone).await?;
         tx.commit().await?;
         Ok::<(), store::StoreError>(())
     };
@@ -363,6 +373,26 @@ async fn the_heads_lock_orders_events() {
     ));
 }
 
+fn report(state: RecordingState) -> Event {
+    Event::RecordingState(RecordingReport::idle(state, None, 1))
+}
+
+fn somebody() -> Person {
+    Person {
+        id: ParticipantId(Uuid::now_v7()),
+        user: UserId(Uuid::now_v7()),
+        display_name: "Ana".into(),
+        role: Role::Participant,
+        joined_at: None,
+        left_at: None,
+        present: true,
+        removed: None,
+        tokens_from: None,
+        consent: Answers::default(),
+        streams: Vec::new(),
+    }
+}
+
 /// Events hold names: they go a day after the end, and what files are made of later stays.
 #[tokio::test]
 async fn events_go_a_day_after_the_end() {
@@ -373,16 +403,12 @@ async fn events_go_a_day_after_the_end() {
     for _ in 0..14 {
         let meeting = app.meeting(ana).await;
         let mut tx = store.tenant_tx(app.tenant).await.expect("Postgres answers");
-        event::append(
-            &mut tx,
-            meeting,
-            "participant_joined",
-            json!({"displayName": "Ana"}),
-        )
-        .await
-        .expect("appended");
-        for state in ["recording", "paused", "recording"] {
-            event::append(&mut tx, meeting, "recording_state", json!({"state": state}))
+        event::append(&mut tx, meeting, &Event::ParticipantJoined(somebody()))
+            .await
+            .expect("appended");
+        use RecordingState::{Paused, Recording};
+        for state in [Recording, Paused, Recording] {
+            event::append(&mut tx, meeting, &report(state))
                 .await
                 .expect("appended");
         }
@@ -428,7 +454,7 @@ async fn events_go_a_day_after_the_end() {
     // One that is worked on again numbers on, and is forgotten again.
     let again = meetings[5];
     let mut tx = store.worker_tx().await.expect("Postgres answers");
-    let told = event::append(&mut tx, again, "recording_state", json!({"state": "ready"}))
+    let told = event::append(&mut tx, again, &report(RecordingState::Ready))
         .await
         .expect("appended");
     tx.commit().await.expect("Postgres answers");

@@ -10,11 +10,12 @@ use hansard::{
         auth::{Caller, Who},
         command::removal,
     },
+    domain::meeting::RecordingState,
     queue::{
         Queue,
         message::{Ask, Published, Reply},
     },
-    store::event::Event,
+    store::event::StoredEvent,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -50,11 +51,9 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
 
     // The worker's words reach everybody, partials and events.
     let partial = json!({"segmentId": "s", "revision": 1, "final": false});
-    let event = world
-        .store_event("recording_state", json!({"state": "recording"}))
-        .await;
+    let event = world.store_state(RecordingState::Recording).await;
     let last = event.seq;
-    let Event {
+    let StoredEvent {
         seq,
         kind,
         at,

@@ -4,18 +4,19 @@ use crate::world::World;
 use hansard::{
     capture::commit::{self, Commits, Holder, Write},
     domain::{
+        admission::EntryBy,
         consent::{ConsentStatus, ConsentType, Use},
+        event::RecordingReport,
         gate::{Entry, Gate, Pass},
         id::{ConsentId, ParticipantId, SegmentId},
+        meeting::RecordingState,
         time::{MeetingTime, Micros, Span},
     },
     store::{
         capture::FinalSegment,
         consent, event, job,
         meeting::{ConsentPolicy, Settings},
-        new_id,
-        presence::{self, EntryBy},
-        transcript,
+        new_id, presence, transcript,
     },
 };
 use serde_json::json;
@@ -171,7 +172,7 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
         .into_iter()
         .map(|event| (event.kind, event.data));
     let told: Vec<_> = told
-        .filter(|(kind, _)| kind.starts_with("transcript"))
+        .filter(|(kind, _)| kind.as_str().starts_with("transcript"))
         .collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert_eq!(
@@ -318,7 +319,13 @@ async fn finals_that_find_no_room_are_taken_back() {
         })
         .collect();
     assert!(
-        commits.write(Write::State(json!({}))).is_err(),
+        commits
+            .write(Write::State(RecordingReport::idle(
+                RecordingState::Waiting,
+                None,
+                1
+            )))
+            .is_err(),
         "there is no room"
     );
     let begun = std::time::Instant::now();
@@ -343,9 +350,10 @@ async fn finals_that_find_no_room_are_taken_back() {
         .all_events()
         .await
         .into_iter()
-        .filter(|event| event.kind.starts_with("transcript"));
-    let told: Vec<(String, serde_json::Value)> =
-        told.map(|event| (event.kind, event.data)).collect();
+        .filter(|event| event.kind.as_str().starts_with("transcript"));
+    let told: Vec<(String, serde_json::Value)> = told
+        .map(|event| (event.kind.as_str().to_owned(), event.data))
+        .collect();
     let kinds: Vec<&str> = told.iter().map(|(kind, _)| kind.as_str()).collect();
     assert_eq!(kinds[..3], ["transcript_update"; 3]);
     let lost = |segment: &FinalSegment| {

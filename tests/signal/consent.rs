@@ -9,7 +9,7 @@ use hansard::{
         auth::{Caller, Who},
         command::{self, consent::Give},
     },
-    domain::consent::{ConsentStatus, Use},
+    domain::{consent::ConsentStatus, participant::Answers},
     queue::message::{Ask, Reply},
     store::{
         consent,
@@ -169,7 +169,7 @@ async fn what_one_socket_says_is_logged_in_its_order() {
     let person = presence::person(&mut tx, world.meeting, seat.participant)
         .await
         .expect("read");
-    assert_eq!(person.consent[0], (Use::Recording, Some("withdrawn")));
+    assert_eq!(person.consent.recording, Some(ConsentStatus::Withdrawn));
 }
 
 /// As many as somebody sends, faster than anything else may come: each counts, in its order.
@@ -445,9 +445,9 @@ async fn nothing_that_waits_delays_a_withdrawal() {
         .expect("read");
     assert_eq!(
         person.consent,
-        [
-            (Use::Recording, Some("withdrawn")),
-            (Use::Transcription, Some("withdrawn"))
-        ]
+        Answers {
+            recording: Some(ConsentStatus::Withdrawn),
+            transcription: Some(ConsentStatus::Withdrawn),
+        }
     );
 }

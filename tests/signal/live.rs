@@ -8,8 +8,9 @@ use chrono::TimeDelta;
 use futures_util::SinkExt;
 use hansard::{
     api::token::Secret,
+    domain::participant::Removal,
     queue::message::{Ask, Published, Reply},
-    store::{meeting, new_id, presence, presence::Removal},
+    store::{meeting, new_id, presence},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -454,12 +455,9 @@ async fn a_client_that_does_not_read_is_closed_and_partials_are_skipped_first() 
     let reading = tokio::spawn(async move { quick.up_to(61).await });
     for n in 0..60 {
         let event = world
-            .store_event(
-                "participant_updated",
-                json!({"n": n, "text": "y".repeat(30_000)}),
-            )
+            .store_update(format!("{n}{}", "y".repeat(30_000)))
             .await;
-        let hansard::store::event::Event {
+        let hansard::store::event::StoredEvent {
             seq,
             kind,
             at,

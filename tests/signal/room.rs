@@ -2,14 +2,24 @@
 
 use crate::world::{World, seqs};
 use hansard::{
+    domain::{
+        close_code::Close,
+        event::{Event, Retraction},
+        id::SegmentId,
+        meeting::RecordingState,
+        transcript::Reason,
+    },
     queue::message::{Published, Whom},
-    store::{event, event::Event, meeting, owner, presence},
+    store::{
+        event::{self, StoredEvent},
+        meeting, new_id, owner, presence,
+    },
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
-fn told(event: Event) -> Published {
-    let Event {
+fn told(event: StoredEvent) -> Published {
+    let StoredEvent {
         seq,
         kind,
         at,
@@ -41,9 +51,7 @@ async fn twenty_writers_and_a_queue_that_loses_half_leave_no_hole_in_two_process
             tokio::spawn(async move {
                 let mut rng = fastrand::Rng::with_seed(writer);
                 for n in 0..15 {
-                    let event = world
-                        .store_event("participant_updated", json!({"writer": writer, "n": n}))
-                        .await;
+                    let event = world.store_update(format!("{n} of {writer}")).await;
                     // Half is lost; the rest comes late, in any order, some twice.
                     for _ in 0..rng.usize(0..3) {
                         let (world, event) = (world.clone(), event.clone());
@@ -85,18 +93,14 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
     let world = World::new().await;
     let api = world.api().await;
     for n in 0..250 {
-        world
-            .store_event("participant_updated", json!({"n": n}))
-            .await;
+        world.store_update(n).await;
     }
     let seat = world.invite("Ana").await;
     let (client, joined) = api.join(&world, seat).await;
     assert_eq!(joined["seq"], 251);
     drop(client);
     for n in 0..250 {
-        world
-            .store_event("participant_updated", json!({"n": n}))
-            .await;
+        world.store_update(n).await;
     }
     for (last_seq, first) in [
         (json!(0), 251),
@@ -127,7 +131,7 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
         all["token"] = json!(world.token(seat));
         let joined = client.join(all).await;
         let next = joined["seq"].as_i64().expect("a number") + 1;
-        let event = world.store_event("participant_updated", json!({})).await;
+        let event = world.store_update("Somebody").await;
         world
             .queue
             .publish(world.meeting, &told(event))
@@ -162,7 +166,7 @@ async fn a_newer_socket_replaces_the_older_in_this_process_and_in_another() {
     assert_eq!(world.all_events().await.len(), 1);
 }
 
-async fn end(world: &World) -> Vec<Event> {
+async fn end(world: &World) -> Vec<StoredEvent> {
     let mut tx = world
         .store
         .tenant_tx(world.tenant)
@@ -181,9 +185,7 @@ async fn end(world: &World) -> Vec<Event> {
 async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the_outcome() {
     let world = World::new().await;
     let api = world.api().await;
-    let off = world
-        .store_event("recording_state", json!({"state": "off"}))
-        .await;
+    let off = world.store_state(RecordingState::Off).await;
     let seat = world.invite("Ana").await;
     let (mut participant, _) = api.join(&world, seat).await;
     let (mut observer, joined) = api.observe(&world).await;
@@ -191,13 +193,13 @@ async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the
     end(&world).await;
     // Nobody publishes the last final; the close still comes after it.
     let last = world
-        .store_event(
-            "transcript_retracted",
-            json!({"segmentId": "s", "reason": "empty"}),
-        )
+        .store_event(Event::TranscriptRetracted(Retraction {
+            segment_id: SegmentId(new_id()),
+            reason: Reason::Empty,
+        }))
         .await;
     let close = Published::Close {
-        code: 4000,
+        close: Close::Ended,
         whom: Whom::Participants,
     };
     world
@@ -216,9 +218,7 @@ async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the
         (Some("ended"), Some(4000))
     );
 
-    let ready = world
-        .store_event("recording_state", json!({"state": "ready"}))
-        .await;
+    let ready = world.store_state(RecordingState::Ready).await;
     let seq = ready.seq;
     world
         .queue
@@ -284,7 +284,7 @@ async fn what_is_meant_for_a_lagging_room_is_read_from_the_store() {
             .publish(world.meeting, &told)
             .expect("a local queue");
     }
-    let event = world.store_event("participant_updated", json!({})).await;
+    let event = world.store_update("Somebody").await;
     let got = client.up_to(event.seq).await;
     assert_eq!(seqs(&got), [1]);
 }

@@ -1,19 +1,21 @@
 //! The log, the events and who is present, as rows.
 
-use crate::world::World;
+use crate::world::{World, updated};
 use chrono::{TimeDelta, Timelike};
 use hansard::{
     domain::{
+        admission::{Barred, EntryBy},
         consent::{Broken, ConsentStatus, ConsentType, Use},
+        event::{EventKind, wire_time},
         id::{ConsentId, ParticipantId, SegmentId},
+        participant::Removal,
     },
     store::{
         StoreError, consent,
         consent::Saying,
         event,
         meeting::{self, ConsentPolicy, Settings},
-        new_id, owner,
-        presence::{self, Barred, EntryBy, Removal},
+        new_id, owner, presence,
     },
 };
 use serde_json::json;
@@ -106,17 +108,14 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
         events
             .iter()
             .zip(&log)
-            .all(|(event, entry)| event.data == entry.told())
+            .all(|(event, entry)| event.data == entry.told().data())
     );
     let person = presence::person(&mut tx, world.meeting, seat.participant)
         .await
         .expect("read");
     assert_eq!(
-        person.consent[0],
-        (
-            Use::Recording,
-            log.last().map(|entry| entry.status.as_str())
-        )
+        person.consent.recording,
+        log.last().map(|entry| entry.status)
     );
     assert_eq!(
         consent::above(&mut tx, world.meeting, 30, 50)
@@ -261,7 +260,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     let left = presence::leave(&mut tx, world.meeting, seat.participant)
         .await
         .expect("left");
-    assert_eq!(left.events[0].kind, "participant_left");
+    assert_eq!(left.events[0].kind, EventKind::ParticipantLeft);
     assert!(
         presence::leave(&mut tx, world.meeting, seat.participant)
             .await
@@ -449,7 +448,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
     tx.commit().await.expect("commits");
 
     let mut tx = world.store.worker_tx().await.expect("Postgres answers");
-    event::append(&mut tx, world.meeting, "participant_updated", json!({}))
+    event::append(&mut tx, world.meeting, &updated("Somebody"))
         .await
         .expect("stored");
     tx.rollback().await.expect("rolls back");
@@ -492,7 +491,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
             "participant": {"id": seat.participant, "displayName": "Ana"},
             "startMs": 61230,
             "endMs": 63410,
-            "startAt": event::wire_time(start + TimeDelta::milliseconds(61230)),
+            "startAt": wire_time(start + TimeDelta::milliseconds(61230)),
             "language": "en",
             "text": "naïve 😀",
             "stableChars": 8,
@@ -506,7 +505,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
 async fn another_tenant_sees_nothing() {
     let world = World::new().await;
     let seat = world.invite("Ana").await;
-    world.store_event("participant_updated", json!({})).await;
+    world.store_update("Somebody").await;
     let mut conn = owner(&world.url).await.expect("Postgres answers");
     let other = hansard::store::tenant::ensure(&mut conn, "Other")
         .await

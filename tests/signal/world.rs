@@ -13,16 +13,20 @@ use hansard::{
         token::{Keys, Seat, Secret},
     },
     clock::Clock,
-    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
+    domain::{
+        event::{Event, RecordingReport},
+        id::{MeetingId, ParticipantId, TenantId, UserId},
+        meeting::RecordingState,
+        participant::{Answers, Person, Role},
+    },
     objects::{self, Objects},
     queue::Queue,
     store::{
-        Store, event,
-        event::Event,
+        Store,
+        event::{self, StoredEvent},
         key,
         meeting::{self, NewMeeting, Settings},
         migrate, owner, participant,
-        presence::Role,
         seal::Seal,
         tenant, user,
     },
@@ -143,22 +147,33 @@ impl World {
     }
 
     /// Stores an event without telling anybody.
-    pub async fn store_event(&self, kind: &str, data: Value) -> Event {
+    pub async fn store_event(&self, event: Event) -> StoredEvent {
         let mut tx = self.store.worker_tx().await.expect("Postgres answers");
-        let event = event::append(&mut tx, self.meeting, kind, data)
+        let event = event::append(&mut tx, self.meeting, &event)
             .await
             .expect("stored");
         tx.commit().await.expect("commits");
         event
     }
 
-    pub async fn all_events(&self) -> Vec<Event> {
+    /// [`World::store_event`] of somebody's `participant_updated`, told apart by the name.
+    pub async fn store_update(&self, name: impl std::fmt::Display) -> StoredEvent {
+        self.store_event(updated(name)).await
+    }
+
+    /// [`World::store_event`] of a `recording_state`.
+    pub async fn store_state(&self, state: RecordingState) -> StoredEvent {
+        let state = RecordingReport::idle(state, None, 0);
+        self.store_event(Event::RecordingState(state)).await
+    }
+
+    pub async fn all_events(&self) -> Vec<StoredEvent> {
         let mut tx = self
             .store
             .tenant_tx(self.tenant)
             .await
             .expect("Postgres answers");
-        let mut all: Vec<Event> = Vec::new();
+        let mut all: Vec<StoredEvent> = Vec::new();
         loop {
             let after = all.last().map_or(0, |event| event.seq);
             let page = event::after(&mut tx, self.meeting, after, event::READ_MAX)
@@ -422,4 +437,21 @@ pub fn seqs(messages: &[Value]) -> Vec<i64> {
 async fn migrations_run_twice() {
     let world = World::new().await;
     migrate(&world.url).await.expect("nothing to do");
+}
+
+/// That somebody of this name, who is nobody's participant, changed.
+pub fn updated(name: impl std::fmt::Display) -> Event {
+    Event::ParticipantUpdated(Person {
+        id: ParticipantId(hansard::store::new_id()),
+        user: UserId(hansard::store::new_id()),
+        display_name: name.to_string(),
+        role: Role::Participant,
+        joined_at: None,
+        left_at: None,
+        present: true,
+        removed: None,
+        tokens_from: None,
+        consent: Answers::default(),
+        streams: Vec::new(),
+    })
 }

@@ -12,7 +12,10 @@ use crate::{
         problem::Problem,
         state::{ApiState, Shared},
     },
-    domain::id::{MeetingId, ParticipantId, TenantId, UserId},
+    domain::{
+        id::{MeetingId, ParticipantId, TenantId, UserId},
+        participant::Role,
+    },
     queue::{
         AskError,
         message::{Ask, Published, Reply},
@@ -20,9 +23,7 @@ use crate::{
     store::{
         Tx,
         consent::{self, Before, Entry, Said, Saying},
-        event, participant,
-        presence::Role,
-        user,
+        event, participant, user,
     },
 };
 use axum::http::StatusCode;
@@ -110,9 +111,10 @@ impl Acting {
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
     pub fn tell(&self, state: &ApiState, saying: &Saying) {
         if !self.told.swap(true, Ordering::Relaxed) {
+            let event = saying.told();
             let told = Published::Live {
-                kind: "consent_updated".into(),
-                data: saying.told(),
+                kind: event.kind().as_str().into(),
+                data: event.data(),
                 to: None,
             };
             state.publish(saying.meeting, &told);

@@ -7,10 +7,13 @@ use crate::{
         problem::Problem,
         state::Shared,
     },
-    domain::id::{MeetingId, ParticipantId, UserId},
+    domain::{
+        id::{MeetingId, ParticipantId, UserId},
+        participant::Removal,
+    },
     store::{
         participant::{self, Participant},
-        presence::{self, Removal},
+        presence,
     },
 };
 

@@ -1,14 +1,21 @@
 //! `join_room`: from a credential to a seat, with what the meeting looks like at that instant.
 
-use super::{Signal, message::Join, message::Who, outbox::Close, rooms::Ticket};
+use super::{Signal, message::Join, message::Who, rooms::Ticket};
 use crate::{
     api::token::{Credential, Seat},
-    domain::id::{MeetingId, ParticipantId, TenantId},
+    domain::{
+        admission::{Barred, EntryBy},
+        close_code::Close,
+        event::{self as fact, RecordingReport},
+        id::{MeetingId, ParticipantId, TenantId},
+        meeting::RecordingState,
+        participant::{self, Role},
+    },
     queue::message::Published,
     store::{
         StoreError, event,
         meeting::{self, RecordingMode},
-        presence::{self, Barred, Entered, EntryBy, Role},
+        presence::{self, Entered},
     },
 };
 use chrono::TimeDelta;
@@ -48,7 +55,7 @@ impl NotJoined {
         Self {
             code,
             message: message.into(),
-            close: Some(Close::NOT_ALLOWED),
+            close: Some(Close::NotAllowed),
         }
     }
 
@@ -56,7 +63,7 @@ impl NotJoined {
         Self {
             code: "ended",
             message: "the meeting has ended".into(),
-            close: Some(Close::ENDED),
+            close: Some(Close::Ended),
         }
     }
 }
@@ -207,7 +214,7 @@ impl Signal {
         let data = json!({
             "participantId": participant,
             "participants": picture.participants_for(Some(participant)),
-            "consent": person.consent(),
+            "consent": person.consent,
             "recording": picture.recording,
             "iceServers": state.ice_servers,
             "resumeToken": state.keys.mint_resume(seat, now),
@@ -292,7 +299,7 @@ impl Picture {
     fn participants_for(&self, whom: Option<ParticipantId>) -> Vec<Value> {
         self.participants
             .iter()
-            .map(|person| presence::seen_by(whom, person.clone()))
+            .map(|person| participant::seen_by(whom, person.clone()))
             .collect()
     }
 
@@ -305,25 +312,25 @@ impl Picture {
         let head = event::head(conn, meeting).await?;
         let over = of.ended()
             && state.as_ref().is_some_and(|state| {
-                matches!(
-                    state.data["state"].as_str(),
-                    Some("ready" | "failed" | "off")
-                ) && of.end_time.is_some_and(|end| state.at >= end)
+                state
+                    .recording_state()
+                    .is_some_and(RecordingState::is_outcome)
+                    && of.end_time.is_some_and(|end| state.at >= end)
             });
         // Before the worker's first word: what it will say of a meeting in which nobody agreed.
         let unsaid = || {
             let state = if of.settings.recording == RecordingMode::Off {
-                "off"
+                RecordingState::Off
             } else {
-                "waiting"
+                RecordingState::Waiting
             };
-            json!({"state": state, "transcribing": false, "reason": null, "waitingFor": [], "unrecorded": [], "epoch": 0})
+            fact::data(&RecordingReport::idle(state, None, 0))
         };
         Ok(Self {
             participants: people
                 .iter()
                 .filter(|person| person.joined_at.is_some())
-                .map(presence::Person::told)
+                .map(fact::data)
                 .collect(),
             recording: state.map_or_else(unsaid, |state| state.data),
             seq: head.seq,

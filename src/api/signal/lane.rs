@@ -13,9 +13,12 @@ use crate::{
         command::consent::{self, Give, Given},
         token::Seat,
     },
-    domain::id::{ConsentId, MeetingId, ParticipantId, TenantId},
+    domain::{
+        id::{ConsentId, MeetingId, ParticipantId, TenantId},
+        participant::Role,
+    },
     queue::message::{Ask, Reply},
-    store::{consent::Saying, presence::Role},
+    store::consent::Saying,
 };
 use serde_json::Value;
 use std::{
@@ -132,11 +135,12 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
                 before: Some(_),
             }) => {
                 if let Some(re) = outbox.expected(id) {
+                    let told = entry.told();
                     outbox.push(message::envelope(
-                        "consent_updated",
+                        told.kind().as_str(),
                         Some(&re),
                         None,
-                        &entry.told(),
+                        &told.data(),
                     ));
                 }
             }

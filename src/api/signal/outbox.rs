@@ -1,7 +1,7 @@
 //! What waits to be written to one socket: bounded in bytes, filled by the room, emptied by the
 //! socket's writer.
 
-use crate::domain::id::ConsentId;
+use crate::domain::{close_code::Close, id::ConsentId};
 use axum::extract::ws::Utf8Bytes;
 use serde_json::Value;
 use std::{
@@ -17,72 +17,6 @@ const LAGS_BYTES: usize = 64 * 1024;
 /// Requests of one socket that wait for the event that answers them: whatever may wait for the log,
 /// and some that are told already.
 const EXPECTED_MAX: usize = 512;
-
-/// Why the server closes a socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Close {
-    pub code: u16,
-    pub reason: &'static str,
-}
-
-impl Close {
-    pub const LEFT: Self = Self {
-        code: 1000,
-        reason: "left",
-    };
-    pub const TOO_LARGE: Self = Self {
-        code: 1009,
-        reason: "a message has more than 64 KiB",
-    };
-    pub const DRAINING: Self = Self {
-        code: 1012,
-        reason: "the server restarts",
-    };
-    pub const FULL: Self = Self {
-        code: 1012,
-        reason: "too many sockets are open here",
-    };
-    pub const ENDED: Self = Self {
-        code: 4000,
-        reason: "the meeting ended",
-    };
-    pub const NO_JOIN: Self = Self {
-        code: 4001,
-        reason: "no join_room in time",
-    };
-    pub const NOT_ALLOWED: Self = Self {
-        code: 4003,
-        reason: "not allowed",
-    };
-    pub const TOO_SLOW: Self = Self {
-        code: 4008,
-        reason: "too slow",
-    };
-    pub const REPLACED: Self = Self {
-        code: 4010,
-        reason: "replaced by a newer socket",
-    };
-    pub const FLOOD: Self = Self {
-        code: 4029,
-        reason: "too many messages",
-    };
-
-    /// What a code told by another process stands for.
-    pub fn of(code: u16) -> Self {
-        [
-            Self::DRAINING,
-            Self::ENDED,
-            Self::NOT_ALLOWED,
-            Self::REPLACED,
-        ]
-        .into_iter()
-        .find(|close| close.code == code)
-        .unwrap_or(Self {
-            code,
-            reason: "closed by the server",
-        })
-    }
-}
 
 /// The next thing for the writer.
 #[derive(Clone, PartialEq, Debug)]
@@ -121,7 +55,7 @@ impl Outbox {
         let length = text.as_str().len();
         if state.bytes + length > QUEUED_BYTES_MAX {
             state.queue.clear();
-            state.closing = Some(Close::TOO_SLOW);
+            state.closing = Some(Close::TooSlow);
         } else {
             state.bytes += length;
             state.queue.push_back(text);
@@ -219,13 +153,13 @@ mod tests {
         let outbox = Outbox::default();
         outbox.push("a".to_owned().into());
         outbox.push("b".to_owned().into());
-        outbox.close(Close::ENDED);
-        outbox.close(Close::DRAINING);
+        outbox.close(Close::Ended);
+        outbox.close(Close::Draining);
         outbox.push("late".to_owned().into());
         assert_eq!(outbox.next().await, Out::Text("a".to_owned().into()));
         assert_eq!(outbox.next().await, Out::Text("b".to_owned().into()));
-        assert_eq!(outbox.next().await, Out::Close(Close::ENDED));
-        assert_eq!(outbox.closed().await, Close::ENDED);
+        assert_eq!(outbox.next().await, Out::Close(Close::Ended));
+        assert_eq!(outbox.closed().await, Close::Ended);
     }
 
     #[tokio::test]
@@ -238,7 +172,7 @@ mod tests {
         // In the writer's hands it still counts.
         assert_eq!(outbox.next().await, Out::Text(text(LAGS_BYTES)));
         outbox.push(text(1));
-        assert_eq!(outbox.next().await, Out::Close(Close::TOO_SLOW));
+        assert_eq!(outbox.next().await, Out::Close(Close::TooSlow));
     }
 
     #[tokio::test]

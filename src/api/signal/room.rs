@@ -6,17 +6,17 @@
 //! not fill by itself, [`Room::next_read`] asks the shell to read the store. Live messages
 //! (partials, offers) pass as they come.
 
-use super::{
-    message,
-    outbox::{Close, Outbox},
-};
+use super::{message, outbox::Outbox};
 use crate::{
-    domain::id::{ConsentId, ParticipantId},
-    queue::message::{Published, Whom},
-    store::{
-        event::{Event, Head, KEPT_AFTER_END_H, READ_MAX},
-        presence,
+    domain::{
+        close_code::Close,
+        event::EventKind,
+        id::{ConsentId, ParticipantId},
+        meeting::RecordingState,
+        participant,
     },
+    queue::message::{Published, Whom},
+    store::event::{Head, KEPT_AFTER_END_H, READ_MAX, StoredEvent},
 };
 use axum::extract::ws::Utf8Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -107,16 +107,16 @@ impl Room {
         if let Some(participant) = member.participant {
             let latest = self.latest.entry(participant).or_insert(member.socket);
             if member.socket < *latest {
-                member.outbox.close(Close::REPLACED);
+                member.outbox.close(Close::Replaced);
                 return;
             }
             self.replaced(participant, member.socket);
             if self.dismissed {
-                member.outbox.close(Close::ENDED);
+                member.outbox.close(Close::Ended);
                 return;
             }
             if self.is_out(&member) {
-                member.outbox.close(Close::NOT_ALLOWED);
+                member.outbox.close(Close::NotAllowed);
                 return;
             }
         }
@@ -145,7 +145,7 @@ impl Room {
                 at,
                 data,
             } => {
-                self.keep(Event {
+                self.keep(StoredEvent {
                     seq,
                     kind,
                     at,
@@ -154,7 +154,7 @@ impl Room {
                 self.pump(now);
             }
             Published::Live { kind, data, to } => self.live(&kind, &data, to),
-            Published::Close { code, whom } => self.close(Close::of(code), whom, now),
+            Published::Close { close, whom } => self.close(close, whom, now),
             Published::Replaced {
                 participant,
                 socket,
@@ -173,7 +173,7 @@ impl Room {
         if let (true, Some(at)) = (head.ended, head.end_time) {
             self.ended.get_or_insert(Ended { seen: now, at });
             if wall > at + TimeDelta::hours(KEPT_AFTER_END_H) {
-                self.close_now(Close::ENDED, Whom::Everybody);
+                self.close_now(Close::Ended, Whom::Everybody);
             }
         }
         self.pump(now);
@@ -200,7 +200,7 @@ impl Room {
     }
 
     /// What the store gave; a full page means that there may be more.
-    pub fn read(&mut self, events: Vec<Event>, now: Instant) {
+    pub fn read(&mut self, events: Vec<StoredEvent>, now: Instant) {
         self.reading = false;
         self.read_not_before = None;
         self.doubt |= events.len() as i64 >= READ_MAX;
@@ -252,21 +252,19 @@ impl Room {
 
     pub fn tick(&mut self, now: Instant) {
         if self.dismissal().is_some_and(|due| now >= due) {
-            self.close(Close::ENDED, Whom::Participants, now);
+            self.close(Close::Ended, Whom::Participants, now);
         }
         self.settle(now);
     }
 
-    fn keep(&mut self, event: Event) {
+    fn keep(&mut self, event: StoredEvent) {
         self.known = self.known.max(event.seq);
         if self.recent.contains_key(&event.seq) {
             return;
         }
-        if event.kind == "recording_state"
-            && matches!(
-                event.data["state"].as_str(),
-                Some("ready" | "failed" | "off")
-            )
+        if event
+            .recording_state()
+            .is_some_and(RecordingState::is_outcome)
             && self.outcome.is_none_or(|(seq, _)| seq < event.seq)
         {
             self.outcome = Some((event.seq, event.at));
@@ -275,8 +273,8 @@ impl Room {
             let out = self.out.entry(participant).or_insert(event.seq);
             *out = event.seq.max(*out);
         }
-        let text = message::envelope(&event.kind, None, Some(event.seq), &event.data);
-        let consent = (event.kind == "consent_updated")
+        let text = message::envelope(event.kind.as_str(), None, Some(event.seq), &event.data);
+        let consent = (event.kind == EventKind::ConsentUpdated)
             .then(|| consent_id(&event.data))
             .flatten();
         if let Some(id) = consent {
@@ -284,10 +282,10 @@ impl Room {
             self.remember(id);
         }
         let streams = streams_of(&event.data).map(|owner| {
-            let data = presence::seen_by(Some(ParticipantId(Uuid::nil())), event.data.clone());
+            let data = participant::seen_by(Some(ParticipantId(Uuid::nil())), event.data.clone());
             (
                 owner,
-                message::envelope(&event.kind, None, Some(event.seq), &data),
+                message::envelope(event.kind.as_str(), None, Some(event.seq), &data),
             )
         });
         self.recent.insert(
@@ -315,7 +313,8 @@ impl Room {
                     .filter(|(owner, _)| member.participant.is_some_and(|p| p != *owner));
                 member.outbox.push(match (asked, others) {
                     (Some((re, data)), _) => {
-                        message::envelope("consent_updated", Some(&re), Some(member.sent), data)
+                        let kind = EventKind::ConsentUpdated.as_str();
+                        message::envelope(kind, Some(&re), Some(member.sent), data)
                     }
                     (None, Some((_, text))) => text.clone(),
                     (None, None) => event.text.clone(),
@@ -327,7 +326,7 @@ impl Room {
         }
         // Also those who lack something before it: they hear nothing more.
         for member in self.members.values().filter(|member| self.is_out(member)) {
-            member.outbox.close(Close::NOT_ALLOWED);
+            member.outbox.close(Close::NotAllowed);
         }
         self.settle(now);
     }
@@ -364,13 +363,13 @@ impl Room {
                 .values()
                 .filter(|member| member.participant.is_none() && member.sent >= seq)
             {
-                member.outbox.close(Close::ENDED);
+                member.outbox.close(Close::Ended);
             }
         }
     }
 
     fn live(&mut self, kind: &str, data: &Value, to: Option<ParticipantId>) {
-        let consent = (kind == "consent_updated")
+        let consent = (kind == EventKind::ConsentUpdated.as_str())
             .then(|| consent_id(data))
             .flatten();
         if let Some(id) = consent {
@@ -388,7 +387,7 @@ impl Room {
                 member
                     .outbox
                     .push(message::envelope(kind, Some(&re), None, data));
-            } else if kind == "transcript_update" {
+            } else if kind == EventKind::TranscriptUpdate.as_str() {
                 member.outbox.push_skippable(text.clone());
             } else {
                 member.outbox.push(text.clone());
@@ -407,7 +406,7 @@ impl Room {
     }
 
     fn close(&mut self, close: Close, whom: Whom, now: Instant) {
-        if close == Close::ENDED {
+        if close == Close::Ended {
             // The end comes after everything that happened before it.
             self.doubt = true;
             self.closing.get_or_insert(Closing {
@@ -437,7 +436,7 @@ impl Room {
         *latest = socket.max(*latest);
         for member in self.members.values() {
             if member.participant == Some(participant) && member.socket < socket {
-                member.outbox.close(Close::REPLACED);
+                member.outbox.close(Close::Replaced);
             }
         }
     }
@@ -452,10 +451,10 @@ fn streams_of(data: &Value) -> Option<ParticipantId> {
 }
 
 /// Whom the event removes.
-fn removed(event: &Event) -> Option<ParticipantId> {
+fn removed(event: &StoredEvent) -> Option<ParticipantId> {
     if !matches!(
-        event.kind.as_str(),
-        "participant_left" | "participant_updated"
+        event.kind,
+        EventKind::ParticipantLeft | EventKind::ParticipantUpdated
     ) || event.data["removed"].is_null()
     {
         return None;

@@ -4,14 +4,17 @@
 use super::room::{Member, Room};
 use crate::{
     api::state::Shared,
-    domain::id::{MeetingId, ParticipantId, TenantId},
+    domain::{
+        event::EventKind,
+        id::{MeetingId, ParticipantId, TenantId},
+    },
     queue::{
         Notice, Subscription,
         message::{Ask, Published},
     },
     store::{
         Result,
-        event::{self, Event, Head, READ_MAX},
+        event::{self, Head, READ_MAX, StoredEvent},
     },
 };
 use std::{
@@ -166,7 +169,7 @@ impl Rooms {
         self.tracker
             .spawn(self.clone().beat(meeting, changed, empty.clone()));
         let mut room = Room::default();
-        let mut reading: Option<JoinHandle<Result<Vec<Event>>>> = None;
+        let mut reading: Option<JoinHandle<Result<Vec<StoredEvent>>>> = None;
         loop {
             let now = Instant::now();
             if reading.is_none()
@@ -193,7 +196,7 @@ impl Rooms {
                 },
                 next = hear(&mut heard) => match next {
                     Some(Notice::Published(told)) => {
-                        let ends = matches!(&told, Published::Event { kind, .. } if kind == "recording_state");
+                        let ends = matches!(&told, Published::Event { kind: EventKind::RecordingState, .. });
                         room.told(told, Instant::now());
                         if ends {
                             // The meeting may have ended: see without waiting for the beat.
@@ -306,7 +309,9 @@ async fn hear(heard: &mut Option<Subscription>) -> Option<Notice> {
     }
 }
 
-async fn finished(reading: &mut Option<JoinHandle<Result<Vec<Event>>>>) -> Result<Vec<Event>> {
+async fn finished(
+    reading: &mut Option<JoinHandle<Result<Vec<StoredEvent>>>>,
+) -> Result<Vec<StoredEvent>> {
     match reading {
         Some(reading) => reading
             .await
@@ -327,7 +332,7 @@ async fn read(
     tenant: TenantId,
     meeting: MeetingId,
     after: i64,
-) -> Result<Vec<Event>> {
+) -> Result<Vec<StoredEvent>> {
     let events = async {
         let mut tx = state.store.tenant_tx(tenant).await?;
         event::after(&mut tx, meeting, after, READ_MAX).await

@@ -7,20 +7,22 @@ use super::{
     join::{Joined, NotJoined},
     lane::Lanes,
     message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
-    outbox::{Close, Out, Outbox},
+    outbox::{Out, Outbox},
     rate_limit::MessageRate,
     room::Member,
 };
 use crate::{
     api::{command::consent::Acting, limit::Door},
     domain::{
+        close_code::Close,
         connections::Standing,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
+        participant,
     },
     store::{
         StoreError,
         consent::Saying,
-        event::{self, Event, READ_MAX},
+        event::{self, READ_MAX, StoredEvent},
         new_id, presence,
     },
 };
@@ -66,7 +68,7 @@ impl Signal {
             close = self.serve(&mut stream, &outbox, first, observes, door) => close,
             () = self.draining().cancelled() => {
                 outbox.push(message::envelope("server_draining", None, None, &json!({"action": "reconnect"})));
-                Some(Close::DRAINING)
+                Some(Close::Draining)
             }
         };
         // Whatever the client still sends is read, so that the close (or the answer to its own) is
@@ -75,7 +77,7 @@ impl Signal {
         tokio::pin!(rest);
         let mut gone = false;
         if let Some(close) = close {
-            metrics::counter!("hansard_signal_closed_total", "code" => close.code.to_string())
+            metrics::counter!("hansard_signal_closed_total", "code" => close.code().to_string())
                 .increment(1);
             outbox.close(close);
             tokio::select! {
@@ -106,14 +108,14 @@ impl Signal {
         let (joined, re) = match waited {
             Ok(Ok(joined)) => joined,
             Ok(Err(close)) => return close,
-            Err(_) => return Some(Close::NO_JOIN),
+            Err(_) => return Some(Close::NoJoin),
         };
         let Some(_place) = self.place() else {
             let full = message::error(re.as_ref(), "unavailable", "too many sockets are open here");
             return say_first(&first, full)
                 .await
                 .err()
-                .unwrap_or(Some(Close::FULL));
+                .unwrap_or(Some(Close::Full));
         };
         if let Some(door) = door {
             door.stand(Standing::Joined);
@@ -210,21 +212,18 @@ impl Signal {
                 Ok(Ok(events)) if !events.is_empty() => events,
                 // With a hole it must not go on; the client comes again with its last seq.
                 _ => {
-                    outbox.close(Close {
-                        code: 1012,
-                        reason: "events could not be read",
-                    });
+                    outbox.close(Close::Unread);
                     return;
                 }
             };
-            for Event {
+            for StoredEvent {
                 seq, kind, data, ..
             } in events
             {
                 after = seq;
-                let data = presence::seen_by(of.participant, data);
+                let data = participant::seen_by(of.participant, data);
                 if first
-                    .send(message::envelope(&kind, None, Some(seq), &data))
+                    .send(message::envelope(kind.as_str(), None, Some(seq), &data))
                     .await
                     .is_err()
                 {
@@ -234,7 +233,7 @@ impl Signal {
         }
         if of.over {
             drop(first);
-            outbox.close(Close::ENDED);
+            outbox.close(Close::Ended);
         }
     }
 
@@ -254,7 +253,7 @@ impl Signal {
                 incoming = tokio::time::timeout(SILENT_MAX, next(stream, rate, true)) => incoming,
             };
             let Incoming { id, message } = match incoming {
-                Err(_) => return Some(Close::TOO_SLOW),
+                Err(_) => return Some(Close::TooSlow),
                 Ok(Err(close)) => return close,
                 Ok(Ok(Received::Invalid(answer))) => {
                     outbox.push(answer);
@@ -281,7 +280,7 @@ impl Signal {
         match (message, joined.participant) {
             (ClientMessage::Join(_), _) => refuse("already_joined", "this socket has joined"),
             (ClientMessage::Ping, _) => outbox.push(pong(id.as_ref())),
-            (ClientMessage::Leave, None) => return ControlFlow::Break(Close::LEFT),
+            (ClientMessage::Leave, None) => return ControlFlow::Break(Close::Left),
             // What is said meanwhile, a withdrawal perhaps, is not kept waiting.
             (ClientMessage::Leave, Some(participant)) => {
                 let Ok(place) = lanes.leaving.clone().try_acquire_owned() else {
@@ -295,7 +294,7 @@ impl Signal {
                 self.tracker().spawn(async move {
                     let _place = place;
                     if leaving.await {
-                        outbox.close(Close::LEFT);
+                        outbox.close(Close::Left);
                     } else {
                         outbox.push(message::error(
                             id.as_ref(),
@@ -423,12 +422,12 @@ async fn next(
     let message = match stream.next().await {
         None | Some(Ok(Message::Close(_))) => return Err(None),
         Some(Ok(message)) => message,
-        Some(Err(error)) => return Err(too_large(&error).then_some(Close::TOO_LARGE)),
+        Some(Err(error)) => return Err(too_large(&error).then_some(Close::TooLarge)),
     };
     let now = Instant::now();
     let Message::Text(text) = message else {
         return match message {
-            _ if !rate.admits(false, now) => Err(Some(Close::FLOOD)),
+            _ if !rate.admits(false, now) => Err(Some(Close::Flood)),
             Message::Binary(_) => Ok(Received::Invalid(message::error(
                 None,
                 "invalid",
@@ -438,13 +437,13 @@ async fn next(
         };
     };
     if text.as_str().len() > FRAME_BYTES_MAX {
-        return Err(Some(Close::TOO_LARGE));
+        return Err(Some(Close::TooLarge));
     }
     let parsed = parse_client_message(text.as_str().as_bytes());
     let admitted = (joined && parsed.as_ref().is_ok_and(Incoming::refuses_consent))
         || rate.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now);
     if !admitted {
-        return Err(Some(Close::FLOOD));
+        return Err(Some(Close::Flood));
     }
     Ok(match parsed {
         Ok(incoming) => Received::Message(incoming),
@@ -485,8 +484,8 @@ async fn write(
             },
             close = outbox.closed(), if in_person && !ending => match close {
                 // Not another word.
-                Close::TOO_SLOW | Close::REPLACED | Close::NOT_ALLOWED => break close,
-                Close::DRAINING => {
+                Close::TooSlow | Close::Replaced | Close::NotAllowed => break close,
+                Close::Draining => {
                     in_person = false;
                     continue;
                 }
@@ -512,13 +511,13 @@ async fn write(
         };
         outbox.written(bytes);
         if !sent {
-            outbox.close(Close::TOO_SLOW);
-            break Close::TOO_SLOW;
+            outbox.close(Close::TooSlow);
+            break Close::TooSlow;
         }
     };
     let frame = CloseFrame {
-        code: close.code,
-        reason: close.reason.into(),
+        code: close.code(),
+        reason: close.reason().into(),
     };
     let _ = tokio::time::timeout(LINGER, sink.send(Message::Close(Some(frame)))).await;
 }
@@ -531,7 +530,7 @@ async fn send(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> boo
 }
 
 async fn too_slow(outbox: &Outbox) {
-    if outbox.closed().await != Close::TOO_SLOW {
+    if outbox.closed().await != Close::TooSlow {
         std::future::pending().await
     }
 }

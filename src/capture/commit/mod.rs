@@ -69,7 +69,7 @@ impl Commits {
                 metrics::counter!("hansard_finals_lost_total").increment(1);
                 let lost = Write::Retracted {
                     segment: segment.id,
-                    reason: Reason::Lost.as_str(),
+                    reason: Reason::Lost,
                     unheard: Some((segment.pass.participant, segment.pass.span)),
                 };
                 self.push(lost).map_err(|_| refused)

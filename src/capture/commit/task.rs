@@ -4,9 +4,12 @@ use super::{Holder, Write, saying};
 use crate::{
     capture::fact::Fact,
     domain::{
+        admission,
         consent::Use,
+        event::{Event, Retraction},
         gate::{Gate, Transcription, Verdict},
         id::RecordingId,
+        participant::Removal,
         retry,
         transcript::Reason,
         unheard::{Missing, Why},
@@ -18,13 +21,11 @@ use crate::{
         capture::{self, FinalSegment},
         consent,
         effect::Effects,
-        event, job,
-        presence::{self, Removal},
+        event, job, presence,
         recording::{self, Segment},
         retract, stream, unheard,
     },
 };
-use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -102,8 +103,11 @@ impl CommitTask {
             // It may have waited long enough for a withdrawal to be heard of, here or by the log.
             // Words of a decode that reached past one are never kept, not even those before it.
             Write::Final(segment) if !self.may_stay(&mut tx, segment).await? => {
-                let data = json!({"segmentId": segment.id, "reason": Reason::Withdrawn.as_str()});
-                events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
+                let gone = Event::TranscriptRetracted(Retraction {
+                    segment_id: segment.id,
+                    reason: Reason::Withdrawn,
+                });
+                events.push(event::append(&mut tx, meeting, &gone).await?);
             }
             Write::Final(segment) => {
                 capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false)
@@ -132,11 +136,15 @@ impl CommitTask {
                     )
                     .await?;
                 }
-                let data = json!({"segmentId": segment, "reason": reason});
-                events.push(event::append(&mut tx, meeting, "transcript_retracted", data).await?);
+                let gone = Event::TranscriptRetracted(Retraction {
+                    segment_id: *segment,
+                    reason: *reason,
+                });
+                events.push(event::append(&mut tx, meeting, &gone).await?);
             }
-            Write::State(data) => {
-                events.push(event::append(&mut tx, meeting, "recording_state", data.clone()).await?)
+            Write::State(state) => {
+                let state = Event::RecordingState(state.clone());
+                events.push(event::append(&mut tx, meeting, &state).await?);
             }
             Write::Withdrawal(withdrawal) => {
                 let said = consent::say_acknowledged(&mut tx, &saying(withdrawal)).await?;
@@ -197,10 +205,13 @@ impl CommitTask {
             Write::Leave {
                 participant,
                 removed: true,
-            } if presence::person(&mut tx, meeting, *participant)
-                .await?
-                .missing(&self.uses())
-                .is_empty() => {}
+            } if admission::missing(
+                &self.uses(),
+                &presence::person(&mut tx, meeting, *participant)
+                    .await?
+                    .consent,
+            )
+            .is_empty() => {}
             Write::Leave {
                 participant,
                 removed: true,

@@ -4,17 +4,18 @@ use super::RETRACTIONS_MAX;
 use crate::{
     capture::journal::Withdrawal,
     domain::{
+        event::RecordingReport,
         id::{ParticipantId, RecordingId, SegmentId, StreamId},
         media_state::Media,
         stream::CloseReason,
         time::Span,
+        transcript::Reason,
     },
     store::{
         capture::FinalSegment,
         recording::{Segment, TrackKey},
     },
 };
-use serde_json::Value;
 
 /// One thing to store, and to tell once it is.
 #[derive(Debug)]
@@ -31,12 +32,12 @@ pub enum Write {
     Final(FinalSegment),
     Retracted {
         segment: SegmentId,
-        reason: &'static str,
+        reason: Reason,
         /// Whose words, and when, if they were said and not understood.
         unheard: Option<(ParticipantId, Span)>,
     },
     /// `recording_state`.
-    State(Value),
+    State(RecordingReport),
     /// The worker's own copy of a withdrawal; the `api` writes it too.
     Withdrawal(Withdrawal),
     StreamOpened {

@@ -5,18 +5,15 @@ use super::RunningMeeting;
 use crate::{
     capture::commit::Write,
     domain::{
+        event::{self, Event, Speaker},
         gate::{Transcription, Verdict},
         time::MeetingTime,
         transcript::Reason,
     },
     queue::message::Published,
     speech::{Caption, Line},
-    store::{
-        capture::{self, FinalSegment},
-        event::wire_time,
-    },
+    store::capture::FinalSegment,
 };
-use serde_json::{Value, json};
 use tracing::warn;
 
 impl RunningMeeting {
@@ -25,9 +22,10 @@ impl RunningMeeting {
         match caption {
             Caption::Partial(line) => {
                 if self.rules.gate().still::<Transcription>(&line.pass) == Verdict::Keep {
+                    let event = self.partial(&line);
                     let told = Published::Live {
-                        kind: "transcript_update".into(),
-                        data: self.partial(&line),
+                        kind: event.kind().as_str().into(),
+                        data: event.data(),
                         to: None,
                     };
                     // A partial that is lost is replaced by the next.
@@ -42,27 +40,30 @@ impl RunningMeeting {
                 let lost = retraction.reason == Reason::Lost;
                 self.write(Write::Retracted {
                     segment: retraction.segment,
-                    reason: retraction.reason.as_str(),
+                    reason: retraction.reason,
                     unheard: lost.then_some((retraction.participant, retraction.span)),
                 });
             }
         }
     }
 
-    fn partial(&self, line: &Line) -> Value {
+    fn partial(&self, line: &Line) -> Event {
         let start_ms = line.span.start.as_ms();
-        json!({
-            "segmentId": line.segment,
-            "revision": line.revision,
-            "final": false,
-            "participant": {"id": line.participant, "displayName": self.names.get(&line.participant)},
-            "startMs": start_ms,
-            "endMs": line.span.end.as_ms(),
-            "startAt": wire_time(self.clock.to_wall(MeetingTime::from_ms(start_ms))),
-            "language": line.language,
-            "text": line.text,
-            "stableChars": line.stable_chars,
-            "words": capture::words(&line.words),
+        Event::TranscriptUpdate(event::Caption {
+            segment_id: line.segment,
+            revision: line.revision,
+            is_final: false,
+            participant: Speaker {
+                id: line.participant,
+                display_name: self.names.get(&line.participant).cloned(),
+            },
+            start_ms,
+            end_ms: line.span.end.as_ms(),
+            start_at: Some(self.clock.to_wall(MeetingTime::from_ms(start_ms))),
+            language: line.language.clone(),
+            text: line.text.clone(),
+            stable_chars: line.stable_chars as usize,
+            words: event::words(&line.words),
         })
     }
 
@@ -73,7 +74,7 @@ impl RunningMeeting {
             pass: line.pass,
             start_ms: line.span.start.as_ms(),
             end_ms: line.span.end.as_ms(),
-            words: capture::words(&line.words),
+            words: event::words(&line.words),
             language: line.language,
             text: line.text,
             revision: i32::try_from(line.revision).unwrap_or(i32::MAX),

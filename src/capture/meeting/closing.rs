@@ -10,9 +10,11 @@ use crate::{
         unheard::{self, Unheard},
     },
     domain::{
+        close_code::Close,
         consent::Use,
+        event::{Event, RecordingReport, StateReason},
         limits::FINALS_AFTER_END,
-        meeting::{RecordingState, State},
+        meeting::RecordingState,
         time::MeetingTime,
     },
     media::live::{decode::Decoded, segment, spool},
@@ -24,7 +26,7 @@ use crate::{
     store::{StoreError, capture, event, job, presence, recording},
     worker::{Claimed, Outcome},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 use tokio::{
     sync::mpsc,
@@ -46,23 +48,6 @@ const COMMITS_MAX: Duration = Duration::from_secs(10);
 /// handed over, so what takes longer stays in the spool, and its words are found again after the
 /// end.
 const HANDOVER_MAX: Duration = Duration::from_secs(1);
-
-/// The data of `recording_state`.
-pub fn recording_state(state: &State, epoch: i64) -> Value {
-    json!({
-        "state": state.recording,
-        "transcribing": state.transcribing,
-        "reason": state.reason(),
-        "waitingFor": state.waiting_for,
-        "unrecorded": state.unrecorded,
-        "epoch": epoch,
-    })
-}
-
-/// `recording_state` of a meeting that is over.
-pub fn after(state: RecordingState, reason: Option<&str>, epoch: i64) -> Value {
-    json!({"state": state, "transcribing": false, "reason": reason, "waitingFor": [], "unrecorded": [], "epoch": epoch})
-}
 
 /// What still comes out of the meeting's threads.
 pub struct Outputs {
@@ -132,7 +117,7 @@ pub async fn close(
             let _ = deps.queue.publish(
                 meeting,
                 &Published::Close {
-                    code: 4000,
+                    close: Close::Ended,
                     whom: Whom::Participants,
                 },
             );
@@ -180,8 +165,8 @@ pub async fn close(
         let complete = !missing || !recorded || tracks.is_empty();
         capture::transcript(&mut tx, holder.tenant, meeting, None, complete).await?;
         let mix = if recorded && !tracks.is_empty() {
-            let data = after(RecordingState::Finalising, None, holder.epoch);
-            events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
+            let state = RecordingReport::idle(RecordingState::Finalising, None, holder.epoch);
+            events.push(event::append(&mut tx, meeting, &Event::RecordingState(state)).await?);
             Some(
                 job::ensure(
                     &mut tx,
@@ -193,8 +178,9 @@ pub async fn close(
                 .await?,
             )
         } else {
-            let data = after(RecordingState::Off, Some("nothing_recorded"), holder.epoch);
-            events.push(event::append(&mut tx, meeting, "recording_state", data).await?);
+            let reason = Some(StateReason::NothingRecorded);
+            let state = RecordingReport::idle(RecordingState::Off, reason, holder.epoch);
+            events.push(event::append(&mut tx, meeting, &Event::RecordingState(state)).await?);
             None
         };
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
@@ -215,7 +201,7 @@ pub async fn close(
     let _ = deps.queue.publish(
         meeting,
         &Published::Close {
-            code: 4000,
+            close: Close::Ended,
             whom: Whom::Participants,
         },
     );
@@ -278,7 +264,7 @@ async fn utter(
             let _ = queue.publish(
                 meeting,
                 &Published::Close {
-                    code: 4000,
+                    close: Close::Ended,
                     whom: Whom::Participants,
                 },
             );

@@ -17,8 +17,6 @@ mod requests;
 mod start;
 mod streams;
 
-pub use closing::after as state_after;
-
 use super::{
     Deps,
     commit::{Commits, Holder, Write},
@@ -31,6 +29,7 @@ use super::{
 use crate::{
     clock::MeetingClock,
     domain::{
+        event::RecordingReport,
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         log_reader::LogReader,
         meeting::{Command, Input, Meeting},
@@ -256,8 +255,8 @@ impl RunningMeeting {
                     removed,
                 }),
                 Command::Tell(state) => {
-                    let data = closing::recording_state(&state, self.holder.epoch);
-                    self.write(Write::State(data));
+                    let state = RecordingReport::live(&state, self.holder.epoch);
+                    self.write(Write::State(state));
                 }
                 Command::Recheck { participant } => {
                     self.tracks.recheck(participant);

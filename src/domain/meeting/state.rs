@@ -1,7 +1,7 @@
 //! What a live meeting's `recording_state` says.
 
-use super::{ConsentPolicy, Meeting};
-use crate::{consent::Use, id::ParticipantId};
+use super::Meeting;
+use crate::{admission, consent::Use, event::StateReason, id::ParticipantId};
 use serde::{Deserialize, Serialize};
 
 /// `recording_state` while a meeting is live.
@@ -18,10 +18,10 @@ pub struct State {
 impl State {
     /// Why not everything is recorded: `consent`, or `disk` (it is full, or descriptors are used
     /// up).
-    pub fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<StateReason> {
         match self.recording {
-            _ if !self.unrecorded.is_empty() => Some("disk"),
-            RecordingState::Paused => Some("consent"),
+            _ if !self.unrecorded.is_empty() => Some(StateReason::Disk),
+            RecordingState::Paused => Some(StateReason::Consent),
             _ => None,
         }
     }
@@ -37,6 +37,25 @@ pub enum RecordingState {
     Finalising,
     Ready,
     Failed,
+}
+
+impl RecordingState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Recording => "recording",
+            Self::Finalising => "finalising",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether it says, after the end, how the meeting came out.
+    pub const fn is_outcome(self) -> bool {
+        matches!(self, Self::Ready | Self::Failed | Self::Off)
+    }
 }
 
 impl Meeting {
@@ -65,20 +84,12 @@ impl Meeting {
         } else {
             RecordingState::Recording
         };
-        let waiting_for = if self.settings.policy == ConsentPolicy::All {
-            self.present
-                .keys()
-                .copied()
-                .filter(|id| {
-                    self.settings
-                        .uses
-                        .iter()
-                        .any(|purpose| !self.accepts(*id, *purpose))
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let waiting_for = admission::awaited(
+            self.settings.policy,
+            &self.settings.uses,
+            self.present.keys().copied(),
+            |id, purpose| self.accepts(*id, purpose),
+        );
         let transcribing = on(Use::Transcription)
             && agreed(Use::Transcription)
             && !self.held.contains(&Use::Transcription);

@@ -412,7 +412,7 @@ fn who_cannot_be_written_is_told_and_so_is_the_end_of_it() {
         told.map(|state| (state.recording, state.reason(), state.unrecorded))
             .collect::<Vec<_>>()
     };
-    let disk = Some("disk");
+    let disk = Some(crate::event::StateReason::Disk);
     assert_eq!(
         told(&mut meeting, ANA, false, 2),
         [(RecordingState::Recording, disk, vec![ANA])]

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
 
-fn event(seq: i64) -> Event {
-    Event {
+fn event(seq: i64) -> StoredEvent {
+    StoredEvent {
         seq,
-        kind: "participant_updated".into(),
+        kind: EventKind::ParticipantUpdated,
         at: at(seq),
         data: json!({"n": seq}),
     }
@@ -17,8 +17,8 @@ fn at(s: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + s, 0).expect("in range")
 }
 
-fn told(event: Event) -> Published {
-    let Event {
+fn told(event: StoredEvent) -> Published {
+    let StoredEvent {
         seq,
         kind,
         at,
@@ -159,7 +159,7 @@ fn the_highest_socket_of_a_participant_stays_in_whatever_order_they_come() {
     let (third, three) = member(3, Some(ANA), 3, 0);
     room.attach(second, now);
     room.attach(first, now);
-    assert_eq!(one.closing(), Some(Close::REPLACED));
+    assert_eq!(one.closing(), Some(Close::Replaced));
     assert_eq!(two.closing(), None);
     room.told(
         Published::Replaced {
@@ -168,7 +168,7 @@ fn the_highest_socket_of_a_participant_stays_in_whatever_order_they_come() {
         },
         now,
     );
-    assert_eq!(two.closing(), Some(Close::REPLACED));
+    assert_eq!(two.closing(), Some(Close::Replaced));
     room.attach(third, now);
     assert_eq!(three.closing(), None);
 }
@@ -190,9 +190,9 @@ fn a_withdrawal_is_told_once_at_once_and_once_committed() {
     };
     room.told(live.clone(), now);
     room.told(live.clone(), now);
-    let committed = Event {
+    let committed = StoredEvent {
         seq: 1,
-        kind: "consent_updated".into(),
+        kind: EventKind::ConsentUpdated,
         at: at(0),
         data: json!({"id": id, "entry": 1}),
     };
@@ -222,9 +222,9 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     let (observer, watching) = member(2, None, 0, 0);
     room.attach(ana, now);
     room.attach(observer, now);
-    let state = |seq: i64, state: &str| Event {
+    let state = |seq: i64, state: &str| StoredEvent {
         seq,
-        kind: "recording_state".into(),
+        kind: EventKind::RecordingState,
         at: at(seq),
         data: json!({"state": state}),
     };
@@ -241,7 +241,7 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     assert_eq!(watching.closing(), None, "that off was told before the end");
     room.told(
         Published::Close {
-            code: 4000,
+            close: Close::Ended,
             whom: Whom::Participants,
         },
         now,
@@ -250,10 +250,10 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     assert_eq!(room.next_read(now), Some(1));
     room.read(vec![event(2)], now);
     let (got, close) = drain(&participant);
-    assert_eq!((got.len(), close), (2, Some(Close::ENDED)));
+    assert_eq!((got.len(), close), (2, Some(Close::Ended)));
     room.told(told(state(3, "ready")), now);
     let (got, close) = drain(&watching);
-    assert_eq!((got.len(), close), (3, Some(Close::ENDED)));
+    assert_eq!((got.len(), close), (3, Some(Close::Ended)));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn participants_are_closed_ten_seconds_after_the_end_also_with_the_store_away() 
     room.read_failed(due);
     assert_eq!(participant.closing(), None);
     room.tick(due + CLOSE_PATIENCE);
-    assert_eq!(participant.closing(), Some(Close::ENDED));
+    assert_eq!(participant.closing(), Some(Close::Ended));
 }
 
 #[test]
@@ -304,9 +304,9 @@ fn where_media_is_received_is_told_to_its_sender_and_observers() {
     let stream = json!({"streamId": Uuid::nil(), "state": "open", "address": {"ip": "192.0.2.7", "port": 30_000}});
     let data = json!({"id": ANA, "streams": [stream]});
     room.told(
-        told(Event {
+        told(StoredEvent {
             seq: 1,
-            kind: "participant_updated".into(),
+            kind: EventKind::ParticipantUpdated,
             at: at(1),
             data,
         }),
@@ -323,10 +323,10 @@ fn where_media_is_received_is_told_to_its_sender_and_observers() {
     assert_eq!(seen, [true, false, true]);
 }
 
-fn removal(seq: i64, kind: &str, of: ParticipantId) -> Event {
-    Event {
+fn removal(seq: i64, kind: EventKind, of: ParticipantId) -> StoredEvent {
+    StoredEvent {
         seq,
-        kind: kind.into(),
+        kind,
         at: at(seq),
         data: json!({"id": of, "removed": "request"}),
     }
@@ -335,7 +335,7 @@ fn removal(seq: i64, kind: &str, of: ParticipantId) -> Event {
 #[test]
 fn a_removal_closes_by_its_event_however_it_comes() {
     const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
-    for kind in ["participant_left", "participant_updated"] {
+    for kind in [EventKind::ParticipantLeft, EventKind::ParticipantUpdated] {
         // On arrival, also when something before it is still missing.
         let now = Instant::now();
         let mut room = Room::default();
@@ -345,7 +345,7 @@ fn a_removal_closes_by_its_event_however_it_comes() {
         room.told(told(removal(5, kind, ANA)), now);
         assert_eq!(
             (out.closing(), stays.closing()),
-            (Some(Close::NOT_ALLOWED), None)
+            (Some(Close::NotAllowed), None)
         );
 
         // Found in the store, because the message was lost: told, and then closed.
@@ -354,7 +354,7 @@ fn a_removal_closes_by_its_event_however_it_comes() {
         room.attach(ana, now);
         room.read(vec![event(4), removal(5, kind, ANA)], now);
         let (got, close) = drain(&out);
-        assert_eq!((got.len(), close), (2, Some(Close::NOT_ALLOWED)));
+        assert_eq!((got.len(), close), (2, Some(Close::NotAllowed)));
 
         // Between the commit of its joining and its attaching.
         let mut room = Room::default();
@@ -364,7 +364,7 @@ fn a_removal_closes_by_its_event_however_it_comes() {
         room.told(told(removal(5, kind, ANA)), now);
         let (ana, out) = member(1, Some(ANA), 1, 4);
         room.attach(ana, now);
-        assert_eq!(out.closing(), Some(Close::NOT_ALLOWED));
+        assert_eq!(out.closing(), Some(Close::NotAllowed));
         // Whoever came back since stays.
         let (ana, back) = member(3, Some(ANA), 2, 5);
         room.attach(ana, now);

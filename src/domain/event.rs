@@ -1,0 +1,263 @@
+//! The durable events of a meeting: each with its wire name and its data. What is stored, published
+//! and shown to clients is made from [`Event`] alone.
+
+use crate::{
+    consent::{ConsentStatus, ConsentType, Use},
+    id::{ConsentId, MeetingId, ParticipantId, SegmentId},
+    meeting::{RecordingState, State},
+    participant::Person,
+    transcript::{Reason, Word},
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
+
+/// RFC 3339, UTC, milliseconds: how times stand on the wire.
+pub fn wire_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn as_wire_time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&wire_time(*time))
+}
+
+pub(crate) fn wire_time_or_null<S: Serializer>(
+    time: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(wire_time).serialize(serializer)
+}
+
+/// The envelope's `type` of a durable event.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantUpdated,
+    ConsentUpdated,
+    RecordingState,
+    TranscriptUpdate,
+    TranscriptRetracted,
+}
+
+impl EventKind {
+    pub const ALL: [Self; 7] = [
+        Self::ParticipantJoined,
+        Self::ParticipantLeft,
+        Self::ParticipantUpdated,
+        Self::ConsentUpdated,
+        Self::RecordingState,
+        Self::TranscriptUpdate,
+        Self::TranscriptRetracted,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ParticipantJoined => "participant_joined",
+            Self::ParticipantLeft => "participant_left",
+            Self::ParticipantUpdated => "participant_updated",
+            Self::ConsentUpdated => "consent_updated",
+            Self::RecordingState => "recording_state",
+            Self::TranscriptUpdate => "transcript_update",
+            Self::TranscriptRetracted => "transcript_retracted",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A durable event of a meeting.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Event {
+    ParticipantJoined(Person),
+    ParticipantLeft(Person),
+    /// Its consent, its streams or its removal changed.
+    ParticipantUpdated(Person),
+    ConsentUpdated(Consent),
+    RecordingState(RecordingReport),
+    /// The final of a segment. Its partials are the same object, and not durable.
+    TranscriptUpdate(Caption),
+    TranscriptRetracted(Retraction),
+}
+
+impl Event {
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::ParticipantJoined(_) => EventKind::ParticipantJoined,
+            Self::ParticipantLeft(_) => EventKind::ParticipantLeft,
+            Self::ParticipantUpdated(_) => EventKind::ParticipantUpdated,
+            Self::ConsentUpdated(_) => EventKind::ConsentUpdated,
+            Self::RecordingState(_) => EventKind::RecordingState,
+            Self::TranscriptUpdate(_) => EventKind::TranscriptUpdate,
+            Self::TranscriptRetracted(_) => EventKind::TranscriptRetracted,
+        }
+    }
+
+    /// The envelope's `data`.
+    pub fn data(&self) -> Value {
+        match self {
+            Self::ParticipantJoined(person)
+            | Self::ParticipantLeft(person)
+            | Self::ParticipantUpdated(person) => data(person),
+            Self::ConsentUpdated(consent) => data(consent),
+            Self::RecordingState(recording) => data(recording),
+            Self::TranscriptUpdate(caption) => data(caption),
+            Self::TranscriptRetracted(retraction) => data(retraction),
+        }
+    }
+}
+
+/// Any of the structs below as the envelope's `data`.
+pub fn data(of: &impl Serialize) -> Value {
+    serde_json::to_value(of).expect("structs with names as keys always serialise")
+}
+
+/// The data of `consent_updated`. The statement is for those who may read the log.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Consent {
+    pub id: ConsentId,
+    pub meeting_id: MeetingId,
+    pub participant_id: ParticipantId,
+    pub consent_type: ConsentType,
+    pub purposes: Vec<Use>,
+    pub status: ConsentStatus,
+    pub accepted: bool,
+    #[serde(serialize_with = "as_wire_time")]
+    pub timestamp: DateTime<Utc>,
+    /// `None` while it acts and is not written yet.
+    #[serde(flatten)]
+    pub logged: Option<Logged>,
+}
+
+/// The place of an entry in the ConsentLog.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Logged {
+    pub entry: i64,
+    pub hash: String,
+    pub prev_hash: String,
+}
+
+/// Why `recording_state` is what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateReason {
+    /// Somebody present has not agreed, under policy `all`.
+    Consent,
+    /// It is full, or descriptors are used up.
+    Disk,
+    /// Nobody ever captured the meeting.
+    Ended,
+    NothingRecorded,
+    /// The files are made again.
+    Retry,
+    #[serde(rename = "see the recordings' errors")]
+    SeeErrors,
+}
+
+/// The data of `recording_state`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordingReport {
+    pub state: RecordingState,
+    pub transcribing: bool,
+    pub reason: Option<StateReason>,
+    /// Whose consent is awaited under policy `all`.
+    pub waiting_for: Vec<ParticipantId>,
+    /// Who agreed and is lost all the same, because it cannot be written.
+    pub unrecorded: Vec<ParticipantId>,
+    /// Of the worker that says it; 0: none does.
+    pub epoch: i64,
+}
+
+impl RecordingReport {
+    /// While the meeting runs at the worker of this epoch.
+    pub fn live(state: &State, epoch: i64) -> Self {
+        Self {
+            state: state.recording,
+            transcribing: state.transcribing,
+            reason: state.reason(),
+            waiting_for: state.waiting_for.clone(),
+            unrecorded: state.unrecorded.clone(),
+            epoch,
+        }
+    }
+
+    /// While nothing is captured: before the worker's first word, and after the end.
+    pub fn idle(state: RecordingState, reason: Option<StateReason>, epoch: i64) -> Self {
+        Self {
+            state,
+            transcribing: false,
+            reason,
+            waiting_for: Vec::new(),
+            unrecorded: Vec::new(),
+            epoch,
+        }
+    }
+
+    /// The word that is kept for the gaps of finished files: paused for want of consent is a gap of
+    /// its own, what could not be written is noted apart.
+    pub fn kept_as(&self) -> &'static str {
+        if self.reason == Some(StateReason::Disk) {
+            "unwritten"
+        } else {
+            self.state.as_str()
+        }
+    }
+}
+
+/// The data of `transcript_update`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Caption {
+    pub segment_id: SegmentId,
+    pub revision: u32,
+    #[serde(rename = "final")]
+    pub is_final: bool,
+    pub participant: Speaker,
+    /// Since the start of the meeting.
+    pub start_ms: i64,
+    pub end_ms: i64,
+    #[serde(serialize_with = "wire_time_or_null")]
+    pub start_at: Option<DateTime<Utc>>,
+    pub language: Option<String>,
+    pub text: String,
+    /// UTF-16 units of `text` that will not change: all of a final.
+    pub stable_chars: usize,
+    /// As [`words`] makes them.
+    pub words: Value,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Speaker {
+    pub id: ParticipantId,
+    pub display_name: Option<String>,
+}
+
+/// Words as captions and transcripts have them: `[{text, startMs, endMs, confidence}]`.
+pub fn words(words: &[Word]) -> Value {
+    words
+        .iter()
+        .map(|word| {
+            json!({
+                "text": word.text,
+                "startMs": word.span.start.as_ms(),
+                "endMs": word.span.end.as_ms(),
+                "confidence": (f64::from(word.confidence) * 1000.0).round() / 1000.0,
+            })
+        })
+        .collect()
+}
+
+/// The data of `transcript_retracted`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retraction {
+    pub segment_id: SegmentId,
+    pub reason: Reason,
+}
