@@ -3,6 +3,7 @@
 //! nothing else, and waits for nothing long.
 
 mod check;
+mod database;
 mod jobs;
 mod limit;
 mod reach;
@@ -91,7 +92,7 @@ pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
     for finding in check::model(settings).await {
         tell(finding);
     }
-    for finding in bounded("Postgres", check::postgres(settings)).await {
+    for finding in bounded("Postgres", database::postgres(settings)).await {
         tell(finding);
     }
     for finding in bounded("queue", check::queue(settings)).await {

@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod descriptor;
 pub mod health;
+mod secret_file;
 
 pub mod ingest;
 pub mod media;

@@ -2,7 +2,7 @@
 //! owned leases from here before is dead for sure, and what it held can be taken without waiting
 //! for the leases to run out.
 
-use crate::embed::write_secret;
+use crate::secret_file;
 use anyhow::Context;
 use std::{fs, path::Path};
 use tracing::warn;
@@ -18,7 +18,7 @@ pub fn renew(data: &Path, owners: &[Uuid]) -> anyhow::Result<Vec<Uuid>> {
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
     let lines: String = owners.iter().map(|owner| format!("{owner}\n")).collect();
-    if let Err(error) = write_secret(&path, lines.as_bytes()) {
+    if let Err(error) = secret_file::write(&path, lines.as_bytes()) {
         // A disk that is full holds nobody up: whoever comes after us waits for our leases to run
         // out.
         warn!(%error, "{} cannot be written", path.display());

@@ -9,11 +9,11 @@ use crate::{
     embed::{
         postgres::{Durability, Postgres},
         s3::S3Server,
-        write_secret,
     },
     health::{self, Reason},
     objects::{self, Objects},
     queue::Queue,
+    secret_file,
     store::{self, Store, key, tenant},
 };
 use anyhow::{Context, bail};
@@ -273,7 +273,7 @@ fn kept(path: &Path, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::R
         Ok(text) => Ok(text.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let text = make()?;
-            write_secret(path, text.as_bytes())
+            secret_file::write(path, text.as_bytes())
                 .with_context(|| format!("writing {}", path.display()))?;
             Ok(text)
         }
@@ -298,7 +298,7 @@ async fn own_key(data: &Path, url: &str) -> anyhow::Result<OwnKey> {
     let secret = Secret::random(Secret::API_KEY)?;
     let tenant = tenant::ensure(&mut conn, OWN_TENANT).await?;
     key::insert(&mut conn, tenant, &secret.hash(), secret.hint()).await?;
-    write_secret(&path, secret.reveal().as_bytes())?;
+    secret_file::write(&path, secret.reveal().as_bytes())?;
     info!("made an API key; it is in {}", path.display());
     Ok(OwnKey {
         key: secret.reveal().to_owned(),

@@ -7,6 +7,7 @@
 //! through all of these, [`score`] judges the [`caption`]s that came back, by
 //! the word error rate ([`wer`]).
 
+pub mod answer;
 pub mod caption;
 pub mod impair;
 pub mod meeting;

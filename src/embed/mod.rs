@@ -1,27 +1,19 @@
 //! What `serve` and `demo` bring along so that nothing has to be installed as a service: a private
 //! Postgres and an S3 server on disk. The tests use the same.
+//!
+//! Without the cargo feature `embed` (as in the image of `api` and `worker`) nothing is brought
+//! along, and what is not given is an error that says what to set.
 
+#[cfg(feature = "embed")]
 pub mod postgres;
+#[cfg(feature = "embed")]
+mod runner;
+#[cfg(feature = "embed")]
 pub mod s3;
+#[cfg(feature = "embed")]
 pub mod watchdog;
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
-    let unfinished = path.with_added_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)
-}
+#[cfg(not(feature = "embed"))]
+mod absent;
+#[cfg(not(feature = "embed"))]
+pub use absent::{postgres, s3};

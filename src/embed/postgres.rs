@@ -3,17 +3,17 @@
 //!
 //! Everything here blocks (at most about a minute); call it from `spawn_blocking`.
 
-use super::watchdog::{Watchdog, wait};
+use super::{
+    runner::Runner,
+    watchdog::{Watchdog, wait},
+};
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    os::unix::{
-        fs::{MetadataExt, PermissionsExt, chown},
-        process::CommandExt,
-    },
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -28,8 +28,6 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_MAX: usize = 90;
 const LOG_BYTES_MAX: u64 = 8 << 20;
-/// Opens two folders as root, for a program that its user may not find by their paths.
-const OPEN_FIRST: &str = r#"exec 3<"$0" 4<"$1" && shift && exec "$@""#;
 
 /// What happens to a cluster's data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -320,85 +318,6 @@ fn ignore_gone(error: rustix::io::Errno) -> rustix::io::Result<()> {
     } else {
         Err(error)
     }
-}
-
-/// As whom Postgres runs: it refuses root.
-#[derive(Debug)]
-struct Runner {
-    /// In front of each command.
-    prefix: Vec<String>,
-}
-
-impl Runner {
-    fn new(directory: &Path, data: &Path) -> anyhow::Result<Self> {
-        if !geteuid().is_root() {
-            return Ok(Self { prefix: Vec::new() });
-        }
-        let (user, group) = match fs::metadata(data) {
-            Ok(existing) if existing.uid() != 0 => (existing.uid(), existing.gid()),
-            _ => account("postgres")?,
-        };
-        chown(directory, Some(user), Some(group))?;
-        let prefix: Vec<String> = [
-            "setpriv".to_owned(),
-            format!("--reuid={user}"),
-            format!("--regid={group}"),
-            "--clear-groups".to_owned(),
-        ]
-        .into();
-        Ok(Self { prefix })
-    }
-
-    /// A program that works in these two folders, which it knows by [`Self::known_as`].
-    fn command(&self, program: &Path, data: &Path, sockets: &Path) -> Command {
-        let mut command = match self.prefix.is_empty() {
-            true => Command::new(program),
-            false => {
-                let mut command = Command::new("/bin/sh");
-                command
-                    .args(["-c", OPEN_FIRST])
-                    .arg(data)
-                    .arg(sockets)
-                    .args(&self.prefix)
-                    .arg(program);
-                command
-            }
-        };
-        // Not in the terminal's group, whose Ctrl-C is ours to handle; and no setting from our
-        // environment.
-        command
-            .process_group(0)
-            .current_dir("/")
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
-        command
-    }
-
-    /// By which path a program finds its folder. Another user may not pass the data folder, nor
-    /// maybe what lies above, and so has it by a descriptor that was open before it became that
-    /// user.
-    fn known_as(&self, folder: &Path, descriptor: u8) -> PathBuf {
-        match self.prefix.is_empty() {
-            true => folder.to_owned(),
-            false => PathBuf::from(format!("/proc/self/fd/{descriptor}")),
-        }
-    }
-}
-
-/// The numbers of a user and its group.
-pub(super) fn account(name: &str) -> anyhow::Result<(u32, u32)> {
-    let accounts = fs::read_to_string("/etc/passwd")?;
-    let fields = accounts
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>());
-    let found = fields
-        .into_iter()
-        .find(|fields| fields.len() > 3 && fields[0] == name);
-    let fields = found.with_context(|| {
-        format!("there is no user {name}; is the package postgresql installed?")
-    })?;
-    Ok((fields[2].parse()?, fields[3].parse()?))
 }
 
 /// The programs of the version that made the data, else of the newest there is.

@@ -162,7 +162,7 @@ fn credentials(directory: &Path) -> anyhow::Result<Credentials> {
                 access_key_id: format!("HS{}", &random()?[..18]),
                 secret_access_key: random()?,
             };
-            super::write_secret(&path, &serde_json::to_vec(&made)?)?;
+            crate::secret_file::write(&path, &serde_json::to_vec(&made)?)?;
             Ok(made)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
