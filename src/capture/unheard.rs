@@ -14,7 +14,10 @@ use crate::{
     store::{Result, Tx, attendance, consent, unheard},
 };
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// Words that somebody said and nobody heard, as far as this holder knows. A span without a
 /// beginning goes back to the participant's last final.
@@ -110,13 +113,14 @@ const SPANS_MAX: usize = 256;
 /// Spans this near to each other are told as one.
 const JOIN_MAX: Micros = Micros::from_secs(1);
 
-/// Sound and words that found no room on their way.
-#[derive(Default)]
-pub struct Overflow(BTreeMap<ParticipantId, Vec<Span>>);
+/// Sound and words that found no room on their way, on whichever thread. Clones share them.
+#[derive(Clone, Default)]
+pub struct Overflow(Arc<Mutex<BTreeMap<ParticipantId, Vec<Span>>>>);
 
 impl Overflow {
-    pub fn lost(&mut self, participant: ParticipantId, span: Span) {
-        let spans = self.0.entry(participant).or_default();
+    pub fn lost(&self, participant: ParticipantId, span: Span) {
+        let mut lost = self.lock();
+        let spans = lost.entry(participant).or_default();
         let full = spans.len() >= SPANS_MAX;
         match spans.last_mut() {
             Some(last) if full || span.start - last.end < JOIN_MAX => *last = last.cover(span),
@@ -124,7 +128,7 @@ impl Overflow {
         }
     }
 
-    pub fn take(&mut self) -> Vec<Unheard> {
+    pub fn take(&self) -> Vec<Unheard> {
         let of = |(participant, spans): (ParticipantId, Vec<Span>)| {
             spans.into_iter().map(move |span| Unheard {
                 participant,
@@ -132,9 +136,12 @@ impl Overflow {
                 until: span.end,
             })
         };
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut *self.lock())
             .into_iter()
             .flat_map(of)
             .collect()
+    }
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ParticipantId, Vec<Span>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

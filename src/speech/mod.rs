@@ -298,11 +298,15 @@ impl Meeting {
 
     /// The meeting's time: utterances end by it where no audio comes (mute, DTX).
     pub fn tick(&self, now: MeetingTime) {
-        if self.open.load(Ordering::Relaxed) {
-            self.tell(Message::Tick {
-                meeting: self.key,
-                now,
-            });
+        self.ticker().tick(now);
+    }
+
+    /// Tells the time from elsewhere.
+    pub fn ticker(&self) -> Ticker {
+        Ticker {
+            key: self.key,
+            inbox: self.inbox.clone(),
+            open: self.open.clone(),
         }
     }
 
@@ -323,10 +327,32 @@ impl Meeting {
     }
 
     fn tell(&self, message: Message) {
-        if self.inbox.try_send(message).is_err() {
-            metrics::counter!("hansard_speech_inbox_full_total").increment(1);
-            tracing::error!("speech takes no messages");
+        tell(&self.inbox, message);
+    }
+}
+
+/// Tells a meeting's speech the time. After the meeting's end it tells nobody.
+#[derive(Clone)]
+pub struct Ticker {
+    key: u64,
+    inbox: mpsc::Sender<Message>,
+    open: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    /// As [`Meeting::tick`].
+    pub fn tick(&self, now: MeetingTime) {
+        if self.open.load(Ordering::Relaxed) {
+            let meeting = self.key;
+            tell(&self.inbox, Message::Tick { meeting, now });
         }
+    }
+}
+
+fn tell(inbox: &mpsc::Sender<Message>, message: Message) {
+    if inbox.try_send(message).is_err() {
+        metrics::counter!("hansard_speech_inbox_full_total").increment(1);
+        tracing::error!("speech takes no messages");
     }
 }
 
@@ -366,6 +392,11 @@ impl Stream {
         sent
     }
 
+    /// As [`Speech::has_room`].
+    pub fn has_room(&self) -> bool {
+        has_room(&self.inbox)
+    }
+
     /// Sound of this span will not come: lost, muted, not admitted.
     pub fn gap(&self, span: Span) {
         let _ = self.inbox.try_send(Message::Gap {
@@ -376,6 +407,15 @@ impl Stream {
 
     /// Finalises what is open, now.
     pub fn close(self) {}
+}
+
+#[cfg(test)]
+impl Stream {
+    /// A stream into an inbox with room for so much sound, which nobody empties but the test.
+    pub(crate) fn with_room(room: usize) -> (Self, mpsc::Receiver<Message>) {
+        let (inbox, messages) = mpsc::channel(INBOX_RESERVE + room);
+        (Self { key: 0, inbox }, messages)
+    }
 }
 
 impl Drop for Stream {

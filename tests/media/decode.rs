@@ -8,13 +8,13 @@ use hansard::{
     domain::{
         codec::AudioCodec,
         consent::{ConsentStatus, Use},
-        gate::{Entry, Gate, Recording},
+        gate::{Admitted, Entry, Gate, Recording, Transcription},
         id::{ConsentId, StreamId},
-        time::Span,
+        time::{MeetingTime, Span},
     },
     media::{
         frame::{Frame, Pcm},
-        live::decode::{DecodeThread, Decoded, Decoder},
+        live::decode::{DecodeThread, Decoder},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -191,13 +191,38 @@ fn garbage_is_survived() {
     }
 }
 
+/// What comes out of the decoder's thread, in its order.
+enum Decoded {
+    Pcm(Admitted<Transcription, Pcm>),
+    Time(MeetingTime),
+    Closed,
+}
+
+/// Tells when it is dropped.
+struct Outlet(tokio::sync::mpsc::Sender<Decoded>);
+
+impl Outlet {
+    fn give(&self, decoded: Decoded) {
+        assert!(self.0.try_send(decoded).is_ok(), "there is room");
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.give(Decoded::Closed);
+    }
+}
+
 #[test]
 fn speech_hears_only_what_was_agreed_to() {
     let gate = Arc::new(Gate::new(&Use::ALL));
     let stream = StreamId(Uuid::from_u128(5));
     let (heard, mut pcm) = tokio::sync::mpsc::channel(1_000);
-    let decode_thread = DecodeThread::start(Arc::clone(&gate), heard).expect("a decoder");
-    assert!(decode_thread.open(stream, who(1), AudioCodec::Opus));
+    let (outlet, time) = (Outlet(heard.clone()), heard);
+    let time = Box::new(move |now| assert!(time.try_send(Decoded::Time(now)).is_ok(), "room"));
+    let decode_thread = DecodeThread::start(Arc::clone(&gate), time).expect("a decoder");
+    let sink = Box::new(move |pcm| outlet.give(Decoded::Pcm(pcm)));
+    assert!(decode_thread.open(stream, who(1), AudioCodec::Opus, sink));
     let frames = tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 6.0), 0);
     let agreed = |entry, status, at_ms| Entry {
         uses: vec![Use::Transcription],
@@ -216,13 +241,12 @@ fn speech_hears_only_what_was_agreed_to() {
                 "no sound up to {until} ms"
             );
             match pcm.try_recv() {
-                Ok(Decoded::Pcm { stream: of, pcm }) => {
-                    assert_eq!(of, stream);
+                Ok(Decoded::Pcm(pcm)) => {
                     let (piece, pass) = pcm.into_parts();
                     assert_eq!(pass.span, piece.span);
                     pieces.push((pass.entry, piece));
                 }
-                Ok(Decoded::Closed { .. }) => panic!("not closed yet"),
+                Ok(Decoded::Closed) => panic!("not closed yet"),
                 Ok(Decoded::Time(now)) => {
                     assert!(pieces.last().is_none_or(|(_, piece)| piece.span.end <= now))
                 }
@@ -288,8 +312,8 @@ fn speech_hears_only_what_was_agreed_to() {
         0
     );
     decode_thread.close(stream);
-    let end = std::iter::from_fn(|| pcm.blocking_recv())
-        .find(|heard| matches!(heard, Decoded::Closed { .. }));
+    let end =
+        std::iter::from_fn(|| pcm.blocking_recv()).find(|heard| matches!(heard, Decoded::Closed));
     assert!(end.is_some(), "told when it is closed");
     drop(decode_thread);
     assert!(pcm.blocking_recv().is_none(), "the thread ends");

@@ -82,7 +82,7 @@ impl RunningMeeting {
         }));
         if written.is_err() {
             warn!(meeting = %self.meeting, segment = %line.segment, "a final could not be kept: too much waits for Postgres");
-            self.tracks.overflow.lost(pass.participant, pass.span);
+            self.tracks.lost(pass.participant, pass.span);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         meeting::RecordingState,
         time::MeetingTime,
     },
-    media::live::{decode::Decoded, segment, spool},
+    media::live::{segment, spool},
     queue::{
         JobKind,
         message::{Published, Wake, Whom},
@@ -38,8 +38,8 @@ use tracing::{info, warn};
 const LAST_LOOK_MAX: Duration = Duration::from_secs(1);
 /// From the end to the last words of a meeting whose sound waits for the decoder.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(300);
-/// How often it is asked whether speech takes sound again.
-const ROOM_POLL: Duration = Duration::from_millis(40);
+/// How often it is asked whether all sound of closed streams is decoded.
+const ENDING_POLL: Duration = Duration::from_millis(20);
 /// Sealing and storing of what is left.
 const UPLOADS_MAX: Duration = Duration::from_secs(30);
 /// Committing what is left.
@@ -52,7 +52,6 @@ const HANDOVER_MAX: Duration = Duration::from_secs(1);
 /// What still comes out of the meeting's threads.
 pub struct Outputs {
     pub spool_events: mpsc::Receiver<spool::SpoolEvent>,
-    pub decoded: mpsc::Receiver<Decoded>,
     pub captions: mpsc::Receiver<Caption>,
 }
 
@@ -80,7 +79,7 @@ pub async fn close(
         running.tracks.close(stream, &running.commits);
     }
     let all = utter(&mut running, &mut outputs, &claimed, over, ended).await;
-    let mut missing = running.tracks.overflow.take();
+    let mut missing = running.tracks.take_lost();
     if !all {
         missing.extend(speakers.into_iter().map(|participant| Unheard {
             participant,
@@ -104,7 +103,7 @@ pub async fn close(
     } else {
         (UPLOADS_MAX, COMMITS_MAX)
     };
-    let speech = tracks.finish();
+    let over_guard = tracks.finish();
     let sealed = tokio::time::timeout(uploads_max, async {
         while let Some(event) = outputs.spool_events.recv().await {
             recorder_events::take(&uploads, &commits, meeting, event);
@@ -124,7 +123,7 @@ pub async fn close(
         }
     };
     let (sealed, ()) = tokio::join!(sealed, finals);
-    drop(speech);
+    drop(over_guard);
     let stored = sealed.unwrap_or(false);
     let committed = commits.flush(commits_max).await;
     if lost.is_cancelled() {
@@ -293,16 +292,12 @@ async fn utter(
 
 /// Until everything that was said is in the channel.
 async fn hear_out(running: &mut RunningMeeting, outputs: &mut Outputs) {
-    // First the sound that is still being decoded to PCM: its end is told per stream.
+    // First the sound that is still being decoded to PCM.
     while running.tracks.is_ending() {
         tokio::select! {
-            decoded = outputs.decoded.recv(), if running.deps.speech.has_room() => match decoded {
-                Some(decoded) => running.decoded(decoded),
-                None => break,
-            },
             Some(caption) = outputs.captions.recv() => running.caption(caption),
             Some(event) = outputs.spool_events.recv() => running.spool_event(event),
-            () = sleep(ROOM_POLL) => {}
+            () = sleep(ENDING_POLL) => {}
         }
     }
     let Some(speech) = running.speech.take() else {

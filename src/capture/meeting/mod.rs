@@ -37,7 +37,7 @@ use crate::{
         time::MeetingTime,
     },
     ingest::Arrival,
-    media::live::{decode::Decoded, spool},
+    media::live::spool,
     queue::{
         Responder,
         message::{Ask, Reply},
@@ -143,7 +143,6 @@ impl RunningMeeting {
                 Some(fact) = facts.recv() => self.fact(fact),
                 Some(caption) = outputs.captions.recv() => self.caption(caption),
                 Some(event) = outputs.spool_events.recv() => self.spool_event(event),
-                Some(decoded) = outputs.decoded.recv(), if self.deps.speech.has_room() => self.decoded(decoded),
                 _ = arrivals.recv_many(&mut batch, BATCH) => {
                     for (stream, arrival) in batch.drain(..) {
                         self.arrival(stream, arrival);
@@ -190,12 +189,6 @@ impl RunningMeeting {
             self.ticked = now;
             self.tracks.tick(now);
             self.look_at_media();
-        }
-    }
-
-    fn decoded(&mut self, decoded: Decoded) {
-        if let Some(speech) = &self.speech {
-            self.tracks.heard(decoded, speech);
         }
     }
 

@@ -147,13 +147,14 @@ impl RunningMeeting {
         );
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
-        let (tracks, spool_events, decoded) = Tracks::new(
+        let (tracks, spool_events) = Tracks::new(
             deps.clone(),
             holder.clone(),
             rules.gate().clone(),
             owned,
             to_loop,
             &loaded,
+            speech.ticker(),
         )?;
         let mut running = Self {
             deps,
@@ -209,7 +210,6 @@ impl RunningMeeting {
             Inputs { arrivals, facts },
             Outputs {
                 spool_events,
-                decoded,
                 captions,
             },
         ))

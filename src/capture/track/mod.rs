@@ -7,12 +7,13 @@
 mod opening;
 mod reception;
 mod release;
+mod to_speech;
 
 use super::{
     Deps,
     commit::{Commits, Holder, Write},
     media_watch::MediaWatch,
-    unheard::Overflow,
+    unheard::{Overflow, Unheard},
 };
 use crate::{
     domain::{
@@ -20,13 +21,13 @@ use crate::{
         gate::Gate,
         id::{ParticipantId, RecordingId, StreamId},
         intake::{Intake, Received},
-        time::{MeetingTime, Micros},
+        time::{MeetingTime, Micros, Span},
         timeline::{Header, Senders},
     },
     ingest::{self, Arrival},
     media::{
         live::{
-            decode::{DecodeThread, Decoded},
+            decode::DecodeThread,
             disk::Owned,
             spool::{Spool, SpoolEvent},
         },
@@ -40,6 +41,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
+use to_speech::{Coming, Over, ToSpeech};
 use tokio::sync::mpsc;
 
 /// The rules are told once a second that a stream lives, not with every packet.
@@ -47,8 +49,6 @@ const ALIVE_EVERY: Micros = Micros::from_secs(1);
 /// An SRTP index is written down this often: a restart then finds the rollover counter again.
 const INDEX_EVERY: Micros = Micros::from_secs(10);
 
-/// PCM that may wait for the loop. More waits as frames before the decoder.
-const HEARD_MAX: usize = 256;
 /// Speech is told the time often for this long after a stream's last packet: that is when
 /// utterances end.
 const LIVELY: Micros = Micros::from_secs(3);
@@ -66,7 +66,8 @@ pub struct Track {
     /// Payloads waiting for their turn, with their arrival.
     waiting: HashMap<u64, (Bytes, MeetingTime)>,
     next: u64,
-    speech: speech::Stream,
+    /// Whether PCM of it may still come.
+    coming: Coming,
     /// When a frame was last admitted for transcription.
     voiced: Option<MeetingTime>,
     cname: Option<Arc<str>>,
@@ -88,10 +89,12 @@ pub struct Tracks {
     begun: BTreeMap<RecordingId, TrackKey>,
     spool: Spool,
     decode_thread: DecodeThread,
-    /// Speech of closed streams, until the last of their PCM came out.
-    ending: BTreeMap<StreamId, speech::Stream>,
+    to_speech: ToSpeech,
+    over: Over,
+    /// Closed streams of which PCM may still come.
+    ending: Vec<Coming>,
     /// What speech had no room for.
-    pub overflow: Overflow,
+    overflow: Overflow,
     /// Recordings of which a frame found no room on its way to the disk, until they are told.
     pub overflowed: BTreeSet<RecordingId>,
     /// Recordings of streams that were closed, likewise: nothing of them is lost any more.
@@ -109,10 +112,13 @@ impl Tracks {
         owned: Arc<Owned>,
         to_loop: mpsc::Sender<(StreamId, Arrival)>,
         loaded: &Loaded,
-    ) -> anyhow::Result<(Self, mpsc::Receiver<SpoolEvent>, mpsc::Receiver<Decoded>)> {
-        let (spool, told) = Spool::start(owned, gate.clone())?;
-        let (to_heard, heard) = mpsc::channel(HEARD_MAX);
-        let decode_thread = DecodeThread::start(gate.clone(), to_heard)?;
+        ticker: speech::Ticker,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<SpoolEvent>)> {
+        let (spool, spool_events) = Spool::start(owned, gate.clone())?;
+        let time = Box::new(move |now| ticker.tick(now));
+        let decode_thread = DecodeThread::start(gate.clone(), time)?;
+        let overflow = Overflow::default();
+        let (to_speech, over) = ToSpeech::new(gate.clone(), overflow.clone());
         let recordings = loaded
             .recordings
             .iter()
@@ -129,13 +135,15 @@ impl Tracks {
             begun: BTreeMap::new(),
             spool,
             decode_thread,
-            ending: BTreeMap::new(),
-            overflow: Overflow::default(),
+            to_speech,
+            over,
+            ending: Vec::new(),
+            overflow,
             overflowed: BTreeSet::new(),
             resumed: BTreeSet::new(),
             unkept: BTreeSet::new(),
         };
-        Ok((tracks, told, heard))
+        Ok((tracks, spool_events))
     }
 
     pub fn ids(&self) -> Vec<StreamId> {
@@ -278,28 +286,6 @@ impl Tracks {
         }
     }
 
-    /// PCM for speech, admitted again on its way out of the decoder, and the time as far as it was
-    /// decoded.
-    pub fn heard(&mut self, heard: Decoded, speech: &speech::Meeting) {
-        match heard {
-            Decoded::Pcm { stream, pcm } => {
-                let speech = self
-                    .tracks
-                    .get(&stream)
-                    .map(|track| &track.speech)
-                    .or(self.ending.get(&stream));
-                if let Some(speech) = speech {
-                    let (span, participant) = (pcm.value().span, pcm.pass().participant);
-                    if !speech.push(pcm.map(|pcm| pcm.samples), span.start) {
-                        self.overflow.lost(participant, span);
-                    }
-                }
-            }
-            Decoded::Closed { stream } => drop(self.ending.remove(&stream)),
-            Decoded::Time(now) => speech.tick(now),
-        }
-    }
-
     /// Whose sound went to speech.
     pub fn heard_of(&self) -> BTreeSet<ParticipantId> {
         self.tracks
@@ -311,12 +297,22 @@ impl Tracks {
 
     /// Whether PCM of closed streams may still come.
     pub fn is_ending(&self) -> bool {
-        !self.ending.is_empty()
+        self.ending.iter().any(|coming| !coming.is_over())
+    }
+
+    /// Words of this span found no room.
+    pub fn lost(&self, participant: ParticipantId, span: Span) {
+        self.overflow.lost(participant, span);
+    }
+
+    /// What found no room so far.
+    pub fn take_lost(&self) -> Vec<Unheard> {
+        self.overflow.take()
     }
 
     /// Whether anybody could be in the middle of an utterance.
     pub fn lively(&self, now: MeetingTime) -> bool {
-        !self.ending.is_empty()
+        self.is_ending()
             || self
                 .tracks
                 .values()
@@ -336,15 +332,16 @@ impl Tracks {
         }
         self.decode_thread.close(stream);
         self.senders.remove(stream);
-        self.ending.insert(stream, track.speech);
+        self.ending.retain(|coming| !coming.is_over());
+        self.ending.push(track.coming);
         Some(track.participant)
     }
 
-    /// Ends the recorder and the decoder; their channels close when everything was told. Speech of
-    /// streams closed just now stays open until then.
-    pub fn finish(self) -> BTreeMap<StreamId, speech::Stream> {
+    /// Ends the recorder and the decoder. PCM of streams closed just now may wait for speech until
+    /// the answer is dropped.
+    pub fn finish(self) -> Over {
         self.spool.finish();
-        self.ending
+        self.over
     }
 }
 

@@ -60,7 +60,9 @@ impl Tracks {
         };
         let ingest = ingest::open(config, found.place, self.to_loop.clone())?;
         let port = ingest.port;
-        self.decode_thread.open(row.id, row.participant, codec);
+        let (sink, coming) = self.to_speech.sink(speech);
+        self.decode_thread
+            .open(row.id, row.participant, codec, sink);
         let key = TrackKey {
             participant: row.participant,
             source: row.source,
@@ -76,7 +78,7 @@ impl Tracks {
             intake: Intake::new(row.clock_rate),
             waiting: HashMap::new(),
             next: 0,
-            speech,
+            coming,
             voiced: None,
             cname: None,
             alive: now - ALIVE_EVERY,

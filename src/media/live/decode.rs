@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 
-pub use crate::media::live::decode_thread::{DecodeCounts, DecodeThread, Decoded};
+pub use crate::media::live::decode_thread::{DecodeCounts, DecodeThread, PcmSink, TimeSink};
 
 /// Concealment is made in pieces of this length, as if they were packets.
 const PIECE: Micros = Micros::from_ms(20);

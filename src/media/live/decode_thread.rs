@@ -21,7 +21,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::mpsc;
 
 /// What speech wants.
 pub const RATE: u32 = 16_000;
@@ -36,18 +35,11 @@ const ORDERS_MAX: usize = 1_000;
 /// A stream without a frame for this long gives up its last one: DTX, mute.
 const HELD_MAX: Micros = Micros::from_ms(100);
 
-/// What the decoder's thread gives.
-#[derive(Debug)]
-pub enum Decoded {
-    Pcm {
-        stream: StreamId,
-        pcm: Admitted<Transcription, Pcm>,
-    },
-    /// Everything that came before this time was given.
-    Time(MeetingTime),
-    /// Nothing more of this stream until it is opened again.
-    Closed { stream: StreamId },
-}
+/// Takes the PCM of one stream, in order, on the decoder's thread. It may keep the thread waiting:
+/// frames then wait before it, undecoded. It is dropped behind the stream's last PCM.
+pub type PcmSink = Box<dyn FnMut(Admitted<Transcription, Pcm>) + Send>;
+/// Is told the time, likewise, behind everything that was pushed before it.
+pub type TimeSink = Box<dyn FnMut(MeetingTime) + Send>;
 
 /// Counts since the start.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -61,7 +53,7 @@ pub struct DecodeCounts {
 }
 
 enum Order {
-    Open(StreamId, ParticipantId, AudioCodec),
+    Open(StreamId, ParticipantId, AudioCodec, PcmSink),
     Frame(StreamId, Admitted<Transcription, Frame>),
     Lost(StreamId, Span),
     Close(StreamId),
@@ -83,25 +75,32 @@ pub struct DecodeThread {
 }
 
 impl DecodeThread {
-    /// Starts the thread; PCM at [`RATE`] goes to `heard`, and while that is full frames wait here.
-    pub fn start(gate: Arc<Gate>, heard: mpsc::Sender<Decoded>) -> Result<Self> {
+    /// Starts the thread; it makes PCM at [`RATE`].
+    pub fn start(gate: Arc<Gate>, time: TimeSink) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = Thread {
             shared: Arc::clone(&shared),
             gate,
-            heard,
+            time,
             streams: BTreeMap::new(),
         };
         std::thread::Builder::new()
-            .name("ears".into())
+            .name("decode".into())
             .spawn(move || thread.run())
             .context("the decoder's thread does not start")?;
         Ok(Self { shared })
     }
 
-    /// Makes a stream known; before its first frame. `false`: too many orders wait.
-    pub fn open(&self, stream: StreamId, participant: ParticipantId, codec: AudioCodec) -> bool {
-        self.order(Order::Open(stream, participant, codec))
+    /// Makes a stream known, before its first frame; its PCM goes to `to`. `false`: too many orders
+    /// wait.
+    pub fn open(
+        &self,
+        stream: StreamId,
+        participant: ParticipantId,
+        codec: AudioCodec,
+        to: PcmSink,
+    ) -> bool {
+        self.order(Order::Open(stream, participant, codec, to))
     }
 
     /// Hands a frame over, in order. `false`: the queue was full and it is lost (counted).
@@ -123,7 +122,7 @@ impl DecodeThread {
             .push(Order::Lost(stream, span), FRAMES_MAX)
     }
 
-    /// What was pushed is heard, then [`Decoded::Closed`].
+    /// What was pushed is decoded, then the stream's sink is dropped.
     pub fn close(&self, stream: StreamId) {
         self.shared.inbox.push(Order::Close(stream), usize::MAX);
     }
@@ -154,13 +153,6 @@ impl Drop for DecodeThread {
     }
 }
 
-/// Waits for room when there is none. With nobody there any more it is for nobody.
-fn give(to: &mpsc::Sender<Decoded>, heard: Decoded) {
-    if let Err(mpsc::error::TrySendError::Full(heard)) = to.try_send(heard) {
-        let _ = to.blocking_send(heard);
-    }
-}
-
 /// Here, and for the operator.
 fn count(counter: &AtomicU64, reason: &'static str) {
     counter.fetch_add(1, Ordering::Relaxed);
@@ -171,6 +163,7 @@ struct Stream {
     participant: ParticipantId,
     codec: AudioCodec,
     lates: Lates,
+    to: PcmSink,
     /// Made with the first frame, and anew after an error.
     decoder: Option<Decoder>,
 }
@@ -178,7 +171,7 @@ struct Stream {
 struct Thread {
     shared: Arc<Shared>,
     gate: Arc<Gate>,
-    heard: mpsc::Sender<Decoded>,
+    time: TimeSink,
     streams: BTreeMap<StreamId, Stream>,
 }
 
@@ -189,11 +182,12 @@ impl Thread {
         loop {
             for order in self.shared.inbox.take(None) {
                 match order {
-                    Order::Open(stream, participant, codec) => {
+                    Order::Open(stream, participant, codec, to) => {
                         self.streams.entry(stream).or_insert(Stream {
                             participant,
                             codec,
                             lates: Lates::default(),
+                            to,
                             decoder: None,
                         });
                     }
@@ -246,8 +240,8 @@ impl Thread {
         let Some(decoder) = &mut stream.decoder else {
             return;
         };
-        let (gate, heard, shared) = (&self.gate, &self.heard, &self.shared);
-        let (participant, lates) = (stream.participant, &stream.lates);
+        let (gate, shared) = (&self.gate, &self.shared);
+        let (participant, lates, to) = (stream.participant, &stream.lates, &mut stream.to);
         let done = act(decoder, &mut |pcm: Pcm| {
             let span = pcm.span;
             let late = lates.within(span);
@@ -257,12 +251,8 @@ impl Thread {
                 span.end + late
             };
             match gate.admit::<Transcription, _>(participant, arrived, span, pcm) {
-                Ok(pcm) => {
-                    give(heard, Decoded::Pcm { stream: id, pcm });
-                }
-                Err(_) => {
-                    count(&shared.refused, "refused");
-                }
+                Ok(pcm) => to(pcm),
+                Err(_) => count(&shared.refused, "refused"),
             }
         });
         if let Err(error) = done {
@@ -288,14 +278,12 @@ impl Thread {
         for id in quiet {
             self.with(id, |decoder, out| decoder.flush(out));
         }
-        give(&self.heard, Decoded::Time(now));
+        (self.time)(now);
     }
 
     fn close(&mut self, id: StreamId) {
         self.with(id, |decoder, out| decoder.flush(out));
-        if self.streams.remove(&id).is_some() {
-            give(&self.heard, Decoded::Closed { stream: id });
-        }
+        self.streams.remove(&id);
     }
 
     fn finish(mut self) {
