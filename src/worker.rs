@@ -1,5 +1,5 @@
-//! Claims jobs, keeps their leases and runs them. What running means for each kind is handed in by
-//! `app`, so that this file knows leases and nothing else.
+//! Claims jobs, keeps their leases and runs them. What running and failing mean says each kind's
+//! [`Job`], so that this file knows leases and nothing else.
 //!
 //! A wake-up from the queue makes it look at once; a sweep every [`SWEEP`] finds what a lost
 //! message or a dead worker left. A live meeting whose lease ran out is taken from its holder only
@@ -17,7 +17,7 @@ use crate::{
     queue::{JobKind, Queue, message::Wake},
     store::{
         Store, Tx,
-        job::{self, Job},
+        job::{self, Job as Row},
     },
 };
 use futures_util::future::BoxFuture;
@@ -58,19 +58,26 @@ pub enum Outcome {
 
 /// A claimed job with the standing of its lease.
 pub struct Claimed {
-    pub job: Job,
+    pub job: Row,
     pub owner: Uuid,
     pub lease: watch::Receiver<Standing>,
     /// Cancelled when the process stops taking and doing work.
     pub stop: CancellationToken,
 }
 
-/// What one kind of job means here.
-pub struct Kind {
-    pub kind: JobKind,
+/// One kind of job. Its subject is the meeting of its row.
+pub trait Job: Send + Sync {
+    fn kind(&self) -> JobKind;
+
     /// How many more jobs of this kind are taken, with so many running.
-    pub room: Arc<dyn Fn(usize) -> usize + Send + Sync>,
-    pub run: Arc<dyn Fn(Claimed) -> BoxFuture<'static, Outcome> + Send + Sync>,
+    fn room(&self, running: usize) -> usize;
+
+    /// Runs a claimed one. It may run again from the start, also while an earlier run of it has not
+    /// noticed yet that its lease is lost.
+    fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>>;
+
+    /// What it means that it failed: most often [`Outcome::Failed`], which counts an attempt.
+    fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome>;
 }
 
 struct Held {
@@ -89,7 +96,7 @@ pub struct Worker {
     pub id: Uuid,
     /// Owners that are known to be dead: this data folder's before.
     pub dead: Vec<Uuid>,
-    pub kinds: Vec<Kind>,
+    pub jobs: Vec<Arc<dyn Job>>,
     /// No new claims from here on.
     pub drain: CancellationToken,
     /// Running jobs are told to stop.
@@ -116,8 +123,8 @@ impl Worker {
         };
         let held: Arc<Mutex<BTreeMap<JobId, Held>>> = Arc::default();
         let (wake, mut woken) = mpsc::channel::<()>(1);
-        for kind in &self.kinds {
-            let mut wakes = self.queue.wakes(kind.kind);
+        for kind in &self.jobs {
+            let mut wakes = self.queue.wakes(kind.kind());
             let (wake, drain) = (wake.clone(), self.drain.clone());
             self.tasks.spawn(async move {
                 while let Some(Some(_)) = drain.run_until_cancelled(wakes.recv()).await {
@@ -140,11 +147,11 @@ impl Worker {
                 }
                 _ = sweep.tick() => {}
             }
-            for kind in &self.kinds {
+            for kind in &self.jobs {
                 if let Err(error) = self.claim(kind, &held, &mut wants).await {
                     // Nobody could renew meanwhile, so every holder has its time again.
                     wants.wanted.clear();
-                    debug!(%error, kind = %kind.kind, "cannot claim jobs now");
+                    debug!(%error, kind = %kind.kind(), "cannot claim jobs now");
                 }
             }
         }
@@ -156,17 +163,17 @@ impl Worker {
 
     async fn claim(
         &self,
-        kind: &Kind,
+        kind: &Arc<dyn Job>,
         held: &Arc<Mutex<BTreeMap<JobId, Held>>>,
         wants: &mut Wants,
     ) -> anyhow::Result<()> {
         let running = lock(held)
             .values()
-            .filter(|held| held.kind == kind.kind)
+            .filter(|held| held.kind == kind.kind())
             .count();
-        let room = (kind.room)(running);
+        let room = kind.room(running);
         if room == 0 {
-            if kind.kind == JobKind::Capture {
+            if kind.kind() == JobKind::Capture {
                 wants.wanted.clear();
             }
             return Ok(());
@@ -174,14 +181,14 @@ impl Worker {
         let mut tx = self.store.worker_tx().await?;
         let mut jobs = job::claim(
             &mut tx,
-            &[kind.kind.as_str()],
+            &[kind.kind().as_str()],
             self.id,
             &self.dead,
             room as i64,
         )
         .await?;
         let left = room.saturating_sub(jobs.len());
-        if kind.kind == JobKind::Capture && left > 0 {
+        if kind.kind() == JobKind::Capture && left > 0 {
             jobs.extend(self.take_over(&mut tx, left, wants).await?);
         }
         tx.commit().await?;
@@ -197,7 +204,7 @@ impl Worker {
         tx: &mut Tx,
         room: usize,
         wants: &mut Wants,
-    ) -> anyhow::Result<Vec<Job>> {
+    ) -> anyhow::Result<Vec<Row>> {
         let expired = job::expired(tx, self.id, ASKED_MAX as i64).await?;
         let now = now();
         let seen: BTreeSet<(JobId, i64)> = expired
@@ -240,21 +247,21 @@ impl Worker {
         Ok(jobs)
     }
 
-    fn start(&self, kind: &Kind, job: Job, held: &Arc<Mutex<BTreeMap<JobId, Held>>>) {
-        info!(job = %job.id, meeting = %job.meeting, kind = %kind.kind, epoch = job.epoch, "claimed a job");
+    fn start(&self, kind: &Arc<dyn Job>, job: Row, held: &Arc<Mutex<BTreeMap<JobId, Held>>>) {
+        info!(job = %job.id, meeting = %job.meeting, kind = %kind.kind(), epoch = job.epoch, "claimed a job");
         let (tell, lease) = watch::channel(Standing::Held);
         let id = job.id;
         lock(held).insert(
             id,
             Held {
-                kind: kind.kind,
+                kind: kind.kind(),
                 epoch: job.epoch,
                 meeting: job.meeting,
                 lease: Lease::new(now()),
                 tell,
             },
         );
-        let run = (kind.run)(Claimed {
+        let run = kind.clone().run(Claimed {
             job: job.clone(),
             owner: self.id,
             lease,
@@ -266,11 +273,12 @@ impl Worker {
             self.id,
             held.clone(),
         );
-        let kind = kind.kind;
+        let kind = kind.clone();
         self.tasks.spawn(async move {
             // A panic ends one job, not the process; its message is logged by the panic hook.
             let outcome = match tokio::spawn(run).await {
-                Ok(outcome) => outcome,
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => kind.clone().failed(job.clone(), error).await,
                 Err(error) => {
                     Outcome::Failed(anyhow::anyhow!("the job stopped unexpectedly: {error}"))
                 }
@@ -281,7 +289,7 @@ impl Worker {
                 // Others find it by themselves, but later.
                 let _ = queue
                     .wake(
-                        kind,
+                        kind.kind(),
                         &Wake {
                             job: job.id,
                             meeting: job.meeting,
@@ -296,7 +304,7 @@ impl Worker {
 
 /// Writes how the job ended. When Postgres is away the lease runs out and somebody takes the job
 /// over, which is safe.
-async fn settle(store: &Store, owner: Uuid, job: &Job, outcome: Outcome) {
+async fn settle(store: &Store, owner: Uuid, job: &Row, outcome: Outcome) {
     let mut failures = 0;
     loop {
         let done: anyhow::Result<()> = async {

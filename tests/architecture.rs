@@ -14,7 +14,6 @@ const TO_SPLIT: &[&str] = &[
     "speech/voice.rs",
     "api/stream.rs",
     "domain/meeting.rs",
-    "jobs/mix.rs",
     "store/presence.rs",
     "speech/decoder.rs",
     "store/consent.rs",

@@ -3,19 +3,22 @@
 use super::{Part, owner, services::Services, work_folder};
 use crate::{
     capture::{
-        self, Deps, Rtp, head_watch::HeadWatch, meeting, recover, spool_watch::watch,
+        self, Capture, Deps, Rtp, head_watch::HeadWatch, recover, spool_watch::watch,
         uploader::Uploader,
     },
     config::Settings,
     domain::limits::PORT_QUIET,
-    health::{self, Reason},
     ingest::Ports,
-    jobs::{clean, mix::Mixer, words::Words},
+    jobs::{
+        clean::Clean,
+        files::{FILES_MAX, Files},
+        words::Words,
+    },
     media::live::disk::Disk,
     queue::JobKind,
     speech::{self, Speech, model::Registry},
     store::{Store, job, new_id, seal::Seal},
-    worker::{Kind, Worker},
+    worker::{Job, Worker},
 };
 use anyhow::Context;
 use std::{sync::Arc, time::Duration};
@@ -23,9 +26,6 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 use uuid::Uuid;
-
-/// Files of so many meetings are made at a time: much of it is waiting for storage.
-const MIXES: usize = 4;
 
 /// The kinds that are taken from a queue.
 const TAKEN: [JobKind; 3] = [JobKind::Capture, JobKind::Mix, JobKind::Clean];
@@ -45,7 +45,7 @@ struct Half {
 }
 
 impl Half {
-    fn start(services: &Services, id: Uuid, dead: Vec<Uuid>, kinds: Vec<Kind>) -> Self {
+    fn start(services: &Services, id: Uuid, dead: Vec<Uuid>, jobs: Vec<Arc<dyn Job>>) -> Self {
         let half = Self {
             drain: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -56,7 +56,7 @@ impl Half {
             queue: services.queue.clone(),
             id,
             dead,
-            kinds,
+            jobs,
             drain: half.drain.clone(),
             stop: half.stop.clone(),
             tasks: half.tasks.clone(),
@@ -152,7 +152,7 @@ impl Media {
         // Half-made files of a process that was killed. The folder is this process's alone.
         let work = work_folder(settings);
         let _ = tokio::fs::remove_dir_all(&work).await;
-        let mixer = Arc::new(Mixer {
+        let files = Arc::new(Files {
             store: services.store.clone(),
             queue: services.queue.clone(),
             objects: services.objects.clone(),
@@ -167,12 +167,12 @@ impl Media {
             replay: recover::replayed,
             rendering: Arc::new(Semaphore::new(renderings())),
         });
-        let kinds = |wanted: &[JobKind]| -> Vec<Kind> {
+        let taken = |wanted: &[JobKind]| -> Vec<Arc<dyn Job>> {
             settings
                 .queues
                 .iter()
                 .filter(|kind| wanted.contains(kind))
-                .filter_map(|kind| kind_of(*kind, room, &deps, &mixer))
+                .filter_map(|kind| job_of(*kind, room, &deps, &files))
                 .collect()
         };
         let nothing: Vec<String> = settings
@@ -197,8 +197,8 @@ impl Media {
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
         Ok(Self {
-            meetings: Half::start(services, meetings, dead.clone(), kinds(&[JobKind::Capture])),
-            jobs: Half::start(services, jobs, dead, kinds(&[JobKind::Mix, JobKind::Clean])),
+            meetings: Half::start(services, meetings, dead.clone(), taken(&[JobKind::Capture])),
+            jobs: Half::start(services, jobs, dead, taken(&[JobKind::Mix, JobKind::Clean])),
             upkeep,
         })
     }
@@ -228,59 +228,26 @@ async fn made(store: &Store) -> Option<bool> {
 /// Mixes rendered at a time: each takes a core for seconds, and half of them are left to what is
 /// live.
 fn renderings() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MIXES))
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, FILES_MAX))
 }
 
-fn kind_of(kind: JobKind, room: usize, deps: &Arc<Deps>, mixer: &Arc<Mixer>) -> Option<Kind> {
+fn job_of(
+    kind: JobKind,
+    meetings_max: usize,
+    deps: &Arc<Deps>,
+    files: &Arc<Files>,
+) -> Option<Arc<dyn Job>> {
     match kind {
-        JobKind::Capture => {
-            let deps = deps.clone();
-            let speech = deps.speech.clone();
-            let room = Arc::new(move |running| {
-                let step = speech.step();
-                // What runs goes on; whoever asks for more is told within 5 s.
-                if step.takes_meetings() {
-                    health::restore(Reason::Overloaded);
-                } else {
-                    health::degrade(
-                        Reason::Overloaded,
-                        "speech is minutes behind; no new meeting is taken",
-                    );
-                }
-                let room = step.room(room, running);
-                metrics::gauge!("hansard_meetings_room").set(room as f64);
-                room
-            });
-            Some(Kind {
-                kind,
-                room,
-                run: Arc::new(move |claimed| Box::pin(meeting::run(deps.clone(), claimed))),
-            })
-        }
-        JobKind::Mix => {
-            let mixer = mixer.clone();
-            Some(Kind {
-                kind,
-                room: at_most(MIXES),
-                run: Arc::new(move |claimed| Box::pin(mixer.clone().run(claimed))),
-            })
-        }
-        JobKind::Clean => {
-            let (store, objects) = (deps.store.clone(), deps.objects.clone());
-            Some(Kind {
-                kind,
-                room: at_most(1),
-                run: Arc::new(move |claimed| {
-                    Box::pin(clean::run(store.clone(), objects.clone(), claimed))
-                }),
-            })
-        }
+        JobKind::Capture => Some(Arc::new(Capture {
+            deps: deps.clone(),
+            meetings_max,
+        })),
+        JobKind::Mix => Some(files.clone()),
+        JobKind::Clean => Some(Arc::new(Clean {
+            store: deps.store.clone(),
+            objects: deps.objects.clone(),
+        })),
         // The spool is swept without jobs; tiers come with a later issue.
         JobKind::Recover | JobKind::Tier => None,
     }
-}
-
-/// Room for so many at a time.
-fn at_most(most: usize) -> Arc<dyn Fn(usize) -> usize + Send + Sync> {
-    Arc::new(move |running| most.saturating_sub(running))
 }

@@ -23,13 +23,16 @@ pub mod uploader;
 
 use crate::{
     clock::Clock,
+    health::{self, Reason},
     ingest::{Network, Ports},
     media::live::disk::Disk,
     objects::Objects,
-    queue::Queue,
+    queue::{JobKind, Queue},
     speech::Speech,
-    store::{Store, seal::Seal},
+    store::{Store, job::Job as Row, seal::Seal},
+    worker::{Claimed, Job, Outcome},
 };
+use futures_util::future::BoxFuture;
 use head_watch::HeadWatch;
 use std::{
     collections::BTreeMap,
@@ -68,4 +71,42 @@ pub struct Deps {
     pub head_watch: HeadWatch,
     /// A stop ends meetings (`serve`) rather than handing them over (`worker`).
     pub end_on_stop: bool,
+}
+
+/// The job that runs a meeting.
+pub struct Capture {
+    pub deps: Arc<Deps>,
+    /// Meetings at a time.
+    pub meetings_max: usize,
+}
+
+impl Job for Capture {
+    fn kind(&self) -> JobKind {
+        JobKind::Capture
+    }
+
+    fn room(&self, running: usize) -> usize {
+        let step = self.deps.speech.step();
+        // What runs goes on; whoever asks for more is told within 5 s.
+        if step.takes_meetings() {
+            health::restore(Reason::Overloaded);
+        } else {
+            health::degrade(
+                Reason::Overloaded,
+                "speech is minutes behind; no new meeting is taken",
+            );
+        }
+        let room = step.room(self.meetings_max, running);
+        metrics::gauge!("hansard_meetings_room").set(room as f64);
+        room
+    }
+
+    fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
+        Box::pin(meeting::run(self.deps.clone(), claimed))
+    }
+
+    /// Another worker may have it at once.
+    fn failed(self: Arc<Self>, _: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
+        Box::pin(async { Outcome::Failed(error) })
+    }
 }

@@ -4,17 +4,21 @@
 //! replacing one and deleting it. It may hold what was withdrawn. And the revisions of files before
 //! the one that is told of.
 
-use super::mix::key;
+use super::key;
 use crate::{
-    domain::{fault::Fault, id::MeetingId, time::Micros},
+    domain::id::MeetingId,
     objects::{Listed, ObjectError, Objects},
     queue::JobKind,
-    store::{Store, capture, event, job, recording},
-    worker::{Claimed, Outcome},
+    store::{
+        Store, capture, event,
+        job::{self, Job as Row},
+        recording,
+    },
+    worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
-use futures_util::{TryStreamExt, stream};
-use std::{collections::BTreeSet, time::Duration};
+use futures_util::{TryStreamExt, future::BoxFuture, stream};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tracing::{info, warn};
 
 /// Objects of one meeting that are looked at: 20 tracks of three hours.
@@ -26,18 +30,30 @@ const SWEPT_AT_ONCE: usize = 20;
 /// For so long at most.
 const SWEEP_MAX: Duration = Duration::from_secs(10);
 
-/// Runs the job.
-pub async fn run(store: Store, objects: Objects, claimed: Claimed) -> Outcome {
-    match clean(&store, &objects, &claimed).await {
-        Ok(()) => Outcome::Done,
-        Err(error) => match super::fault(&error) {
-            Fault::Away(away) => Outcome::Waiting {
-                away,
-                at_least: Micros(0),
-                error,
-            },
-            _ => Outcome::Failed(error),
-        },
+/// The job.
+pub struct Clean {
+    pub store: Store,
+    pub objects: Objects,
+}
+
+impl Job for Clean {
+    fn kind(&self) -> JobKind {
+        JobKind::Clean
+    }
+
+    fn room(&self, running: usize) -> usize {
+        1_usize.saturating_sub(running)
+    }
+
+    fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
+        Box::pin(async move {
+            clean(&self.store, &self.objects, &claimed).await?;
+            Ok(Outcome::Done)
+        })
+    }
+
+    fn failed(self: Arc<Self>, _: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
+        Box::pin(async { super::failed(error) })
     }
 }
 

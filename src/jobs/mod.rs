@@ -1,17 +1,53 @@
-//! Jobs behind the live meetings: the files of a meeting, and cleaning. [`crate::worker`] claims
-//! them.
+//! Jobs behind the live meetings: [`files`] makes those of a meeting (`join`, then `mix`), [`clean`]
+//! deletes what is not needed any more. [`crate::worker`] claims them.
 
 pub mod clean;
-pub mod mix;
+pub mod files;
+mod join;
+mod known;
+mod mix;
 mod track;
 pub mod words;
 
 use crate::{
-    domain::fault::{Away, Fault},
+    domain::{
+        fault::{Away, Fault},
+        id::{MeetingId, RecordingId, TenantId},
+        time::Micros,
+    },
     objects::ObjectError,
     store::StoreError,
+    worker::Outcome,
 };
 use std::io;
+
+/// What a failure of a job means: nothing if the lease is lost, a wait if what it stands on is
+/// away, an attempt else.
+fn failed(error: anyhow::Error) -> Outcome {
+    if let Some(StoreError::Fenced) = error.downcast_ref::<StoreError>() {
+        return Outcome::Settled;
+    }
+    match fault(&error) {
+        Fault::Away(away) => Outcome::Waiting {
+            away,
+            at_least: Micros(0),
+            error,
+        },
+        _ => Outcome::Failed(error),
+    }
+}
+
+/// Where a recording's file lies. The revision is in it, so that a file once told of is never
+/// overwritten.
+fn key(
+    tenant: TenantId,
+    meeting: MeetingId,
+    recording: RecordingId,
+    revision: i32,
+    extension: &str,
+) -> String {
+    format!("recordings/{tenant}/{meeting}/{recording}-{revision}.{extension}")
+}
 
 /// Whose fault an error of the job is.
 fn fault(error: &anyhow::Error) -> Fault {

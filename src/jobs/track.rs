@@ -1,7 +1,7 @@
-//! One track of a mix: its segments fetched side by side, what is broken told apart from what is
+//! One track of a meeting: its segments fetched side by side, what is broken told apart from what is
 //! away, and all of it joined.
 
-use super::{mix::Mixer, words};
+use super::{join::Join, words};
 use crate::{
     domain::{
         fault::{Fault, Sighting},
@@ -78,17 +78,16 @@ enum Got {
     Missing,
 }
 
-impl Mixer {
+impl Join<'_> {
     /// Fetches and joins a track. Whatever of it cannot be had is noted as lost; that storage is
     /// away is an error.
     pub(super) async fn join(
         &self,
-        meeting: MeetingId,
         track: Recording,
         segments: Vec<Allowed>,
         mut why: Circumstances,
-        scratch: &Path,
     ) -> anyhow::Result<Made> {
+        let (meeting, scratch) = (self.meeting, self.scratch);
         let out = scratch.join(format!("{}.mkv", track.id));
         let parts_folder = scratch.join(track.id.to_string());
         tokio::fs::create_dir_all(&parts_folder)

@@ -103,11 +103,8 @@ pub enum Over {
 }
 
 /// Runs a claimed meeting to its end.
-pub async fn run(deps: Arc<Deps>, claimed: Claimed) -> Outcome {
-    match start::attempt(&deps, claimed).await {
-        Ok(outcome) => outcome,
-        Err(error) => Outcome::Failed(error),
-    }
+pub async fn run(deps: Arc<Deps>, claimed: Claimed) -> anyhow::Result<Outcome> {
+    start::attempt(&deps, claimed).await
 }
 
 impl RunningMeeting {

@@ -1,0 +1,144 @@
+//! What the store has of a meeting whose files are made: its consent log as a gate, who was there,
+//! and what of each track may be kept.
+
+use super::{files::Files, words};
+use crate::{
+    domain::{
+        consent::Use,
+        gate::Gate,
+        hold::taken_back,
+        id::{MeetingId, ParticipantId},
+        meeting::ConsentPolicy,
+        recording::{Circumstances, Gap, GapReason, subtract},
+        time::{MeetingTime, Micros, Span},
+    },
+    store::{
+        attendance,
+        capture::{self, Loaded},
+        consent,
+        recording::{self, Segment},
+    },
+};
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+/// From a claim until the ports listen again, at most.
+const REOPENED: Micros = Micros::from_secs(1);
+
+pub(super) struct Known {
+    pub meeting: Loaded,
+    pub segments: Vec<Segment>,
+    /// The last entry of the consent log.
+    pub entry: i64,
+    gate: Gate,
+    visits: Vec<(ParticipantId, Span)>,
+    paused: Vec<Span>,
+    unheard: Vec<Span>,
+    /// Held for everybody by a withdrawal of one.
+    held: Vec<Span>,
+}
+
+impl Known {
+    /// `Err`: so many segments are still in a spool. They come first: else the first file told of
+    /// would have holes.
+    pub async fn read(files: &Files, meeting: MeetingId) -> anyhow::Result<Result<Self, i64>> {
+        let mut tx = files.store.worker_tx().await?;
+        let spooled = capture::spooled(&mut tx, meeting).await?;
+        if spooled > 0 {
+            return Ok(Err(spooled));
+        }
+        let whole = capture::load(&mut tx, meeting)
+            .await?
+            .context("the meeting is gone")?;
+        let start = whole.start_time.context("the meeting never began")?;
+        let log = consent::whole(&mut tx, meeting).await?;
+        let segments = recording::segments(&mut tx, meeting).await?;
+        let visits = attendance::of_meeting(&mut tx, meeting).await?;
+        let paused = attendance::paused(&mut tx, meeting).await?;
+        let unheard = attendance::unheard(&mut tx, meeting).await?;
+        drop(tx);
+        let gate = (files.replay)(&log, start);
+        let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
+        let (settings, ..) =
+            (files.words.settings)(&whole.settings).context("reading the meeting's settings")?;
+        // Whoever recorded may not have heard of it: what is here of the others goes, too.
+        let held = match settings.policy {
+            ConsentPolicy::All => taken_back(&words::people(&visits, start, &gate, Use::Recording)),
+            ConsentPolicy::Exclude | ConsentPolicy::Required => Vec::new(),
+        };
+        let mut paused: Vec<Span> = paused
+            .into_iter()
+            .map(|(from, until)| Span::new(on(from), until.map_or(MeetingTime::MAX, on)))
+            .collect();
+        paused.extend(&held);
+        Ok(Ok(Self {
+            segments,
+            entry: log.iter().map(|entry| entry.entry).max().unwrap_or(0),
+            gate,
+            visits: visits
+                .iter()
+                .map(|visit| {
+                    let span = Span::new(
+                        on(visit.joined_at),
+                        visit.left_at.map_or(MeetingTime::MAX, on),
+                    );
+                    (visit.participant, span)
+                })
+                .collect(),
+            paused,
+            unheard: unheard
+                .into_iter()
+                .map(|(from, until)| Span::new(on(from), on(until) + REOPENED))
+                .collect(),
+            held,
+            meeting: whole,
+        }))
+    }
+
+    /// Why a track of this participant may have gaps.
+    pub fn circumstances(&self, participant: ParticipantId, gaps: &Value) -> Circumstances {
+        Circumstances {
+            present: self
+                .visits
+                .iter()
+                .filter(|(of, _)| *of == participant)
+                .map(|(_, span)| *span)
+                .collect(),
+            agreed: subtract(&self.gate.allowed(participant, Use::Recording), &self.held),
+            paused: self.paused.clone(),
+            lost: lost(gaps),
+            unheard: self.unheard.clone(),
+        }
+    }
+
+    /// What its own entry allows of a segment.
+    pub fn allowed(&self, participant: ParticipantId, segment: &Segment) -> Vec<Span> {
+        let allowed = self.gate.allowed_by(
+            participant,
+            Use::Recording,
+            segment.consent_entry,
+            segment.late,
+        );
+        let held: Vec<Span> = self
+            .held
+            .iter()
+            .map(|span| Span::new(span.start - segment.late, span.end))
+            .collect();
+        subtract(&allowed, &held)
+    }
+}
+
+/// The spans noted as lost while the track was recorded.
+fn lost(gaps: &Value) -> Vec<Span> {
+    let gaps: Vec<Gap> = serde_json::from_value(gaps.clone()).unwrap_or_default();
+    gaps.into_iter()
+        .filter(|gap| gap.reason == GapReason::Lost)
+        .map(|gap| {
+            Span::new(
+                MeetingTime::from_ms(gap.start_ms),
+                MeetingTime::from_ms(gap.end_ms),
+            )
+        })
+        .collect()
+}
