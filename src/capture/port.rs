@@ -7,7 +7,7 @@
 use super::Rtp;
 use crate::{
     domain::{id::MeetingId, source::Owner},
-    ingest::{OpenError, Place, Rested},
+    ingest::{OpenError, Place, Rested, Source},
     store::{Store, port, stream::Stream},
 };
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
@@ -20,10 +20,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often sources are forgotten that had their time.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
-/// A bound port for one stream.
+/// Where a stream is received.
 #[derive(Debug)]
 pub struct Found {
-    pub place: Place,
+    pub source: Source,
     /// From where others sent to it.
     pub foreign: BTreeSet<SocketAddr>,
 }
@@ -131,7 +131,7 @@ async fn keep(
         .map(|(_, source)| source);
     Ok(Found {
         foreign: foreign.chain(strangers).collect(),
-        place,
+        source: place.into(),
     })
 }
 

@@ -1,4 +1,5 @@
-//! One audio stream's way from RTP header to ordered frames: [`Timeline`] and [`Reorder`] together.
+//! One stream's way from RTP header to ordered frames, in three parts: [`Timeline`] places packets
+//! in time, [`Reorder`] puts them in order, and a [`Framing`] makes frames of them.
 //!
 //! ```text
 //! on_packet ─► Placed ─► (the gate) ─► keep ─► release ─► Frame | Lost
@@ -6,6 +7,7 @@
 //! ```
 
 use crate::{
+    framing::{EachPacket, Framing},
     gate::{Gate, Refusal},
     id::ParticipantId,
     reorder::{Counts, Release, Reorder},
@@ -23,19 +25,39 @@ pub enum Received {
     Discarded(Discard),
 }
 
+/// What comes out, in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output<F> {
+    Frame(F),
+    /// So many packets never came, or too late; when what they held was captured.
+    Lost {
+        span: Span,
+        packets: u32,
+    },
+}
+
 /// Told packets in order of arrival; holds no media.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Intake<F: Framing = EachPacket> {
     timeline: Timeline,
-    reorder: Reorder,
+    reorder: Reorder<F::Packet>,
+    framing: F,
 }
 
 impl Intake {
-    /// `clock_rate` in ticks per second.
+    /// Of audio. `clock_rate` in ticks per second.
     pub fn new(clock_rate: u32) -> Self {
+        Self::framed(clock_rate, EachPacket)
+    }
+}
+
+impl<F: Framing> Intake<F> {
+    /// `clock_rate` in ticks per second.
+    pub fn framed(clock_rate: u32, framing: F) -> Self {
         Self {
             timeline: Timeline::new(clock_rate),
             reorder: Reorder::default(),
+            framing,
         }
     }
 
@@ -51,14 +73,14 @@ impl Intake {
     }
 
     /// Takes a packet of this participant: placed, asked at the gate, put in its turn. Its bytes
-    /// wait under `id` if it is kept.
+    /// wait with the caller if it is kept.
     pub fn receive(
         &mut self,
         gate: &Gate,
         participant: ParticipantId,
         header: &Header,
         arrived: MeetingTime,
-        id: u64,
+        packet: F::Packet,
     ) -> Received {
         let placed = match self.on_packet(header, arrived) {
             Ok(placed) => placed,
@@ -68,13 +90,18 @@ impl Intake {
             self.refuse(placed, arrived);
             return Received::Refused(refusal);
         }
-        self.keep(placed, id, arrived)
+        self.keep(placed, packet, arrived)
             .map_or_else(Received::Discarded, |()| Received::Kept)
     }
 
-    /// The packet was let in; its bytes wait under `id`. On an error they can be thrown away.
-    pub fn keep(&mut self, placed: Placed, id: u64, arrived: MeetingTime) -> Result<(), Discard> {
-        self.reorder.insert(placed, id, arrived)
+    /// The packet was let in; its bytes wait with the caller. On an error they can be thrown away.
+    pub fn keep(
+        &mut self,
+        placed: Placed,
+        packet: F::Packet,
+        arrived: MeetingTime,
+    ) -> Result<(), Discard> {
+        self.reorder.insert(placed, packet, arrived)
     }
 
     /// The packet was not let in. Only its number is noted, so that it is not missed.
@@ -107,8 +134,24 @@ impl Intake {
 
     /// The next frame or loss whose turn it is; call until `None`, after each packet and at
     /// [`Intake::next_timeout`].
-    pub fn release(&mut self, now: MeetingTime) -> Option<Release> {
-        self.reorder.release(now)
+    pub fn release(&mut self, now: MeetingTime) -> Option<Output<F::Frame>> {
+        loop {
+            match self.reorder.release(now)? {
+                Release::Packet {
+                    packet,
+                    span,
+                    before,
+                } => {
+                    if let Some(frame) = self.framing.packet(packet, span, before) {
+                        return Some(Output::Frame(frame));
+                    }
+                }
+                Release::Lost { span, packets } => {
+                    self.framing.lost();
+                    return Some(Output::Lost { span, packets });
+                }
+            }
+        }
     }
 
     pub fn next_timeout(&self) -> Option<MeetingTime> {
@@ -220,9 +263,68 @@ mod tests {
             assert_eq!(out.len(), 100, "{number} {timestamp}");
             assert!(
                 out.iter()
-                    .all(|release| matches!(release, Release::Frame { .. })),
+                    .all(|release| matches!(release, Output::Frame(_))),
                 "{number} {timestamp}: {out:?}"
             );
         }
+    }
+
+    /// Frames of several packets, as video has them: the last one is marked.
+    #[derive(Default, Debug)]
+    struct Marked {
+        open: Vec<u64>,
+        broken: bool,
+    }
+
+    impl Framing for Marked {
+        type Packet = (u64, bool);
+        type Frame = Vec<u64>;
+
+        fn packet(
+            &mut self,
+            (id, ends): Self::Packet,
+            _: Span,
+            _: Option<Span>,
+        ) -> Option<Self::Frame> {
+            self.open.push(id);
+            let frame = ends.then(|| std::mem::take(&mut self.open))?;
+            (!std::mem::take(&mut self.broken)).then_some(frame)
+        }
+
+        fn lost(&mut self) {
+            self.broken = true;
+        }
+    }
+
+    #[test]
+    fn several_packets_make_a_frame_in_order_and_one_without_all_of_them_is_none() {
+        let mut intake = Intake::framed(48_000, Marked::default());
+        let mut frames = Vec::new();
+        let mut lost = 0;
+        // By number; every third one ends a frame. 4 comes before 3, and 7 never.
+        for n in [0u64, 1, 2, 4, 3, 5, 6, 8, 9, 10, 11] {
+            let header = Header {
+                sequence: n as u16,
+                timestamp: n as u32 * 960,
+                ticks: 960,
+            };
+            let arrived = MeetingTime::from_ms(20 * n as i64 + 20);
+            let placed = intake.on_packet(&header, arrived).expect("placed");
+            intake.keep(placed, (n, n % 3 == 2), arrived).expect("kept");
+            while let Some(output) = intake.release(arrived) {
+                match output {
+                    Output::Frame(frame) => frames.push(frame),
+                    Output::Lost { packets, .. } => lost += packets,
+                }
+            }
+        }
+        while let Some(output) = intake.release(MeetingTime::from_ms(2_000)) {
+            match output {
+                Output::Frame(frame) => frames.push(frame),
+                Output::Lost { packets, .. } => lost += packets,
+            }
+        }
+        assert_eq!(frames, [vec![0, 1, 2], vec![3, 4, 5], vec![9, 10, 11]]);
+        assert_eq!(lost, 1);
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media; [`limits`] bounds them; [`consent`] is the gate
 //! that everything else stands behind; [`source`] says whose packets count and [`media`] whether
-//! they come; [`timeline`], [`reorder`] and [`intake`] place them; [`endpoint`], [`schedule`],
+//! they come; [`timeline`], [`reorder`], [`framing`] and
+//! [`intake`] place them; [`endpoint`], [`schedule`],
 //! [`transcript`] and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes
 //! them, and [`log_reader`] says when it reads the consent log.
 
@@ -23,6 +24,7 @@ pub mod codec;
 pub mod opus;
 pub mod stream;
 
+pub mod framing;
 pub mod intake;
 pub mod media_state;
 pub mod reorder;

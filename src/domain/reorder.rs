@@ -21,9 +21,9 @@ const MEMORY_S: usize = 10;
 
 /// What comes out, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Release {
-    Frame {
-        id: u64,
+pub enum Release<P = u64> {
+    Packet {
+        packet: P,
         span: Span,
         /// The packet before it that came, let in or not, as far as one is known.
         before: Option<Span>,
@@ -42,35 +42,35 @@ pub struct Counts {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Held {
-    what: What,
+struct Held<P> {
+    what: What<P>,
     arrived: MeetingTime,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
-    Frame(u64, Span),
+enum What<P> {
+    Packet(P, Span),
     /// Was not let in; its number only says that it is not missing.
     Refused(Span),
     /// Holds none of the stream's media.
     Other,
 }
 
-impl What {
-    fn let_in(self) -> Option<Span> {
-        if let Self::Frame(_, span) = self {
-            Some(span)
+impl<P> What<P> {
+    fn let_in(&self) -> Option<Span> {
+        if let Self::Packet(_, span) = self {
+            Some(*span)
         } else {
             None
         }
     }
 }
 
-/// One stream's buffer.
-#[derive(Debug, Default)]
-pub struct Reorder {
+/// One stream's buffer. `P` is what its packets are known by.
+#[derive(Debug)]
+pub struct Reorder<P = u64> {
     next: Option<i64>,
-    held: BTreeMap<i64, Held>,
+    held: BTreeMap<i64, Held<P>>,
     /// The last packet of media given out, if it was let in.
     before: Option<Span>,
     /// The same, let in or not.
@@ -86,12 +86,33 @@ pub struct Reorder {
     counts: Counts,
 }
 
-impl Reorder {
-    /// Takes a packet that may come out as `id`. Duplicates and what comes after its turn are
+impl<P> Default for Reorder<P> {
+    fn default() -> Self {
+        Self {
+            next: None,
+            held: BTreeMap::new(),
+            before: None,
+            latest: None,
+            untold: 0,
+            until: None,
+            given_up: VecDeque::new(),
+            delays: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl<P: Copy> Reorder<P> {
+    /// Takes a packet that may come out again. Duplicates and what comes after its turn are
     /// refused.
-    pub fn insert(&mut self, placed: Placed, id: u64, arrived: MeetingTime) -> Result<(), Discard> {
+    pub fn insert(
+        &mut self,
+        placed: Placed,
+        packet: P,
+        arrived: MeetingTime,
+    ) -> Result<(), Discard> {
         self.remember(arrived, (arrived - placed.span.end).0);
-        self.put(placed.sequence, What::Frame(id, placed.span), arrived)
+        self.put(placed.sequence, What::Packet(packet, placed.span), arrived)
     }
 
     /// Notes that this packet came but was not let in, so that nobody waits for it.
@@ -105,7 +126,7 @@ impl Reorder {
         let _ = self.put(sequence, What::Other, arrived);
     }
 
-    fn put(&mut self, sequence: i64, what: What, arrived: MeetingTime) -> Result<(), Discard> {
+    fn put(&mut self, sequence: i64, what: What<P>, arrived: MeetingTime) -> Result<(), Discard> {
         let next = *self.next.get_or_insert(sequence);
         if sequence < next {
             return Err(if self.given_up.contains(&sequence) {
@@ -136,7 +157,7 @@ impl Reorder {
 
     /// Whether time rises with the numbers, as seen from the neighbours. Some senders' does not.
     fn is_between(&self, sequence: i64, end: MeetingTime) -> bool {
-        let let_in = |(_, held): (&i64, &Held)| held.what.let_in().map(|span| span.end);
+        let let_in = |(_, held): (&i64, &Held<P>)| held.what.let_in().map(|span| span.end);
         let before = self
             .held
             .range(..sequence)
@@ -148,7 +169,7 @@ impl Reorder {
     }
 
     /// The next thing whose turn it is; call until `None`. Spans never overlap and never go back.
-    pub fn release(&mut self, now: MeetingTime) -> Option<Release> {
+    pub fn release(&mut self, now: MeetingTime) -> Option<Release<P>> {
         while let Some((&sequence, &held)) = self.held.first_key_value() {
             let next = self.next?;
             if sequence > next {
@@ -163,7 +184,7 @@ impl Reorder {
             self.held.pop_first();
             self.next = Some(sequence + 1);
             match held.what {
-                What::Frame(id, span) => {
+                What::Packet(packet, span) => {
                     self.counts.released += 1;
                     // A packet may claim to be longer than its sender's step: then the next one
                     // begins where it ends.
@@ -171,8 +192,8 @@ impl Reorder {
                     self.until = Some(span.end);
                     self.before = Some(span);
                     let before = self.latest.replace(span);
-                    return Some(Release::Frame {
-                        id,
+                    return Some(Release::Packet {
+                        packet,
                         span: Span::new(start, span.end),
                         before,
                     });
@@ -198,7 +219,7 @@ impl Reorder {
     }
 
     /// What was given up before a frame, once.
-    fn lost_before(&mut self, frame: Span) -> Option<Release> {
+    fn lost_before(&mut self, frame: Span) -> Option<Release<P>> {
         let packets = std::mem::take(&mut self.untold);
         let before = self.before.filter(|_| packets > 0)?;
         let gap = Span::new(before.end, frame.start);
@@ -282,12 +303,14 @@ mod tests {
 
     /// Packets by (number, arrival in ms); what comes out by (when, number or `-lost`).
     fn check(packets: &[(i64, i64)], expect: &[(i64, i64)]) -> Reorder {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         let mut out = Vec::new();
         let drain = |reorder: &mut Reorder, at: i64, out: &mut Vec<(i64, i64)>| {
             while let Some(release) = reorder.release(ms(at)) {
                 out.push(match release {
-                    Release::Frame { id, span, .. } => {
+                    Release::Packet {
+                        packet: id, span, ..
+                    } => {
                         assert_eq!(span, packet(id as i64).span);
                         (at, id as i64)
                     }
@@ -353,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_wait_follows_the_path() {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         for (second, delay, expect) in [
             (0, 0, 60),
             (1, 0, 60),
@@ -373,7 +396,7 @@ mod tests {
 
     #[test]
     fn what_was_not_let_in_is_not_missing() {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         for sequence in [1, 2, 5] {
             reorder.skip(packet(sequence), ms(20 * sequence + 20));
         }
@@ -381,8 +404,8 @@ mod tests {
         let all: Vec<_> = std::iter::from_fn(|| reorder.release(ms(500))).collect();
         assert_eq!(
             all,
-            [Release::Frame {
-                id: 6,
+            [Release::Packet {
+                packet: 6,
                 span: packet(6).span,
                 before: Some(packet(5).span)
             }]
@@ -392,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_pause_of_the_sender_is_not_loss() {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         let span = |from| Span::new(ms(from), ms(from + 20));
         reorder
             .insert(
@@ -428,13 +451,13 @@ mod tests {
         assert_eq!(
             all,
             [
-                Release::Frame {
-                    id: 1,
+                Release::Packet {
+                    packet: 1,
                     span: span(0),
                     before: None
                 },
-                Release::Frame {
-                    id: 2,
+                Release::Packet {
+                    packet: 2,
                     span: span(400),
                     before: Some(span(0))
                 },
@@ -442,8 +465,8 @@ mod tests {
                     span: span(880),
                     packets: 1
                 },
-                Release::Frame {
-                    id: 4,
+                Release::Packet {
+                    packet: 4,
                     span: span(900),
                     before: Some(span(400))
                 },
@@ -453,7 +476,7 @@ mod tests {
 
     #[test]
     fn packets_without_media_are_neither_missing_nor_media() {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         reorder.insert(packet(1), 1, ms(40)).expect("new");
         reorder.pass(2, ms(45));
         reorder.pass(4, ms(60));
@@ -465,8 +488,8 @@ mod tests {
         assert_eq!(
             all,
             [
-                Release::Frame {
-                    id: 1,
+                Release::Packet {
+                    packet: 1,
                     span: packet(1).span,
                     before: None
                 },
@@ -475,8 +498,8 @@ mod tests {
                     span: Span::new(ms(40), ms(60)),
                     packets: 1
                 },
-                Release::Frame {
-                    id: 5,
+                Release::Packet {
+                    packet: 5,
                     span: Span::new(ms(60), ms(80)),
                     before: Some(packet(1).span)
                 },
@@ -487,7 +510,7 @@ mod tests {
 
     #[test]
     fn spans_neither_overlap_nor_go_back() {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         let place = |sequence, from, to| Placed {
             sequence,
             span: Span::new(ms(from), ms(to)),
@@ -509,7 +532,7 @@ mod tests {
         }
         let frames: Vec<_> = std::iter::from_fn(|| reorder.release(ms(900)))
             .filter_map(|release| {
-                if let Release::Frame { span, .. } = release {
+                if let Release::Packet { span, .. } = release {
                     Some(span)
                 } else {
                     None
@@ -528,7 +551,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let mut reorder = Reorder::default();
+        let mut reorder = Reorder::<u64>::default();
         reorder.insert(packet(0), 0, ms(20)).expect("new");
         let refused = (2..2_000)
             .filter(|i| reorder.insert(packet(*i), *i as u64, ms(20)).is_err())

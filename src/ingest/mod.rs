@@ -11,6 +11,7 @@
 pub mod plain;
 
 mod counts;
+mod delivery;
 mod red;
 mod replay;
 mod report;
@@ -20,7 +21,7 @@ mod seen;
 mod srtp;
 
 pub use counts::{Counts, Reason};
-pub use plain::{Left, Network, OpenError, Place, Ports, Rested, Stream, open};
+pub use plain::{Left, Network, OpenError, Place, Ports, Rested, Stream};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
@@ -33,6 +34,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::mpsc;
 
 /// Datagrams above this are dropped: larger than any Ethernet frame.
 pub const DATAGRAM_MAX: usize = 1_500;
@@ -62,6 +64,32 @@ pub struct StreamConfig {
     pub srtp: Option<SrtpConfig>,
     /// Interval of receiver reports; [`REPORT_EVERY`].
     pub report_every: Duration,
+}
+
+/// Where a stream's packets come from.
+#[derive(Debug)]
+pub enum Source {
+    /// RTP to a UDP port of the stream's own.
+    Plain(Place),
+}
+
+impl From<Place> for Source {
+    fn from(place: Place) -> Self {
+        Self::Plain(place)
+    }
+}
+
+/// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is
+/// dropped and counted, when its receiver is gone the stream ends. Must be called within a Tokio
+/// runtime.
+pub fn open(
+    config: StreamConfig,
+    source: impl Into<Source>,
+    to: mpsc::Sender<(StreamId, Arrival)>,
+) -> Result<Stream, OpenError> {
+    match source.into() {
+        Source::Plain(place) => plain::open(config, place, to),
+    }
 }
 
 /// What a stream has to say, in order of arrival. At most a channel's capacity of these is waiting.

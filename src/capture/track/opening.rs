@@ -12,7 +12,7 @@ use anyhow::bail;
 use std::collections::{BTreeMap, HashMap};
 
 impl Tracks {
-    /// Begins to listen on a port.
+    /// Begins to receive from a source.
     pub fn open(
         &mut self,
         row: &Stream,
@@ -58,7 +58,7 @@ impl Tracks {
             srtp,
             report_every: ingest::REPORT_EVERY,
         };
-        let ingest = ingest::open(config, found.place, self.to_loop.clone())?;
+        let ingest = ingest::open(config, found.source, self.to_loop.clone())?;
         let port = ingest.port;
         let (sink, coming) = self.to_speech.sink(speech);
         self.decode_thread

@@ -8,11 +8,11 @@ use crate::{
         commit::{Commits, Holder, Write},
     },
     domain::{
+        framing::PacketFrame,
         gate::{Recording, Transcription},
         id::{RecordingId, StreamId},
-        intake::reach,
+        intake::{Output, reach},
         recording::Track as Recorded,
-        reorder::Release,
         time::{MeetingTime, Span},
     },
     media::{frame::Frame, live::spool::Spool, rendering::redundancy},
@@ -28,7 +28,7 @@ impl Tracks {
         };
         while let Some(release) = track.intake.release(now) {
             match release {
-                Release::Frame { id, span, before } => {
+                Output::Frame(PacketFrame { id, span, before }) => {
                     let Some((payload, arrived)) = track.waiting.remove(&id) else {
                         continue;
                     };
@@ -65,7 +65,7 @@ impl Tracks {
                         }
                     }
                 }
-                Release::Lost { span, .. } => {
+                Output::Lost { span, .. } => {
                     metrics::counter!("hansard_rtp_lost_total").increment(1);
                     self.decode_thread.lost(stream, span);
                     if let Some(recording) = self.recordings.get(&track.key)

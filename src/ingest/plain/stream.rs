@@ -9,7 +9,8 @@ use crate::{
         timeline::Header,
     },
     ingest::{
-        Arrival, Counts, DATAGRAM_MAX, Keyring, Reason, Seen, StreamConfig, red, report, rtcp, rtp,
+        Arrival, Counts, DATAGRAM_MAX, Keyring, Reason, Seen, StreamConfig, delivery::Delivery,
+        red, report, rtcp, rtp,
     },
 };
 use bytes::Bytes;
@@ -93,13 +94,12 @@ pub fn open(
         reception: report::Reception::default(),
         lost_before: 0,
         cname: None,
-        untold: None,
         strangers: Strangers::new(place.strangers.clone()),
         us: fastrand::u32(1..),
         srtp,
+        delivery: Delivery::new(config.stream, to),
         config,
         began,
-        to,
     };
     let handed_over = stream.handed_over.clone();
     tokio::spawn(async move {
@@ -137,7 +137,7 @@ enum End {
 
 struct Task {
     config: StreamConfig,
-    to: mpsc::Sender<(StreamId, Arrival)>,
+    delivery: Delivery,
     counts: Arc<Counts>,
     seen: Arc<Mutex<Seen>>,
     source: Source,
@@ -146,8 +146,6 @@ struct Task {
     /// Lost of the SSRCs before this one.
     lost_before: u64,
     cname: Option<Arc<str>>,
-    /// A change of source that could not be told yet.
-    untold: Option<Arrival>,
     strangers: Strangers,
     /// Our own SSRC in receiver reports.
     us: u32,
@@ -179,7 +177,7 @@ impl Task {
                             }
                         }
                     }
-                    if self.to.is_closed() {
+                    if self.delivery.is_closed() {
                         return End::Receiver;
                     }
                     tokio::task::yield_now().await;
@@ -188,7 +186,7 @@ impl Task {
                     due += self.spread();
                     self.report(socket).await;
                 }
-                () = self.to.closed() => return End::Receiver,
+                () = self.delivery.closed() => return End::Receiver,
             }
         }
     }
@@ -267,7 +265,7 @@ impl Task {
             self.take(from, ssrc, newest, now);
             self.reception.number(packet.sequence, at);
             self.note(at);
-            self.tell(Arrival::Other {
+            self.delivery.give(Arrival::Other {
                 at,
                 sequence: packet.sequence,
             })?;
@@ -291,7 +289,7 @@ impl Task {
             timestamp: packet.timestamp,
             ticks,
         };
-        self.tell(Arrival::Rtp {
+        self.delivery.give(Arrival::Rtp {
             at,
             header,
             marker: packet.marker,
@@ -309,13 +307,8 @@ impl Task {
             self.reception = report::Reception::default();
         }
         if change.address || change.ssrc {
-            let before = matches!(self.untold, Some(Arrival::Latched { anew: true, .. }));
             let from = self.source.address().unwrap_or(from);
-            self.untold = Some(Arrival::Latched {
-                from,
-                ssrc,
-                anew: change.ssrc || before,
-            });
+            self.delivery.change(from, ssrc, change.ssrc);
         }
     }
 
@@ -348,13 +341,13 @@ impl Task {
             // Who is not where the media comes from cannot end it: a neighbour on the host may have
             // the same SSRC.
             return if reach == Control::Whole {
-                self.tell(Arrival::Bye { at })
+                self.delivery.give(Arrival::Bye { at })
             } else {
                 Err(Reason::Source)
             };
         }
         if reach == Control::Presence {
-            return self.tell(Arrival::Alive { at });
+            return self.delivery.give(Arrival::Alive { at });
         }
         if let Some(cname) = control.cname {
             self.cname = Some(cname);
@@ -362,28 +355,15 @@ impl Task {
         match control.report {
             Some((ntp, timestamp)) => {
                 self.reception.sender_report(ntp, at);
-                self.tell(Arrival::SenderReport {
+                self.delivery.give(Arrival::SenderReport {
                     at,
                     ntp,
                     timestamp,
                     cname: self.cname.clone(),
                 })
             }
-            None => self.tell(Arrival::Alive { at }),
+            None => self.delivery.give(Arrival::Alive { at }),
         }
-    }
-
-    fn tell(&mut self, arrival: Arrival) -> Result<(), Reason> {
-        let stream = self.config.stream;
-        if let Some(change) = self.untold.take()
-            && let Err(full) = self.to.try_send((stream, change))
-        {
-            self.untold = Some(full.into_inner().1);
-            return Err(Reason::QueueFull);
-        }
-        self.to
-            .try_send((stream, arrival))
-            .map_err(|_| Reason::QueueFull)
     }
 
     async fn report(&mut self, socket: &UdpSocket) {

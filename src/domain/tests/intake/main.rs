@@ -4,8 +4,8 @@ mod counter;
 mod sender;
 
 use hansard_domain::{
-    intake::Intake,
-    reorder::Release,
+    framing::PacketFrame,
+    intake::{Intake, Output},
     time::MeetingTime,
     timeline::{Header, Senders},
 };
@@ -268,7 +268,7 @@ fn anything_at_all_neither_panics_nor_goes_backwards() {
                 }
             }
             while let Some(release) = intake.release(at) {
-                let Release::Frame { span, .. } = release else {
+                let Output::Frame(PacketFrame { span, .. }) = release else {
                     continue;
                 };
                 assert!(

@@ -1,8 +1,8 @@
 //! Simulated senders and networks, and what came of their packets.
 
 use hansard_domain::{
-    intake::Intake,
-    reorder::Release,
+    framing::PacketFrame,
+    intake::{Intake, Output},
     time::{MeetingTime, Span},
     timeline::{Discard, Header},
 };
@@ -192,10 +192,10 @@ fn drain(
 ) {
     while let Some(release) = intake.release(now) {
         match release {
-            Release::Frame { id, span, .. } => outcome
+            Output::Frame(PacketFrame { id, span, .. }) => outcome
                 .frames
                 .push((made_of.remove(&id).expect("once"), span)),
-            Release::Lost { packets, .. } => outcome.lost += u64::from(packets),
+            Output::Lost { packets, .. } => outcome.lost += u64::from(packets),
         }
     }
 }

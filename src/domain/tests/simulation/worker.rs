@@ -5,13 +5,14 @@ use super::world::{Piece, Sound};
 use hansard_domain::{
     consent::Use,
     endpoint::{self, Decision, Endpoint},
+    framing::PacketFrame,
     gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
     id::{ParticipantId, StreamId},
-    intake::{Intake, Received, reach},
+    intake::{Intake, Output, Received, reach},
     late::Lates,
     meeting::{Command, Input, Meeting, Settings},
     recording::{Cutter, SegmentName},
-    reorder::{HELD_MAX, Release},
+    reorder::HELD_MAX,
     source::{Source, Terms},
     time::{MeetingTime, Micros, Span},
     timeline::Header,
@@ -244,7 +245,7 @@ impl Worker {
             return;
         };
         while let Some(release) = stream.intake.release(now) {
-            let Release::Frame { id, span, before } = release else {
+            let Output::Frame(PacketFrame { id, span, before }) = release else {
                 continue;
             };
             let Some((sound, arrived)) = stream.waiting.remove(&id) else {
