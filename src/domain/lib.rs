@@ -5,7 +5,7 @@
 //! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media; [`limits`] bounds them; [`consent`] is the gate
 //! that everything else stands behind; [`source`] says whose packets count and [`media`] whether
 //! they come; [`timeline`], [`reorder`], [`framing`] and
-//! [`intake`] place them; [`endpoint`], [`schedule`],
+//! [`intake`] place them; [`endpoint`], [`utterance`], [`schedule`],
 //! [`transcript`] and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes
 //! them, and [`log_reader`] says when it reads the consent log.
 
@@ -36,6 +36,7 @@ pub mod export;
 pub mod schedule;
 pub mod transcript;
 pub mod unheard;
+pub mod utterance;
 
 pub mod loudness;
 pub mod quota;

@@ -181,9 +181,27 @@ impl Cutter {
         })
     }
 
+    /// A frame that passed the gate comes: the segment that ends before it, if one does, and what
+    /// to do with it ([`Cutter::put`]).
+    pub fn frame(
+        &mut self,
+        gate: &Gate,
+        pass: &Pass,
+        channels: u8,
+    ) -> (Option<(SegmentName, Span)>, Option<Put>) {
+        let across = self.reaches_across(gate, pass);
+        let across = if across { self.seal() } else { None };
+        let open = self.open();
+        let put = self.put(pass.span, pass.entry, pass.late, channels);
+        (
+            across.or(open.filter(|_| put.is_some_and(|put| put.seal))),
+            put,
+        )
+    }
+
     /// Whether the open segment must end before a frame of the same entry, because it would reach
     /// across a withdrawal or a pause: what is cut off later is then its end only.
-    pub fn reaches_across(&self, gate: &Gate, pass: &Pass) -> bool {
+    fn reaches_across(&self, gate: &Gate, pass: &Pass) -> bool {
         self.open.is_some_and(|Open { name, span, .. }| {
             let whole = Pass {
                 span: span.cover(pass.span),

@@ -4,13 +4,12 @@ use super::vad::{Vad, length};
 use crate::domain::{
     endpoint::{Decision, Endpoint, Hint, Open, Thresholds},
     time::{MeetingTime, Micros, Span},
+    utterance::HOLE_MIN,
 };
 use std::collections::VecDeque;
 
 /// A hole or step in capture time up to this is jitter of the mapping.
 const STEP_MAX: Micros = Micros::from_ms(60);
-/// A hole up to this is a correction of the clock: silence there would only click.
-const HOLE_MIN: Micros = Micros::from_ms(10);
 /// A hole inside an utterance longer than this is not filled with silence; by then the endpoint has
 /// ended it anyway.
 const FILL_MAX: Micros = Micros::from_secs(2);
@@ -26,7 +25,8 @@ impl Tape {
         let mut at = span.start;
         for (chunk, pcm) in self.0.iter().filter(|(chunk, _)| chunk.overlaps(span)) {
             let hole = chunk.start - at;
-            if hole.0 > HOLE_MIN.0 {
+            // Silence in a hole of less would only click.
+            if hole > HOLE_MIN {
                 out.resize(out.len() + samples(Micros(hole.0.min(FILL_MAX.0))), 0.0);
             }
             let from = samples(span.start - chunk.start).min(pcm.len());
@@ -100,9 +100,9 @@ impl Segmenter {
             .is_none_or(|next| (start - next).0.abs() <= STEP_MAX.0)
     }
 
-    /// Whether something is missing right before `start`.
-    pub fn is_holed_before(&self, start: MeetingTime) -> bool {
-        self.next.is_some_and(|next| start - next >= HOLE_MIN)
+    /// Where the sound so far ended.
+    pub fn until(&self) -> Option<MeetingTime> {
+        self.next
     }
 
     /// The samples so far of the utterance going on.

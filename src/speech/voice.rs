@@ -19,6 +19,7 @@ use crate::domain::{
     schedule::Kind,
     time::{MeetingTime, Micros, Span},
     transcript::{Ending, Hypothesis, Reason, Segment, doubt, place, said, untangle},
+    utterance::{self, Joins},
 };
 use crate::speech::decoder::Outcome;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -116,22 +117,29 @@ impl Voice {
     ) {
         let (pcm, pass) = sound.into_parts();
         self.lates.add(pass.span, pass.late);
-        if self.entry != Some(pass.entry) {
-            // Audio of two consent entries never joins.
-            let heard = self.segmenter.cut(start);
-            self.heard(heard, dispatch);
-            self.entry = Some(pass.entry);
-        } else if self.segmenter.is_holed_before(start)
-            && self.verdict(
-                Span::new(self.segmenter.needs_from().min(start), start),
-                pass.entry,
-            ) != Verdict::Keep
-        {
-            // Transcription was held in that hole: what is after it stands alone, and no pre-roll
-            // reaches across.
-            let heard = self.segmenter.cut(self.segmenter.heard_until());
-            self.heard(heard, dispatch);
-            self.segmenter.cut(start);
+        let joins = utterance::joins(
+            &self.gate,
+            self.entry,
+            self.segmenter.needs_from(),
+            self.segmenter.until(),
+            &Pass {
+                span: Span::new(start, start.max(pass.span.end)),
+                ..pass
+            },
+            &self.lates,
+        );
+        match joins {
+            Joins::On => {}
+            Joins::OtherEntry => {
+                let heard = self.segmenter.cut(start);
+                self.heard(heard, dispatch);
+                self.entry = Some(pass.entry);
+            }
+            Joins::Held => {
+                let heard = self.segmenter.cut(self.segmenter.heard_until());
+                self.heard(heard, dispatch);
+                self.segmenter.cut(start);
+            }
         }
         let heard = self.segmenter.push(pcm, start);
         self.heard(heard, dispatch);
@@ -544,10 +552,8 @@ impl Voice {
             } else {
                 utterance.span
             };
-            let at = match self.verdict(span, entry) {
-                Verdict::Keep => continue,
-                Verdict::Cut(at) => at,
-                Verdict::Drop => start,
+            let Some(at) = utterance::cut(&self.gate, &self.pass(span, entry)) else {
+                continue;
             };
             let Some(utterance) = self.utterances.get_mut(&number) else {
                 continue;

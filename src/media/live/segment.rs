@@ -156,22 +156,16 @@ impl SegmentWriter {
                 ..Outcome::default()
             };
         }
-        let mut outcome = Outcome::default();
-        if self.cutter.reaches_across(&self.gate, &pass) {
-            outcome = self.seal();
-        }
         let channels = self.track.codec.channels(&frame.payload);
-        let open = self.cutter.open();
-        let Some(put) = self.cutter.put(pass.span, pass.entry, pass.late, channels) else {
+        let (ended, put) = self.cutter.frame(&self.gate, &pass, channels);
+        let mut outcome = self.close(ended);
+        let Some(put) = put else {
             outcome.dropped = true;
             outcome.lost = outcome
                 .lost
                 .or(self.cutter.is_pausing(pass.span.start).then_some(pass.span));
             return outcome;
         };
-        if put.seal {
-            outcome = self.close(open).or(outcome);
-        }
         if let Err(error) = self.append(put.start, put.channels, &frame) {
             let open = self.cutter.fail(pass.span.start);
             outcome = self.close(open).or(outcome);

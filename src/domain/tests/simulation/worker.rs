@@ -16,6 +16,7 @@ use hansard_domain::{
     source::{Source, Terms},
     time::{MeetingTime, Micros, Span},
     timeline::Header,
+    utterance::{self, Joins},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +27,8 @@ use std::{
 /// What a coder looks ahead, and the length of packets.
 const LOOK_AHEAD: Micros = Micros(6_500);
 const FRAME: Micros = Micros::from_ms(20);
+/// A step in time up to this is no gap.
+const STEP_MAX: Micros = Micros::from_ms(60);
 /// All senders have the same.
 const SSRC: u32 = 7;
 
@@ -276,17 +279,12 @@ impl Worker {
     fn record(&mut self, stream: &mut Stream, frame: Admitted<Recording, usize>) {
         let (sound, pass) = frame.into_parts();
         self.note(Use::Recording, sound, pass);
-        if stream.cutter.reaches_across(&self.gate, &pass) {
-            self.seal(stream);
-        }
-        let open = stream.cutter.open();
-        let Some(put) = stream.cutter.put(pass.span, pass.entry, pass.late, 1) else {
-            return;
-        };
-        if put.seal
-            && let Some((name, span)) = open
-        {
+        let (ended, put) = stream.cutter.frame(&self.gate, &pass, 1);
+        if let Some((name, span)) = ended {
             self.sealed(stream, span, name);
+        }
+        if put.is_none() {
+            return;
         }
         stream.open.push(Piece::of(sound, pass));
     }
@@ -321,31 +319,31 @@ impl Worker {
         self.note(Use::Transcription, sound, pass);
         let ear = &mut stream.ear;
         let mut decisions = Vec::new();
-        let apart = ear
-            .tape
-            .last()
-            .is_some_and(|last| (pass.span.start - last.placed.end).0 > 60_000);
-        if ear.entry != pass.entry {
-            decisions.extend(ear.endpoint.cut(pass.span.start));
-            ear.entry = pass.entry;
-        } else if apart && let Some(open) = ear.endpoint.open() {
-            let span = Span::new(open.start, pass.span.end);
-            let across = Pass {
-                span,
-                late: ear.lates.within(span).max(pass.late),
-                ..pass
-            };
-            if self.gate.still::<Transcription>(&across) != Verdict::Keep {
+        ear.lates.add(pass.span, pass.late);
+        let until = ear.tape.last().map(|last| last.placed.end);
+        match utterance::joins(
+            &self.gate,
+            Some(ear.entry),
+            ear.endpoint.needs_from(),
+            until,
+            &pass,
+            &ear.lates,
+        ) {
+            Joins::On => {
+                if let Some(until) = until.filter(|until| pass.span.start - *until > STEP_MAX) {
+                    decisions.extend(ear.endpoint.gap(Span::new(until, pass.span.start)));
+                }
+            }
+            Joins::OtherEntry => {
+                decisions.extend(ear.endpoint.cut(pass.span.start));
+                ear.entry = pass.entry;
+            }
+            Joins::Held => {
                 decisions.extend(ear.endpoint.cut(ear.endpoint.heard_until()));
-            } else if let Some(last) = ear.tape.last() {
-                decisions.extend(
-                    ear.endpoint
-                        .gap(Span::new(last.placed.end, pass.span.start)),
-                );
+                ear.endpoint.cut(pass.span.start);
             }
         }
         ear.tape.push(Piece::of(sound, pass));
-        ear.lates.add(pass.span, pass.late);
         // Talks for a second and a half, is silent for one.
         let voice = if sounds[sound].made % 2_500_000 < 1_500_000 {
             0.9
@@ -409,11 +407,8 @@ impl Worker {
                 if let Some(open) = stream.ear.endpoint.open() {
                     let span = Span::new(open.start, stream.ear.endpoint.heard_until());
                     let pass = stream.pass(span, stream.ear.entry);
-                    let decisions = match self.gate.still::<Transcription>(&pass) {
-                        Verdict::Keep => Vec::new(),
-                        Verdict::Cut(at) => stream.ear.endpoint.cut(at),
-                        Verdict::Drop => stream.ear.endpoint.cut(open.start),
-                    };
+                    let cut = utterance::cut(&self.gate, &pass);
+                    let decisions = cut.map_or_else(Vec::new, |at| stream.ear.endpoint.cut(at));
                     self.heard(&mut stream, decisions);
                 }
             }
