@@ -6,8 +6,9 @@
 
 use crate::domain::time::MeetingTime;
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::RwLock;
 use std::{
-    sync::{Arc, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -52,11 +53,7 @@ impl Clock {
     /// Takes a mapping however long it took, unless there is one already: half a slow round trip is
     /// nearer to the truth than a machine's own clock may be. Answers whether it did.
     pub fn set_roughly(&self, asked: Instant, answered: Instant, wall: DateTime<Utc>) -> bool {
-        let told = self
-            .0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .told;
+        let told = self.0.read().told;
         if !told {
             self.take(asked, answered.saturating_duration_since(asked), wall);
         }
@@ -64,10 +61,7 @@ impl Clock {
     }
 
     fn take(&self, asked: Instant, round_trip: Duration, wall: DateTime<Utc>) {
-        *self
-            .0
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Mapping {
+        *self.0.write() = Mapping {
             at: asked + round_trip / 2,
             wall,
             told: true,
@@ -81,10 +75,7 @@ impl Clock {
 
     /// A monotonic instant on Postgres's clock.
     pub fn wall(&self, at: Instant) -> DateTime<Utc> {
-        let mapping = *self
-            .0
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mapping = *self.0.read();
         let micros = if at >= mapping.at {
             at.duration_since(mapping.at).as_micros() as i64
         } else {

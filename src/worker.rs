@@ -21,9 +21,10 @@ use crate::{
     },
 };
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, watch};
@@ -155,7 +156,7 @@ impl Worker {
                 }
             }
         }
-        while !lock(&held).is_empty() {
+        while !held.lock().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         renewal.abort();
@@ -167,7 +168,8 @@ impl Worker {
         held: &Arc<Mutex<BTreeMap<JobId, Held>>>,
         wants: &mut Wants,
     ) -> anyhow::Result<()> {
-        let running = lock(held)
+        let running = held
+            .lock()
             .values()
             .filter(|held| held.kind == kind.kind())
             .count();
@@ -251,7 +253,7 @@ impl Worker {
         info!(job = %job.id, meeting = %job.meeting, kind = %kind.kind(), epoch = job.epoch, "claimed a job");
         let (tell, lease) = watch::channel(Standing::Held);
         let id = job.id;
-        lock(held).insert(
+        held.lock().insert(
             id,
             Held {
                 kind: kind.kind(),
@@ -297,7 +299,7 @@ impl Worker {
                     )
                     .await;
             }
-            lock(&held).remove(&id);
+            held.lock().remove(&id);
         });
     }
 }
@@ -350,7 +352,8 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let asked: Vec<(JobId, i64)> = lock(&held)
+        let asked: Vec<(JobId, i64)> = held
+            .lock()
             .iter()
             .map(|(id, held)| (*id, held.epoch))
             .collect();
@@ -367,7 +370,7 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
             anyhow::Ok(renewed)
         })
         .await;
-        let mut held = lock(&held);
+        let mut held = held.lock();
         for (id, epoch) in asked {
             let Some(held) = held.get_mut(&id).filter(|held| held.epoch == epoch) else {
                 continue;
@@ -389,10 +392,4 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
 fn now() -> Micros {
     static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     Micros(START.elapsed().as_micros() as i64)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

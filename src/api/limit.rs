@@ -15,11 +15,12 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Instant,
 };
 
@@ -136,7 +137,7 @@ impl Limits {
         headers: &HeaderMap,
         opens_socket: bool,
     ) -> Result<(), Problem> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock();
         let now_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut take = |key, per_second| {
             let rate = Rate {

@@ -9,6 +9,7 @@ use crate::{
 use axum::{Router, body::Body, extract::Request, http::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -17,7 +18,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -70,7 +71,7 @@ struct State {
 
 impl Front {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn stand(&self, id: DoorId, standing: Standing) {

@@ -31,11 +31,12 @@ use lapin::{
     uri::AMQPUri,
 };
 use link::Link;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -118,10 +119,6 @@ struct Shared {
     tasks: TaskTracker,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[derive(Clone)]
 pub struct Amqp(Arc<Shared>);
 
@@ -185,7 +182,7 @@ impl Amqp {
     pub(super) async fn subscribe(&self, meeting: MeetingId) -> Subscription {
         let subscription = self.0.routes.subscribe(meeting);
         if !self.0.is_bound(|bound| bound.told.contains(&meeting)).await {
-            lock(&self.0.late).insert(meeting);
+            self.0.late.lock().insert(meeting);
         }
         subscription
     }
@@ -208,7 +205,7 @@ impl Amqp {
         let correlation = self.0.correlation.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         {
-            let mut pending = lock(&self.0.pending);
+            let mut pending = self.0.pending.lock();
             if pending.len() + if ask.is_withdrawal() { 0 } else { PENDING_KEPT } >= PENDING_MAX {
                 return Err(AskError::Unavailable);
             }
@@ -250,7 +247,7 @@ impl Amqp {
     }
 
     pub(super) fn unreachable_since(&self) -> Option<Instant> {
-        *lock(&self.0.unreachable_since)
+        *self.0.unreachable_since.lock()
     }
 
     pub(super) fn may_lack_others(&self) -> bool {
@@ -295,12 +292,15 @@ impl Shared {
         let mut changed = self.bound_changed.subscribe();
         let begun = Deadline::now();
         loop {
-            if bound(&lock(&self.bound)) {
+            if bound(&self.bound.lock()) {
                 return true;
             }
             // Without a broker nobody speaks that could be missed, and whoever waits has a meeting
             // to record.
-            let away = lock(&self.unreachable_since).map(|since| Deadline::from(since) + LINK_MAX);
+            let away = self
+                .unreachable_since
+                .lock()
+                .map(|since| Deadline::from(since) + LINK_MAX);
             let deadline = away.unwrap_or(begun + BOUND_MAX).min(begun + BOUND_MAX);
             tokio::select! {
                 changed = timeout_at(deadline, changed.changed()) => if !matches!(changed, Ok(Ok(()))) { return false },
@@ -331,7 +331,7 @@ impl Shared {
                     .map(|ask| self.dispatch_ask(meeting, ask, inbox, correlation))
             }
             (kind::ANSWER, _) => serde_json::from_slice(&delivery.data).map(|answer| {
-                if let Some(asker) = lock(&self.pending).remove(&correlation) {
+                if let Some(asker) = self.pending.lock().remove(&correlation) {
                     // It may have ceased to wait.
                     let _ = asker.send(answer);
                 }
@@ -398,7 +398,7 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        lock(&self.shared.pending).remove(&self.correlation);
+        self.shared.pending.lock().remove(&self.correlation);
     }
 }
 

@@ -6,11 +6,8 @@ use super::{
     routes::{Responder, Routes, Serving, Subscription},
 };
 use crate::domain::id::MeetingId;
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// Wake-ups of one kind that nobody took yet. More are refused; the sweeper offers their rows
@@ -26,7 +23,7 @@ struct Bay {
 
 impl Bay {
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Wake>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 }
 

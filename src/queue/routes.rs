@@ -5,9 +5,10 @@ use super::{
     message::{Ask, Published, Reply},
 };
 use crate::domain::id::MeetingId;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 use tokio::sync::{Notify, broadcast, mpsc, oneshot};
 
@@ -46,7 +47,7 @@ pub(super) struct Routes {
 
 impl Routes {
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tables.lock()
     }
 
     pub(super) fn subscribe(self: &Arc<Self>, meeting: MeetingId) -> Subscription {

@@ -15,13 +15,14 @@ use crate::domain::{
     transcript::{Hypothesis, doubt},
 };
 use anyhow::{Context as _, anyhow};
+use parking_lot::Mutex;
 use std::{
     collections::{HashMap, HashSet},
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
@@ -44,10 +45,6 @@ const WAITING_MAX: usize = 256;
 
 /// Aborts asked for; jobs leave the list when they are answered.
 type Aborts = Arc<Mutex<HashSet<u64>>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Serves the parent on stdin and stdout until stdin ends. Fails with 1 when the model cannot be
 /// used.
@@ -111,13 +108,13 @@ fn serve(model: &Path, states: usize) -> anyhow::Result<()> {
             Ask::Decode(decode) => work
                 .send((decode, pcm))
                 .map_err(|_| anyhow!("no worker is left"))?,
-            Ask::Abort { job } => drop(lock(&aborts).insert(job)),
+            Ask::Abort { job } => drop(aborts.lock().insert(job)),
         }
     }
     // The parent is gone: nobody wants the results, but leave ggml's threads in order before the
     // process tears down.
     drop(work);
-    lock(&aborts).insert(u64::MAX);
+    aborts.lock().insert(u64::MAX);
     let patience = Instant::now() + Duration::from_secs(1);
     while Instant::now() < patience && workers.iter().any(|worker| !worker.is_finished()) {
         thread::sleep(Duration::from_millis(5));
@@ -158,7 +155,7 @@ impl Worker {
 
     fn run(mut self, jobs: &Mutex<mpsc::Receiver<(Decode, Vec<f32>)>>) {
         loop {
-            let Ok((decode, pcm)) = lock(jobs).recv() else {
+            let Ok((decode, pcm)) = jobs.lock().recv() else {
                 return;
             };
             let job = decode.job;
@@ -167,7 +164,7 @@ impl Worker {
             } else {
                 self.decode(&decode, pcm)
             };
-            lock(&self.aborts).remove(&job);
+            self.aborts.lock().remove(&job);
             let answer = match answer {
                 Ok(Some(done)) => Tell::Done(done),
                 Ok(None) => Tell::Stopped { job, error: None },
@@ -183,7 +180,7 @@ impl Worker {
     }
 
     fn is_aborted(&self, job: u64) -> bool {
-        let aborts = lock(&self.aborts);
+        let aborts = self.aborts.lock();
         aborts.contains(&job) || aborts.contains(&u64::MAX)
     }
 
@@ -291,13 +288,13 @@ impl Worker {
         // (whisper-rs 0.16).
         params.set_abort_callback_safe::<_, Box<dyn FnMut() -> bool>>(Box::new(move || {
             if !watch.polled.swap(true, Ordering::Relaxed)
-                && let Some(started) = *lock(&watch.started)
+                && let Some(started) = *watch.started.lock()
             {
                 watch
                     .encoded_us
                     .store(started.elapsed().as_micros() as u64, Ordering::Relaxed);
             }
-            let aborts = lock(&aborts);
+            let aborts = aborts.lock();
             aborts.contains(&watch.job.load(Ordering::Relaxed)) || aborts.contains(&u64::MAX)
         })
             as Box<dyn FnMut() -> bool>);
@@ -316,7 +313,7 @@ impl Worker {
         }
         self.watch.job.store(job, Ordering::Relaxed);
         self.watch.polled.store(false, Ordering::Relaxed);
-        *lock(&self.watch.started) = Some(Instant::now());
+        *self.watch.started.lock() = Some(Instant::now());
         if let Err(error) = self.state.full(params, pcm) {
             return if self.is_aborted(job) {
                 Ok(None)

@@ -7,10 +7,8 @@ use crate::domain::{
     fair_share::{Asked, Shares, Ticket},
     id::TenantId,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::oneshot;
 
 /// Whose a connection is; `None` while a secret is looked up and its tenant is not known yet.
@@ -83,7 +81,7 @@ impl Fair {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     fn give_back(&self, whose: Whose) {

@@ -1,7 +1,7 @@
 //! One connection with all that hangs on it, and the task that builds another whenever anything in
 //! it fails.
 
-use super::{ASK, Bound, CLOSE_MAX, Parcel, STEP_MAX, Shared, TOLD, kind, lock, wakes};
+use super::{ASK, Bound, CLOSE_MAX, Parcel, STEP_MAX, Shared, TOLD, kind, wakes};
 use crate::{
     domain::{id::MeetingId, retry::backoff},
     queue::JobKind,
@@ -17,9 +17,10 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable, ShortString},
 };
+use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -68,7 +69,7 @@ impl Link {
     /// Gives this link up; another is built.
     pub fn fail(&self, why: &str) {
         if !self.failed.is_cancelled() {
-            why.clone_into(&mut lock(&self.why));
+            why.clone_into(&mut self.why.lock());
             self.failed.cancel();
         }
     }
@@ -244,19 +245,19 @@ async fn use_up(
                 Ok(_) => anyhow::anyhow!("it ended"),
                 Err(error) => error,
             },
-            () = link.failed.cancelled() => anyhow::anyhow!("{}", lock(&link.why)),
+            () = link.failed.cancelled() => anyhow::anyhow!("{}", link.why.lock()),
             () = shared.closed.cancelled() => anyhow::anyhow!("closed"),
         }
     };
     shared.link.send_replace(None);
     link.failed.cancel();
     {
-        let mut since = lock(&shared.unreachable_since);
+        let mut since = shared.unreachable_since.lock();
         *since = since.or(heard_at).or_else(|| Some(Instant::now()));
     }
-    *lock(&shared.bound) = Bound::default();
+    *shared.bound.lock() = Bound::default();
     // Their askers hear at once that no answer will come.
-    lock(&shared.pending).clear();
+    shared.pending.lock().clear();
     if shared.closed.is_cancelled() {
         // What was accepted before the close is still said.
         parcels.close();
@@ -372,7 +373,7 @@ async fn probe(
             .context("nothing comes back any more")??;
         *heard_at = Some(Instant::now());
         *failures = 0;
-        if let Some(since) = lock(&shared.unreachable_since).take() {
+        if let Some(since) = shared.unreachable_since.lock().take() {
             tracing::info!(after_s = since.elapsed().as_secs(), "RabbitMQ is reached");
         }
         tokio::time::sleep(PROBE_EVERY).await;
@@ -383,9 +384,9 @@ async fn probe(
 /// Binds everything there is, on a new link.
 async fn bind_all(shared: &Shared, link: &Link) -> anyhow::Result<()> {
     adjust(shared, link).await?;
-    let told: Vec<MeetingId> = lock(&shared.bound).told.iter().copied().collect();
+    let told: Vec<MeetingId> = shared.bound.lock().told.iter().copied().collect();
     shared.routes.lagged(told);
-    lock(&shared.late).clear();
+    shared.late.lock().clear();
     Ok(())
 }
 
@@ -401,7 +402,7 @@ async fn bind(shared: &Shared, link: &Link) -> anyhow::Result<()> {
 async fn adjust(shared: &Shared, link: &Link) -> anyhow::Result<()> {
     let (too_many, missing) = {
         // Both locks: nobody may find a meeting bound that is about to be unbound.
-        let mut bound = lock(&shared.bound);
+        let mut bound = shared.bound.lock();
         let (told, asks) = (shared.routes.listened(), shared.routes.served());
         let too_many: Vec<(&str, MeetingId)> =
             (bound.told.difference(&told).map(|meeting| (TOLD, *meeting)))
@@ -436,9 +437,9 @@ async fn adjust(shared: &Shared, link: &Link) -> anyhow::Result<()> {
             FieldTable::default(),
         );
         timeout(STEP_MAX, bind).await.context("binding")??;
-        let late = exchange == TOLD && lock(&shared.late).remove(&meeting);
+        let late = exchange == TOLD && shared.late.lock().remove(&meeting);
         {
-            let mut bound = lock(&shared.bound);
+            let mut bound = shared.bound.lock();
             let bound = if exchange == TOLD {
                 &mut bound.told
             } else {
