@@ -1,12 +1,6 @@
 //! Our receiver reports: how well one stream is received (RFC 3550 6.4.1 and A.3, A.8).
 
-use rtcp::{
-    receiver_report::ReceiverReport,
-    reception_report::ReceptionReport,
-    source_description::{
-        SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
-    },
-};
+use super::rtcp::ReceptionReport;
 use std::time::Instant;
 
 /// Steps larger than this are a restart of the sender.
@@ -112,27 +106,6 @@ impl Reception {
     }
 }
 
-/// A compound of a receiver report and who we are, ready to send (and to encrypt).
-pub fn compound(us: u32, block: Option<ReceptionReport>) -> Option<bytes::Bytes> {
-    rtcp::packet::marshal(&[
-        Box::new(ReceiverReport {
-            ssrc: us,
-            reports: block.into_iter().collect(),
-            ..ReceiverReport::default()
-        }),
-        Box::new(SourceDescription {
-            chunks: vec![SourceDescriptionChunk {
-                source: us,
-                items: vec![SourceDescriptionItem {
-                    sdes_type: SdesType::SdesCname,
-                    text: "hansard".into(),
-                }],
-            }],
-        }),
-    ])
-    .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,21 +158,6 @@ mod tests {
         assert!(
             (470..=480).contains(&jitter),
             "{jitter} ticks, 10 ms are 480"
-        );
-    }
-
-    #[test]
-    fn the_compound_can_be_read_back() {
-        let block = ReceptionReport {
-            ssrc: 7,
-            jitter: 3,
-            ..ReceptionReport::default()
-        };
-        let bytes = compound(9, Some(block.clone())).expect("small");
-        let control = crate::ingest::parse_rtcp(&bytes).expect("ours");
-        assert_eq!(
-            (control.ssrc, control.received, control.cname.as_deref()),
-            (9, vec![block], Some("hansard"))
         );
     }
 }

@@ -1,17 +1,19 @@
-//! What RTCP tells us (RFC 3550 6): sender reports, CNAME, BYE; and for the player, receiver
-//! reports.
+//! RTCP packets, read and made (RFC 3550 6): sender reports, CNAME, BYE, and receiver reports. The
+//! only user of the `rtcp` crate.
 //!
 //! The compound is split here by its own length fields, and only packets of the four kinds above go
 //! to the `rtcp` crate, each alone: its compound parser loses its place behind a packet with
 //! trailing bytes.
 
 use super::Reason;
+pub use rtcp::reception_report::ReceptionReport;
 use rtcp::{
     goodbye::Goodbye,
     receiver_report::ReceiverReport,
-    reception_report::ReceptionReport,
     sender_report::SenderReport,
-    source_description::{SdesType, SourceDescription},
+    source_description::{
+        SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+    },
 };
 use std::sync::Arc;
 use webrtc_util::marshal::Unmarshal;
@@ -109,4 +111,45 @@ fn read(packet: &mut &[u8], control: &mut Control) -> Result<(), Reason> {
         _ => {}
     }
     Ok(())
+}
+
+/// A compound of a receiver report and who we are, ready to send (and to encrypt).
+pub fn compound(us: u32, block: Option<ReceptionReport>) -> Option<bytes::Bytes> {
+    rtcp::packet::marshal(&[
+        Box::new(ReceiverReport {
+            ssrc: us,
+            reports: block.into_iter().collect(),
+            ..ReceiverReport::default()
+        }),
+        Box::new(SourceDescription {
+            chunks: vec![SourceDescriptionChunk {
+                source: us,
+                items: vec![SourceDescriptionItem {
+                    sdes_type: SdesType::SdesCname,
+                    text: "hansard".into(),
+                }],
+            }],
+        }),
+    ])
+    .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compound_can_be_read_back() {
+        let block = ReceptionReport {
+            ssrc: 7,
+            jitter: 3,
+            ..ReceptionReport::default()
+        };
+        let bytes = compound(9, Some(block.clone())).expect("small");
+        let control = crate::ingest::parse_rtcp(&bytes).expect("ours");
+        assert_eq!(
+            (control.ssrc, control.received, control.cname.as_deref()),
+            (9, vec![block], Some("hansard"))
+        );
+    }
 }

@@ -416,7 +416,7 @@ mod tests {
                 Srtp::new(&config, SSRC).expect("keys"),
                 Srtp::new(&config, SSRC).expect("keys"),
             );
-            let plain = crate::ingest::report::compound(SSRC, None).expect("small");
+            let plain = crate::ingest::rtcp::compound(SSRC, None).expect("small");
             let sealed = them.seal_rtcp(&plain).expect("sealed");
             assert_eq!(us.open_rtcp(&sealed).as_deref(), Ok(&plain[..]), "{suite}");
             assert_eq!(us.open_rtcp(&sealed), Err(Reason::Replayed), "{suite}");
@@ -519,12 +519,11 @@ mod tests {
                         assert_ne!(open(&mut us, &plain), Ok(Bytes::from(plain.clone())));
                         let sealed = stranger.seal(&plain).expect("sealed");
                         assert!(open(&mut us, &sealed).is_err(), "{suite}");
-                        let mut forged = stranger.seal_rtcp(
-                            &crate::ingest::report::compound(SSRC, None).expect("small"),
-                        );
+                        let mut forged = stranger
+                            .seal_rtcp(&crate::ingest::rtcp::compound(SSRC, None).expect("small"));
                         for _ in 0..3 {
                             forged = stranger.seal_rtcp(
-                                &crate::ingest::report::compound(SSRC, None).expect("small"),
+                                &crate::ingest::rtcp::compound(SSRC, None).expect("small"),
                             );
                         }
                         assert!(us.open_rtcp(&forged.expect("sealed")).is_err());
@@ -536,7 +535,7 @@ mod tests {
                         Ok(&plain[..]),
                         "{suite}: {i} from {begin}"
                     );
-                    let report = crate::ingest::report::compound(SSRC, None).expect("small");
+                    let report = crate::ingest::rtcp::compound(SSRC, None).expect("small");
                     let sealed = them.seal_rtcp(&report).expect("sealed");
                     assert_eq!(us.open_rtcp(&sealed).as_deref(), Ok(&report[..]), "{suite}");
                 }

@@ -376,7 +376,7 @@ impl Task {
             self.us
         };
         let block = self.reception.report(ssrc, Instant::now());
-        let Some(mut compound) = block.and_then(|block| report::compound(us, Some(block))) else {
+        let Some(mut compound) = block.and_then(|block| rtcp::compound(us, Some(block))) else {
             return;
         };
         if let Some(srtp) = &mut self.srtp {
