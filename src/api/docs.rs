@@ -90,7 +90,31 @@ pub fn document() -> Value {
     }
     refer_in_pages(&mut document);
     require_nulls(&mut document);
+    unwrap_lines(&mut document);
     document
+}
+
+/// Descriptions are comments of the code: where their lines end is its affair, and no change of the
+/// contract. Paragraphs stay.
+fn unwrap_lines(part: &mut Value) {
+    match part {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(text) if name == "description" => {
+                        let paragraphs: Vec<_> = text
+                            .split("\n\n")
+                            .map(|paragraph| paragraph.replace('\n', " "))
+                            .collect();
+                        *text = paragraphs.join("\n\n");
+                    }
+                    _ => unwrap_lines(member),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unwrap_lines),
+        _ => {}
+    }
 }
 
 /// A page's items are the type of their name: repeated in place they would be another one to

@@ -16,12 +16,12 @@ use crate::{
         close_code::Close,
         event::{Event, RecordingReport, StateReason},
         id::{MeetingId, UserId},
-        meeting::RecordingState,
+        meeting::{ConsentPolicy, MeetingSettings, MeetingStatus, RecordingMode, RecordingState},
     },
     queue::message::{Published, Whom},
     store::{
         event,
-        meeting::{self, ConsentPolicy, Filter, Meeting, NewMeeting, RecordingMode, Settings},
+        meeting::{self, Filter, Meeting, NewMeeting},
         user,
     },
 };
@@ -46,29 +46,6 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(end))
 }
 
-/// What is recorded.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = RecordingMode)]
-pub enum Recording {
-    Off,
-    Audio,
-    Video,
-}
-
-/// What happens while somebody present has not agreed.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = ConsentPolicy)]
-pub enum Policy {
-    /// That participant is left out.
-    Exclude,
-    /// Nobody is captured.
-    All,
-    /// That participant may not take part.
-    Required,
-}
-
 /// What to set; what is left out or null has its default.
 #[derive(Clone, Default, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -76,9 +53,9 @@ pub struct SettingsInput {
     /// Whether the meeting is transcribed. Default true.
     pub ai_enabled: Option<bool>,
     /// Default `audio`.
-    pub recording: Option<Recording>,
+    pub recording: Option<RecordingMode>,
     /// Default `exclude`.
-    pub consent_policy: Option<Policy>,
+    pub consent_policy: Option<ConsentPolicy>,
     /// ISO 639 code of the language spoken; null: found out.
     #[schema(example = "en", pattern = "^[a-z]{2,3}$")]
     pub language: Option<String>,
@@ -128,22 +105,12 @@ impl SettingsInput {
         }
     }
 
-    fn settings(self) -> Settings {
-        let default = Settings::default();
-        Settings {
+    fn settings(self) -> MeetingSettings {
+        let default = MeetingSettings::default();
+        MeetingSettings {
             ai_enabled: self.ai_enabled.unwrap_or(default.ai_enabled),
-            recording: match self.recording {
-                None => default.recording,
-                Some(Recording::Off) => RecordingMode::Off,
-                Some(Recording::Audio) => RecordingMode::Audio,
-                Some(Recording::Video) => RecordingMode::Video,
-            },
-            consent_policy: match self.consent_policy {
-                None => default.consent_policy,
-                Some(Policy::Exclude) => ConsentPolicy::Exclude,
-                Some(Policy::All) => ConsentPolicy::All,
-                Some(Policy::Required) => ConsentPolicy::Required,
-            },
+            recording: self.recording.unwrap_or(default.recording),
+            consent_policy: self.consent_policy.unwrap_or(default.consent_policy),
             language: self.language,
             glossary: self.glossary.unwrap_or_default(),
             end_when_empty_seconds: self
@@ -181,19 +148,11 @@ impl Valid for NewMeetingInput {
 #[schema(as = Settings)]
 pub struct SettingsView {
     pub ai_enabled: bool,
-    pub recording: Recording,
-    pub consent_policy: Policy,
+    pub recording: RecordingMode,
+    pub consent_policy: ConsentPolicy,
     pub language: Option<String>,
     pub glossary: Vec<String>,
     pub end_when_empty_seconds: u32,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum MeetingStatus {
-    Scheduled,
-    Live,
-    Ended,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -218,26 +177,14 @@ impl From<Meeting> for MeetingView {
         Self {
             id: meeting.id,
             host_id: meeting.host_id,
-            status: match meeting.status.as_str() {
-                "live" => MeetingStatus::Live,
-                "ended" => MeetingStatus::Ended,
-                _ => MeetingStatus::Scheduled,
-            },
+            status: meeting.status,
             scheduled_time: meeting.scheduled_time.map(Time),
             start_time: meeting.start_time.map(Time),
             end_time: meeting.end_time.map(Time),
             settings: SettingsView {
                 ai_enabled: settings.ai_enabled,
-                recording: match settings.recording {
-                    RecordingMode::Off => Recording::Off,
-                    RecordingMode::Audio => Recording::Audio,
-                    RecordingMode::Video => Recording::Video,
-                },
-                consent_policy: match settings.consent_policy {
-                    ConsentPolicy::Exclude => Policy::Exclude,
-                    ConsentPolicy::All => Policy::All,
-                    ConsentPolicy::Required => Policy::Required,
-                },
+                recording: settings.recording,
+                consent_policy: settings.consent_policy,
                 language: settings.language,
                 glossary: settings.glossary,
                 end_when_empty_seconds: settings.end_when_empty_seconds,

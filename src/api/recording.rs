@@ -13,10 +13,13 @@ use super::{
 use crate::{
     domain::{
         event::{Event, RecordingReport, StateReason},
+        fault::Away,
         id::{MeetingId, RecordingId},
         job::JobKind,
         meeting::RecordingState,
+        recording::{Gap, GapReason, RecordingKind, RecordingStatus},
         stream::MediaSource,
+        tiering::Tier,
     },
     objects::{Disposition, Verb},
     store::{
@@ -33,7 +36,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -50,65 +52,26 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(retry))
 }
 
-/// `mix` is everybody in one file, `track` one source of one participant.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingKind {
-    Mix,
-    Track,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingStatus {
-    Recording,
-    Processing,
-    Ready,
-    Failed,
-    Deleting,
-}
-
-/// Where the file lies; one in the `archive` has to be restored before it is fetched.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum StorageTier {
-    Hot,
-    Warm,
-    Cold,
-    Archive,
-}
-
-/// What is away that a recording needs to be made: object storage, Postgres, or room on the
-/// worker's own disk.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum WaitingFor {
-    Storage,
-    Database,
-    Disk,
-}
-
-/// Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had,
-/// and others had not.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GapReason {
-    Muted,
-    Left,
-    NoConsent,
-    Paused,
-    Lost,
-}
-
 /// A span that is not in a file, in milliseconds since the meeting's `startTime`.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Gap {
+#[schema(as = Gap)]
+pub struct GapView {
     #[schema(example = 4000)]
     pub start_ms: i64,
     #[schema(example = 9000)]
     pub end_ms: i64,
     pub reason: GapReason,
+}
+
+impl From<Gap> for GapView {
+    fn from(gap: Gap) -> Self {
+        Self {
+            start_ms: gap.start_ms,
+            end_ms: gap.end_ms,
+            reason: gap.reason,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -117,13 +80,11 @@ pub struct Gap {
 pub struct RecordingView {
     pub id: Uuid,
     pub meeting_id: Uuid,
-    #[schema(value_type = RecordingKind)]
-    pub kind: String,
+    pub kind: RecordingKind,
     /// Null for a mix.
     pub participant_id: Option<Uuid>,
     /// Null for a mix.
-    #[schema(value_type = Option<MediaSource>)]
-    pub source: Option<String>,
+    pub source: Option<MediaSource>,
     #[schema(example = "audio/x-matroska")]
     pub media_type: String,
     pub blob_url: Option<String>,
@@ -134,18 +95,15 @@ pub struct RecordingView {
     /// Whole seconds, rounded.
     pub duration_seconds: Option<i32>,
     /// What is not in the file.
-    #[schema(value_type = Vec<Gap>, example = json!([{"startMs": 4000, "endMs": 9000, "reason": "muted"}]))]
-    pub gaps: Value,
-    #[schema(value_type = StorageTier)]
-    pub storage_tier: String,
-    #[schema(value_type = RecordingStatus)]
-    pub status: String,
+    #[schema(example = json!([{"startMs": 4000, "endMs": 9000, "reason": "muted"}]))]
+    pub gaps: Vec<GapView>,
+    pub storage_tier: Tier,
+    pub status: RecordingStatus,
     /// 0 to 1 while it is processed.
     pub progress: Option<f32>,
     pub error: Option<String>,
     /// What it waits for while it is `processing`. It goes on by itself.
-    #[schema(value_type = Option<WaitingFor>)]
-    pub waiting_for: Option<String>,
+    pub waiting_for: Option<Away>,
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
     pub created_at: Time,
@@ -164,7 +122,7 @@ impl From<ListedRecording> for RecordingView {
             start_ms: row.start_ms,
             duration_ms: row.duration_ms,
             duration_seconds: row.duration_seconds,
-            gaps: row.gaps,
+            gaps: row.gaps.into_iter().map(GapView::from).collect(),
             storage_tier: row.storage_tier,
             status: row.status,
             progress: row.progress,
@@ -316,16 +274,16 @@ async fn content(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = find(&mut tx, &state, &caller, Operation::ReadRecordings, id).await?;
     drop(tx);
-    if found.deleted_at.is_some() || found.status == "deleting" {
+    if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
         return Err(Problem::gone("recording"));
     }
-    if found.status != "ready" {
+    if found.status != RecordingStatus::Ready {
         return Err(Problem::not_ready(format!(
             "the recording is {}",
             found.status
         )));
     }
-    if found.storage_tier == "archive" {
+    if found.storage_tier == Tier::Archive {
         return Err(Problem::not_ready(
             "the recording is archived: restore it first",
         ));
@@ -402,7 +360,7 @@ async fn retry(
     if let Begun::Replay(replay) = once.begin(&mut tx).await? {
         return Ok(replay);
     }
-    if found.deleted_at.is_some() || found.status == "deleting" {
+    if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
         return Err(Problem::gone("recording"));
     }
     // The order in which everybody locks: the head first.
@@ -411,9 +369,9 @@ async fn retry(
         .await?
         .ok_or_else(|| Problem::not_found("recording"))?;
     let mut again = None;
-    match found.status.as_str() {
-        "processing" => {}
-        "failed" => {
+    match found.status {
+        RecordingStatus::Processing => {}
+        RecordingStatus::Failed => {
             let job = backlog::remake(&mut tx, caller.tenant, meeting).await?;
             let reason = Some(StateReason::Retry);
             let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
@@ -460,14 +418,16 @@ pub fn file_name(recording: &ListedRecording) -> String {
     let day = recording.created_at.format("%Y-%m-%d");
     let meeting = recording.meeting_id.simple().to_string();
     let meeting = &meeting[meeting.len() - 8..];
-    match (recording.kind.as_str(), &recording.display_name) {
-        ("mix", _) | (_, None) => format!("meeting-{day}-{meeting}.{extension}"),
+    match (recording.kind, &recording.display_name) {
+        (RecordingKind::Mix, _) | (_, None) => format!("meeting-{day}-{meeting}.{extension}"),
         (_, Some(name)) => {
             let name: String = name
                 .chars()
                 .map(|c| if c.is_alphanumeric() { c } else { '-' })
                 .collect();
-            let source = recording.source.as_deref().unwrap_or("track");
+            let source = recording
+                .source
+                .map_or(recording.kind.as_str(), MediaSource::as_str);
             format!(
                 "meeting-{day}-{meeting}-{}-{source}.{extension}",
                 name.trim_matches('-')

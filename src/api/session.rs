@@ -17,6 +17,9 @@ use crate::{
     domain::{
         event::wire_time,
         id::{MeetingId, UserId},
+        recording::{RecordingKind, RecordingStatus},
+        stream::MediaSource,
+        tiering::Tier,
     },
     store::{
         self,
@@ -246,7 +249,7 @@ async fn list(
             state.address.path(),
             row.id,
             readable(row.list_time),
-            escape(&row.status)
+            row.status
         );
     }
     body.push_str("</ul>");
@@ -281,7 +284,7 @@ async fn one(
         "<p><a href=\"{root}/host\">All meetings</a></p><h1>{}</h1>",
         readable(of.list_time)
     );
-    let _ = write!(body, "<p>{}</p>", escape(&of.status));
+    let _ = write!(body, "<p>{}</p>", of.status);
     let language = head
         .language
         .as_deref()
@@ -294,7 +297,7 @@ async fn one(
     // The mix is what most came for.
     let (mixes, tracks): (Vec<_>, Vec<_>) = recordings
         .iter()
-        .partition(|recording| recording.kind == "mix");
+        .partition(|recording| recording.kind == RecordingKind::Mix);
     for recording in mixes.into_iter().chain(tracks) {
         show_recording(&mut body, root, &of, recording, language);
     }
@@ -332,11 +335,11 @@ fn show_recording(
     recording: &ListedRecording,
     language: &str,
 ) {
-    let what = match (&recording.display_name, recording.kind.as_str()) {
-        (Some(name), "track") => format!(
+    let what = match (&recording.display_name, recording.kind) {
+        (Some(name), kind @ RecordingKind::Track) => format!(
             "{} ({})",
             name,
-            recording.source.as_deref().unwrap_or("track")
+            recording.source.map_or(kind.as_str(), MediaSource::as_str)
         ),
         _ => "Everybody".to_owned(),
     };
@@ -347,13 +350,13 @@ fn show_recording(
         body,
         "<h3>{}</h3><p>{}{length}</p>",
         escape(&what),
-        escape(&recording.status)
+        recording.status
     );
-    if recording.status != "ready" || recording.storage_tier == "archive" {
+    if recording.status != RecordingStatus::Ready || recording.storage_tier == Tier::Archive {
         return;
     }
     let content = format!("{root}/v1/recordings/{}/content", recording.id);
-    if recording.kind == "mix" {
+    if recording.kind == RecordingKind::Mix {
         // A video element shows captions also over sound alone.
         let _ = write!(
             body,

@@ -118,27 +118,6 @@ impl SegmentView {
     }
 }
 
-/// Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it
-/// ended first. `undecoded`: too much waited for the decoder, or it failed.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = TranscriptGapReason)]
-pub enum MissingReason {
-    Lost,
-    Interrupted,
-    Undecoded,
-}
-
-impl From<Why> for MissingReason {
-    fn from(why: Why) -> Self {
-        match why {
-            Why::Lost => Self::Lost,
-            Why::Interrupted => Self::Interrupted,
-            Why::Undecoded => Self::Undecoded,
-        }
-    }
-}
-
 /// A span in which words of somebody who agreed to transcription may be missing. Until `complete`
 /// they are still looked for in what was recorded.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -151,7 +130,7 @@ pub struct MissingView {
     #[schema(example = 63410)]
     pub end_ms: i64,
     pub participant_id: Uuid,
-    pub reason: MissingReason,
+    pub reason: Why,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -236,7 +215,7 @@ fn missing(gap: unheard::Gap) -> MissingView {
         start_ms: gap.missing.span.start.as_ms(),
         end_ms: gap.missing.span.end.as_ms(),
         participant_id: gap.participant.0,
-        reason: gap.why.into(),
+        reason: gap.why,
     }
 }
 

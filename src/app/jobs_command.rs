@@ -7,7 +7,7 @@ use crate::{
     domain::{
         event::{Event, RecordingReport, StateReason, wire_time},
         id::{MeetingId, TenantId},
-        job::JobKind,
+        job::{JobKind, JobState},
         meeting::RecordingState,
     },
     store::{
@@ -53,11 +53,11 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 .with_context(|| nothing(id))?;
             let (tenant, meeting) = (TenantId(job.tenant_id), MeetingId(job.meeting_id));
             event::lock(&mut tx, meeting).await?;
-            match job.state.as_str() {
-                "running" => bail!("it runs"),
-                "done" => bail!("it is done"),
+            match job.state {
+                JobState::Running => bail!("it runs"),
+                JobState::Done => bail!("it is done"),
                 // Its recordings are to say that they are being made.
-                "failed" if job.kind == JobKind::Mix.as_str() => {
+                JobState::Failed if job.kind == JobKind::Mix => {
                     backlog::remake(&mut tx, tenant, meeting).await?;
                     let reason = Some(StateReason::Retry);
                     let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
@@ -82,17 +82,17 @@ fn nothing(id: uuid::Uuid) -> String {
 fn line(job: &Listed) -> String {
     let state = match &job.waiting_for {
         // Also while it looks whether that is back.
-        Some(away) if ["queued", "running"].contains(&job.state.as_str()) => {
+        Some(away) if [JobState::Queued, JobState::Running].contains(&job.state) => {
             format!("waits for {away}")
         }
-        _ => job.state.clone(),
+        _ => job.state.to_string(),
     };
     let error = job
         .error
         .as_deref()
         .map(|error| format!("  {error}"))
         .unwrap_or_default();
-    let failed = job.attempts - i32::from(job.state == "running");
+    let failed = job.attempts - i32::from(job.state == JobState::Running);
     format!(
         "{}  {:<8} {state:<18} failed {failed}  meeting {}{error}",
         job.id, job.kind, job.meeting_id

@@ -160,11 +160,8 @@ impl Media {
                 store: services.store.clone(),
                 queue: services.queue.clone(),
                 speech: deps.speech.clone(),
-                replay: recover::replayed,
-                settings: capture::settings::spoken,
             },
             work,
-            replay: recover::replayed,
             rendering: Arc::new(Semaphore::new(renderings())),
         });
         let taken = |wanted: &[JobKind]| -> Vec<Arc<dyn Job>> {

@@ -1,7 +1,7 @@
 //! Looks every second at what the process stands on, and tells the registry of [`crate::health`].
 
 use crate::{
-    domain::job::JobKind,
+    domain::job::{JobKind, OpenJob},
     health::{self, Reason},
     objects::{self, Objects, diagnose},
     queue::Queue,
@@ -51,7 +51,7 @@ pub async fn run(store: Store, queue: Queue, stop: CancellationToken) {
 
 /// Counts jobs by kind and state, and sees when nobody takes a kind.
 pub async fn jobs(store: Store, stop: CancellationToken) {
-    let mut told: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut told: BTreeSet<(JobKind, OpenJob)> = BTreeSet::new();
     while stop
         .run_until_cancelled(tokio::time::sleep(COUNT_PERIOD))
         .await
@@ -63,19 +63,19 @@ pub async fn jobs(store: Store, stop: CancellationToken) {
         };
         // Without Postgres nothing is known, and that is told elsewhere.
         let Ok(counts) = counted.await else { continue };
-        let gauge = |kind: &str, state: &str, count: i64| {
-            let labels = [("kind", kind.to_owned()), ("state", state.to_owned())];
+        let gauge = |kind: JobKind, state: OpenJob, count: i64| {
+            let labels = [("kind", kind.as_str()), ("state", state.as_str())];
             metrics::gauge!("hansard_jobs", &labels).set(count as f64);
         };
         let now: BTreeSet<_> = counts
             .iter()
-            .map(|count| (count.kind.clone(), count.state.clone()))
+            .map(|count| (count.kind, count.state))
             .collect();
         for (kind, state) in told.difference(&now) {
-            gauge(kind, state, 0);
+            gauge(*kind, *state, 0);
         }
         for count in &counts {
-            gauge(&count.kind, &count.state, count.count);
+            gauge(count.kind, count.state, count.count);
         }
         told = now;
         let untaken = backlog::untaken(&counts);

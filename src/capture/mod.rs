@@ -14,7 +14,6 @@ pub mod port;
 mod read;
 mod recorder_events;
 pub mod recover;
-pub mod settings;
 pub mod spool_watch;
 mod track;
 mod unheard;

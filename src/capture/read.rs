@@ -3,11 +3,10 @@
 
 use crate::{
     domain::{
-        gate,
+        gate::Entry,
         id::{MeetingId, StreamId},
         meeting::Listed,
         participant::Person,
-        time::MeetingTime,
     },
     store::{
         Result, Store, StoreError,
@@ -23,7 +22,7 @@ pub(super) const READ_MAX: Duration = Duration::from_secs(3);
 /// The meeting as the store has it.
 pub struct MeetingRead {
     /// Entries above the last one applied, oldest first.
-    pub consent: Vec<gate::Entry>,
+    pub consent: Vec<Entry>,
     pub people: Vec<Person>,
     pub listed: Vec<Listed>,
     /// Streams that are not closed.
@@ -56,20 +55,8 @@ pub async fn read(
         let people = presence::people(&mut tx, meeting).await?;
         let streams = stream::live(&mut tx, meeting).await?;
         tx.commit().await?;
-        let entry = |entry: consent::Entry| gate::Entry {
-            entry: entry.entry,
-            id: entry.id,
-            participant: entry.participant,
-            uses: entry.purposes,
-            status: entry.status,
-            at: MeetingTime(
-                (entry.acts_at - start)
-                    .num_microseconds()
-                    .unwrap_or(i64::MAX),
-            ),
-        };
         Ok(MeetingRead {
-            consent: consent.into_iter().map(entry).collect(),
+            consent: consent.iter().map(|entry| entry.for_gate(start)).collect(),
             listed: people
                 .iter()
                 .map(|p| Listed {

@@ -2,7 +2,7 @@
 //! cost, and what speech could not keep up with. `jobs/words` looks for them again in what was
 //! recorded.
 
-use super::{commit::Holder, recover};
+use super::commit::Holder;
 use crate::{
     domain::{
         consent::Use,
@@ -50,7 +50,7 @@ pub async fn note(
     let finals = unheard::finals(tx, meeting).await?;
     let said = |participant: &ParticipantId| finals.get(participant).map_or(&[][..], Vec::as_slice);
     if holdings.len() > 1 {
-        let gate = recover::replayed(&consent::whole(tx, meeting).await?, start);
+        let gate = consent::replayed(&consent::whole(tx, meeting).await?, start);
         let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
         for visit in attendance::of_meeting(tx, meeting).await? {
             let span = Span::new(

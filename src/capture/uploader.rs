@@ -6,7 +6,7 @@
 
 use super::commit::Holder;
 use crate::{
-    domain::{retry, tiering::Tier},
+    domain::{recording::SegmentState, retry, tiering::Tier},
     health::{self, Reason},
     media::live::segment::Sealed,
     objects::{ObjectError, Objects},
@@ -267,8 +267,7 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
         object_key: key.to_owned(),
         size_bytes: i64::try_from(stored.size_bytes).context("segment size")?,
         sha256: stored.sha256.clone(),
-        merged: false,
-        lost: false,
+        state: SegmentState::Stored,
     })
 }
 

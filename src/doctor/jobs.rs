@@ -1,7 +1,7 @@
 //! The check of the jobs.
 
 use super::Finding;
-use crate::store::backlog;
+use crate::{domain::job::OpenJob, store::backlog};
 use sqlx::PgConnection;
 
 /// Whether somebody takes the jobs that are due, and which failed. Nothing is said of an older
@@ -35,7 +35,7 @@ pub async fn look(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx
             format!("start a worker whose --queues has {}", kinds.join(",")),
         )));
     }
-    let of = |state: &str| {
+    let of = |state| {
         counts
             .iter()
             .filter(|count| count.state == state)
@@ -44,11 +44,11 @@ pub async fn look(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx
     };
     let found = format!(
         "{} run, {} wait, {} failed",
-        of("running"),
-        of("queued") + of("waiting"),
-        of("failed")
+        of(OpenJob::Running),
+        of(OpenJob::Queued) + of(OpenJob::Waiting),
+        of(OpenJob::Failed)
     );
-    Ok(Some(if of("failed") > 0 {
+    Ok(Some(if of(OpenJob::Failed) > 0 {
         Finding::warn(
             what,
             found,

@@ -4,32 +4,18 @@
 //! is wrong with the *input* costs that piece of it. Only what is left is a failure of the work
 //! itself, tried a few times and then shown to somebody.
 
-use crate::time::Micros;
-use std::fmt;
+use crate::{time::Micros, word::words};
 
-/// Something the work stands on that does not answer, or refuses everybody.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Away {
-    Storage,
-    Database,
-    /// This machine's own disk is full, or its descriptors are used up.
-    Disk,
-}
-
-impl Away {
-    /// As in `waitingFor` and in the column `jobs.waiting_for`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Storage => "storage",
-            Self::Database => "database",
-            Self::Disk => "disk",
-        }
-    }
-}
-
-impl fmt::Display for Away {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// Something the work stands on that does not answer, or refuses everybody.
+    pub enum Away(
+        "thing to wait for",
+        schema "WaitingFor": "What is away that a recording needs to be made: object storage, Postgres, or room on the worker's own disk."
+    ) {
+        Storage = "storage",
+        Database = "database",
+        /// This machine's own disk is full, or its descriptors are used up.
+        Disk = "disk",
     }
 }
 

@@ -1,62 +1,41 @@
 //! What kinds of work a worker takes on.
 
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use crate::word::words;
 
-/// The kind of a row in `jobs`, and the name of the queue that wakes its workers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JobKind {
-    /// A live meeting: receive, record, transcribe.
-    Capture,
-    /// Finalise the tracks of an ended meeting and render its mix.
-    Mix,
-    /// Upload and close what a dead worker left in its spool.
-    Recover,
-    /// Move a recording to another storage tier.
-    Tier,
-    /// Delete objects that no row names any more.
-    Clean,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is no kind of job; there are capture, mix, recover, tier and clean")]
-pub struct UnknownJobKind(pub String);
-
-impl JobKind {
-    pub const ALL: [Self; 5] = [
-        Self::Capture,
-        Self::Mix,
-        Self::Recover,
-        Self::Tier,
-        Self::Clean,
-    ];
-
-    /// As it stands in the column `jobs.kind`, in `--queues` and in the queue's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Capture => "capture",
-            Self::Mix => "mix",
-            Self::Recover => "recover",
-            Self::Tier => "tier",
-            Self::Clean => "clean",
-        }
+words! {
+    /// The kind of a row in `jobs`, and the name of the queue that wakes its workers.
+    pub enum JobKind("kind of job") {
+        /// A live meeting: receive, record, transcribe.
+        Capture = "capture",
+        /// Finalise the tracks of an ended meeting and render its mix.
+        Mix = "mix",
+        /// Upload and close what a dead worker left in its spool.
+        Recover = "recover",
+        /// Move a recording to another storage tier.
+        Tier = "tier",
+        /// Delete objects that no row names any more.
+        Clean = "clean",
     }
 }
 
-impl fmt::Display for JobKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// How a job that is not done stands, as operators are told.
+    pub enum OpenJob("state of an open job") {
+        Queued = "queued",
+        /// Queued, for something that is away.
+        Waiting = "waiting",
+        Running = "running",
+        Failed = "failed",
     }
 }
 
-impl FromStr for JobKind {
-    type Err = UnknownJobKind;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| UnknownJobKind(text.to_owned()))
+words! {
+    /// What has become of a job.
+    pub enum JobState("state of a job") {
+        Queued = "queued",
+        Running = "running",
+        Done = "done",
+        Failed = "failed",
     }
 }
 

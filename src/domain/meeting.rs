@@ -12,38 +12,28 @@ use crate::{
     id::{ConsentId, ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE, UNREACHABLE_AFTER},
     stream::CloseReason,
-    time::{MeetingTime, Micros},
+    time::MeetingTime,
+    word::words,
 };
-use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 use uuid::Uuid;
 
+mod settings;
 mod state;
 
+pub use settings::{ConsentPolicy, MeetingSettings, RecordingMode};
 pub use state::{RecordingState, State};
 
-/// What happens to those who agreed while others have not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConsentPolicy {
-    /// Leave out those who have not agreed and go on.
-    #[default]
-    Exclude,
-    /// Pause each use for everybody while anyone present has not agreed to it.
-    All,
-    /// Only who agreed to every use may be there.
-    Required,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settings {
-    /// The uses that the meeting turns on.
-    pub uses: Vec<Use>,
-    pub policy: ConsentPolicy,
-    pub end_when_empty: Micros,
+words! {
+    /// What has become of a meeting.
+    pub enum MeetingStatus("status of a meeting", schema "MeetingStatus") {
+        Scheduled = "scheduled",
+        Live = "live",
+        Ended = "ended",
+    }
 }
 
 /// Who the store says is there.
@@ -165,7 +155,9 @@ enum Life {
 }
 
 pub struct Meeting {
-    settings: Settings,
+    settings: MeetingSettings,
+    /// Those that the settings turn on.
+    uses: Vec<Use>,
     gate: Arc<Gate>,
     life: Life,
     present: BTreeMap<ParticipantId, Member>,
@@ -188,9 +180,11 @@ pub struct Meeting {
 
 impl Meeting {
     /// A meeting as just claimed: every timer starts anew at `now`.
-    pub fn new(settings: Settings, now: MeetingTime) -> Self {
+    pub fn new(settings: MeetingSettings, now: MeetingTime) -> Self {
+        let uses = settings.uses();
         Self {
-            gate: Arc::new(Gate::new(&settings.uses)),
+            gate: Arc::new(Gate::new(&uses)),
+            uses,
             settings,
             life: Life::Live,
             present: BTreeMap::new(),
@@ -239,11 +233,13 @@ impl Meeting {
             .filter_map(|stream| stream.bye)
             .map(|at| at + BYE_GRACE);
         let stale = self.sockets.values().map(|(at, _)| *at + SOCKETS_STALE);
-        let empty = self.empty_since.map(|at| at + self.settings.end_when_empty);
+        let empty = self
+            .empty_since
+            .map(|at| at + self.settings.end_when_empty());
         let unreachable = self
             .unreachable_since
             .map(|at| at + UNREACHABLE_AFTER)
-            .filter(|_| self.held.len() < self.settings.uses.len());
+            .filter(|_| self.held.len() < self.uses.len());
         absent
             .chain(idle)
             .chain(bye)
@@ -447,8 +443,8 @@ impl Meeting {
     ) {
         let terms = Terms {
             ended: self.life == Life::Over,
-            policy: self.settings.policy,
-            uses: self.settings.uses.clone(),
+            policy: self.settings.consent_policy,
+            uses: self.uses.clone(),
         };
         if !status.accepts()
             && admission::removes(&terms, uses)
@@ -507,7 +503,7 @@ impl Meeting {
         }
         if self
             .empty_since
-            .is_some_and(|at| now - at >= self.settings.end_when_empty)
+            .is_some_and(|at| now - at >= self.settings.end_when_empty())
         {
             self.end(false);
         }
@@ -543,9 +539,9 @@ impl Meeting {
         let unreachable = self
             .unreachable_since
             .is_some_and(|at| now - at >= UNREACHABLE_AFTER);
-        for purpose in self.settings.uses.clone() {
+        for purpose in self.uses.clone() {
             let waits = admission::holds(
-                self.settings.policy,
+                self.settings.consent_policy,
                 purpose,
                 self.present.keys(),
                 |id, purpose| self.accepts(**id, purpose),

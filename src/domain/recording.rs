@@ -9,6 +9,7 @@ use crate::{
     id::{MeetingId, ParticipantId, RecordingId},
     stream::MediaSource,
     time::{MeetingTime, Micros, Span},
+    word::words,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,60 @@ pub const CONCEAL_MAX: Micros = Micros::from_ms(120);
 pub const MUTED_MIN: Micros = Micros::from_ms(1000);
 /// Other holes are told from here on: two packets, so that rounding does not show.
 pub const GAP_MIN: Micros = Micros::from_ms(40);
+
+words! {
+    /// What a recording holds.
+    pub enum RecordingKind(
+        "kind of recording",
+        schema "RecordingKind": "`mix` is everybody in one file, `track` one source of one participant."
+    ) {
+        Mix = "mix",
+        Track = "track",
+    }
+}
+
+words! {
+    /// What has become of a recording.
+    pub enum RecordingStatus("status of a recording", schema "RecordingStatus") {
+        /// Its meeting is live.
+        Recording = "recording",
+        /// Its file is being made.
+        Processing = "processing",
+        Ready = "ready",
+        Failed = "failed",
+        Deleting = "deleting",
+    }
+}
+
+words! {
+    /// What has become of a segment that is in storage.
+    pub enum SegmentState("state of a segment") {
+        Stored = "stored",
+        /// It is in its track's file; its own object is deleted.
+        Merged = "merged",
+        /// Its object will not come, or is broken: its span is a gap.
+        Lost = "lost",
+    }
+}
+
+words! {
+    /// Why something is not in a file.
+    pub enum GapReason(
+        "reason for a gap",
+        schema "GapReason": "Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had, and others had not."
+    ) {
+        /// Nothing was sent.
+        Muted = "muted",
+        /// The participant was not in the meeting.
+        Left = "left",
+        /// The participant had not agreed.
+        NoConsent = "no_consent",
+        /// The participant had agreed, but recording was paused for everybody.
+        Paused = "paused",
+        /// It was sent and did not arrive, or nobody listened.
+        Lost = "lost",
+    }
+}
 
 /// Whose recording a spool folder holds; stands beside its segments as `track.json`, so that a
 /// folder left behind says what it is.
@@ -246,21 +301,6 @@ impl Cutter {
 /// still lie with a dead process, and its last sign of life and the last packet that it could store
 /// are each a second old.
 const SENDING_WITHIN: Micros = Micros(SEGMENT_LENGTH.0 + 3_000_000);
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapReason {
-    /// Nothing was sent.
-    Muted,
-    /// The participant was not in the meeting.
-    Left,
-    /// The participant had not agreed.
-    NoConsent,
-    /// The participant had agreed, but recording was paused for everybody.
-    Paused,
-    /// It was sent and did not arrive, or nobody listened.
-    Lost,
-}
 
 /// A hole in a file, in milliseconds of MeetingTime.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

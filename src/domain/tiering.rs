@@ -1,33 +1,23 @@
 //! Storage tiers, from the quickest and dearest to the slowest and cheapest.
 
-use serde::{Deserialize, Serialize};
+use crate::word::words;
 
-/// Where an object lies. `Archive` can only be read after a restore that takes hours.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    #[default]
-    Hot,
-    Warm,
-    Cold,
-    Archive,
+words! {
+    /// Where an object lies. `Archive` can only be read after a restore that takes hours.
+    #[derive(Default)]
+    pub enum Tier(
+        "storage tier",
+        schema "StorageTier": "Where the file lies; one in the `archive` has to be restored before it is fetched."
+    ) {
+        #[default]
+        Hot = "hot",
+        Warm = "warm",
+        Cold = "cold",
+        Archive = "archive",
+    }
 }
 
 impl Tier {
-    pub const ALL: [Self; 4] = [Self::Hot, Self::Warm, Self::Cold, Self::Archive];
-
-    /// As in the contract and in the column `recordings.storage_tier`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hot => "hot",
-            Self::Warm => "warm",
-            Self::Cold => "cold",
-            Self::Archive => "archive",
-        }
-    }
-
     /// The name of its S3 storage class.
     pub fn class(self) -> &'static str {
         match self {

@@ -6,8 +6,10 @@
 //! The stable prefix comes from the agreement of two passes (LocalAgreement-2, Macháček et al.
 //! 2023); it only marks, the final is always one decode of the whole utterance.
 
-use crate::time::{MeetingTime, Micros, Span};
-use serde::Serialize;
+use crate::{
+    time::{MeetingTime, Micros, Span},
+    word::words,
+};
 use std::collections::VecDeque;
 
 /// A word that ends later than this before the end of what was heard may still change: it is never
@@ -273,25 +275,15 @@ pub struct Partial {
     pub words: Vec<Word>,
 }
 
-/// Why a segment that was shown is taken back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Nothing was said after all.
-    Empty,
-    /// Consent was withdrawn.
-    Withdrawn,
-    /// The decoder failed on it, or there was no room left for it.
-    Lost,
-}
-
-impl Reason {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::Withdrawn => "withdrawn",
-            Self::Lost => "lost",
-        }
+words! {
+    /// Why a segment that was shown is taken back.
+    pub enum Reason("reason for a retraction") {
+        /// Nothing was said after all.
+        Empty = "empty",
+        /// Consent was withdrawn.
+        Withdrawn = "withdrawn",
+        /// The decoder failed on it, or there was no room left for it.
+        Lost = "lost",
     }
 }
 

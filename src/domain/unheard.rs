@@ -6,8 +6,8 @@ use crate::{
     recording::{intersect, subtract},
     schedule::WAITING_MAX,
     time::{MeetingTime, Micros, Span},
+    word::words,
 };
-use serde::{Deserialize, Serialize};
 
 /// From a claim until the ports listen again, at most.
 pub const REOPENED: Micros = Micros::from_secs(1);
@@ -19,31 +19,18 @@ const EDGE: Micros = Micros::from_ms(300);
 /// Shorter holes hold no word.
 const WORD_MIN: Micros = Micros::from_ms(300);
 
-/// Why words are missing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// Nothing of it was received: it did not arrive, or nobody listened.
-    Lost,
-    /// The process that heard it ended first.
-    Interrupted,
-    /// Too much waited for the decoder, or it failed.
-    Undecoded,
-}
-
-impl Why {
-    pub const ALL: [Self; 3] = [Self::Lost, Self::Interrupted, Self::Undecoded];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Lost => "lost",
-            Self::Interrupted => "interrupted",
-            Self::Undecoded => "undecoded",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|why| why.as_str() == text)
+words! {
+    /// Why words are missing.
+    pub enum Why(
+        "reason for missing words",
+        schema "TranscriptGapReason": "Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it ended first. `undecoded`: too much waited for the decoder, or it failed."
+    ) {
+        /// Nothing of it was received: it did not arrive, or nobody listened.
+        Lost = "lost",
+        /// The process that heard it ended first.
+        Interrupted = "interrupted",
+        /// Too much waited for the decoder, or it failed.
+        Undecoded = "undecoded",
     }
 }
 

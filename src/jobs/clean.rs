@@ -6,7 +6,10 @@
 
 use super::key;
 use crate::{
-    domain::id::MeetingId,
+    domain::{
+        id::MeetingId,
+        recording::{RecordingKind, SegmentState},
+    },
     objects::{Listed, ObjectError, Objects},
     queue::JobKind,
     store::{
@@ -65,13 +68,13 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
     tx.commit().await?;
     let merged = segments
         .into_iter()
-        .filter(|segment| segment.merged)
+        .filter(|segment| segment.state == SegmentState::Merged)
         .map(|segment| segment.object_key);
     delete(objects, merged)
         .await
         .context("deleting a merged segment")?;
     let earlier = made.iter().flat_map(|recording| {
-        let extension = if recording.kind == "mix" {
+        let extension = if recording.kind == RecordingKind::Mix {
             "mp4"
         } else {
             "mkv"

@@ -19,7 +19,6 @@ use crate::{
         consent::ConsentStatus,
         event::{Event, RecordingReport, StateReason},
         fault::{Away, MISSING_APART},
-        gate::Gate,
         id::MeetingId,
         limits::JOB_ATTEMPTS,
         meeting::RecordingState,
@@ -35,7 +34,6 @@ use crate::{
     worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::{path::PathBuf, sync::Arc};
@@ -51,8 +49,6 @@ pub struct Files {
     pub words: Words,
     /// `<data>/work`: room for a meeting's files while they are made.
     pub work: PathBuf,
-    /// Replays a log into a gate.
-    pub replay: fn(&[consent::Entry], DateTime<Utc>) -> Gate,
     /// So many mixes are rendered at a time, each a core's work; the other jobs fetch and store
     /// meanwhile.
     pub rendering: Arc<Semaphore>,

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     domain::{
         id::{MeetingId, RecordingId, TenantId},
+        recording::{RecordingKind, RecordingStatus},
         tiering::Tier,
     },
     objects::Objects,
@@ -49,7 +50,7 @@ impl Join<'_> {
             .meeting
             .recordings
             .iter()
-            .filter(|recording| recording.kind == "track")
+            .filter(|recording| recording.kind == RecordingKind::Track)
             .cloned()
         {
             let participant = track
@@ -94,7 +95,7 @@ impl Join<'_> {
             tx.commit().await?;
             return Ok(());
         }
-        let revision = if track.status == "ready" {
+        let revision = if track.status == RecordingStatus::Ready {
             track.revision + 1
         } else {
             track.revision

@@ -58,12 +58,10 @@ impl Known {
         let paused = attendance::paused(&mut tx, meeting).await?;
         let unheard = attendance::unheard(&mut tx, meeting).await?;
         drop(tx);
-        let gate = (files.replay)(&log, start);
+        let gate = consent::replayed(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
-        let (settings, ..) =
-            (files.words.settings)(&whole.settings).context("reading the meeting's settings")?;
         // Whoever recorded may not have heard of it: what is here of the others goes, too.
-        let held = match settings.policy {
+        let held = match whole.settings.consent_policy {
             ConsentPolicy::All => taken_back(&words::people(&visits, start, &gate, Use::Recording)),
             ConsentPolicy::Exclude | ConsentPolicy::Required => Vec::new(),
         };

@@ -5,7 +5,7 @@ use super::{key, track::Joined};
 use crate::{
     domain::{
         id::{MeetingId, RecordingId, TenantId},
-        recording::{Gap, gaps_of_mix},
+        recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
         tiering::Tier,
         time::{MeetingTime, Span},
     },
@@ -63,13 +63,17 @@ impl Mix<'_> {
             .into_iter()
             .find(|recording| recording.id == id);
         tx.commit().await?;
-        if before.as_ref().is_some_and(|mix| mix.status == "ready")
+        if before
+            .as_ref()
+            .is_some_and(|mix| mix.status == RecordingStatus::Ready)
             && !is_old
             && done.iter().all(|track| !track.fresh)
         {
             return Ok(MixFile::Kept);
         }
-        let revision = before.map_or(1, |mix| mix.revision + i32::from(mix.status == "ready"));
+        let revision = before.map_or(1, |mix| {
+            mix.revision + i32::from(mix.status == RecordingStatus::Ready)
+        });
         let sources: Vec<mix::Source> = done
             .iter()
             .map(|track| mix::Source {
@@ -141,7 +145,7 @@ impl Mix<'_> {
         let made = recording::of_meeting(&mut tx, meeting)
             .await?
             .into_iter()
-            .find(|recording| recording.kind == "mix");
+            .find(|recording| recording.kind == RecordingKind::Mix);
         tx.commit().await?;
         let Some(mix) = made else {
             return Ok(MixFile::Nothing);

@@ -6,7 +6,9 @@ use crate::{
     domain::{
         fault::{Fault, Sighting},
         id::MeetingId,
-        recording::{Circumstances, Gap, GapReason, gaps, intersect},
+        recording::{
+            Circumstances, Gap, GapReason, RecordingStatus, SegmentState, gaps, intersect,
+        },
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::remux::{self, Finalised, Part},
@@ -105,9 +107,12 @@ impl Join<'_> {
         );
         // With nothing of it allowed it is not asked for: an earlier try may have deleted it.
         let is_wanted = !intersect(&[was_at], &why.agreed).is_empty();
-        if let Some(made) =
-            made.filter(|_| is_wanted && segments.iter().any(|(segment, _)| segment.merged))
-        {
+        if let Some(made) = made.filter(|_| {
+            is_wanted
+                && segments
+                    .iter()
+                    .any(|(segment, _)| segment.state == SegmentState::Merged)
+        }) {
             let path = parts_folder.join("before.mkv");
             self.objects
                 .get_file(made, &path)
@@ -123,7 +128,7 @@ impl Join<'_> {
         let before = parts.len();
         let fresh = segments
             .iter()
-            .filter(|(segment, _)| !segment.merged && !segment.lost);
+            .filter(|(segment, _)| segment.state == SegmentState::Stored);
         let fetches: Vec<_> = fresh
             .map(|(segment, allowed)| {
                 self.fetch(segment, allowed, track.key.as_ref(), &parts_folder)
@@ -136,7 +141,7 @@ impl Join<'_> {
         let mut lost: Vec<&Segment> = segments
             .iter()
             .map(|(segment, _)| segment)
-            .filter(|one| one.lost)
+            .filter(|one| one.state == SegmentState::Lost)
             .collect();
         let (mut objects, mut missing) = (Vec::new(), Vec::new());
         for (segment, got) in fetched {
@@ -180,7 +185,10 @@ impl Join<'_> {
             });
         };
         let gaps = gaps(finalised.span(), &finalised.recorded, &why);
-        let kept = track.status == "ready" && before > 0 && !appended && finalised.dropped == 0;
+        let kept = track.status == RecordingStatus::Ready
+            && before > 0
+            && !appended
+            && finalised.dropped == 0;
         let allowed = why.agreed;
         Ok(Made::Track(Box::new(Joined {
             recording: track,

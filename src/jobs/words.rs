@@ -9,7 +9,7 @@ use crate::{
         gate::{Gate, Transcription, Verdict},
         hold::{Person, held},
         id::{MeetingId, ParticipantId, StreamId, TenantId},
-        meeting::{self, ConsentPolicy},
+        meeting::{ConsentPolicy, MeetingSettings},
         recording::{CONCEAL_MAX, subtract},
         time::{MeetingTime, Micros, Span},
         transcript::Reason,
@@ -24,9 +24,7 @@ use crate::{
         consent, event, new_id, unheard,
     },
 };
-use anyhow::Context;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -55,18 +53,12 @@ pub struct Track {
     pub lost: Vec<Span>,
 }
 
-/// What is needed to read a meeting's settings: its rules, its language, its glossary.
-pub type Spoken = (meeting::Settings, Option<String>, Vec<String>);
-
 /// What the search uses.
 #[derive(Clone)]
 pub struct Words {
     pub store: Store,
     pub queue: Queue,
     pub speech: Speech,
-    /// Replays a log into a gate.
-    pub replay: fn(&[consent::Entry], DateTime<Utc>) -> Gate,
-    pub settings: fn(&Value) -> serde_json::Result<Spoken>,
 }
 
 /// One meeting's search.
@@ -76,7 +68,7 @@ struct Search<'a> {
     tenant: TenantId,
     start: DateTime<Utc>,
     epoch: i64,
-    spoken: Spoken,
+    settings: &'a MeetingSettings,
     by: Instant,
 }
 
@@ -111,14 +103,13 @@ impl Words {
             .await?
             .last()
             .map_or(1, |(epoch, ..)| *epoch);
-        let spoken = (self.settings)(&loaded.settings).context("reading the meeting's settings")?;
         let search = Search {
             words: self,
             meeting,
             tenant,
             start,
             epoch,
-            spoken,
+            settings: &loaded.settings,
             by: Instant::now() + FILL_MAX,
         };
         let gate = Arc::new(search.gate(&mut tx).await?);
@@ -193,8 +184,8 @@ impl Search<'_> {
     /// The meeting's gate as the log has it now, with what the policy held.
     async fn gate(&self, tx: &mut Tx) -> anyhow::Result<Gate> {
         let log = consent::whole(tx, self.meeting).await?;
-        let gate = (self.words.replay)(&log, self.start);
-        if self.spoken.0.policy != ConsentPolicy::All {
+        let gate = consent::replayed(&log, self.start);
+        if self.settings.consent_policy != ConsentPolicy::All {
             return Ok(gate);
         }
         let visits = attendance::of_meeting(tx, self.meeting).await?;
@@ -219,12 +210,11 @@ impl Search<'_> {
         found.sound = true;
         let speech = &self.words.speech;
         let (room, mut captions) = speech.meeting(gate.clone());
-        let (_, language, glossary) = self.spoken.clone();
         let options = StreamOptions {
             participant,
             stream: StreamId(new_id()),
-            language,
-            glossary,
+            language: self.settings.language.clone(),
+            glossary: self.settings.glossary.clone(),
             late: true,
         };
         let stream = room.open(options);

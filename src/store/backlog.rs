@@ -3,7 +3,7 @@
 use super::{Result, job};
 use crate::domain::{
     id::{JobId, MeetingId, TenantId},
-    job::JobKind,
+    job::{JobKind, JobState, OpenJob},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -17,9 +17,10 @@ pub const UNTAKEN_SECONDS: f64 = 30.0;
 /// Jobs of one kind in one state.
 #[derive(Clone, PartialEq, Debug, sqlx::FromRow)]
 pub struct Count {
-    pub kind: String,
-    /// `queued`, `waiting` (for something that is away), `running` or `failed`.
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub kind: JobKind,
+    #[sqlx(try_from = "String")]
+    pub state: OpenJob,
     pub count: i64,
     /// How long the one that is due longest has been due, in seconds.
     pub due_seconds: f64,
@@ -43,17 +44,14 @@ pub async fn counts(conn: &mut PgConnection) -> Result<Vec<Count>> {
 
 /// The kinds of which jobs are due and nobody takes any, with how many.
 pub fn untaken(counts: &[Count]) -> Vec<(JobKind, i64)> {
-    let of = |kind: JobKind| {
-        counts
-            .iter()
-            .filter(move |count| count.kind == kind.as_str())
-    };
+    let of = |kind: JobKind| counts.iter().filter(move |count| count.kind == kind);
     JobKind::ALL
         .into_iter()
-        .filter(|kind| of(*kind).all(|count| count.state != "running"))
+        .filter(|kind| of(*kind).all(|count| count.state != OpenJob::Running))
         .filter_map(|kind| {
-            let due = of(kind)
-                .filter(|count| count.state != "failed" && count.due_seconds > UNTAKEN_SECONDS);
+            let due = of(kind).filter(|count| {
+                count.state != OpenJob::Failed && count.due_seconds > UNTAKEN_SECONDS
+            });
             let waiting: i64 = due.map(|count| count.count).sum();
             (waiting > 0).then_some((kind, waiting))
         })
@@ -66,8 +64,10 @@ pub struct Listed {
     pub id: Uuid,
     pub tenant_id: Uuid,
     pub meeting_id: Uuid,
-    pub kind: String,
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub kind: JobKind,
+    #[sqlx(try_from = "String")]
+    pub state: JobState,
     pub attempts: i32,
     pub waits: i32,
     pub waiting_for: Option<String>,
@@ -155,19 +155,19 @@ mod tests {
 
     #[test]
     fn a_kind_is_untaken_when_it_is_due_and_nobody_works_on_any_of_it() {
-        let count = |kind: JobKind, state: &str, count, due_seconds| Count {
-            kind: kind.as_str().to_owned(),
-            state: state.to_owned(),
+        let count = |kind: JobKind, state: OpenJob, count, due_seconds| Count {
+            kind,
+            state,
             count,
             due_seconds,
         };
         let counts = [
-            count(JobKind::Mix, "queued", 3, 31.0),
-            count(JobKind::Mix, "waiting", 2, 40.0),
-            count(JobKind::Mix, "failed", 7, 0.0),
-            count(JobKind::Clean, "queued", 100, 900.0),
-            count(JobKind::Clean, "running", 1, 0.0),
-            count(JobKind::Capture, "queued", 1, 2.0),
+            count(JobKind::Mix, OpenJob::Queued, 3, 31.0),
+            count(JobKind::Mix, OpenJob::Waiting, 2, 40.0),
+            count(JobKind::Mix, OpenJob::Failed, 7, 0.0),
+            count(JobKind::Clean, OpenJob::Queued, 100, 900.0),
+            count(JobKind::Clean, OpenJob::Running, 1, 0.0),
+            count(JobKind::Capture, OpenJob::Queued, 1, 2.0),
         ];
         assert_eq!(untaken(&counts), [(JobKind::Mix, 5)]);
         assert_eq!(untaken(&[]), []);

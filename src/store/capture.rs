@@ -5,25 +5,25 @@ use super::{
     Result,
     recording::{self, Recording},
     stream::{self, Stream},
+    word::word,
 };
 use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId, TenantId},
     limits::SPOOLED_FOR,
+    meeting::{MeetingSettings, MeetingStatus},
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Row, types::Json};
 
 /// A meeting as it is claimed.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     pub tenant: TenantId,
-    /// `scheduled`, `live` or `ended`.
-    pub status: String,
+    pub status: MeetingStatus,
     pub start_time: Option<DateTime<Utc>>,
-    /// The contract's `settings`.
-    pub settings: Value,
+    pub settings: MeetingSettings,
     pub recordings: Vec<Recording>,
     pub streams: Vec<Stream>,
 }
@@ -40,21 +40,21 @@ pub async fn load(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<
     };
     Ok(Some(Loaded {
         tenant: TenantId(row.try_get("tenant_id")?),
-        status: row.try_get("status")?,
+        status: word(&row, "status")?,
         start_time: row.try_get("start_time")?,
-        settings: row.try_get("settings")?,
+        settings: row.try_get::<Json<_>, _>("settings")?.0,
         recordings: recording::of_meeting(conn, meeting).await?,
         streams: stream::live(conn, meeting).await?,
     }))
 }
 
 /// The meeting's status only.
-pub async fn status(conn: &mut PgConnection, meeting: MeetingId) -> Result<String> {
-    Ok(sqlx::query("select status from meetings where id = $1")
+pub async fn status(conn: &mut PgConnection, meeting: MeetingId) -> Result<MeetingStatus> {
+    let row = sqlx::query("select status from meetings where id = $1")
         .bind(meeting.0)
         .fetch_one(conn)
-        .await?
-        .try_get(0)?)
+        .await?;
+    Ok(word(&row, "status")?)
 }
 
 /// The meeting ends now, unless it ended already (`false`).

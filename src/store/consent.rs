@@ -12,8 +12,10 @@ use crate::domain::{
     admission,
     consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Use},
     event::{Consent, Event, Logged, wire_time},
+    gate::{self, Gate},
     id::{ConsentId, MeetingId, ParticipantId},
     participant::Removal,
+    time::MeetingTime,
 };
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::PgConnection;
@@ -83,6 +85,14 @@ pub struct Entry {
     pub hash: String,
 }
 
+/// A gate with a log played through, every grant from its own time stamp on.
+pub fn replayed(log: &[Entry], start: DateTime<Utc>) -> Gate {
+    let gate = Gate::new(&Use::ALL);
+    let entries: Vec<gate::Entry> = log.iter().map(|entry| entry.for_gate(start)).collect();
+    gate.replay(&entries);
+    gate
+}
+
 impl Entry {
     /// The hashed content.
     pub fn chained(&self) -> ChainEntry {
@@ -96,6 +106,19 @@ impl Entry {
             statement: self.statement.clone(),
             status: self.status,
             timestamp: wire_time(self.timestamp),
+        }
+    }
+
+    /// The entry as the gate takes it, on the timeline of a meeting that began at `start`.
+    pub fn for_gate(&self, start: DateTime<Utc>) -> gate::Entry {
+        let at = (self.acts_at - start).num_microseconds();
+        gate::Entry {
+            entry: self.entry,
+            id: self.id,
+            participant: self.participant,
+            uses: self.purposes.clone(),
+            status: self.status,
+            at: at.map_or(MeetingTime::MAX, MeetingTime),
         }
     }
 

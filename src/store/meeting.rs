@@ -2,89 +2,26 @@
 
 use super::{Result, event, new_id};
 use crate::domain::{
-    self,
     admission::Terms,
-    consent::{Use, genesis},
+    consent::genesis,
     id::{MeetingId, TenantId, UserId},
+    meeting::{MeetingSettings, MeetingStatus},
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
-
-/// What is recorded.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RecordingMode {
-    Off,
-    #[default]
-    Audio,
-    Video,
-}
-
-/// What happens while somebody present has not agreed.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ConsentPolicy {
-    /// That participant is left out.
-    #[default]
-    Exclude,
-    /// Nobody is captured.
-    All,
-    /// That participant may not take part.
-    Required,
-}
-
-/// A meeting's settings as its row keeps them.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Settings {
-    /// Whether the meeting is transcribed.
-    pub ai_enabled: bool,
-    pub recording: RecordingMode,
-    pub consent_policy: ConsentPolicy,
-    /// What Whisper is told; `None`: it finds out.
-    pub language: Option<String>,
-    /// Words that Whisper is told to expect.
-    pub glossary: Vec<String>,
-    pub end_when_empty_seconds: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ai_enabled: true,
-            recording: RecordingMode::default(),
-            consent_policy: ConsentPolicy::default(),
-            language: None,
-            glossary: Vec::new(),
-            end_when_empty_seconds: 300,
-        }
-    }
-}
-
-impl Settings {
-    /// The uses that this meeting makes of media, in the order recording, transcription.
-    pub fn uses(&self) -> Vec<Use> {
-        let recording = (self.recording != RecordingMode::Off).then_some(Use::Recording);
-        recording
-            .into_iter()
-            .chain(self.ai_enabled.then_some(Use::Transcription))
-            .collect()
-    }
-}
 
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Meeting {
     pub id: Uuid,
     pub tenant_id: Uuid,
     pub host_id: Uuid,
-    /// `scheduled`, `live` or `ended`.
-    pub status: String,
+    #[sqlx(try_from = "String")]
+    pub status: MeetingStatus,
     pub scheduled_time: Option<DateTime<Utc>>,
     pub start_time: Option<DateTime<Utc>>,
     pub end_time: Option<DateTime<Utc>>,
-    pub settings: Json<Settings>,
+    pub settings: Json<MeetingSettings>,
     pub password_hash: Option<String>,
     pub created_at: DateTime<Utc>,
     pub list_time: DateTime<Utc>,
@@ -100,18 +37,14 @@ impl Meeting {
     }
 
     pub fn ended(&self) -> bool {
-        self.status == "ended"
+        self.status == MeetingStatus::Ended
     }
 
     /// What it asks of those who come.
     pub fn terms(&self) -> Terms {
         Terms {
             ended: self.ended(),
-            policy: match self.settings.consent_policy {
-                ConsentPolicy::Exclude => domain::meeting::ConsentPolicy::Exclude,
-                ConsentPolicy::All => domain::meeting::ConsentPolicy::All,
-                ConsentPolicy::Required => domain::meeting::ConsentPolicy::Required,
-            },
+            policy: self.settings.consent_policy,
             uses: self.settings.uses(),
         }
     }
@@ -127,7 +60,7 @@ pub struct NewMeeting {
     pub tenant: TenantId,
     pub host: UserId,
     pub scheduled_time: Option<DateTime<Utc>>,
-    pub settings: Settings,
+    pub settings: MeetingSettings,
     /// A PHC string.
     pub password_hash: Option<String>,
 }

@@ -1,11 +1,15 @@
 //! Recordings and their segments, as the workers write them. Rows say what exists: they are written
 //! after the object was stored and verified.
 
-use super::{Result, word::word_or_null};
+use super::{
+    Result,
+    word::{word, word_or_null},
+};
 use crate::domain::{
     codec::AudioCodec,
     fault::Missing,
     id::{MeetingId, ParticipantId, RecordingId, TenantId},
+    recording::{RecordingKind, RecordingStatus, SegmentState},
     stream::MediaSource,
     time::{MeetingTime, Micros, Span},
 };
@@ -65,9 +69,7 @@ pub struct Segment {
     pub object_key: String,
     pub size_bytes: i64,
     pub sha256: String,
-    pub merged: bool,
-    /// Its object will not come, or is broken: its span is a gap.
-    pub lost: bool,
+    pub state: SegmentState,
 }
 
 fn segment(row: &PgRow) -> sqlx::Result<Segment> {
@@ -84,8 +86,7 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
         object_key: row.try_get("object_key")?,
         size_bytes: row.try_get("size_bytes")?,
         sha256: row.try_get("sha256")?,
-        merged: row.try_get::<String, _>("state")? == "merged",
-        lost: row.try_get::<String, _>("state")? == "lost",
+        state: word(row, "state")?,
     })
 }
 
@@ -288,14 +289,14 @@ pub(super) use losses;
 #[derive(Clone, Debug)]
 pub struct Recording {
     pub id: RecordingId,
-    pub kind: String,
+    pub kind: RecordingKind,
     pub key: Option<TrackKey>,
     pub start_ms: i64,
     /// Of the file that there is.
     pub duration_ms: Option<i64>,
     /// With all that was noted as lost.
     pub gaps: Value,
-    pub status: String,
+    pub status: RecordingStatus,
     pub blob_url: Option<String>,
     pub revision: i32,
 }
@@ -316,7 +317,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
         let codec = word_or_null(row, "codec")?;
         Ok(Recording {
             id: RecordingId(row.try_get("id")?),
-            kind: row.try_get("kind")?,
+            kind: word(row, "kind")?,
             key: participant
                 .zip(source)
                 .zip(codec)
@@ -327,7 +328,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
                 }),
             start_ms: row.try_get("start_ms")?,
             gaps: row.try_get("gaps")?,
-            status: row.try_get("status")?,
+            status: word(row, "status")?,
             blob_url: row.try_get("blob_url")?,
             duration_ms: row.try_get("duration_ms")?,
             revision: row.try_get("revision")?,

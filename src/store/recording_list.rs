@@ -1,40 +1,75 @@
 //! Recordings as hosts list and fetch them. What writes them is with the workers' nouns.
 
-use super::{Result, recording::losses};
-use crate::domain::id::{MeetingId, RecordingId, TenantId};
+use super::{
+    Result,
+    recording::losses,
+    word::{word, word_or_null},
+};
+use crate::domain::{
+    fault::Away,
+    id::{MeetingId, RecordingId, TenantId},
+    recording::{Gap, RecordingKind, RecordingStatus},
+    stream::MediaSource,
+    tiering::Tier,
+};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub struct ListedRecording {
     pub id: Uuid,
     pub meeting_id: Uuid,
-    /// `mix` or `track`.
-    pub kind: String,
+    pub kind: RecordingKind,
     pub participant_id: Option<Uuid>,
-    pub source: Option<String>,
+    pub source: Option<MediaSource>,
     pub media_type: String,
     /// `s3://bucket/key`, once there is an object.
     pub blob_url: Option<String>,
     pub start_ms: i64,
     pub duration_ms: Option<i64>,
     pub duration_seconds: Option<i32>,
-    /// `[{startMs, endMs, reason}]`.
-    pub gaps: Value,
-    pub storage_tier: String,
-    pub status: String,
+    pub gaps: Vec<Gap>,
+    pub storage_tier: Tier,
+    pub status: RecordingStatus,
     pub progress: Option<f32>,
     pub error: Option<String>,
     /// What its job waits for.
-    pub waiting_for: Option<String>,
+    pub waiting_for: Option<Away>,
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
     pub created_at: DateTime<Utc>,
     pub deleted_at: Option<DateTime<Utc>>,
     /// For a file name a person can tell apart; `None` for a mix.
     pub display_name: Option<String>,
+}
+
+impl FromRow<'_, PgRow> for ListedRecording {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            meeting_id: row.try_get("meeting_id")?,
+            kind: word(row, "kind")?,
+            participant_id: row.try_get("participant_id")?,
+            source: word_or_null(row, "source")?,
+            media_type: row.try_get("media_type")?,
+            blob_url: row.try_get("blob_url")?,
+            start_ms: row.try_get("start_ms")?,
+            duration_ms: row.try_get("duration_ms")?,
+            duration_seconds: row.try_get("duration_seconds")?,
+            gaps: row.try_get::<Json<_>, _>("gaps")?.0,
+            storage_tier: word(row, "storage_tier")?,
+            status: word(row, "status")?,
+            progress: row.try_get("progress")?,
+            error: row.try_get("error")?,
+            waiting_for: word_or_null(row, "waiting_for")?,
+            size_bytes: row.try_get("size_bytes")?,
+            sha256: row.try_get("sha256")?,
+            created_at: row.try_get("created_at")?,
+            deleted_at: row.try_get("deleted_at")?,
+            display_name: row.try_get("display_name")?,
+        })
+    }
 }
 
 /// The meeting's recordings that are not deleted, behind `after`: in the order in which they were

@@ -7,7 +7,7 @@ use super::{
     consent::Entry,
     effect::Effects,
     event, job,
-    meeting::{self, ConsentPolicy, Meeting},
+    meeting::{self, Meeting},
 };
 use crate::domain::{
     consent::Use,
@@ -15,6 +15,7 @@ use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId},
     job::JobKind,
+    meeting::ConsentPolicy,
     transcript::Reason,
 };
 use chrono::{DateTime, Utc};

@@ -7,7 +7,7 @@ use crate::domain::{
     unheard::{Missing, Why},
 };
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Text};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -48,21 +48,20 @@ pub async fn note(
 
 /// Where words are missing, by time.
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Gap>> {
-    let rows: Vec<(Uuid, Uuid, i64, i64, i64, String)> = sqlx::query_as(OF_MEETING)
+    type Row = (Uuid, Uuid, i64, i64, i64, Text<Why>);
+    let rows: Vec<Row> = sqlx::query_as(OF_MEETING)
         .bind(meeting.0)
         .fetch_all(conn)
         .await?;
-    let gap =
-        |(id, participant, start, end, search, why): (Uuid, Uuid, i64, i64, i64, String)| Gap {
-            id,
-            participant: ParticipantId(participant),
-            missing: Missing {
-                span: Span::new(MeetingTime(start), MeetingTime(end)),
-                search: MeetingTime(search),
-            },
-            // The column's check lets nothing else in.
-            why: Why::parse(&why).unwrap_or(Why::Undecoded),
-        };
+    let gap = |(id, participant, start, end, search, why): Row| Gap {
+        id,
+        participant: ParticipantId(participant),
+        missing: Missing {
+            span: Span::new(MeetingTime(start), MeetingTime(end)),
+            search: MeetingTime(search),
+        },
+        why: why.0,
+    };
     Ok(rows.into_iter().map(gap).collect())
 }
 

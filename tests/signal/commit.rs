@@ -9,15 +9,10 @@ use hansard::{
         event::RecordingReport,
         gate::{Entry, Gate, Pass},
         id::{ConsentId, ParticipantId, SegmentId},
-        meeting::RecordingState,
+        meeting::{ConsentPolicy, MeetingSettings, RecordingState},
         time::{MeetingTime, Micros, Span},
     },
-    store::{
-        capture::FinalSegment,
-        consent, event, job,
-        meeting::{ConsentPolicy, Settings},
-        new_id, presence, transcript,
-    },
+    store::{capture::FinalSegment, consent, event, job, new_id, presence, transcript},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -190,9 +185,9 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
 #[tokio::test]
 async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
     for policy in [ConsentPolicy::Exclude, ConsentPolicy::All] {
-        let world = World::with(Settings {
+        let world = World::with(MeetingSettings {
             consent_policy: policy,
-            ..Settings::default()
+            ..MeetingSettings::default()
         })
         .await;
         let (ana, ben) = (

@@ -9,13 +9,13 @@ use hansard::{
         auth::{Caller, Who},
         command::{self, consent::Give},
     },
-    domain::{consent::ConsentStatus, participant::Answers},
-    queue::message::{Ask, Reply},
-    store::{
-        consent,
-        meeting::{ConsentPolicy, Settings},
-        presence,
+    domain::{
+        consent::ConsentStatus,
+        meeting::{ConsentPolicy, MeetingSettings},
+        participant::Answers,
     },
+    queue::message::{Ask, Reply},
+    store::{consent, presence},
 };
 use serde_json::{Value, json};
 use std::{
@@ -209,7 +209,7 @@ async fn refusing_has_no_limit() {
 #[tokio::test]
 async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_refused() {
     let cluster = Cluster::start().await;
-    let world = World::on(&cluster, Settings::default()).await;
+    let world = World::on(&cluster, MeetingSettings::default()).await;
     let api = world.api().await;
     let heard = worker(&world).await;
     let (mut ana, mut bob, _observer) = three(&world, &api, &api).await;
@@ -287,7 +287,7 @@ async fn told_of(client: &mut Client, id: &Value) -> Value {
 #[tokio::test]
 async fn with_postgres_and_worker_away_nothing_is_claimed() {
     let cluster = Cluster::start().await;
-    let world = World::on(&cluster, Settings::default()).await;
+    let world = World::on(&cluster, MeetingSettings::default()).await;
     let api = world.api().await;
     let (mut ana, _) = api.join(&world, world.invite("Ana").await).await;
     cluster.stop().await;
@@ -310,9 +310,9 @@ async fn with_postgres_and_worker_away_nothing_is_claimed() {
 
 #[tokio::test]
 async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
-    let settings = Settings {
+    let settings = MeetingSettings {
         consent_policy: ConsentPolicy::Required,
-        ..Settings::default()
+        ..MeetingSettings::default()
     };
     let world = World::with(settings).await;
     let api = world.api().await;
@@ -382,7 +382,7 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
 async fn nothing_that_waits_delays_a_withdrawal() {
     const GRANTS: usize = 30;
     let cluster = Cluster::start().await;
-    let world = World::on(&cluster, Settings::default()).await;
+    let world = World::on(&cluster, MeetingSettings::default()).await;
     let api = world.api().await;
     let heard = worker(&world).await;
     let seat = world.invite("Ana").await;

@@ -8,15 +8,10 @@ use hansard::{
         consent::{Broken, ConsentStatus, ConsentType, Use},
         event::{EventKind, wire_time},
         id::{ConsentId, ParticipantId, SegmentId},
+        meeting::{ConsentPolicy, MeetingSettings},
         participant::Removal,
     },
-    store::{
-        StoreError, consent,
-        consent::Saying,
-        event,
-        meeting::{self, ConsentPolicy, Settings},
-        new_id, owner, presence,
-    },
+    store::{StoreError, consent, consent::Saying, event, meeting, new_id, owner, presence},
 };
 use serde_json::json;
 use sqlx::Connection;
@@ -365,9 +360,9 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
 
 #[tokio::test]
 async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back() {
-    let settings = Settings {
+    let settings = MeetingSettings {
         consent_policy: ConsentPolicy::Required,
-        ..Settings::default()
+        ..MeetingSettings::default()
     };
     let world = World::with(settings).await;
     let seat = world.invite("Ana").await;

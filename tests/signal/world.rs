@@ -16,7 +16,7 @@ use hansard::{
     domain::{
         event::{Event, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId, UserId},
-        meeting::RecordingState,
+        meeting::{MeetingSettings, RecordingState},
         participant::{Answers, Person, Role},
     },
     objects::{self, Objects},
@@ -25,7 +25,7 @@ use hansard::{
         Store,
         event::{self, StoredEvent},
         key,
-        meeting::{self, NewMeeting, Settings},
+        meeting::{self, NewMeeting},
         migrate, owner, participant,
         seal::Seal,
         tenant, user,
@@ -61,18 +61,18 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        Self::with(Settings::default()).await
+        Self::with(MeetingSettings::default()).await
     }
 
-    pub async fn with(settings: Settings) -> Self {
+    pub async fn with(settings: MeetingSettings) -> Self {
         Self::at(support::postgres::database().await, settings).await
     }
 
-    pub async fn on(cluster: &Cluster, settings: Settings) -> Self {
+    pub async fn on(cluster: &Cluster, settings: MeetingSettings) -> Self {
         Self::at(cluster.database().await, settings).await
     }
 
-    async fn at(url: String, settings: Settings) -> Self {
+    async fn at(url: String, settings: MeetingSettings) -> Self {
         let mut conn = owner(&url).await.expect("Postgres answers");
         let tenant = tenant::ensure(&mut conn, "Acme").await.expect("a tenant");
         let key = Secret::random(Secret::API_KEY).expect("random");

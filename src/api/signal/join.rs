@@ -8,13 +8,12 @@ use crate::{
         close_code::Close,
         event::{self as fact, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId},
-        meeting::RecordingState,
+        meeting::{RecordingMode, RecordingState},
         participant::{self, Role},
     },
     queue::message::Published,
     store::{
-        StoreError, event,
-        meeting::{self, RecordingMode},
+        StoreError, event, meeting,
         presence::{self, Entered},
     },
 };

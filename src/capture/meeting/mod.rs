@@ -22,7 +22,6 @@ use super::{
     commit::{Commits, Holder, Write},
     fact::Fact,
     recorder_events,
-    settings::Speaking,
     track::Tracks,
     upload::Uploads,
 };
@@ -32,7 +31,7 @@ use crate::{
         event::RecordingReport,
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         log_reader::LogReader,
-        meeting::{Command, Input, Meeting},
+        meeting::{Command, Input, Meeting, MeetingSettings},
         stream::CloseReason,
         time::MeetingTime,
     },
@@ -74,7 +73,7 @@ pub struct RunningMeeting {
     uploads: Uploads,
     /// `None` once it is being finished.
     speech: Option<speech::Meeting>,
-    speaking: Speaking,
+    settings: MeetingSettings,
     /// Display names, for captions.
     names: BTreeMap<ParticipantId, String>,
     lost: CancellationToken,

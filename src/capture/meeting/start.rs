@@ -10,7 +10,6 @@ use crate::{
         Deps,
         commit::{self, Holder},
         entry, journal, port, read,
-        settings::{self, Speaking},
         track::Tracks,
         upload,
     },
@@ -56,8 +55,6 @@ pub(super) async fn attempt(deps: &Arc<Deps>, claimed: Claimed) -> anyhow::Resul
     let Some(loaded) = read::load(&deps.store, meeting).await? else {
         return Ok(Outcome::Done);
     };
-    let (settings, speaking) =
-        settings::read(&loaded.settings).context("reading the meeting's settings")?;
     let mut waiting = None;
     let start = match wait_for_start(deps, &mut outside, &mut waiting).await? {
         Ok(start) => start,
@@ -66,13 +63,13 @@ pub(super) async fn attempt(deps: &Arc<Deps>, claimed: Claimed) -> anyhow::Resul
     // Loaded before time 0 was known; streams may have been asked for since.
     let loaded = read::load(&deps.store, meeting).await?.unwrap_or(loaded);
     let now = deps.clock.meeting(start).now();
+    let settings = loaded.settings.clone();
     let (running, inputs, outputs) = RunningMeeting::begin(
         deps.clone(),
         &outside.claimed,
         loaded,
         Meeting::new(settings, now),
         start,
-        speaking,
     )
     .await?;
     running.run(outside, inputs, outputs, waiting).await
@@ -115,7 +112,6 @@ impl RunningMeeting {
         loaded: Loaded,
         rules: Meeting,
         start: DateTime<Utc>,
-        speaking: Speaking,
     ) -> anyhow::Result<(Self, Inputs, Outputs)> {
         let meeting = claimed.job.meeting;
         let clock = deps.clock.meeting(start);
@@ -166,7 +162,7 @@ impl RunningMeeting {
             commits,
             uploads,
             speech: Some(speech),
-            speaking,
+            settings: loaded.settings,
             names: BTreeMap::new(),
             lost,
             facts: facts_tx,

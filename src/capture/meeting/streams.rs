@@ -50,8 +50,8 @@ impl RunningMeeting {
         let speech = speech.open(StreamOptions {
             participant,
             stream: id,
-            language: self.speaking.language.clone(),
-            glossary: self.speaking.glossary.clone(),
+            language: self.settings.language.clone(),
+            glossary: self.settings.glossary.clone(),
             late: false,
         });
         match self

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     domain::{
-        consent::Use,
-        gate::{Entry, Gate},
+        gate::Gate,
         id::{MeetingId, RecordingId},
+        meeting::MeetingStatus,
         time::MeetingTime,
     },
     media::live::{
@@ -287,7 +287,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
 async fn gate(deps: &Deps, meeting: MeetingId, start: DateTime<Utc>) -> anyhow::Result<Gate> {
     let mut tx = deps.store.worker_tx().await?;
     let log = consent::whole(&mut tx, meeting).await?;
-    let gate = replayed(&log, start);
+    let gate = consent::replayed(&log, start);
     for withdrawal in journal::read(&deps.spool, meeting)? {
         let at = MeetingTime(
             (withdrawal.received_at - start)
@@ -304,28 +304,6 @@ async fn gate(deps: &Deps, meeting: MeetingId, start: DateTime<Utc>) -> anyhow::
     Ok(gate)
 }
 
-/// A gate with a log played through, every grant from its own time stamp on.
-pub fn replayed(log: &[consent::Entry], start: DateTime<Utc>) -> Gate {
-    let gate = Gate::new(&Use::ALL);
-    let entries: Vec<Entry> = log
-        .iter()
-        .map(|entry| Entry {
-            entry: entry.entry,
-            id: entry.id,
-            participant: entry.participant,
-            uses: entry.purposes.clone(),
-            status: entry.status,
-            at: MeetingTime(
-                (entry.acts_at - start)
-                    .num_microseconds()
-                    .unwrap_or(i64::MAX),
-            ),
-        })
-        .collect();
-    gate.replay(&entries);
-    gate
-}
-
 /// A meeting that is over gets its files made (again) from what there is now, unless all of it is
 /// in them: the spool of every meeting that just ended still holds what was stored in its last
 /// minute.
@@ -334,7 +312,7 @@ async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     event::lock(&mut tx, meeting).await?;
     let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
     let unmade = recording::is_unmerged(&mut tx, meeting).await?;
-    if over && unmade && capture::status(&mut tx, meeting).await? == "ended" {
+    if over && unmade && capture::status(&mut tx, meeting).await? == MeetingStatus::Ended {
         let tenant = capture::load(&mut tx, meeting)
             .await?
             .ok_or(StoreError::NotFound)?

@@ -5,7 +5,7 @@ use crate::{
     domain::{
         gate::{Gate, Pass, Recording, Verdict},
         id::{MeetingId, RecordingId},
-        recording::SEGMENT_LENGTH,
+        recording::{SEGMENT_LENGTH, SegmentState},
         time::Span,
     },
     media::live::segment::{self, Leftover, Sealed},
@@ -59,7 +59,8 @@ impl Taking {
                 entry: row.consent_entry,
                 late: row.late,
             };
-            row.merged || self.gate.still::<Recording>(&pass) == Verdict::Keep
+            row.state == SegmentState::Merged
+                || self.gate.still::<Recording>(&pass) == Verdict::Keep
         };
         if !known.is_some_and(keeps) {
             let (gate, again) = (self.gate.clone(), leftover.clone());

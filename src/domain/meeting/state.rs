@@ -62,7 +62,7 @@ impl Meeting {
     /// What `recording_state` says now.
     pub fn state(&self) -> State {
         let agreed = |purpose| self.present.keys().any(|id| self.accepts(*id, purpose));
-        let on = |purpose| self.settings.uses.contains(&purpose);
+        let on = |purpose| self.uses.contains(&purpose);
         let held = self.held.contains(&Use::Recording);
         let kept = |id: ParticipantId| !self.unkept.contains(&id);
         let unrecorded: Vec<_> = self
@@ -85,8 +85,8 @@ impl Meeting {
             RecordingState::Recording
         };
         let waiting_for = admission::awaited(
-            self.settings.policy,
-            &self.settings.uses,
+            self.settings.consent_policy,
+            &self.uses,
             self.present.keys().copied(),
             |id, purpose| self.accepts(*id, purpose),
         );

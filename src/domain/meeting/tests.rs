@@ -11,10 +11,10 @@ fn s(seconds: i64) -> MeetingTime {
 
 fn meeting(policy: ConsentPolicy) -> Meeting {
     Meeting::new(
-        Settings {
-            uses: Use::ALL.to_vec(),
-            policy,
-            end_when_empty: Micros::from_secs(60),
+        MeetingSettings {
+            consent_policy: policy,
+            end_when_empty_seconds: 60,
+            ..MeetingSettings::default()
         },
         s(0),
     )

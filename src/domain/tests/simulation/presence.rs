@@ -2,10 +2,9 @@
 
 use super::dice::Dice;
 use hansard_domain::{
-    consent::Use,
     id::{ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
-    meeting::{Command, ConsentPolicy, Input, Listed, Meeting, Settings},
+    meeting::{Command, Input, Listed, Meeting, MeetingSettings},
     stream::CloseReason,
     time::{MeetingTime, Micros},
 };
@@ -54,11 +53,11 @@ impl Truth {
 
 pub fn play(seed: u64) {
     let mut dice = Dice::new(seed ^ 0x77);
-    let empty = Micros::from_secs(dice.one(&[10, 60, 300]));
-    let settings = Settings {
-        uses: Use::ALL.to_vec(),
-        policy: ConsentPolicy::Exclude,
-        end_when_empty: empty,
+    let seconds = dice.one(&[10, 60, 300]);
+    let empty = Micros::from_secs(seconds.into());
+    let settings = MeetingSettings {
+        end_when_empty_seconds: seconds,
+        ..MeetingSettings::default()
     };
     let mut meeting = Meeting::new(settings, MeetingTime::ZERO);
     let people: Vec<ParticipantId> = (0..3)

@@ -10,7 +10,7 @@ use hansard_domain::{
     id::{ParticipantId, StreamId},
     intake::{Intake, Output, Received, reach},
     late::Lates,
-    meeting::{Command, Input, Meeting, Settings},
+    meeting::{Command, Input, Meeting, MeetingSettings},
     recording::{Cutter, SegmentName},
     reorder::HELD_MAX,
     source::{Source, Terms},
@@ -93,7 +93,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(settings: Settings, now: MeetingTime) -> Self {
+    pub fn new(settings: MeetingSettings, now: MeetingTime) -> Self {
         let rules = Meeting::new(settings, now);
         Self {
             gate: rules.gate().clone(),

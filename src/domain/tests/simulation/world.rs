@@ -14,7 +14,7 @@ use hansard_domain::{
     id::{ConsentId, ParticipantId, StreamId},
     limits::HEADS_POLL,
     log_reader::{Head, LogReader},
-    meeting::{ConsentPolicy, Input, Listed, Settings},
+    meeting::{ConsentPolicy, Input, Listed, MeetingSettings, RecordingMode},
     source::Terms,
     time::{MeetingTime, Micros, Span},
     timeline::Header,
@@ -442,10 +442,16 @@ impl World {
             return;
         }
         let now = MeetingTime(self.now);
-        let settings = Settings {
-            uses: self.plan.uses.clone(),
-            policy: self.plan.policy,
-            end_when_empty: Micros::from_secs(300),
+        let recording = if self.plan.uses.contains(&Use::Recording) {
+            RecordingMode::Audio
+        } else {
+            RecordingMode::Off
+        };
+        let settings = MeetingSettings {
+            ai_enabled: self.plan.uses.contains(&Use::Transcription),
+            recording,
+            consent_policy: self.plan.policy,
+            ..MeetingSettings::default()
         };
         let mut worker = Worker::new(settings, now);
         self.reader = LogReader::default();

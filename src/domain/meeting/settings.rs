@@ -1,0 +1,117 @@
+//! A meeting's settings and their defaults, for the API, the database and the running meeting
+//! alike: consent hangs on them.
+
+use crate::{consent::Use, time::Micros, word::words};
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// What is recorded.
+    pub enum RecordingMode("recording mode", schema "RecordingMode": "What is recorded.") {
+        Off = "off",
+        Audio = "audio",
+        Video = "video",
+    }
+}
+
+words! {
+    /// What happens to those who agreed while somebody present has not.
+    pub enum ConsentPolicy(
+        "consent policy",
+        schema "ConsentPolicy": "What happens while somebody present has not agreed."
+    ) {
+        /// Leave out those who have not agreed and go on.
+        Exclude = "exclude",
+        /// Pause each use for everybody while anyone present has not agreed to it.
+        All = "all",
+        /// Only who agreed to every use may be there.
+        Required = "required",
+    }
+}
+
+/// A meeting's settings as its row keeps them. What a row leaves out has its default; a word that
+/// is not known is an error and not a guess.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MeetingSettings {
+    /// Whether the meeting is transcribed.
+    pub ai_enabled: bool,
+    pub recording: RecordingMode,
+    pub consent_policy: ConsentPolicy,
+    /// What Whisper is told; `None`: it finds out.
+    pub language: Option<String>,
+    /// Words that Whisper is told to expect.
+    pub glossary: Vec<String>,
+    /// The meeting ends this long after nobody is present.
+    pub end_when_empty_seconds: u32,
+}
+
+impl Default for MeetingSettings {
+    fn default() -> Self {
+        Self {
+            ai_enabled: true,
+            recording: RecordingMode::Audio,
+            consent_policy: ConsentPolicy::Exclude,
+            language: None,
+            glossary: Vec::new(),
+            end_when_empty_seconds: 300,
+        }
+    }
+}
+
+impl MeetingSettings {
+    /// The uses that this meeting makes of media, in the order recording, transcription.
+    pub fn uses(&self) -> Vec<Use> {
+        let recording = (self.recording != RecordingMode::Off).then_some(Use::Recording);
+        recording
+            .into_iter()
+            .chain(self.ai_enabled.then_some(Use::Transcription))
+            .collect()
+    }
+
+    pub fn end_when_empty(&self) -> Micros {
+        Micros::from_secs(self.end_when_empty_seconds.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(row: serde_json::Value) -> serde_json::Result<MeetingSettings> {
+        MeetingSettings::deserialize(&row)
+    }
+
+    #[test]
+    fn reads_uses_and_policy_and_refuses_what_it_does_not_know() {
+        let settings = read(json!({
+            "aiEnabled": false, "recording": "audio", "consentPolicy": "all", "language": "en",
+            "endWhenEmptySeconds": 10
+        }))
+        .expect("parses");
+        assert_eq!(settings.uses(), [Use::Recording]);
+        assert_eq!(settings.consent_policy, ConsentPolicy::All);
+        assert_eq!(settings.end_when_empty(), Micros::from_secs(10));
+        assert_eq!(settings.language.as_deref(), Some("en"));
+        let settings = read(json!({"recording": "off"})).expect("parses");
+        assert_eq!(settings.uses(), [Use::Transcription]);
+        assert!(read(json!({"consentPolicy": "whatever"})).is_err());
+        assert!(read(json!({"recording": "everything"})).is_err());
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_contracts_default() {
+        let written =
+            serde_json::to_value(MeetingSettings::default()).expect("strings and numbers");
+        assert_eq!(
+            written,
+            json!({
+                "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude",
+                "language": null, "glossary": [], "endWhenEmptySeconds": 300
+            })
+        );
+        assert_eq!(read(json!({})).ok(), Some(MeetingSettings::default()));
+        assert_eq!(read(written).ok(), Some(MeetingSettings::default()));
+        assert_eq!(MeetingSettings::default().uses(), Use::ALL);
+    }
+}
