@@ -158,7 +158,11 @@ impl SegmentWriter {
         }
         let channels = self.track.codec.channels(&frame.payload);
         let (ended, put) = self.cutter.frame(&self.gate, &pass, channels);
-        let mut outcome = self.close(ended);
+        let mut outcome = if ended.is_some() {
+            self.close(ended)
+        } else {
+            Outcome::default()
+        };
         let Some(put) = put else {
             outcome.dropped = true;
             outcome.lost = outcome
