@@ -29,7 +29,7 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info, warn};
+use tracing::{Instrument, debug, info, info_span, warn};
 use uuid::Uuid;
 
 /// How often due rows are looked for without being told.
@@ -250,7 +250,9 @@ impl Worker {
     }
 
     fn start(&self, kind: &Arc<dyn Job>, job: Row, held: &Arc<Mutex<BTreeMap<JobId, Held>>>) {
-        info!(job = %job.id, meeting = %job.meeting, kind = %kind.kind(), epoch = job.epoch, "claimed a job");
+        let span = info_span!("job", kind = %kind.kind(), id = %job.id);
+        let span = info_span!(parent: &span, "meeting", id = %job.meeting, epoch = job.epoch);
+        span.in_scope(|| info!("claimed a job"));
         let (tell, lease) = watch::channel(Standing::Held);
         let id = job.id;
         held.lock().insert(
@@ -278,7 +280,7 @@ impl Worker {
         let kind = kind.clone();
         self.tasks.spawn(async move {
             // A panic ends one job, not the process; its message is logged by the panic hook.
-            let outcome = match tokio::spawn(run).await {
+            let outcome = match tokio::spawn(run.instrument(span)).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(error)) => kind.clone().failed(job.clone(), error).await,
                 Err(error) => {

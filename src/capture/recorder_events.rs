@@ -4,7 +4,7 @@ use super::{
     commit::{Commits, Write},
     upload::Uploads,
 };
-use crate::{domain::id::MeetingId, media::live::spool};
+use crate::media::live::spool;
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// Segments are queued for upload, losses for the database.
-pub fn take(uploads: &Uploads, commits: &Commits, meeting: MeetingId, told: spool::SpoolEvent) {
+pub fn take(uploads: &Uploads, commits: &Commits, told: spool::SpoolEvent) {
     match told {
         spool::SpoolEvent::Sealed(sealed) => {
             uploads.put(sealed);
@@ -27,16 +27,16 @@ pub fn take(uploads: &Uploads, commits: &Commits, meeting: MeetingId, told: spoo
             let _ = commits.write(Write::Lost { recording, span });
         }
         spool::SpoolEvent::Resumed { recording } => {
-            info!(%meeting, %recording, "segments are written again")
+            info!(%recording, "segments are written again")
         }
         spool::SpoolEvent::Left(left) => {
             uploads.missed();
-            warn!(%meeting, path = %left.path.display(), "a segment could not be sealed and stays in the spool");
+            warn!(path = %left.path.display(), "a segment could not be sealed and stays in the spool");
         }
         spool::SpoolEvent::Failed { recording, error } => {
             metrics::counter!("hansard_segments_failed_total").increment(1);
             if seldom() {
-                warn!(%meeting, %recording, error, "a segment cannot be written; the recording goes on with the next one");
+                warn!(%recording, error, "a segment cannot be written; the recording goes on with the next one");
             }
         }
     }

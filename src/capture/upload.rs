@@ -29,7 +29,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{Instrument, warn};
 
 /// How long a stored segment can still be cut from its spool file. A worker that cannot hear of
 /// withdrawals closes its gate after 5 s, so this is ample.
@@ -139,9 +139,12 @@ pub fn start(
         drains: Vec::new(),
         replaced: Vec::new(),
     };
-    tokio::spawn(async move {
-        lost.run_until_cancelled(keeper.run(rx)).await;
-    });
+    tokio::spawn(
+        async move {
+            lost.run_until_cancelled(keeper.run(rx)).await;
+        }
+        .in_current_span(),
+    );
     Uploads {
         messages,
         shared,
@@ -280,7 +283,7 @@ impl Keeper {
         let (uploader, sealed, key) =
             (self.uploader.clone(), kept.sealed.clone(), kept.key.clone());
         self.uploads
-            .spawn(async move { (id, uploader.store(&sealed, &key).await) });
+            .spawn(async move { (id, uploader.store(&sealed, &key).await) }.in_current_span());
     }
 
     /// In storage and verified: its row may say so, if consent still allows all of it.
@@ -292,7 +295,7 @@ impl Keeper {
             (Meanwhile::Nothing, Ok(segment)) => segment,
             (Meanwhile::Nothing, Err(error)) => {
                 // Its file is gone, and with it the sound.
-                warn!(meeting = %self.holder.meeting, %error, "a segment cannot be stored");
+                warn!(%error, "a segment cannot be stored");
                 let (recording, span) = (kept.sealed.track.recording, kept.sealed.pass.span);
                 self.kept.remove(&id);
                 let _ = self.commits.write(Write::Lost { recording, span });

@@ -140,11 +140,14 @@ async fn sweep(
     match tokio::time::timeout(SWEEP_MAX, deleting).await {
         Ok(deleted) => deleted.context("deleting an object that no row names")?,
         Err(_) => {
-            warn!(%meeting, "objects that no row names are not all deleted yet; storage is slow")
+            warn!("objects that no row names are not all deleted yet; storage is slow")
         }
     }
     if !unnamed.is_empty() {
-        info!(%meeting, objects = unnamed.len(), "swept up objects that no row names");
+        info!(
+            objects = unnamed.len(),
+            "swept up objects that no row names"
+        );
     }
     Ok(())
 }

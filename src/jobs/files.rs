@@ -103,7 +103,7 @@ impl Job for Files {
                 && job.attempts >= JOB_ATTEMPTS
                 && let Err(error) = self.give_up(job.meeting, &format!("{error:#}")).await
             {
-                warn!(meeting = %job.meeting, %error, "could not write that a recording failed");
+                warn!(%error, "could not write that a recording failed");
             }
             outcome
         })
@@ -277,7 +277,12 @@ impl Files {
                 },
             )
             .await;
-        info!(%meeting, tracks = done.len(), lost = lost_whole.len(), ?state, "the recordings are made");
+        info!(
+            tracks = done.len(),
+            lost = lost_whole.len(),
+            ?state,
+            "the recordings are made"
+        );
         Ok(Round::Finished)
     }
 

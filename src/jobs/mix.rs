@@ -19,6 +19,7 @@ use crate::{
 use anyhow::Context;
 use std::{path::Path, sync::Arc};
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 /// The mix of one round.
 pub(super) enum MixFile {
@@ -86,7 +87,7 @@ impl Mix<'_> {
         let to = out.clone();
         let (progress, mut steps) = tokio::sync::watch::channel(0.0_f32);
         let store = self.store.clone();
-        let reporting = tokio::spawn(async move {
+        let reporting = async move {
             while steps.changed().await.is_ok() {
                 let step = *steps.borrow_and_update();
                 if let Ok(mut tx) = store.worker_tx().await
@@ -97,7 +98,8 @@ impl Mix<'_> {
                 }
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
-        });
+        };
+        let reporting = tokio::spawn(reporting.in_current_span());
         let turn = self
             .rendering
             .clone()

@@ -287,7 +287,10 @@ impl Join<'_> {
         segment: &Segment,
         why: &str,
     ) -> anyhow::Result<()> {
-        warn!(%meeting, key = segment.object_key, why, "a segment is lost; its span becomes a gap");
+        warn!(
+            key = segment.object_key,
+            why, "a segment is lost; its span becomes a gap"
+        );
         metrics::counter!("hansard_segments_lost_total").increment(1);
         let mut tx = self.store.worker_tx().await?;
         recording::mark_lost(&mut tx, meeting, segment, why).await?;

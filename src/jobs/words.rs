@@ -152,7 +152,7 @@ impl Words {
             search.store(gap, &heard, &lost).await?;
         }
         if found > 0 {
-            info!(%meeting, segments = found, "found words that nobody had heard");
+            info!(segments = found, "found words that nobody had heard");
         }
         Ok(())
     }
@@ -264,7 +264,7 @@ impl Search<'_> {
         let mut events = Vec::new();
         for line in &found.lines {
             if gate.still::<Transcription>(&line.pass) != Verdict::Keep {
-                debug!(%meeting, "words that were found are not allowed any more");
+                debug!("words that were found are not allowed any more");
                 continue;
             }
             let segment = self.segment(line);

@@ -32,6 +32,7 @@ use std::{
 use task::CommitTask;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// Writes that may wait.
@@ -154,7 +155,7 @@ pub fn bounded(
     let (tell, through) = watch::channel(0);
     let refused = Arc::<Mutex<BTreeSet<u64>>>::default();
     let noted = refused.clone();
-    tokio::spawn(async move {
+    let committing = async move {
         let mut task = CommitTask {
             store,
             queue,
@@ -180,7 +181,8 @@ pub fn bounded(
             }
             tell.send_modify(|through| *through += 1);
         }
-    });
+    };
+    tokio::spawn(committing.in_current_span());
     Commits {
         queue: tx,
         waiting_max,

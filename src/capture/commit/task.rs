@@ -53,7 +53,7 @@ impl CommitTask {
                     return true;
                 }
                 Err(StoreError::Fenced) => {
-                    warn!(meeting = %self.holder.meeting, epoch = self.holder.epoch, "the meeting was taken over; stopping");
+                    warn!("the meeting was taken over; stopping");
                     lost.cancel();
                     return false;
                 }
@@ -66,7 +66,7 @@ impl CommitTask {
                 Err(error) => {
                     // Not a matter of time: one write is lost and said, the meeting goes on.
                     metrics::counter!("hansard_ledger_failed_total").increment(1);
-                    warn!(meeting = %self.holder.meeting, %error, "a write was refused by the database");
+                    warn!(%error, "a write was refused by the database");
                     return false;
                 }
             }
@@ -226,7 +226,7 @@ impl CommitTask {
             && self.facts.try_send(Fact::SaidBefore { id, head }).is_err()
         {
             // The gate stays shut for the participant until it says something else.
-            warn!(%meeting, %id, "a repeated withdrawal could not be settled");
+            warn!(%id, "a repeated withdrawal could not be settled");
         }
         Ok(effects)
     }

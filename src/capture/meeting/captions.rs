@@ -81,7 +81,7 @@ impl RunningMeeting {
             epoch: self.holder.epoch,
         }));
         if written.is_err() {
-            warn!(meeting = %self.meeting, segment = %line.segment, "a final could not be kept: too much waits for Postgres");
+            warn!(segment = %line.segment, "a final could not be kept: too much waits for Postgres");
             self.tracks.lost(pass.participant, pass.span);
         }
     }

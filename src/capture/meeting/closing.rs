@@ -66,7 +66,7 @@ pub async fn close(
     if over == Over::Lost {
         // Somebody else has it: nothing more is written or told; the spool is `recover`'s.
         running.lost.cancel();
-        info!(%meeting, epoch = running.holder.epoch, "the meeting runs elsewhere now");
+        info!("the meeting runs elsewhere now");
         return Ok(Outcome::Settled);
     }
     let ended = Instant::now();
@@ -106,7 +106,7 @@ pub async fn close(
     let over_guard = tracks.finish();
     let sealed = tokio::time::timeout(uploads_max, async {
         while let Some(event) = outputs.spool_events.recv().await {
-            recorder_events::take(&uploads, &commits, meeting, event);
+            recorder_events::take(&uploads, &commits, event);
         }
         uploads.drain(uploads_max).await
     });
@@ -139,7 +139,10 @@ pub async fn close(
     // When it cannot be read, something may be there.
     let spooled = left.map_or(1, |left| left.len());
     if spooled > 0 {
-        warn!(%meeting, segments = spooled, stored, committed, "not everything could be stored; the rest waits in the spool");
+        warn!(
+            segments = spooled,
+            stored, committed, "not everything could be stored; the rest waits in the spool"
+        );
     }
     if over == Over::Released {
         return Ok(Outcome::Release);
@@ -207,7 +210,7 @@ pub async fn close(
     if let Some(job) = mix {
         let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
     }
-    info!(%meeting, "the meeting is over");
+    info!("the meeting is over");
     Ok(Outcome::Settled)
 }
 
@@ -279,7 +282,6 @@ async fn utter(
     };
     if !all && over != Over::Released {
         warn!(
-            %meeting,
             "the last words are not in the transcript: speech was too far behind. Give this worker fewer meetings \
              (--capacity) or a smaller model"
         );

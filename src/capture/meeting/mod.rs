@@ -194,7 +194,7 @@ impl RunningMeeting {
             spool::SpoolEvent::Resumed { recording } => self.kept(*recording, true),
             _ => {}
         }
-        recorder_events::take(&self.uploads, &self.commits, self.meeting, event);
+        recorder_events::take(&self.uploads, &self.commits, event);
     }
 
     /// Whether what comes of a recording can be written.

@@ -10,6 +10,7 @@ use crate::{
     },
     domain::{log_reader, meeting::Input, time::MeetingTime},
 };
+use tracing::Instrument;
 
 impl RunningMeeting {
     /// The head of the meeting was polled.
@@ -47,10 +48,13 @@ impl RunningMeeting {
     pub(super) fn start_reading(&self, after: i64) {
         let (store, meeting, facts) = (self.deps.store.clone(), self.meeting, self.facts.clone());
         let start = self.clock.to_wall(MeetingTime::ZERO);
-        tokio::spawn(async move {
-            let read = read::read(&store, meeting, after, start).await.ok();
-            let _ = facts.send(Fact::Read(read)).await;
-        });
+        tokio::spawn(
+            async move {
+                let read = read::read(&store, meeting, after, start).await.ok();
+                let _ = facts.send(Fact::Read(read)).await;
+            }
+            .in_current_span(),
+        );
     }
 
     pub(super) fn read(&mut self, read: Option<MeetingRead>) {

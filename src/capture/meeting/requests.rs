@@ -15,6 +15,7 @@ use crate::{
         message::{Ask, Reply},
     },
 };
+use tracing::Instrument;
 
 impl RunningMeeting {
     /// Carries out one ask and answers it, now or by a [`Fact`].
@@ -58,25 +59,32 @@ impl RunningMeeting {
                     return;
                 }
                 let (spool, facts) = (self.deps.spool.clone(), self.facts.clone());
-                tokio::spawn(async move {
-                    let written =
-                        tokio::task::spawn_blocking(move || journal::append(&spool, &withdrawal))
-                            .await;
-                    let journalled = matches!(written, Ok(Ok(())));
-                    let _ = facts.send(Fact::Journalled(journalled, responder)).await;
-                });
+                tokio::spawn(
+                    async move {
+                        let written = tokio::task::spawn_blocking(move || {
+                            journal::append(&spool, &withdrawal)
+                        })
+                        .await;
+                        let journalled = matches!(written, Ok(Ok(())));
+                        let _ = facts.send(Fact::Journalled(journalled, responder)).await;
+                    }
+                    .in_current_span(),
+                );
             }
             Ask::OpenStream { stream } if self.tracks.port(stream).is_some() => {
                 self.answer(responder, stream)
             }
             Ask::OpenStream { stream } => {
                 let (deps, meeting, facts) = (self.deps.clone(), self.meeting, self.facts.clone());
-                tokio::spawn(async move {
-                    let entered = entry::enter(&deps, meeting, stream, &facts).await;
-                    let _ = facts
-                        .send(Fact::Open(entered.map(Box::new), responder))
-                        .await;
-                });
+                tokio::spawn(
+                    async move {
+                        let entered = entry::enter(&deps, meeting, stream, &facts).await;
+                        let _ = facts
+                            .send(Fact::Open(entered.map(Box::new), responder))
+                            .await;
+                    }
+                    .in_current_span(),
+                );
             }
             Ask::Streams => responder.reply(Reply::Streams {
                 streams: self.streams_now(),

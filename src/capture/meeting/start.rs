@@ -200,7 +200,7 @@ impl RunningMeeting {
                 }
             }
         }
-        info!(%meeting, epoch = running.holder.epoch, "capture started");
+        info!("capture started");
         Ok((
             running,
             Inputs { arrivals, facts },

@@ -79,7 +79,7 @@ impl RunningMeeting {
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                warn!(meeting = %self.meeting, stream = %id, error = why, "a stream cannot be opened");
+                warn!(stream = %id, error = why, "a stream cannot be opened");
                 self.input(Input::StreamClosed { stream: id });
                 self.refuse(&stream, responder, CloseReason::Unavailable, why);
             }
@@ -152,7 +152,7 @@ impl RunningMeeting {
                     });
                 }
                 if self.tracks.is_unreadable(stream) {
-                    warn!(meeting = %self.meeting, %stream, "a sender's time stamps do not follow its packets; closed");
+                    warn!(%stream, "a sender's time stamps do not follow its packets; closed");
                     self.close(stream, CloseReason::ClockRate);
                 }
             }
@@ -205,7 +205,7 @@ impl RunningMeeting {
     /// Tells whose media came, stalled or came back.
     pub(super) fn look_at_media(&mut self) {
         for (stream, participant, media) in self.tracks.look(self.clock.now()) {
-            info!(meeting = %self.meeting, %stream, media = %media.word(), reason = media.reason().map(MediaReason::as_str), "a stream's media");
+            info!(%stream, media = %media.word(), reason = media.reason().map(MediaReason::as_str), "a stream's media");
             self.write(Write::Media {
                 stream,
                 participant,

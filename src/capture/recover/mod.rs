@@ -43,7 +43,7 @@ use std::{
 use taking::Taking;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument, info, info_span, warn};
 
 /// How often the spool is looked through for what nobody owns.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -73,7 +73,10 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
             {
                 if running.len() < MEETINGS && running.insert(meeting) {
                     let deps = deps.clone();
-                    tasks.spawn(async move { (meeting, recover(&deps, meeting).await) });
+                    tasks.spawn(
+                        async move { (meeting, recover(&deps, meeting).await) }
+                            .instrument(info_span!("recovery", %meeting)),
+                    );
                 } else {
                     // More may have come since its turn began.
                     look = Instant::now() + SWEEP_SOON;
@@ -103,7 +106,10 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
             && said.is_none_or(|said| said.elapsed() >= SAID_EVERY)
         {
             said = Some(Instant::now());
-            warn!(%meeting, error = format!("{error:#}"), "the spool of a meeting waits to be taken up");
+            warn!(%meeting,
+                error = format!("{error:#}"),
+                "the spool of a meeting waits to be taken up"
+            );
         }
     }
 }
@@ -149,7 +155,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     }
     let mut tx = deps.store.worker_tx().await?;
     let Some(loaded) = capture::load(&mut tx, meeting).await? else {
-        warn!(%meeting, "the spool holds a meeting that this database does not know; it is left alone");
+        warn!("the spool holds a meeting that this database does not know; it is left alone");
         return Ok(0);
     };
     // Before anything is stored: whoever sweeps up objects that no row names holds the head and
@@ -202,7 +208,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
         {
             let Some(leftover) = queue.next() else { break };
             let (shared, epoch) = (shared.clone(), leftover.epoch);
-            tasks.spawn(async move { (epoch, shared.take_up(leftover).await) });
+            tasks.spawn(async move { (epoch, shared.take_up(leftover).await) }.in_current_span());
         }
         tokio::select! {
             done = tasks.join_next() => match done {
@@ -223,7 +229,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     tidied(deps, meeting, &left).await?;
     let stored = shared.stored.load(Ordering::Relaxed);
     if stored > 0 {
-        info!(%meeting, segments = stored, "took up what was left in the spool");
+        info!(segments = stored, "took up what was left in the spool");
     }
     finish(deps, meeting).await?;
     match problem {
@@ -271,7 +277,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
             Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) => {
                 // What is not of this database never will be, and the others must not wait for it.
-                warn!(%meeting, id = %withdrawal.id, %error, "a withdrawal in the journal was refused by the database");
+                warn!(id = %withdrawal.id, %error, "a withdrawal in the journal was refused by the database");
                 continue;
             }
         };

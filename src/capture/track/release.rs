@@ -105,7 +105,7 @@ fn begin(
             codec: track.codec,
         };
         if !spool.open(recorded) {
-            warn!(meeting = %holder.meeting, "the recorder takes no more recordings");
+            warn!("the recorder takes no more recordings");
         }
         let _ = commits.write(Write::Track {
             id,

@@ -25,6 +25,7 @@ use std::{
 };
 use tokio::{net::UdpSocket, sync::mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 
 /// Datagrams taken before the task lets others run.
 const BATCH: usize = 32;
@@ -102,11 +103,12 @@ pub fn open(
         began,
     };
     let handed_over = stream.handed_over.clone();
-    tokio::spawn(async move {
+    let span = tracing::info_span!("stream", id = %task.config.stream);
+    let receiving = async move {
         let end = close.run_until_cancelled(task.run(&place.socket)).await;
         match end {
             Some(End::Socket) => {
-                tracing::warn!(stream = %task.config.stream, "a stream's socket failed; it ends");
+                tracing::warn!("a stream's socket failed; it ends");
             }
             _ if handed_over.load(Relaxed) => {}
             // Its sender may not know that it is over.
@@ -115,7 +117,8 @@ pub fn open(
                 place.rest(Some(task.strangers.left(address)));
             }
         }
-    });
+    };
+    tokio::spawn(receiving.instrument(span));
     Ok(stream)
 }
 
