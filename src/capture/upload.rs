@@ -52,7 +52,7 @@ enum Message {
 
 #[derive(Default)]
 struct Shared {
-    doors: Notify,
+    recheck: Notify,
     /// Something found no room and stays in the spool, for `recover`.
     missed: AtomicBool,
 }
@@ -80,9 +80,9 @@ impl Uploads {
         self.shared.missed.store(true, Ordering::Relaxed);
     }
 
-    /// Doors changed: look again at what was sealed in the last minute. Never waits.
+    /// Consent changed: asks the gate again about what was sealed in the last minute. Never waits.
     pub fn recheck(&self) {
-        self.shared.doors.notify_one();
+        self.shared.recheck.notify_one();
     }
 
     /// Waits until everything that was ever put is stored and handed to [`Commits`], at most
@@ -201,7 +201,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 biased;
-                () = shared.doors.notified() => self.recheck().await,
+                () = shared.recheck.notified() => self.recheck().await,
                 Some(done) = self.uploads.join_next() => match done {
                     Ok((id, uploaded)) => self.uploaded(id, uploaded).await,
                     Err(error) => {

@@ -55,7 +55,7 @@ pub enum Unstored {
     Gone,
 }
 
-/// See the module.
+/// Stores the sealed segments of all meetings. Clones share it.
 #[derive(Clone)]
 pub struct Uploader(Arc<Inner>);
 

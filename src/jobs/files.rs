@@ -1,7 +1,7 @@
-//! The files of an ended meeting, in two steps: each track joined from its segments ([`super::join`]),
-//! then the mix rendered from the tracks ([`super::mix`]). Every file is stored and verified before its row says so. Runs
-//! again from the start after a crash, with the same outcome; segment objects are deleted by
-//! another job once the tracks are committed.
+//! The files of an ended meeting, in two steps: each track joined from its segments
+//! ([`super::join`]), then the mix rendered from the tracks ([`super::mix`]). Every file is stored and
+//! verified before its row says so. Runs again from the start after a crash, with the same outcome;
+//! segment objects are deleted by another job once the tracks are committed.
 //!
 //! Everything is fetched before anything is stored, so that a storage which is away in between
 //! costs no half-made revision: the job then waits ([`Outcome::Waiting`]), however long. It ends
@@ -11,7 +11,7 @@ use super::{
     join::{Join, Tracks},
     known::Known,
     mix::{Mix, MixFile},
-    track::Joined,
+    track::{Joined, Joiner},
     words::{self, Words},
 };
 use crate::{
@@ -136,7 +136,7 @@ impl Files {
 
     async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
         let (meeting, tenant) = (claimed.job.meeting, claimed.job.tenant);
-        let known = match Known::read(self, meeting).await? {
+        let known = match Known::read(&self.store, meeting).await? {
             Ok(known) => known,
             Err(spooled) => return Ok(Round::Spooled(spooled)),
         };
@@ -147,13 +147,15 @@ impl Files {
             .await
             .context("making room for the files")?;
         let join = Join {
-            store: &self.store,
-            objects: &self.objects,
-            meeting,
+            tracks: Joiner {
+                store: &self.store,
+                objects: &self.objects,
+                meeting,
+                scratch: &scratch.0,
+            },
             tenant,
-            scratch: &scratch.0,
         };
-        let tracks = join.tracks(&known).await?;
+        let tracks = join.all(&known).await?;
         if tracks.missing > 0 {
             return Ok(Round::Missing(tracks.missing));
         }

@@ -4,30 +4,22 @@
 use super::{
     key,
     known::Known,
-    track::{Joined, Made},
+    track::{Joined, Joiner, Made},
 };
 use crate::{
     domain::{
-        id::{MeetingId, RecordingId, TenantId},
+        id::{RecordingId, TenantId},
         recording::{RecordingKind, RecordingStatus},
         tiering::Tier,
     },
-    objects::Objects,
-    store::{
-        Store,
-        recording::{self, Finished, Segment},
-    },
+    store::recording::{self, Finished, Segment},
 };
 use anyhow::Context;
-use std::path::Path;
 
 /// Joins the tracks of one meeting.
 pub(super) struct Join<'a> {
-    pub store: &'a Store,
-    pub objects: &'a Objects,
-    pub meeting: MeetingId,
+    pub tracks: Joiner<'a>,
     pub tenant: TenantId,
-    pub scratch: &'a Path,
 }
 
 /// What became of a meeting's tracks.
@@ -44,7 +36,7 @@ pub(super) struct Tracks {
 
 impl Join<'_> {
     /// Fetches and joins all tracks. Nothing is stored yet.
-    pub async fn tracks(&self, known: &Known) -> anyhow::Result<Tracks> {
+    pub async fn all(&self, known: &Known) -> anyhow::Result<Tracks> {
         let mut tracks = Tracks::default();
         for track in known
             .meeting
@@ -66,7 +58,7 @@ impl Join<'_> {
                 .map(|segment| (segment.clone(), known.allowed(participant, segment)))
                 .collect();
             let (id, file) = (track.id, track.blob_url.clone());
-            match self.join(track, of_track, why).await? {
+            match self.tracks.join(track, of_track, why).await? {
                 Made::Track(joined) => tracks.done.push(*joined),
                 Made::Nothing => tracks.nothing.push((id, file)),
                 Made::Lost(error) => tracks.lost_whole.push((id, error)),
@@ -78,9 +70,13 @@ impl Join<'_> {
 
     /// Stores and commits one track, unless it is stored as it is.
     pub async fn keep(&self, joined: &Joined) -> anyhow::Result<()> {
-        let Self {
-            meeting, tenant, ..
-        } = *self;
+        let Joiner {
+            store,
+            objects,
+            meeting,
+            ..
+        } = self.tracks;
+        let tenant = self.tenant;
         let Joined {
             recording: track,
             finalised,
@@ -90,7 +86,7 @@ impl Join<'_> {
         } = joined;
         let gaps = serde_json::to_value(gaps)?;
         if !joined.fresh {
-            let mut tx = self.store.worker_tx().await?;
+            let mut tx = store.worker_tx().await?;
             recording::set_gaps(&mut tx, track.id, &gaps).await?;
             tx.commit().await?;
             return Ok(());
@@ -101,29 +97,28 @@ impl Join<'_> {
             track.revision
         };
         let key = key(tenant, meeting, track.id, revision, "mkv");
-        let stored = self
-            .objects
+        let stored = objects
             .put_file(&key, path, "audio/x-matroska", Tier::Hot)
             .await
             .context("storing a track")?;
         let file = Finished {
-            blob_url: self.objects.url(&key),
+            blob_url: objects.url(&key),
             start_ms: finalised.start_ms,
             duration_ms: finalised.duration_ms,
             gaps,
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
         };
-        let mut tx = self.store.worker_tx().await?;
+        let mut tx = store.worker_tx().await?;
         recording::finish(&mut tx, track.id, &file).await?;
         tx.commit().await?;
         let made = track
             .blob_url
             .as_deref()
-            .and_then(|url| self.objects.key(url))
+            .and_then(|url| objects.key(url))
             .filter(|made| *made != key);
         if let Some(made) = made {
-            self.objects
+            objects
                 .delete(made)
                 .await
                 .context("deleting a track that was made anew")?;
@@ -139,16 +134,17 @@ impl Join<'_> {
         file: Option<&str>,
         segments: &[Segment],
     ) -> anyhow::Result<()> {
+        let objects = self.tracks.objects;
         let of_track = segments
             .iter()
             .filter(|segment| segment.recording == id)
             .map(|segment| segment.object_key.as_str());
         for key in file
-            .and_then(|url| self.objects.key(url))
+            .and_then(|url| objects.key(url))
             .into_iter()
             .chain(of_track)
         {
-            self.objects
+            objects
                 .delete(key)
                 .await
                 .context("deleting a track of which nothing may be kept")?;

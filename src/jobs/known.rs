@@ -1,7 +1,7 @@
 //! What the store has of a meeting whose files are made: its consent log as a gate, who was there,
 //! and what of each track may be kept.
 
-use super::{files::Files, words};
+use super::words;
 use crate::{
     domain::{
         consent::Use,
@@ -13,7 +13,7 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     store::{
-        attendance,
+        Store, attendance,
         capture::{self, Loaded},
         consent,
         recording::{self, Segment},
@@ -42,8 +42,8 @@ pub(super) struct Known {
 impl Known {
     /// `Err`: so many segments are still in a spool. They come first: else the first file told of
     /// would have holes.
-    pub async fn read(files: &Files, meeting: MeetingId) -> anyhow::Result<Result<Self, i64>> {
-        let mut tx = files.store.worker_tx().await?;
+    pub async fn read(store: &Store, meeting: MeetingId) -> anyhow::Result<Result<Self, i64>> {
+        let mut tx = store.worker_tx().await?;
         let spooled = capture::spooled(&mut tx, meeting).await?;
         if spooled > 0 {
             return Ok(Err(spooled));

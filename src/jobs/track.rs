@@ -1,7 +1,7 @@
 //! One track of a meeting: its segments fetched side by side, what is broken told apart from what is
 //! away, and all of it joined.
 
-use super::{join::Join, words};
+use super::words;
 use crate::{
     domain::{
         fault::{Fault, Sighting},
@@ -12,8 +12,11 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::remux::{self, Finalised, Part},
-    objects::ObjectError,
-    store::recording::{self, Recording, Segment},
+    objects::{ObjectError, Objects},
+    store::{
+        Store,
+        recording::{self, Recording, Segment},
+    },
 };
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -80,7 +83,16 @@ enum Got {
     Missing,
 }
 
-impl Join<'_> {
+/// Joins single tracks of one meeting.
+pub(super) struct Joiner<'a> {
+    pub store: &'a Store,
+    pub objects: &'a Objects,
+    pub meeting: MeetingId,
+    /// Where its files are made.
+    pub scratch: &'a Path,
+}
+
+impl Joiner<'_> {
     /// Fetches and joins a track. Whatever of it cannot be had is noted as lost; that storage is
     /// away is an error.
     pub(super) async fn join(

@@ -49,7 +49,7 @@ pub fn samples(length: Micros) -> usize {
     usize::try_from(length.0 * 16 / 1_000).unwrap_or(0)
 }
 
-/// See the module's text. Decisions come with their audio, since the tape forgets.
+/// Finds the utterances of one stream. Decisions come with their audio, since the tape forgets.
 pub struct Segmenter {
     tape: Tape,
     vad: Vad,

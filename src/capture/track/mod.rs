@@ -277,7 +277,7 @@ impl Tracks {
             .min()
     }
 
-    /// Doors changed: what is open is sealed, which cuts it where it must be.
+    /// Consent changed: what is open is sealed, which cuts it where it must be.
     pub fn recheck(&mut self, participant: Option<ParticipantId>) {
         for (id, key) in &self.begun {
             if participant.is_none_or(|participant| participant == key.participant) {

@@ -57,7 +57,7 @@ struct Ended {
     at: Instant,
 }
 
-/// See the module's text.
+/// One stream's utterances, from its sound to its captions.
 pub struct Voice {
     /// The stream's key in the dispatch, and its meeting's.
     key: u64,
