@@ -11,11 +11,9 @@ use std::{
 const LINES_MAX: usize = 500;
 /// Files that are to be split still.
 const TO_SPLIT: &[&str] = &[
-    "speech/voice.rs",
     "api/stream.rs",
     "domain/meeting.rs",
     "store/presence.rs",
-    "speech/decoder.rs",
     "store/consent.rs",
     "domain/gate.rs",
     "api/signal/socket.rs",
