@@ -69,7 +69,7 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 }
             }
             tx.commit().await?;
-            println!("queued");
+            println!("{}", JobState::Queued);
         }
     }
     Ok(())

@@ -8,6 +8,7 @@
 use crate::domain::{
     consent::{ConsentStatus, ConsentType},
     id::{ConsentId, MeetingId, ParticipantId, Request, TenantId},
+    spool_path,
 };
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -45,14 +46,10 @@ fn writing() -> MutexGuard<'static, ()> {
     WRITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn path(spool: &Path, meeting: MeetingId) -> PathBuf {
-    spool.join("journal").join(format!("{meeting}.jsonl"))
-}
-
 /// Writes it down; when this returns `Ok` it survives a crash of the process and of the machine.
 /// Blocks.
 pub fn append(spool: &Path, withdrawal: &Withdrawal) -> anyhow::Result<()> {
-    let path = path(spool, withdrawal.meeting);
+    let path = spool_path::journal(spool, withdrawal.meeting);
     let dir = path.parent().context("the journal has a directory")?;
     fs::create_dir_all(dir)?;
     let mut line = serde_json::to_vec(withdrawal)?;
@@ -88,7 +85,7 @@ fn is_torn(file: &mut File) -> std::io::Result<bool> {
 /// What stands in the meeting's journal. A line cut by a crash, wherever the cut fell, was never
 /// answered and is left out; those before and after it stand. Blocks.
 pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>> {
-    let file = match File::open(path(spool, meeting)) {
+    let file = match File::open(spool_path::journal(spool, meeting)) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).context("opening the consent journal"),
@@ -104,12 +101,12 @@ pub fn read(spool: &Path, meeting: MeetingId) -> anyhow::Result<Vec<Withdrawal>>
 
 /// The meetings that have a journal. Blocks.
 pub fn meetings(spool: &Path) -> Vec<MeetingId> {
-    let Ok(entries) = fs::read_dir(spool.join("journal")) else {
+    let Ok(entries) = fs::read_dir(spool_path::journals(spool)) else {
         return Vec::new();
     };
     entries
         .flatten()
-        .filter_map(|entry| entry.path().file_stem()?.to_str()?.parse().ok())
+        .filter_map(|entry| spool_path::journal_of(&entry.path()))
         .collect()
 }
 
@@ -120,7 +117,7 @@ pub fn remove(spool: &Path, meeting: MeetingId, committed: &[Withdrawal]) -> any
     if read(spool, meeting)?.len() > committed.len() {
         return Ok(false);
     }
-    match fs::remove_file(path(spool, meeting)) {
+    match fs::remove_file(spool_path::journal(spool, meeting)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(true),
     }
@@ -154,7 +151,7 @@ mod tests {
             said("никогда"),
         );
         append(&spool, &first).expect("writes");
-        let file = path(&spool, meeting);
+        let file = spool_path::journal(&spool, meeting);
         let whole = fs::read(&file).expect("is there").len();
         append(&spool, &torn).expect("writes");
         let both = fs::read(&file).expect("is there");
@@ -200,7 +197,7 @@ mod tests {
             },
         )
         .expect("writes");
-        let file = path(&spool, meeting);
+        let file = spool_path::journal(&spool, meeting);
         let whole = fs::read(&file).expect("is there");
         fs::write(&file, &whole[..whole.len() - 9]).expect("writes");
         assert_eq!(

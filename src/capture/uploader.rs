@@ -6,11 +6,11 @@
 
 use super::commit::Holder;
 use crate::{
-    domain::{recording::SegmentState, retry, tiering::Tier},
+    domain::{object_key::LiveSegment, recording::SegmentState, retry, tiering::Tier},
     health::{self, Reason},
     media::live::segment::Sealed,
     objects::{ObjectError, Objects},
-    store::recording::{Segment, live_prefix as prefix},
+    store::recording::Segment,
 };
 use anyhow::Context;
 use std::{
@@ -271,22 +271,18 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
     })
 }
 
-/// The key of a live segment. Contains the epoch, so that two holders can never write the same
-/// object.
+/// The key of a sealed segment that was cut so often.
 pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
-    let cut = if cuts == 0 {
-        String::new()
-    } else {
-        format!("-c{cuts}")
+    let key = LiveSegment {
+        tenant: holder.tenant,
+        meeting: holder.meeting,
+        epoch: sealed.epoch,
+        recording: sealed.track.recording,
+        n: sealed.name.n,
+        entry: sealed.name.entry,
+        cuts,
     };
-    format!(
-        "{}{}/{}/{}-{}{cut}.mkv",
-        prefix(holder.tenant, holder.meeting),
-        sealed.epoch,
-        sealed.track.recording,
-        sealed.name.n,
-        sealed.name.entry
-    )
+    key.to_string()
 }
 
 #[cfg(test)]
@@ -297,6 +293,7 @@ mod tests {
             codec::AudioCodec,
             gate::Pass,
             id::{MeetingId, ParticipantId, RecordingId, TenantId},
+            object_key::live_prefix,
             recording::{SegmentName, Track},
             stream::MediaSource,
             time::{MeetingTime, Micros, Span},
@@ -347,7 +344,7 @@ mod tests {
         };
         let key = key(&holder, &sealed, 99);
         assert!(
-            key.starts_with(&prefix(TenantId(id), MeetingId(id))),
+            key.starts_with(&live_prefix(TenantId(id), MeetingId(id))),
             "{key}"
         );
         assert!(key.len() <= KEY_BYTES_MAX, "{} bytes: {key}", key.len());

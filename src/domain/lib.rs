@@ -39,8 +39,10 @@ pub mod unheard;
 pub mod utterance;
 
 pub mod loudness;
+pub mod object_key;
 pub mod quota;
 pub mod recording;
+pub mod spool_path;
 pub mod tiering;
 
 pub mod admission;

@@ -4,11 +4,11 @@
 //! replacing one and deleting it. It may hold what was withdrawn. And the revisions of files before
 //! the one that is told of.
 
-use super::key;
 use crate::{
     domain::{
         id::MeetingId,
-        recording::{RecordingKind, SegmentState},
+        object_key::{RecordingFile, live_prefix},
+        recording::SegmentState,
     },
     objects::{Listed, ObjectError, Objects},
     queue::JobKind,
@@ -74,25 +74,21 @@ async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::R
         .await
         .context("deleting a merged segment")?;
     let earlier = made.iter().flat_map(|recording| {
-        let extension = if recording.kind == RecordingKind::Mix {
-            "mp4"
-        } else {
-            "mkv"
-        };
         (1..recording.revision).map(move |revision| {
-            key(
-                claimed.job.tenant,
+            RecordingFile {
+                tenant: claimed.job.tenant,
                 meeting,
-                recording.id,
+                recording: recording.id,
                 revision,
-                extension,
-            )
+                kind: recording.kind,
+            }
+            .to_string()
         })
     });
     delete(objects, earlier)
         .await
         .context("deleting a file that was made anew")?;
-    let prefix = recording::live_prefix(claimed.job.tenant, meeting);
+    let prefix = live_prefix(claimed.job.tenant, meeting);
     let listed = objects
         .list(&prefix, LISTED_MAX)
         .await

@@ -2,13 +2,13 @@
 //! stored and committed.
 
 use super::{
-    key,
     known::Known,
     track::{Joined, Joiner, Made},
 };
 use crate::{
     domain::{
         id::{RecordingId, TenantId},
+        object_key::RecordingFile,
         recording::{RecordingKind, RecordingStatus},
         tiering::Tier,
     },
@@ -96,7 +96,14 @@ impl Join<'_> {
         } else {
             track.revision
         };
-        let key = key(tenant, meeting, track.id, revision, "mkv");
+        let key = RecordingFile {
+            tenant,
+            meeting,
+            recording: track.id,
+            revision,
+            kind: RecordingKind::Track,
+        }
+        .to_string();
         let stored = objects
             .put_file(&key, path, "audio/x-matroska", Tier::Hot)
             .await

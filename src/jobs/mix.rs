@@ -1,10 +1,11 @@
 //! The second step of a meeting's files: the mix, rendered from the joined tracks on the one
 //! timeline, and stored. It is committed with the end of the job.
 
-use super::{key, track::Joined};
+use super::track::Joined;
 use crate::{
     domain::{
         id::{MeetingId, RecordingId, TenantId},
+        object_key::RecordingFile,
         recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
         tiering::Tier,
         time::{MeetingTime, Span},
@@ -118,7 +119,14 @@ impl Mix<'_> {
         let Some(rendered) = rendered.context("rendering the mix")? else {
             return self.no_mix().await;
         };
-        let key = key(tenant, meeting, id, revision, "mp4");
+        let key = RecordingFile {
+            tenant,
+            meeting,
+            recording: id,
+            revision,
+            kind: RecordingKind::Mix,
+        }
+        .to_string();
         let stored = self
             .objects
             .put_file(&key, &out, "audio/mp4", Tier::Hot)

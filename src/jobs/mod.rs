@@ -12,7 +12,6 @@ pub mod words;
 use crate::{
     domain::{
         fault::{Away, Fault},
-        id::{MeetingId, RecordingId, TenantId},
         time::Micros,
     },
     objects::ObjectError,
@@ -35,18 +34,6 @@ fn failed(error: anyhow::Error) -> Outcome {
         },
         _ => Outcome::Failed(error),
     }
-}
-
-/// Where a recording's file lies. The revision is in it, so that a file once told of is never
-/// overwritten.
-fn key(
-    tenant: TenantId,
-    meeting: MeetingId,
-    recording: RecordingId,
-    revision: i32,
-    extension: &str,
-) -> String {
-    format!("recordings/{tenant}/{meeting}/{recording}-{revision}.{extension}")
 }
 
 /// Whose fault an error of the job is.

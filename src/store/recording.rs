@@ -124,11 +124,6 @@ pub async fn add_segment(
     Ok(())
 }
 
-/// What the keys of a meeting's live segments begin with.
-pub fn live_prefix(tenant: TenantId, meeting: MeetingId) -> String {
-    format!("live/{tenant}/{meeting}/")
-}
-
 /// All segments of a meeting, by recording and time.
 pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Segment>> {
     let rows = sqlx::query(

@@ -11,6 +11,7 @@ use crate::{
         gate::{Admitted, Gate, Pass, Recording, Verdict},
         id::{MeetingId, RecordingId},
         recording::{Cutter, SegmentName, Track},
+        spool_path,
         time::{MeetingTime, Span},
     },
     media::{
@@ -31,7 +32,6 @@ use std::{
     sync::Arc,
 };
 
-const TRACK_FILE: &str = "track.json";
 /// The ending of a segment that cannot be read.
 const ASIDE: &str = "broken";
 /// The most that a segment takes before its first frame is whole.
@@ -205,7 +205,7 @@ impl SegmentWriter {
     /// Makes the folder and says in it whose it is. Asked before each segment, because either may
     /// be gone.
     fn prepare(&self) -> Result<()> {
-        let description = self.folder.join(TRACK_FILE);
+        let description = self.folder.join(spool_path::TRACK_FILE);
         if description.exists() {
             return Ok(());
         }
@@ -292,10 +292,8 @@ impl SegmentWriter {
 }
 
 fn folder(owned: &Owned, track: &Track) -> PathBuf {
-    let folder = owned.disk().folder().join(track.meeting.to_string());
-    folder
-        .join(owned.epoch().to_string())
-        .join(track.recording.to_string())
+    let spool = owned.disk().folder();
+    spool_path::recording(spool, track.meeting, owned.epoch(), track.recording)
 }
 
 fn names(folder: &Path) -> Result<Vec<SegmentName>> {
@@ -359,7 +357,7 @@ fn is_unbegun(path: &Path) -> Result<bool> {
 
 /// The epochs of a meeting that have a folder in the spool.
 pub fn epochs(spool: &Path, meeting: MeetingId) -> Result<Vec<i64>> {
-    Ok(folders::<i64>(&spool.join(meeting.to_string()))?
+    Ok(folders::<i64>(&spool_path::meeting(spool, meeting))?
         .into_iter()
         .map(|(_, epoch)| epoch)
         .collect())
@@ -369,12 +367,12 @@ pub fn epochs(spool: &Path, meeting: MeetingId) -> Result<Vec<i64>> {
 /// about itself (no readable `track.json`) is left where it is.
 pub fn leftovers(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<Vec<Leftover>> {
     let mut found = Vec::new();
-    for (folder, recording) in folders::<RecordingId>(&epoch_folder(spool, meeting, epoch))? {
+    for (folder, recording) in folders::<RecordingId>(&spool_path::epoch(spool, meeting, epoch))? {
         let names = names(&folder)?;
         if names.is_empty() {
             continue;
         }
-        let track = fs::read(folder.join(TRACK_FILE))
+        let track = fs::read(folder.join(spool_path::TRACK_FILE))
             .ok()
             .and_then(|text| serde_json::from_slice::<Track>(&text).ok());
         let Some(track) =
@@ -411,7 +409,7 @@ pub fn can_write_beside(path: &Path) -> bool {
 /// Takes away the folders of an epoch in which no segment lies any more, and what is in them beside
 /// segments.
 pub fn tidy(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<()> {
-    for (folder, _) in folders::<RecordingId>(&epoch_folder(spool, meeting, epoch))? {
+    for (folder, _) in folders::<RecordingId>(&spool_path::epoch(spool, meeting, epoch))? {
         if names(&folder)?.is_empty() {
             // What was put aside stays for somebody to look at, with the word whose it is.
             let files: Vec<PathBuf> = fs::read_dir(&folder)?
@@ -431,13 +429,9 @@ pub fn tidy(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<()> {
         }
     }
     // Those that are not empty stay: another epoch may be written beside this one.
-    let _ = fs::remove_dir(epoch_folder(spool, meeting, epoch));
-    let _ = fs::remove_dir(spool.join(meeting.to_string()));
+    let _ = fs::remove_dir(spool_path::epoch(spool, meeting, epoch));
+    let _ = fs::remove_dir(spool_path::meeting(spool, meeting));
     Ok(())
-}
-
-fn epoch_folder(spool: &Path, meeting: MeetingId, epoch: i64) -> PathBuf {
-    spool.join(meeting.to_string()).join(epoch.to_string())
 }
 
 /// The meetings that have a folder in the spool.
@@ -459,11 +453,7 @@ fn folders<T: std::str::FromStr>(of: &Path) -> Result<Vec<(PathBuf, T)>> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        if let Some(name) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        {
+        if let Some(name) = spool_path::part(&entry.file_name()) {
             found.push((entry.path(), name));
         }
     }

@@ -1,0 +1,187 @@
+//! Where objects lie in the bucket. Keys are made and read here only: tiers, erasure and whoever
+//! takes over a meeting must find everything.
+
+use crate::{
+    id::{MeetingId, RecordingId, TenantId},
+    recording::RecordingKind,
+};
+use std::fmt;
+
+/// What the keys of a meeting's live segments begin with.
+pub fn live_prefix(tenant: TenantId, meeting: MeetingId) -> String {
+    format!("live/{tenant}/{meeting}/")
+}
+
+/// The key of a live segment. Contains the epoch, so that two holders can never write the same
+/// object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LiveSegment {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub epoch: i64,
+    pub recording: RecordingId,
+    pub n: u32,
+    /// The consent entry that allowed it.
+    pub entry: i64,
+    /// How often it was cut after it was stored.
+    pub cuts: u32,
+}
+
+impl fmt::Display for LiveSegment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&live_prefix(self.tenant, self.meeting))?;
+        write!(
+            f,
+            "{}/{}/{}-{}",
+            self.epoch, self.recording, self.n, self.entry
+        )?;
+        if self.cuts > 0 {
+            write!(f, "-c{}", self.cuts)?;
+        }
+        f.write_str(".mkv")
+    }
+}
+
+impl LiveSegment {
+    /// `None`: no key of a live segment.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix("live/")?.split('/');
+        let mut next = || parts.next();
+        let (tenant, meeting, epoch, recording) = (next()?, next()?, next()?, next()?);
+        let mut name = next()?.strip_suffix(".mkv")?.split('-');
+        let read = Self {
+            tenant: tenant.parse().ok()?,
+            meeting: meeting.parse().ok()?,
+            epoch: epoch.parse().ok()?,
+            recording: recording.parse().ok()?,
+            n: name.next()?.parse().ok()?,
+            entry: name.next()?.parse().ok()?,
+            cuts: match name.next() {
+                Some(cuts) => cuts.strip_prefix('c')?.parse().ok()?,
+                None => 0,
+            },
+        };
+        // Only what is written so itself: nothing behind it, no other spelling.
+        (read.to_string() == key).then_some(read)
+    }
+}
+
+/// The key of a recording's file. The revision is in it, so that a file once told of is never
+/// overwritten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordingFile {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub recording: RecordingId,
+    pub revision: i32,
+    pub kind: RecordingKind,
+}
+
+const fn extension(kind: RecordingKind) -> &'static str {
+    match kind {
+        RecordingKind::Mix => "mp4",
+        RecordingKind::Track => "mkv",
+    }
+}
+
+impl fmt::Display for RecordingFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            tenant,
+            meeting,
+            recording,
+            revision,
+            kind,
+        } = self;
+        let extension = extension(*kind);
+        write!(
+            f,
+            "recordings/{tenant}/{meeting}/{recording}-{revision}.{extension}"
+        )
+    }
+}
+
+impl RecordingFile {
+    /// `None`: no key of a recording's file.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix("recordings/")?.split('/');
+        let (tenant, meeting, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let (name, written) = name.rsplit_once('.')?;
+        // The id has hyphens, too.
+        let (recording, revision) = name.rsplit_once('-')?;
+        let kind = RecordingKind::ALL
+            .into_iter()
+            .find(|kind| extension(*kind) == written)?;
+        let read = Self {
+            tenant: tenant.parse().ok()?,
+            meeting: meeting.parse().ok()?,
+            recording: recording.parse().ok()?,
+            revision: revision.parse().ok()?,
+            kind,
+        };
+        (read.to_string() == key).then_some(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const TENANT: TenantId = TenantId(Uuid::from_u128(1));
+    const MEETING: MeetingId = MeetingId(Uuid::from_u128(2));
+    const RECORDING: RecordingId = RecordingId(Uuid::from_u128(3));
+    const PLACE: &str = "00000000-0000-0000-0000-000000000001/00000000-0000-0000-0000-000000000002";
+
+    #[test]
+    fn a_live_segments_key_reads_back() {
+        let id = "00000000-0000-0000-0000-000000000003";
+        for (cuts, end) in [(0, "12-7.mkv"), (3, "12-7-c3.mkv")] {
+            let segment = LiveSegment {
+                tenant: TENANT,
+                meeting: MEETING,
+                epoch: 4,
+                recording: RECORDING,
+                n: 12,
+                entry: 7,
+                cuts,
+            };
+            let key = segment.to_string();
+            assert_eq!(key, format!("live/{PLACE}/4/{id}/{end}"));
+            assert!(key.starts_with(&live_prefix(TENANT, MEETING)));
+            assert_eq!(LiveSegment::parse(&key), Some(segment));
+            assert_eq!(LiveSegment::parse(&format!("{key}/more")), None);
+        }
+        for other in [
+            "12-7-c0.mkv",
+            "12-7-3.mkv",
+            "012-7.mkv",
+            "12.mkv",
+            "12-7.mp4",
+        ] {
+            let key = format!("live/{PLACE}/4/{id}/{other}");
+            assert_eq!(LiveSegment::parse(&key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_files_key_reads_back() {
+        let id = "00000000-0000-0000-0000-000000000003";
+        for (kind, end) in [(RecordingKind::Mix, "mp4"), (RecordingKind::Track, "mkv")] {
+            let file = RecordingFile {
+                tenant: TENANT,
+                meeting: MEETING,
+                recording: RECORDING,
+                revision: 2,
+                kind,
+            };
+            let key = file.to_string();
+            assert_eq!(key, format!("recordings/{PLACE}/{id}-2.{end}"));
+            assert_eq!(RecordingFile::parse(&key), Some(file));
+            assert_eq!(LiveSegment::parse(&key), None);
+            assert_eq!(RecordingFile::parse(&format!("x{key}")), None);
+        }
+        let other = format!("recordings/{PLACE}/{id}-2.wav");
+        assert_eq!(RecordingFile::parse(&other), None);
+    }
+}
