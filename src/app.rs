@@ -21,18 +21,19 @@ mod watch;
 use crate::{
     api::{
         self,
-        command::repeat::Unwritten,
         limit::Limits,
         ops,
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState, Here, Shared},
+        state::{Address, ApiState, Shared},
         token::Keys,
+        unwritten::Unwritten,
     },
     config::Settings,
     descriptor,
     health::{self, Phase},
     ingest::Network,
+    published::Here,
     store::seal::Seal,
 };
 use anyhow::Context;

@@ -4,7 +4,7 @@
 //! # Reading order
 //! [`config`], [`clock`] and [`health`], then the way of a packet: [`ingest`] → [`capture`] →
 //! [`media`] and [`speech`] → [`objects`] and [`store`] → [`jobs`]; beside it [`api`], which speaks
-//! with [`capture`] only through [`queue`]; [`app`] starts and stops it all. The rules stand in the
+//! with [`capture`] only through [`queue`]; what both do to a meeting is in [`command`]; [`app`] starts and stops it all. The rules stand in the
 //! package `hansard_domain`, which does no IO.
 //!
 //! # Invariants
@@ -41,7 +41,8 @@ pub mod queue;
 pub mod speech;
 pub mod store;
 
-mod published;
+pub mod command;
+pub mod published;
 pub mod worker;
 
 pub mod api;

@@ -1,14 +1,18 @@
-//! What a committed transaction tells, in the words of the queue. Apart, because `store` and
-//! `queue` know nothing of each other.
+//! Carries out what a committed transaction asks for: the one place that publishes. Apart, because
+//! `store` and `queue` know nothing of each other.
 
 use crate::{
-    domain::id::MeetingId,
+    domain::{event::Event, id::MeetingId},
     queue::{
         Queue,
-        message::{Published, Wake},
+        message::{Ask, Published, Wake},
     },
     store::{effect::Effects, event::StoredEvent},
 };
+use std::{fmt, sync::OnceLock, time::Duration};
+
+/// How long a hint to a meeting's worker may take; it polls, so a lost one costs 100 ms.
+const HINT_MAX: Duration = Duration::from_secs(2);
 
 impl From<StoredEvent> for Published {
     fn from(
@@ -28,30 +32,72 @@ impl From<StoredEvent> for Published {
     }
 }
 
-/// What everybody in the meeting is told, in this order.
-pub fn of(effects: &Effects) -> Vec<Published> {
-    effects
-        .events
-        .iter()
-        .cloned()
-        .map(Published::from)
-        .collect()
-}
-
-/// Tells everybody in the meeting and wakes workers. Waits for nothing: what is lost is read from
-/// the store by whoever misses it.
-pub fn publish(queue: &Queue, meeting: MeetingId, effects: &Effects) {
-    for told in of(effects) {
-        if queue.publish(meeting, &told).is_err() {
-            tracing::debug!(%meeting, "something was stored and could not be published");
+impl From<&Event> for Published {
+    /// As an event that is not durable, for everybody.
+    fn from(event: &Event) -> Self {
+        Self::Live {
+            kind: event.kind().as_str().to_owned(),
+            data: event.data(),
+            to: None,
         }
     }
-    wake(queue, meeting, effects);
 }
 
-/// Wakes workers for the jobs that were made.
-pub fn wake(queue: &Queue, meeting: MeetingId, effects: &Effects) {
-    for (kind, job) in effects.jobs.iter().copied() {
+type Hears = Box<dyn Fn(MeetingId, Published) + Send + Sync>;
+
+/// The sockets of this process, which hear what it publishes whatever becomes of the queue. Nobody
+/// until signaling starts.
+#[derive(Default)]
+pub struct Here(OnceLock<Hears>);
+
+impl Here {
+    /// From now on they hear. The first who asks for it stays.
+    pub fn listen(&self, hears: impl Fn(MeetingId, Published) + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(hears));
+    }
+}
+
+impl fmt::Debug for Here {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Here")
+            .field(&self.0.get().is_some())
+            .finish()
+    }
+}
+
+/// Tells everybody in the meeting, lets the worker go of closed streams, and wakes workers. Waits
+/// for nothing: what is lost is read from the store by whoever misses it.
+pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: Effects) {
+    let Effects {
+        replaced,
+        events,
+        live,
+        close,
+        streams,
+        jobs,
+    } = effects;
+    let replaced = replaced.map(|(participant, socket)| Published::Replaced {
+        participant,
+        socket,
+    });
+    let close = close.map(|(close, whom)| Published::Close { close, whom });
+    let told = replaced
+        .into_iter()
+        .chain(events.into_iter().map(Published::from))
+        .chain(live.iter().map(Published::from))
+        .chain(close);
+    for told in told {
+        if queue.publish(meeting, &told).is_err() {
+            tracing::debug!(%meeting, "something could not be published; sockets read the store");
+        }
+        if let Some(hears) = here.and_then(|here| here.0.get()) {
+            hears(meeting, told);
+        }
+    }
+    for (stream, reason) in streams {
+        hint(queue, meeting, Ask::CloseStream { stream, reason });
+    }
+    for (kind, job) in jobs {
         let queue = queue.clone();
         tokio::spawn(async move {
             if queue.wake(kind, &Wake { job, meeting }).await.is_err() {
@@ -59,4 +105,15 @@ pub fn wake(queue: &Queue, meeting: MeetingId, effects: &Effects) {
             }
         });
     }
+}
+
+/// Asks the worker that holds the meeting without waiting for it.
+pub fn hint(queue: &Queue, meeting: MeetingId, ask: Ask) {
+    let queue = queue.clone();
+    // Bounded by its own time limit and by the requests that cause it.
+    tokio::spawn(async move {
+        if let Err(error) = queue.ask(meeting, &ask, HINT_MAX).await {
+            tracing::debug!(%meeting, %error, "the worker was not told");
+        }
+    });
 }

@@ -1,12 +1,9 @@
-//! Consent: give, refuse, withdraw, read. What giving does is [`command::consent`]'s.
+//! Consent: give, refuse, withdraw, read. What giving does is [`super::give`]'s.
 
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
-    command::{
-        self,
-        consent::{Give, Given},
-    },
+    give::{self, Give, Given},
     idempotency::{self, IdempotencyKey, Once},
     limit::Client,
     page::{Page, PageQuery},
@@ -39,7 +36,7 @@ use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
-        .routes(routes!(give))
+        .routes(routes!(say))
         .routes(routes!(list))
 }
 
@@ -209,7 +206,7 @@ impl From<Saying> for ConsentReceipt {
         (status = 202, description = "Acts, and is in the log once the database is back", body = ConsentReceipt),
     )
 )]
-async fn give(
+async fn say(
     State(state): State<Shared>,
     client: Option<Extension<Client>>,
     headers: HeaderMap,
@@ -240,13 +237,13 @@ async fn give(
         timestamp: received,
         once,
     };
-    let give = Give {
+    let asked = Give {
         caller,
         user: input.user_id.map(UserId),
         saying,
         acting: None,
     };
-    Ok(match command::consent::give(&state, give).await? {
+    Ok(match give::give(&state, asked).await? {
         Given::Logged { entry, before } => {
             let mut answer = (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response();
             if before.is_some_and(|before| before.replayed) {

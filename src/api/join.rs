@@ -15,15 +15,16 @@ use super::{
     user::NAME_CHARS_MAX,
 };
 use crate::{
+    command::{
+        self,
+        join::{Comes, Seated},
+    },
     domain::{
-        admission,
         id::{MeetingId, ParticipantId, UserId},
         participant::Role,
     },
     store::{
-        event,
         meeting::{self, Meeting},
-        participant::{self, Participant},
         user,
     },
 };
@@ -182,26 +183,20 @@ async fn join(
     if meeting.ended() {
         return Err(Problem::ended());
     }
-    let participant = match begun {
-        Begun::Done(Some(made)) => participant::get(&mut tx, id, ParticipantId(made))
-            .await?
-            .ok_or_else(|| Problem::not_found("participant"))?,
+    let Seated {
+        participant,
+        missing,
+    } = match begun {
+        Begun::Done(Some(made)) => {
+            command::join::seat_again(&mut tx, &meeting, ParticipantId(made)).await?
+        }
         _ => {
-            let made = seat(
-                &mut tx,
-                &caller,
-                &meeting,
-                user.map(|user| UserId(user.id)),
-                &body.value,
-            )
-            .await?;
-            once.done(&mut tx, Some(made.id)).await?;
+            let comes = comes(&caller, user.map(|user| UserId(user.id)), &body.value)?;
+            let made = command::join::seat(&mut tx, &meeting, comes).await?;
+            once.done(&mut tx, Some(made.participant.id)).await?;
             made
         }
     };
-    let (terms, standing) = (meeting.terms(), participant.standing());
-    admission::seat(&terms, standing.removed)?;
-    let missing = admission::required(&terms, &standing.consent);
     tx.commit().await?;
 
     let now = state.clock.now();
@@ -252,47 +247,23 @@ fn check_fields(caller: &Caller, input: &JoinInput) -> Result<(), Problem> {
     }
 }
 
-/// The participant of whoever joins; a guest becomes a user first.
-async fn seat(
-    tx: &mut sqlx::PgConnection,
+fn comes<'a>(
     caller: &Caller,
-    meeting: &Meeting,
     user: Option<UserId>,
-    input: &JoinInput,
-) -> Result<Participant, Problem> {
-    let (user, role) = match (caller.who, user) {
-        (Who::Host(user), _) => (user, Role::Host),
-        (Who::Guest { role, link, .. }, _) => {
-            // Under the head's lock, as removals are: who is removed now closes the link for
-            // whoever comes now.
-            event::lock(tx, meeting.id()).await?;
-            if participant::is_link_closed(tx, meeting.id(), link).await? {
-                return Err(Problem::forbidden(
-                    "a guest who came by this link was removed: ask the host for another",
-                ));
-            }
-            let name = input.display_name.as_deref().unwrap_or_default().trim();
-            let user = UserId(user::insert(tx, caller.tenant, None, name).await?.id);
-            return Ok(participant::guest(
-                tx,
-                caller.tenant,
-                meeting.id(),
-                user,
-                role.as_str(),
-                link,
-            )
-            .await?);
-        }
-        (_, Some(user)) if meeting.hosted_by(user) => (user, Role::Host),
-        (_, Some(user)) => (user, Role::Participant),
-        (_, None) => {
-            return Err(Problem::field(
-                "/userId",
-                "is required with this credential",
-            ));
-        }
-    };
-    Ok(participant::ensure(tx, caller.tenant, meeting.id(), user, role.as_str()).await?)
+    input: &'a JoinInput,
+) -> Result<Comes<'a>, Problem> {
+    match (caller.who, user) {
+        (Who::Host(user), _) | (_, Some(user)) => Ok(Comes::User(user)),
+        (Who::Guest { role, link, .. }, _) => Ok(Comes::Guest {
+            link,
+            role,
+            name: input.display_name.as_deref().unwrap_or_default().trim(),
+        }),
+        (_, None) => Err(Problem::field(
+            "/userId",
+            "is required with this credential",
+        )),
+    }
 }
 
 /// Whose wrong passwords count together. Not all of a link's guests: one could lock the others out.

@@ -12,15 +12,12 @@ use super::{
     time::Time,
 };
 use crate::{
+    command,
     domain::{
-        close_code::Close,
-        event::{Event, RecordingReport, StateReason},
         id::{MeetingId, UserId},
-        meeting::{ConsentPolicy, MeetingSettings, MeetingStatus, RecordingMode, RecordingState},
+        meeting::{ConsentPolicy, MeetingSettings, MeetingStatus, RecordingMode},
     },
-    queue::message::{Published, Whom},
     store::{
-        event,
         meeting::{self, Filter, Meeting, NewMeeting},
         user,
     },
@@ -350,7 +347,7 @@ async fn end(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     let meeting = permit::on_meeting(&mut tx, &caller, Operation::EndMeeting, id, now).await?;
-    let Some(ended) = meeting::end(&mut tx, id).await? else {
+    let Some((ended, effects)) = command::end::end(&mut tx, id).await? else {
         return Ok(Json(MeetingView::from(
             meeting::of(&mut tx, caller.tenant, id)
                 .await?
@@ -358,25 +355,7 @@ async fn end(
         ))
         .into_response());
     };
-    let mut events = Vec::new();
-    // Whoever captured it says how that came out. Where nobody ever did, nothing is recorded, and
-    // this is where it is said.
-    let unheld = !meeting::has_capture(&mut tx, id).await?;
-    if unheld {
-        let state = RecordingReport::idle(RecordingState::Off, Some(StateReason::Ended), 0);
-        let state = Event::RecordingState(state);
-        events.push(event::append(&mut tx, id, &state).await?);
-    }
     tx.commit().await?;
-    state.told(id, events);
-    if unheld {
-        state.publish(
-            id,
-            &Published::Close {
-                close: Close::Ended,
-                whom: Whom::Everybody,
-            },
-        );
-    }
+    state.publish(id, effects);
     Ok(Json(MeetingView::from(ended)).into_response())
 }

@@ -6,9 +6,9 @@
 
 pub mod auth;
 pub mod body;
-pub mod command;
 pub mod consent;
 pub mod docs;
+pub mod give;
 pub mod idempotency;
 pub mod join;
 pub mod limit;
@@ -29,6 +29,7 @@ pub mod stream_view;
 pub mod time;
 pub mod token;
 pub mod transcript;
+pub mod unwritten;
 pub mod user;
 
 use axum::{

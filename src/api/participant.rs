@@ -1,9 +1,8 @@
 //! Participants: list, remove and readmit.
 
 use super::{
-    auth::Caller,
+    auth::{Caller, Who},
     body::{Path, Query},
-    command::removal,
     consent::Status,
     link::RoleInput,
     page::{Page, PageQuery},
@@ -13,7 +12,11 @@ use super::{
     time::Time,
 };
 use crate::{
-    domain::id::{MeetingId, ParticipantId},
+    command,
+    domain::{
+        id::{MeetingId, ParticipantId, UserId},
+        participant::Removal,
+    },
     store::participant::{self, Participant},
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -138,9 +141,23 @@ async fn list(
 async fn remove(
     State(state): State<Shared>,
     caller: Caller,
-    Path((id, participant)): Path<(Uuid, Uuid)>,
+    Path((id, who)): Path<(Uuid, Uuid)>,
 ) -> Result<StatusCode, Problem> {
-    removal::remove(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
+    let (id, who) = (MeetingId(id), ParticipantId(who));
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    let of = permit::on_meeting(&mut tx, &caller, Operation::RemoveParticipant, id, now).await?;
+    let Some(found) = participant::get(&mut tx, id, who).await? else {
+        return Err(Problem::not_found("participant"));
+    };
+    if of.hosted_by(UserId(found.user_id)) && !matches!(caller.who, Who::Server { .. }) {
+        return Err(Problem::forbidden(
+            "only the API key removes the meeting's host",
+        ));
+    }
+    let effects = command::remove::remove(&mut tx, id, who, Removal::Request).await?;
+    tx.commit().await?;
+    state.publish(id, effects);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -160,9 +177,21 @@ async fn remove(
 async fn readmit(
     State(state): State<Shared>,
     caller: Caller,
-    Path((id, participant)): Path<(Uuid, Uuid)>,
+    Path((id, who)): Path<(Uuid, Uuid)>,
 ) -> Result<Json<ParticipantView>, Problem> {
-    let found =
-        removal::readmit(&state, &caller, MeetingId(id), ParticipantId(participant)).await?;
+    let (id, who) = (MeetingId(id), ParticipantId(who));
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, &caller, Operation::RemoveParticipant, id, now).await?;
+    let missing = || Problem::not_found("participant");
+    participant::get(&mut tx, id, who)
+        .await?
+        .ok_or_else(missing)?;
+    let effects = command::readmit::readmit(&mut tx, id, who).await?;
+    let found = participant::get(&mut tx, id, who)
+        .await?
+        .ok_or_else(missing)?;
+    tx.commit().await?;
+    state.publish(id, effects);
     Ok(Json(found.into()))
 }

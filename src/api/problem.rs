@@ -2,7 +2,7 @@
 //! one [`Problem`].
 
 use super::consent::Purpose;
-use crate::{domain::admission::Barred, store::StoreError};
+use crate::{command::Refused, domain::admission::Barred, store::StoreError};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -318,6 +318,23 @@ impl From<Barred> for Problem {
                     .map(|purpose| purpose.as_str().to_owned())
                     .collect(),
             ),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Store(error) => error.into(),
+            Refused::Barred(barred) => barred.into(),
+            Refused::LinkClosed => Self::forbidden(
+                "a guest who came by this link was removed: ask the host for another",
+            ),
+            Refused::NoParticipant => Self::field(
+                "/participantId",
+                "there is no such participant in this meeting",
+            ),
+            Refused::SsrcTaken => Self::conflict("a stream of this meeting has this SSRC"),
         }
     }
 }

@@ -394,11 +394,12 @@ async fn retry(
         .await?;
     tx.commit().await?;
     if let Some((job, told)) = again {
-        state.told(
+        state.publish(
             meeting,
             Effects {
                 events: vec![told],
                 jobs: vec![(JobKind::Mix, job)],
+                ..Effects::default()
             },
         );
     }

@@ -1,33 +1,23 @@
 //! What every handler stands on.
 
 use super::{
-    command::repeat::Unwritten,
     limit::Limits,
     password::Passwords,
     token::{Keys, Refused},
+    unwritten::Unwritten,
 };
 use crate::{
     clock::Clock,
     domain::id::MeetingId,
     objects::Objects,
-    published,
-    queue::{
-        Queue,
-        message::{Ask, Published},
-    },
+    published::{self, Here},
+    queue::{Queue, message::Ask},
     store::{Store, effect::Effects, seal::Seal},
 };
 use axum::http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
-
-/// How long a hint to a meeting's worker may take; it polls, so a lost one costs 100 ms.
-const HINT_MAX: Duration = Duration::from_secs(2);
+use std::sync::Arc;
 
 /// How clients reach this server, and who else may.
 #[derive(Clone, Debug)]
@@ -113,28 +103,6 @@ impl Address {
     }
 }
 
-type Hears = Box<dyn Fn(MeetingId, Published) + Send + Sync>;
-
-/// The sockets of this process, which hear what it tells whatever becomes of the queue. Nobody
-/// until signaling starts.
-#[derive(Default)]
-pub struct Here(OnceLock<Hears>);
-
-impl Here {
-    /// From now on they hear. The first who asks for it stays.
-    pub fn listen(&self, hears: impl Fn(MeetingId, Published) + Send + Sync + 'static) {
-        let _ = self.0.set(Box::new(hears));
-    }
-}
-
-impl fmt::Debug for Here {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Here")
-            .field(&self.0.get().is_some())
-            .finish()
-    }
-}
-
 /// One per process; handlers get it as [`Shared`].
 pub struct ApiState {
     pub store: Store,
@@ -163,35 +131,13 @@ impl ApiState {
     /// Carries out what a committed transaction asks for, and hints the worker to read again.
     /// Nothing here waits, nothing can fail the request: sockets repair holes from the store,
     /// workers poll.
-    pub fn told(&self, meeting: MeetingId, effects: impl Into<Effects>) {
+    pub fn publish(&self, meeting: MeetingId, effects: impl Into<Effects>) {
         let effects = effects.into();
-        for told in published::of(&effects) {
-            self.publish(meeting, &told);
+        let stored = effects.is_stored();
+        published::publish(&self.queue, Some(&self.here), meeting, effects);
+        if stored {
+            published::hint(&self.queue, meeting, Ask::Changed);
         }
-        published::wake(&self.queue, meeting, &effects);
-        self.hint(meeting, Ask::Changed);
-    }
-
-    /// Tells everybody in the meeting: in this process whatever becomes of the queue, and
-    /// elsewhere.
-    pub fn publish(&self, meeting: MeetingId, told: &Published) {
-        if self.queue.publish(meeting, told).is_err() {
-            tracing::debug!(%meeting, "something could not be published; sockets read the store");
-        }
-        if let Some(hears) = self.here.0.get() {
-            hears(meeting, told.clone());
-        }
-    }
-
-    /// Asks the worker that holds the meeting without waiting for it.
-    pub fn hint(&self, meeting: MeetingId, ask: Ask) {
-        let queue = self.queue.clone();
-        // Bounded by its own time limit and by the requests that cause it.
-        tokio::spawn(async move {
-            if let Err(error) = queue.ask(meeting, &ask, HINT_MAX).await {
-                tracing::debug!(%meeting, %error, "the worker was not told");
-            }
-        });
     }
 }
 

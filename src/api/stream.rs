@@ -9,8 +9,11 @@ use super::{
     state::{ApiState, Shared},
 };
 use crate::{
+    command::{
+        close_stream,
+        open_stream::{self, Requested},
+    },
     domain::{
-        admission::{self, EntryBy},
         codec::Codec,
         id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
         stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState},
@@ -21,9 +24,8 @@ use crate::{
         message::{Ask, Reply, Wake},
     },
     store::{
-        Tx, event, job, meeting, new_id, participant, presence,
+        new_id,
         requested_stream::{self, RequestedStream},
-        stream,
     },
 };
 use axum::{
@@ -238,14 +240,9 @@ async fn create(
             // Without a secret in it the answer can be given again, or for the first time.
             match found {
                 Some((_, state)) if input.srtp.is_none() && state != StreamState::Closed => {
-                    let (job, _) = job::ensure_capture(&mut tx, meeting).await?;
-                    Pending {
-                        tenant: caller.tenant,
-                        meeting,
-                        stream: StreamId(made),
-                        job,
-                        srtp: None,
-                    }
+                    let stream = StreamId(made);
+                    let requested = open_stream::again(&mut tx, meeting, stream).await?;
+                    Pending::new(&caller, meeting, requested, None)
                 }
                 _ => {
                     return Err(Problem::exists(
@@ -256,11 +253,9 @@ async fn create(
             }
         }
         Begun::First | Begun::Done(None) => {
-            if of.ended() {
-                return Err(Problem::ended());
-            }
-            admit(&mut tx, &of, participant).await?;
-            let pending = ask(&mut tx, &state, caller.tenant, meeting, &input).await?;
+            let (row, srtp) = row(&state, &caller, meeting, &input)?;
+            let requested = open_stream::request(&mut tx, &of, &row).await?;
+            let pending = Pending::new(&caller, meeting, requested, srtp);
             once.done(&mut tx, Some(pending.stream.0)).await?;
             pending
         }
@@ -285,36 +280,30 @@ struct Pending {
     srtp: Option<SrtpView>,
 }
 
-/// Whether this participant may have streams.
-async fn admit(
-    tx: &mut Tx,
-    of: &meeting::Meeting,
-    participant: ParticipantId,
-) -> Result<(), Problem> {
-    let found = participant::get(tx, of.id(), participant)
-        .await?
-        .ok_or_else(|| {
-            Problem::field(
-                "/participantId",
-                "there is no such participant in this meeting",
-            )
-        })?;
-    Ok(admission::enter(
-        &of.terms(),
-        &found.standing(),
-        EntryBy::Stream,
-    )?)
+impl Pending {
+    fn new(
+        caller: &Caller,
+        meeting: MeetingId,
+        requested: Requested,
+        srtp: Option<SrtpView>,
+    ) -> Self {
+        Self {
+            tenant: caller.tenant,
+            meeting,
+            stream: requested.stream,
+            job: requested.job,
+            srtp,
+        }
+    }
 }
 
-/// Makes the stream's row, and the job of whoever is to open it.
-async fn ask(
-    tx: &mut Tx,
+/// The stream's row, and the key that the client is shown.
+fn row(
     state: &ApiState,
-    tenant: TenantId,
+    caller: &Caller,
     meeting: MeetingId,
     input: &NewStream,
-) -> Result<Pending, Problem> {
-    event::lock(tx, meeting).await?;
+) -> Result<(RequestedStream, Option<SrtpView>), Problem> {
     let stream = StreamId(new_id());
     let (srtp, srtp_sealed) = match &input.srtp {
         Some(SrtpInput { suite }) => {
@@ -336,7 +325,7 @@ async fn ask(
     };
     let row = RequestedStream {
         id: stream,
-        tenant,
+        tenant: caller.tenant,
         meeting,
         participant: ParticipantId(input.participant_id),
         kind: input.kind,
@@ -354,18 +343,7 @@ async fn ask(
         srtp_suite: srtp.as_ref().map(|srtp| srtp.suite),
         srtp_sealed,
     };
-    if !requested_stream::insert(tx, &row).await? {
-        return Err(Problem::conflict("a stream of this meeting has this SSRC"));
-    }
-    let (job, _) = job::ensure_capture(tx, meeting).await?;
-    meeting::bump_roster(tx, meeting).await?;
-    Ok(Pending {
-        tenant,
-        meeting,
-        stream,
-        job,
-        srtp,
-    })
+    Ok((row, srtp))
 }
 
 /// Wakes workers and asks whoever holds the meeting, until a port is there or [`WORKER_MAX`] is
@@ -459,18 +437,10 @@ async fn give_up(
     reason: CloseReason,
 ) -> Result<(), Problem> {
     let mut tx = state.store.tenant_tx(asked.tenant).await?;
-    event::lock(&mut tx, asked.meeting).await?;
-    stream::closed(&mut tx, asked.meeting, asked.stream, reason).await?;
-    meeting::bump_roster(&mut tx, asked.meeting).await?;
+    let effects = open_stream::give_up(&mut tx, asked.meeting, asked.stream, reason).await?;
     once.forget(&mut tx).await?;
     tx.commit().await?;
-    state.hint(
-        asked.meeting,
-        Ask::CloseStream {
-            stream: asked.stream,
-            reason,
-        },
-    );
+    state.publish(asked.meeting, effects);
     Ok(())
 }
 
@@ -501,23 +471,9 @@ async fn close(
             "a participant closes streams of itself only",
         ));
     }
-    event::lock(&mut tx, id).await?;
-    if stream::closed(&mut tx, id, stream, CloseReason::Request)
-        .await?
-        .is_none()
-    {
-        return Ok(StatusCode::NO_CONTENT);
+    if let Some(effects) = close_stream::close(&mut tx, id, participant, stream).await? {
+        tx.commit().await?;
+        state.publish(id, effects);
     }
-    meeting::bump_roster(&mut tx, id).await?;
-    let event = presence::updated(&mut tx, id, participant).await?;
-    tx.commit().await?;
-    state.hint(
-        id,
-        Ask::CloseStream {
-            stream,
-            reason: CloseReason::Request,
-        },
-    );
-    state.told(id, vec![event]);
     Ok(StatusCode::NO_CONTENT)
 }

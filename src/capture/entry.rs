@@ -7,6 +7,7 @@ use super::{
     read::{READ_MAX, bounded},
 };
 use crate::{
+    command::join::enter as come_in,
     domain::{
         admission::{Barred, EntryBy},
         id::{MeetingId, StreamId},
@@ -14,7 +15,7 @@ use crate::{
     published,
     queue::{Queue, message::Reply},
     store::{
-        Store, event, presence,
+        Store, event,
         stream::{self, Stream},
     },
 };
@@ -89,7 +90,7 @@ pub async fn admit(
                 "the stream was closed before it was opened",
             )));
         };
-        match presence::enter(&mut tx, meeting, stream.participant, EntryBy::Stream).await? {
+        match come_in(&mut tx, meeting, stream.participant, EntryBy::Stream).await? {
             Ok(entered) => {
                 tx.commit().await?;
                 Ok(Ok((stream, entered)))
@@ -107,7 +108,7 @@ pub async fn admit(
     .await;
     match entered {
         Ok(Ok((stream, entered))) => {
-            published::publish(queue, meeting, &entered.effects);
+            published::publish(queue, None, meeting, entered.effects);
             Ok(stream)
         }
         Ok(Err(reply)) => Err(reply),

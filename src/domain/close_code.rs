@@ -90,6 +90,14 @@ impl From<u16> for Close {
     }
 }
 
+/// Whose sockets are closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    Participants,
+    Everybody,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

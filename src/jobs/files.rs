@@ -25,9 +25,12 @@ use crate::{
         time::Micros,
     },
     objects::Objects,
-    queue::{JobKind, Queue, message::Wake},
+    published,
+    queue::{JobKind, Queue},
     store::{
-        Store, capture, consent, event,
+        Store, capture, consent,
+        effect::Effects,
+        event,
         job::{self, Job as Row},
         recording,
     },
@@ -230,16 +233,11 @@ impl Files {
         if job::is_asked_again(&mut tx, claimed.job.id).await? {
             job::run_again(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
             tx.commit().await?;
-            let _ = self
-                .queue
-                .wake(
-                    JobKind::Mix,
-                    &Wake {
-                        job: claimed.job.id,
-                        meeting,
-                    },
-                )
-                .await;
+            let again = Effects {
+                jobs: vec![(JobKind::Mix, claimed.job.id)],
+                ..Effects::default()
+            };
+            published::publish(&self.queue, None, meeting, again);
             return Ok(Round::Finished);
         }
         if withdrawn || recording::is_unmerged(&mut tx, meeting).await? {
@@ -268,17 +266,12 @@ impl Files {
         .await?;
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
         tx.commit().await?;
-        let _ = self.queue.publish(meeting, &told.into());
-        let _ = self
-            .queue
-            .wake(
-                JobKind::Clean,
-                &Wake {
-                    job: clean,
-                    meeting,
-                },
-            )
-            .await;
+        let effects = Effects {
+            events: vec![told],
+            jobs: vec![(JobKind::Clean, clean)],
+            ..Effects::default()
+        };
+        published::publish(&self.queue, None, meeting, effects);
         info!(
             tracks = done.len(),
             lost = lost_whole.len(),
@@ -296,7 +289,7 @@ impl Files {
         let state = RecordingReport::idle(RecordingState::Failed, reason, 0);
         let told = event::append(&mut tx, meeting, &Event::RecordingState(state)).await?;
         tx.commit().await?;
-        let _ = self.queue.publish(meeting, &told.into());
+        published::publish(&self.queue, None, meeting, told.into());
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         unheard::{Missing, Why, searched},
     },
     media::{containers::matroska::Reader, frame::Pcm, live::decode::Decoder},
+    published,
     queue::Queue,
     speech::{Caption, Line, Speech, StreamOptions},
     store::{
@@ -302,9 +303,7 @@ impl Search<'_> {
             unheard::note(&mut tx, tenant, meeting, gap.participant, missing, why).await?;
         }
         tx.commit().await?;
-        for event in events {
-            let _ = self.words.queue.publish(meeting, &event.into());
-        }
+        published::publish(&self.words.queue, None, meeting, events.into());
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! and words that the receiver may see anyway.
 
 use crate::domain::{
-    close_code::Close,
+    close_code::{Close, Whom},
     consent::{ConsentStatus, ConsentType},
     event::EventKind,
     id::{ConsentId, JobId, MeetingId, ParticipantId, Request, StreamId},
@@ -159,11 +159,4 @@ pub enum Published {
         participant: ParticipantId,
         socket: i64,
     },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Whom {
-    Participants,
-    Everybody,
 }

@@ -1,23 +1,18 @@
-//! Who is in a meeting: coming, going and being removed, each with its event, all under the head's
-//! lock.
+//! Who is in a meeting, all written under the head's lock.
 //!
 //! A participant is present from `join_room` (or the answer to its first stream) until it leaves,
-//! is removed, or was away for 30 s; the worker decides the last and calls [`leave`]. Everything
-//! here may run twice.
+//! is removed, or was away for 30 s; the worker decides the last. Everything here may run twice.
 
 use super::{
     Result, StoreError,
-    effect::Effects,
     event::{self, StoredEvent},
-    job, meeting,
+    meeting::Meeting,
     word::{word, word_or_null},
 };
 use crate::domain::{
-    admission::{self, Barred, EntryBy, Standing},
     consent::ConsentStatus,
     event::Event,
     id::{MeetingId, ParticipantId, StreamId, UserId},
-    job::JobKind,
     participant::{Address, Answers, Person, Removal, Role, StreamSeen},
     stream::{CloseReason, MediaReason, StreamState},
 };
@@ -149,47 +144,9 @@ pub const STREAMS: &str = "select participant_id, id, kind, source, state, reaso
     where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
     ) s where newest <= $3 order by created_at, id";
 
-/// What coming in changed.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Entered {
-    pub person: Person,
-    /// The number of this socket among the participant's own; 0 for a stream. The highest is the
-    /// one that counts.
-    pub socket: i64,
-    /// None when it was present already.
-    pub effects: Effects,
-}
-
-/// Makes a participant present. The first of a meeting starts it.
-///
-/// # Errors
-/// [`StoreError::NotFound`] when the participant is not of this meeting.
-pub async fn enter(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    participant: ParticipantId,
-    by: EntryBy,
-) -> Result<Result<Entered, Barred>> {
-    event::lock(conn, meeting).await?;
-    let of = meeting::get(conn, meeting)
-        .await?
-        .ok_or(StoreError::NotFound)?;
-    let before = person(conn, meeting, participant).await?;
-    if let Err(barred) = admission::enter(&of.terms(), &Standing::from(&before), by) {
-        return Ok(Err(barred));
-    }
-    let socket = if by == EntryBy::Stream {
-        0
-    } else {
-        count_socket(conn, meeting, participant).await?
-    };
-    if before.present {
-        return Ok(Ok(Entered {
-            person: before,
-            socket,
-            effects: Effects::default(),
-        }));
-    }
+/// The participant becomes present, from now on: a new visit. The first of a meeting starts it.
+pub async fn came(conn: &mut PgConnection, of: &Meeting, participant: ParticipantId) -> Result<()> {
+    let meeting = of.id();
     // One instant for the start of the meeting and of this visit, in milliseconds, as it is told.
     let now: DateTime<Utc> =
         sqlx::query_scalar("select date_trunc('milliseconds', clock_timestamp())")
@@ -202,7 +159,6 @@ pub async fn enter(
     .bind(now)
     .execute(&mut *conn)
     .await?;
-    let (capture, made) = job::ensure_capture(conn, meeting).await?;
     sqlx::query(
         "update participants set present = true, joined_at = coalesce(joined_at, $3), removed = null
          where meeting_id = $1 and id = $2",
@@ -221,29 +177,29 @@ pub async fn enter(
     .bind(participant.0)
     .bind(of.tenant_id)
     .bind(now)
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    meeting::bump_roster(conn, meeting).await?;
-    let person = person(conn, meeting, participant).await?;
-    let joined = event::append(conn, meeting, &Event::ParticipantJoined(person.clone())).await?;
+    Ok(())
+}
+
+/// The event of its first join: nothing before it is ever replayed to the participant.
+pub async fn joined_at(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    seq: i64,
+) -> Result<()> {
     sqlx::query("update participants set joined_seq = coalesce(joined_seq, $3) where meeting_id = $1 and id = $2")
         .bind(meeting.0)
         .bind(participant.0)
-        .bind(joined.seq)
+        .bind(seq)
         .execute(conn)
         .await?;
-    let mut effects = Effects::from(joined);
-    effects
-        .jobs
-        .extend(made.then_some((JobKind::Capture, capture)));
-    Ok(Ok(Entered {
-        person,
-        socket,
-        effects,
-    }))
+    Ok(())
 }
 
-async fn count_socket(
+/// Counts one more socket of the participant; answers its number.
+pub async fn count_socket(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
@@ -257,27 +213,13 @@ async fn count_socket(
     .await?)
 }
 
-/// The participant is no longer present; its streams are closed. Nothing happens when it was not
-/// present.
-pub async fn leave(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    participant: ParticipantId,
-) -> Result<Effects> {
-    event::lock(conn, meeting).await?;
-    go(conn, meeting, participant, CloseReason::Left).await
-}
-
-/// Removes a participant, present or not: its streams are closed, its join and resume tokens void.
-/// The one way out for everybody who has to go. Whoever has a socket of it closes that on the
-/// event.
-pub async fn remove(
+/// Voids the participant's tokens and bars it. `false`: it was barred so before.
+pub async fn bar(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
     why: Removal,
-) -> Result<Effects> {
-    event::lock(conn, meeting).await?;
+) -> Result<bool> {
     let done = sqlx::query(
         "update participants set tokens_from = clock_timestamp(),
                                  removed = case when removed = 'request' then removed else $3 end
@@ -286,67 +228,35 @@ pub async fn remove(
     .bind(meeting.0)
     .bind(participant.0)
     .bind(why.as_str())
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    let mut effects = go(conn, meeting, participant, CloseReason::Removed).await?;
-    if done.rows_affected() > 0 && effects.is_empty() {
-        // Streams asked for and not yet open are to be let go of.
-        meeting::bump_roster(conn, meeting).await?;
-        // It may be absent for the store and have a socket all the same, which nobody could tell
-        // of.
-        let person = person(conn, meeting, participant).await?;
-        if person.joined_at.is_some() {
-            effects
-                .events
-                .push(event::append(conn, meeting, &Event::ParticipantUpdated(person)).await?);
-        }
-    }
-    Ok(effects)
+    Ok(done.rows_affected() > 0)
 }
 
-/// Undoes a removal of either kind, and reopens the link that the participant came by. Its old
-/// tokens stay void. Nothing happens when it was not removed.
-pub async fn readmit(
+/// Takes a removal back. `false`: there was none.
+pub async fn unbar(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
-) -> Result<Effects> {
-    event::lock(conn, meeting).await?;
+) -> Result<bool> {
     let done =
         sqlx::query("update participants set removed = null where meeting_id = $1 and id = $2 and removed is not null")
             .bind(meeting.0)
             .bind(participant.0)
-            .execute(&mut *conn)
+            .execute(conn)
             .await?;
-    let person = person(conn, meeting, participant).await?;
-    if done.rows_affected() == 0 || person.joined_at.is_none() {
-        return Ok(Effects::default());
-    }
-    Ok(
-        event::append(conn, meeting, &Event::ParticipantUpdated(person))
-            .await?
-            .into(),
-    )
+    Ok(done.rows_affected() > 0)
 }
 
-/// Everybody leaves, at the end of the meeting.
-pub async fn dismiss(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<StoredEvent>> {
-    event::lock(conn, meeting).await?;
+/// Who is present, those who joined first in that order.
+pub async fn present(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<ParticipantId>> {
     let present: Vec<Uuid> = sqlx::query_scalar(
         "select id from participants where meeting_id = $1 and present order by joined_at, id",
     )
     .bind(meeting.0)
-    .fetch_all(&mut *conn)
+    .fetch_all(conn)
     .await?;
-    let mut events = Vec::new();
-    for id in present {
-        events.extend(
-            go(conn, meeting, ParticipantId(id), CloseReason::Left)
-                .await?
-                .events,
-        );
-    }
-    Ok(events)
+    Ok(present.into_iter().map(ParticipantId).collect())
 }
 
 /// Tells everybody how a participant stands now: a stream of it opened or closed.
@@ -360,13 +270,13 @@ pub async fn updated(
     event::append(conn, meeting, &Event::ParticipantUpdated(person)).await
 }
 
-/// Under the head's lock.
-async fn go(
+/// Closes the participant's streams, and its visit. `false`: it was not present.
+pub async fn went(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
     why: CloseReason,
-) -> Result<Effects> {
+) -> Result<bool> {
     sqlx::query(
         "update streams set state = 'closed', reason = $3, closed_at = clock_timestamp(), srtp_sealed = null
          where meeting_id = $1 and participant_id = $2 and state <> 'closed'",
@@ -385,7 +295,7 @@ async fn go(
     .execute(&mut *conn)
     .await?;
     if left.rows_affected() == 0 {
-        return Ok(Effects::default());
+        return Ok(false);
     }
     sqlx::query(
         "update participant_visits v set left_at = p.left_at from participants p
@@ -394,10 +304,7 @@ async fn go(
     )
     .bind(meeting.0)
     .bind(participant.0)
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
-    meeting::bump_roster(conn, meeting).await?;
-    let person = person(conn, meeting, participant).await?;
-    let event = event::append(conn, meeting, &Event::ParticipantLeft(person)).await?;
-    Ok(event.into())
+    Ok(true)
 }

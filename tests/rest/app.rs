@@ -12,25 +12,27 @@ use axum::{
 use hansard::{
     api::{
         self,
-        command::repeat::Unwritten,
         limit::{Limits, Peer},
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState, Here, Shared},
+        state::{Address, ApiState, Shared},
         token::{Keys, Seat, Secret},
+        unwritten::Unwritten,
     },
     clock::Clock,
+    command::{join, leave},
     domain::{
         admission::EntryBy,
         id::{MeetingId, ParticipantId, TenantId, UserId},
         participant::Role,
     },
     objects::{Objects, StorageConfig},
+    published::Here,
     queue::{
         Queue,
         message::{Ask, Reply},
     },
-    store::{self, Store, key, presence, seal::Seal, tenant},
+    store::{self, Store, key, seal::Seal, tenant},
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
@@ -315,7 +317,7 @@ impl App {
             .await
             .expect("Postgres answers");
         let door = EntryBy::Join(self.state.clock.now());
-        presence::enter(&mut tx, meeting, participant, door)
+        join::enter(&mut tx, meeting, participant, door)
             .await
             .expect("Postgres answers")
             .expect("nothing bars it");
@@ -329,7 +331,7 @@ impl App {
             .tenant_tx(self.tenant)
             .await
             .expect("Postgres answers");
-        presence::leave(&mut tx, meeting, participant)
+        leave::leave(&mut tx, meeting, participant)
             .await
             .expect("Postgres answers");
         tx.commit().await.expect("Postgres answers");

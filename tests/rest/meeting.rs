@@ -1,11 +1,12 @@
 use super::app::{App, id, text};
 use hansard::{
+    command::remove,
     domain::{
         consent::{ConsentStatus, ConsentType},
         id::{ConsentId, MeetingId},
         participant::Removal,
     },
-    store::{consent::Saying, event, presence},
+    store::{consent::Saying, event},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -545,10 +546,10 @@ async fn whoever_was_removed_by_policy_may_come_back() {
         timestamp: app.state.clock.now(),
         once: None,
     };
-    hansard::store::consent::say(&mut tx, &saying)
+    hansard::command::consent::say(&mut tx, &saying)
         .await
         .expect("said");
-    presence::remove(&mut tx, meeting, joined.participant, Removal::Required)
+    remove::remove(&mut tx, meeting, joined.participant, Removal::Required)
         .await
         .expect("removed");
     tx.commit().await.expect("Postgres answers");

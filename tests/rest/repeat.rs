@@ -4,6 +4,7 @@
 use super::app::{Answer, App, CONSENT, request, text};
 use crate::support::{eventually, postgres::Cluster};
 use hansard::{
+    command,
     domain::{
         event::EventKind,
         id::{MeetingId, ParticipantId, SegmentId},
@@ -308,7 +309,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
             timestamp: start + chrono::TimeDelta::seconds(3),
             once: None,
         };
-        let said = consent::say(&mut tx, &saying).await.expect("said");
+        let said = command::consent::say(&mut tx, &saying).await.expect("said");
         tx.commit().await.expect("commits");
         let retracted: Vec<&Value> = said
             .effects
@@ -348,7 +349,9 @@ async fn a_late_withdrawal_takes_back_stored_words() {
             timestamp: start + chrono::TimeDelta::seconds(1),
             ..saying
         };
-        let again = consent::say(&mut tx, &earlier).await.expect("said");
+        let again = command::consent::say(&mut tx, &earlier)
+            .await
+            .expect("said");
         assert_eq!(
             (again.entry.id, again.before.is_some()),
             (said.entry.id, true)

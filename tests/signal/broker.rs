@@ -6,11 +6,8 @@ use crate::{
     world::{World, seqs},
 };
 use hansard::{
-    api::{
-        auth::{Caller, Who},
-        command::removal,
-    },
-    domain::meeting::RecordingState,
+    command::remove::remove,
+    domain::{meeting::RecordingState, participant::Removal},
     queue::{
         Queue,
         message::{Ask, Published, Reply},
@@ -144,15 +141,16 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
 
     // Removed through the other process, with nobody to say so: closed when the head is read, and
     // nothing more is heard.
-    let caller = Caller {
-        tenant: world.tenant,
-        who: Who::Server {
-            key: hansard::store::new_id(),
-        },
-    };
-    removal::remove(&other.state, &caller, world.meeting, carol.participant)
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    let effects = remove(&mut tx, world.meeting, carol.participant, Removal::Request)
         .await
         .expect("removed");
+    tx.commit().await.expect("commits");
+    other.state.publish(world.meeting, effects);
     let removed = std::time::Instant::now();
     let (got, code) = fourth.rest().await;
     assert_eq!(

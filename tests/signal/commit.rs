@@ -3,6 +3,7 @@
 use crate::world::World;
 use hansard::{
     capture::commit::{self, Commits, Holder, Write},
+    command::{self, join},
     domain::{
         admission::EntryBy,
         consent::{ConsentStatus, ConsentType, Use},
@@ -12,7 +13,7 @@ use hansard::{
         meeting::{ConsentPolicy, MeetingSettings, RecordingState},
         time::{MeetingTime, Micros, Span},
     },
-    store::{capture::FinalSegment, consent, event, job, new_id, presence, transcript},
+    store::{capture::FinalSegment, consent, event, job, new_id, transcript},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -67,7 +68,7 @@ impl Held {
             timestamp: world.clock.now(),
             once: None,
         };
-        let said_yes = consent::say(&mut tx, &saying).await.expect("said");
+        let said_yes = command::consent::say(&mut tx, &saying).await.expect("said");
         let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1)
             .await
             .expect("claimed");
@@ -198,7 +199,7 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
         let mut tx = world.store.worker_tx().await.expect("Postgres answers");
         let mut start = None;
         for who in [ana, ben] {
-            let entered = presence::enter(&mut tx, world.meeting, who, EntryBy::Stream)
+            let entered = join::enter(&mut tx, world.meeting, who, EntryBy::Stream)
                 .await
                 .expect("read")
                 .expect("in");
@@ -218,7 +219,7 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
         };
         let gate = Arc::new(Gate::new(&Use::ALL));
         for who in [ana, ben] {
-            let said = consent::say(&mut tx, &saying(who, ConsentStatus::Accepted, 0))
+            let said = command::consent::say(&mut tx, &saying(who, ConsentStatus::Accepted, 0))
                 .await
                 .expect("said");
             let (entry, id) = (said.entry.entry, said.entry.id);
@@ -236,7 +237,7 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
         let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1)
             .await
             .expect("claimed");
-        consent::say(&mut tx, &saying(ana, ConsentStatus::Withdrawn, 3_000))
+        command::consent::say(&mut tx, &saying(ana, ConsentStatus::Withdrawn, 3_000))
             .await
             .expect("said");
         tx.commit().await.expect("commits");

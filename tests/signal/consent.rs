@@ -7,7 +7,7 @@ use crate::{
 use hansard::{
     api::{
         auth::{Caller, Who},
-        command::{self, consent::Give},
+        give::{self, Give},
     },
     domain::{
         consent::ConsentStatus,
@@ -344,15 +344,13 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
         tenant: world.tenant,
         who: Who::Consenting(seat),
     };
-    let give = Give {
+    let asked = Give {
         caller,
         user: None,
         saying: said,
         acting: None,
     };
-    command::consent::give(&api.state, give)
-        .await
-        .expect("said");
+    give::give(&api.state, asked).await.expect("said");
     let (mut ana, joined) = api.join(&world, seat).await;
     assert_eq!(
         joined["consent"],

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use futures_util::SinkExt;
 use hansard::{
     api::token::Secret,
+    command::{leave, readmit, remove},
     domain::participant::Removal,
     queue::message::{Ask, Published, Reply},
     store::{meeting, new_id, presence},
@@ -635,7 +636,7 @@ async fn a_removed_participant_is_closed_and_stays_out() {
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    let gone = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+    let gone = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
         .await
         .expect("removed");
     tx.commit().await.expect("commits");
@@ -675,7 +676,7 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         .await
         .expect("Postgres answers");
     drop(
-        presence::leave(&mut tx, world.meeting, seat.participant)
+        leave::leave(&mut tx, world.meeting, seat.participant)
             .await
             .expect("left"),
     );
@@ -686,7 +687,7 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         .await
         .expect("Postgres answers");
     drop(
-        presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+        remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
             .await
             .expect("removed"),
     );
@@ -702,7 +703,7 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    let back = presence::readmit(&mut tx, world.meeting, seat.participant)
+    let back = readmit::readmit(&mut tx, world.meeting, seat.participant)
         .await
         .expect("readmitted");
     tx.commit().await.expect("commits");

@@ -2,17 +2,18 @@
 
 use crate::world::{World, seqs};
 use hansard::{
+    command::end::dismiss,
     domain::{
-        close_code::Close,
+        close_code::{Close, Whom},
         event::{Event, Retraction},
         id::SegmentId,
         meeting::RecordingState,
         transcript::Reason,
     },
-    queue::message::{Published, Whom},
+    queue::message::Published,
     store::{
         event::{self, StoredEvent},
-        meeting, new_id, owner, presence,
+        meeting, new_id, owner,
     },
 };
 use serde_json::json;
@@ -173,12 +174,10 @@ async fn end(world: &World) -> Vec<StoredEvent> {
         .await
         .expect("Postgres answers");
     event::lock(&mut tx, world.meeting).await.expect("there");
-    let left = presence::dismiss(&mut tx, world.meeting)
-        .await
-        .expect("dismissed");
+    let left = dismiss(&mut tx, world.meeting).await.expect("dismissed");
     meeting::end(&mut tx, world.meeting).await.expect("ended");
     tx.commit().await.expect("commits");
-    left
+    left.events
 }
 
 #[tokio::test]

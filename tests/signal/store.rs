@@ -3,6 +3,7 @@
 use crate::world::{World, updated};
 use chrono::{TimeDelta, Timelike};
 use hansard::{
+    command::{self, end, join, leave, remove},
     domain::{
         admission::{Barred, EntryBy},
         consent::{Broken, ConsentStatus, ConsentType, Use},
@@ -56,7 +57,7 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
                         .tenant_tx(world.tenant)
                         .await
                         .expect("Postgres answers");
-                    let said = consent::say(&mut tx, &saying).await.expect("said");
+                    let said = command::consent::say(&mut tx, &saying).await.expect("said");
                     tx.commit().await.expect("commits");
                     assert_eq!(said.effects.events.is_empty(), again);
                     assert_eq!(said.entry.id, saying.id);
@@ -130,7 +131,7 @@ async fn the_log_refuses_changes_and_what_an_owner_changed_shows() {
             .tenant_tx(world.tenant)
             .await
             .expect("Postgres answers");
-        consent::say(&mut tx, &saying(&world, seat.participant, status))
+        command::consent::say(&mut tx, &saying(&world, seat.participant, status))
             .await
             .expect("said");
         tx.commit().await.expect("commits");
@@ -189,18 +190,18 @@ async fn an_id_is_good_for_one_saying_and_a_stranger_says_nothing() {
         .await
         .expect("Postgres answers");
     let first = saying(&world, ana.participant, ConsentStatus::Accepted);
-    consent::say(&mut tx, &first).await.expect("said");
+    command::consent::say(&mut tx, &first).await.expect("said");
     let stolen = Saying {
         participant: bob.participant,
         ..first
     };
     assert!(matches!(
-        consent::say(&mut tx, &stolen).await,
+        command::consent::say(&mut tx, &stolen).await,
         Err(StoreError::Conflict { .. })
     ));
     let stranger = saying(&world, ParticipantId(new_id()), ConsentStatus::Accepted);
     assert!(matches!(
-        consent::say(&mut tx, &stranger).await,
+        command::consent::say(&mut tx, &stranger).await,
         Err(StoreError::Conflict { .. })
     ));
 }
@@ -215,11 +216,11 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
         .await
         .expect("Postgres answers");
     let door = EntryBy::Join(world.clock.now());
-    let first = presence::enter(&mut tx, world.meeting, seat.participant, door)
+    let first = join::enter(&mut tx, world.meeting, seat.participant, door)
         .await
         .expect("read")
         .expect("let in");
-    let again = presence::enter(&mut tx, world.meeting, seat.participant, door)
+    let again = join::enter(&mut tx, world.meeting, seat.participant, door)
         .await
         .expect("read")
         .expect("let in");
@@ -252,12 +253,12 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
         .await
         .expect("read")
         .roster;
-    let left = presence::leave(&mut tx, world.meeting, seat.participant)
+    let left = leave::leave(&mut tx, world.meeting, seat.participant)
         .await
         .expect("left");
     assert_eq!(left.events[0].kind, EventKind::ParticipantLeft);
     assert!(
-        presence::leave(&mut tx, world.meeting, seat.participant)
+        leave::leave(&mut tx, world.meeting, seat.participant)
             .await
             .expect("read")
             .is_empty()
@@ -271,7 +272,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     );
 
     // Back: the first join stays the first, a second visit is opened.
-    let back = presence::enter(&mut tx, world.meeting, seat.participant, door)
+    let back = join::enter(&mut tx, world.meeting, seat.participant, door)
         .await
         .expect("read")
         .expect("let in");
@@ -289,13 +290,13 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
         .await
         .expect("read");
     assert_eq!(floor, Some(first.effects.events[0].seq - 1));
-    let dismissed = presence::dismiss(&mut tx, world.meeting)
+    let dismissed = end::dismiss(&mut tx, world.meeting)
         .await
         .expect("dismissed");
-    assert_eq!(dismissed.len(), 1);
+    assert_eq!(dismissed.events.len(), 1);
     meeting::end(&mut tx, world.meeting).await.expect("ends");
     assert_eq!(
-        presence::enter(&mut tx, world.meeting, seat.participant, door)
+        join::enter(&mut tx, world.meeting, seat.participant, door)
             .await
             .expect("read"),
         Err(Barred::Ended)
@@ -313,7 +314,7 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
         .expect("Postgres answers");
     let minted = world.clock.now();
     let enter = async |tx: &mut sqlx::PgConnection, door| {
-        presence::enter(tx, world.meeting, seat.participant, door)
+        join::enter(tx, world.meeting, seat.participant, door)
             .await
             .expect("read")
             .map(drop)
@@ -324,7 +325,7 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
     );
     assert_eq!(enter(&mut tx, EntryBy::Join(minted)).await, Ok(()));
     assert_eq!(enter(&mut tx, EntryBy::Resume(minted)).await, Ok(()));
-    let gone = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Required)
+    let gone = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Required)
         .await
         .expect("removed");
     assert_eq!(gone.events.len(), 1);
@@ -345,10 +346,10 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
         Err(Barred::Removed),
         "still void"
     );
-    presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+    remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
         .await
         .expect("removed");
-    let twice = presence::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+    let twice = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
         .await
         .expect("removed");
     assert!(twice.events.is_empty());
@@ -372,7 +373,7 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
         .await
         .expect("Postgres answers");
     let door = EntryBy::Join(world.clock.now());
-    let barred = presence::enter(&mut tx, world.meeting, seat.participant, door)
+    let barred = join::enter(&mut tx, world.meeting, seat.participant, door)
         .await
         .expect("read");
     assert_eq!(
@@ -386,27 +387,27 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
         consent_type: ConsentType::Recording,
         ..saying(&world, seat.participant, ConsentStatus::Accepted)
     };
-    consent::say(&mut tx, &partly).await.expect("said");
-    let barred = presence::enter(&mut tx, world.meeting, seat.participant, door)
+    command::consent::say(&mut tx, &partly).await.expect("said");
+    let barred = join::enter(&mut tx, world.meeting, seat.participant, door)
         .await
         .expect("read");
     assert_eq!(
         barred,
         Err(Barred::ConsentRequired(vec![Use::Transcription]))
     );
-    consent::say(
+    command::consent::say(
         &mut tx,
         &saying(&world, seat.participant, ConsentStatus::Accepted),
     )
     .await
     .expect("said");
     assert!(
-        presence::enter(&mut tx, world.meeting, seat.participant, door)
+        join::enter(&mut tx, world.meeting, seat.participant, door)
             .await
             .expect("read")
             .is_ok()
     );
-    let back = consent::say(
+    let back = command::consent::say(
         &mut tx,
         &saying(&world, seat.participant, ConsentStatus::Declined),
     )
@@ -430,11 +431,11 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    presence::enter(&mut tx, world.meeting, seat.participant, EntryBy::Stream)
+    join::enter(&mut tx, world.meeting, seat.participant, EntryBy::Stream)
         .await
         .expect("read")
         .expect("let in");
-    consent::say(
+    command::consent::say(
         &mut tx,
         &saying(&world, seat.participant, ConsentStatus::Accepted),
     )
@@ -526,7 +527,7 @@ async fn another_tenant_sees_nothing() {
     ));
     let saying = saying(&world, seat.participant, ConsentStatus::Accepted);
     assert!(matches!(
-        consent::say(&mut tx, &saying).await,
+        command::consent::say(&mut tx, &saying).await,
         Err(StoreError::NotFound)
     ));
 }

@@ -5,12 +5,12 @@ use axum::Router;
 use futures_util::{SinkExt, StreamExt};
 use hansard::{
     api::{
-        command::repeat::Unwritten,
         limit::Limits,
         password::Passwords,
         signal::Signal,
-        state::{Address, ApiState, Here, Shared},
+        state::{Address, ApiState, Shared},
         token::{Keys, Seat, Secret},
+        unwritten::Unwritten,
     },
     clock::Clock,
     domain::{
@@ -20,6 +20,7 @@ use hansard::{
         participant::{Answers, Person, Role},
     },
     objects::{self, Objects},
+    published::Here,
     queue::Queue,
     store::{
         Store,

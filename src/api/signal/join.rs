@@ -3,6 +3,7 @@
 use super::{Signal, message::Join, message::Who, rooms::Ticket};
 use crate::{
     api::token::{Credential, Seat},
+    command::join::{Entered, enter},
     domain::{
         admission::{Barred, EntryBy},
         close_code::Close,
@@ -11,11 +12,7 @@ use crate::{
         meeting::{RecordingMode, RecordingState},
         participant::{self, Role},
     },
-    queue::message::Published,
-    store::{
-        StoreError, event, meeting,
-        presence::{self, Entered},
-    },
+    store::{StoreError, event, meeting, presence},
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -162,7 +159,7 @@ impl Signal {
         // Listening begins before the picture is taken, so that nothing falls between.
         let ticket = self.rooms().enter(tenant, meeting).await;
         let mut tx = state.store.tenant_tx(tenant).await?;
-        let entered = match presence::enter(&mut tx, meeting, participant, door).await? {
+        let entered = match enter(&mut tx, meeting, participant, door).await? {
             Ok(entered) => entered,
             Err(barred) => {
                 // What a removed participant still has is told to it by REST only.
@@ -194,16 +191,7 @@ impl Signal {
             socket,
             effects,
         } = entered;
-        state.publish(
-            meeting,
-            &Published::Replaced {
-                participant,
-                socket,
-            },
-        );
-        if !effects.is_empty() {
-            state.told(meeting, effects);
-        }
+        state.publish(meeting, effects);
         let now = state.clock.now();
         let seat = Seat {
             role,

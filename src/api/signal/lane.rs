@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{
         auth::{Caller, Who},
-        command::consent::{self, Give, Given},
+        give::{self, Give, Given},
         token::Seat,
     },
     domain::{
@@ -109,7 +109,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
     }) = log.next().await
     {
         let (id, accepts) = (saying.id, saying.status.accepts());
-        let give = Give {
+        let asked = Give {
             caller: speaker(tenant, &saying),
             user: None,
             saying,
@@ -117,7 +117,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
         };
         let given = tokio::select! {
             biased;
-            given = consent::give(signal.state(), give) => given,
+            given = give::give(signal.state(), asked) => given,
             // Nothing of a grant that is let go of stands in the log behind the refusal: its commit
             // holds the head's lock.
             () = log.is_kept_waiting(), if accepts => {

@@ -9,13 +9,13 @@
 use super::{message, outbox::Outbox};
 use crate::{
     domain::{
-        close_code::Close,
+        close_code::{Close, Whom},
         event::EventKind,
         id::{ConsentId, ParticipantId},
         meeting::RecordingState,
         participant,
     },
-    queue::message::{Published, Whom},
+    queue::message::Published,
     store::event::{Head, KEPT_AFTER_END_H, READ_MAX, StoredEvent},
 };
 use axum::extract::ws::Utf8Bytes;

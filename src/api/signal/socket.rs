@@ -12,7 +12,8 @@ use super::{
     room::Member,
 };
 use crate::{
-    api::{command::consent::Acting, limit::Door},
+    api::{give::Acting, limit::Door},
+    command::leave::leave,
     domain::{
         close_code::Close,
         connections::Standing,
@@ -23,7 +24,7 @@ use crate::{
         StoreError,
         consent::Saying,
         event::{self, READ_MAX, StoredEvent},
-        new_id, presence,
+        new_id,
     },
 };
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
@@ -332,13 +333,13 @@ impl Signal {
     async fn leave(self, tenant: TenantId, meeting: MeetingId, participant: ParticipantId) -> bool {
         let left = async {
             let mut tx = self.state().store.tenant_tx(tenant).await?;
-            let gone = presence::leave(&mut tx, meeting, participant).await?;
+            let gone = leave(&mut tx, meeting, participant).await?;
             tx.commit().await?;
             Ok::<_, StoreError>(gone)
         };
         match tokio::time::timeout(LEAVE_MAX, left).await {
             Ok(Ok(effects)) => {
-                self.state().told(meeting, effects);
+                self.state().publish(meeting, effects);
                 true
             }
             _ => false,

@@ -3,6 +3,7 @@
 use super::{Holder, Write, saying};
 use crate::{
     capture::fact::Fact,
+    command,
     domain::{
         admission,
         consent::Use,
@@ -19,7 +20,6 @@ use crate::{
     store::{
         Store, StoreError, Tx,
         capture::{self, FinalSegment},
-        consent,
         effect::Effects,
         event, job, presence,
         recording::{self, Segment},
@@ -49,7 +49,7 @@ impl CommitTask {
         loop {
             match self.commit(write).await {
                 Ok(effects) => {
-                    published::publish(&self.queue, self.holder.meeting, &effects);
+                    published::publish(&self.queue, None, self.holder.meeting, effects);
                     return true;
                 }
                 Err(StoreError::Fenced) => {
@@ -147,7 +147,7 @@ impl CommitTask {
                 events.push(event::append(&mut tx, meeting, &state).await?);
             }
             Write::Withdrawal(withdrawal) => {
-                let said = consent::say_acknowledged(&mut tx, &saying(withdrawal)).await?;
+                let said = command::consent::say_acknowledged(&mut tx, &saying(withdrawal)).await?;
                 effects = said.effects;
                 before = said
                     .before
@@ -198,7 +198,7 @@ impl CommitTask {
                 participant,
                 removed: false,
             } => {
-                effects = presence::leave(&mut tx, meeting, *participant).await?;
+                effects = command::leave::leave(&mut tx, meeting, *participant).await?;
             }
             // By what the log says now: what removed it may have been said before, and taken back
             // since.
@@ -217,7 +217,8 @@ impl CommitTask {
                 removed: true,
             } => {
                 effects =
-                    presence::remove(&mut tx, meeting, *participant, Removal::Required).await?;
+                    command::remove::remove(&mut tx, meeting, *participant, Removal::Required)
+                        .await?;
             }
         }
         tx.commit().await?;

@@ -10,9 +10,9 @@ use crate::{
         time::MeetingTime,
         transcript::Reason,
     },
-    queue::message::Published,
+    published,
     speech::{Caption, Line},
-    store::capture::FinalSegment,
+    store::{capture::FinalSegment, effect::Effects},
 };
 use tracing::warn;
 
@@ -22,14 +22,9 @@ impl RunningMeeting {
         match caption {
             Caption::Partial(line) => {
                 if self.rules.gate().still::<Transcription>(&line.pass) == Verdict::Keep {
-                    let event = self.partial(&line);
-                    let told = Published::Live {
-                        kind: event.kind().as_str().into(),
-                        data: event.data(),
-                        to: None,
-                    };
                     // A partial that is lost is replaced by the next.
-                    let _ = self.deps.queue.publish(self.meeting, &told);
+                    let told = Effects::live(self.partial(&line));
+                    published::publish(&self.deps.queue, None, self.meeting, told);
                 }
             }
             Caption::Final(line) => {

@@ -9,8 +9,9 @@ use crate::{
         read, recorder_events,
         unheard::{self, Unheard},
     },
+    command,
     domain::{
-        close_code::Close,
+        close_code::{Close, Whom},
         consent::Use,
         event::{Event, RecordingReport, StateReason},
         limits::FINALS_AFTER_END,
@@ -18,12 +19,10 @@ use crate::{
         time::MeetingTime,
     },
     media::live::{segment, spool},
-    queue::{
-        JobKind,
-        message::{Published, Wake, Whom},
-    },
+    published,
+    queue::JobKind,
     speech::Caption,
-    store::{StoreError, capture, event, job, presence, recording},
+    store::{StoreError, capture, effect::Effects, event, job, recording},
     worker::{Claimed, Outcome},
 };
 use serde_json::json;
@@ -113,13 +112,7 @@ pub async fn close(
     let finals = async {
         let committed = commits.flush(commits_max).await;
         if matches!(over, Over::Ended { .. }) && committed {
-            let _ = deps.queue.publish(
-                meeting,
-                &Published::Close {
-                    close: Close::Ended,
-                    whom: Whom::Participants,
-                },
-            );
+            published::publish(&deps.queue, None, meeting, let_go());
         }
     };
     let (sealed, ()) = tokio::join!(sealed, finals);
@@ -159,37 +152,35 @@ pub async fn close(
         if over == (Over::Ended { stored: false }) {
             capture::end(&mut tx, meeting).await?;
         }
-        let mut events = presence::dismiss(&mut tx, meeting).await?;
+        let mut effects = command::end::dismiss(&mut tx, meeting).await?;
+        effects.extend(let_go());
         recording::close_all(&mut tx, meeting).await?;
         let tracks = recording::of_meeting(&mut tx, meeting).await?;
         let missing = transcribed && unheard::note(&mut tx, &holder, start, &missing).await?;
         // Words are looked for again in what was recorded, by the job that makes its files.
         let complete = !missing || !recorded || tracks.is_empty();
         capture::transcript(&mut tx, holder.tenant, meeting, None, complete).await?;
-        let mix = if recorded && !tracks.is_empty() {
-            let state = RecordingReport::idle(RecordingState::Finalising, None, holder.epoch);
-            events.push(event::append(&mut tx, meeting, &Event::RecordingState(state)).await?);
-            Some(
-                job::ensure(
-                    &mut tx,
-                    holder.tenant,
-                    meeting,
-                    JobKind::Mix.as_str(),
-                    &json!({}),
-                )
-                .await?,
-            )
+        let mix = recorded && !tracks.is_empty();
+        let (state, reason) = if mix {
+            (RecordingState::Finalising, None)
         } else {
-            let reason = Some(StateReason::NothingRecorded);
-            let state = RecordingReport::idle(RecordingState::Off, reason, holder.epoch);
-            events.push(event::append(&mut tx, meeting, &Event::RecordingState(state)).await?);
-            None
+            (RecordingState::Off, Some(StateReason::NothingRecorded))
         };
+        let state = Event::RecordingState(RecordingReport::idle(state, reason, holder.epoch));
+        effects
+            .events
+            .push(event::append(&mut tx, meeting, &state).await?);
+        if mix {
+            let kind = JobKind::Mix;
+            let job =
+                job::ensure(&mut tx, holder.tenant, meeting, kind.as_str(), &json!({})).await?;
+            effects.jobs.push((kind, job));
+        }
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
         tx.commit().await?;
-        Ok::<_, StoreError>((events, mix))
+        Ok::<_, StoreError>(effects)
     };
-    let (events, mix) = match tokio::time::timeout(COMMITS_MAX, done).await {
+    let effects = match tokio::time::timeout(COMMITS_MAX, done).await {
         Ok(Ok(done)) => done,
         Ok(Err(StoreError::Fenced)) => return Ok(Outcome::Settled),
         // The lease runs out, and whoever takes it over finds the meeting ended, or without anybody
@@ -197,21 +188,14 @@ pub async fn close(
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => anyhow::bail!("the database did not answer while the meeting was closed"),
     };
-    for event in events {
-        let _ = deps.queue.publish(meeting, &event.into());
-    }
-    let _ = deps.queue.publish(
-        meeting,
-        &Published::Close {
-            close: Close::Ended,
-            whom: Whom::Participants,
-        },
-    );
-    if let Some(job) = mix {
-        let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
-    }
+    published::publish(&deps.queue, None, meeting, effects);
     info!("the meeting is over");
     Ok(Outcome::Settled)
+}
+
+/// Participants' sockets are closed, with what was told before.
+fn let_go() -> Effects {
+    Effects::close(Close::Ended, Whom::Participants)
 }
 
 /// Nobody reads the log for this meeting after this, so a withdrawal of the last moment must be
@@ -263,13 +247,7 @@ async fn utter(
         tokio::pin!(hearing);
         let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
         if !all && matches!(over, Over::Ended { .. }) {
-            let _ = queue.publish(
-                meeting,
-                &Published::Close {
-                    close: Close::Ended,
-                    whom: Whom::Participants,
-                },
-            );
+            published::publish(&queue, None, meeting, let_go());
             all = tokio::select! {
                 () = &mut hearing => true,
                 // The process ends, or somebody else has the meeting.

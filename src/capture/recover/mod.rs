@@ -16,6 +16,7 @@ use super::{
     uploader::{PROBES_EACH, UPLOADS_EACH, Unstored},
 };
 use crate::{
+    command,
     domain::{
         gate::Gate,
         id::{MeetingId, RecordingId},
@@ -272,7 +273,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     let withdrawals = journal::read(&deps.spool, meeting)?;
     for withdrawal in &withdrawals {
         let mut tx = deps.store.worker_tx().await?;
-        let said = match consent::say_acknowledged(&mut tx, &saying(withdrawal)).await {
+        let said = match command::consent::say_acknowledged(&mut tx, &saying(withdrawal)).await {
             Ok(said) => said,
             Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) => {
@@ -282,7 +283,7 @@ async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
             }
         };
         tx.commit().await?;
-        published::publish(&deps.queue, meeting, &said.effects);
+        published::publish(&deps.queue, None, meeting, said.effects);
     }
     // What was written meanwhile stays for the next time.
     journal::remove(&deps.spool, meeting, &withdrawals)?;

@@ -1,4 +1,5 @@
-//! Giving, refusing and withdrawing consent.
+//! Giving, refusing and withdrawing consent, over REST and on sockets: what waits around the command
+//! that writes it.
 //!
 //! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's
 //! worker is told in the same moment in which the log is written, and when the log cannot be
@@ -7,22 +8,23 @@
 use crate::{
     api::{
         auth::{Caller, Who},
-        command::repeat,
         permit::{self, Operation},
         problem::Problem,
         state::{ApiState, Shared},
+        unwritten,
     },
+    command::consent::{self, Before, Said},
     domain::{
         id::{MeetingId, ParticipantId, TenantId, UserId},
         participant::Role,
     },
     queue::{
         AskError,
-        message::{Ask, Published, Reply},
+        message::{Ask, Reply},
     },
     store::{
         Tx,
-        consent::{self, Before, Entry, Said, Saying},
+        consent::{Entry, Saying},
         event, participant, user,
     },
 };
@@ -111,13 +113,7 @@ impl Acting {
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
     pub fn tell(&self, state: &ApiState, saying: &Saying) {
         if !self.told.swap(true, Ordering::Relaxed) {
-            let event = saying.told();
-            let told = Published::Live {
-                kind: event.kind().as_str().into(),
-                data: event.data(),
-                to: None,
-            };
-            state.publish(saying.meeting, &told);
+            state.publish(saying.meeting, consent::receipt(saying));
         }
     }
 }
@@ -186,7 +182,7 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
             let acting = act.now(&saying);
             match withdraw(state, &saying, true).await {
                 Ok(Reply::Withdrawn { journalled: true }) => {
-                    repeat::until_written(state, caller.tenant, saying.clone(), acting);
+                    unwritten::until_written(state, caller.tenant, saying.clone(), acting);
                     Ok(Given::Acknowledged(Box::new(saying)))
                 }
                 reply => {
@@ -236,7 +232,7 @@ async fn write(
     if let (Some(acting), None) = (acting, before) {
         acting.tell(state, &saying);
     }
-    state.told(saying.meeting, effects);
+    state.publish(saying.meeting, effects);
     Ok(Given::Logged {
         entry: Box::new(entry),
         before,

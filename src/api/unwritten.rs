@@ -2,14 +2,14 @@
 //! them, to the log and to whoever holds the meeting, until it is written: the worker's journal is
 //! one machine's, and that machine may be gone.
 
-use super::consent::{self, Acting};
+use super::{
+    give::{self, Acting},
+    state::Shared,
+};
 use crate::{
-    api::state::Shared,
+    command::consent::{self, Said},
     domain::id::{Request, TenantId},
-    store::{
-        StoreError,
-        consent::{Said, Saying},
-    },
+    store::{StoreError, consent::Saying},
 };
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -68,7 +68,7 @@ pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: A
         let telling = async {
             loop {
                 // Whoever holds the meeting by now; twice is once.
-                let _ = consent::withdraw(&state, &saying, false).await;
+                let _ = give::withdraw(&state, &saying, false).await;
                 tokio::time::sleep(EVERY).await;
             }
         };
@@ -94,7 +94,7 @@ async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Actin
                 if said.before.is_none() {
                     acting.tell(state, saying);
                 }
-                state.told(saying.meeting, said.effects);
+                state.publish(saying.meeting, said.effects);
                 return;
             }
             Ok(Err(error)) if !error.is_unavailable() => {
@@ -108,7 +108,7 @@ async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Actin
 
 async fn log(state: &Shared, tenant: TenantId, saying: &Saying) -> Result<Said, StoreError> {
     let mut tx = state.store.tenant_tx(tenant).await?;
-    let said = crate::store::consent::say_acknowledged(&mut tx, saying).await?;
+    let said = consent::say_acknowledged(&mut tx, saying).await?;
     tx.commit().await?;
     Ok(said)
 }

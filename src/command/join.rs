@@ -1,0 +1,159 @@
+//! Coming in: a seat (the participant and its tokens) over REST, then presence, by a socket or by
+//! a first stream.
+
+use super::Refused;
+use crate::{
+    domain::{
+        admission::{self, Barred, EntryBy, Standing},
+        consent::Use,
+        event::Event,
+        id::{MeetingId, ParticipantId, TenantId, UserId},
+        job::JobKind,
+        participant::{Person, Role},
+    },
+    store::{
+        Result, StoreError,
+        effect::Effects,
+        event, job,
+        meeting::{self, Meeting},
+        participant::{self, Participant},
+        presence::{self, person},
+        user,
+    },
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Who asks for a seat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Comes<'a> {
+    User(UserId),
+    /// Each is a user of its own.
+    Guest {
+        link: Uuid,
+        role: Role,
+        name: &'a str,
+    },
+}
+
+/// Somebody for whom tokens may be minted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seated {
+    pub participant: Participant,
+    /// Under policy `required`: what it has not accepted yet.
+    pub missing: Vec<Use>,
+}
+
+/// The participant of whoever joins; a guest becomes a user first.
+pub async fn seat(
+    conn: &mut PgConnection,
+    of: &Meeting,
+    comes: Comes<'_>,
+) -> Result<Seated, Refused> {
+    if of.ended() {
+        return Err(Barred::Ended.into());
+    }
+    let (tenant, meeting): (TenantId, MeetingId) = (of.tenant(), of.id());
+    let participant = match comes {
+        Comes::User(user) => {
+            let role = if of.hosted_by(user) {
+                Role::Host
+            } else {
+                Role::Participant
+            };
+            participant::ensure(conn, tenant, meeting, user, role.as_str()).await?
+        }
+        Comes::Guest { link, role, name } => {
+            // Under the head's lock, as removals are: who is removed now closes the link for
+            // whoever comes now.
+            event::lock(conn, meeting).await?;
+            if participant::is_link_closed(conn, meeting, link).await? {
+                return Err(Refused::LinkClosed);
+            }
+            let user = UserId(user::insert(conn, tenant, None, name).await?.id);
+            participant::guest(conn, tenant, meeting, user, role.as_str(), link).await?
+        }
+    };
+    seated(of, participant)
+}
+
+/// As [`seat`], of somebody who was given one before.
+pub async fn seat_again(
+    conn: &mut PgConnection,
+    of: &Meeting,
+    made: ParticipantId,
+) -> Result<Seated, Refused> {
+    let participant = participant::get(conn, of.id(), made)
+        .await?
+        .ok_or(Refused::NoParticipant)?;
+    seated(of, participant)
+}
+
+fn seated(of: &Meeting, participant: Participant) -> Result<Seated, Refused> {
+    let (terms, standing) = (of.terms(), participant.standing());
+    admission::seat(&terms, standing.removed)?;
+    Ok(Seated {
+        missing: admission::required(&terms, &standing.consent),
+        participant,
+    })
+}
+
+/// What coming in changed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Entered {
+    pub person: Person,
+    /// The number of this socket among the participant's own; 0 for a stream. The highest is the
+    /// one that counts.
+    pub socket: i64,
+    /// Of a socket: earlier ones of the participant are closed. No events when it was present
+    /// already.
+    pub effects: Effects,
+}
+
+/// Makes a participant present. The first of a meeting starts it.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when the participant is not of this meeting.
+pub async fn enter(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    by: EntryBy,
+) -> Result<Result<Entered, Barred>> {
+    event::lock(conn, meeting).await?;
+    let of = meeting::get(conn, meeting)
+        .await?
+        .ok_or(StoreError::NotFound)?;
+    let before = person(conn, meeting, participant).await?;
+    if let Err(barred) = admission::enter(&of.terms(), &Standing::from(&before), by) {
+        return Ok(Err(barred));
+    }
+    let (socket, mut effects) = if by == EntryBy::Stream {
+        (0, Effects::default())
+    } else {
+        let socket = presence::count_socket(conn, meeting, participant).await?;
+        (socket, Effects::replaced(participant, socket))
+    };
+    if before.present {
+        return Ok(Ok(Entered {
+            person: before,
+            socket,
+            effects,
+        }));
+    }
+    presence::came(conn, &of, participant).await?;
+    let (capture, made) = job::ensure_capture(conn, meeting).await?;
+    meeting::bump_roster(conn, meeting).await?;
+    let person = person(conn, meeting, participant).await?;
+    let joined = event::append(conn, meeting, &Event::ParticipantJoined(person.clone())).await?;
+    presence::joined_at(conn, meeting, participant, joined.seq).await?;
+    effects.events.push(joined);
+    effects
+        .jobs
+        .extend(made.then_some((JobKind::Capture, capture)));
+    Ok(Ok(Entered {
+        person,
+        socket,
+        effects,
+    }))
+}
