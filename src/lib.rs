@@ -22,7 +22,7 @@
 //! 8. Wire types are not domain types.
 //!
 //! Direction:
-//! `main → app → {api, capture, jobs} → worker → {ingest, media, speech, store, objects, queue} → domain`
+//! `main → app → {api, capture, jobs} → {command, worker, published} → {ingest, media, speech, store, objects, queue} → domain`
 //! (`tests/architecture.rs` reads the `use` lines against it). The package `hansard_client`, for the demo,
 //! tests and benchmarks, depends on nothing of the server.
 

@@ -6,9 +6,9 @@ use super::{
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
+    secret::Secret,
     state::Shared,
     time::Time,
-    token::Secret,
 };
 use crate::{
     domain::{id::MeetingId, participant::Role},

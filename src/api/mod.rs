@@ -21,6 +21,7 @@ pub mod password;
 pub mod permit;
 pub mod problem;
 pub mod recording;
+pub mod secret;
 pub mod session;
 pub mod signal;
 pub mod state;

@@ -10,8 +10,8 @@ use super::{
     page::Page,
     problem::Problem,
     recording::file_name,
+    secret::Secret,
     state::Shared,
-    token::Secret,
 };
 use crate::{
     domain::{

@@ -6,9 +6,10 @@ use super::{
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation, Right},
     problem::{FieldError, Problem},
+    secret::Secret,
     state::Shared,
     time::Time,
-    token::{SESSION_TTL_S_MAX, Secret},
+    token::SESSION_TTL_S_MAX,
 };
 use crate::{
     domain::id::UserId,

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "their output is what they are for")]
 
 use crate::{
-    api::token::Secret,
+    api::secret::Secret,
     config::{ConsentCommand, KeyCommand, ModelCommand, OpenapiFlags, Settings, TenantCommand},
     domain::id::MeetingId,
     embed::postgres::{Durability, Postgres},

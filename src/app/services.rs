@@ -3,7 +3,7 @@
 
 use super::Part;
 use crate::{
-    api::token::Secret,
+    api::secret::Secret,
     clock::Clock,
     config::Settings,
     embed::{

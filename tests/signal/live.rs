@@ -7,7 +7,7 @@ use crate::{
 use chrono::TimeDelta;
 use futures_util::SinkExt;
 use hansard::{
-    api::token::Secret,
+    api::secret::Secret,
     command::{leave, readmit, remove},
     domain::participant::Removal,
     queue::message::{Ask, Published, Reply},

@@ -7,9 +7,10 @@ use hansard::{
     api::{
         limit::Limits,
         password::Passwords,
+        secret::Secret,
         signal::Signal,
         state::{Address, ApiState, Shared},
-        token::{Keys, Seat, Secret},
+        token::{Keys, Seat},
         unwritten::Unwritten,
     },
     clock::Clock,

@@ -59,7 +59,7 @@ pub async fn eventually<F: Future<Output = bool>>(
 /// A tenant's API key in a migrated database, as `hansard key create` makes one.
 pub async fn key(url: &str) -> String {
     use hansard::{
-        api::token::Secret,
+        api::secret::Secret,
         store::{self, key, tenant},
     };
     let mut conn = store::owner(url).await.expect("Postgres answers");

@@ -10,9 +10,11 @@ mod log;
 pub mod message;
 mod outbox;
 mod rate_limit;
+mod replay;
 mod room;
 mod rooms;
 mod socket;
+mod writer;
 
 use super::{limit::Door, problem::Problem, state::Shared, token::Credential};
 use crate::{domain::id::TenantId, store::key};

@@ -7,9 +7,11 @@ use super::{
     join::{Joined, NotJoined},
     lane::Lanes,
     message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
-    outbox::{Out, Outbox},
+    outbox::Outbox,
     rate_limit::MessageRate,
+    replay::ReplayOf,
     room::Member,
+    writer::{LINGER, WRITE_MAX, write},
 };
 use crate::{
     api::{give::Acting, limit::Door},
@@ -18,20 +20,11 @@ use crate::{
         close_code::Close,
         connections::Standing,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
-        participant,
     },
-    store::{
-        StoreError,
-        consent::Saying,
-        event::{self, READ_MAX, StoredEvent},
-        new_id,
-    },
+    store::{StoreError, consent::Saying, new_id},
 };
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
-};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
+use futures_util::{StreamExt, stream::SplitStream};
 use serde_json::{Value, json};
 use std::{
     ops::ControlFlow,
@@ -42,14 +35,8 @@ use tokio::sync::mpsc;
 
 /// From the upgrade to `join_room`.
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
-/// How often the server pings.
-const PING_EVERY: Duration = Duration::from_secs(10);
 /// A socket from which nothing came for this long is gone, or does not read.
 const SILENT_MAX: Duration = Duration::from_secs(30);
-/// The longest that one message may take to leave, while a socket is answered or replayed to.
-const WRITE_MAX: Duration = Duration::from_secs(15);
-/// From the close frame to dropping the connection: time for the client to read it.
-const LINGER: Duration = Duration::from_secs(2);
 /// The longest that leaving may take.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 
@@ -192,52 +179,6 @@ impl Signal {
         }
     }
 
-    /// Answers, tells the events that the client asked for, and gives the writer over to the room.
-    async fn replay(
-        self,
-        of: ReplayOf,
-        answer: Utf8Bytes,
-        first: mpsc::Sender<Utf8Bytes>,
-        outbox: Arc<Outbox>,
-    ) {
-        if first.send(answer).await.is_err() {
-            return;
-        }
-        let mut after = of.after;
-        while after < of.until {
-            let page = async {
-                let mut tx = self.state().store.tenant_tx(of.tenant).await?;
-                event::after(&mut tx, of.meeting, after, READ_MAX.min(of.until - after)).await
-            };
-            let events = match tokio::time::timeout(WRITE_MAX, page).await {
-                Ok(Ok(events)) if !events.is_empty() => events,
-                // With a hole it must not go on; the client comes again with its last seq.
-                _ => {
-                    outbox.close(Close::Unread);
-                    return;
-                }
-            };
-            for StoredEvent {
-                seq, kind, data, ..
-            } in events
-            {
-                after = seq;
-                let data = participant::seen_by(of.participant, data);
-                if first
-                    .send(message::envelope(kind.as_str(), None, Some(seq), &data))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-        }
-        if of.over {
-            drop(first);
-            outbox.close(Close::Ended);
-        }
-    }
-
     /// Reads until the client goes or the server wants it gone.
     async fn listen(
         &self,
@@ -347,38 +288,6 @@ impl Signal {
     }
 }
 
-/// What to replay.
-struct ReplayOf {
-    tenant: TenantId,
-    meeting: MeetingId,
-    participant: Option<ParticipantId>,
-    after: i64,
-    until: i64,
-    over: bool,
-}
-
-impl ReplayOf {
-    fn new(joined: &Joined) -> Self {
-        let Joined {
-            tenant,
-            meeting,
-            participant,
-            replay_after: after,
-            seq: until,
-            over,
-            ..
-        } = *joined;
-        Self {
-            tenant,
-            meeting,
-            participant,
-            after,
-            until,
-            over,
-        }
-    }
-}
-
 fn saying(
     meeting: MeetingId,
     participant: ParticipantId,
@@ -460,78 +369,4 @@ async fn next(
 /// them.
 fn too_large(error: &axum::Error) -> bool {
     error.to_string().contains("too long")
-}
-
-/// Writes what comes first in person, then what the outbox holds, with pings between, until the
-/// close.
-async fn write(
-    mut sink: SplitSink<WebSocket, Message>,
-    mut firsts: mpsc::Receiver<Utf8Bytes>,
-    outbox: Arc<Outbox>,
-) {
-    let mut ping = tokio::time::interval(PING_EVERY);
-    ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut in_person = true;
-    let mut ending = false;
-    let close = loop {
-        let (message, bytes) = tokio::select! {
-            biased;
-            text = firsts.recv(), if in_person => match text {
-                Some(text) => (Message::Text(text), 0),
-                None => {
-                    in_person = false;
-                    continue;
-                }
-            },
-            close = outbox.closed(), if in_person && !ending => match close {
-                // Not another word.
-                Close::TooSlow | Close::Replaced | Close::NotAllowed => break close,
-                Close::Draining => {
-                    in_person = false;
-                    continue;
-                }
-                // The replay is told to its end.
-                _ => {
-                    ending = true;
-                    continue;
-                }
-            },
-            out = outbox.next(), if !in_person => match out {
-                Out::Text(text) => {
-                    let bytes = text.as_str().len();
-                    (Message::Text(text), bytes)
-                }
-                Out::Close(close) => break close,
-            },
-            _ = ping.tick() => (Message::Ping(Vec::new().into()), 0),
-        };
-        // A full outbox ends the wait for a client that does not read.
-        let sent = tokio::select! {
-            sent = send(&mut sink, message) => sent,
-            () = too_slow(&outbox) => false,
-        };
-        outbox.written(bytes);
-        if !sent {
-            outbox.close(Close::TooSlow);
-            break Close::TooSlow;
-        }
-    };
-    let frame = CloseFrame {
-        code: close.code(),
-        reason: close.reason().into(),
-    };
-    let _ = tokio::time::timeout(LINGER, sink.send(Message::Close(Some(frame)))).await;
-}
-
-async fn send(sink: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {
-    matches!(
-        tokio::time::timeout(WRITE_MAX, sink.send(message)).await,
-        Ok(Ok(()))
-    )
-}
-
-async fn too_slow(outbox: &Outbox) {
-    if outbox.closed().await != Close::TooSlow {
-        std::future::pending().await
-    }
 }
