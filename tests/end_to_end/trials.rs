@@ -1,0 +1,19 @@
+//! Trials of the running product from outside: real processes, real RTP, things that go wrong, and
+//! files judged by content.
+
+use crate::{room, sound, support};
+
+mod api;
+mod clock;
+mod consent;
+mod disk;
+mod ingest;
+mod jobs;
+mod lease;
+mod limits;
+mod postgres;
+mod removal;
+mod roles;
+mod site;
+mod spool;
+mod words;

@@ -1,0 +1,660 @@
+//! Senders whose counters, clocks, payload types and packets are as they are in the field: what
+//! they say is recorded in its place, and what cannot be is told.
+
+use super::{
+    room::{self, File, Guest, Left, Line, Room},
+    sound::{self, STEP_MS, staircase},
+    support::{Scratch, eventually},
+};
+use hansard::{domain::time::MeetingTime, media::containers::matroska::Reader};
+use hansard_client::{
+    impair::Stall,
+    rest::{Client, audio_stream},
+    sender::{Frame, Sender, SenderConfig, Sent},
+    tone,
+};
+use opusic_c::{
+    Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, InbandFec, SampleRate, Signal,
+};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tokio::task::{JoinSet, block_in_place};
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// From asking for the first sample to its being taken: all packets are encoded in between.
+const LEAD: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_as_they_are_in_the_field() {
+    let data = Scratch::new();
+    let server = room::serve(data.path(), &[]);
+    let client = server.client();
+    // Two waves, since a busy machine is late by itself; each in a task of its own, so that one
+    // that fails hides no other.
+    let path = || data.path().to_owned();
+    let mut trials = Trials::default();
+    let still = |stalls| counters_that_stand_still(client.clone(), stalls);
+    trials.spawn(
+        "counters that stand still",
+        still([(1_000, 1_500), (8_000, 120)]),
+    );
+    trials.spawn(
+        "counters that stand still for longer",
+        still([(2_000, 700), (8_000, 2_600)]),
+    );
+    trials.spawn("other payload types", other_payload_types(client.clone()));
+    trials.spawn("redundant audio data", redundant_audio_data(client.clone()));
+    trials.spawn(
+        "padding from before a grant",
+        padding_from_before_a_grant(client.clone(), path()),
+    );
+    let mut failed = trials.failed().await;
+    let mut trials = Trials::default();
+    trials.spawn(
+        "counters of another clock",
+        counters_of_another_clock(client.clone()),
+    );
+    trials.spawn(
+        "counters that mean nothing",
+        counters_that_mean_nothing(client.clone()),
+    );
+    trials.spawn(
+        "packets of every kind",
+        packets_of_every_kind(client.clone(), path()),
+    );
+    trials.spawn(
+        "redundancy from before a grant",
+        redundancy_from_before_a_grant(client.clone()),
+    );
+    failed.extend(trials.failed().await);
+    assert!(failed.is_empty(), "failed: {}", failed.join("; "));
+    server.terminate();
+}
+
+/// Trials side by side.
+#[derive(Default)]
+struct Trials {
+    running: JoinSet<()>,
+    names: HashMap<tokio::task::Id, &'static str>,
+}
+
+impl Trials {
+    fn spawn(&mut self, name: &'static str, trial: impl Future<Output = ()> + Send + 'static) {
+        let task = self.running.spawn(trial);
+        self.names.insert(task.id(), name);
+    }
+
+    /// Waits for all; which failed, and with what.
+    async fn failed(mut self) -> Vec<String> {
+        let mut failed = Vec::new();
+        while let Some(trial) = self.running.join_next_with_id().await {
+            let Err(error) = trial else { continue };
+            let name = self.names[&error.id()];
+            let why = error.try_into_panic().ok().and_then(|panic| {
+                panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).into()))
+            });
+            failed.push(format!("{name} ({})", why.unwrap_or_default()));
+        }
+        failed
+    }
+}
+
+/// A line with a sender of one's own.
+async fn line(room: &Room, guest: &Guest, codec: &str, config: SenderConfig) -> Line {
+    let sender = Sender::bind(LOOPBACK, config).await.expect("a socket");
+    let request = audio_stream(&guest.id, codec, sender.config(), None, None);
+    let stream = room
+        .client
+        .create_stream(&room.id, request)
+        .await
+        .expect("a port");
+    Line {
+        sender,
+        to: stream.address(),
+    }
+}
+
+/// How far a file has the steps of a staircase off their place (ms), in the middle, of what was
+/// sent between two media times (ms), `stood` ms after their own time; and in how many windows of
+/// half a step there is one.
+fn off(file: &File, zero_ms: i64, media: (i64, i64), stood: i64) -> (i64, usize) {
+    let sound = &file.sound;
+    let sample = |ms: i64| {
+        usize::try_from((ms - sound.start_ms).max(0) * i64::from(sound::RATE) / 1000).unwrap_or(0)
+    };
+    let mut found: Vec<i64> = (media.0..media.1)
+        .step_by(STEP_MS as usize / 2)
+        .filter_map(|ms| {
+            let at = zero_ms + stood + ms;
+            let window = sound.samples.get(sample(at)..sample(at + STEP_MS / 2))?;
+            if tone::dbfs(tone::rms(window)) < -50.0 {
+                return None;
+            }
+            let level =
+                |step: &i64| tone::amplitude(window, sound::RATE, 500.0 + 50.0 * *step as f64);
+            let near = (ms / STEP_MS - 20).max(0)..ms / STEP_MS + 20;
+            let step = near.max_by(|a, b| level(a).total_cmp(&level(b)))?;
+            Some(ms + STEP_MS / 4 - (step * STEP_MS + STEP_MS / 2))
+        })
+        .collect();
+    found.sort_unstable();
+    (
+        found.get(found.len() / 2).copied().unwrap_or(i64::MAX / 2),
+        found.len(),
+    )
+}
+
+/// By how much a sender was late itself, at most, until so long after its first packet (ms). It
+/// says when its packets left, which nobody else can tell from sound that was made later: a busy
+/// machine is no fault of whoever receives.
+fn late(sent: &Sent, until_ms: i64) -> i64 {
+    let first = sent.packets.first().expect("something was sent").due;
+    let until = first + Duration::from_millis(until_ms.unsigned_abs());
+    let late = sent
+        .packets
+        .iter()
+        .filter(|packet| packet.due <= until)
+        .map(|packet| packet.at - packet.due);
+    late.max().map_or(0, |late| late.as_millis() as i64)
+}
+
+fn assert_in_place(
+    left: &Left,
+    guest: &Guest,
+    sent: &Sent,
+    zero_ms: i64,
+    media: (i64, i64),
+    stood: i64,
+) {
+    let late = late(sent, media.1 + stood);
+    for file in [left.track(guest).expect("a track"), left.mix()] {
+        let (off, found) = block_in_place(|| off(file, zero_ms, media, stood));
+        let what = format!(
+            "{} in the {}, sent {late} ms late at most",
+            guest.name, file.recording.kind
+        );
+        assert!(
+            (-60..=60 + late).contains(&off),
+            "{what}: {off} ms off at {media:?} ms"
+        );
+        let whole = (media.1 - media.0) / (STEP_MS / 2);
+        let missing = whole / 10 + late / (STEP_MS / 2);
+        assert!(
+            found as i64 >= whole - missing,
+            "{what}: {found} of {whole} at {media:?} ms"
+        );
+    }
+}
+
+/// Stands still at these media times, so long (ms), and is in its place within five seconds.
+async fn counters_that_stand_still(client: Client, all: [(i64, i64); 2]) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let ms = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let stalls = all
+        .map(|(at, length)| Stall {
+            at: ms(at),
+            length: ms(length),
+        })
+        .into();
+    let config = SenderConfig {
+        stalls,
+        ..SenderConfig::opus(guest.id.clone())
+    };
+    let voice = line(&room, &guest, "opus", config)
+        .await
+        .speak(&block_in_place(|| staircase(16_000)), Instant::now() + LEAD);
+    let zero = voice.zero;
+    let sent = voice.finished().await;
+    let left = room.end().await;
+    let zero_ms = left.ms(zero);
+    assert_in_place(&left, &guest, &sent, zero_ms, (0, 900), 0);
+    assert_in_place(&left, &guest, &sent, zero_ms, (7_000, 7_900), all[0].1);
+    assert_in_place(
+        &left,
+        &guest,
+        &sent,
+        zero_ms,
+        (13_200, 15_900),
+        all[0].1 + all[1].1,
+    );
+}
+
+async fn counters_of_another_clock(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let samples: Vec<f32> = tone::sine(440.0, 0.3, Duration::from_secs(6), 8_000);
+    let mut voices = Vec::new();
+    for (name, codec, rate) in [
+        ("ana", "opus", 8_000),
+        ("bob", "opus", 16_000),
+        ("eve", "opus", 24_000),
+        ("dan", "PCMU", 16_000),
+    ] {
+        let guest = room.guest_who(name, "accepted").await;
+        let frames = if codec == "opus" {
+            block_in_place(|| staircase(6_000))
+        } else {
+            tone::pcmu(&samples)
+        };
+        let config = if codec == "opus" {
+            SenderConfig::opus(guest.id.clone())
+        } else {
+            SenderConfig::g711(0, guest.id.clone())
+        };
+        let config = SenderConfig {
+            counted_rate: Some(rate),
+            ..config
+        };
+        voices.push((
+            codec,
+            line(&room, &guest, codec, config)
+                .await
+                .speak(&frames, Instant::now() + LEAD),
+            guest,
+        ));
+    }
+    let mut spoken = Vec::new();
+    for (codec, voice, guest) in voices {
+        let zero = voice.zero;
+        spoken.push((codec, zero, voice.finished().await, guest));
+    }
+    let left = room.end().await;
+    for (codec, zero, sent, guest) in spoken {
+        let zero_ms = left.ms(zero);
+        let track = left.track(&guest).expect("a track");
+        let late = late(&sent, 6_000);
+        let what = format!("{}, sent {late} ms late at most", guest.name);
+        if codec == "opus" {
+            let (off, found) = block_in_place(|| off(track, zero_ms, (500, 5_900), 0));
+            let enough = found as i64 >= 100 - late / (STEP_MS / 2);
+            assert!(
+                (-60..=60 + late).contains(&off) && enough,
+                "{what}: {off} ms off, {found} of 108"
+            );
+        } else {
+            sound::assert_heard(
+                &track.sound,
+                440.0,
+                zero_ms + 600 + late,
+                zero_ms + 5_900,
+                &what,
+            );
+            let end = track.sound.end_ms() - zero_ms;
+            assert!(
+                (5_900..6_150 + late).contains(&end),
+                "{what}: it ends at {end} ms"
+            );
+        }
+    }
+}
+
+/// A counter that never moves: nothing can be placed, and that is told.
+async fn counters_that_mean_nothing(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let config = SenderConfig {
+        counted_rate: Some(0),
+        ..SenderConfig::opus(guest.id.clone())
+    };
+    let voice = line(&room, &guest, "opus", config)
+        .await
+        .speak(&block_in_place(|| staircase(6_000)), Instant::now() + LEAD);
+    room.until("the stream is told to have no clock", |event| {
+        event.kind() == "participant_updated" && event.data().to_string().contains("clock_rate")
+    })
+    .await;
+    voice.stopped().await;
+    room.client.end(&room.id).await.expect("ends");
+}
+
+/// Comfort noise and telephone events between a telephone's packets, as they share its numbers.
+async fn other_payload_types(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let samples = tone::sine(440.0, 0.3, Duration::from_secs(8), 8_000);
+    let mut frames = tone::pcmu(&samples);
+    let mut other = std::collections::BTreeMap::new();
+    // A key pressed at two seconds: events in the place of sound; comfort noise from four seconds
+    // to five.
+    for (n, frame) in frames.iter_mut().enumerate().take(110).skip(100) {
+        frame.payload = vec![1, 10, 0, 160].into();
+        other.insert(n, 101);
+    }
+    for n in (200..250).filter(|n| n % 10 == 0) {
+        frames[n] = Frame {
+            payload: vec![60].into(),
+            ticks: 1_600,
+        };
+        other.insert(n, 13);
+    }
+    let mut n = 0;
+    frames.retain(|_| {
+        n += 1;
+        !(200..250).contains(&(n - 1)) || (n - 1) % 10 == 0
+    });
+    let other = other
+        .into_iter()
+        .map(|(n, kind)| (if n < 200 { n } else { 200 + (n - 200) / 10 }, kind))
+        .collect();
+    let config = SenderConfig {
+        other,
+        linger: Duration::from_secs(3),
+        ..SenderConfig::g711(0, guest.id.clone())
+    };
+    let voice = line(&room, &guest, "PCMU", config)
+        .await
+        .speak(&frames, Instant::now() + LEAD);
+    let zero = voice.zero;
+    let sent = voice.finished().await;
+    assert!(!sent.reports.is_empty(), "there are receiver reports");
+    let lost: Vec<_> = sent
+        .reports
+        .iter()
+        .map(|(_, report)| (report.fraction_lost, report.total_lost))
+        .collect();
+    assert!(lost.iter().all(|lost| *lost == (0, 0)), "{lost:?}");
+    let left = room.end().await;
+    let track = left.track(&guest).expect("a track");
+    let gaps = &track.recording.gaps;
+    assert!(gaps.iter().all(|gap| gap.reason != "lost"), "{gaps:?}");
+    let zero_ms = left.ms(zero);
+    for (from, to) in [(100, 2_000), (2_300, 3_900), (5_100, 7_900)] {
+        sound::assert_heard(&track.sound, 440.0, zero_ms + from, zero_ms + to, "ana");
+    }
+}
+
+/// Each packet with the one before it, and the sound of a key pressed beside them: what comes first
+/// is taken, in its place.
+async fn redundant_audio_data(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest("ana").await;
+    let config = SenderConfig {
+        red: Some(63),
+        linger: Duration::from_secs(4),
+        ..SenderConfig::opus(guest.id.clone())
+    };
+    let frames = block_in_place(|| staircase(6_000));
+    let voice = line(&room, &guest, "opus", config)
+        .await
+        .speak(&frames, Instant::now() + LEAD);
+    voice.reaches(1_500).await;
+    let granted = voice.at(room.say(&guest, "recording_ai", "accepted").await);
+    let zero = voice.zero;
+    let sent = voice.finished().await;
+    let lost: Vec<_> = sent
+        .reports
+        .iter()
+        .map(|(_, report)| (report.fraction_lost, report.total_lost))
+        .collect();
+    assert!(
+        !lost.is_empty() && lost.iter().all(|lost| *lost == (0, 0)),
+        "{lost:?}"
+    );
+    let left = room.end().await;
+    let zero_ms = left.ms(zero);
+    assert_in_place(&left, &guest, &sent, zero_ms, (2_500, 5_900), 0);
+    let track = left.track(&guest).expect("a track");
+    assert!(
+        track.recording.gaps.is_empty(),
+        "{:?}",
+        track.recording.gaps
+    );
+    let from = granted - late(&sent, granted);
+    let early: Vec<usize> = sound::kept_in(&track.bytes, &frames)
+        .into_iter()
+        .filter(|n| (*n as i64 * 20) < from)
+        .collect();
+    assert!(
+        early.is_empty(),
+        "packets from before the grant at {granted} ms, and from before {from} ms: {early:?}"
+    );
+}
+
+/// Stereo by every other packet, packets of 10 to 60 ms, speech and music by turns: few segments,
+/// and the file plays.
+async fn packets_of_every_kind(client: Client, data: PathBuf) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
+    let voice = voice.speak(&block_in_place(|| of_every_kind(8)), Instant::now() + LEAD);
+    let zero = voice.zero;
+    voice.reaches(7_900).await;
+    let segments = sound::files(&data).into_iter().filter(|path| {
+        let path = path.to_string_lossy();
+        path.contains(&room.id) && path.contains(".mkv")
+    });
+    let segments = segments.count();
+    assert!(
+        (1..=10).contains(&segments),
+        "{segments} segments of eight seconds"
+    );
+    voice.finished().await;
+    let left = room.end().await;
+    let zero_ms = left.ms(zero);
+    for file in [left.track(&guest).expect("a track"), left.mix()] {
+        // Where one encoder follows another it may be softer.
+        let at = |n: i64| zero_ms + 200 + 100 * n;
+        let heard = (0..76)
+            .filter(|n| file.sound.level(400.0, at(*n), at(*n) + 100) > -40.0)
+            .count();
+        assert!(
+            heard >= 68,
+            "{heard} of 76 windows of the {}",
+            file.recording.kind
+        );
+    }
+    let track = left.track(&guest).expect("a track");
+    assert!(
+        track.recording.gaps.is_empty(),
+        "{:?}",
+        track.recording.gaps
+    );
+}
+
+fn of_every_kind(seconds: usize) -> Vec<Frame> {
+    let encoder = |channels, application, bitrate: u32| {
+        let mut encoder =
+            Encoder::new(channels, SampleRate::Hz48000, application).expect("an encoder");
+        encoder
+            .set_bitrate(Bitrate::Value(bitrate))
+            .expect("a bitrate");
+        encoder
+    };
+    let mut encoders = [
+        (1, encoder(Channels::Mono, Application::Voip, 16_000)),
+        (2, encoder(Channels::Stereo, Application::Audio, 96_000)),
+        (1, encoder(Channels::Mono, Application::LowDelay, 64_000)),
+    ];
+    for (channels, encoder) in &mut encoders {
+        let forced = if *channels == 2 {
+            Channels::Stereo
+        } else {
+            Channels::Mono
+        };
+        encoder.set_force_channels(Some(forced)).expect("forces");
+    }
+    let (mut frames, mut at) = (Vec::new(), 0usize);
+    while at < seconds * 48_000 {
+        let n = frames.len();
+        let (channels, encoder) = &mut encoders[n % 3];
+        // LowDelay has 20 ms at most.
+        let length = if n % 3 == 2 {
+            [480, 960, 240][n / 3 % 3]
+        } else {
+            [960, 480, 1_920, 2_880, 960][n / 3 % 5]
+        };
+        let samples: Vec<f32> = (at..at + length)
+            .flat_map(|n| {
+                // 400 Hz: every length here is a whole number of periods, so that each encoder
+                // hears a tone without a break.
+                let phase = std::f32::consts::TAU * (n % 120) as f32 / 120.0;
+                std::iter::once(0.3 * phase.sin())
+                    .chain((*channels == 2).then_some(0.3 * (phase + 1.0).sin()))
+            })
+            .collect();
+        let mut packet = vec![0; 1_275];
+        let size = encoder
+            .encode_float_to_slice(&samples, &mut packet)
+            .expect("encodes");
+        packet.truncate(size);
+        frames.push(Frame {
+            payload: packet.into(),
+            ticks: length as u32,
+        });
+        at += length;
+    }
+    frames
+}
+
+/// Packets of 60 ms of a staircase with the packet before once more in each.
+fn redundant(length_ms: i64) -> Vec<Frame> {
+    let mut encoder =
+        Encoder::new(Channels::Mono, SampleRate::Hz48000, Application::Voip).expect("an encoder");
+    encoder
+        .set_bitrate(Bitrate::Value(40_000))
+        .expect("a bitrate");
+    encoder
+        .set_inband_fec(InbandFec::Mode1)
+        .expect("redundancy");
+    encoder.set_packet_loss(40).expect("a loss");
+    encoder
+        .set_max_bandwidth(Bandwidth::Wide)
+        .expect("a bandwidth");
+    encoder.set_signal(Signal::Voice).expect("a signal");
+    let mut phase = 0.0f64;
+    let samples: Vec<f32> = (0..length_ms * 48)
+        .map(|n| {
+            phase += std::f64::consts::TAU * (500.0 + 50.0 * (n / 4_800) as f64) / 48_000.0;
+            (0.3 * phase.sin()) as f32
+        })
+        .collect();
+    samples
+        .chunks_exact(2_880)
+        .map(|samples| {
+            let mut packet = vec![0; 1_275];
+            let size = encoder
+                .encode_float_to_slice(samples, &mut packet)
+                .expect("encodes");
+            packet.truncate(size);
+            Frame {
+                payload: packet.into(),
+                ticks: 2_880,
+            }
+        })
+        .collect()
+}
+
+/// Several agree in mid-speech, each at another point of a packet; nothing from before can be had
+/// from what is kept.
+async fn redundancy_from_before_a_grant(client: Client) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let frames = block_in_place(|| redundant(6_000));
+    let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
+    let mut pcm = vec![0.0; 2_880];
+    decoder
+        .decode_float_to_slice(&frames[40].payload, &mut pcm, true)
+        .expect("decodes");
+    assert!(
+        tone::dbfs(tone::rms(&pcm)) > -40.0,
+        "the encoder gives redundancy"
+    );
+    let mut voices = Vec::new();
+    for n in 0..6u64 {
+        let guest = room.guest(&format!("guest-{n}")).await;
+        let voice = line(&room, &guest, "opus", SenderConfig::opus(guest.id.clone())).await;
+        voices.push((voice.speak(&frames, Instant::now() + LEAD), guest));
+    }
+    let mut granted = Vec::new();
+    for (n, (voice, guest)) in voices.iter().enumerate() {
+        voice.reaches(1_800 + 71 * n as u64).await;
+        granted.push(room.say(guest, "recording_ai", "accepted").await);
+    }
+    let mut told = Vec::new();
+    for ((voice, guest), granted) in voices.into_iter().zip(granted) {
+        let granted_ms = voice.at(granted);
+        told.push((granted_ms, late(&voice.finished().await, granted_ms), guest));
+    }
+    let left = room.end().await;
+    for (granted_ms, late, guest) in told {
+        let track = left.track(&guest).expect("a track");
+        let path = std::env::temp_dir().join(format!("hansard-clock-{}.mka", uuid::Uuid::now_v7()));
+        std::fs::write(&path, &track.bytes).expect("writes");
+        let mut reader = Reader::open(&path, MeetingTime::ZERO)
+            .expect("opens")
+            .expect("has frames");
+        let first = reader.read().expect("reads").expect("a frame").payload;
+        std::fs::remove_file(&path).expect("removes");
+        let n = frames
+            .iter()
+            .position(|frame| frame.payload[..] == first[..])
+            .expect("one of those sent");
+        let mut decoder = Decoder::new(Channels::Mono, SampleRate::Hz48000).expect("a decoder");
+        decoder
+            .decode_float_to_slice(&first, &mut pcm, true)
+            .expect("decodes");
+        let heard = tone::dbfs(tone::rms(&pcm)) > -45.0;
+        let from = (n as i64 - i64::from(heard)) * 60;
+        let what = format!(
+            "{}, granted at {granted_ms} ms, sent {late} ms late at most",
+            guest.name
+        );
+        assert!(
+            from >= granted_ms - late,
+            "{what}: sound from {from} ms can be decoded"
+        );
+        assert!(
+            (n as i64 * 60) < granted_ms + 700,
+            "{what}: nothing before {} ms",
+            n * 60
+        );
+    }
+}
+
+/// Newer encoders put the past into the padding.
+async fn padding_from_before_a_grant(client: Client, data: PathBuf) {
+    let room = Room::open(&client, room::recording_only()).await;
+    let guest = room.guest_who("ana", "accepted").await;
+    let secret = b"what was said before anybody agreed";
+    let frames: Vec<Frame> = block_in_place(|| staircase(2_000))
+        .into_iter()
+        .map(|frame| {
+            let mut packet = vec![frame.payload[0] | 3, 0x41, secret.len() as u8];
+            packet.extend(&frame.payload[1..]);
+            packet.extend(secret);
+            Frame {
+                payload: packet.into(),
+                ..frame
+            }
+        })
+        .collect();
+    room.speak(&guest, &frames).await.finished().await;
+    let holds = |path: &PathBuf| {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        path.to_string_lossy().contains(&room.id)
+            && bytes.windows(secret.len()).any(|window| window == secret)
+    };
+    eventually("a segment is written", room::SOON, async || {
+        sound::files(&data)
+            .iter()
+            .any(|path| path.to_string_lossy().contains(&room.id))
+    })
+    .await;
+    let kept: Vec<_> = sound::files(&data).into_iter().filter(holds).collect();
+    assert!(kept.is_empty(), "{kept:?}");
+    let left = room.end().await;
+    let track = left.track(&guest).expect("a track");
+    assert!(track.sound.steps(30).len() >= 36, "all of it is heard");
+    assert!(
+        !track
+            .bytes
+            .windows(secret.len())
+            .any(|window| window == secret)
+    );
+}

@@ -1,0 +1,285 @@
+//! Crashes and storage that misbehaves, from outside: a server is killed or its object storage is
+//! taken away, and what the recordings hold afterwards is judged by their sound.
+
+use super::support::{
+    choir::{Choir, later},
+    eventually,
+    faults::{Fault, Rule},
+    place::{Place, files},
+};
+use axum::http::Method;
+use chrono::Utc;
+use hansard_client::signal::{Entry, Signal};
+use std::time::{Duration, Instant};
+
+/// On a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+/// Kills the server in mid-meeting, its storage far away, and starts it again after a while.
+async fn killed(people: usize, before: Duration, down: Duration) {
+    let place = Place::new().await;
+    place.faults.delay(Duration::from_millis(300));
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut choir = Choir::begin(&client, people).await;
+    tokio::time::sleep(before).await;
+    server.kill();
+    let killed = Utc::now();
+    tokio::time::sleep(down).await;
+    let server = place.serve(&[]);
+    let started = Utc::now();
+    let client = server.client();
+    // Longer than the spool needs to be taken up, and than any sweep of it.
+    eventually("the spool is taken up", SOON, async || {
+        place.spooled() <= 4 * people
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let ended = choir.end(&client).await;
+    let files = choir.files(&client, SOON).await;
+    for voice in &choir.voices {
+        // A second before the kill may be lost; two after the start.
+        files.whole(
+            voice,
+            ended,
+            &[(later(killed, -1_200), later(started, 2_000))],
+        );
+        let gaps = &files.track(voice).gaps;
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        assert_eq!(gaps[0].reason, "lost");
+        let (told, hole) = (
+            gaps[0].end_ms - gaps[0].start_ms,
+            (started - killed).num_milliseconds(),
+        );
+        assert!(
+            told >= hole - 500 && told <= hole + 3_200,
+            "told {told} ms of {hole} ms down"
+        );
+    }
+    eventually("the spool is empty", SOON, async || place.spooled() == 0).await;
+    server.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_recording_again_soon_after_its_start() {
+    killed(4, Duration::from_secs(10), Duration::from_secs(1)).await;
+}
+
+/// Longer than the lease, so that the meeting is claimed at once, while its spool is looked
+/// through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_recording_again_when_its_lease_ran_out_meanwhile() {
+    killed(4, Duration::from_secs(10), Duration::from_secs(5)).await;
+}
+
+/// Waits until the storage has refused something.
+async fn refused(place: &Place, status: u16) {
+    let before = place.faults.seen().len();
+    eventually("storage was asked in vain", SOON, async || {
+        place.faults.seen()[before..]
+            .iter()
+            .any(|seen| seen.status == status)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_storage_refuses_for_a_while_is_not_lost() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut choir = Choir::begin(&client, 2).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for (status, code) in [
+        (403, "AccessDenied"),
+        (400, "InvalidRequest"),
+        (404, "NoSuchBucket"),
+        (500, "InternalError"),
+    ] {
+        place
+            .faults
+            .set(&[Rule::on(Fault::Answer(status, code), &[Method::PUT])]);
+        refused(&place, status).await;
+    }
+    // A clock that is wrong, and then nobody there at all.
+    place
+        .faults
+        .set(&[Rule::all(Fault::Answer(403, "RequestTimeTooSkewed"))]);
+    refused(&place, 403).await;
+    place.faults.refuse();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(place.spooled() > 4, "segments wait in the spool");
+    place.faults.heal();
+    eventually("the backlog is stored", SOON, async || {
+        let stored = |path: &str| {
+            place
+                .faults
+                .seen()
+                .iter()
+                .filter(|seen| seen.path.contains(path) && seen.status == 200)
+                .count()
+        };
+        stored("/live/") > 20
+    })
+    .await;
+    let ended = choir.end(&client).await;
+    let files = choir.files(&client, SOON).await;
+    for voice in &choir.voices {
+        files.whole(voice, ended, &[]);
+        assert!(
+            files.track(voice).gaps.is_empty(),
+            "{:?}",
+            files.track(voice).gaps
+        );
+    }
+    server.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_meeting_that_ends_without_storage_gets_its_files_afterwards() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
+    let mut choir = Choir::begin(&client, 2).await;
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: choir.meeting.clone(),
+    };
+    let mut signal = Signal::connect(&url, &entry, Some(0))
+        .await
+        .expect("observes");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // Some segments are stored; the rest of the meeting is not, and its end neither.
+    place.faults.set(&[Rule::all(Fault::Swallow)]);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let ended = choir.end(&client).await;
+    signal
+        .wait_for(Instant::now() + SOON, |event| {
+            event.kind() == "recording_state" && event.data()["state"] == "finalising"
+        })
+        .await
+        .expect("capture ends without storage");
+    place.faults.refuse();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let recordings = client.recordings(&choir.meeting).await.expect("lists");
+    assert!(
+        recordings
+            .iter()
+            .all(|recording| recording.status == "processing"),
+        "{recordings:?}"
+    );
+    let spooled = place.spooled();
+    assert!(spooled >= 4, "{spooled}");
+    place.faults.heal();
+    // By the same process, without a restart, and with nothing missing in the first files that are
+    // told of.
+    let files = choir.files(&client, Duration::from_secs(90)).await;
+    for voice in &choir.voices {
+        files.whole(voice, ended, &[]);
+        assert!(
+            files.track(voice).gaps.is_empty(),
+            "{:?}",
+            files.track(voice).gaps
+        );
+    }
+    eventually("the spool is empty", SOON, async || place.spooled() == 0).await;
+    server.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
+    let place = Place::new().await;
+    // Three quarters of a minute of one voice.
+    let server = place.serve(&["--spool-max", "220000"]);
+    let client = server.client();
+    let mut choir = Choir::begin(&client, 1).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    place.faults.refuse();
+    let metrics = async || {
+        reqwest::get(format!("{}/metrics", server.ops))
+            .await
+            .expect("answers")
+            .text()
+            .await
+            .expect("text")
+    };
+    eventually("the spool is full", Duration::from_secs(90), async || {
+        metrics().await.contains("hansard_spool_full 1")
+    })
+    .await;
+    let full = Utc::now();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    place.faults.heal();
+    // A newcomer while there is no room is recorded as soon as there is.
+    choir.add(&client).await;
+    // What is stored now does not keep others out for the minute that it would stay.
+    eventually("the spool has room", Duration::from_secs(40), async || {
+        metrics().await.contains("hansard_spool_full 0")
+    })
+    .await;
+    let room = Utc::now();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let ended = choir.end(&client).await;
+    let files = choir.files(&client, SOON).await;
+    let voice = &choir.voices[0];
+    // From the next segment on.
+    files.whole(voice, ended, &[(later(full, -6_000), later(room, 4_200))]);
+    let gaps = &files.track(voice).gaps;
+    assert!(
+        !gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"),
+        "{gaps:?}"
+    );
+    assert_eq!(
+        files.silent(&choir.voices[1], later(room, 4_200), later(ended, -300)),
+        [],
+        "the newcomer"
+    );
+    server.terminate();
+}
+
+/// One file of a dead process cannot be read: the rest of its meeting is there all the same, and
+/// nobody waits for it for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_file_in_the_spool_costs_its_own_span() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut choir = Choir::begin(&client, 1).await;
+    place.faults.refuse();
+    eventually("segments wait in the spool", SOON, async || {
+        place.spooled() >= 4
+    })
+    .await;
+    server.kill();
+    let mut segments: Vec<String> = files(&place.data.path().join("spool"))
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect();
+    segments.retain(|path| path.ends_with("/1-1.mkv") || path.ends_with("/1-2.mkv"));
+    assert_eq!(segments.len(), 1, "{segments:?}");
+    std::fs::write(&segments[0], vec![7; 5_000]).expect("writes");
+    place.faults.heal();
+    let server = place.serve(&[]);
+    let started = Utc::now();
+    let client = server.client();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let ended = choir.end(&client).await;
+    let files = choir.files(&client, SOON).await;
+    let voice = &choir.voices[0];
+    assert_eq!(
+        files.silent(voice, later(started, 3_000), later(ended, -300)),
+        [],
+        "after the restart"
+    );
+    let gaps = &files.track(voice).gaps;
+    assert!(
+        gaps.iter().all(|gap| gap.reason == "lost") && gaps.len() == 2,
+        "{gaps:?}"
+    );
+    assert!(
+        (3_500..=4_500).contains(&(gaps[0].end_ms - gaps[0].start_ms)),
+        "{gaps:?}"
+    );
+    server.terminate();
+}

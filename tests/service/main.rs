@@ -1,0 +1,15 @@
+//! REST, signaling and what they stand on (Postgres, RabbitMQ, S3), each on real servers.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clients;
+mod doctor;
+mod models;
+mod objects;
+mod pooler;
+mod postgres;
+mod queue;
+mod rest;
+mod signal;
+mod tenant;

@@ -1,0 +1,616 @@
+//! Object storage against a real S3 server (the embedded one): verified, tiered, linked, and
+//! bounded when it is away.
+
+use crate::support::{
+    faults::{Fault as Wrong, Faults, Rule},
+    s3::Bucket,
+};
+use hansard::{
+    domain::{
+        fault::{Away, Fault},
+        tiering::Tier,
+    },
+    objects::{
+        Diagnosis, Dialect, Disposition, ObjectError, Objects, StorageConfig, Verb, diagnose,
+    },
+};
+use std::time::Duration;
+
+#[tokio::test]
+async fn what_is_stored_comes_back_verified() {
+    let bucket = Bucket::start().await;
+    let objects = &bucket.objects;
+    let stored = objects
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect("stored");
+    assert_eq!(stored.size_bytes, 5);
+    assert_eq!(
+        stored.sha256,
+        "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    );
+    let head = objects
+        .head("m/a.txt")
+        .await
+        .expect("it answers")
+        .expect("it is there");
+    assert_eq!(
+        (head.size_bytes, head.sha256),
+        (5, Some(stored.sha256.clone()))
+    );
+    assert_eq!(
+        (head.tier, head.content_type.as_deref()),
+        (Some(Tier::Hot), Some("text/plain"))
+    );
+    assert_eq!(
+        objects.get_bytes("m/a.txt").await.expect("it is there"),
+        b"hello"
+    );
+
+    let file = bucket.scratch.path().join("back");
+    assert_eq!(
+        objects
+            .get_file("m/a.txt", &file)
+            .await
+            .expect("it is there"),
+        stored
+    );
+    assert_eq!(std::fs::read(&file).expect("it was written"), b"hello");
+    assert_eq!(
+        objects
+            .put_file("m/b.txt", &file, "text/plain", Tier::Hot)
+            .await
+            .expect("stored"),
+        stored
+    );
+
+    let listed: Vec<_> = objects
+        .list("m/", 10)
+        .await
+        .expect("it answers")
+        .into_iter()
+        .map(|o| o.key)
+        .collect();
+    assert_eq!(listed, ["m/a.txt", "m/b.txt"]);
+    assert_eq!(objects.list("m/", 1).await.expect("it answers").len(), 1);
+
+    objects.delete("m/a.txt").await.expect("deleted");
+    objects
+        .delete("m/a.txt")
+        .await
+        .expect("deleting again is no error");
+    assert_eq!(objects.head("m/a.txt").await.expect("it answers"), None);
+    assert!(matches!(
+        objects.get_bytes("m/a.txt").await,
+        Err(ObjectError::Missing(_))
+    ));
+    assert_eq!(objects.key(&objects.url("m/a.txt")), Some("m/a.txt"));
+    assert_eq!(objects.key("s3://elsewhere/m/a.txt"), None);
+}
+
+#[tokio::test]
+async fn a_changed_object_is_noticed() {
+    let bucket = Bucket::start().await;
+    bucket
+        .objects
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect("stored");
+    std::fs::write(bucket.scratch.path().join("data/hansard/m/a.txt"), b"hullo")
+        .expect("the file is there");
+    let file = bucket.scratch.path().join("back");
+    assert!(matches!(
+        bucket.objects.get_file("m/a.txt", &file).await,
+        Err(ObjectError::Differs { .. })
+    ));
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_large_file_goes_in_parts() {
+    let bucket = Bucket::start().await;
+    let file = bucket.scratch.path().join("large");
+    let mut state = 1_u32;
+    let content: Vec<u8> = (0..65 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    std::fs::write(&file, &content).expect("there is room");
+    let stored = bucket
+        .objects
+        .put_file("m/large.mkv", &file, "video/x-matroska", Tier::Warm)
+        .await
+        .expect("stored");
+    assert_eq!(stored.size_bytes, content.len() as u64);
+    let head = bucket
+        .objects
+        .head("m/large.mkv")
+        .await
+        .expect("it answers")
+        .expect("it is there");
+    assert_eq!(
+        (head.tier, head.sha256),
+        (Some(Tier::Warm), Some(stored.sha256))
+    );
+    let left: Vec<_> = std::fs::read_dir(bucket.scratch.path().join("data"))
+        .expect("it is there")
+        .flatten()
+        .collect();
+    assert!(
+        left.iter()
+            .all(|entry| !entry.file_name().to_string_lossy().starts_with(".upload")),
+        "{left:?}"
+    );
+}
+
+#[tokio::test]
+async fn tiers_are_kept_and_the_archive_must_be_restored() {
+    let mut bucket = Bucket::start().await;
+    for tier in Tier::ALL {
+        let key = format!("m/{}.bin", tier.as_str());
+        bucket
+            .objects
+            .put_bytes(&key, vec![7; 100], "application/octet-stream", tier)
+            .await
+            .expect("stored");
+    }
+    bucket.restart().await;
+    let objects = &bucket.objects;
+    for tier in Tier::ALL {
+        let key = format!("m/{}.bin", tier.as_str());
+        let head = objects
+            .head(&key)
+            .await
+            .expect("it answers")
+            .expect("it is there");
+        assert_eq!(head.tier, Some(tier));
+        match objects.get_bytes(&key).await {
+            Ok(bytes) => assert_eq!((tier != Tier::Archive, bytes), (true, vec![7; 100])),
+            Err(error) => assert!(
+                matches!((tier, &error), (Tier::Archive, ObjectError::Archived(_))),
+                "{error}"
+            ),
+        }
+    }
+    let moved = objects
+        .copy("m/hot.bin", "m/hot.bin", Tier::Cold)
+        .await
+        .expect("copied in place");
+    assert_eq!((moved.tier, moved.size_bytes), (Some(Tier::Cold), 100));
+    assert_eq!(
+        objects
+            .get_bytes("m/hot.bin")
+            .await
+            .expect("it can be read"),
+        vec![7; 100]
+    );
+    assert!(matches!(
+        objects.copy("m/archive.bin", "m/x.bin", Tier::Hot).await,
+        Err(ObjectError::Archived(_))
+    ));
+    assert_eq!(
+        objects
+            .head("m/archive.bin")
+            .await
+            .expect("it answers")
+            .expect("it is there")
+            .restore,
+        None
+    );
+    objects
+        .restore("m/archive.bin", 2)
+        .await
+        .expect("it can be restored");
+    assert_eq!(
+        objects
+            .get_bytes("m/archive.bin")
+            .await
+            .expect("it can be read"),
+        vec![7; 100]
+    );
+    assert_eq!(
+        objects
+            .head("m/archive.bin")
+            .await
+            .expect("it answers")
+            .expect("there")
+            .tier,
+        Some(Tier::Archive)
+    );
+}
+
+#[tokio::test]
+async fn a_link_works_without_credentials_and_only_as_signed() {
+    let bucket = Bucket::start().await;
+    bucket
+        .objects
+        .put_bytes("m/mix.mp4", (0..=255).collect(), "audio/mp4", Tier::Hot)
+        .await
+        .expect("stored");
+    let valid = Duration::from_secs(60);
+    let link = bucket
+        .objects
+        .presign(
+            Verb::Get,
+            "m/mix.mp4",
+            "Jour fixe 3.mp4",
+            "audio/mp4",
+            Disposition::Attachment,
+            valid,
+        )
+        .await
+        .expect("signed");
+    let http = reqwest::Client::new();
+    let answer = http
+        .get(&link)
+        .header("origin", "http://page.example")
+        .send()
+        .await
+        .expect("it answers");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "audio/mp4");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    let disposition = answer.headers()["content-disposition"]
+        .to_str()
+        .expect("it is text");
+    assert_eq!(
+        disposition,
+        "attachment; filename=\"Jour fixe 3.mp4\"; filename*=UTF-8''Jour%20fixe%203.mp4"
+    );
+    assert_eq!(answer.bytes().await.expect("it has a body").len(), 256);
+
+    let part = http
+        .get(&link)
+        .header("range", "bytes=10-19")
+        .send()
+        .await
+        .expect("it answers");
+    assert_eq!(part.status(), 206);
+    assert_eq!(part.headers()["content-range"], "bytes 10-19/256");
+    assert_eq!(
+        part.bytes().await.expect("it has a body").as_ref(),
+        (10..20).collect::<Vec<u8>>()
+    );
+
+    for wrong in [
+        link.replace("mix.mp4", "other.mp4"),
+        link.split('?').next().expect("a path").to_owned(),
+    ] {
+        assert_eq!(
+            http.get(&wrong).send().await.expect("it answers").status(),
+            403,
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_storage_that_is_away_is_a_passing_fault() {
+    let mut bucket = Bucket::start().await;
+    bucket.stop().await;
+    let put = bucket
+        .objects
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot);
+    let error = tokio::time::timeout(Duration::from_secs(60), put)
+        .await
+        .expect("it is bounded")
+        .expect_err("away");
+    assert!(error.is_transient(), "{error}");
+    bucket.restart().await;
+    bucket
+        .objects
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect("stored");
+}
+
+/// What `serve` does below its own address: with a link read, and nothing else.
+#[tokio::test]
+async fn files_are_handed_on_to_whoever_has_the_link() {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+    let bucket = Bucket::start().await;
+    bucket
+        .objects
+        .put_bytes("m/a.mka", vec![7; 1000], "audio/x-matroska", Tier::Hot)
+        .await
+        .expect("stored");
+    let objects = bucket
+        .objects
+        .clone()
+        .served_at("https://meet.example.org/below/files/");
+    let link = async |verb| {
+        let valid = Duration::from_secs(60);
+        let link = objects
+            .presign(
+                verb,
+                "m/a.mka",
+                "a.mka",
+                "audio/x-matroska",
+                Disposition::Inline,
+                valid,
+            )
+            .await;
+        let link = link.expect("signed");
+        // As it comes in behind whatever is in front.
+        let path = link
+            .strip_prefix("https://meet.example.org/below/files")
+            .expect("it leads there")
+            .to_owned();
+        assert!(path.starts_with("/hansard/m/a.mka?"), "{path}");
+        path
+    };
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "meet.example.org");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = bucket
+            .gateway()
+            .oneshot(request.body(Body::empty()).expect("a request"))
+            .await
+            .expect("answers");
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20)
+            .await
+            .expect("it ends");
+        (status, body.len())
+    };
+    let (get, head) = (link(Verb::Get).await, link(Verb::Head).await);
+    assert_eq!(ask("GET", &get, &[]).await, (200, 1000));
+    // A redirect within one origin takes these along; the storage never sees them.
+    let carried = [
+        ("authorization", "Bearer hk_x"),
+        ("cookie", "hansard_session=x"),
+    ];
+    assert_eq!(ask("GET", &get, &carried).await, (200, 1000));
+    assert_eq!(
+        ask("GET", &get, &[("range", "bytes=10-19")]).await,
+        (206, 10)
+    );
+    assert_eq!(ask("HEAD", &head, &carried).await, (200, 0));
+    assert_eq!(
+        ask("GET", &head, &[]).await.0,
+        403,
+        "a link is good for its method"
+    );
+    for path in [
+        "/",
+        "/hansard",
+        "/hansard?list-type=2",
+        "/hansard/m/a.mka",
+        "/hansard/m/../a.mka",
+        "/../credentials.json",
+    ] {
+        let (status, _) = ask("GET", path, &[]).await;
+        assert!((400..500).contains(&status), "{path}: {status}");
+    }
+    for method in ["PUT", "POST", "DELETE", "PATCH"] {
+        assert_eq!(ask(method, &get, &[]).await.0, 405);
+    }
+    assert_eq!(
+        bucket.objects.list("", 10).await.expect("it answers").len(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_checksums_is_found_out_and_used() {
+    let bucket = Bucket::start().await;
+    let faults = Faults::before(&bucket).await;
+    faults.set(&[Rule::all(Wrong::Answer(501, "NotImplemented")).with_header("x-amz-checksum")]);
+    let settings = StorageConfig {
+        endpoint: faults.endpoint.clone(),
+        ..bucket.settings.clone()
+    };
+    let error = Objects::new(&settings)
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect_err("it refuses");
+    assert_eq!(error.fault(), Fault::Away(Away::Storage), "{error}");
+    let diagnosis = diagnose(&settings).await;
+    assert_eq!(diagnosis, Diagnosis::NoChecksums);
+    assert!(
+        diagnosis
+            .mend()
+            .expect("it can be mended")
+            .contains("S3_CHECKSUMS=off")
+    );
+
+    let settings = StorageConfig {
+        dialect: Dialect {
+            checksums: false,
+            ..Dialect::default()
+        },
+        ..settings
+    };
+    assert_eq!(diagnose(&settings).await, Diagnosis::Well);
+    let objects = Objects::new(&settings);
+    let stored = objects
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect("stored");
+    assert_eq!(stored.size_bytes, 5);
+    assert_eq!(
+        objects.get_bytes("m/a.txt").await.expect("it is there"),
+        b"hello"
+    );
+    assert_eq!(
+        objects.list("probe/", 10).await.expect("it answers"),
+        [],
+        "nothing is left behind"
+    );
+}
+
+/// Storage that comes back while it is looked into is well: what else was tried has nothing to do
+/// with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_comes_back_needs_no_other_setting() {
+    let bucket = Bucket::start().await;
+    let faults = std::sync::Arc::new(Faults::before(&bucket).await);
+    faults.set(&[Rule::all(Wrong::Answer(403, "AccessDenied"))]);
+    let settings = StorageConfig {
+        endpoint: faults.endpoint.clone(),
+        ..bucket.settings.clone()
+    };
+    let healer = tokio::spawn({
+        let faults = faults.clone();
+        async move {
+            while faults.seen().is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            faults.heal();
+        }
+    });
+    assert_eq!(diagnose(&settings).await, Diagnosis::Well);
+    healer.await.expect("it healed");
+}
+
+#[tokio::test]
+async fn the_bucket_stands_where_the_store_wants_it() {
+    let bucket = Bucket::start().await;
+    let link = async |path_style| {
+        let dialect = Dialect {
+            path_style,
+            ..Dialect::default()
+        };
+        let public_endpoint = "https://s3.example.org".to_owned();
+        let objects = Objects::new(&StorageConfig {
+            dialect,
+            public_endpoint,
+            ..bucket.settings.clone()
+        });
+        let valid = Duration::from_secs(60);
+        objects
+            .presign(
+                Verb::Get,
+                "m/a.txt",
+                "a.txt",
+                "text/plain",
+                Disposition::Inline,
+                valid,
+            )
+            .await
+            .expect("signed")
+    };
+    assert!(
+        link(true)
+            .await
+            .starts_with("https://s3.example.org/hansard/m/a.txt?")
+    );
+    assert!(
+        link(false)
+            .await
+            .starts_with("https://hansard.s3.example.org/m/a.txt?")
+    );
+}
+
+/// Whatever a store answers, only what is missing or wrong in itself is the object's own fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_is_away() {
+    let bucket = Bucket::start().await;
+    let faults = Faults::before(&bucket).await;
+    let objects = Objects::new(&StorageConfig {
+        endpoint: faults.endpoint.clone(),
+        ..bucket.settings.clone()
+    });
+    objects
+        .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect("stored");
+    for (status, code) in [
+        (400, "InvalidRequest"),
+        (403, "RequestTimeTooSkewed"),
+        (403, "SignatureDoesNotMatch"),
+        (404, "NoSuchBucket"),
+        (500, "InternalError"),
+        (501, "NotImplemented"),
+        (503, "SlowDown"),
+    ] {
+        faults.set(&[Rule::all(Wrong::Answer(status, code))]);
+        let put = objects
+            .put_bytes("m/b.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+            .await;
+        let got = objects.get_bytes("m/a.txt").await;
+        for error in [put.expect_err("it refuses"), got.expect_err("it refuses")] {
+            assert_eq!(error.fault(), Fault::Away(Away::Storage), "{code}: {error}");
+        }
+        assert!(objects.probe().await.is_err(), "{code}");
+    }
+    // Also a missing key is the bucket's fault when it is to be written.
+    faults.set(&[Rule::all(Wrong::Answer(404, "NoSuchKey"))]);
+    let put = objects
+        .put_bytes("m/b.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+        .await
+        .expect_err("it refuses");
+    assert_eq!(put.fault(), Fault::Away(Away::Storage), "{put}");
+    faults.heal();
+    assert_eq!(
+        objects
+            .get_bytes("m/nothing")
+            .await
+            .expect_err("it is not there")
+            .fault(),
+        Fault::Theirs
+    );
+    objects.probe().await.expect("it works");
+}
+
+/// The layer that other tests put in front of the storage: it changes nothing unless it is told to,
+/// and then just that.
+#[tokio::test]
+async fn a_misbehaving_storage_can_be_made() {
+    use axum::http::Method;
+    let bucket = Bucket::start().await;
+    let faults = Faults::before(&bucket).await;
+    let objects = Objects::new(&StorageConfig {
+        endpoint: faults.endpoint.clone(),
+        ..bucket.settings.clone()
+    });
+    let put = async |objects: &Objects| {
+        objects
+            .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
+            .await
+    };
+    put(&objects).await.expect("through");
+    assert_eq!(
+        objects.get_bytes("m/a.txt").await.expect("through"),
+        b"hello"
+    );
+    faults.set(&[Rule::on(Wrong::Answer(403, "AccessDenied"), &[Method::PUT])]);
+    put(&objects).await.expect_err("refused");
+    assert_eq!(
+        objects.get_bytes("m/a.txt").await.expect("reading works"),
+        b"hello"
+    );
+    faults.set(&[Rule::all(Wrong::Swallow).at("/m/a")]);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(500), put(&objects))
+            .await
+            .is_err(),
+        "it waits"
+    );
+    faults.refuse();
+    put(&objects).await.expect_err("nobody listens");
+    faults.heal();
+    faults.delay(Duration::from_millis(100));
+    let begun = std::time::Instant::now();
+    put(&objects).await.expect("through again");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(200),
+        "put and verified by HEAD: {:?}",
+        begun.elapsed()
+    );
+    assert!(
+        faults
+            .seen()
+            .iter()
+            .any(|seen| (seen.method.as_str(), seen.status) == ("PUT", 403))
+    );
+    assert!(faults.most_at_once() >= 1);
+}

@@ -1,0 +1,18 @@
+//! The REST API on a real Postgres: each endpoint, who may call it, and what it refuses.
+
+pub mod app;
+
+mod consent;
+mod contract;
+mod generated;
+mod idempotency;
+mod limit;
+mod meeting;
+mod permission;
+mod recording;
+mod removal;
+mod repeat;
+mod row;
+mod session;
+mod stream;
+mod user;

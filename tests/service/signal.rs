@@ -1,0 +1,15 @@
+//! Signaling on a real Postgres, over real sockets: the store it stands on, one process, two
+//! processes, and what happens when something is away.
+
+use crate::support;
+
+mod broker;
+mod commit;
+mod consent;
+mod fuzz;
+mod lease;
+mod live;
+mod port;
+mod room;
+mod store;
+mod world;

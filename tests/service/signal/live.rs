@@ -1,0 +1,769 @@
+//! One socket: how it is opened, what it may say, and how it ends.
+
+use super::{
+    support::eventually,
+    world::{Hello, World, seqs},
+};
+use chrono::TimeDelta;
+use futures_util::SinkExt;
+use hansard::{
+    api::secret::Secret,
+    command::{leave, readmit, remove},
+    domain::participant::Removal,
+    queue::message::{Ask, Published, Reply},
+    store::{meeting, new_id, presence},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
+
+#[tokio::test]
+async fn only_the_right_upgrade_is_answered() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let own = format!("http://{}", api.address);
+    let known = format!("Bearer {}", world.key.reveal());
+    let unknown = format!(
+        "Bearer {}",
+        Secret::random(Secret::API_KEY).expect("random").reveal()
+    );
+    let session = world
+        .keys
+        .mint_session(world.tenant, world.host, 600, world.clock.now())
+        .token;
+    let cookie = format!("hansard_session={session}");
+    let v1 = Some("hansard.v1");
+    for (status, hello) in [
+        (
+            101,
+            Hello {
+                protocol: v1,
+                ..Hello::default()
+            },
+        ),
+        (
+            101,
+            Hello {
+                protocol: Some("other, hansard.v1"),
+                ..Hello::default()
+            },
+        ),
+        (
+            101,
+            Hello {
+                protocol: v1,
+                origin: Some(&own),
+                ..Hello::default()
+            },
+        ),
+        (
+            101,
+            Hello {
+                protocol: v1,
+                origin: Some("https://app.example.org"),
+                ..Hello::default()
+            },
+        ),
+        (
+            101,
+            Hello {
+                protocol: v1,
+                authorization: Some(known.clone()),
+                ..Hello::default()
+            },
+        ),
+        (400, Hello::default()),
+        (
+            400,
+            Hello {
+                protocol: Some("hansard.v2"),
+                ..Hello::default()
+            },
+        ),
+        (
+            403,
+            Hello {
+                protocol: v1,
+                origin: Some("https://evil.example"),
+                ..Hello::default()
+            },
+        ),
+        (
+            403,
+            Hello {
+                protocol: v1,
+                origin: Some("null"),
+                authorization: Some(known),
+                ..Hello::default()
+            },
+        ),
+        (
+            403,
+            Hello {
+                protocol: v1,
+                origin: Some("https://evil.example"),
+                cookie: Some(&cookie),
+                ..Hello::default()
+            },
+        ),
+        (
+            401,
+            Hello {
+                protocol: v1,
+                authorization: Some(unknown),
+                ..Hello::default()
+            },
+        ),
+        (
+            401,
+            Hello {
+                protocol: v1,
+                authorization: Some(format!("Bearer {session}")),
+                ..Hello::default()
+            },
+        ),
+        (
+            401,
+            Hello {
+                protocol: v1,
+                authorization: Some("Basic aGs6".into()),
+                ..Hello::default()
+            },
+        ),
+    ] {
+        let said = format!(
+            "{:?} {:?} {:?}",
+            hello.protocol, hello.origin, hello.authorization
+        );
+        let answer = api.open(hello).await;
+        let got = answer
+            .as_ref()
+            .map_or_else(|refused| refused.status().as_u16(), |_| 101);
+        assert_eq!(got, status, "{said}");
+        if let Err(refused) = answer {
+            assert_eq!(
+                refused.headers()["content-type"],
+                "application/problem+json",
+                "{said}"
+            );
+        }
+    }
+    // A cookie gives no right: its socket is nobody's.
+    let mut client = api
+        .open(Hello {
+            protocol: v1,
+            origin: Some(&own),
+            cookie: Some(&cookie),
+            ..Hello::default()
+        })
+        .await;
+    let client = client.as_mut().expect("upgraded");
+    client
+        .send(json!({"type": "join_room", "data": {"meetingId": world.meeting}}))
+        .await;
+    let (got, code) = client.rest().await;
+    assert_eq!(
+        (got[0]["data"]["code"].as_str(), code),
+        (Some("forbidden"), Some(4003))
+    );
+}
+
+#[tokio::test]
+async fn who_does_not_join_in_time_is_closed() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let mut client = api.connect().await;
+    client.send(json!({"type": "consent", "id": 7, "data": {"consentType": "recording", "status": "accepted"}})).await;
+    client.send(json!({"type": "ping", "id": "p"})).await;
+    let (got, code) = client.rest().await;
+    assert_eq!(code, Some(4001));
+    assert_eq!(
+        (&got[0]["re"], &got[0]["data"]["code"]),
+        (&json!(7), &json!("not_joined"))
+    );
+    assert_eq!(got[1], json!({"type": "pong", "re": "p", "data": {}}));
+    eventually(
+        "the socket is let go of",
+        Duration::from_secs(5),
+        async || api.signal.open() == 0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_that_do_not_stand_are_refused() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let seat = world.invite("Ana").await;
+    let now = world.clock.now();
+    let old = world
+        .keys
+        .mint_join(seat, now - TimeDelta::seconds(700))
+        .token;
+    let resume = world.keys.mint_resume(seat, now);
+    let consent = world.keys.mint_consent(seat, now);
+    let nobody = world
+        .keys
+        .mint_join(
+            hansard::api::token::Seat {
+                participant: new_id().into(),
+                ..seat
+            },
+            now,
+        )
+        .token;
+    for (data, code) in [
+        (json!({"token": "x"}), "unauthorized"),
+        (json!({"token": old}), "unauthorized"),
+        (json!({"token": resume}), "unauthorized"),
+        (json!({"token": consent}), "unauthorized"),
+        (json!({"resumeToken": world.token(seat)}), "unauthorized"),
+        (json!({"resumeToken": resume}), "absent"),
+        (json!({"token": nobody}), "not_found"),
+        (json!({"meetingId": world.meeting}), "forbidden"),
+    ] {
+        let mut client = api.connect().await;
+        client
+            .send(json!({"type": "join_room", "data": data}))
+            .await;
+        let (got, close) = client.rest().await;
+        assert_eq!(
+            (got[0]["data"]["code"].as_str(), close),
+            (Some(code), Some(4003)),
+            "{data}"
+        );
+    }
+    let mut observer = api.observer(&world).await;
+    observer
+        .send(json!({"type": "join_room", "data": {"meetingId": new_id()}}))
+        .await;
+    assert_eq!(observer.rest().await.1, Some(4003));
+    // One that is not understood may be said better.
+    let mut client = api.connect().await;
+    client.send(json!({"type": "join_room", "data": {}})).await;
+    assert_eq!(
+        client.next().await.expect("an answer")["data"]["code"],
+        "invalid"
+    );
+    client.join(json!({"token": world.token(seat)})).await;
+}
+
+#[tokio::test]
+async fn joining_answers_with_the_room_and_tells_the_others() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let (ana, bob) = (world.invite("Ana").await, world.invite("Bob").await);
+    let (mut first, joined) = api.join(&world, ana).await;
+    assert_eq!(joined["participantId"], json!(ana.participant));
+    assert_eq!(joined["seq"], 1);
+    assert_eq!(
+        joined["consent"],
+        json!({"recording": null, "transcription": null})
+    );
+    assert_eq!(joined["recording"]["state"], "waiting");
+    assert_eq!(joined["iceServers"][0]["urls"][0], "stun:stun.example.org");
+    let (mut second, theirs) = api.join(&world, bob).await;
+    let names: Vec<_> = theirs["participants"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|p| &p["displayName"])
+        .collect();
+    assert_eq!(names, ["Ana", "Bob"]);
+    let told = first.next().await.expect("told");
+    assert_eq!(
+        (&told["type"], &told["seq"]),
+        (&json!("participant_joined"), &json!(2))
+    );
+    assert_eq!(told["data"]["id"], json!(bob.participant));
+    assert!(told.get("re").is_none() && told["data"].get("streams").is_some());
+
+    second
+        .send(json!({"type": "join_room", "data": {"token": "again"}}))
+        .await;
+    assert_eq!(
+        second.next().await.expect("an answer")["data"]["code"],
+        "already_joined"
+    );
+    second.send(json!({"type": "leave"})).await;
+    let (_, code) = second.rest().await;
+    assert_eq!(code, Some(1000));
+    let left = first.next().await.expect("told");
+    assert_eq!(
+        (&left["type"], &left["data"]["present"]),
+        (&json!("participant_left"), &json!(false))
+    );
+
+    // The resume token stands while its participant is present, and gives a new one.
+    let resume = joined["resumeToken"].clone();
+    drop(first);
+    let mut again = api.connect().await;
+    let resumed = again
+        .join(json!({"resumeToken": resume, "lastSeq": 1}))
+        .await;
+    assert_eq!(resumed["participantId"], json!(ana.participant));
+    assert_eq!(seqs(&again.up_to(3).await), [2, 3]);
+    let mut gone = api.connect().await;
+    gone.send(json!({"type": "join_room", "data": {"resumeToken": theirs["resumeToken"]}}))
+        .await;
+    assert_eq!(gone.rest().await.1, Some(4003));
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_answered_and_changes_nothing() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let (mut client, _) = api.join(&world, world.invite("Ana").await).await;
+    for text in [
+        "{",
+        "[]",
+        r#"{"type":"dance","id":"a"}"#,
+        r#"{"type":"ping","extra":1,"id":"a"}"#,
+    ] {
+        client.send_text(text.into()).await;
+        let answer = client.next().await.expect("an answer");
+        assert_eq!(
+            (&answer["type"], &answer["data"]["code"]),
+            (&json!("error"), &json!("invalid")),
+            "{text}"
+        );
+        assert_eq!(
+            answer.get("re").is_some(),
+            text.contains("\"id\""),
+            "{text}"
+        );
+    }
+    client
+        .socket
+        .send(Message::Binary(vec![1, 2, 3].into()))
+        .await
+        .expect("sent");
+    assert_eq!(
+        client.next().await.expect("an answer")["data"]["code"],
+        "invalid"
+    );
+    client.send(json!({"type": "ping", "id": 12})).await;
+    assert_eq!(client.next().await.expect("an answer")["re"], 12);
+}
+
+#[tokio::test]
+async fn floods_and_oversize_are_closed_and_candidates_are_counted_apart() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let (mut client, _) = api.join(&world, world.invite("Ana").await).await;
+    for _ in 0..100 {
+        client
+            .send(json!({"type": "ice_candidate", "data": {"candidate": "c", "sdpMid": "0"}}))
+            .await;
+    }
+    client.send(json!({"type": "ping", "id": "p"})).await;
+    assert_eq!(client.next_of("pong").await["re"], "p");
+    for _ in 0..60 {
+        if client
+            .socket
+            .send(Message::Text(r#"{"type":"ping"}"#.into()))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    assert_eq!(client.rest().await.1, Some(4029));
+
+    for bytes in [64 * 1024 - 60, 65 * 1024, 900 * 1024] {
+        let (mut client, _) = api.join(&world, world.invite("Bob").await).await;
+        let sdp = "x".repeat(bytes);
+        client
+            .send(json!({"type": "offer", "id": "o", "data": {"sdp": sdp}}))
+            .await;
+        if bytes < 64 * 1024 {
+            assert_eq!(
+                client.next_of("error").await["re"],
+                "o",
+                "nobody there to take it"
+            );
+        } else {
+            assert_eq!(client.rest().await.1, Some(1009));
+        }
+    }
+    // Far too large is not even read; whether the reason still arrives is TCP's.
+    let (mut client, _) = api.join(&world, world.invite("Carol").await).await;
+    let _ = client
+        .socket
+        .send(Message::Text("x".repeat(3 * 1024 * 1024).into()))
+        .await;
+    assert!(matches!(client.rest().await.1, Some(1009) | None));
+    eventually(
+        "only the one within the limit is left",
+        Duration::from_secs(10),
+        async || api.signal.open() <= 1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_closed_and_partials_are_skipped_first() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let slow = Hello {
+        protocol: Some("hansard.v1"),
+        receive_buffer: Some(4096),
+        ..Hello::default()
+    };
+    let mut slow = api.open(slow).await.expect("upgraded");
+    slow.join(json!({"token": world.token(world.invite("Slow").await)}))
+        .await;
+    let (mut quick, _) = api.observe(&world).await;
+
+    // Partials only: however many, nobody is closed for them.
+    let text = "x".repeat(30_000);
+    let partial = |n: i64| Published::Live {
+        kind: "transcript_update".into(),
+        data: json!({"revision": n, "text": text}),
+        to: None,
+    };
+    let reading = tokio::spawn(async move {
+        let mut got = 0;
+        let mut last = Value::Null;
+        while last != json!(600) {
+            last = quick.next_of("transcript_update").await["data"]["revision"].clone();
+            got += 1;
+        }
+        (quick, got)
+    });
+    for n in 1..=600 {
+        world
+            .queue
+            .publish(world.meeting, &partial(n))
+            .expect("a local queue");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The last one again, until it is not skipped.
+    let (mut quick, got) = loop {
+        if reading.is_finished() {
+            break reading.await.expect("read");
+        }
+        world
+            .queue
+            .publish(world.meeting, &partial(600))
+            .expect("a local queue");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(got > 0);
+    assert_eq!(api.signal.open(), 2, "nobody was closed for partials");
+
+    // What must arrive is queued, up to a limit; events go on for those who read.
+    let reading = tokio::spawn(async move { quick.up_to(61).await });
+    for n in 0..60 {
+        let event = world
+            .store_update(format!("{n}{}", "y".repeat(30_000)))
+            .await;
+        let hansard::store::event::StoredEvent {
+            seq,
+            kind,
+            at,
+            data,
+        } = event;
+        world
+            .queue
+            .publish(
+                world.meeting,
+                &Published::Event {
+                    seq,
+                    kind,
+                    at,
+                    data,
+                },
+            )
+            .expect("a local queue");
+    }
+    let (got, code) = slow.rest().await;
+    assert_eq!(code, Some(4008));
+    let got = seqs(&got);
+    assert!(
+        got.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "no hole before the end: {got:?}"
+    );
+    assert!(got.last().is_none_or(|seq| *seq < 61));
+    assert_eq!(
+        seqs(&reading.await.expect("read")),
+        (2..=61).collect::<Vec<_>>()
+    );
+    eventually(
+        "the slow one is let go of",
+        Duration::from_secs(20),
+        async || api.signal.open() == 0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn offers_go_to_the_worker_and_what_it_answers_comes_to_that_participant_only() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let (ana, bob) = (world.invite("Ana").await, world.invite("Bob").await);
+    let (mut first, _) = api.join(&world, ana).await;
+    let (mut second, _) = api.join(&world, bob).await;
+    first
+        .send(json!({"type": "offer", "id": "o1", "data": {"sdp": "v=0"}}))
+        .await;
+    let nobody = first.next_of("error").await;
+    assert_eq!(
+        (&nobody["re"], &nobody["data"]["code"]),
+        (&json!("o1"), &json!("unavailable"))
+    );
+
+    let mut serving = world.queue.serve(world.meeting).await;
+    let (queue, meeting) = (world.queue.clone(), world.meeting);
+    let worker = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        while heard.len() < 3 {
+            let (ask, responder) = serving.recv().await.expect("asked");
+            match ask {
+                Ask::Signal {
+                    participant,
+                    message,
+                } => {
+                    let refuse = message["type"] == "offer";
+                    heard.push((participant, message));
+                    if refuse {
+                        let message = "WebRTC is not offered by this worker".to_owned();
+                        responder.reply(Reply::Error {
+                            code: "not_supported".into(),
+                            message,
+                        });
+                    } else {
+                        let (kind, data) = ("answer".to_owned(), json!({"sdp": "v=1"}));
+                        queue
+                            .publish(
+                                meeting,
+                                &Published::Live {
+                                    kind,
+                                    data,
+                                    to: Some(participant),
+                                },
+                            )
+                            .expect("local");
+                        responder.reply(Reply::Done);
+                    }
+                }
+                _ => responder.reply(Reply::Done),
+            }
+        }
+        heard
+    });
+    first
+        .send(json!({"type": "offer", "id": "o2", "data": {"sdp": "v=0"}}))
+        .await;
+    let refused = first.next_of("error").await;
+    assert_eq!(
+        (&refused["re"], &refused["data"]["code"]),
+        (&json!("o2"), &json!("not_supported"))
+    );
+    second
+        .send(json!({"type": "ice_candidate", "data": {"candidate": null}}))
+        .await;
+    assert_eq!(second.next_of("answer").await["data"]["sdp"], "v=1");
+    second
+        .send(json!({"type": "answer", "data": {"sdp": "v=2"}}))
+        .await;
+    let heard = worker.await.expect("heard");
+    assert_eq!(
+        heard[0],
+        (
+            ana.participant,
+            json!({"type": "offer", "data": {"sdp": "v=0"}})
+        )
+    );
+    assert_eq!(heard[1].1["data"]["candidate"], Value::Null);
+    assert_eq!(
+        heard[2],
+        (
+            bob.participant,
+            json!({"type": "answer", "data": {"sdp": "v=2"}})
+        )
+    );
+    first.send(json!({"type": "ping"})).await;
+    assert_eq!(
+        first.next_of("pong").await["type"],
+        "pong",
+        "and nothing of the other's answers before"
+    );
+
+    let (mut observer, _) = api.observe(&world).await;
+    observer
+        .send(json!({"type": "offer", "data": {"sdp": "v=0"}}))
+        .await;
+    assert_eq!(observer.next_of("error").await["data"]["code"], "forbidden");
+}
+
+#[tokio::test]
+async fn the_worker_hears_which_sockets_there_are() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let mut serving = world.queue.serve(world.meeting).await;
+    let (ana, bob) = (world.invite("Ana").await, world.invite("Bob").await);
+    let mut hear = async || loop {
+        let (ask, responder) = serving.recv().await.expect("asked");
+        responder.reply(Reply::Done);
+        if let Ask::Sockets {
+            mut participants, ..
+        } = ask
+        {
+            participants.sort();
+            return participants;
+        }
+    };
+    let (first, _) = api.join(&world, ana).await;
+    while hear().await != [ana.participant] {}
+    let (second, _) = api.join(&world, bob).await;
+    while hear().await != [ana.participant, bob.participant] {}
+    assert_eq!(hear().await.len(), 2, "and again without a change");
+    drop(second);
+    while hear().await != [ana.participant] {}
+    drop(first);
+    while !hear().await.is_empty() {}
+}
+
+#[tokio::test]
+async fn a_removed_participant_is_closed_and_stays_out() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let seat = world.invite("Ana").await;
+    let (mut client, joined) = api.join(&world, seat).await;
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    let gone = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+        .await
+        .expect("removed");
+    tx.commit().await.expect("commits");
+    // Nobody is told: whoever has the socket finds the event.
+    drop(gone);
+    let (got, code) = client.rest().await;
+    assert_eq!(
+        (got[0]["type"].as_str(), code),
+        (Some("participant_left"), Some(4003))
+    );
+    for data in [
+        json!({"token": world.token(seat)}),
+        json!({"resumeToken": joined["resumeToken"]}),
+    ] {
+        let mut client = api.connect().await;
+        client
+            .send(json!({"type": "join_room", "data": data}))
+            .await;
+        let (got, code) = client.rest().await;
+        assert_eq!(
+            (got[0]["data"]["code"].as_str(), code),
+            (Some("removed"), Some(4003))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let seat = world.invite("Ana").await;
+    let (mut client, _) = api.join(&world, seat).await;
+    // Its worker did not hear of the socket for 30 s.
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    drop(
+        leave::leave(&mut tx, world.meeting, seat.participant)
+            .await
+            .expect("left"),
+    );
+    tx.commit().await.expect("commits");
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    drop(
+        remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+            .await
+            .expect("removed"),
+    );
+    tx.commit().await.expect("commits");
+    let (got, code) = client.rest().await;
+    assert_eq!(
+        (got.last().expect("told")["type"].as_str(), code),
+        (Some("participant_updated"), Some(4003))
+    );
+
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    let back = readmit::readmit(&mut tx, world.meeting, seat.participant)
+        .await
+        .expect("readmitted");
+    tx.commit().await.expect("commits");
+    assert_eq!(
+        (back.events.len(), &back.events[0].data["removed"]),
+        (1, &Value::Null)
+    );
+    let mut old = api.connect().await;
+    old.send(json!({"type": "join_room", "data": {"token": world.keys.mint_join(seat, seat.minted).token}})).await;
+    assert_eq!(old.rest().await.1, Some(4003), "old tokens stay void");
+    let (mut client, _) = api.join(&world, seat).await;
+    client.send(json!({"type": "ping"})).await;
+    assert_eq!(client.next_of("pong").await["type"], "pong");
+}
+
+#[tokio::test]
+async fn draining_says_so_and_waits_for_everybody() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let (mut client, _) = api.join(&world, world.invite("Ana").await).await;
+    let mut waiting = api.connect().await;
+    let signal = api.signal.clone();
+    let stopping = tokio::spawn(async move { signal.stop().await });
+    let (got, code) = client.rest().await;
+    assert_eq!(
+        got,
+        [json!({"type": "server_draining", "data": {"action": "reconnect"}})]
+    );
+    assert_eq!(code, Some(1012));
+    assert_eq!(waiting.rest().await.1, Some(1012));
+    stopping.await.expect("stops");
+    assert_eq!(api.signal.open(), 0);
+    let refused = api
+        .open(Hello {
+            protocol: Some("hansard.v1"),
+            ..Hello::default()
+        })
+        .await;
+    assert_eq!(
+        refused.map(drop).expect_err("refused").status().as_u16(),
+        503
+    );
+    // Nobody was told to leave.
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    assert!(
+        presence::people(&mut tx, world.meeting)
+            .await
+            .expect("read")
+            .iter()
+            .all(|person| person.present)
+    );
+    assert!(
+        !meeting::get(&mut tx, world.meeting)
+            .await
+            .expect("read")
+            .expect("there")
+            .ended()
+    );
+}
