@@ -188,7 +188,11 @@ async fn join(
         missing,
     } = match begun {
         Begun::Done(Some(made)) => {
-            command::join::seat_again(&mut tx, &meeting, ParticipantId(made)).await?
+            let again = command::join::seat_again(&mut tx, &meeting, ParticipantId(made)).await;
+            again.map_err(|refused| match refused {
+                command::Refused::NoParticipant => Problem::not_found("participant"),
+                other => other.into(),
+            })?
         }
         _ => {
             let comes = comes(&caller, user.map(|user| UserId(user.id)), &body.value)?;

@@ -17,6 +17,12 @@
 use crate::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
 
+mod cost;
+mod step;
+
+pub use cost::Cost;
+pub use step::Step;
+
 /// Waiting audio of one meeting's finals; beyond it they are refused.
 pub const WAITING_MAX: Micros = Micros::from_secs(300);
 /// A partial on the last free worker may take this long at most.
@@ -92,71 +98,6 @@ pub struct Job {
     pub audio: Micros,
 }
 
-/// How far the queue has degraded.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Step {
-    Normal = 0,
-    /// Partials half as often.
-    Slower = 1,
-    /// Partials a quarter as often.
-    Sparse = 2,
-    /// Partials only in the trailing silence.
-    Guesses = 3,
-    /// Finals only, one pass each.
-    Finals = 4,
-    /// And no new meetings.
-    Full = 5,
-}
-
-impl Step {
-    const ALL: [Self; 6] = [
-        Self::Normal,
-        Self::Slower,
-        Self::Sparse,
-        Self::Guesses,
-        Self::Finals,
-        Self::Full,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Slower => "slower",
-            Self::Sparse => "sparse",
-            Self::Guesses => "guesses",
-            Self::Finals => "finals",
-            Self::Full => "full",
-        }
-    }
-
-    /// By its number on the ladder.
-    pub fn of(number: u8) -> Self {
-        Self::ALL[usize::from(number).min(Self::ALL.len() - 1)]
-    }
-
-    /// Whether a worker takes more meetings.
-    pub fn takes_meetings(self) -> bool {
-        self < Self::Full
-    }
-
-    /// Of the meetings that a worker may run by its capacity, how many more it takes.
-    pub fn room(self, capacity: usize, running: usize) -> usize {
-        if self.takes_meetings() {
-            capacity.saturating_sub(running)
-        } else {
-            0
-        }
-    }
-
-    fn up(self) -> Self {
-        Self::ALL[(self as usize + 1).min(Self::ALL.len() - 1)]
-    }
-
-    fn down(self) -> Self {
-        Self::ALL[(self as usize).saturating_sub(1)]
-    }
-}
-
 /// The queue's answer to a job offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
@@ -181,38 +122,7 @@ struct Running {
     aborted: bool,
 }
 
-/// Predicts what a decode takes: a line, scaled by what recent ones took.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Cost {
-    pub fixed: Micros,
-    pub per_second: Micros,
-    scale: f64,
-}
-
-impl Cost {
-    pub const fn new(fixed: Micros, per_second: Micros) -> Self {
-        Self {
-            fixed,
-            per_second,
-            scale: 1.0,
-        }
-    }
-
-    pub fn of(&self, audio: Micros) -> Micros {
-        Micros((self.line(audio) * self.scale) as i64)
-    }
-
-    fn line(&self, audio: Micros) -> f64 {
-        self.fixed.0 as f64 + self.per_second.0 as f64 * audio.0 as f64 / 1e6
-    }
-
-    fn learn(&mut self, audio: Micros, took: Micros) {
-        let ratio = took.0 as f64 / self.line(audio).max(1.0);
-        self.scale = (0.9 * self.scale + 0.1 * ratio).clamp(0.1, 50.0);
-    }
-}
-
-/// See the module's text.
+/// One queue over all meetings: what is decoded next, and how far it has degraded.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     workers: usize,
