@@ -29,9 +29,10 @@ use crate::{
     },
 };
 use axum::http::StatusCode;
+use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -126,7 +127,7 @@ struct Act<'a> {
 
 impl Act<'_> {
     fn now(&self, saying: &Saying) -> Acting {
-        let mut acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut acting = self.acting.lock();
         acting
             .get_or_insert_with(|| Acting::start(self.state, saying))
             .clone()

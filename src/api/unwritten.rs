@@ -11,10 +11,8 @@ use crate::{
     domain::id::{Request, TenantId},
     store::{StoreError, consent::Saying},
 };
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +30,7 @@ pub struct Unwritten {
 
 impl Unwritten {
     fn waiting(&self) -> MutexGuard<'_, Vec<Saying>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock()
     }
 
     /// How many wait.

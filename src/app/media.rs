@@ -129,7 +129,7 @@ impl Media {
             },
             disk: Disk::new(spool.clone(), settings.spool_max),
             uploader: Uploader::new(services.objects.clone()),
-            unreadable: std::sync::Mutex::default(),
+            unreadable: parking_lot::Mutex::default(),
             spool,
             head_watch: HeadWatch::default(),
             end_on_stop: part == Part::Serve,

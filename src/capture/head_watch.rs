@@ -9,9 +9,10 @@ use crate::{
         event::{self, Head},
     },
 };
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::watch;
@@ -120,9 +121,7 @@ impl HeadWatch {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<MeetingId, watch::Sender<News>>> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<MeetingId, watch::Sender<News>>> {
+        self.0.lock()
     }
 }

@@ -12,12 +12,12 @@ use crate::domain::{
 };
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// What a withdrawal needs to become an entry of the ConsentLog.
@@ -43,7 +43,7 @@ pub struct Withdrawal {
 static WRITING: Mutex<()> = Mutex::new(());
 
 fn writing() -> MutexGuard<'static, ()> {
-    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+    WRITING.lock()
 }
 
 /// Writes it down; when this returns `Ok` it survives a crash of the process and of the machine.

@@ -33,11 +33,8 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use head_watch::HeadWatch;
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use uploader::Uploader;
 
 /// Where media is received.

@@ -5,10 +5,8 @@ use super::{
     upload::Uploads,
 };
 use crate::media::live::spool;
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use parking_lot::Mutex;
+use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 /// Between two lines in the log about segments that fail: a full disk fails every recording every
@@ -45,7 +43,7 @@ pub fn take(uploads: &Uploads, commits: &Commits, told: spool::SpoolEvent) {
 /// Whether it may be said again.
 fn seldom() -> bool {
     static SAID: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut said = SAID.lock();
     let due = said.is_none_or(|said| said.elapsed() >= SAID_EVERY);
     if due {
         *said = Some(Instant::now());

@@ -14,10 +14,8 @@ use crate::{
     store::{Result, Tx, attendance, consent, unheard},
 };
 use chrono::{DateTime, Utc};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Words that somebody said and nobody heard, as far as this holder knows. A span without a
 /// beginning goes back to the participant's last final.
@@ -142,6 +140,6 @@ impl Overflow {
             .collect()
     }
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ParticipantId, Vec<Span>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

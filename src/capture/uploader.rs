@@ -13,9 +13,10 @@ use crate::{
     store::recording::Segment,
 };
 use anyhow::Context;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, Semaphore};
@@ -101,7 +102,7 @@ impl Uploader {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 
     /// Counts a segment, sealed so long ago, as waiting until the answer is dropped.

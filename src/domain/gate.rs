@@ -22,10 +22,8 @@ use crate::{
     late::late,
     time::{MeetingTime, Micros, Span},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::RwLock,
-};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, BTreeSet};
 
 mod admitted;
 
@@ -451,16 +449,12 @@ impl Gate {
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
-        self.state
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read()
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
-        self.state
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write()
     }
 }
 

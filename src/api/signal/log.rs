@@ -4,10 +4,10 @@
 //! end.
 
 use crate::{api::give::Acting, store::consent::Saying};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
@@ -50,7 +50,7 @@ pub(super) struct Log {
 
 impl Log {
     fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.line.lock()
     }
 
     /// Whether the grant found a place.

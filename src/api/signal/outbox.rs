@@ -3,11 +3,9 @@
 
 use crate::domain::{close_code::Close, id::ConsentId};
 use axum::extract::ws::Utf8Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::{HashMap, VecDeque};
 use tokio::sync::Notify;
 
 /// A socket with more than this waiting is too slow, in bytes.
@@ -43,7 +41,7 @@ pub struct Outbox {
 
 impl Outbox {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// What must arrive, or the socket is closed as too slow.

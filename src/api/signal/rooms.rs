@@ -17,9 +17,10 @@ use crate::{
         event::{self, Head, READ_MAX, StoredEvent},
     },
 };
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeSet, HashMap, hash_map},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -108,7 +109,7 @@ impl Rooms {
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<MeetingId, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock()
     }
 
     /// A place in the meeting's room, which listens to the queue when this returns (or after

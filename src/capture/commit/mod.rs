@@ -23,10 +23,11 @@ use crate::{
     queue::Queue,
     store::{Store, consent::Saying},
 };
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use task::CommitTask;
@@ -80,7 +81,7 @@ impl Commits {
     }
 
     fn push(&self, write: Write) -> Result<u64, Box<Write>> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = self.written.lock();
         if *written - *self.through.borrow() >= write.room(self.waiting_max) {
             return Err(Box::new(write));
         }
@@ -99,18 +100,12 @@ impl Commits {
     /// database refused it.
     pub fn is_committed(&self, number: u64) -> Option<bool> {
         let through = *self.through.borrow() >= number;
-        through.then(|| {
-            !self
-                .refused
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&number)
-        })
+        through.then(|| !self.refused.lock().contains(&number))
     }
 
     /// Waits until everything written before is committed, at most `limit`; `false` when it is not.
     pub async fn flush(&self, limit: Duration) -> bool {
-        let written = *self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = *self.written.lock();
         let mut through = self.through.clone();
         let all =
             tokio::time::timeout(limit, through.wait_for(|through| *through >= written)).await;
@@ -174,10 +169,7 @@ pub fn bounded(
             }
             if !committed {
                 let number = *tell.borrow() + 1;
-                noted
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(number);
+                noted.lock().insert(number);
             }
             tell.send_modify(|through| *through += 1);
         }

@@ -95,11 +95,7 @@ impl Taking {
         let path = leftover.path.clone();
         let well = tokio::task::spawn_blocking(move || segment::can_write_beside(&path)).await?;
         let tries = {
-            let mut unreadable = self
-                .deps
-                .unreadable
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut unreadable = self.deps.unreadable.lock();
             let tries = unreadable.entry(leftover.path.clone()).or_default();
             *tries += u32::from(well);
             *tries

@@ -6,13 +6,14 @@
 //! free, and rows in the store say what rests or rested elsewhere.
 
 use crate::ingest::{RECEIVE_BUFFER, SrtpError};
+use parking_lot::{Mutex, MutexGuard};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -327,10 +328,7 @@ impl Ports {
     }
 
     fn resting(&self) -> MutexGuard<'_, BTreeMap<u16, oneshot::Sender<Back>>> {
-        self.0
-            .resting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.resting.lock()
     }
 }
 

@@ -14,11 +14,12 @@ use crate::{
     },
 };
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -49,7 +50,7 @@ impl Stream {
     }
 
     pub fn seen(&self) -> Seen {
-        *lock(&self.seen)
+        *self.seen.lock()
     }
 
     /// Dropped after this, its port is closed at once, for another process that goes on with the
@@ -125,10 +126,6 @@ pub fn open(
 /// An IPv4 sender on a dual-stack socket is the same as on an IPv4 one.
 fn canonical(at: SocketAddr) -> SocketAddr {
     SocketAddr::new(at.ip().to_canonical(), at.port())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(PartialEq, Eq, Debug)]
@@ -316,7 +313,7 @@ impl Task {
     }
 
     fn note(&self, at: Instant) {
-        *lock(&self.seen) = Seen {
+        *self.seen.lock() = Seen {
             from: self.source.address(),
             ssrc: self.source.ssrc(),
             index: self.srtp.as_ref().and_then(Keyring::index),

@@ -5,12 +5,13 @@
 //! a folder that exists and is not owned was given up, and nobody takes it again.
 
 use crate::domain::{id::MeetingId, quota::Quota};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -110,12 +111,12 @@ impl Disk {
             error: format!("{error:#}"),
             descriptors,
         };
-        *self.0.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+        *self.0.failed.lock() = Some(failed);
     }
 
     /// The last segment that could not be written, if that was lately.
     pub fn last_failed(&self, within: Duration) -> Option<Failed> {
-        let failed = self.0.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = self.0.failed.lock();
         failed
             .clone()
             .filter(|failed| failed.at.elapsed() <= within)
@@ -138,7 +139,7 @@ impl Disk {
     }
 
     fn owned(&self) -> MutexGuard<'_, BTreeSet<(MeetingId, i64)>> {
-        self.0.owned.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.owned.lock()
     }
 }
 

@@ -1,10 +1,7 @@
 //! The bounded queue before a thread of ours. Who pushes never waits.
 
-use std::{
-    collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Condvar, Mutex};
+use std::{collections::VecDeque, time::Duration};
 
 pub(crate) struct Inbox<T> {
     queue: Mutex<VecDeque<T>>,
@@ -24,7 +21,7 @@ impl<T> Inbox<T> {
     /// Adds to the end unless `room` or more wait already. Different things may have different
     /// room, so that media fills the queue before orders do.
     pub fn push(&self, item: T, room: usize) -> bool {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         if queue.len() >= room {
             return false;
         }
@@ -36,29 +33,16 @@ impl<T> Inbox<T> {
 
     /// Waits for something and takes all of it; after `nap` it may be nothing.
     pub fn take(&self, nap: Option<Duration>) -> VecDeque<T> {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         while queue.is_empty() {
             match nap {
-                None => {
-                    queue = self
-                        .more
-                        .wait(queue)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
+                None => self.more.wait(&mut queue),
                 Some(nap) => {
-                    queue = self
-                        .more
-                        .wait_timeout(queue, nap)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
+                    self.more.wait_for(&mut queue, nap);
                     break;
                 }
             }
         }
         std::mem::take(&mut *queue)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,10 +22,11 @@ use crate::{
     },
 };
 use anyhow::{Context, Result};
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -104,7 +105,7 @@ struct Shared {
 
 impl Shared {
     fn spilled(&self) -> MutexGuard<'_, BTreeMap<RecordingId, Span>> {
-        self.spilled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spilled.lock()
     }
 }
 
