@@ -21,7 +21,7 @@ use hansard::{
         containers::matroska::{Shape, Writer},
         frame::Frame,
         live::{
-            decode::DecodeThread,
+            decode_thread::DecodeThread,
             disk::{Disk, Owned},
             segment::{Sealed, SegmentWriter},
             spool::Spool,

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/facts.rs"]
 mod facts;
 

@@ -1,6 +1,10 @@
 //! Who calls: reads the credential of a request. What it may do is [`super::permit`]'s.
 
-use super::{problem::Problem, state::Shared, token::Credential, token::Seat};
+use super::{
+    problem::Problem,
+    state::Shared,
+    token::{COOKIE, Credential, Seat},
+};
 use crate::{
     domain::{
         id::{MeetingId, TenantId, UserId},
@@ -13,9 +17,6 @@ use axum::{
     http::{HeaderMap, Method, header, request::Parts},
 };
 use uuid::Uuid;
-
-/// The cookie that opening a session's `url` sets.
-pub const COOKIE: &str = "hansard_session";
 
 /// Somebody with a credential that holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! Consent: give, refuse, withdraw, read. What giving does is [`super::give`]'s.
 
+pub use super::purpose::Purpose;
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
@@ -98,14 +99,6 @@ impl Valid for ConsentInput {
             check_text("/statement", statement, 1, STATEMENT_CHARS_MAX, errors);
         }
     }
-}
-
-/// What media is taken for.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Purpose {
-    Recording,
-    Transcription,
 }
 
 /// An entry of the ConsentLog.

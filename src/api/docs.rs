@@ -1,9 +1,9 @@
 //! The OpenAPI document, made from the code, and the page that shows it.
 
 use super::{
-    auth::COOKIE,
     problem::{self, KINDS, ProblemBody},
     state::Shared,
+    token::COOKIE,
 };
 use axum::{
     Json, Router,

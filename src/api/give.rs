@@ -7,21 +7,19 @@
 
 use crate::{
     api::{
+        acting::{Acting, withdraw},
         auth::{Caller, Who},
         permit::{self, Operation},
         problem::Problem,
-        state::{ApiState, Shared},
-        unwritten,
+        repeat,
+        state::Shared,
     },
     command::consent::{self, Before, Said},
     domain::{
         id::{MeetingId, ParticipantId, TenantId, UserId},
         participant::Role,
     },
-    queue::{
-        AskError,
-        message::{Ask, Reply},
-    },
+    queue::message::Reply,
     store::{
         Tx,
         consent::{Entry, Saying},
@@ -30,13 +28,7 @@ use crate::{
 };
 use axum::http::StatusCode;
 use parking_lot::Mutex;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long it may take to find out whether a withdrawal counts at all, before it acts without
@@ -48,11 +40,6 @@ const LOG_MAX: Duration = Duration::from_millis(1500);
 /// How long a grant may wait for the log; a withdrawal too, when only the database knows whose it
 /// is.
 const GRANT_MAX: Duration = Duration::from_secs(10);
-/// The longest wait for the worker to act on a withdrawal.
-const ACT_MAX: Duration = Duration::from_secs(1);
-/// The longest wait for the worker's journal, which it flushes to disk.
-const JOURNAL_MAX: Duration = Duration::from_secs(2);
-
 /// Something to be said about consent.
 pub struct Give {
     pub caller: Caller,
@@ -74,49 +61,6 @@ pub enum Given {
     },
     /// A withdrawal that acts, in the worker's journal, and repeated here until it is in the log.
     Acknowledged(Box<Saying>),
-}
-
-/// A withdrawal or refusal that acts in the meeting's worker, and is told to everybody once.
-#[derive(Clone)]
-pub struct Acting {
-    told: Arc<AtomicBool>,
-}
-
-impl Acting {
-    /// Begins. Goes on by itself, within [`ACT_MAX`].
-    pub fn start(state: &Shared, saying: &Saying) -> Self {
-        let acting = Self {
-            told: Arc::default(),
-        };
-        let (this, state, saying) = (acting.clone(), state.clone(), saying.clone());
-        tokio::spawn(async move {
-            match withdraw(&state, &saying, false).await {
-                Ok(_) => this.tell(&state, &saying),
-                // Nobody captures; told once it is in the log.
-                Err(AskError::Nobody) => {}
-                Err(error) => {
-                    let meeting = saying.meeting;
-                    tracing::warn!(%meeting, %error, "the worker did not confirm a withdrawal; it polls the log");
-                }
-            }
-        });
-        acting
-    }
-
-    /// One that acts nowhere.
-    #[cfg(test)]
-    pub fn begun() -> Self {
-        Self {
-            told: Arc::default(),
-        }
-    }
-
-    /// Tells everybody in the meeting, without its place in the log, unless that was done.
-    pub fn tell(&self, state: &ApiState, saying: &Saying) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            state.publish(saying.meeting, consent::receipt(saying));
-        }
-    }
 }
 
 /// Acts at most once.
@@ -183,7 +127,7 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
             let acting = act.now(&saying);
             match withdraw(state, &saying, true).await {
                 Ok(Reply::Withdrawn { journalled: true }) => {
-                    unwritten::until_written(state, caller.tenant, saying.clone(), acting);
+                    repeat::until_written(state, caller.tenant, saying.clone(), acting);
                     Ok(Given::Acknowledged(Box::new(saying)))
                 }
                 reply => {
@@ -289,29 +233,4 @@ async fn speaker(
             .await?
             .id,
     ))
-}
-
-/// Makes a withdrawal or refusal act in the meeting's worker, before it is durable; with `journal`
-/// the worker writes it down, because the database cannot be reached. The id is the same, so
-/// whoever writes the log first, it stands there once.
-pub async fn withdraw(state: &ApiState, saying: &Saying, journal: bool) -> Result<Reply, AskError> {
-    let limit = if journal { JOURNAL_MAX } else { ACT_MAX };
-    state
-        .queue
-        .ask(saying.meeting, &withdrawal(saying, journal), limit)
-        .await
-}
-
-fn withdrawal(saying: &Saying, journal: bool) -> Ask {
-    Ask::Withdraw {
-        id: saying.id,
-        participant: saying.participant,
-        consent_type: saying.consent_type,
-        status: saying.status,
-        actor: saying.actor.clone(),
-        statement: saying.statement.clone(),
-        received_at: saying.timestamp,
-        once: saying.once.clone(),
-        journal,
-    }
 }

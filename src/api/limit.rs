@@ -1,7 +1,7 @@
 //! How much one address and one credential may ask. Generous: whoever meets a limit is a fault or
 //! means harm. Declining and withdrawing consent is never held back.
 
-use super::{auth::COOKIE, problem::Problem, state::Shared};
+use super::{problem::Problem, token::COOKIE};
 use crate::{
     domain::{
         connections::Standing,
@@ -9,12 +9,7 @@ use crate::{
     },
     ingest::Network,
 };
-use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, Method, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::{
@@ -30,9 +25,6 @@ const BURST_S: u32 = 20;
 const SOCKETS_ONE_IN: u32 = 2;
 /// A participant's own tokens ask for one person, not for a whole server or link: one in so many.
 const PERSON_ONE_IN: u32 = 10;
-/// Where consent is given, declined and withdrawn: what is counted of it only its handler can tell.
-const CONSENT: &str = "/v1/users/consent";
-const SIGNAL: &str = "/v1/signal";
 
 /// Whose connection a request came by: a client's, or a proxy's. Absent in tests that call the
 /// router.
@@ -166,23 +158,6 @@ impl Limits {
         }
         Ok(())
     }
-}
-
-/// Refuses what is too much, and tells handlers who asks.
-pub async fn guard(State(state): State<Shared>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>().copied();
-    let client = peer.map(|Peer(ip)| state.limits.client(ip, request.headers()));
-    if let Some(client) = client {
-        request.extensions_mut().insert(client);
-    }
-    let path = request.uri().path();
-    let is_consent = request.method() == Method::POST && path == CONSENT;
-    if !is_consent
-        && let Err(problem) = state.limits.take(client, request.headers(), path == SIGNAL)
-    {
-        return problem.into_response();
-    }
-    next.run(request).await
 }
 
 /// A credential's fingerprint, and whether it is a participant's own token.

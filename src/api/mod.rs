@@ -4,6 +4,7 @@
 //! [`auth`] says who calls, [`permit`] what it may do, [`body`] reads requests, [`once`] makes
 //! repeated ones harmless, [`problem`] refuses.
 
+mod acting;
 pub mod auth;
 pub mod body;
 pub mod consent;
@@ -20,13 +21,16 @@ pub mod participant;
 pub mod password;
 pub mod permit;
 pub mod problem;
+pub mod purpose;
 pub mod recording;
+mod repeat;
 pub mod secret;
 pub mod session;
 pub mod signal;
 pub mod state;
 pub mod stream;
 pub mod stream_view;
+mod throttle;
 pub mod time;
 pub mod token;
 pub mod transcript;
@@ -64,7 +68,10 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
         .merge(signal.router())
         .fallback(async || Problem::not_found("address"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn_with_state(state.clone(), limit::guard))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            throttle::guard,
+        ))
         .layer(middleware::from_fn_with_state(state.clone(), watch))
         .layer(cors)
 }

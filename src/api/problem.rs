@@ -1,7 +1,7 @@
 //! Errors as clients see them: `application/problem+json` (RFC 9457). Every refusal of this API is
 //! one [`Problem`].
 
-use super::consent::Purpose;
+use super::purpose::Purpose;
 use crate::{command::Refused, domain::admission::Barred, store::StoreError};
 use axum::{
     http::{HeaderValue, StatusCode, header},

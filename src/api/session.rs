@@ -5,13 +5,14 @@
 //! addresses and the files of the object storage.
 
 use super::{
-    auth::{COOKIE, Caller, Who},
+    auth::{Caller, Who},
     body::{Path, Query},
     page::Page,
     problem::Problem,
     recording::file_name,
     secret::Secret,
     state::Shared,
+    token::COOKIE,
 };
 use crate::{
     domain::{

@@ -27,6 +27,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use uuid::Uuid;
 
+/// The cookie that opening a session's `url` sets.
+pub const COOKIE: &str = "hansard_session";
+
 /// Allowed difference between two processes' clocks, in seconds.
 pub const LEEWAY_S: i64 = 5;
 /// The longest life of a join token, in seconds.

@@ -1,35 +1,19 @@
-//! Withdrawals that were acknowledged and do not stand in the log yet. This process repeats each of
-//! them, to the log and to whoever holds the meeting, until it is written: the worker's journal is
-//! one machine's, and that machine may be gone.
+//! Withdrawals that were acknowledged and do not stand in the log yet. [`super::repeat`]
+//! repeats each of them.
 
-use super::{
-    give::{self, Acting},
-    state::Shared,
-};
-use crate::{
-    command::consent::{self, Said},
-    domain::id::{Request, TenantId},
-    store::{StoreError, consent::Saying},
-};
+use crate::{domain::id::Request, store::consent::Saying};
 use parking_lot::{Mutex, MutexGuard};
-use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
-
-/// How often each is repeated.
-const EVERY: Duration = Duration::from_millis(250);
-/// How long one try to write it may take.
-const TRY_MAX: Duration = Duration::from_secs(2);
 
 /// Those of one process. It does not end while there are any.
 #[derive(Debug, Default)]
 pub struct Unwritten {
-    tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     waiting: Mutex<Vec<Saying>>,
 }
 
 impl Unwritten {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Saying>> {
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Vec<Saying>> {
         self.waiting.lock()
     }
 
@@ -55,58 +39,4 @@ impl Unwritten {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// Repeats it until it is written.
-pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: Acting) {
-    let (tasks, state) = (state.unwritten.tasks.clone(), state.clone());
-    state.unwritten.waiting().push(saying.clone());
-    metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
-    tasks.spawn(async move {
-        let telling = async {
-            loop {
-                // Whoever holds the meeting by now; twice is once.
-                let _ = give::withdraw(&state, &saying, false).await;
-                tokio::time::sleep(EVERY).await;
-            }
-        };
-        tokio::select! {
-            () = write(&state, tenant, &saying, &acting) => {}
-            () = telling => {}
-        }
-        state
-            .unwritten
-            .waiting()
-            .retain(|waiting| waiting.id != saying.id);
-        metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
-    });
-}
-
-async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Acting) {
-    let mut tick = interval(EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        match timeout(TRY_MAX, log(state, tenant, saying)).await {
-            Ok(Ok(said)) => {
-                if said.before.is_none() {
-                    acting.tell(state, saying);
-                }
-                state.publish(saying.meeting, said.effects);
-                return;
-            }
-            Ok(Err(error)) if !error.is_unavailable() => {
-                tracing::error!(meeting = %saying.meeting, id = %saying.id, %error, "an acknowledged withdrawal was refused");
-                return;
-            }
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-}
-
-async fn log(state: &Shared, tenant: TenantId, saying: &Saying) -> Result<Said, StoreError> {
-    let mut tx = state.store.tenant_tx(tenant).await?;
-    let said = consent::say_acknowledged(&mut tx, saying).await?;
-    tx.commit().await?;
-    Ok(said)
 }

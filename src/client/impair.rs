@@ -1,7 +1,7 @@
 //! When each packet leaves, and what the network does to it. Pure: the same seed gives the same
 //! departures.
 
-use super::{opus, sender::Frame};
+use super::{frame::Frame, opus};
 use std::{ops::Range, time::Duration};
 
 /// libopus's habits: silence is omitted after this many packets of it …

@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod caption;
+pub mod frame;
 pub mod impair;
 pub mod meeting;
 pub mod ogg;

@@ -4,6 +4,7 @@
 //! last sample is taken. The loop sleeps until the next deadline, so a late wake-up delays one
 //! packet and never the following ones. Several senders with one time zero play one meeting.
 
+pub use super::frame::Frame;
 use super::{
     impair::{self, Departure, Impairments, Pauses, Stall, Stamped},
     opus,
@@ -35,14 +36,6 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 const NTP_TO_UNIX_S: i64 = 2_208_988_800;
 /// Receiver reports kept.
 const REPORTS_MAX: usize = 10_000;
-
-/// One encoded frame: an Opus packet, or G.711 samples.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Frame {
-    pub payload: Bytes,
-    /// How long it plays, in ticks of the stream's clock.
-    pub ticks: u32,
-}
 
 #[derive(Clone, Debug)]
 pub struct SenderConfig {

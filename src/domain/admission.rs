@@ -3,8 +3,8 @@
 
 use crate::{
     consent::Use,
-    meeting::ConsentPolicy,
     participant::{Answers, Person, Removal},
+    settings::ConsentPolicy,
 };
 use chrono::{DateTime, Utc};
 

@@ -1,32 +1,18 @@
 //! The durable events of a meeting: each with its wire name and its data. What is stored, published
 //! and shown to clients is made from [`Event`] alone.
 
+use crate::wire_time::{as_wire_time, wire_time_or_null};
 use crate::{
     consent::{ConsentStatus, ConsentType, Use},
     id::{ConsentId, MeetingId, ParticipantId, SegmentId},
-    meeting::{RecordingState, State},
     participant::Person,
+    recording_state::{RecordingState, State},
     transcript::{Reason, Word},
 };
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+pub use crate::{recording_state::StateReason, wire_time::wire_time};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-/// RFC 3339, UTC, milliseconds: how times stand on the wire.
-pub fn wire_time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn as_wire_time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&wire_time(*time))
-}
-
-pub(crate) fn wire_time_or_null<S: Serializer>(
-    time: &Option<DateTime<Utc>>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    time.map(wire_time).serialize(serializer)
-}
 
 /// The envelope's `type` of a durable event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -140,23 +126,6 @@ pub struct Logged {
     pub entry: i64,
     pub hash: String,
     pub prev_hash: String,
-}
-
-/// Why `recording_state` is what it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StateReason {
-    /// Somebody present has not agreed, under policy `all`.
-    Consent,
-    /// It is full, or descriptors are used up.
-    Disk,
-    /// Nobody ever captured the meeting.
-    Ended,
-    NothingRecorded,
-    /// The files are made again.
-    Retry,
-    #[serde(rename = "see the recordings' errors")]
-    SeeErrors,
 }
 
 /// The data of `recording_state`.

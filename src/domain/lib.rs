@@ -34,14 +34,17 @@ pub mod timeline;
 pub mod endpoint;
 pub mod export;
 pub mod schedule;
+pub mod settings;
 pub mod transcript;
 pub mod unheard;
 pub mod utterance;
+pub mod wire_time;
 
 pub mod loudness;
 pub mod object_key;
 pub mod quota;
 pub mod recording;
+pub mod recording_state;
 pub mod spool_path;
 pub mod tiering;
 

@@ -22,13 +22,12 @@ use std::{
 use uuid::Uuid;
 
 mod member;
-mod settings;
 mod state;
 mod step;
 
+pub use crate::recording_state::{RecordingState, State};
+pub use crate::settings::{ConsentPolicy, MeetingSettings, RecordingMode};
 use member::{Member, Stream};
-pub use settings::{ConsentPolicy, MeetingSettings, RecordingMode};
-pub use state::{RecordingState, State};
 pub use step::{Command, Input, Listed};
 
 words! {

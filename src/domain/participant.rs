@@ -2,9 +2,9 @@
 
 use crate::{
     consent::{ConsentStatus, Use},
-    event::wire_time_or_null,
     id::{ParticipantId, StreamId, UserId},
     stream::{CloseReason, MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
+    wire_time::wire_time_or_null,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

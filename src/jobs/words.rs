@@ -15,7 +15,7 @@ use crate::{
         transcript::Reason,
         unheard::{Missing, Why, searched},
     },
-    media::{containers::matroska::Reader, frame::Pcm, live::decode::Decoder},
+    media::{containers::matroska::Reader, decode::Decoder, frame::Pcm},
     published,
     queue::Queue,
     speech::{Caption, Line, Speech, StreamOptions},

@@ -119,6 +119,11 @@ struct Shared {
     tasks: TaskTracker,
 }
 
+/// The queue of one kind of job.
+fn wake_queue(kind: JobKind) -> ShortString {
+    format!("hansard.wake.{kind}").into()
+}
+
 #[derive(Clone)]
 pub struct Amqp(Arc<Shared>);
 
@@ -154,7 +159,7 @@ impl Amqp {
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
             .with_content_type("application/json".into());
-        match publish(&link.wakes, "", wakes::queue(kind), &body, properties).await {
+        match publish(&link.wakes, "", wake_queue(kind), &body, properties).await {
             Ok(Routed::Yes) => Ok(()),
             // The queue was deleted behind our back; the next link declares it again.
             Ok(Routed::No) | Err(Unavailable) => {

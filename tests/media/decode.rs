@@ -13,8 +13,9 @@ use hansard::{
         time::{MeetingTime, Span},
     },
     media::{
+        decode::Decoder,
         frame::{Frame, Pcm},
-        live::decode::{DecodeThread, Decoder},
+        live::decode_thread::DecodeThread,
     },
 };
 use std::{sync::Arc, time::Duration};

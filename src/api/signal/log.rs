@@ -3,7 +3,7 @@
 //! it keeps them too long: with the database away a grant waits for seconds and is refused in the
 //! end.
 
-use crate::{api::give::Acting, store::consent::Saying};
+use crate::{api::acting::Acting, store::consent::Saying};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{

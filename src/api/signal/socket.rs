@@ -14,7 +14,7 @@ use super::{
     writer::{LINGER, WRITE_MAX, write},
 };
 use crate::{
-    api::{give::Acting, limit::Door},
+    api::{acting::Acting, limit::Door},
     command::leave::leave,
     domain::{
         close_code::Close,

@@ -27,7 +27,7 @@ use crate::{
     ingest::{self, Arrival},
     media::{
         live::{
-            decode::DecodeThread,
+            decode_thread::DecodeThread,
             disk::Owned,
             spool::{Spool, SpoolEvent},
         },

@@ -10,7 +10,7 @@
 use crate::{
     capture::unheard::Overflow,
     domain::gate::{Admitted, Gate, Transcription, Verdict},
-    media::{frame::Pcm, live::decode::PcmSink},
+    media::{frame::Pcm, live::decode_thread::PcmSink},
     speech,
 };
 use std::{

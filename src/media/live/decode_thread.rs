@@ -9,8 +9,9 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
+        decode::Decoder,
         frame::{Frame, Pcm},
-        live::{decode::Decoder, inbox::Inbox},
+        live::inbox::Inbox,
     },
 };
 use anyhow::{Context, Result};

@@ -5,6 +5,7 @@
 //! meeting. The sum goes to a scratch file, because its gain is known only at its end; then it is
 //! limited, encoded, and the file's length made true.
 
+pub use crate::media::rendering::mix_input::Source;
 use crate::{
     domain::{
         loudness,
@@ -22,7 +23,7 @@ use anyhow::{Context, Result, anyhow};
 use ebur128::{EbuR128, Mode};
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, sync_channel},
@@ -39,18 +40,6 @@ const FRAME: u64 = 1_024;
 const STUMP_MAX: u64 = 96;
 /// True peaks are at most this much above sample peaks; nearer to the limit, the limiter is tried.
 const BETWEEN_DB: f64 = 3.0;
-
-/// A finished track, and what its speaker allowed of it.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Matroska, of [`crate::media::remux`].
-    pub path: PathBuf,
-    /// MeetingTime of the file's time 0.
-    pub start: MeetingTime,
-    /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is
-    /// decoded; sound is cut to it at the sample, with the coder's delay taken out.
-    pub allowed: Vec<Span>,
-}
 
 /// A finished mix.
 #[derive(Clone, PartialEq, Debug)]

@@ -6,21 +6,29 @@ use crate::{
         recording::{CONCEAL_MAX, union},
         time::{MeetingTime, Span},
     },
-    media::{
-        containers::matroska::Reader,
-        frame::Pcm,
-        live::decode::Decoder,
-        rendering::{mix::Source, scratch::BLOCK},
-    },
+    media::{containers::matroska::Reader, decode::Decoder, frame::Pcm, rendering::scratch::BLOCK},
 };
 use anyhow::Result;
 use std::{
     ops::{ControlFlow, Range},
+    path::PathBuf,
     sync::{
         atomic::{AtomicU64, Ordering},
         mpsc::SyncSender,
     },
 };
+
+/// A finished track, and what its speaker allowed of it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Matroska, of [`crate::media::rendering::remux`].
+    pub path: PathBuf,
+    /// MeetingTime of the file's time 0.
+    pub start: MeetingTime,
+    /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is
+    /// decoded; sound is cut to it at the sample, with the coder's delay taken out.
+    pub allowed: Vec<Span>,
+}
 
 pub const RATE: i64 = 48_000;
 /// Fade at every edge, inside what is allowed: 1 ms, enough against clicks.

@@ -1,7 +1,7 @@
 //! One connection with all that hangs on it, and the task that builds another whenever anything in
 //! it fails.
 
-use super::{ASK, Bound, CLOSE_MAX, Parcel, STEP_MAX, Shared, TOLD, kind, wakes};
+use super::{ASK, Bound, CLOSE_MAX, Parcel, STEP_MAX, Shared, TOLD, kind, wake_queue};
 use crate::{
     domain::{id::MeetingId, retry::backoff},
     queue::JobKind,
@@ -105,7 +105,7 @@ impl Link {
                 ..Default::default()
             };
             wakes
-                .queue_declare(wakes::queue(kind), options, arguments)
+                .queue_declare(wake_queue(kind), options, arguments)
                 .await
                 .context("declaring a queue of wake-ups")?;
         }

@@ -3,14 +3,14 @@
 //! A delivery is held only while somebody waits for it: a worker without room leaves wake-ups to
 //! others, and the broker never sees one unacknowledged for longer than [`HOLD_MAX`].
 
-use super::{STEP_MAX, Shared, link::Link};
+use super::{STEP_MAX, Shared, link::Link, wake_queue};
 use crate::queue::{JobKind, message::Wake};
 use anyhow::{Context, ensure};
 use futures_util::StreamExt;
 use lapin::{
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
-    types::{FieldTable, ShortString},
+    types::FieldTable,
 };
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::{
@@ -25,10 +25,6 @@ const HOLD_MAX: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_secs(60);
 /// Before a channel that failed is opened again.
 const AGAIN: Duration = Duration::from_millis(500);
-
-pub(super) fn queue(kind: JobKind) -> ShortString {
-    format!("hansard.wake.{kind}").into()
-}
 
 pub struct AmqpWakes {
     taken: mpsc::Receiver<Wake>,
@@ -113,7 +109,7 @@ impl Consumer {
             .await
             .context("basic.qos")??;
         let consume = channel.basic_consume(
-            queue(self.kind),
+            wake_queue(self.kind),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),

@@ -197,7 +197,7 @@ impl World {
             .expect(200);
         let link = app.link(meeting).await;
         let session = app.session(self.host);
-        let cookie = format!("{}={session}", hansard::api::auth::COOKIE);
+        let cookie = format!("{}={session}", hansard::api::token::COOKIE);
         let revoked = app
             .post(
                 &format!("/v1/meetings/{meeting}/links"),

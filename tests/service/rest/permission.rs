@@ -2,7 +2,7 @@
 
 use super::app::{App, request, text};
 use hansard::{
-    api::auth::COOKIE,
+    api::token::COOKIE,
     domain::{
         id::{MeetingId, ParticipantId, UserId},
         participant::Role,

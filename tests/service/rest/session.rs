@@ -1,5 +1,5 @@
 use super::app::{App, PUBLIC_URL, request, text};
-use hansard::api::auth::COOKIE;
+use hansard::api::token::COOKIE;
 use serde_json::json;
 use uuid::Uuid;
 

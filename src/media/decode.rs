@@ -1,8 +1,4 @@
-//! Frames into PCM. [`Decoder`] is one stream's, in the caller's thread; [`DecodeThread`] decodes a
-//! meeting's streams for speech in one thread of its own and asks the gate again on the way out.
-//!
-//! One thread for all streams of a meeting: 20 of them need a few hundredths of a core, and a
-//! thread per stream would pay a wake-up for each of their 1,000 packets per second.
+//! Frames into PCM: one stream's, in the caller's thread.
 
 use crate::{
     domain::{
@@ -12,14 +8,12 @@ use crate::{
     media::{
         frame::{self, Frame, Pcm},
         graph::{Graph, Inlet},
-        live::opus::Opus,
+        opus::Opus,
     },
 };
 use anyhow::{Context, Result};
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
-
-pub use crate::media::live::decode_thread::{DecodeCounts, DecodeThread, PcmSink, TimeSink};
 
 /// Concealment is made in pieces of this length, as if they were packets.
 const PIECE: Micros = Micros::from_ms(20);
@@ -191,8 +185,8 @@ fn out_of(
 impl Companded {
     fn of(codec: AudioCodec, rate: u32) -> Result<Self> {
         let pipeline = match codec {
-            AudioCodec::Pcma => include_str!("../../../pipelines/decode_pcma.gst"),
-            _ => include_str!("../../../pipelines/decode_pcmu.gst"),
+            AudioCodec::Pcma => include_str!("../../pipelines/decode_pcma.gst"),
+            _ => include_str!("../../pipelines/decode_pcmu.gst"),
         };
         let graph = Graph::load(pipeline)?;
         let caps = gst::Caps::builder("audio/x-raw")

@@ -1,0 +1,73 @@
+//! Repeats a withdrawal that was acknowledged, to the log and to whoever holds the meeting, until
+//! it is written: the worker's journal is one machine's, and that machine may be gone.
+
+use super::{
+    acting::{self, Acting},
+    state::Shared,
+};
+use crate::{
+    command::consent::{self, Said},
+    domain::id::TenantId,
+    store::{StoreError, consent::Saying},
+};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How often each is repeated.
+const EVERY: Duration = Duration::from_millis(250);
+/// How long one try to write it may take.
+const TRY_MAX: Duration = Duration::from_secs(2);
+
+/// Repeats it until it is written.
+pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: Acting) {
+    let (tasks, state) = (state.unwritten.tasks.clone(), state.clone());
+    state.unwritten.waiting().push(saying.clone());
+    metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
+    tasks.spawn(async move {
+        let telling = async {
+            loop {
+                // Whoever holds the meeting by now; twice is once.
+                let _ = acting::withdraw(&state, &saying, false).await;
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = write(&state, tenant, &saying, &acting) => {}
+            () = telling => {}
+        }
+        state
+            .unwritten
+            .waiting()
+            .retain(|waiting| waiting.id != saying.id);
+        metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
+    });
+}
+
+async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Acting) {
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match timeout(TRY_MAX, log(state, tenant, saying)).await {
+            Ok(Ok(said)) => {
+                if said.before.is_none() {
+                    acting.tell(state, saying);
+                }
+                state.publish(saying.meeting, said.effects);
+                return;
+            }
+            Ok(Err(error)) if !error.is_unavailable() => {
+                tracing::error!(meeting = %saying.meeting, id = %saying.id, %error, "an acknowledged withdrawal was refused");
+                return;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+async fn log(state: &Shared, tenant: TenantId, saying: &Saying) -> Result<Said, StoreError> {
+    let mut tx = state.store.tenant_tx(tenant).await?;
+    let said = consent::say_acknowledged(&mut tx, saying).await?;
+    tx.commit().await?;
+    Ok(said)
+}
