@@ -4,8 +4,8 @@
 //! # Reading order
 //! [`config`], [`clock`] and [`health`], then the way of a packet: [`ingest`] → [`capture`] →
 //! [`media`] and [`speech`] → [`objects`] and [`store`] → [`jobs`]; beside it [`api`], which speaks
-//! with [`capture`] only through [`queue`]; what both do to a meeting is in [`command`]; [`app`] starts and stops it all. The rules stand in the
-//! package `hansard_domain`, which does no IO.
+//! with [`capture`] only through [`queue`]; what both do to a meeting is in [`command`]; [`app`]
+//! starts and stops it all. The rules stand in the package `hansard_domain`, which does no IO.
 //!
 //! # Invariants
 //! 1. `hansard_domain` does no IO and reads no clock.
@@ -23,8 +23,8 @@
 //!
 //! Direction:
 //! `main → app → {api, capture, jobs} → {command, worker, published} → {ingest, media, speech, store, objects, queue} → domain`
-//! (`tests/architecture.rs` reads the `use` lines against it). The package `hansard_client`, for the demo,
-//! tests and benchmarks, depends on nothing of the server.
+//! (`tests/architecture.rs` reads the `use` lines against it). The package `hansard_client`, for
+//! the demo, tests and benchmarks, depends on nothing of the server.
 
 pub use hansard_domain as domain;
 

@@ -1,5 +1,5 @@
-//! Giving, refusing and withdrawing consent, over REST and on sockets: what waits around the command
-//! that writes it.
+//! Giving, refusing and withdrawing consent, over REST and on sockets: what waits around the
+//! command that writes it.
 //!
 //! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's
 //! worker is told in the same moment in which the log is written, and when the log cannot be

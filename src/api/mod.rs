@@ -1,8 +1,8 @@
 //! The REST API and signaling. Stateless: any number of processes.
 //!
 //! One file per noun; each operation is one function with its documentation. What they share:
-//! [`auth`] says who calls, [`permit`] what it may do, [`body`] reads requests, [`once`] makes
-//! repeated ones harmless, [`problem`] refuses.
+//! [`auth`] says who calls, [`permit`] what it may do, [`body`] reads requests, [`idempotency`]
+//! makes repeated ones harmless, [`problem`] refuses.
 
 mod acting;
 pub mod auth;

@@ -2,12 +2,12 @@
 //! that are told the time and the facts, and answer with decisions. No clock, socket, thread, file,
 //! database or GStreamer.
 //!
-//! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media; [`limits`] bounds them; [`consent`] is the gate
-//! that everything else stands behind; [`source`] says whose packets count and [`media`] whether
-//! they come; [`timeline`], [`reorder`], [`framing`] and
-//! [`intake`] place them; [`endpoint`], [`utterance`], [`schedule`],
-//! [`transcript`] and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes
-//! them, and [`log_reader`] says when it reads the consent log.
+//! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media;
+//! [`limits`] bounds them; [`consent`] is the gate that everything else stands behind; [`source`]
+//! says whose packets count and [`media_state`] whether they come; [`timeline`], [`reorder`],
+//! [`framing`] and [`intake`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
+//! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them, and
+//! [`log_reader`] says when it reads the consent log.
 
 pub mod consent;
 pub mod gate;

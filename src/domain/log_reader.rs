@@ -3,8 +3,8 @@
 //!
 //! The head of a meeting (its last consent entry, the version of its roster, whether it ended) is
 //! polled. A head that is ahead of what was applied makes a read due. One read is under way at a
-//! time; one that failed is tried again after [`READ_AGAIN`], whether or not the head changes, and a
-//! head that came during a read makes the next one due.
+//! time; one that failed is tried again after [`READ_AGAIN`], whether or not the head changes, and
+//! a head that came during a read makes the next one due.
 //!
 //! After an outage the gate stays closed until the missed entries are read
 //! ([`LogReader::gate_input`]).

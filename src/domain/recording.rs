@@ -1,6 +1,6 @@
 //! How recordings are cut into segments, and what a finished file says about its holes.
 //!
-//! [`Cutter`] decides where one recording's segments begin and end; [`gaps`] and [`gaps_of_mix`]
+//! [`Cutter`] decides where one recording's segments begin and end; [`gaps()`] and [`gaps_of_mix`]
 //! name what is missing.
 
 use crate::{

@@ -23,8 +23,8 @@ pub enum Joins {
     Held,
 }
 
-/// `entry`: of the sound before, if any was. `needs_from`: from where sound before this one is still
-/// needed; `until`: where it ended. `lates` knows the sound of `pass` already.
+/// `entry`: of the sound before, if any was. `needs_from`: from where sound before this one is
+/// still needed; `until`: where it ended. `lates` knows the sound of `pass` already.
 pub fn joins(
     gate: &Gate,
     entry: Option<i64>,

@@ -38,8 +38,8 @@ impl Delivery {
         });
     }
 
-    /// Never waits: without room it is dropped. A change of source goes before it, and is kept until
-    /// it found room.
+    /// Never waits: without room it is dropped. A change of source goes before it, and is kept
+    /// until it found room.
     pub fn give(&mut self, arrival: Arrival) -> Result<(), Reason> {
         if let Some(change) = self.change.take()
             && let Err(full) = self.to_loop.try_send((self.stream, change))

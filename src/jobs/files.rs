@@ -1,7 +1,7 @@
 //! The files of an ended meeting, in two steps: each track joined from its segments
-//! ([`super::join`]), then the mix rendered from the tracks ([`super::mix`]). Every file is stored and
-//! verified before its row says so. Runs again from the start after a crash, with the same outcome;
-//! segment objects are deleted by another job once the tracks are committed.
+//! ([`super::join`]), then the mix rendered from the tracks ([`super::mix`]). Every file is stored
+//! and verified before its row says so. Runs again from the start after a crash, with the same
+//! outcome; segment objects are deleted by another job once the tracks are committed.
 //!
 //! Everything is fetched before anything is stored, so that a storage which is away in between
 //! costs no half-made revision: the job then waits ([`Outcome::Waiting`]), however long. It ends

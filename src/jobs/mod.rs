@@ -1,5 +1,5 @@
-//! Jobs behind the live meetings: [`files`] makes those of a meeting (`join`, then `mix`), [`clean`]
-//! deletes what is not needed any more. [`crate::worker`] claims them.
+//! Jobs behind the live meetings: [`files`] makes those of a meeting (`join`, then `mix`),
+//! [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
 
 pub mod clean;
 pub mod files;

@@ -1,5 +1,5 @@
-//! One track of a meeting: its segments fetched side by side, what is broken told apart from what is
-//! away, and all of it joined.
+//! One track of a meeting: its segments fetched side by side, what is broken told apart from what
+//! is away, and all of it joined.
 
 use super::words;
 use crate::{

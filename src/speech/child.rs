@@ -2,8 +2,8 @@
 //!
 //! ggml aborts the process on what it does not like, so it lives apart. One context, `states`
 //! lifelong states with a thread each and `n_threads = 1`: two threads in one decode collapse on a
-//! busy machine. Work and results go over stdin and stdout (see [`super::wire`]); everything else
-//! goes to stderr. The end of stdin, also by the parent's death, ends it.
+//! busy machine. Work and results go over stdin and stdout (see [`super::protocol`]); everything
+//! else goes to stderr. The end of stdin, also by the parent's death, ends it.
 //!
 //! Nothing of one job may reach another, since states serve all meetings: `no_context` always, and
 //! no flash attention (with a reduced `audio_ctx` its unmasked padding shows another job's

@@ -1,6 +1,6 @@
 //! Speech to captions, for every meeting of the process.
 //!
-//! [`Speech::start`] starts the decoder's child process and one task ([`scribe`]) that owns every
+//! [`Speech::start`] starts the decoder's child process and one task ([`task`]) that owns every
 //! stream. A meeting takes a [`Meeting`] and the receiver of its [`Caption`]s; each of its streams
 //! is a [`Stream`] that takes sound admitted for transcription: there is no way to give it any
 //! other. On the way: [`vad`] and `domain/endpoint` find utterances, `domain/schedule` orders

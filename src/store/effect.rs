@@ -9,8 +9,8 @@ use crate::domain::{
     stream::CloseReason,
 };
 
-/// Events to publish, sockets to close, streams to let go of and jobs to wake for: carried out after
-/// commit, by `published::publish` alone.
+/// Events to publish, sockets to close, streams to let go of and jobs to wake for: carried out
+/// after commit, by `published::publish` alone.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Effects {
     /// The participant has a newer socket, of this number: those with a lower one are closed.

@@ -1,6 +1,6 @@
 //! Requests' database connections, shared fairly among tenants: one tenant's crowd, however its
 //! requests wait for each other's locks, leaves connections to the others. What the rule is stands
-//! in [`crate::domain::share`].
+//! in [`crate::domain::fair_share`].
 
 use super::{ACQUIRE_MAX, Result, StoreError};
 use crate::domain::{

@@ -1,9 +1,9 @@
 //! Takes up what a dead process left on this machine, and what a meeting could not store before it
 //! ended here: segments in the spool, withdrawals in the journal.
 //!
-//! Only folders that nobody owns are touched ([`crate::media::live::disk`]), so a meeting that goes on
-//! here beside is safe. Everything may run twice: a segment whose row is there is only deleted, a
-//! withdrawal that is in the log changes nothing. What the log (and the journal) no longer allows
+//! Only folders that nobody owns are touched ([`crate::media::live::disk`]), so a meeting that goes
+//! on here beside is safe. Everything may run twice: a segment whose row is there is only deleted,
+//! a withdrawal that is in the log changes nothing. What the log (and the journal) no longer allows
 //! is cut away before anything is stored. A file is deleted once its row is committed, and one that
 //! cannot be taken up now keeps no other waiting.
 

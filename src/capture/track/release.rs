@@ -1,5 +1,5 @@
-//! The end of the reorder buffer: frames whose turn it is, admitted once per use and handed to files
-//! and to speech.
+//! The end of the reorder buffer: frames whose turn it is, admitted once per use and handed to
+//! files and to speech.
 
 use super::{Track, Tracks};
 use crate::{

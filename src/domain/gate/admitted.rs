@@ -40,12 +40,13 @@ pub struct Pass {
     pub span: Span,
     /// The ConsentLog entry behind it.
     pub entry: i64,
-    /// How much later than its place it may have been made ([`late()`](crate::late::late)): a withdrawal cuts it by
-    /// the later of both.
+    /// How much later than its place it may have been made ([`late()`](crate::late::late)): a
+    /// withdrawal cuts it by the later of both.
     pub late: Micros,
 }
 
-/// Media that passed the gate for the purpose `P`. Only [`Gate::admit`](super::Gate::admit) makes one.
+/// Media that passed the gate for the purpose `P`. Only [`Gate::admit`](super::Gate::admit) makes
+/// one.
 pub struct Admitted<P, T> {
     value: T,
     pass: Pass,

@@ -122,7 +122,7 @@ impl Outcome {
 
 /// Writes one recording's segments into its folder of the spool,
 /// `<spool>/<meeting>/<epoch>/<recording>`, which is made when it is needed. Blocks on the disk:
-/// lives in [`crate::media::spool`].
+/// lives in [`crate::media::live::spool`].
 pub struct SegmentWriter {
     gate: Arc<Gate>,
     owned: Arc<Owned>,
