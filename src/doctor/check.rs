@@ -219,7 +219,7 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
             None => vec![Finding::fail(
                 what,
                 format!("{error:#}"),
-                "choose a free address with --s3-listen",
+                "choose a free address with --s3-listen, or set S3_ENDPOINT",
             )],
         },
     }
