@@ -92,7 +92,7 @@ impl Circumstances {
 
     /// What was lost behind the end of a track: its sender was cut off, and when somebody listened
     /// again the meeting, or the sender's stay, was over.
-    fn lost_behind(&self, end: MeetingTime) -> Vec<Span> {
+    fn lost_behind(&self, end: MeetingTime, present: &[Span]) -> Vec<Span> {
         let cut_off = |unheard: &&Span| end >= unheard.start - SENDING_WITHIN && end < unheard.end;
         let behind: Vec<Span> = self
             .unheard
@@ -100,12 +100,8 @@ impl Circumstances {
             .filter(cut_off)
             .map(|unheard| Span::new(end, unheard.end))
             .collect();
-        let behind = if self.present.is_empty() {
-            behind
-        } else {
-            intersect(&behind, &self.present)
-        };
-        subtract(&intersect(&behind, &self.agreed), &self.paused)
+        let behind = intersect(&intersect(&behind, present), &self.agreed);
+        subtract(&behind, &self.paused)
     }
 }
 
@@ -139,13 +135,16 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     tell(&mut rest, paused, GapReason::Paused, GAP_MIN);
     let lost = intersect(&rest, &lost);
     tell(&mut rest, lost, GapReason::Lost, CONCEAL_MAX + Micros(1));
-    let mut behind = why.lost_behind(file.end);
-    let all = behind.clone();
-    tell(&mut behind, all, GapReason::Lost, CONCEAL_MAX + Micros(1));
     found.extend(
         rest.iter()
             .filter(|span| span.length() >= MUTED_MIN)
             .map(|span| (*span, GapReason::Muted)),
+    );
+    found.extend(
+        why.lost_behind(file.end, present)
+            .into_iter()
+            .filter(|span| span.length() > CONCEAL_MAX)
+            .map(|span| (span, GapReason::Lost)),
     );
     listed(found)
 }
