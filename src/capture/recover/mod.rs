@@ -28,8 +28,8 @@ use crate::{
         segment::{self, Leftover},
     },
     published,
-    queue::{JobKind, message::Wake},
-    store::{StoreError, capture, consent, event, job, recording},
+    queue::JobKind,
+    store::{StoreError, capture, consent, effect::Effects, event, job, recording},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -326,7 +326,11 @@ async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
             .tenant;
         let job = job::ensure(&mut tx, tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?;
         tx.commit().await?;
-        let _ = deps.queue.wake(JobKind::Mix, &Wake { job, meeting }).await;
+        let effects = Effects {
+            jobs: vec![(JobKind::Mix, job)],
+            ..Effects::default()
+        };
+        published::publish(&deps.queue, None, meeting, effects);
     }
     Ok(())
 }
