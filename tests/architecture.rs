@@ -108,38 +108,59 @@ fn code(path: &Path) -> String {
     code
 }
 
-/// The first names after each `prefix` (`crate::`), also of `crate::{a::b, c}`.
-fn named_after(code: &str, prefix: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices(prefix) {
+/// Every path that begins with `root` (`crate::`), those of a `use` tree each by itself.
+fn paths(code: &str, root: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(root) {
         let preceded = code[..at]
             .chars()
             .next_back()
             .is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
-        if preceded {
-            continue;
-        }
-        let rest = code[at + prefix.len()..].trim_start();
-        let Some(group) = rest.strip_prefix('{') else {
-            found.insert(first_name(rest));
-            continue;
-        };
-        let (mut depth, mut begins) = (0, true);
-        for (at, c) in group.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => begins = true,
-                c if begins && depth == 0 && !c.is_whitespace() => {
-                    found.insert(first_name(&group[at..]));
-                    begins = false;
-                }
-                _ => {}
-            }
+        if !preceded {
+            tree(root, &code[at + root.len()..], &mut found);
         }
     }
     found
+}
+
+/// Reads what follows `before`: a path or a group of them. Answers with what is behind it.
+fn tree<'a>(before: &str, rest: &'a str, found: &mut Vec<String>) -> &'a str {
+    let rest = rest.trim_start();
+    if let Some(mut rest) = rest.strip_prefix('{') {
+        loop {
+            rest = rest.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
+            if let Some(behind) = rest.strip_prefix('}') {
+                return behind;
+            }
+            let behind = tree(before, rest, found);
+            // `*`, or the end.
+            let stuck = usize::from(behind.len() == rest.len());
+            match behind.get(stuck..) {
+                Some(behind) if !behind.is_empty() => rest = behind,
+                _ => return "",
+            }
+        }
+    }
+    let name = first_name(rest);
+    let behind = &rest[name.len()..];
+    if let Some(deeper) = behind.strip_prefix("::") {
+        return tree(&format!("{before}{name}::"), deeper, found);
+    }
+    if !name.is_empty() {
+        found.push(format!("{before}{name}"));
+    }
+    match behind.trim_start().strip_prefix("as ") {
+        Some(alias) => &alias[first_name(alias).len()..],
+        None => behind,
+    }
+}
+
+/// The first names after each `prefix` (`crate::`), also of `crate::{a::b, c}`.
+fn named_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    paths(code, prefix)
+        .iter()
+        .map(|path| first_name(&path[prefix.len()..]))
+        .collect()
 }
 
 fn first_name(text: &str) -> String {

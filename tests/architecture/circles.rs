@@ -1,89 +1,11 @@
 //! No two files of a folder know each other, by whatever way round; `mod.rs` apart, which names
 //! them all.
 
-use super::{code, is_test, root, sources, without_tests};
+use super::{code, first_name, is_test, paths, root, sources, without_tests};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
-
-/// The parts of `{a, b::{c, d}}`'s inside.
-fn parts(group: &str) -> Vec<&str> {
-    let (mut found, mut depth, mut from) = (Vec::new(), 0, 0);
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                found.push(&group[from..at]);
-                from = at + 1;
-            }
-            _ => {}
-        }
-    }
-    found.push(&group[from..]);
-    found.retain(|part| !part.is_empty());
-    found
-}
-
-/// The paths of a `use` tree without white space.
-fn flatten(before: &str, tree: &str, into: &mut Vec<String>) {
-    match tree.split_once('{') {
-        None => into.push(format!("{before}{tree}")),
-        Some((head, rest)) => {
-            let group = rest.strip_suffix('}').unwrap_or(rest);
-            for part in parts(group) {
-                flatten(&format!("{before}{head}"), part, into);
-            }
-        }
-    }
-}
-
-/// Every path that begins with `crate` or `super`, those of `use` lines whole.
-fn paths(code: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = String::new();
-    let mut lines = code.lines();
-    while let Some(line) = lines.next() {
-        let line = line.trim();
-        let Some((visibility, tree)) = line.split_once("use ") else {
-            rest.push_str(line);
-            rest.push('\n');
-            continue;
-        };
-        if !(visibility.is_empty() || visibility.starts_with("pub")) {
-            rest.push_str(line);
-            rest.push('\n');
-            continue;
-        }
-        let mut tree = tree.to_owned();
-        while !tree.contains(';') {
-            let Some(line) = lines.next() else { break };
-            tree.push_str(line);
-        }
-        let tree: String = tree
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .split(" as ")
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| !c.is_whitespace())
-            .collect();
-        flatten("", &tree, &mut found);
-    }
-    for root in ["crate::", "super::"] {
-        for (at, _) in rest.match_indices(root) {
-            let path = &rest[at..];
-            let end = path
-                .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
-                .unwrap_or(path.len());
-            found.push(path[..end].to_owned());
-        }
-    }
-    found
-}
 
 /// What the files of one folder (a folder in it counts as one) know of each other.
 fn known(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
@@ -122,12 +44,13 @@ fn known(folder: &Path) -> BTreeMap<String, BTreeSet<String>> {
                 depth -= 1;
             }
             let upwards = "super::".repeat(depth);
-            for named in paths(without_tests(&code(path))) {
-                for prefix in [&whole, &upwards] {
-                    if let Some(rest) = named.strip_prefix(prefix.as_str()) {
-                        used.insert(rest.split("::").next().unwrap_or_default().to_owned());
-                    }
-                }
+            let code = code(path);
+            for (root, prefix) in [("crate::", &whole), ("super::", &upwards)] {
+                let named = paths(without_tests(&code), root);
+                let inside = named
+                    .iter()
+                    .filter_map(|path| path.strip_prefix(prefix.as_str()));
+                used.extend(inside.map(first_name));
             }
         }
         used.remove(name);
@@ -162,8 +85,9 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn no_files_of_a_folder_know_each_other_in_a_circle() {
+    let code = "pub use crate::{\n  a::{b as x, c},\n  d, g::*,\n};\nlet x = super::e::f();";
     assert_eq!(
-        paths("pub use crate::{\n  a::{b, c},\n  d,\n};\nlet x = super::e::f();"),
+        [paths(code, "crate::"), paths(code, "super::")].concat(),
         ["crate::a::b", "crate::a::c", "crate::d", "super::e::f"]
     );
     let mut wrong = Vec::new();
