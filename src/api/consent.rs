@@ -1,6 +1,5 @@
 //! Consent: give, refuse, withdraw, read. What giving does is [`super::give`]'s.
 
-pub use super::purpose::Purpose;
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        consent::{ConsentStatus, ConsentType},
+        consent::{ConsentStatus, ConsentType, Use},
         id::{ConsentId, MeetingId, ParticipantId, UserId},
     },
     store::{
@@ -41,51 +40,12 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(list))
 }
 
-/// What the entry is about; `recording_ai` is both in one entry.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = ConsentType)]
-pub enum Kind {
-    Recording,
-    Transcription,
-    RecordingAi,
-}
-
-impl From<Kind> for ConsentType {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Recording => Self::Recording,
-            Kind::Transcription => Self::Transcription,
-            Kind::RecordingAi => Self::RecordingAi,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = ConsentStatus)]
-pub enum Status {
-    Accepted,
-    Declined,
-    Withdrawn,
-}
-
-impl From<Status> for ConsentStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Accepted => Self::Accepted,
-            Status::Declined => Self::Declined,
-            Status::Withdrawn => Self::Withdrawn,
-        }
-    }
-}
-
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsentInput {
     pub meeting_id: Uuid,
-    pub consent_type: Kind,
-    pub status: Status,
+    pub consent_type: ConsentType,
+    pub status: ConsentStatus,
     /// With an API key: whose consent it is. Everybody else speaks for itself.
     pub user_id: Option<Uuid>,
     /// The words that were agreed to, kept with the entry.
@@ -109,12 +69,10 @@ pub struct ConsentView {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(value_type = Kind)]
-    pub consent_type: &'static str,
-    #[schema(value_type = Vec<Purpose>, example = json!(["recording", "transcription"]))]
-    pub purposes: Vec<&'static str>,
-    #[schema(value_type = Status)]
-    pub status: &'static str,
+    pub consent_type: ConsentType,
+    #[schema(example = json!(["recording", "transcription"]))]
+    pub purposes: Vec<Use>,
+    pub status: ConsentStatus,
     pub accepted: bool,
     /// Who said it: `self`, or `api_key` with the key's id.
     #[schema(example = "self")]
@@ -135,13 +93,9 @@ impl From<Entry> for ConsentView {
             id: entry.id.0,
             meeting_id: entry.meeting.0,
             participant_id: entry.participant.0,
-            consent_type: entry.consent_type.as_str(),
-            purposes: entry
-                .purposes
-                .iter()
-                .map(|purpose| purpose.as_str())
-                .collect(),
-            status: entry.status.as_str(),
+            consent_type: entry.consent_type,
+            purposes: entry.purposes,
+            status: entry.status,
             accepted: entry.status.accepts(),
             actor: entry.actor,
             statement: entry.statement,
@@ -160,10 +114,8 @@ pub struct ConsentReceipt {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    #[schema(value_type = Kind)]
-    pub consent_type: &'static str,
-    #[schema(value_type = Status)]
-    pub status: &'static str,
+    pub consent_type: ConsentType,
+    pub status: ConsentStatus,
     pub timestamp: Time,
 }
 
@@ -173,8 +125,8 @@ impl From<Saying> for ConsentReceipt {
             id: saying.id.0,
             meeting_id: saying.meeting.0,
             participant_id: saying.participant.0,
-            consent_type: saying.consent_type.as_str(),
-            status: saying.status.as_str(),
+            consent_type: saying.consent_type,
+            status: saying.status,
             timestamp: saying.timestamp.into(),
         }
     }
@@ -209,7 +161,7 @@ async fn say(
 ) -> Result<Response, Problem> {
     // The receipt is the instant from which a withdrawal acts.
     let received = state.clock.now().trunc_subsecs(3);
-    let refuses = |body: &Body<ConsentInput>| !ConsentStatus::from(body.value.status).accepts();
+    let refuses = |body: &Body<ConsentInput>| !body.value.status.accepts();
     if caller.is_err() || !body.as_ref().is_ok_and(refuses) {
         state
             .limits
@@ -223,8 +175,8 @@ async fn say(
         meeting: MeetingId(input.meeting_id),
         participant: ParticipantId(Uuid::nil()),
         id: ConsentId(new_id()),
-        consent_type: input.consent_type.into(),
-        status: input.status.into(),
+        consent_type: input.consent_type,
+        status: input.status,
         actor: caller.actor(),
         statement: input.statement,
         timestamp: received,

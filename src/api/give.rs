@@ -229,7 +229,7 @@ async fn speaker(
         Role::Participant
     };
     Ok(ParticipantId(
-        participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role.as_str())
+        participant::ensure(tx, TenantId(of.tenant_id), meeting, speaks, role)
             .await?
             .id,
     ))

@@ -3,7 +3,6 @@
 use super::{
     auth::{Caller, Who},
     body::{Body, Path, Valid, check_length, check_line},
-    consent::Purpose,
     idempotency::{Begun, IdempotencyKey, Once},
     limit::Client,
     password::PASSWORD_CHARS_MAX,
@@ -20,8 +19,8 @@ use crate::{
         join::{Comes, Seated},
     },
     domain::{
+        consent::Use,
         id::{MeetingId, ParticipantId, UserId},
-        participant::Role,
     },
     store::{
         meeting::{self, Meeting},
@@ -95,8 +94,8 @@ pub struct Joined {
     #[schema(value_type = Vec<IceServer>)]
     pub ice_servers: Vec<Value>,
     /// Under policy `required`: the purposes this user has not accepted yet.
-    #[schema(value_type = Vec<Purpose>, example = json!(["recording", "transcription"]))]
-    pub consent_required: Vec<&'static str>,
+    #[schema(example = json!(["recording", "transcription"]))]
+    pub consent_required: Vec<Use>,
 }
 
 /// Joins a meeting.
@@ -208,7 +207,7 @@ async fn join(
         tenant: caller.tenant,
         meeting: id,
         participant: ParticipantId(participant.id),
-        role: Role::parse(&participant.role).unwrap_or(Role::Participant),
+        role: participant.role,
         minted: now,
     };
     let minted = state.keys.mint_join(seat, now);
@@ -219,10 +218,7 @@ async fn join(
         signal_url: state.address.signal_url(),
         consent_token: state.keys.mint_consent(seat, now),
         ice_servers: state.ice_servers.clone(),
-        consent_required: missing
-            .into_iter()
-            .map(|purpose| purpose.as_str())
-            .collect(),
+        consent_required: missing,
     }))
 }
 

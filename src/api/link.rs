@@ -26,19 +26,10 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(revoke))
 }
 
-/// A role in a meeting.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = Role)]
-pub enum RoleInput {
-    Host,
-    Participant,
-}
-
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewLink {
-    pub role: RoleInput,
+    pub role: Role,
     /// Null: until it is revoked.
     pub expires_at: Option<Time>,
 }
@@ -97,16 +88,12 @@ async fn create(
     if expires_at.is_some_and(|until| until <= now) {
         return Err(Problem::field("/expiresAt", "must be in the future"));
     }
-    let role = match body.value.role {
-        RoleInput::Host => Role::Host,
-        RoleInput::Participant => Role::Participant,
-    };
     let secret = Secret::random(Secret::LINK).map_err(Problem::internal)?;
     let made = link::insert(
         &mut tx,
         caller.tenant,
         id,
-        role.as_str(),
+        body.value.role,
         &secret.hash(),
         expires_at,
     )

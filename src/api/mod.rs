@@ -21,7 +21,6 @@ pub mod participant;
 pub mod password;
 pub mod permit;
 pub mod problem;
-pub mod purpose;
 pub mod recording;
 mod repeat;
 pub mod secret;

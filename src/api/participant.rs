@@ -3,8 +3,6 @@
 use super::{
     auth::{Caller, Who},
     body::{Path, Query},
-    consent::Status,
-    link::RoleInput,
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
@@ -14,8 +12,9 @@ use super::{
 use crate::{
     command,
     domain::{
+        consent::ConsentStatus,
         id::{MeetingId, ParticipantId, UserId},
-        participant::Removal,
+        participant::{Removal, Role},
     },
     store::participant::{self, Participant},
 };
@@ -36,18 +35,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
 /// said nothing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ConsentState {
-    #[schema(value_type = Option<Status>)]
-    pub recording: Option<String>,
-    #[schema(value_type = Option<Status>)]
-    pub transcription: Option<String>,
-}
-
-/// How somebody was removed.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Removed {
-    Request,
-    Required,
+    pub recording: Option<ConsentStatus>,
+    pub transcription: Option<ConsentStatus>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -58,8 +47,7 @@ pub struct ParticipantView {
     pub user_id: Uuid,
     #[schema(example = "Ana")]
     pub display_name: String,
-    #[schema(value_type = RoleInput)]
-    pub role: String,
+    pub role: Role,
     /// When it first became present.
     pub joined_at: Option<Time>,
     /// When it last ceased to be.
@@ -67,8 +55,7 @@ pub struct ParticipantView {
     pub present: bool,
     /// `request` (joining again is refused) or `required` (joining again works, with consent),
     /// until readmitted.
-    #[schema(value_type = Option<Removed>)]
-    pub removed: Option<String>,
+    pub removed: Option<Removal>,
     pub consent: ConsentState,
 }
 
@@ -84,8 +71,8 @@ impl From<Participant> for ParticipantView {
             present: row.present,
             removed: row.removed,
             consent: ConsentState {
-                recording: row.recording,
-                transcription: row.transcription,
+                recording: row.consent.recording,
+                transcription: row.consent.transcription,
             },
         }
     }

@@ -1,8 +1,11 @@
 //! Errors as clients see them: `application/problem+json` (RFC 9457). Every refusal of this API is
 //! one [`Problem`].
 
-use super::purpose::Purpose;
-use crate::{command::Refused, domain::admission::Barred, store::StoreError};
+use crate::{
+    command::Refused,
+    domain::{admission::Barred, consent::Use},
+    store::StoreError,
+};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -56,8 +59,7 @@ pub struct ProblemBody {
     pub id: Option<Uuid>,
     /// The purposes that policy `required` still asks for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Purpose>)]
-    pub consent_required: Vec<String>,
+    pub consent_required: Vec<Use>,
 }
 
 /// A refusal on its way to the client. Boxed: it travels in every `Result`.
@@ -165,7 +167,7 @@ impl Problem {
     }
 
     /// Under policy `required`, with the purposes still missing.
-    pub fn consent_required(purposes: Vec<String>) -> Self {
+    pub fn consent_required(purposes: Vec<Use>) -> Self {
         let mut problem = Self::new("consent_required", "give consent to these purposes first");
         problem.0.body.consent_required = purposes;
         problem
@@ -312,12 +314,7 @@ impl From<Barred> for Problem {
             Barred::Ended => Self::ended(),
             Barred::Removed => Self::removed(),
             Barred::Absent => Self::forbidden("the participant is no longer present"),
-            Barred::ConsentRequired(missing) => Self::consent_required(
-                missing
-                    .iter()
-                    .map(|purpose| purpose.as_str().to_owned())
-                    .collect(),
-            ),
+            Barred::ConsentRequired(missing) => Self::consent_required(missing),
         }
     }
 }

@@ -61,7 +61,7 @@ pub async fn seat(
             } else {
                 Role::Participant
             };
-            participant::ensure(conn, tenant, meeting, user, role.as_str()).await?
+            participant::ensure(conn, tenant, meeting, user, role).await?
         }
         Comes::Guest { link, role, name } => {
             // Under the head's lock, as removals are: who is removed now closes the link for
@@ -71,7 +71,7 @@ pub async fn seat(
                 return Err(Refused::LinkClosed);
             }
             let user = UserId(user::insert(conn, tenant, None, name).await?.id);
-            participant::guest(conn, tenant, meeting, user, role.as_str(), link).await?
+            participant::guest(conn, tenant, meeting, user, role, link).await?
         }
     };
     seated(of, participant)

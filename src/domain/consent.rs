@@ -6,37 +6,32 @@
 //! are strings, integers and arrays of strings only, so a struct whose fields stand in that order
 //! is already canonical (a test holds it to that).
 
-use crate::id::{ConsentId, MeetingId, ParticipantId};
+use crate::{
+    id::{ConsentId, MeetingId, ParticipantId},
+    word::words,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// What captured media may be used for. Consent to one says nothing about the other.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Use {
-    Recording,
-    Transcription,
-}
-
-impl Use {
-    pub const ALL: [Self; 2] = [Self::Recording, Self::Transcription];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Recording => "recording",
-            Self::Transcription => "transcription",
-        }
+words! {
+    /// What captured media may be used for. Consent to one says nothing about the other.
+    pub enum Use("use of media", schema "Purpose": "What media is taken for.") {
+        Recording = "recording",
+        Transcription = "transcription",
     }
 }
 
-/// What a consent entry is about; one entry may speak for both uses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConsentType {
-    Recording,
-    Transcription,
-    RecordingAi,
+words! {
+    /// What a consent entry is about; one entry may speak for both uses.
+    pub enum ConsentType(
+        "consent type",
+        schema "ConsentType": "What the entry is about; `recording_ai` is both in one entry."
+    ) {
+        Recording = "recording",
+        Transcription = "transcription",
+        RecordingAi = "recording_ai",
+    }
 }
 
 impl ConsentType {
@@ -47,53 +42,20 @@ impl ConsentType {
             Self::RecordingAi => &[Use::Recording, Use::Transcription],
         }
     }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Recording => "recording",
-            Self::Transcription => "transcription",
-            Self::RecordingAi => "recording_ai",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "recording" => Some(Self::Recording),
-            "transcription" => Some(Self::Transcription),
-            "recording_ai" => Some(Self::RecordingAi),
-            _ => None,
-        }
-    }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConsentStatus {
-    Accepted,
-    Declined,
-    Withdrawn,
+words! {
+    /// What somebody says about it.
+    pub enum ConsentStatus("consent status", schema "ConsentStatus") {
+        Accepted = "accepted",
+        Declined = "declined",
+        Withdrawn = "withdrawn",
+    }
 }
 
 impl ConsentStatus {
     pub const fn accepts(self) -> bool {
         matches!(self, Self::Accepted)
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Declined => "declined",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "accepted" => Some(Self::Accepted),
-            "declined" => Some(Self::Declined),
-            "withdrawn" => Some(Self::Withdrawn),
-            _ => None,
-        }
     }
 }
 

@@ -5,61 +5,28 @@ use crate::{
     id::{ParticipantId, StreamId, UserId},
     stream::{CloseReason, MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
     wire_time::wire_time_or_null,
+    word::words,
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What a participant may do in its meeting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// May also end the meeting and remove others.
-    Host,
-    Participant,
-}
-
-impl Role {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Participant => "participant",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "host" => Some(Self::Host),
-            "participant" => Some(Self::Participant),
-            _ => None,
-        }
+words! {
+    /// What a participant may do in its meeting.
+    pub enum Role("role", schema "Role": "A role in a meeting.") {
+        /// May also end the meeting and remove others.
+        Host = "host",
+        Participant = "participant",
     }
 }
 
-/// Why somebody was removed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Removal {
-    /// By host or server: joining again is refused.
-    Request,
-    /// By policy `required`: joining again works, with consent.
-    Required,
-}
-
-impl Removal {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Required => "required",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "request" => Some(Self::Request),
-            "required" => Some(Self::Required),
-            _ => None,
-        }
+words! {
+    /// Why somebody was removed.
+    pub enum Removal("removal", schema "Removed": "How somebody was removed.") {
+        /// By host or server: joining again is refused.
+        Request = "request",
+        /// By policy `required`: joining again works, with consent.
+        Required = "required",
     }
 }
 

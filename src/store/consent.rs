@@ -264,9 +264,11 @@ struct Row {
     entry: i64,
     id: Uuid,
     participant_id: Uuid,
-    consent_type: String,
+    #[sqlx(try_from = "String")]
+    consent_type: ConsentType,
     purposes: Vec<String>,
-    status: String,
+    #[sqlx(try_from = "String")]
+    status: ConsentStatus,
     actor: String,
     statement: Option<String>,
     timestamp: DateTime<Utc>,
@@ -277,28 +279,20 @@ struct Row {
 
 impl Row {
     fn entry(self, meeting: MeetingId) -> Result<Entry> {
-        let unknown = |column: &str| {
-            StoreError::Other(sqlx::Error::ColumnDecode {
-                index: column.to_owned(),
-                source: "not one of the words that are written there".into(),
-            })
+        let purposes = self.purposes.iter().map(|purpose| purpose.parse::<Use>());
+        let purposes = purposes.collect::<std::result::Result<_, _>>();
+        let unknown = |error| sqlx::Error::ColumnDecode {
+            index: "purposes".to_owned(),
+            source: Box::new(error),
         };
-        let purposes = self.purposes.iter().map(|word| {
-            Use::ALL
-                .into_iter()
-                .find(|purpose| purpose.as_str() == word)
-        });
         Ok(Entry {
             meeting,
             entry: self.entry,
             id: ConsentId(self.id),
             participant: ParticipantId(self.participant_id),
-            consent_type: ConsentType::parse(&self.consent_type)
-                .ok_or_else(|| unknown("consent_type"))?,
-            purposes: purposes
-                .collect::<Option<_>>()
-                .ok_or_else(|| unknown("purposes"))?,
-            status: ConsentStatus::parse(&self.status).ok_or_else(|| unknown("status"))?,
+            consent_type: self.consent_type,
+            purposes: purposes.map_err(unknown)?,
+            status: self.status,
             actor: self.actor,
             statement: self.statement,
             timestamp: self.timestamp,

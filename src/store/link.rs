@@ -1,7 +1,10 @@
 //! Guest links. The secret is in the URL's fragment only; its SHA-256 is here.
 
 use super::{Result, new_id};
-use crate::domain::id::{MeetingId, TenantId};
+use crate::domain::{
+    id::{MeetingId, TenantId},
+    participant::Role,
+};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,15 +14,15 @@ pub struct Link {
     pub id: Uuid,
     pub tenant_id: Uuid,
     pub meeting_id: Uuid,
-    /// `host` or `participant`.
-    pub role: String,
+    #[sqlx(try_from = "String")]
+    pub role: Role,
 }
 
 pub async fn insert(
     conn: &mut PgConnection,
     tenant: TenantId,
     meeting: MeetingId,
-    role: &str,
+    role: Role,
     hash: &[u8; 32],
     expires_at: Option<DateTime<Utc>>,
 ) -> Result<Uuid> {
@@ -30,7 +33,7 @@ pub async fn insert(
     .bind(id)
     .bind(tenant.0)
     .bind(meeting.0)
-    .bind(role)
+    .bind(role.as_str())
     .bind(&hash[..])
     .bind(expires_at)
     .execute(conn)

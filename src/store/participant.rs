@@ -1,52 +1,72 @@
 //! Participants: one user in one meeting, however often it joins. Presence is
 //! [`super::presence`]'s.
 
-use super::{Result, StoreError, new_id};
+use super::{
+    Result, StoreError, new_id,
+    word::{word, word_or_null},
+};
 use crate::domain::{
     admission::Standing,
-    consent::ConsentStatus,
     id::{MeetingId, ParticipantId, TenantId, UserId},
-    participant::{Answers, Removal},
+    participant::{Answers, Removal, Role},
 };
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 /// A participant as lists show it, with what it last said about each use of its media.
-#[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Participant {
     pub id: Uuid,
     pub meeting_id: Uuid,
     pub user_id: Uuid,
     pub display_name: String,
-    /// `host` or `participant`.
-    pub role: String,
+    pub role: Role,
     /// When it first became present.
     pub joined_at: Option<DateTime<Utc>>,
     /// When it last ceased to be.
     pub left_at: Option<DateTime<Utc>>,
     pub present: bool,
-    /// `request` or `required`.
-    pub removed: Option<String>,
+    pub removed: Option<Removal>,
     /// Join and resume tokens minted before this are void.
     pub tokens_from: Option<DateTime<Utc>>,
-    /// `accepted`, `declined`, `withdrawn`, or never asked.
-    pub recording: Option<String>,
-    pub transcription: Option<String>,
+    pub consent: Answers,
+}
+
+impl FromRow<'_, PgRow> for Participant {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            meeting_id: row.try_get("meeting_id")?,
+            user_id: row.try_get("user_id")?,
+            display_name: row.try_get("display_name")?,
+            role: word(row, "role")?,
+            joined_at: row.try_get("joined_at")?,
+            left_at: row.try_get("left_at")?,
+            present: row.try_get("present")?,
+            removed: word_or_null(row, "removed")?,
+            tokens_from: row.try_get("tokens_from")?,
+            consent: answers(row)?,
+        })
+    }
+}
+
+/// What a participant's row says of its consent.
+pub(super) fn answers(row: &PgRow) -> sqlx::Result<Answers> {
+    Ok(Answers {
+        recording: word_or_null(row, "recording")?,
+        transcription: word_or_null(row, "transcription")?,
+    })
 }
 
 impl Participant {
     /// The facts that decide whether it may come in.
     pub fn standing(&self) -> Standing {
-        let said = |status: &Option<String>| ConsentStatus::parse(status.as_deref()?);
         Standing {
             present: self.present,
-            removed: self.removed.as_deref().and_then(Removal::parse),
+            removed: self.removed,
             tokens_from: self.tokens_from,
-            consent: Answers {
-                recording: said(&self.recording),
-                transcription: said(&self.transcription),
-            },
+            consent: self.consent,
         }
     }
 }
@@ -58,7 +78,7 @@ pub async fn ensure(
     tenant: TenantId,
     meeting: MeetingId,
     user: UserId,
-    role: &str,
+    role: Role,
 ) -> Result<Participant> {
     // The no-op update makes a row of a transaction still running be waited for and returned.
     let id: Uuid = sqlx::query_scalar(
@@ -71,7 +91,7 @@ pub async fn ensure(
     .bind(new_id())
     .bind(tenant.0)
     .bind(user.0)
-    .bind(role)
+    .bind(role.as_str())
     .fetch_one(&mut *conn)
     .await?;
     get(conn, meeting, ParticipantId(id))
@@ -85,7 +105,7 @@ pub async fn guest(
     tenant: TenantId,
     meeting: MeetingId,
     user: UserId,
-    role: &str,
+    role: Role,
     link: Uuid,
 ) -> Result<Participant> {
     let made = ensure(conn, tenant, meeting, user, role).await?;

@@ -7,13 +7,13 @@ use super::{
     Result, StoreError,
     event::{self, StoredEvent},
     meeting::Meeting,
+    participant::answers,
     word::{word, word_or_null},
 };
 use crate::domain::{
-    consent::ConsentStatus,
     event::Event,
     id::{MeetingId, ParticipantId, StreamId, UserId},
-    participant::{Address, Answers, Person, Removal, Role, StreamSeen},
+    participant::{Address, Person, Removal, StreamSeen},
     stream::{CloseReason, MediaReason, StreamState},
 };
 use chrono::{DateTime, Utc};
@@ -23,25 +23,6 @@ use uuid::Uuid;
 
 /// The most streams of one participant that its events show, newest first.
 const STREAMS_SHOWN: i64 = 16;
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    user_id: Uuid,
-    display_name: String,
-    role: String,
-    joined_at: Option<DateTime<Utc>>,
-    left_at: Option<DateTime<Utc>>,
-    present: bool,
-    removed: Option<String>,
-    tokens_from: Option<DateTime<Utc>>,
-    recording: Option<String>,
-    transcription: Option<String>,
-}
-
-fn said(status: Option<&str>) -> Option<ConsentStatus> {
-    ConsentStatus::parse(status?)
-}
 
 /// All participants, those who joined first in that order.
 pub async fn people(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Person>> {
@@ -69,7 +50,7 @@ async fn read(
     only: Option<ParticipantId>,
 ) -> Result<Vec<Person>> {
     let only = only.map(|participant| participant.0);
-    let rows: Vec<Row> = sqlx::query_as(PEOPLE)
+    let rows = sqlx::query(PEOPLE)
         .bind(meeting.0)
         .bind(only)
         .fetch_all(&mut *conn)
@@ -88,28 +69,23 @@ async fn read(
             .or_default()
             .push(stream_seen(&row)?);
     }
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let id = ParticipantId(row.id);
-            Person {
-                id,
-                user: UserId(row.user_id),
-                display_name: row.display_name,
-                role: Role::parse(&row.role).unwrap_or(Role::Participant),
-                joined_at: row.joined_at,
-                left_at: row.left_at,
-                present: row.present,
-                removed: row.removed.as_deref().and_then(Removal::parse),
-                tokens_from: row.tokens_from,
-                consent: Answers {
-                    recording: said(row.recording.as_deref()),
-                    transcription: said(row.transcription.as_deref()),
-                },
-                streams: streams.remove(&row.id).unwrap_or_default(),
-            }
+    let person = |row: &PgRow| -> sqlx::Result<Person> {
+        let id: Uuid = row.try_get("id")?;
+        Ok(Person {
+            id: ParticipantId(id),
+            user: UserId(row.try_get("user_id")?),
+            display_name: row.try_get("display_name")?,
+            role: word(row, "role")?,
+            joined_at: row.try_get("joined_at")?,
+            left_at: row.try_get("left_at")?,
+            present: row.try_get("present")?,
+            removed: word_or_null(row, "removed")?,
+            tokens_from: row.try_get("tokens_from")?,
+            consent: answers(row)?,
+            streams: streams.remove(&id).unwrap_or_default(),
         })
-        .collect())
+    };
+    Ok(rows.iter().map(person).collect::<sqlx::Result<_>>()?)
 }
 
 fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {

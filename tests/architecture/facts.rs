@@ -5,7 +5,7 @@ use super::{is_test, module_of, root, sources, without_tests};
 use std::fs;
 
 /// The enums of the facts that are written down or sent.
-const FACTS: [&str; 24] = [
+const FACTS: [&str; 27] = [
     "AudioCodec",
     "VideoCodec",
     "Codec",
@@ -30,6 +30,9 @@ const FACTS: [&str; 24] = [
     "MeetingStatus",
     "ConsentPolicy",
     "ConsentStatus",
+    "ConsentType",
+    "Use",
+    "Removal",
 ];
 
 /// Written names that mean one fact only: whoever writes one of them outside of `domain` has copied

@@ -120,7 +120,7 @@ impl World {
             .await
             .expect("Postgres answers");
         let user = user(&mut tx, self.tenant, name).await;
-        let row = participant::ensure(&mut tx, self.tenant, self.meeting, user, "participant")
+        let row = participant::ensure(&mut tx, self.tenant, self.meeting, user, Role::Participant)
             .await
             .expect("made");
         tx.commit().await.expect("commits");
