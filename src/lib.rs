@@ -23,7 +23,7 @@
 //!
 //! Direction:
 //! `main → app → {api, capture, jobs} → {command, worker, published} → {ingest, media, speech, store, objects, queue} → domain`
-//! (`tests/architecture.rs` reads the `use` lines against it). The package `hansard_client`, for
+//! (`tests/architecture` reads the `use` lines against it). The package `hansard_client`, for
 //! the demo, tests and benchmarks, depends on nothing of the server.
 
 pub use hansard_domain as domain;

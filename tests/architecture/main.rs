@@ -7,9 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[path = "architecture/circles.rs"]
 mod circles;
-#[path = "architecture/facts.rs"]
 mod facts;
 
 /// Lines of a source file; more and it has more than one job. Tests do not count.
@@ -283,6 +281,24 @@ fn a_file_has_one_job() {
         .map(|(lines, path)| format!("{} has {lines} lines", path.display()))
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+/// `x/mod.rs`, never `x.rs` beside `x/`: so all files of a module stand in its folder.
+#[test]
+fn a_module_with_files_of_its_own_is_a_folder_with_a_mod_rs() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<_> = ["src", "tests", "benches"]
+        .iter()
+        .flat_map(|folder| sources(&package.join(folder)))
+        .collect();
+    let doubled: Vec<_> = files
+        .iter()
+        .map(|path| path.with_extension(""))
+        .filter(|folder| folder.is_dir())
+        .map(|folder| format!("{}.rs stands beside its folder", folder.display()))
+        .collect();
+    assert!(files.len() > 300, "{} files were found", files.len());
+    assert!(doubled.is_empty(), "{}", doubled.join("\n"));
 }
 
 /// Where a clock is read: everything else is told the time.

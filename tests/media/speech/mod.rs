@@ -1,6 +1,5 @@
 //! Speech end to end: real Whisper on the bundled model, in its child process.
 
-#[path = "speech/support.rs"]
 mod support;
 
 use hansard::{

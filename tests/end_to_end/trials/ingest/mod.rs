@@ -1,7 +1,6 @@
 //! Whose sound is it: ports and SSRCs used again, senders that move, begin anew, say goodbye, or
 //! have a neighbour.
 
-#[path = "ingest/ports.rs"]
 mod ports;
 
 use super::support::{Scratch, eventually, server::Server};
