@@ -10,6 +10,7 @@ use crate::{
     store::{effect::Effects, event::StoredEvent},
 };
 use std::{fmt, sync::OnceLock, time::Duration};
+use tracing::{Instrument, info_span};
 
 /// How long a hint to a meeting's worker may take; it polls, so a lost one costs 100 ms.
 const HINT_MAX: Duration = Duration::from_secs(2);
@@ -88,7 +89,7 @@ pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: 
         .chain(close);
     for told in told {
         if queue.publish(meeting, &told).is_err() {
-            tracing::debug!(%meeting, "something could not be published; sockets read the store");
+            tracing::debug!("something could not be published; sockets read the store");
         }
         if let Some(hears) = here.and_then(|here| here.0.get()) {
             hears(meeting, told);
@@ -99,11 +100,12 @@ pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: 
     }
     for (kind, job) in jobs {
         let queue = queue.clone();
-        tokio::spawn(async move {
+        let waking = async move {
             if queue.wake(kind, &Wake { job, meeting }).await.is_err() {
-                tracing::debug!(%meeting, %kind, "no worker could be woken; the sweeper will");
+                tracing::debug!("no worker could be woken; the sweeper will");
             }
-        });
+        };
+        tokio::spawn(waking.instrument(info_span!("job", %kind, id = %job)));
     }
 }
 
@@ -111,9 +113,10 @@ pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: 
 pub fn hint(queue: &Queue, meeting: MeetingId, ask: Ask) {
     let queue = queue.clone();
     // Bounded by its own time limit and by the requests that cause it.
-    tokio::spawn(async move {
+    let asking = async move {
         if let Err(error) = queue.ask(meeting, &ask, HINT_MAX).await {
-            tracing::debug!(%meeting, %error, "the worker was not told");
+            tracing::debug!(%error, "the worker was not told");
         }
-    });
+    };
+    tokio::spawn(asking.in_current_span());
 }

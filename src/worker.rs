@@ -8,7 +8,7 @@
 use crate::{
     domain::{
         fault::{self, Away},
-        id::{JobId, MeetingId},
+        id::JobId,
         lease::{Holder, Lease, Renewal, Standing, Step, Wanted},
         limits::{LEASE_ASK, LEASE_RENEW},
         retry,
@@ -29,7 +29,7 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 use uuid::Uuid;
 
 /// How often due rows are looked for without being told.
@@ -84,9 +84,10 @@ pub trait Job: Send + Sync {
 struct Held {
     kind: JobKind,
     epoch: i64,
-    meeting: MeetingId,
     lease: Lease,
     tell: watch::Sender<Standing>,
+    /// The job's, for what is logged of its lease.
+    span: Span,
 }
 
 /// One process's worker.
@@ -260,9 +261,9 @@ impl Worker {
             Held {
                 kind: kind.kind(),
                 epoch: job.epoch,
-                meeting: job.meeting,
                 lease: Lease::new(now()),
                 tell,
+                span: span.clone(),
             },
         );
         let run = kind.clone().run(Claimed {
@@ -278,9 +279,9 @@ impl Worker {
             held.clone(),
         );
         let kind = kind.clone();
-        self.tasks.spawn(async move {
+        let running = async move {
             // A panic ends one job, not the process; its message is logged by the panic hook.
-            let outcome = match tokio::spawn(run.instrument(span)).await {
+            let outcome = match tokio::spawn(run.in_current_span()).await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(error)) => kind.clone().failed(job.clone(), error).await,
                 Err(error) => {
@@ -302,7 +303,8 @@ impl Worker {
                     .await;
             }
             held.lock().remove(&id);
-        });
+        };
+        self.tasks.spawn(running.instrument(span));
     }
 }
 
@@ -317,16 +319,33 @@ async fn settle(store: &Store, owner: Uuid, job: &Row, outcome: Outcome) {
                 Outcome::Settled => return Ok(()),
                 Outcome::Done => job::finish(&mut tx, job.id, owner, job.epoch).await?,
                 Outcome::Release => job::release(&mut tx, job.id, owner, job.epoch).await?,
-                Outcome::Waiting { away, at_least, error } => {
+                Outcome::Waiting {
+                    away,
+                    at_least,
+                    error,
+                } => {
                     let wait = fault::wait(job.waits, fastrand::f64()).max(*at_least);
                     let error = format!("{error:#}");
-                    info!(job = %job.id, kind = job.kind, waiting_for = %away, waits = job.waits, ?wait, error, "a job waits");
+                    info!(waiting_for = %away, waits = job.waits, ?wait, error, "a job waits");
                     job::wait(&mut tx, job.id, owner, job.epoch, *away, wait, &error).await?;
                 }
                 Outcome::Failed(error) => {
                     let next = retry::next(job.attempts, fastrand::f64());
-                    warn!(job = %job.id, kind = job.kind, attempt = job.attempts, ?next, error = format!("{error:#}"), "a job failed");
-                    job::fail(&mut tx, job.id, owner, job.epoch, &format!("{error:#}"), next).await?;
+                    warn!(
+                        attempt = job.attempts,
+                        ?next,
+                        error = format!("{error:#}"),
+                        "a job failed"
+                    );
+                    job::fail(
+                        &mut tx,
+                        job.id,
+                        owner,
+                        job.epoch,
+                        &format!("{error:#}"),
+                        next,
+                    )
+                    .await?;
                 }
             }
             tx.commit().await?;
@@ -336,7 +355,10 @@ async fn settle(store: &Store, owner: Uuid, job: &Row, outcome: Outcome) {
         match done {
             Ok(()) => return,
             Err(error) if failures >= 5 => {
-                warn!(job = %job.id, error = format!("{error:#}"), "could not write how a job ended; its lease will run out");
+                warn!(
+                    error = format!("{error:#}"),
+                    "could not write how a job ended; its lease will run out"
+                );
                 return;
             }
             Err(_) => {
@@ -384,7 +406,7 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
             };
             let standing = held.lease.handle(renewal, now());
             if *held.tell.borrow() != standing {
-                debug!(meeting = %held.meeting, kind = %held.kind, ?standing, "a lease changed");
+                held.span.in_scope(|| debug!(?standing, "a lease changed"));
                 held.tell.send_replace(standing);
             }
         }

@@ -16,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use tracing::Instrument;
 
 /// The longest wait for the worker to act on a withdrawal.
 const ACT_MAX: Duration = Duration::from_secs(1);
@@ -35,17 +36,17 @@ impl Acting {
             told: Arc::default(),
         };
         let (this, state, saying) = (acting.clone(), state.clone(), saying.clone());
-        tokio::spawn(async move {
+        let acts = async move {
             match withdraw(&state, &saying, false).await {
                 Ok(_) => this.tell(&state, &saying),
                 // Nobody captures; told once it is in the log.
                 Err(AskError::Nobody) => {}
                 Err(error) => {
-                    let meeting = saying.meeting;
-                    tracing::warn!(%meeting, %error, "the worker did not confirm a withdrawal; it polls the log");
+                    tracing::warn!(%error, "the worker did not confirm a withdrawal; it polls the log");
                 }
             }
-        });
+        };
+        tokio::spawn(acts.in_current_span());
         acting
     }
 

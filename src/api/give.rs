@@ -131,7 +131,7 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
                     Ok(Given::Acknowledged(Box::new(saying)))
                 }
                 reply => {
-                    tracing::warn!(meeting = %saying.meeting, ?reply, "a withdrawal could not be written down");
+                    tracing::warn!(?reply, "a withdrawal could not be written down");
                     Err(Problem::unavailable(
                         "neither the database nor the meeting's worker can be reached",
                     ))

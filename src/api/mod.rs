@@ -38,7 +38,7 @@ pub mod user;
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, RawPathParams, Request, State, rejection::RawPathParamsRejection},
     http::{HeaderName, HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -125,9 +125,21 @@ fn cors(state: Shared) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
+/// Whose request it is: what stands in the path, if it is an id and not anything else.
+fn meeting_of(route: &str, params: &RawPathParams) -> Option<Uuid> {
+    let (_, id) = params.iter().find(|(name, _)| *name == "id")?;
+    let id = id.parse().ok()?;
+    route.starts_with("/v1/meetings/{id}").then_some(id)
+}
+
 /// Numbers each request, bounds its time, counts it. Logs the route, never the path: that may hold
 /// a secret.
-async fn watch(State(_): State<Shared>, request: Request, next: Next) -> Response {
+async fn watch(
+    State(_): State<Shared>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = Uuid::now_v7();
     let method = request.method().clone();
     let route = request
@@ -135,7 +147,10 @@ async fn watch(State(_): State<Shared>, request: Request, next: Next) -> Respons
         .get::<MatchedPath>()
         .map_or("(none)", MatchedPath::as_str)
         .to_owned();
-    let span = tracing::info_span!("request", %id, %method, route);
+    let mut span = tracing::info_span!("request", %id, %method, route);
+    if let Some(meeting) = params.ok().and_then(|params| meeting_of(&route, &params)) {
+        span = tracing::info_span!(parent: &span, "meeting", id = %meeting);
+    }
     let began = Instant::now();
     let mut response =
         match tokio::time::timeout(REQUEST_MAX, next.run(request).instrument(span)).await {

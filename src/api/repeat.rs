@@ -12,6 +12,7 @@ use crate::{
 };
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::Instrument;
 
 /// How often each is repeated.
 const EVERY: Duration = Duration::from_millis(250);
@@ -23,7 +24,7 @@ pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: A
     let (tasks, state) = (state.unwritten.tasks.clone(), state.clone());
     state.unwritten.waiting().push(saying.clone());
     metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
-    tasks.spawn(async move {
+    let repeating = async move {
         let telling = async {
             loop {
                 // Whoever holds the meeting by now; twice is once.
@@ -40,7 +41,8 @@ pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: A
             .waiting()
             .retain(|waiting| waiting.id != saying.id);
         metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
-    });
+    };
+    tasks.spawn(repeating.in_current_span());
 }
 
 async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Acting) {
@@ -57,7 +59,7 @@ async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Actin
                 return;
             }
             Ok(Err(error)) if !error.is_unavailable() => {
-                tracing::error!(meeting = %saying.meeting, id = %saying.id, %error, "an acknowledged withdrawal was refused");
+                tracing::error!(id = %saying.id, %error, "an acknowledged withdrawal was refused");
                 return;
             }
             Ok(Err(_)) | Err(_) => {}

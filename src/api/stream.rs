@@ -385,7 +385,7 @@ async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Proble
                 tokio::time::timeout(left.min(ANSWER_MAX), waking).await,
                 Ok(Ok(()))
             ) {
-                tracing::debug!(meeting = %asked.meeting, "no worker could be woken");
+                tracing::debug!("no worker could be woken");
             }
         }
         tokio::time::sleep(TRY_AGAIN).await;

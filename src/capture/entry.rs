@@ -58,7 +58,7 @@ pub async fn enter(
         Ok(found) => return Ok((stream, found)),
         Err(error) => error,
     };
-    warn!(stream = %id, error = format!("{error:#}"), "no port for a stream");
+    warn!(error = format!("{error:#}"), "no port for a stream");
     Err(Reply::Error {
         code: "unavailable".into(),
         message: format!("{error:#}"),

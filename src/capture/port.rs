@@ -100,7 +100,7 @@ async fn choose(store: &Store, rtp: &Rtp, stream: &Stream) -> anyhow::Result<Pla
         match rtp.ports.again(own).await {
             Ok(again) => place = Some(again),
             Err(error) => {
-                warn!(stream = %stream.id, %error, "a stream gets another port than before")
+                warn!(%error, "a stream gets another port than before")
             }
         }
     }

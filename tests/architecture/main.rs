@@ -301,6 +301,46 @@ fn a_module_with_files_of_its_own_is_a_folder_with_a_mod_rs() {
     assert!(doubled.is_empty(), "{}", doubled.join("\n"));
 }
 
+/// Ids of meeting, job and stream come with the spans at the roots of tasks, so that no line lacks
+/// them and no line says them twice.
+#[test]
+fn log_lines_leave_ids_to_the_spans() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for path in sources(&root()) {
+        if module_of(&path) == "client" || is_test(&path) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("it is text");
+        let text = without_tests(&text);
+        for (at, _) in text.match_indices("!(") {
+            let name: String = text[..at]
+                .chars()
+                .rev()
+                .take_while(|c| c.is_alphanumeric())
+                .collect();
+            if !["ecart", "gubed", "ofni", "nraw", "rorre"].contains(&name.as_str()) {
+                continue;
+            }
+            seen += 1;
+            // Fields come before the message.
+            let fields = text[at + 2..].split('"').next().unwrap_or_default();
+            for field in ["meeting", "job", "stream", "epoch"] {
+                let is_named = fields
+                    .split(',')
+                    .map(|field| field.split('=').next().unwrap_or_default().trim())
+                    .any(|named| named.trim_start_matches(['%', '?']) == field);
+                if is_named {
+                    let line = text[..at].lines().count();
+                    wrong.push(format!("{}:{line} logs {field}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 80, "{seen} lines were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Where a clock is read: everything else is told the time.
 #[test]
 fn wall_time_is_read_in_one_place() {

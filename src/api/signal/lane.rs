@@ -26,6 +26,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Semaphore, mpsc};
+use tracing::Instrument;
 
 /// What waits for the worker, per socket.
 const LANE_MAX: usize = 64;
@@ -72,7 +73,7 @@ impl Lanes {
                 log.clone(),
                 self.outbox.clone(),
             );
-            self.signal.tracker().spawn(lane);
+            self.signal.tracker().spawn(lane.in_current_span());
             log
         })
     }
@@ -88,7 +89,7 @@ impl Lanes {
                     to_worker,
                     self.outbox.clone(),
                 );
-                self.signal.tracker().spawn(lane);
+                self.signal.tracker().spawn(lane.in_current_span());
             }
             worker
         })

@@ -31,6 +31,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, Span};
 
 /// The WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "hansard.v1";
@@ -185,14 +186,18 @@ async fn upgrade(
         return Err(Problem::unavailable("this server restarts"));
     }
     let (socket, tracked) = (signal.clone(), signal.0.tracker.token());
+    let request = Span::current();
     Ok(upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(0)
         .max_message_size(READ_BYTES_MAX)
         .max_frame_size(READ_BYTES_MAX)
-        .on_upgrade(move |ws| async move {
-            socket.run(ws, observes, door).await;
-            drop(tracked);
+        .on_upgrade(move |ws| {
+            let running = async move {
+                socket.run(ws, observes, door).await;
+                drop(tracked);
+            };
+            running.instrument(request)
         })
         .into_response())
 }

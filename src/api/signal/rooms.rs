@@ -28,6 +28,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// How often heads are read: what is lost on its way, a removal too, is known this late. One query
@@ -121,13 +122,12 @@ impl Rooms {
                 let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
                 let (is_ready, ready) = watch::channel(false);
                 let empty = CancellationToken::new();
-                self.tracker.spawn(self.clone().run(
-                    tenant,
-                    meeting,
-                    receiver,
-                    is_ready,
-                    empty.clone(),
-                ));
+                let running = self
+                    .clone()
+                    .run(tenant, meeting, receiver, is_ready, empty.clone());
+                // Not the span of the socket that happens to be the first.
+                let span = tracing::info_span!(parent: None, "meeting", id = %meeting);
+                self.tracker.spawn(running.instrument(span));
                 Slot {
                     users: 0,
                     commands,
@@ -167,8 +167,8 @@ impl Rooms {
         let mut heard = Some(self.state.queue.subscribe(meeting).await);
         ready.send_replace(true);
         let (sockets, changed) = watch::channel(BTreeSet::new());
-        self.tracker
-            .spawn(self.clone().beat(meeting, changed, empty.clone()));
+        let beating = self.clone().beat(meeting, changed, empty.clone());
+        self.tracker.spawn(beating.in_current_span());
         let mut room = Room::default();
         let mut reading: Option<JoinHandle<Result<Vec<StoredEvent>>>> = None;
         loop {
@@ -177,12 +177,8 @@ impl Rooms {
                 && let Some(after) = room.next_read(now)
             {
                 metrics::counter!("hansard_signal_repairs_total").increment(1);
-                reading = Some(tokio::spawn(read(
-                    self.state.clone(),
-                    tenant,
-                    meeting,
-                    after,
-                )));
+                let reads = read(self.state.clone(), tenant, meeting, after);
+                reading = Some(tokio::spawn(reads.in_current_span()));
             }
             let deadline = room.deadline();
             tokio::select! {
@@ -212,7 +208,7 @@ impl Rooms {
                     match events {
                         Ok(events) => room.read(events, Instant::now()),
                         Err(error) => {
-                            tracing::debug!(%meeting, %error, "events could not be read");
+                            tracing::debug!(%error, "events could not be read");
                             room.read_failed(Instant::now());
                         }
                     }
@@ -259,7 +255,7 @@ impl Rooms {
                 participants,
             };
             if let Err(error) = self.state.queue.ask(meeting, &ask, BEAT_MAX).await {
-                tracing::trace!(%meeting, %error, "the worker did not hear which sockets there are");
+                tracing::trace!(%error, "the worker did not hear which sockets there are");
             }
             if over {
                 return;

@@ -32,6 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// From the upgrade to `join_room`.
 const JOIN_WITHIN: Duration = Duration::from_secs(5);
@@ -51,7 +52,8 @@ impl Signal {
         let (sink, mut stream) = socket.split();
         let outbox = Arc::new(Outbox::default());
         let (first, firsts) = mpsc::channel(4);
-        let mut writer = self.tracker().spawn(write(sink, firsts, outbox.clone()));
+        let writing = write(sink, firsts, outbox.clone()).in_current_span();
+        let mut writer = self.tracker().spawn(writing);
         let close = tokio::select! {
             close = self.serve(&mut stream, &outbox, first, observes, door) => close,
             () = self.draining().cancelled() => {
@@ -108,6 +110,22 @@ impl Signal {
         if let Some(door) = door {
             door.stand(Standing::Joined);
         }
+        let span = tracing::info_span!("meeting", id = %joined.meeting);
+        self.attend(stream, outbox, first, rate, joined, re)
+            .instrument(span)
+            .await
+    }
+
+    /// One that joined, to its end.
+    async fn attend(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        outbox: &Arc<Outbox>,
+        first: mpsc::Sender<Utf8Bytes>,
+        mut rate: MessageRate,
+        joined: Joined,
+        re: Option<Value>,
+    ) -> Option<Close> {
         let number = self.number();
         joined
             .ticket
@@ -123,12 +141,10 @@ impl Signal {
         // The writer takes `joined` and the replay first, then what the room put into the outbox
         // meanwhile.
         let answer = message::envelope("joined", re.as_ref(), None, &joined.data);
-        self.tracker().spawn(self.clone().replay(
-            ReplayOf::new(&joined),
-            answer,
-            first,
-            outbox.clone(),
-        ));
+        let replaying = self
+            .clone()
+            .replay(ReplayOf::new(&joined), answer, first, outbox.clone());
+        self.tracker().spawn(replaying.in_current_span());
         let lanes = Lanes::new(self, &joined, outbox);
         let close = self
             .listen(stream, &mut rate, outbox, &joined, &lanes)
@@ -233,7 +249,7 @@ impl Signal {
                     .clone()
                     .leave(joined.tenant, joined.meeting, participant);
                 let outbox = outbox.clone();
-                self.tracker().spawn(async move {
+                let leaving = async move {
                     let _place = place;
                     if leaving.await {
                         outbox.close(Close::Left);
@@ -244,7 +260,8 @@ impl Signal {
                             "try again in a moment",
                         ));
                     }
-                });
+                };
+                self.tracker().spawn(leaving.in_current_span());
             }
             (_, None) => refuse("forbidden", "an observer only listens"),
             (ClientMessage::Consent(data), Some(participant)) => {

@@ -15,7 +15,7 @@ use crate::{
         message::{Ask, Reply},
     },
 };
-use tracing::Instrument;
+use tracing::{Instrument, info_span};
 
 impl RunningMeeting {
     /// Carries out one ask and answers it, now or by a [`Fact`].
@@ -83,7 +83,7 @@ impl RunningMeeting {
                             .send(Fact::Open(entered.map(Box::new), responder))
                             .await;
                     }
-                    .in_current_span(),
+                    .instrument(info_span!("stream", id = %stream)),
                 );
             }
             Ask::Streams => responder.reply(Reply::Streams {

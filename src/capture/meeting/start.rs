@@ -34,7 +34,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{Instrument, info, info_span};
 
 /// Packets that may wait for the loop: two seconds of forty voices.
 const ARRIVALS_MAX: usize = 4096;
@@ -185,7 +185,11 @@ impl RunningMeeting {
             .filter(|stream| stream.state == StreamState::Open)
         {
             let deps = running.deps.clone();
-            match port::find(&deps.store, &deps.rtp, meeting, &stream).await {
+            let finding = port::find(&deps.store, &deps.rtp, meeting, &stream);
+            match finding
+                .instrument(info_span!("stream", id = %stream.id))
+                .await
+            {
                 Ok(found) => running.open(stream, found, None),
                 Err(error) if port::is_final(&error) => {
                     running.refuse(

@@ -18,7 +18,12 @@ use crate::{
     store::stream::Stream,
 };
 use std::time::Instant;
-use tracing::{info, warn};
+use tracing::{Span, info, info_span, warn};
+
+/// What is logged of one stream.
+fn span(id: StreamId) -> Span {
+    info_span!("stream", %id)
+}
 
 impl RunningMeeting {
     /// Opens a stream on a port. The rules know of its participant first, so that a hold stands
@@ -79,7 +84,7 @@ impl RunningMeeting {
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                warn!(stream = %id, error = why, "a stream cannot be opened");
+                span(id).in_scope(|| warn!(error = why, "a stream cannot be opened"));
                 self.input(Input::StreamClosed { stream: id });
                 self.refuse(&stream, responder, CloseReason::Unavailable, why);
             }
@@ -152,7 +157,9 @@ impl RunningMeeting {
                     });
                 }
                 if self.tracks.is_unreadable(stream) {
-                    warn!(%stream, "a sender's time stamps do not follow its packets; closed");
+                    span(stream).in_scope(|| {
+                        warn!("a sender's time stamps do not follow its packets; closed");
+                    });
                     self.close(stream, CloseReason::ClockRate);
                 }
             }
@@ -205,7 +212,8 @@ impl RunningMeeting {
     /// Tells whose media came, stalled or came back.
     pub(super) fn look_at_media(&mut self) {
         for (stream, participant, media) in self.tracks.look(self.clock.now()) {
-            info!(%stream, media = %media.word(), reason = media.reason().map(MediaReason::as_str), "a stream's media");
+            let reason = media.reason().map(MediaReason::as_str);
+            span(stream).in_scope(|| info!(media = %media.word(), reason, "a stream's media"));
             self.write(Write::Media {
                 stream,
                 participant,

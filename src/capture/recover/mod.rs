@@ -44,7 +44,7 @@ use std::{
 use taking::Taking;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 
 /// How often the spool is looked through for what nobody owns.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -57,6 +57,11 @@ const MEETINGS: usize = 8;
 const NOTE: Duration = Duration::from_secs(20);
 /// Between two lines in the log about what waits.
 const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// What is logged of one meeting's spool.
+fn span(meeting: MeetingId) -> Span {
+    info_span!("meeting", id = %meeting)
+}
 
 /// Sweeps until `stop`.
 pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
@@ -76,7 +81,7 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
                     let deps = deps.clone();
                     tasks.spawn(
                         async move { (meeting, recover(&deps, meeting).await) }
-                            .instrument(info_span!("recovery", %meeting)),
+                            .instrument(span(meeting)),
                     );
                 } else {
                     // More may have come since its turn began.
@@ -107,10 +112,12 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
             && said.is_none_or(|said| said.elapsed() >= SAID_EVERY)
         {
             said = Some(Instant::now());
-            warn!(%meeting,
-                error = format!("{error:#}"),
-                "the spool of a meeting waits to be taken up"
-            );
+            span(meeting).in_scope(|| {
+                warn!(
+                    error = format!("{error:#}"),
+                    "the spool of a meeting waits to be taken up"
+                );
+            });
         }
     }
 }

@@ -85,9 +85,10 @@ impl DecodeThread {
             time,
             streams: BTreeMap::new(),
         };
+        let meeting = tracing::Span::current();
         std::thread::Builder::new()
             .name("decode".into())
-            .spawn(move || thread.run())
+            .spawn(move || meeting.in_scope(|| thread.run()))
             .context("the decoder's thread does not start")?;
         Ok(Self { shared })
     }
@@ -167,6 +168,7 @@ struct Stream {
     to: PcmSink,
     /// Made with the first frame, and anew after an error.
     decoder: Option<Decoder>,
+    span: tracing::Span,
 }
 
 struct Thread {
@@ -190,6 +192,7 @@ impl Thread {
                             lates: Lates::default(),
                             to,
                             decoder: None,
+                            span: tracing::info_span!("stream", id = %stream),
                         });
                     }
                     Order::Frame(stream, frame) => self.frame(stream, frame),
@@ -219,7 +222,9 @@ impl Thread {
             match Decoder::new(stream.codec, RATE) {
                 Ok(decoder) => stream.decoder = Some(decoder),
                 Err(error) => {
-                    tracing::warn!(stream = %id, error = format!("{error:#}"), "a decoder does not start");
+                    stream.span.in_scope(|| {
+                        tracing::warn!(error = format!("{error:#}"), "a decoder does not start");
+                    });
                     count(&self.shared.broken, "broken");
                     return;
                 }
@@ -257,7 +262,9 @@ impl Thread {
             }
         });
         if let Err(error) = done {
-            tracing::debug!(stream = %id, error = format!("{error:#}"), "a frame could not be decoded");
+            stream.span.in_scope(|| {
+                tracing::debug!(error = format!("{error:#}"), "a frame could not be decoded");
+            });
             count(&self.shared.broken, "broken");
             stream.decoder = None;
         }

@@ -140,9 +140,10 @@ impl Spool {
             tried: Instant::now(),
             failing: BTreeMap::new(),
         };
+        let meeting = tracing::Span::current();
         std::thread::Builder::new()
             .name("spool".into())
-            .spawn(move || recorder.run())
+            .spawn(move || meeting.in_scope(|| recorder.run()))
             .context("the recorder's thread does not start")?;
         Ok((Self { shared }, told))
     }

@@ -12,4 +12,5 @@ mod live;
 mod port;
 mod room;
 mod store;
+mod trace;
 mod world;

@@ -5,6 +5,7 @@ use axum::Router;
 use futures_util::{SinkExt, StreamExt};
 use hansard::{
     api::{
+        self,
         limit::Limits,
         password::Passwords,
         secret::Secret,
@@ -230,7 +231,7 @@ impl World {
             limits: Limits::default(),
         });
         let signal = Signal::start(state.clone());
-        let router: Router = signal.router();
+        let router: Router = api::router(state.clone(), &signal);
         let server =
             tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
         Api {
