@@ -20,7 +20,7 @@ struct Mapping {
     at: Instant,
     wall: DateTime<Utc>,
     /// By Postgres, not by the machine's own clock.
-    told: bool,
+    synced: bool,
 }
 
 /// Shared by everything in the process. Until the first [`Clock::set`] it follows the machine's own
@@ -33,7 +33,7 @@ impl Default for Clock {
         Self(Arc::new(RwLock::new(Mapping {
             at: Instant::now(),
             wall: Utc::now(),
-            told: false,
+            synced: false,
         })))
     }
 }
@@ -53,18 +53,18 @@ impl Clock {
     /// Takes a mapping however long it took, unless there is one already: half a slow round trip is
     /// nearer to the truth than a machine's own clock may be. Answers whether it did.
     pub fn set_roughly(&self, asked: Instant, answered: Instant, wall: DateTime<Utc>) -> bool {
-        let told = self.0.read().told;
-        if !told {
+        let synced = self.0.read().synced;
+        if !synced {
             self.take(asked, answered.saturating_duration_since(asked), wall);
         }
-        !told
+        !synced
     }
 
     fn take(&self, asked: Instant, round_trip: Duration, wall: DateTime<Utc>) {
         *self.0.write() = Mapping {
             at: asked + round_trip / 2,
             wall,
-            told: true,
+            synced: true,
         };
     }
 

@@ -146,7 +146,7 @@ impl Health {
         };
         if news && let Some(known) = state.degraded.get_mut(&reason) {
             known.reminded = now;
-            say(known);
+            log(known);
         }
     }
 
@@ -169,7 +169,7 @@ impl Health {
             .filter(|known| now - known.reminded >= REMINDER)
         {
             known.reminded = now;
-            say(known);
+            log(known);
         }
     }
 
@@ -197,7 +197,7 @@ impl Health {
     }
 }
 
-fn say(known: &Degraded) {
+fn log(known: &Degraded) {
     tracing::warn!(reason = %known.reason, detail = known.detail, for_s = known.since.elapsed().as_secs(), "degraded");
 }
 

@@ -159,7 +159,7 @@ async fn stay(settings: Settings, part: Part) -> anyhow::Result<()> {
         tracing::warn!("{}: {}", note.found, note.mend);
     }
     // Before anybody can know that it runs: a signal that comes at once ends it in order, too.
-    let mut told = std::pin::pin!(app::told_to_stop()?);
+    let mut told = std::pin::pin!(app::stop_signal()?);
     let running = tokio::select! {
         running = app::start(settings, part) => running?,
         () = &mut told => {

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         fault::{self, Away},
         id::JobId,
-        lease::{Holder, Lease, Renewal, Standing, Step, Wanted},
+        lease::{Holder, Lease, LeaseState, Renewal, Step, Wanted},
         limits::{LEASE_ASK, LEASE_RENEW},
         retry,
         time::Micros,
@@ -61,7 +61,7 @@ pub enum Outcome {
 pub struct Claimed {
     pub job: Row,
     pub owner: Uuid,
-    pub lease: watch::Receiver<Standing>,
+    pub lease: watch::Receiver<LeaseState>,
     /// Cancelled when the process stops taking and doing work.
     pub stop: CancellationToken,
 }
@@ -85,7 +85,7 @@ struct Held {
     kind: JobKind,
     epoch: i64,
     lease: Lease,
-    tell: watch::Sender<Standing>,
+    state: watch::Sender<LeaseState>,
     /// The job's, for what is logged of its lease.
     span: Span,
 }
@@ -144,7 +144,7 @@ impl Worker {
                 _ = woken.recv() => {}
                 Some((which, holder)) = answered.recv() => {
                     if let Some(wanted) = wants.wanted.get_mut(&which) {
-                        wanted.heard(holder, now());
+                        wanted.answered(holder, now());
                     }
                 }
                 _ = sweep.tick() => {}
@@ -236,7 +236,7 @@ impl Worker {
                         let _ = answers.try_send((which, holder));
                     });
                 }
-                (Step::Ask, None) => wanted.heard(Holder::Nobody, now),
+                (Step::Ask, None) => wanted.answered(Holder::Nobody, now),
                 (Step::Claim, _) if jobs.len() < room => {
                     if let Some(job) = job::take_over(tx, which.0, which.1, self.id).await? {
                         metrics::counter!("hansard_meetings_taken_over_total").increment(1);
@@ -254,7 +254,7 @@ impl Worker {
         let span = info_span!("job", kind = %kind.kind(), id = %job.id);
         let span = info_span!(parent: &span, "meeting", id = %job.meeting, epoch = job.epoch);
         span.in_scope(|| info!("claimed a job"));
-        let (tell, lease) = watch::channel(Standing::Held);
+        let (state, lease) = watch::channel(LeaseState::Held);
         let id = job.id;
         held.lock().insert(
             id,
@@ -262,7 +262,7 @@ impl Worker {
                 kind: kind.kind(),
                 epoch: job.epoch,
                 lease: Lease::new(now()),
-                tell,
+                state,
                 span: span.clone(),
             },
         );
@@ -405,9 +405,9 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
                 _ => Renewal::Unreachable,
             };
             let standing = held.lease.handle(renewal, now());
-            if *held.tell.borrow() != standing {
+            if *held.state.borrow() != standing {
                 held.span.in_scope(|| debug!(?standing, "a lease changed"));
-                held.tell.send_replace(standing);
+                held.state.send_replace(standing);
             }
         }
     }

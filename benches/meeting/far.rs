@@ -3,10 +3,10 @@
 use crate::{
     rig::until,
     support::{
-        choir::Choir,
         place::Place,
         postgres,
         stored::{StoredMeeting, fetched},
+        tone_meeting::ToneMeeting,
     },
     table::Table,
 };
@@ -76,9 +76,9 @@ async fn backlog(table: &mut Table) -> Result<()> {
     let server = place.serve(&[]);
     let client = server.client();
     place.faults.refuse();
-    let mut choir = Choir::begin(&client, PEOPLE).await;
+    let mut tones = ToneMeeting::begin(&client, PEOPLE).await;
     tokio::time::sleep(AWAY).await;
-    choir.fall_silent().await;
+    tones.fall_silent().await;
     let waiting = place.spooled();
     place.faults.delay(ROUND_TRIP);
     place.faults.heal();
@@ -109,10 +109,10 @@ async fn backlog(table: &mut Table) -> Result<()> {
         most.floor(),
         "s",
     );
-    choir.end(&client).await;
+    tones.end(&client).await;
     let ended = Instant::now();
     let recordings = client
-        .wait_recordings_ready(&choir.meeting, ended + FILES_MAX)
+        .wait_recordings_ready(&tones.meeting, ended + FILES_MAX)
         .await?;
     table.told(
         "from the end until the files of 40 are ready",

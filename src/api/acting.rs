@@ -7,7 +7,7 @@ use crate::{
         AskError,
         message::{Ask, Reply},
     },
-    store::consent::Saying,
+    store::consent::ConsentDecision,
 };
 use std::{
     sync::{
@@ -26,19 +26,19 @@ const JOURNAL_MAX: Duration = Duration::from_secs(2);
 /// A withdrawal or refusal that acts in the meeting's worker, and is told to everybody once.
 #[derive(Clone)]
 pub struct Acting {
-    told: Arc<AtomicBool>,
+    published: Arc<AtomicBool>,
 }
 
 impl Acting {
     /// Begins. Goes on by itself, within [`ACT_MAX`].
-    pub fn start(state: &Shared, saying: &Saying) -> Self {
+    pub fn start(state: &Shared, decision: &ConsentDecision) -> Self {
         let acting = Self {
-            told: Arc::default(),
+            published: Arc::default(),
         };
-        let (this, state, saying) = (acting.clone(), state.clone(), saying.clone());
+        let (this, state, decision) = (acting.clone(), state.clone(), decision.clone());
         let acts = async move {
-            match withdraw(&state, &saying, false).await {
-                Ok(_) => this.tell(&state, &saying),
+            match withdraw(&state, &decision, false).await {
+                Ok(_) => this.publish(&state, &decision),
                 // Nobody captures; told once it is in the log.
                 Err(AskError::Nobody) => {}
                 Err(error) => {
@@ -54,14 +54,14 @@ impl Acting {
     #[cfg(test)]
     pub fn begun() -> Self {
         Self {
-            told: Arc::default(),
+            published: Arc::default(),
         }
     }
 
     /// Tells everybody in the meeting, without its place in the log, unless that was done.
-    pub fn tell(&self, state: &ApiState, saying: &Saying) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            state.publish(saying.meeting, consent::receipt(saying));
+    pub fn publish(&self, state: &ApiState, decision: &ConsentDecision) {
+        if !self.published.swap(true, Ordering::Relaxed) {
+            state.publish(decision.meeting, consent::receipt(decision));
         }
     }
 }
@@ -69,24 +69,28 @@ impl Acting {
 /// Makes a withdrawal or refusal act in the meeting's worker, before it is durable; with `journal`
 /// the worker writes it down, because the database cannot be reached. The id is the same, so
 /// whoever writes the log first, it stands there once.
-pub async fn withdraw(state: &ApiState, saying: &Saying, journal: bool) -> Result<Reply, AskError> {
+pub async fn withdraw(
+    state: &ApiState,
+    decision: &ConsentDecision,
+    journal: bool,
+) -> Result<Reply, AskError> {
     let limit = if journal { JOURNAL_MAX } else { ACT_MAX };
     state
         .queue
-        .ask(saying.meeting, &withdrawal(saying, journal), limit)
+        .ask(decision.meeting, &withdrawal(decision, journal), limit)
         .await
 }
 
-fn withdrawal(saying: &Saying, journal: bool) -> Ask {
+fn withdrawal(decision: &ConsentDecision, journal: bool) -> Ask {
     Ask::Withdraw {
-        id: saying.id,
-        participant: saying.participant,
-        consent_type: saying.consent_type,
-        status: saying.status,
-        actor: saying.actor.clone(),
-        statement: saying.statement.clone(),
-        received_at: saying.timestamp,
-        once: saying.once.clone(),
+        id: decision.id,
+        participant: decision.participant,
+        consent_type: decision.consent_type,
+        status: decision.status,
+        actor: decision.actor.clone(),
+        statement: decision.statement.clone(),
+        received_at: decision.timestamp,
+        once: decision.once.clone(),
         journal,
     }
 }

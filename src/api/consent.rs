@@ -18,7 +18,7 @@ use crate::{
         id::{ConsentId, MeetingId, ParticipantId, UserId},
     },
     store::{
-        consent::{self, Entry, STATEMENT_CHARS_MAX, Saying},
+        consent::{self, ConsentDecision, Entry, STATEMENT_CHARS_MAX},
         new_id,
     },
 };
@@ -119,15 +119,15 @@ pub struct ConsentReceipt {
     pub timestamp: Time,
 }
 
-impl From<Saying> for ConsentReceipt {
-    fn from(saying: Saying) -> Self {
+impl From<ConsentDecision> for ConsentReceipt {
+    fn from(decision: ConsentDecision) -> Self {
         Self {
-            id: saying.id.0,
-            meeting_id: saying.meeting.0,
-            participant_id: saying.participant.0,
-            consent_type: saying.consent_type,
-            status: saying.status,
-            timestamp: saying.timestamp.into(),
+            id: decision.id.0,
+            meeting_id: decision.meeting.0,
+            participant_id: decision.participant.0,
+            consent_type: decision.consent_type,
+            status: decision.status,
+            timestamp: decision.timestamp.into(),
         }
     }
 }
@@ -171,7 +171,7 @@ async fn say(
     let input = body.value;
     let once =
         Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
-    let saying = Saying {
+    let decision = ConsentDecision {
         meeting: MeetingId(input.meeting_id),
         participant: ParticipantId(Uuid::nil()),
         id: ConsentId(new_id()),
@@ -185,7 +185,7 @@ async fn say(
     let asked = Give {
         caller,
         user: input.user_id.map(UserId),
-        saying,
+        decision,
         acting: None,
     };
     Ok(match give::give(&state, asked).await? {
@@ -198,8 +198,8 @@ async fn say(
             }
             answer
         }
-        Given::Acknowledged(saying) => {
-            (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*saying))).into_response()
+        Given::Acknowledged(decision) => {
+            (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*decision))).into_response()
         }
     })
 }

@@ -14,7 +14,7 @@ use crate::{
         repeat,
         state::Shared,
     },
-    command::consent::{self, Before, Said},
+    command::consent::{self, Before, Recorded},
     domain::{
         id::{MeetingId, ParticipantId, TenantId, UserId},
         participant::Role,
@@ -22,7 +22,7 @@ use crate::{
     queue::message::Reply,
     store::{
         Tx,
-        consent::{Entry, Saying},
+        consent::{ConsentDecision, Entry},
         event, participant, user,
     },
 };
@@ -46,7 +46,7 @@ pub struct Give {
     /// With an API key: whose consent it is. Everybody else speaks for itself.
     pub user: Option<UserId>,
     /// Its participant is found out here.
-    pub saying: Saying,
+    pub decision: ConsentDecision,
     /// The withdrawal acts already, from its receipt on.
     pub acting: Option<Acting>,
 }
@@ -60,7 +60,7 @@ pub enum Given {
         before: Option<Before>,
     },
     /// A withdrawal that acts, in the worker's journal, and repeated here until it is in the log.
-    Acknowledged(Box<Saying>),
+    Acknowledged(Box<ConsentDecision>),
 }
 
 /// Acts at most once.
@@ -70,10 +70,10 @@ struct Act<'a> {
 }
 
 impl Act<'_> {
-    fn now(&self, saying: &Saying) -> Acting {
+    fn now(&self, decision: &ConsentDecision) -> Acting {
         let mut acting = self.acting.lock();
         acting
-            .get_or_insert_with(|| Acting::start(self.state, saying))
+            .get_or_insert_with(|| Acting::start(self.state, decision))
             .clone()
     }
 }
@@ -86,7 +86,7 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
     let Give {
         caller,
         user,
-        mut saying,
+        mut decision,
         acting,
     } = give;
     permit::at_all(&caller, Operation::GiveConsent)?;
@@ -97,26 +97,26 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
     // A token says who and where: a withdrawal with one needs nothing from the database to act.
     let token = caller
         .seat()
-        .filter(|seat| seat.meeting == saying.meeting && user.is_none());
-    let Some(seat) = token.filter(|_| !saying.status.accepts()) else {
-        return match timeout(GRANT_MAX, write(state, &caller, user, saying, &act)).await {
+        .filter(|seat| seat.meeting == decision.meeting && user.is_none());
+    let Some(seat) = token.filter(|_| !decision.status.accepts()) else {
+        return match timeout(GRANT_MAX, write(state, &caller, user, decision, &act)).await {
             Ok(written) => written,
             Err(_) => Err(Problem::unavailable("the database cannot be reached")),
         };
     };
-    saying.participant = seat.participant;
-    if let Some(waiting) = saying
+    decision.participant = seat.participant;
+    if let Some(waiting) = decision
         .once
         .as_ref()
         .and_then(|request| state.unwritten.of(request))
     {
         return Ok(Given::Acknowledged(Box::new(waiting)));
     }
-    let mut writing = std::pin::pin!(write(state, &caller, user, saying.clone(), &act));
+    let mut writing = std::pin::pin!(write(state, &caller, user, decision.clone(), &act));
     let written = match timeout(CHECK_MAX, &mut writing).await {
         Ok(written) => Some(written),
         Err(_) => {
-            act.now(&saying);
+            act.now(&decision);
             timeout(LOG_MAX, writing).await.ok()
         }
     };
@@ -124,11 +124,11 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
         Some(Ok(given)) => Ok(given),
         Some(Err(problem)) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Err(problem),
         _ => {
-            let acting = act.now(&saying);
-            match withdraw(state, &saying, true).await {
+            let acting = act.now(&decision);
+            match withdraw(state, &decision, true).await {
                 Ok(Reply::Withdrawn { journalled: true }) => {
-                    repeat::until_written(state, caller.tenant, saying.clone(), acting);
-                    Ok(Given::Acknowledged(Box::new(saying)))
+                    repeat::until_written(state, caller.tenant, decision.clone(), acting);
+                    Ok(Given::Acknowledged(Box::new(decision)))
                 }
                 reply => {
                     tracing::warn!(?reply, "a withdrawal could not be written down");
@@ -148,7 +148,7 @@ async fn write(
     state: &Shared,
     caller: &Caller,
     user: Option<UserId>,
-    mut saying: Saying,
+    mut decision: ConsentDecision,
     act: &Act<'_>,
 ) -> Result<Given, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
@@ -156,28 +156,29 @@ async fn write(
         &mut tx,
         caller,
         Operation::GiveConsent,
-        saying.meeting,
+        decision.meeting,
         state.clock.now(),
     )
     .await?;
-    event::lock(&mut tx, saying.meeting).await?;
-    saying.participant = match (caller.seat(), user) {
+    event::lock(&mut tx, decision.meeting).await?;
+    decision.participant = match (caller.seat(), user) {
         (Some(seat), None) => seat.participant,
-        _ => speaker(&mut tx, caller, user, saying.meeting).await?,
+        _ => speaker(&mut tx, caller, user, decision.meeting).await?,
     };
-    let refuses = !saying.status.accepts();
+    let refuses = !decision.status.accepts();
     // A request that comes again does not act again: what was said since then stands.
-    let acting = (refuses && !consent::was_said(&mut tx, &saying).await?).then(|| act.now(&saying));
-    let Said {
+    let acting =
+        (refuses && !consent::is_recorded(&mut tx, &decision).await?).then(|| act.now(&decision));
+    let Recorded {
         entry,
         before,
         effects,
-    } = consent::say(&mut tx, &saying).await?;
+    } = consent::record(&mut tx, &decision).await?;
     tx.commit().await?;
     if let (Some(acting), None) = (acting, before) {
-        acting.tell(state, &saying);
+        acting.publish(state, &decision);
     }
-    state.publish(saying.meeting, effects);
+    state.publish(decision.meeting, effects);
     Ok(Given::Logged {
         entry: Box::new(entry),
         before,

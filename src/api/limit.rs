@@ -4,7 +4,7 @@
 use super::{problem::Problem, token::COOKIE};
 use crate::{
     domain::{
-        connections::Standing,
+        connections::Activity,
         rate::{Rate, Rates},
     },
     ingest::Network,
@@ -38,21 +38,21 @@ pub struct Client(pub IpAddr);
 
 /// The connection's place, to say what it does.
 #[derive(Clone)]
-pub struct Door(Arc<dyn Fn(Standing) + Send + Sync>);
+pub struct ConnectionHandle(Arc<dyn Fn(Activity) + Send + Sync>);
 
-impl Door {
-    pub fn new(stand: impl Fn(Standing) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(stand))
+impl ConnectionHandle {
+    pub fn new(set: impl Fn(Activity) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(set))
     }
 
-    pub fn stand(&self, standing: Standing) {
-        (self.0)(standing);
+    pub fn set(&self, activity: Activity) {
+        (self.0)(activity);
     }
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for ConnectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Door")
+        f.write_str("ConnectionHandle")
     }
 }
 
@@ -97,7 +97,7 @@ impl Limits {
         let trusts = |ip: IpAddr| self.trusted.iter().any(|network| network.contains(ip));
         let mut client = peer.to_canonical();
         if !trusts(client) {
-            return Client(crowd(client));
+            return Client(counted_as(client));
         }
         let values = headers
             .get_all("x-forwarded-for")
@@ -116,7 +116,7 @@ impl Limits {
                 break;
             }
         }
-        Client(crowd(client))
+        Client(counted_as(client))
     }
 
     /// Counts one request.
@@ -207,7 +207,7 @@ fn forwarded(entry: &str) -> Option<IpAddr> {
 }
 
 /// Who counts as one: an IPv4 address, or the IPv6 network that one customer has.
-pub fn crowd(ip: IpAddr) -> IpAddr {
+pub fn counted_as(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),

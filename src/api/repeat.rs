@@ -6,9 +6,9 @@ use super::{
     state::Shared,
 };
 use crate::{
-    command::consent::{self, Said},
+    command::consent::{self, Recorded},
     domain::id::TenantId,
-    store::{StoreError, consent::Saying},
+    store::{StoreError, consent::ConsentDecision},
 };
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -20,46 +20,46 @@ const EVERY: Duration = Duration::from_millis(250);
 const TRY_MAX: Duration = Duration::from_secs(2);
 
 /// Repeats it until it is written.
-pub fn until_written(state: &Shared, tenant: TenantId, saying: Saying, acting: Acting) {
+pub fn until_written(state: &Shared, tenant: TenantId, decision: ConsentDecision, acting: Acting) {
     let (tasks, state) = (state.unwritten.tasks.clone(), state.clone());
-    state.unwritten.waiting().push(saying.clone());
+    state.unwritten.waiting().push(decision.clone());
     metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
     let repeating = async move {
         let telling = async {
             loop {
                 // Whoever holds the meeting by now; twice is once.
-                let _ = acting::withdraw(&state, &saying, false).await;
+                let _ = acting::withdraw(&state, &decision, false).await;
                 tokio::time::sleep(EVERY).await;
             }
         };
         tokio::select! {
-            () = write(&state, tenant, &saying, &acting) => {}
+            () = write(&state, tenant, &decision, &acting) => {}
             () = telling => {}
         }
         state
             .unwritten
             .waiting()
-            .retain(|waiting| waiting.id != saying.id);
+            .retain(|waiting| waiting.id != decision.id);
         metrics::gauge!("hansard_withdrawals_unwritten").set(state.unwritten.len() as f64);
     };
     tasks.spawn(repeating.in_current_span());
 }
 
-async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Acting) {
+async fn write(state: &Shared, tenant: TenantId, decision: &ConsentDecision, acting: &Acting) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match timeout(TRY_MAX, log(state, tenant, saying)).await {
+        match timeout(TRY_MAX, log(state, tenant, decision)).await {
             Ok(Ok(said)) => {
                 if said.before.is_none() {
-                    acting.tell(state, saying);
+                    acting.publish(state, decision);
                 }
-                state.publish(saying.meeting, said.effects);
+                state.publish(decision.meeting, said.effects);
                 return;
             }
             Ok(Err(error)) if !error.is_unavailable() => {
-                tracing::error!(id = %saying.id, %error, "an acknowledged withdrawal was refused");
+                tracing::error!(id = %decision.id, %error, "an acknowledged withdrawal was refused");
                 return;
             }
             Ok(Err(_)) | Err(_) => {}
@@ -67,9 +67,13 @@ async fn write(state: &Shared, tenant: TenantId, saying: &Saying, acting: &Actin
     }
 }
 
-async fn log(state: &Shared, tenant: TenantId, saying: &Saying) -> Result<Said, StoreError> {
+async fn log(
+    state: &Shared,
+    tenant: TenantId,
+    decision: &ConsentDecision,
+) -> Result<Recorded, StoreError> {
     let mut tx = state.store.tenant_tx(tenant).await?;
-    let said = consent::say_acknowledged(&mut tx, saying).await?;
+    let said = consent::record_acknowledged(&mut tx, decision).await?;
     tx.commit().await?;
     Ok(said)
 }

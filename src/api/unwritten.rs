@@ -1,7 +1,7 @@
 //! Withdrawals that were acknowledged and do not stand in the log yet. [`super::repeat`]
 //! repeats each of them.
 
-use crate::{domain::id::Request, store::consent::Saying};
+use crate::{domain::id::Request, store::consent::ConsentDecision};
 use parking_lot::{Mutex, MutexGuard};
 use tokio_util::task::TaskTracker;
 
@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug, Default)]
 pub struct Unwritten {
     pub(super) tasks: TaskTracker,
-    waiting: Mutex<Vec<Saying>>,
+    waiting: Mutex<Vec<ConsentDecision>>,
 }
 
 impl Unwritten {
-    pub(super) fn waiting(&self) -> MutexGuard<'_, Vec<Saying>> {
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Vec<ConsentDecision>> {
         self.waiting.lock()
     }
 
@@ -27,10 +27,10 @@ impl Unwritten {
     }
 
     /// What the same request said, while it waits.
-    pub fn of(&self, request: &Request) -> Option<Saying> {
+    pub fn of(&self, request: &Request) -> Option<ConsentDecision> {
         self.waiting()
             .iter()
-            .find(|saying| saying.once.as_ref() == Some(request))
+            .find(|decision| decision.once.as_ref() == Some(request))
             .cloned()
     }
 

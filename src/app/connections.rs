@@ -2,8 +2,8 @@
 //! be, and their descriptors. What is asked over them is the router's.
 
 use crate::{
-    api::limit::{Door, Peer, crowd},
-    domain::connections::{DoorId, Doors, Knock, Standing},
+    api::limit::{ConnectionHandle, Peer, counted_as},
+    domain::connections::{Activity, Admission, ConnectionId, Connections},
     ingest::Network,
 };
 use axum::{Router, body::Body, extract::Request, http::Response};
@@ -59,14 +59,14 @@ pub struct Room {
     pub trusted: Arc<[Network]>,
 }
 
-/// Everybody at the door of one address.
+/// All connections to one address.
 struct Front {
     state: Mutex<State>,
 }
 
 struct State {
-    doors: Doors<IpAddr>,
-    tasks: HashMap<DoorId, AbortHandle>,
+    connections: Connections<IpAddr>,
+    tasks: HashMap<ConnectionId, AbortHandle>,
 }
 
 impl Front {
@@ -74,24 +74,24 @@ impl Front {
         self.state.lock()
     }
 
-    fn stand(&self, id: DoorId, standing: Standing) {
-        self.state().doors.stand(id, standing);
+    fn set(&self, id: ConnectionId, activity: Activity) {
+        self.state().connections.set(id, activity);
     }
 
-    fn leave(&self, id: DoorId) {
+    fn leave(&self, id: ConnectionId) {
         let mut state = self.state();
-        state.doors.leave(id);
+        state.connections.leave(id);
         state.tasks.remove(&id);
-        metrics::gauge!("hansard_http_connections").set(state.doors.open() as f64);
+        metrics::gauge!("hansard_http_connections").set(state.connections.open() as f64);
     }
 }
 
 /// Serves until `closing`, then lets what runs end, not for long.
 pub async fn serve(listener: TcpListener, router: Router, room: Room, closing: CancellationToken) {
-    let doors = Doors::new(room.all, room.per_address);
+    let connections = Connections::new(room.all, room.per_address);
     let front = Arc::new(Front {
         state: Mutex::new(State {
-            doors,
+            connections,
             tasks: HashMap::new(),
         }),
     });
@@ -135,7 +135,8 @@ fn admit(
     let ip = peer.ip().to_canonical();
     let mut state = front.state();
     let is_proxy = room.trusted.iter().any(|network| network.contains(ip));
-    let Knock::Admitted { id, displaced } = state.doors.knock(crowd(ip), !is_proxy) else {
+    let Admission::Admitted { id, displaced } = state.connections.admit(counted_as(ip), !is_proxy)
+    else {
         metrics::counter!("hansard_http_connections_refused_total").increment(1);
         return;
     };
@@ -143,26 +144,26 @@ fn admit(
         metrics::counter!("hansard_http_connections_displaced_total").increment(1);
         task.abort();
     }
-    metrics::gauge!("hansard_http_connections").set(state.doors.open() as f64);
+    metrics::gauge!("hansard_http_connections").set(state.connections.open() as f64);
     let pass = Arc::new(Pass {
         front: front.clone(),
         id,
     });
-    let door = {
+    let connection = {
         let pass = pass.clone();
-        Door::new(move |standing| pass.front.stand(pass.id, standing))
+        ConnectionHandle::new(move |activity| pass.front.set(pass.id, activity))
     };
     drop(state);
-    let task = tracker.spawn(connection(
+    let task = tracker.spawn(serve_one(
         Timed::new(stream, pass),
         ip,
-        door,
+        connection,
         router.clone(),
         closing.clone(),
     ));
     let mut state = front.state();
     // It may be over already.
-    if state.doors.is_open(id) {
+    if state.connections.is_open(id) {
         state.tasks.insert(id, task.abort_handle());
     }
 }
@@ -171,7 +172,7 @@ fn admit(
 /// that it became.
 struct Pass {
     front: Arc<Front>,
-    id: DoorId,
+    id: ConnectionId,
 }
 
 impl Drop for Pass {
@@ -180,16 +181,22 @@ impl Drop for Pass {
     }
 }
 
-async fn connection(io: Timed, ip: IpAddr, door: Door, router: Router, closing: CancellationToken) {
+async fn serve_one(
+    io: Timed,
+    ip: IpAddr,
+    connection: ConnectionHandle,
+    router: Router,
+    closing: CancellationToken,
+) {
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let asked = asked.clone();
         service_fn(move |mut request: hyper::Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
-            door.stand(Standing::Busy);
+            connection.set(Activity::Busy);
             request.extensions_mut().insert(Peer(ip));
-            request.extensions_mut().insert(door.clone());
-            let (router, door) = (router.clone(), door.clone());
+            request.extensions_mut().insert(connection.clone());
+            let (router, connection) = (router.clone(), connection.clone());
             let request: Request = request.map(Body::new);
             async move {
                 let response: Response<Body> = match router.oneshot(request).await {
@@ -197,7 +204,7 @@ async fn connection(io: Timed, ip: IpAddr, door: Door, router: Router, closing: 
                     Err(never) => match never {},
                 };
                 if response.status() != axum::http::StatusCode::SWITCHING_PROTOCOLS {
-                    door.stand(Standing::Waiting);
+                    connection.set(Activity::Waiting);
                 }
                 Ok::<_, Infallible>(response)
             }

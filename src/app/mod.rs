@@ -236,12 +236,12 @@ impl Running {
         }
     }
 
-    /// Stops in order; see the module's text. A second signal, or the end of the grace time, ends
+    /// Stops in the order that stands at the top of this file. A second signal, or the end of the grace time, ends
     /// the process at once.
     pub async fn stop(self) -> anyhow::Result<()> {
         let grace = self.grace;
         let api = self.api.clone();
-        let told_again = told_to_stop()?;
+        let told_again = stop_signal()?;
         info!(grace_s = grace.as_secs(), "stopping");
         health::process().enter(Phase::Draining);
         tokio::select! {
@@ -346,7 +346,7 @@ async fn keep_time(
 
 /// Ends when the process is told to stop (SIGTERM, SIGINT) after this call: from here on that ends
 /// nothing by itself.
-pub fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (
         signal(SignalKind::terminate())?,

@@ -213,7 +213,7 @@ impl Keeper {
                     Some(Message::Sealed(sealed)) => self.take(sealed).await,
                     Some(Message::Drain(done)) => self.drains.push(done),
                     Some(Message::Close(done)) => {
-                        self.bury();
+                        self.delete_replaced();
                         self.forget(Duration::ZERO).await;
                         let _ = done.send(self.owned);
                         return;
@@ -221,7 +221,7 @@ impl Keeper {
                     None => return,
                 },
                 _ = tick.tick() => {
-                    self.bury();
+                    self.delete_replaced();
                     let scarce = self.owned.disk().is_scarce();
                     self.forget(if scarce { KEPT_SCARCE } else { KEPT }).await;
                 }
@@ -422,7 +422,7 @@ impl Keeper {
     }
 
     /// Deletes objects that were replaced, once no row names them any more.
-    fn bury(&mut self) {
+    fn delete_replaced(&mut self) {
         let waiting = std::mem::take(&mut self.replaced);
         let (through, waiting): (Vec<_>, Vec<_>) = waiting
             .into_iter()

@@ -1,11 +1,11 @@
-//! Saying something about consent: into the log, with what a refusal takes back.
+//! ConsentDecision something about consent: into the log, with what a refusal takes back.
 
 use super::remove::remove;
 use crate::{
     domain::{admission, id::ConsentId, participant::Removal},
     store::{
         Result, StoreError,
-        consent::{self, Entry, Saying},
+        consent::{self, ConsentDecision, Entry},
         effect::Effects,
         event,
         idempotency::{self, Earlier},
@@ -18,16 +18,16 @@ use std::collections::BTreeSet;
 
 /// What a refusal or withdrawal does at its receipt, before it is written: everybody in the meeting
 /// is told, without its place in the log.
-pub fn receipt(saying: &Saying) -> Effects {
+pub fn receipt(decision: &ConsentDecision) -> Effects {
     Effects {
-        live: vec![saying.told()],
+        live: vec![decision.event()],
         ..Effects::default()
     }
 }
 
-/// What [`say`] wrote.
+/// What [`record`] wrote.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Said {
+pub struct Recorded {
     pub entry: Entry,
     /// It was said before, and this is that entry.
     pub before: Option<Before>,
@@ -55,51 +55,61 @@ pub struct Before {
 /// [`StoreError::Conflict`] when the participant is not of this meeting, or the id was used for
 /// somebody else's entry. [`StoreError::OtherBody`] and [`StoreError::TooMany`] with nothing
 /// written.
-pub async fn say(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
-    event::lock(conn, saying.meeting).await?;
-    if let Some((entry, replayed)) = said_before(conn, saying).await? {
-        return again(conn, saying, entry, replayed).await;
+pub async fn record(conn: &mut PgConnection, decision: &ConsentDecision) -> Result<Recorded> {
+    event::lock(conn, decision.meeting).await?;
+    if let Some((entry, replayed)) = said_before(conn, decision).await? {
+        return again(conn, decision, entry, replayed).await;
     }
-    let (entry, event) = consent::append(conn, saying).await?;
-    if let Some(request) = &saying.once {
+    let (entry, event) = consent::append(conn, decision).await?;
+    if let Some(request) = &decision.once {
         idempotency::keep(conn, request, None, Some(entry.id.0)).await?;
     }
-    let mut said = Said {
+    let mut said = Recorded {
         entry,
         before: None,
         effects: event.into(),
     };
-    if saying.status.accepts() {
+    if decision.status.accepts() {
         return Ok(said);
     }
     said.effects
         .extend(retract::behind(conn, &said.entry, said.entry.timestamp, None).await?);
-    let of = meeting::get(conn, saying.meeting)
+    let of = meeting::get(conn, decision.meeting)
         .await?
         .ok_or(StoreError::NotFound)?;
     if admission::removes(&of.terms(), &said.entry.purposes) {
-        said.effects
-            .extend(remove(conn, saying.meeting, saying.participant, Removal::Required).await?);
+        said.effects.extend(
+            remove(
+                conn,
+                decision.meeting,
+                decision.participant,
+                Removal::Required,
+            )
+            .await?,
+        );
     }
     Ok(said)
 }
 
-/// Whether [`say`] would find that this was said before.
-pub async fn was_said(conn: &mut PgConnection, saying: &Saying) -> Result<bool> {
-    event::lock(conn, saying.meeting).await?;
-    Ok(said_before(conn, saying).await?.is_some())
+/// Whether [`record`] would find that this was said before.
+pub async fn is_recorded(conn: &mut PgConnection, decision: &ConsentDecision) -> Result<bool> {
+    event::lock(conn, decision.meeting).await?;
+    Ok(said_before(conn, decision).await?.is_some())
 }
 
-/// As [`say`], of something that was acknowledged already: it is said whatever its key was used
+/// As [`record`], of something that was acknowledged already: it is said whatever its key was used
 /// for.
-pub async fn say_acknowledged(conn: &mut PgConnection, saying: &Saying) -> Result<Said> {
-    match say(conn, saying).await {
+pub async fn record_acknowledged(
+    conn: &mut PgConnection,
+    decision: &ConsentDecision,
+) -> Result<Recorded> {
+    match record(conn, decision).await {
         Err(StoreError::OtherBody) => {
-            say(
+            record(
                 conn,
-                &Saying {
+                &ConsentDecision {
                     once: None,
-                    ..saying.clone()
+                    ..decision.clone()
                 },
             )
             .await
@@ -109,16 +119,19 @@ pub async fn say_acknowledged(conn: &mut PgConnection, saying: &Saying) -> Resul
 }
 
 /// The entry that says this already, and whether a request with the same key made it.
-async fn said_before(conn: &mut PgConnection, saying: &Saying) -> Result<Option<(Entry, bool)>> {
-    if let Some(before) = consent::by_id(conn, saying.meeting, saying.id).await? {
-        if before.participant != saying.participant || before.status != saying.status {
+async fn said_before(
+    conn: &mut PgConnection,
+    decision: &ConsentDecision,
+) -> Result<Option<(Entry, bool)>> {
+    if let Some(before) = consent::by_id(conn, decision.meeting, decision.id).await? {
+        if before.participant != decision.participant || before.status != decision.status {
             return Err(StoreError::Conflict {
                 constraint: "consent_log_id".into(),
             });
         }
         return Ok(Some((before, false)));
     }
-    if let Some(request) = &saying.once {
+    if let Some(request) = &decision.once {
         let made = match idempotency::begin(conn, request).await? {
             Earlier::None => None,
             // Whoever writes with this key holds the head's lock; another meeting's head is another
@@ -130,15 +143,15 @@ async fn said_before(conn: &mut PgConnection, saying: &Saying) -> Result<Option<
             Earlier::Done { made } => made,
         };
         if let Some(id) = made
-            && let Some(before) = consent::by_id(conn, saying.meeting, ConsentId(id)).await?
+            && let Some(before) = consent::by_id(conn, decision.meeting, ConsentId(id)).await?
         {
             return Ok(Some((before, true)));
         }
     }
-    let Some(last) = consent::latest(conn, saying.meeting, saying.participant).await? else {
+    let Some(last) = consent::latest(conn, decision.meeting, decision.participant).await? else {
         return Ok(None);
     };
-    let entries: BTreeSet<Option<i64>> = saying
+    let entries: BTreeSet<Option<i64>> = decision
         .consent_type
         .uses()
         .iter()
@@ -147,40 +160,40 @@ async fn said_before(conn: &mut PgConnection, saying: &Saying) -> Result<Option<
     let (Some(Some(entry)), 1) = (entries.first().copied(), entries.len()) else {
         return Ok(None);
     };
-    let before = consent::above(conn, saying.meeting, entry - 1, 1)
+    let before = consent::above(conn, decision.meeting, entry - 1, 1)
         .await?
         .pop();
     Ok(before
-        .filter(|before| is_same(before, saying))
+        .filter(|before| is_same(before, decision))
         .map(|before| (before, false)))
 }
 
-fn is_same(entry: &Entry, saying: &Saying) -> bool {
-    entry.participant == saying.participant
-        && entry.consent_type == saying.consent_type
-        && entry.status == saying.status
-        && entry.actor == saying.actor
-        && entry.statement == saying.statement
+fn is_same(entry: &Entry, decision: &ConsentDecision) -> bool {
+    entry.participant == decision.participant
+        && entry.consent_type == decision.consent_type
+        && entry.status == decision.status
+        && entry.actor == decision.actor
+        && entry.statement == decision.statement
 }
 
 async fn again(
     conn: &mut PgConnection,
-    saying: &Saying,
+    decision: &ConsentDecision,
     mut entry: Entry,
     replayed: bool,
-) -> Result<Said> {
-    if let (Some(request), false) = (&saying.once, replayed) {
+) -> Result<Recorded> {
+    if let (Some(request), false) = (&decision.once, replayed) {
         idempotency::keep(conn, request, None, Some(entry.id.0)).await?;
     }
     let mut effects = Effects::default();
-    let at = saying.timestamp.trunc_subsecs(3);
+    let at = decision.timestamp.trunc_subsecs(3);
     if !entry.status.accepts() && at < entry.acts_at {
         retract::note_earlier(conn, &entry, at).await?;
         effects = retract::behind(conn, &entry, at, Some(entry.acts_at)).await?;
         entry.acts_at = at;
     }
-    let head = event::head(conn, saying.meeting).await?.consent_entry;
-    Ok(Said {
+    let head = event::head(conn, decision.meeting).await?.consent_entry;
+    Ok(Recorded {
         entry,
         before: Some(Before { replayed, head }),
         effects,

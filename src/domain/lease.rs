@@ -23,7 +23,7 @@ pub enum Renewal {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum LeaseState {
     /// Ours: capture, commit and tell.
     Held,
     /// Unknown: capture to the spool only.
@@ -35,7 +35,7 @@ pub enum Standing {
 /// One lease as its holder sees it. Times are any monotonic clock's microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    standing: Standing,
+    standing: LeaseState,
     renew_at: Micros,
 }
 
@@ -43,27 +43,27 @@ impl Lease {
     /// Just claimed.
     pub fn new(now: Micros) -> Self {
         Self {
-            standing: Standing::Held,
+            standing: LeaseState::Held,
             renew_at: now + LEASE_RENEW,
         }
     }
 
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> LeaseState {
         self.standing
     }
 
     /// When to try to renew; `None` once it is lost.
     pub fn poll_timeout(&self) -> Option<Micros> {
-        (self.standing != Standing::Lost).then_some(self.renew_at)
+        (self.standing != LeaseState::Lost).then_some(self.renew_at)
     }
 
     /// Takes the outcome of a renewal that was *asked for* at `now`.
-    pub fn handle(&mut self, renewal: Renewal, now: Micros) -> Standing {
+    pub fn handle(&mut self, renewal: Renewal, now: Micros) -> LeaseState {
         self.renew_at = now + LEASE_RENEW;
         self.standing = match (self.standing, renewal) {
-            (Standing::Lost, _) | (_, Renewal::Refused) => Standing::Lost,
-            (_, Renewal::Renewed) => Standing::Held,
-            (_, Renewal::Unreachable) => Standing::Unsure,
+            (LeaseState::Lost, _) | (_, Renewal::Refused) => LeaseState::Lost,
+            (_, Renewal::Renewed) => LeaseState::Held,
+            (_, Renewal::Unreachable) => LeaseState::Unsure,
         };
         self.standing
     }
@@ -86,7 +86,7 @@ pub enum Holder {
 /// What to do about a lease that ran out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Ask the holder, and tell the outcome to [`Wanted::heard`].
+    /// Ask the holder, and tell the outcome to [`Wanted::answered`].
     Ask,
     /// Take it, if the row still says the same epoch and that it ran out.
     Claim,
@@ -104,7 +104,7 @@ pub struct Wanted {
     expired: Micros,
     asking: bool,
     /// The last answer, and when it came.
-    heard: Option<(Holder, Micros)>,
+    answer: Option<(Holder, Micros)>,
 }
 
 impl Wanted {
@@ -114,7 +114,7 @@ impl Wanted {
             since: now,
             expired: now - ago,
             asking: false,
-            heard: None,
+            answer: None,
         }
     }
 
@@ -131,7 +131,7 @@ impl Wanted {
                 Step::Ask
             }
         };
-        match self.heard {
+        match self.answer {
             None if self.asking => Step::Wait,
             None => Step::Ask,
             Some((Holder::Nobody | Holder::Silent, _)) => Step::Claim,
@@ -154,9 +154,9 @@ impl Wanted {
     }
 
     /// What asking came to.
-    pub fn heard(&mut self, holder: Holder, now: Micros) {
+    pub fn answered(&mut self, holder: Holder, now: Micros) {
         self.asking = false;
-        self.heard = Some((holder, now));
+        self.answer = Some((holder, now));
     }
 }
 
@@ -169,20 +169,20 @@ mod tests {
         let mut lease = Lease::new(Micros(0));
         assert_eq!(
             lease.handle(Renewal::Unreachable, Micros::from_secs(1)),
-            Standing::Unsure
+            LeaseState::Unsure
         );
         assert_eq!(
             lease.handle(Renewal::Renewed, Micros::from_secs(2)),
-            Standing::Held
+            LeaseState::Held
         );
         assert_eq!(lease.poll_timeout(), Some(Micros::from_secs(3)));
         assert_eq!(
             lease.handle(Renewal::Refused, Micros::from_secs(3)),
-            Standing::Lost
+            LeaseState::Lost
         );
         assert_eq!(
             lease.handle(Renewal::Renewed, Micros::from_secs(4)),
-            Standing::Lost
+            LeaseState::Lost
         );
         assert_eq!(lease.poll_timeout(), None);
     }
@@ -198,7 +198,7 @@ mod tests {
                 Step::Ask => {
                     wanted.asked();
                     assert_eq!(wanted.step(now), Step::Wait, "one question at a time");
-                    wanted.heard(holder, now);
+                    wanted.answered(holder, now);
                     if wanted.step(now) == Step::Claim {
                         return now;
                     }
@@ -239,11 +239,11 @@ mod tests {
     #[test]
     fn a_holder_that_dies_while_it_is_waited_for_is_noticed() {
         let mut wanted = Wanted::new(Micros(0), Micros(0));
-        wanted.heard(Holder::Alive, Micros(0));
+        wanted.answered(Holder::Alive, Micros(0));
         assert_eq!(wanted.step(Micros::from_ms(500)), Step::Wait);
         assert_eq!(wanted.step(Micros::from_secs(1)), Step::Ask);
         wanted.asked();
-        wanted.heard(Holder::Nobody, Micros::from_secs(1));
+        wanted.answered(Holder::Nobody, Micros::from_secs(1));
         assert_eq!(wanted.step(Micros::from_secs(1)), Step::Claim);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A pure state machine: told what was taken and what was refused, it says how the stream stands
 //! ([`Watch::state`]) and what is news ([`Watch::poll`]). A stall is told [`STALLED`] after the
-//! last packet and at most once in [`TOLD_EVERY`]; that media comes again is told at once after a
-//! stall that was told.
+//! last packet and at most once in [`REPORTED_EVERY`]; that media comes again is told at once after a
+//! stall that was reported.
 
 use crate::{
     stream::{MediaReason, StreamMedia},
@@ -12,8 +12,8 @@ use crate::{
 
 /// Without a packet for this long a stream is stalled.
 pub const STALLED: Micros = Micros::from_secs(10);
-/// Between two stalls that are told.
-pub const TOLD_EVERY: Micros = Micros::from_secs(30);
+/// Between two stalls that are reported.
+pub const REPORTED_EVERY: Micros = Micros::from_secs(30);
 
 /// How a stream stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -63,19 +63,19 @@ pub struct Watch {
     /// What was refused last, and when; not by strangers' packets, which are nothing to this
     /// stream.
     refused: Option<(MediaReason, MeetingTime)>,
-    told: Media,
-    stall_told: Option<MeetingTime>,
+    reported: Media,
+    stall_reported: Option<MeetingTime>,
 }
 
 impl Watch {
     /// `told`: what people know, after a restart.
-    pub fn new(told: Media, now: MeetingTime) -> Self {
+    pub fn new(reported: Media, now: MeetingTime) -> Self {
         Self {
             opened: now,
-            taken: (told != Media::Waiting).then_some(now),
+            taken: (reported != Media::Waiting).then_some(now),
             refused: None,
-            told,
-            stall_told: None,
+            reported,
+            stall_reported: None,
         }
     }
 
@@ -104,22 +104,25 @@ impl Watch {
         }
     }
 
-    /// What is to be told now, if anything; it counts as told.
+    /// What is to be told now, if anything; it counts as reported.
     pub fn poll(&mut self, now: MeetingTime) -> Option<Media> {
         let state = self.state(now);
-        if state == self.told {
+        if state == self.reported {
             return None;
         }
         if let Media::Stalled(_) = state {
-            if self.stall_told.is_some_and(|at| now - at < TOLD_EVERY) {
+            if self
+                .stall_reported
+                .is_some_and(|at| now - at < REPORTED_EVERY)
+            {
                 return None;
             }
-            self.stall_told = Some(now);
+            self.stall_reported = Some(now);
         } else if state == Media::Waiting {
             // Refused packets ceased: as before.
             return None;
         }
-        self.told = state;
+        self.reported = state;
         Some(state)
     }
 }
@@ -136,7 +139,7 @@ mod tests {
     /// ` ` nothing. Gives what is told, and in which second.
     fn play(script: &str) -> Vec<(i64, Media)> {
         let mut watch = Watch::new(Media::Waiting, s(0));
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (second, what) in script.chars().enumerate() {
             let now = s(second as i64);
             match what {
@@ -145,9 +148,9 @@ mod tests {
                 'u' => watch.refused(MediaReason::Unauthentic, now),
                 _ => {}
             }
-            told.extend(watch.poll(now).map(|media| (second as i64, media)));
+            reported.extend(watch.poll(now).map(|media| (second as i64, media)));
         }
-        told
+        reported
     }
 
     #[test]
@@ -184,29 +187,29 @@ mod tests {
     #[test]
     fn stalls_are_told_at_most_twice_a_minute() {
         let flapping = format!("+{}", " ".repeat(10)).repeat(20);
-        let told = play(&flapping);
-        let stalls: Vec<i64> = told
+        let reported = play(&flapping);
+        let stalls: Vec<i64> = reported
             .iter()
             .filter(|(_, media)| matches!(media, Media::Stalled(_)))
             .map(|(at, _)| *at)
             .collect();
-        assert!(stalls.len() >= 5, "{told:?}");
+        assert!(stalls.len() >= 5, "{reported:?}");
         assert!(
             stalls.windows(2).all(|pair| pair[1] - pair[0] >= 30),
             "{stalls:?}"
         );
         assert!(
-            told.windows(2).all(|pair| pair[0].1 != pair[1].1),
-            "{told:?}"
+            reported.windows(2).all(|pair| pair[0].1 != pair[1].1),
+            "{reported:?}"
         );
     }
 
     #[test]
     fn the_reason_may_change_and_a_restart_tells_nothing_again() {
         let script = format!("+{}{}", " ".repeat(12), "a".repeat(40));
-        let told = play(&script);
+        let reported = play(&script);
         assert_eq!(
-            told[1..],
+            reported[1..],
             [
                 (10, Media::Stalled(MediaReason::Silent)),
                 (40, Media::Stalled(MediaReason::OtherSource))

@@ -93,7 +93,7 @@ pub struct Source {
     address: Option<SocketAddr>,
     ssrc: Option<u32>,
     /// The last packet from `address`.
-    heard: Micros,
+    last_packet: Micros,
 }
 
 impl Source {
@@ -109,7 +109,7 @@ impl Source {
             address,
             ssrc: terms.ssrc.or(ssrc),
             terms,
-            heard: now,
+            last_packet: now,
         }
     }
 
@@ -158,7 +158,7 @@ impl Source {
                 && self.terms.remote.is_none()
                 && self.ssrc == Some(ssrc)
                 && old.ip() == from.ip()
-                && now - self.heard >= SILENT
+                && now - self.last_packet >= SILENT
         };
         if here || secured || self.address.map_or(allowed, moves) {
             Ok(())
@@ -179,7 +179,7 @@ impl Source {
             self.address = Some(from);
         }
         if self.address == Some(from) {
-            self.heard = now;
+            self.last_packet = now;
         }
         change
     }

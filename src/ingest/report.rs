@@ -18,7 +18,7 @@ pub struct Reception {
     jitter: i64,
     transit: Option<i64>,
     /// The middle 32 bits of the last sender report's NTP time, and when it came.
-    heard: Option<(u32, Instant)>,
+    last_report: Option<(u32, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl Reception {
                         at: self.first.map_or(at, |first| first.at),
                     }),
                     highest: sequence.into(),
-                    heard: self.heard,
+                    last_report: self.last_report,
                     ..Self::default()
                 };
             }
@@ -64,7 +64,7 @@ impl Reception {
     }
 
     pub fn sender_report(&mut self, ntp: u64, at: Instant) {
-        self.heard = Some(((ntp >> 16) as u32, at));
+        self.last_report = Some(((ntp >> 16) as u32, at));
     }
 
     /// Packets that were sent and did not come.
@@ -88,7 +88,7 @@ impl Reception {
         } else {
             (lost_since << 8) / expected_since
         };
-        let (last_sender_report, delay) = self.heard.map_or((0, 0), |(ntp, at)| {
+        let (last_sender_report, delay) = self.last_report.map_or((0, 0), |(ntp, at)| {
             (
                 ntp,
                 (now.saturating_duration_since(at).as_micros() as u64 * 65_536 / 1_000_000) as u32,

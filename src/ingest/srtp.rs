@@ -103,8 +103,8 @@ impl Srtp {
         let context = || Context::new(master, salt, profile(suite), None, None);
         let (mut receive, mut ahead) = (context()?, None);
         match index {
-            Some(index) => walk(&mut receive, context()?, ssrc, index)?,
-            None => walk(ahead.insert(context()?), context()?, ssrc, 0xffff)?,
+            Some(index) => advance(&mut receive, context()?, ssrc, index)?,
+            None => advance(ahead.insert(context()?), context()?, ssrc, 0xffff)?,
         }
         let window = index.map_or_else(Window::default, Window::behind);
         Ok(Self {
@@ -319,7 +319,12 @@ fn header(packet: &Packet<'_>) -> rtp::header::Header {
 }
 
 /// Brings a new receiving context to `index`, which then counts as its newest packet.
-fn walk(receive: &mut Context, mut own: Context, ssrc: u32, index: u64) -> Result<(), SrtpError> {
+fn advance(
+    receive: &mut Context,
+    mut own: Context,
+    ssrc: u32,
+    index: u64,
+) -> Result<(), SrtpError> {
     if index >> 16 > ROLLOVER_MAX {
         return Err(SrtpError::Rollover(index >> 16));
     }

@@ -67,7 +67,7 @@ impl Local {
         if self.0.closed.is_cancelled() {
             return Err(Unavailable);
         }
-        self.0.routes.told(meeting, told.clone());
+        self.0.routes.publish(meeting, told.clone());
         Ok(())
     }
 

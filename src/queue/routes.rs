@@ -31,7 +31,7 @@ pub enum Notice {
 
 #[derive(Default)]
 struct Tables {
-    told: HashMap<MeetingId, broadcast::Sender<Notice>>,
+    subscribers: HashMap<MeetingId, broadcast::Sender<Notice>>,
     serving: HashMap<MeetingId, (u64, mpsc::Sender<(Ask, Responder)>)>,
     servings: u64,
     closed: bool,
@@ -56,7 +56,7 @@ impl Routes {
             broadcast::channel(1).1
         } else {
             tables
-                .told
+                .subscribers
                 .entry(meeting)
                 .or_insert_with(|| broadcast::channel(TOLD_WAITING_MAX).0)
                 .subscribe()
@@ -89,10 +89,10 @@ impl Routes {
     }
 
     /// Hands on to those here who listen to the meeting.
-    pub(super) fn told(&self, meeting: MeetingId, told: Published) {
-        if let Some(listeners) = self.tables().told.get(&meeting) {
+    pub(super) fn publish(&self, meeting: MeetingId, message: Published) {
+        if let Some(listeners) = self.tables().subscribers.get(&meeting) {
             // An error only says that nobody listens any more.
-            let _ = listeners.send(Notice::Published(told));
+            let _ = listeners.send(Notice::Published(message));
         }
     }
 
@@ -101,7 +101,7 @@ impl Routes {
         let tables = self.tables();
         for listeners in meetings
             .into_iter()
-            .filter_map(|meeting| tables.told.get(&meeting))
+            .filter_map(|meeting| tables.subscribers.get(&meeting))
         {
             let _ = listeners.send(Notice::Lagged);
         }
@@ -136,7 +136,7 @@ impl Routes {
 
     /// Which meetings somebody here listens to.
     pub(super) fn listened(&self) -> HashSet<MeetingId> {
-        self.tables().told.keys().copied().collect()
+        self.tables().subscribers.keys().copied().collect()
     }
 
     /// Which meetings are held here.
@@ -152,7 +152,7 @@ impl Routes {
     pub(super) fn close(&self) {
         let mut tables = self.tables();
         tables.closed = true;
-        tables.told.clear();
+        tables.subscribers.clear();
         tables.serving.clear();
     }
 }
@@ -178,7 +178,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Entry::Occupied(listeners) = self.routes.tables().told.entry(self.meeting)
+        if let Entry::Occupied(listeners) = self.routes.tables().subscribers.entry(self.meeting)
             && listeners.get().receiver_count() <= 1
         {
             listeners.remove();

@@ -73,7 +73,7 @@ impl CaptionSink {
     }
 }
 
-/// See the module's text.
+/// Hands the decodes of all meetings to the decoder in the schedule's order.
 pub struct Dispatch {
     decoder: Decoder,
     schedule: Schedule,

@@ -25,10 +25,10 @@ pub const GRANTS_MAX: i32 = 100;
 
 /// Something said about consent, before it has a place in the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Saying {
+pub struct ConsentDecision {
     pub meeting: MeetingId,
     pub participant: ParticipantId,
-    /// Made by whoever received it; saying it twice writes it once.
+    /// Made by whoever received it; decision it twice writes it once.
     pub id: ConsentId,
     pub consent_type: ConsentType,
     pub status: ConsentStatus,
@@ -41,10 +41,10 @@ pub struct Saying {
     pub once: Option<Request>,
 }
 
-impl Saying {
+impl ConsentDecision {
     /// What everybody in the meeting is told of it at once, without a place in the log. The
     /// statement is for those who may read the log.
-    pub fn told(&self) -> Event {
+    pub fn event(&self) -> Event {
         Event::ConsentUpdated(Consent {
             id: self.id,
             meeting_id: self.meeting,
@@ -118,7 +118,7 @@ impl Entry {
     }
 
     /// What everybody in the meeting is told once it is committed.
-    pub fn told(&self) -> Event {
+    pub fn event(&self) -> Event {
         Event::ConsentUpdated(Consent {
             id: self.id,
             meeting_id: self.meeting,
@@ -170,10 +170,13 @@ pub async fn latest(
 }
 
 /// Appends under the head's lock, with its event.
-pub async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, StoredEvent)> {
-    let accepts = saying.status.accepts();
+pub async fn append(
+    conn: &mut PgConnection,
+    decision: &ConsentDecision,
+) -> Result<(Entry, StoredEvent)> {
+    let accepts = decision.status.accepts();
     if accepts
-        && latest(conn, saying.meeting, saying.participant)
+        && latest(conn, decision.meeting, decision.participant)
             .await?
             .is_some_and(|last| last.grants >= GRANTS_MAX)
     {
@@ -184,20 +187,20 @@ pub async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, 
     let (last, prev_hash, tenant): (i64, String, Uuid) = sqlx::query_as(
         "select consent_entry, consent_hash, tenant_id from meeting_heads where meeting_id = $1",
     )
-    .bind(saying.meeting.0)
+    .bind(decision.meeting.0)
     .fetch_one(&mut *conn)
     .await?;
-    let timestamp = saying.timestamp.trunc_subsecs(3);
+    let timestamp = decision.timestamp.trunc_subsecs(3);
     let mut entry = Entry {
-        meeting: saying.meeting,
+        meeting: decision.meeting,
         entry: last + 1,
-        id: saying.id,
-        participant: saying.participant,
-        consent_type: saying.consent_type,
-        purposes: saying.consent_type.uses().to_vec(),
-        status: saying.status,
-        actor: saying.actor.clone(),
-        statement: saying.statement.clone(),
+        id: decision.id,
+        participant: decision.participant,
+        consent_type: decision.consent_type,
+        purposes: decision.consent_type.uses().to_vec(),
+        status: decision.status,
+        actor: decision.actor.clone(),
+        statement: decision.statement.clone(),
         timestamp,
         acts_at: timestamp,
         prev_hash,
@@ -255,7 +258,7 @@ pub async fn append(conn: &mut PgConnection, saying: &Saying) -> Result<(Entry, 
     .bind(i32::from(accepts))
     .execute(&mut *conn)
     .await?;
-    let event = event::append(conn, entry.meeting, &entry.told()).await?;
+    let event = event::append(conn, entry.meeting, &entry.event()).await?;
     Ok((entry, event))
 }
 

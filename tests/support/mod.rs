@@ -3,7 +3,6 @@
 //! `mod support;` in a test makes all of this available.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub mod choir;
 pub mod crowd;
 pub mod disk;
 pub mod faults;
@@ -14,6 +13,7 @@ pub mod rabbitmq;
 pub mod s3;
 pub mod server;
 pub mod stored;
+pub mod tone_meeting;
 
 use std::{future::Future, path::PathBuf, time::Duration};
 

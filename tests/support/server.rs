@@ -196,12 +196,12 @@ impl Server {
 
     /// SIGTERM, and waits for the orderly end.
     pub fn terminate(self) {
-        let status = self.told_to_end();
+        let status = self.stop();
         assert!(status.success(), "hansard ended with {status}");
     }
 
     /// SIGTERM; how it ended.
-    pub fn told_to_end(mut self) -> ExitStatus {
+    pub fn stop(mut self) -> ExitStatus {
         self.ask_to_stop();
         let asked = Instant::now();
         loop {

@@ -93,7 +93,7 @@ pub fn correlation(a: &[f32], b: &[f32], shift_max: usize) -> f64 {
 }
 
 /// Milliseconds from the first to the last sample above a level, from the beginning.
-pub fn heard_ms(samples: &[f32], above: f32) -> Option<(f64, f64)> {
+pub fn audible_ms(samples: &[f32], above: f32) -> Option<(f64, f64)> {
     let ms = |n: usize| n as f64 * 1000.0 / RATE as f64;
     let first = samples.iter().position(|sample| sample.abs() > above)?;
     let last = samples.iter().rposition(|sample| sample.abs() > above)?;

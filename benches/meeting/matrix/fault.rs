@@ -156,7 +156,7 @@ impl Restart {
             (Self::Kill, Some(running)) => running.kill(),
             // With things away it may end by the end of its grace time.
             (Self::Term, Some(running)) => {
-                tokio::task::spawn_blocking(|| running.told_to_end()).await?;
+                tokio::task::spawn_blocking(|| running.stop()).await?;
             }
             (_, None) => {}
         }

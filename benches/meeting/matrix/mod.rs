@@ -11,7 +11,6 @@ use crate::{
     sound,
     support::{
         Scratch,
-        choir::{Choir, Voice, later},
         disk::SmallDisk,
         faults::Faults,
         place::spooled,
@@ -19,6 +18,7 @@ use crate::{
         rabbitmq::RabbitMq,
         s3::Bucket,
         server::Server,
+        tone_meeting::{ToneMeeting, Voice, later},
     },
     table::Table,
 };
@@ -180,20 +180,20 @@ pub async fn matrix(all: bool, only: &str) -> Result<Table> {
 }
 
 /// A meeting of two who hum and one who declined.
-async fn gather(client: &Client) -> (Choir, Voice) {
-    let mut choir = Choir::begin_patiently(client, 2, PATIENCE).await;
-    let declined = choir.add_declining(client).await;
-    (choir, declined)
+async fn gather(client: &Client) -> (ToneMeeting, Voice) {
+    let mut tones = ToneMeeting::begin_patiently(client, 2, PATIENCE).await;
+    let declined = tones.add_declining(client).await;
+    (tones, declined)
 }
 
 /// Ends a meeting and waits for its files: when its sound ended, and when they were there.
-async fn ended(client: &Client, choir: &mut Choir) -> Ended {
-    let until = choir.end(client).await;
+async fn ended(client: &Client, tones: &mut ToneMeeting) -> Ended {
+    let until = tones.end(client).await;
     let at = Instant::now();
     (
         until,
         at,
-        verdict::ready(client, &choir.meeting, FILES_MAX).await,
+        verdict::ready(client, &tones.meeting, FILES_MAX).await,
     )
 }
 
@@ -210,7 +210,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
     let ending_meeting = ending.meeting.clone();
     let end = Ending {
         client: client.clone(),
-        choir: ending,
+        tones: ending,
     };
     let (early, late) = if fault.is_an_end() {
         (Some(end), None)
@@ -222,7 +222,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
         // While its files are made.
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
-    let told_to_end = (fault == Fault::Term || restart == Restart::Term).then(Utc::now);
+    let stop = (fault == Fault::Term || restart == Restart::Term).then(Utc::now);
     let began = Utc::now();
     fault.begin(world, &site, &mut server).await?;
     let ending = early
@@ -231,7 +231,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
     if restart != Restart::None {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    let restart_at = told_to_end.map(|_| Utc::now());
+    let restart_at = stop.map(|_| Utc::now());
     restart.end(&mut server).await?;
     let down = ends(&server);
     let newcomer = {
@@ -294,7 +294,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
         files.map(|files| files.saturating_duration_since(at.max(back)))
     };
     // SIGTERM ends meetings.
-    let until_of = |until: DateTime<Utc>| match (told_to_end, restart_at) {
+    let until_of = |until: DateTime<Utc>| match (stop, restart_at) {
         (Some(_), Some(at)) if restart == Restart::Term => until.min(at),
         (Some(at), _) if fault == Fault::Term => until.min(at),
         _ => until,
@@ -302,21 +302,21 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
     let played = [
         Played {
             moment: Moment::Before,
-            choir: newcomers,
+            tones: newcomers,
             declined: newcomers_declined,
             until: new.0,
             ready: since(new.1, new.2),
         },
         Played {
             moment: Moment::Middle,
-            choir: middle,
+            tones: middle,
             declined: middle_declined,
             until: until_of(until),
             ready: since(at, files),
         },
         Played {
             moment: Moment::End,
-            choir: ending,
+            tones: ending,
             declined: ending_declined,
             until: until_of(end.0),
             ready: since(end.1, end.2),
@@ -327,7 +327,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
             (started.unwrap_or(healed).max(healed) - began).num_milliseconds() + AGAIN_MS
         }
         // Who comes afterwards, and whose meeting ended in order.
-        _ if moment == Moment::Before || told_to_end.is_some() => NOTHING_MS,
+        _ if moment == Moment::Before || stop.is_some() => NOTHING_MS,
         (Some(down), Some(started)) => (started - down).num_milliseconds() + AGAIN_MS,
         _ => NOTHING_MS,
     };
@@ -367,7 +367,7 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
     for reason in running.degraded().await {
         cells[1].wrong(&format!("/readyz still says {reason}"));
     }
-    running.told_to_end();
+    running.stop();
     let left = spooled(site.disk.path());
     if left > 0 {
         cells[1].wrong(&format!("{left} segments stay in the spool"));
@@ -378,16 +378,16 @@ async fn run(world: &World, fault: Fault, restart: Restart) -> Result<Vec<Cell>>
 /// A meeting that ends.
 struct Ending {
     client: Client,
-    choir: Choir,
+    tones: ToneMeeting,
 }
 
 type Ended = (DateTime<Utc>, Instant, Option<Instant>);
 
 impl Ending {
-    fn begin(mut self) -> JoinHandle<(Choir, Ended)> {
+    fn begin(mut self) -> JoinHandle<(ToneMeeting, Ended)> {
         tokio::spawn(async move {
-            let ended = ended(&self.client, &mut self.choir).await;
-            (self.choir, ended)
+            let ended = ended(&self.client, &mut self.tones).await;
+            (self.tones, ended)
         })
     }
 }
@@ -399,7 +399,7 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
     world.faults.delay(Duration::from_millis(300));
     let server = site.start().await?;
     let client = server.client();
-    let mut choir = Choir::begin(&client, STREAMS).await;
+    let mut tones = ToneMeeting::begin(&client, STREAMS).await;
     tokio::time::sleep(Duration::from_secs(12)).await;
     server.kill();
     let killed = Utc::now();
@@ -412,8 +412,8 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let (listed, broken) = listed(world, &site, &choir.meeting).await?;
-    let (_, ended_at, files) = ended(&client, &mut choir).await;
+    let (listed, broken) = listed(world, &site, &tones.meeting).await?;
+    let (_, ended_at, files) = ended(&client, &mut tones).await;
     let ready = files.map(|files| files.saturating_duration_since(ended_at));
     table.judge(
         format!("{name}: segments listed, not there or not playing"),
@@ -425,9 +425,9 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
         table.judge(format!("{name}: files"), "none", "ready", false);
         return Ok(());
     };
-    let files = choir.files(&client, Duration::from_secs(60)).await;
+    let files = tones.files(&client, Duration::from_secs(60)).await;
     let (mut open, mut again, mut told): (i64, i64, i64) = (0, 0, 0);
-    for voice in &choir.voices {
+    for voice in &tones.voices {
         let gaps = &files.track(voice).gaps;
         let [gap] = &gaps[..] else {
             table.judge(
@@ -475,7 +475,7 @@ async fn far_away(world: &World, name: &str, down: Duration, table: &mut Table) 
         "s",
     );
     world.faults.delay(Duration::ZERO);
-    server.told_to_end();
+    server.stop();
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What a meeting's files hold and what was told of it.
 
 use crate::{
-    support::choir::{Choir, DECLINED_HZ, RATE, SILENT_DB, Voice, WINDOW_MS},
+    support::tone_meeting::{DECLINED_HZ, RATE, SILENT_DB, ToneMeeting, Voice, WINDOW_MS},
     table::Table,
 };
 use anyhow::{Context, Result};
@@ -47,7 +47,7 @@ impl fmt::Display for Moment {
 /// A meeting after all.
 pub struct Played {
     pub moment: Moment,
-    pub choir: Choir,
+    pub tones: ToneMeeting,
     pub declined: Voice,
     /// When its sound ended, or nobody listened any more for good.
     pub until: DateTime<Utc>,
@@ -126,7 +126,7 @@ pub async fn judge(
 ) -> Result<Cell> {
     let Played {
         moment,
-        choir,
+        tones,
         declined,
         until,
         ready,
@@ -141,7 +141,7 @@ pub async fn judge(
     if ready.is_none() {
         return Ok(cell);
     }
-    let said = states(client, &choir.meeting)
+    let said = states(client, &tones.meeting)
         .await
         .context("what was told")?;
     let names: Vec<&str> = said
@@ -153,7 +153,7 @@ pub async fn judge(
         cell.wrong.push(format!("told {}", names.join(", ")));
     }
     let disk_told = said.iter().any(|state| state["reason"] == "disk");
-    let files = choir.files(client, Duration::from_secs(30)).await;
+    let files = tones.files(client, Duration::from_secs(30)).await;
     let level = |recording: &Recording, levels: &[f64], at: i64| -> bool {
         let window = (at - recording.start_ms.unwrap_or(0) + WINDOW_MS / 2) / WINDOW_MS;
         let level = usize::try_from(window)
@@ -161,7 +161,7 @@ pub async fn judge(
             .and_then(|window| levels.get(window));
         level.is_some_and(|level| tone::dbfs(*level) > SILENT_DB)
     };
-    for voice in &choir.voices {
+    for voice in &tones.voices {
         let of = |one: &&(Recording, Vec<f32>)| {
             one.0.participant_id.as_ref() == Some(&voice.participant)
         };

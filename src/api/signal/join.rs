@@ -99,14 +99,14 @@ impl Signal {
             match &join.who {
                 Who::Token(token) => match self.credential(token)? {
                     Credential::Join(seat) => {
-                        self.sit(seat, EntryBy::Join(seat.minted), join.last_seq)
+                        self.enter(seat, EntryBy::Join(seat.minted), join.last_seq)
                             .await
                     }
                     _ => Err(NotJoined::barred("unauthorized", "token is a join token")),
                 },
                 Who::Resume(token) => match self.credential(token)? {
                     Credential::Resume(seat) => {
-                        self.sit(seat, EntryBy::Resume(seat.minted), join.last_seq)
+                        self.enter(seat, EntryBy::Resume(seat.minted), join.last_seq)
                             .await
                     }
                     _ => Err(NotJoined::barred(
@@ -142,10 +142,10 @@ impl Signal {
             .map_err(|refused| NotJoined::barred("unauthorized", refused.to_string()))
     }
 
-    async fn sit(
+    async fn enter(
         &self,
         seat: Seat,
-        door: EntryBy,
+        by: EntryBy,
         last_seq: Option<i64>,
     ) -> Result<Joined, NotJoined> {
         let Seat {
@@ -159,7 +159,7 @@ impl Signal {
         // Listening begins before the picture is taken, so that nothing falls between.
         let ticket = self.rooms().enter(tenant, meeting).await;
         let mut tx = state.store.tenant_tx(tenant).await?;
-        let entered = match enter(&mut tx, meeting, participant, door).await? {
+        let entered = match enter(&mut tx, meeting, participant, by).await? {
             Ok(entered) => entered,
             Err(barred) => {
                 // What a removed participant still has is told to it by REST only.

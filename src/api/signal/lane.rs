@@ -18,7 +18,7 @@ use crate::{
         participant::Role,
     },
     queue::message::{Ask, Reply},
-    store::consent::Saying,
+    store::consent::ConsentDecision,
 };
 use serde_json::Value;
 use std::{
@@ -106,14 +106,17 @@ impl Drop for Lanes {
 
 async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc<Outbox>) {
     while let Some(Waiting {
-        re, saying, acting, ..
+        re,
+        decision,
+        acting,
+        ..
     }) = log.next().await
     {
-        let (id, accepts) = (saying.id, saying.status.accepts());
+        let (id, accepts) = (decision.id, decision.status.accepts());
         let asked = Give {
-            caller: speaker(tenant, &saying),
+            caller: speaker(tenant, &decision),
             user: None,
-            saying,
+            decision,
             acting,
         };
         let given = tokio::select! {
@@ -124,7 +127,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
             () = log.is_kept_waiting(), if accepts => {
                 refuse(&outbox, id, re, "unavailable");
                 for before in log.grants_before_a_refusal() {
-                    refuse(&outbox, before.saying.id, before.re, "unavailable");
+                    refuse(&outbox, before.decision.id, before.re, "unavailable");
                 }
                 continue;
             }
@@ -136,7 +139,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
                 before: Some(_),
             }) => {
                 if let Some(re) = outbox.expected(id) {
-                    let told = entry.told();
+                    let told = entry.event();
                     outbox.push(message::envelope(
                         told.kind().as_str(),
                         Some(&re),
@@ -183,13 +186,13 @@ async fn pass_on(
 }
 
 /// Who speaks on a socket: its participant, about its own consent.
-fn speaker(tenant: TenantId, saying: &Saying) -> Caller {
-    let Saying {
+fn speaker(tenant: TenantId, decision: &ConsentDecision) -> Caller {
+    let ConsentDecision {
         meeting,
         participant,
         timestamp: minted,
         ..
-    } = *saying;
+    } = *decision;
     Caller {
         tenant,
         who: Who::Consenting(Seat {

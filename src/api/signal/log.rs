@@ -3,7 +3,7 @@
 //! it keeps them too long: with the database away a grant waits for seconds and is refused in the
 //! end.
 
-use crate::{api::acting::Acting, store::consent::Saying};
+use crate::{api::acting::Acting, store::consent::ConsentDecision};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// Something said, with the request that it answers.
 pub(super) struct Waiting {
     pub re: Option<Value>,
-    pub saying: Saying,
+    pub decision: ConsentDecision,
     /// The refusal acts already.
     pub acting: Option<Acting>,
     since: Instant,
@@ -31,7 +31,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     fn refuses(&self) -> bool {
-        !self.saying.status.accepts()
+        !self.decision.status.accepts()
     }
 }
 
@@ -54,14 +54,14 @@ impl Log {
     }
 
     /// Whether the grant found a place.
-    pub fn grant(&self, re: Option<Value>, saying: Saying) -> bool {
+    pub fn grant(&self, re: Option<Value>, decision: ConsentDecision) -> bool {
         let mut line = self.line();
         if line.waiting.len() - line.refusals >= GRANTS_MAX {
             return false;
         }
         line.waiting.push_back(Waiting {
             re,
-            saying,
+            decision,
             acting: None,
             since: Instant::now(),
         });
@@ -71,14 +71,14 @@ impl Log {
     }
 
     /// Waits only behind very many refusals. It acts already, whatever else waits.
-    pub async fn refuse(&self, re: Option<Value>, saying: Saying, acting: Acting) {
+    pub async fn refuse(&self, re: Option<Value>, decision: ConsentDecision, acting: Acting) {
         self.until(|line| (line.refusals < REFUSALS_MAX).then_some(()))
             .await;
         let mut line = self.line();
         line.refusals += 1;
         line.waiting.push_back(Waiting {
             re,
-            saying,
+            decision,
             acting: Some(acting),
             since: Instant::now(),
         });
@@ -149,8 +149,8 @@ mod tests {
     };
     use uuid::Uuid;
 
-    fn saying(status: ConsentStatus) -> Saying {
-        Saying {
+    fn decision(status: ConsentStatus) -> ConsentDecision {
+        ConsentDecision {
             meeting: MeetingId(Uuid::nil()),
             participant: ParticipantId(Uuid::nil()),
             id: ConsentId(Uuid::now_v7()),
@@ -167,10 +167,10 @@ mod tests {
     async fn a_refusal_has_a_place_behind_a_full_line_and_is_not_kept_waiting() {
         let log = Log::default();
         for _ in 0..GRANTS_MAX {
-            assert!(log.grant(None, saying(ConsentStatus::Accepted)));
+            assert!(log.grant(None, decision(ConsentStatus::Accepted)));
         }
         assert!(
-            !log.grant(None, saying(ConsentStatus::Accepted)),
+            !log.grant(None, decision(ConsentStatus::Accepted)),
             "there is no more room"
         );
         let mut kept = Box::pin(log.is_kept_waiting());
@@ -181,12 +181,12 @@ mod tests {
             "grants alone wait as long as they must"
         );
         for status in [ConsentStatus::Withdrawn, ConsentStatus::Declined] {
-            log.refuse(None, saying(status), Acting::begun()).await;
+            log.refuse(None, decision(status), Acting::begun()).await;
         }
         kept.await;
         assert_eq!(log.grants_before_a_refusal().len(), GRANTS_MAX);
         assert!(
-            log.grant(None, saying(ConsentStatus::Accepted)),
+            log.grant(None, decision(ConsentStatus::Accepted)),
             "the room is theirs again"
         );
         for status in [
@@ -195,7 +195,7 @@ mod tests {
             ConsentStatus::Accepted,
         ] {
             assert_eq!(
-                log.next().await.map(|next| next.saying.status),
+                log.next().await.map(|next| next.decision.status),
                 Some(status)
             );
         }

@@ -16,7 +16,7 @@ mod rooms;
 mod socket;
 mod writer;
 
-use super::{limit::Door, problem::Problem, state::Shared, token::Credential};
+use super::{limit::ConnectionHandle, problem::Problem, state::Shared, token::Credential};
 use crate::{domain::id::TenantId, store::key};
 use axum::{
     Router,
@@ -66,7 +66,7 @@ impl Signal {
         let hearing = Arc::downgrade(&rooms);
         state.here.listen(move |meeting, told| {
             if let Some(rooms) = hearing.upgrade() {
-                rooms.tell(meeting, told);
+                rooms.publish(meeting, told);
             }
         });
         let stopped = CancellationToken::new();
@@ -158,7 +158,7 @@ impl Drop for Place {
 
 async fn upgrade(
     State(signal): State<Signal>,
-    door: Option<Extension<Door>>,
+    connection: Option<Extension<ConnectionHandle>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -180,7 +180,7 @@ async fn upgrade(
             "ask for the subprotocol {SUBPROTOCOL}"
         )));
     }
-    let door = door.map(|Extension(door)| door);
+    let connection = connection.map(|Extension(connection)| connection);
     let observes = observer(&signal, &headers).await?;
     if signal.draining().is_cancelled() {
         return Err(Problem::unavailable("this server restarts"));
@@ -194,7 +194,7 @@ async fn upgrade(
         .max_frame_size(READ_BYTES_MAX)
         .on_upgrade(move |ws| {
             let running = async move {
-                socket.run(ws, observes, door).await;
+                socket.run(ws, observes, connection).await;
                 drop(tracked);
             };
             running.instrument(request)

@@ -65,7 +65,7 @@ pub(super) struct Rooms {
     /// This process, as workers know it.
     api: Uuid,
     slots: Mutex<HashMap<MeetingId, Slot>>,
-    poke: Notify,
+    look: Notify,
     tracker: TaskTracker,
 }
 
@@ -104,7 +104,7 @@ impl Rooms {
             state,
             api: Uuid::now_v7(),
             slots: Mutex::default(),
-            poke: Notify::new(),
+            look: Notify::new(),
             tracker,
         })
     }
@@ -149,7 +149,7 @@ impl Rooms {
     }
 
     /// Tells the meeting's room in this process, whatever becomes of the queue.
-    pub fn tell(&self, meeting: MeetingId, told: Published) {
+    pub fn publish(&self, meeting: MeetingId, told: Published) {
         if let Some(slot) = self.slots().get(&meeting) {
             // A full room reads the store at the next beat.
             let _ = slot.commands.try_send(Command::Published(told));
@@ -164,7 +164,7 @@ impl Rooms {
         ready: watch::Sender<bool>,
         empty: CancellationToken,
     ) {
-        let mut heard = Some(self.state.queue.subscribe(meeting).await);
+        let mut subscription = Some(self.state.queue.subscribe(meeting).await);
         ready.send_replace(true);
         let (sockets, changed) = watch::channel(BTreeSet::new());
         let beating = self.clone().beat(meeting, changed, empty.clone());
@@ -187,21 +187,21 @@ impl Rooms {
                 command = commands.recv() => match command {
                     Some(Command::Attach(member)) => room.attach(member, Instant::now()),
                     Some(Command::Detach(number)) => room.detach(number),
-                    Some(Command::Published(told)) => room.told(told, Instant::now()),
+                    Some(Command::Published(told)) => room.published(told, Instant::now()),
                     Some(Command::Head(head)) => room.head(&head, self.state.clock.now(), Instant::now()),
                     None => break,
                 },
-                next = hear(&mut heard) => match next {
+                next = next_notice(&mut subscription) => match next {
                     Some(Notice::Published(told)) => {
                         let ends = matches!(&told, Published::Event { kind: EventKind::RecordingState, .. });
-                        room.told(told, Instant::now());
+                        room.published(told, Instant::now());
                         if ends {
                             // The meeting may have ended: see without waiting for the beat.
-                            self.poke.notify_one();
+                            self.look.notify_one();
                         }
                     }
                     Some(Notice::Lagged) => room.doubt(),
-                    None => heard = None,
+                    None => subscription = None,
                 },
                 events = finished(&mut reading) => {
                     reading = None;
@@ -263,13 +263,13 @@ impl Rooms {
         }
     }
 
-    /// Reads the heads of all meetings with sockets here, now and then and when poked, until
+    /// Reads the heads of all meetings with sockets here, now and then and when asked to, until
     /// stopped.
     pub async fn watch_heads(self: Arc<Self>, stopped: CancellationToken) {
         loop {
             tokio::select! {
                 () = stopped.cancelled() => return,
-                () = self.poke.notified() => {}
+                () = self.look.notified() => {}
                 () = tokio::time::sleep(HEADS) => {}
             }
             let meetings: Vec<MeetingId> = self.slots().keys().copied().collect();
@@ -299,9 +299,9 @@ impl Rooms {
     }
 }
 
-async fn hear(heard: &mut Option<Subscription>) -> Option<Notice> {
-    match heard {
-        Some(heard) => heard.recv().await,
+async fn next_notice(subscription: &mut Option<Subscription>) -> Option<Notice> {
+    match subscription {
+        Some(subscription) => subscription.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -14,14 +14,14 @@ use super::{
     writer::{LINGER, WRITE_MAX, write},
 };
 use crate::{
-    api::{acting::Acting, limit::Door},
+    api::{acting::Acting, limit::ConnectionHandle},
     command::leave::leave,
     domain::{
         close_code::Close,
-        connections::Standing,
+        connections::Activity,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
     },
-    store::{StoreError, consent::Saying, new_id},
+    store::{StoreError, consent::ConsentDecision, new_id},
 };
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{StreamExt, stream::SplitStream};
@@ -47,7 +47,7 @@ impl Signal {
         self,
         socket: WebSocket,
         observes: Option<TenantId>,
-        door: Option<Door>,
+        connection: Option<ConnectionHandle>,
     ) {
         let (sink, mut stream) = socket.split();
         let outbox = Arc::new(Outbox::default());
@@ -55,7 +55,7 @@ impl Signal {
         let writing = write(sink, firsts, outbox.clone()).in_current_span();
         let mut writer = self.tracker().spawn(writing);
         let close = tokio::select! {
-            close = self.serve(&mut stream, &outbox, first, observes, door) => close,
+            close = self.serve(&mut stream, &outbox, first, observes, connection) => close,
             () = self.draining().cancelled() => {
                 outbox.push(message::envelope("server_draining", None, None, &json!({"action": "reconnect"})));
                 Some(Close::Draining)
@@ -88,7 +88,7 @@ impl Signal {
         outbox: &Arc<Outbox>,
         first: mpsc::Sender<Utf8Bytes>,
         observes: Option<TenantId>,
-        door: Option<Door>,
+        connection: Option<ConnectionHandle>,
     ) -> Option<Close> {
         let mut rate = MessageRate::new(Instant::now());
         // On the heap: what joining needs for a moment would else be held for as long as the socket
@@ -107,8 +107,8 @@ impl Signal {
                 .err()
                 .unwrap_or(Some(Close::Full));
         };
-        if let Some(door) = door {
-            door.stand(Standing::Joined);
+        if let Some(connection) = connection {
+            connection.set(Activity::Joined);
         }
         let span = tracing::info_span!("meeting", id = %joined.meeting);
         self.attend(stream, outbox, first, rate, joined, re)
@@ -265,14 +265,15 @@ impl Signal {
             }
             (_, None) => refuse("forbidden", "an observer only listens"),
             (ClientMessage::Consent(data), Some(participant)) => {
-                let saying = saying(joined.meeting, participant, data, self.state().clock.now());
+                let decision =
+                    decision(joined.meeting, participant, data, self.state().clock.now());
                 let answered =
-                    id.is_none() || outbox.expect(saying.id, id.clone().unwrap_or_default());
-                if !saying.status.accepts() {
+                    id.is_none() || outbox.expect(decision.id, id.clone().unwrap_or_default());
+                if !decision.status.accepts() {
                     // Nothing limits it, and nothing that was said before delays it.
-                    let acting = Acting::start(self.state(), &saying);
-                    lanes.log().refuse(id.clone(), saying, acting).await;
-                } else if !answered || !lanes.log().grant(id.clone(), saying) {
+                    let acting = Acting::start(self.state(), &decision);
+                    lanes.log().refuse(id.clone(), decision, acting).await;
+                } else if !answered || !lanes.log().grant(id.clone(), decision) {
                     refuse("busy", "too much waits to be logged; try again in a moment");
                 }
             }
@@ -305,13 +306,13 @@ impl Signal {
     }
 }
 
-fn saying(
+fn decision(
     meeting: MeetingId,
     participant: ParticipantId,
     data: ConsentData,
     received: chrono::DateTime<chrono::Utc>,
-) -> Saying {
-    Saying {
+) -> ConsentDecision {
+    ConsentDecision {
         meeting,
         participant,
         id: ConsentId(new_id()),

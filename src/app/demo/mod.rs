@@ -9,7 +9,7 @@ mod live;
 mod screen;
 mod summary;
 
-use super::{Part, Running, start, told_to_stop};
+use super::{Part, Running, start, stop_signal};
 use crate::config::{DemoFlags, Settings};
 use anyhow::{Context, bail};
 use hansard_client::{
@@ -85,7 +85,7 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
         started = start(settings, Part::Serve) => {
             started.with_context(|| format!("the server did not start; its log is in {}", log.display()))?
         }
-        () = told_to_stop()? => bail!("stopped before it had started"),
+        () = stop_signal()? => bail!("stopped before it had started"),
     };
     work.done(&screen);
 
@@ -176,14 +176,14 @@ async fn play(
         ..Staging::new(client)
     };
     let told = {
-        let (stop, first) = (stop.clone(), told_to_stop()?);
+        let (stop, first) = (stop.clone(), stop_signal()?);
         tokio::spawn(async move {
             // The first ends the meeting in order, with its files; a later one is for those who
             // will not wait. Some who stop a process tell it twice at once (`timeout` does).
             first.await;
             stop.cancel();
             tokio::time::sleep(Duration::from_secs(1)).await;
-            if let Ok(second) = told_to_stop() {
+            if let Ok(second) = stop_signal() {
                 second.await;
                 std::process::exit(130);
             }
@@ -224,7 +224,7 @@ async fn stay(
             }
         }
     });
-    let told = told_to_stop()?;
+    let told = stop_signal()?;
     tokio::pin!(told);
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     loop {

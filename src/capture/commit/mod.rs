@@ -21,7 +21,7 @@ use crate::{
         transcript::Reason,
     },
     queue::Queue,
-    store::{Store, consent::Saying},
+    store::{Store, consent::ConsentDecision},
 };
 use parking_lot::Mutex;
 use std::{
@@ -185,8 +185,8 @@ pub fn bounded(
 }
 
 /// The entry that a withdrawal asks for.
-pub fn saying(withdrawal: &Withdrawal) -> Saying {
-    Saying {
+pub fn decision(withdrawal: &Withdrawal) -> ConsentDecision {
+    ConsentDecision {
         meeting: withdrawal.meeting,
         participant: withdrawal.participant,
         id: withdrawal.id,

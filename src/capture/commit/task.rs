@@ -1,6 +1,6 @@
 //! One write at a time: lease row locked, effect stored, committed, then published.
 
-use super::{Holder, Write, saying};
+use super::{Holder, Write, decision};
 use crate::{
     capture::fact::Fact,
     command,
@@ -147,7 +147,8 @@ impl CommitTask {
                 events.push(event::append(&mut tx, meeting, &state).await?);
             }
             Write::Withdrawal(withdrawal) => {
-                let said = command::consent::say_acknowledged(&mut tx, &saying(withdrawal)).await?;
+                let said =
+                    command::consent::record_acknowledged(&mut tx, &decision(withdrawal)).await?;
                 effects = said.effects;
                 before = said
                     .before

@@ -243,7 +243,7 @@ async fn utter(
     };
     let leave_by = ended + patience;
     let all = {
-        let hearing = hear_out(running, outputs);
+        let hearing = finish_captions(running, outputs);
         tokio::pin!(hearing);
         let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
         if !all && matches!(over, Over::Ended { .. }) {
@@ -271,7 +271,7 @@ async fn utter(
 }
 
 /// Until everything that was said is in the channel.
-async fn hear_out(running: &mut RunningMeeting, outputs: &mut Outputs) {
+async fn finish_captions(running: &mut RunningMeeting, outputs: &mut Outputs) {
     // First the sound that is still being decoded to PCM.
     while running.tracks.is_ending() {
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use crate::{
     capture::head_watch::{News, Watched},
-    domain::lease::Standing,
+    domain::lease::LeaseState,
     queue::{Responder, Serving, message::Ask},
     worker::Claimed,
 };
@@ -34,7 +34,7 @@ impl Outside {
                 biased;
                 () = self.claimed.stop.cancelled() => return Event::Stop,
                 Ok(()) = self.claimed.lease.changed() => {
-                    if *self.claimed.lease.borrow_and_update() == Standing::Lost {
+                    if *self.claimed.lease.borrow_and_update() == LeaseState::Lost {
                         return Event::LeaseLost;
                     }
                 }

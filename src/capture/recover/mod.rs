@@ -11,7 +11,7 @@ mod taking;
 
 use super::{
     Deps,
-    commit::saying,
+    commit::decision,
     journal,
     uploader::{PROBES_EACH, UPLOADS_EACH, Unstored},
 };
@@ -174,7 +174,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     }
     tx.commit().await?;
     if !watched {
-        say(deps, meeting).await?;
+        replay_journal(deps, meeting).await?;
     }
     let (Some(start), true) = (loaded.start_time, segments > 0) else {
         return Ok(0);
@@ -276,11 +276,12 @@ async fn tidied(
 }
 
 /// Journalled withdrawals become entries of the log.
-async fn say(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
+async fn replay_journal(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     let withdrawals = journal::read(&deps.spool, meeting)?;
     for withdrawal in &withdrawals {
         let mut tx = deps.store.worker_tx().await?;
-        let said = match command::consent::say_acknowledged(&mut tx, &saying(withdrawal)).await {
+        let said = match command::consent::record_acknowledged(&mut tx, &decision(withdrawal)).await
+        {
             Ok(said) => said,
             Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) => {

@@ -155,7 +155,7 @@ const SETTLED: Micros = Micros::from_ms(100);
 const QUIETEST_WITHIN: Micros = Micros::from_ms(3_000);
 const QUIETEST_FRAMES: usize = 6;
 
-/// See the module's text.
+/// Finds the utterances of one stream in what the voice detector says.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     settings: Thresholds,

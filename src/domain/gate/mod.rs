@@ -67,7 +67,7 @@ struct Open {
 }
 
 #[derive(Default)]
-struct Door {
+struct Grants {
     /// Spans in which the participant's consent stood, oldest first, never overlapping.
     open: Vec<Open>,
     /// The highest log entry applied, and whether it agrees.
@@ -79,7 +79,7 @@ struct Door {
     logged: BTreeSet<ConsentId>,
 }
 
-impl Door {
+impl Grants {
     fn close(&mut self, at: MeetingTime) {
         for span in &mut self.open {
             if span.until.is_none_or(|until| at < until) {
@@ -91,12 +91,12 @@ impl Door {
 
 #[derive(Default)]
 struct State {
-    doors: BTreeMap<(ParticipantId, Use), Door>,
+    grants: BTreeMap<(ParticipantId, Use), Grants>,
     /// Spans in which a use was closed for everybody; an open end is a hold in force.
     holds: BTreeMap<Use, Vec<(MeetingTime, Option<MeetingTime>)>>,
 }
 
-/// One meeting's gate. See the module's text.
+/// One meeting's gate: whose media may be kept for what, since when.
 pub struct Gate {
     uses: Vec<Use>,
     state: RwLock<State>,
@@ -115,7 +115,7 @@ pub struct Entry {
 }
 
 impl Gate {
-    /// A gate for the uses that the meeting's settings turn on; everybody's door is shut.
+    /// A gate for the uses that the meeting's settings turn on; nobody is granted anything yet.
     pub fn new(uses: &[Use]) -> Self {
         Self {
             uses: uses.to_vec(),
@@ -133,27 +133,30 @@ impl Gate {
     pub fn apply(&self, entry: &Entry, now: MeetingTime) {
         let mut state = self.write();
         for &purpose in &entry.uses {
-            let door = state.doors.entry((entry.participant, purpose)).or_default();
-            if entry.entry <= door.entry {
+            let grants = state
+                .grants
+                .entry((entry.participant, purpose))
+                .or_default();
+            if entry.entry <= grants.entry {
                 continue;
             }
-            door.entry = entry.entry;
-            door.accepted = entry.status.accepts();
-            let was_pending = door.pending.len();
-            door.pending.retain(|id| *id != entry.id);
+            grants.entry = entry.entry;
+            grants.accepted = entry.status.accepts();
+            let was_pending = grants.pending.len();
+            grants.pending.retain(|id| *id != entry.id);
             if !entry.status.accepts() {
-                door.logged.insert(entry.id);
+                grants.logged.insert(entry.id);
                 // Told before and closed at its receipt already: the log can only move the cut
                 // earlier.
-                door.close(if was_pending > door.pending.len() {
+                grants.close(if was_pending > grants.pending.len() {
                     entry.at
                 } else {
                     entry.at.min(now)
                 });
-            } else if door.pending.is_empty()
-                && door.open.last().is_none_or(|open| open.until.is_some())
+            } else if grants.pending.is_empty()
+                && grants.open.last().is_none_or(|open| open.until.is_some())
             {
-                door.open.push(Open {
+                grants.open.push(Open {
                     from: now,
                     until: None,
                     entry: entry.entry,
@@ -175,21 +178,21 @@ impl Gate {
         let mut state = self.write();
         let mut acts = false;
         for &purpose in uses {
-            let door = state.doors.entry((participant, purpose)).or_default();
-            if door.logged.contains(&id) {
+            let grants = state.grants.entry((participant, purpose)).or_default();
+            if grants.logged.contains(&id) {
                 continue;
             }
             acts = true;
-            door.close(at);
-            if !door.pending.contains(&id) {
-                door.pending.push(id);
+            grants.close(at);
+            if !grants.pending.contains(&id) {
+                grants.pending.push(id);
             }
         }
         acts
     }
 
     /// A withdrawal turned out to have been said before, under another id, and the log up to then
-    /// is applied: what it says stands. Where that is a grant, the door opens again from `now`.
+    /// is applied: what it says stands. Where that is a grant, it opens again from `now`.
     pub fn said_before(
         &self,
         id: ConsentId,
@@ -199,15 +202,15 @@ impl Gate {
     ) {
         let mut state = self.write();
         for &purpose in uses {
-            let door = state.doors.entry((participant, purpose)).or_default();
-            door.pending.retain(|pending| *pending != id);
-            door.logged.insert(id);
-            let shut = door.open.last().is_none_or(|open| open.until.is_some());
-            if door.accepted && door.pending.is_empty() && shut {
-                door.open.push(Open {
+            let grants = state.grants.entry((participant, purpose)).or_default();
+            grants.pending.retain(|pending| *pending != id);
+            grants.logged.insert(id);
+            let shut = grants.open.last().is_none_or(|open| open.until.is_some());
+            if grants.accepted && grants.pending.is_empty() && shut {
+                grants.open.push(Open {
                     from: now,
                     until: None,
-                    entry: door.entry,
+                    entry: grants.entry,
                 });
             }
         }
@@ -291,9 +294,9 @@ impl Gate {
     /// What an exit may still do with media that was admitted earlier.
     pub fn still<P: Purpose>(&self, pass: &Pass) -> Verdict {
         let state = self.read();
-        let opened = |door: &Door| {
+        let opened = |grants: &Grants| {
             // One entry may have opened twice; a span begins in the one that admitted it.
-            let mut of = door
+            let mut of = grants
                 .open
                 .iter()
                 .rev()
@@ -304,7 +307,7 @@ impl Gate {
                 .copied()
         };
         let Some(open) = state
-            .doors
+            .grants
             .get(&(pass.participant, P::USE))
             .and_then(opened)
         else {
@@ -331,21 +334,21 @@ impl Gate {
     /// The highest log entry applied to anybody; the next read of the log starts above it.
     pub fn applied(&self) -> i64 {
         self.read()
-            .doors
+            .grants
             .values()
-            .map(|door| door.entry)
+            .map(|grants| grants.entry)
             .max()
             .unwrap_or(0)
     }
 
-    /// Whether this participant's door for the use stands open now (holds apart).
+    /// Whether this participant is granted the use now (holds apart).
     pub fn is_open(&self, participant: ParticipantId, purpose: Use) -> bool {
         self.uses(purpose)
             && self
                 .read()
-                .doors
+                .grants
                 .get(&(participant, purpose))
-                .is_some_and(|door| door.open.last().is_some_and(|open| open.until.is_none()))
+                .is_some_and(|grants| grants.open.last().is_some_and(|open| open.until.is_none()))
     }
 
     /// Spans in which media of this participant was allowed for the use, holds taken out, oldest
@@ -378,10 +381,10 @@ impl Gate {
         wanted: impl Fn(&Open) -> bool,
     ) -> Vec<Span> {
         let state = self.read();
-        let Some(door) = state.doors.get(&(participant, purpose)) else {
+        let Some(grants) = state.grants.get(&(participant, purpose)) else {
             return Vec::new();
         };
-        let open = door.open.iter().filter(|open| wanted(open));
+        let open = grants.open.iter().filter(|open| wanted(open));
         let mut spans: Vec<Span> = open
             .map(|open| Span::new(open.from, open.until.unwrap_or(MeetingTime::MAX)))
             .collect();
@@ -415,11 +418,11 @@ impl Gate {
         if !self.uses(purpose) {
             return Err(Refusal::Off);
         }
-        let door = state
-            .doors
+        let grants = state
+            .grants
             .get(&(participant, purpose))
             .ok_or(Refusal::NoConsent)?;
-        let open = door
+        let open = grants
             .open
             .iter()
             .rev()

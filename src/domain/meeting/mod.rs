@@ -65,7 +65,7 @@ pub struct Meeting {
     /// Whose sound cannot be written.
     unkept: BTreeSet<ParticipantId>,
     held: BTreeSet<Use>,
-    told: Option<State>,
+    reported: Option<State>,
     commands: VecDeque<Command>,
 }
 
@@ -88,7 +88,7 @@ impl Meeting {
             unreachable_since: None,
             unkept: BTreeSet::new(),
             held: BTreeSet::new(),
-            told: None,
+            reported: None,
             commands: VecDeque::new(),
         }
     }
@@ -454,8 +454,8 @@ impl Meeting {
         self.unkept
             .retain(|participant| sending.contains(participant));
         let state = self.state();
-        if self.told.as_ref() != Some(&state) {
-            self.told = Some(state.clone());
+        if self.reported.as_ref() != Some(&state) {
+            self.reported = Some(state.clone());
             self.commands.push_back(Command::Tell(state));
         }
     }

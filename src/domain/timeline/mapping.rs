@@ -237,18 +237,18 @@ impl Mapping {
                     placed
                 };
                 let slope = (placed - before) as f64 / (media - self.frontier) as f64;
-                self.bend(Knot {
+                self.add_knot(Knot {
                     media: self.frontier,
                     placed: before,
                     slope,
                 });
-                self.bend(Knot {
+                self.add_knot(Knot {
                     media,
                     placed,
                     slope: 1.0 + self.drift().unwrap_or(0.0),
                 });
             } else if error >= STEP {
-                self.bend(Knot {
+                self.add_knot(Knot {
                     media,
                     placed: placed + error,
                     slope: 1.0 + self.drift().unwrap_or(0.0),
@@ -261,7 +261,7 @@ impl Mapping {
                 } else {
                     0.0
                 };
-                self.bend(Knot {
+                self.add_knot(Knot {
                     media,
                     placed,
                     slope: 1.0 + self.drift().unwrap_or(0.0) + pull.clamp(-limit, limit),
@@ -271,7 +271,7 @@ impl Mapping {
         self.frontier = self.frontier.max(end);
     }
 
-    fn bend(&mut self, knot: Knot) {
+    fn add_knot(&mut self, knot: Knot) {
         if self.newest().media == knot.media {
             self.knots.pop_back();
         }
@@ -299,7 +299,7 @@ impl Mapping {
     /// The surer of arrivals and reports; arrivals when they contradict, for they were seen with
     /// our clock.
     fn measure(&self) -> Option<Rate> {
-        let told = self.told_rate().filter(|rate| rate.sd <= RATE_SD_MAX);
+        let told = self.reported_rate().filter(|rate| rate.sd <= RATE_SD_MAX);
         let seen = self.seen_rate().filter(|rate| rate.sd <= RATE_SD_MAX);
         let rate = match (seen, told) {
             (Some(seen), Some(told)) => {
@@ -321,7 +321,7 @@ impl Mapping {
         (slope.abs() <= RATE_MAX).then_some(Rate { slope, ..rate })
     }
 
-    fn told_rate(&self) -> Option<Rate> {
+    fn reported_rate(&self) -> Option<Rate> {
         let ((ntp, media), (last_ntp, last_media)) =
             (*self.reports.front()?, *self.reports.back()?);
         let played = (last_media - media) as f64;

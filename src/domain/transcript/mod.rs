@@ -303,7 +303,7 @@ pub enum Ending {
     Unseen,
 }
 
-/// One caption. See the module's text.
+/// One caption, from its first hypothesis to its final or its retraction.
 #[derive(Clone, Default, Debug)]
 pub struct Segment {
     revision: u32,

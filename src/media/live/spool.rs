@@ -38,7 +38,7 @@ const FRAMES_MAX: usize = 2_000;
 /// Orders beside them; a meeting has fewer recordings.
 const ORDERS_MAX: usize = 1_000;
 /// What is sealed and not yet taken: the receiver has minutes before the thread holds more itself.
-const TOLD_MAX: usize = 256;
+const EVENTS_MAX: usize = 256;
 /// And then this much. More stays in the spool for `recover`, and is said.
 const KEPT_MAX: usize = 4_096;
 /// How long the thread sleeps when it has something to tell and nobody takes it.
@@ -127,12 +127,12 @@ impl Spool {
     /// through.
     pub fn start(owned: Arc<Owned>, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<SpoolEvent>)> {
         let shared = Arc::new(Shared::default());
-        let (tell, told) = mpsc::channel(TOLD_MAX);
+        let (tell, events) = mpsc::channel(EVENTS_MAX);
         let recorder = Recorder {
             shared: Arc::clone(&shared),
             owned,
             gate,
-            tell,
+            events: tell,
             kept: VecDeque::new(),
             writers: BTreeMap::new(),
             holes: BTreeMap::new(),
@@ -145,7 +145,7 @@ impl Spool {
             .name("spool".into())
             .spawn(move || meeting.in_scope(|| recorder.run()))
             .context("the recorder's thread does not start")?;
-        Ok((Self { shared }, told))
+        Ok((Self { shared }, events))
     }
 
     /// Makes a recording known; before its first frame. `false`: too many orders wait.
@@ -205,7 +205,7 @@ struct Recorder {
     shared: Arc<Shared>,
     owned: Arc<Owned>,
     gate: Arc<Gate>,
-    tell: mpsc::Sender<SpoolEvent>,
+    events: mpsc::Sender<SpoolEvent>,
     /// What found no room in the channel.
     kept: VecDeque<SpoolEvent>,
     writers: BTreeMap<RecordingId, SegmentWriter>,
@@ -259,11 +259,11 @@ impl Recorder {
         if !outcome.dropped
             && let Some(span) = self.holes.remove(&recording)
         {
-            self.say(SpoolEvent::Lost { recording, span });
+            self.send(SpoolEvent::Lost { recording, span });
         }
         if !outcome.dropped && self.is_resumed(recording, span) {
             self.failing.remove(&recording);
-            self.say(SpoolEvent::Resumed { recording });
+            self.send(SpoolEvent::Resumed { recording });
         }
         self.came(recording, outcome);
     }
@@ -297,7 +297,7 @@ impl Recorder {
         let spilled = std::mem::take(&mut *self.shared.spilled());
         for (recording, span) in spilled {
             self.failing.insert(recording, None);
-            self.say(SpoolEvent::Lost { recording, span });
+            self.send(SpoolEvent::Lost { recording, span });
         }
         let long: Vec<RecordingId> = self
             .holes
@@ -307,7 +307,7 @@ impl Recorder {
             .collect();
         for recording in long {
             if let Some(span) = self.holes.remove(&recording) {
-                self.say(SpoolEvent::Lost { recording, span });
+                self.send(SpoolEvent::Lost { recording, span });
             }
         }
         if self.tried.elapsed() >= AGAIN
@@ -315,7 +315,7 @@ impl Recorder {
         {
             self.tried = Instant::now();
             match left.clone().repair(&self.gate) {
-                Ok(Some(sealed)) => self.say(SpoolEvent::Sealed(sealed)),
+                Ok(Some(sealed)) => self.send(SpoolEvent::Sealed(sealed)),
                 Ok(None) => {}
                 Err(_) => self.left.push_back(left),
             }
@@ -327,14 +327,14 @@ impl Recorder {
             self.failed(recording, &error);
         }
         if let Some(sealed) = outcome.sealed {
-            self.say(SpoolEvent::Sealed(sealed));
+            self.send(SpoolEvent::Sealed(sealed));
         }
         if let Some(span) = outcome.lost {
             widen(&mut self.holes, recording, span);
         }
         match outcome.left {
             Some(left) if self.left.len() < LEFT_MAX => self.left.push_back(left),
-            Some(left) => self.say(SpoolEvent::Left(left)),
+            Some(left) => self.send(SpoolEvent::Left(left)),
             None => {}
         }
     }
@@ -342,14 +342,14 @@ impl Recorder {
     fn failed(&mut self, recording: RecordingId, error: &anyhow::Error) {
         self.failing.insert(recording, None);
         self.owned.disk().failed(error);
-        self.say(SpoolEvent::Failed {
+        self.send(SpoolEvent::Failed {
             recording,
             error: format!("{error:#}"),
         });
     }
 
-    fn say(&mut self, told: SpoolEvent) {
-        self.kept.push_back(told);
+    fn send(&mut self, event: SpoolEvent) {
+        self.kept.push_back(event);
         self.flush();
         if self.kept.len() > KEPT_MAX {
             self.kept.pop_front();
@@ -358,11 +358,11 @@ impl Recorder {
     }
 
     fn flush(&mut self) {
-        while let Some(told) = self.kept.pop_front() {
-            match self.tell.try_send(told) {
+        while let Some(event) = self.kept.pop_front() {
+            match self.events.try_send(event) {
                 Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(told)) => {
-                    self.kept.push_front(told);
+                Err(mpsc::error::TrySendError::Full(event)) => {
+                    self.kept.push_front(event);
                     return;
                 }
                 // The meeting is gone; the spool keeps what was sealed.
@@ -381,17 +381,17 @@ impl Recorder {
             widen(&mut self.holes, recording, span);
         }
         for (recording, span) in std::mem::take(&mut self.holes) {
-            self.say(SpoolEvent::Lost { recording, span });
+            self.send(SpoolEvent::Lost { recording, span });
         }
         for left in std::mem::take(&mut self.left) {
-            self.say(match left.clone().repair(&self.gate) {
+            self.send(match left.clone().repair(&self.gate) {
                 Ok(Some(sealed)) => SpoolEvent::Sealed(sealed),
                 Ok(None) => continue,
                 Err(_) => SpoolEvent::Left(left),
             });
         }
         for told in std::mem::take(&mut self.kept) {
-            if self.tell.blocking_send(told).is_err() {
+            if self.events.blocking_send(told).is_err() {
                 return;
             }
         }

@@ -57,7 +57,7 @@ pub(super) struct Link {
     /// Not this process's first.
     pub again: bool,
     /// Confirms; for everything told and answered.
-    told: Channel,
+    publishing: Channel,
     /// Consumes and binds the inbox.
     listen: Channel,
     probed: watch::Sender<u64>,
@@ -111,8 +111,10 @@ impl Link {
         }
         let asks = connection.create_channel().await?;
         asks.confirm_select(ConfirmSelectOptions::default()).await?;
-        let told = connection.create_channel().await?;
-        told.confirm_select(ConfirmSelectOptions::default()).await?;
+        let publishing = connection.create_channel().await?;
+        publishing
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
 
         let listen = connection.create_channel().await?;
         for exchange in [TOLD, ASK] {
@@ -157,7 +159,7 @@ impl Link {
             inbox,
             built: Instant::now(),
             again: shared.linked.swap(true, Ordering::Relaxed),
-            told,
+            publishing,
             listen,
             probed: watch::Sender::new(0),
             failed: CancellationToken::new(),
@@ -228,7 +230,7 @@ async fn use_up(
 ) -> anyhow::Error {
     // What was left when the last link broke is stale by now.
     while parcels.try_recv().is_ok() {}
-    let mut heard_at = None;
+    let mut answered_at = None;
     let ended = {
         let work = async {
             tokio::try_join!(listen(shared, consumer), speak(&link, parcels), async {
@@ -236,7 +238,7 @@ async fn use_up(
                 shared.link.send_replace(Some(link.clone()));
                 tokio::try_join!(
                     bind(shared, &link),
-                    probe(shared, &link, failures, &mut heard_at)
+                    probe(shared, &link, failures, &mut answered_at)
                 )
             },)
         };
@@ -253,7 +255,7 @@ async fn use_up(
     link.failed.cancel();
     {
         let mut since = shared.unreachable_since.lock();
-        *since = since.or(heard_at).or_else(|| Some(Instant::now()));
+        *since = since.or(answered_at).or_else(|| Some(Instant::now()));
     }
     *shared.bound.lock() = Bound::default();
     // Their askers hear at once that no answer will come.
@@ -301,7 +303,7 @@ async fn speak(link: &Link, parcels: &mut mpsc::Receiver<Parcel>) -> anyhow::Res
         tokio::select! {
             parcel = parcels.recv(), if room => match parcel {
                 None => ended = true,
-                Some(parcel) => unconfirmed.push_back((Deadline::now() + STEP_MAX, say(link, parcel).await?)),
+                Some(parcel) => unconfirmed.push_back((Deadline::now() + STEP_MAX, send(link, parcel).await?)),
             },
             confirmed = confirmed(unconfirmed.front_mut()) => {
                 // A refusal of something that may be lost is no reason to give up.
@@ -323,7 +325,7 @@ async fn confirmed(oldest: Option<&mut (Deadline, PublisherConfirm)>) -> anyhow:
     }
 }
 
-async fn say(link: &Link, parcel: Parcel) -> anyhow::Result<PublisherConfirm> {
+async fn send(link: &Link, parcel: Parcel) -> anyhow::Result<PublisherConfirm> {
     let Parcel {
         exchange,
         key,
@@ -336,9 +338,9 @@ async fn say(link: &Link, parcel: Parcel) -> anyhow::Result<PublisherConfirm> {
         .with_content_type("application/json".into())
         .with_correlation_id(correlation.to_string().into());
     let options = BasicPublishOptions::default();
-    let publish = link
-        .told
-        .basic_publish(exchange.into(), key.into(), options, &body, properties);
+    let publish =
+        link.publishing
+            .basic_publish(exchange.into(), key.into(), options, &body, properties);
     timeout(STEP_MAX, publish)
         .await
         .context("publishing")?
@@ -350,9 +352,9 @@ async fn probe(
     shared: &Shared,
     link: &Link,
     failures: &mut u32,
-    heard_at: &mut Option<Instant>,
+    answered_at: &mut Option<Instant>,
 ) -> anyhow::Result<()> {
-    let mut heard = link.probed.subscribe();
+    let mut answered = link.probed.subscribe();
     for number in 1.. {
         let parcel = Parcel {
             exchange: "",
@@ -362,16 +364,16 @@ async fn probe(
             body: Vec::new(),
         };
         // Its confirm comes before or after itself; what counts is that it comes.
-        let confirm = say(link, parcel).await?;
+        let confirm = send(link, parcel).await?;
         let back = async {
-            heard.wait_for(|heard| *heard >= number).await?;
+            answered.wait_for(|answered| *answered >= number).await?;
             confirm.await?;
             anyhow::Ok(())
         };
         timeout(PROBE_MAX, back)
             .await
             .context("nothing comes back any more")??;
-        *heard_at = Some(Instant::now());
+        *answered_at = Some(Instant::now());
         *failures = 0;
         if let Some(since) = shared.unreachable_since.lock().take() {
             tracing::info!(after_s = since.elapsed().as_secs(), "RabbitMQ is reached");
@@ -384,8 +386,8 @@ async fn probe(
 /// Binds everything there is, on a new link.
 async fn bind_all(shared: &Shared, link: &Link) -> anyhow::Result<()> {
     adjust(shared, link).await?;
-    let told: Vec<MeetingId> = shared.bound.lock().told.iter().copied().collect();
-    shared.routes.lagged(told);
+    let subscribed: Vec<MeetingId> = shared.bound.lock().subscribed.iter().copied().collect();
+    shared.routes.lagged(subscribed);
     shared.late.lock().clear();
     Ok(())
 }
@@ -403,16 +405,21 @@ async fn adjust(shared: &Shared, link: &Link) -> anyhow::Result<()> {
     let (too_many, missing) = {
         // Both locks: nobody may find a meeting bound that is about to be unbound.
         let mut bound = shared.bound.lock();
-        let (told, asks) = (shared.routes.listened(), shared.routes.served());
-        let too_many: Vec<(&str, MeetingId)> =
-            (bound.told.difference(&told).map(|meeting| (TOLD, *meeting)))
-                .chain(bound.asks.difference(&asks).map(|meeting| (ASK, *meeting)))
-                .collect();
-        let missing: Vec<(&str, MeetingId)> =
-            (told.difference(&bound.told).map(|meeting| (TOLD, *meeting)))
-                .chain(asks.difference(&bound.asks).map(|meeting| (ASK, *meeting)))
-                .collect();
-        bound.told.retain(|meeting| told.contains(meeting));
+        let (subscribed, asks) = (shared.routes.listened(), shared.routes.served());
+        let too_many: Vec<(&str, MeetingId)> = (bound
+            .subscribed
+            .difference(&subscribed)
+            .map(|meeting| (TOLD, *meeting)))
+        .chain(bound.asks.difference(&asks).map(|meeting| (ASK, *meeting)))
+        .collect();
+        let missing: Vec<(&str, MeetingId)> = (subscribed
+            .difference(&bound.subscribed)
+            .map(|meeting| (TOLD, *meeting)))
+        .chain(asks.difference(&bound.asks).map(|meeting| (ASK, *meeting)))
+        .collect();
+        bound
+            .subscribed
+            .retain(|meeting| subscribed.contains(meeting));
         bound.asks.retain(|meeting| asks.contains(meeting));
         (too_many, missing)
     };
@@ -441,7 +448,7 @@ async fn adjust(shared: &Shared, link: &Link) -> anyhow::Result<()> {
         {
             let mut bound = shared.bound.lock();
             let bound = if exchange == TOLD {
-                &mut bound.told
+                &mut bound.subscribed
             } else {
                 &mut bound.asks
             };

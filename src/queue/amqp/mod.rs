@@ -96,7 +96,7 @@ struct Parcel {
 
 #[derive(Default)]
 struct Bound {
-    told: HashSet<MeetingId>,
+    subscribed: HashSet<MeetingId>,
     asks: HashSet<MeetingId>,
 }
 
@@ -186,7 +186,11 @@ impl Amqp {
 
     pub(super) async fn subscribe(&self, meeting: MeetingId) -> Subscription {
         let subscription = self.0.routes.subscribe(meeting);
-        if !self.0.is_bound(|bound| bound.told.contains(&meeting)).await {
+        if !self
+            .0
+            .is_bound(|bound| bound.subscribed.contains(&meeting))
+            .await
+        {
             self.0.late.lock().insert(meeting);
         }
         subscription
@@ -327,9 +331,8 @@ impl Shared {
             .unwrap_or(0);
         let meeting = delivery.routing_key.as_str().parse::<MeetingId>().ok();
         let read = match (text(properties.kind()).as_str(), meeting) {
-            (kind::TOLD, Some(meeting)) => {
-                serde_json::from_slice(&delivery.data).map(|told| self.routes.told(meeting, told))
-            }
+            (kind::TOLD, Some(meeting)) => serde_json::from_slice(&delivery.data)
+                .map(|told| self.routes.publish(meeting, told)),
             (kind::ASK, Some(meeting)) => {
                 let inbox = text(properties.reply_to());
                 serde_json::from_slice(&delivery.data)

@@ -79,7 +79,7 @@ impl Supervisor {
             if let Some(why) = died
                 && let Some(child) = running.take()
             {
-                let ran = bury(child).await;
+                let ran = reap(child).await;
                 tracing::warn!(
                     why,
                     ran,
@@ -358,7 +358,7 @@ impl Supervisor {
 }
 
 /// Makes sure that it is gone; says how it ended.
-async fn bury(mut child: Running) -> String {
+async fn reap(mut child: Running) -> String {
     let _ = child.process.start_kill();
     match timeout(Duration::from_secs(5), child.process.wait()).await {
         Ok(Ok(status)) => status.to_string(),

@@ -2,11 +2,11 @@
 //! what comes then is recorded.
 
 use super::support::{
-    choir::{Choir, later},
     disk::SmallDisk,
     eventually,
     place::Place,
     server::Server,
+    tone_meeting::{ToneMeeting, later},
 };
 use chrono::Utc;
 use hansard_client::{
@@ -61,8 +61,8 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
     let (place, disk) = (Place::new().await, SmallDisk::new(300));
     let server = place.serve_on(disk.path(), &[], &[disk.environment()]);
     let client = server.client();
-    let mut choir = Choir::begin_patiently(&client, 2, SOON).await;
-    let mut signal = observe(&client, &choir.meeting).await;
+    let mut tones = ToneMeeting::begin_patiently(&client, 2, SOON).await;
+    let mut signal = observe(&client, &tones.meeting).await;
     told(&mut signal, "recording", None, 0).await;
     // Its tables have pages for what is written later.
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -76,13 +76,13 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
         disk.free(Some(&server));
         Utc::now()
     };
-    let (freed, ()) = tokio::join!(freed, choir.add(&client));
+    let (freed, ()) = tokio::join!(freed, tones.add(&client));
     told(&mut signal, "recording", None, 0).await;
     degraded(&server, "spool_full", false).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    for voice in &choir.voices[..2] {
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    for voice in &tones.voices[..2] {
         files.whole(voice, ended, &[(later(full, -500), later(freed, AGAIN_MS))]);
         let gaps = &files.track(voice).gaps;
         assert!(
@@ -90,7 +90,7 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
             "{gaps:?}"
         );
     }
-    let newcomer = &choir.voices[2];
+    let newcomer = &tones.voices[2];
     let from = later(freed, AGAIN_MS).max(later(newcomer.begin, 1_500));
     assert_eq!(
         files.silent(newcomer, from, later(ended, -300)),
@@ -105,8 +105,8 @@ async fn descriptors_that_ran_out_cost_what_comes_until_there_are_some() {
     let place = Place::new().await;
     let server = place.serve(&[]);
     let client = server.client();
-    let mut choir = Choir::begin(&client, 2).await;
-    let mut signal = observe(&client, &choir.meeting).await;
+    let mut tones = ToneMeeting::begin(&client, 2).await;
+    let mut signal = observe(&client, &tones.meeting).await;
     told(&mut signal, "recording", None, 0).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     // Fewer than it has open.
@@ -119,9 +119,9 @@ async fn descriptors_that_ran_out_cost_what_comes_until_there_are_some() {
     told(&mut signal, "recording", None, 0).await;
     degraded(&server, "descriptors", false).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    for voice in &choir.voices {
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    for voice in &tones.voices {
         files.whole(voice, ended, &[(later(few, -500), later(freed, AGAIN_MS))]);
         let gaps = &files.track(voice).gaps;
         assert!(

@@ -2,13 +2,12 @@
 //! they stand on is away.
 
 use super::support::{
-    Scratch,
-    choir::{Choir, later},
-    eventually,
+    Scratch, eventually,
     place::{Place, spooled},
     postgres::Cluster,
     rabbitmq::RabbitMq,
     server::Server,
+    tone_meeting::{ToneMeeting, later},
 };
 use chrono::Utc;
 use hansard_client::rest::Client;
@@ -31,7 +30,7 @@ async fn degraded(server: &Server, reason: &str, is: bool) {
 async fn a_server_that_is_started_again_without_storage_goes_on() {
     let place = Place::new().await;
     let server = place.serve(&[]);
-    let mut choir = Choir::begin(&server.client(), 2).await;
+    let mut tones = ToneMeeting::begin(&server.client(), 2).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     place.faults.refuse();
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -48,9 +47,9 @@ async fn a_server_that_is_started_again_without_storage_goes_on() {
     .await;
     place.faults.heal();
     let client = server.client();
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    for voice in &choir.voices {
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    for voice in &tones.voices {
         files.whole(
             voice,
             ended,
@@ -119,7 +118,7 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
         degraded(server, "broker", false).await;
     }
     let client = Client::new(api_runs.url(), &key).expect("the address is well-formed");
-    let mut choir = Choir::begin_patiently(&client, 2, SOON).await;
+    let mut tones = ToneMeeting::begin_patiently(&client, 2, SOON).await;
     let spool = || spooled(folders[0].path());
     eventually("segments wait in the spool", SOON, async || spool() >= 4).await;
 
@@ -137,9 +136,9 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
     .await;
     place.faults.heal();
     let client = Client::new(api_runs.url(), &key).expect("the address is well-formed");
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    for voice in &choir.voices {
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    for voice in &tones.voices {
         files.whole(
             voice,
             ended,

@@ -2,10 +2,10 @@
 //! taken away, and what the recordings hold afterwards is judged by their sound.
 
 use super::support::{
-    choir::{Choir, later},
     eventually,
     faults::{Fault, Rule},
     place::{Place, files},
+    tone_meeting::{ToneMeeting, later},
 };
 use axum::http::Method;
 use chrono::Utc;
@@ -21,7 +21,7 @@ async fn killed(people: usize, before: Duration, down: Duration) {
     place.faults.delay(Duration::from_millis(300));
     let server = place.serve(&[]);
     let client = server.client();
-    let mut choir = Choir::begin(&client, people).await;
+    let mut tones = ToneMeeting::begin(&client, people).await;
     tokio::time::sleep(before).await;
     server.kill();
     let killed = Utc::now();
@@ -35,9 +35,9 @@ async fn killed(people: usize, before: Duration, down: Duration) {
     })
     .await;
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    for voice in &choir.voices {
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    for voice in &tones.voices {
         // A second before the kill may be lost; two after the start.
         files.whole(
             voice,
@@ -88,7 +88,7 @@ async fn what_storage_refuses_for_a_while_is_not_lost() {
     let place = Place::new().await;
     let server = place.serve(&[]);
     let client = server.client();
-    let mut choir = Choir::begin(&client, 2).await;
+    let mut tones = ToneMeeting::begin(&client, 2).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     for (status, code) in [
         (403, "AccessDenied"),
@@ -122,9 +122,9 @@ async fn what_storage_refuses_for_a_while_is_not_lost() {
         stored("/live/") > 20
     })
     .await;
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    for voice in &choir.voices {
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    for voice in &tones.voices {
         files.whole(voice, ended, &[]);
         assert!(
             files.track(voice).gaps.is_empty(),
@@ -141,10 +141,10 @@ async fn a_meeting_that_ends_without_storage_gets_its_files_afterwards() {
     let server = place.serve(&[]);
     let client = server.client();
     let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let mut choir = Choir::begin(&client, 2).await;
+    let mut tones = ToneMeeting::begin(&client, 2).await;
     let entry = Entry::Observer {
         api_key: client.api_key().into(),
-        meeting_id: choir.meeting.clone(),
+        meeting_id: tones.meeting.clone(),
     };
     let mut signal = Signal::connect(&url, &entry, Some(0))
         .await
@@ -153,7 +153,7 @@ async fn a_meeting_that_ends_without_storage_gets_its_files_afterwards() {
     // Some segments are stored; the rest of the meeting is not, and its end neither.
     place.faults.set(&[Rule::all(Fault::Swallow)]);
     tokio::time::sleep(Duration::from_secs(9)).await;
-    let ended = choir.end(&client).await;
+    let ended = tones.end(&client).await;
     signal
         .wait_for(Instant::now() + SOON, |event| {
             event.kind() == "recording_state" && event.data()["state"] == "finalising"
@@ -162,7 +162,7 @@ async fn a_meeting_that_ends_without_storage_gets_its_files_afterwards() {
         .expect("capture ends without storage");
     place.faults.refuse();
     tokio::time::sleep(Duration::from_secs(8)).await;
-    let recordings = client.recordings(&choir.meeting).await.expect("lists");
+    let recordings = client.recordings(&tones.meeting).await.expect("lists");
     assert!(
         recordings
             .iter()
@@ -174,8 +174,8 @@ async fn a_meeting_that_ends_without_storage_gets_its_files_afterwards() {
     place.faults.heal();
     // By the same process, without a restart, and with nothing missing in the first files that are
     // told of.
-    let files = choir.files(&client, Duration::from_secs(90)).await;
-    for voice in &choir.voices {
+    let files = tones.files(&client, Duration::from_secs(90)).await;
+    for voice in &tones.voices {
         files.whole(voice, ended, &[]);
         assert!(
             files.track(voice).gaps.is_empty(),
@@ -193,7 +193,7 @@ async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
     // Three quarters of a minute of one voice.
     let server = place.serve(&["--spool-max", "220000"]);
     let client = server.client();
-    let mut choir = Choir::begin(&client, 1).await;
+    let mut tones = ToneMeeting::begin(&client, 1).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     place.faults.refuse();
     let metrics = async || {
@@ -212,7 +212,7 @@ async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     place.faults.heal();
     // A newcomer while there is no room is recorded as soon as there is.
-    choir.add(&client).await;
+    tones.add(&client).await;
     // What is stored now does not keep others out for the minute that it would stay.
     eventually("the spool has room", Duration::from_secs(40), async || {
         metrics().await.contains("hansard_spool_full 0")
@@ -220,9 +220,9 @@ async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
     .await;
     let room = Utc::now();
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    let voice = &choir.voices[0];
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    let voice = &tones.voices[0];
     // From the next segment on.
     files.whole(voice, ended, &[(later(full, -6_000), later(room, 4_200))]);
     let gaps = &files.track(voice).gaps;
@@ -231,7 +231,7 @@ async fn a_full_spool_costs_what_comes_meanwhile_and_is_told() {
         "{gaps:?}"
     );
     assert_eq!(
-        files.silent(&choir.voices[1], later(room, 4_200), later(ended, -300)),
+        files.silent(&tones.voices[1], later(room, 4_200), later(ended, -300)),
         [],
         "the newcomer"
     );
@@ -245,7 +245,7 @@ async fn a_broken_file_in_the_spool_costs_its_own_span() {
     let place = Place::new().await;
     let server = place.serve(&[]);
     let client = server.client();
-    let mut choir = Choir::begin(&client, 1).await;
+    let mut tones = ToneMeeting::begin(&client, 1).await;
     place.faults.refuse();
     eventually("segments wait in the spool", SOON, async || {
         place.spooled() >= 4
@@ -264,9 +264,9 @@ async fn a_broken_file_in_the_spool_costs_its_own_span() {
     let started = Utc::now();
     let client = server.client();
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let ended = choir.end(&client).await;
-    let files = choir.files(&client, SOON).await;
-    let voice = &choir.voices[0];
+    let ended = tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    let voice = &tones.voices[0];
     assert_eq!(
         files.silent(voice, later(started, 3_000), later(ended, -300)),
         [],

@@ -6,7 +6,7 @@ use hansard::{
         id::{ConsentId, MeetingId},
         participant::Removal,
     },
-    store::{consent::Saying, event},
+    store::{consent::ConsentDecision, event},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -535,7 +535,7 @@ async fn whoever_was_removed_by_policy_may_come_back() {
         .tenant_tx(app.tenant)
         .await
         .expect("Postgres answers");
-    let saying = Saying {
+    let decision = ConsentDecision {
         meeting,
         participant: joined.participant,
         id: ConsentId(Uuid::now_v7()),
@@ -546,7 +546,7 @@ async fn whoever_was_removed_by_policy_may_come_back() {
         timestamp: app.state.clock.now(),
         once: None,
     };
-    hansard::command::consent::say(&mut tx, &saying)
+    hansard::command::consent::record(&mut tx, &decision)
         .await
         .expect("said");
     remove::remove(&mut tx, meeting, joined.participant, Removal::Required)

@@ -298,7 +298,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
                 }
             }
         }
-        let saying = consent::Saying {
+        let decision = consent::ConsentDecision {
             meeting,
             participant: ana.participant,
             id: hansard::domain::id::ConsentId(uuid::Uuid::now_v7()),
@@ -309,7 +309,9 @@ async fn a_late_withdrawal_takes_back_stored_words() {
             timestamp: start + chrono::TimeDelta::seconds(3),
             once: None,
         };
-        let said = command::consent::say(&mut tx, &saying).await.expect("said");
+        let said = command::consent::record(&mut tx, &decision)
+            .await
+            .expect("said");
         tx.commit().await.expect("commits");
         let retracted: Vec<&Value> = said
             .effects
@@ -344,12 +346,12 @@ async fn a_late_withdrawal_takes_back_stored_words() {
             .tenant_tx(app.tenant)
             .await
             .expect("Postgres answers");
-        let earlier = consent::Saying {
+        let earlier = consent::ConsentDecision {
             id: hansard::domain::id::ConsentId(uuid::Uuid::now_v7()),
             timestamp: start + chrono::TimeDelta::seconds(1),
-            ..saying
+            ..decision
         };
-        let again = command::consent::say(&mut tx, &earlier)
+        let again = command::consent::record(&mut tx, &earlier)
             .await
             .expect("said");
         assert_eq!(

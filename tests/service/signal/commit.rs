@@ -57,7 +57,7 @@ impl Held {
         job::ensure(&mut tx, world.tenant, world.meeting, "capture", &json!({}))
             .await
             .expect("a job");
-        let saying = consent::Saying {
+        let decision = consent::ConsentDecision {
             meeting: world.meeting,
             participant: ana,
             id: ConsentId(new_id()),
@@ -68,7 +68,9 @@ impl Held {
             timestamp: world.clock.now(),
             once: None,
         };
-        let said_yes = command::consent::say(&mut tx, &saying).await.expect("said");
+        let said_yes = command::consent::record(&mut tx, &decision)
+            .await
+            .expect("said");
         let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1)
             .await
             .expect("claimed");
@@ -77,7 +79,7 @@ impl Held {
         let gate = Arc::new(Gate::new(&Use::ALL));
         let agreed = Entry {
             entry: said_yes.entry.entry,
-            id: saying.id,
+            id: decision.id,
             participant: ana,
             uses: Use::ALL.to_vec(),
             status: ConsentStatus::Accepted,
@@ -206,7 +208,7 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
             start = start.or(entered.person.joined_at);
         }
         let start = start.expect("it began");
-        let saying = |participant, status, at_ms: i64| consent::Saying {
+        let decision = |participant, status, at_ms: i64| consent::ConsentDecision {
             meeting: world.meeting,
             participant,
             id: ConsentId(new_id()),
@@ -219,9 +221,10 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
         };
         let gate = Arc::new(Gate::new(&Use::ALL));
         for who in [ana, ben] {
-            let said = command::consent::say(&mut tx, &saying(who, ConsentStatus::Accepted, 0))
-                .await
-                .expect("said");
+            let said =
+                command::consent::record(&mut tx, &decision(who, ConsentStatus::Accepted, 0))
+                    .await
+                    .expect("said");
             let (entry, id) = (said.entry.entry, said.entry.id);
             let status = ConsentStatus::Accepted;
             let agreed = Entry {
@@ -237,7 +240,7 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
         let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1)
             .await
             .expect("claimed");
-        command::consent::say(&mut tx, &saying(ana, ConsentStatus::Withdrawn, 3_000))
+        command::consent::record(&mut tx, &decision(ana, ConsentStatus::Withdrawn, 3_000))
             .await
             .expect("said");
         tx.commit().await.expect("commits");

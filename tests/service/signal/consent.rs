@@ -274,7 +274,7 @@ async fn with_postgres_away_a_withdrawal_acts_and_is_journalled_and_a_grant_is_r
     }
 }
 
-/// What comes next of this saying.
+/// What comes next of this decision.
 async fn told_of(client: &mut Client, id: &Value) -> Value {
     loop {
         let told = client.next_of("consent_updated").await;
@@ -329,7 +329,7 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     );
 
     // By REST, through the same function.
-    let said = consent::Saying {
+    let said = consent::ConsentDecision {
         meeting: world.meeting,
         participant: seat.participant,
         id: hansard::domain::id::ConsentId(hansard::store::new_id()),
@@ -347,7 +347,7 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     let asked = Give {
         caller,
         user: None,
-        saying: said,
+        decision: said,
         acting: None,
     };
     give::give(&api.state, asked).await.expect("said");

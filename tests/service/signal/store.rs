@@ -12,14 +12,16 @@ use hansard::{
         meeting::{ConsentPolicy, MeetingSettings},
         participant::Removal,
     },
-    store::{StoreError, consent, consent::Saying, event, meeting, new_id, owner, presence},
+    store::{
+        StoreError, consent, consent::ConsentDecision, event, meeting, new_id, owner, presence,
+    },
 };
 use serde_json::json;
 use sqlx::Connection;
 use std::collections::BTreeSet;
 
-fn saying(world: &World, participant: ParticipantId, status: ConsentStatus) -> Saying {
-    Saying {
+fn decision(world: &World, participant: ParticipantId, status: ConsentStatus) -> ConsentDecision {
+    ConsentDecision {
         meeting: world.meeting,
         participant,
         id: ConsentId(new_id()),
@@ -46,9 +48,9 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
                     ConsentStatus::Accepted
                 };
                 let statement = Some(format!("{n}"));
-                let saying = Saying {
+                let decision = ConsentDecision {
                     statement,
-                    ..saying(&world, seat.participant, status)
+                    ..decision(&world, seat.participant, status)
                 };
                 // Every one twice, as a retry would.
                 for again in [false, true] {
@@ -57,10 +59,12 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
                         .tenant_tx(world.tenant)
                         .await
                         .expect("Postgres answers");
-                    let said = command::consent::say(&mut tx, &saying).await.expect("said");
+                    let said = command::consent::record(&mut tx, &decision)
+                        .await
+                        .expect("said");
                     tx.commit().await.expect("commits");
                     assert_eq!(said.effects.events.is_empty(), again);
-                    assert_eq!(said.entry.id, saying.id);
+                    assert_eq!(said.entry.id, decision.id);
                 }
             })
         })
@@ -104,7 +108,7 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
         events
             .iter()
             .zip(&log)
-            .all(|(event, entry)| event.data == entry.told().data())
+            .all(|(event, entry)| event.data == entry.event().data())
     );
     let person = presence::person(&mut tx, world.meeting, seat.participant)
         .await
@@ -131,7 +135,7 @@ async fn the_log_refuses_changes_and_what_an_owner_changed_shows() {
             .tenant_tx(world.tenant)
             .await
             .expect("Postgres answers");
-        command::consent::say(&mut tx, &saying(&world, seat.participant, status))
+        command::consent::record(&mut tx, &decision(&world, seat.participant, status))
             .await
             .expect("said");
         tx.commit().await.expect("commits");
@@ -189,19 +193,21 @@ async fn an_id_is_good_for_one_saying_and_a_stranger_says_nothing() {
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    let first = saying(&world, ana.participant, ConsentStatus::Accepted);
-    command::consent::say(&mut tx, &first).await.expect("said");
-    let stolen = Saying {
+    let first = decision(&world, ana.participant, ConsentStatus::Accepted);
+    command::consent::record(&mut tx, &first)
+        .await
+        .expect("said");
+    let stolen = ConsentDecision {
         participant: bob.participant,
         ..first
     };
     assert!(matches!(
-        command::consent::say(&mut tx, &stolen).await,
+        command::consent::record(&mut tx, &stolen).await,
         Err(StoreError::Conflict { .. })
     ));
-    let stranger = saying(&world, ParticipantId(new_id()), ConsentStatus::Accepted);
+    let stranger = decision(&world, ParticipantId(new_id()), ConsentStatus::Accepted);
     assert!(matches!(
-        command::consent::say(&mut tx, &stranger).await,
+        command::consent::record(&mut tx, &stranger).await,
         Err(StoreError::Conflict { .. })
     ));
 }
@@ -383,11 +389,13 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
             Use::Transcription
         ]))
     );
-    let partly = Saying {
+    let partly = ConsentDecision {
         consent_type: ConsentType::Recording,
-        ..saying(&world, seat.participant, ConsentStatus::Accepted)
+        ..decision(&world, seat.participant, ConsentStatus::Accepted)
     };
-    command::consent::say(&mut tx, &partly).await.expect("said");
+    command::consent::record(&mut tx, &partly)
+        .await
+        .expect("said");
     let barred = join::enter(&mut tx, world.meeting, seat.participant, door)
         .await
         .expect("read");
@@ -395,9 +403,9 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
         barred,
         Err(Barred::ConsentRequired(vec![Use::Transcription]))
     );
-    command::consent::say(
+    command::consent::record(
         &mut tx,
-        &saying(&world, seat.participant, ConsentStatus::Accepted),
+        &decision(&world, seat.participant, ConsentStatus::Accepted),
     )
     .await
     .expect("said");
@@ -407,9 +415,9 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
             .expect("read")
             .is_ok()
     );
-    let back = command::consent::say(
+    let back = command::consent::record(
         &mut tx,
-        &saying(&world, seat.participant, ConsentStatus::Declined),
+        &decision(&world, seat.participant, ConsentStatus::Declined),
     )
     .await
     .expect("said");
@@ -435,9 +443,9 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
         .await
         .expect("read")
         .expect("let in");
-    command::consent::say(
+    command::consent::record(
         &mut tx,
-        &saying(&world, seat.participant, ConsentStatus::Accepted),
+        &decision(&world, seat.participant, ConsentStatus::Accepted),
     )
     .await
     .expect("said");
@@ -525,9 +533,9 @@ async fn another_tenant_sees_nothing() {
         event::lock(&mut tx, world.meeting).await,
         Err(StoreError::NotFound)
     ));
-    let saying = saying(&world, seat.participant, ConsentStatus::Accepted);
+    let decision = decision(&world, seat.participant, ConsentStatus::Accepted);
     assert!(matches!(
-        command::consent::say(&mut tx, &saying).await,
+        command::consent::record(&mut tx, &decision).await,
         Err(StoreError::NotFound)
     ));
 }

@@ -40,7 +40,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
 /// From seeing that a meeting ended to closing its participants, when nobody says sooner.
 const CLOSE_AFTER_END: Duration = Duration::from_secs(10);
 /// Withdrawals told before their commit that are remembered, so that they are told once.
-const TOLD_MAX: usize = 1024;
+const PUBLISHED_MAX: usize = 1024;
 
 /// A socket that joined.
 pub struct Member {
@@ -93,7 +93,7 @@ pub struct Room {
     latest: HashMap<ParticipantId, i64>,
     /// The event that last removed each participant: a socket that joined before it is closed.
     out: HashMap<ParticipantId, i64>,
-    told: VecDeque<ConsentId>,
+    published: VecDeque<ConsentId>,
     ended: Option<Ended>,
     /// The last `recording_state` that may end an observer's stay.
     outcome: Option<(i64, DateTime<Utc>)>,
@@ -137,8 +137,8 @@ impl Room {
             .collect()
     }
 
-    pub fn told(&mut self, told: Published, now: Instant) {
-        match told {
+    pub fn published(&mut self, message: Published, now: Instant) {
+        match message {
             Published::Event {
                 seq,
                 kind,
@@ -373,7 +373,7 @@ impl Room {
             .then(|| consent_id(data))
             .flatten();
         if let Some(id) = consent {
-            if self.told.contains(&id) {
+            if self.published.contains(&id) {
                 return;
             }
             self.remember(id);
@@ -396,13 +396,13 @@ impl Room {
     }
 
     fn remember(&mut self, id: ConsentId) {
-        if self.told.contains(&id) {
+        if self.published.contains(&id) {
             return;
         }
-        if self.told.len() >= TOLD_MAX {
-            self.told.pop_front();
+        if self.published.len() >= PUBLISHED_MAX {
+            self.published.pop_front();
         }
-        self.told.push_back(id);
+        self.published.push_back(id);
     }
 
     fn close(&mut self, close: Close, whom: Whom, now: Instant) {

@@ -85,7 +85,7 @@ fn early_events_wait_and_lost_ones_are_read() {
     let (ana, outbox) = member(1, Some(ANA), 1, 3);
     room.attach(ana, now);
     for seq in [5, 4, 4, 2, 8, 6] {
-        room.told(told(event(seq)), now);
+        room.published(told(event(seq)), now);
     }
     assert_eq!(seqs(&outbox), [4, 5, 6]);
     assert_eq!(room.next_read(now), None, "7 may be on its way");
@@ -104,13 +104,13 @@ fn each_member_goes_on_where_it_is() {
     let mut room = Room::default();
     let (ana, first) = member(1, Some(ANA), 1, 0);
     room.attach(ana, now);
-    (1..=400).for_each(|seq| room.told(told(event(seq)), now));
+    (1..=400).for_each(|seq| room.published(told(event(seq)), now));
     assert_eq!(seqs(&first), (1..=400).collect::<Vec<_>>());
     let (observer, second) = member(2, None, 0, 390);
     room.attach(observer, now);
     assert_eq!(seqs(&second), (391..=400).collect::<Vec<_>>());
     // Longer ago than what is kept: from the store, page by page, until what is kept joins on.
-    (401..=700).for_each(|seq| room.told(told(event(seq)), now));
+    (401..=700).for_each(|seq| room.published(told(event(seq)), now));
     assert_eq!(seqs(&first), (401..=700).collect::<Vec<_>>());
     let (observer, third) = member(3, None, 0, 10);
     room.attach(observer, now);
@@ -161,7 +161,7 @@ fn the_highest_socket_of_a_participant_stays_in_whatever_order_they_come() {
     room.attach(first, now);
     assert_eq!(one.closing(), Some(Close::Replaced));
     assert_eq!(two.closing(), None);
-    room.told(
+    room.published(
         Published::Replaced {
             participant: ANA,
             socket: 3,
@@ -188,16 +188,16 @@ fn a_withdrawal_is_told_once_at_once_and_once_committed() {
         data: json!({"id": id}),
         to: None,
     };
-    room.told(live.clone(), now);
-    room.told(live.clone(), now);
+    room.published(live.clone(), now);
+    room.published(live.clone(), now);
     let committed = StoredEvent {
         seq: 1,
         kind: EventKind::ConsentUpdated,
         at: at(0),
         data: json!({"id": id, "entry": 1}),
     };
-    room.told(told(committed), now);
-    room.told(live, now);
+    room.published(told(committed), now);
+    room.published(live, now);
     let (got, _) = drain(&asking);
     assert_eq!(
         got,
@@ -228,7 +228,7 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
         at: at(seq),
         data: json!({"state": state}),
     };
-    room.told(told(state(1, "off")), now);
+    room.published(told(state(1, "off")), now);
     let head = Head {
         meeting: crate::domain::id::MeetingId(Uuid::nil()),
         seq: 1,
@@ -239,7 +239,7 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     };
     room.head(&head, at(2), now);
     assert_eq!(watching.closing(), None, "that off was told before the end");
-    room.told(
+    room.published(
         Published::Close {
             close: Close::Ended,
             whom: Whom::Participants,
@@ -251,7 +251,7 @@ fn the_end_comes_after_the_last_event_and_observers_stay_for_the_outcome() {
     room.read(vec![event(2)], now);
     let (got, close) = drain(&participant);
     assert_eq!((got.len(), close), (2, Some(Close::Ended)));
-    room.told(told(state(3, "ready")), now);
+    room.published(told(state(3, "ready")), now);
     let (got, close) = drain(&watching);
     assert_eq!((got.len(), close), (3, Some(Close::Ended)));
 }
@@ -303,7 +303,7 @@ fn where_media_is_received_is_told_to_its_sender_and_observers() {
         .collect();
     let stream = json!({"streamId": Uuid::nil(), "state": "open", "address": {"ip": "192.0.2.7", "port": 30_000}});
     let data = json!({"id": ANA, "streams": [stream]});
-    room.told(
+    room.published(
         told(StoredEvent {
             seq: 1,
             kind: EventKind::ParticipantUpdated,
@@ -342,7 +342,7 @@ fn a_removal_closes_by_its_event_however_it_comes() {
         let ((ana, out), (bob, stays)) = (member(1, Some(ANA), 1, 3), member(2, Some(BOB), 1, 3));
         room.attach(ana, now);
         room.attach(bob, now);
-        room.told(told(removal(5, kind, ANA)), now);
+        room.published(told(removal(5, kind, ANA)), now);
         assert_eq!(
             (out.closing(), stays.closing()),
             (Some(Close::NotAllowed), None)
@@ -360,15 +360,15 @@ fn a_removal_closes_by_its_event_however_it_comes() {
         let mut room = Room::default();
         let (bob, _stays) = member(2, Some(BOB), 1, 3);
         room.attach(bob, now);
-        room.told(told(event(4)), now);
-        room.told(told(removal(5, kind, ANA)), now);
+        room.published(told(event(4)), now);
+        room.published(told(removal(5, kind, ANA)), now);
         let (ana, out) = member(1, Some(ANA), 1, 4);
         room.attach(ana, now);
         assert_eq!(out.closing(), Some(Close::NotAllowed));
         // Whoever came back since stays.
         let (ana, back) = member(3, Some(ANA), 2, 5);
         room.attach(ana, now);
-        room.told(told(event(6)), now);
+        room.published(told(event(6)), now);
         assert_eq!((back.closing(), seqs(&back)), (None, vec![6]));
     }
 }

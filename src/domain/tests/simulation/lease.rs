@@ -5,7 +5,7 @@
 
 use crate::dice::Dice;
 use hansard_domain::{
-    lease::{Holder, Lease, Renewal, Standing, Step, Wanted},
+    lease::{Holder, Lease, LeaseState, Renewal, Step, Wanted},
     limits::{LEASE_ASK, LEASE_TTL},
     time::Micros,
 };
@@ -95,7 +95,7 @@ impl World {
             let commits = |n: &usize| {
                 let held = self.workers[*n]
                     .lease
-                    .filter(|(_, lease)| lease.standing() == Standing::Held);
+                    .filter(|(_, lease)| lease.standing() == LeaseState::Held);
                 held.is_some_and(|(epoch, _)| (self.row.owner, self.row.epoch) == (*n, epoch))
             };
             assert!(
@@ -132,7 +132,7 @@ impl World {
             return;
         };
         worker.renewing = None;
-        if lease.handle(renewal, Micros(now)) == Standing::Lost {
+        if lease.handle(renewal, Micros(now)) == LeaseState::Lost {
             worker.lease = None;
         }
     }
@@ -140,7 +140,7 @@ impl World {
     fn look(&mut self, n: usize, now: i64, database: bool) {
         if let Some((_, holder)) = self.workers[n].answer.take_if(|(at, _)| *at <= now) {
             if let Some((_, wanted)) = &mut self.workers[n].wanted {
-                wanted.heard(holder, Micros(now));
+                wanted.answered(holder, Micros(now));
             }
             self.workers[n].look_at = now;
         }
@@ -266,6 +266,6 @@ pub fn moves(seed: u64) {
     assert!(
         world.workers[0]
             .lease
-            .is_none_or(|(_, lease)| !frozen || lease.standing() == Standing::Lost)
+            .is_none_or(|(_, lease)| !frozen || lease.standing() == LeaseState::Lost)
     );
 }

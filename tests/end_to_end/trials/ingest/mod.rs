@@ -312,7 +312,7 @@ impl Voice {
 }
 
 /// How many milliseconds of a file have the tone in them.
-fn heard_ms(samples: &[f32], hz: f64) -> usize {
+fn audible_ms(samples: &[f32], hz: f64) -> usize {
     tone::amplitudes(samples, RATE, hz)
         .into_iter()
         .filter(|amplitude| tone::dbfs(*amplitude) > THERE_DB)
@@ -443,8 +443,8 @@ async fn nothing_of_an_earlier_meeting_is_in_a_later_one() {
         );
     }
     let (b, c) = (
-        heard_ms(track(&tracks, &ben), hz_b),
-        heard_ms(track(&tracks, &cleo), hz_c),
+        audible_ms(track(&tracks, &ben), hz_b),
+        audible_ms(track(&tracks, &cleo), hz_c),
     );
     assert!(
         (7_000..=8_200).contains(&b) && (7_000..=8_200).contains(&c),
@@ -478,7 +478,7 @@ async fn senders_that_move_begin_anew_or_have_neighbours_are_heard_or_told() {
     );
     // Every scenario has left its expectations with the one tone that its participant said.
     for expected in EXPECTED.lock().expect("no holder panics").drain(..) {
-        let heard = heard_ms(track(&tracks, &expected.guest), expected.hz);
+        let heard = audible_ms(track(&tracks, &expected.guest), expected.hz);
         assert!(
             expected.ms.contains(&heard),
             "{}: {heard} ms, not {:?}",

@@ -74,7 +74,7 @@ async fn the_only_port_is_its_participants_again_and_nobody_elses() {
             "another's sound is in {whose}"
         );
     }
-    let heard = heard_ms(track(&tracks, &ana), hz);
+    let heard = audible_ms(track(&tracks, &ana), hz);
     assert!((5_000..=6_200).contains(&heard), "{heard} ms of 6,000");
     // Somebody still sends there: the next meeting is told that there is no port.
     let later = Room::open(&client).await;
@@ -107,7 +107,7 @@ async fn with_two_ports_the_next_meeting_is_whole() {
             "the earlier meeting's sound is in {whose}"
         );
     }
-    let heard = heard_ms(track(&tracks, &ben), hz_b);
+    let heard = audible_ms(track(&tracks, &ben), hz_b);
     assert!((3_500..=4_200).contains(&heard), "{heard} ms of 4,000");
     server.terminate();
 }

@@ -1,4 +1,4 @@
-//! A meeting of people who hum, and what its files hold of them.
+//! A meeting of people who send a tone, and what its files hold of them.
 
 use super::Scratch;
 use chrono::{DateTime, Utc};
@@ -26,11 +26,11 @@ pub const SILENT_DB: f64 = -45.0;
 const HZ: [f64; 4] = [500.0, 800.0, 1_300.0, 2_100.0];
 /// Of whoever has not agreed.
 pub const DECLINED_HZ: f64 = 3_100.0;
-/// The longest that anybody hums.
-const HUM: Duration = Duration::from_secs(180);
+/// The longest that anybody sends a tone.
+const LENGTH: Duration = Duration::from_secs(180);
 
-/// A meeting of people who hum, each at a pitch of their own, until they are told to stop.
-pub struct Choir {
+/// A meeting of people who send a tone, each at a pitch of their own, until they are told to stop.
+pub struct ToneMeeting {
     pub meeting: String,
     pub voices: Vec<Voice>,
     stop: CancellationToken,
@@ -48,11 +48,11 @@ pub struct Voice {
 }
 
 /// A tone, encoded once.
-fn hum(hz: f64) -> Arc<[Frame]> {
-    type Hums = Vec<(f64, Arc<[Frame]>)>;
-    static HUMS: Mutex<Hums> = Mutex::new(Vec::new());
-    let mut hums = HUMS.lock().expect("encoding does not panic");
-    if let Some((_, frames)) = hums.iter().find(|(of, _)| of.to_bits() == hz.to_bits()) {
+fn tone_frames(hz: f64) -> Arc<[Frame]> {
+    type Tones = Vec<(f64, Arc<[Frame]>)>;
+    static TONES: Mutex<Tones> = Mutex::new(Vec::new());
+    let mut encoded = TONES.lock().expect("encoding does not panic");
+    if let Some((_, frames)) = encoded.iter().find(|(of, _)| of.to_bits() == hz.to_bits()) {
         return frames.clone();
     }
     // Ten seconds of it, again and again: whole periods fit.
@@ -61,10 +61,10 @@ fn hum(hz: f64) -> Arc<[Frame]> {
     let frames: Arc<[Frame]> = ten
         .iter()
         .cycle()
-        .take(ten.len() * (HUM.as_secs() as usize / 10))
+        .take(ten.len() * (LENGTH.as_secs() as usize / 10))
         .cloned()
         .collect();
-    hums.push((hz, frames.clone()));
+    encoded.push((hz, frames.clone()));
     frames
 }
 
@@ -89,7 +89,7 @@ pub async fn patiently<T, F: Future<Output = Result<T, CallError>>>(
     }
 }
 
-impl Choir {
+impl ToneMeeting {
     pub async fn begin(client: &Client, people: usize) -> Self {
         Self::begin_patiently(client, people, Duration::ZERO).await
     }
@@ -103,34 +103,34 @@ impl Choir {
             client.create_meeting(&host, settings.clone())
         })
         .await;
-        let mut choir = Self {
+        let mut tones = Self {
             meeting: meeting["id"].as_str().expect("an id").to_owned(),
             voices: Vec::new(),
             stop: CancellationToken::new(),
             patience,
         };
         for _ in 0..people {
-            choir.add(client).await;
+            tones.add(client).await;
         }
-        choir
+        tones
     }
 
-    /// One more who hums and has agreed.
+    /// One more who sends a tone and has agreed.
     pub async fn add(&mut self, client: &Client) {
         let hz = HZ[self.voices.len() % HZ.len()];
         let voice = self.voice(client, hz, "accepted").await;
         self.voices.push(voice);
     }
 
-    /// One more who hums and has declined.
+    /// One more who sends a tone and has declined.
     pub async fn add_declining(&mut self, client: &Client) -> Voice {
         self.voice(client, DECLINED_HZ, "declined").await
     }
 
     async fn voice(&self, client: &Client, hz: f64, status: &str) -> Voice {
-        let (id, email) = (&self.meeting, unique("singer"));
+        let (id, email) = (&self.meeting, unique("speaker"));
         let user = patiently("a user", self.patience, || {
-            client.create_user(&email, "Singer")
+            client.create_user(&email, "Speaker")
         })
         .await;
         let joined = patiently("joins", self.patience, || client.join(id, &user)).await;
@@ -147,7 +147,7 @@ impl Choir {
         })
         .await
         .address();
-        let frames = hum(hz);
+        let frames = tone_frames(hz);
         let (stop, begin) = (self.stop.clone(), Utc::now());
         let sending = tokio::spawn(async move {
             sender
