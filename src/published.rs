@@ -101,7 +101,7 @@ pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: 
     for (kind, job) in jobs {
         let queue = queue.clone();
         let waking = async move {
-            if queue.wake(kind, &Wake { job, meeting }).await.is_err() {
+            if queue.wake(kind, &Wake { job }).await.is_err() {
                 tracing::debug!("no worker could be woken; the sweeper will");
             }
         };

@@ -8,7 +8,8 @@
 use crate::{
     domain::{
         fault::{self, Away},
-        id::JobId,
+        id::{JobId, MeetingId},
+        job::Subject,
         lease::{Holder, Lease, LeaseState, Renewal, Step, Wanted},
         limits::{LEASE_ASK, LEASE_RENEW},
         retry,
@@ -20,6 +21,7 @@ use crate::{
         job::{self, Job as Row},
     },
 };
+use anyhow::Context;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use std::{
@@ -66,7 +68,17 @@ pub struct Claimed {
     pub stop: CancellationToken,
 }
 
-/// One kind of job. Its subject is the meeting of its row.
+impl Claimed {
+    /// The meeting that the job is about; of a kind that is about something else, an error.
+    pub fn meeting(&self) -> anyhow::Result<MeetingId> {
+        self.job
+            .subject
+            .meeting()
+            .with_context(|| format!("a job {} about a {}", self.job.kind, self.job.subject))
+    }
+}
+
+/// One kind of job. A row's kind and its subject are its key, so a kind has one job of each.
 pub trait Job: Send + Sync {
     fn kind(&self) -> JobKind;
 
@@ -252,7 +264,13 @@ impl Worker {
 
     fn start(&self, kind: &Arc<dyn Job>, job: Row, held: &Arc<Mutex<BTreeMap<JobId, Held>>>) {
         let span = info_span!("job", kind = %kind.kind(), id = %job.id);
-        let span = info_span!(parent: &span, "meeting", id = %job.meeting, epoch = job.epoch);
+        let span = match job.subject {
+            Subject::Meeting(id) => {
+                info_span!(parent: &span, "meeting", id = %id, epoch = job.epoch)
+            }
+            Subject::Recording(id) => info_span!(parent: &span, "recording", id = %id),
+            Subject::Person(id) => info_span!(parent: &span, "person", id = %id),
+        };
         span.in_scope(|| info!("claimed a job"));
         let (state, lease) = watch::channel(LeaseState::Held);
         let id = job.id;
@@ -292,15 +310,7 @@ impl Worker {
             settle(&store, owner, &job, outcome).await;
             if released {
                 // Others find it by themselves, but later.
-                let _ = queue
-                    .wake(
-                        kind.kind(),
-                        &Wake {
-                            job: job.id,
-                            meeting: job.meeting,
-                        },
-                    )
-                    .await;
+                let _ = queue.wake(kind.kind(), &Wake { job: job.id }).await;
             }
             held.lock().remove(&id);
         };

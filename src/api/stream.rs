@@ -350,10 +350,7 @@ fn row(
 /// over.
 async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Problem> {
     let deadline = Instant::now() + WORKER_MAX;
-    let wake = Wake {
-        job: asked.job,
-        meeting: asked.meeting,
-    };
+    let wake = Wake { job: asked.job };
     let mut woken: Option<Instant> = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

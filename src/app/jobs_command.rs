@@ -6,7 +6,7 @@ use crate::{
     config::{JobsCommand, Settings},
     domain::{
         event::{Event, RecordingReport, StateReason, wire_time},
-        id::{MeetingId, TenantId},
+        id::TenantId,
         job::{JobKind, JobState},
         meeting::RecordingState,
     },
@@ -51,14 +51,16 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
             let job = backlog::get(&mut tx, id)
                 .await?
                 .with_context(|| nothing(id))?;
-            let (tenant, meeting) = (TenantId(job.tenant_id), MeetingId(job.meeting_id));
-            event::lock(&mut tx, meeting).await?;
-            match job.state {
-                JobState::Running => bail!("it runs"),
-                JobState::Done => bail!("it is done"),
+            let meeting = job.subject().meeting();
+            if let Some(meeting) = meeting {
+                event::lock(&mut tx, meeting).await?;
+            }
+            match (job.state, meeting) {
+                (JobState::Running, _) => bail!("it runs"),
+                (JobState::Done, _) => bail!("it is done"),
                 // Its recordings are to say that they are being made.
-                JobState::Failed if job.kind == JobKind::Mix => {
-                    backlog::remake(&mut tx, tenant, meeting).await?;
+                (JobState::Failed, Some(meeting)) if job.kind == JobKind::Mix => {
+                    backlog::remake(&mut tx, TenantId(job.tenant_id), meeting).await?;
                     let reason = Some(StateReason::Retry);
                     let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
                     // Sockets find it when they look into the store for what they missed.
@@ -94,8 +96,10 @@ fn line(job: &Listed) -> String {
         .unwrap_or_default();
     let failed = job.attempts - i32::from(job.state == JobState::Running);
     format!(
-        "{}  {:<8} {state:<18} failed {failed}  meeting {}{error}",
-        job.id, job.kind, job.meeting_id
+        "{}  {:<8} {state:<18} failed {failed}  {}{error}",
+        job.id,
+        job.kind,
+        job.subject()
     )
 }
 
@@ -104,7 +108,7 @@ fn show(job: &Listed) {
     let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     println!("job          {}", job.id);
     println!("tenant       {}", job.tenant_id);
-    println!("meeting      {}", job.meeting_id);
+    println!("{:<12} {}", job.subject_kind, job.subject);
     println!("kind         {}", job.kind);
     println!("state        {}", job.state);
     println!("attempts     {}", job.attempts);

@@ -1,6 +1,11 @@
 //! What kinds of work a worker takes on.
 
-use crate::word::words;
+use crate::{
+    id::{MeetingId, RecordingId, UserId},
+    word::words,
+};
+use std::fmt;
+use uuid::Uuid;
 
 words! {
     /// The kind of a row in `jobs`, and the name of the queue that wakes its workers.
@@ -15,6 +20,81 @@ words! {
         Tier = "tier",
         /// Delete objects that no row names any more.
         Clean = "clean",
+    }
+}
+
+words! {
+    /// What sort of thing a job is about.
+    pub enum SubjectKind("subject of a job") {
+        Meeting = "meeting",
+        Recording = "recording",
+        Person = "person",
+    }
+}
+
+/// What a job is about. Its kind and its subject are its key: there is one row of each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Subject {
+    Meeting(MeetingId),
+    Recording(RecordingId),
+    Person(UserId),
+}
+
+impl Subject {
+    pub fn new(kind: SubjectKind, id: Uuid) -> Self {
+        match kind {
+            SubjectKind::Meeting => Self::Meeting(MeetingId(id)),
+            SubjectKind::Recording => Self::Recording(RecordingId(id)),
+            SubjectKind::Person => Self::Person(UserId(id)),
+        }
+    }
+
+    pub fn kind(self) -> SubjectKind {
+        match self {
+            Self::Meeting(_) => SubjectKind::Meeting,
+            Self::Recording(_) => SubjectKind::Recording,
+            Self::Person(_) => SubjectKind::Person,
+        }
+    }
+
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Meeting(id) => id.0,
+            Self::Recording(id) => id.0,
+            Self::Person(id) => id.0,
+        }
+    }
+
+    /// `None`: it is about something else.
+    pub fn meeting(self) -> Option<MeetingId> {
+        match self {
+            Self::Meeting(id) => Some(id),
+            Self::Recording(_) | Self::Person(_) => None,
+        }
+    }
+}
+
+impl From<MeetingId> for Subject {
+    fn from(id: MeetingId) -> Self {
+        Self::Meeting(id)
+    }
+}
+
+impl From<RecordingId> for Subject {
+    fn from(id: RecordingId) -> Self {
+        Self::Recording(id)
+    }
+}
+
+impl From<UserId> for Subject {
+    fn from(id: UserId) -> Self {
+        Self::Person(id)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.id())
     }
 }
 
@@ -49,5 +129,18 @@ mod tests {
             assert_eq!(kind.as_str().parse(), Ok(kind));
         }
         assert!("Capture".parse::<JobKind>().is_err());
+    }
+
+    #[test]
+    fn a_subject_is_read_as_it_was_written() {
+        for kind in SubjectKind::ALL {
+            let subject = Subject::new(kind, Uuid::from_u128(7));
+            assert_eq!(Subject::new(subject.kind(), subject.id()), subject);
+            assert_eq!(
+                subject.meeting().is_some(),
+                kind == SubjectKind::Meeting,
+                "{subject}"
+            );
+        }
     }
 }

@@ -61,7 +61,7 @@ impl Job for Clean {
 }
 
 async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::Result<()> {
-    let meeting = claimed.job.meeting;
+    let meeting = claimed.meeting()?;
     let mut tx = store.worker_tx().await?;
     let segments = recording::segments(&mut tx, meeting).await?;
     let made = recording::of_meeting(&mut tx, meeting).await?;
@@ -118,7 +118,7 @@ async fn sweep(
 ) -> anyhow::Result<()> {
     let mut tx = store.worker_tx().await?;
     event::lock(&mut tx, meeting).await?;
-    let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
+    let over = job::is_done(&mut tx, JobKind::Capture, meeting).await?;
     if !over || capture::spooled(&mut tx, meeting).await? > 0 {
         return Ok(());
     }

@@ -104,7 +104,8 @@ impl Job for Files {
             let outcome = super::failed(error);
             if let Outcome::Failed(error) = &outcome
                 && job.attempts >= JOB_ATTEMPTS
-                && let Err(error) = self.give_up(job.meeting, &format!("{error:#}")).await
+                && let Some(meeting) = job.subject.meeting()
+                && let Err(error) = self.give_up(meeting, &format!("{error:#}")).await
             {
                 warn!(%error, "could not write that a recording failed");
             }
@@ -138,7 +139,7 @@ impl Files {
     }
 
     async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
-        let (meeting, tenant) = (claimed.job.meeting, claimed.job.tenant);
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let known = match Known::read(&self.store, meeting).await? {
             Ok(known) => known,
             Err(spooled) => return Ok(Round::Spooled(spooled)),
@@ -202,7 +203,7 @@ impl Files {
         tracks: &Tracks,
         mix: MixFile,
     ) -> anyhow::Result<Round> {
-        let (meeting, tenant) = (claimed.job.meeting, claimed.job.tenant);
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let Tracks {
             done,
             nothing,
@@ -256,14 +257,7 @@ impl Files {
         };
         let state = Event::RecordingState(RecordingReport::idle(state, reason, 0));
         let told = event::append(&mut tx, meeting, &state).await?;
-        let clean = job::ensure(
-            &mut tx,
-            tenant,
-            meeting,
-            JobKind::Clean.as_str(),
-            &json!({}),
-        )
-        .await?;
+        let clean = job::ensure(&mut tx, tenant, JobKind::Clean, meeting, &json!({})).await?;
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
         tx.commit().await?;
         let effects = Effects {

@@ -5,7 +5,7 @@ use crate::domain::{
     close_code::{Close, Whom},
     consent::{ConsentStatus, ConsentType},
     event::EventKind,
-    id::{ConsentId, JobId, MeetingId, ParticipantId, Request, StreamId},
+    id::{ConsentId, JobId, ParticipantId, Request, StreamId},
     stream::{CloseReason, MediaReason, StreamMedia},
 };
 use chrono::{DateTime, Utc};
@@ -14,12 +14,11 @@ use serde_json::Value;
 use std::{collections::BTreeMap, net::SocketAddr};
 use uuid::Uuid;
 
-/// A row of `jobs` may be ready. Only a wake-up: the row is the job.
+/// A row of `jobs` may be ready. Only a wake-up: the row is the job, and says what it is about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wake {
     pub job: JobId,
-    pub meeting: MeetingId,
 }
 
 /// From an `api` to the worker that holds a meeting, and between workers; each is answered by one

@@ -3,7 +3,7 @@
 use super::{Result, job};
 use crate::domain::{
     id::{JobId, MeetingId, TenantId},
-    job::{JobKind, JobState, OpenJob},
+    job::{JobKind, JobState, OpenJob, Subject, SubjectKind},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -63,7 +63,9 @@ pub fn untaken(counts: &[Count]) -> Vec<(JobKind, i64)> {
 pub struct Listed {
     pub id: Uuid,
     pub tenant_id: Uuid,
-    pub meeting_id: Uuid,
+    #[sqlx(try_from = "String")]
+    pub subject_kind: SubjectKind,
+    pub subject: Uuid,
     #[sqlx(try_from = "String")]
     pub kind: JobKind,
     #[sqlx(try_from = "String")]
@@ -79,10 +81,16 @@ pub struct Listed {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+impl Listed {
+    pub fn subject(&self) -> Subject {
+        Subject::new(self.subject_kind, self.subject)
+    }
+}
+
 macro_rules! listed {
     ($rest:literal) => {
         concat!(
-            "select id, tenant_id, meeting_id, kind, state, attempts, waits, waiting_for, owner, lease_until, run_at, error,
+            "select id, tenant_id, subject_kind, subject, kind, state, attempts, waits, waiting_for, owner, lease_until, run_at, error,
                     created_at, finished_at
              from jobs ",
             $rest
@@ -144,7 +152,7 @@ pub async fn remake(
     .bind(meeting.0)
     .execute(&mut *conn)
     .await?;
-    let job = job::ensure(conn, tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?;
+    let job = job::ensure(conn, tenant, JobKind::Mix, meeting, &json!({})).await?;
     retry(conn, job.0).await?;
     Ok(job)
 }

@@ -1,11 +1,11 @@
 //! Jobs: a row is the job, a message is only a wake-up. Claims are leases on Postgres's clock;
 //! every claim raises `epoch`, and every write of the holder names it.
 
-use super::{Result, StoreError, new_id};
+use super::{Result, StoreError, new_id, word::word};
 use crate::domain::{
     fault::Away,
     id::{JobId, MeetingId, TenantId},
-    job::JobKind,
+    job::{JobKind, Subject},
     limits::LEASE_TTL,
     retry::Next,
     time::Micros,
@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub struct Job {
     pub id: JobId,
     pub tenant: TenantId,
-    pub meeting: MeetingId,
+    pub subject: Subject,
     pub kind: String,
     /// This attempt's number, 1 for the first.
     pub attempts: i32,
@@ -33,7 +33,7 @@ fn job(row: &PgRow) -> sqlx::Result<Job> {
     Ok(Job {
         id: JobId(row.try_get("id")?),
         tenant: TenantId(row.try_get("tenant_id")?),
-        meeting: MeetingId(row.try_get("meeting_id")?),
+        subject: Subject::new(word(row, "subject_kind")?, row.try_get("subject")?),
         kind: row.try_get("kind")?,
         attempts: row.try_get("attempts")?,
         epoch: row.try_get("epoch")?,
@@ -42,18 +42,21 @@ fn job(row: &PgRow) -> sqlx::Result<Job> {
     })
 }
 
-/// Makes the meeting's job of this kind. One that waits or runs stays as it is; one that ended is
+/// Makes the subject's job of this kind. One that waits or runs stays as it is; one that ended is
 /// queued anew.
 pub async fn ensure(
     conn: &mut PgConnection,
     tenant: TenantId,
-    meeting: MeetingId,
-    kind: &str,
+    kind: JobKind,
+    subject: impl Into<Subject>,
     payload: &Value,
 ) -> Result<JobId> {
+    let subject = subject.into();
     let row = sqlx::query(
-        "insert into jobs (id, tenant_id, meeting_id, kind, payload) values ($1, $2, $3, $4, $5)
-         on conflict (meeting_id, kind) do update set
+        "insert into jobs (id, tenant_id, kind, subject_kind, subject, payload, meeting_id)
+         values ($1, $2, $3, $4, $5, $6, case $4 when 'meeting' then $5
+             when 'recording' then (select meeting_id from recordings where id = $5) end)
+         on conflict (kind, subject) do update set
              state = case when jobs.state in ('done', 'failed') then 'queued' else jobs.state end,
              attempts = case when jobs.state in ('done', 'failed') then 0 else jobs.attempts end,
              run_at = case when jobs.state in ('done', 'failed') then clock_timestamp() else jobs.run_at end,
@@ -63,8 +66,9 @@ pub async fn ensure(
     )
     .bind(new_id())
     .bind(tenant.0)
-    .bind(meeting.0)
-    .bind(kind)
+    .bind(kind.as_str())
+    .bind(subject.kind().as_str())
+    .bind(subject.id())
     .bind(payload)
     .fetch_one(conn)
     .await?;
@@ -76,10 +80,10 @@ pub async fn ensure(
 pub async fn ensure_again(
     conn: &mut PgConnection,
     tenant: TenantId,
-    meeting: MeetingId,
     kind: JobKind,
+    subject: impl Into<Subject>,
 ) -> Result<JobId> {
-    let id = ensure(conn, tenant, meeting, kind.as_str(), &serde_json::json!({})).await?;
+    let id = ensure(conn, tenant, kind, subject, &serde_json::json!({})).await?;
     sqlx::query("update jobs set payload = payload || '{\"again\": true}' where id = $1 and state = 'running'")
         .bind(id.0)
         .execute(conn)
@@ -113,9 +117,9 @@ pub async fn run_again(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i
 /// not touched, not even locked: its row is the lease, whose renewal must wait for nobody.
 pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Result<(JobId, bool)> {
     let made: Option<Uuid> = sqlx::query_scalar(
-        "insert into jobs (id, tenant_id, meeting_id, kind)
-         select $2, tenant_id, meeting_id, 'capture' from meeting_heads where meeting_id = $1
-         on conflict (meeting_id, kind) do nothing returning id",
+        "insert into jobs (id, tenant_id, meeting_id, kind, subject)
+         select $2, tenant_id, meeting_id, 'capture', meeting_id from meeting_heads where meeting_id = $1
+         on conflict (kind, subject) do nothing returning id",
     )
     .bind(meeting.0)
     .bind(new_id())
@@ -124,7 +128,7 @@ pub async fn ensure_capture(conn: &mut PgConnection, meeting: MeetingId) -> Resu
     if let Some(id) = made {
         return Ok((JobId(id), true));
     }
-    let id = sqlx::query_scalar("select id from jobs where meeting_id = $1 and kind = 'capture'")
+    let id = sqlx::query_scalar("select id from jobs where subject = $1 and kind = 'capture'")
         .bind(meeting.0)
         .fetch_one(conn)
         .await?;
@@ -153,7 +157,7 @@ pub async fn claim(
              order by run_at
              for update skip locked
              limit $3)
-         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload, waits",
+         returning id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, waits",
     )
     .bind(kinds)
     .bind(owner)
@@ -211,7 +215,7 @@ pub async fn take_over(
         "update jobs set owner = $3, epoch = epoch + 1, attempts = attempts + 1,
              lease_until = clock_timestamp() + make_interval(secs => $4)
          where id = $1 and epoch = $2 and state = 'running' and lease_until < clock_timestamp()
-         returning id, tenant_id, meeting_id, kind, attempts, epoch, payload, waits",
+         returning id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, waits",
     )
     .bind(id.0)
     .bind(epoch)
@@ -228,7 +232,7 @@ pub async fn take_over(
 
 async fn begin_epoch(conn: &mut PgConnection, job: &Job) -> Result<()> {
     sqlx::query("insert into capture_epochs (meeting_id, epoch, tenant_id) values ($1, $2, $3) on conflict do nothing")
-        .bind(job.meeting.0)
+        .bind(job.subject.id())
         .bind(job.epoch)
         .bind(job.tenant.0)
         .execute(conn)
@@ -261,7 +265,7 @@ pub async fn renew(
     sqlx::query(
         "update capture_epochs set alive_at = clock_timestamp() from jobs
          where jobs.id = any($1) and jobs.owner = $2 and jobs.kind = 'capture' and jobs.state = 'running'
-             and capture_epochs.meeting_id = jobs.meeting_id and capture_epochs.epoch = jobs.epoch",
+             and capture_epochs.meeting_id = jobs.subject and capture_epochs.epoch = jobs.epoch",
     )
     .bind(&ids)
     .bind(owner)
@@ -283,7 +287,7 @@ pub async fn fence(
 ) -> Result<()> {
     sqlx::query(
         "select 1 from jobs
-         where meeting_id = $1 and kind = 'capture' and owner = $2 and epoch = $3 and state = 'running' for share",
+         where subject = $1 and kind = 'capture' and owner = $2 and epoch = $3 and state = 'running' for share",
     )
     .bind(meeting.0)
     .bind(owner)
@@ -406,12 +410,16 @@ pub async fn fail(
     Ok(())
 }
 
-/// Whether the meeting's job of this kind ended.
-pub async fn is_done(conn: &mut PgConnection, meeting: MeetingId, kind: &str) -> Result<bool> {
+/// Whether the subject's job of this kind ended well.
+pub async fn is_done(
+    conn: &mut PgConnection,
+    kind: JobKind,
+    subject: impl Into<Subject>,
+) -> Result<bool> {
     Ok(
-        sqlx::query("select 1 from jobs where meeting_id = $1 and kind = $2 and state = 'done'")
-            .bind(meeting.0)
-            .bind(kind)
+        sqlx::query("select 1 from jobs where kind = $1 and subject = $2 and state = 'done'")
+            .bind(kind.as_str())
+            .bind(subject.into().id())
             .fetch_optional(conn)
             .await?
             .is_some(),

@@ -124,7 +124,7 @@ macro_rules! listed {
                     r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
                     case when r.status = 'processing' then j.waiting_for end as waiting_for
              from recordings r
-             left join jobs j on j.meeting_id = r.meeting_id and j.kind = 'mix' 
+             left join jobs j on j.subject = r.meeting_id and j.kind = 'mix'
              left join participants p on p.meeting_id = r.meeting_id and p.id = r.participant_id
              left join users u on u.id = p.user_id
              where ",

@@ -60,7 +60,7 @@ pub async fn behind(
         }
     }
     if entry.purposes.contains(&Use::Recording) && is_sound_behind(conn, &of, entry, from).await? {
-        let job = job::ensure_again(conn, of.tenant(), of.id(), JobKind::Mix).await?;
+        let job = job::ensure_again(conn, of.tenant(), JobKind::Mix, of.id()).await?;
         effects.jobs.push((JobKind::Mix, job));
     }
     Ok(effects)
@@ -88,7 +88,7 @@ async fn is_sound_behind(
     from: DateTime<Utc>,
 ) -> Result<bool> {
     // While somebody captures, the end of the meeting makes the files.
-    if !of.ended() || !job::is_done(conn, of.id(), JobKind::Capture.as_str()).await? {
+    if !of.ended() || !job::is_done(conn, JobKind::Capture, of.id()).await? {
         return Ok(false);
     }
     Ok(sqlx::query_scalar(

@@ -28,7 +28,6 @@ fn meeting() -> MeetingId {
 fn wake() -> Wake {
     Wake {
         job: JobId(Uuid::now_v7()),
-        meeting: meeting(),
     }
 }
 

@@ -172,8 +172,7 @@ pub async fn close(
             .push(event::append(&mut tx, meeting, &state).await?);
         if mix {
             let kind = JobKind::Mix;
-            let job =
-                job::ensure(&mut tx, holder.tenant, meeting, kind.as_str(), &json!({})).await?;
+            let job = job::ensure(&mut tx, holder.tenant, kind, meeting, &json!({})).await?;
             effects.jobs.push((kind, job));
         }
         job::finish(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;

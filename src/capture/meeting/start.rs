@@ -42,7 +42,7 @@ const ARRIVALS_MAX: usize = 4096;
 const FACTS_MAX: usize = 256;
 
 pub(super) async fn attempt(deps: &Arc<Deps>, claimed: Claimed) -> anyhow::Result<Outcome> {
-    let meeting = claimed.job.meeting;
+    let meeting = claimed.meeting()?;
     deps.store
         .sync_clock(&deps.clock, 5)
         .await
@@ -82,7 +82,7 @@ async fn wait_for_start(
     outside: &mut Outside,
     waiting: &mut Option<(Ask, Responder)>,
 ) -> anyhow::Result<Result<DateTime<Utc>, Outcome>> {
-    let meeting = outside.claimed.job.meeting;
+    let meeting = outside.claimed.meeting()?;
     loop {
         if let Some(start) = read::start_time(&deps.store, meeting).await? {
             return Ok(Ok(start));
@@ -113,7 +113,7 @@ impl RunningMeeting {
         rules: Meeting,
         start: DateTime<Utc>,
     ) -> anyhow::Result<(Self, Inputs, Outputs)> {
-        let meeting = claimed.job.meeting;
+        let meeting = claimed.meeting()?;
         let clock = deps.clock.meeting(start);
         let lost = CancellationToken::new();
         let holder = Holder {

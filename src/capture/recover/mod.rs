@@ -325,14 +325,14 @@ async fn gate(deps: &Deps, meeting: MeetingId, start: DateTime<Utc>) -> anyhow::
 async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
     let mut tx = deps.store.worker_tx().await?;
     event::lock(&mut tx, meeting).await?;
-    let over = job::is_done(&mut tx, meeting, JobKind::Capture.as_str()).await?;
+    let over = job::is_done(&mut tx, JobKind::Capture, meeting).await?;
     let unmade = recording::is_unmerged(&mut tx, meeting).await?;
     if over && unmade && capture::status(&mut tx, meeting).await? == MeetingStatus::Ended {
         let tenant = capture::load(&mut tx, meeting)
             .await?
             .ok_or(StoreError::NotFound)?
             .tenant;
-        let job = job::ensure(&mut tx, tenant, meeting, JobKind::Mix.as_str(), &json!({})).await?;
+        let job = job::ensure(&mut tx, tenant, JobKind::Mix, meeting, &json!({})).await?;
         tx.commit().await?;
         let effects = Effects {
             jobs: vec![(JobKind::Mix, job)],

@@ -185,7 +185,13 @@ async fn a_worker_that_comes_late_is_waited_for() {
     // The worker takes the meeting only once it is woken.
     let (opened, _worker) = tokio::join!(app.post(&path, opus(&joined.participant, 7)), async {
         let wake = wakes.recv().await.expect("woken");
-        assert_eq!(wake.meeting, meeting);
+        let of_meeting: Uuid =
+            sqlx::query_scalar("select id from jobs where kind = 'capture' and subject = $1")
+                .bind(meeting.0)
+                .fetch_one(&mut app.sql().await)
+                .await
+                .expect("the job");
+        assert_eq!(wake.job.0, of_meeting);
         app.worker(meeting).await
     });
     opened.expect(201);

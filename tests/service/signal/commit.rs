@@ -10,6 +10,7 @@ use hansard::{
         event::RecordingReport,
         gate::{Entry, Gate, Pass},
         id::{ConsentId, ParticipantId, SegmentId},
+        job::JobKind,
         meeting::{ConsentPolicy, MeetingSettings, RecordingState},
         time::{MeetingTime, Micros, Span},
     },
@@ -54,9 +55,15 @@ impl Held {
         let ana = world.invite("Ana").await.participant;
         let owner = new_id();
         let mut tx = world.store.worker_tx().await.expect("Postgres answers");
-        job::ensure(&mut tx, world.tenant, world.meeting, "capture", &json!({}))
-            .await
-            .expect("a job");
+        job::ensure(
+            &mut tx,
+            world.tenant,
+            JobKind::Capture,
+            world.meeting,
+            &json!({}),
+        )
+        .await
+        .expect("a job");
         let decision = consent::ConsentDecision {
             meeting: world.meeting,
             participant: ana,

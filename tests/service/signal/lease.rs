@@ -2,7 +2,11 @@
 
 use super::world::World;
 use hansard::{
-    domain::{id::JobId, time::Micros},
+    domain::{
+        id::{JobId, RecordingId, UserId},
+        job::{JobKind, Subject},
+        time::Micros,
+    },
     store::{Tx, job, new_id, unheard},
 };
 use serde_json::json;
@@ -22,12 +26,24 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
     let world = World::new().await;
     let [one, other, third] = [new_id(), new_id(), new_id()];
     let mut tx = world.store.worker_tx().await.expect("Postgres answers");
-    let capture = job::ensure(&mut tx, world.tenant, world.meeting, "capture", &json!({}))
-        .await
-        .expect("a job");
-    let mix = job::ensure(&mut tx, world.tenant, world.meeting, "mix", &json!({}))
-        .await
-        .expect("a job");
+    let capture = job::ensure(
+        &mut tx,
+        world.tenant,
+        JobKind::Capture,
+        world.meeting,
+        &json!({}),
+    )
+    .await
+    .expect("a job");
+    let mix = job::ensure(
+        &mut tx,
+        world.tenant,
+        JobKind::Mix,
+        world.meeting,
+        &json!({}),
+    )
+    .await
+    .expect("a job");
     let kinds = ["capture", "mix"];
     let claimed = job::claim(&mut tx, &kinds, one, &[], 10)
         .await
@@ -135,4 +151,59 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
         [1, 2, 3]
     );
     assert!(expired[0].ago > Micros(0));
+}
+
+#[tokio::test]
+async fn a_job_is_one_of_its_kind_and_its_subject() {
+    let world = World::new().await;
+    let mut tx = world.store.worker_tx().await.expect("Postgres answers");
+    let (one, other) = (RecordingId(new_id()), RecordingId(new_id()));
+    for recording in [one, other] {
+        sqlx::query(
+            "insert into recordings (id, tenant_id, meeting_id, kind, media_type, start_ms)
+             values ($1, $2, $3, $4, 'audio/x-matroska', 0)",
+        )
+        .bind(recording.0)
+        .bind(world.tenant.0)
+        .bind(world.meeting.0)
+        .bind(if recording == one { "track" } else { "mix" })
+        .execute(&mut *tx)
+        .await
+        .expect("a recording");
+    }
+    let subjects: [Subject; 4] = [
+        world.meeting.into(),
+        one.into(),
+        other.into(),
+        UserId(new_id()).into(),
+    ];
+    let mut made = Vec::new();
+    for kind in [JobKind::Clean, JobKind::Tier] {
+        for subject in subjects {
+            let id = job::ensure(&mut tx, world.tenant, kind, subject, &json!({}))
+                .await
+                .expect("a job");
+            let again = job::ensure(&mut tx, world.tenant, kind, subject, &json!({}))
+                .await
+                .expect("the same");
+            assert_eq!(id, again);
+            made.push((id, subject));
+        }
+    }
+    let mut claimed: Vec<(JobId, Subject)> =
+        job::claim(&mut tx, &["clean", "tier"], new_id(), &[], 10)
+            .await
+            .expect("claimed")
+            .into_iter()
+            .map(|job| (job.id, job.subject))
+            .collect();
+    claimed.sort();
+    made.sort();
+    assert_eq!(claimed, made);
+    let of_meeting: i64 = sqlx::query_scalar("select count(*) from jobs where meeting_id = $1")
+        .bind(world.meeting.0)
+        .fetch_one(&mut *tx)
+        .await
+        .expect("counts");
+    assert_eq!(of_meeting, 6, "what is about its recordings is its, too");
 }
