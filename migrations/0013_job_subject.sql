@@ -17,3 +17,12 @@ alter table jobs
     add constraint jobs_key unique (kind, subject),
     drop constraint jobs_kind_check,
     add constraint jobs_kind_check check (kind ~ '^[a-z_]+$');
+
+-- A meeting's files are two jobs: its tracks are joined, then the mix is rendered. The first makes
+-- the second.
+alter table jobs no force row level security;
+update jobs set kind = 'join' where kind = 'mix' and state <> 'done';
+alter table jobs force row level security;
+
+-- Which tracks a mix was made of, by their SHA-256, ordered by their ids.
+alter table recordings add column made_of text[] not null default '{}';

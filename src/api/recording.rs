@@ -398,7 +398,7 @@ async fn retry(
             meeting,
             Effects {
                 events: vec![told],
-                jobs: vec![(JobKind::Mix, job)],
+                jobs: vec![(JobKind::Join, job)],
                 ..Effects::default()
             },
         );

@@ -59,7 +59,9 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 (JobState::Running, _) => bail!("it runs"),
                 (JobState::Done, _) => bail!("it is done"),
                 // Its recordings are to say that they are being made.
-                (JobState::Failed, Some(meeting)) if job.kind == JobKind::Mix => {
+                (JobState::Failed, Some(meeting))
+                    if [JobKind::Join, JobKind::Mix].contains(&job.kind) =>
+                {
                     backlog::remake(&mut tx, TenantId(job.tenant_id), meeting).await?;
                     let reason = Some(StateReason::Retry);
                     let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);

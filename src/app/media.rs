@@ -12,6 +12,8 @@ use crate::{
     jobs::{
         clean::Clean,
         files::{FILES_MAX, Files},
+        join::Join,
+        mix::Mix,
         words::Words,
     },
     media::live::disk::Disk,
@@ -28,7 +30,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 3] = [JobKind::Capture, JobKind::Mix, JobKind::Clean];
+const TAKEN: [JobKind; 4] = [
+    JobKind::Capture,
+    JobKind::Join,
+    JobKind::Mix,
+    JobKind::Clean,
+];
 
 /// A running worker: meetings on one side, jobs on the other, so that meetings can end while their
 /// files are still made.
@@ -152,18 +159,12 @@ impl Media {
         // Half-made files of a process that was killed. The folder is this process's alone.
         let work = work_folder(settings);
         let _ = tokio::fs::remove_dir_all(&work).await;
-        let files = Arc::new(Files {
+        let files = Files {
             store: services.store.clone(),
             queue: services.queue.clone(),
             objects: services.objects.clone(),
-            words: Words {
-                store: services.store.clone(),
-                queue: services.queue.clone(),
-                speech: deps.speech.clone(),
-            },
             work,
-            rendering: Arc::new(Semaphore::new(renderings())),
-        });
+        };
         let taken = |wanted: &[JobKind]| -> Vec<Arc<dyn Job>> {
             settings
                 .queues
@@ -195,7 +196,7 @@ impl Media {
         let [meetings, jobs] = owners;
         Ok(Self {
             meetings: Half::start(services, meetings, dead.clone(), taken(&[JobKind::Capture])),
-            jobs: Half::start(services, jobs, dead, taken(&[JobKind::Mix, JobKind::Clean])),
+            jobs: Half::start(services, jobs, dead, taken(&TAKEN[1..])),
             upkeep,
         })
     }
@@ -217,7 +218,8 @@ impl Media {
 /// Whether no meeting's files wait to be made; `None` when the database cannot say.
 async fn made(store: &Store) -> Option<bool> {
     let mut tx = store.worker_tx().await.ok()?;
-    let open = job::open(&mut tx, &[JobKind::Mix.as_str()]).await.ok()?;
+    let kinds = [JobKind::Join.as_str(), JobKind::Mix.as_str()];
+    let open = job::open(&mut tx, &kinds).await.ok()?;
     tx.commit().await.ok()?;
     Some(open == 0)
 }
@@ -232,14 +234,25 @@ fn job_of(
     kind: JobKind,
     meetings_max: usize,
     deps: &Arc<Deps>,
-    files: &Arc<Files>,
+    files: &Files,
 ) -> Option<Arc<dyn Job>> {
     match kind {
         JobKind::Capture => Some(Arc::new(Capture {
             deps: deps.clone(),
             meetings_max,
         })),
-        JobKind::Mix => Some(files.clone()),
+        JobKind::Join => Some(Arc::new(Join {
+            files: files.clone(),
+            words: Words {
+                store: deps.store.clone(),
+                queue: deps.queue.clone(),
+                speech: deps.speech.clone(),
+            },
+        })),
+        JobKind::Mix => Some(Arc::new(Mix {
+            files: files.clone(),
+            rendering: Arc::new(Semaphore::new(renderings())),
+        })),
         JobKind::Clean => Some(Arc::new(Clean {
             store: deps.store.clone(),
             objects: deps.objects.clone(),

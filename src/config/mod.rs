@@ -296,7 +296,7 @@ impl Settings {
                 ports,
                 allow: media.rtp_allow.unwrap_or_default(),
             },
-            queues: media.queues.unwrap_or_else(|| JobKind::ALL.to_vec()),
+            queues: JobKind::taken(&media.queues.unwrap_or_else(|| JobKind::ALL.to_vec())),
             spool_max: media.spool_max.unwrap_or_default(),
             capacity: media.capacity.map(NonZeroU16::get).map(u32::from),
             model: media.model,

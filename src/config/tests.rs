@@ -54,7 +54,10 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     assert_eq!(settings.rtp.allow, ["10.0.0.0/8", "::1"]);
     assert_eq!(settings.rtp.ports, 20_000..=20_999);
     assert_eq!(settings.capacity, Some(8));
-    assert_eq!(settings.queues, [JobKind::Mix, JobKind::Clean]);
+    assert_eq!(
+        settings.queues,
+        [JobKind::Join, JobKind::Mix, JobKind::Clean]
+    );
     assert_eq!(settings.data, PathBuf::from("/srv/hansard"));
 }
 

@@ -12,7 +12,9 @@ words! {
     pub enum JobKind("kind of job") {
         /// A live meeting: receive, record, transcribe.
         Capture = "capture",
-        /// Finalise the tracks of an ended meeting and render its mix.
+        /// Join the tracks of an ended meeting.
+        Join = "join",
+        /// Render an ended meeting's mix from its tracks.
         Mix = "mix",
         /// Upload and close what a dead worker left in its spool.
         Recover = "recover",
@@ -20,6 +22,16 @@ words! {
         Tier = "tier",
         /// Delete objects that no row names any more.
         Clean = "clean",
+    }
+}
+
+impl JobKind {
+    /// The kinds that a worker takes which was given these names: `mix` has always stood for all
+    /// that makes a meeting's files.
+    pub fn taken(named: &[Self]) -> Vec<Self> {
+        let is_taken =
+            |kind: &Self| named.contains(kind) || *kind == Self::Join && named.contains(&Self::Mix);
+        Self::ALL.into_iter().filter(is_taken).collect()
     }
 }
 
@@ -129,6 +141,15 @@ mod tests {
             assert_eq!(kind.as_str().parse(), Ok(kind));
         }
         assert!("Capture".parse::<JobKind>().is_err());
+    }
+
+    #[test]
+    fn mix_stands_for_joining_the_tracks_too() {
+        use JobKind::{Clean, Join, Mix};
+        assert_eq!(JobKind::taken(&[Mix, Clean]), [Join, Mix, Clean]);
+        assert_eq!(JobKind::taken(&[Join]), [Join]);
+        assert_eq!(JobKind::taken(&[Clean, Clean]), [Clean]);
+        assert_eq!(JobKind::taken(&JobKind::ALL), JobKind::ALL);
     }
 
     #[test]

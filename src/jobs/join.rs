@@ -1,42 +1,182 @@
-//! The first step of a meeting's files: each track joined from its segments without re-encoding,
-//! stored and committed.
+//! The job that joins an ended meeting's tracks: each from its segments without re-encoding, stored
+//! and committed. It queues the job that renders the mix.
+//!
+//! Everything is fetched before anything is stored, so that a storage which is away in between
+//! costs no half-made revision: the job then waits ([`Outcome::Waiting`]), however long.
 
 use super::{
+    files::{FILES_MAX, Files, Round, Rounds, is_refused_since},
     known::Known,
     track::{Joined, Joiner, Made},
+    words::{self, Words},
 };
 use crate::{
     domain::{
         id::{RecordingId, TenantId},
+        job::JobKind,
         object_key::RecordingFile,
         recording::{RecordingKind, RecordingStatus},
         tiering::Tier,
     },
-    store::recording::{self, Finished, Segment},
+    store::{
+        capture,
+        effect::Effects,
+        event,
+        job::{self, Job as Row},
+        recording::{self, Finished, Segment},
+    },
+    worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tracing::info;
 
-/// Joins the tracks of one meeting.
-pub(super) struct Join<'a> {
-    pub tracks: Joiner<'a>,
-    pub tenant: TenantId,
+/// The job.
+pub struct Join {
+    pub files: Files,
+    pub words: Words,
+}
+
+impl Job for Join {
+    fn kind(&self) -> JobKind {
+        JobKind::Join
+    }
+
+    fn room(&self, running: usize) -> usize {
+        FILES_MAX.saturating_sub(running)
+    }
+
+    fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
+        Box::pin(async move {
+            let mut rounds = Rounds::default();
+            loop {
+                let round = self.make(&claimed).await?;
+                if let Some(outcome) = rounds.end(round) {
+                    return Ok(outcome);
+                }
+            }
+        })
+    }
+
+    fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move { self.files.failed(job, error).await })
+    }
+}
+
+impl Join {
+    async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+        let Files { store, objects, .. } = &self.files;
+        let known = match Known::read(store, meeting).await? {
+            Ok(known) => known,
+            Err(spooled) => return Ok(Round::Spooled(spooled)),
+        };
+        let scratch = self.files.scratch(claimed.job.id).await?;
+        let joining = Joining {
+            tracks: Joiner {
+                store,
+                objects,
+                meeting,
+                scratch: scratch.path(),
+            },
+            tenant,
+        };
+        let tracks = joining.all(&known).await?;
+        if tracks.missing > 0 {
+            return Ok(Round::Missing(tracks.missing));
+        }
+        let mut tx = store.worker_tx().await?;
+        job::go_on(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
+        for (id, error) in &tracks.lost_whole {
+            recording::fail(&mut tx, *id, error).await?;
+        }
+        tx.commit().await?;
+        for track in &tracks.done {
+            joining.keep(track).await?;
+        }
+        let searched: Vec<words::Track> = tracks.done.iter().filter_map(Joined::words).collect();
+        self.words
+            .find(meeting, tenant, &known.meeting, &searched)
+            .await
+            .context("looking for words that nobody heard")?;
+        for (id, file) in &tracks.nothing {
+            joining
+                .take_away(*id, file.as_deref(), &known.segments)
+                .await?;
+        }
+        self.end(claimed, &known, &tracks).await
+    }
+
+    /// Commits the end of the job and the one that follows, unless something turned up meanwhile.
+    async fn end(
+        &self,
+        claimed: &Claimed,
+        known: &Known,
+        tracks: &Tracks,
+    ) -> anyhow::Result<Round> {
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+        let mut tx = self.files.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        let refused = is_refused_since(&mut tx, meeting, known.entry).await?;
+        if !refused {
+            for (id, _) in &tracks.nothing {
+                recording::remove(&mut tx, meeting, *id).await?;
+            }
+        }
+        for track in &tracks.done {
+            recording::mark_merged(&mut tx, meeting, track.recording.id, &track.objects).await?;
+        }
+        if refused || recording::is_unmerged(&mut tx, meeting).await? {
+            tx.commit().await?;
+            return Ok(Round::Again);
+        }
+        if job::is_asked_again(&mut tx, claimed.job.id).await? {
+            self.files
+                .settle(tx, claimed, JobKind::Join, Effects::default())
+                .await?;
+            return Ok(Round::Finished);
+        }
+        capture::transcript(&mut tx, tenant, meeting, None, true).await?;
+        // One that runs renders what was there before.
+        let mix = job::ensure_again(&mut tx, tenant, JobKind::Mix, meeting).await?;
+        let effects = Effects {
+            jobs: vec![(JobKind::Mix, mix)],
+            ..Effects::default()
+        };
+        self.files
+            .settle(tx, claimed, JobKind::Join, effects)
+            .await?;
+        info!(
+            tracks = tracks.done.len(),
+            lost = tracks.lost_whole.len(),
+            "the tracks are joined"
+        );
+        Ok(Round::Finished)
+    }
+}
+
+/// One round's way to the tracks.
+struct Joining<'a> {
+    tracks: Joiner<'a>,
+    tenant: TenantId,
 }
 
 /// What became of a meeting's tracks.
 #[derive(Default)]
-pub(super) struct Tracks {
-    pub done: Vec<Joined>,
+struct Tracks {
+    done: Vec<Joined>,
     /// Nothing of these may be kept; with the file of each that has one.
-    pub nothing: Vec<(RecordingId, Option<String>)>,
+    nothing: Vec<(RecordingId, Option<String>)>,
     /// Nothing of these can be had any more, and why.
-    pub lost_whole: Vec<(RecordingId, String)>,
+    lost_whole: Vec<(RecordingId, String)>,
     /// So many segments are missing, and may still come.
-    pub missing: usize,
+    missing: usize,
 }
 
-impl Join<'_> {
+impl Joining<'_> {
     /// Fetches and joins all tracks. Nothing is stored yet.
-    pub async fn all(&self, known: &Known) -> anyhow::Result<Tracks> {
+    async fn all(&self, known: &Known) -> anyhow::Result<Tracks> {
         let mut tracks = Tracks::default();
         for track in known
             .meeting
@@ -69,7 +209,7 @@ impl Join<'_> {
     }
 
     /// Stores and commits one track, unless it is stored as it is.
-    pub async fn keep(&self, joined: &Joined) -> anyhow::Result<()> {
+    async fn keep(&self, joined: &Joined) -> anyhow::Result<()> {
         let Joiner {
             store,
             objects,
@@ -115,6 +255,7 @@ impl Join<'_> {
             gaps,
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
+            made_of: Vec::new(),
         };
         let mut tx = store.worker_tx().await?;
         recording::finish(&mut tx, track.id, &file).await?;
@@ -133,9 +274,8 @@ impl Join<'_> {
         Ok(())
     }
 
-    /// Deletes the objects of a track of which nothing may be kept. Its rows go with the mix that
-    /// it is in.
-    pub async fn take_away(
+    /// Deletes the objects of a track of which nothing may be kept. Its rows go as the job ends.
+    async fn take_away(
         &self,
         id: RecordingId,
         file: Option<&str>,

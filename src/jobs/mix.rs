@@ -1,29 +1,90 @@
-//! The second step of a meeting's files: the mix, rendered from the joined tracks on the one
-//! timeline, and stored. It is committed with the end of the job.
+//! The job that renders an ended meeting's mix from its joined tracks on the one timeline, stores
+//! it, and announces that the files are ready. [`super::join`] queues it.
 
-use super::track::Joined;
+use super::{
+    files::{FILES_MAX, Files, Round, Rounds, Scratch, is_refused_since},
+    known::Known,
+};
 use crate::{
     domain::{
+        event::{Event, RecordingReport, StateReason},
         id::{MeetingId, RecordingId, TenantId},
+        job::JobKind,
+        meeting::RecordingState,
         object_key::RecordingFile,
         recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
         tiering::Tier,
-        time::{MeetingTime, Span},
+        time::{MeetingTime, Micros, Span},
     },
     media::rendering::mix,
-    objects::Objects,
+    objects::{ObjectError, Objects},
     store::{
         Store,
-        recording::{self, Finished},
+        effect::Effects,
+        event,
+        job::{self, Job as Row},
+        recording::{self, Finished, Recording},
     },
+    worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
-use std::{path::Path, sync::Arc};
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::sync::Semaphore;
-use tracing::Instrument;
+use tracing::{Instrument, info};
+
+/// Tracks fetched at a time: they are few, and whole files.
+const FETCHES: usize = 4;
+
+/// The job.
+pub struct Mix {
+    pub files: Files,
+    /// So many mixes are rendered at a time, each a core's work; the others fetch and store
+    /// meanwhile.
+    pub rendering: Arc<Semaphore>,
+}
+
+impl Job for Mix {
+    fn kind(&self) -> JobKind {
+        JobKind::Mix
+    }
+
+    fn room(&self, running: usize) -> usize {
+        FILES_MAX.saturating_sub(running)
+    }
+
+    fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
+        Box::pin(async move {
+            let mut rounds = Rounds::default();
+            loop {
+                let round = self.make(&claimed).await?;
+                if let Some(outcome) = rounds.end(round) {
+                    return Ok(outcome);
+                }
+            }
+        })
+    }
+
+    fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move { self.files.failed(job, error).await })
+    }
+}
+
+/// A joined track as it is stored, with what of it may be heard.
+struct Track {
+    path: PathBuf,
+    span: Span,
+    allowed: Vec<Span>,
+    gaps: Vec<Gap>,
+    sha256: String,
+}
 
 /// The mix of one round.
-pub(super) enum MixFile {
+enum MixFile {
     /// Stored, and to be committed.
     Rendered(RecordingId, Finished),
     /// The one that is there is of these very tracks.
@@ -33,54 +94,211 @@ pub(super) enum MixFile {
     Gone(RecordingId),
 }
 
-/// Renders the mix of one meeting.
-pub(super) struct Mix<'a> {
-    pub store: &'a Store,
-    pub objects: &'a Objects,
-    /// So many are rendered at a time in this process.
-    pub rendering: &'a Arc<Semaphore>,
-    pub meeting: MeetingId,
-    pub tenant: TenantId,
-    pub scratch: &'a Path,
+impl Mix {
+    async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+        let Files { store, objects, .. } = &self.files;
+        if self.is_overtaken(claimed).await? {
+            return Ok(Round::Finished);
+        }
+        let known = match Known::read(store, meeting).await? {
+            Ok(known) => known,
+            Err(spooled) => return Ok(Round::Spooled(spooled)),
+        };
+        let scratch = self.files.scratch(claimed.job.id).await?;
+        let Some(tracks) = self.tracks(claimed, &known, &scratch).await? else {
+            return Ok(Round::Finished);
+        };
+        let mut tx = store.worker_tx().await?;
+        job::go_on(&mut tx, claimed.job.id, claimed.owner, claimed.job.epoch).await?;
+        tx.commit().await?;
+        let rendering = Rendering {
+            store,
+            objects,
+            turns: &self.rendering,
+            meeting,
+            tenant,
+            scratch: scratch.path(),
+        };
+        let mix = rendering.render(&tracks).await?;
+        self.end(claimed, &known, mix).await
+    }
+
+    /// Fetches the tracks. `None`: they are about to change, and the job has ended.
+    async fn tracks(
+        &self,
+        claimed: &Claimed,
+        known: &Known,
+        scratch: &Scratch,
+    ) -> anyhow::Result<Option<Vec<Track>>> {
+        let ready = known.meeting.recordings.iter().filter(|recording| {
+            recording.kind == RecordingKind::Track && recording.status == RecordingStatus::Ready
+        });
+        let fetches: Vec<_> = ready
+            .map(|track| self.fetch(track, known, scratch))
+            .collect();
+        let fetched: anyhow::Result<Vec<Track>> =
+            stream::iter(fetches).buffered(FETCHES).try_collect().await;
+        match fetched {
+            Ok(tracks) => Ok(Some(tracks)),
+            // A track that may not be kept loses its file before its row.
+            Err(error)
+                if matches!(error.downcast_ref(), Some(ObjectError::Missing(_)))
+                    && self.is_overtaken(claimed).await? =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        track: &Recording,
+        known: &Known,
+        scratch: &Scratch,
+    ) -> anyhow::Result<Track> {
+        let objects = &self.files.objects;
+        let key = track
+            .key
+            .as_ref()
+            .context("a track without a participant")?;
+        let file = track
+            .blob_url
+            .as_deref()
+            .and_then(|url| objects.key(url))
+            .context("a track without a file")?;
+        let path = scratch.path().join(format!("{}.mkv", track.id));
+        let stored = objects
+            .get_file(file, &path)
+            .await
+            .context("fetching a track")?;
+        Ok(Track {
+            path,
+            span: Span::of(
+                MeetingTime::from_ms(track.start_ms),
+                Micros::from_ms(track.duration_ms.unwrap_or(0)),
+            ),
+            allowed: known.circumstances(key.participant, &track.gaps).agreed,
+            gaps: serde_json::from_value(track.file_gaps.clone()).context("a track's gaps")?,
+            sha256: stored.sha256,
+        })
+    }
+
+    /// Whether the tracks are to be joined again; this job ends then, since that one queues it.
+    async fn is_overtaken(&self, claimed: &Claimed) -> anyhow::Result<bool> {
+        let meeting = claimed.meeting()?;
+        let mut tx = self.files.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        if job::is_done(&mut tx, JobKind::Join, meeting).await? {
+            return Ok(false);
+        }
+        self.files
+            .settle(tx, claimed, JobKind::Mix, Effects::default())
+            .await?;
+        Ok(true)
+    }
+
+    /// Commits the mix and the end of the job, unless something turned up meanwhile.
+    async fn end(&self, claimed: &Claimed, known: &Known, mix: MixFile) -> anyhow::Result<Round> {
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+        let mut tx = self.files.store.worker_tx().await?;
+        event::lock(&mut tx, meeting).await?;
+        let mut effects = Effects::default();
+        let is_joined = job::is_done(&mut tx, JobKind::Join, meeting).await?;
+        if is_joined && recording::is_unmerged(&mut tx, meeting).await? {
+            let join = job::ensure(&mut tx, tenant, JobKind::Join, meeting, &json!({})).await?;
+            effects.jobs.push((JobKind::Join, join));
+            self.files
+                .settle(tx, claimed, JobKind::Mix, effects)
+                .await?;
+            return Ok(Round::Finished);
+        }
+        // Nobody is told of a mix of tracks that are about to change, or changed meanwhile.
+        if !is_joined || job::is_asked_again(&mut tx, claimed.job.id).await? {
+            self.files
+                .settle(tx, claimed, JobKind::Mix, effects)
+                .await?;
+            return Ok(Round::Finished);
+        }
+        // Nor of one with what somebody took consent back for.
+        if is_refused_since(&mut tx, meeting, known.entry).await? {
+            return Ok(Round::Again);
+        }
+        match &mix {
+            MixFile::Rendered(id, file) => recording::finish(&mut tx, *id, file).await?,
+            MixFile::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
+            MixFile::Kept | MixFile::Nothing => {}
+        }
+        let is_lost =
+            known.meeting.recordings.iter().any(|one| {
+                one.status == RecordingStatus::Failed && one.kind == RecordingKind::Track
+            });
+        let (state, reason) = match mix {
+            MixFile::Rendered(..) | MixFile::Kept => (RecordingState::Ready, None),
+            MixFile::Nothing | MixFile::Gone(_) if is_lost => {
+                (RecordingState::Failed, Some(StateReason::SeeErrors))
+            }
+            MixFile::Nothing | MixFile::Gone(_) => {
+                (RecordingState::Off, Some(StateReason::NothingRecorded))
+            }
+        };
+        let told = Event::RecordingState(RecordingReport::idle(state, reason, 0));
+        effects
+            .events
+            .push(event::append(&mut tx, meeting, &told).await?);
+        let clean = job::ensure(&mut tx, tenant, JobKind::Clean, meeting, &json!({})).await?;
+        effects.jobs.push((JobKind::Clean, clean));
+        self.files
+            .settle(tx, claimed, JobKind::Mix, effects)
+            .await?;
+        info!(?state, "the recordings are made");
+        Ok(Round::Finished)
+    }
 }
 
-impl Mix<'_> {
-    /// Renders and stores the mix. `is_old`: one that is there holds what is in no track any more.
-    pub async fn render(&self, done: &[Joined], is_old: bool) -> anyhow::Result<MixFile> {
+/// One round's way to the mix.
+struct Rendering<'a> {
+    store: &'a Store,
+    objects: &'a Objects,
+    turns: &'a Arc<Semaphore>,
+    meeting: MeetingId,
+    tenant: TenantId,
+    scratch: &'a Path,
+}
+
+impl Rendering<'_> {
+    /// Renders and stores the mix, unless it is stored as it is.
+    async fn render(&self, tracks: &[Track]) -> anyhow::Result<MixFile> {
         let Self {
             meeting, tenant, ..
         } = *self;
-        if done.is_empty() {
+        if tracks.is_empty() {
             return self.no_mix().await;
         }
-        let first = done
-            .iter()
-            .map(|track| track.finalised.start_ms)
-            .min()
-            .unwrap_or(0);
+        let first = tracks.iter().map(|track| track.span.start.as_ms()).min();
         let mut tx = self.store.worker_tx().await?;
-        let id = recording::ensure_mix(&mut tx, tenant, meeting, first).await?;
+        let id = recording::ensure_mix(&mut tx, tenant, meeting, first.unwrap_or(0)).await?;
         let before = recording::of_meeting(&mut tx, meeting)
             .await?
             .into_iter()
             .find(|recording| recording.id == id);
         tx.commit().await?;
+        let made_of: Vec<String> = tracks.iter().map(|track| track.sha256.clone()).collect();
         if before
             .as_ref()
-            .is_some_and(|mix| mix.status == RecordingStatus::Ready)
-            && !is_old
-            && done.iter().all(|track| !track.fresh)
+            .is_some_and(|mix| mix.status == RecordingStatus::Ready && mix.made_of == made_of)
         {
             return Ok(MixFile::Kept);
         }
         let revision = before.map_or(1, |mix| {
             mix.revision + i32::from(mix.status == RecordingStatus::Ready)
         });
-        let sources: Vec<mix::Source> = done
+        let sources: Vec<mix::Source> = tracks
             .iter()
             .map(|track| mix::Source {
                 path: track.path.clone(),
-                start: MeetingTime::from_ms(track.finalised.start_ms),
+                start: track.span.start,
                 allowed: track.allowed.clone(),
             })
             .collect();
@@ -102,7 +320,7 @@ impl Mix<'_> {
         };
         let reporting = tokio::spawn(reporting.in_current_span());
         let turn = self
-            .rendering
+            .turns
             .clone()
             .acquire_owned()
             .await
@@ -133,9 +351,9 @@ impl Mix<'_> {
             .await
             .context("storing the mix")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
-        let holes: Vec<(Span, Vec<Gap>)> = done
+        let holes: Vec<(Span, Vec<Gap>)> = tracks
             .iter()
-            .map(|track| (track.finalised.span(), track.gaps.clone()))
+            .map(|track| (track.span, track.gaps.clone()))
             .collect();
         let file = Finished {
             blob_url: self.objects.url(&key),
@@ -144,6 +362,7 @@ impl Mix<'_> {
             gaps: serde_json::to_value(gaps_of_mix(span, &holes))?,
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
+            made_of,
         };
         Ok(MixFile::Rendered(id, file))
     }

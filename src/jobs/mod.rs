@@ -1,11 +1,11 @@
-//! Jobs behind the live meetings: [`files`] makes those of a meeting (`join`, then `mix`),
-//! [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
+//! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
+//! them, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
 
 pub mod clean;
 pub mod files;
-mod join;
+pub mod join;
 mod known;
-mod mix;
+pub mod mix;
 mod track;
 pub mod words;
 

@@ -37,7 +37,6 @@ pub(super) struct Joined {
     pub recording: Recording,
     pub finalised: Finalised,
     pub path: PathBuf,
-    pub allowed: Vec<Span>,
     pub gaps: Vec<Gap>,
     /// Objects of the segments that are in it.
     pub objects: Vec<String>,
@@ -201,12 +200,10 @@ impl Joiner<'_> {
             && before > 0
             && !appended
             && finalised.dropped == 0;
-        let allowed = why.agreed;
         Ok(Made::Track(Box::new(Joined {
             recording: track,
             finalised,
             path: out,
-            allowed,
             gaps,
             objects,
             fresh: !kept,

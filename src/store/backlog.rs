@@ -152,7 +152,7 @@ pub async fn remake(
     .bind(meeting.0)
     .execute(&mut *conn)
     .await?;
-    let job = job::ensure(conn, tenant, JobKind::Mix, meeting, &json!({})).await?;
+    let job = job::ensure(conn, tenant, JobKind::Join, meeting, &json!({})).await?;
     retry(conn, job.0).await?;
     Ok(job)
 }

@@ -291,16 +291,21 @@ pub struct Recording {
     pub duration_ms: Option<i64>,
     /// With all that was noted as lost.
     pub gaps: Value,
+    /// Of the file that there is, as they are told.
+    pub file_gaps: Value,
     pub status: RecordingStatus,
     pub blob_url: Option<String>,
     pub revision: i32,
+    pub sha256: Option<String>,
+    /// Of a mix: the SHA-256 of each track that is in it, ordered by the tracks' ids.
+    pub made_of: Vec<String>,
 }
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
     let rows = sqlx::query(concat!(
         "select id, kind, participant_id, source, codec, start_ms, duration_ms, gaps || ",
         losses!(),
-        " as gaps, status, blob_url, revision from recordings r
+        " as gaps, gaps as file_gaps, status, blob_url, revision, sha256, made_of from recordings r
          where meeting_id = $1 and deleted_at is null order by kind, id",
     ))
     .bind(meeting.0)
@@ -323,10 +328,13 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
                 }),
             start_ms: row.try_get("start_ms")?,
             gaps: row.try_get("gaps")?,
+            file_gaps: row.try_get("file_gaps")?,
             status: word(row, "status")?,
             blob_url: row.try_get("blob_url")?,
             duration_ms: row.try_get("duration_ms")?,
             revision: row.try_get("revision")?,
+            sha256: row.try_get("sha256")?,
+            made_of: row.try_get("made_of")?,
         })
     };
     Ok(rows.iter().map(recording).collect::<sqlx::Result<_>>()?)
@@ -341,13 +349,15 @@ pub struct Finished {
     pub gaps: Value,
     pub size_bytes: i64,
     pub sha256: String,
+    /// As in [`Recording`].
+    pub made_of: Vec<String>,
 }
 
 /// `ready`: the object is stored and verified.
 pub async fn finish(conn: &mut PgConnection, id: RecordingId, file: &Finished) -> Result<()> {
     sqlx::query(
         "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
-             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, storage_tier = 'hot',
+             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, storage_tier = 'hot',
              revision = revision + case when status = 'ready' then 1 else 0 end
          where id = $1 and deleted_at is null",
     )
@@ -358,6 +368,7 @@ pub async fn finish(conn: &mut PgConnection, id: RecordingId, file: &Finished) -
     .bind(&file.gaps)
     .bind(file.size_bytes)
     .bind(&file.sha256)
+    .bind(&file.made_of)
     .execute(conn)
     .await?;
     Ok(())

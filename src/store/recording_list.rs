@@ -122,9 +122,10 @@ macro_rules! listed {
             losses!(),
             " end as gaps, r.storage_tier, r.status, r.progress, r.error,
                     r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
-                    case when r.status = 'processing' then j.waiting_for end as waiting_for
+                    case when r.status = 'processing' then
+                        (select min(j.waiting_for) from jobs j where j.subject = r.meeting_id and j.kind in ('join', 'mix'))
+                    end as waiting_for
              from recordings r
-             left join jobs j on j.subject = r.meeting_id and j.kind = 'mix'
              left join participants p on p.meeting_id = r.meeting_id and p.id = r.participant_id
              left join users u on u.id = p.user_id
              where ",

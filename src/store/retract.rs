@@ -60,8 +60,8 @@ pub async fn behind(
         }
     }
     if entry.purposes.contains(&Use::Recording) && is_sound_behind(conn, &of, entry, from).await? {
-        let job = job::ensure_again(conn, of.tenant(), JobKind::Mix, of.id()).await?;
-        effects.jobs.push((JobKind::Mix, job));
+        let job = job::ensure_again(conn, of.tenant(), JobKind::Join, of.id()).await?;
+        effects.jobs.push((JobKind::Join, job));
     }
     Ok(effects)
 }

@@ -101,6 +101,7 @@ struct Now {
     seen: Vec<Seen>,
     running: usize,
     most: usize,
+    swallowed: usize,
 }
 
 #[derive(Clone)]
@@ -172,6 +173,11 @@ impl Faults {
         self.lock().seen.clone()
     }
 
+    /// How many requests were swallowed so far.
+    pub fn swallowed(&self) -> usize {
+        self.lock().swallowed
+    }
+
     /// The most requests that were under way at a time.
     pub fn most_at_once(&self) -> usize {
         self.lock().most
@@ -241,7 +247,10 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
     let running = Running(way.now.clone());
     tokio::time::sleep(delay).await;
     let answer = match fault {
-        Some(Fault::Swallow) => std::future::pending().await,
+        Some(Fault::Swallow) => {
+            way.now.lock().expect("nobody panicked with it").swallowed += 1;
+            std::future::pending().await
+        }
         Some(Fault::Answer(status, code)) => {
             // The body is read first, as servers do: else the client may see a reset instead of the
             // answer.

@@ -202,7 +202,7 @@ impl StoredMeeting {
     pub async fn finalise(&self) {
         run(
             &mut self.sql().await,
-            "insert into jobs (id, tenant_id, meeting_id, subject, kind) select $2, tenant_id, id, id, 'mix' from meetings where id = $1",
+            "insert into jobs (id, tenant_id, meeting_id, subject, kind) select $2, tenant_id, id, id, 'join' from meetings where id = $1",
             self.id(),
             Uuid::now_v7(),
         )

@@ -160,8 +160,8 @@ pub async fn close(
         // Words are looked for again in what was recorded, by the job that makes its files.
         let complete = !missing || !recorded || tracks.is_empty();
         capture::transcript(&mut tx, holder.tenant, meeting, None, complete).await?;
-        let mix = recorded && !tracks.is_empty();
-        let (state, reason) = if mix {
+        let files = recorded && !tracks.is_empty();
+        let (state, reason) = if files {
             (RecordingState::Finalising, None)
         } else {
             (RecordingState::Off, Some(StateReason::NothingRecorded))
@@ -170,8 +170,8 @@ pub async fn close(
         effects
             .events
             .push(event::append(&mut tx, meeting, &state).await?);
-        if mix {
-            let kind = JobKind::Mix;
+        if files {
+            let kind = JobKind::Join;
             let job = job::ensure(&mut tx, holder.tenant, kind, meeting, &json!({})).await?;
             effects.jobs.push((kind, job));
         }

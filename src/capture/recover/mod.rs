@@ -332,10 +332,10 @@ async fn finish(deps: &Deps, meeting: MeetingId) -> anyhow::Result<()> {
             .await?
             .ok_or(StoreError::NotFound)?
             .tenant;
-        let job = job::ensure(&mut tx, tenant, JobKind::Mix, meeting, &json!({})).await?;
+        let job = job::ensure(&mut tx, tenant, JobKind::Join, meeting, &json!({})).await?;
         tx.commit().await?;
         let effects = Effects {
-            jobs: vec![(JobKind::Mix, job)],
+            jobs: vec![(JobKind::Join, job)],
             ..Effects::default()
         };
         published::publish(&deps.queue, None, meeting, effects);

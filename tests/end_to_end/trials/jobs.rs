@@ -5,11 +5,21 @@ use super::support::{
     Scratch, eventually,
     faults::{Fault, Rule},
     place::Place,
+    postgres,
     server::Server,
     stored::{StoredMeeting, fetched},
 };
 use axum::http::Method;
-use hansard::domain::tiering::Tier;
+use chrono::{DateTime, TimeDelta, Utc};
+use hansard::{
+    command,
+    domain::{
+        consent::{ConsentStatus, ConsentType},
+        id::ConsentId,
+        tiering::Tier,
+    },
+    store::{Store, backlog, consent::ConsentDecision, new_id},
+};
 use hansard_client::{
     rest::{Client, Recording, audio_stream},
     sender::{Frame, Sender, SenderConfig},
@@ -223,7 +233,7 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
     let job = listed.split_whitespace().next().expect("its id");
     let shown = jobs(&place, &["show", job]);
     assert!(
-        shown.contains("kind         mix") && shown.contains("for storage"),
+        shown.contains("kind         join") && shown.contains("for storage"),
         "{shown}"
     );
     let (code, said) = run(
@@ -540,7 +550,7 @@ async fn a_kind_of_job_that_nobody_takes_is_told() {
     let ana = voice(&client, &id, "Ana", hum(500.0, 2)).await;
     ana.sending.await.expect("sends");
     client.end(&id).await.expect("ends");
-    told(&server, Some("no_worker:mix")).await;
+    told(&server, Some("no_worker:join")).await;
     let metrics = reqwest::get(format!("{}/metrics", server.ops))
         .await
         .expect("answers")
@@ -548,13 +558,13 @@ async fn a_kind_of_job_that_nobody_takes_is_told() {
         .await
         .expect("text");
     assert!(
-        metrics.contains("hansard_jobs{kind=\"mix\",state=\"queued\"} 1"),
+        metrics.contains("hansard_jobs{kind=\"join\",state=\"queued\"} 1"),
         "{metrics}"
     );
     let (code, said) = run(&place, &["doctor"]);
     assert_eq!(code, Some(0), "it works, but not as it should: {said}");
     assert!(
-        said.contains("no worker takes them: 1 mix") && said.contains("--queues has mix"),
+        said.contains("no worker takes them: 1 join") && said.contains("--queues has join"),
         "{said}"
     );
     server.kill();
@@ -583,6 +593,97 @@ fn a_worker_that_would_do_nothing_does_not_start() {
         said.contains("recover,tier") && said.contains("capture, mix or clean"),
         "{said}"
     );
+}
+
+/// A withdrawal heard of while the mix is on its way reaches back over what is in it: the tracks are
+/// joined again first, and the only mix that is announced is of those.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_between_the_tracks_and_the_mix_comes_first() {
+    let place = Place::new().await;
+    let database = postgres::database().await;
+    let server = place.serve_on(place.data.path(), &[], &[("DATABASE_URL", &database)]);
+    let client = server.client();
+    let id = meeting(&client).await;
+    let (ana, bob) = (
+        voice(&client, &id, "Ana", hum(500.0, 9)).await,
+        voice(&client, &id, "Bob", hum(800.0, 9)).await,
+    );
+    ana.sending.await.expect("sends");
+    bob.sending.await.expect("sends");
+    place
+        .faults
+        .set(&[Rule::on(Fault::Swallow, &[Method::PUT]).at(".mp4")]);
+    client.end(&id).await.expect("ends");
+    eventually("the mix is on its way", SOON, async || {
+        place.faults.swallowed() > 0
+    })
+    .await;
+    let of_bob = async || -> Recording {
+        let all = client.recordings(&id).await.expect("lists");
+        all.into_iter()
+            .find(|one| one.participant_id.as_ref() == Some(&bob.participant))
+            .expect("a track")
+    };
+    let track = of_bob().await;
+    assert_eq!(track.status, "ready", "joining comes first");
+    let heard = seconds_of(&client, &track, 800.0).await;
+    assert!(heard > 8.0, "{heard}");
+
+    let begin = client.meeting(&id).await.expect("is there")["startTime"].clone();
+    let begin: DateTime<Utc> = serde_json::from_value(begin).expect("a time");
+    let withdrawal = ConsentDecision {
+        meeting: id.parse().expect("an id"),
+        participant: bob.participant.parse().expect("an id"),
+        id: ConsentId(new_id()),
+        consent_type: ConsentType::Recording,
+        status: ConsentStatus::Withdrawn,
+        actor: "self".into(),
+        statement: None,
+        timestamp: begin + TimeDelta::milliseconds(track.start_ms.expect("a start") + 4_000),
+        once: None,
+    };
+    let store = Store::open(&database, 1).expect("a URL");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    command::consent::record(&mut tx, &withdrawal)
+        .await
+        .expect("recorded");
+    tx.commit().await.expect("commits");
+    eventually("his track is cut", SOON, async || {
+        seconds_of(&client, &of_bob().await, 800.0).await < 4.5
+    })
+    .await;
+    place.faults.heal();
+
+    let recordings = client
+        .wait_recordings_ready(&id, Instant::now() + SOON)
+        .await
+        .expect("ready");
+    let mix = mix(&recordings);
+    let heard = seconds_of(&client, mix, 800.0).await;
+    assert!((3.5..4.5).contains(&heard), "{heard}");
+    let heard = seconds_of(&client, mix, 500.0).await;
+    assert!((8.0..9.2).contains(&heard), "{heard}");
+    eventually("all jobs are done", SOON, async || {
+        let mut tx = store.worker_tx().await.expect("Postgres answers");
+        backlog::counts(&mut tx).await.expect("counts").is_empty()
+    })
+    .await;
+    store.close().await;
+    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: id.clone(),
+    };
+    let mut signal = Signal::connect(&url, &entry, Some(0))
+        .await
+        .expect("observes");
+    let mut announced = 0;
+    while let Some(event) = signal.next().await {
+        announced +=
+            i32::from(event.kind() == "recording_state" && event.data()["state"] == "ready");
+    }
+    assert_eq!(announced, 1, "no mix of before was announced");
+    server.terminate();
 }
 
 /// Many small objects in a store that is far away: an hour of four tracks is fetched in seconds,

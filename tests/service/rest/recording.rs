@@ -261,7 +261,7 @@ async fn what_failed_is_made_again_once() {
     );
     assert_eq!(states().await.len(), before + 1);
     let jobs: i64 = sqlx::query_scalar(
-        "select count(*) from jobs where meeting_id = $1 and kind = 'mix' and state = 'queued'",
+        "select count(*) from jobs where subject = $1 and kind = 'join' and state = 'queued'",
     )
     .bind(meeting.0)
     .fetch_one(&mut app.sql().await)
@@ -269,7 +269,7 @@ async fn what_failed_is_made_again_once() {
     .expect("Postgres answers");
     assert_eq!(jobs, 1);
     // What it waits for is told.
-    sqlx::query("update jobs set waiting_for = 'storage' where meeting_id = $1 and kind = 'mix'")
+    sqlx::query("update jobs set waiting_for = 'storage' where subject = $1 and kind = 'join'")
         .bind(meeting.0)
         .execute(&mut app.sql().await)
         .await
