@@ -261,7 +261,7 @@ pub async fn count_wrong_password(
 /// Whether anybody was ever to capture the meeting.
 pub async fn has_capture(conn: &mut PgConnection, id: MeetingId) -> Result<bool> {
     Ok(sqlx::query_scalar(
-        "select exists (select from jobs where subject = $1 and kind = 'capture')",
+        "select exists (select from jobs where meeting_id = $1 and subject = $1 and kind = 'capture')",
     )
     .bind(id.0)
     .fetch_one(conn)

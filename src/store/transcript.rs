@@ -49,7 +49,7 @@ pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
 
 pub(crate) const HEAD: &str = "select t.language,
             coalesce(t.complete, false) or (m.status = 'ended' and not exists
-                (select from jobs j where j.subject = $1 and j.kind = 'capture')) as complete
+                (select from jobs j where j.meeting_id = $1 and j.subject = $1 and j.kind = 'capture')) as complete
      from meetings m left join transcripts t on t.meeting_id = $1
      where m.id = $1";
 
