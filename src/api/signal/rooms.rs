@@ -1,7 +1,7 @@
 //! The rooms of this process: one task per meeting with sockets here, one subscription each, and
 //! one query, several times a second, that shows what was lost.
 
-use super::room::{Member, Room};
+use super::room::{Member, PAGE, Room};
 use crate::{
     api::state::Shared,
     domain::{
@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         Result,
-        event::{self, Head, READ_MAX, StoredEvent},
+        event::{self, Head, StoredEvent},
     },
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -332,7 +332,7 @@ async fn read(
 ) -> Result<Vec<StoredEvent>> {
     let events = async {
         let mut tx = state.store.tenant_tx(tenant).await?;
-        event::after(&mut tx, meeting, after, READ_MAX).await
+        event::after(&mut tx, meeting, after, PAGE).await
     };
     tokio::time::timeout(READ_LONGEST, events)
         .await

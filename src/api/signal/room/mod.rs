@@ -16,7 +16,7 @@ use crate::{
         participant,
     },
     queue::message::Published,
-    store::event::{Head, KEPT_AFTER_END_H, READ_MAX, StoredEvent},
+    store::event::{Head, KEPT_AFTER_END_H, StoredEvent},
 };
 use axum::extract::ws::Utf8Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -33,6 +33,10 @@ const RECENT_MAX: usize = 256;
 /// Events are published by several processes and may overtake each other by this much before the
 /// store is asked.
 const HOLE_PATIENCE: Duration = Duration::from_millis(30);
+/// Events in one read of the store, and how long after a full page the next is read: a transaction
+/// may bring a thousand events at once, and a socket that keeps up is not to be overrun by them.
+pub(super) const PAGE: i64 = 32;
+const PAGE_EVERY: Duration = Duration::from_millis(40);
 /// Until the store is asked again after it did not answer or did not know.
 const READ_AGAIN: Duration = Duration::from_millis(500);
 /// The longest that the close at the end of a meeting waits for the events before it.
@@ -179,7 +183,7 @@ impl Room {
         self.pump(now);
     }
 
-    /// After which event the shell shall read the store now, at most [`READ_MAX`]; it answers with
+    /// After which event the shell shall read the store now, at most [`PAGE`]; it answers with
     /// [`Room::read`] or [`Room::read_failed`].
     pub fn next_read(&mut self, now: Instant) -> Option<i64> {
         if self.reading
@@ -202,8 +206,9 @@ impl Room {
     /// What the store gave; a full page means that there may be more.
     pub fn read(&mut self, events: Vec<StoredEvent>, now: Instant) {
         self.reading = false;
-        self.read_not_before = None;
-        self.doubt |= events.len() as i64 >= READ_MAX;
+        let more = events.len() as i64 >= PAGE;
+        self.read_not_before = more.then(|| now + PAGE_EVERY);
+        self.doubt |= more;
         let nothing = events.is_empty();
         for event in events {
             self.keep(event);

@@ -114,14 +114,43 @@ fn each_member_goes_on_where_it_is() {
     assert_eq!(seqs(&first), (401..=700).collect::<Vec<_>>());
     let (observer, third) = member(3, None, 0, 10);
     room.attach(observer, now);
-    let later = now + HOLE_PATIENCE;
-    for after in [10, 210, 410] {
+    let mut later = now + HOLE_PATIENCE;
+    for after in (10..445).step_by(PAGE as usize) {
         assert_eq!(room.next_read(later), Some(after));
         assert_eq!(room.next_read(later), None, "one read at a time");
-        room.read((after + 1..=after + 200).map(event).collect(), later);
+        room.read((after + 1..=after + PAGE).map(event).collect(), later);
+        assert_eq!(room.next_read(later), None, "no faster than it can be sent");
+        later += PAGE_EVERY;
     }
     assert_eq!(seqs(&third), (11..=700).collect::<Vec<_>>());
     assert!(seqs(&first).is_empty());
+}
+
+#[test]
+fn a_thousand_events_at_once_do_not_overrun_a_socket_that_keeps_up() {
+    let mut now = Instant::now();
+    let mut room = Room::default();
+    let (ana, outbox) = member(1, Some(ANA), 1, 0);
+    room.attach(ana, now);
+    // Of so many only the last is published.
+    let long = |seq| StoredEvent {
+        data: json!({"n": seq, "text": "x".repeat(6_000)}),
+        ..event(seq)
+    };
+    room.published(told(long(1_000)), now);
+    let mut seen = Vec::new();
+    while seen.len() < 1_000 {
+        now = room.deadline().expect("it goes on by itself").max(now);
+        room.tick(now);
+        let after = room.next_read(now).expect("it is due");
+        let page = after + 1..=(after + PAGE).min(1_000);
+        room.read(page.map(long).collect(), now);
+        let (page, close) = drain(&outbox);
+        assert_eq!(close, None);
+        seen.extend(page.iter().filter_map(|event| event["seq"].as_i64()));
+    }
+    assert_eq!(seen, (1..=1_000).collect::<Vec<_>>());
+    assert_eq!(room.deadline(), None);
 }
 
 #[test]
