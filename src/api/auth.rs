@@ -71,6 +71,18 @@ impl Caller {
         }
     }
 
+    /// The author of what the caller writes into a transcript.
+    pub fn author(&self) -> String {
+        match self.who {
+            Who::Server { key } => format!("api_key:{key}"),
+            Who::Host(user) => format!("user:{user}"),
+            Who::Guest { link, .. } => format!("link:{link}"),
+            Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => {
+                format!("participant:{}", seat.participant)
+            }
+        }
+    }
+
     pub fn seat(&self) -> Option<Seat> {
         match self.who {
             Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => Some(seat),

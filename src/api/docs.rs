@@ -56,6 +56,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::stream::routes(),
         super::recording::routes(),
         super::transcript::routes(),
+        super::correction::routes(),
     ]
 }
 
@@ -240,7 +241,7 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
     if has_body {
         statuses.extend([404, 413, 415, 422]);
     }
-    if method == "post" {
+    if matches!(method, "post" | "patch") {
         statuses.push(409);
     }
     for status in statuses {

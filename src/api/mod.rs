@@ -8,6 +8,7 @@ mod acting;
 pub mod auth;
 pub mod body;
 pub mod consent;
+pub mod correction;
 pub mod docs;
 pub mod give;
 pub mod idempotency;
@@ -114,6 +115,7 @@ fn cors(state: Shared) -> CorsLayer {
             Method::HEAD,
             Method::POST,
             Method::PUT,
+            Method::PATCH,
             Method::DELETE,
         ])
         .allow_headers([
@@ -166,6 +168,7 @@ async fn watch(
         | Method::HEAD
         | Method::POST
         | Method::PUT
+        | Method::PATCH
         | Method::DELETE
         | Method::OPTIONS => method.to_string(),
         _ => "other".to_owned(),

@@ -39,6 +39,7 @@ pub enum Operation {
     ReadRecordings,
     RetryRecording,
     ReadTranscript,
+    EditTranscript,
 }
 
 /// What a kind of credential allows.
@@ -87,7 +88,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 17] = [
+pub const TABLE: [Row; 18] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
@@ -106,6 +107,7 @@ pub const TABLE: [Row; 17] = [
     row(Operation::ReadRecordings, [All, Own, No, No, No, No]),
     row(Operation::RetryRecording, [All, Own, No, No, No, No]),
     row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
+    row(Operation::EditTranscript, [All, Own, No, No, No, No]),
 ];
 
 /// What the caller may do, whatever the meeting.

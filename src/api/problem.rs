@@ -99,6 +99,12 @@ pub const KINDS: &[(&str, u16, &str)] = &[
     ("ended", 409, "The meeting has ended"),
     ("not_ready", 409, "Not in a state to be fetched"),
     (
+        "stale",
+        409,
+        "It has changed since the revision that was named",
+    ),
+    ("not_final", 409, "The segment is not final"),
+    (
         "running",
         409,
         "The first request with this Idempotency-Key is still running",
@@ -201,6 +207,24 @@ impl Problem {
 
     pub fn not_ready(detail: impl Into<String>) -> Self {
         Self::new("not_ready", detail)
+    }
+
+    /// It has this revision by now.
+    pub fn stale(current: i32) -> Self {
+        Self::new(
+            "stale",
+            format!(
+                "the segment has revision {current} by now: read it again, and send the edit with \
+                 baseRevision {current} if it still applies"
+            ),
+        )
+    }
+
+    pub fn not_final() -> Self {
+        Self::new(
+            "not_final",
+            "no final segment has this id: wait for the segment's final. One that was retracted stays away",
+        )
     }
 
     pub fn running() -> Self {

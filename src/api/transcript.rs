@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
+        correction::TextSource,
         export::{self, Said, SaidWord},
         id::MeetingId,
         unheard::Why,
@@ -66,7 +67,7 @@ pub struct Word {
     pub confidence: f64,
 }
 
-/// A final segment; the same object as in `transcript_update`.
+/// A final segment in its newest version; the same object as in `transcript_corrected`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = TranscriptSegment)]
@@ -93,10 +94,13 @@ pub struct SegmentView {
         {"text": "so", "startMs": 61230, "endMs": 61390, "confidence": 0.93}
     ]))]
     pub words: Value,
+    pub source: TextSource,
+    /// Who edited it: `api_key:<id>` or `user:<id>`; null when nobody did.
+    pub author: Option<String>,
 }
 
 impl SegmentView {
-    fn new(meeting: &Meeting, segment: FinalSegment) -> Self {
+    pub(super) fn new(meeting: &Meeting, segment: FinalSegment) -> Self {
         Self {
             segment_id: segment.id,
             revision: segment.revision,
@@ -114,6 +118,8 @@ impl SegmentView {
             stable_chars: segment.text.encode_utf16().count(),
             text: segment.text,
             words: segment.words,
+            source: segment.source.0,
+            author: segment.author,
         }
     }
 }

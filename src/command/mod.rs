@@ -11,6 +11,7 @@
 
 pub mod close_stream;
 pub mod consent;
+pub mod correct;
 pub mod end;
 pub mod join;
 pub mod leave;

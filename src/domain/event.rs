@@ -4,6 +4,7 @@
 use crate::wire_time::{as_wire_time, wire_time_or_null};
 use crate::{
     consent::{ConsentStatus, ConsentType, Use},
+    correction::TextSource,
     id::{ConsentId, MeetingId, ParticipantId, SegmentId},
     participant::Person,
     recording_state::{RecordingState, State},
@@ -24,17 +25,19 @@ pub enum EventKind {
     ConsentUpdated,
     RecordingState,
     TranscriptUpdate,
+    TranscriptCorrected,
     TranscriptRetracted,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ParticipantJoined,
         Self::ParticipantLeft,
         Self::ParticipantUpdated,
         Self::ConsentUpdated,
         Self::RecordingState,
         Self::TranscriptUpdate,
+        Self::TranscriptCorrected,
         Self::TranscriptRetracted,
     ];
 
@@ -46,6 +49,7 @@ impl EventKind {
             Self::ConsentUpdated => "consent_updated",
             Self::RecordingState => "recording_state",
             Self::TranscriptUpdate => "transcript_update",
+            Self::TranscriptCorrected => "transcript_corrected",
             Self::TranscriptRetracted => "transcript_retracted",
         }
     }
@@ -66,6 +70,8 @@ pub enum Event {
     RecordingState(RecordingReport),
     /// The final of a segment. Its partials are the same object, and not durable.
     TranscriptUpdate(Caption),
+    /// A final has a new version.
+    TranscriptCorrected(Correction),
     TranscriptRetracted(Retraction),
 }
 
@@ -78,6 +84,7 @@ impl Event {
             Self::ConsentUpdated(_) => EventKind::ConsentUpdated,
             Self::RecordingState(_) => EventKind::RecordingState,
             Self::TranscriptUpdate(_) => EventKind::TranscriptUpdate,
+            Self::TranscriptCorrected(_) => EventKind::TranscriptCorrected,
             Self::TranscriptRetracted(_) => EventKind::TranscriptRetracted,
         }
     }
@@ -91,6 +98,7 @@ impl Event {
             Self::ConsentUpdated(consent) => data(consent),
             Self::RecordingState(recording) => data(recording),
             Self::TranscriptUpdate(caption) => data(caption),
+            Self::TranscriptCorrected(correction) => data(correction),
             Self::TranscriptRetracted(retraction) => data(retraction),
         }
     }
@@ -199,6 +207,17 @@ pub struct Caption {
     pub stable_chars: usize,
     /// As [`words`] makes them.
     pub words: Value,
+}
+
+/// The data of `transcript_corrected`: the whole segment as it is now.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Correction {
+    #[serde(flatten)]
+    pub caption: Caption,
+    pub source: TextSource,
+    /// Who edited it: `api_key:<id>` or `user:<id>`.
+    pub author: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

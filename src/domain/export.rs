@@ -71,7 +71,8 @@ pub fn srt(segments: &[Said], zero_ms: i64) -> String {
 
 /// Plain text: one line per segment, with its time since the meeting's start.
 pub fn txt(segments: &[Said]) -> String {
-    let mut segments: Vec<&Said> = segments.iter().collect();
+    let spoken = |said: &&Said| !said.text.trim().is_empty();
+    let mut segments: Vec<&Said> = segments.iter().filter(spoken).collect();
     segments.sort_by_key(|said| (said.start_ms, said.end_ms));
     segments.into_iter().fold(String::new(), |mut out, said| {
         let time = clock(said.start_ms.max(0), '.');

@@ -31,6 +31,7 @@ pub mod reorder;
 pub mod source;
 pub mod timeline;
 
+pub mod correction;
 pub mod endpoint;
 pub mod export;
 pub mod schedule;

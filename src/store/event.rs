@@ -9,7 +9,8 @@
 
 use super::{Result, StoreError};
 use crate::domain::{
-    event::{Caption, Event, EventKind, Retraction, Speaker},
+    correction::TextSource,
+    event::{Caption, Correction, Event, EventKind, Retraction, Speaker},
     id::{MeetingId, ParticipantId, SegmentId},
     meeting::RecordingState,
     transcript::Reason,
@@ -17,7 +18,7 @@ use crate::domain::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Text};
 use uuid::Uuid;
 
 /// The most events that one read gives.
@@ -104,6 +105,46 @@ pub async fn append_final(
         .ok_or(StoreError::NotFound)
 }
 
+/// The most corrections of one transaction that are published one by one; of more only the last, at
+/// which sockets read the others from the store, at a pace that they can follow.
+const PUBLISHED_MAX: usize = 32;
+
+/// Stores that these segments have a new version, which this transaction stored: the events refer
+/// to the rows, as those of finals. Answers with those to be published after commit.
+pub async fn append_corrected(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segments: &[Uuid],
+) -> Result<Vec<StoredEvent>> {
+    if segments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let last: i64 = sqlx::query_scalar(
+        "with head as (
+             update meeting_heads set seq = seq + cardinality($3::uuid[]) where meeting_id = $1
+             returning tenant_id, seq
+         ), kept as (
+             update meetings set events_kept = true where id = $1 and not events_kept
+         ), made as (
+             insert into meeting_events (meeting_id, seq, tenant_id, type, ref)
+             select $1, head.seq - cardinality($3) + n, tenant_id, $2, segment
+             from head, unnest($3) with ordinality as of(segment, n)
+         )
+         select seq from head",
+    )
+    .bind(meeting.0)
+    .bind(EventKind::TranscriptCorrected.as_str())
+    .bind(segments)
+    .fetch_one(&mut *conn)
+    .await?;
+    let published = if segments.len() > PUBLISHED_MAX {
+        1
+    } else {
+        segments.len() as i64
+    };
+    after(conn, meeting, last - published, published).await
+}
+
 async fn insert(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -181,6 +222,8 @@ struct Row {
     text: Option<String>,
     words: Option<Value>,
     revision: Option<i32>,
+    source: Option<Text<TextSource>>,
+    author: Option<String>,
 }
 
 /// At most `limit` ([`READ_MAX`] at most) events after `seq`, oldest first.
@@ -201,7 +244,7 @@ pub async fn after(
 
 /// One partition of each table, by the meeting.
 pub const AFTER: &str = "select e.seq, e.type as kind, e.at, e.data, e.ref as reference, m.start_time, s.participant_id, \
-    u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision \
+    u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision, s.source, s.author \
     from meeting_events e join meetings m on m.id = e.meeting_id \
     left join transcript_segments s on s.meeting_id = e.meeting_id and s.id = e.ref \
     left join participants p on p.meeting_id = s.meeting_id and p.id = s.participant_id \
@@ -225,7 +268,7 @@ impl Row {
             (None, ..) => (kind, self.data.unwrap_or(Value::Null)),
             (Some(segment_id), Some(text), Some(participant)) => {
                 let start_ms = self.start_ms.unwrap_or(0);
-                let caption = Event::TranscriptUpdate(Caption {
+                let caption = Caption {
                     segment_id,
                     revision: u32::try_from(self.revision.unwrap_or(0)).unwrap_or(0),
                     is_final: true,
@@ -242,8 +285,18 @@ impl Row {
                     stable_chars: text.encode_utf16().count(),
                     text,
                     words: self.words.unwrap_or(Value::Null),
-                });
-                (caption.kind(), caption.data())
+                };
+                // The newest version, whichever the event was about: words that were corrected do
+                // not come back.
+                let event = match kind {
+                    EventKind::TranscriptCorrected => Event::TranscriptCorrected(Correction {
+                        caption,
+                        source: self.source.map_or(TextSource::Live, |source| source.0),
+                        author: self.author,
+                    }),
+                    _ => Event::TranscriptUpdate(caption),
+                };
+                (event.kind(), event.data())
             }
             // The words were erased since; their place in the order stays.
             (Some(segment_id), ..) => {

@@ -11,6 +11,7 @@ pub mod attendance;
 pub mod backlog;
 pub mod capture;
 pub mod consent;
+pub mod correction;
 pub mod effect;
 pub mod event;
 mod fair_share;

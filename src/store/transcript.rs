@@ -1,9 +1,12 @@
 //! Transcripts as hosts read them: final segments by time.
 
 use super::Result;
-use crate::domain::id::MeetingId;
+use crate::domain::{
+    correction::TextSource,
+    id::{MeetingId, SegmentId},
+};
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Text};
 use uuid::Uuid;
 
 /// A final segment with the name of who said it.
@@ -19,6 +22,9 @@ pub struct FinalSegment {
     /// `[{text, startMs, endMs, confidence}]`.
     pub words: Value,
     pub revision: i32,
+    pub source: Text<TextSource>,
+    /// Who edited it.
+    pub author: Option<String>,
 }
 
 /// What is known of a meeting's transcript as a whole.
@@ -47,6 +53,19 @@ pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
         .await?)
 }
 
+/// One final segment; `None` when there is none of this id, or no longer.
+pub async fn segment(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    segment: SegmentId,
+) -> Result<Option<FinalSegment>> {
+    Ok(sqlx::query_as(SEGMENT)
+        .bind(meeting.0)
+        .bind(segment.0)
+        .fetch_optional(conn)
+        .await?)
+}
+
 pub(crate) const HEAD: &str = "select t.language,
             coalesce(t.complete, false) or (m.status = 'ended' and not exists
                 (select from jobs j where j.meeting_id = $1 and j.subject = $1 and j.kind = 'capture')) as complete
@@ -54,8 +73,16 @@ pub(crate) const HEAD: &str = "select t.language,
      where m.id = $1";
 
 pub(crate) const SEGMENTS: &str =
-    "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision
+    "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision, s.source, s.author
      from transcript_segments s
      join participants p on p.meeting_id = $1 and p.id = s.participant_id
      join users u on u.id = p.user_id
      where s.meeting_id = $1 order by s.start_ms, s.id";
+
+pub(crate) const SEGMENT: &str =
+    "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision,
+            s.source, s.author
+     from transcript_segments s
+     join participants p on p.meeting_id = $1 and p.id = s.participant_id
+     join users u on u.id = p.user_id
+     where s.meeting_id = $1 and s.id = $2";

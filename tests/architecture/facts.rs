@@ -5,7 +5,7 @@ use super::{is_test, module_of, root, sources, without_tests};
 use std::fs;
 
 /// The enums of the facts that are written down or sent.
-const FACTS: [&str; 27] = [
+const FACTS: [&str; 28] = [
     "AudioCodec",
     "VideoCodec",
     "Codec",
@@ -33,6 +33,7 @@ const FACTS: [&str; 27] = [
     "ConsentType",
     "Use",
     "Removal",
+    "TextSource",
 ];
 
 /// Written names that mean one fact only: whoever writes one of them outside of `domain` has copied

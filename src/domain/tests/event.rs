@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use hansard_domain::{
     consent::{ConsentStatus, ConsentType, Use},
+    correction::TextSource,
     event::{
-        Caption, Consent, Event, EventKind, Logged, RecordingReport, Retraction, Speaker,
-        StateReason, words,
+        Caption, Consent, Correction, Event, EventKind, Logged, RecordingReport, Retraction,
+        Speaker, StateReason, words,
     },
     id::{ConsentId, MeetingId, ParticipantId, SegmentId, StreamId, UserId},
     meeting::{RecordingState, State},
@@ -66,14 +67,14 @@ fn consent(logged: Option<Logged>) -> Event {
     })
 }
 
-fn caption(is_final: bool) -> Event {
+fn caption(is_final: bool) -> Caption {
     let word = Word {
         text: "so".into(),
         spaced: true,
         span: Span::new(MeetingTime::from_ms(61_230), MeetingTime::from_ms(61_390)),
         confidence: 0.9304,
     };
-    Event::TranscriptUpdate(Caption {
+    Caption {
         segment_id: SegmentId(Uuid::from_u128(6)),
         revision: 3,
         is_final,
@@ -88,7 +89,7 @@ fn caption(is_final: bool) -> Event {
         text: "so".into(),
         stable_chars: if is_final { 2 } else { 0 },
         words: words(&[word]),
-    })
+    }
 }
 
 fn all() -> Vec<(&'static str, Event)> {
@@ -136,8 +137,24 @@ fn all() -> Vec<(&'static str, Event)> {
             Event::RecordingState(RecordingReport::live(&full, 2)),
         ),
         ("failed", Event::RecordingState(failed)),
-        ("partial", caption(false)),
-        ("final", caption(true)),
+        ("partial", Event::TranscriptUpdate(caption(false))),
+        ("final", Event::TranscriptUpdate(caption(true))),
+        (
+            "is edited",
+            Event::TranscriptCorrected(Correction {
+                caption: caption(true),
+                source: TextSource::Edit,
+                author: Some("user:00000000-0000-0000-0000-000000000002".into()),
+            }),
+        ),
+        (
+            "is refined",
+            Event::TranscriptCorrected(Correction {
+                caption: caption(true),
+                source: TextSource::Refine,
+                author: None,
+            }),
+        ),
     ];
     for (name, reason) in [
         ("was nothing", Reason::Empty),

@@ -205,7 +205,7 @@ fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
     None
 }
 
-fn bare(word: &str) -> String {
+pub(crate) fn bare(word: &str) -> String {
     word.trim_matches(|c: char| !c.is_alphanumeric())
         .to_lowercase()
 }

@@ -337,7 +337,7 @@ async fn every_operation_refuses_alike() {
         }
         let answer = app
             .send(request(
-                "PATCH",
+                "TRACE",
                 &filled,
                 &[("authorization", &bearer)],
                 None,

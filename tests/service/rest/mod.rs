@@ -4,6 +4,7 @@ pub mod app;
 
 mod consent;
 mod contract;
+mod correction;
 mod generated;
 mod idempotency;
 mod limit;

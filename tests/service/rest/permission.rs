@@ -75,7 +75,7 @@ const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-const EXPECTED: [Operation; 26] = [
+const EXPECTED: [Operation; 29] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -259,6 +259,24 @@ const EXPECTED: [Operation; 26] = [
         may: HOSTS_READ,
         other_tenant: 404,
     },
+    Operation {
+        method: "PATCH",
+        path: "/v1/meetings/{id}/transcript/{segment}",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/transcript/replace",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript/{segment}/revisions",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
     // Last: it ends the meeting.
     Operation {
         method: "PUT",
@@ -416,7 +434,20 @@ impl World {
             let answer = self.app.post(&streams, self.stream()).await.expect(201);
             path = path.replace("{stream}", &text(&answer["streamId"]));
         }
+        if path.contains("{segment}") {
+            // Consent was given by operations before.
+            let (meeting, participant) = (self.meeting, self.participant);
+            let segment =
+                super::recording::say(&self.app, meeting, participant, 0, 900, "Words.").await;
+            path = path.replace("{segment}", &segment.to_string());
+        }
         let body = match (operation.method, operation.path) {
+            ("PATCH", "/v1/meetings/{id}/transcript/{segment}") => {
+                Some(json!({"text": "Other words.", "baseRevision": 3}))
+            }
+            ("POST", "/v1/meetings/{id}/transcript/replace") => {
+                Some(json!({"find": "nobody said this", "replace": "this"}))
+            }
             ("POST", "/v1/meetings") => Some(json!({"hostId": self.host})),
             ("POST", "/v1/users") => Some(
                 json!({"email": format!("{}@example.org", Uuid::now_v7()), "displayName": "New"}),

@@ -101,6 +101,7 @@ impl Draw<'_> {
             "participantId" => "participant",
             "streamId" => "stream",
             "linkId" => "link",
+            "segmentId" => "segment",
             _ if path.starts_with("/v1/users") => "user",
             _ if path.starts_with("/v1/recordings") => "recording",
             _ => "meeting",
@@ -132,7 +133,7 @@ impl Draw<'_> {
 
     fn id(&mut self, of: &str) -> String {
         let within = self.meeting.clone().and_then(|meeting| {
-            let kind = ["participant", "stream", "link"]
+            let kind = ["participant", "stream", "link", "segment"]
                 .into_iter()
                 .find(|kind| *kind == of)?;
             self.pool
@@ -372,6 +373,8 @@ impl Draw<'_> {
             // What is right depends on the codec.
             "clockRate" => json!(self.one(&[8000, 48_000, 48_000, 90_000])),
             "payloadType" => json!(self.one(&[0, 8, 63, 64, 95, 96, 111, 127])),
+            // What segments have when they are said.
+            "baseRevision" => json!(self.one(&[1, 3, 3, 4])),
             _ if self.once_in(4) => json!(self.one(&[low, high])),
             _ => json!(self.rng.i64(low..=high)),
         }

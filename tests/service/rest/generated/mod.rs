@@ -169,15 +169,19 @@ impl World {
                 .expect("stored");
             self.put("recording", made);
         }
-        say(
-            &self.app,
-            meeting,
-            participant,
-            1000,
-            2000,
-            "so the 🎉 next step",
-        )
-        .await;
+        for (n, start_ms) in (0..8).map(|n| (n, 1_000 + n * 2_000)) {
+            let text = format!("so the 🎉 next step {n}");
+            let segment = say(
+                &self.app,
+                meeting,
+                participant,
+                start_ms,
+                start_ms + 1_000,
+                &text,
+            );
+            let segment = segment.await.to_string();
+            self.put_within(&meeting.to_string(), "segment", &segment);
+        }
     }
 
     /// One of every role.
