@@ -12,7 +12,7 @@ use crate::{
     domain::{
         correction::TextSource,
         export::{self, Said, SaidWord},
-        id::MeetingId,
+        id::{MeetingId, ParticipantId},
         unheard::Why,
     },
     store::{
@@ -198,6 +198,7 @@ impl Found {
         self.segments
             .iter()
             .map(|segment| Said {
+                participant: ParticipantId(segment.participant_id),
                 speaker: segment.display_name.clone(),
                 start_ms: segment.start_ms,
                 end_ms: segment.end_ms,
@@ -316,7 +317,7 @@ async fn read_srt(
     .await
 }
 
-/// Reads a meeting's transcript as text, a line per segment.
+/// Reads a meeting's transcript as text, a line per paragraph.
 #[utoipa::path(
     operation_id = "getTranscriptText",
     get, path = "/v1/meetings/{id}/transcript.txt", tag = "recordings",

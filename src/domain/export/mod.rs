@@ -4,8 +4,12 @@
 //! seven seconds, broken behind a sentence or a comma where there is one. `zero_ms` is the file's
 //! time 0 on the meeting's timeline: a cue that began earlier is cut to it, one that ended earlier
 //! is left out.
+//!
+//! A sentence that its speaker went on with after a short pause is one cue or paragraph, though the
+//! pause made two segments of it.
 
-use std::fmt::Write as _;
+use crate::{correction::is_unspaced, id::ParticipantId};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Characters in a line, and lines in a cue.
 const LINE_CHARS: usize = 42;
@@ -13,12 +17,22 @@ const LINES: usize = 2;
 /// How long a cue is shown, in milliseconds.
 const SHOWN_MS_MIN: i64 = 1_000;
 const SHOWN_MS_MAX: i64 = 7_000;
+/// The longest pause, in milliseconds, after which a sentence goes on.
+const GOES_ON_MS_MAX: i64 = 2_000;
+/// What is joined is no longer than this, in milliseconds: who sets no full stops says a paragraph
+/// in this time.
+const JOINED_MS_MAX: i64 = 30_000;
+/// What ends a sentence, and what may stand behind that.
+const STOPS: [char; 8] = ['.', '?', '!', '…', '。', '？', '！', '।'];
+const QUOTES: [char; 10] = ['"', '\'', '”', '’', '»', '«', ')', ']', '」', '』'];
 /// Characters of a name that stand before the text in SubRip.
 const NAME_CHARS: usize = 20;
 
 /// A final segment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Said {
+    pub participant: ParticipantId,
+    /// Its name.
     pub speaker: String,
     /// Milliseconds of MeetingTime.
     pub start_ms: i64,
@@ -48,7 +62,7 @@ pub fn vtt(segments: &[Said], zero_ms: i64) -> String {
     out
 }
 
-/// SubRip. A speaker's name stands before the first cue of a segment.
+/// SubRip. A speaker's name stands before the first cue of what it said.
 pub fn srt(segments: &[Said], zero_ms: i64) -> String {
     let mut out = String::new();
     for (n, cue) in (1..).zip(cues(segments, zero_ms, true)) {
@@ -69,25 +83,80 @@ pub fn srt(segments: &[Said], zero_ms: i64) -> String {
     out
 }
 
-/// Plain text: one line per segment, with its time since the meeting's start.
+/// Plain text: a line for each paragraph, with its time since the meeting's start.
 pub fn txt(segments: &[Said]) -> String {
-    let spoken = |said: &&Said| !said.text.trim().is_empty();
-    let mut segments: Vec<&Said> = segments.iter().filter(spoken).collect();
-    segments.sort_by_key(|said| (said.start_ms, said.end_ms));
-    segments.into_iter().fold(String::new(), |mut out, said| {
-        let time = clock(said.start_ms.max(0), '.');
-        let _ = writeln!(
-            out,
-            "[{}] {}: {}",
-            &time[..8],
-            plain(&said.speaker),
-            plain(&said.text)
-        );
+    let paragraphs = paragraphs(segments.iter());
+    paragraphs.iter().fold(String::new(), |mut out, paragraph| {
+        let first = paragraph[0];
+        let time = clock(first.start_ms.max(0), '.');
+        let mut text = String::new();
+        for said in paragraph {
+            let more = plain(&said.text);
+            if is_spaced(&text, &more) {
+                text.push(' ');
+            }
+            text.push_str(&more);
+        }
+        let _ = writeln!(out, "[{}] {}: {text}", &time[..8], plain(&first.speaker));
         out
     })
 }
 
+/// Segments by time, those that one sentence goes on through together. Never empty ones.
+fn paragraphs<'a>(segments: impl Iterator<Item = &'a Said>) -> Vec<Vec<&'a Said>> {
+    let mut segments: Vec<&Said> = segments
+        .filter(|said| !said.text.trim().is_empty())
+        .collect();
+    segments.sort_by_key(|said| (said.start_ms, said.end_ms));
+    let mut paragraphs: Vec<Vec<&Said>> = Vec::new();
+    // Where each speaker's latest paragraph is.
+    let mut latest: BTreeMap<ParticipantId, usize> = BTreeMap::new();
+    for said in segments {
+        let open = latest
+            .get(&said.participant)
+            .map(|n| &mut paragraphs[*n])
+            .filter(|paragraph| goes_on(paragraph, said));
+        match open {
+            Some(paragraph) => paragraph.push(said),
+            None => {
+                latest.insert(said.participant, paragraphs.len());
+                paragraphs.push(vec![said]);
+            }
+        }
+    }
+    paragraphs
+}
+
+/// Whether the sentence at the end of a paragraph goes on in `next`: no stop ends it, or what
+/// follows begins in lower case, as no sentence does.
+fn goes_on(paragraph: &[&Said], next: &Said) -> bool {
+    let (Some(first), Some(last)) = (paragraph.first(), paragraph.last()) else {
+        return false;
+    };
+    let soon = next.start_ms - last.end_ms <= GOES_ON_MS_MAX;
+    let short = next.end_ms - first.start_ms <= JOINED_MS_MAX;
+    let stopped = last
+        .text
+        .trim_end_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c))
+        .ends_with(STOPS);
+    let lower = next
+        .text
+        .chars()
+        .find(|c| c.is_alphanumeric())
+        .is_some_and(char::is_lowercase);
+    soon && short && (!stopped || lower)
+}
+
+/// Whether a space stands between two parts of a text.
+fn is_spaced(before: &str, behind: &str) -> bool {
+    match (before.chars().next_back(), behind.chars().next()) {
+        (Some(last), Some(first)) => !(is_unspaced(last) && is_unspaced(first)),
+        _ => false,
+    }
+}
+
 struct Cue {
+    participant: ParticipantId,
     speaker: String,
     start_ms: i64,
     end_ms: i64,
@@ -95,9 +164,11 @@ struct Cue {
 }
 
 fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = segments
+    // What ended before the file began is left out, and begins no cue that goes on in it.
+    let shown = segments.iter().filter(|said| said.end_ms > zero_ms);
+    let mut cues: Vec<Cue> = paragraphs(shown)
         .iter()
-        .flat_map(|said| split(said, named))
+        .flat_map(|paragraph| split(paragraph, named))
         .collect();
     cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
     cues.retain(|cue| cue.end_ms > zero_ms);
@@ -109,7 +180,7 @@ fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
     for n in 0..cues.len() {
         let next = cues[n + 1..]
             .iter()
-            .find(|cue| cue.speaker == cues[n].speaker)
+            .find(|cue| cue.participant == cues[n].participant)
             .map(|cue| cue.start_ms);
         let wanted = (cues[n].start_ms + SHOWN_MS_MIN).min(next.unwrap_or(i64::MAX));
         cues[n].end_ms = cues[n]
@@ -130,9 +201,10 @@ struct Token {
     end_ms: i64,
 }
 
-/// One segment as cues.
-fn split(said: &Said, named: bool) -> Vec<Cue> {
-    let name: String = plain(&said.speaker);
+/// A paragraph as cues.
+fn split(paragraph: &[&Said], named: bool) -> Vec<Cue> {
+    let first = paragraph[0];
+    let name: String = plain(&first.speaker);
     let prefix = match (named, name.chars().count() > NAME_CHARS) {
         (false, _) => String::new(),
         (true, false) => format!("{name}:"),
@@ -141,7 +213,14 @@ fn split(said: &Said, named: bool) -> Vec<Cue> {
             name.chars().take(NAME_CHARS - 1).collect::<String>()
         ),
     };
-    let tokens = tokens(said);
+    let mut tokens: Vec<Token> = Vec::new();
+    for said in paragraph {
+        let mut more = tokens_of(said);
+        if let (Some(last), Some(first)) = (tokens.last(), more.first_mut()) {
+            first.spaced = is_spaced(&last.text, &first.text);
+        }
+        tokens.extend(more);
+    }
     let mut cues = Vec::new();
     let mut from = 0;
     while from < tokens.len() {
@@ -166,7 +245,8 @@ fn split(said: &Said, named: bool) -> Vec<Cue> {
                 .unwrap_or(to);
         }
         cues.push(Cue {
-            speaker: said.speaker.clone(),
+            participant: first.participant,
+            speaker: first.speaker.clone(),
             start_ms: tokens[from].start_ms,
             end_ms: tokens[to - 1].end_ms,
             lines: wrap(prefix, &tokens[from..to]),
@@ -197,7 +277,7 @@ fn wrap(prefix: &str, tokens: &[Token]) -> Vec<String> {
 }
 
 /// The segment's words with their times, none longer than a line.
-fn tokens(said: &Said) -> Vec<Token> {
+fn tokens_of(said: &Said) -> Vec<Token> {
     let text = plain(&said.text);
     let timed = along(&text, said).unwrap_or_else(|| shared(&text, said));
     timed
@@ -285,148 +365,4 @@ fn clock(ms: i64, point: char) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(speaker: &str, start_ms: i64, end_ms: i64, text: &str) -> Said {
-        Said {
-            speaker: speaker.into(),
-            start_ms,
-            end_ms,
-            text: text.into(),
-            words: Vec::new(),
-        }
-    }
-
-    fn timed(speaker: &str, start_ms: i64, each_ms: i64, text: &str) -> Said {
-        let words: Vec<SaidWord> = (0..)
-            .zip(text.split(' '))
-            .map(|(n, word)| SaidWord {
-                text: word.into(),
-                start_ms: start_ms + n * each_ms,
-                end_ms: start_ms + (n + 1) * each_ms,
-            })
-            .collect();
-        let end_ms = start_ms + words.len() as i64 * each_ms;
-        Said {
-            words,
-            ..said(speaker, start_ms, end_ms, text)
-        }
-    }
-
-    #[test]
-    fn the_three_formats() {
-        let segments = [
-            said("Ana", 61_230, 63_410, "So the next step."),
-            said("Bo & Co", 64_000, 66_000, "a < b -->\nc"),
-        ];
-        assert_eq!(
-            vtt(&segments, 0),
-            "WEBVTT\n\n00:01:01.230 --> 00:01:03.410\n<v Ana>So the next step.</v>\n\n\
-             00:01:04.000 --> 00:01:06.000\n<v Bo &amp; Co>a &lt; b --&gt; c</v>\n"
-        );
-        assert_eq!(
-            srt(&segments, 0),
-            "1\n00:01:01,230 --> 00:01:03,410\nAna: So the next step.\n\n\
-             2\n00:01:04,000 --> 00:01:06,000\nBo & Co: a ‹ b → c\n"
-        );
-        assert_eq!(
-            txt(&segments),
-            "[00:01:01] Ana: So the next step.\n[00:01:04] Bo & Co: a < b --> c\n"
-        );
-        assert_eq!(vtt(&[], 0), "WEBVTT\n");
-        assert_eq!(srt(&[], 0) + &txt(&[]), "");
-    }
-
-    #[test]
-    fn cues_keep_to_the_rules() {
-        let line = "We need consent from every user before we share the data, and that includes the recordings. \
-                    The latency went down by thirty percent last week, which is a great result for everybody here. \
-                    Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft is one word.";
-        for segment in [
-            timed("Ana", 0, 400, line),
-            timed("Ana", 0, 90, line),
-            said("Ana", 0, 30_000, line),
-        ] {
-            for named in [false, true] {
-                let cues = cues(std::slice::from_ref(&segment), 0, named);
-                assert!(cues.len() > 3);
-                for cue in &cues {
-                    assert!(cue.lines.len() <= LINES, "{:?}", cue.lines);
-                    assert!(
-                        cue.lines
-                            .iter()
-                            .all(|line| line.chars().count() <= LINE_CHARS),
-                        "{:?}",
-                        cue.lines
-                    );
-                    assert!(cue.end_ms > cue.start_ms && cue.end_ms - cue.start_ms <= SHOWN_MS_MAX);
-                }
-                assert!(
-                    cues.windows(2)
-                        .all(|pair| pair[0].end_ms <= pair[1].start_ms)
-                );
-                let shown: String = cues
-                    .iter()
-                    .flat_map(|cue| &cue.lines)
-                    .flat_map(|l| l.chars())
-                    .collect();
-                let bare = |text: &str| text.replace([' ', '\n'], "");
-                assert_eq!(
-                    bare(&shown),
-                    bare(if named { "Ana:" } else { "" }) + &bare(line),
-                    "nothing lost"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn breaks_behind_a_sentence() {
-        let line = "We need consent from every user before we share it. The latency went down by thirty percent again.";
-        let cues = cues(&[timed("Ana", 0, 300, line)], 0, false);
-        assert_eq!(
-            cues[0].lines.join(" "),
-            "We need consent from every user before we share it."
-        );
-    }
-
-    #[test]
-    fn time_zero_cuts_and_leaves_out() {
-        let segments = [
-            said("A", 0, 900, "gone"),
-            said("A", 1_000, 3_000, "cut"),
-            said("A", 5_000, 5_100, "short"),
-        ];
-        let cues = cues(&segments, 2_000, false);
-        let times: Vec<_> = cues.iter().map(|cue| (cue.start_ms, cue.end_ms)).collect();
-        assert_eq!(times, [(0, 1_000), (3_000, 4_000)]);
-        assert!(txt(&segments).contains("gone"));
-    }
-
-    #[test]
-    fn scripts_without_spaces_stay_without() {
-        let words = ["今日", "は"].iter().zip(0..).map(|(word, n)| SaidWord {
-            text: (*word).into(),
-            start_ms: n * 500,
-            end_ms: n * 500 + 500,
-        });
-        let segment = Said {
-            words: words.collect(),
-            ..said("A", 0, 1_000, "今日は")
-        };
-        assert!(vtt(&[segment], 0).contains("<v A>今日は</v>"));
-    }
-
-    #[test]
-    fn speakers_may_overlap_and_names_are_shortened() {
-        let long = "Ana-Maria of the Very Long Name and Sons";
-        let segments = [said(long, 0, 4_000, "Yes."), said("Bob", 100, 600, "No.")];
-        let text = srt(&segments, 0);
-        assert!(text.contains("Ana-Maria of the Ve…: Yes."), "{text}");
-        assert!(
-            text.contains("00:00:00,100 --> 00:00:01,100\nBob: No."),
-            "{text}"
-        );
-    }
-}
+mod tests;
