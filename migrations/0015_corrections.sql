@@ -38,3 +38,19 @@ create policy named on transcript_revisions as restrictive to hansard_worker usi
     nullif(current_setting('app.tenant', true), '') is null
     or tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
 grant select, insert, update, delete on transcript_revisions to hansard_app, hansard_worker;
+
+-- Names and terms that all meetings of a tenant expect.
+create table glossaries (
+    tenant_id uuid primary key references tenants,
+    terms jsonb not null,
+    updated_at timestamptz not null default clock_timestamp()
+);
+alter table glossaries enable row level security;
+alter table glossaries force row level security;
+create policy tenant on glossaries to hansard_app
+    using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+create policy everyone on glossaries to hansard_worker using (true);
+create policy named on glossaries as restrictive to hansard_worker using (
+    nullif(current_setting('app.tenant', true), '') is null
+    or tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+grant select, insert, update, delete on glossaries to hansard_app, hansard_worker;

@@ -57,6 +57,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::recording::routes(),
         super::transcript::routes(),
         super::correction::routes(),
+        super::glossary::routes(),
     ]
 }
 

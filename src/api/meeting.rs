@@ -2,7 +2,8 @@
 
 use super::{
     auth::{Caller, Who},
-    body::{Body, Path, Query, Valid, check_length, check_line},
+    body::{Body, Path, Query, Valid, check_length},
+    glossary,
     idempotency::{Begun, IdempotencyKey, Once},
     page::{self, Page},
     password::PASSWORD_CHARS_MAX,
@@ -32,9 +33,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
-
-const GLOSSARY_MAX: usize = 100;
-const GLOSSARY_CHARS_MAX: usize = 64;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -75,22 +73,8 @@ impl SettingsInput {
                 "must be an ISO 639 code like en",
             ));
         }
-        let glossary = self.glossary.as_deref().unwrap_or_default();
-        if glossary.len() > GLOSSARY_MAX {
-            errors.push(FieldError::new(
-                "/settings/glossary",
-                format!("must have at most {GLOSSARY_MAX} terms"),
-            ));
-        }
-        for (n, term) in glossary.iter().take(GLOSSARY_MAX).enumerate() {
-            check_line(
-                &format!("/settings/glossary/{n}"),
-                term,
-                1,
-                GLOSSARY_CHARS_MAX,
-                errors,
-            );
-        }
+        let terms = self.glossary.as_deref().unwrap_or_default();
+        glossary::check("/settings/glossary", terms, errors);
         if self
             .end_when_empty_seconds
             .is_some_and(|seconds| !(10..=86_400).contains(&seconds))

@@ -11,6 +11,7 @@ pub mod consent;
 pub mod correction;
 pub mod docs;
 pub mod give;
+pub mod glossary;
 pub mod idempotency;
 pub mod join;
 pub mod limit;

@@ -40,6 +40,7 @@ pub enum Operation {
     RetryRecording,
     ReadTranscript,
     EditTranscript,
+    Glossary,
 }
 
 /// What a kind of credential allows.
@@ -88,7 +89,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 18] = [
+pub const TABLE: [Row; 19] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
@@ -108,6 +109,7 @@ pub const TABLE: [Row; 18] = [
     row(Operation::RetryRecording, [All, Own, No, No, No, No]),
     row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
     row(Operation::EditTranscript, [All, Own, No, No, No, No]),
+    row(Operation::Glossary, [All, No, No, No, No, No]),
 ];
 
 /// What the caller may do, whatever the meeting.

@@ -68,6 +68,16 @@ impl MeetingSettings {
             .collect()
     }
 
+    /// Puts the tenant's glossary before the meeting's own. What both have stands once.
+    pub fn expect_also(&mut self, tenants: Vec<String>) {
+        let own = std::mem::replace(&mut self.glossary, tenants);
+        for term in own {
+            if !self.glossary.contains(&term) {
+                self.glossary.push(term);
+            }
+        }
+    }
+
     pub fn end_when_empty(&self) -> Micros {
         Micros::from_secs(self.end_when_empty_seconds.into())
     }
@@ -97,6 +107,19 @@ mod tests {
         assert_eq!(settings.uses(), [Use::Transcription]);
         assert!(read(json!({"consentPolicy": "whatever"})).is_err());
         assert!(read(json!({"recording": "everything"})).is_err());
+    }
+
+    #[test]
+    fn the_tenants_glossary_comes_before_the_meetings() {
+        let terms = |terms: &[&str]| terms.iter().map(|term| (*term).to_owned()).collect();
+        let mut settings = MeetingSettings {
+            glossary: terms(&["Hansard", "Ana"]),
+            ..MeetingSettings::default()
+        };
+        settings.expect_also(terms(&["Erskine May", "Hansard"]));
+        assert_eq!(settings.glossary, ["Erskine May", "Hansard", "Ana"]);
+        settings.expect_also(Vec::new());
+        assert_eq!(settings.glossary, ["Erskine May", "Hansard", "Ana"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! ([`super::job::fence`]).
 
 use super::{
-    Result,
+    Result, glossary,
     recording::{self, Recording},
     stream::{self, Stream},
     word::word,
@@ -23,6 +23,7 @@ pub struct Loaded {
     pub tenant: TenantId,
     pub status: MeetingStatus,
     pub start_time: Option<DateTime<Utc>>,
+    /// Their glossary is the tenant's and then the meeting's.
     pub settings: MeetingSettings,
     pub recordings: Vec<Recording>,
     pub streams: Vec<Stream>,
@@ -38,11 +39,14 @@ pub async fn load(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<
     else {
         return Ok(None);
     };
+    let tenant = TenantId(row.try_get("tenant_id")?);
+    let mut settings = row.try_get::<Json<MeetingSettings>, _>("settings")?.0;
+    settings.expect_also(glossary::get(conn, tenant).await?);
     Ok(Some(Loaded {
-        tenant: TenantId(row.try_get("tenant_id")?),
+        tenant,
         status: word(&row, "status")?,
         start_time: row.try_get("start_time")?,
-        settings: row.try_get::<Json<_>, _>("settings")?.0,
+        settings,
         recordings: recording::of_meeting(conn, meeting).await?,
         streams: stream::live(conn, meeting).await?,
     }))

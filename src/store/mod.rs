@@ -15,6 +15,7 @@ pub mod correction;
 pub mod effect;
 pub mod event;
 mod fair_share;
+pub mod glossary;
 pub mod idempotency;
 pub mod job;
 pub mod key;

@@ -6,6 +6,7 @@ mod consent;
 mod contract;
 mod correction;
 mod generated;
+mod glossary;
 mod idempotency;
 mod limit;
 mod meeting;

@@ -45,7 +45,7 @@ const WORTHLESS: [&str; 5] = [
 ];
 
 /// Where no participant is ever let in, nobody looks up whether its token still stands.
-const NEVER_PARTICIPANTS: [&str; 2] = ["/v1/meetings", "/v1/users"];
+const NEVER_PARTICIPANTS: [&str; 3] = ["/v1/meetings", "/v1/users", "/v1/glossary"];
 
 struct Operation {
     method: &'static str,
@@ -75,7 +75,7 @@ const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-const EXPECTED: [Operation; 29] = [
+const EXPECTED: [Operation; 31] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -277,6 +277,18 @@ const EXPECTED: [Operation; 29] = [
         may: HOSTS_READ,
         other_tenant: 404,
     },
+    Operation {
+        method: "GET",
+        path: "/v1/glossary",
+        may: &["key"],
+        other_tenant: 200,
+    },
+    Operation {
+        method: "PUT",
+        path: "/v1/glossary",
+        may: &["key"],
+        other_tenant: 200,
+    },
     // Last: it ends the meeting.
     Operation {
         method: "PUT",
@@ -445,6 +457,7 @@ impl World {
             ("PATCH", "/v1/meetings/{id}/transcript/{segment}") => {
                 Some(json!({"text": "Other words.", "baseRevision": 3}))
             }
+            ("PUT", "/v1/glossary") => Some(json!({"terms": ["Hansard"]})),
             ("POST", "/v1/meetings/{id}/transcript/replace") => {
                 Some(json!({"find": "nobody said this", "replace": "this"}))
             }
