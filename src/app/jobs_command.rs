@@ -98,7 +98,7 @@ fn line(job: &Listed) -> String {
         .unwrap_or_default();
     let failed = job.attempts - i32::from(job.state == JobState::Running);
     format!(
-        "{}  {:<8} {state:<18} failed {failed}  {}{error}",
+        "{}  {:<10} {state:<18} failed {failed}  {}{error}",
         job.id,
         job.kind,
         job.subject()
@@ -114,6 +114,8 @@ fn show(job: &Listed) {
     println!("kind         {}", job.kind);
     println!("state        {}", job.state);
     println!("attempts     {}", job.attempts);
+    let progress = job.progress.map(|share| format!("{:.0} %", share * 100.0));
+    println!("progress     {}", or(&progress));
     println!("waits        {} for {}", job.waits, or(&job.waiting_for));
     println!(
         "owner        {}",

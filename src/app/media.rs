@@ -14,7 +14,7 @@ use crate::{
         files::{FILES_MAX, Files},
         join::Join,
         mix::Mix,
-        words::Words,
+        transcript::Transcript,
     },
     media::live::disk::Disk,
     queue::JobKind,
@@ -30,10 +30,11 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 4] = [
+const TAKEN: [JobKind; 5] = [
     JobKind::Capture,
     JobKind::Join,
     JobKind::Mix,
+    JobKind::Transcript,
     JobKind::Clean,
 ];
 
@@ -215,13 +216,12 @@ impl Media {
     }
 }
 
-/// Whether no meeting's files wait to be made; `None` when the database cannot say.
+/// Whether no meeting's files wait to be made, nor its missing words; `None` when the database cannot say.
 async fn made(store: &Store) -> Option<bool> {
     let mut tx = store.worker_tx().await.ok()?;
-    let kinds = [JobKind::Join.as_str(), JobKind::Mix.as_str()];
-    let open = job::open(&mut tx, &kinds).await.ok()?;
+    let unmade = job::unmade(&mut tx).await.ok()?;
     tx.commit().await.ok()?;
-    Some(open == 0)
+    Some(unmade == 0)
 }
 
 /// Mixes rendered at a time: each takes a core for seconds, and half of them are left to what is
@@ -243,11 +243,10 @@ fn job_of(
         })),
         JobKind::Join => Some(Arc::new(Join {
             files: files.clone(),
-            words: Words {
-                store: deps.store.clone(),
-                queue: deps.queue.clone(),
-                speech: deps.speech.clone(),
-            },
+        })),
+        JobKind::Transcript => Some(Arc::new(Transcript {
+            files: files.clone(),
+            speech: deps.speech.clone(),
         })),
         JobKind::Mix => Some(Arc::new(Mix {
             files: files.clone(),

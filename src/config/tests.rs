@@ -56,7 +56,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     assert_eq!(settings.capacity, Some(8));
     assert_eq!(
         settings.queues,
-        [JobKind::Join, JobKind::Mix, JobKind::Clean]
+        JobKind::taken(&[JobKind::Mix, JobKind::Clean])
     );
     assert_eq!(settings.data, PathBuf::from("/srv/hansard"));
 }

@@ -16,6 +16,8 @@ words! {
         Join = "join",
         /// Render an ended meeting's mix from its tracks.
         Mix = "mix",
+        /// Transcribe what nobody heard of an ended meeting while it was said.
+        Transcript = "transcript",
         /// Upload and close what a dead worker left in its spool.
         Recover = "recover",
         /// Move a recording to another storage tier.
@@ -27,10 +29,12 @@ words! {
 
 impl JobKind {
     /// The kinds that a worker takes which was given these names: `mix` has always stood for all
-    /// that makes a meeting's files.
+    /// that is made after a meeting's end.
     pub fn taken(named: &[Self]) -> Vec<Self> {
-        let is_taken =
-            |kind: &Self| named.contains(kind) || *kind == Self::Join && named.contains(&Self::Mix);
+        let is_taken = |kind: &Self| {
+            let is_made_after = matches!(kind, Self::Join | Self::Transcript);
+            named.contains(kind) || is_made_after && named.contains(&Self::Mix)
+        };
         Self::ALL.into_iter().filter(is_taken).collect()
     }
 }
@@ -144,9 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn mix_stands_for_joining_the_tracks_too() {
-        use JobKind::{Clean, Join, Mix};
-        assert_eq!(JobKind::taken(&[Mix, Clean]), [Join, Mix, Clean]);
+    fn mix_stands_for_all_that_is_made_after_the_end() {
+        use JobKind::{Clean, Join, Mix, Transcript};
+        assert_eq!(
+            JobKind::taken(&[Mix, Clean]),
+            [Join, Mix, Transcript, Clean]
+        );
         assert_eq!(JobKind::taken(&[Join]), [Join]);
         assert_eq!(JobKind::taken(&[Clean, Clean]), [Clean]);
         assert_eq!(JobKind::taken(&JobKind::ALL), JobKind::ALL);

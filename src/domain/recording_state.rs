@@ -51,6 +51,16 @@ impl RecordingState {
         }
     }
 
+    /// How the files of a meeting that is over came out. `is_mixed`: the mix is there.
+    /// `is_track_lost`: nothing of some track can be had.
+    pub const fn of_files(is_mixed: bool, is_track_lost: bool) -> (Self, Option<StateReason>) {
+        match (is_mixed, is_track_lost) {
+            (true, _) => (Self::Ready, None),
+            (false, true) => (Self::Failed, Some(StateReason::SeeErrors)),
+            (false, false) => (Self::Off, Some(StateReason::NothingRecorded)),
+        }
+    }
+
     /// Whether it says, after the end, how the meeting came out.
     pub const fn is_outcome(self) -> bool {
         matches!(self, Self::Ready | Self::Failed | Self::Off)

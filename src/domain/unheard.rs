@@ -23,7 +23,7 @@ words! {
     /// Why words are missing.
     pub enum Why(
         "reason for missing words",
-        schema "TranscriptGapReason": "Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it ended first. `undecoded`: too much waited for the decoder, or it failed."
+        schema "TranscriptGapReason": "Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it ended first. `undecoded`: too much waited for the decoder, or it failed. `not_stored`: nobody heard it while it was said, and its sound was not kept."
     ) {
         /// Nothing of it was received: it did not arrive, or nobody listened.
         Lost = "lost",
@@ -31,6 +31,9 @@ words! {
         Interrupted = "interrupted",
         /// Too much waited for the decoder, or it failed.
         Undecoded = "undecoded",
+        /// Nobody heard it while it was said, and its sound was not kept: there is nothing to look
+        /// for it in.
+        NotStored = "not_stored",
     }
 }
 
@@ -85,6 +88,56 @@ pub fn searched(search: Span, spoken: &[Span], finals: &[Span]) -> Vec<Span> {
     let mut left = subtract(&intersect(&[search], spoken), &told);
     left.retain(|span| span.length() >= WORD_MIN);
     left
+}
+
+/// What is there of somebody after the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// When it agreed to transcription and nothing held that.
+    pub spoken: &'a [Span],
+    /// When its sound was kept, had it sent any: it agreed to recording, too, and its tracks are
+    /// there.
+    pub stored: &'a [Span],
+    /// Where its words are.
+    pub finals: &'a [Span],
+}
+
+/// What becomes of a place where words are missing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fill {
+    /// To be transcribed from the tracks: kept under both purposes, and without words so far.
+    pub transcribe: Vec<Span>,
+    /// Told as [`Why::NotStored`].
+    pub not_stored: Vec<Span>,
+}
+
+/// Decides what is transcribed after the end and what is told as missing for good. Sound of two
+/// consent entries is kept apart where it is admitted.
+pub fn fill(missing: Missing, kept: Kept) -> Fill {
+    let search = Span::new(missing.search.min(missing.span.start), missing.span.end);
+    let mut transcribe = intersect(&searched(search, kept.spoken, kept.finals), kept.stored);
+    transcribe.retain(|span| span.length() >= WORD_MIN);
+    let mut not_stored = subtract(
+        &searched(missing.span, kept.spoken, kept.finals),
+        kept.stored,
+    );
+    not_stored.retain(|span| span.length() >= WORD_MIN);
+    Fill {
+        transcribe,
+        not_stored,
+    }
+}
+
+/// So much sound is transcribed before what was found of it is stored, or more, until somebody
+/// takes a breath.
+const PORTION: Micros = Micros::from_secs(30);
+const PORTION_MAX: Micros = Micros::from_secs(90);
+/// Softer than this nobody speaks (root mean square).
+const QUIET: f32 = 0.003;
+
+/// Whether a portion of this length may end behind a piece of this loudness.
+pub fn ends_portion(length: Micros, loudness: f32) -> bool {
+    length >= PORTION && loudness < QUIET || length >= PORTION_MAX
 }
 
 #[cfg(test)]
@@ -169,5 +222,71 @@ mod tests {
                 span(30_000, 35_000)
             ]
         );
+    }
+
+    #[test]
+    fn what_was_kept_under_both_purposes_is_transcribed_and_the_rest_is_told() {
+        let missing = Missing {
+            span: span(10_000, 40_000),
+            search: MeetingTime::from_ms(5_000),
+        };
+        let whole = [span(0, 60_000)];
+        let all = Kept {
+            spoken: &whole,
+            stored: &whole,
+            finals: &[],
+        };
+        let only = |transcribe: Vec<Span>, not_stored: Vec<Span>| Fill {
+            transcribe,
+            not_stored,
+        };
+        // What a holder that was behind had in hand is looked for, too.
+        assert_eq!(fill(missing, all), only(vec![span(5_000, 40_000)], vec![]));
+        // Not recorded at all, for part of it, and never transcribed.
+        assert_eq!(
+            fill(missing, Kept { stored: &[], ..all }),
+            only(vec![], vec![span(10_000, 40_000)])
+        );
+        let stored = [span(0, 20_000), span(30_000, 30_200)];
+        assert_eq!(
+            fill(
+                missing,
+                Kept {
+                    stored: &stored,
+                    ..all
+                }
+            ),
+            only(
+                vec![span(5_000, 20_000)],
+                vec![span(20_000, 30_000), span(30_200, 40_000)]
+            )
+        );
+        assert_eq!(
+            fill(missing, Kept { spoken: &[], ..all }),
+            only(vec![], vec![])
+        );
+        // Where words are, none are missing.
+        let finals = [span(6_000, 12_000), span(39_000, 39_900)];
+        assert_eq!(
+            fill(
+                missing,
+                Kept {
+                    stored: &stored,
+                    finals: &finals,
+                    ..all
+                }
+            ),
+            only(
+                vec![span(5_000, 5_700), span(12_300, 20_000)],
+                vec![span(20_000, 30_000), span(30_200, 38_700)]
+            )
+        );
+    }
+
+    #[test]
+    fn a_portion_ends_at_a_pause_or_when_there_is_none() {
+        let ends = |s, loudness| ends_portion(Micros::from_secs(s), loudness);
+        assert!(!ends(29, 0.0) && ends(30, 0.0));
+        assert!(!ends(60, 0.1) && ends(90, 0.1));
     }
 }

@@ -1,36 +1,41 @@
-//! What the two jobs have in common that make an ended meeting's files: [`super::join`] joins each
-//! track from its segments, then [`super::mix`] renders the mix from the tracks. Every file is
-//! stored and verified before its row says so. Each job runs again from the start after a crash,
+//! What the jobs have in common that make an ended meeting's files: [`super::join`] joins each track
+//! from its segments, then [`super::mix`] renders the mix from the tracks, and beside it
+//! [`super::transcript`] completes the transcript. Every file is stored and verified before its row
+//! says so. Each job runs again from the start after a crash,
 //! with the same outcome; segment objects are deleted by another job once the mix is committed.
 //!
 //! Each ends in a transaction under the meeting's head that sees no withdrawal which it has not
 //! heard of. Whoever changes what tracks are made of queues `join` under the same lock, and `join`
-//! queues `mix` as it ends. So the mix is announced only while `join` is done, and of its tracks.
+//! queues the others as it ends. So the mix is announced only while `join` is done, and of its
+//! tracks: by `mix`, or by `transcript` when that ends later, since no final comes behind it.
 
+use super::hear::File;
 use crate::{
     domain::{
         consent::ConsentStatus,
         event::{Event, RecordingReport, StateReason},
         fault::{Away, MISSING_APART},
-        id::{JobId, MeetingId},
+        id::{JobId, MeetingId, TenantId},
         job::JobKind,
         limits::JOB_ATTEMPTS,
         meeting::RecordingState,
-        time::Micros,
+        recording::{RecordingKind, RecordingStatus},
+        time::{MeetingTime, Micros},
     },
     objects::Objects,
     published,
     queue::Queue,
     store::{
-        Store, Tx, consent,
+        Store, Tx, capture, consent,
         effect::Effects,
-        event,
+        event::{self, StoredEvent},
         job::{self, Job as Row},
-        recording,
+        recording::{self, Recording},
     },
     worker::{Claimed, Outcome},
 };
 use anyhow::Context;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
@@ -126,23 +131,76 @@ impl Files {
         if let Outcome::Failed(error) = &outcome
             && job.attempts >= JOB_ATTEMPTS
             && let Some(meeting) = job.subject.meeting()
-            && let Err(error) = self.give_up(meeting, &format!("{error:#}")).await
+            && let Err(error) = self
+                .give_up(meeting, job.tenant, &format!("{error:#}"))
+                .await
         {
             warn!(%error, "could not write that a recording failed");
         }
         outcome
     }
 
-    async fn give_up(&self, meeting: MeetingId, error: &str) -> anyhow::Result<()> {
+    async fn give_up(
+        &self,
+        meeting: MeetingId,
+        tenant: TenantId,
+        error: &str,
+    ) -> anyhow::Result<()> {
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         recording::fail_unfinished(&mut tx, meeting, error).await?;
         let reason = Some(StateReason::SeeErrors);
         let state = RecordingReport::idle(RecordingState::Failed, reason, 0);
         let told = event::append(&mut tx, meeting, &Event::RecordingState(state)).await?;
+        let mut effects = Effects::from(told);
+        if !capture::is_complete(&mut tx, meeting).await? {
+            let kind = JobKind::Transcript;
+            let job = job::ensure(&mut tx, tenant, kind, meeting, &json!({})).await?;
+            effects.jobs.push((kind, job));
+        }
         tx.commit().await?;
-        published::publish(&self.queue, None, meeting, told.into());
+        published::publish(&self.queue, None, meeting, effects);
         Ok(())
+    }
+
+    /// Fetches a track: where it lies now, and its SHA-256.
+    pub(super) async fn fetch(
+        &self,
+        track: &Recording,
+        scratch: &Scratch,
+    ) -> anyhow::Result<(File, String)> {
+        let key = track
+            .blob_url
+            .as_deref()
+            .and_then(|url| self.objects.key(url))
+            .context("a track without a file")?;
+        let path = scratch.path().join(format!("{}.mkv", track.id));
+        let stored = self
+            .objects
+            .get_file(key, &path)
+            .await
+            .context("fetching a track")?;
+        let zero = MeetingTime::from_ms(track.start_ms);
+        Ok((File { path, zero }, stored.sha256))
+    }
+
+    /// Announces how the files came out, as their rows say.
+    pub(super) async fn announce(
+        &self,
+        tx: &mut Tx,
+        meeting: MeetingId,
+    ) -> anyhow::Result<StoredEvent> {
+        let made = recording::of_meeting(tx, meeting).await?;
+        let is = |kind, status| {
+            made.iter()
+                .any(|one| one.kind == kind && one.status == status)
+        };
+        let (state, reason) = RecordingState::of_files(
+            is(RecordingKind::Mix, RecordingStatus::Ready),
+            is(RecordingKind::Track, RecordingStatus::Failed),
+        );
+        let state = Event::RecordingState(RecordingReport::idle(state, reason, 0));
+        Ok(event::append(tx, meeting, &state).await?)
     }
 
     /// Ends a job in this transaction, or gives it back to run once more when somebody asked for

@@ -1,5 +1,5 @@
 //! The job that joins an ended meeting's tracks: each from its segments without re-encoding, stored
-//! and committed. It queues the job that renders the mix.
+//! and committed. It queues the jobs that render the mix and complete the transcript.
 //!
 //! Everything is fetched before anything is stored, so that a storage which is away in between
 //! costs no half-made revision: the job then waits ([`Outcome::Waiting`]), however long.
@@ -8,7 +8,6 @@ use super::{
     files::{FILES_MAX, Files, Round, Rounds, is_refused_since},
     known::Known,
     track::{Joined, Joiner, Made},
-    words::{self, Words},
 };
 use crate::{
     domain::{
@@ -24,6 +23,7 @@ use crate::{
         event,
         job::{self, Job as Row},
         recording::{self, Finished, Segment},
+        unheard,
     },
     worker::{Claimed, Job, Outcome},
 };
@@ -35,7 +35,6 @@ use tracing::info;
 /// The job.
 pub struct Join {
     pub files: Files,
-    pub words: Words,
 }
 
 impl Job for Join {
@@ -95,11 +94,6 @@ impl Join {
         for track in &tracks.done {
             joining.keep(track).await?;
         }
-        let searched: Vec<words::Track> = tracks.done.iter().filter_map(Joined::words).collect();
-        self.words
-            .find(meeting, tenant, &known.meeting, &searched)
-            .await
-            .context("looking for words that nobody heard")?;
         for (id, file) in &tracks.nothing {
             joining
                 .take_away(*id, file.as_deref(), &known.segments)
@@ -108,7 +102,7 @@ impl Join {
         self.end(claimed, &known, &tracks).await
     }
 
-    /// Commits the end of the job and the one that follows, unless something turned up meanwhile.
+    /// Commits the end of the job and those that follow, unless something turned up meanwhile.
     async fn end(
         &self,
         claimed: &Claimed,
@@ -137,13 +131,17 @@ impl Join {
                 .await?;
             return Ok(Round::Finished);
         }
-        capture::transcript(&mut tx, tenant, meeting, None, true).await?;
-        // One that runs renders what was there before.
+        let mut effects = Effects::default();
+        // One that runs has what was there before.
         let mix = job::ensure_again(&mut tx, tenant, JobKind::Mix, meeting).await?;
-        let effects = Effects {
-            jobs: vec![(JobKind::Mix, mix)],
-            ..Effects::default()
-        };
+        effects.jobs.push((JobKind::Mix, mix));
+        if !capture::is_complete(&mut tx, meeting).await?
+            || !unheard::of_meeting(&mut tx, meeting).await?.is_empty()
+        {
+            let kind = JobKind::Transcript;
+            let transcript = job::ensure_again(&mut tx, tenant, kind, meeting).await?;
+            effects.jobs.push((kind, transcript));
+        }
         self.files
             .settle(tx, claimed, JobKind::Join, effects)
             .await?;

@@ -1,19 +1,18 @@
 //! What the store has of a meeting whose files are made: its consent log as a gate, who was there,
 //! and what of each track may be kept.
 
-use super::words;
 use crate::{
     domain::{
         consent::Use,
         gate::Gate,
-        hold::taken_back,
+        hold::{Person, held, taken_back},
         id::{MeetingId, ParticipantId},
-        meeting::ConsentPolicy,
-        recording::{Circumstances, Gap, GapReason, subtract},
+        meeting::{ConsentPolicy, RecordingMode},
+        recording::{Circumstances, Gap, GapReason, RecordingKind, RecordingStatus, subtract},
         time::{MeetingTime, Micros, Span},
     },
     store::{
-        Store, attendance,
+        Store, Tx, attendance,
         capture::{self, Loaded},
         consent,
         recording::{self, Segment},
@@ -22,6 +21,7 @@ use crate::{
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// From a claim until the ports listen again, at most.
 const REOPENED: Micros = Micros::from_secs(1);
@@ -62,7 +62,7 @@ impl Known {
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
         // Whoever recorded may not have heard of it: what is here of the others goes, too.
         let held = match whole.settings.consent_policy {
-            ConsentPolicy::All => taken_back(&words::people(&visits, start, &gate, Use::Recording)),
+            ConsentPolicy::All => taken_back(&people(&visits, start, &gate, Use::Recording)),
             ConsentPolicy::Exclude | ConsentPolicy::Required => Vec::new(),
         };
         let mut paused: Vec<Span> = paused
@@ -110,6 +110,26 @@ impl Known {
         }
     }
 
+    /// When sound of this participant was kept, had it sent any.
+    pub fn stored(&self, participant: ParticipantId) -> Vec<Span> {
+        let is = |status: RecordingStatus| {
+            self.meeting.recordings.iter().any(|one| {
+                one.kind == RecordingKind::Track
+                    && one.status == status
+                    && one
+                        .key
+                        .as_ref()
+                        .is_some_and(|key| key.participant == participant)
+            })
+        };
+        let is_gone = is(RecordingStatus::Failed) && !is(RecordingStatus::Ready);
+        if is_gone || self.meeting.settings.recording == RecordingMode::Off {
+            return Vec::new();
+        }
+        let Circumstances { agreed, paused, .. } = self.circumstances(participant, &Value::Null);
+        subtract(&agreed, &paused)
+    }
+
     /// What its own entry allows of a segment.
     pub fn allowed(&self, participant: ParticipantId, segment: &Segment) -> Vec<Span> {
         let allowed = self.gate.allowed_by(
@@ -125,6 +145,48 @@ impl Known {
             .collect();
         subtract(&allowed, &held)
     }
+}
+
+/// When everybody was present, and when it agreed.
+fn people(
+    visits: &[attendance::Visit],
+    start: DateTime<Utc>,
+    gate: &Gate,
+    purpose: Use,
+) -> Vec<Person> {
+    let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
+    let mut present: BTreeMap<ParticipantId, Vec<Span>> = BTreeMap::new();
+    for visit in visits {
+        let span = Span::new(
+            on(visit.joined_at),
+            visit.left_at.map_or(MeetingTime::MAX, on),
+        );
+        present.entry(visit.participant).or_default().push(span);
+    }
+    present
+        .into_iter()
+        .map(|(participant, present)| (present, gate.allowed(participant, purpose)))
+        .collect()
+}
+
+/// The meeting's gate for transcription as the log has it now, with what the policy held.
+pub(super) async fn transcription(
+    tx: &mut Tx,
+    meeting: MeetingId,
+    start: DateTime<Utc>,
+    policy: ConsentPolicy,
+) -> anyhow::Result<Gate> {
+    let log = consent::whole(tx, meeting).await?;
+    let gate = consent::replayed(&log, start);
+    if policy != ConsentPolicy::All {
+        return Ok(gate);
+    }
+    let visits = attendance::of_meeting(tx, meeting).await?;
+    for span in held(&people(&visits, start, &gate, Use::Transcription)) {
+        gate.hold(Use::Transcription, span.start);
+        gate.release(Use::Transcription, span.end);
+    }
+    Ok(gate)
 }
 
 /// The spans noted as lost while the track was recorded.

@@ -1,5 +1,6 @@
 //! The job that renders an ended meeting's mix from its joined tracks on the one timeline, stores
-//! it, and announces that the files are ready. [`super::join`] queues it.
+//! it, and announces that the files are ready, unless the transcript is not. [`super::join`] queues
+//! it.
 
 use super::{
     files::{FILES_MAX, Files, Round, Rounds, Scratch, is_refused_since},
@@ -7,10 +8,8 @@ use super::{
 };
 use crate::{
     domain::{
-        event::{Event, RecordingReport, StateReason},
         id::{MeetingId, RecordingId, TenantId},
         job::JobKind,
-        meeting::RecordingState,
         object_key::RecordingFile,
         recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
         tiering::Tier,
@@ -19,7 +18,7 @@ use crate::{
     media::rendering::mix,
     objects::{ObjectError, Objects},
     store::{
-        Store,
+        Store, capture,
         effect::Effects,
         event,
         job::{self, Job as Row},
@@ -158,30 +157,18 @@ impl Mix {
         known: &Known,
         scratch: &Scratch,
     ) -> anyhow::Result<Track> {
-        let objects = &self.files.objects;
         let key = track
             .key
             .as_ref()
             .context("a track without a participant")?;
-        let file = track
-            .blob_url
-            .as_deref()
-            .and_then(|url| objects.key(url))
-            .context("a track without a file")?;
-        let path = scratch.path().join(format!("{}.mkv", track.id));
-        let stored = objects
-            .get_file(file, &path)
-            .await
-            .context("fetching a track")?;
+        let (file, sha256) = self.files.fetch(track, scratch).await?;
+        let length = Micros::from_ms(track.duration_ms.unwrap_or(0));
         Ok(Track {
-            path,
-            span: Span::of(
-                MeetingTime::from_ms(track.start_ms),
-                Micros::from_ms(track.duration_ms.unwrap_or(0)),
-            ),
+            path: file.path,
+            span: Span::of(file.zero, length),
             allowed: known.circumstances(key.participant, &track.gaps).agreed,
             gaps: serde_json::from_value(track.file_gaps.clone()).context("a track's gaps")?,
-            sha256: stored.sha256,
+            sha256,
         })
     }
 
@@ -230,29 +217,18 @@ impl Mix {
             MixFile::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
             MixFile::Kept | MixFile::Nothing => {}
         }
-        let is_lost =
-            known.meeting.recordings.iter().any(|one| {
-                one.status == RecordingStatus::Failed && one.kind == RecordingKind::Track
-            });
-        let (state, reason) = match mix {
-            MixFile::Rendered(..) | MixFile::Kept => (RecordingState::Ready, None),
-            MixFile::Nothing | MixFile::Gone(_) if is_lost => {
-                (RecordingState::Failed, Some(StateReason::SeeErrors))
-            }
-            MixFile::Nothing | MixFile::Gone(_) => {
-                (RecordingState::Off, Some(StateReason::NothingRecorded))
-            }
-        };
-        let told = Event::RecordingState(RecordingReport::idle(state, reason, 0));
-        effects
-            .events
-            .push(event::append(&mut tx, meeting, &told).await?);
+        // Words that are still looked for come first.
+        if capture::is_complete(&mut tx, meeting).await? {
+            effects
+                .events
+                .push(self.files.announce(&mut tx, meeting).await?);
+        }
         let clean = job::ensure(&mut tx, tenant, JobKind::Clean, meeting, &json!({})).await?;
         effects.jobs.push((JobKind::Clean, clean));
         self.files
             .settle(tx, claimed, JobKind::Mix, effects)
             .await?;
-        info!(?state, "the recordings are made");
+        info!("the recordings are made");
         Ok(Round::Finished)
     }
 }

@@ -1,13 +1,15 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
-//! them, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
+//! them, [`transcript`] completes its transcript, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
 
 pub mod clean;
 pub mod files;
+mod fill;
+mod hear;
 pub mod join;
 mod known;
 pub mod mix;
 mod track;
-pub mod words;
+pub mod transcript;
 
 use crate::{
     domain::{

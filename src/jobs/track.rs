@@ -1,14 +1,11 @@
 //! One track of a meeting: its segments fetched side by side, what is broken told apart from what
 //! is away, and all of it joined.
 
-use super::words;
 use crate::{
     domain::{
         fault::{Fault, Sighting},
         id::MeetingId,
-        recording::{
-            Circumstances, Gap, GapReason, RecordingStatus, SegmentState, gaps, intersect,
-        },
+        recording::{Circumstances, Gap, RecordingStatus, SegmentState, gaps, intersect},
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::remux::{self, Finalised, Part},
@@ -42,23 +39,6 @@ pub(super) struct Joined {
     pub objects: Vec<String>,
     /// Whether the file is another than the one that is stored already.
     pub fresh: bool,
-}
-
-impl Joined {
-    /// Where words that nobody heard are looked for.
-    pub fn words(&self) -> Option<words::Track> {
-        Some(words::Track {
-            participant: self.recording.key.as_ref()?.participant,
-            path: self.path.clone(),
-            zero: MeetingTime::from_ms(self.finalised.start_ms),
-            lost: self
-                .gaps
-                .iter()
-                .filter(|gap| gap.reason == GapReason::Lost)
-                .map(|gap| gap.span())
-                .collect(),
-        })
-    }
 }
 
 /// What became of a track.

@@ -72,6 +72,7 @@ pub struct Listed {
     pub state: JobState,
     pub attempts: i32,
     pub waits: i32,
+    pub progress: Option<f32>,
     pub waiting_for: Option<String>,
     pub owner: Option<Uuid>,
     pub lease_until: Option<DateTime<Utc>>,
@@ -90,7 +91,7 @@ impl Listed {
 macro_rules! listed {
     ($rest:literal) => {
         concat!(
-            "select id, tenant_id, subject_kind, subject, kind, state, attempts, waits, waiting_for, owner, lease_until, run_at, error,
+            "select id, tenant_id, subject_kind, subject, kind, state, attempts, waits, progress, waiting_for, owner, lease_until, run_at, error,
                     created_at, finished_at
              from jobs ",
             $rest

@@ -145,6 +145,15 @@ pub async fn transcript(
     Ok(())
 }
 
+/// Whether no final can come any more.
+pub async fn is_complete(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
+    let complete = sqlx::query_scalar("select complete from transcripts where meeting_id = $1")
+        .bind(meeting.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(complete.unwrap_or(false))
+}
+
 /// Notes how many segments a holder left in the spool of its machine. A note is good for
 /// [`SPOOLED_FOR`].
 pub async fn note_spooled(

@@ -58,6 +58,7 @@ pub async fn ensure(
              when 'recording' then (select meeting_id from recordings where id = $5) end)
          on conflict (kind, subject) do update set
              state = case when jobs.state in ('done', 'failed') then 'queued' else jobs.state end,
+             progress = case when jobs.state in ('done', 'failed') then null else jobs.progress end,
              attempts = case when jobs.state in ('done', 'failed') then 0 else jobs.attempts end,
              run_at = case when jobs.state in ('done', 'failed') then clock_timestamp() else jobs.run_at end,
              payload = case when jobs.state in ('done', 'failed') then excluded.payload else jobs.payload end,
@@ -426,13 +427,53 @@ pub async fn is_done(
     )
 }
 
-/// How many jobs of these kinds wait or run.
-pub async fn open(conn: &mut PgConnection, kinds: &[&str]) -> Result<i64> {
-    Ok(sqlx::query(
-        "select count(*) from jobs where kind = any($1) and state in ('queued', 'running')",
+/// Whether the subject's job of this kind waits or runs.
+pub async fn is_open(
+    conn: &mut PgConnection,
+    kind: JobKind,
+    subject: impl Into<Subject>,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from jobs where kind = $1 and subject = $2 and state in ('queued', 'running'))",
     )
-    .bind(kinds)
+    .bind(kind.as_str())
+    .bind(subject.into().id())
     .fetch_one(conn)
+    .await?)
+}
+
+/// Locks the job for this transaction; `Fenced` when somebody else took it.
+pub async fn hold(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
+    sqlx::query(
+        "select 1 from jobs where id = $1 and owner = $2 and epoch = $3 and state = 'running' for share",
+    )
+    .bind(id.0)
+    .bind(owner)
+    .bind(epoch)
+    .fetch_optional(conn)
     .await?
-    .try_get(0)?)
+    .map(|_| ())
+    .ok_or(StoreError::Fenced)
+}
+
+/// Notes how much of its work a job has done.
+pub async fn progress(conn: &mut PgConnection, id: JobId, share: f32) -> Result<()> {
+    sqlx::query("update jobs set progress = $2 where id = $1 and state = 'running'")
+        .bind(id.0)
+        .bind(share)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// How many meetings' files or missing words are still to be made.
+pub async fn unmade(conn: &mut PgConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "select count(*) from jobs j where j.state in ('queued', 'running')
+           and (j.kind in ('join', 'mix')
+                or j.kind = 'transcript' and exists
+                    (select from transcripts t where t.meeting_id = j.subject and not t.complete))",
+    )
+    .fetch_one(conn)
+    .await?)
 }

@@ -157,9 +157,8 @@ pub async fn close(
         recording::close_all(&mut tx, meeting).await?;
         let tracks = recording::of_meeting(&mut tx, meeting).await?;
         let missing = transcribed && unheard::note(&mut tx, &holder, start, &missing).await?;
-        // Words are looked for again in what was recorded, by the job that makes its files.
-        let complete = !missing || !recorded || tracks.is_empty();
-        capture::transcript(&mut tx, holder.tenant, meeting, None, complete).await?;
+        // Words are looked for again in what was recorded.
+        capture::transcript(&mut tx, holder.tenant, meeting, None, !missing).await?;
         let files = recorded && !tracks.is_empty();
         let (state, reason) = if files {
             (RecordingState::Finalising, None)
@@ -170,8 +169,13 @@ pub async fn close(
         effects
             .events
             .push(event::append(&mut tx, meeting, &state).await?);
-        if files {
-            let kind = JobKind::Join;
+        // Behind joined tracks comes the transcript.
+        let kind = match (files, missing) {
+            (true, _) => Some(JobKind::Join),
+            (false, true) => Some(JobKind::Transcript),
+            (false, false) => None,
+        };
+        if let Some(kind) = kind {
             let job = job::ensure(&mut tx, holder.tenant, kind, meeting, &json!({})).await?;
             effects.jobs.push((kind, job));
         }

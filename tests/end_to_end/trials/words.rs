@@ -4,16 +4,19 @@
 use super::{
     room::{Room, serve},
     site::speech,
-    support::Scratch,
+    support::{Scratch, eventually},
 };
-use hansard_client::wer;
+use hansard_client::{signal::Event, wer};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Time to load a model and begin with a job, and hardly to end one.
 const KILLED_EVERY: Duration = Duration::from_millis(800);
+
+/// On a busy machine.
+const LATE: Duration = Duration::from_secs(240);
 
 /// The decoder processes of a server.
 fn decoders(of: u32) -> Vec<Pid> {
@@ -124,5 +127,81 @@ async fn what_a_dying_decoder_did_not_hear_is_found_or_told() {
             "{words:?} neither in {said:?} nor in {gaps:?}"
         );
     }
+    server.terminate();
+}
+
+/// The process dies behind what two people say at the same time. Of who agreed to both uses the
+/// words are found in the recording; of who agreed to transcription only there is nothing to look
+/// in, and that is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_heard_is_transcribed_where_its_sound_was_kept() {
+    let data = Scratch::new();
+    let server = serve(data.path(), &[]);
+    let client = server.client();
+    let room = Room::open(&client, json!({"language": "en"})).await;
+    let (david, emma) = (
+        room.guest_who("David", "accepted").await,
+        room.guest("Emma").await,
+    );
+    room.say(&emma, "transcription", "accepted").await;
+    let (of_david, of_emma) = tokio::join!(room.line(&david), room.line(&emma));
+    let begins = Instant::now() + Duration::from_millis(200);
+    let (voice, other) = (
+        of_david.speak(&speech("David", 5_400, 9_300), begins),
+        of_emma.speak(
+            &speech("Emma", 9_200, 11_800),
+            begins + Duration::from_millis(1_300),
+        ),
+    );
+    voice.finished().await;
+    other.finished().await;
+    server.kill();
+
+    let server = serve(data.path(), &[]);
+    let client = server.client();
+    let room = room.moved(&client).await;
+    room.until("the meeting runs again", |event| {
+        event.kind() == "recording_state" && event.data()["epoch"].as_i64() >= Some(2)
+    })
+    .await;
+    client.end(&room.id).await.expect("ends");
+    let transcript = client
+        .wait_transcript_complete(&room.id, Instant::now() + LATE)
+        .await
+        .expect("it is complete in the end");
+    let segments = transcript["segments"].as_array().expect("a list");
+    let of = |who: &str| -> Vec<String> {
+        segments
+            .iter()
+            .filter(|segment| segment["participant"]["id"] == who)
+            .flat_map(|segment| wer::words(segment["text"].as_str().expect("text")))
+            .collect()
+    };
+    let said = of(&david.id);
+    for word in ["production", "database"] {
+        assert!(said.iter().any(|one| one == word), "{word}: {transcript}");
+    }
+    assert!(of(&emma.id).is_empty(), "{transcript}");
+    let told: Vec<&Value> = transcript["gaps"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|gap| gap["participantId"] == emma.id.as_str())
+        .collect();
+    assert!(
+        !told.is_empty() && told.iter().all(|gap| gap["reason"] == "not_stored"),
+        "{transcript}"
+    );
+    // The outcome is announced behind the last final.
+    eventually("it is ready", LATE, async || {
+        let events = room.events();
+        events.iter().any(|event| event.data()["state"] == "ready")
+    })
+    .await;
+    let events = room.events();
+    let last = |wanted: fn(&Event) -> bool| events.iter().rposition(wanted);
+    let spoken = last(|event| event.data()["final"] == true);
+    let ready = last(|event| event.data()["state"] == "ready");
+    assert!(spoken.is_some() && spoken < ready, "{spoken:?}, {ready:?}");
     server.terminate();
 }
