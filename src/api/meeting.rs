@@ -34,6 +34,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+const MODEL_CHARS_MAX: usize = 64;
+
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
@@ -57,6 +59,14 @@ pub struct SettingsInput {
     /// Names and terms to expect: at most 100 of at most 64 characters.
     #[schema(max_items = 100, example = json!(["Hansard"]))]
     pub glossary: Option<Vec<String>>,
+    /// The model that transcribes the meeting once more after its end; the workers must have it.
+    /// Null: it stays as it was heard live.
+    #[schema(
+        example = "base.en",
+        max_length = 64,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+    )]
+    pub refine_model: Option<String>,
     /// The meeting ends this long after nobody is present. Default 300.
     #[schema(minimum = 10, maximum = 86400)]
     pub end_when_empty_seconds: Option<u32>,
@@ -75,6 +85,19 @@ impl SettingsInput {
         }
         let terms = self.glossary.as_deref().unwrap_or_default();
         glossary::check("/settings/glossary", terms, errors);
+        if let Some(name) = &self.refine_model {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+            let begins = name
+                .bytes()
+                .next()
+                .is_some_and(|b| b.is_ascii_alphanumeric());
+            if !begins || name.len() > MODEL_CHARS_MAX || !name.bytes().all(fits) {
+                errors.push(FieldError::new(
+                    "/settings/refineModel",
+                    "must be the name of a model, like base.en",
+                ));
+            }
+        }
         if self
             .end_when_empty_seconds
             .is_some_and(|seconds| !(10..=86_400).contains(&seconds))
@@ -94,6 +117,7 @@ impl SettingsInput {
             consent_policy: self.consent_policy.unwrap_or(default.consent_policy),
             language: self.language,
             glossary: self.glossary.unwrap_or_default(),
+            refine_model: self.refine_model,
             end_when_empty_seconds: self
                 .end_when_empty_seconds
                 .unwrap_or(default.end_when_empty_seconds),
@@ -133,6 +157,7 @@ pub struct SettingsView {
     pub consent_policy: ConsentPolicy,
     pub language: Option<String>,
     pub glossary: Vec<String>,
+    pub refine_model: Option<String>,
     pub end_when_empty_seconds: u32,
 }
 
@@ -168,6 +193,7 @@ impl From<Meeting> for MeetingView {
                 consent_policy: settings.consent_policy,
                 language: settings.language,
                 glossary: settings.glossary,
+                refine_model: settings.refine_model,
                 end_when_empty_seconds: settings.end_when_empty_seconds,
             },
             password_required: meeting.password_hash.is_some(),

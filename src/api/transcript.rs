@@ -13,6 +13,7 @@ use crate::{
         correction::TextSource,
         export::{self, Said, SaidWord},
         id::{MeetingId, ParticipantId},
+        refine::Refinement,
         unheard::Why,
     },
     store::{
@@ -145,8 +146,10 @@ pub struct MissingView {
 pub struct TranscriptView {
     pub meeting_id: Uuid,
     pub start_time: Option<Time>,
-    /// Nothing will be added.
+    /// Nothing will be added, but by a refinement.
     pub complete: bool,
+    /// Null without `settings.refineModel`, and until the end.
+    pub refined: Option<Refinement>,
     #[schema(example = "en")]
     pub language: Option<String>,
     /// Final segments, by time.
@@ -231,6 +234,7 @@ fn view(found: Found) -> TranscriptView {
         meeting_id: found.meeting.id,
         start_time: found.meeting.start_time.map(Time),
         complete: found.head.complete,
+        refined: found.head.refined,
         language: found
             .head
             .language

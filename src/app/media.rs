@@ -23,7 +23,7 @@ use crate::{
     worker::{Job, Worker},
 };
 use anyhow::Context;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -171,7 +171,7 @@ impl Media {
                 .queues
                 .iter()
                 .filter(|kind| wanted.contains(kind))
-                .filter_map(|kind| job_of(*kind, room, &deps, &files))
+                .filter_map(|kind| job_of(*kind, room, &deps, &files, &settings.data))
                 .collect()
         };
         let nothing: Vec<String> = settings
@@ -235,6 +235,7 @@ fn job_of(
     meetings_max: usize,
     deps: &Arc<Deps>,
     files: &Files,
+    data: &Path,
 ) -> Option<Arc<dyn Job>> {
     match kind {
         JobKind::Capture => Some(Arc::new(Capture {
@@ -247,6 +248,9 @@ fn job_of(
         JobKind::Transcript => Some(Arc::new(Transcript {
             files: files.clone(),
             speech: deps.speech.clone(),
+            data: data.to_owned(),
+            filling: Semaphore::new(FILES_MAX),
+            refining: Semaphore::new(1),
         })),
         JobKind::Mix => Some(Arc::new(Mix {
             files: files.clone(),

@@ -41,6 +41,8 @@ pub struct MeetingSettings {
     pub language: Option<String>,
     /// Words that Whisper is told to expect.
     pub glossary: Vec<String>,
+    /// The model that transcribes it once more after the end; `None`: it stays as it was heard live.
+    pub refine_model: Option<String>,
     /// The meeting ends this long after nobody is present.
     pub end_when_empty_seconds: u32,
 }
@@ -53,6 +55,7 @@ impl Default for MeetingSettings {
             consent_policy: ConsentPolicy::Exclude,
             language: None,
             glossary: Vec::new(),
+            refine_model: None,
             end_when_empty_seconds: 300,
         }
     }
@@ -130,7 +133,7 @@ mod tests {
             written,
             json!({
                 "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude",
-                "language": null, "glossary": [], "endWhenEmptySeconds": 300
+                "language": null, "glossary": [], "refineModel": null, "endWhenEmptySeconds": 300
             })
         );
         assert_eq!(read(json!({})).ok(), Some(MeetingSettings::default()));

@@ -4,49 +4,30 @@
 //! goes on where it was.
 
 use super::{
-    files::{Files, Scratch},
     hear::{File, Heard, Sound},
-    known::{self, Known},
+    pass::Pass,
 };
 use crate::{
     domain::{
         consent::Use,
         event::words,
-        gate::{Gate, Transcription, Verdict},
-        id::{MeetingId, ParticipantId, RecordingId, TenantId},
-        recording::{Gap, GapReason, RecordingKind, RecordingStatus, intersect},
+        gate::{Transcription, Verdict},
+        id::{ParticipantId, RecordingId},
+        recording::{Gap, GapReason, intersect},
         time::{Micros, Span},
         unheard::{Fill, Kept, Missing, Why, fill},
     },
     published,
-    speech::{Line, Speech},
+    speech::Line,
     store::{
-        Tx,
         capture::{self, FinalSegment},
         event, job,
         recording::Recording,
         unheard,
     },
-    worker::Claimed,
 };
-use anyhow::Context;
-use chrono::{DateTime, Utc};
 use std::{collections::BTreeMap, sync::Arc};
 use tracing::{debug, info};
-
-/// One run of the pass.
-pub(super) struct Filling<'a> {
-    pub files: &'a Files,
-    pub speech: &'a Speech,
-    pub claimed: &'a Claimed,
-    pub known: &'a Known,
-    pub scratch: &'a Scratch,
-    pub meeting: MeetingId,
-    pub tenant: TenantId,
-    pub start: DateTime<Utc>,
-    /// Of the meeting's last holder, under which what is found is stored.
-    pub epoch: i64,
-}
 
 /// How much is to be heard, and was.
 struct Progress {
@@ -60,186 +41,159 @@ impl Progress {
     }
 }
 
-impl Filling<'_> {
-    /// Looks for every word that is missing and stores what it finds.
-    pub async fn run(&self) -> anyhow::Result<()> {
-        let mut tx = self.files.store.worker_tx().await?;
-        let gaps = unheard::of_meeting(&mut tx, self.meeting).await?;
-        if gaps.is_empty() {
-            return Ok(());
-        }
-        let mut finals = unheard::finals(&mut tx, self.meeting).await?;
-        let gate = Arc::new(self.gate(&mut tx).await?);
-        drop(tx);
-        let plan = |gap: &unheard::Gap, finals: &[Span]| {
-            let kept = Kept {
-                spoken: &gate.allowed(gap.participant, Use::Transcription),
-                stored: &self.known.stored(gap.participant),
-                finals,
-            };
-            fill(gap.missing, kept)
+/// Looks for every word that is missing and stores what it finds.
+pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
+    let mut tx = pass.files.store.worker_tx().await?;
+    let gaps = unheard::of_meeting(&mut tx, pass.meeting).await?;
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let mut finals = unheard::finals(&mut tx, pass.meeting).await?;
+    let gate = Arc::new(pass.gate(&mut tx).await?);
+    drop(tx);
+    let plan = |gap: &unheard::Gap, finals: &[Span]| {
+        let kept = Kept {
+            spoken: &gate.allowed(gap.participant, Use::Transcription),
+            stored: &pass.known.stored(gap.participant),
+            finals,
         };
-        let all = gaps.iter().flat_map(|gap| {
-            let finals = finals.get(&gap.participant);
-            plan(gap, finals.map_or(&[], Vec::as_slice)).transcribe
-        });
-        let mut progress = Progress {
-            all: Micros(all.map(|span| span.length().0).sum()),
-            done: Micros(0),
+        fill(gap.missing, kept)
+    };
+    let all = gaps.iter().flat_map(|gap| {
+        let finals = finals.get(&gap.participant);
+        plan(gap, finals.map_or(&[], Vec::as_slice)).transcribe
+    });
+    let mut progress = Progress {
+        all: Micros(all.map(|span| span.length().0).sum()),
+        done: Micros(0),
+    };
+    let mut fetched: BTreeMap<RecordingId, File> = BTreeMap::new();
+    let mut found = 0;
+    for gap in gaps {
+        let finals = finals.entry(gap.participant).or_default();
+        let plan = plan(&gap, finals);
+        let (mut undecoded, mut length) = (Vec::new(), Micros(0));
+        for track in tracks(pass, gap.participant) {
+            if plan.transcribe.is_empty() {
+                break;
+            }
+            let file = match fetched.get(&track.id) {
+                Some(file) => file.clone(),
+                None => {
+                    let file = pass.fetch(track).await?;
+                    fetched.entry(track.id).or_insert(file).clone()
+                }
+            };
+            let mut sound = Sound::of(file, plan.transcribe.clone());
+            let settings = &pass.known.meeting.settings;
+            while let Some(heard) = sound
+                .hear(pass.speech, settings, &gate, gap.participant)
+                .await?
+            {
+                progress.done = Micros(progress.done.0 + heard.length.0);
+                found += store(pass, &heard, progress.share()).await?;
+                finals.extend(heard.lines.iter().map(|line| line.span));
+                undecoded.extend(heard.undecoded);
+                length = Micros(length.0 + heard.length.0);
+            }
+        }
+        let heard = Heard {
+            undecoded,
+            length,
+            ..Heard::default()
         };
-        let mut fetched: BTreeMap<RecordingId, File> = BTreeMap::new();
-        let mut found = 0;
-        for gap in gaps {
-            let finals = finals.entry(gap.participant).or_default();
-            let plan = plan(&gap, finals);
-            let (mut undecoded, mut length) = (Vec::new(), Micros(0));
-            for track in self.tracks(gap.participant) {
-                if plan.transcribe.is_empty() {
-                    break;
-                }
-                let file = match fetched.get(&track.id) {
-                    Some(file) => file.clone(),
-                    None => {
-                        let file = self.fetch(track).await?;
-                        fetched.entry(track.id).or_insert(file).clone()
-                    }
-                };
-                let mut sound = Sound::of(file, plan.transcribe.clone());
-                let settings = &self.known.meeting.settings;
-                while let Some(heard) = sound
-                    .hear(self.speech, settings, &gate, gap.participant)
-                    .await?
-                {
-                    progress.done = Micros(progress.done.0 + heard.length.0);
-                    found += self.store(&heard, progress.share()).await?;
-                    finals.extend(heard.lines.iter().map(|line| line.span));
-                    undecoded.extend(heard.undecoded);
-                    length = Micros(length.0 + heard.length.0);
-                }
-            }
-            let heard = Heard {
-                undecoded,
-                length,
-                ..Heard::default()
-            };
-            self.close(&gap, &plan, &heard).await?;
-        }
-        if found > 0 {
-            info!(segments = found, "found words that nobody had heard");
-        }
-        Ok(())
+        close(pass, &gap, &plan, &heard).await?;
     }
-
-    /// The participant's tracks that are there.
-    fn tracks(&self, participant: ParticipantId) -> impl Iterator<Item = &Recording> {
-        let recordings = self.known.meeting.recordings.iter();
-        recordings.filter(move |recording| {
-            recording.kind == RecordingKind::Track
-                && recording.status == RecordingStatus::Ready
-                && recording
-                    .key
-                    .as_ref()
-                    .is_some_and(|key| key.participant == participant)
-        })
+    if found > 0 {
+        info!(segments = found, "found words that nobody had heard");
     }
-
-    async fn fetch(&self, track: &Recording) -> anyhow::Result<File> {
-        let (file, _) = self.files.fetch(track, self.scratch).await?;
-        let Claimed { job, owner, .. } = self.claimed;
-        let mut tx = self.files.store.worker_tx().await?;
-        job::go_on(&mut tx, job.id, *owner, job.epoch).await?;
-        tx.commit().await?;
-        Ok(file)
-    }
-
-    /// The meeting's gate as the log has it now.
-    async fn gate(&self, tx: &mut Tx) -> anyhow::Result<Gate> {
-        let policy = self.known.meeting.settings.consent_policy;
-        known::transcription(tx, self.meeting, self.start, policy).await
-    }
-
-    /// Stores what was found, as consent has it at this moment.
-    async fn store(&self, heard: &Heard, progress: f32) -> anyhow::Result<usize> {
-        let (meeting, tenant) = (self.meeting, self.tenant);
-        let mut tx = self.begin().await?;
-        let gate = self.gate(&mut tx).await?;
-        let mut events = Vec::new();
-        for line in &heard.lines {
-            if gate.still::<Transcription>(&line.pass) != Verdict::Keep {
-                debug!("words that were found are not allowed any more");
-                continue;
-            }
-            let segment = self.segment(line);
-            capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false)
-                .await?;
-            if capture::add_final(&mut tx, tenant, meeting, &segment).await? {
-                events.push(event::append_final(&mut tx, meeting, segment.id).await?);
-            }
-        }
-        job::progress(&mut tx, self.claimed.job.id, progress).await?;
-        tx.commit().await?;
-        let found = events.len();
-        published::publish(&self.files.queue, None, meeting, events.into());
-        Ok(found)
-    }
-
-    /// All of a gap was listened to: what is still missing stays told.
-    async fn close(&self, gap: &unheard::Gap, plan: &Fill, heard: &Heard) -> anyhow::Result<()> {
-        let mut left: Vec<(Span, Why)> = heard
-            .undecoded
-            .iter()
-            .map(|span| (*span, Why::Undecoded))
-            .collect();
-        left.extend(plan.not_stored.iter().map(|span| (*span, Why::NotStored)));
-        if gap.why != Why::Undecoded {
-            // Whole, however long the sender took to find the next holder.
-            let lost = self.tracks(gap.participant).flat_map(lost);
-            let lost = lost.filter(|span| span.overlaps(gap.missing.span));
-            left.extend(lost.map(|span| (span, Why::Lost)));
-        } else if heard.length.0 == 0 {
-            let silent = intersect(&plan.transcribe, &[gap.missing.span]);
-            left.extend(silent.into_iter().map(|span| (span, gap.why)));
-        }
-        let mut tx = self.begin().await?;
-        unheard::forget(&mut tx, self.meeting, gap.id).await?;
-        for (span, why) in left {
-            let missing = Missing {
-                span,
-                search: span.start,
-            };
-            let (tenant, participant) = (self.tenant, gap.participant);
-            unheard::note(&mut tx, tenant, self.meeting, participant, missing, why).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// A transaction under the meeting's head, in which the job is still ours.
-    async fn begin(&self) -> anyhow::Result<Tx> {
-        let mut tx = self.files.store.worker_tx().await?;
-        event::lock(&mut tx, self.meeting).await?;
-        let Claimed { job, owner, .. } = self.claimed;
-        job::hold(&mut tx, job.id, *owner, job.epoch)
-            .await
-            .context("another worker has the job")?;
-        Ok(tx)
-    }
-
-    fn segment(&self, line: &Line) -> FinalSegment {
-        FinalSegment {
-            id: line.segment,
-            pass: line.pass,
-            start_ms: line.span.start.as_ms(),
-            end_ms: line.span.end.as_ms(),
-            language: line.language.clone(),
-            text: line.text.clone(),
-            words: words(&line.words),
-            revision: i32::try_from(line.revision).unwrap_or(i32::MAX),
-            epoch: self.epoch,
-        }
-    }
+    Ok(())
 }
 
+/// The participant's tracks that are there.
+fn tracks<'a>(
+    pass: &'a Pass<'_>,
+    participant: ParticipantId,
+) -> impl Iterator<Item = &'a Recording> {
+    let tracks = pass.known.tracks();
+    tracks
+        .filter(move |(_, of)| *of == participant)
+        .map(|(track, _)| track)
+}
+
+/// Stores what was found, as consent has it at this moment.
+async fn store(pass: &Pass<'_>, heard: &Heard, progress: f32) -> anyhow::Result<usize> {
+    let (meeting, tenant) = (pass.meeting, pass.tenant);
+    let mut tx = pass.begin().await?;
+    let gate = pass.gate(&mut tx).await?;
+    let mut events = Vec::new();
+    for line in &heard.lines {
+        if gate.still::<Transcription>(&line.pass) != Verdict::Keep {
+            debug!("words that were found are not allowed any more");
+            continue;
+        }
+        let segment = segment(pass, line);
+        capture::transcript(&mut tx, tenant, meeting, segment.language.as_deref(), false).await?;
+        if capture::add_final(&mut tx, tenant, meeting, &segment).await? {
+            events.push(event::append_final(&mut tx, meeting, segment.id).await?);
+        }
+    }
+    job::progress(&mut tx, pass.claimed.job.id, progress).await?;
+    tx.commit().await?;
+    let found = events.len();
+    published::publish(&pass.files.queue, None, meeting, events.into());
+    Ok(found)
+}
+
+/// All of a gap was listened to: what is still missing stays told.
+async fn close(
+    pass: &Pass<'_>,
+    gap: &unheard::Gap,
+    plan: &Fill,
+    heard: &Heard,
+) -> anyhow::Result<()> {
+    let mut left: Vec<(Span, Why)> = heard
+        .undecoded
+        .iter()
+        .map(|span| (*span, Why::Undecoded))
+        .collect();
+    left.extend(plan.not_stored.iter().map(|span| (*span, Why::NotStored)));
+    if gap.why != Why::Undecoded {
+        // Whole, however long the sender took to find the next holder.
+        let lost = tracks(pass, gap.participant).flat_map(lost);
+        let lost = lost.filter(|span| span.overlaps(gap.missing.span));
+        left.extend(lost.map(|span| (span, Why::Lost)));
+    } else if heard.length.0 == 0 {
+        let silent = intersect(&plan.transcribe, &[gap.missing.span]);
+        left.extend(silent.into_iter().map(|span| (span, gap.why)));
+    }
+    let mut tx = pass.begin().await?;
+    unheard::forget(&mut tx, pass.meeting, gap.id).await?;
+    for (span, why) in left {
+        let missing = Missing {
+            span,
+            search: span.start,
+        };
+        let (tenant, participant) = (pass.tenant, gap.participant);
+        unheard::note(&mut tx, tenant, pass.meeting, participant, missing, why).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn segment(pass: &Pass<'_>, line: &Line) -> FinalSegment {
+    FinalSegment {
+        id: line.segment,
+        pass: line.pass,
+        start_ms: line.span.start.as_ms(),
+        end_ms: line.span.end.as_ms(),
+        language: line.language.clone(),
+        text: line.text.clone(),
+        words: words(&line.words),
+        revision: i32::try_from(line.revision).unwrap_or(i32::MAX),
+        epoch: pass.epoch,
+    }
+}
 /// What of a track was lost.
 fn lost(track: &Recording) -> Vec<Span> {
     let gaps: Vec<Gap> = serde_json::from_value(track.file_gaps.clone()).unwrap_or_default();

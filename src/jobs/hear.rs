@@ -71,6 +71,15 @@ impl Sound {
         Self { pieces, reading }
     }
 
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Pcm>> {
+        let next = self.pieces.recv().await;
+        if next.is_none() {
+            (&mut self.reading).await??;
+        }
+        Ok(next)
+    }
+
     /// Gives the next portion to speech and takes what it says of it; `None` at the end.
     pub async fn hear(
         &mut self,
@@ -79,8 +88,7 @@ impl Sound {
         gate: &Arc<Gate>,
         participant: ParticipantId,
     ) -> anyhow::Result<Option<Heard>> {
-        let Some(mut next) = self.pieces.recv().await else {
-            (&mut self.reading).await??;
+        let Some(mut next) = self.next().await? else {
             return Ok(None);
         };
         let mut heard = Heard::default();

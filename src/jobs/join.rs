@@ -23,7 +23,7 @@ use crate::{
         event,
         job::{self, Job as Row},
         recording::{self, Finished, Segment},
-        unheard,
+        refine, unheard,
     },
     worker::{Claimed, Job, Outcome},
 };
@@ -136,6 +136,7 @@ impl Join {
         let mix = job::ensure_again(&mut tx, tenant, JobKind::Mix, meeting).await?;
         effects.jobs.push((JobKind::Mix, mix));
         if !capture::is_complete(&mut tx, meeting).await?
+            || refine::is_due(&mut tx, meeting).await?
             || !unheard::of_meeting(&mut tx, meeting).await?.is_empty()
         {
             let kind = JobKind::Transcript;

@@ -15,7 +15,7 @@ use crate::{
         Store, Tx, attendance,
         capture::{self, Loaded},
         consent,
-        recording::{self, Segment},
+        recording::{self, Recording, Segment},
     },
 };
 use anyhow::Context;
@@ -108,6 +108,15 @@ impl Known {
             lost: lost(gaps),
             unheard: self.unheard.clone(),
         }
+    }
+
+    /// The tracks that there are, and whose.
+    pub fn tracks(&self) -> impl Iterator<Item = (&Recording, ParticipantId)> {
+        self.meeting
+            .recordings
+            .iter()
+            .filter(|one| one.kind == RecordingKind::Track && one.status == RecordingStatus::Ready)
+            .filter_map(|one| Some((one, one.key.as_ref()?.participant)))
     }
 
     /// When sound of this participant was kept, had it sent any.

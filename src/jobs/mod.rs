@@ -8,6 +8,8 @@ mod hear;
 pub mod join;
 mod known;
 pub mod mix;
+mod pass;
+mod refine;
 mod track;
 pub mod transcript;
 

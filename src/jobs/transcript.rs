@@ -1,40 +1,54 @@
-//! The job that completes an ended meeting's transcript from its stored tracks ([`super::fill`]).
-//! Made where words are missing: by the end of `join`, or of the meeting where there are no tracks.
+//! The job that completes an ended meeting's transcript from its stored tracks, in two passes: words
+//! that are missing are looked for ([`super::fill`]), then it is complete; and where the settings
+//! name a model for it, everything is transcribed once more ([`super::refine`]). Made where either
+//! is to be done: by the end of `join`, or of the meeting where there are no tracks.
 //! It ends like the others ([`super::files`]): without a word when the tracks are about to change.
 
 use super::{
-    files::{FILES_MAX, Files, Round, Rounds},
-    fill::Filling,
+    files::{Files, Round, Rounds},
+    fill,
     known::Known,
+    pass::Pass,
 };
 use crate::{
     domain::{
         id::{MeetingId, TenantId},
         job::JobKind,
         limits::JOB_ATTEMPTS,
+        refine::Refinement,
     },
     objects::ObjectError,
     published,
-    speech::Speech,
+    speech::{Speech, SpeechConfig, model::Registry, offline::Offline},
     store::{
         Tx, capture,
         effect::Effects,
         event,
         job::{self, Job as Row},
-        unheard,
+        refine, unheard,
     },
     worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
 use futures_util::future::BoxFuture;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 /// The job.
 pub struct Transcript {
     pub files: Files,
     pub speech: Speech,
+    /// The data folder, where models lie.
+    pub data: PathBuf,
+    /// So many meetings' missing words are looked for at a time.
+    pub filling: Semaphore,
+    /// So many models are loaded beside the live one.
+    pub refining: Semaphore,
 }
+
+/// Jobs of this kind at a time: most of them wait for their turn at one of the passes.
+const TRANSCRIPTS_MAX: usize = 32;
 
 impl Job for Transcript {
     fn kind(&self) -> JobKind {
@@ -42,7 +56,7 @@ impl Job for Transcript {
     }
 
     fn room(&self, running: usize) -> usize {
-        FILES_MAX.saturating_sub(running)
+        TRANSCRIPTS_MAX.saturating_sub(running)
     }
 
     /// Behind everything that is said now it may take long, so it gives way to the process's end:
@@ -73,10 +87,23 @@ impl Job for Transcript {
 
 impl Transcript {
     async fn attempt(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
-        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         if self.is_overtaken(claimed).await? {
             return Ok(Outcome::Settled);
         }
+        match self.passes(claimed).await {
+            // A track that may not be kept loses its file before its row.
+            Err(error)
+                if matches!(error.downcast_ref(), Some(ObjectError::Missing(_)))
+                    && self.is_overtaken(claimed).await? =>
+            {
+                Ok(Outcome::Settled)
+            }
+            passed => passed,
+        }
+    }
+
+    async fn passes(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let store = &self.files.store;
         let known = match Known::read(store, meeting).await? {
             Ok(known) => known,
@@ -89,7 +116,7 @@ impl Transcript {
         let holdings = unheard::holdings(&mut tx, meeting).await?;
         tx.commit().await?;
         let scratch = self.files.scratch(claimed.job.id).await?;
-        let filling = Filling {
+        let pass = Pass {
             files: &self.files,
             speech: &self.speech,
             claimed,
@@ -103,28 +130,56 @@ impl Transcript {
                 .context("the meeting never began")?,
             epoch: holdings.last().map_or(1, |(epoch, ..)| *epoch),
         };
-        match filling.run().await {
-            // A track that may not be kept loses its file before its row.
-            Err(error)
-                if matches!(error.downcast_ref(), Some(ObjectError::Missing(_)))
-                    && self.is_overtaken(claimed).await? =>
-            {
-                return Ok(Outcome::Settled);
-            }
-            filled => filled.context("looking for words that nobody heard")?,
-        }
+        let turn = self.filling.acquire().await?;
+        fill::run(&pass)
+            .await
+            .context("looking for words that nobody heard")?;
+        drop(turn);
         let mut tx = store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         // Else it comes again behind the tracks that are joined now.
-        let effects = if job::is_open(&mut tx, JobKind::Join, meeting).await? {
-            Effects::default()
-        } else {
-            self.complete(&mut tx, meeting, tenant).await?
-        };
+        let is_joined = !job::is_open(&mut tx, JobKind::Join, meeting).await?;
+        let mut effects = Effects::default();
+        if is_joined {
+            effects = self.complete(&mut tx, meeting, tenant).await?;
+        }
+        if is_joined
+            && refine::is_due(&mut tx, meeting).await?
+            && let Some(model) = &known.meeting.settings.refine_model
+        {
+            refine::set_state(&mut tx, meeting, Refinement::Running).await?;
+            tx.commit().await?;
+            published::publish(
+                &self.files.queue,
+                None,
+                meeting,
+                std::mem::take(&mut effects),
+            );
+            let _turn = self.refining.acquire().await?;
+            let mut model = self.model(model).await?;
+            super::refine::run(&pass, &mut model)
+                .await
+                .context("refining the transcript")?;
+            tx = store.worker_tx().await?;
+            event::lock(&mut tx, meeting).await?;
+            refine::set_state(&mut tx, meeting, Refinement::Done).await?;
+        }
         self.files
             .settle(tx, claimed, JobKind::Transcript, effects)
             .await?;
         Ok(Outcome::Settled)
+    }
+
+    /// Starts a model for a while: it may have been fetched since this process began.
+    async fn model(&self, name: &str) -> anyhow::Result<Offline> {
+        let (model, path) = Registry::new(&self.data)?.find(name)?;
+        let config = SpeechConfig {
+            states: 1,
+            ..SpeechConfig::new(model, path)?
+        };
+        Offline::start(config)
+            .await
+            .context("starting the model that refines")
     }
 
     /// Whether the tracks are to be joined again; this job ends then, since that one queues it.
@@ -164,6 +219,9 @@ impl Transcript {
         let mut tx = self.files.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         let effects = self.complete(&mut tx, meeting, job.tenant).await?;
+        if refine::is_due(&mut tx, meeting).await? {
+            refine::set_state(&mut tx, meeting, Refinement::Failed).await?;
+        }
         tx.commit().await?;
         published::publish(&self.files.queue, None, meeting, effects);
         Ok(())

@@ -15,6 +15,7 @@ mod dispatch;
 mod evidence;
 pub mod fetch;
 pub mod model;
+pub mod offline;
 pub mod protocol;
 mod segmenter;
 mod task;

@@ -27,6 +27,7 @@ pub mod port;
 pub mod presence;
 pub mod recording;
 pub mod recording_list;
+pub mod refine;
 pub mod requested_stream;
 pub mod retract;
 pub mod seal;

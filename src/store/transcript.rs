@@ -1,12 +1,13 @@
 //! Transcripts as hosts read them: final segments by time.
 
-use super::Result;
+use super::{Result, word::word_or_null};
 use crate::domain::{
     correction::TextSource,
     id::{MeetingId, SegmentId},
+    refine::Refinement,
 };
 use serde_json::Value;
-use sqlx::{PgConnection, types::Text};
+use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Text};
 use uuid::Uuid;
 
 /// A final segment with the name of who said it.
@@ -28,21 +29,30 @@ pub struct FinalSegment {
 }
 
 /// What is known of a meeting's transcript as a whole.
-#[derive(Clone, Default, PartialEq, Eq, Debug, sqlx::FromRow)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Head {
     pub language: Option<String>,
     /// Nothing will be added: the last final is stored, or there never was a capture that could add
     /// one.
     pub complete: bool,
+    /// Where a second pass is asked for.
+    pub refined: Option<Refinement>,
 }
 
 /// The head of the transcript of a meeting that has ended or not.
 pub async fn head(conn: &mut PgConnection, meeting: MeetingId) -> Result<Head> {
-    Ok(sqlx::query_as(HEAD)
+    let row = sqlx::query(HEAD)
         .bind(meeting.0)
         .fetch_optional(conn)
-        .await?
-        .unwrap_or_default())
+        .await?;
+    let head = |row: PgRow| -> sqlx::Result<Head> {
+        Ok(Head {
+            language: row.try_get("language")?,
+            complete: row.try_get("complete")?,
+            refined: word_or_null(&row, "refined")?,
+        })
+    };
+    Ok(row.map(head).transpose()?.unwrap_or_default())
 }
 
 /// All final segments, by time.
@@ -66,7 +76,7 @@ pub async fn segment(
         .await?)
 }
 
-pub(crate) const HEAD: &str = "select t.language,
+pub(crate) const HEAD: &str = "select t.language, t.refined,
             coalesce(t.complete, false) or (m.status = 'ended' and not exists
                 (select from jobs j where j.meeting_id = $1 and j.subject = $1 and j.kind = 'capture')) as complete
      from meetings m left join transcripts t on t.meeting_id = $1

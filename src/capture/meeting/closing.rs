@@ -22,7 +22,7 @@ use crate::{
     published,
     queue::JobKind,
     speech::Caption,
-    store::{StoreError, capture, effect::Effects, event, job, recording},
+    store::{StoreError, capture, effect::Effects, event, job, recording, refine},
     worker::{Claimed, Outcome},
 };
 use serde_json::json;
@@ -159,6 +159,7 @@ pub async fn close(
         let missing = transcribed && unheard::note(&mut tx, &holder, start, &missing).await?;
         // Words are looked for again in what was recorded.
         capture::transcript(&mut tx, holder.tenant, meeting, None, !missing).await?;
+        let refined = transcribed && refine::ask(&mut tx, meeting).await?;
         let files = recorded && !tracks.is_empty();
         let (state, reason) = if files {
             (RecordingState::Finalising, None)
@@ -170,7 +171,7 @@ pub async fn close(
             .events
             .push(event::append(&mut tx, meeting, &state).await?);
         // Behind joined tracks comes the transcript.
-        let kind = match (files, missing) {
+        let kind = match (files, missing || refined) {
             (true, _) => Some(JobKind::Join),
             (false, true) => Some(JobKind::Transcript),
             (false, false) => None,

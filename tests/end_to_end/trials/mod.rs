@@ -12,6 +12,7 @@ mod jobs;
 mod lease;
 mod limits;
 mod postgres;
+mod refine;
 mod removal;
 mod roles;
 mod site;

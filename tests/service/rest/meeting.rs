@@ -23,7 +23,7 @@ async fn a_meeting_has_the_defaults_of_the_contract() {
         made["settings"],
         json!({
             "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude", "language": null, "glossary": [],
-            "endWhenEmptySeconds": 300
+            "refineModel": null, "endWhenEmptySeconds": 300
         })
     );
     let members: Vec<&str> = made
@@ -69,7 +69,7 @@ async fn settings_are_kept_and_bad_ones_refused() {
     let ana = app.user("Ana").await;
     let settings = json!({
         "aiEnabled": false, "recording": "video", "consentPolicy": "required", "language": "en",
-        "glossary": ["Hansard", "gate"], "endWhenEmptySeconds": 10
+        "glossary": ["Hansard", "gate"], "refineModel": "base.en", "endWhenEmptySeconds": 10
     });
     let body = json!({
         "hostId": ana, "scheduledTime": "2026-11-22T17:17:01.230+01:00", "password": "open sesame", "settings": settings
@@ -99,6 +99,14 @@ async fn settings_are_kept_and_bad_ones_refused() {
         ),
         (with(json!({"aiEnabled": "yes"})), &["/settings/aiEnabled"]),
         (with(json!({"language": "EN"})), &["/settings/language"]),
+        (
+            with(json!({"refineModel": "../base.en"})),
+            &["/settings/refineModel"],
+        ),
+        (
+            with(json!({"refineModel": "x".repeat(65)})),
+            &["/settings/refineModel"],
+        ),
         (
             with(json!({"endWhenEmptySeconds": 9})),
             &["/settings/endWhenEmptySeconds"],

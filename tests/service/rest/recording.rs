@@ -330,7 +330,7 @@ async fn a_transcript_is_read_in_four_forms() {
     let empty = app.get(&path).await.expect(200);
     assert_eq!(
         empty,
-        json!({"meetingId": meeting, "startTime": null, "complete": false, "language": null, "segments": [], "gaps": []})
+        json!({"meetingId": meeting, "startTime": null, "complete": false, "refined": null, "language": null, "segments": [], "gaps": []})
     );
     let joined = app.who_agreed(meeting, ana, "recording_ai").await;
     app.enter(meeting, joined.participant).await;

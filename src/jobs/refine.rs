@@ -1,0 +1,266 @@
+//! The second pass over an ended meeting's transcript, where `settings.refineModel` asks for it: each
+//! track is decoded once more, without hurry, and its words are given to the segments that there
+//! are (`domain/refine`). What a person edited stays, what was withdrawn never returns. Written
+//! block by block, so a run that is cut off goes on where it was.
+
+use super::{hear::Sound, pass::Pass};
+use crate::{
+    command::correct::{self, Correction},
+    domain::{
+        consent::Use,
+        correction::TextSource,
+        event::words,
+        gate::{self, Gate, Transcription, Verdict},
+        id::{ParticipantId, SegmentId},
+        recording::{intersect, subtract},
+        refine::{Decoded, Final, assign, blocks},
+        schedule::Step,
+        time::{MeetingTime, Micros, Span},
+        transcript::{Word, text},
+    },
+    published,
+    speech::offline::{Circumstances, Offline, Utterance},
+    store::{
+        Tx,
+        capture::{self, FinalSegment},
+        effect::Effects,
+        event, job, new_id,
+        recording::Recording,
+        refine,
+    },
+};
+use std::{sync::Arc, time::Duration};
+use tracing::info;
+
+/// How often it is asked whether live speech has time to spare.
+const LOOK: Duration = Duration::from_millis(500);
+/// What was said so long before is no context any more.
+const CONTEXT_MAX: Micros = Micros::from_secs(30);
+
+/// An utterance as it was decoded again.
+struct Again {
+    pass: gate::Pass,
+    decoded: Decoded,
+    language: Option<String>,
+}
+
+/// One track's way through the pass.
+struct Way<'a> {
+    track: &'a Recording,
+    participant: ParticipantId,
+    finals: Vec<Final>,
+    /// Decoded and not written yet, by time.
+    pending: Vec<Again>,
+    /// How much of all tracks was decoded, of how much.
+    progress: (Micros, Micros),
+}
+
+/// Refines every track, with the model that is given.
+pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<()> {
+    let mut tx = pass.files.store.worker_tx().await?;
+    let gate = Arc::new(pass.gate(&mut tx).await?);
+    let mut tracks = Vec::new();
+    for (track, participant) in pass.known.tracks() {
+        if is_one_of_two(pass, track, participant) {
+            info!(track = %track.id, "a track beside another of the same person is not refined");
+            continue;
+        }
+        let done = refine::place(&mut tx, pass.claimed.job.id, track.id.0).await?;
+        let spoken = gate.allowed(participant, Use::Transcription);
+        let file = span(track);
+        let kept = intersect(
+            &intersect(&spoken, &pass.known.stored(participant)),
+            &[file],
+        );
+        let before = Span::new(MeetingTime(i64::MIN), done);
+        tracks.push((track, participant, subtract(&kept, &[before])));
+    }
+    drop(tx);
+    let lengths = tracks.iter().flat_map(|(.., wanted)| wanted);
+    let all = Micros(lengths.map(|span| span.length().0).sum());
+    let mut done = Micros(0);
+    for (track, participant, wanted) in tracks {
+        let mut tx = pass.files.store.worker_tx().await?;
+        let finals = refine::finals(&mut tx, pass.meeting, participant).await?;
+        drop(tx);
+        let mut way = Way {
+            track,
+            participant,
+            finals,
+            pending: Vec::new(),
+            progress: (done, all),
+        };
+        refine_track(pass, model, &gate, &mut way, wanted).await?;
+        done = way.progress.0;
+    }
+    info!("the transcript was refined");
+    Ok(())
+}
+
+async fn refine_track(
+    pass: &Pass<'_>,
+    model: &mut Offline,
+    gate: &Arc<Gate>,
+    way: &mut Way<'_>,
+    wanted: Vec<Span>,
+) -> anyhow::Result<()> {
+    let file = pass.fetch(way.track).await?;
+    let mut sound = Sound::of(file, wanted);
+    let mut utterances = model.utterances(way.participant);
+    while let Some(piece) = sound.next().await? {
+        way.progress.0 = Micros(way.progress.0.0 + piece.span.length().0);
+        let (span, samples) = (piece.span, piece.samples);
+        let Ok(sound) = gate.admit::<Transcription, _>(way.participant, span.start, span, samples)
+        else {
+            continue;
+        };
+        for utterance in utterances.push(sound) {
+            decode(pass, model, way, &utterance).await?;
+        }
+    }
+    for utterance in utterances.finish() {
+        decode(pass, model, way, &utterance).await?;
+    }
+    write(pass, way, MeetingTime::MAX).await
+}
+
+/// Decodes one utterance, after everything that is said now, and writes what lies before it.
+async fn decode(
+    pass: &Pass<'_>,
+    model: &mut Offline,
+    way: &mut Way<'_>,
+    utterance: &Utterance,
+) -> anyhow::Result<()> {
+    let of = utterance.pass;
+    write(pass, way, of.span.start).await?;
+    while pass.speech.step() != Step::Normal {
+        tokio::time::sleep(LOOK).await;
+    }
+    let settings = &pass.known.meeting.settings;
+    let before = way.pending.last().filter(|last| {
+        last.pass.entry == of.entry && of.span.start - last.pass.span.end <= CONTEXT_MAX
+    });
+    let with = Circumstances {
+        language: settings.language.clone(),
+        glossary: settings.glossary.clone(),
+        before: before
+            .and_then(|last| last.decoded.words.as_deref())
+            .map(text),
+    };
+    let heard = model.decode(utterance, with).await?;
+    way.pending.push(Again {
+        pass: of,
+        decoded: Decoded {
+            span: of.span,
+            words: heard.words,
+        },
+        language: heard.language,
+    });
+    Ok(())
+}
+
+/// Writes the blocks that end before `until`: nothing that is decoded later reaches into them.
+async fn write(pass: &Pass<'_>, way: &mut Way<'_>, until: MeetingTime) -> anyhow::Result<()> {
+    let spans: Vec<Span> = way.pending.iter().map(|again| again.pass.span).collect();
+    let closed: Vec<Span> = blocks(&way.finals, &spans)
+        .into_iter()
+        .filter(|block| block.end <= until && spans.iter().any(|span| span.overlaps(*block)))
+        .collect();
+    for block in closed {
+        let (ours, later) = std::mem::take(&mut way.pending)
+            .into_iter()
+            .partition(|again: &Again| again.pass.span.overlaps(block));
+        way.pending = later;
+        let finals: Vec<Final> = way
+            .finals
+            .iter()
+            .filter(|one| one.span.overlaps(block))
+            .cloned()
+            .collect();
+        write_block(pass, way, block, &finals, ours).await?;
+    }
+    Ok(())
+}
+
+async fn write_block(
+    pass: &Pass<'_>,
+    way: &Way<'_>,
+    block: Span,
+    finals: &[Final],
+    mut again: Vec<Again>,
+) -> anyhow::Result<()> {
+    let mut tx = pass.begin().await?;
+    // Consent as it is at this moment.
+    let gate = pass.gate(&mut tx).await?;
+    again.retain(|again| gate.still::<Transcription>(&again.pass) == Verdict::Keep);
+    let decoded: Vec<Decoded> = again.iter().map(|again| again.decoded.clone()).collect();
+    let refined = assign(finals, &decoded);
+    let language = |span: Span| {
+        let of = again.iter().find(|again| again.pass.span.overlaps(span));
+        of.and_then(|again| again.language.clone())
+    };
+    let corrections = refined.corrected.into_iter().map(|(segment, base, words)| {
+        let span = finals.iter().find(|one| one.id == segment);
+        Correction {
+            segment,
+            base,
+            text: text(&words),
+            words: None,
+            language: span.and_then(|one| language(one.span)),
+        }
+    });
+    let corrections: Vec<Correction> = corrections.collect();
+    let (_, mut effects) =
+        correct::correct(&mut tx, pass.meeting, TextSource::Refine, None, corrections).await?;
+    for (of, words) in &refined.new {
+        effects.extend(add(pass, &mut tx, &again[*of], words).await?);
+    }
+    refine::set_place(&mut tx, pass.claimed.job.id, way.track.id.0, block.end).await?;
+    let (done, all) = way.progress;
+    let share = done.0 as f32 / all.0.max(1) as f32;
+    job::progress(&mut tx, pass.claimed.job.id, share.min(1.0)).await?;
+    tx.commit().await?;
+    published::publish(&pass.files.queue, None, pass.meeting, effects);
+    Ok(())
+}
+
+/// Stores what nobody heard while it was said.
+async fn add(
+    pass: &Pass<'_>,
+    tx: &mut Tx,
+    again: &Again,
+    said: &[Word],
+) -> anyhow::Result<Effects> {
+    let Some((first, last)) = said.first().zip(said.last()) else {
+        return Ok(Effects::default());
+    };
+    let segment = FinalSegment {
+        id: SegmentId(new_id()),
+        pass: again.pass,
+        start_ms: first.span.start.as_ms(),
+        end_ms: last.span.end.as_ms(),
+        language: again.language.clone(),
+        text: text(said),
+        words: words(said),
+        revision: 1,
+        epoch: pass.epoch,
+    };
+    if !capture::add_final(tx, pass.tenant, pass.meeting, &segment).await? {
+        return Ok(Effects::default());
+    }
+    Ok(event::append_final(tx, pass.meeting, segment.id)
+        .await?
+        .into())
+}
+
+fn span(track: &Recording) -> Span {
+    let length = Micros::from_ms(track.duration_ms.unwrap_or(0));
+    Span::of(MeetingTime::from_ms(track.start_ms), length)
+}
+
+/// Segments do not say which of a person's microphones they were heard by.
+fn is_one_of_two(pass: &Pass<'_>, track: &Recording, participant: ParticipantId) -> bool {
+    pass.known.tracks().any(|(other, of)| {
+        of == participant && other.id != track.id && span(other).overlaps(span(track))
+    })
+}

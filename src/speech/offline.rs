@@ -1,0 +1,210 @@
+//! Sound decoded without any hurry, by a decoder process of its own that gives way to everything
+//! else: utterance by utterance, with what was said before as context.
+
+use super::{
+    SpeechConfig,
+    decoder::{self, Decoder, Outcome},
+    evidence::hull,
+    segmenter::Segmenter,
+};
+use crate::domain::{
+    endpoint::{Decision, Thresholds},
+    gate::{Admitted, Pass, Transcription},
+    id::ParticipantId,
+    time::{Micros, Span},
+    transcript::{Word, doubt, place, said},
+};
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, setpriority_pgrp};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// How the decoder's processes stand to all others: behind them.
+const NICE: i32 = 19;
+
+/// A model without anything live to do.
+pub struct Offline {
+    decoder: Decoder,
+    outcomes: mpsc::Receiver<(u64, Outcome)>,
+    endpoint: Thresholds,
+    /// The language of a model that knows only one.
+    language: Option<String>,
+    prompts: bool,
+    next: u64,
+    /// The process that was told to give way.
+    background: Option<u32>,
+}
+
+/// What an utterance is decoded with.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// ISO 639-1; `None` lets a multilingual model find out.
+    pub language: Option<String>,
+    pub glossary: Vec<String>,
+    /// What the same speaker said before.
+    pub before: Option<String>,
+}
+
+/// What was heard of an utterance.
+pub struct Heard {
+    /// `None`: it is doubtful.
+    pub words: Option<Vec<Word>>,
+    pub language: Option<String>,
+}
+
+impl Offline {
+    /// Starts the process and loads the model.
+    pub async fn start(settings: SpeechConfig) -> anyhow::Result<Self> {
+        let model = settings.model;
+        let (endpoint, prompts) = (Thresholds::new(model.longest()), model.prompt);
+        let language = model.only_language().map(str::to_owned);
+        let (decoder, outcomes) = Decoder::start(decoder::DecoderConfig {
+            program: settings.program,
+            model: settings.model_path,
+            states: settings.states,
+            hang_after: settings.hang_after,
+            ctx_floor: model.audio_ctx_floor,
+            ctx_margin: model.audio_ctx_margin,
+            longest: model.longest(),
+        })
+        .await?;
+        Ok(Self {
+            decoder,
+            outcomes,
+            endpoint,
+            language,
+            prompts,
+            next: 1,
+            background: None,
+        })
+    }
+
+    /// Finds utterances in sound as this model wants them.
+    pub fn utterances(&self, participant: ParticipantId) -> Utterances {
+        Utterances {
+            segmenter: Segmenter::new(self.endpoint),
+            participant,
+            entry: 0,
+        }
+    }
+
+    /// Decodes one utterance.
+    pub async fn decode(
+        &mut self,
+        utterance: &Utterance,
+        with: Circumstances,
+    ) -> anyhow::Result<Heard> {
+        self.give_way();
+        let voiced = Micros(utterance.voiced.iter().map(|span| span.length().0).sum());
+        let id = self.next;
+        self.next += 1;
+        let job = decoder::Job {
+            id,
+            pcm: utterance.pcm.clone(),
+            language: self.language.clone().or(with.language),
+            prompt: with.before.filter(|_| self.prompts),
+            voiced,
+            thorough: true,
+        };
+        if !self.decoder.submit(job) {
+            bail!("the decoder takes no work");
+        }
+        let hypothesis = loop {
+            match self.outcomes.recv().await.context("the decoder is gone")? {
+                (of, _) if of != id => {}
+                (_, Outcome::Decoded { hypothesis, .. }) => break hypothesis,
+                (_, Outcome::Failed(error)) => {
+                    tracing::warn!(%error, "an utterance could not be decoded");
+                    return Ok(Heard {
+                        words: None,
+                        language: None,
+                    });
+                }
+                (_, Outcome::Aborted) => bail!("the decoder was stopped"),
+            }
+        };
+        let words = match doubt(&hypothesis, voiced) {
+            Some(doubt) if doubt.is_empty() => Some(Vec::new()),
+            Some(_) => None,
+            None => Some(place(
+                &said(&hypothesis.words),
+                &utterance.voiced,
+                hull(&utterance.voiced, utterance.pass.span),
+            )),
+        };
+        let language = hypothesis.language.map(|(language, _)| language);
+        Ok(Heard {
+            words,
+            language: self.language.clone().or(language),
+        })
+    }
+
+    /// Each process that is started anew has to be told.
+    fn give_way(&mut self) {
+        let pid = self.decoder.status().pid;
+        if pid.is_none() || pid == self.background {
+            return;
+        }
+        self.background = pid;
+        // Its group is its own, with all its threads.
+        let group = pid
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(Pid::from_raw);
+        if let Err(error) = setpriority_pgrp(group, NICE) {
+            tracing::warn!(%error, "the decoder of the past does not give way to what is live");
+        }
+    }
+}
+
+/// Somebody's utterance, under one consent entry.
+pub struct Utterance {
+    pub pass: Pass,
+    pub voiced: Vec<Span>,
+    pcm: Arc<[f32]>,
+}
+
+/// Finds the utterances of one person. Sound of two consent entries is never in the same.
+pub struct Utterances {
+    segmenter: Segmenter,
+    participant: ParticipantId,
+    entry: i64,
+}
+
+impl Utterances {
+    /// Takes sound that follows; answers with the utterances that ended.
+    pub fn push(&mut self, sound: Admitted<Transcription, Vec<f32>>) -> Vec<Utterance> {
+        let (pcm, pass) = sound.into_parts();
+        let mut ended = Vec::new();
+        if self.entry != pass.entry {
+            let cut = self.segmenter.cut(pass.span.start);
+            ended.extend(self.ended(cut));
+            self.entry = pass.entry;
+        }
+        let heard = self.segmenter.push(pcm, pass.span.start);
+        ended.extend(self.ended(heard));
+        ended
+    }
+
+    /// The sound is over.
+    pub fn finish(&mut self) -> Vec<Utterance> {
+        let cut = self.segmenter.cut(self.segmenter.heard_until());
+        self.ended(cut)
+    }
+
+    fn ended(&self, heard: Vec<(Decision, Vec<f32>)>) -> Vec<Utterance> {
+        let ended = |(decision, pcm): (Decision, Vec<f32>)| match decision {
+            Decision::Ended { span, voiced, .. } => Some(Utterance {
+                pass: Pass {
+                    participant: self.participant,
+                    span,
+                    entry: self.entry,
+                    late: Micros(0),
+                },
+                voiced,
+                pcm: pcm.into(),
+            }),
+            _ => None,
+        };
+        heard.into_iter().filter_map(ended).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! What the second pass over a transcript reads and writes.
+
+use super::Result;
+use crate::domain::{
+    id::{JobId, MeetingId, ParticipantId, SegmentId},
+    refine::{Final, Refinement},
+    time::{MeetingTime, Span},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::{PgConnection, types::Text};
+use uuid::Uuid;
+
+/// How far the pass is; `None`: it is not asked for.
+pub async fn state(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Refinement>> {
+    let state: Option<Option<Text<Refinement>>> =
+        sqlx::query_scalar("select refined from transcripts where meeting_id = $1")
+            .bind(meeting.0)
+            .fetch_optional(conn)
+            .await?;
+    Ok(state.flatten().map(|state| state.0))
+}
+
+/// Asks for the pass where the meeting's settings name a model for it; whether they do. Of a
+/// transcript that is there.
+pub async fn ask(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
+    let done = sqlx::query(
+        "update transcripts t set refined = 'pending' from meetings m
+         where t.meeting_id = $1 and m.id = t.meeting_id and m.settings ->> 'refineModel' is not null",
+    )
+    .bind(meeting.0)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether the pass is still to be made, or to its end.
+pub async fn is_due(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
+    let state = state(conn, meeting).await?;
+    Ok(matches!(
+        state,
+        Some(Refinement::Pending | Refinement::Running)
+    ))
+}
+
+/// Says how far it is. Of a transcript that is there.
+pub async fn set_state(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    state: Refinement,
+) -> Result<()> {
+    sqlx::query("update transcripts set refined = $2 where meeting_id = $1")
+        .bind(meeting.0)
+        .bind(state.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A word as its row has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredWord {
+    text: String,
+    start_ms: i64,
+    end_ms: i64,
+}
+
+fn span(start_ms: i64, end_ms: i64) -> Span {
+    Span::new(MeetingTime::from_ms(start_ms), MeetingTime::from_ms(end_ms))
+}
+
+/// What somebody said, by time.
+pub async fn finals(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<Vec<Final>> {
+    let rows: Vec<(Uuid, i32, i64, i64, Value)> = sqlx::query_as(
+        "select id, revision, start_ms, end_ms, words from transcript_segments
+         where meeting_id = $1 and participant_id = $2 order by start_ms, id",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .fetch_all(conn)
+    .await?;
+    let one = |(id, revision, start_ms, end_ms, words): (Uuid, i32, i64, i64, Value)| Final {
+        id: SegmentId(id),
+        revision,
+        span: span(start_ms, end_ms),
+        words: Vec::<StoredWord>::deserialize(&words)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|word| (word.text, span(word.start_ms, word.end_ms)))
+            .collect(),
+    };
+    Ok(rows.into_iter().map(one).collect())
+}
+
+/// How far a job is through something that it reads from its beginning to its end.
+pub async fn place(conn: &mut PgConnection, job: JobId, of: Uuid) -> Result<MeetingTime> {
+    let place: Option<i64> = sqlx::query_scalar(
+        "select (payload -> 'places' ->> $2::text)::bigint from jobs where id = $1",
+    )
+    .bind(job.0)
+    .bind(of.to_string())
+    .fetch_one(conn)
+    .await?;
+    Ok(place.map_or(MeetingTime::ZERO, MeetingTime))
+}
+
+/// Notes that, for whoever goes on with it.
+pub async fn set_place(
+    conn: &mut PgConnection,
+    job: JobId,
+    of: Uuid,
+    place: MeetingTime,
+) -> Result<()> {
+    sqlx::query(
+        "update jobs set payload = jsonb_set(payload || jsonb_build_object('places',
+             coalesce(payload -> 'places', '{}')), array['places', $2::text], to_jsonb($3::bigint))
+         where id = $1 and state = 'running'",
+    )
+    .bind(job.0)
+    .bind(of.to_string())
+    .bind(place.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! A transcript that is transcribed once more after the end.
+
+use super::{
+    room::{Guest, Room, serve},
+    site::speech,
+    support::{Scratch, eventually, postgres},
+};
+use hansard::store::Store;
+use hansard_client::{rest::Client, signal::Event, wer};
+use serde_json::{Value, json};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// On a busy machine.
+const LATE: Duration = Duration::from_secs(240);
+
+async fn segments(client: &Client, room: &Room) -> Vec<Value> {
+    let transcript = client.transcript(&room.id).await.expect("is there");
+    transcript["segments"].as_array().expect("a list").clone()
+}
+
+async fn refined(client: &Client, room: &Room) -> Value {
+    client.transcript(&room.id).await.expect("is there")["refined"].clone()
+}
+
+fn id(segment: &Value) -> Uuid {
+    let id = segment["segmentId"].as_str().expect("an id");
+    id.parse().expect("an id")
+}
+
+async fn says(room: &Room, guest: &Guest, name: &str, parts: &[(usize, usize)], finals: usize) {
+    let frames: Vec<_> = parts
+        .iter()
+        .flat_map(|(from, to)| speech(name, *from, *to))
+        .collect();
+    room.speak(guest, &frames).await.finished().await;
+    eventually("it is heard", LATE, async || {
+        let events = room.events();
+        let of = |event: &&Event| {
+            event.data()["final"] == true && event.data()["participant"]["id"] == guest.id.as_str()
+        };
+        events.iter().filter(of).count() >= finals
+    })
+    .await;
+}
+
+/// Between the end and the second pass, one segment becomes misheard, one was never heard, and one
+/// was edited. Another meeting names a model that nobody has.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
+    let data = Scratch::new();
+    let database = postgres::database().await;
+    let environment = [("DATABASE_URL", database.as_str())];
+    let first = serve(
+        data.path(),
+        &[environment[0], ("HANSARD_QUEUES", "capture")],
+    );
+    let client = first.client();
+    let room = Room::open(
+        &client,
+        json!({"language": "en", "refineModel": "hansard-test-en"}),
+    )
+    .await;
+    let (david, emma) = (
+        room.guest_who("David", "accepted").await,
+        room.guest_who("Emma", "accepted").await,
+    );
+    says(
+        &room,
+        &david,
+        "David",
+        &[(5_400, 9_300), (11_800, 15_300)],
+        2,
+    )
+    .await;
+    says(&room, &emma, "Emma", &[(9_200, 11_800)], 1).await;
+    client.end(&room.id).await.expect("ends");
+    let other = Room::open(
+        &client,
+        json!({"language": "en", "refineModel": "nobody.has"}),
+    )
+    .await;
+    let frank = other.guest_who("David", "accepted").await;
+    says(&other, &frank, "David", &[(5_400, 9_300)], 1).await;
+    client.end(&other.id).await.expect("ends");
+    for room in [&room, &other] {
+        eventually("it is over", LATE, async || {
+            refined(&client, room).await == "pending"
+        })
+        .await;
+    }
+    let (before, kept) = (
+        segments(&client, &room).await,
+        segments(&client, &other).await,
+    );
+    first.kill();
+    let of = |guest: &Guest| {
+        let mut of: Vec<&Value> = before
+            .iter()
+            .filter(|segment| segment["participant"]["id"] == guest.id.as_str())
+            .collect();
+        of.sort_by_key(|segment| segment["startMs"].as_i64());
+        of
+    };
+    let (misheard, unheard, edited) = (of(&david)[0], of(&david)[1], of(&emma)[0]);
+    let store = Store::open(&database, 1).expect("a URL");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    for (change, segment) in [
+        (
+            "update transcript_segments set text = 'um', words =
+                 (select jsonb_agg(jsonb_set(w, '{text}', '\"um\"')) from jsonb_array_elements(words) as w)
+             where id = $1",
+            misheard,
+        ),
+        ("delete from transcript_segments where id = $1", unheard),
+        (
+            "update transcript_segments set text = 'As Emma put it.', revision = revision + 1, source = 'edit',
+                 author = 'api_key:1' where id = $1",
+            edited,
+        ),
+    ] {
+        let done = sqlx::query(change).bind(id(segment)).execute(&mut *tx).await;
+        assert_eq!(done.expect("it is changed").rows_affected(), 1);
+    }
+    tx.commit().await.expect("commits");
+    store.close().await;
+
+    let second = serve(data.path(), &environment);
+    let client = second.client();
+    let room = room.moved(&client).await;
+    eventually("it is refined", LATE, async || {
+        refined(&client, &room).await == "done"
+    })
+    .await;
+    let after = segments(&client, &room).await;
+    let words = |segment: &Value| wer::words(segment["text"].as_str().expect("text"));
+    let now = |segment: &Value| after.iter().find(|one| id(one) == id(segment));
+    let corrected = now(misheard).expect("it keeps its id");
+    for field in ["startMs", "endMs", "participant"] {
+        assert_eq!(corrected[field], misheard[field]);
+    }
+    assert_eq!(
+        words(corrected),
+        words(misheard),
+        "as it was heard at first"
+    );
+    let revision = |segment: &Value| segment["revision"].as_i64().expect("a number");
+    assert_eq!(revision(corrected), revision(misheard) + 1);
+    assert!(now(unheard).is_none(), "its id never returns");
+    let new: Vec<&Value> = after
+        .iter()
+        .filter(|one| before.iter().all(|earlier| id(earlier) != id(one)))
+        .collect();
+    let said: Vec<String> = new.iter().flat_map(|one| words(one)).collect();
+    assert_eq!(said, words(unheard), "{after:?}");
+    assert_eq!(now(edited).expect("it is there")["text"], "As Emma put it.");
+    eventually("it is told", LATE, async || {
+        let events = room.events();
+        events.iter().any(|event| {
+            event.kind() == "transcript_corrected"
+                && event.data()["segmentId"] == misheard["segmentId"]
+                && event.data()["source"] == "refine"
+        })
+    })
+    .await;
+
+    // Its files and its live text are there all the same.
+    eventually("it is given up", LATE, async || {
+        refined(&client, &other).await == "failed"
+    })
+    .await;
+    let transcript = client.transcript(&other.id).await.expect("is there");
+    assert_eq!(transcript["complete"], true);
+    assert_eq!(transcript["segments"], json!(kept));
+    second.terminate();
+}
