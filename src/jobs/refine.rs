@@ -65,7 +65,7 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
             info!(track = %track.id, "a track beside another of the same person is not refined");
             continue;
         }
-        let done = refine::place(&mut tx, pass.claimed.job.id, track.id.0).await?;
+        let done = refine::place(&mut tx, pass.meeting, pass.claimed.job.id, track.id.0).await?;
         let spoken = gate.allowed(participant, Use::Transcription);
         let file = span(track);
         let kept = intersect(
@@ -215,7 +215,14 @@ async fn write_block(
     for (of, words) in &refined.new {
         effects.extend(add(pass, &mut tx, &again[*of], words).await?);
     }
-    refine::set_place(&mut tx, pass.claimed.job.id, way.track.id.0, block.end).await?;
+    refine::set_place(
+        &mut tx,
+        pass.meeting,
+        pass.claimed.job.id,
+        way.track.id.0,
+        block.end,
+    )
+    .await?;
     let (done, all) = way.progress;
     let share = done.0 as f32 / all.0.max(1) as f32;
     job::progress(&mut tx, pass.claimed.job.id, share.min(1.0)).await?;

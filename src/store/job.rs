@@ -472,7 +472,7 @@ pub async fn unmade(conn: &mut PgConnection) -> Result<i64> {
         "select count(*) from jobs j where j.state in ('queued', 'running')
            and (j.kind in ('join', 'mix')
                 or j.kind = 'transcript' and exists
-                    (select from transcripts t where t.meeting_id = j.subject and not t.complete))",
+                    (select from transcripts t where t.meeting_id = j.meeting_id and not t.complete))",
     )
     .fetch_one(conn)
     .await?)

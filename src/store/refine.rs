@@ -98,10 +98,16 @@ pub async fn finals(
 }
 
 /// How far a job is through something that it reads from its beginning to its end.
-pub async fn place(conn: &mut PgConnection, job: JobId, of: Uuid) -> Result<MeetingTime> {
+pub async fn place(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    job: JobId,
+    of: Uuid,
+) -> Result<MeetingTime> {
     let place: Option<i64> = sqlx::query_scalar(
-        "select (payload -> 'places' ->> $2::text)::bigint from jobs where id = $1",
+        "select (payload -> 'places' ->> $3::text)::bigint from jobs where meeting_id = $1 and id = $2",
     )
+    .bind(meeting.0)
     .bind(job.0)
     .bind(of.to_string())
     .fetch_one(conn)
@@ -112,15 +118,17 @@ pub async fn place(conn: &mut PgConnection, job: JobId, of: Uuid) -> Result<Meet
 /// Notes that, for whoever goes on with it.
 pub async fn set_place(
     conn: &mut PgConnection,
+    meeting: MeetingId,
     job: JobId,
     of: Uuid,
     place: MeetingTime,
 ) -> Result<()> {
     sqlx::query(
         "update jobs set payload = jsonb_set(payload || jsonb_build_object('places',
-             coalesce(payload -> 'places', '{}')), array['places', $2::text], to_jsonb($3::bigint))
-         where id = $1 and state = 'running'",
+             coalesce(payload -> 'places', '{}')), array['places', $3::text], to_jsonb($4::bigint))
+         where meeting_id = $1 and id = $2 and state = 'running'",
     )
+    .bind(meeting.0)
     .bind(job.0)
     .bind(of.to_string())
     .bind(place.0)
