@@ -16,7 +16,8 @@ use crate::{
     command,
     domain::{
         id::{MeetingId, UserId},
-        meeting::{ConsentPolicy, MeetingSettings, MeetingStatus, RecordingMode},
+        meeting::MeetingStatus,
+        settings::{ConsentPolicy, MeetingSettings, RecordingMode},
     },
     store::{
         meeting::{self, Filter, Meeting, NewMeeting},

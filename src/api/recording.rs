@@ -12,12 +12,13 @@ use super::{
 };
 use crate::{
     domain::{
-        event::{Event, RecordingReport, StateReason},
+        event::{Event, RecordingReport},
         fault::Away,
         id::{MeetingId, RecordingId},
         job::JobKind,
-        meeting::RecordingState,
+        media_type::MediaType,
         recording::{Gap, GapReason, RecordingKind, RecordingStatus},
+        recording_state::{RecordingState, StateReason},
         stream::MediaSource,
         tiering::Tier,
     },
@@ -408,14 +409,10 @@ async fn retry(
 
 /// A name that tells a meeting's files apart in a folder of downloads.
 pub fn file_name(recording: &ListedRecording) -> String {
-    let extension = match recording.media_type.as_str() {
-        "audio/mp4" => "m4a",
-        "video/mp4" => "mp4",
-        "audio/x-matroska" => "mka",
-        "video/x-matroska" => "mkv",
-        "video/webm" | "audio/webm" => "webm",
-        _ => "bin",
-    };
+    let extension = recording
+        .media_type
+        .parse()
+        .map_or("bin", MediaType::extension);
     let day = recording.created_at.format("%Y-%m-%d");
     let meeting = recording.meeting_id.simple().to_string();
     let meeting = &meeting[meeting.len() - 8..];

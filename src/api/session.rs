@@ -16,11 +16,11 @@ use super::{
 };
 use crate::{
     domain::{
-        event::wire_time,
         id::{MeetingId, UserId},
         recording::{RecordingKind, RecordingStatus},
         stream::MediaSource,
         tiering::Tier,
+        wire_time::wire_time,
     },
     store::{
         self,

@@ -1,6 +1,6 @@
 //! Times on the wire: RFC 3339, UTC, milliseconds.
 
-use crate::domain::event::wire_time;
+use crate::domain::wire_time::wire_time;
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::RangeInclusive;

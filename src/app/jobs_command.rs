@@ -5,10 +5,11 @@ use super::commands::with_database;
 use crate::{
     config::{JobsCommand, Settings},
     domain::{
-        event::{Event, RecordingReport, StateReason, wire_time},
+        event::{Event, RecordingReport},
         id::TenantId,
         job::{JobKind, JobState},
-        meeting::RecordingState,
+        recording_state::{RecordingState, StateReason},
+        wire_time::wire_time,
     },
     store::{
         Store,

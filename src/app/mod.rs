@@ -236,8 +236,8 @@ impl Running {
         }
     }
 
-    /// Stops in the order that stands at the top of this file. A second signal, or the end of the grace time, ends
-    /// the process at once.
+    /// Stops in the order that stands at the top of this file. A second signal, or the end of the
+    /// grace time, ends the process at once.
     pub async fn stop(self) -> anyhow::Result<()> {
         let grace = self.grace;
         let api = self.api.clone();

@@ -6,7 +6,10 @@
 
 use super::commit::Holder;
 use crate::{
-    domain::{object_key::LiveSegment, recording::SegmentState, retry, tiering::Tier},
+    domain::{
+        media_type::MediaType, object_key::LiveSegment, recording::SegmentState, retry,
+        tiering::Tier,
+    },
     health::{self, Reason},
     media::live::segment::Sealed,
     objects::{ObjectError, Objects},
@@ -181,7 +184,7 @@ impl Uploader {
         let mut put = std::pin::pin!(self.0.objects.put_file(
             key,
             &sealed.path,
-            "audio/x-matroska",
+            MediaType::AudioMatroska.as_str(),
             Tier::Hot
         ));
         let mut answer = tokio::time::timeout(NOTICE, &mut put).await;

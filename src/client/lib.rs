@@ -1,6 +1,6 @@
 //! A client of the public interface, with voices as real RTP. Used by `hansard demo`, tests and
 //! benchmarks; nothing of the server but the demo depends on it, and it depends on nothing of the
-//! server.
+//! server but `domain`'s reading of Opus packets.
 //!
 //! [`meeting`] (a script with voices, read by [`ogg`]) or [`tone`] make packets, [`sender`] sends
 //! them, [`rest`] and [`signal`] speak HTTP and WebSocket, [`scenario`] plays a whole meeting

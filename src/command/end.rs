@@ -4,9 +4,9 @@ use super::leave::go;
 use crate::{
     domain::{
         close_code::{Close, Whom},
-        event::{Event, RecordingReport, StateReason},
+        event::{Event, RecordingReport},
         id::MeetingId,
-        meeting::RecordingState,
+        recording_state::{RecordingState, StateReason},
         stream::CloseReason,
     },
     store::{

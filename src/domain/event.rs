@@ -1,16 +1,15 @@
 //! The durable events of a meeting: each with its wire name and its data. What is stored, published
 //! and shown to clients is made from [`Event`] alone.
 
-use crate::wire_time::{as_wire_time, wire_time_or_null};
 use crate::{
     consent::{ConsentStatus, ConsentType, Use},
     correction::TextSource,
     id::{ConsentId, MeetingId, ParticipantId, SegmentId},
     participant::Person,
-    recording_state::{RecordingState, State},
+    recording_state::{RecordingState, State, StateReason},
     transcript::{Reason, Word},
+    wire_time::{as_wire_time, wire_time_or_null},
 };
-pub use crate::{recording_state::StateReason, wire_time::wire_time};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

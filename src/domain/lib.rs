@@ -42,6 +42,7 @@ pub mod utterance;
 pub mod wire_time;
 
 pub mod loudness;
+pub mod media_type;
 pub mod object_key;
 pub mod quota;
 pub mod recording;

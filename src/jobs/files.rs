@@ -13,13 +13,13 @@ use super::hear::File;
 use crate::{
     domain::{
         consent::ConsentStatus,
-        event::{Event, RecordingReport, StateReason},
+        event::{Event, RecordingReport},
         fault::{Away, MISSING_APART},
         id::{JobId, MeetingId, TenantId},
         job::JobKind,
         limits::JOB_ATTEMPTS,
-        meeting::RecordingState,
         recording::{RecordingKind, RecordingStatus},
+        recording_state::{RecordingState, StateReason},
         time::{MeetingTime, Micros},
     },
     objects::Objects,

@@ -5,8 +5,8 @@ use crate::{
     domain::{
         gate::{Gate, Transcription},
         id::{ParticipantId, StreamId},
-        meeting::MeetingSettings,
         recording::CONCEAL_MAX,
+        settings::MeetingSettings,
         time::{MeetingTime, Micros, Span},
         transcript::Reason,
         unheard::ends_portion,

@@ -13,6 +13,7 @@ use crate::{
     domain::{
         id::{RecordingId, TenantId},
         job::JobKind,
+        media_type::MediaType,
         object_key::RecordingFile,
         recording::{RecordingKind, RecordingStatus},
         tiering::Tier,
@@ -244,7 +245,7 @@ impl Joining<'_> {
         }
         .to_string();
         let stored = objects
-            .put_file(&key, path, "audio/x-matroska", Tier::Hot)
+            .put_file(&key, path, MediaType::AudioMatroska.as_str(), Tier::Hot)
             .await
             .context("storing a track")?;
         let file = Finished {

@@ -7,8 +7,8 @@ use crate::{
         gate::Gate,
         hold::{Person, held, taken_back},
         id::{MeetingId, ParticipantId},
-        meeting::{ConsentPolicy, RecordingMode},
         recording::{Circumstances, Gap, GapReason, RecordingKind, RecordingStatus, subtract},
+        settings::{ConsentPolicy, RecordingMode},
         time::{MeetingTime, Micros, Span},
     },
     store::{

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         id::{MeetingId, RecordingId, TenantId},
         job::JobKind,
+        media_type::MediaType,
         object_key::RecordingFile,
         recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
         tiering::Tier,
@@ -323,7 +324,7 @@ impl Rendering<'_> {
         .to_string();
         let stored = self
             .objects
-            .put_file(&key, &out, "audio/mp4", Tier::Hot)
+            .put_file(&key, &out, MediaType::AudioMp4.as_str(), Tier::Hot)
             .await
             .context("storing the mix")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);

@@ -11,7 +11,8 @@ use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId, TenantId},
     limits::SPOOLED_FOR,
-    meeting::{MeetingSettings, MeetingStatus},
+    meeting::MeetingStatus,
+    settings::MeetingSettings,
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -8,10 +8,11 @@ use super::{
 };
 use crate::domain::{
     consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Use},
-    event::{Consent, Event, Logged, wire_time},
+    event::{Consent, Event, Logged},
     gate::{self, Gate},
     id::{ConsentId, MeetingId, ParticipantId},
     time::MeetingTime,
+    wire_time::wire_time,
 };
 use chrono::{DateTime, SubsecRound, Utc};
 use sqlx::PgConnection;

@@ -12,7 +12,7 @@ use crate::domain::{
     correction::TextSource,
     event::{Caption, Correction, Event, EventKind, Retraction, Speaker},
     id::{MeetingId, ParticipantId, SegmentId},
-    meeting::RecordingState,
+    recording_state::RecordingState,
     transcript::Reason,
 };
 use chrono::{DateTime, TimeDelta, Utc};

@@ -5,7 +5,8 @@ use crate::domain::{
     admission::Terms,
     consent::genesis,
     id::{MeetingId, TenantId, UserId},
-    meeting::{MeetingSettings, MeetingStatus},
+    meeting::MeetingStatus,
+    settings::MeetingSettings,
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};

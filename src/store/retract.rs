@@ -15,7 +15,7 @@ use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId},
     job::JobKind,
-    meeting::ConsentPolicy,
+    settings::ConsentPolicy,
     transcript::Reason,
 };
 use chrono::{DateTime, Utc};

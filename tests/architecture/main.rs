@@ -341,6 +341,17 @@ fn log_lines_leave_ids_to_the_spans() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Who moves a type moves its users: it has one path.
+#[test]
+fn the_domain_has_one_path_to_each_type() {
+    let wrong: Vec<_> = sources(&root().join("domain"))
+        .into_iter()
+        .filter(|path| !is_test(path) && code(path).contains("pub use crate::"))
+        .map(|path| format!("{} re-exports", path.display()))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Where a clock is read: everything else is told the time.
 #[test]
 fn wall_time_is_read_in_one_place() {

@@ -9,8 +9,9 @@ use crate::{
         close_code::Close,
         event::{self as fact, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId},
-        meeting::{RecordingMode, RecordingState},
         participant::{self, Role},
+        recording_state::RecordingState,
+        settings::RecordingMode,
     },
     store::{StoreError, event, meeting, presence},
 };

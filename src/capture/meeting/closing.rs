@@ -13,9 +13,9 @@ use crate::{
     domain::{
         close_code::{Close, Whom},
         consent::Use,
-        event::{Event, RecordingReport, StateReason},
+        event::{Event, RecordingReport},
         limits::FINALS_AFTER_END,
-        meeting::RecordingState,
+        recording_state::{RecordingState, StateReason},
         time::MeetingTime,
     },
     media::live::{segment, spool},

@@ -11,6 +11,8 @@ use crate::{
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE, UNREACHABLE_AFTER},
+    recording_state::State,
+    settings::MeetingSettings,
     stream::CloseReason,
     time::MeetingTime,
     word::words,
@@ -25,8 +27,6 @@ mod member;
 mod state;
 mod step;
 
-pub use crate::recording_state::{RecordingState, State};
-pub use crate::settings::{ConsentPolicy, MeetingSettings, RecordingMode};
 use member::{Member, Stream};
 pub use step::{Command, Input, Listed};
 

@@ -1,6 +1,7 @@
 //! What a live meeting's `recording_state` says.
 
-use super::{Meeting, RecordingState, State};
+use super::Meeting;
+use crate::recording_state::{RecordingState, State};
 use crate::{admission, consent::Use, id::ParticipantId};
 
 impl Meeting {

@@ -1,6 +1,6 @@
 //! What a running meeting is told, and what it asks the shell to do.
 
-use super::State;
+use crate::recording_state::State;
 use crate::{
     consent::{ConsentStatus, Use},
     gate::Entry,

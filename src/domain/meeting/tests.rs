@@ -1,4 +1,8 @@
 use super::*;
+use crate::{
+    recording_state::RecordingState,
+    settings::{ConsentPolicy, MeetingSettings},
+};
 
 const ANA: ParticipantId = ParticipantId(Uuid::from_u128(1));
 const BOB: ParticipantId = ParticipantId(Uuid::from_u128(2));
@@ -412,7 +416,7 @@ fn who_cannot_be_written_is_told_and_so_is_the_end_of_it() {
         told.map(|state| (state.recording, state.reason(), state.unrecorded))
             .collect::<Vec<_>>()
     };
-    let disk = Some(crate::event::StateReason::Disk);
+    let disk = Some(crate::recording_state::StateReason::Disk);
     assert_eq!(
         told(&mut meeting, ANA, false, 2),
         [(RecordingState::Recording, disk, vec![ANA])]

@@ -6,11 +6,11 @@ use hansard_domain::{
     correction::TextSource,
     event::{
         Caption, Consent, Correction, Event, EventKind, Logged, RecordingReport, Retraction,
-        Speaker, StateReason, words,
+        Speaker, words,
     },
     id::{ConsentId, MeetingId, ParticipantId, SegmentId, StreamId, UserId},
-    meeting::{RecordingState, State},
     participant::{Address, Answers, Person, Removal, Role, StreamSeen},
+    recording_state::{RecordingState, State, StateReason},
     stream::{MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
     time::{MeetingTime, Span},
     transcript::{Reason, Word},

@@ -6,8 +6,8 @@ use hansard::{
     domain::{
         event::{Event, RecordingReport, Retraction},
         id::{MeetingId, ParticipantId, SegmentId, TenantId, UserId},
-        meeting::RecordingState,
         participant::{Answers, Person, Role},
+        recording_state::RecordingState,
         transcript::Reason,
     },
     store::{self, attendance, consent, event, meeting, user},

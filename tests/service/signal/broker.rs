@@ -7,7 +7,7 @@ use super::{
 };
 use hansard::{
     command::remove::remove,
-    domain::{meeting::RecordingState, participant::Removal},
+    domain::{participant::Removal, recording_state::RecordingState},
     queue::{
         Queue,
         message::{Ask, Published, Reply},

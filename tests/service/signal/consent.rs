@@ -11,8 +11,8 @@ use hansard::{
     },
     domain::{
         consent::ConsentStatus,
-        meeting::{ConsentPolicy, MeetingSettings},
         participant::Answers,
+        settings::{ConsentPolicy, MeetingSettings},
     },
     queue::message::{Ask, Reply},
     store::{consent, presence},

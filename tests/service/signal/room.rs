@@ -7,7 +7,7 @@ use hansard::{
         close_code::{Close, Whom},
         event::{Event, Retraction},
         id::SegmentId,
-        meeting::RecordingState,
+        recording_state::RecordingState,
         transcript::Reason,
     },
     queue::message::Published,

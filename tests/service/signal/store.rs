@@ -7,10 +7,11 @@ use hansard::{
     domain::{
         admission::{Barred, EntryBy},
         consent::{Broken, ConsentStatus, ConsentType, Use},
-        event::{EventKind, wire_time},
+        event::EventKind,
         id::{ConsentId, ParticipantId, SegmentId},
-        meeting::{ConsentPolicy, MeetingSettings},
         participant::Removal,
+        settings::{ConsentPolicy, MeetingSettings},
+        wire_time::wire_time,
     },
     store::{
         StoreError, consent, consent::ConsentDecision, event, meeting, new_id, owner, presence,

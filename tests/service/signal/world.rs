@@ -18,8 +18,9 @@ use hansard::{
     domain::{
         event::{Event, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId, UserId},
-        meeting::{MeetingSettings, RecordingState},
         participant::{Answers, Person, Role},
+        recording_state::RecordingState,
+        settings::MeetingSettings,
     },
     objects::{self, Objects},
     published::Here,

@@ -4,7 +4,8 @@ use super::dice::Dice;
 use hansard_domain::{
     id::{ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
-    meeting::{Command, Input, Listed, Meeting, MeetingSettings},
+    meeting::{Command, Input, Listed, Meeting},
+    settings::MeetingSettings,
     stream::CloseReason,
     time::{MeetingTime, Micros},
 };

@@ -3,7 +3,7 @@
 use super::{FRAME, Piece, Saying, Sound, World};
 use crate::worker::Worker;
 use hansard_domain::{
-    consent::Use, id::ParticipantId, limits::UNREACHABLE_AFTER, meeting::ConsentPolicy,
+    consent::Use, id::ParticipantId, limits::UNREACHABLE_AFTER, settings::ConsentPolicy,
     time::MeetingTime,
 };
 use std::collections::BTreeSet;

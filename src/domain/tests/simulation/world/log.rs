@@ -7,7 +7,8 @@ use hansard_domain::{
     consent::{ConsentStatus, Use},
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId},
-    meeting::{ConsentPolicy, Input},
+    meeting::Input,
+    settings::ConsentPolicy,
     time::MeetingTime,
 };
 use uuid::Uuid;

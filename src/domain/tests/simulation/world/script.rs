@@ -6,7 +6,7 @@ use hansard_domain::{
     consent::{ConsentStatus, Use},
     id::StreamId,
     limits::UNREACHABLE_AFTER,
-    meeting::ConsentPolicy,
+    settings::ConsentPolicy,
     source::Terms,
     timeline::Header,
 };

@@ -2,7 +2,7 @@
 
 use super::{Event, Made, Sound, World};
 use hansard_domain::{
-    meeting::ConsentPolicy,
+    settings::ConsentPolicy,
     source::SILENT,
     time::{MeetingTime, Micros},
     timeline::Header,
