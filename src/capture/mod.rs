@@ -2,7 +2,6 @@
 //! the way of a packet; [`commit`] and [`upload`] are its ways out (rows and objects; [`uploader`]
 //! carries the objects of all meetings); [`recover`] takes up what a dead process left.
 
-mod admit;
 pub mod commit;
 mod entry;
 pub mod fact;

@@ -7,7 +7,7 @@
 use super::Rtp;
 use crate::{
     domain::{id::MeetingId, source::Owner},
-    ingest::{OpenError, Place, Rested, Source},
+    ingest::{OpenError, Place, Rested},
     store::{Store, port, stream::Stream},
 };
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
@@ -23,7 +23,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// Where a stream is received.
 #[derive(Debug)]
 pub struct Found {
-    pub source: Source,
+    pub place: Place,
     /// From where others sent to it.
     pub foreign: BTreeSet<SocketAddr>,
 }
@@ -131,7 +131,7 @@ async fn keep(
         .map(|(_, source)| source);
     Ok(Found {
         foreign: foreign.chain(strangers).collect(),
-        source: place.into(),
+        place,
     })
 }
 

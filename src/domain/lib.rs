@@ -5,7 +5,7 @@
 //! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media;
 //! [`limits`] bounds them; [`consent`] is the gate that everything else stands behind; [`source`]
 //! says whose packets count and [`media_state`] whether they come; [`timeline`], [`reorder`],
-//! [`framing`] and [`intake`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
+//! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
 //! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them, and
 //! [`log_reader`] says when it reads the consent log.
 
@@ -26,6 +26,7 @@ pub mod stream;
 
 pub mod framing;
 pub mod intake;
+pub mod jitter_buffer;
 pub mod media_state;
 pub mod reorder;
 pub mod source;

@@ -21,13 +21,13 @@ mod seen;
 mod srtp;
 
 pub use counts::{Counts, Reason};
-pub use plain::{Left, Network, OpenError, Place, Ports, Rested, Stream};
+pub use plain::{Left, Network, OpenError, Place, PlainConfig, Ports, Rested, Stream};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, new_key};
 
-use crate::domain::{codec::AudioCodec, id::StreamId, source::Terms, timeline::Header};
+use crate::domain::{codec::AudioCodec, id::StreamId, timeline::Header};
 use bytes::Bytes;
 use std::{
     net::SocketAddr,
@@ -47,21 +47,12 @@ pub const REPORT_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct StreamConfig {
     pub stream: StreamId,
-    /// What the client told of where it comes from.
-    pub terms: Terms,
     pub payload_type: u8,
     /// Of redundant audio data (RFC 2198) that holds the stream's packets.
     pub red_payload_type: Option<u8>,
     pub codec: AudioCodec,
     /// Ticks per second.
     pub clock_rate: u32,
-    /// `rtp.allow`: from where streams without `remote` and SRTP may come, besides loopback.
-    pub allow: Arc<[Network]>,
-    /// The source from before a restart.
-    pub latched: Option<SocketAddr>,
-    /// Its SSRC then.
-    pub ssrc: Option<u32>,
-    pub srtp: Option<SrtpConfig>,
     /// Interval of receiver reports; [`REPORT_EVERY`].
     pub report_every: Duration,
 }
@@ -70,13 +61,7 @@ pub struct StreamConfig {
 #[derive(Debug)]
 pub enum Source {
     /// RTP to a UDP port of the stream's own.
-    Plain(Place),
-}
-
-impl From<Place> for Source {
-    fn from(place: Place) -> Self {
-        Self::Plain(place)
-    }
+    Plain(Place, PlainConfig),
 }
 
 /// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is
@@ -84,11 +69,11 @@ impl From<Place> for Source {
 /// runtime.
 pub fn open(
     config: StreamConfig,
-    source: impl Into<Source>,
+    source: Source,
     to: mpsc::Sender<(StreamId, Arrival)>,
 ) -> Result<Stream, OpenError> {
-    match source.into() {
-        Source::Plain(place) => plain::open(config, place, to),
+    match source {
+        Source::Plain(place, plain) => plain::open(config, place, plain, to),
     }
 }
 

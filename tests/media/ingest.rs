@@ -4,8 +4,8 @@ use crate::support::eventually;
 use hansard::{
     domain::{codec::AudioCodec, id::StreamId, source::Terms, stream::SrtpSuite},
     ingest::{
-        Arrival, OpenError, Place, Ports, Reason, Srtp, SrtpConfig, Stream, StreamConfig, new_key,
-        open, parse_rtcp,
+        Arrival, OpenError, Place, PlainConfig, Ports, Reason, Source, Srtp, SrtpConfig, Stream,
+        StreamConfig, new_key, open, parse_rtcp,
     },
 };
 use std::{
@@ -22,20 +22,27 @@ const SOON: Duration = Duration::from_secs(5);
 fn config() -> StreamConfig {
     StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
-        terms: Terms {
-            ssrc: Some(SSRC),
-            ..Terms::default()
-        },
         payload_type: 111,
         red_payload_type: None,
         codec: AudioCodec::Opus,
         clock_rate: 48_000,
-        allow: [].into(),
-        latched: None,
-        ssrc: None,
-        srtp: None,
         report_every: Duration::from_millis(200),
     }
+}
+
+fn plain() -> PlainConfig {
+    PlainConfig {
+        terms: Terms {
+            ssrc: Some(SSRC),
+            ..Terms::default()
+        },
+        ..PlainConfig::default()
+    }
+}
+
+/// Receives what comes to a place.
+fn receive(place: Place, to: mpsc::Sender<(StreamId, Arrival)>) -> Stream {
+    open(config(), Source::Plain(place, plain()), to).expect("it opens")
 }
 
 fn secured() -> Terms {
@@ -63,12 +70,14 @@ struct Line {
 }
 
 impl Line {
-    async fn open(config: StreamConfig, capacity: usize) -> Self {
+    async fn open(plain: PlainConfig, capacity: usize) -> Self {
         let (to, arrivals) = mpsc::channel(capacity);
-        let stream = open(config, place(Duration::ZERO), to).expect("it opens");
+        let place = place(Duration::ZERO);
+        let at = (LOOPBACK, place.port).into();
+        let stream = open(config(), Source::Plain(place, plain), to).expect("it opens");
         let sender = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
         Self {
-            at: (LOOPBACK, stream.port).into(),
+            at,
             stream,
             arrivals,
             sender,
@@ -148,7 +157,7 @@ fn stale() -> Vec<u8> {
 
 #[tokio::test]
 async fn valid_packets_arrive_whole_and_the_source_is_latched() {
-    let mut line = Line::open(config(), 64).await;
+    let mut line = Line::open(plain(), 64).await;
     line.send(&raw(
         0xb1,
         0xef,
@@ -203,7 +212,7 @@ async fn valid_packets_arrive_whole_and_the_source_is_latched() {
 
 #[tokio::test]
 async fn everything_else_is_dropped_and_counted_by_reason() {
-    let mut line = Line::open(config(), 64).await;
+    let mut line = Line::open(plain(), 64).await;
     let mut huge = packet(1);
     huge.resize(1_501, 0);
     for (reason, datagram) in [
@@ -241,7 +250,7 @@ async fn everything_else_is_dropped_and_counted_by_reason() {
 
 #[tokio::test]
 async fn another_source_is_not_heard() {
-    let mut line = Line::open(config(), 64).await;
+    let mut line = Line::open(plain(), 64).await;
     line.send(&packet(1)).await;
     assert_eq!(line.packet().await, 1);
     let spoof = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
@@ -268,16 +277,16 @@ async fn an_announced_or_remembered_source_is_the_only_one() {
     let address = known.local_addr().ok();
     let terms = Terms {
         remote: address,
-        ..config().terms
+        ..plain().terms
     };
-    for config in [
-        StreamConfig { terms, ..config() },
-        StreamConfig {
+    for plain in [
+        PlainConfig { terms, ..plain() },
+        PlainConfig {
             latched: address,
-            ..config()
+            ..plain()
         },
     ] {
-        let mut line = Line::open(config, 64).await;
+        let mut line = Line::open(plain, 64).await;
         line.send(&packet(1)).await;
         line.dropped(Reason::Source, 1).await;
         known.send_to(&packet(2), line.at).await.expect("loopback");
@@ -290,7 +299,7 @@ async fn an_announced_or_remembered_source_is_the_only_one() {
 
 #[tokio::test]
 async fn a_full_channel_drops_and_goes_on() {
-    let mut line = Line::open(config(), 4).await;
+    let mut line = Line::open(plain(), 4).await;
     for sequence in 0..20 {
         line.send(&packet(sequence)).await;
     }
@@ -309,8 +318,8 @@ async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
         .take(&BTreeSet::new(), &BTreeSet::new())
         .expect("a port");
     let (to, mut arrivals) = mpsc::channel(4);
-    let stream = open(config(), place, to.clone()).expect("it opens");
-    let port = stream.port;
+    let port = place.port;
+    let stream = receive(place, to.clone());
     let sender = UdpSocket::bind((LOOPBACK, 0)).await.expect("a port");
     sender
         .send_to(&packet(1), (LOOPBACK, port))
@@ -347,13 +356,13 @@ async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
         (port, [sender.local_addr().expect("bound")].into())
     );
     let place = ports.bind(port).expect("free");
-    let stream = open(config(), place, to.clone()).expect("it opens");
+    let stream = receive(place, to.clone());
     drop(stream);
     eventually("its own stream has it again", SOON, async || {
         ports.again(port).await.is_ok()
     })
     .await;
-    let stream = open(config(), ports.again(port).await.expect("free"), to).expect("it opens");
+    let stream = receive(ports.again(port).await.expect("free"), to);
     stream.hand_over();
     drop(stream);
     eventually("handed over, it is free at once", SOON, async || {
@@ -365,9 +374,9 @@ async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
 #[tokio::test]
 async fn a_new_ssrc_is_followed_where_none_was_announced() {
     let mut line = Line::open(
-        StreamConfig {
+        PlainConfig {
             terms: Terms::default(),
-            ..config()
+            ..plain()
         },
         64,
     )
@@ -406,10 +415,10 @@ async fn srtp_follows_its_sender_to_another_port_at_once() {
         };
         let terms = Terms { ssrc, ..secured() };
         let mut line = Line::open(
-            StreamConfig {
+            PlainConfig {
                 terms,
                 srtp: Some(keys.clone()),
-                ..config()
+                ..plain()
             },
             64,
         )
@@ -454,10 +463,10 @@ async fn srtp_takes_only_what_is_authentic_and_new() {
             index: None,
         };
         let mut line = Line::open(
-            StreamConfig {
+            PlainConfig {
                 terms: secured(),
                 srtp: Some(keys.clone()),
-                ..config()
+                ..plain()
             },
             64,
         )
@@ -525,7 +534,7 @@ async fn srtp_takes_only_what_is_authentic_and_new() {
 
 #[tokio::test]
 async fn the_sender_is_told_how_it_is_received() {
-    let mut line = Line::open(config(), 256).await;
+    let mut line = Line::open(plain(), 256).await;
     for sequence in (65_500u16..=65_535)
         .chain(0..64)
         .filter(|sequence| sequence % 4 != 0)

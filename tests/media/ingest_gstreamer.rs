@@ -3,7 +3,9 @@
 use gstreamer::{self as gst, prelude::*};
 use hansard::{
     domain::{codec::AudioCodec, id::StreamId, source::Terms, stream::SrtpSuite},
-    ingest::{Arrival, Ports, REPORT_EVERY, SrtpConfig, StreamConfig, new_key, open},
+    ingest::{
+        Arrival, PlainConfig, Ports, REPORT_EVERY, Source, SrtpConfig, StreamConfig, new_key, open,
+    },
 };
 use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 use tokio::sync::mpsc;
@@ -66,27 +68,27 @@ async fn hears(suite: Option<SrtpSuite>) {
     let (to, mut arrivals) = mpsc::channel(256);
     let config = StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
+        payload_type: 111,
+        red_payload_type: None,
+        codec: AudioCodec::Opus,
+        clock_rate: 48_000,
+        report_every: REPORT_EVERY,
+    };
+    let plain = PlainConfig {
         terms: Terms {
             ssrc: Some(SSRC),
             secured: srtp.is_some(),
             ..Terms::default()
         },
-        payload_type: 111,
-        red_payload_type: None,
-        codec: AudioCodec::Opus,
-        clock_rate: 48_000,
-        allow: [].into(),
-        latched: None,
-        ssrc: None,
         srtp: srtp.clone(),
-        report_every: REPORT_EVERY,
+        ..PlainConfig::default()
     };
     let (ports, _rested) = Ports::new(Ipv4Addr::LOCALHOST.into(), 23_000..=23_999, Duration::ZERO);
     let place = ports
         .take(&BTreeSet::new(), &BTreeSet::new())
         .expect("a port");
-    let opened = open(config, place, to).expect("it opens");
-    let graph = graph(opened.port, srtp.as_ref());
+    let graph = graph(place.port, srtp.as_ref());
+    let opened = open(config, Source::Plain(place, plain), to).expect("it opens");
     graph.set_state(gst::State::Playing).expect("it plays");
     let (mut headers, mut report) = (Vec::new(), None);
     let all = tokio::time::timeout(Duration::from_secs(20), async {

@@ -20,7 +20,8 @@ use crate::{
         codec::AudioCodec,
         gate::Gate,
         id::{ParticipantId, RecordingId, StreamId},
-        intake::{Intake, Received},
+        intake::Received,
+        jitter_buffer::JitterBuffer,
         time::{MeetingTime, Micros, Span},
         timeline::{Header, Senders},
     },
@@ -38,7 +39,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use to_speech::{Coming, Over, ToSpeech};
@@ -59,13 +60,12 @@ pub struct Track {
     codec: AudioCodec,
     key: TrackKey,
     ingest: ingest::Stream,
+    /// Where its sender sends to.
+    port: u16,
     watch: MediaWatch,
     /// Packets that came and were not kept, by reason.
     dropped: BTreeMap<&'static str, u64>,
-    intake: Intake,
-    /// Payloads waiting for their turn, with their arrival.
-    waiting: HashMap<u64, (Bytes, MeetingTime)>,
-    next: u64,
+    buffer: JitterBuffer<Bytes>,
     /// Whether PCM of it may still come.
     coming: Coming,
     /// When a frame was last admitted for transcription.
@@ -151,7 +151,7 @@ impl Tracks {
     }
 
     pub fn port(&self, stream: StreamId) -> Option<u16> {
-        self.tracks.get(&stream).map(|track| track.ingest.port)
+        self.tracks.get(&stream).map(|track| track.port)
     }
 
     /// Streams that a new one of the same participant and source takes the place of.
@@ -179,18 +179,15 @@ impl Tracks {
         let Some(track) = self.tracks.get_mut(&stream) else {
             return false;
         };
+        let (codec, participant) = (track.codec, track.participant);
+        let payload = || redundancy::without_padding(codec, &payload).map_or(payload, Bytes::from);
         match track
-            .intake
-            .receive(&self.gate, track.participant, &header, arrived, track.next)
+            .buffer
+            .receive(&self.gate, participant, &header, arrived, payload)
         {
             Received::Discarded(discard) => dropped(&mut track.dropped, discard.as_str()),
             Received::Refused(refusal) => dropped(&mut track.dropped, refusal.as_str()),
-            Received::Kept => {
-                let payload =
-                    redundancy::without_padding(track.codec, &payload).map_or(payload, Bytes::from);
-                track.waiting.insert(track.next, (payload, arrived));
-                track.next += 1;
-            }
+            Received::Kept => {}
         }
         let live = arrived - track.alive >= ALIVE_EVERY;
         if live {
@@ -218,7 +215,7 @@ impl Tracks {
         let Some(track) = self.tracks.get_mut(&stream) else {
             return false;
         };
-        track.intake.pass(number, arrived);
+        track.buffer.intake_mut().pass(number, arrived);
         let live = arrived - track.alive >= ALIVE_EVERY;
         if live {
             track.alive = arrived;
@@ -231,7 +228,7 @@ impl Tracks {
     pub fn is_unreadable(&self, stream: StreamId) -> bool {
         self.tracks
             .get(&stream)
-            .is_some_and(|track| track.intake.is_unreadable())
+            .is_some_and(|track| track.buffer.intake().is_unreadable())
     }
 
     /// A sender report: the stream's rate, and its agreement with the sender's other streams.
@@ -247,12 +244,15 @@ impl Tracks {
             return;
         };
         track.cname = cname.or(track.cname.take());
-        let own = track.intake.sender_report(ntp, timestamp, arrived);
+        let own = track
+            .buffer
+            .intake_mut()
+            .sender_report(ntp, timestamp, arrived);
         if let (Some(own), Some(cname)) = (own, track.cname.clone()) {
             let by = self
                 .senders
                 .align((track.participant, cname), stream, own, arrived);
-            track.intake.align(by);
+            track.buffer.intake_mut().align(by);
         }
     }
 
@@ -273,7 +273,7 @@ impl Tracks {
     pub fn next_timeout(&self) -> Option<MeetingTime> {
         self.tracks
             .values()
-            .filter_map(|track| track.intake.next_timeout())
+            .filter_map(|track| track.buffer.intake().next_timeout())
             .min()
     }
 

@@ -3,13 +3,13 @@
 use super::{ALIVE_EVERY, Track, Tracks};
 use crate::{
     capture::{media_watch::MediaWatch, port::Found},
-    domain::{codec::AudioCodec, intake::Intake, source::Terms, time::MeetingTime},
-    ingest::{self, SrtpConfig, StreamConfig},
+    domain::{codec::AudioCodec, jitter_buffer::JitterBuffer, source::Terms, time::MeetingTime},
+    ingest::{self, PlainConfig, Source, SrtpConfig, StreamConfig},
     speech,
     store::{recording::TrackKey, requested_stream::seal_place, stream::Stream},
 };
 use anyhow::bail;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 impl Tracks {
     /// Begins to receive from a source.
@@ -41,6 +41,13 @@ impl Tracks {
         let address = |text: &Option<String>| text.as_ref().map(|text| text.parse()).transpose();
         let config = StreamConfig {
             stream: row.id,
+            payload_type: row.payload_type,
+            red_payload_type: row.red_payload_type,
+            codec,
+            clock_rate: row.clock_rate,
+            report_every: ingest::REPORT_EVERY,
+        };
+        let plain = PlainConfig {
             terms: Terms {
                 ssrc: row.ssrc,
                 remote: address(&row.remote)?,
@@ -48,18 +55,14 @@ impl Tracks {
                 relatch: row.relatch,
                 foreign: found.foreign,
             },
-            payload_type: row.payload_type,
-            red_payload_type: row.red_payload_type,
-            codec,
-            clock_rate: row.clock_rate,
             allow: rtp.allow.clone(),
             latched: address(&row.latched)?,
             ssrc: row.heard_ssrc,
             srtp,
-            report_every: ingest::REPORT_EVERY,
         };
-        let ingest = ingest::open(config, found.source, self.to_loop.clone())?;
-        let port = ingest.port;
+        let port = found.place.port;
+        let source = Source::Plain(found.place, plain);
+        let ingest = ingest::open(config, source, self.to_loop.clone())?;
         let (sink, coming) = self.to_speech.sink(speech);
         self.decode_thread
             .open(row.id, row.participant, codec, sink);
@@ -73,11 +76,10 @@ impl Tracks {
             codec,
             key,
             ingest,
+            port,
             watch: MediaWatch::new(row.media, now),
             dropped: BTreeMap::new(),
-            intake: Intake::new(row.clock_rate),
-            waiting: HashMap::new(),
-            next: 0,
+            buffer: JitterBuffer::new(row.clock_rate),
             coming,
             voiced: None,
             cname: None,

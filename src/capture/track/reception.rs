@@ -89,7 +89,7 @@ impl Tracks {
     /// The sender goes on with another SSRC: its counters begin anew.
     pub fn begin_anew(&mut self, stream: StreamId) {
         if let Some(track) = self.tracks.get_mut(&stream) {
-            track.intake.begin_anew();
+            track.buffer.intake_mut().begin_anew();
         }
     }
 }

@@ -3,21 +3,18 @@
 
 use super::{Track, Tracks};
 use crate::{
-    capture::{
-        admit::admit,
-        commit::{Commits, Holder, Write},
-    },
+    capture::commit::{Commits, Holder, Write},
     domain::{
-        framing::PacketFrame,
-        gate::{Recording, Transcription},
+        gate::{Admitted, Purpose, Refusal},
         id::{RecordingId, StreamId},
-        intake::{Output, reach},
+        jitter_buffer::{Released, Unpacked},
         recording::Track as Recorded,
         time::{MeetingTime, Span},
     },
     media::{frame::Frame, live::spool::Spool, rendering::redundancy},
     store::recording::TrackKey,
 };
+use bytes::Bytes;
 use std::{collections::BTreeMap, sync::Arc};
 use tracing::warn;
 
@@ -26,22 +23,24 @@ impl Tracks {
         let Some(track) = self.tracks.get_mut(&stream) else {
             return;
         };
-        while let Some(release) = track.intake.release(now) {
-            match release {
-                Output::Frame(PacketFrame { id, span, before }) => {
-                    let Some((payload, arrived)) = track.waiting.remove(&id) else {
-                        continue;
-                    };
-                    let repeats = redundancy::repeats(track.codec, &payload);
-                    let holds = reach(span, track.codec.delay(), repeats, before);
-                    let frame = Frame {
-                        payload: Arc::from(&payload[..]),
-                        span,
-                    };
-                    let who = track.participant;
-                    if let Some(admitted) =
-                        admit::<Recording>(&self.gate, who, arrived, holds, frame.clone())
-                    {
+        let (who, codec) = (track.participant, track.codec);
+        let unpack = |payload: Bytes, span| Unpacked {
+            delay: codec.delay(),
+            repeats: redundancy::repeats(codec, &payload),
+            frame: Frame {
+                payload: Arc::from(&payload[..]),
+                span,
+            },
+        };
+        while let Some(released) = track.buffer.release(&self.gate, who, now, unpack) {
+            match released {
+                Released::Frame {
+                    span,
+                    arrived,
+                    recording,
+                    transcription,
+                } => {
+                    if let Some(admitted) = counted(recording) {
                         let (recordings, begun) = (&mut self.recordings, &mut self.begun);
                         let recording = begin(
                             recordings,
@@ -56,16 +55,14 @@ impl Tracks {
                             self.overflowed.insert(recording);
                         }
                     }
-                    if let Some(admitted) =
-                        admit::<Transcription>(&self.gate, who, arrived, holds, frame)
-                    {
+                    if let Some(admitted) = counted(transcription) {
                         track.voiced = Some(arrived);
                         if !self.decode_thread.push(stream, admitted) {
                             self.overflow.lost(who, span);
                         }
                     }
                 }
-                Output::Lost { span, .. } => {
+                Released::Lost { span } => {
                     metrics::counter!("hansard_rtp_lost_total").increment(1);
                     self.decode_thread.lost(stream, span);
                     if let Some(recording) = self.recordings.get(&track.key)
@@ -80,6 +77,18 @@ impl Tracks {
             }
         }
     }
+}
+
+/// `None`: refused, and counted.
+fn counted<P: Purpose>(
+    admitted: Result<Admitted<P, Frame>, Refusal>,
+) -> Option<Admitted<P, Frame>> {
+    if let Err(refusal) = &admitted {
+        let (purpose, reason) = (P::USE.as_str(), refusal.as_str());
+        metrics::counter!("hansard_gate_refused_total", "purpose" => purpose, "reason" => reason)
+            .increment(1);
+    }
+    admitted.ok()
 }
 
 /// The recording that a track's frames belong to, made known before its first frame.

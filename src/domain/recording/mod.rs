@@ -22,6 +22,7 @@ pub const SEGMENT_IDLE: Micros = Micros::from_secs(2);
 /// stays full for a while.
 pub const SEGMENT_RETRY: Micros = Micros::from_secs(1);
 mod gaps;
+pub mod recut;
 
 pub use gaps::{
     CONCEAL_MAX, Circumstances, GAP_MIN, Gap, GapReason, MUTED_MIN, gaps, gaps_of_mix, intersect,

@@ -12,3 +12,20 @@ mod stream;
 pub use network::Network;
 pub use port::{Left, OpenError, Place, Ports, Rested};
 pub use stream::{Stream, open};
+
+use crate::{domain::source::Terms, ingest::SrtpConfig};
+use std::{net::SocketAddr, sync::Arc};
+
+/// Whose packets count on a stream's port, and how they are secured.
+#[derive(Clone, Debug, Default)]
+pub struct PlainConfig {
+    /// What the client told of where it comes from.
+    pub terms: Terms,
+    /// `rtp.allow`: from where streams without `remote` and SRTP may come, besides loopback.
+    pub allow: Arc<[Network]>,
+    /// The source from before a restart.
+    pub latched: Option<SocketAddr>,
+    /// Its SSRC then.
+    pub ssrc: Option<u32>,
+    pub srtp: Option<SrtpConfig>,
+}

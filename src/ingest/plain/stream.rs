@@ -1,6 +1,9 @@
 //! One stream's socket and task.
 
-use super::port::{OpenError, Place, Strangers};
+use super::{
+    Network, PlainConfig,
+    port::{OpenError, Place, Strangers},
+};
 use crate::{
     domain::{
         id::StreamId,
@@ -37,7 +40,6 @@ const COMFORT_NOISE: u8 = 13;
 /// A stream being received. Dropped, it is no longer heard, and its port rests ([`super::Ports`]).
 #[derive(Debug)]
 pub struct Stream {
-    pub port: u16,
     counts: Arc<Counts>,
     seen: Arc<Mutex<Seen>>,
     handed_over: Arc<AtomicBool>,
@@ -66,13 +68,13 @@ impl Stream {
 pub fn open(
     config: StreamConfig,
     place: Place,
+    plain: PlainConfig,
     to: mpsc::Sender<(StreamId, Arrival)>,
 ) -> Result<Stream, OpenError> {
     let began = Instant::now();
-    let source = Source::new(config.terms.clone(), config.latched, config.ssrc, Micros(0));
-    let srtp = config
+    let source = Source::new(plain.terms, plain.latched, plain.ssrc, Micros(0));
+    let srtp = plain
         .srtp
-        .clone()
         .map(|srtp| Keyring::new(srtp, source.ssrc()))
         .transpose()?;
     let seen = Seen {
@@ -83,7 +85,6 @@ pub fn open(
     };
     let close = CancellationToken::new();
     let stream = Stream {
-        port: place.port,
         counts: Arc::default(),
         seen: Arc::new(Mutex::new(seen)),
         handed_over: Arc::default(),
@@ -101,6 +102,7 @@ pub fn open(
         srtp,
         delivery: Delivery::new(config.stream, to),
         config,
+        allow: plain.allow,
         began,
     };
     let handed_over = stream.handed_over.clone();
@@ -137,6 +139,7 @@ enum End {
 
 struct Task {
     config: StreamConfig,
+    allow: Arc<[Network]>,
     delivery: Delivery,
     counts: Arc<Counts>,
     seen: Arc<Mutex<Seen>>,
@@ -216,11 +219,7 @@ impl Task {
     fn allows(&self, from: SocketAddr) -> bool {
         self.srtp.is_some()
             || from.ip().to_canonical().is_loopback()
-            || self
-                .config
-                .allow
-                .iter()
-                .any(|network| network.contains(from.ip()))
+            || self.allow.iter().any(|network| network.contains(from.ip()))
     }
 
     fn since_began(&self, at: Instant) -> Micros {

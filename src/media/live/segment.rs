@@ -7,10 +7,9 @@
 
 use crate::{
     domain::{
-        consent::Use,
         gate::{Admitted, Gate, Pass, Recording, Verdict},
         id::{MeetingId, RecordingId},
-        recording::{Cutter, SegmentName, Track},
+        recording::{Cutter, SegmentName, Track, recut},
         spool_path,
         time::{MeetingTime, Span},
     },
@@ -58,7 +57,7 @@ impl Sealed {
     /// # Errors
     /// When the file cannot be trimmed; then it must not go anywhere.
     pub fn recheck(self, gate: &Gate) -> Result<Option<Self>> {
-        if gate.still::<Recording>(&self.pass) == Verdict::Keep {
+        if recut::is_whole(gate, &self.pass) {
             return Ok(Some(self));
         }
         reseal(self, gate)
@@ -67,24 +66,14 @@ impl Sealed {
 
 /// Trims to what the gate allows, and measures anew.
 fn reseal(sealed: Sealed, gate: &Gate) -> Result<Option<Sealed>> {
-    // By its own entry only: a later grant may reach back over the cut, by its time stamp.
-    let allowed = gate.allowed_by(
-        sealed.pass.participant,
-        Use::Recording,
-        sealed.pass.entry,
-        sealed.pass.late,
-    );
+    let allowed = recut::allowed(gate, &sealed.pass);
     let Some(content) = remux::keep(&sealed.path, &allowed)? else {
         return Ok(None);
     };
-    let pass = Pass {
-        span: content.span,
-        ..sealed.pass
-    };
-    if matches!(gate.still::<Recording>(&pass), Verdict::Drop) {
+    let Some(pass) = recut::rest(gate, &sealed.pass, content.span) else {
         fs::remove_file(&sealed.path).context("a segment cannot be removed")?;
         return Ok(None);
-    }
+    };
     let digested = remux::digest(&sealed.path)?;
     Ok(Some(Sealed {
         pass,
@@ -258,7 +247,7 @@ impl SegmentWriter {
             sha256: String::new(),
         };
         let whole = finished.is_ok();
-        let sealed = if whole && self.gate.still::<Recording>(&pass) == Verdict::Keep {
+        let sealed = if whole && recut::is_whole(&self.gate, &pass) {
             remux::digest(&raw.path).map(|digested| {
                 Some(Sealed {
                     size: digested.size,

@@ -5,7 +5,7 @@ use crate::{
     domain::{
         codec::AudioCodec,
         consent,
-        recording::union,
+        recording::{recut::is_within, union},
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -111,7 +111,7 @@ fn copy_allowed(from: &Path, to: &Path, allowed: &[Span]) -> Result<Option<Conte
     let mut writer = None;
     let mut content: Option<Content> = None;
     while let Some(frame) = reader.read()? {
-        if !within(frame.span, allowed) {
+        if !is_within(frame.span, allowed) {
             continue;
         }
         if writer.is_none() {
@@ -132,14 +132,6 @@ fn copy_allowed(from: &Path, to: &Path, allowed: &[Span]) -> Result<Option<Conte
         writer.finish()?;
     }
     Ok(content)
-}
-
-/// Whether a span lies wholly in one of the sorted, separate `allowed`.
-fn within(span: Span, allowed: &[Span]) -> bool {
-    let next = allowed.partition_point(|open| open.end < span.end);
-    allowed
-        .get(next)
-        .is_some_and(|open| open.start <= span.start)
 }
 
 /// A finished track.
@@ -252,7 +244,7 @@ impl Reading {
 
 fn following(reader: &mut Reader, allowed: &[Span], dropped: &mut u64) -> Result<Option<Frame>> {
     while let Some(frame) = reader.read()? {
-        if within(frame.span, allowed) {
+        if is_within(frame.span, allowed) {
             return Ok(Some(frame));
         }
         *dropped += 1;

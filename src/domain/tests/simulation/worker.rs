@@ -5,13 +5,12 @@ use super::world::{Piece, Sound};
 use hansard_domain::{
     consent::Use,
     endpoint::{self, Decision, Endpoint},
-    framing::PacketFrame,
     gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
     id::{ParticipantId, StreamId},
-    intake::{Intake, Output, Received, reach},
+    jitter_buffer::{JitterBuffer, Released, Unpacked},
     late::Lates,
     meeting::{Command, Input, Meeting},
-    recording::{Cutter, SegmentName},
+    recording::{Cutter, SegmentName, recut},
     reorder::HELD_MAX,
     settings::MeetingSettings,
     source::{Source, Terms},
@@ -44,9 +43,7 @@ pub struct Done {
 struct Stream {
     who: ParticipantId,
     source: Source,
-    intake: Intake,
-    waiting: BTreeMap<u64, (usize, MeetingTime)>,
-    next: u64,
+    buffer: JitterBuffer<usize>,
     cutter: Cutter,
     open: Vec<Piece>,
     ear: Ear,
@@ -148,9 +145,7 @@ impl Worker {
         self.streams.entry(id).or_insert_with(|| Stream {
             who,
             source: Source::new(from.0, from.1, Some(SSRC), Micros(now.0)),
-            intake: Intake::new(48_000),
-            waiting: BTreeMap::new(),
-            next: 0,
+            buffer: JitterBuffer::new(48_000),
             cutter: Cutter::new(0),
             open: Vec::new(),
             ear: Ear {
@@ -189,19 +184,11 @@ impl Worker {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        if stream
-            .intake
-            .receive(&self.gate, stream.who, header, now, stream.next)
-            == Received::Kept
-        {
-            stream.waiting.insert(stream.next, (sound, now));
-            stream.next += 1;
-        }
-        assert!(
-            stream.waiting.len() <= 2 * HELD_MAX,
-            "{} packets wait",
-            stream.waiting.len()
-        );
+        stream
+            .buffer
+            .receive(&self.gate, stream.who, header, now, || sound);
+        let waiting = stream.buffer.len();
+        assert!(waiting <= 2 * HELD_MAX, "{waiting} packets wait");
     }
 
     /// One turn of the loop.
@@ -240,7 +227,7 @@ impl Worker {
         let intakes = self
             .streams
             .values()
-            .filter_map(|stream| stream.intake.next_timeout());
+            .filter_map(|stream| stream.buffer.intake().next_timeout());
         self.rules.poll_timeout().into_iter().chain(intakes).min()
     }
 
@@ -248,29 +235,25 @@ impl Worker {
         let Some(mut stream) = self.streams.remove(&id) else {
             return;
         };
-        while let Some(release) = stream.intake.release(now) {
-            let Output::Frame(PacketFrame { id, span, before }) = release else {
+        let unpack = |sound: usize, _| Unpacked {
+            frame: sound,
+            delay: LOOK_AHEAD,
+            repeats: sounds[sound].repeats.map(|_| FRAME),
+        };
+        let gate = self.gate.clone();
+        while let Some(released) = stream.buffer.release(&gate, stream.who, now, unpack) {
+            let Released::Frame {
+                recording,
+                transcription,
+                ..
+            } = released
+            else {
                 continue;
             };
-            let Some((sound, arrived)) = stream.waiting.remove(&id) else {
-                continue;
-            };
-            let holds = reach(
-                span,
-                LOOK_AHEAD,
-                sounds[sound].repeats.map(|_| FRAME),
-                before,
-            );
-            if let Ok(frame) = self
-                .gate
-                .admit_whole::<Recording, _>(stream.who, arrived, holds, span, sound)
-            {
+            if let Ok(frame) = recording {
                 self.record(&mut stream, frame);
             }
-            if let Ok(frame) = self
-                .gate
-                .admit_whole::<Transcription, _>(stream.who, arrived, holds, span, sound)
-            {
+            if let Ok(frame) = transcription {
                 self.listen(&mut stream, frame, sounds);
             }
         }
@@ -396,7 +379,7 @@ impl Worker {
         }
     }
 
-    /// Doors changed: what is open is sealed, what was sealed is asked for again, utterances are
+    /// The gate changed: what is open is sealed, what was sealed is asked for again, utterances are
     /// cut.
     fn recheck(&mut self, who: Option<ParticipantId>) {
         for id in self.streams.keys().copied().collect::<Vec<_>>() {
@@ -450,15 +433,13 @@ impl Worker {
     /// Segments of which only what their own entry allows is kept.
     pub fn recut(gate: &Gate, pieces: Vec<Piece>, sounds: &[Sound]) -> Vec<Piece> {
         let allowed = |piece: &Piece| {
-            let spans = gate.allowed_by(
-                sounds[piece.sound].who,
-                Use::Recording,
-                piece.entry,
-                piece.late,
-            );
-            spans
-                .iter()
-                .any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
+            let pass = Pass {
+                participant: sounds[piece.sound].who,
+                span: piece.placed,
+                entry: piece.entry,
+                late: piece.late,
+            };
+            recut::is_within(piece.placed, &recut::allowed(gate, &pass))
         };
         pieces.into_iter().filter(allowed).collect()
     }
@@ -466,23 +447,17 @@ impl Worker {
 
 /// What of a segment may stay.
 fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
-    if gate.still::<Recording>(&segment.pass) == Verdict::Keep {
+    if recut::is_whole(gate, &segment.pass) {
         return Some(segment);
     }
-    let allowed = gate.allowed_by(
-        segment.pass.participant,
-        Use::Recording,
-        segment.pass.entry,
-        segment.pass.late,
-    );
-    segment.pieces.retain(|piece| {
-        allowed
-            .iter()
-            .any(|span| span.start <= piece.placed.start && piece.placed.end <= span.end)
-    });
+    let allowed = recut::allowed(gate, &segment.pass);
+    segment
+        .pieces
+        .retain(|piece| recut::is_within(piece.placed, &allowed));
     let (first, last) = (segment.pieces.first()?, segment.pieces.last()?);
-    segment.pass.span = Span::new(first.placed.start, last.placed.end);
-    (gate.still::<Recording>(&segment.pass) != Verdict::Drop).then_some(segment)
+    let left = Span::new(first.placed.start, last.placed.end);
+    segment.pass = recut::rest(gate, &segment.pass, left)?;
+    Some(segment)
 }
 
 /// The sound in a span.
