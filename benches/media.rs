@@ -27,8 +27,8 @@ use hansard::{
             spool::Spool,
         },
         rendering::{
+            join,
             mix::{self, Source as MixSource},
-            remux,
         },
     },
 };
@@ -305,7 +305,7 @@ fn joining(folder: &Path) {
         .collect();
     let always = [Span::new(MeetingTime::ZERO, MeetingTime::MAX)];
     let begun = Instant::now();
-    let track = remux::finalise_track(&segments, &always, &folder.join("hour.mka"))
+    let track = join::finalise_track(&segments, &always, &folder.join("hour.mka"))
         .expect("joins")
         .expect("has frames");
     println!(

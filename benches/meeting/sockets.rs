@@ -34,7 +34,7 @@ pub async fn sockets() -> Result<Vec<Table>> {
 }
 
 fn url(client: &Client) -> String {
-    format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1))
+    client.signal_url()
 }
 
 /// What a socket costs, and how far apart an event reaches them all.

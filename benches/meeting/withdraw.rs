@@ -92,12 +92,7 @@ async fn one(apart: &mut Apart, down: Down, name: &str, table: &mut Table) -> Re
         .await?;
     let meeting = client.create_meeting(&host, json!({})).await?;
     let id = meeting["id"].as_str().context("an id")?.to_owned();
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: id.clone(),
-    };
-    let signal = Signal::connect(&url, &entry, None).await?;
+    let signal = Signal::observe(&client, &id, None).await?;
     let listening = CancellationToken::new();
     let told = tokio::spawn(listen(signal, listening.clone()));
 

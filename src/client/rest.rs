@@ -98,6 +98,11 @@ impl Client {
         &self.base
     }
 
+    /// Where the same server takes signaling sockets.
+    pub fn signal_url(&self) -> String {
+        format!("{}/v1/signal", self.base_url().replacen("http", "ws", 1))
+    }
+
     pub fn api_key(&self) -> &str {
         &self.key
     }

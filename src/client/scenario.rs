@@ -168,11 +168,7 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
         .context("a meeting without an id")?
         .to_owned();
 
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: meeting_id.clone(),
-    };
-    let observer = Signal::connect(&signal_url(client), &entry, None)
+    let observer = Signal::observe(client, &meeting_id, None)
         .await
         .context("the observer")?;
     let (state, mut states) = watch::channel(None);
@@ -286,7 +282,7 @@ async fn enter(
     // With several servers each participant stays at its own; a public address would spread them
     // otherwise.
     let url = if staging.clients.len() > 1 {
-        signal_url(client)
+        client.signal_url()
     } else {
         joined.signal_url.clone()
     };
@@ -395,14 +391,4 @@ async fn collect(
         events,
         closed: signal.close().await,
     }
-}
-
-/// The signaling address of a server, from its own.
-fn signal_url(client: &Client) -> String {
-    let base = client.base_url();
-    format!(
-        "{}/v1/signal",
-        base.strip_prefix("http")
-            .map_or(base.into(), |rest| format!("ws{rest}"))
-    )
 }

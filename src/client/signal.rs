@@ -3,6 +3,7 @@
 //! A task reads the socket as fast as events come and stamps each with its receipt; it waits only
 //! when nobody takes [`EVENTS_MAX`] events from it, which the server then sees as a slow reader.
 
+use crate::rest::Client;
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -82,6 +83,18 @@ pub struct Signal {
 }
 
 impl Signal {
+    /// Joins as an observer, with the client's API key.
+    ///
+    /// # Errors
+    /// As [`Signal::connect`].
+    pub async fn observe(client: &Client, meeting: &str, last_seq: Option<i64>) -> Result<Self> {
+        let entry = Entry::Observer {
+            api_key: client.api_key().into(),
+            meeting_id: meeting.into(),
+        };
+        Self::connect(&client.signal_url(), &entry, last_seq).await
+    }
+
     /// Connects and joins; `last_seq` asks for the durable events after it.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::{
         recording::{Circumstances, Gap, RecordingStatus, SegmentState, gaps, intersect},
         time::{MeetingTime, Micros, Span},
     },
-    media::rendering::remux::{self, Finalised, Part},
+    media::rendering::join::{self, Finalised, Part},
     objects::{ObjectError, Objects},
     store::{
         Store,
@@ -163,7 +163,7 @@ impl Joiner<'_> {
         why.lost.extend(lost.iter().map(|segment| segment.span));
 
         let (to, appended) = (out.clone(), parts.len() > before);
-        let joined = tokio::task::spawn_blocking(move || remux::join(&parts, &to))
+        let joined = tokio::task::spawn_blocking(move || join::join(&parts, &to))
             .await?
             .context("joining a track");
         let _ = tokio::fs::remove_dir_all(&parts_folder).await;

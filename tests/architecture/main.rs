@@ -391,8 +391,8 @@ fn a_dependency_that_may_go_is_used_in_one_file() {
         ("rtcp::receiver_report", "ingest/rtcp.rs"),
         ("rtcp::reception_report", "ingest/rtcp.rs"),
         ("rtcp::sender_report", "ingest/rtcp.rs"),
-        ("rtp::header", "ingest/srtp.rs"),
-        ("webrtc_srtp::", "ingest/srtp.rs"),
+        ("rtp::header", "ingest/srtp/mod.rs"),
+        ("webrtc_srtp::", "ingest/srtp/mod.rs"),
         ("webrtc_util::", "ingest/rtcp.rs"),
     ];
     let mut wrong = Vec::new();

@@ -78,12 +78,7 @@ async fn a_killed_server_goes_on_with_the_same_recording() {
 
     let server = Server::serve(data.path());
     let client = server.client();
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: id.clone(),
-    };
-    let mut signal = Signal::connect(&url, &entry, Some(0))
+    let mut signal = Signal::observe(&client, &id, Some(0))
         .await
         .expect("observes");
     eventually(

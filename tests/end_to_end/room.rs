@@ -144,7 +144,7 @@ impl Left {
 }
 
 pub fn signal_url(client: &Client) -> String {
-    format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1))
+    client.signal_url()
 }
 
 impl Room {

@@ -52,12 +52,7 @@ async fn one_voice_becomes_a_recording_and_captions() {
         .expect("a meeting");
     let id = meeting["id"].as_str().expect("an id");
     let (participant_id, _) = participant(&client, id, "Alice", "accepted").await;
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: id.into(),
-    };
-    let mut signal = Signal::connect(&url, &entry, Some(0))
+    let mut signal = Signal::observe(&client, &id, Some(0))
         .await
         .expect("observes");
 

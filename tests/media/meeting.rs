@@ -19,8 +19,9 @@ use hansard::{
             spool::{Spool, SpoolEvent},
         },
         rendering::{
+            join::{self, Finalised},
             mix::{self, Mixed, Source as MixSource},
-            remux::{self, Finalised},
+            remux,
         },
     },
 };
@@ -191,7 +192,7 @@ impl Meeting {
             .collect();
         let out = self.folder.0.join(format!("{who}.mka"));
         let allowed = self.gate.allowed(who, Use::Recording);
-        let track = remux::finalise_track(&paths, &allowed, &out)
+        let track = join::finalise_track(&paths, &allowed, &out)
             .expect("joins")
             .map(|track| (out, track));
         Take {

@@ -99,12 +99,7 @@ impl Cell {
 
 /// What the `recording_state`s of a meeting said, from its beginning.
 async fn states(client: &Client, meeting: &str) -> Result<Vec<Value>> {
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: meeting.into(),
-    };
-    let mut signal = Signal::connect(&url, &entry, Some(0)).await?;
+    let mut signal = Signal::observe(&client, &meeting, Some(0)).await?;
     let mut said = Vec::new();
     // An ended meeting whose files are ready lets nobody stay.
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(5), signal.next()).await {

@@ -21,7 +21,7 @@ use std::{
 /// A finished track, and what its speaker allowed of it.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Matroska, of [`crate::media::rendering::remux`].
+    /// Matroska, of [`crate::media::rendering::join`].
     pub path: PathBuf,
     /// MeetingTime of the file's time 0.
     pub start: MeetingTime,

@@ -1,7 +1,8 @@
-//! After the meeting: [`remux`] trims, repairs and joins segments into tracks, and [`mix`] renders
+//! After the meeting: [`remux`] trims and repairs segments, [`join`] makes tracks of them, and [`mix`] renders
 //! the meeting from the tracks (`mix_input` places one, `scratch` holds their sum, `limiter` and
 //! `aac` finish it).
 
+pub mod join;
 pub mod mix;
 pub mod redundancy;
 pub mod remux;
@@ -10,3 +11,6 @@ mod aac;
 mod limiter;
 mod mix_input;
 mod scratch;
+
+#[cfg(test)]
+mod tests;

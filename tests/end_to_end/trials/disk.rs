@@ -22,12 +22,7 @@ const SOON: Duration = Duration::from_secs(60);
 const AGAIN_MS: i64 = 4_000;
 
 async fn observe(client: &Client, meeting: &str) -> Signal {
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: meeting.into(),
-    };
-    Signal::connect(&url, &entry, Some(0))
+    Signal::observe(&client, &meeting, Some(0))
         .await
         .expect("observes")
 }

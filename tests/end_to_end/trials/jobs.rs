@@ -303,7 +303,7 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
         voice(&client, &id, "Ana", hum(500.0, 14)).await,
         voice(&client, &id, "Bob", hum(800.0, 14)).await,
     );
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
+    let url = client.signal_url();
     let (ana_id, bob_id) = (ana.participant.clone(), bob.participant.clone());
     ana.sending.await.expect("sends");
     bob.sending.await.expect("sends");

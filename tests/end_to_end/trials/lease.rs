@@ -484,12 +484,7 @@ async fn words_said_into_a_crash_are_found_again() {
 
     let server = Server::serve(data.path());
     let client = server.client();
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: id.clone(),
-    };
-    let mut observer = Signal::connect(&url, &entry, Some(0))
+    let mut observer = Signal::observe(&client, &id, Some(0))
         .await
         .expect("observes");
     let mut told = Vec::new();

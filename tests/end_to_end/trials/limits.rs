@@ -70,12 +70,7 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
         .consent(&joined.token, id, "recording_ai", "accepted")
         .await
         .expect("agrees");
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: id.into(),
-    };
-    let mut signal = Signal::connect(&url, &entry, Some(0))
+    let mut signal = Signal::observe(&client, &id, Some(0))
         .await
         .expect("observes");
     let sender = Sender::bind(LOOPBACK, SenderConfig::opus("alice"))

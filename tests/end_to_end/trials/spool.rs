@@ -140,13 +140,8 @@ async fn a_meeting_that_ends_without_storage_gets_its_files_afterwards() {
     let place = Place::new().await;
     let server = place.serve(&[]);
     let client = server.client();
-    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
     let mut tones = ToneMeeting::begin(&client, 2).await;
-    let entry = Entry::Observer {
-        api_key: client.api_key().into(),
-        meeting_id: tones.meeting.clone(),
-    };
-    let mut signal = Signal::connect(&url, &entry, Some(0))
+    let mut signal = Signal::observe(&client, &tones.meeting, Some(0))
         .await
         .expect("observes");
     tokio::time::sleep(Duration::from_secs(5)).await;
