@@ -1,19 +1,19 @@
-//! `hansard`: one binary, its role by its first argument.
+//! `hansard`: one binary, its command by its first argument.
 
 use clap::Parser;
 use hansard::{
     api::docs,
     app::{self, Part, commands, jobs_command},
-    config::{Cli, Deployment, LogFormat, Role, Settings, Sources},
+    config::{Cli, Command, Deployment, LogFormat, Settings, Sources},
     doctor, speech,
 };
 use std::{io::IsTerminal, process::ExitCode};
 
 fn main() -> ExitCode {
     // The decoder's process needs no runtime and no settings.
-    let role = match Cli::parse().role {
-        Role::Decoder { arguments } => return decoder(&arguments),
-        role => role,
+    let command = match Cli::parse().command {
+        Command::Decoder { arguments } => return decoder(&arguments),
+        command => command,
     };
     // What is recorded, said and agreed is for nobody else on this machine: files 0600, folders
     // 0700, whoever makes them.
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
-    let done = runtime.block_on(run(role));
+    let done = runtime.block_on(run(command));
     // What is still blocking (a graph, a disk) must not keep an ended process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match done {
@@ -62,16 +62,16 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(role: Role) -> anyhow::Result<ExitCode> {
-    match role {
-        Role::Serve(whole) => {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(whole) => {
             stay(
                 Settings::resolve(Sources::whole(whole), Deployment::Standalone)?,
                 Part::Serve,
             )
             .await?
         }
-        Role::Api {
+        Command::Api {
             base,
             front,
             stores,
@@ -79,7 +79,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             let sources = Sources::new(base).front(front).stores(stores);
             stay(Settings::resolve(sources, Deployment::Shared)?, Part::Api).await?;
         }
-        Role::Worker {
+        Command::Worker {
             base,
             stores,
             media,
@@ -94,7 +94,7 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             )
             .await?;
         }
-        Role::Demo { demo, whole } => {
+        Command::Demo { demo, whole } => {
             let settings =
                 Settings::resolve(Sources::whole(whole).apart("-demo"), Deployment::Standalone)?;
             // The terminal is for the play.
@@ -105,43 +105,43 @@ async fn run(role: Role) -> anyhow::Result<ExitCode> {
             );
             app::demo::run(settings, demo).await?;
         }
-        Role::Migrate { base, stores } => {
+        Command::Migrate { base, stores } => {
             commands::migrate(&settled(Sources::new(base).stores(stores))?).await?;
         }
-        Role::Models { command, base } => {
+        Command::Models { command, base } => {
             commands::models(&settled(Sources::new(base))?, command).await?
         }
-        Role::Doctor(whole) => return Ok(doctor::run(&settled(Sources::whole(whole))?).await),
-        Role::Openapi { openapi } => commands::openapi(openapi, &docs::text())?,
-        Role::Key {
+        Command::Doctor(whole) => return Ok(doctor::run(&settled(Sources::whole(whole))?).await),
+        Command::Openapi { openapi } => commands::openapi(openapi, &docs::text())?,
+        Command::Key {
             command,
             base,
             stores,
         } => {
             commands::keys(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
-        Role::Consent {
+        Command::Consent {
             command,
             base,
             stores,
         } => {
             return commands::consents(&settled(Sources::new(base).stores(stores))?, command).await;
         }
-        Role::Jobs {
+        Command::Jobs {
             command,
             base,
             stores,
         } => {
             jobs_command::jobs(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
-        Role::Tenant {
+        Command::Tenant {
             command,
             base,
             stores,
         } => {
             commands::tenants(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
-        Role::Decoder { .. } => unreachable!("answered before"),
+        Command::Decoder { .. } => unreachable!("answered before"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,7 @@ use hansard_client::{
     caption::Caption,
     rest::{Client, audio_stream},
     sender::{Frame, Sender, SenderConfig},
-    signal::{Entry, Event, Signal},
+    signal::{Event, Signal},
     tone::{self, OpusSettings},
 };
 use serde_json::json;

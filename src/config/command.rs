@@ -23,11 +23,11 @@ use std::{
 )]
 pub struct Cli {
     #[command(subcommand)]
-    pub role: Role,
+    pub command: Command,
 }
 
 #[derive(Subcommand, Debug)]
-pub enum Role {
+pub enum Command {
     /// Everything in one place: API, web page, media worker; what is not given is brought along
     Serve(Whole),
     /// REST, signaling and web page; any number of them

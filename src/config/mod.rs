@@ -11,8 +11,8 @@ mod command;
 mod source;
 
 pub use command::{
-    Base, Cli, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, Media, ModelCommand,
-    OpenapiFlags, Role, Stores, TenantCommand, Whole,
+    Base, Cli, Command, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, Media,
+    ModelCommand, OpenapiFlags, Stores, TenantCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 

@@ -4,7 +4,7 @@ use clap::Parser;
 fn media(arguments: &[&str]) -> Sources {
     let cli = Cli::try_parse_from([&["hansard", "worker"], arguments].concat())
         .expect("the flags are right");
-    let Role::Worker {
+    let Command::Worker {
         base,
         stores,
         media,

@@ -9,7 +9,7 @@ use crate::{
     time::{MeetingTime, Micros, Span},
     timeline::Header,
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// A packet whose turn it is, as its codec reads it.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub enum Released<F> {
 pub struct JitterBuffer<P> {
     intake: Intake,
     /// With their arrival.
-    waiting: HashMap<u64, (P, MeetingTime)>,
+    waiting: BTreeMap<u64, (P, MeetingTime)>,
     next: u64,
 }
 
@@ -48,7 +48,7 @@ impl<P> JitterBuffer<P> {
     pub fn new(clock_rate: u32) -> Self {
         Self {
             intake: Intake::new(clock_rate),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             next: 0,
         }
     }

@@ -5,7 +5,7 @@ use crate::support::{Scratch, eventually, place::files, server::Server};
 use hansard_client::{
     rest::audio_stream,
     sender::{Frame, Sender, SenderConfig},
-    signal::{Entry, Signal},
+    signal::Signal,
     tone::{self, OpusSettings},
 };
 use serde_json::json;

@@ -6,7 +6,7 @@ use hansard_client::{
     meeting::Meeting,
     rest::{Client, audio_stream},
     sender::{Sender, SenderConfig},
-    signal::{Entry, Signal},
+    signal::Signal,
 };
 use serde_json::json;
 use std::{
@@ -52,7 +52,7 @@ async fn one_voice_becomes_a_recording_and_captions() {
         .expect("a meeting");
     let id = meeting["id"].as_str().expect("an id");
     let (participant_id, _) = participant(&client, id, "Alice", "accepted").await;
-    let mut signal = Signal::observe(&client, &id, Some(0))
+    let mut signal = Signal::observe(&client, id, Some(0))
         .await
         .expect("observes");
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use hansard_client::{
     rest::{Client, Recording},
-    signal::{Entry, Signal},
+    signal::Signal,
     tone,
 };
 use serde_json::Value;
@@ -99,7 +99,7 @@ impl Cell {
 
 /// What the `recording_state`s of a meeting said, from its beginning.
 async fn states(client: &Client, meeting: &str) -> Result<Vec<Value>> {
-    let mut signal = Signal::observe(&client, &meeting, Some(0)).await?;
+    let mut signal = Signal::observe(client, meeting, Some(0)).await?;
     let mut said = Vec::new();
     // An ended meeting whose files are ready lets nobody stay.
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(5), signal.next()).await {

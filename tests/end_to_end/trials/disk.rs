@@ -9,10 +9,7 @@ use super::support::{
     tone_meeting::{ToneMeeting, later},
 };
 use chrono::Utc;
-use hansard_client::{
-    rest::Client,
-    signal::{Entry, Signal},
-};
+use hansard_client::{rest::Client, signal::Signal};
 use rustix::process::Resource;
 use std::time::{Duration, Instant};
 
@@ -22,7 +19,7 @@ const SOON: Duration = Duration::from_secs(60);
 const AGAIN_MS: i64 = 4_000;
 
 async fn observe(client: &Client, meeting: &str) -> Signal {
-    Signal::observe(&client, &meeting, Some(0))
+    Signal::observe(client, meeting, Some(0))
         .await
         .expect("observes")
 }

@@ -11,7 +11,7 @@ use hansard_client::{
     meeting::Meeting,
     rest::audio_stream,
     sender::{Sender, SenderConfig},
-    signal::{Entry, Signal},
+    signal::Signal,
 };
 use serde_json::json;
 use std::{
@@ -70,7 +70,7 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
         .consent(&joined.token, id, "recording_ai", "accepted")
         .await
         .expect("agrees");
-    let mut signal = Signal::observe(&client, &id, Some(0))
+    let mut signal = Signal::observe(&client, id, Some(0))
         .await
         .expect("observes");
     let sender = Sender::bind(LOOPBACK, SenderConfig::opus("alice"))

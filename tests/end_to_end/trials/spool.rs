@@ -9,7 +9,7 @@ use super::support::{
 };
 use axum::http::Method;
 use chrono::Utc;
-use hansard_client::signal::{Entry, Signal};
+use hansard_client::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// On a busy machine.

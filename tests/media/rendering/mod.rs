@@ -3,25 +3,14 @@
 mod faults;
 mod support;
 
-use gstreamer::{self as gst, prelude::*};
-use gstreamer_app::{AppSink, AppSrc};
 use hansard::{
     domain::{
         codec::AudioCodec,
-        time::{MeetingTime, Micros, Span},
+        time::{MeetingTime, Span},
     },
-    media::{
-        containers::matroska::{Shape, Writer},
-        frame::Frame,
-        rendering::mix::{Mixed, Source, render},
-    },
+    media::rendering::mix::{Source, render},
 };
-use hansard_client::ogg;
-use std::{
-    f32::consts::TAU,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{f32::consts::TAU, path::Path};
 use support::*;
 
 #[test]

@@ -35,7 +35,7 @@ pub fn always() -> Vec<Span> {
 }
 
 /// A folder that is gone at the end.
-pub struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
     pub fn new(name: &str) -> Self {

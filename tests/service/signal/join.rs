@@ -5,17 +5,9 @@ use super::{
     world::{Hello, World, seqs},
 };
 use chrono::TimeDelta;
-use futures_util::SinkExt;
-use hansard::{
-    api::secret::Secret,
-    command::{leave, readmit, remove},
-    domain::participant::Removal,
-    queue::message::{Ask, Published, Reply},
-    store::{meeting, new_id, presence},
-};
-use serde_json::{Value, json};
+use hansard::{api::secret::Secret, store::new_id};
+use serde_json::json;
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn only_the_right_upgrade_is_answered() {

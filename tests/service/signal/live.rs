@@ -4,14 +4,10 @@ use super::{
     support::eventually,
     world::{Hello, World, seqs},
 };
-use chrono::TimeDelta;
 use futures_util::SinkExt;
 use hansard::{
-    api::secret::Secret,
-    command::{leave, readmit, remove},
-    domain::participant::Removal,
     queue::message::{Ask, Published, Reply},
-    store::{meeting, new_id, presence},
+    store::{meeting, presence},
 };
 use serde_json::{Value, json};
 use std::time::Duration;

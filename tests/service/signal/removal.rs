@@ -1,21 +1,11 @@
 //! Removal, as sockets see it.
 
-use super::{
-    support::eventually,
-    world::{Hello, World, seqs},
-};
-use chrono::TimeDelta;
-use futures_util::SinkExt;
+use super::world::World;
 use hansard::{
-    api::secret::Secret,
     command::{leave, readmit, remove},
     domain::participant::Removal,
-    queue::message::{Ask, Published, Reply},
-    store::{meeting, new_id, presence},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
-use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn a_removed_participant_is_closed_and_stays_out() {

@@ -8,7 +8,7 @@ use super::support::{Scratch, eventually, server::Server};
 use hansard_client::{
     rest::{Client, Joined, Stream},
     sender::Frame,
-    signal::{Entry, Event, Signal},
+    signal::{Event, Signal},
     srtp::Srtp,
     tone::{self, OpusSettings},
 };
@@ -90,7 +90,7 @@ impl Room {
             .await
             .expect("a meeting");
         let id = meeting["id"].as_str().expect("an id").to_owned();
-        let mut signal = Signal::observe(&client, &id, Some(0))
+        let mut signal = Signal::observe(client, &id, Some(0))
             .await
             .expect("observes");
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
