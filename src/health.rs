@@ -34,6 +34,8 @@ pub enum Reason {
     Descriptors,
     /// The speech decoder does not run.
     Decoder,
+    /// The speech model is being fetched.
+    Model,
     /// The machine has more to do than it can: new meetings are refused.
     Overloaded,
     /// Jobs of this kind are due and no worker takes them.
@@ -49,6 +51,7 @@ impl fmt::Display for Reason {
             Self::SpoolFull => f.write_str("spool_full"),
             Self::Descriptors => f.write_str("descriptors"),
             Self::Decoder => f.write_str("decoder"),
+            Self::Model => f.write_str("model"),
             Self::Overloaded => f.write_str("overloaded"),
             Self::NoWorker(kind) => write!(f, "no_worker:{kind}"),
         }

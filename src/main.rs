@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--model PATH --states N`, as a worker starts it.
+/// `--model PATH --states N [--gpu]`, as a worker starts it.
 fn decoder(arguments: &[String]) -> ExitCode {
     let value = |name: &str| {
         arguments
@@ -46,7 +46,10 @@ fn decoder(arguments: &[String]) -> ExitCode {
         value("--model"),
         value("--states").and_then(|states| states.parse().ok()),
     ) {
-        (Some(model), Some(states)) => speech::child::main(model.as_ref(), states),
+        (Some(model), Some(states)) => {
+            let gpu = arguments.iter().any(|argument| argument == "--gpu");
+            speech::child::main(model.as_ref(), states, gpu)
+        }
         _ => failed(&anyhow::anyhow!(
             "the decoder is started by a worker, with --model and --states"
         )),

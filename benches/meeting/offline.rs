@@ -52,6 +52,7 @@ impl Offline {
         let registry = Registry::new(Path::new("/nonexistent"))?;
         let model = registry.model(name)?;
         let settings = DecoderConfig {
+            gpu: false,
             program: env!("CARGO_BIN_EXE_hansard").into(),
             model: path,
             states,

@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use sqlx::PgConnection;
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 /// The database of a command: the one given, or the private one, started when `serve` does not run.
 pub(super) async fn with_database<T>(
@@ -140,6 +140,10 @@ pub async fn consents(settings: &Settings, command: ConsentCommand) -> anyhow::R
 pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Result<()> {
     let registry = Registry::new(&settings.data)?;
     match command {
+        ModelCommand::Bench { name, seconds } => {
+            let at_most = Duration::from_secs(seconds.into());
+            super::bench::run(settings, name, at_most).await?;
+        }
         ModelCommand::List => {
             let chosen = registry.default_name();
             for model in registry.models() {
@@ -166,6 +170,7 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
                 .context("a progress bar")?,
             );
             bar.set_message(name.clone());
+            let base_url = base_url.or_else(|| settings.models_url.clone());
             let path = fetch::fetch(&registry, &name, base_url.as_deref(), |step| {
                 bar.set_length(step.of_bytes);
                 bar.set_position(step.bytes);

@@ -1,6 +1,6 @@
 //! The media worker of a process: meetings, jobs, recovery.
 
-use super::{Part, owner, services::Services, work_folder};
+use super::{Part, model, owner, services::Services, work_folder};
 use crate::{
     capture::{
         self, Capture, Deps, Rtp, head_watch::HeadWatch, recover, spool_watch::watch,
@@ -18,7 +18,11 @@ use crate::{
     },
     media::live::disk::Disk,
     queue::JobKind,
-    speech::{self, Speech, model::Registry},
+    speech::{
+        Speech, SpeechConfig,
+        measured::{self, Machine},
+        model::Model,
+    },
     store::{Store, job, new_id, seal::Seal},
     worker::{Job, Worker},
 };
@@ -41,6 +45,7 @@ const TAKEN: [JobKind; 5] = [
 /// A running worker: meetings on one side, jobs on the other, so that meetings can end while their
 /// files are still made.
 pub struct Media {
+    pub model: Model,
     meetings: Half,
     jobs: Half,
     upkeep: CancellationToken,
@@ -88,25 +93,39 @@ impl Media {
         services: &Services,
         part: Part,
     ) -> anyhow::Result<Self> {
-        let registry = Registry::new(&settings.data)?;
-        let name = settings
-            .model
-            .clone()
-            .unwrap_or_else(|| registry.default_name());
-        let (model, path) = registry.find(&name)?;
+        let (model, path) = model::provide(settings).await?;
         if model.bundled {
             warn!(
                 "captions by the bundled test model, which knows some 650 words of synthetic speech; \
                  for real meetings: hansard models fetch base.en"
             );
         }
-        let speech = Speech::start(speech::SpeechConfig::new(model, path)?)
+        let machine = Machine::here(settings.gpu);
+        let measured = measured::meetings(&settings.data, &model, &machine);
+        let config = SpeechConfig {
+            gpu: settings.gpu,
+            ..SpeechConfig::new(model.clone(), path)?
+        };
+        let speech = Speech::start(config)
             .await
             .context("starting the decoder")?;
-        let room = settings
-            .capacity
-            .map_or_else(|| speech.capacity(), |given| given as usize);
-        info!(meetings = room, "room for live meetings");
+        let (room, by) = match (settings.capacity, measured) {
+            (Some(given), _) => (given, "the setting capacity"),
+            (None, Some(0)) => {
+                warn!(
+                    model = model.name,
+                    "this machine is too slow for live captions with this model; see hansard models bench"
+                );
+                (1, "hansard models bench")
+            }
+            (None, Some(measured)) => (measured, "hansard models bench"),
+            (None, None) => {
+                let estimate = u32::try_from(speech.capacity()).unwrap_or(u32::MAX);
+                (estimate, "a short test; hansard models bench measures it")
+            }
+        };
+        info!(meetings = room, by, "room for live meetings");
+        let room = room as usize;
         let spool = settings.data.join("spool");
         tokio::fs::create_dir_all(&spool)
             .await
@@ -196,6 +215,7 @@ impl Media {
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
         Ok(Self {
+            model,
             meetings: Half::start(services, meetings, dead.clone(), taken(&[JobKind::Capture])),
             jobs: Half::start(services, jobs, dead, taken(&TAKEN[1..])),
             upkeep,

@@ -1,19 +1,22 @@
 //! How processes start and stop, in order.
 //!
 //! **Start**: operations address opened (`/readyz` says `starting`) → data folder locked →
-//! Postgres, migrations (`serve` only) → queue → bucket → clock → speech → what a dead process left
-//! is listed → jobs are claimed → addresses are opened → said on stdout.
+//! Postgres, migrations (`serve` only) → queue → bucket → clock → speech model (fetched where it is
+//! named and missing) → speech → what a dead process left is listed → jobs are claimed → addresses
+//! are opened → said on stdout.
 //!
 //! **Stop** ([`Running::stop`]): nothing new is claimed → meetings end (`serve`) or are handed over
 //! (`worker`) → their files are made (`serve`) → jobs drained → sockets told to go elsewhere (1012)
 //! → addresses closed → queue, stores. The first SIGTERM does all of this within the grace time; a
 //! second one, or the end of that time, is like a kill, which loses nothing that was stored either.
 
+mod bench;
 pub mod commands;
 mod connections;
 pub mod demo;
 pub mod jobs_command;
 mod media;
+mod model;
 mod owner;
 mod services;
 mod watch;
@@ -34,6 +37,7 @@ use crate::{
     health::{self, Phase},
     ingest::Network,
     published::Here,
+    speech::model::Model,
     store::seal::Seal,
 };
 use anyhow::Context;
@@ -61,6 +65,8 @@ pub struct Running {
     /// `http://…`; none for a worker.
     pub url: Option<String>,
     pub ops: String,
+    /// What writes captions; none where there is no media.
+    pub model: Option<Model>,
     /// The key of `serve`'s own tenant.
     pub key: Option<OwnKey>,
     pub metrics: PrometheusHandle,
@@ -109,6 +115,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
     let mut running = Running {
         url: None,
         ops: format!("http://{ops_address}"),
+        model: media.as_ref().map(|media| media.model.clone()),
         key: None,
         metrics: metrics.clone(),
         part,

@@ -63,7 +63,7 @@ pub enum Command {
         #[command(flatten)]
         stores: Stores,
     },
-    /// Speech models: what there is, and fetching more
+    /// Speech models: what there is, fetching more, and what this machine carries
     Models {
         #[command(subcommand)]
         command: ModelCommand,
@@ -163,6 +163,13 @@ pub enum ModelCommand {
         /// Where the files lie, for a mirror of your own
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
+    },
+    /// Measures how many live meetings this machine carries with one, or with each that is here
+    Bench {
+        name: Option<String>,
+        /// How long each is measured, at most about so long
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        seconds: u32,
     },
 }
 
@@ -356,12 +363,21 @@ group! {
         /// [default: 80%]
         #[arg(long, value_name = "N%|BYTES")]
         spool_max: Quota,
-        /// Live meetings at once [default: from the cores and the model's speed]
+        /// Live meetings at once [default: as `models bench` measured, else from the cores and a short
+        /// test]
         #[arg(long, value_name = "N")]
         capacity: NonZeroU16,
-        /// Speech model by name [default: the last one fetched, else the bundled one]
+        /// Speech model by name; fetched first if it is not there [default: the last one fetched,
+        /// else the bundled one]
         #[arg(long, value_name = "NAME")]
         model: String,
+        /// Where official models lie, for a mirror of your own [default: Hugging Face]
+        #[arg(long, value_name = "URL")]
+        models_url: String,
+        /// Whether speech is decoded on the GPU, in a build with one of cuda, vulkan and metal
+        /// [default: off]
+        #[arg(long, value_name = "on|off", hide_possible_values = true)]
+        gpu: Switch,
     }
 }
 

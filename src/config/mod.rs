@@ -134,8 +134,16 @@ pub struct Settings {
     pub spool_max: Quota,
     /// Live meetings at once. `None`: from the cores and a speed test of the model.
     pub capacity: Option<u32>,
-    /// The name of a model in `models.toml`. `None`: the best one there.
+    /// The name of a model in `models.toml`, fetched if it is not there. `None`: the data folder's
+    /// default.
     pub model: Option<String>,
+    /// Where official models are fetched from. `None`: where they are published.
+    pub models_url: Option<String>,
+    /// Whether speech is decoded on the GPU.
+    pub gpu: bool,
+    /// Another data folder whose models may be used: that of `serve`, for a command whose own is
+    /// another by default.
+    pub models_beside: Option<PathBuf>,
 
     pub notes: Vec<Note>,
 }
@@ -147,7 +155,7 @@ impl Settings {
     /// Resolves the settings from the flags and the other sources, and refuses what cannot be
     /// meant.
     pub fn resolve(flags: Sources, stand: Deployment) -> Result<Self, ConfigError> {
-        let default_data = flags.default_data();
+        let (default_data, models_beside) = (flags.default_data(), flags.models_beside());
         let source::Merged {
             given,
             mut notes,
@@ -248,6 +256,14 @@ impl Settings {
             });
         }
         let ports = media.rtp_ports.map_or(20_000..=20_999, |ports| ports.0);
+        let models_beside = models_beside.filter(|_| base.data.is_none());
+        let gpu = media.gpu == Some(command::Switch::On);
+        if gpu && !cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal")) {
+            return Err(wrong(
+                "gpu",
+                "this build has no accelerator; build with --features cuda, vulkan or metal, or leave it off".into(),
+            ));
+        }
         Ok(Self {
             data: match base.data {
                 Some(data) => data,
@@ -300,6 +316,12 @@ impl Settings {
             spool_max: media.spool_max.unwrap_or_default(),
             capacity: media.capacity.map(NonZeroU16::get).map(u32::from),
             model: media.model,
+            models_url: media
+                .models_url
+                .map(|url| address("models-url", url))
+                .transpose()?,
+            gpu,
+            models_beside,
             notes,
         })
     }

@@ -141,6 +141,12 @@ impl Sources {
         Some(home.join(format!("hansard{}", self.apart)))
     }
 
+    /// The default data folder of `serve`, for a command whose own is another.
+    pub(super) fn models_beside(&self) -> Option<PathBuf> {
+        let own = self.default_data().filter(|_| !self.apart.is_empty())?;
+        Some(own.with_file_name("hansard"))
+    }
+
     /// Flag, else environment, else file.
     pub(super) fn merge(self) -> Result<Merged, ConfigError> {
         let mut notes = exposed(&self.flags);

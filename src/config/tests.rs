@@ -8,7 +8,7 @@ fn media(arguments: &[&str]) -> Sources {
         base,
         stores,
         media,
-    } = cli.role
+    } = cli.command
     else {
         unreachable!("it was asked for")
     };

@@ -7,7 +7,10 @@ use crate::{
     embed::s3::S3Server,
     objects::{self, Objects},
     queue::Queue,
-    speech::model::Registry,
+    speech::{
+        measured::{self, Machine},
+        model::{Model, ModelError, Registry},
+    },
 };
 use gstreamer as gst;
 use std::{
@@ -126,20 +129,53 @@ pub async fn model(settings: &Settings) -> Vec<Finding> {
         let name = name.unwrap_or_else(|| registry.default_name());
         anyhow::Ok(registry.verify(&name)?)
     });
-    let finding = match verified.await {
-        Ok(Ok((model, path))) if model.bundled => Finding::warn(
-            what,
-            format!("{}, checksum right ({})", model.name, path.display()),
-            format!("this one knows {}", model.note),
-        ),
-        Ok(Ok((model, path))) => Finding::ok(
-            what,
-            format!("{}, checksum right ({})", model.name, path.display()),
-        ),
-        Ok(Err(error)) => Finding::fail(what, format!("{error:#}"), "hansard models fetch base.en"),
-        Err(error) => Finding::fail(what, error.to_string(), "hansard models fetch base.en"),
+    let model = match verified.await {
+        Ok(Ok((model, path))) => {
+            let found = format!("{}, checksum right ({})", model.name, path.display());
+            let finding = match model.bundled {
+                true => Finding::warn(what, found, format!("this one knows {}", model.note)),
+                false => Finding::ok(what, found),
+            };
+            return vec![finding, room(settings, &model)];
+        }
+        Ok(Err(error)) => error,
+        Err(error) => error.into(),
     };
-    vec![finding]
+    let is_fetched = model
+        .downcast_ref::<ModelError>()
+        .is_some_and(ModelError::is_mended_by_fetching);
+    let found = format!("{model:#}");
+    vec![match settings.model.as_ref().filter(|_| is_fetched) {
+        Some(_) => Finding::warn(what, found, "it is fetched at the next start"),
+        None => Finding::fail(what, found, "hansard models fetch base.en"),
+    }]
+}
+
+/// How many live meetings this machine carries with the model.
+fn room(settings: &Settings, model: &Model) -> Finding {
+    let what = "live meetings";
+    let machine = Machine::here(settings.gpu);
+    match measured::meetings(&settings.data, model, &machine) {
+        Some(0) => Finding::warn(
+            what,
+            format!("this machine is too slow for {}", model.name),
+            "choose a smaller model: hansard models list, hansard models bench",
+        ),
+        Some(meetings) => Finding::ok(
+            what,
+            format!(
+                "{meetings} with {} on {} cores, as measured",
+                model.name, machine.cores
+            ),
+        ),
+        None => Finding::ok(
+            what,
+            format!(
+                "not measured with {}; hansard models bench does",
+                model.name
+            ),
+        ),
+    }
 }
 
 pub async fn queue(settings: &Settings) -> Vec<Finding> {

@@ -32,6 +32,7 @@ pub mod reorder;
 pub mod source;
 pub mod timeline;
 
+pub mod capacity;
 pub mod correction;
 pub mod endpoint;
 pub mod export;

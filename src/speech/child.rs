@@ -48,7 +48,7 @@ type Aborts = Arc<Mutex<HashSet<u64>>>;
 
 /// Serves the parent on stdin and stdout until stdin ends. Fails with 1 when the model cannot be
 /// used.
-pub fn main(model: &Path, states: usize) -> ExitCode {
+pub fn main(model: &Path, states: usize, gpu: bool) -> ExitCode {
     whisper_rs::install_logging_hooks();
     // A worker that panics would leave its job unanswered: better the whole process, which the
     // parent starts again.
@@ -57,7 +57,7 @@ pub fn main(model: &Path, states: usize) -> ExitCode {
         report(info);
         std::process::abort();
     }));
-    match serve(model, states.max(1)) {
+    match serve(model, states.max(1), gpu) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = tell(&Tell::Unusable {
@@ -73,14 +73,16 @@ fn tell(tell: &Tell) -> io::Result<()> {
     protocol::write_tell(&mut io::stdout().lock(), tell)
 }
 
-fn serve(model: &Path, states: usize) -> anyhow::Result<()> {
-    let context = WhisperContext::new_with_params(model, WhisperContextParameters::default())
-        .map_err(|error| {
-            anyhow!(
-                "{} is no model that whisper.cpp can load ({error})",
-                model.display()
-            )
-        })?;
+fn serve(model: &Path, states: usize, gpu: bool) -> anyhow::Result<()> {
+    let mut parameters = WhisperContextParameters::default();
+    // All states on the first device; with a GPU they take turns there.
+    parameters.use_gpu(gpu).gpu_device(0).flash_attn(false);
+    let context = WhisperContext::new_with_params(model, parameters).map_err(|error| {
+        anyhow!(
+            "{} is no model that whisper.cpp can load ({error})",
+            model.display()
+        )
+    })?;
     let context = Arc::new(context);
     let aborts = Aborts::default();
     let (work, jobs) = mpsc::sync_channel::<(Decode, Vec<f32>)>(WAITING_MAX);

@@ -1,4 +1,4 @@
-//! `hansard models fetch NAME`: download, resume, check, put in place, make it the default.
+//! `hansard models fetch NAME` and `--model NAME`: download, resume, check, put in place.
 //!
 //! A download grows in `NAME.part` and is renamed only when its checksum is right, so a file under
 //! a model's name is whole. A broken connection is taken up again where it broke, here and by the
@@ -31,13 +31,29 @@ pub struct Progress {
     pub of_bytes: u64,
 }
 
-/// Fetches a model and makes it the default; gives its path. A whole file already there is only
-/// checked.
+/// Fetches a model and makes it the default; gives its path.
 ///
 /// # Errors
-/// An unknown or bundled model, no connection, a wrong checksum (then the download is deleted), a
-/// full disk.
+/// As [`obtain`].
 pub async fn fetch(
+    registry: &Registry,
+    name: &str,
+    base_url: Option<&str>,
+    progress: impl FnMut(Progress),
+) -> anyhow::Result<PathBuf> {
+    let place = obtain(registry, name, base_url, progress).await?;
+    registry
+        .set_default(name)
+        .context("cannot make it the default")?;
+    Ok(place)
+}
+
+/// Fetches a model's file; gives its path. A whole file already there is only checked, and so is
+/// one that is not fetched but comes with the program or from the operator.
+///
+/// # Errors
+/// An unknown model, no connection, a wrong checksum (then the download is deleted), a full disk.
+pub async fn obtain(
     registry: &Registry,
     name: &str,
     base_url: Option<&str>,
@@ -45,11 +61,7 @@ pub async fn fetch(
 ) -> anyhow::Result<PathBuf> {
     let model = registry.model(name)?.clone();
     let Some(file) = &model.url else {
-        // The bundled one comes with the program: there is nothing to fetch, but it can be chosen
-        // again.
-        let (_, path) = registry.verify(name)?;
-        registry.set_default(name)?;
-        return Ok(path);
+        return Ok(registry.verify(name)?.1);
     };
     let place = registry.place(&model);
     let whole = place.is_file() && matches!(sum_of(&place).await, Ok(sum) if sum == model.sha256);
@@ -77,9 +89,6 @@ pub async fn fetch(
             .await
             .with_context(|| format!("cannot put {} in place", place.display()))?;
     }
-    registry
-        .set_default(name)
-        .context("cannot make it the default")?;
     Ok(place)
 }
 

@@ -9,11 +9,13 @@
 //! Time is told, never read: a stream's by its sound and gaps, a meeting's by [`Meeting::tick`],
 //! which matters only while somebody speaks and should then come every 50 ms or so.
 
+pub mod bench;
 pub mod child;
 pub mod decoder;
 mod dispatch;
 mod evidence;
 pub mod fetch;
+pub mod measured;
 pub mod model;
 pub mod offline;
 pub mod protocol;
@@ -30,7 +32,7 @@ use crate::domain::{
     time::{MeetingTime, Micros, Span},
     transcript::{Reason, Word},
 };
-use decoder::{Decoder, Speed, Status};
+use decoder::{Decoder, DecoderConfig, Speed, Status};
 use model::Model;
 use std::{
     path::PathBuf,
@@ -63,6 +65,8 @@ pub struct SpeechConfig {
     /// The longest that a decode may be out before the child counts as hanging; a slow model gets
     /// more.
     pub hang_after: Duration,
+    /// Decode on the first GPU: for builds with `cuda`, `vulkan` or `metal`.
+    pub gpu: bool,
 }
 
 impl SpeechConfig {
@@ -74,7 +78,23 @@ impl SpeechConfig {
             model_path,
             states: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             hang_after: Duration::from_secs(30),
+            gpu: false,
         })
+    }
+}
+
+impl From<&SpeechConfig> for DecoderConfig {
+    fn from(config: &SpeechConfig) -> Self {
+        Self {
+            program: config.program.clone(),
+            model: config.model_path.clone(),
+            states: config.states,
+            hang_after: config.hang_after,
+            ctx_floor: config.model.audio_ctx_floor,
+            ctx_margin: config.model.audio_ctx_margin,
+            longest: config.model.longest(),
+            gpu: config.gpu,
+        }
     }
 }
 
@@ -170,17 +190,8 @@ pub struct Speech {
 impl Speech {
     /// Starts the decoder, loads its model and measures its speed: seconds for a large one.
     pub async fn start(settings: SpeechConfig) -> anyhow::Result<Self> {
+        let (decoder, outcomes) = Decoder::start((&settings).into()).await?;
         let model = settings.model;
-        let (decoder, outcomes) = Decoder::start(decoder::DecoderConfig {
-            program: settings.program,
-            model: settings.model_path,
-            states: settings.states,
-            hang_after: settings.hang_after,
-            ctx_floor: model.audio_ctx_floor,
-            ctx_margin: model.audio_ctx_margin,
-            longest: model.longest(),
-        })
-        .await?;
         let speed = decoder.speed();
         tracing::info!(
             model = model.name,

@@ -40,6 +40,8 @@ pub struct Model {
     pub prompt: bool,
     #[serde(default)]
     pub bundled: bool,
+    /// For whoever chooses one; none is needed.
+    #[serde(default)]
     pub note: String,
 }
 
@@ -93,6 +95,13 @@ pub enum ModelError {
     Unreadable { path: PathBuf, source: io::Error },
 }
 
+impl ModelError {
+    /// Whether an official file is missing or not whole, so that fetching it mends that.
+    pub const fn is_mended_by_fetching(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::Truncated { .. })
+    }
+}
+
 #[derive(Deserialize)]
 struct List {
     model: Vec<Model>,
@@ -111,23 +120,9 @@ impl Registry {
     /// looked for beside the program.
     pub fn new(data: &Path) -> anyhow::Result<Self> {
         let List { model: mut models } = toml::from_str(LIST)?;
-        let own = data.join(OWN_LIST);
-        match fs::read_to_string(&own) {
-            Ok(text) => {
-                let list: List = toml::from_str(&text).with_context(|| {
-                    format!(
-                        "{} is no list of models like models/models.toml",
-                        own.display()
-                    )
-                })?;
-                models.retain(|model: &Model| list.model.iter().all(|own| own.name != model.name));
-                models.extend(list.model);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("{} cannot be read", own.display()));
-            }
-        }
+        let own = own_list(data)?;
+        models.retain(|model: &Model| own.iter().all(|own| own.name != model.name));
+        models.extend(own);
         let mut folders = vec![data.join("models")];
         if let Ok(program) = std::env::current_exe() {
             // Beside it, in `share` next to `bin`, or in the repository that it was built in.
@@ -145,6 +140,30 @@ impl Registry {
             data: data.to_owned(),
             folders,
         })
+    }
+
+    /// Uses the models of another data folder, too; what stands in both is this one's.
+    pub fn beside(mut self, data: &Path) -> anyhow::Result<Self> {
+        for model in own_list(data)? {
+            if self.models.iter().all(|known| known.name != model.name) {
+                self.models.push(model);
+            }
+        }
+        self.folders.insert(1, data.join("models"));
+        Ok(self)
+    }
+
+    /// The default if it is one for people and here, else another for people that is here, the
+    /// quickest first; without any the default.
+    pub fn best_here(&self) -> String {
+        let default = self.default_name();
+        let is_real = |model: &&Model| !model.bundled && self.find(&model.name).is_ok();
+        let mut real = self.models.iter().filter(is_real);
+        let chosen = real
+            .clone()
+            .find(|model| model.name == default)
+            .or_else(|| real.next());
+        chosen.map_or(default, |model| model.name.clone())
     }
 
     pub fn models(&self) -> &[Model] {
@@ -241,6 +260,24 @@ impl Registry {
             });
         }
         Ok((model, path))
+    }
+}
+
+/// The models of an operator's own in a data folder.
+fn own_list(data: &Path) -> anyhow::Result<Vec<Model>> {
+    let own = data.join(OWN_LIST);
+    match fs::read_to_string(&own) {
+        Ok(text) => {
+            let list: List = toml::from_str(&text).with_context(|| {
+                format!(
+                    "{} is no list of models like models/models.toml",
+                    own.display()
+                )
+            })?;
+            Ok(list.model)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", own.display())),
     }
 }
 

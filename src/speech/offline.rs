@@ -55,19 +55,10 @@ pub struct Heard {
 impl Offline {
     /// Starts the process and loads the model.
     pub async fn start(settings: SpeechConfig) -> anyhow::Result<Self> {
+        let (decoder, outcomes) = Decoder::start((&settings).into()).await?;
         let model = settings.model;
         let (endpoint, prompts) = (Thresholds::new(model.longest()), model.prompt);
         let language = model.only_language().map(str::to_owned);
-        let (decoder, outcomes) = Decoder::start(decoder::DecoderConfig {
-            program: settings.program,
-            model: settings.model_path,
-            states: settings.states,
-            hang_after: settings.hang_after,
-            ctx_floor: model.audio_ctx_floor,
-            ctx_margin: model.audio_ctx_margin,
-            longest: model.longest(),
-        })
-        .await?;
         Ok(Self {
             decoder,
             outcomes,

@@ -13,5 +13,6 @@ mod crash;
 mod demo;
 mod gate;
 mod meeting;
+mod models;
 mod serve;
 mod trials;

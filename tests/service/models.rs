@@ -2,7 +2,8 @@
 
 use axum::{Router, body::Body, extract::State, http::HeaderMap, response::Response, routing::get};
 use hansard::speech::{
-    fetch::{Progress, fetch},
+    fetch::{Progress, fetch, obtain},
+    measured::{self, Machine},
     model::{ModelError, Registry},
 };
 use std::{
@@ -47,7 +48,7 @@ fn own(data: &Path, name: &str, url: Option<&str>, content: &[u8]) {
     let list = format!(
         "[[model]]\nname = \"{name}\"\nfile = \"ggml-{name}.bin\"\n{url}sizeBytes = {}\nsha256 = \"{sha256}\"\n\
          languages = [\"en\"]\nlongestUtteranceSeconds = 20\naudioCtxFloor = 384\naudioCtxMargin = 128\n\
-         prompt = true\nnote = \"\"\n",
+         prompt = true\n",
         content.len()
     );
     std::fs::write(data.join("models/models.toml"), list).expect("written");
@@ -127,6 +128,60 @@ fn the_bundled_model_is_whole_and_the_default() {
     registry.verify("hansard-test-en").expect("whole");
     registry.set_default("base.en").expect("written");
     assert_eq!(registry.default_name(), "base.en");
+}
+
+#[test]
+fn a_command_with_a_data_folder_of_its_own_finds_the_real_model_of_another() {
+    let (own_data, other) = (Data::new("demo"), Data::new("beside"));
+    let registry = || {
+        Registry::new(&own_data.0)
+            .expect("the list")
+            .beside(&other.0)
+            .expect("the list")
+    };
+    own(&other.0, "ours", None, &content());
+    assert_eq!(
+        registry().best_here(),
+        "hansard-test-en",
+        "no file is there"
+    );
+    std::fs::write(other.0.join("models/ggml-ours.bin"), content()).expect("written");
+    assert_eq!(registry().best_here(), "ours");
+    assert_eq!(registry().verify("ours").expect("whole").0.note, "");
+    // Its own default comes first, if it is one for people and here.
+    own(&own_data.0, "chosen", None, &content());
+    std::fs::write(own_data.0.join("models/ggml-chosen.bin"), content()).expect("written");
+    registry().set_default("chosen").expect("written");
+    assert_eq!(registry().best_here(), "chosen");
+    registry().set_default("hansard-test-en").expect("written");
+    assert_ne!(registry().best_here(), "hansard-test-en");
+}
+
+#[test]
+fn what_was_measured_counts_for_its_model_and_machine_only() {
+    let data = Data::new("measured");
+    let registry = registry(&data.0, &content());
+    let model = |name: &str| registry.model(name).expect("known").clone();
+    let (one, other) = (model(NAME), model("base.en"));
+    let here = Machine::here(false);
+    assert!(here.cores > 0 && !here.cpu.is_empty());
+    let elsewhere = Machine {
+        cores: here.cores + 1,
+        ..here.clone()
+    };
+    assert_eq!(measured::meetings(&data.0, &one, &here), None);
+    measured::keep(&data.0, &one, &here, 7).expect("written");
+    measured::keep(&data.0, &one, &elsewhere, 9).expect("written");
+    measured::keep(&data.0, &one, &here, 8).expect("written");
+    assert_eq!(measured::meetings(&data.0, &one, &here), Some(8));
+    assert_eq!(measured::meetings(&data.0, &one, &elsewhere), Some(9));
+    assert_eq!(
+        measured::meetings(&data.0, &one, &Machine::here(true)),
+        None
+    );
+    assert_eq!(measured::meetings(&data.0, &other, &here), None);
+    std::fs::write(data.0.join("models/measured.json"), "{").expect("written");
+    assert_eq!(measured::meetings(&data.0, &one, &here), None);
 }
 
 #[derive(Clone)]
@@ -223,7 +278,12 @@ async fn a_download_resumes_and_becomes_the_default() {
             of_bytes: 1_200_004
         })
     );
-    // Once more changes nothing and asks nobody.
+    // Once more changes nothing and asks nobody, and a model that is only used is no new default.
+    registry.set_default("hansard-test-en").expect("written");
+    obtain(&registry, NAME, Some(&base), |_| {})
+        .await
+        .expect("there");
+    assert_eq!(registry.default_name(), "hansard-test-en");
     fetch(&registry, NAME, Some(&base), |_| {})
         .await
         .expect("there");

@@ -125,9 +125,14 @@ async fn show(
     screen.say(&format!("url   {url}"));
     screen.say(&format!("ops   {}/metrics", running.ops));
     screen.say("");
-    let intro = "Three voices come as RTP over UDP. The small bundled model writes them down: it knows some 650 words of \
-                 synthetic speech and is there for this and for tests. For people: hansard models fetch base.en";
-    screen.say(&wrap(intro, screen.width(), 0));
+    let writes = match &running.model {
+        Some(model) if !model.bundled => format!("The model {} writes them down.", model.name),
+        _ => "The small bundled model writes them down: it knows some 650 words of synthetic speech and is there for \
+              this and for tests. For people: hansard models fetch base.en"
+            .to_owned(),
+    };
+    let intro = format!("Three voices come as RTP over UDP. {writes}");
+    screen.say(&wrap(&intro, screen.width(), 0));
     screen.say("");
 
     let performance = play(

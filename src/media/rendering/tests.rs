@@ -2,8 +2,6 @@ use super::{join::*, remux::*};
 use crate::{
     domain::{
         codec::AudioCodec,
-        consent,
-        recording::{recut::is_within, union},
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -11,13 +9,11 @@ use crate::{
         frame::Frame,
     },
 };
-use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     path::{Path, PathBuf},
 };
+
 struct Folder(PathBuf);
 
 impl Folder {

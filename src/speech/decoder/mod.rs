@@ -38,6 +38,8 @@ pub struct DecoderConfig {
     pub ctx_floor: u32,
     pub ctx_margin: u32,
     pub longest: Micros,
+    /// On the first GPU.
+    pub gpu: bool,
 }
 
 /// Audio to decode: 16 kHz mono, −1 to 1.

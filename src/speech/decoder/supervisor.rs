@@ -146,6 +146,7 @@ impl Supervisor {
             .arg(&settings.model)
             .arg("--states")
             .arg(settings.states.to_string())
+            .args(settings.gpu.then_some("--gpu"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Not in the terminal's group: Ctrl-C is for the parent, which still has last words to

@@ -38,6 +38,7 @@ pub fn settings(states: usize) -> SpeechConfig {
     let (model, model_path) = registry.find("hansard-test-en").expect("the bundled model");
     let program = env!("CARGO_BIN_EXE_hansard").into();
     SpeechConfig {
+        gpu: false,
         program,
         model,
         model_path,
@@ -335,6 +336,7 @@ impl Hall {
 pub async fn decode_offline(pcm: &[f32]) -> String {
     let settings = settings(1);
     let (decoder, mut outcomes) = Decoder::start(decoder::DecoderConfig {
+        gpu: false,
         program: settings.program,
         model: settings.model_path,
         states: 1,
