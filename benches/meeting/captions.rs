@@ -5,6 +5,7 @@ use crate::{
     rig::{Alone, Apart},
     sound::{self, RATE},
     table::Table,
+    voices::Material,
 };
 use anyhow::{Context, Result};
 use hansard_client::{
@@ -167,21 +168,34 @@ pub async fn captions(rounds: usize) -> Result<Table> {
     Ok(table)
 }
 
-pub async fn silence() -> Result<Table> {
+pub async fn silence(model: Option<(&Material, &String)>) -> Result<Table> {
     const LENGTH: Duration = Duration::from_secs(60);
     let samples = tone::silence(LENGTH, RATE).len();
     let voices = vec![
         sound::spoken_by("Silence", &vec![0.0; samples])?,
         sound::spoken_by("White", &sound::noise(60, -35.0, false, samples))?,
         sound::spoken_by("Brown", &sound::noise(61, -20.0, true, samples))?,
+        sound::spoken_by("Chords", &sound::chords(samples))?,
+        sound::spoken_by("Breath", &sound::breath(samples))?,
+        sound::spoken_by("Horn", &sound::horn(samples))?,
     ];
     let meeting = sound::wordless("silence", voices);
-    let alone = Alone::start(&[]).await?;
+    let alone = match model {
+        None => Alone::start(&[]).await?,
+        Some((material, name)) => Alone::with_model(material, name, &[]).await?,
+    };
     let performance = perform(&meeting, &Staging::new(alone.client())).await?;
     alone.server.terminate();
     let mut table = Table::new(
-        "silence",
-        "60 s of digital silence, white noise at −35 dBFS and brown noise at −20 dBFS.",
+        if model.is_some() {
+            "voices-silence"
+        } else {
+            "silence"
+        },
+        format!(
+            "60 s of digital silence, white noise at −35 dBFS, brown noise at −20 dBFS, chords, breath and a car horn; {}.",
+            model.map_or("the bundled model", |(_, name)| name)
+        ),
     );
     for voice in &meeting.voices {
         let captions = performance

@@ -3,12 +3,14 @@
 use crate::{
     rig::{Alone, cpu_s, decoder_of, metric},
     table::Table,
+    voices::Material,
 };
 use anyhow::{Context, Result};
 use hansard_client::{
     meeting::Meeting,
     scenario::{Staging, perform},
     score::Score,
+    wer,
 };
 use std::{
     collections::BTreeMap,
@@ -29,13 +31,15 @@ const TRIES_MAX: usize = 8;
 const STEPS: [&str; 6] = ["normal", "slower", "sparse", "guesses", "finals", "full"];
 
 /// What came of so many meetings.
-struct Crowd {
-    meetings: usize,
-    score: Score,
+pub struct Crowd {
+    pub meetings: usize,
+    pub score: Score,
     /// Finals that were given up.
-    lost: usize,
+    pub lost: usize,
+    /// Finals that say something twice or more in a row.
+    looped: usize,
     /// Meetings that could not be played to their end, and why.
-    failed: Vec<String>,
+    pub failed: Vec<String>,
     /// Half seconds by step of the ladder, as the operations address told it.
     steps: BTreeMap<usize, usize>,
     /// Cores used by server, decoder and us.
@@ -43,9 +47,17 @@ struct Crowd {
 }
 
 impl Crowd {
-    async fn play(meetings: usize) -> Result<Self> {
-        let planning = Meeting::test_set("planning")?;
-        let alone = Alone::start(&["--capacity", "200"]).await?;
+    /// With the bundled model, or another.
+    pub async fn play(
+        meetings: usize,
+        meeting: &Meeting,
+        model: Option<(&Material, &str)>,
+    ) -> Result<Self> {
+        let arguments = ["--capacity", "200"];
+        let alone = match model {
+            None => Alone::start(&arguments).await?,
+            Some((material, name)) => Alone::with_model(material, name, &arguments).await?,
+        };
         let pid = alone.server.pid();
         let pids = [
             pid,
@@ -55,7 +67,7 @@ impl Crowd {
         let (before, begun) = (pids.map(cpu_s), Instant::now());
         let mut playing = JoinSet::new();
         for n in 0..meetings {
-            let (planning, client) = (planning.clone(), alone.client());
+            let (meeting, client) = (meeting.clone(), alone.client());
             let wait = SPREAD * n as u32 / meetings as u32;
             playing.spawn(async move {
                 tokio::time::sleep(wait).await;
@@ -64,19 +76,24 @@ impl Crowd {
                     files: false,
                     ..Staging::new(client)
                 };
-                let performance = perform(&planning, &staging).await?;
+                let performance = perform(&meeting, &staging).await?;
                 let lost = performance
                     .retracted
                     .iter()
                     .filter(|retracted| retracted.reason == "lost")
                     .count();
-                anyhow::Ok((performance.score(&planning), lost))
+                let looped = performance
+                    .finals()
+                    .filter(|caption| wer::says_twice(&caption.text))
+                    .count();
+                anyhow::Ok((performance.score(&meeting), lost, looped))
             });
         }
         let mut crowd = Self {
             meetings,
             score: Score::default(),
             lost: 0,
+            looped: 0,
             failed: Vec::new(),
             steps: BTreeMap::new(),
             cores: [0.0; 3],
@@ -87,9 +104,10 @@ impl Crowd {
             tokio::select! {
                 played = playing.join_next() => match played {
                     None => break,
-                    Some(Ok(Ok((score, lost)))) => {
+                    Some(Ok(Ok((score, lost, looped)))) => {
                         crowd.score = std::mem::take(&mut crowd.score) + score;
                         crowd.lost += lost;
+                        crowd.looped += looped;
                     }
                     Some(Ok(Err(error))) => crowd.failed.push(format!("{error:#}")),
                     Some(Err(error)) => crowd.failed.push(error.to_string()),
@@ -99,7 +117,7 @@ impl Crowd {
                         *crowd.steps.entry(step as usize).or_default() += 1;
                     }
                     // While all of them speak; what comes after is the mixes.
-                    if !measured && begun.elapsed() > planning.duration {
+                    if !measured && begun.elapsed() > meeting.duration {
                         measured = true;
                         let took = begun.elapsed().as_secs_f64();
                         for (cores, (pid, before)) in crowd.cores.iter_mut().zip(pids.into_iter().zip(before)) {
@@ -128,18 +146,21 @@ impl Crowd {
         self.score.partials as f64 / self.score.finals.max(1) as f64
     }
 
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let seconds =
             |value: Option<f64>| value.map_or("none".into(), |value| format!("{value:.2} s"));
         let [server, decoder, sender] = self.cores;
         format!(
-            "finals p50 {} p95 {}; {:.2} % wrong; {:.1} partials per final; {} lost, {} failed; \
-             cores {server:.2} server {decoder:.2} decoder {sender:.2} sender",
+            "finals p50 {} p95 {}; first text p50 {}; {:.2} % wrong; {:.1} partials per final; \
+             {} lost, {} looped of {}, {} failed; cores {server:.2} server {decoder:.2} decoder {sender:.2} sender",
             seconds(self.score.final_p(0.5)),
             seconds(self.score.final_p(0.95)),
+            seconds(self.score.first_text_p(0.5)),
             self.score.errors.rate() * 100.0,
             self.partials_per_final(),
             self.lost,
+            self.looped,
+            self.score.finals,
             self.failed.len(),
         )
     }
@@ -158,11 +179,12 @@ impl Crowd {
 
 /// Searches the largest number that holds; answers with it.
 pub async fn load(first: usize) -> Result<(Table, Option<usize>)> {
-    let one = Crowd::play(1).await?;
+    let planning = Meeting::test_set("planning")?;
+    let one = Crowd::play(1, &planning, None).await?;
     let mut tried: BTreeMap<usize, Crowd> = BTreeMap::new();
     let mut next = first.max(1);
     for _ in 0..TRIES_MAX {
-        tried.insert(next, Crowd::play(next).await?);
+        tried.insert(next, Crowd::play(next, &planning, None).await?);
         let most = tried
             .iter()
             .filter(|(_, crowd)| crowd.holds(&one))
@@ -215,8 +237,9 @@ pub async fn load(first: usize) -> Result<(Table, Option<usize>)> {
 
 /// Half as many again as `meetings`.
 pub async fn overload(meetings: usize) -> Result<Table> {
-    let calm = Crowd::play(meetings).await?;
-    let over = Crowd::play(meetings + meetings.div_ceil(2)).await?;
+    let planning = Meeting::test_set("planning")?;
+    let calm = Crowd::play(meetings, &planning, None).await?;
+    let over = Crowd::play(meetings + meetings.div_ceil(2), &planning, None).await?;
     let mut table = Table::new(
         "overload",
         format!(

@@ -20,6 +20,7 @@ mod sockets;
 mod sound;
 mod speed;
 mod table;
+mod voices;
 mod withdraw;
 
 #[path = "../../tests/support/mod.rs"]
@@ -64,6 +65,12 @@ enum Scenario {
     Decode,
     /// A meeting's captions at official sizes
     Official,
+    /// Captions of real voices by real models, of --data and --voices
+    Voices,
+    /// Many meetings of real voices at once
+    VoicesLoad,
+    /// What a decode of each model costs, and what its settings do to words
+    Settings,
 }
 
 impl Scenario {
@@ -77,6 +84,11 @@ impl Scenario {
         Self::Memory,
         Self::Decode,
     ];
+
+    /// Whether it needs models and voices that are not in the repository.
+    fn needs_material(self) -> bool {
+        matches!(self, Self::Voices | Self::VoicesLoad | Self::Settings)
+    }
 }
 
 #[derive(Parser)]
@@ -102,12 +114,31 @@ struct Options {
     /// How often `kills` kills
     #[arg(long, default_value_t = 30)]
     kills: usize,
+    /// Of `voices`: a data folder with models, as an operator has it
+    #[arg(long, env = "HANSARD_BENCH_DATA")]
+    data: Option<PathBuf>,
+    /// Of `voices`: a folder with meeting.json and the voices
+    #[arg(long, env = "HANSARD_BENCH_VOICES")]
+    voices: Option<PathBuf>,
+    /// Of `voices`: only these models
+    #[arg(long)]
+    model: Vec<String>,
     /// Put the tables into docs/BENCHMARKS.md
     #[arg(long)]
     write: bool,
     /// Given by cargo
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Options {
+    fn has_material(&self) -> bool {
+        self.data.is_some() && self.voices.is_some()
+    }
+
+    fn material(&self) -> Result<voices::Material> {
+        voices::Material::of(self.data.as_deref(), self.voices.as_deref(), &self.model)
+    }
 }
 
 fn main() -> Result<ExitCode> {
@@ -118,6 +149,7 @@ fn main() -> Result<ExitCode> {
         true => Scenario::value_variants()
             .iter()
             .copied()
+            .filter(|one| options.has_material() || !one.needs_material())
             .filter(|one| *one != Scenario::Overload)
             .collect(),
         false => Scenario::USUAL.to_vec(),
@@ -160,7 +192,16 @@ fn main() -> Result<ExitCode> {
 async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Vec<Table>> {
     Ok(match scenario {
         Scenario::Captions => vec![captions::captions(rounds).await?],
-        Scenario::Silence => vec![captions::silence().await?],
+        Scenario::Silence => {
+            let mut tables = vec![captions::silence(None).await?];
+            if options.has_material() {
+                let material = options.material()?;
+                for model in &material.models {
+                    tables.push(captions::silence(Some((&material, model))).await?);
+                }
+            }
+            tables
+        }
         Scenario::Monologue => vec![captions::monologue().await?],
         Scenario::Cluster => vec![captions::cluster(rounds).await?],
         Scenario::Load => {
@@ -181,5 +222,8 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Memory => vec![memory::memory().await?],
         Scenario::Decode => vec![speed::decode().await?],
         Scenario::Official => vec![official::official().await?],
+        Scenario::Voices => vec![voices::voices(&options.material()?, rounds).await?],
+        Scenario::VoicesLoad => vec![voices::crowd(&options.material()?).await?],
+        Scenario::Settings => vec![voices::settings(&options.material()?).await?],
     })
 }

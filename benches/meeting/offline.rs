@@ -3,10 +3,11 @@
 use crate::sound;
 use anyhow::{Context, Result, bail, ensure};
 use hansard::{
-    domain::time::Micros,
+    domain::{time::Micros, transcript::Hypothesis},
     speech::{
-        decoder::{Decoder, DecoderConfig, Job, Outcome},
-        model::Registry,
+        decoder::{Decoder, DecoderConfig, Job, Outcome, Work},
+        model::{Model, Registry},
+        protocol::{Effort, Language},
     },
 };
 use hansard_client::{
@@ -31,11 +32,15 @@ pub struct Offline {
     pub decoder: Decoder,
     outcomes: mpsc::Receiver<(u64, Outcome)>,
     next: u64,
+    /// How the next decodes are done.
+    pub effort: Effort,
 }
 
 /// One decode.
 pub struct Heard {
     pub text: String,
+    pub hypothesis: Hypothesis,
+    pub work: Work,
     /// In the decoder, and with the way there and back.
     pub inside: Duration,
     pub outside: Duration,
@@ -50,39 +55,48 @@ impl Offline {
     /// Another file with the settings of a known model.
     pub async fn of(name: &str, path: PathBuf, states: usize) -> Result<Self> {
         let registry = Registry::new(Path::new("/nonexistent"))?;
-        let model = registry.model(name)?;
+        Self::with(registry.model(name)?.clone(), path, states).await
+    }
+
+    pub async fn with(model: Model, model_path: PathBuf, states: usize) -> Result<Self> {
         let settings = DecoderConfig {
             gpu: false,
             program: env!("CARGO_BIN_EXE_hansard").into(),
-            model: path,
+            model,
+            model_path,
             states,
             hang_after: PATIENCE,
-            ctx_floor: model.audio_ctx_floor,
-            ctx_margin: model.audio_ctx_margin,
-            longest: model.longest(),
         };
         let (decoder, outcomes) = Decoder::start(settings).await?;
         Ok(Self {
             decoder,
             outcomes,
             next: 1,
+            effort: Effort::Thorough,
         })
     }
 
     /// Decodes 16 kHz mono.
     pub async fn decode(&mut self, pcm: &[f32]) -> Result<Heard> {
+        self.decode_after(pcm, None).await
+    }
+
+    /// Decodes what comes after these words of the same speaker.
+    pub async fn decode_after(&mut self, pcm: &[f32], before: Option<String>) -> Result<Heard> {
         let asked = Instant::now();
-        self.submit(pcm)?;
+        self.submit(pcm, before)?;
         match self.outcome().await? {
-            Outcome::Decoded { hypothesis, took } => {
+            Outcome::Decoded { hypothesis, work } => {
                 let words: Vec<&str> = hypothesis
                     .words
                     .iter()
                     .map(|word| word.text.as_str())
                     .collect();
-                let inside = Duration::from_micros(took.0.unsigned_abs());
+                let inside = Duration::from_micros(work.took.0.unsigned_abs());
                 Ok(Heard {
                     text: words.join(" "),
+                    hypothesis,
+                    work,
                     inside,
                     outside: asked.elapsed(),
                 })
@@ -91,16 +105,13 @@ impl Offline {
         }
     }
 
-    pub fn submit(&mut self, pcm: &[f32]) -> Result<()> {
+    pub fn submit(&mut self, pcm: &[f32], before: Option<String>) -> Result<()> {
         let voiced = Micros(pcm.len() as i64 * 1_000_000 / i64::from(RATE));
-        let language = Some("en".into());
         let job = Job {
-            id: self.next,
-            pcm: pcm.into(),
-            language,
-            prompt: None,
-            voiced,
-            thorough: true,
+            language: Language::Fixed { name: "en".into() },
+            before,
+            effort: self.effort,
+            ..Job::new(self.next, pcm.into(), voiced)
         };
         self.next += 1;
         ensure!(self.decoder.submit(job), "the decoder takes nothing");

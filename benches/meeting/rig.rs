@@ -2,6 +2,7 @@
 
 pub use crate::support::place::files;
 use crate::support::{Scratch, rabbitmq::RabbitMq, s3::Bucket, server::Server};
+use crate::voices::Material;
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
 use hansard::{
@@ -30,6 +31,17 @@ impl Alone {
     pub async fn start(arguments: &[&str]) -> Result<Self> {
         let data = Scratch::new();
         let server = serve(data.path(), arguments)?;
+        Ok(Self {
+            server,
+            _data: data,
+        })
+    }
+
+    /// With a model of the operator's.
+    pub async fn with_model(material: &Material, model: &str, arguments: &[&str]) -> Result<Self> {
+        let data = Scratch::new();
+        material.bring(data.path())?;
+        let server = serve(data.path(), &[&["--model", model], arguments].concat())?;
         Ok(Self {
             server,
             _data: data,

@@ -70,6 +70,56 @@ pub fn noise(seed: u64, level_db: f32, brown: bool, samples: usize) -> Vec<f32> 
     pcm
 }
 
+fn tone_at(n: usize, hz: f64) -> f32 {
+    (TAU * hz * n as f64 / f64::from(RATE)).sin() as f32
+}
+
+/// Music without a voice: a chord of decaying strings every 600 ms.
+pub fn chords(samples: usize) -> Vec<f32> {
+    const ROOTS: [f64; 4] = [220.0, 174.6, 261.6, 196.0];
+    let every = at(600);
+    (0..samples)
+        .map(|n| {
+            let (chord, within) = (n / every, n % every);
+            let root = ROOTS[chord / 2 % ROOTS.len()];
+            let decay = (-(within as f32) / at(250) as f32).exp();
+            let strings: f32 = [1.0, 1.26, 1.5, 2.0, 3.0]
+                .iter()
+                .map(|ratio| tone_at(n, root * ratio) * 0.06)
+                .sum();
+            strings * decay
+        })
+        .collect()
+}
+
+/// Breathing close to the microphone: noise that rises and falls every 4 s.
+pub fn breath(samples: usize) -> Vec<f32> {
+    let noise = noise(62, -28.0, false, samples);
+    let swell = |n: usize| ((TAU * n as f64 / at(4_000) as f64).sin().max(0.0) as f32).powi(2);
+    noise
+        .iter()
+        .enumerate()
+        .map(|(n, sample)| sample * swell(n))
+        .collect()
+}
+
+/// A car horn: two reeds a third apart, 700 ms every 5 s.
+pub fn horn(samples: usize) -> Vec<f32> {
+    (0..samples)
+        .map(|n| {
+            if n % at(5_000) > at(700) {
+                return 0.0;
+            }
+            let reed = |hz: f64| {
+                (1..8)
+                    .map(|k| tone_at(n, hz * f64::from(k)) / k as f32)
+                    .sum::<f32>()
+            };
+            (reed(400.0) + reed(500.0)) * 0.08
+        })
+        .collect()
+}
+
 pub fn add(to: &mut [f32], from: usize, what: &[f32]) {
     to.iter_mut()
         .skip(from)

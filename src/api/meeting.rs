@@ -18,6 +18,7 @@ use crate::{
         id::{MeetingId, UserId},
         meeting::MeetingStatus,
         settings::{ConsentPolicy, MeetingSettings, RecordingMode},
+        transcript::language::LANGUAGES_MAX,
     },
     store::{
         meeting::{self, Filter, Meeting, NewMeeting},
@@ -57,6 +58,10 @@ pub struct SettingsInput {
     /// ISO 639 code of the language spoken; null: found out.
     #[schema(example = "en", pattern = "^[a-z]{2,3}$")]
     pub language: Option<String>,
+    /// ISO 639 codes of the languages that may be spoken, where `language` is null: at most 8. Each
+    /// speaker's is found out among them, and followed when it changes.
+    #[schema(max_items = 8, example = json!(["en", "de"]))]
+    pub languages: Option<Vec<String>>,
     /// Names and terms to expect: at most 100 of at most 64 characters.
     #[schema(max_items = 100, example = json!(["Hansard"]))]
     pub glossary: Option<Vec<String>>,
@@ -75,14 +80,18 @@ pub struct SettingsInput {
 
 impl SettingsInput {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        if let Some(language) = &self.language
-            && !((2..=3).contains(&language.len())
-                && language.bytes().all(|b| b.is_ascii_lowercase()))
-        {
+        if let Some(language) = &self.language {
+            check_language("/settings/language", language, errors);
+        }
+        let languages = self.languages.as_deref().unwrap_or_default();
+        if languages.len() > LANGUAGES_MAX {
             errors.push(FieldError::new(
-                "/settings/language",
-                "must be an ISO 639 code like en",
+                "/settings/languages",
+                format!("must have at most {LANGUAGES_MAX} languages"),
             ));
+        }
+        for (n, language) in languages.iter().take(LANGUAGES_MAX).enumerate() {
+            check_language(&format!("/settings/languages/{n}"), language, errors);
         }
         let terms = self.glossary.as_deref().unwrap_or_default();
         glossary::check("/settings/glossary", terms, errors);
@@ -117,12 +126,19 @@ impl SettingsInput {
             recording: self.recording.unwrap_or(default.recording),
             consent_policy: self.consent_policy.unwrap_or(default.consent_policy),
             language: self.language,
+            languages: self.languages.unwrap_or_default(),
             glossary: self.glossary.unwrap_or_default(),
             refine_model: self.refine_model,
             end_when_empty_seconds: self
                 .end_when_empty_seconds
                 .unwrap_or(default.end_when_empty_seconds),
         }
+    }
+}
+
+fn check_language(at: &str, language: &str, errors: &mut Vec<FieldError>) {
+    if !((2..=3).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_lowercase())) {
+        errors.push(FieldError::new(at, "must be an ISO 639 code like en"));
     }
 }
 
@@ -157,6 +173,7 @@ pub struct SettingsView {
     pub recording: RecordingMode,
     pub consent_policy: ConsentPolicy,
     pub language: Option<String>,
+    pub languages: Vec<String>,
     pub glossary: Vec<String>,
     pub refine_model: Option<String>,
     pub end_when_empty_seconds: u32,
@@ -193,6 +210,7 @@ impl From<Meeting> for MeetingView {
                 recording: settings.recording,
                 consent_policy: settings.consent_policy,
                 language: settings.language,
+                languages: settings.languages,
                 glossary: settings.glossary,
                 refine_model: settings.refine_model,
                 end_when_empty_seconds: settings.end_when_empty_seconds,

@@ -93,7 +93,7 @@ impl Caption {
     }
 
     /// The text that the server promised to keep, in UTF-16 units.
-    fn stable(&self) -> Vec<u16> {
+    pub fn stable(&self) -> Vec<u16> {
         self.text.encode_utf16().take(self.stable_chars).collect()
     }
 }

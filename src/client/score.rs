@@ -30,6 +30,12 @@ pub struct Score {
     /// Per utterance: the receipt of the first partial or final that shows its last word, after its
     /// end, in seconds.
     pub last_word_latency_s: Vec<f64>,
+    /// Per utterance: the receipt of the first text of it, right or wrong, after its first sound, in
+    /// seconds.
+    pub first_text_latency_s: Vec<f64>,
+    /// UTF-16 units of all partials, and how many of them were called stable.
+    pub shown_chars: usize,
+    pub stable_chars: usize,
     /// Finals with words of more than one utterance.
     pub merged: usize,
     /// Utterances with words in more than one final.
@@ -49,6 +55,15 @@ impl Score {
         percentile(&self.final_latency_s, fraction)
     }
 
+    pub fn first_text_p(&self, fraction: f64) -> Option<f64> {
+        percentile(&self.first_text_latency_s, fraction)
+    }
+
+    /// Of what partials showed, the share that was stable.
+    pub fn stable_share(&self) -> f64 {
+        self.stable_chars as f64 / self.shown_chars.max(1) as f64
+    }
+
     pub fn last_word_p(&self, fraction: f64) -> Option<f64> {
         percentile(&self.last_word_latency_s, fraction)
     }
@@ -59,10 +74,13 @@ impl std::ops::Add for Score {
     fn add(mut self, other: Self) -> Self {
         self.final_latency_s.extend(other.final_latency_s);
         self.last_word_latency_s.extend(other.last_word_latency_s);
+        self.first_text_latency_s.extend(other.first_text_latency_s);
         Self {
             errors: self.errors + other.errors,
             finals: self.finals + other.finals,
             partials: self.partials + other.partials,
+            shown_chars: self.shown_chars + other.shown_chars,
+            stable_chars: self.stable_chars + other.stable_chars,
             merged: self.merged + other.merged,
             split: self.split + other.split,
             stray: self.stray + other.stray,
@@ -125,11 +143,16 @@ pub fn score(
     zero: Instant,
     captions: &[Caption],
 ) -> Score {
+    let partials = || captions.iter().filter(|caption| !caption.last);
     let said_nothing = |caption: &&Caption| declined.contains(&caption.speaker);
     let mut score = Score {
         finals: captions.iter().filter(|caption| caption.last).count(),
         partials: captions.iter().filter(|caption| !caption.last).count(),
         restated: restated(captions),
+        shown_chars: partials()
+            .map(|caption| caption.text.encode_utf16().count())
+            .sum(),
+        stable_chars: partials().map(|caption| caption.stable_chars).sum(),
         declined_words: captions
             .iter()
             .filter(said_nothing)
@@ -220,6 +243,34 @@ fn one_speaker(said: &[&Utterance], seen: &[&Caption], zero: Instant, score: &mu
                 > 1
         })
         .count();
+
+    // When anything of each utterance was first seen: the first text of its segment, or, where the
+    // segment has words of an earlier one, its first word.
+    for (n, utterance) in said.iter().enumerate() {
+        let Some(&(_, h)) = both.iter().find(|(r, _)| utterance_of[*r] == n) else {
+            continue;
+        };
+        let caption = finals[final_of[h]];
+        let begins = has
+            .get(&final_of[h])
+            .and_then(|utterances| utterances.first())
+            == Some(&n);
+        let position = (0..h).filter(|&word| final_of[word] == final_of[h]).count();
+        let whole = wer::words(&caption.text);
+        let first = seen
+            .iter()
+            .filter(|shown| {
+                shown.segment_id == caption.segment_id
+                    && (begins || shows(&whole, position, &shown.text))
+            })
+            .map(|shown| shown.received)
+            .min();
+        if let Some(first) = first {
+            score
+                .first_text_latency_s
+                .push(after(zero, utterance.start_ms, first));
+        }
+    }
 
     // When each utterance's last word was first seen.
     for (n, utterance) in said.iter().enumerate() {

@@ -45,7 +45,8 @@ impl std::iter::Sum for Errors {
 
 /// Lower-case words without punctuation; apostrophes inside a word stay.
 pub fn words(text: &str) -> Vec<String> {
-    text.split_whitespace()
+    // Parts of a compound count as words: "ill-disposed" and "ill disposed" say the same.
+    text.split(|c: char| c.is_whitespace() || matches!(c, '-' | '\u{2010}'..='\u{2015}'))
         .map(|word| {
             word.trim_matches(|c: char| !c.is_alphanumeric())
                 .to_lowercase()
@@ -53,6 +54,12 @@ pub fn words(text: &str) -> Vec<String> {
         })
         .filter(|word| !word.is_empty())
         .collect()
+}
+
+/// Whether a text says at least three words twice in a row, as decoders do that are caught in a loop.
+pub fn says_twice(text: &str) -> bool {
+    let words = words(text);
+    (3..=words.len() / 2).any(|n| words.windows(2 * n).any(|two| two[..n] == two[n..]))
 }
 
 /// Compares two texts word by word.

@@ -39,6 +39,8 @@ pub struct MeetingSettings {
     pub consent_policy: ConsentPolicy,
     /// What Whisper is told; `None`: it finds out.
     pub language: Option<String>,
+    /// What it finds out among, where `language` is `None`; empty: all that its model knows.
+    pub languages: Vec<String>,
     /// Words that Whisper is told to expect.
     pub glossary: Vec<String>,
     /// The model that transcribes it once more after the end; `None`: it stays as it was heard live.
@@ -54,6 +56,7 @@ impl Default for MeetingSettings {
             recording: RecordingMode::Audio,
             consent_policy: ConsentPolicy::Exclude,
             language: None,
+            languages: Vec::new(),
             glossary: Vec::new(),
             refine_model: None,
             end_when_empty_seconds: 300,
@@ -133,7 +136,7 @@ mod tests {
             written,
             json!({
                 "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude",
-                "language": null, "glossary": [], "refineModel": null, "endWhenEmptySeconds": 300
+                "language": null, "languages": [], "glossary": [], "refineModel": null, "endWhenEmptySeconds": 300
             })
         );
         assert_eq!(read(json!({})).ok(), Some(MeetingSettings::default()));

@@ -97,6 +97,7 @@ impl Sound {
             participant,
             stream: StreamId(new_id()),
             language: settings.language.clone(),
+            languages: settings.languages.clone(),
             glossary: settings.glossary.clone(),
             late: true,
         });

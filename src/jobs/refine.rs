@@ -142,6 +142,7 @@ async fn decode(
     });
     let with = Circumstances {
         language: settings.language.clone(),
+        languages: settings.languages.clone(),
         glossary: settings.glossary.clone(),
         before: before
             .and_then(|last| last.decoded.words.as_deref())

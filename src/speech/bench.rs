@@ -3,6 +3,7 @@
 use super::{
     SpeechConfig,
     decoder::{Decoder, Job, Outcome},
+    protocol::{Effort, Language},
 };
 use crate::domain::{
     capacity::{Measured, decodes},
@@ -68,7 +69,10 @@ pub async fn measure(
                 let pcm = plan.next().context("nothing is spoken")?;
                 let length = micros(pcm.len());
                 figures.measured.speech = figures.measured.speech + length;
-                let lengths = decodes(length, |length| schedule.partial_after(length));
+                let lengths = decodes(length, |so_far| {
+                    // What the first second gave is on the screens.
+                    schedule.partial_after(so_far, so_far > Micros::from_secs(1))
+                });
                 let count = lengths.len();
                 waiting.extend(lengths.into_iter().enumerate().map(|(n, length)| {
                     let samples = (length.0 as usize * RATE / 1_000_000).min(pcm.len());
@@ -78,13 +82,17 @@ pub async fn measure(
             let Some((is_final, pcm)) = waiting.pop_front() else {
                 break;
             };
+            let voiced = micros(pcm.len());
             let job = Job {
-                id: next,
-                voiced: micros(pcm.len()),
-                pcm,
-                language: Some(language.clone()),
-                prompt: None,
-                thorough: is_final,
+                language: Language::Fixed {
+                    name: language.clone(),
+                },
+                effort: if is_final {
+                    Effort::Thorough
+                } else {
+                    Effort::Quick
+                },
+                ..Job::new(next, pcm, voiced)
             };
             ensure!(decoder.submit(job), "the decoder takes no work");
             running.insert(next, is_final);
@@ -99,8 +107,8 @@ pub async fn measure(
             .context("the decoder stopped")?;
         let is_final = running.remove(&id);
         match (outcome, is_final) {
-            (Outcome::Decoded { took, .. }, Some(true)) => figures.finals.push(took),
-            (Outcome::Decoded { took, .. }, _) => figures.partials.push(took),
+            (Outcome::Decoded { work, .. }, Some(true)) => figures.finals.push(work.took),
+            (Outcome::Decoded { work, .. }, _) => figures.partials.push(work.took),
             (Outcome::Failed(error), _) => bail!("a decode failed: {error}"),
             (Outcome::Aborted, _) => bail!("a decode was broken off"),
         }

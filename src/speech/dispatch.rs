@@ -3,10 +3,13 @@
 use super::{Caption, decoder::Decoder};
 use crate::domain::{
     gate::{Gate, Pass, Transcription, Verdict},
-    schedule::{Answer, Job, Kind, Schedule},
+    schedule::{Answer, Job, Kind, Schedule, Step},
     time::{Micros, Span},
 };
-use crate::speech::decoder;
+use crate::speech::{
+    decoder,
+    protocol::{Effort, Language},
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -27,13 +30,18 @@ pub struct Task {
     pub stream: u64,
     pub utterance: u64,
     pub kind: Kind,
+    /// Whether something of its utterance is on the screens.
+    pub shown: bool,
     /// Whose, which audio, and the consent entry behind it.
     pub pass: Pass,
     pub gate: Arc<Gate>,
     pub voiced: Vec<Span>,
     pub pcm: Arc<[f32]>,
-    pub language: Option<String>,
-    pub prompt: Option<String>,
+    pub language: Language,
+    pub among: Vec<String>,
+    pub glossary: Option<String>,
+    /// What the speaker said before, allowed by the same consent entry.
+    pub before: Option<String>,
 }
 
 impl Task {
@@ -84,10 +92,17 @@ pub struct Dispatch {
     pub sinks: BTreeMap<u64, CaptionSink>,
     /// The language of a model that knows only one.
     language: Option<String>,
+    /// Whether the model takes what was said before.
+    context: bool,
 }
 
 impl Dispatch {
-    pub fn new(decoder: Decoder, schedule: Schedule, language: Option<String>) -> Self {
+    pub fn new(
+        decoder: Decoder,
+        schedule: Schedule,
+        language: Option<String>,
+        context: bool,
+    ) -> Self {
         Self {
             decoder,
             schedule,
@@ -97,6 +112,7 @@ impl Dispatch {
             started: Instant::now(),
             sinks: BTreeMap::new(),
             language,
+            context,
         }
     }
 
@@ -118,8 +134,8 @@ impl Dispatch {
         Micros(self.started.elapsed().as_micros() as i64)
     }
 
-    pub fn partial_after(&self, length: Micros) -> Option<Micros> {
-        self.schedule.partial_after(length)
+    pub fn partial_after(&self, length: Micros, shown: bool) -> Option<Micros> {
+        self.schedule.partial_after(length, shown)
     }
 
     pub fn is_running(&self, job: u64) -> bool {
@@ -130,9 +146,10 @@ impl Dispatch {
     pub fn offer(&mut self, mut task: Task) -> Option<u64> {
         let id = self.next;
         self.next += 1;
-        if self.language.is_some() {
-            task.language = self.language.clone();
+        if let Some(name) = self.language.clone() {
+            task.language = Language::Fixed { name };
         }
+        task.before = task.before.filter(|_| self.context);
         let audio = task.pass.span.length();
         let job = Job {
             id,
@@ -140,6 +157,7 @@ impl Dispatch {
             stream: task.stream,
             kind: task.kind,
             audio,
+            first: !task.shown,
         };
         match self.schedule.offer(job, self.now()) {
             Answer::Refused => {
@@ -178,6 +196,18 @@ impl Dispatch {
         }
     }
 
+    /// Takes what a speaker said before out of what waits, and stops what runs with it.
+    pub fn drop_context(&mut self, stream: u64) {
+        for (id, task) in &mut self.tasks {
+            if task.stream == stream
+                && task.before.take().is_some()
+                && self.running.contains_key(id)
+            {
+                self.decoder.abort(*id);
+            }
+        }
+    }
+
     /// Sends what may start now; gives the streams whose jobs the gate no longer lets out.
     pub fn pump(&mut self) -> Vec<u64> {
         let mut stopped = Vec::new();
@@ -197,11 +227,16 @@ impl Dispatch {
                 id: job.id,
                 pcm: task.pcm.clone(),
                 language: task.language.clone(),
-                prompt: (task.kind != Kind::Partial)
-                    .then(|| task.prompt.clone())
-                    .flatten(),
+                among: task.among.clone(),
+                glossary: task.glossary.clone(),
+                before: task.before.clone(),
                 voiced: Micros(voiced),
-                thorough: task.kind != Kind::Partial && self.schedule.is_thorough(),
+                effort: match (task.kind, self.schedule.step()) {
+                    (Kind::Partial, _) => Effort::Quick,
+                    (_, Step::Normal) => Effort::Thorough,
+                    (_, step) if step < Step::Finals => Effort::Firm,
+                    _ => Effort::Quick,
+                },
             });
             if sent {
                 self.running.insert(job.id, Instant::now());
@@ -223,7 +258,7 @@ impl Dispatch {
     /// A job came back: what it was.
     pub fn done(&mut self, id: u64, outcome: &decoder::Outcome) -> Option<Task> {
         let took = match outcome {
-            decoder::Outcome::Decoded { took, .. } => Some(*took),
+            decoder::Outcome::Decoded { work, .. } => Some(work.took),
             _ => None,
         };
         self.schedule.done(id, took, self.now());

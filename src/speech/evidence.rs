@@ -2,7 +2,7 @@
 
 use crate::domain::{
     endpoint::Hint,
-    time::Span,
+    time::{Micros, Span},
     transcript::{Hypothesis, Word},
 };
 
@@ -24,28 +24,30 @@ pub fn words_span(words: &[Word], whole: Span) -> Span {
     )
 }
 
+/// Whether text ends as a sentence does.
+pub fn ends_sentence(text: &str) -> bool {
+    text.ends_with(['.', '?', '!', '。', '？', '！', '।', '؟'])
+}
+
+/// A stop that the decoder is so sure of ends a sentence; below [`MAYBE_STOP`] it is one of several
+/// ways to go on. Decoders end whatever they hear with a stop, but are not sure of it in
+/// mid-sentence.
+const SURE_STOP: f32 = 0.75;
+const MAYBE_STOP: f32 = 0.4;
+/// Voice that is surely more than the beginning of a sentence.
+const LONG: Micros = Micros::from_secs(2);
+
 /// What the words so far sound like: a sentence that ended, or one that goes on.
 pub fn hint(hypothesis: &Hypothesis, voiced: &[Span]) -> Option<Hint> {
-    const GOES_ON: [&str; 14] = [
-        "and", "but", "or", "so", "because", "the", "a", "an", "to", "of", "for", "with", "that",
-        "if",
-    ];
     let last = hypothesis.words.last()?;
-    let bare = last
-        .text
-        .trim_matches(|c: char| !c.is_alphanumeric())
-        .to_lowercase();
-    let voiced: i64 = voiced.iter().map(|span| span.length().0).sum();
-    if last
-        .text
-        .ends_with(['.', '?', '!', '。', '？', '！', '।', '؟'])
-    {
-        (last.confidence > 0.5).then_some(Hint::Complete)
-    } else if last.text.ends_with([',', '、', '，', ';', ':', '-', '…'])
-        || GOES_ON.contains(&bare.as_str())
-    {
-        Some(Hint::Open)
-    } else {
-        (voiced < 2_000_000).then_some(Hint::Open)
+    let voiced = Micros(voiced.iter().map(|span| span.length().0).sum());
+    if ends_sentence(&last.text) {
+        return match hypothesis.stop {
+            SURE_STOP.. => Some(Hint::Complete),
+            MAYBE_STOP.. => None,
+            _ => Some(Hint::Open),
+        };
     }
+    let goes_on = last.text.ends_with([',', '、', '，', ';', ':', '-', '…']);
+    (goes_on || voiced < LONG).then_some(Hint::Open)
 }

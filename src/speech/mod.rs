@@ -87,12 +87,10 @@ impl From<&SpeechConfig> for DecoderConfig {
     fn from(config: &SpeechConfig) -> Self {
         Self {
             program: config.program.clone(),
-            model: config.model_path.clone(),
+            model: config.model.clone(),
+            model_path: config.model_path.clone(),
             states: config.states,
             hang_after: config.hang_after,
-            ctx_floor: config.model.audio_ctx_floor,
-            ctx_margin: config.model.audio_ctx_margin,
-            longest: config.model.longest(),
             gpu: config.gpu,
         }
     }
@@ -103,8 +101,10 @@ impl From<&SpeechConfig> for DecoderConfig {
 pub struct StreamOptions {
     pub participant: ParticipantId,
     pub stream: StreamId,
-    /// ISO 639-1; `None` lets a multilingual model find out.
+    /// ISO 639-1; `None` lets a multilingual model find out,
     pub language: Option<String>,
+    /// among these; empty: among all that it knows.
+    pub languages: Vec<String>,
     /// Words that this meeting uses; only models trained with prompts take them.
     pub glossary: Vec<String>,
     /// Nobody waits for its words: it comes from a file, after everything that is said now, without
@@ -112,20 +112,19 @@ pub struct StreamOptions {
     pub late: bool,
 }
 
-impl StreamOptions {
-    fn prompt(&self) -> Option<String> {
-        let mut prompt = String::new();
-        for word in &self.glossary {
-            if prompt.len() + word.len() + 2 > PROMPT_CHARS_MAX {
-                break;
-            }
-            if !prompt.is_empty() {
-                prompt.push_str(", ");
-            }
-            prompt.push_str(word);
+/// As much of a glossary as a decoder takes, as a line of text.
+fn glossary_prompt(glossary: &[String]) -> Option<String> {
+    let mut prompt = String::new();
+    for word in glossary {
+        if prompt.len() + word.len() + 2 > PROMPT_CHARS_MAX {
+            break;
         }
-        (!prompt.is_empty()).then(|| prompt + ".")
+        if !prompt.is_empty() {
+            prompt.push_str(", ");
+        }
+        prompt.push_str(word);
     }
+    (!prompt.is_empty()).then(|| prompt + ".")
 }
 
 /// What was said, so far or for good.
@@ -204,6 +203,7 @@ impl Speech {
             decoder.clone(),
             schedule,
             model.only_language().map(str::to_owned),
+            model.context,
         );
         let (inbox, messages) = mpsc::channel(INBOX_MAX);
         let load = Arc::new(Load::default());

@@ -1,6 +1,7 @@
 //! Speech models: which there are (`models/models.toml`, and the operator's own in the data
 //! folder), where their files lie, and whether they are whole.
 
+use super::protocol::Effort;
 use crate::domain::{consent::hex, time::Micros};
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -36,8 +37,16 @@ pub struct Model {
     pub longest_utterance_seconds: u32,
     pub audio_ctx_floor: u32,
     pub audio_ctx_margin: u32,
+    /// The same for text that may still change, where fewer do.
+    pub audio_ctx_floor_partial: Option<u32>,
     /// Whether the glossary may be given as a prompt.
     pub prompt: bool,
+    /// Whether what the speaker said before may be.
+    #[serde(default = "yes")]
+    pub context: bool,
+    /// Whether it was trained with time stamps, as every official model was.
+    #[serde(default = "yes")]
+    pub time_stamps: bool,
     #[serde(default)]
     pub bundled: bool,
     /// For whoever chooses one; none is needed.
@@ -45,9 +54,22 @@ pub struct Model {
     pub note: String,
 }
 
+const fn yes() -> bool {
+    true
+}
+
 impl Model {
     pub fn longest(&self) -> Micros {
         Micros::from_secs(i64::from(self.longest_utterance_seconds))
+    }
+
+    /// The least encoder positions for a decode of this kind.
+    pub fn ctx_floor(&self, effort: Effort) -> u32 {
+        match effort {
+            Effort::Quick => self.audio_ctx_floor_partial,
+            _ => None,
+        }
+        .unwrap_or(self.audio_ctx_floor)
     }
 
     /// The language of a model that knows only one.

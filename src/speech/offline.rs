@@ -5,6 +5,8 @@ use super::{
     SpeechConfig,
     decoder::{self, Decoder, Outcome},
     evidence::hull,
+    glossary_prompt,
+    protocol::{Effort, Language},
     segmenter::Segmenter,
 };
 use crate::domain::{
@@ -29,7 +31,8 @@ pub struct Offline {
     endpoint: Thresholds,
     /// The language of a model that knows only one.
     language: Option<String>,
-    prompts: bool,
+    takes_glossary: bool,
+    takes_context: bool,
     next: u64,
     /// The process that was told to give way.
     background: Option<u32>,
@@ -40,6 +43,8 @@ pub struct Offline {
 pub struct Circumstances {
     /// ISO 639-1; `None` lets a multilingual model find out.
     pub language: Option<String>,
+    /// Where that is `None`, the languages that it may be; empty: all that the model knows.
+    pub languages: Vec<String>,
     pub glossary: Vec<String>,
     /// What the same speaker said before.
     pub before: Option<String>,
@@ -57,14 +62,16 @@ impl Offline {
     pub async fn start(settings: SpeechConfig) -> anyhow::Result<Self> {
         let (decoder, outcomes) = Decoder::start((&settings).into()).await?;
         let model = settings.model;
-        let (endpoint, prompts) = (Thresholds::new(model.longest()), model.prompt);
+        let endpoint = Thresholds::new(model.longest());
+        let (takes_glossary, takes_context) = (model.prompt, model.context);
         let language = model.only_language().map(str::to_owned);
         Ok(Self {
             decoder,
             outcomes,
             endpoint,
             language,
-            prompts,
+            takes_glossary,
+            takes_context,
             next: 1,
             background: None,
         })
@@ -89,13 +96,14 @@ impl Offline {
         let voiced = Micros(utterance.voiced.iter().map(|span| span.length().0).sum());
         let id = self.next;
         self.next += 1;
+        let fixed = self.language.clone().or(with.language);
         let job = decoder::Job {
-            id,
-            pcm: utterance.pcm.clone(),
-            language: self.language.clone().or(with.language),
-            prompt: with.before.filter(|_| self.prompts),
-            voiced,
-            thorough: true,
+            language: fixed.map_or(Language::Unknown, |name| Language::Fixed { name }),
+            among: with.languages,
+            glossary: glossary_prompt(&with.glossary).filter(|_| self.takes_glossary),
+            before: with.before.filter(|_| self.takes_context),
+            effort: Effort::Offline,
+            ..decoder::Job::new(id, utterance.pcm.clone(), voiced)
         };
         if !self.decoder.submit(job) {
             bail!("the decoder takes no work");
@@ -123,7 +131,7 @@ impl Offline {
                 hull(&utterance.voiced, utterance.pass.span),
             )),
         };
-        let language = hypothesis.language.map(|(language, _)| language);
+        let language = hypothesis.sounds.is_some().then_some(hypothesis.used);
         Ok(Heard {
             words,
             language: self.language.clone().or(language),

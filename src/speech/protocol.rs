@@ -3,7 +3,10 @@
 //! To the child: `u32` header length, `u32` number of samples, the header as JSON, the samples as
 //! `f32`, all little-endian. From the child: `u32` length and JSON. Not domain types.
 
-use crate::domain::transcript::{HeardWord, Hypothesis};
+use crate::domain::{
+    time::Micros,
+    transcript::{HeardWord, Hypothesis},
+};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -25,16 +28,69 @@ pub enum Ask {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Decode {
     pub job: u64,
-    /// ISO 639-1; `None` lets a multilingual model find out.
-    pub language: Option<String>,
-    pub prompt: Option<String>,
+    pub language: Language,
+    /// The languages that it may be, ISO 639-1; empty: all that the model knows.
+    pub among: Vec<String>,
+    /// Words to expect, and what the speaker said before.
+    pub glossary: Option<String>,
+    pub before: Option<String>,
     /// Milliseconds of voice in it.
     pub voiced_ms: i64,
-    /// A final: one more pass when the first is suspicious.
-    pub thorough: bool,
+    pub effort: Effort,
     /// Least encoder positions, and how many beyond the audio's end (20 ms each).
     pub ctx_floor: u32,
     pub ctx_margin: u32,
+    /// Whether the model was trained with time stamps: without them it says things twice in a short
+    /// window.
+    pub time_stamps: bool,
+}
+
+/// What a decode is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effort {
+    /// One pass: a text that may still change.
+    #[default]
+    Quick,
+    /// One more where the first is suspicious.
+    Firm,
+    /// And one more before letters are dropped.
+    Thorough,
+    /// Without any hurry: several beams over the full window.
+    Offline,
+}
+
+/// What audio is decoded in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Language {
+    /// This one, whatever it sounds like.
+    Fixed {
+        name: String,
+    },
+    /// The speaker's, as far as is known.
+    Last {
+        name: String,
+    },
+    Unknown,
+}
+
+impl Language {
+    /// What the first pass is in.
+    pub fn first<'a>(&'a self, among: &'a [String]) -> &'a str {
+        match self {
+            Self::Fixed { name } | Self::Last { name } => name,
+            Self::Unknown => among.first().map_or("en", String::as_str),
+        }
+    }
+
+    pub fn may_change(&self) -> bool {
+        !matches!(self, Self::Fixed { .. })
+    }
+
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown)
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -56,15 +112,23 @@ pub enum Tell {
     },
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Done {
     pub job: u64,
     pub words: Vec<WireWord>,
     pub no_speech: f32,
     pub log_prob: f32,
     pub truncated: bool,
-    pub language: Option<(String, f32)>,
+    /// Probability of the last token of text where it is punctuation, else 0.
+    pub stop: f32,
+    /// The language that it was decoded in, and what it sounds like.
+    pub language: String,
+    pub sounds: Option<(String, f32)>,
+    /// Tokens of text.
     pub tokens: u32,
+    /// Microseconds: of the audio, and up to the decoder's last time stamp.
+    pub audio_us: i64,
+    pub until_us: Option<i64>,
     /// Microseconds: all of it, and of that the first pass's encoder.
     pub took_us: u64,
     pub encode_us: u64,
@@ -93,7 +157,12 @@ impl From<&Done> for Hypothesis {
             no_speech: done.no_speech,
             log_prob: done.log_prob,
             truncated: done.truncated,
-            language: done.language.clone(),
+            stop: done.stop,
+            used: done.language.clone(),
+            sounds: done.sounds.clone(),
+            until: done
+                .until_us
+                .map(|until| (Micros(done.audio_us), Micros(until))),
         }
     }
 }
@@ -175,12 +244,15 @@ mod tests {
     fn a_message_survives_the_pipe_and_a_huge_one_is_refused() {
         let decode = Ask::Decode(Decode {
             job: 7,
-            language: Some("en".into()),
-            prompt: None,
+            language: Language::Fixed { name: "en".into() },
+            among: Vec::new(),
+            glossary: None,
+            before: Some("So far.".into()),
             voiced_ms: 900,
-            thorough: true,
+            effort: Effort::Thorough,
             ctx_floor: 64,
             ctx_margin: 16,
+            time_stamps: true,
         });
         let mut bytes = ask(&decode, &[0.5, -1.0]);
         bytes.extend(ask(&Ask::Abort { job: 7 }, &[]));

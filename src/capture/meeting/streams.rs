@@ -56,6 +56,7 @@ impl RunningMeeting {
             participant,
             stream: id,
             language: self.settings.language.clone(),
+            languages: self.settings.languages.clone(),
             glossary: self.settings.glossary.clone(),
             late: false,
         });

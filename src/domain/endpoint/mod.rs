@@ -151,6 +151,8 @@ const WINDOW: usize = 5;
 const ONSET_FRAMES: usize = 3;
 /// After this much silence, a single voiced frame is a click and two are speech again.
 const SETTLED: Micros = Micros::from_ms(100);
+/// How many of a speaker's pauses are remembered.
+const PAUSES: usize = 4;
 /// How far back the quietest point is looked for, and over how many frames.
 const QUIETEST_WITHIN: Micros = Micros::from_ms(3_000);
 const QUIETEST_FRAMES: usize = 6;
@@ -166,6 +168,8 @@ pub struct Endpoint {
     floor: MeetingTime,
     /// The end of the last frame or gap.
     heard_until: MeetingTime,
+    /// The speaker's last pauses that were not an end, the newest last.
+    pauses: VecDeque<Micros>,
 }
 
 impl Endpoint {
@@ -177,6 +181,7 @@ impl Endpoint {
             recent: VecDeque::with_capacity(WINDOW),
             floor: MeetingTime(i64::MIN),
             heard_until: MeetingTime(i64::MIN),
+            pauses: VecDeque::with_capacity(PAUSES),
         }
     }
 
@@ -184,6 +189,7 @@ impl Endpoint {
     pub fn resume(before: &Self, settings: Thresholds) -> Self {
         Self {
             next: before.next,
+            pauses: before.pauses.clone(),
             ..Self::new(settings)
         }
     }
@@ -327,6 +333,10 @@ impl Endpoint {
             if open.guessed {
                 open.guessed = false;
                 open.hint = None;
+                if self.pauses.len() == PAUSES {
+                    self.pauses.pop_front();
+                }
+                self.pauses.push_back(silence);
                 decisions.push(Decision::Resumed {
                     utterance: open.utterance,
                 });
@@ -350,11 +360,12 @@ impl Endpoint {
     /// What the silence until `now` asks for.
     fn silence(&mut self, now: MeetingTime, decisions: &mut Vec<Decision>) {
         let settings = self.settings;
+        let end_of_sentence = self.end_of_sentence();
         let Some(open) = &mut self.open else { return };
         let silence = now - open.voiced_end();
         let enough = open.voiced_length() >= settings.voiced_min;
         let end_after = match open.hint {
-            Some(Hint::Complete) => settings.end_complete,
+            Some(Hint::Complete) => end_of_sentence,
             Some(Hint::Open) => settings.end_open,
             None => settings.end_unknown,
         };
@@ -379,6 +390,13 @@ impl Endpoint {
             let end = self.end_of(&open);
             self.finish(open, end, why, decisions);
         }
+    }
+
+    /// Silence after which a sentence that sounds complete has ended: longer for a speaker who has
+    /// just paused for nearly as long within one.
+    fn end_of_sentence(&self) -> Micros {
+        let longest = self.pauses.iter().max().copied().unwrap_or_default();
+        Micros(longest.0 * 3 / 2).clamp(self.settings.end_complete, self.settings.end_unknown)
     }
 
     fn end_of_open(&self) -> MeetingTime {

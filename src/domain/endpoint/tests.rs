@@ -268,3 +268,28 @@ fn a_cut_ends_it_there_and_nothing_reaches_back() {
     };
     assert!(*start >= cut);
 }
+
+#[test]
+fn who_pauses_within_sentences_gets_more_time_to_end_one() {
+    let (mut endpoint, mut at) = (endpoint(), 0);
+    // A pause of 380 ms that speech goes on after.
+    feed(
+        &mut endpoint,
+        &mut at,
+        &[
+            SILENT,
+            (60, 0.9, -20.0),
+            (24, 0.02, -60.0),
+            (60, 0.9, -20.0),
+        ],
+    );
+    let voice_end = at;
+    feed(&mut endpoint, &mut at, &[(14, 0.02, -60.0)]);
+    endpoint.hint(0, Hint::Complete);
+    while feed(&mut endpoint, &mut at, &[(1, 0.02, -60.0)]).is_empty() {}
+    let waited = at - voice_end;
+    assert!(
+        (540_000..=610_000).contains(&waited),
+        "half as long again as the pause: {waited}"
+    );
+}

@@ -7,10 +7,12 @@
 //! meeting they are refused, and the caller says so. A stream has one waiting partial, the latest;
 //! a partial that could not start in time is dropped.
 //!
-//! Under load the queue degrades in steps ([`Step`]), up at once and down slowly: partials thin out
-//! first, then stop, then speculation stops, then new meetings are refused. Decodes cannot be
-//! interrupted in the encoder, so a partial starts on the last free worker only when it is
-//! predicted to be short.
+//! Partials share what finals leave of the workers evenly among the streams that speak
+//! ([`Schedule::partial_after`]), the first of each utterance before all others. Where finals wait
+//! all the same, the queue degrades in steps ([`Step`]) and comes back within seconds: partials stop
+//! but for the first, then speculation stops, then new meetings are refused. Decodes cannot be
+//! interrupted in the encoder, so while few speak a partial starts on the last free worker only when
+//! it is predicted to be short.
 //!
 //! Time is microseconds since any fixed instant of the process.
 
@@ -33,24 +35,30 @@ const WORTH_ABORTING: Micros = Micros::from_ms(100);
 const PENALTY_MAX: Micros = Micros::from_secs(2);
 /// Use of the workers is forgotten by half in this time.
 const HALF_LIFE: Micros = Micros::from_secs(5);
+/// Audio of an utterance, pre-roll and all, until its first partial, and new voice until the next
+/// while nothing is shown.
+const FIRST_AFTER: Micros = Micros::from_ms(600);
+const FIRST_AGAIN: Micros = Micros::from_ms(300);
 /// New voice until the next partial: at least, and at most.
 const PARTIAL_MIN: Micros = Micros::from_ms(600);
-const PARTIAL_MAX: Micros = Micros::from_secs(3);
-/// Finals that waited this long mean too much work; this long is no trouble.
-const LATE: Micros = Micros::from_ms(250);
-/// Guesses save no work by stopping unless speech goes on after many of them, so they stop later
-/// than partials.
-const TOO_LATE: Micros = Micros::from_ms(600);
-const CALM: Micros = Micros::from_ms(100);
-/// Share of the workers' time in use above which partials thin out, and below which they may come
-/// back.
-const BUSY: f64 = 0.75;
-const IDLE: f64 = 0.35;
-/// Between two steps up, and of calm before a step down.
-const UP_EVERY: Micros = Micros::from_ms(500);
-const DOWN_AFTER: Micros = Micros::from_secs(10);
+const PARTIAL_MAX: Micros = Micros::from_secs(8);
+/// Share of the workers' time that finals and partials together may take, and what is left to
+/// partials however much finals take.
+const SHARE_MAX: f64 = 0.8;
+const PARTIALS_SHARE_MIN: f64 = 0.05;
+/// Finals that waited this long mean too much work for partials, and this long for guesses: these
+/// save no work by stopping unless speech goes on after many of them.
+const LATE: Micros = Micros::from_ms(500);
+const TOO_LATE: Micros = Micros::from_ms(1_000);
+/// Between two steps up, and down.
+const UP_EVERY: Micros = Micros::from_ms(250);
+const DOWN_EVERY: Micros = Micros::from_ms(500);
 /// What load is measured over.
 const RECENT: Micros = Micros::from_secs(2);
+/// What waiting is looked at over.
+const JUST_NOW: Micros = Micros::from_secs(1);
+/// A stream that asked for a decode within this is speaking.
+const SPEAKS: Micros = Micros::from_secs(4);
 
 /// In order of rank.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,15 +85,6 @@ impl Kind {
             Self::Late => "late",
         }
     }
-
-    /// How long after it was asked for it should be done.
-    const fn patience(self) -> Micros {
-        match self {
-            Self::Final | Self::Guess => Micros::from_ms(500),
-            Self::Partial => Micros::from_ms(700),
-            Self::Late => WAITING_MAX,
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +95,20 @@ pub struct Job {
     pub kind: Kind,
     /// How much there is to decode.
     pub audio: Micros,
+    /// Nothing of its utterance was shown yet.
+    pub first: bool,
+}
+
+impl Job {
+    /// How long after it was asked for it should be done.
+    const fn patience(&self) -> Micros {
+        match self.kind {
+            Kind::Final | Kind::Guess => Micros::from_ms(500),
+            Kind::Partial if self.first => Micros::from_secs(2),
+            Kind::Partial => Micros::from_ms(700),
+            Kind::Late => WAITING_MAX,
+        }
+    }
 }
 
 /// The queue's answer to a job offered.
@@ -135,12 +148,16 @@ pub struct Schedule {
     dropped: Vec<u64>,
     step: Step,
     stepped: Micros,
-    /// The last time that there was anything to complain about.
-    troubled: Micros,
     /// (when, how long) finals and guesses waited.
     waits: VecDeque<(Micros, Micros)>,
-    /// (until when, how long) workers ran.
-    busy: VecDeque<(Micros, Micros)>,
+    /// (until when, how long) workers ran, and on what.
+    busy: VecDeque<(Micros, Micros, Kind)>,
+    /// When each stream last asked for a decode of what is said now.
+    asked: BTreeMap<u64, Micros>,
+    /// How much further apart partials are than they would be without any load.
+    thinned: f64,
+    /// The least time between two partials of a stream that shares the workers evenly.
+    spread: Micros,
 }
 
 impl Schedule {
@@ -154,9 +171,11 @@ impl Schedule {
             dropped: Vec::new(),
             step: Step::Normal,
             stepped: Micros(0),
-            troubled: Micros(0),
             waits: VecDeque::new(),
             busy: VecDeque::new(),
+            asked: BTreeMap::new(),
+            thinned: 1.0,
+            spread: Micros(0),
         }
     }
 
@@ -190,26 +209,30 @@ impl Schedule {
     }
 
     /// New voice that makes the next partial of an utterance of this length worth its cost; `None`:
-    /// no partials now.
-    pub fn partial_after(&self, length: Micros) -> Option<Micros> {
-        let factor = match self.step {
-            Step::Normal => 1,
-            Step::Slower => 2,
-            Step::Sparse => 4,
-            _ => return None,
+    /// no partials now. `shown`: whether something of it is on the screens.
+    pub fn partial_after(&self, length: Micros, shown: bool) -> Option<Micros> {
+        if shown {
+            let wanted = self.alone(length).0.max(self.spread.0).min(PARTIAL_MAX.0);
+            return (self.step < Step::Guesses).then_some(Micros(wanted));
+        }
+        let again = length > FIRST_AFTER + FIRST_AGAIN;
+        let wanted = if again {
+            // The first has not come yet, or showed nothing.
+            Micros(FIRST_AGAIN.0.max(self.spread.0 / 2))
+        } else {
+            FIRST_AFTER
         };
-        // Covers at least what a pass takes, and grows with the length, so that all passes together
-        // grow linearly.
+        (self.step < Step::Finals).then_some(wanted)
+    }
+
+    /// The same with all workers free. Covers at least what a pass takes, and grows with the length,
+    /// so that all passes together grow linearly.
+    fn alone(&self, length: Micros) -> Micros {
         let wanted = PARTIAL_MIN
             .0
             .max(self.cost.of(length).0 * 3 / 2)
             .max(length.0 * 12 / 100);
-        Some(Micros(wanted.min(PARTIAL_MAX.0) * factor))
-    }
-
-    /// Whether finals may have a second pass.
-    pub fn is_thorough(&self) -> bool {
-        self.step < Step::Finals
+        Micros(wanted)
     }
 
     pub fn offer(&mut self, job: Job, now: Micros) -> Answer {
@@ -218,10 +241,14 @@ impl Schedule {
                 (self.waiting_audio(Some(job.meeting)) + job.audio).0 > WAITING_MAX.0
             }
             Kind::Guess => self.step >= Step::Finals,
+            Kind::Partial if job.first => self.step >= Step::Finals,
             Kind::Partial => self.step >= Step::Guesses,
         };
         if refused {
             return Answer::Refused;
+        }
+        if job.kind != Kind::Late {
+            self.asked.insert(job.stream, now);
         }
         let earlier = (job.kind == Kind::Partial)
             .then(|| {
@@ -229,15 +256,19 @@ impl Schedule {
                     .iter()
                     .position(|w| w.job.kind == Kind::Partial && w.job.stream == job.stream)
             })
-            .flatten();
-        let instead_of = earlier.map(|at| self.waiting.swap_remove(at).job.id);
-        let due = now + job.kind.patience() + self.penalty(job.meeting, now);
+            .flatten()
+            .map(|at| self.waiting.swap_remove(at));
+        let due = now + job.patience() + self.penalty(job.meeting, now);
         self.waiting.push(Waiting {
             job,
             asked: now,
-            due,
+            // The later one takes the place of the one that it replaces, or a stream whose partials
+            // replace each other would never have its turn.
+            due: earlier.map_or(due, |earlier| due.min(earlier.due.max(now))),
         });
-        Answer::Waits { instead_of }
+        Answer::Waits {
+            instead_of: earlier.map(|earlier| earlier.job.id),
+        }
     }
 
     /// The utterance of a guess has ended: it is a final now, waiting or running. `false`: not here
@@ -272,13 +303,15 @@ impl Schedule {
         }
         let best = (0..self.waiting.len()).min_by_key(|&at| {
             let waiting = &self.waiting[at];
-            (waiting.job.kind, waiting.due, waiting.job.id)
+            let later = waiting.job.kind == Kind::Partial && !waiting.job.first;
+            (waiting.job.kind, later, waiting.due, waiting.job.id)
         })?;
         let predicted = self.cost.of(self.waiting[best].job.audio);
         if self.waiting[best].job.kind == Kind::Partial
             && free == 1
             && predicted > SHORT
             && self.workers > 1
+            && self.asked.len() <= self.workers
         {
             return None;
         }
@@ -307,9 +340,7 @@ impl Schedule {
             self.cost.learn(running.job.audio, took);
         }
         let ran = now - running.started;
-        if running.job.kind != Kind::Late {
-            self.busy.push_back((now, ran));
-        }
+        self.busy.push_back((now, ran, running.job.kind));
         let used = self.used(running.job.meeting, now) + ran.0 as f64;
         self.used.insert(running.job.meeting, (used, now));
     }
@@ -351,63 +382,81 @@ impl Schedule {
     /// Looks at the load; call it every 100 ms or so.
     pub fn tick(&mut self, now: Micros) -> Step {
         self.drop_stale(now);
-        self.waits.retain(|(at, _)| now - *at <= RECENT);
-        self.busy.retain(|(until, _)| now - *until <= RECENT);
+        self.waits.retain(|(at, _)| now - *at <= JUST_NOW);
+        self.busy.retain(|(until, ..)| now - *until <= RECENT);
+        self.asked.retain(|_, at| now - *at <= SPEAKS);
         self.used
             .retain(|_, (used, at)| decayed(*used, now - *at) > 1_000.0);
-        let waited = self
-            .waits
-            .iter()
-            .map(|(_, waited)| *waited)
-            .max()
-            .unwrap_or_default();
-        let oldest = self
-            .waiting
-            .iter()
-            .filter(|waiting| waiting.job.kind.presses())
-            .map(|w| now - w.asked);
-        let waited = oldest.max().unwrap_or_default().max(waited);
-        let busy = self.busy_share(now);
-        // Above `Guesses` only finals that really wait count: the workers may well be busy all the
-        // time.
-        let thins = self.step < Step::Guesses;
-        let late = waited > if thins { LATE } else { TOO_LATE } || busy > BUSY && thins;
-        if late || waited > CALM || busy > IDLE && self.step <= Step::Guesses {
-            self.troubled = now;
-        }
-        if late && (now - self.stepped >= UP_EVERY || self.step == Step::Normal) {
-            // The last step only when minutes are waiting: refusing meetings is for those who come
-            // later.
-            let hopeless = self.waiting_audio(None).0 > WAITING_MAX.0 / 10;
-            if self.step < Step::Finals || hopeless {
-                self.step = self.step.up();
-                self.stepped = now;
-            }
-        } else if now - self.troubled >= DOWN_AFTER && now - self.stepped >= DOWN_AFTER {
+        self.share_out(now);
+        let wanted = self.wanted(now);
+        let since = now - self.stepped;
+        if wanted > self.step && (since >= UP_EVERY || self.step == Step::Normal) {
+            self.step = self.step.up();
+            self.stepped = now;
+        } else if wanted < self.step && since >= DOWN_EVERY {
             self.step = self.step.down();
             self.stepped = now;
         }
         self.step
     }
 
+    /// How far apart partials must be so that everybody who speaks has as many, in what finals
+    /// leave.
+    fn share_out(&mut self, now: Micros) {
+        let left = (SHARE_MAX - self.share_of(now, Kind::presses)).max(PARTIALS_SHARE_MIN);
+        let typical = Micros::from_secs(3);
+        let all = self.asked.len() as f64 * self.cost.of(typical).0 as f64;
+        self.spread = Micros((all / (left * self.workers as f64)) as i64);
+        self.thinned = self.spread.0 as f64 / self.alone(typical).0 as f64;
+    }
+
+    /// The step that the load calls for now.
+    fn wanted(&self, now: Micros) -> Step {
+        let presses = |waiting: &&Waiting| waiting.job.kind.presses();
+        let waiting = self.waiting.iter().filter(presses);
+        let waited = waiting
+            .map(|waiting| now - waiting.asked)
+            .chain(self.waits.iter().map(|(_, waited)| *waited))
+            .max()
+            .unwrap_or_default();
+        // The last step only when minutes are waiting: refusing meetings is for those who come
+        // later.
+        if self.waiting_audio(None).0 > WAITING_MAX.0 / 10 {
+            Step::Full
+        } else if waited > TOO_LATE {
+            Step::Finals
+        } else if waited > LATE {
+            Step::Guesses
+        } else if self.thinned > 4.0 {
+            Step::Sparse
+        } else if self.thinned > 2.0 {
+            Step::Slower
+        } else {
+            Step::Normal
+        }
+    }
+
     /// Share of the workers' time in use lately, 0 to 1.
     pub fn busy_share(&self, now: Micros) -> f64 {
+        self.share_of(now, |kind| kind != Kind::Late)
+    }
+
+    fn share_of(&self, now: Micros, of: impl Fn(Kind) -> bool) -> f64 {
         let ended = self
             .busy
             .iter()
-            .map(|(until, ran)| ran.0.min((RECENT - (now - *until)).0));
-        let live = self
-            .running
-            .values()
-            .filter(|running| running.job.kind != Kind::Late);
+            .filter(|(.., kind)| of(*kind))
+            .map(|(until, ran, _)| ran.0.min((RECENT - (now - *until)).0));
+        let live = self.running.values().filter(|running| of(running.job.kind));
         let running = live.map(|running| (now - running.started).0.min(RECENT.0));
         ended.chain(running).sum::<i64>() as f64 / (RECENT.0 * self.workers as i64) as f64
     }
 
     fn drop_stale(&mut self, now: Micros) {
         let dropped = &mut self.dropped;
-        let none = self.step >= Step::Guesses;
+        let step = self.step;
         self.waiting.retain(|waiting| {
+            let none = step >= Step::Finals || step == Step::Guesses && !waiting.job.first;
             let stale = waiting.job.kind == Kind::Partial && (none || now > waiting.due);
             if stale {
                 dropped.push(waiting.job.id);

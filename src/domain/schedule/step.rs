@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Step {
     Normal = 0,
-    /// Partials half as often.
+    /// Partials at most half as often as without any load.
     Slower = 1,
-    /// Partials a quarter as often.
+    /// Partials at most a quarter as often.
     Sparse = 2,
-    /// Partials only in the trailing silence.
+    /// Of each utterance one partial, and what is heard in the trailing silence.
     Guesses = 3,
     /// Finals only, one pass each.
     Finals = 4,

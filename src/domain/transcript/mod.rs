@@ -6,15 +6,15 @@
 //! The stable prefix comes from the agreement of two passes (LocalAgreement-2, Macháček et al.
 //! 2023); it only marks, the final is always one decode of the whole utterance.
 
-use crate::{
-    time::{MeetingTime, Micros, Span},
-    word::words,
-};
-use std::collections::VecDeque;
+pub mod language;
+mod passes;
+mod segment;
 
-/// A word that ends later than this before the end of what was heard may still change: it is never
-/// stable.
-const UNSETTLED: Micros = Micros::from_ms(400);
+pub use passes::{Again, VOICE_WORTH_A_WORD, again, heard_letters, is_better, tokens_max};
+pub use segment::{Ending, Partial, Reason, Segment};
+
+use crate::time::{Micros, Span};
+
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
 /// Above this, text that the decoder all but invented.
@@ -28,6 +28,11 @@ const SURELY_NO_SPEECH: f32 = 0.9;
 const GUESSING: f32 = -0.8;
 /// Nobody speaks so many letters a second.
 const LETTERS_PER_SECOND_MAX: f64 = 32.0;
+/// The longest phrase whose repetition is looked for, in words.
+const LOOP_WORDS_MAX: usize = 40;
+/// A decoder that stamps the end of what it heard so long before the end of the voice has left
+/// something out.
+const LEFT_OUT: Micros = Micros::from_ms(1_500);
 
 /// A word as decoded, without a time.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,9 +55,15 @@ pub struct Hypothesis {
     pub log_prob: f32,
     /// The limit of tokens stopped it: most likely a loop.
     pub truncated: bool,
-    /// What the audio sounds like (ISO 639-1), with its probability; none from a model of one
-    /// language.
-    pub language: Option<(String, f32)>,
+    /// Probability of the punctuation that ends it; 0 where it ends without.
+    pub stop: f32,
+    /// The language that it was decoded in, ISO 639-1.
+    pub used: String,
+    /// What the audio sounds like; none from a model of one language.
+    pub sounds: Option<language::Sounds>,
+    /// How much audio there was, and up to where the decoder's last time stamp says that it has
+    /// words; none from a decoder without time stamps.
+    pub until: Option<(Micros, Micros)>,
 }
 
 /// A word with its place on the meeting's timeline.
@@ -91,6 +102,8 @@ pub enum Doubt {
     Rate,
     /// Stopped by the limit of tokens.
     Truncated,
+    /// The words end long before the voice does.
+    CutShort,
 }
 
 impl Doubt {
@@ -141,6 +154,12 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
     if hypothesis.truncated {
         return Some(Doubt::Truncated);
     }
+    if hypothesis
+        .until
+        .is_some_and(|(audio, until)| audio - until > LEFT_OUT)
+    {
+        return Some(Doubt::CutShort);
+    }
     let letters: usize = whole.iter().map(|word| word.chars().count()).sum();
     (letters as f64 > LETTERS_PER_SECOND_MAX * (seconds + 0.5)).then_some(Doubt::Rate)
 }
@@ -180,24 +199,23 @@ pub fn untangle(words: Vec<HeardWord>) -> Vec<HeardWord> {
     words
 }
 
-/// The first phrase that repeats too often: where, how many words, how many times.
+/// The first phrase that repeats too often: where, how many words, how many times. The longer it is,
+/// the less often somebody says it twice on purpose.
 fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
-    for n in 1..=8 {
-        for at in 0..words.len().saturating_sub(n) {
+    for n in 1..=LOOP_WORDS_MAX.min(words.len() / 2) {
+        let often = match n {
+            1 => 6,
+            2..=3 => 4,
+            4..=8 => 3,
+            _ => 2,
+        };
+        for at in 0..=words.len() - n {
             let phrase = &words[at..at + n];
             let times = words[at..]
                 .chunks_exact(n)
                 .take_while(|chunk| *chunk == phrase)
                 .count();
-            if times
-                >= if n == 1 {
-                    6
-                } else if n < 4 {
-                    4
-                } else {
-                    3
-                }
-            {
+            if times >= often {
                 return Some((at, n, times));
             }
         }
@@ -263,174 +281,6 @@ pub fn place(words: &[HeardWord], voiced: &[Span], within: Span) -> Vec<Word> {
             }
         })
         .collect()
-}
-
-/// Not final; replaces the revision before.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Partial {
-    pub revision: u32,
-    pub text: String,
-    /// UTF-16 units of `text` that later partials will not change.
-    pub stable_chars: u32,
-    pub words: Vec<Word>,
-}
-
-words! {
-    /// Why a segment that was shown is taken back.
-    pub enum Reason("reason for a retraction") {
-        /// Nothing was said after all.
-        Empty = "empty",
-        /// Consent was withdrawn.
-        Withdrawn = "withdrawn",
-        /// The decoder failed on it, or there was no room left for it.
-        Lost = "lost",
-    }
-}
-
-/// How a segment ended.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Ending {
-    Final {
-        revision: u32,
-        text: String,
-        words: Vec<Word>,
-    },
-    Retracted {
-        revision: u32,
-        reason: Reason,
-    },
-    /// Nobody ever saw it and there is nothing to say.
-    Unseen,
-}
-
-/// One caption, from its first hypothesis to its final or its retraction.
-#[derive(Clone, Default, Debug)]
-pub struct Segment {
-    revision: u32,
-    /// The words of the last partial told.
-    shown: Vec<Word>,
-    /// How many of them are stable.
-    stable: usize,
-    ended: bool,
-}
-
-impl Segment {
-    /// Whether a client may be showing it.
-    pub fn is_shown(&self) -> bool {
-        self.revision > 0 && !self.ended
-    }
-
-    /// A pass over the audio up to `heard_until`; `None` when it changes nothing that a client can
-    /// see. With `more` the speaker was in the middle of something: the last word is held back, it
-    /// is most likely cut off.
-    pub fn partial(
-        &mut self,
-        mut words: Vec<Word>,
-        heard_until: MeetingTime,
-        more: bool,
-    ) -> Option<Partial> {
-        if self.ended {
-            return None;
-        }
-        if more
-            && words
-                .last()
-                .is_some_and(|word| word.span.end + Micros::from_ms(200) > heard_until)
-        {
-            words.pop();
-        }
-        let words = self.keep_stable(words);
-        let agreed = self
-            .shown
-            .iter()
-            .zip(&words)
-            .take_while(|(before, now)| {
-                before.text == now.text && now.span.end + UNSETTLED <= heard_until
-            })
-            .count();
-        let stable = self.stable.max(agreed);
-        let same = self.shown.len() == words.len()
-            && self.shown.iter().zip(&words).all(|(a, b)| a.text == b.text);
-        if words.is_empty() || same && stable == self.stable {
-            return None;
-        }
-        self.revision += 1;
-        self.stable = stable;
-        self.shown = words.clone();
-        let stable_chars = text(&words[..stable]).encode_utf16().count() as u32;
-        Some(Partial {
-            revision: self.revision,
-            text: text(&words),
-            stable_chars,
-            words,
-        })
-    }
-
-    /// Puts the stable words in place of those that this pass heard instead.
-    fn keep_stable(&self, words: Vec<Word>) -> Vec<Word> {
-        let stable = &self.shown[..self.stable];
-        if words.len() >= stable.len() && stable.iter().zip(&words).all(|(a, b)| a.text == b.text) {
-            return words;
-        }
-        let instead = nearest_prefix(stable, &words);
-        let mut earliest = stable
-            .last()
-            .map_or(MeetingTime(i64::MIN), |word| word.span.end);
-        let mut kept = stable.to_vec();
-        for mut word in words.into_iter().skip(instead) {
-            word.span.start = word.span.start.max(earliest);
-            word.span.end = word.span.end.max(word.span.start);
-            earliest = word.span.end;
-            kept.push(word);
-        }
-        kept
-    }
-
-    /// Ends it with what was said; nothing said ends it empty. A second ending is a no-op.
-    pub fn finish(&mut self, words: Vec<Word>) -> Ending {
-        if words.is_empty() {
-            return self.retract(Reason::Empty);
-        }
-        if std::mem::replace(&mut self.ended, true) {
-            return Ending::Unseen;
-        }
-        self.revision += 1;
-        Ending::Final {
-            revision: self.revision,
-            text: text(&words),
-            words,
-        }
-    }
-
-    /// Takes it back; only told when somebody may have seen it.
-    pub fn retract(&mut self, reason: Reason) -> Ending {
-        if std::mem::replace(&mut self.ended, true) || self.revision == 0 && reason != Reason::Lost
-        {
-            return Ending::Unseen;
-        }
-        self.revision += 1;
-        Ending::Retracted {
-            revision: self.revision,
-            reason,
-        }
-    }
-}
-
-/// How many of `words` say what `stable` says: the prefix with the smallest edit distance to it.
-fn nearest_prefix(stable: &[Word], words: &[Word]) -> usize {
-    let mut row: VecDeque<usize> = (0..=words.len()).collect();
-    for (s, said) in stable.iter().enumerate() {
-        let mut next = VecDeque::with_capacity(row.len());
-        next.push_back(s + 1);
-        for (w, word) in words.iter().enumerate() {
-            let swap = row[w] + usize::from(bare(&said.text) != bare(&word.text));
-            next.push_back(swap.min(row[w + 1] + 1).min(next[w] + 1));
-        }
-        row = next;
-    }
-    (0..=words.len())
-        .min_by_key(|&n| (row[n], n.abs_diff(stable.len())))
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

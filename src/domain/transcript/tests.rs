@@ -1,4 +1,5 @@
 use super::*;
+use crate::time::MeetingTime;
 
 fn ms(ms: i64) -> MeetingTime {
     MeetingTime::from_ms(ms)
@@ -83,6 +84,20 @@ fn believes_speech_and_doubts_noise() {
         Some(Doubt::NoSpeech),
         "two words in seven seconds"
     );
+    let long = "unless to be rather cold hearted and rather selfish is to be ill disposed";
+    assert_eq!(
+        doubt(&hypothesis(&format!("{long} {long}")), Micros::from_secs(6)),
+        Some(Doubt::Repetition),
+        "fourteen words are said twice by no one"
+    );
+    let ends_early = Hypothesis {
+        until: Some((Micros::from_secs(6), Micros::from_secs(2))),
+        ..hypothesis("and so on")
+    };
+    assert_eq!(
+        doubt(&ends_early, Micros::from_secs(5)),
+        Some(Doubt::CutShort)
+    );
     let cut = Hypothesis {
         truncated: true,
         ..hypothesis("and so on")
@@ -159,6 +174,73 @@ fn the_stable_prefix_neither_shrinks_nor_changes() {
 }
 
 #[test]
+fn a_final_keeps_the_form_of_what_was_stable() {
+    let mut segment = Segment::default();
+    segment.begins_sentence();
+    segment.partial(words("the first 42-line bible of", 3000), ms(3000), false);
+    let partial = segment
+        .partial(
+            words("the first, 42-line Bible of about", 3500),
+            ms(4500),
+            false,
+        )
+        .expect("shown");
+    let stable: String = partial
+        .text
+        .chars()
+        .take(partial.stable_chars as usize)
+        .collect();
+    assert_eq!(stable, "The first, 42-line Bible of");
+    let Ending::Final {
+        text,
+        words: placed,
+        ..
+    } = segment.finish(words("the first 42 line bible, of about 1455.", 5000))
+    else {
+        panic!("no final");
+    };
+    assert_eq!(text, "The first, 42-line Bible of about 1455.");
+    assert!(
+        placed
+            .windows(2)
+            .all(|pair| pair[0].span.start <= pair[1].span.start)
+    );
+
+    let mut other = Segment::default();
+    other.partial(words("we met in march already", 3000), ms(3500), false);
+    other.partial(words("we met in march already yes", 3000), ms(4500), false);
+    assert!(matches!(
+        other.finish(words("We met in May already yes", 3000)),
+        Ending::Final { text, .. } if text == "we met in May already yes"
+    ));
+}
+
+#[test]
+fn a_word_that_the_decoder_is_unsure_of_needs_more_passes() {
+    let unsure = |line: &str| {
+        let mut words = words(line, 2000);
+        words[1].confidence = 0.4;
+        words
+    };
+    let mut segment = Segment::default();
+    let mut stable = Vec::new();
+    for (n, line) in [
+        "in basil today",
+        "in basil today we",
+        "in basil today we go",
+        "in basil today we go on",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let partial = segment.partial(unsure(line), ms(4000 + n as i64), false);
+        stable.push(partial.expect("changes").stable_chars);
+    }
+    assert_eq!(stable[..3], [0, 2, 2]);
+    assert!(stable[3] >= 14, "{stable:?}");
+}
+
+#[test]
 fn stable_chars_count_utf_16_units() {
     let mut segment = Segment::default();
     segment.partial(words("🙂 é eins", 1000), ms(5000), false);
@@ -208,6 +290,20 @@ fn ends_exactly_once() {
         Ending::Final { revision: 2, .. }
     ));
     assert_eq!(said.retract(Reason::Withdrawn), Ending::Unseen);
+
+    let mut dropped = Segment::default();
+    dropped.heard_letters();
+    assert_eq!(
+        dropped.finish(Vec::new()),
+        Ending::Retracted {
+            revision: 1,
+            reason: Reason::Empty
+        },
+        "words do not vanish without a word"
+    );
+    let mut withdrawn = Segment::default();
+    withdrawn.heard_letters();
+    assert_eq!(withdrawn.retract(Reason::Withdrawn), Ending::Unseen);
 
     let mut lost = Segment::default();
     assert_eq!(

@@ -7,6 +7,10 @@
 
 mod supervisor;
 
+use super::{
+    model::Model,
+    protocol::{Effort, Language},
+};
 use crate::domain::{time::Micros, transcript::Hypothesis};
 use anyhow::{Context as _, bail};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -28,16 +32,13 @@ const WAITING_MAX: usize = 256;
 pub struct DecoderConfig {
     /// The program to start, ours: `hansard`.
     pub program: PathBuf,
-    pub model: PathBuf,
+    pub model: Model,
+    pub model_path: PathBuf,
     /// Decodes at the same time, one thread each.
     pub states: usize,
     /// The longest that a job may be out before the child counts as hanging; more where the model
     /// is slow ([`SLOWEST`]).
     pub hang_after: Duration,
-    /// See `models.toml`.
-    pub ctx_floor: u32,
-    pub ctx_margin: u32,
-    pub longest: Micros,
     /// On the first GPU.
     pub gpu: bool,
 }
@@ -47,19 +48,49 @@ pub struct DecoderConfig {
 pub struct Job {
     pub id: u64,
     pub pcm: Arc<[f32]>,
-    /// ISO 639-1; `None` lets a multilingual model find out.
-    pub language: Option<String>,
-    pub prompt: Option<String>,
+    pub language: Language,
+    /// The languages that it may be, ISO 639-1; empty: all that the model knows.
+    pub among: Vec<String>,
+    /// Words to expect.
+    pub glossary: Option<String>,
+    /// What the same speaker said before.
+    pub before: Option<String>,
     pub voiced: Micros,
-    /// One more pass when the first is suspicious.
-    pub thorough: bool,
+    pub effort: Effort,
+}
+
+impl Job {
+    /// Audio of which nothing is known, for one quick pass.
+    pub fn new(id: u64, pcm: Arc<[f32]>, voiced: Micros) -> Self {
+        Self {
+            id,
+            pcm,
+            language: Language::Unknown,
+            among: Vec::new(),
+            glossary: None,
+            before: None,
+            voiced,
+            effort: Effort::Quick,
+        }
+    }
+}
+
+/// What a decode took.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub struct Work {
+    pub took: Micros,
+    /// Of that the first pass's encoder.
+    pub encoder: Micros,
+    /// Tokens of text in the pass that was believed.
+    pub tokens: u32,
+    pub passes: u32,
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
     Decoded {
         hypothesis: Hypothesis,
-        took: Micros,
+        work: Work,
     },
     Aborted,
     /// Given up after a second try, or refused by the decoder.
@@ -113,7 +144,7 @@ impl Decoder {
         let (orders, asked) = mpsc::channel(WAITING_MAX);
         let (answer, mut outcomes) = mpsc::channel(WAITING_MAX);
         let (tell, status) = watch::channel(Status::default());
-        let (longest, hang_after) = (settings.longest, settings.hang_after);
+        let (longest, hang_after) = (settings.model.longest(), settings.hang_after);
         let mut supervisor = Supervisor {
             settings,
             orders: asked,
@@ -177,14 +208,8 @@ impl Decoder {
         for (n, seconds) in [1.0, 1.0, longest].into_iter().enumerate() {
             // Words come at about three tokens a second; noise gives one or none, so this measures
             // the encoder and `TOKEN_SHARE` below adds the rest.
-            let job = Job {
-                id: u64::MAX - 1 - n as u64,
-                pcm: noise((seconds * 16_000.0) as usize).into(),
-                language: Some("en".into()),
-                prompt: None,
-                voiced: Micros::from_secs(1),
-                thorough: false,
-            };
+            let pcm = noise((seconds * 16_000.0) as usize).into();
+            let job = Job::new(u64::MAX - 1 - n as u64, pcm, Micros::from_secs(1));
             if !self.submit(job) {
                 bail!("the decoder takes no work");
             }
@@ -192,7 +217,9 @@ impl Decoder {
                 .await
                 .context("the decoder did not answer its warm-up")?
             {
-                Some((_, Outcome::Decoded { took: us, .. })) => took.push((seconds, us.0 as f64)),
+                Some((_, Outcome::Decoded { work, .. })) => {
+                    took.push((seconds, work.took.0 as f64))
+                }
                 Some((_, Outcome::Failed(error))) => {
                     bail!("the decoder failed in its warm-up: {error}")
                 }

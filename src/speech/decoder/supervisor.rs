@@ -1,6 +1,6 @@
 //! Starts the child process, and again when it died or hangs, and keeps what is in flight.
 
-use super::{DecoderConfig, Job, Order, Outcome, READY_WITHIN, Status, WAITING_MAX};
+use super::{DecoderConfig, Job, Order, Outcome, READY_WITHIN, Status, WAITING_MAX, Work};
 use crate::{
     domain::{time::Micros, transcript::Hypothesis},
     speech::protocol::{self, Ask, Tell},
@@ -143,7 +143,7 @@ impl Supervisor {
         let mut process = Command::new(&settings.program)
             .arg("decoder")
             .arg("--model")
-            .arg(&settings.model)
+            .arg(&settings.model_path)
             .arg("--states")
             .arg(settings.states.to_string())
             .args(settings.gpu.then_some("--gpu"))
@@ -245,21 +245,24 @@ impl Supervisor {
             true => usize::from(out == 0),
             false => self.settings.states.saturating_sub(out),
         };
-        let (floor, margin) = (self.settings.ctx_floor, self.settings.ctx_margin);
         let waiting = self
             .flights
             .values_mut()
             .filter(|flight| flight.sent.is_none() && flight.suspect == suspects);
         for flight in waiting.take(room) {
             let job = &flight.job;
+            let model = &self.settings.model;
             let ask = Ask::Decode(protocol::Decode {
                 job: job.id,
                 language: job.language.clone(),
-                prompt: job.prompt.clone(),
+                among: job.among.clone(),
+                glossary: job.glossary.clone(),
+                before: job.before.clone(),
                 voiced_ms: job.voiced.as_ms(),
-                thorough: job.thorough,
-                ctx_floor: floor,
-                ctx_margin: margin,
+                effort: job.effort,
+                ctx_floor: model.ctx_floor(job.effort),
+                ctx_margin: model.audio_ctx_margin,
+                time_stamps: model.time_stamps,
             });
             if child.to.try_send(protocol::ask(&ask, &job.pcm)).is_ok() {
                 flight.sent = Some(Instant::now());
@@ -272,7 +275,12 @@ impl Supervisor {
             Tell::Done(done) => {
                 let outcome = Outcome::Decoded {
                     hypothesis: Hypothesis::from(&done),
-                    took: Micros(done.took_us as i64),
+                    work: Work {
+                        took: Micros(done.took_us as i64),
+                        encoder: Micros(done.encode_us as i64),
+                        tokens: done.tokens,
+                        passes: done.passes,
+                    },
                 };
                 self.done(done.job, outcome).await;
             }

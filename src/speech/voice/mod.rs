@@ -11,6 +11,8 @@ mod utterance;
 use super::{
     StreamOptions,
     dispatch::{Dispatch, Task},
+    glossary_prompt,
+    protocol::Language,
     segmenter::{Segmented, Segmenter, samples},
 };
 use crate::domain::{
@@ -23,7 +25,7 @@ use crate::domain::{
     utterance::{Joins, cut, joins},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
-use utterance::{Ended, Guess, Utterance};
+use utterance::{Before, Ended, Guess, Utterance};
 
 /// One stream's utterances, from its sound to its captions.
 pub struct Voice {
@@ -36,8 +38,10 @@ pub struct Voice {
     entry: Option<i64>,
     lates: Lates,
     utterances: BTreeMap<u64, Utterance>,
-    /// Languages that finals sounded like, until two agree.
-    sounds_like: Option<String>,
+    /// What its speaker spoke last.
+    last_language: Option<String>,
+    /// What its speaker said last.
+    before: Option<Before>,
     closed: bool,
 }
 
@@ -58,7 +62,8 @@ impl Voice {
             entry: None,
             lates: Lates::default(),
             utterances: BTreeMap::new(),
-            sounds_like: None,
+            last_language: None,
+            before: None,
             closed: false,
         }
     }
@@ -183,6 +188,7 @@ impl Voice {
         let utterance_state = Utterance {
             segment: Segment::default(),
             id: None,
+            language: None,
             entry: self.entry.unwrap_or_default(),
             span: Span::new(start, start),
             voiced: Vec::new(),
@@ -204,17 +210,35 @@ impl Voice {
         voiced: Vec<Span>,
         pcm: Arc<[f32]>,
     ) -> Task {
+        let state = self.utterances.get(&utterance);
+        let entry = state.map_or(0, |utterance| utterance.entry);
+        let own = state.and_then(|utterance| utterance.language.clone());
+        let language = match (self.options.language.clone(), own) {
+            (Some(name), _) => Language::Fixed { name },
+            (None, own) => own
+                .or_else(|| self.last_language.clone())
+                .map_or(Language::Unknown, |name| Language::Last { name }),
+        };
+        let before = self
+            .before
+            .as_ref()
+            .filter(|_| kind != Kind::Partial)
+            .filter(|before| before.leads_to(entry, span.start, &language))
+            .map(|before| before.text.clone());
         Task {
             meeting: self.meeting,
             stream: self.key,
             utterance,
             kind,
-            pass: self.pass(span, self.utterances.get(&utterance).map_or(0, |u| u.entry)),
+            shown: state.is_some_and(|utterance| utterance.segment.is_shown()),
+            pass: self.pass(span, entry),
             gate: self.gate.clone(),
             voiced,
             pcm,
-            language: self.options.language.clone(),
-            prompt: self.options.prompt(),
+            language,
+            among: self.options.languages.clone(),
+            glossary: glossary_prompt(&self.options.glossary),
+            before,
         }
     }
 
@@ -234,7 +258,7 @@ impl Voice {
             return;
         };
         let due = dispatch
-            .partial_after(length)
+            .partial_after(length, utterance.segment.is_shown())
             .is_some_and(|after| voice_end - utterance.asked_until >= after);
         // A partial on its way to the decoder is worth waiting for.
         if !due
@@ -341,6 +365,7 @@ impl Voice {
     /// Asks the gate about everything inside; what reaches past a withdrawal is cut there and
     /// decoded again.
     pub fn check(&mut self, dispatch: &mut Dispatch) {
+        self.check_before(dispatch);
         let numbers: Vec<u64> = self.utterances.keys().copied().collect();
         for number in numbers {
             let Some(utterance) = self.utterances.get_mut(&number) else {
@@ -382,6 +407,20 @@ impl Voice {
                 }
                 _ => self.end_without(number, Reason::Withdrawn, dispatch),
             }
+        }
+    }
+}
+
+impl Voice {
+    /// What was said before a withdrawal is no help to what is decoded after it.
+    fn check_before(&mut self, dispatch: &mut Dispatch) {
+        let withdrawn = self.before.as_ref().is_some_and(|before| {
+            let since = Span::new(before.end, self.segmenter.heard_until().max(before.end));
+            self.verdict(since, before.entry) != Verdict::Keep
+        });
+        if withdrawn {
+            self.before = None;
+            dispatch.drop_context(self.key);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! What the decoder heard becomes captions, if the gate still allows it.
 
-use super::{Utterance, Voice};
+use super::{Before, Utterance, Voice};
 use crate::{
     domain::{
         gate::{Transcription, Verdict},
         id::SegmentId,
         schedule::Kind,
         time::Micros,
-        transcript::{Ending, Hypothesis, Reason, doubt, place, said, untangle},
+        transcript::{
+            Ending, Hypothesis, Reason, doubt, heard_letters, language, place, said, untangle,
+        },
     },
     speech::{
         Caption, Line, Retraction,
@@ -64,13 +66,18 @@ impl Voice {
     }
 
     fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, dispatch: &mut Dispatch) {
-        let language = self.language(hypothesis, dispatch);
+        let voiced = Micros(task.voiced.iter().map(|span| span.length().0).sum());
+        let line_language = self.line_language(hypothesis, dispatch);
+        let last = self.last_language.as_deref();
+        let own = language::evident(hypothesis.sounds.as_ref(), last, voiced).map(str::to_owned);
         let Some(utterance) = self.utterances.get_mut(&task.utterance) else {
             return;
         };
-        let voiced: i64 = task.voiced.iter().map(|span| span.length().0).sum();
+        utterance.language = own.or(utterance.language.take());
         let newer = task.pass.span.end > utterance.shown_until;
-        if utterance.ended.is_some() || !newer || doubt(hypothesis, Micros(voiced)).is_some() {
+        let settled = self.options.language.is_some()
+            || language::is_settled(&hypothesis.used, hypothesis.sounds.as_ref());
+        if utterance.ended.is_some() || !newer || !settled || doubt(hypothesis, voiced).is_some() {
             return;
         }
         let words = place(
@@ -79,6 +86,9 @@ impl Voice {
             hull(&task.voiced, task.pass.span),
         );
         utterance.shown_until = task.pass.span.end;
+        if Before::ended(self.before.as_ref(), task.pass.span.start) {
+            utterance.segment.begins_sentence();
+        }
         let Some(partial) = utterance.segment.partial(words, task.pass.span.end, more) else {
             return;
         };
@@ -93,7 +103,7 @@ impl Voice {
             text: partial.text,
             stable_chars: partial.stable_chars,
             words: partial.words,
-            language,
+            language: line_language,
             pass: task.pass,
         };
         dispatch.tell(self.meeting, Caption::Partial(line));
@@ -106,7 +116,7 @@ impl Voice {
         hypothesis: Hypothesis,
         dispatch: &mut Dispatch,
     ) {
-        let language = self.language(&hypothesis, dispatch);
+        let language = self.line_language(&hypothesis, dispatch);
         let Some(utterance) = self.utterances.get(&number) else {
             return;
         };
@@ -118,21 +128,37 @@ impl Voice {
             return;
         };
         utterance.stop_all(dispatch);
-        let voiced: i64 = utterance.voiced.iter().map(|span| span.length().0).sum();
-        let words = match doubt(&hypothesis, Micros(voiced)) {
+        let voiced = Micros(utterance.voiced.iter().map(|span| span.length().0).sum());
+        let doubt = doubt(&hypothesis, voiced);
+        if heard_letters(&hypothesis, voiced) {
+            utterance.segment.heard_letters();
+        }
+        let words = match doubt {
             Some(doubt) if doubt.is_empty() => Vec::new(),
             Some(_) => untangle(said(&hypothesis.words)),
             None => said(&hypothesis.words),
         };
         let whole = hull(&utterance.voiced, utterance.span);
         let words = place(&words, &utterance.voiced, whole);
+        if Before::ended(self.before.as_ref(), whole.start) {
+            utterance.segment.begins_sentence();
+        }
         match utterance.segment.finish(words) {
             Ending::Final {
                 revision,
                 text,
                 words,
             } => {
-                self.listen_for_language(&hypothesis);
+                if voiced >= language::SHORT || self.last_language.is_none() {
+                    self.last_language = Some(hypothesis.used.clone());
+                }
+                self.before = Some(Before {
+                    text: text.clone(),
+                    is_sure: doubt.is_none(),
+                    language: hypothesis.used.clone(),
+                    entry: utterance.entry,
+                    end: whole.end,
+                });
                 let line = Line {
                     segment: utterance.id.unwrap_or_else(|| SegmentId(Uuid::now_v7())),
                     revision,
@@ -191,31 +217,13 @@ impl Voice {
         }
     }
 
-    fn language(&self, hypothesis: &Hypothesis, dispatch: &Dispatch) -> Option<String> {
-        let heard = hypothesis
-            .language
-            .as_ref()
-            .map(|(language, _)| language.clone());
+    /// The language that a line is said to be in.
+    fn line_language(&self, hypothesis: &Hypothesis, dispatch: &Dispatch) -> Option<String> {
+        let used = hypothesis.sounds.as_ref().map(|_| hypothesis.used.clone());
         self.options
             .language
             .clone()
-            .or(heard)
+            .or(used)
             .or_else(|| dispatch.language().map(str::to_owned))
-    }
-
-    /// Two finals in a row that surely sound alike settle the language, so that it is not found out
-    /// every time.
-    fn listen_for_language(&mut self, hypothesis: &Hypothesis) {
-        let Some((language, sure)) = &hypothesis.language else {
-            return;
-        };
-        if self.options.language.is_some() || *sure < 0.8 {
-            return;
-        }
-        if self.sounds_like.as_ref() == Some(language) {
-            self.options.language = Some(language.clone());
-        } else {
-            self.sounds_like = Some(language.clone());
-        }
     }
 }

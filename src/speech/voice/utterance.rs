@@ -3,10 +3,10 @@
 use crate::{
     domain::{
         id::SegmentId,
-        time::{MeetingTime, Span},
+        time::{MeetingTime, Micros, Span},
         transcript::{Hypothesis, Segment},
     },
-    speech::dispatch::Dispatch,
+    speech::{dispatch::Dispatch, evidence::ends_sentence, protocol::Language},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -15,6 +15,8 @@ pub(super) struct Utterance {
     pub segment: Segment,
     /// Made when there is something to show.
     pub id: Option<SegmentId>,
+    /// What its partials sounded like.
+    pub language: Option<String>,
     /// The consent entry that allowed its audio.
     pub entry: i64,
     pub span: Span,
@@ -28,6 +30,37 @@ pub(super) struct Utterance {
     pub guess: Option<Guess>,
     pub ended: Option<Ended>,
     pub withdrawn: bool,
+}
+
+/// The latest final of a speaker: what comes next goes on from it.
+pub(super) struct Before {
+    pub text: String,
+    /// Whether nothing was doubtful about it.
+    pub is_sure: bool,
+    /// ISO 639-1; empty from a model of one language.
+    pub language: String,
+    /// The consent entry that allowed it.
+    pub entry: i64,
+    pub end: MeetingTime,
+}
+
+/// What was said longer ago than this is of another subject.
+const BEFORE_MAX: Micros = Micros::from_secs(30);
+
+impl Before {
+    /// Whether it may help to decode what begins at `start` under this consent entry.
+    pub fn leads_to(&self, entry: i64, start: MeetingTime, language: &Language) -> bool {
+        let same = match language {
+            Language::Fixed { name } | Language::Last { name } => *name == self.language,
+            Language::Unknown => true,
+        };
+        same && self.is_sure && self.entry == entry && start - self.end <= BEFORE_MAX
+    }
+
+    /// Whether the sentence before what begins at `start` has ended.
+    pub fn ended(before: Option<&Self>, start: MeetingTime) -> bool {
+        before.is_none_or(|before| start - before.end > BEFORE_MAX || ends_sentence(&before.text))
+    }
 }
 
 pub(super) struct Guess {
@@ -62,5 +95,36 @@ impl Utterance {
 
     pub fn stop(mut self, dispatch: &mut Dispatch) {
         self.stop_all(dispatch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_final_leads_to_what_its_speaker_says_next_under_the_same_consent() {
+        let final_of = |is_sure, text: &str| Before {
+            text: text.into(),
+            is_sure,
+            language: "en".into(),
+            entry: 4,
+            end: MeetingTime::from_ms(10_000),
+        };
+        let before = final_of(true, "and so on");
+        let next = MeetingTime::from_ms(12_000);
+        let (last, other) = ("en".to_owned(), "de".to_owned());
+        let last = Language::Last { name: last };
+        assert!(before.leads_to(4, next, &last));
+        assert!(before.leads_to(4, next, &Language::Unknown));
+        assert!(!before.leads_to(5, next, &last), "another consent entry");
+        assert!(!before.leads_to(4, next, &Language::Fixed { name: other }));
+        assert!(!before.leads_to(4, MeetingTime::from_ms(41_000), &last));
+        assert!(!final_of(false, "and so on").leads_to(4, next, &last));
+
+        assert!(Before::ended(None, next));
+        assert!(!Before::ended(Some(&before), next));
+        assert!(Before::ended(Some(&final_of(true, "So on.")), next));
+        assert!(Before::ended(Some(&before), MeetingTime::from_ms(41_000)));
     }
 }

@@ -12,6 +12,7 @@ use hansard::{
         Caption, Line, Speech, SpeechConfig, StreamOptions,
         decoder::{self, Decoder, Outcome},
         model::Registry,
+        protocol::Effort,
     },
 };
 use hansard_client::wer;
@@ -231,6 +232,7 @@ impl Hall {
                 participant,
                 stream: StreamId(Uuid::from_u128(1_000 + n)),
                 language: None,
+                languages: Vec::new(),
                 glossary: vec!["Hansard".into()],
                 late: false,
             });
@@ -338,24 +340,17 @@ pub async fn decode_offline(pcm: &[f32]) -> String {
     let (decoder, mut outcomes) = Decoder::start(decoder::DecoderConfig {
         gpu: false,
         program: settings.program,
-        model: settings.model_path,
+        model: settings.model,
+        model_path: settings.model_path,
         states: 1,
         hang_after: PATIENCE,
-        ctx_floor: settings.model.audio_ctx_floor,
-        ctx_margin: settings.model.audio_ctx_margin,
-        longest: settings.model.longest(),
     })
     .await
     .expect("the decoder starts");
     let voiced = Micros(pcm.len() as i64 * 1_000 / 16);
-    let (language, prompt) = (Some("en".into()), None);
     assert!(decoder.submit(decoder::Job {
-        id: 1,
-        pcm: pcm.into(),
-        language,
-        prompt,
-        voiced,
-        thorough: true
+        effort: Effort::Firm,
+        ..decoder::Job::new(1, pcm.into(), voiced)
     }));
     match tokio::time::timeout(PATIENCE, outcomes.recv()).await {
         Ok(Some((1, Outcome::Decoded { hypothesis, .. }))) => hypothesis

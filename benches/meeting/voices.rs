@@ -1,0 +1,471 @@
+//! Real models on real voices, which are not part of this repository: a data folder with models as
+//! an operator has it, and a folder with `meeting.json` and an Opus file per speaker.
+
+use crate::{
+    load::Crowd,
+    offline::{self, Offline, RATE},
+    rig::Alone,
+    table::Table,
+};
+use anyhow::{Context, Result, ensure};
+use hansard::{
+    domain::{time::Micros, transcript::doubt},
+    speech::{
+        model::{Model, Registry},
+        protocol::Effort,
+    },
+};
+use hansard_client::{
+    caption,
+    meeting::{Meeting, Utterance},
+    scenario::{Performance, Staging, perform},
+    score::{Score, percentile},
+    tone,
+    wer::{self, Errors},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What is measured on.
+#[derive(Clone)]
+pub struct Material {
+    pub data: PathBuf,
+    pub voices: PathBuf,
+    pub models: Vec<String>,
+}
+
+impl Material {
+    /// The models asked for, else all that the data folder has beside the bundled one.
+    pub fn of(data: Option<&Path>, voices: Option<&Path>, models: &[String]) -> Result<Self> {
+        let (Some(data), Some(voices)) = (data, voices) else {
+            anyhow::bail!("needs --data and --voices: models and voices are not in the repository")
+        };
+        let registry = Registry::new(data)?;
+        let models = match models {
+            [] => registry
+                .models()
+                .iter()
+                .filter(|model| !model.bundled && registry.find(&model.name).is_ok())
+                .map(|model| model.name.clone())
+                .collect(),
+            some => some.to_vec(),
+        };
+        ensure!(!models.is_empty(), "{} has no models", data.display());
+        Ok(Self {
+            data: data.to_owned(),
+            voices: voices.to_owned(),
+            models,
+        })
+    }
+
+    fn find(&self, name: &str) -> Result<(Model, PathBuf)> {
+        Ok(Registry::new(&self.data)?.find(name)?)
+    }
+
+    pub fn meeting(&self) -> Result<Meeting> {
+        Meeting::load(&self.voices)
+    }
+
+    /// Puts the models into a fresh data folder.
+    pub fn bring(&self, to: &Path) -> Result<()> {
+        let folder = to.join("models");
+        fs::create_dir_all(&folder)?;
+        let list = self.data.join("models/models.toml");
+        if list.is_file() {
+            fs::copy(&list, folder.join("models.toml"))?;
+        }
+        for name in &self.models {
+            let (model, path) = self.find(name)?;
+            let path = fs::canonicalize(path)?;
+            std::os::unix::fs::symlink(path, folder.join(&model.file))?;
+        }
+        Ok(())
+    }
+}
+
+/// One utterance's sound with its reference.
+pub struct Cut {
+    pub speaker: String,
+    pub said: String,
+    pub pcm: Vec<f32>,
+}
+
+pub fn cuts(meeting: &Meeting, folder: &Path) -> Result<Vec<Cut>> {
+    let mut cuts = Vec::new();
+    for voice in &meeting.voices {
+        let pcm = tone::decode(&folder.join(format!("{}.opus", voice.name)), RATE)?;
+        let of_voice = |utterance: &&Utterance| utterance.speaker == voice.name;
+        for one in meeting.utterances.iter().filter(of_voice) {
+            cuts.push(Cut {
+                speaker: voice.name.clone(),
+                said: one.text.clone(),
+                pcm: offline::cut(&pcm, one.start_ms - 250, one.end_ms + 190).to_vec(),
+            });
+        }
+    }
+    Ok(cuts)
+}
+
+/// What decoding all cuts alone gave.
+struct Pass {
+    errors: Errors,
+    /// Milliseconds each.
+    took: Vec<f64>,
+    again: usize,
+    doubted: usize,
+}
+
+async fn pass(offline: &mut Offline, cuts: &[Cut], context: bool) -> Result<Pass> {
+    let (mut said, mut heard) = (Vec::new(), Vec::new());
+    let (mut took, mut again, mut doubted) = (Vec::new(), 0, 0);
+    let mut before: Option<(String, String)> = None;
+    for cut in cuts {
+        let prompt = before
+            .take()
+            .filter(|(speaker, _)| context && *speaker == cut.speaker)
+            .map(|(_, text)| text);
+        let one = offline.decode_after(&cut.pcm, prompt).await?;
+        took.push(one.inside.as_secs_f64() * 1e3);
+        again += usize::from(one.work.passes > 1);
+        let voiced = Micros(cut.pcm.len() as i64 * 1_000_000 / i64::from(RATE));
+        let doubt = doubt(&one.hypothesis, voiced);
+        doubted += usize::from(doubt.is_some());
+        if doubt.is_none() {
+            before = Some((cut.speaker.clone(), one.text.clone()));
+        }
+        if std::env::var_os("HANSARD_BENCH_TEXT").is_some() {
+            println!("{:?} {:?} {}", one.work, doubt, one.text);
+        }
+        said.push(cut.said.as_str());
+        heard.push(one.text);
+    }
+    Ok(Pass {
+        errors: wer::compare(&said.join(" "), &heard.join(" ")),
+        took,
+        again,
+        doubted,
+    })
+}
+
+/// What a decode costs by window and tokens, and what settings do to words: for `models.toml`.
+pub async fn settings(material: &Material) -> Result<Table> {
+    let meeting = material.meeting()?;
+    let cuts = cuts(&meeting, &material.voices)?;
+    let mut table = Table::new(
+        "model-settings",
+        format!(
+            "`{}`, every utterance cut out and decoded alone, one thread. Cost of one pass by window (encoder positions of 20 ms) \
+             and what each setting does to words and time.",
+            meeting.name
+        ),
+    );
+    for name in &material.models {
+        let (model, path) = material.find(name)?;
+        let short = cuts
+            .iter()
+            .min_by_key(|cut| cut.pcm.len())
+            .context("no utterances")?;
+        for floor in [128, 256, 384, 512, 768, 1_024, 1_500] {
+            let model = Model {
+                audio_ctx_floor: floor,
+                ..model.clone()
+            };
+            let mut offline = Offline::with(model, path.clone(), 1).await?;
+            offline.effort = Effort::Firm;
+            let (mut encoder, mut token) = (Vec::new(), Vec::new());
+            for _ in 0..5 {
+                let one = offline.decode(&short.pcm).await?;
+                let ms = |time: Micros| time.0 as f64 / 1e3;
+                encoder.push(ms(one.work.encoder));
+                if one.work.passes == 1 {
+                    token.push(
+                        ms(one.work.took - one.work.encoder) / f64::from(one.work.tokens.max(1)),
+                    );
+                }
+            }
+            table.told(
+                format!("{name}, window {floor}: encoder, and each token of text"),
+                format!(
+                    "{:.0} ms, {:.1} ms",
+                    percentile(&encoder, 0.5).unwrap_or(f64::NAN),
+                    percentile(&token, 0.5).unwrap_or(f64::NAN)
+                ),
+            );
+        }
+        let variants: [(&str, Model, Effort, bool); 9] = {
+            let with = |floor, margin, time_stamps| Model {
+                audio_ctx_floor: floor,
+                audio_ctx_margin: margin,
+                time_stamps,
+                ..model.clone()
+            };
+            [
+                (
+                    "offline, 5 beams",
+                    with(384, 128, true),
+                    Effort::Offline,
+                    false,
+                ),
+                (
+                    "384, no time stamps",
+                    with(384, 128, false),
+                    Effort::Firm,
+                    false,
+                ),
+                ("256", with(256, 64, true), Effort::Firm, false),
+                ("384", with(384, 128, true), Effort::Firm, false),
+                ("384, one pass", with(384, 128, true), Effort::Quick, false),
+                ("384, context", with(384, 128, true), Effort::Firm, true),
+                ("384, margin 64", with(384, 64, true), Effort::Firm, false),
+                ("512", with(512, 128, true), Effort::Firm, false),
+                ("768", with(768, 128, true), Effort::Firm, false),
+            ]
+        };
+        for (what, model, effort, context) in variants {
+            let mut offline = Offline::with(model, path.clone(), 1).await?;
+            offline.effort = effort;
+            let pass = pass(&mut offline, &cuts, context).await?;
+            table.told(
+                format!(
+                    "{name}, {what}: words wrong, median and longest decode, second passes, doubted"
+                ),
+                format!(
+                    "{} of {}, {:.0} ms, {:.0} ms, {}, {}",
+                    pass.errors.wrong(),
+                    pass.errors.reference,
+                    percentile(&pass.took, 0.5).unwrap_or(f64::NAN),
+                    percentile(&pass.took, 1.0).unwrap_or(f64::NAN),
+                    pass.again,
+                    pass.doubted
+                ),
+            );
+        }
+    }
+    Ok(table)
+}
+
+/// The figures that one meeting is held to, by the size of the model.
+struct Limits {
+    p50: f64,
+    p95: f64,
+    first_text: f64,
+}
+
+impl Limits {
+    fn of(name: &str) -> Self {
+        if name.starts_with("tiny") {
+            Self {
+                p50: 0.55,
+                p95: 0.75,
+                first_text: 0.9,
+            }
+        } else {
+            Self {
+                p50: 0.75,
+                p95: 1.0,
+                first_text: 1.1,
+            }
+        }
+    }
+}
+
+/// One meeting live with each model, against the same cuts without any hurry.
+pub async fn voices(material: &Material, rounds: usize) -> Result<Table> {
+    let meeting = material.meeting()?;
+    let cuts = cuts(&meeting, &material.voices)?;
+    let mut table = Table::new(
+        "voices",
+        format!(
+            "`{}` by RTP, {rounds} times with each model, pooled; offline: the decoder's process, 5 beams over the full window, on \
+             the reference's cuts.",
+            meeting.name
+        ),
+    );
+    for name in &material.models {
+        let (model, path) = material.find(name)?;
+        let bare = {
+            let mut offline = Offline::with(model, path, 1).await?;
+            offline.effort = Effort::Offline;
+            pass(&mut offline, &cuts, false).await?.errors
+        };
+        let alone = Alone::with_model(material, name, &[]).await?;
+        let mut score = Score::default();
+        let (mut violations, mut retracted) = (Vec::new(), 0);
+        for _ in 0..rounds {
+            let staging = Staging {
+                files: false,
+                ..Staging::new(alone.client())
+            };
+            let performance = perform(&meeting, &staging).await?;
+            violations.extend(caption::violations(&performance.events, true));
+            retracted += performance.retracted.len();
+            show(&performance);
+            score = score + performance.score(&meeting);
+        }
+        alone.server.terminate();
+        tell(&mut table, name, &score, bare, rounds);
+        table.told(format!("{name}: retracted"), retracted.to_string());
+        table.none(
+            format!("{name}: breaches of the contract"),
+            violations.len(),
+        );
+    }
+    Ok(table)
+}
+
+/// The numbers of meetings that a model is held to at once, by its size: for the finals, and for the
+/// first text.
+fn crowds(name: &str) -> [usize; 2] {
+    if name.starts_with("tiny") {
+        [24, 16]
+    } else {
+        [12, 8]
+    }
+}
+
+/// Many meetings at once with each model, the sender on the same cores.
+pub async fn crowd(material: &Material) -> Result<Table> {
+    let meeting = material.meeting()?;
+    let mut table = Table::new(
+        "voices-load",
+        format!(
+            "Meetings of `{}` at once, starts spread over 10 s, the sender on the same cores.",
+            meeting.name
+        ),
+    );
+    for name in &material.models {
+        let [most, some] = crowds(name);
+        let model = Some((material, name.as_str()));
+        let one = Crowd::play(1, &meeting, model).await?;
+        table.told(format!("{name}, 1 meeting"), one.line());
+        for meetings in [some, most, most * 3 / 2] {
+            let crowd = Crowd::play(meetings, &meeting, model).await?;
+            let what = format!("{name}, {meetings} meetings");
+            table.told(what.clone(), crowd.line());
+            table.none(format!("{what}: finals lost"), crowd.lost);
+            table.none(format!("{what}: meetings that failed"), crowd.failed.len());
+            if meetings > most {
+                continue;
+            }
+            table.at_most(
+                format!("{what}: finals after the end of speech, p95"),
+                crowd.score.final_p(0.95),
+                2.0,
+                "s",
+            );
+            let wrong = |crowd: &Crowd| crowd.score.errors.wrong() as f64 / crowd.meetings as f64;
+            let more = wrong(&crowd) - wrong(&one);
+            table.at_most(
+                format!("{what}: more words wrong than with one meeting, per meeting"),
+                Some(more),
+                2.0,
+                "",
+            );
+            if meetings == some {
+                table.at_most(
+                    format!("{what}: first text after the beginning of speech, p50"),
+                    crowd.score.first_text_p(0.5),
+                    2.5,
+                    "s",
+                );
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// With `HANSARD_BENCH_TEXT` set, every caption.
+fn show(performance: &Performance) {
+    if std::env::var_os("HANSARD_BENCH_TEXT").is_none() {
+        return;
+    }
+    for caption in &performance.captions {
+        let at = caption
+            .received
+            .saturating_duration_since(performance.zero)
+            .as_secs_f64();
+        println!(
+            "{at:8.2} {} {} [{}-{}] {}|{}",
+            if caption.last { "F" } else { " " },
+            caption.speaker,
+            caption.start_ms - performance.zero_ms as i64,
+            caption.end_ms - performance.zero_ms as i64,
+            String::from_utf16_lossy(&caption.stable()),
+            String::from_utf16_lossy(
+                &caption
+                    .text
+                    .encode_utf16()
+                    .skip(caption.stable_chars)
+                    .collect::<Vec<_>>()
+            ),
+        );
+    }
+}
+
+fn tell(table: &mut Table, name: &str, score: &Score, bare: Errors, rounds: usize) {
+    let limits = Limits::of(name);
+    let errors = score.errors;
+    table.judge(
+        format!(
+            "{name}: words wrong live, of {}, per round",
+            errors.reference / rounds
+        ),
+        format!("{:.1}", errors.wrong() as f64 / rounds as f64),
+        format!("≤ {} offline + 2", bare.wrong()),
+        errors.wrong() <= (bare.wrong() + 2) * rounds,
+    );
+    for (what, figure, limit) in [
+        (
+            "final after the end of speech, p50",
+            score.final_p(0.5),
+            limits.p50,
+        ),
+        (
+            "final after the end of speech, p95",
+            score.final_p(0.95),
+            limits.p95,
+        ),
+        (
+            "first text after the beginning of speech, p50",
+            score.first_text_p(0.5),
+            limits.first_text,
+        ),
+    ] {
+        table.at_most(format!("{name}: {what}"), figure, limit, "s");
+    }
+    table.told(
+        format!("{name}: first text, p95"),
+        score
+            .first_text_p(0.95)
+            .map_or("none".into(), |s| format!("{s:.2} s")),
+    );
+    let restated = score.restated as f64 / score.finals.max(1) as f64;
+    table.judge(
+        format!(
+            "{name}: finals that change stable text, of {}",
+            score.finals
+        ),
+        format!("{:.1} %", restated * 100.0),
+        "≤ 2 %",
+        restated <= 0.02,
+    );
+    table.judge(
+        format!("{name}: of what partials showed, stable"),
+        format!("{:.0} %", score.stable_share() * 100.0),
+        "≥ 50 %",
+        score.stable_share() >= 0.5,
+    );
+    table.told(
+        format!("{name}: finals"),
+        format!(
+            "{} merged, {} split, {} stray; {:.1} partials per final; {} last words missed",
+            score.merged,
+            score.split,
+            score.stray,
+            score.partials as f64 / score.finals.max(1) as f64,
+            score.unseen
+        ),
+    );
+}

@@ -1,0 +1,144 @@
+//! Which passes of the decoder an utterance is worth, and which of them is believed.
+
+use super::{Doubt, Hypothesis, doubt, has_letters, said};
+use crate::time::Micros;
+
+/// Voice below this may as well be a click: letters decoded of it are dropped without a word.
+pub const VOICE_WORTH_A_WORD: Micros = Micros::from_ms(300);
+/// Tokens of text that a second of speech takes in the languages that Whisper's vocabulary was made
+/// for: about 4, and as many again for fast speakers and figures.
+const TOKENS_PER_SECOND: u32 = 7;
+/// Tokens that an utterance of no length may have.
+const TOKENS_FIXED: u32 = 12;
+
+/// How a second pass goes about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Again {
+    /// The full window, a little chance, no prompt: Whisper's own way out of loops.
+    Full,
+    /// A wider window: decoders take single short words in a short window for silence.
+    Wider,
+}
+
+/// Whether the audio is worth a second pass after `first`. `if_empty`: also when the first heard
+/// letters and yet most likely nothing was said.
+pub fn again(first: &Hypothesis, voiced: Micros, if_empty: bool) -> Option<Again> {
+    let doubt = doubt(first, voiced)?;
+    if !doubt.is_empty() {
+        return Some(Again::Full);
+    }
+    (if_empty && heard_letters(first, voiced)).then_some(Again::Wider)
+}
+
+/// Whether letters were decoded from enough voice that dropping them has to be told.
+pub fn heard_letters(hypothesis: &Hypothesis, voiced: Micros) -> bool {
+    voiced >= VOICE_WORTH_A_WORD
+        && said(&hypothesis.words)
+            .iter()
+            .any(|word| has_letters(&word.text))
+}
+
+/// Whether the second pass is believed rather than the first, which was doubted.
+pub fn is_better(first: &Hypothesis, second: &Hypothesis, voiced: Micros) -> bool {
+    match doubt(second, voiced) {
+        None => true,
+        // Of two that are doubted, the more probable one; the limit of tokens most likely stopped a
+        // loop.
+        Some(doubt) => {
+            !doubt.is_empty() && !second.truncated && second.log_prob > first.log_prob
+                || doubt == Doubt::CutShort && second.words.len() > first.words.len()
+        }
+    }
+}
+
+/// The most tokens of text that so much audio can take: by script, because Whisper's vocabulary
+/// has whole words of some and only bytes of others (Hindi and Tamil take about 12 tokens for a
+/// second of speech, Thai about 10). A second pass gets more room than the first.
+pub fn tokens_max(language: &str, audio: Micros, second: bool) -> u32 {
+    let rate = match language {
+        // Three bytes a letter, hardly a token of more than one.
+        "hi" | "mr" | "ne" | "sa" | "bn" | "as" | "gu" | "pa" | "ta" | "te" | "kn" | "ml"
+        | "si" | "my" | "km" | "lo" | "bo" | "am" | "ka" | "hy" => 20,
+        "th" | "sd" | "ur" | "ps" | "fa" | "he" | "yi" | "mn" | "kk" => 16,
+        "zh" | "yue" | "ja" | "ko" | "ar" | "el" | "ru" | "uk" | "be" | "bg" | "sr" | "mk"
+        | "tg" | "ba" | "tt" | "vi" => 12,
+        _ => TOKENS_PER_SECOND,
+    };
+    let rate = if second { rate * 3 / 2 } else { rate };
+    TOKENS_FIXED + (u64::from(rate) * audio.0.max(0).unsigned_abs()).div_ceil(1_000_000) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::HeardWord;
+
+    fn heard(line: &str, no_speech: f32, log_prob: f32) -> Hypothesis {
+        Hypothesis {
+            words: line
+                .split_whitespace()
+                .map(|word| HeardWord {
+                    text: word.into(),
+                    spaced: true,
+                    confidence: 0.8,
+                })
+                .collect(),
+            no_speech,
+            log_prob,
+            ..Hypothesis::default()
+        }
+    }
+
+    const SECOND: Micros = Micros::from_secs(1);
+
+    #[test]
+    fn a_loop_gets_the_full_window_and_a_dropped_word_a_wider_one() {
+        let loops = heard("we can do it we can do it we can do it", 0.0, -0.1);
+        assert_eq!(again(&loops, SECOND, false), Some(Again::Full));
+        let dropped = heard("Okay.", 0.4, -1.2);
+        assert_eq!(again(&dropped, SECOND, true), Some(Again::Wider));
+        assert_eq!(again(&dropped, SECOND, false), None, "not under load");
+        assert_eq!(
+            again(&dropped, Micros::from_ms(250), true),
+            None,
+            "a click is not worth it"
+        );
+        assert_eq!(again(&heard("[music]", 0.9, -0.1), SECOND, true), None);
+        assert_eq!(
+            again(&heard("Good morning.", 0.0, -0.1), SECOND, true),
+            None
+        );
+    }
+
+    #[test]
+    fn the_second_pass_is_believed_when_it_is_not_doubted_or_doubted_less() {
+        let dropped = heard("Okay.", 0.4, -1.2);
+        assert!(is_better(&dropped, &heard("Okay.", 0.1, -0.5), SECOND));
+        assert!(!is_better(&dropped, &heard("Okay.", 0.7, -1.0), SECOND));
+        let loops = heard("we can do it we can do it we can do it", 0.0, -0.5);
+        let other = heard("so we can so we can so we can", 0.0, -0.3);
+        assert!(is_better(&loops, &other, SECOND));
+        let cut = Hypothesis {
+            truncated: true,
+            ..other
+        };
+        assert!(!is_better(&loops, &cut, SECOND));
+    }
+
+    #[test]
+    fn every_script_has_room_for_a_fast_speaker() {
+        let seconds = Micros::from_secs(10);
+        for (language, needs) in [
+            ("en", 60),
+            ("hi", 150),
+            ("ta", 150),
+            ("th", 130),
+            ("ru", 90),
+        ] {
+            let first = tokens_max(language, seconds, false);
+            assert!(first >= needs, "{language}: {first}");
+            assert!(tokens_max(language, seconds, true) > first);
+        }
+        assert!(tokens_max("en", Micros(0), false) >= 8);
+    }
+}
