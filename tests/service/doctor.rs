@@ -68,6 +68,11 @@ async fn what_is_brought_along_is_well() {
     // Well enough for a demo.
     assert_eq!(of(&found, "speech model").state, State::Warn);
     assert!(
+        of(&found, "live meetings")
+            .found
+            .contains("hansard models bench")
+    );
+    assert!(
         of(&found, "speech model")
             .mend
             .as_ref()
@@ -156,7 +161,7 @@ async fn what_is_away_or_wrong_is_named_with_a_way_to_mend_it() {
             "S3_SECRET_ACCESS_KEY",
             bucket.settings.secret_access_key.as_str(),
         ),
-        ("HANSARD_MODEL", "base.en"),
+        ("HANSARD_MODEL", "nobodys"),
         ("HANSARD_PUBLIC_URL", "http://meet.example.org"),
         ("HANSARD_RTP_BIND", "192.0.2.1"),
     ];
@@ -180,6 +185,8 @@ async fn what_can_be_used_and_is_not_meant_is_said() {
     let scratch = Scratch::new();
     let bucket = Bucket::start().await;
     let environment = [
+        // Not there, and fetched at the next start.
+        ("HANSARD_MODEL", "base.en"),
         ("S3_ENDPOINT", bucket.settings.endpoint.as_str()),
         ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.as_str()),
         (
@@ -201,6 +208,9 @@ async fn what_can_be_used_and_is_not_meant_is_said() {
             .contains("S3_PUBLIC_ENDPOINT")
     );
     assert_eq!(of(&found, "CORS of files").state, State::Ok);
+    let model = of(&found, "speech model");
+    assert_eq!(model.state, State::Warn);
+    assert!(model.to_string().contains("fetched at the next start"));
     let said: String = found
         .iter()
         .filter(|finding| finding.what == "settings")
