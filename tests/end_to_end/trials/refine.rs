@@ -1,11 +1,19 @@
 //! A transcript that is transcribed once more after the end.
 
 use super::{
-    room::{Guest, Room, serve},
+    room::{Guest, Room, serve, time},
     site::speech,
     support::{Scratch, eventually, postgres},
 };
-use hansard::store::Store;
+use chrono::TimeDelta;
+use hansard::{
+    command,
+    domain::{
+        consent::{ConsentStatus, ConsentType},
+        id::ConsentId,
+    },
+    store::{Store, consent::ConsentDecision, new_id},
+};
 use hansard_client::{rest::Client, signal::Event, wer};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -44,8 +52,8 @@ async fn says(room: &Room, guest: &Guest, name: &str, parts: &[(usize, usize)], 
     .await;
 }
 
-/// Between the end and the second pass, one segment becomes misheard, one was never heard, and one
-/// was edited. Another meeting names a model that nobody has.
+/// Between the end and the second pass, one segment becomes misheard, one was never heard, one was
+/// edited, and a withdrawal of before is heard of. Another meeting names a model that nobody has.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     let data = Scratch::new();
@@ -61,9 +69,10 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
         json!({"language": "en", "refineModel": "hansard-test-en"}),
     )
     .await;
-    let (david, emma) = (
+    let (david, emma, frank) = (
         room.guest_who("David", "accepted").await,
         room.guest_who("Emma", "accepted").await,
+        room.guest_who("Frank", "accepted").await,
     );
     says(
         &room,
@@ -74,14 +83,15 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     )
     .await;
     says(&room, &emma, "Emma", &[(9_200, 11_800)], 1).await;
+    says(&room, &frank, "Emma", &[(9_200, 11_800)], 1).await;
     client.end(&room.id).await.expect("ends");
     let other = Room::open(
         &client,
         json!({"language": "en", "refineModel": "nobody.has"}),
     )
     .await;
-    let frank = other.guest_who("David", "accepted").await;
-    says(&other, &frank, "David", &[(5_400, 9_300)], 1).await;
+    let guest = other.guest_who("David", "accepted").await;
+    says(&other, &guest, "David", &[(5_400, 9_300)], 1).await;
     client.end(&other.id).await.expect("ends");
     for room in [&room, &other] {
         eventually("it is over", LATE, async || {
@@ -122,6 +132,20 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
         let done = sqlx::query(change).bind(id(segment)).execute(&mut *tx).await;
         assert_eq!(done.expect("it is changed").rows_affected(), 1);
     }
+    let withdrawal = ConsentDecision {
+        meeting: room.id.parse().expect("an id"),
+        participant: frank.id.parse().expect("an id"),
+        id: ConsentId(new_id()),
+        consent_type: ConsentType::Transcription,
+        status: ConsentStatus::Withdrawn,
+        actor: "self".into(),
+        statement: None,
+        timestamp: time(&of(&frank)[0]["startAt"]) - TimeDelta::milliseconds(500),
+        once: None,
+    };
+    command::consent::record(&mut tx, &withdrawal)
+        .await
+        .expect("recorded");
     tx.commit().await.expect("commits");
     store.close().await;
 
@@ -147,6 +171,8 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     let revision = |segment: &Value| segment["revision"].as_i64().expect("a number");
     assert_eq!(revision(corrected), revision(misheard) + 1);
     assert!(now(unheard).is_none(), "its id never returns");
+    let speaks = |segment: &&Value| segment["participant"]["id"] == frank.id.as_str();
+    assert_eq!(after.iter().filter(speaks).count(), 0, "it was withdrawn");
     let new: Vec<&Value> = after
         .iter()
         .filter(|one| before.iter().all(|earlier| id(earlier) != id(one)))
