@@ -5,9 +5,9 @@ use hansard::{
     domain::{
         id::{JobId, RecordingId, UserId},
         job::{JobKind, Subject},
-        time::Micros,
+        time::{MeetingTime, Micros},
     },
-    store::{Tx, job, new_id, unheard},
+    store::{Tx, job, new_id, refine, unheard},
 };
 use serde_json::json;
 
@@ -206,4 +206,49 @@ async fn a_job_is_one_of_its_kind_and_its_subject() {
         .await
         .expect("counts");
     assert_eq!(of_meeting, 6, "what is about its recordings is its, too");
+}
+
+#[tokio::test]
+async fn how_far_a_job_is_is_kept_for_whoever_goes_on_and_not_for_the_next() {
+    let world = World::new().await;
+    let (meeting, owner) = (world.meeting, new_id());
+    let [one, other] = [new_id(), new_id()];
+    let mut tx = world.store.worker_tx().await.expect("Postgres answers");
+    let kind = JobKind::Transcript;
+    let id = job::ensure(&mut tx, world.tenant, kind, meeting, &json!({}))
+        .await
+        .expect("a job");
+    let kinds = [kind.as_str()];
+    let claimed = job::claim(&mut tx, &kinds, owner, &[], 1)
+        .await
+        .expect("claimed");
+    for (of, at) in [(one, 1), (other, 2), (one, 3)] {
+        refine::set_place(&mut tx, meeting, id, of, MeetingTime(at))
+            .await
+            .expect("noted");
+    }
+    job::ensure_again(&mut tx, world.tenant, kind, meeting)
+        .await
+        .expect("asked for");
+    job::release(&mut tx, id, owner, claimed[0].epoch)
+        .await
+        .expect("given back");
+    job::claim(&mut tx, &kinds, new_id(), &[], 1)
+        .await
+        .expect("claimed");
+    for (of, at) in [(one, 3), (other, 2), (new_id(), 0)] {
+        let place = refine::place(&mut tx, meeting, id, of).await;
+        assert_eq!(place.expect("read"), MeetingTime(at));
+    }
+    assert!(job::is_asked_again(&mut tx, id).await.expect("read"));
+    sqlx::query("update jobs set state = 'done' where id = $1")
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await
+        .expect("done");
+    job::ensure(&mut tx, world.tenant, kind, meeting, &json!({}))
+        .await
+        .expect("queued anew");
+    let place = refine::place(&mut tx, meeting, id, one).await;
+    assert_eq!(place.expect("read"), MeetingTime::ZERO);
 }
