@@ -51,6 +51,8 @@ struct Way<'a> {
     finals: Vec<Final>,
     /// Decoded and not written yet, by time.
     pending: Vec<Again>,
+    /// What was understood last, and where.
+    before: Option<(gate::Pass, String)>,
     /// How much of all tracks was decoded, of how much.
     progress: (Micros, Micros),
 }
@@ -88,6 +90,7 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
             participant,
             finals,
             pending: Vec::new(),
+            before: None,
             progress: (done, all),
         };
         refine_track(pass, model, &gate, &mut way, wanted).await?;
@@ -137,18 +140,20 @@ async fn decode(
         tokio::time::sleep(LOOK).await;
     }
     let settings = &pass.known.meeting.settings;
-    let before = way.pending.last().filter(|last| {
-        last.pass.entry == of.entry && of.span.start - last.pass.span.end <= CONTEXT_MAX
-    });
+    let before = way
+        .before
+        .as_ref()
+        .filter(|(last, _)| last.entry == of.entry && of.span.start - last.span.end <= CONTEXT_MAX);
     let with = Circumstances {
         language: settings.language.clone(),
         languages: settings.languages.clone(),
         glossary: settings.glossary.clone(),
-        before: before
-            .and_then(|last| last.decoded.words.as_deref())
-            .map(text),
+        before: before.map(|(_, text)| text.clone()),
     };
     let heard = model.decode(utterance, with).await?;
+    if let Some(words) = heard.words.as_deref().filter(|words| !words.is_empty()) {
+        way.before = Some((of, text(words)));
+    }
     way.pending.push(Again {
         pass: of,
         decoded: Decoded {
