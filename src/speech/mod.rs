@@ -45,7 +45,7 @@ use std::{
 use task::{Load, Message, SpeechTask};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Messages to the scribe: seconds of sound of hundreds of streams.
+/// Messages to the task: seconds of sound of hundreds of streams.
 const INBOX_MAX: usize = 16_384;
 /// Room in the inbox that sound leaves to everything else.
 const INBOX_RESERVE: usize = 2_048;
