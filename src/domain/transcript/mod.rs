@@ -10,7 +10,9 @@ pub mod language;
 mod passes;
 mod segment;
 
-pub use passes::{Again, VOICE_WORTH_A_WORD, again, heard_letters, is_better, tokens_max};
+pub use passes::{
+    Again, VOICE_WORTH_A_WORD, again, heard_letters, is_better, said_once, tokens_max,
+};
 pub use segment::{Ending, Partial, Reason, Segment};
 
 use crate::time::{Micros, Span};

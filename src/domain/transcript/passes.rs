@@ -1,6 +1,6 @@
 //! Which passes of the decoder an utterance is worth, and which of them is believed.
 
-use super::{Doubt, Hypothesis, doubt, has_letters, said};
+use super::{Doubt, Hypothesis, bare, doubt, has_letters, said};
 use crate::time::Micros;
 
 /// Voice below this may as well be a click: letters decoded of it are dropped without a word.
@@ -8,6 +8,11 @@ pub const VOICE_WORTH_A_WORD: Micros = Micros::from_ms(300);
 /// Tokens of text that a second of speech takes in the languages that Whisper's vocabulary was made
 /// for: about 4, and as many again for fast speakers and figures.
 const TOKENS_PER_SECOND: u32 = 7;
+/// Nobody who says the same twice does it with more letters a second (32 is the limit of all
+/// speech, fast speakers reach 18).
+const LETTERS_PER_SECOND_TWICE: f64 = 15.0;
+/// Fewer words are said twice by people, too.
+const PHRASE_WORDS_MIN: usize = 3;
 /// Tokens that an utterance of no length may have.
 const TOKENS_FIXED: u32 = 12;
 
@@ -28,6 +33,25 @@ pub fn again(first: &Hypothesis, voiced: Micros, if_empty: bool) -> Option<Again
         return Some(Again::Full);
     }
     (if_empty && heard_letters(first, voiced)).then_some(Again::Wider)
+}
+
+/// How many of the words were said, where a decoder says the whole utterance again and again (the
+/// last time perhaps not to its end): those of the first time, if nobody can have said them all in
+/// this time; else all.
+pub fn said_once(words: &[impl AsRef<str>], voiced: Micros) -> usize {
+    let bare: Vec<String> = words.iter().map(|word| bare(word.as_ref())).collect();
+    let letters: usize = bare.iter().map(|word| word.chars().count()).sum();
+    if (letters as f64) <= LETTERS_PER_SECOND_TWICE * voiced.0 as f64 / 1e6 {
+        return words.len();
+    }
+    let again = |n: &usize| {
+        bare.iter()
+            .zip(bare.iter().cycle().skip(*n))
+            .take(bare.len() - n)
+    };
+    (PHRASE_WORDS_MIN..=words.len() / 2)
+        .find(|n| again(n).all(|(first, second)| first == second))
+        .unwrap_or(words.len())
 }
 
 /// Whether letters were decoded from enough voice that dropping them has to be told.
@@ -123,6 +147,30 @@ mod tests {
             ..other
         };
         assert!(!is_better(&loops, &cut, SECOND));
+    }
+
+    #[test]
+    fn an_utterance_that_the_decoder_repeats_is_taken_once() {
+        let of = |line: &str, voiced_ms| {
+            let words: Vec<&str> = line.split(' ').collect();
+            said_once(&words, Micros::from_ms(voiced_ms))
+        };
+        assert_eq!(
+            of("Are there any questions? Are there any questions?", 1_730),
+            4
+        );
+        assert_eq!(
+            of("Ready to start now. Ready to start now. Ready to", 1_500),
+            4,
+            "the limit of tokens cut the last one"
+        );
+        assert_eq!(of("I don't know. I don't know.", 1_800), 6, "a person can");
+        assert_eq!(
+            of("Are there any questions? Are there any answers?", 1_730),
+            8
+        );
+        assert_eq!(of("No. No. No. No.", 300), 4);
+        assert_eq!(of("Hello everyone!", 100), 2);
     }
 
     #[test]

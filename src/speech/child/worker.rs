@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{
     time::Micros,
-    transcript::{Again, Hypothesis, again, is_better, language, tokens_max},
+    transcript::{Again, Hypothesis, again, is_better, language, said_once, tokens_max},
 };
 use crate::speech::protocol::{Decode, Done, Effort, Tell};
 use anyhow::anyhow;
@@ -290,6 +290,13 @@ impl Worker {
             };
         }
         let mut done = reading::words(&self.context, &self.state, pass.tokens_max);
+        let texts: Vec<&str> = done.words.iter().map(|word| word.t.as_str()).collect();
+        let once = said_once(&texts, Micros::from_ms(ask.voiced_ms));
+        if once < done.words.len() {
+            // The limit of tokens may have ended the loop, which is out now.
+            done.words.truncate(once);
+            done.truncated = false;
+        }
         done.language = pass.language.clone();
         done.audio_us = audio.0;
         (done.no_speech, done.sounds) = reading::probe(&self.context, &mut self.state, &ask.among)?;
