@@ -22,7 +22,7 @@ async fn a_meeting_has_the_defaults_of_the_contract() {
     assert_eq!(
         made["settings"],
         json!({
-            "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude", "language": null, "glossary": [],
+            "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude", "language": null, "languages": [], "glossary": [],
             "refineModel": null, "endWhenEmptySeconds": 300
         })
     );
