@@ -180,6 +180,8 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     let said: Vec<String> = new.iter().flat_map(|one| words(one)).collect();
     assert_eq!(said, words(unheard), "{after:?}");
     assert_eq!(now(edited).expect("it is there")["text"], "As Emma put it.");
+    // Nobody observes a meeting whose files are ready: what was told is read from its beginning.
+    let room = room.moved(&client).await;
     eventually("it is told", LATE, async || {
         let events = room.events();
         events.iter().any(|event| {
