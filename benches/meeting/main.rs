@@ -102,9 +102,10 @@ struct Options {
     /// How often `captions` plays both sets [default: 3 when named, else 1]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Where `load` begins its search, or what `overload` goes beyond
-    #[arg(long, default_value_t = 8)]
-    meetings: usize,
+    /// Where `load` begins its search, what `overload` goes beyond [default: 8], or the only crowd
+    /// of `voices-load`
+    #[arg(long)]
+    meetings: Option<usize>,
     /// How long `drift` lasts
     #[arg(long, default_value_t = 600)]
     seconds: u64,
@@ -132,6 +133,10 @@ struct Options {
 }
 
 impl Options {
+    fn first(&self) -> usize {
+        self.meetings.unwrap_or(8)
+    }
+
     fn has_material(&self) -> bool {
         self.data.is_some() && self.voices.is_some()
     }
@@ -205,13 +210,13 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Monologue => vec![captions::monologue().await?],
         Scenario::Cluster => vec![captions::cluster(rounds).await?],
         Scenario::Load => {
-            let (table, most) = load::load(options.meetings).await?;
+            let (table, most) = load::load(options.first()).await?;
             vec![
                 table,
-                load::overload(most.unwrap_or(options.meetings)).await?,
+                load::overload(most.unwrap_or(options.first())).await?,
             ]
         }
-        Scenario::Overload => vec![load::overload(options.meetings).await?],
+        Scenario::Overload => vec![load::overload(options.first()).await?],
         Scenario::Mix => vec![files::mix().await?],
         Scenario::Drift => vec![files::drift(options.seconds).await?],
         Scenario::Kills => vec![kills::kills(options.kills).await?],
@@ -223,7 +228,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Decode => vec![speed::decode().await?],
         Scenario::Official => vec![official::official().await?],
         Scenario::Voices => vec![voices::voices(&options.material()?, rounds).await?],
-        Scenario::VoicesLoad => vec![voices::crowd(&options.material()?).await?],
+        Scenario::VoicesLoad => vec![voices::crowd(&options.material()?, options.meetings).await?],
         Scenario::Settings => vec![voices::settings(&options.material()?).await?],
     })
 }

@@ -326,7 +326,7 @@ fn crowds(name: &str) -> [usize; 2] {
 }
 
 /// Many meetings at once with each model, the sender on the same cores.
-pub async fn crowd(material: &Material) -> Result<Table> {
+pub async fn crowd(material: &Material, only: Option<usize>) -> Result<Table> {
     let meeting = material.meeting()?;
     let mut table = Table::new(
         "voices-load",
@@ -340,7 +340,8 @@ pub async fn crowd(material: &Material) -> Result<Table> {
         let model = Some((material, name.as_str()));
         let one = Crowd::play(1, &meeting, model).await?;
         table.told(format!("{name}, 1 meeting"), one.line());
-        for meetings in [some, most, most * 3 / 2] {
+        let all = [some, most, most * 3 / 2];
+        for meetings in only.map_or(all.to_vec(), |only| vec![only]) {
             let crowd = Crowd::play(meetings, &meeting, model).await?;
             let what = format!("{name}, {meetings} meetings");
             table.told(what.clone(), crowd.line());
