@@ -69,7 +69,7 @@ async fn settings_are_kept_and_bad_ones_refused() {
     let ana = app.user("Ana").await;
     let settings = json!({
         "aiEnabled": false, "recording": "video", "consentPolicy": "required", "language": "en",
-        "glossary": ["Hansard", "gate"], "refineModel": "base.en", "endWhenEmptySeconds": 10
+        "languages": ["en", "de"], "glossary": ["Hansard", "gate"], "refineModel": "base.en", "endWhenEmptySeconds": 10
     });
     let body = json!({
         "hostId": ana, "scheduledTime": "2026-11-22T17:17:01.230+01:00", "password": "open sesame", "settings": settings
@@ -93,6 +93,14 @@ async fn settings_are_kept_and_bad_ones_refused() {
         ),
         (json!({"hostId": ana, "password": ""}), &["/password"]),
         (with(json!({"recording": "loud"})), &["/settings/recording"]),
+        (
+            with(json!({"languages": ["en", "Deutsch"]})),
+            &["/settings/languages/1"],
+        ),
+        (
+            with(json!({"languages": vec!["en"; 9]})),
+            &["/settings/languages"],
+        ),
         (
             with(json!({"consentPolicy": "none"})),
             &["/settings/consentPolicy"],
