@@ -103,7 +103,7 @@ macro_rules! listed {
 /// are.
 pub async fn list(conn: &mut PgConnection, all: bool, limit: i64) -> Result<Vec<Listed>> {
     Ok(sqlx::query_as(listed!(
-        "where $1 or state <> 'done' order by state = 'failed' desc, created_at limit $2"
+        "where $1 or state <> 'done' order by state = 'failed' desc, created_at, id limit $2"
     ))
     .bind(all)
     .bind(limit)

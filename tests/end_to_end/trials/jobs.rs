@@ -230,7 +230,12 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
     ] {
         assert!(metrics.contains(line), "{line}");
     }
-    let job = listed.split_whitespace().next().expect("its id");
+    // Beside it waits what completes the transcript, queued in the same instant.
+    let job = listed
+        .lines()
+        .find(|line| line.split_whitespace().any(|word| word == "join"))
+        .and_then(|line| line.split_whitespace().next())
+        .expect("its id");
     let shown = jobs(&place, &["show", job]);
     assert!(
         shown.contains("kind         join") && shown.contains("for storage"),
