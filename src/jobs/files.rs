@@ -83,33 +83,36 @@ pub(super) enum Round {
     Missing(usize),
 }
 
-/// Counts a job's rounds.
-#[derive(Default)]
-pub(super) struct Rounds(usize);
-
-impl Rounds {
-    /// What a round means; `None`: go on with the next.
-    pub fn end(&mut self, round: Round) -> Option<Outcome> {
-        let (error, at_least) = match round {
-            Round::Finished => return Some(Outcome::Settled),
-            Round::Again => {
-                self.0 += 1;
-                return (self.0 >= ROUNDS_MAX).then_some(Outcome::Release);
+/// Runs a job's rounds until one ends it, or until others are to have their turn.
+pub(super) async fn rounds<F>(mut round: impl FnMut() -> F) -> anyhow::Result<Outcome>
+where
+    F: Future<Output = anyhow::Result<Round>>,
+{
+    for _ in 0..ROUNDS_MAX {
+        match round().await? {
+            Round::Finished => return Ok(Outcome::Settled),
+            Round::Again => {}
+            Round::Spooled(count) => return Ok(spooled(count)),
+            Round::Missing(count) => {
+                let error = anyhow::anyhow!("{count} segments are missing in storage");
+                return Ok(waiting(error, MISSING_APART));
             }
-            Round::Spooled(count) => (
-                anyhow::anyhow!("{count} segments are still in a spool"),
-                SPOOL_POLL,
-            ),
-            Round::Missing(count) => (
-                anyhow::anyhow!("{count} segments are missing in storage"),
-                MISSING_APART,
-            ),
-        };
-        Some(Outcome::Waiting {
-            away: Away::Storage,
-            at_least,
-            error,
-        })
+        }
+    }
+    Ok(Outcome::Release)
+}
+
+/// So many segments are still in a spool.
+pub(super) fn spooled(count: i64) -> Outcome {
+    let error = anyhow::anyhow!("{count} segments are still in a spool");
+    waiting(error, SPOOL_POLL)
+}
+
+fn waiting(error: anyhow::Error, at_least: Micros) -> Outcome {
+    Outcome::Waiting {
+        away: Away::Storage,
+        at_least,
+        error,
     }
 }
 

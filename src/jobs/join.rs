@@ -5,7 +5,7 @@
 //! costs no half-made revision: the job then waits ([`Outcome::Waiting`]), however long.
 
 use super::{
-    files::{FILES_MAX, Files, Round, Rounds, is_refused_since},
+    files::{FILES_MAX, Files, Round, is_refused_since, rounds},
     known::Known,
     track::{Joined, Joiner, Made},
 };
@@ -48,15 +48,7 @@ impl Job for Join {
     }
 
     fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
-        Box::pin(async move {
-            let mut rounds = Rounds::default();
-            loop {
-                let round = self.make(&claimed).await?;
-                if let Some(outcome) = rounds.end(round) {
-                    return Ok(outcome);
-                }
-            }
-        })
+        Box::pin(async move { rounds(|| self.make(&claimed)).await })
     }
 
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {

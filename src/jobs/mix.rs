@@ -3,7 +3,7 @@
 //! it.
 
 use super::{
-    files::{FILES_MAX, Files, Round, Rounds, Scratch, is_refused_since},
+    files::{FILES_MAX, Files, Round, Scratch, is_refused_since, rounds},
     known::Known,
 };
 use crate::{
@@ -58,15 +58,7 @@ impl Job for Mix {
     }
 
     fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
-        Box::pin(async move {
-            let mut rounds = Rounds::default();
-            loop {
-                let round = self.make(&claimed).await?;
-                if let Some(outcome) = rounds.end(round) {
-                    return Ok(outcome);
-                }
-            }
-        })
+        Box::pin(async move { rounds(|| self.make(&claimed)).await })
     }
 
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {

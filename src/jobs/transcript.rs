@@ -5,7 +5,7 @@
 //! It ends like the others ([`super::files`]): without a word when the tracks are about to change.
 
 use super::{
-    files::{Files, Round, Rounds},
+    files::{Files, spooled},
     fill,
     known::Known,
     pass::Pass,
@@ -107,10 +107,7 @@ impl Transcript {
         let store = &self.files.store;
         let known = match Known::read(store, meeting).await? {
             Ok(known) => known,
-            Err(spooled) => {
-                let waiting = Rounds::default().end(Round::Spooled(spooled));
-                return Ok(waiting.unwrap_or(Outcome::Release));
-            }
+            Err(count) => return Ok(spooled(count)),
         };
         let mut tx = store.worker_tx().await?;
         let holdings = unheard::holdings(&mut tx, meeting).await?;
