@@ -164,11 +164,7 @@ impl Room {
     }
 
     async fn observe(client: &Client, id: &str) -> Self {
-        let entry = Entry::Observer {
-            api_key: client.api_key().into(),
-            meeting_id: id.into(),
-        };
-        let mut signal = Signal::connect(&signal_url(client), &entry, Some(0))
+        let mut signal = Signal::observe(client, id, Some(0))
             .await
             .expect("observes");
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();

@@ -100,24 +100,12 @@ pub fn audible_ms(samples: &[f32], above: f32) -> Option<(f64, f64)> {
     Some((ms(first), ms(last)))
 }
 
-/// Encodes mono samples at [`RATE`] into frames of 20 ms, captured from `start_ms` on.
-pub fn encode(codec: AudioCodec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
-    let encoder = match codec {
-        AudioCodec::Opus => {
-            "opusenc frame-size=20 bitrate=32000 inband-fec=true packet-loss-percentage=20 audio-type=voice"
-        }
-        AudioCodec::Pcmu => "mulawenc",
-        AudioCodec::Pcma => "alawenc",
-    };
-    let rate = if codec == AudioCodec::Opus {
-        48_000
-    } else {
-        8_000
-    };
+/// What GStreamer elements make of mono samples at [`RATE`], buffer by buffer.
+pub fn packets(encoder: &str, samples: &[f32]) -> Vec<Vec<u8>> {
     gst::init().expect("GStreamer starts");
     let graph = gst::parse::launch(&format!(
         "appsrc name=in format=time caps=audio/x-raw,format=F32LE,rate=48000,channels=1,layout=interleaved \
-         ! audioconvert ! audioresample ! audio/x-raw,rate={rate},channels=1 ! {encoder} ! appsink name=out sync=false"
+         ! audioconvert ! {encoder} ! appsink name=out sync=false"
     ))
     .expect("the encoders are there")
     .downcast::<gst::Pipeline>()
@@ -142,12 +130,31 @@ pub fn encode(codec: AudioCodec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
         .set_pts(gst::ClockTime::ZERO);
     input.push_buffer(buffer).expect("takes the samples");
     input.end_of_stream().expect("ends");
-    let mut payloads: Vec<Vec<u8>> = Vec::new();
+    let mut payloads = Vec::new();
     while let Ok(sample) = output.pull_sample() {
         let buffer = sample.buffer().expect("a buffer");
         payloads.push(buffer.map_readable().expect("readable").to_vec());
     }
     graph.set_state(gst::State::Null).expect("stops");
+    payloads
+}
+
+/// Encodes mono samples at [`RATE`] into frames of 20 ms, captured from `start_ms` on.
+pub fn encode(codec: AudioCodec, samples: &[f32], start_ms: i64) -> Vec<Frame> {
+    let encoder = match codec {
+        AudioCodec::Opus => {
+            "opusenc frame-size=20 bitrate=32000 inband-fec=true packet-loss-percentage=20 audio-type=voice"
+        }
+        AudioCodec::Pcmu => "mulawenc",
+        AudioCodec::Pcma => "alawenc",
+    };
+    let rate = if codec == AudioCodec::Opus {
+        48_000
+    } else {
+        8_000
+    };
+    let encoder = format!("audioresample ! audio/x-raw,rate={rate},channels=1 ! {encoder}");
+    let mut payloads = packets(&encoder, samples);
     if codec != AudioCodec::Opus {
         let all = payloads.concat();
         payloads = all.chunks_exact(160).map(<[u8]>::to_vec).collect();

@@ -1,7 +1,6 @@
 //! Tracks to render, and what is heard in the mix.
 
-use gstreamer::{self as gst, prelude::*};
-use gstreamer_app::{AppSink, AppSrc};
+use crate::tone::packets;
 use hansard::{
     domain::{
         codec::AudioCodec,
@@ -114,44 +113,7 @@ impl Voice {
     }
 
     pub fn encoded(codec: AudioCodec, encoder: &str, samples: &[f32]) -> Self {
-        gst::init().expect("GStreamer");
-        let graph = gst::parse::launch(&format!(
-            "appsrc name=in format=time caps=audio/x-raw,format=F32LE,layout=interleaved,rate=48000,channels=1 \
-             ! audioconvert ! {encoder} ! appsink name=out sync=false"
-        ))
-        .expect("a graph")
-        .downcast::<gst::Pipeline>()
-        .expect("a pipeline");
-        let input: AppSrc = graph.by_name("in").expect("in").downcast().expect("appsrc");
-        let output: AppSink = graph
-            .by_name("out")
-            .expect("out")
-            .downcast()
-            .expect("appsink");
-        graph.set_state(gst::State::Playing).expect("plays");
-        let bytes: Vec<u8> = samples
-            .iter()
-            .flat_map(|sample| sample.to_le_bytes())
-            .collect();
-        let mut buffer = gst::Buffer::from_slice(bytes);
-        buffer
-            .get_mut()
-            .expect("ours")
-            .set_pts(gst::ClockTime::ZERO);
-        input.push_buffer(buffer).expect("pushes");
-        input.end_of_stream().expect("ends");
-        let mut payloads = Vec::new();
-        while let Ok(sample) = output.pull_sample() {
-            payloads.push(
-                sample
-                    .buffer()
-                    .expect("a buffer")
-                    .map_readable()
-                    .expect("bytes")
-                    .to_vec(),
-            );
-        }
-        graph.set_state(gst::State::Null).expect("stops");
+        let mut payloads = packets(encoder, samples);
         if codec != AudioCodec::Opus {
             payloads = payloads.concat().chunks(160).map(<[u8]>::to_vec).collect();
         }
