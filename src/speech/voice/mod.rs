@@ -414,11 +414,9 @@ impl Voice {
 impl Voice {
     /// What was said before a withdrawal is no help to what is decoded after it.
     fn check_before(&mut self, dispatch: &mut Dispatch) {
-        let withdrawn = self.before.as_ref().is_some_and(|before| {
-            let since = Span::new(before.end, self.segmenter.heard_until().max(before.end));
-            self.verdict(since, before.entry) != Verdict::Keep
-        });
-        if withdrawn {
+        let who = self.options.participant;
+        let before = self.before.as_ref();
+        if before.is_some_and(|before| before.is_withdrawn(&self.gate, who)) {
             self.before = None;
             dispatch.drop_context(self.key);
         }

@@ -2,7 +2,8 @@
 
 use crate::{
     domain::{
-        id::SegmentId,
+        gate::{Gate, Pass, Transcription, Verdict},
+        id::{ParticipantId, SegmentId},
         time::{MeetingTime, Micros, Span},
         transcript::{Hypothesis, Segment},
     },
@@ -57,6 +58,18 @@ impl Before {
         same && self.is_sure && self.entry == entry && start - self.end <= BEFORE_MAX
     }
 
+    /// Whether its consent ended, or is held, at any time since: also behind the last sound that was
+    /// heard, which may still wait for a decoder.
+    pub fn is_withdrawn(&self, gate: &Gate, participant: ParticipantId) -> bool {
+        let since = Pass {
+            participant,
+            span: Span::new(self.end, MeetingTime::MAX),
+            entry: self.entry,
+            late: Micros(0),
+        };
+        gate.still::<Transcription>(&since) != Verdict::Keep
+    }
+
     /// Whether the sentence before what begins at `start` has ended.
     pub fn ended(before: Option<&Self>, start: MeetingTime) -> bool {
         before.is_none_or(|before| start - before.end > BEFORE_MAX || ends_sentence(&before.text))
@@ -101,6 +114,38 @@ impl Utterance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{
+        consent::{ConsentStatus, Use},
+        gate::Entry,
+        id::ConsentId,
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn a_withdrawal_behind_the_last_sound_takes_the_context_away() {
+        let who = ParticipantId(Uuid::from_u128(1));
+        let gate = Gate::new(&Use::ALL);
+        let entry = Entry {
+            entry: 4,
+            id: ConsentId(Uuid::from_u128(1)),
+            participant: who,
+            uses: Use::ALL.to_vec(),
+            status: ConsentStatus::Accepted,
+            at: MeetingTime::from_ms(0),
+        };
+        gate.apply(&entry, MeetingTime::from_ms(0));
+        let before = Before {
+            text: "So on.".into(),
+            is_sure: true,
+            language: "en".into(),
+            entry: 4,
+            end: MeetingTime::from_ms(10_000),
+        };
+        assert!(!before.is_withdrawn(&gate, who));
+        let receipt = MeetingTime::from_ms(12_500);
+        gate.withdraw(ConsentId(Uuid::from_u128(2)), who, &Use::ALL, receipt);
+        assert!(before.is_withdrawn(&gate, who));
+    }
 
     #[test]
     fn a_final_leads_to_what_its_speaker_says_next_under_the_same_consent() {
