@@ -168,7 +168,26 @@ pub async fn captions(rounds: usize) -> Result<Table> {
     Ok(table)
 }
 
-pub async fn silence(model: Option<(&Material, &String)>) -> Result<Table> {
+const SILENCES: &str = "60 s of digital silence, white noise at −35 dBFS, brown noise at −20 dBFS, chords, breath and a \
+                        car horn";
+
+pub async fn silence() -> Result<Table> {
+    let mut table = Table::new("silence", format!("{SILENCES}; the bundled model."));
+    hear_nothing(&mut table, "", Alone::start(&[]).await?).await?;
+    Ok(table)
+}
+
+/// The same with models of the operator's.
+pub async fn silence_by(material: &Material) -> Result<Table> {
+    let mut table = Table::new("voices-silence", format!("{SILENCES}."));
+    for name in &material.models {
+        let alone = Alone::with_model(material, name, &[]).await?;
+        hear_nothing(&mut table, &format!("{name}: "), alone).await?;
+    }
+    Ok(table)
+}
+
+async fn hear_nothing(table: &mut Table, model: &str, alone: Alone) -> Result<()> {
     const LENGTH: Duration = Duration::from_secs(60);
     let samples = tone::silence(LENGTH, RATE).len();
     let voices = vec![
@@ -180,44 +199,23 @@ pub async fn silence(model: Option<(&Material, &String)>) -> Result<Table> {
         sound::spoken_by("Horn", &sound::horn(samples))?,
     ];
     let meeting = sound::wordless("silence", voices);
-    let alone = match model {
-        None => Alone::start(&[]).await?,
-        Some((material, name)) => Alone::with_model(material, name, &[]).await?,
-    };
     let performance = perform(&meeting, &Staging::new(alone.client())).await?;
     alone.server.terminate();
-    let mut table = Table::new(
-        if model.is_some() {
-            "voices-silence"
-        } else {
-            "silence"
-        },
-        format!(
-            "60 s of digital silence, white noise at −35 dBFS, brown noise at −20 dBFS, chords, breath and a car horn; {}.",
-            model.map_or("the bundled model", |(_, name)| name)
-        ),
-    );
     for voice in &meeting.voices {
         let captions = performance
             .captions
             .iter()
             .filter(|caption| caption.speaker == voice.name);
         let (finals, partials): (Vec<_>, Vec<_>) = captions.partition(|caption| caption.last);
-        let words = |of: &[&caption::Caption]| {
-            of.iter()
-                .map(|caption| wer::words(&caption.text).len())
-                .sum::<usize>()
-        };
-        table.none(
-            format!("words in finals, {}", voice.name.to_lowercase()),
-            words(&finals),
-        );
-        table.none(
-            format!("words in partials, {}", voice.name.to_lowercase()),
-            words(&partials),
-        );
+        for (kind, of) in [("finals", finals), ("partials", partials)] {
+            let words = of.iter().map(|caption| wer::words(&caption.text).len());
+            table.none(
+                format!("{model}words in {kind}, {}", voice.name.to_lowercase()),
+                words.sum(),
+            );
+        }
     }
-    Ok(table)
+    Ok(())
 }
 
 /// One voice's utterances again and again without anything between them, with noise under it.

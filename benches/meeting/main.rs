@@ -198,12 +198,9 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
     Ok(match scenario {
         Scenario::Captions => vec![captions::captions(rounds).await?],
         Scenario::Silence => {
-            let mut tables = vec![captions::silence(None).await?];
+            let mut tables = vec![captions::silence().await?];
             if options.has_material() {
-                let material = options.material()?;
-                for model in &material.models {
-                    tables.push(captions::silence(Some((&material, model))).await?);
-                }
+                tables.push(captions::silence_by(&options.material()?).await?);
             }
             tables
         }
