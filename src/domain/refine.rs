@@ -9,7 +9,7 @@ use crate::{
     id::SegmentId,
     recording::{intersect, union},
     time::{MeetingTime, Micros, Span},
-    transcript::Word,
+    transcript::{Word, letters},
     word::words,
 };
 
@@ -83,7 +83,7 @@ pub fn assign(finals: &[Final], decoded: &[Decoded]) -> Refined {
         .iter()
         .enumerate()
         .flat_map(|(n, one)| one.words.iter().map(move |word| (n, word)))
-        .map(|(n, (text, span))| (n, bare(text), middle(*span)))
+        .map(|(n, (text, span))| (n, letters(text), middle(*span)))
         .collect();
     let heard: Vec<(usize, &Word)> = decoded
         .iter()
@@ -97,7 +97,7 @@ pub fn assign(finals: &[Final], decoded: &[Decoded]) -> Refined {
             .collect::<Vec<_>>(),
         &heard
             .iter()
-            .map(|(_, word)| (bare(&word.text), middle(word.span)))
+            .map(|(_, word)| (letters(&word.text), middle(word.span)))
             .collect::<Vec<_>>(),
     );
     // The segment of each word; of one without a partner it lies between those of its neighbours.
@@ -185,13 +185,6 @@ fn is_covered(span: Span, by: &[Span]) -> bool {
 
 fn middle(span: Span) -> MeetingTime {
     MeetingTime(span.start.0.midpoint(span.end.0))
-}
-
-fn bare(word: &str) -> String {
-    word.chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 /// The partner among `live` of each of `heard`, in order, at the least cost (Needleman and Wunsch,

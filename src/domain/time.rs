@@ -136,6 +136,11 @@ impl Span {
     }
 }
 
+/// How long spans are together.
+pub fn total<'a>(spans: impl IntoIterator<Item = &'a Span>) -> Micros {
+    Micros(spans.into_iter().map(|span| span.length().0).sum())
+}
+
 impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{:?}, {:?})", self.start, self.end)

@@ -14,7 +14,7 @@ use crate::{
         gate::{Transcription, Verdict},
         id::{ParticipantId, RecordingId},
         recording::{Gap, GapReason, intersect},
-        time::{Micros, Span},
+        time::{Micros, Span, total},
         unheard::{Fill, Kept, Missing, Why, fill},
     },
     published,
@@ -64,7 +64,7 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
         plan(gap, finals.map_or(&[], Vec::as_slice)).transcribe
     });
     let mut progress = Progress {
-        all: Micros(all.map(|span| span.length().0).sum()),
+        all: total(&all.collect::<Vec<_>>()),
         done: Micros(0),
     };
     let mut fetched: BTreeMap<RecordingId, File> = BTreeMap::new();

@@ -15,7 +15,7 @@ use crate::{
         recording::{intersect, subtract},
         refine::{Decoded, Final, assign, blocks},
         schedule::Step,
-        time::{MeetingTime, Micros, Span},
+        time::{MeetingTime, Micros, Span, total},
         transcript::{Word, text},
     },
     published,
@@ -78,8 +78,7 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
         tracks.push((track, participant, subtract(&kept, &[before])));
     }
     drop(tx);
-    let lengths = tracks.iter().flat_map(|(.., wanted)| wanted);
-    let all = Micros(lengths.map(|span| span.length().0).sum());
+    let all = total(tracks.iter().flat_map(|(.., wanted)| wanted));
     let mut done = Micros(0);
     for (track, participant, wanted) in tracks {
         let mut tx = pass.files.store.worker_tx().await?;

@@ -4,7 +4,7 @@ use super::{Caption, decoder::Decoder};
 use crate::domain::{
     gate::{Gate, Pass, Transcription, Verdict},
     schedule::{Answer, Job, Kind, Schedule, Step},
-    time::{Micros, Span},
+    time::{Micros, Span, total},
 };
 use crate::speech::{
     decoder,
@@ -222,7 +222,6 @@ impl Dispatch {
                 self.schedule.done(job.id, None, self.now());
                 continue;
             }
-            let voiced = task.voiced.iter().map(|span| span.length().0).sum();
             let sent = self.decoder.submit(decoder::Job {
                 id: job.id,
                 pcm: task.pcm.clone(),
@@ -230,7 +229,7 @@ impl Dispatch {
                 among: task.among.clone(),
                 glossary: task.glossary.clone(),
                 before: task.before.clone(),
-                voiced: Micros(voiced),
+                voiced: total(&task.voiced),
                 effort: match (task.kind, self.schedule.step()) {
                     (Kind::Partial, _) => Effort::Quick,
                     (_, Step::Normal) => Effort::Thorough,

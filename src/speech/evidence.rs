@@ -2,8 +2,8 @@
 
 use crate::domain::{
     endpoint::Hint,
-    time::{Micros, Span},
-    transcript::{Hypothesis, Word},
+    time::{Micros, Span, total},
+    transcript::{Hypothesis, STOPS, Word},
 };
 
 /// From the first voice to the last.
@@ -26,7 +26,7 @@ pub fn words_span(words: &[Word], whole: Span) -> Span {
 
 /// Whether text ends as a sentence does.
 pub fn ends_sentence(text: &str) -> bool {
-    text.ends_with(['.', '?', '!', '。', '？', '！', '।', '؟'])
+    text.ends_with(STOPS)
 }
 
 /// A stop that the decoder is so sure of ends a sentence; below [`MAYBE_STOP`] it is one of several
@@ -40,7 +40,7 @@ const LONG: Micros = Micros::from_secs(2);
 /// What the words so far sound like: a sentence that ended, or one that goes on.
 pub fn hint(hypothesis: &Hypothesis, voiced: &[Span]) -> Option<Hint> {
     let last = hypothesis.words.last()?;
-    let voiced = Micros(voiced.iter().map(|span| span.length().0).sum());
+    let voiced = total(voiced);
     if ends_sentence(&last.text) {
         return match hypothesis.stop {
             SURE_STOP.. => Some(Hint::Complete),

@@ -13,7 +13,7 @@ use crate::domain::{
     endpoint::{Decision, Thresholds},
     gate::{Admitted, Pass, Transcription},
     id::ParticipantId,
-    time::{Micros, Span},
+    time::{Micros, Span, total},
     transcript::{Word, doubt, place, said},
 };
 use anyhow::{Context as _, bail};
@@ -93,7 +93,7 @@ impl Offline {
         with: Circumstances,
     ) -> anyhow::Result<Heard> {
         self.give_way();
-        let voiced = Micros(utterance.voiced.iter().map(|span| span.length().0).sum());
+        let voiced = total(&utterance.voiced);
         let id = self.next;
         self.next += 1;
         let fixed = self.language.clone().or(with.language);

@@ -13,7 +13,7 @@
 //! Silence needs no audio: gaps ([`Endpoint::gap`]) and the passing of time ([`Endpoint::tick`])
 //! end utterances too.
 
-use crate::time::{MeetingTime, Micros, Span};
+use crate::time::{MeetingTime, Micros, Span, total};
 use std::collections::VecDeque;
 
 /// 16 ms of one stream.
@@ -127,7 +127,7 @@ pub struct Open {
 
 impl Open {
     pub fn voiced_length(&self) -> Micros {
-        Micros(self.voiced.iter().map(|span| span.length().0).sum())
+        total(&self.voiced)
     }
 
     fn voiced_end(&self) -> MeetingTime {

@@ -8,7 +8,7 @@
 //! A sentence that its speaker went on with after a short pause is one cue or paragraph, though the
 //! pause made two segments of it.
 
-use crate::{correction::is_unspaced, id::ParticipantId};
+use crate::{correction::is_unspaced, id::ParticipantId, transcript::STOPS};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Characters in a line, and lines in a cue.
@@ -22,8 +22,7 @@ const GOES_ON_MS_MAX: i64 = 2_000;
 /// What is joined is no longer than this, in milliseconds: who sets no full stops says a paragraph
 /// in this time.
 const JOINED_MS_MAX: i64 = 30_000;
-/// What ends a sentence, and what may stand behind that.
-const STOPS: [char; 8] = ['.', '?', '!', '…', '。', '？', '！', '।'];
+/// What may stand behind the end of a sentence.
 const QUOTES: [char; 10] = ['"', '\'', '”', '’', '»', '«', ')', ']', '」', '』'];
 /// Characters of a name that stand before the text in SubRip.
 const NAME_CHARS: usize = 20;
@@ -138,7 +137,7 @@ fn goes_on(paragraph: &[&Said], next: &Said) -> bool {
     let stopped = last
         .text
         .trim_end_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c))
-        .ends_with(STOPS);
+        .ends_with(|c| c == '…' || STOPS.contains(&c));
     let lower = next
         .text
         .chars()

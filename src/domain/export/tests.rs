@@ -159,6 +159,7 @@ fn a_sentence_that_goes_on_is_one_paragraph() {
         ("Is that so?", 300, "yes, it is.", true),
         ("She said \u{201c}no.\u{201d}", 300, "And left.", false),
         ("We waited …", 300, "Nobody came.", false),
+        ("هل تسمع؟", 300, "نعم.", false),
         ("In 2026", 300, "3 of them.", true),
         ("That was 2026.", 300, "3 of them came.", false),
     ] {

@@ -15,7 +15,7 @@ pub use passes::{
 };
 pub use segment::{Ending, Partial, Reason, Segment};
 
-use crate::time::{Micros, Span};
+use crate::time::{Micros, Span, total};
 
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
@@ -230,6 +230,17 @@ pub(crate) fn bare(word: &str) -> String {
         .to_lowercase()
 }
 
+/// The letters and digits of a text, in lower case, without what is between them.
+pub(crate) fn letters(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// What ends a sentence.
+pub const STOPS: [char; 8] = ['.', '?', '!', '。', '？', '！', '।', '؟'];
+
 fn has_letters(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)
 }
@@ -246,7 +257,7 @@ pub fn place(words: &[HeardWord], voiced: &[Span], within: Span) -> Vec<Word> {
     if spans.is_empty() {
         spans.push(within);
     }
-    let total: i64 = spans.iter().map(|span| span.length().0).sum();
+    let total = total(&spans).0;
     let weights: Vec<i64> = words
         .iter()
         .map(|word| 1 + bare(&word.text).chars().count() as i64)

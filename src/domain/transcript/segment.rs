@@ -4,7 +4,7 @@
 //! Macháček et al. 2023). What is stable keeps the form in which it was shown: passes that hear the
 //! same words with other commas or capitals do not change it, and neither does the final.
 
-use super::{Word, bare, text};
+use super::{Word, bare, letters, text};
 use crate::{
     time::{MeetingTime, Micros},
     word::words,
@@ -195,11 +195,14 @@ impl Segment {
             word.text.clone_from(&shown.text);
         }
         // "42-line" for "42 line": the same letters in other words.
-        let rest = letters(stable[same..].iter().map(|(word, _)| word));
+        let rest: String = stable[same..]
+            .iter()
+            .map(|(word, _)| letters(&word.text))
+            .collect();
         let count = words[same..]
             .iter()
             .scan(String::new(), |so_far, word| {
-                so_far.push_str(&letters([word]));
+                so_far.push_str(&letters(&word.text));
                 (so_far.len() <= rest.len()).then(|| *so_far == rest)
             })
             .position(|is_all| is_all);
@@ -248,16 +251,6 @@ impl Segment {
             reason,
         }
     }
-}
-
-/// The letters and digits of words, in lower case, without what is between them.
-fn letters<'a>(words: impl IntoIterator<Item = &'a Word>) -> String {
-    words
-        .into_iter()
-        .flat_map(|word| word.text.chars())
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
 }
 
 /// With its first letter as a capital.

@@ -20,7 +20,7 @@ use crate::domain::{
     gate::{Admitted, Gate, Pass, Transcription, Verdict},
     late::Lates,
     schedule::Kind,
-    time::{MeetingTime, Micros, Span},
+    time::{MeetingTime, Micros, Span, total},
     transcript::{Reason, Segment},
     utterance::{Joins, cut, joins},
 };
@@ -397,11 +397,11 @@ impl Voice {
                 .filter(|span| span.start < at)
                 .map(|span| Span::new(span.start, span.end.min(at)))
                 .collect();
-            let left: i64 = voiced.iter().map(|span| span.length().0).sum();
+            let left = total(&voiced);
             (utterance.span.end, utterance.voiced) = (at, voiced);
             let keep = samples(at - start);
             match &mut utterance.ended {
-                Some(ended) if left >= VOICED_MIN.0 => {
+                Some(ended) if left >= VOICED_MIN => {
                     ended.pcm = ended.pcm[..keep.min(ended.pcm.len())].into();
                     self.want_final(number, dispatch);
                 }

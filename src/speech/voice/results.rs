@@ -6,7 +6,7 @@ use crate::{
         gate::{Transcription, Verdict},
         id::SegmentId,
         schedule::Kind,
-        time::Micros,
+        time::total,
         transcript::{
             Ending, Hypothesis, Reason, doubt, heard_letters, language, place, said, untangle,
         },
@@ -66,7 +66,7 @@ impl Voice {
     }
 
     fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, dispatch: &mut Dispatch) {
-        let voiced = Micros(task.voiced.iter().map(|span| span.length().0).sum());
+        let voiced = total(&task.voiced);
         let line_language = self.line_language(hypothesis, dispatch);
         let last = self.last_language.as_deref();
         let own = language::evident(hypothesis.sounds.as_ref(), last, voiced).map(str::to_owned);
@@ -128,7 +128,7 @@ impl Voice {
             return;
         };
         utterance.stop_all(dispatch);
-        let voiced = Micros(utterance.voiced.iter().map(|span| span.length().0).sum());
+        let voiced = total(&utterance.voiced);
         let doubt = doubt(&hypothesis, voiced);
         if heard_letters(&hypothesis, voiced) {
             utterance.segment.heard_letters();
