@@ -8,7 +8,7 @@ use crate::{
     config::Settings,
     embed::{
         postgres::{Durability, Postgres},
-        s3::S3Server,
+        s3::{self, S3Server},
     },
     health::{self, Reason},
     objects::{self, Objects},
@@ -112,7 +112,15 @@ impl Services {
         let (s3, bucket) = match &settings.s3 {
             Some(bucket) => (None, bucket.clone()),
             None => {
-                let server = S3Server::start(&settings.data.join("s3"), settings.s3_listen).await?;
+                let server = S3Server::start(
+                    &settings.data.join("s3"),
+                    settings.s3_listen,
+                    s3::Options {
+                        clock: clock.clone(),
+                        ..s3::Options::default()
+                    },
+                )
+                .await?;
                 let endpoint = format!("http://{}", server.address);
                 let public_endpoint = settings
                     .s3_public_endpoint

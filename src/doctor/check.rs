@@ -4,7 +4,7 @@ use super::{Finding, reach};
 use crate::{
     config::Settings,
     domain::tiering::Tier,
-    embed::s3::S3Server,
+    embed::s3::{self, S3Server},
     objects::{self, Objects},
     queue::Queue,
     speech::{
@@ -218,7 +218,7 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
         return bucket(settings, given, "given").await;
     }
     let folder = settings.data.join("s3");
-    let here = |address: SocketAddr, credentials: &crate::embed::s3::Credentials| {
+    let here = |address: SocketAddr, credentials: &s3::Credentials| {
         let endpoint = format!("http://{address}");
         let public = settings.s3_public_endpoint.clone();
         objects::StorageConfig {
@@ -232,7 +232,7 @@ pub async fn objects(settings: &Settings) -> Vec<Finding> {
         }
     };
     // `serve` has it when it runs; then it is used as it is.
-    match S3Server::start(&folder, settings.s3_listen).await {
+    match S3Server::start(&folder, settings.s3_listen, s3::Options::default()).await {
         Ok(server) => {
             let findings = bucket(
                 settings,

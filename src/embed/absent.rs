@@ -46,12 +46,19 @@ pub mod postgres {
 /// See the module of the same name in a build with the feature `embed`.
 pub mod s3 {
     use super::Path;
-    use std::{convert::Infallible, net::SocketAddr};
+    use crate::clock::Clock;
+    use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
     #[derive(Clone, Debug)]
     pub struct Credentials {
         pub access_key_id: String,
         pub secret_access_key: String,
+    }
+
+    #[derive(Clone, Debug, Default)]
+    pub struct Options {
+        pub clock: Clock,
+        pub restore_delay: Duration,
     }
 
     #[derive(Debug)]
@@ -64,7 +71,7 @@ pub mod s3 {
     impl S3Server {
         /// # Errors
         /// Always.
-        pub async fn start(_: &Path, _: SocketAddr) -> anyhow::Result<Self> {
+        pub async fn start(_: &Path, _: SocketAddr, _: Options) -> anyhow::Result<Self> {
             anyhow::bail!("this build brings no object storage along: set S3_ENDPOINT")
         }
 

@@ -36,8 +36,8 @@ use std::{
     },
 };
 
-/// Our keys are made of ids and numbers. The embedded server makes file names of at most 255 bytes
-/// out of them, in base 64.
+/// Our keys are made of ids and numbers. An older embedded server made file names of at most 255
+/// bytes out of them, in base 64.
 pub const KEY_BYTES_MAX: usize = 160;
 /// The name of our own hash in an object's metadata.
 const SHA256: &str = "sha256";

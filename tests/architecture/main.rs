@@ -44,7 +44,7 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         // Side by side: they speak through `queue`.
         "api" | "capture" | "jobs" => MIDDLE,
         "config" => &["domain", "objects"],
-        "embed" => &["secret_file"],
+        "embed" => &["secret_file", "clock"],
         "doctor" => &[
             "domain",
             "clock",

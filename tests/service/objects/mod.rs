@@ -2,6 +2,8 @@
 //! bounded when it is away.
 
 mod dialect;
+mod kill;
+mod restore;
 
 use crate::support::{
     faults::{Fault as Wrong, Faults, Rule},
@@ -98,8 +100,15 @@ async fn a_changed_object_is_noticed() {
         .put_bytes("m/a.txt", b"hello".to_vec(), "text/plain", Tier::Hot)
         .await
         .expect("stored");
-    std::fs::write(bucket.scratch.path().join("data/hansard/m/a.txt"), b"hullo")
-        .expect("the file is there");
+    let folder = bucket
+        .scratch
+        .path()
+        .join("data/_buckets/hansard/objects/m/a.txt=");
+    let version = std::fs::File::options()
+        .write(true)
+        .open(folder.join("0000000000000001.null"));
+    std::os::unix::fs::FileExt::write_all_at(&version.expect("it is there"), b"hullo", 0)
+        .expect("there is room");
     let file = bucket.scratch.path().join("back");
     assert!(matches!(
         bucket.objects.get_file("m/a.txt", &file).await,
@@ -136,15 +145,40 @@ async fn a_large_file_goes_in_parts() {
         (head.tier, head.sha256),
         (Some(Tier::Warm), Some(stored.sha256))
     );
-    let left: Vec<_> = std::fs::read_dir(bucket.scratch.path().join("data"))
-        .expect("it is there")
-        .flatten()
-        .collect();
-    assert!(
-        left.iter()
-            .all(|entry| !entry.file_name().to_string_lossy().starts_with(".upload")),
-        "{left:?}"
-    );
+    for folder in ["_unfinished", "_buckets/hansard/uploads"] {
+        let folder = bucket.scratch.path().join("data").join(folder);
+        let left: Vec<_> = std::fs::read_dir(folder)
+            .expect("it is there")
+            .flatten()
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// As `doctor` beside a running `serve` tries.
+#[tokio::test]
+async fn a_second_server_leaves_the_first_alone() {
+    use hansard::embed::s3::{Options, S3Server};
+    let bucket = Bucket::start().await;
+    let client = bucket.client();
+    let begun = client
+        .create_multipart_upload()
+        .bucket("hansard")
+        .key("m/a");
+    let begun = begun.send().await.expect("it begins");
+    let id = begun.upload_id().expect("it has an id");
+    let own = bucket.settings.endpoint.trim_start_matches("http://");
+    for address in [own, "127.0.0.1:0"] {
+        let address = address.parse().expect("an address");
+        let second = S3Server::start(bucket.scratch.path(), address, Options::default()).await;
+        assert!(second.is_err(), "{address}");
+    }
+    let parts = client
+        .list_parts()
+        .bucket("hansard")
+        .key("m/a")
+        .upload_id(id);
+    parts.send().await.expect("the upload is still there");
 }
 
 #[tokio::test]
