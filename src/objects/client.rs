@@ -81,7 +81,9 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
 
 /// What an operator needs of it, in a line: the answer's status, code and message, or each cause in
 /// turn.
-fn describe<E: ProvideErrorMetadata + std::error::Error + 'static>(error: &SdkError<E>) -> String {
+pub(super) fn described<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    error: &SdkError<E>,
+) -> String {
     if let Some(status) = status(error) {
         let words = [error.code(), error.message()]
             .into_iter()
@@ -105,9 +107,11 @@ pub(super) fn fault<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 
     error: SdkError<E>,
 ) -> ObjectError {
     let code = error.code().unwrap_or_default().to_owned();
-    let said = describe(&error);
+    let said = described(&error);
     let fault = match (status(&error), code.as_str()) {
-        (_, "InvalidObjectState") => ObjectError::Archived(key.to_owned()),
+        (_, "InvalidObjectState" | "ObjectNotInActiveTierError") => {
+            ObjectError::Archived(key.to_owned())
+        }
         (_, "NoSuchBucket") => ObjectError::Refused(said),
         (_, "NoSuchKey" | "NotFound") | (Some(404), _) => ObjectError::Missing(key.to_owned()),
         (None, _) | (Some(408 | 429), _) => ObjectError::Transient(said),

@@ -5,6 +5,7 @@
 //! attempts, time per attempt, time in all.
 
 mod client;
+pub mod conform;
 mod hashing;
 mod link;
 mod probe;

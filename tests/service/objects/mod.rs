@@ -1,6 +1,7 @@
 //! Object storage against a real S3 server (the embedded one): verified, tiered, linked, and
 //! bounded when it is away.
 
+mod conform;
 mod dialect;
 mod kill;
 mod restore;
