@@ -114,7 +114,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Models { command, base } => {
             commands::models(&settled(Sources::new(base))?, command).await?
         }
-        Command::Doctor(whole) => return Ok(doctor::run(&settled(Sources::whole(whole))?).await),
+        Command::Doctor { s3, whole } => {
+            return Ok(doctor::run(&settled(Sources::whole(whole))?, s3).await);
+        }
         Command::Openapi { openapi } => commands::openapi(openapi, &docs::text())?,
         Command::Key {
             command,

@@ -71,7 +71,13 @@ pub enum Command {
         base: Base,
     },
     /// Says what is missing or misconfigured, and how to mend it
-    Doctor(Whole),
+    Doctor {
+        /// Only object storage, but all of it: tries each call that is ever made of it
+        #[arg(long)]
+        s3: bool,
+        #[command(flatten)]
+        whole: Whole,
+    },
     /// Prints the OpenAPI document
     Openapi {
         #[command(flatten)]

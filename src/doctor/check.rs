@@ -1,11 +1,8 @@
 //! The checks of [`super::examine`].
 
-use super::{Finding, reach};
+use super::Finding;
 use crate::{
     config::Settings,
-    domain::tiering::Tier,
-    embed::s3::{self, S3Server},
-    objects::{self, Objects},
     queue::Queue,
     speech::{
         measured::{self, Machine},
@@ -15,7 +12,7 @@ use crate::{
 use gstreamer as gst;
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, UdpSocket},
+    net::UdpSocket,
     time::{Duration, Instant},
 };
 
@@ -210,99 +207,6 @@ pub async fn queue(settings: &Settings) -> Vec<Finding> {
     };
     queue.close().await;
     vec![finding]
-}
-
-pub async fn objects(settings: &Settings) -> Vec<Finding> {
-    let what = "object storage";
-    if let Some(given) = &settings.s3 {
-        return bucket(settings, given, "given").await;
-    }
-    let folder = settings.data.join("s3");
-    let here = |address: SocketAddr, credentials: &s3::Credentials| {
-        let endpoint = format!("http://{address}");
-        let public = settings.s3_public_endpoint.clone();
-        objects::StorageConfig {
-            public_endpoint: public.unwrap_or_else(|| endpoint.clone()),
-            endpoint,
-            region: "us-east-1".to_owned(),
-            bucket: settings.s3_bucket.clone(),
-            access_key_id: credentials.access_key_id.clone(),
-            secret_access_key: credentials.secret_access_key.clone(),
-            dialect: objects::Dialect::default(),
-        }
-    };
-    // `serve` has it when it runs; then it is used as it is.
-    match S3Server::start(&folder, settings.s3_listen, s3::Options::default()).await {
-        Ok(server) => {
-            let findings = bucket(
-                settings,
-                &here(server.address, &server.credentials),
-                "brought along",
-            )
-            .await;
-            server.stop().await;
-            findings
-        }
-        Err(error) => match S3Server::kept_credentials(&folder) {
-            Some(credentials) => {
-                bucket(
-                    settings,
-                    &here(settings.s3_listen, &credentials),
-                    "brought along, running",
-                )
-                .await
-            }
-            None => vec![Finding::fail(
-                what,
-                format!("{error:#}"),
-                "choose a free address with --s3-listen, or set S3_ENDPOINT",
-            )],
-        },
-    }
-}
-
-async fn bucket(all: &Settings, settings: &objects::StorageConfig, which: &str) -> Vec<Finding> {
-    let what = "object storage";
-    let objects = Objects::new(settings);
-    let key = format!("doctor/{}", uuid::Uuid::new_v4());
-    let content = b"hansard doctor".to_vec();
-    let used = async {
-        objects.ensure_bucket().await?;
-        objects
-            .put_bytes(&key, content.clone(), "text/plain", Tier::Hot)
-            .await?;
-        objects.get_bytes(&key).await
-    };
-    match used.await {
-        Ok(read) if read == content => {}
-        Ok(_) => {
-            return vec![Finding::fail(
-                what,
-                "it gives back other bytes than it got",
-                "use another storage",
-            )];
-        }
-        Err(error) => {
-            let mend = objects::diagnose(settings).await.mend().unwrap_or(
-                "see whether S3_ENDPOINT, S3_BUCKET, the keys and their rights (get, put, delete, list) are right",
-            );
-            return vec![Finding::fail(what, error.to_string(), mend)];
-        }
-    }
-    let links = reach::links(all, settings, &objects, &key, &content).await;
-    let found = format!(
-        "{}, bucket {}, {which}: written, read",
-        settings.endpoint, settings.bucket
-    );
-    let deleted = match objects.delete(&key).await {
-        Ok(()) => Finding::ok(what, found + ", deleted"),
-        Err(error) => Finding::fail(
-            what,
-            format!("{found}, not deleted: {error}"),
-            "give the keys the right to delete",
-        ),
-    };
-    std::iter::once(deleted).chain(links).collect()
 }
 
 pub fn ports(settings: &Settings) -> Finding {

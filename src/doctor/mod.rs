@@ -7,6 +7,7 @@ mod database;
 mod jobs;
 mod limit;
 mod reach;
+mod storage;
 
 use crate::config::Settings;
 use std::{
@@ -73,9 +74,9 @@ impl fmt::Display for Finding {
             State::Warn => "warn",
             State::Fail => "FAIL",
         };
-        write!(f, "{state:<5} {:<15} {}", self.what, self.found)?;
+        write!(f, "{state:<5} {:<18} {}", self.what, self.found)?;
         if let Some(mend) = &self.mend {
-            write!(f, "\n{:21} → {mend}", "")?;
+            write!(f, "\n{:24} → {mend}", "")?;
         }
         Ok(())
     }
@@ -98,7 +99,7 @@ pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
     for finding in bounded("queue", check::queue(settings)).await {
         tell(finding);
     }
-    for finding in bounded("object storage", check::objects(settings)).await {
+    for finding in bounded("object storage", storage::objects(settings)).await {
         tell(finding);
     }
     tell(limit::descriptors());
@@ -122,16 +123,27 @@ async fn bounded(what: &'static str, check: impl Future<Output = Vec<Finding>>) 
         })
 }
 
-/// Prints the findings; the code is 1 when something fails.
-pub async fn run(settings: &Settings) -> ExitCode {
+/// Tries each call that Hansard makes of S3 on the bucket, below a prefix of its own, and tells each
+/// finding as it comes. Leaves nothing behind.
+pub async fn examine_storage(settings: &Settings, tell: impl FnMut(Finding)) {
+    storage::conform(settings, tell).await;
+}
+
+/// Prints the findings; the code is 1 when something fails. With `s3` they are those of
+/// [`examine_storage`].
+pub async fn run(settings: &Settings, s3: bool) -> ExitCode {
     let mut worst = State::Ok;
     let mut out = io::stdout();
-    examine(settings, |finding| {
+    let tell = |finding: Finding| {
         worst = worst.max(finding.state);
         // Whoever reads may have read enough (`| head`); the exit code still counts.
         let _ = writeln!(out, "{finding}");
-    })
-    .await;
+    };
+    if s3 {
+        examine_storage(settings, tell).await;
+    } else {
+        examine(settings, tell).await;
+    }
     let verdict = match worst {
         State::Ok => "All is well.",
         State::Warn => "It works; the lines with `warn` say what could be better.",

@@ -11,7 +11,7 @@ use axum::http::Method;
 use clap::Parser;
 use hansard::{
     config::{Base, Deployment, Settings, Sources},
-    doctor::{Finding, State, examine},
+    doctor::{Finding, State, examine, examine_storage},
 };
 use std::path::Path;
 
@@ -21,7 +21,7 @@ struct NoFlags {
     base: Base,
 }
 
-async fn findings(data: &Path, environment: &[(&str, &str)]) -> Vec<Finding> {
+fn settings(data: &Path, environment: &[(&str, &str)]) -> Settings {
     let flags = NoFlags::parse_from(["hansard"]);
     let own = [
         ("HANSARD_DATA", data.to_str().expect("it is text")),
@@ -32,8 +32,11 @@ async fn findings(data: &Path, environment: &[(&str, &str)]) -> Vec<Finding> {
     ];
     let sources =
         Sources::new(flags.base).environment(own.into_iter().chain(environment.iter().copied()));
-    let settings =
-        Settings::resolve(sources, Deployment::Standalone).expect("the settings are right");
+    Settings::resolve(sources, Deployment::Standalone).expect("the settings are right")
+}
+
+async fn findings(data: &Path, environment: &[(&str, &str)]) -> Vec<Finding> {
+    let settings = settings(data, environment);
     let mut findings = Vec::new();
     examine(&settings, |finding| findings.push(finding)).await;
     for finding in &findings {
@@ -314,4 +317,52 @@ async fn a_proxy_that_is_not_named_is_said() {
     .await;
     assert_eq!(of(&found, "proxy").state, State::Ok);
     assert!(of(&found, "proxy").found.contains("10.0.0.0/8"));
+}
+
+/// `--s3`: every call on its own, with what does not work without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bucket_can_do_is_tried_call_by_call() {
+    let scratch = Scratch::new();
+    let bucket = Bucket::start().await;
+    let faults = Faults::before(&bucket).await;
+    let environment = [
+        ("S3_ENDPOINT", faults.endpoint.as_str()),
+        ("S3_ACCESS_KEY_ID", bucket.settings.access_key_id.as_str()),
+        (
+            "S3_SECRET_ACCESS_KEY",
+            bucket.settings.secret_access_key.as_str(),
+        ),
+    ];
+    let settings = settings(scratch.path(), &environment);
+    let tried = async || {
+        let mut findings = Vec::new();
+        examine_storage(&settings, |finding| findings.push(finding)).await;
+        for finding in &findings {
+            eprintln!("{finding}");
+        }
+        findings
+    };
+    let found = tried().await;
+    assert!(found.len() > 20, "{} findings", found.len());
+    assert!(found.iter().all(|finding| finding.state == State::Ok));
+    faults.set(&[
+        Rule::all(Fault::Answer(403, "InvalidStorageClass")).with_header("x-amz-storage-class")
+    ]);
+    let found = tried().await;
+    let class = of(&found, "storage classes");
+    assert_eq!(class.state, State::Warn);
+    assert!(class.found.contains("InvalidStorageClass"), "{class}");
+    let mend = class.mend.as_ref().expect("it says what does not work");
+    assert!(mend.contains("cheaper"), "{class}");
+    assert_eq!(of(&found, "upload in parts").state, State::Ok);
+    assert_eq!(
+        bucket.objects.list("", 10).await.expect("it answers"),
+        [],
+        "nothing is left behind"
+    );
+    // What is brought along is started for it.
+    let own = super::doctor::settings(scratch.path(), &[]);
+    let mut findings = Vec::new();
+    examine_storage(&own, |finding| findings.push(finding)).await;
+    assert!(findings.len() > 20 && findings.iter().all(|one| one.state == State::Ok));
 }
