@@ -20,9 +20,10 @@ use crate::{
         settings::{ConsentPolicy, MeetingSettings, RecordingMode},
         transcript::language::LANGUAGES_MAX,
     },
+    speech::TRANSLATED_TO,
     store::{
         meeting::{self, Filter, Meeting, NewMeeting},
-        user,
+        translation, user,
     },
 };
 use axum::{
@@ -37,6 +38,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 const MODEL_CHARS_MAX: usize = 64;
+const TRANSLATE_TO: &str = "/settings/translateTo";
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -62,6 +64,10 @@ pub struct SettingsInput {
     /// speaker's is found out among them, and followed when it changes.
     #[schema(max_items = 8, example = json!(["en", "de"]))]
     pub languages: Option<Vec<String>>,
+    /// Finals are translated into this language as well. Whisper knows `en` only, and only
+    /// multilingual models can: 422 while workers are there and none can.
+    #[schema(example = "en", pattern = "^en$")]
+    pub translate_to: Option<String>,
     /// Names and terms to expect: at most 100 of at most 64 characters.
     #[schema(max_items = 100, example = json!(["Hansard"]))]
     pub glossary: Option<Vec<String>>,
@@ -92,6 +98,16 @@ impl SettingsInput {
         }
         for (n, language) in languages.iter().take(LANGUAGES_MAX).enumerate() {
             check_language(&format!("/settings/languages/{n}"), language, errors);
+        }
+        if self
+            .translate_to
+            .as_deref()
+            .is_some_and(|language| language != TRANSLATED_TO)
+        {
+            errors.push(FieldError::new(
+                TRANSLATE_TO,
+                format!("must be {TRANSLATED_TO}: Whisper translates into nothing else"),
+            ));
         }
         let terms = self.glossary.as_deref().unwrap_or_default();
         glossary::check("/settings/glossary", terms, errors);
@@ -127,6 +143,7 @@ impl SettingsInput {
             consent_policy: self.consent_policy.unwrap_or(default.consent_policy),
             language: self.language,
             languages: self.languages.unwrap_or_default(),
+            translate_to: self.translate_to,
             glossary: self.glossary.unwrap_or_default(),
             refine_model: self.refine_model,
             end_when_empty_seconds: self
@@ -174,6 +191,7 @@ pub struct SettingsView {
     pub consent_policy: ConsentPolicy,
     pub language: Option<String>,
     pub languages: Vec<String>,
+    pub translate_to: Option<String>,
     pub glossary: Vec<String>,
     pub refine_model: Option<String>,
     pub end_when_empty_seconds: u32,
@@ -211,6 +229,7 @@ impl From<Meeting> for MeetingView {
                 consent_policy: settings.consent_policy,
                 language: settings.language,
                 languages: settings.languages,
+                translate_to: settings.translate_to,
                 glossary: settings.glossary,
                 refine_model: settings.refine_model,
                 end_when_empty_seconds: settings.end_when_empty_seconds,
@@ -264,11 +283,23 @@ async fn create(
     if user::of(&mut tx, caller.tenant, host).await?.is_none() {
         return Err(Problem::field("/hostId", "there is no such user"));
     }
+    let settings = settings.unwrap_or_default().settings();
+    if settings.translate_to.is_some()
+        && let Some(models) = translation::cannot_translate(&mut tx).await?
+    {
+        let models = models.join(", ");
+        return Err(Problem::field(
+            TRANSLATE_TO,
+            format!(
+                "no worker can translate (their models: {models}): run one with a multilingual model, as base"
+            ),
+        ));
+    }
     let new = NewMeeting {
         tenant: caller.tenant,
         host,
         scheduled_time: scheduled_time.map(|time| time.0),
-        settings: settings.unwrap_or_default().settings(),
+        settings,
         password_hash,
     };
     let made = MeetingView::from(meeting::insert(&mut tx, &new).await?);

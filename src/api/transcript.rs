@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         correction::TextSource,
-        export::{self, Said, SaidWord},
+        export::{self, Said, SaidWord, Translated},
         id::{MeetingId, ParticipantId},
         refine::Refinement,
         unheard::Why,
@@ -98,6 +98,18 @@ pub struct SegmentView {
     pub source: TextSource,
     /// Who edited it: `api_key:<id>` or `user:<id>`; null when nobody did.
     pub author: Option<String>,
+    /// Where the meeting's settings ask for it, once it is there.
+    pub translation: Option<TranslationView>,
+}
+
+/// What a segment says in another language.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Translation)]
+pub struct TranslationView {
+    #[schema(example = "en")]
+    pub language: String,
+    pub text: String,
 }
 
 impl SegmentView {
@@ -121,6 +133,10 @@ impl SegmentView {
             words: segment.words,
             source: segment.source.0,
             author: segment.author,
+            translation: segment
+                .translated_to
+                .zip(segment.translation)
+                .map(|(language, text)| TranslationView { language, text }),
         }
     }
 }
@@ -206,6 +222,11 @@ impl Found {
                 start_ms: segment.start_ms,
                 end_ms: segment.end_ms,
                 text: segment.text.clone(),
+                translation: segment
+                    .translated_to
+                    .clone()
+                    .zip(segment.translation.clone())
+                    .map(|(language, text)| Translated { language, text }),
                 words: Vec::<SpokenWord>::deserialize(&segment.words)
                     .unwrap_or_default()
                     .into_iter()

@@ -23,14 +23,14 @@ use crate::{
         measured::{self, Machine},
         model::Model,
     },
-    store::{Store, job, new_id, seal::Seal},
+    store::{Store, StoreError, job, new_id, seal::Seal, translation},
     worker::{Job, Worker},
 };
 use anyhow::Context;
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
@@ -41,6 +41,9 @@ const TAKEN: [JobKind; 5] = [
     JobKind::Transcript,
     JobKind::Clean,
 ];
+
+/// How often a worker notes its model.
+const NOTE_EVERY: Duration = Duration::from_secs(translation::NOTED_FOR_S as u64 / 3);
 
 /// A running worker: meetings on one side, jobs on the other, so that meetings can end while their
 /// files are still made.
@@ -94,6 +97,7 @@ impl Media {
         part: Part,
     ) -> anyhow::Result<Self> {
         let (model, path) = model::provide(settings).await?;
+        let model_name = model.name.clone();
         if model.bundled {
             warn!(
                 "captions by the bundled test model, which knows some 650 words of synthetic speech; \
@@ -109,6 +113,7 @@ impl Media {
         let speech = Speech::start(config)
             .await
             .context("starting the decoder")?;
+        let translates = speech.translates();
         let (room, by) = match (settings.capacity, measured) {
             (Some(given), _) => (given, "the setting capacity"),
             (None, Some(0)) => {
@@ -214,6 +219,15 @@ impl Media {
         let owners = [new_id(), new_id()];
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
+        if settings.queues.contains(&JobKind::Capture) {
+            let (store, stop) = (services.store.clone(), upkeep.clone());
+            note_model(&store, meetings, &model_name, translates).await;
+            tokio::spawn(async move {
+                while stop.run_until_cancelled(sleep(NOTE_EVERY)).await.is_some() {
+                    note_model(&store, meetings, &model_name, translates).await;
+                }
+            });
+        }
         Ok(Self {
             model,
             meetings: Half::start(services, meetings, dead.clone(), taken(&[JobKind::Capture])),
@@ -233,6 +247,18 @@ impl Media {
         }
         self.jobs.end().await;
         self.upkeep.cancel();
+    }
+}
+
+/// Notes which model this worker runs, so that an `api` knows what can be asked for.
+async fn note_model(store: &Store, worker: Uuid, model: &str, translates: bool) {
+    let noted = async {
+        let mut tx = store.worker_tx().await?;
+        translation::note_model(&mut tx, worker, model, translates).await?;
+        Ok::<_, StoreError>(tx.commit().await?)
+    };
+    if let Err(error) = noted.await {
+        debug!(%error, "the worker's model could not be noted; the next time comes");
     }
 }
 

@@ -18,6 +18,7 @@ pub mod leave;
 pub mod open_stream;
 pub mod readmit;
 pub mod remove;
+pub mod translate;
 
 use crate::{domain::admission::Barred, store::StoreError};
 

@@ -25,11 +25,12 @@ pub enum EventKind {
     RecordingState,
     TranscriptUpdate,
     TranscriptCorrected,
+    TranscriptTranslated,
     TranscriptRetracted,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ParticipantJoined,
         Self::ParticipantLeft,
         Self::ParticipantUpdated,
@@ -37,6 +38,7 @@ impl EventKind {
         Self::RecordingState,
         Self::TranscriptUpdate,
         Self::TranscriptCorrected,
+        Self::TranscriptTranslated,
         Self::TranscriptRetracted,
     ];
 
@@ -49,6 +51,7 @@ impl EventKind {
             Self::RecordingState => "recording_state",
             Self::TranscriptUpdate => "transcript_update",
             Self::TranscriptCorrected => "transcript_corrected",
+            Self::TranscriptTranslated => "transcript_translated",
             Self::TranscriptRetracted => "transcript_retracted",
         }
     }
@@ -71,6 +74,8 @@ pub enum Event {
     TranscriptUpdate(Caption),
     /// A final has a new version.
     TranscriptCorrected(Correction),
+    /// What a final says in another language.
+    TranscriptTranslated(Translation),
     TranscriptRetracted(Retraction),
 }
 
@@ -84,6 +89,7 @@ impl Event {
             Self::RecordingState(_) => EventKind::RecordingState,
             Self::TranscriptUpdate(_) => EventKind::TranscriptUpdate,
             Self::TranscriptCorrected(_) => EventKind::TranscriptCorrected,
+            Self::TranscriptTranslated(_) => EventKind::TranscriptTranslated,
             Self::TranscriptRetracted(_) => EventKind::TranscriptRetracted,
         }
     }
@@ -98,6 +104,7 @@ impl Event {
             Self::RecordingState(recording) => data(recording),
             Self::TranscriptUpdate(caption) => data(caption),
             Self::TranscriptCorrected(correction) => data(correction),
+            Self::TranscriptTranslated(translation) => data(translation),
             Self::TranscriptRetracted(retraction) => data(retraction),
         }
     }
@@ -217,6 +224,18 @@ pub struct Correction {
     pub source: TextSource,
     /// Who edited it: `api_key:<id>` or `user:<id>`.
     pub author: Option<String>,
+}
+
+/// The data of `transcript_translated`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Translation {
+    pub segment_id: SegmentId,
+    /// Of the segment that was translated.
+    pub revision: u32,
+    /// Of the translation.
+    pub language: String,
+    pub text: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

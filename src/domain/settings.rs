@@ -41,6 +41,8 @@ pub struct MeetingSettings {
     pub language: Option<String>,
     /// What it finds out among, where `language` is `None`; empty: all that its model knows.
     pub languages: Vec<String>,
+    /// Into what finals are translated, too; `en` is all that Whisper can.
+    pub translate_to: Option<String>,
     /// Words that Whisper is told to expect.
     pub glossary: Vec<String>,
     /// The model that transcribes it once more after the end; `None`: it stays as it was heard live.
@@ -57,6 +59,7 @@ impl Default for MeetingSettings {
             consent_policy: ConsentPolicy::Exclude,
             language: None,
             languages: Vec::new(),
+            translate_to: None,
             glossary: Vec::new(),
             refine_model: None,
             end_when_empty_seconds: 300,
@@ -136,7 +139,8 @@ mod tests {
             written,
             json!({
                 "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude",
-                "language": null, "languages": [], "glossary": [], "refineModel": null, "endWhenEmptySeconds": 300
+                "language": null, "languages": [], "translateTo": null, "glossary": [],
+                "refineModel": null, "endWhenEmptySeconds": 300
             })
         );
         assert_eq!(read(json!({})).ok(), Some(MeetingSettings::default()));

@@ -8,6 +8,7 @@ use super::{
     pass::Pass,
 };
 use crate::{
+    command::translate::translate,
     domain::{
         consent::Use,
         event::words,
@@ -138,9 +139,14 @@ async fn store(pass: &Pass<'_>, heard: &Heard, progress: f32) -> anyhow::Result<
             events.push(event::append_final(&mut tx, meeting, segment.id).await?);
         }
     }
+    let found = events.len();
+    // Nothing comes of one whose final was not stored.
+    for translation in &heard.translations {
+        let stored = translate(&mut tx, meeting, &translation.told()).await?;
+        events.extend(stored.events);
+    }
     job::progress(&mut tx, pass.claimed.job.id, progress).await?;
     tx.commit().await?;
-    let found = events.len();
     published::publish(&pass.files.queue, None, meeting, events.into());
     Ok(found)
 }

@@ -12,7 +12,7 @@ use crate::{
         unheard::ends_portion,
     },
     media::{containers::matroska::Reader, decode::Decoder, frame::Pcm},
-    speech::{Caption, Line, Speech, StreamOptions},
+    speech::{Caption, Line, Speech, StreamOptions, Translation},
     store::new_id,
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -40,6 +40,8 @@ pub(super) struct File {
 #[derive(Default)]
 pub(super) struct Heard {
     pub lines: Vec<Line>,
+    /// Of the lines.
+    pub translations: Vec<Translation>,
     /// Heard and not understood.
     pub undecoded: Vec<Span>,
     /// How much there was to hear.
@@ -50,6 +52,7 @@ impl Heard {
     fn take(&mut self, caption: Caption) {
         match caption {
             Caption::Final(line) => self.lines.push(line),
+            Caption::Translated(translation) => self.translations.push(translation),
             Caption::Retracted(retraction) if retraction.reason == Reason::Lost => {
                 self.undecoded.push(retraction.span)
             }
@@ -99,6 +102,7 @@ impl Sound {
             language: settings.language.clone(),
             languages: settings.languages.clone(),
             glossary: settings.glossary.clone(),
+            translate: settings.translate_to.is_some(),
             late: true,
         });
         loop {

@@ -1,13 +1,15 @@
 //! What all streams share: the schedule, the jobs that are out, and where captions go.
 
-use super::{Caption, decoder::Decoder};
+use super::{Caption, Translation, decoder::Decoder};
 use crate::domain::{
     gate::{Gate, Pass, Transcription, Verdict},
+    id::SegmentId,
     schedule::{Answer, Job, Kind, Schedule, Step},
     time::{Micros, Span, total},
+    transcript::{Hypothesis, doubt, said, untangle},
 };
 use crate::speech::{
-    decoder,
+    TRANSLATED_TO, decoder,
     protocol::{Effort, Language},
 };
 use std::{
@@ -42,6 +44,8 @@ pub struct Task {
     pub glossary: Option<String>,
     /// What the speaker said before, allowed by the same consent entry.
     pub before: Option<String>,
+    /// The final that is translated.
+    pub translates: Option<(SegmentId, u32)>,
 }
 
 impl Task {
@@ -69,6 +73,11 @@ impl CaptionSink {
 
     pub fn is_flushed(&self) -> bool {
         self.stash.is_empty()
+    }
+
+    /// Whether nobody waits for anything.
+    fn is_settled(&self) -> bool {
+        self.is_flushed() && self.finished.is_none()
     }
 
     fn flush(&mut self) {
@@ -127,7 +136,7 @@ impl Dispatch {
     pub fn is_idle(&self) -> bool {
         self.tasks.is_empty()
             && self.schedule.step() as usize == 0
-            && self.sinks.values().all(CaptionSink::is_flushed)
+            && self.sinks.values().all(CaptionSink::is_settled)
     }
 
     fn now(&self) -> Micros {
@@ -229,6 +238,7 @@ impl Dispatch {
                 among: task.among.clone(),
                 glossary: task.glossary.clone(),
                 before: task.before.clone(),
+                translate: task.translates.is_some(),
                 voiced: total(&task.voiced),
                 effort: match (task.kind, self.schedule.step()) {
                     (Kind::Partial, _) => Effort::Quick,
@@ -270,6 +280,47 @@ impl Dispatch {
         Some(task)
     }
 
+    /// Whether a final of the meeting is still to be translated.
+    pub fn is_translating(&self, meeting: u64) -> bool {
+        let mut tasks = self.tasks.values();
+        tasks.any(|task| task.translates.is_some() && task.meeting == meeting)
+    }
+
+    /// A translation came back: it is told, if the gate still allows it, or asked for again where it
+    /// gave way to others.
+    pub fn translated(&mut self, task: Task, outcome: decoder::Outcome) {
+        let Some((segment, revision)) = task.translates else {
+            return;
+        };
+        if !task.may_go() {
+            return;
+        }
+        let text = match outcome {
+            decoder::Outcome::Decoded { hypothesis, .. } => {
+                let voiced = task.voiced.iter().map(|span| span.length().0).sum();
+                translation(&hypothesis, Micros(voiced))
+            }
+            decoder::Outcome::Aborted => {
+                self.offer(task);
+                return;
+            }
+            decoder::Outcome::Failed(_) => None,
+        };
+        let Some(text) = text else {
+            metrics::counter!("hansard_speech_untranslated_total").increment(1);
+            return;
+        };
+        let meeting = task.meeting;
+        let translation = Translation {
+            segment,
+            revision,
+            language: TRANSLATED_TO.to_owned(),
+            text,
+            pass: task.pass,
+        };
+        self.tell(meeting, Caption::Translated(translation));
+    }
+
     pub fn tick(&mut self) {
         let before = self.schedule.step();
         let step = self.schedule.tick(self.now());
@@ -281,7 +332,7 @@ impl Dispatch {
         metrics::gauge!("hansard_speech_busy_ratio").set(self.schedule.busy_share(self.now()));
         metrics::gauge!("hansard_speech_waiting_audio_seconds")
             .set(self.schedule.waiting_audio(None).0 as f64 / 1e6);
-        for kind in [Kind::Final, Kind::Guess, Kind::Partial, Kind::Late] {
+        for kind in Kind::ALL {
             metrics::gauge!("hansard_speech_waiting_jobs", "kind" => kind.as_str())
                 .set(self.schedule.depth(kind) as f64);
         }
@@ -323,4 +374,21 @@ impl Dispatch {
             sink.stash.push_back(caption);
         }
     }
+}
+
+/// What a translation says; `None` when it is not to be believed.
+fn translation(hypothesis: &Hypothesis, voiced: Micros) -> Option<String> {
+    let words = match doubt(hypothesis, voiced) {
+        Some(doubt) if doubt.is_empty() => return None,
+        Some(_) => untangle(said(&hypothesis.words)),
+        None => said(&hypothesis.words),
+    };
+    let text = words.iter().fold(String::new(), |mut text, word| {
+        if word.spaced && !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&word.text);
+        text
+    });
+    (!text.is_empty()).then_some(text)
 }

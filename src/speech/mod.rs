@@ -25,7 +25,7 @@ pub mod vad;
 mod voice;
 
 use crate::domain::{
-    endpoint,
+    endpoint, event,
     gate::{Admitted, Gate, Pass, Transcription},
     id::{ParticipantId, SegmentId, StreamId},
     schedule::{Cost, Schedule, Step},
@@ -51,6 +51,8 @@ const INBOX_MAX: usize = 16_384;
 const INBOX_RESERVE: usize = 2_048;
 /// Captions waiting for a meeting's loop.
 const CAPTIONS_MAX: usize = 1_024;
+/// All that Whisper translates into.
+pub const TRANSLATED_TO: &str = "en";
 /// Longest glossary text that is worth giving to the decoder, which takes 40 tokens of it.
 const PROMPT_CHARS_MAX: usize = 400;
 
@@ -107,6 +109,8 @@ pub struct StreamOptions {
     pub languages: Vec<String>,
     /// Words that this meeting uses; only models trained with prompts take them.
     pub glossary: Vec<String>,
+    /// Each final is translated into English as well; only multilingual models can.
+    pub translate: bool,
     /// Nobody waits for its words: it comes from a file, after everything that is said now, without
     /// partials.
     pub late: bool,
@@ -158,10 +162,35 @@ pub struct Retraction {
     pub reason: Reason,
 }
 
+/// What a final says in another language. Comes after it, when there is time for it, or not at all.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Translation {
+    pub segment: SegmentId,
+    /// Of the final.
+    pub revision: u32,
+    pub language: String,
+    pub text: String,
+    /// As its final's.
+    pub pass: Pass,
+}
+
+impl Translation {
+    /// As it is told.
+    pub fn told(&self) -> event::Translation {
+        event::Translation {
+            segment_id: self.segment,
+            revision: self.revision,
+            language: self.language.clone(),
+            text: self.text.clone(),
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub enum Caption {
     Partial(Line),
     Final(Line),
+    Translated(Translation),
     Retracted(Retraction),
 }
 
@@ -170,6 +199,7 @@ impl Caption {
         match self {
             Self::Partial(_) => "partial",
             Self::Final(_) => "final",
+            Self::Translated(_) => "translated",
             Self::Retracted(_) => "retracted",
         }
     }
@@ -232,6 +262,7 @@ impl Speech {
             open: open.clone(),
             keys: self.keys.clone(),
             prompts: self.prompts,
+            translates: self.translates(),
         };
         meeting.tell(Message::Meet {
             meeting: key,
@@ -244,6 +275,11 @@ impl Speech {
     /// How far the decoding has degraded; [`Step::Full`] means: take no new meetings.
     pub fn step(&self) -> Step {
         self.load.step()
+    }
+
+    /// Whether the model can translate.
+    pub fn translates(&self) -> bool {
+        self.decoder.status().multilingual
     }
 
     pub fn speed(&self) -> Speed {
@@ -288,12 +324,19 @@ pub struct Meeting {
     open: Arc<AtomicBool>,
     keys: Arc<AtomicU64>,
     prompts: bool,
+    translates: bool,
 }
 
 impl Meeting {
     pub fn open(&self, mut options: StreamOptions) -> Stream {
         if !self.prompts {
             options.glossary.clear();
+        }
+        if options.translate && !self.translates {
+            tracing::warn!(
+                "a meeting asks for translations, and this worker's model cannot translate"
+            );
+            options.translate = false;
         }
         let key = self.keys.fetch_add(1, Ordering::Relaxed);
         self.tell(Message::Open {

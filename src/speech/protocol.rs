@@ -34,6 +34,8 @@ pub struct Decode {
     /// Words to expect, and what the speaker said before.
     pub glossary: Option<String>,
     pub before: Option<String>,
+    /// Into English, whatever is spoken; only a multilingual model can.
+    pub translate: bool,
     /// Milliseconds of voice in it.
     pub voiced_ms: i64,
     pub effort: Effort,
@@ -248,6 +250,7 @@ mod tests {
             among: Vec::new(),
             glossary: None,
             before: Some("So far.".into()),
+            translate: true,
             voiced_ms: 900,
             effort: Effort::Thorough,
             ctx_floor: 64,

@@ -156,6 +156,10 @@ impl SpeechTask {
             return;
         };
         let (stream, meeting) = (task.stream, task.meeting);
+        if task.translates.is_some() {
+            self.dispatch.translated(task, outcome);
+            return self.settle(meeting);
+        }
         self.with(stream, |voice, dispatch| {
             voice.outcome(id, task, outcome, dispatch)
         });
@@ -252,7 +256,8 @@ impl SpeechTask {
 
     /// A meeting that is finishing and has nothing left to say is told so.
     fn settle(&mut self, meeting: u64) {
-        let said = !self.voices.values().any(|voice| voice.meeting() == meeting);
+        let said = !self.voices.values().any(|voice| voice.meeting() == meeting)
+            && !self.dispatch.is_translating(meeting);
         let Some(sink) = self.dispatch.sinks.get_mut(&meeting) else {
             return;
         };

@@ -109,12 +109,20 @@ pub async fn add(
          from new where s.meeting_id = $1 and s.id = new.id",
     )
     .bind(meeting.0)
-    .bind(ids)
+    .bind(&ids)
     .bind(texts)
     .bind(words)
     .bind(languages)
     .bind(source.as_str())
     .bind(author)
+    .execute(&mut *conn)
+    .await?;
+    // They say what the earlier version said.
+    sqlx::query(
+        "delete from transcript_translations where meeting_id = $1 and segment_id = any($2)",
+    )
+    .bind(meeting.0)
+    .bind(ids)
     .execute(conn)
     .await?;
     Ok(())

@@ -10,14 +10,14 @@
 use super::{Result, StoreError};
 use crate::domain::{
     correction::TextSource,
-    event::{Caption, Correction, Event, EventKind, Retraction, Speaker},
+    event::{Caption, Correction, Event, EventKind, Retraction, Speaker, Translation},
     id::{MeetingId, ParticipantId, SegmentId},
     recording_state::RecordingState,
     transcript::Reason,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Text};
 use uuid::Uuid;
 
@@ -99,6 +99,23 @@ pub async fn append_final(
 ) -> Result<StoredEvent> {
     let kind = EventKind::TranscriptUpdate;
     let (seq, _) = insert(conn, meeting, kind, Some(segment.0), None, None).await?;
+    after(conn, meeting, seq - 1, 1)
+        .await?
+        .pop()
+        .ok_or(StoreError::NotFound)
+}
+
+/// Stores that a final was translated, in the transaction that stored the translation. The event
+/// refers to the rows.
+pub async fn append_translated(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    translation: &Translation,
+) -> Result<StoredEvent> {
+    let kind = EventKind::TranscriptTranslated;
+    let segment = translation.segment_id.0;
+    let language = json!({"language": translation.language});
+    let (seq, _) = insert(conn, meeting, kind, Some(segment), Some(&language), None).await?;
     after(conn, meeting, seq - 1, 1)
         .await?
         .pop()
@@ -224,6 +241,8 @@ struct Row {
     revision: Option<i32>,
     source: Option<Text<TextSource>>,
     author: Option<String>,
+    translated_to: Option<String>,
+    translation: Option<String>,
 }
 
 /// At most `limit` ([`READ_MAX`] at most) events after `seq`, oldest first.
@@ -244,9 +263,12 @@ pub async fn after(
 
 /// One partition of each table, by the meeting.
 pub const AFTER: &str = "select e.seq, e.type as kind, e.at, e.data, e.ref as reference, m.start_time, s.participant_id, \
-    u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision, s.source, s.author \
+    u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision, s.source, s.author, \
+    t.language as translated_to, t.text as translation \
     from meeting_events e join meetings m on m.id = e.meeting_id \
     left join transcript_segments s on s.meeting_id = e.meeting_id and s.id = e.ref \
+    left join transcript_translations t on e.type = 'transcript_translated' and t.meeting_id = s.meeting_id \
+    and t.segment_id = s.id and t.language = e.data ->> 'language' and t.revision = s.revision \
     left join participants p on p.meeting_id = s.meeting_id and p.id = s.participant_id \
     left join users u on u.id = p.user_id \
     where e.meeting_id = $1 and e.seq > $2 order by e.seq limit $3";
@@ -288,12 +310,23 @@ impl Row {
                 };
                 // The newest version, whichever the event was about: words that were corrected do
                 // not come back.
-                let event = match kind {
-                    EventKind::TranscriptCorrected => Event::TranscriptCorrected(Correction {
-                        caption,
-                        source: self.source.map_or(TextSource::Live, |source| source.0),
-                        author: self.author,
-                    }),
+                let event = match (kind, self.translated_to, self.translation) {
+                    (EventKind::TranscriptTranslated, Some(language), Some(text)) => {
+                        Event::TranscriptTranslated(Translation {
+                            segment_id,
+                            revision: caption.revision,
+                            language,
+                            text,
+                        })
+                    }
+                    // Of a version before the newest: it is gone with that.
+                    (EventKind::TranscriptTranslated | EventKind::TranscriptCorrected, ..) => {
+                        Event::TranscriptCorrected(Correction {
+                            caption,
+                            source: self.source.map_or(TextSource::Live, |source| source.0),
+                            author: self.author,
+                        })
+                    }
                     _ => Event::TranscriptUpdate(caption),
                 };
                 (event.kind(), event.data())

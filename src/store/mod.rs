@@ -34,6 +34,7 @@ pub mod seal;
 pub mod stream;
 pub mod tenant;
 pub mod transcript;
+pub mod translation;
 pub mod tx;
 pub mod unheard;
 pub mod user;

@@ -26,6 +26,8 @@ pub struct FinalSegment {
     pub source: Text<TextSource>,
     /// Who edited it.
     pub author: Option<String>,
+    pub translated_to: Option<String>,
+    pub translation: Option<String>,
 }
 
 /// What is known of a meeting's transcript as a whole.
@@ -82,17 +84,22 @@ pub(crate) const HEAD: &str = "select t.language, t.refined,
      from meetings m left join transcripts t on t.meeting_id = $1
      where m.id = $1";
 
-pub(crate) const SEGMENTS: &str =
-    "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision, s.source, s.author
-     from transcript_segments s
-     join participants p on p.meeting_id = $1 and p.id = s.participant_id
-     join users u on u.id = p.user_id
-     where s.meeting_id = $1 order by s.start_ms, s.id";
+/// What the rows of a segment say, with the translation of its newest version.
+macro_rules! segments {
+    ($($which:literal)+) => {
+        concat!(
+            "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words,
+                    s.revision, s.source, s.author, t.language as translated_to, t.text as translation
+             from transcript_segments s
+             join participants p on p.meeting_id = $1 and p.id = s.participant_id
+             join users u on u.id = p.user_id
+             left join transcript_translations t on t.meeting_id = $1 and t.segment_id = s.id
+                 and t.revision = s.revision
+             where s.meeting_id = $1 ",
+            $($which)+
+        )
+    };
+}
 
-pub(crate) const SEGMENT: &str =
-    "select s.id, s.participant_id, u.display_name, s.start_ms, s.end_ms, s.language, s.text, s.words, s.revision,
-            s.source, s.author
-     from transcript_segments s
-     join participants p on p.meeting_id = $1 and p.id = s.participant_id
-     join users u on u.id = p.user_id
-     where s.meeting_id = $1 and s.id = $2";
+pub(crate) const SEGMENTS: &str = segments!("order by s.start_ms, s.id");
+pub(crate) const SEGMENT: &str = segments!("and s.id = $2");

@@ -116,6 +116,12 @@ impl CommitTask {
                     events.push(event::append_final(&mut tx, meeting, segment.id).await?);
                 }
             }
+            // It goes with its final: without that, or with a newer version of it, there is nothing
+            // that it translates.
+            Write::Translated(translation) => {
+                effects =
+                    command::translate::translate(&mut tx, meeting, &translation.told()).await?;
+            }
             Write::Retracted {
                 segment,
                 reason,

@@ -11,6 +11,7 @@ use crate::{
         time::Span,
         transcript::Reason,
     },
+    speech::Translation,
     store::{
         capture::FinalSegment,
         recording::{Segment, TrackKey},
@@ -30,6 +31,7 @@ pub enum Write {
     /// Nothing of it may stay.
     RemoveSegment(Segment),
     Final(FinalSegment),
+    Translated(Translation),
     Retracted {
         segment: SegmentId,
         reason: Reason,
@@ -84,7 +86,7 @@ impl Write {
     /// first.
     pub(super) fn room(&self, waiting_max: u64) -> u64 {
         match self {
-            Self::Rollover { .. } | Self::Latched { .. } => waiting_max / 4,
+            Self::Rollover { .. } | Self::Latched { .. } | Self::Translated(_) => waiting_max / 4,
             Self::Retracted { .. } | Self::Withdrawal(_) => waiting_max + RETRACTIONS_MAX,
             _ => waiting_max,
         }

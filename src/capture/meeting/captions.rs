@@ -31,6 +31,10 @@ impl RunningMeeting {
                 // The commit task asks the gate.
                 self.finalise(line);
             }
+            Caption::Translated(translation) => {
+                // Behind its final, and asked at the gate again like it.
+                self.write(Write::Translated(translation));
+            }
             Caption::Retracted(retraction) => {
                 let lost = retraction.reason == Reason::Lost;
                 self.write(Write::Retracted {

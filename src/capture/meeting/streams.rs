@@ -58,6 +58,7 @@ impl RunningMeeting {
             language: self.settings.language.clone(),
             languages: self.settings.languages.clone(),
             glossary: self.settings.glossary.clone(),
+            translate: self.settings.translate_to.is_some(),
             late: false,
         });
         match self

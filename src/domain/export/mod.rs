@@ -6,7 +6,8 @@
 //! is left out.
 //!
 //! A sentence that its speaker went on with after a short pause is one cue or paragraph, though the
-//! pause made two segments of it.
+//! pause made two segments of it. A translation stands beside what was said: in cues of its own, and
+//! in a line of its own.
 
 use crate::{correction::is_unspaced, id::ParticipantId, transcript::STOPS};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -40,6 +41,15 @@ pub struct Said {
     /// With their times; where they are missing or are not the text's, the text's own words share
     /// its time.
     pub words: Vec<SaidWord>,
+    pub translation: Option<Translated>,
+}
+
+/// What a segment says in another language.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Translated {
+    /// ISO 639-1.
+    pub language: String,
+    pub text: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +65,10 @@ pub fn vtt(segments: &[Said], zero_ms: i64) -> String {
     for cue in cues(segments, zero_ms, false) {
         let (start, end) = (clock(cue.start_ms, '.'), clock(cue.end_ms, '.'));
         let name = vtt_escape(&plain(&cue.speaker));
-        let text = vtt_escape(&cue.lines.join("\n"));
+        let mut text = vtt_escape(&cue.lines.join("\n"));
+        if let Some(language) = &cue.translated_to {
+            text = format!("<lang {}>{text}</lang>", vtt_escape(&plain(language)));
+        }
         let _ = write!(out, "\n{start} --> {end}\n<v {name}>{text}</v>\n");
     }
     out
@@ -88,17 +101,47 @@ pub fn txt(segments: &[Said]) -> String {
     paragraphs.iter().fold(String::new(), |mut out, paragraph| {
         let first = paragraph[0];
         let time = clock(first.start_ms.max(0), '.');
-        let mut text = String::new();
-        for said in paragraph {
-            let more = plain(&said.text);
-            if is_spaced(&text, &more) {
-                text.push(' ');
-            }
-            text.push_str(&more);
+        let (time, speaker) = (&time[..8], plain(&first.speaker));
+        let text = together(paragraph.iter().map(|said| said.text.as_str()));
+        let _ = writeln!(out, "[{time}] {speaker}: {text}");
+        if let Some((language, parts)) = translated(paragraph) {
+            let text = together(parts.iter().map(|said| said.text.as_str()));
+            let _ = writeln!(out, "[{time}] {speaker} ({}): {text}", plain(&language));
         }
-        let _ = writeln!(out, "[{}] {}: {text}", &time[..8], plain(&first.speaker));
         out
     })
+}
+
+/// Parts of a paragraph as one line.
+fn together<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    parts.fold(String::new(), |mut text, part| {
+        let more = plain(part);
+        if is_spaced(&text, &more) {
+            text.push(' ');
+        }
+        text.push_str(&more);
+        text
+    })
+}
+
+/// The translated parts of a paragraph as if they had been said, and in which language; `None`
+/// where none is.
+fn translated(paragraph: &[&Said]) -> Option<(String, Vec<Said>)> {
+    let language = paragraph
+        .iter()
+        .find_map(|said| said.translation.as_ref())?
+        .language
+        .clone();
+    let parts = paragraph.iter().filter_map(|said| {
+        let translation = said.translation.as_ref()?;
+        Some(Said {
+            text: translation.text.clone(),
+            words: Vec::new(),
+            translation: None,
+            ..(*said).clone()
+        })
+    });
+    Some((language, parts.collect()))
 }
 
 /// Segments by time, those that one sentence goes on through together. Never empty ones.
@@ -157,6 +200,8 @@ fn is_spaced(before: &str, behind: &str) -> bool {
 struct Cue {
     participant: ParticipantId,
     speaker: String,
+    /// The language, of a translation.
+    translated_to: Option<String>,
     start_ms: i64,
     end_ms: i64,
     lines: Vec<String>,
@@ -167,9 +212,20 @@ fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
     let shown = segments.iter().filter(|said| said.end_ms > zero_ms);
     let mut cues: Vec<Cue> = paragraphs(shown)
         .iter()
-        .flat_map(|paragraph| split(paragraph, named))
+        .flat_map(|paragraph| {
+            let mut cues = split(paragraph, named);
+            if let Some((language, parts)) = translated(paragraph) {
+                let parts: Vec<&Said> = parts.iter().collect();
+                cues.extend(split(&parts, named).into_iter().map(|cue| Cue {
+                    translated_to: Some(language.clone()),
+                    ..cue
+                }));
+            }
+            cues
+        })
         .collect();
-    cues.sort_by_key(|cue| (cue.start_ms, cue.end_ms));
+    // Stable: what was said before its translation.
+    cues.sort_by_key(|cue| cue.start_ms);
     cues.retain(|cue| cue.end_ms > zero_ms);
     for cue in &mut cues {
         cue.start_ms = (cue.start_ms - zero_ms).max(0);
@@ -179,7 +235,9 @@ fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
     for n in 0..cues.len() {
         let next = cues[n + 1..]
             .iter()
-            .find(|cue| cue.participant == cues[n].participant)
+            .find(|cue| {
+                cue.participant == cues[n].participant && cue.translated_to == cues[n].translated_to
+            })
             .map(|cue| cue.start_ms);
         let wanted = (cues[n].start_ms + SHOWN_MS_MIN).min(next.unwrap_or(i64::MAX));
         cues[n].end_ms = cues[n]
@@ -246,6 +304,7 @@ fn split(paragraph: &[&Said], named: bool) -> Vec<Cue> {
         cues.push(Cue {
             participant: first.participant,
             speaker: first.speaker.clone(),
+            translated_to: None,
             start_ms: tokens[from].start_ms,
             end_ms: tokens[to - 1].end_ms,
             lines: wrap(prefix, &tokens[from..to]),

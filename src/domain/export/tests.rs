@@ -12,6 +12,7 @@ fn said(speaker: &str, start_ms: i64, end_ms: i64, text: &str) -> Said {
         end_ms,
         text: text.into(),
         words: Vec::new(),
+        translation: None,
     }
 }
 
@@ -249,4 +250,39 @@ fn a_joined_sentence_keeps_to_the_rules_of_cues_and_its_words_to_their_times() {
     // No space is invented where none is written.
     let segments = [said("Ana", 0, 900, "今日"), said("Ana", 1_000, 2_000, "は")];
     assert!(txt(&segments).ends_with("今日は\n") && vtt(&segments, 0).contains(">今日は<"));
+}
+
+#[test]
+fn a_translation_stands_beside_what_was_said() {
+    let translated = |said: Said, text: &str| Said {
+        translation: Some(Translated {
+            language: "en".into(),
+            text: text.into(),
+        }),
+        ..said
+    };
+    let segments = [
+        translated(said("Ana", 0, 2_000, "Wir brauchen"), "We need"),
+        translated(said("Ana", 2_500, 4_000, "Zustimmung."), "consent."),
+        said("Bo", 5_000, 6_000, "Yes."),
+    ];
+    assert_eq!(
+        txt(&segments),
+        "[00:00:00] Ana: Wir brauchen Zustimmung.\n[00:00:00] Ana (en): We need consent.\n\
+         [00:00:05] Bo: Yes.\n"
+    );
+    assert_eq!(
+        vtt(&segments[..2], 0),
+        "WEBVTT\n\n00:00:00.000 --> 00:00:04.000\n<v Ana>Wir brauchen Zustimmung.</v>\n\n\
+         00:00:00.000 --> 00:00:04.000\n<v Ana><lang en>We need consent.</lang></v>\n"
+    );
+    let captions = srt(&segments, 0);
+    assert!(
+        captions.contains("Ana: Wir brauchen Zustimmung."),
+        "{captions}"
+    );
+    assert!(
+        captions.contains("2\n00:00:00,000 --> 00:00:04,000\nAna: We need consent."),
+        "{captions}"
+    );
 }

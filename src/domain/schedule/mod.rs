@@ -1,6 +1,6 @@
 //! Which decode runs next: one queue over all meetings.
 //!
-//! Finals go before guesses (speculative finals) before partials; within a class the earliest
+//! Finals go before guesses (speculative finals) before partials before translations; within a class the earliest
 //! deadline goes first, moved back a little for a meeting that already had more than its share.
 //! What was missed live and is decoded after the end comes last, gives way to all of them, and
 //! counts for no load. Finals are never dropped: beyond five minutes of waiting audio of one
@@ -27,6 +27,8 @@ pub use step::Step;
 
 /// Waiting audio of one meeting's finals; beyond it they are refused.
 pub const WAITING_MAX: Micros = Micros::from_secs(300);
+/// Waiting audio of one meeting's translations; beyond it they are refused.
+const TRANSLATING_MAX: Micros = Micros::from_secs(60);
 /// A partial on the last free worker may take this long at most.
 const SHORT: Micros = Micros::from_ms(300);
 /// A running partial with more than this left gives way to a final.
@@ -67,14 +69,29 @@ pub enum Kind {
     /// A final before its time: most likely the utterance is over.
     Guess,
     Partial,
+    /// A final that is decoded once more, into another language.
+    Translation,
     /// A final of what nobody heard while it was said.
     Late,
 }
 
 impl Kind {
+    pub const ALL: [Self; 5] = [
+        Self::Final,
+        Self::Guess,
+        Self::Partial,
+        Self::Translation,
+        Self::Late,
+    ];
+
     /// Whether somebody waits for it who ought not to wait.
     const fn presses(self) -> bool {
         matches!(self, Self::Final | Self::Guess)
+    }
+
+    /// Whether it counts as load: what waits until there is time for it does not.
+    const fn loads(self) -> bool {
+        !matches!(self, Self::Translation | Self::Late)
     }
 
     pub const fn as_str(self) -> &'static str {
@@ -82,6 +99,7 @@ impl Kind {
             Self::Final => "final",
             Self::Guess => "guess",
             Self::Partial => "partial",
+            Self::Translation => "translation",
             Self::Late => "late",
         }
     }
@@ -106,6 +124,7 @@ impl Job {
             Kind::Final | Kind::Guess => Micros::from_ms(500),
             Kind::Partial if self.first => Micros::from_secs(2),
             Kind::Partial => Micros::from_ms(700),
+            Kind::Translation => TRANSLATING_MAX,
             Kind::Late => WAITING_MAX,
         }
     }
@@ -195,17 +214,27 @@ impl Schedule {
             .count()
     }
 
-    /// Audio waiting to be decoded, partials apart; of all meetings that which presses.
+    /// Audio waiting to be decoded, partials and translations apart; of all meetings that which presses.
     pub fn waiting_audio(&self, meeting: Option<u64>) -> Micros {
         let of_meeting =
             |job: &Job| meeting.map_or(job.kind.presses(), |meeting| job.meeting == meeting);
         let waiting = self.waiting.iter().map(|waiting| waiting.job);
         Micros(
             waiting
-                .filter(|job| job.kind != Kind::Partial && of_meeting(job))
+                .filter(|job| {
+                    !matches!(job.kind, Kind::Partial | Kind::Translation) && of_meeting(job)
+                })
                 .map(|job| job.audio.0)
                 .sum(),
         )
+    }
+
+    /// Audio of one meeting that waits to be translated.
+    fn translating_audio(&self, meeting: u64) -> Micros {
+        let waiting = self.waiting.iter().map(|waiting| waiting.job);
+        let of_meeting =
+            waiting.filter(|job| job.kind == Kind::Translation && job.meeting == meeting);
+        Micros(of_meeting.map(|job| job.audio.0).sum())
     }
 
     /// New voice that makes the next partial of an utterance of this length worth its cost; `None`:
@@ -243,11 +272,15 @@ impl Schedule {
             Kind::Guess => self.step >= Step::Finals,
             Kind::Partial if job.first => self.step >= Step::Finals,
             Kind::Partial => self.step >= Step::Guesses,
+            Kind::Translation => {
+                self.step >= Step::Finals
+                    || (self.translating_audio(job.meeting) + job.audio).0 > TRANSLATING_MAX.0
+            }
         };
         if refused {
             return Answer::Refused;
         }
-        if job.kind != Kind::Late {
+        if job.kind.loads() {
             self.asked.insert(job.stream, now);
         }
         let earlier = (job.kind == Kind::Partial)
@@ -307,8 +340,10 @@ impl Schedule {
             (waiting.job.kind, later, waiting.due, waiting.job.id)
         })?;
         let predicted = self.cost.of(self.waiting[best].job.audio);
-        if self.waiting[best].job.kind == Kind::Partial
-            && free == 1
+        if matches!(
+            self.waiting[best].job.kind,
+            Kind::Partial | Kind::Translation
+        ) && free == 1
             && predicted > SHORT
             && self.workers > 1
             && self.asked.len() <= self.workers
@@ -345,7 +380,7 @@ impl Schedule {
         self.used.insert(running.job.meeting, (used, now));
     }
 
-    /// Running partials and late jobs that should be aborted because finals or guesses wait without
+    /// Running partials, translations and late jobs that should be aborted because finals or guesses wait without
     /// a worker.
     pub fn preempt(&mut self, now: Micros) -> Vec<u64> {
         let waiting = self
@@ -438,7 +473,7 @@ impl Schedule {
 
     /// Share of the workers' time in use lately, 0 to 1.
     pub fn busy_share(&self, now: Micros) -> f64 {
-        self.share_of(now, |kind| kind != Kind::Late)
+        self.share_of(now, Kind::loads)
     }
 
     fn share_of(&self, now: Micros, of: impl Fn(Kind) -> bool) -> f64 {

@@ -427,3 +427,63 @@ fn under_load_everybody_who_speaks_is_shown_something_soon_and_the_ladder_follow
         assert!(calm < 400, "{} ms", calm * 20);
     }
 }
+
+#[test]
+fn translations_come_after_partials_give_way_and_count_for_no_load() {
+    let mut schedule = schedule(2);
+    for (id, kind) in [
+        (1, Kind::Late),
+        (2, Kind::Translation),
+        (3, Kind::Partial),
+        (4, Kind::Final),
+    ] {
+        let job = Job {
+            audio: ms(200),
+            ..job(id, id, kind)
+        };
+        assert_eq!(
+            schedule.offer(job, ms(0)),
+            Answer::Waits { instead_of: None }
+        );
+    }
+    let first: Vec<u64> = [schedule.take(ms(0)), schedule.take(ms(0))]
+        .into_iter()
+        .flatten()
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(first, [4, 3]);
+    schedule.done(4, Some(ms(10)), ms(10));
+    schedule.done(3, Some(ms(10)), ms(10));
+    assert_eq!(schedule.take(ms(10)).map(|job| job.id), Some(2));
+    // Another that takes long does not take the last worker, and gives way to what presses.
+    let long = |id| Job {
+        audio: Micros::from_secs(20),
+        ..job(id, 9, Kind::Translation)
+    };
+    let mut schedule = self::schedule(2);
+    schedule.offer(long(5), ms(20));
+    schedule.offer(long(6), ms(20));
+    assert_eq!(schedule.take(ms(20)).map(|job| job.id), Some(5));
+    assert_eq!(
+        schedule.take(ms(20)),
+        None,
+        "the last free worker is for finals"
+    );
+    let busy = schedule.busy_share(ms(2_000));
+    assert!(busy < 0.1, "{busy}");
+    for id in [7, 8] {
+        schedule.offer(job(id, id, Kind::Final), ms(30));
+    }
+    assert!(schedule.take(ms(30)).is_some());
+    assert_eq!(schedule.preempt(ms(30)), [5]);
+    // Waiting ones are bounded, and take no room from finals.
+    let mut waiting = 0;
+    while schedule.offer(long(100 + waiting), ms(40)) != Answer::Refused {
+        waiting += 1;
+    }
+    assert_eq!(
+        waiting, 2,
+        "a minute of one meeting, with the one that waits"
+    );
+    assert_eq!(schedule.waiting_audio(Some(9)), Micros(0));
+}

@@ -6,7 +6,7 @@ use hansard_domain::{
     correction::TextSource,
     event::{
         Caption, Consent, Correction, Event, EventKind, Logged, RecordingReport, Retraction,
-        Speaker, words,
+        Speaker, Translation, words,
     },
     id::{ConsentId, MeetingId, ParticipantId, SegmentId, StreamId, UserId},
     participant::{Address, Answers, Person, Removal, Role, StreamSeen},
@@ -145,6 +145,15 @@ fn all() -> Vec<(&'static str, Event)> {
                 caption: caption(true),
                 source: TextSource::Edit,
                 author: Some("user:00000000-0000-0000-0000-000000000002".into()),
+            }),
+        ),
+        (
+            "is translated",
+            Event::TranscriptTranslated(Translation {
+                segment_id: SegmentId(Uuid::from_u128(6)),
+                revision: 3,
+                language: "en".into(),
+                text: "so".into(),
             }),
         ),
         (

@@ -67,6 +67,7 @@ pub struct Worker {
 
 struct Pass<'a> {
     language: String,
+    translate: bool,
     /// 0 is the full window.
     audio_ctx: i32,
     beams: i32,
@@ -132,6 +133,7 @@ impl Worker {
         let mut pass = Pass {
             tokens_max: tokens_max(first, audio, false),
             language: first.to_owned(),
+            translate: ask.translate && self.context.is_multilingual(),
             audio_ctx: window(ask.ctx_floor, ask.ctx_margin),
             beams: 1,
             temperature: 0.0,
@@ -270,6 +272,7 @@ impl Worker {
         let mut params: FullParams<'_, '_> = self.params(&pass.language, pass.beams);
         params.set_audio_ctx(pass.audio_ctx);
         params.set_temperature(pass.temperature);
+        params.set_translate(pass.translate);
         params.set_no_timestamps(!pass.time_stamps);
         if pass.time_stamps {
             let heard = audio.as_ms() - END_BEFORE.as_ms();

@@ -55,6 +55,8 @@ pub struct Job {
     pub glossary: Option<String>,
     /// What the same speaker said before.
     pub before: Option<String>,
+    /// Into English.
+    pub translate: bool,
     pub voiced: Micros,
     pub effort: Effort,
 }
@@ -69,6 +71,7 @@ impl Job {
             among: Vec::new(),
             glossary: None,
             before: None,
+            translate: false,
             voiced,
             effort: Effort::Quick,
         }

@@ -258,6 +258,7 @@ impl Supervisor {
                 among: job.among.clone(),
                 glossary: job.glossary.clone(),
                 before: job.before.clone(),
+                translate: job.translate,
                 voiced_ms: job.voiced.as_ms(),
                 effort: job.effort,
                 ctx_floor: model.ctx_floor(job.effort),

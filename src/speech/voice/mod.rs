@@ -9,7 +9,7 @@ mod results;
 mod utterance;
 
 use super::{
-    StreamOptions,
+    Line, StreamOptions, TRANSLATED_TO,
     dispatch::{Dispatch, Task},
     glossary_prompt,
     protocol::Language,
@@ -239,7 +239,36 @@ impl Voice {
             among: self.options.languages.clone(),
             glossary: glossary_prompt(&self.options.glossary),
             before,
+            translates: None,
         }
+    }
+
+    /// Asks for the translation of a final, of the audio that it was decoded from.
+    fn translate(&self, line: &Line, utterance: &Utterance, dispatch: &mut Dispatch) {
+        let (Some(ended), Some(language)) = (&utterance.ended, &line.language) else {
+            return;
+        };
+        if !self.options.translate || language == TRANSLATED_TO {
+            return;
+        }
+        dispatch.offer(Task {
+            meeting: self.meeting,
+            stream: self.key,
+            utterance: 0,
+            kind: Kind::Translation,
+            pass: line.pass,
+            gate: self.gate.clone(),
+            voiced: utterance.voiced.clone(),
+            pcm: ended.pcm.clone(),
+            language: Language::Fixed {
+                name: language.clone(),
+            },
+            among: Vec::new(),
+            glossary: None,
+            before: None,
+            shown: true,
+            translates: Some((line.segment, line.revision)),
+        });
     }
 
     fn want_partial(&mut self, dispatch: &mut Dispatch) {

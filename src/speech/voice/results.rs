@@ -175,7 +175,8 @@ impl Voice {
                     metrics::histogram!("hansard_speech_final_after_end_seconds")
                         .record(ended.at.elapsed());
                 }
-                dispatch.tell(self.meeting, Caption::Final(line));
+                dispatch.tell(self.meeting, Caption::Final(line.clone()));
+                self.translate(&line, &utterance, dispatch);
             }
             ending => self.tell_ending(&utterance, ending, dispatch),
         }

@@ -55,6 +55,11 @@ async fn meetings_become_captions() {
             "partials were shown"
         );
     }
+    let translated = |(_, caption): &Published| matches!(caption, Caption::Translated(_));
+    assert!(
+        !planning.1.iter().chain(&incident.1).any(translated),
+        "a model of one language is not asked for another"
+    );
     let errors = planning.0 + incident.0;
     println!("{errors:?}: {:.2} %", errors.rate() * 100.0);
     assert!(
@@ -342,4 +347,35 @@ async fn two_consent_entries_never_share_an_utterance() {
         entries[&50].iter().all(|span| span.start >= boundary),
         "{entries:?}"
     );
+}
+
+/// With real weights only: the bundled model speaks English alone. Voices that are taken for German
+/// are transcribed as such, and translated into what they really say.
+#[tokio::test(flavor = "multi_thread")]
+async fn finals_are_translated_by_a_model_that_can() {
+    let Some(settings) = multilingual() else {
+        eprintln!("HANSARD_TEST_MODELS names no data folder with a multilingual model: not run");
+        return;
+    };
+    let speech = Speech::start(settings).await.expect("speech starts");
+    assert!(speech.translates());
+    let play = Play::load("planning");
+    let (name, _) = play.voices.first_key_value().expect("somebody speaks");
+    let pcm = play.monologue(name, 1_500);
+    let mut hall = Hall::open_in(&speech, &[name], 1.0, Some("de"));
+    hall.play(&[(name, &pcm)]).await;
+    let told = hall.finish().await;
+    check_contract(&told);
+    let finals = finals(&told).count();
+    let translations: Vec<&str> = told
+        .iter()
+        .filter_map(|(_, caption)| match caption {
+            Caption::Translated(translation) => Some(translation.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    let errors = wer::compare(&play.said_by(name), &translations.join(" "));
+    println!("{finals} finals, {translations:?}: {errors:?}");
+    assert_eq!(translations.len(), finals, "each has one by the end");
+    assert!(finals > 0 && errors.rate() < 0.5, "{errors:?}");
 }

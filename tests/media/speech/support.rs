@@ -18,7 +18,7 @@ use hansard::{
 use hansard_client::wer;
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -46,6 +46,24 @@ pub fn settings(states: usize) -> SpeechConfig {
         states,
         hang_after: PATIENCE,
     }
+}
+
+/// The first multilingual model in the data folder that the variable `HANSARD_TEST_MODELS` names;
+/// none without it.
+pub fn multilingual() -> Option<SpeechConfig> {
+    let data = PathBuf::from(std::env::var_os("HANSARD_TEST_MODELS")?);
+    let registry = Registry::new(&data).expect("the list of models");
+    let mut named = registry
+        .models()
+        .iter()
+        .filter(|model| model.only_language().is_none());
+    let found = named.find_map(|model| registry.find(&model.name).ok());
+    let (model, model_path) = found.expect("a multilingual model is there");
+    Some(SpeechConfig {
+        model,
+        model_path,
+        ..settings(2)
+    })
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -204,6 +222,10 @@ pub struct Hall {
 
 impl Hall {
     pub fn open(speech: &Speech, names: &[&str], speed: f64) -> Self {
+        Self::open_in(speech, names, speed, None)
+    }
+
+    pub fn open_in(speech: &Speech, names: &[&str], speed: f64, language: Option<&str>) -> Self {
         let gate = Arc::new(Gate::new(&Use::ALL));
         let (meeting, captions) = speech.meeting(gate.clone());
         let mut hall = Self {
@@ -231,9 +253,11 @@ impl Hall {
             let stream = hall.meeting.open(StreamOptions {
                 participant,
                 stream: StreamId(Uuid::from_u128(1_000 + n)),
-                language: None,
+                language: language.map(str::to_owned),
                 languages: Vec::new(),
                 glossary: vec!["Hansard".into()],
+                // Of the bundled model, which cannot: nothing comes of it.
+                translate: true,
                 late: false,
             });
             hall.names.insert(participant, (*name).to_owned());
@@ -398,8 +422,17 @@ pub fn errors(
 /// What the contract promises of any sequence of captions.
 pub fn check_contract(told: &[Published]) {
     let mut segments: BTreeMap<_, (u32, bool, Vec<u16>)> = BTreeMap::new();
+    let mut translated = BTreeSet::new();
     for (_, caption) in told {
         let (segment, revision, ends) = match caption {
+            Caption::Translated(translation) => {
+                let known = segments
+                    .get(&translation.segment)
+                    .expect("its final came before");
+                assert!(known.1 && known.0 == translation.revision, "of its final");
+                assert!(translated.insert(translation.segment), "once");
+                continue;
+            }
             Caption::Partial(line) => (line.segment, line.revision, false),
             Caption::Final(line) => (line.segment, line.revision, true),
             Caption::Retracted(retraction) => (retraction.segment, retraction.revision, true),

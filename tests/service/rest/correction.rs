@@ -5,12 +5,16 @@ use super::{
     recording::say,
 };
 use hansard::{
-    command::correct::{Correction, Outcome, correct},
+    command::{
+        correct::{Correction, Outcome, correct},
+        translate::translate,
+    },
     domain::{
         correction::{Refusal, TextSource},
+        event::Translation,
         id::{MeetingId, SegmentId},
     },
-    store::{StoreError, capture, event},
+    store::{StoreError, capture, event, translation},
 };
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -109,6 +113,28 @@ impl Spoken {
             .map(|event| (event.kind.as_str(), event.data))
             .filter(|(kind, _)| kind.starts_with("transcript"))
             .collect()
+    }
+
+    /// As a worker translates it.
+    async fn translate(&self, segment: Uuid, revision: u32, text: &str) -> usize {
+        let mut tx = self
+            .app
+            .state
+            .store
+            .worker_tx()
+            .await
+            .expect("Postgres answers");
+        let translation = Translation {
+            segment_id: SegmentId(segment),
+            revision,
+            language: "en".into(),
+            text: text.into(),
+        };
+        let effects = translate(&mut tx, self.meeting, &translation)
+            .await
+            .expect("stored");
+        tx.commit().await.expect("commits");
+        effects.events.len()
     }
 
     /// As a job refines it.
@@ -220,15 +246,23 @@ async fn an_edit_is_a_new_version_everywhere_and_the_earlier_ones_are_kept() {
         );
     }
     let told = spoken.told().await;
-    let mut first = edited.clone();
-    for of_edits in ["source", "author"] {
-        first.as_object_mut().expect("an object").remove(of_edits);
-    }
+    // Events of the segment itself say nothing of its translation.
+    let without = |members: &[&str]| {
+        let mut data = edited.clone();
+        let object = data.as_object_mut().expect("an object");
+        members
+            .iter()
+            .for_each(|member| drop(object.remove(*member)));
+        data
+    };
     assert_eq!(
         told,
         [
-            ("transcript_update", first),
-            ("transcript_corrected", edited.clone())
+            (
+                "transcript_update",
+                without(&["source", "author", "translation"])
+            ),
+            ("transcript_corrected", without(&["translation"]))
         ],
         "a replay has the newest words only"
     );
@@ -632,4 +666,123 @@ async fn versions_are_bounded() {
         .edit(&spoken.app.key, segment, "One more.", 102)
         .await;
     body.problem(429, "too_many");
+}
+
+#[tokio::test]
+async fn a_translation_goes_with_its_version_and_with_a_withdrawal() {
+    let spoken = Spoken::new().await;
+    let app = &spoken.app;
+    let segment = spoken.said(LATER_MS, "wir reden von sansibar").await;
+    assert_eq!(
+        spoken.translate(segment, 2, "zanzibar, early").await,
+        0,
+        "of no version that is"
+    );
+    assert_eq!(spoken.translate(Uuid::now_v7(), 3, "zanzibar").await, 0);
+    assert_eq!(
+        spoken.translate(segment, 3, "we speak of zanzibar").await,
+        1
+    );
+    assert_eq!(
+        spoken.translate(segment, 3, "zanzibar again").await,
+        0,
+        "a job runs twice"
+    );
+    let told = spoken.told().await;
+    assert_eq!(
+        told[1..],
+        [(
+            "transcript_translated",
+            json!({"segmentId": segment, "revision": 3, "language": "en", "text": "we speak of zanzibar"})
+        )]
+    );
+    let read = app.get(&spoken.path("")).await.expect(200);
+    assert_eq!(
+        read["segments"][0]["translation"],
+        json!({"language": "en", "text": "we speak of zanzibar"})
+    );
+    for (file, beside) in [
+        (".txt", "Ana (en): we speak of zanzibar"),
+        (".vtt", "<v Ana><lang en>we speak of zanzibar</lang></v>"),
+        (".srt", "Ana: we speak of zanzibar"),
+    ] {
+        let shown = app.get(&spoken.path(file)).await.text;
+        assert!(
+            shown.contains("sansibar") && shown.contains(beside),
+            "{shown}"
+        );
+    }
+    let tables = spoken.tables_with("zanzibar").await;
+    assert!(
+        tables.len() == 1 && tables[0].starts_with("transcript_translations_"),
+        "{tables:?}"
+    );
+
+    // Of the version that was edited away it is no translation of what is there.
+    let edited = spoken
+        .edit(&app.key, segment, "wir reden", 3)
+        .await
+        .expect(200);
+    assert_eq!(edited["translation"], Value::Null);
+    assert_eq!(spoken.tables_with("zanzibar").await, [""; 0]);
+    let kinds: Vec<&str> = spoken.told().await.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            "transcript_update",
+            "transcript_corrected",
+            "transcript_corrected"
+        ],
+        "a replay does not bring it back"
+    );
+
+    assert_eq!(spoken.translate(segment, 4, "we speak, zanzibar").await, 1);
+    app.say(
+        spoken.meeting,
+        &spoken.ana.token,
+        "transcription",
+        "withdrawn",
+    )
+    .await
+    .expect(201);
+    assert_eq!(spoken.tables_with("zanzibar").await, [""; 0]);
+    assert_eq!(spoken.tables_with("sansibar").await, [""; 0]);
+    assert_eq!(spoken.translate(segment, 4, "zanzibar for good").await, 0);
+    let told = spoken.told().await;
+    assert!(
+        told.iter().all(|(kind, _)| *kind == "transcript_retracted"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_translation_is_promised_only_where_a_model_can() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let create = async |to: &str| {
+        let body = json!({"hostId": ana, "settings": {"translateTo": to}});
+        app.post("/v1/meetings", body).await
+    };
+    create("de").await.points_at(&["/settings/translateTo"]);
+    // No worker is there to be asked.
+    let made = create("en").await.expect(201);
+    assert_eq!(made["settings"]["translateTo"], "en");
+    let note = async |model: &str, translates| {
+        let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
+        translation::note_model(&mut tx, Uuid::now_v7(), model, translates)
+            .await
+            .expect("noted");
+        tx.commit().await.expect("commits");
+    };
+    note("base.en", false).await;
+    let refused = create("en").await.problem(422, "invalid");
+    assert!(text(&refused["detail"]).contains("base.en"), "{refused}");
+    note("base", true).await;
+    create("en").await.expect(201);
+    // A worker that says nothing for long counts no more.
+    sqlx::query("update worker_models set seen_at = seen_at - interval '1 hour' where translates")
+        .execute(&mut app.sql().await)
+        .await
+        .expect("changed");
+    create("en").await.points_at(&["/settings/translateTo"]);
 }

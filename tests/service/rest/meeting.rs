@@ -22,8 +22,9 @@ async fn a_meeting_has_the_defaults_of_the_contract() {
     assert_eq!(
         made["settings"],
         json!({
-            "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude", "language": null, "languages": [], "glossary": [],
-            "refineModel": null, "endWhenEmptySeconds": 300
+            "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude", "language": null,
+            "languages": [], "translateTo": null, "glossary": [], "refineModel": null,
+            "endWhenEmptySeconds": 300
         })
     );
     let members: Vec<&str> = made
@@ -68,8 +69,9 @@ async fn settings_are_kept_and_bad_ones_refused() {
     let app = App::start().await;
     let ana = app.user("Ana").await;
     let settings = json!({
-        "aiEnabled": false, "recording": "video", "consentPolicy": "required", "language": "en",
-        "languages": ["en", "de"], "glossary": ["Hansard", "gate"], "refineModel": "base.en", "endWhenEmptySeconds": 10
+        "aiEnabled": false, "recording": "video", "consentPolicy": "required", "language": "de",
+        "languages": ["en", "de"], "translateTo": "en", "glossary": ["Hansard", "gate"],
+        "refineModel": "base.en", "endWhenEmptySeconds": 10
     });
     let body = json!({
         "hostId": ana, "scheduledTime": "2026-11-22T17:17:01.230+01:00", "password": "open sesame", "settings": settings

@@ -383,7 +383,7 @@ async fn a_transcript_is_read_in_four_forms() {
             "startAt": start_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), "language": "en",
             "text": "so the 🎉 step", "stableChars": 14,
             "words": [{"text": "so the 🎉 step", "startMs": 61_230, "endMs": 63_410, "confidence": 0.5}],
-            "source": "live", "author": null
+            "source": "live", "author": null, "translation": null
         })
     );
 
