@@ -8,7 +8,7 @@ use crate::{
         admission,
         consent::Use,
         event::{Event, Retraction},
-        gate::{Gate, Transcription, Verdict},
+        gate::{Gate, Pass, Transcription, Verdict},
         id::RecordingId,
         participant::Removal,
         retry,
@@ -18,8 +18,7 @@ use crate::{
     published,
     queue::Queue,
     store::{
-        Store, StoreError, Tx,
-        capture::{self, FinalSegment},
+        Store, StoreError, Tx, capture,
         effect::Effects,
         event, job, presence,
         recording::{self, Segment},
@@ -102,7 +101,7 @@ impl CommitTask {
             }
             // It may have waited long enough for a withdrawal to be heard of, here or by the log.
             // Words of a decode that reached past one are never kept, not even those before it.
-            Write::Final(segment) if !self.may_stay(&mut tx, segment).await? => {
+            Write::Final(segment) if !self.may_stay(&mut tx, &segment.pass).await? => {
                 let gone = Event::TranscriptRetracted(Retraction {
                     segment_id: segment.id,
                     reason: Reason::Withdrawn,
@@ -116,8 +115,10 @@ impl CommitTask {
                     events.push(event::append_final(&mut tx, meeting, segment.id).await?);
                 }
             }
-            // It goes with its final: without that, or with a newer version of it, there is nothing
-            // that it translates.
+            // Words of a withdrawal that came since; their final is retracted with it.
+            Write::Translated(translation)
+                if !self.may_stay(&mut tx, &translation.pass).await? => {}
+            // Without its final, or with a newer version of it, there is nothing that it translates.
             Write::Translated(translation) => {
                 effects =
                     command::translate::translate(&mut tx, meeting, &translation.told()).await?;
@@ -241,17 +242,10 @@ impl CommitTask {
 
     /// Whether the gate allows it still, and the log knows of nothing that the gate does not. Under
     /// the head's lock.
-    async fn may_stay(&self, tx: &mut Tx, segment: &FinalSegment) -> Result<bool, StoreError> {
-        Ok(
-            self.gate.still::<Transcription>(&segment.pass) == Verdict::Keep
-                && !retract::is_refused(
-                    tx,
-                    self.holder.meeting,
-                    &segment.pass,
-                    self.gate.applied(),
-                )
-                .await?,
-        )
+    async fn may_stay(&self, tx: &mut Tx, pass: &Pass) -> Result<bool, StoreError> {
+        let (meeting, applied) = (self.holder.meeting, self.gate.applied());
+        Ok(self.gate.still::<Transcription>(pass) == Verdict::Keep
+            && !retract::is_refused(tx, meeting, pass, applied).await?)
     }
 
     /// What the meeting turns on.

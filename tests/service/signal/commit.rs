@@ -15,6 +15,7 @@ use hansard::{
         settings::{ConsentPolicy, MeetingSettings},
         time::{MeetingTime, Micros, Span},
     },
+    speech::Translation,
     store::{capture::FinalSegment, consent, event, job, new_id, transcript},
 };
 use serde_json::json;
@@ -190,6 +191,67 @@ async fn a_final_that_waited_is_asked_at_the_gate_again() {
         (told[1].0.as_str(), &told[1].1),
         ("transcript_retracted", &retracted)
     );
+}
+
+#[tokio::test]
+async fn a_translation_that_waited_is_asked_at_the_gate_again() {
+    let held = Held::new().await;
+    let commits = held.commits(100);
+    let Held {
+        world, ana, gate, ..
+    } = held;
+    let before = said(ana, 0, 2_000, "Guten Morgen.");
+    let across = said(ana, 2_000, 4_000, "Und nun zu etwas anderem.");
+    for segment in [&before, &across] {
+        commits
+            .write(Write::Final(segment.clone()))
+            .expect("there is room");
+    }
+    assert!(commits.flush(SOON).await, "both are told");
+
+    let mut busy = world.store.worker_tx().await.expect("Postgres answers");
+    event::lock(&mut busy, world.meeting).await.expect("locked");
+    for segment in [&before, &across] {
+        let translation = Translation {
+            segment: segment.id,
+            revision: 1,
+            language: "en".into(),
+            text: "In English.".into(),
+            pass: segment.pass,
+        };
+        commits
+            .write(Write::Translated(translation))
+            .expect("there is room");
+    }
+    // The withdrawal itself is not stored yet, so the final is still there.
+    assert!(gate.withdraw(
+        ConsentId(new_id()),
+        ana,
+        &Use::ALL,
+        MeetingTime::from_ms(3_000)
+    ));
+    busy.rollback().await.expect("released");
+    assert!(commits.flush(SOON).await, "committed");
+
+    let mut tx = world
+        .store
+        .tenant_tx(world.tenant)
+        .await
+        .expect("Postgres answers");
+    let translated: Vec<bool> = transcript::segments(&mut tx, world.meeting)
+        .await
+        .expect("read")
+        .into_iter()
+        .map(|it| it.translation.is_some())
+        .collect();
+    assert_eq!(translated, [true, false]);
+    let told = world
+        .all_events()
+        .await
+        .into_iter()
+        .filter(|event| event.kind.as_str() == "transcript_translated");
+    let told: Vec<_> = told.map(|event| event.data["segmentId"].clone()).collect();
+    assert_eq!(told, [json!(before.id)]);
 }
 
 /// A withdrawal that stands in the log and that the gate, which polls, has not heard of yet.
