@@ -132,7 +132,7 @@ impl Sound {
             }
         }
         stream.close();
-        let finish = room.finish();
+        let finish = room.finish(None);
         tokio::pin!(finish);
         loop {
             tokio::select! {

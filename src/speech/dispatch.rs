@@ -15,7 +15,7 @@ use crate::speech::{
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -26,7 +26,11 @@ use tokio::sync::{
 /// something is broken.
 const STASH_MAX: usize = 4_096;
 
+/// A translation that gave way so long after its final is not tried again.
+const TRANSLATED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A decode asked for.
+#[derive(Clone)]
 pub struct Task {
     pub meeting: u64,
     pub stream: u64,
@@ -44,8 +48,15 @@ pub struct Task {
     pub glossary: Option<String>,
     /// What the speaker said before, allowed by the same consent entry.
     pub before: Option<String>,
-    /// The final that is translated.
-    pub translates: Option<(SegmentId, u32)>,
+    pub translates: Option<Translates>,
+}
+
+/// The final that is translated.
+#[derive(Clone, Copy)]
+pub struct Translates {
+    pub segment: SegmentId,
+    pub revision: u32,
+    pub asked: Instant,
 }
 
 impl Task {
@@ -58,8 +69,14 @@ impl Task {
 pub struct CaptionSink {
     pub captions: mpsc::Sender<Caption>,
     stash: VecDeque<Caption>,
-    /// Told when everything was said.
-    pub finished: Option<oneshot::Sender<()>>,
+    pub finish: Option<Finish>,
+}
+
+/// Somebody waits until everything was said.
+pub struct Finish {
+    pub done: oneshot::Sender<()>,
+    /// Translations that are not there by then are left out.
+    pub translated_by: Option<Instant>,
 }
 
 impl CaptionSink {
@@ -67,7 +84,7 @@ impl CaptionSink {
         Self {
             captions,
             stash: VecDeque::new(),
-            finished: None,
+            finish: None,
         }
     }
 
@@ -77,7 +94,7 @@ impl CaptionSink {
 
     /// Whether nobody waits for anything.
     fn is_settled(&self) -> bool {
-        self.is_flushed() && self.finished.is_none()
+        self.is_flushed() && self.finish.is_none()
     }
 
     fn flush(&mut self) {
@@ -286,10 +303,31 @@ impl Dispatch {
         tasks.any(|task| task.translates.is_some() && task.meeting == meeting)
     }
 
-    /// A translation came back: it is told, if the gate still allows it, or asked for again where it
-    /// gave way to others.
+    /// Gives up what is still to be translated of a meeting.
+    pub fn leave_untranslated(&mut self, meeting: u64) {
+        let of_meeting = |task: &Task| task.translates.is_some() && task.meeting == meeting;
+        let left: Vec<u64> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| of_meeting(task))
+            .map(|(id, _)| *id)
+            .collect();
+        metrics::counter!("hansard_speech_untranslated_total").increment(left.len() as u64);
+        for id in left {
+            self.cancel(id);
+            // What runs is not known any more when it comes back.
+            self.tasks.remove(&id);
+        }
+    }
+
+    /// A translation came back: it is told, if the gate still allows it.
     pub fn translated(&mut self, task: Task, outcome: decoder::Outcome) {
-        let Some((segment, revision)) = task.translates else {
+        let Some(Translates {
+            segment,
+            revision,
+            asked,
+        }) = task.translates
+        else {
             return;
         };
         if !task.may_go() {
@@ -297,12 +335,15 @@ impl Dispatch {
         }
         let text = match outcome {
             decoder::Outcome::Decoded { hypothesis, .. } => {
-                let voiced = task.voiced.iter().map(|span| span.length().0).sum();
-                translation(&hypothesis, Micros(voiced))
+                translation(&hypothesis, total(&task.voiced))
             }
+            // It gave way to others.
             decoder::Outcome::Aborted => {
-                self.offer(task);
-                return;
+                let again = task.kind == Kind::Late || asked.elapsed() < TRANSLATED_WITHIN;
+                if again && self.offer(task.clone()).is_some() {
+                    return;
+                }
+                None
             }
             decoder::Outcome::Failed(_) => None,
         };

@@ -33,6 +33,7 @@ use crate::domain::{
     transcript::{Reason, Word},
 };
 use decoder::{Decoder, DecoderConfig, Speed, Status};
+use dispatch::Finish;
 use model::Model;
 use std::{
     path::PathBuf,
@@ -40,7 +41,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use task::{Load, Message, SpeechTask};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -371,12 +372,16 @@ impl Meeting {
     }
 
     /// Ends every open utterance and waits until the last final or retraction is in the receiver.
+    /// Translations that are not there by then are left out (`None`: it waits for all of them).
     /// Bound it: with a decoder that is being started again it may take a while.
-    pub async fn finish(self) {
+    pub async fn finish(self, translated_by: Option<Instant>) {
         let (done, said) = oneshot::channel();
         self.tell(Message::Finish {
             meeting: self.key,
-            done,
+            finish: Finish {
+                done,
+                translated_by,
+            },
         });
         let _ = said.await;
     }

@@ -4,7 +4,7 @@
 use super::{
     Caption, StreamOptions,
     decoder::Outcome,
-    dispatch::{CaptionSink, Dispatch},
+    dispatch::{CaptionSink, Dispatch, Finish},
     voice::Voice,
 };
 use crate::domain::{
@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{Instant, sleep_until},
 };
 
@@ -63,7 +63,7 @@ pub enum Message {
     },
     Finish {
         meeting: u64,
-        done: oneshot::Sender<()>,
+        finish: Finish,
     },
     Abandon {
         meeting: u64,
@@ -206,15 +206,16 @@ impl SpeechTask {
                 self.each(meeting, |voice, dispatch| voice.tick(now, dispatch))
             }
             Message::Withdrawn { meeting } => self.each(meeting, Voice::check),
-            Message::Finish { meeting, done } => {
+            Message::Finish { meeting, finish } => {
                 self.each(meeting, Voice::close);
                 if let Some(sink) = self.dispatch.sinks.get_mut(&meeting) {
-                    sink.finished = Some(done);
+                    sink.finish = Some(finish);
                 }
                 self.settle(meeting);
             }
             Message::Abandon { meeting } => {
                 self.each(meeting, Voice::abandon);
+                self.dispatch.leave_untranslated(meeting);
                 self.dispatch.sinks.remove(&meeting);
                 self.open.remove(&meeting);
             }
@@ -256,14 +257,28 @@ impl SpeechTask {
 
     /// A meeting that is finishing and has nothing left to say is told so.
     fn settle(&mut self, meeting: u64) {
-        let said = !self.voices.values().any(|voice| voice.meeting() == meeting)
-            && !self.dispatch.is_translating(meeting);
+        if self.voices.values().any(|voice| voice.meeting() == meeting) {
+            return;
+        }
+        let Some(sink) = self.dispatch.sinks.get(&meeting) else {
+            return;
+        };
+        let Some(finish) = &sink.finish else {
+            return;
+        };
+        if self.dispatch.is_translating(meeting) {
+            let by = finish.translated_by;
+            if by.is_none_or(|by| std::time::Instant::now() < by) {
+                return;
+            }
+            self.dispatch.leave_untranslated(meeting);
+        }
         let Some(sink) = self.dispatch.sinks.get_mut(&meeting) else {
             return;
         };
-        if said && sink.is_flushed() && sink.finished.is_some() {
-            if let Some(done) = sink.finished.take() {
-                let _ = done.send(());
+        if sink.is_flushed() {
+            if let Some(finish) = sink.finish.take() {
+                let _ = finish.done.send(());
             }
             self.dispatch.sinks.remove(&meeting);
             self.open.remove(&meeting);

@@ -37,6 +37,8 @@ use tracing::{info, warn};
 const LAST_LOOK_MAX: Duration = Duration::from_secs(1);
 /// From the end to the last words of a meeting whose sound waits for the decoder.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(300);
+/// From the end to the last translation. Whoever waits for the meeting's files waits for it, too.
+const TRANSLATIONS_MAX: Duration = Duration::from_secs(5);
 /// How often it is asked whether all sound of closed streams is decoded.
 const ENDING_POLL: Duration = Duration::from_millis(20);
 /// Sealing and storing of what is left.
@@ -241,13 +243,16 @@ async fn utter(
         running.meeting,
         running.lost.clone(),
     );
-    let patience = match over {
-        Over::Released => HANDOVER_MAX,
-        _ => Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs()),
+    let (patience, translating) = match over {
+        Over::Released => (HANDOVER_MAX, Duration::ZERO),
+        _ => (
+            Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs()),
+            TRANSLATIONS_MAX,
+        ),
     };
     let leave_by = ended + patience;
     let all = {
-        let hearing = finish_captions(running, outputs);
+        let hearing = finish_captions(running, outputs, ended + translating);
         tokio::pin!(hearing);
         let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
         if !all && matches!(over, Over::Ended { .. }) {
@@ -275,7 +280,11 @@ async fn utter(
 }
 
 /// Until everything that was said is in the channel.
-async fn finish_captions(running: &mut RunningMeeting, outputs: &mut Outputs) {
+async fn finish_captions(
+    running: &mut RunningMeeting,
+    outputs: &mut Outputs,
+    translated_by: Instant,
+) {
     // First the sound that is still being decoded to PCM.
     while running.tracks.is_ending() {
         tokio::select! {
@@ -287,7 +296,7 @@ async fn finish_captions(running: &mut RunningMeeting, outputs: &mut Outputs) {
     let Some(speech) = running.speech.take() else {
         return;
     };
-    let finish = speech.finish();
+    let finish = speech.finish(Some(translated_by.into_std()));
     tokio::pin!(finish);
     loop {
         tokio::select! {

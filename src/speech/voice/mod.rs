@@ -10,7 +10,7 @@ mod utterance;
 
 use super::{
     Line, StreamOptions, TRANSLATED_TO,
-    dispatch::{Dispatch, Task},
+    dispatch::{Dispatch, Task, Translates},
     glossary_prompt,
     protocol::Language,
     segmenter::{Segmented, Segmenter, samples},
@@ -255,7 +255,11 @@ impl Voice {
             meeting: self.meeting,
             stream: self.key,
             utterance: 0,
-            kind: Kind::Translation,
+            kind: if self.options.late {
+                Kind::Late
+            } else {
+                Kind::Translation
+            },
             pass: line.pass,
             gate: self.gate.clone(),
             voiced: utterance.voiced.clone(),
@@ -267,7 +271,11 @@ impl Voice {
             glossary: None,
             before: None,
             shown: true,
-            translates: Some((line.segment, line.revision)),
+            translates: Some(Translates {
+                segment: line.segment,
+                revision: line.revision,
+                asked: Instant::now(),
+            }),
         });
     }
 

@@ -362,20 +362,37 @@ async fn finals_are_translated_by_a_model_that_can() {
     let play = Play::load("planning");
     let (name, _) = play.voices.first_key_value().expect("somebody speaks");
     let pcm = play.monologue(name, 1_500);
+    let translations = |told: &[Published]| -> Vec<String> {
+        let texts = told.iter().filter_map(|(_, caption)| match caption {
+            Caption::Translated(translation) => Some(translation.text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    };
     let mut hall = Hall::open_in(&speech, &[name], 1.0, Some("de"));
     hall.play(&[(name, &pcm)]).await;
     let told = hall.finish().await;
     check_contract(&told);
-    let finals = finals(&told).count();
-    let translations: Vec<&str> = told
-        .iter()
-        .filter_map(|(_, caption)| match caption {
-            Caption::Translated(translation) => Some(translation.text.as_str()),
-            _ => None,
-        })
-        .collect();
-    let errors = wer::compare(&play.said_by(name), &translations.join(" "));
-    println!("{finals} finals, {translations:?}: {errors:?}");
-    assert_eq!(translations.len(), finals, "each has one by the end");
-    assert!(finals > 0 && errors.rate() < 0.5, "{errors:?}");
+    let translated = translations(&told);
+    let errors = wer::compare(&play.said_by(name), &translated.join(" "));
+    let said = finals(&told).count();
+    println!("{said} finals, {translated:?}: {errors:?}");
+    assert_eq!(translated.len(), said, "each has one by the end");
+    assert!(said > 0 && errors.rate() < 0.5, "{errors:?}");
+
+    // Who cannot wait has all finals, and goes without the translation of the last one.
+    let mut utterances = play.utterances.iter();
+    let first = utterances
+        .find(|utterance| utterance.speaker == *name)
+        .expect("something is said");
+    let span = first.start_ms as usize * 16..first.end_ms as usize * 16;
+    let mut hall = Hall::open_in(&speech, &[name], 1.0, Some("de"));
+    hall.play(&[(name, &play.voices[name][span])]).await;
+    let told = hall.finish_by(Some(Instant::now())).await;
+    check_contract(&told);
+    let (said, translated) = (finals(&told).count(), translations(&told).len());
+    assert!(
+        translated < said,
+        "{translated} translations of {said} finals"
+    );
 }

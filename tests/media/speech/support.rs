@@ -335,6 +335,11 @@ impl Hall {
 
     /// Everything that is still to come.
     pub async fn finish(self) -> Vec<Published> {
+        self.finish_by(None).await
+    }
+
+    /// The same, without translations that are not there by then.
+    pub async fn finish_by(self, translated_by: Option<Instant>) -> Vec<Published> {
         let Self {
             meeting,
             mut captions,
@@ -345,7 +350,7 @@ impl Hall {
             ..
         } = self;
         drop(streams);
-        tokio::time::timeout(PATIENCE, meeting.finish())
+        tokio::time::timeout(PATIENCE, meeting.finish(translated_by))
             .await
             .expect("the meeting finishes");
         while let Some(caption) = captions.recv().await {
