@@ -1,4 +1,4 @@
--- What finals say in another language, of the newest version of each. They go with it, as its versions do.
+-- What finals say in another language, of the newest version of each. They go with their segments.
 
 create table transcript_translations (
     meeting_id uuid not null,

@@ -82,7 +82,7 @@ pub struct NewVersion {
 }
 
 /// Keeps the newest version of each segment as an earlier one and puts the new one in its place,
-/// one revision higher. Of segments that are locked ([`lock`]).
+/// one revision higher. An edit takes the translation away. Of segments that are locked ([`lock`]).
 pub async fn add(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -117,12 +117,24 @@ pub async fn add(
     .bind(author)
     .execute(&mut *conn)
     .await?;
-    // They say what the earlier version said.
+    // A translation is of the sound, which a refinement only hears better. What a person took out of
+    // the words must not stay in it.
     sqlx::query(
-        "delete from transcript_translations where meeting_id = $1 and segment_id = any($2)",
+        "delete from transcript_translations t using transcript_segments s
+         where t.meeting_id = $1 and t.segment_id = any($2) and s.meeting_id = $1 and s.id = t.segment_id
+           and ($3 <> 'refine' or s.language = t.language)",
     )
     .bind(meeting.0)
-    .bind(ids)
+    .bind(&ids)
+    .bind(source.as_str())
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "update transcript_translations t set revision = s.revision from transcript_segments s
+         where t.meeting_id = $1 and t.segment_id = any($2) and s.meeting_id = $1 and s.id = t.segment_id",
+    )
+    .bind(meeting.0)
+    .bind(&ids)
     .execute(conn)
     .await?;
     Ok(())

@@ -673,6 +673,11 @@ async fn a_translation_goes_with_its_version_and_with_a_withdrawal() {
     let spoken = Spoken::new().await;
     let app = &spoken.app;
     let segment = spoken.said(LATER_MS, "wir reden von sansibar").await;
+    sqlx::query("update transcript_segments set language = 'de' where id = $1")
+        .bind(segment)
+        .execute(&mut app.sql().await)
+        .await
+        .expect("changed");
     assert_eq!(
         spoken.translate(segment, 2, "zanzibar, early").await,
         0,
@@ -718,9 +723,27 @@ async fn a_translation_goes_with_its_version_and_with_a_withdrawal() {
         "{tables:?}"
     );
 
+    // It is of the sound, which a refinement only hears better.
+    assert_eq!(
+        spoken.refine(segment, 3, "Wir reden von Sansibar.").await,
+        Outcome::Corrected(4)
+    );
+    let read = app.get(&spoken.path("")).await.expect(200);
+    assert_eq!(
+        read["segments"][0]["translation"]["text"],
+        "we speak of zanzibar"
+    );
+    assert_eq!(
+        spoken.told().await[1..2],
+        [(
+            "transcript_translated",
+            json!({"segmentId": segment, "revision": 4, "language": "en", "text": "we speak of zanzibar"})
+        )]
+    );
+
     // Of the version that was edited away it is no translation of what is there.
     let edited = spoken
-        .edit(&app.key, segment, "wir reden", 3)
+        .edit(&app.key, segment, "wir reden", 4)
         .await
         .expect(200);
     assert_eq!(edited["translation"], Value::Null);
@@ -731,12 +754,13 @@ async fn a_translation_goes_with_its_version_and_with_a_withdrawal() {
         [
             "transcript_update",
             "transcript_corrected",
+            "transcript_corrected",
             "transcript_corrected"
         ],
         "a replay does not bring it back"
     );
 
-    assert_eq!(spoken.translate(segment, 4, "we speak, zanzibar").await, 1);
+    assert_eq!(spoken.translate(segment, 5, "we speak, zanzibar").await, 1);
     app.say(
         spoken.meeting,
         &spoken.ana.token,
@@ -747,7 +771,7 @@ async fn a_translation_goes_with_its_version_and_with_a_withdrawal() {
     .expect(201);
     assert_eq!(spoken.tables_with("zanzibar").await, [""; 0]);
     assert_eq!(spoken.tables_with("sansibar").await, [""; 0]);
-    assert_eq!(spoken.translate(segment, 4, "zanzibar for good").await, 0);
+    assert_eq!(spoken.translate(segment, 5, "zanzibar for good").await, 0);
     let told = spoken.told().await;
     assert!(
         told.iter().all(|(kind, _)| *kind == "transcript_retracted"),
