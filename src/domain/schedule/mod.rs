@@ -1,11 +1,11 @@
 //! Which decode runs next: one queue over all meetings.
 //!
-//! Finals go before guesses (speculative finals) before partials before translations; within a class the earliest
-//! deadline goes first, moved back a little for a meeting that already had more than its share.
-//! What was missed live and is decoded after the end comes last, gives way to all of them, and
-//! counts for no load. Finals are never dropped: beyond five minutes of waiting audio of one
-//! meeting they are refused, and the caller says so. A stream has one waiting partial, the latest;
-//! a partial that could not start in time is dropped.
+//! Finals go before guesses (speculative finals) before partials before translations; within a class
+//! the earliest deadline goes first, moved back a little for a meeting that already had more than
+//! its share. What was missed live and is decoded after the end comes last. It and translations give
+//! way to all others and count for no load. Finals are never dropped: beyond five minutes of waiting
+//! audio of one meeting they are refused, and the caller says so. A stream has one waiting partial,
+//! the latest; a partial that could not start in time is dropped.
 //!
 //! Partials share what finals leave of the workers evenly among the streams that speak
 //! ([`Schedule::partial_after`]), the first of each utterance before all others. Where finals wait
@@ -20,9 +20,11 @@ use crate::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
 
 mod cost;
+mod job;
 mod step;
 
 pub use cost::Cost;
+pub use job::{Job, Kind};
 pub use step::Step;
 
 /// Waiting audio of one meeting's finals; beyond it they are refused.
@@ -61,74 +63,6 @@ const RECENT: Micros = Micros::from_secs(2);
 const JUST_NOW: Micros = Micros::from_secs(1);
 /// A stream that asked for a decode within this is speaking.
 const SPEAKS: Micros = Micros::from_secs(4);
-
-/// In order of rank.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Kind {
-    Final,
-    /// A final before its time: most likely the utterance is over.
-    Guess,
-    Partial,
-    /// A final that is decoded once more, into another language.
-    Translation,
-    /// A final of what nobody heard while it was said.
-    Late,
-}
-
-impl Kind {
-    pub const ALL: [Self; 5] = [
-        Self::Final,
-        Self::Guess,
-        Self::Partial,
-        Self::Translation,
-        Self::Late,
-    ];
-
-    /// Whether somebody waits for it who ought not to wait.
-    const fn presses(self) -> bool {
-        matches!(self, Self::Final | Self::Guess)
-    }
-
-    /// Whether it counts as load: what waits until there is time for it does not.
-    const fn loads(self) -> bool {
-        !matches!(self, Self::Translation | Self::Late)
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Final => "final",
-            Self::Guess => "guess",
-            Self::Partial => "partial",
-            Self::Translation => "translation",
-            Self::Late => "late",
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Job {
-    pub id: u64,
-    pub meeting: u64,
-    pub stream: u64,
-    pub kind: Kind,
-    /// How much there is to decode.
-    pub audio: Micros,
-    /// Nothing of its utterance was shown yet.
-    pub first: bool,
-}
-
-impl Job {
-    /// How long after it was asked for it should be done.
-    const fn patience(&self) -> Micros {
-        match self.kind {
-            Kind::Final | Kind::Guess => Micros::from_ms(500),
-            Kind::Partial if self.first => Micros::from_secs(2),
-            Kind::Partial => Micros::from_ms(700),
-            Kind::Translation => TRANSLATING_MAX,
-            Kind::Late => WAITING_MAX,
-        }
-    }
-}
 
 /// The queue's answer to a job offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -380,8 +314,8 @@ impl Schedule {
         self.used.insert(running.job.meeting, (used, now));
     }
 
-    /// Running partials, translations and late jobs that should be aborted because finals or guesses wait without
-    /// a worker.
+    /// Running partials, translations and late jobs that should be aborted because finals or guesses
+    /// wait without a worker.
     pub fn preempt(&mut self, now: Micros) -> Vec<u64> {
         let waiting = self
             .waiting
