@@ -51,10 +51,7 @@ pub async fn run(
     );
     for name in names {
         let (model, path) = registry.verify(&name)?;
-        let config = SpeechConfig {
-            gpu: settings.gpu,
-            ..SpeechConfig::new(model.clone(), path)?
-        };
+        let config = SpeechConfig::new(model.clone(), path, settings.gpu)?;
         let figures = measure(&config, &utterances, at_most)
             .await
             .with_context(|| format!("measuring {name}"))?;

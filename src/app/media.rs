@@ -27,7 +27,7 @@ use crate::{
     worker::{Job, Worker},
 };
 use anyhow::Context;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
@@ -106,10 +106,7 @@ impl Media {
         }
         let machine = Machine::here(settings.gpu);
         let measured = measured::meetings(&settings.data, &model, &machine);
-        let config = SpeechConfig {
-            gpu: settings.gpu,
-            ..SpeechConfig::new(model.clone(), path)?
-        };
+        let config = SpeechConfig::new(model.clone(), path, settings.gpu)?;
         let speech = Speech::start(config)
             .await
             .context("starting the decoder")?;
@@ -195,7 +192,7 @@ impl Media {
                 .queues
                 .iter()
                 .filter(|kind| wanted.contains(kind))
-                .filter_map(|kind| job_of(*kind, room, &deps, &files, &settings.data))
+                .filter_map(|kind| job_of(*kind, room, &deps, &files, settings))
                 .collect()
         };
         let nothing: Vec<String> = settings
@@ -281,7 +278,7 @@ fn job_of(
     meetings_max: usize,
     deps: &Arc<Deps>,
     files: &Files,
-    data: &Path,
+    settings: &Settings,
 ) -> Option<Arc<dyn Job>> {
     match kind {
         JobKind::Capture => Some(Arc::new(Capture {
@@ -294,7 +291,8 @@ fn job_of(
         JobKind::Transcript => Some(Arc::new(Transcript {
             files: files.clone(),
             speech: deps.speech.clone(),
-            data: data.to_owned(),
+            data: settings.data.clone(),
+            gpu: settings.gpu,
             filling: Semaphore::new(FILES_MAX),
             refining: Semaphore::new(1),
         })),

@@ -41,6 +41,8 @@ pub struct Transcript {
     pub speech: Speech,
     /// The data folder, where models lie.
     pub data: PathBuf,
+    /// As the live model decodes.
+    pub gpu: bool,
     /// So many meetings' missing words are looked for at a time.
     pub filling: Semaphore,
     /// So many models are loaded beside the live one.
@@ -172,7 +174,7 @@ impl Transcript {
         let (model, path) = Registry::new(&self.data)?.find(name)?;
         let config = SpeechConfig {
             states: 1,
-            ..SpeechConfig::new(model, path)?
+            ..SpeechConfig::new(model, path, self.gpu)?
         };
         Offline::start(config)
             .await

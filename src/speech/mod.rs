@@ -74,14 +74,14 @@ pub struct SpeechConfig {
 
 impl SpeechConfig {
     /// One state per core, and a limit that even an official model in its full window stays under.
-    pub fn new(model: Model, model_path: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(model: Model, model_path: PathBuf, gpu: bool) -> anyhow::Result<Self> {
         Ok(Self {
             program: std::env::current_exe()?,
             model,
             model_path,
             states: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             hang_after: Duration::from_secs(30),
-            gpu: false,
+            gpu,
         })
     }
 }
