@@ -23,7 +23,7 @@ use crate::{
     store::{
         capture::{self, FinalSegment},
         event, job,
-        recording::Recording,
+        recording::{Recording, TrackKey},
         unheard,
     },
 };
@@ -74,7 +74,7 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
         let finals = finals.entry(gap.participant).or_default();
         let plan = plan(&gap, finals);
         let (mut undecoded, mut length) = (Vec::new(), Micros(0));
-        for track in tracks(pass, gap.participant) {
+        for (track, key) in tracks(pass, gap.participant) {
             if plan.transcribe.is_empty() {
                 break;
             }
@@ -87,10 +87,7 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
             };
             let mut sound = Sound::of(file, plan.transcribe.clone());
             let settings = &pass.known.meeting.settings;
-            while let Some(heard) = sound
-                .hear(pass.speech, settings, &gate, gap.participant)
-                .await?
-            {
+            while let Some(heard) = sound.hear(pass.speech, settings, &gate, key).await? {
                 progress.done = Micros(progress.done.0 + heard.length.0);
                 found += store(pass, &heard, progress.share()).await?;
                 finals.extend(heard.lines.iter().map(|line| line.span));
@@ -115,11 +112,9 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
 fn tracks<'a>(
     pass: &'a Pass<'_>,
     participant: ParticipantId,
-) -> impl Iterator<Item = &'a Recording> {
+) -> impl Iterator<Item = (&'a Recording, &'a TrackKey)> {
     let tracks = pass.known.tracks();
-    tracks
-        .filter(move |(_, of)| *of == participant)
-        .map(|(track, _)| track)
+    tracks.filter(move |(_, key)| key.participant == participant)
 }
 
 /// Stores what was found, as consent has it at this moment.
@@ -166,7 +161,7 @@ async fn close(
     left.extend(plan.not_stored.iter().map(|span| (*span, Why::NotStored)));
     if gap.why != Why::Undecoded {
         // Whole, however long the sender took to find the next holder.
-        let lost = tracks(pass, gap.participant).flat_map(lost);
+        let lost = tracks(pass, gap.participant).flat_map(|(track, _)| lost(track));
         let lost = lost.filter(|span| span.overlaps(gap.missing.span));
         left.extend(lost.map(|span| (span, Why::Lost)));
     } else if heard.length.0 == 0 {
@@ -191,6 +186,7 @@ fn segment(pass: &Pass<'_>, line: &Line) -> FinalSegment {
     FinalSegment {
         id: line.segment,
         pass: line.pass,
+        media_source: line.source,
         start_ms: line.span.start.as_ms(),
         end_ms: line.span.end.as_ms(),
         language: line.language.clone(),

@@ -4,7 +4,7 @@
 use crate::{
     domain::{
         gate::{Gate, Transcription},
-        id::{ParticipantId, StreamId},
+        id::StreamId,
         recording::CONCEAL_MAX,
         settings::MeetingSettings,
         time::{MeetingTime, Micros, Span},
@@ -13,7 +13,7 @@ use crate::{
     },
     media::{containers::matroska::Reader, decode::Decoder, frame::Pcm},
     speech::{Caption, Line, Speech, StreamOptions, Translation},
-    store::new_id,
+    store::{new_id, recording::TrackKey},
 };
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
@@ -89,8 +89,9 @@ impl Sound {
         speech: &Speech,
         settings: &MeetingSettings,
         gate: &Arc<Gate>,
-        participant: ParticipantId,
+        key: &TrackKey,
     ) -> anyhow::Result<Option<Heard>> {
+        let participant = key.participant;
         let Some(mut next) = self.next().await? else {
             return Ok(None);
         };
@@ -99,6 +100,7 @@ impl Sound {
         let stream = room.open(StreamOptions {
             participant,
             stream: StreamId(new_id()),
+            source: key.source,
             language: settings.language.clone(),
             languages: settings.languages.clone(),
             glossary: settings.glossary.clone(),

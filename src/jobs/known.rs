@@ -15,7 +15,7 @@ use crate::{
         Store, Tx, attendance,
         capture::{self, Loaded},
         consent,
-        recording::{self, Recording, Segment},
+        recording::{self, Recording, Segment, TrackKey},
     },
 };
 use anyhow::Context;
@@ -110,13 +110,13 @@ impl Known {
         }
     }
 
-    /// The tracks that there are, and whose.
-    pub fn tracks(&self) -> impl Iterator<Item = (&Recording, ParticipantId)> {
+    /// The tracks that there are, whose, and of what.
+    pub fn tracks(&self) -> impl Iterator<Item = (&Recording, &TrackKey)> {
         self.meeting
             .recordings
             .iter()
             .filter(|one| one.kind == RecordingKind::Track && one.status == RecordingStatus::Ready)
-            .filter_map(|one| Some((one, one.key.as_ref()?.participant)))
+            .filter_map(|one| Some((one, one.key.as_ref()?)))
     }
 
     /// When sound of this participant was kept, had it sent any.

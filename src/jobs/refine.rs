@@ -11,10 +11,11 @@ use crate::{
         correction::TextSource,
         event::words,
         gate::{self, Gate, Transcription, Verdict},
-        id::{ParticipantId, SegmentId},
+        id::SegmentId,
         recording::{intersect, subtract},
         refine::{Decoded, Final, assign, blocks},
         schedule::Step,
+        stream::MediaSource,
         time::{MeetingTime, Micros, Span, total},
         transcript::{Word, text},
     },
@@ -25,7 +26,7 @@ use crate::{
         capture::{self, FinalSegment},
         effect::Effects,
         event, job, new_id,
-        recording::Recording,
+        recording::{Recording, TrackKey},
         refine,
     },
 };
@@ -47,7 +48,7 @@ struct Again {
 /// One track's way through the pass.
 struct Way<'a> {
     track: &'a Recording,
-    participant: ParticipantId,
+    key: &'a TrackKey,
     finals: Vec<Final>,
     /// Decoded and not written yet, by time.
     pending: Vec<Again>,
@@ -62,11 +63,8 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
     let mut tx = pass.files.store.worker_tx().await?;
     let gate = Arc::new(pass.gate(&mut tx).await?);
     let mut tracks = Vec::new();
-    for (track, participant) in pass.known.tracks() {
-        if is_one_of_two(pass, track, participant) {
-            info!(track = %track.id, "a track beside another of the same person is not refined");
-            continue;
-        }
+    for (track, key) in pass.known.tracks() {
+        let participant = key.participant;
         let done = refine::place(&mut tx, pass.meeting, pass.claimed.job.id, track.id.0).await?;
         let spoken = gate.allowed(participant, Use::Transcription);
         let file = span(track);
@@ -75,18 +73,29 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
             &[file],
         );
         let before = Span::new(MeetingTime(i64::MIN), done);
-        tracks.push((track, participant, subtract(&kept, &[before])));
+        tracks.push((track, key, subtract(&kept, &[before])));
     }
     drop(tx);
     let all = total(tracks.iter().flat_map(|(.., wanted)| wanted));
     let mut done = Micros(0);
-    for (track, participant, wanted) in tracks {
+    for (track, key, wanted) in tracks {
         let mut tx = pass.files.store.worker_tx().await?;
-        let finals = refine::finals(&mut tx, pass.meeting, participant).await?;
+        let finals = refine::finals(&mut tx, pass.meeting, key.participant).await?;
         drop(tx);
+        let is_alone = !is_one_of_two(pass, track, key);
+        if !is_alone && finals.iter().any(|(_, source)| source.is_none()) {
+            info!(track = %track.id, "not refined: nothing says which words were heard on it");
+            done = Micros(done.0 + total(&wanted).0);
+            continue;
+        }
+        let ours = |source: Option<MediaSource>| source.is_none_or(|source| source == key.source);
+        let finals = finals
+            .into_iter()
+            .filter_map(|(one, source)| ours(source).then_some(one))
+            .collect();
         let mut way = Way {
             track,
-            participant,
+            key,
             finals,
             pending: Vec::new(),
             before: None,
@@ -108,11 +117,12 @@ async fn refine_track(
 ) -> anyhow::Result<()> {
     let file = pass.fetch(way.track).await?;
     let mut sound = Sound::of(file, wanted);
-    let mut utterances = model.utterances(way.participant);
+    let mut utterances = model.utterances(way.key.participant);
     while let Some(piece) = sound.next().await? {
         way.progress.0 = Micros(way.progress.0.0 + piece.span.length().0);
         let (span, samples) = (piece.span, piece.samples);
-        let Ok(sound) = gate.admit::<Transcription, _>(way.participant, span.start, span, samples)
+        let participant = way.key.participant;
+        let Ok(sound) = gate.admit::<Transcription, _>(participant, span.start, span, samples)
         else {
             continue;
         };
@@ -218,7 +228,7 @@ async fn write_block(
     let (_, mut effects) =
         correct::correct(&mut tx, pass.meeting, TextSource::Refine, None, corrections).await?;
     for (of, words) in &refined.new {
-        effects.extend(add(pass, &mut tx, &again[*of], words).await?);
+        effects.extend(add(pass, &mut tx, way.key.source, &again[*of], words).await?);
     }
     refine::set_place(
         &mut tx,
@@ -240,6 +250,7 @@ async fn write_block(
 async fn add(
     pass: &Pass<'_>,
     tx: &mut Tx,
+    media_source: MediaSource,
     again: &Again,
     said: &[Word],
 ) -> anyhow::Result<Effects> {
@@ -249,6 +260,7 @@ async fn add(
     let segment = FinalSegment {
         id: SegmentId(new_id()),
         pass: again.pass,
+        media_source,
         start_ms: first.span.start.as_ms(),
         end_ms: last.span.end.as_ms(),
         language: again.language.clone(),
@@ -270,9 +282,11 @@ fn span(track: &Recording) -> Span {
     Span::of(MeetingTime::from_ms(track.start_ms), length)
 }
 
-/// Segments do not say which of a person's microphones they were heard by.
-fn is_one_of_two(pass: &Pass<'_>, track: &Recording, participant: ParticipantId) -> bool {
+/// Whether the same person had another track meanwhile: a microphone and a shared screen.
+fn is_one_of_two(pass: &Pass<'_>, track: &Recording, key: &TrackKey) -> bool {
     pass.known.tracks().any(|(other, of)| {
-        of == participant && other.id != track.id && span(other).overlaps(span(track))
+        of.participant == key.participant
+            && other.id != track.id
+            && span(other).overlaps(span(track))
     })
 }

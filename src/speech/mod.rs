@@ -29,6 +29,7 @@ use crate::domain::{
     gate::{Admitted, Gate, Pass, Transcription},
     id::{ParticipantId, SegmentId, StreamId},
     schedule::{Cost, Schedule, Step},
+    stream::MediaSource,
     time::{MeetingTime, Micros, Span},
     transcript::{Reason, Word},
 };
@@ -104,6 +105,7 @@ impl From<&SpeechConfig> for DecoderConfig {
 pub struct StreamOptions {
     pub participant: ParticipantId,
     pub stream: StreamId,
+    pub source: MediaSource,
     /// ISO 639-1; `None` lets a multilingual model find out,
     pub language: Option<String>,
     /// among these; empty: among all that it knows.
@@ -140,6 +142,7 @@ pub struct Line {
     pub revision: u32,
     pub participant: ParticipantId,
     pub stream: StreamId,
+    pub source: MediaSource,
     /// From the first voice to the last.
     pub span: Span,
     pub text: String,

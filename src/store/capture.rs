@@ -13,6 +13,7 @@ use crate::domain::{
     limits::SPOOLED_FOR,
     meeting::MeetingStatus,
     settings::MeetingSettings,
+    stream::MediaSource,
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -84,6 +85,8 @@ pub struct FinalSegment {
     pub id: SegmentId,
     /// Whose, and the consent entry behind it.
     pub pass: Pass,
+    /// On which of their streams it was heard.
+    pub media_source: MediaSource,
     pub start_ms: i64,
     pub end_ms: i64,
     pub language: Option<String>,
@@ -103,8 +106,8 @@ pub async fn add_final(
 ) -> Result<bool> {
     let done = sqlx::query(
         "insert into transcript_segments (meeting_id, id, tenant_id, participant_id, start_ms, end_ms, language, text, words,
-             revision, epoch, consent_entry, late_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) on conflict (meeting_id, id) do nothing",
+             revision, epoch, consent_entry, late_ms, media_source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (meeting_id, id) do nothing",
     )
     .bind(meeting.0)
     .bind(segment.id.0)
@@ -119,6 +122,7 @@ pub async fn add_final(
     .bind(segment.epoch)
     .bind(segment.pass.entry)
     .bind(segment.pass.late.as_ms())
+    .bind(segment.media_source.as_str())
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

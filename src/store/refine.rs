@@ -1,14 +1,15 @@
 //! What the second pass over a transcript reads and writes.
 
-use super::Result;
+use super::{Result, word::word_or_null};
 use crate::domain::{
     id::{JobId, MeetingId, ParticipantId, SegmentId},
     refine::{Final, Refinement},
+    stream::MediaSource,
     time::{MeetingTime, Span},
 };
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{PgConnection, types::Text};
+use sqlx::{PgConnection, Row as _, postgres::PgRow, types::Text};
 use uuid::Uuid;
 
 /// How far the pass is; `None`: it is not asked for.
@@ -70,31 +71,35 @@ fn span(start_ms: i64, end_ms: i64) -> Span {
     Span::new(MeetingTime::from_ms(start_ms), MeetingTime::from_ms(end_ms))
 }
 
-/// What somebody said, by time.
+/// What somebody said, by time, and on which of their streams it was heard, where that is known.
 pub async fn finals(
     conn: &mut PgConnection,
     meeting: MeetingId,
     participant: ParticipantId,
-) -> Result<Vec<Final>> {
-    let rows: Vec<(Uuid, i32, i64, i64, Value)> = sqlx::query_as(
-        "select id, revision, start_ms, end_ms, words from transcript_segments
+) -> Result<Vec<(Final, Option<MediaSource>)>> {
+    let rows = sqlx::query(
+        "select id, revision, start_ms, end_ms, words, media_source from transcript_segments
          where meeting_id = $1 and participant_id = $2 order by start_ms, id",
     )
     .bind(meeting.0)
     .bind(participant.0)
     .fetch_all(conn)
     .await?;
-    let one = |(id, revision, start_ms, end_ms, words): (Uuid, i32, i64, i64, Value)| Final {
-        id: SegmentId(id),
-        revision,
-        span: span(start_ms, end_ms),
-        words: Vec::<StoredWord>::deserialize(&words)
-            .unwrap_or_default()
-            .into_iter()
-            .map(|word| (word.text, span(word.start_ms, word.end_ms)))
-            .collect(),
+    let one = |row: &PgRow| -> sqlx::Result<_> {
+        let words: Value = row.try_get("words")?;
+        let one = Final {
+            id: SegmentId(row.try_get("id")?),
+            revision: row.try_get("revision")?,
+            span: span(row.try_get("start_ms")?, row.try_get("end_ms")?),
+            words: Vec::<StoredWord>::deserialize(&words)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|word| (word.text, span(word.start_ms, word.end_ms)))
+                .collect(),
+        };
+        Ok((one, word_or_null(row, "media_source")?))
     };
-    Ok(rows.into_iter().map(one).collect())
+    Ok(rows.iter().map(one).collect::<sqlx::Result<_>>()?)
 }
 
 /// How far a job is through something that it reads from its beginning to its end.

@@ -212,10 +212,16 @@ impl Room {
     }
 
     pub async fn line(&self, guest: &Guest) -> Line {
+        self.line_of(guest, "microphone").await
+    }
+
+    /// What they send besides: the sound of a screen that they share.
+    pub async fn line_of(&self, guest: &Guest, source: &str) -> Line {
         let sender = Sender::bind(LOOPBACK, SenderConfig::opus(guest.id.clone()))
             .await
             .expect("a socket");
-        let request = audio_stream(&guest.id, "opus", sender.config(), None, None);
+        let mut request = audio_stream(&guest.id, "opus", sender.config(), None, None);
+        request["source"] = source.into();
         let stream = self.client.create_stream(&self.id, request).await;
         let stream = stream.unwrap_or_else(|error| panic!("{} gets no port: {error}", guest.name));
         Line {

@@ -71,6 +71,7 @@ impl RunningMeeting {
         let written = self.commits.write(Write::Final(FinalSegment {
             id: line.segment,
             pass: line.pass,
+            media_source: line.source,
             start_ms: line.span.start.as_ms(),
             end_ms: line.span.end.as_ms(),
             words: event::words(&line.words),

@@ -55,6 +55,7 @@ impl RunningMeeting {
         let speech = speech.open(StreamOptions {
             participant,
             stream: id,
+            source: stream.source,
             language: self.settings.language.clone(),
             languages: self.settings.languages.clone(),
             glossary: self.settings.glossary.clone(),

@@ -12,11 +12,11 @@ use hansard::{
         consent::{ConsentStatus, ConsentType},
         id::ConsentId,
     },
-    store::{Store, consent::ConsentDecision, new_id},
+    store::{Store, Tx, consent::ConsentDecision, new_id},
 };
 use hansard_client::{rest::Client, signal::Event, wer};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// On a busy machine.
@@ -42,6 +42,11 @@ async fn says(room: &Room, guest: &Guest, name: &str, parts: &[(usize, usize)], 
         .flat_map(|(from, to)| speech(name, *from, *to))
         .collect();
     room.speak(guest, &frames).await.finished().await;
+    heard(room, guest, finals).await;
+}
+
+/// Until there are so many finals of somebody.
+async fn heard(room: &Room, guest: &Guest, finals: usize) {
     eventually("it is heard", LATE, async || {
         let events = room.events();
         let of = |event: &&Event| {
@@ -50,6 +55,43 @@ async fn says(room: &Room, guest: &Guest, name: &str, parts: &[(usize, usize)], 
         events.iter().filter(of).count() >= finals
     })
     .await;
+}
+
+/// Ends a meeting at a server that refines nothing; what was heard of it live.
+async fn ended(client: &Client, room: &Room) -> Vec<Value> {
+    client.end(&room.id).await.expect("ends");
+    eventually("it is over", LATE, async || {
+        refined(client, room).await == "pending"
+    })
+    .await;
+    segments(client, room).await
+}
+
+fn words(segment: &Value) -> Vec<String> {
+    wer::words(segment["text"].as_str().expect("text"))
+}
+
+/// A word may be heard better or worse than it was live.
+fn assert_heard_again(before: &Value, after: &Value) {
+    let errors = wer::compare(&words(before).join(" "), &words(after).join(" "));
+    assert!(errors.rate() < 0.35, "{before} became {after}");
+}
+
+fn revision(segment: &Value) -> i64 {
+    segment["revision"].as_i64().expect("a number")
+}
+
+/// As if every word of them had been misheard.
+const MISHEAR: &str = "update transcript_segments set text = 'um', words =
+         (select jsonb_agg(jsonb_set(w, '{text}', '\"um\"')) from jsonb_array_elements(words) as w)
+     where id = any($1)";
+
+async fn mishear(tx: &mut Tx, of: &[Uuid]) {
+    let done = sqlx::query(MISHEAR).bind(of).execute(&mut **tx).await;
+    assert_eq!(
+        done.expect("it is changed").rows_affected(),
+        of.len() as u64
+    );
 }
 
 /// Between the end and the second pass, one segment becomes misheard, one was never heard, one was
@@ -84,7 +126,7 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     .await;
     says(&room, &emma, "Emma", &[(9_200, 11_800)], 1).await;
     says(&room, &frank, "Emma", &[(9_200, 11_800)], 1).await;
-    client.end(&room.id).await.expect("ends");
+    let before = ended(&client, &room).await;
     let other = Room::open(
         &client,
         json!({"language": "en", "refineModel": "nobody.has"}),
@@ -92,17 +134,7 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     .await;
     let guest = other.guest_who("David", "accepted").await;
     says(&other, &guest, "David", &[(5_400, 9_300)], 1).await;
-    client.end(&other.id).await.expect("ends");
-    for room in [&room, &other] {
-        eventually("it is over", LATE, async || {
-            refined(&client, room).await == "pending"
-        })
-        .await;
-    }
-    let (before, kept) = (
-        segments(&client, &room).await,
-        segments(&client, &other).await,
-    );
+    let kept = ended(&client, &other).await;
     first.kill();
     let of = |guest: &Guest| {
         let mut of: Vec<&Value> = before
@@ -115,13 +147,8 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     let (misheard, unheard, edited) = (of(&david)[0], of(&david)[1], of(&emma)[0]);
     let store = Store::open(&database, 1).expect("a URL");
     let mut tx = store.worker_tx().await.expect("Postgres answers");
+    mishear(&mut tx, &[id(misheard)]).await;
     for (change, segment) in [
-        (
-            "update transcript_segments set text = 'um', words =
-                 (select jsonb_agg(jsonb_set(w, '{text}', '\"um\"')) from jsonb_array_elements(words) as w)
-             where id = $1",
-            misheard,
-        ),
         ("delete from transcript_segments where id = $1", unheard),
         (
             "update transcript_segments set text = 'As Emma put it.', revision = revision + 1, source = 'edit',
@@ -157,7 +184,6 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     })
     .await;
     let after = segments(&client, &room).await;
-    let words = |segment: &Value| wer::words(segment["text"].as_str().expect("text"));
     let now = |segment: &Value| after.iter().find(|one| id(one) == id(segment));
     let corrected = now(misheard).expect("it keeps its id");
     for field in ["startMs", "endMs", "participant"] {
@@ -168,7 +194,6 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
         words(misheard),
         "as it was heard at first"
     );
-    let revision = |segment: &Value| segment["revision"].as_i64().expect("a number");
     assert_eq!(revision(corrected), revision(misheard) + 1);
     assert!(now(unheard).is_none(), "its id never returns");
     let speaks = |segment: &&Value| segment["participant"]["id"] == frank.id.as_str();
@@ -201,4 +226,134 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
     assert_eq!(transcript["complete"], true);
     assert_eq!(transcript["segments"], json!(kept));
     second.terminate();
+}
+
+/// Somebody who shares the sound of a screen while speaking has two tracks at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_two_tracks_of_one_person_is_refined_with_its_own_words() {
+    let data = Scratch::new();
+    let database = postgres::database().await;
+    let environment = [("DATABASE_URL", database.as_str())];
+    let first = serve(
+        data.path(),
+        &[environment[0], ("HANSARD_QUEUES", "capture")],
+    );
+    let client = first.client();
+    let settings = json!({"language": "en", "refineModel": "hansard-test-en"});
+    let room = Room::open(&client, settings).await;
+    let david = room.guest_who("David", "accepted").await;
+    let (microphone, screen) = (
+        room.line(&david).await,
+        room.line_of(&david, "screen").await,
+    );
+    let begins = Instant::now() + Duration::from_millis(200);
+    let voices = [
+        microphone.speak(&speech("David", 5_400, 9_300), begins),
+        screen.speak(&speech("Emma", 9_200, 11_800), begins),
+    ];
+    for voice in voices {
+        voice.finished().await;
+    }
+    heard(&room, &david, 2).await;
+    let before = ended(&client, &room).await;
+    first.kill();
+    let [one, other] = &before[..] else {
+        panic!("two are heard: {before:?}")
+    };
+    let time = |segment: &Value, at: &str| segment[at].as_i64().expect("a time");
+    assert!(
+        time(one, "endMs") > time(other, "startMs"),
+        "at the same time: {before:?}"
+    );
+    let store = Store::open(&database, 1).expect("a URL");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    mishear(&mut tx, &[id(one), id(other)]).await;
+    tx.commit().await.expect("commits");
+    store.close().await;
+
+    let second = serve(data.path(), &environment);
+    let client = second.client();
+    eventually("it is refined", LATE, async || {
+        refined(&client, &room).await == "done"
+    })
+    .await;
+    let after = segments(&client, &room).await;
+    assert_eq!(after.len(), before.len(), "{after:?}");
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(id(after), id(before));
+        assert_heard_again(before, after);
+        assert_eq!(revision(after), revision(before) + 1);
+    }
+    second.terminate();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refinement_that_is_cut_off_goes_on_where_it_was() {
+    let data = Scratch::new();
+    let database = postgres::database().await;
+    let environment = [("DATABASE_URL", database.as_str())];
+    let first = serve(
+        data.path(),
+        &[environment[0], ("HANSARD_QUEUES", "capture")],
+    );
+    let client = first.client();
+    let settings = json!({"language": "en", "refineModel": "hansard-test-en"});
+    let room = Room::open(&client, settings).await;
+    let (david, david_too) = (
+        room.guest_who("David", "accepted").await,
+        room.guest_who("David", "accepted").await,
+    );
+    let parts = [(5_400, 9_300), (11_800, 15_300)].repeat(3);
+    tokio::join!(
+        says(&room, &david, "David", &parts, parts.len()),
+        says(&room, &david_too, "David", &parts, parts.len())
+    );
+    let before = ended(&client, &room).await;
+    first.kill();
+    let store = Store::open(&database, 1).expect("a URL");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    let all: Vec<Uuid> = before.iter().map(id).collect();
+    mishear(&mut tx, &all).await;
+    tx.commit().await.expect("commits");
+
+    let second = serve(data.path(), &environment);
+    let corrected = async || -> Vec<Uuid> {
+        let mut tx = store.worker_tx().await.expect("Postgres answers");
+        sqlx::query_scalar("select id from transcript_segments where source = 'refine'")
+            .fetch_all(&mut *tx)
+            .await
+            .expect("read")
+    };
+    let asked = Instant::now();
+    while corrected().await.is_empty() {
+        assert!(asked.elapsed() < LATE, "nothing is refined");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    second.kill();
+    let done = corrected().await;
+    assert!(done.len() < all.len(), "it was cut off: {done:?}");
+    // What was through is not looked at again.
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    mishear(&mut tx, &done).await;
+    tx.commit().await.expect("commits");
+    store.close().await;
+
+    let third = serve(data.path(), &environment);
+    let client = third.client();
+    eventually("it is refined", LATE, async || {
+        refined(&client, &room).await == "done"
+    })
+    .await;
+    let after = segments(&client, &room).await;
+    assert_eq!(after.len(), before.len(), "{after:?}");
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(id(after), id(before));
+        assert_eq!(revision(after), revision(before) + 1, "once");
+        if done.contains(&id(after)) {
+            assert_eq!(words(after), ["um"]);
+        } else {
+            assert_heard_again(before, after);
+        }
+    }
+    third.terminate();
 }

@@ -6,6 +6,7 @@ use hansard::{
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate},
         id::{ConsentId, ParticipantId, StreamId},
+        stream::MediaSource,
         time::{MeetingTime, Micros, Span},
     },
     speech::{
@@ -253,6 +254,7 @@ impl Hall {
             let stream = hall.meeting.open(StreamOptions {
                 participant,
                 stream: StreamId(Uuid::from_u128(1_000 + n)),
+                source: MediaSource::Microphone,
                 language: language.map(str::to_owned),
                 languages: Vec::new(),
                 glossary: vec!["Hansard".into()],
