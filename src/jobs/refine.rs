@@ -13,7 +13,7 @@ use crate::{
         gate::{self, Gate, Transcription, Verdict},
         id::SegmentId,
         recording::{intersect, subtract},
-        refine::{Decoded, Final, assign, blocks},
+        refine::{Context, Decoded, Final, assign, blocks},
         schedule::Step,
         stream::MediaSource,
         time::{MeetingTime, Micros, Span, total},
@@ -35,8 +35,6 @@ use tracing::info;
 
 /// How often it is asked whether live speech has time to spare.
 const LOOK: Duration = Duration::from_millis(500);
-/// What was said so long before is no context any more.
-const CONTEXT_MAX: Micros = Micros::from_secs(30);
 
 /// An utterance as it was decoded again.
 struct Again {
@@ -52,8 +50,7 @@ struct Way<'a> {
     finals: Vec<Final>,
     /// Decoded and not written yet, by time.
     pending: Vec<Again>,
-    /// What was understood last, and where.
-    before: Option<(gate::Pass, String)>,
+    context: Context,
     /// How much of all tracks was decoded, of how much.
     progress: (Micros, Micros),
 }
@@ -98,7 +95,7 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
             key,
             finals,
             pending: Vec::new(),
-            before: None,
+            context: Context::default(),
             progress: (done, all),
         };
         refine_track(pass, model, &gate, &mut way, wanted).await?;
@@ -149,20 +146,15 @@ async fn decode(
         tokio::time::sleep(LOOK).await;
     }
     let settings = &pass.known.meeting.settings;
-    let before = way
-        .before
-        .as_ref()
-        .filter(|(last, _)| last.entry == of.entry && of.span.start - last.span.end <= CONTEXT_MAX);
     let with = Circumstances {
         language: settings.language.clone(),
         languages: settings.languages.clone(),
         glossary: settings.glossary.clone(),
-        before: before.map(|(_, text)| text.clone()),
+        before: way.context.of(of.entry, of.span.start).map(str::to_owned),
     };
     let heard = model.decode(utterance, with).await?;
-    if let Some(words) = heard.words.as_deref().filter(|words| !words.is_empty()) {
-        way.before = Some((of, text(words)));
-    }
+    let said = heard.words.as_deref().unwrap_or_default();
+    way.context.said(of.entry, of.span.end, said);
     way.pending.push(Again {
         pass: of,
         decoded: Decoded {
