@@ -1,7 +1,12 @@
-//! A model that is asked for by name and not there is fetched before the process is ready.
+//! A model that is asked for by name and not there is fetched before the process is ready, and what
+//! `hansard models bench` measures of one is the room for live meetings.
 
-use crate::support::{Scratch, eventually};
+use crate::{
+    room::{Room, recording_only},
+    support::{Scratch, eventually, server::Server},
+};
 use axum::{Router, body::Body, extract::State, routing::get};
+use hansard_client::{rest::audio_stream, sender::SenderConfig};
 use sha2::{Digest as _, Sha256};
 use std::{
     net::TcpListener,
@@ -147,4 +152,93 @@ fn a_model_that_cannot_be_fetched_ends_the_start_and_says_what_to_do() {
     for said in [from.as_str(), "--models-url", "ours.bin (13 bytes)"] {
         assert!(wrong.contains(said), "{said}: {wrong}");
     }
+}
+
+/// Runs `hansard models bench` for about a second; whether it succeeds, and what it prints.
+fn bench(data: &Path, name: &str) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_hansard"))
+        .args(["models", "bench", name, "--seconds", "1", "--data"])
+        .arg(data)
+        .env_remove("HANSARD_CAPACITY")
+        .output()
+        .expect("the program that was just built starts");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    (output.status.success(), said)
+}
+
+/// So many more meetings a server takes.
+async fn room_of(server: &Server) -> Option<f64> {
+    let metrics = reqwest::get(format!("{}/metrics", server.ops)).await;
+    let text = metrics.ok()?.text().await.ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("hansard_meetings_room "));
+    line?.trim().parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_bench_measures_is_printed_kept_and_is_a_workers_room() {
+    let data = Scratch::new();
+    let (ok, said) = bench(data.path(), "nobody.has");
+    assert!(
+        !ok && said.contains("no model is called \"nobody.has\""),
+        "{said}"
+    );
+    let (ok, said) = bench(data.path(), "hansard-test-en");
+    assert!(ok, "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    assert!(lines[0].ends_with(&format!(", {cores} cores")), "{said}");
+    assert!(lines[1].starts_with("model ") && lines[1].contains("live meetings"));
+    // The name, meetings, finals' and partials' quantiles, and how many were decoded.
+    let [name, meetings, finals, "ms", partials, "ms", decodes] =
+        lines[2].split_whitespace().collect::<Vec<_>>()[..]
+    else {
+        panic!("{said}")
+    };
+    assert_eq!(name, "hansard-test-en");
+    for quantiles in [finals, partials] {
+        let (median, high) = quantiles.split_once('/').expect("two of them");
+        let [median, high] = [median, high].map(|ms| ms.parse::<u64>().expect("a number"));
+        assert!(0 < median && median <= high, "{said}");
+    }
+    assert!(decodes.parse::<u64>().expect("a number") > 1, "{said}");
+    let meetings: u32 = meetings.parse().expect("a number");
+    let place = data.path().join("models/measured.json");
+    assert!(said.contains(&data.path().display().to_string()), "{said}");
+
+    let server = Server::serve(data.path());
+    // One that is too slow for a meeting takes one all the same.
+    let expected = f64::from(meetings.max(1));
+    eventually("as many as measured", SOON, async || {
+        room_of(&server).await == Some(expected)
+    })
+    .await;
+    server.kill();
+
+    // As of a machine that carries one only.
+    let kept = std::fs::read(&place).expect("kept");
+    let mut kept: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
+    assert_eq!(kept[0]["meetings"], meetings);
+    kept[0]["meetings"] = 1.into();
+    std::fs::write(&place, kept.to_string()).expect("written");
+    let server = Server::serve(data.path());
+    let client = server.client();
+    let first = Room::open(&client, recording_only()).await;
+    let guest = first.guest("Ana").await;
+    drop(first.line(&guest).await);
+    let second = Room::open(&client, recording_only()).await;
+    let guest = second.guest("Ben").await;
+    let request = audio_stream(
+        &guest.id,
+        "opus",
+        &SenderConfig::opus(guest.id.clone()),
+        None,
+        None,
+    );
+    let refused = client.create_stream(&second.id, request).await;
+    let why = refused.err().expect("there is no room").to_string();
+    assert!(why.contains("503"), "{why}");
+    assert_eq!(room_of(&server).await, Some(0.0));
+    server.kill();
 }
