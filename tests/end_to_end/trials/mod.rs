@@ -6,6 +6,7 @@ use crate::{room, sound, support};
 mod api;
 mod clock;
 mod consent;
+mod crash_words;
 mod disk;
 mod ingest;
 mod jobs;

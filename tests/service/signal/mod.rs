@@ -10,6 +10,7 @@ mod fuzz;
 mod join;
 mod lease;
 mod live;
+mod log;
 mod port;
 mod removal;
 mod room;

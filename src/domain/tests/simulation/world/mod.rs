@@ -1,7 +1,9 @@
 //! What is true: who said what when, what was sent, and what reached whom.
 
 mod judge;
+mod lives;
 mod log;
+mod reader;
 mod script;
 mod sender;
 
@@ -12,10 +14,9 @@ use hansard_domain::{
     consent::{ConsentStatus, Use},
     gate::{Entry, Pass},
     id::{ConsentId, ParticipantId, StreamId},
-    limits::HEADS_POLL,
-    log_reader::{Head, LogReader},
-    meeting::{Input, Listed},
-    settings::{ConsentPolicy, MeetingSettings, RecordingMode},
+    log_reader::LogReader,
+    meeting::Listed,
+    settings::ConsentPolicy,
     source::Terms,
     time::{MeetingTime, Micros, Span},
     timeline::Header,
@@ -303,199 +304,6 @@ impl World {
             Event::Queue(up) => self.queue = up,
             Event::Crash => self.crash(),
             Event::Restart => self.restart(),
-        }
-    }
-
-    fn poll(&mut self) {
-        self.after(HEADS_POLL.0, Event::Poll);
-        let hears = self.postgres || self.queue;
-        self.unreachable_since = if hears {
-            None
-        } else {
-            self.unreachable_since.or(Some(self.now))
-        };
-        let Some(worker) = &mut self.worker else {
-            return;
-        };
-        let head = self.postgres.then_some(Head {
-            entry: self.log.len() as i64,
-            roster: self.roster,
-            ended: false,
-        });
-        self.reader
-            .polled(head, self.unreachable_since.map(MeetingTime));
-        if let Some(input) = self.reader.gate_input() {
-            worker.input(input, MeetingTime(self.now));
-        }
-        if self.postgres {
-            let owed: Vec<usize> = std::mem::take(&mut worker.owes).into_iter().collect();
-            for saying in owed {
-                self.append(saying);
-            }
-        }
-    }
-
-    /// Begins to read if that is due.
-    fn look(&mut self) {
-        if self.worker.is_none() || self.reader.begin(MeetingTime(self.now)).is_none() {
-            return;
-        }
-        let wait = self.upto(self.plan.read);
-        let failed = self.dice.chance(0.1) || !self.postgres;
-        let result = (!failed).then(|| (self.log.len(), self.listed(), self.roster));
-        let life = self.life;
-        self.after(wait, Event::Read { result, life });
-    }
-
-    /// Entries that the worker's gate has applied.
-    fn applied(&self) -> usize {
-        usize::try_from(self.reader.applied()).expect("counted here")
-    }
-
-    fn listed(&self) -> Vec<Listed> {
-        self.people
-            .iter()
-            .map(|id| Listed {
-                participant: *id,
-                present: self.present.contains(id),
-            })
-            .collect()
-    }
-
-    fn read(&mut self, result: Option<(usize, Vec<Listed>, i64)>) {
-        let now = MeetingTime(self.now);
-        let (Some((until, listed, roster)), true) = (result, self.worker.is_some()) else {
-            self.reader.failed(now);
-            if let Some(due) = self.reader.due(now) {
-                self.at(due.0, Event::Timer);
-            }
-            return;
-        };
-        let applied = self.applied();
-        let entries: Vec<Entry> = (applied..until).map(|n| self.entry(n)).collect();
-        for n in applied..until {
-            self.known.entry(self.log[n]).or_insert(self.now);
-        }
-        let worker = self.worker.as_mut().expect("looked at above");
-        self.reader
-            .read(entries.last().map(|last| last.entry), roster);
-        if !entries.is_empty() {
-            worker.input(Input::Consent(entries.clone()), now);
-        }
-        self.seen = listed
-            .iter()
-            .filter(|row| row.present)
-            .map(|row| row.participant)
-            .collect();
-        worker.input(Input::Roster(listed), now);
-        if let Some(input) = self.reader.gate_input() {
-            worker.input(input, now);
-        }
-        if self.twice.chance(0.5) {
-            let wait = self.twice.within(0, 3_000_000);
-            self.after(
-                wait,
-                Event::Again {
-                    entries,
-                    life: self.life,
-                },
-            );
-        }
-        for stream in 0..self.senders.len() {
-            if self.senders[stream].connected && !self.senders[stream].open {
-                self.hang(stream);
-            }
-        }
-        self.judge();
-    }
-
-    /// What was read once comes again, perhaps behind later entries.
-    fn again(&mut self, entries: Vec<Entry>) {
-        if let Some(worker) = &mut self.worker {
-            worker.input(Input::Consent(entries), MeetingTime(self.now));
-        }
-        self.judge();
-    }
-
-    fn crash(&mut self) {
-        let Some(worker) = self.worker.take() else {
-            return;
-        };
-        self.left.extend(worker.on_disk());
-        self.words.extend(worker.words);
-        self.life += 1;
-        if self.twice.chance(0.3) {
-            // Its machine is gone, and the journal with it: whoever answered 202 repeats.
-            self.sayings
-                .iter_mut()
-                .for_each(|said| said.journalled = false);
-        }
-    }
-
-    /// A worker claims the meeting: the journal first, then the log, then the streams; and the dead
-    /// one's spool.
-    fn restart(&mut self) {
-        if self.worker.is_some() {
-            return;
-        }
-        if !self.postgres {
-            self.after(100_000, Event::Restart);
-            return;
-        }
-        let now = MeetingTime(self.now);
-        let recording = if self.plan.uses.contains(&Use::Recording) {
-            RecordingMode::Audio
-        } else {
-            RecordingMode::Off
-        };
-        let settings = MeetingSettings {
-            ai_enabled: self.plan.uses.contains(&Use::Transcription),
-            recording,
-            consent_policy: self.plan.policy,
-            ..MeetingSettings::default()
-        };
-        let mut worker = Worker::new(settings, now);
-        self.reader = LogReader::default();
-        self.known.clear();
-        self.seen.clear();
-        self.unreachable_since = None;
-        let journal: Vec<usize> = (0..self.sayings.len())
-            .filter(|n| self.sayings[*n].journalled)
-            .collect();
-        for saying in &journal {
-            let said = &self.sayings[*saying];
-            let at = MeetingTime(said.received);
-            let (id, participant, uses, status) =
-                (said.id, said.who, said.uses.clone(), said.status);
-            worker.input(
-                Input::Withdrawn {
-                    id,
-                    participant,
-                    uses,
-                    status,
-                    at,
-                },
-                now,
-            );
-            worker.owes.insert(*saying);
-            self.known.insert(*saying, self.now);
-        }
-        self.worker = Some(worker);
-        // The dead one's spool, by the log as it is now and the journal.
-        let gate = self.replayed();
-        for saying in &journal {
-            let said = &self.sayings[*saying];
-            gate.withdraw(said.id, said.who, &said.uses, MeetingTime(said.received));
-        }
-        self.left = Worker::recut(&gate, std::mem::take(&mut self.left), &self.sounds);
-        self.read(Some((self.log.len(), self.listed(), self.roster)));
-        for stream in 0..self.senders.len() {
-            if self.senders[stream].open {
-                self.open(stream);
-            }
-        }
-        if self.life == 0 {
-            self.after(HEADS_POLL.0, Event::Poll);
         }
     }
 

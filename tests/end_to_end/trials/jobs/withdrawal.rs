@@ -1,0 +1,94 @@
+//! A withdrawal that comes between two jobs.
+
+use super::*;
+
+/// A withdrawal heard of while the mix is on its way reaches back over what is in it: the tracks are
+/// joined again first, and the only mix that is announced is of those.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_between_the_tracks_and_the_mix_comes_first() {
+    let place = Place::new().await;
+    let database = postgres::database().await;
+    let server = place.serve_on(place.data.path(), &[], &[("DATABASE_URL", &database)]);
+    let client = server.client();
+    let id = meeting(&client).await;
+    let (ana, bob) = (
+        voice(&client, &id, "Ana", hum(500.0, 9)).await,
+        voice(&client, &id, "Bob", hum(800.0, 9)).await,
+    );
+    ana.sending.await.expect("sends");
+    bob.sending.await.expect("sends");
+    place
+        .faults
+        .set(&[Rule::on(Fault::Swallow, &[Method::PUT]).at(".mp4")]);
+    client.end(&id).await.expect("ends");
+    eventually("the mix is on its way", SOON, async || {
+        place.faults.swallowed() > 0
+    })
+    .await;
+    let of_bob = async || -> Recording {
+        let all = client.recordings(&id).await.expect("lists");
+        all.into_iter()
+            .find(|one| one.participant_id.as_ref() == Some(&bob.participant))
+            .expect("a track")
+    };
+    let track = of_bob().await;
+    assert_eq!(track.status, "ready", "joining comes first");
+    let heard = seconds_of(&client, &track, 800.0).await;
+    assert!(heard > 8.0, "{heard}");
+
+    let begin = client.meeting(&id).await.expect("is there")["startTime"].clone();
+    let begin: DateTime<Utc> = serde_json::from_value(begin).expect("a time");
+    let withdrawal = ConsentDecision {
+        meeting: id.parse().expect("an id"),
+        participant: bob.participant.parse().expect("an id"),
+        id: ConsentId(new_id()),
+        consent_type: ConsentType::Recording,
+        status: ConsentStatus::Withdrawn,
+        actor: "self".into(),
+        statement: None,
+        timestamp: begin + TimeDelta::milliseconds(track.start_ms.expect("a start") + 4_000),
+        once: None,
+    };
+    let store = Store::open(&database, 1).expect("a URL");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    command::consent::record(&mut tx, &withdrawal)
+        .await
+        .expect("recorded");
+    tx.commit().await.expect("commits");
+    eventually("his track is cut", SOON, async || {
+        seconds_of(&client, &of_bob().await, 800.0).await < 4.5
+    })
+    .await;
+    place.faults.heal();
+
+    let recordings = client
+        .wait_recordings_ready(&id, Instant::now() + SOON)
+        .await
+        .expect("ready");
+    let mix = mix(&recordings);
+    let heard = seconds_of(&client, mix, 800.0).await;
+    assert!((3.5..4.5).contains(&heard), "{heard}");
+    let heard = seconds_of(&client, mix, 500.0).await;
+    assert!((8.0..9.2).contains(&heard), "{heard}");
+    eventually("all jobs are done", SOON, async || {
+        let mut tx = store.worker_tx().await.expect("Postgres answers");
+        backlog::counts(&mut tx).await.expect("counts").is_empty()
+    })
+    .await;
+    store.close().await;
+    let url = format!("{}/v1/signal", client.base_url().replacen("http", "ws", 1));
+    let entry = Entry::Observer {
+        api_key: client.api_key().into(),
+        meeting_id: id.clone(),
+    };
+    let mut signal = Signal::connect(&url, &entry, Some(0))
+        .await
+        .expect("observes");
+    let mut announced = 0;
+    while let Some(event) = signal.next().await {
+        announced +=
+            i32::from(event.kind() == "recording_state" && event.data()["state"] == "ready");
+    }
+    assert_eq!(announced, 1, "no mix of before was announced");
+    server.terminate();
+}

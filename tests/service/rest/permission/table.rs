@@ -1,0 +1,288 @@
+//! Who may call which operation, by the contract.
+
+/// Credentials, by the names in which [`EXPECTED`] speaks of them.
+pub const CREDENTIALS: [&str; 20] = [
+    "nothing",
+    "garbage",
+    "key",
+    "other tenant",
+    "host",
+    "other host",
+    "expired session",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+    "join",
+    "join as host",
+    "join elsewhere",
+    "expired join",
+    "resume",
+    "resume after leave",
+    "consent",
+    "consent elsewhere",
+    "link",
+    "link elsewhere",
+];
+
+/// Never anything: answered 401 wherever they are sent.
+pub const WORTHLESS: [&str; 5] = [
+    "nothing",
+    "garbage",
+    "expired session",
+    "expired join",
+    "resume after leave",
+];
+
+/// Where no participant is ever let in, nobody looks up whether its token still stands.
+pub const NEVER_PARTICIPANTS: [&str; 3] = ["/v1/meetings", "/v1/users", "/v1/glossary"];
+
+pub struct Operation {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// Who may, by the contract. All others are refused.
+    pub may: &'static [&'static str],
+    /// What another tenant's key is answered.
+    pub other_tenant: u16,
+}
+
+pub const HOSTS: &[&str] = &["key", "host", "cookie own origin"];
+pub const HOSTS_READ: &[&str] = &[
+    "key",
+    "host",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+];
+pub const MEMBERS_READ: &[&str] = &[
+    "key",
+    "host",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+    "join",
+    "join as host",
+    "resume",
+];
+
+pub const EXPECTED: [Operation; 31] = [
+    Operation {
+        method: "POST",
+        path: "/v1/meetings",
+        may: HOSTS,
+        other_tenant: 422,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings",
+        may: &[
+            "key",
+            "host",
+            "other host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+        ],
+        other_tenant: 200,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}",
+        may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/participants",
+        may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users",
+        may: &["key"],
+        other_tenant: 201,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{user}/sessions",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/users/{user}/profile",
+        may: &[
+            "key",
+            "host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+            "join as host",
+        ],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/users/{member}/profile",
+        // The same person in another meeting.
+        may: &["key", "join", "join elsewhere", "resume"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/join",
+        may: &["key", "host", "cookie own origin", "link"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/streams",
+        may: &["key", "host", "cookie own origin", "join", "resume"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/streams",
+        may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/streams/{stream}",
+        may: &["key", "host", "cookie own origin", "join", "resume"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/participants/{spare}",
+        may: &["key", "host", "cookie own origin", "join as host"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/participants/{spare}/readmit",
+        may: &["key", "host", "cookie own origin", "join as host"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/links",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/links/{link}",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/consent",
+        may: &[
+            "key",
+            "host",
+            "cookie own origin",
+            "join",
+            "join as host",
+            "resume",
+            "consent",
+        ],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/consents",
+        may: &[
+            "key",
+            "host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+            "join",
+            "join as host",
+            "resume",
+            "consent",
+        ],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/recordings",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/recordings/{recording}",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/recordings/{recording}/content",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/recordings/{busy}/retry",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript.json",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript.vtt",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "PATCH",
+        path: "/v1/meetings/{id}/transcript/{segment}",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/transcript/replace",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/transcript/{segment}/revisions",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/glossary",
+        may: &["key"],
+        other_tenant: 200,
+    },
+    Operation {
+        method: "PUT",
+        path: "/v1/glossary",
+        may: &["key"],
+        other_tenant: 200,
+    },
+    // Last: it ends the meeting.
+    Operation {
+        method: "PUT",
+        path: "/v1/meetings/{id}/end",
+        may: &["key", "host", "cookie own origin", "join as host"],
+        other_tenant: 404,
+    },
+];
