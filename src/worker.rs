@@ -59,7 +59,7 @@ pub enum Outcome {
     Failed(anyhow::Error),
 }
 
-/// A claimed job with the standing of its lease.
+/// A claimed job with the state of its lease.
 pub struct Claimed {
     pub job: Row,
     pub owner: Uuid,
@@ -414,10 +414,10 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
                 Ok(Ok(_)) => Renewal::Refused,
                 _ => Renewal::Unreachable,
             };
-            let standing = held.lease.handle(renewal, now());
-            if *held.state.borrow() != standing {
-                held.span.in_scope(|| debug!(?standing, "a lease changed"));
-                held.state.send_replace(standing);
+            let state = held.lease.handle(renewal, now());
+            if *held.state.borrow() != state {
+                held.span.in_scope(|| debug!(?state, "a lease changed"));
+                held.state.send_replace(state);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     rig::{Alone, resident_mib, until, without_ai},
-    support::crowd::{self, Flood},
+    support::crowd::{self, UpgradeLoad},
     table::Table,
 };
 use anyhow::{Context, Result, ensure};
@@ -187,13 +187,13 @@ async fn beside() -> Result<Table> {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
-    let flood = Flood::start(
+    let load = UpgradeLoad::start(
         address,
         UPGRADES_A_SECOND,
         planning.duration + Duration::from_secs(10),
     );
     let harmed = perform(&planning, &staging).await?;
-    let (answered, took) = flood.stop().await;
+    let (answered, took) = load.stop().await;
     silent.shutdown().await;
     table.told(
         "sockets answered or refused",

@@ -3,7 +3,7 @@
 use super::{
     problem::Problem,
     state::Shared,
-    token::{COOKIE, Credential, Seat},
+    token::{COOKIE, Credential, Subject},
 };
 use crate::{
     domain::{
@@ -38,11 +38,11 @@ pub enum Who {
         role: Role,
     },
     /// A participant with a join token.
-    Joined(Seat),
+    Joined(Subject),
     /// A participant with a resume token: good while it is present.
-    Resumed(Seat),
+    Resumed(Subject),
     /// Anybody who joined, about its own consent only.
-    Consenting(Seat),
+    Consenting(Subject),
 }
 
 impl Caller {
@@ -53,8 +53,8 @@ impl Caller {
             Who::Server { .. } => "server".to_owned(),
             Who::Host(user) => format!("user {user}"),
             Who::Guest { link, .. } => format!("link {link}"),
-            Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => {
-                format!("participant {}", seat.participant)
+            Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
+                format!("participant {}", subject.participant)
             }
         }
     }
@@ -77,15 +77,17 @@ impl Caller {
             Who::Server { key } => format!("api_key:{key}"),
             Who::Host(user) => format!("user:{user}"),
             Who::Guest { link, .. } => format!("link:{link}"),
-            Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => {
-                format!("participant:{}", seat.participant)
+            Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
+                format!("participant:{}", subject.participant)
             }
         }
     }
 
-    pub fn seat(&self) -> Option<Seat> {
+    pub fn subject(&self) -> Option<Subject> {
         match self.who {
-            Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => Some(seat),
+            Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
+                Some(subject)
+            }
             _ => None,
         }
     }
@@ -160,17 +162,17 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
                 },
             }
         }
-        Credential::Join(seat) => Caller {
-            tenant: seat.tenant,
-            who: Who::Joined(seat),
+        Credential::Join(subject) => Caller {
+            tenant: subject.tenant,
+            who: Who::Joined(subject),
         },
-        Credential::Resume(seat) => Caller {
-            tenant: seat.tenant,
-            who: Who::Resumed(seat),
+        Credential::Resume(subject) => Caller {
+            tenant: subject.tenant,
+            who: Who::Resumed(subject),
         },
-        Credential::Consent(seat) => Caller {
-            tenant: seat.tenant,
-            who: Who::Consenting(seat),
+        Credential::Consent(subject) => Caller {
+            tenant: subject.tenant,
+            who: Who::Consenting(subject),
         },
         Credential::Session(session) => Caller {
             tenant: session.tenant,

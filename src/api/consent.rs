@@ -1,9 +1,9 @@
-//! Consent: give, refuse, withdraw, read. What giving does is [`super::give`]'s.
+//! Consent: grant, decline, withdraw, read. What such a request does: [`super::consent_request`].
 
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
-    give::{self, Give, Given},
+    consent_request::{self, ConsentRequest, Outcome},
     idempotency::{self, IdempotencyKey, Once},
     limit::Client,
     page::{Page, PageQuery},
@@ -182,14 +182,14 @@ async fn say(
         timestamp: received,
         once,
     };
-    let asked = Give {
+    let asked = ConsentRequest {
         caller,
         user: input.user_id.map(UserId),
         decision,
         acting: None,
     };
-    Ok(match give::give(&state, asked).await? {
-        Given::Logged { entry, before } => {
+    Ok(match consent_request::carry_out(&state, asked).await? {
+        Outcome::Logged { entry, before } => {
             let mut answer = (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response();
             if before.is_some_and(|before| before.replayed) {
                 answer
@@ -198,7 +198,7 @@ async fn say(
             }
             answer
         }
-        Given::Acknowledged(decision) => {
+        Outcome::Acknowledged(decision) => {
             (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*decision))).into_response()
         }
     })
@@ -228,7 +228,7 @@ async fn list(
         now,
     )
     .await?;
-    let only = caller.seat().map(|seat| seat.participant);
+    let only = caller.subject().map(|subject| subject.participant);
     let found = consent::page(&mut tx, meeting.id(), only, after, rows).await?;
     Ok(Json(Page::of(
         found,

@@ -10,13 +10,13 @@ use super::{
     problem::{FieldError, Problem},
     state::Shared,
     time::Time,
-    token::Seat,
+    token::Subject,
     user::NAME_CHARS_MAX,
 };
 use crate::{
     command::{
         self,
-        join::{Comes, Seated},
+        join::{Admitted, Comes},
     },
     domain::{
         consent::Use,
@@ -182,12 +182,12 @@ async fn join(
     if meeting.ended() {
         return Err(Problem::ended());
     }
-    let Seated {
+    let Admitted {
         participant,
         missing,
     } = match begun {
         Begun::Done(Some(made)) => {
-            let again = command::join::seat_again(&mut tx, &meeting, ParticipantId(made)).await;
+            let again = command::join::admit_again(&mut tx, &meeting, ParticipantId(made)).await;
             again.map_err(|refused| match refused {
                 command::Refused::NoParticipant => Problem::not_found("participant"),
                 other => other.into(),
@@ -195,7 +195,7 @@ async fn join(
         }
         _ => {
             let comes = comes(&caller, user.map(|user| UserId(user.id)), &body.value)?;
-            let made = command::join::seat(&mut tx, &meeting, comes).await?;
+            let made = command::join::admit(&mut tx, &meeting, comes).await?;
             once.done(&mut tx, Some(made.participant.id)).await?;
             made
         }
@@ -203,20 +203,20 @@ async fn join(
     tx.commit().await?;
 
     let now = state.clock.now();
-    let seat = Seat {
+    let subject = Subject {
         tenant: caller.tenant,
         meeting: id,
         participant: ParticipantId(participant.id),
         role: participant.role,
         minted: now,
     };
-    let minted = state.keys.mint_join(seat, now);
+    let minted = state.keys.mint_join(subject, now);
     Ok(Json(Joined {
         token: minted.token,
         expires_at: minted.expires.into(),
         participant_id: participant.id,
         signal_url: state.address.signal_url(),
-        consent_token: state.keys.mint_consent(seat, now),
+        consent_token: state.keys.mint_consent(subject, now),
         ice_servers: state.ice_servers.clone(),
         consent_required: missing,
     }))

@@ -3,7 +3,7 @@
 use super::{
     auth::{Caller, Who},
     problem::Problem,
-    token::Seat,
+    token::Subject,
 };
 use crate::{
     domain::{admission, id::MeetingId, participant::Role},
@@ -120,10 +120,10 @@ pub fn right(caller: &Caller, operation: Operation) -> Right {
         Who::Server { .. } => row.server,
         Who::Host(_) => row.host,
         Who::Guest { .. } => row.guest,
-        Who::Joined(Seat {
+        Who::Joined(Subject {
             role: Role::Host, ..
         })
-        | Who::Resumed(Seat {
+        | Who::Resumed(Subject {
             role: Role::Host, ..
         }) => row.participant_host,
         Who::Joined(_) | Who::Resumed(_) => row.participant,
@@ -149,15 +149,17 @@ pub async fn on_meeting(
     now: DateTime<Utc>,
 ) -> Result<Meeting, Problem> {
     let found = meeting::of(tx, caller.tenant, id).await?;
-    if let Some(seat) = caller.seat() {
-        stands(tx, caller, seat, now).await?;
+    if let Some(subject) = caller.subject() {
+        stands(tx, caller, subject, now).await?;
     }
     let meeting = found.ok_or_else(|| Problem::not_found("meeting"))?;
     let own = match caller.who {
         Who::Server { .. } => false,
         Who::Host(user) => meeting.hosted_by(user),
         Who::Guest { meeting, .. } => meeting == id,
-        Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat) => seat.meeting == id,
+        Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
+            subject.meeting == id
+        }
     };
     match right(caller, operation) {
         All => Ok(meeting),
@@ -170,11 +172,11 @@ pub async fn on_meeting(
 pub async fn stands(
     conn: &mut PgConnection,
     caller: &Caller,
-    seat: Seat,
+    subject: Subject,
     now: DateTime<Utc>,
 ) -> Result<(), Problem> {
     if let Who::Consenting(_) = caller.who {
-        let ended = meeting::of(conn, caller.tenant, seat.meeting)
+        let ended = meeting::of(conn, caller.tenant, subject.meeting)
             .await?
             .and_then(|meeting| meeting.end_time);
         return match ended {
@@ -184,10 +186,10 @@ pub async fn stands(
             _ => Ok(()),
         };
     }
-    let participant = participant::get(conn, seat.meeting, seat.participant)
+    let participant = participant::get(conn, subject.meeting, subject.participant)
         .await?
         .ok_or_else(|| Problem::unauthorized("the participant is no more"))?;
-    if !admission::token_stands(&participant.standing(), seat.minted) {
+    if !admission::token_stands(&participant.record(), subject.minted) {
         return Err(Problem::unauthorized(
             "the participant was removed: its tokens are void",
         ));

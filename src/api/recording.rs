@@ -178,8 +178,8 @@ async fn find(
     id: Uuid,
 ) -> Result<ListedRecording, Problem> {
     let found = recording_list::get(tx, caller.tenant, RecordingId(id)).await?;
-    if let Some(seat) = caller.seat() {
-        permit::stands(tx, caller, seat, state.clock.now()).await?;
+    if let Some(subject) = caller.subject() {
+        permit::stands(tx, caller, subject, state.clock.now()).await?;
     }
     let found = found.ok_or_else(|| Problem::not_found("recording"))?;
     let meeting = MeetingId(found.meeting_id);

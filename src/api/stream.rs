@@ -225,8 +225,8 @@ async fn create(
     let now = state.clock.now();
     let of = permit::on_meeting(&mut tx, &caller, Operation::Streams, meeting, now).await?;
     if caller
-        .seat()
-        .is_some_and(|seat| seat.participant != participant)
+        .subject()
+        .is_some_and(|subject| subject.participant != participant)
     {
         return Err(Problem::forbidden(
             "a participant asks for streams of itself only",
@@ -461,8 +461,8 @@ async fn close(
         return Err(Problem::not_found("stream"));
     };
     if caller
-        .seat()
-        .is_some_and(|seat| seat.participant != participant)
+        .subject()
+        .is_some_and(|subject| subject.participant != participant)
     {
         return Err(Problem::forbidden(
             "a participant closes streams of itself only",

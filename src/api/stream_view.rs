@@ -151,7 +151,7 @@ pub(super) async fn list(
     let now = state.clock.now();
     let meeting =
         permit::on_meeting(&mut tx, &caller, Operation::Streams, MeetingId(id), now).await?;
-    let own = caller.seat().map(|seat| seat.participant);
+    let own = caller.subject().map(|subject| subject.participant);
     let found =
         requested_stream::list(&mut tx, meeting.id(), own, after.map(StreamId), rows).await?;
     tx.commit().await?;

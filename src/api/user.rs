@@ -144,9 +144,9 @@ async fn profile(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let itself = match caller.who {
         Who::Host(user) => Some(user.0),
-        Who::Joined(seat) | Who::Resumed(seat) => {
-            permit::stands(&mut tx, &caller, seat, state.clock.now()).await?;
-            participant::get(&mut tx, seat.meeting, seat.participant)
+        Who::Joined(subject) | Who::Resumed(subject) => {
+            permit::stands(&mut tx, &caller, subject, state.clock.now()).await?;
+            participant::get(&mut tx, subject.meeting, subject.participant)
                 .await?
                 .map(|participant| participant.user_id)
         }
@@ -220,8 +220,8 @@ async fn open_session(
     );
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = user::of(&mut tx, caller.tenant, user).await?;
-    if let Some(seat) = caller.seat() {
-        permit::stands(&mut tx, &caller, seat, state.clock.now()).await?;
+    if let Some(subject) = caller.subject() {
+        permit::stands(&mut tx, &caller, subject, state.clock.now()).await?;
     }
     found.ok_or_else(|| Problem::not_found("user"))?;
     permit::at_all(&caller, Operation::CreateSession)?;

@@ -1,10 +1,10 @@
-//! Coming in: a seat (the participant and its tokens) over REST, then presence, by a socket or by
+//! Coming in: admission (the participant and its tokens) over REST, then presence, by a socket or by
 //! a first stream.
 
 use super::Refused;
 use crate::{
     domain::{
-        admission::{self, Barred, EntryBy, Standing},
+        admission::{self, Barred, EntryBy, ParticipantRecord},
         consent::Use,
         event::Event,
         id::{MeetingId, ParticipantId, TenantId, UserId},
@@ -24,7 +24,7 @@ use crate::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Who asks for a seat.
+/// Who asks to be admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Comes<'a> {
     User(UserId),
@@ -38,18 +38,18 @@ pub enum Comes<'a> {
 
 /// Somebody for whom tokens may be minted.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seated {
+pub struct Admitted {
     pub participant: Participant,
     /// Under policy `required`: what it has not accepted yet.
     pub missing: Vec<Use>,
 }
 
 /// The participant of whoever joins; a guest becomes a user first.
-pub async fn seat(
+pub async fn admit(
     conn: &mut PgConnection,
     of: &Meeting,
     comes: Comes<'_>,
-) -> Result<Seated, Refused> {
+) -> Result<Admitted, Refused> {
     if of.ended() {
         return Err(Barred::Ended.into());
     }
@@ -74,26 +74,26 @@ pub async fn seat(
             participant::guest(conn, tenant, meeting, user, role, link).await?
         }
     };
-    seated(of, participant)
+    admitted(of, participant)
 }
 
-/// As [`seat`], of somebody who was given one before.
-pub async fn seat_again(
+/// As [`admit`], of somebody who was admitted before.
+pub async fn admit_again(
     conn: &mut PgConnection,
     of: &Meeting,
     made: ParticipantId,
-) -> Result<Seated, Refused> {
+) -> Result<Admitted, Refused> {
     let participant = participant::get(conn, of.id(), made)
         .await?
         .ok_or(Refused::NoParticipant)?;
-    seated(of, participant)
+    admitted(of, participant)
 }
 
-fn seated(of: &Meeting, participant: Participant) -> Result<Seated, Refused> {
-    let (terms, standing) = (of.terms(), participant.standing());
-    admission::seat(&terms, standing.removed)?;
-    Ok(Seated {
-        missing: admission::required(&terms, &standing.consent),
+fn admitted(of: &Meeting, participant: Participant) -> Result<Admitted, Refused> {
+    let (terms, record) = (of.terms(), participant.record());
+    admission::may_join(&terms, record.removed)?;
+    Ok(Admitted {
+        missing: admission::required(&terms, &record.consent),
         participant,
     })
 }
@@ -125,7 +125,7 @@ pub async fn enter(
         .await?
         .ok_or(StoreError::NotFound)?;
     let before = person(conn, meeting, participant).await?;
-    if let Err(barred) = admission::enter(&of.terms(), &Standing::from(&before), by) {
+    if let Err(barred) = admission::enter(&of.terms(), &ParticipantRecord::from(&before), by) {
         return Ok(Err(barred));
     }
     let (socket, mut effects) = if by == EntryBy::Stream {

@@ -40,7 +40,7 @@ pub async fn request(
     let found = participant::get(conn, of.id(), row.participant)
         .await?
         .ok_or(Refused::NoParticipant)?;
-    admission::enter(&of.terms(), &found.standing(), EntryBy::Stream)?;
+    admission::enter(&of.terms(), &found.record(), EntryBy::Stream)?;
     event::lock(conn, of.id()).await?;
     if !requested_stream::insert(conn, row).await? {
         return Err(Refused::SsrcTaken);

@@ -19,7 +19,7 @@ pub struct Terms {
 
 /// What the store has of a participant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct ParticipantRecord {
     pub present: bool,
     pub removed: Option<Removal>,
     /// Join and resume tokens minted before this are void.
@@ -27,7 +27,7 @@ pub struct Standing {
     pub consent: Answers,
 }
 
-impl From<&Person> for Standing {
+impl From<&Person> for ParticipantRecord {
     fn from(person: &Person) -> Self {
         Self {
             present: person.present,
@@ -78,7 +78,7 @@ pub fn required(terms: &Terms, consent: &Answers) -> Vec<Use> {
 }
 
 /// Whether a join or resume token minted then still stands.
-pub fn token_stands(of: &Standing, minted: DateTime<Utc>) -> bool {
+pub fn token_stands(of: &ParticipantRecord, minted: DateTime<Utc>) -> bool {
     of.removed != Some(Removal::Request) && of.tokens_from.is_none_or(|from| minted >= from)
 }
 
@@ -86,7 +86,7 @@ pub fn token_stands(of: &Standing, minted: DateTime<Utc>) -> bool {
 ///
 /// # Errors
 /// Why not.
-pub fn seat(terms: &Terms, removed: Option<Removal>) -> Result<(), Barred> {
+pub fn may_join(terms: &Terms, removed: Option<Removal>) -> Result<(), Barred> {
     if terms.ended {
         Err(Barred::Ended)
     } else if removed == Some(Removal::Request) {
@@ -100,7 +100,7 @@ pub fn seat(terms: &Terms, removed: Option<Removal>) -> Result<(), Barred> {
 ///
 /// # Errors
 /// Why not.
-pub fn enter(terms: &Terms, of: &Standing, by: EntryBy) -> Result<(), Barred> {
+pub fn enter(terms: &Terms, of: &ParticipantRecord, by: EntryBy) -> Result<(), Barred> {
     if terms.ended {
         return Err(Barred::Ended);
     }
@@ -196,8 +196,8 @@ mod tests {
     fn somebody(
         recording: Option<ConsentStatus>,
         transcription: Option<ConsentStatus>,
-    ) -> Standing {
-        Standing {
+    ) -> ParticipantRecord {
+        ParticipantRecord {
             present: false,
             removed: None,
             tokens_from: None,
@@ -264,7 +264,7 @@ mod tests {
                     assert_eq!(enter(&terms, &who, by), outcome);
                 }
                 // Tokens are given all the same: agreeing takes one.
-                assert_eq!(seat(&terms, None), Ok(()));
+                assert_eq!(may_join(&terms, None), Ok(()));
                 assert_eq!(required(&terms, &who.consent), wanted);
             }
         }
@@ -281,12 +281,12 @@ mod tests {
     #[test]
     fn a_removal_voids_tokens_and_keeps_out_by_its_kind() {
         let agreed = somebody(Some(Accepted), Some(Accepted));
-        let by_host = Standing {
+        let by_host = ParticipantRecord {
             removed: Some(Removal::Request),
             tokens_from: Some(at(10)),
             ..agreed
         };
-        let by_policy = Standing {
+        let by_policy = ParticipantRecord {
             removed: Some(Removal::Required),
             tokens_from: Some(at(10)),
             ..agreed
@@ -303,10 +303,13 @@ mod tests {
             Err(Barred::Removed),
             "a stream does not stand for joining again"
         );
-        assert_eq!(seat(required, Some(Removal::Request)), Err(Barred::Removed));
-        assert_eq!(seat(required, Some(Removal::Required)), Ok(()));
+        assert_eq!(
+            may_join(required, Some(Removal::Request)),
+            Err(Barred::Removed)
+        );
+        assert_eq!(may_join(required, Some(Removal::Required)), Ok(()));
         // Readmitted: the old tokens stay void.
-        let readmitted = Standing {
+        let readmitted = ParticipantRecord {
             removed: None,
             ..by_host
         };
@@ -316,7 +319,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told_before_the_removal_that_it_caused() {
-        let who = Standing {
+        let who = ParticipantRecord {
             removed: Some(Removal::Required),
             ..somebody(Some(Accepted), Some(Withdrawn))
         };
@@ -335,7 +338,7 @@ mod tests {
             let outcome = enter(&over(Exclude), &away, by);
             assert_eq!(outcome, Err(Barred::Ended));
         }
-        assert_eq!(seat(&over(Exclude), None), Err(Barred::Ended));
+        assert_eq!(may_join(&over(Exclude), None), Err(Barred::Ended));
     }
 
     #[test]

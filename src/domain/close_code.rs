@@ -20,7 +20,7 @@ pub enum Close {
     NotAllowed,
     TooSlow,
     Replaced,
-    Flood,
+    TooManyMessages,
     /// Told by a process of another version.
     Other(u16),
 }
@@ -37,7 +37,7 @@ impl Close {
         Self::NotAllowed,
         Self::TooSlow,
         Self::Replaced,
-        Self::Flood,
+        Self::TooManyMessages,
     ];
 
     pub const fn code(self) -> u16 {
@@ -50,7 +50,7 @@ impl Close {
             Self::NotAllowed => 4003,
             Self::TooSlow => 4008,
             Self::Replaced => 4010,
-            Self::Flood => 4029,
+            Self::TooManyMessages => 4029,
             Self::Other(code) => code,
         }
     }
@@ -68,7 +68,7 @@ impl Close {
             Self::NotAllowed => "not allowed",
             Self::TooSlow => "too slow",
             Self::Replaced => "replaced by a newer socket",
-            Self::Flood => "too many messages",
+            Self::TooManyMessages => "too many messages",
             Self::Other(_) => "closed by the server",
         }
     }

@@ -137,9 +137,9 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// What every participant last said, per use; decided by the highest entry, never by a time stamp.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Standing(BTreeMap<(ParticipantId, Use), (i64, ConsentStatus)>);
+pub struct ConsentState(BTreeMap<(ParticipantId, Use), (i64, ConsentStatus)>);
 
-impl Standing {
+impl ConsentState {
     pub fn apply(
         &mut self,
         participant: ParticipantId,
@@ -242,13 +242,13 @@ mod tests {
     #[test]
     fn the_highest_entry_decides() {
         let who = ParticipantId(Uuid::from_u128(9));
-        let mut standing = Standing::default();
-        standing.apply(who, &[Use::Recording], 3, ConsentStatus::Withdrawn);
-        standing.apply(who, &[Use::Recording], 2, ConsentStatus::Accepted);
+        let mut state = ConsentState::default();
+        state.apply(who, &[Use::Recording], 3, ConsentStatus::Withdrawn);
+        state.apply(who, &[Use::Recording], 2, ConsentStatus::Accepted);
         assert_eq!(
-            standing.get(who, Use::Recording),
+            state.get(who, Use::Recording),
             Some(ConsentStatus::Withdrawn)
         );
-        assert_eq!(standing.get(who, Use::Transcription), None);
+        assert_eq!(state.get(who, Use::Transcription), None);
     }
 }

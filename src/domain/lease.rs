@@ -35,7 +35,7 @@ pub enum LeaseState {
 /// One lease as its holder sees it. Times are any monotonic clock's microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    standing: LeaseState,
+    state: LeaseState,
     renew_at: Micros,
 }
 
@@ -43,29 +43,29 @@ impl Lease {
     /// Just claimed.
     pub fn new(now: Micros) -> Self {
         Self {
-            standing: LeaseState::Held,
+            state: LeaseState::Held,
             renew_at: now + LEASE_RENEW,
         }
     }
 
-    pub fn standing(&self) -> LeaseState {
-        self.standing
+    pub fn state(&self) -> LeaseState {
+        self.state
     }
 
     /// When to try to renew; `None` once it is lost.
     pub fn poll_timeout(&self) -> Option<Micros> {
-        (self.standing != LeaseState::Lost).then_some(self.renew_at)
+        (self.state != LeaseState::Lost).then_some(self.renew_at)
     }
 
     /// Takes the outcome of a renewal that was *asked for* at `now`.
     pub fn handle(&mut self, renewal: Renewal, now: Micros) -> LeaseState {
         self.renew_at = now + LEASE_RENEW;
-        self.standing = match (self.standing, renewal) {
+        self.state = match (self.state, renewal) {
             (LeaseState::Lost, _) | (_, Renewal::Refused) => LeaseState::Lost,
             (_, Renewal::Renewed) => LeaseState::Held,
             (_, Renewal::Unreachable) => LeaseState::Unsure,
         };
-        self.standing
+        self.state
     }
 }
 

@@ -16,9 +16,9 @@ const FILL_MAX: Micros = Micros::from_secs(2);
 
 /// Samples with their capture time, oldest first.
 #[derive(Default)]
-struct Tape(VecDeque<(Span, Vec<f32>)>);
+struct SampleBuffer(VecDeque<(Span, Vec<f32>)>);
 
-impl Tape {
+impl SampleBuffer {
     /// The samples captured in `span`; holes are silence.
     fn slice(&self, span: Span) -> Vec<f32> {
         let mut out = Vec::with_capacity(samples(span.length()));
@@ -49,9 +49,9 @@ pub fn samples(length: Micros) -> usize {
     usize::try_from(length.0 * 16 / 1_000).unwrap_or(0)
 }
 
-/// Finds the utterances of one stream. Decisions come with their audio, since the tape forgets.
+/// Finds the utterances of one stream. Decisions come with their audio, since the buffer forgets.
 pub struct Segmenter {
-    tape: Tape,
+    buffer: SampleBuffer,
     vad: Vad,
     endpoint: Endpoint,
     settings: Thresholds,
@@ -65,7 +65,7 @@ pub type Segmented = (Decision, Vec<f32>);
 impl Segmenter {
     pub fn new(settings: Thresholds) -> Self {
         Self {
-            tape: Tape::default(),
+            buffer: SampleBuffer::default(),
             vad: Vad::default(),
             endpoint: Endpoint::new(settings),
             settings,
@@ -108,7 +108,7 @@ impl Segmenter {
     /// The samples so far of the utterance going on.
     pub fn so_far(&self) -> Option<(Span, Vec<f32>)> {
         let span = Span::new(self.endpoint.open()?.start, self.endpoint.heard_until());
-        Some((span, self.tape.slice(span)))
+        Some((span, self.buffer.slice(span)))
     }
 
     pub fn push(&mut self, pcm: Vec<f32>, start: MeetingTime) -> Vec<Segmented> {
@@ -121,17 +121,17 @@ impl Segmenter {
                 // Back in time: a new mapping. Nothing after it belongs to what was before.
                 heard.extend(self.cut(next));
                 self.endpoint = Endpoint::resume(&self.endpoint, self.settings);
-                self.tape = Tape::default();
+                self.buffer = SampleBuffer::default();
             }
         }
         self.next = Some(span.end);
         let frames = self.vad.push(&pcm, span);
-        self.tape.0.push_back((span, pcm));
+        self.buffer.0.push_back((span, pcm));
         for frame in frames {
             let decisions = self.endpoint.frame(frame);
             heard.extend(self.with_audio(decisions));
         }
-        self.tape.forget_before(self.endpoint.needs_from());
+        self.buffer.forget_before(self.endpoint.needs_from());
         heard
     }
 
@@ -157,7 +157,7 @@ impl Segmenter {
 
     fn with_audio(&self, decisions: Vec<Decision>) -> Vec<Segmented> {
         let audio = |decision: &Decision| match decision {
-            Decision::Guess { span, .. } | Decision::Ended { span, .. } => self.tape.slice(*span),
+            Decision::Guess { span, .. } | Decision::Ended { span, .. } => self.buffer.slice(*span),
             _ => Vec::new(),
         };
         decisions
@@ -173,31 +173,32 @@ mod tests {
 
     #[test]
     fn touching_spans_share_no_sample_and_lose_none() {
-        let mut tape = Tape::default();
+        let mut buffer = SampleBuffer::default();
         let ramp: Vec<f32> = (0..3_200).map(|n| n as f32).collect();
         for (n, chunk) in ramp.chunks(320).enumerate() {
             let span = Span::of(MeetingTime(n as i64 * 20_000), Micros(20_000));
-            tape.0.push_back((span, chunk.to_vec()));
+            buffer.0.push_back((span, chunk.to_vec()));
         }
         for cut in [20_000, 33_333, 91_001, 199_999] {
             let cut = MeetingTime(cut);
-            let mut both = tape.slice(Span::new(MeetingTime(0), cut));
-            both.extend(tape.slice(Span::new(cut, MeetingTime(200_000))));
+            let mut both = buffer.slice(Span::new(MeetingTime(0), cut));
+            both.extend(buffer.slice(Span::new(cut, MeetingTime(200_000))));
             assert_eq!(both, ramp, "{cut:?}");
         }
     }
 
     #[test]
     fn holes_are_silence_and_keep_time() {
-        let mut tape = Tape::default();
+        let mut buffer = SampleBuffer::default();
         for at in [0, 60_000] {
-            tape.0
+            buffer
+                .0
                 .push_back((Span::of(MeetingTime(at), Micros(20_000)), vec![1.0; 320]));
         }
-        let pcm = tape.slice(Span::new(MeetingTime(0), MeetingTime(80_000)));
+        let pcm = buffer.slice(Span::new(MeetingTime(0), MeetingTime(80_000)));
         assert_eq!(pcm.len(), 1_280);
         assert!(pcm[320..960].iter().all(|sample| *sample == 0.0));
-        tape.forget_before(MeetingTime(20_000));
-        assert_eq!(tape.0.len(), 1);
+        buffer.forget_before(MeetingTime(20_000));
+        assert_eq!(buffer.0.len(), 1);
     }
 }

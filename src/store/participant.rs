@@ -6,7 +6,7 @@ use super::{
     word::{word, word_or_null},
 };
 use crate::domain::{
-    admission::Standing,
+    admission::ParticipantRecord,
     id::{MeetingId, ParticipantId, TenantId, UserId},
     participant::{Answers, Removal, Role},
 };
@@ -61,8 +61,8 @@ pub(super) fn answers(row: &PgRow) -> sqlx::Result<Answers> {
 
 impl Participant {
     /// The facts that decide whether it may come in.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn record(&self) -> ParticipantRecord {
+        ParticipantRecord {
             present: self.present,
             removed: self.removed,
             tokens_from: self.tokens_from,

@@ -28,14 +28,14 @@ pub async fn connect(to: SocketAddr) -> std::io::Result<TcpStream> {
 }
 
 /// Requests for sockets at a steady rate, by those who then go without joining; stops by itself.
-pub struct Flood {
+pub struct UpgradeLoad {
     began: Instant,
     answered: Arc<AtomicUsize>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
 
-impl Flood {
+impl UpgradeLoad {
     pub fn start(to: SocketAddr, a_second: u32, at_most: Duration) -> Self {
         let (answered, stop, began) = (
             Arc::<AtomicUsize>::default(),

@@ -1,8 +1,9 @@
-//! `join_room`: from a credential to a seat, with what the meeting looks like at that instant.
+//! `join_room`: from a credential to a participant, with what the meeting looks like at that
+//! instant.
 
 use super::{Signal, message::Join, message::Who, rooms::Ticket};
 use crate::{
-    api::token::{Credential, Seat},
+    api::token::{Credential, Subject},
     command::join::{Entered, enter},
     domain::{
         admission::{Barred, EntryBy},
@@ -99,15 +100,15 @@ impl Signal {
         let joined = async {
             match &join.who {
                 Who::Token(token) => match self.credential(token)? {
-                    Credential::Join(seat) => {
-                        self.enter(seat, EntryBy::Join(seat.minted), join.last_seq)
+                    Credential::Join(subject) => {
+                        self.enter(subject, EntryBy::Join(subject.minted), join.last_seq)
                             .await
                     }
                     _ => Err(NotJoined::barred("unauthorized", "token is a join token")),
                 },
                 Who::Resume(token) => match self.credential(token)? {
-                    Credential::Resume(seat) => {
-                        self.enter(seat, EntryBy::Resume(seat.minted), join.last_seq)
+                    Credential::Resume(subject) => {
+                        self.enter(subject, EntryBy::Resume(subject.minted), join.last_seq)
                             .await
                     }
                     _ => Err(NotJoined::barred(
@@ -145,17 +146,17 @@ impl Signal {
 
     async fn enter(
         &self,
-        seat: Seat,
+        subject: Subject,
         by: EntryBy,
         last_seq: Option<i64>,
     ) -> Result<Joined, NotJoined> {
-        let Seat {
+        let Subject {
             tenant,
             meeting,
             participant,
             role,
             ..
-        } = seat;
+        } = subject;
         let state = self.state();
         // Listening begins before the picture is taken, so that nothing falls between.
         let ticket = self.rooms().enter(tenant, meeting).await;
@@ -194,10 +195,10 @@ impl Signal {
         } = entered;
         state.publish(meeting, effects);
         let now = state.clock.now();
-        let seat = Seat {
+        let subject = Subject {
             role,
             minted: now,
-            ..seat
+            ..subject
         };
         let data = json!({
             "participantId": participant,
@@ -205,8 +206,8 @@ impl Signal {
             "consent": person.consent,
             "recording": picture.recording,
             "iceServers": state.ice_servers,
-            "resumeToken": state.keys.mint_resume(seat, now),
-            "consentToken": state.keys.mint_consent(Seat { role: Role::Participant, ..seat }, now),
+            "resumeToken": state.keys.mint_resume(subject, now),
+            "consentToken": state.keys.mint_consent(Subject { role: Role::Participant, ..subject }, now),
             "seq": picture.seq,
         });
         let replay_after = last_seq

@@ -5,12 +5,12 @@
 //! Nothing here decides about media: that is the worker's, behind the queue.
 
 mod join;
-mod lane;
 mod log;
 pub mod message;
 mod outbox;
 mod rate_limit;
 mod replay;
+mod request_queue;
 mod room;
 mod rooms;
 mod socket;

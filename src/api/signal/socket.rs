@@ -1,15 +1,15 @@
 //! One socket's life: `join_room` in time, replay, then reading and writing apart, so that a slow
 //! reader never delays what it says itself. A withdrawal acts when it is read; what is logged and
-//! what goes to the worker each has its lane, in order.
+//! what goes to the worker each has its queue, in order.
 
 use super::{
     Signal,
     join::{Joined, NotJoined},
-    lane::Lanes,
     message::{self, ClientMessage, ConsentData, FRAME_BYTES_MAX, Incoming, parse_client_message},
     outbox::Outbox,
     rate_limit::MessageRate,
     replay::ReplayOf,
+    request_queue::RequestQueues,
     room::Member,
     writer::{LINGER, WRITE_MAX, write},
 };
@@ -145,9 +145,9 @@ impl Signal {
             .clone()
             .replay(ReplayOf::new(&joined), answer, first, outbox.clone());
         self.tracker().spawn(replaying.in_current_span());
-        let lanes = Lanes::new(self, &joined, outbox);
+        let queues = RequestQueues::new(self, &joined, outbox);
         let close = self
-            .listen(stream, &mut rate, outbox, &joined, &lanes)
+            .listen(stream, &mut rate, outbox, &joined, &queues)
             .await;
         joined.ticket.detach(number).await;
         close
@@ -202,7 +202,7 @@ impl Signal {
         rate: &mut MessageRate,
         outbox: &Arc<Outbox>,
         joined: &Joined,
-        lanes: &Lanes,
+        queues: &RequestQueues,
     ) -> Option<Close> {
         loop {
             let incoming = tokio::select! {
@@ -220,7 +220,8 @@ impl Signal {
                 Ok(Ok(Received::Alive)) => continue,
                 Ok(Ok(Received::Message(incoming))) => incoming,
             };
-            if let ControlFlow::Break(close) = self.take(id, message, outbox, joined, lanes).await {
+            if let ControlFlow::Break(close) = self.take(id, message, outbox, joined, queues).await
+            {
                 return Some(close);
             }
         }
@@ -232,7 +233,7 @@ impl Signal {
         message: ClientMessage,
         outbox: &Arc<Outbox>,
         joined: &Joined,
-        lanes: &Lanes,
+        queues: &RequestQueues,
     ) -> ControlFlow<Close> {
         let refuse = |code: &str, why: &str| outbox.push(message::error(id.as_ref(), code, why));
         match (message, joined.participant) {
@@ -241,7 +242,7 @@ impl Signal {
             (ClientMessage::Leave, None) => return ControlFlow::Break(Close::Left),
             // What is said meanwhile, a withdrawal perhaps, is not kept waiting.
             (ClientMessage::Leave, Some(participant)) => {
-                let Ok(place) = lanes.leaving.clone().try_acquire_owned() else {
+                let Ok(place) = queues.leaving.clone().try_acquire_owned() else {
                     refuse("busy", "an earlier leave is under way");
                     return ControlFlow::Continue(());
                 };
@@ -272,13 +273,13 @@ impl Signal {
                 if !decision.status.accepts() {
                     // Nothing limits it, and nothing that was said before delays it.
                     let acting = Acting::start(self.state(), &decision);
-                    lanes.log().refuse(id.clone(), decision, acting).await;
-                } else if !answered || !lanes.log().grant(id.clone(), decision) {
+                    queues.log().refuse(id.clone(), decision, acting).await;
+                } else if !answered || !queues.log().grant(id.clone(), decision) {
                     refuse("busy", "too much waits to be logged; try again in a moment");
                 }
             }
             (ClientMessage::Signal(signal), Some(_)) => {
-                if lanes.worker().try_send((id.clone(), signal)).is_err() {
+                if queues.worker().try_send((id.clone(), signal)).is_err() {
                     refuse(
                         "busy",
                         "too much waits for the worker; try again in a moment",
@@ -355,7 +356,7 @@ async fn next(
     let now = Instant::now();
     let Message::Text(text) = message else {
         return match message {
-            _ if !rate.admits(false, now) => Err(Some(Close::Flood)),
+            _ if !rate.admits(false, now) => Err(Some(Close::TooManyMessages)),
             Message::Binary(_) => Ok(Received::Invalid(message::error(
                 None,
                 "invalid",
@@ -371,7 +372,7 @@ async fn next(
     let admitted = (joined && parsed.as_ref().is_ok_and(Incoming::refuses_consent))
         || rate.admits(parsed.as_ref().is_ok_and(Incoming::is_candidate), now);
     if !admitted {
-        return Err(Some(Close::Flood));
+        return Err(Some(Close::TooManyMessages));
     }
     Ok(match parsed {
         Ok(incoming) => Received::Message(incoming),

@@ -49,15 +49,15 @@ pub enum Credential {
     ApiKey([u8; 32]),
     /// SHA-256 of the whole secret.
     Link([u8; 32]),
-    Join(Seat),
-    Resume(Seat),
-    Consent(Seat),
+    Join(Subject),
+    Resume(Subject),
+    Consent(Subject),
     Session(Session),
 }
 
 /// A participant in its meeting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seat {
+pub struct Subject {
     pub tenant: TenantId,
     pub meeting: MeetingId,
     pub participant: ParticipantId,
@@ -156,19 +156,19 @@ impl Keys {
         Ok(Self([key(a)?, key(b)?, key(c)?, key(d)?]))
     }
 
-    /// For `join_room`, and the participant's REST calls. `seat.minted` is ignored: it is `now`.
-    pub fn mint_join(&self, seat: Seat, now: DateTime<Utc>) -> Minted {
+    /// For `join_room`, and the participant's REST calls. `subject.minted` is ignored: it is `now`.
+    pub fn mint_join(&self, subject: Subject, now: DateTime<Utc>) -> Minted {
         let (exp, expires) = end(now, JOIN_TTL_S);
         let claims = JoinClaims {
             iss: ISSUER.into(),
             aud: Kind::Join.as_str().into(),
-            sub: seat.participant,
+            sub: subject.participant,
             exp,
             nbf: now.timestamp(),
             jti: Uuid::now_v7(),
-            tenant: seat.tenant,
-            meeting: seat.meeting,
-            role: seat.role,
+            tenant: subject.tenant,
+            meeting: subject.meeting,
+            role: subject.role,
             minted: now.timestamp_millis(),
         };
         Minted {
@@ -178,34 +178,34 @@ impl Keys {
     }
 
     /// For `join_room` again, while the participant is present.
-    pub fn mint_resume(&self, seat: Seat, now: DateTime<Utc>) -> String {
+    pub fn mint_resume(&self, subject: Subject, now: DateTime<Utc>) -> String {
         self.sign(
             Kind::Resume,
             &ResumeClaims {
                 iss: ISSUER.into(),
                 aud: Kind::Resume.as_str().into(),
-                sub: seat.participant,
+                sub: subject.participant,
                 nbf: now.timestamp(),
                 jti: Uuid::now_v7(),
-                tenant: seat.tenant,
-                meeting: seat.meeting,
-                role: seat.role,
+                tenant: subject.tenant,
+                meeting: subject.meeting,
+                role: subject.role,
                 minted: now.timestamp_millis(),
             },
         )
     }
 
     /// For the participant's own consent entries, nothing else.
-    pub fn mint_consent(&self, seat: Seat, now: DateTime<Utc>) -> String {
+    pub fn mint_consent(&self, subject: Subject, now: DateTime<Utc>) -> String {
         self.sign(
             Kind::Consent,
             &ConsentClaims {
                 iss: ISSUER.into(),
                 aud: Kind::Consent.as_str().into(),
-                sub: seat.participant,
+                sub: subject.participant,
                 jti: Uuid::now_v7(),
-                tenant: seat.tenant,
-                meeting: seat.meeting,
+                tenant: subject.tenant,
+                meeting: subject.meeting,
                 minted: now.timestamp_millis(),
             },
         )
@@ -264,7 +264,7 @@ impl Keys {
                 let claims: JoinClaims = key.open(credential)?;
                 key.about(&claims.iss, &claims.aud)?;
                 lives(claims.nbf, claims.exp, JOIN_TTL_S, now)?;
-                claims.seat().map(Credential::Join)
+                claims.subject().map(Credential::Join)
             }
             Kind::Resume => {
                 let claims: ResumeClaims = key.open(credential)?;
@@ -278,7 +278,7 @@ impl Keys {
                     role,
                     ..
                 } = claims;
-                Ok(Credential::Resume(Seat {
+                Ok(Credential::Resume(Subject {
                     tenant,
                     meeting,
                     participant,
@@ -296,7 +296,7 @@ impl Keys {
                     sub: participant,
                     ..
                 } = claims;
-                Ok(Credential::Consent(Seat {
+                Ok(Credential::Consent(Subject {
                     tenant,
                     meeting,
                     participant,
@@ -412,7 +412,7 @@ struct JoinClaims {
 }
 
 impl JoinClaims {
-    fn seat(self) -> Result<Seat, Refused> {
+    fn subject(self) -> Result<Subject, Refused> {
         let minted = minted(self.minted)?;
         let Self {
             tenant,
@@ -421,7 +421,7 @@ impl JoinClaims {
             role,
             ..
         } = self;
-        Ok(Seat {
+        Ok(Subject {
             tenant,
             meeting,
             participant,

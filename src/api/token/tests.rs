@@ -12,8 +12,8 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_795_364_221_230).expect("in range")
 }
 
-fn seat() -> Seat {
-    Seat {
+fn subject() -> Subject {
+    Subject {
         tenant: TenantId(Uuid::from_u128(1)),
         meeting: MeetingId(Uuid::from_u128(2)),
         participant: ParticipantId(Uuid::from_u128(3)),
@@ -29,28 +29,31 @@ fn after(s: i64) -> DateTime<Utc> {
 #[test]
 fn every_kind_comes_back_as_what_it_is() {
     let keys = keys();
-    let join = keys.mint_join(seat(), now());
-    assert_eq!(keys.read(&join.token, now()), Ok(Credential::Join(seat())));
+    let join = keys.mint_join(subject(), now());
+    assert_eq!(
+        keys.read(&join.token, now()),
+        Ok(Credential::Join(subject()))
+    );
     assert_eq!(join.expires.timestamp() - now().timestamp(), JOIN_TTL_S);
     assert_eq!(
-        keys.read(&keys.mint_resume(seat(), now()), after(86_400)),
-        Ok(Credential::Resume(seat()))
+        keys.read(&keys.mint_resume(subject(), now()), after(86_400)),
+        Ok(Credential::Resume(subject()))
     );
-    let consent = keys.mint_consent(seat(), now());
-    let plain = Seat {
+    let consent = keys.mint_consent(subject(), now());
+    let plain = Subject {
         role: Role::Participant,
-        ..seat()
+        ..subject()
     };
     assert_eq!(
         keys.read(&consent, after(40 * 86_400)),
         Ok(Credential::Consent(plain))
     );
     let user = UserId(Uuid::from_u128(4));
-    let session = keys.mint_session(seat().tenant, user, 1_000_000, now());
+    let session = keys.mint_session(subject().tenant, user, 1_000_000, now());
     assert_eq!(
         keys.read(&session.token, after(SESSION_TTL_S_MAX)),
         Ok(Credential::Session(Session {
-            tenant: seat().tenant,
+            tenant: subject().tenant,
             user,
             expires: session.expires
         })),
@@ -68,7 +71,7 @@ fn every_kind_comes_back_as_what_it_is() {
 #[test]
 fn ends_with_no_more_than_the_leeway() {
     let keys = keys();
-    let join = keys.mint_join(seat(), now()).token;
+    let join = keys.mint_join(subject(), now()).token;
     assert!(keys.read(&join, after(JOIN_TTL_S + LEEWAY_S - 1)).is_ok());
     assert_eq!(
         keys.read(&join, after(JOIN_TTL_S + LEEWAY_S)),
@@ -77,7 +80,7 @@ fn ends_with_no_more_than_the_leeway() {
     assert!(keys.read(&join, after(-LEEWAY_S)).is_ok());
     assert_eq!(keys.read(&join, after(-LEEWAY_S - 1)), Err(Refused::Early));
     let session = keys
-        .mint_session(seat().tenant, UserId(Uuid::from_u128(4)), 60, now())
+        .mint_session(subject().tenant, UserId(Uuid::from_u128(4)), 60, now())
         .token;
     assert_eq!(
         keys.read(&session, after(60 + LEEWAY_S)),
@@ -104,7 +107,7 @@ fn forge(header: &Value, claims: &Value, secret: &EncodingKey, algorithm: Algori
 #[test]
 fn no_mutation_is_accepted() {
     let keys = keys();
-    let good = keys.mint_join(seat(), now()).token;
+    let good = keys.mint_join(subject(), now()).token;
     let parts: Vec<&str> = good.split('.').collect();
     let json = |part: &str| -> Value {
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("json")
@@ -145,7 +148,7 @@ fn no_mutation_is_accepted() {
     let other = Keys::new(b"another secret, which is also long enough").expect("long enough");
     bad.push((
         "another secret".into(),
-        other.mint_join(seat(), now()).token,
+        other.mint_join(subject(), now()).token,
     ));
     let other_key = &key(&other, Kind::Join).sign;
     bad.push((
@@ -318,10 +321,10 @@ fn no_mutation_is_accepted() {
 fn a_token_of_one_kind_is_none_of_another() {
     let keys = keys();
     let tokens = [
-        keys.mint_join(seat(), now()).token,
-        keys.mint_resume(seat(), now()),
-        keys.mint_consent(seat(), now()),
-        keys.mint_session(seat().tenant, UserId(Uuid::from_u128(4)), 60, now())
+        keys.mint_join(subject(), now()).token,
+        keys.mint_resume(subject(), now()),
+        keys.mint_consent(subject(), now()),
+        keys.mint_session(subject().tenant, UserId(Uuid::from_u128(4)), 60, now())
             .token,
     ];
     let read: Vec<_> = tokens

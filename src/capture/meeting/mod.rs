@@ -55,7 +55,7 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Packets taken in one turn, so that a flood never keeps a withdrawal waiting.
+/// Packets taken in one turn, so that many packets never keep a withdrawal waiting.
 const BATCH: usize = 64;
 /// The longest sleep, for what has no timer of its own (idle segments).
 const TICK: Duration = Duration::from_millis(500);

@@ -214,7 +214,7 @@ fn split(text: &str) -> Vec<HeardWord> {
         let mut spaced = true;
         let mut alone = false;
         for c in part.chars() {
-            let unspaced = is_unspaced(c);
+            let unspaced = is_cjk(c);
             match words.last_mut().filter(|_| !spaced) {
                 Some(word) if !unspaced && (!alone || !c.is_alphanumeric()) => word.text.push(c),
                 _ => words.push(HeardWord {
@@ -230,9 +230,9 @@ fn split(text: &str) -> Vec<HeardWord> {
     words
 }
 
-/// Letters of scripts that are written without spaces and can be parted anywhere: Chinese
-/// characters and kana.
-pub(crate) fn is_unspaced(c: char) -> bool {
+/// Chinese characters and kana: written without spaces, and each can stand alone. (Thai and others
+/// have no spaces either, but their letters cannot be parted anywhere.)
+pub(crate) fn is_cjk(c: char) -> bool {
     matches!(c, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
 }
 

@@ -13,7 +13,7 @@ fn current(revision: i32, source: TextSource, text: &str) -> Current {
 #[test]
 fn an_edit_beats_a_refinement_and_an_old_base_is_refused() {
     use TextSource::{Edit, Live, Refine};
-    for (standing, base, source, author, text, expected) in [
+    for (current, base, source, author, text, expected) in [
         (
             current(3, Live, "a"),
             3,
@@ -104,9 +104,9 @@ fn an_edit_beats_a_refinement_and_an_old_base_is_refused() {
         ),
     ] {
         assert_eq!(
-            decide(&standing, base, source, author, text),
+            decide(&current, base, source, author, text),
             expected,
-            "{standing:?} {base} {source} {text}"
+            "{current:?} {base} {source} {text}"
         );
     }
 }

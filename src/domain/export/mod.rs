@@ -9,7 +9,7 @@
 //! pause made two segments of it. A translation stands beside what was said: in cues of its own, and
 //! in a line of its own.
 
-use crate::{correction::is_unspaced, id::ParticipantId, transcript::STOPS};
+use crate::{correction::is_cjk, id::ParticipantId, transcript::STOPS};
 use std::{collections::BTreeMap, fmt::Write as _};
 
 /// Characters in a line, and lines in a cue.
@@ -192,7 +192,7 @@ fn goes_on(paragraph: &[&Said], next: &Said) -> bool {
 /// Whether a space stands between two parts of a text.
 fn is_spaced(before: &str, behind: &str) -> bool {
     match (before.chars().next_back(), behind.chars().next()) {
-        (Some(last), Some(first)) => !(is_unspaced(last) && is_unspaced(first)),
+        (Some(last), Some(first)) => !(is_cjk(last) && is_cjk(first)),
         _ => false,
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::{
     admission::{self, Terms},
-    consent::{ConsentStatus, Standing, Use},
+    consent::{ConsentState, ConsentStatus, Use},
     gate::{Entry, Gate},
     id::{ConsentId, ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE, UNREACHABLE_AFTER},
@@ -54,7 +54,7 @@ pub struct Meeting {
     present: BTreeMap<ParticipantId, Member>,
     sockets: BTreeMap<Uuid, (MeetingTime, BTreeSet<ParticipantId>)>,
     streams: BTreeMap<StreamId, Stream>,
-    standing: Standing,
+    consent: ConsentState,
     /// Withdrawn in memory, not yet in the log.
     pending: BTreeMap<ConsentId, (ParticipantId, Vec<Use>)>,
     /// Of these, those that had been said before, each with the entry up to which the log must be
@@ -81,7 +81,7 @@ impl Meeting {
             present: BTreeMap::new(),
             sockets: BTreeMap::new(),
             streams: BTreeMap::new(),
-            standing: Standing::default(),
+            consent: ConsentState::default(),
             pending: BTreeMap::new(),
             said_before: BTreeMap::new(),
             empty_since: Some(now),
@@ -294,7 +294,7 @@ impl Meeting {
     fn consent(&mut self, entries: &[Entry], now: MeetingTime) {
         for entry in entries {
             self.gate.apply(entry, now);
-            self.standing
+            self.consent
                 .apply(entry.participant, &entry.uses, entry.entry, entry.status);
             self.pending.remove(&entry.id);
             if !entry.status.accepts() {
@@ -461,7 +461,7 @@ impl Meeting {
     }
 
     fn accepts(&self, participant: ParticipantId, purpose: Use) -> bool {
-        self.standing.accepts(participant, purpose)
+        self.consent.accepts(participant, purpose)
             && !self
                 .pending
                 .values()

@@ -1,9 +1,9 @@
-//! Those who mean harm, from outside: crowds that only hold connections open, and floods of
+//! Those who mean harm, from outside: crowds that only hold connections open, and very many
 //! sockets, from another address than the meeting's.
 
 use super::support::{
     Scratch,
-    crowd::{self, Flood},
+    crowd::{self, UpgradeLoad},
     server::{SOFT_DESCRIPTORS, Server},
 };
 use hansard::descriptor;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SILENT: usize = 3000;
 const UPGRADES_A_SECOND: u32 = 2000;
-const FLOOD_MAX: Duration = Duration::from_secs(12);
+const LOAD_MAX: Duration = Duration::from_secs(12);
 /// On a busy machine, in a debug build.
 const SOON: Duration = Duration::from_secs(90);
 
@@ -91,7 +91,7 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
         .expect("she speaks");
     let frames = &alice.frames[..usize::try_from(first.end_ms / 20 + 60).expect("short")];
 
-    let flood = Flood::start(address, UPGRADES_A_SECOND, FLOOD_MAX);
+    let load = UpgradeLoad::start(address, UPGRADES_A_SECOND, LOAD_MAX);
     sender
         .run(
             stream.address(),
@@ -116,8 +116,8 @@ async fn crowds_at_the_door_leave_a_meeting_unharmed() {
         .trim_matches([',', '.', '?'])
         .to_lowercase();
     assert!(text.contains(&word), "{text:?} has {word:?} in it");
-    let (asked, took) = flood.stop().await;
-    assert!(asked > 100, "the flood was one: {asked} in {took:?}");
+    let (asked, took) = load.stop().await;
+    assert!(asked > 100, "enough were sent: {asked} in {took:?}");
 
     // Who never asked anything is let go of.
     let asked = Instant::now();

@@ -17,7 +17,7 @@ use hansard::{
         secret::Secret,
         signal::Signal,
         state::{Address, ApiState, Shared},
-        token::{Keys, Seat},
+        token::{Keys, Subject},
         unwritten::Unwritten,
     },
     clock::Clock,
@@ -338,8 +338,8 @@ impl App {
         tx.commit().await.expect("Postgres answers");
     }
 
-    pub fn seat(&self, meeting: MeetingId, participant: ParticipantId, role: Role) -> Seat {
-        Seat {
+    pub fn guest(&self, meeting: MeetingId, participant: ParticipantId, role: Role) -> Subject {
+        Subject {
             tenant: self.tenant,
             meeting,
             participant,
@@ -352,7 +352,7 @@ impl App {
         let now = self.state.clock.now();
         self.state
             .keys
-            .mint_resume(self.seat(meeting, participant, Role::Participant), now)
+            .mint_resume(self.guest(meeting, participant, Role::Participant), now)
     }
 
     pub fn session(&self, user: Uuid) -> String {

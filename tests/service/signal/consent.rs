@@ -7,7 +7,7 @@ use super::{
 use hansard::{
     api::{
         auth::{Caller, Who},
-        give::{self, Give},
+        consent_request::{self, ConsentRequest},
     },
     domain::{
         consent::ConsentStatus,
@@ -145,8 +145,8 @@ async fn what_one_socket_says_is_logged_in_its_order() {
     let world = World::new().await;
     let api = world.api().await;
     worker(&world).await;
-    let seat = world.invite("Ana").await;
-    let (mut ana, _) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, guest).await;
     for n in 0..30 {
         say(
             &mut ana,
@@ -166,7 +166,7 @@ async fn what_one_socket_says_is_logged_in_its_order() {
         log.iter()
             .all(|entry| entry.status.accepts() == (entry.entry % 2 == 1))
     );
-    let person = presence::person(&mut tx, world.meeting, seat.participant)
+    let person = presence::person(&mut tx, world.meeting, guest.participant)
         .await
         .expect("read");
     assert_eq!(person.consent.recording, Some(ConsentStatus::Withdrawn));
@@ -177,8 +177,8 @@ async fn what_one_socket_says_is_logged_in_its_order() {
 async fn refusing_has_no_limit() {
     let world = World::new().await;
     let api = world.api().await;
-    let seat = world.invite("Ana").await;
-    let (mut ana, _) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, guest).await;
     for n in 0..200 {
         say(
             &mut ana,
@@ -317,10 +317,10 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     let world = World::with(settings).await;
     let api = world.api().await;
     worker(&world).await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let mut client = api.connect().await;
     client
-        .send(json!({"type": "join_room", "id": "j", "data": {"token": world.token(seat)}}))
+        .send(json!({"type": "join_room", "id": "j", "data": {"token": world.token(guest)}}))
         .await;
     let (got, code) = client.rest().await;
     assert_eq!(
@@ -331,7 +331,7 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     // By REST, through the same function.
     let said = consent::ConsentDecision {
         meeting: world.meeting,
-        participant: seat.participant,
+        participant: guest.participant,
         id: hansard::domain::id::ConsentId(hansard::store::new_id()),
         consent_type: hansard::domain::consent::ConsentType::RecordingAi,
         status: ConsentStatus::Accepted,
@@ -342,16 +342,18 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     };
     let caller = Caller {
         tenant: world.tenant,
-        who: Who::Consenting(seat),
+        who: Who::Consenting(guest),
     };
-    let asked = Give {
+    let asked = ConsentRequest {
         caller,
         user: None,
         decision: said,
         acting: None,
     };
-    give::give(&api.state, asked).await.expect("said");
-    let (mut ana, joined) = api.join(&world, seat).await;
+    consent_request::carry_out(&api.state, asked)
+        .await
+        .expect("said");
+    let (mut ana, joined) = api.join(&world, guest).await;
     assert_eq!(
         joined["consent"],
         json!({"recording": "accepted", "transcription": "accepted"})
@@ -370,7 +372,7 @@ async fn required_bars_at_the_door_and_removes_who_takes_it_back() {
     let last = seqs(&got).pop().expect("durable");
     assert_eq!(
         observer.up_to(last).await.last().expect("told")["data"]["id"],
-        json!(seat.participant)
+        json!(guest.participant)
     );
 }
 
@@ -383,8 +385,8 @@ async fn nothing_that_waits_delays_a_withdrawal() {
     let world = World::on(&cluster, MeetingSettings::default()).await;
     let api = world.api().await;
     let heard = worker(&world).await;
-    let seat = world.invite("Ana").await;
-    let (mut ana, _) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut ana, _) = api.join(&world, guest).await;
     cluster.freeze(true).await;
     ana.send(json!({"type": "leave", "id": "l"})).await;
     for n in 0..GRANTS {
@@ -438,7 +440,7 @@ async fn nothing_that_waits_delays_a_withdrawal() {
     let log = consent::whole(&mut tx, world.meeting).await.expect("read");
     let last: Vec<_> = log.iter().rev().take(2).map(|entry| entry.status).collect();
     assert_eq!(last, [ConsentStatus::Withdrawn; 2]);
-    let person = presence::person(&mut tx, world.meeting, seat.participant)
+    let person = presence::person(&mut tx, world.meeting, guest.participant)
         .await
         .expect("read");
     assert_eq!(

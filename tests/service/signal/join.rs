@@ -186,20 +186,20 @@ async fn who_does_not_join_in_time_is_closed() {
 async fn tokens_that_do_not_stand_are_refused() {
     let world = World::new().await;
     let api = world.api().await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let now = world.clock.now();
     let old = world
         .keys
-        .mint_join(seat, now - TimeDelta::seconds(700))
+        .mint_join(guest, now - TimeDelta::seconds(700))
         .token;
-    let resume = world.keys.mint_resume(seat, now);
-    let consent = world.keys.mint_consent(seat, now);
+    let resume = world.keys.mint_resume(guest, now);
+    let consent = world.keys.mint_consent(guest, now);
     let nobody = world
         .keys
         .mint_join(
-            hansard::api::token::Seat {
+            hansard::api::token::Subject {
                 participant: new_id().into(),
-                ..seat
+                ..guest
             },
             now,
         )
@@ -209,7 +209,7 @@ async fn tokens_that_do_not_stand_are_refused() {
         (json!({"token": old}), "unauthorized"),
         (json!({"token": resume}), "unauthorized"),
         (json!({"token": consent}), "unauthorized"),
-        (json!({"resumeToken": world.token(seat)}), "unauthorized"),
+        (json!({"resumeToken": world.token(guest)}), "unauthorized"),
         (json!({"resumeToken": resume}), "absent"),
         (json!({"token": nobody}), "not_found"),
         (json!({"meetingId": world.meeting}), "forbidden"),
@@ -237,7 +237,7 @@ async fn tokens_that_do_not_stand_are_refused() {
         client.next().await.expect("an answer")["data"]["code"],
         "invalid"
     );
-    client.join(json!({"token": world.token(seat)})).await;
+    client.join(json!({"token": world.token(guest)})).await;
 }
 
 #[tokio::test]

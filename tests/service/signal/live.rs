@@ -51,7 +51,7 @@ async fn what_is_not_understood_is_answered_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn floods_and_oversize_are_closed_and_candidates_are_counted_apart() {
+async fn too_many_and_too_large_messages_close_a_socket_and_candidates_are_counted_apart() {
     let world = World::new().await;
     let api = world.api().await;
     let (mut client, _) = api.join(&world, world.invite("Ana").await).await;

@@ -34,7 +34,7 @@ pub fn decision(
 #[tokio::test]
 async fn thirty_two_writers_make_one_chain_and_no_hole() {
     let world = std::sync::Arc::new(World::new().await);
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let writers: Vec<_> = (0..32)
         .map(|n| {
             let world = world.clone();
@@ -47,7 +47,7 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
                 let statement = Some(format!("{n}"));
                 let decision = ConsentDecision {
                     statement,
-                    ..decision(&world, seat.participant, status)
+                    ..decision(&world, guest.participant, status)
                 };
                 // Every one twice, as a retry would.
                 for again in [false, true] {
@@ -107,7 +107,7 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
             .zip(&log)
             .all(|(event, entry)| event.data == entry.event().data())
     );
-    let person = presence::person(&mut tx, world.meeting, seat.participant)
+    let person = presence::person(&mut tx, world.meeting, guest.participant)
         .await
         .expect("read");
     assert_eq!(
@@ -125,14 +125,14 @@ async fn thirty_two_writers_make_one_chain_and_no_hole() {
 #[tokio::test]
 async fn the_log_refuses_changes_and_what_an_owner_changed_shows() {
     let world = World::new().await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     for status in [ConsentStatus::Accepted, ConsentStatus::Withdrawn] {
         let mut tx = world
             .store
             .tenant_tx(world.tenant)
             .await
             .expect("Postgres answers");
-        command::consent::record(&mut tx, &decision(&world, seat.participant, status))
+        command::consent::record(&mut tx, &decision(&world, guest.participant, status))
             .await
             .expect("said");
         tx.commit().await.expect("commits");

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 async fn a_removed_participant_is_closed_and_stays_out() {
     let world = World::new().await;
     let api = world.api().await;
-    let seat = world.invite("Ana").await;
-    let (mut client, joined) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut client, joined) = api.join(&world, guest).await;
     let mut tx = world
         .store
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    let gone = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+    let gone = remove::remove(&mut tx, world.meeting, guest.participant, Removal::Request)
         .await
         .expect("removed");
     tx.commit().await.expect("commits");
@@ -30,7 +30,7 @@ async fn a_removed_participant_is_closed_and_stays_out() {
         (Some("participant_left"), Some(4003))
     );
     for data in [
-        json!({"token": world.token(seat)}),
+        json!({"token": world.token(guest)}),
         json!({"resumeToken": joined["resumeToken"]}),
     ] {
         let mut client = api.connect().await;
@@ -49,8 +49,8 @@ async fn a_removed_participant_is_closed_and_stays_out() {
 async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
     let world = World::new().await;
     let api = world.api().await;
-    let seat = world.invite("Ana").await;
-    let (mut client, _) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut client, _) = api.join(&world, guest).await;
     // Its worker did not hear of the socket for 30 s.
     let mut tx = world
         .store
@@ -58,7 +58,7 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         .await
         .expect("Postgres answers");
     drop(
-        leave::leave(&mut tx, world.meeting, seat.participant)
+        leave::leave(&mut tx, world.meeting, guest.participant)
             .await
             .expect("left"),
     );
@@ -69,7 +69,7 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         .await
         .expect("Postgres answers");
     drop(
-        remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+        remove::remove(&mut tx, world.meeting, guest.participant, Removal::Request)
             .await
             .expect("removed"),
     );
@@ -85,7 +85,7 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    let back = readmit::readmit(&mut tx, world.meeting, seat.participant)
+    let back = readmit::readmit(&mut tx, world.meeting, guest.participant)
         .await
         .expect("readmitted");
     tx.commit().await.expect("commits");
@@ -94,9 +94,9 @@ async fn a_removal_closes_also_who_is_absent_for_the_store_and_is_undone() {
         (1, &Value::Null)
     );
     let mut old = api.connect().await;
-    old.send(json!({"type": "join_room", "data": {"token": world.keys.mint_join(seat, seat.minted).token}})).await;
+    old.send(json!({"type": "join_room", "data": {"token": world.keys.mint_join(guest, guest.minted).token}})).await;
     assert_eq!(old.rest().await.1, Some(4003), "old tokens stay void");
-    let (mut client, _) = api.join(&world, seat).await;
+    let (mut client, _) = api.join(&world, guest).await;
     client.send(json!({"type": "ping"})).await;
     assert_eq!(client.next_of("pong").await["type"], "pong");
 }

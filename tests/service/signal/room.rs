@@ -96,8 +96,8 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
     for n in 0..250 {
         world.store_update(n).await;
     }
-    let seat = world.invite("Ana").await;
-    let (client, joined) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (client, joined) = api.join(&world, guest).await;
     assert_eq!(joined["seq"], 251);
     drop(client);
     for n in 0..250 {
@@ -111,7 +111,7 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
     ] {
         let mut client = api.connect().await;
         let joined = client
-            .join(json!({"token": world.token(seat), "lastSeq": last_seq}))
+            .join(json!({"token": world.token(guest), "lastSeq": last_seq}))
             .await;
         assert_eq!(joined["seq"], 501);
         let got = client.up_to(501).await;
@@ -129,7 +129,7 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
     ] {
         let mut client = api.connect().await;
         let mut all = data.clone();
-        all["token"] = json!(world.token(seat));
+        all["token"] = json!(world.token(guest));
         let joined = client.join(all).await;
         let next = joined["seq"].as_i64().expect("a number") + 1;
         let event = world.store_update("Somebody").await;
@@ -155,11 +155,11 @@ async fn replay_begins_after_last_seq_and_never_before_the_first_join() {
 async fn a_newer_socket_replaces_the_older_in_this_process_and_in_another() {
     let world = World::new().await;
     let (one, other) = (world.api().await, world.api().await);
-    let seat = world.invite("Ana").await;
-    let (mut first, _) = one.join(&world, seat).await;
-    let (mut second, _) = one.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut first, _) = one.join(&world, guest).await;
+    let (mut second, _) = one.join(&world, guest).await;
     assert_eq!(first.rest().await.1, Some(4010));
-    let (mut third, _) = other.join(&world, seat).await;
+    let (mut third, _) = other.join(&world, guest).await;
     assert_eq!(second.rest().await.1, Some(4010));
     third.send(json!({"type": "ping"})).await;
     assert_eq!(third.next().await.expect("still there")["type"], "pong");
@@ -185,8 +185,8 @@ async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the
     let world = World::new().await;
     let api = world.api().await;
     let off = world.store_state(RecordingState::Off).await;
-    let seat = world.invite("Ana").await;
-    let (mut participant, _) = api.join(&world, seat).await;
+    let guest = world.invite("Ana").await;
+    let (mut participant, _) = api.join(&world, guest).await;
     let (mut observer, joined) = api.observe(&world).await;
     assert_eq!(joined["recording"]["state"], "off");
     end(&world).await;
@@ -209,7 +209,7 @@ async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the
     assert_eq!(code, Some(4000));
     assert_eq!(seqs(&got).last(), Some(&last.seq));
     let mut late = api.connect().await;
-    late.send(json!({"type": "join_room", "data": {"token": world.token(seat)}}))
+    late.send(json!({"type": "join_room", "data": {"token": world.token(guest)}}))
         .await;
     let (got, code) = late.rest().await;
     assert_eq!(

@@ -26,18 +26,18 @@ use std::collections::BTreeSet;
 #[tokio::test]
 async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing() {
     let world = World::new().await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let mut tx = world
         .store
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
     let door = EntryBy::Join(world.clock.now());
-    let first = join::enter(&mut tx, world.meeting, seat.participant, door)
+    let first = join::enter(&mut tx, world.meeting, guest.participant, door)
         .await
         .expect("read")
         .expect("let in");
-    let again = join::enter(&mut tx, world.meeting, seat.participant, door)
+    let again = join::enter(&mut tx, world.meeting, guest.participant, door)
         .await
         .expect("read")
         .expect("let in");
@@ -70,12 +70,12 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
         .await
         .expect("read")
         .roster;
-    let left = leave::leave(&mut tx, world.meeting, seat.participant)
+    let left = leave::leave(&mut tx, world.meeting, guest.participant)
         .await
         .expect("left");
     assert_eq!(left.events[0].kind, EventKind::ParticipantLeft);
     assert!(
-        leave::leave(&mut tx, world.meeting, seat.participant)
+        leave::leave(&mut tx, world.meeting, guest.participant)
             .await
             .expect("read")
             .is_empty()
@@ -89,7 +89,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     );
 
     // Back: the first join stays the first, a second visit is opened.
-    let back = join::enter(&mut tx, world.meeting, seat.participant, door)
+    let back = join::enter(&mut tx, world.meeting, guest.participant, door)
         .await
         .expect("read")
         .expect("let in");
@@ -98,12 +98,12 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
         "select n, left_at is null from participant_visits where meeting_id = $1 and participant_id = $2 order by n",
     )
     .bind(world.meeting.0)
-    .bind(seat.participant.0)
+    .bind(guest.participant.0)
     .fetch_all(&mut *tx)
     .await
     .expect("read");
     assert_eq!(visits, [(1, false), (2, true)]);
-    let floor = event::before_first_join(&mut tx, world.meeting, seat.participant)
+    let floor = event::before_first_join(&mut tx, world.meeting, guest.participant)
         .await
         .expect("read");
     assert_eq!(floor, Some(first.effects.events[0].seq - 1));
@@ -113,7 +113,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
     assert_eq!(dismissed.events.len(), 1);
     meeting::end(&mut tx, world.meeting).await.expect("ends");
     assert_eq!(
-        join::enter(&mut tx, world.meeting, seat.participant, door)
+        join::enter(&mut tx, world.meeting, guest.participant, door)
             .await
             .expect("read"),
         Err(Barred::Ended)
@@ -123,7 +123,7 @@ async fn the_first_to_come_starts_the_meeting_and_coming_twice_changes_nothing()
 #[tokio::test]
 async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
     let world = World::new().await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let mut tx = world
         .store
         .tenant_tx(world.tenant)
@@ -131,7 +131,7 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
         .expect("Postgres answers");
     let minted = world.clock.now();
     let enter = async |tx: &mut sqlx::PgConnection, door| {
-        join::enter(tx, world.meeting, seat.participant, door)
+        join::enter(tx, world.meeting, guest.participant, door)
             .await
             .expect("read")
             .map(drop)
@@ -142,7 +142,7 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
     );
     assert_eq!(enter(&mut tx, EntryBy::Join(minted)).await, Ok(()));
     assert_eq!(enter(&mut tx, EntryBy::Resume(minted)).await, Ok(()));
-    let gone = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Required)
+    let gone = remove::remove(&mut tx, world.meeting, guest.participant, Removal::Required)
         .await
         .expect("removed");
     assert_eq!(gone.events.len(), 1);
@@ -163,10 +163,10 @@ async fn a_removal_voids_tokens_and_only_a_request_bars_for_good() {
         Err(Barred::Removed),
         "still void"
     );
-    remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+    remove::remove(&mut tx, world.meeting, guest.participant, Removal::Request)
         .await
         .expect("removed");
-    let twice = remove::remove(&mut tx, world.meeting, seat.participant, Removal::Request)
+    let twice = remove::remove(&mut tx, world.meeting, guest.participant, Removal::Request)
         .await
         .expect("removed");
     assert!(twice.events.is_empty());
@@ -183,14 +183,14 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
         ..MeetingSettings::default()
     };
     let world = World::with(settings).await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let mut tx = world
         .store
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
     let door = EntryBy::Join(world.clock.now());
-    let barred = join::enter(&mut tx, world.meeting, seat.participant, door)
+    let barred = join::enter(&mut tx, world.meeting, guest.participant, door)
         .await
         .expect("read");
     assert_eq!(
@@ -202,12 +202,12 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
     );
     let partly = ConsentDecision {
         consent_type: ConsentType::Recording,
-        ..decision(&world, seat.participant, ConsentStatus::Accepted)
+        ..decision(&world, guest.participant, ConsentStatus::Accepted)
     };
     command::consent::record(&mut tx, &partly)
         .await
         .expect("said");
-    let barred = join::enter(&mut tx, world.meeting, seat.participant, door)
+    let barred = join::enter(&mut tx, world.meeting, guest.participant, door)
         .await
         .expect("read");
     assert_eq!(
@@ -216,19 +216,19 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
     );
     command::consent::record(
         &mut tx,
-        &decision(&world, seat.participant, ConsentStatus::Accepted),
+        &decision(&world, guest.participant, ConsentStatus::Accepted),
     )
     .await
     .expect("said");
     assert!(
-        join::enter(&mut tx, world.meeting, seat.participant, door)
+        join::enter(&mut tx, world.meeting, guest.participant, door)
             .await
             .expect("read")
             .is_ok()
     );
     let back = command::consent::record(
         &mut tx,
-        &decision(&world, seat.participant, ConsentStatus::Declined),
+        &decision(&world, guest.participant, ConsentStatus::Declined),
     )
     .await
     .expect("said");
@@ -244,19 +244,19 @@ async fn required_lets_nobody_in_without_consent_and_removes_who_takes_it_back()
 #[tokio::test]
 async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
     let world = World::new().await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     let mut tx = world
         .store
         .tenant_tx(world.tenant)
         .await
         .expect("Postgres answers");
-    join::enter(&mut tx, world.meeting, seat.participant, EntryBy::Stream)
+    join::enter(&mut tx, world.meeting, guest.participant, EntryBy::Stream)
         .await
         .expect("read")
         .expect("let in");
     command::consent::record(
         &mut tx,
-        &decision(&world, seat.participant, ConsentStatus::Accepted),
+        &decision(&world, guest.participant, ConsentStatus::Accepted),
     )
     .await
     .expect("said");
@@ -278,7 +278,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
     .bind(world.meeting.0)
     .bind(segment.0)
     .bind(world.tenant.0)
-    .bind(seat.participant.0)
+    .bind(guest.participant.0)
     .execute(&mut *tx)
     .await
     .expect("stored");
@@ -303,7 +303,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
             "segmentId": segment,
             "revision": 3,
             "final": true,
-            "participant": {"id": seat.participant, "displayName": "Ana"},
+            "participant": {"id": guest.participant, "displayName": "Ana"},
             "startMs": 61230,
             "endMs": 63410,
             "startAt": wire_time(start + TimeDelta::milliseconds(61230)),
@@ -319,7 +319,7 @@ async fn finals_are_rendered_from_their_row_and_a_rollback_leaves_no_hole() {
 #[tokio::test]
 async fn another_tenant_sees_nothing() {
     let world = World::new().await;
-    let seat = world.invite("Ana").await;
+    let guest = world.invite("Ana").await;
     world.store_update("Somebody").await;
     let mut conn = owner(&world.url).await.expect("Postgres answers");
     let other = hansard::store::tenant::ensure(&mut conn, "Other")
@@ -344,7 +344,7 @@ async fn another_tenant_sees_nothing() {
         event::lock(&mut tx, world.meeting).await,
         Err(StoreError::NotFound)
     ));
-    let decision = decision(&world, seat.participant, ConsentStatus::Accepted);
+    let decision = decision(&world, guest.participant, ConsentStatus::Accepted);
     assert!(matches!(
         command::consent::record(&mut tx, &decision).await,
         Err(StoreError::NotFound)

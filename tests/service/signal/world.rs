@@ -11,7 +11,7 @@ use hansard::{
         secret::Secret,
         signal::Signal,
         state::{Address, ApiState, Shared},
-        token::{Keys, Seat},
+        token::{Keys, Subject},
         unwritten::Unwritten,
     },
     clock::Clock,
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// A participant who has not joined yet.
-    pub async fn invite(&self, name: &str) -> Seat {
+    pub async fn invite(&self, name: &str) -> Subject {
         let mut tx = self
             .store
             .tenant_tx(self.tenant)
@@ -126,7 +126,7 @@ impl World {
             .await
             .expect("made");
         tx.commit().await.expect("commits");
-        Seat {
+        Subject {
             tenant: self.tenant,
             meeting: self.meeting,
             participant: ParticipantId(row.id),
@@ -136,8 +136,8 @@ impl World {
     }
 
     /// Somebody whose token is good and whose row cannot be asked for.
-    pub fn invite_later(&self) -> Seat {
-        Seat {
+    pub fn invite_later(&self) -> Subject {
+        Subject {
             tenant: self.tenant,
             meeting: self.meeting,
             participant: ParticipantId(hansard::store::new_id()),
@@ -146,8 +146,8 @@ impl World {
         }
     }
 
-    pub fn token(&self, seat: Seat) -> String {
-        self.keys.mint_join(seat, self.clock.now()).token
+    pub fn token(&self, guest: Subject) -> String {
+        self.keys.mint_join(guest, self.clock.now()).token
     }
 
     /// Stores an event without telling anybody.
@@ -316,9 +316,9 @@ impl Api {
     }
 
     /// A participant, joined; with the answer.
-    pub async fn join(&self, world: &World, seat: Seat) -> (Client, Value) {
+    pub async fn join(&self, world: &World, guest: Subject) -> (Client, Value) {
         let mut client = self.connect().await;
-        let joined = client.join(json!({"token": world.token(seat)})).await;
+        let joined = client.join(json!({"token": world.token(guest)})).await;
         (client, joined)
     }
 

@@ -95,7 +95,7 @@ impl World {
             let commits = |n: &usize| {
                 let held = self.workers[*n]
                     .lease
-                    .filter(|(_, lease)| lease.standing() == LeaseState::Held);
+                    .filter(|(_, lease)| lease.state() == LeaseState::Held);
                 held.is_some_and(|(epoch, _)| (self.row.owner, self.row.epoch) == (*n, epoch))
             };
             assert!(
@@ -266,6 +266,6 @@ pub fn moves(seed: u64) {
     assert!(
         world.workers[0]
             .lease
-            .is_none_or(|(_, lease)| !frozen || lease.standing() == LeaseState::Lost)
+            .is_none_or(|(_, lease)| !frozen || lease.state() == LeaseState::Lost)
     );
 }

@@ -63,7 +63,7 @@ impl Stream {
 
 struct Ear {
     endpoint: Endpoint,
-    tape: Vec<Piece>,
+    buffer: Vec<Piece>,
     lates: Lates,
     entry: i64,
     utterances: BTreeMap<u64, i64>,
@@ -150,7 +150,7 @@ impl Worker {
             open: Vec::new(),
             ear: Ear {
                 endpoint: Endpoint::new(endpoint::Thresholds::new(Micros::from_secs(6))),
-                tape: Vec::new(),
+                buffer: Vec::new(),
                 lates: Lates::default(),
                 entry: 0,
                 utterances: BTreeMap::new(),
@@ -304,7 +304,7 @@ impl Worker {
         let ear = &mut stream.ear;
         let mut decisions = Vec::new();
         ear.lates.add(pass.span, pass.late);
-        let until = ear.tape.last().map(|last| last.placed.end);
+        let until = ear.buffer.last().map(|last| last.placed.end);
         match utterance::joins(
             &self.gate,
             Some(ear.entry),
@@ -327,7 +327,7 @@ impl Worker {
                 ear.endpoint.cut(pass.span.start);
             }
         }
-        ear.tape.push(Piece::of(sound, pass));
+        ear.buffer.push(Piece::of(sound, pass));
         // Talks for a second and a half, is silent for one.
         let voice = if sounds[sound].made % 2_500_000 < 1_500_000 {
             0.9
@@ -342,7 +342,7 @@ impl Worker {
         self.heard(stream, decisions);
         let ear = &mut stream.ear;
         let needed = ear.endpoint.needs_from();
-        ear.tape.retain(|piece| piece.placed.end > needed);
+        ear.buffer.retain(|piece| piece.placed.end > needed);
     }
 
     /// What the endpointing decided: a guess is shown, an end is told, if the gate still allows all
@@ -372,7 +372,7 @@ impl Worker {
                 Verdict::Cut(at) if last => at,
                 _ => continue,
             };
-            let words = slice(&stream.ear.tape, Span::new(span.start, until), entry);
+            let words = slice(&stream.ear.buffer, Span::new(span.start, until), entry);
             self.fresh
                 .extend(words.iter().map(|piece| (Use::Transcription, *piece)));
             self.words.extend(words);
@@ -420,7 +420,7 @@ impl Worker {
             let span = Span::new(open.start, stream.ear.endpoint.heard_until());
             let pass = stream.pass(span, stream.ear.entry);
             let keeps = self.gate.still::<Transcription>(&pass) == Verdict::Keep;
-            keeps.then(|| slice(&stream.ear.tape, span, stream.ear.entry))
+            keeps.then(|| slice(&stream.ear.buffer, span, stream.ear.entry))
         };
         self.streams.values().filter_map(open).flatten().collect()
     }
@@ -461,7 +461,7 @@ fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
 }
 
 /// The sound in a span.
-fn slice(tape: &[Piece], span: Span, entry: i64) -> Vec<Piece> {
+fn slice(buffer: &[Piece], span: Span, entry: i64) -> Vec<Piece> {
     let of = |piece: &&Piece| piece.placed.overlaps(span);
     let cut = |piece: &Piece| Piece {
         kept: Span::new(
@@ -471,5 +471,5 @@ fn slice(tape: &[Piece], span: Span, entry: i64) -> Vec<Piece> {
         entry,
         ..*piece
     };
-    tape.iter().filter(of).map(cut).collect()
+    buffer.iter().filter(of).map(cut).collect()
 }

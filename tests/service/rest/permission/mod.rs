@@ -49,7 +49,7 @@ impl World {
         app.leave(meeting, gone.participant).await;
         let keys = &app.state.keys;
         let then = app.state.clock.now() - chrono::TimeDelta::hours(9);
-        let seat = app.seat(meeting, joined.participant, Role::Participant);
+        let guest = app.guest(meeting, joined.participant, Role::Participant);
         let tokens = vec![
             ("garbage", "garbage".to_owned()),
             ("key", app.key.clone()),
@@ -63,7 +63,7 @@ impl World {
             ("join", joined.token),
             ("join as host", as_host.token),
             ("join elsewhere", other.token),
-            ("expired join", keys.mint_join(seat, then).token),
+            ("expired join", keys.mint_join(guest, then).token),
             ("resume", app.resume(meeting, joined.participant)),
             ("resume after leave", app.resume(meeting, gone.participant)),
             ("consent", joined.consent_token),

@@ -1,5 +1,5 @@
-//! Giving, refusing and withdrawing consent, over REST and on sockets: what waits around the
-//! command that writes it.
+//! Requests that grant, decline or withdraw consent, over REST and on sockets: what waits around
+//! the command that writes the decision.
 //!
 //! A grant is durable before it is anything else. A refusal or withdrawal acts first: the meeting's
 //! worker is told in the same moment in which the log is written, and when the log cannot be
@@ -40,8 +40,8 @@ const LOG_MAX: Duration = Duration::from_millis(1500);
 /// How long a grant may wait for the log; a withdrawal too, when only the database knows whose it
 /// is.
 const GRANT_MAX: Duration = Duration::from_secs(10);
-/// Something to be said about consent.
-pub struct Give {
+/// What somebody asks to have written about consent.
+pub struct ConsentRequest {
     pub caller: Caller,
     /// With an API key: whose consent it is. Everybody else speaks for itself.
     pub user: Option<UserId>,
@@ -51,9 +51,9 @@ pub struct Give {
     pub acting: Option<Acting>,
 }
 
-/// Where what was said now stands.
+/// Where the decision stands now.
 #[derive(Debug)]
-pub enum Given {
+pub enum Outcome {
     /// In the ConsentLog; perhaps since before.
     Logged {
         entry: Box<Entry>,
@@ -78,17 +78,18 @@ impl Act<'_> {
     }
 }
 
-/// Says it. A withdrawal is told as soon as it acts, or stands in the log; then what was committed.
+/// Carries the request out. A withdrawal is told as soon as it acts, or stands in the log; then what
+/// was committed.
 ///
 /// # Errors
 /// A [`Problem`]; a withdrawal may act all the same, it is only not written down.
-pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
-    let Give {
+pub async fn carry_out(state: &Shared, request: ConsentRequest) -> Result<Outcome, Problem> {
+    let ConsentRequest {
         caller,
         user,
         mut decision,
         acting,
-    } = give;
+    } = request;
     permit::at_all(&caller, Operation::GiveConsent)?;
     let act = Act {
         state,
@@ -96,21 +97,21 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
     };
     // A token says who and where: a withdrawal with one needs nothing from the database to act.
     let token = caller
-        .seat()
-        .filter(|seat| seat.meeting == decision.meeting && user.is_none());
-    let Some(seat) = token.filter(|_| !decision.status.accepts()) else {
+        .subject()
+        .filter(|subject| subject.meeting == decision.meeting && user.is_none());
+    let Some(subject) = token.filter(|_| !decision.status.accepts()) else {
         return match timeout(GRANT_MAX, write(state, &caller, user, decision, &act)).await {
             Ok(written) => written,
             Err(_) => Err(Problem::unavailable("the database cannot be reached")),
         };
     };
-    decision.participant = seat.participant;
+    decision.participant = subject.participant;
     if let Some(waiting) = decision
         .once
         .as_ref()
         .and_then(|request| state.unwritten.of(request))
     {
-        return Ok(Given::Acknowledged(Box::new(waiting)));
+        return Ok(Outcome::Acknowledged(Box::new(waiting)));
     }
     let mut writing = std::pin::pin!(write(state, &caller, user, decision.clone(), &act));
     let written = match timeout(CHECK_MAX, &mut writing).await {
@@ -121,14 +122,14 @@ pub async fn give(state: &Shared, give: Give) -> Result<Given, Problem> {
         }
     };
     match written {
-        Some(Ok(given)) => Ok(given),
+        Some(Ok(outcome)) => Ok(outcome),
         Some(Err(problem)) if problem.status() != StatusCode::SERVICE_UNAVAILABLE => Err(problem),
         _ => {
             let acting = act.now(&decision);
             match withdraw(state, &decision, true).await {
                 Ok(Reply::Withdrawn { journalled: true }) => {
                     repeat::until_written(state, caller.tenant, decision.clone(), acting);
-                    Ok(Given::Acknowledged(Box::new(decision)))
+                    Ok(Outcome::Acknowledged(Box::new(decision)))
                 }
                 reply => {
                     tracing::warn!(?reply, "a withdrawal could not be written down");
@@ -150,7 +151,7 @@ async fn write(
     user: Option<UserId>,
     mut decision: ConsentDecision,
     act: &Act<'_>,
-) -> Result<Given, Problem> {
+) -> Result<Outcome, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     permit::on_meeting(
         &mut tx,
@@ -161,8 +162,8 @@ async fn write(
     )
     .await?;
     event::lock(&mut tx, decision.meeting).await?;
-    decision.participant = match (caller.seat(), user) {
-        (Some(seat), None) => seat.participant,
+    decision.participant = match (caller.subject(), user) {
+        (Some(subject), None) => subject.participant,
         _ => speaker(&mut tx, caller, user, decision.meeting).await?,
     };
     let refuses = !decision.status.accepts();
@@ -179,7 +180,7 @@ async fn write(
         acting.publish(state, &decision);
     }
     state.publish(decision.meeting, effects);
-    Ok(Given::Logged {
+    Ok(Outcome::Logged {
         entry: Box::new(entry),
         before,
     })
@@ -207,12 +208,12 @@ async fn speaker(
         }
         (Who::Host(itself), None) => itself,
         (Who::Host(itself), Some(user)) if itself == user => user,
-        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), None) => {
-            return Ok(seat.participant);
+        (Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject), None) => {
+            return Ok(subject.participant);
         }
-        (Who::Joined(seat) | Who::Resumed(seat) | Who::Consenting(seat), Some(user)) => {
-            return match participant::get(tx, meeting, seat.participant).await? {
-                Some(itself) if itself.user_id == user.0 => Ok(seat.participant),
+        (Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject), Some(user)) => {
+            return match participant::get(tx, meeting, subject.participant).await? {
+                Some(itself) if itself.user_id == user.0 => Ok(subject.participant),
                 _ => Err(Problem::forbidden(
                     "this credential speaks for its own user only",
                 )),

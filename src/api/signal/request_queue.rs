@@ -1,4 +1,4 @@
-//! What a socket has waiting for the log and for the worker: each a lane of its own, in order.
+//! What a socket has waiting for the log and for the worker: each a queue of its own, in order.
 
 use super::{
     Signal,
@@ -10,8 +10,8 @@ use super::{
 use crate::{
     api::{
         auth::{Caller, Who},
-        give::{self, Give, Given},
-        token::Seat,
+        consent_request::{self, ConsentRequest, Outcome},
+        token::Subject,
     },
     domain::{
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
@@ -29,7 +29,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument;
 
 /// What waits for the worker, per socket.
-const LANE_MAX: usize = 64;
+const WORKER_QUEUE_MAX: usize = 64;
 /// The longest that the worker may take for an offer, answer or candidate.
 const SIGNAL_MAX: Duration = Duration::from_secs(5);
 
@@ -37,7 +37,7 @@ type ToWorker = (Option<Value>, Value);
 
 /// What takes longer than reading the next message; each in the order in which the client said it.
 /// Begun when first needed: most sockets only listen.
-pub(super) struct Lanes {
+pub(super) struct RequestQueues {
     signal: Signal,
     tenant: TenantId,
     meeting: MeetingId,
@@ -49,7 +49,7 @@ pub(super) struct Lanes {
     pub leaving: Arc<Semaphore>,
 }
 
-impl Lanes {
+impl RequestQueues {
     /// Both end when this is dropped, after what they hold.
     pub fn new(signal: &Signal, joined: &Joined, outbox: &Arc<Outbox>) -> Self {
         Self {
@@ -67,36 +67,36 @@ impl Lanes {
     pub fn log(&self) -> &Log {
         self.log.get_or_init(|| {
             let log = Arc::new(Log::default());
-            let lane = write_down(
+            let task = write_down(
                 self.signal.clone(),
                 self.tenant,
                 log.clone(),
                 self.outbox.clone(),
             );
-            self.signal.tracker().spawn(lane.in_current_span());
+            self.signal.tracker().spawn(task.in_current_span());
             log
         })
     }
 
     pub fn worker(&self) -> &mpsc::Sender<ToWorker> {
         self.worker.get_or_init(|| {
-            let (worker, to_worker) = mpsc::channel(LANE_MAX);
+            let (worker, to_worker) = mpsc::channel(WORKER_QUEUE_MAX);
             if let Some(participant) = self.participant {
-                let lane = pass_on(
+                let task = pass_on(
                     self.signal.clone(),
                     self.meeting,
                     participant,
                     to_worker,
                     self.outbox.clone(),
                 );
-                self.signal.tracker().spawn(lane.in_current_span());
+                self.signal.tracker().spawn(task.in_current_span());
             }
             worker
         })
     }
 }
 
-impl Drop for Lanes {
+impl Drop for RequestQueues {
     fn drop(&mut self) {
         if let Some(log) = self.log.get() {
             log.close();
@@ -113,7 +113,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
     }) = log.next().await
     {
         let (id, accepts) = (decision.id, decision.status.accepts());
-        let asked = Give {
+        let asked = ConsentRequest {
             caller: speaker(tenant, &decision),
             user: None,
             decision,
@@ -121,7 +121,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
         };
         let given = tokio::select! {
             biased;
-            given = give::give(signal.state(), asked) => given,
+            outcome = consent_request::carry_out(signal.state(), asked) => outcome,
             // Nothing of a grant that is let go of stands in the log behind the refusal: its commit
             // holds the head's lock.
             () = log.is_kept_waiting(), if accepts => {
@@ -134,7 +134,7 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
         };
         match given {
             // Nobody else hears anything: it was said before.
-            Ok(Given::Logged {
+            Ok(Outcome::Logged {
                 entry,
                 before: Some(_),
             }) => {
@@ -195,7 +195,7 @@ fn speaker(tenant: TenantId, decision: &ConsentDecision) -> Caller {
     } = *decision;
     Caller {
         tenant,
-        who: Who::Consenting(Seat {
+        who: Who::Consenting(Subject {
             tenant,
             meeting,
             participant,
