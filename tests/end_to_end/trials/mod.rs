@@ -18,4 +18,5 @@ mod removal;
 mod roles;
 mod site;
 mod spool;
+mod translation;
 mod words;
