@@ -217,11 +217,11 @@ impl Media {
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
         if settings.queues.contains(&JobKind::Capture) {
-            let (store, stop) = (services.store.clone(), upkeep.clone());
-            note_model(&store, meetings, &model_name, translates).await;
+            let (store, stop, dead) = (services.store.clone(), upkeep.clone(), dead.clone());
+            note_model(&store, meetings, &dead, &model_name, translates).await;
             tokio::spawn(async move {
                 while stop.run_until_cancelled(sleep(NOTE_EVERY)).await.is_some() {
-                    note_model(&store, meetings, &model_name, translates).await;
+                    note_model(&store, meetings, &dead, &model_name, translates).await;
                 }
             });
         }
@@ -247,11 +247,13 @@ impl Media {
     }
 }
 
-/// Notes which model this worker runs, so that an `api` knows what can be asked for.
-async fn note_model(store: &Store, worker: Uuid, model: &str, translates: bool) {
+/// Notes which model this worker runs, and that the workers before it on this folder run none, so
+/// that an `api` knows what can be asked for.
+async fn note_model(store: &Store, worker: Uuid, dead: &[Uuid], model: &str, translates: bool) {
     let noted = async {
         let mut tx = store.worker_tx().await?;
         translation::note_model(&mut tx, worker, model, translates).await?;
+        translation::forget_models(&mut tx, dead).await?;
         Ok::<_, StoreError>(tx.commit().await?)
     };
     if let Err(error) = noted.await {

@@ -31,7 +31,7 @@ pub async fn add(
     Ok(done.rows_affected() == 1)
 }
 
-/// Notes which model a worker runs, and forgets workers that no longer say so.
+/// Notes which model a worker runs.
 pub async fn note_model(
     conn: &mut PgConnection,
     worker: Uuid,
@@ -45,12 +45,19 @@ pub async fn note_model(
     .bind(worker)
     .bind(model)
     .bind(translates)
-    .execute(&mut *conn)
+    .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Forgets workers that are dead, or no longer say which model they run.
+pub async fn forget_models(conn: &mut PgConnection, dead: &[Uuid]) -> Result<()> {
     sqlx::query(
-        "delete from worker_models where seen_at < clock_timestamp() - make_interval(secs => $1)",
+        "delete from worker_models
+         where worker = any($2) or seen_at < clock_timestamp() - make_interval(secs => $1)",
     )
     .bind(f64::from(NOTED_FOR_S))
+    .bind(dead)
     .execute(conn)
     .await?;
     Ok(())

@@ -133,14 +133,25 @@ async fn a_translation_is_promised_only_where_a_model_can() {
     assert_eq!(made["settings"]["translateTo"], "en");
     let note = async |model: &str, translates| {
         let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-        translation::note_model(&mut tx, Uuid::now_v7(), model, translates)
+        let worker = Uuid::now_v7();
+        translation::note_model(&mut tx, worker, model, translates)
             .await
             .expect("noted");
         tx.commit().await.expect("commits");
+        worker
     };
     note("base.en", false).await;
     let refused = create("en").await.problem(422, "invalid");
     assert!(text(&refused["detail"]).contains("base.en"), "{refused}");
+    let can = note("base", true).await;
+    create("en").await.expect(201);
+    // One that was killed and started again with another model.
+    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
+    translation::forget_models(&mut tx, &[can])
+        .await
+        .expect("forgotten");
+    tx.commit().await.expect("commits");
+    create("en").await.points_at(&["/settings/translateTo"]);
     note("base", true).await;
     create("en").await.expect(201);
     // A worker that says nothing for long counts no more.
