@@ -236,9 +236,10 @@ async fn what_the_bench_measures_is_printed_kept_and_is_a_workers_room() {
         None,
         None,
     );
-    let refused = client.create_stream(&second.id, request).await;
-    let why = refused.err().expect("there is no room").to_string();
-    assert!(why.contains("503"), "{why}");
+    let Err(refused) = client.create_stream(&second.id, request).await else {
+        panic!("there is no room for a second meeting");
+    };
+    assert!(refused.to_string().contains("503"), "{refused}");
     assert_eq!(room_of(&server).await, Some(0.0));
     server.kill();
 }
