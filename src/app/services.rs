@@ -117,7 +117,7 @@ impl Services {
                     settings.s3_listen,
                     s3::Options {
                         clock: clock.clone(),
-                        ..s3::Options::default()
+                        restore_delay: settings.s3_restore_delay,
                     },
                 )
                 .await?;

@@ -343,6 +343,9 @@ group! {
         /// Where the S3 server brought along listens [default: 127.0.0.1:8333]
         #[arg(long, value_name = "IP:PORT")]
         s3_listen: SocketAddr,
+        /// How long the S3 server brought along takes to restore from its archive [default: 0]
+        #[arg(long, value_name = "N")]
+        s3_restore_seconds: u32,
     }
 }
 

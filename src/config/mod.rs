@@ -120,6 +120,8 @@ pub struct Settings {
     /// `None`: the S3 server brought along, listening on `s3_listen`.
     pub s3: Option<objects::StorageConfig>,
     pub s3_listen: SocketAddr,
+    /// How long that server takes to restore from its archive.
+    pub s3_restore_delay: Duration,
     /// What presigned links name when the S3 server is the one brought along. `None`: as it
     /// listens, by the host of `public_url`.
     pub s3_public_endpoint: Option<String>,
@@ -300,6 +302,7 @@ impl Settings {
             s3_listen: stores
                 .s3_listen
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8333))),
+            s3_restore_delay: Duration::from_secs(stores.s3_restore_seconds.unwrap_or(0).into()),
             s3_public_endpoint: stores
                 .s3_public_endpoint
                 .map(|url| address("s3-public-endpoint", url))
