@@ -221,7 +221,7 @@ impl Suite {
     /// By what it does and not by what it says: not every store tells its settings in a form that is
     /// understood.
     async fn keeps_versions(&self) -> bool {
-        let put = self.put(&self.key("versions/any"), b"x").await;
+        let put = self.put(&self.key("kept"), b"x").await;
         put.is_ok_and(|id| id.is_some_and(|id| id != "null"))
     }
 
