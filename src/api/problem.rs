@@ -325,6 +325,7 @@ impl From<StoreError> for Problem {
             }
             StoreError::TooMany(what) => Self::too_many(what),
             StoreError::Fenced => Self::internal("fenced, though only workers hold leases"),
+            StoreError::Going => Self::internal("an object, though only workers store them"),
             StoreError::Pooler => {
                 Self::internal("only an operator's command opens a session of its own")
             }

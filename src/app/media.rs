@@ -157,7 +157,7 @@ impl Media {
                 allow: allow.into(),
             },
             disk: Disk::new(spool.clone(), settings.spool_max),
-            uploader: Uploader::new(services.objects.clone()),
+            uploader: Uploader::new(services.objects.clone(), services.store.clone()),
             unreadable: parking_lot::Mutex::default(),
             spool,
             head_watch: HeadWatch::default(),

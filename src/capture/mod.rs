@@ -9,6 +9,7 @@ pub mod head_watch;
 pub mod journal;
 mod media_watch;
 pub mod meeting;
+mod noting;
 pub mod port;
 mod read;
 mod recorder_events;

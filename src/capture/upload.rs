@@ -41,7 +41,7 @@ const KEPT_SCARCE: Duration = Duration::from_secs(10);
 const WAITING_MAX: usize = 1024;
 /// Segments looked after at a time: 20 streams for an hour. More stay in the spool for `recover`.
 const KEPT_MAX: usize = 20_000;
-/// With storage away for this long, nobody waits for it at a meeting's end.
+/// With storage or the inventory away for this long, nobody waits for it at a meeting's end.
 const AWAY_MIN: Duration = Duration::from_secs(2);
 
 enum Message {
@@ -93,7 +93,7 @@ impl Uploads {
             self.messages.send(Message::Drain(done)).await.is_ok() && drained.await.is_ok()
         };
         let away = async {
-            while self.uploader.away().is_none_or(|away| away < AWAY_MIN) {
+            while self.uploader.blocked().is_none_or(|away| away < AWAY_MIN) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
@@ -172,7 +172,7 @@ struct Kept {
     /// Until it is stored.
     waits: Option<Waiting>,
     cuts: u32,
-    /// Waiting to be uploaded, or being uploaded under this key.
+    /// Waiting to be uploaded, or being uploaded as this object.
     busy: bool,
     key: String,
     meanwhile: Meanwhile,
@@ -279,11 +279,11 @@ impl Keeper {
             return;
         };
         kept.meanwhile = Meanwhile::Nothing;
-        kept.key = uploader::key(&self.holder, &kept.sealed, kept.cuts);
-        let (uploader, sealed, key) =
-            (self.uploader.clone(), kept.sealed.clone(), kept.key.clone());
+        let object = uploader::object(&self.holder, &kept.sealed, kept.cuts);
+        kept.key.clone_from(&object.key);
+        let (uploader, sealed) = (self.uploader.clone(), kept.sealed.clone());
         self.uploads
-            .spawn(async move { (id, uploader.store(&sealed, &key).await) }.in_current_span());
+            .spawn(async move { (id, uploader.store(&sealed, &object).await) }.in_current_span());
     }
 
     /// In storage and verified: its row may say so, if consent still allows all of it.
@@ -309,7 +309,7 @@ impl Keeper {
                 } else {
                     self.kept.remove(&id);
                 }
-                self.uploader.delete(key);
+                self.uploader.delete(self.holder.meeting, key);
                 return;
             }
         };
@@ -323,7 +323,8 @@ impl Keeper {
             } else {
                 self.kept.remove(&id);
             }
-            self.uploader.delete(segment.object_key);
+            self.uploader
+                .delete(self.holder.meeting, segment.object_key);
             return;
         }
         kept.busy = false;
@@ -430,7 +431,7 @@ impl Keeper {
         self.replaced = waiting;
         for (written, key) in through {
             if self.commits.is_committed(written) == Some(true) {
-                self.uploader.delete(key);
+                self.uploader.delete(self.holder.meeting, key);
             }
         }
     }

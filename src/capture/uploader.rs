@@ -1,19 +1,24 @@
-//! The way of segments into storage, one for all meetings of the process and its recovery.
+//! The way of segments into storage, one for all meetings of the process and its recovery: noted in
+//! the inventory, then stored. A meeting waits for neither: its segments wait in the spool.
 //!
 //! Whatever storage answers, a segment that is on the disk is tried again: keys, clocks,
 //! permissions and buckets get mended, too. While storage is away few try, with growing pauses; the
 //! first success wakes the others.
 
-use super::commit::Holder;
+use super::{commit::Holder, noting::Noting};
 use crate::{
     domain::{
-        media_type::MediaType, object_key::LiveSegment, recording::SegmentState, retry,
-        tiering::Tier,
+        id::MeetingId, inventory::ObjectKind, media_type::MediaType, object_key::LiveSegment,
+        recording::SegmentState, retry, tiering::Tier,
     },
     health::{self, Reason},
     media::live::segment::Sealed,
     objects::{ObjectError, Objects},
-    store::recording::Segment,
+    store::{
+        Store,
+        inventory::{Noted, Object},
+        recording::Segment,
+    },
 };
 use anyhow::Context;
 use parking_lot::{Mutex, MutexGuard};
@@ -23,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, Semaphore};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// Uploads at a time, of all meetings; the next in line are served in their order, so no meeting
 /// keeps another waiting. Each is one or two round trips: 64 store 100 segments a second at 300 ms
@@ -51,9 +56,15 @@ pub enum Unstored {
     /// Storage does not take it now.
     #[error("{0}")]
     Away(String),
+    /// It cannot be noted in the inventory now.
+    #[error("{0}")]
+    Unnoted(String),
     /// The file cannot be read now: descriptors, or the disk.
     #[error("{0}")]
     Local(String),
+    /// Its recording is deleted, so nothing of it is kept.
+    #[error("its recording is deleted")]
+    Deleted,
     /// There is no such file any more.
     #[error("the file is gone")]
     Gone,
@@ -65,6 +76,7 @@ pub struct Uploader(Arc<Inner>);
 
 struct Inner {
     objects: Objects,
+    noting: Noting,
     room: Semaphore,
     deletions: Arc<Semaphore>,
     back: Notify,
@@ -74,6 +86,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     away_since: Option<Instant>,
+    /// Since when nothing could be noted.
+    unnoted_since: Option<Instant>,
     /// When something was stored last.
     stored: Option<Instant>,
     /// When what waits was sealed.
@@ -94,9 +108,10 @@ impl Drop for Waiting {
 }
 
 impl Uploader {
-    pub fn new(objects: Objects) -> Self {
+    pub fn new(objects: Objects, store: Store) -> Self {
         Self(Arc::new(Inner {
             objects,
+            noting: Noting::new(store),
             room: Semaphore::new(UPLOADS),
             deletions: Arc::new(Semaphore::new(DELETIONS)),
             back: Notify::new(),
@@ -142,24 +157,30 @@ impl Uploader {
         self.state().away_since.map(|since| since.elapsed())
     }
 
+    /// The same, or noted.
+    pub fn blocked(&self) -> Option<Duration> {
+        let unnoted = self.state().unnoted_since.map(|since| since.elapsed());
+        self.away().max(unnoted)
+    }
+
     /// How many of a meeting's segments may be on their way now.
     pub fn room_each(&self) -> usize {
-        if self.away().is_some() {
+        if self.blocked().is_some() {
             PROBES_EACH
         } else {
             UPLOADS_EACH
         }
     }
 
-    /// Stores one segment under this key, for as long as it takes.
+    /// Stores one segment as this object, for as long as it takes.
     ///
     /// # Errors
-    /// Only when the file is gone.
-    pub async fn store(&self, sealed: &Sealed, key: &str) -> Result<Segment, Unstored> {
+    /// Only when the file is gone, or its recording deleted.
+    pub async fn store(&self, sealed: &Sealed, object: &Object) -> Result<Segment, Unstored> {
         let mut failures = 0;
         loop {
-            match self.try_store(sealed, key).await {
-                Err(Unstored::Away(_) | Unstored::Local(_)) => {
+            match self.try_store(sealed, object).await {
+                Err(Unstored::Away(_) | Unstored::Unnoted(_) | Unstored::Local(_)) => {
                     metrics::counter!("hansard_upload_retries_total").increment(1);
                     let wait = retry::backoff(failures, fastrand::f64());
                     let wait = Duration::from_micros(wait.0.unsigned_abs());
@@ -172,13 +193,15 @@ impl Uploader {
     }
 
     /// Tries once.
-    pub async fn try_store(&self, sealed: &Sealed, key: &str) -> Result<Segment, Unstored> {
+    pub async fn try_store(&self, sealed: &Sealed, object: &Object) -> Result<Segment, Unstored> {
+        let key = object.key.as_str();
         let _room = self
             .0
             .room
             .acquire()
             .await
             .map_err(|_| Unstored::Away("the process ends".into()))?;
+        self.note(object).await?;
         let limit = TRY_MAX + Duration::from_secs(sealed.size / BYTES_PER_SECOND_MIN);
         let begun = Instant::now();
         let mut put = std::pin::pin!(self.0.objects.put_file(
@@ -212,8 +235,32 @@ impl Uploader {
         segment(sealed, key, &stored).map_err(|error| Unstored::Local(format!("{error:#}")))
     }
 
-    /// Deletes an object that no row names, for as long as it takes; does not wait for it.
-    pub fn delete(&self, key: String) {
+    async fn note(&self, object: &Object) -> Result<(), Unstored> {
+        let noted = self.0.noting.note(object.clone()).await;
+        let mut state = self.state();
+        let unnoted_since = match &noted {
+            Ok(_) => None,
+            Err(_) => state.unnoted_since.or_else(|| Some(Instant::now())),
+        };
+        let was_away = std::mem::replace(&mut state.unnoted_since, unnoted_since).is_some();
+        drop(state);
+        if was_away && unnoted_since.is_none() {
+            self.0.back.notify_waiters();
+        }
+        match noted {
+            Ok(Noted::Yes) => Ok(()),
+            Ok(Noted::Gone) => Err(Unstored::Deleted),
+            Ok(Noted::Busy) => Err(Unstored::Unnoted(format!(
+                "{} is being deleted",
+                object.key
+            ))),
+            Err(error) => Err(Unstored::Unnoted(error)),
+        }
+    }
+
+    /// Deletes an object that no row names, for as long as it takes; does not wait for it. What is
+    /// not deleted when the process ends is found in the inventory.
+    pub fn delete(&self, meeting: MeetingId, key: String) {
         let Ok(room) = self.0.deletions.clone().try_acquire_owned() else {
             warn!(
                 key,
@@ -232,6 +279,13 @@ impl Uploader {
                 let wait = retry::backoff(failures, fastrand::f64());
                 tokio::time::sleep(Duration::from_micros(wait.0.unsigned_abs())).await;
                 failures = (failures + 1).min(FAILURES_MAX);
+            }
+            if let Err(error) = uploader.0.noting.gone(meeting, &key).await {
+                debug!(
+                    key,
+                    error = format!("{error:#}"),
+                    "it could not be written that an object is deleted"
+                );
             }
         });
     }
@@ -271,12 +325,13 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
         object_key: key.to_owned(),
         size_bytes: i64::try_from(stored.size_bytes).context("segment size")?,
         sha256: stored.sha256.clone(),
+        version: stored.version.clone(),
         state: SegmentState::Stored,
     })
 }
 
-/// The key of a sealed segment that was cut so often.
-pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
+/// The object of a sealed segment that was cut so often.
+pub fn object(holder: &Holder, sealed: &Sealed, cuts: u32) -> Object {
     let key = LiveSegment {
         tenant: holder.tenant,
         meeting: holder.meeting,
@@ -286,7 +341,14 @@ pub fn key(holder: &Holder, sealed: &Sealed, cuts: u32) -> String {
         entry: sealed.name.entry,
         cuts,
     };
-    key.to_string()
+    Object {
+        key: key.to_string(),
+        tenant: holder.tenant,
+        meeting: holder.meeting,
+        recording: sealed.track.recording,
+        kind: ObjectKind::Segment,
+        participants: vec![sealed.track.participant],
+    }
 }
 
 #[cfg(test)]
@@ -296,7 +358,7 @@ mod tests {
         domain::{
             codec::AudioCodec,
             gate::Pass,
-            id::{MeetingId, ParticipantId, RecordingId, TenantId},
+            id::{ParticipantId, RecordingId, TenantId},
             object_key::live_prefix,
             recording::{SegmentName, Track},
             stream::MediaSource,
@@ -346,7 +408,7 @@ mod tests {
             size: 0,
             sha256: String::new(),
         };
-        let key = key(&holder, &sealed, 99);
+        let key = object(&holder, &sealed, 99).key;
         assert!(
             key.starts_with(&live_prefix(TenantId(id), MeetingId(id))),
             "{key}"

@@ -43,6 +43,7 @@ pub mod unheard;
 pub mod utterance;
 pub mod wire_time;
 
+pub mod inventory;
 pub mod loudness;
 pub mod media_type;
 pub mod object_key;

@@ -12,6 +12,11 @@ pub fn live_prefix(tenant: TenantId, meeting: MeetingId) -> String {
     format!("live/{tenant}/{meeting}/")
 }
 
+/// What the keys of a meeting's files begin with.
+pub fn recordings_prefix(tenant: TenantId, meeting: MeetingId) -> String {
+    format!("recordings/{tenant}/{meeting}/")
+}
+
 /// The key of a live segment. Contains the epoch, so that two holders can never write the same
 /// object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,10 +99,8 @@ impl fmt::Display for RecordingFile {
             kind,
         } = self;
         let extension = extension(*kind);
-        write!(
-            f,
-            "recordings/{tenant}/{meeting}/{recording}-{revision}.{extension}"
-        )
+        f.write_str(&recordings_prefix(*tenant, *meeting))?;
+        write!(f, "{recording}-{revision}.{extension}")
     }
 }
 

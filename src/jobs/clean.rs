@@ -1,37 +1,39 @@
-//! Deletes objects that no row needs any more: the segments of tracks that were verified and
-//! committed, whose rows stay, with hash and consent entry, as proof; and what no row ever named or
-//! names any more, because somebody died between storing an object and writing its row, or between
-//! replacing one and deleting it. It may hold what was withdrawn. And the revisions of files before
-//! the one that is told of.
+//! Deletes objects that nobody needs any more, as the inventory has them: the segments of tracks
+//! that were verified and committed, whose rows stay, with hash and consent entry, as proof; the
+//! revisions of files before the one that is told of; and what no row ever named or names any more,
+//! because somebody died between storing an object and writing its row, or between replacing one
+//! and deleting it. It may hold what was withdrawn.
 
+use super::inventory::Inventory;
 use crate::{
     domain::{
+        fault::Away,
         id::MeetingId,
-        object_key::{RecordingFile, live_prefix},
-        recording::SegmentState,
+        inventory::{ObjectKind, Told, superfluous},
+        object_key::{LiveSegment, RecordingFile, live_prefix, recordings_prefix},
+        recording::{RecordingKind, SegmentState},
+        time::Micros,
     },
-    objects::{Listed, ObjectError, Objects},
+    objects::Objects,
     queue::JobKind,
     store::{
-        Store, capture, event,
+        Store, Tx, capture, event,
+        inventory::{self, Object},
         job::{self, Job as Row},
         recording,
     },
     worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
-use futures_util::{TryStreamExt, future::BoxFuture, stream};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tracing::{info, warn};
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tracing::info;
 
-/// Objects of one meeting that are looked at: 20 tracks of three hours.
+/// Objects of one meeting that are looked at where the inventory may not have them all: 20 tracks
+/// of three hours.
 const LISTED_MAX: usize = 60_000;
-/// Deletions on their way at a time.
-const DELETED_AT_ONCE: usize = 16;
-/// So many that no row names are deleted at a time, while the meeting's head is held.
-const SWEPT_AT_ONCE: usize = 20;
-/// For so long at most.
-const SWEEP_MAX: Duration = Duration::from_secs(10);
+/// How often it is looked again for uploads of a dead process.
+const MAY_COME_POLL: Micros = Micros::from_secs(60);
 
 /// The job.
 pub struct Clean {
@@ -50,8 +52,20 @@ impl Job for Clean {
 
     fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
         Box::pin(async move {
-            clean(&self.store, &self.objects, &claimed).await?;
-            Ok(Outcome::Done)
+            let inventory = Inventory {
+                store: &self.store,
+                objects: &self.objects,
+            };
+            Ok(match clean(inventory, &claimed).await? {
+                0 => Outcome::Done,
+                count => Outcome::Waiting {
+                    away: Away::Storage,
+                    at_least: MAY_COME_POLL,
+                    error: anyhow::anyhow!(
+                        "{count} uploads of a process that ended may still arrive"
+                    ),
+                },
+            })
         })
     }
 
@@ -60,90 +74,94 @@ impl Job for Clean {
     }
 }
 
-async fn clean(store: &Store, objects: &Objects, claimed: &Claimed) -> anyhow::Result<()> {
+/// Answers how many objects may still come.
+async fn clean(inventory: Inventory<'_>, claimed: &Claimed) -> anyhow::Result<usize> {
     let meeting = claimed.meeting()?;
-    let mut tx = store.worker_tx().await?;
-    let segments = recording::segments(&mut tx, meeting).await?;
-    let made = recording::of_meeting(&mut tx, meeting).await?;
-    tx.commit().await?;
-    let merged = segments
-        .into_iter()
-        .filter(|segment| segment.state == SegmentState::Merged)
-        .map(|segment| segment.object_key);
-    delete(objects, merged)
-        .await
-        .context("deleting a merged segment")?;
-    let earlier = made.iter().flat_map(|recording| {
-        (1..recording.revision).map(move |revision| {
-            RecordingFile {
-                tenant: claimed.job.tenant,
-                meeting,
-                recording: recording.id,
-                revision,
-                kind: recording.kind,
-            }
-            .to_string()
-        })
-    });
-    delete(objects, earlier)
-        .await
-        .context("deleting a file that was made anew")?;
-    let prefix = live_prefix(claimed.job.tenant, meeting);
-    let listed = objects
-        .list(&prefix, LISTED_MAX)
-        .await
-        .context("listing a meeting's segments")?;
-    for some in listed.chunks(SWEPT_AT_ONCE) {
-        sweep(store, objects, meeting, some).await?;
-    }
-    Ok(())
-}
-
-/// Many at a time: an hour of four tracks is 3,600 objects, and storage may be far away.
-async fn delete(objects: &Objects, keys: impl Iterator<Item = String>) -> Result<(), ObjectError> {
-    let each = |key: String| async move { objects.delete(&key).await };
-    stream::iter(keys.map(Ok))
-        .try_for_each_concurrent(DELETED_AT_ONCE, each)
-        .await
-}
-
-/// Deletes what no row names of these objects. The meeting's head is held meanwhile: a recovery
-/// says under it what it is going to store before it does, so nobody is between an object and its
-/// row. With one under way nothing is swept; the job runs again after it.
-async fn sweep(
-    store: &Store,
-    objects: &Objects,
-    meeting: MeetingId,
-    listed: &[Listed],
-) -> anyhow::Result<()> {
-    let mut tx = store.worker_tx().await?;
+    complete(inventory, claimed).await?;
+    // The meeting's head is held while it is found out what nobody needs: a recovery says under it
+    // what it is going to store before it does, so nobody is between an object and its row. What is
+    // found is nobody's from the commit on.
+    let mut tx = inventory.store.worker_tx().await?;
     event::lock(&mut tx, meeting).await?;
-    let over = job::is_done(&mut tx, JobKind::Capture, meeting).await?;
-    if !over || capture::spooled(&mut tx, meeting).await? > 0 {
-        return Ok(());
-    }
-    let named: BTreeSet<String> = recording::segments(&mut tx, meeting)
-        .await?
-        .into_iter()
-        .map(|segment| segment.object_key)
-        .collect();
-    let unnamed: Vec<&str> = listed
-        .iter()
-        .map(|object| object.key.as_str())
-        .filter(|key| !named.contains(*key))
-        .collect();
-    let deleting = delete(objects, unnamed.iter().map(|key| (*key).to_owned()));
-    match tokio::time::timeout(SWEEP_MAX, deleting).await {
-        Ok(deleted) => deleted.context("deleting an object that no row names")?,
-        Err(_) => {
-            warn!("objects that no row names are not all deleted yet; storage is slow")
-        }
-    }
-    if !unnamed.is_empty() {
+    let entries = inventory::of_meeting(&mut tx, meeting).await?;
+    let unneeded = superfluous(&entries, &told(&mut tx, meeting).await?);
+    inventory::going(&mut tx, meeting, &unneeded).await?;
+    tx.commit().await?;
+    let may_come = inventory.delete(meeting, &unneeded).await?;
+    if !unneeded.is_empty() {
         info!(
-            objects = unnamed.len(),
-            "swept up objects that no row names"
+            objects = unneeded.len(),
+            "deleted objects that nobody needs"
         );
     }
+    Ok(may_come)
+}
+
+/// What the rows say.
+async fn told(tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
+    let mut told = Told {
+        quiet: job::is_done(tx, JobKind::Capture, meeting).await?
+            && capture::spooled(tx, meeting).await? == 0,
+        ..Told::default()
+    };
+    for segment in recording::segments(tx, meeting).await? {
+        let keys = match segment.state {
+            SegmentState::Merged => &mut told.merged,
+            SegmentState::Stored | SegmentState::Lost => &mut told.needed,
+        };
+        keys.insert(segment.object_key);
+    }
+    let made = recording::of_meeting(tx, meeting).await?;
+    told.revisions = made
+        .into_iter()
+        .map(|recording| (recording.id, recording.revision))
+        .collect();
+    Ok(told)
+}
+
+/// Lists the bucket once for a meeting that was recorded without the inventory.
+pub(super) async fn complete(inventory: Inventory<'_>, claimed: &Claimed) -> anyhow::Result<()> {
+    let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+    let mut tx = inventory.store.worker_tx().await?;
+    let is_whole = inventory::is_whole(&mut tx, meeting).await?;
+    tx.commit().await?;
+    if is_whole {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for prefix in [
+        live_prefix(tenant, meeting),
+        recordings_prefix(tenant, meeting),
+    ] {
+        let listed = inventory
+            .objects
+            .list(&prefix, LISTED_MAX)
+            .await
+            .context("listing a meeting's objects")?;
+        found.extend(listed.into_iter().filter_map(|object| {
+            let (recording, kind) = match LiveSegment::parse(&object.key) {
+                Some(segment) => (segment.recording, ObjectKind::Segment),
+                None => {
+                    let file = RecordingFile::parse(&object.key)?;
+                    let kind = match file.kind {
+                        RecordingKind::Mix => ObjectKind::Mix,
+                        RecordingKind::Track => ObjectKind::Track,
+                    };
+                    (file.recording, kind)
+                }
+            };
+            Some(Object {
+                key: object.key,
+                tenant,
+                meeting,
+                recording,
+                kind,
+                participants: Vec::new(),
+            })
+        }));
+    }
+    let mut tx = inventory.store.worker_tx().await?;
+    inventory::adopt(&mut tx, meeting, &found).await?;
+    tx.commit().await?;
     Ok(())
 }

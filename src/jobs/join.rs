@@ -6,24 +6,26 @@
 
 use super::{
     files::{FILES_MAX, Files, Round, is_refused_since, rounds},
+    inventory::Inventory,
     known::Known,
     track::{Joined, Joiner, Made},
 };
 use crate::{
     domain::{
-        id::{RecordingId, TenantId},
+        id::{MeetingId, RecordingId, TenantId},
+        inventory::ObjectKind,
         job::JobKind,
         media_type::MediaType,
         object_key::RecordingFile,
         recording::{RecordingKind, RecordingStatus},
-        tiering::Tier,
     },
     store::{
         capture,
         effect::Effects,
         event,
+        inventory::{self, Object},
         job::{self, Job as Row},
-        recording::{self, Finished, Segment},
+        recording::{self, Finished},
         refine, unheard,
     },
     worker::{Claimed, Job, Outcome},
@@ -72,6 +74,7 @@ impl Join {
                 meeting,
                 scratch: scratch.path(),
             },
+            claimed,
             tenant,
         };
         let tracks = joining.all(&known).await?;
@@ -87,10 +90,8 @@ impl Join {
         for track in &tracks.done {
             joining.keep(track).await?;
         }
-        for (id, file) in &tracks.nothing {
-            joining
-                .take_away(*id, file.as_deref(), &known.segments)
-                .await?;
+        for id in &tracks.nothing {
+            joining.take_away(*id).await?;
         }
         self.end(claimed, &known, &tracks).await
     }
@@ -107,7 +108,7 @@ impl Join {
         event::lock(&mut tx, meeting).await?;
         let refused = is_refused_since(&mut tx, meeting, known.entry).await?;
         if !refused {
-            for (id, _) in &tracks.nothing {
+            for id in &tracks.nothing {
                 recording::remove(&mut tx, meeting, *id).await?;
             }
         }
@@ -151,6 +152,7 @@ impl Join {
 /// One round's way to the tracks.
 struct Joining<'a> {
     tracks: Joiner<'a>,
+    claimed: &'a Claimed,
     tenant: TenantId,
 }
 
@@ -158,8 +160,8 @@ struct Joining<'a> {
 #[derive(Default)]
 struct Tracks {
     done: Vec<Joined>,
-    /// Nothing of these may be kept; with the file of each that has one.
-    nothing: Vec<(RecordingId, Option<String>)>,
+    /// Nothing of these may be kept.
+    nothing: Vec<RecordingId>,
     /// Nothing of these can be had any more, and why.
     lost_whole: Vec<(RecordingId, String)>,
     /// So many segments are missing, and may still come.
@@ -167,6 +169,13 @@ struct Tracks {
 }
 
 impl Joining<'_> {
+    fn inventory(&self) -> Inventory<'_> {
+        Inventory {
+            store: self.tracks.store,
+            objects: self.tracks.objects,
+        }
+    }
+
     /// Fetches and joins all tracks. Nothing is stored yet.
     async fn all(&self, known: &Known) -> anyhow::Result<Tracks> {
         let mut tracks = Tracks::default();
@@ -189,10 +198,10 @@ impl Joining<'_> {
                 .filter(|segment| segment.recording == track.id)
                 .map(|segment| (segment.clone(), known.allowed(participant, segment)))
                 .collect();
-            let (id, file) = (track.id, track.blob_url.clone());
+            let id = track.id;
             match self.tracks.join(track, of_track, why).await? {
                 Made::Track(joined) => tracks.done.push(*joined),
-                Made::Nothing => tracks.nothing.push((id, file)),
+                Made::Nothing => tracks.nothing.push(id),
                 Made::Lost(error) => tracks.lost_whole.push((id, error)),
                 Made::Missing(count) => tracks.missing += count,
             }
@@ -228,20 +237,30 @@ impl Joining<'_> {
         } else {
             track.revision
         };
-        let key = RecordingFile {
+        let object = Object {
+            key: RecordingFile {
+                tenant,
+                meeting,
+                recording: track.id,
+                revision,
+                kind: RecordingKind::Track,
+            }
+            .to_string(),
             tenant,
             meeting,
             recording: track.id,
-            revision,
-            kind: RecordingKind::Track,
-        }
-        .to_string();
-        let stored = objects
-            .put_file(&key, path, MediaType::AudioMatroska.as_str(), Tier::Hot)
+            kind: ObjectKind::Track,
+            participants: track.key.iter().map(|key| key.participant).collect(),
+        };
+        let inventory = self.inventory();
+        let stored = inventory
+            .put_file(self.claimed, &object, path, MediaType::AudioMatroska)
             .await
             .context("storing a track")?;
         let file = Finished {
-            blob_url: objects.url(&key),
+            blob_url: objects.url(&object.key),
+            key: object.key.clone(),
+            version: stored.version,
             start_ms: finalised.start_ms,
             duration_ms: finalised.duration_ms,
             gaps,
@@ -249,45 +268,52 @@ impl Joining<'_> {
             sha256: stored.sha256,
             made_of: Vec::new(),
         };
-        let mut tx = store.worker_tx().await?;
-        recording::finish(&mut tx, track.id, &file).await?;
-        tx.commit().await?;
+        let committed = self.commit(meeting, track.id, &file).await;
+        inventory.follow(&object).await;
+        committed.context("telling of a track")?;
         let made = track
             .blob_url
             .as_deref()
             .and_then(|url| objects.key(url))
-            .filter(|made| *made != key);
+            .filter(|made| *made != object.key);
         if let Some(made) = made {
-            objects
-                .delete(made)
+            inventory
+                .delete(meeting, &[made.to_owned()])
                 .await
                 .context("deleting a track that was made anew")?;
         }
         Ok(())
     }
 
-    /// Deletes the objects of a track of which nothing may be kept. Its rows go as the job ends.
-    async fn take_away(
+    async fn commit(
         &self,
+        meeting: MeetingId,
         id: RecordingId,
-        file: Option<&str>,
-        segments: &[Segment],
+        file: &Finished,
     ) -> anyhow::Result<()> {
-        let objects = self.tracks.objects;
-        let of_track = segments
-            .iter()
-            .filter(|segment| segment.recording == id)
-            .map(|segment| segment.object_key.as_str());
-        for key in file
-            .and_then(|url| objects.key(url))
+        let Row { id: job, epoch, .. } = self.claimed.job;
+        let mut tx = self.tracks.store.worker_tx().await?;
+        job::hold(&mut tx, job, self.claimed.owner, epoch).await?;
+        recording::finish(&mut tx, meeting, id, file).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Deletes the objects of a track of which nothing may be kept. Its rows go as the job ends.
+    async fn take_away(&self, id: RecordingId) -> anyhow::Result<()> {
+        let meeting = self.tracks.meeting;
+        let mut tx = self.tracks.store.worker_tx().await?;
+        let entries = inventory::of_meeting(&mut tx, meeting).await?;
+        tx.commit().await?;
+        let keys: Vec<String> = entries
             .into_iter()
-            .chain(of_track)
-        {
-            objects
-                .delete(key)
-                .await
-                .context("deleting a track of which nothing may be kept")?;
-        }
+            .filter(|entry| entry.recording == id)
+            .map(|entry| entry.key)
+            .collect();
+        self.inventory()
+            .delete(meeting, &keys)
+            .await
+            .context("deleting a track of which nothing may be kept")?;
         Ok(())
     }
 }

@@ -4,16 +4,17 @@
 
 use super::{
     files::{FILES_MAX, Files, Round, Scratch, is_refused_since, rounds},
+    inventory::Inventory,
     known::Known,
 };
 use crate::{
     domain::{
-        id::{MeetingId, RecordingId, TenantId},
+        id::{MeetingId, ParticipantId, RecordingId, TenantId},
+        inventory::ObjectKind,
         job::JobKind,
         media_type::MediaType,
         object_key::RecordingFile,
         recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
-        tiering::Tier,
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::mix,
@@ -22,6 +23,7 @@ use crate::{
         Store, capture,
         effect::Effects,
         event,
+        inventory::{self, Object},
         job::{self, Job as Row},
         recording::{self, Finished, Recording},
     },
@@ -31,6 +33,7 @@ use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -68,6 +71,7 @@ impl Job for Mix {
 
 /// A joined track as it is stored, with what of it may be heard.
 struct Track {
+    participant: ParticipantId,
     path: PathBuf,
     span: Span,
     allowed: Vec<Span>,
@@ -78,7 +82,7 @@ struct Track {
 /// The mix of one round.
 enum MixFile {
     /// Stored, and to be committed.
-    Rendered(RecordingId, Finished),
+    Rendered(Box<Object>, Box<Finished>),
     /// The one that is there is of these very tracks.
     Kept,
     Nothing,
@@ -87,6 +91,13 @@ enum MixFile {
 }
 
 impl Mix {
+    fn inventory(&self) -> Inventory<'_> {
+        Inventory {
+            store: &self.files.store,
+            objects: &self.files.objects,
+        }
+    }
+
     async fn make(&self, claimed: &Claimed) -> anyhow::Result<Round> {
         let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let Files { store, objects, .. } = &self.files;
@@ -108,12 +119,17 @@ impl Mix {
             store,
             objects,
             turns: &self.rendering,
+            claimed,
             meeting,
             tenant,
             scratch: scratch.path(),
         };
         let mix = rendering.render(&tracks).await?;
-        self.end(claimed, &known, mix).await
+        let ended = self.end(claimed, &known, &mix).await;
+        if let MixFile::Rendered(object, _) = &mix {
+            self.inventory().follow(object).await;
+        }
+        ended
     }
 
     /// Fetches the tracks. `None`: they are about to change, and the job has ended.
@@ -157,6 +173,7 @@ impl Mix {
         let (file, sha256) = self.files.fetch(track, scratch).await?;
         let length = Micros::from_ms(track.duration_ms.unwrap_or(0));
         Ok(Track {
+            participant: key.participant,
             path: file.path,
             span: Span::of(file.zero, length),
             allowed: known.circumstances(key.participant, &track.gaps).agreed,
@@ -180,7 +197,7 @@ impl Mix {
     }
 
     /// Commits the mix and the end of the job, unless something turned up meanwhile.
-    async fn end(&self, claimed: &Claimed, known: &Known, mix: MixFile) -> anyhow::Result<Round> {
+    async fn end(&self, claimed: &Claimed, known: &Known, mix: &MixFile) -> anyhow::Result<Round> {
         let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let mut tx = self.files.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
@@ -205,8 +222,10 @@ impl Mix {
         if is_refused_since(&mut tx, meeting, known.entry).await? {
             return Ok(Round::Again);
         }
-        match &mix {
-            MixFile::Rendered(id, file) => recording::finish(&mut tx, *id, file).await?,
+        match mix {
+            MixFile::Rendered(object, file) => {
+                recording::finish(&mut tx, meeting, object.recording, file).await?;
+            }
             MixFile::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
             MixFile::Kept | MixFile::Nothing => {}
         }
@@ -231,12 +250,20 @@ struct Rendering<'a> {
     store: &'a Store,
     objects: &'a Objects,
     turns: &'a Arc<Semaphore>,
+    claimed: &'a Claimed,
     meeting: MeetingId,
     tenant: TenantId,
     scratch: &'a Path,
 }
 
 impl Rendering<'_> {
+    fn inventory(&self) -> Inventory<'_> {
+        Inventory {
+            store: self.store,
+            objects: self.objects,
+        }
+    }
+
     /// Renders and stores the mix, unless it is stored as it is.
     async fn render(&self, tracks: &[Track]) -> anyhow::Result<MixFile> {
         let Self {
@@ -306,17 +333,26 @@ impl Rendering<'_> {
         let Some(rendered) = rendered.context("rendering the mix")? else {
             return self.no_mix().await;
         };
-        let key = RecordingFile {
+        let participants: BTreeSet<ParticipantId> =
+            tracks.iter().map(|track| track.participant).collect();
+        let object = Object {
+            key: RecordingFile {
+                tenant,
+                meeting,
+                recording: id,
+                revision,
+                kind: RecordingKind::Mix,
+            }
+            .to_string(),
             tenant,
             meeting,
             recording: id,
-            revision,
-            kind: RecordingKind::Mix,
-        }
-        .to_string();
+            kind: ObjectKind::Mix,
+            participants: participants.into_iter().collect(),
+        };
         let stored = self
-            .objects
-            .put_file(&key, &out, MediaType::AudioMp4.as_str(), Tier::Hot)
+            .inventory()
+            .put_file(self.claimed, &object, &out, MediaType::AudioMp4)
             .await
             .context("storing the mix")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
@@ -325,7 +361,9 @@ impl Rendering<'_> {
             .map(|track| (track.span, track.gaps.clone()))
             .collect();
         let file = Finished {
-            blob_url: self.objects.url(&key),
+            blob_url: self.objects.url(&object.key),
+            key: object.key.clone(),
+            version: stored.version,
             start_ms: rendered.start_ms,
             duration_ms: rendered.duration.as_ms(),
             gaps: serde_json::to_value(gaps_of_mix(span, &holes))?,
@@ -333,7 +371,7 @@ impl Rendering<'_> {
             sha256: stored.sha256,
             made_of,
         };
-        Ok(MixFile::Rendered(id, file))
+        Ok(MixFile::Rendered(Box::new(object), Box::new(file)))
     }
 
     /// There is nothing to hear: a mix that was made before goes, too.
@@ -344,20 +382,20 @@ impl Rendering<'_> {
             .await?
             .into_iter()
             .find(|recording| recording.kind == RecordingKind::Mix);
+        let entries = inventory::of_meeting(&mut tx, meeting).await?;
         tx.commit().await?;
         let Some(mix) = made else {
             return Ok(MixFile::Nothing);
         };
-        if let Some(key) = mix
-            .blob_url
-            .as_deref()
-            .and_then(|url| self.objects.key(url))
-        {
-            self.objects
-                .delete(key)
-                .await
-                .context("deleting a mix of which nothing may be kept")?;
-        }
+        let keys: Vec<String> = entries
+            .into_iter()
+            .filter(|entry| entry.recording == mix.id)
+            .map(|entry| entry.key)
+            .collect();
+        self.inventory()
+            .delete(meeting, &keys)
+            .await
+            .context("deleting a mix of which nothing may be kept")?;
         Ok(MixFile::Gone(mix.id))
     }
 }

@@ -5,6 +5,7 @@ pub mod clean;
 pub mod files;
 mod fill;
 mod hear;
+mod inventory;
 pub mod join;
 mod known;
 pub mod mix;
@@ -29,6 +30,14 @@ use std::io;
 fn failed(error: anyhow::Error) -> Outcome {
     if let Some(StoreError::Fenced) = error.downcast_ref::<StoreError>() {
         return Outcome::Settled;
+    }
+    if let Some(StoreError::Going) = error.downcast_ref::<StoreError>() {
+        // What it makes anew is being deleted, which may wait for storage.
+        return Outcome::Waiting {
+            away: Away::Storage,
+            at_least: Micros(0),
+            error,
+        };
     }
     match fault(&error) {
         Fault::Away(away) => Outcome::Waiting {

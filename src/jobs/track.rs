@@ -11,7 +11,7 @@ use crate::{
     media::rendering::join::{self, Finalised, Part},
     objects::{ObjectError, Objects},
     store::{
-        Store,
+        Store, missing,
         recording::{self, Recording, Segment},
     },
 };
@@ -249,11 +249,11 @@ impl Joiner<'_> {
         let mut waits_for = 0;
         for segment in missing {
             let mut tx = self.store.worker_tx().await?;
-            let sighting = recording::missing(&mut tx, meeting, segment).await?.again();
+            let sighting = missing::missing(&mut tx, meeting, segment).await?.again();
             match sighting {
                 Sighting::Same => {}
                 Sighting::First | Sighting::Counts => {
-                    recording::note_missing(&mut tx, meeting, segment, sighting == Sighting::First)
+                    missing::note_missing(&mut tx, meeting, segment, sighting == Sighting::First)
                         .await?;
                 }
                 Sighting::Lost => {}
@@ -282,7 +282,7 @@ impl Joiner<'_> {
         );
         metrics::counter!("hansard_segments_lost_total").increment(1);
         let mut tx = self.store.worker_tx().await?;
-        recording::mark_lost(&mut tx, meeting, segment, why).await?;
+        missing::mark_lost(&mut tx, meeting, segment, why).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -55,6 +55,7 @@ impl<W: AsyncWriteExt + Unpin> Hashing<W> {
         Ok(Stored {
             size_bytes: self.size_bytes,
             sha256: hex(&self.hash.finalize()),
+            version: None,
         })
     }
 }

@@ -157,6 +157,8 @@ pub struct Stored {
     pub size_bytes: u64,
     /// 64 lower-case hex characters.
     pub sha256: String,
+    /// The store's name of what was stored, where the bucket keeps versions.
+    pub version: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -33,6 +33,7 @@ impl Objects {
         let stored = Stored {
             size_bytes: bytes.len() as u64,
             sha256: hex(&Sha256::digest(&bytes)),
+            version: None,
         };
         if stored.size_bytes > BYTES_MAX {
             return Err(ObjectError::Unfit(format!(
@@ -41,13 +42,15 @@ impl Objects {
             )));
         }
         let put = async {
-            self.put_piece(key, ByteStream::from(bytes), &stored, content_type, tier)
+            let version = self
+                .put_piece(key, ByteStream::from(bytes), &stored, content_type, tier)
                 .await?;
-            self.verify(key, &stored, tier).await
+            self.verify(key, &stored, tier).await?;
+            Ok(version)
         };
         let put = put.await;
-        self.seen(Side::Write, put)?;
-        Ok(stored)
+        let version = self.seen(Side::Write, put)?;
+        Ok(Stored { version, ..stored })
     }
 
     /// Stores a file and verifies it. The file must not change meanwhile; when it does this fails.
@@ -61,33 +64,36 @@ impl Objects {
         let stored = hash_file(path).await?;
         let put = async {
             if stored.size_bytes >= MULTIPART_MIN {
-                self.put_parts(key, path, &stored, content_type, tier)
+                let version = self
+                    .put_parts(key, path, &stored, content_type, tier)
                     .await?;
                 self.verify(key, &stored, tier).await?;
                 // No server tells the SHA-256 of a whole object made of parts, so it is read again.
-                return if self.dialect.checksums {
-                    self.read_again(key, &stored).await
-                } else {
-                    Ok(())
-                };
+                if self.dialect.checksums {
+                    self.read_again(key, &stored).await?;
+                }
+                return Ok(version);
             }
             let body = ByteStream::from_path(path)
                 .await
                 .map_err(|error| ObjectError::Local(io::Error::other(error)))?;
-            self.put_piece(key, body, &stored, content_type, tier)
+            let version = self
+                .put_piece(key, body, &stored, content_type, tier)
                 .await?;
-            self.verify(key, &stored, tier).await
+            self.verify(key, &stored, tier).await?;
+            Ok(version)
         };
         let put = put.await;
-        self.seen(Side::Write, put)?;
-        Ok(stored)
+        let version = self.seen(Side::Write, put)?;
+        Ok(Stored { version, ..stored })
     }
 
     /// Whether what is stored is what was sent, by its content.
     async fn read_again(&self, key: &str, stored: &Stored) -> Result<()> {
         let mut hash = Hashing::to(tokio::io::sink());
         self.download(key, &mut hash).await?;
-        if hash.finish().await? == *stored {
+        let again = hash.finish().await?;
+        if (again.size_bytes, &again.sha256) == (stored.size_bytes, &stored.sha256) {
             Ok(())
         } else {
             Err(not_kept(key, "its content differs"))
@@ -101,7 +107,7 @@ impl Objects {
         stored: &Stored,
         content_type: &str,
         tier: Tier,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let checksum = self
             .dialect
             .checksums
@@ -112,7 +118,8 @@ impl Objects {
             .bucket(&self.bucket)
             .key(known(key)?)
             .body(body);
-        put.content_length(stored.size_bytes as i64)
+        let put = put
+            .content_length(stored.size_bytes as i64)
             .content_type(content_type)
             .set_storage_class(class(tier))
             .set_checksum_sha256(checksum)
@@ -122,7 +129,7 @@ impl Objects {
             .send()
             .await
             .map_err(|error| fault(key, error))?;
-        Ok(())
+        Ok(put.version_id)
     }
 
     async fn put_parts(
@@ -132,7 +139,7 @@ impl Objects {
         stored: &Stored,
         content_type: &str,
         tier: Tier,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let start = self
             .client
             .create_multipart_upload()
@@ -166,7 +173,13 @@ impl Objects {
         done
     }
 
-    async fn put_all_parts(&self, key: &str, upload: &str, path: &Path, size: u64) -> Result<()> {
+    async fn put_all_parts(
+        &self,
+        key: &str,
+        upload: &str,
+        path: &Path,
+        size: u64,
+    ) -> Result<Option<String>> {
         let mut parts = Vec::new();
         let mut offset = 0;
         while offset < size {
@@ -209,12 +222,12 @@ impl Objects {
             .bucket(&self.bucket)
             .key(key)
             .upload_id(upload);
-        complete
+        let completed = complete
             .multipart_upload(all)
             .send()
             .await
             .map_err(|error| fault(key, error))?;
-        Ok(())
+        Ok(completed.version_id)
     }
 
     /// Whether the server has what was sent. Where it says otherwise it does not keep its word, so

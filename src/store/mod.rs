@@ -17,10 +17,12 @@ pub mod event;
 mod fair_share;
 pub mod glossary;
 pub mod idempotency;
+pub mod inventory;
 pub mod job;
 pub mod key;
 pub mod link;
 pub mod meeting;
+pub mod missing;
 pub mod participant;
 pub mod pooler;
 pub mod port;
@@ -87,6 +89,9 @@ pub enum StoreError {
     /// The lease that this write named is somebody else's now: stop.
     #[error("the lease was taken over")]
     Fenced,
+    /// An object that this write tells of is being deleted: it may not be told of.
+    #[error("the object is being deleted")]
+    Going,
     /// For what needs more than one transaction on the same session.
     #[error(
         "the database is reached through a transaction pooler without prepared statements (pgbouncer before 1.21, or \

@@ -3,11 +3,11 @@
 
 use super::{
     Result,
+    inventory::{self, Settled},
     word::{word, word_or_null},
 };
 use crate::domain::{
     codec::AudioCodec,
-    fault::Missing,
     id::{MeetingId, ParticipantId, RecordingId, TenantId},
     recording::{RecordingKind, RecordingStatus, SegmentState},
     stream::MediaSource,
@@ -69,6 +69,8 @@ pub struct Segment {
     pub object_key: String,
     pub size_bytes: i64,
     pub sha256: String,
+    /// The store's name of the object that was just stored, where it keeps versions.
+    pub version: Option<String>,
     pub state: SegmentState,
 }
 
@@ -86,18 +88,30 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
         object_key: row.try_get("object_key")?,
         size_bytes: row.try_get("size_bytes")?,
         sha256: row.try_get("sha256")?,
+        version: None,
         state: word(row, "state")?,
     })
 }
 
-/// Adds a segment; a second time replaces the first (a segment cut after it was stored has a new
-/// key).
+/// Adds a segment, and settles its object; a second time replaces the first (a segment cut after it
+/// was stored has a new key).
+///
+/// # Errors
+/// [`super::StoreError::Going`] when its object is being deleted.
 pub async fn add_segment(
     conn: &mut PgConnection,
     tenant: TenantId,
     meeting: MeetingId,
     segment: &Segment,
 ) -> Result<()> {
+    let stored = Settled {
+        key: &segment.object_key,
+        recording: segment.recording,
+        size_bytes: segment.size_bytes,
+        sha256: &segment.sha256,
+        version: segment.version.as_deref(),
+    };
+    inventory::settle(conn, meeting, stored).await?;
     sqlx::query(
         "insert into recording_segments (meeting_id, recording_id, epoch, n, tenant_id, start_us, end_us, consent_entry,
              object_key, size_bytes, sha256, late_us)
@@ -181,79 +195,6 @@ pub async fn is_unmerged(conn: &mut PgConnection, meeting: MeetingId) -> Result<
     .fetch_optional(conn)
     .await?
     .is_some())
-}
-
-/// A segment's object is broken, or will not come: it costs its own span.
-pub async fn mark_lost(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    segment: &Segment,
-    why: &str,
-) -> Result<()> {
-    sqlx::query(
-        "update recording_segments set state = 'lost', error = $5
-         where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4 and state = 'stored'",
-    )
-    .bind(meeting.0)
-    .bind(segment.recording.0)
-    .bind(segment.epoch)
-    .bind(segment.n)
-    .bind(why)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// How often a segment's object was missing.
-pub async fn missing(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    segment: &Segment,
-) -> Result<Missing> {
-    let ago = |column: &str| {
-        format!("coalesce((extract(epoch from clock_timestamp() - {column}) * 1e6)::bigint, 0)")
-    };
-    let sql = format!(
-        "select missing, {}, {} from recording_segments
-         where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
-        ago("missing_first"),
-        ago("missing_last")
-    );
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(meeting.0)
-        .bind(segment.recording.0)
-        .bind(segment.epoch)
-        .bind(segment.n)
-        .fetch_one(conn)
-        .await?;
-    Ok(Missing {
-        times: row.try_get(0)?,
-        first_ago: Micros(row.try_get(1)?),
-        last_ago: Micros(row.try_get(2)?),
-    })
-}
-
-/// It is missing once more; `first` forgets the times before.
-pub async fn note_missing(
-    conn: &mut PgConnection,
-    meeting: MeetingId,
-    segment: &Segment,
-    first: bool,
-) -> Result<()> {
-    sqlx::query(
-        "update recording_segments set missing = case when $5 then 1 else missing + 1 end,
-             missing_first = case when $5 then clock_timestamp() else missing_first end,
-             missing_last = clock_timestamp()
-         where meeting_id = $1 and recording_id = $2 and epoch = $3 and n = $4",
-    )
-    .bind(meeting.0)
-    .bind(segment.recording.0)
-    .bind(segment.epoch)
-    .bind(segment.n)
-    .bind(first)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Notes a span of which nothing is there although it was sent.
@@ -343,7 +284,10 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
 /// A finished file.
 #[derive(Clone, Debug)]
 pub struct Finished {
+    pub key: String,
     pub blob_url: String,
+    /// The store's name of the object, where it keeps versions.
+    pub version: Option<String>,
     pub start_ms: i64,
     pub duration_ms: i64,
     pub gaps: Value,
@@ -353,8 +297,31 @@ pub struct Finished {
     pub made_of: Vec<String>,
 }
 
-/// `ready`: the object is stored and verified.
-pub async fn finish(conn: &mut PgConnection, id: RecordingId, file: &Finished) -> Result<()> {
+/// Whether it is deleted, or about to be.
+pub async fn is_deleted(conn: &mut PgConnection, id: RecordingId) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from recordings where id = $1 and (status = 'deleting' or deleted_at is not null))",
+    )
+    .bind(id.0)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// `ready`: the object is stored and verified, and is settled.
+pub async fn finish(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: RecordingId,
+    file: &Finished,
+) -> Result<()> {
+    let stored = Settled {
+        key: &file.key,
+        recording: id,
+        size_bytes: file.size_bytes,
+        sha256: &file.sha256,
+        version: file.version.as_deref(),
+    };
+    inventory::settle(conn, meeting, stored).await?;
     sqlx::query(
         "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
              duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, storage_tier = 'hot',

@@ -5,6 +5,7 @@ mod support;
 
 mod clients;
 mod doctor;
+mod inventory;
 mod models;
 mod objects;
 mod pooler;

@@ -53,6 +53,12 @@ impl Place {
         )
     }
 
+    /// The database that its running server brought along.
+    pub fn database(&self) -> String {
+        let folder = self.data.path().join("postgres");
+        hansard::embed::postgres::Postgres::running_url(&folder).expect("its Postgres runs")
+    }
+
     /// Segment files that wait in the spool.
     pub fn spooled(&self) -> usize {
         spooled(self.data.path())

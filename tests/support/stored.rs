@@ -186,6 +186,20 @@ impl StoredMeeting {
             .execute(&mut *sql)
             .await
             .expect("a segment");
+            sqlx::query(
+                "insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants, state, uploading,
+                     size_bytes, sha256)
+                 select $1, $2, tenant_id, $3, 'segment', array[$4], 'stored', false, $5, $6 from meetings where id = $1",
+            )
+            .bind(self.id())
+            .bind(&key)
+            .bind(recording)
+            .bind(participant)
+            .bind(stored.size_bytes as i64)
+            .bind(&stored.sha256)
+            .execute(&mut *sql)
+            .await
+            .expect("a row of the inventory");
         }
     }
 

@@ -212,7 +212,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     loop {
         // While storage is away a few try, and the rest is left for the next time.
         while tasks.len() < UPLOADS_EACH
-            && (failures < PROBES_EACH || deps.uploader.away().is_none())
+            && (failures < PROBES_EACH || deps.uploader.blocked().is_none())
         {
             let Some(leftover) = queue.next() else { break };
             let (shared, epoch) = (shared.clone(), leftover.epoch);

@@ -1,7 +1,11 @@
 //! Takes up one segment: cut to what the gate allows, stored, its row written, its file deleted.
 
 use crate::{
-    capture::{Deps, commit::Holder, uploader},
+    capture::{
+        Deps,
+        commit::Holder,
+        uploader::{self, Unstored},
+    },
     domain::{
         gate::{Gate, Pass, Recording, Verdict},
         id::{MeetingId, RecordingId},
@@ -9,9 +13,9 @@ use crate::{
         time::Span,
     },
     media::live::segment::{self, Leftover, Sealed},
-    store::{capture, event, new_id, recording},
+    store::{StoreError, capture, event, new_id, recording},
 };
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -68,18 +72,20 @@ impl Taking {
                 Ok(cut) => cut,
                 Err(error) => return self.unreadable(&leftover, error).await,
             };
-            let kept = cut.is_some();
-            if let Some(sealed) = cut {
-                self.store(sealed, known).await?;
-                self.stored.fetch_add(1, Ordering::Relaxed);
-            }
+            let kept = match cut {
+                Some(sealed) => self.store(sealed, known).await?,
+                None => false,
+            };
+            self.stored.fetch_add(usize::from(kept), Ordering::Relaxed);
             if let Some(before) = known {
                 if !kept {
                     let mut tx = self.deps.store.worker_tx().await?;
                     recording::remove_segment(&mut tx, self.meeting, before).await?;
                     tx.commit().await?;
                 }
-                self.deps.uploader.delete(before.object_key.clone());
+                self.deps
+                    .uploader
+                    .delete(self.meeting, before.object_key.clone());
             }
         }
         match tokio::fs::remove_file(&path).await {
@@ -125,12 +131,13 @@ impl Taking {
         Ok(())
     }
 
-    /// Puts a segment into storage, and its row into the place of the one before.
+    /// Puts a segment into storage, and its row into the place of the one before. `false`: its
+    /// recording is deleted, so nothing of it is kept.
     async fn store(
         &self,
         sealed: Sealed,
         before: Option<&recording::Segment>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let Self {
             deps,
             loaded,
@@ -146,13 +153,14 @@ impl Taking {
             spool,
         };
         // Never under the key that a row names.
-        let key = (0..)
-            .map(|cuts| uploader::key(&holder, &sealed, cuts))
-            .find(|key| before.is_none_or(|before| before.object_key != *key));
-        let mut segment = deps
-            .uploader
-            .try_store(&sealed, &key.context("a free key")?)
-            .await?;
+        let object = (0..)
+            .map(|cuts| uploader::object(&holder, &sealed, cuts))
+            .find(|object| before.is_none_or(|before| before.object_key != object.key));
+        let object = object.context("a free key")?;
+        let mut segment = match deps.uploader.try_store(&sealed, &object).await {
+            Err(Unstored::Deleted) => return Ok(false),
+            stored => stored?,
+        };
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         let track = recording::TrackKey {
@@ -170,8 +178,21 @@ impl Taking {
             start_ms,
         )
         .await?;
-        recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await?;
-        tx.commit().await?;
-        Ok(())
+        match recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await {
+            Err(StoreError::Going) => {
+                let deleted = recording::is_deleted(&mut tx, segment.recording).await?;
+                tx.commit().await?;
+                deps.uploader.delete(meeting, object.key.clone());
+                if !deleted {
+                    bail!("{} is being deleted", object.key);
+                }
+                Ok(false)
+            }
+            added => {
+                added?;
+                tx.commit().await?;
+                Ok(true)
+            }
+        }
     }
 }

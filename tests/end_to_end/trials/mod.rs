@@ -9,6 +9,7 @@ mod consent;
 mod crash_words;
 mod disk;
 mod ingest;
+mod inventory;
 mod jobs;
 mod lease;
 mod limits;

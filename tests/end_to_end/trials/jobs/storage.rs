@@ -77,6 +77,7 @@ async fn files_wait_for_storage_and_are_made_when_it_is_back() {
     // What somebody stored, or cut, and died before a row said so.
     let stored = segments(&place).await;
     let stray = stored[0].replace("/1/", "/2/");
+    noted(&place, &stored[0], &stray).await;
     place
         .bucket
         .objects
@@ -197,4 +198,20 @@ async fn a_store_that_is_far_away_is_asked_for_many_at_a_time() {
     }
     assert_eq!(fetched(&place), all, "each once");
     server.terminate();
+}
+
+/// Notes an object beside another in the inventory, as whoever is going to store it does.
+async fn noted(place: &Place, like: &str, key: &str) {
+    let mut sql = hansard::store::owner(&place.database())
+        .await
+        .expect("Postgres answers");
+    sqlx::query(
+        "insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants, uploading)
+         select meeting_id, $2, tenant_id, recording_id, kind, participants, false from objects where key = $1",
+    )
+    .bind(like)
+    .bind(key)
+    .execute(&mut sql)
+    .await
+    .expect("it is noted");
 }

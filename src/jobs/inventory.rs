@@ -1,0 +1,124 @@
+//! The objects of jobs: noted in the inventory before they are stored, and deleted by it.
+
+use crate::{
+    domain::{id::MeetingId, media_type::MediaType, tiering::Tier},
+    objects::{ObjectError, Objects, Stored},
+    store::{
+        Store, StoreError,
+        inventory::{self, Noted, Object},
+        job::{self, Job as Row},
+        recording,
+    },
+    worker::Claimed,
+};
+use anyhow::Context;
+use futures_util::{TryStreamExt, stream};
+use std::path::Path;
+use tracing::debug;
+
+/// Deletions on their way at a time: an hour of four tracks is 3,600 objects, and storage may be far
+/// away.
+const DELETED_AT_ONCE: usize = 16;
+/// So many are deleted before the inventory is told of it.
+const TOLD_EACH: usize = 500;
+
+/// A job's way to the bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Inventory<'a> {
+    pub store: &'a Store,
+    pub objects: &'a Objects,
+}
+
+impl Inventory<'_> {
+    /// Says that a job is going to store these, while it holds its lease: nothing is stored by one
+    /// that was stopped.
+    pub async fn note(&self, claimed: &Claimed, objects: &[Object]) -> anyhow::Result<()> {
+        let Row { id, epoch, .. } = claimed.job;
+        let mut tx = self.store.worker_tx().await?;
+        job::hold(&mut tx, id, claimed.owner, epoch).await?;
+        let noted = inventory::note(&mut tx, objects).await?;
+        tx.commit().await?;
+        if noted.iter().all(|noted| *noted == Noted::Yes) {
+            Ok(())
+        } else {
+            Err(StoreError::Going.into())
+        }
+    }
+
+    /// Notes and stores a file. The caller settles it with the row that tells of it; whether it could
+    /// or not, it calls [`Self::follow`] afterwards.
+    pub async fn put_file(
+        &self,
+        claimed: &Claimed,
+        object: &Object,
+        path: &Path,
+        media_type: MediaType,
+    ) -> anyhow::Result<Stored> {
+        self.note(claimed, std::slice::from_ref(object)).await?;
+        let put = self
+            .objects
+            .put_file(&object.key, path, media_type.as_str(), Tier::Hot);
+        match put.await {
+            Ok(stored) => Ok(stored),
+            Err(error) => {
+                self.follow(object).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Deletes an object again whose recording was deleted while it was stored. Any other stays,
+    /// also one that no row tells of: the next run stores it anew, and it may be another holder's by
+    /// now.
+    pub async fn follow(&self, object: &Object) {
+        let followed = async {
+            let mut tx = self.store.worker_tx().await?;
+            let deleted = recording::is_deleted(&mut tx, object.recording).await?;
+            if deleted {
+                let key = std::slice::from_ref(&object.key);
+                inventory::stopped(&mut tx, object.meeting, key).await?;
+            }
+            tx.commit().await?;
+            if deleted {
+                self.objects.delete(&object.key).await?;
+            }
+            anyhow::Ok(())
+        };
+        if let Err(error) = followed.await {
+            // The job that deletes the recording looks again.
+            debug!(
+                key = object.key,
+                error = format!("{error:#}"),
+                "an object of a deleted recording could not be deleted at once"
+            );
+        }
+    }
+
+    /// Deletes objects that nobody needs any more. Answers how many an upload of a dead process may
+    /// still put there: they are deleted once more later.
+    pub async fn delete(&self, meeting: MeetingId, keys: &[String]) -> anyhow::Result<usize> {
+        let mut may_come = 0;
+        for some in keys.chunks(TOLD_EACH) {
+            let mut tx = self.store.worker_tx().await?;
+            inventory::going(&mut tx, meeting, some).await?;
+            tx.commit().await?;
+            self.delete_all(some)
+                .await
+                .context("deleting objects that nobody needs")?;
+            let mut tx = self.store.worker_tx().await?;
+            may_come += inventory::gone(&mut tx, meeting, some).await?;
+            tx.commit().await?;
+        }
+        Ok(may_come)
+    }
+
+    async fn delete_all(&self, keys: &[String]) -> Result<(), ObjectError> {
+        let each = |key: &String| {
+            let key = key.clone();
+            async move { self.objects.delete(&key).await }
+        };
+        stream::iter(keys.iter().map(Ok))
+            .try_for_each_concurrent(DELETED_AT_ONCE, each)
+            .await
+    }
+}
