@@ -207,6 +207,9 @@ async fn hear_nothing(table: &mut Table, model: &str, alone: Alone) -> Result<()
             .iter()
             .filter(|caption| caption.speaker == voice.name);
         let (finals, partials): (Vec<_>, Vec<_>) = captions.partition(|caption| caption.last);
+        for one in &finals {
+            crate::voices::tell_text(&format!("{}: {}", voice.name, one.text));
+        }
         for (kind, of) in [("finals", finals), ("partials", partials)] {
             let words = of.iter().map(|caption| wer::words(&caption.text).len());
             table.none(

@@ -10,6 +10,7 @@ mod far;
 mod files;
 mod kills;
 mod load;
+mod made;
 mod matrix;
 mod memory;
 mod official;
@@ -69,6 +70,16 @@ enum Scenario {
     Voices,
     /// Many meetings of real voices at once
     VoicesLoad,
+    /// 40 short answers, of --made
+    VoicesAnswers,
+    /// Half an hour of voices, of --made
+    VoicesLoops,
+    /// Real voices on a path that loses 5 % of the packets
+    VoicesLoss,
+    /// Several languages in one meeting, of --made
+    VoicesLanguages,
+    /// What a refinement after the end makes of real voices
+    VoicesRefined,
     /// What a decode of each model costs, and what its settings do to words
     Settings,
 }
@@ -87,7 +98,22 @@ impl Scenario {
 
     /// Whether it needs models and voices that are not in the repository.
     fn needs_material(self) -> bool {
-        matches!(self, Self::Voices | Self::VoicesLoad | Self::Settings)
+        matches!(
+            self,
+            Self::Voices
+                | Self::VoicesLoad
+                | Self::VoicesLoss
+                | Self::VoicesRefined
+                | Self::Settings
+        ) || self.needs_made()
+    }
+
+    /// Whether it needs what `benches/voices.py` makes.
+    fn needs_made(self) -> bool {
+        matches!(
+            self,
+            Self::VoicesAnswers | Self::VoicesLoops | Self::VoicesLanguages
+        )
     }
 }
 
@@ -121,6 +147,9 @@ struct Options {
     /// Of `voices`: a folder with meeting.json and the voices
     #[arg(long, env = "HANSARD_BENCH_VOICES")]
     voices: Option<PathBuf>,
+    /// Of `voices-answers`, `-loops` and `-languages`: what benches/voices.py wrote
+    #[arg(long, env = "HANSARD_BENCH_MADE")]
+    made: Option<PathBuf>,
     /// Of `voices`: only these models
     #[arg(long)]
     model: Vec<String>,
@@ -142,7 +171,12 @@ impl Options {
     }
 
     fn material(&self) -> Result<voices::Material> {
-        voices::Material::of(self.data.as_deref(), self.voices.as_deref(), &self.model)
+        voices::Material::of(
+            self.data.as_deref(),
+            self.voices.as_deref(),
+            self.made.as_deref(),
+            &self.model,
+        )
     }
 }
 
@@ -155,6 +189,7 @@ fn main() -> Result<ExitCode> {
             .iter()
             .copied()
             .filter(|one| options.has_material() || !one.needs_material())
+            .filter(|one| options.made.is_some() || !one.needs_made())
             .filter(|one| *one != Scenario::Overload)
             .collect(),
         false => Scenario::USUAL.to_vec(),
@@ -226,6 +261,11 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Official => vec![official::official().await?],
         Scenario::Voices => vec![voices::voices(&options.material()?, rounds).await?],
         Scenario::VoicesLoad => vec![voices::crowd(&options.material()?, options.meetings).await?],
+        Scenario::VoicesAnswers => vec![made::answers(&options.material()?).await?],
+        Scenario::VoicesLoops => vec![made::loops(&options.material()?).await?],
+        Scenario::VoicesLoss => vec![made::loss(&options.material()?, rounds).await?],
+        Scenario::VoicesLanguages => vec![made::languages(&options.material()?).await?],
+        Scenario::VoicesRefined => vec![made::refined(&options.material()?).await?],
         Scenario::Settings => vec![voices::settings(&options.material()?).await?],
     })
 }

@@ -33,12 +33,19 @@ use std::{
 pub struct Material {
     pub data: PathBuf,
     pub voices: PathBuf,
+    /// What `benches/voices.py` wrote.
+    pub made: Option<PathBuf>,
     pub models: Vec<String>,
 }
 
 impl Material {
     /// The models asked for, else all that the data folder has beside the bundled one.
-    pub fn of(data: Option<&Path>, voices: Option<&Path>, models: &[String]) -> Result<Self> {
+    pub fn of(
+        data: Option<&Path>,
+        voices: Option<&Path>,
+        made: Option<&Path>,
+        models: &[String],
+    ) -> Result<Self> {
         let (Some(data), Some(voices)) = (data, voices) else {
             anyhow::bail!("needs --data and --voices: models and voices are not in the repository")
         };
@@ -56,16 +63,26 @@ impl Material {
         Ok(Self {
             data: data.to_owned(),
             voices: voices.to_owned(),
+            made: made.map(Path::to_owned),
             models,
         })
     }
 
-    fn find(&self, name: &str) -> Result<(Model, PathBuf)> {
+    pub fn find(&self, name: &str) -> Result<(Model, PathBuf)> {
         Ok(Registry::new(&self.data)?.find(name)?)
     }
 
     pub fn meeting(&self) -> Result<Meeting> {
         Meeting::load(&self.voices)
+    }
+
+    /// One of the sets that `benches/voices.py` writes.
+    pub fn made(&self, name: &str) -> Result<Meeting> {
+        let folder = self
+            .made
+            .as_ref()
+            .context("needs --made: run benches/voices.py")?;
+        Meeting::load(&folder.join(name))
     }
 
     /// Puts the models into a fresh data folder.
@@ -135,9 +152,7 @@ async fn pass(offline: &mut Offline, cuts: &[Cut], context: bool) -> Result<Pass
         if doubt.is_none() {
             before = Some((cut.speaker.clone(), one.text.clone()));
         }
-        if std::env::var_os("HANSARD_BENCH_TEXT").is_some() {
-            println!("{:?} {:?} {}", one.work, doubt, one.text);
-        }
+        tell_text(&format!("{:?} {:?} {}", one.work, doubt, one.text));
         said.push(cut.said.as_str());
         heard.push(one.text);
     }
@@ -147,6 +162,19 @@ async fn pass(offline: &mut Offline, cuts: &[Cut], context: bool) -> Result<Pass
         again,
         doubted,
     })
+}
+
+/// All cuts decoded alone without any hurry: 5 beams over the full window.
+pub async fn offline_errors(offline: &mut Offline, cuts: &[Cut]) -> Result<Errors> {
+    offline.effort = Effort::Offline;
+    Ok(pass(offline, cuts, false).await?.errors)
+}
+
+/// With `HANSARD_BENCH_TEXT` set, prints it.
+pub fn tell_text(line: &str) {
+    if std::env::var_os("HANSARD_BENCH_TEXT").is_some() {
+        println!("{line}");
+    }
 }
 
 /// What a decode costs by window and tokens, and what settings do to words: for `models.toml`.
@@ -285,11 +313,7 @@ pub async fn voices(material: &Material, rounds: usize) -> Result<Table> {
     );
     for name in &material.models {
         let (model, path) = material.find(name)?;
-        let bare = {
-            let mut offline = Offline::with(model, path, 1).await?;
-            offline.effort = Effort::Offline;
-            pass(&mut offline, &cuts, false).await?.errors
-        };
+        let bare = offline_errors(&mut Offline::with(model, path, 1).await?, &cuts).await?;
         let alone = Alone::with_model(material, name, &[]).await?;
         let mut score = Score::default();
         let (mut violations, mut retracted) = (Vec::new(), 0);

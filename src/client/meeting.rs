@@ -17,6 +17,9 @@ pub struct Utterance {
     /// The edges of the sound, from the meeting's beginning.
     pub start_ms: i64,
     pub end_ms: i64,
+    /// BCP 47, where it is not English.
+    #[serde(default)]
+    pub language: Option<String>,
 }
 
 #[derive(Clone, Debug)]

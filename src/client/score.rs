@@ -340,6 +340,7 @@ mod tests {
             text: text.into(),
             start_ms,
             end_ms,
+            language: None,
         }
     }
 
