@@ -213,6 +213,18 @@ impl Dispatch {
         true
     }
 
+    /// The speaker went on after a guess: it is a partial now, or taken back (`false`).
+    pub fn demote(&mut self, job: u64) -> bool {
+        if !self.schedule.demote(job) {
+            self.cancel(job);
+            return false;
+        }
+        if let Some(task) = self.tasks.get_mut(&job) {
+            task.kind = Kind::Partial;
+        }
+        true
+    }
+
     /// Takes a job back, or asks to stop it.
     pub fn cancel(&mut self, job: u64) {
         if self.schedule.cancel(job) {

@@ -77,6 +77,11 @@ impl Segmenter {
         self.endpoint.open()
     }
 
+    /// Whether a decoder is free for a speculation that comes earlier.
+    pub fn guess_early(&mut self, early: bool) {
+        self.endpoint.guess_early(early);
+    }
+
     pub fn is_speaking(&self) -> bool {
         self.endpoint.is_speaking()
     }

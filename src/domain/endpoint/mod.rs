@@ -16,6 +16,10 @@
 use crate::time::{MeetingTime, Micros, Span, total};
 use std::collections::VecDeque;
 
+mod thresholds;
+
+pub use thresholds::Thresholds;
+
 /// 16 ms of one stream.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Frame {
@@ -24,53 +28,6 @@ pub struct Frame {
     pub level_db: f32,
     /// Probability of voice, 0 to 1.
     pub voice: f32,
-}
-
-/// Every threshold, with its reason.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Thresholds {
-    /// Voice begins at this probability, and goes on above `exit`: hysteresis.
-    pub onset: f32,
-    pub exit: f32,
-    /// Audio before the first voiced frame: 100 ms clips consonants, and the small model was
-    /// measured with 250.
-    pub pre_roll: Micros,
-    /// Audio after the last voiced frame; longer tails invent closings.
-    pub tail: Micros,
-    /// Less voice than this is a click ("yes" has 150 ms and more).
-    pub voiced_min: Micros,
-    /// Silence until the speculative final.
-    pub guess_after: Micros,
-    /// Silence until the end: after a sentence, when unknown, in mid-clause.
-    pub end_complete: Micros,
-    pub end_unknown: Micros,
-    pub end_open: Micros,
-    /// From half of `longest` on, such a pause is an end.
-    pub short_pause: Micros,
-    /// The most that the model takes at once.
-    pub longest: Micros,
-    /// Without any audio for so long, time itself counts as silence (mute, DTX).
-    pub patience: Micros,
-}
-
-impl Thresholds {
-    /// The starting values of the design, for a model that takes `longest` at once.
-    pub const fn new(longest: Micros) -> Self {
-        Self {
-            onset: 0.5,
-            exit: 0.35,
-            pre_roll: Micros::from_ms(250),
-            tail: Micros::from_ms(190),
-            voiced_min: Micros::from_ms(120),
-            guess_after: Micros::from_ms(200),
-            end_complete: Micros::from_ms(450),
-            end_unknown: Micros::from_ms(600),
-            end_open: Micros::from_ms(800),
-            short_pause: Micros::from_ms(160),
-            longest,
-            patience: Micros::from_ms(300),
-        }
-    }
 }
 
 /// What the words so far sound like.
@@ -117,7 +74,8 @@ pub struct Open {
     pub utterance: u64,
     pub start: MeetingTime,
     pub voiced: Vec<Span>,
-    guessed: bool,
+    /// Until where the speculative final goes, while nobody went on.
+    guessed: Option<MeetingTime>,
     hint: Option<Hint>,
     /// Levels of the last seconds, for the quietest point.
     levels: VecDeque<Frame>,
@@ -170,6 +128,8 @@ pub struct Endpoint {
     heard_until: MeetingTime,
     /// The speaker's last pauses that were not an end, the newest last.
     pauses: VecDeque<Micros>,
+    /// Silence until a speculative final.
+    guess_after: Micros,
 }
 
 impl Endpoint {
@@ -182,6 +142,7 @@ impl Endpoint {
             floor: MeetingTime(i64::MIN),
             heard_until: MeetingTime(i64::MIN),
             pauses: VecDeque::with_capacity(PAUSES),
+            guess_after: settings.guess_after,
         }
     }
 
@@ -192,6 +153,15 @@ impl Endpoint {
             pauses: before.pauses.clone(),
             ..Self::new(settings)
         }
+    }
+
+    /// Whether a decoder is free, so that a speculation that turns out wrong costs nobody anything.
+    pub fn guess_early(&mut self, early: bool) {
+        self.guess_after = if early {
+            self.settings.guess_early
+        } else {
+            self.settings.guess_after
+        };
     }
 
     pub fn open(&self) -> Option<&Open> {
@@ -215,7 +185,7 @@ impl Endpoint {
     pub fn is_speaking(&self) -> bool {
         self.open
             .as_ref()
-            .is_some_and(|open| self.heard_until - open.voiced_end() < self.settings.guess_after)
+            .is_some_and(|open| self.heard_until - open.voiced_end() < self.guess_after)
     }
 
     /// What the speculation for this utterance heard.
@@ -296,7 +266,7 @@ impl Endpoint {
             utterance: self.next,
             start,
             voiced: Vec::new(),
-            guessed: false,
+            guessed: None,
             hint: None,
             levels: VecDeque::new(),
             again: 0,
@@ -330,13 +300,14 @@ impl Endpoint {
                 open.add_voice(before.span);
             }
             open.add_voice(frame.span);
-            if open.guessed {
-                open.guessed = false;
+            if open.guessed.take().is_some() {
                 open.hint = None;
-                if self.pauses.len() == PAUSES {
-                    self.pauses.pop_front();
+                if silence >= settings.guess_after {
+                    if self.pauses.len() == PAUSES {
+                        self.pauses.pop_front();
+                    }
+                    self.pauses.push_back(silence);
                 }
-                self.pauses.push_back(silence);
                 decisions.push(Decision::Resumed {
                     utterance: open.utterance,
                 });
@@ -375,13 +346,12 @@ impl Endpoint {
         } else if long && silence >= settings.short_pause {
             Why::Length
         } else {
-            if silence >= settings.guess_after && !open.guessed && enough {
-                open.guessed = true;
-                let (utterance, start) = (open.utterance, open.start);
-                let end = self.end_of_open();
+            if silence >= self.guess_after && open.guessed.is_none() && enough {
+                let end = (open.voiced_end() + settings.tail).min(self.heard_until);
+                open.guessed = Some(end);
                 decisions.push(Decision::Guess {
-                    utterance,
-                    span: Span::new(start, end),
+                    utterance: open.utterance,
+                    span: Span::new(open.start, end),
                 });
             }
             return;
@@ -399,15 +369,10 @@ impl Endpoint {
         Micros(longest.0 * 3 / 2).clamp(self.settings.end_complete, self.settings.end_unknown)
     }
 
-    fn end_of_open(&self) -> MeetingTime {
-        self.open
-            .as_ref()
-            .map_or(self.heard_until, |open| self.end_of(open))
-    }
-
-    /// The last voice and a tail, as far as there is audio.
+    /// The last voice and a tail, as far as there is audio, or was for the speculation that stands.
     fn end_of(&self, open: &Open) -> MeetingTime {
-        (open.voiced_end() + self.settings.tail).min(self.heard_until)
+        open.guessed
+            .unwrap_or((open.voiced_end() + self.settings.tail).min(self.heard_until))
     }
 
     fn finish(&mut self, open: Open, end: MeetingTime, why: Why, decisions: &mut Vec<Decision>) {
@@ -463,7 +428,7 @@ impl Endpoint {
             utterance,
             start: at,
             voiced: after,
-            guessed: false,
+            guessed: None,
             hint: None,
             levels,
             again: 0,

@@ -115,6 +115,33 @@ fn a_pause_inside_is_guessed_and_resumed() {
 }
 
 #[test]
+fn a_free_decoder_is_asked_earlier_and_its_guess_stands() {
+    let (mut endpoint, mut at) = (endpoint(), 0);
+    endpoint.guess_early(true);
+    let voice = (60, 0.9, -20.0);
+    let decisions = feed(&mut endpoint, &mut at, &[SILENT, voice, (7, 0.02, -60.0)]);
+    let Some(Decision::Guess { span: guess, .. }) = decisions.last() else {
+        panic!("{decisions:?}")
+    };
+    assert_eq!(ms(guess.end), 1_920 + 112, "as much as there is");
+    let decisions = feed(&mut endpoint, &mut at, &[SILENT]);
+    let [Decision::Ended { span, .. }] = &decisions[..] else {
+        panic!("{decisions:?}")
+    };
+    assert_eq!(span, guess);
+
+    // So short a pause says nothing about how its speaker pauses within sentences.
+    let decisions = feed(
+        &mut endpoint,
+        &mut at,
+        &[voice, (8, 0.02, -60.0), voice, SILENT],
+    );
+    let resumed = |decision: &Decision| matches!(decision, Decision::Resumed { .. });
+    assert!(decisions.iter().any(resumed), "{decisions:?}");
+    assert!(endpoint.pauses.is_empty());
+}
+
+#[test]
 fn a_blip_in_the_trailing_silence_changes_nothing() {
     let (mut endpoint, mut at) = (endpoint(), 0);
     let quiet = (16, 0.02, -60.0);

@@ -254,6 +254,23 @@ impl Schedule {
         }
     }
 
+    /// The speaker of a guess went on while it ran: what comes of it is a partial. `false`: it does
+    /// not run, or was stopped.
+    pub fn demote(&mut self, id: u64) -> bool {
+        match self.running.get_mut(&id) {
+            Some(running) if !running.aborted => {
+                running.job.kind = Kind::Partial;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a guess that turns out wrong would keep nobody waiting.
+    pub fn has_room(&self) -> bool {
+        self.waiting.is_empty() && self.running.len() < self.workers && self.thinned <= 1.0
+    }
+
     /// Takes a waiting job out; `false` when it is running or unknown.
     pub fn cancel(&mut self, id: u64) -> bool {
         let before = self.waiting.len();

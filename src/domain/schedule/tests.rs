@@ -72,6 +72,18 @@ fn a_guess_becomes_a_final() {
 }
 
 #[test]
+fn a_guess_whose_speaker_goes_on_gives_way_as_a_partial() {
+    let mut schedule = schedule(1);
+    schedule.offer(job(1, 1, Kind::Guess), ms(0));
+    assert!(!schedule.demote(1), "not running");
+    schedule.take(ms(0));
+    schedule.offer(job(2, 2, Kind::Final), ms(1));
+    assert_eq!(schedule.preempt(ms(1)), [0; 0], "a guess does not");
+    assert!(schedule.demote(1));
+    assert_eq!(schedule.preempt(ms(1)), [1]);
+}
+
+#[test]
 fn a_long_partial_leaves_a_worker_free_and_gives_way() {
     let mut schedule = Schedule::new(2, Cost::new(ms(100), ms(300)));
     schedule.offer(job(1, 1, Kind::Partial), ms(0));

@@ -114,6 +114,7 @@ impl Voice {
                 self.segmenter.cut(start);
             }
         }
+        self.segmenter.guess_early(dispatch.schedule().has_room());
         let heard = self.segmenter.push(pcm, start);
         self.heard(heard, dispatch);
         self.want_partial(dispatch);
@@ -162,15 +163,7 @@ impl Voice {
             match decision {
                 Decision::Opened { utterance, start } => self.opened(utterance, start),
                 Decision::Guess { utterance, span } => self.guess(utterance, span, pcm, dispatch),
-                Decision::Resumed { utterance } => {
-                    if let Some(guess) = self
-                        .utterances
-                        .get_mut(&utterance)
-                        .and_then(|u| u.guess.take())
-                    {
-                        dispatch.cancel(guess.job);
-                    }
-                }
+                Decision::Resumed { utterance } => self.resumed(utterance, dispatch),
                 Decision::Ended {
                     utterance,
                     span,
@@ -332,6 +325,20 @@ impl Voice {
                 span,
                 result: None,
             });
+        }
+    }
+
+    /// Its speaker went on. What was heard until the pause is still worth showing.
+    fn resumed(&mut self, number: u64, dispatch: &mut Dispatch) {
+        let Some(utterance) = self.utterances.get_mut(&number) else {
+            return;
+        };
+        if let Some(guess) = utterance.guess.take()
+            && guess.result.is_none()
+            && dispatch.demote(guess.job)
+        {
+            utterance.partial = Some(guess.job);
+            utterance.asked_until = guess.span.end;
         }
     }
 
