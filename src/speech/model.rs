@@ -19,6 +19,8 @@ const LIST: &str = include_str!("../../models/models.toml");
 const OWN_LIST: &str = "models/models.toml";
 /// In the data folder: the name of the model to use when none is asked for.
 const DEFAULT_FILE: &str = "models/default";
+/// Encoder positions that were enough for each official model (docs/BENCHMARKS.md, "Real voices").
+const PARTIAL_FLOOR: u32 = 256;
 /// Every ggml model begins with these bytes.
 const MAGIC: [u8; 4] = *b"lmgg";
 
@@ -37,7 +39,7 @@ pub struct Model {
     pub longest_utterance_seconds: u32,
     pub audio_ctx_floor: u32,
     pub audio_ctx_margin: u32,
-    /// The same for text that may still change, where fewer do.
+    /// The same for text that may still change; without it [`PARTIAL_FLOOR`], unless finals need less.
     pub audio_ctx_floor_partial: Option<u32>,
     /// Whether the glossary may be given as a prompt.
     pub prompt: bool,
@@ -66,10 +68,11 @@ impl Model {
     /// The least encoder positions for a decode of this kind.
     pub fn ctx_floor(&self, effort: Effort) -> u32 {
         match effort {
-            Effort::Quick => self.audio_ctx_floor_partial,
-            _ => None,
+            Effort::Quick => self
+                .audio_ctx_floor_partial
+                .unwrap_or(self.audio_ctx_floor.min(PARTIAL_FLOOR)),
+            _ => self.audio_ctx_floor,
         }
-        .unwrap_or(self.audio_ctx_floor)
     }
 
     /// The language of a model that knows only one.
