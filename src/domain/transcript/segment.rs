@@ -17,6 +17,9 @@ const UNSETTLED: Micros = Micros::from_ms(400);
 /// A word that the decoder gives at least this probability needs fewer passes to agree on it.
 const SURE: f32 = 0.7;
 
+/// How much surer the last pass must be of other words than those that are stable.
+const SURER: f32 = 0.1;
+
 /// How many passes in a row must hear a word in its place before it is stable.
 fn votes_needed(confidence: f32) -> u32 {
     if confidence >= SURE { 2 } else { 4 }
@@ -153,6 +156,20 @@ impl Segment {
         })
     }
 
+    /// The last pass heard more of the utterance than those before, but what several agreed on
+    /// stays unless it is surer of something else.
+    fn last_words(&self, words: Vec<Word>) -> Vec<Word> {
+        let stable: Vec<&Word> = self.shown[..self.stable]
+            .iter()
+            .map(|(word, _)| word)
+            .collect();
+        let instead = nearest_prefix(&stable, &words);
+        if mean_confidence(words[..instead].iter()) > mean_confidence(stable) + SURER {
+            return self.with_form(words);
+        }
+        self.keep_stable(words)
+    }
+
     /// Puts the stable words in place of those that this pass heard instead.
     fn keep_stable(&self, words: Vec<Word>) -> Vec<Word> {
         let stable: Vec<&Word> = self.shown[..self.stable]
@@ -218,7 +235,7 @@ impl Segment {
         if words.is_empty() {
             return self.retract(Reason::Empty);
         }
-        let words = self.with_form(words);
+        let words = self.last_words(words);
         if std::mem::replace(&mut self.ended, true) {
             return Ending::Unseen;
         }
@@ -251,6 +268,14 @@ impl Segment {
             reason,
         }
     }
+}
+
+/// 1 for no words.
+fn mean_confidence<'a>(words: impl IntoIterator<Item = &'a Word>) -> f32 {
+    let (sum, count) = words.into_iter().fold((0.0, 0.0), |(sum, count), word| {
+        (sum + word.confidence, count + 1.0)
+    });
+    if count == 0.0 { 1.0 } else { sum / count }
 }
 
 /// With its first letter as a capital.
