@@ -16,6 +16,8 @@ pub const SHORT: Micros = Micros::from_secs(1);
 /// Mean log probability above which a pass in the speaker's last language is believed although the
 /// sound could be of several.
 pub const FITS: f32 = -1.0;
+/// No-speech probability from which on most likely nobody spoke.
+const NOBODY: f32 = 0.5;
 /// The most languages that a meeting may name.
 pub const LANGUAGES_MAX: usize = 8;
 
@@ -47,20 +49,22 @@ pub fn sounds_like<'a>(
 }
 
 /// The language that a pass should have been in, where it is worth another pass. `known`: that the
-/// language used is the speaker's, and not a first guess.
+/// language used is the speaker's, and not a first guess. Text that fits badly is only worth
+/// another language where somebody spoke: music is of none, and is decoded to anything.
 pub fn instead<'a>(
     used: &str,
     sounds: Option<&'a Sounds>,
     known: bool,
     voiced: Micros,
-    log_prob: f32,
+    (log_prob, no_speech): (f32, f32),
 ) -> Option<&'a str> {
     let (language, p) = sounds?;
     let other = language != used;
+    let misfit = log_prob <= FITS && no_speech < NOBODY;
     let worth = match known {
-        false => *p >= LIKELY || log_prob <= FITS,
+        false => *p >= LIKELY || misfit,
         true if voiced < SHORT => false,
-        true => *p >= SURE || log_prob <= FITS,
+        true => *p >= SURE || misfit,
     };
     (other && worth).then_some(language.as_str())
 }
@@ -105,19 +109,22 @@ mod tests {
 
     #[test]
     fn another_pass_only_for_a_sure_change_and_never_for_a_short_word() {
-        let of = |p, known, voiced, log_prob| {
-            instead("en", sounds("de", p).as_ref(), known, voiced, log_prob).is_some()
+        let heard = |p, known, voiced, text| {
+            instead("en", sounds("de", p).as_ref(), known, voiced, text).is_some()
         };
+        let of = |p, known, voiced, log_prob| heard(p, known, voiced, (log_prob, 0.1));
         assert!(of(0.9, true, LONG, -0.2));
         assert!(!of(0.6, true, LONG, -0.2), "the speaker's last fits");
         assert!(of(0.4, true, LONG, -1.3), "it does not fit");
+        assert!(!heard(0.4, true, LONG, (-1.3, 0.6)), "nobody spoke");
+        assert!(!heard(0.2, false, LONG, (-1.1, 0.6)), "nobody spoke");
         assert!(!of(0.99, true, WORD, -1.3));
         assert!(of(0.6, false, WORD, -0.2), "nothing is known yet");
         assert_eq!(
-            instead("de", sounds("de", 0.9).as_ref(), true, LONG, -2.0),
+            instead("de", sounds("de", 0.9).as_ref(), true, LONG, (-2.0, 0.1)),
             None
         );
-        assert_eq!(instead("en", None, false, LONG, -2.0), None);
+        assert_eq!(instead("en", None, false, LONG, (-2.0, 0.1)), None);
     }
 
     #[test]

@@ -53,13 +53,20 @@ fn believes_speech_and_doubts_noise() {
         ),
         ("no no no", 0.0, -0.1, None),
         (
+            "1.5x4.5x4.5x4.5x4.5x4.5x4.5x4.5",
+            0.0,
+            -0.1,
+            Some(Doubt::Repetition),
+        ),
+        ("2001:db8:85a3:0000:0000:8a2e:0370", 0.0, -0.1, None),
+        (
             "we can do it we can do it we can do it",
             0.0,
             -0.1,
             Some(Doubt::Repetition),
         ),
         ("Thank you.", 0.001, -0.1, None),
-        ("Thank you.", 0.5, -0.3, Some(Doubt::Stock)),
+        ("Thank you.", 0.5, -0.3, Some(Doubt::Weak)),
         (
             "incomprehensibilities internationalization counterrevolutionaries",
             0.0,
@@ -74,6 +81,18 @@ fn believes_speech_and_doubts_noise() {
         };
         assert_eq!(doubt(&hypothesis, second), expected, "{line}");
     }
+    let short = |no_speech| {
+        let mut unsure = hypothesis("Okay.");
+        unsure.words[0].confidence = 0.4;
+        doubt(
+            &Hypothesis {
+                no_speech,
+                ..unsure
+            },
+            Micros::from_ms(400),
+        )
+    };
+    assert_eq!((short(0.25), short(0.35)), (None, Some(Doubt::Weak)));
     let hum = Hypothesis {
         no_speech: 0.85,
         log_prob: -0.5,
@@ -83,6 +102,16 @@ fn believes_speech_and_doubts_noise() {
         doubt(&hum, Micros::from_secs(7)),
         Some(Doubt::NoSpeech),
         "two words in seven seconds"
+    );
+    let tangled = Hypothesis {
+        no_speech: 0.7,
+        log_prob: -0.5,
+        ..hypothesis("one tbh one tbh one tbh one tbh")
+    };
+    assert_eq!(
+        doubt(&tangled, Micros::from_secs(7)),
+        Some(Doubt::NoSpeech),
+        "two words in seven seconds, four times"
     );
     let long = "unless to be rather cold hearted and rather selfish is to be ill disposed";
     assert_eq!(
@@ -205,14 +234,28 @@ fn a_final_keeps_the_form_of_what_was_stable() {
             .windows(2)
             .all(|pair| pair[0].span.start <= pair[1].span.start)
     );
+}
 
-    let mut other = Segment::default();
-    other.partial(words("we met in march already", 3000), ms(3500), false);
-    other.partial(words("we met in march already yes", 3000), ms(4500), false);
-    assert!(matches!(
-        other.finish(words("We met in May already yes", 3000)),
-        Ending::Final { text, .. } if text == "we met in May already yes"
-    ));
+#[test]
+fn a_final_has_other_words_than_were_stable_only_where_it_is_surer() {
+    let with = |line: &str, confidence: f32| {
+        let mut words = words(line, 3000);
+        for word in &mut words {
+            word.confidence = confidence;
+        }
+        words
+    };
+    let last = |confidence| {
+        let mut segment = Segment::default();
+        segment.partial(with("we met in march already", 0.75), ms(3500), false);
+        segment.partial(with("we met in march already yes", 0.75), ms(4500), false);
+        match segment.finish(with("We met in May already yes", confidence)) {
+            Ending::Final { text, .. } => text,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(last(0.7), "we met in march already yes");
+    assert_eq!(last(0.9), "we met in May already yes");
 }
 
 #[test]

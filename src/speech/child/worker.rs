@@ -158,7 +158,7 @@ impl Worker {
                 best.sounds.as_ref(),
                 ask.language.is_known(),
                 voiced,
-                best.log_prob,
+                (best.log_prob, best.no_speech),
             )
         {
             let other = Pass {
