@@ -189,7 +189,7 @@ pub async fn loss(material: &Material, rounds: usize) -> Result<Table> {
                             config.network = Impairments {
                                 loss: LOSS,
                                 seed: round as u64 + 1,
-                                ..config.network.clone()
+                                ..config.network
                             };
                         })
                     }),
