@@ -86,7 +86,7 @@ pub struct RecordingView {
     pub participant_id: Option<Uuid>,
     /// Null for a mix.
     pub source: Option<MediaSource>,
-    #[schema(example = "audio/x-matroska")]
+    #[schema(example = "audio/webm")]
     pub media_type: String,
     pub blob_url: Option<String>,
     /// Where in the meeting the file begins, in milliseconds since its `startTime`.

@@ -14,6 +14,7 @@ use crate::{
         files::{FILES_MAX, Files},
         join::Join,
         mix::Mix,
+        remux::Remux,
         transcript::Transcript,
     },
     media::live::disk::Disk,
@@ -34,11 +35,12 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 5] = [
+const TAKEN: [JobKind; 6] = [
     JobKind::Capture,
     JobKind::Join,
     JobKind::Mix,
     JobKind::Transcript,
+    JobKind::Remux,
     JobKind::Clean,
 ];
 
@@ -301,6 +303,9 @@ fn job_of(
         JobKind::Mix => Some(Arc::new(Mix {
             files: files.clone(),
             rendering: Arc::new(Semaphore::new(renderings())),
+        })),
+        JobKind::Remux => Some(Arc::new(Remux {
+            files: files.clone(),
         })),
         JobKind::Clean => Some(Arc::new(Clean {
             store: deps.store.clone(),

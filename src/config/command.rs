@@ -364,8 +364,8 @@ group! {
         /// Networks that may send without SRTP and from any address, comma-separated
         #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = network)]
         rtp_allow: Vec<String>,
-        /// The kinds of jobs to take; mix stands for join and transcript, too
-        /// [default: capture,join,mix,transcript,recover,tier,clean]
+        /// The kinds of jobs to take; mix stands for join, transcript and remux, too
+        /// [default: capture,join,mix,transcript,remux,recover,tier,clean]
         #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
         queues: Vec<JobKind>,
         /// How much segments may take while storage is away: a share of what is free, or bytes

@@ -18,6 +18,8 @@ words! {
         Mix = "mix",
         /// Transcribe what nobody heard of an ended meeting while it was said.
         Transcript = "transcript",
+        /// Make the tracks of earlier versions what those of today are, without encoding.
+        Remux = "remux",
         /// Upload and close what a dead worker left in its spool.
         Recover = "recover",
         /// Move a recording to another storage tier.
@@ -32,7 +34,7 @@ impl JobKind {
     /// that is made after a meeting's end.
     pub fn taken(named: &[Self]) -> Vec<Self> {
         let is_taken = |kind: &Self| {
-            let is_made_after = matches!(kind, Self::Join | Self::Transcript);
+            let is_made_after = matches!(kind, Self::Join | Self::Transcript | Self::Remux);
             named.contains(kind) || is_made_after && named.contains(&Self::Mix)
         };
         Self::ALL.into_iter().filter(is_taken).collect()
@@ -149,10 +151,10 @@ mod tests {
 
     #[test]
     fn mix_stands_for_all_that_is_made_after_the_end() {
-        use JobKind::{Clean, Join, Mix, Transcript};
+        use JobKind::{Clean, Join, Mix, Remux, Transcript};
         assert_eq!(
             JobKind::taken(&[Mix, Clean]),
-            [Join, Mix, Transcript, Clean]
+            [Join, Mix, Transcript, Remux, Clean]
         );
         assert_eq!(JobKind::taken(&[Join]), [Join]);
         assert_eq!(JobKind::taken(&[Clean, Clean]), [Clean]);

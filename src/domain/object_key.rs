@@ -3,6 +3,7 @@
 
 use crate::{
     id::{MeetingId, RecordingId, TenantId},
+    media_type::MediaType,
     recording::RecordingKind,
 };
 use std::fmt;
@@ -79,13 +80,15 @@ pub struct RecordingFile {
     pub meeting: MeetingId,
     pub recording: RecordingId,
     pub revision: i32,
-    pub kind: RecordingKind,
+    pub media: MediaType,
 }
 
-const fn extension(kind: RecordingKind) -> &'static str {
-    match kind {
-        RecordingKind::Mix => "mp4",
-        RecordingKind::Track => "mkv",
+const fn extension(media: MediaType) -> &'static str {
+    match media {
+        MediaType::AudioMp4 | MediaType::VideoMp4 => "mp4",
+        MediaType::AudioMatroska | MediaType::VideoMatroska => "mkv",
+        MediaType::AudioWebm | MediaType::VideoWebm => "webm",
+        MediaType::AudioWav => "wav",
     }
 }
 
@@ -96,15 +99,23 @@ impl fmt::Display for RecordingFile {
             meeting,
             recording,
             revision,
-            kind,
+            media,
         } = self;
-        let extension = extension(*kind);
+        let extension = extension(*media);
         f.write_str(&recordings_prefix(*tenant, *meeting))?;
         write!(f, "{recording}-{revision}.{extension}")
     }
 }
 
 impl RecordingFile {
+    pub fn kind(&self) -> RecordingKind {
+        if MediaType::of_files(RecordingKind::Mix).contains(&self.media) {
+            RecordingKind::Mix
+        } else {
+            RecordingKind::Track
+        }
+    }
+
     /// `None`: no key of a recording's file.
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.strip_prefix("recordings/")?.split('/');
@@ -112,15 +123,16 @@ impl RecordingFile {
         let (name, written) = name.rsplit_once('.')?;
         // The id has hyphens, too.
         let (recording, revision) = name.rsplit_once('-')?;
-        let kind = RecordingKind::ALL
+        let media = RecordingKind::ALL
             .into_iter()
-            .find(|kind| extension(*kind) == written)?;
+            .flat_map(MediaType::of_files)
+            .find(|media| extension(**media) == written)?;
         let read = Self {
             tenant: tenant.parse().ok()?,
             meeting: meeting.parse().ok()?,
             recording: recording.parse().ok()?,
             revision: revision.parse().ok()?,
-            kind,
+            media: *media,
         };
         (read.to_string() == key).then_some(read)
     }
@@ -170,13 +182,18 @@ mod tests {
     #[test]
     fn a_files_key_reads_back() {
         let id = "00000000-0000-0000-0000-000000000003";
-        for (kind, end) in [(RecordingKind::Mix, "mp4"), (RecordingKind::Track, "mkv")] {
+        for (media, end) in [
+            (MediaType::AudioMp4, "mp4"),
+            (MediaType::AudioWebm, "webm"),
+            (MediaType::AudioWav, "wav"),
+            (MediaType::AudioMatroska, "mkv"),
+        ] {
             let file = RecordingFile {
                 tenant: TENANT,
                 meeting: MEETING,
                 recording: RECORDING,
                 revision: 2,
-                kind,
+                media,
             };
             let key = file.to_string();
             assert_eq!(key, format!("recordings/{PLACE}/{id}-2.{end}"));
@@ -184,7 +201,7 @@ mod tests {
             assert_eq!(LiveSegment::parse(&key), None);
             assert_eq!(RecordingFile::parse(&format!("x{key}")), None);
         }
-        let other = format!("recordings/{PLACE}/{id}-2.wav");
+        let other = format!("recordings/{PLACE}/{id}-2.ogg");
         assert_eq!(RecordingFile::parse(&other), None);
     }
 }

@@ -143,7 +143,7 @@ pub(super) async fn complete(inventory: Inventory<'_>, claimed: &Claimed) -> any
                 Some(segment) => (segment.recording, ObjectKind::Segment),
                 None => {
                     let file = RecordingFile::parse(&object.key)?;
-                    let kind = match file.kind {
+                    let kind = match file.kind() {
                         RecordingKind::Mix => ObjectKind::Mix,
                         RecordingKind::Track => ObjectKind::Track,
                     };

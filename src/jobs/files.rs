@@ -177,7 +177,7 @@ impl Files {
             .as_deref()
             .and_then(|url| self.objects.key(url))
             .context("a track without a file")?;
-        let path = scratch.path().join(format!("{}.mkv", track.id));
+        let path = scratch.path().join(format!("{}.track", track.id));
         let stored = self
             .objects
             .get_file(key, &path)

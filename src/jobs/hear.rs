@@ -11,7 +11,7 @@ use crate::{
         transcript::Reason,
         unheard::ends_portion,
     },
-    media::{containers::matroska::Reader, decode::Decoder, frame::Pcm},
+    media::{containers::track::Reader, decode::Decoder, frame::Pcm},
     speech::{Caption, Line, Speech, StreamOptions, Translation},
     store::{new_id, recording::TrackKey},
 };

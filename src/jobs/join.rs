@@ -237,13 +237,14 @@ impl Joining<'_> {
         } else {
             track.revision
         };
+        let media = MediaType::of_track(finalised.codec);
         let object = Object {
             key: RecordingFile {
                 tenant,
                 meeting,
                 recording: track.id,
                 revision,
-                kind: RecordingKind::Track,
+                media,
             }
             .to_string(),
             tenant,
@@ -254,13 +255,14 @@ impl Joining<'_> {
         };
         let inventory = self.inventory();
         let stored = inventory
-            .put_file(self.claimed, &object, path, MediaType::AudioMatroska)
+            .put_file(self.claimed, &object, path, media)
             .await
             .context("storing a track")?;
         let file = Finished {
             blob_url: objects.url(&object.key),
             key: object.key.clone(),
             version: stored.version,
+            media_type: media,
             start_ms: finalised.start_ms,
             duration_ms: finalised.duration_ms,
             gaps,

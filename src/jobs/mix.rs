@@ -341,7 +341,7 @@ impl Rendering<'_> {
                 meeting,
                 recording: id,
                 revision,
-                kind: RecordingKind::Mix,
+                media: MediaType::AudioMp4,
             }
             .to_string(),
             tenant,
@@ -364,6 +364,7 @@ impl Rendering<'_> {
             blob_url: self.objects.url(&object.key),
             key: object.key.clone(),
             version: stored.version,
+            media_type: MediaType::AudioMp4,
             start_ms: rendered.start_ms,
             duration_ms: rendered.duration.as_ms(),
             gaps: serde_json::to_value(gaps_of_mix(span, &holes))?,

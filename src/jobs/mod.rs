@@ -1,5 +1,6 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
-//! them, [`transcript`] completes its transcript, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
+//! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
+//! date, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
 
 pub mod clean;
 pub mod files;
@@ -11,6 +12,7 @@ mod known;
 pub mod mix;
 mod pass;
 mod refine;
+pub mod remux;
 mod track;
 pub mod transcript;
 

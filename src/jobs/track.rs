@@ -5,6 +5,7 @@ use crate::{
     domain::{
         fault::{Fault, Sighting},
         id::MeetingId,
+        media_type::MediaType,
         recording::{Circumstances, Gap, RecordingStatus, SegmentState, gaps, intersect},
         time::{MeetingTime, Micros, Span},
     },
@@ -81,7 +82,7 @@ impl Joiner<'_> {
         mut why: Circumstances,
     ) -> anyhow::Result<Made> {
         let (meeting, scratch) = (self.meeting, self.scratch);
-        let out = scratch.join(format!("{}.mkv", track.id));
+        let out = scratch.join(format!("{}.track", track.id));
         let parts_folder = scratch.join(track.id.to_string());
         tokio::fs::create_dir_all(&parts_folder)
             .await
@@ -104,7 +105,7 @@ impl Joiner<'_> {
                     .iter()
                     .any(|(segment, _)| segment.state == SegmentState::Merged)
         }) {
-            let path = parts_folder.join("before.mkv");
+            let path = parts_folder.join("before.track");
             self.objects
                 .get_file(made, &path)
                 .await
@@ -179,7 +180,9 @@ impl Joiner<'_> {
         let kept = track.status == RecordingStatus::Ready
             && before > 0
             && !appended
-            && finalised.dropped == 0;
+            && finalised.dropped == 0
+            // Those of earlier versions are made anew.
+            && track.media_type == MediaType::of_track(finalised.codec);
         Ok(Made::Track(Box::new(Joined {
             recording: track,
             finalised,

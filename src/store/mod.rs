@@ -32,6 +32,7 @@ pub mod recording_list;
 pub mod refine;
 pub mod requested_stream;
 pub mod retract;
+pub mod rewrap;
 pub mod seal;
 pub mod stream;
 pub mod tenant;

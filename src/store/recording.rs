@@ -9,6 +9,7 @@ use super::{
 use crate::domain::{
     codec::AudioCodec,
     id::{MeetingId, ParticipantId, RecordingId, TenantId},
+    media_type::MediaType,
     recording::{RecordingKind, RecordingStatus, SegmentState},
     stream::MediaSource,
     time::{MeetingTime, Micros, Span},
@@ -38,7 +39,7 @@ pub async fn ensure_track(
 ) -> Result<RecordingId> {
     let row = sqlx::query(
         "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms)
-         values ($1, $2, $3, 'track', $4, $5, $6, 'audio/x-matroska', $7)
+         values ($1, $2, $3, 'track', $4, $5, $6, $8, $7)
          on conflict (meeting_id, participant_id, source, codec) where kind = 'track'
          do update set start_ms = case when recordings.blob_url is null
                                        then least(recordings.start_ms, excluded.start_ms) else recordings.start_ms end
@@ -51,6 +52,7 @@ pub async fn ensure_track(
     .bind(key.source.as_str())
     .bind(key.codec.as_str())
     .bind(start_ms)
+    .bind(MediaType::of_track(key.codec).as_str())
     .fetch_one(conn)
     .await?;
     Ok(RecordingId(row.try_get(0)?))
@@ -236,6 +238,8 @@ pub struct Recording {
     pub file_gaps: Value,
     pub status: RecordingStatus,
     pub blob_url: Option<String>,
+    /// What the file is, or will be.
+    pub media_type: MediaType,
     pub revision: i32,
     pub sha256: Option<String>,
     /// Of a mix: the SHA-256 of each track that is in it, ordered by the tracks' ids.
@@ -246,7 +250,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
     let rows = sqlx::query(concat!(
         "select id, kind, participant_id, source, codec, start_ms, duration_ms, gaps || ",
         losses!(),
-        " as gaps, gaps as file_gaps, status, blob_url, revision, sha256, made_of from recordings r
+        " as gaps, gaps as file_gaps, status, blob_url, media_type, revision, sha256, made_of from recordings r
          where meeting_id = $1 and deleted_at is null order by kind, id",
     ))
     .bind(meeting.0)
@@ -272,6 +276,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
             file_gaps: row.try_get("file_gaps")?,
             status: word(row, "status")?,
             blob_url: row.try_get("blob_url")?,
+            media_type: word(row, "media_type")?,
             duration_ms: row.try_get("duration_ms")?,
             revision: row.try_get("revision")?,
             sha256: row.try_get("sha256")?,
@@ -288,6 +293,7 @@ pub struct Finished {
     pub blob_url: String,
     /// The store's name of the object, where it keeps versions.
     pub version: Option<String>,
+    pub media_type: MediaType,
     pub start_ms: i64,
     pub duration_ms: i64,
     pub gaps: Value,
@@ -324,7 +330,7 @@ pub async fn finish(
     inventory::settle(conn, meeting, stored).await?;
     sqlx::query(
         "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
-             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, storage_tier = 'hot',
+             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, media_type = $9, storage_tier = 'hot',
              revision = revision + case when status = 'ready' then 1 else 0 end
          where id = $1 and deleted_at is null",
     )
@@ -336,6 +342,7 @@ pub async fn finish(
     .bind(file.size_bytes)
     .bind(&file.sha256)
     .bind(&file.made_of)
+    .bind(file.media_type.as_str())
     .execute(conn)
     .await?;
     Ok(())

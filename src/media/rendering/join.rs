@@ -8,7 +8,7 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        containers::matroska::{Reader, Shape, Writer},
+        containers::track::{Reader, Writer},
         frame::Frame,
     },
 };
@@ -236,13 +236,7 @@ fn begin(
     out: &Path,
 ) -> Result<(Writer, Finalised)> {
     let start_ms = first.as_ms();
-    let writer = Writer::create(
-        out,
-        Shape::Track,
-        codec,
-        channels,
-        MeetingTime::from_ms(start_ms),
-    )?;
+    let writer = Writer::create(out, codec, channels, MeetingTime::from_ms(start_ms))?;
     Ok((
         writer,
         Finalised {

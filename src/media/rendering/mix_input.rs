@@ -6,7 +6,7 @@ use crate::{
         recording::{CONCEAL_MAX, union},
         time::{MeetingTime, Span},
     },
-    media::{containers::matroska::Reader, decode::Decoder, frame::Pcm, rendering::scratch::BLOCK},
+    media::{containers::track::Reader, decode::Decoder, frame::Pcm, rendering::scratch::BLOCK},
 };
 use anyhow::Result;
 use std::{
@@ -21,7 +21,7 @@ use std::{
 /// A finished track, and what its speaker allowed of it.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Matroska, of [`crate::media::rendering::join`].
+    /// A track, of [`crate::media::rendering::join`].
     pub path: PathBuf,
     /// MeetingTime of the file's time 0.
     pub start: MeetingTime,

@@ -1,14 +1,18 @@
-//! A segment made anew without re-encoding: [`keep`] trims or repairs it, [`digest`] and [`inspect`]
-//! say what is in it.
+//! Made anew without re-encoding: [`keep`] trims or repairs a segment, [`digest`] and [`inspect`] say
+//! what is in it, [`rewrap`] gives a track another container.
 
 use crate::{
     domain::{
+        codec::AudioCodec,
         consent,
         recording::{recut::is_within, union},
         time::{MeetingTime, Span},
     },
     media::{
-        containers::matroska::{Reader, Shape, Writer},
+        containers::{
+            matroska::{Reader, Shape, Writer},
+            track,
+        },
         frame::Frame,
     },
 };
@@ -97,6 +101,24 @@ pub fn keep(path: &Path, allowed: &[Span]) -> Result<Option<Content>> {
         fs::remove_file(path).with_context(|| format!("{} cannot be removed", path.display()))?;
     }
     Ok(content)
+}
+
+/// Writes the frames of a track whose time 0 is `zero` into the container that tracks have today, at
+/// their times.
+///
+/// # Errors
+/// When it cannot be read, holds no frame, or `to` cannot be written; `to` is removed then.
+pub fn rewrap(from: &Path, zero: MeetingTime, to: &Path) -> Result<AudioCodec> {
+    let made = Unfinished(to.to_owned());
+    let mut reader = track::Reader::open(from, zero)?.context("the track holds nothing")?;
+    let codec = reader.codec();
+    let mut writer = track::Writer::create(to, codec, reader.channels(), zero)?;
+    while let Some(frame) = reader.read()? {
+        writer.write(&frame)?;
+    }
+    writer.finish()?;
+    made.finished();
+    Ok(codec)
 }
 
 fn copy_allowed(from: &Path, to: &Path, allowed: &[Span]) -> Result<Option<Content>> {

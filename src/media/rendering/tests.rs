@@ -5,7 +5,10 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        containers::matroska::{Reader, Shape, Writer},
+        containers::{
+            matroska::{Shape, Writer},
+            track::Reader,
+        },
         frame::Frame,
     },
 };

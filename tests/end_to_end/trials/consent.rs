@@ -309,7 +309,7 @@ impl Case {
                     .filter(|path| path.extension().is_some_and(|is| is == end))
                     .count()
             };
-            (with("mp4"), with("mkv")) == (1, 2)
+            (with("mp4"), with("webm"), with("mkv")) == (1, 2, 0)
         })
         .await;
         eventually("nothing of it lies in the bucket", LATE, async || {

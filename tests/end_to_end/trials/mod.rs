@@ -8,6 +8,7 @@ mod clock;
 mod consent;
 mod crash_words;
 mod disk;
+mod files;
 mod ingest;
 mod inventory;
 mod jobs;

@@ -7,7 +7,7 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        containers::matroska::{Shape, Writer},
+        containers::track::Writer,
         frame::Frame,
         rendering::mix::{Mixed, Source, render},
     },
@@ -136,8 +136,8 @@ impl Voice {
     /// Writes the packets that `keep` keeps, by number, as a track of its own time 0.
     pub fn track(&self, path: PathBuf, start: MeetingTime, keep: impl Fn(usize) -> bool) -> Source {
         let channels = self.codec.channels(&self.payloads[0]);
-        let writer = Writer::create(&path, Shape::Track, self.codec, channels, ms(start.as_ms()))
-            .expect("creates");
+        let mut writer =
+            Writer::create(&path, self.codec, channels, ms(start.as_ms())).expect("creates");
         let mut at = start;
         for (n, payload) in self.payloads.iter().enumerate() {
             // What is no packet was stored for as long as its neighbours by earlier versions.
