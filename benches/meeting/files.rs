@@ -1,9 +1,9 @@
 //! What the files of a meeting hold, and when they are there.
 
 use crate::{
-    rig::{Alone, without_ai},
+    rig::{Alone, cpu_s, resident_mib, without_ai},
     sound::{self, RATE, add, at},
-    support::Scratch,
+    support::{Scratch, place::Place, postgres, stored::StoredMeeting},
     table::Table,
 };
 use anyhow::{Context, Result, ensure};
@@ -241,6 +241,55 @@ async fn render_times(table: &mut Table, tracks: &[(PathBuf, i64)], folder: &Pat
         format!("{theirs:.2} s (ours {:.1} ×)", ours / theirs),
     );
     Ok(())
+}
+
+/// Four hours of eight people: how long their mix takes, and what it holds.
+pub async fn hours() -> Result<Table> {
+    const TRACKS: i64 = 8;
+    /// Of four seconds.
+    const SEGMENTS: i64 = 3_600;
+    const HELD_MAX_MIB: f64 = 200.0;
+    const WITHIN: Duration = Duration::from_secs(3_600);
+    let place = Place::new().await;
+    let database = postgres::database().await;
+    let server = place.serve_on(place.data.path(), &[], &[("DATABASE_URL", &database)]);
+    let client = server.client();
+    let stored = StoredMeeting::joined(&place, &database, &client, TRACKS, SEGMENTS).await;
+    let before = resident_mib(server.pid());
+    let cpu = cpu_s(server.pid());
+    stored.mix().await;
+    let begun = Instant::now();
+    let mut most = before;
+    let mix = loop {
+        most = most.max(resident_mib(server.pid()));
+        let all = client.recordings(&stored.meeting).await?;
+        let mix = all.into_iter().find(|one| one.kind == "mix");
+        if let Some(mix) = mix.filter(|mix| mix.status != "processing") {
+            break mix;
+        }
+        ensure!(begun.elapsed() < WITHIN, "no mix within {WITHIN:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    ensure!(mix.status == "ready", "the mix is {}", mix.status);
+    let mut table = Table::new("hours", "The mix of four hours of eight tracks.");
+    table.told(
+        "to its end",
+        format!("{:.0} s", begun.elapsed().as_secs_f64()),
+    );
+    table.told(
+        "processor time",
+        format!("{:.0} s", cpu_s(server.pid()) - cpu),
+    );
+    table.at_most(
+        "resident memory above that of the idle server, at most",
+        Some(most - before),
+        HELD_MAX_MIB,
+        "MiB",
+    );
+    let off = mix.duration_ms.unwrap_or(0) - stored.length_ms();
+    table.at_most("its length", Some(off.abs() as f64), 100.0, "ms off");
+    server.terminate();
+    Ok(table)
 }
 
 /// Two people with true sample clocks whose wall clocks are ten hours apart.

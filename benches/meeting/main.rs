@@ -48,6 +48,8 @@ enum Scenario {
     Overload,
     /// From the end of a 90 s meeting to its files, and what is in them
     Mix,
+    /// The mix of four hours of eight tracks: time and memory
+    Hours,
     /// Ten minutes of a true clock
     Drift,
     /// kill -9 at 30 random moments of a meeting
@@ -250,6 +252,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         }
         Scenario::Overload => vec![load::overload(options.first()).await?],
         Scenario::Mix => vec![files::mix().await?],
+        Scenario::Hours => vec![files::hours().await?],
         Scenario::Drift => vec![files::drift(options.seconds).await?],
         Scenario::Kills => vec![kills::kills(options.kills).await?],
         Scenario::Matrix => vec![matrix::matrix(options.all, &options.only).await?],

@@ -76,16 +76,15 @@ impl Noting {
         Ok(noted)
     }
 
-    /// This object is deleted, and no row tells of it.
+    /// These objects are deleted, and no row tells of them.
     ///
     /// # Errors
-    /// The database's. Its row stays then, and whoever cleans up deletes it once more.
-    pub async fn gone(&self, meeting: MeetingId, key: &str) -> anyhow::Result<()> {
-        let keys = [key.to_owned()];
+    /// The database's. Their rows stay then, and whoever cleans up deletes them once more.
+    pub async fn gone(&self, meeting: MeetingId, keys: &[String]) -> anyhow::Result<()> {
         let mut tx = self.store.worker_tx().await?;
-        inventory::stopped(&mut tx, meeting, &keys).await?;
-        inventory::going(&mut tx, meeting, &keys).await?;
-        inventory::gone(&mut tx, meeting, &keys).await?;
+        inventory::stopped(&mut tx, meeting, keys).await?;
+        inventory::going(&mut tx, meeting, keys).await?;
+        inventory::gone(&mut tx, meeting, keys).await?;
         tx.commit().await?;
         Ok(())
     }

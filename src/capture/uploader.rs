@@ -13,7 +13,7 @@ use crate::{
     },
     health::{self, Reason},
     media::live::segment::Sealed,
-    objects::{ObjectError, Objects},
+    objects::{ObjectError, Objects, Stored},
     store::{
         Store,
         inventory::{Noted, Object},
@@ -27,7 +27,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tracing::{debug, warn};
 
 /// Uploads at a time, of all meetings; the next in line are served in their order, so no meeting
@@ -47,6 +47,8 @@ const TRY_MAX: Duration = Duration::from_secs(20);
 const NOTICE: Duration = Duration::from_secs(5);
 /// The slowest link that is waited for.
 const BYTES_PER_SECOND_MIN: u64 = 100_000;
+/// Blocks of segments stored at a time, of all meetings.
+const BLOCKS: usize = 2;
 /// Deletions that wait at a time.
 const DELETIONS: usize = 1_000;
 
@@ -79,6 +81,7 @@ struct Inner {
     noting: Noting,
     room: Semaphore,
     deletions: Arc<Semaphore>,
+    blocks: Semaphore,
     back: Notify,
     state: Mutex<State>,
 }
@@ -114,6 +117,7 @@ impl Uploader {
             noting: Noting::new(store),
             room: Semaphore::new(UPLOADS),
             deletions: Arc::new(Semaphore::new(DELETIONS)),
+            blocks: Semaphore::new(BLOCKS),
             back: Notify::new(),
             state: Mutex::default(),
         }))
@@ -258,33 +262,65 @@ impl Uploader {
         }
     }
 
+    /// Waits for its turn to make a block, which is held in memory.
+    pub async fn room_for_blocks(&self) -> Result<SemaphorePermit<'_>, Unstored> {
+        let room = self.0.blocks.acquire().await;
+        room.map_err(|_| Unstored::Away("the process ends".into()))
+    }
+
+    /// Stores a block of segments; tries once.
+    pub async fn store_block(&self, object: &Object, bytes: Vec<u8>) -> Result<Stored, Unstored> {
+        self.note(object).await?;
+        let limit = TRY_MAX + Duration::from_secs(bytes.len() as u64 / BYTES_PER_SECOND_MIN);
+        let media = MediaType::AudioMatroska.as_str();
+        let put = self
+            .0
+            .objects
+            .put_bytes(&object.key, bytes, media, Tier::Hot);
+        match tokio::time::timeout(limit, put).await {
+            Ok(Ok(stored)) => Ok(stored),
+            Ok(Err(error)) => Err(Unstored::Away(error.to_string())),
+            Err(_) => Err(Unstored::Away(format!("no answer within {limit:?}"))),
+        }
+    }
+
     /// Deletes an object that no row names, for as long as it takes; does not wait for it. What is
     /// not deleted when the process ends is found in the inventory.
     pub fn delete(&self, meeting: MeetingId, key: String) {
+        self.delete_all(meeting, vec![key]);
+    }
+
+    /// The same for several, one after the other, so that nothing live waits behind them.
+    pub fn delete_all(&self, meeting: MeetingId, keys: Vec<String>) {
+        if keys.is_empty() {
+            return;
+        }
         let Ok(room) = self.0.deletions.clone().try_acquire_owned() else {
             warn!(
-                key,
-                "too many deletions wait; an object that no row names stays in storage"
+                ?keys,
+                "too many deletions wait; objects that no row names stay in storage"
             );
             return;
         };
         let uploader = self.clone();
         tokio::spawn(async move {
             let _room = room;
-            let mut failures = 0;
-            while let Err(error) = uploader.0.objects.delete(&key).await {
-                if failures == FAILURES_MAX - 1 {
-                    warn!(key, %error, "an object that no row names cannot be deleted; it is tried again");
+            for key in &keys {
+                let mut failures = 0;
+                while let Err(error) = uploader.0.objects.delete(key).await {
+                    if failures == FAILURES_MAX - 1 {
+                        warn!(key, %error, "an object that no row names cannot be deleted; it is tried again");
+                    }
+                    let wait = retry::backoff(failures, fastrand::f64());
+                    tokio::time::sleep(Duration::from_micros(wait.0.unsigned_abs())).await;
+                    failures = (failures + 1).min(FAILURES_MAX);
                 }
-                let wait = retry::backoff(failures, fastrand::f64());
-                tokio::time::sleep(Duration::from_micros(wait.0.unsigned_abs())).await;
-                failures = (failures + 1).min(FAILURES_MAX);
             }
-            if let Err(error) = uploader.0.noting.gone(meeting, &key).await {
+            if let Err(error) = uploader.0.noting.gone(meeting, &keys).await {
                 debug!(
-                    key,
+                    ?keys,
                     error = format!("{error:#}"),
-                    "it could not be written that an object is deleted"
+                    "it could not be written that objects are deleted"
                 );
             }
         });
@@ -327,6 +363,7 @@ fn segment(sealed: &Sealed, key: &str, stored: &crate::objects::Stored) -> anyho
         sha256: stored.sha256.clone(),
         version: stored.version.clone(),
         state: SegmentState::Stored,
+        place: None,
     })
 }
 

@@ -72,6 +72,55 @@ impl LiveSegment {
     }
 }
 
+/// The key of a block of live segments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LiveBlock {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub epoch: i64,
+    pub recording: RecordingId,
+    /// Numbers of the first and the last segment that it was made of.
+    pub first: u32,
+    pub last: u32,
+    /// The consent entry that allowed all of it.
+    pub entry: i64,
+    /// Makes it another than all that the same holder stored: a block is never overwritten.
+    pub made: u32,
+}
+
+impl fmt::Display for LiveBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&live_prefix(self.tenant, self.meeting))?;
+        write!(
+            f,
+            "{}/{}/b{}-{}-{}-{}.mkv",
+            self.epoch, self.recording, self.first, self.last, self.entry, self.made
+        )
+    }
+}
+
+impl LiveBlock {
+    /// `None`: no key of a block.
+    pub fn parse(key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix("live/")?.split('/');
+        let mut next = || parts.next();
+        let (tenant, meeting, epoch, recording) = (next()?, next()?, next()?, next()?);
+        let name = next()?.strip_prefix('b')?.strip_suffix(".mkv")?;
+        let mut name = name.split('-');
+        let read = Self {
+            tenant: tenant.parse().ok()?,
+            meeting: meeting.parse().ok()?,
+            epoch: epoch.parse().ok()?,
+            recording: recording.parse().ok()?,
+            first: name.next()?.parse().ok()?,
+            last: name.next()?.parse().ok()?,
+            entry: name.next()?.parse().ok()?,
+            made: name.next()?.parse().ok()?,
+        };
+        (read.to_string() == key).then_some(read)
+    }
+}
+
 /// The key of a recording's file. The revision is in it, so that a file once told of is never
 /// overwritten.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -176,6 +225,35 @@ mod tests {
         ] {
             let key = format!("live/{PLACE}/4/{id}/{other}");
             assert_eq!(LiveSegment::parse(&key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_blocks_key_reads_back() {
+        let id = "00000000-0000-0000-0000-000000000003";
+        let block = LiveBlock {
+            tenant: TENANT,
+            meeting: MEETING,
+            epoch: 4,
+            recording: RECORDING,
+            first: 12,
+            last: 86,
+            entry: 7,
+            made: 3,
+        };
+        let key = block.to_string();
+        assert_eq!(key, format!("live/{PLACE}/4/{id}/b12-86-7-3.mkv"));
+        assert!(key.starts_with(&live_prefix(TENANT, MEETING)));
+        assert_eq!(LiveBlock::parse(&key), Some(block));
+        assert_eq!(LiveSegment::parse(&key), None);
+        for other in [
+            "b12-86-7.mkv",
+            "b12-86-07-3.mkv",
+            "12-7.mkv",
+            "b12-86-7-3-1.mkv",
+        ] {
+            let key = format!("live/{PLACE}/4/{id}/{other}");
+            assert_eq!(LiveBlock::parse(&key), None, "{key}");
         }
     }
 

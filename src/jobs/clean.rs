@@ -10,7 +10,7 @@ use crate::{
         fault::Away,
         id::MeetingId,
         inventory::{ObjectKind, Told, superfluous},
-        object_key::{LiveSegment, RecordingFile, live_prefix, recordings_prefix},
+        object_key::{LiveBlock, LiveSegment, RecordingFile, live_prefix, recordings_prefix},
         recording::{RecordingKind, SegmentState},
         time::Micros,
     },
@@ -109,7 +109,7 @@ async fn told(tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
             SegmentState::Merged => &mut told.merged,
             SegmentState::Stored | SegmentState::Lost => &mut told.needed,
         };
-        keys.insert(segment.object_key);
+        keys.insert(segment.object().to_owned());
     }
     let made = recording::of_meeting(tx, meeting).await?;
     told.revisions = made
@@ -139,16 +139,17 @@ pub(super) async fn complete(inventory: Inventory<'_>, claimed: &Claimed) -> any
             .await
             .context("listing a meeting's objects")?;
         found.extend(listed.into_iter().filter_map(|object| {
-            let (recording, kind) = match LiveSegment::parse(&object.key) {
-                Some(segment) => (segment.recording, ObjectKind::Segment),
-                None => {
-                    let file = RecordingFile::parse(&object.key)?;
-                    let kind = match file.kind() {
-                        RecordingKind::Mix => ObjectKind::Mix,
-                        RecordingKind::Track => ObjectKind::Track,
-                    };
-                    (file.recording, kind)
-                }
+            let (recording, kind) = if let Some(segment) = LiveSegment::parse(&object.key) {
+                (segment.recording, ObjectKind::Segment)
+            } else if let Some(block) = LiveBlock::parse(&object.key) {
+                (block.recording, ObjectKind::Block)
+            } else {
+                let file = RecordingFile::parse(&object.key)?;
+                let kind = match file.kind() {
+                    RecordingKind::Mix => ObjectKind::Mix,
+                    RecordingKind::Track => ObjectKind::Track,
+                };
+                (file.recording, kind)
             };
             Some(Object {
                 key: object.key,

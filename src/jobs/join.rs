@@ -31,9 +31,12 @@ use crate::{
     worker::{Claimed, Job, Outcome},
 };
 use anyhow::Context;
-use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use std::sync::Arc;
 use tracing::info;
+
+/// Tracks of a meeting that are joined at a time: what one waits for storage is another's work.
+const TRACKS: usize = 4;
 
 /// The job.
 pub struct Join {
@@ -68,12 +71,7 @@ impl Join {
         };
         let scratch = self.files.scratch(claimed.job.id).await?;
         let joining = Joining {
-            tracks: Joiner {
-                store,
-                objects,
-                meeting,
-                scratch: scratch.path(),
-            },
+            tracks: Joiner::new(store, objects, meeting, scratch.path()),
             claimed,
             tenant,
         };
@@ -178,7 +176,7 @@ impl Joining<'_> {
 
     /// Fetches and joins all tracks. Nothing is stored yet.
     async fn all(&self, known: &Known) -> anyhow::Result<Tracks> {
-        let mut tracks = Tracks::default();
+        let mut joins = Vec::new();
         for track in known
             .meeting
             .recordings
@@ -199,7 +197,14 @@ impl Joining<'_> {
                 .map(|segment| (segment.clone(), known.allowed(participant, segment)))
                 .collect();
             let id = track.id;
-            match self.tracks.join(track, of_track, why).await? {
+            let joining = self.tracks.join(track, of_track, why);
+            joins.push(async move { Ok::<_, anyhow::Error>((id, joining.await?)) });
+        }
+        // Side by side: while one is joined, the others are fetched.
+        let made: Vec<_> = stream::iter(joins).buffered(TRACKS).try_collect().await?;
+        let mut tracks = Tracks::default();
+        for (id, made) in made {
+            match made {
                 Made::Track(joined) => tracks.done.push(*joined),
                 Made::Nothing => tracks.nothing.push(id),
                 Made::Lost(error) => tracks.lost_whole.push((id, error)),

@@ -3,6 +3,7 @@
 //! date, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
 
 pub mod clean;
+mod fetch;
 pub mod files;
 mod fill;
 mod hear;

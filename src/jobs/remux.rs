@@ -146,7 +146,9 @@ impl Remux {
         settled: Settled<'_>,
     ) -> anyhow::Result<bool> {
         let Files { store, objects, .. } = &self.files;
-        let Row { id, epoch, tenant, .. } = claimed.job;
+        let Row {
+            id, epoch, tenant, ..
+        } = claimed.job;
         let mut tx = store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
         job::hold(&mut tx, id, claimed.owner, epoch).await?;

@@ -1,32 +1,26 @@
-//! One track of a meeting: its segments fetched side by side, what is broken told apart from what
-//! is away, and all of it joined.
+//! One track of a meeting: its segments fetched side by side and joined.
 
+use super::fetch::{FETCHES, Fetch, Got};
 use crate::{
     domain::{
-        fault::{Fault, Sighting},
+        fault::Sighting,
         id::MeetingId,
         media_type::MediaType,
         recording::{Circumstances, Gap, RecordingStatus, SegmentState, gaps, intersect},
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::join::{self, Finalised, Part},
-    objects::{ObjectError, Objects},
+    objects::Objects,
     store::{
         Store, missing,
-        recording::{self, Recording, Segment},
+        recording::{Recording, Segment},
     },
 };
 use anyhow::Context;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use std::path::{Path, PathBuf};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
-/// Segments fetched at a time: enough for a store 80 ms away to give an hour of four tracks in
-/// seconds, few enough for its limits and for our descriptors.
-const FETCHES: usize = 48;
-/// How often a segment with the wrong checksum is fetched before it is taken for broken: it may
-/// have been changed on its way.
-const DAMAGED_TIMES: usize = 3;
 /// A segment that holds this much less than its row says was damaged before it was stored.
 const SHORT: Micros = Micros::from_ms(200);
 
@@ -56,13 +50,6 @@ pub(super) enum Made {
 /// A segment with what of it may be kept.
 pub(super) type Allowed = (Segment, Vec<Span>);
 
-enum Got {
-    Part(Part),
-    /// Its object is there and not what was stored, or not what can be read.
-    Broken(String),
-    Missing,
-}
-
 /// Joins single tracks of one meeting.
 pub(super) struct Joiner<'a> {
     pub store: &'a Store,
@@ -70,9 +57,25 @@ pub(super) struct Joiner<'a> {
     pub meeting: MeetingId,
     /// Where its files are made.
     pub scratch: &'a Path,
+    room: Semaphore,
 }
 
-impl Joiner<'_> {
+impl<'a> Joiner<'a> {
+    pub fn new(
+        store: &'a Store,
+        objects: &'a Objects,
+        meeting: MeetingId,
+        scratch: &'a Path,
+    ) -> Self {
+        Self {
+            store,
+            objects,
+            meeting,
+            scratch,
+            room: Semaphore::new(FETCHES),
+        }
+    }
+
     /// Fetches and joins a track. Whatever of it cannot be had is noted as lost; that storage is
     /// away is an error.
     pub(super) async fn join(
@@ -121,15 +124,13 @@ impl Joiner<'_> {
         let fresh = segments
             .iter()
             .filter(|(segment, _)| segment.state == SegmentState::Stored);
-        let fetches: Vec<_> = fresh
-            .map(|(segment, allowed)| {
-                self.fetch(segment, allowed, track.key.as_ref(), &parts_folder)
-            })
-            .collect();
-        let fetched: Vec<(&Segment, Got)> = stream::iter(fetches)
-            .buffer_unordered(FETCHES)
-            .try_collect()
-            .await?;
+        let fetch = Fetch {
+            objects: self.objects,
+            room: &self.room,
+            codec: track.key.as_ref().map(|key| key.codec),
+            folder: &parts_folder,
+        };
+        let fetched = fetch.all(fresh).await?;
         let mut lost: Vec<&Segment> = segments
             .iter()
             .map(|(segment, _)| segment)
@@ -193,53 +194,13 @@ impl Joiner<'_> {
         })))
     }
 
-    /// Fetches and reads one segment.
-    async fn fetch<'a>(
-        &self,
-        segment: &'a Segment,
-        allowed: &[Span],
-        track: Option<&recording::TrackKey>,
-        folder: &Path,
-    ) -> anyhow::Result<(&'a Segment, Got)> {
-        let path = folder.join(format!("{}-{}.mkv", segment.epoch, segment.n));
-        let mut times = 0;
-        let damage = loop {
-            times += 1;
-            let damage = match self.objects.get_file(&segment.object_key, &path).await {
-                Ok(stored) if stored.sha256 == segment.sha256 => break None,
-                Ok(stored) => format!(
-                    "its SHA-256 is {} instead of {}",
-                    stored.sha256, segment.sha256
-                ),
-                Err(ObjectError::Missing(_)) => return Ok((segment, Got::Missing)),
-                Err(error) if error.fault() == Fault::Theirs => error.to_string(),
-                Err(error) => return Err(error).context("fetching a segment"),
-            };
-            if times == DAMAGED_TIMES {
-                break Some(damage);
-            }
-        };
-        let got = match damage {
-            Some(damage) => Got::Broken(damage),
-            None => match read(path, MeetingTime::ZERO, allowed.to_vec()).await? {
-                Ok(Some(part)) if track.is_none_or(|track| track.codec == part.codec) => {
-                    Got::Part(part)
-                }
-                Ok(Some(part)) => Got::Broken(format!("it holds {}", part.codec.as_str())),
-                Ok(None) => Got::Broken("it holds no frame".to_owned()),
-                Err(error) => Got::Broken(format!("it cannot be read: {error:#}")),
-            },
-        };
-        Ok((segment, got))
-    }
-
     /// Notes that these were missing once more. Those that were so too often become `lost`; answers
     /// how many may still come.
-    async fn miss<'a>(
+    async fn miss<'s>(
         &self,
         meeting: MeetingId,
-        missing: &[&'a Segment],
-        lost: &mut Vec<&'a Segment>,
+        missing: &[&'s Segment],
+        lost: &mut Vec<&'s Segment>,
     ) -> anyhow::Result<usize> {
         if missing.is_empty() {
             return Ok(0);

@@ -37,6 +37,18 @@ impl Objects {
         self.seen(Side::Read, fetched)
     }
 
+    /// Fetches an object into a file, whatever its content is: for one whose parts are verified by
+    /// whoever reads it.
+    pub async fn get_file_as_it_is(&self, key: &str, path: &Path) -> Result<Stored> {
+        let fetched = async {
+            let mut hash = Hashing::to(tokio::fs::File::create(path).await?);
+            self.download(key, &mut hash).await?;
+            hash.finish().await
+        };
+        let fetched = fetched.await;
+        self.seen(Side::Read, fetched)
+    }
+
     /// Fetches a small object (≤ 64 MiB), verified against our own hash.
     pub async fn get_bytes(&self, key: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();

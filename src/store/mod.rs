@@ -9,6 +9,7 @@
 
 pub mod attendance;
 pub mod backlog;
+pub mod block;
 pub mod capture;
 pub mod consent;
 pub mod correction;

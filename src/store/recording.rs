@@ -3,6 +3,7 @@
 
 use super::{
     Result,
+    block::Place,
     inventory::{self, Settled},
     word::{word, word_or_null},
 };
@@ -68,12 +69,23 @@ pub struct Segment {
     pub consent_entry: i64,
     /// How much later than its place any of it may have been made.
     pub late: Micros,
+    /// The object of its own; deleted once it is in a block.
     pub object_key: String,
     pub size_bytes: i64,
     pub sha256: String,
     /// The store's name of the object that was just stored, where it keeps versions.
     pub version: Option<String>,
     pub state: SegmentState,
+    pub place: Option<Place>,
+}
+
+impl Segment {
+    /// The object that holds it.
+    pub fn object(&self) -> &str {
+        self.place
+            .as_ref()
+            .map_or(&self.object_key, |place| &place.block)
+    }
 }
 
 fn segment(row: &PgRow) -> sqlx::Result<Segment> {
@@ -92,11 +104,18 @@ fn segment(row: &PgRow) -> sqlx::Result<Segment> {
         sha256: row.try_get("sha256")?,
         version: None,
         state: word(row, "state")?,
+        place: match row.try_get::<Option<String>, _>("block_key")? {
+            Some(block) => Some(Place {
+                block,
+                at: row.try_get("block_at")?,
+            }),
+            None => None,
+        },
     })
 }
 
 /// Adds a segment, and settles its object; a second time replaces the first (a segment cut after it
-/// was stored has a new key).
+/// was stored has a new key, and is in no block any more).
 ///
 /// # Errors
 /// [`super::StoreError::Going`] when its object is being deleted.
@@ -120,7 +139,9 @@ pub async fn add_segment(
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          on conflict (meeting_id, recording_id, epoch, n) do update set start_us = excluded.start_us,
              end_us = excluded.end_us, object_key = excluded.object_key, size_bytes = excluded.size_bytes,
-             sha256 = excluded.sha256
+             sha256 = excluded.sha256,
+             block_key = case when recording_segments.sha256 = excluded.sha256 then recording_segments.block_key end,
+             block_at = case when recording_segments.sha256 = excluded.sha256 then recording_segments.block_at end
          where recording_segments.state = 'stored'",
     )
     .bind(meeting.0)
@@ -143,7 +164,8 @@ pub async fn add_segment(
 /// All segments of a meeting, by recording and time.
 pub async fn segments(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Segment>> {
     let rows = sqlx::query(
-        "select recording_id, epoch, n, start_us, end_us, consent_entry, late_us, object_key, size_bytes, sha256, state
+        "select recording_id, epoch, n, start_us, end_us, consent_entry, late_us, object_key, size_bytes, sha256, state,
+             block_key, block_at
          from recording_segments where meeting_id = $1 order by recording_id, start_us, epoch, n",
     )
     .bind(meeting.0)

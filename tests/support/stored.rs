@@ -10,7 +10,10 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     media::{
-        containers::matroska::{Shape, Writer},
+        containers::{
+            matroska::{Shape, Writer},
+            track,
+        },
         frame::Frame,
     },
 };
@@ -51,6 +54,94 @@ impl StoredMeeting {
         tracks: i64,
         segments: i64,
     ) -> Self {
+        let (made, people) = Self::ended(database, client, tracks, segments).await;
+        let mut sql = made.sql().await;
+        let scratch = Scratch::new();
+        let path = scratch.path().join("segment.mkv");
+        for (track, participant) in people.into_iter().enumerate() {
+            made.track(place, &mut sql, &path, track as i64 + 1, participant)
+                .await;
+        }
+        made
+    }
+
+    /// The same with the tracks joined, and only the mix to be made.
+    pub async fn joined(
+        place: &Place,
+        database: &str,
+        client: &Client,
+        tracks: i64,
+        segments: i64,
+    ) -> Self {
+        let (made, people) = Self::ended(database, client, tracks, segments).await;
+        let mut sql = made.sql().await;
+        let scratch = Scratch::new();
+        let path = scratch.path().join("track.webm");
+        let begin = MeetingTime::from_ms(BEGIN_MS);
+        let mut writer = track::Writer::create(&path, AudioCodec::Opus, 1, begin).expect("creates");
+        let frames = hum();
+        for n in 0..segments {
+            for (at, frame) in frames.iter().take(200).enumerate() {
+                let at = begin + Micros::from_ms(n * SEGMENT_MS + 20 * at as i64);
+                let frame = Frame {
+                    payload: frame.payload.as_ref().into(),
+                    span: Span::of(at, Micros::from_ms(20)),
+                };
+                writer.write(&frame).expect("writes");
+            }
+        }
+        writer.finish().expect("finishes");
+        for participant in people {
+            let recording = Uuid::now_v7();
+            made.recording(&mut sql, recording, participant).await;
+            let key = format!("recordings/t/{}/{recording}-1.webm", made.meeting);
+            let objects = &place.bucket.objects;
+            let stored = objects
+                .put_file(&key, &path, "audio/webm", Tier::Hot)
+                .await
+                .expect("stored");
+            sqlx::query(
+                "update recordings set status = 'ready', media_type = 'audio/webm', blob_url = $2, duration_ms = $3,
+                     size_bytes = $4, sha256 = $5 where id = $1",
+            )
+            .bind(recording)
+            .bind(objects.url(&key))
+            .bind(made.length_ms())
+            .bind(stored.size_bytes as i64)
+            .bind(&stored.sha256)
+            .execute(&mut sql)
+            .await
+            .expect("a track");
+        }
+        run(
+            &mut sql,
+            "insert into jobs (id, tenant_id, meeting_id, subject, kind, state)
+             select $2, tenant_id, id, id, 'join', 'done' from meetings where id = $1",
+            made.id(),
+            Uuid::now_v7(),
+        )
+        .await;
+        made
+    }
+
+    /// Asks for the mix.
+    pub async fn mix(&self) {
+        run(
+            &mut self.sql().await,
+            "insert into jobs (id, tenant_id, meeting_id, subject, kind) select $2, tenant_id, id, id, 'mix' from meetings where id = $1",
+            self.id(),
+            Uuid::now_v7(),
+        )
+        .await;
+    }
+
+    /// A meeting that is over, and the people who were in it.
+    async fn ended(
+        database: &str,
+        client: &Client,
+        tracks: i64,
+        segments: i64,
+    ) -> (Self, Vec<Uuid>) {
         let host = client
             .create_user("host@example.org", "Host")
             .await
@@ -87,13 +178,7 @@ impl StoredMeeting {
             Uuid::nil(),
         )
         .await;
-        let scratch = Scratch::new();
-        let path = scratch.path().join("segment.mkv");
-        for (track, participant) in people.into_iter().enumerate() {
-            made.track(place, &mut sql, &path, track as i64 + 1, participant)
-                .await;
-        }
-        made
+        (made, people)
     }
 
     async fn sql(&self) -> PgConnection {
@@ -121,33 +206,8 @@ impl StoredMeeting {
         participant: Uuid,
     ) {
         let recording = Uuid::now_v7();
-        run(
-            sql,
-            "insert into participant_visits (meeting_id, participant_id, n, tenant_id, joined_at)
-             select $1, $2, 1, tenant_id, start_time from meetings where id = $1",
-            self.id(),
-            participant,
-        )
-        .await;
-        sqlx::query(
-            "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms, status)
-             select $2, tenant_id, $1, 'track', $3, 'microphone', 'opus', 'audio/x-matroska', $4, 'processing'
-             from meetings where id = $1",
-        )
-        .bind(self.id())
-        .bind(recording)
-        .bind(participant)
-        .bind(BEGIN_MS as i32)
-        .execute(&mut *sql)
-        .await
-        .expect("a track");
-        let sound = tone::sine(
-            500.0,
-            0.2,
-            Duration::from_millis(SEGMENT_MS.unsigned_abs()),
-            48_000,
-        );
-        let frames = tone::opus(&sound, OpusSettings::default()).expect("encodes");
+        self.recording(sql, recording, participant).await;
+        let frames = hum();
         for n in 0..self.segments {
             let begin = MeetingTime::from_ms(BEGIN_MS + n * SEGMENT_MS);
             let writer =
@@ -203,6 +263,88 @@ impl StoredMeeting {
         }
     }
 
+    /// A track of somebody who was there from the beginning.
+    async fn recording(&self, sql: &mut PgConnection, recording: Uuid, participant: Uuid) {
+        run(
+            sql,
+            "insert into participant_visits (meeting_id, participant_id, n, tenant_id, joined_at)
+             select $1, $2, 1, tenant_id, start_time from meetings where id = $1",
+            self.id(),
+            participant,
+        )
+        .await;
+        sqlx::query(
+            "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms, status)
+             select $2, tenant_id, $1, 'track', $3, 'microphone', 'opus', 'audio/x-matroska', $4, 'processing'
+             from meetings where id = $1",
+        )
+        .bind(self.id())
+        .bind(recording)
+        .bind(participant)
+        .bind(BEGIN_MS as i32)
+        .execute(&mut *sql)
+        .await
+        .expect("a track");
+    }
+
+    /// Puts all but the last minute of each track into blocks of five minutes, as its worker would
+    /// have. Answers with how many objects there are now.
+    pub async fn gather_blocks(&self, place: &Place) -> i64 {
+        const BLOCK: usize = 75;
+        const LAST: i64 = 15;
+        let mut sql = self.sql().await;
+        let rows: Vec<(Uuid, i32, String)> = sqlx::query_as(
+            "select recording_id, n, object_key from recording_segments where meeting_id = $1 and n < $2
+             order by recording_id, n",
+        )
+        .bind(self.id())
+        .bind((self.segments - LAST) as i32)
+        .fetch_all(&mut sql)
+        .await
+        .expect("its segments");
+        let objects = &place.bucket.objects;
+        let mut blocks = 0;
+        for of_track in rows.chunk_by(|a, b| a.0 == b.0) {
+            for block in of_track.chunks(BLOCK) {
+                let recording = block[0].0;
+                let key = format!("live/t/{}/1/{recording}/b{}.mkv", self.meeting, block[0].1);
+                let mut bytes = Vec::new();
+                for (_, n, own) in block {
+                    sqlx::query(
+                        "update recording_segments set block_key = $3, block_at = $4
+                         where meeting_id = $1 and recording_id = $2 and n = $5",
+                    )
+                    .bind(self.id())
+                    .bind(recording)
+                    .bind(&key)
+                    .bind(bytes.len() as i64)
+                    .bind(n)
+                    .execute(&mut sql)
+                    .await
+                    .expect("it is written");
+                    bytes.extend(objects.get_bytes(own).await.expect("it is there"));
+                    objects.delete(own).await.expect("deletes");
+                }
+                objects
+                    .put_bytes(&key, bytes, "audio/x-matroska", Tier::Hot)
+                    .await
+                    .expect("stored");
+                sqlx::query(
+                    "insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants, state, uploading)
+                     select $1, $2, tenant_id, $3, 'block', '{}', 'stored', false from meetings where id = $1",
+                )
+                .bind(self.id())
+                .bind(&key)
+                .bind(recording)
+                .execute(&mut sql)
+                .await
+                .expect("a row of the inventory");
+                blocks += 1;
+            }
+        }
+        blocks + self.tracks * LAST.min(self.segments)
+    }
+
     /// Of all tracks.
     pub fn segments(&self) -> i64 {
         self.tracks * self.segments
@@ -222,6 +364,17 @@ impl StoredMeeting {
         )
         .await;
     }
+}
+
+/// More than four seconds of it.
+fn hum() -> Vec<hansard_client::sender::Frame> {
+    let sound = tone::sine(
+        500.0,
+        0.2,
+        Duration::from_millis(SEGMENT_MS.unsigned_abs()),
+        48_000,
+    );
+    tone::opus(&sound, OpusSettings::default()).expect("encodes")
 }
 
 /// A statement about a meeting and one more id.

@@ -103,6 +103,13 @@ impl Commits {
         through.then(|| !self.refused.lock().contains(&number))
     }
 
+    /// The same, once it is through; `None` when it never will be.
+    pub async fn committed(&self, number: u64) -> Option<bool> {
+        let mut through = self.through.clone();
+        through.wait_for(|through| *through >= number).await.ok()?;
+        self.is_committed(number)
+    }
+
     /// Waits until everything written before is committed, at most `limit`; `false` when it is not.
     pub async fn flush(&self, limit: Duration) -> bool {
         let written = *self.written.lock();

@@ -18,7 +18,9 @@ use crate::{
     published,
     queue::Queue,
     store::{
-        Store, StoreError, Tx, capture,
+        Store, StoreError, Tx,
+        block::{self, Block},
+        capture,
         effect::Effects,
         event, job, presence,
         recording::{self, Segment},
@@ -95,6 +97,9 @@ impl CommitTask {
             }
             Write::Segment(segment) => {
                 recording::add_segment(&mut tx, tenant, meeting, &self.known(segment)).await?;
+            }
+            Write::Block(block) => {
+                block::place(&mut tx, meeting, &self.known_block(block)).await?;
             }
             Write::RemoveSegment(segment) => {
                 recording::remove_segment(&mut tx, meeting, &self.known(segment)).await?;
@@ -199,8 +204,7 @@ impl CommitTask {
                 stream::rollover(&mut tx, meeting, *stream, *index).await?
             }
             Write::Lost { recording, span } => {
-                let recording = self.same.get(recording).copied().unwrap_or(*recording);
-                recording::add_lost(&mut tx, recording, *span).await?;
+                recording::add_lost(&mut tx, self.track(*recording), *span).await?;
             }
             Write::Leave {
                 participant,
@@ -256,15 +260,22 @@ impl CommitTask {
             .collect()
     }
 
+    /// The id that the store knows this track by.
+    fn track(&self, recording: RecordingId) -> RecordingId {
+        self.same.get(&recording).copied().unwrap_or(recording)
+    }
+
     fn known(&self, segment: &Segment) -> Segment {
-        let recording = self
-            .same
-            .get(&segment.recording)
-            .copied()
-            .unwrap_or(segment.recording);
         Segment {
-            recording,
+            recording: self.track(segment.recording),
             ..segment.clone()
+        }
+    }
+
+    fn known_block(&self, block: &Block) -> Block {
+        Block {
+            recording: self.track(block.recording),
+            ..block.clone()
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     speech::Translation,
     store::{
+        block::Block,
         capture::FinalSegment,
         recording::{Segment, TrackKey},
     },
@@ -28,6 +29,8 @@ pub enum Write {
     },
     /// In storage and verified.
     Segment(Segment),
+    /// In storage and verified, of segments that are as they were.
+    Block(Block),
     /// Nothing of it may stay.
     RemoveSegment(Segment),
     Final(FinalSegment),
@@ -86,7 +89,9 @@ impl Write {
     /// first.
     pub(super) fn room(&self, waiting_max: u64) -> u64 {
         match self {
-            Self::Rollover { .. } | Self::Latched { .. } | Self::Translated(_) => waiting_max / 4,
+            Self::Rollover { .. } | Self::Latched { .. } | Self::Translated(_) | Self::Block(_) => {
+                waiting_max / 4
+            }
             Self::Retracted { .. } | Self::Withdrawal(_) => waiting_max + RETRACTIONS_MAX,
             _ => waiting_max,
         }

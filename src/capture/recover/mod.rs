@@ -7,6 +7,7 @@
 //! is cut away before anything is stored. A file is deleted once its row is committed, and one that
 //! cannot be taken up now keeps no other waiting.
 
+mod reblock;
 mod taking;
 
 use super::{
@@ -194,6 +195,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
         gate,
         known,
         stored: AtomicUsize::new(0),
+        blocks: tokio::sync::Mutex::default(),
     });
 
     let mut remaining: BTreeMap<i64, usize> = left

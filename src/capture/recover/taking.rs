@@ -1,5 +1,6 @@
 //! Takes up one segment: cut to what the gate allows, stored, its row written, its file deleted.
 
+use super::reblock::{self, Rest};
 use crate::{
     capture::{
         Deps,
@@ -13,7 +14,11 @@ use crate::{
         time::Span,
     },
     media::live::segment::{self, Leftover, Sealed},
-    store::{StoreError, capture, event, new_id, recording},
+    store::{
+        StoreError,
+        block::{self, Block},
+        capture, event, new_id, recording,
+    },
 };
 use anyhow::{Context, bail};
 use std::{
@@ -37,6 +42,8 @@ pub(super) struct Taking {
     /// The rows there are.
     pub known: BTreeMap<(RecordingId, i64, i32), recording::Segment>,
     pub stored: AtomicUsize,
+    /// Held by whoever writes a block without what is cut of it.
+    pub blocks: tokio::sync::Mutex<()>,
 }
 
 impl Taking {
@@ -72,21 +79,41 @@ impl Taking {
                 Ok(cut) => cut,
                 Err(error) => return self.unreadable(&leftover, error).await,
             };
+            let _alone = match known.filter(|known| known.place.is_some()) {
+                Some(_) => Some(self.blocks.lock().await),
+                None => None,
+            };
+            let rest = match known {
+                Some(before) => {
+                    let of = (self.loaded.tenant, self.meeting);
+                    reblock::without(&self.deps, of, before, participant).await?
+                }
+                None => Rest::default(),
+            };
+            let is_cut = cut.is_some();
             let kept = match cut {
-                Some(sealed) => self.store(sealed, known).await?,
+                Some(sealed) => self.store(sealed, known, rest.block.as_ref()).await?,
                 None => false,
             };
             self.stored.fetch_add(usize::from(kept), Ordering::Relaxed);
             if let Some(before) = known {
                 if !kept {
                     let mut tx = self.deps.store.worker_tx().await?;
+                    event::lock(&mut tx, self.meeting).await?;
                     recording::remove_segment(&mut tx, self.meeting, before).await?;
+                    // With its recording deleted, the block goes, too.
+                    if let Some(block) = rest.block.as_ref().filter(|_| !is_cut) {
+                        block::place(&mut tx, self.meeting, block).await?;
+                    }
                     tx.commit().await?;
                 }
                 self.deps
                     .uploader
                     .delete(self.meeting, before.object_key.clone());
             }
+            self.deps
+                .uploader
+                .delete_all(self.meeting, rest.before.into_iter().collect());
         }
         match tokio::fs::remove_file(&path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -131,12 +158,14 @@ impl Taking {
         Ok(())
     }
 
-    /// Puts a segment into storage, and its row into the place of the one before. `false`: its
-    /// recording is deleted, so nothing of it is kept.
+    /// Puts a segment into storage, and its row into the place of the one before; `rest` is the
+    /// block that the one before was in, without it. `false`: its recording is deleted, so nothing
+    /// of it is kept.
     async fn store(
         &self,
         sealed: Sealed,
         before: Option<&recording::Segment>,
+        rest: Option<&Block>,
     ) -> anyhow::Result<bool> {
         let Self {
             deps,
@@ -190,6 +219,9 @@ impl Taking {
             }
             added => {
                 added?;
+                if let Some(block) = rest {
+                    block::place(&mut tx, meeting, block).await?;
+                }
                 tx.commit().await?;
                 Ok(true)
             }

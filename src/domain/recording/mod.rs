@@ -21,6 +21,7 @@ pub const SEGMENT_IDLE: Micros = Micros::from_secs(2);
 /// After a segment could not be written, this much is given up before the next try: a full disk
 /// stays full for a while.
 pub const SEGMENT_RETRY: Micros = Micros::from_secs(1);
+pub mod block;
 mod gaps;
 pub mod recut;
 

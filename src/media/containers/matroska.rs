@@ -14,7 +14,12 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use gstreamer::{self as gst, prelude::*};
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{BufReader, Read, Seek, SeekFrom, Take},
+    ops::Range,
+    path::Path,
+};
 
 /// Bytes read from a file at a time: two seconds of sound.
 const READ_AHEAD: usize = 1 << 14;
@@ -91,7 +96,7 @@ impl Writer {
 
 /// The frames of a file, in its order.
 pub struct Reader {
-    parser: Parser<BufReader<File>>,
+    parser: Parser<BufReader<Take<File>>>,
     zero: MeetingTime,
     track: Track,
     first: Option<Block>,
@@ -103,8 +108,16 @@ impl Reader {
     /// # Errors
     /// When it cannot be read at all, or holds something that we do not write.
     pub fn open(path: &Path, zero: MeetingTime) -> Result<Option<Self>> {
-        let file =
+        Self::open_within(path, 0..u64::MAX, zero)
+    }
+
+    /// The same of a file that is some bytes of a larger one.
+    pub fn open_within(path: &Path, bytes: Range<u64>, zero: MeetingTime) -> Result<Option<Self>> {
+        let mut file =
             File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        file.seek(SeekFrom::Start(bytes.start))
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        let file = file.take(bytes.end - bytes.start);
         let mut parser = Parser::new(BufReader::with_capacity(READ_AHEAD, file));
         let Some(first) = parser
             .block()

@@ -10,7 +10,7 @@ use crate::{
     media::frame::Frame,
 };
 use anyhow::{Context, Result};
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, ops::Range, path::Path};
 
 /// A track being written. Frames must come with rising time stamps.
 pub enum Writer {
@@ -78,6 +78,15 @@ impl Reader {
         } else {
             matroska::Reader::open(path, zero)?.map(Self::Matroska)
         })
+    }
+
+    /// A segment that is some bytes of a block; MeetingTime is its time.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_within(path: &Path, bytes: Range<u64>) -> Result<Option<Self>> {
+        let opened = matroska::Reader::open_within(path, bytes, MeetingTime::ZERO)?;
+        Ok(opened.map(Self::Matroska))
     }
 
     pub fn codec(&self) -> AudioCodec {
@@ -171,8 +180,8 @@ mod tests {
         writer.finish().expect("finishes");
         let bytes = std::fs::read(&path).expect("reads");
         let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
-        assert!(has(b"\x42\x82\x84webm"), "the document type");
-        assert!(has(b"\x86\x86A_OPUS") && has(b"OpusHead\x01\x02"));
+        assert!(has(b"\x42\x82\x85webm\0"), "the document type");
+        assert!(has(b"\x86\x87A_OPUS\0") && has(b"OpusHead\x01\x02"));
         // 6.5 ms and 80 ms, in nanoseconds.
         assert!(has(b"\x56\xaa\x83\x63\x2e\xa0"), "CodecDelay");
         assert!(has(b"\x56\xbb\x84\x04\xc4\xb4\x00"), "SeekPreRoll");

@@ -13,7 +13,10 @@ use crate::{
     },
 };
 use anyhow::{Result, bail};
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 /// Frames this near to each other count as without a hole between them: what rounding of time
 /// stamps makes.
@@ -64,6 +67,8 @@ pub fn finalise_track(
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Part {
     pub path: PathBuf,
+    /// Of a segment in a block, what of the file it is.
+    pub bytes: Option<Range<u64>>,
     /// MeetingTime of its time 0: 0 for a segment, `startMs` for a track made before.
     pub zero: MeetingTime,
     /// What of it may be kept: for a segment by its own consent entry, because another's may reach
@@ -81,7 +86,24 @@ impl Part {
     /// # Errors
     /// When it cannot be read, or holds something that we do not write.
     pub fn of(path: &Path, zero: MeetingTime, allowed: Vec<Span>) -> Result<Option<Self>> {
-        let Some(mut reader) = Reader::open(path, zero)? else {
+        Self::read(path, None, zero, allowed)
+    }
+
+    /// The same for a segment in a block.
+    ///
+    /// # Errors
+    /// As [`Part::of`].
+    pub fn within(path: &Path, bytes: Range<u64>, allowed: Vec<Span>) -> Result<Option<Self>> {
+        Self::read(path, Some(bytes), MeetingTime::ZERO, allowed)
+    }
+
+    fn read(
+        path: &Path,
+        bytes: Option<Range<u64>>,
+        zero: MeetingTime,
+        allowed: Vec<Span>,
+    ) -> Result<Option<Self>> {
+        let Some(mut reader) = open(path, bytes.as_ref(), zero)? else {
             return Ok(None);
         };
         let (codec, channels) = (reader.codec(), reader.channels());
@@ -91,6 +113,7 @@ impl Part {
         }
         let part = |content: Content| Self {
             path: path.into(),
+            bytes,
             zero,
             allowed,
             span: content.span,
@@ -113,7 +136,7 @@ struct Reading {
 impl Reading {
     /// Opens a part at its first frame that may be kept; adds to `dropped` those that may not.
     fn open(part: &Part, place: usize, dropped: &mut u64) -> Result<Option<Self>> {
-        let Some(mut reader) = Reader::open(&part.path, part.zero)? else {
+        let Some(mut reader) = open(&part.path, part.bytes.as_ref(), part.zero)? else {
             return Ok(None);
         };
         let allowed = union(&part.allowed);
@@ -124,6 +147,13 @@ impl Reading {
             place,
             next,
         }))
+    }
+}
+
+fn open(path: &Path, bytes: Option<&Range<u64>>, zero: MeetingTime) -> Result<Option<Reader>> {
+    match bytes {
+        Some(bytes) => Reader::open_within(path, bytes.clone()),
+        None => Reader::open(path, zero),
     }
 }
 

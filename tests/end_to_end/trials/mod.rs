@@ -4,6 +4,7 @@
 use crate::{room, sound, support};
 
 mod api;
+mod blocks;
 mod clock;
 mod consent;
 mod crash_words;

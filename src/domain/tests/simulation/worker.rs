@@ -10,7 +10,11 @@ use hansard_domain::{
     jitter_buffer::{JitterBuffer, Released, Unpacked},
     late::Lates,
     meeting::{Command, Input, Meeting},
-    recording::{Cutter, SegmentName, recut},
+    recording::{
+        Cutter, SegmentName,
+        block::{self, Member, Terms as BlockTerms},
+        recut,
+    },
     reorder::HELD_MAX,
     settings::MeetingSettings,
     source::{Source, Terms},
@@ -41,6 +45,7 @@ pub struct Done {
 }
 
 struct Stream {
+    id: StreamId,
     who: ParticipantId,
     source: Source,
     buffer: JitterBuffer<usize>,
@@ -69,17 +74,28 @@ struct Ear {
     utterances: BTreeMap<u64, i64>,
 }
 
-/// A sealed segment.
+/// A sealed segment, which is stored at once.
 struct Segment {
+    stream: StreamId,
+    n: u32,
     pieces: Vec<Piece>,
     pass: Pass,
 }
+
+/// Blocks as short as these meetings.
+const BLOCKS: BlockTerms = BlockTerms {
+    length: Micros::from_secs(9),
+    after: Micros(0),
+};
 
 pub struct Worker {
     rules: Meeting,
     gate: Arc<Gate>,
     streams: BTreeMap<StreamId, Stream>,
     sealed: Vec<Segment>,
+    blocks: Vec<Vec<Segment>>,
+    /// Blocks that it ever made.
+    pub made: usize,
     pub words: Vec<Piece>,
     /// Withdrawals that it writes to the log when it can.
     pub owes: BTreeSet<usize>,
@@ -98,6 +114,8 @@ impl Worker {
             rules,
             streams: BTreeMap::new(),
             sealed: Vec::new(),
+            blocks: Vec::new(),
+            made: 0,
             words: Vec::new(),
             owes: BTreeSet::new(),
             fresh: Vec::new(),
@@ -143,6 +161,7 @@ impl Worker {
             now,
         );
         self.streams.entry(id).or_insert_with(|| Stream {
+            id,
             who,
             source: Source::new(from.0, from.1, Some(SSRC), Micros(now.0)),
             buffer: JitterBuffer::new(48_000),
@@ -209,6 +228,7 @@ impl Worker {
             }
             self.streams.insert(id, stream);
         }
+        self.gather(now);
         for command in std::mem::take(&mut self.later) {
             match command {
                 Command::CloseStream { stream, .. } => {
@@ -287,6 +307,8 @@ impl Worker {
     fn sealed(&mut self, stream: &mut Stream, span: Span, name: SegmentName) {
         let pass = name.pass(stream.who, span);
         let segment = Segment {
+            stream: stream.id,
+            n: name.n,
             pieces: std::mem::take(&mut stream.open),
             pass,
         };
@@ -403,6 +425,56 @@ impl Worker {
             .into_iter()
             .filter_map(|segment| kept(&self.gate, segment))
             .collect();
+        // What is cut of a block is stored by itself, and the block without it.
+        for block in std::mem::take(&mut self.blocks) {
+            let (whole, cut): (Vec<Segment>, Vec<Segment>) = block
+                .into_iter()
+                .partition(|segment| recut::is_whole(&self.gate, &segment.pass));
+            self.sealed.extend(
+                cut.into_iter()
+                    .filter_map(|segment| kept(&self.gate, segment)),
+            );
+            self.blocks.extend((!whole.is_empty()).then_some(whole));
+        }
+    }
+
+    /// Stored segments go into blocks; all of each is allowed by its one entry.
+    fn gather(&mut self, now: MeetingTime) {
+        self.sealed
+            .sort_by_key(|segment| (segment.stream, segment.n));
+        let (mut rest, mut all) = (Vec::new(), std::mem::take(&mut self.sealed));
+        while let Some(stream) = all.first().map(|first| first.stream) {
+            let of_stream = all.partition_point(|segment| segment.stream == stream);
+            let later = all.split_off(of_stream);
+            let members: Vec<Member> = all
+                .iter()
+                .map(|segment| Member {
+                    epoch: 1,
+                    n: segment.n,
+                    entry: segment.pass.entry,
+                    span: segment.pass.span,
+                    size_bytes: 1,
+                    stored_for: Some(now - segment.pass.span.end),
+                })
+                .collect();
+            for due in block::due(&members, BLOCKS).into_iter().rev() {
+                if due.len() < 2 {
+                    continue;
+                }
+                let block: Vec<Segment> = all.drain(due).collect();
+                let span = block[0].pass.span.cover(block[block.len() - 1].pass.span);
+                assert!(span.length() <= BLOCKS.length, "{span:?}");
+                for segment in &block {
+                    assert_eq!(segment.pass.entry, block[0].pass.entry);
+                    assert!(now - segment.pass.span.end >= BLOCKS.after);
+                }
+                self.made += 1;
+                self.blocks.push(block);
+            }
+            rest.append(&mut all);
+            all = later;
+        }
+        self.sealed = rest;
     }
 
     /// Everything recorded that is in its hands.
@@ -411,6 +483,12 @@ impl Worker {
             .values()
             .flat_map(|stream| &stream.open)
             .chain(self.sealed.iter().flat_map(|segment| &segment.pieces))
+            .chain(
+                self.blocks
+                    .iter()
+                    .flatten()
+                    .flat_map(|segment| &segment.pieces),
+            )
     }
 
     /// What would be told of utterances that are open.

@@ -168,7 +168,7 @@ impl World {
 
     /// Everything has arrived: the files as they are made in the end, and whether those who agree
     /// are heard.
-    pub(super) fn judge_the_end(mut self) {
+    pub(super) fn judge_the_end(mut self) -> usize {
         let at = self.now;
         if let Some(worker) = self.worker.take() {
             assert_eq!(
@@ -178,6 +178,7 @@ impl World {
             );
             self.judge_heard(&worker, at);
             self.left.extend(worker.on_disk());
+            self.blocks += worker.made;
         }
         for n in 0..self.log.len() {
             self.known.entry(self.log[n]).or_insert(i64::MAX);
@@ -190,6 +191,7 @@ impl World {
         for piece in &files {
             self.judge_piece(Use::Recording, piece);
         }
+        self.blocks
     }
 
     fn judge_heard(&self, worker: &Worker, at: i64) {

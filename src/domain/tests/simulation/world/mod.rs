@@ -208,6 +208,8 @@ pub struct World {
     /// Recorded segments that are safe, and words that were told: what a dead worker left, too.
     pub left: Vec<Piece>,
     pub words: Vec<Piece>,
+    /// Made by all workers.
+    blocks: usize,
 }
 
 impl World {
@@ -239,6 +241,7 @@ impl World {
             holds: BTreeMap::new(),
             left: Vec::new(),
             words: Vec::new(),
+            blocks: 0,
             people,
             plan,
         };
@@ -259,7 +262,8 @@ impl World {
         1 + (self.dice.roll() * most as f64) as i64
     }
 
-    pub fn run(mut self) {
+    /// Answers with how many blocks of segments were made.
+    pub fn run(mut self) -> usize {
         while let Some(((at, _), event)) = self.events.pop_first() {
             if at >= self.plan.length {
                 break;
@@ -273,7 +277,7 @@ impl World {
             self.look();
             self.work();
         }
-        self.judge_the_end();
+        self.judge_the_end()
     }
 
     fn step(&mut self, event: Event) {

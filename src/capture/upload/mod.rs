@@ -3,8 +3,11 @@
 //!
 //! A segment's spool file stays until its row is committed, and for [`KEPT`] after it was stored
 //! ([`KEPT_SCARCE`] while the spool has little room), because a withdrawal that was received
-//! elsewhere may be heard of late; then it is deleted. With storage away uploads are tried again
+//! elsewhere may be heard of late; then it goes into a block with those around it (`block`), and is
+//! deleted. With storage away uploads are tried again
 //! for as long as the meeting runs, and what is left then stays in the spool for `recover`.
+
+mod block;
 
 use super::{
     commit::{Commits, Holder, Write},
@@ -16,6 +19,7 @@ use crate::{
     store::recording::Segment,
 };
 use anyhow::Context;
+use block::Blocks;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
@@ -34,6 +38,9 @@ use tracing::{Instrument, warn};
 /// How long a stored segment can still be cut from its spool file. A worker that cannot hear of
 /// withdrawals closes its gate after 5 s, so this is ample.
 const KEPT: Duration = Duration::from_secs(60);
+/// How long its file stays at most to go into a block: the block fills in five minutes, and may
+/// wait as long again for somebody who speaks no more.
+const KEPT_FOR_BLOCK: Duration = Duration::from_secs(12 * 60);
 /// The same while the spool has little room: new sound comes before the chance to cut stored sound,
 /// which the mix job cuts, too.
 const KEPT_SCARCE: Duration = Duration::from_secs(10);
@@ -138,6 +145,7 @@ pub fn start(
         uploads: JoinSet::new(),
         drains: Vec::new(),
         replaced: Vec::new(),
+        blocks: Blocks::default(),
     };
     tokio::spawn(
         async move {
@@ -192,6 +200,7 @@ struct Keeper {
     drains: Vec<oneshot::Sender<()>>,
     /// Objects that a row may name until the write of this number is committed.
     replaced: Vec<(u64, String)>,
+    blocks: Blocks,
 }
 
 impl Keeper {
@@ -209,6 +218,7 @@ impl Keeper {
                         warn!(%error, "an upload stopped unexpectedly");
                     }
                 },
+                Some(step) = self.blocks.next() => self.stepped(step),
                 message = rx.recv() => match message {
                     Some(Message::Sealed(sealed)) => self.take(sealed).await,
                     Some(Message::Drain(done)) => self.drains.push(done),
@@ -224,6 +234,7 @@ impl Keeper {
                     self.delete_replaced();
                     let scarce = self.owned.disk().is_scarce();
                     self.forget(if scarce { KEPT_SCARCE } else { KEPT }).await;
+                    self.gather();
                 }
             }
             let room = self.uploader.room_each();
@@ -402,18 +413,28 @@ impl Keeper {
     /// Deletes spool files whose segment has been in storage for so long, one by one, once its row
     /// is committed: until then the spool is the only record of it. Waits for nobody.
     async fn forget(&mut self, kept_for: Duration) {
-        let stored =
-            |kept: &Kept| !kept.busy && kept.stored_at.is_some_and(|at| at.elapsed() >= kept_for);
+        let stored = |id: u64, kept: &Kept| {
+            let waits_for_block = kept_for == KEPT && self.blocks.wants(id);
+            let kept_for = if waits_for_block {
+                KEPT_FOR_BLOCK
+            } else {
+                kept_for
+            };
+            !kept.busy
+                && kept.stored_at.is_some_and(|at| at.elapsed() >= kept_for)
+                && (kept_for == Duration::ZERO || !self.blocks.is_making(id))
+        };
         let old: Vec<(u64, bool)> = self
             .kept
             .iter()
-            .filter(|(_, kept)| stored(kept))
+            .filter(|(id, kept)| stored(**id, kept))
             .filter_map(|(id, kept)| Some((*id, self.commits.is_committed(kept.written)?)))
             .collect();
         for (id, committed) in old {
             let Some(kept) = self.kept.remove(&id) else {
                 continue;
             };
+            self.blocks.forget(id);
             if committed {
                 let _ = tokio::fs::remove_file(&kept.sealed.path).await;
             } else {
