@@ -51,16 +51,15 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
         .iter()
         .filter(|key| key.contains(&of(&bob_id)))
         .collect();
-    let broken = place
-        .bucket
-        .scratch
-        .path()
-        .join("data/hansard")
-        .join(ana_keys[1]);
-    let mut bytes = std::fs::read(&broken).expect("it is there");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0xff;
-    std::fs::write(&broken, bytes).expect("writes");
+    let objects = &place.bucket.objects;
+    let mut broken = objects.get_bytes(ana_keys[1]).await.expect("it is there");
+    let middle = broken.len() / 2;
+    broken[middle] ^= 0xff;
+    objects.delete(ana_keys[1]).await.expect("deletes");
+    objects
+        .put_bytes(ana_keys[1], broken, "audio/x-matroska", Tier::Hot)
+        .await
+        .expect("stores");
     let mut taken = Vec::new();
     for key in bob_keys {
         taken.push((
