@@ -1,9 +1,13 @@
 //! Segments of a track fetched many at a time, each by itself or in its block, and verified by
 //! their rows. What is broken or missing is told apart from what is away, which is an error.
 
-use super::track::Allowed;
 use crate::{
-    domain::{codec::AudioCodec, consent, fault::Fault, time::MeetingTime},
+    domain::{
+        codec::AudioCodec,
+        consent,
+        fault::Fault,
+        time::{MeetingTime, Span},
+    },
     media::rendering::join::Part,
     objects::{ObjectError, Objects},
     store::recording::Segment,
@@ -26,6 +30,9 @@ pub(super) const FETCHES: usize = 48;
 /// How often an object with the wrong checksum is fetched before it is taken for broken: it may
 /// have been changed on its way.
 const DAMAGED_TIMES: usize = 3;
+
+/// A segment with what of it may be kept.
+pub(super) type Allowed = (Segment, Vec<Span>);
 
 pub(super) enum Got {
     Part(Part),

@@ -1,6 +1,6 @@
 //! One track of a meeting: its segments fetched side by side and joined.
 
-use super::fetch::{FETCHES, Fetch, Got};
+use super::fetch::{Allowed, FETCHES, Fetch, Got};
 use crate::{
     domain::{
         fault::Sighting,
@@ -46,9 +46,6 @@ pub(super) enum Made {
     /// So many segments are missing, and may still come.
     Missing(usize),
 }
-
-/// A segment with what of it may be kept.
-pub(super) type Allowed = (Segment, Vec<Span>);
 
 /// Joins single tracks of one meeting.
 pub(super) struct Joiner<'a> {
