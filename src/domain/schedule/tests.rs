@@ -73,7 +73,7 @@ fn a_guess_becomes_a_final() {
 
 #[test]
 fn a_guess_whose_speaker_goes_on_gives_way_as_a_partial() {
-    let mut schedule = schedule(1);
+    let mut schedule = Schedule::new(1, Cost::new(ms(100), ms(300)));
     schedule.offer(job(1, 1, Kind::Guess), ms(0));
     assert!(!schedule.demote(1), "not running");
     schedule.take(ms(0));
