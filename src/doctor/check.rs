@@ -18,7 +18,7 @@ use std::{
 
 /// Every element that the graphs in `pipelines/` and `media` use, and the Debian package that
 /// brings it.
-pub(super) const ELEMENTS: [(&str, &str); 16] = [
+pub(super) const ELEMENTS: [(&str, &str); 17] = [
     ("alawdec", "gstreamer1.0-plugins-good"),
     ("appsink", "gstreamer1.0-plugins-base"),
     ("appsrc", "gstreamer1.0-plugins-base"),
@@ -35,6 +35,7 @@ pub(super) const ELEMENTS: [(&str, &str); 16] = [
     ("opusdec", "gstreamer1.0-plugins-base"),
     ("opusenc", "gstreamer1.0-plugins-base"),
     ("queue", "libgstreamer1.0-0"),
+    ("webmmux", "gstreamer1.0-plugins-good"),
 ];
 
 const FREE_BYTES_WARN: u64 = 5 << 30;
