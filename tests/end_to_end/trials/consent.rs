@@ -300,16 +300,10 @@ impl Case {
         .await;
         // The old revisions' bytes and the segments' are gone from the bucket.
         eventually("one file each lies in the bucket", LATE, async || {
-            let ours: Vec<_> = files(site.objects())
-                .into_iter()
-                .filter(|path| lies_in(path, &room.id))
-                .collect();
-            let with = |end: &str| {
-                ours.iter()
-                    .filter(|path| path.extension().is_some_and(|is| is == end))
-                    .count()
-            };
-            (with("mp4"), with("webm"), with("mkv")) == (1, 2, 0)
+            let keys = site.keys().await;
+            let ours: Vec<_> = keys.iter().filter(|key| key.contains(&room.id)).collect();
+            let with = |end: &str| ours.iter().filter(|key| key.ends_with(end)).count();
+            (with(".mp4"), with(".webm"), with(".mkv")) == (1, 2, 0)
         })
         .await;
         eventually("nothing of it lies in the bucket", LATE, async || {

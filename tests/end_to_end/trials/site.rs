@@ -2,10 +2,12 @@
 
 use super::{
     room::{Guest, Room, SOON},
-    support::{postgres::Cluster, rabbitmq::RabbitMq, s3::Bucket, server::Server},
+    support::{
+        inventory::listed, postgres::Cluster, rabbitmq::RabbitMq, s3::Bucket, server::Server,
+    },
 };
 use hansard_client::{meeting::Meeting, sender::Frame, signal::Event};
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 const PORTS: [&str; 4] = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
 
@@ -65,6 +67,11 @@ impl Site {
         environment.extend(broker.as_deref().map(|url| ("AMQP_URL", url)));
         let arguments = [arguments, &["--grace-seconds", "6"]].concat();
         Server::start(role, data, &arguments, &environment)
+    }
+
+    /// The keys of all objects.
+    pub async fn keys(&self) -> BTreeSet<String> {
+        listed(&self.bucket).await
     }
 
     /// Where the bucket's objects lie as files.
