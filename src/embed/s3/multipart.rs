@@ -1,11 +1,11 @@
 //! The calls about uploads in parts.
 
 use super::{
-    answer::{Service, instant, timestamp},
+    answer::{Service, timestamp},
     condition::Conditions,
     disk::Unfinished,
     format::{Attributes, Checksums},
-    object::{checksum_type, class, etag, open_source, tag},
+    object::{checksum_type, class, conditions, etag, open_source, tag},
     receive::{self, Received, Said, receive},
     refusal::Refusal,
     store::Opened,
@@ -110,18 +110,12 @@ fn span(range: Option<&str>, size: u64) -> Result<std::ops::Range<u64>, Refusal>
 }
 
 pub async fn copy(service: &Service, input: UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
-    let conditions = Conditions {
-        if_match: tag(input.copy_source_if_match),
-        if_none_match: tag(input.copy_source_if_none_match),
-        if_modified_since: input
-            .copy_source_if_modified_since
-            .as_ref()
-            .and_then(instant),
-        if_unmodified_since: input
-            .copy_source_if_unmodified_since
-            .as_ref()
-            .and_then(instant),
-    };
+    let conditions = conditions(
+        input.copy_source_if_match,
+        input.copy_source_if_none_match,
+        input.copy_source_if_modified_since,
+        input.copy_source_if_unmodified_since,
+    );
     let part = service
         .blocking(move |store| {
             let (bucket, key, id) = (&input.bucket, &input.key, &input.upload_id);

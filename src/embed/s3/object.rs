@@ -25,6 +25,21 @@ pub fn tag(condition: Option<ETagCondition>) -> Option<Tag> {
     })
 }
 
+/// What a request says of the object that it reads, or copies from.
+pub fn conditions(
+    if_match: Option<ETagCondition>,
+    if_none_match: Option<ETagCondition>,
+    if_modified_since: Option<Timestamp>,
+    if_unmodified_since: Option<Timestamp>,
+) -> Conditions {
+    Conditions {
+        if_match: tag(if_match),
+        if_none_match: tag(if_none_match),
+        if_modified_since: if_modified_since.as_ref().and_then(instant),
+        if_unmodified_since: if_unmodified_since.as_ref().and_then(instant),
+    }
+}
+
 /// The class that was asked for, if it is one.
 pub fn class(asked: Option<&str>) -> Result<String> {
     let class = asked.unwrap_or(STANDARD);
@@ -139,12 +154,12 @@ async fn open(
 }
 
 pub async fn get(service: &Service, input: GetObjectInput) -> S3Result<GetObjectOutput> {
-    let conditions = Conditions {
-        if_match: tag(input.if_match),
-        if_none_match: tag(input.if_none_match),
-        if_modified_since: input.if_modified_since.as_ref().and_then(instant),
-        if_unmodified_since: input.if_unmodified_since.as_ref().and_then(instant),
-    };
+    let conditions = conditions(
+        input.if_match,
+        input.if_none_match,
+        input.if_modified_since,
+        input.if_unmodified_since,
+    );
     let Opened {
         file,
         version,
@@ -216,12 +231,12 @@ pub async fn get(service: &Service, input: GetObjectInput) -> S3Result<GetObject
 }
 
 pub async fn head(service: &Service, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
-    let conditions = Conditions {
-        if_match: tag(input.if_match),
-        if_none_match: tag(input.if_none_match),
-        if_modified_since: input.if_modified_since.as_ref().and_then(instant),
-        if_unmodified_since: input.if_unmodified_since.as_ref().and_then(instant),
-    };
+    let conditions = conditions(
+        input.if_match,
+        input.if_none_match,
+        input.if_modified_since,
+        input.if_unmodified_since,
+    );
     let Opened { version, state, .. } = open(
         service,
         input.bucket,
@@ -296,18 +311,12 @@ pub async fn copy(service: &Service, input: CopyObjectInput) -> S3Result<CopyObj
             "an object cannot be copied to itself without a change of class or metadata"
         ));
     }
-    let conditions = Conditions {
-        if_match: tag(input.copy_source_if_match),
-        if_none_match: tag(input.copy_source_if_none_match),
-        if_modified_since: input
-            .copy_source_if_modified_since
-            .as_ref()
-            .and_then(instant),
-        if_unmodified_since: input
-            .copy_source_if_unmodified_since
-            .as_ref()
-            .and_then(instant),
-    };
+    let conditions = conditions(
+        input.copy_source_if_match,
+        input.copy_source_if_none_match,
+        input.copy_source_if_modified_since,
+        input.copy_source_if_unmodified_since,
+    );
     let algorithm = input
         .checksum_algorithm
         .map(|algorithm| algorithm.as_str().to_owned());
