@@ -6,7 +6,7 @@ use crate::domain::{
     id::SegmentId,
     schedule::{Answer, Job, Kind, Schedule, Step},
     time::{Micros, Span, total},
-    transcript::{Hypothesis, doubt, said, untangle},
+    transcript::{Hypothesis, doubt, kept},
 };
 use crate::speech::{
     TRANSLATED_TO, decoder,
@@ -431,11 +431,7 @@ impl Dispatch {
 
 /// What a translation says; `None` when it is not to be believed.
 fn translation(hypothesis: &Hypothesis, voiced: Micros) -> Option<String> {
-    let words = match doubt(hypothesis, voiced) {
-        Some(doubt) if doubt.is_empty() => return None,
-        Some(_) => untangle(said(&hypothesis.words)),
-        None => said(&hypothesis.words),
-    };
+    let words = kept(&hypothesis.words, doubt(hypothesis, voiced));
     let text = words.iter().fold(String::new(), |mut text, word| {
         if word.spaced && !text.is_empty() {
             text.push(' ');

@@ -193,6 +193,15 @@ pub fn said(words: &[HeardWord]) -> Vec<HeardWord> {
     kept
 }
 
+/// What is kept of a whole utterance's decode, given why it is not believed.
+pub fn kept(words: &[HeardWord], doubt: Option<Doubt>) -> Vec<HeardWord> {
+    match doubt {
+        Some(doubt) if doubt.is_empty() => Vec::new(),
+        Some(_) => untangle(said(words)),
+        None => said(words),
+    }
+}
+
 /// Takes loops out: what came again and again stays once, a word that is a loop goes.
 pub fn untangle(words: Vec<HeardWord>) -> Vec<HeardWord> {
     let mut words = words;

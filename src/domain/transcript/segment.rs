@@ -156,13 +156,15 @@ impl Segment {
         })
     }
 
+    fn stable_words(&self) -> Vec<&Word> {
+        let stable = self.shown[..self.stable].iter();
+        stable.map(|(word, _)| word).collect()
+    }
+
     /// The last pass heard more of the utterance than those before, but what several agreed on
     /// stays unless it is surer of something else.
     fn last_words(&self, words: Vec<Word>) -> Vec<Word> {
-        let stable: Vec<&Word> = self.shown[..self.stable]
-            .iter()
-            .map(|(word, _)| word)
-            .collect();
+        let stable = self.stable_words();
         let instead = nearest_prefix(&stable, &words);
         if mean_confidence(words[..instead].iter()) > mean_confidence(stable) + SURER {
             return self.with_form(words);
@@ -172,10 +174,7 @@ impl Segment {
 
     /// Puts the stable words in place of those that this pass heard instead.
     fn keep_stable(&self, words: Vec<Word>) -> Vec<Word> {
-        let stable: Vec<&Word> = self.shown[..self.stable]
-            .iter()
-            .map(|(word, _)| word)
-            .collect();
+        let stable = self.stable_words();
         let words = self.with_form(words);
         if stable.len() <= words.len() && stable.iter().zip(&words).all(|(a, b)| a.text == b.text) {
             return words;

@@ -8,7 +8,7 @@ use crate::{
         schedule::Kind,
         time::total,
         transcript::{
-            Ending, Hypothesis, Reason, doubt, heard_letters, language, place, said, untangle,
+            Ending, Hypothesis, Reason, doubt, heard_letters, kept, language, place, said,
         },
     },
     speech::{
@@ -134,11 +134,7 @@ impl Voice {
         if heard_letters(&hypothesis, voiced) {
             utterance.segment.heard_letters();
         }
-        let words = match doubt {
-            Some(doubt) if doubt.is_empty() => Vec::new(),
-            Some(_) => untangle(said(&hypothesis.words)),
-            None => said(&hypothesis.words),
-        };
+        let words = kept(&hypothesis.words, doubt);
         let whole = hull(&utterance.voiced, utterance.span);
         let words = place(&words, &utterance.voiced, whole);
         if Before::ended(self.before.as_ref(), whole.start) {
