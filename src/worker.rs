@@ -312,7 +312,11 @@ impl Worker {
                 // Others find it by themselves, but later.
                 let _ = queue.wake(kind.kind(), &Wake { job: job.id }).await;
             }
-            held.lock().remove(&id);
+            // Stopped for something else, it may run here again already.
+            let mut held = held.lock();
+            if held.get(&id).is_some_and(|held| held.epoch == job.epoch) {
+                held.remove(&id);
+            }
         };
         self.tasks.spawn(running.instrument(span));
     }

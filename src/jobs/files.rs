@@ -15,7 +15,7 @@ use crate::{
         consent::ConsentStatus,
         event::{Event, RecordingReport},
         fault::{Away, MISSING_APART},
-        id::{JobId, MeetingId, TenantId},
+        id::{MeetingId, TenantId},
         job::JobKind,
         limits::JOB_ATTEMPTS,
         recording::{RecordingKind, RecordingStatus},
@@ -118,9 +118,10 @@ fn waiting(error: anyhow::Error, at_least: Micros) -> Outcome {
 
 impl Files {
     /// Room for the files of this job.
-    pub(super) async fn scratch(&self, job: JobId) -> anyhow::Result<Scratch> {
-        let scratch = Scratch(self.work.join(job.to_string()));
-        // What a killed process left of this very job.
+    pub(super) async fn scratch(&self, job: &Row) -> anyhow::Result<Scratch> {
+        // A run that was stopped may not have ended yet.
+        let scratch = Scratch(self.work.join(format!("{}-{}", job.id, job.epoch)));
+        // What a killed process left of this very run.
         let _ = tokio::fs::remove_dir_all(&scratch.0).await;
         tokio::fs::create_dir_all(&scratch.0)
             .await

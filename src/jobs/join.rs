@@ -69,7 +69,7 @@ impl Join {
             Ok(known) => known,
             Err(spooled) => return Ok(Round::Spooled(spooled)),
         };
-        let scratch = self.files.scratch(claimed.job.id).await?;
+        let scratch = self.files.scratch(&claimed.job).await?;
         let joining = Joining {
             tracks: Joiner::new(store, objects, meeting, scratch.path()),
             claimed,
@@ -102,8 +102,10 @@ impl Join {
         tracks: &Tracks,
     ) -> anyhow::Result<Round> {
         let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+        let Row { id, epoch, .. } = claimed.job;
         let mut tx = self.files.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
+        job::hold(&mut tx, id, claimed.owner, epoch).await?;
         let refused = is_refused_since(&mut tx, meeting, known.entry).await?;
         if !refused {
             for id in &tracks.nothing {

@@ -108,7 +108,7 @@ impl Mix {
             Ok(known) => known,
             Err(spooled) => return Ok(Round::Spooled(spooled)),
         };
-        let scratch = self.files.scratch(claimed.job.id).await?;
+        let scratch = self.files.scratch(&claimed.job).await?;
         let Some(tracks) = self.tracks(claimed, &known, &scratch).await? else {
             return Ok(Round::Finished);
         };

@@ -83,7 +83,7 @@ impl Remux {
         track: &Recording,
     ) -> anyhow::Result<()> {
         let Files { store, objects, .. } = &self.files;
-        let scratch = self.files.scratch(claimed.job.id).await?;
+        let scratch = self.files.scratch(&claimed.job).await?;
         let (file, sha256) = self.files.fetch(track, &scratch).await?;
         let out = scratch.path().join("rewrapped");
         let to = out.clone();

@@ -114,7 +114,7 @@ impl Transcript {
         let mut tx = store.worker_tx().await?;
         let holdings = unheard::holdings(&mut tx, meeting).await?;
         tx.commit().await?;
-        let scratch = self.files.scratch(claimed.job.id).await?;
+        let scratch = self.files.scratch(&claimed.job).await?;
         let pass = Pass {
             files: &self.files,
             speech: &self.speech,
@@ -146,6 +146,8 @@ impl Transcript {
             && refine::is_due(&mut tx, meeting).await?
             && let Some(model) = &known.meeting.settings.refine_model
         {
+            let Row { id, epoch, .. } = claimed.job;
+            job::hold(&mut tx, id, claimed.owner, epoch).await?;
             refine::set_state(&mut tx, meeting, Refinement::Running).await?;
             tx.commit().await?;
             published::publish(
