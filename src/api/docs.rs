@@ -55,6 +55,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::consent::routes(),
         super::stream::routes(),
         super::recording::routes(),
+        super::deletion::routes(),
         super::transcript::routes(),
         super::correction::routes(),
         super::glossary::routes(),
@@ -244,6 +245,16 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
     }
     if matches!(method, "post" | "patch") {
         statuses.push(409);
+    }
+    // Whatever is of a meeting or a recording may have been deleted.
+    let deletes = ["deleteRecording", "deleteTranscript", "deleteMeeting"]
+        .iter()
+        .any(|id| operation["operationId"] == *id);
+    let may_be_gone = ["/v1/meetings/{", "/v1/recordings/{"]
+        .iter()
+        .any(|of| path.starts_with(of));
+    if may_be_gone && !deletes {
+        statuses.push(410);
     }
     for status in statuses {
         let text = status.to_string();

@@ -6,9 +6,11 @@ use super::{
     token::Subject,
 };
 use crate::{
-    domain::{admission, id::MeetingId, participant::Role},
+    domain::{
+        admission, deletion::Deletable, id::MeetingId, meeting::MeetingStatus, participant::Role,
+    },
     store::{
-        Tx,
+        Tx, deletion,
         meeting::{self, Meeting},
         participant,
     },
@@ -38,6 +40,7 @@ pub enum Operation {
     ReadConsents,
     ReadRecordings,
     RetryRecording,
+    Delete,
     ReadTranscript,
     EditTranscript,
     Glossary,
@@ -89,7 +92,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 19] = [
+pub const TABLE: [Row; 20] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
@@ -107,6 +110,7 @@ pub const TABLE: [Row; 19] = [
     row(Operation::ReadConsents, [All, Own, Own, Own, Own, No]),
     row(Operation::ReadRecordings, [All, Own, No, No, No, No]),
     row(Operation::RetryRecording, [All, Own, No, No, No, No]),
+    row(Operation::Delete, [All, Own, No, No, No, No]),
     row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
     row(Operation::EditTranscript, [All, Own, No, No, No, No]),
     row(Operation::Glossary, [All, No, No, No, No, No]),
@@ -162,10 +166,35 @@ pub async fn on_meeting(
         }
     };
     match right(caller, operation) {
-        All => Ok(meeting),
-        Own if own => Ok(meeting),
-        _ => Err(Problem::forbidden("this credential does not allow it here")),
+        All => {}
+        Own if own => {}
+        _ => {
+            return Err(Problem::forbidden("this credential does not allow it here"));
+        }
     }
+    is_there(tx, operation, &meeting).await?;
+    Ok(meeting)
+}
+
+/// 410 when what the operation is about was deleted. The ConsentLog never is, and deleting again is
+/// no error.
+async fn is_there(tx: &mut Tx, operation: Operation, meeting: &Meeting) -> Result<(), Problem> {
+    let what: &[Deletable] = match operation {
+        Operation::Delete | Operation::ReadConsents | Operation::GiveConsent => return Ok(()),
+        // What is live cannot be deleted.
+        _ if meeting.status == MeetingStatus::Live => return Ok(()),
+        Operation::ReadTranscript | Operation::EditTranscript => {
+            &[Deletable::Meeting, Deletable::Transcript]
+        }
+        _ => &[Deletable::Meeting],
+    };
+    for what in what {
+        let id = meeting.id();
+        if let Some(deleted) = deletion::tombstone(tx, id, *what, id.0).await? {
+            return Err(Problem::deleted(deleted));
+        }
+    }
+    Ok(())
 }
 
 /// 401 unless the participant behind a token is still one that the token is good for.

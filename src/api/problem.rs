@@ -2,9 +2,10 @@
 //! one [`Problem`].
 
 use crate::{
+    api::tombstone::TombstoneView,
     command::Refused,
     domain::{admission::Barred, consent::Use},
-    store::StoreError,
+    store::{StoreError, deletion::Tombstone},
 };
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -60,6 +61,10 @@ pub struct ProblemBody {
     /// The purposes that policy `required` still asks for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub consent_required: Vec<Use>,
+    /// What is left to know of what was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub tombstone: Option<TombstoneView>,
 }
 
 /// A refusal on its way to the client. Boxed: it travels in every `Result`.
@@ -147,6 +152,7 @@ impl Problem {
                 errors: Vec::new(),
                 id: None,
                 consent_required: Vec::new(),
+                tombstone: None,
             },
             retry_after_s: None,
         }))
@@ -235,6 +241,13 @@ impl Problem {
 
     pub fn gone(what: &str) -> Self {
         Self::new("gone", format!("the {what} was deleted"))
+    }
+
+    /// It was deleted, by whom, when and why.
+    pub fn deleted(tombstone: Tombstone) -> Self {
+        let mut problem = Self::gone(tombstone.what.as_str());
+        problem.0.body.tombstone = Some(tombstone.into());
+        problem
     }
 
     pub fn too_large() -> Self {
@@ -356,6 +369,8 @@ impl From<Refused> for Problem {
                 "/participantId",
                 "there is no such participant in this meeting",
             ),
+            Refused::Live => Self::not_ready("the meeting is live: end it first"),
+            Refused::NoMix(why) => Self::not_ready(why),
             Refused::SsrcTaken => Self::conflict("a stream of this meeting has this SSRC"),
         }
     }

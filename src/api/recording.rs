@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
+        deletion::Deletable,
         event::{Event, RecordingReport},
         fault::Away,
         id::{MeetingId, RecordingId},
@@ -24,7 +25,7 @@ use crate::{
     },
     objects::{Disposition, Verb},
     store::{
-        Tx, backlog,
+        Tx, backlog, deletion,
         effect::Effects,
         event,
         recording_list::{self, ListedRecording},
@@ -187,6 +188,13 @@ async fn find(
     Ok(found)
 }
 
+/// The answer about a recording that is deleted, or about to be.
+async fn gone(tx: &mut Tx, found: &ListedRecording) -> Result<Problem, Problem> {
+    let meeting = MeetingId(found.meeting_id);
+    let tombstone = deletion::tombstone(tx, meeting, Deletable::Recording, found.id).await?;
+    Ok(tombstone.map_or_else(|| Problem::gone("recording"), Problem::deleted))
+}
+
 /// Reads a recording.
 #[utoipa::path(
     operation_id = "getRecording",
@@ -204,7 +212,7 @@ async fn read(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = find(&mut tx, &state, &caller, Operation::ReadRecordings, id).await?;
     if found.deleted_at.is_some() {
-        return Err(Problem::gone("recording"));
+        return Err(gone(&mut tx, &found).await?);
     }
     Ok(Json(found.into()))
 }
@@ -274,10 +282,10 @@ async fn content(
 ) -> Result<Response, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = find(&mut tx, &state, &caller, Operation::ReadRecordings, id).await?;
-    drop(tx);
     if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
-        return Err(Problem::gone("recording"));
+        return Err(gone(&mut tx, &found).await?);
     }
+    drop(tx);
     if found.status != RecordingStatus::Ready {
         return Err(Problem::not_ready(format!(
             "the recording is {}",
@@ -362,7 +370,7 @@ async fn retry(
         return Ok(replay);
     }
     if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
-        return Err(Problem::gone("recording"));
+        return Err(gone(&mut tx, &found).await?);
     }
     // The order in which everybody locks: the head first.
     event::lock(&mut tx, meeting).await?;

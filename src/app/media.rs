@@ -11,6 +11,7 @@ use crate::{
     ingest::Ports,
     jobs::{
         clean::Clean,
+        delete::Delete,
         files::{FILES_MAX, Files},
         join::Join,
         mix::Mix,
@@ -35,13 +36,14 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 6] = [
+const TAKEN: [JobKind; 7] = [
     JobKind::Capture,
     JobKind::Join,
     JobKind::Mix,
     JobKind::Transcript,
     JobKind::Remux,
     JobKind::Clean,
+    JobKind::Delete,
 ];
 
 /// How often a worker notes its model.
@@ -308,6 +310,10 @@ fn job_of(
             files: files.clone(),
         })),
         JobKind::Clean => Some(Arc::new(Clean {
+            store: deps.store.clone(),
+            objects: deps.objects.clone(),
+        })),
+        JobKind::Delete => Some(Arc::new(Delete {
             store: deps.store.clone(),
             objects: deps.objects.clone(),
         })),

@@ -12,9 +12,11 @@
 pub mod close_stream;
 pub mod consent;
 pub mod correct;
+pub mod delete;
 pub mod end;
 pub mod join;
 pub mod leave;
+pub mod mix;
 pub mod open_stream;
 pub mod readmit;
 pub mod remove;
@@ -35,6 +37,10 @@ pub enum Refused {
     NoParticipant,
     #[error("a stream of this meeting has this SSRC")]
     SsrcTaken,
+    #[error("the meeting is live")]
+    Live,
+    #[error("no mix is made: {0}")]
+    NoMix(&'static str),
 }
 
 impl From<Barred> for Refused {

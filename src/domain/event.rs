@@ -4,7 +4,7 @@
 use crate::{
     consent::{ConsentStatus, ConsentType, Use},
     correction::TextSource,
-    id::{ConsentId, MeetingId, ParticipantId, SegmentId},
+    id::{ConsentId, MeetingId, ParticipantId, RecordingId, SegmentId},
     participant::Person,
     recording_state::{RecordingState, State, StateReason},
     transcript::{Reason, Word},
@@ -27,10 +27,11 @@ pub enum EventKind {
     TranscriptCorrected,
     TranscriptTranslated,
     TranscriptRetracted,
+    ContentDeleted,
 }
 
 impl EventKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ParticipantJoined,
         Self::ParticipantLeft,
         Self::ParticipantUpdated,
@@ -40,6 +41,7 @@ impl EventKind {
         Self::TranscriptCorrected,
         Self::TranscriptTranslated,
         Self::TranscriptRetracted,
+        Self::ContentDeleted,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -53,6 +55,7 @@ impl EventKind {
             Self::TranscriptCorrected => "transcript_corrected",
             Self::TranscriptTranslated => "transcript_translated",
             Self::TranscriptRetracted => "transcript_retracted",
+            Self::ContentDeleted => "content_deleted",
         }
     }
 
@@ -77,6 +80,8 @@ pub enum Event {
     /// What a final says in another language.
     TranscriptTranslated(Translation),
     TranscriptRetracted(Retraction),
+    /// Somebody deleted something of the meeting.
+    ContentDeleted(Deleted),
 }
 
 impl Event {
@@ -91,6 +96,7 @@ impl Event {
             Self::TranscriptCorrected(_) => EventKind::TranscriptCorrected,
             Self::TranscriptTranslated(_) => EventKind::TranscriptTranslated,
             Self::TranscriptRetracted(_) => EventKind::TranscriptRetracted,
+            Self::ContentDeleted(_) => EventKind::ContentDeleted,
         }
     }
 
@@ -106,6 +112,7 @@ impl Event {
             Self::TranscriptCorrected(correction) => data(correction),
             Self::TranscriptTranslated(translation) => data(translation),
             Self::TranscriptRetracted(retraction) => data(retraction),
+            Self::ContentDeleted(deleted) => data(deleted),
         }
     }
 }
@@ -140,6 +147,16 @@ pub struct Logged {
     pub entry: i64,
     pub hash: String,
     pub prev_hash: String,
+}
+
+/// The data of `content_deleted`: what is gone from now on, whoever still has copies of it.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deleted {
+    pub recordings: Vec<RecordingId>,
+    pub transcript: bool,
+    /// All of the meeting but its ConsentLog.
+    pub meeting: bool,
 }
 
 /// The data of `recording_state`.

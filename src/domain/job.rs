@@ -26,16 +26,21 @@ words! {
         Tier = "tier",
         /// Delete objects that no row names any more.
         Clean = "clean",
+        /// Delete what somebody asked to delete, everywhere.
+        Delete = "delete",
     }
 }
 
 impl JobKind {
     /// The kinds that a worker takes which was given these names: `mix` has always stood for all
-    /// that is made after a meeting's end.
+    /// that is made after a meeting's end, `clean` for all that is deleted.
     pub fn taken(named: &[Self]) -> Vec<Self> {
         let is_taken = |kind: &Self| {
             let is_made_after = matches!(kind, Self::Join | Self::Transcript | Self::Remux);
-            named.contains(kind) || is_made_after && named.contains(&Self::Mix)
+            let is_deletion = matches!(kind, Self::Delete);
+            named.contains(kind)
+                || is_made_after && named.contains(&Self::Mix)
+                || is_deletion && named.contains(&Self::Clean)
         };
         Self::ALL.into_iter().filter(is_taken).collect()
     }
@@ -151,13 +156,13 @@ mod tests {
 
     #[test]
     fn mix_stands_for_all_that_is_made_after_the_end() {
-        use JobKind::{Clean, Join, Mix, Remux, Transcript};
+        use JobKind::{Clean, Delete, Join, Mix, Remux, Transcript};
         assert_eq!(
             JobKind::taken(&[Mix, Clean]),
-            [Join, Mix, Transcript, Remux, Clean]
+            [Join, Mix, Transcript, Remux, Clean, Delete]
         );
         assert_eq!(JobKind::taken(&[Join]), [Join]);
-        assert_eq!(JobKind::taken(&[Clean, Clean]), [Clean]);
+        assert_eq!(JobKind::taken(&[Clean, Clean]), [Clean, Delete]);
         assert_eq!(JobKind::taken(&JobKind::ALL), JobKind::ALL);
     }
 

@@ -34,6 +34,7 @@ pub mod timeline;
 
 pub mod capacity;
 pub mod correction;
+pub mod deletion;
 pub mod endpoint;
 pub mod export;
 pub mod schedule;

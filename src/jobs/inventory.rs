@@ -1,7 +1,7 @@
 //! The objects of jobs: noted in the inventory before they are stored, and deleted by it.
 
 use crate::{
-    domain::{id::MeetingId, media_type::MediaType, tiering::Tier},
+    domain::{id::MeetingId, media_type::MediaType, object_key::LiveSegment, tiering::Tier},
     objects::{ObjectError, Objects, Stored},
     store::{
         Store, StoreError,
@@ -73,7 +73,7 @@ impl Inventory<'_> {
     pub async fn follow(&self, object: &Object) {
         let followed = async {
             let mut tx = self.store.worker_tx().await?;
-            let deleted = recording::is_deleted(&mut tx, object.recording).await?;
+            let deleted = recording::is_deleted(&mut tx, object.meeting, object.recording).await?;
             if deleted {
                 let key = std::slice::from_ref(&object.key);
                 inventory::stopped(&mut tx, object.meeting, key).await?;
@@ -115,7 +115,13 @@ impl Inventory<'_> {
     async fn delete_all(&self, keys: &[String]) -> Result<(), ObjectError> {
         let each = |key: &String| {
             let key = key.clone();
-            async move { self.objects.delete(&key).await }
+            async move {
+                // Only what is large is stored in parts.
+                if LiveSegment::parse(&key).is_none() {
+                    self.objects.abort_uploads(&key).await?;
+                }
+                self.objects.delete(&key).await
+            }
         };
         stream::iter(keys.iter().map(Ok))
             .try_for_each_concurrent(DELETED_AT_ONCE, each)

@@ -20,7 +20,7 @@ use crate::{
     media::rendering::mix,
     objects::{ObjectError, Objects},
     store::{
-        Store, capture,
+        Store, capture, deletion,
         effect::Effects,
         event,
         inventory::{self, Object},
@@ -273,7 +273,14 @@ impl Rendering<'_> {
             return self.no_mix().await;
         }
         let first = tracks.iter().map(|track| track.span.start.as_ms()).min();
+        let Row { id: job, epoch, .. } = self.claimed.job;
         let mut tx = self.store.worker_tx().await?;
+        // Else a mix that is deleted at this moment would be made again.
+        event::lock(&mut tx, meeting).await?;
+        job::hold(&mut tx, job, self.claimed.owner, epoch).await?;
+        if deletion::is_mix_deleted(&mut tx, meeting).await? {
+            return Ok(MixFile::Nothing);
+        }
         let id = recording::ensure_mix(&mut tx, tenant, meeting, first.unwrap_or(0)).await?;
         let before = recording::of_meeting(&mut tx, meeting)
             .await?

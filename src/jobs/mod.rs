@@ -1,8 +1,10 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
 //! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
-//! date, [`clean`] deletes what is not needed any more. [`crate::worker`] claims them.
+//! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete.
+//! [`crate::worker`] claims them.
 
 pub mod clean;
+pub mod delete;
 mod fetch;
 pub mod files;
 mod fill;

@@ -6,6 +6,7 @@
 
 mod client;
 pub mod conform;
+mod delete;
 mod hashing;
 mod link;
 mod probe;
@@ -288,25 +289,6 @@ impl Objects {
             Err(error) if status(&error) == Some(409) => Ok(()),
             Err(error) => Err(fault("", error)),
         }
-    }
-
-    /// Deletes an object; that there is none is no error.
-    pub async fn delete(&self, key: &str) -> Result<()> {
-        let deleted = match self
-            .client
-            .delete_object()
-            .bucket(&self.bucket)
-            .key(known(key)?)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
-                Ok(())
-            }
-            Err(error) => Err(fault(key, error)),
-        };
-        self.seen(Side::Write, deleted)
     }
 
     /// Copies an object into a tier (`to` may be `from`: it then changes its own), and verifies the

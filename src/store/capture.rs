@@ -107,7 +107,9 @@ pub async fn add_final(
     let done = sqlx::query(
         "insert into transcript_segments (meeting_id, id, tenant_id, participant_id, start_ms, end_ms, language, text, words,
              revision, epoch, consent_entry, late_ms, media_source)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) on conflict (meeting_id, id) do nothing",
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+         where not exists (select from deletions where meeting_id = $1 and what = 'transcript')
+         on conflict (meeting_id, id) do nothing",
     )
     .bind(meeting.0)
     .bind(segment.id.0)

@@ -62,8 +62,12 @@ pub async fn note(conn: &mut PgConnection, objects: &[Object]) -> Result<Vec<Not
          known as (
              select id, status = 'deleting' or deleted_at is not null as gone from recordings
              where id in (select recording_id from asked) for key share),
+         meeting as (
+             select id, deletion_asked_at is not null as gone from meetings
+             where id in (select meeting_id from asked) for key share),
          wanted as (
-             select a.*, coalesce(k.gone, false) as gone from asked a left join known k on k.id = a.recording_id),
+             select a.*, coalesce(k.gone, false) or coalesce(m.gone, false) as gone
+             from asked a left join known k on k.id = a.recording_id left join meeting m on m.id = a.meeting_id),
          noted as (
              insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants)
              select meeting_id, key, tenant_id, recording_id, kind, participants from wanted where not gone order by key
@@ -120,7 +124,8 @@ pub async fn settle(
         "update objects set state = 'stored', size_bytes = $3, sha256 = $4, version = $5, storage_tier = 'hot',
              recording_id = $6, uploading = false, stored_at = clock_timestamp()
          where meeting_id = $1 and key = $2 and state in ('planned', 'stored')
-             and not exists (select from recordings where id = $6 and (status = 'deleting' or deleted_at is not null))",
+             and not exists (select from recordings where id = $6 and (status = 'deleting' or deleted_at is not null))
+             and not exists (select from meetings where id = $1 and deletion_asked_at is not null)",
     )
     .bind(meeting.0)
     .bind(stored.key)

@@ -175,7 +175,7 @@ pub const LIST_OF_HOST: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
-     where tenant_id = $1 and host_id = $7 and (list_time, id) < ($2, $3)
+     where tenant_id = $1 and host_id = $7 and (list_time, id) < ($2, $3) and deletion_asked_at is null
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 
@@ -184,7 +184,7 @@ pub const LIST_OF_TENANT: &str =
     "select id, tenant_id, host_id, status, scheduled_time, start_time, end_time, settings, password_hash, created_at,
             list_time
      from meetings
-     where tenant_id = $1 and (list_time, id) < ($2, $3)
+     where tenant_id = $1 and (list_time, id) < ($2, $3) and deletion_asked_at is null
        and ($4::timestamptz is null or list_time >= $4) and ($5::timestamptz is null or list_time < $5)
      order by list_time desc, id desc limit $6";
 

@@ -13,6 +13,7 @@ pub mod block;
 pub mod capture;
 pub mod consent;
 pub mod correction;
+pub mod deletion;
 pub mod effect;
 pub mod event;
 mod fair_share;

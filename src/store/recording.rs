@@ -273,7 +273,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
         "select id, kind, participant_id, source, codec, start_ms, duration_ms, gaps || ",
         losses!(),
         " as gaps, gaps as file_gaps, status, blob_url, media_type, revision, sha256, made_of from recordings r
-         where meeting_id = $1 and deleted_at is null order by kind, id",
+         where meeting_id = $1 and deleted_at is null and status <> 'deleting' order by kind, id",
     ))
     .bind(meeting.0)
     .fetch_all(conn)
@@ -325,11 +325,17 @@ pub struct Finished {
     pub made_of: Vec<String>,
 }
 
-/// Whether it is deleted, or about to be.
-pub async fn is_deleted(conn: &mut PgConnection, id: RecordingId) -> Result<bool> {
+/// Whether it is deleted, or about to be, alone or with its meeting.
+pub async fn is_deleted(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: RecordingId,
+) -> Result<bool> {
     Ok(sqlx::query_scalar(
-        "select exists (select from recordings where id = $1 and (status = 'deleting' or deleted_at is not null))",
+        "select exists (select from recordings where id = $2 and (status = 'deleting' or deleted_at is not null))
+             or exists (select from meetings where id = $1 and deletion_asked_at is not null)",
     )
+    .bind(meeting.0)
     .bind(id.0)
     .fetch_one(conn)
     .await?)
@@ -354,7 +360,7 @@ pub async fn finish(
         "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
              duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, media_type = $9, storage_tier = 'hot',
              revision = revision + case when status = 'ready' then 1 else 0 end
-         where id = $1 and deleted_at is null",
+         where id = $1 and deleted_at is null and status <> 'deleting'",
     )
     .bind(id.0)
     .bind(&file.blob_url)
@@ -380,7 +386,7 @@ pub async fn ensure_mix(
     let row = sqlx::query(
         "insert into recordings (id, tenant_id, meeting_id, kind, media_type, start_ms, status)
          values ($1, $2, $3, 'mix', 'audio/mp4', $4, 'processing')
-         on conflict (meeting_id) where kind = 'mix' do update set kind = excluded.kind
+         on conflict (meeting_id) where kind = 'mix' and deleted_at is null and status <> 'deleting' do update set kind = excluded.kind
          returning id",
     )
     .bind(Uuid::now_v7())
@@ -414,7 +420,7 @@ pub async fn progress(conn: &mut PgConnection, id: RecordingId, progress: f32) -
 
 /// One recording failed, with a reason that says what to do.
 pub async fn fail(conn: &mut PgConnection, id: RecordingId, error: &str) -> Result<()> {
-    sqlx::query("update recordings set status = 'failed', error = $2 where id = $1")
+    sqlx::query("update recordings set status = 'failed', error = $2 where id = $1 and status <> 'deleting'")
         .bind(id.0)
         .bind(error)
         .execute(conn)

@@ -180,7 +180,7 @@ async fn nothing_of_a_deleted_recording_is_stored() {
         .await
         .expect("it may");
     assert!(
-        recording::is_deleted(&mut tx, bucket.recording)
+        recording::is_deleted(&mut tx, bucket.meeting, bucket.recording)
             .await
             .expect("reads")
     );

@@ -8,13 +8,14 @@ use crate::{
     domain::{
         admission::{Barred, EntryBy},
         close_code::Close,
+        deletion::Deletable,
         event::{self as fact, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId},
         participant::{self, Role},
         recording_state::RecordingState,
         settings::RecordingMode,
     },
-    store::{StoreError, event, meeting, presence},
+    store::{StoreError, deletion, event, meeting, presence},
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -234,9 +235,18 @@ impl Signal {
     ) -> Result<Joined, NotJoined> {
         let state = self.state();
         // Rooms are made for meetings of the caller's tenant only.
-        meeting::of(&mut *state.store.tenant_tx(tenant).await?, tenant, meeting)
+        let mut tx = state.store.tenant_tx(tenant).await?;
+        meeting::of(&mut tx, tenant, meeting)
             .await?
             .ok_or(StoreError::NotFound)?;
+        let what = Deletable::Meeting;
+        if deletion::tombstone(&mut tx, meeting, what, meeting.0)
+            .await?
+            .is_some()
+        {
+            return Err(NotJoined::barred("gone", "the meeting was deleted"));
+        }
+        drop(tx);
         let ticket = self.rooms().enter(tenant, meeting).await;
         let mut tx = state.store.tenant_tx(tenant).await?;
         event::lock(&mut tx, meeting).await?;

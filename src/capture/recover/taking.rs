@@ -209,7 +209,7 @@ impl Taking {
         .await?;
         match recording::add_segment(&mut tx, loaded.tenant, meeting, &segment).await {
             Err(StoreError::Going) => {
-                let deleted = recording::is_deleted(&mut tx, segment.recording).await?;
+                let deleted = recording::is_deleted(&mut tx, meeting, segment.recording).await?;
                 tx.commit().await?;
                 deps.uploader.delete(meeting, object.key.clone());
                 if !deleted {

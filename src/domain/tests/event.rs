@@ -5,10 +5,10 @@ use hansard_domain::{
     consent::{ConsentStatus, ConsentType, Use},
     correction::TextSource,
     event::{
-        Caption, Consent, Correction, Event, EventKind, Logged, RecordingReport, Retraction,
-        Speaker, Translation, words,
+        Caption, Consent, Correction, Deleted, Event, EventKind, Logged, RecordingReport,
+        Retraction, Speaker, Translation, words,
     },
-    id::{ConsentId, MeetingId, ParticipantId, SegmentId, StreamId, UserId},
+    id::{ConsentId, MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, UserId},
     participant::{Address, Answers, Person, Removal, Role, StreamSeen},
     recording_state::{RecordingState, State, StateReason},
     stream::{MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
@@ -174,6 +174,12 @@ fn all() -> Vec<(&'static str, Event)> {
         let retraction = Retraction { segment_id, reason };
         events.push((name, Event::TranscriptRetracted(retraction)));
     }
+    let deleted = Deleted {
+        recordings: vec![RecordingId(Uuid::from_u128(7))],
+        transcript: true,
+        meeting: false,
+    };
+    events.push(("is deleted", Event::ContentDeleted(deleted)));
     events
 }
 

@@ -8,6 +8,7 @@ mod blocks;
 mod clock;
 mod consent;
 mod crash_words;
+mod deletion;
 mod disk;
 mod files;
 mod ingest;

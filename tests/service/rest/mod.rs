@@ -5,6 +5,8 @@ pub mod app;
 mod consent;
 mod contract;
 mod correction;
+mod deletion;
+mod deletion_job;
 mod generated;
 mod glossary;
 mod idempotency;

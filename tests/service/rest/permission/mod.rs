@@ -169,6 +169,10 @@ impl World {
                 super::recording::say(&self.app, meeting, participant, 0, 900, "Words.").await;
             path = path.replace("{segment}", &segment.to_string());
         }
+        if path.ends_with("/mix") {
+            // Of a track that is ready.
+            super::recording::change(&self.app, self.busy, "status = 'ready'").await;
+        }
         let body = match (operation.method, operation.path) {
             ("PATCH", "/v1/meetings/{id}/transcript/{segment}") => {
                 Some(json!({"text": "Other words.", "baseRevision": 3}))

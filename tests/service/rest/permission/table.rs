@@ -64,7 +64,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 31] = [
+pub const EXPECTED: [Operation; 35] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -278,11 +278,36 @@ pub const EXPECTED: [Operation; 31] = [
         may: &["key"],
         other_tenant: 200,
     },
-    // Last: it ends the meeting.
+    // It ends the meeting.
     Operation {
         method: "PUT",
         path: "/v1/meetings/{id}/end",
         may: &["key", "host", "cookie own origin", "join as host"],
+        other_tenant: 404,
+    },
+    // What is live is not deleted; what was deleted is made again.
+    Operation {
+        method: "DELETE",
+        path: "/v1/recordings/{recording}",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/mix",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/transcript",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}",
+        may: HOSTS,
         other_tenant: 404,
     },
 ];

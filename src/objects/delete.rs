@@ -1,0 +1,120 @@
+//! Deleting: every version of an object, and the parts of uploads that nobody ended.
+
+use super::{
+    Objects, Result, Side,
+    client::{fault, status},
+    known,
+};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+impl Objects {
+    /// Deletes an object, with all its versions where the bucket keeps them; that there is none is
+    /// no error.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let deleted = async {
+            // What a bucket does tells more surely than what it says whether it keeps versions.
+            if self.delete_one(key, None).await? {
+                self.delete_versions(key).await?;
+            }
+            Ok(())
+        };
+        let deleted = deleted.await;
+        self.seen(Side::Write, deleted)
+    }
+
+    /// Answers whether the bucket keeps versions.
+    async fn delete_one(&self, key: &str, version: Option<&str>) -> Result<bool> {
+        let delete = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(known(key)?)
+            .set_version_id(version.map(ToOwned::to_owned));
+        match delete.send().await {
+            Ok(done) => Ok(done.version_id.is_some() || done.delete_marker == Some(true)),
+            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
+                Ok(false)
+            }
+            Err(error) => Err(fault(key, error)),
+        }
+    }
+
+    async fn delete_versions(&self, key: &str) -> Result<()> {
+        loop {
+            let listed = self
+                .client
+                .list_object_versions()
+                .bucket(&self.bucket)
+                .prefix(known(key)?)
+                .send()
+                .await
+                .map_err(|error| fault(key, error))?;
+            let versions = listed
+                .versions()
+                .iter()
+                .map(|version| (version.key(), version.version_id()));
+            let markers = listed
+                .delete_markers()
+                .iter()
+                .map(|marker| (marker.key(), marker.version_id()));
+            let ids: Vec<&str> = versions
+                .chain(markers)
+                .filter(|(of, _)| *of == Some(key))
+                .filter_map(|(_, id)| id)
+                .collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            for id in ids {
+                self.delete_one(key, Some(id)).await?;
+            }
+        }
+    }
+
+    /// Aborts uploads in parts of this key that nobody ended, so that their parts go.
+    pub async fn abort_uploads(&self, key: &str) -> Result<()> {
+        let aborted = self.abort_all(key).await;
+        self.seen(Side::Write, aborted)
+    }
+
+    async fn abort_all(&self, key: &str) -> Result<()> {
+        let listed = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(known(key)?)
+            .send()
+            .await;
+        let listed = match listed {
+            Ok(listed) => listed,
+            // Its own rules remove them.
+            Err(error) if is_unknown(&error) => return Ok(()),
+            Err(error) => return Err(fault(key, error)),
+        };
+        for upload in listed.uploads() {
+            let (Some(of), Some(id)) = (upload.key(), upload.upload_id()) else {
+                continue;
+            };
+            if of != key {
+                continue;
+            }
+            let abort = self
+                .client
+                .abort_multipart_upload()
+                .bucket(&self.bucket)
+                .key(key)
+                .upload_id(id);
+            match abort.send().await {
+                Ok(_) => {}
+                Err(error) if status(&error) == Some(404) => {}
+                Err(error) => return Err(fault(key, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the store does not know this call at all.
+fn is_unknown<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(status(error), Some(405 | 501)) || error.code() == Some("NotImplemented")
+}
