@@ -53,6 +53,12 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
         .collect();
     let objects = &place.bucket.objects;
     let mut broken = objects.get_bytes(ana_keys[1]).await.expect("it is there");
+    let lost = {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("segment");
+        std::fs::write(&path, &broken).expect("writes");
+        tone::decode(&path, RATE).expect("plays").len() as f64 / f64::from(RATE)
+    };
     let middle = broken.len() / 2;
     broken[middle] ^= 0xff;
     objects.delete(ana_keys[1]).await.expect("deletes");
@@ -109,14 +115,17 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
         "{:?}",
         bob_track.error
     );
-    assert_eq!(ana_track.gaps.len(), 1, "{:?}", ana_track.gaps);
-    let gap = &ana_track.gaps[0];
-    assert!(
-        gap.reason == "lost" && (3_500..4_500).contains(&(gap.end_ms - gap.start_ms)),
-        "{gap:?}"
-    );
+    // On a busy machine a sender may pause for long enough to end a segment early.
+    let gaps: Vec<_> = ana_track
+        .gaps
+        .iter()
+        .filter(|gap| gap.reason == "lost")
+        .collect();
+    assert_eq!(gaps.len(), 1, "{:?}", ana_track.gaps);
+    let length = (gaps[0].end_ms - gaps[0].start_ms) as f64 / 1e3;
+    assert!((length - lost).abs() < 0.5, "{lost}: {:?}", ana_track.gaps);
     let heard = seconds_of(&client, ana_track, 500.0).await;
-    assert!((9.0..10.6).contains(&heard), "{heard}");
+    assert!((heard - (14.0 - lost)).abs() < 0.8, "{heard}, {lost}");
     assert!(seconds_of(&client, mix(&recordings), 500.0).await > 9.0);
     let state = |name: &'static str| {
         move |event: &hansard_client::signal::Event| {
