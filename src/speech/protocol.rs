@@ -56,7 +56,7 @@ pub enum Effort {
     Quick,
     /// One more where the first is suspicious.
     Firm,
-    /// And one more before letters are dropped.
+    /// And one before letters are dropped, and a third where the second is suspicious, too.
     Thorough,
     /// Without any hurry: several beams over the full window.
     Offline,

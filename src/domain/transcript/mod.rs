@@ -11,7 +11,7 @@ mod passes;
 mod segment;
 
 pub use passes::{
-    Again, VOICE_WORTH_A_WORD, again, heard_letters, is_better, said_once, tokens_max,
+    VOICE_WORTH_A_WORD, Window, again, heard_letters, is_better, said_once, tokens_max,
 };
 pub use segment::{Ending, Partial, Reason, Segment};
 

@@ -16,23 +16,40 @@ const PHRASE_WORDS_MIN: usize = 3;
 /// Tokens that an utterance of no length may have.
 const TOKENS_FIXED: u32 = 12;
 
-/// How a second pass goes about it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Again {
-    /// The full window, a little chance, no prompt: Whisper's own way out of loops.
+/// The window of a pass.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Window {
+    /// As short as the audio allows.
+    Short,
+    /// In a short one decoders take single short words for silence, and begin to loop. This one costs
+    /// a third of the full one.
+    Wide,
+    /// The full one and a little chance: Whisper's own way out of loops.
     Full,
-    /// A wider window: decoders take single short words in a short window for silence.
-    Wider,
 }
 
-/// Whether the audio is worth a second pass after `first`. `if_empty`: also when the first heard
-/// letters and yet most likely nothing was said.
-pub fn again(first: &Hypothesis, voiced: Micros, if_empty: bool) -> Option<Again> {
-    let doubt = doubt(first, voiced)?;
-    if !doubt.is_empty() {
-        return Some(Again::Full);
+/// The window of another pass, if the audio is worth one, given the best so far. `tried`: the widest
+/// so far. `thorough`: also when letters were heard and yet most likely nothing was said, and a third
+/// time where the second is doubted, too.
+pub fn again(
+    best: &Hypothesis,
+    voiced: Micros,
+    (tried, passes): (Window, u32),
+    thorough: bool,
+) -> Option<Window> {
+    let doubt = doubt(best, voiced)?;
+    if doubt.is_empty() {
+        let worth = thorough && tried == Window::Short && heard_letters(best, voiced);
+        return worth.then_some(Window::Wide);
     }
-    (if_empty && heard_letters(first, voiced)).then_some(Again::Wider)
+    if passes > u32::from(thorough) + 1 {
+        return None;
+    }
+    match tried {
+        Window::Short => Some(Window::Wide),
+        Window::Wide => Some(Window::Full),
+        Window::Full => None,
+    }
 }
 
 /// How many of the words were said, where a decoder says the whole utterance again and again (the
@@ -116,22 +133,26 @@ mod tests {
     const SECOND: Micros = Micros::from_secs(1);
 
     #[test]
-    fn a_loop_gets_the_full_window_and_a_dropped_word_a_wider_one() {
+    fn a_doubted_pass_gets_a_wider_window_and_a_loop_the_full_one_after_that() {
         let loops = heard("we can do it we can do it we can do it", 0.0, -0.1);
-        assert_eq!(again(&loops, SECOND, false), Some(Again::Full));
+        let (short, wide, full) = (Window::Short, Window::Wide, Window::Full);
+        assert_eq!(again(&loops, SECOND, (short, 1), false), Some(wide));
+        assert_eq!(again(&loops, SECOND, (wide, 2), true), Some(full));
+        assert_eq!(again(&loops, SECOND, (wide, 2), false), None, "under load");
+        assert_eq!(again(&loops, SECOND, (wide, 1), false), Some(full), "long");
+        assert_eq!(again(&loops, SECOND, (full, 2), true), None);
         let dropped = heard("Okay.", 0.4, -1.2);
-        assert_eq!(again(&dropped, SECOND, true), Some(Again::Wider));
-        assert_eq!(again(&dropped, SECOND, false), None, "not under load");
-        assert_eq!(
-            again(&dropped, Micros::from_ms(250), true),
-            None,
-            "a click is not worth it"
-        );
-        assert_eq!(again(&heard("[music]", 0.9, -0.1), SECOND, true), None);
-        assert_eq!(
-            again(&heard("Good morning.", 0.0, -0.1), SECOND, true),
-            None
-        );
+        assert_eq!(again(&dropped, SECOND, (short, 1), true), Some(wide));
+        assert_eq!(again(&dropped, SECOND, (wide, 2), true), None);
+        assert_eq!(again(&dropped, SECOND, (short, 1), false), None, "load");
+        let click = Micros::from_ms(250);
+        assert_eq!(again(&dropped, click, (short, 1), true), None);
+        for certain in [
+            heard("[music]", 0.9, -0.1),
+            heard("Good morning.", 0.0, -0.1),
+        ] {
+            assert_eq!(again(&certain, SECOND, (short, 1), true), None);
+        }
     }
 
     #[test]

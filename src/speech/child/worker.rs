@@ -6,7 +6,7 @@ use super::{
 };
 use crate::domain::{
     time::Micros,
-    transcript::{Again, Hypothesis, again, is_better, language, said_once, tokens_max},
+    transcript::{Hypothesis, Window, again, is_better, language, said_once, tokens_max},
 };
 use crate::speech::protocol::{Decode, Done, Effort, Tell};
 use anyhow::anyhow;
@@ -29,8 +29,8 @@ const TAIL_SAMPLES: usize = 6_400;
 const SAMPLES_MIN: usize = 17_600;
 /// Encoder positions per second of audio.
 const POSITIONS_PER_SECOND: u32 = 50;
-/// The window of a second pass over what the first took for silence.
-const WIDER_CTX: u32 = 768;
+/// Encoder positions of a second pass.
+const WIDE_CTX: u32 = 768;
 /// Beams of a decode without any hurry, as whisper.cpp's command line has them.
 const BEAMS: i32 = 5;
 /// A time stamp this near to the end of the audio, or later, ends the text: what decoders say behind
@@ -64,7 +64,7 @@ pub struct Worker {
     /// set is made once and cloned.
     params: HashMap<(String, i32), FullParams<'static, 'static>>,
 }
-
+#[derive(Clone)]
 struct Pass<'a> {
     language: String,
     translate: bool,
@@ -179,23 +179,32 @@ impl Worker {
                 (best, pass) = (again, other);
             }
         }
-        let if_empty = matches!(ask.effort, Effort::Thorough | Effort::Offline);
-        let retry = match again(&Hypothesis::from(&best), voiced, if_empty) {
-            _ if ask.effort == Effort::Quick => None,
-            None => None,
-            Some(Again::Full) => Some((0, 0.2)),
-            Some(Again::Wider) => Some((
-                window(WIDER_CTX.min(full.unsigned_abs()), ask.ctx_margin),
-                0.0,
-            )),
+        let thorough = matches!(ask.effort, Effort::Thorough | Effort::Offline);
+        let wide = window(WIDE_CTX.min(full.unsigned_abs()), ask.ctx_margin);
+        let before = passes - 1;
+        let mut tried = match pass.audio_ctx {
+            1.. if pass.audio_ctx < wide => Window::Short,
+            _ => Window::Wide,
         };
-        if let Some((audio_ctx, temperature)) = retry {
+        while ask.effort != Effort::Quick
+            && let Some(next) = again(
+                &Hypothesis::from(&best),
+                voiced,
+                (tried, passes - before),
+                thorough,
+            )
+        {
+            tried = next;
+            let (audio_ctx, temperature) = match next {
+                Window::Full => (0, 0.2),
+                _ => (wide, 0.0),
+            };
             let retry = Pass {
                 tokens_max: tokens_max(&pass.language, audio, true),
                 audio_ctx,
                 temperature,
                 prompt: &[],
-                ..pass
+                ..pass.clone()
             };
             let Some(again) = self.pass(ask, &retry, &pcm, audio)? else {
                 return Ok(None);
