@@ -1,7 +1,7 @@
 //! A caption's revisions, and which of its words stay as they are shown.
 //!
 //! A word becomes stable when several passes agree on it ([`votes_needed`], after LocalAgreement-2,
-//! Macháček et al. 2023). What is stable keeps the form in which it was shown: passes that hear the
+//! Macháček et al. 2023), or when one is certain of it that heard more after it. What is stable keeps the form in which it was shown: passes that hear the
 //! same words with other commas or capitals do not change it, and neither does the final.
 
 use super::{Word, bare, letters, text};
@@ -16,13 +16,21 @@ use std::collections::VecDeque;
 const UNSETTLED: Micros = Micros::from_ms(400);
 /// A word that the decoder gives at least this probability needs fewer passes to agree on it.
 const SURE: f32 = 0.7;
+/// And with this one, and so much heard behind it, the first pass will do.
+const CERTAIN: f32 = 0.85;
+const FAR_BEHIND: Micros = Micros::from_ms(1_000);
 
 /// How much surer the last pass must be of other words than those that are stable.
 const SURER: f32 = 0.1;
 
-/// How many passes in a row must hear a word in its place before it is stable.
-fn votes_needed(confidence: f32) -> u32 {
-    if confidence >= SURE { 2 } else { 4 }
+/// How many passes in a row must hear a word in its place before it is stable; `behind`: what was
+/// heard after it.
+fn votes_needed(confidence: f32, behind: Micros) -> u32 {
+    match confidence {
+        CERTAIN.. if behind >= FAR_BEHIND => 1,
+        SURE.. => 2,
+        _ => 3,
+    }
 }
 
 /// Not final; replaces the revision before.
@@ -128,10 +136,14 @@ impl Segment {
             .collect();
         let agreed = voted
             .iter()
-            .zip(&self.shown)
-            .take_while(|((now, votes), (before, _))| {
-                *votes >= votes_needed(now.confidence.min(before.confidence))
-                    && now.span.end + UNSETTLED <= heard_until
+            .enumerate()
+            .take_while(|(n, (now, votes))| {
+                let before = self.shown.get(*n).filter(|_| *votes > 1);
+                let confidence = before.map_or(now.confidence, |(before, _)| {
+                    now.confidence.min(before.confidence)
+                });
+                let behind = heard_until - now.span.end;
+                behind >= UNSETTLED && *votes >= votes_needed(confidence, behind)
             })
             .count();
         let stable = self.stable.max(agreed);
