@@ -302,7 +302,14 @@ impl Dispatch {
         self.schedule.done(id, took, self.now());
         let sent = self.running.remove(&id)?;
         let task = self.tasks.remove(&id)?;
-        if took.is_some() {
+        if let decoder::Outcome::Decoded { work, .. } = outcome {
+            tracing::debug!(
+                kind = task.kind.as_str(),
+                voiced_ms = total(&task.voiced).as_ms(),
+                took_ms = work.took.as_ms(),
+                passes = work.passes,
+                "decoded"
+            );
             metrics::histogram!("hansard_speech_decode_seconds", "kind" => task.kind.as_str())
                 .record(sent.elapsed());
         }

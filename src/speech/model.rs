@@ -20,7 +20,7 @@ const OWN_LIST: &str = "models/models.toml";
 /// In the data folder: the name of the model to use when none is asked for.
 const DEFAULT_FILE: &str = "models/default";
 /// Encoder positions that were enough for each official model (docs/BENCHMARKS.md, "Real voices").
-const PARTIAL_FLOOR: u32 = 256;
+const PARTIAL_FLOOR: u32 = 192;
 /// Every ggml model begins with these bytes.
 const MAGIC: [u8; 4] = *b"lmgg";
 
