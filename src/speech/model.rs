@@ -19,7 +19,8 @@ const LIST: &str = include_str!("../../models/models.toml");
 const OWN_LIST: &str = "models/models.toml";
 /// In the data folder: the name of the model to use when none is asked for.
 const DEFAULT_FILE: &str = "models/default";
-/// Encoder positions that were enough for each official model (docs/BENCHMARKS.md, "Real voices").
+/// Encoder positions that were enough for text that may still change, with each official model
+/// (docs/BENCHMARKS.md, "Real voices").
 const PARTIAL_FLOOR: u32 = 192;
 /// Every ggml model begins with these bytes.
 const MAGIC: [u8; 4] = *b"lmgg";
