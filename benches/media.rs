@@ -334,6 +334,7 @@ fn mixing(folder: &Path) {
                 path,
                 start: MeetingTime::ZERO,
                 allowed: vec![whole],
+                redacted: Vec::new(),
             }
         })
         .collect();

@@ -203,6 +203,7 @@ async fn render_times(table: &mut Table, tracks: &[(PathBuf, i64)], folder: &Pat
             path: path.clone(),
             start: MeetingTime::from_ms(*start_ms),
             allowed: vec![Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)],
+            redacted: Vec::new(),
         })
         .collect();
     let begun = Instant::now();

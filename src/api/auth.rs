@@ -10,7 +10,7 @@ use crate::{
         id::{MeetingId, TenantId, UserId},
         participant::Role,
     },
-    store::{key, link},
+    store::{erasure, key, link},
 };
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -111,10 +111,7 @@ impl FromRequestParts<Shared> for Caller {
             ));
         }
         match state.keys.read(token, state.clock.now())? {
-            Credential::Session(session) => Ok(Self {
-                tenant: session.tenant,
-                who: Who::Host(session.user),
-            }),
+            Credential::Session(session) => host(state, session.tenant, session.user).await,
             _ => Err(Problem::unauthorized("the cookie is not a session")),
         }
     }
@@ -174,10 +171,19 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
             tenant: subject.tenant,
             who: Who::Consenting(subject),
         },
-        Credential::Session(session) => Caller {
-            tenant: session.tenant,
-            who: Who::Host(session.user),
-        },
+        Credential::Session(session) => host(state, session.tenant, session.user).await?,
+    })
+}
+
+/// The user of a session, unless it was erased since.
+async fn host(state: &Shared, tenant: TenantId, user: UserId) -> Result<Caller, Problem> {
+    let mut tx = state.store.tenant_tx(tenant).await?;
+    if erasure::is_erased(&mut tx, tenant, user).await? {
+        return Err(Problem::unauthorized("the user was erased"));
+    }
+    Ok(Caller {
+        tenant,
+        who: Who::Host(user),
     })
 }
 

@@ -13,9 +13,11 @@ use super::{
     time::Time,
 };
 use crate::{
+    command::redact,
     domain::{
         consent::{ConsentStatus, ConsentType, Use},
         id::{ConsentId, MeetingId, ParticipantId, UserId},
+        redaction::RedactionState,
     },
     store::{
         consent::{self, ConsentDecision, Entry, STATEMENT_CHARS_MAX},
@@ -51,12 +53,18 @@ pub struct ConsentInput {
     /// The words that were agreed to, kept with the entry.
     #[schema(max_length = 2000)]
     pub statement: Option<String>,
+    /// With `withdrawn`: what was recorded and said before for these purposes is to go, too. Somebody
+    /// may have to approve that.
+    pub erase: Option<bool>,
 }
 
 impl Valid for ConsentInput {
     fn check(&self, errors: &mut Vec<FieldError>) {
         if let Some(statement) = &self.statement {
             check_text("/statement", statement, 1, STATEMENT_CHARS_MAX, errors);
+        }
+        if self.erase == Some(true) && self.status != ConsentStatus::Withdrawn {
+            errors.push(FieldError::new("/erase", "is for withdrawals only"));
         }
     }
 }
@@ -77,7 +85,16 @@ pub struct ConsentView {
     /// Who said it: `self`, or `api_key` with the key's id.
     #[schema(example = "self")]
     pub actor: String,
+    /// Null also when it was erased.
     pub statement: Option<String>,
+    /// Of the entry's form in the chain. In 1 the statement is hashed itself, from 2 on
+    /// `statementHash`.
+    #[schema(example = 2)]
+    pub version: i16,
+    /// Hex SHA-256 of `statementSalt` followed by the statement.
+    pub statement_hash: Option<String>,
+    /// As long as the statement is there.
+    pub statement_salt: Option<String>,
     /// A withdrawal acts from here on.
     pub timestamp: Time,
     /// Its place in the meeting's chain: 1, 2, 3 …
@@ -85,6 +102,17 @@ pub struct ConsentView {
     /// Hex SHA-256 of `prevHash` and the entry.
     pub hash: String,
     pub prev_hash: String,
+    /// What came of `erase`; null where that was not asked for.
+    pub redaction: Option<OwnRedactionView>,
+}
+
+/// A redaction by one's own hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OwnRedaction)]
+pub struct OwnRedactionView {
+    pub id: Uuid,
+    pub state: RedactionState,
 }
 
 impl From<Entry> for ConsentView {
@@ -99,10 +127,14 @@ impl From<Entry> for ConsentView {
             accepted: entry.status.accepts(),
             actor: entry.actor,
             statement: entry.statement,
+            version: entry.version,
+            statement_hash: entry.statement_hash,
+            statement_salt: entry.statement_salt,
             timestamp: entry.timestamp.into(),
             entry: entry.entry,
             hash: entry.hash,
             prev_hash: entry.prev_hash,
+            redaction: None,
         }
     }
 }
@@ -135,7 +167,7 @@ impl From<ConsentDecision> for ConsentReceipt {
 /// Gives, refuses or withdraws consent.
 ///
 /// Possible before joining, which makes the participant, and after the end, when a withdrawal stops
-/// nothing earlier. While the database is away a withdrawal with a join, resume or consent token
+/// nothing earlier; `erase` asks for that to be taken out. While the database is away a withdrawal with a join, resume or consent token
 /// acts all the same (202), a grant is refused (503). What the participant said last, said again in
 /// the same words by the same actor, is the entry that is there (201). A participant agrees at most
 /// 100 times in a meeting; declining and withdrawing have no limit.
@@ -169,6 +201,7 @@ async fn say(
     }
     let (caller, key, body) = (caller?, key?, body?);
     let input = body.value;
+    let erases = input.erase == Some(true);
     let once =
         Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
     let decision = ConsentDecision {
@@ -190,7 +223,16 @@ async fn say(
     };
     Ok(match consent_request::carry_out(&state, asked).await? {
         Outcome::Logged { entry, before } => {
-            let mut answer = (StatusCode::CREATED, Json(ConsentView::from(*entry))).into_response();
+            let redaction = if erases {
+                Some(erase(&state, &caller, &entry).await?)
+            } else {
+                None
+            };
+            let view = ConsentView {
+                redaction,
+                ..ConsentView::from(*entry)
+            };
+            let mut answer = (StatusCode::CREATED, Json(view)).into_response();
             if before.is_some_and(|before| before.replayed) {
                 answer
                     .headers_mut()
@@ -201,6 +243,29 @@ async fn say(
         Outcome::Acknowledged(decision) => {
             (StatusCode::ACCEPTED, Json(ConsentReceipt::from(*decision))).into_response()
         }
+    })
+}
+
+/// Asks for the redaction of what was withdrawn, once: repeated, it says how that stands.
+async fn erase(
+    state: &Shared,
+    caller: &Caller,
+    entry: &Entry,
+) -> Result<OwnRedactionView, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let (redaction, effects) = redact::ask_for_oneself(
+        &mut tx,
+        caller.tenant,
+        entry.meeting,
+        entry.participant,
+        &entry.purposes,
+    )
+    .await?;
+    tx.commit().await?;
+    state.publish(entry.meeting, effects);
+    Ok(OwnRedactionView {
+        id: redaction.id,
+        state: redaction.state,
     })
 }
 

@@ -23,7 +23,7 @@ use crate::{
     store::{
         Tx,
         consent::{ConsentDecision, Entry},
-        event, participant, user,
+        erasure, event, participant, user,
     },
 };
 use axum::http::StatusCode;
@@ -204,6 +204,9 @@ async fn speaker(
             user::of(tx, caller.tenant, user)
                 .await?
                 .ok_or_else(|| Problem::field("/userId", "there is no such user"))?;
+            if erasure::is_erased(tx, caller.tenant, user).await? {
+                return Err(Problem::field("/userId", "the user was erased"));
+            }
             user
         }
         (Who::Host(itself), None) => itself,

@@ -23,6 +23,7 @@ use crate::{
         id::{MeetingId, ParticipantId, UserId},
     },
     store::{
+        erasure,
         meeting::{self, Meeting},
         user,
     },
@@ -148,6 +149,11 @@ async fn join(
         ),
         None => None,
     };
+    if let Some(user) = &user
+        && erasure::is_erased(&mut tx, caller.tenant, UserId(user.id)).await?
+    {
+        return Err(Problem::field("/userId", "the user was erased"));
+    }
     drop(tx);
 
     let is_host = match caller.who {

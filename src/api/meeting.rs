@@ -22,6 +22,7 @@ use crate::{
     },
     speech::TRANSLATED_TO,
     store::{
+        erasure,
         meeting::{self, Filter, Meeting, NewMeeting},
         translation, user,
     },
@@ -282,6 +283,9 @@ async fn create(
     }
     if user::of(&mut tx, caller.tenant, host).await?.is_none() {
         return Err(Problem::field("/hostId", "there is no such user"));
+    }
+    if erasure::is_erased(&mut tx, caller.tenant, host).await? {
+        return Err(Problem::field("/hostId", "the user was erased"));
     }
     let settings = settings.unwrap_or_default().settings();
     if settings.translate_to.is_some()

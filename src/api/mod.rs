@@ -12,6 +12,7 @@ pub mod consent_request;
 pub mod correction;
 pub mod deletion;
 pub mod docs;
+pub mod erasure;
 pub mod glossary;
 pub mod idempotency;
 pub mod join;
@@ -23,8 +24,10 @@ pub mod page;
 pub mod participant;
 pub mod password;
 pub mod permit;
+pub mod personal_data;
 pub mod problem;
 pub mod recording;
+pub mod redaction;
 mod repeat;
 pub mod secret;
 pub mod session;
@@ -67,6 +70,7 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
     operations
         .merge(session::routes())
         .merge(docs::routes(state.address.public_url()))
+        .merge(redaction::keys())
         .with_state(state.clone())
         .merge(signal.router())
         .fallback(async || Problem::not_found("address"))

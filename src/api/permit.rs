@@ -30,6 +30,8 @@ pub enum Operation {
     ReadParticipants,
     CreateUser,
     CreateSession,
+    Erase,
+    ReadPersonalData,
     ReadProfile,
     Join,
     Streams,
@@ -41,6 +43,7 @@ pub enum Operation {
     ReadRecordings,
     RetryRecording,
     Delete,
+    Redact,
     ReadTranscript,
     EditTranscript,
     Glossary,
@@ -92,7 +95,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 20] = [
+pub const TABLE: [Row; 23] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
@@ -100,6 +103,8 @@ pub const TABLE: [Row; 20] = [
     row(Operation::ReadParticipants, [All, Own, Own, Own, No, No]),
     row(Operation::CreateUser, [All, No, No, No, No, No]),
     row(Operation::CreateSession, [All, No, No, No, No, No]),
+    row(Operation::Erase, [All, No, No, No, No, No]),
+    row(Operation::ReadPersonalData, [All, No, No, No, No, No]),
     row(Operation::ReadProfile, [All, Own, Own, Own, No, No]),
     row(Operation::Join, [All, Own, No, No, No, Own]),
     row(Operation::Streams, [All, Own, Own, Own, No, No]),
@@ -111,6 +116,7 @@ pub const TABLE: [Row; 20] = [
     row(Operation::ReadRecordings, [All, Own, No, No, No, No]),
     row(Operation::RetryRecording, [All, Own, No, No, No, No]),
     row(Operation::Delete, [All, Own, No, No, No, No]),
+    row(Operation::Redact, [All, Own, No, No, No, No]),
     row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
     row(Operation::EditTranscript, [All, Own, No, No, No, No]),
     row(Operation::Glossary, [All, No, No, No, No, No]),

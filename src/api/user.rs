@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::id::UserId,
-    store::{StoreError, participant, user},
+    store::{StoreError, erasure, participant, user},
 };
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use chrono::TimeDelta;
@@ -202,7 +202,10 @@ pub struct SessionView {
     operation_id = "createSession",
     post, path = "/v1/users/{id}/sessions", tag = "users", params(("id" = Uuid, Path, description = "User")),
     request_body = NewSession,
-    responses((status = 201, description = "The session", body = SessionView))
+    responses(
+        (status = 201, description = "The session", body = SessionView),
+        (status = 410, description = "The user was erased"),
+    )
 )]
 async fn open_session(
     State(state): State<Shared>,
@@ -225,6 +228,9 @@ async fn open_session(
     }
     found.ok_or_else(|| Problem::not_found("user"))?;
     permit::at_all(&caller, Operation::CreateSession)?;
+    if erasure::is_erased(&mut tx, caller.tenant, user).await? {
+        return Err(Problem::gone("user"));
+    }
     // A replay mints anew: begin only holds the body to the first one's.
     once.begin(&mut tx).await?;
     let now = state.clock.now();

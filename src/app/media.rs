@@ -12,9 +12,11 @@ use crate::{
     jobs::{
         clean::Clean,
         delete::Delete,
+        erase::Erase,
         files::{FILES_MAX, Files},
         join::Join,
         mix::Mix,
+        redact::Redact,
         remux::Remux,
         transcript::Transcript,
     },
@@ -36,7 +38,7 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 7] = [
+const TAKEN: [JobKind; 9] = [
     JobKind::Capture,
     JobKind::Join,
     JobKind::Mix,
@@ -44,6 +46,8 @@ const TAKEN: [JobKind; 7] = [
     JobKind::Remux,
     JobKind::Clean,
     JobKind::Delete,
+    JobKind::Redact,
+    JobKind::Erase,
 ];
 
 /// How often a worker notes its model.
@@ -312,6 +316,16 @@ fn job_of(
         JobKind::Clean => Some(Arc::new(Clean {
             store: deps.store.clone(),
             objects: deps.objects.clone(),
+        })),
+        JobKind::Erase => Some(Arc::new(Erase {
+            store: deps.store.clone(),
+            queue: deps.queue.clone(),
+        })),
+        JobKind::Redact => Some(Arc::new(Redact {
+            store: deps.store.clone(),
+            queue: deps.queue.clone(),
+            objects: deps.objects.clone(),
+            seal: deps.seal.clone(),
         })),
         JobKind::Delete => Some(Arc::new(Delete {
             store: deps.store.clone(),

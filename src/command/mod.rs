@@ -19,6 +19,7 @@ pub mod leave;
 pub mod mix;
 pub mod open_stream;
 pub mod readmit;
+pub mod redact;
 pub mod remove;
 pub mod translate;
 

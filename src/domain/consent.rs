@@ -1,7 +1,9 @@
 //! The ConsentLog: what was said, by whom, in which order, chained so that a change shows.
 //!
 //! `hash` = hex SHA-256 of `prevHash` (its 64 lower-case hex characters; for entry 1 the hex
-//! SHA-256 of the meeting id's text) followed by the RFC 8785 JSON of the entry. RFC 8785 (JCS)
+//! SHA-256 of the meeting id's text) followed by the RFC 8785 JSON of the entry. From version 2 on
+//! that has a salted hash of the statement, so that the statement can be erased and the chain still
+//! verifies. RFC 8785 (JCS)
 //! orders members by UTF-16 code units and escapes strings as `serde_json` does; the values here
 //! are strings, integers and arrays of strings only, so a struct whose fields stand in that order
 //! is already canonical (a test holds it to that).
@@ -59,8 +61,23 @@ impl ConsentStatus {
     }
 }
 
-/// The hashed content of an entry. Field order is RFC 8785's; do not sort otherwise.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What entries are written as now. Version 1 had the statement itself in the chain.
+pub const VERSION: i16 = 2;
+
+const fn first_version() -> i16 {
+    1
+}
+
+/// What stands for a statement in the chain: hex SHA-256 of the salt's text and the statement.
+pub fn statement_hash(salt: &str, statement: &str) -> String {
+    let mut sha = Sha256::new();
+    sha.update(salt.as_bytes());
+    sha.update(statement.as_bytes());
+    hex(&sha.finalize())
+}
+
+/// The hashed content of an entry.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChainEntry {
     /// Who said it: `self`, `api_key` or `system`, with the id where there is one.
@@ -72,10 +89,94 @@ pub struct ChainEntry {
     pub participant_id: ParticipantId,
     /// In the order recording, transcription.
     pub purposes: Vec<Use>,
+    /// In the chain of version 1 only.
+    #[serde(default)]
     pub statement: Option<String>,
+    /// From version 2 on: [`statement_hash`].
+    #[serde(default)]
+    pub statement_hash: Option<String>,
     pub status: ConsentStatus,
     /// RFC 3339, UTC, milliseconds.
     pub timestamp: String,
+    #[serde(default = "first_version")]
+    pub version: i16,
+}
+
+/// Version 1. Field order is RFC 8785's; do not sort otherwise.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content1<'a> {
+    actor: &'a str,
+    entry: i64,
+    id: ConsentId,
+    meeting_id: MeetingId,
+    participant_id: ParticipantId,
+    purposes: &'a [Use],
+    statement: Option<&'a str>,
+    status: ConsentStatus,
+    timestamp: &'a str,
+}
+
+/// Version 2. Field order is RFC 8785's; do not sort otherwise.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content2<'a> {
+    actor: &'a str,
+    entry: i64,
+    id: ConsentId,
+    meeting_id: MeetingId,
+    participant_id: ParticipantId,
+    purposes: &'a [Use],
+    statement_hash: Option<&'a str>,
+    status: ConsentStatus,
+    timestamp: &'a str,
+    version: i16,
+}
+
+impl ChainEntry {
+    /// The RFC 8785 JSON that is hashed.
+    pub fn content(&self) -> String {
+        let Self {
+            actor,
+            entry,
+            id,
+            meeting_id,
+            participant_id,
+            purposes,
+            statement,
+            statement_hash,
+            status,
+            timestamp,
+            version,
+        } = self;
+        let json = if *version == first_version() {
+            serde_json::to_string(&Content1 {
+                actor,
+                entry: *entry,
+                id: *id,
+                meeting_id: *meeting_id,
+                participant_id: *participant_id,
+                purposes,
+                statement: statement.as_deref(),
+                status: *status,
+                timestamp,
+            })
+        } else {
+            serde_json::to_string(&Content2 {
+                actor,
+                entry: *entry,
+                id: *id,
+                meeting_id: *meeting_id,
+                participant_id: *participant_id,
+                purposes,
+                statement_hash: statement_hash.as_deref(),
+                status: *status,
+                timestamp,
+                version: *version,
+            })
+        };
+        json.expect("strings, integers and lists always serialise")
+    }
 }
 
 /// What entry 1 of a meeting's chain names as its predecessor.
@@ -85,10 +186,9 @@ pub fn genesis(meeting: MeetingId) -> String {
 
 /// The hash of an entry behind `prev_hash` (64 lower-case hex characters).
 pub fn hash(prev_hash: &str, entry: &ChainEntry) -> String {
-    let json = serde_json::to_string(entry).expect("strings, integers and lists always serialise");
     let mut sha = Sha256::new();
     sha.update(prev_hash.as_bytes());
-    sha.update(json.as_bytes());
+    sha.update(entry.content().as_bytes());
     hex(&sha.finalize())
 }
 
@@ -185,21 +285,49 @@ mod tests {
             participant_id: ParticipantId(Uuid::from_u128(9)),
             purposes: vec![Use::Recording, Use::Transcription],
             statement: Some("I agree, \"gladly\" \u{1f}é\n".into()),
+            statement_hash: Some(statement_hash("salt", "I agree")),
             status: ConsentStatus::Accepted,
             timestamp: "2026-11-22T16:17:01.230Z".into(),
+            // Meetings have both, where they were live during an upgrade.
+            version: if n < 3 { 1 } else { VERSION },
         }
     }
 
     #[test]
     fn serialises_as_rfc_8785() {
-        let json = serde_json::to_string(&entry(1)).expect("serialises");
-        let sorted: BTreeMap<String, serde_json::Value> =
-            serde_json::from_str(&json).expect("parses");
-        assert_eq!(json, serde_json::to_string(&sorted).expect("serialises"));
-        assert!(
-            json.contains(r#""statement":"I agree, \"gladly\" \u001fé\n""#),
-            "{json}"
-        );
+        for (n, holds, not) in [
+            (
+                1,
+                r#""statement":"I agree, \"gladly\" \u001fé\n""#,
+                "statementHash",
+            ),
+            (3, r#""statementHash":""#, "gladly"),
+        ] {
+            let json = entry(n).content();
+            let sorted: BTreeMap<String, serde_json::Value> =
+                serde_json::from_str(&json).expect("parses");
+            assert_eq!(json, serde_json::to_string(&sorted).expect("serialises"));
+            assert!(json.contains(holds) && !json.contains(not), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_statement_can_be_erased_and_the_chain_still_holds() {
+        let mut erased = chain(4);
+        erased[2].0.statement = None;
+        assert!(check(&erased).is_ok());
+        erased[3].0.statement_hash = None;
+        assert_eq!(check(&erased), Err(Broken::Content(4)));
+        erased[1].0.statement = None;
+        assert_eq!(check(&erased), Err(Broken::Content(2)));
+        // As those who read the log over REST have it.
+        let read: ChainEntry = serde_json::from_value(serde_json::json!({
+            "actor": "self", "entry": 1, "id": Uuid::nil(), "meetingId": Uuid::nil(), "accepted": true,
+            "participantId": Uuid::nil(), "purposes": ["recording"], "statement": null,
+            "status": "accepted", "timestamp": "2026-11-22T16:17:01.230Z"
+        }))
+        .expect("an entry of before");
+        assert_eq!(read.version, 1);
     }
 
     fn chain(n: i64) -> Vec<(ChainEntry, String, String)> {

@@ -28,6 +28,10 @@ words! {
         Clean = "clean",
         /// Delete what somebody asked to delete, everywhere.
         Delete = "delete",
+        /// See to it that nothing is left of who is taken out of a meeting.
+        Redact = "redact",
+        /// Take somebody out of all meetings, and forget the name.
+        Erase = "erase",
     }
 }
 
@@ -37,7 +41,7 @@ impl JobKind {
     pub fn taken(named: &[Self]) -> Vec<Self> {
         let is_taken = |kind: &Self| {
             let is_made_after = matches!(kind, Self::Join | Self::Transcript | Self::Remux);
-            let is_deletion = matches!(kind, Self::Delete);
+            let is_deletion = matches!(kind, Self::Delete | Self::Redact | Self::Erase);
             named.contains(kind)
                 || is_made_after && named.contains(&Self::Mix)
                 || is_deletion && named.contains(&Self::Clean)
@@ -93,6 +97,16 @@ impl Subject {
         match self {
             Self::Meeting(id) => Some(id),
             Self::Recording(_) | Self::Person(_) => None,
+        }
+    }
+}
+
+impl Subject {
+    /// `None`: it is about something else.
+    pub fn person(self) -> Option<UserId> {
+        match self {
+            Self::Person(id) => Some(id),
+            Self::Meeting(_) | Self::Recording(_) => None,
         }
     }
 }
@@ -156,13 +170,16 @@ mod tests {
 
     #[test]
     fn mix_stands_for_all_that_is_made_after_the_end() {
-        use JobKind::{Clean, Delete, Join, Mix, Remux, Transcript};
+        use JobKind::{Clean, Delete, Erase, Join, Mix, Redact, Remux, Transcript};
         assert_eq!(
             JobKind::taken(&[Mix, Clean]),
-            [Join, Mix, Transcript, Remux, Clean, Delete]
+            [Join, Mix, Transcript, Remux, Clean, Delete, Redact, Erase]
         );
         assert_eq!(JobKind::taken(&[Join]), [Join]);
-        assert_eq!(JobKind::taken(&[Clean, Clean]), [Clean, Delete]);
+        assert_eq!(
+            JobKind::taken(&[Clean, Clean]),
+            [Clean, Delete, Redact, Erase]
+        );
         assert_eq!(JobKind::taken(&JobKind::ALL), JobKind::ALL);
     }
 

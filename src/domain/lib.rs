@@ -51,6 +51,7 @@ pub mod object_key;
 pub mod quota;
 pub mod recording;
 pub mod recording_state;
+pub mod redaction;
 pub mod refine;
 pub mod spool_path;
 pub mod tiering;

@@ -53,8 +53,9 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
     let gate = Arc::new(pass.gate(&mut tx).await?);
     drop(tx);
     let plan = |gap: &unheard::Gap, finals: &[Span]| {
+        let spoken = gate.allowed(gap.participant, Use::Transcription);
         let kept = Kept {
-            spoken: &gate.allowed(gap.participant, Use::Transcription),
+            spoken: &pass.known.may_be_transcribed(gap.participant, &spoken),
             stored: &pass.known.stored(gap.participant),
             finals,
         };

@@ -234,8 +234,10 @@ impl Joining<'_> {
         } = joined;
         let gaps = serde_json::to_value(gaps)?;
         if !joined.fresh {
+            let Row { id: job, epoch, .. } = self.claimed.job;
             let mut tx = store.worker_tx().await?;
-            recording::set_gaps(&mut tx, track.id, &gaps).await?;
+            job::hold(&mut tx, job, self.claimed.owner, epoch).await?;
+            recording::keep(&mut tx, track.id, &gaps).await?;
             tx.commit().await?;
             return Ok(());
         }
@@ -276,6 +278,7 @@ impl Joining<'_> {
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
             made_of: Vec::new(),
+            gain_db: None,
         };
         let committed = self.commit(meeting, track.id, &file).await;
         inventory.follow(&object).await;

@@ -8,6 +8,7 @@ use crate::{
         hold::{Person, held, taken_back},
         id::{MeetingId, ParticipantId},
         recording::{Circumstances, Gap, GapReason, RecordingKind, RecordingStatus, subtract},
+        redaction::{self, Cut},
         settings::{ConsentPolicy, RecordingMode},
         time::{MeetingTime, Micros, Span},
     },
@@ -16,6 +17,7 @@ use crate::{
         capture::{self, Loaded},
         consent,
         recording::{self, Recording, Segment, TrackKey},
+        redaction as redactions,
     },
 };
 use anyhow::Context;
@@ -37,6 +39,8 @@ pub(super) struct Known {
     unheard: Vec<Span>,
     /// Held for everybody by a withdrawal of one.
     held: Vec<Span>,
+    /// Taken out of what there is.
+    cuts: Vec<Cut>,
 }
 
 impl Known {
@@ -57,6 +61,7 @@ impl Known {
         let visits = attendance::of_meeting(&mut tx, meeting).await?;
         let paused = attendance::paused(&mut tx, meeting).await?;
         let unheard = attendance::unheard(&mut tx, meeting).await?;
+        let cuts = redactions::acting(&mut tx, meeting).await?;
         drop(tx);
         let gate = consent::replayed(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
@@ -90,6 +95,7 @@ impl Known {
                 .map(|(from, until)| Span::new(on(from), on(until) + REOPENED))
                 .collect(),
             held,
+            cuts,
             meeting: whole,
         }))
     }
@@ -107,7 +113,25 @@ impl Known {
             paused: self.paused.clone(),
             lost: lost(gaps),
             unheard: self.unheard.clone(),
+            redacted: self.redacted(participant, Use::Recording),
         }
+    }
+
+    /// What is taken out of this participant's for this purpose; sorted and apart.
+    pub fn redacted(&self, participant: ParticipantId, purpose: Use) -> Vec<Span> {
+        redaction::spans(&self.cuts, participant, purpose)
+    }
+
+    /// Whether anybody's sound is taken out: the mix keeps its loudness and its place then.
+    pub fn is_redacted(&self) -> bool {
+        let mut cuts = self.cuts.iter();
+        cuts.any(|cut| cut.purposes.contains(&Use::Recording))
+    }
+
+    /// When this participant's words may be looked for, of when it `spoken`.
+    pub fn may_be_transcribed(&self, participant: ParticipantId, spoken: &[Span]) -> Vec<Span> {
+        let redacted = self.redacted(participant, Use::Transcription);
+        subtract(spoken, &redaction::near(&redacted))
     }
 
     /// The tracks that there are, whose, and of what.
@@ -135,8 +159,13 @@ impl Known {
         if is_gone || self.meeting.settings.recording == RecordingMode::Off {
             return Vec::new();
         }
-        let Circumstances { agreed, paused, .. } = self.circumstances(participant, &Value::Null);
-        subtract(&agreed, &paused)
+        let Circumstances {
+            agreed,
+            paused,
+            redacted,
+            ..
+        } = self.circumstances(participant, &Value::Null);
+        subtract(&subtract(&agreed, &paused), &redacted)
     }
 
     /// What its own entry allows of a segment.

@@ -14,7 +14,7 @@ use crate::{
         job::JobKind,
         media_type::MediaType,
         object_key::RecordingFile,
-        recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix},
+        recording::{Gap, RecordingKind, RecordingStatus, gaps_of_mix, subtract},
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::mix,
@@ -75,6 +75,7 @@ struct Track {
     path: PathBuf,
     span: Span,
     allowed: Vec<Span>,
+    redacted: Vec<Span>,
     gaps: Vec<Gap>,
     sha256: String,
 }
@@ -123,6 +124,7 @@ impl Mix {
             meeting,
             tenant,
             scratch: scratch.path(),
+            is_redacted: known.is_redacted(),
         };
         let mix = rendering.render(&tracks).await?;
         let ended = self.end(claimed, &known, &mix).await;
@@ -172,11 +174,13 @@ impl Mix {
             .context("a track without a participant")?;
         let (file, sha256) = self.files.fetch(track, scratch).await?;
         let length = Micros::from_ms(track.duration_ms.unwrap_or(0));
+        let why = known.circumstances(key.participant, &track.gaps);
         Ok(Track {
             participant: key.participant,
             path: file.path,
             span: Span::of(file.zero, length),
-            allowed: known.circumstances(key.participant, &track.gaps).agreed,
+            allowed: subtract(&why.agreed, &why.redacted),
+            redacted: why.redacted,
             gaps: serde_json::from_value(track.file_gaps.clone()).context("a track's gaps")?,
             sha256,
         })
@@ -254,6 +258,8 @@ struct Rendering<'a> {
     meeting: MeetingId,
     tenant: TenantId,
     scratch: &'a Path,
+    /// Somebody's sound is taken out: what is left is to be heard as it was.
+    is_redacted: bool,
 }
 
 impl Rendering<'_> {
@@ -294,6 +300,10 @@ impl Rendering<'_> {
         {
             return Ok(MixFile::Kept);
         }
+        let as_it_was = before
+            .as_ref()
+            .filter(|_| self.is_redacted)
+            .and_then(as_it_was);
         let revision = before.map_or(1, |mix| {
             mix.revision + i32::from(mix.status == RecordingStatus::Ready)
         });
@@ -303,6 +313,7 @@ impl Rendering<'_> {
                 path: track.path.clone(),
                 start: track.span.start,
                 allowed: track.allowed.clone(),
+                redacted: track.redacted.clone(),
             })
             .collect();
         let out = self.scratch.join("mix.mp4");
@@ -330,7 +341,7 @@ impl Rendering<'_> {
             .context("no mixes are rendered any more")?;
         let rendered = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            mix::render(&sources, &to, &mut |step| {
+            mix::render_again(&sources, as_it_was, &to, &mut |step| {
                 progress.send_replace(step as f32);
                 Ok(())
             })
@@ -378,6 +389,7 @@ impl Rendering<'_> {
             size_bytes: i64::try_from(stored.size_bytes)?,
             sha256: stored.sha256,
             made_of,
+            gain_db: Some(rendered.gain_db),
         };
         Ok(MixFile::Rendered(Box::new(object), Box::new(file)))
     }
@@ -406,4 +418,13 @@ impl Rendering<'_> {
             .context("deleting a mix of which nothing may be kept")?;
         Ok(MixFile::Gone(mix.id))
     }
+}
+
+/// The place and the gain of the mix that there is.
+fn as_it_was(mix: &Recording) -> Option<mix::Before> {
+    let length = Micros::from_ms(mix.duration_ms?);
+    Some(mix::Before {
+        span: Span::of(MeetingTime::from_ms(mix.start_ms), length),
+        gain_db: mix.gain_db?,
+    })
 }

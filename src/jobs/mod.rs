@@ -1,10 +1,12 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
 //! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
-//! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete.
+//! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete. [`redact`]
+//! takes people out of meetings, [`erase`] out of all of theirs.
 //! [`crate::worker`] claims them.
 
 pub mod clean;
 pub mod delete;
+pub mod erase;
 mod fetch;
 pub mod files;
 mod fill;
@@ -14,6 +16,7 @@ pub mod join;
 mod known;
 pub mod mix;
 mod pass;
+pub mod redact;
 mod refine;
 pub mod remux;
 mod track;

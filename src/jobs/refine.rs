@@ -64,6 +64,7 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
         let participant = key.participant;
         let done = refine::place(&mut tx, pass.meeting, pass.claimed.job.id, track.id.0).await?;
         let spoken = gate.allowed(participant, Use::Transcription);
+        let spoken = pass.known.may_be_transcribed(participant, &spoken);
         let file = span(track);
         let kept = intersect(
             &intersect(&spoken, &pass.known.stored(participant)),

@@ -6,7 +6,7 @@ use crate::{
         fault::Sighting,
         id::MeetingId,
         media_type::MediaType,
-        recording::{Circumstances, Gap, RecordingStatus, SegmentState, gaps, intersect},
+        recording::{Circumstances, Gap, RecordingStatus, SegmentState, gaps, intersect, subtract},
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::join::{self, Finalised, Part},
@@ -98,7 +98,7 @@ impl<'a> Joiner<'a> {
             Micros::from_ms(track.duration_ms.unwrap_or(0)),
         );
         // With nothing of it allowed it is not asked for: an earlier try may have deleted it.
-        let is_wanted = !intersect(&[was_at], &why.agreed).is_empty();
+        let is_wanted = !subtract(&intersect(&[was_at], &why.agreed), &why.redacted).is_empty();
         if let Some(made) = made.filter(|_| {
             is_wanted
                 && segments
@@ -161,6 +161,9 @@ impl<'a> Joiner<'a> {
         }
         why.lost.extend(lost.iter().map(|segment| segment.span));
 
+        for part in &mut parts {
+            part.redacted.clone_from(&why.redacted);
+        }
         let (to, appended) = (out.clone(), parts.len() > before);
         let joined = tokio::task::spawn_blocking(move || join::join(&parts, &to))
             .await?

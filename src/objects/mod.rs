@@ -174,6 +174,17 @@ pub struct Head {
     pub restore: Option<String>,
 }
 
+impl Head {
+    /// Whether it can be fetched now: it is not archived, or it is restored.
+    pub fn is_readable(&self) -> bool {
+        self.tier != Some(Tier::Archive)
+            || self
+                .restore
+                .as_ref()
+                .is_some_and(|restore| restore.contains("ongoing-request=\"false\""))
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
     pub key: String,

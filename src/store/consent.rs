@@ -5,9 +5,10 @@ use super::{
     Result, StoreError,
     event::{self, StoredEvent},
     idempotency::Request,
+    seal,
 };
 use crate::domain::{
-    consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Use},
+    consent::{self, Broken, ChainEntry, ConsentStatus, ConsentType, Use, hex},
     event::{Consent, Event, Logged},
     gate::{self, Gate},
     id::{ConsentId, MeetingId, ParticipantId},
@@ -72,7 +73,14 @@ pub struct Entry {
     pub purposes: Vec<Use>,
     pub status: ConsentStatus,
     pub actor: String,
+    /// `None`: there was none, or it was erased.
     pub statement: Option<String>,
+    /// Of the chain.
+    pub version: i16,
+    /// What stands for the statement in the chain; not in version 1.
+    pub statement_hash: Option<String>,
+    /// What was hashed with the statement, as long as that is there.
+    pub statement_salt: Option<String>,
     pub timestamp: DateTime<Utc>,
     /// When it acts from: its time stamp, or earlier when it turned out to have been said before
     /// that.
@@ -100,8 +108,10 @@ impl Entry {
             participant_id: self.participant,
             purposes: self.purposes.clone(),
             statement: self.statement.clone(),
+            statement_hash: self.statement_hash.clone(),
             status: self.status,
             timestamp: wire_time(self.timestamp),
+            version: self.version,
         }
     }
 
@@ -192,6 +202,9 @@ pub async fn append(
     .fetch_one(&mut *conn)
     .await?;
     let timestamp = decision.timestamp.trunc_subsecs(3);
+    let salt = hex(&seal::random::<16>()
+        .map_err(|error| StoreError::Other(sqlx::Error::Encode(error.into())))?);
+    let hashed = decision.statement.as_deref();
     let mut entry = Entry {
         meeting: decision.meeting,
         entry: last + 1,
@@ -202,6 +215,9 @@ pub async fn append(
         status: decision.status,
         actor: decision.actor.clone(),
         statement: decision.statement.clone(),
+        version: consent::VERSION,
+        statement_hash: hashed.map(|text| consent::statement_hash(&salt, text)),
+        statement_salt: hashed.is_some().then_some(salt),
         timestamp,
         acts_at: timestamp,
         prev_hash,
@@ -214,9 +230,12 @@ pub async fn append(
         .map(|purpose| purpose.as_str())
         .collect();
     sqlx::query(
-        "insert into consent_log (meeting_id, entry, id, tenant_id, participant_id, consent_type, purposes, status, actor,
-                                  statement, timestamp, prev_hash, hash)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        "with said as (
+             insert into consent_statements (meeting_id, entry, tenant_id, salt, statement)
+             select $1, $2, $4, $15, $10 where $10::text is not null)
+         insert into consent_log (meeting_id, entry, id, tenant_id, participant_id, consent_type, purposes, status, actor,
+                                  statement_hash, timestamp, prev_hash, hash, version)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $14, $11, $12, $13, $16)",
     )
     .bind(entry.meeting.0)
     .bind(entry.entry)
@@ -231,6 +250,9 @@ pub async fn append(
     .bind(entry.timestamp)
     .bind(&entry.prev_hash)
     .bind(&entry.hash)
+    .bind(&entry.statement_hash)
+    .bind(&entry.statement_salt)
+    .bind(entry.version)
     .execute(&mut *conn)
     .await?;
     sqlx::query(
@@ -275,6 +297,9 @@ struct Row {
     status: ConsentStatus,
     actor: String,
     statement: Option<String>,
+    version: i16,
+    statement_hash: Option<String>,
+    salt: Option<String>,
     timestamp: DateTime<Utc>,
     acts_at: DateTime<Utc>,
     prev_hash: String,
@@ -299,6 +324,9 @@ impl Row {
             status: self.status,
             actor: self.actor,
             statement: self.statement,
+            version: self.version,
+            statement_hash: self.statement_hash,
+            statement_salt: self.salt,
             timestamp: self.timestamp,
             acts_at: self.acts_at,
             prev_hash: self.prev_hash,
@@ -310,9 +338,11 @@ impl Row {
 macro_rules! entries {
     ($which:literal) => {
         concat!(
-            "select c.entry, c.id, c.participant_id, c.consent_type, c.purposes, c.status, c.actor, c.statement, c.timestamp,
+            "select c.entry, c.id, c.participant_id, c.consent_type, c.purposes, c.status, c.actor,
+                    coalesce(c.statement, t.statement) as statement, c.version, c.statement_hash, t.salt, c.timestamp,
                     least(c.timestamp, k.timestamp) as acts_at, c.prev_hash, c.hash
              from consent_log c left join consent_cuts k on k.meeting_id = c.meeting_id and k.entry = c.entry
+             left join consent_statements t on t.meeting_id = c.meeting_id and t.entry = c.entry
              where c.meeting_id = $1 and ",
             $which
         )
@@ -388,11 +418,24 @@ pub async fn verify(conn: &mut PgConnection, meeting: MeetingId) -> Result<Resul
     .bind(meeting.0)
     .fetch_one(&mut *conn)
     .await?;
-    let log: Vec<(ChainEntry, String, String)> = whole(conn, meeting)
-        .await?
-        .into_iter()
-        .map(|entry| (entry.chained(), entry.prev_hash, entry.hash))
+    let said = whole(conn, meeting).await?;
+    let log: Vec<(ChainEntry, String, String)> = said
+        .iter()
+        .map(|entry| (entry.chained(), entry.prev_hash.clone(), entry.hash.clone()))
         .collect();
+    // What is shown as the statement is what was hashed.
+    let changed = said.iter().find(|entry| {
+        let hash = |text: &String| {
+            let salt = entry.statement_salt.as_deref().unwrap_or_default();
+            consent::statement_hash(salt, text)
+        };
+        entry.statement_hash.is_some()
+            && entry.statement.is_some()
+            && entry.statement.as_ref().map(hash) != entry.statement_hash
+    });
+    if let Some(changed) = changed {
+        return Ok(Err(Broken::Content(changed.entry)));
+    }
     let walked = consent::verify(
         meeting,
         log.iter()

@@ -266,13 +266,15 @@ pub struct Recording {
     pub sha256: Option<String>,
     /// Of a mix: the SHA-256 of each track that is in it, ordered by the tracks' ids.
     pub made_of: Vec<String>,
+    /// Of a mix: how much it was amplified. `None`: it was made before this was noted.
+    pub gain_db: Option<f64>,
 }
 
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Recording>> {
     let rows = sqlx::query(concat!(
         "select id, kind, participant_id, source, codec, start_ms, duration_ms, gaps || ",
         losses!(),
-        " as gaps, gaps as file_gaps, status, blob_url, media_type, revision, sha256, made_of from recordings r
+        " as gaps, gaps as file_gaps, status, blob_url, media_type, revision, sha256, made_of, gain_db from recordings r
          where meeting_id = $1 and deleted_at is null and status <> 'deleting' order by kind, id",
     ))
     .bind(meeting.0)
@@ -303,6 +305,7 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
             revision: row.try_get("revision")?,
             sha256: row.try_get("sha256")?,
             made_of: row.try_get("made_of")?,
+            gain_db: row.try_get("gain_db")?,
         })
     };
     Ok(rows.iter().map(recording).collect::<sqlx::Result<_>>()?)
@@ -323,6 +326,8 @@ pub struct Finished {
     pub sha256: String,
     /// As in [`Recording`].
     pub made_of: Vec<String>,
+    /// As in [`Recording`].
+    pub gain_db: Option<f64>,
 }
 
 /// Whether it is deleted, or about to be, alone or with its meeting.
@@ -358,7 +363,8 @@ pub async fn finish(
     inventory::settle(conn, meeting, stored).await?;
     sqlx::query(
         "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
-             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, media_type = $9, storage_tier = 'hot',
+             duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, media_type = $9, gain_db = $10, storage_tier = 'hot',
+             redacting = false,
              revision = revision + case when status = 'ready' then 1 else 0 end
          where id = $1 and deleted_at is null and status <> 'deleting'",
     )
@@ -371,6 +377,7 @@ pub async fn finish(
     .bind(&file.sha256)
     .bind(&file.made_of)
     .bind(file.media_type.as_str())
+    .bind(file.gain_db)
     .execute(conn)
     .await?;
     Ok(())
@@ -428,9 +435,9 @@ pub async fn fail(conn: &mut PgConnection, id: RecordingId, error: &str) -> Resu
     Ok(())
 }
 
-/// Only the gaps of a finished file are told anew.
-pub async fn set_gaps(conn: &mut PgConnection, id: RecordingId, gaps: &Value) -> Result<()> {
-    sqlx::query("update recordings set gaps = $2 where id = $1 and gaps <> $2")
+/// A finished file stays as it is; only its gaps are told anew.
+pub async fn keep(conn: &mut PgConnection, id: RecordingId, gaps: &Value) -> Result<()> {
+    sqlx::query("update recordings set gaps = $2, redacting = false where id = $1 and (gaps <> $2 or redacting)")
         .bind(id.0)
         .bind(gaps)
         .execute(conn)

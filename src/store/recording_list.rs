@@ -120,7 +120,9 @@ macro_rules! listed {
                     r.duration_ms, r.duration_seconds,
                     case when r.status = 'ready' then r.gaps else r.gaps || ",
             losses!(),
-            " end as gaps, r.storage_tier, r.status, r.progress, r.error,
+            " end as gaps, r.storage_tier,
+                    case when r.redacting and r.status = 'ready' then 'processing' else r.status end as status,
+                    r.progress, r.error,
                     r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
                     case when r.status = 'processing' then
                         (select min(j.waiting_for) from jobs j where j.subject = r.meeting_id and j.kind in ('join', 'mix'))

@@ -3,6 +3,7 @@
 //! HKDF-SHA-256 with one `info` per use, so that no key of one use is good for another. The secret
 //! is the same on every `api` and `worker`: what an `api` seals a worker opens.
 
+use super::signature::Signer;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Salt},
@@ -54,15 +55,26 @@ pub fn random<const N: usize>() -> Result<[u8; N], SealError> {
 }
 
 /// AES-256-GCM with a random nonce in front of each box. A random 96-bit nonce is good for 2³²
-/// boxes; there are two per stream.
-pub struct Seal(LessSafeKey);
+/// boxes; there are two per stream. Beside it the key that signs.
+pub struct Seal {
+    boxes: LessSafeKey,
+    signer: Signer,
+}
 
 impl Seal {
     pub fn new(secret: &[u8]) -> Result<Self, SealError> {
         let key = derive(secret, "hansard seal v1")?;
-        Ok(Self(LessSafeKey::new(
-            UnboundKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes"),
-        )))
+        Ok(Self {
+            boxes: LessSafeKey::new(
+                UnboundKey::new(&AES_256_GCM, &key).expect("the key has 32 bytes"),
+            ),
+            signer: Signer::new(&derive(secret, "hansard signature v1")?),
+        })
+    }
+
+    /// What signs certificates.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// Nonce, cipher text and tag. `place` (the row's ids) must be named again to open it, so that
@@ -70,7 +82,7 @@ impl Seal {
     pub fn seal(&self, place: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce = random::<NONCE_LEN>()?;
         let mut body = plain.to_vec();
-        self.0
+        self.boxes
             .seal_in_place_append_tag(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(place),
@@ -86,7 +98,7 @@ impl Seal {
             .ok_or(SealError::Closed)?;
         let mut body = body.to_vec();
         let plain = self
-            .0
+            .boxes
             .open_in_place(
                 Nonce::assume_unique_for_key(*nonce),
                 Aad::from(place),

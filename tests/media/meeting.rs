@@ -211,6 +211,7 @@ impl Meeting {
                     path: path.clone(),
                     start: MeetingTime::from_ms(track.start_ms),
                     allowed: self.gate.allowed(take.who, Use::Recording),
+                    redacted: Vec::new(),
                 })
             })
             .collect();

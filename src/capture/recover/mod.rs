@@ -30,7 +30,7 @@ use crate::{
     },
     published,
     queue::JobKind,
-    store::{StoreError, capture, consent, effect::Effects, event, job, recording},
+    store::{StoreError, capture, consent, effect::Effects, event, job, recording, redaction},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -183,6 +183,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     let gate = Arc::new(gate(deps, meeting, start).await?);
     let mut tx = deps.store.worker_tx().await?;
     let known = recording::segments(&mut tx, meeting).await?;
+    let cuts = redaction::acting(&mut tx, meeting).await?;
     drop(tx);
     let known: BTreeMap<(RecordingId, i64, i32), recording::Segment> = known
         .into_iter()
@@ -193,6 +194,7 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
         loaded,
         meeting,
         gate,
+        cuts,
         known,
         stored: AtomicUsize::new(0),
         blocks: tokio::sync::Mutex::default(),

@@ -8,9 +8,11 @@ use crate::{
         uploader::{self, Unstored},
     },
     domain::{
+        consent::Use,
         gate::{Gate, Pass, Recording, Verdict},
         id::{MeetingId, RecordingId},
         recording::{SEGMENT_LENGTH, SegmentState},
+        redaction::{self, Cut},
         time::Span,
     },
     media::live::segment::{self, Leftover, Sealed},
@@ -39,6 +41,8 @@ pub(super) struct Taking {
     pub loaded: capture::Loaded,
     pub meeting: MeetingId,
     pub gate: Arc<Gate>,
+    /// What was taken out of the meeting meanwhile.
+    pub cuts: Vec<Cut>,
     /// The rows there are.
     pub known: BTreeMap<(RecordingId, i64, i32), recording::Segment>,
     pub stored: AtomicUsize,
@@ -75,7 +79,9 @@ impl Taking {
         };
         if !known.is_some_and(keeps) {
             let (gate, again) = (self.gate.clone(), leftover.clone());
-            let cut = match tokio::task::spawn_blocking(move || again.repair(&gate)).await? {
+            let redacted = redaction::spans(&self.cuts, participant, Use::Recording);
+            let repairing = move || again.repair_without(&gate, &redacted);
+            let cut = match tokio::task::spawn_blocking(repairing).await? {
                 Ok(cut) => cut,
                 Err(error) => return self.unreadable(&leftover, error).await,
             };

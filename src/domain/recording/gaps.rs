@@ -20,7 +20,7 @@ words! {
     /// Why something is not in a file.
     pub enum GapReason(
         "reason for a gap",
-        schema "GapReason": "Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had, and others had not."
+        schema "GapReason": "Why something is not in a file: `no_consent` the participant had not agreed, `paused` it had, and others had not, `redacted` it was taken out afterwards."
     ) {
         /// Nothing was sent.
         Muted = "muted",
@@ -32,6 +32,8 @@ words! {
         Paused = "paused",
         /// It was sent and did not arrive, or nobody listened.
         Lost = "lost",
+        /// It was taken out afterwards.
+        Redacted = "redacted",
     }
 }
 
@@ -72,6 +74,8 @@ pub struct Circumstances {
     pub lost: Vec<Span>,
     /// When nobody listened: between two holders of the meeting.
     pub unheard: Vec<Span>,
+    /// What is taken out of it afterwards.
+    pub redacted: Vec<Span>,
 }
 
 impl Circumstances {
@@ -106,8 +110,8 @@ impl Circumstances {
 }
 
 /// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons
-/// hold, the first of left, not agreed, paused, lost is told; where none does, the sender was mute.
-/// What a crash cost behind the end of the file is told, too.
+/// hold, the first of left, not agreed, paused, redacted, lost is told; where none does, the sender was
+/// mute. What a crash cost behind the end of the file is told, too.
 pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     let always = [Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)];
     let present = if why.present.is_empty() {
@@ -133,6 +137,8 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     tell(&mut rest, no_consent, GapReason::NoConsent, GAP_MIN);
     let paused = intersect(&rest, &why.paused);
     tell(&mut rest, paused, GapReason::Paused, GAP_MIN);
+    let redacted = intersect(&rest, &why.redacted);
+    tell(&mut rest, redacted, GapReason::Redacted, GAP_MIN);
     let lost = intersect(&rest, &lost);
     tell(&mut rest, lost, GapReason::Lost, CONCEAL_MAX + Micros(1));
     found.extend(
@@ -149,7 +155,7 @@ pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     listed(found)
 }
 
-/// The holes of a mix: where every track then running is paused, or every one is lost. A track
+/// The holes of a mix: where every track then running is paused, lost, or redacted. A track
 /// whose participant had left or had not agreed is not running there.
 pub fn gaps_of_mix(mix: Span, tracks: &[(Span, Vec<Gap>)]) -> Vec<Gap> {
     let holes = |gaps: &[Gap], reasons: &[GapReason]| -> Vec<Span> {
@@ -159,7 +165,7 @@ pub fn gaps_of_mix(mix: Span, tracks: &[(Span, Vec<Gap>)]) -> Vec<Gap> {
             .collect()
     };
     let mut found = Vec::new();
-    for reason in [GapReason::Paused, GapReason::Lost] {
+    for reason in [GapReason::Paused, GapReason::Lost, GapReason::Redacted] {
         let mut common = vec![mix];
         let mut somebody = Vec::new();
         for (file, gaps) in tracks {

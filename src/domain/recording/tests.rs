@@ -1,5 +1,5 @@
 use super::*;
-use GapReason::{Left, Lost, Muted, NoConsent, Paused};
+use GapReason::{Left, Lost, Muted, NoConsent, Paused, Redacted};
 
 fn span(from_ms: i64, to_ms: i64) -> Span {
     Span::new(MeetingTime::from_ms(from_ms), MeetingTime::from_ms(to_ms))
@@ -176,6 +176,7 @@ fn every_hole_has_one_reason() {
         paused: vec![span(50_000, 52_000), span(41_000, 42_000)],
         lost: vec![span(54_000, 54_500), span(55_000, 55_060)],
         unheard: Vec::new(),
+        redacted: Vec::new(),
     };
     let recorded = [
         span(1_000, 5_000),
@@ -270,6 +271,37 @@ fn what_a_crash_cost_at_the_end_is_told_behind_the_end() {
     assert_eq!(
         gaps(span(0, 10_400), &[span(0, 10_400)], &why),
         [gap(10_400, 12_000, Lost)]
+    );
+}
+
+#[test]
+fn what_was_taken_out_is_told_where_the_sender_could_have_been_heard() {
+    let why = Circumstances {
+        present: vec![span(0, 20_000), span(30_000, 60_000)],
+        agreed: vec![span(0, 45_000)],
+        lost: vec![span(14_000, 18_000)],
+        redacted: vec![span(10_000, 16_000), span(25_000, 50_000)],
+        ..Circumstances::default()
+    };
+    // A packet more than the span went at either end.
+    let recorded = [span(0, 9_980), span(18_000, 20_000), span(50_000, 60_000)];
+    assert_eq!(
+        gaps(span(0, 60_000), &recorded, &why),
+        [
+            gap(10_000, 16_000, Redacted),
+            gap(16_000, 18_000, Lost),
+            gap(20_000, 30_000, Left),
+            gap(30_000, 45_000, Redacted),
+            gap(45_000, 50_000, NoConsent),
+        ]
+    );
+    let both = [
+        (span(0, 60_000), vec![gap(10_000, 16_000, Redacted)]),
+        (span(0, 60_000), vec![gap(12_000, 30_000, Redacted)]),
+    ];
+    assert_eq!(
+        gaps_of_mix(span(0, 60_000), &both),
+        [gap(12_000, 16_000, Redacted)]
     );
 }
 

@@ -52,6 +52,8 @@ words! {
         Withdrawn = "withdrawn",
         /// The decoder failed on it, or there was no room left for it.
         Lost = "lost",
+        /// It was taken out afterwards.
+        Redacted = "redacted",
     }
 }
 
@@ -268,7 +270,7 @@ impl Segment {
         let is_told = match reason {
             Reason::Lost => true,
             Reason::Empty => self.revision > 0 || self.letters,
-            Reason::Withdrawn => self.revision > 0,
+            Reason::Withdrawn | Reason::Redacted => self.revision > 0,
         };
         if std::mem::replace(&mut self.ended, true) || !is_told {
             return Ending::Unseen;

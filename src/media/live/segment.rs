@@ -60,14 +60,14 @@ impl Sealed {
         if recut::is_whole(gate, &self.pass) {
             return Ok(Some(self));
         }
-        reseal(self, gate)
+        reseal(self, gate, &[])
     }
 }
 
-/// Trims to what the gate allows, and measures anew.
-fn reseal(sealed: Sealed, gate: &Gate) -> Result<Option<Sealed>> {
+/// Trims to what the gate allows without what is redacted, and measures anew.
+fn reseal(sealed: Sealed, gate: &Gate, redacted: &[Span]) -> Result<Option<Sealed>> {
     let allowed = recut::allowed(gate, &sealed.pass);
-    let Some(content) = remux::keep(&sealed.path, &allowed)? else {
+    let Some(content) = remux::keep_without(&sealed.path, &allowed, redacted)? else {
         return Ok(None);
     };
     let Some(pass) = recut::rest(gate, &sealed.pass, content.span) else {
@@ -256,7 +256,7 @@ impl SegmentWriter {
                 })
             })
         } else {
-            reseal(raw, &self.gate)
+            reseal(raw, &self.gate, &[])
         };
         let mut outcome = Outcome {
             fault: finished.err(),
@@ -310,6 +310,11 @@ impl Leftover {
     /// allows. `None`: nothing of it stays, and the file is gone. A file that holds something else
     /// than a segment is an error. May run twice.
     pub fn repair(self, gate: &Gate) -> Result<Option<Sealed>> {
+        self.repair_without(gate, &[])
+    }
+
+    /// The same, without what was taken out of the meeting before anybody could store it.
+    pub fn repair_without(self, gate: &Gate, redacted: &[Span]) -> Result<Option<Sealed>> {
         let Some(content) = remux::inspect(&self.path)? else {
             ensure!(is_unbegun(&self.path)?, "it holds no segment");
             fs::remove_file(&self.path).context("an empty segment cannot be removed")?;
@@ -325,7 +330,7 @@ impl Leftover {
             size: 0,
             sha256: String::new(),
         };
-        reseal(sealed, gate)
+        reseal(sealed, gate, redacted)
     }
 }
 

@@ -1,10 +1,9 @@
 //! Joins a recording's segments into the file that a host gets, without re-encoding.
 
-use super::remux::{Content, Unfinished, grown};
+use super::remux::{Content, Kept, Unfinished, grown};
 use crate::{
     domain::{
         codec::AudioCodec,
-        recording::{recut::is_within, union},
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -74,6 +73,8 @@ pub struct Part {
     /// What of it may be kept: for a segment by its own consent entry, because another's may reach
     /// back over a cut.
     pub allowed: Vec<Span>,
+    /// What is taken out of it all the same, with every packet that holds sound of it.
+    pub redacted: Vec<Span>,
     /// What is in it.
     pub span: Span,
     pub codec: AudioCodec,
@@ -116,6 +117,7 @@ impl Part {
             bytes,
             zero,
             allowed,
+            redacted: Vec::new(),
             span: content.span,
             codec,
             channels,
@@ -127,7 +129,7 @@ impl Part {
 /// A part while it is read.
 struct Reading {
     reader: Reader,
-    allowed: Vec<Span>,
+    kept: Kept,
     /// Its place among the parts.
     place: usize,
     next: Frame,
@@ -139,11 +141,11 @@ impl Reading {
         let Some(mut reader) = open(&part.path, part.bytes.as_ref(), part.zero)? else {
             return Ok(None);
         };
-        let allowed = union(&part.allowed);
-        let next = following(&mut reader, &allowed, dropped)?;
+        let kept = Kept::new(&part.allowed, &part.redacted);
+        let next = following(&mut reader, &kept, dropped)?;
         Ok(next.map(|next| Self {
             reader,
-            allowed,
+            kept,
             place,
             next,
         }))
@@ -157,9 +159,10 @@ fn open(path: &Path, bytes: Option<&Range<u64>>, zero: MeetingTime) -> Result<Op
     }
 }
 
-fn following(reader: &mut Reader, allowed: &[Span], dropped: &mut u64) -> Result<Option<Frame>> {
+fn following(reader: &mut Reader, kept: &Kept, dropped: &mut u64) -> Result<Option<Frame>> {
+    let codec = reader.codec();
     while let Some(frame) = reader.read()? {
-        if is_within(frame.span, allowed) {
+        if kept.has(&frame, codec) {
             return Ok(Some(frame));
         }
         *dropped += 1;
@@ -208,7 +211,7 @@ pub fn join(parts: &[Part], out: &Path) -> Result<Option<Finalised>> {
             .map(|reading| reading.next.span.start);
         let other = goes_on.filter(|_| Some(open[at].place) != current);
         let reading = &mut open[at];
-        let following = following(&mut reading.reader, &reading.allowed, &mut dropped)?;
+        let following = following(&mut reading.reader, &reading.kept, &mut dropped)?;
         let place = reading.place;
         let frame = match following {
             Some(following) => std::mem::replace(&mut reading.next, following),

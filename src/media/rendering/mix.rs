@@ -15,7 +15,7 @@ use crate::{
     media::rendering::{
         aac::Encoder,
         limiter::Limiter,
-        mix_input::{self, Block, RATE},
+        mix_input::{self, Block, RATE, sample_at},
         scratch::{BLOCK, Scratch, Take},
     },
 };
@@ -55,6 +55,15 @@ pub struct Mixed {
     pub gain_db: f64,
 }
 
+/// What a mix that is rendered again keeps of the one before it, so that what stays is heard as it
+/// was, where it was.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Before {
+    /// The whole file; its edges are silence where nothing is left there.
+    pub span: Span,
+    pub gain_db: f64,
+}
+
 /// Renders the mix of `sources` to `out`. Blocks; at most about a second of CPU per minute of
 /// meeting and half of it in the caller's thread. `progress` is told 0…1 about once per second of
 /// meeting, and ends the work by an error.
@@ -69,10 +78,27 @@ pub fn render(
     out: &Path,
     progress: &mut (dyn FnMut(f64) -> Result<()> + Send),
 ) -> Result<Option<Mixed>> {
-    let Some(mut sum) = sum(sources, out, &mut |part| progress(0.6 * part))? else {
+    render_again(sources, None, out, progress)
+}
+
+/// The same, with the place and the gain of the mix before it.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_again(
+    sources: &[Source],
+    before: Option<Before>,
+    out: &Path,
+    progress: &mut (dyn FnMut(f64) -> Result<()> + Send),
+) -> Result<Option<Mixed>> {
+    let at = before.map(|before| before.span);
+    let Some(mut sum) = sum(sources, at, out, &mut |part| progress(0.6 * part))? else {
         return Ok(None);
     };
-    let gain_db = gain(&mut sum, &mut |part| progress(0.6 + 0.15 * part))?;
+    let gain_db = match before {
+        Some(before) => before.gain_db,
+        None => gain(&mut sum, &mut |part| progress(0.6 + 0.15 * part))?,
+    };
     let written = encode(&mut sum.take, gain_db, out, &mut |part| {
         progress(0.75 + 0.25 * part)
     });
@@ -101,8 +127,13 @@ struct Sum {
     peak: f32,
 }
 
-/// All tracks, added up from the first recorded sample to the last.
-fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>> {
+/// All tracks, added up from the first recorded sample to the last, and at least over `span`.
+fn sum(
+    sources: &[Source],
+    span: Option<Span>,
+    out: &Path,
+    progress: Progress,
+) -> Result<Option<Sum>> {
     let size = sources
         .iter()
         .filter_map(|source| Some(fs::metadata(&source.path).ok()?.len()))
@@ -125,7 +156,7 @@ fn sum(sources: &[Source], out: &Path, progress: Progress) -> Result<Option<Sum>
             });
         }
         let mut told = || progress((read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0));
-        add_up(&mut players, out, &mut told)
+        add_up(&mut players, span, out, &mut told)
     })
 }
 
@@ -154,6 +185,7 @@ impl Player<'_> {
 
 fn add_up(
     players: &mut [Player],
+    span: Option<Span>,
     out: &Path,
     progress: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Option<Sum>> {
@@ -172,7 +204,7 @@ fn add_up(
             .collect();
         let mixing = match &mut mixing {
             Some(mixing) => mixing,
-            none => none.insert(Mixing::begin(now, &blocks, out)?),
+            none => none.insert(Mixing::begin(now, &blocks, span, out)?),
         };
         mixing.add(now, blocks)?;
         progress()?;
@@ -187,6 +219,8 @@ struct Mixing {
     peak: f32,
     /// The first sample.
     start: i64,
+    /// It reaches to here at least.
+    until: i64,
     /// What was written last goes to here.
     at: i64,
     /// A block not written yet, because it may be the last: its number, and where its recorded part
@@ -196,13 +230,15 @@ struct Mixing {
 }
 
 impl Mixing {
-    fn begin(now: i64, blocks: &[Block], out: &Path) -> Result<Self> {
+    fn begin(now: i64, blocks: &[Block], span: Option<Span>, out: &Path) -> Result<Self> {
         let first = blocks
             .iter()
             .flat_map(|block| &block.filled)
             .map(|filled| filled.start)
             .min();
         let first = now * BLOCK as i64 + first.context("a block without sound")? as i64;
+        let span = span.map(|span| (sample_at(span.start), sample_at(span.end)));
+        let first = span.map_or(first, |(start, _)| first.min(start));
         // A file begins on a whole millisecond.
         let start = first.div_euclid(RATE / 1000) * (RATE / 1000);
         Ok(Self {
@@ -210,6 +246,7 @@ impl Mixing {
             meter: Meter::new()?,
             peak: 0.0,
             start,
+            until: span.map_or(start, |(_, end)| end),
             at: start,
             open: None,
             filled: Vec::new(),
@@ -243,12 +280,17 @@ impl Mixing {
             return Ok(());
         };
         let from = n * BLOCK as i64;
+        self.write_silence(from)?;
+        self.write(&samples[(self.at - from) as usize..until as usize])
+    }
+
+    fn write_silence(&mut self, until: i64) -> Result<()> {
         let silence = vec![0.0; BLOCK];
-        while self.at < from {
-            let count = (from - self.at).min(BLOCK as i64);
+        while self.at < until {
+            let count = (until - self.at).min(BLOCK as i64);
             self.write(&silence[..count as usize])?;
         }
-        self.write(&samples[(self.at - from) as usize..until as usize])
+        Ok(())
     }
 
     fn write(&mut self, samples: &[f32]) -> Result<()> {
@@ -263,6 +305,7 @@ impl Mixing {
     fn finish(mut self) -> Result<Sum> {
         let until = self.open.as_ref().map_or(0, |(_, _, end)| *end);
         self.write_open(until)?;
+        self.write_silence(self.until)?;
         let mut take = self.scratch.finish()?;
         let rest = take.length() % FRAME;
         if rest <= STUMP_MAX {

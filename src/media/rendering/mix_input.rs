@@ -28,6 +28,9 @@ pub struct Source {
     /// On the meeting's timeline, from [`crate::domain::gate::Gate::allowed`]. Nothing else is
     /// decoded; sound is cut to it at the sample, with the coder's delay taken out.
     pub allowed: Vec<Span>,
+    /// What was taken out of it after it had been mixed: what is behind that stays in its place, to
+    /// the sample, though time stamps are rounded. Sorted and apart.
+    pub redacted: Vec<Span>,
 }
 
 pub const RATE: i64 = 48_000;
@@ -51,6 +54,9 @@ const BEHIND: f64 = 0.1 * RATE as f64;
 /// At most this much is a piece stretched or squeezed: a little more than `domain/timeline` bends
 /// (2 %).
 const BEND: f64 = 0.03;
+
+/// Packets of Opus last a multiple of this (2.5 ms), in samples.
+const TICK: f64 = 120.0;
 
 /// What Matroska writes before each frame, in bytes.
 const BLOCK_HEADER: u64 = 7;
@@ -79,7 +85,14 @@ pub fn play(source: &Source, read: &AtomicU64, to: &SyncSender<Block>) -> Result
     let allowed = union(&source.allowed);
     let mut decoder = Decoder::new(codec, RATE as u32)?;
     let mut input = MixInput::new(&allowed, to);
+    let mut end: Option<MeetingTime> = None;
     while let Some(frame) = reader.read()? {
+        let hole = end.map(|end| Span::new(end, frame.span.start));
+        end = Some(frame.span.end);
+        if let Some(hole) = hole.filter(|hole| source.redacted.iter().any(|of| of.overlaps(*hole)))
+        {
+            input.goes_on_behind(hole);
+        }
         read.fetch_add(frame.payload.len() as u64 + BLOCK_HEADER, Ordering::Relaxed);
         // What nobody allowed is not even decoded; but a decoder settles for the length of its
         // delay.
@@ -127,6 +140,11 @@ struct MixInput<'a> {
     /// How far the running sound is behind its time stamps, smoothed, in samples.
     behind: f64,
     bending: bool,
+    /// Where the last piece ended by its time stamp, in samples.
+    meant_end: f64,
+    /// The next hole was none when it was mixed before: how much longer it is than its time stamps
+    /// say, in samples.
+    redacted: Option<f64>,
 }
 
 impl<'a> MixInput<'a> {
@@ -144,7 +162,18 @@ impl<'a> MixInput<'a> {
             fade_in: 0,
             behind: 0.0,
             bending: false,
+            meant_end: 0.0,
+            redacted: None,
         }
+    }
+
+    /// Packets were taken out here. What follows is placed as if they were there: they were whole
+    /// ticks, and only their time stamps are rounded.
+    fn goes_on_behind(&mut self, hole: Span) {
+        let length = hole.length().0 as f64 * RATE as f64 / 1e6;
+        let ticks = (length / TICK).round() * TICK;
+        let longer = ticks - length;
+        self.redacted = Some(if longer.abs() <= OFF { longer } else { 0.0 });
     }
 
     /// Places a decoded piece: right behind the last one if that is what its time stamp means.
@@ -152,6 +181,21 @@ impl<'a> MixInput<'a> {
         let meant = pcm.span.start.0 as f64 * RATE as f64 / 1e6;
         let end = self.tail.0.saturating_add(self.tail.1.len() as i64);
         let late = meant - end as f64;
+        let meant_end = std::mem::replace(
+            &mut self.meant_end,
+            pcm.span.end.0 as f64 * RATE as f64 / 1e6,
+        );
+        if !self.tail.1.is_empty()
+            && late >= HOLE
+            && let Some(longer) = self.redacted.take()
+        {
+            let at = end + (meant - meant_end + longer).round() as i64;
+            self.end_run()?;
+            self.heard.clear();
+            self.tail = (at, Vec::new());
+            self.fade_in = FADE;
+            return self.extend(&pcm.samples);
+        }
         if self.tail.1.is_empty() || late >= HOLE {
             if !self.tail.1.is_empty() && late <= FILL_MAX {
                 self.extend(&filling(&self.heard, late.round() as usize))?;

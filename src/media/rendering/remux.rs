@@ -1,11 +1,13 @@
 //! Made anew without re-encoding: [`keep`] trims or repairs a segment, [`digest`] and [`inspect`] say
 //! what is in it, [`rewrap`] gives a track another container.
 
+use super::redundancy;
 use crate::{
     domain::{
         codec::AudioCodec,
         consent,
         recording::{recut::is_within, union},
+        redaction,
         time::{MeetingTime, Span},
     },
     media::{
@@ -90,9 +92,17 @@ pub(super) fn grown(content: Option<Content>, frame: &Frame) -> Content {
 /// afterwards, too. The file is replaced at once or not at all. `None`: nothing was left, and the
 /// file is removed.
 pub fn keep(path: &Path, allowed: &[Span]) -> Result<Option<Content>> {
+    keep_without(path, allowed, &[])
+}
+
+/// The same, without every packet that holds sound of `redacted`.
+///
+/// # Errors
+/// When it cannot be read, or not be replaced.
+pub fn keep_without(path: &Path, allowed: &[Span], redacted: &[Span]) -> Result<Option<Content>> {
     let beside = path.with_extension("mkv.part");
     let made = Unfinished(beside.clone());
-    let content = copy_allowed(path, &beside, &union(allowed))?;
+    let content = copy_allowed(path, &beside, &Kept::new(allowed, redacted))?;
     if content.is_some() {
         fs::rename(&beside, path)
             .with_context(|| format!("{} cannot be replaced", path.display()))?;
@@ -121,14 +131,37 @@ pub fn rewrap(from: &Path, zero: MeetingTime, to: &Path) -> Result<AudioCodec> {
     Ok(codec)
 }
 
-fn copy_allowed(from: &Path, to: &Path, allowed: &[Span]) -> Result<Option<Content>> {
+/// What of a file stays.
+pub(super) struct Kept {
+    allowed: Vec<Span>,
+    redacted: Vec<Span>,
+}
+
+impl Kept {
+    pub fn new(allowed: &[Span], redacted: &[Span]) -> Self {
+        Self {
+            allowed: union(allowed),
+            redacted: union(redacted),
+        }
+    }
+
+    /// Whether a frame lies wholly in what is allowed, and holds nothing of what is redacted.
+    pub fn has(&self, frame: &Frame, codec: AudioCodec) -> bool {
+        let repeats = || redundancy::repeats(codec, &frame.payload);
+        is_within(frame.span, &self.allowed)
+            && (self.redacted.is_empty()
+                || !redaction::goes(frame.span, codec.delay(), repeats(), &self.redacted))
+    }
+}
+
+fn copy_allowed(from: &Path, to: &Path, kept: &Kept) -> Result<Option<Content>> {
     let Some(mut reader) = Reader::open(from, MeetingTime::ZERO)? else {
         return Ok(None);
     };
     let mut writer = None;
     let mut content: Option<Content> = None;
     while let Some(frame) = reader.read()? {
-        if !is_within(frame.span, allowed) {
+        if !kept.has(&frame, reader.codec()) {
             continue;
         }
         if writer.is_none() {

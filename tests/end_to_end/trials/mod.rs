@@ -17,6 +17,7 @@ mod jobs;
 mod lease;
 mod limits;
 mod postgres;
+mod redaction;
 mod refine;
 mod removal;
 mod roles;

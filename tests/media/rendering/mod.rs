@@ -1,6 +1,7 @@
 //! The mix, rendered from real tracks by real GStreamer, and judged by ffmpeg.
 
 mod faults;
+mod redaction;
 mod support;
 
 use hansard::{

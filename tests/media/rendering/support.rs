@@ -9,7 +9,7 @@ use hansard::{
     media::{
         containers::track::Writer,
         frame::Frame,
-        rendering::mix::{Mixed, Source, render},
+        rendering::mix::{Before, Mixed, Source, render_again},
     },
 };
 use hansard_client::ogg;
@@ -44,9 +44,17 @@ impl Folder {
     }
 
     pub fn mix(&self, sources: &[Source]) -> Option<(Mixed, Vec<f32>)> {
+        self.mix_again(sources, None)
+    }
+
+    pub fn mix_again(
+        &self,
+        sources: &[Source],
+        before: Option<Before>,
+    ) -> Option<(Mixed, Vec<f32>)> {
         let out = self.0.join("mix.mp4");
         let mut last = 0.0;
-        let mixed = render(sources, &out, &mut |part| {
+        let mixed = render_again(sources, before, &out, &mut |part| {
             assert!((last..=1.0).contains(&part), "{last} {part}");
             last = part;
             Ok(())
@@ -156,6 +164,7 @@ impl Voice {
             path,
             start: ms(start.as_ms()),
             allowed: always(),
+            redacted: Vec::new(),
         }
     }
 }

@@ -44,7 +44,7 @@ use uuid::Uuid;
 pub const CONSENT: &str = "/v1/users/consent";
 pub const PUBLIC_URL: &str = "https://hansard.example.org";
 pub const ALLOWED: &str = "https://app.example.org";
-const SECRET: &[u8] = b"the REST tests' secret of more than thirty-two bytes";
+pub const SECRET: &[u8] = b"the REST tests' secret of more than thirty-two bytes";
 
 /// One API on a database of its own, with a tenant and its key.
 pub struct App {

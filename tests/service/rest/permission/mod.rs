@@ -169,6 +169,18 @@ impl World {
                 super::recording::say(&self.app, meeting, participant, 0, 900, "Words.").await;
             path = path.replace("{segment}", &segment.to_string());
         }
+        if path.contains("{doomed}") {
+            let doomed = self.app.user("Doomed").await;
+            path = path.replace("{doomed}", &doomed.to_string());
+            if operation.method == "GET" {
+                let asked = self.app.post(&path, json!({"reason": "asked for"})).await;
+                asked.expect(202);
+            }
+        }
+        if path.contains("{redaction}") {
+            let asked = super::redaction::asked(&self.app, self.meeting, self.participant).await;
+            path = path.replace("{redaction}", &asked.to_string());
+        }
         if path.ends_with("/mix") {
             // Of a track that is ready.
             super::recording::change(&self.app, self.busy, "status = 'ready'").await;
@@ -177,6 +189,13 @@ impl World {
             ("PATCH", "/v1/meetings/{id}/transcript/{segment}") => {
                 Some(json!({"text": "Other words.", "baseRevision": 3}))
             }
+            ("POST", "/v1/meetings/{id}/redactions") => Some(json!({
+                "participantId": self.participant, "purposes": ["recording"], "reason": "they asked for it"
+            })),
+            ("POST", "/v1/meetings/{id}/redactions/{redaction}/decline") => {
+                Some(json!({"reason": "it has to be kept"}))
+            }
+            ("POST", "/v1/users/{doomed}/erasure") => Some(json!({"reason": "asked for"})),
             ("PUT", "/v1/glossary") => Some(json!({"terms": ["Hansard"]})),
             ("POST", "/v1/meetings/{id}/transcript/replace") => {
                 Some(json!({"find": "nobody said this", "replace": "this"}))

@@ -64,7 +64,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 35] = [
+pub const EXPECTED: [Operation; 43] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -277,6 +277,54 @@ pub const EXPECTED: [Operation; 35] = [
         path: "/v1/glossary",
         may: &["key"],
         other_tenant: 200,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/users/{member}/data",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/users/{doomed}/erasure",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/users/{doomed}/erasure",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/redactions",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/redactions",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/redactions/{redaction}",
+        may: HOSTS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/redactions/{redaction}/approve",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/redactions/{redaction}/decline",
+        may: HOSTS,
+        other_tenant: 404,
     },
     // It ends the meeting.
     Operation {

@@ -1,0 +1,417 @@
+//! The job that sees redactions of a meeting through: it begins those that waited for the end, has
+//! archived tracks restored, waits until the files are made anew without what is taken out of them,
+//! deletes every object that held it, and signs what was done.
+//!
+//! It may run twice and die at any line: what is to go was noted as it began, and only when nothing
+//! of it is left in the inventory is a redaction done. It is never given up.
+
+use super::{clean, inventory::Inventory};
+use crate::{
+    command,
+    domain::{
+        fault::Away,
+        id::MeetingId,
+        inventory::ObjectKind,
+        job::JobKind,
+        redaction::{Certificate, GoneObject, Progress, RedactedFile, RedactionState, state},
+        time::Micros,
+    },
+    objects::Objects,
+    published,
+    queue::Queue,
+    store::{
+        Store, Tx, capture,
+        effect::Effects,
+        event, inventory,
+        job::{self, Job as Row},
+        recording,
+        redacted_file::{self, File},
+        redaction::{self, Redaction},
+        seal::Seal,
+    },
+    worker::{Claimed, Job, Outcome},
+};
+use anyhow::Context;
+use futures_util::future::BoxFuture;
+use std::{collections::BTreeSet, sync::Arc};
+use tracing::info;
+
+/// Meetings at a time.
+const REDACTIONS_MAX: usize = 4;
+/// How often it is looked again whether the files are made.
+const POLL: Micros = Micros::from_secs(1);
+/// The same while the meeting is live, or machines are away.
+const POLL_LATER: Micros = Micros::from_secs(5);
+/// The same while files are being restored, which takes hours.
+const POLL_RESTORE: Micros = Micros::from_secs(60);
+/// For so long restored files are readable: files are made of them at once.
+const RESTORED_DAYS: u16 = 3;
+
+/// The job.
+pub struct Redact {
+    pub store: Store,
+    pub queue: Queue,
+    pub objects: Objects,
+    pub seal: Arc<Seal>,
+}
+
+impl Job for Redact {
+    fn kind(&self) -> JobKind {
+        JobKind::Redact
+    }
+
+    fn room(&self, running: usize) -> usize {
+        REDACTIONS_MAX.saturating_sub(running)
+    }
+
+    fn run(self: Arc<Self>, claimed: Claimed) -> BoxFuture<'static, anyhow::Result<Outcome>> {
+        Box::pin(async move { self.redact(&claimed).await })
+    }
+
+    /// It is never given up.
+    fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            match super::failed(error) {
+                Outcome::Failed(error) => {
+                    waiting(Micros::from_secs(i64::from(job.waits.min(60)) + 1), error)
+                }
+                outcome => outcome,
+            }
+        })
+    }
+}
+
+fn waiting(at_least: Micros, error: anyhow::Error) -> Outcome {
+    Outcome::Waiting {
+        away: Away::Storage,
+        at_least,
+        error,
+    }
+}
+
+/// What is known of the meeting's files.
+struct Files {
+    /// They are being made.
+    making: bool,
+    /// They cannot be made.
+    failed: bool,
+    now: Vec<File>,
+    outstanding: i64,
+}
+
+impl Redact {
+    fn inventory(&self) -> Inventory<'_> {
+        Inventory {
+            store: &self.store,
+            objects: &self.objects,
+        }
+    }
+
+    async fn redact(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
+        let meeting = claimed.meeting()?;
+        let mut tx = self.begin(claimed).await?;
+        // What it waits for here is no failure, and comes soon.
+        let Row { id, epoch, .. } = claimed.job;
+        job::go_on(&mut tx, id, claimed.owner, epoch).await?;
+        if !command::redact::is_over(&mut tx, meeting).await? {
+            tx.commit().await?;
+            return Ok(waiting(
+                POLL_LATER,
+                anyhow::anyhow!("the meeting is not over"),
+            ));
+        }
+        let is_whole = inventory::is_whole(&mut tx, meeting).await?;
+        tx.commit().await?;
+        clean::complete(self.inventory(), claimed).await?;
+        if self.begin_all(claimed, is_whole).await? {
+            return Ok(Outcome::Settled);
+        }
+        let archived = self.restore(claimed).await?;
+        let mut tx = self.begin(claimed).await?;
+        let open = redaction::open(&mut tx, meeting).await?;
+        let files = self.files(&mut tx, meeting).await?;
+        tx.commit().await?;
+        let mut wait: Option<(Micros, String)> = None;
+        for redaction in &open {
+            let mut progress = Progress {
+                live: false,
+                archived: if redaction.files.is_empty() {
+                    0
+                } else {
+                    archived
+                },
+                making: files.making && !redaction.files.is_empty(),
+                left: 0,
+            };
+            progress.left = self.delete(redaction, &files, progress).await?;
+            let why = match state(progress) {
+                RedactionState::Done => {
+                    if redaction.completed_at.is_none() || files.outstanding == 0 {
+                        self.complete(claimed, redaction).await?;
+                    }
+                    if files.outstanding == 0 || !redaction.is_of_sound() {
+                        continue;
+                    }
+                    let outstanding = files.outstanding;
+                    (POLL_LATER, format!("{outstanding} segments lie in spools"))
+                }
+                RedactionState::WaitingRestore => (
+                    POLL_RESTORE,
+                    format!("{archived} tracks are being restored"),
+                ),
+                _ if files.failed => (
+                    POLL_LATER,
+                    "its files cannot be made: retry them".to_owned(),
+                ),
+                _ if files.making => (POLL, "its files are being made".to_owned()),
+                _ => (
+                    POLL,
+                    format!("{} objects are still to be deleted", progress.left),
+                ),
+            };
+            self.note(claimed, redaction, state(progress), &why.1)
+                .await?;
+            if wait.as_ref().is_none_or(|(at_least, _)| why.0 < *at_least) {
+                wait = Some(why);
+            }
+        }
+        match wait {
+            Some((at_least, why)) => Ok(waiting(at_least, anyhow::anyhow!(why))),
+            None => self.end(claimed).await,
+        }
+    }
+
+    /// A transaction under the meeting's head, in which the job is still ours.
+    async fn begin(&self, claimed: &Claimed) -> anyhow::Result<Tx> {
+        let mut tx = self.store.worker_tx().await?;
+        event::lock(&mut tx, claimed.meeting()?).await?;
+        let Row { id, epoch, .. } = claimed.job;
+        job::hold(&mut tx, id, claimed.owner, epoch).await?;
+        Ok(tx)
+    }
+
+    /// Begins with those that waited for the end, which takes this run's lease, too: the job is
+    /// queued anew then (`true`).
+    async fn begin_all(&self, claimed: &Claimed, is_whole: bool) -> anyhow::Result<bool> {
+        let meeting = claimed.meeting()?;
+        let mut tx = self.begin(claimed).await?;
+        let (mut began, mut effects) = (false, Effects::default());
+        for redaction in redaction::open(&mut tx, meeting).await? {
+            if !redaction.begun {
+                began = true;
+                effects.extend(command::redact::begin(&mut tx, &redaction).await?);
+            } else if redaction.is_of_sound() && (!is_whole || redaction.spools_outstanding > 0) {
+                // Of a meeting from before there was an inventory, or from a spool.
+                let holding =
+                    redacted_file::holding(&mut tx, meeting, redaction.participant).await?;
+                redaction::hold(&mut tx, &redaction, &holding).await?;
+            }
+        }
+        tx.commit().await?;
+        published::publish(&self.queue, None, meeting, effects);
+        Ok(began)
+    }
+
+    /// Has archived tracks restored that files are to be made of. Answers how many are not readable
+    /// yet; with the last one the files are made.
+    async fn restore(&self, claimed: &Claimed) -> anyhow::Result<usize> {
+        let meeting = claimed.meeting()?;
+        let mut tx = self.store.worker_tx().await?;
+        let open = redaction::open(&mut tx, meeting).await?;
+        let of_sound = open.iter().any(|one| !one.files.is_empty());
+        let urls = redacted_file::archived(&mut tx, meeting).await?;
+        tx.commit().await?;
+        let is_waiting = |one: &Redaction| one.completed_at.is_none() && !one.files.is_empty();
+        if !of_sound || urls.is_empty() || !open.iter().any(is_waiting) {
+            return Ok(0);
+        }
+        let mut left = 0;
+        for key in urls.iter().filter_map(|url| self.objects.key(url)) {
+            let head = self.objects.head(key).await.context("looking at a track")?;
+            if head.is_none_or(|head| head.is_readable()) {
+                continue;
+            }
+            left += 1;
+            self.objects
+                .restore(key, RESTORED_DAYS)
+                .await
+                .context("restoring a track")?;
+        }
+        if left > 0 {
+            self.delete_mixes(claimed, &open).await?;
+            return Ok(left);
+        }
+        let mut tx = self.begin(claimed).await?;
+        let (making, failed) = redacted_file::making(&mut tx, meeting).await?;
+        let waited = open
+            .iter()
+            .any(|one| one.state == RedactionState::WaitingRestore);
+        let mut effects = Effects::default();
+        if waited && !making && !failed {
+            effects = command::redact::remake(&mut tx, claimed.job.tenant, meeting).await?;
+            for one in &open {
+                let running = RedactionState::Running;
+                redaction::progress(&mut tx, one, running, None).await?;
+            }
+        }
+        tx.commit().await?;
+        published::publish(&self.queue, None, meeting, effects);
+        Ok(0)
+    }
+
+    /// The mixes hold what goes, and nothing has to be read of them.
+    async fn delete_mixes(&self, claimed: &Claimed, open: &[Redaction]) -> anyhow::Result<()> {
+        let meeting = claimed.meeting()?;
+        let mut tx = self.begin(claimed).await?;
+        let entries = inventory::of_meeting(&mut tx, meeting).await?;
+        tx.commit().await?;
+        let mixes: Vec<String> = entries
+            .into_iter()
+            .filter(|entry| matches!(entry.kind, ObjectKind::Mix | ObjectKind::Derived))
+            .map(|entry| entry.key)
+            .filter(|key| open.iter().any(|one| one.objects.contains(key)))
+            .collect();
+        self.inventory().delete(meeting, &mixes).await?;
+        Ok(())
+    }
+
+    async fn files(&self, tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Files> {
+        let (making, failed) = redacted_file::making(tx, meeting).await?;
+        let unmerged = recording::is_unmerged(tx, meeting).await?;
+        let spooled = capture::spooled(tx, meeting).await?;
+        Ok(Files {
+            making: making || failed || unmerged || spooled > 0,
+            failed,
+            now: redacted_file::files(tx, meeting).await?,
+            outstanding: redacted_file::outstanding(tx, meeting).await?,
+        })
+    }
+
+    /// Deletes what held what goes, once the files are made; answers how much of it is left.
+    async fn delete(
+        &self,
+        redaction: &Redaction,
+        files: &Files,
+        progress: Progress,
+    ) -> anyhow::Result<usize> {
+        let meeting = redaction.meeting;
+        let current: BTreeSet<&str> = files
+            .now
+            .iter()
+            .filter_map(|file| self.objects.key(file.blob_url.as_deref()?))
+            .collect();
+        let mut tx = self.store.worker_tx().await?;
+        let held = redacted_file::objects(&mut tx, meeting, &redaction.objects).await?;
+        tx.commit().await?;
+        let left: Vec<String> = held
+            .into_iter()
+            .filter(|one| !one.is_deleted && !current.contains(one.key.as_str()))
+            .map(|one| one.key)
+            .collect();
+        if progress.making || progress.archived > 0 || left.is_empty() {
+            return Ok(left.len());
+        }
+        self.inventory().delete(meeting, &left).await
+    }
+
+    async fn note(
+        &self,
+        claimed: &Claimed,
+        redaction: &Redaction,
+        state: RedactionState,
+        why: &str,
+    ) -> anyhow::Result<()> {
+        let mut tx = self.begin(claimed).await?;
+        redaction::progress(&mut tx, redaction, state, Some(why)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Nothing is left: says so, signed.
+    async fn complete(&self, claimed: &Claimed, redaction: &Redaction) -> anyhow::Result<()> {
+        let meeting = redaction.meeting;
+        let mut tx = self.begin(claimed).await?;
+        let outstanding = if redaction.is_of_sound() {
+            redacted_file::outstanding(&mut tx, meeting).await?
+        } else {
+            0
+        };
+        let now = redacted_file::files(&mut tx, meeting).await?;
+        let held = redacted_file::objects(&mut tx, meeting, &redaction.objects).await?;
+        let completed_at = redacted_file::now(&mut tx).await?;
+        let certificate = Certificate {
+            id: redaction.id,
+            meeting_id: meeting,
+            participant_id: redaction.participant,
+            purposes: redaction.purposes.clone(),
+            from_ms: redaction.from_ms,
+            to_ms: redaction.to_ms,
+            asked_by: redaction.author.clone(),
+            asked_at: redaction.asked_at,
+            completed_at,
+            recordings: redaction
+                .files
+                .iter()
+                .map(|before| RedactedFile {
+                    id: before.id,
+                    kind: before.kind,
+                    before: before.sha256.clone(),
+                    after: now
+                        .iter()
+                        .find(|file| file.id == before.id)
+                        .and_then(|file| file.sha256.clone()),
+                })
+                .collect(),
+            objects: held
+                .into_iter()
+                .filter(|one| one.is_deleted)
+                .map(|one| GoneObject {
+                    key: one.key,
+                    sha256: one.sha256,
+                })
+                .collect(),
+            segments: redaction.segments,
+            spools_outstanding: outstanding,
+        };
+        let certificate = serde_json::to_value(&certificate)?;
+        let jws = self.seal.signer().sign(certificate.to_string().as_bytes());
+        redaction::complete(
+            &mut tx,
+            redaction,
+            completed_at,
+            outstanding,
+            &certificate,
+            &jws,
+        )
+        .await?;
+        if redaction::open(&mut tx, meeting)
+            .await?
+            .iter()
+            .all(|one| one.files.is_empty() || one.completed_at.is_some())
+        {
+            redacted_file::open_files(&mut tx, meeting).await?;
+        }
+        tx.commit().await?;
+        info!(
+            redaction = %redaction.id,
+            objects = redaction.objects.len(),
+            segments = redaction.segments,
+            outstanding,
+            "somebody was taken out of the meeting"
+        );
+        Ok(())
+    }
+
+    /// Ends the job, unless somebody asked for more meanwhile.
+    async fn end(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
+        let Row { id, epoch, .. } = claimed.job;
+        let mut tx = self.begin(claimed).await?;
+        if job::is_asked_again(&mut tx, id).await? {
+            job::run_again(&mut tx, id, claimed.owner, epoch).await?;
+        } else {
+            job::finish(&mut tx, id, claimed.owner, epoch).await?;
+        }
+        tx.commit().await?;
+        Ok(Outcome::Settled)
+    }
+}
