@@ -38,6 +38,9 @@ pub enum Reason {
     Model,
     /// The machine has more to do than it can: new meetings are refused.
     Overloaded,
+    /// The ledger of deletions cannot be read or does not hold, so that it is not known whether the
+    /// database has all of it.
+    Ledger,
     /// Jobs of this kind are due and no worker takes them.
     NoWorker(JobKind),
 }
@@ -53,6 +56,7 @@ impl fmt::Display for Reason {
             Self::Decoder => f.write_str("decoder"),
             Self::Model => f.write_str("model"),
             Self::Overloaded => f.write_str("overloaded"),
+            Self::Ledger => f.write_str("ledger"),
             Self::NoWorker(kind) => write!(f, "no_worker:{kind}"),
         }
     }

@@ -22,7 +22,7 @@
 //! 8. Wire types are not domain types.
 //!
 //! Direction:
-//! `main → app → {api, capture, jobs} → {command, worker, published} → {ingest, media, speech, store, objects, queue} → domain`
+//! `main → app → {api, capture, jobs} → ledger → {command, worker, published} → {ingest, media, speech, store, objects, queue} → domain`
 //! (`tests/architecture` reads the `use` lines against it). The package `hansard_client`, for
 //! the demo, tests and benchmarks, depends on nothing of the server but `domain`'s reading of Opus
 //! packets.
@@ -45,6 +45,8 @@ pub mod store;
 pub mod command;
 pub mod published;
 pub mod worker;
+
+pub mod ledger;
 
 pub mod api;
 pub mod capture;

@@ -3,7 +3,7 @@
 use clap::Parser;
 use hansard::{
     api::docs,
-    app::{self, Part, commands, jobs_command},
+    app::{self, Part, commands, jobs_command, ledger_command},
     config::{Cli, Command, Deployment, LogFormat, Settings, Sources},
     doctor, speech,
 };
@@ -131,6 +131,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             stores,
         } => {
             return commands::consents(&settled(Sources::new(base).stores(stores))?, command).await;
+        }
+        Command::Ledger {
+            command,
+            base,
+            stores,
+        } => {
+            let settings = settled(Sources::new(base).stores(stores))?;
+            return ledger_command::ledger(&settings, command).await;
         }
         Command::Jobs {
             command,

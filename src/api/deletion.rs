@@ -10,12 +10,9 @@ use super::{
     state::Shared,
 };
 use crate::{
-    command::{
-        Refused,
-        delete::{self, Target},
-        mix,
-    },
+    command::{Refused, delete::Target, mix},
     domain::id::{MeetingId, RecordingId},
+    ledger,
     store::{deletion::Asked, recording_list},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
@@ -45,7 +42,7 @@ pub struct DeletionQuery {
 }
 
 impl DeletionQuery {
-    fn asked(self, caller: &Caller) -> Result<Asked, Problem> {
+    fn asked(self, state: &Shared, caller: &Caller) -> Result<Asked, Problem> {
         let reason = self.reason.filter(|reason| !reason.trim().is_empty());
         if reason
             .as_ref()
@@ -58,6 +55,8 @@ impl DeletionQuery {
         Ok(Asked {
             author: caller.author(),
             reason,
+            at: state.clock.now(),
+            ledger: None,
         })
     }
 }
@@ -82,7 +81,7 @@ async fn delete_recording(
     Path(id): Path<Uuid>,
     Query(query): Query<DeletionQuery>,
 ) -> Result<StatusCode, Problem> {
-    let asked = query.asked(&caller)?;
+    let asked = query.asked(&state, &caller)?;
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = recording_list::get(&mut tx, caller.tenant, RecordingId(id)).await?;
     if let Some(subject) = caller.subject() {
@@ -113,7 +112,7 @@ async fn delete_transcript(
     Path(id): Path<Uuid>,
     Query(query): Query<DeletionQuery>,
 ) -> Result<StatusCode, Problem> {
-    let asked = query.asked(&caller)?;
+    let asked = query.asked(&state, &caller)?;
     delete(&state, &caller, MeetingId(id), Target::Transcript, &asked).await
 }
 
@@ -136,9 +135,12 @@ async fn delete_meeting(
     Path(id): Path<Uuid>,
     Query(query): Query<DeletionQuery>,
 ) -> Result<StatusCode, Problem> {
-    let asked = query.asked(&caller)?;
+    let asked = query.asked(&state, &caller)?;
     delete(&state, &caller, MeetingId(id), Target::Meeting, &asked).await
 }
+
+/// How often it is begun again when others write into the ledger meanwhile.
+const TRIES_MAX: usize = 5;
 
 async fn delete(
     state: &Shared,
@@ -147,15 +149,40 @@ async fn delete(
     target: Target,
     asked: &Asked,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let now = state.clock.now();
-    permit::on_meeting(&mut tx, caller, Operation::Delete, meeting, now).await?;
-    let effects = delete::delete(&mut tx, caller.tenant, meeting, target, asked)
-        .await
-        .map_err(refused)?;
-    tx.commit().await?;
-    state.publish(meeting, effects);
-    Ok(StatusCode::NO_CONTENT)
+    for _ in 0..TRIES_MAX {
+        let mut tx = state.store.tenant_tx(caller.tenant).await?;
+        let now = state.clock.now();
+        permit::on_meeting(&mut tx, caller, Operation::Delete, meeting, now).await?;
+        let done = state
+            .ledger
+            .delete(&mut tx, caller.tenant, meeting, target, asked.clone())
+            .await;
+        match done {
+            Ok(effects) => {
+                if let Err(error) = tx.commit().await {
+                    state.ledger.look_soon();
+                    return Err(error.into());
+                }
+                state.publish(meeting, effects);
+                return Ok(StatusCode::NO_CONTENT);
+            }
+            Err(ledger::Refused::Command(error)) => {
+                if matches!(error, Refused::Store(_)) {
+                    // Its entry may stand there.
+                    state.ledger.look_soon();
+                }
+                return Err(refused(error));
+            }
+            Err(ledger::Refused::Behind) => {
+                drop(tx);
+                let caught = state.ledger.catch_up(caller.tenant, false).await;
+                caught.map_err(|error| Problem::unavailable(error.to_string()))?;
+            }
+        }
+    }
+    Err(Problem::unavailable(
+        "the ledger is written by many just now",
+    ))
 }
 
 fn refused(refused: Refused) -> Problem {

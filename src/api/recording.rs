@@ -286,6 +286,11 @@ async fn content(
         return Err(gone(&mut tx, &found).await?);
     }
     drop(tx);
+    if !state.ledger.is_current() {
+        return Err(Problem::unavailable(
+            "it is not known yet whether this was deleted: object storage does not answer, or its ledger does not hold",
+        ));
+    }
     if found.status != RecordingStatus::Ready {
         return Err(Problem::not_ready(format!(
             "the recording is {}",

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     clock::Clock,
     domain::id::MeetingId,
+    ledger::Ledger,
     objects::Objects,
     published::{self, Here},
     queue::{Queue, message::Ask},
@@ -119,6 +120,8 @@ pub struct ApiState {
     /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
     pub media_origin: String,
     pub here: Here,
+    /// What is deleted is written there first.
+    pub ledger: Ledger,
     /// Acknowledged withdrawals that wait for the database.
     pub unwritten: Unwritten,
     /// What one address or credential may ask.

@@ -45,6 +45,8 @@ pub struct TombstoneView {
     pub asked_at: Time,
     /// When the last copy was gone; null while some may be left.
     pub deleted_at: Option<Time>,
+    /// Machines that may still have sound of it; they delete it when they are back.
+    pub spools: i64,
     pub recordings: Vec<DeletedFileView>,
 }
 
@@ -58,6 +60,7 @@ impl From<Tombstone> for TombstoneView {
             reason: of.reason,
             asked_at: of.asked_at.into(),
             deleted_at: of.done_at.map(Time::from),
+            spools: of.spools,
             recordings: of.recordings.into_iter().map(Into::into).collect(),
         }
     }

@@ -22,6 +22,7 @@ use crate::{
     },
     media::live::disk::Disk,
     queue::JobKind,
+    secret_file,
     speech::{
         Speech, SpeechConfig,
         measured::{self, Machine},
@@ -31,7 +32,7 @@ use crate::{
     worker::{Job, Worker},
 };
 use anyhow::Context;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
@@ -85,7 +86,15 @@ impl Half {
             stop: half.stop.clone(),
             tasks: half.tasks.clone(),
         };
-        half.tasks.spawn(worker.run());
+        let (ledger, drain) = (services.ledger.clone(), half.drain.clone());
+        half.tasks.spawn(async move {
+            // What is made behind a meeting is made of what storage has; what was deleted there is
+            // known first.
+            let live = worker.jobs.iter().any(|job| job.kind() == JobKind::Capture);
+            if live || drain.run_until_cancelled(ledger.current()).await.is_some() {
+                worker.run().await;
+            }
+        });
         half
     }
 
@@ -164,6 +173,8 @@ impl Media {
                 ports,
                 allow: allow.into(),
             },
+            ledger: services.ledger.clone(),
+            spool_id: spool_id(&settings.data),
             disk: Disk::new(spool.clone(), settings.spool_max),
             uploader: Uploader::new(services.objects.clone(), services.store.clone()),
             unreadable: parking_lot::Mutex::default(),
@@ -277,6 +288,22 @@ async fn made(store: &Store) -> Option<bool> {
     Some(unmade == 0)
 }
 
+/// The name of this data folder's spool in the database: made once, and kept beside it.
+fn spool_id(data: &Path) -> Uuid {
+    let path = data.join("spool-id");
+    if let Ok(text) = std::fs::read_to_string(&path)
+        && let Ok(id) = text.trim().parse()
+    {
+        return id;
+    }
+    let id = new_id();
+    if let Err(error) = secret_file::write(&path, id.to_string().as_bytes()) {
+        // A disk that is full holds nobody up: the next start has another name.
+        warn!(%error, "{} cannot be written", path.display());
+    }
+    id
+}
+
 /// Mixes rendered at a time: each takes a core for seconds, and half of them are left to what is
 /// live.
 fn renderings() -> usize {
@@ -328,6 +355,7 @@ fn job_of(
             seal: deps.seal.clone(),
         })),
         JobKind::Delete => Some(Arc::new(Delete {
+            ledger: deps.ledger.clone(),
             store: deps.store.clone(),
             objects: deps.objects.clone(),
         })),

@@ -1,9 +1,10 @@
 //! How processes start and stop, in order.
 //!
 //! **Start**: operations address opened (`/readyz` says `starting`) → data folder locked →
-//! Postgres, migrations (`serve` only) → queue → bucket → clock → speech model (fetched where it is
-//! named and missing) → speech → what a dead process left is listed → jobs are claimed → addresses
-//! are opened → said on stdout.
+//! Postgres, migrations (`serve` only) → queue → bucket → clock → what the bucket's ledger has and
+//! the database does not is carried out → speech model (fetched where it is named and missing) →
+//! speech → what a dead process left is listed → jobs are claimed → addresses are opened → said on
+//! stdout.
 //!
 //! **Stop** ([`Running::stop`]): nothing new is claimed → meetings end (`serve`) or are handed over
 //! (`worker`) → their files are made (`serve`) → jobs drained → sockets told to go elsewhere (1012)
@@ -15,6 +16,7 @@ pub mod commands;
 mod connections;
 pub mod demo;
 pub mod jobs_command;
+pub mod ledger_command;
 mod media;
 mod model;
 mod owner;
@@ -106,6 +108,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         closing.clone(),
     ))];
     let services = Services::start(&settings, part).await?;
+    services.ledger.open().await;
 
     let media = match part {
         Part::Api => None,
@@ -156,6 +159,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             queue: services.queue.clone(),
             objects,
             clock: services.clock.clone(),
+            ledger: services.ledger.clone(),
             keys: Keys::new(services.secret.as_bytes())?,
             seal: Seal::new(services.secret.as_bytes())?,
             address: Address::new(&public_url, &settings.origins)?,
@@ -212,6 +216,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
         services.queue.clone(),
         upkeep.clone(),
     ));
+    tokio::spawn(services.ledger.clone().watch(upkeep.clone()));
     tokio::spawn(watch::jobs(services.store.clone(), upkeep.clone()));
     tokio::spawn(watch::storage(
         services.objects.clone(),

@@ -11,6 +11,7 @@ use crate::{
         s3::{self, S3Server},
     },
     health::{self, Reason},
+    ledger::Ledger,
     objects::{self, Objects},
     queue::Queue,
     secret_file,
@@ -46,6 +47,8 @@ pub struct Services {
     pub store: Store,
     pub queue: Queue,
     pub objects: Objects,
+    /// What is deleted is written there first.
+    pub ledger: Ledger,
     /// Where `objects` are, for those who look into why they cannot be had.
     pub bucket: objects::StorageConfig,
     pub clock: Clock,
@@ -155,6 +158,7 @@ impl Services {
             None
         };
         Ok(Self {
+            ledger: Ledger::new(store.clone(), objects.clone()),
             store,
             queue,
             objects,

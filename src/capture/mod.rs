@@ -24,6 +24,7 @@ use crate::{
     clock::Clock,
     health::{self, Reason},
     ingest::{Network, Ports},
+    ledger::Ledger,
     media::live::disk::Disk,
     objects::Objects,
     queue::{JobKind, Queue},
@@ -36,6 +37,7 @@ use head_watch::HeadWatch;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use uploader::Uploader;
+use uuid::Uuid;
 
 /// Where media is received.
 #[derive(Clone, Debug)]
@@ -53,12 +55,15 @@ pub struct Deps {
     pub store: Store,
     pub queue: Queue,
     pub objects: Objects,
+    pub ledger: Ledger,
     pub clock: Clock,
     pub seal: Arc<Seal>,
     pub speech: Speech,
     pub rtp: Rtp,
     /// `<data>/spool`.
     pub spool: PathBuf,
+    /// Its name in the database.
+    pub spool_id: Uuid,
     /// The same with its owners and its room.
     pub disk: Disk,
     pub uploader: Uploader,

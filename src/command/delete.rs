@@ -1,4 +1,7 @@
 //! Deleting recordings, transcripts and meetings: asked for here, durably, and done by the job.
+//!
+//! [`plan`] reads what goes; then it is written into the ledger, and then [`carry_out`] marks it, in
+//! the same transaction. What is replayed from the ledger is carried out alike.
 
 use super::Refused;
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
         meeting::MeetingStatus,
     },
     store::{
-        capture,
+        StoreError, capture,
         deletion::{self, Asked},
         effect::Effects,
         event, job,
@@ -26,42 +29,64 @@ pub enum Target {
     Meeting,
 }
 
-/// Asks for it. Once more changes nothing.
+/// What goes, found out under the meeting's head.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    pub what: Deletable,
+    pub recordings: Vec<RecordingId>,
+}
+
+/// Locks the meeting's head and says what goes; `None` when that was asked for before.
 ///
 /// # Errors
 /// [`Refused::Live`] while the meeting runs.
-pub async fn delete(
+pub async fn plan(
     conn: &mut PgConnection,
-    tenant: TenantId,
     meeting: MeetingId,
     target: Target,
-    asked: &Asked,
-) -> Result<Effects, Refused> {
+) -> Result<Option<Plan>, Refused> {
     event::lock(conn, meeting).await?;
     if capture::status(conn, meeting).await? == MeetingStatus::Live {
         return Err(Refused::Live);
     }
     let left = deletion::recordings(conn, meeting).await?;
     let all: Vec<_> = left.iter().map(|one| (one.id, one.kind)).collect();
-    let recordings = match target {
-        Target::Recording(id) => taken_along(&all, id),
-        Target::Transcript => Vec::new(),
-        Target::Meeting => all.into_iter().map(|(id, _)| id).collect(),
+    let (what, recordings) = match target {
+        Target::Recording(id) => (Deletable::Recording, taken_along(&all, id)),
+        Target::Transcript => (Deletable::Transcript, Vec::new()),
+        Target::Meeting => {
+            let all = all.into_iter().map(|(id, _)| id).collect();
+            (Deletable::Meeting, all)
+        }
     };
+    let asked_before = match what {
+        Deletable::Recording => recordings.is_empty(),
+        what => deletion::is_asked(conn, meeting, what, meeting.0).await?,
+    };
+    Ok((!asked_before).then_some(Plan { what, recordings }))
+}
+
+/// Marks what goes, under the meeting's head. Once more changes nothing.
+pub async fn carry_out(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    plan: &Plan,
+    asked: &Asked,
+) -> Result<Effects, StoreError> {
+    let Plan { what, recordings } = plan;
     let mut gone = Deleted::default();
-    for id in &recordings {
+    for id in recordings {
         if deletion::ask(conn, tenant, meeting, Deletable::Recording, id.0, asked).await? {
             gone.recordings.push(*id);
         }
     }
-    if target != Target::Transcript {
-        deletion::mark_recordings(conn, meeting, &recordings).await?;
-    }
-    if matches!(target, Target::Transcript | Target::Meeting) {
+    deletion::mark_recordings(conn, meeting, recordings).await?;
+    if matches!(what, Deletable::Transcript | Deletable::Meeting) {
         let what = Deletable::Transcript;
         gone.transcript = deletion::ask(conn, tenant, meeting, what, meeting.0, asked).await?;
     }
-    if target == Target::Meeting {
+    if *what == Deletable::Meeting {
         let what = Deletable::Meeting;
         gone.meeting = deletion::ask(conn, tenant, meeting, what, meeting.0, asked).await?;
         deletion::mark_meeting(conn, meeting).await?;

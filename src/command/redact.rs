@@ -256,6 +256,9 @@ async fn sound(
         let asked = deletion::Asked {
             author: redaction.author.clone(),
             reason: redaction.reason.clone(),
+            at: redaction.asked_at,
+            // The job writes it.
+            ledger: None,
         };
         for id in &gone {
             let what = Deletable::Recording;

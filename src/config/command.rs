@@ -101,6 +101,15 @@ pub enum Command {
         #[command(flatten)]
         stores: Stores,
     },
+    /// The ledger of deletions in the bucket
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
     /// Jobs: those that are not done, one of them, and trying one again
     Jobs {
         #[command(subcommand)]
@@ -204,6 +213,19 @@ pub enum ConsentCommand {
         #[arg(required = true, value_name = "MEETING")]
         meetings: Vec<uuid::Uuid>,
     },
+}
+
+#[derive(Subcommand, Debug, Clone)]
+pub enum LedgerCommand {
+    /// Carries out what the ledger has and the database does not, which was restored from a backup
+    Replay {
+        /// Also behind entries that are missing, changed or cannot be read
+        #[arg(long)]
+        accept_breaks: bool,
+    },
+    /// Walks each tenant's chain of entries and says whether it holds and the database has all of
+    /// it; the exit code is 1 when one does not
+    Verify,
 }
 
 #[derive(Subcommand, Debug, Clone)]

@@ -11,8 +11,8 @@ mod command;
 mod source;
 
 pub use command::{
-    Base, Cli, Command, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, Media,
-    ModelCommand, OpenapiFlags, Stores, TenantCommand, Whole,
+    Base, Cli, Command, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, LedgerCommand,
+    Media, ModelCommand, OpenapiFlags, Stores, TenantCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 

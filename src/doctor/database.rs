@@ -103,7 +103,9 @@ async fn look(url: &str, which: &str, migrate: &str) -> Result<Vec<Finding>, sql
     }
     findings.push(schema(&mut connection, migrate).await?);
     findings.push(clock(&mut connection).await?);
+    // From here on the connection acts as the workers' role.
     findings.extend(super::jobs::look(&mut connection).await?);
+    findings.extend(super::deletions::look(&mut connection).await?);
     connection.close().await?;
     Ok(findings)
 }

@@ -4,10 +4,13 @@
 
 mod check;
 mod database;
+mod deletions;
 mod jobs;
 mod limit;
 mod reach;
 mod storage;
+
+pub(crate) use storage::reach_bucket;
 
 use crate::config::Settings;
 use std::{

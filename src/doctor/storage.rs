@@ -16,7 +16,7 @@ const WHAT: &str = "object storage";
 
 /// The bucket that is set, and whose it is; the server that is brought along, if it had to be
 /// started.
-async fn reach_bucket(
+pub(crate) async fn reach_bucket(
     settings: &Settings,
 ) -> Result<(StorageConfig, &'static str, Option<S3Server>), Finding> {
     if let Some(given) = &settings.s3 {

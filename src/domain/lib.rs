@@ -45,6 +45,7 @@ pub mod utterance;
 pub mod wire_time;
 
 pub mod inventory;
+pub mod ledger;
 pub mod loudness;
 pub mod media_type;
 pub mod object_key;

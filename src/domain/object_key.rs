@@ -187,6 +187,39 @@ impl RecordingFile {
     }
 }
 
+/// What the keys of all ledgers begin with.
+pub const LEDGERS: &str = "ledger/";
+
+/// What the keys of a tenant's ledger begin with.
+pub fn ledger_prefix(tenant: TenantId) -> String {
+    format!("{LEDGERS}{tenant}/")
+}
+
+/// The key of an entry of a tenant's ledger. Their order is that of the numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LedgerKey {
+    pub tenant: TenantId,
+    pub n: i64,
+}
+
+impl fmt::Display for LedgerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:012}", ledger_prefix(self.tenant), self.n)
+    }
+}
+
+impl LedgerKey {
+    /// `None`: no key of an entry.
+    pub fn parse(key: &str) -> Option<Self> {
+        let (tenant, n) = key.strip_prefix(LEDGERS)?.split_once('/')?;
+        let read = Self {
+            tenant: tenant.parse().ok()?,
+            n: n.parse().ok()?,
+        };
+        (read.to_string() == key).then_some(read)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,5 +314,21 @@ mod tests {
         }
         let other = format!("recordings/{PLACE}/{id}-2.ogg");
         assert_eq!(RecordingFile::parse(&other), None);
+    }
+    #[test]
+    fn an_entrys_key_reads_back_and_keys_are_in_the_order_of_numbers() {
+        let key = |n| LedgerKey { tenant: TENANT, n };
+        let first = "ledger/00000000-0000-0000-0000-000000000001/000000000001";
+        assert_eq!(key(1).to_string(), first);
+        assert_eq!(LedgerKey::parse(first), Some(key(1)));
+        assert!(key(9).to_string() < key(10).to_string());
+        assert!(key(99_999).to_string() < key(100_000).to_string());
+        for other in [
+            &first[..first.len() - 1],
+            &first[7..],
+            &format!("{first}/1"),
+        ] {
+            assert_eq!(LedgerKey::parse(other), None, "{other}");
+        }
     }
 }

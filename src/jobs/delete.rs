@@ -4,6 +4,8 @@
 //! machine that is gone has in its spool is deleted when it is back, since nothing of a deleted
 //! recording is stored.
 //!
+//! What the ledger does not have yet is written there first.
+//!
 //! One run does all that is open; it may run twice and die at any line. Only when the inventory has
 //! nothing any more are the deletions done.
 
@@ -17,6 +19,7 @@ use crate::{
         job::JobKind,
         time::Micros,
     },
+    ledger::{Ledger, Unappended},
     objects::Objects,
     store::{
         Store, Tx, capture,
@@ -38,6 +41,7 @@ const POLL: Micros = Micros::from_secs(1);
 
 /// The job.
 pub struct Delete {
+    pub ledger: Ledger,
     pub store: Store,
     pub objects: Objects,
 }
@@ -77,6 +81,9 @@ impl Delete {
             store: &self.store,
             objects: &self.objects,
         };
+        if let Some(waiting) = self.write(claimed).await? {
+            return Ok(waiting);
+        }
         clean::complete(inventory, claimed).await?;
         let mut tx = self.begin(claimed).await?;
         let open = deletion::open(&mut tx, meeting).await?;
@@ -90,6 +97,39 @@ impl Delete {
         tx.commit().await?;
         inventory.delete(meeting, &keys).await?;
         self.end(claimed, &open).await
+    }
+
+    /// Writes into the ledger what could not be written when it was asked for: before anything of it
+    /// is deleted. Answers how the job ends where that cannot be done now.
+    async fn write(&self, claimed: &Claimed) -> anyhow::Result<Option<Outcome>> {
+        let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
+        let mut tx = self.begin(claimed).await?;
+        let waits = |error: anyhow::Error| {
+            Some(Outcome::Waiting {
+                away: Away::Storage,
+                at_least: POLL,
+                error,
+            })
+        };
+        match self.ledger.write_asked(&mut tx, tenant, meeting).await {
+            Ok(()) => {
+                let committed = tx.commit().await;
+                if committed.is_err() {
+                    self.ledger.look_soon();
+                }
+                Ok(committed.map(|()| None)?)
+            }
+            Err(Unappended::Behind) => {
+                tx.rollback().await?;
+                self.ledger.catch_up(tenant, false).await?;
+                Ok(waits(anyhow::anyhow!("the database was behind the ledger")))
+            }
+            Err(error @ Unappended::Away(_)) => Ok(waits(error.into())),
+            Err(error) => {
+                self.ledger.look_soon();
+                Err(error.into())
+            }
+        }
     }
 
     /// A transaction under the meeting's head, in which the job is still ours.

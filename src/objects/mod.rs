@@ -9,6 +9,7 @@ pub mod conform;
 mod delete;
 mod hashing;
 mod link;
+mod once;
 mod probe;
 mod read;
 mod write;

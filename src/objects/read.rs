@@ -80,8 +80,18 @@ impl Objects {
 
     /// The objects whose keys begin so, in the order of their keys, at most `limit`.
     pub async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>> {
-        let mut found = Vec::new();
-        let mut after: Option<String> = None;
+        self.list_after(prefix, None, limit).await
+    }
+
+    /// The same, only those behind this key.
+    pub async fn list_after(
+        &self,
+        prefix: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Listed>> {
+        let mut found: Vec<Listed> = Vec::new();
+        let mut after = after;
         while found.len() < limit {
             let wanted = (limit - found.len()).min(1000) as i32;
             let request = self

@@ -13,18 +13,23 @@ use crate::domain::{
     deletion::{Deletable, gives_way},
     id::{MeetingId, RecordingId, TenantId},
     job::JobKind,
+    ledger::Deletion,
     recording::{RecordingKind, RecordingStatus},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Who asked, and why.
+/// Who asked, why and when.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Asked {
     /// `api_key:<id>` or `user:<id>`.
     pub author: String,
     pub reason: Option<String>,
+    pub at: DateTime<Utc>,
+    /// The ledger's entry that tells of it; `None`: it is still to be written.
+    pub ledger: Option<i64>,
 }
 
 /// Notes that this is to be deleted; `false` when that was asked for before. Under the meeting's
@@ -37,9 +42,11 @@ pub async fn ask(
     subject: Uuid,
     asked: &Asked,
 ) -> Result<bool> {
-    let done = sqlx::query(
-        "insert into deletions (meeting_id, what, subject, tenant_id, author, reason) values ($1, $2, $3, $4, $5, $6)
-         on conflict do nothing",
+    Ok(sqlx::query_scalar(
+        "insert into deletions (meeting_id, what, subject, tenant_id, author, reason, asked_at, ledger_n)
+         values ($1, $2, $3, $4, $5, $6, date_trunc('milliseconds', $7::timestamptz), $8)
+         on conflict (meeting_id, what, subject) do update set ledger_n = coalesce(deletions.ledger_n, excluded.ledger_n)
+         returning xmax = 0",
     )
     .bind(meeting.0)
     .bind(what.as_str())
@@ -47,9 +54,91 @@ pub async fn ask(
     .bind(tenant.0)
     .bind(&asked.author)
     .bind(&asked.reason)
+    .bind(asked.at)
+    .bind(asked.ledger)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Whether somebody asked for that.
+pub async fn is_asked(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    what: Deletable,
+    subject: Uuid,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from deletions where meeting_id = $1 and what = $2 and subject = $3)",
+    )
+    .bind(meeting.0)
+    .bind(what.as_str())
+    .bind(subject)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// Keeps what is known of a deletion in a meeting that has no row: nothing is left to delete.
+pub async fn note_of_unknown(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    deletion: &Deletion,
+    asked: &Asked,
+) -> Result<()> {
+    for recording in &deletion.recordings {
+        ask(
+            conn,
+            tenant,
+            meeting,
+            Deletable::Recording,
+            recording.id.0,
+            asked,
+        )
+        .await?;
+    }
+    if deletion.what != Deletable::Recording {
+        ask(conn, tenant, meeting, deletion.what, meeting.0, asked).await?;
+    }
+    sqlx::query(
+        "update deletions set done_at = date_trunc('milliseconds', clock_timestamp())
+         where meeting_id = $1 and done_at is null",
+    )
+    .bind(meeting.0)
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
+}
+
+/// Whose sound was deleted of a meeting.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Gone {
+    all: bool,
+    recordings: BTreeSet<RecordingId>,
+}
+
+impl Gone {
+    pub fn has(&self, recording: RecordingId) -> bool {
+        self.all || self.recordings.contains(&recording)
+    }
+}
+
+/// What was asked to be deleted of a meeting, also of one that has no row.
+pub async fn gone(conn: &mut PgConnection, meeting: MeetingId) -> Result<Gone> {
+    let rows = sqlx::query(
+        "select what, subject from deletions where meeting_id = $1 and what <> 'transcript'",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    let mut gone = Gone::default();
+    for row in &rows {
+        if word::<Deletable>(row, "what")? == Deletable::Meeting {
+            gone.all = true;
+        } else {
+            gone.recordings.insert(RecordingId(row.try_get("subject")?));
+        }
+    }
+    Ok(gone)
 }
 
 /// A recording that is neither deleted nor about to be.
@@ -268,6 +357,40 @@ pub async fn erase_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Resul
     Ok(())
 }
 
+/// Deletions that are not done, and spools of machines that were not seen for a day.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Unfinished {
+    pub open: i64,
+    /// Those that were asked for more than a day ago.
+    pub old: i64,
+    pub spools: i64,
+    /// That these spools may have sound of.
+    pub meetings: i64,
+}
+
+/// Of all tenants, for operators.
+pub async fn unfinished(conn: &mut PgConnection) -> Result<Unfinished> {
+    let (open, old): (i64, i64) = sqlx::query_as(
+        "select count(*), count(*) filter (where asked_at < clock_timestamp() - interval '1 day')
+         from deletions where done_at is null",
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let (spools, meetings): (i64, i64) = sqlx::query_as(
+        "select count(distinct s.spool), count(distinct s.meeting_id) from spools s
+         where s.noted_at < clock_timestamp() - interval '1 day'
+             and not exists (select from jobs where subject = s.meeting_id and kind = 'capture' and state = 'running')",
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Unfinished {
+        open,
+        old,
+        spools,
+        meetings,
+    })
+}
+
 /// What is left to know of something deleted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tombstone {
@@ -279,6 +402,8 @@ pub struct Tombstone {
     pub asked_at: DateTime<Utc>,
     /// `None`: copies may be left.
     pub done_at: Option<DateTime<Utc>>,
+    /// Machines that may still have sound of it.
+    pub spools: i64,
     /// The files that went with it.
     pub recordings: Vec<DeletedFile>,
 }
@@ -299,7 +424,9 @@ pub async fn tombstone(
     subject: Uuid,
 ) -> Result<Option<Tombstone>> {
     let row = sqlx::query(
-        "select author, reason, asked_at, done_at from deletions where meeting_id = $1 and what = $2 and subject = $3",
+        "select author, reason, asked_at, done_at,
+             (select count(distinct spool) from spools where meeting_id = $1 and $2 <> 'transcript') as spools
+         from deletions where meeting_id = $1 and what = $2 and subject = $3",
     )
     .bind(meeting.0)
     .bind(what.as_str())
@@ -334,6 +461,7 @@ pub async fn tombstone(
         reason: row.try_get("reason")?,
         asked_at: row.try_get("asked_at")?,
         done_at: row.try_get("done_at")?,
+        spools: row.try_get("spools")?,
         recordings: files.iter().map(file).collect::<sqlx::Result<_>>()?,
     }))
 }

@@ -30,6 +30,7 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         "worker",
         "command",
         "published",
+        "ledger",
     ];
     Some(match module {
         "clock" | "health" => &["domain"],
@@ -41,6 +42,8 @@ fn may_use(module: &str) -> Option<&'static [&'static str]> {
         "command" => &["domain", "store"],
         // Publishes what is committed.
         "published" => &["domain", "store", "queue"],
+        // Written before rows, and made into rows again.
+        "ledger" => &["domain", "clock", "health", "store", "objects", "command"],
         // Side by side: they speak through `queue`.
         "api" | "capture" | "jobs" => MIDDLE,
         "config" => &["domain", "objects"],

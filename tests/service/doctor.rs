@@ -130,9 +130,28 @@ async fn what_is_given_is_used() {
         ]
     };
     let found = findings(scratch.path(), &environment(migrated.as_str())).await;
-    for what in ["Postgres", "schema", "queue", "object storage", "links"] {
+    for what in [
+        "Postgres",
+        "schema",
+        "deletions",
+        "queue",
+        "object storage",
+        "links",
+    ] {
         assert_eq!(of(&found, what).state, State::Ok, "{what}");
     }
+    // A machine that died two days ago with a meeting's sound.
+    sqlx::query(
+        "insert into spools (spool, meeting_id, epoch, tenant_id, noted_at)
+         values (gen_random_uuid(), gen_random_uuid(), 1, gen_random_uuid(), clock_timestamp() - interval '2 days')",
+    )
+    .execute(&mut hansard::store::owner(&migrated).await.expect("Postgres answers"))
+    .await
+    .expect("it may write");
+    let later = findings(scratch.path(), &environment(migrated.as_str())).await;
+    let finding = of(&later, "deletions");
+    assert_eq!(finding.state, State::Warn);
+    assert!(finding.found.starts_with("1 machines"), "{finding}");
     assert_eq!(
         bucket.objects.list("", 10).await.expect("it answers"),
         [],

@@ -7,14 +7,19 @@ use std::{collections::BTreeSet, fs, path::Path};
 /// never from a request.
 const OF_EVERYBODY: &[(&str, &str)] = &[
     ("store/backlog.rs", "jobs"),
+    ("store/deletion.rs", "deletions"),
+    ("store/deletion.rs", "spools"),
+    ("store/deletion.rs", "jobs"),
     ("store/job.rs", "jobs"),
     ("store/job.rs", "capture_epochs"),
     ("store/key.rs", "api_keys"),
+    ("store/ledger.rs", "ledger_heads"),
     ("store/port.rs", "rtp_ports"),
     ("store/port.rs", "rtp_sources"),
     ("store/recording.rs", "recordings"),
     ("store/event.rs", "meetings"),
     ("store/event.rs", "meeting_heads"),
+    ("store/spool.rs", "spools"),
     // What tests ask without a tenant, to see that row-level security answers for it.
     ("store/user.rs", "users"),
     ("store/mod.rs", "idempotency_keys"),

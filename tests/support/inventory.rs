@@ -6,10 +6,13 @@ use std::{collections::BTreeSet, time::Duration};
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Keys of the bucket.
+/// Keys of the bucket but for what no inventory has: the ledger's, and probes, which a kill may leave
+/// behind.
 pub async fn listed(bucket: &Bucket) -> BTreeSet<String> {
     let listed = bucket.objects.list("", 10_000).await.expect("lists");
-    listed.into_iter().map(|object| object.key).collect()
+    let keys = listed.into_iter().map(|object| object.key);
+    keys.filter(|key| !key.starts_with("ledger/") && !key.starts_with("probe/"))
+        .collect()
 }
 
 /// Keys of the inventory in these states.

@@ -22,7 +22,12 @@ use crate::{
     published,
     queue::JobKind,
     speech::Caption,
-    store::{StoreError, capture, effect::Effects, event, job, recording, refine},
+    store::{
+        StoreError, capture,
+        effect::Effects,
+        event, job, recording, refine,
+        spool::{self as spools, Folder},
+    },
     worker::{Claimed, Outcome},
 };
 use serde_json::json;
@@ -151,6 +156,11 @@ pub async fn close(
         job::fence(&mut tx, meeting, holder.owner, holder.epoch).await?;
         // Before the job that makes the files is there, so that it waits for them.
         capture::note_spooled(&mut tx, meeting, holder.epoch, spooled).await?;
+        let folder = Folder {
+            meeting,
+            epoch: holder.epoch,
+        };
+        spools::note(&mut tx, deps.spool_id, holder.tenant, folder, Some(spooled)).await?;
         if over == (Over::Ended { stored: false }) {
             capture::end(&mut tx, meeting).await?;
         }

@@ -23,7 +23,10 @@ use crate::{
         Responder,
         message::{Ask, Reply},
     },
-    store::capture::Loaded,
+    store::{
+        capture::Loaded,
+        spool::{self, Folder},
+    },
     worker::{Claimed, Outcome},
 };
 use anyhow::Context;
@@ -133,6 +136,14 @@ impl RunningMeeting {
             lost.clone(),
         );
         let owned = Arc::new(deps.disk.own(meeting, holder.epoch));
+        // Before anything lies there: who looks for this meeting's sound knows where it may be.
+        let folder = Folder {
+            meeting,
+            epoch: holder.epoch,
+        };
+        let mut tx = deps.store.worker_tx().await?;
+        spool::note(&mut tx, deps.spool_id, holder.tenant, folder, None).await?;
+        tx.commit().await?;
         let uploads = upload::start(
             deps.uploader.clone(),
             rules.gate().clone(),

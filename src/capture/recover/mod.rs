@@ -7,6 +7,7 @@
 //! is cut away before anything is stored. A file is deleted once its row is committed, and one that
 //! cannot be taken up now keeps no other waiting.
 
+mod gone;
 mod reblock;
 mod taking;
 
@@ -20,7 +21,7 @@ use crate::{
     command,
     domain::{
         gate::Gate,
-        id::{MeetingId, RecordingId},
+        id::{MeetingId, RecordingId, TenantId},
         meeting::MeetingStatus,
         time::MeetingTime,
     },
@@ -30,7 +31,12 @@ use crate::{
     },
     published,
     queue::JobKind,
-    store::{StoreError, capture, consent, effect::Effects, event, job, recording, redaction},
+    store::{
+        StoreError, capture, consent,
+        effect::Effects,
+        event, job, recording, redaction,
+        spool::{self, Folder},
+    },
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -45,7 +51,7 @@ use std::{
 use taking::Taking;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, info, info_span, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 /// How often the spool is looked through for what nobody owns.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -73,6 +79,12 @@ pub async fn run(deps: Arc<Deps>, stop: CancellationToken) {
     loop {
         if look <= Instant::now() {
             look = Instant::now() + SWEEP;
+            if let Err(error) = gone::forget(&deps).await {
+                debug!(
+                    error = format!("{error:#}"),
+                    "the spool's rows wait for the database"
+                );
+            }
             let disk = deps.disk.clone();
             for meeting in tokio::task::spawn_blocking(move || meetings(&disk))
                 .await
@@ -145,13 +157,18 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     let (spool, disk) = (deps.spool.clone(), deps.disk.clone());
     // Listed first and asked for owners afterwards: a folder that is there and has no owner never
     // gets one again.
+    let given_up = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<i64>> {
+        let mut epochs = segment::epochs(&spool, meeting)?;
+        epochs.retain(|epoch| !disk.is_owned(meeting, *epoch));
+        Ok(epochs)
+    });
+    let given_up = given_up.await??;
+    let removed = gone::remove(deps, meeting, &given_up).await?;
+    let spool = deps.spool.clone();
     let left =
         tokio::task::spawn_blocking(move || -> anyhow::Result<BTreeMap<i64, Vec<Leftover>>> {
-            let epochs = segment::epochs(&spool, meeting)?;
-            let given_up = epochs
-                .into_iter()
-                .filter(|epoch| !disk.is_owned(meeting, *epoch));
             given_up
+                .into_iter()
                 .map(|epoch| Ok((epoch, segment::leftovers(&spool, meeting, epoch)?)))
                 .collect()
         });
@@ -160,6 +177,11 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     let journalled = !watched && journal::meetings(&deps.spool).contains(&meeting);
     let segments: usize = left.values().map(Vec::len).sum();
     if segments == 0 && !journalled {
+        if removed {
+            // Whoever waits for this spool waits no longer.
+            let none = left.keys().map(|epoch| (*epoch, 0)).collect();
+            noted(deps, meeting, None, &none).await?;
+        }
         return tidied(deps, meeting, &left).await.map(|()| 0);
     }
     let mut tx = deps.store.worker_tx().await?;
@@ -172,6 +194,18 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     event::lock(&mut tx, meeting).await?;
     for (epoch, left) in &left {
         capture::note_spooled(&mut tx, meeting, *epoch, left.len()).await?;
+        let folder = Folder {
+            meeting,
+            epoch: *epoch,
+        };
+        spool::note(
+            &mut tx,
+            deps.spool_id,
+            loaded.tenant,
+            folder,
+            Some(left.len()),
+        )
+        .await?;
     }
     tx.commit().await?;
     if !watched {
@@ -180,6 +214,10 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
     let (Some(start), true) = (loaded.start_time, segments > 0) else {
         return Ok(0);
     };
+    if !deps.ledger.is_current() {
+        // What was deleted is known before anything is brought into storage.
+        return Ok(segments);
+    }
     let gate = Arc::new(gate(deps, meeting, start).await?);
     let mut tx = deps.store.worker_tx().await?;
     let known = recording::segments(&mut tx, meeting).await?;
@@ -234,10 +272,10 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
                 }
                 Some(Err(error)) => problem = Some(error.into()),
             },
-            _ = note.tick() => noted(deps, meeting, &remaining).await?,
+            _ = note.tick() => noted(deps, meeting, Some(shared.loaded.tenant), &remaining).await?,
         }
     }
-    noted(deps, meeting, &remaining).await?;
+    noted(deps, meeting, Some(shared.loaded.tenant), &remaining).await?;
     tidied(deps, meeting, &left).await?;
     let stored = shared.stored.load(Ordering::Relaxed);
     if stored > 0 {
@@ -254,11 +292,19 @@ async fn recover(deps: &Arc<Deps>, meeting: MeetingId) -> anyhow::Result<usize> 
 async fn noted(
     deps: &Deps,
     meeting: MeetingId,
+    tenant: Option<TenantId>,
     remaining: &BTreeMap<i64, usize>,
 ) -> anyhow::Result<()> {
     let mut tx = deps.store.worker_tx().await?;
     for (epoch, left) in remaining {
         capture::note_spooled(&mut tx, meeting, *epoch, *left).await?;
+        if let Some(tenant) = tenant {
+            let folder = Folder {
+                meeting,
+                epoch: *epoch,
+            };
+            spool::note(&mut tx, deps.spool_id, tenant, folder, Some(*left)).await?;
+        }
     }
     tx.commit().await?;
     Ok(())

@@ -357,6 +357,15 @@ pub fn epochs(spool: &Path, meeting: MeetingId) -> Result<Vec<i64>> {
         .collect())
 }
 
+/// The folders of recordings that an epoch left in a meeting's spool.
+pub fn recordings(
+    spool: &Path,
+    meeting: MeetingId,
+    epoch: i64,
+) -> Result<Vec<(PathBuf, RecordingId)>> {
+    folders::<RecordingId>(&spool_path::epoch(spool, meeting, epoch))
+}
+
 /// The segments that an epoch left in a meeting's spool, by recording and number. What says nothing
 /// about itself (no readable `track.json`) is left where it is.
 pub fn leftovers(spool: &Path, meeting: MeetingId, epoch: i64) -> Result<Vec<Leftover>> {

@@ -114,7 +114,7 @@ impl Ability {
             Self::DeleteMany => "objects are deleted one by one, which is slower",
             Self::Link => "browsers cannot fetch recordings: see S3_PUBLIC_ENDPOINT and the clock",
             Self::OnlyOnce => {
-                "two processes could write the same object: nothing depends on it today, ledgers will"
+                "two databases on this bucket could write the same entry of the ledger of deletions: use one"
             }
             Self::Parts => "recordings of 64 MiB and more cannot be stored",
             Self::Abort | Self::ListUploads => {

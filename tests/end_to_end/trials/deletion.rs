@@ -11,7 +11,7 @@ use super::support::{
 };
 use axum::http::Method;
 use serde_json::Value;
-use std::time::Duration;
+use std::{fs, path::Path, process::Command, time::Duration};
 
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(90);
@@ -164,5 +164,165 @@ async fn a_meeting_is_deleted_during_its_mix() {
         (status, consents["data"].as_array().map(Vec::len)),
         (200, Some(2))
     );
+    server.terminate();
+}
+
+/// With its owner, who is not ours: the private Postgres does not run as root.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.expect("cp runs").success());
+}
+
+/// A database of before is put back under the bucket: what was deleted since is deleted in it before
+/// anybody can ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_put_back_brings_nothing_back() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut tones = ToneMeeting::begin(&client, 2).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    tones.end(&client).await;
+    let files = tones.files(&client, SOON).await;
+    eventually("the segments are cleaned up", SOON, async || {
+        listed(&place.bucket).await.len() == 3
+    })
+    .await;
+    server.terminate();
+    let folder = place.data.path().join("postgres");
+    let backup = place.data.path().join("backup");
+    copy(&folder, &backup);
+
+    let server = place.serve(&[]);
+    let client = server.client();
+    // The backup knows nothing of this one.
+    let mut later = ToneMeeting::begin(&client, 1).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    later.end(&client).await;
+    later.files(&client, SOON).await;
+    let meeting = format!("/v1/meetings/{}", later.meeting);
+    let track = files.track(&tones.voices[0]).id.clone();
+    let recording = format!("/v1/recordings/{track}");
+    let asked = format!("{recording}?reason=drill");
+    assert_eq!(call(&server, Method::DELETE, &asked).await.0, 204);
+    assert_eq!(call(&server, Method::DELETE, &meeting).await.0, 204);
+    deleted(&server, &recording).await;
+    deleted(&server, &meeting).await;
+    let left = listed(&place.bucket).await;
+    assert_eq!(left.len(), 2, "{left:?}");
+    server.terminate();
+
+    fs::remove_dir_all(&folder).expect("it is ours");
+    fs::rename(&backup, &folder).expect("it is ours");
+    let server = place.serve(&[]);
+    let content = format!("{recording}/content?redirect=false");
+    assert_eq!(call(&server, Method::GET, &content).await.0, 410);
+    let tombstone = deleted(&server, &recording).await;
+    assert_eq!(tombstone["reason"], "drill");
+    assert_eq!(call(&server, Method::GET, &meeting).await.0, 404);
+    assert_eq!(listed(&place.bucket).await, left);
+    assert_eq!(rows(&place.database(), &["stored"]).await, left);
+    let gone = "select count(*) from deletions where done_at is not null and ledger_n is not null";
+    assert_eq!(
+        count(&place, gone).await,
+        4,
+        "a track; a meeting and its two files"
+    );
+    server.terminate();
+}
+
+/// Storage is away and the process was killed: its spool has all of the meeting. What is deleted goes
+/// from there at once, and is told when storage is back and has the ledger's entry.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_a_spool_is_deleted_there() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let mut tones = ToneMeeting::begin(&server.client(), 1).await;
+    place.faults.refuse();
+    eventually("segments wait in the spool", SOON, async || {
+        place.spooled() > 1
+    })
+    .await;
+    server.kill();
+    let server = place.serve(&[]);
+    assert_eq!(
+        count(&place, "select count(distinct spool) from spools").await,
+        1
+    );
+    tones.end(&server.client()).await;
+    let meeting = format!("/v1/meetings/{}", tones.meeting);
+    eventually("it can be deleted", SOON, async || {
+        call(&server, Method::DELETE, &meeting).await.0 == 204
+    })
+    .await;
+    eventually("the spool is empty", SOON, async || place.spooled() == 0).await;
+    let (_, gone) = call(&server, Method::GET, &meeting).await;
+    assert!(gone["tombstone"]["deletedAt"].is_null(), "{gone}");
+    let entries = async || {
+        let listed = place.bucket.objects.list("ledger/", 10).await;
+        listed.expect("it answers").len()
+    };
+    assert_eq!(entries().await, 0);
+    place.faults.heal();
+    // What the killed process was sending could still arrive, for ten minutes.
+    let mut sql = hansard::store::owner(&place.database())
+        .await
+        .expect("Postgres answers");
+    sqlx::query("update objects set noted_at = noted_at - interval '1 hour'")
+        .execute(&mut sql)
+        .await
+        .expect("it may write");
+    deleted(&server, &meeting).await;
+    assert_eq!(entries().await, 1);
+    assert!(listed(&place.bucket).await.is_empty());
+    eventually("no machine has anything of it", SOON, async || {
+        call(&server, Method::GET, &meeting).await.1["tombstone"]["spools"] == 0
+    })
+    .await;
+    server.terminate();
+}
+
+/// Killed again and again while a meeting is deleted, at moments that nobody chose: it is deleted
+/// once, by itself. `HANSARD_KILLS` says how often.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_outlives_kills_at_any_moment() {
+    let kills = std::env::var("HANSARD_KILLS").ok();
+    let kills: u32 = kills.and_then(|kills| kills.parse().ok()).unwrap_or(4);
+    let place = Place::new().await;
+    let mut server = place.serve(&[]);
+    let client = server.client();
+    let mut tones = ToneMeeting::begin(&client, 2).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    tones.end(&client).await;
+    tones.files(&client, SOON).await;
+    // So that a kill is in the middle of something.
+    place.faults.delay(Duration::from_millis(150));
+    let meeting = format!("/v1/meetings/{}", tones.meeting);
+    for _ in 0..kills {
+        let asked = reqwest::Client::new()
+            .delete(format!("{}{meeting}?reason=drill", server.url()))
+            .bearer_auth(server.key())
+            .send();
+        let asked = tokio::spawn(asked);
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..1_200))).await;
+        server.kill();
+        drop(asked.await);
+        server = place.serve(&[]);
+    }
+    let again = call(&server, Method::DELETE, &format!("{meeting}?reason=drill")).await;
+    assert_eq!(again.0, 204, "{}", again.1);
+    let tombstone = deleted(&server, &meeting).await;
+    assert_eq!(tombstone["reason"], "drill");
+    let left = listed(&place.bucket).await;
+    assert!(left.is_empty(), "{left:?}");
+    let entries = place.bucket.objects.list("ledger/", 10).await;
+    assert_eq!(entries.expect("it answers").len(), 1);
+    for what in [
+        "select count(*) from objects where state <> 'deleted'",
+        "select count(*) from deletions where done_at is null or ledger_n is null",
+        "select count(*) from recordings where deleted_at is null",
+    ] {
+        assert_eq!(count(&place, what).await, 0, "{what}");
+    }
     server.terminate();
 }

@@ -27,6 +27,7 @@ use hansard::{
         id::{MeetingId, ParticipantId, TenantId, UserId},
         participant::Role,
     },
+    ledger::Ledger,
     objects::{Objects, StorageConfig},
     published::Here,
     queue::{
@@ -177,6 +178,7 @@ impl App {
             .await
             .expect("Postgres answers");
         let state = Arc::new(ApiState {
+            ledger: Ledger::new(store.clone(), objects.clone()),
             store,
             queue: Queue::local(),
             objects,

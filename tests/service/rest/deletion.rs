@@ -9,16 +9,20 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// An ended meeting with a mix, a track and words.
-struct Ended {
-    app: App,
-    meeting: MeetingId,
-    mix: Uuid,
-    tracks: Vec<Uuid>,
+pub struct Ended {
+    pub app: App,
+    pub meeting: MeetingId,
+    pub mix: Uuid,
+    pub tracks: Vec<Uuid>,
 }
 
 impl Ended {
     async fn with(tracks: usize) -> Self {
-        let live = Self::live(tracks).await;
+        Self::on(App::start().await, tracks).await
+    }
+
+    pub async fn on(app: App, tracks: usize) -> Self {
+        let live = Self::live_on(app, tracks).await;
         let path = format!("/v1/meetings/{}/end", live.meeting);
         live.app
             .call("PUT", &path, &live.app.key, None)
@@ -28,7 +32,10 @@ impl Ended {
     }
 
     async fn live(tracks: usize) -> Self {
-        let app = App::start().await;
+        Self::live_on(App::start().await, tracks).await
+    }
+
+    async fn live_on(app: App, tracks: usize) -> Self {
         let ana = app.user("Ana").await;
         let meeting = app.meeting(ana).await;
         let agreed = app.who_agreed(meeting, ana, "recording_ai").await;
@@ -51,11 +58,11 @@ impl Ended {
         }
     }
 
-    async fn delete(&self, path: &str) -> super::app::Answer {
+    pub async fn delete(&self, path: &str) -> super::app::Answer {
         self.app.call("DELETE", path, &self.app.key, None).await
     }
 
-    async fn status(&self, recording: Uuid) -> Value {
+    pub async fn status(&self, recording: Uuid) -> Value {
         let path = format!("/v1/recordings/{recording}");
         self.app.get(&path).await.expect(200)["status"].clone()
     }

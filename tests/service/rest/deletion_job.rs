@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Stores an object of the recording twice, as a job does; answers with its key.
-async fn stored(app: &App, bucket: &Bucket, meeting: MeetingId, recording: Uuid) -> String {
+pub async fn stored(app: &App, bucket: &Bucket, meeting: MeetingId, recording: Uuid) -> String {
     let key = RecordingFile {
         tenant: app.tenant,
         meeting,
@@ -72,7 +72,7 @@ async fn stored(app: &App, bucket: &Bucket, meeting: MeetingId, recording: Uuid)
 }
 
 /// Claims the job and runs it once.
-async fn run(app: &App, bucket: &Bucket) -> Outcome {
+pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
     let owner = new_id();
     let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
     let job = job::claim(&mut tx, &["delete"], owner, &[], 1)
@@ -83,6 +83,7 @@ async fn run(app: &App, bucket: &Bucket) -> Outcome {
     tx.commit().await.expect("commits");
     let (_state, lease) = watch::channel(LeaseState::Held);
     let delete = Delete {
+        ledger: app.state.ledger.clone(),
         store: app.state.store.clone(),
         objects: bucket.objects.clone(),
     };
@@ -95,20 +96,8 @@ async fn run(app: &App, bucket: &Bucket) -> Outcome {
     Arc::new(delete).run(claimed).await.expect("it runs")
 }
 
-async fn versions(bucket: &Bucket) -> usize {
-    let listed = bucket
-        .client()
-        .list_object_versions()
-        .bucket(&bucket.settings.bucket)
-        .send()
-        .await
-        .expect("lists");
-    listed.versions().len() + listed.delete_markers().len()
-}
-
-#[tokio::test]
-async fn no_version_and_no_word_is_left() {
-    let bucket = Bucket::start().await;
+/// From now on the bucket keeps every version.
+pub async fn keep_versions(bucket: &Bucket) {
     let enabled = VersioningConfiguration::builder()
         .status(BucketVersioningStatus::Enabled)
         .build();
@@ -120,6 +109,27 @@ async fn no_version_and_no_word_is_left() {
         .send()
         .await
         .expect("versions are kept");
+}
+
+/// Those in the bucket, but for the ledger's.
+async fn versions(bucket: &Bucket) -> usize {
+    let listed = bucket
+        .client()
+        .list_object_versions()
+        .bucket(&bucket.settings.bucket)
+        .send()
+        .await
+        .expect("lists");
+    let versions = listed.versions().iter().map(|version| version.key());
+    let markers = listed.delete_markers().iter().map(|marker| marker.key());
+    let keys = versions.chain(markers).flatten();
+    keys.filter(|key| !key.starts_with("ledger/")).count()
+}
+
+#[tokio::test]
+async fn no_version_and_no_word_is_left() {
+    let bucket = Bucket::start().await;
+    keep_versions(&bucket).await;
     let app = App::with_bucket(&bucket).await;
     let ana = app.user("Ana").await;
     let meeting = app.meeting(ana).await;

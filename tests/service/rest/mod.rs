@@ -12,6 +12,7 @@ mod generated;
 mod glossary;
 mod idempotency;
 mod join;
+mod ledger;
 mod limit;
 mod meeting;
 mod permission;

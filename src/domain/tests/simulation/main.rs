@@ -8,6 +8,7 @@
 
 mod dice;
 mod lease;
+mod ledger;
 mod presence;
 mod source;
 mod worker;
@@ -80,5 +81,12 @@ fn a_lease_stays_with_a_holder_that_lives_and_leaves_one_that_does_not() {
 fn nobody_is_taken_for_another_when_ports_are_used_again() {
     for seed in 0..300 {
         source::play(seed);
+    }
+}
+
+#[test]
+fn whatever_was_deleted_stays_so_whichever_database_is_put_back() {
+    for seed in 0..40 {
+        ledger::play(seed);
     }
 }

@@ -1,0 +1,292 @@
+//! Carrying out what the ledger has and the rows do not.
+
+use super::Ledger;
+use crate::{
+    command::delete::{self, Plan},
+    domain::{
+        id::TenantId,
+        ledger::{Act, Broken, Deletion, Entry, Head, follow, read},
+        object_key::{LEDGERS, LedgerKey, ledger_prefix},
+    },
+    objects::{ObjectError, Objects},
+    store::{
+        StoreError,
+        deletion::{self, Asked},
+        event, ledger,
+    },
+};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+use tracing::{info, warn};
+
+/// Entries that are listed at a time.
+const PAGE: usize = 200;
+/// Tenants at a time.
+const TENANTS_AT_ONCE: usize = 8;
+/// Objects that are deleted at a time.
+const DELETED_AT_ONCE: usize = 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(
+        "the ledger of tenant {tenant} does not hold: {broken}. If the object {key} cannot be brought back, \
+         `hansard ledger replay --accept-breaks` carries out what can be read"
+    )]
+    Broken {
+        tenant: TenantId,
+        key: String,
+        broken: Broken,
+    },
+}
+
+impl ReplayError {
+    /// Whether it works by itself once storage and the database are there.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Objects(error) => error.is_away(),
+            Self::Store(error) => error.is_unavailable(),
+            Self::Broken { .. } => false,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Caught {
+    /// Entries that were carried out.
+    pub replayed: u64,
+    /// The last entry that the rows know, where the bucket does not have it: it is another bucket,
+    /// or lost it.
+    pub missing: Vec<LedgerKey>,
+    /// What does not hold and was accepted.
+    pub breaks: Vec<(TenantId, Broken)>,
+}
+
+impl Ledger {
+    /// Carries out what the ledgers of all tenants have and the rows do not.
+    pub async fn catch_up_all(&self, accept_breaks: bool) -> Result<Caught, ReplayError> {
+        let heads = self.heads().await?;
+        let mut tenants: BTreeSet<TenantId> = heads.keys().copied().collect();
+        tenants.extend(tenants_of(&self.objects).await?);
+        let each = |tenant: TenantId| {
+            let head = heads.get(&tenant).cloned();
+            async move {
+                let mut caught = self.catch_up(tenant, accept_breaks).await?;
+                if let Some(head) = head {
+                    let key = LedgerKey { tenant, n: head.n };
+                    if self.objects.head(&key.to_string()).await?.is_none() {
+                        caught.missing.push(key);
+                    }
+                }
+                Ok::<_, ReplayError>(caught)
+            }
+        };
+        let mut all = Caught::default();
+        let mut caught = stream::iter(tenants)
+            .map(each)
+            .buffer_unordered(TENANTS_AT_ONCE);
+        while let Some(caught) = caught.try_next().await? {
+            all.replayed += caught.replayed;
+            all.missing.extend(caught.missing);
+            all.breaks.extend(caught.breaks);
+        }
+        Ok(all)
+    }
+
+    /// The same of one tenant.
+    pub async fn catch_up(
+        &self,
+        tenant: TenantId,
+        accept_breaks: bool,
+    ) -> Result<Caught, ReplayError> {
+        let mut caught = Caught::default();
+        let mut head = self.head(tenant).await?;
+        loop {
+            let after = LedgerKey { tenant, n: head.n }.to_string();
+            let prefix = ledger_prefix(tenant);
+            let listed = self.objects.list_after(&prefix, Some(after), PAGE).await?;
+            // Nobody else writes there.
+            let keys: Vec<_> = listed
+                .iter()
+                .filter_map(|one| LedgerKey::parse(&one.key))
+                .collect();
+            if keys.is_empty() {
+                return Ok(caught);
+            }
+            for key in keys {
+                let bytes = self.objects.get_bytes(&key.to_string()).await?;
+                let (entry, next) = match follow(&head, tenant, key.n, &bytes) {
+                    Ok(followed) => followed,
+                    Err(broken) if accept_breaks => {
+                        warn!(%tenant, %broken, "a break in a ledger is accepted");
+                        caught.breaks.push((tenant, broken));
+                        let next = Head::of(key.n, &bytes);
+                        let Ok(entry) = read(tenant, key.n, &bytes) else {
+                            self.skip(tenant, &head, &next).await?;
+                            head = next;
+                            continue;
+                        };
+                        (entry, next)
+                    }
+                    Err(broken) => {
+                        let key = LedgerKey {
+                            tenant,
+                            n: broken.n(),
+                        };
+                        return Err(ReplayError::Broken {
+                            tenant,
+                            key: key.to_string(),
+                            broken,
+                        });
+                    }
+                };
+                caught.replayed += u64::from(self.carry_out(&entry, &head, &next).await?);
+                head = next;
+            }
+        }
+    }
+
+    async fn head(&self, tenant: TenantId) -> Result<Head, ReplayError> {
+        let mut tx = self.store.worker_tx().await?;
+        // Waits for whoever is between an entry and its rows.
+        let head = ledger::lock(&mut tx, tenant).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(head)
+    }
+
+    /// Goes on behind an entry that cannot be read.
+    async fn skip(&self, tenant: TenantId, from: &Head, to: &Head) -> Result<(), ReplayError> {
+        let mut tx = self.store.worker_tx().await?;
+        if ledger::lock(&mut tx, tenant).await? == *from {
+            ledger::advance(&mut tx, tenant, to).await?;
+        }
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    /// `false`: somebody else was quicker.
+    async fn carry_out(&self, entry: &Entry, from: &Head, to: &Head) -> Result<bool, ReplayError> {
+        let Entry {
+            tenant, meeting, ..
+        } = *entry;
+        let Act::Deletion(gone) = &entry.act;
+        let asked_at = DateTime::parse_from_rfc3339(&entry.asked_at);
+        let asked = Asked {
+            author: entry.author.clone(),
+            reason: entry.reason.clone(),
+            at: asked_at.map_or(DateTime::UNIX_EPOCH, |at| at.with_timezone(&Utc)),
+            ledger: Some(entry.n),
+        };
+        let mut tx = self.store.worker_tx().await?;
+        let is_known = match event::lock(&mut tx, meeting).await {
+            Ok(()) => true,
+            Err(StoreError::NotFound) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if !is_known {
+            // No row tells of its objects, so no job would find them.
+            tx.commit().await.map_err(StoreError::from)?;
+            delete_all(&self.objects, gone).await?;
+            tx = self.store.worker_tx().await?;
+        }
+        if ledger::lock(&mut tx, tenant).await? != *from {
+            tx.commit().await.map_err(StoreError::from)?;
+            return Ok(false);
+        }
+        if is_known {
+            ledger::take_in(&mut tx, tenant, meeting, gone).await?;
+            let plan = Plan {
+                what: gone.what,
+                recordings: gone.recordings.iter().map(|one| one.id).collect(),
+            };
+            // Workers look for jobs by themselves, and sockets for events.
+            delete::carry_out(&mut tx, tenant, meeting, &plan, &asked).await?;
+        } else {
+            deletion::note_of_unknown(&mut tx, tenant, meeting, gone, &asked).await?;
+        }
+        ledger::advance(&mut tx, tenant, to).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        metrics::counter!("hansard_ledger_replayed_total").increment(1);
+        info!(%tenant, %meeting, n = entry.n, what = %gone.what, is_known, "carried out an entry of the ledger");
+        Ok(true)
+    }
+
+    /// How far the rows are, of each tenant that has a ledger.
+    pub async fn heads(&self) -> Result<BTreeMap<TenantId, Head>, ReplayError> {
+        let mut tx = self.store.worker_tx().await?;
+        let heads = ledger::heads(&mut tx).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        Ok(heads)
+    }
+
+    /// Walks the whole chain of every tenant, and changes nothing. Answers with the number of entries
+    /// of each, or why it does not hold.
+    pub async fn verify(&self) -> Result<BTreeMap<TenantId, Result<i64, Broken>>, ReplayError> {
+        let mut all = BTreeMap::new();
+        for tenant in tenants_of(&self.objects).await? {
+            all.insert(tenant, self.walk(tenant).await?);
+        }
+        Ok(all)
+    }
+
+    async fn walk(&self, tenant: TenantId) -> Result<Result<i64, Broken>, ReplayError> {
+        let mut head = Head::genesis(tenant);
+        loop {
+            let after = LedgerKey { tenant, n: head.n }.to_string();
+            let prefix = ledger_prefix(tenant);
+            let listed = self.objects.list_after(&prefix, Some(after), PAGE).await?;
+            let keys: Vec<_> = listed
+                .iter()
+                .filter_map(|one| LedgerKey::parse(&one.key))
+                .collect();
+            if keys.is_empty() {
+                return Ok(Ok(head.n));
+            }
+            for key in keys {
+                let bytes = self.objects.get_bytes(&key.to_string()).await?;
+                match follow(&head, tenant, key.n, &bytes) {
+                    Ok((_, next)) => head = next,
+                    Err(broken) => return Ok(Err(broken)),
+                }
+            }
+        }
+    }
+}
+
+/// Whose ledgers lie in the bucket: one listing each, however long they are.
+async fn tenants_of(objects: &Objects) -> Result<BTreeSet<TenantId>, ObjectError> {
+    let mut found = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let listed = objects.list_after(LEDGERS, after.take(), 1).await?;
+        let Some(first) = listed.first() else {
+            return Ok(found);
+        };
+        let tenant = first.key.strip_prefix(LEDGERS).and_then(|rest| {
+            let (tenant, _) = rest.split_once('/')?;
+            tenant.parse::<TenantId>().ok()
+        });
+        after = Some(match tenant {
+            Some(tenant) => {
+                found.insert(tenant);
+                // Behind every number.
+                format!("{}~", ledger_prefix(tenant))
+            }
+            None => first.key.clone(),
+        });
+    }
+}
+
+async fn delete_all(objects: &Objects, gone: &Deletion) -> Result<(), ObjectError> {
+    stream::iter(gone.objects.iter().map(Ok))
+        .try_for_each_concurrent(DELETED_AT_ONCE, |object| async move {
+            objects.abort_uploads(&object.key).await?;
+            objects.delete(&object.key).await
+        })
+        .await
+}
