@@ -18,7 +18,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
-use tracing::{info, warn};
+use tracing::{info, info_span, warn};
 
 /// Entries that are listed at a time.
 const PAGE: usize = 200;
@@ -212,7 +212,9 @@ impl Ledger {
         ledger::advance(&mut tx, tenant, to).await?;
         tx.commit().await.map_err(StoreError::from)?;
         metrics::counter!("hansard_ledger_replayed_total").increment(1);
-        info!(%tenant, %meeting, n = entry.n, what = %gone.what, is_known, "carried out an entry of the ledger");
+        info_span!("meeting", id = %meeting).in_scope(|| {
+            info!(n = entry.n, what = %gone.what, is_known, "carried out an entry of the ledger");
+        });
         Ok(true)
     }
 
