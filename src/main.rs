@@ -3,7 +3,7 @@
 use clap::Parser;
 use hansard::{
     api::docs,
-    app::{self, Part, commands, jobs_command, ledger_command},
+    app::{self, Part, commands, jobs_command, ledger_command, tier_command},
     config::{Cli, Command, Deployment, LogFormat, Settings, Sources},
     doctor, speech,
 };
@@ -146,6 +146,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             stores,
         } => {
             jobs_command::jobs(&settled(Sources::new(base).stores(stores))?, command).await?;
+        }
+        Command::Tier {
+            command,
+            base,
+            stores,
+        } => {
+            tier_command::tiers(&settled(Sources::new(base).stores(stores))?, command).await?;
         }
         Command::Tenant {
             command,

@@ -59,9 +59,13 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::recording::routes(),
         super::deletion::routes(),
         super::redaction::routes(),
+        super::restore::routes(),
+        super::retention::routes(),
         super::transcript::routes(),
         super::correction::routes(),
         super::glossary::routes(),
+        super::tenant::routes(),
+        super::hold::routes(),
     ]
 }
 

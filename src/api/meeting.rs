@@ -17,6 +17,7 @@ use crate::{
     domain::{
         id::{MeetingId, UserId},
         meeting::MeetingStatus,
+        retention::Retention,
         settings::{ConsentPolicy, MeetingSettings, RecordingMode},
         transcript::language::LANGUAGES_MAX,
     },
@@ -83,6 +84,9 @@ pub struct SettingsInput {
     /// The meeting ends this long after nobody is present. Default 300.
     #[schema(minimum = 10, maximum = 86400)]
     pub end_when_empty_seconds: Option<u32>,
+    /// From the meeting's end to the deletion of what was recorded of it: days, or `keep`. Null: as the
+    /// tenant says.
+    pub retention_days: Option<Retention>,
 }
 
 impl SettingsInput {
@@ -150,6 +154,7 @@ impl SettingsInput {
             end_when_empty_seconds: self
                 .end_when_empty_seconds
                 .unwrap_or(default.end_when_empty_seconds),
+            retention_days: self.retention_days,
         }
     }
 }
@@ -196,6 +201,7 @@ pub struct SettingsView {
     pub glossary: Vec<String>,
     pub refine_model: Option<String>,
     pub end_when_empty_seconds: u32,
+    pub retention_days: Option<Retention>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -234,6 +240,7 @@ impl From<Meeting> for MeetingView {
                 glossary: settings.glossary,
                 refine_model: settings.refine_model,
                 end_when_empty_seconds: settings.end_when_empty_seconds,
+                retention_days: settings.retention_days,
             },
             password_required: meeting.password_hash.is_some(),
             created_at: meeting.created_at.into(),

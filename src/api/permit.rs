@@ -36,6 +36,7 @@ pub enum Operation {
     Join,
     Streams,
     EndMeeting,
+    ChangeMeeting,
     RemoveParticipant,
     Links,
     GiveConsent,
@@ -44,9 +45,12 @@ pub enum Operation {
     RetryRecording,
     Delete,
     Redact,
+    RestoreRecording,
     ReadTranscript,
     EditTranscript,
     Glossary,
+    Tenant,
+    Hold,
 }
 
 /// What a kind of credential allows.
@@ -95,7 +99,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 23] = [
+pub const TABLE: [Row; 27] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
@@ -108,6 +112,7 @@ pub const TABLE: [Row; 23] = [
     row(Operation::ReadProfile, [All, Own, Own, Own, No, No]),
     row(Operation::Join, [All, Own, No, No, No, Own]),
     row(Operation::Streams, [All, Own, Own, Own, No, No]),
+    row(Operation::ChangeMeeting, [All, Own, No, No, No, No]),
     row(Operation::EndMeeting, [All, Own, No, Own, No, No]),
     row(Operation::RemoveParticipant, [All, Own, No, Own, No, No]),
     row(Operation::Links, [All, Own, No, No, No, No]),
@@ -117,9 +122,12 @@ pub const TABLE: [Row; 23] = [
     row(Operation::RetryRecording, [All, Own, No, No, No, No]),
     row(Operation::Delete, [All, Own, No, No, No, No]),
     row(Operation::Redact, [All, Own, No, No, No, No]),
+    row(Operation::RestoreRecording, [All, Own, No, No, No, No]),
     row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
     row(Operation::EditTranscript, [All, Own, No, No, No, No]),
     row(Operation::Glossary, [All, No, No, No, No, No]),
+    row(Operation::Tenant, [All, No, No, No, No, No]),
+    row(Operation::Hold, [All, No, No, No, No, No]),
 ];
 
 /// What the caller may do, whatever the meeting.

@@ -4,8 +4,8 @@
 use crate::{
     api::tombstone::TombstoneView,
     command::Refused,
-    domain::{admission::Barred, consent::Use},
-    store::{StoreError, deletion::Tombstone},
+    domain::{admission::Barred, consent::Use, wire_time::wire_time},
+    store::{StoreError, deletion::Tombstone, hold::Hold},
 };
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -109,6 +109,8 @@ pub const KINDS: &[(&str, u16, &str)] = &[
         "It has changed since the revision that was named",
     ),
     ("not_final", 409, "The segment is not final"),
+    ("not_archived", 409, "The file can be fetched as it is"),
+    ("held", 409, "The meeting has a legal hold"),
     (
         "running",
         409,
@@ -243,6 +245,25 @@ impl Problem {
         Self::new("gone", format!("the {what} was deleted"))
     }
 
+    pub fn not_archived() -> Self {
+        Self::new(
+            "not_archived",
+            "the recording is not archived: fetch it as it is",
+        )
+    }
+
+    /// Its meeting has a legal hold.
+    pub fn held(hold: &Hold) -> Self {
+        let since = wire_time(hold.placed_at);
+        Self::new(
+            "held",
+            format!(
+                "the meeting is held since {since}, for {:?}: lift that first",
+                hold.reason
+            ),
+        )
+    }
+
     /// It was deleted, by whom, when and why.
     pub fn deleted(tombstone: Tombstone) -> Self {
         let mut problem = Self::gone(tombstone.what.as_str());
@@ -370,6 +391,10 @@ impl From<Refused> for Problem {
                 "there is no such participant in this meeting",
             ),
             Refused::Live => Self::not_ready("the meeting is live: end it first"),
+            Refused::Held(hold) => Self::held(&hold),
+            Refused::Deleting => Self::not_ready(
+                "something of the meeting is being deleted or redacted: wait until that is done",
+            ),
             Refused::NoMix(why) => Self::not_ready(why),
             Refused::SsrcTaken => Self::conflict("a stream of this meeting has this SSRC"),
         }

@@ -7,6 +7,7 @@ use super::{
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::Problem,
+    restore_view::RestoreView,
     state::Shared,
     time::Time,
 };
@@ -20,6 +21,7 @@ use crate::{
         media_type::MediaType,
         recording::{Gap, GapReason, RecordingKind, RecordingStatus},
         recording_state::{RecordingState, StateReason},
+        restore::RestoreState,
         stream::MediaSource,
         tiering::Tier,
     },
@@ -29,6 +31,7 @@ use crate::{
         effect::Effects,
         event,
         recording_list::{self, ListedRecording},
+        tier,
     },
 };
 use axum::{
@@ -100,6 +103,7 @@ pub struct RecordingView {
     #[schema(example = json!([{"startMs": 4000, "endMs": 9000, "reason": "muted"}]))]
     pub gaps: Vec<GapView>,
     pub storage_tier: Tier,
+    pub restore: RestoreView,
     pub status: RecordingStatus,
     /// 0 to 1 while it is processed.
     pub progress: Option<f32>,
@@ -109,6 +113,8 @@ pub struct RecordingView {
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
     pub created_at: Time,
+    /// When it is deleted, as the meeting's `retentionDays` or the tenant's say; null while it is held.
+    pub expires_at: Option<Time>,
 }
 
 impl From<ListedRecording> for RecordingView {
@@ -126,6 +132,7 @@ impl From<ListedRecording> for RecordingView {
             duration_seconds: row.duration_seconds,
             gaps: row.gaps.into_iter().map(GapView::from).collect(),
             storage_tier: row.storage_tier,
+            restore: RestoreView::new(row.restore, row.read_at),
             status: row.status,
             progress: row.progress,
             error: row.error,
@@ -133,6 +140,7 @@ impl From<ListedRecording> for RecordingView {
             size_bytes: row.size_bytes,
             sha256: row.sha256,
             created_at: row.created_at.into(),
+            expires_at: row.expires_at.map(Time),
         }
     }
 }
@@ -171,7 +179,7 @@ async fn list(
 }
 
 /// A recording that the caller may read.
-async fn find(
+pub(super) async fn find(
     tx: &mut Tx,
     state: &Shared,
     caller: &Caller,
@@ -285,7 +293,6 @@ async fn content(
     if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
         return Err(gone(&mut tx, &found).await?);
     }
-    drop(tx);
     if !state.ledger.is_current() {
         return Err(Problem::unavailable(
             "it is not known yet whether this was deleted: object storage does not answer, or its ledger does not hold",
@@ -297,10 +304,8 @@ async fn content(
             found.status
         )));
     }
-    if found.storage_tier == Tier::Archive {
-        return Err(Problem::not_ready(
-            "the recording is archived: restore it first",
-        ));
+    if found.is_archived(state.objects.classes()) {
+        return Err(archived(&found));
     }
     let key = found
         .blob_url
@@ -322,6 +327,17 @@ async fn content(
     } else {
         Verb::Get
     };
+    if verb == Verb::Get {
+        let (meeting, now) = (MeetingId(found.meeting_id), state.clock.now());
+        let place = tier::played(&mut tx, meeting, RecordingId(id), now).await?;
+        let classes = state.objects.classes();
+        let is_moving =
+            place.is_some_and(|(tier, class)| classes.is_archived(class.as_deref(), tier));
+        if is_moving && !found.restore.is_readable(found.read_at) {
+            return Err(archived(&found));
+        }
+    }
+    tx.commit().await?;
     let expires_at = Time(state.clock.now() + CONTENT_TTL);
     let url = state
         .objects
@@ -340,6 +356,13 @@ async fn content(
         (StatusCode::FOUND, [(header::LOCATION, url), no_store]).into_response()
     } else {
         ([no_store], Json(ContentLink { url, expires_at })).into_response()
+    })
+}
+
+fn archived(found: &ListedRecording) -> Problem {
+    Problem::not_ready(match found.restore.state(found.read_at) {
+        RestoreState::Running => "the recording is being restored: try again later",
+        _ => "the recording is archived: restore it first",
     })
 }
 

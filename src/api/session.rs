@@ -19,7 +19,6 @@ use crate::{
         id::{MeetingId, UserId},
         recording::{RecordingKind, RecordingStatus},
         stream::MediaSource,
-        tiering::Tier,
         wire_time::wire_time,
     },
     store::{
@@ -300,7 +299,8 @@ async fn one(
         .iter()
         .partition(|recording| recording.kind == RecordingKind::Mix);
     for recording in mixes.into_iter().chain(tracks) {
-        show_recording(&mut body, root, &of, recording, language);
+        let is_readable = !recording.is_archived(state.objects.classes());
+        show_recording(&mut body, root, &of, (recording, is_readable), language);
     }
     body.push_str("<h2>Transcript</h2>");
     let base = format!("{root}/v1/meetings/{}/transcript", of.id);
@@ -333,7 +333,7 @@ fn show_recording(
     body: &mut String,
     root: &str,
     meeting: &Meeting,
-    recording: &ListedRecording,
+    (recording, is_readable): (&ListedRecording, bool),
     language: &str,
 ) {
     let what = match (&recording.display_name, recording.kind) {
@@ -353,7 +353,7 @@ fn show_recording(
         escape(&what),
         recording.status
     );
-    if recording.status != RecordingStatus::Ready || recording.storage_tier == Tier::Archive {
+    if recording.status != RecordingStatus::Ready || !is_readable {
         return;
     }
     let content = format!("{root}/v1/recordings/{}/content", recording.id);

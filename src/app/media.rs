@@ -18,6 +18,8 @@ use crate::{
         mix::Mix,
         redact::Redact,
         remux::Remux,
+        restore::Restore,
+        tier::{self, Move},
         transcript::Transcript,
     },
     media::live::disk::Disk,
@@ -39,12 +41,14 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 9] = [
+const TAKEN: [JobKind; 11] = [
     JobKind::Capture,
     JobKind::Join,
     JobKind::Mix,
     JobKind::Transcript,
     JobKind::Remux,
+    JobKind::Tier,
+    JobKind::Restore,
     JobKind::Clean,
     JobKind::Delete,
     JobKind::Redact,
@@ -235,6 +239,14 @@ impl Media {
         let owners = [new_id(), new_id()];
         let dead = owner::renew(&settings.data, &owners)?;
         let [meetings, jobs] = owners;
+        if settings.queues.contains(&JobKind::Tier) {
+            tokio::spawn(tier::keep_planning(
+                services.store.clone(),
+                services.queue.clone(),
+                services.clock.clone(),
+                upkeep.clone(),
+            ));
+        }
         if settings.queues.contains(&JobKind::Capture) {
             let (store, stop, dead) = (services.store.clone(), upkeep.clone(), dead.clone());
             note_model(&store, meetings, &dead, &model_name, translates).await;
@@ -359,7 +371,18 @@ fn job_of(
             store: deps.store.clone(),
             objects: deps.objects.clone(),
         })),
-        // The spool is swept without jobs; tiers come with a later issue.
-        JobKind::Recover | JobKind::Tier => None,
+        JobKind::Tier => Some(Arc::new(Move::new(
+            deps.store.clone(),
+            deps.objects.clone(),
+            deps.clock.clone(),
+            settings.tariff.clone(),
+        ))),
+        JobKind::Restore => Some(Arc::new(Restore {
+            store: deps.store.clone(),
+            objects: deps.objects.clone(),
+            clock: deps.clock.clone(),
+        })),
+        // The spool is swept without jobs.
+        JobKind::Recover => None,
     }
 }

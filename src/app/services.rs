@@ -141,7 +141,8 @@ impl Services {
                 (Some(server), bucket)
             }
         };
-        let objects = Objects::new(&bucket);
+        let objects = Objects::new(&bucket)
+            .with_classes(settings.tariff.classes.clone(), settings.copy_bytes_max);
         // Storage that is away or refuses holds nothing up: media is kept in the spool and jobs
         // wait.
         match tokio::time::timeout(BUCKET_WAIT_MAX, objects.ensure_bucket()).await {

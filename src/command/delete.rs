@@ -16,7 +16,7 @@ use crate::{
         StoreError, capture,
         deletion::{self, Asked},
         effect::Effects,
-        event, job,
+        event, hold, job,
     },
 };
 use sqlx::PgConnection;
@@ -39,7 +39,7 @@ pub struct Plan {
 /// Locks the meeting's head and says what goes; `None` when that was asked for before.
 ///
 /// # Errors
-/// [`Refused::Live`] while the meeting runs.
+/// [`Refused::Live`] while the meeting runs, [`Refused::Held`] while it has a hold.
 pub async fn plan(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -63,7 +63,13 @@ pub async fn plan(
         Deletable::Recording => recordings.is_empty(),
         what => deletion::is_asked(conn, meeting, what, meeting.0).await?,
     };
-    Ok((!asked_before).then_some(Plan { what, recordings }))
+    if asked_before {
+        return Ok(None);
+    }
+    match hold::current(conn, meeting).await? {
+        Some(hold) => Err(Refused::Held(hold)),
+        None => Ok(Some(Plan { what, recordings })),
+    }
 }
 
 /// Marks what goes, under the meeting's head. Once more changes nothing.

@@ -14,6 +14,7 @@ pub mod consent;
 pub mod correct;
 pub mod delete;
 pub mod end;
+pub mod hold;
 pub mod join;
 pub mod leave;
 pub mod mix;
@@ -21,9 +22,13 @@ pub mod open_stream;
 pub mod readmit;
 pub mod redact;
 pub mod remove;
+pub mod tenant;
 pub mod translate;
 
-use crate::{domain::admission::Barred, store::StoreError};
+use crate::{
+    domain::admission::Barred,
+    store::{StoreError, hold::Hold},
+};
 
 /// Why a command did nothing. Its transaction is to be rolled back.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +45,10 @@ pub enum Refused {
     SsrcTaken,
     #[error("the meeting is live")]
     Live,
+    #[error("the meeting is held: {}", .0.reason)]
+    Held(Hold),
+    #[error("something of the meeting is being deleted or redacted")]
+    Deleting,
     #[error("no mix is made: {0}")]
     NoMix(&'static str),
 }

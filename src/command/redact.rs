@@ -21,7 +21,7 @@ use crate::{
     store::{
         Result, StoreError, capture, deletion,
         effect::Effects,
-        event, job, participant,
+        event, hold, job, participant,
         recording::{self, Recording},
         redacted_file,
         redaction::{self, Asking, Before, Redaction},
@@ -41,7 +41,7 @@ const EDGE: Micros = Micros::from_ms(200);
 /// Asks for it, and begins when nobody has to approve it and the meeting is over.
 ///
 /// # Errors
-/// [`Refused::NoParticipant`]; `StoreError::TooMany`.
+/// [`Refused::NoParticipant`]; [`Refused::Held`]; `StoreError::TooMany`.
 pub async fn ask(
     conn: &mut PgConnection,
     tenant: TenantId,
@@ -54,6 +54,11 @@ pub async fn ask(
         .is_none()
     {
         return Err(Refused::NoParticipant);
+    }
+    if asking.approved
+        && let Some(hold) = hold::current(conn, meeting).await?
+    {
+        return Err(Refused::Held(hold));
     }
     let redaction = redaction::ask(conn, tenant, meeting, asking).await?;
     let effects = if asking.approved {
@@ -97,13 +102,19 @@ pub async fn ask_for_oneself(
 }
 
 /// Approves one that was asked for; `None`: it is not `asked`.
+///
+/// # Errors
+/// [`Refused::Held`].
 pub async fn approve(
     conn: &mut PgConnection,
     meeting: MeetingId,
     id: Uuid,
     author: &str,
-) -> Result<Option<Effects>> {
+) -> Result<Option<Effects>, Refused> {
     event::lock(conn, meeting).await?;
+    if let Some(hold) = hold::current(conn, meeting).await? {
+        return Err(Refused::Held(hold));
+    }
     let approved = RedactionState::Waiting;
     let decided = redaction::decide(conn, meeting, id, approved, author, None).await?;
     Ok(match decided {

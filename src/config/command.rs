@@ -1,11 +1,15 @@
 //! The commands of the binary and the flags of each. The text here is what `--help` shows.
 
 use super::LogFormat;
-use crate::domain::{job::JobKind, quota::Quota};
+use crate::domain::{
+    job::JobKind,
+    quota::Quota,
+    tenant_settings::{Change, Days, SelfErasure},
+};
 use clap::{Args, Parser, Subcommand};
 use std::{
     net::{IpAddr, SocketAddr},
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU64},
     ops::RangeInclusive,
     path::PathBuf,
     str::FromStr,
@@ -114,6 +118,15 @@ pub enum Command {
     Jobs {
         #[command(subcommand)]
         command: JobsCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// Storage tiers
+    Tier {
+        #[command(subcommand)]
+        command: TierCommand,
         #[command(flatten)]
         base: Base,
         #[command(flatten)]
@@ -246,9 +259,59 @@ pub enum JobsCommand {
 }
 
 #[derive(Subcommand, Debug, Clone)]
+pub enum TierCommand {
+    /// What would move today, what that saves, and what it all costs from here on; moves nothing
+    Plan {
+        /// Only of this tenant
+        #[arg(long, value_name = "NAME")]
+        tenant: Option<String>,
+    },
+}
+
+#[derive(Subcommand, Debug, Clone)]
 pub enum TenantCommand {
-    Create { name: String },
+    Create {
+        name: String,
+    },
     List,
+    /// Sets what holds for all meetings of a tenant, also for those that there are, and prints it;
+    /// what is not named stays
+    Set {
+        name: String,
+        #[command(flatten)]
+        change: TenantFlags,
+    },
+}
+
+#[derive(Args, Debug, Clone, Copy)]
+pub struct TenantFlags {
+    /// Days from a meeting's end to the tier warm, or never
+    #[arg(long, value_name = "DAYS")]
+    pub warm_days: Option<Days>,
+    /// To the tier cold
+    #[arg(long, value_name = "DAYS")]
+    pub cold_days: Option<Days>,
+    /// To the archive, from which a recording is read after a restore only
+    #[arg(long, value_name = "DAYS")]
+    pub archive_days: Option<Days>,
+    /// Days from a meeting's end to the deletion of what was recorded of it, or never
+    #[arg(long, value_name = "DAYS")]
+    pub retention_days: Option<Days>,
+    /// What becomes of a participant's own wish to be erased: auto, ask or off
+    #[arg(long, value_name = "ANSWER")]
+    pub self_erasure: Option<SelfErasure>,
+}
+
+impl From<TenantFlags> for Change {
+    fn from(flags: TenantFlags) -> Self {
+        Self {
+            warm: flags.warm_days,
+            cold: flags.cold_days,
+            archive: flags.archive_days,
+            retention: flags.retention_days,
+            self_erasure: flags.self_erasure,
+        }
+    }
 }
 
 /// Declares a group of settings: flags, all optional, and how one group yields to another.
@@ -362,6 +425,26 @@ group! {
         /// Where the bucket stands in S3's addresses [default: path]; also S3_ADDRESSING
         #[arg(long, value_name = "path|host", hide_possible_values = true)]
         s3_addressing: Addressing,
+        /// The storage class of fresh recordings; those of the tiers that follow save money as
+        /// recordings age, and tiers of one class differ in name only [default: STANDARD]
+        #[arg(long, value_name = "CLASS")]
+        s3_class_hot: String,
+        /// [default: STANDARD_IA]
+        #[arg(long, value_name = "CLASS")]
+        s3_class_warm: String,
+        /// [default: GLACIER_IR]
+        #[arg(long, value_name = "CLASS")]
+        s3_class_cold: String,
+        /// [default: DEEP_ARCHIVE]
+        #[arg(long, value_name = "CLASS")]
+        s3_class_archive: String,
+        /// What storage classes cost, so that nothing moves that costs more than it saves: a TOML file
+        /// with a table per class [default: Amazon's prices in us-east-1]
+        #[arg(long, value_name = "FILE")]
+        tier_prices: PathBuf,
+        /// Larger objects are copied in parts [default: 5368709120]
+        #[arg(long, value_name = "BYTES")]
+        s3_copy_max: NonZeroU64,
         /// Where the S3 server brought along listens [default: 127.0.0.1:8333]
         #[arg(long, value_name = "IP:PORT")]
         s3_listen: SocketAddr,
@@ -386,8 +469,9 @@ group! {
         /// Networks that may send without SRTP and from any address, comma-separated
         #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = network)]
         rtp_allow: Vec<String>,
-        /// The kinds of jobs to take; mix stands for join, transcript and remux, too
-        /// [default: capture,join,mix,transcript,remux,recover,tier,clean]
+        /// The kinds of jobs to take; mix stands for join, transcript and remux,
+        /// tier for restore, too
+        /// [default: capture,join,mix,transcript,remux,recover,tier,restore,clean]
         #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
         queues: Vec<JobKind>,
         /// How much segments may take while storage is away: a share of what is free, or bytes

@@ -9,21 +9,22 @@
 
 mod command;
 mod source;
+mod tariff;
 
 pub use command::{
     Base, Cli, Command, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, LedgerCommand,
-    Media, ModelCommand, OpenapiFlags, Stores, TenantCommand, Whole,
+    Media, ModelCommand, OpenapiFlags, Stores, TenantCommand, TierCommand, Whole,
 };
 pub use source::{ConfigError, Sources};
 
 use crate::{
-    domain::{job::JobKind, quota::Quota},
+    domain::{job::JobKind, quota::Quota, tiering::Tariff},
     objects,
 };
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU64},
     ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
@@ -119,6 +120,10 @@ pub struct Settings {
     pub amqp_url: Option<Secret>,
     /// `None`: the S3 server brought along, listening on `s3_listen`.
     pub s3: Option<objects::StorageConfig>,
+    /// Which class each tier is, and what classes cost.
+    pub tariff: Tariff,
+    /// Larger objects are copied in parts.
+    pub copy_bytes_max: u64,
     pub s3_listen: SocketAddr,
     /// How long that server takes to restore from its archive.
     pub s3_restore_delay: Duration,
@@ -193,6 +198,7 @@ impl Settings {
             return Err(ConfigError::Missing(missing));
         }
 
+        let tariff = tariff::resolve(&stores)?;
         let s3_bucket = stores.s3_bucket.unwrap_or_else(|| "hansard".to_owned());
         let s3 = match stores.s3_endpoint {
             None => None,
@@ -299,6 +305,10 @@ impl Settings {
                 .map_or(16, |most| most.get().into()),
             amqp_url: stores.amqp_url.map(Secret),
             s3,
+            tariff,
+            copy_bytes_max: stores
+                .s3_copy_max
+                .map_or(objects::COPY_BYTES_MAX, NonZeroU64::get),
             s3_listen: stores
                 .s3_listen
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8333))),

@@ -316,3 +316,68 @@ fn the_commands_are_well_formed() {
     ])
     .expect("it is a command");
 }
+
+#[test]
+fn tiers_are_the_classes_that_are_set_at_the_prices_that_are_given() {
+    use crate::domain::tiering::Tier;
+    let path = std::env::temp_dir().join(format!("hansard-{}.toml", uuid::Uuid::new_v4()));
+    let resolve = |prices: &str, variables: &[(&str, &str)]| {
+        std::fs::write(&path, prices).expect("the temporary directory can be written to");
+        let path = path.to_str().expect("it is text");
+        let given = [("HOME", "/home/ana"), ("HANSARD_TIER_PRICES", path)];
+        let sources = media(&[]).environment(given.into_iter().chain(variables.iter().copied()));
+        Settings::resolve(sources, Deployment::Standalone)
+    };
+    let ice = "[ICE]\ngbMonth = 0.5\nwrites1000 = 1\nminimumDays = 7\n";
+    let settings = resolve(
+        ice,
+        &[
+            ("HANSARD_S3_CLASS_COLD", "ICE"),
+            ("HANSARD_S3_COPY_MAX", "9"),
+        ],
+    )
+    .expect("it is right");
+    assert_eq!(settings.tariff.classes.of(Tier::Cold), "ICE");
+    assert_eq!(settings.tariff.classes.of(Tier::Warm), "STANDARD_IA");
+    assert_eq!(settings.copy_bytes_max, 9);
+    let price = settings.tariff.prices.of("ICE").expect("it is given");
+    assert_eq!((price.writes_1000, price.minimum_days), (1.0, 7));
+    for (prices, variable, said) in [
+        (
+            "",
+            ("HANSARD_S3_CLASS_COLD", "ICE"),
+            "a table [ICE], the class of the tier cold",
+        ),
+        (
+            "",
+            ("HANSARD_S3_CLASS_COLD", "ice"),
+            "no storage class like GLACIER_IR",
+        ),
+        (
+            "",
+            ("HANSARD_S3_CLASS_HOT", "GLACIER"),
+            "cannot be read at once",
+        ),
+        (
+            "[ICE]\ngbMonth = 1",
+            ("HANSARD_S3_COPY_MAX", "9"),
+            "missing field `writes1000`",
+        ),
+        (
+            "[ICE]\ngbMonth = -1\nwrites1000 = 0",
+            ("HANSARD_S3_COPY_MAX", "9"),
+            "not below 0",
+        ),
+        (
+            "[ICE]\nprice = 1",
+            ("HANSARD_S3_COPY_MAX", "9"),
+            "unknown field `price`",
+        ),
+        ("", ("HANSARD_S3_COPY_MAX", "0"), "HANSARD_S3_COPY_MAX"),
+    ] {
+        let error = resolve(prices, &[variable]).expect_err("it must be refused");
+        let error = error.to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    std::fs::remove_file(&path).expect("it is there");
+}

@@ -22,8 +22,10 @@ words! {
         Remux = "remux",
         /// Upload and close what a dead worker left in its spool.
         Recover = "recover",
-        /// Move a recording to another storage tier.
+        /// Move a meeting's files to the storage tiers that they belong into.
         Tier = "tier",
+        /// Have a recording back from the archive.
+        Restore = "restore",
         /// Delete objects that no row names any more.
         Clean = "clean",
         /// Delete what somebody asked to delete, everywhere.
@@ -37,14 +39,16 @@ words! {
 
 impl JobKind {
     /// The kinds that a worker takes which was given these names: `mix` has always stood for all
-    /// that is made after a meeting's end, `clean` for all that is deleted.
+    /// that is made after a meeting's end, `clean` for all that is deleted, `tier` for restores, too.
     pub fn taken(named: &[Self]) -> Vec<Self> {
         let is_taken = |kind: &Self| {
             let is_made_after = matches!(kind, Self::Join | Self::Transcript | Self::Remux);
             let is_deletion = matches!(kind, Self::Delete | Self::Redact | Self::Erase);
+            let is_of_tiers = matches!(kind, Self::Restore);
             named.contains(kind)
                 || is_made_after && named.contains(&Self::Mix)
                 || is_deletion && named.contains(&Self::Clean)
+                || is_of_tiers && named.contains(&Self::Tier)
         };
         Self::ALL.into_iter().filter(is_taken).collect()
     }
@@ -170,12 +174,14 @@ mod tests {
 
     #[test]
     fn mix_stands_for_all_that_is_made_after_the_end() {
-        use JobKind::{Clean, Delete, Erase, Join, Mix, Redact, Remux, Transcript};
+        use JobKind::{Clean, Delete, Erase, Join, Mix, Redact, Remux, Restore, Tier, Transcript};
         assert_eq!(
             JobKind::taken(&[Mix, Clean]),
             [Join, Mix, Transcript, Remux, Clean, Delete, Redact, Erase]
         );
         assert_eq!(JobKind::taken(&[Join]), [Join]);
+        assert_eq!(JobKind::taken(&[Tier]), [Tier, Restore]);
+        assert_eq!(JobKind::taken(&[Restore]), [Restore]);
         assert_eq!(
             JobKind::taken(&[Clean, Clean]),
             [Clean, Delete, Redact, Erase]

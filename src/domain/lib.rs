@@ -54,7 +54,10 @@ pub mod recording;
 pub mod recording_state;
 pub mod redaction;
 pub mod refine;
+pub mod restore;
+pub mod retention;
 pub mod spool_path;
+pub mod tenant_settings;
 pub mod tiering;
 
 pub mod admission;

@@ -1,7 +1,7 @@
 //! A meeting's settings and their defaults, for the API, the database and the running meeting
 //! alike: consent hangs on them.
 
-use crate::{consent::Use, time::Micros, word::words};
+use crate::{consent::Use, retention::Retention, time::Micros, word::words};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -49,6 +49,8 @@ pub struct MeetingSettings {
     pub refine_model: Option<String>,
     /// The meeting ends this long after nobody is present.
     pub end_when_empty_seconds: u32,
+    /// How long what was recorded of it is kept; `None`: as its tenant says.
+    pub retention_days: Option<Retention>,
 }
 
 impl Default for MeetingSettings {
@@ -63,6 +65,7 @@ impl Default for MeetingSettings {
             glossary: Vec::new(),
             refine_model: None,
             end_when_empty_seconds: 300,
+            retention_days: None,
         }
     }
 }
@@ -140,7 +143,7 @@ mod tests {
             json!({
                 "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude",
                 "language": null, "languages": [], "translateTo": null, "glossary": [],
-                "refineModel": null, "endWhenEmptySeconds": 300
+                "refineModel": null, "endWhenEmptySeconds": 300, "retentionDays": null
             })
         );
         assert_eq!(read(json!({})).ok(), Some(MeetingSettings::default()));

@@ -16,7 +16,7 @@ use crate::{
         Store, capture,
         effect::Effects,
         erasure::{self, Erasure, Part},
-        event,
+        event, hold,
         job::{self, Job as Row},
         redaction::Asking,
     },
@@ -118,6 +118,12 @@ impl Erase {
         if capture::status(&mut tx, meeting).await? != MeetingStatus::Ended {
             let why = Removal::Request;
             effects = command::remove::remove(&mut tx, meeting, part.participant, why).await?;
+        }
+        if hold::current(&mut tx, meeting).await?.is_some() {
+            // It is asked for when the hold is lifted.
+            tx.commit().await?;
+            published::publish(&self.queue, None, meeting, effects);
+            return Ok(());
         }
         let asking = Asking {
             participant: part.participant,

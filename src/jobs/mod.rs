@@ -1,8 +1,9 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
 //! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
 //! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete. [`redact`]
-//! takes people out of meetings, [`erase`] out of all of theirs.
-//! [`crate::worker`] claims them.
+//! takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to the storage
+//! tiers that they belong into, [`restore`] has them back from the archive. [`crate::worker`] claims
+//! them.
 
 pub mod clean;
 pub mod delete;
@@ -19,6 +20,8 @@ mod pass;
 pub mod redact;
 mod refine;
 pub mod remux;
+pub mod restore;
+pub mod tier;
 mod track;
 pub mod transcript;
 

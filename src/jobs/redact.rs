@@ -14,6 +14,7 @@ use crate::{
         inventory::ObjectKind,
         job::JobKind,
         redaction::{Certificate, GoneObject, Progress, RedactedFile, RedactionState, state},
+        restore::Speed,
         time::Micros,
     },
     objects::Objects,
@@ -233,7 +234,7 @@ impl Redact {
             }
             left += 1;
             self.objects
-                .restore(key, RESTORED_DAYS)
+                .restore(key, RESTORED_DAYS, Speed::Standard)
                 .await
                 .context("restoring a track")?;
         }

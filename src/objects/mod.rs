@@ -12,24 +12,24 @@ mod link;
 mod once;
 mod probe;
 mod read;
+mod restore;
+mod transfer;
 mod write;
 
 pub use hashing::hash_file;
 pub use link::{Disposition, PRESIGN_MAX, Verb};
 pub use probe::{Diagnosis, diagnose};
+pub use restore::Restoring;
+pub use transfer::{COPY_BYTES_MAX, Pieces, Wanted};
 
 use crate::{
     domain::{
         fault::{Away, Fault},
-        tiering::Tier,
+        tiering::{Classes, needs_restore},
     },
     health::{self, Reason},
 };
-use aws_sdk_s3::{
-    Client,
-    error::ProvideErrorMetadata,
-    types::{MetadataDirective, StorageClass},
-};
+use aws_sdk_s3::Client;
 use client::{client, fault, status};
 use std::{
     fmt, io,
@@ -105,6 +105,9 @@ pub enum ObjectError {
     /// It lies in the archive and was not restored.
     #[error("the object {0} is archived")]
     Archived(String),
+    /// The store has no such storage class.
+    #[error("object storage has no class {class}: {said}")]
+    NoClass { class: String, said: String },
     /// What is stored is not what was sent.
     #[error("the object {key} is not what was stored: {what}")]
     Differs { key: String, what: String },
@@ -133,7 +136,7 @@ impl ObjectError {
         match self {
             Self::Transient(_) | Self::Refused(_) => Fault::Away(Away::Storage),
             Self::Missing(_) | Self::Differs { .. } => Fault::Theirs,
-            Self::Archived(_) | Self::Unfit(_) => Fault::Ours,
+            Self::Archived(_) | Self::Unfit(_) | Self::NoClass { .. } => Fault::Ours,
             Self::Local(error) => match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Fault::Away(Away::Disk)
@@ -168,8 +171,10 @@ pub struct Head {
     pub size_bytes: u64,
     /// As told when it was stored by us.
     pub sha256: Option<String>,
-    /// `None` for a class that we do not use.
-    pub tier: Option<Tier>,
+    /// Its storage class; `STANDARD` where the store names none.
+    pub class: String,
+    /// The store's name of it, where the bucket keeps versions.
+    pub version: Option<String>,
     pub content_type: Option<String>,
     /// The server's word on a restore from the archive, when one was asked for.
     pub restore: Option<String>,
@@ -178,7 +183,7 @@ pub struct Head {
 impl Head {
     /// Whether it can be fetched now: it is not archived, or it is restored.
     pub fn is_readable(&self) -> bool {
-        self.tier != Some(Tier::Archive)
+        !needs_restore(&self.class)
             || self
                 .restore
                 .as_ref()
@@ -202,6 +207,9 @@ pub struct Objects {
     /// Where links lead, when the storage is reached through another server.
     served_at: Option<String>,
     dialect: Dialect,
+    classes: Arc<Classes>,
+    /// What is larger is copied in parts.
+    copy_bytes_max: u64,
     failing: Arc<[AtomicBool; 2]>,
 }
 
@@ -220,9 +228,30 @@ impl Objects {
             public: client(settings, &settings.public_endpoint),
             bucket: settings.bucket.clone(),
             dialect: settings.dialect,
+            classes: Arc::default(),
+            copy_bytes_max: COPY_BYTES_MAX,
             failing: Arc::default(),
             served_at: None,
         }
+    }
+
+    /// The same with these classes for the tiers, and another limit for copies in one piece.
+    pub fn with_classes(self, classes: Classes, copy_bytes_max: u64) -> Self {
+        Self {
+            classes: Arc::new(classes),
+            copy_bytes_max,
+            ..self
+        }
+    }
+
+    /// Whether the store is asked for the SHA-256 of what it copies.
+    pub fn hashes_copies(&self) -> bool {
+        self.dialect.checksums
+    }
+
+    /// The class of each tier.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
     }
 
     /// Every call's outcome passes here, so that the process's health says how storage is.
@@ -300,62 +329,6 @@ impl Objects {
             // Somebody else was quicker.
             Err(error) if status(&error) == Some(409) => Ok(()),
             Err(error) => Err(fault("", error)),
-        }
-    }
-
-    /// Copies an object into a tier (`to` may be `from`: it then changes its own), and verifies the
-    /// copy by size and our own hash. At most 5 GiB. The returned head says which tier the server
-    /// really chose.
-    pub async fn copy(&self, from: &str, to: &str, tier: Tier) -> Result<Head> {
-        let source = self
-            .head(from)
-            .await?
-            .ok_or_else(|| ObjectError::Missing(from.to_owned()))?;
-        let copy = self
-            .client
-            .copy_object()
-            .bucket(&self.bucket)
-            .key(known(to)?);
-        copy.copy_source(format!("{}/{}", self.bucket, known(from)?))
-            .storage_class(StorageClass::from(tier.class()))
-            .metadata_directive(MetadataDirective::Copy)
-            .send()
-            .await
-            .map_err(|error| fault(from, error))?;
-        let copied = self
-            .head(to)
-            .await?
-            .ok_or_else(|| ObjectError::Missing(to.to_owned()))?;
-        if (copied.size_bytes, &copied.sha256) != (source.size_bytes, &source.sha256) {
-            return Err(ObjectError::Differs {
-                key: to.to_owned(),
-                what: "size or hash of the copy".to_owned(),
-            });
-        }
-        if copied.tier != Some(tier) {
-            tracing::warn!(key = to, wanted = tier.class(), got = ?copied.tier, "object storage chose another class");
-        }
-        Ok(copied)
-    }
-
-    /// Asks for an archived object to be readable for some days. That it was asked for already is
-    /// no error.
-    pub async fn restore(&self, key: &str, days: u16) -> Result<()> {
-        let request = aws_sdk_s3::types::RestoreRequest::builder()
-            .days(days.into())
-            .build();
-        match self
-            .client
-            .restore_object()
-            .bucket(&self.bucket)
-            .key(known(key)?)
-            .restore_request(request)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("RestoreAlreadyInProgress") => Ok(()),
-            Err(error) => Err(fault(key, error)),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     hashing::Hashing,
     known,
 };
-use crate::domain::tiering::Tier;
+use crate::domain::tiering::STANDARD;
 use aws_sdk_s3::{operation::head_object::HeadObjectOutput, types::StorageClass};
 use std::{path::Path, time::Duration};
 use tokio::io::AsyncWriteExt;
@@ -145,7 +145,8 @@ impl Objects {
                 .metadata()
                 .and_then(|metadata| metadata.get(SHA256))
                 .cloned(),
-            tier: Tier::of_class(got.storage_class().map(StorageClass::as_str)),
+            class: class_of(got.storage_class()),
+            version: got.version_id().map(str::to_owned),
             content_type: got.content_type().map(str::to_owned),
             restore: got.restore().map(str::to_owned),
         };
@@ -161,7 +162,12 @@ impl Objects {
     }
 }
 
-fn head(output: &HeadObjectOutput) -> Head {
+/// S3 names none for STANDARD.
+fn class_of(named: Option<&StorageClass>) -> String {
+    named.map_or(STANDARD, StorageClass::as_str).to_owned()
+}
+
+pub(super) fn head(output: &HeadObjectOutput) -> Head {
     Head {
         size_bytes: output
             .content_length()
@@ -171,7 +177,8 @@ fn head(output: &HeadObjectOutput) -> Head {
             .metadata()
             .and_then(|metadata| metadata.get(SHA256))
             .cloned(),
-        tier: Tier::of_class(output.storage_class().map(StorageClass::as_str)),
+        class: class_of(output.storage_class()),
+        version: output.version_id().map(str::to_owned),
         content_type: output.content_type().map(str::to_owned),
         restore: output.restore().map(str::to_owned),
     }

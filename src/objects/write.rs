@@ -7,7 +7,10 @@ use super::{
     known,
     read::{BYTES_MAX, check},
 };
-use crate::domain::{consent::hex, tiering::Tier};
+use crate::domain::{
+    consent::hex,
+    tiering::{STANDARD, Tier},
+};
 use aws_sdk_s3::{
     primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart, StorageClass},
@@ -88,8 +91,14 @@ impl Objects {
         Ok(Stored { version, ..stored })
     }
 
+    /// STANDARD goes unsaid: some servers know no classes at all.
+    fn class(&self, tier: Tier) -> Option<StorageClass> {
+        let class = self.classes.of(tier);
+        (class != STANDARD).then(|| StorageClass::from(class))
+    }
+
     /// Whether what is stored is what was sent, by its content.
-    async fn read_again(&self, key: &str, stored: &Stored) -> Result<()> {
+    pub(super) async fn read_again(&self, key: &str, stored: &Stored) -> Result<()> {
         let mut hash = Hashing::to(tokio::io::sink());
         self.download(key, &mut hash).await?;
         let again = hash.finish().await?;
@@ -121,7 +130,7 @@ impl Objects {
         let put = put
             .content_length(stored.size_bytes as i64)
             .content_type(content_type)
-            .set_storage_class(class(tier))
+            .set_storage_class(self.class(tier))
             .set_checksum_sha256(checksum)
             .metadata(SHA256, &stored.sha256)
             .customize()
@@ -147,7 +156,7 @@ impl Objects {
             .key(known(key)?);
         let started = start
             .content_type(content_type)
-            .set_storage_class(class(tier))
+            .set_storage_class(self.class(tier))
             .metadata(SHA256, &stored.sha256)
             .send()
             .await
@@ -159,18 +168,22 @@ impl Objects {
             .put_all_parts(key, upload, path, stored.size_bytes)
             .await;
         if done.is_err() {
-            let abort = self
-                .client
-                .abort_multipart_upload()
-                .bucket(&self.bucket)
-                .key(key)
-                .upload_id(upload);
-            if let Err(error) = abort.send().await {
-                // The parts cost money until the bucket's own rules remove them.
-                tracing::warn!(key, error = %fault(key, error), "an upload in parts could not be aborted");
-            }
+            self.abort_upload(key, upload).await;
         }
         done
+    }
+
+    pub(super) async fn abort_upload(&self, key: &str, upload: &str) {
+        let abort = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key)
+            .upload_id(upload);
+        if let Err(error) = abort.send().await {
+            // The parts cost money until the bucket's own rules remove them.
+            tracing::warn!(key, error = %fault(key, error), "an upload in parts could not be aborted");
+        }
     }
 
     async fn put_all_parts(
@@ -241,8 +254,14 @@ impl Objects {
         if head.sha256.is_none() {
             return Err(not_kept(key, "its metadata is gone"));
         }
-        if head.tier != Some(tier) {
-            tracing::warn!(key, wanted = tier.class(), got = ?head.tier, "object storage chose another class");
+        let wanted = self.classes.of(tier);
+        if head.class != wanted {
+            tracing::warn!(
+                key,
+                wanted,
+                got = head.class,
+                "object storage chose another class"
+            );
         }
         if self.dialect.checksums {
             Ok(())
@@ -252,18 +271,13 @@ impl Objects {
     }
 }
 
-fn not_kept(key: &str, why: impl std::fmt::Display) -> ObjectError {
+pub(super) fn not_kept(key: &str, why: impl std::fmt::Display) -> ObjectError {
     ObjectError::Refused(format!(
         "{key} was taken and then not kept as it was sent: {why}"
     ))
 }
 
-/// STANDARD goes unsaid: some servers know no classes at all.
-fn class(tier: Tier) -> Option<StorageClass> {
-    (tier != Tier::Hot).then(|| StorageClass::from(tier.class()))
-}
-
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
     text.as_bytes()
         .chunks_exact(2)

@@ -122,7 +122,7 @@ pub async fn settle(
 ) -> Result<()> {
     let done = sqlx::query(
         "update objects set state = 'stored', size_bytes = $3, sha256 = $4, version = $5, storage_tier = 'hot',
-             recording_id = $6, uploading = false, stored_at = clock_timestamp()
+             storage_class = null, class_since = null, moving_to = null, move_sum = null, recording_id = $6, uploading = false, stored_at = clock_timestamp()
          where meeting_id = $1 and key = $2 and state in ('planned', 'stored')
              and not exists (select from recordings where id = $6 and (status = 'deleting' or deleted_at is not null))
              and not exists (select from meetings where id = $1 and deletion_asked_at is not null)",

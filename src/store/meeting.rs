@@ -6,6 +6,7 @@ use crate::domain::{
     consent::genesis,
     id::{MeetingId, TenantId, UserId},
     meeting::MeetingStatus,
+    retention::Retention,
     settings::MeetingSettings,
 };
 use chrono::{DateTime, Utc};
@@ -205,6 +206,25 @@ pub async fn end(conn: &mut PgConnection, id: MeetingId) -> Result<Option<Meetin
         bump_roster(conn, id).await?;
     }
     Ok(ended)
+}
+
+/// How long what was recorded of it is kept (`None`: as its tenant says). Its files are looked at
+/// anew. Under the meeting's head.
+pub async fn set_retention(
+    conn: &mut PgConnection,
+    id: MeetingId,
+    retention: Option<Retention>,
+) -> Result<()> {
+    sqlx::query(
+        "update meetings set settings = jsonb_set(settings, '{retentionDays}', $2),
+             tier_due_at = case when status = 'ended' then least(tier_due_at, clock_timestamp()) else tier_due_at end
+         where id = $1",
+    )
+    .bind(id.0)
+    .bind(Json(retention))
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Counts a change of who is present, of the streams asked for, or of the meeting's status. The

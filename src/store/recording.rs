@@ -364,6 +364,7 @@ pub async fn finish(
     sqlx::query(
         "update recordings set status = 'ready', progress = 1, error = null, blob_url = $2, start_ms = $3,
              duration_ms = $4, gaps = $5, size_bytes = $6, sha256 = $7, made_of = $8, media_type = $9, gain_db = $10, storage_tier = 'hot',
+             storage_class = null, restore_asked_at = null, restore_days = null, restore_until = null,
              redacting = false,
              revision = revision + case when status = 'ready' then 1 else 0 end
          where id = $1 and deleted_at is null and status <> 'deleting'",
@@ -378,6 +379,13 @@ pub async fn finish(
     .bind(&file.made_of)
     .bind(file.media_type.as_str())
     .bind(file.gain_db)
+    .execute(&mut *conn)
+    .await?;
+    // Its age counts from the meeting's end; whatever is made of it first is waited for.
+    sqlx::query(
+        "update meetings set tier_due_at = least(tier_due_at, clock_timestamp() + interval '1 hour') where id = $1",
+    )
+    .bind(meeting.0)
     .execute(conn)
     .await?;
     Ok(())

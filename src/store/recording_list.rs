@@ -9,8 +9,11 @@ use crate::domain::{
     fault::Away,
     id::{MeetingId, RecordingId, TenantId},
     recording::{Gap, RecordingKind, RecordingStatus},
+    restore::Restore,
+    retention::{self, Retention},
     stream::MediaSource,
-    tiering::Tier,
+    tenant_settings::Days,
+    tiering::{Classes, Tier},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Json};
@@ -31,6 +34,13 @@ pub struct ListedRecording {
     pub duration_seconds: Option<i32>,
     pub gaps: Vec<Gap>,
     pub storage_tier: Tier,
+    /// Of the file, or of where it is moving; `None`: what its tier is mapped to.
+    pub storage_class: Option<String>,
+    pub restore: Restore,
+    /// When this was read, on Postgres's clock.
+    pub read_at: DateTime<Utc>,
+    /// When it is deleted; `None`: never, or not yet known.
+    pub expires_at: Option<DateTime<Utc>>,
     pub status: RecordingStatus,
     pub progress: Option<f32>,
     pub error: Option<String>,
@@ -42,6 +52,14 @@ pub struct ListedRecording {
     pub deleted_at: Option<DateTime<Utc>>,
     /// For a file name a person can tell apart; `None` for a mix.
     pub display_name: Option<String>,
+}
+
+impl ListedRecording {
+    /// Whether its file can only be read after a restore, and is not restored.
+    pub fn is_archived(&self, classes: &Classes) -> bool {
+        classes.is_archived(self.storage_class.as_deref(), self.storage_tier)
+            && !self.restore.is_readable(self.read_at)
+    }
 }
 
 impl FromRow<'_, PgRow> for ListedRecording {
@@ -59,6 +77,13 @@ impl FromRow<'_, PgRow> for ListedRecording {
             duration_seconds: row.try_get("duration_seconds")?,
             gaps: row.try_get::<Json<_>, _>("gaps")?.0,
             storage_tier: word(row, "storage_tier")?,
+            storage_class: row.try_get("storage_class")?,
+            restore: Restore {
+                is_running: row.try_get("is_restoring")?,
+                until: row.try_get("restore_until")?,
+            },
+            read_at: row.try_get("read_at")?,
+            expires_at: expires(row)?,
             status: word(row, "status")?,
             progress: row.try_get("progress")?,
             error: row.try_get("error")?,
@@ -70,6 +95,22 @@ impl FromRow<'_, PgRow> for ListedRecording {
             display_name: row.try_get("display_name")?,
         })
     }
+}
+
+/// When a recording of a row is deleted: while its meeting is held, never. The row has `end_time`,
+/// `own_retention`, `tenants_retention` and `is_held`.
+pub(super) fn expires(row: &PgRow) -> sqlx::Result<Option<DateTime<Utc>>> {
+    if row.try_get("is_held")? {
+        return Ok(None);
+    }
+    let own: Option<Json<Option<Retention>>> = row.try_get("own_retention")?;
+    let tenants: Option<i32> = row.try_get("tenants_retention")?;
+    let tenants = tenants.and_then(|days| Days::after(days.unsigned_abs().into()));
+    Ok(retention::expires(
+        row.try_get("end_time")?,
+        own.and_then(|own| own.0),
+        tenants.unwrap_or(Days::Never),
+    ))
 }
 
 /// The meeting's recordings that are not deleted, behind `after`: in the order in which they were
@@ -120,14 +161,18 @@ macro_rules! listed {
                     r.duration_ms, r.duration_seconds,
                     case when r.status = 'ready' then r.gaps else r.gaps || ",
             losses!(),
-            " end as gaps, r.storage_tier,
+            " end as gaps, r.storage_tier, r.storage_class, r.restore_until, r.restore_asked_at is not null as is_restoring, clock_timestamp() as read_at,
                     case when r.redacting and r.status = 'ready' then 'processing' else r.status end as status,
                     r.progress, r.error,
                     r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
+                    m.end_time, m.settings -> 'retentionDays' as own_retention,
+                    (select t.retention_days from tenant_settings t where t.tenant_id = r.tenant_id) as tenants_retention,
+                    exists (select from holds h where h.meeting_id = r.meeting_id and h.lifted_at is null) as is_held,
                     case when r.status = 'processing' then
                         (select min(j.waiting_for) from jobs j where j.subject = r.meeting_id and j.kind in ('join', 'mix'))
                     end as waiting_for
              from recordings r
+             join meetings m on m.id = r.meeting_id
              left join participants p on p.meeting_id = r.meeting_id and p.id = r.participant_id
              left join users u on u.id = p.user_id
              where ",

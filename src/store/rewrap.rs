@@ -28,7 +28,7 @@ pub async fn rewrap(
     file: &Rewrapped<'_>,
 ) -> Result<bool> {
     let done = sqlx::query(
-        "update recordings set blob_url = $4, media_type = $5, size_bytes = $6, sha256 = $7
+        "update recordings set blob_url = $4, media_type = $5, size_bytes = $6, sha256 = $7, storage_tier = 'hot', storage_class = null
          where meeting_id = $1 and id = $2 and blob_url = $3 and status = 'ready' and deleted_at is null",
     )
     .bind(meeting.0)

@@ -14,3 +14,4 @@ mod queue;
 mod rest;
 mod signal;
 mod tenant;
+mod tiers;

@@ -18,6 +18,10 @@ const OF_EVERYBODY: &[(&str, &str)] = &[
     ("store/port.rs", "rtp_sources"),
     ("store/recording.rs", "recordings"),
     ("store/event.rs", "meetings"),
+    ("store/tier.rs", "meetings"),
+    ("store/tier.rs", "jobs"),
+    ("store/tier.rs", "tenant_settings"),
+    ("store/restore.rs", "recordings"),
     ("store/event.rs", "meeting_heads"),
     ("store/spool.rs", "spools"),
     // What tests ask without a tenant, to see that row-level security answers for it.

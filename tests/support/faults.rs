@@ -92,6 +92,8 @@ pub struct Seen {
     pub method: Method,
     pub path: String,
     pub status: u16,
+    /// The storage class that a copy is to be in.
+    pub copied_to: Option<String>,
 }
 
 #[derive(Default)]
@@ -176,6 +178,11 @@ impl Faults {
     /// How many requests were swallowed so far.
     pub fn swallowed(&self) -> usize {
         self.lock().swallowed
+    }
+
+    /// How many requests are under way, copies of clients that are gone included.
+    pub fn running(&self) -> usize {
+        self.lock().running
     }
 
     /// The most requests that were under way at a time.
@@ -264,20 +271,41 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
             });
             Body::from_stream(cut).into_response()
         }
+        // The store goes on with it, whoever waits for that.
+        None if is_copy(&request) => {
+            let way = way.clone();
+            let copying = tokio::spawn(async move {
+                let class = request.headers().get("x-amz-storage-class").cloned();
+                let class = class.and_then(|class| class.to_str().map(str::to_owned).ok());
+                let answer = forward(&way, request).await;
+                way.note(method, path, answer.status(), class);
+                drop(running);
+                answer
+            });
+            return copying.await.expect("it does not panic");
+        }
         None => forward(&way, request).await,
     };
     drop(running);
-    let seen = Seen {
-        method,
-        path,
-        status: answer.status().as_u16(),
-    };
-    way.now
-        .lock()
-        .expect("nobody panicked with it")
-        .seen
-        .push(seen);
+    way.note(method, path, answer.status(), None);
     answer
+}
+
+fn is_copy(request: &Request) -> bool {
+    request.headers().contains_key("x-amz-copy-source")
+}
+
+impl Way {
+    fn note(&self, method: Method, path: String, status: StatusCode, copied_to: Option<String>) {
+        let seen = Seen {
+            method,
+            path,
+            status: status.as_u16(),
+            copied_to,
+        };
+        let mut now = self.now.lock().expect("nobody panicked with it");
+        now.seen.push(seen);
+    }
 }
 
 struct Running(Arc<Mutex<Now>>);

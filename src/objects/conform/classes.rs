@@ -1,7 +1,10 @@
 //! Storage classes, moving between them, and the archive.
 
 use super::{Outcome, Suite, refused, said, same};
-use crate::{domain::tiering::Tier, objects::SHA256};
+use crate::{
+    domain::tiering::{STANDARD, Tier},
+    objects::SHA256,
+};
 use aws_sdk_s3::{
     operation::{copy_object::builders::CopyObjectFluentBuilder, head_object::HeadObjectOutput},
     types::{ChecksumAlgorithm, MetadataDirective, RestoreRequest, StorageClass},
@@ -34,7 +37,7 @@ impl Suite {
     async fn is_in(&self, key: &str, tier: Tier) -> Outcome {
         let head = self.head(key).await?;
         let shown = head.storage_class().map(StorageClass::as_str);
-        same("class", Tier::of_class(shown), Some(tier))
+        same("class", shown.unwrap_or(STANDARD), tier.class())
     }
 
     fn copying(&self, key: &str, tier: Tier) -> CopyObjectFluentBuilder {

@@ -200,8 +200,16 @@ async fn a_redaction_has_archived_tracks_restored() {
     .await;
     let old = listed(&place.bucket).await;
     for key in &old {
-        let copied = place.bucket.objects.copy(key, key, Tier::Archive).await;
-        copied.expect("it is archived");
+        let objects = &place.bucket.objects;
+        let head = objects.head(key).await.expect("answers").expect("there");
+        let wanted = hansard::objects::Wanted {
+            size_bytes: head.size_bytes,
+            sha256: head.sha256.as_deref().expect("its own hash"),
+            sum: None,
+        };
+        let class = Tier::Archive.class();
+        let moved = objects.transfer(key, class, wanted, None).await;
+        moved.expect("it is archived");
     }
     let database = place.database();
     let mut sql = hansard::store::owner(&database)

@@ -12,9 +12,13 @@ use aws_sdk_s3::{
     types::{BucketVersioningStatus, VersioningConfiguration},
 };
 use hansard::{
+    domain::{
+        restore::{Seen, Speed},
+        tiering::Tier,
+    },
     embed::s3::Options,
     objects::{
-        Dialect, StorageConfig,
+        Dialect, ObjectError, Objects, Restoring, StorageConfig, Wanted,
         conform::{Ability, Verdict, examine},
     },
 };
@@ -153,7 +157,46 @@ async fn another_implementation_differs_only_as_known() {
         for ((ability, why), (_, said)) in found.iter().zip(DIFFERENCES) {
             assert!(why.contains(said), "{ability:?}: {why}");
         }
+        goes_through_the_tiers(&Objects::new(&settings)).await;
     }
+}
+
+/// Each class in turn, and back from the last for a while.
+async fn goes_through_the_tiers(objects: &Objects) {
+    let (key, content) = ("m/track.webm", b"sound".to_vec());
+    let stored = objects
+        .put_bytes(key, content.clone(), "audio/webm", Tier::Hot)
+        .await
+        .expect("stored");
+    let wanted = Wanted {
+        size_bytes: 5,
+        sha256: &stored.sha256,
+        sum: None,
+    };
+    for tier in [Tier::Warm, Tier::Cold, Tier::Archive] {
+        let moved = objects.transfer(key, tier.class(), wanted, None).await;
+        let version = moved.unwrap_or_else(|error| panic!("{tier}: {error}"));
+        let left = objects.delete_noncurrent(key).await.expect("deletes");
+        assert_eq!(left, usize::from(version.is_some()), "{tier}");
+        let head = objects.head(key).await.expect("answers").expect("there");
+        assert_eq!(head.class, tier.class());
+        let seen = objects.restored(key).await.expect("answers");
+        let archived = tier == Tier::Archive;
+        assert_eq!(
+            seen,
+            Some(if archived { Seen::Archived } else { Seen::Open })
+        );
+    }
+    assert!(matches!(
+        objects.get_bytes(key).await,
+        Err(ObjectError::Archived(_))
+    ));
+    let asked = objects.restore(key, 2, Speed::Bulk).await;
+    assert_eq!(asked.expect("taken"), Restoring::Taken);
+    let seen = objects.restored(key).await.expect("answers");
+    assert!(matches!(seen, Some(Seen::Restored { .. })), "{seen:?}");
+    assert_eq!(objects.get_bytes(key).await.expect("readable"), content);
+    objects.delete(key).await.expect("deletes");
 }
 
 /// The server of `moto`, ended when dropped.

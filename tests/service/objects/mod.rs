@@ -5,6 +5,7 @@ mod conform;
 mod dialect;
 mod kill;
 mod restore;
+mod transfer;
 
 use crate::support::{
     faults::{Fault as Wrong, Faults, Rule},
@@ -13,10 +14,12 @@ use crate::support::{
 use hansard::{
     domain::{
         fault::{Away, Fault},
+        restore::Speed,
         tiering::Tier,
     },
     objects::{
-        Diagnosis, Dialect, Disposition, ObjectError, Objects, StorageConfig, Verb, diagnose,
+        Diagnosis, Dialect, Disposition, ObjectError, Objects, StorageConfig, Verb, Wanted,
+        diagnose,
     },
 };
 use std::time::Duration;
@@ -44,8 +47,8 @@ async fn what_is_stored_comes_back_verified() {
         (5, Some(stored.sha256.clone()))
     );
     assert_eq!(
-        (head.tier, head.content_type.as_deref()),
-        (Some(Tier::Hot), Some("text/plain"))
+        (head.class.as_str(), head.content_type.as_deref()),
+        (Tier::Hot.class(), Some("text/plain"))
     );
     assert_eq!(
         objects.get_bytes("m/a.txt").await.expect("it is there"),
@@ -143,8 +146,8 @@ async fn a_large_file_goes_in_parts() {
         .expect("it answers")
         .expect("it is there");
     assert_eq!(
-        (head.tier, head.sha256),
-        (Some(Tier::Warm), Some(stored.sha256))
+        (head.class.as_str(), head.sha256),
+        (Tier::Warm.class(), Some(stored.sha256))
     );
     for folder in ["_unfinished", "_buckets/hansard/uploads"] {
         let folder = bucket.scratch.path().join("data").join(folder);
@@ -202,7 +205,7 @@ async fn tiers_are_kept_and_the_archive_must_be_restored() {
             .await
             .expect("it answers")
             .expect("it is there");
-        assert_eq!(head.tier, Some(tier));
+        assert_eq!(head.class, tier.class());
         match objects.get_bytes(&key).await {
             Ok(bytes) => assert_eq!((tier != Tier::Archive, bytes), (true, vec![7; 100])),
             Err(error) => assert!(
@@ -211,11 +214,26 @@ async fn tiers_are_kept_and_the_archive_must_be_restored() {
             ),
         }
     }
-    let moved = objects
-        .copy("m/hot.bin", "m/hot.bin", Tier::Cold)
+    let sha256 = objects
+        .head("m/hot.bin")
         .await
-        .expect("copied in place");
-    assert_eq!((moved.tier, moved.size_bytes), (Some(Tier::Cold), 100));
+        .expect("it answers")
+        .and_then(|head| head.sha256)
+        .expect("its own hash");
+    let wanted = Wanted {
+        size_bytes: 100,
+        sha256: &sha256,
+        sum: None,
+    };
+    let transfer = async |key, tier: Tier| objects.transfer(key, tier.class(), wanted, None).await;
+    // Twice is once.
+    for _ in 0..2 {
+        transfer("m/hot.bin", Tier::Cold)
+            .await
+            .expect("copied in place");
+    }
+    let moved = objects.head("m/hot.bin").await.expect("it answers");
+    assert_eq!(moved.expect("it is there").class, Tier::Cold.class());
     assert_eq!(
         objects
             .get_bytes("m/hot.bin")
@@ -224,8 +242,12 @@ async fn tiers_are_kept_and_the_archive_must_be_restored() {
         vec![7; 100]
     );
     assert!(matches!(
-        objects.copy("m/archive.bin", "m/x.bin", Tier::Hot).await,
+        transfer("m/archive.bin", Tier::Hot).await,
         Err(ObjectError::Archived(_))
+    ));
+    assert!(matches!(
+        transfer("m/nothing.bin", Tier::Cold).await,
+        Err(ObjectError::Missing(_))
     ));
     assert_eq!(
         objects
@@ -237,7 +259,7 @@ async fn tiers_are_kept_and_the_archive_must_be_restored() {
         None
     );
     objects
-        .restore("m/archive.bin", 2)
+        .restore("m/archive.bin", 2, Speed::Bulk)
         .await
         .expect("it can be restored");
     assert_eq!(
@@ -253,8 +275,8 @@ async fn tiers_are_kept_and_the_archive_must_be_restored() {
             .await
             .expect("it answers")
             .expect("there")
-            .tier,
-        Some(Tier::Archive)
+            .class,
+        Tier::Archive.class()
     );
 }
 

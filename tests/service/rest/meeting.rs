@@ -16,7 +16,7 @@ async fn a_meeting_has_the_defaults_of_the_contract() {
         json!({
             "aiEnabled": true, "recording": "audio", "consentPolicy": "exclude", "language": null,
             "languages": [], "translateTo": null, "glossary": [], "refineModel": null,
-            "endWhenEmptySeconds": 300
+            "endWhenEmptySeconds": 300, "retentionDays": null
         })
     );
     let members: Vec<&str> = made
@@ -63,7 +63,7 @@ async fn settings_are_kept_and_bad_ones_refused() {
     let settings = json!({
         "aiEnabled": false, "recording": "video", "consentPolicy": "required", "language": "de",
         "languages": ["en", "de"], "translateTo": "en", "glossary": ["Hansard", "gate"],
-        "refineModel": "base.en", "endWhenEmptySeconds": 10
+        "refineModel": "base.en", "endWhenEmptySeconds": 10, "retentionDays": 90
     });
     let body = json!({
         "hostId": ana, "scheduledTime": "2026-11-22T17:17:01.230+01:00", "password": "open sesame", "settings": settings

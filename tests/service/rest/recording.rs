@@ -72,8 +72,9 @@ async fn recordings_are_listed_as_the_contract_says() {
             "id": track, "meetingId": meeting, "kind": "track", "participantId": joined.participant,
             "source": "microphone", "mediaType": "audio/x-matroska", "blobUrl": format!("s3://hansard/m/{track}"),
             "startMs": 1230, "durationMs": 1499, "durationSeconds": 1,
-            "gaps": [{"startMs": 10, "endMs": 20, "reason": "muted"}], "storageTier": "hot", "status": "recording",
-            "progress": null, "error": null, "waitingFor": null, "sizeBytes": null, "sha256": null, "createdAt": one["createdAt"]
+            "gaps": [{"startMs": 10, "endMs": 20, "reason": "muted"}], "storageTier": "hot",
+            "restore": {"state": "none", "until": null}, "status": "recording",
+            "progress": null, "error": null, "waitingFor": null, "sizeBytes": null, "sha256": null, "createdAt": one["createdAt"], "expiresAt": null
         })
     );
     let cursor = text(&listed["nextCursor"]);

@@ -174,6 +174,8 @@ fn everything_has_a_type() {
             let is_open = [
                 "Stream.reason",
                 "Tombstone.reason",
+                "Hold.reason",
+                "HoldInput.reason",
                 "Redaction.reason",
                 "RedactionRequest.reason",
                 "RedactionDecline.reason",

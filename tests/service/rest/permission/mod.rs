@@ -185,7 +185,11 @@ impl World {
             // Of a track that is ready.
             super::recording::change(&self.app, self.busy, "status = 'ready'").await;
         }
+        if path.ends_with("/restore") {
+            super::recording::change(&self.app, self.recording, "storage_tier = 'archive'").await;
+        }
         let body = match (operation.method, operation.path) {
+            ("POST", "/v1/recordings/{recording}/restore") => Some(json!({"days": 1})),
             ("PATCH", "/v1/meetings/{id}/transcript/{segment}") => {
                 Some(json!({"text": "Other words.", "baseRevision": 3}))
             }
@@ -196,6 +200,9 @@ impl World {
                 Some(json!({"reason": "it has to be kept"}))
             }
             ("POST", "/v1/users/{doomed}/erasure") => Some(json!({"reason": "asked for"})),
+            ("PUT", "/v1/meetings/{id}/hold") => Some(json!({"reason": "Case 4711"})),
+            ("PATCH", "/v1/meetings/{id}") => Some(json!({"settings": {"retentionDays": "keep"}})),
+            ("PATCH", "/v1/tenant") => Some(json!({"selfErasure": "off"})),
             ("PUT", "/v1/glossary") => Some(json!({"terms": ["Hansard"]})),
             ("POST", "/v1/meetings/{id}/transcript/replace") => {
                 Some(json!({"find": "nobody said this", "replace": "this"}))

@@ -34,7 +34,8 @@ pub const WORTHLESS: [&str; 5] = [
 ];
 
 /// Where no participant is ever let in, nobody looks up whether its token still stands.
-pub const NEVER_PARTICIPANTS: [&str; 3] = ["/v1/meetings", "/v1/users", "/v1/glossary"];
+pub const NEVER_PARTICIPANTS: [&str; 4] =
+    ["/v1/meetings", "/v1/users", "/v1/glossary", "/v1/tenant"];
 
 pub struct Operation {
     pub method: &'static str,
@@ -64,7 +65,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 43] = [
+pub const EXPECTED: [Operation; 50] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -88,6 +89,12 @@ pub const EXPECTED: [Operation; 43] = [
         method: "GET",
         path: "/v1/meetings/{id}",
         may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "PATCH",
+        path: "/v1/meetings/{id}",
+        may: HOSTS,
         other_tenant: 404,
     },
     Operation {
@@ -224,6 +231,13 @@ pub const EXPECTED: [Operation; 43] = [
         may: HOSTS_READ,
         other_tenant: 404,
     },
+    // From here on it is archived.
+    Operation {
+        method: "POST",
+        path: "/v1/recordings/{recording}/restore",
+        may: HOSTS,
+        other_tenant: 404,
+    },
     Operation {
         method: "POST",
         path: "/v1/recordings/{busy}/retry",
@@ -275,6 +289,36 @@ pub const EXPECTED: [Operation; 43] = [
     Operation {
         method: "PUT",
         path: "/v1/glossary",
+        may: &["key"],
+        other_tenant: 200,
+    },
+    Operation {
+        method: "PUT",
+        path: "/v1/meetings/{id}/hold",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/hold",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/hold",
+        may: &["key"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/tenant",
+        may: &["key"],
+        other_tenant: 200,
+    },
+    Operation {
+        method: "PATCH",
+        path: "/v1/tenant",
         may: &["key"],
         other_tenant: 200,
     },
