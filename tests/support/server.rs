@@ -11,8 +11,8 @@ use std::{
 
 /// Loading the model and making the database, on a busy machine, in a debug build.
 const START_MAX: Duration = Duration::from_secs(60);
-/// An orderly end with a meeting in it: last words, uploads, the mix.
-const STOP_MAX: Duration = Duration::from_secs(60);
+/// An orderly end with a meeting in it: last words, uploads, the mix. More than the grace time.
+const STOP_MAX: Duration = Duration::from_secs(90);
 
 /// In the environment of [`Server::start`]: how many descriptors the process may have open until it
 /// asks for more.
