@@ -8,12 +8,14 @@
 //! everywhere.
 
 mod command;
+mod operation;
 mod source;
 mod tariff;
 
-pub use command::{
-    Base, Cli, Command, ConsentCommand, DemoFlags, Front, JobsCommand, KeyCommand, LedgerCommand,
-    Media, ModelCommand, OpenapiFlags, Stores, TenantCommand, TierCommand, Whole,
+pub use command::{Base, Cli, Command, DemoFlags, Front, Media, OpenapiFlags, Stores, Whole};
+pub use operation::{
+    ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, TenantCommand,
+    TierCommand,
 };
 pub use source::{ConfigError, Sources};
 
