@@ -48,19 +48,14 @@ impl World {
         let bucket = Bucket::start().await;
         let app = App::with_bucket(&bucket).await;
         let (_, other_key) = app.other_tenant().await;
-        let host = app.user("Host").await;
-        let mut users = Vec::new();
-        for name in ["Ana", "Bob", "Zoë \u{1f389}"] {
-            users.push(app.user(name).await);
-        }
         Self {
             app,
             bucket,
             pool: Pool::default(),
             roles: Vec::new(),
             workers: Vec::new(),
-            host,
-            users,
+            host: Uuid::nil(),
+            users: Vec::new(),
             other_key,
         }
     }
@@ -78,10 +73,16 @@ impl World {
             .push(id.to_owned());
     }
 
-    /// A fresh set of meetings, and of callers in the first of them.
+    /// A fresh set of users (requests erase them), of meetings, and of callers in the first of them.
     async fn refresh(&mut self) {
         self.pool = Pool::default();
         self.roles.clear();
+        self.host = self.app.user("Host").await;
+        self.users.clear();
+        for name in ["Ana", "Bob", "Zoë \u{1f389}"] {
+            let user = self.app.user(name).await;
+            self.users.push(user);
+        }
         for user in std::iter::once(self.host).chain(self.users.clone()) {
             self.put("user", user);
         }
