@@ -278,7 +278,11 @@ async fn store_that_listens() -> (String, Arc<Mutex<Vec<String>>>) {
             .lock()
             .expect("nobody panics")
             .push(format!("{method} {uri} {:?}", request.headers()));
-        "sound"
+        if uri.query().unwrap_or_default().contains("list-type=2") {
+            "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>"
+        } else {
+            "sound"
+        }
     });
     tokio::spawn(async move { axum::serve(listener, router).await });
     (address, heard)
