@@ -102,6 +102,7 @@ impl Draw<'_> {
             "streamId" => "stream",
             "linkId" => "link",
             "segmentId" => "segment",
+            "redactionId" => "redaction",
             _ if path.starts_with("/v1/users") => "user",
             _ if path.starts_with("/v1/recordings") => "recording",
             _ => "meeting",
@@ -133,7 +134,7 @@ impl Draw<'_> {
 
     fn id(&mut self, of: &str) -> String {
         let within = self.meeting.clone().and_then(|meeting| {
-            let kind = ["participant", "stream", "link", "segment"]
+            let kind = ["participant", "stream", "link", "segment", "redaction"]
                 .into_iter()
                 .find(|kind| *kind == of)?;
             self.pool
