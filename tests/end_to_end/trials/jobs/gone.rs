@@ -57,7 +57,7 @@ async fn what_is_gone_costs_itself_only_and_can_be_made_again() {
         let scratch = Scratch::new();
         let path = scratch.path().join("segment");
         std::fs::write(&path, &broken).expect("writes");
-        tone::decode(&path, RATE).expect("plays").len() as f64 / f64::from(RATE)
+        tone_seconds(&path, 500.0)
     };
     let middle = broken.len() / 2;
     broken[middle] ^= 0xff;

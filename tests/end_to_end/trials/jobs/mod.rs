@@ -34,6 +34,7 @@ use hansard_client::{
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, Ipv4Addr},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -168,7 +169,12 @@ pub async fn seconds_of(client: &Client, recording: &Recording, hz: f64) -> f64 
         client.download(&recording.id).await.expect("downloads"),
     )
     .expect("writes");
-    let samples = tone::decode(&path, RATE).expect("plays");
+    tone_seconds(&path, hz)
+}
+
+/// For how long a file has this tone.
+pub fn tone_seconds(path: &Path, hz: f64) -> f64 {
+    let samples = tone::decode(path, RATE).expect("plays");
     let windows = tone::amplitudes(&samples, RATE, hz);
     let heard = windows
         .iter()
