@@ -21,7 +21,7 @@ const OWN_LIST: &str = "models/models.toml";
 const DEFAULT_FILE: &str = "models/default";
 /// Encoder positions that were enough for text that may still change, with each official model
 /// (docs/BENCHMARKS.md, "Real voices").
-const PARTIAL_FLOOR: u32 = 192;
+const PARTIAL_FLOOR: u32 = 256;
 /// Every ggml model begins with these bytes.
 const MAGIC: [u8; 4] = *b"lmgg";
 

@@ -123,7 +123,7 @@ fn a_free_decoder_is_asked_earlier_and_its_guess_stands() {
     let Some(Decision::Guess { span: guess, .. }) = decisions.last() else {
         panic!("{decisions:?}")
     };
-    assert_eq!(ms(guess.end), 1_920 + 80, "as much as there is");
+    assert_eq!(ms(guess.end), 1_920 + 112, "as much as there is");
     let decisions = feed(&mut endpoint, &mut at, &[SILENT]);
     let [Decision::Ended { span, .. }] = &decisions[..] else {
         panic!("{decisions:?}")

@@ -17,7 +17,7 @@ const UNSETTLED: Micros = Micros::from_ms(400);
 /// A word that the decoder gives at least this probability needs fewer passes to agree on it.
 const SURE: f32 = 0.7;
 /// And with this one, and so much heard behind it, the first pass will do.
-const CERTAIN: f32 = 0.85;
+const CERTAIN: f32 = 0.9;
 const FAR_BEHIND: Micros = Micros::from_ms(1_000);
 
 /// How much surer the last pass must be of other words than those that are stable.
@@ -29,7 +29,7 @@ fn votes_needed(confidence: f32, behind: Micros) -> u32 {
     match confidence {
         CERTAIN.. if behind >= FAR_BEHIND => 1,
         SURE.. => 2,
-        _ => 3,
+        _ => 4,
     }
 }
 

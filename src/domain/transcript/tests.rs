@@ -271,6 +271,7 @@ fn a_word_that_the_decoder_is_unsure_of_needs_more_passes() {
         "in basil today",
         "in basil today we",
         "in basil today we go",
+        "in basil today we go on",
     ]
     .into_iter()
     .enumerate()
@@ -278,8 +279,8 @@ fn a_word_that_the_decoder_is_unsure_of_needs_more_passes() {
         let partial = segment.partial(unsure(line), ms(4000 + n as i64), false);
         stable.push(partial.expect("changes").stable_chars);
     }
-    assert_eq!(stable[..2], [0, 2]);
-    assert!(stable[2] >= 14, "{stable:?}");
+    assert_eq!(stable[..3], [0, 2, 2]);
+    assert!(stable[3] >= 14, "{stable:?}");
 }
 
 #[test]
@@ -292,7 +293,11 @@ fn a_word_that_the_decoder_is_certain_of_is_stable_once_more_was_heard_after_it(
         let partial = Segment::default().partial(words, ms(2100), false);
         partial.expect("shown").stable_chars
     };
-    assert_eq!(certain(0.9), "so the".len() as u32, "the third is too near");
+    assert_eq!(
+        certain(0.92),
+        "so the".len() as u32,
+        "the third is too near"
+    );
     assert_eq!(certain(0.8), 0);
 }
 
