@@ -61,16 +61,7 @@ impl Job for Delete {
 
     /// It is never given up.
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
-        Box::pin(async move {
-            match super::failed(error) {
-                Outcome::Failed(error) => Outcome::Waiting {
-                    away: Away::Storage,
-                    at_least: Micros::from_secs(i64::from(job.waits.min(60)) + 1),
-                    error,
-                },
-                outcome => outcome,
-            }
-        })
+        Box::pin(async move { super::kept_on(&job, error, Away::Storage) })
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
         time::Micros,
     },
     objects::ObjectError,
-    store::StoreError,
+    store::{StoreError, job::Job as Row},
     worker::Outcome,
 };
 use std::io;
@@ -57,6 +57,19 @@ fn failed(error: anyhow::Error) -> Outcome {
             error,
         },
         _ => Outcome::Failed(error),
+    }
+}
+
+/// The same for a job that is never given up: what would be an attempt is a wait for `away`, longer
+/// each time.
+fn kept_on(job: &Row, error: anyhow::Error, away: Away) -> Outcome {
+    match failed(error) {
+        Outcome::Failed(error) => Outcome::Waiting {
+            away,
+            at_least: Micros::from_secs(i64::from(job.waits.min(60)) + 1),
+            error,
+        },
+        outcome => outcome,
     }
 }
 

@@ -71,14 +71,7 @@ impl Job for Redact {
 
     /// It is never given up.
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
-        Box::pin(async move {
-            match super::failed(error) {
-                Outcome::Failed(error) => {
-                    waiting(Micros::from_secs(i64::from(job.waits.min(60)) + 1), error)
-                }
-                outcome => outcome,
-            }
-        })
+        Box::pin(async move { super::kept_on(&job, error, Away::Storage) })
     }
 }
 
