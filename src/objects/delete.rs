@@ -14,7 +14,7 @@ impl Objects {
         let deleted = async {
             // What a bucket does tells more surely than what it says whether it keeps versions.
             if self.delete_one(key, None).await? {
-                self.delete_versions(key).await?;
+                self.delete_versions(key, |_| true).await?;
             }
             Ok(())
         };
@@ -39,7 +39,16 @@ impl Objects {
         }
     }
 
-    async fn delete_versions(&self, key: &str) -> Result<()> {
+    /// Deletes all versions of an object but the current one. Answers how many there were.
+    pub async fn delete_noncurrent(&self, key: &str) -> Result<usize> {
+        let deleted = self.delete_versions(key, |latest| !latest).await;
+        self.seen(Side::Write, deleted)
+    }
+
+    /// Deletes the versions and markers of which it `goes`, by whether it is the latest; answers how
+    /// many.
+    async fn delete_versions(&self, key: &str, goes: impl Fn(bool) -> bool) -> Result<usize> {
+        let mut deleted = 0;
         loop {
             let listed = self
                 .client
@@ -52,21 +61,23 @@ impl Objects {
             let versions = listed
                 .versions()
                 .iter()
-                .map(|version| (version.key(), version.version_id()));
+                .map(|one| (one.key(), one.version_id(), one.is_latest()));
             let markers = listed
                 .delete_markers()
                 .iter()
-                .map(|marker| (marker.key(), marker.version_id()));
+                .map(|one| (one.key(), one.version_id(), one.is_latest()));
             let ids: Vec<&str> = versions
                 .chain(markers)
-                .filter(|(of, _)| *of == Some(key))
-                .filter_map(|(_, id)| id)
+                // What the store does not say is taken for the latest.
+                .filter(|(of, _, latest)| *of == Some(key) && goes(latest.unwrap_or(true)))
+                .filter_map(|(_, id, _)| id)
                 .collect();
             if ids.is_empty() {
-                return Ok(());
+                return Ok(deleted);
             }
             for id in ids {
                 self.delete_one(key, Some(id)).await?;
+                deleted += 1;
             }
         }
     }

@@ -352,50 +352,6 @@ impl Objects {
             .map_err(|error| fault(key, error))?;
         Ok(completed.checksum_sha256().map(str::to_owned))
     }
-
-    /// Deletes all versions of an object but the current one. Answers how many there were.
-    pub async fn delete_noncurrent(&self, key: &str) -> Result<usize> {
-        let deleted = self.delete_all_noncurrent(key).await;
-        self.seen(Side::Write, deleted)
-    }
-
-    async fn delete_all_noncurrent(&self, key: &str) -> Result<usize> {
-        let mut deleted = 0;
-        loop {
-            let listed = self
-                .client
-                .list_object_versions()
-                .bucket(&self.bucket)
-                .prefix(known(key)?)
-                .send()
-                .await
-                .map_err(|error| fault(key, error))?;
-            let versions = listed
-                .versions()
-                .iter()
-                .map(|one| (one.key(), one.version_id(), one.is_latest()));
-            let markers = listed
-                .delete_markers()
-                .iter()
-                .map(|one| (one.key(), one.version_id(), one.is_latest()));
-            let ids: Vec<&str> = versions
-                .chain(markers)
-                .filter(|(of, _, latest)| *of == Some(key) && *latest == Some(false))
-                .filter_map(|(_, id, _)| id)
-                .collect();
-            if ids.is_empty() {
-                return Ok(deleted);
-            }
-            for id in ids {
-                let delete = self.client.delete_object().bucket(&self.bucket).key(key);
-                match delete.version_id(id).send().await {
-                    Ok(_) => deleted += 1,
-                    Err(error) if status(&error) == Some(404) => {}
-                    Err(error) => return Err(fault(key, error)),
-                }
-            }
-        }
-    }
 }
 
 /// By its size, and by what was noted of it when it was stored.
