@@ -22,8 +22,9 @@ use tokio::{
 
 /// Loading the largest model from a slow disk.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// A job may take so many times what the longest utterance was measured to take: two passes, one of
-/// them over the full window, on cores that are busy with other things.
+/// A job may take so many times what the longest utterance was measured to take: one pass more in
+/// another language, one over a wide window and one over the full one, on cores that are busy with
+/// other things.
 const SLOWEST: u32 = 10;
 /// Orders and answers waiting; the scheduler has at most `states` jobs out, the rest are aborts.
 const WAITING_MAX: usize = 256;
