@@ -2,6 +2,7 @@
 
 use super::{
     app::App,
+    job,
     recording::{change, insert, say},
 };
 use crate::support::s3::Bucket;
@@ -10,21 +11,14 @@ use hansard::{
     domain::{
         id::{MeetingId, RecordingId},
         inventory::ObjectKind,
-        lease::LeaseState,
         media_type::MediaType,
         object_key::RecordingFile,
         tiering::Tier,
     },
     jobs::delete::Delete,
-    store::{
-        inventory::{self, Object, Settled},
-        job, new_id,
-    },
-    worker::{Claimed, Job, Outcome},
+    store::inventory::{self, Object, Settled},
+    worker::Outcome,
 };
-use std::sync::Arc;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Stores an object of the recording twice, as a job does; answers with its key.
@@ -71,29 +65,14 @@ pub async fn stored(app: &App, bucket: &Bucket, meeting: MeetingId, recording: U
     key
 }
 
-/// Claims the job and runs it once.
+/// Runs the job once.
 pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
-    let owner = new_id();
-    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-    let job = job::claim(&mut tx, &["delete"], owner, &[], 1)
-        .await
-        .expect("claims")
-        .pop()
-        .expect("a job");
-    tx.commit().await.expect("commits");
-    let (_state, lease) = watch::channel(LeaseState::Held);
     let delete = Delete {
         ledger: app.state.ledger.clone(),
         store: app.state.store.clone(),
         objects: bucket.objects.clone(),
     };
-    let claimed = Claimed {
-        job,
-        owner,
-        lease,
-        stop: CancellationToken::new(),
-    };
-    Arc::new(delete).run(claimed).await.expect("it runs")
+    job::run(app, delete).await
 }
 
 /// From now on the bucket keeps every version.

@@ -2,50 +2,20 @@
 
 use super::{
     app::{App, Joined},
+    job,
     recording::{change, insert, say},
 };
-use hansard::{
-    domain::{id::MeetingId, lease::LeaseState},
-    jobs::erase::Erase,
-    store::{consent, job, new_id},
-    worker::{Claimed, Job, Outcome},
-};
+use hansard::{domain::id::MeetingId, jobs::erase::Erase, store::consent, worker::Outcome};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Claims the job and runs it once.
+/// Runs the job once.
 async fn run(app: &App) -> Outcome {
-    let owner = new_id();
-    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-    let job = job::claim(&mut tx, &["erase"], owner, &[], 1)
-        .await
-        .expect("claims")
-        .pop()
-        .expect("a job");
-    tx.commit().await.expect("commits");
-    let (_state, lease) = watch::channel(LeaseState::Held);
     let erase = Erase {
         store: app.state.store.clone(),
         queue: app.state.queue.clone(),
     };
-    let claimed = Claimed {
-        job: job.clone(),
-        owner,
-        lease,
-        stop: CancellationToken::new(),
-    };
-    let outcome = Arc::new(erase).run(claimed).await.expect("it runs");
-    if matches!(outcome, Outcome::Waiting { .. }) {
-        sqlx::query("update jobs set state = 'queued', owner = null, run_at = now() where id = $1")
-            .bind(job.id.0)
-            .execute(&mut app.sql().await)
-            .await
-            .expect("Postgres answers");
-    }
-    outcome
+    job::run(app, erase).await
 }
 
 async fn agree(app: &App, meeting: MeetingId, joined: &Joined) {

@@ -196,13 +196,6 @@ async fn with_storage_away_the_job_writes_the_entry_before_it_deletes() {
     assert_eq!(words().await, 1, "nothing goes before the ledger has it");
     bucket.restart().await;
     assert!(entries(&ended.app, &bucket).await.is_empty());
-    // As the worker gives it back.
-    sqlx::query(
-        "update jobs set state = 'queued', run_at = clock_timestamp() where kind = 'delete'",
-    )
-    .execute(&mut ended.app.sql().await)
-    .await
-    .expect("Postgres answers");
     assert!(matches!(run(&ended.app, &bucket).await, Outcome::Settled));
     let found = entries(&ended.app, &bucket).await;
     assert_eq!(found.len(), 1, "what was asked for together is one entry");

@@ -1,34 +1,17 @@
-//! Redactions as they are asked for, what is left of words and files, and what is signed.
+//! Redactions as they are asked for, and what is left of words and files.
 
 use super::{
     app::{Answer, App},
     recording::{change, insert, say},
+    redaction_job::run,
 };
 use crate::support::s3::Bucket;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hansard::{
-    domain::{
-        id::{MeetingId, ParticipantId, RecordingId},
-        inventory::ObjectKind,
-        lease::LeaseState,
-        media_type::MediaType,
-        object_key::RecordingFile,
-        tiering::Tier,
-    },
-    jobs::redact::Redact,
-    store::{
-        inventory::{self, Object, Settled},
-        job, new_id,
-        redaction::{self, Asking},
-        seal::Seal,
-    },
-    worker::{Claimed, Job, Outcome},
+    domain::id::{MeetingId, ParticipantId},
+    store::redaction::{self, Asking},
+    worker::Outcome,
 };
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A redaction that a participant asked for.
@@ -52,11 +35,11 @@ pub async fn asked(app: &App, meeting: MeetingId, participant: ParticipantId) ->
 }
 
 /// A meeting with a mix, and the track of each of two people.
-struct Meeting {
-    app: App,
-    id: MeetingId,
-    mix: Uuid,
-    people: [(ParticipantId, Uuid); 2],
+pub struct Meeting {
+    pub app: App,
+    pub id: MeetingId,
+    pub mix: Uuid,
+    pub people: [(ParticipantId, Uuid); 2],
 }
 
 impl Meeting {
@@ -64,7 +47,7 @@ impl Meeting {
         Self::live_on(App::start().await).await
     }
 
-    async fn live_on(app: App) -> Self {
+    pub async fn live_on(app: App) -> Self {
         let host = app.user("Host").await;
         let id = app.meeting(host).await;
         let mix = insert(&app, id, None, 0, "ready").await;
@@ -93,7 +76,7 @@ impl Meeting {
     }
 
     /// As its worker leaves it.
-    async fn end(&self) {
+    pub async fn end(&self) {
         let path = format!("/v1/meetings/{}/end", self.id);
         self.app
             .call("PUT", &path, &self.app.key, None)
@@ -105,11 +88,11 @@ impl Meeting {
             .expect("Postgres answers");
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("/v1/meetings/{}/redactions", self.id)
     }
 
-    async fn redact(&self, body: Value) -> Answer {
+    pub async fn redact(&self, body: Value) -> Answer {
         let mut asked = json!({"participantId": self.people[0].0, "reason": "they asked for it"});
         for (name, value) in body.as_object().expect("members") {
             asked[name] = value.clone();
@@ -117,7 +100,7 @@ impl Meeting {
         self.app.post(&self.path(), asked).await
     }
 
-    async fn status(&self, recording: Uuid) -> Value {
+    pub async fn status(&self, recording: Uuid) -> Value {
         let path = format!("/v1/recordings/{recording}");
         self.app.get(&path).await.expect(200)["status"].clone()
     }
@@ -149,7 +132,7 @@ impl Meeting {
             .expect("Postgres answers")
     }
 
-    async fn queued(&self) -> Vec<String> {
+    pub async fn queued(&self) -> Vec<String> {
         sqlx::query_scalar("select kind from jobs where state = 'queued' order by kind")
             .fetch_all(&mut self.app.sql().await)
             .await
@@ -392,203 +375,4 @@ async fn what_was_asked_for_is_approved_or_declined() {
         .map(|one| &one["state"])
         .collect();
     assert_eq!(states, ["running", "declined"]);
-}
-
-/// Stores an object as a job does.
-async fn store(app: &App, bucket: &Bucket, object: Object, current: bool) {
-    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-    inventory::note(&mut tx, std::slice::from_ref(&object))
-        .await
-        .expect("notes");
-    tx.commit().await.expect("commits");
-    let put = bucket
-        .objects
-        .put_bytes(&object.key, b"sound".to_vec(), "audio/webm", Tier::Hot)
-        .await
-        .expect("stores");
-    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-    let settled = Settled {
-        key: &object.key,
-        recording: object.recording,
-        size_bytes: 5,
-        sha256: &put.sha256,
-        version: put.version.as_deref(),
-    };
-    inventory::settle(&mut tx, object.meeting, settled)
-        .await
-        .expect("settles");
-    tx.commit().await.expect("commits");
-    if current {
-        sqlx::query("update recordings set blob_url = $2, sha256 = $3 where id = $1")
-            .bind(object.recording.0)
-            .bind(bucket.objects.url(&object.key))
-            .bind(object.key)
-            .execute(&mut app.sql().await)
-            .await
-            .expect("Postgres answers");
-    }
-}
-
-/// Claims the job and runs it once.
-async fn run(app: &App, bucket: &Bucket) -> Outcome {
-    let owner = new_id();
-    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-    let job = job::claim(&mut tx, &["redact"], owner, &[], 1)
-        .await
-        .expect("claims")
-        .pop()
-        .expect("a job");
-    tx.commit().await.expect("commits");
-    let (_state, lease) = watch::channel(LeaseState::Held);
-    let redact = Redact {
-        store: app.state.store.clone(),
-        queue: app.state.queue.clone(),
-        objects: bucket.objects.clone(),
-        seal: Arc::new(Seal::new(super::app::SECRET).expect("long enough")),
-    };
-    let claimed = Claimed {
-        job: job.clone(),
-        owner,
-        lease,
-        stop: CancellationToken::new(),
-    };
-    let outcome = Arc::new(redact).run(claimed).await.expect("it runs");
-    if matches!(outcome, Outcome::Waiting { .. }) {
-        sqlx::query("update jobs set state = 'queued', owner = null, run_at = now() where id = $1")
-            .bind(job.id.0)
-            .execute(&mut app.sql().await)
-            .await
-            .expect("Postgres answers");
-    }
-    outcome
-}
-
-#[tokio::test]
-async fn the_certificate_says_what_is_gone_and_can_be_checked() {
-    let bucket = Bucket::start().await;
-    let meeting = Meeting::live_on(App::with_bucket(&bucket).await).await;
-    meeting.end().await;
-    let app = &meeting.app;
-    let [(ana, ours), (bob, theirs)] = meeting.people;
-    let object = |recording: Uuid, revision, media, kind, people: &[ParticipantId]| {
-        let file = RecordingFile {
-            tenant: app.tenant,
-            meeting: meeting.id,
-            recording: RecordingId(recording),
-            revision,
-            media,
-        };
-        Object {
-            key: file.to_string(),
-            tenant: app.tenant,
-            meeting: meeting.id,
-            recording: RecordingId(recording),
-            kind,
-            participants: people.to_vec(),
-        }
-    };
-    let track = |recording, revision, who| {
-        object(
-            recording,
-            revision,
-            MediaType::AudioWebm,
-            ObjectKind::Track,
-            &[who],
-        )
-    };
-    let mix = |revision| {
-        object(
-            meeting.mix,
-            revision,
-            MediaType::AudioMp4,
-            ObjectKind::Mix,
-            &[ana, bob],
-        )
-    };
-    for of in [track(ours, 1, ana), track(theirs, 1, bob), mix(1)] {
-        store(app, &bucket, of, true).await;
-    }
-    // What somebody who died left.
-    store(app, &bucket, track(ours, 7, ana), false).await;
-    let asked = meeting
-        .redact(json!({"purposes": ["recording"], "fromMs": 3_000, "toMs": 21_000}))
-        .await
-        .expect(202);
-    let path = format!(
-        "{}/{}",
-        meeting.path(),
-        asked["id"].as_str().expect("an id")
-    );
-    assert!(matches!(run(app, &bucket).await, Outcome::Waiting { .. }));
-    let now = app.get(&path).await.expect(200);
-    assert_eq!(
-        (&now["state"], &now["certificate"]),
-        (&json!("running"), &Value::Null)
-    );
-    // As the jobs that make them leave the files.
-    store(app, &bucket, track(ours, 2, ana), true).await;
-    store(app, &bucket, mix(2), true).await;
-    sqlx::query("update jobs set state = 'done' where kind in ('join', 'mix')")
-        .execute(&mut app.sql().await)
-        .await
-        .expect("Postgres answers");
-    let mut outcome = run(app, &bucket).await;
-    if matches!(outcome, Outcome::Settled) && meeting.queued().await.contains(&"redact".to_owned())
-    {
-        // It was asked for again as it began.
-        outcome = run(app, &bucket).await;
-    }
-    assert!(matches!(outcome, Outcome::Settled), "{outcome:?}");
-    let done = app.get(&path).await.expect(200);
-    assert_eq!(done["state"], "done", "{done}");
-    let certificate = &done["certificate"];
-    let mut expected = vec![
-        json!({"id": ours, "kind": "track", "before": track(ours, 1, ana).key, "after": track(ours, 2, ana).key}),
-        json!({"id": meeting.mix, "kind": "mix", "before": mix(1).key, "after": mix(2).key}),
-    ];
-    let mut recordings = certificate["recordings"]
-        .as_array()
-        .expect("a list")
-        .clone();
-    for list in [&mut expected, &mut recordings] {
-        list.sort_by_key(|one| one["id"].to_string());
-    }
-    assert_eq!(recordings, expected);
-    let mut gone: Vec<String> = certificate["objects"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|one| one["key"].as_str().expect("a key").to_owned())
-        .collect();
-    gone.sort();
-    let mut keys = vec![track(ours, 1, ana).key, track(ours, 7, ana).key, mix(1).key];
-    keys.sort();
-    assert_eq!(gone, keys);
-    for key in &gone {
-        assert!(bucket.objects.head(key).await.expect("answers").is_none());
-    }
-    for key in [
-        track(theirs, 1, bob).key,
-        track(ours, 2, ana).key,
-        mix(2).key,
-    ] {
-        let there = bucket.objects.head(&key).await.expect("answers");
-        assert!(there.is_some(), "{key}");
-    }
-    assert_eq!(meeting.status(meeting.mix).await, "ready");
-
-    // By whoever has the public key.
-    let keys = app.call("GET", "/v1/keys", "", None).await.json();
-    let key = &keys["keys"][0];
-    let jws = done["jws"].as_str().expect("it is signed");
-    let head = jws.split('.').next().expect("a header");
-    let head = URL_SAFE_NO_PAD.decode(head).expect("base64");
-    let head: Value = serde_json::from_slice(&head).expect("JSON");
-    assert_eq!(head["kid"], key["kid"]);
-    let public = DecodingKey::from_ed_components(key["x"].as_str().expect("a key")).expect("a key");
-    let mut validation = Validation::new(Algorithm::EdDSA);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    let claims = jsonwebtoken::decode::<Value>(jws, &public, &validation).expect("it is ours");
-    assert_eq!(&claims.claims, certificate);
 }

@@ -1,0 +1,40 @@
+//! One run of a job, as a worker makes it.
+
+use super::app::App;
+use hansard::{
+    domain::lease::LeaseState,
+    store::{job, new_id},
+    worker::{Claimed, Job, Outcome},
+};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Claims one of its kind and runs it once; where that waits, it is queued again.
+pub async fn run(app: &App, job: impl Job) -> Outcome {
+    let owner = new_id();
+    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
+    let row = job::claim(&mut tx, &[job.kind().as_str()], owner, &[], 1)
+        .await
+        .expect("claims")
+        .pop()
+        .expect("a job");
+    tx.commit().await.expect("commits");
+    let (_state, lease) = watch::channel(LeaseState::Held);
+    let id = row.id;
+    let claimed = Claimed {
+        job: row,
+        owner,
+        lease,
+        stop: CancellationToken::new(),
+    };
+    let outcome = Arc::new(job).run(claimed).await.expect("it runs");
+    if matches!(outcome, Outcome::Waiting { .. }) {
+        sqlx::query("update jobs set state = 'queued', owner = null, run_at = now() where id = $1")
+            .bind(id.0)
+            .execute(&mut app.sql().await)
+            .await
+            .expect("Postgres answers");
+    }
+    outcome
+}
