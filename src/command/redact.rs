@@ -2,13 +2,13 @@
 //! files are closed and made anew by their jobs, which leave out what acts. The job `redact` says
 //! when nothing is left.
 
-use super::Refused;
+use super::{Refused, delete};
 use crate::{
     domain::{
         consent::Use,
         correction::words_from,
         deletion::{Deletable, taken_along},
-        event::{Deleted, Event, RecordingReport, Retraction, words},
+        event::{Event, RecordingReport, Retraction, words},
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, TenantId},
         job::JobKind,
         meeting::MeetingStatus,
@@ -271,20 +271,11 @@ async fn sound(
             // The job writes it.
             ledger: None,
         };
-        for id in &gone {
-            let what = Deletable::Recording;
-            deletion::ask(conn, tenant, meeting, what, id.0, &asked).await?;
-        }
-        deletion::mark_recordings(conn, meeting, &gone).await?;
-        let told = Event::ContentDeleted(Deleted {
+        let plan = delete::Plan {
+            what: Deletable::Recording,
             recordings: gone.clone(),
-            ..Deleted::default()
-        });
-        effects
-            .events
-            .push(event::append(conn, meeting, &told).await?);
-        let job = job::ensure_again(conn, tenant, JobKind::Delete, meeting).await?;
-        effects.jobs.push((JobKind::Delete, job));
+        };
+        effects.extend(delete::carry_out(conn, tenant, meeting, &plan, &asked).await?);
     }
     let gone: BTreeSet<RecordingId> = gone.into_iter().collect();
     if left.is_empty() {

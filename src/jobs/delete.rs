@@ -24,7 +24,7 @@ use crate::{
     store::{
         Store, Tx, capture,
         deletion::{self, Open},
-        event, inventory,
+        inventory,
         job::{self, Job as Row},
     },
     worker::{Claimed, Job, Outcome},
@@ -76,7 +76,7 @@ impl Delete {
             return Ok(waiting);
         }
         clean::complete(inventory, claimed).await?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let open = deletion::open(&mut tx, meeting).await?;
         if open.transcript {
             deletion::erase_words(&mut tx, meeting).await?;
@@ -94,7 +94,7 @@ impl Delete {
     /// is deleted. Answers how the job ends where that cannot be done now.
     async fn write(&self, claimed: &Claimed) -> anyhow::Result<Option<Outcome>> {
         let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let waits = |error: anyhow::Error| {
             Some(Outcome::Waiting {
                 away: Away::Storage,
@@ -123,20 +123,11 @@ impl Delete {
         }
     }
 
-    /// A transaction under the meeting's head, in which the job is still ours.
-    async fn begin(&self, claimed: &Claimed) -> anyhow::Result<Tx> {
-        let mut tx = self.store.worker_tx().await?;
-        event::lock(&mut tx, claimed.meeting()?).await?;
-        let Row { id, epoch, .. } = claimed.job;
-        job::hold(&mut tx, id, claimed.owner, epoch).await?;
-        Ok(tx)
-    }
-
     /// Commits what is done, when nothing is left and nobody can add to it any more.
     async fn end(&self, claimed: &Claimed, open: &Open) -> anyhow::Result<Outcome> {
         let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let Row { id, epoch, .. } = claimed.job;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let left = keys(&mut tx, meeting, open).await?.len();
         let closing = job::is_open(&mut tx, JobKind::Capture, meeting).await?;
         let spooled = capture::spooled(&mut tx, meeting).await?;
@@ -159,11 +150,7 @@ impl Delete {
             deletion::erase_answers(&mut tx, tenant, &[meeting.0]).await?;
             deletion::finish(&mut tx, meeting, Deletable::Meeting).await?;
         }
-        if job::is_asked_again(&mut tx, id).await? {
-            job::run_again(&mut tx, id, claimed.owner, epoch).await?;
-        } else {
-            job::finish(&mut tx, id, claimed.owner, epoch).await?;
-        }
+        job::finish_or_run_again(&mut tx, id, claimed.owner, epoch).await?;
         tx.commit().await?;
         if !open.is_empty() {
             info!(

@@ -217,11 +217,8 @@ impl Files {
         mut effects: Effects,
     ) -> anyhow::Result<()> {
         let Row { id, epoch, .. } = claimed.job;
-        if job::is_asked_again(&mut tx, id).await? {
-            job::run_again(&mut tx, id, claimed.owner, epoch).await?;
+        if job::finish_or_run_again(&mut tx, id, claimed.owner, epoch).await? {
             effects.jobs.push((kind, id));
-        } else {
-            job::finish(&mut tx, id, claimed.owner, epoch).await?;
         }
         tx.commit().await?;
         published::publish(&self.queue, None, claimed.meeting()?, effects);

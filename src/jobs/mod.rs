@@ -31,10 +31,22 @@ use crate::{
         time::Micros,
     },
     objects::ObjectError,
-    store::{StoreError, job::Job as Row},
-    worker::Outcome,
+    store::{
+        Store, StoreError, Tx, event,
+        job::{self, Job as Row},
+    },
+    worker::{Claimed, Outcome},
 };
 use std::io;
+
+/// A transaction under the meeting's head, in which the job is still its worker's.
+async fn begin(store: &Store, claimed: &Claimed) -> anyhow::Result<Tx> {
+    let mut tx = store.worker_tx().await?;
+    event::lock(&mut tx, claimed.meeting()?).await?;
+    let Row { id, epoch, .. } = claimed.job;
+    job::hold(&mut tx, id, claimed.owner, epoch).await?;
+    Ok(tx)
+}
 
 /// What a failure of a job means: nothing if the lease is lost, a wait if what it stands on is
 /// away, an attempt else.

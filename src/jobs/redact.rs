@@ -23,7 +23,7 @@ use crate::{
     store::{
         Store, Tx, capture,
         effect::Effects,
-        event, inventory,
+        inventory,
         job::{self, Job as Row},
         recording,
         redacted_file::{self, File},
@@ -103,7 +103,7 @@ impl Redact {
 
     async fn redact(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
         let meeting = claimed.meeting()?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         // What it waits for here is no failure, and comes soon.
         let Row { id, epoch, .. } = claimed.job;
         job::go_on(&mut tx, id, claimed.owner, epoch).await?;
@@ -121,7 +121,7 @@ impl Redact {
             return Ok(Outcome::Settled);
         }
         let archived = self.restore(claimed).await?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let open = redaction::open(&mut tx, meeting).await?;
         let files = self.files(&mut tx, meeting).await?;
         tx.commit().await?;
@@ -175,20 +175,11 @@ impl Redact {
         }
     }
 
-    /// A transaction under the meeting's head, in which the job is still ours.
-    async fn begin(&self, claimed: &Claimed) -> anyhow::Result<Tx> {
-        let mut tx = self.store.worker_tx().await?;
-        event::lock(&mut tx, claimed.meeting()?).await?;
-        let Row { id, epoch, .. } = claimed.job;
-        job::hold(&mut tx, id, claimed.owner, epoch).await?;
-        Ok(tx)
-    }
-
     /// Begins with those that waited for the end, which takes this run's lease, too: the job is
     /// queued anew then (`true`).
     async fn begin_all(&self, claimed: &Claimed, is_whole: bool) -> anyhow::Result<bool> {
         let meeting = claimed.meeting()?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let (mut began, mut effects) = (false, Effects::default());
         for redaction in redaction::open(&mut tx, meeting).await? {
             if !redaction.begun {
@@ -212,11 +203,10 @@ impl Redact {
         let meeting = claimed.meeting()?;
         let mut tx = self.store.worker_tx().await?;
         let open = redaction::open(&mut tx, meeting).await?;
-        let of_sound = open.iter().any(|one| !one.files.is_empty());
         let urls = redacted_file::archived(&mut tx, meeting).await?;
         tx.commit().await?;
         let is_waiting = |one: &Redaction| one.completed_at.is_none() && !one.files.is_empty();
-        if !of_sound || urls.is_empty() || !open.iter().any(is_waiting) {
+        if urls.is_empty() || !open.iter().any(is_waiting) {
             return Ok(0);
         }
         let mut left = 0;
@@ -235,7 +225,7 @@ impl Redact {
             self.delete_mixes(claimed, &open).await?;
             return Ok(left);
         }
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let (making, failed) = redacted_file::making(&mut tx, meeting).await?;
         let waited = open
             .iter()
@@ -256,7 +246,7 @@ impl Redact {
     /// The mixes hold what goes, and nothing has to be read of them.
     async fn delete_mixes(&self, claimed: &Claimed, open: &[Redaction]) -> anyhow::Result<()> {
         let meeting = claimed.meeting()?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let entries = inventory::of_meeting(&mut tx, meeting).await?;
         tx.commit().await?;
         let mixes: Vec<String> = entries
@@ -315,7 +305,7 @@ impl Redact {
         state: RedactionState,
         why: &str,
     ) -> anyhow::Result<()> {
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         redaction::progress(&mut tx, redaction, state, Some(why)).await?;
         tx.commit().await?;
         Ok(())
@@ -324,7 +314,7 @@ impl Redact {
     /// Nothing is left: says so, signed.
     async fn complete(&self, claimed: &Claimed, redaction: &Redaction) -> anyhow::Result<()> {
         let meeting = redaction.meeting;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let outstanding = if redaction.is_of_sound() {
             redacted_file::outstanding(&mut tx, meeting).await?
         } else {
@@ -399,12 +389,8 @@ impl Redact {
     /// Ends the job, unless somebody asked for more meanwhile.
     async fn end(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
         let Row { id, epoch, .. } = claimed.job;
-        let mut tx = self.begin(claimed).await?;
-        if job::is_asked_again(&mut tx, id).await? {
-            job::run_again(&mut tx, id, claimed.owner, epoch).await?;
-        } else {
-            job::finish(&mut tx, id, claimed.owner, epoch).await?;
-        }
+        let mut tx = super::begin(&self.store, claimed).await?;
+        job::finish_or_run_again(&mut tx, id, claimed.owner, epoch).await?;
         tx.commit().await?;
         Ok(Outcome::Settled)
     }

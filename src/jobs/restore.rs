@@ -118,11 +118,7 @@ impl Restore {
             return Ok(wait("it is readable, and to be so for longer"));
         }
         let Row { id: job, epoch, .. } = claimed.job;
-        if job::is_asked_again(&mut tx, job).await? {
-            job::run_again(&mut tx, job, claimed.owner, epoch).await?;
-        } else {
-            job::finish(&mut tx, job, claimed.owner, epoch).await?;
-        }
+        job::finish_or_run_again(&mut tx, job, claimed.owner, epoch).await?;
         tx.commit().await?;
         info!(?until, "a recording is restored");
         Ok(Outcome::Settled)

@@ -21,7 +21,7 @@ use crate::{
     objects::{ObjectError, Objects, Wanted},
     queue::{Queue, message::Wake},
     store::{
-        Store, StoreError, Tx, event,
+        Store, StoreError,
         inventory::Object,
         job::{self, Job as Row},
         tenant,
@@ -104,7 +104,7 @@ enum Look {
 impl Move {
     async fn all(&self, claimed: &Claimed) -> anyhow::Result<Outcome> {
         let meeting = claimed.meeting()?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         tier::begin(&mut tx, meeting).await?;
         if tier::is_busy(&mut tx, meeting).await? {
             tier::note_due(&mut tx, meeting, self.clock.now() + BUSY).await?;
@@ -145,15 +145,6 @@ impl Move {
             None if claimed.stop.is_cancelled() => Ok(Outcome::Release),
             None => Ok(Outcome::Done),
         }
-    }
-
-    /// A transaction under the meeting's head, in which the job is still ours.
-    async fn begin(&self, claimed: &Claimed) -> anyhow::Result<Tx> {
-        let mut tx = self.store.worker_tx().await?;
-        event::lock(&mut tx, claimed.meeting()?).await?;
-        let Row { id, epoch, .. } = claimed.job;
-        job::hold(&mut tx, id, claimed.owner, epoch).await?;
-        Ok(tx)
     }
 
     /// Does what is to be done about a file; answers when to look at it again.
@@ -237,7 +228,7 @@ impl Move {
         to: Tier,
         class: &str,
     ) -> anyhow::Result<Look> {
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         let unmoved = Moved {
             tier: to,
             class,
@@ -286,7 +277,7 @@ impl Move {
             sum: sum.or(wanted.sum),
             ..wanted
         };
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         tier::lock(&mut tx, meeting, file.recording).await?;
         let now = tier::files(&mut tx, meeting, Some(&file.key)).await?.pop();
         let Some(now) = now.filter(|now| is_same(now, file)) else {
@@ -343,7 +334,7 @@ impl Move {
         file: &File,
         to: Moved<'_>,
     ) -> anyhow::Result<()> {
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         tier::moved(&mut tx, meeting, file, to).await?;
         Ok(tx.commit().await?)
     }
@@ -356,7 +347,7 @@ impl Move {
         file: &File,
     ) -> anyhow::Result<()> {
         self.objects.delete_noncurrent(&file.key).await?;
-        let mut tx = self.begin(claimed).await?;
+        let mut tx = super::begin(&self.store, claimed).await?;
         tier::settle(&mut tx, meeting, file).await?;
         Ok(tx.commit().await?)
     }
@@ -375,7 +366,7 @@ impl Move {
             class.to_owned()
         };
         if head.is_some_and(|head| head.class == before) {
-            let mut tx = self.begin(claimed).await?;
+            let mut tx = super::begin(&self.store, claimed).await?;
             tier::unmark(&mut tx, meeting, file).await?;
             tx.commit().await?;
         }

@@ -102,6 +102,23 @@ pub async fn is_asked_again(conn: &mut PgConnection, id: JobId) -> Result<bool> 
     )
 }
 
+/// Ends a job, or gives it back to run once more when somebody asked for that meanwhile (`true`).
+/// Under the meeting's head, like whoever asks.
+pub async fn finish_or_run_again(
+    conn: &mut PgConnection,
+    id: JobId,
+    owner: Uuid,
+    epoch: i64,
+) -> Result<bool> {
+    let again = is_asked_again(conn, id).await?;
+    if again {
+        run_again(conn, id, owner, epoch).await?;
+    } else {
+        finish(conn, id, owner, epoch).await?;
+    }
+    Ok(again)
+}
+
 /// Gives a running job back to run once more at once.
 pub async fn run_again(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64) -> Result<()> {
     end(

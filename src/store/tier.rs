@@ -27,7 +27,6 @@ pub struct File {
     pub recording: RecordingId,
     pub kind: ObjectKind,
     pub key: String,
-    pub version: Option<String>,
     pub size_bytes: u64,
     pub sha256: String,
     pub tier: Tier,
@@ -48,7 +47,6 @@ fn file(row: &PgRow) -> sqlx::Result<File> {
         recording: RecordingId(row.try_get("recording_id")?),
         kind: word(row, "kind")?,
         key: row.try_get("key")?,
-        version: row.try_get("version")?,
         size_bytes: row.try_get::<i64, _>("size_bytes")?.unsigned_abs(),
         sha256: row.try_get("sha256")?,
         tier: word(row, "storage_tier")?,
@@ -69,7 +67,7 @@ pub async fn files(
     key: Option<&str>,
 ) -> Result<Vec<File>> {
     let rows = sqlx::query(
-        "select o.recording_id, o.kind, o.key, o.version, o.size_bytes, o.sha256, o.storage_tier, o.storage_class,
+        "select o.recording_id, o.kind, o.key, o.size_bytes, o.sha256, o.storage_tier, o.storage_class,
              coalesce(o.class_since, o.stored_at, o.noted_at) as since, m.end_time, r.last_played_at, o.moving_to, o.move_sum,
              m.settings -> 'retentionDays' as own_retention,
              (select t.retention_days from tenant_settings t where t.tenant_id = o.tenant_id) as tenants_retention,
@@ -351,7 +349,7 @@ pub async fn all_files(
     limit: i64,
 ) -> Result<Vec<(TenantId, File)>> {
     let rows = sqlx::query(
-        "select o.tenant_id, o.recording_id, o.kind, o.key, o.version, o.size_bytes, o.sha256, o.storage_tier,
+        "select o.tenant_id, o.recording_id, o.kind, o.key, o.size_bytes, o.sha256, o.storage_tier,
              o.storage_class, coalesce(o.class_since, o.stored_at, o.noted_at) as since, m.end_time, r.last_played_at,
              o.moving_to, o.move_sum, m.settings -> 'retentionDays' as own_retention,
              (select t.retention_days from tenant_settings t where t.tenant_id = o.tenant_id) as tenants_retention,
