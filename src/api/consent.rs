@@ -1,7 +1,7 @@
 //! Consent: grant, decline, withdraw, read. What such a request does: [`super::consent_request`].
 
 use super::{
-    auth::Caller,
+    auth::{Caller, Who},
     body::{Body, Path, Query, Valid, check_text},
     consent_request::{self, ConsentRequest, Outcome},
     idempotency::{self, IdempotencyKey, Once},
@@ -253,12 +253,18 @@ async fn erase(
     entry: &Entry,
 ) -> Result<OwnRedactionView, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let (redaction, effects) = redact::ask_for_oneself(
+    let author = match caller.who {
+        Who::Server { .. } => caller.author(),
+        // Also a host that speaks for itself.
+        _ => format!("participant:{}", entry.participant),
+    };
+    let (redaction, effects) = redact::ask_with_withdrawal(
         &mut tx,
         caller.tenant,
         entry.meeting,
         entry.participant,
         &entry.purposes,
+        author,
     )
     .await?;
     tx.commit().await?;

@@ -24,7 +24,7 @@ pub async fn place(
 ) -> Result<Hold, Refused> {
     event::lock(conn, meeting).await?;
     let is_changing = !deletion::open(conn, meeting).await?.is_empty()
-        || !redaction::open(conn, meeting).await?.is_empty();
+        || redaction::is_running(conn, meeting).await?;
     if is_changing {
         return Err(Refused::Deleting);
     }

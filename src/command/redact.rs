@@ -69,21 +69,22 @@ pub async fn ask(
     Ok((redaction.id, effects))
 }
 
-/// Asks, by somebody's own hand, for all of it in the meeting for these purposes. One that was asked
-/// for so before and not declined is that one.
+/// Asks, with a withdrawal, for all of somebody in the meeting for these purposes, by their own hand
+/// or by whoever withdraws for them. One that was asked for so before and not declined is that one.
 ///
 /// # Errors
 /// [`Refused::NoParticipant`]; `StoreError::TooMany`.
-pub async fn ask_for_oneself(
+pub async fn ask_with_withdrawal(
     conn: &mut PgConnection,
     tenant: TenantId,
     meeting: MeetingId,
     participant: ParticipantId,
     purposes: &[Use],
+    author: String,
 ) -> Result<(Redaction, Effects), Refused> {
     event::lock(conn, meeting).await?;
-    let author = format!("participant:{participant}");
-    if let Some(before) = redaction::by(conn, meeting, &author, purposes).await? {
+    let before = redaction::by(conn, meeting, (participant, &author), purposes).await?;
+    if let Some(before) = before {
         return Ok((before, Effects::default()));
     }
     let asking = Asking {

@@ -78,8 +78,15 @@ impl Erase {
         };
         let parts = erasure::parts(&mut tx, &erasure).await?;
         tx.commit().await?;
+        let mut refused = None;
         for part in parts.iter().filter(|part| part.redaction.is_none()) {
-            self.take_out(&erasure, part).await?;
+            // One meeting keeps no other waiting.
+            if let Err(error) = self.take_out(&erasure, part).await {
+                refused.get_or_insert(error.context(format!("in the meeting {}", part.meeting)));
+            }
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
         let mut tx = self.store.worker_tx().await?;
         job::hold(&mut tx, id, claimed.owner, epoch).await?;

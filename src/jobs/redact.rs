@@ -41,8 +41,10 @@ use tracing::info;
 const REDACTIONS_MAX: usize = 4;
 /// How often it is looked again whether the files are made.
 const POLL: Micros = Micros::from_secs(1);
-/// The same while the meeting is live, or machines are away.
+/// The same while the meeting is live, or its files cannot be made.
 const POLL_LATER: Micros = Micros::from_secs(5);
+/// The same while machines are away, perhaps for good.
+const POLL_SPOOLS: Micros = Micros::from_secs(60);
 /// The same while files are being restored, which takes hours.
 const POLL_RESTORE: Micros = Micros::from_secs(60);
 /// For so long restored files are readable: files are made of them at once.
@@ -114,10 +116,9 @@ impl Redact {
                 anyhow::anyhow!("the meeting is not over"),
             ));
         }
-        let is_whole = inventory::is_whole(&mut tx, meeting).await?;
         tx.commit().await?;
         clean::complete(self.inventory(), claimed).await?;
-        if self.begin_all(claimed, is_whole).await? {
+        if self.begin_all(claimed).await? {
             return Ok(Outcome::Settled);
         }
         let archived = self.restore(claimed).await?;
@@ -134,7 +135,10 @@ impl Redact {
                 } else {
                     archived
                 },
-                making: files.making && !redaction.files.is_empty(),
+                // Also where no file changes, but something came out of a spool: what is allowed of it
+                // is still to be joined.
+                making: files.making
+                    && !(redaction.files.is_empty() && redaction.objects.is_empty()),
                 left: 0,
             };
             progress.left = self.delete(redaction, &files, progress).await?;
@@ -147,7 +151,7 @@ impl Redact {
                         continue;
                     }
                     let outstanding = files.outstanding;
-                    (POLL_LATER, format!("{outstanding} segments lie in spools"))
+                    (POLL_SPOOLS, format!("{outstanding} segments lie in spools"))
                 }
                 RedactionState::WaitingRestore => (
                     POLL_RESTORE,
@@ -155,7 +159,8 @@ impl Redact {
                 ),
                 _ if files.failed => (
                     POLL_LATER,
-                    "its files cannot be made: retry them".to_owned(),
+                    "its files cannot be made: `hansard jobs list` says why, `hansard jobs retry` tries again"
+                        .to_owned(),
                 ),
                 _ if files.making => (POLL, "its files are being made".to_owned()),
                 _ => (
@@ -177,7 +182,7 @@ impl Redact {
 
     /// Begins with those that waited for the end, which takes this run's lease, too: the job is
     /// queued anew then (`true`).
-    async fn begin_all(&self, claimed: &Claimed, is_whole: bool) -> anyhow::Result<bool> {
+    async fn begin_all(&self, claimed: &Claimed) -> anyhow::Result<bool> {
         let meeting = claimed.meeting()?;
         let mut tx = super::begin(&self.store, claimed).await?;
         let (mut began, mut effects) = (false, Effects::default());
@@ -185,8 +190,9 @@ impl Redact {
             if !redaction.begun {
                 began = true;
                 effects.extend(command::redact::begin(&mut tx, &redaction).await?);
-            } else if redaction.is_of_sound() && (!is_whole || redaction.spools_outstanding > 0) {
-                // Of a meeting from before there was an inventory, or from a spool.
+            } else if redaction.is_of_sound() {
+                // Of a meeting from before there was an inventory, from a spool, or stored by a
+                // recovery that began before the redaction did.
                 let holding =
                     redacted_file::holding(&mut tx, meeting, redaction.participant).await?;
                 redaction::hold(&mut tx, &redaction, &holding).await?;

@@ -2,7 +2,10 @@
 //! made, what is gone.
 
 use super::Result;
-use crate::domain::id::{MeetingId, ParticipantId, RecordingId};
+use crate::domain::{
+    id::{MeetingId, ParticipantId, RecordingId},
+    tiering::needs_restore,
+};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -18,16 +21,22 @@ pub async fn making(conn: &mut PgConnection, meeting: MeetingId) -> Result<(bool
     .await?)
 }
 
-/// URLs of the tracks that have to be restored before files can be made of them.
+/// URLs of the tracks that have to be restored before files can be made of them: by the class noted,
+/// also by a move that only began, else by their tier.
 pub async fn archived(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<String>> {
-    Ok(sqlx::query_scalar(
-        "select blob_url from recordings
+    let tracks: Vec<(String, Option<String>, bool)> = sqlx::query_as(
+        "select blob_url, storage_class, storage_tier = 'archive' from recordings
          where meeting_id = $1 and kind = 'track' and status = 'ready' and deleted_at is null
-             and storage_tier = 'archive' and blob_url is not null order by id",
+             and blob_url is not null order by id",
     )
     .bind(meeting.0)
     .fetch_all(conn)
-    .await?)
+    .await?;
+    Ok(tracks
+        .into_iter()
+        .filter(|(_, class, by_tier)| class.as_deref().map_or(*by_tier, needs_restore))
+        .map(|(url, ..)| url)
+        .collect())
 }
 
 /// The database's clock, as certificates have it.
@@ -140,10 +149,12 @@ pub async fn files(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Fi
     .await?)
 }
 
-/// Segments in spools, also of machines that have not been heard of for long.
+/// Segments in spools, also of machines that have not been heard of for long. What a machine has that
+/// died while it recorded is not known: it counts as one.
 pub async fn outstanding(conn: &mut PgConnection, meeting: MeetingId) -> Result<i64> {
     Ok(sqlx::query_scalar(
-        "select coalesce(sum(spooled), 0)::bigint from capture_epochs where meeting_id = $1 and spooled > 0",
+        "select (select coalesce(sum(spooled), 0)::bigint from capture_epochs where meeting_id = $1 and spooled > 0)
+             + (select count(*) from spools where meeting_id = $1 and segments is null)",
     )
     .bind(meeting.0)
     .fetch_one(conn)

@@ -181,21 +181,24 @@ pub async fn get(
     )
 }
 
-/// The newest that this author asked for with these purposes, unless it was declined.
+/// The newest of this participant that this author asked for with these purposes, unless it was
+/// declined.
 pub async fn by(
     conn: &mut PgConnection,
     meeting: MeetingId,
-    author: &str,
+    (participant, author): (ParticipantId, &str),
     purposes: &[Use],
 ) -> Result<Option<Redaction>> {
     let purposes: Vec<&str> = purposes.iter().map(|one| one.as_str()).collect();
     Ok(sqlx::query_as(
-        "select * from redactions where meeting_id = $1 and author = $2 and purposes = $3 and state <> 'declined'
+        "select * from redactions where meeting_id = $1 and participant_id = $4 and author = $2 and purposes = $3
+             and from_ms is null and to_ms is null and state <> 'declined'
          order by id desc limit 1",
     )
     .bind(meeting.0)
     .bind(author)
     .bind(purposes)
+    .bind(participant.0)
     .fetch_optional(conn)
     .await?)
 }
@@ -251,6 +254,14 @@ pub async fn open(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Red
         .into_iter()
         .filter(|redaction| redaction.state.acts())
         .collect())
+}
+
+/// Whether one is being carried out: approved and not completed, whatever lies in spools that are away.
+pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
+    let open = open(conn, meeting).await?;
+    Ok(open
+        .iter()
+        .any(|redaction| redaction.completed_at.is_none()))
 }
 
 /// Somebody decided about one that was asked for; `None`: it is not `asked`.

@@ -271,3 +271,25 @@ async fn a_withdrawal_may_ask_for_what_was_recorded_before() {
     let now = call(ask("withdrawn")).await.expect(201);
     assert_eq!(now["redaction"], json!({"id": id, "state": "running"}));
 }
+
+#[tokio::test]
+async fn an_erasure_that_a_key_asks_for_is_not_said_to_be_by_their_own_hand() {
+    let app = App::start().await;
+    let host = app.user("Host").await;
+    let meeting = app.meeting(host).await;
+    let ana = app.user("Ana").await;
+    app.who_agreed(meeting, ana, "recording").await;
+    let withdrawn = json!({"meetingId": meeting, "userId": ana, "consentType": "recording",
+        "status": "withdrawn", "erase": true});
+    for _ in 0..2 {
+        app.post("/v1/users/consent", withdrawn.clone())
+            .await
+            .expect(201);
+    }
+    let path = format!("/v1/meetings/{meeting}/redactions");
+    let listed = app.get(&path).await.expect(200);
+    let all = listed["data"].as_array().expect("a list");
+    assert_eq!(all.len(), 1, "asked once");
+    let by = all[0]["askedBy"].as_str().expect("somebody");
+    assert!(by.starts_with("api_key:"), "{by}");
+}

@@ -376,3 +376,19 @@ async fn what_was_asked_for_is_approved_or_declined() {
         .collect();
     assert_eq!(states, ["running", "declined"]);
 }
+
+/// By its class: a move into the archive had only begun, or the store's cold class is an archive.
+#[tokio::test]
+async fn what_cannot_be_read_is_restored_first_whatever_its_tier() {
+    let meeting = Meeting::ended().await;
+    let [(_, ours), _] = meeting.people;
+    let class =
+        "storage_tier = 'cold', storage_class = 'DEEP_ARCHIVE', blob_url = 's3://hansard/a'";
+    change(&meeting.app, ours, class).await;
+    let asked = meeting
+        .redact(json!({"purposes": ["recording"], "fromMs": 3_000, "toMs": 21_000}))
+        .await
+        .expect(202);
+    assert_eq!(asked["state"], "waiting_restore");
+    assert!(!meeting.queued().await.contains(&"join".to_owned()));
+}

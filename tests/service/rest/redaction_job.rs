@@ -69,6 +69,135 @@ pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
     job::run(app, redact).await
 }
 
+/// A track's file.
+fn track(meeting: &Meeting, n: usize, revision: i32) -> Object {
+    let (participant, recording) = meeting.people[n];
+    let recording = RecordingId(recording);
+    let file = RecordingFile {
+        tenant: meeting.app.tenant,
+        meeting: meeting.id,
+        recording,
+        revision,
+        media: MediaType::AudioWebm,
+    };
+    Object {
+        key: file.to_string(),
+        tenant: meeting.app.tenant,
+        meeting: meeting.id,
+        recording,
+        kind: ObjectKind::Track,
+        participants: vec![participant],
+    }
+}
+
+async fn sql(meeting: &Meeting, statement: &str) {
+    sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+        .bind(meeting.id.0)
+        .execute(&mut meeting.app.sql().await)
+        .await
+        .expect("Postgres answers");
+}
+
+/// A machine comes back after a redaction that changed no file was done, and what it had is stored,
+/// without what was taken out: it is there until the track is made of it.
+#[tokio::test]
+async fn what_comes_out_of_a_spool_is_joined_before_it_is_deleted() {
+    let bucket = Bucket::start().await;
+    let meeting = Meeting::live_on(App::with_bucket(&bucket).await).await;
+    meeting.end().await;
+    let app = &meeting.app;
+    store(app, &bucket, track(&meeting, 0, 1), true).await;
+    let spooled = "insert into capture_epochs (meeting_id, epoch, tenant_id, spooled, spooled_at)
+         select id, 77, tenant_id, 1, clock_timestamp() - interval '1 day' from meetings where id = $1";
+    sql(&meeting, spooled).await;
+    let far = json!({"purposes": ["recording"], "fromMs": 900_000, "toMs": 910_000});
+    let asked = meeting.redact(far).await.expect(202);
+    let path = format!(
+        "{}/{}",
+        meeting.path(),
+        asked["id"].as_str().expect("an id")
+    );
+    assert!(matches!(run(app, &bucket).await, Outcome::Waiting { .. }));
+    let done = app.get(&path).await.expect(200);
+    assert_eq!(
+        (&done["state"], &done["spoolsOutstanding"]),
+        (&json!("done"), &json!(1))
+    );
+    // A hold is not refused for it.
+    let hold = json!({"reason": "Case 4711"});
+    let held = format!("/v1/meetings/{}/hold", meeting.id);
+    app.call("PUT", &held, &app.key, Some(hold))
+        .await
+        .expect(200);
+
+    let late = track(&meeting, 0, 9);
+    store(app, &bucket, late.clone(), false).await;
+    let joins = "insert into jobs (id, tenant_id, meeting_id, kind, subject)
+         select gen_random_uuid(), tenant_id, id, 'join', id from meetings where id = $1";
+    sql(&meeting, joins).await;
+    let there = async || {
+        let head = bucket.objects.head(&late.key).await;
+        head.expect("answers").is_some()
+    };
+    assert!(matches!(run(app, &bucket).await, Outcome::Waiting { .. }));
+    assert!(there().await, "the track is still to be made of it");
+    sql(
+        &meeting,
+        "update jobs set state = 'done' where meeting_id = $1 and kind = 'join'",
+    )
+    .await;
+    sql(
+        &meeting,
+        "update capture_epochs set spooled = 0 where meeting_id = $1",
+    )
+    .await;
+    assert!(matches!(run(app, &bucket).await, Outcome::Settled));
+    assert!(!there().await);
+    let done = app.get(&path).await.expect(200);
+    assert_eq!(done["spoolsOutstanding"], 0);
+    assert_eq!(done["certificate"]["objects"][0]["key"], json!(late.key));
+}
+
+/// A recovery that knew nothing of it yet stores a whole segment when it has begun; and who died
+/// while it recorded has nobody knows what.
+#[tokio::test]
+async fn what_is_stored_behind_its_back_goes_too() {
+    let bucket = Bucket::start().await;
+    let meeting = Meeting::live_on(App::with_bucket(&bucket).await).await;
+    meeting.end().await;
+    let app = &meeting.app;
+    store(app, &bucket, track(&meeting, 0, 1), true).await;
+    let died = "insert into spools (spool, meeting_id, epoch, tenant_id)
+         select gen_random_uuid(), id, 1, tenant_id from meetings where id = $1";
+    sql(&meeting, died).await;
+    let near = json!({"purposes": ["recording"], "fromMs": 3_000, "toMs": 21_000});
+    let asked = meeting.redact(near).await.expect(202);
+    let late = track(&meeting, 0, 9);
+    store(app, &bucket, late.clone(), false).await;
+    assert!(matches!(run(app, &bucket).await, Outcome::Waiting { .. }));
+    store(app, &bucket, track(&meeting, 0, 2), true).await;
+    sql(
+        &meeting,
+        "update jobs set state = 'done' where meeting_id = $1 and kind in ('join', 'mix')",
+    )
+    .await;
+    assert!(matches!(run(app, &bucket).await, Outcome::Waiting { .. }));
+    let path = format!(
+        "{}/{}",
+        meeting.path(),
+        asked["id"].as_str().expect("an id")
+    );
+    let done = app.get(&path).await.expect(200);
+    assert_eq!(
+        (&done["state"], &done["spoolsOutstanding"]),
+        (&json!("done"), &json!(1))
+    );
+    let gone = done["certificate"]["objects"].to_string();
+    assert!(gone.contains(&late.key), "{gone}");
+    let head = bucket.objects.head(&late.key).await.expect("answers");
+    assert!(head.is_none());
+}
+
 #[tokio::test]
 async fn the_certificate_says_what_is_gone_and_can_be_checked() {
     let bucket = Bucket::start().await;
