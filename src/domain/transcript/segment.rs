@@ -1,8 +1,9 @@
 //! A caption's revisions, and which of its words stay as they are shown.
 //!
 //! A word becomes stable when several passes agree on it ([`votes_needed`], after LocalAgreement-2,
-//! Macháček et al. 2023), or when one is certain of it that heard more after it. What is stable keeps the form in which it was shown: passes that hear the
-//! same words with other commas or capitals do not change it, and neither does the final.
+//! Macháček et al. 2023), or when one is certain of it that heard more after it. What is stable keeps
+//! the form in which it was shown: passes that hear the same words with other commas or capitals do
+//! not change it, and neither does the final.
 
 use super::{Word, bare, letters, text};
 use crate::{
@@ -243,11 +244,20 @@ impl Segment {
         words
     }
 
-    /// Ends it with what was said; nothing said ends it empty. A second ending is a no-op.
-    pub fn finish(&mut self, words: Vec<Word>) -> Ending {
+    /// Ends it with what was said until `heard_until`; nothing said ends it empty. A second ending is
+    /// a no-op.
+    ///
+    /// Partials may have heard further, where the audio was then cut: at a pause, whose other side is
+    /// the next caption's, or at the receipt of a withdrawal, from where nothing may stay. Of their
+    /// stable words those stay that end before it.
+    pub fn finish(&mut self, words: Vec<Word>, heard_until: MeetingTime) -> Ending {
         if words.is_empty() {
             return self.retract(Reason::Empty);
         }
+        self.stable = self.shown[..self.stable]
+            .iter()
+            .take_while(|(word, _)| word.span.end <= heard_until)
+            .count();
         let words = self.last_words(words);
         if std::mem::replace(&mut self.ended, true) {
             return Ending::Unseen;

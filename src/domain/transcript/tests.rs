@@ -224,7 +224,7 @@ fn a_final_keeps_the_form_of_what_was_stable() {
         text,
         words: placed,
         ..
-    } = segment.finish(words("the first 42 line bible, of about 1455.", 5000))
+    } = segment.finish(words("the first 42 line bible, of about 1455.", 5000), ms(5000))
     else {
         panic!("no final");
     };
@@ -249,13 +249,32 @@ fn a_final_has_other_words_than_were_stable_only_where_it_is_surer() {
         let mut segment = Segment::default();
         segment.partial(with("we met in march already", 0.75), ms(3500), false);
         segment.partial(with("we met in march already yes", 0.75), ms(4500), false);
-        match segment.finish(with("We met in May already yes", confidence)) {
+        match segment.finish(with("We met in May already yes", confidence), ms(4500)) {
             Ending::Final { text, .. } => text,
             other => panic!("{other:?}"),
         }
     };
     assert_eq!(last(0.7), "we met in march already yes");
     assert_eq!(last(0.9), "we met in May already yes");
+}
+
+#[test]
+fn a_final_holds_no_word_from_behind_its_end() {
+    let mut segment = Segment::default();
+    let line = "we meet on monday and my number is two one seven";
+    segment.partial(words(line, 4000), ms(5000), false);
+    let shown = segment.partial(words(line, 4000), ms(5100), false);
+    assert_eq!(
+        shown.map(|partial| partial.stable_chars as usize),
+        Some(line.len())
+    );
+    // A withdrawal, or a pause to cut at, came behind "monday".
+    let ending = segment.finish(words("we meet on Monday.", 1700), ms(1700));
+    let Ending::Final { text, words, .. } = ending else {
+        panic!("no final");
+    };
+    assert_eq!(text, "we meet on monday");
+    assert!(words.iter().all(|word| word.span.end <= ms(1700)));
 }
 
 #[test]
@@ -329,25 +348,25 @@ fn the_word_being_spoken_is_held_back() {
 #[test]
 fn ends_exactly_once() {
     let mut unseen = Segment::default();
-    assert_eq!(unseen.finish(Vec::new()), Ending::Unseen);
+    assert_eq!(unseen.finish(Vec::new(), ms(500)), Ending::Unseen);
 
     let mut shown = Segment::default();
     shown.partial(words("hello there", 900), ms(1500), false);
     assert!(shown.is_shown());
     assert_eq!(
-        shown.finish(Vec::new()),
+        shown.finish(Vec::new(), ms(500)),
         Ending::Retracted {
             revision: 2,
             reason: Reason::Empty
         }
     );
-    assert_eq!(shown.finish(words("hello", 500)), Ending::Unseen);
+    assert_eq!(shown.finish(words("hello", 500), ms(500)), Ending::Unseen);
     assert_eq!(shown.partial(words("hello", 500), ms(500), false), None);
 
     let mut said = Segment::default();
     said.partial(words("hello there", 900), ms(1500), false);
     assert!(matches!(
-        said.finish(words("Hello there.", 900)),
+        said.finish(words("Hello there.", 900), ms(900)),
         Ending::Final { revision: 2, .. }
     ));
     assert_eq!(said.retract(Reason::Withdrawn), Ending::Unseen);
@@ -355,7 +374,7 @@ fn ends_exactly_once() {
     let mut dropped = Segment::default();
     dropped.heard_letters();
     assert_eq!(
-        dropped.finish(Vec::new()),
+        dropped.finish(Vec::new(), ms(500)),
         Ending::Retracted {
             revision: 1,
             reason: Reason::Empty

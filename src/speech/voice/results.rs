@@ -140,7 +140,7 @@ impl Voice {
         if Before::ended(self.before.as_ref(), whole.start) {
             utterance.segment.begins_sentence();
         }
-        match utterance.segment.finish(words) {
+        match utterance.segment.finish(words, whole.end) {
             Ending::Final {
                 revision,
                 text,
