@@ -1,4 +1,4 @@
-//! What a deletion takes along, and in which order what is done to a finished meeting takes its turn.
+//! What a deletion takes along, and which jobs give way to it.
 
 use crate::{id::RecordingId, job::JobKind, recording::RecordingKind, word::words};
 
@@ -31,24 +31,6 @@ pub fn taken_along(
         })
         .map(|(id, _)| *id)
         .collect()
-}
-
-/// What is done to an ended meeting's objects, one at a time per meeting, in this order.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Change {
-    Delete,
-    Redact,
-    Restore,
-    Move,
-}
-
-/// Which change is next, of those that wait: none while one runs, but for one that comes before it,
-/// which takes its turn away.
-pub fn next(waiting: &[Change], running: Option<Change>) -> Option<Change> {
-    let first = waiting.iter().min().copied()?;
-    running
-        .is_none_or(|running| first < running)
-        .then_some(first)
 }
 
 /// Whether a running job of this kind loses its lease to a deletion and begins anew with what is
@@ -85,19 +67,5 @@ mod tests {
             let stays = [JobKind::Capture, JobKind::Delete].contains(&kind);
             assert_eq!(gives_way(kind), !stays, "{kind}");
         }
-    }
-
-    #[test]
-    fn a_deletion_comes_before_a_redaction_before_a_restore_before_a_move() {
-        use Change::{Delete, Move, Redact, Restore};
-        let order = [Delete, Redact, Restore, Move];
-        for (n, change) in order.into_iter().enumerate() {
-            assert_eq!(next(&order[n..], None), Some(change));
-            for (m, running) in order.into_iter().enumerate() {
-                let expected = (n < m).then_some(change);
-                assert_eq!(next(&order[n..], Some(running)), expected, "{running:?}");
-            }
-        }
-        assert_eq!(next(&[], None), None);
     }
 }
