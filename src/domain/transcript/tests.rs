@@ -224,7 +224,10 @@ fn a_final_keeps_the_form_of_what_was_stable() {
         text,
         words: placed,
         ..
-    } = segment.finish(words("the first 42 line bible, of about 1455.", 5000), ms(5000))
+    } = segment.finish(
+        words("the first 42 line bible, of about 1455.", 5000),
+        ms(5000),
+    )
     else {
         panic!("no final");
     };
