@@ -59,11 +59,16 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether it is the first that is shown of its utterance.
+    pub(super) const fn is_first(&self) -> bool {
+        matches!(self.kind, Kind::Partial) && self.first
+    }
+
     /// How long after it was asked for it should be done.
     pub(super) const fn patience(&self) -> Micros {
         match self.kind {
             Kind::Final | Kind::Guess => Micros::from_ms(500),
-            Kind::Partial if self.first => Micros::from_secs(2),
+            Kind::Partial if self.first => Micros::from_ms(1_500),
             Kind::Partial => Micros::from_ms(700),
             Kind::Translation => TRANSLATING_MAX,
             Kind::Late => WAITING_MAX,

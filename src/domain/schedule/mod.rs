@@ -1,16 +1,17 @@
 //! Which decode runs next: one queue over all meetings.
 //!
-//! Finals go before guesses (speculative finals) before partials before translations; within a class
-//! the earliest deadline goes first, moved back a little for a meeting that already had more than
-//! its share. What was missed live and is decoded after the end comes last. It and translations give
+//! Finals, guesses (speculative finals) and the first partial of each utterance share the workers by
+//! their deadlines, so that under load neither text nor finals stand still for the other; then come
+//! further partials, then translations. A meeting that already had more than its share has its
+//! deadlines moved back a little. What was missed live and is decoded after the end comes last. It and translations give
 //! way to all others and count for no load. Finals are never dropped: beyond five minutes of waiting
 //! audio of one meeting they are refused, and the caller says so. A stream has one waiting partial,
 //! the latest; a partial that could not start in time is dropped.
 //!
 //! Partials share what finals leave of the workers evenly among the streams that speak
-//! ([`Schedule::partial_after`]), the first of each utterance before all others. Where finals wait
-//! all the same, the queue degrades in steps ([`Step`]) and comes back within seconds: partials stop
-//! but for the first, then speculation stops, then new meetings are refused. Decodes cannot be
+//! ([`Schedule::partial_after`]). Where finals wait all the same, the queue degrades in steps
+//! ([`Step`]) and comes back within seconds: partials stop but for the first, then speculation stops,
+//! then first partials do and new meetings are refused. Decodes cannot be
 //! interrupted in the encoder, so while few speak a partial starts on the last free worker only when
 //! it is predicted to be short.
 //!
@@ -185,7 +186,7 @@ impl Schedule {
         } else {
             FIRST_AFTER
         };
-        (self.step < Step::Finals).then_some(wanted)
+        (self.step < Step::Full).then_some(wanted)
     }
 
     /// The same with all workers free. Covers at least what a pass takes, and grows with the length,
@@ -204,7 +205,7 @@ impl Schedule {
                 (self.waiting_audio(Some(job.meeting)) + job.audio).0 > WAITING_MAX.0
             }
             Kind::Guess => self.step >= Step::Finals,
-            Kind::Partial if job.first => self.step >= Step::Finals,
+            Kind::Partial if job.is_first() => self.step >= Step::Full,
             Kind::Partial => self.step >= Step::Guesses,
             Kind::Translation => {
                 self.step >= Step::Finals
@@ -287,8 +288,10 @@ impl Schedule {
         }
         let best = (0..self.waiting.len()).min_by_key(|&at| {
             let waiting = &self.waiting[at];
-            let later = waiting.job.kind == Kind::Partial && !waiting.job.first;
-            (waiting.job.kind, later, waiting.due, waiting.job.id)
+            let job = &waiting.job;
+            let later = !job.is_first() && !job.kind.presses();
+            let class = if later { job.kind as u8 } else { 0 };
+            (class, waiting.due, job.id)
         })?;
         let predicted = self.cost.of(self.waiting[best].job.audio);
         if matches!(
@@ -331,8 +334,8 @@ impl Schedule {
         self.used.insert(running.job.meeting, (used, now));
     }
 
-    /// Running partials, translations and late jobs that should be aborted because finals or guesses
-    /// wait without a worker.
+    /// Running partials (but the first of an utterance), translations and late jobs that should be
+    /// aborted because finals or guesses wait without a worker.
     pub fn preempt(&mut self, now: Micros) -> Vec<u64> {
         let waiting = self
             .waiting
@@ -351,7 +354,8 @@ impl Schedule {
                 break;
             }
             let left = running.started + running.predicted - now;
-            if !running.job.kind.presses() && !running.aborted && left > WORTH_ABORTING {
+            let gives_way = !running.job.kind.presses() && !running.job.is_first();
+            if gives_way && !running.aborted && left > WORTH_ABORTING {
                 running.aborted = true;
                 aborted.push(*id);
                 room += 1;
@@ -442,7 +446,7 @@ impl Schedule {
         let dropped = &mut self.dropped;
         let step = self.step;
         self.waiting.retain(|waiting| {
-            let none = step >= Step::Finals || step == Step::Guesses && !waiting.job.first;
+            let none = step >= Step::Full || step >= Step::Guesses && !waiting.job.is_first();
             let stale = waiting.job.kind == Kind::Partial && (none || now > waiting.due);
             if stale {
                 dropped.push(waiting.job.id);

@@ -10,9 +10,9 @@ pub enum Step {
     Sparse = 2,
     /// Of each utterance one partial, and what is heard in the trailing silence.
     Guesses = 3,
-    /// Finals only, one pass each.
+    /// Of each utterance one partial, and the final, one pass each.
     Finals = 4,
-    /// And no new meetings.
+    /// Finals only, and no new meetings.
     Full = 5,
 }
 

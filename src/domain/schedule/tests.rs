@@ -20,7 +20,7 @@ fn schedule(workers: usize) -> Schedule {
 }
 
 #[test]
-fn finals_before_guesses_before_partials_and_the_earliest_first() {
+fn finals_and_guesses_before_further_partials_and_the_earliest_first() {
     let mut schedule = schedule(1);
     for (id, kind) in [
         (1, Kind::Partial),
@@ -36,7 +36,27 @@ fn finals_before_guesses_before_partials_and_the_earliest_first() {
         schedule.done(job.id, Some(ms(40)), ms(10));
         order.push(job.id);
     }
-    assert_eq!(order, [3, 4, 2, 5, 1]);
+    assert_eq!(order, [2, 3, 4, 5, 1]);
+}
+
+#[test]
+fn the_first_partial_of_an_utterance_is_not_kept_waiting_by_finals_for_ever() {
+    let mut schedule = schedule(1);
+    let first = Job {
+        first: true,
+        ..job(1, 1, Kind::Partial)
+    };
+    schedule.offer(first, ms(0));
+    for (id, asked) in [(2, 0), (3, 900), (4, 1_100)] {
+        schedule.offer(job(id, 10 * id, Kind::Final), ms(asked));
+    }
+    let mut order = Vec::new();
+    while let Some(job) = schedule.take(ms(1_100)) {
+        assert!(schedule.preempt(ms(1_100)).is_empty(), "nothing is wasted");
+        schedule.done(job.id, Some(ms(40)), ms(1_100));
+        order.push(job.id);
+    }
+    assert_eq!(order, [2, 3, 1, 4]);
 }
 
 #[test]
@@ -129,6 +149,8 @@ struct Hall {
     workers: Vec<Option<(u64, Micros)>>,
     /// (speaking until, or pausing until) by stream.
     streams: Vec<Talk>,
+    /// How long (ms) an utterance is, and the pause after it.
+    lengths: [(i64, i64); 2],
     jobs: BTreeMap<u64, (Job, Micros)>,
     next: u64,
     /// (meeting, how long after the end of speech)
@@ -164,6 +186,7 @@ impl Hall {
             now: Micros(0),
             workers: vec![None; 2],
             streams: vec![quiet; streams],
+            lengths: [(1_000, 5_000), (500, 4_000)],
             jobs: BTreeMap::new(),
             next: 1,
             finals: Vec::new(),
@@ -249,8 +272,9 @@ impl Hall {
                     guessed: None,
                 };
                 if speaking {
-                    let from = self.now + self.random(500, 4_000);
-                    let until = from + self.random(1_000, 5_000);
+                    let [length, pause] = self.lengths;
+                    let from = self.now + self.random(pause.0, pause.1);
+                    let until = from + self.random(length.0, length.1);
                     self.streams[n] = Talk {
                         from,
                         until,
@@ -498,4 +522,24 @@ fn translations_come_after_partials_give_way_and_count_for_no_load() {
         "a minute of one meeting, with the one that waits"
     );
     assert_eq!(schedule.waiting_audio(Some(9)), Micros(0));
+}
+
+#[test]
+fn readers_are_shown_something_while_finals_nearly_fill_the_workers() {
+    let cost = Cost::new(ms(198), ms(77));
+    for seed in 1..=5 {
+        let mut hall = Hall::new(16, cost, seed);
+        hall.lengths = [(2_000, 9_000), (700, 1_300)];
+        (0..6_000).for_each(|_| hall.step(true, cost));
+        let shown = hall.firsts.len() * 100 / hall.asked_finals;
+        assert!(shown >= 80, "seed {seed}: {shown} %");
+        hall.firsts.sort();
+        let half = hall.firsts[hall.asked_finals / 2];
+        assert!(half < ms(2_600), "seed {seed}: {half:?}");
+        assert!(
+            hall.p95(None) < ms(2_400),
+            "seed {seed}: {:?}",
+            hall.p95(None)
+        );
+    }
 }
