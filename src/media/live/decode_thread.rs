@@ -19,8 +19,10 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 /// What speech wants.
@@ -31,10 +33,18 @@ const FRAMES_MAX: usize = 30_000;
 /// How much more than others this thread gives way (nice(2)): what it would make now waits for the
 /// speech decoder anyway.
 const GIVES_WAY: i32 = 5;
+/// With many meetings, frames are decoded together that come within this time for each of them, and
+/// at most within the other: waking a thread for each frame costs as much as decoding it, and what
+/// is heard then waits for the speech decoder anyway.
+const GATHER_A_MEETING: Duration = Duration::from_millis(4);
+const GATHER_MAX: Duration = Duration::from_millis(60);
 /// Orders beside them.
 const ORDERS_MAX: usize = 1_000;
 /// A stream without a frame for this long gives up its last one: DTX, mute.
 const HELD_MAX: Micros = Micros::from_ms(100);
+
+/// How many of these threads there are.
+static THREADS: AtomicU32 = AtomicU32::new(0);
 
 /// Takes the PCM of one stream, in order, on the decoder's thread. It may keep the thread waiting:
 /// frames then wait before it, undecoded. It is dropped behind the stream's last PCM.
@@ -86,7 +96,7 @@ impl DecodeThread {
             streams: BTreeMap::new(),
         };
         let meeting = tracing::Span::current();
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("decode".into())
             .spawn(move || meeting.in_scope(|| thread.run()))
             .context("the decoder's thread does not start")?;
@@ -171,6 +181,22 @@ struct Stream {
     span: tracing::Span,
 }
 
+/// Counts among [`THREADS`] while it lives.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        THREADS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 struct Thread {
     shared: Arc<Shared>,
     gate: Arc<Gate>,
@@ -182,6 +208,7 @@ impl Thread {
     fn run(mut self) {
         // On Linux this is the thread's alone. Refused, it is as urgent as others.
         let _ = rustix::process::nice(GIVES_WAY);
+        let _counted = Counted::new();
         loop {
             for order in self.shared.inbox.take(None) {
                 match order {
@@ -204,6 +231,8 @@ impl Thread {
                     Order::Finish => return self.finish(),
                 }
             }
+            let others = THREADS.load(Ordering::Relaxed).saturating_sub(1);
+            thread::sleep((GATHER_A_MEETING * others).min(GATHER_MAX));
         }
     }
 

@@ -41,6 +41,9 @@ const ORDERS_MAX: usize = 1_000;
 const EVENTS_MAX: usize = 256;
 /// And then this much. More stays in the spool for `recover`, and is said.
 const KEPT_MAX: usize = 4_096;
+/// Frames are written together that come within this time: waking a thread for each costs more than
+/// writing it. A crash loses no more than that of what came.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long the thread sleeps when it has something to tell and nobody takes it.
 const NAP: Duration = Duration::from_millis(200);
 /// A hole that goes on is told in pieces of this length, so that a crash forgets no more of it.
@@ -232,6 +235,7 @@ impl Recorder {
                 }
             }
             self.flush();
+            std::thread::sleep(GATHER);
         }
     }
 
