@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
+    entries::{self, Tried},
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::Problem,
@@ -12,7 +13,6 @@ use super::{
 use crate::{
     command::{Refused, delete::Target, mix},
     domain::id::{MeetingId, RecordingId},
-    ledger,
     store::{deletion::Asked, recording_list},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
@@ -139,9 +139,6 @@ async fn delete_meeting(
     delete(&state, &caller, MeetingId(id), Target::Meeting, &asked).await
 }
 
-/// How often it is begun again when others write into the ledger meanwhile.
-const TRIES_MAX: usize = 5;
-
 async fn delete(
     state: &Shared,
     caller: &Caller,
@@ -149,40 +146,34 @@ async fn delete(
     target: Target,
     asked: &Asked,
 ) -> Result<StatusCode, Problem> {
-    for _ in 0..TRIES_MAX {
-        let mut tx = state.store.tenant_tx(caller.tenant).await?;
-        let now = state.clock.now();
-        permit::on_meeting(&mut tx, caller, Operation::Delete, meeting, now).await?;
-        let done = state
-            .ledger
-            .delete(&mut tx, caller.tenant, meeting, target, asked.clone())
-            .await;
-        match done {
-            Ok(effects) => {
-                if let Err(error) = tx.commit().await {
-                    state.ledger.look_soon();
-                    return Err(error.into());
-                }
-                state.publish(meeting, effects);
-                return Ok(StatusCode::NO_CONTENT);
-            }
-            Err(ledger::Refused::Command(error)) => {
-                if matches!(error, Refused::Store(_)) {
-                    // Its entry may stand there.
-                    state.ledger.look_soon();
-                }
-                return Err(refused(error));
-            }
-            Err(ledger::Refused::Behind) => {
-                drop(tx);
-                let caught = state.ledger.catch_up(caller.tenant, false).await;
-                caught.map_err(|error| Problem::unavailable(error.to_string()))?;
-            }
+    for _ in 0..entries::TRIES_MAX {
+        match delete_once(state, caller, meeting, target, asked).await {
+            Ok(()) => return Ok(StatusCode::NO_CONTENT),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(state, caller.tenant).await?,
         }
     }
-    Err(Problem::unavailable(
-        "the ledger is written by many just now",
-    ))
+    Err(entries::busy())
+}
+
+async fn delete_once(
+    state: &Shared,
+    caller: &Caller,
+    meeting: MeetingId,
+    target: Target,
+    asked: &Asked,
+) -> Result<(), Tried> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, caller, Operation::Delete, meeting, now).await?;
+    let effects = state
+        .ledger
+        .delete(&mut tx, caller.tenant, meeting, target, asked.clone())
+        .await
+        .map_err(|error| entries::refused(state, error))?;
+    entries::commit(state, tx).await?;
+    state.publish(meeting, effects);
+    Ok(())
 }
 
 fn refused(refused: Refused) -> Problem {

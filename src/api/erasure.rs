@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Valid, check_line},
+    entries::{self, Tried},
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -126,22 +127,40 @@ async fn erase(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/users/{id}/erasure");
     let once = Once::new(key, &caller, route, body.hash);
+    for _ in 0..entries::TRIES_MAX {
+        match erase_once(&state, &caller, UserId(id), &once, &body.value.reason).await {
+            Ok(answer) => return Ok(answer),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
+        }
+    }
+    Err(entries::busy())
+}
+
+async fn erase_once(
+    state: &Shared,
+    caller: &Caller,
+    user: UserId,
+    once: &Once,
+    reason: &str,
+) -> Result<Response, Tried> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let found = user::of(&mut tx, caller.tenant, UserId(id)).await?;
+    let found = user::of(&mut tx, caller.tenant, user).await?;
     if let Some(subject) = caller.subject() {
-        permit::stands(&mut tx, &caller, subject, state.clock.now()).await?;
+        permit::stands(&mut tx, caller, subject, state.clock.now()).await?;
     }
     found.ok_or_else(|| Problem::not_found("user"))?;
-    permit::at_all(&caller, Operation::Erase)?;
+    permit::at_all(caller, Operation::Erase)?;
     if let Begun::Replay(replay) = once.begin(&mut tx).await? {
         return Ok(replay);
     }
-    let (user, author) = (UserId(id), caller.author());
-    let asked = erasure::ask(&mut tx, caller.tenant, user, &body.value.reason, &author).await?;
+    let asked = erasure::ask(&mut tx, caller.tenant, user, reason, &caller.author()).await?;
+    let told = state.ledger.accept_erasure(&mut tx, &asked).await;
+    told.map_err(|error| entries::refused(state, error))?;
     let job = job::ensure_again(&mut tx, caller.tenant, JobKind::Erase, user).await?;
     let view = ErasureView::of(&mut tx, asked).await?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &view).await?;
-    tx.commit().await?;
+    entries::commit(state, tx).await?;
     // One that is not told is found by the sweep.
     let _ = state.queue.wake(JobKind::Erase, &Wake { job }).await;
     Ok(answer)

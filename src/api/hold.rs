@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
+    entries::{self, Tried},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::Shared,
@@ -110,14 +111,31 @@ async fn place(
     Path(id): Path<Uuid>,
     body: Body<HoldInput>,
 ) -> Result<Json<HoldView>, Problem> {
-    let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let (meeting, now) = (MeetingId(id), state.clock.now());
-    permit::on_meeting(&mut tx, &caller, Operation::Hold, meeting, now).await?;
     let reason = body.value.reason.trim();
-    let placed =
-        command::hold::place(&mut tx, caller.tenant, meeting, &caller.author(), reason).await?;
-    tx.commit().await?;
-    Ok(Json(HoldView::new(id, placed)))
+    for _ in 0..entries::TRIES_MAX {
+        match place_once(&state, &caller, MeetingId(id), reason).await {
+            Ok(placed) => return Ok(Json(HoldView::new(id, placed))),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
+        }
+    }
+    Err(entries::busy())
+}
+
+async fn place_once(
+    state: &Shared,
+    caller: &Caller,
+    meeting: MeetingId,
+    reason: &str,
+) -> Result<Hold, Tried> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, caller, Operation::Hold, meeting, now).await?;
+    let author = caller.author();
+    let placed = command::hold::place(&mut tx, caller.tenant, meeting, &author, reason).await?;
+    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
+    entries::commit(state, tx).await?;
+    Ok(placed)
 }
 
 /// Lifts the hold on a meeting. Repeating it changes nothing.
@@ -148,10 +166,26 @@ async fn lift(
             error.detail
         )));
     }
+    for _ in 0..entries::TRIES_MAX {
+        match lift_once(&state, &caller, MeetingId(id), reason).await {
+            Ok(()) => return Ok(StatusCode::NO_CONTENT),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
+        }
+    }
+    Err(entries::busy())
+}
+
+async fn lift_once(
+    state: &Shared,
+    caller: &Caller,
+    meeting: MeetingId,
+    reason: Option<&str>,
+) -> Result<(), Tried> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let (meeting, now) = (MeetingId(id), state.clock.now());
-    permit::on_meeting(&mut tx, &caller, Operation::Hold, meeting, now).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, caller, Operation::Hold, meeting, now).await?;
     command::hold::lift(&mut tx, meeting, &caller.author(), reason).await?;
-    tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
+    entries::commit(state, tx).await
 }

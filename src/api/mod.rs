@@ -12,6 +12,7 @@ pub mod consent_request;
 pub mod correction;
 pub mod deletion;
 pub mod docs;
+mod entries;
 pub mod erasure;
 pub mod glossary;
 pub mod hold;

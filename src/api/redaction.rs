@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_line},
+    entries::{self, Tried},
     idempotency::{Begun, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
@@ -241,12 +242,6 @@ async fn ask(
     let meeting = MeetingId(id);
     let route = format!("POST /v1/meetings/{id}/redactions");
     let once = Once::new(key, &caller, route, body.hash);
-    let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let now = state.clock.now();
-    permit::on_meeting(&mut tx, &caller, Operation::Redact, meeting, now).await?;
-    if let Begun::Replay(replay) = once.begin(&mut tx).await? {
-        return Ok(replay);
-    }
     let input = body.value;
     let asking = Asking {
         participant: ParticipantId(input.participant_id),
@@ -261,10 +256,34 @@ async fn ask(
         approved: true,
         erasure: None,
     };
-    let (made, effects) = redact::ask(&mut tx, caller.tenant, meeting, &asking).await?;
+    for _ in 0..entries::TRIES_MAX {
+        match ask_once(&state, &caller, meeting, &once, &asking).await {
+            Ok(answer) => return Ok(answer),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
+        }
+    }
+    Err(entries::busy())
+}
+
+async fn ask_once(
+    state: &Shared,
+    caller: &Caller,
+    meeting: MeetingId,
+    once: &Once,
+    asking: &Asking,
+) -> Result<Response, Tried> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let now = state.clock.now();
+    permit::on_meeting(&mut tx, caller, Operation::Redact, meeting, now).await?;
+    if let Begun::Replay(replay) = once.begin(&mut tx).await? {
+        return Ok(replay);
+    }
+    let (made, effects) = redact::ask(&mut tx, caller.tenant, meeting, asking).await?;
+    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
     let view = found(&mut tx, meeting, made).await?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &view).await?;
-    tx.commit().await?;
+    entries::commit(state, tx).await?;
     state.publish(meeting, effects);
     Ok(answer)
 }
@@ -334,20 +353,36 @@ async fn approve(
     caller: Caller,
     Path((id, redaction)): Path<(Uuid, Uuid)>,
 ) -> Result<Json<RedactionView>, Problem> {
-    let meeting = MeetingId(id);
+    for _ in 0..entries::TRIES_MAX {
+        match approve_once(&state, &caller, MeetingId(id), redaction).await {
+            Ok(view) => return Ok(Json(view)),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
+        }
+    }
+    Err(entries::busy())
+}
+
+async fn approve_once(
+    state: &Shared,
+    caller: &Caller,
+    meeting: MeetingId,
+    redaction: Uuid,
+) -> Result<RedactionView, Tried> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    permit::on_meeting(&mut tx, &caller, Operation::Redact, meeting, now).await?;
+    permit::on_meeting(&mut tx, caller, Operation::Redact, meeting, now).await?;
     let effects = redact::approve(&mut tx, meeting, redaction, &caller.author()).await?;
     let view = found(&mut tx, meeting, redaction).await?;
     if view.state == RedactionState::Declined {
-        return Err(Problem::not_ready("the redaction was declined"));
+        return Err(Problem::not_ready("the redaction was declined").into());
     }
-    tx.commit().await?;
+    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
+    entries::commit(state, tx).await?;
     if let Some(effects) = effects {
         state.publish(meeting, effects);
     }
-    Ok(Json(view))
+    Ok(view)
 }
 
 /// Declines a redaction that a participant asked for.

@@ -49,7 +49,9 @@ async fn run(ledger: &Ledger, command: LedgerCommand) -> anyhow::Result<ExitCode
         LedgerCommand::Verify => {
             let (chains, heads) = (ledger.verify().await?, ledger.heads().await?);
             if chains.is_empty() {
-                println!("nothing was ever deleted");
+                println!(
+                    "no tenant has a ledger: nothing was ever deleted, redacted, erased or held"
+                );
             }
             for (tenant, chain) in chains {
                 match chain {

@@ -357,10 +357,12 @@ fn job_of(
             objects: deps.objects.clone(),
         })),
         JobKind::Erase => Some(Arc::new(Erase {
+            ledger: deps.ledger.clone(),
             store: deps.store.clone(),
             queue: deps.queue.clone(),
         })),
         JobKind::Redact => Some(Arc::new(Redact {
+            ledger: deps.ledger.clone(),
             store: deps.store.clone(),
             queue: deps.queue.clone(),
             objects: deps.objects.clone(),

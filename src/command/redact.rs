@@ -11,6 +11,7 @@ use crate::{
         event::{Event, RecordingReport, Retraction, words},
         id::{MeetingId, ParticipantId, RecordingId, SegmentId, TenantId},
         job::JobKind,
+        ledger,
         meeting::MeetingStatus,
         recording::{RecordingKind, RecordingStatus},
         recording_state::RecordingState,
@@ -26,6 +27,7 @@ use crate::{
         redacted_file,
         redaction::{self, Asking, Before, Redaction},
         spoken::{self, Part},
+        told,
     },
 };
 use sqlx::PgConnection;
@@ -136,6 +138,23 @@ pub async fn decline(
     let declined = RedactionState::Declined;
     let decided = redaction::decide(conn, meeting, id, declined, author, reason).await?;
     Ok(decided.is_some())
+}
+
+/// Takes in one that the ledger has and the rows do not, and begins with it as if it were asked for
+/// now. One that has begun is left. Under the meeting's head.
+pub async fn take_in(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    accepted: &ledger::Redaction,
+    asked: &deletion::Asked,
+) -> Result<Effects> {
+    match told::take_in(conn, tenant, meeting, accepted, asked).await? {
+        Some(redaction) if !redaction.begun && redaction.state.acts() => {
+            start(conn, &redaction).await
+        }
+        _ => Ok(Effects::default()),
+    }
 }
 
 /// Whether nothing more of the meeting is recorded: it ended, and nobody closes it any more.
@@ -269,7 +288,7 @@ async fn sound(
             author: redaction.author.clone(),
             reason: redaction.reason.clone(),
             at: redaction.asked_at,
-            // The job writes it.
+            // It is written as the redaction is.
             ledger: None,
         };
         let plan = delete::Plan {

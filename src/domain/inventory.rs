@@ -64,6 +64,8 @@ pub struct Told {
     pub merged: BTreeSet<String>,
     /// The revision of each recording's file.
     pub revisions: BTreeMap<RecordingId, i32>,
+    /// What a redaction deletes itself, once the ledger has the files that stand for it.
+    pub kept: BTreeSet<String>,
     /// Nobody stores segments now: capture is over, and no spool waits.
     pub quiet: bool,
 }
@@ -78,9 +80,10 @@ pub fn superfluous(entries: &[Entry], told: &Told) -> Vec<String> {
         }
         // Its row is made before its file: without one it was taken away.
         (_, ObjectKind::Track | ObjectKind::Mix | ObjectKind::Derived) => {
-            told.revisions.get(&entry.recording).is_none_or(|revision| {
-                RecordingFile::parse(&entry.key).is_some_and(|file| file.revision < *revision)
-            })
+            !told.kept.contains(&entry.key)
+                && told.revisions.get(&entry.recording).is_none_or(|revision| {
+                    RecordingFile::parse(&entry.key).is_some_and(|file| file.revision < *revision)
+                })
         }
     };
     let superfluous = entries.iter().filter(is_superfluous);
@@ -111,6 +114,7 @@ mod tests {
             needed: ["needed".to_owned()].into(),
             merged: ["merged".to_owned()].into(),
             revisions: [(TRACK, 3)].into(),
+            kept: BTreeSet::new(),
             quiet,
         }
     }
@@ -158,6 +162,11 @@ mod tests {
                 let file = entry(&key, ObjectKind::Track, state);
                 let goes = !superfluous(std::slice::from_ref(&file), &told(true)).is_empty();
                 assert_eq!(goes, revision < 3, "{key}");
+                let kept = Told {
+                    kept: [key.clone()].into(),
+                    ..told(true)
+                };
+                assert!(superfluous(std::slice::from_ref(&file), &kept).is_empty());
                 let orphan = Entry {
                     recording: GONE,
                     ..file

@@ -20,7 +20,7 @@ use crate::{
         Store, Tx, capture, event,
         inventory::{self, Object},
         job::{self, Job as Row},
-        recording,
+        recording, redacted_file,
     },
     worker::{Claimed, Job, Outcome},
 };
@@ -116,6 +116,7 @@ async fn told(tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
         .into_iter()
         .map(|recording| (recording.id, recording.revision))
         .collect();
+    told.kept = redacted_file::kept(tx, meeting).await?;
     Ok(told)
 }
 

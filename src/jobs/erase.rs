@@ -10,6 +10,7 @@ use crate::{
         consent::Use, fault::Away, id::TenantId, job::JobKind, meeting::MeetingStatus,
         participant::Removal, redaction::RedactionState, time::Micros,
     },
+    ledger::{self, Ledger},
     published,
     queue::Queue,
     store::{
@@ -34,6 +35,7 @@ const POLL: Micros = Micros::from_secs(2);
 
 /// The job.
 pub struct Erase {
+    pub ledger: Ledger,
     pub store: Store,
     pub queue: Queue,
 }
@@ -76,8 +78,12 @@ impl Erase {
             tx.commit().await?;
             return Ok(Outcome::Done);
         };
+        if let Err(error) = self.ledger.write_erasure(&mut tx, &erasure).await {
+            tx.rollback().await?;
+            return Err(super::unwritten(&self.ledger, claimed.job.tenant, error).await);
+        }
         let parts = erasure::parts(&mut tx, &erasure).await?;
-        tx.commit().await?;
+        super::commit_told(&self.ledger, tx).await?;
         let mut refused = None;
         for part in parts.iter().filter(|part| part.redaction.is_none()) {
             // One meeting keeps no other waiting.
@@ -138,7 +144,15 @@ impl Erase {
         let tenant = TenantId(erasure.tenant_id);
         let (_, asked) = command::redact::ask(&mut tx, tenant, meeting, &asking).await?;
         effects.extend(asked);
-        tx.commit().await?;
+        match self.ledger.accept(&mut tx, tenant, meeting).await {
+            Ok(()) => super::commit_told(&self.ledger, tx).await?,
+            Err(ledger::Refused::Behind) => {
+                tx.rollback().await?;
+                self.ledger.catch_up(tenant, false).await?;
+                anyhow::bail!("the database was behind the ledger");
+            }
+            Err(error) => return Err(error.into()),
+        }
         published::publish(&self.queue, None, meeting, effects);
         Ok(())
     }

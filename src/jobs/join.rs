@@ -26,7 +26,7 @@ use crate::{
         inventory::{self, Object},
         job::{self, Job as Row},
         recording::{self, Finished},
-        refine, unheard,
+        redacted_file, refine, unheard,
     },
     worker::{Claimed, Job, Outcome},
 };
@@ -288,7 +288,9 @@ impl Joining<'_> {
             .as_deref()
             .and_then(|url| objects.key(url))
             .filter(|made| *made != object.key);
-        if let Some(made) = made {
+        if let Some(made) = made
+            && !self.is_kept(made).await?
+        {
             inventory
                 .delete(meeting, &[made.to_owned()])
                 .await
@@ -309,6 +311,14 @@ impl Joining<'_> {
         recording::finish(&mut tx, meeting, id, file).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Whether a redaction deletes it itself, later.
+    async fn is_kept(&self, key: &str) -> anyhow::Result<bool> {
+        let mut tx = self.tracks.store.worker_tx().await?;
+        let kept = redacted_file::kept(&mut tx, self.tracks.meeting).await?;
+        tx.commit().await?;
+        Ok(kept.contains(key))
     }
 
     /// Deletes the objects of a track of which nothing may be kept. Its rows go as the job ends.

@@ -28,8 +28,10 @@ pub mod transcript;
 use crate::{
     domain::{
         fault::{Away, Fault},
+        id::TenantId,
         time::Micros,
     },
+    ledger::{Ledger, Unappended},
     objects::ObjectError,
     store::{
         Store, StoreError, Tx, event,
@@ -38,6 +40,30 @@ use crate::{
     worker::{Claimed, Outcome},
 };
 use std::io;
+
+/// Why a job goes on later that could not write into the ledger.
+async fn unwritten(ledger: &Ledger, tenant: TenantId, error: Unappended) -> anyhow::Error {
+    match error {
+        Unappended::Away(error) => ObjectError::Transient(error).into(),
+        Unappended::Behind => match ledger.catch_up(tenant, false).await {
+            Ok(_) => ObjectError::Transient("the database was behind the ledger".to_owned()).into(),
+            Err(error) => error.into(),
+        },
+        error => {
+            ledger.look_soon();
+            error.into()
+        }
+    }
+}
+
+/// Commits what the ledger was told of.
+async fn commit_told(ledger: &Ledger, tx: Tx) -> anyhow::Result<()> {
+    let committed = tx.commit().await;
+    if committed.is_err() {
+        ledger.look_soon();
+    }
+    Ok(committed?)
+}
 
 /// A transaction under the meeting's head, in which the job is still its worker's.
 async fn begin(store: &Store, claimed: &Claimed) -> anyhow::Result<Tx> {

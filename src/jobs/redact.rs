@@ -17,6 +17,7 @@ use crate::{
         restore::Speed,
         time::Micros,
     },
+    ledger::Ledger,
     objects::Objects,
     published,
     queue::Queue,
@@ -52,6 +53,7 @@ const RESTORED_DAYS: u16 = 3;
 
 /// The job.
 pub struct Redact {
+    pub ledger: Ledger,
     pub store: Store,
     pub queue: Queue,
     pub objects: Objects,
@@ -109,14 +111,19 @@ impl Redact {
         // What it waits for here is no failure, and comes soon.
         let Row { id, epoch, .. } = claimed.job;
         job::go_on(&mut tx, id, claimed.owner, epoch).await?;
+        let tenant = claimed.job.tenant;
+        if let Err(error) = self.ledger.write_asked(&mut tx, tenant, meeting).await {
+            tx.rollback().await?;
+            return Err(super::unwritten(&self.ledger, tenant, error).await);
+        }
         if !command::redact::is_over(&mut tx, meeting).await? {
-            tx.commit().await?;
+            super::commit_told(&self.ledger, tx).await?;
             return Ok(waiting(
                 POLL_LATER,
                 anyhow::anyhow!("the meeting is not over"),
             ));
         }
-        tx.commit().await?;
+        super::commit_told(&self.ledger, tx).await?;
         clean::complete(self.inventory(), claimed).await?;
         if self.begin_all(claimed).await? {
             return Ok(Outcome::Settled);
@@ -141,7 +148,7 @@ impl Redact {
                     && !(redaction.files.is_empty() && redaction.objects.is_empty()),
                 left: 0,
             };
-            progress.left = self.delete(redaction, &files, progress).await?;
+            progress.left = self.delete(claimed, redaction, &files, progress).await?;
             let why = match state(progress) {
                 RedactionState::Done => {
                     if redaction.completed_at.is_none() || files.outstanding == 0 {
@@ -280,6 +287,7 @@ impl Redact {
     /// Deletes what held what goes, once the files are made; answers how much of it is left.
     async fn delete(
         &self,
+        claimed: &Claimed,
         redaction: &Redaction,
         files: &Files,
         progress: Progress,
@@ -301,7 +309,25 @@ impl Redact {
         if progress.making || progress.archived > 0 || left.is_empty() {
             return Ok(left.len());
         }
+        self.tell(claimed, redaction, &left).await?;
         self.inventory().delete(meeting, &left).await
+    }
+
+    /// Tells the ledger of the files that were made, before what held what goes is deleted.
+    async fn tell(
+        &self,
+        claimed: &Claimed,
+        redaction: &Redaction,
+        going: &[String],
+    ) -> anyhow::Result<()> {
+        let mut tx = super::begin(&self.store, claimed).await?;
+        match self.ledger.tell_redacted(&mut tx, redaction, going).await {
+            Ok(()) => super::commit_told(&self.ledger, tx).await,
+            Err(error) => {
+                tx.rollback().await?;
+                Err(super::unwritten(&self.ledger, claimed.job.tenant, error).await)
+            }
+        }
     }
 
     async fn note(

@@ -1,10 +1,13 @@
-//! The ledger in the bucket: what is deleted is first an object there, then rows.
+//! The ledger in the bucket: what is deleted, taken out, erased or held is first an object there,
+//! then rows.
 //!
 //! A tenant's head ([`ledger::lock`]) is locked from before its next entry is written until the
 //! rows are committed. Whoever dies in between leaves an entry that no row knows; whoever restores a
 //! backup has many such. Both are the same to [`Ledger::catch_up`]: it carries out what follows the
 //! head, in order. Every process does so before it is ready ([`Ledger::open`]).
 
+mod accept;
+mod carry;
 mod replay;
 mod watch;
 
@@ -196,9 +199,9 @@ impl Ledger {
             .map_err(store)
     }
 
-    /// Writes the entries of what was asked for of a meeting while that could not be done. Under the
-    /// meeting's head.
-    pub async fn write_asked(
+    /// Writes the entries of the deletions that were asked for of a meeting while that could not be
+    /// done. Under the meeting's head.
+    async fn write_deletions(
         &self,
         conn: &mut PgConnection,
         tenant: TenantId,
@@ -225,7 +228,7 @@ async fn draft(
     let deletion = ledger::deletion(conn, meeting, plan.what, &plan.recordings).await?;
     Ok(Draft {
         tenant,
-        meeting,
+        meeting: Some(meeting),
         author: asked.author.clone(),
         reason: asked.reason.clone(),
         asked_at: wire_time(asked.at),

@@ -1,31 +1,23 @@
-//! Carrying out what the ledger has and the rows do not.
+//! Finding what the ledger has and the rows do not.
 
 use super::Ledger;
 use crate::{
-    command::delete::{self, Plan},
     domain::{
         id::TenantId,
-        ledger::{Act, Broken, Deletion, Entry, Head, follow, read},
+        ledger::{Broken, Head, follow, read},
         object_key::{LEDGERS, LedgerKey, ledger_prefix},
     },
     objects::{ObjectError, Objects},
-    store::{
-        StoreError,
-        deletion::{self, Asked},
-        event, ledger,
-    },
+    store::{StoreError, ledger},
 };
-use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
-use tracing::{info, info_span, warn};
+use tracing::warn;
 
 /// Entries that are listed at a time.
 const PAGE: usize = 200;
 /// Tenants at a time.
 const TENANTS_AT_ONCE: usize = 8;
-/// Objects that are deleted at a time.
-const DELETED_AT_ONCE: usize = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
@@ -169,55 +161,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// `false`: somebody else was quicker.
-    async fn carry_out(&self, entry: &Entry, from: &Head, to: &Head) -> Result<bool, ReplayError> {
-        let Entry {
-            tenant, meeting, ..
-        } = *entry;
-        let Act::Deletion(gone) = &entry.act;
-        let asked_at = DateTime::parse_from_rfc3339(&entry.asked_at);
-        let asked = Asked {
-            author: entry.author.clone(),
-            reason: entry.reason.clone(),
-            at: asked_at.map_or(DateTime::UNIX_EPOCH, |at| at.with_timezone(&Utc)),
-            ledger: Some(entry.n),
-        };
-        let mut tx = self.store.worker_tx().await?;
-        let is_known = match event::lock(&mut tx, meeting).await {
-            Ok(()) => true,
-            Err(StoreError::NotFound) => false,
-            Err(error) => return Err(error.into()),
-        };
-        if !is_known {
-            // No row tells of its objects, so no job would find them.
-            tx.commit().await.map_err(StoreError::from)?;
-            delete_all(&self.objects, gone).await?;
-            tx = self.store.worker_tx().await?;
-        }
-        if ledger::lock(&mut tx, tenant).await? != *from {
-            tx.commit().await.map_err(StoreError::from)?;
-            return Ok(false);
-        }
-        if is_known {
-            ledger::take_in(&mut tx, tenant, meeting, gone).await?;
-            let plan = Plan {
-                what: gone.what,
-                recordings: gone.recordings.iter().map(|one| one.id).collect(),
-            };
-            // Workers look for jobs by themselves, and sockets for events.
-            delete::carry_out(&mut tx, tenant, meeting, &plan, &asked).await?;
-        } else {
-            deletion::note_of_unknown(&mut tx, tenant, meeting, gone, &asked).await?;
-        }
-        ledger::advance(&mut tx, tenant, to).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        metrics::counter!("hansard_ledger_replayed_total").increment(1);
-        info_span!("meeting", id = %meeting).in_scope(|| {
-            info!(n = entry.n, what = %gone.what, is_known, "carried out an entry of the ledger");
-        });
-        Ok(true)
-    }
-
     /// How far the rows are, of each tenant that has a ledger.
     pub async fn heads(&self) -> Result<BTreeMap<TenantId, Head>, ReplayError> {
         let mut tx = self.store.worker_tx().await?;
@@ -282,13 +225,4 @@ async fn tenants_of(objects: &Objects) -> Result<BTreeSet<TenantId>, ObjectError
             None => first.key.clone(),
         });
     }
-}
-
-async fn delete_all(objects: &Objects, gone: &Deletion) -> Result<(), ObjectError> {
-    stream::iter(gone.objects.iter().map(Ok))
-        .try_for_each_concurrent(DELETED_AT_ONCE, |object| async move {
-            objects.abort_uploads(&object.key).await?;
-            objects.delete(&object.key).await
-        })
-        .await
 }

@@ -82,6 +82,7 @@ impl Ledger {
                 self.set_current(false);
             }
             if !asked && self.is_current() && looked.elapsed() < LOOK {
+                self.write_rest().await;
                 continue;
             }
             looked = Instant::now();

@@ -1,11 +1,13 @@
 //! Erasing people: who is to be forgotten, and how far that is. What was recorded of them goes by
 //! redactions of their meetings ([`super::redaction`]); the name goes last.
 
-use super::{Result, new_id};
+use super::{Result, deletion::Asked, new_id};
 use crate::domain::{
     id::{MeetingId, ParticipantId, TenantId, UserId},
+    ledger::{self, Act, Draft},
     participant::Role,
     redaction::RedactionState,
+    wire_time::wire_time,
 };
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, types::Text};
@@ -23,6 +25,25 @@ pub struct Erasure {
     /// Statements about consent whose text is in the chain of the ConsentLog, and stays.
     pub statements_kept: i32,
     pub completed_at: Option<DateTime<Utc>>,
+    /// Its entry in the ledger; `None`: it is still to be written.
+    pub ledger_n: Option<i64>,
+}
+
+impl Erasure {
+    /// As the ledger has it.
+    pub fn draft(&self) -> Draft {
+        Draft {
+            tenant: TenantId(self.tenant_id),
+            meeting: None,
+            author: self.author.clone(),
+            reason: Some(self.reason.clone()),
+            asked_at: wire_time(self.asked_at),
+            act: Act::Erasure(ledger::Erasure {
+                id: self.id,
+                user: UserId(self.user_id),
+            }),
+        }
+    }
 }
 
 /// Notes that a user is to be erased, and voids its sessions; once more changes nothing.
@@ -33,16 +54,7 @@ pub async fn ask(
     reason: &str,
     author: &str,
 ) -> Result<Erasure> {
-    for statement in [
-        "update users set erased_at = coalesce(erased_at, clock_timestamp()) where id = $1 and tenant_id = $2",
-        "delete from session_codes where user_id = $1 and tenant_id = $2",
-    ] {
-        sqlx::query(statement)
-            .bind(user.0)
-            .bind(tenant.0)
-            .execute(&mut *conn)
-            .await?;
-    }
+    void(conn, tenant, user).await?;
     Ok(sqlx::query_as(
         "insert into erasures (id, tenant_id, user_id, reason, author) values ($1, $2, $3, $4, $5)
          on conflict (user_id) do update set user_id = excluded.user_id returning *",
@@ -54,6 +66,55 @@ pub async fn ask(
     .bind(author)
     .fetch_one(conn)
     .await?)
+}
+
+/// Takes in one that the ledger has; `false`: these rows know no such user.
+pub async fn take_in(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    erasure: &ledger::Erasure,
+    asked: &Asked,
+) -> Result<bool> {
+    void(conn, tenant, erasure.user).await?;
+    let taken = sqlx::query(
+        "insert into erasures (id, tenant_id, user_id, reason, author, asked_at, ledger_n)
+         select $1, $2, $3, $4, $5, $6, $7 where exists (select from users where id = $3 and tenant_id = $2)
+         on conflict (user_id) do update set ledger_n = coalesce(erasures.ledger_n, excluded.ledger_n)",
+    )
+    .bind(erasure.id)
+    .bind(tenant.0)
+    .bind(erasure.user.0)
+    .bind(asked.reason.as_deref().unwrap_or_default())
+    .bind(&asked.author)
+    .bind(asked.at)
+    .bind(asked.ledger)
+    .execute(conn)
+    .await?;
+    Ok(taken.rows_affected() > 0)
+}
+
+/// The ledger has it now.
+pub async fn written(conn: &mut PgConnection, erasure: &Erasure, n: i64) -> Result<()> {
+    sqlx::query("update erasures set ledger_n = $2 where id = $1")
+        .bind(erasure.id)
+        .bind(n)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn void(conn: &mut PgConnection, tenant: TenantId, user: UserId) -> Result<()> {
+    for statement in [
+        "update users set erased_at = coalesce(erased_at, clock_timestamp()) where id = $1 and tenant_id = $2",
+        "delete from session_codes where user_id = $1 and tenant_id = $2",
+    ] {
+        sqlx::query(statement)
+            .bind(user.0)
+            .bind(tenant.0)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
 }
 
 /// The erasure of a user, if anybody asked for it.

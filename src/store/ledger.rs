@@ -149,7 +149,7 @@ impl Unwritten {
     pub fn draft(&self, tenant: TenantId, meeting: MeetingId, deletion: Deletion) -> Draft {
         Draft {
             tenant,
-            meeting,
+            meeting: Some(meeting),
             author: self.author.clone(),
             reason: self.reason.clone(),
             asked_at: wire_time(self.asked_at),
@@ -211,6 +211,26 @@ pub async fn written(
     Ok(())
 }
 
+/// Meetings with redactions or holds that the ledger does not have; at most `limit`.
+pub async fn unwritten_meetings(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<(TenantId, MeetingId)>> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "(select tenant_id, meeting_id from holds where ledger_n is null or (lifted_at is not null and lift_ledger_n is null)
+          union
+          select tenant_id, meeting_id from redactions where ledger_n is null and state not in ('asked', 'declined'))
+         limit $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(tenant, meeting)| (TenantId(tenant), MeetingId(meeting)))
+        .collect())
+}
+
 /// Brings rows that are older than the deletion to where it can be carried out on them: recordings
 /// that have no row get one, so that nobody makes them anew, and objects come into the inventory.
 /// Under the meeting's head.
@@ -242,7 +262,17 @@ pub async fn take_in(
         .execute(&mut *conn)
         .await?;
     }
-    for object in &deletion.objects {
+    take_in_objects(conn, tenant, meeting, &deletion.objects).await
+}
+
+/// Takes objects that are to be deleted into the inventory.
+pub async fn take_in_objects(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    objects: &[GoneObject],
+) -> Result<()> {
+    for object in objects {
         sqlx::query(
             "insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants, uploading, sha256, version)
              values ($1, $2, $3, $4, $5, '{}', false, $6, $7)

@@ -48,6 +48,7 @@ pub mod spool;
 pub mod stream;
 pub mod tenant;
 pub mod tier;
+pub mod told;
 pub mod transcript;
 pub mod translation;
 pub mod tx;

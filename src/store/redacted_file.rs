@@ -8,6 +8,7 @@ use crate::domain::{
 };
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Whether the meeting's files are being made, and whether that failed for good.
@@ -112,6 +113,18 @@ pub async fn holding(
     .bind(participant.0)
     .fetch_all(conn)
     .await?)
+}
+
+/// Keys of objects that redactions being carried out delete themselves, once the ledger has what
+/// stands for them.
+pub async fn kept(conn: &mut PgConnection, meeting: MeetingId) -> Result<BTreeSet<String>> {
+    let keys: Vec<String> = sqlx::query_scalar(
+        "select distinct unnest(objects) from redactions where meeting_id = $1 and begun and completed_at is null",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    Ok(keys.into_iter().collect())
 }
 
 /// What has become of these objects.

@@ -59,6 +59,14 @@ pub struct Redaction {
     pub spools_outstanding: i64,
     pub certificate: Option<Value>,
     pub jws: Option<String>,
+    /// Its entry in the ledger; `None`: it is still to be written.
+    pub ledger: Option<i64>,
+    /// The person's, that it is part of.
+    pub erasure: Option<Uuid>,
+    /// Of what the ledger was told last: the hash of the files made.
+    pub told_files: Option<String>,
+    /// And the keys of the objects that go.
+    pub told_objects: Vec<String>,
 }
 
 /// A recording that a redaction changes, as it was before.
@@ -120,6 +128,10 @@ impl FromRow<'_, PgRow> for Redaction {
             spools_outstanding: row.try_get("spools_outstanding")?,
             certificate: row.try_get("certificate")?,
             jws: row.try_get("jws")?,
+            ledger: row.try_get("ledger_n")?,
+            erasure: row.try_get("erasure_id")?,
+            told_files: row.try_get("told_files")?,
+            told_objects: row.try_get("told_objects")?,
         })
     }
 }

@@ -2,7 +2,11 @@
 //! misbehave.
 
 use super::{Scratch, faults::Faults, s3::Bucket, server::Server};
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 pub struct Place {
     pub data: Scratch,
@@ -57,6 +61,24 @@ impl Place {
     pub fn database(&self) -> String {
         let folder = self.data.path().join("postgres");
         hansard::embed::postgres::Postgres::running_url(&folder).expect("its Postgres runs")
+    }
+
+    /// Copies the database of a server that was stopped.
+    pub fn back_up(&self) {
+        let folder = self.data.path();
+        // With its owner, who is not ours: the private Postgres does not run as root.
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([folder.join("postgres"), folder.join("backup")])
+            .status();
+        assert!(copied.expect("cp runs").success());
+    }
+
+    /// Puts the copy in the place of what the database is now.
+    pub fn put_back(&self) {
+        let folder = self.data.path();
+        fs::remove_dir_all(folder.join("postgres")).expect("it is ours");
+        fs::rename(folder.join("backup"), folder.join("postgres")).expect("it is ours");
     }
 
     /// Segment files that wait in the spool.

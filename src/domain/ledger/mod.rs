@@ -1,24 +1,27 @@
-//! The ledger: what was deleted of a tenant's recordings, written into the bucket before the rows
-//! say so, each entry chained to the one before.
+//! The ledger: what was deleted and taken out of a tenant's recordings, who was erased and what is
+//! held, written into the bucket before the rows say so, each entry chained to the one before.
 //!
 //! An entry is an object, written once. Its hash is that of the object's bytes, so it needs no
 //! canonical form: what lies in the bucket is what counts.
 
 use crate::{
-    consent::hex,
+    consent::{Use, hex},
     deletion::Deletable,
-    id::{MeetingId, ParticipantId, RecordingId, TenantId},
+    id::{MeetingId, ParticipantId, RecordingId, TenantId, UserId},
     inventory::ObjectKind,
     recording::RecordingKind,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-/// Of entries that this version writes. It reads no later ones.
-pub const VERSION: u32 = 1;
+/// The latest of entries that this version writes and reads. Deletions are of version 1, all other
+/// acts of version 2.
+pub const VERSION: u32 = 2;
 
-/// Somebody asked for something to go, and what that is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Somebody asked for something, and what that is.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     pub version: u32,
@@ -27,8 +30,10 @@ pub struct Entry {
     pub n: i64,
     /// The hash of the entry before.
     pub prev: String,
-    pub meeting: MeetingId,
-    /// `api_key:<id>` or `user:<id>`.
+    /// `None`: it is about a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meeting: Option<MeetingId>,
+    /// `api_key:<id>`, `user:<id>`, `participant:<id>` or `retention`.
     pub author: String,
     pub reason: Option<String>,
     /// RFC 3339, UTC, milliseconds.
@@ -38,10 +43,33 @@ pub struct Entry {
 }
 
 /// What an entry is about.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
 pub enum Act {
     Deletion(Deletion),
+    /// Somebody is to be taken out of a meeting.
+    Redaction(Redaction),
+    /// The files without it are made, and what held it is deleted next.
+    Redacted(Redacted),
+    /// A person is to be erased.
+    Erasure(Erasure),
+    /// A legal hold was placed.
+    Hold(Hold),
+    /// It was lifted.
+    Lift(Hold),
+}
+
+impl Act {
+    const fn version(&self) -> u32 {
+        match self {
+            Self::Deletion(_) => 1,
+            _ => VERSION,
+        }
+    }
+
+    const fn is_of_meeting(&self) -> bool {
+        !matches!(self, Self::Erasure(_))
+    }
 }
 
 /// What goes, with all that is needed to delete it from rows that are older than it.
@@ -78,11 +106,70 @@ pub struct GoneObject {
     pub version: Option<String>,
 }
 
+/// A redaction that nobody has to approve any more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Redaction {
+    pub id: Uuid,
+    pub participant: ParticipantId,
+    pub purposes: Vec<Use>,
+    /// MeetingTime; `None`: from the beginning.
+    pub from_ms: Option<i64>,
+    /// `None`: to the end.
+    pub to_ms: Option<i64>,
+    /// Who approved it, where somebody had to.
+    pub decided_by: Option<String>,
+    /// The erasure that it is part of.
+    pub erasure: Option<Uuid>,
+}
+
+/// What a redaction made anew, and what goes for it: all that older rows need, whose files are gone.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Redacted {
+    pub id: Uuid,
+    /// The meeting's files from now on.
+    pub files: Vec<MadeFile>,
+    pub objects: Vec<GoneObject>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeFile {
+    #[serde(flatten)]
+    pub recording: GoneRecording,
+    pub key: String,
+    pub version: Option<String>,
+    pub size_bytes: i64,
+    pub duration_ms: i64,
+    pub gaps: Value,
+    /// Of a mix: the SHA-256 of each track that is in it.
+    pub made_of: Vec<String>,
+    /// Of a mix.
+    pub gain_db: Option<f64>,
+}
+
+/// A person that is to be erased in all meetings.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Erasure {
+    pub id: Uuid,
+    pub user: UserId,
+}
+
+/// A legal hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    pub id: Uuid,
+}
+
 /// An entry that has no place in the chain yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Draft {
     pub tenant: TenantId,
-    pub meeting: MeetingId,
+    /// `None`: it is about a user.
+    pub meeting: Option<MeetingId>,
     pub author: String,
     pub reason: Option<String>,
     pub asked_at: String,
@@ -93,7 +180,7 @@ impl Draft {
     /// The entry behind this one, and the object that it is.
     pub fn behind(self, head: &Head) -> (Entry, Vec<u8>) {
         let entry = Entry {
-            version: VERSION,
+            version: self.act.version(),
             tenant: self.tenant,
             n: head.n + 1,
             prev: head.hash.clone(),
@@ -177,6 +264,11 @@ pub fn read(tenant: TenantId, n: i64, object: &[u8]) -> Result<Entry, Broken> {
             "it says that it is entry {} of tenant {}",
             entry.n, entry.tenant
         )));
+    }
+    if entry.act.is_of_meeting() != entry.meeting.is_some() {
+        return Err(unreadable(
+            "it names no meeting, or one too many".to_owned(),
+        ));
     }
     Ok(entry)
 }

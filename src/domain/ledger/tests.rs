@@ -6,7 +6,7 @@ const TENANT: TenantId = TenantId(Uuid::from_u128(1));
 fn draft(n: u128) -> Draft {
     Draft {
         tenant: TENANT,
-        meeting: MeetingId(Uuid::from_u128(n)),
+        meeting: Some(MeetingId(Uuid::from_u128(n))),
         author: "api_key:1".to_owned(),
         reason: Some("\"asked\" for".to_owned()),
         asked_at: "2026-11-22T16:17:01.230Z".to_owned(),
@@ -52,7 +52,7 @@ fn walk(chain: &[(i64, Vec<u8>)]) -> Result<i64, Broken> {
     let mut head = Head::genesis(TENANT);
     for (n, object) in chain {
         let (entry, next) = follow(&head, TENANT, *n, object)?;
-        assert_eq!(entry.meeting, MeetingId(Uuid::from_u128(*n as u128)));
+        assert_eq!(entry.meeting, Some(MeetingId(Uuid::from_u128(*n as u128))));
         head = next;
     }
     Ok(head.n)
@@ -114,12 +114,103 @@ fn what_a_later_version_wrote_is_not_guessed_at() {
     let (_, object) = draft(1).behind(&Head::genesis(TENANT));
     let later = String::from_utf8(object)
         .expect("text")
-        .replace("\"version\":1", "\"version\":2");
+        .replace("\"version\":1", "\"version\":3");
     let refused = follow(&Head::genesis(TENANT), TENANT, 1, later.as_bytes());
-    assert_eq!(refused, Err(Broken::Later { n: 1, version: 2 }));
-    let unknown = br#"{"version":3}"#;
+    assert_eq!(refused, Err(Broken::Later { n: 1, version: 3 }));
+    let unknown = br#"{"version":4}"#;
     assert_eq!(
         read(TENANT, 1, unknown),
-        Err(Broken::Later { n: 1, version: 3 })
+        Err(Broken::Later { n: 1, version: 4 })
     );
+}
+
+/// As version 1 wrote it.
+#[test]
+fn an_entry_of_before_is_read_and_would_be_written_the_same() {
+    let object = br#"{"version":1,"tenant":"00000000-0000-0000-0000-000000000001","n":1,"prev":"0f","meeting":"00000000-0000-0000-0000-000000000007","author":"api_key:1","reason":null,"askedAt":"2026-11-22T16:17:01.230Z","act":"deletion","what":"transcript","recordings":[],"objects":[]}"#;
+    let entry = read(TENANT, 1, object).expect("it is read");
+    assert_eq!(entry.meeting, Some(MeetingId(Uuid::from_u128(7))));
+    let Act::Deletion(gone) = &entry.act else {
+        panic!("a deletion: {entry:?}");
+    };
+    assert_eq!(gone.what, Deletable::Transcript);
+    assert_eq!(serde_json::to_vec(&entry).expect("it is JSON"), object);
+}
+
+fn acts() -> Vec<Act> {
+    let id = Uuid::from_u128(5);
+    let Act::Deletion(Deletion {
+        recordings,
+        objects,
+        ..
+    }) = draft(1).act
+    else {
+        panic!("a deletion");
+    };
+    let file = |recording| MadeFile {
+        recording,
+        key: "recordings/b".to_owned(),
+        version: None,
+        size_bytes: 7_000_000_000,
+        duration_ms: 60_000,
+        gaps: serde_json::json!([{"startMs": 1, "endMs": 2, "reason": "redacted"}]),
+        made_of: vec!["abc".to_owned()],
+        gain_db: Some(-1.25),
+    };
+    vec![
+        Act::Redaction(Redaction {
+            id,
+            participant: ParticipantId(Uuid::from_u128(3)),
+            purposes: Use::ALL.to_vec(),
+            from_ms: Some(1_000),
+            to_ms: None,
+            decided_by: Some("user:1".to_owned()),
+            erasure: None,
+        }),
+        Act::Redacted(Redacted {
+            id,
+            files: recordings.into_iter().map(file).collect(),
+            objects,
+        }),
+        Act::Hold(Hold { id }),
+        Act::Lift(Hold { id }),
+        Act::Erasure(Erasure {
+            id,
+            user: UserId(Uuid::from_u128(4)),
+        }),
+    ]
+}
+
+#[test]
+fn every_act_reads_back_and_is_refused_by_versions_that_do_not_know_it() {
+    for act in acts() {
+        let mut draft = Draft {
+            act: act.clone(),
+            ..draft(1)
+        };
+        if !act.is_of_meeting() {
+            draft.meeting = None;
+        }
+        let (entry, object) = draft.clone().behind(&Head::genesis(TENANT));
+        assert_eq!(entry.version, 2);
+        assert_eq!(read(TENANT, 1, &object), Ok(entry));
+        // About a meeting that it does not name, or a user and a meeting.
+        draft.meeting = match draft.meeting {
+            Some(_) => None,
+            None => Some(MeetingId(Uuid::from_u128(1))),
+        };
+        let (_, object) = draft.behind(&Head::genesis(TENANT));
+        assert!(matches!(
+            read(TENANT, 1, &object),
+            Err(Broken::Unreadable { n: 1, .. })
+        ));
+    }
+    let names: Vec<String> = acts()
+        .iter()
+        .map(|act| {
+            let json = serde_json::to_value(act).expect("it is JSON");
+            json["act"].as_str().expect("a name").to_owned()
+        })
+        .collect();
+    assert_eq!(names, ["redaction", "redacted", "hold", "lift", "erasure"]);
 }

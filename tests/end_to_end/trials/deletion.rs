@@ -11,7 +11,7 @@ use super::support::{
 };
 use axum::http::Method;
 use serde_json::Value;
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::time::Duration;
 
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(90);
@@ -167,12 +167,6 @@ async fn a_meeting_is_deleted_during_its_mix() {
     server.terminate();
 }
 
-/// With its owner, who is not ours: the private Postgres does not run as root.
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").arg("-a").args([from, to]).status();
-    assert!(copied.expect("cp runs").success());
-}
-
 /// A database of before is put back under the bucket: what was deleted since is deleted in it before
 /// anybody can ask.
 #[tokio::test(flavor = "multi_thread")]
@@ -189,9 +183,7 @@ async fn a_database_that_is_put_back_brings_nothing_back() {
     })
     .await;
     server.terminate();
-    let folder = place.data.path().join("postgres");
-    let backup = place.data.path().join("backup");
-    copy(&folder, &backup);
+    place.back_up();
 
     let server = place.serve(&[]);
     let client = server.client();
@@ -212,8 +204,7 @@ async fn a_database_that_is_put_back_brings_nothing_back() {
     assert_eq!(left.len(), 2, "{left:?}");
     server.terminate();
 
-    fs::remove_dir_all(&folder).expect("it is ours");
-    fs::rename(&backup, &folder).expect("it is ours");
+    place.put_back();
     let server = place.serve(&[]);
     let content = format!("{recording}/content?redirect=false");
     assert_eq!(call(&server, Method::GET, &content).await.0, 410);

@@ -339,3 +339,97 @@ async fn killed_at_any_line_redactions_are_done() {
     .await;
     server.terminate();
 }
+
+/// A database of before is put back under the bucket: who was taken out and erased since is taken out
+/// of it, the files that were made are its files, and a hold stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_put_back_brings_nobody_back() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut tones = ToneMeeting::begin(&client, 3).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    tones.end(&client).await;
+    let before = tones.files(&client, SOON).await;
+    eventually("the segments are cleaned up", SOON, async || {
+        listed(&place.bucket).await.len() == 4
+    })
+    .await;
+    server.terminate();
+    place.back_up();
+
+    let server = place.serve(&[]);
+    let [one, two, three] = &tones.voices[..] else {
+        panic!("three people");
+    };
+    let from = before.ms(one.begin) + 2_500;
+    let to = from + 1_500;
+    let path = format!("/v1/meetings/{}/redactions", tones.meeting);
+    let asking = json!({
+        "participantId": one.participant, "purposes": ["recording"], "fromMs": from, "toMs": to,
+        "reason": "a drill"
+    });
+    let (status, asked) = call(&server, Method::POST, &path, Some(asking)).await;
+    assert_eq!(status, 202, "{asked}");
+    let this = format!("{path}/{}", asked["id"].as_str().expect("an id"));
+    done(&server, &this).await;
+    let people = format!("/v1/meetings/{}/participants", tones.meeting);
+    let (_, people) = call(&server, Method::GET, &people, None).await;
+    let people = people["data"].as_array().expect("a list");
+    let found = people
+        .iter()
+        .find(|one| one["id"] == json!(two.participant));
+    let user = found.expect("it was there")["userId"]
+        .as_str()
+        .expect("an id");
+    let erasure = format!("/v1/users/{user}/erasure");
+    let reason = json!({"reason": "a drill"});
+    let (status, erased) = call(&server, Method::POST, &erasure, Some(reason.clone())).await;
+    assert_eq!(status, 202, "{erased}");
+    let is_erased = async |server: &Server| {
+        eventually("it is erased", SOON, async || {
+            let (_, erased) = call(server, Method::GET, &erasure, None).await;
+            erased["completedAt"].is_string()
+        })
+        .await;
+    };
+    is_erased(&server).await;
+    let track = format!("/v1/recordings/{}", before.track(two).id);
+    let is_gone = async |server: &Server| {
+        eventually("the track is deleted", SOON, async || {
+            let (status, gone) = call(server, Method::GET, &track, None).await;
+            status == 410 && gone["tombstone"]["deletedAt"].is_string()
+        })
+        .await;
+    };
+    is_gone(&server).await;
+    let hold = format!("/v1/meetings/{}/hold", tones.meeting);
+    let (status, held) = call(&server, Method::PUT, &hold, Some(reason)).await;
+    assert_eq!(status, 200, "{held}");
+    let left = listed(&place.bucket).await;
+    assert_eq!(left.len(), 3, "{left:?}");
+    server.terminate();
+
+    place.put_back();
+    let server = place.serve(&[]);
+    // Before anybody could ask.
+    let content = format!("{track}/content?redirect=false");
+    assert_eq!(call(&server, Method::GET, &content, None).await.0, 410);
+    assert_eq!(call(&server, Method::GET, &hold, None).await.1, held);
+    done(&server, &this).await;
+    is_erased(&server).await;
+    is_gone(&server).await;
+    let profile = format!("/v1/users/{user}/profile");
+    let (_, profile) = call(&server, Method::GET, &profile, None).await;
+    assert_eq!(profile["email"], Value::Null, "{profile}");
+    let after = tones.files(&server.client(), SOON).await;
+    assert!(levels(&after, one, "mix", from, to).1 < SILENT_DB);
+    assert!(levels(&after, one, "track", from, to).1 < SILENT_DB);
+    assert!(levels(&after, two, "mix", from - 1_000, to + 500).1 < SILENT_DB);
+    assert!(levels(&after, three, "mix", from - 1_000, to + 500).0 > SILENT_DB);
+    assert_eq!(after.track(three).sha256, before.track(three).sha256);
+    // The very files that were made.
+    assert_eq!(listed(&place.bucket).await, left);
+    assert_eq!(rows(&place.database(), &["stored"]).await, left);
+    server.terminate();
+}

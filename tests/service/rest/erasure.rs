@@ -5,6 +5,7 @@ use super::{
     job,
     recording::{change, insert, say},
 };
+use crate::support::s3::Bucket;
 use hansard::{domain::id::MeetingId, jobs::erase::Erase, store::consent, worker::Outcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 /// Runs the job once.
 async fn run(app: &App) -> Outcome {
     let erase = Erase {
+        ledger: app.state.ledger.clone(),
         store: app.state.store.clone(),
         queue: app.state.queue.clone(),
     };
@@ -74,7 +76,8 @@ async fn tables_with(app: &App, text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_person_is_forgotten_meeting_by_meeting_and_the_name_last() {
-    let app = App::start().await;
+    let bucket = Bucket::start().await;
+    let app = App::with_bucket(&bucket).await;
     let host = app.user("Host").await;
     let ana = app
         .post(

@@ -20,7 +20,7 @@ use hansard::{
 use serde_json::{Value, json};
 
 /// The entries of the tenant's ledger, with their hashes.
-async fn entries(app: &App, bucket: &Bucket) -> Vec<(Value, String)> {
+pub async fn entries(app: &App, bucket: &Bucket) -> Vec<(Value, String)> {
     let prefix = ledger_prefix(app.tenant);
     let listed = bucket.objects.list(&prefix, 100).await.expect("lists");
     let mut found = Vec::new();
@@ -50,7 +50,7 @@ async fn died(ended: &Ended, ledger: &Ledger, reason: &str) {
     let deletion = ledger::deletion(&mut tx, ended.meeting, Deletable::Recording, &mix).await;
     let draft = Draft {
         tenant: ended.app.tenant,
-        meeting: ended.meeting,
+        meeting: Some(ended.meeting),
         author: "user:7".to_owned(),
         reason: Some(reason.to_owned()),
         asked_at: "2026-11-22T16:17:01.230Z".to_owned(),
@@ -68,7 +68,7 @@ async fn closed(app: &App) {
         .expect("Postgres answers");
 }
 
-async fn caught(ledger: &Ledger) -> Caught {
+pub async fn caught(ledger: &Ledger) -> Caught {
     ledger.catch_up_all(false).await.expect("it holds")
 }
 

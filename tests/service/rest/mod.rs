@@ -15,6 +15,7 @@ mod idempotency;
 mod job;
 mod join;
 mod ledger;
+mod ledger_acts;
 mod limit;
 mod meeting;
 mod permission;

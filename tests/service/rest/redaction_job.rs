@@ -12,6 +12,7 @@ use hansard::{
         tiering::Tier,
     },
     jobs::redact::Redact,
+    ledger::Ledger,
     store::{
         inventory::{self, Object, Settled},
         seal::Seal,
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Stores an object as a job does.
-async fn store(app: &App, bucket: &Bucket, object: Object, current: bool) {
+pub async fn store(app: &App, bucket: &Bucket, object: Object, current: bool) {
     let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
     inventory::note(&mut tx, std::slice::from_ref(&object))
         .await
@@ -61,6 +62,7 @@ async fn store(app: &App, bucket: &Bucket, object: Object, current: bool) {
 /// Runs the job once.
 pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
     let redact = Redact {
+        ledger: Ledger::new(app.state.store.clone(), bucket.objects.clone()),
         store: app.state.store.clone(),
         queue: app.state.queue.clone(),
         objects: bucket.objects.clone(),
@@ -70,7 +72,7 @@ pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
 }
 
 /// A track's file.
-fn track(meeting: &Meeting, n: usize, revision: i32) -> Object {
+pub fn track(meeting: &Meeting, n: usize, revision: i32) -> Object {
     let (participant, recording) = meeting.people[n];
     let recording = RecordingId(recording);
     let file = RecordingFile {

@@ -61,7 +61,7 @@ impl World {
     fn draft(meeting: MeetingId) -> Draft {
         Draft {
             tenant: TENANT,
-            meeting,
+            meeting: Some(meeting),
             author: "api_key:1".to_owned(),
             reason: None,
             asked_at: "2026-11-22T16:17:01.230Z".to_owned(),
@@ -116,7 +116,8 @@ impl World {
         for (n, object) in objects {
             let (entry, head): (Entry, Head) =
                 follow(&self.rows.head, TENANT, *n, object).expect("the chain holds");
-            self.rows.deleted.insert(entry.meeting, true);
+            let meeting = entry.meeting.expect("a deletion names its meeting");
+            self.rows.deleted.insert(meeting, true);
             self.rows.head = head;
         }
     }
