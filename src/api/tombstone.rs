@@ -39,7 +39,7 @@ pub struct TombstoneView {
     /// Of the recording or the meeting.
     pub id: Uuid,
     pub meeting_id: Uuid,
-    /// `api_key:<id>` or `user:<id>`.
+    /// `api_key:<id>`, `user:<id>`, or `retention`.
     pub deleted_by: String,
     pub reason: Option<String>,
     pub asked_at: Time,

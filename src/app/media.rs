@@ -19,6 +19,7 @@ use crate::{
         redact::Redact,
         remux::Remux,
         restore::Restore,
+        retention,
         tier::{self, Move},
         transcript::Transcript,
     },
@@ -241,6 +242,15 @@ impl Media {
         let [meetings, jobs] = owners;
         if settings.queues.contains(&JobKind::Tier) {
             tokio::spawn(tier::keep_planning(
+                services.store.clone(),
+                services.queue.clone(),
+                services.clock.clone(),
+                upkeep.clone(),
+            ));
+        }
+        if settings.queues.contains(&JobKind::Delete) {
+            tokio::spawn(retention::keep_expiring(
+                services.ledger.clone(),
                 services.store.clone(),
                 services.queue.clone(),
                 services.clock.clone(),

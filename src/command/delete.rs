@@ -11,12 +11,13 @@ use crate::{
         id::{MeetingId, RecordingId, TenantId},
         job::JobKind,
         meeting::MeetingStatus,
+        retention::AUTHOR,
     },
     store::{
         StoreError, capture,
         deletion::{self, Asked},
         effect::Effects,
-        event, hold, job,
+        event, hold, job, retention,
     },
 };
 use sqlx::PgConnection;
@@ -26,6 +27,8 @@ use sqlx::PgConnection;
 pub enum Target {
     Recording(RecordingId),
     Transcript,
+    /// What retention deletes: all recordings and the transcript.
+    Recorded,
     Meeting,
 }
 
@@ -54,6 +57,10 @@ pub async fn plan(
     let (what, recordings) = match target {
         Target::Recording(id) => (Deletable::Recording, taken_along(&all, id)),
         Target::Transcript => (Deletable::Transcript, Vec::new()),
+        Target::Recorded => {
+            let all = all.into_iter().map(|(id, _)| id).collect();
+            (Deletable::Transcript, all)
+        }
         Target::Meeting => {
             let all = all.into_iter().map(|(id, _)| id).collect();
             (Deletable::Meeting, all)
@@ -61,6 +68,7 @@ pub async fn plan(
     };
     let asked_before = match what {
         Deletable::Recording => recordings.is_empty(),
+        Deletable::Transcript if !recordings.is_empty() => false,
         what => deletion::is_asked(conn, meeting, what, meeting.0).await?,
     };
     if asked_before {
@@ -81,6 +89,9 @@ pub async fn carry_out(
     asked: &Asked,
 ) -> Result<Effects, StoreError> {
     let Plan { what, recordings } = plan;
+    if asked.author == AUTHOR {
+        retention::finish(conn, meeting).await?;
+    }
     let mut gone = Deleted::default();
     for id in recordings {
         if deletion::ask(conn, tenant, meeting, Deletable::Recording, id.0, asked).await? {

@@ -4,6 +4,9 @@ use crate::tenant_settings::{Days, read_days};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// The author of what is deleted by it.
+pub const AUTHOR: &str = "retention";
+
 /// The word for no number of days.
 const KEEP: &str = "keep";
 
@@ -46,19 +49,48 @@ impl utoipa::ToSchema for Retention {
     }
 }
 
-/// When what was recorded of a meeting is deleted: its own setting counts, else its tenant's, from its
-/// end. `None`: never, or its end is to come.
-pub fn expires(
-    ended: Option<DateTime<Utc>>,
-    own: Option<Retention>,
-    tenants: Days,
-) -> Option<DateTime<Utc>> {
-    let days = match own {
-        None => tenants.number()?,
-        Some(Retention::After(days)) => days,
-        Some(Retention::Keep) => return None,
-    };
-    ended?.checked_add_signed(TimeDelta::days(days.into()))
+/// What says how long what was recorded of a meeting is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// `None`: its end is to come.
+    pub ended: Option<DateTime<Utc>>,
+    /// Its own setting counts, else its tenant's.
+    pub own: Option<Retention>,
+    pub tenants: Days,
+    /// By a legal hold: nothing expires.
+    pub held: bool,
+}
+
+impl Kept {
+    fn days(&self) -> Option<u32> {
+        match self.own {
+            None => self.tenants.number(),
+            Some(Retention::After(days)) => Some(days),
+            Some(Retention::Keep) => None,
+        }
+    }
+
+    /// When it is deleted, by what is known now; `None`: never, or not yet known.
+    pub fn expires(&self) -> Option<DateTime<Utc>> {
+        let days = self.days().filter(|_| !self.held)?;
+        self.ended?.checked_add_signed(TimeDelta::days(days.into()))
+    }
+
+    /// Whether it is deleted now.
+    pub fn is_due(&self, now: DateTime<Utc>) -> bool {
+        self.expires().is_some_and(|at| at <= now)
+    }
+
+    /// Why, for its tombstone.
+    pub fn reason(&self) -> String {
+        let days = self.days().unwrap_or_default();
+        let whose = if self.own.is_some() {
+            "meeting's"
+        } else {
+            "tenant's"
+        };
+        format!("the {whose} retention of {days} days ended")
+    }
 }
 
 #[cfg(test)]
@@ -91,16 +123,41 @@ mod tests {
     }
 
     #[test]
-    fn a_meetings_own_setting_counts_before_its_tenants() {
+    fn a_meetings_own_setting_counts_before_its_tenants_and_a_hold_before_both() {
         let ended: DateTime<Utc> = "2026-03-01T10:00:00Z".parse().expect("a time");
         let after = |days| Some(ended + TimeDelta::days(days));
         let tenants = Days::After(400);
-        assert_eq!(expires(Some(ended), None, Days::Never), None);
-        assert_eq!(expires(Some(ended), None, tenants), after(400));
-        assert_eq!(expires(Some(ended), Some(Retention::Keep), tenants), None);
+        let kept = |ended, own, tenants| Kept {
+            ended,
+            own,
+            tenants,
+            held: false,
+        };
         let own = Some(Retention::After(7));
-        assert_eq!(expires(Some(ended), own, tenants), after(7));
-        assert_eq!(expires(Some(ended), own, Days::Never), after(7));
-        assert_eq!(expires(None, own, tenants), None);
+        for (kept, expires) in [
+            (kept(Some(ended), None, Days::Never), None),
+            (kept(Some(ended), None, tenants), after(400)),
+            (kept(Some(ended), Some(Retention::Keep), tenants), None),
+            (kept(Some(ended), own, tenants), after(7)),
+            (kept(Some(ended), own, Days::Never), after(7)),
+            (kept(None, own, tenants), None),
+        ] {
+            assert_eq!(kept.expires(), expires, "{kept:?}");
+            let held = Kept { held: true, ..kept };
+            assert_eq!(held.expires(), None);
+            let second = TimeDelta::seconds(1);
+            for (now, due) in [
+                (expires.map(|at| at - second), false),
+                (expires, true),
+                (expires.map(|at| at + second), true),
+            ] {
+                let now = now.unwrap_or(ended + TimeDelta::days(36_500));
+                assert_eq!(kept.is_due(now), due && expires.is_some(), "{kept:?}");
+                assert!(!held.is_due(now));
+            }
+        }
+        let by = |own| kept(Some(ended), own, tenants).reason();
+        assert_eq!(by(own), "the meeting's retention of 7 days ended");
+        assert_eq!(by(None), "the tenant's retention of 400 days ended");
     }
 }

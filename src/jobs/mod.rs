@@ -3,7 +3,7 @@
 //! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete. [`redact`]
 //! takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to the storage
 //! tiers that they belong into, [`restore`] has them back from the archive. [`crate::worker`] claims
-//! them.
+//! them. [`retention`] asks for the deletion of what is kept no longer.
 
 pub mod clean;
 pub mod delete;
@@ -21,6 +21,7 @@ pub mod redact;
 mod refine;
 pub mod remux;
 pub mod restore;
+pub mod retention;
 pub mod tier;
 mod track;
 pub mod transcript;

@@ -122,15 +122,22 @@ impl Gone {
     }
 }
 
-/// What was asked to be deleted of a meeting, also of one that has no row.
+/// What was asked to be deleted of a meeting, also of one that has no row: all of one that expired.
 pub async fn gone(conn: &mut PgConnection, meeting: MeetingId) -> Result<Gone> {
     let rows = sqlx::query(
         "select what, subject from deletions where meeting_id = $1 and what <> 'transcript'",
     )
     .bind(meeting.0)
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    let mut gone = Gone::default();
+    let expired = "select exists (select from meetings where id = $1 and expired)";
+    let mut gone = Gone {
+        all: sqlx::query_scalar(expired)
+            .bind(meeting.0)
+            .fetch_one(conn)
+            .await?,
+        ..Gone::default()
+    };
     for row in &rows {
         if word::<Deletable>(row, "what")? == Deletable::Meeting {
             gone.all = true;
@@ -206,7 +213,7 @@ pub async fn mark_recordings(
 pub async fn mark_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
     for statement in [
         "select from meetings where id = $1 for update",
-        "update meetings set deletion_asked_at = clock_timestamp(), status = 'ended', password_hash = null,
+        "update meetings set deletion_asked_at = clock_timestamp(), status = 'ended', password_hash = null, expired = true,
              end_time = coalesce(end_time, date_trunc('milliseconds', clock_timestamp()))
          where id = $1",
     ] {

@@ -39,6 +39,7 @@ pub mod redaction;
 pub mod refine;
 pub mod requested_stream;
 pub mod restore;
+pub mod retention;
 pub mod retract;
 pub mod rewrap;
 pub mod seal;

@@ -10,7 +10,7 @@ use crate::domain::{
     id::{MeetingId, RecordingId, TenantId},
     recording::{Gap, RecordingKind, RecordingStatus},
     restore::Restore,
-    retention::{self, Retention},
+    retention::{Kept, Retention},
     stream::MediaSource,
     tenant_settings::Days,
     tiering::{Classes, Tier},
@@ -100,17 +100,20 @@ impl FromRow<'_, PgRow> for ListedRecording {
 /// When a recording of a row is deleted: while its meeting is held, never. The row has `end_time`,
 /// `own_retention`, `tenants_retention` and `is_held`.
 pub(super) fn expires(row: &PgRow) -> sqlx::Result<Option<DateTime<Utc>>> {
-    if row.try_get("is_held")? {
-        return Ok(None);
-    }
+    Ok(kept(row)?.expires())
+}
+
+/// What says when that is.
+pub(super) fn kept(row: &PgRow) -> sqlx::Result<Kept> {
     let own: Option<Json<Option<Retention>>> = row.try_get("own_retention")?;
     let tenants: Option<i32> = row.try_get("tenants_retention")?;
     let tenants = tenants.and_then(|days| Days::after(days.unsigned_abs().into()));
-    Ok(retention::expires(
-        row.try_get("end_time")?,
-        own.and_then(|own| own.0),
-        tenants.unwrap_or(Days::Never),
-    ))
+    Ok(Kept {
+        ended: row.try_get("end_time")?,
+        own: own.and_then(|own| own.0),
+        tenants: tenants.unwrap_or(Days::Never),
+        held: row.try_get("is_held")?,
+    })
 }
 
 /// The meeting's recordings that are not deleted, behind `after`: in the order in which they were

@@ -10,6 +10,7 @@ mod dice;
 mod lease;
 mod ledger;
 mod presence;
+mod retention;
 mod source;
 mod worker;
 mod world;
@@ -89,4 +90,10 @@ fn whatever_was_deleted_stays_so_whichever_database_is_put_back() {
     for seed in 0..40 {
         ledger::play(seed);
     }
+}
+
+#[test]
+fn what_was_recorded_goes_when_it_is_kept_no_longer_and_not_before() {
+    let gone: usize = (0..10).map(retention::play).sum();
+    assert!(gone > 100, "{gone}");
 }
