@@ -6,8 +6,8 @@
 //! [`limits`] bounds them; [`consent`] is the gate that everything else stands behind; [`source`]
 //! says whose packets count and [`media_state`] whether they come; [`timeline`], [`reorder`],
 //! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
-//! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them, and
-//! [`log_reader`] says when it reads the consent log.
+//! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them,
+//! [`negotiation`] reads what browsers offer, and [`log_reader`] says when the consent log is read.
 
 pub mod consent;
 pub mod gate;
@@ -70,6 +70,7 @@ pub mod job;
 pub mod lease;
 pub mod log_reader;
 pub mod meeting;
+pub mod negotiation;
 pub mod participant;
 pub mod rate;
 pub mod retry;

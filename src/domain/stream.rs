@@ -31,6 +31,17 @@ impl MediaSource {
 }
 
 words! {
+    /// How a stream's media comes.
+    pub enum Transport(
+        "transport of a stream",
+        schema "StreamTransport": "`rtp` to a port of the stream's own, `webrtc` from its participant's peer connection."
+    ) {
+        Rtp = "rtp",
+        WebRtc = "webrtc",
+    }
+}
+
+words! {
     /// An SRTP suite by its name in RFC 4568 or RFC 7714.
     pub enum SrtpSuite(
         "SRTP suite",
@@ -123,6 +134,8 @@ words! {
         Unavailable = "unavailable",
         /// No worker opened it in time.
         Failed = "failed",
+        /// The process that had its keys is gone; its sender is asked for a new one.
+        Moved = "moved",
     }
 }
 

@@ -8,6 +8,9 @@ pub(super) struct Stream {
     /// Something came, or its participant had a socket.
     pub(super) alive: MeetingTime,
     pub(super) bye: Option<MeetingTime>,
+    /// Of a peer connection: its participant is there while that answers, not for as long as the
+    /// stream is open.
+    pub(super) peer: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -24,6 +24,7 @@ use std::{
 use uuid::Uuid;
 
 mod member;
+mod presence;
 mod state;
 mod step;
 
@@ -116,7 +117,7 @@ impl Meeting {
         let mute = self
             .streams
             .values()
-            .filter(|stream| !sockets.contains(&stream.participant));
+            .filter(|stream| !stream.peer && !sockets.contains(&stream.participant));
         let idle = mute.map(|stream| stream.alive + STREAM_IDLE);
         let bye = self
             .streams
@@ -193,26 +194,19 @@ impl Meeting {
             Input::StreamOpened {
                 stream,
                 participant,
-            } => {
-                self.streams.insert(
-                    stream,
-                    Stream {
-                        participant,
-                        alive: now,
-                        bye: None,
-                    },
-                );
-                // Present from the answer on; held before its first packet can come.
-                self.present
-                    .entry(participant)
-                    .or_insert_with(|| Member::new(now))
-                    .leaving = false;
-                self.see(participant, now);
-            }
+            } => self.stream_opened(stream, participant, false, now),
+            Input::PeerStreamOpened {
+                stream,
+                participant,
+            } => self.stream_opened(stream, participant, true, now),
             Input::StreamAlive { stream, media } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
                     stream.alive = now;
                     stream.bye = stream.bye.filter(|_| !media);
+                    if stream.peer {
+                        let participant = stream.participant;
+                        self.see(participant, now);
+                    }
                 }
             }
             Input::StreamBye { stream } => {
@@ -221,7 +215,9 @@ impl Meeting {
                 }
             }
             Input::StreamClosed { stream } => {
-                if let Some(stream) = self.streams.remove(&stream) {
+                if let Some(stream) = self.streams.remove(&stream)
+                    && !stream.peer
+                {
                     self.see(stream.participant, now);
                 }
             }
@@ -245,49 +241,6 @@ impl Meeting {
         }
         if self.life == Life::Live {
             self.settle(now, since);
-        }
-    }
-
-    fn roster(&mut self, listed: &[Listed], now: MeetingTime) {
-        for row in listed {
-            if row.present {
-                let member = self
-                    .present
-                    .entry(row.participant)
-                    .or_insert_with(|| Member::new(now));
-                if member.leaving {
-                    // Came back before the store heard of its leaving.
-                    member.seen = now;
-                }
-                member.leaving = false;
-                member.stored = true;
-            } else if self
-                .present
-                .get(&row.participant)
-                .is_some_and(|member| member.stored || member.leaving)
-            {
-                self.gone(row.participant);
-            }
-        }
-    }
-
-    /// Forgets a participant and closes its streams.
-    fn gone(&mut self, participant: ParticipantId) {
-        if self.present.remove(&participant).is_none() {
-            return;
-        }
-        let streams: Vec<StreamId> = self
-            .streams
-            .iter()
-            .filter(|(_, s)| s.participant == participant)
-            .map(|(id, _)| *id)
-            .collect();
-        for stream in streams {
-            self.streams.remove(&stream);
-            self.commands.push_back(Command::CloseStream {
-                stream,
-                reason: CloseReason::Left,
-            });
         }
     }
 
@@ -353,7 +306,9 @@ impl Meeting {
         self.sockets.retain(|_, (at, _)| now - *at < SOCKETS_STALE);
         let sockets = self.with_socket();
         let over = |stream: &Stream| {
-            let idle = now - stream.alive >= STREAM_IDLE && !sockets.contains(&stream.participant);
+            let idle = !stream.peer
+                && now - stream.alive >= STREAM_IDLE
+                && !sockets.contains(&stream.participant);
             let bye = stream.bye.is_some_and(|at| now - at >= BYE_GRACE);
             if bye {
                 Some(CloseReason::Bye)
@@ -367,7 +322,12 @@ impl Meeting {
             .filter_map(|(id, stream)| Some((*id, over(stream)?)))
             .collect();
         for (stream, reason) in over {
-            if let Some(Stream { participant, .. }) = self.streams.remove(&stream) {
+            if let Some(Stream {
+                participant,
+                peer: false,
+                ..
+            }) = self.streams.remove(&stream)
+            {
                 // It was there as long as its stream counted.
                 self.see(participant, now);
             }
@@ -466,28 +426,6 @@ impl Meeting {
                 .pending
                 .values()
                 .any(|(who, uses)| *who == participant && uses.contains(&purpose))
-    }
-
-    fn see(&mut self, participant: ParticipantId, now: MeetingTime) {
-        if let Some(member) = self.present.get_mut(&participant) {
-            member.seen = member.seen.max(now);
-        }
-    }
-
-    /// Who has a socket or a stream.
-    fn here(&self) -> BTreeSet<ParticipantId> {
-        self.with_socket()
-            .into_iter()
-            .chain(self.streams.values().map(|stream| stream.participant))
-            .collect()
-    }
-
-    fn with_socket(&self) -> BTreeSet<ParticipantId> {
-        self.sockets
-            .values()
-            .flat_map(|(_, sockets)| sockets)
-            .copied()
-            .collect()
     }
 }
 

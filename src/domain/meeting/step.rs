@@ -46,7 +46,12 @@ pub enum Input {
         stream: StreamId,
         participant: ParticipantId,
     },
-    /// RTP or RTCP came. `media`: RTP, which revokes a goodbye.
+    /// The same of a peer connection.
+    PeerStreamOpened {
+        stream: StreamId,
+        participant: ParticipantId,
+    },
+    /// RTP or RTCP came, or an ICE check of its peer. `media`: RTP, which revokes a goodbye.
     StreamAlive {
         stream: StreamId,
         media: bool,

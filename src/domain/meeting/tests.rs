@@ -227,6 +227,54 @@ fn an_idle_stream_is_closed_after_five_minutes() {
     );
 }
 
+/// The lid of a laptop is closed: no socket, no check, and its streams stay open for a return.
+#[test]
+fn who_is_there_by_a_peer_connection_leaves_30_s_after_its_last_check() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(here(&[ANA]), s(0));
+    meeting.handle(
+        Input::PeerStreamOpened {
+            stream: MIC,
+            participant: ANA,
+        },
+        s(1),
+    );
+    for second in 2..=400 {
+        meeting.handle(
+            Input::StreamAlive {
+                stream: MIC,
+                media: false,
+            },
+            s(second),
+        );
+        meeting.handle(Input::Tick, s(second));
+    }
+    drain(&mut meeting);
+    meeting.handle(Input::Tick, s(429));
+    assert_eq!(drain(&mut meeting), []);
+    assert_eq!(meeting.poll_timeout(), Some(s(430)));
+    meeting.handle(Input::Tick, s(430));
+    assert_eq!(
+        drain(&mut meeting),
+        [Command::Leave {
+            participant: ANA,
+            removed: false
+        }]
+    );
+    // Its leaving is stored: the stream goes with it.
+    meeting.handle(
+        Input::Roster(vec![Listed {
+            participant: ANA,
+            present: false,
+        }]),
+        s(431),
+    );
+    assert!(drain(&mut meeting).contains(&Command::CloseStream {
+        stream: MIC,
+        reason: CloseReason::Left
+    }));
+}
+
 #[test]
 fn who_is_muted_and_there_by_socket_keeps_its_stream() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
