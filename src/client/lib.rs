@@ -3,7 +3,7 @@
 //! server but `domain`'s reading of Opus packets.
 //!
 //! [`meeting`] (a script with voices, read by [`ogg`]) or [`tone`] make packets, [`sender`] sends
-//! them, [`rest`] and [`signal`] speak HTTP and WebSocket, [`scenario`] plays a whole meeting
+//! them as plain RTP and [`peer`] as a browser does, [`rest`] and [`signal`] speak HTTP and WebSocket, [`scenario`] plays a whole meeting
 //! through all of these, [`score`] judges the [`caption`]s that came back, by
 //! the word error rate ([`wer`]).
 
@@ -14,6 +14,7 @@ pub mod impair;
 pub mod meeting;
 pub mod ogg;
 pub mod opus;
+pub mod peer;
 pub mod rest;
 pub mod scenario;
 pub mod score;

@@ -1,7 +1,7 @@
 //! Media in: packets from a stream's sender, checked, for the meeting's loop.
 //!
-//! [`plain`] is RTP to a UDP port of the stream's own; another source of packets would stand beside
-//! it. Shared by all sources: RTP, RTCP, SRTP, RED and the codecs' packets are read here, what came
+//! [`plain`] is RTP to a UDP port of the stream's own, [`webrtc`] one port for all browsers. Shared
+//! by both: RTP, RTCP, SRTP, RED and the codecs' packets are read here, what came
 //! is counted, and receiver reports are written.
 //!
 //! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written
@@ -9,9 +9,11 @@
 //! gate before a packet meets any buffer.
 
 pub mod plain;
+pub mod webrtc;
 
 mod counts;
 mod delivery;
+mod handle;
 mod red;
 mod replay;
 mod report;
@@ -21,11 +23,13 @@ mod seen;
 mod srtp;
 
 pub use counts::{Counts, Reason};
-pub use plain::{Left, Network, OpenError, Place, PlainConfig, Ports, Rested, Stream};
+pub use handle::Stream;
+pub use plain::{Left, Network, OpenError, Place, PlainConfig, Ports, Rested};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, new_key};
+pub use webrtc::{Endpoint, Peer};
 
 use crate::domain::{codec::AudioCodec, id::StreamId, timeline::Header};
 use bytes::Bytes;
@@ -62,6 +66,8 @@ pub struct StreamConfig {
 pub enum Source {
     /// RTP to a UDP port of the stream's own.
     Plain(Place, PlainConfig),
+    /// A media section of a peer connection, by its `mid`.
+    Peer(Peer, String),
 }
 
 /// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is
@@ -74,6 +80,7 @@ pub fn open(
 ) -> Result<Stream, OpenError> {
     match source {
         Source::Plain(place, plain) => plain::open(config, place, plain, to),
+        Source::Peer(peer, mid) => webrtc::open(config, &peer, &mid, to),
     }
 }
 

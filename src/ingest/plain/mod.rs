@@ -11,7 +11,7 @@ mod stream;
 
 pub use network::Network;
 pub use port::{Left, OpenError, Place, Ports, Rested};
-pub use stream::{Stream, open};
+pub use stream::open;
 
 use crate::{domain::source::Terms, ingest::SrtpConfig};
 use std::{net::SocketAddr, sync::Arc};

@@ -47,6 +47,8 @@ pub enum OpenError {
     Socket { ip: IpAddr, error: io::Error },
     #[error(transparent)]
     Srtp(#[from] SrtpError),
+    #[error("the peer connection is over")]
+    Peer,
 }
 
 /// A port whose rest is over.

@@ -12,8 +12,8 @@ use crate::{
         timeline::Header,
     },
     ingest::{
-        Arrival, Counts, DATAGRAM_MAX, Keyring, Reason, Seen, StreamConfig, delivery::Delivery,
-        red, report, rtcp, rtp,
+        Arrival, Counts, DATAGRAM_MAX, Keyring, Reason, Seen, Stream, StreamConfig,
+        delivery::Delivery, handle::Open, red, report, rtcp, rtp,
     },
 };
 use bytes::Bytes;
@@ -21,14 +21,10 @@ use parking_lot::Mutex;
 use std::{
     io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 use tokio::{net::UdpSocket, sync::mpsc};
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 /// Datagrams taken before the task lets others run.
@@ -36,31 +32,6 @@ const BATCH: usize = 32;
 /// Who sends this instead of sound is there and silent (RFC 3389). Other payload types for long are
 /// a sender gone wrong.
 const COMFORT_NOISE: u8 = 13;
-
-/// A stream being received. Dropped, it is no longer heard, and its port rests ([`super::Ports`]).
-#[derive(Debug)]
-pub struct Stream {
-    counts: Arc<Counts>,
-    seen: Arc<Mutex<Seen>>,
-    handed_over: Arc<AtomicBool>,
-    _close: DropGuard,
-}
-
-impl Stream {
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    pub fn seen(&self) -> Seen {
-        *self.seen.lock()
-    }
-
-    /// Dropped after this, its port is closed at once, for another process that goes on with the
-    /// stream on the same one.
-    pub fn hand_over(&self) {
-        self.handed_over.store(true, Relaxed);
-    }
-}
 
 /// Begins to receive. What arrives goes to `to` with the stream's id; when that is full it is
 /// dropped and counted, when its receiver is gone the stream ends. Must be called within a Tokio
@@ -83,17 +54,17 @@ pub fn open(
         index: srtp.as_ref().and_then(Keyring::index),
         ..Seen::default()
     };
-    let close = CancellationToken::new();
-    let stream = Stream {
-        counts: Arc::default(),
-        seen: Arc::new(Mutex::new(seen)),
-        handed_over: Arc::default(),
-        _close: close.clone().drop_guard(),
-    };
+    let (stream, open) = Stream::new(seen);
+    let Open {
+        counts,
+        seen,
+        handed_over,
+        closed,
+    } = open;
     let mut task = Task {
         source,
-        counts: stream.counts.clone(),
-        seen: stream.seen.clone(),
+        counts,
+        seen,
         reception: report::Reception::default(),
         lost_before: 0,
         cname: None,
@@ -105,10 +76,9 @@ pub fn open(
         allow: plain.allow,
         began,
     };
-    let handed_over = stream.handed_over.clone();
     let span = tracing::info_span!("stream", id = %task.config.stream);
     let receiving = async move {
-        let end = close.run_until_cancelled(task.run(&place.socket)).await;
+        let end = closed.run_until_cancelled(task.run(&place.socket)).await;
         match end {
             Some(End::Socket) => {
                 tracing::warn!("a stream's socket failed; it ends");

@@ -1,6 +1,7 @@
 //! Real datagrams over loopback into real sockets.
 
 mod srtp;
+mod webrtc;
 
 use crate::support::eventually;
 use hansard::{

@@ -1,0 +1,118 @@
+//! WebRTC: one UDP port for all browsers of a process ([`Endpoint`]), and a task for each peer
+//! connection ([`Peer`]).
+//!
+//! `socket` receives and sends, `routes` knows which peer a datagram is for, `peer` is the task that
+//! owns a connection's state (ICE-lite, DTLS, SRTP: by str0m, which does no IO), `receiver` one
+//! stream of it, on its way to the meeting.
+//!
+//! **Invariants.** Whoever did not prove by an ICE check that it knows the peer's password is heard
+//! by nobody: its datagrams are counted and dropped before any state is looked at. A peer has no
+//! route before its fingerprint is known. Each peer has a bounded queue, so that one that is flooded
+//! costs others nothing; a panic in one ends that one.
+
+mod peer;
+mod receiver;
+mod routes;
+mod socket;
+
+pub use peer::{Answer, Peer, Refused};
+
+use super::{Arrival, OpenError, Seen, Stream, StreamConfig, delivery::Delivery};
+use crate::domain::id::StreamId;
+use parking_lot::Mutex;
+use receiver::Receiver;
+use routes::Routes;
+use socket::Sockets;
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use str0m::{
+    config::{CryptoProvider, DtlsCert},
+    crypto,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The WebRTC port of a process. Clones share it; it is closed with the last of them.
+#[derive(Clone)]
+pub struct Endpoint {
+    shared: Arc<Shared>,
+    _close: Arc<DropGuard>,
+}
+
+/// What the port's tasks and its peers have in common.
+struct Shared {
+    sockets: Sockets,
+    /// Where clients reach the port.
+    candidates: Vec<SocketAddr>,
+    routes: Mutex<Routes>,
+    crypto: Arc<CryptoProvider>,
+    /// Ours: peers prove themselves by theirs.
+    certificate: DtlsCert,
+}
+
+impl Endpoint {
+    /// Binds `port` (0: any free one) on `ip`; clients are told the addresses `public`. Must be
+    /// called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the port is taken, or an address of `public` is of a family that `ip` does not receive.
+    pub fn bind(ip: IpAddr, port: u16, public: &[IpAddr]) -> io::Result<Self> {
+        let sockets = Sockets::bind(ip, port, public)?;
+        let crypto = Arc::new(crypto::from_feature_flags());
+        let certificate = crypto
+            .dtls_provider
+            .generate_certificate()
+            .ok_or_else(|| io::Error::other("no certificate for DTLS can be made"))?;
+        let candidates = public
+            .iter()
+            .map(|ip| SocketAddr::new(*ip, sockets.port()))
+            .collect();
+        let shared = Arc::new(Shared {
+            sockets,
+            candidates,
+            routes: Mutex::default(),
+            crypto,
+            certificate,
+        });
+        let close = CancellationToken::new();
+        socket::receive_all(&shared, &close);
+        Ok(Self {
+            shared,
+            _close: Arc::new(close.drop_guard()),
+        })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.shared.sockets.port()
+    }
+
+    /// Begins a connection, which waits for its offer. It is over when the last clone of the
+    /// answer is dropped. Its task takes over the span.
+    pub fn peer(&self) -> Peer {
+        peer::start(self.shared.clone())
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("port", &self.port())
+            .finish()
+    }
+}
+
+/// Begins to take the packets of a media section.
+pub(super) fn open(
+    config: StreamConfig,
+    peer: &Peer,
+    mid: &str,
+    to: mpsc::Sender<(StreamId, Arrival)>,
+) -> Result<Stream, OpenError> {
+    let (stream, open) = Stream::new(Seen::default());
+    let delivery = Delivery::new(config.stream, to);
+    peer.receive(Receiver::new(mid, config, delivery, open))?;
+    Ok(stream)
+}
