@@ -16,7 +16,7 @@ use crate::{
     domain::{
         codec::Codec,
         id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
-        stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState},
+        stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState, Transport},
     },
     ingest,
     queue::{
@@ -328,6 +328,7 @@ fn row(
         tenant: caller.tenant,
         meeting,
         participant: ParticipantId(input.participant_id),
+        transport: Transport::Rtp,
         kind: input.kind,
         source: input.source.unwrap_or(MediaSource::usual(input.kind)),
         codec: input.codec,

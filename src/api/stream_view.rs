@@ -16,6 +16,7 @@ use crate::{
         id::{MeetingId, StreamId},
         stream::{
             CloseReason, MediaKind, MediaReason, MediaSource, SrtpSuite, StreamMedia, StreamState,
+            Transport,
         },
     },
     queue::message::{Ask, Reply, StreamNow},
@@ -55,6 +56,7 @@ impl From<SocketAddr> for Address {
 pub struct StreamView {
     pub stream_id: Uuid,
     pub participant_id: Uuid,
+    pub transport: Transport,
     pub kind: MediaKind,
     pub source: MediaSource,
     pub codec: Codec,
@@ -63,9 +65,9 @@ pub struct StreamView {
     /// Of the media that came last; before any, as it was announced.
     pub ssrc: Option<i64>,
     pub relatch: bool,
-    /// Null for plain RTP.
+    /// Null for plain RTP without it, and for WebRTC, which agrees on keys by itself.
     pub srtp: Option<SrtpSuite>,
-    /// Where to send; null until it is open.
+    /// Where to send; null until it is open, and for WebRTC.
     pub address: Option<Address>,
     pub state: StreamState,
     /// Why it was closed.
@@ -99,6 +101,7 @@ fn view(row: ListedStream, now: Option<&StreamNow>) -> StreamView {
     StreamView {
         stream_id: row.id,
         participant_id: row.participant_id,
+        transport: row.transport,
         kind: row.kind,
         source: row.source,
         codec: row.codec,

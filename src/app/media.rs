@@ -6,9 +6,9 @@ use crate::{
         self, Capture, Deps, Rtp, head_watch::HeadWatch, recover, spool_watch::watch,
         uploader::Uploader,
     },
-    config::Settings,
+    config::{self, Settings},
     domain::limits::PORT_QUIET,
-    ingest::Ports,
+    ingest::{Endpoint, Ports},
     jobs::{
         clean::Clean,
         delete::Delete,
@@ -174,9 +174,10 @@ impl Media {
             seal: Arc::new(Seal::new(services.secret.as_bytes())?),
             speech,
             rtp: Rtp {
-                public_ip: settings.rtp.public_ip.to_string(),
+                public_ip: settings.rtp.public_ips[0].to_string(),
                 ports,
                 allow: allow.into(),
+                webrtc: webrtc(&settings.rtp)?,
             },
             ledger: services.ledger.clone(),
             spool_id: spool_id(&settings.data),
@@ -286,6 +287,17 @@ impl Media {
         self.jobs.end().await;
         self.upkeep.cancel();
     }
+}
+
+/// The port of browsers' media, where one is wanted.
+fn webrtc(rtp: &config::Rtp) -> anyhow::Result<Option<Endpoint>> {
+    let Some(port) = rtp.webrtc_port else {
+        return Ok(None);
+    };
+    let endpoint = Endpoint::bind(rtp.bind, port, &rtp.public_ips)
+        .with_context(|| format!("rtp-webrtc-port {port} on {}", rtp.bind))?;
+    info!(port = endpoint.port(), "browsers send their media here");
+    Ok(Some(endpoint))
 }
 
 /// Notes which model this worker runs, and that the workers before it on this folder run none, so

@@ -3,7 +3,7 @@
 use super::{
     Deps,
     fact::Fact,
-    port::{self, Found},
+    port::{self, Found, refuse},
     read::{READ_MAX, bounded},
 };
 use crate::{
@@ -73,10 +73,6 @@ pub async fn admit(
     meeting: MeetingId,
     id: StreamId,
 ) -> Result<Stream, Reply> {
-    let refuse = |code: &str, message: &str| Reply::Error {
-        code: code.into(),
-        message: message.into(),
-    };
     let entered = bounded(async {
         let mut tx = store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;

@@ -1,8 +1,11 @@
 //! What tasks beside a meeting's loop tell it.
 
-use super::{port::Found, read::MeetingRead};
+use super::{peer::Negotiated, port::Found, read::MeetingRead};
 use crate::{
-    domain::id::ConsentId,
+    domain::{
+        id::{ConsentId, ParticipantId},
+        negotiation::Sent,
+    },
     queue::{Responder, message::Reply},
     store::stream::Stream,
 };
@@ -16,6 +19,15 @@ pub enum Fact {
     Open(Result<Box<(Stream, Found)>, Reply>, Responder),
     /// A stream has no port but that of the stream whose place it takes.
     MakeRoom(Box<Stream>, oneshot::Sender<()>),
+    /// What came of a participant's offer, the meeting's `attempt`-th.
+    Negotiated {
+        participant: ParticipantId,
+        attempt: u64,
+        /// The streams that it was to begin.
+        begins: Vec<Sent>,
+        done: Result<Box<Negotiated>, Reply>,
+        responder: Responder,
+    },
     /// A withdrawal is (or is not) on disk.
     Journalled(bool, Responder),
     /// A withdrawal had been said before, under another id: what the log says up to `head` stands.

@@ -10,6 +10,7 @@ pub mod journal;
 mod media_watch;
 pub mod meeting;
 mod noting;
+mod peer;
 pub mod port;
 mod read;
 mod recorder_events;
@@ -23,7 +24,7 @@ pub mod uploader;
 use crate::{
     clock::Clock,
     health::{self, Reason},
-    ingest::{Network, Ports},
+    ingest::{Endpoint, Network, Ports},
     ledger::Ledger,
     media::live::disk::Disk,
     objects::Objects,
@@ -48,6 +49,8 @@ pub struct Rtp {
     pub ports: Ports,
     /// `rtp.allow`.
     pub allow: Arc<[Network]>,
+    /// Browsers' media. `None`: not taken here.
+    pub webrtc: Option<Endpoint>,
 }
 
 /// What every meeting of the process uses.

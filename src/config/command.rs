@@ -329,9 +329,14 @@ group! {
         /// The address that media is received on [default: 127.0.0.1]
         #[arg(long, value_name = "IP")]
         rtp_bind: IpAddr,
-        /// The address that clients are told [default: rtp-bind]
-        #[arg(long, value_name = "IP")]
-        rtp_public_ip: IpAddr,
+        /// The addresses that clients are told, comma-separated: plain senders the first, browsers all
+        /// [default: rtp-bind]
+        #[arg(long, value_name = "IP,…", value_delimiter = ',')]
+        rtp_public_ip: Vec<IpAddr>,
+        /// The UDP port of all browsers (WebRTC) [default: any free one in `serve` and `demo`, none in
+        /// `worker`]
+        #[arg(long, value_name = "PORT")]
+        rtp_webrtc_port: u16,
         /// UDP ports, one per stream [default: 20000-20999]
         #[arg(long, value_name = "FIRST-LAST")]
         rtp_ports: Ports,

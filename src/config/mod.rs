@@ -74,8 +74,10 @@ pub enum LogFormat {
 pub struct Rtp {
     /// The address that sockets are bound to.
     pub bind: IpAddr,
-    /// The address that clients are told.
-    pub public_ip: IpAddr,
+    /// The addresses that clients are told: plain senders the first, browsers all. Never empty.
+    pub public_ips: Vec<IpAddr>,
+    /// Of browsers' media. `None`: not taken; 0: any free one.
+    pub webrtc_port: Option<u16>,
     pub ports: RangeInclusive<u16>,
     /// Networks whose senders need neither a told address nor SRTP, besides loopback: `10.0.0.0/8`,
     /// `192.0.2.7`.
@@ -244,13 +246,19 @@ impl Settings {
         }
 
         let bind = media.rtp_bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let public_ip = media.rtp_public_ip.unwrap_or(bind);
-        if public_ip.is_unspecified() {
-            let why = format!(
-                "with rtp-bind {bind} it must be given: clients cannot send to {public_ip}"
-            );
+        let public_ips = media.rtp_public_ip.unwrap_or_else(|| vec![bind]);
+        if let Some(nowhere) = public_ips.iter().find(|ip| ip.is_unspecified()) {
+            let why =
+                format!("with rtp-bind {bind} it must be given: clients cannot send to {nowhere}");
             return Err(wrong("rtp-public-ip", why));
         }
+        if public_ips.is_empty() {
+            return Err(wrong("rtp-public-ip", "it is empty".to_owned()));
+        }
+        // Who brings everything along is tried out on one machine, where any port will do.
+        let webrtc_port = media
+            .rtp_webrtc_port
+            .or((stand != Deployment::Shared).then_some(0));
         let origins: Vec<String> = front
             .origins
             .unwrap_or_default()
@@ -323,7 +331,8 @@ impl Settings {
             secret: secrets.secret.map(Secret),
             rtp: Rtp {
                 bind,
-                public_ip,
+                public_ips,
+                webrtc_port,
                 ports,
                 allow: media.rtp_allow.unwrap_or_default(),
             },

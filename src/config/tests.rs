@@ -49,7 +49,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     ]);
     let settings = Settings::resolve(sources, Deployment::Standalone).expect("it is right");
     std::fs::remove_file(path).expect("it is there");
-    assert_eq!(settings.rtp.public_ip, IpAddr::from([192, 0, 2, 3]));
+    assert_eq!(settings.rtp.public_ips, [IpAddr::from([192, 0, 2, 3])]);
     assert_eq!(settings.rtp.bind, IpAddr::from([0, 0, 0, 0]));
     assert_eq!(settings.rtp.allow, ["10.0.0.0/8", "::1"]);
     assert_eq!(settings.rtp.ports, 20_000..=20_999);

@@ -228,7 +228,7 @@ pub fn ports(settings: &Settings) -> Finding {
         rtp.ports.start(),
         rtp.ports.end(),
         rtp.bind,
-        rtp.public_ip,
+        rtp.public_ips[0],
         all - taken
     );
     match refused {

@@ -97,6 +97,11 @@ pub enum Reply {
     Streams {
         streams: Vec<StreamNow>,
     },
+    /// What is said to a participant's offer: the envelope's `type` and `data`.
+    Signal {
+        kind: String,
+        data: Value,
+    },
     /// `code` is one of the contract's error codes.
     Error {
         code: String,

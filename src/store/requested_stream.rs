@@ -9,7 +9,7 @@ use crate::domain::{
     codec::Codec,
     id::{MeetingId, ParticipantId, StreamId, TenantId},
     media_state::Media,
-    stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState},
+    stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState, Transport},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow, types::Text};
@@ -22,6 +22,7 @@ pub struct RequestedStream {
     pub tenant: TenantId,
     pub meeting: MeetingId,
     pub participant: ParticipantId,
+    pub transport: Transport,
     pub kind: MediaKind,
     pub source: MediaSource,
     pub codec: Codec,
@@ -53,8 +54,8 @@ pub async fn insert(conn: &mut PgConnection, stream: &RequestedStream) -> Result
     let done = sqlx::query(
         "insert into streams (meeting_id, id, tenant_id, participant_id, kind, source, codec, payload_type, clock_rate,
                               ssrc, remote, srtp_suite, srtp_sealed, relatch,
-                              red_payload_type)
-         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15 where not exists (
+                              red_payload_type, transport)
+         select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16 where not exists (
              select 1 from streams where meeting_id = $1 and ssrc = $10 and state <> 'closed'
                  and (participant_id, kind, source) <> ($4, $5, $6))",
     )
@@ -73,6 +74,7 @@ pub async fn insert(conn: &mut PgConnection, stream: &RequestedStream) -> Result
     .bind(&stream.srtp_sealed)
     .bind(stream.relatch)
     .bind(stream.red_payload_type.map(i32::from))
+    .bind(stream.transport.as_str())
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -100,6 +102,7 @@ pub(crate) const FIND: &str =
 pub struct ListedStream {
     pub id: Uuid,
     pub participant_id: Uuid,
+    pub transport: Transport,
     pub kind: MediaKind,
     pub source: MediaSource,
     pub codec: Codec,
@@ -125,6 +128,7 @@ impl FromRow<'_, PgRow> for ListedStream {
         Ok(Self {
             id: row.try_get("id")?,
             participant_id: row.try_get("participant_id")?,
+            transport: word(row, "transport")?,
             kind: word(row, "kind")?,
             source: word(row, "source")?,
             codec: word(row, "codec")?,
@@ -164,6 +168,6 @@ pub async fn list(
         .await?)
 }
 
-pub(crate) const LIST: &str = "select id, participant_id, kind, source, codec, payload_type, clock_rate, ssrc, heard_ssrc, \
+pub(crate) const LIST: &str = "select id, participant_id, transport, kind, source, codec, payload_type, clock_rate, ssrc, heard_ssrc, \
     relatch, latched, ip, port, srtp_suite, state, reason, media, media_reason, created_at, closed_at from streams \
     where meeting_id = $1 and id > $2 and ($4::uuid is null or participant_id = $4) order by id limit $3";

@@ -8,7 +8,7 @@ use crate::domain::{
     codec::Codec,
     id::{MeetingId, ParticipantId, StreamId},
     media_state::Media,
-    stream::{CloseReason, MediaKind, MediaReason, MediaSource, SrtpSuite, StreamState},
+    stream::{CloseReason, MediaKind, MediaReason, MediaSource, SrtpSuite, StreamState, Transport},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
@@ -17,6 +17,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 pub struct Stream {
     pub id: StreamId,
     pub participant: ParticipantId,
+    pub transport: Transport,
     pub kind: MediaKind,
     pub source: MediaSource,
     pub codec: Codec,
@@ -58,6 +59,7 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     Ok(Stream {
         id: StreamId(row.try_get("id")?),
         participant: ParticipantId(row.try_get("participant_id")?),
+        transport: word(row, "transport")?,
         kind: word(row, "kind")?,
         source: word(row, "source")?,
         codec: word(row, "codec")?,
@@ -87,7 +89,7 @@ fn stream(row: &PgRow) -> sqlx::Result<Stream> {
     })
 }
 
-const COLUMNS: &str = "id, participant_id, kind, source, codec, payload_type, red_payload_type, clock_rate, ssrc, heard_ssrc, remote, relatch, \
+const COLUMNS: &str = "id, participant_id, transport, kind, source, codec, payload_type, red_payload_type, clock_rate, ssrc, heard_ssrc, remote, relatch, \
                        latched, ip, port, srtp_suite, srtp_sealed, rollover, state, media, media_reason";
 
 /// The meeting's streams that are not closed, oldest first.
@@ -125,6 +127,22 @@ pub async fn opened(
     if let Some(Some(source)) = remote {
         port::know(conn, meeting, id, &source).await?;
     }
+    Ok(())
+}
+
+/// The same of a stream that comes from a peer connection: it has no port of its own.
+pub async fn opened_by_peer(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: StreamId,
+) -> Result<()> {
+    sqlx::query(
+        "update streams set state = 'open' where meeting_id = $1 and id = $2 and state <> 'closed'",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

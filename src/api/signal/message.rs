@@ -6,6 +6,7 @@ use crate::{
     domain::{
         consent::{ConsentStatus, ConsentType},
         id::MeetingId,
+        negotiation::Offer,
     },
     store::consent::STATEMENT_CHARS_MAX,
 };
@@ -120,9 +121,13 @@ fn read(envelope: &mut Map<String, Value>) -> Result<ClientMessage, String> {
     }
     match kind.as_str() {
         "join_room" => join(typed(data)?).map(ClientMessage::Join),
-        "offer" | "answer" => {
-            let sdp: Sdp = typed(data)?;
-            Ok(ClientMessage::Signal(json!({"type": kind, "data": sdp})))
+        "offer" => {
+            let offer: Offer = typed(data)?;
+            Ok(ClientMessage::Signal(json!({"type": kind, "data": offer})))
+        }
+        "answer" => {
+            let answer: Answer = typed(data)?;
+            Ok(ClientMessage::Signal(json!({"type": kind, "data": answer})))
         }
         "ice_candidate" => {
             let candidate: Candidate = match data {
@@ -191,8 +196,10 @@ fn join(data: JoinData) -> Result<Join, String> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sdp {
+struct Answer {
     sdp: String,
+    /// Of the offer that it answers.
+    id: String,
 }
 
 /// `candidate: null` ends them.

@@ -17,13 +17,16 @@ use crate::{
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
         participant::Role,
     },
-    queue::message::{Ask, Reply},
+    queue::{
+        AskError,
+        message::{Ask, Reply},
+    },
     store::consent::ConsentDecision,
 };
 use serde_json::Value;
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument;
@@ -31,7 +34,9 @@ use tracing::Instrument;
 /// What waits for the worker, per socket.
 const WORKER_QUEUE_MAX: usize = 64;
 /// The longest that the worker may take for an offer, answer or candidate.
-const SIGNAL_MAX: Duration = Duration::from_secs(5);
+const SIGNAL_MAX: Duration = Duration::from_secs(2);
+/// Between two tries while no worker holds the meeting yet: it begins with its first participant.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 type ToWorker = (Option<Value>, Value);
 
@@ -176,12 +181,32 @@ async fn pass_on(
             participant,
             message,
         };
-        let error = match signal.state().queue.ask(meeting, &ask, SIGNAL_MAX).await {
+        let error = match tell(&signal, meeting, &ask).await {
+            Ok(Reply::Signal { kind, data }) => {
+                outbox.push(message::envelope(&kind, re.as_ref(), None, &data));
+                continue;
+            }
             Ok(Reply::Error { code, message }) => (code, message),
             Ok(_) => continue,
             Err(error) => ("unavailable".to_owned(), error.to_string()),
         };
         outbox.push(message::error(re.as_ref(), &error.0, &error.1));
+    }
+}
+
+/// Tells the worker; an offer waits until there is one, which takes a moment at the beginning and
+/// after a take-over.
+async fn tell(signal: &Signal, meeting: MeetingId, ask: &Ask) -> Result<Reply, AskError> {
+    let waits = matches!(ask, Ask::Signal { message, .. } if message["type"] == "offer");
+    let deadline = Instant::now() + SIGNAL_MAX;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match signal.state().queue.ask(meeting, ask, left).await {
+            Err(AskError::Nobody) if waits && left > 2 * TRY_AGAIN => {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            told => return told,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn run(mut settings: Settings, demo: DemoFlags) -> anyhow::Result<()> 
     for line in give_way(&mut settings) {
         screen.say(&line);
     }
-    let host = settings.rtp.public_ip;
+    let host = settings.rtp.public_ips[0];
 
     let work = screen.work("Starting Postgres, storage, the speech model and the server");
     let running = tokio::select! {

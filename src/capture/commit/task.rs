@@ -176,6 +176,13 @@ impl CommitTask {
                 stream::opened(&mut tx, meeting, *stream, ip, *port).await?;
                 events.push(presence::updated(&mut tx, meeting, *participant).await?);
             }
+            Write::PeerStreamOpened {
+                stream,
+                participant,
+            } => {
+                stream::opened_by_peer(&mut tx, meeting, *stream).await?;
+                events.push(presence::updated(&mut tx, meeting, *participant).await?);
+            }
             Write::StreamClosed {
                 stream,
                 participant,

@@ -51,6 +51,11 @@ pub enum Write {
         ip: String,
         port: u16,
     },
+    /// The same of a stream from a peer connection.
+    PeerStreamOpened {
+        stream: StreamId,
+        participant: ParticipantId,
+    },
     StreamClosed {
         stream: StreamId,
         participant: ParticipantId,

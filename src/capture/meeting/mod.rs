@@ -6,12 +6,13 @@
 //! uploads. So a withdrawal is acted on within one turn of the loop, whatever else is slow.
 //!
 //! Only the files of this folder see its state: [`requests`] carries out what is asked of it,
-//! [`reading`] reads the consent log, [`streams`] opens and closes, [`captions`] lets words out,
+//! [`reading`] reads the consent log, [`streams`] opens and closes, [`peers`] answers browsers, [`captions`] lets words out,
 //! [`start`] begins it and [`closing`] ends it.
 
 mod captions;
 mod closing;
 mod outside;
+mod peers;
 mod reading;
 mod requests;
 mod start;
@@ -47,6 +48,7 @@ use crate::{
 };
 use closing::Outputs;
 use outside::{Event, Outside};
+use peers::Connection;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -79,6 +81,11 @@ pub struct RunningMeeting {
     names: BTreeMap<ParticipantId, String>,
     lost: CancellationToken,
     facts: mpsc::Sender<Fact>,
+    peers: BTreeMap<ParticipantId, Connection>,
+    /// Offers so far.
+    attempts: u64,
+    /// Streams that were open when the store was last asked which are.
+    known: BTreeSet<StreamId>,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
     withdrawals: BTreeSet<ConsentId>,
     reader: LogReader,
@@ -240,10 +247,13 @@ impl RunningMeeting {
                 Command::Leave {
                     participant,
                     removed,
-                } => self.write(Write::Leave {
-                    participant,
-                    removed,
-                }),
+                } => {
+                    self.peers.remove(&participant);
+                    self.write(Write::Leave {
+                        participant,
+                        removed,
+                    });
+                }
                 Command::Tell(state) => {
                     let state = RecordingReport::live(&state, self.holder.epoch);
                     self.write(Write::State(state));
@@ -280,6 +290,13 @@ impl RunningMeeting {
                 }
                 let _ = done.send(());
             }
+            Fact::Negotiated {
+                participant,
+                attempt,
+                begins,
+                done,
+                responder,
+            } => self.negotiated(participant, attempt, begins, done, responder),
             Fact::Journalled(journalled, responder) => {
                 responder.reply(Reply::Withdrawn { journalled })
             }

@@ -45,7 +45,8 @@ impl RunningMeeting {
     }
 
     /// Reads beside the loop; a [`Fact`] answers.
-    pub(super) fn start_reading(&self, after: i64) {
+    pub(super) fn start_reading(&mut self, after: i64) {
+        self.known = self.tracks.ids().into_iter().collect();
         let (store, meeting, facts) = (self.deps.store.clone(), self.meeting, self.facts.clone());
         let start = self.clock.to_wall(MeetingTime::ZERO);
         tokio::spawn(
@@ -72,9 +73,13 @@ impl RunningMeeting {
         if !read.consent.is_empty() {
             self.input(Input::Consent(read.consent));
         }
+        for gone in read.listed.iter().filter(|listed| !listed.present) {
+            self.peers.remove(&gone.participant);
+        }
         self.input(Input::Roster(read.listed));
         for stream in self.tracks.ids() {
-            if !read.streams.contains(&stream) {
+            // One that was opened meanwhile may not have been there to be read.
+            if self.known.contains(&stream) && !read.streams.contains(&stream) {
                 self.drop_track(stream);
             }
         }

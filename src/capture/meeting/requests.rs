@@ -71,7 +71,7 @@ impl RunningMeeting {
                     .in_current_span(),
                 );
             }
-            Ask::OpenStream { stream } if self.tracks.port(stream).is_some() => {
+            Ask::OpenStream { stream } if self.tracks.is_open(stream) => {
                 self.answer(responder, stream)
             }
             Ask::OpenStream { stream } => {
@@ -93,12 +93,10 @@ impl RunningMeeting {
                 self.close(stream, reason);
                 responder.reply(Reply::Done);
             }
-            Ask::Signal { .. } => responder.reply(Reply::Error {
-                code: "webrtc_unavailable".into(),
-                message:
-                    "this server takes media as plain RTP only: POST /v1/meetings/{id}/streams"
-                        .into(),
-            }),
+            Ask::Signal {
+                participant,
+                message,
+            } => self.signal(participant, &message, responder),
         }
     }
 

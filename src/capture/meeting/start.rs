@@ -16,7 +16,7 @@ use crate::{
     domain::{
         log_reader::LogReader,
         meeting::Meeting,
-        stream::{CloseReason, StreamState},
+        stream::{CloseReason, StreamState, Transport},
         time::MeetingTime,
     },
     queue::{
@@ -175,6 +175,9 @@ impl RunningMeeting {
             speech: Some(speech),
             settings: loaded.settings,
             names: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            attempts: 0,
+            known: BTreeSet::new(),
             lost,
             facts: facts_tx,
             withdrawals: BTreeSet::new(),
@@ -190,11 +193,10 @@ impl RunningMeeting {
         }
         let first = read::read(&running.deps.store, meeting, 0, start).await?;
         running.read(Some(first));
-        for stream in loaded
-            .streams
-            .into_iter()
-            .filter(|stream| stream.state == StreamState::Open)
-        {
+        running.ask_again(&loaded.streams);
+        for stream in loaded.streams.into_iter().filter(|stream| {
+            stream.state == StreamState::Open && stream.transport == Transport::Rtp
+        }) {
             let deps = running.deps.clone();
             let finding = port::find(&deps.store, &deps.rtp, meeting, &stream);
             match finding

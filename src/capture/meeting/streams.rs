@@ -14,7 +14,7 @@ use crate::{
         Responder,
         message::{Reply, StreamNow},
     },
-    speech::StreamOptions,
+    speech::{self, StreamOptions},
     store::stream::Stream,
 };
 use std::time::Instant;
@@ -30,7 +30,7 @@ impl RunningMeeting {
     /// before its first packet.
     pub(super) fn open(&mut self, stream: Stream, found: Found, responder: Option<Responder>) {
         let (id, participant) = (stream.id, stream.participant);
-        if self.tracks.port(id).is_some() {
+        if self.tracks.is_open(id) {
             // Asked for twice; the port that was found for the second is nobody's.
             if let Some(responder) = responder {
                 self.answer(responder, id);
@@ -51,17 +51,9 @@ impl RunningMeeting {
             stream: id,
             participant,
         });
-        let Some(speech) = &self.speech else { return };
-        let speech = speech.open(StreamOptions {
-            participant,
-            stream: id,
-            source: stream.source,
-            language: self.settings.language.clone(),
-            languages: self.settings.languages.clone(),
-            glossary: self.settings.glossary.clone(),
-            translate: self.settings.translate_to.is_some(),
-            late: false,
-        });
+        let Some(speech) = self.speech_of(&stream) else {
+            return;
+        };
         match self
             .tracks
             .open(&stream, codec, found, speech, self.clock.now())
@@ -92,6 +84,20 @@ impl RunningMeeting {
                 self.refuse(&stream, responder, CloseReason::Unavailable, why);
             }
         }
+    }
+
+    /// Where a stream's sound is heard; `None` once the meeting is being finished.
+    pub(super) fn speech_of(&self, stream: &Stream) -> Option<speech::Stream> {
+        Some(self.speech.as_ref()?.open(StreamOptions {
+            participant: stream.participant,
+            stream: stream.id,
+            source: stream.source,
+            language: self.settings.language.clone(),
+            languages: self.settings.languages.clone(),
+            glossary: self.settings.glossary.clone(),
+            translate: self.settings.translate_to.is_some(),
+            late: false,
+        }))
     }
 
     pub(super) fn refuse(

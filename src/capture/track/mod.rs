@@ -60,8 +60,8 @@ pub struct Track {
     codec: AudioCodec,
     key: TrackKey,
     ingest: ingest::Stream,
-    /// Where its sender sends to.
-    port: u16,
+    /// Where its sender sends to, when it has a port of its own.
+    port: Option<u16>,
     watch: MediaWatch,
     /// Packets that came and were not kept, by reason.
     dropped: BTreeMap<&'static str, u64>,
@@ -150,8 +150,12 @@ impl Tracks {
         self.tracks.keys().copied().collect()
     }
 
+    pub fn is_open(&self, stream: StreamId) -> bool {
+        self.tracks.contains_key(&stream)
+    }
+
     pub fn port(&self, stream: StreamId) -> Option<u16> {
-        self.tracks.get(&stream).map(|track| track.port)
+        self.tracks.get(&stream)?.port
     }
 
     /// Streams that a new one of the same participant and source takes the place of.

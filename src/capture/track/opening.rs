@@ -4,7 +4,7 @@ use super::{ALIVE_EVERY, Track, Tracks};
 use crate::{
     capture::{media_watch::MediaWatch, port::Found},
     domain::{codec::AudioCodec, jitter_buffer::JitterBuffer, source::Terms, time::MeetingTime},
-    ingest::{self, PlainConfig, Source, SrtpConfig, StreamConfig},
+    ingest::{self, Peer, PlainConfig, Source, SrtpConfig, StreamConfig},
     speech,
     store::{recording::TrackKey, requested_stream::seal_place, stream::Stream},
 };
@@ -12,7 +12,7 @@ use anyhow::bail;
 use std::collections::BTreeMap;
 
 impl Tracks {
-    /// Begins to receive from a source.
+    /// Begins to receive on a port of the stream's own.
     pub fn open(
         &mut self,
         row: &Stream,
@@ -21,6 +21,27 @@ impl Tracks {
         speech: speech::Stream,
         now: MeetingTime,
     ) -> anyhow::Result<u16> {
+        let port = found.place.port;
+        let source = self.plain(row, found)?;
+        self.receive(row, codec, source, Some(port), speech, now)?;
+        Ok(port)
+    }
+
+    /// Begins to receive a section of a peer connection.
+    pub fn open_peer(
+        &mut self,
+        row: &Stream,
+        codec: AudioCodec,
+        peer: &Peer,
+        mid: &str,
+        speech: speech::Stream,
+        now: MeetingTime,
+    ) -> anyhow::Result<()> {
+        let source = Source::Peer(peer.clone(), mid.to_owned());
+        self.receive(row, codec, source, None, speech, now)
+    }
+
+    fn plain(&self, row: &Stream, found: Found) -> anyhow::Result<Source> {
         let rtp = &self.deps.rtp;
         let srtp = match (row.srtp_suite, &row.srtp_sealed) {
             (Some(suite), Some(sealed)) => {
@@ -37,21 +58,12 @@ impl Tracks {
             (None, _) => None,
             (Some(_), None) => bail!("the stream's SRTP key is gone"),
         };
-        let secured = srtp.is_some();
         let address = |text: &Option<String>| text.as_ref().map(|text| text.parse()).transpose();
-        let config = StreamConfig {
-            stream: row.id,
-            payload_type: row.payload_type,
-            red_payload_type: row.red_payload_type,
-            codec,
-            clock_rate: row.clock_rate,
-            report_every: ingest::REPORT_EVERY,
-        };
         let plain = PlainConfig {
             terms: Terms {
                 ssrc: row.ssrc,
                 remote: address(&row.remote)?,
-                secured,
+                secured: srtp.is_some(),
                 relatch: row.relatch,
                 foreign: found.foreign,
             },
@@ -60,8 +72,26 @@ impl Tracks {
             ssrc: row.heard_ssrc,
             srtp,
         };
-        let port = found.place.port;
-        let source = Source::Plain(found.place, plain);
+        Ok(Source::Plain(found.place, plain))
+    }
+
+    fn receive(
+        &mut self,
+        row: &Stream,
+        codec: AudioCodec,
+        source: Source,
+        port: Option<u16>,
+        speech: speech::Stream,
+        now: MeetingTime,
+    ) -> anyhow::Result<()> {
+        let config = StreamConfig {
+            stream: row.id,
+            payload_type: row.payload_type,
+            red_payload_type: row.red_payload_type,
+            codec,
+            clock_rate: row.clock_rate,
+            report_every: ingest::REPORT_EVERY,
+        };
         let ingest = ingest::open(config, source, self.to_loop.clone())?;
         let (sink, coming) = self.to_speech.sink(speech);
         self.decode_thread
@@ -85,9 +115,9 @@ impl Tracks {
             cname: None,
             alive: now - ALIVE_EVERY,
             indexed: now,
-            srtp: secured,
+            srtp: row.srtp_suite.is_some(),
         };
         self.tracks.insert(row.id, track);
-        Ok(port)
+        Ok(())
     }
 }

@@ -24,4 +24,5 @@ mod roles;
 mod site;
 mod spool;
 mod translation;
+mod webrtc;
 mod words;

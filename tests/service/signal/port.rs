@@ -5,7 +5,7 @@ use hansard::{
     domain::{
         codec::{AudioCodec, Codec},
         id::{ParticipantId, StreamId},
-        stream::{CloseReason, MediaKind, MediaSource},
+        stream::{CloseReason, MediaKind, MediaSource, Transport},
     },
     store::{
         new_id, port,
@@ -24,6 +24,7 @@ fn asked(world: &World, id: StreamId, participant: ParticipantId) -> RequestedSt
         tenant: world.tenant,
         meeting: world.meeting,
         participant,
+        transport: Transport::Rtp,
         kind: MediaKind::Audio,
         source: MediaSource::Microphone,
         codec: Codec::Audio(AudioCodec::Opus),

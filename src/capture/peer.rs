@@ -1,0 +1,154 @@
+//! What an offer asks for beside a meeting's loop: whether its participant may have streams, their
+//! rows, and the answer. All of it has one time limit.
+
+use super::{Deps, port::refuse};
+use crate::{
+    command::{Refused, join::enter as come_in, open_stream},
+    domain::{
+        admission::{Barred, EntryBy},
+        codec::{AudioCodec, Codec},
+        id::{MeetingId, ParticipantId, StreamId, TenantId},
+        negotiation::Sent,
+        stream::Transport,
+    },
+    ingest::{
+        Peer,
+        webrtc::{Answer, Refused as OfferRefused},
+    },
+    published,
+    queue::message::Reply,
+    store::{
+        StoreError,
+        effect::Effects,
+        event, meeting, new_id,
+        requested_stream::RequestedStream,
+        stream::{self, Stream},
+    },
+};
+use std::time::Duration;
+use tracing::{debug, warn};
+
+/// Its asker gives up after 2 s.
+const NEGOTIATION_MAX: Duration = Duration::from_millis(1_500);
+
+/// What came of an offer.
+pub struct Negotiated {
+    pub sdp: String,
+    /// The new streams by the `mid` of their sections, each with its row.
+    pub streams: Vec<(String, Stream)>,
+}
+
+/// Answers an offer, and makes rows for the streams that it begins.
+pub async fn negotiate(
+    deps: &Deps,
+    (tenant, meeting): (TenantId, MeetingId),
+    participant: ParticipantId,
+    peer: &Peer,
+    sdp: String,
+    begins: &[Sent],
+) -> Result<Negotiated, Reply> {
+    let negotiating = async {
+        let answer = peer.offer(sdp).await.map_err(|refused| match refused {
+            OfferRefused::Description(why) => refuse("invalid", &why),
+            OfferRefused::Over => refuse("failed", "the peer connection failed; make a new one"),
+        })?;
+        let rows = rows(tenant, meeting, participant, &answer, begins)?;
+        let made = make(deps, meeting, participant, &rows).await;
+        let (live, effects) = made.map_err(refused)?;
+        published::publish(&deps.queue, None, meeting, effects);
+        let streams = begins.iter().zip(&rows).filter_map(|(sent, row)| {
+            let made = live.iter().find(|stream| stream.id == row.id)?;
+            Some((sent.mid.clone(), made.clone()))
+        });
+        Ok(Negotiated {
+            streams: streams.collect(),
+            sdp: answer.sdp,
+        })
+    };
+    tokio::time::timeout(NEGOTIATION_MAX, negotiating)
+        .await
+        .unwrap_or_else(|_| Err(refuse("unavailable", "it took too long; offer again")))
+}
+
+fn rows(
+    tenant: TenantId,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    answer: &Answer,
+    begins: &[Sent],
+) -> Result<Vec<RequestedStream>, Reply> {
+    let codec = Codec::Audio(AudioCodec::Opus);
+    let row = |sent: &Sent| {
+        let payload_type = answer
+            .opus
+            .ok_or_else(|| refuse("invalid", "sdp: sound is taken as Opus (opus/48000/2)"))?;
+        Ok(RequestedStream {
+            id: StreamId(new_id()),
+            tenant,
+            meeting,
+            participant,
+            transport: Transport::WebRtc,
+            kind: sent.kind,
+            source: sent.source,
+            codec,
+            payload_type,
+            red_payload_type: None,
+            clock_rate: codec.clock_rate(),
+            ssrc: None,
+            remote: None,
+            relatch: false,
+            srtp_suite: None,
+            srtp_sealed: None,
+        })
+    };
+    begins.iter().map(row).collect()
+}
+
+/// Makes the participant present and the rows. Answers with the meeting's streams.
+async fn make(
+    deps: &Deps,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    rows: &[RequestedStream],
+) -> Result<(Vec<Stream>, Effects), Refused> {
+    let mut tx = deps.store.worker_tx().await?;
+    event::lock(&mut tx, meeting).await?;
+    let of = meeting::get(&mut tx, meeting)
+        .await?
+        .ok_or(StoreError::NotFound)?;
+    let entered = come_in(&mut tx, meeting, participant, EntryBy::Stream).await??;
+    for row in rows {
+        open_stream::request(&mut tx, &of, row).await?;
+    }
+    let live = stream::live(&mut tx, meeting).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok((live, entered.effects))
+}
+
+fn refused(refused: Refused) -> Reply {
+    match refused {
+        Refused::Barred(barred) => barred_reply(&barred),
+        Refused::Store(StoreError::NotFound) | Refused::NoParticipant => {
+            refuse("not_found", "there is no such participant in this meeting")
+        }
+        Refused::Store(error) => {
+            debug!(%error, "an offer's streams");
+            refuse("unavailable", "the database is not available; offer again")
+        }
+        other => {
+            warn!(error = %other, "an offer's streams");
+            refuse("unavailable", "its streams cannot be opened; offer again")
+        }
+    }
+}
+
+fn barred_reply(barred: &Barred) -> Reply {
+    match barred {
+        Barred::ConsentRequired(_) => refuse(
+            "consent_required",
+            "this meeting is only for who agreed to what it records",
+        ),
+        Barred::Ended => refuse("ended", "the meeting has ended"),
+        Barred::Removed | Barred::Absent => refuse("removed", "the participant was removed"),
+    }
+}
