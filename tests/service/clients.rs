@@ -24,14 +24,14 @@ use tokio_util::sync::CancellationToken;
 /// Sound that is sent, in frames of 20 ms.
 const FRAMES: usize = 200;
 
-fn here(path: &str) -> PathBuf {
+pub fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/clients")
         .join(path)
 }
 
 /// Runs a program to its end; its output, when it succeeds.
-fn run(what: &str, command: &mut Command) -> String {
+pub fn run(what: &str, command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| {
         panic!("{what}: {command:?} does not start ({error}); scripts/install.sh test installs what it needs")
     });
@@ -49,7 +49,7 @@ fn run(what: &str, command: &mut Command) -> String {
 
 /// A folder of installed packages for this content of `of`; `install` fills it, once, whole or not
 /// at all.
-fn installed(language: &str, of: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
+pub fn installed(language: &str, of: &[&str], install: impl FnOnce(&Path)) -> PathBuf {
     let mut hash = Sha256::new();
     for path in of {
         hash.update(fs::read(here(path)).expect("it is there"));

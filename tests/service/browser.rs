@@ -1,0 +1,224 @@
+//! A real Chromium as a participant: what its microphone hears becomes captions and a track.
+
+use crate::{
+    clients::{here, installed, run},
+    support::{Scratch, eventually, server::Server},
+};
+use hansard_client::{
+    meeting::Meeting,
+    rest::Client,
+    signal::{Event, Signal},
+    wer,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+/// A browser starts, on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
+/// The voice, and what is behind on a busy machine.
+const PLAY_MAX: Duration = Duration::from_secs(120);
+const RATE: u32 = 48_000;
+
+/// Its process, and what it told.
+struct Browser {
+    child: Child,
+    told: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Browser {
+    fn start(packages: &Path, client: &Client, token: &str, wav: &Path) -> Self {
+        let mut child = Command::new("node")
+            .arg(here("browser/run.mjs"))
+            .arg(client.base_url())
+            .arg(client.signal_url())
+            .arg(token)
+            .arg(wav)
+            .current_dir(packages)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let (stdout, hears) = (child.stdout.take().expect("it is piped"), told.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or_else(|_| json!({"line": line}));
+                hears.lock().expect("no holder panics").push(value);
+            }
+        });
+        Self { child, told }
+    }
+
+    fn told(&self) -> Vec<Value> {
+        self.told.lock().expect("no holder panics").clone()
+    }
+
+    async fn until(&self, what: &str, at_most: Duration, wanted: impl Fn(&Value) -> bool) {
+        let begun = Instant::now();
+        while !self.told().iter().any(&wanted) {
+            assert!(begun.elapsed() < at_most, "{what}: {:?}", self.told());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The end of its input ends it; not to be waited for long.
+        drop(self.child.stdin.take());
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(10) {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// 16-bit mono.
+fn wav(path: &Path, samples: &[f32]) {
+    let bytes = samples.len() as u32 * 2;
+    let mut file = Vec::with_capacity(44 + bytes as usize);
+    file.extend(b"RIFF");
+    file.extend((36 + bytes).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(RATE.to_le_bytes());
+    file.extend((RATE * 2).to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend(bytes.to_le_bytes());
+    for sample in samples {
+        let sample = (sample.clamp(-1.0, 1.0) * 32_767.0) as i16;
+        file.extend(sample.to_le_bytes());
+    }
+    fs::write(path, file).expect("there is room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_voice_from_chromium_to_a_caption() {
+    let packages = tokio::task::spawn_blocking(|| {
+        let files = ["browser/package.json", "browser/package-lock.json"];
+        installed("browser", &files, |folder| {
+            for file in ["package.json", "package-lock.json"] {
+                fs::copy(here("browser").join(file), folder.join(file)).expect("there is room");
+            }
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--silent", "--no-audit", "--no-fund"]);
+            run("npm", npm.current_dir(folder));
+        })
+    });
+    let packages = packages.await.expect("they are installed");
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let set = Meeting::test_set("incident").expect("the set");
+    let spoken: Vec<_> = set
+        .utterances
+        .iter()
+        .filter(|utterance| utterance.speaker == "David" && utterance.end_ms <= 16_000)
+        .collect();
+    let file = format!(
+        "{}/tests/data/speech/incident/David.opus",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let decoding = tokio::task::spawn_blocking(move || {
+        hansard_client::tone::decode(file.as_ref(), RATE).expect("plays")
+    });
+    let mut samples = decoding.await.expect("no panic");
+    samples.truncate(16 * RATE as usize);
+    let path = scratch.path().join("david.wav");
+    wav(&path, &samples);
+
+    let server = Server::serve(data.path());
+    let client = server.client();
+    let host = client
+        .create_user("host@example.org", "Host")
+        .await
+        .expect("a user");
+    let meeting = client
+        .create_meeting(&host, json!({"language": "en"}))
+        .await
+        .expect("a meeting");
+    let id = meeting["id"].as_str().expect("an id").to_owned();
+    let david = client
+        .create_user("david@example.org", "David")
+        .await
+        .expect("a user");
+    let joined = client.join(&id, &david).await.expect("joins");
+    client
+        .consent(&joined.consent_token, &id, "recording_ai", "accepted")
+        .await
+        .expect("agrees");
+    let mut observer = Signal::observe(&client, &id, Some(0))
+        .await
+        .expect("observes");
+    let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let hears = events.clone();
+    let observing = tokio::spawn(async move {
+        while let Some(event) = observer.next().await {
+            hears.lock().expect("no holder panics").push(event);
+        }
+    });
+
+    let browser = Browser::start(&packages, &client, &joined.token, &path);
+    browser
+        .until("an answer", START_MAX, |told| {
+            told["answer"]["type"] == "answer"
+        })
+        .await;
+    browser
+        .until("connected", START_MAX, |told| told["state"] == "connected")
+        .await;
+    let said: String = spoken
+        .iter()
+        .map(|utterance| format!("{} ", utterance.text))
+        .collect();
+    let heard = || -> String {
+        let events = events.lock().expect("no holder panics");
+        let finals = events
+            .iter()
+            .filter(|event| event.kind() == "transcript_update" && event.data()["final"] == true);
+        finals
+            .map(|event| {
+                assert_eq!(event.data()["participant"]["displayName"], "David");
+                event.data()["text"].as_str().expect("text").to_owned() + " "
+            })
+            .collect()
+    };
+    let enough = wer::words(&said).len() * 9 / 10;
+    eventually("its words are captions", PLAY_MAX, async || {
+        wer::words(&heard()).len() >= enough
+    })
+    .await;
+    // A report of ours came back: it is heard as it hears.
+    browser
+        .until("a receiver report", START_MAX, |told| told["lost"] == 0)
+        .await;
+    drop(browser);
+    client.end(&id).await.expect("ends");
+    let recordings = client
+        .wait_recordings_ready(&id, Instant::now() + PLAY_MAX)
+        .await
+        .expect("ready");
+    observing.abort();
+    let errors = wer::compare(&said, &heard());
+    println!("{said:?} was heard as {:?}: {:.3}", heard(), errors.rate());
+    assert!(errors.rate() <= 0.15, "{said:?}: {:?}", heard());
+    let track = recordings
+        .iter()
+        .find(|recording| recording.kind == "track")
+        .expect("a track");
+    assert_eq!(track.media_type.as_deref(), Some("audio/webm"));
+    assert!(track.duration_ms.expect("it is ready") > 10_000);
+    server.terminate();
+}
