@@ -30,7 +30,6 @@ use crate::{
 };
 use axum::{Extension, Json, extract::State};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -92,8 +91,7 @@ pub struct Joined {
     pub signal_url: String,
     /// For own consent entries only; has no expiry of its own.
     pub consent_token: String,
-    #[schema(value_type = Vec<IceServer>)]
-    pub ice_servers: Vec<Value>,
+    pub ice_servers: Vec<IceServer>,
     /// Under policy `required`: the purposes this user has not accepted yet.
     #[schema(example = json!(["recording", "transcription"]))]
     pub consent_required: Vec<Use>,
@@ -223,7 +221,7 @@ async fn join(
         participant_id: participant.id,
         signal_url: state.address.signal_url(),
         consent_token: state.keys.mint_consent(subject, now),
-        ice_servers: state.ice_servers.clone(),
+        ice_servers: state.ice.told(Some(ParticipantId(participant.id)), now),
         consent_required: missing,
     }))
 }

@@ -16,6 +16,7 @@ mod entries;
 pub mod erasure;
 pub mod glossary;
 pub mod hold;
+pub mod ice;
 pub mod idempotency;
 pub mod join;
 pub mod limit;

@@ -1,6 +1,7 @@
 //! What every handler stands on.
 
 use super::{
+    ice::IceServers,
     limit::Limits,
     password::Passwords,
     token::{Keys, Refused},
@@ -17,7 +18,6 @@ use crate::{
 };
 use axum::http::Uri;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// How clients reach this server, and who else may.
@@ -113,8 +113,8 @@ pub struct ApiState {
     pub keys: Keys,
     pub seal: Seal,
     pub address: Address,
-    /// Answered by `join`; for WebRTC.
-    pub ice_servers: Vec<Value>,
+    /// Told by `join` and `joined`; for WebRTC.
+    pub ice: IceServers,
     pub metrics: PrometheusHandle,
     pub passwords: Passwords,
     /// Where the object storage is for a browser (scheme and authority), for the pages' policy.

@@ -35,7 +35,7 @@ use crate::{
     worker::{Job, Worker},
 };
 use anyhow::Context;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
@@ -291,11 +291,21 @@ impl Media {
 
 /// The port of browsers' media, where one is wanted.
 fn webrtc(rtp: &config::Rtp) -> anyhow::Result<Option<Endpoint>> {
-    let Some(port) = rtp.webrtc_port else {
+    let Some(ports) = rtp.webrtc_ports.clone() else {
         return Ok(None);
     };
-    let endpoint = Endpoint::bind(rtp.bind, port, &rtp.public_ips)
-        .with_context(|| format!("rtp-webrtc-port {port} on {}", rtp.bind))?;
+    let (first, last) = (*ports.start(), *ports.end());
+    let mut found = ports.map(|port| Endpoint::bind(rtp.bind, port, &rtp.public_ips));
+    // Several workers of a host share the range.
+    let taken = |tried: &io::Result<Endpoint>| {
+        tried
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    let endpoint = found
+        .find(|tried| !taken(tried))
+        .unwrap_or_else(|| Err(io::ErrorKind::AddrInUse.into()))
+        .with_context(|| format!("rtp-webrtc-ports {first}-{last} on {}", rtp.bind))?;
     info!(port = endpoint.port(), "browsers send their media here");
     Ok(Some(endpoint))
 }

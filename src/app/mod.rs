@@ -27,6 +27,7 @@ mod watch;
 use crate::{
     api::{
         self,
+        ice::IceServers,
         limit::Limits,
         ops,
         password::Passwords,
@@ -164,7 +165,13 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             keys: Keys::new(services.secret.as_bytes())?,
             seal: Seal::new(services.secret.as_bytes())?,
             address: Address::new(&public_url, &settings.origins)?,
-            ice_servers: Vec::new(),
+            ice: IceServers::new(
+                &settings.ice_urls,
+                settings
+                    .turn_secret
+                    .as_ref()
+                    .map(|secret| secret.reveal().as_bytes()),
+            ),
             metrics,
             passwords: Passwords::default(),
             media_origin,

@@ -253,6 +253,11 @@ group! {
         /// [default: 500]
         #[arg(long, value_name = "N")]
         requests_per_credential: u32,
+        /// STUN and TURN servers that browsers are told, comma-separated (stun:…, turn:…, turns:…); for
+        /// TURN the secret that is shared with it, only by HANSARD_TURN_SECRET or
+        /// HANSARD_TURN_SECRET_FILE [default: none]
+        #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+        ice_urls: Vec<String>,
     }
 }
 
@@ -333,10 +338,10 @@ group! {
         /// [default: rtp-bind]
         #[arg(long, value_name = "IP,…", value_delimiter = ',')]
         rtp_public_ip: Vec<IpAddr>,
-        /// The UDP port of all browsers (WebRTC) [default: any free one in `serve` and `demo`, none in
-        /// `worker`]
-        #[arg(long, value_name = "PORT")]
-        rtp_webrtc_port: u16,
+        /// UDP ports of browsers (WebRTC): the first free one is for all of them [default: any free one
+        /// in `serve` and `demo`, none in `worker`]
+        #[arg(long, value_name = "FIRST-LAST")]
+        rtp_webrtc_ports: Ports,
         /// UDP ports, one per stream [default: 20000-20999]
         #[arg(long, value_name = "FIRST-LAST")]
         rtp_ports: Ports,
@@ -377,6 +382,8 @@ group! {
         secret: String,
         #[arg(long)]
         s3_secret_access_key: String,
+        #[arg(long)]
+        turn_secret: String,
     }
 }
 

@@ -76,8 +76,8 @@ pub struct Rtp {
     pub bind: IpAddr,
     /// The addresses that clients are told: plain senders the first, browsers all. Never empty.
     pub public_ips: Vec<IpAddr>,
-    /// Of browsers' media. `None`: not taken; 0: any free one.
-    pub webrtc_port: Option<u16>,
+    /// Of browsers' media: the first free one. `None`: not taken; 0: any.
+    pub webrtc_ports: Option<RangeInclusive<u16>>,
     pub ports: RangeInclusive<u16>,
     /// Networks whose senders need neither a told address nor SRTP, besides loopback: `10.0.0.0/8`,
     /// `192.0.2.7`.
@@ -116,6 +116,10 @@ pub struct Settings {
     /// Requests a second, twenty times as many at once; 0: no limit.
     pub requests_per_address: u32,
     pub requests_per_credential: u32,
+    /// STUN and TURN servers that browsers are told.
+    pub ice_urls: Vec<String>,
+    /// Shared with the TURN servers among them.
+    pub turn_secret: Option<Secret>,
 
     /// `None`: the private one.
     pub database_url: Option<Secret>,
@@ -256,9 +260,12 @@ impl Settings {
             return Err(wrong("rtp-public-ip", "it is empty".to_owned()));
         }
         // Who brings everything along is tried out on one machine, where any port will do.
-        let webrtc_port = media
-            .rtp_webrtc_port
-            .or((stand != Deployment::Shared).then_some(0));
+        let ice_urls = front.ice_urls.unwrap_or_default();
+        ice_servers(&ice_urls, secrets.turn_secret.is_some())?;
+        let webrtc_ports = media
+            .rtp_webrtc_ports
+            .map(|ports| ports.0)
+            .or((stand != Deployment::Shared).then_some(0..=0));
         let origins: Vec<String> = front
             .origins
             .unwrap_or_default()
@@ -309,6 +316,8 @@ impl Settings {
             connections_per_address: front.connections_per_address.unwrap_or(4096),
             requests_per_address: front.requests_per_address.unwrap_or(500),
             requests_per_credential: front.requests_per_credential.unwrap_or(500),
+            ice_urls,
+            turn_secret: secrets.turn_secret.map(Secret),
             database_url: stores.database_url.map(Secret),
             database_connections: stores
                 .database_connections
@@ -332,7 +341,7 @@ impl Settings {
             rtp: Rtp {
                 bind,
                 public_ips,
-                webrtc_port,
+                webrtc_ports,
                 ports,
                 allow: media.rtp_allow.unwrap_or_default(),
             },
@@ -348,6 +357,38 @@ impl Settings {
             models_beside,
             notes,
         })
+    }
+}
+
+/// RFC 7064, RFC 7065.
+fn ice_servers(urls: &[String], has_secret: bool) -> Result<(), ConfigError> {
+    let wrong = |name: &str, why: String| {
+        Err(ConfigError::Wrong {
+            name: name.to_owned(),
+            why,
+        })
+    };
+    for url in urls {
+        let known = ["stun:", "stuns:", "turn:", "turns:"];
+        let host = known.iter().find_map(|scheme| url.strip_prefix(scheme));
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+            let why = format!(
+                "{url} is none: write turn:turn.example.org:3478 or turns:turn.example.org:443?transport=tcp"
+            );
+            return wrong("ice-urls", why);
+        }
+    }
+    let relay = urls.iter().any(|url| url.starts_with("turn"));
+    match (relay, has_secret) {
+        (true, false) => wrong(
+            "turn-secret",
+            "a TURN server needs the secret that it shares with this one (coturn: use-auth-secret, static-auth-secret)".to_owned(),
+        ),
+        (false, true) => wrong(
+            "turn-secret",
+            "there is no TURN server in ice-urls to share it with".to_owned(),
+        ),
+        _ => Ok(()),
     }
 }
 

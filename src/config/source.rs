@@ -26,7 +26,13 @@ const CUSTOMARY: [(&str, &str); 13] = [
 ];
 
 /// Settings whose values may stand in a file that `…_FILE` names, and are never shown.
-const SECRETS: [&str; 4] = ["secret", "s3-secret-access-key", "database-url", "amqp-url"];
+const SECRETS: [&str; 5] = [
+    "secret",
+    "s3-secret-access-key",
+    "turn-secret",
+    "database-url",
+    "amqp-url",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

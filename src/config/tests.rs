@@ -285,6 +285,29 @@ fn secrets_come_from_files_and_are_never_shown() {
 }
 
 #[test]
+fn relays_are_told_with_a_secret_and_never_without() {
+    let resolve = |urls: &str, secret: Option<&str>| {
+        let mut environment = vec![("HOME", "/home/ana"), ("HANSARD_ICE_URLS", urls)];
+        environment.extend(secret.map(|secret| ("HANSARD_TURN_SECRET", secret)));
+        Settings::resolve(media(&[]).environment(environment), Deployment::Standalone)
+            .map(|settings| settings.ice_urls)
+            .map_err(|error| error.to_string())
+    };
+    let both = "stun:s.example.org,turns:t.example.org:443?transport=tcp";
+    assert_eq!(resolve(both, Some("north")).map(|urls| urls.len()), Ok(2));
+    for (urls, secret, says) in [
+        (both, None, "static-auth-secret"),
+        ("stun:s.example.org", Some("north"), "no TURN server"),
+        ("https://t.example.org", None, "ice-urls"),
+        ("turn://t.example.org", Some("north"), "ice-urls"),
+        ("stun:", None, "ice-urls"),
+    ] {
+        let error = resolve(urls, secret).expect_err(urls);
+        assert!(error.contains(says) && !error.contains("north"), "{error}");
+    }
+}
+
+#[test]
 fn keys_for_another_s3_do_not_matter_to_the_one_brought_along() {
     let sources = media(&[]).environment([("HOME", "/home/ana"), ("AWS_ACCESS_KEY_ID", "id")]);
     assert!(

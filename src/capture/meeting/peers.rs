@@ -58,7 +58,7 @@ impl RunningMeeting {
         let Some(endpoint) = &self.deps.rtp.webrtc else {
             return responder.reply(refuse(
                 "webrtc_unavailable",
-                "this worker takes media as plain RTP only (POST /v1/meetings/{id}/streams); its operator can set rtp-webrtc-port",
+                "this worker takes media as plain RTP only (POST /v1/meetings/{id}/streams); its operator can set rtp-webrtc-ports",
             ));
         };
         let (sdp, description, sent) = match read(data) {

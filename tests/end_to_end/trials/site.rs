@@ -46,7 +46,13 @@ impl Site {
     }
 
     pub fn worker(&self, data: &Path) -> Server {
-        self.process("worker", data, &["--rtp-allow", "127.0.0.0/8"])
+        let arguments = [
+            "--rtp-allow",
+            "127.0.0.0/8",
+            "--rtp-webrtc-ports",
+            "22000-22999",
+        ];
+        self.process("worker", data, &arguments)
     }
 
     /// With a grace time that is over soon.

@@ -12,6 +12,7 @@ use axum::{
 use hansard::{
     api::{
         self,
+        ice::IceServers,
         limit::{Limits, Peer},
         password::Passwords,
         secret::Secret,
@@ -186,7 +187,7 @@ impl App {
             keys: Keys::new(SECRET).expect("long enough"),
             seal: Seal::new(SECRET).expect("long enough"),
             address: Address::new(public_url, &[ALLOWED.to_owned()]).expect("good"),
-            ice_servers: Vec::new(),
+            ice: IceServers::default(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".to_owned(),

@@ -254,6 +254,15 @@ async fn joining_answers_with_the_room_and_tells_the_others() {
     );
     assert_eq!(joined["recording"]["state"], "waiting");
     assert_eq!(joined["iceServers"][0]["urls"][0], "stun:stun.example.org");
+    let relay = &joined["iceServers"][1];
+    assert_eq!(relay["urls"], json!(["turn:turn.example.org"]));
+    let name = relay["username"].as_str().expect("a name");
+    assert!(name.ends_with(joined["participantId"].as_str().expect("an id")));
+    assert!(
+        relay["credential"]
+            .as_str()
+            .is_some_and(|proof| proof.len() == 28)
+    );
     let (mut second, theirs) = api.join(&world, bob).await;
     let names: Vec<_> = theirs["participants"]
         .as_array()

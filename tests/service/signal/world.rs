@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use hansard::{
     api::{
         self,
+        ice::IceServers,
         limit::Limits,
         password::Passwords,
         secret::Secret,
@@ -223,7 +224,13 @@ impl World {
                 &["https://app.example.org".into()],
             )
             .expect("good"),
-            ice_servers: vec![json!({"urls": ["stun:stun.example.org"]})],
+            ice: IceServers::new(
+                &[
+                    "stun:stun.example.org".into(),
+                    "turn:turn.example.org".into(),
+                ],
+                Some(b"a secret shared with it"),
+            ),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
                 .handle(),
