@@ -31,7 +31,7 @@ fn invalid<T>(why: impl Into<String>) -> Result<T, Invalid> {
 pub struct Offer {
     pub sdp: String,
     /// What its sections carry, where that is not what is usual.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracks: Option<Vec<ToldTrack>>,
 }
 

@@ -198,8 +198,9 @@ fn join(data: JoinData) -> Result<Join, String> {
 #[serde(deny_unknown_fields)]
 struct Answer {
     sdp: String,
-    /// Of the offer that it answers.
-    id: String,
+    /// Of the offer that it answers; without one it is an answer to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 /// `candidate: null` ends them.
