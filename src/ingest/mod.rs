@@ -62,6 +62,10 @@ pub struct StreamConfig {
 }
 
 /// Where a stream's packets come from.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for each stream, and not kept"
+)]
 #[derive(Debug)]
 pub enum Source {
     /// RTP to a UDP port of the stream's own.
