@@ -33,7 +33,7 @@ const browser = await chromium.launchPersistentContext(profile, {
 });
 const stop = async () => {
     await browser.close();
-    await rm(profile, { recursive: true, force: true });
+    await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     process.exit(0);
 };
 process.stdin.on("end", stop);
@@ -42,9 +42,8 @@ process.stdin.resume();
 
 const page = await browser.newPage();
 page.on("pageerror", (error) => tell({ error: String(error) }));
-// An empty page of the server's own origin.
-await page.route(`${url}/blank`, (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
-await page.goto(`${url}/blank`);
+// A document of the server's own origin.
+await page.goto(`${url}/v1/openapi.json`);
 await page.exposeFunction("tell", tell);
 await page.evaluate(participate, { signalUrl, token });
 
