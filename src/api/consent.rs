@@ -4,6 +4,7 @@ use super::{
     auth::{Caller, Who},
     body::{Body, Path, Query, Valid, check_text},
     consent_request::{self, ConsentRequest, Outcome},
+    entries::{self, Tried},
     idempotency::{self, IdempotencyKey, Once},
     limit::Client,
     page::{Page, PageQuery},
@@ -18,10 +19,13 @@ use crate::{
         consent::{ConsentStatus, ConsentType, Use},
         id::{ConsentId, MeetingId, ParticipantId, UserId},
         redaction::RedactionState,
+        tenant_settings::SelfErasure,
     },
     store::{
         consent::{self, ConsentDecision, Entry, STATEMENT_CHARS_MAX},
         new_id,
+        redaction::Asking,
+        tenant,
     },
 };
 use axum::{
@@ -53,8 +57,8 @@ pub struct ConsentInput {
     /// The words that were agreed to, kept with the entry.
     #[schema(max_length = 2000)]
     pub statement: Option<String>,
-    /// With `withdrawn`: what was recorded and said before for these purposes is to go, too. Somebody
-    /// may have to approve that.
+    /// With `withdrawn`: what was recorded and said before for these purposes is to go, too. The
+    /// tenant's `selfErasure` says whether that is done at once, has to be approved, or is refused.
     pub erase: Option<bool>,
 }
 
@@ -102,7 +106,7 @@ pub struct ConsentView {
     /// Hex SHA-256 of `prevHash` and the entry.
     pub hash: String,
     pub prev_hash: String,
-    /// What came of `erase`; null where that was not asked for.
+    /// What came of `erase`; null where that was not asked for, or the tenant's `selfErasure` is `off`.
     pub redaction: Option<OwnRedactionView>,
 }
 
@@ -224,7 +228,7 @@ async fn say(
     Ok(match consent_request::carry_out(&state, asked).await? {
         Outcome::Logged { entry, before } => {
             let redaction = if erases {
-                Some(erase(&state, &caller, &entry).await?)
+                erase(&state, &caller, &entry).await?
             } else {
                 None
             };
@@ -246,33 +250,56 @@ async fn say(
     })
 }
 
-/// Asks for the redaction of what was withdrawn, once: repeated, it says how that stands.
+/// Asks for the redaction of what was withdrawn, once: repeated, it says how that stands. `None`: the
+/// tenant takes no such wishes of participants.
 async fn erase(
     state: &Shared,
     caller: &Caller,
     entry: &Entry,
-) -> Result<OwnRedactionView, Problem> {
-    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+) -> Result<Option<OwnRedactionView>, Problem> {
+    for _ in 0..entries::TRIES_MAX {
+        match erase_once(state, caller, entry).await {
+            Ok(redaction) => return Ok(redaction),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => entries::catch_up(state, caller.tenant).await?,
+        }
+    }
+    Err(entries::busy())
+}
+
+async fn erase_once(
+    state: &Shared,
+    caller: &Caller,
+    entry: &Entry,
+) -> Result<Option<OwnRedactionView>, Tried> {
+    let (tenant, meeting) = (caller.tenant, entry.meeting);
+    let mut tx = state.store.tenant_tx(tenant).await?;
+    let set = tenant::settings(&mut tx, tenant).await?.self_erasure;
     let author = match caller.who {
         Who::Server { .. } => caller.author(),
+        _ if set == SelfErasure::Off => return Ok(None),
         // Also a host that speaks for itself.
         _ => format!("participant:{}", entry.participant),
     };
-    let (redaction, effects) = redact::ask_with_withdrawal(
-        &mut tx,
-        caller.tenant,
-        entry.meeting,
-        entry.participant,
-        &entry.purposes,
+    let asking = Asking {
+        participant: entry.participant,
+        purposes: entry.purposes.clone(),
+        from_ms: None,
+        to_ms: None,
+        reason: None,
         author,
-    )
-    .await?;
-    tx.commit().await?;
-    state.publish(entry.meeting, effects);
-    Ok(OwnRedactionView {
+        approved: set == SelfErasure::Auto,
+        erasure: None,
+    };
+    let (redaction, effects) =
+        redact::ask_with_withdrawal(&mut tx, tenant, meeting, asking).await?;
+    entries::accept(state, &mut tx, tenant, meeting).await?;
+    entries::commit(state, tx).await?;
+    state.publish(meeting, effects);
+    Ok(Some(OwnRedactionView {
         id: redaction.id,
         state: redaction.state,
-    })
+    }))
 }
 
 /// Lists the ConsentLog, oldest first. A participant sees its own entries.

@@ -167,6 +167,11 @@ async fn write(
         _ => speaker(&mut tx, caller, user, decision.meeting).await?,
     };
     let refuses = !decision.status.accepts();
+    if !refuses && erasure::is_of(&mut tx, decision.meeting, decision.participant).await? {
+        return Err(Problem::forbidden(
+            "the user was erased: its consent can only be withdrawn",
+        ));
+    }
     // A request that comes again does not act again: what was said since then stands.
     let acting =
         (refuses && !consent::is_recorded(&mut tx, &decision).await?).then(|| act.now(&decision));

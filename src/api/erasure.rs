@@ -11,7 +11,7 @@ use super::{
     time::Time,
 };
 use crate::{
-    domain::{id::UserId, job::JobKind, redaction::RedactionState},
+    domain::{id::UserId, job::JobKind, redaction::ErasureState},
     queue::message::Wake,
     store::{
         Tx,
@@ -60,7 +60,7 @@ impl Valid for ErasureInput {
 pub struct ErasedMeetingView {
     pub meeting_id: Uuid,
     pub participant_id: Uuid,
-    pub state: RedactionState,
+    pub state: ErasureState,
     /// Null until it is asked for.
     pub redaction_id: Option<Uuid>,
 }
@@ -89,9 +89,7 @@ impl ErasureView {
         let meetings = parts.into_iter().map(|part| ErasedMeetingView {
             meeting_id: part.meeting.0,
             participant_id: part.participant.0,
-            state: part
-                .redaction
-                .map_or(RedactionState::Waiting, |(_, state)| state),
+            state: part.state(),
             redaction_id: part.redaction.map(|(id, _)| id),
         });
         Ok(Self {

@@ -234,7 +234,7 @@ pub async fn stands(
         .ok_or_else(|| Problem::unauthorized("the participant is no more"))?;
     if !admission::token_stands(&participant.record(), subject.minted) {
         return Err(Problem::unauthorized(
-            "the participant was removed: its tokens are void",
+            "the participant was removed, or the user erased: its tokens are void",
         ));
     }
     if matches!(caller.who, Who::Resumed(_)) && !participant.present {

@@ -9,7 +9,7 @@ use crate::{
         correction::words_from,
         deletion::{Deletable, taken_along},
         event::{Event, RecordingReport, Retraction, words},
-        id::{MeetingId, ParticipantId, RecordingId, SegmentId, TenantId},
+        id::{MeetingId, RecordingId, SegmentId, TenantId},
         job::JobKind,
         ledger,
         meeting::MeetingStatus,
@@ -71,8 +71,9 @@ pub async fn ask(
     Ok((redaction.id, effects))
 }
 
-/// Asks, with a withdrawal, for all of somebody in the meeting for these purposes, by their own hand
+/// Asks, with a withdrawal, for all of somebody in the meeting for some purposes, by their own hand
 /// or by whoever withdraws for them. One that was asked for so before and not declined is that one.
+/// While the meeting is held it has to be approved.
 ///
 /// # Errors
 /// [`Refused::NoParticipant`]; `StoreError::TooMany`.
@@ -80,26 +81,24 @@ pub async fn ask_with_withdrawal(
     conn: &mut PgConnection,
     tenant: TenantId,
     meeting: MeetingId,
-    participant: ParticipantId,
-    purposes: &[Use],
-    author: String,
+    asking: Asking,
 ) -> Result<(Redaction, Effects), Refused> {
     event::lock(conn, meeting).await?;
-    let before = redaction::by(conn, meeting, (participant, &author), purposes).await?;
-    if let Some(before) = before {
-        return Ok((before, Effects::default()));
-    }
+    let held = hold::current(conn, meeting).await?.is_some();
     let asking = Asking {
-        participant,
-        purposes: purposes.to_vec(),
-        from_ms: None,
-        to_ms: None,
-        reason: None,
-        author,
-        approved: false,
-        erasure: None,
+        approved: asking.approved && !held,
+        ..asking
     };
-    let (id, effects) = ask(conn, tenant, meeting, &asking).await?;
+    let by = (asking.participant, asking.author.as_str());
+    let (id, effects) = match redaction::by(conn, meeting, by, &asking.purposes).await? {
+        Some(before) if before.state == RedactionState::Asked && asking.approved => {
+            // It had to be approved when it was asked for.
+            let approved = approve(conn, meeting, before.id, &asking.author).await?;
+            (before.id, approved.unwrap_or_default())
+        }
+        Some(before) => return Ok((before, Effects::default())),
+        None => ask(conn, tenant, meeting, &asking).await?,
+    };
     let asked = redaction::get(conn, meeting, id).await?;
     Ok((asked.ok_or(StoreError::NotFound)?, effects))
 }

@@ -46,6 +46,34 @@ impl RedactionState {
     }
 }
 
+words! {
+    /// What has become of the erasure of a person in one meeting.
+    pub enum ErasureState(
+        "state of an erasure",
+        schema "ErasureState": "As of a redaction. `blocked`: the meeting has a legal hold, and it goes on when that is lifted."
+    ) {
+        Waiting = "waiting",
+        Blocked = "blocked",
+        Running = "running",
+        WaitingRestore = "waiting_restore",
+        Done = "done",
+    }
+}
+
+/// How far the erasure of a person is in a meeting: as its redaction, if that was asked for.
+pub const fn erasure_state(redaction: Option<RedactionState>, held: bool) -> ErasureState {
+    match redaction {
+        Some(RedactionState::Running) => ErasureState::Running,
+        Some(RedactionState::WaitingRestore) => ErasureState::WaitingRestore,
+        Some(RedactionState::Done) => ErasureState::Done,
+        None if held => ErasureState::Blocked,
+        // Nobody has to approve it.
+        Some(RedactionState::Waiting | RedactionState::Asked | RedactionState::Declined) | None => {
+            ErasureState::Waiting
+        }
+    }
+}
+
 /// What is known of a meeting while a redaction of it is carried out.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Progress {
@@ -376,6 +404,21 @@ mod tests {
             ..said
         };
         assert_eq!(texts(&rest(&said, &near(&[ms(900, 950)]))), ["b"]);
+    }
+
+    #[test]
+    fn an_erasure_is_as_far_as_its_redaction_and_blocked_by_a_hold_before() {
+        use RedactionState::{Done, Running, Waiting};
+        for (redaction, held, expected) in [
+            (None, false, ErasureState::Waiting),
+            (None, true, ErasureState::Blocked),
+            (Some(Waiting), false, ErasureState::Waiting),
+            (Some(Running), false, ErasureState::Running),
+            // Held since.
+            (Some(Done), true, ErasureState::Done),
+        ] {
+            assert_eq!(erasure_state(redaction, held), expected, "{redaction:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::domain::{
     id::{MeetingId, ParticipantId, TenantId, UserId},
     ledger::{self, Act, Draft},
     participant::Role,
-    redaction::RedactionState,
+    redaction::{ErasureState, RedactionState, erasure_state},
     wire_time::wire_time,
 };
 use chrono::{DateTime, Utc};
@@ -143,6 +143,22 @@ pub async fn is_erased(conn: &mut PgConnection, tenant: TenantId, user: UserId) 
     .await?)
 }
 
+/// The same of the user behind a participant.
+pub async fn is_of(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from participants p join users u on u.id = p.user_id
+             where p.meeting_id = $1 and p.id = $2 and u.erased_at is not null)",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .fetch_one(conn)
+    .await?)
+}
+
 /// One meeting of somebody who is erased.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Part {
@@ -150,13 +166,23 @@ pub struct Part {
     pub participant: ParticipantId,
     /// `None`: it was not asked for yet.
     pub redaction: Option<(Uuid, RedactionState)>,
+    /// By a legal hold.
+    pub held: bool,
+}
+
+impl Part {
+    pub fn state(&self) -> ErasureState {
+        erasure_state(self.redaction.map(|(_, state)| state), self.held)
+    }
 }
 
 /// All meetings of the user, oldest first.
 pub async fn parts(conn: &mut PgConnection, erasure: &Erasure) -> Result<Vec<Part>> {
-    type Row = (Uuid, Uuid, Option<Uuid>, Option<Text<RedactionState>>);
+    type Row = (Uuid, Uuid, Option<Uuid>, Option<Text<RedactionState>>, bool);
     let rows: Vec<Row> = sqlx::query_as(
-        "select p.meeting_id, p.id, r.id, r.state from participants p
+        "select p.meeting_id, p.id, r.id, r.state,
+             exists (select from holds h where h.meeting_id = p.meeting_id and h.lifted_at is null)
+         from participants p
          left join redactions r on r.meeting_id = p.meeting_id and r.participant_id = p.id and r.erasure_id = $2
          where p.user_id = $1 order by p.meeting_id",
     )
@@ -166,10 +192,11 @@ pub async fn parts(conn: &mut PgConnection, erasure: &Erasure) -> Result<Vec<Par
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(meeting, participant, redaction, state)| Part {
+        .map(|(meeting, participant, redaction, state, held)| Part {
             meeting: MeetingId(meeting),
             participant: ParticipantId(participant),
             redaction: redaction.zip(state.map(|state| state.0)),
+            held,
         })
         .collect())
 }

@@ -28,7 +28,7 @@ pub struct Participant {
     pub left_at: Option<DateTime<Utc>>,
     pub present: bool,
     pub removed: Option<Removal>,
-    /// Join and resume tokens minted before this are void.
+    /// Join and resume tokens minted before this are void: its last removal, or its erasure.
     pub tokens_from: Option<DateTime<Utc>>,
     pub consent: Answers,
 }
@@ -185,7 +185,7 @@ macro_rules! listed {
     ($which:literal) => {
         concat!(
             "select p.id, p.meeting_id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at,
-                    p.present, p.removed, p.tokens_from, p.recording, p.transcription
+                    p.present, p.removed, greatest(p.tokens_from, u.erased_at) as tokens_from, p.recording, p.transcription
              from participants p join users u on u.id = p.user_id where p.meeting_id = $1 and ",
             $which
         )

@@ -111,7 +111,7 @@ fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
 
 /// One partition, by the meeting.
 pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, \
-    p.tokens_from, p.recording, p.transcription from participants p join users u on u.id = p.user_id \
+    greatest(p.tokens_from, u.erased_at) as tokens_from, p.recording, p.transcription from participants p join users u on u.id = p.user_id \
     where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
 
 /// One partition, by the meeting.

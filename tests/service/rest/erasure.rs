@@ -296,3 +296,131 @@ async fn an_erasure_that_a_key_asks_for_is_not_said_to_be_by_their_own_hand() {
     let by = all[0]["askedBy"].as_str().expect("somebody");
     assert!(by.starts_with("api_key:"), "{by}");
 }
+
+/// By a participant that was in a meeting which is over, and a setting of the tenant.
+async fn withdraws(app: &App, setting: &str) -> (MeetingId, Joined, Value) {
+    let set = json!({"selfErasure": setting});
+    let set = app.call("PATCH", "/v1/tenant", &app.key, Some(set)).await;
+    set.expect(200);
+    let host = app.user("Host").await;
+    let meeting = app.meeting(host).await;
+    let ana = app.user("Ana").await;
+    let agreed = app.who_agreed(meeting, ana, "recording_ai").await;
+    app.enter(meeting, agreed.participant).await;
+    say(app, meeting, agreed.participant, 0, 900, "A canary word.").await;
+    end(app, meeting).await;
+    let body = json!({"meetingId": meeting, "consentType": "recording_ai", "status": "withdrawn", "erase": true});
+    let said = app
+        .call(
+            "POST",
+            "/v1/users/consent",
+            &agreed.consent_token,
+            Some(body),
+        )
+        .await
+        .expect(201);
+    assert_eq!(said["status"], "withdrawn");
+    (meeting, agreed, said["redaction"].clone())
+}
+
+async fn words(app: &App, meeting: MeetingId) -> usize {
+    let path = format!("/v1/meetings/{meeting}/transcript");
+    let transcript = app.get(&path).await.expect(200);
+    transcript["segments"].as_array().expect("a list").len()
+}
+
+#[tokio::test]
+async fn the_tenant_says_what_a_wish_to_be_erased_means() {
+    let bucket = Bucket::start().await;
+    let app = App::with_bucket(&bucket).await;
+    let (meeting, agreed, redaction) = withdraws(&app, "auto").await;
+    assert_eq!(redaction["state"], "running", "{redaction}");
+    assert_eq!(words(&app, meeting).await, 0);
+    let path = format!("/v1/meetings/{meeting}/redactions");
+    let listed = app.get(&path).await.expect(200);
+    let by = format!("participant:{}", agreed.participant);
+    assert_eq!(listed["data"][0]["askedBy"], json!(by));
+    assert_eq!(super::ledger::entries(&app, &bucket).await.len(), 1);
+    // The withdrawal stands, and nothing else happens.
+    let (meeting, _, redaction) = withdraws(&app, "off").await;
+    assert_eq!(redaction, Value::Null);
+    assert_eq!(words(&app, meeting).await, 1);
+    let listed = app.get(&format!("/v1/meetings/{meeting}/redactions")).await;
+    assert_eq!(listed.expect(200)["data"], json!([]));
+    let (meeting, agreed, redaction) = withdraws(&app, "ask").await;
+    assert_eq!(redaction["state"], "asked");
+    assert_eq!(words(&app, meeting).await, 1);
+    // Wished again when nobody has to approve it any more, but the meeting is held.
+    let set = json!({"selfErasure": "auto"});
+    let set = app.call("PATCH", "/v1/tenant", &app.key, Some(set)).await;
+    set.expect(200);
+    let hold = format!("/v1/meetings/{meeting}/hold");
+    let held = app
+        .call("PUT", &hold, &app.key, Some(json!({"reason": "x"})))
+        .await;
+    held.expect(200);
+    let again = async || {
+        let body = json!({"meetingId": meeting, "consentType": "recording_ai", "status": "withdrawn", "erase": true});
+        let token = &agreed.consent_token;
+        let said = app
+            .call("POST", "/v1/users/consent", token, Some(body))
+            .await;
+        said.expect(201)["redaction"].clone()
+    };
+    assert_eq!(again().await, redaction);
+    app.call("DELETE", &hold, &app.key, None).await.expect(204);
+    assert_eq!(
+        again().await,
+        json!({"id": redaction["id"], "state": "running"})
+    );
+    assert_eq!(words(&app, meeting).await, 0);
+}
+
+#[tokio::test]
+async fn tokens_of_an_erased_person_are_void_also_after_the_end() {
+    let bucket = Bucket::start().await;
+    let app = App::with_bucket(&bucket).await;
+    let host = app.user("Host").await;
+    let ana = app.user("Ana").await;
+    let (over, held) = (app.meeting(host).await, app.meeting(host).await);
+    let mut tokens = Vec::new();
+    for meeting in [over, held] {
+        let joined = app.join(meeting, ana).await;
+        agree(&app, meeting, &joined).await;
+        app.enter(meeting, joined.participant).await;
+        end(&app, meeting).await;
+        tokens.push(joined);
+    }
+    let hold = format!("/v1/meetings/{held}/hold");
+    let placed = app
+        .call("PUT", &hold, &app.key, Some(json!({"reason": "x"})))
+        .await;
+    placed.expect(200);
+    let people = format!("/v1/meetings/{over}/participants");
+    let read = async || app.call("GET", &people, &tokens[0].token, None).await;
+    read().await.expect(200);
+    let path = format!("/v1/users/{ana}/erasure");
+    app.post(&path, json!({"reason": "by letter"}))
+        .await
+        .expect(202);
+    read().await.problem(401, "unauthorized");
+    let token = &tokens[0].consent_token;
+    app.say(over, token, "recording_ai", "withdrawn")
+        .await
+        .expect(201);
+    let again = app.say(over, token, "recording_ai", "accepted").await;
+    again.problem(403, "forbidden");
+
+    let outcome = run(&app).await;
+    assert!(matches!(outcome, Outcome::Waiting { .. }), "{outcome:?}");
+    let now = app.get(&path).await.expect(200);
+    let meetings = now["meetings"].as_array().expect("a list");
+    let state = |of: MeetingId| {
+        let found = meetings.iter().find(|one| one["meetingId"] == json!(of));
+        found.expect("it is in the list")["state"].clone()
+    };
+    assert_eq!(
+        (state(over), state(held)),
+        (json!("running"), json!("blocked"))
+    );
+}
