@@ -3,7 +3,7 @@
 use clap::Parser;
 use hansard::{
     api::docs,
-    app::{self, Part, commands, jobs_command, ledger_command, tier_command},
+    app::{self, Part, commands, jobs_command, ledger_command, spools_command, tier_command},
     config::{Cli, Command, Deployment, LogFormat, Settings, Sources},
     doctor, speech,
 };
@@ -139,6 +139,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         } => {
             let settings = settled(Sources::new(base).stores(stores))?;
             return ledger_command::ledger(&settings, command).await;
+        }
+        Command::Spools {
+            command,
+            base,
+            stores,
+        } => {
+            let settings = settled(Sources::new(base).stores(stores))?;
+            return spools_command::spools(&settings, command).await;
         }
         Command::Jobs {
             command,

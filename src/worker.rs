@@ -52,7 +52,8 @@ pub enum Outcome {
     /// Something that it stands on is away: nothing is counted against it, and it is tried again
     /// after a while, at least this long.
     Waiting {
-        away: Away,
+        /// `None`: nothing is away; the error says what comes first.
+        away: Option<Away>,
         at_least: Micros,
         error: anyhow::Error,
     },
@@ -340,7 +341,8 @@ async fn settle(store: &Store, owner: Uuid, job: &Row, outcome: Outcome) {
                 } => {
                     let wait = fault::wait(job.waits, fastrand::f64()).max(*at_least);
                     let error = format!("{error:#}");
-                    info!(waiting_for = %away, waits = job.waits, ?wait, error, "a job waits");
+                    let waiting_for = away.map(Away::as_str);
+                    info!(waiting_for, waits = job.waits, ?wait, error, "a job waits");
                     job::wait(&mut tx, job.id, owner, job.epoch, *away, wait, &error).await?;
                 }
                 Outcome::Failed(error) => {

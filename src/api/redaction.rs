@@ -154,6 +154,8 @@ pub struct CertificateView {
     pub segments: i32,
     /// Recorded segments that lie in spools of machines that are away.
     pub spools_outstanding: i64,
+    /// Spools that were declared destroyed with what they had of the meeting.
+    pub spools_destroyed: i64,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -183,6 +185,8 @@ pub struct RedactionView {
     /// Recorded segments that lie in spools of machines that are away. They are redacted when these
     /// are back.
     pub spools_outstanding: i64,
+    /// Spools that were declared destroyed with what they had of the meeting.
+    pub spools_destroyed: i64,
     #[schema(value_type = Option<CertificateView>)]
     pub certificate: Option<Value>,
     /// The certificate as a compact JWS (RFC 7515), signed by Ed25519; `/v1/keys` has the key.
@@ -207,6 +211,7 @@ impl From<Redaction> for RedactionView {
             error: of.error,
             completed_at: of.completed_at.map(Time::from),
             spools_outstanding: of.spools_outstanding,
+            spools_destroyed: of.spools_destroyed,
             certificate: of.certificate,
             jws: of.jws,
         }

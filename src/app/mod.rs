@@ -21,6 +21,7 @@ mod media;
 mod model;
 mod owner;
 mod services;
+pub mod spools_command;
 pub mod tier_command;
 mod watch;
 

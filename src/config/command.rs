@@ -3,8 +3,8 @@
 use super::{
     LogFormat,
     operation::{
-        ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, TenantCommand,
-        TierCommand,
+        ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, SpoolsCommand,
+        TenantCommand, TierCommand,
     },
 };
 use crate::domain::{job::JobKind, quota::Quota};
@@ -111,6 +111,15 @@ pub enum Command {
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// Spools: what machines may have that is not in storage
+    Spools {
+        #[command(subcommand)]
+        command: SpoolsCommand,
         #[command(flatten)]
         base: Base,
         #[command(flatten)]

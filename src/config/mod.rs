@@ -14,8 +14,8 @@ mod tariff;
 
 pub use command::{Base, Cli, Command, DemoFlags, Front, Media, OpenapiFlags, Stores, Whole};
 pub use operation::{
-    ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, TenantCommand,
-    TierCommand,
+    ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, SpoolsCommand,
+    TenantCommand, TierCommand,
 };
 pub use source::{ConfigError, Sources};
 

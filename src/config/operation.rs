@@ -64,6 +64,21 @@ pub enum LedgerCommand {
 }
 
 #[derive(Subcommand, Debug, Clone)]
+pub enum SpoolsCommand {
+    /// Which machines may have sound that is not in storage, by the file spool-id in their data
+    /// folders
+    List,
+    /// Says that a machine's disk is destroyed: nobody waits any more for what it had, and
+    /// certificates say so
+    Forget {
+        spool: uuid::Uuid,
+        /// Who destroyed it and how, for the record
+        #[arg(long, value_name = "TEXT")]
+        by: String,
+    },
+}
+
+#[derive(Subcommand, Debug, Clone)]
 pub enum JobsCommand {
     /// Those that wait, run or failed, those that failed first
     List {

@@ -34,7 +34,7 @@ pub async fn look(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx
             format!(
                 "{spools} machines that were not seen for a day may have sound of {meetings} meetings in their spools"
             ),
-            "start their workers once more on the same data folders, or destroy their disks",
+            "start their workers once more on the same data folders, or destroy their disks and say so: hansard spools list, hansard spools forget",
         )
     } else {
         Finding::ok(what, format!("{open} are being carried out"))

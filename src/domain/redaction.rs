@@ -257,6 +257,8 @@ pub struct Certificate {
     pub segments: i32,
     /// Segments that lie in spools of machines that are away.
     pub spools_outstanding: i64,
+    /// Spools that were declared destroyed with what they had of the meeting.
+    pub spools_destroyed: i64,
 }
 
 #[cfg(test)]

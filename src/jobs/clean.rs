@@ -59,7 +59,7 @@ impl Job for Clean {
             Ok(match clean(inventory, &claimed).await? {
                 0 => Outcome::Done,
                 count => Outcome::Waiting {
-                    away: Away::Storage,
+                    away: Some(Away::Storage),
                     at_least: MAY_COME_POLL,
                     error: anyhow::anyhow!(
                         "{count} uploads of a process that ended may still arrive"

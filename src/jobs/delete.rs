@@ -61,7 +61,7 @@ impl Job for Delete {
 
     /// It is never given up.
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
-        Box::pin(async move { super::kept_on(&job, error, Away::Storage) })
+        Box::pin(async move { super::kept_on(&job, error) })
     }
 }
 
@@ -97,7 +97,7 @@ impl Delete {
         let mut tx = super::begin(&self.store, claimed).await?;
         let waits = |error: anyhow::Error| {
             Some(Outcome::Waiting {
-                away: Away::Storage,
+                away: Some(Away::Storage),
                 at_least: POLL,
                 error,
             })
@@ -135,7 +135,8 @@ impl Delete {
         if sound && (left > 0 || closing || spooled > 0) {
             tx.commit().await?;
             return Ok(Outcome::Waiting {
-                away: Away::Storage,
+                // What is left may still come; a capture is closing; a spool is being taken.
+                away: None,
                 at_least: POLL,
                 error: anyhow::anyhow!(
                     "{left} objects and {spooled} segments in spools are still to be deleted"

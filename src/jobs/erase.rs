@@ -7,8 +7,8 @@
 use crate::{
     command,
     domain::{
-        consent::Use, fault::Away, id::TenantId, job::JobKind, meeting::MeetingStatus,
-        participant::Removal, redaction::RedactionState, time::Micros,
+        consent::Use, id::TenantId, job::JobKind, meeting::MeetingStatus, participant::Removal,
+        redaction::RedactionState, time::Micros,
     },
     ledger::{self, Ledger},
     published,
@@ -55,13 +55,13 @@ impl Job for Erase {
 
     /// It is never given up.
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
-        Box::pin(async move { super::kept_on(&job, error, Away::Database) })
+        Box::pin(async move { super::kept_on(&job, error) })
     }
 }
 
 fn waiting(at_least: Micros, error: anyhow::Error) -> Outcome {
     Outcome::Waiting {
-        away: Away::Database,
+        away: None,
         at_least,
         error,
     }

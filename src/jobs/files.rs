@@ -110,7 +110,7 @@ pub(super) fn spooled(count: i64) -> Outcome {
 
 fn waiting(error: anyhow::Error, at_least: Micros) -> Outcome {
     Outcome::Waiting {
-        away: Away::Storage,
+        away: Some(Away::Storage),
         at_least,
         error,
     }

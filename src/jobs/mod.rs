@@ -84,14 +84,14 @@ fn failed(error: anyhow::Error) -> Outcome {
     if let Some(StoreError::Going) = error.downcast_ref::<StoreError>() {
         // What it makes anew is being deleted, which may wait for storage.
         return Outcome::Waiting {
-            away: Away::Storage,
+            away: Some(Away::Storage),
             at_least: Micros(0),
             error,
         };
     }
     match fault(&error) {
         Fault::Away(away) => Outcome::Waiting {
-            away,
+            away: Some(away),
             at_least: Micros(0),
             error,
         },
@@ -99,12 +99,11 @@ fn failed(error: anyhow::Error) -> Outcome {
     }
 }
 
-/// The same for a job that is never given up: what would be an attempt is a wait for `away`, longer
-/// each time.
-fn kept_on(job: &Row, error: anyhow::Error, away: Away) -> Outcome {
+/// The same for a job that is never given up: what would be an attempt is a wait, longer each time.
+fn kept_on(job: &Row, error: anyhow::Error) -> Outcome {
     match failed(error) {
         Outcome::Failed(error) => Outcome::Waiting {
-            away,
+            away: None,
             at_least: Micros::from_secs(i64::from(job.waits.min(60)) + 1),
             error,
         },

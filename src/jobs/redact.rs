@@ -9,7 +9,7 @@ use super::{clean, inventory::Inventory};
 use crate::{
     command,
     domain::{
-        fault::Away,
+        fault::{Away, Fault},
         id::MeetingId,
         inventory::ObjectKind,
         job::JobKind,
@@ -36,7 +36,7 @@ use crate::{
 use anyhow::Context;
 use futures_util::future::BoxFuture;
 use std::{collections::BTreeSet, sync::Arc};
-use tracing::info;
+use tracing::{debug, info};
 
 /// Meetings at a time.
 const REDACTIONS_MAX: usize = 4;
@@ -75,13 +75,24 @@ impl Job for Redact {
 
     /// It is never given up.
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
-        Box::pin(async move { super::kept_on(&job, error, Away::Storage) })
+        Box::pin(async move {
+            if let (Some(meeting), Fault::Away(away)) =
+                (job.subject.meeting(), super::fault(&error))
+                && let Err(error) = self.tell_away(meeting, away).await
+            {
+                debug!(
+                    error = format!("{error:#}"),
+                    "cannot say what redactions wait for"
+                );
+            }
+            super::kept_on(&job, error)
+        })
     }
 }
 
 fn waiting(at_least: Micros, error: anyhow::Error) -> Outcome {
     Outcome::Waiting {
-        away: Away::Storage,
+        away: None,
         at_least,
         error,
     }
@@ -89,12 +100,30 @@ fn waiting(at_least: Micros, error: anyhow::Error) -> Outcome {
 
 /// What is known of the meeting's files.
 struct Files {
-    /// They are being made.
+    /// They are being made, or are still to be.
     making: bool,
     /// They cannot be made.
     failed: bool,
+    /// What the jobs that make them wait for.
+    waiting_for: Option<Away>,
+    /// Segments that a machine is bringing into storage.
+    spooled: i64,
     now: Vec<File>,
     outstanding: i64,
+}
+
+impl Files {
+    /// What a redaction waits for while they are made.
+    fn why(&self) -> String {
+        match (self.waiting_for, self.spooled) {
+            (Some(away), _) => format!("its files are being made, which waits: {away} is away"),
+            (None, 1..) => {
+                let spooled = self.spooled;
+                format!("{spooled} segments are on their way out of a spool")
+            }
+            _ => "its files are being made".to_owned(),
+        }
+    }
 }
 
 impl Redact {
@@ -117,11 +146,12 @@ impl Redact {
             return Err(super::unwritten(&self.ledger, tenant, error).await);
         }
         if !command::redact::is_over(&mut tx, meeting).await? {
+            let why = "the meeting is not over";
+            for one in redaction::open(&mut tx, meeting).await? {
+                redaction::progress(&mut tx, &one, one.state, Some(why)).await?;
+            }
             super::commit_told(&self.ledger, tx).await?;
-            return Ok(waiting(
-                POLL_LATER,
-                anyhow::anyhow!("the meeting is not over"),
-            ));
+            return Ok(waiting(POLL_LATER, anyhow::anyhow!(why)));
         }
         super::commit_told(&self.ledger, tx).await?;
         clean::complete(self.inventory(), claimed).await?;
@@ -169,7 +199,7 @@ impl Redact {
                     "its files cannot be made: `hansard jobs list` says why, `hansard jobs retry` tries again"
                         .to_owned(),
                 ),
-                _ if files.making => (POLL, "its files are being made".to_owned()),
+                _ if progress.making => (POLL, files.why()),
                 _ => (
                     POLL,
                     format!("{} objects are still to be deleted", progress.left),
@@ -279,6 +309,8 @@ impl Redact {
         Ok(Files {
             making: making || failed || unmerged || spooled > 0,
             failed,
+            waiting_for: redacted_file::waiting_for(tx, meeting).await?,
+            spooled,
             now: redacted_file::files(tx, meeting).await?,
             outstanding: redacted_file::outstanding(tx, meeting).await?,
         })
@@ -343,12 +375,28 @@ impl Redact {
         Ok(())
     }
 
+    /// Says of each that goes on that this is away.
+    async fn tell_away(&self, meeting: MeetingId, away: Away) -> anyhow::Result<()> {
+        let mut tx = self.store.worker_tx().await?;
+        for one in redaction::open(&mut tx, meeting).await? {
+            let why = format!("{away} is away");
+            redaction::progress(&mut tx, &one, one.state, Some(&why)).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Nothing is left: says so, signed.
     async fn complete(&self, claimed: &Claimed, redaction: &Redaction) -> anyhow::Result<()> {
         let meeting = redaction.meeting;
         let mut tx = super::begin(&self.store, claimed).await?;
         let outstanding = if redaction.is_of_sound() {
             redacted_file::outstanding(&mut tx, meeting).await?
+        } else {
+            0
+        };
+        let destroyed = if redaction.is_of_sound() {
+            redacted_file::destroyed(&mut tx, meeting).await?
         } else {
             0
         };
@@ -388,6 +436,7 @@ impl Redact {
                 .collect(),
             segments: redaction.segments,
             spools_outstanding: outstanding,
+            spools_destroyed: destroyed,
         };
         let certificate = serde_json::to_value(&certificate)?;
         let jws = self.seal.signer().sign(certificate.to_string().as_bytes());
@@ -395,7 +444,7 @@ impl Redact {
             &mut tx,
             redaction,
             completed_at,
-            outstanding,
+            (outstanding, destroyed),
             &certificate,
             &jws,
         )

@@ -141,7 +141,7 @@ impl Restore {
 
 fn wait(why: &'static str) -> Outcome {
     Outcome::Waiting {
-        away: Away::Storage,
+        away: Some(Away::Storage),
         at_least: POLL,
         error: anyhow::anyhow!(why),
     }

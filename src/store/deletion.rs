@@ -385,7 +385,7 @@ pub async fn unfinished(conn: &mut PgConnection) -> Result<Unfinished> {
     .await?;
     let (spools, meetings): (i64, i64) = sqlx::query_as(
         "select count(distinct s.spool), count(distinct s.meeting_id) from spools s
-         where s.noted_at < clock_timestamp() - interval '1 day'
+         where s.noted_at < clock_timestamp() - interval '1 day' and s.destroyed_at is null
              and not exists (select from jobs where subject = s.meeting_id and kind = 'capture' and state = 'running')",
     )
     .fetch_one(conn)
@@ -432,7 +432,8 @@ pub async fn tombstone(
 ) -> Result<Option<Tombstone>> {
     let row = sqlx::query(
         "select author, reason, asked_at, done_at,
-             (select count(distinct spool) from spools where meeting_id = $1 and $2 <> 'transcript') as spools
+             (select count(distinct spool) from spools
+              where meeting_id = $1 and $2 <> 'transcript' and destroyed_at is null) as spools
          from deletions where meeting_id = $1 and what = $2 and subject = $3",
     )
     .bind(meeting.0)

@@ -340,13 +340,14 @@ pub async fn release(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i64
     .await
 }
 
-/// Gives it back until `wait` is over, with nothing counted against it: what it stands on is away.
+/// Gives it back until `wait` is over, with nothing counted against it: what it stands on is away, or
+/// something else comes first.
 pub async fn wait(
     conn: &mut PgConnection,
     id: JobId,
     owner: Uuid,
     epoch: i64,
-    away: Away,
+    away: Option<Away>,
     wait: Micros,
     error: &str,
 ) -> Result<()> {
@@ -358,7 +359,7 @@ pub async fn wait(
     .bind(id.0)
     .bind(owner)
     .bind(epoch)
-    .bind(away.as_str())
+    .bind(away.map(Away::as_str))
     .bind(error)
     .bind(wait.0 as f64 / 1e6)
     .execute(conn)

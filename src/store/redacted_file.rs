@@ -3,11 +3,12 @@
 
 use super::Result;
 use crate::domain::{
+    fault::Away,
     id::{MeetingId, ParticipantId, RecordingId},
     tiering::needs_restore,
 };
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection, types::Text};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -167,9 +168,31 @@ pub async fn files(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Fi
 pub async fn outstanding(conn: &mut PgConnection, meeting: MeetingId) -> Result<i64> {
     Ok(sqlx::query_scalar(
         "select (select coalesce(sum(spooled), 0)::bigint from capture_epochs where meeting_id = $1 and spooled > 0)
-             + (select count(*) from spools where meeting_id = $1 and segments is null)",
+             + (select count(*) from spools where meeting_id = $1 and segments is null and destroyed_at is null)",
     )
     .bind(meeting.0)
     .fetch_one(conn)
     .await?)
+}
+
+/// Spools that were declared destroyed with what they had of the meeting.
+pub async fn destroyed(conn: &mut PgConnection, meeting: MeetingId) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "select count(distinct spool) from spools where meeting_id = $1 and destroyed_at is not null",
+    )
+    .bind(meeting.0)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// What is away that the jobs wait for which make the meeting's files.
+pub async fn waiting_for(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Away>> {
+    let away: Option<Text<Away>> = sqlx::query_scalar(
+        "select min(waiting_for) from jobs
+         where meeting_id = $1 and subject = $1 and kind in ('join', 'mix') and state in ('queued', 'running')",
+    )
+    .bind(meeting.0)
+    .fetch_one(conn)
+    .await?;
+    Ok(away.map(|away| away.0))
 }

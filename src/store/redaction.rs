@@ -57,6 +57,8 @@ pub struct Redaction {
     pub error: Option<String>,
     pub completed_at: Option<DateTime<Utc>>,
     pub spools_outstanding: i64,
+    /// Spools that were declared destroyed when it was completed.
+    pub spools_destroyed: i64,
     pub certificate: Option<Value>,
     pub jws: Option<String>,
     /// Its entry in the ledger; `None`: it is still to be written.
@@ -126,6 +128,7 @@ impl FromRow<'_, PgRow> for Redaction {
             error: row.try_get("error")?,
             completed_at: row.try_get("completed_at")?,
             spools_outstanding: row.try_get("spools_outstanding")?,
+            spools_destroyed: row.try_get("spools_destroyed")?,
             certificate: row.try_get("certificate")?,
             jws: row.try_get("jws")?,
             ledger: row.try_get("ledger_n")?,
@@ -365,13 +368,13 @@ pub async fn complete(
     conn: &mut PgConnection,
     redaction: &Redaction,
     completed_at: DateTime<Utc>,
-    outstanding: i64,
+    (outstanding, destroyed): (i64, i64),
     certificate: &Value,
     jws: &str,
 ) -> Result<()> {
     sqlx::query(
         "update redactions set state = 'done', error = null, completed_at = $3, spools_outstanding = $4, certificate = $5,
-             jws = $6
+             jws = $6, spools_destroyed = $7
          where meeting_id = $1 and id = $2",
     )
     .bind(redaction.meeting.0)
@@ -380,6 +383,7 @@ pub async fn complete(
     .bind(outstanding)
     .bind(certificate)
     .bind(jws)
+    .bind(destroyed)
     .execute(conn)
     .await?;
     Ok(())

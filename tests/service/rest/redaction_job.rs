@@ -5,6 +5,7 @@ use crate::support::s3::Bucket;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hansard::{
     domain::{
+        fault::Away,
         id::{ParticipantId, RecordingId},
         inventory::ObjectKind,
         media_type::MediaType,
@@ -16,6 +17,7 @@ use hansard::{
     store::{
         inventory::{self, Object, Settled},
         seal::Seal,
+        spool::{self, Declared, Folder},
     },
     worker::Outcome,
 };
@@ -59,16 +61,20 @@ pub async fn store(app: &App, bucket: &Bucket, object: Object, current: bool) {
     }
 }
 
-/// Runs the job once.
-pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
-    let redact = Redact {
+/// The job.
+pub fn redact(app: &App, bucket: &Bucket) -> Redact {
+    Redact {
         ledger: Ledger::new(app.state.store.clone(), bucket.objects.clone()),
         store: app.state.store.clone(),
         queue: app.state.queue.clone(),
         objects: bucket.objects.clone(),
         seal: Arc::new(Seal::new(super::app::SECRET).expect("long enough")),
-    };
-    job::run(app, redact).await
+    }
+}
+
+/// Runs the job once.
+pub async fn run(app: &App, bucket: &Bucket) -> Outcome {
+    job::run(app, redact(app, bucket)).await
 }
 
 /// A track's file.
@@ -198,6 +204,138 @@ async fn what_is_stored_behind_its_back_goes_too() {
     assert!(gone.contains(&late.key), "{gone}");
     let head = bucket.objects.head(&late.key).await.expect("answers");
     assert!(head.is_none());
+}
+
+/// A machine died while it recorded and never comes back: somebody destroyed its disk and says so.
+#[tokio::test]
+async fn a_disk_that_is_destroyed_keeps_no_certificate_open() {
+    let bucket = Bucket::start().await;
+    let meeting = Meeting::live_on(App::with_bucket(&bucket).await).await;
+    meeting.end().await;
+    let app = &meeting.app;
+    let spool = Uuid::now_v7();
+    let died = format!(
+        "insert into spools (spool, meeting_id, epoch, tenant_id) select '{spool}', id, 1, tenant_id from meetings where id = $1"
+    );
+    sql(&meeting, &died).await;
+    let words = json!({"purposes": ["recording"], "fromMs": 900_000, "toMs": 910_000});
+    let asked = meeting.redact(words).await.expect(202);
+    let path = format!(
+        "{}/{}",
+        meeting.path(),
+        asked["id"].as_str().expect("an id")
+    );
+    assert!(matches!(
+        run(app, &bucket).await,
+        Outcome::Waiting { away: None, .. }
+    ));
+    let done = app.get(&path).await.expect(200);
+    assert_eq!(
+        (&done["spoolsOutstanding"], &done["spoolsDestroyed"]),
+        (&json!(1), &json!(0))
+    );
+    let declare = async |spool| {
+        let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
+        let declared = spool::declare_destroyed(&mut tx, spool, "Ops, shredded").await;
+        tx.commit().await.expect("commits");
+        declared.expect("Postgres answers")
+    };
+    assert_eq!(declare(Uuid::now_v7()).await, Declared::Unknown);
+    // It said something a moment ago.
+    assert_eq!(declare(spool).await, Declared::Alive);
+    sql(
+        &meeting,
+        "update spools set noted_at = noted_at - interval '1 hour' where meeting_id = $1",
+    )
+    .await;
+    for _ in 0..2 {
+        assert_eq!(declare(spool).await, Declared::Destroyed(1));
+    }
+    assert!(matches!(run(app, &bucket).await, Outcome::Settled));
+    let done = app.get(&path).await.expect(200);
+    assert_eq!(
+        (&done["spoolsOutstanding"], &done["spoolsDestroyed"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(
+        (
+            &done["certificate"]["spoolsOutstanding"],
+            &done["certificate"]["spoolsDestroyed"]
+        ),
+        (&json!(0), &json!(1))
+    );
+    let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
+    let listed = spool::list(&mut tx).await.expect("reads");
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].destroyed_by.as_deref(), Some("Ops, shredded"));
+    // It comes back all the same.
+    let folder = Folder {
+        meeting: meeting.id,
+        epoch: 1,
+    };
+    spool::note(&mut tx, spool, app.tenant, folder, Some(3))
+        .await
+        .expect("notes");
+    let listed = spool::list(&mut tx).await.expect("reads");
+    assert_eq!((listed[0].destroyed_at, listed[0].segments), (None, 3));
+}
+
+#[tokio::test]
+async fn a_redaction_says_what_it_waits_for() {
+    let mut bucket = Bucket::start().await;
+    let meeting = Meeting::live_on(App::with_bucket(&bucket).await).await;
+    let app = &meeting.app;
+    let span = json!({"purposes": ["recording"], "fromMs": 3_000, "toMs": 21_000});
+    let asked = meeting.redact(span).await.expect(202);
+    let path = format!(
+        "{}/{}",
+        meeting.path(),
+        asked["id"].as_str().expect("an id")
+    );
+    let why = async || app.get(&path).await.expect(200)["error"].clone();
+    let nothing_is_away = |outcome: Outcome| matches!(outcome, Outcome::Waiting { away: None, .. });
+    assert!(nothing_is_away(run(app, &bucket).await));
+    assert_eq!(why().await, "the meeting is not over");
+    meeting.end().await;
+    store(app, &bucket, track(&meeting, 0, 1), true).await;
+    run(app, &bucket).await;
+    assert!(nothing_is_away(run(app, &bucket).await));
+    assert_eq!(why().await, "its files are being made");
+    let waits = "update jobs set waiting_for = 'disk' where meeting_id = $1 and kind = 'join'";
+    sql(&meeting, waits).await;
+    assert!(nothing_is_away(run(app, &bucket).await));
+    assert_eq!(
+        why().await,
+        "its files are being made, which waits: disk is away"
+    );
+    sql(
+        &meeting,
+        "update jobs set state = 'failed' where meeting_id = $1 and kind = 'join'",
+    )
+    .await;
+    run(app, &bucket).await;
+    let said = why().await;
+    assert!(
+        said.as_str()
+            .is_some_and(|said| said.contains("cannot be made")),
+        "{said}"
+    );
+    store(app, &bucket, track(&meeting, 0, 2), true).await;
+    let joined = "update jobs set state = 'done' where meeting_id = $1 and kind in ('join', 'mix')";
+    sql(&meeting, joined).await;
+    bucket.stop().await;
+    let failed = job::fails(app, redact(app, &bucket)).await;
+    assert!(
+        matches!(
+            failed,
+            Outcome::Waiting {
+                away: Some(Away::Storage),
+                ..
+            }
+        ),
+        "{failed:?}"
+    );
+    assert_eq!(why().await, "storage is away");
 }
 
 #[tokio::test]

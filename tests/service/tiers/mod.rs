@@ -196,7 +196,7 @@ async fn a_store_that_is_away_is_waited_for() {
         let is_waiting = matches!(
             outcome,
             Outcome::Waiting {
-                away: Away::Storage,
+                away: Some(Away::Storage),
                 ..
             }
         );
