@@ -156,6 +156,15 @@ pub async fn mix_start_ms(conn: &mut PgConnection, meeting: MeetingId) -> Result
     .await?)
 }
 
+/// Why the meeting's files cannot be made, of a row of `recordings` called `r`.
+macro_rules! failed {
+    () => {
+        "(select coalesce(min(j.error), 'it could not be made') from jobs j
+          where j.subject = r.meeting_id and j.meeting_id = r.meeting_id and j.kind in ('join', 'mix') and j.state = 'failed'
+          having count(*) > 0)"
+    };
+}
+
 /// Recordings as they are listed, by which.
 macro_rules! listed {
     ($which:literal) => {
@@ -165,8 +174,12 @@ macro_rules! listed {
                     case when r.status = 'ready' then r.gaps else r.gaps || ",
             losses!(),
             " end as gaps, r.storage_tier, r.storage_class, r.restore_until, r.restore_asked_at is not null as is_restoring, clock_timestamp() as read_at,
-                    case when r.redacting and r.status = 'ready' then 'processing' else r.status end as status,
-                    r.progress, r.error,
+                    case when not r.redacting or r.status <> 'ready' then r.status when ",
+            failed!(),
+            " is null then 'processing' else 'failed' end as status,
+                    r.progress, case when r.redacting and r.status = 'ready' then ",
+            failed!(),
+            " else r.error end as error,
                     r.size_bytes, r.sha256, r.created_at, r.deleted_at, u.display_name,
                     m.end_time, m.settings -> 'retentionDays' as own_retention,
                     (select t.retention_days from tenant_settings t where t.tenant_id = r.tenant_id) as tenants_retention,

@@ -392,3 +392,40 @@ async fn what_cannot_be_read_is_restored_first_whatever_its_tier() {
     assert_eq!(asked["state"], "waiting_restore");
     assert!(!meeting.queued().await.contains(&"join".to_owned()));
 }
+
+/// The job that makes them was tried five times.
+#[tokio::test]
+async fn files_that_cannot_be_made_say_so_and_are_made_again() {
+    let meeting = Meeting::ended().await;
+    let [(_, ours), (_, theirs)] = meeting.people;
+    let body = json!({"purposes": ["recording"], "fromMs": 3_000, "toMs": 21_000});
+    meeting.redact(body).await.expect(202);
+    assert_eq!(meeting.status(ours).await, "processing");
+    sqlx::query("update jobs set state = 'failed', error = 'libopus' where kind = 'join'")
+        .execute(&mut meeting.app.sql().await)
+        .await
+        .expect("Postgres answers");
+    for closed in [ours, meeting.mix] {
+        let path = format!("/v1/recordings/{closed}");
+        let failed = meeting.app.get(&path).await.expect(200);
+        assert_eq!(
+            (&failed["status"], &failed["error"]),
+            (&json!("failed"), &json!("libopus"))
+        );
+        assert_eq!(meeting.content(closed).await.status, 409);
+    }
+    assert_eq!(meeting.status(theirs).await, "ready");
+    let retry = format!("/v1/recordings/{ours}/retry");
+    let again = meeting.app.post(&retry, json!({})).await.expect(202);
+    assert_eq!(
+        (&again["status"], &again["error"]),
+        (&json!("processing"), &Value::Null)
+    );
+    assert_eq!(meeting.queued().await, ["join", "redact"]);
+    let other = format!("/v1/recordings/{theirs}/retry");
+    meeting
+        .app
+        .post(&other, json!({}))
+        .await
+        .problem(409, "not_ready");
+}
