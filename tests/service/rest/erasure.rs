@@ -307,7 +307,16 @@ async fn withdraws(app: &App, setting: &str) -> (MeetingId, Joined, Value) {
     let ana = app.user("Ana").await;
     let agreed = app.who_agreed(meeting, ana, "recording_ai").await;
     app.enter(meeting, agreed.participant).await;
-    say(app, meeting, agreed.participant, 0, 900, "A canary word.").await;
+    // Before the withdrawal, which takes back what was said after it, however soon it comes.
+    say(
+        app,
+        meeting,
+        agreed.participant,
+        -2_000,
+        -1_000,
+        "A canary word.",
+    )
+    .await;
     end(app, meeting).await;
     let body = json!({"meetingId": meeting, "consentType": "recording_ai", "status": "withdrawn", "erase": true});
     let said = app
