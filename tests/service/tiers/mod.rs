@@ -2,6 +2,7 @@
 //! that die, a store that is away, classes that it lacks.
 
 mod world;
+mod year;
 
 use crate::support::faults::{Fault as Wrong, Rule};
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
@@ -208,6 +209,40 @@ async fn a_store_that_is_away_is_waited_for() {
     let claimed = world.claim().await.expect("it is tried again");
     assert!(matches!(world.run(claimed).await, Outcome::Done));
     world.is_in(&made, Tier::Warm).await;
+}
+
+#[tokio::test]
+async fn what_is_not_what_was_stored_stays_and_is_told() {
+    let world = World::start().await;
+    let (made, meeting) = (world.one().await, world.ended(0).await);
+    let well = world.file(meeting, vec![8; 5_000]).await;
+    let other = world
+        .bucket
+        .objects
+        .put_bytes(&made.key, vec![9; 5_000], "audio/webm", Tier::Hot);
+    other.await.expect("stored");
+    world.pass(31);
+    world.plan().await;
+    let mut failed = 0;
+    while let Some(claimed) = world.claim().await {
+        let outcome = world.run(claimed).await;
+        println!("{outcome:?}");
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Failed(error) => {
+                assert!(
+                    format!("{error:#}").contains("is not what was stored"),
+                    "{error:#}"
+                );
+                failed += 1;
+            }
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+    assert!(failed > 0);
+    let place = world.place(&made).await;
+    assert_eq!((place.tier.as_str(), place.is_marked), ("hot", false));
+    world.is_in(&well, Tier::Warm).await;
 }
 
 #[tokio::test]
