@@ -222,11 +222,10 @@ async fn what_is_not_what_was_stored_stays_and_is_told() {
         .put_bytes(&made.key, vec![9; 5_000], "audio/webm", Tier::Hot);
     other.await.expect("stored");
     world.pass(31);
-    world.plan().await;
+    assert_eq!(world.plan().await, 2);
     let mut failed = 0;
     while let Some(claimed) = world.claim().await {
         let outcome = world.run(claimed).await;
-        println!("{outcome:?}");
         match outcome {
             Outcome::Done => {}
             Outcome::Failed(error) => {
