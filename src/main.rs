@@ -3,7 +3,10 @@
 use clap::Parser;
 use hansard::{
     api::docs,
-    app::{self, Part, commands, jobs_command, ledger_command, spools_command, tier_command},
+    app::{
+        self, Part, commands, jobs_command, ledger_command, spools_command, sweep_command,
+        tier_command,
+    },
     config::{Cli, Command, Deployment, LogFormat, Settings, Sources},
     doctor, speech,
 };
@@ -161,6 +164,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             stores,
         } => {
             tier_command::tiers(&settled(Sources::new(base).stores(stores))?, command).await?;
+        }
+        Command::Sweep {
+            sweep,
+            base,
+            stores,
+        } => {
+            let settings = settled(Sources::new(base).stores(stores))?;
+            return sweep_command::sweep(&settings, sweep).await;
         }
         Command::Tenant {
             command,

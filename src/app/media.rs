@@ -20,6 +20,7 @@ use crate::{
         remux::Remux,
         restore::Restore,
         retention,
+        sweep::Sweep,
         tier::{self, Move},
         transcript::Transcript,
     },
@@ -257,6 +258,14 @@ impl Media {
                 services.clock.clone(),
                 upkeep.clone(),
             ));
+        }
+        if settings.queues.contains(&JobKind::Clean) {
+            let sweep = Sweep {
+                store: services.store.clone(),
+                objects: services.objects.clone(),
+                clock: services.clock.clone(),
+            };
+            tokio::spawn(sweep.keep_sweeping(services.ledger.clone(), upkeep.clone()));
         }
         if settings.queues.contains(&JobKind::Capture) {
             let (store, stop, dead) = (services.store.clone(), upkeep.clone(), dead.clone());

@@ -22,6 +22,7 @@ mod model;
 mod owner;
 mod services;
 pub mod spools_command;
+pub mod sweep_command;
 pub mod tier_command;
 mod watch;
 

@@ -4,7 +4,7 @@ use super::{
     LogFormat,
     operation::{
         ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, SpoolsCommand,
-        TenantCommand, TierCommand,
+        SweepFlags, TenantCommand, TierCommand,
     },
 };
 use crate::domain::{job::JobKind, quota::Quota};
@@ -138,6 +138,16 @@ pub enum Command {
     Tier {
         #[command(subcommand)]
         command: TierCommand,
+        #[command(flatten)]
+        base: Base,
+        #[command(flatten)]
+        stores: Stores,
+    },
+    /// Deletes from the bucket what no row tells of and two sweeps a day apart saw, and the parts of
+    /// uploads that nobody ended; a worker does so daily
+    Sweep {
+        #[command(flatten)]
+        sweep: SweepFlags,
         #[command(flatten)]
         base: Base,
         #[command(flatten)]

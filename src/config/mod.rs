@@ -15,7 +15,7 @@ mod tariff;
 pub use command::{Base, Cli, Command, DemoFlags, Front, Media, OpenapiFlags, Stores, Whole};
 pub use operation::{
     ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, SpoolsCommand,
-    TenantCommand, TierCommand,
+    SweepFlags, TenantCommand, TierCommand,
 };
 pub use source::{ConfigError, Sources};
 

@@ -105,6 +105,20 @@ pub enum TierCommand {
     },
 }
 
+#[derive(Args, Debug, Clone, Copy)]
+pub struct SweepFlags {
+    /// Changes nothing, and lists what no row tells of
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also where more than 1 % of the bucket goes
+    #[arg(long)]
+    pub all: bool,
+    /// Says that it is the right bucket, where its mark is lost or of a later time than the database,
+    /// and marks it
+    #[arg(long)]
+    pub mark: bool,
+}
+
 #[derive(Subcommand, Debug, Clone)]
 pub enum TenantCommand {
     Create {

@@ -106,6 +106,7 @@ async fn look(url: &str, which: &str, migrate: &str) -> Result<Vec<Finding>, sql
     // From here on the connection acts as the workers' role.
     findings.extend(super::jobs::look(&mut connection).await?);
     findings.extend(super::deletions::look(&mut connection).await?);
+    findings.extend(super::sweep::look(&mut connection).await?);
     connection.close().await?;
     Ok(findings)
 }

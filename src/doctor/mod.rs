@@ -9,6 +9,7 @@ mod jobs;
 mod limit;
 mod reach;
 mod storage;
+mod sweep;
 
 pub(crate) use storage::reach_bucket;
 

@@ -57,6 +57,7 @@ pub mod refine;
 pub mod restore;
 pub mod retention;
 pub mod spool_path;
+pub mod sweep;
 pub mod tenant_settings;
 pub mod tiering;
 

@@ -3,7 +3,8 @@
 //! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete. [`redact`]
 //! takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to the storage
 //! tiers that they belong into, [`restore`] has them back from the archive. [`crate::worker`] claims
-//! them. [`retention`] asks for the deletion of what is kept no longer.
+//! them. [`retention`] asks for the deletion of what is kept no longer, [`sweep`] looks through the bucket
+//! for what no row tells of: neither is a job.
 
 pub mod clean;
 pub mod delete;
@@ -22,6 +23,7 @@ mod refine;
 pub mod remux;
 pub mod restore;
 pub mod retention;
+pub mod sweep;
 pub mod tier;
 mod track;
 pub mod transcript;

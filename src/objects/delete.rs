@@ -6,6 +6,20 @@ use super::{
     known,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use chrono::{DateTime, Utc};
+
+/// Uploads that are listed at a time; of more, the rest is the next time's.
+const UPLOADS_MAX: usize = 10_000;
+
+/// An upload in parts that nobody ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Upload {
+    pub key: String,
+    /// The store's name of it.
+    pub id: String,
+    /// `None`: the store does not say.
+    pub begun: Option<DateTime<Utc>>,
+}
 
 impl Objects {
     /// Deletes an object, with all its versions where the bucket keeps them; that there is none is
@@ -84,44 +98,81 @@ impl Objects {
 
     /// Aborts uploads in parts of this key that nobody ended, so that their parts go.
     pub async fn abort_uploads(&self, key: &str) -> Result<()> {
-        let aborted = self.abort_all(key).await;
+        let aborted = async {
+            for upload in self.list_uploads(known(key)?).await? {
+                if upload.key == key {
+                    self.abort_one(&upload).await?;
+                }
+            }
+            Ok(())
+        };
+        let aborted = aborted.await;
         self.seen(Side::Write, aborted)
     }
 
-    async fn abort_all(&self, key: &str) -> Result<()> {
-        let listed = self
-            .client
-            .list_multipart_uploads()
-            .bucket(&self.bucket)
-            .prefix(known(key)?)
-            .send()
-            .await;
-        let listed = match listed {
-            Ok(listed) => listed,
-            // Its own rules remove them.
-            Err(error) if is_unknown(&error) => return Ok(()),
-            Err(error) => return Err(fault(key, error)),
-        };
-        for upload in listed.uploads() {
-            let (Some(of), Some(id)) = (upload.key(), upload.upload_id()) else {
-                continue;
-            };
-            if of != key {
-                continue;
-            }
-            let abort = self
+    /// The uploads in parts of the whole bucket that are not ended. None where the store does not
+    /// know the question.
+    pub async fn uploads(&self) -> Result<Vec<Upload>> {
+        let listed = self.list_uploads("").await;
+        self.seen(Side::Read, listed)
+    }
+
+    /// Aborts an upload in parts, so that its parts go; that there is none is no error.
+    pub async fn abort(&self, upload: &Upload) -> Result<()> {
+        known(&upload.key)?;
+        let aborted = self.abort_one(upload).await;
+        self.seen(Side::Write, aborted)
+    }
+
+    async fn list_uploads(&self, prefix: &str) -> Result<Vec<Upload>> {
+        let (mut found, mut after) = (Vec::new(), (None, None));
+        loop {
+            let list = self
                 .client
-                .abort_multipart_upload()
+                .list_multipart_uploads()
                 .bucket(&self.bucket)
-                .key(key)
-                .upload_id(id);
-            match abort.send().await {
-                Ok(_) => {}
-                Err(error) if status(&error) == Some(404) => {}
-                Err(error) => return Err(fault(key, error)),
+                .prefix(prefix)
+                .set_key_marker(after.0.take())
+                .set_upload_id_marker(after.1.take());
+            let page = match list.send().await {
+                Ok(page) => page,
+                // Its own rules remove them.
+                Err(error) if is_unknown(&error) => return Ok(Vec::new()),
+                Err(error) => return Err(fault(prefix, error)),
+            };
+            found.extend(page.uploads().iter().filter_map(|upload| {
+                let begun = upload.initiated();
+                Some(Upload {
+                    key: upload.key()?.to_owned(),
+                    id: upload.upload_id()?.to_owned(),
+                    begun: begun.and_then(|at| DateTime::from_timestamp(at.secs(), 0)),
+                })
+            }));
+            after = (
+                page.next_key_marker().map(str::to_owned),
+                page.next_upload_id_marker().map(str::to_owned),
+            );
+            if !page.is_truncated().unwrap_or(false)
+                || after.0.is_none()
+                || found.len() >= UPLOADS_MAX
+            {
+                return Ok(found);
             }
         }
-        Ok(())
+    }
+
+    async fn abort_one(&self, upload: &Upload) -> Result<()> {
+        let abort = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(&upload.key)
+            .upload_id(&upload.id);
+        match abort.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(fault(&upload.key, error)),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod restore;
 mod transfer;
 mod write;
 
+pub use delete::Upload;
 pub use hashing::hash_file;
 pub use link::{Disposition, PRESIGN_MAX, Verb};
 pub use probe::{Diagnosis, diagnose};
@@ -195,6 +196,8 @@ impl Head {
 pub struct Listed {
     pub key: String,
     pub size_bytes: u64,
+    /// The store's name of its content (`ETag`).
+    pub tag: Option<String>,
 }
 
 /// One bucket. Clones share their connections.
@@ -247,6 +250,11 @@ impl Objects {
     /// Whether the store is asked for the SHA-256 of what it copies.
     pub fn hashes_copies(&self) -> bool {
         self.dialect.checksums
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        &self.bucket
     }
 
     /// The class of each tier.

@@ -114,6 +114,7 @@ impl Objects {
                 Some(Listed {
                     key: object.key()?.to_owned(),
                     size_bytes,
+                    tag: object.e_tag().map(str::to_owned),
                 })
             }));
             if !page.is_truncated().unwrap_or(false) || found.len() == before {

@@ -54,6 +54,7 @@ pub mod transcript;
 pub mod translation;
 pub mod tx;
 pub mod unheard;
+pub mod unknown;
 pub mod user;
 mod word;
 

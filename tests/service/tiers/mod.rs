@@ -1,6 +1,7 @@
 //! The job that moves files between storage tiers, on a real Postgres and a real S3 server: workers
 //! that die, a store that is away, classes that it lacks.
 
+mod sweep;
 mod world;
 mod year;
 

@@ -208,7 +208,9 @@ async fn a_year_in_minutes() {
         wanted += planned;
         again += life.again;
     }
-    println!("{tiers:?}, {paid} paid, {wanted} planned, {again} copies made again, {kills} kills, waited {waits} times");
+    println!(
+        "{tiers:?}, {paid} paid, {wanted} planned, {again} copies made again, {kills} kills, waited {waits} times"
+    );
     assert!(tiers["hot"] > 50 && tiers["archive"] > 500, "{tiers:?}");
     // Nothing is there without a row, or twice.
     let listed = crate::support::inventory::listed(&world.bucket).await;
