@@ -83,7 +83,7 @@ pub async fn conform(settings: &Settings, mut tell: impl FnMut(Finding)) {
     found.into_iter().for_each(&mut tell);
     if works {
         let prefix = format!("doctor/{}/", uuid::Uuid::new_v4());
-        let cleaned = conform::examine(&config, &prefix, |ability, verdict| {
+        let cleaned = conform::examine(&config, &settings.tariff.classes, &prefix, |ability, verdict| {
             tell(finding(ability, verdict));
         });
         if let Err(why) = cleaned.await {
@@ -106,7 +106,10 @@ fn finding(ability: Ability, verdict: Verdict) -> Finding {
     let what = ability.what();
     match (verdict, ability.without()) {
         (Verdict::Can, _) => Finding::ok(what, "as it should be"),
-        (Verdict::NotAsked, _) => Finding::ok(what, "the bucket keeps none, and needs none"),
+        (Verdict::NotAsked, _) if ability.is_of_versions() => {
+            Finding::ok(what, "the bucket keeps none, and needs none")
+        }
+        (Verdict::NotAsked, _) => Finding::ok(what, "no tier needs it (--s3-class-…)"),
         (Verdict::Cannot(why), Some(without)) => Finding::warn(what, why, without),
         (Verdict::Cannot(why), None) => {
             Finding::fail(what, why, "use another storage: nothing works without it")

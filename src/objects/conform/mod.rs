@@ -10,12 +10,14 @@ mod parts;
 mod versions;
 
 use super::{StorageConfig, client::client, client::described};
+use crate::domain::tiering::Classes;
 use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{get_object::GetObjectOutput, put_object::builders::PutObjectFluentBuilder},
     primitives::ByteStream,
 };
+use classes::Tried;
 use std::time::Duration;
 
 /// The longest that one of them may take.
@@ -145,14 +147,15 @@ pub enum Verdict {
     Can,
     /// What it did instead.
     Cannot(String),
-    /// The bucket keeps no versions, and needs none.
+    /// Nobody needs it: the bucket keeps no versions, or no tier is such a class.
     NotAsked,
 }
 
-/// Tries everything below `prefix` (which ends with `/`), tells each verdict as it comes, and
-/// removes what it made. An error says what could not be removed.
+/// Tries everything below `prefix` (which ends with `/`), with the classes that the tiers are, tells
+/// each verdict as it comes, and removes what it made. An error says what could not be removed.
 pub async fn examine(
     settings: &StorageConfig,
+    classes: &Classes,
     prefix: &str,
     mut tell: impl FnMut(Ability, Verdict),
 ) -> Result<(), String> {
@@ -162,10 +165,11 @@ pub async fn examine(
         bucket: settings.bucket.clone(),
         prefix: prefix.to_owned(),
         checksums: settings.dialect.checksums,
+        tried: Tried::of(classes),
     };
     let keeps_versions = suite.keeps_versions().await;
     for ability in Ability::ALL {
-        let verdict = if ability.is_of_versions() && !keeps_versions {
+        let verdict = if !suite.needs(ability, keeps_versions) {
             Verdict::NotAsked
         } else {
             match tokio::time::timeout(TRY_MAX, suite.attempt(ability)).await {
@@ -186,12 +190,22 @@ struct Suite {
     bucket: String,
     prefix: String,
     checksums: bool,
+    tried: Tried,
 }
 
 /// `Err` says what the store did instead.
 type Outcome = Result<(), String>;
 
 impl Suite {
+    fn needs(&self, ability: Ability, keeps_versions: bool) -> bool {
+        match ability {
+            Ability::CopyInPlace => self.tried.open.len() > 1,
+            Ability::CopyChecksum => self.tried.second().is_some(),
+            Ability::Archive | Ability::Restore => !self.tried.archives.is_empty(),
+            other => keeps_versions || !other.is_of_versions(),
+        }
+    }
+
     async fn attempt(&self, ability: Ability) -> Outcome {
         match ability {
             Ability::Store => self.store().await,

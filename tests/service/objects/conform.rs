@@ -14,7 +14,7 @@ use aws_sdk_s3::{
 use hansard::{
     domain::{
         restore::{Seen, Speed},
-        tiering::Tier,
+        tiering::{Classes, Tier},
     },
     embed::s3::Options,
     objects::{
@@ -44,8 +44,12 @@ async fn keep_versions(client: &Client, bucket: &str) {
 
 /// What the store cannot do; nothing is left behind.
 async fn cannot(settings: &StorageConfig) -> Vec<(Ability, String)> {
+    cannot_with(settings, &Classes::default()).await
+}
+
+async fn cannot_with(settings: &StorageConfig, classes: &Classes) -> Vec<(Ability, String)> {
     let (mut tried, mut cannot) = (Vec::new(), Vec::new());
-    let cleaned = examine(settings, PREFIX, |ability, verdict| {
+    let cleaned = examine(settings, classes, PREFIX, |ability, verdict| {
         println!("{ability:?}: {verdict:?}");
         tried.push(ability);
         if let Verdict::Cannot(why) = verdict {
@@ -113,6 +117,42 @@ async fn what_a_store_cannot_do_is_found() {
         [
             Ability::Checksum,
             Ability::Classes,
+            Ability::CopyInPlace,
+            Ability::CopyChecksum,
+            Ability::Archive,
+            Ability::Restore,
+        ]
+    );
+}
+
+/// The tiers' own classes are tried, and nothing that none of them needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_classes_that_are_set_are_tried() {
+    let bucket = Bucket::start().await;
+    let mut classes = Classes::default();
+    let mut set = |tier, class: &str| {
+        classes.set(tier, class.to_owned()).expect("it may");
+        classes.clone()
+    };
+    let lacking = set(Tier::Cold, "ICE");
+    let found = cannot_with(&bucket.settings, &lacking).await;
+    let found: Vec<_> = found.into_iter().map(|(ability, _)| ability).collect();
+    assert_eq!(found, [Ability::Classes, Ability::CopyInPlace]);
+    let known = set(Tier::Cold, "ONEZONE_IA");
+    assert_eq!(cannot_with(&bucket.settings, &known).await, []);
+    set(Tier::Warm, "STANDARD");
+    set(Tier::Cold, "STANDARD");
+    let one = set(Tier::Archive, "STANDARD");
+    let mut needless = Vec::new();
+    let cleaned = examine(&bucket.settings, &one, PREFIX, |ability, verdict| {
+        if verdict == Verdict::NotAsked && !ability.is_of_versions() {
+            needless.push(ability);
+        }
+    });
+    cleaned.await.expect("it cleans up after itself");
+    assert_eq!(
+        needless,
+        [
             Ability::CopyInPlace,
             Ability::CopyChecksum,
             Ability::Archive,
