@@ -14,7 +14,7 @@ use crate::{
         inventory::ObjectKind,
         job::JobKind,
         redaction::{Certificate, GoneObject, Progress, RedactedFile, RedactionState, state},
-        restore::Speed,
+        restore::{Seen, Speed},
         time::Micros,
     },
     ledger::Ledger,
@@ -254,15 +254,18 @@ impl Redact {
         }
         let mut left = 0;
         for key in urls.iter().filter_map(|url| self.objects.key(url)) {
-            let head = self.objects.head(key).await.context("looking at a track")?;
-            if head.is_none_or(|head| head.is_readable()) {
-                continue;
+            let seen = self.objects.restored(key).await;
+            match seen.context("looking at a track")? {
+                None | Some(Seen::Open | Seen::Restored { .. }) => continue,
+                Some(Seen::Running) => {}
+                Some(Seen::Archived) => {
+                    self.objects
+                        .restore(key, RESTORED_DAYS, Speed::Standard)
+                        .await
+                        .context("restoring a track")?;
+                }
             }
             left += 1;
-            self.objects
-                .restore(key, RESTORED_DAYS, Speed::Standard)
-                .await
-                .context("restoring a track")?;
         }
         if left > 0 {
             self.delete_mixes(claimed, &open).await?;

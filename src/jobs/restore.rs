@@ -72,9 +72,10 @@ impl Restore {
             .objects
             .key(&asked.blob_url)
             .context("a recording of another bucket")?;
-        // What is readable anyway cannot be restored.
         let mut seen = self.seen(key).await?;
-        if let (Some(days), true) = (asked.days, seen != Seen::Open) {
+        // What is readable anyway cannot be restored, and a restore that runs cannot be changed: it is
+        // asked for more when it is through.
+        if let (Some(days), Seen::Archived | Seen::Restored { .. }) = (asked.days, seen) {
             if self.objects.restore(key, days, asked.speed).await? == Restoring::Taken {
                 let mut tx = self.begin(claimed).await?;
                 restore::taken(&mut tx, asked.meeting, id, days).await?;

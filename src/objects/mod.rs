@@ -26,7 +26,7 @@ pub use transfer::{COPY_BYTES_MAX, Pieces, Wanted};
 use crate::{
     domain::{
         fault::{Away, Fault},
-        tiering::{Classes, needs_restore},
+        tiering::Classes,
     },
     health::{self, Reason},
 };
@@ -179,17 +179,6 @@ pub struct Head {
     pub content_type: Option<String>,
     /// The server's word on a restore from the archive, when one was asked for.
     pub restore: Option<String>,
-}
-
-impl Head {
-    /// Whether it can be fetched now: it is not archived, or it is restored.
-    pub fn is_readable(&self) -> bool {
-        !needs_restore(&self.class)
-            || self
-                .restore
-                .as_ref()
-                .is_some_and(|restore| restore.contains("ongoing-request=\"false\""))
-    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

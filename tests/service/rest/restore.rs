@@ -4,11 +4,13 @@ use super::{
     app::App,
     recording::{change, insert},
 };
-use crate::support::{Scratch, s3::Bucket};
+use crate::support::{Scratch, faults::Faults, s3::Bucket};
+use axum::http::Method;
 use hansard::{
     domain::{id::MeetingId, lease::LeaseState, tiering::Tier},
     embed::s3::Options,
     jobs::restore::Restore,
+    objects::{Objects, StorageConfig},
     store::job,
     worker::{Claimed, Job, Outcome},
 };
@@ -24,6 +26,8 @@ const CONTENT: &[u8] = b"sound";
 struct World {
     app: App,
     bucket: Bucket,
+    /// Between the bucket and the job.
+    faults: Faults,
     job: Arc<Restore>,
     meeting: MeetingId,
     recording: Uuid,
@@ -47,18 +51,29 @@ impl World {
             .objects
             .put_bytes(&key, CONTENT.to_vec(), "audio/mp4", Tier::Archive);
         put.await.expect("stored");
+        let faults = Faults::before(&bucket).await;
         let job = Restore {
             store: app.state.store.clone(),
-            objects: bucket.objects.clone(),
+            objects: Objects::new(&StorageConfig {
+                endpoint: faults.endpoint.clone(),
+                ..bucket.settings.clone()
+            }),
             clock,
         };
         Self {
             app,
             bucket,
+            faults,
             job: Arc::new(job),
             meeting,
             recording,
         }
+    }
+
+    /// How often the store was asked for a restore.
+    fn asked(&self) -> usize {
+        let seen = self.faults.seen();
+        seen.iter().filter(|one| one.method == Method::POST).count()
     }
 
     fn path(&self, rest: &str) -> String {
@@ -131,11 +146,15 @@ async fn a_restore_takes_its_time_is_extended_and_ends() {
             "{outcome:?}"
         );
         assert_eq!(world.restore().await, running);
+        assert_eq!(world.asked(), 1);
     }
     // More of it, before it is there, and slower: the longer counts.
     world.ask(json!({"days": 9, "speed": "bulk"})).await;
     world.ask(json!({"days": 1})).await;
-    world.work().await;
+    for _ in 0..2 {
+        world.work().await;
+        assert_eq!(world.asked(), 1, "one that runs cannot be changed");
+    }
     world.app.get(&content).await.problem(409, "not_ready");
     world.bucket.pass(12 * HOUR + HOUR / 60);
     // First it is readable, then for longer.
@@ -143,6 +162,7 @@ async fn a_restore_takes_its_time_is_extended_and_ends() {
         world.work().await;
     }
     assert!(world.work().await.is_none(), "nothing is left to do");
+    assert_eq!(world.asked(), 2);
     let restored = world.restore().await;
     assert_eq!(restored["state"], "restored");
     let until: chrono::DateTime<chrono::Utc> = restored["until"]
