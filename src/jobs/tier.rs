@@ -118,7 +118,7 @@ impl Move {
         tx.commit().await?;
         let each = |file: File| {
             let days = &days;
-            async move { self.one(claimed, meeting, &file.key, days).await }
+            async move { self.one(claimed, meeting, file, days).await }
         };
         let looked: Vec<_> = stream::iter(files)
             .map(each)
@@ -152,15 +152,23 @@ impl Move {
         &self,
         claimed: &Claimed,
         meeting: MeetingId,
-        key: &str,
+        mut file: File,
         days: &TierDays,
     ) -> anyhow::Result<Option<DateTime<Utc>>> {
         for _ in 0..LOOKS_MAX {
             if claimed.stop.is_cancelled() {
                 return Ok(None);
             }
-            if let Look::Until(at) = self.look(claimed, meeting, key, days).await? {
+            if let Look::Until(at) = self.look(claimed, meeting, &file, days).await? {
                 return Ok(at);
+            }
+            let mut tx = self.store.worker_tx().await?;
+            let now = tier::files(&mut tx, meeting, Some(&file.key)).await?.pop();
+            tx.commit().await?;
+            match now {
+                Some(now) => file = now,
+                // Deleted, or made anew.
+                None => return Ok(None),
             }
         }
         Ok(Some(self.clock.now() + BUSY))
@@ -170,22 +178,15 @@ impl Move {
         &self,
         claimed: &Claimed,
         meeting: MeetingId,
-        key: &str,
+        file: &File,
         days: &TierDays,
     ) -> anyhow::Result<Look> {
-        let mut tx = self.store.worker_tx().await?;
-        let file = tier::files(&mut tx, meeting, Some(key)).await?.pop();
-        tx.commit().await?;
-        // Deleted, or made anew.
-        let Some(file) = file else {
-            return Ok(Look::Until(None));
-        };
         if file.moving_to == Some(file.tier) {
-            self.clear_away(claimed, meeting, &file).await?;
+            self.clear_away(claimed, meeting, file).await?;
             return Ok(Look::Again);
         }
         let tariff = self.tariff.read().clone();
-        let decision = self.decide(&file, days, &tariff);
+        let decision = self.decide(file, days, &tariff);
         let Some(to) = file.moving_to.or(decision.to) else {
             return Ok(Look::Until(decision.next));
         };
@@ -193,21 +194,21 @@ impl Move {
         if file.moving_to.is_none()
             && tariff.classes.class_of(file.class.as_deref(), file.tier) == class
         {
-            return self.relabel(claimed, meeting, &file, to, class).await;
+            return self.relabel(claimed, meeting, file, to, class).await;
         }
         match self
-            .transfer(claimed, meeting, &file, to, days, &tariff)
+            .transfer(claimed, meeting, file, to, days, &tariff)
             .await
         {
             Ok(()) => Ok(Look::Again),
             Err(error) => match error.downcast_ref::<ObjectError>() {
                 Some(ObjectError::NoClass { class, .. }) => {
                     self.do_without(class, &error);
-                    self.take_back(claimed, meeting, &file).await?;
+                    self.take_back(claimed, meeting, file).await?;
                     Ok(Look::Again)
                 }
                 Some(error_of_object) if !error_of_object.is_away() => {
-                    self.take_back(claimed, meeting, &file).await?;
+                    self.take_back(claimed, meeting, file).await?;
                     Err(error)
                 }
                 _ => Err(error),

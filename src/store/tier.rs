@@ -60,27 +60,35 @@ fn file(row: &PgRow) -> sqlx::Result<File> {
     })
 }
 
+/// The files that may move of which this is true, with what decides about it.
+macro_rules! files {
+    ($conditions:literal) => {
+        concat!(
+            "select o.tenant_id, o.recording_id, o.kind, o.key, o.size_bytes, o.sha256, o.storage_tier, o.storage_class,
+                 coalesce(o.class_since, o.stored_at, o.noted_at) as since, m.end_time, r.last_played_at, o.moving_to,
+                 o.move_sum, m.settings -> 'retentionDays' as own_retention,
+                 (select t.retention_days from tenant_settings t where t.tenant_id = o.tenant_id) as tenants_retention,
+                 exists (select from holds h where h.meeting_id = o.meeting_id and h.lifted_at is null) as is_held
+             from objects o
+             join recordings r on r.id = o.recording_id and r.meeting_id = o.meeting_id
+             join meetings m on m.id = o.meeting_id
+             where o.state = 'stored' and o.kind in ('track', 'mix') and o.size_bytes is not null and o.sha256 is not null
+                 and r.status = 'ready' and r.deleted_at is null and right(r.blob_url, length(o.key) + 1) = '/' || o.key
+                 and m.end_time is not null and ",
+            $conditions
+        )
+    };
+}
+
 /// The files of an ended meeting that may move, by their keys; with `key` only this one.
 pub async fn files(
     conn: &mut PgConnection,
     meeting: MeetingId,
     key: Option<&str>,
 ) -> Result<Vec<File>> {
-    let rows = sqlx::query(
-        "select o.recording_id, o.kind, o.key, o.size_bytes, o.sha256, o.storage_tier, o.storage_class,
-             coalesce(o.class_since, o.stored_at, o.noted_at) as since, m.end_time, r.last_played_at, o.moving_to, o.move_sum,
-             m.settings -> 'retentionDays' as own_retention,
-             (select t.retention_days from tenant_settings t where t.tenant_id = o.tenant_id) as tenants_retention,
-             exists (select from holds h where h.meeting_id = o.meeting_id and h.lifted_at is null) as is_held
-         from objects o
-         join recordings r on r.id = o.recording_id and r.meeting_id = o.meeting_id
-         join meetings m on m.id = o.meeting_id
-         where o.meeting_id = $1 and o.state = 'stored' and o.kind in ('track', 'mix') and ($2::text is null or o.key = $2)
-             and o.size_bytes is not null and o.sha256 is not null
-             and r.status = 'ready' and r.deleted_at is null and right(r.blob_url, length(o.key) + 1) = '/' || o.key
-             and m.end_time is not null
-         order by o.key",
-    )
+    let rows = sqlx::query(files!(
+        "o.meeting_id = $1 and ($2::text is null or o.key = $2) order by o.key"
+    ))
     .bind(meeting.0)
     .bind(key)
     .fetch_all(conn)
@@ -348,21 +356,9 @@ pub async fn all_files(
     after: &str,
     limit: i64,
 ) -> Result<Vec<(TenantId, File)>> {
-    let rows = sqlx::query(
-        "select o.tenant_id, o.recording_id, o.kind, o.key, o.size_bytes, o.sha256, o.storage_tier,
-             o.storage_class, coalesce(o.class_since, o.stored_at, o.noted_at) as since, m.end_time, r.last_played_at,
-             o.moving_to, o.move_sum, m.settings -> 'retentionDays' as own_retention,
-             (select t.retention_days from tenant_settings t where t.tenant_id = o.tenant_id) as tenants_retention,
-             exists (select from holds h where h.meeting_id = o.meeting_id and h.lifted_at is null) as is_held
-         from objects o
-         join recordings r on r.id = o.recording_id and r.meeting_id = o.meeting_id
-         join meetings m on m.id = o.meeting_id
-         where ($1::uuid is null or o.tenant_id = $1) and o.key > $2
-             and o.state = 'stored' and o.kind in ('track', 'mix') and o.size_bytes is not null and o.sha256 is not null
-             and r.status = 'ready' and r.deleted_at is null and right(r.blob_url, length(o.key) + 1) = '/' || o.key
-             and m.end_time is not null
-         order by o.key limit $3",
-    )
+    let rows = sqlx::query(files!(
+        "($1::uuid is null or o.tenant_id = $1) and o.key > $2 order by o.key limit $3"
+    ))
     .bind(tenant.map(|tenant| tenant.0))
     .bind(after)
     .bind(limit)
