@@ -21,6 +21,7 @@ mod sockets;
 mod sound;
 mod speed;
 mod table;
+mod tiers;
 mod voices;
 mod withdraw;
 
@@ -60,6 +61,8 @@ enum Scenario {
     Withdraw,
     /// Storage that is far away, and storage that comes back
     Far,
+    /// Moves between storage tiers
+    Tiers,
     /// 3,000 sockets on one meeting, and crowds that mean harm beside one
     Sockets,
     /// Resident memory by meetings and by decoder states
@@ -258,6 +261,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Matrix => vec![matrix::matrix(options.all, &options.only).await?],
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
         Scenario::Far => vec![far::far().await?],
+        Scenario::Tiers => vec![tiers::moves().await?],
         Scenario::Sockets => sockets::sockets().await?,
         Scenario::Memory => vec![memory::memory().await?],
         Scenario::Decode => vec![speed::decode().await?],

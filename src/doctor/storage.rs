@@ -83,9 +83,14 @@ pub async fn conform(settings: &Settings, mut tell: impl FnMut(Finding)) {
     found.into_iter().for_each(&mut tell);
     if works {
         let prefix = format!("doctor/{}/", uuid::Uuid::new_v4());
-        let cleaned = conform::examine(&config, &settings.tariff.classes, &prefix, |ability, verdict| {
-            tell(finding(ability, verdict));
-        });
+        let cleaned = conform::examine(
+            &config,
+            &settings.tariff.classes,
+            &prefix,
+            |ability, verdict| {
+                tell(finding(ability, verdict));
+            },
+        );
         if let Err(why) = cleaned.await {
             tell(Finding::warn(
                 "cleaning up",

@@ -7,6 +7,7 @@ pub mod crowd;
 pub mod disk;
 pub mod faults;
 pub mod inventory;
+pub mod old_files;
 pub mod pgbouncer;
 pub mod place;
 pub mod postgres;

@@ -189,7 +189,10 @@ mod tests {
         };
         assert_eq!(
             Tried::of(&classes),
-            tried(&["STANDARD", "STANDARD_IA", "GLACIER_IR"], &["DEEP_ARCHIVE"])
+            tried(
+                &["STANDARD", "STANDARD_IA", "GLACIER_IR"],
+                &["DEEP_ARCHIVE"]
+            )
         );
         for (tier, class) in [(Tier::Cold, "GLACIER"), (Tier::Warm, STANDARD)] {
             classes.set(tier, class.to_owned()).expect("it may");

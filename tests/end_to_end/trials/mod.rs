@@ -23,6 +23,7 @@ mod removal;
 mod roles;
 mod site;
 mod spool;
+mod tiers;
 mod translation;
 mod webrtc;
 mod words;
