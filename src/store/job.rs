@@ -164,9 +164,9 @@ pub async fn claim(
     limit: i64,
 ) -> Result<Vec<Job>> {
     let rows = sqlx::query(
-        "update jobs set state = 'running', owner = $2, epoch = epoch + 1, attempts = attempts + 1,
-             lease_until = clock_timestamp() + make_interval(secs => $4)
-         where id in (
+        // As a condition of the update the selection may be made anew for each row, and then takes
+        // more than the limit.
+        "with due as materialized (
              select id from jobs
              where kind = any($1)
                and ((state = 'queued' and run_at <= clock_timestamp())
@@ -175,7 +175,10 @@ pub async fn claim(
              order by run_at
              for update skip locked
              limit $3)
-         returning id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, waits",
+         update jobs set state = 'running', owner = $2, epoch = epoch + 1, attempts = attempts + 1,
+             lease_until = clock_timestamp() + make_interval(secs => $4)
+         from due where jobs.id = due.id
+         returning jobs.id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, waits",
     )
     .bind(kinds)
     .bind(owner)

@@ -209,6 +209,29 @@ async fn a_job_is_one_of_its_kind_and_its_subject() {
 }
 
 #[tokio::test]
+async fn a_claim_takes_no_more_than_it_asks_for() {
+    let world = World::new().await;
+    let mut tx = world.store.worker_tx().await.expect("Postgres answers");
+    let kind = JobKind::Erase;
+    for _ in 0..3 {
+        job::ensure(&mut tx, world.tenant, kind, UserId(new_id()), &json!({}))
+            .await
+            .expect("a job");
+    }
+    let mut taken = Vec::new();
+    for left in (0..4).rev() {
+        let claimed = job::claim(&mut tx, &[kind.as_str()], new_id(), &[], 1)
+            .await
+            .expect("asked");
+        assert_eq!(claimed.len(), left.min(1));
+        taken.extend(claimed.iter().map(|job| job.id));
+    }
+    taken.sort();
+    taken.dedup();
+    assert_eq!(taken.len(), 3);
+}
+
+#[tokio::test]
 async fn how_far_a_job_is_is_kept_for_whoever_goes_on_and_not_for_the_next() {
     let world = World::new().await;
     let (meeting, owner) = (world.meeting, new_id());
