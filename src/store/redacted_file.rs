@@ -116,11 +116,12 @@ pub async fn holding(
     .await?)
 }
 
-/// Keys of objects that redactions being carried out delete themselves, once the ledger has what
-/// stands for them.
+/// Keys of objects that redactions delete themselves, once the ledger has what stands for them: those
+/// being carried out, and those that a spool may still add to.
 pub async fn kept(conn: &mut PgConnection, meeting: MeetingId) -> Result<BTreeSet<String>> {
     let keys: Vec<String> = sqlx::query_scalar(
-        "select distinct unnest(objects) from redactions where meeting_id = $1 and begun and completed_at is null",
+        "select distinct unnest(objects) from redactions where meeting_id = $1 and begun
+             and (completed_at is null or spools_outstanding > 0)",
     )
     .bind(meeting.0)
     .fetch_all(conn)

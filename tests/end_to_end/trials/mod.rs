@@ -10,6 +10,7 @@ mod consent;
 mod crash_words;
 mod deletion;
 mod disk;
+mod drill;
 mod files;
 mod ingest;
 mod inventory;
