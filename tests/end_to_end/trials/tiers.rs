@@ -60,8 +60,9 @@ async fn moves_outlive_kills_at_any_moment() {
     for n in 0..kills {
         if n * AGES.len() as u32 % kills < AGES.len() as u32 {
             old.age(ages.next().unwrap_or(0)).await;
+            eventually("a move has begun", SOON, async || old.tiers().await.1 > 0).await;
         }
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..2_000))).await;
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..1_500))).await;
         server.kill();
         in_between += u32::from(old.tiers().await.1 > 0);
         server = free.serve(&place);
