@@ -16,11 +16,17 @@ use str0m::{
     crypto,
     format::Codec,
     media::{Direction, MediaKind, Mid},
-    net::{Protocol, Receive},
+    net::{Protocol, Receive, TcpType},
     rtp::RtpWrite,
 };
-use tokio::{net::UdpSocket, time::sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    time::sleep_until,
+};
+use tokio_util::{
+    bytes::{Buf, BytesMut},
+    sync::CancellationToken,
+};
 
 /// No datagram of WebRTC is larger.
 const DATAGRAM_MAX: usize = 2_000;
@@ -28,7 +34,7 @@ const DATAGRAM_MAX: usize = 2_000;
 /// A peer connection and its socket. It does nothing but while one of its functions runs.
 pub struct Peer {
     rtc: Rtc,
-    socket: UdpSocket,
+    link: Link,
     local: SocketAddr,
     microphone: Option<Mid>,
     pending: Option<SdpPendingOffer>,
@@ -36,6 +42,57 @@ pub struct Peer {
     timestamp: u32,
     /// Packets of others that came, by their SSRC.
     pub received: BTreeMap<u32, u64>,
+}
+
+/// What it sends over.
+enum Link {
+    Udp(UdpSocket),
+    /// Connected to the other side's candidate; with what came and is no whole frame yet.
+    Tcp(TcpStream, BytesMut),
+}
+
+impl Link {
+    /// What cannot be sent at once is lost, as on any network.
+    fn send(&self, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+        match self {
+            Self::Udp(socket) => {
+                let _ = socket.try_send_to(bytes, to);
+            }
+            Self::Tcp(stream, _) => {
+                let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
+                let frame = [&length.to_be_bytes(), bytes].concat();
+                if stream.try_write(&frame)? < frame.len() {
+                    return Err(io::Error::other("half a frame was written"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Safe to cancel.
+    async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let (stream, came) = match self {
+            Self::Udp(socket) => return socket.recv_from(buffer).await,
+            Self::Tcp(stream, came) => (stream, came),
+        };
+        loop {
+            let length = came
+                .first_chunk()
+                .map(|length| usize::from(u16::from_be_bytes(*length)));
+            if let Some(length) = length.filter(|length| came.len() >= 2 + length) {
+                buffer[..length].copy_from_slice(&came[2..2 + length]);
+                came.advance(2 + length);
+                return Ok((length, stream.peer_addr()?));
+            }
+            stream.readable().await?;
+            match stream.try_read_buf(came) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 impl Peer {
@@ -48,16 +105,40 @@ impl Peer {
             .await
             .with_context(|| format!("cannot send from {ip}"))?;
         let local = socket.local_addr()?;
+        let candidate = Candidate::host(local, "udp")?;
+        Ok(Self::new(Link::Udp(socket), local, candidate))
+    }
+
+    /// Connects by TCP, for a network that lets no UDP out.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn connect_tcp(to: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(to)
+            .await
+            .with_context(|| format!("cannot connect to {to}"))?;
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        let candidate = Candidate::builder()
+            .tcp()
+            .host(local)
+            .tcptype(TcpType::Active)
+            .build()?;
+        let link = Link::Tcp(stream, BytesMut::new());
+        Ok(Self::new(link, local, candidate))
+    }
+
+    fn new(link: Link, local: SocketAddr, candidate: Candidate) -> Self {
         let mut rtc = Rtc::builder()
             .set_crypto_provider(Arc::new(crypto::from_feature_flags()))
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, false)
             .build(Instant::now());
-        rtc.add_local_candidate(Candidate::host(local, "udp")?);
-        Ok(Self {
+        rtc.add_local_candidate(candidate);
+        Self {
             rtc,
-            socket,
+            link,
             local,
             microphone: None,
             pending: None,
@@ -65,7 +146,7 @@ impl Peer {
             sequence: fastrand::u64(..1 << 15),
             timestamp: fastrand::u32(..),
             received: BTreeMap::new(),
-        })
+        }
     }
 
     /// Where it sends from.
@@ -116,7 +197,7 @@ impl Peer {
     pub async fn roam(&mut self) -> Result<()> {
         let socket = UdpSocket::bind((self.local.ip(), 0)).await?;
         self.local = socket.local_addr()?;
-        self.socket = socket;
+        self.link = Link::Udp(socket);
         self.rtc
             .add_local_candidate(Candidate::host(self.local, "udp")?);
         Ok(())
@@ -205,7 +286,7 @@ impl Peer {
                 return Ok(());
             }
             tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
+                received = self.link.receive(&mut buffer) => match received {
                     Ok((length, from)) => self.datagram(&buffer[..length], from)?,
                     // An ICMP answer to something sent.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -219,7 +300,11 @@ impl Peer {
     }
 
     fn datagram(&mut self, datagram: &[u8], from: SocketAddr) -> Result<()> {
-        let Ok(received) = Receive::new(Protocol::Udp, from, self.local, datagram) else {
+        let over = match &self.link {
+            Link::Udp(_) => Protocol::Udp,
+            Link::Tcp(..) => Protocol::Tcp,
+        };
+        let Ok(received) = Receive::new(over, from, self.local, datagram) else {
             return Ok(());
         };
         Ok(self
@@ -233,8 +318,7 @@ impl Peer {
             match self.rtc.poll_output()? {
                 Output::Timeout(due) => return Ok(due),
                 Output::Transmit(sent) => {
-                    // What cannot be sent is lost, as on any network.
-                    let _ = self.socket.try_send_to(&sent.contents, sent.destination);
+                    self.link.send(&sent.contents, sent.destination)?;
                 }
                 Output::Event(Event::RtpPacket(packet)) => {
                     *self.received.entry(*packet.header.ssrc).or_default() += 1;

@@ -1,7 +1,7 @@
 //! WebRTC: one UDP port for all browsers of a process ([`Endpoint`]), and a task for each peer
 //! connection ([`Peer`]).
 //!
-//! `socket` receives and sends, `routes` knows which peer a datagram is for, `peer` is the task that
+//! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows which peer a datagram is for, `peer` is the task that
 //! owns a connection's state (ICE-lite, DTLS, SRTP: by str0m, which does no IO), `receiver` one
 //! stream of it, on its way to the meeting.
 //!
@@ -14,6 +14,7 @@ mod peer;
 mod receiver;
 mod routes;
 mod socket;
+mod tcp;
 
 pub use peer::{Answer, Peer, Refused};
 
@@ -31,9 +32,13 @@ use std::{
 use str0m::{
     config::{CryptoProvider, DtlsCert},
     crypto,
+    net::{Protocol, Transmit},
 };
-use tokio::sync::mpsc;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Ports that the system chose for UDP, until one is free for TCP.
+const BIND_TRIES: u32 = 32;
 
 /// The WebRTC port of a process. Clones share it; it is closed with the last of them.
 #[derive(Clone)]
@@ -45,6 +50,7 @@ pub struct Endpoint {
 /// What the port's tasks and its peers have in common.
 struct Shared {
     sockets: Sockets,
+    connections: tcp::Connections,
     /// Where clients reach the port.
     candidates: Vec<SocketAddr>,
     routes: Mutex<Routes>,
@@ -60,7 +66,7 @@ impl Endpoint {
     /// # Errors
     /// When the port is taken, or an address of `public` is of a family that `ip` does not receive.
     pub fn bind(ip: IpAddr, port: u16, public: &[IpAddr]) -> io::Result<Self> {
-        let sockets = Sockets::bind(ip, port, public)?;
+        let (sockets, listeners) = bind(ip, port, public)?;
         let crypto = Arc::new(crypto::from_feature_flags());
         let certificate = crypto
             .dtls_provider
@@ -72,13 +78,14 @@ impl Endpoint {
             .collect();
         let shared = Arc::new(Shared {
             sockets,
+            connections: tcp::Connections::default(),
             candidates,
             routes: Mutex::default(),
             crypto,
             certificate,
         });
         let close = CancellationToken::new();
-        socket::receive_all(&shared, &close);
+        socket::receive_all(&shared, listeners, &close);
         Ok(Self {
             shared,
             _close: Arc::new(close.drop_guard()),
@@ -101,6 +108,34 @@ impl std::fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("port", &self.port())
             .finish()
+    }
+}
+
+/// UDP and TCP on one port.
+fn bind(ip: IpAddr, port: u16, public: &[IpAddr]) -> io::Result<(Sockets, Vec<TcpListener>)> {
+    let mut tries = 0;
+    loop {
+        let sockets = Sockets::bind(ip, port, public)?;
+        match sockets.listen() {
+            Ok(listeners) => return Ok((sockets, listeners)),
+            // One that is free for UDP may be taken for TCP.
+            Err(error)
+                if port == 0 && error.kind() == io::ErrorKind::AddrInUse && tries < BIND_TRIES =>
+            {
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Shared {
+    fn send(&self, sent: &Transmit) {
+        if sent.proto == Protocol::Tcp {
+            self.connections.send(&sent.contents, sent.destination);
+        } else {
+            self.sockets.send(&sent.contents, sent.destination);
+        }
     }
 }
 

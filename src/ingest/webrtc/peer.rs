@@ -3,7 +3,7 @@
 use super::{
     Shared,
     receiver::Receiver,
-    routes::{Datagram, PeerNumber},
+    routes::{Datagram, Over, PeerNumber},
 };
 use crate::ingest::{OpenError, REPORT_EVERY};
 use std::{
@@ -16,7 +16,7 @@ use str0m::{
     change::SdpOffer,
     format::{Codec, FormatParams},
     media::{Frequency, Mid},
-    net::{Protocol, Receive},
+    net::{Protocol, Receive, TcpType},
     rtp::{RtpPacket, Ssrc},
 };
 use tokio::{
@@ -131,12 +131,19 @@ fn rtc(shared: &Shared) -> Rtc {
         },
     );
     let mut rtc = config.build(Instant::now());
-    for candidate in &shared.candidates {
-        match Candidate::host(*candidate, "udp") {
-            Ok(candidate) => {
-                rtc.add_local_candidate(candidate);
+    for at in &shared.candidates {
+        let tcp = Candidate::builder()
+            .tcp()
+            .host(*at)
+            .tcptype(TcpType::Passive)
+            .build();
+        for candidate in [Candidate::host(*at, "udp"), tcp] {
+            match candidate {
+                Ok(candidate) => {
+                    rtc.add_local_candidate(candidate);
+                }
+                Err(error) => debug!(%error, "no candidate"),
             }
-            Err(error) => debug!(%error, "no candidate"),
         }
     }
     rtc
@@ -197,7 +204,7 @@ impl Task {
             match self.rtc.poll_output() {
                 Ok(Output::Timeout(due)) => return Some(due),
                 Ok(Output::Transmit(sent)) => {
-                    self.shared.sockets.send(&sent.contents, sent.destination);
+                    self.shared.send(&sent);
                 }
                 Ok(Output::Event(event)) => self.event(event),
                 Err(error) => {
@@ -216,8 +223,11 @@ impl Task {
     }
 
     fn datagram(&mut self, datagram: &Datagram) {
-        let Ok(received) = Receive::new(Protocol::Udp, datagram.from, datagram.to, &datagram.bytes)
-        else {
+        let over = match datagram.over {
+            Over::Udp => Protocol::Udp,
+            Over::Tcp => Protocol::Tcp,
+        };
+        let Ok(received) = Receive::new(over, datagram.from, datagram.to, &datagram.bytes) else {
             return;
         };
         self.from = Some(datagram.from);
@@ -351,7 +361,7 @@ impl Task {
         for _ in 0..LAST_OUTPUTS_MAX {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(sent)) => {
-                    self.shared.sockets.send(&sent.contents, sent.destination);
+                    self.shared.send(&sent);
                 }
                 Ok(Output::Event(_)) => {}
                 Ok(Output::Timeout(_)) | Err(_) => return,

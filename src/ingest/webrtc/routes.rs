@@ -12,10 +12,18 @@ use tokio::sync::mpsc;
 /// Addresses of one peer: its networks, each by IPv4, IPv6 and TURN. With more the oldest goes.
 const ADDRESSES_MAX: usize = 16;
 
+/// How a datagram travels.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Over {
+    Udp,
+    Tcp,
+}
+
 /// What came for a peer.
 #[derive(Debug)]
 pub struct Datagram {
     pub at: Instant,
+    pub over: Over,
     pub from: SocketAddr,
     /// Our candidate that it was sent to.
     pub to: SocketAddr,
@@ -32,7 +40,7 @@ struct Route {
     password: String,
     to: mpsc::Sender<Datagram>,
     /// That proved themselves, oldest first.
-    addresses: VecDeque<SocketAddr>,
+    addresses: VecDeque<(Over, SocketAddr)>,
 }
 
 #[derive(Default, Debug)]
@@ -40,7 +48,7 @@ pub struct Routes {
     last: u64,
     peers: HashMap<PeerNumber, Route>,
     names: HashMap<String, PeerNumber>,
-    addresses: HashMap<SocketAddr, PeerNumber>,
+    addresses: HashMap<(Over, SocketAddr), PeerNumber>,
 }
 
 impl Routes {
@@ -96,7 +104,7 @@ impl Routes {
     }
 
     /// A check of this peer came from there, and proved itself: whatever comes from there is its.
-    pub fn proven(&mut self, peer: PeerNumber, from: SocketAddr) {
+    pub fn proven(&mut self, peer: PeerNumber, from: (Over, SocketAddr)) {
         if self.addresses.get(&from) == Some(&peer) {
             return;
         }
@@ -123,7 +131,7 @@ impl Routes {
     }
 
     /// Whose address this is.
-    pub fn at(&self, from: SocketAddr) -> Option<&mpsc::Sender<Datagram>> {
+    pub fn at(&self, from: (Over, SocketAddr)) -> Option<&mpsc::Sender<Datagram>> {
         self.of(*self.addresses.get(&from)?)
     }
 
@@ -136,8 +144,8 @@ impl Routes {
 mod tests {
     use super::*;
 
-    fn at(port: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 1], port))
+    fn at(port: u16) -> (Over, SocketAddr) {
+        (Over::Udp, SocketAddr::from(([192, 0, 2, 1], port)))
     }
 
     fn route() -> (mpsc::Sender<Datagram>, mpsc::Receiver<Datagram>) {
@@ -159,6 +167,7 @@ mod tests {
         assert!(routes.at(at(1)).is_some_and(|to| to.same_channel(&bob.0)));
         routes.leave(first);
         assert!(routes.at(at(1)).is_some() && routes.named("ana").is_none());
+        assert!(routes.at((Over::Tcp, at(1).1)).is_none());
         routes.leave(second);
         assert!(routes.at(at(1)).is_none() && routes.addresses.is_empty());
     }

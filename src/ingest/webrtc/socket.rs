@@ -1,6 +1,10 @@
 //! The port itself: what comes is handed to the peer that it is for, or counted and dropped.
 
-use super::{Shared, routes::Datagram};
+use super::{
+    Shared,
+    routes::{Datagram, Over},
+    tcp,
+};
 use crate::ingest::{DATAGRAM_MAX, RECEIVE_BUFFER};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -13,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 use str0m::ice::StunMessage;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
@@ -21,6 +25,8 @@ use tracing::{debug, error};
 const BATCH: usize = 64;
 /// Asked of the kernel: many voices come here, not one.
 const BUFFER: usize = 8 * RECEIVE_BUFFER;
+/// TCP connections that wait to be accepted.
+const BACKLOG: i32 = 128;
 /// After an error of the socket.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -80,6 +86,24 @@ impl Sockets {
         }
     }
 
+    /// The same ports for TCP.
+    pub fn listen(&self) -> io::Result<Vec<TcpListener>> {
+        let of = |socket: &UdpSocket| {
+            let at = socket.local_addr()?;
+            let listener = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+            if at.is_ipv6() {
+                listener.set_only_v6(!self.both)?;
+            }
+            // Connections of the process before are no reason to wait.
+            listener.set_reuse_address(true)?;
+            listener.set_nonblocking(true)?;
+            listener.bind(&at.into())?;
+            listener.listen(BACKLOG)?;
+            TcpListener::from_std(listener.into())
+        };
+        [&self.v4, &self.v6].into_iter().flatten().map(of).collect()
+    }
+
     /// Never waits: what cannot be sent at once is lost, as on any network.
     pub fn send(&self, bytes: &[u8], to: SocketAddr) {
         let Some(socket) = self.toward(to.ip()) else {
@@ -111,7 +135,11 @@ fn open(at: SocketAddr, one_family: bool) -> io::Result<UdpSocket> {
 }
 
 /// Receives until `close`.
-pub fn receive_all(shared: &Arc<Shared>, close: &CancellationToken) {
+pub fn receive_all(shared: &Arc<Shared>, listeners: Vec<TcpListener>, close: &CancellationToken) {
+    for listener in listeners {
+        let accepting = tcp::accept(shared.clone(), listener, close.clone());
+        tokio::spawn(close.clone().run_until_cancelled_owned(accepting));
+    }
     for v6 in [false, true] {
         let shared = shared.clone();
         let there = |shared: &Shared| {
@@ -154,7 +182,7 @@ async fn receive(shared: &Shared, v6: bool) {
             match socket.try_recv_from(&mut buffer) {
                 Ok((length, from)) => {
                     let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-                    take(shared, Instant::now(), &buffer[..length], from);
+                    take(shared, Over::Udp, Instant::now(), &buffer[..length], from);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An ICMP answer to something sent.
@@ -199,7 +227,8 @@ impl Kind {
     }
 }
 
-fn take(shared: &Shared, at: Instant, datagram: &[u8], from: SocketAddr) {
+/// Hands it to the peer that it is for; `false` when there is none.
+pub fn take(shared: &Shared, over: Over, at: Instant, datagram: &[u8], from: SocketAddr) -> bool {
     let kind = Kind::of(datagram);
     let to = shared
         .candidates
@@ -209,17 +238,18 @@ fn take(shared: &Shared, at: Instant, datagram: &[u8], from: SocketAddr) {
         None
     } else {
         match kind {
-            Kind::Stun => checked(shared, datagram, from),
-            Kind::Dtls | Kind::Media => shared.routes.lock().at(from).cloned(),
+            Kind::Stun => checked(shared, datagram, (over, from)),
+            Kind::Dtls | Kind::Media => shared.routes.lock().at((over, from)).cloned(),
             Kind::Other => None,
         }
     };
     let (Some(peer), Some(to)) = (peer, to) else {
         metrics::counter!("hansard_webrtc_strangers_total", "kind" => kind.as_str()).increment(1);
-        return;
+        return false;
     };
     let datagram = Datagram {
         at,
+        over,
         from,
         to: *to,
         bytes: Bytes::copy_from_slice(datagram),
@@ -227,13 +257,14 @@ fn take(shared: &Shared, at: Instant, datagram: &[u8], from: SocketAddr) {
     if peer.try_send(datagram).is_err() {
         metrics::counter!("hansard_webrtc_dropped_total").increment(1);
     }
+    true
 }
 
 /// The peer that a check is for, if it proves itself. From then on the address is the peer's.
 fn checked(
     shared: &Shared,
     datagram: &[u8],
-    from: SocketAddr,
+    from: (Over, SocketAddr),
 ) -> Option<tokio::sync::mpsc::Sender<Datagram>> {
     let message = StunMessage::parse(datagram).ok()?;
     if !message.is_binding_request() {

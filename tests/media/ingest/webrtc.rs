@@ -19,7 +19,12 @@ use str0m::{
     crypto::from_feature_flags,
     ice::{StunMessage, TransId},
 };
-use tokio::{net::UdpSocket, sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UdpSocket},
+    sync::mpsc,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Frames of 20 ms whose last byte tells whose they are.
@@ -52,7 +57,15 @@ impl Call {
     }
 
     async fn begin_with(endpoint: &Endpoint, change: impl Fn(&str) -> String) -> Self {
-        let mut browser = Browser::bind(LOOPBACK).await.expect("a port");
+        let browser = Browser::bind(LOOPBACK).await.expect("a port");
+        Self::of(endpoint, browser, change).await
+    }
+
+    async fn of(
+        endpoint: &Endpoint,
+        mut browser: Browser,
+        change: impl Fn(&str) -> String,
+    ) -> Self {
         let offer = change(&browser.offer().expect("an offer"));
         let sections = negotiation::read(&offer).expect("sound").sections;
         let peer = endpoint.peer();
@@ -318,6 +331,38 @@ async fn another_network_and_a_restart_keep_the_stream() {
         [(call.browser.local(), false)],
         "the same SSRC goes on"
     );
+}
+
+/// Where no UDP leaves the network: the same port by TCP.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voice_arrives_by_tcp_and_strangers_are_cut_off() {
+    let endpoint = endpoint();
+    let at: SocketAddr = (LOOPBACK, endpoint.port()).into();
+    let browser = Browser::connect_tcp(at).await.expect("it listens");
+    let mut call = Call::of(&endpoint, browser, str::to_owned).await;
+    let frames = attacks(&call.answer);
+    for whole in [true, false] {
+        let mut stranger = TcpStream::connect(at).await.expect("it listens");
+        let framed = |frame: &&Vec<u8>| !whole || (1..1_500).contains(&frame.len());
+        for attack in frames.iter().filter(framed).cycle().take(40) {
+            let length = if whole { attack.len() } else { 60_000 };
+            let frame = [&(length as u16).to_be_bytes(), &attack[..]].concat();
+            if stranger.write_all(&frame).await.is_err() {
+                break;
+            }
+        }
+        let mut buffer = [0; 16];
+        let cut = timeout(SOON, stranger.read(&mut buffer)).await;
+        assert!(
+            matches!(cut.expect("in time"), Ok(0) | Err(_)),
+            "nothing is said to it, and it is cut off"
+        );
+    }
+    call.browser.connect(SOON).await.expect("connects");
+    let frames = voice(4, 50);
+    call.speak(&frames).await;
+    assert_eq!(call.heard(50).await, payloads(&frames));
+    assert_eq!(call.stream.seen().from, Some(call.browser.local()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
