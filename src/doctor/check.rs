@@ -12,7 +12,7 @@ use crate::{
 use gstreamer as gst;
 use std::{
     collections::BTreeMap,
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -256,6 +256,52 @@ pub fn ports(settings: &Settings) -> Finding {
             "more than half are taken: choose a wider range with --rtp-ports",
         ),
         None => Finding::ok(what, found),
+    }
+}
+
+/// Whether browsers' media finds a port, and whether they can reach it.
+pub fn webrtc(settings: &Settings) -> Finding {
+    let what = "browsers";
+    let rtp = &settings.rtp;
+    let Some(ports) = rtp.webrtc_ports.clone() else {
+        return Finding::warn(
+            what,
+            "a worker with these settings takes no media from them (WebRTC)",
+            "set rtp-webrtc-ports, and open the ports for UDP and TCP",
+        );
+    };
+    let told: Vec<String> = rtp.public_ips.iter().map(ToString::to_string).collect();
+    let told = told.join(", ");
+    let (first, last) = (*ports.start(), *ports.end());
+    if last == 0 {
+        return Finding::ok(
+            what,
+            format!("any free port on {}, told as {told}", rtp.bind),
+        );
+    }
+    let free = |port: &u16| {
+        UdpSocket::bind((rtp.bind, *port)).is_ok() && TcpListener::bind((rtp.bind, *port)).is_ok()
+    };
+    let all = ports.len();
+    let free = ports.filter(free).count();
+    let found = format!(
+        "UDP and TCP {first}-{last} on {}, told as {told}: {free} of {all} free",
+        rtp.bind
+    );
+    if free == 0 {
+        Finding::fail(
+            what,
+            found,
+            "each worker of this host takes one: choose more with --rtp-webrtc-ports",
+        )
+    } else if rtp.bind.is_loopback() {
+        Finding::warn(
+            what,
+            found,
+            "only browsers of this machine can send: set --rtp-bind 0.0.0.0, --rtp-public-ip to what clients reach, and open the ports for UDP and TCP",
+        )
+    } else {
+        Finding::ok(what, found)
     }
 }
 

@@ -109,6 +109,7 @@ pub async fn examine(settings: &Settings, mut tell: impl FnMut(Finding)) {
     tell(limit::descriptors());
     tell(limit::proxy(settings));
     tell(check::ports(settings));
+    tell(check::webrtc(settings));
     for finding in reach::front(settings).await {
         tell(finding);
     }
