@@ -374,6 +374,43 @@ async fn after_a_crash_the_browser_is_asked_again_and_the_recording_is_the_same(
     server.terminate();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_or_is_removed_is_cut_off() {
+    let data = Scratch::new();
+    let server = serve(data.path(), &[]);
+    let client = server.client();
+    let room = Room::open(&client, json!({"aiEnabled": false})).await;
+    let (ana, bob) = (
+        room.guest_who("Ana", "accepted").await,
+        room.guest_who("Bob", "accepted").await,
+    );
+    let (mut leaves, mut removed) =
+        tokio::join!(Browser::join(&room, &ana), Browser::join(&room, &bob));
+    leaves.signal.leave().await.expect("the socket is open");
+    let path = format!("/v1/meetings/{}/participants/{}", room.id, bob.id);
+    client
+        .call(reqwest::Method::DELETE, &path, client.api_key(), None)
+        .await
+        .expect("removed");
+    for browser in [&mut leaves, &mut removed] {
+        let deadline = Instant::now() + SOON;
+        while !browser.peer.is_over() && Instant::now() < deadline {
+            let turn = Instant::now() + Duration::from_millis(50);
+            let _ = browser.peer.run(turn).await;
+        }
+        assert!(browser.peer.is_over(), "its connection is closed");
+    }
+    let left = streams(&client, &room).await;
+    let reasons: Vec<_> = left.iter().map(|stream| stream["reason"].clone()).collect();
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| *reason == "left" || *reason == "removed"),
+        "{reasons:?}"
+    );
+    server.terminate();
+}
+
 /// Another worker takes the meeting over: the socket stays, the browser is asked, and the same
 /// recording goes on within seconds.
 #[tokio::test(flavor = "multi_thread")]
