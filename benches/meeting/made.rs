@@ -39,7 +39,8 @@ async fn play(
         ..Staging::new(alone.client())
     });
     let performance = perform(meeting, &staging).await;
-    alone.server.terminate();
+    // The files of half an hour may take longer than an orderly end may.
+    alone.server.stop();
     performance
 }
 
