@@ -3,11 +3,26 @@
 //! A TURN server that shares a secret with us (coturn's `use-auth-secret`) takes a name that begins
 //! with the Unix time of its end, and as password the HMAC of that name.
 
-use super::join::IceServer;
 use crate::domain::id::ParticipantId;
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// As `RTCPeerConnection` takes it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IceServer {
+    #[schema(example = json!(["stun:stun.example.org"]))]
+    pub urls: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub credential: Option<String>,
+}
 
 /// Longer than a meeting lasts.
 const CREDENTIALS_LAST: TimeDelta = TimeDelta::hours(12);

@@ -3,6 +3,7 @@
 use super::{
     auth::{Caller, Who},
     body::{Body, Path, Valid, check_length, check_line},
+    ice::IceServer,
     idempotency::{Begun, IdempotencyKey, Once},
     limit::Client,
     password::PASSWORD_CHARS_MAX,
@@ -63,20 +64,6 @@ impl Valid for JoinInput {
             check_length("/password", password, 1, PASSWORD_CHARS_MAX, errors);
         }
     }
-}
-
-/// As `RTCPeerConnection` takes it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct IceServer {
-    #[schema(example = json!(["stun:stun.example.org"]))]
-    pub urls: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub username: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub credential: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -5,7 +5,6 @@
 use crate::{
     clock::Clock,
     domain::{
-        id::MeetingId,
         sweep::{self as rules, Facts, Found, Held, MARK, Mark, Whose},
         tiering::Tier,
     },
@@ -22,7 +21,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt, stream};
 use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info, info_span, warn};
 
 /// How often a process looks whether a sweep is due.
 const LOOK: Duration = Duration::from_secs(600);
@@ -250,12 +249,12 @@ impl Sweep {
             .context("deleting what no row tells of took too long")??;
         unknown::forget(&mut tx, &keys).await?;
         tx.commit().await?;
-        let meeting = meeting.map(|MeetingId(id)| id);
-        info!(
-            ?meeting,
-            objects = keys.len(),
-            "deleted objects that no row tells of"
-        );
+        let objects = keys.len();
+        let tell = || info!(objects, "deleted objects that no row tells of");
+        match meeting {
+            Some(meeting) => info_span!("meeting", id = %meeting).in_scope(tell),
+            None => tell(),
+        }
         Ok(keys.len() as u64)
     }
 

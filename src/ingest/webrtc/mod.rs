@@ -1,9 +1,9 @@
 //! WebRTC: one UDP port for all browsers of a process ([`Endpoint`]), and a task for each peer
 //! connection ([`Peer`]).
 //!
-//! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows which peer a datagram is for, `peer` is the task that
-//! owns a connection's state (ICE-lite, DTLS, SRTP: by str0m, which does no IO), `receiver` one
-//! stream of it, on its way to the meeting.
+//! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows which
+//! peer a datagram is for, `peer` is the task that owns a connection's state (ICE-lite, DTLS, SRTP: by
+//! str0m, which does no IO), `receiver` one stream of it, on its way to the meeting.
 //!
 //! **Invariants.** Whoever did not prove by an ICE check that it knows the peer's password is heard
 //! by nobody: its datagrams are counted and dropped before any state is looked at. A peer has no
@@ -85,7 +85,8 @@ impl Endpoint {
             certificate,
         });
         let close = CancellationToken::new();
-        socket::receive_all(&shared, listeners, &close);
+        socket::receive_all(&shared, &close);
+        tcp::accept_all(&shared, listeners, &close);
         Ok(Self {
             shared,
             _close: Arc::new(close.drop_guard()),

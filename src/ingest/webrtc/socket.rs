@@ -3,7 +3,6 @@
 use super::{
     Shared,
     routes::{Datagram, Over},
-    tcp,
 };
 use crate::ingest::{DATAGRAM_MAX, RECEIVE_BUFFER};
 use bytes::Bytes;
@@ -135,11 +134,7 @@ fn open(at: SocketAddr, one_family: bool) -> io::Result<UdpSocket> {
 }
 
 /// Receives until `close`.
-pub fn receive_all(shared: &Arc<Shared>, listeners: Vec<TcpListener>, close: &CancellationToken) {
-    for listener in listeners {
-        let accepting = tcp::accept(shared.clone(), listener, close.clone());
-        tokio::spawn(close.clone().run_until_cancelled_owned(accepting));
-    }
+pub fn receive_all(shared: &Arc<Shared>, close: &CancellationToken) {
     for v6 in [false, true] {
         let shared = shared.clone();
         let there = |shared: &Shared| {

@@ -63,7 +63,14 @@ impl Connections {
 }
 
 /// Takes connections until `close`.
-pub async fn accept(shared: Arc<Shared>, listener: TcpListener, close: CancellationToken) {
+pub fn accept_all(shared: &Arc<Shared>, listeners: Vec<TcpListener>, close: &CancellationToken) {
+    for listener in listeners {
+        let accepting = accept(shared.clone(), listener, close.clone());
+        tokio::spawn(close.clone().run_until_cancelled_owned(accepting));
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, close: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (stream, from) = match listener.accept().await {
