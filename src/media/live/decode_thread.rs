@@ -136,7 +136,9 @@ impl DecodeThread {
 
     /// What was pushed is decoded, then the stream's sink is dropped.
     pub fn close(&self, stream: StreamId) {
-        self.shared.inbox.push(Order::Close(stream), usize::MAX);
+        self.shared
+            .inbox
+            .push_urgent(Order::Close(stream), usize::MAX);
     }
 
     /// Tells the time, several times a second: streams that fell silent give their last frame. It
@@ -161,7 +163,7 @@ impl DecodeThread {
 
 impl Drop for DecodeThread {
     fn drop(&mut self) {
-        self.shared.inbox.push(Order::Finish, usize::MAX);
+        self.shared.inbox.push_urgent(Order::Finish, usize::MAX);
     }
 }
 
@@ -232,7 +234,9 @@ impl Thread {
                 }
             }
             let others = THREADS.load(Ordering::Relaxed).saturating_sub(1);
-            thread::sleep((GATHER_A_MEETING * others).min(GATHER_MAX));
+            self.shared
+                .inbox
+                .gather((GATHER_A_MEETING * others).min(GATHER_MAX));
         }
     }
 

@@ -42,7 +42,8 @@ const EVENTS_MAX: usize = 256;
 /// And then this much. More stays in the spool for `recover`, and is said.
 const KEPT_MAX: usize = 4_096;
 /// Frames are written together that come within this time: waking a thread for each costs more than
-/// writing it. A crash loses no more than that of what came.
+/// writing it. A crash loses no more than that of what came. The end of a segment waits for nothing:
+/// a withdrawal may be what ends it.
 const GATHER: Duration = Duration::from_millis(50);
 /// How long the thread sleeps when it has something to tell and nobody takes it.
 const NAP: Duration = Duration::from_millis(200);
@@ -155,7 +156,7 @@ impl Spool {
     pub fn open(&self, track: Track) -> bool {
         self.shared
             .inbox
-            .push(Order::Open(track), FRAMES_MAX + ORDERS_MAX)
+            .push_urgent(Order::Open(track), FRAMES_MAX + ORDERS_MAX)
     }
 
     /// Hands a frame over. `false`: the queue was full and it is lost (counted).
@@ -177,7 +178,7 @@ impl Spool {
     pub fn seal(&self, recording: RecordingId) -> bool {
         self.shared
             .inbox
-            .push(Order::Seal(recording), FRAMES_MAX + ORDERS_MAX)
+            .push_urgent(Order::Seal(recording), FRAMES_MAX + ORDERS_MAX)
     }
 
     /// Tells the time, about every second: idle segments are sealed.
@@ -200,7 +201,7 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.shared.inbox.push(Order::Finish, usize::MAX);
+        self.shared.inbox.push_urgent(Order::Finish, usize::MAX);
     }
 }
 
@@ -235,7 +236,7 @@ impl Recorder {
                 }
             }
             self.flush();
-            std::thread::sleep(GATHER);
+            self.shared.inbox.gather(GATHER);
         }
     }
 
