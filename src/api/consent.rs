@@ -257,14 +257,7 @@ async fn erase(
     caller: &Caller,
     entry: &Entry,
 ) -> Result<Option<OwnRedactionView>, Problem> {
-    for _ in 0..entries::TRIES_MAX {
-        match erase_once(state, caller, entry).await {
-            Ok(redaction) => return Ok(redaction),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    entries::until_current(state, caller.tenant, || erase_once(state, caller, entry)).await
 }
 
 async fn erase_once(

@@ -146,14 +146,11 @@ async fn delete(
     target: Target,
     asked: &Asked,
 ) -> Result<StatusCode, Problem> {
-    for _ in 0..entries::TRIES_MAX {
-        match delete_once(state, caller, meeting, target, asked).await {
-            Ok(()) => return Ok(StatusCode::NO_CONTENT),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    entries::until_current(state, caller.tenant, || {
+        delete_once(state, caller, meeting, target, asked)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn delete_once(

@@ -8,12 +8,12 @@ use crate::{
     store::Tx,
 };
 
-/// How often a request is begun again when others write into the ledger meanwhile.
-pub const TRIES_MAX: usize = 5;
+/// How often a request is begun when others write into the ledger meanwhile.
+const TRIES_MAX: usize = 5;
 
 /// How one try of a request ended that is not answered by it.
 pub enum Tried {
-    /// The ledger has entries that the database has not: [`catch_up`], then begin again.
+    /// The ledger has entries that the database has not: they are carried out, then it begins again.
     Behind,
     Failed(Problem),
 }
@@ -58,15 +58,23 @@ pub async fn commit(state: &Shared, tx: Tx) -> Result<(), Tried> {
     Ok(committed?)
 }
 
-/// Carries out what the ledger has and the database has not.
-pub async fn catch_up(state: &Shared, tenant: TenantId) -> Result<(), Problem> {
-    let caught = state.ledger.catch_up(tenant, false).await;
-    caught
-        .map(drop)
-        .map_err(|error| Problem::unavailable(error.to_string()))
-}
-
-/// After [`TRIES_MAX`] tries.
-pub fn busy() -> Problem {
-    Problem::unavailable("the ledger is written by many just now")
+/// Tries a request until the database had all of the ledger when it was carried out.
+pub async fn until_current<T, F: Future<Output = Result<T, Tried>>>(
+    state: &Shared,
+    tenant: TenantId,
+    once: impl Fn() -> F,
+) -> Result<T, Problem> {
+    for _ in 0..TRIES_MAX {
+        match once().await {
+            Ok(answer) => return Ok(answer),
+            Err(Tried::Failed(problem)) => return Err(problem),
+            Err(Tried::Behind) => {
+                let caught = state.ledger.catch_up(tenant, false).await;
+                caught.map_err(|error| Problem::unavailable(error.to_string()))?;
+            }
+        }
+    }
+    Err(Problem::unavailable(
+        "the ledger is written by many just now",
+    ))
 }

@@ -125,14 +125,10 @@ async fn erase(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/users/{id}/erasure");
     let once = Once::new(key, &caller, route, body.hash);
-    for _ in 0..entries::TRIES_MAX {
-        match erase_once(&state, &caller, UserId(id), &once, &body.value.reason).await {
-            Ok(answer) => return Ok(answer),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    entries::until_current(&state, caller.tenant, || {
+        erase_once(&state, &caller, UserId(id), &once, &body.value.reason)
+    })
+    .await
 }
 
 async fn erase_once(

@@ -112,14 +112,11 @@ async fn place(
     body: Body<HoldInput>,
 ) -> Result<Json<HoldView>, Problem> {
     let reason = body.value.reason.trim();
-    for _ in 0..entries::TRIES_MAX {
-        match place_once(&state, &caller, MeetingId(id), reason).await {
-            Ok(placed) => return Ok(Json(HoldView::new(id, placed))),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    let placed = entries::until_current(&state, caller.tenant, || {
+        place_once(&state, &caller, MeetingId(id), reason)
+    })
+    .await?;
+    Ok(Json(HoldView::new(id, placed)))
 }
 
 async fn place_once(
@@ -166,14 +163,11 @@ async fn lift(
             error.detail
         )));
     }
-    for _ in 0..entries::TRIES_MAX {
-        match lift_once(&state, &caller, MeetingId(id), reason).await {
-            Ok(()) => return Ok(StatusCode::NO_CONTENT),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    entries::until_current(&state, caller.tenant, || {
+        lift_once(&state, &caller, MeetingId(id), reason)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn lift_once(

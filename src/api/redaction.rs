@@ -261,14 +261,10 @@ async fn ask(
         approved: true,
         erasure: None,
     };
-    for _ in 0..entries::TRIES_MAX {
-        match ask_once(&state, &caller, meeting, &once, &asking).await {
-            Ok(answer) => return Ok(answer),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    entries::until_current(&state, caller.tenant, || {
+        ask_once(&state, &caller, meeting, &once, &asking)
+    })
+    .await
 }
 
 async fn ask_once(
@@ -358,14 +354,11 @@ async fn approve(
     caller: Caller,
     Path((id, redaction)): Path<(Uuid, Uuid)>,
 ) -> Result<Json<RedactionView>, Problem> {
-    for _ in 0..entries::TRIES_MAX {
-        match approve_once(&state, &caller, MeetingId(id), redaction).await {
-            Ok(view) => return Ok(Json(view)),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => entries::catch_up(&state, caller.tenant).await?,
-        }
-    }
-    Err(entries::busy())
+    let view = entries::until_current(&state, caller.tenant, || {
+        approve_once(&state, &caller, MeetingId(id), redaction)
+    })
+    .await?;
+    Ok(Json(view))
 }
 
 async fn approve_once(
