@@ -5,8 +5,10 @@ use crate::{
     api::secret::Secret,
     command,
     config::{ConsentCommand, KeyCommand, ModelCommand, OpenapiFlags, Settings, TenantCommand},
+    doctor,
     domain::{id::MeetingId, tenant_settings::Change},
     embed::postgres::{Durability, Postgres},
+    objects::Objects,
     speech::{fetch, model::Registry},
     store::{self, Store, StoreError, consent, key, tenant},
 };
@@ -33,6 +35,30 @@ pub(super) async fn with_database<T>(
     postgres.create_own().await?;
     let done = work(&postgres.own_url()).await;
     tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    done
+}
+
+/// The database and the bucket of a command, of which `serve` brings its own.
+pub(super) async fn with_bucket<T>(
+    settings: &Settings,
+    connections: u32,
+    work: impl AsyncFnOnce(Store, Objects) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let (bucket, _, server) = doctor::reach_bucket(settings).await.map_err(|finding| {
+        let mend = finding.mend.unwrap_or_default();
+        anyhow::anyhow!("object storage: {}; {mend}", finding.found)
+    })?;
+    let objects = Objects::new(&bucket);
+    let done = with_database(settings, async |url| {
+        let store = Store::open(url, connections)?;
+        let done = work(store.clone(), objects).await;
+        store.close().await;
+        done
+    })
+    .await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
     done
 }
 

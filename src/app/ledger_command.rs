@@ -1,13 +1,10 @@
-//! `hansard ledger`: the ledger of deletions, and the database that may be behind it.
+//! `hansard ledger`: the ledger in the bucket, and the database that may be behind it.
 #![allow(clippy::print_stdout, reason = "their output is what they are for")]
 
-use super::commands::with_database;
+use super::commands::with_bucket;
 use crate::{
     config::{LedgerCommand, Settings},
-    doctor,
     ledger::Ledger,
-    objects::Objects,
-    store::Store,
 };
 use std::process::ExitCode;
 
@@ -15,22 +12,10 @@ use std::process::ExitCode;
 const CONNECTIONS: u32 = 8;
 
 pub async fn ledger(settings: &Settings, command: LedgerCommand) -> anyhow::Result<ExitCode> {
-    let (bucket, _, server) = doctor::reach_bucket(settings).await.map_err(|finding| {
-        let mend = finding.mend.unwrap_or_default();
-        anyhow::anyhow!("object storage: {}; {mend}", finding.found)
-    })?;
-    let objects = Objects::new(&bucket);
-    let done = with_database(settings, async |url| {
-        let store = Store::open(url, CONNECTIONS)?;
-        let done = run(&Ledger::new(store.clone(), objects), command).await;
-        store.close().await;
-        done
+    with_bucket(settings, CONNECTIONS, async |store, objects| {
+        run(&Ledger::new(store, objects), command).await
     })
-    .await;
-    if let Some(server) = server {
-        server.stop().await;
-    }
-    done
+    .await
 }
 
 async fn run(ledger: &Ledger, command: LedgerCommand) -> anyhow::Result<ExitCode> {

@@ -1,11 +1,10 @@
 //! `hansard sweep`: what is in the bucket and no row tells of.
 #![allow(clippy::print_stdout, reason = "their output is what they are for")]
 
-use super::commands::with_database;
+use super::commands::with_bucket;
 use crate::{
     clock::Clock,
     config::{Settings, SweepFlags},
-    doctor,
     domain::sweep::is_due,
     jobs::sweep::{How, Report, Sweep},
     ledger::Ledger,
@@ -18,22 +17,10 @@ const CONNECTIONS: u32 = 2;
 
 /// The exit code is 1 when something kept it from deleting.
 pub async fn sweep(settings: &Settings, flags: SweepFlags) -> anyhow::Result<ExitCode> {
-    let (bucket, _, server) = doctor::reach_bucket(settings).await.map_err(|finding| {
-        let mend = finding.mend.unwrap_or_default();
-        anyhow::anyhow!("object storage: {}; {mend}", finding.found)
-    })?;
-    let objects = Objects::new(&bucket);
-    let done = with_database(settings, async |url| {
-        let store = Store::open(url, CONNECTIONS)?;
-        let done = run(store.clone(), objects, flags).await;
-        store.close().await;
-        done
+    with_bucket(settings, CONNECTIONS, async |store, objects| {
+        run(store, objects, flags).await
     })
-    .await;
-    if let Some(server) = server {
-        server.stop().await;
-    }
-    done
+    .await
 }
 
 async fn run(store: Store, objects: Objects, flags: SweepFlags) -> anyhow::Result<ExitCode> {
