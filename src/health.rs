@@ -38,7 +38,7 @@ pub enum Reason {
     Model,
     /// The machine has more to do than it can: new meetings are refused.
     Overloaded,
-    /// The ledger of deletions cannot be read or does not hold, so that it is not known whether the
+    /// The ledger cannot be read or does not hold, so that it is not known whether the
     /// database has all of it.
     Ledger,
     /// Jobs of this kind are due and no worker takes them.

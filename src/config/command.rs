@@ -107,7 +107,7 @@ pub enum Command {
         #[command(flatten)]
         stores: Stores,
     },
-    /// The ledger of deletions in the bucket
+    /// The ledger in the bucket: what was deleted, redacted, erased or held
     Ledger {
         #[command(subcommand)]
         command: LedgerCommand,

@@ -116,7 +116,7 @@ impl Ability {
             Self::DeleteMany => "objects are deleted one by one, which is slower",
             Self::Link => "browsers cannot fetch recordings: see S3_PUBLIC_ENDPOINT and the clock",
             Self::OnlyOnce => {
-                "two databases on this bucket could write the same entry of the ledger of deletions: use one"
+                "two databases on this bucket could write the same entry of the ledger: use one"
             }
             Self::Parts => "recordings of 64 MiB and more cannot be stored",
             Self::Abort | Self::ListUploads => {
