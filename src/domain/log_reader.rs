@@ -10,9 +10,11 @@
 //! ([`LogReader::gate_input`]).
 
 use crate::{
+    id::StreamId,
     meeting::Input,
     time::{MeetingTime, Micros},
 };
+use std::collections::BTreeSet;
 
 /// From a read of the store that failed to the next.
 pub const READ_AGAIN: Micros = Micros::from_ms(100);
@@ -38,6 +40,8 @@ pub struct LogReader {
     /// The roster read last; `None`: none was.
     roster: Option<i64>,
     reading: bool,
+    /// Streams that were open as the read under way began.
+    open: BTreeSet<StreamId>,
     /// After a read that failed, the next one is not before this.
     not_before: Option<MeetingTime>,
 }
@@ -82,6 +86,22 @@ impl LogReader {
     fn start(&mut self) -> i64 {
         self.reading = true;
         self.applied
+    }
+
+    /// These streams are open as a read begins.
+    pub fn begun_with(&mut self, open: impl IntoIterator<Item = StreamId>) {
+        self.open = open.into_iter().collect();
+    }
+
+    /// Which of the streams that are `open` now are closed by what was read, which has these as
+    /// `live`. One that was opened while the store was read may not have been there to be found.
+    pub fn closed(
+        &self,
+        open: impl IntoIterator<Item = StreamId>,
+        live: &[StreamId],
+    ) -> Vec<StreamId> {
+        let is_closed = |stream: &StreamId| self.open.contains(stream) && !live.contains(stream);
+        open.into_iter().filter(is_closed).collect()
     }
 
     /// The read that was under way failed.
@@ -192,6 +212,27 @@ mod tests {
         reader.polled(head(3, 3), None);
         reader.polled(None, None);
         assert_eq!(reader.begin(ms(0)), Some(2));
+    }
+
+    #[test]
+    fn a_stream_that_was_opened_while_the_store_was_read_is_not_closed_by_that() {
+        let stream = |n| StreamId(uuid::Uuid::from_u128(n));
+        let mut reader = up_to_date();
+        assert_eq!(reader.closed([stream(1)], &[]), []);
+        reader.polled(head(3, 3), None);
+        assert_eq!(reader.begin(ms(0)), Some(2));
+        reader.begun_with([1, 2, 3].map(stream));
+        // The third closed by itself, the fourth was opened meanwhile.
+        let open = [1, 2, 4].map(stream);
+        assert_eq!(reader.closed(open, &[stream(1)]), [stream(2)]);
+        reader.read(Some(3), 3);
+        // By the next read it is closed, when that does not have it either.
+        reader.polled(head(4, 3), None);
+        assert_eq!(reader.begin(ms(1)), Some(3));
+        reader.begun_with([1, 4].map(stream));
+        assert_eq!(reader.closed([1, 4].map(stream), &[stream(1)]), [stream(4)]);
+        let all = [1, 4].map(stream);
+        assert_eq!(reader.closed(all, &all), []);
     }
 
     #[test]

@@ -84,8 +84,6 @@ pub struct RunningMeeting {
     peers: BTreeMap<ParticipantId, Connection>,
     /// Offers so far.
     attempts: u64,
-    /// Streams that were open when the store was last asked which are.
-    known: BTreeSet<StreamId>,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
     withdrawals: BTreeSet<ConsentId>,
     reader: LogReader,

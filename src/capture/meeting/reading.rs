@@ -46,7 +46,7 @@ impl RunningMeeting {
 
     /// Reads beside the loop; a [`Fact`] answers.
     pub(super) fn start_reading(&mut self, after: i64) {
-        self.known = self.tracks.ids().into_iter().collect();
+        self.reader.begun_with(self.tracks.ids());
         let (store, meeting, facts) = (self.deps.store.clone(), self.meeting, self.facts.clone());
         let start = self.clock.to_wall(MeetingTime::ZERO);
         tokio::spawn(
@@ -77,11 +77,8 @@ impl RunningMeeting {
             self.peers.remove(&gone.participant);
         }
         self.input(Input::Roster(read.listed));
-        for stream in self.tracks.ids() {
-            // One that was opened meanwhile may not have been there to be read.
-            if self.known.contains(&stream) && !read.streams.contains(&stream) {
-                self.drop_track(stream);
-            }
+        for stream in self.reader.closed(self.tracks.ids(), &read.streams) {
+            self.drop_track(stream);
         }
         if read.ended {
             self.input(Input::End);

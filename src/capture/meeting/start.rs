@@ -177,7 +177,6 @@ impl RunningMeeting {
             names: BTreeMap::new(),
             peers: BTreeMap::new(),
             attempts: 0,
-            known: BTreeSet::new(),
             lost,
             facts: facts_tx,
             withdrawals: BTreeSet::new(),
