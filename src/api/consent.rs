@@ -58,7 +58,8 @@ pub struct ConsentInput {
     #[schema(max_length = 2000)]
     pub statement: Option<String>,
     /// With `withdrawn`: what was recorded and said before for these purposes is to go, too. The
-    /// tenant's `selfErasure` says whether that is done at once, has to be approved, or is refused.
+    /// tenant's `selfErasure` says whether that is done at once, has to be approved, or is refused. By
+    /// one's own hand until 30 days after the end.
     pub erase: Option<bool>,
 }
 
@@ -183,6 +184,7 @@ impl From<ConsentDecision> for ConsentReceipt {
     })),
     responses(
         (status = 201, description = "In the log", body = ConsentView),
+        (status = 409, description = "`erase` by one's own hand, and the meeting ended more than 30 days ago (`too_late`); the withdrawal is in the log"),
         (status = 429, description = "The participant agreed 100 times, or too many requests that neither decline nor withdraw"),
         (status = 202, description = "Acts, and is in the log once the database is back", body = ConsentReceipt),
     )
@@ -268,11 +270,14 @@ async fn erase_once(
     let (tenant, meeting) = (caller.tenant, entry.meeting);
     let mut tx = state.store.tenant_tx(tenant).await?;
     let set = tenant::settings(&mut tx, tenant).await?.self_erasure;
-    let author = match caller.who {
-        Who::Server { .. } => caller.author(),
+    let (author, by_hand) = match caller.who {
+        Who::Server { .. } => (caller.author(), None),
         _ if set == SelfErasure::Off => return Ok(None),
         // Also a host that speaks for itself.
-        _ => format!("participant:{}", entry.participant),
+        _ => {
+            let author = format!("participant:{}", entry.participant);
+            (author, Some(state.clock.now()))
+        }
     };
     let asking = Asking {
         participant: entry.participant,
@@ -285,7 +290,7 @@ async fn erase_once(
         erasure: None,
     };
     let (redaction, effects) =
-        redact::ask_with_withdrawal(&mut tx, tenant, meeting, asking).await?;
+        redact::ask_with_withdrawal(&mut tx, tenant, meeting, asking, by_hand).await?;
     entries::accept(state, &mut tx, tenant, meeting).await?;
     entries::commit(state, tx).await?;
     state.publish(meeting, effects);

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     domain::{
         admission, deletion::Deletable, id::MeetingId, meeting::MeetingStatus, participant::Role,
+        redaction::may_wish,
     },
     store::{
         Tx, deletion,
@@ -15,11 +16,8 @@ use crate::{
         participant,
     },
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-
-/// How long after the end of its meeting a consent token is good.
-const CONSENT_AFTER_END: TimeDelta = TimeDelta::days(30);
 
 /// What can be asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -222,11 +220,13 @@ pub async fn stands(
         let ended = meeting::of(conn, caller.tenant, subject.meeting)
             .await?
             .and_then(|meeting| meeting.end_time);
-        return match ended {
-            Some(ended) if ended + CONSENT_AFTER_END < now => Err(Problem::unauthorized(
+        // As long as it can wish for anything.
+        return if may_wish(ended, now) {
+            Ok(())
+        } else {
+            Err(Problem::unauthorized(
                 "the meeting ended more than 30 days ago",
-            )),
-            _ => Ok(()),
+            ))
         };
     }
     let participant = participant::get(conn, subject.meeting, subject.participant)

@@ -111,6 +111,7 @@ pub const KINDS: &[(&str, u16, &str)] = &[
     ("not_final", 409, "The segment is not final"),
     ("not_archived", 409, "The file can be fetched as it is"),
     ("held", 409, "The meeting has a legal hold"),
+    ("too_late", 409, "The time for it is over"),
     (
         "running",
         409,
@@ -264,6 +265,15 @@ impl Problem {
         )
     }
 
+    /// Somebody wishes to be taken out by their own hand, longer after the end than they may.
+    pub fn too_late() -> Self {
+        Self::new(
+            "too_late",
+            "the withdrawal is in the log, but the meeting ended more than 30 days ago: ask its host, or \
+             whoever runs this service, to take out what was recorded (`POST /v1/meetings/{id}/redactions`)",
+        )
+    }
+
     /// It was deleted, by whom, when and why.
     pub fn deleted(tombstone: Tombstone) -> Self {
         let mut problem = Self::gone(tombstone.what.as_str());
@@ -395,6 +405,7 @@ impl From<Refused> for Problem {
             Refused::Deleting => Self::not_ready(
                 "something of the meeting is being deleted or redacted: wait until that is done",
             ),
+            Refused::TooLate => Self::too_late(),
             Refused::NoMix(why) => Self::not_ready(why),
             Refused::SsrcTaken => Self::conflict("a stream of this meeting has this SSRC"),
         }

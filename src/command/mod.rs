@@ -49,6 +49,8 @@ pub enum Refused {
     Held(Hold),
     #[error("something of the meeting is being deleted or redacted")]
     Deleting,
+    #[error("the meeting ended too long ago")]
+    TooLate,
     #[error("no mix is made: {0}")]
     NoMix(&'static str),
 }

@@ -15,14 +15,14 @@ use crate::{
         meeting::MeetingStatus,
         recording::{RecordingKind, RecordingStatus},
         recording_state::RecordingState,
-        redaction::{RedactionState, Said, near, rest, spans, takes_all},
+        redaction::{RedactionState, Said, may_wish, near, rest, spans, takes_all},
         time::{MeetingTime, Micros, Span},
         transcript::Reason,
     },
     store::{
         Result, StoreError, capture, deletion,
         effect::Effects,
-        event, hold, job, participant,
+        event, hold, job, meeting as meetings, participant,
         recording::{self, Recording},
         redacted_file,
         redaction::{self, Asking, Before, Redaction},
@@ -30,6 +30,7 @@ use crate::{
         told,
     },
 };
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -73,15 +74,17 @@ pub async fn ask(
 
 /// Asks, with a withdrawal, for all of somebody in the meeting for some purposes, by their own hand
 /// or by whoever withdraws for them. One that was asked for so before and not declined is that one.
-/// While the meeting is held it has to be approved.
+/// While the meeting is held it has to be approved. `by_hand`: now, where the participant wishes it
+/// for itself, which has an end ([`may_wish`]).
 ///
 /// # Errors
-/// [`Refused::NoParticipant`]; `StoreError::TooMany`.
+/// [`Refused::TooLate`]; [`Refused::NoParticipant`]; `StoreError::TooMany`.
 pub async fn ask_with_withdrawal(
     conn: &mut PgConnection,
     tenant: TenantId,
     meeting: MeetingId,
     asking: Asking,
+    by_hand: Option<DateTime<Utc>>,
 ) -> Result<(Redaction, Effects), Refused> {
     event::lock(conn, meeting).await?;
     let held = hold::current(conn, meeting).await?.is_some();
@@ -97,7 +100,15 @@ pub async fn ask_with_withdrawal(
             (before.id, approved.unwrap_or_default())
         }
         Some(before) => return Ok((before, Effects::default())),
-        None => ask(conn, tenant, meeting, &asking).await?,
+        None => {
+            let ended = meetings::get(conn, meeting)
+                .await?
+                .and_then(|of| of.end_time);
+            if by_hand.is_some_and(|now| !may_wish(ended, now)) {
+                return Err(Refused::TooLate);
+            }
+            ask(conn, tenant, meeting, &asking).await?
+        }
     };
     let asked = redaction::get(conn, meeting, id).await?;
     Ok((asked.ok_or(StoreError::NotFound)?, effects))

@@ -10,7 +10,7 @@ use crate::{
     transcript::{Word, text},
     word::words,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use std::ops::Range;
 use uuid::Uuid;
@@ -21,8 +21,16 @@ pub const NEAR: Micros = Micros::from_ms(500);
 const ROUNDED: Micros = Micros::from_ms(1);
 /// Redactions of one meeting. More is a program that asks in a loop.
 pub const REDACTIONS_MAX: i64 = 1_000;
+/// For so long after the end of a meeting its participants may have themselves taken out of it, by
+/// their own hand. Afterwards it takes whoever runs it.
+pub const OWN_WISH_MAX: TimeDelta = TimeDelta::days(30);
 /// The longest that a meeting may be, for `fromMs` and `toMs`: a year.
 pub const MEETING_MS_MAX: i64 = 366 * 24 * 3_600_000;
+
+/// Whether participants of a meeting that ended then may still have themselves taken out.
+pub fn may_wish(ended: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+    ended.is_none_or(|ended| now - ended <= OWN_WISH_MAX)
+}
 
 words! {
     /// What has become of a redaction.
@@ -420,6 +428,20 @@ mod tests {
             (Some(Done), true, ErasureState::Done),
         ] {
             assert_eq!(erasure_state(redaction, held), expected, "{redaction:?}");
+        }
+    }
+
+    #[test]
+    fn a_wish_of_ones_own_is_for_thirty_days() {
+        let ended = DateTime::UNIX_EPOCH;
+        let end = ended + TimeDelta::days(30);
+        for (ended, now, may) in [
+            (None, end + TimeDelta::days(900), true),
+            (Some(ended), ended, true),
+            (Some(ended), end, true),
+            (Some(ended), end + TimeDelta::milliseconds(1), false),
+        ] {
+            assert_eq!(may_wish(ended, now), may, "{ended:?} {now}");
         }
     }
 
