@@ -20,7 +20,7 @@ use crate::{
         remux::Remux,
         restore::Restore,
         retention,
-        sweep::Sweep,
+        sweep::{self, Sweep},
         tier::{self, Move},
         transcript::Transcript,
     },
@@ -265,7 +265,8 @@ impl Media {
                 objects: services.objects.clone(),
                 clock: services.clock.clone(),
             };
-            tokio::spawn(sweep.keep_sweeping(services.ledger.clone(), upkeep.clone()));
+            let ledger = services.ledger.clone();
+            tokio::spawn(sweep.keep_sweeping(sweep::LOOK, ledger, upkeep.clone()));
         }
         if settings.queues.contains(&JobKind::Capture) {
             let (store, stop, dead) = (services.store.clone(), upkeep.clone(), dead.clone());

@@ -1,8 +1,8 @@
 //! The objects of jobs: noted in the inventory before they are stored, and deleted by it.
 
 use crate::{
-    domain::{id::MeetingId, media_type::MediaType, object_key::LiveSegment, tiering::Tier},
-    objects::{ObjectError, Objects, Stored},
+    domain::{id::MeetingId, media_type::MediaType, tiering::Tier},
+    objects::{Objects, Stored},
     store::{
         Store, StoreError,
         inventory::{self, Noted, Object},
@@ -12,13 +12,9 @@ use crate::{
     worker::Claimed,
 };
 use anyhow::Context;
-use futures_util::{TryStreamExt, stream};
 use std::path::Path;
 use tracing::debug;
 
-/// Deletions on their way at a time: an hour of four tracks is 3,600 objects, and storage may be far
-/// away.
-const DELETED_AT_ONCE: usize = 16;
 /// So many are deleted before the inventory is told of it.
 const TOLD_EACH: usize = 500;
 
@@ -102,7 +98,8 @@ impl Inventory<'_> {
             let mut tx = self.store.worker_tx().await?;
             inventory::going(&mut tx, meeting, some).await?;
             tx.commit().await?;
-            self.delete_all(some)
+            self.objects
+                .delete_all(some)
                 .await
                 .context("deleting objects that nobody needs")?;
             let mut tx = self.store.worker_tx().await?;
@@ -110,21 +107,5 @@ impl Inventory<'_> {
             tx.commit().await?;
         }
         Ok(may_come)
-    }
-
-    async fn delete_all(&self, keys: &[String]) -> Result<(), ObjectError> {
-        let each = |key: &String| {
-            let key = key.clone();
-            async move {
-                // Only what is large is stored in parts.
-                if LiveSegment::parse(&key).is_none() {
-                    self.objects.abort_uploads(&key).await?;
-                }
-                self.objects.delete(&key).await
-            }
-        };
-        stream::iter(keys.iter().map(Ok))
-            .try_for_each_concurrent(DELETED_AT_ONCE, each)
-            .await
     }
 }

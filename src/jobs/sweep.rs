@@ -1,5 +1,5 @@
-//! The sweep: parts of uploads that nobody ended, and objects that no row tells of, go out of the
-//! bucket ([`rules`] says when). It is no job of the queue: it belongs to no tenant, and one process at
+//! The sweep: parts of uploads that nobody ended, and objects that no row tells of, also such of
+//! which there are only old versions, go out of the bucket ([`rules`] says when). It is no job of the queue: it belongs to no tenant, and one process at
 //! a time takes it.
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     },
     health::{self, Reason},
     ledger::Ledger,
-    objects::{Listed, Objects},
+    objects::{Listed, Objects, Walk},
     store::{
         Store, Tx,
         unknown::{self, Unknown},
@@ -18,18 +18,16 @@ use crate::{
 };
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use futures_util::{TryStreamExt, stream};
 use std::{collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, info_span, warn};
 
 /// How often a process looks whether a sweep is due.
-const LOOK: Duration = Duration::from_secs(600);
+pub const LOOK: Duration = Duration::from_secs(600);
 /// Objects that are listed, or read from the table, at a time.
 const PAGE: usize = 1000;
 /// Objects that are deleted while their meeting is locked.
 const DELETED_EACH: usize = 64;
-const DELETED_AT_ONCE: usize = 16;
 /// The longest that a meeting is locked for that: less than a transaction may wait.
 const DELETE_MAX: Duration = Duration::from_secs(10);
 const JSON: &str = "application/json";
@@ -170,25 +168,45 @@ impl Sweep {
             let page = self.objects.list_after("", after.take(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
-            let mut tx = self.store.worker_tx().await?;
-            let unknown = without_row(&mut tx, page, now, report).await?;
-            let known_since = if how.dry {
-                unknown::as_seen(&mut tx, unknown).await?
-            } else {
-                unknown::see(&mut tx, sweep, unknown).await?
-            };
-            tx.commit().await?;
-            for one in &known_since {
-                report.unknown += 1;
-                report.unknown_bytes += one.size_bytes;
-                report.due += u64::from(rules::is_due(one.first_seen, now));
-                tell(one);
+            self.see(how, sweep, now, page, report, tell).await?;
+        }
+        let mut walk = Walk::default();
+        while let Some(page) = self.objects.old_versions(&mut walk).await? {
+            if !page.is_empty() {
+                self.see(how, sweep, now, page, report, tell).await?;
             }
         }
         if !how.dry {
             let mut tx = self.store.worker_tx().await?;
             unknown::forget_unseen(&mut tx, sweep).await?;
             tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Notes and tells what of these no row tells of.
+    async fn see(
+        &self,
+        how: How,
+        sweep: i64,
+        now: DateTime<Utc>,
+        page: Vec<Listed>,
+        report: &mut Report,
+        tell: &mut impl FnMut(&Unknown),
+    ) -> anyhow::Result<()> {
+        let mut tx = self.store.worker_tx().await?;
+        let unknown = without_row(&mut tx, page, now, report).await?;
+        let known_since = if how.dry {
+            unknown::as_seen(&mut tx, unknown).await?
+        } else {
+            unknown::see(&mut tx, sweep, unknown).await?
+        };
+        tx.commit().await?;
+        for one in &known_since {
+            report.unknown += 1;
+            report.unknown_bytes += one.size_bytes;
+            report.due += u64::from(rules::is_due(one.first_seen, now));
+            tell(one);
         }
         Ok(())
     }
@@ -238,13 +256,7 @@ impl Sweep {
             let without = unknown::without_row(&mut tx, &asked).await?;
             keys.retain(|key| without.contains(key));
         }
-        let each = |key: &String| {
-            let key = key.clone();
-            async move { self.objects.delete(&key).await }
-        };
-        let deleting =
-            stream::iter(keys.iter().map(Ok)).try_for_each_concurrent(DELETED_AT_ONCE, each);
-        tokio::time::timeout(DELETE_MAX, deleting)
+        tokio::time::timeout(DELETE_MAX, self.objects.delete_all(&keys))
             .await
             .context("deleting what no row tells of took too long")??;
         unknown::forget(&mut tx, &keys).await?;
@@ -278,10 +290,10 @@ impl Sweep {
         Ok(())
     }
 
-    /// Sweeps whenever it is due, until `stop`.
-    pub async fn keep_sweeping(self, ledger: Ledger, stop: CancellationToken) {
+    /// Sweeps whenever it is due, until `stop`; looks for that each `look` ([`LOOK`]), and not at once.
+    pub async fn keep_sweeping(self, look: Duration, ledger: Ledger, stop: CancellationToken) {
         while stop
-            .run_until_cancelled(tokio::time::sleep(LOOK))
+            .run_until_cancelled(tokio::time::sleep(look))
             .await
             .is_some()
         {

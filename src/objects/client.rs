@@ -79,6 +79,11 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
         .map(|response| response.status().as_u16())
 }
 
+/// Whether the store does not know this call at all.
+pub(super) fn is_unknown<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    matches!(status(error), Some(405 | 501)) || error.code() == Some("NotImplemented")
+}
+
 /// What an operator needs of it, in a line: the answer's status, code and message, or each cause in
 /// turn.
 pub(super) fn described<E: ProvideErrorMetadata + std::error::Error + 'static>(

@@ -2,11 +2,17 @@
 
 use super::{
     Objects, Result, Side,
-    client::{fault, status},
+    client::{fault, is_unknown, status},
     known,
 };
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use crate::domain::object_key::LiveSegment;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use chrono::{DateTime, Utc};
+use futures_util::{TryStreamExt, stream};
+
+/// Deletions on their way at a time: an hour of four tracks is 3,600 objects, and storage may be far
+/// away.
+const AT_ONCE: usize = 16;
 
 /// Uploads that are listed at a time; of more, the rest is the next time's.
 const UPLOADS_MAX: usize = 10_000;
@@ -34,6 +40,20 @@ impl Objects {
         };
         let deleted = deleted.await;
         self.seen(Side::Write, deleted)
+    }
+
+    /// Deletes objects with their versions, and parts of uploads that may become them.
+    pub async fn delete_all(&self, keys: &[String]) -> Result<()> {
+        let each = |key: String| async move {
+            // Only what is large is stored in parts.
+            if LiveSegment::parse(&key).is_none() {
+                self.abort_uploads(&key).await?;
+            }
+            self.delete(&key).await
+        };
+        stream::iter(keys.iter().cloned().map(Ok))
+            .try_for_each_concurrent(AT_ONCE, each)
+            .await
     }
 
     /// Answers whether the bucket keeps versions.
@@ -174,9 +194,4 @@ impl Objects {
             Err(error) => Err(fault(&upload.key, error)),
         }
     }
-}
-
-/// Whether the store does not know this call at all.
-fn is_unknown<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
-    matches!(status(error), Some(405 | 501)) || error.code() == Some("NotImplemented")
 }

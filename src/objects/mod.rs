@@ -14,6 +14,7 @@ mod probe;
 mod read;
 mod restore;
 mod transfer;
+mod versions;
 mod write;
 
 pub use delete::Upload;
@@ -22,6 +23,7 @@ pub use link::{Disposition, PRESIGN_MAX, Verb};
 pub use probe::{Diagnosis, diagnose};
 pub use restore::Restoring;
 pub use transfer::{COPY_BYTES_MAX, Pieces, Wanted};
+pub use versions::Walk;
 
 use crate::{
     domain::{

@@ -2,6 +2,7 @@
 //! that die, a store that is away, classes that it lacks.
 
 mod sweep;
+mod sweep_days;
 mod world;
 mod year;
 

@@ -15,24 +15,24 @@ use hansard::{
 use std::{process::Command, time::Duration};
 use uuid::Uuid;
 
-const FOREIGN: &str = "holidays/2026.jpg";
+pub const FOREIGN: &str = "holidays/2026.jpg";
 /// With the few objects of a test, one is more than 1 % of them.
-const HOW: How = How {
+pub const HOW: How = How {
     dry: false,
     any_number: true,
     accepts: false,
     ledger_is_current: true,
 };
 
-struct Yard {
-    world: World,
-    meeting: MeetingId,
-    made: Made,
-    sweep: Sweep,
+pub struct Yard {
+    pub world: World,
+    pub meeting: MeetingId,
+    pub made: Made,
+    pub sweep: Sweep,
 }
 
 impl Yard {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let world = World::start().await;
         let meeting = world.ended(0).await;
         let made = world.file(meeting, vec![7; 50]).await;
@@ -55,7 +55,7 @@ impl Yard {
         format!("recordings/{tenant}/{meeting}/{}-1.webm", Uuid::now_v7())
     }
 
-    async fn put(&self, key: &str, content: &str) {
+    pub async fn put(&self, key: &str, content: &str) {
         let content = content.as_bytes().to_vec();
         let objects = &self.world.bucket.objects;
         let put = objects.put_bytes(key, content, "audio/webm", Tier::Hot);
@@ -63,22 +63,22 @@ impl Yard {
     }
 
     /// An object of the meeting that no row tells of.
-    async fn lost(&self) -> String {
+    pub async fn lost(&self) -> String {
         let key = self.key(self.meeting.0);
         self.put(&key, "lost").await;
         key
     }
 
-    async fn has(&self, key: &str) -> bool {
+    pub async fn has(&self, key: &str) -> bool {
         let head = self.world.bucket.objects.head(key).await;
         head.expect("it answers").is_some()
     }
 
-    fn pass(&self, hours: u64) {
+    pub fn pass(&self, hours: u64) {
         self.world.bucket.pass(Duration::from_secs(hours * 3600));
     }
 
-    async fn run(&self, how: How) -> Report {
+    pub async fn run(&self, how: How) -> Report {
         self.sweep.run(how, |_| {}).await.expect("it is well")
     }
 
