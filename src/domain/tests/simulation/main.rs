@@ -86,10 +86,14 @@ fn nobody_is_taken_for_another_when_ports_are_used_again() {
 }
 
 #[test]
-fn whatever_was_deleted_stays_so_whichever_database_is_put_back() {
-    for seed in 0..40 {
-        ledger::play(seed);
+fn whatever_is_gone_stays_so_and_files_are_found_whichever_database_is_put_back() {
+    let (mut redacted, mut gone) = (0, 0);
+    for seed in 0..60 {
+        let played = ledger::play(seed);
+        redacted += played.0;
+        gone += played.1;
     }
+    assert!(redacted > 300 && gone > 300, "{redacted} {gone}");
 }
 
 #[test]
