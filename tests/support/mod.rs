@@ -58,6 +58,12 @@ pub async fn eventually<F: Future<Output = bool>>(
     }
 }
 
+/// What an environment variable says, or as usual: for runs that are longer than every day's.
+pub fn number(variable: &str, usual: u32) -> u32 {
+    let given = std::env::var(variable).ok();
+    given.and_then(|given| given.parse().ok()).unwrap_or(usual)
+}
+
 /// A tenant's API key in a migrated database, as `hansard key create` makes one.
 pub async fn key(url: &str) -> String {
     use hansard::{

@@ -18,7 +18,7 @@ pub struct OldFiles {
     /// What lies under which key.
     pub files: BTreeMap<String, Vec<u8>>,
     tenant: TenantId,
-    meetings: Vec<MeetingId>,
+    pub meetings: Vec<MeetingId>,
     database: String,
 }
 

@@ -5,12 +5,15 @@ use super::support::{
     eventually,
     faults::{Fault, Rule},
     inventory::{listed, rows},
+    number,
+    old_files::{Free, OldFiles},
     place::Place,
+    postgres,
     server::Server,
     tone_meeting::ToneMeeting,
 };
 use axum::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// On a busy machine.
@@ -48,7 +51,8 @@ async fn count(place: &Place, what: &'static str) -> i64 {
 }
 
 /// Storage is away when it is asked for, and the server is killed while it waits: the deletion is
-/// done once storage is back, by itself. What was not asked for stays.
+/// done once storage is back, by itself. What was not asked for stays. `HANSARD_AWAY_SECONDS` says for
+/// how long it is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_outlives_storage_and_the_process() {
     let place = Place::new().await;
@@ -71,7 +75,8 @@ async fn a_deletion_outlives_storage_and_the_process() {
     let path = format!("/v1/recordings/{}", ids[0]);
     let asked = call(&server, Method::DELETE, &format!("{path}?reason=drill")).await;
     assert_eq!(asked.0, 204, "{}", asked.1);
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    let away = number("HANSARD_AWAY_SECONDS", 4);
+    tokio::time::sleep(Duration::from_secs(away.into())).await;
     let (status, waiting) = call(&server, Method::GET, &path).await;
     assert_eq!((status, &waiting["status"]), (200, &"deleting".into()));
     assert_eq!(
@@ -164,6 +169,90 @@ async fn a_meeting_is_deleted_during_its_mix() {
         (status, consents["data"].as_array().map(Vec::len)),
         (200, Some(2))
     );
+    server.terminate();
+}
+
+/// A hold is placed while the mix is on its way into storage: nothing of the meeting is deleted or
+/// redacted any more, and the mix is made all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_stands_while_a_mix_is_made() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut tones = ToneMeeting::begin(&client, 2).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    place
+        .faults
+        .set(&[Rule::on(Fault::Swallow, &[Method::PUT]).at(".mp4")]);
+    tones.end(&client).await;
+    eventually("the mix is on its way", SOON, async || {
+        place.faults.swallowed() > 0
+    })
+    .await;
+    let path = format!("/v1/meetings/{}", tones.meeting);
+    let send = async |method: Method, path: &str, body: Value| {
+        let answer = reqwest::Client::new()
+            .request(method, format!("{}{path}", server.url()))
+            .bearer_auth(server.key())
+            .json(&body)
+            .send()
+            .await
+            .expect("it answers");
+        (
+            answer.status().as_u16(),
+            answer.json::<Value>().await.unwrap_or_default(),
+        )
+    };
+    let hold = format!("{path}/hold");
+    let held = send(Method::PUT, &hold, json!({"reason": "Case 4711"})).await;
+    assert_eq!(held.0, 200, "{}", held.1);
+    let redaction = json!({
+        "participantId": tones.voices[0].participant, "purposes": ["recording"], "reason": "a drill"
+    });
+    let is_refused = |answer: (u16, Value)| {
+        assert_eq!(
+            (answer.0, &answer.1["type"]),
+            (409, &json!("/problems/held")),
+            "{}",
+            answer.1
+        );
+    };
+    is_refused(call(&server, Method::DELETE, &path).await);
+    is_refused(call(&server, Method::DELETE, &format!("{path}/transcript")).await);
+    is_refused(
+        send(
+            Method::POST,
+            &format!("{path}/redactions"),
+            redaction.clone(),
+        )
+        .await,
+    );
+    place.faults.heal();
+    let files = tones.files(&client, SOON).await;
+    let track = format!("/v1/recordings/{}", files.track(&tones.voices[0]).id);
+    is_refused(call(&server, Method::DELETE, &track).await);
+    eventually("the segments are cleaned up", SOON, async || {
+        listed(&place.bucket).await.len() == 3
+    })
+    .await;
+    // Lifted, it is asked for anew, and while that runs nobody places another.
+    let lifted = call(&server, Method::DELETE, &format!("{hold}?reason=closed")).await;
+    assert_eq!(lifted.0, 204, "{}", lifted.1);
+    place.faults.refuse();
+    let asked = send(Method::POST, &format!("{path}/redactions"), redaction).await;
+    assert_eq!(asked.0, 202, "{}", asked.1);
+    let held = send(Method::PUT, &hold, json!({"reason": "Case 4712"})).await;
+    assert_eq!(
+        (held.0, &held.1["type"]),
+        (409, &json!("/problems/not_ready"))
+    );
+    place.faults.heal();
+    eventually("it is done, and may be held", SOON, async || {
+        let held = send(Method::PUT, &hold, json!({"reason": "Case 4712"})).await;
+        held.0 == 200
+    })
+    .await;
+    assert_eq!(call(&server, Method::GET, &track).await.0, 410);
     server.terminate();
 }
 
@@ -273,47 +362,70 @@ async fn what_waits_in_a_spool_is_deleted_there() {
     server.terminate();
 }
 
-/// Killed again and again while a meeting is deleted, at moments that nobody chose: it is deleted
+/// Killed again and again while meetings are deleted, at moments that nobody chose: each is deleted
 /// once, by itself. `HANSARD_KILLS` says how often.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_outlives_kills_at_any_moment() {
-    let kills = std::env::var("HANSARD_KILLS").ok();
-    let kills: u32 = kills.and_then(|kills| kills.parse().ok()).unwrap_or(4);
+async fn deletions_outlive_kills_at_any_moment() {
+    const MEETINGS: u32 = 4;
+    let kills = number("HANSARD_KILLS", MEETINGS);
     let place = Place::new().await;
-    let mut server = place.serve(&[]);
-    let client = server.client();
-    let mut tones = ToneMeeting::begin(&client, 2).await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    tones.end(&client).await;
-    tones.files(&client, SOON).await;
+    let database = postgres::database().await;
+    let free = Free::new(&database);
+    let mut server = free.serve(&place);
+    let size = (MEETINGS as usize, 40, 500);
+    let old = OldFiles::make(&place, &database, &server.client(), size).await;
     // So that a kill is in the middle of something.
     place.faults.delay(Duration::from_millis(150));
-    let meeting = format!("/v1/meetings/{}", tones.meeting);
-    for _ in 0..kills {
+    let mut sql = hansard::store::owner(&database)
+        .await
+        .expect("Postgres answers");
+    let open = "select count(*) from deletions where done_at is null";
+    let paths: Vec<String> = old
+        .meetings
+        .iter()
+        .map(|meeting| format!("/v1/meetings/{meeting}"))
+        .collect();
+    let mut in_between = 0;
+    for n in 0..kills {
+        let path = &paths[(n * MEETINGS / kills) as usize];
         let asked = reqwest::Client::new()
-            .delete(format!("{}{meeting}?reason=drill", server.url()))
+            .delete(format!("{}{path}?reason=drill", server.url()))
             .bearer_auth(server.key())
             .send();
         let asked = tokio::spawn(asked);
         tokio::time::sleep(Duration::from_millis(fastrand::u64(0..1_200))).await;
         server.kill();
         drop(asked.await);
-        server = place.serve(&[]);
+        let left: i64 = sqlx::query_scalar(open)
+            .fetch_one(&mut sql)
+            .await
+            .expect("it may look");
+        in_between += u32::from(left > 0);
+        server = free.serve(&place);
     }
-    let again = call(&server, Method::DELETE, &format!("{meeting}?reason=drill")).await;
-    assert_eq!(again.0, 204, "{}", again.1);
-    let tombstone = deleted(&server, &meeting).await;
-    assert_eq!(tombstone["reason"], "drill");
+    println!("{in_between} of {kills} kills left deletions that had begun");
+    place.faults.delay(Duration::ZERO);
+    for path in &paths {
+        let again = call(&server, Method::DELETE, &format!("{path}?reason=drill")).await;
+        assert_eq!(again.0, 204, "{}", again.1);
+        let tombstone = deleted(&server, path).await;
+        assert_eq!(tombstone["reason"], "drill");
+    }
     let left = listed(&place.bucket).await;
     assert!(left.is_empty(), "{left:?}");
-    let entries = place.bucket.objects.list("ledger/", 10).await;
-    assert_eq!(entries.expect("it answers").len(), 1);
+    let entries = place.bucket.objects.list("ledger/", 100).await;
+    assert_eq!(entries.expect("it answers").len(), paths.len());
     for what in [
         "select count(*) from objects where state <> 'deleted'",
         "select count(*) from deletions where done_at is null or ledger_n is null",
         "select count(*) from recordings where deleted_at is null",
     ] {
-        assert_eq!(count(&place, what).await, 0, "{what}");
+        let rows: i64 = sqlx::query_scalar(what)
+            .fetch_one(&mut sql)
+            .await
+            .expect("it may look");
+        assert_eq!(rows, 0, "{what}");
     }
+    assert!(in_between > 0, "no kill was in the middle of a deletion");
     server.terminate();
 }

@@ -4,6 +4,7 @@
 use super::support::{
     eventually,
     inventory::{listed, rows},
+    number,
     place::Place,
     server::Server,
     tone_meeting::{Files, RATE, SILENT_DB, ToneMeeting, Voice, WINDOW_MS},
@@ -63,7 +64,7 @@ fn levels(files: &Files, voice: &Voice, kind: &str, from_ms: i64, to_ms: i64) ->
 }
 
 /// A span of one person is taken out while storage is away and the server is killed, and then all of
-/// the other.
+/// the other. `HANSARD_AWAY_SECONDS` says for how long it is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redaction_outlives_storage_and_the_process() {
     let place = Place::new().await;
@@ -102,7 +103,8 @@ async fn a_redaction_outlives_storage_and_the_process() {
         let content = format!("/v1/recordings/{id}/content?redirect=false");
         assert_eq!(call(&server, Method::GET, &content, None).await.0, 409);
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let away = number("HANSARD_AWAY_SECONDS", 3);
+    tokio::time::sleep(Duration::from_secs(away.into())).await;
     server.kill();
     let server = place.serve(&[]);
     let client = server.client();
@@ -277,10 +279,12 @@ async fn a_redaction_has_archived_tracks_restored() {
     server.terminate();
 }
 
-/// Killed at any line, again and again, each redaction is done once, by itself.
+/// Killed at any line, again and again, each redaction is done once, by itself. `HANSARD_KILLS` says
+/// how often.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_line_redactions_are_done() {
     const SPANS: i64 = 6;
+    let kills = i64::from(number("HANSARD_KILLS", SPANS as u32));
     let place = Place::new().await;
     let mut server = place.serve(&[]);
     let client = server.client();
@@ -296,21 +300,28 @@ async fn killed_at_any_line_redactions_are_done() {
     let spans: Vec<(i64, i64)> = (0..SPANS)
         .map(|n| (begin + n * 1_500, begin + n * 1_500 + 500))
         .collect();
-    let mut asked = Vec::new();
-    for (from, to) in &spans {
-        let asking = json!({
-            "participantId": one.participant, "purposes": ["recording"], "fromMs": from, "toMs": to,
-            "reason": "a drill"
-        });
-        let (status, redaction) = call(&server, Method::POST, &path, Some(asking)).await;
-        assert_eq!(status, 202, "{redaction}");
-        asked.push(redaction["id"].as_str().expect("an id").to_owned());
-        let wait = fastrand::u64(0..2_500);
-        println!("killed {wait} ms after it was asked for");
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+    let (mut asked, mut in_between) = (Vec::new(), 0);
+    for n in 0..kills {
+        let due = (n * SPANS / kills + 1) as usize;
+        for (from, to) in spans.iter().take(due).skip(asked.len()) {
+            let asking = json!({
+                "participantId": one.participant, "purposes": ["recording"], "fromMs": from, "toMs": to,
+                "reason": "a drill"
+            });
+            let (status, redaction) = call(&server, Method::POST, &path, Some(asking)).await;
+            assert_eq!(status, 202, "{redaction}");
+            asked.push(redaction["id"].as_str().expect("an id").to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(0..2_500))).await;
+        let last = format!("{path}/{}", asked.last().expect("one"));
+        let (_, redaction) = call(&server, Method::GET, &last, None).await;
+        in_between += i64::from(redaction["state"] != "done");
         server.kill();
         server = place.serve(&[]);
     }
+    println!("{in_between} of {kills} kills left redactions that had begun");
+    assert!(in_between > 0, "no kill was in the middle of a redaction");
+    assert_eq!(asked.len(), spans.len());
     for id in &asked {
         let certificate = done(&server, &format!("{path}/{id}")).await;
         assert_eq!(certificate["spoolsOutstanding"], 0, "{certificate}");

@@ -1,7 +1,7 @@
 //! Moves between storage tiers in the running product: processes that die, a store that is away.
 
 use super::support::{
-    eventually,
+    eventually, number,
     old_files::{Free, OldFiles},
     place::Place,
     postgres,
@@ -14,11 +14,6 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(120);
 /// To the tiers warm and cold.
 const AGES: [i32; 2] = [31, 60];
-
-fn number(variable: &str, usual: u32) -> u32 {
-    let given = std::env::var(variable).ok();
-    given.and_then(|given| given.parse().ok()).unwrap_or(usual)
-}
 
 /// Asserts that the bucket has each file once, whole, and in the class of the tier.
 async fn are_whole(place: &Place, old: &OldFiles, tier: Tier) {
