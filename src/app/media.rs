@@ -392,9 +392,11 @@ fn job_of(
             rendering: Arc::new(Semaphore::new(renderings())),
         })),
         JobKind::Remux => Some(Arc::new(Remux {
+            ledger: deps.ledger.clone(),
             files: files.clone(),
         })),
         JobKind::Clean => Some(Arc::new(Clean {
+            ledger: deps.ledger.clone(),
             store: deps.store.clone(),
             objects: deps.objects.clone(),
         })),

@@ -64,6 +64,8 @@ pub struct Told {
     pub merged: BTreeSet<String>,
     /// The revision of each recording's file.
     pub revisions: BTreeMap<RecordingId, i32>,
+    /// The key of each recording's file, where it is known.
+    pub files: BTreeMap<RecordingId, String>,
     /// What a redaction deletes itself, once the ledger has the files that stand for it.
     pub kept: BTreeSet<String>,
     /// Nobody stores segments now: capture is over, and no spool waits.
@@ -82,12 +84,36 @@ pub fn superfluous(entries: &[Entry], told: &Told) -> Vec<String> {
         (_, ObjectKind::Track | ObjectKind::Mix | ObjectKind::Derived) => {
             !told.kept.contains(&entry.key)
                 && told.revisions.get(&entry.recording).is_none_or(|revision| {
-                    RecordingFile::parse(&entry.key).is_some_and(|file| file.revision < *revision)
+                    // One in another container that nobody tells of yet is being made.
+                    let is_other = entry.state == ObjectState::Stored
+                        && told
+                            .files
+                            .get(&entry.recording)
+                            .is_some_and(|key| *key != entry.key);
+                    RecordingFile::parse(&entry.key).is_some_and(|file| {
+                        file.revision < *revision || file.revision == *revision && is_other
+                    })
                 })
         }
     };
     let superfluous = entries.iter().filter(is_superfluous);
     superfluous.map(|entry| entry.key.clone()).collect()
+}
+
+/// Of these keys, those of files that somebody may have been told of and that are not being deleted
+/// yet: the ledger hears of them first.
+pub fn untold(entries: &[Entry], superfluous: &[String]) -> Vec<String> {
+    let superfluous: BTreeSet<&str> = superfluous.iter().map(String::as_str).collect();
+    let is_untold = |entry: &&Entry| {
+        let is_file = match entry.kind {
+            ObjectKind::Segment | ObjectKind::Block => false,
+            ObjectKind::Track | ObjectKind::Mix | ObjectKind::Derived => true,
+        };
+        let is_there = matches!(entry.state, ObjectState::Planned | ObjectState::Stored);
+        is_file && is_there && superfluous.contains(entry.key.as_str())
+    };
+    let untold = entries.iter().filter(is_untold);
+    untold.map(|entry| entry.key.clone()).collect()
 }
 
 #[cfg(test)]
@@ -109,11 +135,17 @@ mod tests {
         }
     }
 
+    fn key(revision: i32, ending: &str) -> String {
+        let place = format!("recordings/{}/{}", Uuid::nil(), Uuid::nil());
+        format!("{place}/{TRACK}-{revision}.{ending}")
+    }
+
     fn told(quiet: bool) -> Told {
         Told {
             needed: ["needed".to_owned()].into(),
             merged: ["merged".to_owned()].into(),
             revisions: [(TRACK, 3)].into(),
+            files: [(TRACK, key(3, "webm"))].into(),
             kept: BTreeSet::new(),
             quiet,
         }
@@ -155,9 +187,8 @@ mod tests {
 
     #[test]
     fn files_go_when_a_newer_revision_is_told_of_or_their_recording_is_gone() {
-        let place = format!("recordings/{}/{}", Uuid::nil(), Uuid::nil());
         for revision in 1..=4 {
-            let key = format!("{place}/{TRACK}-{revision}.mkv");
+            let key = key(revision, "webm");
             for state in [ObjectState::Planned, ObjectState::Stored] {
                 let file = entry(&key, ObjectKind::Track, state);
                 let goes = !superfluous(std::slice::from_ref(&file), &told(true)).is_empty();
@@ -172,6 +203,44 @@ mod tests {
                     ..file
                 };
                 assert_eq!(superfluous(&[orphan], &told(false)), [key.as_str()]);
+            }
+        }
+    }
+
+    /// As a track was that failed before it was made anew.
+    #[test]
+    fn of_one_revision_the_file_stays_that_is_told_of() {
+        for (state, ending, goes) in [
+            (ObjectState::Stored, "webm", false),
+            (ObjectState::Stored, "mkv", true),
+            // It is being made.
+            (ObjectState::Planned, "mkv", false),
+        ] {
+            let file = entry(&key(3, ending), ObjectKind::Track, state);
+            let found = superfluous(std::slice::from_ref(&file), &told(true));
+            assert_eq!(!found.is_empty(), goes, "{state} {ending}");
+            // Of a file that lies in another bucket nothing is known.
+            let unknown = Told {
+                files: BTreeMap::new(),
+                ..told(true)
+            };
+            assert!(superfluous(&[file], &unknown).is_empty());
+        }
+    }
+
+    #[test]
+    fn files_are_told_of_once_before_they_go() {
+        use ObjectKind::{Block, Derived, Mix, Segment, Track};
+        use ObjectState::{Deleted, Going, Planned, Stored};
+        let keys = ["a".to_owned()];
+        for kind in [Segment, Block, Track, Mix, Derived] {
+            for state in [Planned, Stored, Going, Deleted] {
+                let entries = [entry("a", kind, state), entry("b", kind, state)];
+                let is_file = matches!(kind, Track | Mix | Derived);
+                let is_told = is_file && matches!(state, Planned | Stored);
+                let wanted: &[&str] = if is_told { &["a"] } else { &[] };
+                assert_eq!(untold(&entries, &keys), wanted, "{kind} {state}");
+                assert!(untold(&entries, &[]).is_empty());
             }
         }
     }

@@ -3,21 +3,25 @@
 //! revisions of files before the one that is told of; and what no row ever named or names any more,
 //! because somebody died between storing an object and writing its row, or between replacing one
 //! and deleting it. It may hold what was withdrawn.
+//!
+//! Files go only here (and in [`super::remux`]), whoever made others instead, since the ledger is
+//! told first which those are: a database that is put back names the ones that went.
 
 use super::inventory::Inventory;
 use crate::{
     domain::{
         fault::Away,
         id::MeetingId,
-        inventory::{ObjectKind, Told, superfluous},
+        inventory::{ObjectKind, Told, superfluous, untold},
         object_key::{LiveBlock, LiveSegment, RecordingFile, live_prefix, recordings_prefix},
         recording::{RecordingKind, SegmentState},
         time::Micros,
     },
+    ledger::{Ledger, Unappended},
     objects::Objects,
     queue::JobKind,
     store::{
-        Store, Tx, capture, event,
+        Store, Tx, capture,
         inventory::{self, Object},
         job::{self, Job as Row},
         recording, redacted_file,
@@ -37,6 +41,7 @@ const MAY_COME_POLL: Micros = Micros::from_secs(60);
 
 /// The job.
 pub struct Clean {
+    pub ledger: Ledger,
     pub store: Store,
     pub objects: Objects,
 }
@@ -56,8 +61,8 @@ impl Job for Clean {
                 store: &self.store,
                 objects: &self.objects,
             };
-            Ok(match clean(inventory, &claimed).await? {
-                0 => Outcome::Done,
+            Ok(match clean(&self.ledger, inventory, &claimed).await? {
+                0 => end(&self.store, &claimed).await?,
                 count => Outcome::Waiting {
                     away: Some(Away::Storage),
                     at_least: MAY_COME_POLL,
@@ -74,19 +79,36 @@ impl Job for Clean {
     }
 }
 
+/// Ends the job, unless files were replaced meanwhile.
+async fn end(store: &Store, claimed: &Claimed) -> anyhow::Result<Outcome> {
+    let Row { id, epoch, .. } = claimed.job;
+    let mut tx = super::begin(store, claimed).await?;
+    job::finish_or_run_again(&mut tx, id, claimed.owner, epoch).await?;
+    tx.commit().await?;
+    Ok(Outcome::Settled)
+}
+
 /// Answers how many objects may still come.
-async fn clean(inventory: Inventory<'_>, claimed: &Claimed) -> anyhow::Result<usize> {
+async fn clean(
+    ledger: &Ledger,
+    inventory: Inventory<'_>,
+    claimed: &Claimed,
+) -> anyhow::Result<usize> {
     let meeting = claimed.meeting()?;
     complete(inventory, claimed).await?;
     // The meeting's head is held while it is found out what nobody needs: a recovery says under it
     // what it is going to store before it does, so nobody is between an object and its row. What is
     // found is nobody's from the commit on.
-    let mut tx = inventory.store.worker_tx().await?;
-    event::lock(&mut tx, meeting).await?;
+    let mut tx = super::begin(inventory.store, claimed).await?;
     let entries = inventory::of_meeting(&mut tx, meeting).await?;
-    let unneeded = superfluous(&entries, &told(&mut tx, meeting).await?);
+    let unneeded = superfluous(&entries, &told(inventory.objects, &mut tx, meeting).await?);
+    let untold = untold(&entries, &unneeded);
+    if let Err(error) = tell(ledger, &mut tx, claimed, &untold).await {
+        tx.rollback().await?;
+        return Err(super::unwritten(ledger, claimed.job.tenant, error).await);
+    }
     inventory::going(&mut tx, meeting, &unneeded).await?;
-    tx.commit().await?;
+    super::commit_told(ledger, tx).await?;
     let may_come = inventory.delete(meeting, &unneeded).await?;
     if !unneeded.is_empty() {
         info!(
@@ -97,8 +119,28 @@ async fn clean(inventory: Inventory<'_>, claimed: &Claimed) -> anyhow::Result<us
     Ok(may_come)
 }
 
+/// Tells the ledger that these files go.
+async fn tell(
+    ledger: &Ledger,
+    tx: &mut Tx,
+    claimed: &Claimed,
+    going: &[String],
+) -> Result<(), Unappended> {
+    let (Some(meeting), tenant) = (claimed.job.subject.meeting(), claimed.job.tenant) else {
+        return Ok(());
+    };
+    if going.is_empty() {
+        return Ok(());
+    }
+    // What was asked for comes first: a deletion may be why these go.
+    ledger.write_asked(tx, tenant, meeting).await?;
+    ledger
+        .tell_replaced(tx, tenant, meeting, JobKind::Clean, going)
+        .await
+}
+
 /// What the rows say.
-async fn told(tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
+async fn told(objects: &Objects, tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
     let mut told = Told {
         quiet: job::is_done(tx, JobKind::Capture, meeting).await?
             && capture::spooled(tx, meeting).await? == 0,
@@ -112,10 +154,15 @@ async fn told(tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
         keys.insert(segment.object().to_owned());
     }
     let made = recording::of_meeting(tx, meeting).await?;
-    told.revisions = made
-        .into_iter()
-        .map(|recording| (recording.id, recording.revision))
-        .collect();
+    for recording in made {
+        if let Some(key) = recording
+            .blob_url
+            .and_then(|url| objects.key(&url).map(str::to_owned))
+        {
+            told.files.insert(recording.id, key);
+        }
+        told.revisions.insert(recording.id, recording.revision);
+    }
     told.kept = redacted_file::kept(tx, meeting).await?;
     Ok(told)
 }

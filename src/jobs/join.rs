@@ -23,10 +23,10 @@ use crate::{
         capture,
         effect::Effects,
         event,
-        inventory::{self, Object},
+        inventory::Object,
         job::{self, Job as Row},
-        recording::{self, Finished},
-        redacted_file, refine, unheard,
+        recording::{self, Finished, Recording},
+        refine, unheard,
     },
     worker::{Claimed, Job, Outcome},
 };
@@ -88,9 +88,6 @@ impl Join {
         for track in &tracks.done {
             joining.keep(track).await?;
         }
-        for id in &tracks.nothing {
-            joining.take_away(*id).await?;
-        }
         self.end(claimed, &known, &tracks).await
     }
 
@@ -126,6 +123,12 @@ impl Join {
             return Ok(Round::Finished);
         }
         let mut effects = Effects::default();
+        let is_file = |one: &Recording| one.blob_url.is_some();
+        if !tracks.nothing.is_empty() || known.meeting.recordings.iter().any(is_file) {
+            // What is not to be kept does not wait for the mix.
+            let clean = job::ensure_again(&mut tx, tenant, JobKind::Clean, meeting).await?;
+            effects.jobs.push((JobKind::Clean, clean));
+        }
         // One that runs has what was there before.
         let mix = job::ensure_again(&mut tx, tenant, JobKind::Mix, meeting).await?;
         effects.jobs.push((JobKind::Mix, mix));
@@ -282,21 +285,8 @@ impl Joining<'_> {
         };
         let committed = self.commit(meeting, track.id, &file).await;
         inventory.follow(&object).await;
-        committed.context("telling of a track")?;
-        let made = track
-            .blob_url
-            .as_deref()
-            .and_then(|url| objects.key(url))
-            .filter(|made| *made != object.key);
-        if let Some(made) = made
-            && !self.is_kept(made).await?
-        {
-            inventory
-                .delete(meeting, &[made.to_owned()])
-                .await
-                .context("deleting a track that was made anew")?;
-        }
-        Ok(())
+        // The one before is deleted by the job that cleans, which tells the ledger of it.
+        committed.context("telling of a track")
     }
 
     async fn commit(
@@ -310,32 +300,6 @@ impl Joining<'_> {
         job::hold(&mut tx, job, self.claimed.owner, epoch).await?;
         recording::finish(&mut tx, meeting, id, file).await?;
         tx.commit().await?;
-        Ok(())
-    }
-
-    /// Whether a redaction deletes it itself, later.
-    async fn is_kept(&self, key: &str) -> anyhow::Result<bool> {
-        let mut tx = self.tracks.store.worker_tx().await?;
-        let kept = redacted_file::kept(&mut tx, self.tracks.meeting).await?;
-        tx.commit().await?;
-        Ok(kept.contains(key))
-    }
-
-    /// Deletes the objects of a track of which nothing may be kept. Its rows go as the job ends.
-    async fn take_away(&self, id: RecordingId) -> anyhow::Result<()> {
-        let meeting = self.tracks.meeting;
-        let mut tx = self.tracks.store.worker_tx().await?;
-        let entries = inventory::of_meeting(&mut tx, meeting).await?;
-        tx.commit().await?;
-        let keys: Vec<String> = entries
-            .into_iter()
-            .filter(|entry| entry.recording == id)
-            .map(|entry| entry.key)
-            .collect();
-        self.inventory()
-            .delete(meeting, &keys)
-            .await
-            .context("deleting a track of which nothing may be kept")?;
         Ok(())
     }
 }

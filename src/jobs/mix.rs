@@ -23,7 +23,7 @@ use crate::{
         Store, capture, deletion,
         effect::Effects,
         event,
-        inventory::{self, Object},
+        inventory::Object,
         job::{self, Job as Row},
         recording::{self, Finished, Recording},
     },
@@ -239,7 +239,7 @@ impl Mix {
                 .events
                 .push(self.files.announce(&mut tx, meeting).await?);
         }
-        let clean = job::ensure(&mut tx, tenant, JobKind::Clean, meeting, &json!({})).await?;
+        let clean = job::ensure_again(&mut tx, tenant, JobKind::Clean, meeting).await?;
         effects.jobs.push((JobKind::Clean, clean));
         self.files
             .settle(tx, claimed, JobKind::Mix, effects)
@@ -394,7 +394,7 @@ impl Rendering<'_> {
         Ok(MixFile::Rendered(Box::new(object), Box::new(file)))
     }
 
-    /// There is nothing to hear: a mix that was made before goes, too.
+    /// There is nothing to hear: a mix that was made before goes, too, by the job that cleans.
     async fn no_mix(&self) -> anyhow::Result<MixFile> {
         let meeting = self.meeting;
         let mut tx = self.store.worker_tx().await?;
@@ -402,21 +402,8 @@ impl Rendering<'_> {
             .await?
             .into_iter()
             .find(|recording| recording.kind == RecordingKind::Mix);
-        let entries = inventory::of_meeting(&mut tx, meeting).await?;
         tx.commit().await?;
-        let Some(mix) = made else {
-            return Ok(MixFile::Nothing);
-        };
-        let keys: Vec<String> = entries
-            .into_iter()
-            .filter(|entry| entry.recording == mix.id)
-            .map(|entry| entry.key)
-            .collect();
-        self.inventory()
-            .delete(meeting, &keys)
-            .await
-            .context("deleting a mix of which nothing may be kept")?;
-        Ok(MixFile::Gone(mix.id))
+        Ok(made.map_or(MixFile::Nothing, |mix| MixFile::Gone(mix.id)))
     }
 }
 

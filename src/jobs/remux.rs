@@ -15,6 +15,7 @@ use crate::{
         object_key::RecordingFile,
         recording::{RecordingKind, RecordingStatus},
     },
+    ledger::Ledger,
     media::rendering::remux,
     store::{
         event,
@@ -33,6 +34,7 @@ use tracing::{info, warn};
 
 /// The job.
 pub struct Remux {
+    pub ledger: Ledger,
     pub files: Files,
 }
 
@@ -157,10 +159,16 @@ impl Remux {
             inventory::settle(&mut tx, meeting, settled).await?;
             let before = objects.key(file.before).map(str::to_owned);
             let before: Vec<String> = before.into_iter().collect();
+            let ledger = &self.ledger;
+            let told = ledger.tell_replaced(&mut tx, tenant, meeting, JobKind::Remux, &before);
+            if let Err(error) = told.await {
+                tx.rollback().await?;
+                return Err(super::unwritten(ledger, tenant, error).await);
+            }
             inventory::going(&mut tx, meeting, &before).await?;
         }
         job::ensure(&mut tx, tenant, JobKind::Clean, meeting, &json!({})).await?;
-        tx.commit().await?;
+        super::commit_told(&self.ledger, tx).await?;
         Ok(counts)
     }
 }

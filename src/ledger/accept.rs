@@ -5,11 +5,13 @@ use super::{Ledger, Refused, Unappended};
 use crate::{
     domain::{
         id::{MeetingId, TenantId},
-        ledger::{Act, Draft, MadeFile, Redacted},
+        job::JobKind,
+        ledger::{Act, Draft, MadeFile, Redacted, Replaced},
         wire_time::wire_time,
     },
     store::{
-        StoreError, erasure, erasure::Erasure, event, hold, ledger, redaction::Redaction, told,
+        StoreError, entry_row, erasure, erasure::Erasure, event, hold, ledger, made, redacted_file,
+        redaction::Redaction, told,
     },
 };
 use sha2::{Digest, Sha256};
@@ -86,15 +88,14 @@ impl Ledger {
         going: &[String],
     ) -> Result<(), Unappended> {
         let meeting = redaction.meeting;
-        let key_of = |url: &str| self.objects.key(url).map(str::to_owned);
-        let files = told::files(conn, meeting, key_of).await?;
+        let files = self.files(conn, meeting).await?;
         let hash = hash(&files);
         if redaction.told_files.as_ref() == Some(&hash)
             && going.iter().all(|key| redaction.told_objects.contains(key))
         {
             return Ok(());
         }
-        let objects = told::objects(conn, meeting, going).await?;
+        let objects = entry_row::objects(conn, meeting, going).await?;
         let draft = Draft {
             tenant: redaction.tenant,
             meeting: Some(meeting),
@@ -110,6 +111,40 @@ impl Ledger {
         self.append(conn, draft).await?;
         told::told(conn, meeting, redaction.id, &hash, going).await?;
         Ok(())
+    }
+
+    /// Says that files go (`going`, of any revision) and which there are instead, before they are
+    /// deleted: rows that are older than these name the ones that go. Under the meeting's head.
+    pub async fn tell_replaced(
+        &self,
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        meeting: MeetingId,
+        by: JobKind,
+        going: &[String],
+    ) -> Result<(), Unappended> {
+        let draft = Draft {
+            tenant,
+            meeting: Some(meeting),
+            author: format!("job:{by}"),
+            reason: None,
+            asked_at: wire_time(redacted_file::now(conn).await?),
+            act: Act::Replaced(Replaced {
+                files: self.files(conn, meeting).await?,
+                objects: entry_row::objects(conn, meeting, going).await?,
+            }),
+        };
+        self.append(conn, draft).await?;
+        Ok(())
+    }
+
+    async fn files(
+        &self,
+        conn: &mut PgConnection,
+        meeting: MeetingId,
+    ) -> Result<Vec<MadeFile>, StoreError> {
+        let key_of = |url: &str| self.objects.key(url).map(str::to_owned);
+        made::files(conn, meeting, key_of).await
     }
 
     /// Writes what no job writes: the holds, and redactions of meetings that are live.

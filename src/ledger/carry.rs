@@ -9,22 +9,17 @@ use crate::{
     domain::{
         id::{MeetingId, TenantId},
         job::JobKind,
-        ledger::{Act, Deletion, Entry, GoneObject, Head, Redacted},
+        ledger::{Act, Deletion, Entry, GoneObject, Head, MadeFile, Redacted, Replaced},
     },
-    objects::{ObjectError, Objects},
     store::{
         StoreError,
         deletion::{self, Asked},
-        erasure, event, hold, job, ledger, redaction, told,
+        entry_row, erasure, event, hold, inventory, job, ledger, made, redaction, told,
     },
 };
 use chrono::{DateTime, Utc};
-use futures_util::{TryStreamExt, stream};
 use sqlx::PgConnection;
 use tracing::{info, info_span};
-
-/// Objects that are deleted at a time.
-const DELETED_AT_ONCE: usize = 16;
 
 impl Ledger {
     /// `false`: somebody else was quicker.
@@ -48,6 +43,7 @@ impl Ledger {
         let mut known = lock(&mut tx, meeting).await?;
         let nobodys: &[GoneObject] = match (&entry.act, meeting) {
             (Act::Deletion(gone), Some(_)) if known.is_none() => &gone.objects,
+            (Act::Replaced(made), Some(_)) if known.is_none() => &made.objects,
             (Act::Redacted(made), Some(meeting))
                 if redaction::get(&mut tx, meeting, made.id).await?.is_none() =>
             {
@@ -58,7 +54,8 @@ impl Ledger {
         if !nobodys.is_empty() {
             // No row tells of these, so no job would find them.
             tx.commit().await.map_err(StoreError::from)?;
-            delete_all(&self.objects, nobodys).await?;
+            let keys: Vec<String> = nobodys.iter().map(|object| object.key.clone()).collect();
+            self.objects.delete_all(&keys).await?;
             tx = self.store.worker_tx().await?;
             known = lock(&mut tx, meeting).await?;
         }
@@ -82,6 +79,9 @@ impl Ledger {
             (Act::Redacted(made), Some(meeting)) => {
                 self.adopt(&mut tx, tenant, meeting, made).await?;
             }
+            (Act::Replaced(made), Some(meeting)) => {
+                self.replace(&mut tx, tenant, meeting, made).await?;
+            }
             (Act::Hold(held), Some(meeting)) => {
                 hold::take_in(&mut tx, tenant, meeting, held, &asked).await?;
             }
@@ -94,7 +94,14 @@ impl Ledger {
                 }
             }
             // Nothing of the meeting can be asked for.
-            (Act::Redaction(_) | Act::Redacted(_) | Act::Hold(_) | Act::Lift(_), None) => {}
+            (
+                Act::Redaction(_)
+                | Act::Redacted(_)
+                | Act::Replaced(_)
+                | Act::Hold(_)
+                | Act::Lift(_),
+                None,
+            ) => {}
         }
         ledger::advance(&mut tx, tenant, to).await?;
         tx.commit().await.map_err(StoreError::from)?;
@@ -116,17 +123,47 @@ impl Ledger {
         meeting: MeetingId,
         made: &Redacted,
     ) -> Result<(), StoreError> {
-        for file in &made.files {
-            let url = self.objects.url(&file.key);
-            told::adopt(conn, tenant, meeting, file, &url).await?;
-        }
+        self.adopt_files(conn, tenant, meeting, &made.files).await?;
         let Some(redaction) = redaction::get(conn, meeting, made.id).await? else {
             return Ok(());
         };
-        ledger::take_in_objects(conn, tenant, meeting, &made.objects).await?;
+        entry_row::take_in_objects(conn, tenant, meeting, &made.objects).await?;
         let keys: Vec<String> = made.objects.iter().map(|one| one.key.clone()).collect();
         redaction::hold(conn, &redaction, &keys).await?;
         told::told(conn, meeting, made.id, &accept::hash(&made.files), &keys).await
+    }
+
+    async fn adopt_files(
+        &self,
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        meeting: MeetingId,
+        files: &[MadeFile],
+    ) -> Result<(), StoreError> {
+        for file in files {
+            let url = self.objects.url(&file.key);
+            made::adopt(conn, tenant, meeting, file, &url).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes over files that stand in for those that these rows know, and has those deleted, which
+    /// are told of already.
+    async fn replace(
+        &self,
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        meeting: MeetingId,
+        replaced: &Replaced,
+    ) -> Result<(), StoreError> {
+        let Replaced { files, objects } = replaced;
+        self.adopt_files(conn, tenant, meeting, files).await?;
+        made::disown(conn, meeting, files, objects).await?;
+        entry_row::take_in_objects(conn, tenant, meeting, objects).await?;
+        let gone = made::replaced(conn, meeting, objects).await?;
+        inventory::going(conn, meeting, &gone).await?;
+        job::ensure_again(conn, tenant, JobKind::Clean, meeting).await?;
+        Ok(())
     }
 }
 
@@ -159,13 +196,4 @@ async fn delete(
     };
     delete::carry_out(conn, tenant, meeting, &plan, asked).await?;
     Ok(())
-}
-
-async fn delete_all(objects: &Objects, gone: &[GoneObject]) -> Result<(), ObjectError> {
-    stream::iter(gone.iter().map(Ok))
-        .try_for_each_concurrent(DELETED_AT_ONCE, |object| async move {
-            objects.abort_uploads(&object.key).await?;
-            objects.delete(&object.key).await
-        })
-        .await
 }

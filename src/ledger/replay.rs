@@ -65,22 +65,9 @@ impl Ledger {
         let heads = self.heads().await?;
         let mut tenants: BTreeSet<TenantId> = heads.keys().copied().collect();
         tenants.extend(tenants_of(&self.objects).await?);
-        let each = |tenant: TenantId| {
-            let head = heads.get(&tenant).cloned();
-            async move {
-                let mut caught = self.catch_up(tenant, accept_breaks).await?;
-                if let Some(head) = head {
-                    let key = LedgerKey { tenant, n: head.n };
-                    if self.objects.head(&key.to_string()).await?.is_none() {
-                        caught.missing.push(key);
-                    }
-                }
-                Ok::<_, ReplayError>(caught)
-            }
-        };
         let mut all = Caught::default();
         let mut caught = stream::iter(tenants)
-            .map(each)
+            .map(|tenant| self.catch_up(tenant, accept_breaks))
             .buffer_unordered(TENANTS_AT_ONCE);
         while let Some(caught) = caught.try_next().await? {
             all.replayed += caught.replayed;
@@ -98,15 +85,18 @@ impl Ledger {
     ) -> Result<Caught, ReplayError> {
         let mut caught = Caught::default();
         let mut head = self.head(tenant).await?;
+        // The last entry that the rows know is listed, too: whether it is there.
+        let mut known = (head.n > 0).then_some(LedgerKey { tenant, n: head.n });
         loop {
-            let after = LedgerKey { tenant, n: head.n }.to_string();
-            let prefix = ledger_prefix(tenant);
-            let listed = self.objects.list_after(&prefix, Some(after), PAGE).await?;
-            // Nobody else writes there.
-            let keys: Vec<_> = listed
-                .iter()
-                .filter_map(|one| LedgerKey::parse(&one.key))
-                .collect();
+            let from = head.n - i64::from(known.is_some());
+            let mut keys = self.keys(tenant, from, PAGE).await?;
+            if let Some(known) = known.take() {
+                if keys.first() == Some(&known) {
+                    keys.remove(0);
+                } else {
+                    caught.missing.push(known);
+                }
+            }
             if keys.is_empty() {
                 return Ok(caught);
             }
@@ -141,6 +131,21 @@ impl Ledger {
                 head = next;
             }
         }
+    }
+
+    /// The tenant's entries behind this number, at most `limit`.
+    async fn keys(
+        &self,
+        tenant: TenantId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<LedgerKey>, ReplayError> {
+        let after = LedgerKey { tenant, n: after }.to_string();
+        let prefix = ledger_prefix(tenant);
+        let listed = self.objects.list_after(&prefix, Some(after), limit).await?;
+        // Nobody else writes there.
+        let keys = listed.iter().filter_map(|one| LedgerKey::parse(&one.key));
+        Ok(keys.collect())
     }
 
     async fn head(&self, tenant: TenantId) -> Result<Head, ReplayError> {
@@ -182,13 +187,7 @@ impl Ledger {
     async fn walk(&self, tenant: TenantId) -> Result<Result<i64, Broken>, ReplayError> {
         let mut head = Head::genesis(tenant);
         loop {
-            let after = LedgerKey { tenant, n: head.n }.to_string();
-            let prefix = ledger_prefix(tenant);
-            let listed = self.objects.list_after(&prefix, Some(after), PAGE).await?;
-            let keys: Vec<_> = listed
-                .iter()
-                .filter_map(|one| LedgerKey::parse(&one.key))
-                .collect();
+            let keys = self.keys(tenant, head.n, PAGE).await?;
             if keys.is_empty() {
                 return Ok(Ok(head.n));
             }
@@ -203,26 +202,9 @@ impl Ledger {
     }
 }
 
-/// Whose ledgers lie in the bucket: one listing each, however long they are.
+/// Whose ledgers lie in the bucket: one listing, however many and long they are.
 async fn tenants_of(objects: &Objects) -> Result<BTreeSet<TenantId>, ObjectError> {
-    let mut found = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let listed = objects.list_after(LEDGERS, after.take(), 1).await?;
-        let Some(first) = listed.first() else {
-            return Ok(found);
-        };
-        let tenant = first.key.strip_prefix(LEDGERS).and_then(|rest| {
-            let (tenant, _) = rest.split_once('/')?;
-            tenant.parse::<TenantId>().ok()
-        });
-        after = Some(match tenant {
-            Some(tenant) => {
-                found.insert(tenant);
-                // Behind every number.
-                format!("{}~", ledger_prefix(tenant))
-            }
-            None => first.key.clone(),
-        });
-    }
+    let folders = objects.folders(LEDGERS).await?;
+    let tenant = |folder: &String| folder.strip_suffix('/')?.parse::<TenantId>().ok();
+    Ok(folders.iter().filter_map(tenant).collect())
 }

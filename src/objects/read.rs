@@ -126,6 +126,35 @@ impl Objects {
         Ok(found)
     }
 
+    /// What follows the prefix in keys up to the next `/`, with it: a page of a thousand such folders is
+    /// one request, however much is in them.
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut found: Vec<String> = Vec::new();
+        let mut next = None;
+        loop {
+            let request = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .delimiter("/")
+                .set_continuation_token(next.take());
+            let page = match request.send().await {
+                Ok(page) => page,
+                Err(error) => return self.seen(Side::Read, Err(fault(prefix, error))),
+            };
+            let folders = page.common_prefixes().iter();
+            found.extend(
+                folders
+                    .filter_map(|folder| Some(folder.prefix()?.strip_prefix(prefix)?.to_owned())),
+            );
+            next = page.next_continuation_token().map(str::to_owned);
+            if !page.is_truncated().unwrap_or(false) || next.is_none() {
+                return self.seen(Side::Read, Ok(found));
+            }
+        }
+    }
+
     pub(super) async fn download<W: AsyncWriteExt + Unpin>(
         &self,
         key: &str,

@@ -1,10 +1,11 @@
 //! How far the rows are in each tenant's ledger, and what an entry says of rows.
 
-use super::{Result, word::word};
+use super::{Result, entry_row, word::word};
 use crate::domain::{
     deletion::Deletable,
-    id::{MeetingId, ParticipantId, RecordingId, TenantId},
-    ledger::{Act, Deletion, Draft, GoneObject, GoneRecording, Head},
+    id::{MeetingId, RecordingId, TenantId},
+    ledger::{Act, Deletion, Draft, Head},
+    recording::RecordingStatus,
     wire_time::wire_time,
 };
 use chrono::{DateTime, Utc};
@@ -75,21 +76,10 @@ pub async fn deletion(
     .bind(&ids)
     .fetch_all(&mut *conn)
     .await?;
-    let recording = |row: &PgRow| -> sqlx::Result<GoneRecording> {
-        let participant: Option<Uuid> = row.try_get("participant_id")?;
-        Ok(GoneRecording {
-            id: RecordingId(row.try_get("id")?),
-            kind: word(row, "kind")?,
-            participant: participant.map(ParticipantId),
-            source: row.try_get("source")?,
-            codec: row.try_get("codec")?,
-            media_type: row.try_get("media_type")?,
-            start_ms: row.try_get("start_ms")?,
-            revision: row.try_get("revision")?,
-            sha256: row.try_get("sha256")?,
-        })
-    };
-    let recordings = rows.iter().map(recording).collect::<sqlx::Result<_>>()?;
+    let recordings = rows
+        .iter()
+        .map(entry_row::recording)
+        .collect::<sqlx::Result<_>>()?;
     // All of a meeting, also what belongs to a recording that has no row any more.
     let rows = sqlx::query(
         "select key, recording_id, kind, sha256, version from objects
@@ -100,19 +90,11 @@ pub async fn deletion(
     .bind(what == Deletable::Meeting)
     .fetch_all(conn)
     .await?;
-    let object = |row: &PgRow| -> sqlx::Result<GoneObject> {
-        Ok(GoneObject {
-            key: row.try_get("key")?,
-            recording: RecordingId(row.try_get("recording_id")?),
-            kind: word(row, "kind")?,
-            sha256: row.try_get("sha256")?,
-            version: row.try_get("version")?,
-        })
-    };
+    let objects = rows.iter().map(entry_row::object);
     Ok(Deletion {
         what,
         recordings,
-        objects: rows.iter().map(object).collect::<sqlx::Result<_>>()?,
+        objects: objects.collect::<sqlx::Result<_>>()?,
     })
 }
 
@@ -241,53 +223,8 @@ pub async fn take_in(
     deletion: &Deletion,
 ) -> Result<()> {
     for recording in &deletion.recordings {
-        sqlx::query(
-            "insert into recordings (id, tenant_id, meeting_id, kind, participant_id, source, codec, media_type, start_ms,
-                 status, revision, sha256)
-             values ($1, $2, $3, $4, (select id from participants where meeting_id = $3 and id = $5), $6, $7, $8, $9,
-                 'deleting', $10, $11)
-             on conflict do nothing",
-        )
-        .bind(recording.id.0)
-        .bind(tenant.0)
-        .bind(meeting.0)
-        .bind(recording.kind.as_str())
-        .bind(recording.participant.map(|id| id.0))
-        .bind(&recording.source)
-        .bind(&recording.codec)
-        .bind(&recording.media_type)
-        .bind(recording.start_ms)
-        .bind(recording.revision)
-        .bind(&recording.sha256)
-        .execute(&mut *conn)
-        .await?;
+        let status = RecordingStatus::Deleting;
+        entry_row::take_in_recording(conn, tenant, meeting, recording, status).await?;
     }
-    take_in_objects(conn, tenant, meeting, &deletion.objects).await
-}
-
-/// Takes objects that are to be deleted into the inventory.
-pub async fn take_in_objects(
-    conn: &mut PgConnection,
-    tenant: TenantId,
-    meeting: MeetingId,
-    objects: &[GoneObject],
-) -> Result<()> {
-    for object in objects {
-        sqlx::query(
-            "insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants, uploading, sha256, version)
-             values ($1, $2, $3, $4, $5, '{}', false, $6, $7)
-             on conflict (meeting_id, key) do update set state = 'planned', deleted_at = null
-                 where objects.state = 'deleted'",
-        )
-        .bind(meeting.0)
-        .bind(&object.key)
-        .bind(tenant.0)
-        .bind(object.recording.0)
-        .bind(object.kind.as_str())
-        .bind(&object.sha256)
-        .bind(&object.version)
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(())
+    entry_row::take_in_objects(conn, tenant, meeting, &deletion.objects).await
 }

@@ -16,9 +16,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The latest of entries that this version writes and reads. Deletions are of version 1, all other
-/// acts of version 2.
-pub const VERSION: u32 = 2;
+/// The latest of entries that this version writes and reads. Deletions are of version 1, files that
+/// were replaced of version 3, all other acts of version 2.
+pub const VERSION: u32 = 3;
 
 /// Somebody asked for something, and what that is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,7 +33,8 @@ pub struct Entry {
     /// `None`: it is about a user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meeting: Option<MeetingId>,
-    /// `api_key:<id>`, `user:<id>`, `participant:<id>` or `retention`.
+    /// `api_key:<id>`, `user:<id>`, `participant:<id>`, `retention`, or `job:<kind>` of files that
+    /// were replaced.
     pub author: String,
     pub reason: Option<String>,
     /// RFC 3339, UTC, milliseconds.
@@ -51,6 +52,9 @@ pub enum Act {
     Redaction(Redaction),
     /// The files without it are made, and what held it is deleted next.
     Redacted(Redacted),
+    /// Files were made anew for any other reason, or nothing of them may be kept: what they were
+    /// before is deleted next.
+    Replaced(Replaced),
     /// A person is to be erased.
     Erasure(Erasure),
     /// A legal hold was placed.
@@ -63,7 +67,8 @@ impl Act {
     const fn version(&self) -> u32 {
         match self {
             Self::Deletion(_) => 1,
-            _ => VERSION,
+            Self::Replaced(_) => 3,
+            _ => 2,
         }
     }
 
@@ -133,6 +138,17 @@ pub struct Redacted {
     pub objects: Vec<GoneObject>,
 }
 
+/// Files that stand in for others without anybody's asking: after a withdrawal that was heard of
+/// late, with sound that came late out of a spool, in another container.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replaced {
+    /// The meeting's files from now on.
+    pub files: Vec<MadeFile>,
+    /// What goes. Of a recording without a file nothing may be kept.
+    pub objects: Vec<GoneObject>,
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MadeFile {
@@ -147,6 +163,31 @@ pub struct MadeFile {
     pub made_of: Vec<String>,
     /// Of a mix.
     pub gain_db: Option<f64>,
+}
+
+/// What rows know of a recording's file, beside one that the ledger names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// There is none yet.
+    Nothing,
+    This,
+    Other {
+        revision: i32,
+    },
+    /// The recording is deleted, or about to be.
+    Deleted,
+}
+
+impl MadeFile {
+    /// Whether rows take it over that know this: it is later than what they know, or, of the same
+    /// revision, the same sound in another container.
+    pub fn stands_in_for(&self, known: Known) -> bool {
+        match known {
+            Known::Nothing => true,
+            Known::Other { revision } => revision <= self.recording.revision,
+            Known::This | Known::Deleted => false,
+        }
+    }
 }
 
 /// A person that is to be erased in all meetings.

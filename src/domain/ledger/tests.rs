@@ -114,13 +114,13 @@ fn what_a_later_version_wrote_is_not_guessed_at() {
     let (_, object) = draft(1).behind(&Head::genesis(TENANT));
     let later = String::from_utf8(object)
         .expect("text")
-        .replace("\"version\":1", "\"version\":3");
+        .replace("\"version\":1", "\"version\":4");
     let refused = follow(&Head::genesis(TENANT), TENANT, 1, later.as_bytes());
-    assert_eq!(refused, Err(Broken::Later { n: 1, version: 3 }));
-    let unknown = br#"{"version":4}"#;
+    assert_eq!(refused, Err(Broken::Later { n: 1, version: 4 }));
+    let unknown = br#"{"version":5}"#;
     assert_eq!(
         read(TENANT, 1, unknown),
-        Err(Broken::Later { n: 1, version: 4 })
+        Err(Broken::Later { n: 1, version: 5 })
     );
 }
 
@@ -169,6 +169,10 @@ fn acts() -> Vec<Act> {
         }),
         Act::Redacted(Redacted {
             id,
+            files: recordings.iter().cloned().map(file).collect(),
+            objects: objects.clone(),
+        }),
+        Act::Replaced(Replaced {
             files: recordings.into_iter().map(file).collect(),
             objects,
         }),
@@ -182,6 +186,25 @@ fn acts() -> Vec<Act> {
 }
 
 #[test]
+fn a_file_stands_in_for_those_before_it() {
+    let Some(Act::Redacted(Redacted { files, .. })) = acts().into_iter().nth(1) else {
+        panic!("files");
+    };
+    let other = |revision| Known::Other { revision };
+    assert_eq!(files[0].recording.revision, 2);
+    for (known, stands) in [
+        (Known::Nothing, true),
+        (other(1), true),
+        (other(2), true),
+        (other(3), false),
+        (Known::This, false),
+        (Known::Deleted, false),
+    ] {
+        assert_eq!(files[0].stands_in_for(known), stands, "{known:?}");
+    }
+}
+
+#[test]
 fn every_act_reads_back_and_is_refused_by_versions_that_do_not_know_it() {
     for act in acts() {
         let mut draft = Draft {
@@ -192,7 +215,12 @@ fn every_act_reads_back_and_is_refused_by_versions_that_do_not_know_it() {
             draft.meeting = None;
         }
         let (entry, object) = draft.clone().behind(&Head::genesis(TENANT));
-        assert_eq!(entry.version, 2);
+        let version = if matches!(act, Act::Replaced(_)) {
+            3
+        } else {
+            2
+        };
+        assert_eq!(entry.version, version);
         assert_eq!(read(TENANT, 1, &object), Ok(entry));
         // About a meeting that it does not name, or a user and a meeting.
         draft.meeting = match draft.meeting {
@@ -212,5 +240,15 @@ fn every_act_reads_back_and_is_refused_by_versions_that_do_not_know_it() {
             json["act"].as_str().expect("a name").to_owned()
         })
         .collect();
-    assert_eq!(names, ["redaction", "redacted", "hold", "lift", "erasure"]);
+    assert_eq!(
+        names,
+        [
+            "redaction",
+            "redacted",
+            "replaced",
+            "hold",
+            "lift",
+            "erasure"
+        ]
+    );
 }

@@ -117,7 +117,22 @@ impl Suite {
                 break;
             }
         }
-        same("keys", found.as_slice(), names.as_slice())
+        same("keys", found.as_slice(), names.as_slice())?;
+        let grouped = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(self.key("list/"))
+            .delimiter("/");
+        let grouped = grouped.send().await.map_err(said)?;
+        let folders = grouped.common_prefixes().iter();
+        let folders: Vec<&str> = folders.filter_map(|folder| folder.prefix()).collect();
+        let wanted = ["list/a/", "list/ab/"].map(|name| self.key(name));
+        same(
+            "folders",
+            folders,
+            wanted.iter().map(String::as_str).collect(),
+        )
     }
 
     pub(super) async fn delete(&self) -> Outcome {

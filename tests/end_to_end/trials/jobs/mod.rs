@@ -9,6 +9,7 @@ mod withdrawal;
 use super::support::{
     Scratch, eventually,
     faults::{Fault, Rule},
+    inventory::{listed, rows},
     place::Place,
     postgres,
     server::Server,

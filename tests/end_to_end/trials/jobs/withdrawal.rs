@@ -92,3 +92,86 @@ async fn a_withdrawal_between_the_tracks_and_the_mix_comes_first() {
     assert_eq!(announced, 1, "no mix of before was announced");
     server.terminate();
 }
+
+/// A database of before a late withdrawal is put back under the bucket: the files that it knew are
+/// gone, and those that were made instead are its files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_put_back_has_the_files_that_a_withdrawal_made() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let id = meeting(&client).await;
+    let (ana, bob) = (
+        voice(&client, &id, "Ana", hum(500.0, 7)).await,
+        voice(&client, &id, "Bob", hum(800.0, 7)).await,
+    );
+    ana.sending.await.expect("sends");
+    bob.sending.await.expect("sends");
+    client.end(&id).await.expect("ends");
+    let ready = client
+        .wait_recordings_ready(&id, Instant::now() + SOON)
+        .await;
+    let of_bob = |all: &[Recording]| -> Recording {
+        let mut all = all.iter();
+        let found = all.find(|one| one.participant_id.as_ref() == Some(&bob.participant));
+        found.expect("a track").clone()
+    };
+    let track = of_bob(&ready.expect("ready"));
+    let files = async || listed(&place.bucket).await;
+    eventually("the segments are cleaned up", SOON, async || {
+        files().await.len() == 3
+    })
+    .await;
+    let before = files().await;
+    server.terminate();
+    place.back_up();
+
+    let server = place.serve(&[]);
+    let client = server.client();
+    let begin = client.meeting(&id).await.expect("is there")["startTime"].clone();
+    let begin: DateTime<Utc> = serde_json::from_value(begin).expect("a time");
+    let start = track.start_ms.expect("a start");
+    let withdrawal = ConsentDecision {
+        meeting: id.parse().expect("an id"),
+        participant: bob.participant.parse().expect("an id"),
+        id: ConsentId(new_id()),
+        consent_type: ConsentType::Recording,
+        status: ConsentStatus::Withdrawn,
+        actor: "self".into(),
+        statement: None,
+        timestamp: begin + TimeDelta::milliseconds(start + 3_000),
+        once: None,
+    };
+    let store = Store::open(&place.database(), 1).expect("a URL");
+    let mut tx = store.worker_tx().await.expect("Postgres answers");
+    command::consent::record(&mut tx, &withdrawal)
+        .await
+        .expect("recorded");
+    tx.commit().await.expect("commits");
+    store.close().await;
+    eventually("his track and the mix are made anew", SOON, async || {
+        let now = files().await;
+        now.len() == 3 && now.intersection(&before).count() == 1
+    })
+    .await;
+    let made = files().await;
+    server.terminate();
+
+    place.put_back();
+    let server = place.serve(&[]);
+    let client = server.client();
+    eventually("what was known is gone", SOON, async || {
+        rows(&place.database(), &["planned", "stored", "going"]).await == made
+    })
+    .await;
+    assert_eq!(files().await, made);
+    let ready = client
+        .wait_recordings_ready(&id, Instant::now() + SOON)
+        .await;
+    let ready = ready.expect("ready");
+    for recording in [&of_bob(&ready), mix(&ready)] {
+        let heard = seconds_of(&client, recording, 800.0).await;
+        assert!((2.5..3.5).contains(&heard), "{}: {heard}", recording.kind);
+    }
+    server.terminate();
+}

@@ -3,256 +3,46 @@
 //! every object is decoded, every table, export and log looked through, and the database of before is put
 //! back under the bucket.
 
+mod parts;
+
 use super::{
     room::Room,
     site::{speech, until_final},
     sound::hum,
     support::{
-        Scratch, eventually,
-        place::{Place, files, spooled},
-        postgres::Cluster,
-        rabbitmq::RabbitMq,
+        eventually, number,
+        place::{files, spooled},
         server::Server,
         tone_meeting::SILENT_DB,
     },
 };
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use axum::http::Method;
 use hansard::{domain::id::MeetingId, store::consent};
-use hansard_client::{rest::Client, tone};
-use serde_json::{Value, json};
+use hansard_client::rest::Client;
+use parts::{Site, call, execute, exports, idle, tables_with, urls};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     collections::BTreeSet,
-    fs::File,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 /// On a busy machine.
-const SOON: Duration = Duration::from_secs(120);
+pub const SOON: Duration = Duration::from_secs(120);
 const NAME: &str = "Canaryname";
 const CANARY_HZ: f64 = 2_100.0;
 const OTHER_HZ: f64 = 500.0;
-const RATE: u32 = 48_000;
-/// Windows of 100 ms.
-const SUSTAINED: usize = 5;
+/// From the request to the certificate.
+const CERTIFIED_WITHIN: Duration = Duration::from_secs(60);
 
-struct Site {
-    place: Place,
-    cluster: Cluster,
-    broker: RabbitMq,
-    /// Of the `api`, of the worker that stays, and of the one that is lost.
-    folders: [Scratch; 3],
-    logs: Scratch,
-}
-
-impl Site {
-    async fn start() -> Self {
-        let site = Self {
-            place: Place::new().await,
-            cluster: Cluster::start().await,
-            broker: RabbitMq::start().await,
-            folders: [Scratch::new(), Scratch::new(), Scratch::new()],
-            logs: Scratch::new(),
-        };
-        let enabled = VersioningConfiguration::builder()
-            .status(BucketVersioningStatus::Enabled)
-            .build();
-        let bucket = &site.place.bucket;
-        bucket
-            .client()
-            .put_bucket_versioning()
-            .bucket(&bucket.settings.bucket)
-            .versioning_configuration(enabled)
-            .send()
-            .await
-            .expect("versions are kept");
-        site
-    }
-
-    fn process(&self, database: &str, role: &str, n: usize) -> Server {
-        let ip = format!("127.0.0.{}", n + 1);
-        let arguments: &[&str] = match role {
-            "api" => &["--listen", "127.0.0.1:0"],
-            _ => &[
-                "--rtp-bind",
-                &ip,
-                "--rtp-public-ip",
-                &ip,
-                "--rtp-allow",
-                "127.0.0.0/8",
-            ],
-        };
-        let amqp = self.broker.url();
-        let own = [
-            ("DATABASE_URL", database),
-            ("AMQP_URL", amqp.as_str()),
-            (
-                "HANSARD_SECRET",
-                "a secret for tests of at least thirty-two bytes",
-            ),
-        ];
-        let log = self
-            .logs
-            .path()
-            .join(format!("{role}-{}.log", uuid::Uuid::now_v7()));
-        let log = File::create(log).expect("a log");
-        let environment = [&self.place.environment()[..], &own].concat();
-        let data = self.folders[n].path();
-        Server::start_logging(role, data, arguments, &environment, log.into())
-    }
-
-    /// Every version of every object but the ledger's, as a file.
-    async fn versions(&self, to: &Path) -> Vec<(String, PathBuf)> {
-        let bucket = &self.place.bucket;
-        let client = bucket.client();
-        let listed = client
-            .list_object_versions()
-            .bucket(&bucket.settings.bucket)
-            .send()
-            .await
-            .expect("lists");
-        let mut found = Vec::new();
-        for (n, version) in listed.versions().iter().enumerate() {
-            let key = version.key().expect("a key");
-            if key.starts_with("ledger/") {
-                continue;
-            }
-            let got = client
-                .get_object()
-                .bucket(&bucket.settings.bucket)
-                .key(key)
-                .set_version_id(version.version_id().map(str::to_owned))
-                .send()
-                .await
-                .expect("it is there");
-            let bytes = got.body.collect().await.expect("it is read").into_bytes();
-            let path = to.join(n.to_string());
-            std::fs::write(&path, bytes).expect("writes");
-            found.push((key.to_owned(), path));
-        }
-        found
-    }
-
-    /// How loud a tone is anywhere in the bucket for half a second at the most, in dB.
-    async fn loudest(&self, hz: f64) -> f64 {
-        let scratch = Scratch::new();
-        let mut loudest = f64::MIN;
-        for (key, path) in self.versions(scratch.path()).await {
-            let samples =
-                tone::decode(&path, RATE).unwrap_or_else(|error| panic!("{key}: {error}"));
-            let levels = tone::amplitudes(&samples, RATE, hz);
-            // Speech has any pitch for a moment.
-            let most = levels
-                .windows(SUSTAINED)
-                .map(|levels| levels.iter().copied().fold(f64::MAX, f64::min))
-                .fold(1e-9, f64::max);
-            println!("{key}: {:.1} dB at {hz} Hz", tone::dbfs(most));
-            loudest = loudest.max(tone::dbfs(most));
-        }
-        loudest
-    }
-}
-
-async fn call(
-    server: &Server,
-    key: &str,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> (u16, Value) {
-    let mut request = reqwest::Client::new()
-        .request(method, format!("{}{path}", server.url()))
-        .bearer_auth(key);
-    if let Some(body) = body {
-        request = request.json(&body);
-    }
-    let answer = request.send().await.expect("it answers");
-    let status = answer.status().as_u16();
-    (status, answer.json().await.unwrap_or(Value::Null))
-}
-
-/// The tables of a database that have any of these texts.
-async fn tables_with(database: &str, texts: &[String]) -> BTreeSet<String> {
-    let mut sql = hansard::store::owner(database)
-        .await
-        .expect("Postgres answers");
-    let tables: Vec<String> = sqlx::query_scalar(
-        "select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'",
-    )
-    .fetch_all(&mut sql)
-    .await
-    .expect("Postgres answers");
-    let mut found = BTreeSet::new();
-    for table in tables {
-        for text in texts {
-            let query =
-                format!("select count(*) from \"{table}\" t where t::text ilike '%' || $1 || '%'");
-            let rows: i64 = sqlx::query_scalar(AssertSqlSafe(query))
-                .bind(text)
-                .fetch_one(&mut sql)
-                .await
-                .expect("Postgres answers");
-            if rows > 0 {
-                found.insert(format!("{table}: {text}"));
-            }
-        }
-    }
-    found
-}
-
-/// Waits until all jobs are through; the machine that was killed was killed long ago.
-async fn idle(database: &str) {
-    eventually("no job is left", SOON, async || {
-        for sooner in [
-            "update objects set noted_at = noted_at - interval '1 hour' where uploading",
-            "update jobs set run_at = now() where state = 'queued' and kind <> 'tier'",
-        ] {
-            execute(database, sooner).await;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let mut sql = hansard::store::owner(database)
-            .await
-            .expect("Postgres answers");
-        let open: Vec<String> = sqlx::query_scalar(
-            "select kind from jobs where state in ('queued', 'running') and kind <> 'tier'",
-        )
-        .fetch_all(&mut sql)
-        .await
-        .expect("Postgres answers");
-        open.is_empty()
-    })
-    .await;
-}
-
-async fn execute(database: &str, statement: &str) {
-    let mut sql = PgConnection::connect(database)
-        .await
-        .expect("Postgres answers");
-    sqlx::query(AssertSqlSafe(statement.to_owned()))
-        .execute(&mut sql)
-        .await
-        .expect("it may");
-}
-
-/// All that an export has.
-async fn exports(server: &Server, key: &str, meeting: &str) -> String {
-    let mut all = String::new();
-    for ending in ["", ".json", ".vtt", ".srt", ".txt"] {
-        let path = format!("{}/v1/meetings/{meeting}/transcript{ending}", server.url());
-        let answer = reqwest::Client::new()
-            .get(path)
-            .bearer_auth(key)
-            .send()
-            .await;
-        all += &answer.expect("it answers").text().await.expect("text");
-    }
-    all
-}
-
+/// `HANSARD_DRILL_PEOPLE` says how many there are, `HANSARD_DRILL_SECONDS` for how long they speak
+/// before the machine is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_an_erased_person_is_left_anywhere() {
+    let people = number("HANSARD_DRILL_PEOPLE", 2) as usize;
+    let seconds = u64::from(number("HANSARD_DRILL_SECONDS", 14));
+    // Beside the rest of what is made ready for so long.
+    let made_within = SOON + Duration::from_secs(seconds);
     let site = Site::start().await;
     let database = site.cluster.database().await;
     let key = super::support::key(&database).await;
@@ -265,28 +55,36 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
         room.guest_who("David", "accepted").await,
     );
     let mut frames = speech("Emma", 32_800, 36_700);
-    frames.extend(hum(CANARY_HZ, 60_000, &[]));
+    let length_ms = 46_000 + seconds.cast_signed() * 1_000;
+    frames.extend(hum(CANARY_HZ, length_ms, &[]));
     let mut others = speech("David", 29_600, 33_400);
-    others.extend(hum(OTHER_HZ, 60_000, &[]));
+    others.extend(hum(OTHER_HZ, length_ms, &[]));
     let (voice, other) = (
         room.speak(&canary, &frames).await,
         room.speak(&david, &others).await,
     );
+    let mut more = Vec::new();
+    let tone = hum(OTHER_HZ, length_ms, &[]);
+    for n in 2..people {
+        let guest = room.guest_who(&format!("Guest {n}"), "accepted").await;
+        more.push(room.speak(&guest, &tone).await);
+    }
     until_final(&room, &canary, 0).await;
     until_final(&room, &david, 0).await;
     // Her tone is stored by now, and goes on.
-    voice.reaches(14_000).await;
+    voice.reaches(seconds * 1_000).await;
     site.place.faults.refuse();
     let spool = || spooled(site.folders[2].path());
     eventually("segments wait in the spool", SOON, async || spool() >= 4).await;
     lost.kill();
-    voice.stopped().await;
-    other.stopped().await;
+    for voice in more.into_iter().chain([voice, other]) {
+        voice.stopped().await;
+    }
     site.place.faults.heal();
     let home = site.process(&database, "worker", 1);
     client.end(&room.id).await.expect("ends");
     // Else the files wait two minutes for the machine that was killed.
-    eventually("the meeting is over", SOON, async || {
+    eventually("the meeting is over", made_within, async || {
         execute(
             &database,
             "update capture_epochs set spooled_at = spooled_at - interval '1 hour'",
@@ -294,9 +92,10 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
         .await;
         let mut sql = hansard::store::owner(&database).await.expect("Postgres answers");
         let made: bool = sqlx::query_scalar(
-            "select count(*) filter (where status = 'ready') = 3 from recordings where meeting_id::text = $1",
+            "select count(*) filter (where status = 'ready') = $2 from recordings where meeting_id::text = $1",
         )
         .bind(&room.id)
+        .bind(people as i64 + 1)
         .fetch_one(&mut sql)
         .await
         .expect("Postgres answers");
@@ -379,7 +178,7 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
     .await;
     let took = asked.elapsed();
     println!("the certificate took {:.1} s", took.as_secs_f64());
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < CERTIFIED_WITHIN, "{took:?}");
     let first = redaction(&api).await;
     assert!(
         first["spoolsOutstanding"]
@@ -419,7 +218,11 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
         );
     }
     let left: BTreeSet<String> = super::support::inventory::listed(&site.place.bucket).await;
-    assert_eq!(left.len(), 2, "David's track and the mix: {left:?}");
+    assert_eq!(
+        left.len(),
+        people,
+        "the others' tracks and the mix: {left:?}"
+    );
     for n in 0..3 {
         let spools = files(&site.folders[n].path().join("spool"));
         assert!(
@@ -454,6 +257,10 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
     assert!(site.loudest(CANARY_HZ).await < SILENT_DB);
     let now = super::support::inventory::listed(&site.place.bucket).await;
     assert_eq!(now, left, "the very files");
+    let objects = &site.place.bucket.objects;
+    let named: BTreeSet<String> = now.iter().map(|key| objects.url(key)).collect();
+    assert_eq!(urls(&database).await, named);
+    assert_eq!(urls(&last_week).await, named, "what it has is there");
     verifies(&last_week).await;
     let (_, recordings) = call(
         &api,
@@ -468,7 +275,7 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
         .iter()
         .filter(|one| one["status"] == "ready")
         .count();
-    assert_eq!(ready, 2, "{recordings:?}");
+    assert_eq!(ready, people, "{recordings:?}");
     for server in [api, home] {
         server.terminate();
     }
