@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test quick bench lint doctor
+.PHONY: help demo serve test quick bench lint doctor web
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/hansard/target
 # Where rustup puts cargo; the installer leaves shell profiles alone.
@@ -19,6 +19,7 @@ help:
 	@echo 'make quick   the rules and clippy, in seconds'
 	@echo 'make bench   latency, cost and load, measured on this machine'
 	@echo 'make lint    format, clippy and documentation'
+	@echo 'make web     builds the pages anew (with Node 20), after a change in web/src'
 
 demo:
 	@scripts/install.sh run
@@ -52,6 +53,10 @@ quick:
 bench:
 	@scripts/install.sh test
 	cargo bench --workspace --locked --bench media --bench meeting $(ARGS)
+
+# The built pages are committed: the program is built without Node.
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 lint:
 	@scripts/install.sh build

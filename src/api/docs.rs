@@ -48,6 +48,7 @@ struct Base;
 pub fn parts() -> Vec<OpenApiRouter<Shared>> {
     vec![
         super::meeting::routes(),
+        super::invitation::routes(),
         super::join::routes(),
         super::participant::routes(),
         super::link::routes(),

@@ -18,6 +18,7 @@ pub mod glossary;
 pub mod hold;
 pub mod ice;
 pub mod idempotency;
+pub mod invitation;
 pub mod join;
 pub mod limit;
 pub mod link;
@@ -36,7 +37,6 @@ pub mod restore;
 mod restore_view;
 pub mod retention;
 pub mod secret;
-pub mod session;
 pub mod signal;
 pub mod state;
 pub mod stream;
@@ -49,6 +49,7 @@ pub mod tombstone;
 pub mod transcript;
 pub mod unwritten;
 pub mod user;
+pub mod web;
 
 use axum::{
     Router,
@@ -75,7 +76,7 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
     let cors = cors(state.clone());
     let (operations, _) = docs::operations().split_for_parts();
     operations
-        .merge(session::routes())
+        .merge(web::routes())
         .merge(docs::routes(state.address.public_url()))
         .merge(redaction::keys())
         .with_state(state.clone())

@@ -25,6 +25,7 @@ pub enum Operation {
     CreateMeeting,
     ListMeetings,
     ReadMeeting,
+    ReadInvitation,
     ReadParticipants,
     CreateUser,
     CreateSession,
@@ -97,11 +98,12 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 27] = [
+pub const TABLE: [Row; 28] = [
     //                                       server host participant (as host) consenting guest
     row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
     row(Operation::ListMeetings, [All, Own, No, No, No, No]),
     row(Operation::ReadMeeting, [All, Own, Own, Own, No, No]),
+    row(Operation::ReadInvitation, [All, Own, Own, Own, No, Own]),
     row(Operation::ReadParticipants, [All, Own, Own, Own, No, No]),
     row(Operation::CreateUser, [All, No, No, No, No, No]),
     row(Operation::CreateSession, [All, No, No, No, No, No]),

@@ -84,6 +84,11 @@ impl Address {
         format!("{}/v1/signal", self.public_url.replacen("http", "ws", 1))
     }
 
+    /// Scheme and authority of [`Self::signal_url`], for the pages' policy.
+    pub fn signal_origin(&self) -> String {
+        self.origin.replacen("http", "ws", 1)
+    }
+
     /// Whether pages of this origin may call at all.
     pub fn allows(&self, origin: &str) -> bool {
         self.all

@@ -245,6 +245,10 @@ impl Running {
             println!("url {url}");
         }
         println!("ops {}", self.ops);
+        // Where somebody begins who has just started it.
+        if let (Some(url), Some(_)) = (&self.url, &self.key) {
+            println!("docs {url}/docs/");
+        }
         match &self.key {
             // A terminal's history and the journal keep what they are shown; a script that reads
             // our lines wants it.

@@ -52,6 +52,8 @@ pub struct Staging {
     pub files: bool,
     /// Gets the observer's events as they come, as long as it keeps up.
     pub watch: Option<mpsc::Sender<Event>>,
+    /// Gets the meeting's id once there is one.
+    pub created: Option<mpsc::Sender<String>>,
     /// Ends the meeting early.
     pub stop: CancellationToken,
 }
@@ -69,6 +71,7 @@ impl Staging {
             ready_within: Duration::from_secs(60),
             files: true,
             watch: None,
+            created: None,
             stop: CancellationToken::new(),
         }
     }
@@ -167,6 +170,10 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
         .as_str()
         .context("a meeting without an id")?
         .to_owned();
+
+    if let Some(created) = &staging.created {
+        let _ = created.try_send(meeting_id.clone());
+    }
 
     let observer = Signal::observe(client, &meeting_id, None)
         .await

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod bundle;
 mod circles;
 mod facts;
 

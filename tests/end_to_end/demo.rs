@@ -63,6 +63,8 @@ fn the_demo_ends_with_files_and_words_of_those_who_agreed() {
         "{said}"
     );
     assert!(said.contains("/s/hc_"), "a link for a browser: {said}");
+    let room = line("Join in a browser");
+    assert!(room.contains("/m/") && room.contains("#hl_"), "{said}");
     assert!(!said.contains('\u{1b}'), "no colours without a terminal");
 }
 

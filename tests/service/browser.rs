@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -85,8 +85,24 @@ impl Drop for Browser {
     }
 }
 
+/// What drives a browser, from npm, once.
+pub async fn packages() -> PathBuf {
+    let installing = tokio::task::spawn_blocking(|| {
+        let files = ["browser/package.json", "browser/package-lock.json"];
+        installed("browser", &files, |folder| {
+            for file in ["package.json", "package-lock.json"] {
+                fs::copy(here("browser").join(file), folder.join(file)).expect("there is room");
+            }
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--silent", "--no-audit", "--no-fund"]);
+            run("npm", npm.current_dir(folder));
+        })
+    });
+    installing.await.expect("they are installed")
+}
+
 /// 16-bit mono.
-fn wav(path: &Path, samples: &[f32]) {
+pub fn wav(path: &Path, samples: &[f32]) {
     let bytes = samples.len() as u32 * 2;
     let mut file = Vec::with_capacity(44 + bytes as usize);
     file.extend(b"RIFF");
@@ -108,18 +124,7 @@ fn wav(path: &Path, samples: &[f32]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_voice_from_chromium_to_a_caption() {
-    let packages = tokio::task::spawn_blocking(|| {
-        let files = ["browser/package.json", "browser/package-lock.json"];
-        installed("browser", &files, |folder| {
-            for file in ["package.json", "package-lock.json"] {
-                fs::copy(here("browser").join(file), folder.join(file)).expect("there is room");
-            }
-            let mut npm = Command::new("npm");
-            npm.args(["ci", "--silent", "--no-audit", "--no-fund"]);
-            run("npm", npm.current_dir(folder));
-        })
-    });
-    let packages = packages.await.expect("they are installed");
+    let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let set = Meeting::test_set("incident").expect("the set");
     let spoken: Vec<_> = set

@@ -9,6 +9,7 @@ mod doctor;
 mod inventory;
 mod models;
 mod objects;
+mod pages;
 mod pooler;
 mod postgres;
 mod queue;

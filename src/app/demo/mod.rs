@@ -170,6 +170,8 @@ async fn play(
     host: IpAddr,
 ) -> anyhow::Result<Performance> {
     let (watch, mut events) = mpsc::channel(SHOWN_MAX);
+    let (created, mut meetings) = mpsc::channel(1);
+    let visited = client.clone();
     let stop = CancellationToken::new();
     let staging = Staging {
         declines: vec![declines.to_owned()],
@@ -177,6 +179,7 @@ async fn play(
         from: host,
         ready_within: READY_MAX,
         watch: Some(watch),
+        created: Some(created),
         stop: stop.clone(),
         ..Staging::new(client)
     };
@@ -201,7 +204,15 @@ async fn play(
         drop(staging);
         performance
     };
-    let (performance, ()) = tokio::join!(performing, live.follow(&mut events, &stop));
+    let inviting = async {
+        if let Some(meeting) = meetings.recv().await {
+            match invite(&visited, &meeting).await {
+                Ok(link) => screen.say(&format!("Join in a browser while it lasts: {link}\n")),
+                Err(error) => screen.say(&format!("There is no link to its room: {error:#}\n")),
+            }
+        }
+    };
+    let (performance, (), ()) = tokio::join!(performing, live.follow(&mut events, &stop), inviting);
     told.abort();
     let performance = performance?;
     if stop.is_cancelled() {
@@ -211,6 +222,14 @@ async fn play(
         );
     }
     Ok(performance)
+}
+
+/// A link by which a visitor takes part with a browser.
+async fn invite(client: &hansard_client::rest::Client, meeting: &str) -> anyhow::Result<String> {
+    let path = format!("/v1/meetings/{meeting}/links");
+    let link = client.post(&path, json!({"role": "participant"})).await?;
+    let url = link["url"].as_str().context("a link without a url")?;
+    Ok(url.to_owned())
 }
 
 /// Waits to be told to stop; every line that is entered makes a new link.

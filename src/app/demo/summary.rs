@@ -187,11 +187,11 @@ impl Summary {
             .iter()
             .map(|p| (p.participant_id.as_str(), p.name.as_str()))
             .collect();
-        let name = recording
-            .participant_id
-            .as_deref()
-            .and_then(|id| names.get(id).copied());
-        name.unwrap_or("everybody").to_owned()
+        match recording.participant_id.as_deref() {
+            Some(id) => names.get(id).copied().unwrap_or("a visitor"),
+            None => "everybody",
+        }
+        .to_owned()
     }
 
     fn row(&self, recording: &Recording) -> String {

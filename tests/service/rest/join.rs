@@ -83,6 +83,24 @@ async fn a_link_brings_guests_until_it_is_revoked() {
     let (page, secret) = url.split_once('#').expect("a fragment");
     assert_eq!(page, format!("https://hansard.example.org/m/{meeting}"));
 
+    // What the page says before anybody joins.
+    let invitation = app
+        .call(
+            "GET",
+            &format!("/v1/meetings/{meeting}/invitation"),
+            secret,
+            None,
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        invitation,
+        json!({
+            "meetingId": meeting, "hostName": "Ana", "status": "scheduled", "scheduledTime": null, "startTime": null,
+            "passwordRequired": false, "recording": "audio", "aiEnabled": true, "consentPolicy": "exclude"
+        })
+    );
+
     let join = format!("/v1/meetings/{meeting}/join");
     let guest = |name: &str| json!({"displayName": name});
     let one = app

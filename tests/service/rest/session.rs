@@ -64,6 +64,54 @@ async fn open(app: &App, user: Uuid) -> (String, String) {
     (path, cookie.split(';').next().expect("a pair").to_owned())
 }
 
+/// A page has one script, a file of ours, which may be kept for as long as it has this address.
+async fn script(app: &App, page: &str, root: &str) {
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    let source = page
+        .split("<script type=\"module\" src=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a file");
+    assert!(source.starts_with(&format!("{root}/web/")), "{source}");
+    let answer = app.send(request("GET", source, &[], None)).await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/javascript; charset=utf-8")
+    );
+    assert!(answer.header("cache-control").contains("immutable"));
+    assert!(answer.text.contains("hansard-meeting"));
+    let (folder, _) = source.rsplit_once('/').expect("a folder");
+    let missing = app
+        .send(request("GET", &format!("{folder}/other.js"), &[], None))
+        .await;
+    assert_eq!(missing.status, 404);
+}
+
+#[tokio::test]
+async fn the_address_itself_says_where_to_go() {
+    for (url, root) in [
+        ("https://hansard.example.org", ""),
+        ("https://example.org/meet/hansard", "/meet/hansard"),
+    ] {
+        let app = App::below(url).await;
+        let page = app
+            .send(request("GET", &format!("{root}/"), &[], None))
+            .await;
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, "text/html; charset=utf-8")
+        );
+        assert!(!page.text.contains("<script"));
+        for place in ["/host", "/docs/", "/v1/openapi.json"] {
+            assert!(
+                page.text.contains(&format!("href=\"{root}{place}\"")),
+                "{}",
+                page.text
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_sessions_url_opens_once_and_lists_the_hosts_meetings() {
     let app = App::start().await;
@@ -101,7 +149,7 @@ async fn a_sessions_url_opens_once_and_lists_the_hosts_meetings() {
     );
     assert!(page.text.contains(&format!("/host/meetings/{meeting}")));
     assert!(!page.text.contains(&other.to_string()));
-    assert!(!page.text.contains("<script"));
+    script(&app, &page.text, "").await;
 
     let get = async |path: String| {
         app.send(request("GET", &path, &[("cookie", &cookie)], None))
@@ -172,8 +220,9 @@ async fn a_meetings_page_plays_what_is_ready() {
     );
     let source = page
         .text
-        .split("src=\"")
+        .split("<video")
         .nth(1)
+        .and_then(|rest| rest.split("src=\"").nth(1))
         .and_then(|rest| rest.split('"').next())
         .expect("a source");
     let content = app
@@ -185,7 +234,7 @@ async fn a_meetings_page_plays_what_is_ready() {
     assert!(content.header("location").starts_with(&origin));
     assert!(
         page.header("content-security-policy")
-            .contains(&format!("media-src 'self' {origin};"))
+            .contains(&format!("media-src 'self' blob: {origin};"))
     );
 }
 
@@ -215,7 +264,11 @@ async fn a_guests_link_says_what_it_is_for() {
             answer.text.contains("invited to a meeting"),
             method == "GET"
         );
-        assert!(!answer.text.contains("<script"));
+        if method == "GET" {
+            script(&app, &answer.text, "").await;
+            let element = format!("<hansard-meeting root=\"\" meeting=\"{meeting}\">");
+            assert!(answer.text.contains(&element), "{}", answer.text);
+        }
     }
     assert_eq!(
         app.send(request("GET", "/m/nothing", &[], None))
@@ -265,6 +318,7 @@ async fn pages_below_a_path_link_below_it() {
                 .map(|rest| rest.split('"').next().expect("quoted"))
                 .collect();
             assert!(!links.is_empty());
+            script(&app, &answer.text, "/meet/hansard").await;
             for link in links {
                 assert!(link.starts_with("/meet/hansard/"), "{link}");
                 let there = app

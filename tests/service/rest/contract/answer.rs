@@ -175,7 +175,6 @@ async fn a_cursor_that_somebody_wrote_is_refused() {
 async fn unknown_addresses_are_problems_too() {
     let app = App::start().await;
     for path in [
-        "/",
         "/v1",
         "/v1/",
         "/v1/meetings/",

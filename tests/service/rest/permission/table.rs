@@ -65,7 +65,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 50] = [
+pub const EXPECTED: [Operation; 51] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -89,6 +89,22 @@ pub const EXPECTED: [Operation; 50] = [
         method: "GET",
         path: "/v1/meetings/{id}",
         may: MEMBERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/meetings/{id}/invitation",
+        may: &[
+            "key",
+            "host",
+            "cookie",
+            "cookie own origin",
+            "cookie foreign origin",
+            "join",
+            "join as host",
+            "resume",
+            "link",
+        ],
         other_tenant: 404,
     },
     Operation {

@@ -1,0 +1,99 @@
+// A person at a browser: reads steps from standard input, a line of JSON each, and answers each with a line: {"ok": value}
+// or {"error": text}. Selectors see through elements. It ends when its standard input does.
+//
+// node drive.mjs [WAV]   (what the microphone hears, again and again)
+
+import { createRequire } from "node:module";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const require = createRequire(join(process.cwd(), "drive.mjs"));
+const { chromium } = require("playwright-core");
+const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
+const [, , wav] = process.argv;
+
+const profile = await mkdtemp(join(tmpdir(), "hansard-chromium-"));
+const browser = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    locale: "en-GB",
+    viewport: { width: 1180, height: 760 },
+    args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        ...(wav === undefined ? [] : [`--use-file-for-fake-audio-capture=${wav}`]),
+        // A host that has only the loopback interface gathers no candidates without it.
+        "--allow-loopback-in-peer-connection",
+        "--autoplay-policy=no-user-gesture-required",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ],
+});
+// What the page could not do, and what its policy forbade.
+const faults = [];
+const watch = (page) => {
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("console", (message) => {
+        if (/Content Security Policy/.test(message.text())) {
+            faults.push(message.text());
+        }
+    });
+};
+let page = await browser.newPage();
+watch(page);
+
+const STEP_MS = 45_000;
+const steps = {
+    goto: async ({ url }) => void (await page.goto(url)),
+    reload: async () => void (await page.reload()),
+    tab: async ({ url }) => {
+        page = await browser.newPage();
+        watch(page);
+        await page.goto(url);
+    },
+    first: async () => void (page = browser.pages().find((one) => one.url() !== "about:blank")),
+    click: async ({ at }) => void (await page.locator(at).first().click({ timeout: STEP_MS })),
+    check: async ({ at }) => {
+        for (const one of await page.locator(at).all()) {
+            await one.check({ timeout: STEP_MS });
+        }
+    },
+    fill: async ({ at, text }) => void (await page.locator(at).first().fill(text, { timeout: STEP_MS })),
+    press: async ({ key }) => void (await page.keyboard.press(key)),
+    wait: async ({ at, within }) => void (await page.locator(at).first().waitFor({ timeout: within ?? STEP_MS })),
+    gone: async ({ at }) => void (await page.locator(at).first().waitFor({ state: "detached", timeout: STEP_MS })),
+    texts: async ({ at }) => page.locator(at).allInnerTexts(),
+    attribute: async ({ at, name }) => page.locator(at).first().getAttribute(name, { timeout: STEP_MS }),
+    read: async ({ at, script }) => page.locator(at).first().evaluate(new Function("element", script), { timeout: STEP_MS }),
+    size: async ({ width, height }) => void (await page.setViewportSize({ width, height })),
+    scheme: async ({ scheme }) => void (await page.emulateMedia({ colorScheme: scheme })),
+    shot: async ({ path, whole }) => void (await page.screenshot({ path, fullPage: whole ?? false })),
+    // Serious and critical findings of axe.
+    axe: async () => {
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+        return violations
+            .filter(({ impact }) => impact === "serious" || impact === "critical")
+            .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+    },
+    faults: async () => faults,
+};
+
+const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+for await (const line of createInterface({ input: process.stdin })) {
+    const { step, ...rest } = JSON.parse(line);
+    try {
+        say({ ok: (await steps[step](rest)) ?? null });
+    } catch (error) {
+        const shown = await page.locator("body").first().innerText({ timeout: 1000 }).catch(() => "");
+        say({ error: `${error}`, url: page.url(), shown });
+    }
+}
+await browser.close();
+await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+process.exit(0);

@@ -1,0 +1,156 @@
+import { css, html, nothing } from "lit";
+import { customElement, state } from "lit/decorators.js";
+import { PageElement } from "../look/element";
+import { Level } from "../room/level";
+import { isSecure, microphones, openMicrophone, whyNot } from "../room/microphone";
+import { texts } from "../text";
+
+/** Chooses the microphone, and shows that it hears. Tells `microphone` with its track or null. */
+@customElement("hansard-microphone-choice")
+export class MicrophoneChoice extends PageElement {
+    static override styles = [
+        PageElement.styles,
+        css`
+            :host {
+                display: grid;
+                gap: 0.6rem;
+            }
+            label {
+                font-weight: 650;
+            }
+            select {
+                width: 100%;
+            }
+            .meter {
+                height: 0.6rem;
+                border-radius: 0.3rem;
+                background: var(--line);
+                overflow: hidden;
+            }
+            .meter div {
+                height: 100%;
+                width: 100%;
+                background: var(--good);
+                transform: scaleX(0);
+                transform-origin: left;
+            }
+        `,
+    ];
+
+    @state() private track: MediaStreamTrack | null = null;
+    @state() private devices: MediaDeviceInfo[] = [];
+    @state() private fault = isSecure() ? "" : texts.device.insecure;
+    @state() private asking = false;
+    private level: Level | null = null;
+    private frame = 0;
+
+    override connectedCallback(): void {
+        super.connectedCallback();
+        void this.ifAllowed();
+    }
+
+    override disconnectedCallback(): void {
+        super.disconnectedCallback();
+        cancelAnimationFrame(this.frame);
+        this.level?.close();
+        this.level = null;
+    }
+
+    override render() {
+        return html`
+            <label for="device">${texts.join.microphone}</label>
+            ${this.track === null ? this.askFor() : this.chosen()}
+            ${this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`}
+        `;
+    }
+
+    private askFor() {
+        return html`
+            <p class="small quiet">${texts.join.microphoneAsk}</p>
+            <div class="row">
+                <button
+                    id="device"
+                    type="button"
+                    ?disabled=${this.asking || !isSecure()}
+                    @click=${() => this.use(undefined)}
+                >
+                    ${texts.join.microphoneAllow}
+                </button>
+            </div>
+        `;
+    }
+
+    private chosen() {
+        return html`
+            <select id="device" @change=${(event: Event) => this.use((event.target as HTMLSelectElement).value)}>
+                ${this.devices.map(
+                    ({ deviceId, label }) => html`
+                        <option value=${deviceId} ?selected=${deviceId === this.track?.getSettings().deviceId}>
+                            ${label}
+                        </option>
+                    `,
+                )}
+                <option value="">${texts.join.microphoneOff}</option>
+            </select>
+            <div class="meter" role="img" aria-label=${texts.join.microphoneLevel}><div></div></div>
+            <p class="small quiet">${texts.join.microphoneSpeak}</p>
+        `;
+    }
+
+    /** Where the browser was allowed before, nobody is asked again. */
+    private async ifAllowed(): Promise<void> {
+        if (!isSecure()) {
+            return;
+        }
+        const permission = await navigator.permissions
+            ?.query({ name: "microphone" as PermissionName })
+            .catch(() => null);
+        if (permission?.state === "granted") {
+            await this.use(undefined);
+        }
+    }
+
+    private async use(deviceId: string | undefined): Promise<void> {
+        this.stop();
+        if (deviceId === "") {
+            this.tell("microphone", null);
+            return;
+        }
+        this.asking = true;
+        try {
+            const track = await openMicrophone(deviceId);
+            this.track = track;
+            this.devices = await microphones();
+            this.fault = "";
+            track.onended = () => {
+                this.stop();
+                this.fault = texts.device.gone;
+                this.tell("microphone", null);
+            };
+            this.level = new Level(track);
+            this.draw();
+            this.tell("microphone", track);
+        } catch (error) {
+            this.fault = whyNot(error);
+            this.tell("microphone", null);
+        } finally {
+            this.asking = false;
+        }
+    }
+
+    private stop(): void {
+        cancelAnimationFrame(this.frame);
+        this.level?.close();
+        this.level = null;
+        this.track?.stop();
+        this.track = null;
+    }
+
+    private draw(): void {
+        const bar = this.renderRoot.querySelector<HTMLElement>(".meter div");
+        if (bar !== null && this.level !== null) {
+            bar.style.transform = `scaleX(${this.level.read().toFixed(3)})`;
+        }
+        this.frame = requestAnimationFrame(() => this.draw());
+    }
+}

@@ -1,0 +1,29 @@
+import { html, nothing } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import { PageElement } from "../look/element";
+
+/** A page that says one thing, with at most one thing to do. Tells `act`. */
+@customElement("hansard-message")
+export class MessagePage extends PageElement {
+    @property() heading = "";
+    @property() text = "";
+    @property() action = "";
+
+    override render() {
+        return html`
+            <div class="page">
+                <main class="narrow">
+                    <div class="card" role="status">
+                        <h1>${this.heading}</h1>
+                        ${this.text === "" ? nothing : html`<p>${this.text}</p>`}
+                    </div>
+                    ${this.action === ""
+                        ? nothing
+                        : html`<div class="row">
+                              <button class="primary" @click=${() => this.tell("act")}>${this.action}</button>
+                          </div>`}
+                </main>
+            </div>
+        `;
+    }
+}
