@@ -28,7 +28,9 @@ static VERSION: LazyLock<&str> = LazyLock::new(|| {
 });
 
 pub fn routes() -> Router<Shared> {
-    Router::new().route("/web/{version}/{file}", get(asset))
+    Router::new()
+        .route("/web/elements.js", get(async || script("no-cache")))
+        .route("/web/{version}/{file}", get(asset))
 }
 
 /// The address of the pages' script, below the path of the public URL.
@@ -36,22 +38,30 @@ pub fn pages() -> String {
     format!("/web/{}/pages.js", *VERSION)
 }
 
-async fn asset(Path((version, file)): Path<(String, String)>) -> Response {
-    if file != "pages.js" {
-        return Problem::not_found("file").into_response();
-    }
+async fn asset(file: Result<Path<(String, String)>, Problem>) -> Response {
+    let version = match file {
+        Ok(Path((version, file))) if file == "pages.js" => version,
+        _ => return Problem::not_found("file").into_response(),
+    };
     // A page that was loaded before an upgrade still gets a script, the one there is.
     let kept = if version == *VERSION {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
     };
+    script(kept)
+}
+
+/// The bundle. It is a module, also for the pages of others, whose elements are in it: a browser
+/// loads those only with leave for every origin.
+fn script(kept: &'static str) -> Response {
     let mut response = PAGES.into_response();
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (header::CACHE_CONTROL, kept),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

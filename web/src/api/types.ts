@@ -74,6 +74,11 @@ export interface Word {
     confidence: number;
 }
 
+/** The purposes that a meeting has. */
+export function purposesOf({ recording, aiEnabled }: Pick<Invitation, "recording" | "aiEnabled">): Purpose[] {
+    return [...(recording === "off" ? [] : ["recording" as const]), ...(aiEnabled ? ["transcription" as const] : [])];
+}
+
 export interface Segment {
     segmentId: string;
     revision: number;
@@ -89,15 +94,24 @@ export interface Segment {
     translation?: { language: string; text: string } | null;
 }
 
+/** Of an observer, what is a participant's is null. */
 export interface Joined {
-    participantId: string;
+    participantId: string | null;
     participants: Participant[];
-    consent: Record<Purpose, ConsentStatus | null>;
+    consent: Record<Purpose, ConsentStatus | null> | null;
     recording: RecordingState;
     iceServers: RTCIceServer[];
-    resumeToken: string;
-    consentToken: string;
+    resumeToken: string | null;
+    consentToken: string | null;
     seq: number;
+}
+
+/** An entry of the ConsentLog. */
+export interface ConsentEntry {
+    purposes: Purpose[];
+    status: ConsentStatus;
+    timestamp: string;
+    entry: number;
 }
 
 export interface Meeting {

@@ -1,6 +1,7 @@
 import { html } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { PageElement } from "../look/element";
+import { nameLanguage } from "../text";
 import "./meeting-list";
 import "./meeting-page";
 
@@ -9,6 +10,11 @@ import "./meeting-page";
 export class HostPage extends PageElement {
     @property() root = "";
     @property() meeting = "";
+
+    override connectedCallback(): void {
+        super.connectedCallback();
+        nameLanguage();
+    }
 
     override render() {
         return this.meeting === ""

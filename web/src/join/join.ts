@@ -1,7 +1,7 @@
 import { css, html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { keptName } from "../api/kept";
-import type { Invitation, Purpose } from "../api/types";
+import { purposesOf, type Invitation, type Purpose } from "../api/types";
 import { PageElement } from "../look/element";
 import { texts } from "../text";
 import type { ConsentChoice } from "./consent-choice";
@@ -60,10 +60,8 @@ export class JoinForm extends PageElement {
     @state() private tried = false;
     private microphone: MediaStreamTrack | null = null;
 
-    /** The purposes that the meeting has. */
     private get purposes(): Purpose[] {
-        const { recording, aiEnabled } = this.invitation;
-        return [...(recording === "off" ? [] : ["recording" as const]), ...(aiEnabled ? ["transcription" as const] : [])];
+        return purposesOf(this.invitation);
     }
 
     override render() {

@@ -2,7 +2,7 @@ import { html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { keptGuest, keptSeat, type KeptGuest, type KeptSeat } from "../api/kept";
 import { Refusal, Rest } from "../api/rest";
-import type { Invitation, Purpose, Ticket } from "../api/types";
+import { purposesOf, type Invitation, type Ticket } from "../api/types";
 import type { Choice } from "../join/join";
 import "../join/join";
 import { PageElement } from "../look/element";
@@ -11,7 +11,7 @@ import { openMicrophone } from "../room/microphone";
 import { Room } from "../room/room";
 import "../room/room-view";
 import type { End, Entry } from "../room/socket";
-import { listed, texts } from "../text";
+import { listed, nameLanguage, texts } from "../text";
 import "./message";
 import { whyNotHere, type Said } from "./why";
 
@@ -44,6 +44,7 @@ export class MeetingPage extends PageElement {
 
     override connectedCallback(): void {
         super.connectedCallback();
+        nameLanguage();
         this.secret = location.hash.startsWith("#hl_") ? location.hash.slice(1) : null;
         window.addEventListener("hashchange", () => location.reload());
         void this.begin();
@@ -196,17 +197,13 @@ export class MeetingPage extends PageElement {
             entry,
             microphone,
             changed: () => this.redraw(),
-            end: (end) => this.ended(invitation, microphone, end),
+            end: (end) => this.ended(invitation, end),
         });
         this.stage = { at: "room", invitation, room };
     }
 
-    private ended(invitation: Invitation, microphone: MediaStreamTrack | null, end: End | "left"): void {
+    private ended(invitation: Invitation, end: End | "left"): void {
         const { fault } = texts;
-        if (this.stage.at === "room") {
-            this.stage.room.microphone?.stop();
-        }
-        microphone?.stop();
         switch (end) {
             case "absent":
             case "unauthorized":
@@ -250,8 +247,4 @@ export class MeetingPage extends PageElement {
             });
         }
     }
-}
-
-function purposesOf({ recording, aiEnabled }: Invitation): Purpose[] {
-    return [...(recording === "off" ? [] : ["recording" as const]), ...(aiEnabled ? ["transcription" as const] : [])];
 }

@@ -72,6 +72,8 @@ export class PlayerView extends PageElement {
     @property({ attribute: false }) tracks: Recording[] = [];
     @property({ attribute: false }) people: Participant[] = [];
     @property({ attribute: false }) transcript!: Transcript;
+    /** Whether the transcript's files can be opened here: their links carry no token. */
+    @property({ attribute: false }) links = true;
     @state() private playing = false;
     @state() private nowS = 0;
     @state() private bars: number[] = [];
@@ -116,7 +118,7 @@ export class PlayerView extends PageElement {
                     .nameOf=${(id: string) => this.nameOf(id)}
                     @seek=${(event: CustomEvent<number>) => this.jump(event.detail)}
                 ></hansard-transcript-view>
-                <p class="small quiet">
+                <p class="small quiet" ?hidden=${!this.links}>
                     ${texts.player.texts}
                     ${(["txt", "vtt", "srt", "json"] as const).map(
                         (kind, n) => html`${n > 0 ? " · " : ""}<a href=${`${at}.${kind}`}>${kind.toUpperCase()}</a>`,

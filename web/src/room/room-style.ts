@@ -5,8 +5,7 @@ export const roomStyle = css`
     .room {
         display: flex;
         flex-direction: column;
-        height: 100vh;
-        height: 100dvh;
+        height: var(--hansard-height, 100dvh);
         background: var(--ground);
     }
     header {

@@ -202,6 +202,7 @@ export class Room {
         window.removeEventListener("online", this.networkChanged);
         this.socket.close();
         this.peer.close();
+        this.microphone?.stop();
         for (const picture of this.pictures.values()) {
             picture.stop();
         }
@@ -227,8 +228,10 @@ export class Room {
     }
 
     private joined(joined: Joined, again: boolean): void {
-        const { resumeToken, consentToken } = joined;
-        this.seat = { ...this.seat, participantId: joined.participantId, resumeToken, consentToken };
+        const { resumeToken } = joined;
+        const participantId = joined.participantId ?? this.seat.participantId;
+        const consentToken = joined.consentToken ?? this.seat.consentToken;
+        this.seat = { ...this.seat, participantId, resumeToken, consentToken };
         keptSeat.write(this.options.meetingId, this.seat);
         if (this.seat.displayName !== "") {
             keptGuest.write(this.options.meetingId, { displayName: this.seat.displayName, consentToken });

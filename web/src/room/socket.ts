@@ -185,7 +185,10 @@ export class Socket {
         this.isJoined = this.wasJoined = true;
         this.tries = 0;
         this.refused = null;
-        this.entry = { resumeToken: joined.resumeToken };
+        // An observer has none, and comes again as it came.
+        if (joined.resumeToken !== null) {
+            this.entry = { resumeToken: joined.resumeToken };
+        }
         this.lastSeq ??= joined.seq;
         this.events.joined(joined, again);
     }

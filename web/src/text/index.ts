@@ -11,7 +11,10 @@ export const texts: Texts =
         .map((language) => languages.find((text) => text.code === language.slice(0, 2).toLowerCase()))
         .find((text) => text !== undefined) ?? en;
 
-document.documentElement.lang = texts.code;
+/** Says of the whole page which language it is in. */
+export function nameLanguage(): void {
+    document.documentElement.lang = texts.code;
+}
 
 /** How dates are written: as where the reader is, where that is this language. */
 const locale = navigator.languages.find((language) => language.toLowerCase().startsWith(texts.code)) ?? texts.code;

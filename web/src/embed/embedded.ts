@@ -1,0 +1,57 @@
+import { html, nothing } from "lit";
+import { property, state } from "lit/decorators.js";
+import { Refusal, Rest } from "../api/rest";
+import { PageElement } from "../look/element";
+import { texts } from "../text";
+
+/**
+ * An element for the pages of others: of one meeting, by a token of it.
+ *
+ * `url` is the server's public address, `token` comes from the page's own server. Events: `fault`
+ * with a text, and what the element itself says.
+ */
+export abstract class Embedded extends PageElement {
+    @property() url = "";
+    @property() meeting = "";
+    @property() token = "";
+    @state() protected fault = "";
+    private begun = "";
+
+    protected get rest(): Rest {
+        return new Rest(this.url.replace(/\/+$/, ""), this.token);
+    }
+
+    protected get signalUrl(): string {
+        return `${this.rest.root.replace(/^http/, "ws")}/v1/signal`;
+    }
+
+    override updated(): void {
+        const wanted = [this.url, this.meeting, this.token].join(" ");
+        if (wanted !== this.begun && this.meeting !== "" && this.token !== "") {
+            this.end();
+            this.begun = wanted;
+            void this.begin().catch((error: unknown) => this.fails(error));
+        }
+    }
+
+    override disconnectedCallback(): void {
+        super.disconnectedCallback();
+        this.begun = "";
+        this.end();
+    }
+
+    /** Everything is there that it needs. */
+    protected abstract begin(): Promise<void>;
+
+    protected abstract end(): void;
+
+    protected fails(error: unknown): void {
+        const unreachable = error instanceof Refusal && error.status === 0;
+        this.fault = unreachable ? texts.fault.unreachable : error instanceof Error ? error.message : String(error);
+        this.tell("fault", this.fault);
+    }
+
+    protected faultLine() {
+        return this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`;
+    }
+}
