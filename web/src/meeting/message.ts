@@ -1,20 +1,33 @@
-import { html, nothing } from "lit";
+import { css, html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { PageElement } from "../look/element";
 
 /** A page that says one thing, with at most one thing to do. Tells `act`. */
 @customElement("hansard-message")
 export class MessagePage extends PageElement {
+    static override styles = [
+        PageElement.styles,
+        css`
+            h1:focus {
+                outline: none;
+            }
+        `,
+    ];
+
     @property() heading = "";
     @property() text = "";
     @property() action = "";
+
+    override firstUpdated(): void {
+        void this.focusOn("h1");
+    }
 
     override render() {
         return html`
             <div class="page">
                 <main class="narrow">
                     <div class="card" role="status">
-                        <h1>${this.heading}</h1>
+                        <h1 tabindex="-1">${this.heading}</h1>
                         ${this.text === "" ? nothing : html`<p>${this.text}</p>`}
                     </div>
                     ${this.action === ""

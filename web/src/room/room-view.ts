@@ -98,6 +98,11 @@ export class RoomView extends PageElement {
         `;
     }
 
+    /** Where somebody came in by keyboard, they go on by it. */
+    override firstUpdated(): void {
+        void this.focusOn("#mute");
+    }
+
     override updated(): void {
         const voices = new Map<string, MediaStreamTrack>();
         for (const [id, { audio }] of this.room.remotes) {
@@ -284,6 +289,10 @@ export class RoomView extends PageElement {
     }
 
     private readonly key = (event: KeyboardEvent) => {
+        if (event.key === "Escape" && this.asks !== null) {
+            this.asks = null;
+            return;
+        }
         const into = event.composedPath()[0];
         const types = into instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(into.tagName);
         if (!types && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "m") {

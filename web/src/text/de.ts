@@ -66,7 +66,7 @@ export const de: Texts = {
         title: "Das hat nicht geklappt",
         over: "Diese Besprechung ist vorbei",
         overText: "Niemand kann mehr beitreten.",
-        full: "Der Server ist gerade voll. Versuche es in einer Minute noch einmal.",
+        full: "Der Server ist gerade voll oder beschäftigt. Versuche es in einer Minute noch einmal.",
         linkGone: "Dieser Link gilt nicht mehr",
         linkGoneText: "Er ist abgelaufen, wurde geschlossen oder ist nicht vollständig. Bitte um einen neuen.",
         linkClosed: "Dieser Link wurde für neue Gäste geschlossen. Bitte um einen neuen.",

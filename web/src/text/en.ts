@@ -63,7 +63,7 @@ export const en = {
         title: "That did not work",
         over: "This meeting is over",
         overText: "Nobody can join it any more.",
-        full: "The server is full at the moment. Try again in a minute.",
+        full: "The server is full or busy at the moment. Try again in a minute.",
         linkGone: "This link is not valid any more",
         linkGoneText: "It has run out, was closed, or is not complete. Ask for a new one.",
         linkClosed: "This link was closed to new guests. Ask the host for a new one.",
