@@ -11,6 +11,7 @@ use hansard_client::{
     rest::Client,
     wer,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -31,6 +32,11 @@ const READY_MAX: Duration = Duration::from_secs(120);
 const RATE: u32 = 48_000;
 /// Of David's voice: five sentences.
 const SPOKEN_MS: i64 = 16_000;
+/// Long enough for a voice to be noticed: even in a pause it sends a packet in 400 ms.
+const HUSH: Duration = Duration::from_millis(1500);
+/// Packets that the room has sent.
+const SENT: &str = "return element.room.stats().then((stats) => [...stats.values()]
+    .filter(({ type }) => type === 'outbound-rtp').reduce((sum, { packetsSent }) => sum + packetsSent, 0))";
 /// Where screenshots go; without it none are made.
 const SHOTS: &str = "HANSARD_SHOTS";
 
@@ -247,15 +253,31 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     david.wait("#withdraw").await;
     assert_eq!(guest(&client, &id).await["id"], before["id"]);
 
-    // One click; it is undone as easily.
+    // One click. As long as the server cannot know of it, nothing is sent.
+    david
+        .until("hansard-room-view", SENT, |sent| sent.as_u64() > Some(50))
+        .await;
+    let process = Pid::from_raw(server.pid() as i32).expect("it runs");
+    kill_process(process, Signal::STOP).expect("it is our child");
     david.click("#withdraw").await;
+    david.wait("text=you send no sound until").await;
+    let sent = david.read("hansard-room-view", SENT).await.as_u64();
+    tokio::time::sleep(HUSH).await;
+    let later = david.read("hansard-room-view", SENT).await.as_u64();
+    kill_process(process, Signal::CONT).expect("it is our child");
+    assert!(later <= sent, "{later:?} packets, and {sent:?} at the click");
+    // Then it is withdrawn, and the voice is there again for those who listen.
     david.step(json!({"step": "gone", "at": "#withdraw"})).await;
+    david
+        .until("hansard-room-view", SENT, |now| now.as_u64() > sent)
+        .await;
     let after = guest(&client, &id).await;
     assert_eq!(
         after["consent"],
         json!({"recording": "withdrawn", "transcription": "withdrawn"})
     );
     david.wait("text=Nothing kept").await;
+    // It is undone as easily.
     david.click("#consent").await;
     david
         .click("hansard-consent-panel button:has-text('Agree') >> nth=0")

@@ -90,7 +90,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     try {
         say({ ok: (await steps[step](rest)) ?? null });
     } catch (error) {
-        const shown = await page.locator("body").first().innerText({ timeout: 1000 }).catch(() => "");
+        const shown = await page.locator("h1, h2, p, label, button").allInnerTexts().catch(() => []);
         say({ error: `${error}`, url: page.url(), shown });
     }
 }

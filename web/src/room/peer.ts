@@ -54,6 +54,8 @@ export class Peer {
     private answered: { id: string; sdp: string } | null = null;
     private answering = false;
     private timer: ReturnType<typeof setTimeout> | undefined;
+    /** No own offer for now. */
+    private held = false;
     private retry: ReturnType<typeof setTimeout> | undefined;
     private connecting: ReturnType<typeof setTimeout> | undefined;
     private isClosed = false;
@@ -171,7 +173,7 @@ export class Peer {
 
     private async offer(): Promise<void> {
         const pc = this.pc;
-        const isBusy = this.offering || this.answering || this.kept !== null;
+        const isBusy = this.offering || this.answering || this.held || this.kept !== null;
         if (pc === null || isBusy || !this.wanted || !this.socket.joined || pc.signalingState !== "stable") {
             return;
         }
@@ -236,6 +238,7 @@ export class Peer {
 
     private async refused(pc: RTCPeerConnection, error: unknown): Promise<void> {
         const code = error instanceof Refused ? error.code : "";
+        this.held = true;
         if (pc.signalingState === "have-local-offer") {
             await pc.setLocalDescription({ type: "rollback" }).catch(() => undefined);
         }
@@ -263,9 +266,14 @@ export class Peer {
         }
     }
 
+    /** Offers again later. What is taken back is needed still, which the browser says at once. */
     private again(ms: number): void {
         clearTimeout(this.retry);
-        this.retry = setTimeout(() => !this.isClosed && this.want(), ms);
+        this.held = true;
+        this.retry = setTimeout(() => {
+            this.held = false;
+            this.want();
+        }, ms);
     }
 
     private changed(state: RTCPeerConnectionState): void {
@@ -317,7 +325,7 @@ export class Peer {
         clearTimeout(this.connecting);
         clearTimeout(this.retry);
         this.senders.clear();
-        this.wanted = false;
+        this.wanted = this.held = false;
         this.kept = this.answered = null;
         const pc = this.pc;
         this.pc = null;
