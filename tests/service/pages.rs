@@ -265,7 +265,10 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     tokio::time::sleep(HUSH).await;
     let later = david.read("hansard-room-view", SENT).await.as_u64();
     kill_process(process, Signal::CONT).expect("it is our child");
-    assert!(later <= sent, "{later:?} packets, and {sent:?} at the click");
+    assert!(
+        later <= sent,
+        "{later:?} packets, and {sent:?} at the click"
+    );
     // Then it is withdrawn, and the voice is there again for those who listen.
     david.step(json!({"step": "gone", "at": "#withdraw"})).await;
     david

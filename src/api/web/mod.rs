@@ -37,7 +37,7 @@ struct Content<'a> {
 }
 
 /// A page of the bundle.
-fn page(state: &Shared, content: &Content) -> Response {
+fn page(state: &Shared, content: &Content<'_>) -> Response {
     let body = format!(
         "{}<noscript><main>{}</main></noscript>",
         content.element, content.plain
