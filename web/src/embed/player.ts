@@ -4,7 +4,7 @@ import type { Participant, Recording, Transcript } from "../api/types";
 import "../player/player";
 import { Embedded } from "./embedded";
 
-/** `<hansard-player url meeting token>`: a recording and its transcript. Takes a token to play. */
+/** `<hansard-player url meeting token>`: a recording and its transcript. Takes a session token of the host. */
 @customElement("hansard-player")
 export class EmbeddedPlayer extends Embedded {
     static override styles = [
