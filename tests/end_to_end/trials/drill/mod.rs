@@ -66,7 +66,7 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
     let mut more = Vec::new();
     let tone = hum(OTHER_HZ, length_ms, &[]);
     for n in 2..people {
-        let guest = room.guest_who(&format!("Guest {n}"), "accepted").await;
+        let guest = room.guest_who(&format!("Guest{n}"), "accepted").await;
         more.push(room.speak(&guest, &tone).await);
     }
     until_final(&room, &canary, 0).await;
