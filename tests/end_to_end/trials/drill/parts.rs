@@ -86,7 +86,7 @@ impl Site {
         Server::start_logging(role, data, arguments, &environment, log.into())
     }
 
-    /// Every version of every object but the ledger's, as a file.
+    /// Every version of every object but the ledger's and the bucket's mark, as a file.
     async fn versions(&self, to: &Path) -> Vec<(String, PathBuf)> {
         let bucket = &self.place.bucket;
         let client = bucket.client();
@@ -99,7 +99,10 @@ impl Site {
         let mut found = Vec::new();
         for (n, version) in listed.versions().iter().enumerate() {
             let key = version.key().expect("a key");
-            if key.starts_with("ledger/") {
+            if ["ledger/", "deployment/"]
+                .iter()
+                .any(|no_sound| key.starts_with(no_sound))
+            {
                 continue;
             }
             let got = client
