@@ -11,7 +11,7 @@ use super::{
     problem::{FieldError, Problem},
     state::Shared,
     time::Time,
-    token::Subject,
+    token::{Credential, Subject, TOKEN_BYTES_MAX},
     user::NAME_CHARS_MAX,
 };
 use crate::{
@@ -24,12 +24,13 @@ use crate::{
         id::{MeetingId, ParticipantId, UserId},
     },
     store::{
-        erasure,
+        Tx, erasure,
         meeting::{self, Meeting},
-        user,
+        participant, user,
     },
 };
 use axum::{Extension, Json, extract::State};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -53,6 +54,10 @@ pub struct JoinInput {
     pub display_name: Option<String>,
     #[schema(min_length = 1, max_length = 256, format = Password)]
     pub password: Option<String>,
+    /// With a link: of the guest's earlier join to this meeting. It is the same participant again; a
+    /// `displayName` changes nothing then, and the password is not asked for.
+    #[schema(min_length = 1, max_length = 2048)]
+    pub consent_token: Option<String>,
 }
 
 impl Valid for JoinInput {
@@ -62,6 +67,9 @@ impl Valid for JoinInput {
         }
         if let Some(password) = &self.password {
             check_length("/password", password, 1, PASSWORD_CHARS_MAX, errors);
+        }
+        if let Some(token) = &self.consent_token {
+            check_length("/consentToken", token, 1, TOKEN_BYTES_MAX, errors);
         }
     }
 }
@@ -87,7 +95,8 @@ pub struct Joined {
 /// Joins a meeting.
 ///
 /// One participant per user and meeting. The password is asked of link and API-key joins, never of
-/// the host. Each join by link is a guest of its own, whatever `Idempotency-Key` it has.
+/// the host. Each join by link is a guest of its own, whatever `Idempotency-Key` it has, unless it
+/// has the `consentToken` of an earlier one.
 #[utoipa::path(
     operation_id = "joinMeeting",
     post, path = "/v1/meetings/{id}/join", tag = "meetings", params(("id" = Uuid, Path, description = "Meeting")),
@@ -139,6 +148,7 @@ async fn join(
     {
         return Err(Problem::field("/userId", "the user was erased"));
     }
+    let again = returning(&state, &mut tx, id, &body.value, now).await?;
     drop(tx);
 
     let is_host = match caller.who {
@@ -147,7 +157,8 @@ async fn join(
             .as_ref()
             .is_some_and(|user| meeting.hosted_by(UserId(user.id))),
     };
-    if let (Some(phc), false) = (&meeting.password_hash, is_host) {
+    // Who comes again was let in by it before.
+    if let (Some(phc), false) = (&meeting.password_hash, is_host || again.is_some()) {
         let who = who_tries(
             &caller,
             client.map(|Extension(client)| client),
@@ -176,14 +187,15 @@ async fn join(
     let Admitted {
         participant,
         missing,
-    } = match begun {
-        Begun::Done(Some(made)) => {
+    } = match (begun, again) {
+        (Begun::Done(Some(made)), _) => {
             let again = command::join::admit_again(&mut tx, &meeting, ParticipantId(made)).await;
             again.map_err(|refused| match refused {
                 command::Refused::NoParticipant => Problem::not_found("participant"),
                 other => other.into(),
             })?
         }
+        (_, Some(guest)) => command::join::admit_again(&mut tx, &meeting, guest).await?,
         _ => {
             let comes = comes(&caller, user.map(|user| UserId(user.id)), &body.value)?;
             let made = command::join::admit(&mut tx, &meeting, comes).await?;
@@ -213,9 +225,50 @@ async fn join(
     }))
 }
 
+/// The guest whose consent token comes with a link. Other participants have a user or a session to
+/// come again by, and a consent token alone never brings more than its own rights.
+async fn returning(
+    state: &Shared,
+    tx: &mut Tx,
+    meeting: MeetingId,
+    input: &JoinInput,
+    now: DateTime<Utc>,
+) -> Result<Option<ParticipantId>, Problem> {
+    let Some(token) = &input.consent_token else {
+        return Ok(None);
+    };
+    let guest = match state.keys.read(token, now) {
+        Ok(Credential::Consent(subject)) if subject.meeting == meeting => subject.participant,
+        _ => {
+            return Err(Problem::field(
+                "/consentToken",
+                "is not a consent token of this meeting; join without it",
+            ));
+        }
+    };
+    if !participant::is_guest(tx, meeting, guest).await? {
+        return Err(Problem::field(
+            "/consentToken",
+            "is of somebody who did not come by a link; join as that user",
+        ));
+    }
+    if erasure::is_of(tx, meeting, guest).await? {
+        return Err(Problem::field("/consentToken", "the user was erased"));
+    }
+    Ok(Some(guest))
+}
+
 /// Each kind of caller names itself in its own way, and in no other.
 fn check_fields(caller: &Caller, input: &JoinInput) -> Result<(), Problem> {
     let mut errors = Vec::new();
+    let is_guest = matches!(caller.who, Who::Guest { .. });
+    if input.consent_token.is_some() && !is_guest {
+        errors.push(FieldError::new(
+            "/consentToken",
+            "is not for this credential",
+        ));
+    }
+    let comes_again = input.consent_token.is_some() && is_guest;
     let mut want = |pointer: &str, there: bool, wanted: bool| match (there, wanted) {
         (false, true) => errors.push(FieldError::new(pointer, "is required with this credential")),
         (true, false) => errors.push(FieldError::new(pointer, "is not for this credential")),
@@ -228,8 +281,8 @@ fn check_fields(caller: &Caller, input: &JoinInput) -> Result<(), Problem> {
     );
     want(
         "/displayName",
-        input.display_name.is_some(),
-        matches!(caller.who, Who::Guest { .. }),
+        input.display_name.is_some() || comes_again,
+        is_guest,
     );
     if errors.is_empty() {
         Ok(())

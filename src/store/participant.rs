@@ -133,6 +133,21 @@ pub async fn is_link_closed(
     .await?)
 }
 
+/// Whether it came by a link.
+pub async fn is_guest(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: ParticipantId,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from participants where meeting_id = $1 and id = $2 and link_id is not null)",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .fetch_one(conn)
+    .await?)
+}
+
 pub async fn get(
     conn: &mut PgConnection,
     meeting: MeetingId,

@@ -230,6 +230,99 @@ async fn many_guesses_at_once_are_no_way_around_the_limit() {
 }
 
 #[tokio::test]
+async fn a_guest_comes_again_by_its_consent_token() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let body = json!({"hostId": ana, "password": "open sesame"});
+    let meeting = MeetingId(id(&app.post("/v1/meetings", body).await.expect(201)));
+    let path = format!("/v1/meetings/{meeting}/join");
+    let link = app.link(meeting).await;
+    let guest = json!({"displayName": "Gäst", "password": "open sesame"});
+    let first = app
+        .call("POST", &path, &link, Some(guest))
+        .await
+        .expect(200);
+    let again = |token: &str| json!({"consentToken": token});
+    let token = text(&first["consentToken"]);
+    let mut back = app
+        .call("POST", &path, &link, Some(again(&token)))
+        .await
+        .expect(200);
+    assert_eq!(back["participantId"], first["participantId"]);
+    // The newest token of the same, with a name that changes nothing, and by another link.
+    let other_link = app.link(meeting).await;
+    let body = json!({"consentToken": back["consentToken"], "displayName": "Else"});
+    back = app
+        .call("POST", &path, &other_link, Some(body))
+        .await
+        .expect(200);
+    assert_eq!(back["participantId"], first["participantId"]);
+    let participants = format!("/v1/meetings/{meeting}/participants");
+    let listed = app.get(&participants).await.expect(200);
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(listed["data"][0]["displayName"], "Gäst");
+
+    // Whatever else is no guest's consent token of this meeting says so.
+    let elsewhere = app.meeting(ana).await;
+    let foreign = app
+        .call(
+            "POST",
+            &format!("/v1/meetings/{elsewhere}/join"),
+            &app.link(elsewhere).await,
+            Some(json!({"displayName": "Gäst"})),
+        )
+        .await
+        .expect(200);
+    let host = app.post(&path, json!({"userId": ana})).await.expect(200);
+    for wrong in [
+        "garbage".to_owned(),
+        text(&first["token"]),
+        text(&foreign["consentToken"]),
+        text(&host["consentToken"]),
+        link.clone(),
+    ] {
+        app.call("POST", &path, &link, Some(again(&wrong)))
+            .await
+            .points_at(&["/consentToken"]);
+    }
+    app.post(&path, json!({"userId": ana, "consentToken": token}))
+        .await
+        .points_at(&["/consentToken"]);
+
+    // Removed, it is out, also by this way; another who came by the link comes again.
+    let one = format!("{participants}/{}", text(&first["participantId"]));
+    let guest = json!({"displayName": "Other", "password": "open sesame"});
+    let other = app
+        .call("POST", &path, &link, Some(guest))
+        .await
+        .expect(200);
+    app.call("DELETE", &one, &app.key, None).await.expect(204);
+    app.call("POST", &path, &link, Some(again(&token)))
+        .await
+        .problem(403, "removed");
+    let body = again(&text(&other["consentToken"]));
+    let same = app.call("POST", &path, &link, Some(body)).await.expect(200);
+    assert_eq!(same["participantId"], other["participantId"]);
+
+    // Erased, it is nobody any more.
+    let listed = app.get(&participants).await.expect(200);
+    let listed = listed["data"].as_array().expect("a list").clone();
+    let user = listed
+        .iter()
+        .find(|one| one["id"] == other["participantId"])
+        .map(|one| text(&one["userId"]))
+        .expect("it is there");
+    let path_erase = format!("/v1/users/{user}/erasure");
+    app.post(&path_erase, json!({"reason": "by letter"}))
+        .await
+        .expect(202);
+    let body = again(&text(&other["consentToken"]));
+    app.call("POST", &path, &link, Some(body))
+        .await
+        .points_at(&["/consentToken"]);
+}
+
+#[tokio::test]
 async fn removal_voids_tokens_and_refuses_another_join() {
     let app = App::start().await;
     let (ana, bob) = (app.user("Ana").await, app.user("Bob").await);

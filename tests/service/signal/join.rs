@@ -309,3 +309,43 @@ async fn joining_answers_with_the_room_and_tells_the_others() {
         .await;
     assert_eq!(gone.rest().await.1, Some(4003));
 }
+
+/// A page that is loaded anew, or opened twice: the same participant, and its newest socket counts.
+#[tokio::test]
+async fn a_guest_that_comes_again_takes_its_own_place() {
+    let world = World::new().await;
+    let api = world.api().await;
+    let client = reqwest::Client::new();
+    let post = async |path: String, token: &str, body: serde_json::Value| -> serde_json::Value {
+        let url = format!("http://{}{path}", api.address);
+        let asked = client.post(url).bearer_auth(token).json(&body);
+        let answer = asked.send().await.expect("it answers");
+        assert!(answer.status().is_success(), "{}", answer.status());
+        answer.json().await.expect("JSON")
+    };
+    let meeting = world.meeting;
+    let made = post(
+        format!("/v1/meetings/{meeting}/links"),
+        world.key.reveal(),
+        json!({"role": "participant"}),
+    )
+    .await;
+    let url = made["url"].as_str().expect("text").to_owned();
+    let (_, link) = url.split_once('#').expect("a fragment");
+    let join = format!("/v1/meetings/{meeting}/join");
+    let first = post(join.clone(), link, json!({"displayName": "Ana"})).await;
+    let mut tab = api.connect().await;
+    let joined = tab.join(json!({"token": first["token"]})).await;
+    // From REST or from the socket: both are the page's to keep.
+    for token in [&first["consentToken"], &joined["consentToken"]] {
+        let again = post(join.clone(), link, json!({"consentToken": token})).await;
+        assert_eq!(again["participantId"], first["participantId"]);
+        let mut next = api.connect().await;
+        let came = next.join(json!({"token": again["token"]})).await;
+        assert_eq!(came["participantId"], first["participantId"]);
+        assert_eq!(came["participants"].as_array().map(Vec::len), Some(1));
+        assert_eq!(came["participants"][0]["displayName"], "Ana");
+        assert_eq!(tab.rest().await.1, Some(4010));
+        tab = next;
+    }
+}
