@@ -1,11 +1,12 @@
 //! What tasks beside a meeting's loop tell it.
 
-use super::{peer::Negotiated, port::Found, read::MeetingRead};
+use super::{
+    peer::{Negotiated, Offered},
+    port::Found,
+    read::MeetingRead,
+};
 use crate::{
-    domain::{
-        id::{ConsentId, ParticipantId},
-        negotiation::Sent,
-    },
+    domain::id::ConsentId,
     queue::{Responder, message::Reply},
     store::stream::Stream,
 };
@@ -19,15 +20,8 @@ pub enum Fact {
     Open(Result<Box<(Stream, Found)>, Reply>, Responder),
     /// A stream has no port but that of the stream whose place it takes.
     MakeRoom(Box<Stream>, oneshot::Sender<()>),
-    /// What came of a participant's offer, the meeting's `attempt`-th.
-    Negotiated {
-        participant: ParticipantId,
-        attempt: u64,
-        /// The streams that it was to begin.
-        begins: Vec<Sent>,
-        done: Result<Box<Negotiated>, Reply>,
-        responder: Responder,
-    },
+    /// What came of a participant's offer.
+    Negotiated(Box<Offered>, Result<Box<Negotiated>, Reply>, Responder),
     /// A withdrawal is (or is not) on disk.
     Journalled(bool, Responder),
     /// A withdrawal had been said before, under another id: what the log says up to `head` stands.

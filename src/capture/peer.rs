@@ -6,10 +6,9 @@ use crate::{
     command::{Refused, join::enter as come_in, open_stream},
     domain::{
         admission::{Barred, EntryBy},
-        codec::{AudioCodec, Codec},
         id::{MeetingId, ParticipantId, StreamId, TenantId},
-        negotiation::Sent,
-        stream::Transport,
+        negotiation::{Description, Sent},
+        stream::{MediaKind, Transport},
     },
     ingest::{
         Peer,
@@ -28,8 +27,22 @@ use crate::{
 use std::time::Duration;
 use tracing::{debug, warn};
 
+/// The code of an offer that met one of the server's: the connection stands.
+pub const GLARE: &str = "glare";
 /// Its asker gives up after 2 s.
 const NEGOTIATION_MAX: Duration = Duration::from_millis(1_500);
+
+/// A participant's offer, read.
+pub struct Offered {
+    pub participant: ParticipantId,
+    /// Its number among the meeting's.
+    pub attempt: u64,
+    pub description: Description,
+    /// What its sections send.
+    pub sent: Vec<Sent>,
+    /// Those of it that are to begin.
+    pub begins: Vec<Sent>,
+}
 
 /// What came of an offer.
 pub struct Negotiated {
@@ -48,10 +61,7 @@ pub async fn negotiate(
     begins: &[Sent],
 ) -> Result<Negotiated, Reply> {
     let negotiating = async {
-        let answer = peer.offer(sdp).await.map_err(|refused| match refused {
-            OfferRefused::Description(why) => refuse("invalid", &why),
-            OfferRefused::Over => refuse("failed", "the peer connection failed; make a new one"),
-        })?;
+        let answer = peer.offer(sdp).await.map_err(|why| told(&why))?;
         let rows = rows(tenant, meeting, participant, &answer, begins)?;
         let made = make(deps, meeting, participant, &rows).await;
         let (live, effects) = made.map_err(refused)?;
@@ -70,6 +80,28 @@ pub async fn negotiate(
         .unwrap_or_else(|_| Err(refuse("unavailable", "it took too long; offer again")))
 }
 
+/// What is said to an answer to an offer of ours.
+pub async fn answered(peer: &Peer, id: String, sdp: String) -> Reply {
+    let taking = peer.answer(id, sdp);
+    match tokio::time::timeout(NEGOTIATION_MAX, taking).await {
+        Ok(Ok(())) => Reply::Done,
+        Ok(Err(why)) => told(&why),
+        Err(_) => refuse("unavailable", "it took too long; the offer is made again"),
+    }
+}
+
+fn told(why: &OfferRefused) -> Reply {
+    let code = match why {
+        OfferRefused::Description(_) => "invalid",
+        OfferRefused::Glare => GLARE,
+        OfferRefused::Stale => "stale_offer",
+        OfferRefused::Over => {
+            return refuse("failed", "the peer connection failed; make a new one");
+        }
+    };
+    refuse(code, &why.to_string())
+}
+
 fn rows(
     tenant: TenantId,
     meeting: MeetingId,
@@ -77,11 +109,15 @@ fn rows(
     answer: &Answer,
     begins: &[Sent],
 ) -> Result<Vec<RequestedStream>, Reply> {
-    let codec = Codec::Audio(AudioCodec::Opus);
     let row = |sent: &Sent| {
-        let payload_type = answer
-            .opus
-            .ok_or_else(|| refuse("invalid", "sdp: sound is taken as Opus (opus/48000/2)"))?;
+        let taken = answer.codecs.get(&sent.mid);
+        let (codec, payload_type) = *taken.ok_or_else(|| {
+            let taken = match sent.kind {
+                MediaKind::Audio => "sound is taken as Opus (opus/48000/2)",
+                MediaKind::Video => "pictures are taken as VP8 or H264",
+            };
+            refuse("invalid", &format!("sdp: section {}: {taken}", sent.mid))
+        })?;
         Ok(RequestedStream {
             id: StreamId(new_id()),
             tenant,

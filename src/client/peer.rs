@@ -12,24 +12,42 @@ use std::{
 };
 use str0m::{
     Candidate, Event, Input, Output, Rtc,
-    change::{SdpAnswer, SdpPendingOffer},
+    change::{SdpAnswer, SdpOffer, SdpPendingOffer},
     crypto,
     format::Codec,
-    media::{Direction, MediaKind, Mid},
+    media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt},
     net::{Protocol, Receive, TcpType},
-    rtp::RtpWrite,
+    rtp::{RtpPacket, RtpWrite},
 };
 use tokio::{
     net::{TcpStream, UdpSocket},
     time::sleep_until,
 };
 use tokio_util::{
-    bytes::{Buf, BytesMut},
+    bytes::{Buf, Bytes, BytesMut},
     sync::CancellationToken,
 };
 
 /// No datagram of WebRTC is larger.
 const DATAGRAM_MAX: usize = 2_000;
+
+/// Packets that are kept of what comes.
+const RECEIVED_MAX: usize = 100_000;
+
+/// A packet of another participant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Received {
+    pub at: Instant,
+    /// Whose it is and from where, as the server's offer says.
+    pub participant: String,
+    pub source: String,
+    pub ssrc: u32,
+    pub payload_type: u8,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub payload: Bytes,
+}
 
 /// A peer connection and its socket. It does nothing but while one of its functions runs.
 pub struct Peer {
@@ -37,11 +55,17 @@ pub struct Peer {
     link: Link,
     local: SocketAddr,
     microphone: Option<Mid>,
+    camera: Option<Mid>,
     pending: Option<SdpPendingOffer>,
     sequence: u64,
     timestamp: u32,
-    /// Packets of others that came, by their SSRC.
-    pub received: BTreeMap<u32, u64>,
+    /// Whose the server's sections are and from where, by their `mid`.
+    names: BTreeMap<String, (String, String)>,
+    /// What came of others, in the order in which it came.
+    pub received: Vec<Received>,
+    /// How often the other side asked for a key frame of the camera.
+    pub key_frames_wanted: u32,
+    pictures: (u64, u32),
 }
 
 /// What it sends over.
@@ -134,6 +158,8 @@ impl Peer {
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, false)
+            .enable_pcmu(true, false)
+            .enable_vp8(true)
             .build(Instant::now());
         rtc.add_local_candidate(candidate);
         Self {
@@ -141,11 +167,15 @@ impl Peer {
             link,
             local,
             microphone: None,
+            camera: None,
             pending: None,
             // Below the rollover, which is told by nobody.
             sequence: fastrand::u64(..1 << 15),
             timestamp: fastrand::u32(..),
-            received: BTreeMap::new(),
+            names: BTreeMap::new(),
+            received: Vec::new(),
+            key_frames_wanted: 0,
+            pictures: (fastrand::u64(..1 << 15), fastrand::u32(..)),
         }
     }
 
@@ -165,6 +195,64 @@ impl Peer {
         let (offer, pending) = changes.apply().context("there is nothing to offer")?;
         self.pending = Some(pending);
         Ok(offer.to_sdp_string())
+    }
+
+    /// An offer to send a camera, too.
+    ///
+    /// # Errors
+    /// When one is under way.
+    pub fn offer_camera(&mut self) -> Result<String> {
+        let mut changes = self.rtc.sdp_api();
+        let mid = changes.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
+        self.camera = Some(mid);
+        let (offer, pending) = changes.apply().context("there is nothing to offer")?;
+        self.pending = Some(pending);
+        Ok(offer.to_sdp_string())
+    }
+
+    /// Sends one packet of a picture, which was taken `ticks` of 90 kHz after the one before.
+    ///
+    /// # Errors
+    /// When no camera was agreed on.
+    pub fn show(&mut self, payload: &[u8], ticks: u32, last: bool) -> Result<()> {
+        let camera = self.camera.context("no camera was offered")?;
+        let payload_type = self.payload_type(Codec::Vp8)?;
+        self.pictures.0 += 1;
+        self.pictures.1 = self.pictures.1.wrapping_add(ticks);
+        let (sequence, timestamp) = self.pictures;
+        let mut api = self.rtc.direct_api();
+        let stream = api
+            .stream_tx_by_mid(camera, None)
+            .context("the other side takes no pictures")?;
+        let now = Instant::now();
+        let packet = RtpWrite::new(
+            payload_type,
+            sequence.into(),
+            timestamp,
+            now,
+            payload.to_vec(),
+        );
+        stream.write_rtp(packet.marker(last).nackable(true));
+        Ok(())
+    }
+
+    /// Asks for a key frame of what comes of a participant's camera.
+    pub fn want_key_frame(&mut self, participant: &str) {
+        let of = self
+            .names
+            .iter()
+            .find(|(_, (who, source))| who == participant && source == "camera");
+        let Some((mid, _)) = of else { return };
+        let mut api = self.rtc.direct_api();
+        if let Some(stream) = api.stream_rx_by_mid(mid.as_str().into(), None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+    }
+
+    fn payload_type(&self, codec: Codec) -> Result<Pt> {
+        let mut all = self.rtc.codec_config().iter();
+        let params = all.find(|params| params.spec().codec == codec);
+        Ok(params.context("the codec was not agreed on")?.pt())
     }
 
     /// An offer of the same with other ICE credentials.
@@ -188,6 +276,29 @@ impl Peer {
         let answer = SdpAnswer::from_sdp_string(answer)?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
         Ok(())
+    }
+
+    /// The answer to an offer of the server's. An own one that is open is rolled back.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn answer(&mut self, offer: &str) -> Result<String> {
+        self.pending = None;
+        let answer = self
+            .rtc
+            .sdp_api()
+            .accept_offer(SdpOffer::from_sdp_string(offer)?)?;
+        self.names = names(offer);
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Whose sections are open, and from where.
+    pub fn hears(&self) -> Vec<(String, String)> {
+        let open = self.names.iter().filter(|(mid, _)| {
+            let media = self.rtc.media(Mid::from(mid.as_str()));
+            media.is_some_and(|media| media.direction().is_receiving())
+        });
+        open.map(|(_, name)| name.clone()).collect()
     }
 
     /// Another socket with the same state: the network changed.
@@ -252,12 +363,7 @@ impl Peer {
 
     fn send(&mut self, frame: &Frame) -> Result<()> {
         let microphone = self.microphone.context("nothing was offered")?;
-        let payload_type = self
-            .rtc
-            .codec_config()
-            .find(|params| params.spec().codec == Codec::Opus)
-            .context("no Opus was agreed on")?
-            .pt();
+        let payload_type = self.payload_type(Codec::Opus)?;
         let mut api = self.rtc.direct_api();
         let stream = api
             .stream_tx_by_mid(microphone, None)
@@ -320,11 +426,34 @@ impl Peer {
                 Output::Transmit(sent) => {
                     self.link.send(&sent.contents, sent.destination)?;
                 }
-                Output::Event(Event::RtpPacket(packet)) => {
-                    *self.received.entry(*packet.header.ssrc).or_default() += 1;
-                }
+                Output::Event(Event::RtpPacket(packet)) => self.packet(&packet),
+                Output::Event(Event::KeyframeRequest(_)) => self.key_frames_wanted += 1,
                 Output::Event(_) => {}
             }
+        }
+    }
+
+    fn packet(&mut self, packet: &RtpPacket) {
+        let header = &packet.header;
+        let mut api = self.rtc.direct_api();
+        let Some(mid) = api.stream_rx(&header.ssrc).map(|stream| stream.mid()) else {
+            return;
+        };
+        let name = self.names.get(&mid.to_string());
+        if let Some((participant, source)) = name
+            && self.received.len() < RECEIVED_MAX
+        {
+            self.received.push(Received {
+                at: packet.timestamp,
+                participant: participant.clone(),
+                source: source.clone(),
+                ssrc: *header.ssrc,
+                payload_type: *header.payload_type,
+                sequence: header.sequence_number,
+                timestamp: header.timestamp,
+                marker: header.marker,
+                payload: Bytes::copy_from_slice(&packet.payload),
+            });
         }
     }
 
@@ -336,4 +465,18 @@ impl Peer {
         self.rtc.close()?;
         self.run(Instant::now() + Duration::from_millis(50)).await
     }
+}
+
+/// What a description says of its sections: the two words of `a=msid`, by `mid`.
+fn names(sdp: &str) -> BTreeMap<String, (String, String)> {
+    let sections = sdp.split("\nm=").skip(1);
+    let named = sections.filter_map(|section| {
+        let value = |name: &str| section.lines().find_map(|line| line.strip_prefix(name));
+        let (stream, track) = value("a=msid:")?.split_once(' ')?;
+        Some((
+            value("a=mid:")?.to_owned(),
+            (stream.to_owned(), track.to_owned()),
+        ))
+    });
+    named.collect()
 }

@@ -18,6 +18,7 @@ pub mod hold;
 pub mod join;
 pub mod leave;
 pub mod mix;
+pub mod mute;
 pub mod open_stream;
 pub mod readmit;
 pub mod redact;

@@ -142,6 +142,13 @@ pub fn holds<P>(
     policy == ConsentPolicy::All && present.into_iter().any(|who| !accepts(&who, purpose))
 }
 
+/// Whether the others hear and see somebody who is present, live: under `required` only who accepted
+/// all of `uses`. Under the other policies everybody: who declined is left out of files, and does not
+/// fall silent.
+pub fn heard(policy: ConsentPolicy, uses: &[Use], accepts: impl Fn(Use) -> bool) -> bool {
+    policy != ConsentPolicy::Required || uses.iter().all(|purpose| accepts(*purpose))
+}
+
 /// `waitingFor[]`: who of those present holds a use for everybody.
 pub fn awaited<P>(
     policy: ConsentPolicy,
@@ -213,6 +220,20 @@ mod tests {
         EntryBy::Resume(DateTime::UNIX_EPOCH),
         EntryBy::Stream,
     ];
+
+    #[test]
+    fn who_declined_is_heard_live_unless_consent_is_required() {
+        for (policy, accepted, heard_live) in [
+            (Exclude, &[][..], true),
+            (All, &[], true),
+            (Required, &[], false),
+            (Required, &[Recording], false),
+            (Required, BOTH, true),
+        ] {
+            let heard_now = heard(policy, BOTH, |purpose| accepted.contains(&purpose));
+            assert_eq!(heard_now, heard_live, "{policy} {accepted:?}");
+        }
+    }
 
     #[test]
     fn exclude_and_all_let_in_whoever_has_not_agreed() {

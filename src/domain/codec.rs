@@ -109,6 +109,14 @@ impl Codec {
         }
     }
 
+    /// As [`AudioCodec::ticks`]; how long a picture is shown is not in its packets.
+    pub fn ticks(self, payload: &[u8]) -> Option<u32> {
+        match self {
+            Self::Audio(codec) => codec.ticks(payload),
+            Self::Video(_) => Some(0),
+        }
+    }
+
     /// Ticks per second of its RTP clock.
     pub const fn clock_rate(self) -> u32 {
         match self {

@@ -7,7 +7,8 @@
 //! says whose packets count and [`media_state`] whether they come; [`timeline`], [`reorder`],
 //! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
 //! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them,
-//! [`negotiation`] reads what browsers offer, and [`log_reader`] says when the consent log is read.
+//! [`negotiation`] reads what browsers offer, [`own_sections`] and [`turns`] say what is offered to them,
+//! [`rewriting`] numbers what is sent on, and [`log_reader`] says when the consent log is read.
 
 pub mod consent;
 pub mod gate;
@@ -72,6 +73,9 @@ pub mod lease;
 pub mod log_reader;
 pub mod meeting;
 pub mod negotiation;
+pub mod own_sections;
 pub mod participant;
 pub mod rate;
 pub mod retry;
+pub mod rewriting;
+pub mod turns;

@@ -168,6 +168,15 @@ pub fn without_candidates(sdp: &str) -> String {
     kept.collect::<Vec<_>>().join("\n")
 }
 
+/// The same description without several encodings of one picture (simulcast, RFC 8853): whoever offers
+/// them and is answered without sends one.
+pub fn without_layers(sdp: &str) -> String {
+    let kept = sdp
+        .split('\n')
+        .filter(|line| !line.starts_with("a=simulcast:") && !line.starts_with("a=rid:"));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
 #[derive(Default)]
 struct Reader {
     session: Option<String>,
@@ -546,6 +555,15 @@ mod tests {
         // An ICE restart is the same connection.
         let restarted = read(&text.replace("abcd", "efgh")).expect("sound");
         assert!(restarted.continues(&first) && restarted.ufrag != first.ufrag);
+    }
+
+    #[test]
+    fn one_encoding_is_left_of_several() {
+        let text = offer(&[("video", "0", "sendonly")]);
+        let layered = format!(
+            "{text}a=rid:h send\r\na=rid:l send\r\na=simulcast:send h;l\r\na=rtcp-rsize\r\n"
+        );
+        assert_eq!(without_layers(&layered), format!("{text}a=rtcp-rsize\r\n"));
     }
 
     #[test]

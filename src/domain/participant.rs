@@ -86,6 +86,8 @@ pub struct StreamSeen {
     /// Null once closed.
     pub media: Option<StreamMedia>,
     pub media_reason: Option<MediaReason>,
+    /// Its sender says that it is silent on purpose.
+    pub muted: bool,
     /// Where its media is received, while it is open. Not for everybody: see [`seen_by`].
     pub address: Option<Address>,
 }

@@ -1,29 +1,36 @@
 //! Where the checked packets of one stream go.
 
-use super::{Arrival, Reason};
+use super::{
+    Arrival, Reason,
+    room::{Packet, Publisher},
+};
 use crate::domain::id::StreamId;
 use tokio::sync::mpsc;
 
-/// The way of a stream's packets to the meeting's loop. Every source of packets ends here, with
-/// [`Delivery::give`].
+/// The two ways of a stream's packets: to the meeting's loop, and live to the others in the room.
+/// Every source of packets ends here, with [`Delivery::give`] and [`Delivery::forward`].
 ///
-/// **Forwarding branches off here**: on the task that received the packet, before the loop and
-/// before the reorder buffer, since a peer orders packets for itself and must not wait for us to.
-/// A second receiver gets what `give` gets. It has to ask the gate for itself, for each packet:
-/// nothing before this point knows consent, and the loop's answer is for recording and
-/// transcription only.
+/// They part on the task that received the packet, before the loop and before the reorder buffer:
+/// whoever listens orders packets for itself, and a loop that is busy delays no voice. The loop asks
+/// the gate for recording and transcription, the room for `live`.
 pub(super) struct Delivery {
     stream: StreamId,
     to_loop: mpsc::Sender<(StreamId, Arrival)>,
+    to_room: Option<Publisher>,
     /// A change of source that found no room yet.
     change: Option<Arrival>,
 }
 
 impl Delivery {
-    pub fn new(stream: StreamId, to_loop: mpsc::Sender<(StreamId, Arrival)>) -> Self {
+    pub fn new(
+        stream: StreamId,
+        to_loop: mpsc::Sender<(StreamId, Arrival)>,
+        to_room: Option<Publisher>,
+    ) -> Self {
         Self {
             stream,
             to_loop,
+            to_room,
             change: None,
         }
     }
@@ -38,8 +45,15 @@ impl Delivery {
         });
     }
 
-    /// Never waits: without room it is dropped. A change of source goes before it, and is kept
-    /// until it found room.
+    /// To the others. Made only when there are any. Never waits.
+    pub fn forward(&self, packet: impl FnOnce() -> Packet) {
+        if let Some(room) = &self.to_room {
+            room.send(packet);
+        }
+    }
+
+    /// To the loop. Never waits: without room it is dropped. A change of source goes before it, and is
+    /// kept until it found room.
     pub fn give(&mut self, arrival: Arrival) -> Result<(), Reason> {
         if let Some(change) = self.change.take()
             && let Err(full) = self.to_loop.try_send((self.stream, change))

@@ -5,8 +5,8 @@
 //! is counted, and receiver reports are written.
 //!
 //! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written
-//! down here. A full channel drops, never blocks. Nothing here knows consent: the loop asks the
-//! gate before a packet meets any buffer.
+//! down here. A full channel drops, never blocks. What consent allows is not decided here: the loop asks
+//! the gate before a packet meets any buffer, and `room` asks it before one is sent on to the others.
 
 pub mod plain;
 pub mod webrtc;
@@ -17,6 +17,7 @@ mod handle;
 mod red;
 mod replay;
 mod report;
+mod room;
 mod rtcp;
 mod rtp;
 mod seen;
@@ -25,13 +26,14 @@ mod srtp;
 pub use counts::{Counts, Reason};
 pub use handle::Stream;
 pub use plain::{Left, Network, OpenError, Place, PlainConfig, Ports, Rested};
+pub use room::{Publication, Publisher, Room};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, new_key};
-pub use webrtc::{Endpoint, Peer};
+pub use webrtc::{Endpoint, Hears, OwnOffer, Peer};
 
-use crate::domain::{codec::AudioCodec, id::StreamId, timeline::Header};
+use crate::domain::{codec::Codec, id::StreamId, timeline::Header};
 use bytes::Bytes;
 use std::{
     net::SocketAddr,
@@ -54,11 +56,13 @@ pub struct StreamConfig {
     pub payload_type: u8,
     /// Of redundant audio data (RFC 2198) that holds the stream's packets.
     pub red_payload_type: Option<u8>,
-    pub codec: AudioCodec,
+    pub codec: Codec,
     /// Ticks per second.
     pub clock_rate: u32,
     /// Interval of receiver reports; [`REPORT_EVERY`].
     pub report_every: Duration,
+    /// The way to the others in the room, where they may have it.
+    pub live: Option<Publisher>,
 }
 
 /// Where a stream's packets come from.

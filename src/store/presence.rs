@@ -101,6 +101,7 @@ fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
         reason: word_or_null(row, "reason")?,
         media: open.then_some(media),
         media_reason: media_reason.filter(|_| open),
+        muted: row.try_get("is_muted")?,
         address: ip
             .zip(port)
             .filter(|_| open)
@@ -115,7 +116,7 @@ pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.join
     where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
 
 /// One partition, by the meeting.
-pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason, ip, port, media, media_reason from ( \
+pub const STREAMS: &str = "select participant_id, id, kind, source, state, reason, ip, port, media, media_reason, is_muted from ( \
     select *, row_number() over (partition by participant_id order by created_at desc, id desc) as newest from streams \
     where meeting_id = $1 and ($2::uuid is null or participant_id = $2) and state <> 'asked' \
     ) s where newest <= $3 order by created_at, id";

@@ -188,6 +188,40 @@ pub async fn media(
     Ok(())
 }
 
+/// Streams of one source that [`mute`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Muted {
+    pub open: i64,
+    pub changed: i64,
+}
+
+/// What a participant says of the streams of one source.
+pub async fn mute(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    source: MediaSource,
+    muted: bool,
+) -> Result<Muted> {
+    // What was before is read as of before the update.
+    let (open, changed) = sqlx::query_as(
+        "with told as (
+             update streams set is_muted = $4
+             where meeting_id = $1 and participant_id = $2 and source = $3 and state <> 'closed' and is_muted <> $4
+             returning id)
+         select (select count(*) from streams
+                 where meeting_id = $1 and participant_id = $2 and source = $3 and state <> 'closed'),
+                (select count(*) from told)",
+    )
+    .bind(meeting.0)
+    .bind(participant.0)
+    .bind(source.as_str())
+    .bind(muted)
+    .fetch_one(conn)
+    .await?;
+    Ok(Muted { open, changed })
+}
+
 pub async fn rollover(
     conn: &mut PgConnection,
     meeting: MeetingId,

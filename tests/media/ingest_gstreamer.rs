@@ -2,7 +2,12 @@
 
 use gstreamer::{self as gst, prelude::*};
 use hansard::{
-    domain::{codec::AudioCodec, id::StreamId, source::Terms, stream::SrtpSuite},
+    domain::{
+        codec::{AudioCodec, Codec},
+        id::StreamId,
+        source::Terms,
+        stream::SrtpSuite,
+    },
     ingest::{
         Arrival, PlainConfig, Ports, REPORT_EVERY, Source, SrtpConfig, StreamConfig, new_key, open,
     },
@@ -70,9 +75,10 @@ async fn hears(suite: Option<SrtpSuite>) {
         stream: StreamId(uuid::Uuid::now_v7()),
         payload_type: 111,
         red_payload_type: None,
-        codec: AudioCodec::Opus,
+        codec: Codec::Audio(AudioCodec::Opus),
         clock_rate: 48_000,
         report_every: REPORT_EVERY,
+        live: None,
     };
     let plain = PlainConfig {
         terms: Terms {

@@ -8,7 +8,7 @@ use hansard_client::{
     meeting::Meeting,
     rest::Client,
     signal::{Event, Signal},
-    wer,
+    tone, wer,
 };
 use serde_json::{Value, json};
 use std::{
@@ -33,13 +33,14 @@ struct Browser {
 }
 
 impl Browser {
-    fn start(packages: &Path, client: &Client, token: &str, wav: &Path) -> Self {
+    fn start(packages: &Path, client: &Client, token: &str, wav: &Path, camera: bool) -> Self {
         let mut child = Command::new("node")
             .arg(here("browser/run.mjs"))
             .arg(client.base_url())
             .arg(client.signal_url())
             .arg(token)
             .arg(wav)
+            .args(camera.then_some("camera"))
             .current_dir(packages)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -175,7 +176,7 @@ async fn one_voice_from_chromium_to_a_caption() {
         }
     });
 
-    let browser = Browser::start(&packages, &client, &joined.token, &path);
+    let browser = Browser::start(&packages, &client, &joined.token, &path, false);
     browser
         .until("an answer", START_MAX, |told| {
             told["answer"]["type"] == "answer"
@@ -225,5 +226,86 @@ async fn one_voice_from_chromium_to_a_caption() {
         .expect("a track");
     assert_eq!(track.media_type.as_deref(), Some("audio/webm"));
     assert!(track.duration_ms.expect("it is ready") > 10_000);
+    server.terminate();
+}
+
+/// Two people in Chromium hear and see each other: sound is played, and pictures are decoded.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_in_chromium_hear_and_see_each_other() {
+    let packages = packages().await;
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let server = Server::serve(data.path());
+    let client = server.client();
+    let host = client
+        .create_user("host@example.org", "Host")
+        .await
+        .expect("a user");
+    let meeting = client
+        .create_meeting(&host, json!({"aiEnabled": false}))
+        .await
+        .expect("a meeting");
+    let id = meeting["id"].as_str().expect("an id");
+    let mut people = Vec::new();
+    for (name, hz, status) in [("Ana", 500.0, "accepted"), ("Bob", 800.0, "declined")] {
+        let user = client
+            .create_user(&format!("{name}@example.org"), name)
+            .await
+            .expect("a user");
+        let joined = client.join(id, &user).await.expect("joins");
+        client
+            .consent(&joined.consent_token, id, "recording", status)
+            .await
+            .expect("says so");
+        let path = scratch.path().join(format!("{name}.wav"));
+        wav(&path, &tone::sine(hz, 0.3, PLAY_MAX, RATE));
+        let browser = Browser::start(&packages, &client, &joined.token, &path, true);
+        people.push((joined.participant_id, browser));
+    }
+    let [(ana, first), (bob, second)] = &people[..] else {
+        unreachable!("there are two");
+    };
+    for (browser, other) in [(first, bob), (second, ana)] {
+        let of = |told: &Value, kind: &str| told["of"] == other.as_str() && told["kind"] == kind;
+        browser
+            .until("it hears the other", PLAY_MAX, |told| {
+                of(told, "audio") && told["energy"].as_f64().is_some_and(|energy| energy > 0.01)
+            })
+            .await;
+        browser
+            .until("it sees the other", PLAY_MAX, |told| {
+                of(told, "video") && told["frames"].as_u64().is_some_and(|frames| frames >= 20)
+            })
+            .await;
+        let told = browser.told();
+        let refused = told.iter().find(|told| !told["refused"].is_null());
+        assert!(refused.is_none(), "{refused:?}");
+        let last = told
+            .iter()
+            .rfind(|told| of(told, "audio") && !told["heard"].is_null());
+        println!("{:?}", last.expect("it was heard"));
+    }
+    // One goes: the other is told, and its tracks end.
+    let gone = ana.clone();
+    drop(people.remove(0));
+    eventually("she is gone", PLAY_MAX, async || {
+        let there = client.list(&format!("/v1/meetings/{id}/streams")).await;
+        let there = there.expect("lists");
+        there
+            .iter()
+            .filter(|stream| stream["participantId"] == gone.as_str())
+            .all(|stream| stream["state"] == "closed")
+    })
+    .await;
+    client.end(id).await.expect("ends");
+    let recordings = client
+        .wait_recordings_ready(id, Instant::now() + PLAY_MAX)
+        .await
+        .expect("ready");
+    let tracks: Vec<_> = recordings
+        .iter()
+        .filter(|recording| recording.kind == "track")
+        .map(|recording| recording.participant_id.clone())
+        .collect();
+    assert_eq!(tracks, [Some(gone)], "he declined");
     server.terminate();
 }

@@ -7,6 +7,7 @@ use crate::{
         consent::{ConsentStatus, ConsentType},
         id::MeetingId,
         negotiation::Offer,
+        stream::MediaSource,
     },
     store::consent::STATEMENT_CHARS_MAX,
 };
@@ -33,6 +34,7 @@ pub enum ClientMessage {
     Join(Join),
     /// An offer, answer or candidate, checked, as the worker gets it.
     Signal(Value),
+    Mute(Mute),
     Consent(ConsentData),
     Leave,
     Ping,
@@ -73,6 +75,14 @@ pub struct ConsentData {
     pub status: ConsentStatus,
     #[serde(default)]
     pub statement: Option<String>,
+}
+
+/// What is sent of this source is silent on purpose, or not any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mute {
+    pub source: MediaSource,
+    pub muted: bool,
 }
 
 /// Why a message was not understood; told as `error {code, message}`.
@@ -145,6 +155,7 @@ fn read(envelope: &mut Map<String, Value>) -> Result<ClientMessage, String> {
             }
             Ok(ClientMessage::Consent(consent))
         }
+        "mute" => typed(data).map(ClientMessage::Mute),
         "leave" => typed::<Nothing>(data.or(Some(json!({})))).map(|_| ClientMessage::Leave),
         "ping" => typed::<Nothing>(data.or(Some(json!({})))).map(|_| ClientMessage::Ping),
         _ => Err(format!("unknown type {kind:?}")),
@@ -293,6 +304,13 @@ mod tests {
                     .is_candidate()
             );
         }
+        assert_eq!(
+            check(r#"{"type":"mute","data":{"source":"microphone","muted":true}}"#),
+            Ok(ClientMessage::Mute(Mute {
+                source: MediaSource::Microphone,
+                muted: true
+            }))
+        );
         let consent = check(
             r#"{"type":"consent","data":{"consentType":"recording_ai","status":"accepted"}}"#,
         );
@@ -322,6 +340,10 @@ mod tests {
             ),
             (r#"{"type":"join_room","data":{"meetingId":"x"}}"#, "data:"),
             (r#"{"type":"offer","data":{"sdp":1}}"#, "data:"),
+            (
+                r#"{"type":"mute","data":{"source":"voice","muted":true}}"#,
+                "unknown variant",
+            ),
             (
                 r#"{"type":"consent","data":{"consentType":"all","status":"accepted"}}"#,
                 "unknown variant",

@@ -4,7 +4,7 @@ use super::{
     Signal,
     join::Joined,
     log::{Log, Waiting},
-    message,
+    message::{self, Mute},
     outbox::Outbox,
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         consent_request::{self, ConsentRequest, Outcome},
         token::Subject,
     },
+    command::mute::mute,
     domain::{
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
         participant::Role,
@@ -21,9 +22,9 @@ use crate::{
         AskError,
         message::{Ask, Reply},
     },
-    store::consent::ConsentDecision,
+    store::{StoreError, consent::ConsentDecision},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -38,7 +39,14 @@ const SIGNAL_MAX: Duration = Duration::from_secs(2);
 /// Between two tries while no worker holds the meeting yet: it begins with its first participant.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
-type ToWorker = (Option<Value>, Value);
+type ToWorker = (Option<Value>, Asked);
+
+/// What is carried out in the order in which the client said it.
+pub(super) enum Asked {
+    /// An offer, answer or candidate, for the worker.
+    Worker(Value),
+    Mute(Mute),
+}
 
 /// What takes longer than reading the next message; each in the order in which the client said it.
 /// Begun when first needed: most sockets only listen.
@@ -83,13 +91,25 @@ impl RequestQueues {
         })
     }
 
-    pub fn worker(&self) -> &mpsc::Sender<ToWorker> {
+    /// Takes its place behind what was asked before, or is answered `busy`.
+    pub fn ask(&self, outbox: &Outbox, re: Option<Value>, asked: Asked) {
+        if let Err(full) = self.worker().try_send((re, asked)) {
+            let (re, _) = full.into_inner();
+            outbox.push(message::error(
+                re.as_ref(),
+                "busy",
+                "too much waits for the worker; try again in a moment",
+            ));
+        }
+    }
+
+    fn worker(&self) -> &mpsc::Sender<ToWorker> {
         self.worker.get_or_init(|| {
             let (worker, to_worker) = mpsc::channel(WORKER_QUEUE_MAX);
             if let Some(participant) = self.participant {
-                let task = pass_on(
+                let task = carry_out(
                     self.signal.clone(),
-                    self.meeting,
+                    (self.tenant, self.meeting),
                     participant,
                     to_worker,
                     self.outbox.clone(),
@@ -169,14 +189,25 @@ fn refuse(outbox: &Outbox, id: ConsentId, re: Option<Value>, code: &str) {
     ));
 }
 
-async fn pass_on(
+async fn carry_out(
     signal: Signal,
-    meeting: MeetingId,
+    (tenant, meeting): (TenantId, MeetingId),
     participant: ParticipantId,
-    mut to_worker: mpsc::Receiver<ToWorker>,
+    mut asked: mpsc::Receiver<ToWorker>,
     outbox: Arc<Outbox>,
 ) {
-    while let Some((re, message)) = to_worker.recv().await {
+    while let Some((re, asked)) = asked.recv().await {
+        let message = match asked {
+            Asked::Worker(message) => message,
+            Asked::Mute(mute) => {
+                let told = tell_muted(&signal, tenant, meeting, participant, mute).await;
+                outbox.push(match told {
+                    Ok(()) => message::envelope("mute", re.as_ref(), None, &json!(mute)),
+                    Err((code, why)) => message::error(re.as_ref(), code, why),
+                });
+                continue;
+            }
+        };
         let ask = Ask::Signal {
             participant,
             message,
@@ -191,6 +222,30 @@ async fn pass_on(
             Err(error) => ("unavailable".to_owned(), error.to_string()),
         };
         outbox.push(message::error(re.as_ref(), &error.0, &error.1));
+    }
+}
+
+/// Writes down and tells everybody; why not.
+async fn tell_muted(
+    signal: &Signal,
+    tenant: TenantId,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    Mute { source, muted }: Mute,
+) -> Result<(), (&'static str, &'static str)> {
+    let telling = async {
+        let mut tx = signal.state().store.tenant_tx(tenant).await?;
+        let effects = mute(&mut tx, meeting, participant, source, muted).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>(effects)
+    };
+    match tokio::time::timeout(SIGNAL_MAX, telling).await {
+        Ok(Ok(Some(effects))) => {
+            signal.state().publish(meeting, effects);
+            Ok(())
+        }
+        Ok(Ok(None)) => Err(("no_stream", "you have no open stream of this source")),
+        Ok(Err(_)) | Err(_) => Err(("unavailable", "try again in a moment")),
     }
 }
 

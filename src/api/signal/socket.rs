@@ -9,7 +9,7 @@ use super::{
     outbox::Outbox,
     rate_limit::MessageRate,
     replay::ReplayOf,
-    request_queue::RequestQueues,
+    request_queue::{Asked, RequestQueues},
     room::Member,
     writer::{LINGER, WRITE_MAX, write},
 };
@@ -279,13 +279,10 @@ impl Signal {
                 }
             }
             (ClientMessage::Signal(signal), Some(_)) => {
-                if queues.worker().try_send((id.clone(), signal)).is_err() {
-                    refuse(
-                        "busy",
-                        "too much waits for the worker; try again in a moment",
-                    );
-                }
+                queues.ask(outbox, id, Asked::Worker(signal));
             }
+            // Behind the offer that its stream is of.
+            (ClientMessage::Mute(mute), Some(_)) => queues.ask(outbox, id, Asked::Mute(mute)),
         }
         ControlFlow::Continue(())
     }

@@ -37,7 +37,7 @@ use crate::{
         stream::CloseReason,
         time::MeetingTime,
     },
-    ingest::Arrival,
+    ingest::{Arrival, OwnOffer},
     media::live::spool,
     queue::{
         Responder,
@@ -82,6 +82,8 @@ pub struct RunningMeeting {
     lost: CancellationToken,
     facts: mpsc::Sender<Fact>,
     peers: BTreeMap<ParticipantId, Connection>,
+    /// Where the peers' own offers go.
+    offers: mpsc::Sender<(ParticipantId, OwnOffer)>,
     /// Offers so far.
     attempts: u64,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
@@ -93,6 +95,7 @@ pub struct RunningMeeting {
 /// What comes into the loop from inside the process.
 struct Inputs {
     arrivals: mpsc::Receiver<(StreamId, Arrival)>,
+    offers: mpsc::Receiver<(ParticipantId, OwnOffer)>,
     facts: mpsc::Receiver<Fact>,
 }
 
@@ -118,6 +121,7 @@ impl RunningMeeting {
         mut outside: Outside,
         Inputs {
             mut arrivals,
+            mut offers,
             mut facts,
         }: Inputs,
         mut outputs: Outputs,
@@ -143,6 +147,7 @@ impl RunningMeeting {
                     Event::Head(news) => self.polled(&news),
                 },
                 Some(fact) = facts.recv() => self.fact(fact),
+                Some((participant, offer)) = offers.recv() => self.tell_offer(participant, offer),
                 Some(caption) = outputs.captions.recv() => self.caption(caption),
                 Some(event) = outputs.spool_events.recv() => self.spool_event(event),
                 _ = arrivals.recv_many(&mut batch, BATCH) => {
@@ -288,13 +293,7 @@ impl RunningMeeting {
                 }
                 let _ = done.send(());
             }
-            Fact::Negotiated {
-                participant,
-                attempt,
-                begins,
-                done,
-                responder,
-            } => self.negotiated(participant, attempt, begins, done, responder),
+            Fact::Negotiated(offered, done, responder) => self.negotiated(offered, done, responder),
             Fact::Journalled(journalled, responder) => {
                 responder.reply(Reply::Withdrawn { journalled })
             }

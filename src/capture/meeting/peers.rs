@@ -6,7 +6,7 @@ use crate::{
     capture::{
         commit::Write,
         fact::Fact,
-        peer::{self, Negotiated},
+        peer::{self, Negotiated, Offered},
         port::refuse,
     },
     domain::{
@@ -14,9 +14,9 @@ use crate::{
         id::{ParticipantId, StreamId},
         meeting::Input,
         negotiation::{self, Description, Invalid, Offer, Sent},
-        stream::{CloseReason, MediaKind, Transport},
+        stream::{CloseReason, Transport},
     },
-    ingest::Peer,
+    ingest::{Hears, OwnOffer, Peer},
     queue::{
         Responder,
         message::{Published, Reply},
@@ -48,10 +48,50 @@ impl RunningMeeting {
     ) {
         match message["type"].as_str() {
             Some("offer") => self.offer(participant, &message["data"], responder),
+            Some("answer") => self.answer_of(participant, &message["data"], responder),
             // Its checks come to us from wherever it is, and say so by themselves.
-            Some("ice_candidate") => responder.reply(Reply::Done),
-            _ => responder.reply(refuse("stale_offer", "the server made no such offer")),
+            _ => responder.reply(Reply::Done),
         }
+    }
+
+    /// A participant answers an offer of the server's to it.
+    fn answer_of(&self, participant: ParticipantId, data: &Value, responder: Responder) {
+        let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+        let Some(connection) = self.peers.get(&participant) else {
+            return responder.reply(refuse(
+                "stale_offer",
+                "the server has no offer open for you",
+            ));
+        };
+        let (peer, id, sdp) = (connection.peer.clone(), text("id"), text("sdp"));
+        let taking = async move { responder.reply(peer::answered(&peer, id, sdp).await) };
+        tokio::spawn(taking.in_current_span());
+    }
+
+    /// Tells a participant an offer of the server's. What is lost is told again.
+    pub(super) fn tell_offer(&self, participant: ParticipantId, offer: OwnOffer) {
+        if !self.peers.contains_key(&participant) {
+            return;
+        }
+        let tracks = offer.tracks.iter().map(|(mid, shown)| {
+            json!({
+                "mid": mid,
+                "participantId": shown.participant,
+                "kind": shown.kind,
+                "source": shown.source,
+            })
+        });
+        let told = Published::Live {
+            kind: "offer".into(),
+            data: json!({
+                "sdp": offer.sdp,
+                "id": offer.id,
+                "epoch": self.holder.epoch,
+                "tracks": tracks.collect::<Vec<_>>(),
+            }),
+            to: Some(participant),
+        };
+        let _ = self.deps.queue.publish(self.meeting, &told);
     }
 
     fn offer(&mut self, participant: ParticipantId, data: &Value, responder: Responder) {
@@ -69,50 +109,63 @@ impl RunningMeeting {
         let attempt = self.attempts;
         let before = self
             .peers
-            .get(&participant)
+            .get_mut(&participant)
             .filter(|before| before.peer.is_alive() && description.continues(&before.description));
-        let (peer, streams) = match before {
-            Some(before) => (before.peer.clone(), before.streams.clone()),
+        let goes_on = before
+            .as_ref()
+            .map(|before| &before.streams)
+            .into_iter()
+            .flatten();
+        let goes_on: BTreeSet<&String> = goes_on
+            .filter(|(mid, (before, _))| {
+                sent.iter().any(|sent| sent.mid == **mid && sent == before)
+            })
+            .map(|(mid, _)| mid)
+            .collect();
+        let begins: Vec<Sent> = sent
+            .iter()
+            .filter(|sent| !goes_on.contains(&sent.mid))
+            .cloned()
+            .collect();
+        let peer = match before {
+            Some(before) => {
+                before.attempt = attempt;
+                before.peer.clone()
+            }
             // The earlier one ends, and its streams a little later unless their like takes their
             // place.
             None => {
                 let span = info_span!("peer", participant = %participant);
-                (span.in_scope(|| endpoint.peer()), BTreeMap::new())
+                let hears = Hears {
+                    room: self.tracks.room().clone(),
+                    participant,
+                    offers: self.offers.clone(),
+                };
+                let peer = span.in_scope(|| endpoint.peer(Some(hears)));
+                let connection = Connection {
+                    peer: peer.clone(),
+                    attempt,
+                    description: description.clone(),
+                    streams: BTreeMap::new(),
+                };
+                self.peers.insert(participant, connection);
+                peer
             }
         };
-        let goes_on = |(mid, (before, _)): &(String, (Sent, StreamId))| {
-            sent.iter().any(|sent| sent.mid == *mid && sent == before)
-        };
-        let (streams, over): (BTreeMap<_, _>, BTreeMap<_, _>) = streams
-            .into_iter()
-            .partition(|(mid, of)| goes_on(&(mid.clone(), of.clone())));
-        let begins: Vec<Sent> = sent
-            .into_iter()
-            // Pictures are negotiated and not kept yet.
-            .filter(|sent| sent.kind == MediaKind::Audio && !streams.contains_key(&sent.mid))
-            .collect();
-        let connection = Connection {
-            peer: peer.clone(),
-            attempt,
-            description,
-            streams,
-        };
-        self.peers.insert(participant, connection);
-        for (_, stream) in over.into_values() {
-            self.close(stream, CloseReason::Request);
-        }
 
         let of = (self.holder.tenant, self.meeting);
         let (deps, facts) = (self.deps.clone(), self.facts.clone());
+        let offered = Offered {
+            participant,
+            attempt,
+            description,
+            sent,
+            begins,
+        };
         let negotiating = async move {
-            let done = peer::negotiate(&deps, of, participant, &peer, sdp, &begins).await;
-            let fact = Fact::Negotiated {
-                participant,
-                attempt,
-                begins,
-                done: done.map(Box::new),
-                responder,
-            };
+            let done = peer::negotiate(&deps, of, participant, &peer, sdp, &offered.begins).await;
+            let done = done.map(Box::new);
+            let fact = Fact::Negotiated(Box::new(offered), done, responder);
             let _ = facts.send(fact).await;
         };
         tokio::spawn(negotiating.in_current_span());
@@ -121,33 +174,55 @@ impl RunningMeeting {
     /// An offer has its answer: its streams are open before the browser hears it.
     pub(super) fn negotiated(
         &mut self,
-        participant: ParticipantId,
-        attempt: u64,
-        begins: Vec<Sent>,
+        offered: Box<Offered>,
         done: Result<Box<Negotiated>, Reply>,
         responder: Responder,
     ) {
-        let peer = self
+        let Offered {
+            participant,
+            attempt,
+            description,
+            sent,
+            begins,
+        } = *offered;
+        let connection = self
             .peers
-            .get(&participant)
-            .filter(|connection| connection.attempt == attempt)
-            .map(|connection| connection.peer.clone());
-        let (negotiated, peer) = match (done, peer) {
-            (Ok(negotiated), Some(peer)) => (negotiated, peer),
+            .get_mut(&participant)
+            .filter(|connection| connection.attempt == attempt);
+        let (negotiated, connection) = match (done, connection) {
+            (Ok(negotiated), Some(connection)) => (negotiated, connection),
             (Ok(negotiated), None) => {
                 for (_, row) in negotiated.streams {
                     self.refuse(&row, None, CloseReason::Replaced, String::new());
                 }
                 return responder.reply(refuse("replaced", "a newer offer took its place"));
             }
-            (Err(reply), peer) => {
-                // What the connection took of the offer is not known.
-                if peer.is_some() {
+            (Err(reply), connection) => {
+                let stands = matches!(&reply, Reply::Error { code, .. } if code == peer::GLARE);
+                // Else what the connection took of the offer is not known.
+                if connection.is_some() && !stands {
                     self.peers.remove(&participant);
                 }
                 return responder.reply(reply);
             }
         };
+        connection.description = description;
+        let peer = connection.peer.clone();
+        let goes_on = |mid: &String, before: &Sent| {
+            sent.iter().any(|sent| sent.mid == *mid && sent == before)
+        };
+        let over: Vec<StreamId> = connection
+            .streams
+            .iter()
+            .filter(|(mid, (before, _))| !goes_on(mid, before))
+            .map(|(_, (_, stream))| *stream)
+            .collect();
+        connection
+            .streams
+            .retain(|mid, (before, _)| goes_on(mid, before));
+        for stream in over {
+            self.close(stream, CloseReason::Request);
+        }
         for (mid, row) in negotiated.streams {
             let id = row.id;
             let Some(sent) = begins.iter().find(|sent| sent.mid == mid) else {
@@ -185,9 +260,6 @@ impl RunningMeeting {
     /// Opens a stream of a peer connection. The rules know of it first, so that a hold stands before
     /// its first packet.
     fn open_peer(&mut self, row: Stream, peer: &Peer, mid: &str) -> bool {
-        let Codec::Audio(codec) = row.codec else {
-            return false;
-        };
         let (stream, participant) = (row.id, row.participant);
         for replaced in self.tracks.replaced_by(&row) {
             self.close(replaced, CloseReason::Replaced);
@@ -196,11 +268,16 @@ impl RunningMeeting {
             stream,
             participant,
         });
-        let Some(speech) = self.speech_of(&row) else {
-            return false;
-        };
         let now = self.clock.now();
-        let opened = self.tracks.open_peer(&row, codec, peer, mid, speech, now);
+        let opened = match row.codec {
+            Codec::Audio(codec) => {
+                let Some(speech) = self.speech_of(&row) else {
+                    return false;
+                };
+                self.tracks.open_peer(&row, codec, peer, mid, speech, now)
+            }
+            Codec::Video(_) => self.tracks.open_picture(&row, peer, mid, now),
+        };
         match opened {
             Ok(()) => self.write(Write::PeerStreamOpened {
                 stream,

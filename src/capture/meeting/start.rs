@@ -41,6 +41,8 @@ use tracing::{Instrument, info, info_span};
 
 /// Packets that may wait for the loop: two seconds of forty voices.
 const ARRIVALS_MAX: usize = 4096;
+/// Offers of peers that may wait to be told; one that finds no room is made again.
+const OFFERS_MAX: usize = 256;
 /// Answers that may wait; each belongs to an ask or a poll.
 const FACTS_MAX: usize = 256;
 
@@ -154,6 +156,7 @@ impl RunningMeeting {
         );
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
+        let (offers_tx, offers) = mpsc::channel(OFFERS_MAX);
         let (tracks, spool_events) = Tracks::new(
             deps.clone(),
             holder.clone(),
@@ -176,6 +179,7 @@ impl RunningMeeting {
             settings: loaded.settings,
             names: BTreeMap::new(),
             peers: BTreeMap::new(),
+            offers: offers_tx,
             attempts: 0,
             lost,
             facts: facts_tx,
@@ -219,7 +223,11 @@ impl RunningMeeting {
         info!("capture started");
         Ok((
             running,
-            Inputs { arrivals, facts },
+            Inputs {
+                arrivals,
+                offers,
+                facts,
+            },
             Outputs {
                 spool_events,
                 captions,

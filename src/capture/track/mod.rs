@@ -22,10 +22,11 @@ use crate::{
         id::{ParticipantId, RecordingId, StreamId},
         intake::Received,
         jitter_buffer::JitterBuffer,
+        stream::{MediaKind, MediaSource},
         time::{MeetingTime, Micros, Span},
         timeline::{Header, Senders},
     },
-    ingest::{self, Arrival},
+    ingest::{self, Arrival, Publication, Room},
     media::{
         live::{
             decode_thread::DecodeThread,
@@ -60,6 +61,8 @@ pub struct Track {
     codec: AudioCodec,
     key: TrackKey,
     ingest: ingest::Stream,
+    /// The others hear it while this is kept.
+    _live: Publication,
     /// Where its sender sends to, when it has a port of its own.
     port: Option<u16>,
     watch: MediaWatch,
@@ -76,13 +79,26 @@ pub struct Track {
     srtp: bool,
 }
 
+/// One stream of pictures: the others see it, and nothing of it is kept.
+pub struct Picture {
+    participant: ParticipantId,
+    source: MediaSource,
+    ingest: ingest::Stream,
+    /// The others see it while this is kept.
+    _live: Publication,
+    watch: MediaWatch,
+}
+
 /// All streams of a meeting and what they share.
 pub struct Tracks {
     deps: Arc<Deps>,
     holder: Holder,
     gate: Arc<Gate>,
+    /// Who hears whom live.
+    room: Room,
     to_loop: mpsc::Sender<(StreamId, Arrival)>,
     tracks: BTreeMap<StreamId, Track>,
+    pictures: BTreeMap<StreamId, Picture>,
     senders: Senders<(ParticipantId, Arc<str>), StreamId>,
     recordings: BTreeMap<TrackKey, RecordingId>,
     /// Recordings that the spool and the database know in this epoch.
@@ -127,9 +143,11 @@ impl Tracks {
         let tracks = Self {
             deps,
             holder,
+            room: Room::new(gate.clone()),
             gate,
             to_loop,
             tracks: BTreeMap::new(),
+            pictures: BTreeMap::new(),
             senders: Senders::default(),
             recordings,
             begun: BTreeMap::new(),
@@ -146,28 +164,39 @@ impl Tracks {
         Ok((tracks, spool_events))
     }
 
+    /// Who hears whom live.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
     pub fn ids(&self) -> Vec<StreamId> {
-        self.tracks.keys().copied().collect()
+        let all = self.tracks.keys().chain(self.pictures.keys());
+        all.copied().collect()
     }
 
     pub fn is_open(&self, stream: StreamId) -> bool {
-        self.tracks.contains_key(&stream)
+        self.tracks.contains_key(&stream) || self.pictures.contains_key(&stream)
     }
 
     pub fn port(&self, stream: StreamId) -> Option<u16> {
         self.tracks.get(&stream)?.port
     }
 
-    /// Streams that a new one of the same participant and source takes the place of.
+    /// Streams that a new one of the same participant, kind and source takes the place of.
     pub fn replaced_by(&self, new: &Stream) -> Vec<StreamId> {
-        self.tracks
-            .iter()
-            .filter(|(id, track)| {
-                **id != new.id
-                    && track.participant == new.participant
-                    && track.key.source == new.source
-            })
-            .map(|(id, _)| *id)
+        let sounds = self.tracks.iter().map(|(id, track)| {
+            let of = (MediaKind::Audio, track.participant, track.key.source);
+            (*id, of)
+        });
+        let pictures = self.pictures.iter().map(|(id, picture)| {
+            let of = (MediaKind::Video, picture.participant, picture.source);
+            (*id, of)
+        });
+        let wanted = (new.kind, new.participant, new.source);
+        sounds
+            .chain(pictures)
+            .filter(|(id, of)| *id != new.id && *of == wanted)
+            .map(|(id, _)| id)
             .collect()
     }
 
@@ -326,6 +355,9 @@ impl Tracks {
     /// Closes a stream: what waits comes out, the segment is sealed, speech finalises. Answers
     /// whose it was.
     pub fn close(&mut self, stream: StreamId, commits: &Commits) -> Option<ParticipantId> {
+        if let Some(picture) = self.pictures.remove(&stream) {
+            return Some(picture.participant);
+        }
         self.release(stream, MeetingTime::MAX, commits);
         let track = self.tracks.remove(&stream)?;
         if let Some(recording) = self.recordings.get(&track.key)

@@ -1,10 +1,13 @@
 //! Opens a track: what its row says of the stream, as its source and the buffers need it.
 
-use super::{ALIVE_EVERY, Track, Tracks};
+use super::{ALIVE_EVERY, Picture, Track, Tracks};
 use crate::{
     capture::{media_watch::MediaWatch, port::Found},
-    domain::{codec::AudioCodec, jitter_buffer::JitterBuffer, source::Terms, time::MeetingTime},
-    ingest::{self, Peer, PlainConfig, Source, SrtpConfig, StreamConfig},
+    domain::{
+        codec::AudioCodec, jitter_buffer::JitterBuffer, own_sections::Shown, source::Terms,
+        time::MeetingTime,
+    },
+    ingest::{self, Peer, PlainConfig, Publication, Source, SrtpConfig, StreamConfig},
     speech,
     store::{recording::TrackKey, requested_stream::seal_place, stream::Stream},
 };
@@ -41,6 +44,28 @@ impl Tracks {
         self.receive(row, codec, source, None, speech, now)
     }
 
+    /// Begins to receive pictures, for the others alone: they are not recorded.
+    pub fn open_picture(
+        &mut self,
+        row: &Stream,
+        peer: &Peer,
+        mid: &str,
+        now: MeetingTime,
+    ) -> anyhow::Result<()> {
+        let (config, live) = self.config(row);
+        let source = Source::Peer(peer.clone(), mid.to_owned());
+        let ingest = ingest::open(config, source, self.to_loop.clone())?;
+        let picture = Picture {
+            participant: row.participant,
+            source: row.source,
+            ingest,
+            _live: live,
+            watch: MediaWatch::new(row.media, now),
+        };
+        self.pictures.insert(row.id, picture);
+        Ok(())
+    }
+
     fn plain(&self, row: &Stream, found: Found) -> anyhow::Result<Source> {
         let rtp = &self.deps.rtp;
         let srtp = match (row.srtp_suite, &row.srtp_sealed) {
@@ -75,6 +100,26 @@ impl Tracks {
         Ok(Source::Plain(found.place, plain))
     }
 
+    /// What is known of a stream, and its place in the room.
+    fn config(&self, row: &Stream) -> (StreamConfig, Publication) {
+        let shown = Shown {
+            kind: row.kind,
+            participant: row.participant,
+            source: row.source,
+        };
+        let live = self.room.publish(shown, row.id, row.codec);
+        let config = StreamConfig {
+            stream: row.id,
+            payload_type: row.payload_type,
+            red_payload_type: row.red_payload_type,
+            codec: row.codec,
+            clock_rate: row.clock_rate,
+            report_every: ingest::REPORT_EVERY,
+            live: Some(live.publisher()),
+        };
+        (config, live)
+    }
+
     fn receive(
         &mut self,
         row: &Stream,
@@ -84,14 +129,7 @@ impl Tracks {
         speech: speech::Stream,
         now: MeetingTime,
     ) -> anyhow::Result<()> {
-        let config = StreamConfig {
-            stream: row.id,
-            payload_type: row.payload_type,
-            red_payload_type: row.red_payload_type,
-            codec,
-            clock_rate: row.clock_rate,
-            report_every: ingest::REPORT_EVERY,
-        };
+        let (config, live) = self.config(row);
         let ingest = ingest::open(config, source, self.to_loop.clone())?;
         let (sink, coming) = self.to_speech.sink(speech);
         self.decode_thread
@@ -106,6 +144,7 @@ impl Tracks {
             codec,
             key,
             ingest,
+            _live: live,
             port,
             watch: MediaWatch::new(row.media, now),
             dropped: BTreeMap::new(),

@@ -1,13 +1,14 @@
 //! How the streams of a meeting are received: counted by their sockets and on the way here.
 
-use super::{ALIVE_EVERY, Track, Tracks};
+use super::{ALIVE_EVERY, Picture, Track, Tracks};
 use crate::{
+    capture::media_watch::MediaWatch,
     domain::{
         id::{ParticipantId, RecordingId, StreamId},
         media_state::Media,
         time::MeetingTime,
     },
-    ingest::{Reason, Seen},
+    ingest::{self, Reason, Seen},
 };
 use std::collections::BTreeMap;
 
@@ -32,27 +33,46 @@ impl Tracks {
                 track.watch.look(track.ingest.counts(), now)?,
             ))
         };
-        self.tracks.iter_mut().filter_map(look).collect()
+        let seen = |(id, picture): (&StreamId, &mut Picture)| {
+            let media = picture.watch.look(picture.ingest.counts(), now)?;
+            Some((*id, picture.participant, media))
+        };
+        let pictures = self.pictures.iter_mut().filter_map(seen);
+        self.tracks
+            .iter_mut()
+            .filter_map(look)
+            .chain(pictures)
+            .collect()
     }
 
     /// How each stream is received.
     pub fn received(&self, now: MeetingTime) -> Vec<Received> {
-        let seen = |(id, track): (&StreamId, &Track)| {
-            let counts = track.ingest.counts();
-            let mut dropped = track.dropped.clone();
+        let of = |id: StreamId,
+                  ingest: &ingest::Stream,
+                  watch: &MediaWatch,
+                  mut dropped: BTreeMap<&'static str, u64>| {
+            let counts = ingest.counts();
             for reason in Reason::ALL {
                 *dropped.entry(reason.as_str()).or_default() += counts.dropped(reason);
             }
             dropped.retain(|_, count| *count > 0);
             Received {
-                stream: *id,
-                media: track.watch.state(now),
-                seen: track.ingest.seen(),
+                stream: id,
+                media: watch.state(now),
+                seen: ingest.seen(),
                 packets: counts.taken(),
                 dropped,
             }
         };
-        self.tracks.iter().map(seen).collect()
+        let sounds = self
+            .tracks
+            .iter()
+            .map(|(id, track)| of(*id, &track.ingest, &track.watch, track.dropped.clone()));
+        let pictures = self
+            .pictures
+            .iter()
+            .map(|(id, picture)| of(*id, &picture.ingest, &picture.watch, BTreeMap::new()));
+        sounds.chain(pictures).collect()
     }
 
     /// The sender said goodbye: whether it goes on shows with its next packet, which is told at

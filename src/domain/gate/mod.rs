@@ -26,8 +26,10 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod admitted;
+mod live;
 
 pub use admitted::{Admitted, Pass, Purpose, Recording, Transcription};
+pub use live::Live;
 
 /// Why something was not let in. Counted by reason.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -94,6 +96,8 @@ struct State {
     grants: BTreeMap<(ParticipantId, Use), Grants>,
     /// Spans in which a use was closed for everybody; an open end is a hold in force.
     holds: BTreeMap<Use, Vec<(MeetingTime, Option<MeetingTime>)>>,
+    /// Whom the others hear and see.
+    live: BTreeSet<ParticipantId>,
 }
 
 /// One meeting's gate: whose media may be kept for what, since when.

@@ -362,6 +362,7 @@ impl Meeting {
 
     fn end(&mut self, stored: bool) {
         self.life = Life::Over;
+        self.gate.set_live(BTreeSet::new());
         self.commands.push_back(Command::End { stored });
     }
 
@@ -405,6 +406,13 @@ impl Meeting {
                 self.gate.release(purpose, now);
             }
         }
+
+        let policy = self.settings.consent_policy;
+        let heard = self.present.iter().filter(|(id, member)| {
+            !member.leaving
+                && admission::heard(policy, &self.uses, |purpose| self.accepts(**id, purpose))
+        });
+        self.gate.set_live(heard.map(|(id, _)| *id).collect());
 
         let sending: BTreeSet<_> = self
             .streams

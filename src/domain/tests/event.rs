@@ -45,6 +45,7 @@ fn person() -> Person {
             reason: None,
             media: Some(StreamMedia::Stalled),
             media_reason: Some(MediaReason::Silent),
+            muted: true,
             address: Some(Address {
                 ip: "203.0.113.5".into(),
                 port: 20_000,

@@ -13,7 +13,7 @@ use crate::{
     },
     ingest::{
         Arrival, Counts, DATAGRAM_MAX, Keyring, Reason, Seen, Stream, StreamConfig,
-        delivery::Delivery, handle::Open, red, report, rtcp, rtp,
+        delivery::Delivery, handle::Open, red, report, room, rtcp, rtp,
     },
 };
 use bytes::Bytes;
@@ -71,7 +71,7 @@ pub fn open(
         strangers: Strangers::new(place.strangers.clone()),
         us: fastrand::u32(1..),
         srtp,
-        delivery: Delivery::new(config.stream, to),
+        delivery: Delivery::new(config.stream, to, config.live.clone()),
         config,
         allow: plain.allow,
         began,
@@ -234,6 +234,7 @@ impl Task {
             self.take(from, ssrc, newest, now);
             self.reception.number(packet.sequence, at);
             self.note(at);
+            self.forward(at, &packet, &[]);
             self.delivery.give(Arrival::Other {
                 at,
                 sequence: packet.sequence,
@@ -258,6 +259,7 @@ impl Task {
             timestamp: packet.timestamp,
             ticks,
         };
+        self.forward(at, &packet, media);
         self.delivery.give(Arrival::Rtp {
             at,
             header,
@@ -266,6 +268,21 @@ impl Task {
         })?;
         self.counts.take();
         Ok(())
+    }
+
+    /// To the others. `media`: without redundancy and padding.
+    fn forward(&self, at: Instant, packet: &rtp::Packet<'_>, media: &[u8]) {
+        self.delivery.forward(|| room::Packet {
+            at,
+            ssrc: packet.ssrc,
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            level: None,
+            voice: None,
+            turned: None,
+            payload: media.into(),
+        });
     }
 
     /// A valid packet came from here.

@@ -2,24 +2,28 @@
 //! connection ([`Peer`]).
 //!
 //! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows which
-//! peer a datagram is for, `peer` is the task that owns a connection's state (ICE-lite, DTLS, SRTP: by
-//! str0m, which does no IO), `receiver` one stream of it, on its way to the meeting.
+//! peer a datagram is for, `task` is the one that owns a connection's state (ICE-lite, DTLS, SRTP: by
+//! str0m, which does no IO), `receiver` one stream of it, on its way to the meeting, `hearing` what the
+//! other side gets of the others.
 //!
 //! **Invariants.** Whoever did not prove by an ICE check that it knows the peer's password is heard
 //! by nobody: its datagrams are counted and dropped before any state is looked at. A peer has no
 //! route before its fingerprint is known. Each peer has a bounded queue, so that one that is flooded
 //! costs others nothing; a panic in one ends that one.
 
+mod hearing;
 mod peer;
 mod receiver;
 mod routes;
 mod socket;
+mod task;
 mod tcp;
 
+pub use hearing::{Hears, OwnOffer};
 pub use peer::{Answer, Peer, Refused};
 
 use super::{Arrival, OpenError, Seen, Stream, StreamConfig, delivery::Delivery};
-use crate::domain::id::StreamId;
+use crate::domain::{codec::Codec, id::StreamId};
 use parking_lot::Mutex;
 use receiver::Receiver;
 use routes::Routes;
@@ -98,9 +102,10 @@ impl Endpoint {
     }
 
     /// Begins a connection, which waits for its offer. It is over when the last clone of the
-    /// answer is dropped. Its task takes over the span.
-    pub fn peer(&self) -> Peer {
-        peer::start(self.shared.clone())
+    /// answer is dropped. Its task takes over the span. `hears`: whose participant is told what the
+    /// others send; `None`: it only sends.
+    pub fn peer(&self, hears: Option<Hears>) -> Peer {
+        task::start(self.shared.clone(), hears)
     }
 }
 
@@ -148,7 +153,10 @@ pub(super) fn open(
     to: mpsc::Sender<(StreamId, Arrival)>,
 ) -> Result<Stream, OpenError> {
     let (stream, open) = Stream::new(Seen::default());
-    let delivery = Delivery::new(config.stream, to);
+    if let (Codec::Video(_), Some(live)) = (config.codec, &config.live) {
+        live.asked_by(peer.key_frames(mid.into()));
+    }
+    let delivery = Delivery::new(config.stream, to, config.live.clone());
     peer.receive(Receiver::new(mid, config, delivery, open))?;
     Ok(stream)
 }

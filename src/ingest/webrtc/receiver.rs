@@ -1,19 +1,22 @@
 //! One stream of a peer, on its way to the meeting: the same arrivals as of plain RTP.
 
 use crate::{
-    domain::timeline::Header,
-    ingest::{Arrival, Reason, Seen, StreamConfig, delivery::Delivery, handle::Open, report},
+    domain::{codec::Codec, timeline::Header},
+    ingest::{Arrival, Reason, Seen, StreamConfig, delivery::Delivery, handle::Open, report, room},
 };
 use bytes::Bytes;
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use str0m::{media::Mid, rtp::RtpPacket};
 
 /// Seconds from 1900 to 1970.
 const NTP_TO_UNIX_S: u64 = 2_208_988_800;
+
+/// Key frames are large: who asks more often gets no picture at all through a narrow network.
+const KEY_FRAME_EVERY: Duration = Duration::from_millis(300);
 
 pub struct Receiver {
     mid: Mid,
@@ -25,6 +28,14 @@ pub struct Receiver {
     lost_before: u64,
     /// Where media came from last, and with which SSRC.
     source: Option<(SocketAddr, u32)>,
+    key_frame: KeyFrame,
+}
+
+/// Whether somebody waits for a picture that can be decoded by itself, and when one was asked for.
+#[derive(Clone, Copy, Default, Debug)]
+struct KeyFrame {
+    wanted: bool,
+    asked: Option<Instant>,
 }
 
 impl Receiver {
@@ -37,11 +48,42 @@ impl Receiver {
             reception: report::Reception::default(),
             lost_before: 0,
             source: None,
+            key_frame: KeyFrame::default(),
         }
     }
 
     pub fn mid(&self) -> Mid {
         self.mid
+    }
+
+    /// Somebody waits for a key frame.
+    pub fn want_key_frame(&mut self) {
+        self.key_frame.wanted = true;
+    }
+
+    /// When a key frame is to be asked for; several wishes are one. Of whom nothing has come nothing can
+    /// be asked yet.
+    pub fn key_frame_due(&self, now: Instant) -> Option<Instant> {
+        let due = |asked: Instant| now.max(asked + KEY_FRAME_EVERY);
+        (self.key_frame.wanted && self.source.is_some())
+            .then(|| self.key_frame.asked.map_or(now, due))
+    }
+
+    /// Whether to ask for one now.
+    pub fn ask_key_frame(&mut self, now: Instant) -> bool {
+        let due = self.key_frame_due(now).is_some_and(|due| due <= now);
+        if due {
+            self.key_frame = KeyFrame {
+                wanted: false,
+                asked: Some(now),
+            };
+        }
+        due
+    }
+
+    /// The SSRC of what comes.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.source.map(|(_, ssrc)| ssrc)
     }
 
     /// Nobody wants it any more.
@@ -76,6 +118,11 @@ impl Receiver {
             lost: self.lost_before + self.reception.lost(),
             last: Some(at),
         };
+        self.delivery.forward(|| forwarded(packet));
+        if let Codec::Video(_) = self.config.codec {
+            // Seen by the others, and not kept.
+            return Ok(());
+        }
         self.delivery.give(Arrival::Rtp {
             at,
             header: Header {
@@ -122,6 +169,22 @@ impl Receiver {
     }
 }
 
+/// As the others get it.
+fn forwarded(packet: &RtpPacket) -> room::Packet {
+    let header = &packet.header;
+    room::Packet {
+        at: packet.timestamp,
+        ssrc: *header.ssrc,
+        sequence: header.sequence_number,
+        timestamp: header.timestamp,
+        marker: header.marker,
+        level: header.ext_vals.audio_level,
+        voice: header.ext_vals.voice_activity,
+        turned: header.ext_vals.video_orientation.map(|of| of as u8),
+        payload: packet.payload.clone(),
+    }
+}
+
 /// As 32.32 bits (RFC 3550 4).
 fn ntp(at: SystemTime) -> u64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -133,7 +196,6 @@ fn ntp(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_told_as_sender_reports_have_them() {

@@ -22,6 +22,7 @@ mod redaction;
 mod refine;
 mod removal;
 mod roles;
+mod rooms;
 mod site;
 mod spool;
 mod tiers;

@@ -1,11 +1,17 @@
 //! Real datagrams over loopback into real sockets.
 
+mod room;
 mod srtp;
 mod webrtc;
 
 use crate::support::eventually;
 use hansard::{
-    domain::{codec::AudioCodec, id::StreamId, source::Terms, stream::SrtpSuite},
+    domain::{
+        codec::{AudioCodec, Codec},
+        id::StreamId,
+        source::Terms,
+        stream::SrtpSuite,
+    },
     ingest::{
         Arrival, OpenError, Place, PlainConfig, Ports, Reason, Source, Srtp, SrtpConfig, Stream,
         StreamConfig, new_key, open, parse_rtcp,
@@ -27,9 +33,10 @@ fn config() -> StreamConfig {
         stream: StreamId(uuid::Uuid::now_v7()),
         payload_type: 111,
         red_payload_type: None,
-        codec: AudioCodec::Opus,
+        codec: Codec::Audio(AudioCodec::Opus),
         clock_rate: 48_000,
         report_every: Duration::from_millis(200),
+        live: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{LOOPBACK, SOON};
 use crate::support::eventually;
 use hansard::{
     domain::{
-        codec::AudioCodec,
+        codec::{AudioCodec, Codec},
         id::StreamId,
         negotiation::{self, without_candidates},
     },
@@ -68,7 +68,7 @@ impl Call {
     ) -> Self {
         let offer = change(&browser.offer().expect("an offer"));
         let sections = negotiation::read(&offer).expect("sound").sections;
-        let peer = endpoint.peer();
+        let peer = endpoint.peer(None);
         let answer = peer
             .offer(without_candidates(&offer))
             .await
@@ -76,11 +76,12 @@ impl Call {
         let (to, arrivals) = mpsc::channel(4_096);
         let config = StreamConfig {
             stream: StreamId(uuid::Uuid::now_v7()),
-            payload_type: answer.opus.expect("Opus"),
+            payload_type: answer.codecs[&sections[0].mid].1,
             red_payload_type: None,
-            codec: AudioCodec::Opus,
+            codec: Codec::Audio(AudioCodec::Opus),
             clock_rate: 48_000,
             report_every: REPORT_EVERY,
+            live: None,
         };
         let source = Source::Peer(peer.clone(), sections[0].mid.clone());
         let stream = open(config, source, to).expect("it opens");
@@ -425,7 +426,7 @@ async fn what_is_no_offer_is_refused_in_words() {
         good.replace("a=fingerprint", "a=x"),
         good.replace("m=audio", "m="),
     ] {
-        let peer = endpoint.peer();
+        let peer = endpoint.peer(None);
         let refused = peer.offer(bad.clone()).await.expect_err(&bad);
         assert!(!refused.to_string().is_empty());
         eventually("it is over", SOON, async || !peer.is_alive()).await;

@@ -1,0 +1,509 @@
+//! What peers hear of each other, without a meeting around them.
+
+use super::{LOOPBACK, SOON, config, place as port};
+use crate::support::eventually;
+use hansard::{
+    domain::{
+        codec::{AudioCodec, Codec, VideoCodec},
+        gate::Gate,
+        id::{ParticipantId, StreamId},
+        negotiation::{self, without_candidates},
+        own_sections::Shown,
+        stream::{MediaKind, MediaSource},
+    },
+    ingest::{
+        Arrival, Endpoint, Hears, OwnOffer, Peer, PlainConfig, Publication, Room, Source, Stream,
+        StreamConfig, open, webrtc::Refused,
+    },
+};
+use hansard_client::{
+    peer::{Peer as Browser, Received},
+    sender::{Frame, Sender, SenderConfig},
+};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+fn who(n: u128) -> ParticipantId {
+    ParticipantId(Uuid::from_u128(n))
+}
+
+fn microphone(of: ParticipantId) -> Shown {
+    Shown {
+        kind: MediaKind::Audio,
+        participant: of,
+        source: MediaSource::Microphone,
+    }
+}
+
+/// Frames of 20 ms whose last byte tells whose they are.
+fn voice(whose: u8, frames: usize) -> Vec<Frame> {
+    (0..frames)
+        .map(|n| Frame {
+            payload: vec![0x78, n as u8, (n >> 8) as u8, whose].into(),
+            ticks: 960,
+        })
+        .collect()
+}
+
+fn payloads(frames: &[Frame]) -> Vec<Vec<u8>> {
+    frames.iter().map(|frame| frame.payload.to_vec()).collect()
+}
+
+/// A room and the port of its browsers.
+struct Place {
+    endpoint: Endpoint,
+    gate: Arc<Gate>,
+    room: Room,
+}
+
+impl Place {
+    fn of(present: &[u128]) -> Self {
+        let gate = Arc::new(Gate::new(&[]));
+        gate.set_live(present.iter().map(|n| who(*n)).collect());
+        Self {
+            endpoint: Endpoint::bind(LOOPBACK, 0, &[LOOPBACK]).expect("a free port"),
+            room: Room::new(gate.clone()),
+            gate,
+        }
+    }
+}
+
+/// Somebody in it.
+struct Call {
+    browser: Browser,
+    peer: Peer,
+    offers: mpsc::Receiver<(ParticipantId, OwnOffer)>,
+    _stream: Stream,
+    live: Option<Publication>,
+    /// What the meeting's loop would take.
+    arrivals: mpsc::Receiver<(StreamId, Arrival)>,
+}
+
+impl Call {
+    /// `loop_room`: how many arrivals may wait for the meeting's loop.
+    async fn join(place: &Place, n: u128, loop_room: usize) -> Self {
+        let mut browser = Browser::bind(LOOPBACK).await.expect("a port");
+        let offer = browser.offer().expect("an offer");
+        let sections = negotiation::read(&offer).expect("sound").sections;
+        let (to, offers) = mpsc::channel(64);
+        let peer = place.endpoint.peer(Some(Hears {
+            room: place.room.clone(),
+            participant: who(n),
+            offers: to,
+        }));
+        let answer = peer
+            .offer(without_candidates(&offer))
+            .await
+            .expect("answered");
+        let stream = StreamId(Uuid::now_v7());
+        let codec = Codec::Audio(AudioCodec::Opus);
+        let live = place.room.publish(microphone(who(n)), stream, codec);
+        let config = StreamConfig {
+            stream,
+            payload_type: answer.codecs[&sections[0].mid].1,
+            live: Some(live.publisher()),
+            ..config()
+        };
+        let (to, arrivals) = mpsc::channel(loop_room);
+        let source = Source::Peer(peer.clone(), sections[0].mid.clone());
+        let stream = open(config, source, to).expect("it opens");
+        browser.accept(&answer.sdp).expect("an answer");
+        browser.connect(SOON).await.expect("connects");
+        Self {
+            browser,
+            peer,
+            offers,
+            _stream: stream,
+            live: Some(live),
+            arrivals,
+        }
+    }
+
+    /// The next offer of the server's.
+    async fn offered(&mut self) -> OwnOffer {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Ok((_, offer)) = self.offers.try_recv() {
+                return offer;
+            }
+            assert!(Instant::now() < deadline, "no offer");
+            self.turn().await;
+        }
+    }
+
+    async fn answer(&mut self, offer: &OwnOffer) {
+        let answer = self.browser.answer(&offer.sdp).expect("an offer");
+        self.peer
+            .answer(offer.id.clone(), answer)
+            .await
+            .expect("it is taken");
+    }
+
+    /// Answers offers until it hears these and nobody else.
+    async fn hears(&mut self, wanted: &[u128]) {
+        let wanted: BTreeSet<String> = wanted.iter().map(|n| who(*n).to_string()).collect();
+        let hears = |browser: &Browser| -> BTreeSet<String> {
+            browser.hears().into_iter().map(|(who, _)| who).collect()
+        };
+        while hears(&self.browser) != wanted {
+            let offer = self.offered().await;
+            self.answer(&offer).await;
+        }
+    }
+
+    async fn turn(&mut self) {
+        let turn = Instant::now() + Duration::from_millis(10);
+        self.browser.run(turn).await.expect("connected");
+    }
+
+    async fn speak(&mut self, frames: &[Frame]) {
+        self.browser
+            .speak(frames, Instant::now(), &CancellationToken::new())
+            .await
+            .expect("connected");
+    }
+
+    /// What came of a participant, once it is so much.
+    async fn received(&mut self, of: u128, at_least: usize) -> Vec<Received> {
+        let of = who(of).to_string();
+        let deadline = Instant::now() + SOON;
+        loop {
+            let all = self.browser.received.iter();
+            let received: Vec<Received> =
+                all.filter(|got| got.participant == of).cloned().collect();
+            if received.len() >= at_least {
+                return received;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} of {at_least}",
+                received.len()
+            );
+            self.turn().await;
+        }
+    }
+}
+
+fn assert_whole(received: &[Received], frames: &[Frame]) {
+    let got: Vec<_> = received.iter().map(|got| got.payload.to_vec()).collect();
+    assert_eq!(got, payloads(frames));
+    assert!(received.iter().all(|got| got.source == "microphone"));
+    for pair in received.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(960));
+        assert_eq!(pair[1].ssrc, pair[0].ssrc);
+    }
+}
+
+/// The loop takes nothing at all, and its queue is full: voices pass it by.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hear_each_other_while_the_loop_is_busy() {
+    let place = Place::of(&[1, 2]);
+    let mut ana = Call::join(&place, 1, 1).await;
+    let mut bob = Call::join(&place, 2, 1).await;
+    tokio::join!(ana.hears(&[2]), bob.hears(&[1]));
+    let (of_ana, of_bob) = (voice(1, 100), voice(2, 100));
+    tokio::join!(ana.speak(&of_ana), bob.speak(&of_bob));
+    let (by_bob, by_ana) = tokio::join!(bob.received(1, 100), ana.received(2, 100));
+    assert_whole(&by_bob, &of_ana);
+    assert_whole(&by_ana, &of_bob);
+    assert!(
+        ana.browser
+            .received
+            .iter()
+            .all(|got| got.participant == who(2).to_string())
+    );
+    assert_eq!(ana.arrivals.len(), 1, "the loop took nothing");
+    // The first of a sender begins a talkspurt.
+    assert!(by_bob[0].marker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_by_plain_rtp_is_heard_in_its_own_codec() {
+    let place = Place::of(&[1, 2, 3]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let mut playing = Vec::new();
+    for (n, codec, payload_type, ticks) in [
+        (2, AudioCodec::Opus, 111, 960),
+        (3, AudioCodec::Pcmu, 0, 160),
+    ] {
+        let port = port(Duration::ZERO);
+        let stream = StreamId(Uuid::now_v7());
+        let live = place
+            .room
+            .publish(microphone(who(n)), stream, Codec::Audio(codec));
+        let config = StreamConfig {
+            stream,
+            codec: Codec::Audio(codec),
+            payload_type,
+            clock_rate: codec.clock_rate(),
+            live: Some(live.publisher()),
+            ..config()
+        };
+        let at: SocketAddr = (LOOPBACK, port.port).into();
+        let (to, arrivals) = mpsc::channel(4_096);
+        let source = Source::Plain(port, PlainConfig::default());
+        let stream = open(config, source, to).expect("it opens");
+        playing.push((n, at, payload_type, ticks, live, stream, arrivals));
+    }
+    ana.hears(&[2, 3]).await;
+    for (n, at, payload_type, ticks, ..) in &playing {
+        let frames: Vec<Frame> = voice(*n as u8, 50)
+            .into_iter()
+            .map(|frame| Frame {
+                ticks: *ticks,
+                ..frame
+            })
+            .collect();
+        let config = SenderConfig {
+            payload_type: *payload_type,
+            clock_rate: *ticks * 50,
+            ..SenderConfig::opus("sender".to_owned())
+        };
+        let sender = Sender::bind(LOOPBACK, config).await.expect("a socket");
+        let (frames, at) = (frames.clone(), *at);
+        let sent = frames.clone();
+        let sending = tokio::spawn(async move {
+            sender
+                .run(at, &frames, Instant::now(), &CancellationToken::new())
+                .await
+        });
+        let received = ana.received(*n, 50).await;
+        sending.await.expect("no panic").expect("it can send");
+        let got: Vec<_> = received.iter().map(|got| got.payload.to_vec()).collect();
+        assert_eq!(got, payloads(&sent), "{payload_type}");
+        for pair in received.windows(2) {
+            assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(*ticks));
+        }
+    }
+}
+
+/// Its section rests and is used again, and nothing that was said before is heard in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_is_not_heard_and_the_next_uses_its_section() {
+    let place = Place::of(&[1, 2, 3]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let mut bob = Call::join(&place, 2, 4_096).await;
+    ana.hears(&[2]).await;
+    bob.speak(&voice(2, 10)).await;
+    let ssrc = ana.received(2, 10).await[0].ssrc;
+    // From the gate's word on, whatever is under way.
+    place.gate.set_live([who(1), who(3)].into());
+    bob.speak(&voice(2, 10)).await;
+    drop(bob.live.take());
+    let rests = ana.offered().await;
+    assert_eq!(rests.tracks, []);
+    assert!(!rests.sdp.contains(&who(2).to_string()), "{}", rests.sdp);
+    ana.answer(&rests).await;
+    let sections = |sdp: &str| sdp.matches("\nm=").count();
+    let mut carl = Call::join(&place, 3, 4_096).await;
+    let again = ana.offered().await;
+    assert_eq!(sections(&again.sdp), sections(&rests.sdp));
+    let name = format!("a=msid:{} microphone\r\n", who(3));
+    assert!(again.sdp.contains(&name), "{}", again.sdp);
+    ana.answer(&again).await;
+    carl.speak(&voice(3, 10)).await;
+    let of_carl = ana.received(3, 10).await;
+    assert_eq!(of_carl[0].ssrc, ssrc);
+    assert_eq!(of_carl[0].payload[3], 3);
+    assert_eq!(ana.received(2, 0).await.len(), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_of_the_servers_is_repeated_and_only_its_own_answer_closes_it() {
+    let place = Place::of(&[1, 2]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let mut bob = Call::join(&place, 2, 4_096).await;
+    let offer = ana.offered().await;
+    assert_eq!(ana.offered().await, offer, "unchanged");
+    let answer = ana.browser.answer(&offer.sdp).expect("an offer");
+    let stale = ana.peer.answer("another".into(), answer.clone()).await;
+    assert_eq!(stale, Err(Refused::Stale));
+    // Of another participant.
+    let stale = bob.peer.answer(offer.id.clone(), answer.clone()).await;
+    assert_eq!(stale, Err(Refused::Stale));
+    // What is no answer leaves it open.
+    let wrong = ana.peer.answer(offer.id.clone(), "v=0".into()).await;
+    assert!(matches!(wrong, Err(Refused::Description(_))), "{wrong:?}");
+    ana.peer
+        .answer(offer.id.clone(), answer.clone())
+        .await
+        .expect("it is taken");
+    let twice = ana.peer.answer(offer.id.clone(), answer).await;
+    assert_eq!(twice, Err(Refused::Stale));
+    bob.hears(&[1]).await;
+    bob.speak(&voice(2, 10)).await;
+    assert_whole(&ana.received(2, 10).await, &voice(2, 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_meets_the_servers_is_refused_and_harms_nothing() {
+    let place = Place::of(&[1, 2]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let mut bob = Call::join(&place, 2, 4_096).await;
+    let offer = ana.offered().await;
+    let own = ana.browser.restart().expect("an offer");
+    let met = ana.peer.offer(without_candidates(&own)).await;
+    assert_eq!(met, Err(Refused::Glare));
+    assert_eq!(ana.offered().await, offer, "told again");
+    // Rolled back and answered; then it is the client's turn.
+    ana.answer(&offer).await;
+    let own = ana.browser.restart().expect("an offer");
+    let answer = ana.peer.offer(without_candidates(&own)).await;
+    ana.browser
+        .accept(&answer.expect("answered").sdp)
+        .expect("an answer");
+    ana.browser.connect(SOON).await.expect("connects");
+    bob.hears(&[1]).await;
+    bob.speak(&voice(2, 10)).await;
+    assert_whole(&ana.received(2, 10).await, &voice(2, 10));
+    eventually("it stands", SOON, async || ana.peer.is_alive()).await;
+}
+
+/// A client that knows no offers of a server's goes on to be heard, and to change its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_answers_nothing_may_offer_again_after_a_while() {
+    let place = Place::of(&[1, 2]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let _bob = Call::join(&place, 2, 4_096).await;
+    let offer = ana.offered().await;
+    let deadline = Instant::now() + 4 * SOON;
+    let answer = loop {
+        let own = ana.browser.restart().expect("an offer");
+        match ana.peer.offer(without_candidates(&own)).await {
+            Ok(answer) => break answer,
+            Err(refused) => assert_eq!(refused, Refused::Glare),
+        }
+        assert!(Instant::now() < deadline);
+        let turn = Instant::now() + Duration::from_millis(200);
+        ana.browser.run(turn).await.expect("connected");
+    };
+    ana.browser.accept(&answer.sdp).expect("an answer");
+    ana.browser.connect(SOON).await.expect("connects");
+    let stale = ana.peer.answer(offer.id.clone(), answer.sdp).await;
+    assert_eq!(stale, Err(Refused::Stale), "it became void");
+    while ana.offers.try_recv().is_ok() {}
+    let anew = ana.offered().await;
+    assert_ne!(anew.id, offer.id);
+    ana.answer(&anew).await;
+    assert_eq!(ana.browser.hears().len(), 1);
+}
+
+impl Call {
+    /// Sends a camera, too.
+    async fn show_camera(
+        &mut self,
+        place: &Place,
+        n: u128,
+    ) -> (Stream, Publication, mpsc::Receiver<(StreamId, Arrival)>) {
+        let offer = self.browser.offer_camera().expect("an offer");
+        let answer = self.peer.offer(without_candidates(&offer)).await;
+        let answer = answer.expect("answered");
+        self.browser.accept(&answer.sdp).expect("an answer");
+        let sections = negotiation::read(&offer).expect("sound").sections;
+        let section = sections.last().expect("the camera's");
+        let (codec, payload_type) = answer.codecs[&section.mid];
+        assert_eq!(codec, Codec::Video(VideoCodec::Vp8));
+        let shown = Shown {
+            kind: MediaKind::Video,
+            participant: who(n),
+            source: MediaSource::Camera,
+        };
+        let stream = StreamId(Uuid::now_v7());
+        let live = place.room.publish(shown, stream, codec);
+        let config = StreamConfig {
+            stream,
+            payload_type,
+            codec,
+            clock_rate: codec.clock_rate(),
+            live: Some(live.publisher()),
+            ..config()
+        };
+        let (to, arrivals) = mpsc::channel(4_096);
+        let source = Source::Peer(self.peer.clone(), section.mid.clone());
+        let stream = open(config, source, to).expect("it opens");
+        (stream, live, arrivals)
+    }
+
+    /// Shows so many pictures of three packets each, one every 20 ms.
+    async fn show(&mut self, pictures: u8) {
+        for n in 0..pictures {
+            for part in 0..3 {
+                let ticks = if part == 0 { 1_800 } else { 0 };
+                let payload = [&[0x10, n, part][..], &[n; 900]].concat();
+                self.browser
+                    .show(&payload, ticks, part == 2)
+                    .expect("a camera");
+            }
+            let turn = Instant::now() + Duration::from_millis(20);
+            self.browser.run(turn).await.expect("connected");
+        }
+    }
+}
+
+/// Pictures are seen as they were sent, and whoever needs a key frame has its sender asked for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_and_wishes_for_key_frames_are_passed_on() {
+    let place = Place::of(&[1, 2, 3]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let (stream, _live, _arrivals) = ana.show_camera(&place, 1).await;
+    ana.show(5).await;
+    let mut bob = Call::join(&place, 2, 4_096).await;
+    let mut seen = Vec::new();
+    let deadline = Instant::now() + SOON;
+    // Its sender is asked when he begins to see.
+    while ana.browser.key_frames_wanted == 0 || seen.len() < 30 {
+        assert!(Instant::now() < deadline, "{} packets", seen.len());
+        ana.show(2).await;
+        if let Ok((_, offer)) = bob.offers.try_recv() {
+            bob.answer(&offer).await;
+        }
+        bob.turn().await;
+        let all = bob.browser.received.iter();
+        seen = all.filter(|got| got.source == "camera").cloned().collect();
+    }
+    for pair in seen.windows(2) {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1));
+        let ticks = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+        assert!(ticks.is_multiple_of(1_800), "{ticks}");
+        assert_eq!(pair[1].marker, pair[1].payload[2] == 2);
+    }
+    assert!(stream.counts().taken() > 30);
+    let before = ana.browser.key_frames_wanted;
+    let deadline = Instant::now() + SOON;
+    while ana.browser.key_frames_wanted == before {
+        assert!(Instant::now() < deadline, "nobody asked");
+        bob.browser.want_key_frame(&who(1).to_string());
+        bob.turn().await;
+        ana.show(2).await;
+    }
+}
+
+/// What only sends is offered nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_does_not_hear_has_no_sections_of_others() {
+    let place = Place::of(&[1, 2]);
+    let mut browser = Browser::bind(LOOPBACK).await.expect("a port");
+    let peer = place.endpoint.peer(None);
+    let offer = browser.offer().expect("an offer");
+    let answer = peer
+        .offer(without_candidates(&offer))
+        .await
+        .expect("answered");
+    assert!(answer.sdp.contains("a=recvonly") && !answer.sdp.contains("a=sendrecv"));
+    let stale = peer.answer("x".into(), answer.sdp).await;
+    assert_eq!(stale, Err(Refused::Stale));
+    let mut bob = Call::join(&place, 2, 4_096).await;
+    assert!(
+        timeout(Duration::from_millis(300), bob.offers.recv())
+            .await
+            .is_err()
+    );
+}
