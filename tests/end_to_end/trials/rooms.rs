@@ -152,8 +152,8 @@ impl Attendee {
     }
 
     /// Until it hears these.
-    async fn hears(&mut self, wanted: &[&str]) {
-        let wanted: BTreeSet<&str> = wanted.iter().copied().collect();
+    async fn hears<const N: usize>(&mut self, wanted: [&str; N]) {
+        let wanted: BTreeSet<&str> = wanted.into_iter().collect();
         let deadline = Instant::now() + SOON;
         loop {
             let hears = self.peer.hears();
@@ -222,8 +222,8 @@ async fn everybody_hears_the_others_and_who_declined_is_in_no_file() {
     let [of_ana, of_bob, of_carl] = [500.0, 800.0, 1_100.0].map(|hz| sound::hum(hz, 5_000, &[]));
     let line = room.line(&carl).await;
     tokio::join!(
-        one.hears(&[&bob.id, &carl.id]),
-        two.hears(&[&ana.id, &carl.id])
+        one.hears([&bob.id, &carl.id]),
+        two.hears([&ana.id, &carl.id])
     );
     let since = Instant::now();
     let third = line.speak(&of_carl, since);
@@ -270,7 +270,7 @@ async fn under_all_everybody_is_heard_while_nothing_is_recorded() {
         Attendee::join(&room, &ana).await,
         Attendee::join(&room, &bob).await,
     );
-    tokio::join!(one.hears(&[&bob.id]), two.hears(&[&ana.id]));
+    tokio::join!(one.hears([&bob.id]), two.hears([&ana.id]));
     room.until_state("paused").await;
     let (of_ana, of_bob) = (sound::hum(500.0, 4_000, &[]), sound::hum(800.0, 4_000, &[]));
     let (since, length) = (Instant::now(), Duration::from_secs(4));
@@ -301,7 +301,7 @@ async fn under_required_who_withdraws_is_heard_no_more() {
     );
     let mut one = Attendee::join(&room, &ana).await;
     let line = room.line(&bob).await;
-    one.hears(&[&bob.id]).await;
+    one.hears([&bob.id]).await;
     let since = Instant::now();
     let voice = line.speak(&sound::hum(800.0, 8_000, &[]), since);
     one.attend(&[], Duration::from_secs(3)).await;
@@ -310,7 +310,7 @@ async fn under_required_who_withdraws_is_heard_no_more() {
     // It acts; what is on the way to her now has been sent before.
     one.attend(&[], Duration::from_millis(300)).await;
     let after = Instant::now();
-    one.hears(&[]).await;
+    one.hears([]).await;
     one.attend(&[], Duration::from_secs(2)).await;
     let heard = one.heard(&bob.id, after).len();
     assert_eq!(heard, 0, "{heard} samples after the withdrawal");
@@ -342,8 +342,10 @@ async fn everybody_is_told_who_is_muted() {
     drop(signal);
     let mut one = Attendee::join(&room, &ana).await;
     eventually("her stream is open", SOON, async || {
-        let listed = client.list(&format!("/v1/meetings/{}/streams", room.id));
-        listed.await.expect("lists")[0]["state"] == "open"
+        let listed = client
+            .list(&format!("/v1/meetings/{}/streams", room.id))
+            .await;
+        listed.expect("lists")[0]["state"] == "open"
     })
     .await;
     let muted = |event: &Event, wanted: bool| {
@@ -458,7 +460,7 @@ async fn a_take_over_brings_the_room_back() {
     let length = Duration::from_secs(4);
     let mut worker = Some(first);
     for round in 0..2 {
-        tokio::join!(one.hears(&[&bob.id]), two.hears(&[&ana.id]));
+        tokio::join!(one.hears([&bob.id]), two.hears([&ana.id]));
         let since = Instant::now();
         let speaking = (
             one.attending(of_ana.clone(), length),

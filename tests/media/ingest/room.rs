@@ -80,6 +80,7 @@ struct Call {
     browser: Browser,
     peer: Peer,
     offers: mpsc::Receiver<(ParticipantId, OwnOffer)>,
+    answered: BTreeSet<String>,
     _stream: Stream,
     live: Option<Publication>,
     /// What the meeting's loop would take.
@@ -120,17 +121,20 @@ impl Call {
             browser,
             peer,
             offers,
+            answered: BTreeSet::new(),
             _stream: stream,
             live: Some(live),
             arrivals,
         }
     }
 
-    /// The next offer of the server's.
+    /// The next offer of the server's that is not answered yet.
     async fn offered(&mut self) -> OwnOffer {
         let deadline = Instant::now() + SOON;
         loop {
-            if let Ok((_, offer)) = self.offers.try_recv() {
+            if let Ok((_, offer)) = self.offers.try_recv()
+                && !self.answered.contains(&offer.id)
+            {
                 return offer;
             }
             assert!(Instant::now() < deadline, "no offer");
@@ -139,6 +143,7 @@ impl Call {
     }
 
     async fn answer(&mut self, offer: &OwnOffer) {
+        self.answered.insert(offer.id.clone());
         let answer = self.browser.answer(&offer.sdp).expect("an offer");
         self.peer
             .answer(offer.id.clone(), answer)
