@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const SECTIONS_MAX: usize = 64;
 /// Streams of one offer; more is a client gone wrong.
 pub const SENDING_MAX: usize = crate::limits::STREAMS_PER_PARTICIPANT;
+/// What fingerprints are hashed by.
+const FUNCTION: &str = "sha-256";
 /// Characters of a section's `mid`: one byte of a header extension tells its length.
 const MID_CHARS_MAX: usize = 16;
 
@@ -160,10 +162,15 @@ pub fn read(sdp: &str) -> Result<Description, Invalid> {
 }
 
 /// The same description without its candidates: a server that only answers checks does not need
-/// them, and there may be a thousand.
+/// them, and there may be a thousand. And without fingerprints by other functions than the one that
+/// counts.
 pub fn without_candidates(sdp: &str) -> String {
     let kept = sdp.split('\n').filter(|line| {
-        !line.starts_with("a=candidate:") && !line.starts_with("a=end-of-candidates")
+        let other = line.strip_prefix("a=fingerprint:").is_some_and(|value| {
+            let function = value.split(' ').next().unwrap_or_default();
+            !function.eq_ignore_ascii_case(FUNCTION)
+        });
+        !other && !line.starts_with("a=candidate:") && !line.starts_with("a=end-of-candidates")
     });
     kept.collect::<Vec<_>>().join("\n")
 }
@@ -300,8 +307,9 @@ impl Reader {
         let Some((function, bytes)) = value.split_once(' ') else {
             return invalid("sdp: a=fingerprint names a hash function and its value");
         };
-        if !function.eq_ignore_ascii_case("sha-256") {
-            return invalid("sdp: a=fingerprint is by sha-256");
+        // The same certificate by other functions, besides (RFC 8122 5).
+        if !function.eq_ignore_ascii_case(FUNCTION) {
+            return Ok(());
         }
         let bytes = bytes.trim().to_ascii_uppercase();
         let is_hash = bytes.split(':').count() == 32
@@ -330,7 +338,9 @@ impl Reader {
             return invalid("sdp: there is no media section (m=)");
         }
         let Some(fingerprint) = self.fingerprint else {
-            return invalid("sdp: a=fingerprint is missing: nobody could prove to be its sender");
+            return invalid(
+                "sdp: a=fingerprint by sha-256 is missing: nobody could prove to be its sender",
+            );
         };
         let Some(ufrag) = self.ufrag else {
             return invalid("sdp: a=ice-ufrag is missing");
@@ -490,7 +500,7 @@ mod tests {
             ),
             (
                 good.replace("a=fingerprint:sha-256", "a=x"),
-                "fingerprint is missing",
+                "sha-256 is missing",
             ),
             (good.replace("sha-256", "sha-1"), "sha-256"),
             (good.replace("AA:BB", "AA"), "32 bytes"),
@@ -523,6 +533,23 @@ mod tests {
         ] {
             let message = read(&text).expect_err(said).to_string();
             assert!(message.contains(said), "{said}: {message}");
+        }
+    }
+
+    /// As aiortc writes them.
+    #[test]
+    fn fingerprints_by_other_functions_are_left_out() {
+        let text = offer(&[("audio", "0", "sendrecv")]);
+        for other in ["sha-512", "SHA-384", "md5"] {
+            let line = format!("a=fingerprint:{other} AA:BB\r\n");
+            let at = text.find("a=fingerprint").expect("it has one");
+            for many in [
+                format!("{}{line}{}", &text[..at], &text[at..]),
+                format!("{text}{line}"),
+            ] {
+                assert_eq!(read(&many), read(&text));
+                assert_eq!(without_candidates(&many), without_candidates(&text));
+            }
         }
     }
 
