@@ -75,7 +75,7 @@ impl<S: PartialEq> Rewriter<S> {
         let extended = known
             .as_ref()
             .map(|sender| (sender.extend(sequence), sender.highest));
-        let first = !extended.is_some_and(|(of, highest)| (of - highest).abs() <= DROPOUT_MAX);
+        let first = extended.is_none_or(|(of, highest)| (of - highest).abs() > DROPOUT_MAX);
         let (sender, number) = match (known, extended) {
             (Some(sender), Some((number, _))) if !first => (sender, number),
             _ => {

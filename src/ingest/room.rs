@@ -357,10 +357,10 @@ mod tests {
         // Gone between the queue and the send.
         published.publisher().send(|| packet(8));
         gate.set_live([who(2)].into());
-        assert_eq!(sent(&mut two), []);
+        assert_eq!(sent(&mut two), Vec::<u16>::new());
         published.publisher().send(|| packet(9));
         gate.set_live([who(1), who(2)].into());
-        assert_eq!(sent(&mut two), []);
+        assert_eq!(sent(&mut two), Vec::<u16>::new());
     }
 
     #[tokio::test]
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(sent(&mut listener), [2]);
         drop(second);
         of_second.send(|| packet(3));
-        assert_eq!(sent(&mut listener), []);
+        assert_eq!(sent(&mut listener), Vec::<u16>::new());
         assert_eq!(listener.wanted(), [].into());
     }
 

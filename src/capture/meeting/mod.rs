@@ -293,7 +293,9 @@ impl RunningMeeting {
                 }
                 let _ = done.send(());
             }
-            Fact::Negotiated(offered, done, responder) => self.negotiated(offered, done, responder),
+            Fact::Negotiated(offered, done, responder) => {
+                self.negotiated(*offered, done, responder);
+            }
             Fact::Journalled(journalled, responder) => {
                 responder.reply(Reply::Withdrawn { journalled })
             }

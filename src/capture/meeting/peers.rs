@@ -174,7 +174,7 @@ impl RunningMeeting {
     /// An offer has its answer: its streams are open before the browser hears it.
     pub(super) fn negotiated(
         &mut self,
-        offered: Box<Offered>,
+        offered: Offered,
         done: Result<Box<Negotiated>, Reply>,
         responder: Responder,
     ) {
@@ -184,7 +184,7 @@ impl RunningMeeting {
             description,
             sent,
             begins,
-        } = *offered;
+        } = offered;
         let connection = self
             .peers
             .get_mut(&participant)
