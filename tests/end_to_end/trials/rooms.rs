@@ -395,7 +395,7 @@ async fn a_withdrawal_cuts_what_browsers_send_twenty_times() {
         let length = |frames: &[Frame]| FRAME * frames.len() as u32;
         let zero = Clock::default().wall(Instant::now());
         attendee.attend(before, length(before)).await;
-        let withdrawn = if n % 2 == 0 {
+        let withdrawn = if n.is_multiple_of(2) {
             attendee
                 .signal
                 .consent("recording_ai", "withdrawn")
