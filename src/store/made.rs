@@ -70,7 +70,7 @@ pub async fn adopt(
     entry_row::take_in_recording(conn, tenant, meeting, recording, status).await?;
     let known = known(conn, meeting, file).await?;
     if !known.is_some_and(|known| file.stands_in_for(known)) {
-        same_mix(conn, file, url).await?;
+        same_mix(conn, meeting, file, url).await?;
         return Ok(false);
     }
     sqlx::query(
@@ -150,15 +150,22 @@ async fn known(
 }
 
 /// A mix that is as it was may be of tracks that are in other containers now.
-async fn same_mix(conn: &mut PgConnection, file: &MadeFile, url: &str) -> Result<()> {
+async fn same_mix(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    file: &MadeFile,
+    url: &str,
+) -> Result<()> {
     sqlx::query(
         "update recordings set made_of = $4
-         where id = $1 and revision = $2 and blob_url = $3 and kind = 'mix' and status = 'ready'",
+         where meeting_id = $5 and id = $1 and revision = $2 and blob_url = $3 and kind = 'mix'
+           and status = 'ready'",
     )
     .bind(file.recording.id.0)
     .bind(file.recording.revision)
     .bind(url)
     .bind(&file.made_of)
+    .bind(meeting.0)
     .execute(conn)
     .await?;
     Ok(())

@@ -404,7 +404,9 @@ async fn a_withdrawal_cuts_what_browsers_send_twenty_times() {
             attendee.attend(after, length(after)).await;
             let mut told = attendee.events.iter();
             let told = told.find(|event| {
-                event.kind() == "consent_updated" && event.data()["status"] == "withdrawn"
+                event.kind() == "consent_updated"
+                    && event.data()["status"] == "withdrawn"
+                    && event.data()["participantId"] == guest.id.as_str()
             });
             time(&told.expect("it is told").data()["timestamp"])
         } else {
