@@ -104,7 +104,9 @@ pub struct Address {
 /// only.
 pub fn seen_by(whom: Option<ParticipantId>, mut data: Value) -> Value {
     let own = whom.is_none_or(|whom| data["id"] == json!(whom));
-    if let Some(streams) = data["streams"].as_array_mut().filter(|_| !own) {
+    // An event that tells of no streams stays as it is.
+    let streams = data.get_mut("streams").and_then(Value::as_array_mut);
+    if let Some(streams) = streams.filter(|_| !own) {
         for stream in streams.iter_mut().filter_map(Value::as_object_mut) {
             stream.remove("address");
         }
