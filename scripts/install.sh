@@ -4,7 +4,7 @@
 #   scripts/install.sh build|run|test      what that needs; asks nothing
 #   scripts/install.sh --packages NAME…    only these packages (this is the one command that it prints when it may not)
 #
-# Servers that come with packages (postgresql, rabbitmq-server, pgbouncer) are neither started nor enabled: Hansard starts its own.
+# Servers that come with packages (postgresql, rabbitmq-server, pgbouncer, coturn) are neither started nor enabled: Hansard starts its own.
 set -euo pipefail
 
 # rust-version in Cargo.toml
@@ -12,7 +12,7 @@ rust_min=1.94
 
 build=(build-essential pkg-config cmake nasm libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav postgresql)
-test=(gstreamer1.0-tools gstreamer1.0-plugins-bad rabbitmq-server pgbouncer ffmpeg curl chromium)
+test=(gstreamer1.0-tools gstreamer1.0-plugins-bad rabbitmq-server pgbouncer coturn ffmpeg curl chromium)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -22,7 +22,7 @@ installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = i
 install_packages() {
     local policy=/usr/sbin/policy-rc.d before='' servers=() package
     # Those that bring servers and are new here.
-    for package in postgresql rabbitmq-server pgbouncer; do
+    for package in postgresql rabbitmq-server pgbouncer coturn; do
         case " $* " in *" $package "*) installed "$package" || servers+=("$package") ;; esac
     done
     # Debian asks this program whether a server may start; 101 means no. What was there comes back, whatever happens.

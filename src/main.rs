@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use hansard::{
-    api::docs,
+    api::{asyncapi, docs},
     app::{
         self, Part, commands, jobs_command, ledger_command, spools_command, sweep_command,
         tier_command,
@@ -120,7 +120,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor { s3, whole } => {
             return Ok(doctor::run(&settled(Sources::whole(whole))?, s3).await);
         }
-        Command::Openapi { openapi } => commands::openapi(openapi, &docs::text())?,
+        Command::Openapi { openapi } => {
+            let text = if openapi.signaling {
+                asyncapi::text()
+            } else {
+                docs::text()
+            };
+            commands::openapi(openapi, &text)?;
+        }
         Command::Key {
             command,
             base,

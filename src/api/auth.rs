@@ -43,6 +43,8 @@ pub enum Who {
     Resumed(Subject),
     /// Anybody who joined, about its own consent only.
     Consenting(Subject),
+    /// A participant with a token that publishes by WHIP.
+    Publishing(Subject),
 }
 
 impl Caller {
@@ -53,7 +55,10 @@ impl Caller {
             Who::Server { .. } => "server".to_owned(),
             Who::Host(user) => format!("user {user}"),
             Who::Guest { link, .. } => format!("link {link}"),
-            Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
+            Who::Joined(subject)
+            | Who::Resumed(subject)
+            | Who::Consenting(subject)
+            | Who::Publishing(subject) => {
                 format!("participant {}", subject.participant)
             }
         }
@@ -67,7 +72,8 @@ impl Caller {
             | Who::Host(_)
             | Who::Joined(_)
             | Who::Resumed(_)
-            | Who::Consenting(_) => "self".to_owned(),
+            | Who::Consenting(_)
+            | Who::Publishing(_) => "self".to_owned(),
         }
     }
 
@@ -77,7 +83,10 @@ impl Caller {
             Who::Server { key } => format!("api_key:{key}"),
             Who::Host(user) => format!("user:{user}"),
             Who::Guest { link, .. } => format!("link:{link}"),
-            Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
+            Who::Joined(subject)
+            | Who::Resumed(subject)
+            | Who::Consenting(subject)
+            | Who::Publishing(subject) => {
                 format!("participant:{}", subject.participant)
             }
         }
@@ -85,9 +94,10 @@ impl Caller {
 
     pub fn subject(&self) -> Option<Subject> {
         match self.who {
-            Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
-                Some(subject)
-            }
+            Who::Joined(subject)
+            | Who::Resumed(subject)
+            | Who::Consenting(subject)
+            | Who::Publishing(subject) => Some(subject),
             _ => None,
         }
     }
@@ -172,6 +182,10 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
             who: Who::Consenting(subject),
         },
         Credential::Session(session) => host(state, session.tenant, session.user).await?,
+        Credential::Whip(subject) => Caller {
+            tenant: subject.tenant,
+            who: Who::Publishing(subject),
+        },
     })
 }
 

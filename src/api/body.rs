@@ -25,24 +25,12 @@ impl<S: Send + Sync, T: DeserializeOwned + Valid> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let is_json = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .unwrap_or("")
-                    .trim()
-                    .to_ascii_lowercase()
-            })
-            .is_some_and(|essence| {
-                essence == "application/json"
-                    || (essence.starts_with("application/") && essence.ends_with("+json"))
-            });
+        let is_json = media_type(&request).is_some_and(|essence| {
+            essence == "application/json"
+                || (essence.starts_with("application/") && essence.ends_with("+json"))
+        });
         if !is_json {
-            return Err(Problem::unsupported_media_type());
+            return Err(Problem::unsupported_media_type("application/json"));
         }
         let bytes = read(request).await?;
         let hash = Sha256::digest(&bytes).into();
@@ -51,6 +39,23 @@ impl<S: Send + Sync, T: DeserializeOwned + Valid> FromRequest<S> for Body<T> {
             hash,
         })
     }
+}
+
+/// A body of text of at most [`BODY_BYTES_MAX`], of this media type and no other.
+pub async fn text(request: Request, kind: &str) -> Result<String, Problem> {
+    if media_type(&request).is_none_or(|essence| essence != kind) {
+        return Err(Problem::unsupported_media_type(kind));
+    }
+    let bytes = read(request).await?;
+    String::from_utf8(bytes.into())
+        .map_err(|_| Problem::bad_request("the body is not text in UTF-8"))
+}
+
+/// In lower case, without parameters.
+fn media_type(request: &Request) -> Option<String> {
+    let value = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
 }
 
 async fn read(request: Request) -> Result<Bytes, Problem> {

@@ -1,7 +1,9 @@
 //! The OpenAPI document, made from the code, and the page that shows it.
 
 use super::{
+    asyncapi,
     problem::{self, KINDS, ProblemBody},
+    schema::{self, SCHEMAS},
     state::Shared,
     token::COOKIE,
 };
@@ -18,8 +20,6 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
 
-/// Where references to schemas begin.
-const SCHEMAS: &str = "#/components/schemas/";
 /// Before the name of what a page has, in the name of the page.
 const PAGE: &str = "Page_";
 
@@ -36,7 +36,7 @@ const PAGE: &str = "Page_";
         (name = "meetings", description = "Meetings, who is in them, and links to them"),
         (name = "users", description = "Users and their sessions"),
         (name = "consent", description = "The ConsentLog"),
-        (name = "streams", description = "Plain RTP in"),
+        (name = "streams", description = "Media in: plain RTP, and WebRTC by WHIP"),
         (name = "recordings", description = "Files and transcripts"),
     ),
     components(schemas(ProblemBody)),
@@ -57,6 +57,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::personal_data::routes(),
         super::consent::routes(),
         super::stream::routes(),
+        super::whip::routes(),
         super::recording::routes(),
         super::deletion::routes(),
         super::redaction::routes(),
@@ -101,31 +102,8 @@ pub fn document() -> Value {
     }
     refer_in_pages(&mut document);
     require_nulls(&mut document);
-    unwrap_lines(&mut document);
+    schema::unwrap_lines(&mut document);
     document
-}
-
-/// Descriptions are comments of the code: where their lines end is its affair, and no change of the
-/// contract. Paragraphs stay.
-fn unwrap_lines(part: &mut Value) {
-    match part {
-        Value::Object(members) => {
-            for (name, member) in members {
-                match member {
-                    Value::String(text) if name == "description" => {
-                        let paragraphs: Vec<_> = text
-                            .split("\n\n")
-                            .map(|paragraph| paragraph.replace('\n', " "))
-                            .collect();
-                        *text = paragraphs.join("\n\n");
-                    }
-                    _ => unwrap_lines(member),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(unwrap_lines),
-        _ => {}
-    }
 }
 
 /// A page's items are the type of their name: repeated in place they would be another one to
@@ -163,8 +141,7 @@ fn servers(url: &str) -> Value {
     json!([{"url": url, "description": "This server"}])
 }
 
-/// What is unset is `null` in answers, not left out: there, a member that may be null is required.
-/// (What may be left out, is never null.) In requests both mean the same.
+/// What is unset is `null` in answers, not left out. In requests both mean the same.
 fn require_nulls(document: &mut Value) {
     let mut asked = BTreeSet::new();
     let mut answered = BTreeSet::new();
@@ -175,64 +152,18 @@ fn require_nulls(document: &mut Value) {
         .flat_map(|(_, item)| item.as_object())
         .flatten()
     {
-        reach(document, &operation.1["requestBody"], &mut asked);
-        reach(document, &operation.1["responses"], &mut answered);
+        schema::reach(document, &operation.1["requestBody"], &mut asked);
+        schema::reach(document, &operation.1["responses"], &mut answered);
     }
     for name in answered.difference(&asked) {
-        let schema = &mut document["components"]["schemas"][name];
-        let nullable = |(_, property): &(&String, &Value)| {
-            let null = json!("null");
-            let one_of = property["oneOf"].as_array().into_iter().flatten();
-            property["type"]
-                .as_array()
-                .is_some_and(|types| types.contains(&null))
-                || one_of.into_iter().any(|one| one["type"] == null)
-        };
-        let properties = schema["properties"].as_object().into_iter().flatten();
-        let nullable: Vec<String> = properties
-            .filter(nullable)
-            .map(|(name, _)| name.clone())
-            .collect();
-        if nullable.is_empty() {
-            continue;
-        }
-        let mut required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
-        required.extend(
-            nullable
-                .into_iter()
-                .map(Value::from)
-                .filter(|name| !required.contains(name))
-                .collect::<Vec<_>>(),
-        );
-        schema["required"] = required.into();
-    }
-}
-
-/// The names of all schemas that `part` leads to.
-fn reach(document: &Value, part: &Value, found: &mut BTreeSet<String>) {
-    match part {
-        Value::Object(members) => {
-            for (name, member) in members {
-                let schema = member
-                    .as_str()
-                    .filter(|_| name == "$ref")
-                    .and_then(|at| at.strip_prefix(SCHEMAS));
-                match schema {
-                    Some(schema) if found.insert(schema.to_owned()) => {
-                        reach(document, &document["components"]["schemas"][schema], found);
-                    }
-                    _ => reach(document, member, found),
-                }
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| reach(document, item, found)),
-        _ => {}
+        schema::require_nulls(&mut document["components"]["schemas"][name], &[]);
     }
 }
 
 fn finish(path: &str, method: &str, operation: &mut Value) {
     operation["security"] = json!([{"bearer": []}, {"cookie": []}]);
-    if method == "post" {
+    // An offer is no command to repeat: sent again, it is a new session.
+    if method == "post" && operation["operationId"] != "publishWhip" {
         let header = json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "The same request with the same key takes effect once (24 hours)",
@@ -306,16 +237,15 @@ fn finish(path: &str, method: &str, operation: &mut Value) {
     }
 }
 
-/// The document as it is committed: sorted, two spaces, a line end.
+/// The document as it is committed.
 pub fn text() -> String {
-    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
-    text.push('\n');
-    text
+    schema::text(&document())
 }
 
-/// `/v1/openapi.json` and the page `/docs`, which loads nothing from elsewhere.
-pub fn routes(public_url: &str) -> Router<Shared> {
+/// `/v1/openapi.json`, `/v1/asyncapi.json`, and the page `/docs`, which loads nothing from elsewhere.
+pub fn routes(public_url: &str, signal_url: &str) -> Router<Shared> {
     let document: Arc<Value> = Arc::new(document_of(public_url));
+    let signaling: Arc<Value> = Arc::new(asyncapi::document_of(signal_url));
     // What follows the authority: a proxy in front may have put us below a path.
     let path = public_url
         .splitn(4, '/')
@@ -326,6 +256,10 @@ pub fn routes(public_url: &str) -> Router<Shared> {
         .route(
             "/v1/openapi.json",
             get(async move || Json(document.as_ref().clone())),
+        )
+        .route(
+            "/v1/asyncapi.json",
+            get(async move || Json(signaling.as_ref().clone())),
         )
         .route(
             "/docs",

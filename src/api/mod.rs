@@ -5,6 +5,7 @@
 //! makes repeated ones harmless, [`problem`] refuses.
 
 mod acting;
+pub mod asyncapi;
 pub mod auth;
 pub mod body;
 pub mod consent;
@@ -36,6 +37,7 @@ mod repeat;
 pub mod restore;
 mod restore_view;
 pub mod retention;
+mod schema;
 pub mod secret;
 pub mod signal;
 pub mod state;
@@ -50,6 +52,7 @@ pub mod transcript;
 pub mod unwritten;
 pub mod user;
 pub mod web;
+pub mod whip;
 
 use axum::{
     Router,
@@ -77,7 +80,10 @@ pub fn router(state: Shared, signal: &signal::Signal) -> Router {
     let (operations, _) = docs::operations().split_for_parts();
     operations
         .merge(web::routes())
-        .merge(docs::routes(state.address.public_url()))
+        .merge(docs::routes(
+            state.address.public_url(),
+            &state.address.signal_url(),
+        ))
         .merge(redaction::keys())
         .with_state(state.clone())
         .merge(signal.router())
@@ -136,9 +142,18 @@ fn cors(state: Shared) -> CorsLayer {
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_MATCH,
             idempotency::HEADER,
         ])
-        .expose_headers([header::RETRY_AFTER, REQUEST_ID, idempotency::REPLAYED])
+        .expose_headers([
+            header::RETRY_AFTER,
+            header::LOCATION,
+            header::ETAG,
+            header::LINK,
+            whip::ACCEPT_PATCH,
+            REQUEST_ID,
+            idempotency::REPLAYED,
+        ])
         .max_age(Duration::from_secs(600))
 }
 

@@ -34,6 +34,10 @@ pub enum Operation {
     ReadProfile,
     Join,
     Streams,
+    /// Publish by WHIP.
+    Whip,
+    /// Mint a token for it.
+    WhipToken,
     EndMeeting,
     ChangeMeeting,
     RemoveParticipant,
@@ -73,9 +77,10 @@ pub struct Row {
     pub participant_host: Right,
     pub consenting: Right,
     pub guest: Right,
+    pub publishing: Right,
 }
 
-const fn row(operation: Operation, rights: [Right; 6]) -> Row {
+const fn row(operation: Operation, rights: [Right; 7]) -> Row {
     let [
         server,
         host,
@@ -83,6 +88,7 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
         participant_host,
         consenting,
         guest,
+        publishing,
     ] = rights;
     Row {
         operation,
@@ -92,42 +98,51 @@ const fn row(operation: Operation, rights: [Right; 6]) -> Row {
         participant_host,
         consenting,
         guest,
+        publishing,
     }
 }
 
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 28] = [
-    //                                       server host participant (as host) consenting guest
-    row(Operation::CreateMeeting, [All, Own, No, No, No, No]),
-    row(Operation::ListMeetings, [All, Own, No, No, No, No]),
-    row(Operation::ReadMeeting, [All, Own, Own, Own, No, No]),
-    row(Operation::ReadInvitation, [All, Own, Own, Own, No, Own]),
-    row(Operation::ReadParticipants, [All, Own, Own, Own, No, No]),
-    row(Operation::CreateUser, [All, No, No, No, No, No]),
-    row(Operation::CreateSession, [All, No, No, No, No, No]),
-    row(Operation::Erase, [All, No, No, No, No, No]),
-    row(Operation::ReadPersonalData, [All, No, No, No, No, No]),
-    row(Operation::ReadProfile, [All, Own, Own, Own, No, No]),
-    row(Operation::Join, [All, Own, No, No, No, Own]),
-    row(Operation::Streams, [All, Own, Own, Own, No, No]),
-    row(Operation::ChangeMeeting, [All, Own, No, No, No, No]),
-    row(Operation::EndMeeting, [All, Own, No, Own, No, No]),
-    row(Operation::RemoveParticipant, [All, Own, No, Own, No, No]),
-    row(Operation::Links, [All, Own, No, No, No, No]),
-    row(Operation::GiveConsent, [All, Own, Own, Own, Own, No]),
-    row(Operation::ReadConsents, [All, Own, Own, Own, Own, No]),
-    row(Operation::ReadRecordings, [All, Own, No, No, No, No]),
-    row(Operation::RetryRecording, [All, Own, No, No, No, No]),
-    row(Operation::Delete, [All, Own, No, No, No, No]),
-    row(Operation::Redact, [All, Own, No, No, No, No]),
-    row(Operation::RestoreRecording, [All, Own, No, No, No, No]),
-    row(Operation::ReadTranscript, [All, Own, No, No, No, No]),
-    row(Operation::EditTranscript, [All, Own, No, No, No, No]),
-    row(Operation::Glossary, [All, No, No, No, No, No]),
-    row(Operation::Tenant, [All, No, No, No, No, No]),
-    row(Operation::Hold, [All, No, No, No, No, No]),
+pub const TABLE: [Row; 30] = [
+    //                                       server host participant (as host) consenting guest publishing
+    row(Operation::CreateMeeting, [All, Own, No, No, No, No, No]),
+    row(Operation::ListMeetings, [All, Own, No, No, No, No, No]),
+    row(Operation::ReadMeeting, [All, Own, Own, Own, No, No, No]),
+    row(Operation::ReadInvitation, [All, Own, Own, Own, No, Own, No]),
+    row(
+        Operation::ReadParticipants,
+        [All, Own, Own, Own, No, No, No],
+    ),
+    row(Operation::CreateUser, [All, No, No, No, No, No, No]),
+    row(Operation::CreateSession, [All, No, No, No, No, No, No]),
+    row(Operation::Erase, [All, No, No, No, No, No, No]),
+    row(Operation::ReadPersonalData, [All, No, No, No, No, No, No]),
+    row(Operation::ReadProfile, [All, Own, Own, Own, No, No, No]),
+    row(Operation::Join, [All, Own, No, No, No, Own, No]),
+    row(Operation::Streams, [All, Own, Own, Own, No, No, No]),
+    row(Operation::Whip, [No, No, No, No, No, No, Own]),
+    row(Operation::WhipToken, [All, Own, Own, Own, No, No, No]),
+    row(Operation::ChangeMeeting, [All, Own, No, No, No, No, No]),
+    row(Operation::EndMeeting, [All, Own, No, Own, No, No, No]),
+    row(
+        Operation::RemoveParticipant,
+        [All, Own, No, Own, No, No, No],
+    ),
+    row(Operation::Links, [All, Own, No, No, No, No, No]),
+    row(Operation::GiveConsent, [All, Own, Own, Own, Own, No, No]),
+    row(Operation::ReadConsents, [All, Own, Own, Own, Own, No, No]),
+    row(Operation::ReadRecordings, [All, Own, No, No, No, No, No]),
+    row(Operation::RetryRecording, [All, Own, No, No, No, No, No]),
+    row(Operation::Delete, [All, Own, No, No, No, No, No]),
+    row(Operation::Redact, [All, Own, No, No, No, No, No]),
+    row(Operation::RestoreRecording, [All, Own, No, No, No, No, No]),
+    row(Operation::ReadTranscript, [All, Own, No, No, No, No, No]),
+    row(Operation::EditTranscript, [All, Own, No, No, No, No, No]),
+    row(Operation::Glossary, [All, No, No, No, No, No, No]),
+    row(Operation::Tenant, [All, No, No, No, No, No, No]),
+    row(Operation::Hold, [All, No, No, No, No, No, No]),
 ];
 
 /// What the caller may do, whatever the meeting.
@@ -146,6 +161,7 @@ pub fn right(caller: &Caller, operation: Operation) -> Right {
         }) => row.participant_host,
         Who::Joined(_) | Who::Resumed(_) => row.participant,
         Who::Consenting(_) => row.consenting,
+        Who::Publishing(_) => row.publishing,
     }
 }
 
@@ -175,9 +191,10 @@ pub async fn on_meeting(
         Who::Server { .. } => false,
         Who::Host(user) => meeting.hosted_by(user),
         Who::Guest { meeting, .. } => meeting == id,
-        Who::Joined(subject) | Who::Resumed(subject) | Who::Consenting(subject) => {
-            subject.meeting == id
-        }
+        Who::Joined(subject)
+        | Who::Resumed(subject)
+        | Who::Consenting(subject)
+        | Who::Publishing(subject) => subject.meeting == id,
     };
     match right(caller, operation) {
         All => {}

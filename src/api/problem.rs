@@ -118,13 +118,23 @@ pub const KINDS: &[(&str, u16, &str)] = &[
         "The first request with this Idempotency-Key is still running",
     ),
     ("gone", 410, "It was deleted"),
+    (
+        "precondition_failed",
+        412,
+        "It has changed since the entity tag that was named",
+    ),
     ("too_large", 413, "The body is larger than 64 KiB"),
     (
         "unsupported_media_type",
         415,
-        "The body must be application/json",
+        "The body is of another media type than is taken here",
     ),
     ("invalid", 422, "The request is well-formed but not valid"),
+    (
+        "precondition_required",
+        428,
+        "The header If-Match is missing",
+    ),
     (
         "too_many_requests",
         429,
@@ -285,10 +295,25 @@ impl Problem {
         Self::new("too_large", "the limit is 65536 bytes")
     }
 
-    pub fn unsupported_media_type() -> Self {
+    /// `kind`: what is taken.
+    pub fn unsupported_media_type(kind: &str) -> Self {
         Self::new(
             "unsupported_media_type",
-            "send the header Content-Type: application/json",
+            format!("send the header Content-Type: {kind}"),
+        )
+    }
+
+    pub fn precondition_failed() -> Self {
+        Self::new(
+            "precondition_failed",
+            "the ICE session has another entity tag by now",
+        )
+    }
+
+    pub fn precondition_required() -> Self {
+        Self::new(
+            "precondition_required",
+            "send the header If-Match with the entity tag of the session, or *",
         )
     }
 

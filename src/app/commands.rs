@@ -243,7 +243,7 @@ pub async fn models(settings: &Settings, command: ModelCommand) -> anyhow::Resul
     Ok(())
 }
 
-/// Prints the OpenAPI document, or writes it.
+/// Prints the document, or writes it.
 pub fn openapi(flags: OpenapiFlags, text: &str) -> anyhow::Result<()> {
     match flags.output {
         Some(path) => {

@@ -26,6 +26,7 @@ use crate::{
 };
 use std::time::Duration;
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 /// The code of an offer that met one of the server's: the connection stands.
 pub const GLARE: &str = "glare";
@@ -38,10 +39,22 @@ pub struct Offered {
     /// Its number among the meeting's.
     pub attempt: u64,
     pub description: Description,
+    /// Where it came by WHIP.
+    pub whip: Option<WhipSession>,
     /// What its sections send.
     pub sent: Vec<Sent>,
     /// Those of it that are to begin.
     pub begins: Vec<Sent>,
+}
+
+/// A session of a peer connection that came by WHIP.
+#[derive(Clone, Debug)]
+pub struct WhipSession {
+    pub id: Uuid,
+    /// The offer as it was taken.
+    pub offer: String,
+    /// [`whip::ice_name`](crate::domain::whip::ice_name) of the answer.
+    pub name: Option<String>,
 }
 
 /// What came of an offer.

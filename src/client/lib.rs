@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod caption;
+mod description;
 pub mod frame;
 pub mod impair;
 pub mod meeting;

@@ -1,7 +1,7 @@
 //! A sender over WebRTC, as a browser is one: full ICE, DTLS, SRTP; without a browser's sound
 //! processing. By str0m, told the time and the datagrams here.
 
-use super::{frame::Frame, opus};
+use super::{description, frame::Frame, opus};
 use anyhow::{Context, Result, bail};
 use std::{
     collections::BTreeMap,
@@ -57,6 +57,8 @@ pub struct Peer {
     microphone: Option<Mid>,
     camera: Option<Mid>,
     pending: Option<SdpPendingOffer>,
+    /// The last that was taken.
+    answer: String,
     sequence: u64,
     timestamp: u32,
     /// Whose the server's sections are and from where, by their `mid`.
@@ -169,6 +171,7 @@ impl Peer {
             microphone: None,
             camera: None,
             pending: None,
+            answer: String::new(),
             // Below the rollover, which is told by nobody.
             sequence: fastrand::u64(..1 << 15),
             timestamp: fastrand::u32(..),
@@ -273,6 +276,7 @@ impl Peer {
     /// When it is none.
     pub fn accept(&mut self, answer: &str) -> Result<()> {
         let pending = self.pending.take().context("nothing was offered")?;
+        self.answer = answer.to_owned();
         let answer = SdpAnswer::from_sdp_string(answer)?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
         Ok(())
@@ -288,7 +292,7 @@ impl Peer {
             .rtc
             .sdp_api()
             .accept_offer(SdpOffer::from_sdp_string(offer)?)?;
-        self.names = names(offer);
+        self.names = description::names(offer);
         Ok(answer.to_sdp_string())
     }
 
@@ -299,6 +303,15 @@ impl Peer {
             media.is_some_and(|media| media.direction().is_receiving())
         });
         open.map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Takes what of an answer is about ICE (RFC 8840): the rest is as before.
+    ///
+    /// # Errors
+    /// As [`Peer::accept`].
+    pub fn accept_fragment(&mut self, fragment: &str) -> Result<()> {
+        let answer = description::restarted(&self.answer, fragment);
+        self.accept(&answer)
     }
 
     /// Another socket with the same state: the network changed.
@@ -457,6 +470,18 @@ impl Peer {
         }
     }
 
+    /// Sends bytes as they are from its own address, as somebody would who writes that into a datagram
+    /// and has none of its keys.
+    ///
+    /// # Errors
+    /// Where it sends by TCP, which nobody else can write into.
+    pub fn inject(&self, bytes: &[u8], to: SocketAddr) -> Result<()> {
+        match &self.link {
+            Link::Udp(_) => Ok(self.link.send(bytes, to)?),
+            Link::Tcp(..) => bail!("nobody writes into another's TCP connection"),
+        }
+    }
+
     /// Says goodbye, as a browser's `close()` does.
     ///
     /// # Errors
@@ -465,18 +490,4 @@ impl Peer {
         self.rtc.close()?;
         self.run(Instant::now() + Duration::from_millis(50)).await
     }
-}
-
-/// What a description says of its sections: the two words of `a=msid`, by `mid`.
-fn names(sdp: &str) -> BTreeMap<String, (String, String)> {
-    let sections = sdp.split("\nm=").skip(1);
-    let named = sections.filter_map(|section| {
-        let value = |name: &str| section.lines().find_map(|line| line.strip_prefix(name));
-        let (stream, track) = value("a=msid:")?.split_once(' ')?;
-        Some((
-            value("a=mid:")?.to_owned(),
-            (stream.to_owned(), track.to_owned()),
-        ))
-    });
-    named.collect()
 }

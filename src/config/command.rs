@@ -84,7 +84,7 @@ pub enum Command {
         #[command(flatten)]
         whole: Whole,
     },
-    /// Prints the OpenAPI document
+    /// Prints the OpenAPI document, or the AsyncAPI one
     Openapi {
         #[command(flatten)]
         openapi: OpenapiFlags,
@@ -189,6 +189,9 @@ pub struct OpenapiFlags {
     /// Write it there instead
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// The AsyncAPI document of the WebSocket instead
+    #[arg(long)]
+    pub signaling: bool,
 }
 
 #[derive(Args, Debug, Clone)]

@@ -12,7 +12,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The envelope's `type` of a durable event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -124,6 +124,7 @@ pub fn data(of: &impl Serialize) -> Value {
 
 /// The data of `consent_updated`. The statement is for those who may read the log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Consent {
     pub id: ConsentId,
@@ -142,6 +143,7 @@ pub struct Consent {
 
 /// The place of an entry in the ConsentLog.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Logged {
     pub entry: i64,
@@ -151,6 +153,7 @@ pub struct Logged {
 
 /// The data of `content_deleted`: what is gone from now on, whoever still has copies of it.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Deleted {
     pub recordings: Vec<RecordingId>,
@@ -161,6 +164,7 @@ pub struct Deleted {
 
 /// The data of `recording_state`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecordingReport {
     pub state: RecordingState,
@@ -212,6 +216,7 @@ impl RecordingReport {
 
 /// The data of `transcript_update`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Caption {
     pub segment_id: SegmentId,
@@ -229,11 +234,13 @@ pub struct Caption {
     /// UTF-16 units of `text` that will not change: all of a final.
     pub stable_chars: usize,
     /// As [`words`] makes them.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<CaptionWord>))]
     pub words: Value,
 }
 
 /// The data of `transcript_corrected`: the whole segment as it is now.
 #[derive(Clone, PartialEq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Correction {
     #[serde(flatten)]
@@ -245,6 +252,7 @@ pub struct Correction {
 
 /// The data of `transcript_translated`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Translation {
     pub segment_id: SegmentId,
@@ -256,29 +264,41 @@ pub struct Translation {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Speaker {
     pub id: ParticipantId,
     pub display_name: Option<String>,
 }
 
-/// Words as captions and transcripts have them: `[{text, startMs, endMs, confidence}]`.
+/// A word with its time, in milliseconds since the start of the meeting.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CaptionWord {
+    pub text: String,
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// 0 to 1.
+    pub confidence: f64,
+}
+
+/// Words as captions and transcripts have them.
 pub fn words(words: &[Word]) -> Value {
-    words
-        .iter()
-        .map(|word| {
-            json!({
-                "text": word.text,
-                "startMs": word.span.start.as_ms(),
-                "endMs": word.span.end.as_ms(),
-                "confidence": (f64::from(word.confidence) * 1000.0).round() / 1000.0,
-            })
+    let word = |word: &Word| {
+        data(&CaptionWord {
+            text: word.text.clone(),
+            start_ms: word.span.start.as_ms(),
+            end_ms: word.span.end.as_ms(),
+            confidence: (f64::from(word.confidence) * 1000.0).round() / 1000.0,
         })
-        .collect()
+    };
+    words.iter().map(word).collect()
 }
 
 /// The data of `transcript_retracted`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Retraction {
     pub segment_id: SegmentId,

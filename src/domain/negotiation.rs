@@ -23,12 +23,13 @@ const MID_CHARS_MAX: usize = 16;
 #[error("{0}")]
 pub struct Invalid(String);
 
-fn invalid<T>(why: impl Into<String>) -> Result<T, Invalid> {
+pub(crate) fn invalid<T>(why: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(why.into()))
 }
 
 /// An offer as clients send it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Offer {
     pub sdp: String,
@@ -38,6 +39,7 @@ pub struct Offer {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToldTrack {
     pub mid: String,

@@ -32,6 +32,7 @@ words! {
 
 /// What somebody last said about each use; `None`: nothing.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Answers {
     pub recording: Option<ConsentStatus>,
     pub transcription: Option<ConsentStatus>,
@@ -53,6 +54,7 @@ impl Answers {
 /// The data of `participant_joined`, `participant_left` and `participant_updated`, and one of
 /// `joined.participants`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
     pub id: ParticipantId,
@@ -75,6 +77,7 @@ pub struct Person {
 
 /// A stream as everybody in the meeting sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StreamSeen {
     pub stream_id: StreamId,
@@ -94,6 +97,7 @@ pub struct StreamSeen {
 
 /// Where a stream's media is sent to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Address {
     pub ip: String,
     pub port: i32,

@@ -68,6 +68,26 @@ pub enum Ask {
         participant: ParticipantId,
         message: Value,
     },
+    /// A participant that publishes by WHIP, about this session of it.
+    Whip {
+        participant: ParticipantId,
+        session: Uuid,
+        asks: WhipAsk,
+    },
+}
+
+/// What is asked of a session of WHIP. Offers are answered as those of [`Ask::Signal`] are.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum WhipAsk {
+    /// Begin it.
+    Publish { sdp: String },
+    /// Is its ICE session called so?
+    Match { name: String },
+    /// Begin another ICE session, with these credentials of the client's.
+    Restart { ufrag: String, password: String },
+    /// End it.
+    Close,
 }
 
 impl Ask {

@@ -87,7 +87,8 @@ const PLACES: [&str; 4] = [
 ];
 
 /// Files that say such a word for another reason.
-const MEANT: [(&str, &str, &str); 6] = [
+const MEANT: [(&str, &str, &str); 7] = [
+    ("api/asyncapi.rs", "host", "a server's, in AsyncAPI"),
     ("media/rendering/mix.rs", "mix", "the name of a thread"),
     (
         "api/stream.rs",

@@ -2,7 +2,13 @@
 //! two `worker` processes on external Postgres, RabbitMQ and S3, every participant on another `api`
 //! than the one before. The same words, the same files, and nothing of whoever declined.
 
-use crate::support::{Scratch, postgres, rabbitmq::RabbitMq, s3::Bucket, server::Server};
+use crate::support::{
+    Scratch, postgres,
+    rabbitmq::RabbitMq,
+    s3::Bucket,
+    server::Server,
+    signaling::{Side, undocumented},
+};
 use hansard_client::{
     caption::violations,
     meeting::Meeting,
@@ -48,6 +54,10 @@ async fn check(client: &Client, meeting: &Meeting, performance: &Performance) ->
         score.errors.rate()
     );
     assert_eq!(violations(&performance.events, true), Vec::<String>::new());
+    for event in &performance.events {
+        let wrong = undocumented(Side::Server, &event.value);
+        assert!(wrong.is_empty(), "{}: {wrong:?}", event.value);
+    }
     assert_eq!(performance.state, "ready");
 
     let names: BTreeMap<&str, &str> = performance

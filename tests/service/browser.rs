@@ -24,7 +24,7 @@ use std::{
 const START_MAX: Duration = Duration::from_secs(60);
 /// The voice, and what is behind on a busy machine.
 const PLAY_MAX: Duration = Duration::from_secs(120);
-const RATE: u32 = 48_000;
+pub const RATE: u32 = 48_000;
 
 /// Its process, and what it told.
 struct Browser {

@@ -10,6 +10,7 @@ mod inventory;
 mod models;
 mod objects;
 mod pages;
+mod peers;
 mod pooler;
 mod postgres;
 mod queue;

@@ -3,6 +3,7 @@
 //! `mod support;` in a test makes all of this available.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod coturn;
 pub mod crowd;
 pub mod disk;
 pub mod faults;
@@ -13,7 +14,9 @@ pub mod place;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod s3;
+pub mod schema;
 pub mod server;
+pub mod signaling;
 pub mod stored;
 pub mod tone_meeting;
 

@@ -1,7 +1,7 @@
 //! `join_room`: from a credential to a participant, with what the meeting looks like at that
 //! instant.
 
-use super::{Signal, message::Join, message::Who, rooms::Ticket};
+use super::{Signal, message::Join, message::Who, rooms::Ticket, said::JoinedData};
 use crate::{
     api::token::{Credential, Subject},
     command::join::{Entered, enter},
@@ -18,7 +18,7 @@ use crate::{
     store::{StoreError, deletion, event, meeting, presence},
 };
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 
 /// The longest that joining may take.
@@ -201,15 +201,19 @@ impl Signal {
             minted: now,
             ..subject
         };
-        let data = json!({
-            "participantId": participant,
-            "participants": picture.participants_for(Some(participant)),
-            "consent": person.consent,
-            "recording": picture.recording,
-            "iceServers": state.ice.told(Some(participant), now),
-            "resumeToken": state.keys.mint_resume(subject, now),
-            "consentToken": state.keys.mint_consent(Subject { role: Role::Participant, ..subject }, now),
-            "seq": picture.seq,
+        let of_itself = Subject {
+            role: Role::Participant,
+            ..subject
+        };
+        let data = fact::data(&JoinedData {
+            participant_id: Some(participant),
+            participants: picture.participants_for(Some(participant)),
+            consent: Some(person.consent),
+            recording: picture.recording,
+            ice_servers: state.ice.told(Some(participant), now),
+            resume_token: Some(state.keys.mint_resume(subject, now)),
+            consent_token: Some(state.keys.mint_consent(of_itself, now)),
+            seq: picture.seq,
         });
         let replay_after = last_seq
             .map_or(picture.seq, |last| last.max(first))
@@ -259,15 +263,15 @@ impl Signal {
         {
             return Err(NotJoined::ended());
         }
-        let data = json!({
-            "participantId": null,
-            "participants": picture.participants_for(None),
-            "consent": null,
-            "recording": picture.recording,
-            "iceServers": state.ice.told(None, now),
-            "resumeToken": null,
-            "consentToken": null,
-            "seq": picture.seq,
+        let data = fact::data(&JoinedData {
+            participant_id: None,
+            participants: picture.participants_for(None),
+            consent: None,
+            recording: picture.recording,
+            ice_servers: state.ice.told(None, now),
+            resume_token: None,
+            consent_token: None,
+            seq: picture.seq,
         });
         let replay_after = last_seq.map_or(picture.seq, |last| last.min(picture.seq));
         Ok(Joined {

@@ -1,10 +1,12 @@
 //! The envelope `{"type", "id"?, "re"?, "seq"?, "data"}`: what clients may say, and how servers say
 //! it.
 
+use super::said::{ERROR, ErrorData};
 use crate::{
     api::body::check_text,
     domain::{
         consent::{ConsentStatus, ConsentType},
+        event::data,
         id::MeetingId,
         negotiation::Offer,
         stream::MediaSource,
@@ -14,6 +16,7 @@ use crate::{
 use axum::extract::ws::Utf8Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 /// The longest text frame, in bytes.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -68,17 +71,21 @@ pub struct Join {
     pub last_seq: Option<i64>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+/// The data of `consent`: as the REST call.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = SayConsent)]
 pub struct ConsentData {
     pub consent_type: ConsentType,
     pub status: ConsentStatus,
+    /// The words that were agreed to, kept with the entry.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 2000)]
     pub statement: Option<String>,
 }
 
-/// What is sent of this source is silent on purpose, or not any more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// The data of `mute`: what is sent of this source is silent on purpose, or not any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
     pub source: MediaSource,
@@ -176,16 +183,24 @@ fn typed<T: DeserializeOwned>(data: Option<Value>) -> Result<T, String> {
     serde_json::from_value(data.ok_or("data is missing")?).map_err(|error| format!("data: {error}"))
 }
 
-#[derive(Deserialize)]
+/// The data of messages that say all by their type.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub struct Nothing {}
 
-#[derive(Deserialize)]
+/// The data of `join_room`: exactly one of `token`, `resumeToken` and `meetingId`.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct JoinData {
+#[schema(as = JoinRoom)]
+pub struct JoinData {
+    /// Of the REST call that joined.
     token: Option<String>,
+    /// Of the last `joined`, while the participant is present.
     resume_token: Option<String>,
+    /// To observe: the API key stands on the upgrade.
     meeting_id: Option<MeetingId>,
+    /// The last durable event that the client has: those after it follow `joined`.
+    #[schema(minimum = 0)]
     last_seq: Option<i64>,
 }
 
@@ -205,19 +220,22 @@ fn join(data: JoinData) -> Result<Join, String> {
     })
 }
 
-#[derive(Serialize, Deserialize)]
+/// The data of a client's `answer`.
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Answer {
+#[schema(as = AnswerOffer)]
+pub struct Answer {
     sdp: String,
     /// Of the offer that it answers; without one it is an answer to nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
 }
 
-/// `candidate: null` ends them.
-#[derive(Default, Serialize, Deserialize)]
+/// The data of `ice_candidate`; `candidate: null` ends them. The server needs none of them.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Candidate {
+#[schema(as = IceCandidate)]
+pub struct Candidate {
     candidate: Option<String>,
     #[serde(default)]
     sdp_mid: Option<String>,
@@ -259,12 +277,11 @@ pub fn envelope(kind: &str, re: Option<&Value>, seq: Option<i64>, data: &Value) 
 
 /// `error {code, message}`.
 pub fn error(re: Option<&Value>, code: &str, message: &str) -> Utf8Bytes {
-    envelope(
-        "error",
-        re,
-        None,
-        &json!({"code": code, "message": message}),
-    )
+    let said = ErrorData {
+        code: code.to_owned(),
+        message: message.to_owned(),
+    };
+    envelope(ERROR, re, None, &data(&said))
 }
 
 #[cfg(test)]

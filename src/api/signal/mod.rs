@@ -13,6 +13,7 @@ mod replay;
 mod request_queue;
 mod room;
 mod rooms;
+pub mod said;
 mod socket;
 mod writer;
 

@@ -6,6 +6,7 @@ use super::{
     log::{Log, Waiting},
     message::{self, Mute},
     outbox::Outbox,
+    said::MUTE,
 };
 use crate::{
     api::{
@@ -202,7 +203,7 @@ async fn carry_out(
             Asked::Mute(mute) => {
                 let told = tell_muted(&signal, tenant, meeting, participant, mute).await;
                 outbox.push(match told {
-                    Ok(()) => message::envelope("mute", re.as_ref(), None, &json!(mute)),
+                    Ok(()) => message::envelope(MUTE, re.as_ref(), None, &json!(mute)),
                     Err((code, why)) => message::error(re.as_ref(), code, why),
                 });
                 continue;

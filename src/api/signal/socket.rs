@@ -11,6 +11,7 @@ use super::{
     replay::ReplayOf,
     request_queue::{Asked, RequestQueues},
     room::Member,
+    said::{DRAINING, DrainingAction, DrainingData, JOINED, PONG},
     writer::{LINGER, WRITE_MAX, write},
 };
 use crate::{
@@ -19,13 +20,14 @@ use crate::{
     domain::{
         close_code::Close,
         connections::Activity,
+        event::data,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
     },
     store::{StoreError, consent::ConsentDecision, new_id},
 };
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures_util::{StreamExt, stream::SplitStream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     ops::ControlFlow,
     sync::Arc,
@@ -57,7 +59,8 @@ impl Signal {
         let close = tokio::select! {
             close = self.serve(&mut stream, &outbox, first, observes, connection) => close,
             () = self.draining().cancelled() => {
-                outbox.push(message::envelope("server_draining", None, None, &json!({"action": "reconnect"})));
+                let data = data(&DrainingData { action: DrainingAction::Reconnect });
+                outbox.push(message::envelope(DRAINING, None, None, &data));
                 Some(Close::Draining)
             }
         };
@@ -140,7 +143,7 @@ impl Signal {
             .await;
         // The writer takes `joined` and the replay first, then what the room put into the outbox
         // meanwhile.
-        let answer = message::envelope("joined", re.as_ref(), None, &joined.data);
+        let answer = message::envelope(JOINED, re.as_ref(), None, &joined.data);
         let replaying = self
             .clone()
             .replay(ReplayOf::new(&joined), answer, first, outbox.clone());
@@ -324,7 +327,7 @@ fn decision(
 }
 
 fn pong(re: Option<&Value>) -> Utf8Bytes {
-    message::envelope("pong", re, None, &json!({}))
+    message::envelope(PONG, re, None, &data(&message::Nothing {}))
 }
 
 async fn say_first(first: &mpsc::Sender<Utf8Bytes>, text: Utf8Bytes) -> Result<(), Option<Close>> {

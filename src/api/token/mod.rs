@@ -7,10 +7,13 @@
 //! | resume token | JWT | when its participant is no longer present |
 //! | consent token | JWT | never; `end_time` decides where it can be read |
 //! | session token | JWT | ≤ 28800 s |
+//! | WHIP token | JWT | ≤ 86400 s; void after a removal |
 //!
 //! Every JWT is HS256 with exactly the header and the claims of its kind: no other algorithm,
 //! header or claim, missing or additional, is accepted. Each kind has its own key, derived from
 //! `HANSARD_SECRET`, and names it in `kid`.
+
+mod claims;
 
 use super::secret::Secret;
 use crate::{
@@ -21,8 +24,9 @@ use crate::{
     store::seal::{self, SealError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use claims::{ConsentClaims, JoinClaims, ResumeClaims, SessionClaims, WhipClaims};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use uuid::Uuid;
@@ -36,6 +40,8 @@ pub const LEEWAY_S: i64 = 5;
 pub const JOIN_TTL_S: i64 = 600;
 /// The longest life of a session token, in seconds.
 pub const SESSION_TTL_S_MAX: i64 = 28_800;
+/// The longest life of a token that publishes by WHIP, in seconds.
+pub const WHIP_TTL_S_MAX: i64 = 86_400;
 /// No token of ours is longer; a longer one is not looked at.
 pub const TOKEN_BYTES_MAX: usize = 2048;
 
@@ -53,6 +59,8 @@ pub enum Credential {
     Resume(Subject),
     Consent(Subject),
     Session(Session),
+    /// Publishes by WHIP, as this participant.
+    Whip(Subject),
 }
 
 /// A participant in its meeting.
@@ -61,9 +69,9 @@ pub struct Subject {
     pub tenant: TenantId,
     pub meeting: MeetingId,
     pub participant: ParticipantId,
-    /// [`Role::Participant`] in a consent token, which gives no other right.
+    /// [`Role::Participant`] in a consent or WHIP token, which gives no other right.
     pub role: Role,
-    /// When the token was minted; after a removal, join and resume tokens minted before it are
+    /// When the token was minted; after a removal, join, resume and WHIP tokens minted before it are
     /// void.
     pub minted: DateTime<Utc>,
 }
@@ -106,10 +114,17 @@ enum Kind {
     Resume,
     Consent,
     Session,
+    Whip,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Join, Self::Resume, Self::Consent, Self::Session];
+    const ALL: [Self; 5] = [
+        Self::Join,
+        Self::Resume,
+        Self::Consent,
+        Self::Session,
+        Self::Whip,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -117,6 +132,7 @@ impl Kind {
             Self::Resume => "resume",
             Self::Consent => "consent",
             Self::Session => "session",
+            Self::Whip => "whip",
         }
     }
 }
@@ -129,7 +145,7 @@ struct Key {
 }
 
 /// All signing keys, derived from the one secret.
-pub struct Keys([Key; 4]);
+pub struct Keys([Key; 5]);
 
 impl Keys {
     /// # Errors
@@ -152,8 +168,8 @@ impl Keys {
                 verify: DecodingKey::from_secret(&bytes),
             })
         };
-        let [a, b, c, d] = Kind::ALL;
-        Ok(Self([key(a)?, key(b)?, key(c)?, key(d)?]))
+        let [a, b, c, d, e] = Kind::ALL;
+        Ok(Self([key(a)?, key(b)?, key(c)?, key(d)?, key(e)?]))
     }
 
     /// For `join_room`, and the participant's REST calls. `subject.minted` is ignored: it is `now`.
@@ -231,6 +247,27 @@ impl Keys {
         };
         Minted {
             token: self.sign(Kind::Session, &claims),
+            expires,
+        }
+    }
+
+    /// To publish by WHIP as the participant, nothing else; `ttl_s` is brought between 1 and
+    /// [`WHIP_TTL_S_MAX`].
+    pub fn mint_whip(&self, subject: Subject, ttl_s: i64, now: DateTime<Utc>) -> Minted {
+        let (exp, expires) = end(now, ttl_s.clamp(1, WHIP_TTL_S_MAX));
+        let claims = WhipClaims {
+            iss: ISSUER.into(),
+            aud: Kind::Whip.as_str().into(),
+            sub: subject.participant,
+            exp,
+            nbf: now.timestamp(),
+            jti: Uuid::now_v7(),
+            tenant: subject.tenant,
+            meeting: subject.meeting,
+            minted: now.timestamp_millis(),
+        };
+        Minted {
+            token: self.sign(Kind::Whip, &claims),
             expires,
         }
     }
@@ -315,6 +352,18 @@ impl Keys {
                     expires,
                 }))
             }
+            Kind::Whip => {
+                let claims: WhipClaims = key.open(credential)?;
+                key.about(&claims.iss, &claims.aud)?;
+                lives(claims.nbf, claims.exp, WHIP_TTL_S_MAX, now)?;
+                Ok(Credential::Whip(Subject {
+                    tenant: claims.tenant,
+                    meeting: claims.meeting,
+                    participant: claims.sub,
+                    role: Role::Participant,
+                    minted: minted(claims.minted)?,
+                }))
+            }
         }
     }
 
@@ -394,79 +443,6 @@ fn lives(nbf: i64, exp: i64, ttl_s_max: i64, now: DateTime<Utc>) -> Result<(), R
 
 fn minted(ms: i64) -> Result<DateTime<Utc>, Refused> {
     DateTime::from_timestamp_millis(ms).ok_or(Refused::Claims)
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JoinClaims {
-    iss: String,
-    aud: String,
-    sub: ParticipantId,
-    exp: i64,
-    nbf: i64,
-    jti: Uuid,
-    tenant: TenantId,
-    meeting: MeetingId,
-    role: Role,
-    minted: i64,
-}
-
-impl JoinClaims {
-    fn subject(self) -> Result<Subject, Refused> {
-        let minted = minted(self.minted)?;
-        let Self {
-            tenant,
-            meeting,
-            sub: participant,
-            role,
-            ..
-        } = self;
-        Ok(Subject {
-            tenant,
-            meeting,
-            participant,
-            role,
-            minted,
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ResumeClaims {
-    iss: String,
-    aud: String,
-    sub: ParticipantId,
-    nbf: i64,
-    jti: Uuid,
-    tenant: TenantId,
-    meeting: MeetingId,
-    role: Role,
-    minted: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConsentClaims {
-    iss: String,
-    aud: String,
-    sub: ParticipantId,
-    jti: Uuid,
-    tenant: TenantId,
-    meeting: MeetingId,
-    minted: i64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SessionClaims {
-    iss: String,
-    aud: String,
-    sub: UserId,
-    exp: i64,
-    nbf: i64,
-    jti: Uuid,
-    tenant: TenantId,
 }
 
 #[cfg(test)]

@@ -58,6 +58,12 @@ fn every_kind_comes_back_as_what_it_is() {
             expires: session.expires
         })),
     );
+    let whip = keys.mint_whip(subject(), 1_000_000, now());
+    assert_eq!(
+        keys.read(&whip.token, after(WHIP_TTL_S_MAX)),
+        Ok(Credential::Whip(plain))
+    );
+    assert_eq!(whip.expires.timestamp() - now().timestamp(), WHIP_TTL_S_MAX);
     for secret in [Secret::API_KEY, Secret::LINK] {
         let secret = Secret::random(secret).expect("random");
         let read = keys.read(secret.reveal(), now());
@@ -326,6 +332,7 @@ fn a_token_of_one_kind_is_none_of_another() {
         keys.mint_consent(subject(), now()),
         keys.mint_session(subject().tenant, UserId(Uuid::from_u128(4)), 60, now())
             .token,
+        keys.mint_whip(subject(), 60, now()).token,
     ];
     let read: Vec<_> = tokens
         .iter()
@@ -337,7 +344,8 @@ fn a_token_of_one_kind_is_none_of_another() {
             Credential::Join(_),
             Credential::Resume(_),
             Credential::Consent(_),
-            Credential::Session(_)
+            Credential::Session(_),
+            Credential::Whip(_)
         ]
     ));
 }

@@ -6,7 +6,8 @@
 //! uploads. So a withdrawal is acted on within one turn of the loop, whatever else is slow.
 //!
 //! Only the files of this folder see its state: [`requests`] carries out what is asked of it,
-//! [`reading`] reads the consent log, [`streams`] opens and closes, [`peers`] answers browsers, [`captions`] lets words out,
+//! [`reading`] reads the consent log, [`streams`] opens and closes, [`peers`] answers browsers,
+//! [`whip`] those who publish over HTTP, [`captions`] lets words out,
 //! [`start`] begins it and [`closing`] ends it.
 
 mod captions;
@@ -17,6 +18,7 @@ mod reading;
 mod requests;
 mod start;
 mod streams;
+mod whip;
 
 use super::{
     Deps,

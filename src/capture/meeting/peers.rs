@@ -6,7 +6,7 @@ use crate::{
     capture::{
         commit::Write,
         fact::Fact,
-        peer::{self, Negotiated, Offered},
+        peer::{self, Negotiated, Offered, WhipSession},
         port::refuse,
     },
     domain::{
@@ -14,7 +14,12 @@ use crate::{
         id::{ParticipantId, StreamId},
         meeting::Input,
         negotiation::{self, Description, Invalid, Offer, Sent},
+        peer_message::{
+            MediaAction, MediaRequest, OfferAnswered, OfferMade, OfferedTrack, PeerMessage,
+            PeerTrack,
+        },
         stream::{CloseReason, Transport},
+        whip,
     },
     ingest::{Hears, OwnOffer, Peer},
     queue::{
@@ -23,9 +28,10 @@ use crate::{
     },
     store::stream::Stream,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use tracing::{Instrument, info, info_span, warn};
+use uuid::Uuid;
 
 /// One participant's connection.
 pub(super) struct Connection {
@@ -33,6 +39,8 @@ pub(super) struct Connection {
     /// Of the last offer, among the meeting's.
     attempt: u64,
     description: Description,
+    /// Where it came by WHIP.
+    whip: Option<WhipSession>,
     /// By the `mid` of their sections; of a stream that was closed from here it stays, so that it is
     /// not begun again by the next offer.
     streams: BTreeMap<String, (Sent, StreamId)>,
@@ -47,7 +55,7 @@ impl RunningMeeting {
         responder: Responder,
     ) {
         match message["type"].as_str() {
-            Some("offer") => self.offer(participant, &message["data"], responder),
+            Some("offer") => self.offer(participant, &message["data"], None, responder),
             Some("answer") => self.answer_of(participant, &message["data"], responder),
             // Its checks come to us from wherever it is, and say so by themselves.
             _ => responder.reply(Reply::Done),
@@ -73,28 +81,54 @@ impl RunningMeeting {
         if !self.peers.contains_key(&participant) {
             return;
         }
-        let tracks = offer.tracks.iter().map(|(mid, shown)| {
-            json!({
-                "mid": mid,
-                "participantId": shown.participant,
-                "kind": shown.kind,
-                "source": shown.source,
-            })
+        let tracks = offer.tracks.into_iter().map(|(mid, shown)| OfferedTrack {
+            mid,
+            participant_id: shown.participant,
+            kind: shown.kind,
+            source: shown.source,
+        });
+        let made = PeerMessage::Offer(OfferMade {
+            sdp: offer.sdp,
+            id: offer.id,
+            epoch: self.holder.epoch,
+            tracks: tracks.collect(),
         });
         let told = Published::Live {
-            kind: "offer".into(),
-            data: json!({
-                "sdp": offer.sdp,
-                "id": offer.id,
-                "epoch": self.holder.epoch,
-                "tracks": tracks.collect::<Vec<_>>(),
-            }),
+            kind: made.kind().into(),
+            data: made.data(),
             to: Some(participant),
         };
         let _ = self.deps.queue.publish(self.meeting, &told);
     }
 
-    fn offer(&mut self, participant: ParticipantId, data: &Value, responder: Responder) {
+    /// The connection of this session of WHIP, while it lives.
+    pub(super) fn whip_session(
+        &self,
+        participant: ParticipantId,
+        session: Uuid,
+    ) -> Option<&WhipSession> {
+        let connection = self.peers.get(&participant)?;
+        let whip = connection.whip.as_ref()?;
+        (whip.id == session && connection.peer.is_alive()).then_some(whip)
+    }
+
+    /// Lets go of a connection, which ends it. Answers with the streams that it had.
+    pub(super) fn forget_peer(&mut self, participant: ParticipantId) -> Vec<StreamId> {
+        let had = self.peers.remove(&participant).map(|had| had.streams);
+        had.into_iter()
+            .flatten()
+            .map(|(_, (_, stream))| stream)
+            .collect()
+    }
+
+    /// `session`: of WHIP, whose clients take no offers.
+    pub(super) fn offer(
+        &mut self,
+        participant: ParticipantId,
+        data: &Value,
+        session: Option<Uuid>,
+        responder: Responder,
+    ) {
         let Some(endpoint) = &self.deps.rtp.webrtc else {
             return responder.reply(refuse(
                 "webrtc_unavailable",
@@ -107,10 +141,11 @@ impl RunningMeeting {
         };
         self.attempts += 1;
         let attempt = self.attempts;
-        let before = self
-            .peers
-            .get_mut(&participant)
-            .filter(|before| before.peer.is_alive() && description.continues(&before.description));
+        let before = self.peers.get_mut(&participant).filter(|before| {
+            before.peer.is_alive()
+                && description.continues(&before.description)
+                && before.whip.as_ref().map(|whip| whip.id) == session
+        });
         let goes_on = before
             .as_ref()
             .map(|before| &before.streams)
@@ -127,6 +162,11 @@ impl RunningMeeting {
             .filter(|sent| !goes_on.contains(&sent.mid))
             .cloned()
             .collect();
+        let whip = session.map(|id| WhipSession {
+            id,
+            offer: sdp.clone(),
+            name: None,
+        });
         let peer = match before {
             Some(before) => {
                 before.attempt = attempt;
@@ -136,16 +176,17 @@ impl RunningMeeting {
             // place.
             None => {
                 let span = info_span!("peer", participant = %participant);
-                let hears = Hears {
+                let hears = session.is_none().then(|| Hears {
                     room: self.tracks.room().clone(),
                     participant,
                     offers: self.offers.clone(),
-                };
-                let peer = span.in_scope(|| endpoint.peer(Some(hears)));
+                });
+                let peer = span.in_scope(|| endpoint.peer(hears));
                 let connection = Connection {
                     peer: peer.clone(),
                     attempt,
                     description: description.clone(),
+                    whip: whip.clone(),
                     streams: BTreeMap::new(),
                 };
                 self.peers.insert(participant, connection);
@@ -159,6 +200,7 @@ impl RunningMeeting {
             participant,
             attempt,
             description,
+            whip,
             sent,
             begins,
         };
@@ -182,6 +224,7 @@ impl RunningMeeting {
             participant,
             attempt,
             description,
+            whip,
             sent,
             begins,
         } = offered;
@@ -207,6 +250,10 @@ impl RunningMeeting {
             }
         };
         connection.description = description;
+        connection.whip = whip.map(|whip| WhipSession {
+            name: whip::ice_name(&negotiated.sdp).map(str::to_owned),
+            ..whip
+        });
         let peer = connection.peer.clone();
         let goes_on = |mid: &String, before: &Sent| {
             sent.iter().any(|sent| sent.mid == *mid && sent == before)
@@ -234,25 +281,28 @@ impl RunningMeeting {
                 connection.streams.insert(mid, (sent.clone(), id));
             }
         }
-        let data = json!({
-            "sdp": negotiated.sdp,
-            "epoch": self.holder.epoch,
-            "tracks": self.tracks_of(participant),
+        let answer = PeerMessage::Answer(OfferAnswered {
+            sdp: negotiated.sdp,
+            epoch: self.holder.epoch,
+            tracks: self.tracks_of(participant),
         });
         responder.reply(Reply::Signal {
-            kind: "answer".into(),
-            data,
+            kind: answer.kind().into(),
+            data: answer.data(),
         });
     }
 
-    fn tracks_of(&self, participant: ParticipantId) -> Vec<Value> {
+    fn tracks_of(&self, participant: ParticipantId) -> Vec<PeerTrack> {
         let streams = self.peers.get(&participant).map(|of| &of.streams);
         let open = streams
             .into_iter()
             .flatten()
             .filter(|(_, (_, stream))| self.tracks.is_open(*stream));
-        open.map(|(mid, (sent, stream))| {
-            json!({"mid": mid, "streamId": stream, "kind": sent.kind, "source": sent.source})
+        open.map(|(mid, (sent, stream))| PeerTrack {
+            mid: mid.clone(),
+            stream_id: *stream,
+            kind: sent.kind,
+            source: sent.source,
         })
         .collect()
     }
@@ -306,11 +356,15 @@ impl RunningMeeting {
             participants.insert(stream.participant);
             self.refuse(stream, None, CloseReason::Moved, String::new());
         }
+        let asked = PeerMessage::Media(MediaRequest {
+            epoch: self.holder.epoch,
+            action: MediaAction::Offer,
+        });
         for participant in participants {
             info!(%participant, "a browser is asked to offer again");
             let media = Published::Live {
-                kind: "media".into(),
-                data: json!({"epoch": self.holder.epoch, "action": "offer"}),
+                kind: asked.kind().into(),
+                data: asked.data(),
                 to: Some(participant),
             };
             // Lost, its sender sees that its connection fails.

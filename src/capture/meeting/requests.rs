@@ -97,6 +97,11 @@ impl RunningMeeting {
                 participant,
                 message,
             } => self.signal(participant, &message, responder),
+            Ask::Whip {
+                participant,
+                session,
+                asks,
+            } => self.whip(participant, session, asks, responder),
         }
     }
 

@@ -46,7 +46,10 @@ pub struct Partial {
 
 words! {
     /// Why a segment that was shown is taken back.
-    pub enum Reason("reason for a retraction") {
+    pub enum Reason(
+        "reason for a retraction",
+        schema "RetractionReason": "Why a segment that was shown is taken back."
+    ) {
         /// Nothing was said after all.
         Empty = "empty",
         /// Consent was withdrawn.

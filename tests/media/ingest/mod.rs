@@ -1,5 +1,6 @@
 //! Real datagrams over loopback into real sockets.
 
+mod hostile;
 mod room;
 mod srtp;
 mod webrtc;

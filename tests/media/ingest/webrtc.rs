@@ -28,7 +28,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Frames of 20 ms whose last byte tells whose they are.
-fn voice(whose: u8, frames: usize) -> Vec<Frame> {
+pub(super) fn voice(whose: u8, frames: usize) -> Vec<Frame> {
     (0..frames)
         .map(|n| Frame {
             payload: vec![0x78, n as u8, (n >> 8) as u8, whose].into(),
@@ -37,26 +37,26 @@ fn voice(whose: u8, frames: usize) -> Vec<Frame> {
         .collect()
 }
 
-fn endpoint() -> Endpoint {
+pub(super) fn endpoint() -> Endpoint {
     Endpoint::bind(LOOPBACK, 0, &[LOOPBACK]).expect("a free port")
 }
 
 /// A browser and its connection here.
-struct Call {
-    browser: Browser,
-    peer: Peer,
+pub(super) struct Call {
+    pub browser: Browser,
+    pub peer: Peer,
     arrivals: mpsc::Receiver<(StreamId, Arrival)>,
-    stream: Stream,
-    answer: String,
+    pub stream: Stream,
+    pub answer: String,
 }
 
 impl Call {
     /// Offered and answered; the microphone is a stream.
-    async fn begin(endpoint: &Endpoint) -> Self {
+    pub async fn begin(endpoint: &Endpoint) -> Self {
         Self::begin_with(endpoint, str::to_owned).await
     }
 
-    async fn begin_with(endpoint: &Endpoint, change: impl Fn(&str) -> String) -> Self {
+    pub async fn begin_with(endpoint: &Endpoint, change: impl Fn(&str) -> String) -> Self {
         let browser = Browser::bind(LOOPBACK).await.expect("a port");
         Self::of(endpoint, browser, change).await
     }
@@ -95,13 +95,13 @@ impl Call {
         }
     }
 
-    async fn connected(endpoint: &Endpoint) -> Self {
+    pub async fn connected(endpoint: &Endpoint) -> Self {
         let mut call = Self::begin(endpoint).await;
         call.browser.connect(SOON).await.expect("connects");
         call
     }
 
-    async fn speak(&mut self, frames: &[Frame]) {
+    pub async fn speak(&mut self, frames: &[Frame]) {
         self.browser
             .speak(frames, Instant::now(), &CancellationToken::new())
             .await
@@ -109,7 +109,7 @@ impl Call {
     }
 
     /// The payloads that have come, once there are so many.
-    async fn heard(&mut self, at_least: usize) -> Vec<Vec<u8>> {
+    pub async fn heard(&mut self, at_least: usize) -> Vec<Vec<u8>> {
         let mut heard = Vec::new();
         while heard.len() < at_least {
             let arrival = timeout(SOON, self.arrivals.recv())
@@ -123,7 +123,7 @@ impl Call {
     }
 
     /// Nothing of it has come.
-    fn is_silent(&mut self) -> bool {
+    pub fn is_silent(&mut self) -> bool {
         while let Ok((_, arrival)) = self.arrivals.try_recv() {
             if let Arrival::Rtp { .. } = arrival {
                 return false;
@@ -133,7 +133,7 @@ impl Call {
     }
 }
 
-fn payloads(frames: &[Frame]) -> Vec<Vec<u8>> {
+pub(super) fn payloads(frames: &[Frame]) -> Vec<Vec<u8>> {
     frames.iter().map(|frame| frame.payload.to_vec()).collect()
 }
 
@@ -200,7 +200,7 @@ async fn peers_share_a_port_and_nothing_else() {
 }
 
 /// What a stranger may send to the port, with what an eavesdropper on signaling could know.
-fn attacks(answer: &str) -> Vec<Vec<u8>> {
+pub(super) fn attacks(answer: &str) -> Vec<Vec<u8>> {
     let ufrag = answer
         .lines()
         .find_map(|line| line.strip_prefix("a=ice-ufrag:"))

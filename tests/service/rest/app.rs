@@ -33,7 +33,7 @@ use hansard::{
     published::Here,
     queue::{
         Queue,
-        message::{Ask, Reply},
+        message::{Ask, Reply, WhipAsk},
     },
     store::{self, Store, key, seal::Seal, tenant},
 };
@@ -47,6 +47,16 @@ pub const CONSENT: &str = "/v1/users/consent";
 pub const PUBLIC_URL: &str = "https://hansard.example.org";
 pub const ALLOWED: &str = "https://app.example.org";
 pub const SECRET: &[u8] = b"the REST tests' secret of more than thirty-two bytes";
+
+/// What a sender of one sound offers.
+pub const OFFER: &str = "v=0\r\no=- 4611 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+a=fingerprint:sha-256 AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99\r\n\
+m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
+a=mid:0\r\na=sendonly\r\n";
+/// What a worker says to it, as far as the API looks at it.
+pub const ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\na=group:BUNDLE 0\r\na=ice-lite\r\n\
+m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:srvr\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\n\
+a=candidate:1 1 udp 1 192.0.2.1 4000 typ host\r\n";
 
 /// One API on a database of its own, with a tenant and its key.
 pub struct App {
@@ -365,6 +375,13 @@ impl App {
             .token
     }
 
+    /// A token that publishes by WHIP.
+    pub async fn whip_token(&self, meeting: MeetingId, participant: ParticipantId) -> String {
+        let path = format!("/v1/meetings/{meeting}/participants/{participant}/whip-token");
+        let made = self.post(&path, json!({"ttlSeconds": 600})).await;
+        text(&made.expect(201)["token"])
+    }
+
     /// The secret of a new link.
     pub async fn link(&self, meeting: MeetingId) -> String {
         let body = json!({"role": "participant", "expiresAt": null});
@@ -392,7 +409,7 @@ impl App {
     }
 
     /// Holds the meeting as a worker would, as far as asks go: streams get a port, withdrawals are
-    /// written down.
+    /// written down, offers of WHIP are answered by [`ANSWER`].
     pub async fn worker(&self, meeting: MeetingId) -> Worker {
         let mut serving = self.state.queue.serve(meeting).await;
         let (heard, asks) = tokio::sync::mpsc::unbounded_channel();
@@ -410,6 +427,13 @@ impl App {
                     }
                     Ask::Streams => Reply::Streams {
                         streams: Vec::new(),
+                    },
+                    Ask::Whip {
+                        asks: WhipAsk::Publish { .. } | WhipAsk::Restart { .. },
+                        ..
+                    } => Reply::Signal {
+                        kind: "answer".to_owned(),
+                        data: json!({"sdp": ANSWER, "epoch": 1, "tracks": []}),
                     },
                     Ask::Withdraw { journal, .. } => Reply::Withdrawn {
                         journalled: journal,
@@ -462,6 +486,20 @@ async fn make_tenant(url: &str, name: &str) -> (TenantId, String) {
         .await
         .expect("made");
     (tenant, secret.reveal().to_owned())
+}
+
+/// A request with a body of text.
+pub fn text_request(
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    kind: &str,
+    body: impl Into<Body>,
+) -> Request<Body> {
+    let (mut parts, _) = request(method, path, headers, None).into_parts();
+    let kind = kind.parse().expect("a header");
+    parts.headers.insert(header::CONTENT_TYPE, kind);
+    Request::from_parts(parts, body.into())
 }
 
 pub fn request(

@@ -38,3 +38,4 @@ mod translation;
 mod user;
 
 pub use deletion_job::keep_versions;
+mod whip;

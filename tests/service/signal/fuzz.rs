@@ -73,7 +73,7 @@ fn mutate(rng: &mut fastrand::Rng, corpus: &[Vec<u8>], bytes: &mut Vec<u8>) {
 }
 
 /// Every entry as it is, then its mutations.
-fn each(name: &str, mut check: impl FnMut(&[u8], bool)) {
+pub fn each(name: &str, mut check: impl FnMut(&[u8], bool)) {
     let corpus = corpus(name);
     for (n, entry) in corpus.iter().enumerate() {
         check(entry, true);

@@ -237,7 +237,10 @@ async fn offers_go_to_the_worker_and_what_it_answers_comes_to_that_participant_o
                             message,
                         });
                     } else {
-                        let (kind, data) = ("answer".to_owned(), json!({"sdp": "v=1"}));
+                        let (kind, data) = (
+                            "answer".to_owned(),
+                            json!({"sdp": "v=1", "epoch": 1, "tracks": []}),
+                        );
                         queue
                             .publish(
                                 meeting,

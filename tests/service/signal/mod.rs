@@ -6,6 +6,7 @@ use crate::support;
 mod broker;
 mod commit;
 mod consent;
+mod document;
 mod fuzz;
 mod join;
 mod lease;

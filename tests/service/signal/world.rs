@@ -1,6 +1,10 @@
 //! A tenant with a meeting, `api` processes with sockets, and clients.
 
-use super::support::{self, postgres::Cluster};
+use super::support::{
+    self,
+    postgres::Cluster,
+    signaling::{Side, undocumented},
+};
 use axum::Router;
 use futures_util::{SinkExt, StreamExt};
 use hansard::{
@@ -375,7 +379,16 @@ impl Client {
                 .expect("something comes in time");
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    return Some(serde_json::from_str(&text).expect("JSON"));
+                    let message: Value = serde_json::from_str(&text).expect("JSON");
+                    // Partials are the tests' own here; those of a real meeting are held to the
+                    // document in the end-to-end tests.
+                    let is_partial =
+                        message["type"] == "transcript_update" && message.get("seq").is_none();
+                    if !is_partial {
+                        let wrong = undocumented(Side::Server, &message);
+                        assert!(wrong.is_empty(), "{message}: {wrong:?}");
+                    }
+                    return Some(message);
                 }
                 Some(Ok(Message::Close(frame))) => {
                     self.code = frame.map(|frame| frame.code.into());

@@ -9,6 +9,11 @@ async fn every_operation_refuses_alike() {
     let json_type = ("content-type", "application/json");
     let fresh = Uuid::now_v7().to_string();
     for (method, path, operation) in operations() {
+        let content = operation["requestBody"]["content"].as_object();
+        if content.is_some_and(|content| !content.contains_key("application/json")) {
+            // Text, which is tried where it is read.
+            continue;
+        }
         let here = format!("{method} {path}");
         eprintln!("{here}");
         let documented = |status: u16| operation["responses"].get(status.to_string()).is_some();

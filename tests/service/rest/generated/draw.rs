@@ -1,6 +1,7 @@
 //! Requests drawn from the OpenAPI document: mostly right, wrong in one place or another, with
 //! boundary values.
 
+use crate::rest::app::OFFER;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -64,6 +65,7 @@ impl Draw<'_> {
                 Some("query") if self.rng.bool() => {
                     query.push(format!("{name}={}", self.query(name, parameter)))
                 }
+                Some("header") if name == "If-Match" => headers.extend(self.entity_tag()),
                 Some("header") if self.once_in(5) => headers.push((name.to_owned(), self.header())),
                 _ => {}
             }
@@ -86,7 +88,12 @@ impl Draw<'_> {
             address = format!("{address}?{}", query.join("&"));
         }
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-        let body = schema.is_object().then(|| self.body(schema, &mut headers));
+        let texts = operation["requestBody"]["content"].as_object();
+        let text = texts.and_then(|content| content.keys().find(|kind| !kind.ends_with("json")));
+        let body = match text {
+            Some(kind) => Some(self.description(kind, &mut headers)),
+            None => schema.is_object().then(|| self.body(schema, &mut headers)),
+        };
         Drawn {
             method: method.to_owned(),
             path: address,
@@ -103,6 +110,7 @@ impl Draw<'_> {
             "linkId" => "link",
             "segmentId" => "segment",
             "redactionId" => "redaction",
+            "sessionId" => "session",
             _ if path.starts_with("/v1/users") => "user",
             _ if path.starts_with("/v1/recordings") => "recording",
             _ => "meeting",
@@ -213,6 +221,36 @@ impl Draw<'_> {
             3 => "a b\tc".to_owned(),
             n => format!("key-{n}"),
         }
+    }
+
+    /// Of a session of WHIP, in most cases.
+    fn entity_tag(&mut self) -> Option<(String, String)> {
+        let is_sent = !self.once_in(10);
+        let tag = *self.one(&["*", "*", "\"srvr\"", "\"srvr\"", "W/\"srvr\"", "srvr", ""]);
+        is_sent.then(|| ("if-match".to_owned(), tag.to_owned()))
+    }
+
+    /// A description or a fragment of one, in most cases.
+    fn description(&mut self, kind: &str, headers: &mut Vec<(String, String)>) -> Vec<u8> {
+        let kind = if self.once_in(20) { "text/plain" } else { kind };
+        headers.push(("content-type".to_owned(), kind.to_owned()));
+        let hundred = OFFER.replace("a=mid:0", &"m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(100));
+        let large = "x".repeat(70_000);
+        let texts: [&[u8]; 12] = [
+            OFFER.as_bytes(),
+            OFFER.as_bytes(),
+            OFFER.as_bytes(),
+            OFFER.as_bytes(),
+            b"a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n",
+            b"a=ice-ufrag:8hhY\r\n",
+            b"a=candidate:1 1 udp 1 192.0.2.1 4 typ host\r\n",
+            b"",
+            b"v=0",
+            b"\xff\xfe",
+            hundred.as_bytes(),
+            large.as_bytes(),
+        ];
+        self.one(&texts).to_vec()
     }
 
     fn body(&mut self, schema: &Value, headers: &mut Vec<(String, String)>) -> Vec<u8> {

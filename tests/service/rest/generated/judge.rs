@@ -1,7 +1,6 @@
 //! Whether an answer is one that the document describes.
 
-use super::schema;
-use crate::rest::app::Answer;
+use crate::{rest::app::Answer, support::schema};
 use serde_json::Value;
 
 /// # Errors

@@ -5,7 +5,6 @@
 
 mod draw;
 mod judge;
-mod schema;
 
 use super::{
     app::{Answer, App, Worker, request, text},
@@ -43,6 +42,8 @@ struct World {
     bucket: Bucket,
     pool: Pool,
     roles: Vec<Role>,
+    /// Who publishes by WHIP in each meeting.
+    publishers: BTreeMap<String, Role>,
     workers: Vec<Worker>,
     host: Uuid,
     users: Vec<Uuid>,
@@ -59,6 +60,7 @@ impl World {
             bucket,
             pool: Pool::default(),
             roles: Vec::new(),
+            publishers: BTreeMap::new(),
             workers: Vec::new(),
             host: Uuid::nil(),
             users: Vec::new(),
@@ -124,6 +126,10 @@ impl World {
                 self.app.enter(meeting, joined.participant).await;
                 participants.push((joined.participant, joined.token, joined.consent_token));
             }
+            let token = self.app.whip_token(meeting, participants[0].0).await;
+            let headers = vec![("authorization", format!("Bearer {token}"))];
+            self.publishers
+                .insert(meeting.to_string(), ("publisher", headers));
             self.fill(meeting, participants[0].0).await;
             let stream = json!({"participantId": participants[0].0.0, "kind": "audio", "codec": "opus",
                 "payloadType": 111, "clockRate": 48_000});
@@ -366,7 +372,7 @@ async fn no_generated_request_gets_an_answer_that_is_not_documented() {
             world.refresh().await;
         }
         let (method, path, operation) = &operations[rng.usize(..operations.len())];
-        let role = world.roles[rng.usize(..world.roles.len())].clone();
+        let mut role = world.roles[rng.usize(..world.roles.len())].clone();
         let mut draw = Draw {
             document: &document,
             pool: &world.pool,
@@ -374,6 +380,14 @@ async fn no_generated_request_gets_an_answer_that_is_not_documented() {
             meeting: None,
         };
         let drawn = draw.request(method, path, operation);
+        let about = draw.meeting;
+        // Nobody else may.
+        if let Some(publisher) = about.and_then(|meeting| world.publishers.get(&meeting))
+            && path.contains("/whip")
+            && rng.bool()
+        {
+            role = publisher.clone();
+        }
         let answer = world.send(&drawn, &role).await;
         let here = format!("{method} {path}");
         *statuses.entry(answer.status).or_default() += 1;

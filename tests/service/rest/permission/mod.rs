@@ -2,7 +2,7 @@
 
 mod table;
 
-use super::app::{App, request, text};
+use super::app::{App, OFFER, request, text, text_request};
 use hansard::{
     api::token::COOKIE,
     domain::{
@@ -70,6 +70,11 @@ impl World {
             ("consent elsewhere", other.consent_token),
             ("link", app.link(meeting).await),
             ("link elsewhere", app.link(elsewhere).await),
+            ("whip", app.whip_token(meeting, joined.participant).await),
+            (
+                "whip elsewhere",
+                app.whip_token(elsewhere, other.participant).await,
+            ),
         ];
         let recording = Uuid::now_v7();
         sqlx::query(
@@ -137,6 +142,8 @@ impl World {
             .replace("{id}", &self.meeting.to_string())
             .replace("{user}", &self.host.to_string())
             .replace("{member}", &self.member.to_string())
+            .replace("{participant}", &self.participant.to_string())
+            .replace("{session}", &Uuid::now_v7().to_string())
             .replace("{recording}", &self.recording.to_string())
             .replace("{busy}", &self.busy.to_string());
         if path.contains("{spare}") {
@@ -218,6 +225,9 @@ impl World {
                 _ => json!({}),
             }),
             ("POST", "/v1/meetings/{id}/streams") => Some(self.stream()),
+            ("POST", "/v1/meetings/{id}/participants/{participant}/whip-token") => {
+                Some(json!({"ttlSeconds": 60}))
+            }
             ("POST", "/v1/meetings/{id}/links") => Some(json!({"role": "participant"})),
             ("POST", "/v1/users/consent") => {
                 let mut body = json!({"meetingId": self.meeting.0, "consentType": "recording", "status": "accepted"});
@@ -233,9 +243,18 @@ impl World {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        self.app
-            .send(request(operation.method, &path, &headers, body))
-            .await
+        let request = match (operation.method, operation.path.contains("/whip")) {
+            ("POST", true) if body.is_none() => {
+                text_request("POST", &path, &headers, "application/sdp", OFFER)
+            }
+            ("PATCH", true) => {
+                let headers = [&headers[..], &[("if-match", "\"srvr\"")]].concat();
+                let kind = "application/trickle-ice-sdpfrag";
+                text_request("PATCH", &path, &headers, kind, "a=end-of-candidates\r\n")
+            }
+            _ => request(operation.method, &path, &headers, body),
+        };
+        self.app.send(request).await
     }
 
     fn stream(&self) -> Value {

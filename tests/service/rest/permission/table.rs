@@ -1,7 +1,7 @@
 //! Who may call which operation, by the contract.
 
 /// Credentials, by the names in which [`EXPECTED`] speaks of them.
-pub const CREDENTIALS: [&str; 20] = [
+pub const CREDENTIALS: [&str; 22] = [
     "nothing",
     "garbage",
     "key",
@@ -22,6 +22,8 @@ pub const CREDENTIALS: [&str; 20] = [
     "consent elsewhere",
     "link",
     "link elsewhere",
+    "whip",
+    "whip elsewhere",
 ];
 
 /// Never anything: answered 401 wherever they are sent.
@@ -65,7 +67,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 51] = [
+pub const EXPECTED: [Operation; 55] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -155,6 +157,30 @@ pub const EXPECTED: [Operation; 51] = [
         method: "POST",
         path: "/v1/meetings/{id}/join",
         may: &["key", "host", "cookie own origin", "link"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/participants/{participant}/whip-token",
+        may: &["key", "host", "cookie own origin", "join", "resume"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
+        path: "/v1/meetings/{id}/whip",
+        may: &["whip"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "PATCH",
+        path: "/v1/meetings/{id}/whip/{session}",
+        may: &["whip"],
+        other_tenant: 404,
+    },
+    Operation {
+        method: "DELETE",
+        path: "/v1/meetings/{id}/whip/{session}",
+        may: &["whip"],
         other_tenant: 404,
     },
     Operation {

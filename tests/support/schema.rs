@@ -1,4 +1,4 @@
-//! JSON Schema as far as our OpenAPI document uses it. A keyword that is not known here ends the
+//! JSON Schema as far as our OpenAPI and AsyncAPI documents use it. A keyword that is not known here ends the
 //! test: it would pass unseen.
 
 use chrono::DateTime;
@@ -63,6 +63,8 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
                     wrong.push(format!("{at}: {value} is no {rule}"));
                 }
             }
+            "const" if rule != value => wrong.push(format!("{at}: {value} is not {rule}")),
+            "const" => {}
             "enum" if !rule.as_array().expect("a list").contains(value) => {
                 wrong.push(format!("{at}: {value} is none of {rule}"))
             }
@@ -119,6 +121,11 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str, wrong: &
             "additionalProperties" if rule.is_object() => {
                 for (name, member) in value.as_object().into_iter().flatten() {
                     check(document, rule, member, &format!("{at}/{name}"), wrong);
+                }
+            }
+            "additionalProperties" if *rule == false && !rules.contains_key("properties") => {
+                for name in value.as_object().into_iter().flat_map(|of| of.keys()) {
+                    wrong.push(format!("{at}: {name} is not documented"));
                 }
             }
             "enum" | "minimum" | "maximum" => {}

@@ -1,0 +1,307 @@
+//! A peer that nobody here wrote: aiortc as a participant, also through a TURN server. What it sends is
+//! recorded and captioned.
+
+use crate::{
+    browser::{RATE, wav},
+    clients::{here, installed, run},
+    support::{Scratch, coturn::Coturn, eventually, server::Server},
+};
+use hansard_client::{
+    meeting::Meeting,
+    rest::{Client, Joined},
+    signal::{Event, Signal},
+    wer,
+};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+
+/// A client starts and connects, on a busy machine.
+const START_MAX: Duration = Duration::from_secs(60);
+/// The voice, and what is behind on a busy machine.
+const PLAY_MAX: Duration = Duration::from_secs(120);
+/// Before the voice: what is sent until a client is connected is lost.
+const SILENCE_S: usize = 5;
+/// Of the voice.
+const SPOKEN_S: usize = 16;
+
+/// A client's process, and what it told.
+struct Peer {
+    child: Child,
+    told: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Peer {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts; scripts/install.sh test installs what it needs");
+        let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let (stdout, hears) = (child.stdout.take().expect("it is piped"), told.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or_else(|_| json!({"line": line}));
+                hears.lock().expect("no holder panics").push(value);
+            }
+        });
+        Self { child, told }
+    }
+
+    fn told(&self) -> Vec<Value> {
+        self.told.lock().expect("no holder panics").clone()
+    }
+
+    async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            if let Some(told) = self.told().into_iter().find(&wanted) {
+                return told;
+            }
+            assert!(begun.elapsed() < START_MAX, "{what}: {:?}", self.told());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Lets it end by itself.
+    async fn ends(mut self) {
+        drop(self.child.stdin.take());
+        let begun = Instant::now();
+        while begun.elapsed() < START_MAX {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                assert!(status.success(), "{status}: {:?}", self.told());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("it does not end: {:?}", self.told());
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A meeting in which David, who agreed, will speak.
+struct Scene {
+    server: Server,
+    client: Client,
+    meeting: String,
+    david: Joined,
+    /// What he says.
+    said: String,
+    file: PathBuf,
+    events: Arc<Mutex<Vec<Event>>>,
+    observing: JoinHandle<()>,
+}
+
+impl Scene {
+    async fn begin(data: &Path, scratch: &Path, environment: &[(&str, &str)]) -> Self {
+        let set = Meeting::test_set("incident").expect("the set");
+        let said = set
+            .utterances
+            .iter()
+            .filter(|utterance| {
+                utterance.speaker == "David" && utterance.end_ms <= SPOKEN_S as i64 * 1_000
+            })
+            .map(|utterance| format!("{} ", utterance.text))
+            .collect();
+        let source = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/data/speech/incident/David.opus"
+        );
+        let decoding = tokio::task::spawn_blocking(|| {
+            hansard_client::tone::decode(source.as_ref(), RATE).expect("plays")
+        });
+        let mut samples = vec![0.0; SILENCE_S * RATE as usize];
+        samples.extend(decoding.await.expect("no panic"));
+        samples.truncate((SILENCE_S + SPOKEN_S) * RATE as usize);
+        let file = scratch.join("david.wav");
+        wav(&file, &samples);
+
+        let arguments = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
+        let server = Server::start("serve", data, &arguments, environment);
+        let client = server.client();
+        let user = async |name: &str| {
+            let email = format!("{name}@example.org");
+            client.create_user(&email, name).await.expect("a user")
+        };
+        let host = user("Host").await;
+        let made = client
+            .create_meeting(&host, json!({"language": "en"}))
+            .await;
+        let meeting = made.expect("a meeting")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let joined = client.join(&meeting, &user("David").await).await;
+        let david = joined.expect("joins");
+        client
+            .consent(&david.consent_token, &meeting, "recording_ai", "accepted")
+            .await
+            .expect("agrees");
+        let mut observer = Signal::observe(&client, &meeting, Some(0))
+            .await
+            .expect("observes");
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let hears = events.clone();
+        let observing = tokio::spawn(async move {
+            while let Some(event) = observer.next().await {
+                hears.lock().expect("no holder panics").push(event);
+            }
+        });
+        Self {
+            server,
+            client,
+            meeting,
+            david,
+            said,
+            file,
+            events,
+            observing,
+        }
+    }
+
+    fn heard(&self) -> String {
+        let events = self.events.lock().expect("no holder panics");
+        let finals = events
+            .iter()
+            .filter(|event| event.kind() == "transcript_update" && event.data()["final"] == true);
+        finals
+            .map(|event| {
+                assert_eq!(event.data()["participant"]["displayName"], "David");
+                event.data()["text"].as_str().expect("text").to_owned() + " "
+            })
+            .collect()
+    }
+
+    /// Waits until he has been heard.
+    async fn until_heard(&self) {
+        let enough = wer::words(&self.said).len() * 9 / 10;
+        let begun = Instant::now();
+        while wer::words(&self.heard()).len() < enough {
+            let (said, heard) = (&self.said, self.heard());
+            assert!(begun.elapsed() < PLAY_MAX, "{said:?}: {heard:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What is left of the meeting: his words, and a track of them.
+    async fn check(self) {
+        self.client.end(&self.meeting).await.expect("ends");
+        let deadline = Instant::now() + PLAY_MAX;
+        let recordings = self
+            .client
+            .wait_recordings_ready(&self.meeting, deadline)
+            .await
+            .expect("ready");
+        let (said, heard) = (&self.said, self.heard());
+        let errors = wer::compare(said, &heard);
+        println!("{said:?} was heard as {heard:?}: {:.3}", errors.rate());
+        assert!(errors.rate() <= 0.15, "{said:?}: {heard:?}");
+        let mut tracks = recordings
+            .iter()
+            .filter(|recording| recording.kind == "track");
+        let track = tracks.next().expect("a track");
+        assert!(tracks.next().is_none(), "one, of one voice");
+        assert_eq!(track.media_type.as_deref(), Some("audio/webm"));
+        assert!(track.duration_ms.expect("it is ready") > 10_000);
+        self.observing.abort();
+        self.server.terminate();
+    }
+}
+
+fn aiortc(scene: &Scene, packages: &Path, policy: &str) -> Command {
+    let mut command = Command::new(packages.join("bin/python"));
+    command
+        .arg(here("aiortc/run.py"))
+        .arg(scene.client.signal_url())
+        .arg(&scene.david.token)
+        .arg(&scene.file)
+        .arg(policy);
+    command
+}
+
+async fn aiortc_packages() -> PathBuf {
+    let installing = tokio::task::spawn_blocking(|| {
+        installed("aiortc", &["aiortc/requirements.txt"], |folder| {
+            let mut venv = Command::new("python3");
+            run(
+                "a virtual environment",
+                venv.args(["-m", "venv"]).arg(folder),
+            );
+            let mut pip = Command::new(folder.join("bin/pip"));
+            pip.args(["install", "--quiet", "--requirement"]);
+            run("pip", pip.arg(here("aiortc/requirements.txt")));
+        })
+    });
+    installing.await.expect("they are installed")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aiortc_is_recorded_and_captioned() {
+    let packages = aiortc_packages().await;
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let scene = Scene::begin(data.path(), scratch.path(), &[]).await;
+    let peer = Peer::start(&mut aiortc(&scene, &packages, "all"));
+    let answered = peer
+        .until("an answer", |told| told["tracks"].is_array())
+        .await;
+    assert_eq!(answered["tracks"][0]["source"], "microphone");
+    peer.until("connected", |told| told["state"] == "connected")
+        .await;
+    scene.until_heard().await;
+    peer.ends().await;
+    scene.check().await;
+}
+
+/// Nothing but the relay is tried: by UDP, and by TLS where a network lets nothing else out.
+#[tokio::test(flavor = "multi_thread")]
+async fn aiortc_is_recorded_through_a_turn_server() {
+    let packages = aiortc_packages().await;
+    for scheme in ["turn", "turns"] {
+        let (data, scratch) = (Scratch::new(), Scratch::new());
+        let turn = Coturn::start();
+        let environment = [
+            ("HANSARD_ICE_URLS", turn.url(scheme)),
+            ("HANSARD_TURN_SECRET", turn.secret.clone()),
+        ];
+        let environment = environment
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let scene = Scene::begin(data.path(), scratch.path(), &environment).await;
+        let mut client = aiortc(&scene, &packages, "relay");
+        let peer = Peer::start(client.env("SSL_CERT_FILE", turn.certificate()));
+        let gathered = peer
+            .until("candidates", |told| told["candidates"].is_array())
+            .await;
+        let candidates = gathered["candidates"].as_array().expect("a list");
+        assert!(
+            !candidates.is_empty()
+                && candidates
+                    .iter()
+                    .all(|one| one.as_str().is_some_and(|one| one.contains("typ relay"))),
+            "{candidates:?}"
+        );
+        peer.until("connected", |told| told["state"] == "connected")
+            .await;
+        scene.until_heard().await;
+        peer.ends().await;
+        // Of some 20 s, 50 packets each.
+        eventually("coturn has relayed it", START_MAX, async || {
+            turn.relayed() > 500
+        })
+        .await;
+        scene.check().await;
+    }
+}
