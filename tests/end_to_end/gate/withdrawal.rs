@@ -15,6 +15,8 @@ pub const GRACE_MS: i64 = 250;
 const FRAME_MS: i64 = 45;
 /// From a grant to the first sample at the latest: commit, a poll, a read, on a busy machine.
 const OPEN_MS: i64 = 1_500;
+/// Long enough that much is left of it when a busy machine takes seconds for a grant.
+const VOICE_MS: i64 = 14_000;
 
 /// Spans of a voice's own time (ms) in which consent stood, by the entries' times.
 pub type Stood<'a> = &'a [(i64, i64)];
@@ -144,7 +146,7 @@ pub async fn assert_spool(data: &Path, room: &Room, frames: &[Frame], withdrawn_
 pub async fn by_rest(client: &Client, data: &Path) {
     let room = Room::open(client, recording_only()).await;
     let ana = room.guest_who("Ana", "accepted").await;
-    let frames = staircase(8_000);
+    let frames = staircase(VOICE_MS);
     let voice = room.speak(&ana, &frames).await;
     voice.reaches(2_750).await;
     let withdrawn = room.say(&ana, "recording_ai", "withdrawn").await;
@@ -153,8 +155,8 @@ pub async fn by_rest(client: &Client, data: &Path) {
     assert_spool(data, &room, &frames, voice.at(withdrawn)).await;
     voice.reaches(5_000).await;
     let again = room.say(&ana, "recording_ai", "accepted").await;
-    voice.reaches(8_000).await;
-    let stood = [(0, voice.at(withdrawn)), (voice.at(again), 8_000)];
+    voice.reaches(VOICE_MS.unsigned_abs()).await;
+    let stood = [(0, voice.at(withdrawn)), (voice.at(again), VOICE_MS)];
     voice.finished().await;
     let left = room.end().await;
     assert_only(&left, &ana, &frames, &stood, 5);
@@ -182,7 +184,7 @@ pub async fn by_socket(client: &Client, data: &Path) {
     let room = Room::open(client, recording_only()).await;
     let ben = room.guest_who("Ben", "accepted").await;
     let mut signal = socket(&room, &ben).await;
-    let frames = staircase(8_000);
+    let frames = staircase(VOICE_MS);
     let voice = room.speak(&ben, &frames).await;
     voice.reaches(2_750).await;
     let told = say_at(&mut signal, "recording_ai", "withdrawn").await;
@@ -204,7 +206,7 @@ pub async fn by_socket(client: &Client, data: &Path) {
         told.value
     );
     let again = time(&told.data()["timestamp"]);
-    let stood = [(0, voice.at(withdrawn)), (voice.at(again), 8_000)];
+    let stood = [(0, voice.at(withdrawn)), (voice.at(again), VOICE_MS)];
     voice.finished().await;
     let left = room.end().await;
     assert_only(&left, &ben, &frames, &stood, 5);
