@@ -146,20 +146,12 @@ impl RunningMeeting {
                 && description.continues(&before.description)
                 && before.whip.as_ref().map(|whip| whip.id) == session
         });
-        let goes_on = before
-            .as_ref()
-            .map(|before| &before.streams)
-            .into_iter()
-            .flatten();
-        let goes_on: BTreeSet<&String> = goes_on
-            .filter(|(mid, (before, _))| {
-                sent.iter().any(|sent| sent.mid == **mid && sent == before)
-            })
-            .map(|(mid, _)| mid)
-            .collect();
         let begins: Vec<Sent> = sent
             .iter()
-            .filter(|sent| !goes_on.contains(&sent.mid))
+            .filter(|sent| {
+                let mut had = before.iter().flat_map(|before| before.streams.values());
+                !had.any(|(before, _)| before == *sent)
+            })
             .cloned()
             .collect();
         let whip = session.map(|id| WhipSession {
@@ -255,18 +247,15 @@ impl RunningMeeting {
             ..whip
         });
         let peer = connection.peer.clone();
-        let goes_on = |mid: &String, before: &Sent| {
-            sent.iter().any(|sent| sent.mid == *mid && sent == before)
-        };
         let over: Vec<StreamId> = connection
             .streams
-            .iter()
-            .filter(|(mid, (before, _))| !goes_on(mid, before))
-            .map(|(_, (_, stream))| *stream)
+            .values()
+            .filter(|(before, _)| !sent.contains(before))
+            .map(|(_, stream)| *stream)
             .collect();
         connection
             .streams
-            .retain(|mid, (before, _)| goes_on(mid, before));
+            .retain(|_, (before, _)| sent.contains(before));
         for stream in over {
             self.close(stream, CloseReason::Request);
         }
