@@ -432,16 +432,21 @@ fn keep_for_again(rtc: &mut Rtc, ssrc: Ssrc) {
 
 /// What a codec is sent as in a section; `None`: the other side has it not.
 fn payload_type(rtc: &Rtc, mid: Mid, codec: Codec) -> Option<Pt> {
-    let wanted = match codec {
-        Codec::Audio(AudioCodec::Opus) => format::Codec::Opus,
-        Codec::Audio(AudioCodec::Pcmu) => format::Codec::PCMU,
-        Codec::Audio(AudioCodec::Pcma) => format::Codec::PCMA,
-        Codec::Video(VideoCodec::Vp8) => format::Codec::Vp8,
-        Codec::Video(VideoCodec::H264) => format::Codec::H264,
-    };
+    let wanted = format_of(codec);
     let taken = rtc.media(mid)?.remote_pts();
     let params = rtc
         .codec_config()
         .find(|params| params.spec().codec == wanted && taken.contains(&params.pt()))?;
     Some(params.pt())
+}
+
+/// A codec by str0m's name.
+pub fn format_of(codec: Codec) -> format::Codec {
+    match codec {
+        Codec::Audio(AudioCodec::Opus) => format::Codec::Opus,
+        Codec::Audio(AudioCodec::Pcmu) => format::Codec::PCMU,
+        Codec::Audio(AudioCodec::Pcma) => format::Codec::PCMA,
+        Codec::Video(VideoCodec::Vp8) => format::Codec::Vp8,
+        Codec::Video(VideoCodec::H264) => format::Codec::H264,
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Shared,
-    hearing::{BATCH, Hearing, Hears, sent_as},
+    hearing::{BATCH, Hearing, Hears, format_of, sent_as},
     peer::{Answer, Command, Peer, Refused},
     receiver::Receiver,
     routes::{Datagram, Over, PeerNumber},
@@ -43,6 +43,12 @@ const DATAGRAMS_MAX: usize = 512;
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// Payload type of Opus in our own offers; in answers it is the offer's.
 const OPUS: u8 = 111;
+/// What is taken from browsers.
+const TAKEN: [Codec; 3] = [
+    Codec::Audio(AudioCodec::Opus),
+    Codec::Video(VideoCodec::Vp8),
+    Codec::Video(VideoCodec::H264),
+];
 /// The longest wait of the task, for what has no timer.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Outputs that are still sent at the end: the goodbye of each stream, and of DTLS.
@@ -345,18 +351,13 @@ impl Task {
         let mids = sdp.lines().filter_map(|line| line.strip_prefix("a=mid:"));
         let taken = mids.filter_map(|mid| {
             let media = self.rtc.media(mid.into())?;
-            let codec = |of: format::Codec| match of {
-                format::Codec::Opus => Some(Codec::Audio(AudioCodec::Opus)),
-                format::Codec::Vp8 => Some(Codec::Video(VideoCodec::Vp8)),
-                format::Codec::H264 => Some(Codec::Video(VideoCodec::H264)),
-                _ => None,
-            };
             let of_kind = |codec: &Codec| match codec {
                 Codec::Audio(_) => media.kind().is_audio(),
                 Codec::Video(_) => media.kind().is_video(),
             };
             let mut known = self.rtc.codec_config().iter().filter_map(|params| {
-                let codec = codec(params.spec().codec).filter(of_kind)?;
+                let mut taken = TAKEN.into_iter().filter(of_kind);
+                let codec = taken.find(|codec| format_of(*codec) == params.spec().codec)?;
                 media
                     .remote_pts()
                     .contains(&params.pt())
@@ -438,7 +439,7 @@ impl Task {
         };
         match receiver_of(&mut self.receivers, mid) {
             Some(receiver) if !receiver.is_closed() => receiver.packet(packet, from),
-            // Of a section that is no stream: video, or one that was closed.
+            // Of a section that is no stream, or whose stream was closed.
             _ => {
                 metrics::counter!("hansard_webrtc_untaken_total").increment(1);
             }
