@@ -11,7 +11,7 @@ use super::inventory::Inventory;
 use crate::{
     domain::{
         fault::Away,
-        id::MeetingId,
+        id::{MeetingId, TenantId},
         inventory::{ObjectKind, Told, superfluous, untold},
         object_key::{LiveBlock, LiveSegment, RecordingFile, live_prefix, recordings_prefix},
         recording::{RecordingKind, SegmentState},
@@ -103,7 +103,7 @@ async fn clean(
     let entries = inventory::of_meeting(&mut tx, meeting).await?;
     let unneeded = superfluous(&entries, &told(inventory.objects, &mut tx, meeting).await?);
     let untold = untold(&entries, &unneeded);
-    if let Err(error) = tell(ledger, &mut tx, claimed, &untold).await {
+    if let Err(error) = tell(ledger, &mut tx, (claimed.job.tenant, meeting), &untold).await {
         tx.rollback().await?;
         return Err(super::unwritten(ledger, claimed.job.tenant, error).await);
     }
@@ -123,12 +123,9 @@ async fn clean(
 async fn tell(
     ledger: &Ledger,
     tx: &mut Tx,
-    claimed: &Claimed,
+    (tenant, meeting): (TenantId, MeetingId),
     going: &[String],
 ) -> Result<(), Unappended> {
-    let (Some(meeting), tenant) = (claimed.job.subject.meeting(), claimed.job.tenant) else {
-        return Ok(());
-    };
     if going.is_empty() {
         return Ok(());
     }
