@@ -377,7 +377,7 @@ fn described_by(reply: Reply) -> Result<String, Problem> {
         Reply::Signal { data, .. } => data["sdp"].as_str().map(str::to_owned),
         _ => None,
     }
-    .ok_or_else(|| Problem::internal(format!("a worker answered an offer with {reply:?}")))
+    .ok_or_else(|| Problem::internal("a worker answered an offer without a description"))
 }
 
 /// An answer whose ICE session is told by its entity tag.
