@@ -101,9 +101,10 @@ async fn a_voice_by_whip_is_recorded_and_captioned_and_a_restart_keeps_it() {
     spoken.expect("connected");
     unheard.expect("connected");
     // It goes on, as every client does: its checks, and its time stamps by the time that passes.
+    // Until both sentences are heard: a tone right after the second would be taken for its end.
     let silence = sound::hum(500.0, 60_000, &[(0, 60_000)]);
     tokio::select! {
-        _ = until_final(&room, &david, 0) => {}
+        _ = until_final(&room, &david, 1) => {}
         over = speaker.speak(&silence, Instant::now(), &stop) => panic!("no words yet: {over:?}"),
     }
 
@@ -152,7 +153,7 @@ async fn a_voice_by_whip_is_recorded_and_captioned_and_a_restart_keeps_it() {
     speaker.accept_fragment(&fragment).expect("an answer");
     speaker.connect(SOON).await.expect("connects");
     // What is sent before the new path is chosen is lost.
-    let frames = sound::hum(500.0, 6_000, &[]);
+    let frames = sound::hum(500.0, 12_000, &[]);
     speaker
         .speak(&frames, Instant::now(), &stop)
         .await
