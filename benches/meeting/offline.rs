@@ -3,11 +3,11 @@
 use crate::sound;
 use anyhow::{Context, Result, bail, ensure};
 use hansard::{
-    domain::{time::Micros, transcript::Hypothesis},
+    domain::{schedule::Effort, time::Micros, transcript::Hypothesis},
     speech::{
         decoder::{Decoder, DecoderConfig, Job, Outcome, Work},
         model::{Model, Registry},
-        protocol::{Effort, Language},
+        protocol::Language,
     },
 };
 use hansard_client::{

@@ -9,11 +9,8 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use hansard::{
-    domain::{time::Micros, transcript::doubt},
-    speech::{
-        model::{Model, Registry},
-        protocol::Effort,
-    },
+    domain::{schedule::Effort, time::Micros, transcript::doubt},
+    speech::model::{Model, Registry},
 };
 use hansard_client::{
     caption,
@@ -222,12 +219,16 @@ pub async fn settings(material: &Material) -> Result<Table> {
                 ),
             );
         }
-        let variants: [(&str, Model, Effort, bool); 9] = {
+        let variants: [(&str, Model, Effort, bool); 12] = {
             let with = |floor, margin, time_stamps| Model {
                 audio_ctx_floor: floor,
                 audio_ctx_margin: margin,
                 time_stamps,
                 ..model.clone()
+            };
+            let beams = |beams| Model {
+                beams,
+                ..with(256, 64, true)
             };
             [
                 (
@@ -243,6 +244,9 @@ pub async fn settings(material: &Material) -> Result<Table> {
                     false,
                 ),
                 ("256", with(256, 64, true), Effort::Firm, false),
+                ("256, 2 beams", beams(2), Effort::Beams, false),
+                ("256, 3 beams", beams(3), Effort::Beams, false),
+                ("256, 5 beams", beams(5), Effort::Beams, false),
                 ("384", with(384, 128, true), Effort::Firm, false),
                 ("384, one pass", with(384, 128, true), Effort::Quick, false),
                 ("384, context", with(384, 128, true), Effort::Firm, true),

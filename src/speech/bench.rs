@@ -3,11 +3,11 @@
 use super::{
     SpeechConfig,
     decoder::{Decoder, Job, Outcome},
-    protocol::{Effort, Language},
+    protocol::Language,
 };
 use crate::domain::{
     capacity::{Measured, decodes},
-    schedule::{Cost, Schedule},
+    schedule::{Cost, Effort, Schedule},
     time::Micros,
 };
 use anyhow::{Context as _, bail, ensure};

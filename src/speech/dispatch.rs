@@ -4,14 +4,11 @@ use super::{Caption, Translation, decoder::Decoder};
 use crate::domain::{
     gate::{Gate, Pass, Transcription, Verdict},
     id::SegmentId,
-    schedule::{Answer, Job, Kind, Schedule, Step},
+    schedule::{Answer, Job, Kind, Schedule},
     time::{Micros, Span, total},
     transcript::{Hypothesis, doubt, kept},
 };
-use crate::speech::{
-    TRANSLATED_TO, decoder,
-    protocol::{Effort, Language},
-};
+use crate::speech::{TRANSLATED_TO, decoder, protocol::Language};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -269,12 +266,7 @@ impl Dispatch {
                 before: task.before.clone(),
                 translate: task.translates.is_some(),
                 voiced: total(&task.voiced),
-                effort: match (task.kind, self.schedule.step()) {
-                    (Kind::Partial, _) => Effort::Quick,
-                    (_, Step::Normal) => Effort::Thorough,
-                    (_, step) if step < Step::Finals => Effort::Firm,
-                    _ => Effort::Quick,
-                },
+                effort: self.schedule.effort(task.kind),
             });
             if sent {
                 self.running.insert(job.id, Instant::now());

@@ -1,8 +1,7 @@
 //! Speech models: which there are (`models/models.toml`, and the operator's own in the data
 //! folder), where their files lie, and whether they are whole.
 
-use super::protocol::Effort;
-use crate::domain::{consent::hex, time::Micros};
+use crate::domain::{consent::hex, schedule::Effort, time::Micros};
 use anyhow::Context as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -47,6 +46,10 @@ pub struct Model {
     /// Whether what the speaker said before may be.
     #[serde(default = "yes")]
     pub context: bool,
+    /// How many hypotheses finals follow at once while there is no load; the best of several has
+    /// fewer wrong words, and costs that many times the decoder's time.
+    #[serde(default = "one")]
+    pub beams: u32,
     /// Whether it was trained with time stamps, as every official model was.
     #[serde(default = "yes")]
     pub time_stamps: bool,
@@ -59,6 +62,10 @@ pub struct Model {
 
 const fn yes() -> bool {
     true
+}
+
+const fn one() -> u32 {
+    1
 }
 
 impl Model {

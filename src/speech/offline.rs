@@ -6,13 +6,14 @@ use super::{
     decoder::{self, Decoder, Outcome},
     evidence::hull,
     glossary_prompt,
-    protocol::{Effort, Language},
+    protocol::Language,
     segmenter::Segmenter,
 };
 use crate::domain::{
     endpoint::{Decision, Thresholds},
     gate::{Admitted, Pass, Transcription},
     id::ParticipantId,
+    schedule::Effort,
     time::{Micros, Span, total},
     transcript::{Word, doubt, place, said},
 };

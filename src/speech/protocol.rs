@@ -4,6 +4,7 @@
 //! `f32`, all little-endian. From the child: `u32` length and JSON. Not domain types.
 
 use crate::domain::{
+    schedule::Effort,
     time::Micros,
     transcript::{HeardWord, Hypothesis},
 };
@@ -42,24 +43,11 @@ pub struct Decode {
     /// Least encoder positions, and how many beyond the audio's end (20 ms each).
     pub ctx_floor: u32,
     pub ctx_margin: u32,
+    /// How many hypotheses a decode with [`Effort::Beams`] follows at once; 1: it takes each likeliest token.
+    pub beams: u32,
     /// Whether the model was trained with time stamps: without them it says things twice in a short
     /// window.
     pub time_stamps: bool,
-}
-
-/// What a decode is worth.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Effort {
-    /// One pass: a text that may still change.
-    #[default]
-    Quick,
-    /// One more where the first is suspicious.
-    Firm,
-    /// And one before letters are dropped, and a third where the second is suspicious, too.
-    Thorough,
-    /// Without any hurry: several beams over the full window.
-    Offline,
 }
 
 /// What audio is decoded in.
@@ -255,6 +243,7 @@ mod tests {
             effort: Effort::Thorough,
             ctx_floor: 64,
             ctx_margin: 16,
+            beams: 2,
             time_stamps: true,
         });
         let mut bytes = ask(&decode, &[0.5, -1.0]);

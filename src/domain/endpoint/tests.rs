@@ -156,7 +156,7 @@ fn a_blip_in_the_trailing_silence_changes_nothing() {
 #[test]
 fn the_wait_follows_the_hint() {
     for (hint, expected) in [
-        (Some(Hint::Complete), 450),
+        (Some(Hint::Complete), 400),
         (None, 600),
         (Some(Hint::Open), 800),
     ] {

@@ -41,7 +41,7 @@ impl Thresholds {
             voiced_min: Micros::from_ms(120),
             guess_after: Micros::from_ms(200),
             guess_early: Micros::from_ms(112),
-            end_complete: Micros::from_ms(450),
+            end_complete: Micros::from_ms(400),
             end_unknown: Micros::from_ms(600),
             end_open: Micros::from_ms(800),
             short_pause: Micros::from_ms(160),

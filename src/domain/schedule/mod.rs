@@ -21,10 +21,12 @@ use crate::time::Micros;
 use std::collections::{BTreeMap, VecDeque};
 
 mod cost;
+mod effort;
 mod job;
 mod step;
 
 pub use cost::Cost;
+pub use effort::Effort;
 pub use job::{Job, Kind};
 pub use step::Step;
 

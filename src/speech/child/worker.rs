@@ -5,10 +5,11 @@ use super::{
     tokens::{context_tokens, glossary_tokens},
 };
 use crate::domain::{
+    schedule::Effort,
     time::Micros,
     transcript::{Hypothesis, Window, again, is_better, language, said_once, tokens_max},
 };
-use crate::speech::protocol::{Decode, Done, Effort, Tell};
+use crate::speech::protocol::{Decode, Done, Tell};
 use anyhow::anyhow;
 use parking_lot::Mutex;
 use std::{
@@ -33,6 +34,8 @@ const POSITIONS_PER_SECOND: u32 = 50;
 const WIDE_CTX: u32 = 768;
 /// Beams of a decode without any hurry, as whisper.cpp's command line has them.
 const BEAMS: i32 = 5;
+/// whisper.cpp keeps no more decoders.
+const BEAMS_MAX: u32 = 8;
 /// A time stamp this near to the end of the audio, or later, ends the text: what decoders say behind
 /// it they say a second time. (whisper.cpp stops 100 ms before the duration that it is given; the
 /// last voice is about 190 ms before the end of the audio.)
@@ -135,13 +138,17 @@ impl Worker {
             language: first.to_owned(),
             translate: ask.translate && self.context.is_multilingual(),
             audio_ctx: window(ask.ctx_floor, ask.ctx_margin),
-            beams: 1,
+            beams: match ask.effort {
+                Effort::Quick | Effort::Firm | Effort::Thorough => 1,
+                Effort::Beams => ask.beams.clamp(1, BEAMS_MAX) as i32,
+                Effort::Offline => BEAMS,
+            },
             temperature: 0.0,
             time_stamps: ask.time_stamps,
             prompt: &prompt,
         };
         if ask.effort == Effort::Offline {
-            (pass.audio_ctx, pass.beams) = (0, BEAMS);
+            pass.audio_ctx = 0;
         }
         let Some(mut best) = self.pass(ask, &pass, &pcm, audio)? else {
             return Ok(None);
@@ -179,7 +186,7 @@ impl Worker {
                 (best, pass) = (again, other);
             }
         }
-        let thorough = matches!(ask.effort, Effort::Thorough | Effort::Offline);
+        let thorough = ask.effort >= Effort::Thorough;
         let wide = window(WIDE_CTX.min(full.unsigned_abs()), ask.ctx_margin);
         let before = passes - 1;
         let mut tried = match pass.audio_ctx {

@@ -7,11 +7,8 @@
 
 mod supervisor;
 
-use super::{
-    model::Model,
-    protocol::{Effort, Language},
-};
-use crate::domain::{time::Micros, transcript::Hypothesis};
+use super::{model::Model, protocol::Language};
+use crate::domain::{schedule::Effort, time::Micros, transcript::Hypothesis};
 use anyhow::{Context as _, bail};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use supervisor::Supervisor;

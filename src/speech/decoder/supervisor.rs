@@ -263,6 +263,7 @@ impl Supervisor {
                 effort: job.effort,
                 ctx_floor: model.ctx_floor(job.effort),
                 ctx_margin: model.audio_ctx_margin,
+                beams: model.beams,
                 time_stamps: model.time_stamps,
             });
             if child.to.try_send(protocol::ask(&ask, &job.pcm)).is_ok() {

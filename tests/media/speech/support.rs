@@ -6,6 +6,7 @@ use hansard::{
         consent::{ConsentStatus, Use},
         gate::{Entry, Gate},
         id::{ConsentId, ParticipantId, StreamId},
+        schedule::Effort,
         stream::MediaSource,
         time::{MeetingTime, Micros, Span},
     },
@@ -13,7 +14,6 @@ use hansard::{
         Caption, Line, Speech, SpeechConfig, StreamOptions,
         decoder::{self, Decoder, Outcome},
         model::Registry,
-        protocol::Effort,
     },
 };
 use hansard_client::wer;
