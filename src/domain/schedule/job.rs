@@ -68,7 +68,7 @@ impl Job {
     pub(super) const fn patience(&self) -> Micros {
         match self.kind {
             Kind::Final | Kind::Guess => Micros::from_ms(500),
-            Kind::Partial if self.first => Micros::from_ms(2_000),
+            Kind::Partial if self.first => Micros::from_ms(1_500),
             Kind::Partial => Micros::from_ms(700),
             Kind::Translation => TRANSLATING_MAX,
             Kind::Late => WAITING_MAX,
