@@ -86,8 +86,9 @@ pub struct RunningMeeting {
     peers: BTreeMap<ParticipantId, Connection>,
     /// Where the peers' own offers go.
     offers: mpsc::Sender<(ParticipantId, OwnOffer)>,
-    /// Offers so far.
+    /// Offers so far, and when the roster was last asked for.
     attempts: u64,
+    attempts_read: u64,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
     withdrawals: BTreeSet<ConsentId>,
     reader: LogReader,

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         codec::Codec,
         id::{ParticipantId, StreamId},
-        meeting::Input,
+        meeting::{Input, Listed},
         negotiation::{self, Description, Invalid, Offer, Sent},
         peer_message::{
             MediaAction, MediaRequest, OfferAnswered, OfferMade, OfferedTrack, PeerMessage,
@@ -110,6 +110,16 @@ impl RunningMeeting {
         let connection = self.peers.get(&participant)?;
         let whip = connection.whip.as_ref()?;
         (whip.id == session && connection.peer.is_alive()).then_some(whip)
+    }
+
+    /// Lets go of those who are not present. Whoever offered since that was read has come meanwhile.
+    pub(super) fn forget_absent(&mut self, listed: &[Listed]) {
+        for gone in listed.iter().filter(|listed| !listed.present) {
+            let peer = self.peers.get(&gone.participant);
+            if peer.is_some_and(|peer| peer.attempt <= self.attempts_read) {
+                self.peers.remove(&gone.participant);
+            }
+        }
     }
 
     /// Lets go of a connection, which ends it. Answers with the streams that it had.

@@ -47,6 +47,7 @@ impl RunningMeeting {
     /// Reads beside the loop; a [`Fact`] answers.
     pub(super) fn start_reading(&mut self, after: i64) {
         self.reader.begun_with(self.tracks.ids());
+        self.attempts_read = self.attempts;
         let (store, meeting, facts) = (self.deps.store.clone(), self.meeting, self.facts.clone());
         let start = self.clock.to_wall(MeetingTime::ZERO);
         tokio::spawn(
@@ -73,9 +74,7 @@ impl RunningMeeting {
         if !read.consent.is_empty() {
             self.input(Input::Consent(read.consent));
         }
-        for gone in read.listed.iter().filter(|listed| !listed.present) {
-            self.peers.remove(&gone.participant);
-        }
+        self.forget_absent(&read.listed);
         self.input(Input::Roster(read.listed));
         for stream in self.reader.closed(self.tracks.ids(), &read.streams) {
             self.drop_track(stream);

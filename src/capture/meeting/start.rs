@@ -181,6 +181,7 @@ impl RunningMeeting {
             peers: BTreeMap::new(),
             offers: offers_tx,
             attempts: 0,
+            attempts_read: 0,
             lost,
             facts: facts_tx,
             withdrawals: BTreeSet::new(),
