@@ -16,6 +16,7 @@ mod memory;
 mod official;
 mod offline;
 mod rig;
+mod rooms;
 mod shape;
 mod sockets;
 mod sound;
@@ -63,6 +64,8 @@ enum Scenario {
     Far,
     /// Moves between storage tiers
     Tiers,
+    /// Ten people with cameras in one meeting, beside `janus` where that is installed
+    Rooms,
     /// 3,000 sockets on one meeting, and crowds that mean harm beside one
     Sockets,
     /// Resident memory by meetings and by decoder states
@@ -262,6 +265,7 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::Withdraw => vec![withdraw::withdraw().await?],
         Scenario::Far => vec![far::far().await?],
         Scenario::Tiers => vec![tiers::moves().await?],
+        Scenario::Rooms => vec![rooms::rooms().await?],
         Scenario::Sockets => sockets::sockets().await?,
         Scenario::Memory => vec![memory::memory().await?],
         Scenario::Decode => vec![speed::decode().await?],
