@@ -249,12 +249,17 @@ impl Timeline {
             let passed = (arrived - suspect.arrived).0;
             if follows && ticks >= 0 {
                 suspect.newest = header.sequence;
-                return match () {
-                    () if !stood_still && (media - passed).abs() <= EARLY_NEW => Doubt::Jumped,
-                    () if stood_still && media - passed > 30_000 => Doubt::Burst,
-                    () if stood_still && passed >= 40_000 => Doubt::Jumped,
-                    () => Doubt::Unsure,
-                };
+                match () {
+                    () if !stood_still && (media - passed).abs() <= EARLY_NEW => {
+                        return Doubt::Jumped;
+                    }
+                    () if stood_still && media - passed > 30_000 => return Doubt::Burst,
+                    () if stood_still && passed >= 40_000 => return Doubt::Jumped,
+                    // It came in a burst, as what waited for a connection does: what comes after it
+                    // is compared with its end, or nothing ever follows.
+                    () if !stood_still => {}
+                    () => return Doubt::Unsure,
+                }
             }
         }
         self.suspect = Some(Suspect {

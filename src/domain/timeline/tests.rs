@@ -208,3 +208,29 @@ fn streams_of_one_sender_follow_the_quickest() {
         Micros(0)
     );
 }
+
+/// A sender that kept what it had until the connection stood sends seconds of it at once.
+#[test]
+fn what_goes_on_after_a_long_burst_at_the_beginning_is_placed() {
+    for burst in [60, 100, 130, 200, 400_u16] {
+        let mut timeline = Timeline::new(48_000);
+        let mut placed = 0;
+        for i in 0..burst {
+            let packet = header(i, u32::from(i) * TICKS);
+            placed += u32::from(timeline.place(&packet, ms(20)).is_ok());
+        }
+        assert!(placed >= 50, "{burst}: {placed}");
+        let mut followed = Vec::new();
+        for i in 0..500_u16 {
+            let number = burst + i;
+            let arrived = ms(40 + 20 * i64::from(i));
+            let packet = header(number, u32::from(number) * TICKS);
+            if let Ok(placed) = timeline.place(&packet, arrived) {
+                followed.push(placed.span);
+                let ahead = (placed.span.end - arrived).0;
+                assert!(ahead <= AHEAD_MAX, "{burst}: {ahead}");
+            }
+        }
+        assert!(followed.len() > 400, "{burst}: {}", followed.len());
+    }
+}
