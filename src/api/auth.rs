@@ -3,7 +3,7 @@
 use super::{
     problem::Problem,
     state::Shared,
-    token::{COOKIE, Credential, Subject},
+    token::{COOKIE, Credential, Reader, Subject},
 };
 use crate::{
     domain::{
@@ -45,6 +45,10 @@ pub enum Who {
     Consenting(Subject),
     /// A participant with a token that publishes by WHIP.
     Publishing(Subject),
+    /// Anybody with a token that hears what is told of one meeting.
+    Observing(Reader),
+    /// Anybody with a token that plays what one meeting left.
+    Playing(Reader),
 }
 
 impl Caller {
@@ -61,6 +65,8 @@ impl Caller {
             | Who::Publishing(subject) => {
                 format!("participant {}", subject.participant)
             }
+            Who::Observing(reader) => format!("observer of {}", reader.meeting),
+            Who::Playing(reader) => format!("player of {}", reader.meeting),
         }
     }
 
@@ -73,7 +79,9 @@ impl Caller {
             | Who::Joined(_)
             | Who::Resumed(_)
             | Who::Consenting(_)
-            | Who::Publishing(_) => "self".to_owned(),
+            | Who::Publishing(_)
+            | Who::Observing(_)
+            | Who::Playing(_) => "self".to_owned(),
         }
     }
 
@@ -89,6 +97,8 @@ impl Caller {
             | Who::Publishing(subject) => {
                 format!("participant:{}", subject.participant)
             }
+            Who::Observing(reader) => format!("observer:{}", reader.meeting),
+            Who::Playing(reader) => format!("player:{}", reader.meeting),
         }
     }
 
@@ -185,6 +195,14 @@ pub async fn identify(state: &Shared, token: &str) -> Result<Caller, Problem> {
         Credential::Whip(subject) => Caller {
             tenant: subject.tenant,
             who: Who::Publishing(subject),
+        },
+        Credential::Observe(reader) => Caller {
+            tenant: reader.tenant,
+            who: Who::Observing(reader),
+        },
+        Credential::Play(reader) => Caller {
+            tenant: reader.tenant,
+            who: Who::Playing(reader),
         },
     })
 }

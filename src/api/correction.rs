@@ -284,7 +284,7 @@ async fn revisions(
     let (rows, before) = (query.rows()?, query.after()?);
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
-    let operation = Operation::ReadTranscript;
+    let operation = Operation::ReadRevisions;
     let meeting = permit::on_meeting(&mut tx, &caller, operation, MeetingId(id), now).await?;
     let found = stored::versions(&mut tx, meeting.id(), SegmentId(segment), before, rows).await?;
     if found.is_empty() && before.is_none() {

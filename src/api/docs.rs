@@ -58,6 +58,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::consent::routes(),
         super::stream::routes(),
         super::whip::routes(),
+        super::meeting_token::routes(),
         super::recording::routes(),
         super::deletion::routes(),
         super::redaction::routes(),

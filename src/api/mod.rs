@@ -24,6 +24,7 @@ pub mod join;
 pub mod limit;
 pub mod link;
 pub mod meeting;
+pub mod meeting_token;
 pub mod ops;
 pub mod page;
 pub mod participant;

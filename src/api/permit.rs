@@ -42,6 +42,8 @@ pub enum Operation {
     ChangeMeeting,
     RemoveParticipant,
     Links,
+    /// Mint a token that reads one meeting.
+    MeetingToken,
     GiveConsent,
     ReadConsents,
     ReadRecordings,
@@ -50,6 +52,8 @@ pub enum Operation {
     Redact,
     RestoreRecording,
     ReadTranscript,
+    /// What a transcript said before it was edited.
+    ReadRevisions,
     EditTranscript,
     Glossary,
     Tenant,
@@ -78,9 +82,11 @@ pub struct Row {
     pub consenting: Right,
     pub guest: Right,
     pub publishing: Right,
+    pub observing: Right,
+    pub playing: Right,
 }
 
-const fn row(operation: Operation, rights: [Right; 7]) -> Row {
+const fn row(operation: Operation, rights: [Right; 9]) -> Row {
     let [
         server,
         host,
@@ -89,6 +95,8 @@ const fn row(operation: Operation, rights: [Right; 7]) -> Row {
         consenting,
         guest,
         publishing,
+        observing,
+        playing,
     ] = rights;
     Row {
         operation,
@@ -99,50 +107,111 @@ const fn row(operation: Operation, rights: [Right; 7]) -> Row {
         consenting,
         guest,
         publishing,
+        observing,
+        playing,
     }
 }
 
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
-pub const TABLE: [Row; 30] = [
-    //                                       server host participant (as host) consenting guest publishing
-    row(Operation::CreateMeeting, [All, Own, No, No, No, No, No]),
-    row(Operation::ListMeetings, [All, Own, No, No, No, No, No]),
-    row(Operation::ReadMeeting, [All, Own, Own, Own, No, No, No]),
-    row(Operation::ReadInvitation, [All, Own, Own, Own, No, Own, No]),
+pub const TABLE: [Row; 32] = [
+    //                                       server host participant (as host) consenting guest publishing observing playing
+    row(
+        Operation::CreateMeeting,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::ListMeetings,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::ReadMeeting,
+        [All, Own, Own, Own, No, No, No, Own, Own],
+    ),
+    row(
+        Operation::ReadInvitation,
+        [All, Own, Own, Own, No, Own, No, Own, No],
+    ),
     row(
         Operation::ReadParticipants,
-        [All, Own, Own, Own, No, No, No],
+        [All, Own, Own, Own, No, No, No, Own, Own],
     ),
-    row(Operation::CreateUser, [All, No, No, No, No, No, No]),
-    row(Operation::CreateSession, [All, No, No, No, No, No, No]),
-    row(Operation::Erase, [All, No, No, No, No, No, No]),
-    row(Operation::ReadPersonalData, [All, No, No, No, No, No, No]),
-    row(Operation::ReadProfile, [All, Own, Own, Own, No, No, No]),
-    row(Operation::Join, [All, Own, No, No, No, Own, No]),
-    row(Operation::Streams, [All, Own, Own, Own, No, No, No]),
-    row(Operation::Whip, [No, No, No, No, No, No, Own]),
-    row(Operation::WhipToken, [All, Own, Own, Own, No, No, No]),
-    row(Operation::ChangeMeeting, [All, Own, No, No, No, No, No]),
-    row(Operation::EndMeeting, [All, Own, No, Own, No, No, No]),
+    row(Operation::CreateUser, [All, No, No, No, No, No, No, No, No]),
+    row(
+        Operation::CreateSession,
+        [All, No, No, No, No, No, No, No, No],
+    ),
+    row(Operation::Erase, [All, No, No, No, No, No, No, No, No]),
+    row(
+        Operation::ReadPersonalData,
+        [All, No, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::ReadProfile,
+        [All, Own, Own, Own, No, No, No, No, No],
+    ),
+    row(Operation::Join, [All, Own, No, No, No, Own, No, No, No]),
+    row(Operation::Streams, [All, Own, Own, Own, No, No, No, No, No]),
+    row(Operation::Whip, [No, No, No, No, No, No, Own, No, No]),
+    row(
+        Operation::WhipToken,
+        [All, Own, Own, Own, No, No, No, No, No],
+    ),
+    row(
+        Operation::ChangeMeeting,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::EndMeeting,
+        [All, Own, No, Own, No, No, No, No, No],
+    ),
     row(
         Operation::RemoveParticipant,
-        [All, Own, No, Own, No, No, No],
+        [All, Own, No, Own, No, No, No, No, No],
     ),
-    row(Operation::Links, [All, Own, No, No, No, No, No]),
-    row(Operation::GiveConsent, [All, Own, Own, Own, Own, No, No]),
-    row(Operation::ReadConsents, [All, Own, Own, Own, Own, No, No]),
-    row(Operation::ReadRecordings, [All, Own, No, No, No, No, No]),
-    row(Operation::RetryRecording, [All, Own, No, No, No, No, No]),
-    row(Operation::Delete, [All, Own, No, No, No, No, No]),
-    row(Operation::Redact, [All, Own, No, No, No, No, No]),
-    row(Operation::RestoreRecording, [All, Own, No, No, No, No, No]),
-    row(Operation::ReadTranscript, [All, Own, No, No, No, No, No]),
-    row(Operation::EditTranscript, [All, Own, No, No, No, No, No]),
-    row(Operation::Glossary, [All, No, No, No, No, No, No]),
-    row(Operation::Tenant, [All, No, No, No, No, No, No]),
-    row(Operation::Hold, [All, No, No, No, No, No, No]),
+    row(Operation::Links, [All, Own, No, No, No, No, No, No, No]),
+    row(
+        Operation::MeetingToken,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::GiveConsent,
+        [All, Own, Own, Own, Own, No, No, No, No],
+    ),
+    row(
+        Operation::ReadConsents,
+        [All, Own, Own, Own, Own, No, No, No, No],
+    ),
+    row(
+        Operation::ReadRecordings,
+        [All, Own, No, No, No, No, No, No, Own],
+    ),
+    row(
+        Operation::RetryRecording,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(Operation::Delete, [All, Own, No, No, No, No, No, No, No]),
+    row(Operation::Redact, [All, Own, No, No, No, No, No, No, No]),
+    row(
+        Operation::RestoreRecording,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::ReadTranscript,
+        [All, Own, No, No, No, No, No, No, Own],
+    ),
+    row(
+        Operation::ReadRevisions,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(
+        Operation::EditTranscript,
+        [All, Own, No, No, No, No, No, No, No],
+    ),
+    row(Operation::Glossary, [All, No, No, No, No, No, No, No, No]),
+    row(Operation::Tenant, [All, No, No, No, No, No, No, No, No]),
+    row(Operation::Hold, [All, No, No, No, No, No, No, No, No]),
 ];
 
 /// What the caller may do, whatever the meeting.
@@ -162,6 +231,8 @@ pub fn right(caller: &Caller, operation: Operation) -> Right {
         Who::Joined(_) | Who::Resumed(_) => row.participant,
         Who::Consenting(_) => row.consenting,
         Who::Publishing(_) => row.publishing,
+        Who::Observing(_) => row.observing,
+        Who::Playing(_) => row.playing,
     }
 }
 
@@ -195,6 +266,7 @@ pub async fn on_meeting(
         | Who::Resumed(subject)
         | Who::Consenting(subject)
         | Who::Publishing(subject) => subject.meeting == id,
+        Who::Observing(reader) | Who::Playing(reader) => reader.meeting == id,
     };
     match right(caller, operation) {
         All => {}
@@ -214,7 +286,7 @@ async fn is_there(tx: &mut Tx, operation: Operation, meeting: &Meeting) -> Resul
         Operation::Delete | Operation::ReadConsents | Operation::GiveConsent => return Ok(()),
         // What is live cannot be deleted.
         _ if meeting.status == MeetingStatus::Live => return Ok(()),
-        Operation::ReadTranscript | Operation::EditTranscript => {
+        Operation::ReadTranscript | Operation::ReadRevisions | Operation::EditTranscript => {
             &[Deletable::Meeting, Deletable::Transcript]
         }
         _ => &[Deletable::Meeting],

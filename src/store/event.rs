@@ -426,3 +426,14 @@ pub async fn before_first_join(
     .await?;
     Ok(seq.flatten())
 }
+
+/// The `seq` before the first event of this instant or later.
+pub async fn before(conn: &mut PgConnection, meeting: MeetingId, at: DateTime<Utc>) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "select coalesce(max(seq), 0) from meeting_events where meeting_id = $1 and at < $2",
+    )
+    .bind(meeting.0)
+    .bind(at)
+    .fetch_one(conn)
+    .await?)
+}

@@ -2,6 +2,7 @@
 import "./meeting/meeting";
 import "./host/host";
 /** And those for the pages of others. */
+import "./embed/captions";
 import "./embed/consent";
 import "./embed/player";
 import "./embed/room";

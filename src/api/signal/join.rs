@@ -3,7 +3,7 @@
 
 use super::{Signal, message::Join, message::Who, rooms::Ticket, said::JoinedData};
 use crate::{
-    api::token::{Credential, Subject},
+    api::token::{Credential, Reader, Subject},
     command::join::{Entered, enter},
     domain::{
         admission::{Barred, EntryBy},
@@ -20,6 +20,7 @@ use crate::{
 use chrono::TimeDelta;
 use serde_json::Value;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// The longest that joining may take.
 const JOIN_MAX: Duration = Duration::from_secs(4);
@@ -29,6 +30,10 @@ pub(super) struct Joined {
     pub tenant: TenantId,
     pub meeting: MeetingId,
     pub participant: Option<ParticipantId>,
+    /// As whom it sees what is told of streams; `None`: everything.
+    pub seen_as: Option<ParticipantId>,
+    /// How long it may stay, where its token says.
+    pub stays: Option<Duration>,
     /// Among the sockets of its participant.
     pub socket: i64,
     pub ticket: Ticket,
@@ -105,7 +110,17 @@ impl Signal {
                         self.enter(subject, EntryBy::Join(subject.minted), join.last_seq)
                             .await
                     }
-                    _ => Err(NotJoined::barred("unauthorized", "token is a join token")),
+                    Credential::Observe(reader) => {
+                        let Reader {
+                            tenant, meeting, ..
+                        } = reader;
+                        self.observe(tenant, meeting, join.last_seq, Some(reader))
+                            .await
+                    }
+                    _ => Err(NotJoined::barred(
+                        "unauthorized",
+                        "token is a join token or one to observe",
+                    )),
                 },
                 Who::Resume(token) => match self.credential(token)? {
                     Credential::Resume(subject) => {
@@ -118,7 +133,7 @@ impl Signal {
                     )),
                 },
                 Who::Observer(meeting) => match observes {
-                    Some(tenant) => self.observe(tenant, *meeting, join.last_seq).await,
+                    Some(tenant) => self.observe(tenant, *meeting, join.last_seq, None).await,
                     None => Err(NotJoined::barred(
                         "forbidden",
                         "to observe, open the socket with an API key",
@@ -222,6 +237,8 @@ impl Signal {
             tenant,
             meeting,
             participant: Some(participant),
+            seen_as: Some(participant),
+            stays: None,
             socket,
             ticket,
             data,
@@ -236,6 +253,7 @@ impl Signal {
         tenant: TenantId,
         meeting: MeetingId,
         last_seq: Option<i64>,
+        by: Option<Reader>,
     ) -> Result<Joined, NotJoined> {
         let state = self.state();
         // Rooms are made for meetings of the caller's tenant only.
@@ -255,6 +273,10 @@ impl Signal {
         let mut tx = state.store.tenant_tx(tenant).await?;
         event::lock(&mut tx, meeting).await?;
         let picture = Picture::take(&mut tx, meeting).await?;
+        let first = match by {
+            Some(reader) => event::before(&mut tx, meeting, reader.minted).await?,
+            None => 0,
+        };
         tx.commit().await?;
         let now = state.clock.now();
         if picture
@@ -263,9 +285,11 @@ impl Signal {
         {
             return Err(NotJoined::ended());
         }
+        // Where media is received is for the tenant's server, not for those whom it lets look on.
+        let seen_as = by.map(|_| ParticipantId(Uuid::nil()));
         let data = fact::data(&JoinedData {
             participant_id: None,
-            participants: picture.participants_for(None),
+            participants: picture.participants_for(seen_as),
             consent: None,
             recording: picture.recording,
             ice_servers: state.ice.told(None, now),
@@ -273,11 +297,15 @@ impl Signal {
             consent_token: None,
             seq: picture.seq,
         });
-        let replay_after = last_seq.map_or(picture.seq, |last| last.min(picture.seq));
+        let replay_after = last_seq
+            .map_or(picture.seq, |last| last.max(first))
+            .min(picture.seq);
         Ok(Joined {
             tenant,
             meeting,
             participant: None,
+            seen_as,
+            stays: by.map(|reader| (reader.expires - now).to_std().unwrap_or_default()),
             socket: 0,
             ticket,
             data,

@@ -44,7 +44,7 @@ impl Signal {
             } in events
             {
                 after = seq;
-                let data = participant::seen_by(of.participant, data);
+                let data = participant::seen_by(of.seen_as, data);
                 if first
                     .send(message::envelope(kind.as_str(), None, Some(seq), &data))
                     .await
@@ -65,7 +65,7 @@ impl Signal {
 pub(super) struct ReplayOf {
     tenant: TenantId,
     meeting: MeetingId,
-    participant: Option<ParticipantId>,
+    seen_as: Option<ParticipantId>,
     after: i64,
     until: i64,
     over: bool,
@@ -76,7 +76,7 @@ impl ReplayOf {
         let Joined {
             tenant,
             meeting,
-            participant,
+            seen_as,
             replay_after: after,
             seq: until,
             over,
@@ -85,7 +85,7 @@ impl ReplayOf {
         Self {
             tenant,
             meeting,
-            participant,
+            seen_as,
             after,
             until,
             over,

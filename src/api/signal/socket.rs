@@ -135,6 +135,7 @@ impl Signal {
             .attach(Member {
                 number,
                 participant: joined.participant,
+                seen_as: joined.seen_as,
                 socket: joined.socket,
                 outbox: outbox.clone(),
                 joined: joined.seq,
@@ -149,9 +150,20 @@ impl Signal {
             .replay(ReplayOf::new(&joined), answer, first, outbox.clone());
         self.tracker().spawn(replaying.in_current_span());
         let queues = RequestQueues::new(self, &joined, outbox);
-        let close = self
-            .listen(stream, &mut rate, outbox, &joined, &queues)
-            .await;
+        let stays = joined.stays;
+        let runs_out = async {
+            match stays {
+                Some(stays) => tokio::time::sleep(stays).await,
+                None => std::future::pending().await,
+            }
+        };
+        let close = tokio::select! {
+            close = self.listen(stream, &mut rate, outbox, &joined, &queues) => close,
+            () = runs_out => {
+                outbox.push(message::error(None, "unauthorized", "the token has run out"));
+                Some(Close::NotAllowed)
+            }
+        };
         joined.ticket.detach(number).await;
         close
     }

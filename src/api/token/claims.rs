@@ -94,3 +94,17 @@ pub(super) struct WhipClaims {
     pub(super) meeting: MeetingId,
     pub(super) minted: i64,
 }
+
+/// Of a token that reads one meeting; `aud` says how.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MeetingClaims {
+    pub(super) iss: String,
+    pub(super) aud: String,
+    pub(super) sub: MeetingId,
+    pub(super) exp: i64,
+    pub(super) nbf: i64,
+    pub(super) jti: Uuid,
+    pub(super) tenant: TenantId,
+    pub(super) minted: i64,
+}

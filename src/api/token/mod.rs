@@ -8,12 +8,14 @@
 //! | consent token | JWT | never; `end_time` decides where it can be read |
 //! | session token | JWT | ≤ 28800 s |
 //! | WHIP token | JWT | ≤ 86400 s; void after a removal |
+//! | observe token, play token | JWT | ≤ 3600 s |
 //!
 //! Every JWT is HS256 with exactly the header and the claims of its kind: no other algorithm,
 //! header or claim, missing or additional, is accepted. Each kind has its own key, derived from
 //! `HANSARD_SECRET`, and names it in `kid`.
 
 mod claims;
+mod mint;
 
 use super::secret::Secret;
 use crate::{
@@ -23,10 +25,10 @@ use crate::{
     },
     store::seal::{self, SealError},
 };
-use chrono::{DateTime, TimeDelta, Utc};
-use claims::{ConsentClaims, JoinClaims, ResumeClaims, SessionClaims, WhipClaims};
+use chrono::{DateTime, Utc};
+use claims::{ConsentClaims, JoinClaims, MeetingClaims, ResumeClaims, SessionClaims, WhipClaims};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use uuid::Uuid;
@@ -42,6 +44,8 @@ pub const JOIN_TTL_S: i64 = 600;
 pub const SESSION_TTL_S_MAX: i64 = 28_800;
 /// The longest life of a token that publishes by WHIP, in seconds.
 pub const WHIP_TTL_S_MAX: i64 = 86_400;
+/// The longest life of a token that reads one meeting, in seconds.
+pub const MEETING_TTL_S_MAX: i64 = 3600;
 /// No token of ours is longer; a longer one is not looked at.
 pub const TOKEN_BYTES_MAX: usize = 2048;
 
@@ -61,6 +65,10 @@ pub enum Credential {
     Session(Session),
     /// Publishes by WHIP, as this participant.
     Whip(Subject),
+    /// Hears what is told of this meeting, and is nobody in it.
+    Observe(Reader),
+    /// Plays and reads what this meeting left.
+    Play(Reader),
 }
 
 /// A participant in its meeting.
@@ -81,6 +89,16 @@ pub struct Subject {
 pub struct Session {
     pub tenant: TenantId,
     pub user: UserId,
+    pub expires: DateTime<Utc>,
+}
+
+/// Whoever holds a token that reads one meeting: nobody in particular.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reader {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    /// What was told before is not told to it.
+    pub minted: DateTime<Utc>,
     pub expires: DateTime<Utc>,
 }
 
@@ -115,15 +133,19 @@ enum Kind {
     Consent,
     Session,
     Whip,
+    Observe,
+    Play,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Join,
         Self::Resume,
         Self::Consent,
         Self::Session,
         Self::Whip,
+        Self::Observe,
+        Self::Play,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -133,6 +155,8 @@ impl Kind {
             Self::Consent => "consent",
             Self::Session => "session",
             Self::Whip => "whip",
+            Self::Observe => "observe",
+            Self::Play => "play",
         }
     }
 }
@@ -145,7 +169,7 @@ struct Key {
 }
 
 /// All signing keys, derived from the one secret.
-pub struct Keys([Key; 5]);
+pub struct Keys([Key; 7]);
 
 impl Keys {
     /// # Errors
@@ -168,108 +192,16 @@ impl Keys {
                 verify: DecodingKey::from_secret(&bytes),
             })
         };
-        let [a, b, c, d, e] = Kind::ALL;
-        Ok(Self([key(a)?, key(b)?, key(c)?, key(d)?, key(e)?]))
-    }
-
-    /// For `join_room`, and the participant's REST calls. `subject.minted` is ignored: it is `now`.
-    pub fn mint_join(&self, subject: Subject, now: DateTime<Utc>) -> Minted {
-        let (exp, expires) = end(now, JOIN_TTL_S);
-        let claims = JoinClaims {
-            iss: ISSUER.into(),
-            aud: Kind::Join.as_str().into(),
-            sub: subject.participant,
-            exp,
-            nbf: now.timestamp(),
-            jti: Uuid::now_v7(),
-            tenant: subject.tenant,
-            meeting: subject.meeting,
-            role: subject.role,
-            minted: now.timestamp_millis(),
-        };
-        Minted {
-            token: self.sign(Kind::Join, &claims),
-            expires,
-        }
-    }
-
-    /// For `join_room` again, while the participant is present.
-    pub fn mint_resume(&self, subject: Subject, now: DateTime<Utc>) -> String {
-        self.sign(
-            Kind::Resume,
-            &ResumeClaims {
-                iss: ISSUER.into(),
-                aud: Kind::Resume.as_str().into(),
-                sub: subject.participant,
-                nbf: now.timestamp(),
-                jti: Uuid::now_v7(),
-                tenant: subject.tenant,
-                meeting: subject.meeting,
-                role: subject.role,
-                minted: now.timestamp_millis(),
-            },
-        )
-    }
-
-    /// For the participant's own consent entries, nothing else.
-    pub fn mint_consent(&self, subject: Subject, now: DateTime<Utc>) -> String {
-        self.sign(
-            Kind::Consent,
-            &ConsentClaims {
-                iss: ISSUER.into(),
-                aud: Kind::Consent.as_str().into(),
-                sub: subject.participant,
-                jti: Uuid::now_v7(),
-                tenant: subject.tenant,
-                meeting: subject.meeting,
-                minted: now.timestamp_millis(),
-            },
-        )
-    }
-
-    /// For a host's pages; `ttl_s` is brought between 1 and [`SESSION_TTL_S_MAX`].
-    pub fn mint_session(
-        &self,
-        tenant: TenantId,
-        user: UserId,
-        ttl_s: i64,
-        now: DateTime<Utc>,
-    ) -> Minted {
-        let (exp, expires) = end(now, ttl_s.clamp(1, SESSION_TTL_S_MAX));
-        let claims = SessionClaims {
-            iss: ISSUER.into(),
-            aud: Kind::Session.as_str().into(),
-            sub: user,
-            exp,
-            nbf: now.timestamp(),
-            jti: Uuid::now_v7(),
-            tenant,
-        };
-        Minted {
-            token: self.sign(Kind::Session, &claims),
-            expires,
-        }
-    }
-
-    /// To publish by WHIP as the participant, nothing else; `ttl_s` is brought between 1 and
-    /// [`WHIP_TTL_S_MAX`].
-    pub fn mint_whip(&self, subject: Subject, ttl_s: i64, now: DateTime<Utc>) -> Minted {
-        let (exp, expires) = end(now, ttl_s.clamp(1, WHIP_TTL_S_MAX));
-        let claims = WhipClaims {
-            iss: ISSUER.into(),
-            aud: Kind::Whip.as_str().into(),
-            sub: subject.participant,
-            exp,
-            nbf: now.timestamp(),
-            jti: Uuid::now_v7(),
-            tenant: subject.tenant,
-            meeting: subject.meeting,
-            minted: now.timestamp_millis(),
-        };
-        Minted {
-            token: self.sign(Kind::Whip, &claims),
-            expires,
-        }
+        let [a, b, c, d, e, f, g] = Kind::ALL;
+        Ok(Self([
+            key(a)?,
+            key(b)?,
+            key(c)?,
+            key(d)?,
+            key(e)?,
+            key(f)?,
+            key(g)?,
+        ]))
     }
 
     /// Reads any credential (what follows `Bearer `). `now` is on Postgres's clock.
@@ -364,17 +296,9 @@ impl Keys {
                     minted: minted(claims.minted)?,
                 }))
             }
+            Kind::Observe => key.reader(credential, now).map(Credential::Observe),
+            Kind::Play => key.reader(credential, now).map(Credential::Play),
         }
-    }
-
-    fn sign<T: Serialize>(&self, kind: Kind, claims: &T) -> String {
-        let key = self
-            .0
-            .iter()
-            .find(|key| key.kind == kind)
-            .expect("every kind has a key");
-        jsonwebtoken::encode(&key.header, claims, &key.sign)
-            .expect("our claims serialise and the key fits HS256")
     }
 }
 
@@ -403,6 +327,19 @@ impl Key {
             })
     }
 
+    /// Whoever holds a token that reads one meeting.
+    fn reader(&self, token: &str, now: DateTime<Utc>) -> Result<Reader, Refused> {
+        let claims: MeetingClaims = self.open(token)?;
+        self.about(&claims.iss, &claims.aud)?;
+        lives(claims.nbf, claims.exp, MEETING_TTL_S_MAX, now)?;
+        Ok(Reader {
+            tenant: claims.tenant,
+            meeting: claims.sub,
+            minted: minted(claims.minted)?,
+            expires: DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Claims)?,
+        })
+    }
+
     fn about(&self, iss: &str, aud: &str) -> Result<(), Refused> {
         if iss == ISSUER && aud == self.kind.as_str() {
             Ok(())
@@ -410,14 +347,6 @@ impl Key {
             Err(Refused::Claims)
         }
     }
-}
-
-fn end(now: DateTime<Utc>, ttl_s: i64) -> (i64, DateTime<Utc>) {
-    let exp = now.timestamp() + ttl_s;
-    (
-        exp,
-        DateTime::from_timestamp(exp, 0).unwrap_or(now + TimeDelta::seconds(ttl_s)),
-    )
 }
 
 fn started(nbf: i64, now: DateTime<Utc>) -> Result<(), Refused> {

@@ -64,6 +64,31 @@ fn every_kind_comes_back_as_what_it_is() {
         Ok(Credential::Whip(plain))
     );
     assert_eq!(whip.expires.timestamp() - now().timestamp(), WHIP_TTL_S_MAX);
+    for (kind, is) in [
+        (
+            Kind::Observe,
+            Credential::Observe as fn(Reader) -> Credential,
+        ),
+        (Kind::Play, Credential::Play),
+    ] {
+        let Subject {
+            tenant, meeting, ..
+        } = subject();
+        let read = keys.mint_reader(kind, tenant, meeting, 1_000_000, now());
+        assert_eq!(
+            keys.read(&read.token, after(MEETING_TTL_S_MAX)),
+            Ok(is(Reader {
+                tenant,
+                meeting,
+                minted: subject().minted,
+                expires: read.expires
+            }))
+        );
+        assert_eq!(
+            keys.read(&read.token, after(MEETING_TTL_S_MAX + LEEWAY_S + 1)),
+            Err(Refused::Expired)
+        );
+    }
     for secret in [Secret::API_KEY, Secret::LINK] {
         let secret = Secret::random(secret).expect("random");
         let read = keys.read(secret.reveal(), now());
@@ -333,6 +358,10 @@ fn a_token_of_one_kind_is_none_of_another() {
         keys.mint_session(subject().tenant, UserId(Uuid::from_u128(4)), 60, now())
             .token,
         keys.mint_whip(subject(), 60, now()).token,
+        keys.mint_observe(subject().tenant, subject().meeting, 60, now())
+            .token,
+        keys.mint_play(subject().tenant, subject().meeting, 60, now())
+            .token,
     ];
     let read: Vec<_> = tokens
         .iter()
@@ -345,7 +374,9 @@ fn a_token_of_one_kind_is_none_of_another() {
             Credential::Resume(_),
             Credential::Consent(_),
             Credential::Session(_),
-            Credential::Whip(_)
+            Credential::Whip(_),
+            Credential::Observe(_),
+            Credential::Play(_)
         ]
     ));
 }

@@ -382,6 +382,13 @@ impl App {
         text(&made.expect(201)["token"])
     }
 
+    /// A token that reads a meeting: to `observe`, or to `play`.
+    pub async fn meeting_token(&self, meeting: MeetingId, purpose: &str) -> String {
+        let path = format!("/v1/meetings/{meeting}/tokens");
+        let body = json!({"use": purpose, "ttlSeconds": 600});
+        text(&self.post(&path, body).await.expect(201)["token"])
+    }
+
     /// The secret of a new link.
     pub async fn link(&self, meeting: MeetingId) -> String {
         let body = json!({"role": "participant", "expiresAt": null});

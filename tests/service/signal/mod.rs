@@ -12,6 +12,7 @@ mod join;
 mod lease;
 mod live;
 mod log;
+mod onlooker;
 mod port;
 mod removal;
 mod room;

@@ -4,7 +4,10 @@ import type { Participant, Recording, Transcript } from "../api/types";
 import "../player/player";
 import { Embedded } from "./embedded";
 
-/** `<hansard-player url meeting token>`: a recording and its transcript. Takes a session token of the host. */
+/**
+ * `<hansard-player url meeting token>`: a recording and its transcript. Takes a token of
+ * `POST /v1/meetings/{id}/tokens` with `"use": "play"`, or a session token of the host.
+ */
 @customElement("hansard-player")
 export class EmbeddedPlayer extends Embedded {
     static override styles = [

@@ -52,6 +52,8 @@ pub struct Member {
     pub number: u64,
     /// `None`: an observer.
     pub participant: Option<ParticipantId>,
+    /// As whom it sees what is told of streams; `None`: everything.
+    pub seen_as: Option<ParticipantId>,
     /// Among the sockets of its participant, over all processes.
     pub socket: i64,
     pub outbox: Arc<Outbox>,
@@ -315,7 +317,7 @@ impl Room {
                 let others = event
                     .streams
                     .as_ref()
-                    .filter(|(owner, _)| member.participant.is_some_and(|p| p != *owner));
+                    .filter(|(owner, _)| member.seen_as.is_some_and(|p| p != *owner));
                 member.outbox.push(match (asked, others) {
                     (Some((re, data)), _) => {
                         let kind = EventKind::ConsentUpdated.as_str();

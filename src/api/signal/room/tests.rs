@@ -43,6 +43,7 @@ fn member(
         Member {
             number,
             participant,
+            seen_as: participant,
             socket,
             outbox: outbox.clone(),
             joined: sent,

@@ -75,6 +75,17 @@ impl World {
                 "whip elsewhere",
                 app.whip_token(elsewhere, other.participant).await,
             ),
+            ("observe", app.meeting_token(meeting, "observe").await),
+            (
+                "observe elsewhere",
+                app.meeting_token(elsewhere, "observe").await,
+            ),
+            ("play", app.meeting_token(meeting, "play").await),
+            ("play elsewhere", app.meeting_token(elsewhere, "play").await),
+            (
+                "expired play",
+                keys.mint_play(app.tenant, meeting, 60, then).token,
+            ),
         ];
         let recording = Uuid::now_v7();
         sqlx::query(
@@ -228,6 +239,7 @@ impl World {
             ("POST", "/v1/meetings/{id}/participants/{participant}/whip-token") => {
                 Some(json!({"ttlSeconds": 60}))
             }
+            ("POST", "/v1/meetings/{id}/tokens") => Some(json!({"use": "play", "ttlSeconds": 60})),
             ("POST", "/v1/meetings/{id}/links") => Some(json!({"role": "participant"})),
             ("POST", "/v1/users/consent") => {
                 let mut body = json!({"meetingId": self.meeting.0, "consentType": "recording", "status": "accepted"});

@@ -1,7 +1,7 @@
 //! Who may call which operation, by the contract.
 
 /// Credentials, by the names in which [`EXPECTED`] speaks of them.
-pub const CREDENTIALS: [&str; 22] = [
+pub const CREDENTIALS: [&str; 27] = [
     "nothing",
     "garbage",
     "key",
@@ -24,15 +24,21 @@ pub const CREDENTIALS: [&str; 22] = [
     "link elsewhere",
     "whip",
     "whip elsewhere",
+    "observe",
+    "observe elsewhere",
+    "play",
+    "play elsewhere",
+    "expired play",
 ];
 
 /// Never anything: answered 401 wherever they are sent.
-pub const WORTHLESS: [&str; 5] = [
+pub const WORTHLESS: [&str; 6] = [
     "nothing",
     "garbage",
     "expired session",
     "expired join",
     "resume after leave",
+    "expired play",
 ];
 
 /// Where no participant is ever let in, nobody looks up whether its token still stands.
@@ -56,6 +62,27 @@ pub const HOSTS_READ: &[&str] = &[
     "cookie own origin",
     "cookie foreign origin",
 ];
+pub const PLAYERS_READ: &[&str] = &[
+    "key",
+    "host",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+    "play",
+];
+/// Whoever reads of the meeting itself.
+pub const ALL_READ: &[&str] = &[
+    "key",
+    "host",
+    "cookie",
+    "cookie own origin",
+    "cookie foreign origin",
+    "join",
+    "join as host",
+    "resume",
+    "observe",
+    "play",
+];
 pub const MEMBERS_READ: &[&str] = &[
     "key",
     "host",
@@ -67,7 +94,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 55] = [
+pub const EXPECTED: [Operation; 56] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -90,7 +117,7 @@ pub const EXPECTED: [Operation; 55] = [
     Operation {
         method: "GET",
         path: "/v1/meetings/{id}",
-        may: MEMBERS_READ,
+        may: ALL_READ,
         other_tenant: 404,
     },
     Operation {
@@ -106,6 +133,7 @@ pub const EXPECTED: [Operation; 55] = [
             "join as host",
             "resume",
             "link",
+            "observe",
         ],
         other_tenant: 404,
     },
@@ -118,7 +146,7 @@ pub const EXPECTED: [Operation; 55] = [
     Operation {
         method: "GET",
         path: "/v1/meetings/{id}/participants",
-        may: MEMBERS_READ,
+        may: ALL_READ,
         other_tenant: 404,
     },
     Operation {
@@ -215,6 +243,12 @@ pub const EXPECTED: [Operation; 55] = [
     },
     Operation {
         method: "POST",
+        path: "/v1/meetings/{id}/tokens",
+        may: HOSTS,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "POST",
         path: "/v1/meetings/{id}/links",
         may: HOSTS,
         other_tenant: 404,
@@ -258,19 +292,19 @@ pub const EXPECTED: [Operation; 55] = [
     Operation {
         method: "GET",
         path: "/v1/meetings/{id}/recordings",
-        may: HOSTS_READ,
+        may: PLAYERS_READ,
         other_tenant: 404,
     },
     Operation {
         method: "GET",
         path: "/v1/recordings/{recording}",
-        may: HOSTS_READ,
+        may: PLAYERS_READ,
         other_tenant: 404,
     },
     Operation {
         method: "GET",
         path: "/v1/recordings/{recording}/content",
-        may: HOSTS_READ,
+        may: PLAYERS_READ,
         other_tenant: 404,
     },
     // From here on it is archived.
@@ -289,19 +323,19 @@ pub const EXPECTED: [Operation; 55] = [
     Operation {
         method: "GET",
         path: "/v1/meetings/{id}/transcript",
-        may: HOSTS_READ,
+        may: PLAYERS_READ,
         other_tenant: 404,
     },
     Operation {
         method: "GET",
         path: "/v1/meetings/{id}/transcript.json",
-        may: HOSTS_READ,
+        may: PLAYERS_READ,
         other_tenant: 404,
     },
     Operation {
         method: "GET",
         path: "/v1/meetings/{id}/transcript.vtt",
-        may: HOSTS_READ,
+        may: PLAYERS_READ,
         other_tenant: 404,
     },
     Operation {
