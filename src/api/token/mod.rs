@@ -31,7 +31,6 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use uuid::Uuid;
 
 /// The cookie that opening a session's `url` sets.
 pub const COOKIE: &str = "hansard_session";

@@ -1,6 +1,8 @@
 use super::*;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 const SECRET: &[u8] = b"the test's secret of more than thirty-two bytes";
 
@@ -69,7 +71,7 @@ fn every_kind_comes_back_as_what_it_is() {
             Kind::Observe,
             Credential::Observe as fn(Reader) -> Credential,
         ),
-        (Kind::Play, Credential::Play),
+        (Kind::Play, Credential::Play as fn(Reader) -> Credential),
     ] {
         let Subject {
             tenant, meeting, ..

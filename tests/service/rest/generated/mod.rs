@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Enough to meet every operation with every role some ten times.
-const REQUESTS: usize = 3500;
+const REQUESTS: usize = 8000;
 /// They need files that were deleted or moved before, which no request brings about here.
 const ELSEWHERE: [&str; 2] = [
     "POST /v1/meetings/{id}/mix",
