@@ -19,7 +19,7 @@ use crate::domain::{
     },
     negotiation::Offer,
     participant::Person,
-    peer_message::{MediaRequest, OfferAnswered, OfferMade, PeerMessage},
+    peer_message::{MediaRequest, OfferAnswered, OfferMade, PeerMessage, VideoPaused},
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -41,6 +41,7 @@ use utoipa::{OpenApi, ToSchema};
     JoinData,
     JoinedData,
     MediaRequest,
+    VideoPaused,
     Mute,
     Nothing,
     Offer,
@@ -213,6 +214,11 @@ fn told() -> Vec<Message> {
             PeerMessage::MEDIA,
             &[],
             "Something is to be done about the own media",
+        ),
+        message::<VideoPaused>(
+            PeerMessage::VIDEO_PAUSED,
+            &[],
+            "Which pictures of the others are not sent now, as they do not fit; all of them each time",
         ),
         message::<DrainingData>(
             said::DRAINING,

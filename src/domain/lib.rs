@@ -8,7 +8,7 @@
 //! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
 //! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them,
 //! [`negotiation`] reads what browsers offer, [`own_sections`] and [`turns`] say what is offered to them,
-//! [`rewriting`] numbers what is sent on, and [`log_reader`] says when the consent log is read.
+//! [`rewriting`] numbers what is sent on, [`bandwidth`] says which pictures are, and [`log_reader`] says when the consent log is read.
 
 pub mod consent;
 pub mod gate;
@@ -63,12 +63,14 @@ pub mod tenant_settings;
 pub mod tiering;
 
 pub mod admission;
+pub mod bandwidth;
 pub mod close_code;
 pub mod connections;
 pub mod event;
 pub mod fair_share;
 pub mod fault;
 pub mod job;
+pub mod key_frame;
 pub mod lease;
 pub mod log_reader;
 pub mod meeting;

@@ -76,18 +76,50 @@ pub struct MediaRequest {
     pub action: MediaAction,
 }
 
+words! {
+    /// Why a picture is not sent on.
+    pub enum PauseReason(
+        "reason of a pause",
+        schema "PauseReason": "Why a picture is not sent: `bandwidth`, the way to this participant has no room for it."
+    ) {
+        Bandwidth = "bandwidth",
+    }
+}
+
+/// The data of `video_paused`: all that is not sent to this participant now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct VideoPaused {
+    /// Of the worker that says it.
+    pub epoch: i64,
+    pub paused: Vec<PausedVideo>,
+}
+
+/// A picture of another participant that is not sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PausedVideo {
+    pub participant_id: ParticipantId,
+    pub source: MediaSource,
+    pub reason: PauseReason,
+}
+
 /// One of them, with its name in the envelope.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PeerMessage {
     Answer(OfferAnswered),
     Offer(OfferMade),
     Media(MediaRequest),
+    VideoPaused(VideoPaused),
 }
 
 impl PeerMessage {
     pub const ANSWER: &'static str = "answer";
     pub const OFFER: &'static str = "offer";
     pub const MEDIA: &'static str = "media";
+    pub const VIDEO_PAUSED: &'static str = "video_paused";
 
     /// The envelope's `type`.
     pub const fn kind(&self) -> &'static str {
@@ -95,6 +127,7 @@ impl PeerMessage {
             Self::Answer(_) => Self::ANSWER,
             Self::Offer(_) => Self::OFFER,
             Self::Media(_) => Self::MEDIA,
+            Self::VideoPaused(_) => Self::VIDEO_PAUSED,
         }
     }
 
@@ -104,6 +137,7 @@ impl PeerMessage {
             Self::Answer(answered) => data(answered),
             Self::Offer(made) => data(made),
             Self::Media(asked) => data(asked),
+            Self::VideoPaused(paused) => data(paused),
         }
     }
 }

@@ -31,7 +31,7 @@ pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, new_key};
-pub use webrtc::{Endpoint, Hears, OwnOffer, Peer};
+pub use webrtc::{Endpoint, Hears, OwnOffer, Peer, Told};
 
 use crate::domain::{codec::Codec, id::StreamId, timeline::Header};
 use bytes::Bytes;

@@ -39,7 +39,7 @@ use crate::{
         stream::CloseReason,
         time::MeetingTime,
     },
-    ingest::{Arrival, OwnOffer},
+    ingest::{Arrival, Told},
     media::live::spool,
     queue::{
         Responder,
@@ -84,8 +84,8 @@ pub struct RunningMeeting {
     lost: CancellationToken,
     facts: mpsc::Sender<Fact>,
     peers: BTreeMap<ParticipantId, Connection>,
-    /// Where the peers' own offers go.
-    offers: mpsc::Sender<(ParticipantId, OwnOffer)>,
+    /// Where goes what the peers tell their participants.
+    told: mpsc::Sender<(ParticipantId, Told)>,
     /// Offers so far, and when the roster was last asked for.
     attempts: u64,
     attempts_read: u64,
@@ -98,7 +98,7 @@ pub struct RunningMeeting {
 /// What comes into the loop from inside the process.
 struct Inputs {
     arrivals: mpsc::Receiver<(StreamId, Arrival)>,
-    offers: mpsc::Receiver<(ParticipantId, OwnOffer)>,
+    told: mpsc::Receiver<(ParticipantId, Told)>,
     facts: mpsc::Receiver<Fact>,
 }
 
@@ -124,7 +124,7 @@ impl RunningMeeting {
         mut outside: Outside,
         Inputs {
             mut arrivals,
-            mut offers,
+            mut told,
             mut facts,
         }: Inputs,
         mut outputs: Outputs,
@@ -150,7 +150,7 @@ impl RunningMeeting {
                     Event::Head(news) => self.polled(&news),
                 },
                 Some(fact) = facts.recv() => self.fact(fact),
-                Some((participant, offer)) = offers.recv() => self.tell_offer(participant, offer),
+                Some((participant, told)) = told.recv() => self.tell(participant, told),
                 Some(caption) = outputs.captions.recv() => self.caption(caption),
                 Some(event) = outputs.spool_events.recv() => self.spool_event(event),
                 _ = arrivals.recv_many(&mut batch, BATCH) => {

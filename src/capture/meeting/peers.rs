@@ -14,14 +14,15 @@ use crate::{
         id::{ParticipantId, StreamId},
         meeting::{Input, Listed},
         negotiation::{self, Description, Invalid, Offer, Sent},
+        own_sections::Shown,
         peer_message::{
-            MediaAction, MediaRequest, OfferAnswered, OfferMade, OfferedTrack, PeerMessage,
-            PeerTrack,
+            MediaAction, MediaRequest, OfferAnswered, OfferMade, OfferedTrack, PauseReason,
+            PausedVideo, PeerMessage, PeerTrack, VideoPaused,
         },
         stream::{CloseReason, Transport},
         whip,
     },
-    ingest::{Hears, OwnOffer, Peer},
+    ingest::{Hears, OwnOffer, Peer, Told},
     queue::{
         Responder,
         message::{Published, Reply},
@@ -76,26 +77,22 @@ impl RunningMeeting {
         tokio::spawn(taking.in_current_span());
     }
 
-    /// Tells a participant an offer of the server's. What is lost is told again.
-    pub(super) fn tell_offer(&self, participant: ParticipantId, offer: OwnOffer) {
+    /// Tells a participant what its peer connection has to say. What is lost is told again.
+    pub(super) fn tell(&self, participant: ParticipantId, told: Told) {
         if !self.peers.contains_key(&participant) {
             return;
         }
-        let tracks = offer.tracks.into_iter().map(|(mid, shown)| OfferedTrack {
-            mid,
-            participant_id: shown.participant,
-            kind: shown.kind,
-            source: shown.source,
-        });
-        let made = PeerMessage::Offer(OfferMade {
-            sdp: offer.sdp,
-            id: offer.id,
-            epoch: self.holder.epoch,
-            tracks: tracks.collect(),
-        });
+        let epoch = self.holder.epoch;
+        let message = match told {
+            Told::Offer(offer) => PeerMessage::Offer(offered(offer, epoch)),
+            Told::Paused(paused) => PeerMessage::VideoPaused(VideoPaused {
+                epoch,
+                paused: paused.into_iter().map(paused_video).collect(),
+            }),
+        };
         let told = Published::Live {
-            kind: made.kind().into(),
-            data: made.data(),
+            kind: message.kind().into(),
+            data: message.data(),
             to: Some(participant),
         };
         let _ = self.deps.queue.publish(self.meeting, &told);
@@ -181,7 +178,7 @@ impl RunningMeeting {
                 let hears = session.is_none().then(|| Hears {
                     room: self.tracks.room().clone(),
                     participant,
-                    offers: self.offers.clone(),
+                    told: self.told.clone(),
                 });
                 let peer = span.in_scope(|| endpoint.peer(hears));
                 let connection = Connection {
@@ -369,6 +366,29 @@ impl RunningMeeting {
             // Lost, its sender sees that its connection fails.
             let _ = self.deps.queue.publish(self.meeting, &media);
         }
+    }
+}
+
+fn offered(offer: OwnOffer, epoch: i64) -> OfferMade {
+    let tracks = offer.tracks.into_iter().map(|(mid, shown)| OfferedTrack {
+        mid,
+        participant_id: shown.participant,
+        kind: shown.kind,
+        source: shown.source,
+    });
+    OfferMade {
+        sdp: offer.sdp,
+        id: offer.id,
+        epoch,
+        tracks: tracks.collect(),
+    }
+}
+
+fn paused_video(shown: Shown) -> PausedVideo {
+    PausedVideo {
+        participant_id: shown.participant,
+        source: shown.source,
+        reason: PauseReason::Bandwidth,
     }
 }
 

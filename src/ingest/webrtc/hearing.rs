@@ -1,6 +1,6 @@
 //! What one peer gets of the others: the server's offers to it, and the packets that are sent on.
 
-use super::peer::Refused;
+use super::{peer::Refused, pictures::Pictures};
 use crate::{
     domain::{
         codec::{AudioCodec, Codec, VideoCodec},
@@ -22,6 +22,7 @@ use std::{
 };
 use str0m::{
     Rtc,
+    bwe::BweKind,
     change::{SdpAnswer, SdpPendingOffer},
     format,
     media::{Direction, MediaKind as Kind, Mid, Pt},
@@ -42,12 +43,20 @@ const AGAIN_MAX: f32 = 0.15;
 /// From whom no check came for this long, nothing is sent to: it is asleep, or its network is another.
 const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whose browser is told what the others send, and where its offers go.
+/// Whose browser is told what the others send, and where what it is told goes.
 #[derive(Clone, Debug)]
 pub struct Hears {
     pub room: Room,
     pub participant: ParticipantId,
-    pub offers: mpsc::Sender<(ParticipantId, OwnOffer)>,
+    pub told: mpsc::Sender<(ParticipantId, Told)>,
+}
+
+/// What a participant is told of what it gets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    Offer(OwnOffer),
+    /// All the pictures that its network has no room for now.
+    Paused(Vec<Shown>),
 }
 
 /// An offer of the server's, to be told to its participant.
@@ -79,7 +88,8 @@ struct Out {
 pub struct Hearing {
     listener: Listener,
     participant: ParticipantId,
-    offers: mpsc::Sender<(ParticipantId, OwnOffer)>,
+    told: mpsc::Sender<(ParticipantId, Told)>,
+    pictures: Pictures,
     turns: Turns,
     pending: Option<(SdpPendingOffer, OwnOffer)>,
     sections: Vec<Section>,
@@ -93,7 +103,8 @@ impl Hearing {
         Self {
             listener: hears.room.listen(hears.participant),
             participant: hears.participant,
-            offers: hears.offers,
+            told: hears.told,
+            pictures: Pictures::default(),
             turns: Turns::default(),
             pending: None,
             sections: Vec::new(),
@@ -129,6 +140,7 @@ impl Hearing {
         let now = self.since_began(now);
         self.changed = self.changed.or(Some(now));
         let wanted = self.listener.wanted();
+        self.pictures.retain(|shown| wanted.contains(shown));
         for section in &mut self.sections {
             let shown = section.own.shows();
             // A stream that takes the place of another is gone for a moment only.
@@ -152,6 +164,15 @@ impl Hearing {
             self.changed = None;
             self.offer(rtc, at);
         }
+        if let Some(paused) = self.pictures.turn(rtc, &self.listener, at) {
+            // Without room it is told again while any is paused.
+            let _ = self.told.try_send((self.participant, Told::Paused(paused)));
+        }
+    }
+
+    /// What the network of the other side takes.
+    pub fn estimated(&mut self, kind: &BweKind) {
+        self.pictures.estimated(kind);
     }
 
     fn offer(&mut self, rtc: &mut Rtc, now: Micros) {
@@ -222,7 +243,8 @@ impl Hearing {
     fn tell(&self) {
         if let Some((_, offer)) = &self.pending {
             // Without room it is told again as one that nothing answered.
-            let _ = self.offers.try_send((self.participant, offer.clone()));
+            let offer = Told::Offer(offer.clone());
+            let _ = self.told.try_send((self.participant, offer));
         }
     }
 
@@ -350,10 +372,17 @@ impl Hearing {
             let section = self
                 .sections
                 .iter_mut()
-                .find(|section| section.sends() == Some(heard.shown));
-            if let Some(section) = section
-                && section.send(rtc, heard, at)
-            {
+                .find(|section| section.own.shows() == Some(heard.shown));
+            let Some(section) = section else { continue };
+            let takes = self.pictures.takes(heard, at);
+            if !section.is_sent() {
+                continue;
+            }
+            if !takes {
+                section.skip(heard);
+                metrics::counter!("hansard_forward_dropped_total", "reason" => "bandwidth")
+                    .increment(1);
+            } else if section.send(rtc, heard, at) {
                 self.listener.want_key_frame(&heard.shown);
             }
         }
@@ -361,9 +390,16 @@ impl Hearing {
 }
 
 impl Section {
-    /// What is sent in it now.
-    fn sends(&self) -> Option<Shown> {
-        self.own.shows().filter(|_| self.agreed && !self.gone)
+    fn is_sent(&self) -> bool {
+        self.agreed && !self.gone
+    }
+
+    /// What is not sent on leaves no hole, which the other side would ask for.
+    fn skip(&mut self, heard: &Heard) {
+        if let Some(out) = &mut self.out {
+            let sender = (heard.stream, heard.packet.ssrc);
+            out.rewriter.skip(&sender, heard.packet.sequence);
+        }
     }
 
     /// Whether it is the first of another sender.
@@ -374,7 +410,7 @@ impl Section {
         let packet = &heard.packet;
         let sender = (heard.stream, packet.ssrc);
         if packet.payload.is_empty() {
-            out.rewriter.skip(&sender, packet.sequence);
+            self.skip(heard);
             return false;
         }
         let Some(payload_type) = payload_type(rtc, self.mid, heard.codec) else {

@@ -4,7 +4,7 @@
 //! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows which
 //! peer a datagram is for, `task` is the one that owns a connection's state (ICE-lite, DTLS, SRTP: by
 //! str0m, which does no IO), `receiver` one stream of it, on its way to the meeting, `hearing` what the
-//! other side gets of the others.
+//! other side gets of the others, `pictures` which pictures of them.
 //!
 //! **Invariants.** Whoever did not prove by an ICE check that it knows the peer's password is heard
 //! by nobody: its datagrams are counted and dropped before any state is looked at. A peer has no
@@ -13,13 +13,15 @@
 
 mod hearing;
 mod peer;
+mod pictures;
 mod receiver;
 mod routes;
+mod setup;
 mod socket;
 mod task;
 mod tcp;
 
-pub use hearing::{Hears, OwnOffer};
+pub use hearing::{Hears, OwnOffer, Told};
 pub use peer::{Answer, Peer, Refused};
 
 use super::{Arrival, OpenError, Seen, Stream, StreamConfig, delivery::Delivery};

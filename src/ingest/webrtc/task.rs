@@ -5,8 +5,10 @@ use super::{
     Shared,
     hearing::{BATCH, Hearing, Hears, format_of, sent_as},
     peer::{Answer, Command, Peer, Refused},
+    pictures::Pictures,
     receiver::Receiver,
     routes::{Datagram, Over, PeerNumber},
+    setup,
 };
 use crate::{
     domain::{
@@ -14,10 +16,7 @@ use crate::{
         gate::Live,
         negotiation, own_sections,
     },
-    ingest::{
-        REPORT_EVERY,
-        room::{Heard, Next},
-    },
+    ingest::room::{Heard, Next},
 };
 use std::{
     collections::BTreeMap,
@@ -27,11 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 use str0m::{
-    Candidate, Event, Input, Output, Rtc,
+    Event, Input, Output, Rtc,
     change::SdpOffer,
-    format::{self, FormatParams},
-    media::{Direction, Frequency, KeyframeRequestKind, Mid},
-    net::{Protocol, Receive, TcpType},
+    media::{Direction, KeyframeRequestKind, Mid},
+    net::{Protocol, Receive},
     rtp::{RtpPacket, Ssrc},
 };
 use tokio::{sync::mpsc, time::sleep_until};
@@ -41,8 +39,6 @@ use tracing::{Instrument, Span, debug, info};
 const DATAGRAMS_MAX: usize = 512;
 /// How often a meeting is told that a peer is there.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
-/// Payload type of Opus in our own offers; in answers it is the offer's.
-const OPUS: u8 = 111;
 /// What is taken from browsers.
 const TAKEN: [Codec; 3] = [
     Codec::Audio(AudioCodec::Opus),
@@ -51,13 +47,15 @@ const TAKEN: [Codec; 3] = [
 ];
 /// The longest wait of the task, for what has no timer.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Inputs of time in a row, before anything else has its turn.
+const AT_ONCE_MAX: u32 = 128;
 /// Outputs that are still sent at the end: the goodbye of each stream, and of DTLS.
 const LAST_OUTPUTS_MAX: usize = 64;
 
 pub fn start(shared: Arc<Shared>, hears: Option<Hears>) -> Peer {
     let (peer, to_task) = Peer::new();
     let task = Task {
-        rtc: rtc(&shared),
+        rtc: setup::rtc(&shared),
         route: None,
         shared,
         cname: format!("peer-{:016x}", fastrand::u64(..)).into(),
@@ -71,53 +69,6 @@ pub fn start(shared: Arc<Shared>, hears: Option<Hears>) -> Peer {
     };
     tokio::spawn(task.run(to_task).instrument(Span::current()));
     peer
-}
-
-fn rtc(shared: &Shared) -> Rtc {
-    let mut config = Rtc::builder()
-        .set_crypto_provider(shared.crypto.clone())
-        .set_dtls_cert(shared.certificate.clone())
-        .set_ice_lite(true)
-        // Packets as they come: placing and ordering them is the meeting's.
-        .set_rtp_mode(true)
-        .set_rtcp_report_interval_audio(REPORT_EVERY)
-        .clear_codecs()
-        .enable_vp8(true)
-        .enable_h264(true);
-    let codecs = config.codec_config();
-    codecs.add_config(
-        OPUS.into(),
-        None,
-        format::Codec::Opus,
-        Frequency::FORTY_EIGHT_KHZ,
-        Some(2),
-        FormatParams {
-            min_p_time: Some(10),
-            use_inband_fec: Some(true),
-            use_dtx: Some(true),
-            ..FormatParams::default()
-        },
-    );
-    // Behind Opus, which browsers therefore send: these go to them as they come from telephones.
-    codecs.enable_pcmu(true, false);
-    codecs.enable_pcma(true, false);
-    let mut rtc = config.build(Instant::now());
-    for at in &shared.candidates {
-        let tcp = Candidate::builder()
-            .tcp()
-            .host(*at)
-            .tcptype(TcpType::Passive)
-            .build();
-        for candidate in [Candidate::host(*at, "udp"), tcp] {
-            match candidate {
-                Ok(candidate) => {
-                    rtc.add_local_candidate(candidate);
-                }
-                Err(error) => debug!(%error, "no candidate"),
-            }
-        }
-    }
-    rtc
 }
 
 /// A peer's place among the routes, given up when dropped.
@@ -205,11 +156,18 @@ impl Task {
     /// Gives out everything that the last input brought; until when nothing more is due. `None`: it
     /// is over.
     fn drain(&mut self) -> Option<Instant> {
+        let mut at_once = 0;
         loop {
             if !self.rtc.is_alive() {
                 return None;
             }
             match self.rtc.poll_output() {
+                // Paced packets leave one by one, each with the time of its own; a timer's
+                // millisecond for each would be too slow.
+                Ok(Output::Timeout(due)) if at_once < AT_ONCE_MAX && due <= Instant::now() => {
+                    at_once += 1;
+                    self.input(Input::Timeout(Instant::now()));
+                }
                 Ok(Output::Timeout(due)) => return Some(due),
                 Ok(Output::Transmit(sent)) => {
                     self.shared.send(&sent);
@@ -320,6 +278,9 @@ impl Task {
         let wrong = |error: &dyn std::fmt::Display| Refused::Description(format!("sdp: {error}"));
         let offer = SdpOffer::from_sdp_string(&negotiation::without_layers(sdp))
             .map_err(|error| wrong(&error))?;
+        if self.route.is_none() {
+            Pictures::offered(&mut self.rtc, sdp);
+        }
         let answer = self
             .rtc
             .sdp_api()
@@ -414,6 +375,11 @@ impl Task {
             Event::KeyframeRequest(wanted) => {
                 if let Some(hearing) = &self.hearing {
                     hearing.want_key_frame(wanted.mid);
+                }
+            }
+            Event::EgressBitrateEstimate(kind) => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.estimated(&kind);
                 }
             }
             Event::SenderFeedback(report) => {

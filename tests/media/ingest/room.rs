@@ -13,7 +13,7 @@ use hansard::{
     },
     ingest::{
         Arrival, Endpoint, Hears, OwnOffer, Peer, PlainConfig, Publication, Room, Source, Stream,
-        StreamConfig, open, webrtc::Refused,
+        StreamConfig, Told, open, webrtc::Refused,
     },
 };
 use hansard_client::{
@@ -29,6 +29,8 @@ use std::{
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+mod narrow;
 
 fn who(n: u128) -> ParticipantId {
     ParticipantId(Uuid::from_u128(n))
@@ -79,7 +81,9 @@ impl Place {
 struct Call {
     browser: Browser,
     peer: Peer,
-    offers: mpsc::Receiver<(ParticipantId, OwnOffer)>,
+    told: mpsc::Receiver<(ParticipantId, Told)>,
+    /// What it was told last of the pictures that do not fit, and how often.
+    paused: (Vec<Shown>, u32),
     answered: BTreeSet<String>,
     _stream: Stream,
     live: Option<Publication>,
@@ -90,14 +94,24 @@ struct Call {
 impl Call {
     /// `loop_room`: how many arrivals may wait for the meeting's loop.
     async fn join(place: &Place, n: u128, loop_room: usize) -> Self {
+        Self::join_by(place, n, loop_room, str::to_owned).await
+    }
+
+    /// `way`: makes of the answer one that leads over another way.
+    async fn join_by(
+        place: &Place,
+        n: u128,
+        loop_room: usize,
+        way: impl FnOnce(&str) -> String,
+    ) -> Self {
         let mut browser = Browser::bind(LOOPBACK).await.expect("a port");
         let offer = browser.offer().expect("an offer");
         let sections = negotiation::read(&offer).expect("sound").sections;
-        let (to, offers) = mpsc::channel(64);
+        let (to, told) = mpsc::channel(64);
         let peer = place.endpoint.peer(Some(Hears {
             room: place.room.clone(),
             participant: who(n),
-            offers: to,
+            told: to,
         }));
         let answer = peer
             .offer(without_candidates(&offer))
@@ -115,12 +129,13 @@ impl Call {
         let (to, arrivals) = mpsc::channel(loop_room);
         let source = Source::Peer(peer.clone(), sections[0].mid.clone());
         let stream = open(config, source, to).expect("it opens");
-        browser.accept(&answer.sdp).expect("an answer");
+        browser.accept(&way(&answer.sdp)).expect("an answer");
         browser.connect(SOON).await.expect("connects");
         Self {
             browser,
             peer,
-            offers,
+            told,
+            paused: (Vec::new(), 0),
             answered: BTreeSet::new(),
             _stream: stream,
             live: Some(live),
@@ -132,14 +147,24 @@ impl Call {
     async fn offered(&mut self) -> OwnOffer {
         let deadline = Instant::now() + SOON;
         loop {
-            if let Ok((_, offer)) = self.offers.try_recv()
-                && !self.answered.contains(&offer.id)
-            {
+            if let Some(offer) = self.open_offer() {
                 return offer;
             }
             assert!(Instant::now() < deadline, "no offer");
             self.turn().await;
         }
+    }
+
+    /// Reads what it was told, until that is an offer that is not answered yet.
+    fn open_offer(&mut self) -> Option<OwnOffer> {
+        while let Ok((_, told)) = self.told.try_recv() {
+            match told {
+                Told::Offer(offer) if !self.answered.contains(&offer.id) => return Some(offer),
+                Told::Offer(_) => {}
+                Told::Paused(paused) => self.paused = (paused, self.paused.1 + 1),
+            }
+        }
+        None
     }
 
     async fn answer(&mut self, offer: &OwnOffer) {
@@ -394,7 +419,7 @@ async fn who_answers_nothing_may_offer_again_after_a_while() {
     ana.browser.connect(SOON).await.expect("connects");
     let stale = ana.peer.answer(offer.id.clone(), answer.sdp).await;
     assert_eq!(stale, Err(Refused::Stale), "it became void");
-    while ana.offers.try_recv().is_ok() {}
+    while ana.open_offer().is_some() {}
     let anew = ana.offered().await;
     assert_ne!(anew.id, offer.id);
     ana.answer(&anew).await;
@@ -467,7 +492,7 @@ async fn pictures_and_wishes_for_key_frames_are_passed_on() {
     while ana.browser.key_frames_wanted == 0 || seen.len() < 30 {
         assert!(Instant::now() < deadline, "{} packets", seen.len());
         ana.show(2).await;
-        if let Ok((_, offer)) = bob.offers.try_recv() {
+        if let Some(offer) = bob.open_offer() {
             bob.answer(&offer).await;
         }
         bob.turn().await;
@@ -507,7 +532,7 @@ async fn a_peer_that_does_not_hear_has_no_sections_of_others() {
     assert_eq!(stale, Err(Refused::Stale));
     let mut bob = Call::join(&place, 2, 4_096).await;
     assert!(
-        timeout(Duration::from_millis(300), bob.offers.recv())
+        timeout(Duration::from_millis(300), bob.told.recv())
             .await
             .is_err()
     );
