@@ -1,6 +1,7 @@
 //! A real Chromium as a participant: what its microphone hears becomes captions and a track.
 
 use crate::{
+    browsers::person::places,
     clients::{here, installed, run},
     support::{Scratch, eventually, server::Server},
 };
@@ -125,6 +126,7 @@ pub fn wav(path: &Path, samples: &[f32]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_voice_from_chromium_to_a_caption() {
+    let _place = places(1).await;
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let set = Meeting::test_set("incident").expect("the set");
@@ -232,6 +234,7 @@ async fn one_voice_from_chromium_to_a_caption() {
 /// Two people in Chromium hear and see each other: sound is played, and pictures are decoded.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_in_chromium_hear_and_see_each_other() {
+    let _places = places(2).await;
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let server = Server::serve(data.path());

@@ -4,6 +4,7 @@
 mod support;
 
 mod browser;
+mod browsers;
 mod clients;
 mod doctor;
 mod inventory;

@@ -2,8 +2,12 @@
 //! the bundle is what its sources make.
 
 use crate::{
-    browser::{packages, wav},
-    clients::{here, installed, run},
+    browser::{RATE, packages, wav},
+    browsers::{
+        meeting,
+        person::{Person, READY_MAX, ROOM, SENT, places},
+    },
+    clients::{installed, run},
     support::{Scratch, eventually, server::Server},
 };
 use hansard_client::{
@@ -16,136 +20,15 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout},
-};
 
-/// A step, with a browser that starts on a busy machine.
-const STEP_MAX: Duration = Duration::from_secs(120);
-/// Files after the end, on a busy machine.
-const READY_MAX: Duration = Duration::from_secs(120);
-const RATE: u32 = 48_000;
 /// Of David's voice: five sentences.
 const SPOKEN_MS: i64 = 16_000;
 /// Long enough for a voice to be noticed: even in a pause it sends a packet in 400 ms.
 const HUSH: Duration = Duration::from_millis(1500);
-/// Packets that the room has sent.
-const SENT: &str = "return element.room.stats().then((stats) => [...stats.values()]
-    .filter(({ type }) => type === 'outbound-rtp').reduce((sum, { packetsSent }) => sum + packetsSent, 0))";
-/// Where screenshots go; without it none are made.
-const SHOTS: &str = "HANSARD_SHOTS";
-
-/// Somebody at a browser.
-struct Person {
-    _child: Child,
-    says: ChildStdin,
-    hears: Lines<BufReader<ChildStdout>>,
-}
-
-impl Person {
-    fn start(packages: &Path, voice: Option<&Path>) -> Self {
-        let mut child = tokio::process::Command::new("node")
-            .arg(here("browser/drive.mjs"))
-            .args(voice)
-            .current_dir(packages)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node starts");
-        let says = child.stdin.take().expect("it is piped");
-        let hears = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self {
-            _child: child,
-            says,
-            hears,
-        }
-    }
-
-    /// Does one step; panics with what the page shows where it cannot.
-    async fn step(&mut self, step: Value) -> Value {
-        let line = format!("{step}\n");
-        self.says.write_all(line.as_bytes()).await.expect("it runs");
-        let answer = tokio::time::timeout(STEP_MAX, self.hears.next_line())
-            .await
-            .unwrap_or_else(|_| panic!("{step}: no answer"))
-            .expect("it is text")
-            .unwrap_or_else(|| panic!("{step}: the browser is gone"));
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        assert!(answer.get("error").is_none(), "{step}: {answer:#}");
-        answer["ok"].clone()
-    }
-
-    async fn goto(&mut self, url: &str) {
-        self.step(json!({"step": "goto", "url": url})).await;
-    }
-
-    async fn click(&mut self, at: &str) {
-        self.step(json!({"step": "click", "at": at})).await;
-    }
-
-    async fn wait(&mut self, at: &str) {
-        self.step(json!({"step": "wait", "at": at})).await;
-    }
-
-    async fn texts(&mut self, at: &str) -> Vec<String> {
-        let texts = self.step(json!({"step": "texts", "at": at})).await;
-        serde_json::from_value(texts).expect("texts")
-    }
-
-    async fn read(&mut self, at: &str, script: &str) -> Value {
-        self.step(json!({"step": "read", "at": at, "script": script}))
-            .await
-    }
-
-    async fn until(&mut self, at: &str, script: &str, wanted: impl Fn(&Value) -> bool) {
-        let begun = Instant::now();
-        loop {
-            let value = self.read(at, script).await;
-            if wanted(&value) {
-                return;
-            }
-            assert!(begun.elapsed() < READY_MAX, "{script} is {value}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// What axe finds serious on the page as it is; and a picture of it, where that is asked for.
-    async fn look(&mut self, name: &str) {
-        let found = self.step(json!({"step": "axe"})).await;
-        assert_eq!(found, json!([]), "{name}");
-        let faults = self.step(json!({"step": "faults"})).await;
-        assert_eq!(faults, json!([]), "{name}");
-        if let Some(folder) = std::env::var_os(SHOTS) {
-            let path = PathBuf::from(folder).join(format!("{name}.png"));
-            self.step(json!({"step": "shot", "path": path})).await;
-        }
-    }
-
-    /// Through the door: a name, a microphone, and one answer to everything.
-    async fn join(&mut self, url: &str, name: Option<&str>, answer: &str) {
-        self.goto(url).await;
-        if let Some(name) = name {
-            self.step(json!({"step": "fill", "at": "#name", "text": name}))
-                .await;
-        }
-        // The browser was told to allow it, so nobody has to be asked.
-        self.wait("hansard-microphone-choice .meter").await;
-        let choices = format!("input[value={answer}]");
-        self.wait(&choices).await;
-        self.step(json!({"step": "check", "at": choices})).await;
-    }
-
-    async fn leave(mut self) {
-        // The end of its input ends it.
-        drop(self.says);
-        let _ = tokio::time::timeout(Duration::from_secs(10), self._child.wait()).await;
-    }
-}
 
 /// The first sentences of a bundled voice, as a microphone hears them again and again.
 async fn voice(path: &Path) -> Vec<Utterance> {
@@ -166,27 +49,6 @@ async fn voice(path: &Path) -> Vec<Utterance> {
         .collect()
 }
 
-/// A meeting of a new host with a guest's link.
-async fn meeting(client: &Client) -> (String, String, String) {
-    let host = client
-        .create_user("ana@example.org", "Ana Berg")
-        .await
-        .expect("a user");
-    let meeting = client
-        .create_meeting(&host, json!({"language": "en"}))
-        .await
-        .expect("a meeting");
-    let id = meeting["id"].as_str().expect("an id").to_owned();
-    let link = client
-        .post(
-            &format!("/v1/meetings/{id}/links"),
-            json!({"role": "participant"}),
-        )
-        .await
-        .expect("a link");
-    (host, id, link["url"].as_str().expect("a url").to_owned())
-}
-
 async fn guest(client: &Client, meeting: &str) -> Value {
     let people = client.participants(meeting).await.expect("people");
     assert_eq!(people.len(), 1, "{people:?}");
@@ -203,6 +65,7 @@ fn words_of(utterances: &[Utterance]) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
+    let _place = places(1).await;
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let microphone = scratch.path().join("david.wav");
@@ -255,15 +118,15 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
 
     // One click. As long as the server cannot know of it, nothing is sent.
     david
-        .until("hansard-room-view", SENT, |sent| sent.as_u64() > Some(50))
+        .until(ROOM, SENT, |sent| sent.as_u64() > Some(50))
         .await;
     let process = Pid::from_raw(server.pid() as i32).expect("it runs");
     kill_process(process, Signal::STOP).expect("it is our child");
     david.click("#withdraw").await;
     david.wait("text=you send no sound until").await;
-    let sent = david.read("hansard-room-view", SENT).await.as_u64();
+    let sent = david.read(ROOM, SENT).await.as_u64();
     tokio::time::sleep(HUSH).await;
-    let later = david.read("hansard-room-view", SENT).await.as_u64();
+    let later = david.read(ROOM, SENT).await.as_u64();
     kill_process(process, Signal::CONT).expect("it is our child");
     assert!(
         later <= sent,
@@ -271,9 +134,7 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     );
     // Then it is withdrawn, and the voice is there again for those who listen.
     david.step(json!({"step": "gone", "at": "#withdraw"})).await;
-    david
-        .until("hansard-room-view", SENT, |now| now.as_u64() > sent)
-        .await;
+    david.until(ROOM, SENT, |now| now.as_u64() > sent).await;
     let after = guest(&client, &id).await;
     assert_eq!(
         after["consent"],
@@ -376,6 +237,7 @@ async fn plays_it(client: &Client, ana: &mut Person, host: &str, id: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_declines_is_in_no_file() {
+    let _place = places(1).await;
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let microphone = scratch.path().join("david.wav");
@@ -415,6 +277,7 @@ async fn who_declines_is_in_no_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_says_why_it_cannot_go_on() {
+    let _place = places(1).await;
     let packages = packages().await;
     let data = Scratch::new();
     let server = Server::serve(data.path());

@@ -1,39 +1,14 @@
 // A person at a browser: reads steps from standard input, a line of JSON each, and answers each with a line: {"ok": value}
 // or {"error": text}. Selectors see through elements. It ends when its standard input does.
 //
-// node drive.mjs [WAV]   (what the microphone hears, again and again)
+// node drive.mjs DESK   (JSON: what launch.mjs asks for)
 
-import { createRequire } from "node:module";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { launch, require } from "./launch.mjs";
 
-const require = createRequire(join(process.cwd(), "drive.mjs"));
-const { chromium } = require("playwright-core");
 const axe = await readFile(require.resolve("axe-core/axe.min.js"), "utf8");
-const [, , wav] = process.argv;
-
-const profile = await mkdtemp(join(tmpdir(), "hansard-chromium-"));
-const browser = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    headless: true,
-    locale: "en-GB",
-    viewport: { width: 1180, height: 760 },
-    args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        ...(wav === undefined ? [] : [`--use-file-for-fake-audio-capture=${wav}`]),
-        // A host that has only the loopback interface gathers no candidates without it.
-        "--allow-loopback-in-peer-connection",
-        "--autoplay-policy=no-user-gesture-required",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ],
-});
+const { browser, stop } = await launch(JSON.parse(process.argv[2]));
 // What the page could not do, and what its policy forbade.
 const faults = [];
 const watch = (page) => {
@@ -57,6 +32,12 @@ const steps = {
         await page.goto(url);
     },
     first: async () => void (page = browser.pages().find((one) => one.url() !== "about:blank")),
+    last: async () => void (page = browser.pages().at(-1)),
+    // Goes back to the tab before.
+    close: async () => {
+        await page.close();
+        page = browser.pages().at(-1);
+    },
     click: async ({ at }) => void (await page.locator(at).first().click({ timeout: STEP_MS })),
     check: async ({ at }) => {
         for (const one of await page.locator(at).all()) {
@@ -64,6 +45,7 @@ const steps = {
         }
     },
     fill: async ({ at, text }) => void (await page.locator(at).first().fill(text, { timeout: STEP_MS })),
+    choose: async ({ at, value }) => void (await page.locator(at).first().selectOption(value, { timeout: STEP_MS })),
     press: async ({ key }) => void (await page.keyboard.press(key)),
     wait: async ({ at, within }) => void (await page.locator(at).first().waitFor({ timeout: within ?? STEP_MS })),
     gone: async ({ at }) => void (await page.locator(at).first().waitFor({ state: "detached", timeout: STEP_MS })),
@@ -94,6 +76,4 @@ for await (const line of createInterface({ input: process.stdin })) {
         say({ error: `${error}`, url: page.url(), shown });
     }
 }
-await browser.close();
-await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-process.exit(0);
+await stop();

@@ -4,39 +4,12 @@
 //
 // node run.mjs URL SIGNAL_URL TOKEN WAV [camera]
 
-import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { launch } from "./launch.mjs";
 
-const [, , url, signalUrl, token, wav, camera] = process.argv;
-const { chromium } = createRequire(join(process.cwd(), "run.mjs"))("playwright-core");
+const [, , url, signalUrl, token, voice, camera] = process.argv;
 
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const profile = await mkdtemp(join(tmpdir(), "hansard-chromium-"));
-const browser = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    headless: true,
-    args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        // Once, from when the microphone is opened.
-        `--use-file-for-fake-audio-capture=${wav}%noloop`,
-        // A host that has only the loopback interface gathers no candidates without it.
-        "--allow-loopback-in-peer-connection",
-        "--autoplay-policy=no-user-gesture-required",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    ],
-});
-const stop = async () => {
-    await browser.close();
-    await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-    process.exit(0);
-};
+const { browser, stop } = await launch({ voice, once: true });
 process.stdin.on("end", stop);
 process.stdin.on("close", stop);
 process.stdin.resume();

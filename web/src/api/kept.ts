@@ -73,3 +73,9 @@ export const keptCaptionLook = {
     }),
     write: (look: CaptionLook): void => write(localStorage, "hansard.captions", look),
 };
+
+/** Whether this browser's microphone is sent as it hears, without echo cancellation. */
+export const keptOriginalSound = {
+    read: (): boolean => read<boolean>(localStorage, "hansard.original-sound") ?? false,
+    write: (original: boolean): void => write(localStorage, "hansard.original-sound", original),
+};

@@ -1,5 +1,6 @@
 import { css, html, nothing } from "lit";
 import { customElement, state } from "lit/decorators.js";
+import { keptOriginalSound } from "../api/kept";
 import { PageElement } from "../look/element";
 import { Level } from "../room/level";
 import { isSecure, microphones, openMicrophone, whyNot } from "../room/microphone";
@@ -17,6 +18,9 @@ export class MicrophoneChoice extends PageElement {
             }
             label {
                 font-weight: 650;
+            }
+            .original {
+                font-weight: normal;
             }
             select {
                 width: 100%;
@@ -59,7 +63,7 @@ export class MicrophoneChoice extends PageElement {
     override render() {
         return html`
             <label for="device">${texts.join.microphone}</label>
-            ${this.track === null ? this.askFor() : this.chosen()}
+            ${this.track === null ? this.askFor() : this.chosen()} ${isSecure() ? this.original() : nothing}
             ${this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`}
         `;
     }
@@ -95,6 +99,28 @@ export class MicrophoneChoice extends PageElement {
             <div class="meter" role="img" aria-label=${texts.join.microphoneLevel}><div></div></div>
             <p class="small quiet">${texts.join.microphoneSpeak}</p>
         `;
+    }
+
+    private original() {
+        return html`
+            <label class="original small">
+                <input
+                    id="original"
+                    type="checkbox"
+                    .checked=${keptOriginalSound.read()}
+                    @change=${(event: Event) => this.keepOriginal((event.target as HTMLInputElement).checked)}
+                />
+                ${texts.join.microphoneOriginal}
+            </label>
+        `;
+    }
+
+    /** A microphone that is open already is opened anew: its echo cancellation cannot be switched. */
+    private async keepOriginal(original: boolean): Promise<void> {
+        keptOriginalSound.write(original);
+        if (this.track !== null) {
+            await this.use(this.track.getSettings().deviceId);
+        }
     }
 
     /** Where the browser was allowed before, nobody is asked again. */

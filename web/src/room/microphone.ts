@@ -1,3 +1,4 @@
+import { keptOriginalSound } from "../api/kept";
 import { texts } from "../text";
 
 /** Why there is no microphone, in words for whoever wants to be heard. */
@@ -21,13 +22,16 @@ export function whyNot(error: unknown): string {
 /** Browsers give devices to secure pages only: https, or this machine itself. */
 export const isSecure = (): boolean => window.isSecureContext && navigator.mediaDevices !== undefined;
 
-/** Opens a microphone as it hears: what is recorded is not to be made over by the browser, but an echo of the others is no part of a voice. */
+/**
+ * Opens a microphone as it hears: what is recorded is not to be made over by the browser. An echo of the
+ * others is no part of a voice, and is taken out unless somebody with headphones chose otherwise.
+ */
 export async function openMicrophone(deviceId?: string): Promise<MediaStreamTrack> {
     const stream = await navigator.mediaDevices.getUserMedia({
         audio: {
             ...(deviceId === undefined ? {} : { deviceId: { exact: deviceId } }),
             channelCount: 1,
-            echoCancellation: true,
+            echoCancellation: !keptOriginalSound.read(),
             noiseSuppression: false,
             autoGainControl: false,
         },

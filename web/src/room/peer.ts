@@ -284,6 +284,7 @@ export class Peer {
                 this.tell("connected");
                 break;
             case "disconnected":
+                this.tell("connecting");
                 this.later(() => this.restart(), DISCONNECTED_MS);
                 break;
             case "failed":

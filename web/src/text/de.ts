@@ -26,6 +26,7 @@ export const de: Texts = {
         microphoneAllow: "Mikrofon erlauben",
         microphoneAsk: "Der Browser fragt einmal, ob diese Seite es benutzen darf. Vor dem Beitritt wird nichts gesendet.",
         microphoneLevel: "Pegel deines Mikrofons",
+        microphoneOriginal: "Ich trage Kopfhörer: meinen Ton unverändert senden, ohne Echounterdrückung",
         microphoneSpeak: "Sag etwas: Der Balken bewegt sich, wenn man dich hört.",
         consentTitle: "Was von dir aufbewahrt werden darf",
         consentIntro: (host) =>

@@ -24,6 +24,7 @@ export const en = {
         microphoneAllow: "Allow the microphone",
         microphoneAsk: "Your browser asks once whether this page may use it. Nothing is sent before you join.",
         microphoneLevel: "Level of your microphone",
+        microphoneOriginal: "I wear headphones: send my sound as it is, without echo cancellation",
         microphoneSpeak: "Say something: the bar moves when you are heard.",
         consentTitle: "What may be kept of you",
         consentIntro: (host: string) =>

@@ -1,0 +1,189 @@
+//! A network that is lost for ten seconds, for the page's socket and its media alike.
+
+use super::{
+    meeting,
+    person::{Person, READY_MAX, ROOM, places},
+    relay::Relay,
+};
+use crate::{
+    browser::{RATE, packages, wav},
+    support::{Scratch, eventually, server::Server},
+};
+use hansard_client::{
+    rest::{Client, audio_stream},
+    sender::{Sender, SenderConfig},
+    signal::{Event, Signal},
+    tone::{self, OpusSettings},
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio_util::sync::CancellationToken;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Where the relay is: the server has the same ports at [`LOOPBACK`].
+const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+/// Shorter than the 30 s for which somebody counts as present.
+const LOST: Duration = Duration::from_secs(10);
+const SPEECH: Duration = Duration::from_secs(180);
+
+/// A server that can be reached only through the relay, by browsers; and its own address.
+async fn behind(relay: &Relay, data: &Scratch) -> (Server, String) {
+    let mut ports = Vec::new();
+    for _ in 0..2 {
+        let listener = TcpListener::bind((RELAY, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        relay.tcp(listener, SocketAddr::new(LOOPBACK, port));
+        ports.push(port);
+    }
+    let [pages, media] = ports[..] else {
+        unreachable!("there are two");
+    };
+    let datagrams = UdpSocket::bind((RELAY, media)).await.expect("a port");
+    relay.udp(datagrams, SocketAddr::new(LOOPBACK, media));
+    let public = format!("http://{RELAY}:{pages}");
+    let (listen, media) = (format!("{LOOPBACK}:{pages}"), format!("{media}-{media}"));
+    let arguments = [
+        "--listen",
+        &listen,
+        "--s3-listen",
+        "127.0.0.1:0",
+        "--public-url",
+        &public,
+        "--rtp-public-ip",
+        &RELAY.to_string(),
+        "--rtp-webrtc-ports",
+        &media,
+    ];
+    let server = Server::start("serve", data.path(), &arguments, &[]);
+    (server, format!("http://{listen}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_was_lost_for_ten_seconds_parts_nobody() {
+    let _place = places(1).await;
+    let packages = packages().await;
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let relay = Relay::new();
+    let (server, own) = behind(&relay, &data).await;
+    let client = Client::new(&own, server.key()).expect("the address is well-formed");
+    let (_, id, link) = meeting(&client).await;
+    let mut observer = Signal::observe(&client, &id, Some(0))
+        .await
+        .expect("observes");
+    let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let told = events.clone();
+    let observing = tokio::spawn(async move {
+        while let Some(event) = observer.next().await {
+            told.lock().expect("no holder panics").push(event);
+        }
+    });
+
+    // Bob's network is another one.
+    let bob = client
+        .create_user("bob@example.org", "Bob")
+        .await
+        .expect("a user");
+    let bob = client.join(&id, &bob).await.expect("joins").participant_id;
+    let sender = Sender::bind(LOOPBACK, SenderConfig::opus("bob"))
+        .await
+        .expect("a socket");
+    let request = audio_stream(&bob, "opus", sender.config(), None, None);
+    let stream = client.create_stream(&id, request).await.expect("a port");
+    let to = SocketAddr::new(LOOPBACK, stream.port);
+    let encoding = tokio::task::spawn_blocking(|| {
+        let hum = tone::sine(800.0, 0.3, SPEECH, RATE);
+        tone::opus(&hum, OpusSettings::default()).expect("encodes")
+    });
+    let frames = encoding.await.expect("no panic");
+    let speaks = CancellationToken::new();
+    let stop = speaks.clone();
+    let speaking =
+        tokio::spawn(async move { sender.run(to, &frames, Instant::now(), &stop).await });
+
+    let microphone = scratch.path().join("ana.wav");
+    wav(&microphone, &tone::sine(500.0, 0.3, SPEECH, RATE));
+    let mut ana = Person::start(&packages, Some(&microphone));
+    ana.join(&link, Some("Ana"), "agree").await;
+    ana.click("button.primary").await;
+    ana.wait("#leave").await;
+    ana.hears(&["Bob"]).await;
+    eventually("she is recorded", READY_MAX, async || {
+        let recordings = client.recordings(&id).await.expect("lists");
+        recordings.iter().any(|recording| recording.kind == "track")
+    })
+    .await;
+    let recordings = client.recordings(&id).await.expect("lists");
+    let before = recordings
+        .iter()
+        .find(|recording| recording.kind == "track")
+        .expect("it was there");
+
+    relay.set(false);
+    let lost = Instant::now();
+    ana.until(ROOM, "return element.room.media", |state| {
+        state != "connected"
+    })
+    .await;
+    ana.wait("text=Connect").await;
+    tokio::time::sleep_until((lost + LOST).into()).await;
+    relay.set(true);
+    let back = Instant::now();
+    ana.hears(&["Bob"]).await;
+    ana.until(
+        ROOM,
+        "return [element.room.media, element.room.connection]",
+        |state| *state == serde_json::json!(["connected", "open"]),
+    )
+    .await;
+    println!("back after {:?}", back.elapsed());
+    // Her voice arrives as well.
+    let told = |kind: &str| {
+        let events = events.lock().expect("no holder panics");
+        events.iter().filter(|event| event.kind() == kind).count()
+    };
+    let streams = format!("/v1/meetings/{id}/streams");
+    let received = async || -> u64 {
+        let streams = client.list(&streams).await.expect("lists");
+        let own = streams
+            .iter()
+            .filter(|stream| stream["participantId"] != bob.as_str());
+        own.filter_map(|stream| stream["packets"].as_u64()).sum()
+    };
+    let heard = received().await;
+    eventually("her voice arrives", READY_MAX, async || {
+        received().await > heard + 100
+    })
+    .await;
+    assert_eq!(told("participant_left"), 0);
+    assert_eq!(client.participants(&id).await.expect("people").len(), 2);
+
+    client.end(&id).await.expect("ends");
+    ana.wait("text=The meeting has ended").await;
+    let recordings = client
+        .wait_recordings_ready(&id, Instant::now() + READY_MAX)
+        .await
+        .expect("ready");
+    let tracks: Vec<_> = recordings
+        .iter()
+        .filter(|recording| recording.kind == "track")
+        .collect();
+    assert_eq!(tracks.len(), 1, "{tracks:?}");
+    assert_eq!(tracks[0].id, before.id, "the same recording went on");
+    let gaps = &tracks[0].gaps;
+    println!("{gaps:?}");
+    let missing: i64 = gaps
+        .iter()
+        .filter(|gap| gap.reason == "lost")
+        .map(|gap| gap.end_ms - gap.start_ms)
+        .sum();
+    assert!(missing >= LOST.as_millis() as i64 * 9 / 10, "{gaps:?}");
+    speaks.cancel();
+    speaking.await.expect("no panic").expect("it can send");
+    observing.abort();
+    ana.leave().await;
+    server.terminate();
+}

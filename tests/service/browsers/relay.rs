@@ -1,0 +1,126 @@
+//! A network that can be lost: what goes through it, by UDP and TCP, goes on as long as it is there.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::watch,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const DATAGRAM_MAX: usize = 2048;
+
+/// It ends when dropped.
+pub struct Relay {
+    up: watch::Sender<bool>,
+    ended: CancellationToken,
+    _ends: DropGuard,
+}
+
+impl Relay {
+    pub fn new() -> Self {
+        let ended = CancellationToken::new();
+        Self {
+            up: watch::Sender::new(true),
+            _ends: ended.clone().drop_guard(),
+            ended,
+        }
+    }
+
+    /// Loses the network, or gets it back. Datagrams of the time between are gone; bytes of a
+    /// connection come later, as TCP sends them again.
+    pub fn set(&self, up: bool) {
+        self.up.send_replace(up);
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        tokio::spawn(async move { ended.run_until_cancelled(work).await });
+    }
+
+    /// Takes connections for `to`.
+    pub fn tcp(&self, listener: TcpListener, to: SocketAddr) {
+        let (up, ended) = (self.up.subscribe(), self.ended.clone());
+        self.spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let (mut up, ended) = (up.clone(), ended.clone());
+                tokio::spawn(async move {
+                    let passing = async {
+                        let _ = up.wait_for(|up| *up).await;
+                        if let Ok(far) = TcpStream::connect(to).await {
+                            let (near_read, near_write) = near.into_split();
+                            let (far_read, far_write) = far.into_split();
+                            tokio::join!(
+                                pass(near_read, far_write, up.clone()),
+                                pass(far_read, near_write, up.clone())
+                            );
+                        }
+                    };
+                    ended.run_until_cancelled(passing).await
+                });
+            }
+        });
+    }
+
+    /// Takes datagrams for `to`, which sees a port of its own for each sender.
+    pub fn udp(&self, near: UdpSocket, to: SocketAddr) {
+        let (up, ended) = (self.up.subscribe(), self.ended.clone());
+        let near = Arc::new(near);
+        self.spawn(async move {
+            let mut senders: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
+            let mut datagram = [0; DATAGRAM_MAX];
+            while let Ok((length, from)) = near.recv_from(&mut datagram).await {
+                if !*up.borrow() {
+                    continue;
+                }
+                let far = match senders.get(&from) {
+                    Some(far) => far.clone(),
+                    None => {
+                        let far = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+                        far.connect(to).await.expect("it is on this machine");
+                        let far = Arc::new(far);
+                        senders.insert(from, far.clone());
+                        let back = back(far.clone(), near.clone(), from, up.clone());
+                        let ended = ended.clone();
+                        tokio::spawn(async move { ended.run_until_cancelled(back).await });
+                        far
+                    }
+                };
+                let _ = far.send(&datagram[..length]).await;
+            }
+        });
+    }
+}
+
+async fn back(
+    far: Arc<UdpSocket>,
+    near: Arc<UdpSocket>,
+    to: SocketAddr,
+    up: watch::Receiver<bool>,
+) {
+    let mut datagram = [0; DATAGRAM_MAX];
+    loop {
+        // A port that is closed for now is told as an error, and opens again.
+        let Ok(length) = far.recv(&mut datagram).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        if *up.borrow() {
+            let _ = near.send_to(&datagram[..length], to).await;
+        }
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    mut up: watch::Receiver<bool>,
+) {
+    let mut bytes = vec![0; 16 << 10];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if up.wait_for(|up| *up).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}
