@@ -58,6 +58,13 @@ export interface RecordingState {
     epoch: number;
 }
 
+/** A picture that does not fit through the network of whoever is told. */
+export interface PausedVideo {
+    participantId: string;
+    source: "camera" | "screen";
+    reason: "bandwidth";
+}
+
 export interface ConsentUpdate {
     participantId: string;
     consentType: ConsentType;

@@ -163,7 +163,7 @@ export class RoomView extends PageElement {
                     ? (room.pictures.get("screen") ?? null)
                     : (room.remotes.get(person.id)?.screen ?? null);
             const tiles = [{ key: person.id, person, isScreen: false, video: this.picture(person) }];
-            return screen === null || screen.muted
+            return screen === null || (screen.muted && !room.paused.has(`${person.id} screen`))
                 ? tiles
                 : [...tiles, { key: `${person.id} screen`, person, isScreen: true, video: screen }];
         });
@@ -178,6 +178,7 @@ export class RoomView extends PageElement {
                     ?own=${person.id === room.ownId}
                     ?speaks=${!isScreen && this.speaking.has(person.id)}
                     ?muted=${this.isMuted(person)}
+                    ?paused=${room.paused.has(`${person.id} ${isScreen ? "screen" : "camera"}`)}
                     ?records=${this.purposes.includes("recording")}
                     ?transcribes=${this.purposes.includes("transcription")}
                     ?removable=${room.isHost && person.id !== room.ownId && person.role !== "host"}

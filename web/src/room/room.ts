@@ -5,6 +5,7 @@ import type {
     ConsentUpdate,
     Joined,
     Participant,
+    PausedVideo,
     Purpose,
     RecordingState,
     Segment,
@@ -57,6 +58,8 @@ export class Room {
     connection: "connecting" | "open" | "lost" = "connecting";
     media: PeerState | "unavailable" = "connecting";
     tries = 0;
+    /** Pictures that do not fit through this side's network, as `PARTICIPANT SOURCE`. */
+    paused: ReadonlySet<string> = new Set();
     muted = false;
     /** A withdrawal is on its way: no sound is sent. */
     withdrawing = false;
@@ -289,8 +292,14 @@ export class Room {
             case "ice_candidate":
                 this.peer.candidate(data);
                 break;
+            case "video_paused":
+                this.paused = new Set(
+                    (data.paused as PausedVideo[]).map(({ participantId, source }) => `${participantId} ${source}`),
+                );
+                break;
             case "media":
                 if (data.action === "offer") {
+                    this.paused = new Set();
                     this.peer.start();
                 }
                 break;

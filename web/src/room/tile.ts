@@ -124,6 +124,8 @@ export class Tile extends PageElement {
     @property({ type: Boolean }) own = false;
     @property({ type: Boolean }) speaks = false;
     @property({ type: Boolean }) muted = false;
+    /** The network is too slow for this picture. */
+    @property({ type: Boolean }) paused = false;
     /** What the meeting keeps at all. */
     @property({ type: Boolean }) records = false;
     @property({ type: Boolean }) transcribes = false;
@@ -138,7 +140,7 @@ export class Tile extends PageElement {
               : displayName;
         return html`
             <div class="tile ${this.speaks ? "speaks" : ""}">
-                ${this.video === null
+                ${this.video === null || this.paused
                     ? html`<div class="round" aria-hidden="true" ${variable("--hue", hue(id))}>
                           ${initials(displayName)}
                       </div>`
@@ -157,6 +159,7 @@ export class Tile extends PageElement {
                         ${this.muted ? html`<span class="unseen">, ${texts.room.mutedState}</span>` : nothing}
                         ${this.speaks ? html`<span class="unseen">, ${texts.room.speaks}</span>` : nothing}
                     </span>
+                    ${this.paused ? html`<span class="mark">${texts.room.paused}</span>` : nothing}
                     ${this.screen ? nothing : this.kept()}
                 </div>
                 ${this.removable

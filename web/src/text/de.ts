@@ -99,6 +99,7 @@ export const de: Texts = {
         people: "Teilnehmende",
         speaks: "spricht",
         mutedState: "stumm",
+        paused: "Kein Bild: Netz zu langsam",
         mute: "Stumm schalten",
         unmute: "Ton an",
         noMicrophone: "Kein Mikrofon",

@@ -96,6 +96,7 @@ export const en = {
         people: "Participants",
         speaks: "speaks",
         mutedState: "muted",
+        paused: "No picture: slow network",
         mute: "Mute",
         unmute: "Unmute",
         noMicrophone: "No microphone",
