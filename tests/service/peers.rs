@@ -1,5 +1,5 @@
-//! A peer that nobody here wrote: aiortc as a participant, also through a TURN server. What it sends is
-//! recorded and captioned.
+//! Peers that nobody here wrote: aiortc as a participant, also through a TURN server, and GStreamer's
+//! `webrtcbin` by WHIP. What they send is recorded and captioned.
 
 use crate::{
     browser::{RATE, wav},
@@ -304,4 +304,30 @@ async fn aiortc_is_recorded_through_a_turn_server() {
         .await;
         scene.check().await;
     }
+}
+
+/// `webrtcbin` keeps its sound until the connection stands, and then sends it all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn gstreamer_publishes_by_whip_and_is_captioned() {
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let scene = Scene::begin(data.path(), scratch.path(), &[]).await;
+    let path = format!(
+        "/v1/meetings/{}/participants/{}/whip-token",
+        scene.meeting, scene.david.participant_id
+    );
+    let made = scene.client.post(&path, json!({"ttlSeconds": 600})).await;
+    let made = made.expect("a token");
+    let text = |name: &str| made[name].as_str().expect("text").to_owned();
+    // Debian's, which has the bindings; the first one in PATH may be another.
+    let mut client = Command::new("/usr/bin/python3");
+    client
+        .arg(here("gstreamer/whip.py"))
+        .args([text("url"), text("token")])
+        .arg(&scene.file);
+    let peer = Peer::start(&mut client);
+    peer.until("connected", |told| told["state"] == "connected")
+        .await;
+    scene.until_heard().await;
+    peer.ends().await;
+    scene.check().await;
 }
