@@ -15,8 +15,9 @@ use crate::{
 use std::collections::BTreeMap;
 use str0m::{Rtc, bwe};
 
-/// What a network is taken to have room for before its first feedback.
-pub const BEGINS_WITH: bwe::Bitrate = bwe::Bitrate::mbps(2);
+/// What a network is taken to have room for before its first feedback: a room of ten with cameras wants
+/// 2.7 Mbit/s, and pictures that are held back for nothing are worse than a second of too many.
+pub const BEGINS_WITH: bwe::Bitrate = bwe::Bitrate::mbps(5);
 /// Where the other side gives no feedback, nothing is held back.
 const UNKNOWN: bwe::Bitrate = bwe::Bitrate::gbps(1);
 /// The RTP header extension that feedback needs.
