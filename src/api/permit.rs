@@ -115,103 +115,42 @@ const fn row(operation: Operation, rights: [Right; 9]) -> Row {
 use Right::{All, No, Own};
 
 /// The contract's table. The permission tests are generated from it.
+// One line each: it is read by column.
+#[rustfmt::skip]
 pub const TABLE: [Row; 32] = [
-    //                                       server host participant (as host) consenting guest publishing observing playing
-    row(
-        Operation::CreateMeeting,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::ListMeetings,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::ReadMeeting,
-        [All, Own, Own, Own, No, No, No, Own, Own],
-    ),
-    row(
-        Operation::ReadInvitation,
-        [All, Own, Own, Own, No, Own, No, Own, No],
-    ),
-    row(
-        Operation::ReadParticipants,
-        [All, Own, Own, Own, No, No, No, Own, Own],
-    ),
-    row(Operation::CreateUser, [All, No, No, No, No, No, No, No, No]),
-    row(
-        Operation::CreateSession,
-        [All, No, No, No, No, No, No, No, No],
-    ),
-    row(Operation::Erase, [All, No, No, No, No, No, No, No, No]),
-    row(
-        Operation::ReadPersonalData,
-        [All, No, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::ReadProfile,
-        [All, Own, Own, Own, No, No, No, No, No],
-    ),
-    row(Operation::Join, [All, Own, No, No, No, Own, No, No, No]),
-    row(Operation::Streams, [All, Own, Own, Own, No, No, No, No, No]),
-    row(Operation::Whip, [No, No, No, No, No, No, Own, No, No]),
-    row(
-        Operation::WhipToken,
-        [All, Own, Own, Own, No, No, No, No, No],
-    ),
-    row(
-        Operation::ChangeMeeting,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::EndMeeting,
-        [All, Own, No, Own, No, No, No, No, No],
-    ),
-    row(
-        Operation::RemoveParticipant,
-        [All, Own, No, Own, No, No, No, No, No],
-    ),
-    row(Operation::Links, [All, Own, No, No, No, No, No, No, No]),
-    row(
-        Operation::MeetingToken,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::GiveConsent,
-        [All, Own, Own, Own, Own, No, No, No, No],
-    ),
-    row(
-        Operation::ReadConsents,
-        [All, Own, Own, Own, Own, No, No, No, No],
-    ),
-    row(
-        Operation::ReadRecordings,
-        [All, Own, No, No, No, No, No, No, Own],
-    ),
-    row(
-        Operation::RetryRecording,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(Operation::Delete, [All, Own, No, No, No, No, No, No, No]),
-    row(Operation::Redact, [All, Own, No, No, No, No, No, No, No]),
-    row(
-        Operation::RestoreRecording,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::ReadTranscript,
-        [All, Own, No, No, No, No, No, No, Own],
-    ),
-    row(
-        Operation::ReadRevisions,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(
-        Operation::EditTranscript,
-        [All, Own, No, No, No, No, No, No, No],
-    ),
-    row(Operation::Glossary, [All, No, No, No, No, No, No, No, No]),
-    row(Operation::Tenant, [All, No, No, No, No, No, No, No, No]),
-    row(Operation::Hold, [All, No, No, No, No, No, No, No, No]),
+    //                                 server  host  participant  (host)  consenting  guest  publishing  observing  playing
+    row(Operation::CreateMeeting,     [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::ListMeetings,      [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::ReadMeeting,       [All,    Own,  Own,         Own,    No,         No,    No,         Own,       Own]),
+    row(Operation::ReadInvitation,    [All,    Own,  Own,         Own,    No,         Own,   No,         Own,       No]),
+    row(Operation::ReadParticipants,  [All,    Own,  Own,         Own,    No,         No,    No,         Own,       Own]),
+    row(Operation::CreateUser,        [All,    No,   No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::CreateSession,     [All,    No,   No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::Erase,             [All,    No,   No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::ReadPersonalData,  [All,    No,   No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::ReadProfile,       [All,    Own,  Own,         Own,    No,         No,    No,         No,        No]),
+    row(Operation::Join,              [All,    Own,  No,          No,     No,         Own,   No,         No,        No]),
+    row(Operation::Streams,           [All,    Own,  Own,         Own,    No,         No,    No,         No,        No]),
+    row(Operation::Whip,              [No,     No,   No,          No,     No,         No,    Own,        No,        No]),
+    row(Operation::WhipToken,         [All,    Own,  Own,         Own,    No,         No,    No,         No,        No]),
+    row(Operation::ChangeMeeting,     [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::EndMeeting,        [All,    Own,  No,          Own,    No,         No,    No,         No,        No]),
+    row(Operation::RemoveParticipant, [All,    Own,  No,          Own,    No,         No,    No,         No,        No]),
+    row(Operation::Links,             [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::MeetingToken,      [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::GiveConsent,       [All,    Own,  Own,         Own,    Own,        No,    No,         No,        No]),
+    row(Operation::ReadConsents,      [All,    Own,  Own,         Own,    Own,        No,    No,         No,        No]),
+    row(Operation::ReadRecordings,    [All,    Own,  No,          No,     No,         No,    No,         No,        Own]),
+    row(Operation::RetryRecording,    [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::Delete,            [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::Redact,            [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::RestoreRecording,  [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::ReadTranscript,    [All,    Own,  No,          No,     No,         No,    No,         No,        Own]),
+    row(Operation::ReadRevisions,     [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::EditTranscript,    [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::Glossary,          [All,    No,   No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::Tenant,            [All,    No,   No,          No,     No,         No,    No,         No,        No]),
+    row(Operation::Hold,              [All,    No,   No,          No,     No,         No,    No,         No,        No]),
 ];
 
 /// What the caller may do, whatever the meeting.
