@@ -137,7 +137,10 @@ impl Worker {
             tokens_max: tokens_max(first, audio, false),
             language: first.to_owned(),
             translate: ask.translate && self.context.is_multilingual(),
-            audio_ctx: window(ask.ctx_floor, ask.ctx_margin),
+            audio_ctx: match ask.effort {
+                Effort::Offline => 0,
+                _ => window(ask.ctx_floor, ask.ctx_margin),
+            },
             beams: match ask.effort {
                 Effort::Quick | Effort::Firm | Effort::Thorough => 1,
                 Effort::Beams => ask.beams.clamp(1, BEAMS_MAX) as i32,
@@ -147,9 +150,6 @@ impl Worker {
             time_stamps: ask.time_stamps,
             prompt: &prompt,
         };
-        if ask.effort == Effort::Offline {
-            pass.audio_ctx = 0;
-        }
         let Some(mut best) = self.pass(ask, &pass, &pcm, audio)? else {
             return Ok(None);
         };
