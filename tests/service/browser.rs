@@ -1,7 +1,7 @@
 //! A real Chromium as a participant: what its microphone hears becomes captions and a track.
 
 use crate::{
-    browsers::person::places,
+    browsers::{person::places, voice},
     clients::{here, installed, run},
     support::{Scratch, eventually, server::Server},
 };
@@ -135,14 +135,7 @@ async fn one_voice_from_chromium_to_a_caption() {
         .iter()
         .filter(|utterance| utterance.speaker == "David" && utterance.end_ms <= 16_000)
         .collect();
-    let file = format!(
-        "{}/tests/data/speech/incident/David.opus",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let decoding = tokio::task::spawn_blocking(move || {
-        hansard_client::tone::decode(file.as_ref(), RATE).expect("plays")
-    });
-    let mut samples = decoding.await.expect("no panic");
+    let mut samples = voice::decoded("David").await;
     samples.truncate(16 * RATE as usize);
     let path = scratch.path().join("david.wav");
     wav(&path, &samples);

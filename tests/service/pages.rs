@@ -6,6 +6,7 @@ use crate::{
     browsers::{
         meeting,
         person::{Person, READY_MAX, ROOM, SENT, places},
+        session, voice,
     },
     clients::{installed, run},
     support::{Scratch, eventually, server::Server},
@@ -31,16 +32,9 @@ const SPOKEN_MS: i64 = 16_000;
 const HUSH: Duration = Duration::from_millis(1500);
 
 /// The first sentences of a bundled voice, as a microphone hears them again and again.
-async fn voice(path: &Path) -> Vec<Utterance> {
+async fn microphone_of_david(path: &Path) -> Vec<Utterance> {
     let set = Meeting::test_set("incident").expect("the set");
-    let file = format!(
-        "{}/tests/data/speech/incident/David.opus",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let decoding = tokio::task::spawn_blocking(move || {
-        hansard_client::tone::decode(file.as_ref(), RATE).expect("plays")
-    });
-    let mut samples = decoding.await.expect("no panic");
+    let mut samples = voice::decoded("David").await;
     samples.truncate(SPOKEN_MS as usize / 1000 * RATE as usize);
     wav(path, &samples);
     set.utterances
@@ -69,7 +63,7 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let microphone = scratch.path().join("david.wav");
-    let spoken = words_of(&voice(&microphone).await);
+    let spoken = words_of(&microphone_of_david(&microphone).await);
     let server = Server::serve(data.path());
     let client = server.client();
     let (host, id, link) = meeting(&client).await;
@@ -172,14 +166,7 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
 
 /// The host opens a session's link, finds the meeting, and clicks a word.
 async fn plays_it(client: &Client, ana: &mut Person, host: &str, id: &str) {
-    let session = client
-        .post(
-            &format!("/v1/users/{host}/sessions"),
-            json!({"ttlSeconds": 3600}),
-        )
-        .await
-        .expect("a session");
-    ana.goto(session["url"].as_str().expect("a url")).await;
+    ana.goto(&session(client, host).await).await;
     ana.look("session").await;
     ana.click("button").await;
     ana.wait("hansard-meeting-list li").await;
@@ -241,7 +228,7 @@ async fn who_declines_is_in_no_file() {
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let microphone = scratch.path().join("david.wav");
-    voice(&microphone).await;
+    microphone_of_david(&microphone).await;
     let server = Server::serve(data.path());
     let client = server.client();
     let (_, id, link) = meeting(&client).await;

@@ -3,6 +3,7 @@
 
 use crate::{
     browser::{RATE, wav},
+    browsers::voice,
     clients::{here, installed, run},
     support::{Scratch, coturn::Coturn, eventually, server::Server},
 };
@@ -116,15 +117,8 @@ impl Scene {
             })
             .map(|utterance| format!("{} ", utterance.text))
             .collect();
-        let source = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/data/speech/incident/David.opus"
-        );
-        let decoding = tokio::task::spawn_blocking(|| {
-            hansard_client::tone::decode(source.as_ref(), RATE).expect("plays")
-        });
         let mut samples = vec![0.0; SILENCE_S * RATE as usize];
-        samples.extend(decoding.await.expect("no panic"));
+        samples.extend(voice::decoded("David").await);
         samples.truncate((SILENCE_S + SPOKEN_S) * RATE as usize);
         let file = scratch.join("david.wav");
         wav(&file, &samples);

@@ -1,7 +1,11 @@
 //! A host and a guest with cameras and a screen, in one meeting: what each sees, two tabs, and what
 //! only a host can do.
 
-use super::person::{Person, ROOM, places};
+use super::{
+    hosted,
+    person::{Person, ROOM, places},
+    session,
+};
 use crate::{
     browser::packages,
     support::{Scratch, server::Server},
@@ -36,23 +40,8 @@ const WATCH: &str = "window.firstPicture = (async () => {
 
 /// The host opens the room by a session, and agrees to nothing.
 async fn enter(client: &Client, ana: &mut Person) -> String {
-    let host = client
-        .create_user("ana@example.org", "Ana Berg")
-        .await
-        .expect("a user");
-    let meeting = client
-        .create_meeting(&host, json!({"aiEnabled": false}))
-        .await
-        .expect("a meeting");
-    let id = meeting["id"].as_str().expect("an id").to_owned();
-    let session = client
-        .post(
-            &format!("/v1/users/{host}/sessions"),
-            json!({"ttlSeconds": 3600}),
-        )
-        .await
-        .expect("a session");
-    ana.goto(session["url"].as_str().expect("a url")).await;
+    let (host, id) = hosted(client, json!({"aiEnabled": false})).await;
+    ana.goto(&session(client, &host).await).await;
     ana.click("button").await;
     ana.wait("hansard-meeting-list li").await;
     let room = format!("{}/m/{id}", client.base_url());

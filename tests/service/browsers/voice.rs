@@ -23,6 +23,17 @@ pub enum Tail {
     Unbroken,
 }
 
+/// A voice of the set `incident`, mono at [`RATE`].
+pub async fn decoded(name: &str) -> Vec<f32> {
+    let file = format!(
+        "{}/tests/data/speech/incident/{name}.opus",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let decoding =
+        tokio::task::spawn_blocking(move || tone::decode(file.as_ref(), RATE).expect("plays"));
+    decoding.await.expect("no panic")
+}
+
 /// Writes a voice of the set `incident`; gives the words of the script's part.
 pub async fn write(path: &Path, name: &'static str, tail: Tail, length: Duration) -> String {
     let set = Meeting::test_set("incident").expect("the set");
@@ -31,13 +42,7 @@ pub async fn write(path: &Path, name: &'static str, tail: Tail, length: Duration
         .into_iter()
         .filter(|utterance| utterance.speaker == name)
         .collect();
-    let file = format!(
-        "{}/tests/data/speech/incident/{name}.opus",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let decoding =
-        tokio::task::spawn_blocking(move || tone::decode(file.as_ref(), RATE).expect("plays"));
-    let voice = decoding.await.expect("no panic");
+    let voice = decoded(name).await;
     let mut heard = vec![0.0; samples(LEAD_MS)];
     heard.extend_from_slice(&voice[..samples(SCRIPT_MS)]);
     heard.resize(heard.len() + samples(REST_MS), 0.0);
