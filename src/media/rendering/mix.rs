@@ -345,7 +345,7 @@ fn gain(sum: &mut Sum, progress: Progress) -> Result<f64> {
 }
 
 fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<()> {
-    let mut encoder = Encoder::create(out)?;
+    let mut encoder = Encoder::new(out);
     limit(take, gain_db, &mut |samples, part| {
         progress(part)?;
         encoder.push(samples)
