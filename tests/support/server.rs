@@ -14,6 +14,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// An orderly end with a meeting in it: last words, uploads, the mix. More than the grace time.
 const STOP_MAX: Duration = Duration::from_secs(90);
 
+/// In the environment of the tests: what servers log, as for RUST_LOG.
+const LOG: &str = "TEST_LOG";
+
 /// In the environment of [`Server::start`]: how many descriptors the process may have open until it
 /// asks for more.
 pub const SOFT_DESCRIPTORS: &str = "TEST_SOFT_DESCRIPTORS";
@@ -60,6 +63,7 @@ impl Server {
         log: Stdio,
     ) -> Self {
         let program = env!("CARGO_BIN_EXE_hansard");
+        let log_filter = std::env::var(LOG).unwrap_or_else(|_| "warn,hansard=info".into());
         let wanted = |wanted: &str| environment.iter().any(|(name, _)| *name == wanted);
         let mut command = match wanted(SOFT_DESCRIPTORS) || wanted(FAILING_WRITES) {
             true => {
@@ -80,7 +84,7 @@ impl Server {
                 "--ops-listen",
                 "127.0.0.1:0",
                 "--log",
-                "warn,hansard=info",
+                &log_filter,
                 "--data",
             ])
             .arg(data)

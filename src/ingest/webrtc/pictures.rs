@@ -56,6 +56,7 @@ impl Pictures {
         } = kind
         {
             let known = can_probe.then(|| estimate.as_u64());
+            tracing::trace!(estimate = estimate.as_u64(), can_probe, "estimated");
             self.sharing
                 .estimated(known.filter(|of| *of < UNKNOWN.as_u64()));
         }
@@ -96,6 +97,11 @@ impl Pictures {
             rtc.bwe().set_bitrate(bwe::Bitrate::ZERO, desired);
         }
         for change in self.sharing.turn(now) {
+            tracing::debug!(
+                ?change,
+                wanted = self.sharing.wanted(now),
+                "pictures changed"
+            );
             self.tell_at = Some(now);
             match change {
                 Change::Pause(shown) => {
