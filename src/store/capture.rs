@@ -1,5 +1,5 @@
 //! What the worker that holds a meeting reads and writes. Every write first locks the lease row
-//! ([`super::job::fence`]).
+//! ([`super::lease::fence`]).
 
 use super::{
     Result, glossary,

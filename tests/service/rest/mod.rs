@@ -21,6 +21,7 @@ mod limit;
 mod meeting;
 mod own_erasure;
 mod permission;
+mod query_plan;
 mod recording;
 mod redaction;
 mod redaction_job;
@@ -36,6 +37,6 @@ mod stream;
 mod tenant;
 mod translation;
 mod user;
+mod whip;
 
 pub use deletion_job::keep_versions;
-mod whip;

@@ -7,7 +7,7 @@ use hansard::{
         job::{JobKind, Subject},
         time::{MeetingTime, Micros},
     },
-    store::{Tx, job, new_id, refine, unheard},
+    store::{Tx, job, lease, new_id, refine, unheard},
 };
 use serde_json::json;
 
@@ -45,18 +45,18 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
     .await
     .expect("a job");
     let kinds = ["capture", "mix"];
-    let claimed = job::claim(&mut tx, &kinds, one, &[], 10)
+    let claimed = lease::claim(&mut tx, &kinds, one, &[], 10)
         .await
         .expect("asked");
     assert_eq!(claimed.len(), 2);
     assert!(
-        job::expired(&mut tx, other, 10)
+        lease::expired(&mut tx, other, 10)
             .await
             .expect("asked")
             .is_empty()
     );
     assert!(
-        job::take_over(&mut tx, capture, 1, other)
+        lease::take_over(&mut tx, capture, 1, other)
             .await
             .expect("asked")
             .is_none(),
@@ -66,7 +66,7 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
     for id in [capture, mix] {
         run_out(&mut tx, id).await;
     }
-    let claimed = job::claim(&mut tx, &kinds, other, &[], 10)
+    let claimed = lease::claim(&mut tx, &kinds, other, &[], 10)
         .await
         .expect("asked");
     assert_eq!(
@@ -75,13 +75,13 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
         "a job of files is anybody's"
     );
     assert!(
-        job::expired(&mut tx, one, 10)
+        lease::expired(&mut tx, one, 10)
             .await
             .expect("asked")
             .is_empty(),
         "one's own is not asked for"
     );
-    let expired = job::expired(&mut tx, other, 10).await.expect("asked");
+    let expired = lease::expired(&mut tx, other, 10).await.expect("asked");
     assert_eq!(
         expired
             .iter()
@@ -97,13 +97,13 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
 
     // Its holder had Postgres back first.
     assert_eq!(
-        job::renew(&mut tx, one, &[(capture, 1)])
+        lease::renew(&mut tx, one, &[(capture, 1)])
             .await
             .expect("asked"),
         [capture]
     );
     assert!(
-        job::take_over(&mut tx, capture, 1, other)
+        lease::take_over(&mut tx, capture, 1, other)
             .await
             .expect("asked")
             .is_none()
@@ -111,32 +111,32 @@ async fn a_live_meeting_is_not_anybodys_because_its_lease_ran_out() {
     // Of two who both waited for it, one gets it; its holder learns that it is gone.
     run_out(&mut tx, capture).await;
     assert!(
-        job::take_over(&mut tx, capture, 2, other)
+        lease::take_over(&mut tx, capture, 2, other)
             .await
             .expect("asked")
             .is_none(),
         "another epoch"
     );
-    let taken = job::take_over(&mut tx, capture, 1, other)
+    let taken = lease::take_over(&mut tx, capture, 1, other)
         .await
         .expect("asked")
         .expect("it is taken");
     assert_eq!((taken.id, taken.epoch), (capture, 2));
     assert!(
-        job::take_over(&mut tx, capture, 1, third)
+        lease::take_over(&mut tx, capture, 1, third)
             .await
             .expect("asked")
             .is_none()
     );
     assert!(
-        job::renew(&mut tx, one, &[(capture, 1)])
+        lease::renew(&mut tx, one, &[(capture, 1)])
             .await
             .expect("asked")
             .is_empty()
     );
 
     // Whoever is known to be dead holds nothing.
-    let claimed = job::claim(&mut tx, &kinds, third, &[other], 10)
+    let claimed = lease::claim(&mut tx, &kinds, third, &[other], 10)
         .await
         .expect("asked");
     assert_eq!(claimed.len(), 2);
@@ -191,7 +191,7 @@ async fn a_job_is_one_of_its_kind_and_its_subject() {
         }
     }
     let mut claimed: Vec<(JobId, Subject)> =
-        job::claim(&mut tx, &["clean", "tier"], new_id(), &[], 10)
+        lease::claim(&mut tx, &["clean", "tier"], new_id(), &[], 10)
             .await
             .expect("claimed")
             .into_iter()
@@ -220,7 +220,7 @@ async fn a_claim_takes_no_more_than_it_asks_for() {
     }
     let mut taken = Vec::new();
     for left in (0..4).rev() {
-        let claimed = job::claim(&mut tx, &[kind.as_str()], new_id(), &[], 1)
+        let claimed = lease::claim(&mut tx, &[kind.as_str()], new_id(), &[], 1)
             .await
             .expect("asked");
         assert_eq!(claimed.len(), left.min(1));
@@ -242,7 +242,7 @@ async fn how_far_a_job_is_is_kept_for_whoever_goes_on_and_not_for_the_next() {
         .await
         .expect("a job");
     let kinds = [kind.as_str()];
-    let claimed = job::claim(&mut tx, &kinds, owner, &[], 1)
+    let claimed = lease::claim(&mut tx, &kinds, owner, &[], 1)
         .await
         .expect("claimed");
     for (of, at) in [(one, 1), (other, 2), (one, 3)] {
@@ -256,7 +256,7 @@ async fn how_far_a_job_is_is_kept_for_whoever_goes_on_and_not_for_the_next() {
     job::release(&mut tx, id, owner, claimed[0].epoch)
         .await
         .expect("given back");
-    job::claim(&mut tx, &kinds, new_id(), &[], 1)
+    lease::claim(&mut tx, &kinds, new_id(), &[], 1)
         .await
         .expect("claimed");
     for (of, at) in [(one, 3), (other, 2), (new_id(), 0)] {

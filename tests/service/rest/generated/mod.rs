@@ -81,7 +81,8 @@ impl World {
             .push(id.to_owned());
     }
 
-    /// A fresh set of users (requests erase them), of meetings, and of callers in the first of them.
+    /// A fresh set of users (requests erase them), of meetings, and of callers in the first of
+    /// them.
     async fn refresh(&mut self) {
         self.pool = Pool::default();
         self.roles.clear();

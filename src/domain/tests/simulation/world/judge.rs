@@ -178,7 +178,7 @@ impl World {
             );
             self.judge_heard(&worker, at);
             self.left.extend(worker.on_disk());
-            self.blocks += worker.made;
+            self.blocks += worker.stored.made;
         }
         for n in 0..self.log.len() {
             self.known.entry(self.log[n]).or_insert(i64::MAX);

@@ -17,7 +17,7 @@ impl World {
             return;
         };
         self.left.extend(worker.on_disk());
-        self.blocks += worker.made;
+        self.blocks += worker.stored.made;
         self.words.extend(worker.words);
         self.life += 1;
         if self.twice.chance(0.3) {

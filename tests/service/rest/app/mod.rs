@@ -1,5 +1,11 @@
 //! The API as a client sees it, without a network: requests go into the router, answers come out.
 
+mod answer;
+mod worker;
+
+pub use answer::Answer;
+pub use worker::{ANSWER, Worker};
+
 use crate::support::{
     postgres::{self, Cluster},
     s3::Bucket,
@@ -7,7 +13,7 @@ use crate::support::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Method, Request, header},
+    http::{Method, Request, header},
 };
 use hansard::{
     api::{
@@ -30,16 +36,13 @@ use hansard::{
     },
     ledger::Ledger,
     objects::{Objects, StorageConfig},
-    published::Here,
-    queue::{
-        Queue,
-        message::{Ask, Reply, WhipAsk},
-    },
+    published::LocalSockets,
+    queue::Queue,
     store::{self, Store, key, seal::Seal, tenant},
 };
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -53,11 +56,6 @@ pub const OFFER: &str = "v=0\r\no=- 4611 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na
 a=fingerprint:sha-256 AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99\r\n\
 m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
 a=mid:0\r\na=sendonly\r\n";
-/// What a worker says to it, as far as the API looks at it.
-pub const ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\na=group:BUNDLE 0\r\na=ice-lite\r\n\
-m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=ice-ufrag:srvr\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaa\r\n\
-a=candidate:1 1 udp 1 192.0.2.1 4000 typ host\r\n";
-
 /// One API on a database of its own, with a tenant and its key.
 pub struct App {
     pub state: Shared,
@@ -65,68 +63,6 @@ pub struct App {
     pub tenant: TenantId,
     pub key: String,
     router: Router,
-}
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-impl Answer {
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text)
-            .unwrap_or_else(|error| panic!("not JSON ({error}): {} {}", self.status, self.text))
-    }
-
-    pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("")
-    }
-
-    /// The answer's JSON, when it has this status.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text);
-        if self.text.is_empty() {
-            Value::Null
-        } else {
-            self.json()
-        }
-    }
-
-    /// A problem with this status and this name.
-    #[track_caller]
-    pub fn problem(self, status: u16, name: &str) -> Value {
-        assert_eq!(self.status, status, "{}", self.text);
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        let body = self.json();
-        assert_eq!(body["type"], format!("/problems/{name}"), "{body}");
-        assert_eq!(body["status"], status);
-        assert!(
-            body["title"].is_string() && body["detail"].is_string(),
-            "{body}"
-        );
-        body
-    }
-
-    /// A 422 that points at exactly these members.
-    #[track_caller]
-    pub fn points_at(self, pointers: &[&str]) {
-        let body = self.problem(422, "invalid");
-        let found: Vec<&str> = body["errors"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|e| e["pointer"].as_str().expect("text"))
-            .collect();
-        assert_eq!(found, pointers, "{body}");
-    }
 }
 
 /// The object storage of tests that store nothing: addresses are signed without asking it.
@@ -201,7 +137,7 @@ impl App {
             metrics: PrometheusBuilder::new().build_recorder().handle(),
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".to_owned(),
-            here: Here::default(),
+            here: LocalSockets::default(),
             unwritten: Unwritten::default(),
             limits,
         });
@@ -414,75 +350,12 @@ impl App {
             .expect(201);
         joined
     }
-
-    /// Holds the meeting as a worker would, as far as asks go: streams get a port, withdrawals are
-    /// written down, offers of WHIP are answered by [`ANSWER`].
-    pub async fn worker(&self, meeting: MeetingId) -> Worker {
-        let mut serving = self.state.queue.serve(meeting).await;
-        let (heard, asks) = tokio::sync::mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            let mut port = 40_000;
-            while let Some((ask, responder)) = serving.recv().await {
-                let _ = heard.send(ask.clone());
-                responder.reply(match ask {
-                    Ask::OpenStream { .. } => {
-                        port += 1;
-                        Reply::Stream {
-                            ip: "203.0.113.5".to_owned(),
-                            port,
-                        }
-                    }
-                    Ask::Streams => Reply::Streams {
-                        streams: Vec::new(),
-                    },
-                    Ask::Whip {
-                        asks: WhipAsk::Publish { .. } | WhipAsk::Restart { .. },
-                        ..
-                    } => Reply::Signal {
-                        kind: "answer".to_owned(),
-                        data: json!({"sdp": ANSWER, "epoch": 1, "tracks": []}),
-                    },
-                    Ask::Withdraw { journal, .. } => Reply::Withdrawn {
-                        journalled: journal,
-                    },
-                    _ => Reply::Done,
-                });
-            }
-        });
-        Worker { asks, task }
-    }
 }
 
 pub struct Joined {
     pub token: String,
     pub consent_token: String,
     pub participant: ParticipantId,
-}
-
-pub struct Worker {
-    pub asks: tokio::sync::mpsc::UnboundedReceiver<Ask>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Worker {
-    /// The first ask that `wanted` picks.
-    pub async fn heard<T>(&mut self, wanted: impl Fn(Ask) -> Option<T>) -> T {
-        tokio::time::timeout(Duration::from_secs(10), async {
-            loop {
-                if let Some(found) = wanted(self.asks.recv().await.expect("the worker runs")) {
-                    return found;
-                }
-            }
-        })
-        .await
-        .expect("it is asked")
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 async fn make_tenant(url: &str, name: &str) -> (TenantId, String) {

@@ -1,6 +1,5 @@
 //! One behaviour, two queues: every test of the suite runs on the in-process queue and on RabbitMQ,
-//! there with two connections as two processes have. Then what only a broker can do: die, freeze,
-//! come back.
+//! there with two connections as two processes have.
 
 use crate::support::{eventually, rabbitmq::RabbitMq};
 use chrono::DateTime;
@@ -18,6 +17,8 @@ use hansard::{
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::timeout;
 use uuid::Uuid;
+
+mod broker;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -423,149 +424,4 @@ async fn after_close_everything_ends(pair: Pair) {
             .expect("it ends")
             .is_none()
     );
-}
-
-/// What was confirmed survives; whoever listened and served does so again, and knows that it missed
-/// something.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_dies_and_comes_back() {
-    let mut broker = RabbitMq::start().await;
-    let pair = connect(&broker).await;
-    let meeting = meeting();
-    let mut subscription = pair.other.subscribe(meeting).await;
-    let mut serving = pair.other.serve(meeting).await;
-    let owner = Uuid::now_v7();
-    let _living = pair.other.live_as(owner).await;
-    let mut wakes = pair.other.wakes(JobKind::Mix);
-    let confirmed: Vec<Wake> = (0..20).map(|_| wake()).collect();
-    for wake in &confirmed {
-        pair.one.wake(JobKind::Mix, wake).await.expect("stored");
-    }
-
-    broker.kill().await;
-    eventually("the loss is noticed", SOON, async || {
-        pair.one.unreachable_since().is_some() && pair.other.unreachable_since().is_some()
-    })
-    .await;
-    assert_eq!(
-        timeout(SOON, pair.one.wake(JobKind::Mix, &wake()))
-            .await
-            .expect("it is bounded"),
-        Err(Unavailable)
-    );
-    assert_eq!(pair.one.publish(meeting, &event(1)), Err(Unavailable));
-    let asked = timeout(
-        SOON,
-        pair.one.ask(meeting, &Ask::Changed, Duration::from_secs(2)),
-    );
-    assert_eq!(
-        asked.await.expect("it is bounded"),
-        Err(AskError::Unavailable)
-    );
-    assert_eq!(
-        pair.one.is_alive(owner, Duration::from_secs(1)).await,
-        Holder::Unreachable
-    );
-    // Somebody who begins to listen meanwhile hears later that it missed something.
-    let new_meeting = self::meeting();
-    let mut late = timeout(SOON, pair.other.subscribe(new_meeting))
-        .await
-        .expect("it is bounded");
-
-    broker.restart().await;
-    reached(&pair.one).await;
-    // Who is not found right after the broker came back may only not be back itself.
-    assert_eq!(
-        pair.one.is_alive(Uuid::now_v7(), SOON).await,
-        Holder::Unreachable
-    );
-    reached(&pair.other).await;
-    assert_eq!(pair.one.is_alive(owner, SOON).await, Holder::Alive);
-    assert_eq!(heard(&mut subscription).await, Some(Notice::Lagged));
-    assert_eq!(heard(&mut late).await, Some(Notice::Lagged));
-    pair.one.publish(meeting, &event(2)).expect("there is room");
-    assert_eq!(
-        heard(&mut subscription).await,
-        Some(Notice::Published(event(2)))
-    );
-    let ((), reply) = tokio::join!(
-        async {
-            let (_, responder) = timeout(SOON, serving.recv())
-                .await
-                .expect("it comes")
-                .expect("it is open");
-            responder.reply(Reply::Done);
-        },
-        pair.one.ask(meeting, &Ask::Changed, SOON)
-    );
-    assert_eq!(reply, Ok(Reply::Done));
-    let mut taken = BTreeSet::new();
-    while taken.len() < confirmed.len() {
-        let wake = timeout(Duration::from_secs(30), wakes.recv())
-            .await
-            .expect("none is lost")
-            .expect("it is open");
-        taken.insert(wake.job);
-    }
-    assert_eq!(taken, confirmed.iter().map(|wake| wake.job).collect());
-}
-
-/// The socket stays open and nothing moves: noticed all the same, and nothing hangs.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_freezes_is_noticed() {
-    let broker = RabbitMq::start().await;
-    let pair = connect(&broker).await;
-    let meeting = meeting();
-    let mut subscription = pair.other.subscribe(meeting).await;
-    let _serving = pair.other.serve(meeting).await;
-    broker.freeze(true);
-    let asked = timeout(
-        SOON,
-        pair.one.ask(meeting, &Ask::Changed, Duration::from_secs(1)),
-    );
-    assert!(asked.await.expect("it is bounded").is_err());
-    let lost = wake();
-    let woken = timeout(SOON, pair.one.wake(JobKind::Mix, &lost));
-    assert_eq!(woken.await.expect("it is bounded"), Err(Unavailable));
-    eventually("the freeze is noticed", SOON, async || {
-        pair.other.unreachable_since().is_some()
-    })
-    .await;
-    broker.freeze(false);
-    reached(&pair.one).await;
-    reached(&pair.other).await;
-    assert_eq!(heard(&mut subscription).await, Some(Notice::Lagged));
-    pair.one.publish(meeting, &event(1)).expect("there is room");
-    assert_eq!(
-        heard(&mut subscription).await,
-        Some(Notice::Published(event(1)))
-    );
-    timeout(SOON, pair.one.close())
-        .await
-        .expect("it is bounded");
-}
-
-#[tokio::test]
-async fn without_a_broker_every_call_is_bounded() {
-    let queue = Queue::amqp("amqp://127.0.0.1:1/%2f").expect("it is an address");
-    assert!(queue.unreachable_since().is_some());
-    assert_eq!(
-        timeout(SOON, queue.wake(JobKind::Mix, &wake()))
-            .await
-            .expect("it is bounded"),
-        Err(Unavailable)
-    );
-    let asked = timeout(SOON, queue.ask(meeting(), &Ask::Changed, SOON));
-    assert_eq!(
-        asked.await.expect("it is bounded"),
-        Err(AskError::Unavailable)
-    );
-    timeout(SOON, queue.subscribe(meeting()))
-        .await
-        .expect("it is bounded");
-    timeout(SOON, queue.serve(meeting()))
-        .await
-        .expect("it is bounded");
-    timeout(SOON, queue.close()).await.expect("it is bounded");
-    assert!(Queue::amqp("http://127.0.0.1").is_err());
 }

@@ -1,5 +1,7 @@
-//! The shell of one meeting, as small as it can be: what `live` and `media` do with packets,
-//! segments and words.
+//! The shell of one meeting, as small as it can be: what `capture` and `media` do with
+//! packets, segments and words.
+
+mod stored;
 
 use super::world::{Piece, Sound};
 use hansard_domain::{
@@ -8,13 +10,9 @@ use hansard_domain::{
     gate::{Admitted, Gate, Pass, Recording, Transcription, Verdict},
     id::{ParticipantId, StreamId},
     jitter_buffer::{JitterBuffer, Released, Unpacked},
-    late::Lates,
+    late::LateSpans,
     meeting::{Command, Input, Meeting},
-    recording::{
-        Cutter, SegmentName,
-        block::{self, Member, Terms as BlockTerms},
-        recut,
-    },
+    recording::{Cutter, SegmentName, recut},
     reorder::HELD_MAX,
     settings::MeetingSettings,
     source::{Source, Terms},
@@ -27,6 +25,7 @@ use std::{
     net::SocketAddr,
     sync::Arc,
 };
+use stored::{Segment, Stored};
 
 /// What a coder looks ahead, and the length of packets.
 const LOOK_AHEAD: Micros = Micros(6_500);
@@ -51,7 +50,7 @@ struct Stream {
     buffer: JitterBuffer<usize>,
     cutter: Cutter,
     open: Vec<Piece>,
-    ear: Ear,
+    segmenter: Segmenter,
 }
 
 impl Stream {
@@ -61,41 +60,24 @@ impl Stream {
             participant: self.who,
             span,
             entry,
-            late: self.ear.lates.within(span),
+            late: self.segmenter.lates.within(span),
         }
     }
 }
 
-struct Ear {
+struct Segmenter {
     endpoint: Endpoint,
     buffer: Vec<Piece>,
-    lates: Lates,
+    lates: LateSpans,
     entry: i64,
     utterances: BTreeMap<u64, i64>,
 }
-
-/// A sealed segment, which is stored at once.
-struct Segment {
-    stream: StreamId,
-    n: u32,
-    pieces: Vec<Piece>,
-    pass: Pass,
-}
-
-/// Blocks as short as these meetings.
-const BLOCKS: BlockTerms = BlockTerms {
-    length: Micros::from_secs(9),
-    after: Micros(0),
-};
 
 pub struct Worker {
     rules: Meeting,
     gate: Arc<Gate>,
     streams: BTreeMap<StreamId, Stream>,
-    sealed: Vec<Segment>,
-    blocks: Vec<Vec<Segment>>,
-    /// Blocks that it ever made.
-    pub made: usize,
+    pub stored: Stored,
     pub words: Vec<Piece>,
     /// Withdrawals that it writes to the log when it can.
     pub owes: BTreeSet<usize>,
@@ -113,9 +95,7 @@ impl Worker {
             gate: rules.gate().clone(),
             rules,
             streams: BTreeMap::new(),
-            sealed: Vec::new(),
-            blocks: Vec::new(),
-            made: 0,
+            stored: Stored::default(),
             words: Vec::new(),
             owes: BTreeSet::new(),
             fresh: Vec::new(),
@@ -167,10 +147,10 @@ impl Worker {
             buffer: JitterBuffer::new(48_000),
             cutter: Cutter::new(0),
             open: Vec::new(),
-            ear: Ear {
+            segmenter: Segmenter {
                 endpoint: Endpoint::new(endpoint::Thresholds::new(Micros::from_secs(6))),
                 buffer: Vec::new(),
-                lates: Lates::default(),
+                lates: LateSpans::default(),
                 entry: 0,
                 utterances: BTreeMap::new(),
             },
@@ -181,7 +161,10 @@ impl Worker {
         self.release(id, MeetingTime::MAX, sounds);
         if let Some(mut stream) = self.streams.remove(&id) {
             self.seal(&mut stream);
-            let decisions = stream.ear.endpoint.cut(stream.ear.endpoint.heard_until());
+            let decisions = stream
+                .segmenter
+                .endpoint
+                .cut(stream.segmenter.endpoint.heard_until());
             self.heard(&mut stream, decisions);
             self.input(Input::StreamClosed { stream: id }, now);
         }
@@ -221,14 +204,14 @@ impl Worker {
             let Some(mut stream) = self.streams.remove(&id) else {
                 continue;
             };
-            let decisions = stream.ear.endpoint.tick(now);
+            let decisions = stream.segmenter.endpoint.tick(now);
             self.heard(&mut stream, decisions);
             if stream.cutter.is_idle(now) {
                 self.seal(&mut stream);
             }
             self.streams.insert(id, stream);
         }
-        self.gather(now);
+        self.stored.merge(now);
         for command in std::mem::take(&mut self.later) {
             match command {
                 Command::CloseStream { stream, .. } => {
@@ -312,7 +295,7 @@ impl Worker {
             pieces: std::mem::take(&mut stream.open),
             pass,
         };
-        self.sealed.extend(kept(&self.gate, segment));
+        self.stored.put(&self.gate, segment);
     }
 
     fn listen(
@@ -323,48 +306,48 @@ impl Worker {
     ) {
         let (sound, pass) = frame.into_parts();
         self.note(Use::Transcription, sound, pass);
-        let ear = &mut stream.ear;
+        let segmenter = &mut stream.segmenter;
         let mut decisions = Vec::new();
-        ear.lates.add(pass.span, pass.late);
-        let until = ear.buffer.last().map(|last| last.placed.end);
+        segmenter.lates.add(pass.span, pass.late);
+        let until = segmenter.buffer.last().map(|last| last.placed.end);
         match utterance::joins(
             &self.gate,
-            Some(ear.entry),
-            ear.endpoint.needs_from(),
+            Some(segmenter.entry),
+            segmenter.endpoint.needs_from(),
             until,
             &pass,
-            &ear.lates,
+            &segmenter.lates,
         ) {
             Joins::On => {
                 if let Some(until) = until.filter(|until| pass.span.start - *until > STEP_MAX) {
-                    decisions.extend(ear.endpoint.gap(Span::new(until, pass.span.start)));
+                    decisions.extend(segmenter.endpoint.gap(Span::new(until, pass.span.start)));
                 }
             }
             Joins::OtherEntry => {
-                decisions.extend(ear.endpoint.cut(pass.span.start));
-                ear.entry = pass.entry;
+                decisions.extend(segmenter.endpoint.cut(pass.span.start));
+                segmenter.entry = pass.entry;
             }
             Joins::Held => {
-                decisions.extend(ear.endpoint.cut(ear.endpoint.heard_until()));
-                ear.endpoint.cut(pass.span.start);
+                decisions.extend(segmenter.endpoint.cut(segmenter.endpoint.heard_until()));
+                segmenter.endpoint.cut(pass.span.start);
             }
         }
-        ear.buffer.push(Piece::of(sound, pass));
+        segmenter.buffer.push(Piece::of(sound, pass));
         // Talks for a second and a half, is silent for one.
         let voice = if sounds[sound].made % 2_500_000 < 1_500_000 {
             0.9
         } else {
             0.1
         };
-        decisions.extend(ear.endpoint.frame(endpoint::Frame {
+        decisions.extend(segmenter.endpoint.frame(endpoint::Frame {
             span: pass.span,
             level_db: -30.0,
             voice,
         }));
         self.heard(stream, decisions);
-        let ear = &mut stream.ear;
-        let needed = ear.endpoint.needs_from();
-        ear.buffer.retain(|piece| piece.placed.end > needed);
+        let segmenter = &mut stream.segmenter;
+        let needed = segmenter.endpoint.needs_from();
+        segmenter.buffer.retain(|piece| piece.placed.end > needed);
     }
 
     /// What the endpointing decided: a guess is shown, an end is told, if the gate still allows all
@@ -373,7 +356,10 @@ impl Worker {
         for decision in decisions {
             let (utterance, span, last) = match decision {
                 Decision::Opened { utterance, .. } => {
-                    stream.ear.utterances.insert(utterance, stream.ear.entry);
+                    stream
+                        .segmenter
+                        .utterances
+                        .insert(utterance, stream.segmenter.entry);
                     continue;
                 }
                 Decision::Guess { utterance, span } => (utterance, span, false),
@@ -382,11 +368,11 @@ impl Worker {
                 } => (utterance, span, true),
                 Decision::Resumed { .. } | Decision::Dropped { .. } => continue,
             };
-            let Some(&entry) = stream.ear.utterances.get(&utterance) else {
+            let Some(&entry) = stream.segmenter.utterances.get(&utterance) else {
                 continue;
             };
             if last {
-                stream.ear.utterances.remove(&utterance);
+                stream.segmenter.utterances.remove(&utterance);
             }
             let pass = stream.pass(span, entry);
             let until = match self.gate.still::<Transcription>(&pass) {
@@ -394,7 +380,11 @@ impl Worker {
                 Verdict::Cut(at) if last => at,
                 _ => continue,
             };
-            let words = slice(&stream.ear.buffer, Span::new(span.start, until), entry);
+            let words = slice(
+                &stream.segmenter.buffer,
+                Span::new(span.start, until),
+                entry,
+            );
             self.fresh
                 .extend(words.iter().map(|piece| (Use::Transcription, *piece)));
             self.words.extend(words);
@@ -410,71 +400,18 @@ impl Worker {
             };
             if who.is_none_or(|who| who == stream.who) {
                 self.seal(&mut stream);
-                if let Some(open) = stream.ear.endpoint.open() {
-                    let span = Span::new(open.start, stream.ear.endpoint.heard_until());
-                    let pass = stream.pass(span, stream.ear.entry);
+                if let Some(open) = stream.segmenter.endpoint.open() {
+                    let span = Span::new(open.start, stream.segmenter.endpoint.heard_until());
+                    let pass = stream.pass(span, stream.segmenter.entry);
                     let cut = utterance::cut(&self.gate, &pass);
-                    let decisions = cut.map_or_else(Vec::new, |at| stream.ear.endpoint.cut(at));
+                    let decisions =
+                        cut.map_or_else(Vec::new, |at| stream.segmenter.endpoint.cut(at));
                     self.heard(&mut stream, decisions);
                 }
             }
             self.streams.insert(id, stream);
         }
-        let sealed = std::mem::take(&mut self.sealed);
-        self.sealed = sealed
-            .into_iter()
-            .filter_map(|segment| kept(&self.gate, segment))
-            .collect();
-        // What is cut of a block is stored by itself, and the block without it.
-        for block in std::mem::take(&mut self.blocks) {
-            let (whole, cut): (Vec<Segment>, Vec<Segment>) = block
-                .into_iter()
-                .partition(|segment| recut::is_whole(&self.gate, &segment.pass));
-            self.sealed.extend(
-                cut.into_iter()
-                    .filter_map(|segment| kept(&self.gate, segment)),
-            );
-            self.blocks.extend((!whole.is_empty()).then_some(whole));
-        }
-    }
-
-    /// Stored segments go into blocks; all of each is allowed by its one entry.
-    fn gather(&mut self, now: MeetingTime) {
-        self.sealed
-            .sort_by_key(|segment| (segment.stream, segment.n));
-        let (mut rest, mut all) = (Vec::new(), std::mem::take(&mut self.sealed));
-        while let Some(stream) = all.first().map(|first| first.stream) {
-            let of_stream = all.partition_point(|segment| segment.stream == stream);
-            let later = all.split_off(of_stream);
-            let members: Vec<Member> = all
-                .iter()
-                .map(|segment| Member {
-                    epoch: 1,
-                    n: segment.n,
-                    entry: segment.pass.entry,
-                    span: segment.pass.span,
-                    size_bytes: 1,
-                    stored_for: Some(now - segment.pass.span.end),
-                })
-                .collect();
-            for due in block::due(&members, BLOCKS).into_iter().rev() {
-                if due.len() < 2 {
-                    continue;
-                }
-                let block: Vec<Segment> = all.drain(due).collect();
-                let span = block[0].pass.span.cover(block[block.len() - 1].pass.span);
-                assert!(span.length() <= BLOCKS.length, "{span:?}");
-                for segment in &block {
-                    assert_eq!(segment.pass.entry, block[0].pass.entry);
-                    assert!(now - segment.pass.span.end >= BLOCKS.after);
-                }
-                self.made += 1;
-                self.blocks.push(block);
-            }
-            rest.append(&mut all);
-            all = later;
-        }
-        self.sealed = rest;
+        self.stored.recheck(&self.gate);
     }
 
     /// Everything recorded that is in its hands.
@@ -482,23 +419,17 @@ impl Worker {
         self.streams
             .values()
             .flat_map(|stream| &stream.open)
-            .chain(self.sealed.iter().flat_map(|segment| &segment.pieces))
-            .chain(
-                self.blocks
-                    .iter()
-                    .flatten()
-                    .flat_map(|segment| &segment.pieces),
-            )
+            .chain(self.stored.pieces())
     }
 
     /// What would be told of utterances that are open.
     pub fn open_words(&self) -> Vec<Piece> {
         let open = |stream: &Stream| {
-            let open = stream.ear.endpoint.open()?;
-            let span = Span::new(open.start, stream.ear.endpoint.heard_until());
-            let pass = stream.pass(span, stream.ear.entry);
+            let open = stream.segmenter.endpoint.open()?;
+            let span = Span::new(open.start, stream.segmenter.endpoint.heard_until());
+            let pass = stream.pass(span, stream.segmenter.entry);
             let keeps = self.gate.still::<Transcription>(&pass) == Verdict::Keep;
-            keeps.then(|| slice(&stream.ear.buffer, span, stream.ear.entry))
+            keeps.then(|| slice(&stream.segmenter.buffer, span, stream.segmenter.entry))
         };
         self.streams.values().filter_map(open).flatten().collect()
     }
@@ -521,21 +452,6 @@ impl Worker {
         };
         pieces.into_iter().filter(allowed).collect()
     }
-}
-
-/// What of a segment may stay.
-fn kept(gate: &Gate, mut segment: Segment) -> Option<Segment> {
-    if recut::is_whole(gate, &segment.pass) {
-        return Some(segment);
-    }
-    let allowed = recut::allowed(gate, &segment.pass);
-    segment
-        .pieces
-        .retain(|piece| recut::is_within(piece.placed, &allowed));
-    let (first, last) = (segment.pieces.first()?, segment.pieces.last()?);
-    let left = Span::new(first.placed.start, last.placed.end);
-    segment.pass = recut::rest(gate, &segment.pass, left)?;
-    Some(segment)
 }
 
 /// The sound in a span.
