@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{header, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -19,6 +19,16 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct Body<T> {
     pub value: T,
     pub hash: [u8; 32],
+}
+
+/// Reads a member that is there as its value, also where that is null: only what is left out is
+/// `None`. With `#[serde(default)]`.
+pub fn present<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(from).map(Some)
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + Valid> FromRequest<S> for Body<T> {
@@ -157,6 +167,16 @@ pub fn check_length(
         errors.push(FieldError::new(
             pointer,
             format!("must have {min} to {max} characters"),
+        ));
+    }
+}
+
+/// Of a credential's life.
+pub fn check_ttl(ttl_seconds: i64, max: i64, errors: &mut Vec<FieldError>) {
+    if !(1..=max).contains(&ttl_seconds) {
+        errors.push(FieldError::new(
+            "/ttlSeconds",
+            format!("must be 1 to {max}"),
         ));
     }
 }

@@ -3,13 +3,13 @@
 
 use super::{
     auth::Caller,
-    body::{Body, Path, Valid},
+    body::{Body, Path, Valid, check_ttl},
     idempotency::{IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::Shared,
     time::Time,
-    token::MEETING_TTL_S_MAX,
+    token::{MEETING_TTL_S_MAX, TokenUse},
 };
 use crate::domain::id::MeetingId;
 use axum::{Json, extract::State, http::StatusCode};
@@ -20,16 +20,6 @@ use uuid::Uuid;
 
 pub fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(create))
-}
-
-/// What a token is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TokenUse {
-    /// To hear what is told of the meeting, captions among it, as an observer of signaling.
-    Observe,
-    /// To play its recordings and read its transcript.
-    Play,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -43,12 +33,7 @@ pub struct NewMeetingToken {
 
 impl Valid for NewMeetingToken {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        if !(1..=MEETING_TTL_S_MAX).contains(&self.ttl_seconds) {
-            errors.push(FieldError::new(
-                "/ttlSeconds",
-                format!("must be 1 to {MEETING_TTL_S_MAX}"),
-            ));
-        }
+        check_ttl(self.ttl_seconds, MEETING_TTL_S_MAX, errors);
     }
 }
 
@@ -94,11 +79,13 @@ async fn create(
     once.begin(&mut tx).await?;
     once.done(&mut tx, None).await?;
     tx.commit().await?;
-    let ttl_s = body.value.ttl_seconds;
-    let minted = match body.value.purpose {
-        TokenUse::Observe => state.keys.mint_observe(caller.tenant, id, ttl_s, now),
-        TokenUse::Play => state.keys.mint_play(caller.tenant, id, ttl_s, now),
-    };
+    let NewMeetingToken {
+        purpose,
+        ttl_seconds,
+    } = body.value;
+    let minted = state
+        .keys
+        .mint_reader(purpose, caller.tenant, id, ttl_seconds, now);
     let view = MeetingTokenView {
         token: minted.token,
         expires_at: minted.expires.into(),

@@ -2,7 +2,7 @@
 
 use super::{
     auth::{Caller, Who},
-    body::{Body, Path, Valid, check_line},
+    body::{Body, Path, Valid, check_line, check_ttl},
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation, Right},
     problem::{FieldError, Problem},
@@ -176,12 +176,7 @@ pub struct NewSession {
 
 impl Valid for NewSession {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        if !(1..=SESSION_TTL_S_MAX).contains(&self.ttl_seconds) {
-            errors.push(FieldError::new(
-                "/ttlSeconds",
-                format!("must be 1 to {SESSION_TTL_S_MAX}"),
-            ));
-        }
+        check_ttl(self.ttl_seconds, SESSION_TTL_S_MAX, errors);
     }
 }
 

@@ -26,11 +26,12 @@ use crate::{
     store::seal::{self, SealError},
 };
 use chrono::{DateTime, Utc};
-use claims::{ConsentClaims, JoinClaims, MeetingClaims, ResumeClaims, SessionClaims, WhipClaims};
+use claims::{Claims, Kind};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
+use utoipa::ToSchema;
 
 /// The cookie that opening a session's `url` sets.
 pub const COOKIE: &str = "hansard_session";
@@ -125,37 +126,21 @@ pub enum Refused {
     Early,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Join,
-    Resume,
-    Consent,
-    Session,
-    Whip,
+/// What a token is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenUse {
+    /// To hear what is told of the meeting, captions among it, as an observer of signaling.
     Observe,
+    /// To play its recordings and read its transcript.
     Play,
 }
 
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Join,
-        Self::Resume,
-        Self::Consent,
-        Self::Session,
-        Self::Whip,
-        Self::Observe,
-        Self::Play,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Join => "join",
-            Self::Resume => "resume",
-            Self::Consent => "consent",
-            Self::Session => "session",
-            Self::Whip => "whip",
-            Self::Observe => "observe",
-            Self::Play => "play",
+impl From<TokenUse> for Kind {
+    fn from(purpose: TokenUse) -> Self {
+        match purpose {
+            TokenUse::Observe => Self::Observe,
+            TokenUse::Play => Self::Play,
         }
     }
 }
@@ -219,76 +204,16 @@ impl Keys {
             .iter()
             .find(|key| key.header == header)
             .ok_or(Refused::Key)?;
+        let claims = key.open(credential)?;
+        claims.check(key.kind, now)?;
         match key.kind {
-            Kind::Join => {
-                let claims: JoinClaims = key.open(credential)?;
-                key.about(&claims.iss, &claims.aud)?;
-                lives(claims.nbf, claims.exp, JOIN_TTL_S, now)?;
-                claims.subject().map(Credential::Join)
-            }
-            Kind::Resume => {
-                let claims: ResumeClaims = key.open(credential)?;
-                key.about(&claims.iss, &claims.aud)?;
-                started(claims.nbf, now)?;
-                let minted = minted(claims.minted)?;
-                let ResumeClaims {
-                    tenant,
-                    meeting,
-                    sub: participant,
-                    role,
-                    ..
-                } = claims;
-                Ok(Credential::Resume(Subject {
-                    tenant,
-                    meeting,
-                    participant,
-                    role,
-                    minted,
-                }))
-            }
-            Kind::Consent => {
-                let claims: ConsentClaims = key.open(credential)?;
-                key.about(&claims.iss, &claims.aud)?;
-                let minted = minted(claims.minted)?;
-                let ConsentClaims {
-                    tenant,
-                    meeting,
-                    sub: participant,
-                    ..
-                } = claims;
-                Ok(Credential::Consent(Subject {
-                    tenant,
-                    meeting,
-                    participant,
-                    role: Role::Participant,
-                    minted,
-                }))
-            }
-            Kind::Session => {
-                let claims: SessionClaims = key.open(credential)?;
-                key.about(&claims.iss, &claims.aud)?;
-                lives(claims.nbf, claims.exp, SESSION_TTL_S_MAX, now)?;
-                let expires = DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Claims)?;
-                Ok(Credential::Session(Session {
-                    tenant: claims.tenant,
-                    user: claims.sub,
-                    expires,
-                }))
-            }
-            Kind::Whip => {
-                let claims: WhipClaims = key.open(credential)?;
-                key.about(&claims.iss, &claims.aud)?;
-                lives(claims.nbf, claims.exp, WHIP_TTL_S_MAX, now)?;
-                Ok(Credential::Whip(Subject {
-                    tenant: claims.tenant,
-                    meeting: claims.meeting,
-                    participant: claims.sub,
-                    role: Role::Participant,
-                    minted: minted(claims.minted)?,
-                }))
-            }
-            Kind::Observe => key.reader(credential, now).map(Credential::Observe),
-            Kind::Play => key.reader(credential, now).map(Credential::Play),
+            Kind::Join => claims.subject().map(Credential::Join),
+            Kind::Resume => claims.subject().map(Credential::Resume),
+            Kind::Consent => claims.subject().map(Credential::Consent),
+            Kind::Session => claims.session().map(Credential::Session),
+            Kind::Whip => claims.subject().map(Credential::Whip),
+            Kind::Observe => claims.reader().map(Credential::Observe),
+            Kind::Play => claims.reader().map(Credential::Play),
         }
     }
 }
@@ -303,13 +228,13 @@ impl Key {
     /// The claims behind a signature that holds. Times, issuer and audience are checked by us,
     /// typed: the library takes a wrong-typed time for an absent one, and reads the machine's clock
     /// instead of Postgres's.
-    fn open<T: DeserializeOwned>(&self, token: &str) -> Result<T, Refused> {
+    fn open(&self, token: &str) -> Result<Claims, Refused> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_nbf = false;
         validation.validate_aud = false;
-        jsonwebtoken::decode::<T>(token, &self.verify, &validation)
+        jsonwebtoken::decode::<Claims>(token, &self.verify, &validation)
             .map(|data| data.claims)
             .map_err(|error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::InvalidSignature => Refused::Signature,
@@ -317,52 +242,6 @@ impl Key {
                 _ => Refused::Malformed,
             })
     }
-
-    /// Whoever holds a token that reads one meeting.
-    fn reader(&self, token: &str, now: DateTime<Utc>) -> Result<Reader, Refused> {
-        let claims: MeetingClaims = self.open(token)?;
-        self.about(&claims.iss, &claims.aud)?;
-        lives(claims.nbf, claims.exp, MEETING_TTL_S_MAX, now)?;
-        Ok(Reader {
-            tenant: claims.tenant,
-            meeting: claims.sub,
-            minted: minted(claims.minted)?,
-            expires: DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Claims)?,
-        })
-    }
-
-    fn about(&self, iss: &str, aud: &str) -> Result<(), Refused> {
-        if iss == ISSUER && aud == self.kind.as_str() {
-            Ok(())
-        } else {
-            Err(Refused::Claims)
-        }
-    }
-}
-
-fn started(nbf: i64, now: DateTime<Utc>) -> Result<(), Refused> {
-    if nbf > now.timestamp() + LEEWAY_S {
-        Err(Refused::Early)
-    } else {
-        Ok(())
-    }
-}
-
-fn lives(nbf: i64, exp: i64, ttl_s_max: i64, now: DateTime<Utc>) -> Result<(), Refused> {
-    started(nbf, now)?;
-    match exp.checked_sub(nbf) {
-        Some(ttl) if (1..=ttl_s_max).contains(&ttl) => {}
-        _ => return Err(Refused::Claims),
-    }
-    if exp <= now.timestamp() - LEEWAY_S {
-        Err(Refused::Expired)
-    } else {
-        Ok(())
-    }
-}
-
-fn minted(ms: i64) -> Result<DateTime<Utc>, Refused> {
-    DateTime::from_timestamp_millis(ms).ok_or(Refused::Claims)
 }
 
 #[cfg(test)]

@@ -68,10 +68,10 @@ fn every_kind_comes_back_as_what_it_is() {
     assert_eq!(whip.expires.timestamp() - now().timestamp(), WHIP_TTL_S_MAX);
     for (kind, is) in [
         (
-            Kind::Observe,
+            TokenUse::Observe,
             Credential::Observe as fn(Reader) -> Credential,
         ),
-        (Kind::Play, Credential::Play as fn(Reader) -> Credential),
+        (TokenUse::Play, Credential::Play as fn(Reader) -> Credential),
     ] {
         let Subject {
             tenant, meeting, ..
@@ -350,21 +350,38 @@ fn no_mutation_is_accepted() {
     }
 }
 
-#[test]
-fn a_token_of_one_kind_is_none_of_another() {
-    let keys = keys();
-    let tokens = [
+/// One of each kind, in the order of [`Kind::ALL`].
+fn one_of_each(keys: &Keys) -> [String; 7] {
+    [
         keys.mint_join(subject(), now()).token,
         keys.mint_resume(subject(), now()),
         keys.mint_consent(subject(), now()),
         keys.mint_session(subject().tenant, UserId(Uuid::from_u128(4)), 60, now())
             .token,
         keys.mint_whip(subject(), 60, now()).token,
-        keys.mint_observe(subject().tenant, subject().meeting, 60, now())
-            .token,
-        keys.mint_play(subject().tenant, subject().meeting, 60, now())
-            .token,
-    ];
+        keys.mint_reader(
+            TokenUse::Observe,
+            subject().tenant,
+            subject().meeting,
+            60,
+            now(),
+        )
+        .token,
+        keys.mint_reader(
+            TokenUse::Play,
+            subject().tenant,
+            subject().meeting,
+            60,
+            now(),
+        )
+        .token,
+    ]
+}
+
+#[test]
+fn a_token_of_one_kind_is_none_of_another() {
+    let keys = keys();
+    let tokens = one_of_each(&keys);
     let read: Vec<_> = tokens
         .iter()
         .map(|token| keys.read(token, now()).expect("good"))
@@ -381,4 +398,44 @@ fn a_token_of_one_kind_is_none_of_another() {
             Credential::Play(_)
         ]
     ));
+}
+
+/// Each kind has its own set, which the shared reading of claims does not soften.
+#[test]
+fn each_kind_has_exactly_its_claims() {
+    let keys = keys();
+    let of_any = [
+        ("exp", json!(now().timestamp() + 30)),
+        ("nbf", json!(now().timestamp())),
+        ("meeting", json!(subject().meeting)),
+        ("role", json!("participant")),
+        ("minted", json!(now().timestamp_millis())),
+    ];
+    for (kind, token) in Kind::ALL.into_iter().zip(one_of_each(&keys)) {
+        let part = token.split('.').nth(1).expect("claims");
+        let good: Map<String, Value> =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("json");
+        let key = key(&keys, kind);
+        let header = serde_json::to_value(&key.header).expect("json");
+        let read = |claims: Map<String, Value>| {
+            let token = forge(&header, &claims.into(), &key.sign, Algorithm::HS256);
+            keys.read(&token, now())
+        };
+        assert!(read(good.clone()).is_ok(), "{kind:?}");
+        for name in good.keys() {
+            let mut less = good.clone();
+            less.remove(name);
+            assert_eq!(read(less), Err(Refused::Claims), "{kind:?} without {name}");
+        }
+        for (name, value) in &of_any {
+            if good.contains_key(*name) {
+                continue;
+            }
+            for value in [value.clone(), Value::Null] {
+                let mut more = good.clone();
+                more.insert((*name).to_owned(), value);
+                assert_eq!(read(more), Err(Refused::Claims), "{kind:?} with {name}");
+            }
+        }
+    }
 }

@@ -2,11 +2,14 @@
 
 use super::world::{World, seqs, updated};
 use chrono::TimeDelta;
-use hansard::domain::{
-    event::Event,
-    id::StreamId,
-    participant::{Address, StreamSeen},
-    stream::{MediaKind, MediaSource, StreamState},
+use hansard::{
+    api::token::TokenUse,
+    domain::{
+        event::Event,
+        id::StreamId,
+        participant::{Address, StreamSeen},
+        stream::{MediaKind, MediaSource, StreamState},
+    },
 };
 use serde_json::{Value, json};
 
@@ -14,7 +17,7 @@ fn observing(world: &World, ttl_s: i64) -> String {
     let now = world.clock.now();
     let minted = world
         .keys
-        .mint_observe(world.tenant, world.meeting, ttl_s, now);
+        .mint_reader(TokenUse::Observe, world.tenant, world.meeting, ttl_s, now);
     minted.token
 }
 
@@ -136,11 +139,17 @@ async fn a_token_runs_out_and_is_good_for_one_use() {
     assert_eq!(last["data"]["code"], "unauthorized", "{last}");
 
     let (tenant, meeting, now) = (world.tenant, world.meeting, world.clock.now());
-    let play = world.keys.mint_play(tenant, meeting, 60, now).token;
+    let play = world
+        .keys
+        .mint_reader(TokenUse::Play, tenant, meeting, 60, now)
+        .token;
     let unauthorized = ("unauthorized".to_owned(), Some(4003));
     assert_eq!(refused(&world, json!({"token": play})).await, unauthorized);
     let then = now - TimeDelta::hours(2);
-    let expired = world.keys.mint_observe(tenant, meeting, 60, then).token;
+    let expired = world
+        .keys
+        .mint_reader(TokenUse::Observe, tenant, meeting, 60, then)
+        .token;
     assert_eq!(
         refused(&world, json!({"token": expired})).await,
         unauthorized

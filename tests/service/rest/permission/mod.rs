@@ -4,7 +4,7 @@ mod table;
 
 use super::app::{App, OFFER, request, text, text_request};
 use hansard::{
-    api::token::COOKIE,
+    api::token::{COOKIE, TokenUse},
     domain::{
         id::{MeetingId, ParticipantId, UserId},
         participant::Role,
@@ -84,7 +84,8 @@ impl World {
             ("play elsewhere", app.meeting_token(elsewhere, "play").await),
             (
                 "expired play",
-                keys.mint_play(app.tenant, meeting, 60, then).token,
+                keys.mint_reader(TokenUse::Play, app.tenant, meeting, 60, then)
+                    .token,
             ),
         ];
         let recording = Uuid::now_v7();

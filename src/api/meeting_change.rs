@@ -2,7 +2,7 @@
 
 use super::{
     auth::Caller,
-    body::{Body, Path, Valid},
+    body::{Body, Path, Valid, present},
     meeting::MeetingView,
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -13,7 +13,7 @@ use crate::{
     store::{event, meeting},
 };
 use axum::{Json, extract::State};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -30,13 +30,6 @@ pub struct SettingsChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Retention>)]
     pub retention_days: Option<Option<Retention>>,
-}
-
-/// Null is a value here.
-fn present<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<Retention>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 #[derive(Clone, Copy, Default, Debug, Deserialize, ToSchema)]
