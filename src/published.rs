@@ -2,7 +2,12 @@
 //! `store` and `queue` know nothing of each other.
 
 use crate::{
-    domain::{event::Event, id::MeetingId},
+    domain::{
+        event::Event,
+        id::{JobId, MeetingId, ParticipantId},
+        job::JobKind,
+        peer_message::PeerMessage,
+    },
     queue::{
         Queue,
         message::{Ask, Published, Wake},
@@ -49,16 +54,16 @@ type Hears = Box<dyn Fn(MeetingId, Published) + Send + Sync>;
 /// The sockets of this process, which hear what it publishes whatever becomes of the queue. Nobody
 /// until signaling starts.
 #[derive(Default)]
-pub struct Here(OnceLock<Hears>);
+pub struct LocalSockets(OnceLock<Hears>);
 
-impl Here {
+impl LocalSockets {
     /// From now on they hear. The first who asks for it stays.
     pub fn listen(&self, hears: impl Fn(MeetingId, Published) + Send + Sync + 'static) {
         let _ = self.0.set(Box::new(hears));
     }
 }
 
-impl fmt::Debug for Here {
+impl fmt::Debug for LocalSockets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Here")
             .field(&self.0.get().is_some())
@@ -68,7 +73,7 @@ impl fmt::Debug for Here {
 
 /// Tells everybody in the meeting, lets the worker go of closed streams, and wakes workers. Waits
 /// for nothing: what is lost is read from the store by whoever misses it.
-pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: Effects) {
+pub fn publish(queue: &Queue, here: Option<&LocalSockets>, meeting: MeetingId, effects: Effects) {
     let Effects {
         replaced,
         events,
@@ -99,13 +104,36 @@ pub fn publish(queue: &Queue, here: Option<&Here>, meeting: MeetingId, effects: 
         hint(queue, meeting, Ask::CloseStream { stream, reason });
     }
     for (kind, job) in jobs {
-        let queue = queue.clone();
-        let waking = async move {
-            if queue.wake(kind, &Wake { job }).await.is_err() {
-                tracing::debug!("no worker could be woken; the sweeper will");
-            }
-        };
-        tokio::spawn(waking.instrument(info_span!("job", %kind, id = %job)));
+        wake(queue, kind, job);
+    }
+}
+
+/// Wakes a worker for a job that is committed, without waiting for it. What is lost is found by the
+/// workers, who look by themselves, but later.
+pub fn wake(queue: &Queue, kind: JobKind, job: JobId) {
+    let queue = queue.clone();
+    let waking = async move {
+        if queue.wake(kind, &Wake { job }).await.is_err() {
+            tracing::debug!("no worker could be woken; the sweeper will");
+        }
+    };
+    tokio::spawn(waking.instrument(info_span!("job", %kind, id = %job)));
+}
+
+/// Tells one participant what its peer connection has to say, which is not durable.
+pub fn to_participant(
+    queue: &Queue,
+    meeting: MeetingId,
+    participant: ParticipantId,
+    message: &PeerMessage,
+) {
+    let told = Published::Live {
+        kind: message.kind().into(),
+        data: message.data(),
+        to: Some(participant),
+    };
+    if queue.publish(meeting, &told).is_err() {
+        tracing::debug!("a message to a participant could not be published");
     }
 }
 

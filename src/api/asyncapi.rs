@@ -9,7 +9,7 @@ use super::{
     signal::{
         SUBPROTOCOL,
         message::{Answer, Candidate, ConsentData, FRAME_BYTES_MAX, JoinData, Mute, Nothing},
-        said::{self, DrainingData, ErrorData, JoinedData},
+        server_message::{self, DrainingData, ErrorData, JoinedData},
     },
 };
 use crate::domain::{
@@ -155,17 +155,17 @@ use Member::{Id, NoData, Re, Seq, SeqOnceDurable};
 
 /// What clients may say.
 fn heard() -> Vec<Message> {
-    const CONSENT: &[&str] = &[EventKind::ConsentUpdated.as_str(), said::ERROR];
-    let refused = |message: Message| message.answered_by(&[said::ERROR]);
+    const CONSENT: &[&str] = &[EventKind::ConsentUpdated.as_str(), server_message::ERROR];
+    let refused = |message: Message| message.answered_by(&[server_message::ERROR]);
     vec![
         message::<JoinData>("join_room", &[Id], "Joins: the first message, within 5 s")
-            .answered_by(&[said::JOINED, said::ERROR]),
+            .answered_by(&[server_message::JOINED, server_message::ERROR]),
         message::<Offer>(
             "offer",
             &[Id],
             "Offers a peer connection, or a change of it",
         )
-        .answered_by(&[PeerMessage::ANSWER, said::ERROR]),
+        .answered_by(&[PeerMessage::ANSWER, server_message::ERROR]),
         refused(message::<Answer>(
             "answer",
             &[Id],
@@ -177,11 +177,11 @@ fn heard() -> Vec<Message> {
             "An ICE candidate; null ends them",
         )),
         message::<Mute>(
-            said::MUTE,
+            server_message::MUTE,
             &[Id],
             "The own streams of a source are silent on purpose, or not any more",
         )
-        .answered_by(&[said::MUTE, said::ERROR]),
+        .answered_by(&[server_message::MUTE, server_message::ERROR]),
         message::<ConsentData>("consent", &[Id], "Gives, refuses or withdraws consent")
             .answered_by(CONSENT),
         refused(message::<Nothing>(
@@ -189,7 +189,8 @@ fn heard() -> Vec<Message> {
             &[Id, NoData],
             "Leaves: the server closes the socket",
         )),
-        message::<Nothing>("ping", &[Id, NoData], "Asks for a `pong`").answered_by(&[said::PONG]),
+        message::<Nothing>("ping", &[Id, NoData], "Asks for a `pong`")
+            .answered_by(&[server_message::PONG]),
     ]
 }
 
@@ -197,7 +198,7 @@ fn heard() -> Vec<Message> {
 fn told() -> Vec<Message> {
     let answers = [
         message::<JoinedData>(
-            said::JOINED,
+            server_message::JOINED,
             &[Re],
             "The socket has joined; the durable events after `lastSeq` follow",
         ),
@@ -207,9 +208,9 @@ fn told() -> Vec<Message> {
             &[],
             "Offers what the others send, to be answered",
         ),
-        message::<Mute>(said::MUTE, &[Re], "Answers a `mute`"),
-        message::<Nothing>(said::PONG, &[Re], "Answers a `ping`"),
-        message::<ErrorData>(said::ERROR, &[Re], "A request is refused"),
+        message::<Mute>(server_message::MUTE, &[Re], "Answers a `mute`"),
+        message::<Nothing>(server_message::PONG, &[Re], "Answers a `ping`"),
+        message::<ErrorData>(server_message::ERROR, &[Re], "A request is refused"),
         message::<MediaRequest>(
             PeerMessage::MEDIA,
             &[],
@@ -221,7 +222,7 @@ fn told() -> Vec<Message> {
             "Which pictures of the others are not sent now, as they do not fit; all of them each time",
         ),
         message::<DrainingData>(
-            said::DRAINING,
+            server_message::DRAINING,
             &[],
             "This process ends; the socket is closed",
         ),
@@ -340,8 +341,13 @@ fn operations(heard: &[Message], told: &[Message]) -> Value {
             }),
         );
     }
-    let answers: BTreeSet<&str> =
-        [said::JOINED, said::PONG, said::MUTE, PeerMessage::ANSWER].into();
+    let answers: BTreeSet<&str> = [
+        server_message::JOINED,
+        server_message::PONG,
+        server_message::MUTE,
+        PeerMessage::ANSWER,
+    ]
+    .into();
     let unasked = told
         .iter()
         .filter(|message| !answers.contains(message.kind))

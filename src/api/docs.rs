@@ -63,7 +63,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::deletion::routes(),
         super::redaction::routes(),
         super::restore::routes(),
-        super::retention::routes(),
+        super::meeting_change::routes(),
         super::transcript::routes(),
         super::correction::routes(),
         super::glossary::routes(),

@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Valid, check_line},
-    entries::{self, Tried},
+    entries::{self, Attempt},
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{id::UserId, job::JobKind, redaction::ErasureState},
-    queue::message::Wake,
+    published,
     store::{
         Tx,
         erasure::{self, Erasure},
@@ -137,7 +137,7 @@ async fn erase_once(
     user: UserId,
     once: &Once,
     reason: &str,
-) -> Result<Response, Tried> {
+) -> Result<Response, Attempt> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = user::of(&mut tx, caller.tenant, user).await?;
     if let Some(subject) = caller.subject() {
@@ -155,8 +155,7 @@ async fn erase_once(
     let view = ErasureView::of(&mut tx, asked).await?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &view).await?;
     entries::commit(state, tx).await?;
-    // One that is not told is found by the sweep.
-    let _ = state.queue.wake(JobKind::Erase, &Wake { job }).await;
+    published::wake(&state.queue, JobKind::Erase, job);
     Ok(answer)
 }
 

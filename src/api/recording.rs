@@ -12,24 +12,20 @@ use super::{
     time::Time,
 };
 use crate::{
+    command,
     domain::{
         deletion::Deletable,
-        event::{Event, RecordingReport},
         fault::Away,
         id::{MeetingId, RecordingId},
-        job::JobKind,
         media_type::MediaType,
         recording::{Gap, GapReason, RecordingKind, RecordingStatus},
-        recording_state::{RecordingState, StateReason},
         restore::RestoreState,
         stream::MediaSource,
         tiering::Tier,
     },
     objects::{Disposition, Verb},
     store::{
-        Tx, backlog, deletion,
-        effect::Effects,
-        event,
+        Tx, deletion, event,
         recording_list::{self, ListedRecording},
         tier,
     },
@@ -405,24 +401,17 @@ async fn retry(
     let found = recording_list::get(&mut tx, caller.tenant, RecordingId(id))
         .await?
         .ok_or_else(|| Problem::not_found("recording"))?;
-    let mut again = None;
-    match found.status {
-        RecordingStatus::Processing => {}
+    let effects = match found.status {
+        RecordingStatus::Processing => None,
         RecordingStatus::Failed => {
-            let job = backlog::remake(&mut tx, caller.tenant, meeting).await?;
-            let reason = Some(StateReason::Retry);
-            let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
-            again = Some((
-                job,
-                event::append(&mut tx, meeting, &Event::RecordingState(state)).await?,
-            ));
+            Some(command::retry::files(&mut tx, caller.tenant, meeting).await?)
         }
         status => {
             return Err(Problem::not_ready(format!(
                 "the recording is {status}: only one that failed is made again"
             )));
         }
-    }
+    };
     let now = recording_list::get(&mut tx, caller.tenant, RecordingId(id))
         .await?
         .ok_or_else(|| Problem::not_found("recording"))?;
@@ -430,15 +419,8 @@ async fn retry(
         .answer(&mut tx, StatusCode::ACCEPTED, &RecordingView::from(now))
         .await?;
     tx.commit().await?;
-    if let Some((job, told)) = again {
-        state.publish(
-            meeting,
-            Effects {
-                events: vec![told],
-                jobs: vec![(JobKind::Join, job)],
-                ..Effects::default()
-            },
-        );
+    if let Some(effects) = effects {
+        state.publish(meeting, effects);
     }
     Ok(answer)
 }

@@ -11,18 +11,16 @@ use super::{
     time::Time,
 };
 use crate::{
+    command,
     domain::{
         id::{MeetingId, RecordingId},
-        job::JobKind,
         recording::RecordingStatus,
-        restore::{self, DAYS_MAX, Speed},
+        restore::{self, DAYS_MAX, RestoreSpeed},
     },
-    store::{effect::Effects, event, job, recording_list, restore as store},
+    store::{event, recording_list},
 };
 use axum::{extract::State, http::StatusCode, response::Response};
-use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -38,7 +36,7 @@ pub struct RestoreInput {
     #[schema(minimum = 1, maximum = 365)]
     pub days: u16,
     /// Default `standard`.
-    pub speed: Option<Speed>,
+    pub speed: Option<RestoreSpeed>,
 }
 
 impl Valid for RestoreInput {
@@ -108,18 +106,10 @@ async fn ask(
     }
     let RestoreInput { days, speed } = body.value;
     let (speed, now) = (speed.unwrap_or_default(), state.clock.now());
-    let end = now + TimeDelta::days(days.into());
-    let is_restored = found.restore.is_readable(now);
-    // What ends later anyway stays.
-    let is_longer = !is_restored || found.restore.until.is_some_and(|until| until < end);
-    let mut effects = Effects::default();
-    if is_longer {
-        store::ask(&mut tx, meeting, recording, days, speed, now).await?;
-        let kind = JobKind::Restore;
-        let job = job::ensure(&mut tx, caller.tenant, kind, recording, &json!({})).await?;
-        effects.jobs.push((kind, job));
-    }
-    let ready_by = if is_restored {
+    let of = (caller.tenant, meeting);
+    let stands = (recording, &found.restore);
+    let effects = command::restore::restore(&mut tx, of, stands, (days, speed), now).await?;
+    let ready_by = if found.restore.is_readable(now) {
         now
     } else {
         let class = classes.class_of(found.storage_class.as_deref(), found.storage_tier);

@@ -3,6 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Valid},
+    holder::{self, ANSWER_MAX, CLAIM_MAX},
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -16,12 +17,13 @@ use crate::{
     domain::{
         codec::Codec,
         id::{JobId, MeetingId, ParticipantId, StreamId, TenantId},
+        refusal::RefusalCode,
         stream::{CloseReason, MediaKind, MediaSource, SrtpSuite, StreamState, Transport},
     },
-    ingest,
+    ingest, published,
     queue::{
         AskError, JobKind,
-        message::{Ask, Reply, Wake},
+        message::{Ask, Reply},
     },
     store::{
         new_id,
@@ -44,12 +46,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// The longest wait for a worker.
-const WORKER_MAX: Duration = Duration::from_secs(5);
-/// Between two tries while no worker holds the meeting yet.
+/// Between two tries while no worker has opened it yet.
 const TRY_AGAIN: Duration = Duration::from_millis(50);
-/// The longest wait for one answer; after it the question is put again, which opens nothing twice.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// A wake-up may be lost: another is sent this often.
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -347,11 +345,10 @@ fn row(
     Ok((row, srtp))
 }
 
-/// Wakes workers and asks whoever holds the meeting, until a port is there or [`WORKER_MAX`] is
+/// Wakes workers and asks whoever holds the meeting, until a port is there or [`CLAIM_MAX`] is
 /// over.
 async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Problem> {
-    let deadline = Instant::now() + WORKER_MAX;
-    let wake = Wake { job: asked.job };
+    let deadline = Instant::now() + CLAIM_MAX;
     let mut woken: Option<Instant> = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -367,7 +364,7 @@ async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Proble
             .await
         {
             Ok(Reply::Stream { ip, port }) => return Ok((ip, port)),
-            Ok(Reply::Error { code, message }) => return Err(refused(&code, message)),
+            Ok(Reply::Error { code, message }) => return Err(refused(code, message)),
             Ok(other) => {
                 return Err(Problem::internal(format!(
                     "a worker answered OpenStream with {other:?}"
@@ -377,28 +374,17 @@ async fn open(state: &ApiState, asked: &Pending) -> Result<(String, u16), Proble
         }
         if woken.is_none_or(|at| at.elapsed() >= WAKE_AGAIN) {
             woken = Some(Instant::now());
-            // The row is the job: a sweeper finds it without this.
-            let waking = state.queue.wake(JobKind::Capture, &wake);
-            if !matches!(
-                tokio::time::timeout(left.min(ANSWER_MAX), waking).await,
-                Ok(Ok(()))
-            ) {
-                tracing::debug!("no worker could be woken");
-            }
+            published::wake(&state.queue, JobKind::Capture, asked.job);
         }
         tokio::time::sleep(TRY_AGAIN).await;
     }
 }
 
 /// A worker's refusal as a problem.
-fn refused(code: &str, message: String) -> Problem {
+fn refused(code: RefusalCode, message: String) -> Problem {
     match code {
-        "consent_required" => Problem::consent_required(Vec::new()),
-        "not_supported" | "invalid" => Problem::field("/codec", message),
-        "ended" => Problem::ended(),
-        "removed" => Problem::removed(),
-        "closed" | "not_found" => Problem::conflict(message),
-        _ => Problem::unavailable(message),
+        RefusalCode::NotSupported | RefusalCode::Invalid => Problem::field("/codec", message),
+        _ => holder::refused(code, message),
     }
 }
 

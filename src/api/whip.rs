@@ -3,7 +3,8 @@
 
 use super::{
     auth::{Caller, Who},
-    body::{self, Body, Path, Valid},
+    body::{self, Body, Path, Valid, check_ttl},
+    holder,
     idempotency::{IdempotencyKey, Once},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -17,6 +18,7 @@ use crate::{
         admission::EntryBy,
         id::{MeetingId, ParticipantId},
         negotiation,
+        refusal::RefusalCode,
         whip::{self, DESCRIPTION, FRAGMENT},
     },
     queue::{
@@ -32,20 +34,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-/// How long a worker may take: the first of a meeting has to claim it.
-const WORKER_MAX: Duration = Duration::from_secs(5);
-/// One answer of a worker.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
-/// Between tries while nobody holds the meeting.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
 pub const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 pub fn routes() -> OpenApiRouter<Shared> {
@@ -64,12 +57,7 @@ pub struct NewWhipToken {
 
 impl Valid for NewWhipToken {
     fn check(&self, errors: &mut Vec<FieldError>) {
-        if !(1..=WHIP_TTL_S_MAX).contains(&self.ttl_seconds) {
-            errors.push(FieldError::new(
-                "/ttlSeconds",
-                format!("must be 1 to {WHIP_TTL_S_MAX}"),
-            ));
-        }
+        check_ttl(self.ttl_seconds, WHIP_TTL_S_MAX, errors);
     }
 }
 
@@ -334,40 +322,23 @@ async fn ask(
     asks: WhipAsk,
 ) -> Result<Reply, Problem> {
     let begins = matches!(asks, WhipAsk::Publish { .. });
-    let deadline = Instant::now() + WORKER_MAX;
     let question = Ask::Whip {
         participant,
         session,
         asks,
     };
-    loop {
-        match state.queue.ask(meeting, &question, ANSWER_MAX).await {
-            Ok(Reply::Error { code, message }) => return Err(refused(&code, message)),
-            Ok(reply) => return Ok(reply),
-            Err(AskError::Nobody) if !begins => {
-                return Err(Problem::not_found("session"));
-            }
-            Err(AskError::Nobody) if Instant::now() < deadline => {
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
-            Err(AskError::Nobody | AskError::Timeout | AskError::Unavailable) => {
-                return Err(Problem::unavailable("no worker answered in time"));
-            }
+    let patience = begins.then_some(holder::CLAIM_MAX);
+    match holder::ask(&state.queue, meeting, &question, patience).await {
+        Ok(Reply::Error {
+            code: RefusalCode::NotFound,
+            ..
+        }) => Err(Problem::not_found("session")),
+        Ok(Reply::Error { code, message }) => Err(holder::refused(code, message)),
+        Ok(reply) => Ok(reply),
+        Err(AskError::Nobody) if !begins => Err(Problem::not_found("session")),
+        Err(AskError::Nobody | AskError::Timeout | AskError::Unavailable) => {
+            Err(Problem::unavailable("no worker answered in time"))
         }
-    }
-}
-
-/// A worker's refusal as a problem.
-fn refused(code: &str, message: String) -> Problem {
-    match code {
-        "invalid" => Problem::field("", message),
-        "consent_required" => Problem::consent_required(Vec::new()),
-        "ended" => Problem::ended(),
-        "removed" => Problem::removed(),
-        "not_found" => Problem::not_found("session"),
-        "stale_offer" => Problem::precondition_failed(),
-        "replaced" | "failed" => Problem::conflict(message),
-        _ => Problem::unavailable(message),
     }
 }
 

@@ -3,12 +3,11 @@
 
 use super::commands::with_database;
 use crate::{
+    command::retry,
     config::{JobsCommand, Settings},
     domain::{
-        event::{Event, RecordingReport},
         id::TenantId,
         job::{JobKind, JobState},
-        recording_state::{RecordingState, StateReason},
         wire_time::wire_time,
     },
     store::{
@@ -63,11 +62,9 @@ async fn run(store: &Store, command: JobsCommand) -> anyhow::Result<()> {
                 (JobState::Failed, Some(meeting))
                     if [JobKind::Join, JobKind::Mix].contains(&job.kind) =>
                 {
-                    backlog::remake(&mut tx, TenantId(job.tenant_id), meeting).await?;
-                    let reason = Some(StateReason::Retry);
-                    let state = RecordingReport::idle(RecordingState::Finalising, reason, 0);
-                    // Sockets find it when they look into the store for what they missed.
-                    event::append(&mut tx, meeting, &Event::RecordingState(state)).await?;
+                    // Without a queue here: sockets and workers find it when they look into the
+                    // store for what they missed.
+                    retry::files(&mut tx, TenantId(job.tenant_id), meeting).await?;
                 }
                 _ => {
                     backlog::retry(&mut tx, id).await?;

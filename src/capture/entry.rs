@@ -3,14 +3,15 @@
 use super::{
     Deps,
     fact::Fact,
-    port::{self, Found, refuse},
+    port::{self, Found},
     read::{READ_MAX, bounded},
 };
 use crate::{
     command::join::enter as come_in,
     domain::{
-        admission::{Barred, EntryBy},
+        admission::EntryBy,
         id::{MeetingId, StreamId},
+        refusal::RefusalCode,
     },
     published,
     queue::{Queue, message::Reply},
@@ -59,10 +60,10 @@ pub async fn enter(
         Err(error) => error,
     };
     warn!(error = format!("{error:#}"), "no port for a stream");
-    Err(Reply::Error {
-        code: "unavailable".into(),
-        message: format!("{error:#}"),
-    })
+    Err(Reply::refuse(
+        RefusalCode::Unavailable,
+        format!("{error:#}"),
+    ))
 }
 
 /// Makes the participant of a stream present, and gives the stream's row; or what to answer
@@ -81,8 +82,8 @@ pub async fn admit(
             .into_iter()
             .find(|stream| stream.id == id)
         else {
-            return Ok(Err(refuse(
-                "not_found",
+            return Ok(Err(Reply::refuse(
+                RefusalCode::NotFound,
                 "the stream was closed before it was opened",
             )));
         };
@@ -91,14 +92,7 @@ pub async fn admit(
                 tx.commit().await?;
                 Ok(Ok((stream, entered)))
             }
-            Err(Barred::ConsentRequired(_)) => Ok(Err(refuse(
-                "consent_required",
-                "this meeting is only for who agreed to what it records",
-            ))),
-            Err(Barred::Ended) => Ok(Err(refuse("ended", "the meeting has ended"))),
-            Err(Barred::Removed | Barred::Absent) => {
-                Ok(Err(refuse("removed", "the participant was removed")))
-            }
+            Err(barred) => Ok(Err(Reply::barred(&barred))),
         }
     })
     .await;
@@ -108,6 +102,9 @@ pub async fn admit(
             Ok(stream)
         }
         Ok(Err(reply)) => Err(reply),
-        Err(_) => Err(refuse("unavailable", "the database is not available")),
+        Err(_) => Err(Reply::refuse(
+            RefusalCode::Unavailable,
+            "the database is not available",
+        )),
     }
 }

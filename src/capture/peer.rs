@@ -1,13 +1,14 @@
 //! What an offer asks for beside a meeting's loop: whether its participant may have streams, their
 //! rows, and the answer. All of it has one time limit.
 
-use super::{Deps, port::refuse};
+use super::Deps;
 use crate::{
     command::{Refused, join::enter as come_in, open_stream},
     domain::{
-        admission::{Barred, EntryBy},
+        admission::EntryBy,
         id::{MeetingId, ParticipantId, StreamId, TenantId},
         negotiation::{Description, Sent},
+        refusal::RefusalCode,
         stream::{MediaKind, Transport},
     },
     ingest::{
@@ -28,8 +29,6 @@ use std::time::Duration;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-/// The code of an offer that met one of the server's: the connection stands.
-pub const GLARE: &str = "glare";
 /// Its asker gives up after 2 s.
 const NEGOTIATION_MAX: Duration = Duration::from_millis(1_500);
 
@@ -90,7 +89,12 @@ pub async fn negotiate(
     };
     tokio::time::timeout(NEGOTIATION_MAX, negotiating)
         .await
-        .unwrap_or_else(|_| Err(refuse("unavailable", "it took too long; offer again")))
+        .unwrap_or_else(|_| {
+            Err(Reply::refuse(
+                RefusalCode::Unavailable,
+                "it took too long; offer again",
+            ))
+        })
 }
 
 /// What is said to an answer to an offer of ours.
@@ -99,20 +103,26 @@ pub async fn answered(peer: &Peer, id: String, sdp: String) -> Reply {
     match tokio::time::timeout(NEGOTIATION_MAX, taking).await {
         Ok(Ok(())) => Reply::Done,
         Ok(Err(why)) => told(&why),
-        Err(_) => refuse("unavailable", "it took too long; the offer is made again"),
+        Err(_) => Reply::refuse(
+            RefusalCode::Unavailable,
+            "it took too long; the offer is made again",
+        ),
     }
 }
 
 fn told(why: &OfferRefused) -> Reply {
     let code = match why {
-        OfferRefused::Description(_) => "invalid",
-        OfferRefused::Glare => GLARE,
-        OfferRefused::Stale => "stale_offer",
+        OfferRefused::Description(_) => RefusalCode::Invalid,
+        OfferRefused::Glare => RefusalCode::Glare,
+        OfferRefused::Stale => RefusalCode::StaleOffer,
         OfferRefused::Over => {
-            return refuse("failed", "the peer connection failed; make a new one");
+            return Reply::refuse(
+                RefusalCode::Failed,
+                "the peer connection failed; make a new one",
+            );
         }
     };
-    refuse(code, &why.to_string())
+    Reply::refuse(code, why.to_string())
 }
 
 fn rows(
@@ -129,7 +139,10 @@ fn rows(
                 MediaKind::Audio => "sound is taken as Opus (opus/48000/2)",
                 MediaKind::Video => "pictures are taken as VP8 or H264",
             };
-            refuse("invalid", &format!("sdp: section {}: {taken}", sent.mid))
+            Reply::refuse(
+                RefusalCode::Invalid,
+                format!("sdp: section {}: {taken}", sent.mid),
+            )
         })?;
         Ok(RequestedStream {
             id: StreamId(new_id()),
@@ -176,28 +189,24 @@ async fn make(
 
 fn refused(refused: Refused) -> Reply {
     match refused {
-        Refused::Barred(barred) => barred_reply(&barred),
-        Refused::Store(StoreError::NotFound) | Refused::NoParticipant => {
-            refuse("not_found", "there is no such participant in this meeting")
-        }
+        Refused::Barred(barred) => Reply::barred(&barred),
+        Refused::Store(StoreError::NotFound) | Refused::NoParticipant => Reply::refuse(
+            RefusalCode::NotFound,
+            "there is no such participant in this meeting",
+        ),
         Refused::Store(error) => {
             debug!(%error, "an offer's streams");
-            refuse("unavailable", "the database is not available; offer again")
+            Reply::refuse(
+                RefusalCode::Unavailable,
+                "the database is not available; offer again",
+            )
         }
         other => {
             warn!(error = %other, "an offer's streams");
-            refuse("unavailable", "its streams cannot be opened; offer again")
+            Reply::refuse(
+                RefusalCode::Unavailable,
+                "its streams cannot be opened; offer again",
+            )
         }
-    }
-}
-
-fn barred_reply(barred: &Barred) -> Reply {
-    match barred {
-        Barred::ConsentRequired(_) => refuse(
-            "consent_required",
-            "this meeting is only for who agreed to what it records",
-        ),
-        Barred::Ended => refuse("ended", "the meeting has ended"),
-        Barred::Removed | Barred::Absent => refuse("removed", "the participant was removed"),
     }
 }

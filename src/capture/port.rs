@@ -8,7 +8,6 @@ use super::Rtp;
 use crate::{
     domain::{id::MeetingId, source::Owner},
     ingest::{OpenError, Place, Rested},
-    queue::message::Reply,
     store::{Store, port, stream::Stream},
 };
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
@@ -20,14 +19,6 @@ use tracing::{debug, warn};
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often sources are forgotten that had their time.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
-
-/// Why somebody's stream is not opened.
-pub fn refuse(code: &str, message: &str) -> Reply {
-    Reply::Error {
-        code: code.to_owned(),
-        message: message.to_owned(),
-    }
-}
 
 /// Where a stream is received.
 #[derive(Debug)]

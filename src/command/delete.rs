@@ -1,7 +1,7 @@
 //! Deleting recordings, transcripts and meetings: asked for here, durably, and done by the job.
 //!
-//! [`plan`] reads what goes; then it is written into the ledger, and then [`carry_out`] marks it, in
-//! the same transaction. What is replayed from the ledger is carried out alike.
+//! [`plan`] reads what goes; then it is written into the ledger, and then [`carry_out`] marks it,
+//! in the same transaction. What is replayed from the ledger is carried out alike.
 
 use super::Refused;
 use crate::{

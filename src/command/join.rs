@@ -1,5 +1,5 @@
-//! Coming in: admission (the participant and its tokens) over REST, then presence, by a socket or by
-//! a first stream.
+//! Coming in: admission (the participant and its tokens) over REST, then presence, by a socket or
+//! by a first stream.
 
 use super::Refused;
 use crate::{
@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 /// Who asks to be admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Comes<'a> {
+pub enum Entrant<'a> {
     User(UserId),
     /// Each is a user of its own.
     Guest {
@@ -48,14 +48,14 @@ pub struct Admitted {
 pub async fn admit(
     conn: &mut PgConnection,
     of: &Meeting,
-    comes: Comes<'_>,
+    comes: Entrant<'_>,
 ) -> Result<Admitted, Refused> {
     if of.ended() {
         return Err(Barred::Ended.into());
     }
     let (tenant, meeting): (TenantId, MeetingId) = (of.tenant(), of.id());
     let participant = match comes {
-        Comes::User(user) => {
+        Entrant::User(user) => {
             let role = if of.hosted_by(user) {
                 Role::Host
             } else {
@@ -63,7 +63,7 @@ pub async fn admit(
             };
             participant::ensure(conn, tenant, meeting, user, role).await?
         }
-        Comes::Guest { link, role, name } => {
+        Entrant::Guest { link, role, name } => {
             // Under the head's lock, as removals are: who is removed now closes the link for
             // whoever comes now.
             event::lock(conn, meeting).await?;

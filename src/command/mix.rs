@@ -1,14 +1,12 @@
 //! Making a deleted mix again.
 
-use super::Refused;
+use super::{Refused, retry::finalising};
 use crate::{
     domain::{
-        event::{Event, RecordingReport},
         id::{MeetingId, RecordingId, TenantId},
         job::JobKind,
         meeting::MeetingStatus,
         recording::{RecordingKind, RecordingStatus},
-        recording_state::{RecordingState, StateReason},
     },
     store::{capture, deletion, effect::Effects, event, job, recording},
 };
@@ -48,9 +46,7 @@ pub async fn make(
         ))?;
     let made = recording::ensure_mix(conn, tenant, meeting, first).await?;
     let job = job::ensure_again(conn, tenant, JobKind::Mix, meeting).await?;
-    let report = RecordingReport::idle(RecordingState::Finalising, Some(StateReason::Retry), 0);
-    let told = event::append(conn, meeting, &Event::RecordingState(report)).await?;
-    let mut effects = Effects::from(told);
+    let mut effects = finalising(conn, meeting).await?;
     effects.jobs.push((JobKind::Mix, job));
     Ok((made, effects))
 }

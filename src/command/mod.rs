@@ -23,6 +23,8 @@ pub mod open_stream;
 pub mod readmit;
 pub mod redact;
 pub mod remove;
+pub mod restore;
+pub mod retry;
 pub mod tenant;
 pub mod translate;
 

@@ -15,9 +15,9 @@ use crate::{
         meeting::MeetingStatus,
         recording::{RecordingKind, RecordingStatus},
         recording_state::RecordingState,
-        redaction::{RedactionState, Said, may_wish, near, rest, spans, takes_all},
+        redaction::{RedactionState, SpokenSegment, may_wish, near, rest, spans, takes_all},
         time::{MeetingTime, Micros, Span},
-        transcript::Reason,
+        transcript::RetractionReason,
     },
     store::{
         Result, StoreError, capture, deletion,
@@ -350,7 +350,7 @@ async fn said(conn: &mut PgConnection, redaction: &Redaction) -> Result<(Effects
             MeetingTime::from_ms(segment.start_ms),
             MeetingTime::from_ms(segment.end_ms),
         );
-        let whole = Said {
+        let whole = SpokenSegment {
             span,
             text: &segment.text,
             words: &said,
@@ -379,7 +379,7 @@ async fn said(conn: &mut PgConnection, redaction: &Redaction) -> Result<(Effects
     for segment in &gone {
         let taken_back = Event::TranscriptRetracted(Retraction {
             segment_id: SegmentId(*segment),
-            reason: Reason::Redacted,
+            reason: RetractionReason::Redacted,
         });
         effects
             .events

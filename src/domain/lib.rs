@@ -5,10 +5,11 @@
 //! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media;
 //! [`limits`] bounds them; [`consent`] is the gate that everything else stands behind; [`source`]
 //! says whose packets count and [`media_state`] whether they come; [`timeline`], [`reorder`],
-//! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
-//! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them,
-//! [`negotiation`] reads what browsers offer, [`own_sections`] and [`turns`] say what is offered to them,
-//! [`rewriting`] numbers what is sent on, [`bandwidth`] says which pictures are, and [`log_reader`] says when the consent log is read.
+//! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`],
+//! [`schedule`], [`transcript`] and [`unheard`] make captions; [`recording`] makes files;
+//! [`meeting`] composes them, [`negotiation`] reads what browsers offer, [`own_sections`] and
+//! [`turns`] say what is offered to them, [`rewriting`] numbers what is sent on, [`bandwidth`] says
+//! which pictures are, and [`log_reader`] says when the consent log is read.
 
 pub mod consent;
 pub mod gate;
@@ -79,6 +80,7 @@ pub mod own_sections;
 pub mod participant;
 pub mod peer_message;
 pub mod rate;
+pub mod refusal;
 pub mod retry;
 pub mod rewriting;
 pub mod turns;

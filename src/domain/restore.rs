@@ -9,7 +9,7 @@ pub const DAYS_MAX: u16 = 365;
 words! {
     /// How soon an archived file is to be readable; the slower is the cheaper.
     #[derive(Default)]
-    pub enum Speed(
+    pub enum RestoreSpeed(
         "speed of a restore",
         schema "RestoreSpeed": "How soon the file is readable: `bulk` costs less and takes longer."
     ) {
@@ -53,6 +53,11 @@ impl Restore {
     pub fn is_readable(&self, now: DateTime<Utc>) -> bool {
         self.state(now) == RestoreState::Restored
     }
+
+    /// Whether somebody who asks for it until `end` asks for more than there is.
+    pub fn is_shorter_than(&self, end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        !self.is_readable(now) || self.until.is_some_and(|until| until < end)
+    }
 }
 
 /// What the store says of an object's restore.
@@ -94,12 +99,12 @@ impl Seen {
 }
 
 /// When an archived file will be readable, as the makers of the classes estimate it.
-pub fn ready_by(class: &str, speed: Speed, now: DateTime<Utc>) -> DateTime<Utc> {
+pub fn ready_by(class: &str, speed: RestoreSpeed, now: DateTime<Utc>) -> DateTime<Utc> {
     let hours = match (class, speed) {
-        ("GLACIER", Speed::Standard) => 5,
-        ("GLACIER", Speed::Bulk) => 12,
-        (_, Speed::Standard) => 12,
-        (_, Speed::Bulk) => 48,
+        ("GLACIER", RestoreSpeed::Standard) => 5,
+        ("GLACIER", RestoreSpeed::Bulk) => 12,
+        (_, RestoreSpeed::Standard) => 12,
+        (_, RestoreSpeed::Bulk) => 48,
     };
     now + TimeDelta::hours(hours)
 }
@@ -152,11 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_for_less_than_there_is_changes_nothing() {
+        let (now, later) = (at("2026-03-01T00:00:00Z"), at("2026-03-04T00:00:00Z"));
+        let day = TimeDelta::days(1);
+        let stands = Restore {
+            is_running: false,
+            until: Some(later),
+        };
+        assert!(!stands.is_shorter_than(later, now));
+        assert!(!stands.is_shorter_than(later - day, now));
+        assert!(stands.is_shorter_than(later + day, now));
+        // What is over, or not readable yet, is less than anything.
+        assert!(stands.is_shorter_than(later - day, later));
+        assert!(Restore::default().is_shorter_than(now + day, now));
+    }
+
+    #[test]
     fn a_cheaper_restore_takes_longer() {
         let now = at("2026-03-01T00:00:00Z");
         for class in ["GLACIER", "DEEP_ARCHIVE"] {
             let by = |speed| ready_by(class, speed, now);
-            assert!(now < by(Speed::Standard) && by(Speed::Standard) < by(Speed::Bulk));
+            assert!(
+                now < by(RestoreSpeed::Standard)
+                    && by(RestoreSpeed::Standard) < by(RestoreSpeed::Bulk)
+            );
         }
     }
 }

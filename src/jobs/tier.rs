@@ -1,10 +1,10 @@
 //! The job that moves a meeting's files to the tiers that they belong into ([`plan`]).
 //!
-//! A move: the object's parts are hashed where it is too large for one copy; the move is marked; the
-//! object is copied onto its own key and the store's word on the copy is checked; the rows say where
-//! it is; earlier versions go by their ids; the mark goes. Whoever dies in between leaves the mark, and
-//! the next run finds out how far it got: what has begun is brought to its end, also when it would not
-//! begin any more.
+//! A move: the object's parts are hashed where it is too large for one copy; the move is marked;
+//! the object is copied onto its own key and the store's word on the copy is checked; the rows say
+//! where it is; earlier versions go by their ids; the mark goes. Whoever dies in between leaves the
+//! mark, and the next run finds out how far it got: what has begun is brought to its end, also when
+//! it would not begin any more.
 
 use super::inventory::Inventory;
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
         },
     },
     objects::{ObjectError, Objects, Wanted},
-    queue::{Queue, message::Wake},
+    published,
+    queue::Queue,
     store::{
         Store, StoreError,
         inventory::Object,
@@ -437,8 +438,7 @@ pub async fn plan_due(store: &Store, queue: &Queue, now: DateTime<Utc>) -> anyho
     }
     tx.commit().await?;
     for job in &jobs {
-        // Workers look by themselves, too.
-        let _ = queue.wake(JobKind::Tier, &Wake { job: *job }).await;
+        published::wake(queue, JobKind::Tier, *job);
     }
     Ok(jobs.len())
 }

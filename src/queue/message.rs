@@ -1,11 +1,13 @@
-//! What `api` and `live` say to each other. JSON on the wire; not domain types, and only ids, times
-//! and words that the receiver may see anyway.
+//! What `api` and `capture` say to each other. JSON on the wire; not domain types, and only ids,
+//! times and words that the receiver may see anyway.
 
 use crate::domain::{
+    admission::Barred,
     close_code::{Close, Whom},
     consent::{ConsentStatus, ConsentType},
     event::EventKind,
     id::{ConsentId, JobId, ParticipantId, Request, StreamId},
+    refusal::RefusalCode,
     stream::{CloseReason, MediaReason, StreamMedia},
 };
 use chrono::{DateTime, Utc};
@@ -122,11 +124,25 @@ pub enum Reply {
         kind: String,
         data: Value,
     },
-    /// `code` is one of the contract's error codes.
     Error {
-        code: String,
+        code: RefusalCode,
         message: String,
     },
+}
+
+impl Reply {
+    pub fn refuse(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self::Error {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// To whose participant may not come in.
+    pub fn barred(barred: &Barred) -> Self {
+        let (code, message) = RefusalCode::of_entry(barred);
+        Self::refuse(code, message)
+    }
 }
 
 /// How one open stream is received.

@@ -1,5 +1,5 @@
-//! How `api` and `live` reach each other, and how jobs wake workers: in one process ([`local`]) or
-//! over RabbitMQ, behind one type with one behaviour (`tests/queue.rs` holds both to it).
+//! How `api` and `capture` reach each other, and how jobs wake workers: in one process ([`local`])
+//! or over RabbitMQ, behind one type with one behaviour (`tests/service/queue` holds both to it).
 //!
 //! Three ways to speak:
 //! - **wake**: one of all the workers that listen to a kind of job takes it. Survives the broker's
@@ -131,7 +131,7 @@ impl Queue {
     /// Answers whoever asks whether the process lives whose leases are `owner`'s, until the
     /// returned value is dropped. When the broker cannot be reached this returns after 2 s, and is
     /// known there as soon as it can.
-    pub async fn live_as(&self, owner: Uuid) -> Living {
+    pub async fn live_as(&self, owner: Uuid) -> OwnerPresence {
         // An owner is a UUID of its own, so it has its place among the meetings that are served.
         let mut serving = self.serve(MeetingId(owner)).await;
         let ended = CancellationToken::new();
@@ -141,7 +141,7 @@ impl Queue {
                 responder.reply(Reply::Done);
             }
         }));
-        Living {
+        OwnerPresence {
             _ended: ended_guard,
         }
     }
@@ -185,7 +185,7 @@ impl Queue {
 
 /// Answers for an owner of leases while it is there.
 #[must_use = "nobody answers any more once it is dropped"]
-pub struct Living {
+pub struct OwnerPresence {
     _ended: DropGuard,
 }
 

@@ -1,7 +1,7 @@
 //! `join_room`: from a credential to a participant, with what the meeting looks like at that
 //! instant.
 
-use super::{Signal, message::Join, message::Who, rooms::Ticket, said::JoinedData};
+use super::{Signal, message::Join, message::Who, rooms::Ticket, server_message::JoinedData};
 use crate::{
     api::token::{Credential, Reader, Subject},
     command::join::{Entered, enter},

@@ -1,7 +1,7 @@
 //! The envelope `{"type", "id"?, "re"?, "seq"?, "data"}`: what clients may say, and how servers say
 //! it.
 
-use super::said::{ERROR, ErrorData};
+use super::server_message::{ERROR, ErrorData};
 use crate::{
     api::body::check_text,
     domain::{

@@ -13,7 +13,7 @@ mod replay;
 mod request_queue;
 mod room;
 mod rooms;
-pub mod said;
+pub mod server_message;
 mod socket;
 mod writer;
 

@@ -6,12 +6,13 @@ use super::{
     log::{Log, Waiting},
     message::{self, Mute},
     outbox::Outbox,
-    said::MUTE,
+    server_message::MUTE,
 };
 use crate::{
     api::{
         auth::{Caller, Who},
         consent_request::{self, ConsentRequest, Outcome},
+        holder::{self, ANSWER_MAX},
         token::Subject,
     },
     command::mute::mute,
@@ -19,27 +20,16 @@ use crate::{
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
         participant::Role,
     },
-    queue::{
-        AskError,
-        message::{Ask, Reply},
-    },
+    queue::message::{Ask, Reply},
     store::{StoreError, consent::ConsentDecision},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument;
 
 /// What waits for the worker, per socket.
 const WORKER_QUEUE_MAX: usize = 64;
-/// The longest that the worker may take for an offer, answer or candidate.
-const SIGNAL_MAX: Duration = Duration::from_secs(2);
-/// Between two tries while no worker holds the meeting yet: it begins with its first participant.
-const TRY_AGAIN: Duration = Duration::from_millis(100);
-
 type ToWorker = (Option<Value>, Asked);
 
 /// What is carried out in the order in which the client said it.
@@ -209,20 +199,23 @@ async fn carry_out(
                 continue;
             }
         };
-        let ask = Ask::Signal {
+        // An offer waits until there is a worker.
+        let patience = (message["type"] == "offer").then_some(ANSWER_MAX);
+        let question = Ask::Signal {
             participant,
             message,
         };
-        let error = match tell(&signal, meeting, &ask).await {
+        let queue = &signal.state().queue;
+        let error = match holder::ask(queue, meeting, &question, patience).await {
             Ok(Reply::Signal { kind, data }) => {
                 outbox.push(message::envelope(&kind, re.as_ref(), None, &data));
                 continue;
             }
-            Ok(Reply::Error { code, message }) => (code, message),
+            Ok(Reply::Error { code, message }) => (code.as_str(), message),
             Ok(_) => continue,
-            Err(error) => ("unavailable".to_owned(), error.to_string()),
+            Err(error) => ("unavailable", error.to_string()),
         };
-        outbox.push(message::error(re.as_ref(), &error.0, &error.1));
+        outbox.push(message::error(re.as_ref(), error.0, &error.1));
     }
 }
 
@@ -240,29 +233,13 @@ async fn tell_muted(
         tx.commit().await?;
         Ok::<_, StoreError>(effects)
     };
-    match tokio::time::timeout(SIGNAL_MAX, telling).await {
+    match tokio::time::timeout(ANSWER_MAX, telling).await {
         Ok(Ok(Some(effects))) => {
             signal.state().publish(meeting, effects);
             Ok(())
         }
         Ok(Ok(None)) => Err(("no_stream", "you have no open stream of this source")),
         Ok(Err(_)) | Err(_) => Err(("unavailable", "try again in a moment")),
-    }
-}
-
-/// Tells the worker; an offer waits until there is one, which takes a moment at the beginning and
-/// after a take-over.
-async fn tell(signal: &Signal, meeting: MeetingId, ask: &Ask) -> Result<Reply, AskError> {
-    let waits = matches!(ask, Ask::Signal { message, .. } if message["type"] == "offer");
-    let deadline = Instant::now() + SIGNAL_MAX;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match signal.state().queue.ask(meeting, ask, left).await {
-            Err(AskError::Nobody) if waits && left > 2 * TRY_AGAIN => {
-                tokio::time::sleep(TRY_AGAIN).await;
-            }
-            told => return told,
-        }
     }
 }
 

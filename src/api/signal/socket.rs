@@ -11,7 +11,7 @@ use super::{
     replay::ReplayOf,
     request_queue::{Asked, RequestQueues},
     room::Member,
-    said::{DRAINING, DrainingAction, DrainingData, JOINED, PONG},
+    server_message::{DRAINING, DrainingAction, DrainingData, JOINED, PONG},
     writer::{LINGER, WRITE_MAX, write},
 };
 use crate::{

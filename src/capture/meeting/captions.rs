@@ -8,7 +8,7 @@ use crate::{
         event::{self, Event, Speaker},
         gate::{Transcription, Verdict},
         time::MeetingTime,
-        transcript::Reason,
+        transcript::RetractionReason,
     },
     published,
     speech::{Caption, Line},
@@ -36,7 +36,7 @@ impl RunningMeeting {
                 self.write(Write::Translated(translation));
             }
             Caption::Retracted(retraction) => {
-                let lost = retraction.reason == Reason::Lost;
+                let lost = retraction.reason == RetractionReason::Lost;
                 self.write(Write::Retracted {
                     segment: retraction.segment,
                     reason: retraction.reason,

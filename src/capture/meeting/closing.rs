@@ -3,7 +3,7 @@
 //! settled. Every step has a bound; what is not through by then is in the spool, and `recover`
 //! finds it.
 
-use super::{Over, RunningMeeting};
+use super::{LoopEnd, RunningMeeting};
 use crate::{
     capture::{
         read, recorder_events,
@@ -25,7 +25,7 @@ use crate::{
     store::{
         StoreError, capture,
         effect::Effects,
-        event, job, recording, refine,
+        event, job, lease, recording, refine,
         spool::{self as spools, Folder},
     },
     worker::{Claimed, Outcome},
@@ -65,11 +65,11 @@ pub struct Outputs {
 pub async fn close(
     mut running: RunningMeeting,
     claimed: Claimed,
-    over: Over,
+    over: LoopEnd,
     mut outputs: Outputs,
 ) -> anyhow::Result<Outcome> {
     let meeting = running.meeting;
-    if over == Over::Lost {
+    if over == LoopEnd::Lost {
         // Somebody else has it: nothing more is written or told; the spool is `recover`'s.
         running.lost.cancel();
         info!("the meeting runs elsewhere now");
@@ -78,7 +78,7 @@ pub async fn close(
     let ended = Instant::now();
     last_look(&mut running).await;
     let (speakers, until) = (running.tracks.heard_of(), running.clock.now());
-    if over == Over::Released {
+    if over == LoopEnd::Released {
         running.tracks.hand_over();
     }
     for stream in running.tracks.ids() {
@@ -104,7 +104,7 @@ pub async fn close(
         lost,
         ..
     } = running;
-    let (uploads_max, commits_max) = if over == Over::Released {
+    let (uploads_max, commits_max) = if over == LoopEnd::Released {
         (HANDOVER_MAX, HANDOVER_MAX)
     } else {
         (UPLOADS_MAX, COMMITS_MAX)
@@ -118,7 +118,7 @@ pub async fn close(
     });
     let finals = async {
         let committed = commits.flush(commits_max).await;
-        if matches!(over, Over::Ended { .. }) && committed {
+        if matches!(over, LoopEnd::Ended { .. }) && committed {
             published::publish(&deps.queue, None, meeting, let_go());
         }
     };
@@ -144,7 +144,7 @@ pub async fn close(
             stored, committed, "not everything could be stored; the rest waits in the spool"
         );
     }
-    if over == Over::Released {
+    if over == LoopEnd::Released {
         return Ok(Outcome::Release);
     }
 
@@ -153,7 +153,7 @@ pub async fn close(
     let done = async {
         let mut tx = deps.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
-        job::fence(&mut tx, meeting, holder.owner, holder.epoch).await?;
+        lease::fence(&mut tx, meeting, holder.owner, holder.epoch).await?;
         // Before the job that makes the files is there, so that it waits for them.
         capture::note_spooled(&mut tx, meeting, holder.epoch, spooled).await?;
         let folder = Folder {
@@ -161,7 +161,7 @@ pub async fn close(
             epoch: holder.epoch,
         };
         spools::note(&mut tx, deps.spool_id, holder.tenant, folder, Some(spooled)).await?;
-        if over == (Over::Ended { stored: false }) {
+        if over == (LoopEnd::Ended { stored: false }) {
             capture::end(&mut tx, meeting).await?;
         }
         let mut effects = command::end::dismiss(&mut tx, meeting).await?;
@@ -245,7 +245,7 @@ async fn utter(
     running: &mut RunningMeeting,
     outputs: &mut Outputs,
     claimed: &Claimed,
-    over: Over,
+    over: LoopEnd,
     ended: Instant,
 ) -> bool {
     let (queue, meeting, lost) = (
@@ -254,7 +254,7 @@ async fn utter(
         running.lost.clone(),
     );
     let (patience, translating) = match over {
-        Over::Released => (HANDOVER_MAX, Duration::ZERO),
+        LoopEnd::Released => (HANDOVER_MAX, Duration::ZERO),
         _ => (
             Duration::from_micros((FINALS_AFTER_END.0 - 1_000_000).unsigned_abs()),
             TRANSLATIONS_MAX,
@@ -265,7 +265,7 @@ async fn utter(
         let hearing = finish_captions(running, outputs, ended + translating);
         tokio::pin!(hearing);
         let mut all = timeout_at(leave_by, &mut hearing).await.is_ok();
-        if !all && matches!(over, Over::Ended { .. }) {
+        if !all && matches!(over, LoopEnd::Ended { .. }) {
             published::publish(&queue, None, meeting, let_go());
             all = tokio::select! {
                 () = &mut hearing => true,
@@ -277,7 +277,7 @@ async fn utter(
         }
         all
     };
-    if !all && over != Over::Released {
+    if !all && over != LoopEnd::Released {
         warn!(
             "the last words are not in the transcript: speech was too far behind. Give this worker fewer meetings \
              (--capacity) or a smaller model"

@@ -49,7 +49,7 @@ use crate::{
     worker::{Claimed, Outcome},
 };
 use closing::Outputs;
-use outside::{Event, Outside};
+use outside::{Outside, OutsideEvent};
 use peers::Connection;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -104,7 +104,7 @@ struct Inputs {
 
 /// Why the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Over {
+pub enum LoopEnd {
     /// The meeting is over; `stored`: the store says so already.
     Ended { stored: bool },
     /// Somebody else may go on with it.
@@ -141,13 +141,13 @@ impl RunningMeeting {
             let wake = self.wake();
             tokio::select! {
                 biased;
-                () = self.lost.cancelled() => break Over::Lost,
+                () = self.lost.cancelled() => break LoopEnd::Lost,
                 event = outside.next() => match event {
-                    Event::Stop if self.deps.end_on_stop => break Over::Ended { stored: false },
-                    Event::Stop | Event::Unserved => break Over::Released,
-                    Event::LeaseLost => break Over::Lost,
-                    Event::Ask(ask, responder) => self.ask(ask, responder),
-                    Event::Head(news) => self.polled(&news),
+                    OutsideEvent::Stop if self.deps.end_on_stop => break LoopEnd::Ended { stored: false },
+                    OutsideEvent::Stop | OutsideEvent::Unserved => break LoopEnd::Released,
+                    OutsideEvent::LeaseLost => break LoopEnd::Lost,
+                    OutsideEvent::Ask(ask, responder) => self.ask(ask, responder),
+                    OutsideEvent::Head(news) => self.polled(&news),
                 },
                 Some(fact) = facts.recv() => self.fact(fact),
                 Some((participant, told)) = told.recv() => self.tell(participant, told),
@@ -246,7 +246,7 @@ impl RunningMeeting {
     }
 
     /// Carries out what the rules want.
-    fn commands(&mut self) -> Option<Over> {
+    fn commands(&mut self) -> Option<LoopEnd> {
         while let Some(command) = self.rules.poll_command() {
             match command {
                 Command::CloseStream { stream, reason } => self.close(stream, reason),
@@ -271,7 +271,7 @@ impl RunningMeeting {
                     }
                     self.uploads.recheck();
                 }
-                Command::End { stored } => return Some(Over::Ended { stored }),
+                Command::End { stored } => return Some(LoopEnd::Ended { stored }),
             }
         }
         None

@@ -14,7 +14,7 @@ pub struct Outside {
     pub watched: Watched,
 }
 
-pub enum Event {
+pub enum OutsideEvent {
     /// The process stops.
     Stop,
     /// Another worker may have the meeting.
@@ -28,21 +28,21 @@ pub enum Event {
 
 impl Outside {
     /// Waits for the next one. May be dropped while it waits; nothing is lost by that.
-    pub async fn next(&mut self) -> Event {
+    pub async fn next(&mut self) -> OutsideEvent {
         loop {
             tokio::select! {
                 biased;
-                () = self.claimed.stop.cancelled() => return Event::Stop,
+                () = self.claimed.stop.cancelled() => return OutsideEvent::Stop,
                 Ok(()) = self.claimed.lease.changed() => {
                     if *self.claimed.lease.borrow_and_update() == LeaseState::Lost {
-                        return Event::LeaseLost;
+                        return OutsideEvent::LeaseLost;
                     }
                 }
                 ask = self.serving.recv() => {
-                    return ask.map_or(Event::Unserved, |(ask, responder)| Event::Ask(ask, responder));
+                    return ask.map_or(OutsideEvent::Unserved, |(ask, responder)| OutsideEvent::Ask(ask, responder));
                 }
                 Ok(()) = self.watched.news.changed() => {
-                    return Event::Head(self.watched.news.borrow_and_update().clone());
+                    return OutsideEvent::Head(self.watched.news.borrow_and_update().clone());
                 }
             }
         }

@@ -7,7 +7,6 @@ use crate::{
         commit::Write,
         fact::Fact,
         peer::{self, Negotiated, Offered, WhipSession},
-        port::refuse,
     },
     domain::{
         codec::Codec,
@@ -19,14 +18,13 @@ use crate::{
             MediaAction, MediaRequest, OfferAnswered, OfferMade, OfferedTrack, PauseReason,
             PausedVideo, PeerMessage, PeerTrack, VideoPaused,
         },
+        refusal::RefusalCode,
         stream::{CloseReason, Transport},
         whip,
     },
     ingest::{Hears, OwnOffer, Peer, Told},
-    queue::{
-        Responder,
-        message::{Published, Reply},
-    },
+    published,
+    queue::{Responder, message::Reply},
     store::stream::Stream,
 };
 use serde_json::Value;
@@ -42,8 +40,8 @@ pub(super) struct Connection {
     description: Description,
     /// Where it came by WHIP.
     whip: Option<WhipSession>,
-    /// By the `mid` of their sections; of a stream that was closed from here it stays, so that it is
-    /// not begun again by the next offer.
+    /// By the `mid` of their sections; of a stream that was closed from here it stays, so that it
+    /// is not begun again by the next offer.
     streams: BTreeMap<String, (Sent, StreamId)>,
 }
 
@@ -67,8 +65,8 @@ impl RunningMeeting {
     fn answer_of(&self, participant: ParticipantId, data: &Value, responder: Responder) {
         let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
         let Some(connection) = self.peers.get(&participant) else {
-            return responder.reply(refuse(
-                "stale_offer",
+            return responder.reply(Reply::refuse(
+                RefusalCode::StaleOffer,
                 "the server has no offer open for you",
             ));
         };
@@ -90,12 +88,7 @@ impl RunningMeeting {
                 paused: paused.into_iter().map(paused_video).collect(),
             }),
         };
-        let told = Published::Live {
-            kind: message.kind().into(),
-            data: message.data(),
-            to: Some(participant),
-        };
-        let _ = self.deps.queue.publish(self.meeting, &told);
+        published::to_participant(&self.deps.queue, self.meeting, participant, &message);
     }
 
     /// The connection of this session of WHIP, while it lives.
@@ -109,7 +102,8 @@ impl RunningMeeting {
         (whip.id == session && connection.peer.is_alive()).then_some(whip)
     }
 
-    /// Lets go of those who are not present. Whoever offered since that was read has come meanwhile.
+    /// Lets go of those who are not present. Whoever offered since that was read has come
+    /// meanwhile.
     pub(super) fn forget_absent(&mut self, listed: &[Listed]) {
         for gone in listed.iter().filter(|listed| !listed.present) {
             let peer = self.peers.get(&gone.participant);
@@ -137,14 +131,15 @@ impl RunningMeeting {
         responder: Responder,
     ) {
         let Some(endpoint) = &self.deps.rtp.webrtc else {
-            return responder.reply(refuse(
-                "webrtc_unavailable",
+            return responder.reply(Reply::refuse(RefusalCode::WebRtcUnavailable,
                 "this worker takes media as plain RTP only (POST /v1/meetings/{id}/streams); its operator can set rtp-webrtc-ports",
             ));
         };
         let (sdp, description, sent) = match read(data) {
             Ok(read) => read,
-            Err(invalid) => return responder.reply(refuse("invalid", &invalid.to_string())),
+            Err(invalid) => {
+                return responder.reply(Reply::refuse(RefusalCode::Invalid, invalid.to_string()));
+            }
         };
         self.attempts += 1;
         let attempt = self.attempts;
@@ -237,10 +232,14 @@ impl RunningMeeting {
                 for (_, row) in negotiated.streams {
                     self.refuse(&row, None, CloseReason::Replaced, String::new());
                 }
-                return responder.reply(refuse("replaced", "a newer offer took its place"));
+                return responder.reply(Reply::refuse(
+                    RefusalCode::Replaced,
+                    "a newer offer took its place",
+                ));
             }
             (Err(reply), connection) => {
-                let stands = matches!(&reply, Reply::Error { code, .. } if code == peer::GLARE);
+                let stands =
+                    matches!(&reply, Reply::Error { code, .. } if *code == RefusalCode::Glare);
                 // Else what the connection took of the offer is not known.
                 if connection.is_some() && !stands {
                     self.peers.remove(&participant);
@@ -303,8 +302,8 @@ impl RunningMeeting {
         .collect()
     }
 
-    /// Opens a stream of a peer connection. The rules know of it first, so that a hold stands before
-    /// its first packet.
+    /// Opens a stream of a peer connection. The rules know of it first, so that a hold stands
+    /// before its first packet.
     fn open_peer(&mut self, row: Stream, peer: &Peer, mid: &str) -> bool {
         let (stream, participant) = (row.id, row.participant);
         for replaced in self.tracks.replaced_by(&row) {
@@ -358,13 +357,8 @@ impl RunningMeeting {
         });
         for participant in participants {
             info!(%participant, "a browser is asked to offer again");
-            let media = Published::Live {
-                kind: asked.kind().into(),
-                data: asked.data(),
-                to: Some(participant),
-            };
             // Lost, its sender sees that its connection fails.
-            let _ = self.deps.queue.publish(self.meeting, &media);
+            published::to_participant(&self.deps.queue, self.meeting, participant, &asked);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Inputs, RunningMeeting,
     closing::Outputs,
-    outside::{Event, Outside},
+    outside::{Outside, OutsideEvent},
 };
 use crate::{
     capture::{
@@ -96,16 +96,16 @@ async fn wait_for_start(
             return Ok(Err(Outcome::Done));
         }
         match outside.next().await {
-            Event::Stop | Event::Unserved => return Ok(Err(Outcome::Release)),
-            Event::LeaseLost => return Ok(Err(Outcome::Settled)),
-            Event::Head(_) => {}
-            Event::Ask(Ask::OpenStream { stream }, responder) => {
+            OutsideEvent::Stop | OutsideEvent::Unserved => return Ok(Err(Outcome::Release)),
+            OutsideEvent::LeaseLost => return Ok(Err(Outcome::Settled)),
+            OutsideEvent::Head(_) => {}
+            OutsideEvent::Ask(Ask::OpenStream { stream }, responder) => {
                 match entry::admit(&deps.store, &deps.queue, meeting, stream).await {
                     Ok(_) => *waiting = Some((Ask::OpenStream { stream }, responder)),
                     Err(reply) => responder.reply(reply),
                 }
             }
-            Event::Ask(_, responder) => responder.reply(Reply::Done),
+            OutsideEvent::Ask(_, responder) => responder.reply(Reply::Done),
         }
     }
 }

@@ -114,10 +114,7 @@ impl RunningMeeting {
             reason,
         });
         if let Some(responder) = responder {
-            responder.reply(Reply::Error {
-                code: reason.as_str().to_owned(),
-                message,
-            });
+            responder.reply(Reply::refuse(reason.into(), message));
         }
     }
 

@@ -3,9 +3,9 @@
 
 use super::RunningMeeting;
 use crate::{
-    capture::port::refuse,
     domain::{
         id::ParticipantId,
+        refusal::RefusalCode,
         stream::CloseReason,
         whip::{self, IceCredentials},
     },
@@ -30,14 +30,14 @@ impl RunningMeeting {
             (WhipAsk::Publish { sdp }, _) => sdp,
             (_, None) => {
                 let why = "this session is over, or another took its place; publish again";
-                return responder.reply(refuse("not_found", why));
+                return responder.reply(Reply::refuse(RefusalCode::NotFound, why));
             }
             (WhipAsk::Match { name }, Some(found)) => {
                 return responder.reply(if found.name.as_deref() == Some(&name) {
                     Reply::Done
                 } else {
-                    refuse(
-                        "stale_offer",
+                    Reply::refuse(
+                        RefusalCode::StaleOffer,
                         "the ICE session has another entity tag by now",
                     )
                 });

@@ -7,7 +7,7 @@ use super::{
 };
 use hansard::{
     command::remove::remove,
-    domain::{participant::Removal, recording_state::RecordingState},
+    domain::{participant::Removal, recording_state::RecordingState, refusal::RefusalCode},
     queue::{
         Queue,
         message::{Ask, Published, Reply},
@@ -89,7 +89,7 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
             responder.reply(match ask {
                 Ask::Withdraw { .. } => Reply::Withdrawn { journalled: false },
                 Ask::Signal { .. } => Reply::Error {
-                    code: "webrtc_unavailable".into(),
+                    code: RefusalCode::WebRtcUnavailable,
                     message: "no".into(),
                 },
                 _ => Reply::Done,

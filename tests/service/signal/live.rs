@@ -6,6 +6,7 @@ use super::{
 };
 use futures_util::SinkExt;
 use hansard::{
+    domain::refusal::RefusalCode,
     queue::message::{Ask, Published, Reply},
     store::{meeting, presence},
 };
@@ -233,7 +234,7 @@ async fn offers_go_to_the_worker_and_what_it_answers_comes_to_that_participant_o
                     if refuse {
                         let message = "WebRTC is not offered by this worker".to_owned();
                         responder.reply(Reply::Error {
-                            code: "not_supported".into(),
+                            code: RefusalCode::NotSupported,
                             message,
                         });
                     } else {
