@@ -1,7 +1,7 @@
 //! How much one address and one credential may ask. Generous: whoever meets a limit is a fault or
 //! means harm. Declining and withdrawing consent is never held back.
 
-use super::{problem::Problem, token::COOKIE};
+use super::{problem::Problem, secret::Secret, token::COOKIE};
 use crate::{
     domain::{
         connections::Activity,
@@ -171,7 +171,9 @@ fn credential(headers: &HeaderMap) -> Option<([u8; 16], bool)> {
                 .map_or(text, |at| &text[at + 1..]);
             (
                 text,
-                !token.starts_with(b"hk_") && !token.starts_with(b"hl_"),
+                ![Secret::API_KEY, Secret::LINK]
+                    .iter()
+                    .any(|shared| token.starts_with(shared.as_bytes())),
             )
         }
         None => {

@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_line},
-    entries::{self, Tried},
+    entries::{self, Attempt},
     idempotency::{Begun, IdempotencyKey, Once},
     page::{Page, PageQuery},
     permit::{self, Operation},
@@ -50,10 +50,7 @@ pub fn keys() -> Router<Shared> {
 
 async fn public_keys(State(state): State<Shared>) -> Json<Value> {
     let signer = state.seal.signer();
-    Json(json!({"keys": [{
-        "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
-        "kid": signer.kid(), "x": signer.public(),
-    }]}))
+    Json(json!({"keys": [signer.jwk()]}))
 }
 
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -273,7 +270,7 @@ async fn ask_once(
     meeting: MeetingId,
     once: &Once,
     asking: &Asking,
-) -> Result<Response, Tried> {
+) -> Result<Response, Attempt> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     permit::on_meeting(&mut tx, caller, Operation::Redact, meeting, now).await?;
@@ -366,7 +363,7 @@ async fn approve_once(
     caller: &Caller,
     meeting: MeetingId,
     redaction: Uuid,
-) -> Result<RedactionView, Tried> {
+) -> Result<RedactionView, Attempt> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     permit::on_meeting(&mut tx, caller, Operation::Redact, meeting, now).await?;

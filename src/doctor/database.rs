@@ -4,6 +4,7 @@ use super::Finding;
 use crate::{
     config::Settings,
     embed::postgres::{Durability, Postgres},
+    store,
 };
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
@@ -122,7 +123,7 @@ async fn schema(connection: &mut PgConnection, migrate: &str) -> Result<Finding,
     } else {
         Vec::new()
     };
-    let migrator = sqlx::migrate!("./migrations");
+    let migrator = store::migrations();
     let known: Vec<_> = migrator
         .iter()
         .filter(|migration| !migration.migration_type.is_down_migration())

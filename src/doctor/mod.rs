@@ -128,8 +128,8 @@ async fn bounded(what: &'static str, check: impl Future<Output = Vec<Finding>>) 
         })
 }
 
-/// Tries each call that Hansard makes of S3 on the bucket, below a prefix of its own, and tells each
-/// finding as it comes. Leaves nothing behind.
+/// Tries each call that Hansard makes of S3 on the bucket, below a prefix of its own, and tells
+/// each finding as it comes. Leaves nothing behind.
 pub async fn examine_storage(settings: &Settings, tell: impl FnMut(Finding)) {
     storage::conform(settings, tell).await;
 }

@@ -3,7 +3,10 @@
 use super::{Finding, State, reach};
 use crate::{
     config::Settings,
-    domain::tiering::Tier,
+    domain::{
+        object_key::{self, DOCTOR},
+        tiering::Tier,
+    },
     embed::s3::{self, S3Server},
     objects::{
         self, Objects, StorageConfig,
@@ -82,7 +85,7 @@ pub async fn conform(settings: &Settings, mut tell: impl FnMut(Finding)) {
         .any(|one| one.what == WHAT && one.state == State::Fail);
     found.into_iter().for_each(&mut tell);
     if works {
-        let prefix = format!("doctor/{}/", uuid::Uuid::new_v4());
+        let prefix = format!("{}/", object_key::trial(DOCTOR, uuid::Uuid::new_v4()));
         let cleaned = conform::examine(
             &config,
             &settings.tariff.classes,
@@ -124,7 +127,7 @@ fn finding(ability: Ability, verdict: Verdict) -> Finding {
 
 async fn bucket(all: &Settings, settings: &StorageConfig, which: &str) -> Vec<Finding> {
     let objects = Objects::new(settings);
-    let key = format!("doctor/{}", uuid::Uuid::new_v4());
+    let key = object_key::trial(DOCTOR, uuid::Uuid::new_v4());
     let content = b"hansard doctor".to_vec();
     let used = async {
         objects.ensure_bucket().await?;

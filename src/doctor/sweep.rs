@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::{
-    domain::sweep::Held,
+    domain::sweep::SweepHold,
     store::unknown::{self, Last},
 };
 use sqlx::PgConnection;
@@ -30,7 +30,7 @@ pub async fn look(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx
     let found = format!("at {}: {unknown} objects without a row", at.format("%F %R"));
     Ok(Some(match held {
         // It is over when they are through, unless one is dead, which is told as such.
-        Some(Held::Spools) | None => Finding::ok(what, found),
+        Some(SweepHold::Spools) | None => Finding::ok(what, found),
         Some(held) => Finding::warn(
             what,
             format!("{found}, nothing deleted: {held}"),

@@ -7,6 +7,24 @@ use crate::{
     recording::RecordingKind,
 };
 use std::fmt;
+use uuid::Uuid;
+
+/// Whether a key has the letters and the form of ours.
+pub fn is_plain(key: &str) -> bool {
+    key.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+        && !key.split('/').any(|part| part.is_empty() || part == "..")
+}
+
+/// What the keys begin with by which it is tried whether the bucket can be written.
+pub const PROBE: &str = "probe";
+/// What the keys begin with by which `doctor` tries what the bucket can do.
+pub const DOCTOR: &str = "doctor";
+
+/// A key for a trial, or what several begin with: [`PROBE`] or [`DOCTOR`], and an id.
+pub fn trial(whose: &str, id: Uuid) -> String {
+    format!("{whose}/{id}")
+}
 
 /// What the keys of a meeting's live segments begin with.
 pub fn live_prefix(tenant: TenantId, meeting: MeetingId) -> String {
@@ -223,7 +241,6 @@ impl LedgerKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(1));
     const MEETING: MeetingId = MeetingId(Uuid::from_u128(2));

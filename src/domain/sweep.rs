@@ -4,7 +4,7 @@
 
 use crate::{
     id::MeetingId,
-    object_key::{LiveBlock, LiveSegment, RecordingFile},
+    object_key::{DOCTOR, LiveBlock, LiveSegment, PROBE, RecordingFile, is_plain},
     word::words,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -28,7 +28,7 @@ pub const AGAIN: TimeDelta = TimeDelta::hours(6);
 
 words! {
     /// Why a sweep deletes no objects.
-    pub enum Held("reason why nothing is swept") {
+    pub enum SweepHold("reason why nothing is swept") {
         /// The bucket's mark is another database's.
         OtherDeployment = "other_deployment",
         /// The bucket's mark is of a later sweep than the database knows: a backup was put back.
@@ -44,7 +44,7 @@ words! {
     }
 }
 
-impl Held {
+impl SweepHold {
     /// What an operator does about it.
     pub fn mend(self) -> &'static str {
         match self {
@@ -112,15 +112,17 @@ impl Deployment {
     ///
     /// # Errors
     /// Why it may not be swept.
-    pub fn begin(&self, bucket: &str, found: Found, accepts: bool) -> Result<i64, Held> {
+    pub fn begin(&self, bucket: &str, found: Found, accepts: bool) -> Result<i64, SweepHold> {
         let next = self.sweeps + 1;
         match found {
-            Found::Other => Err(Held::OtherDeployment),
-            Found::Mark(mark) if mark.deployment != self.id => Err(Held::OtherDeployment),
-            Found::Mark(mark) if mark.sweeps > self.sweeps && !accepts => Err(Held::OlderDatabase),
+            Found::Other => Err(SweepHold::OtherDeployment),
+            Found::Mark(mark) if mark.deployment != self.id => Err(SweepHold::OtherDeployment),
+            Found::Mark(mark) if mark.sweeps > self.sweeps && !accepts => {
+                Err(SweepHold::OlderDatabase)
+            }
             Found::Mark(mark) => Ok(next.max(mark.sweeps.saturating_add(1))),
             Found::Nothing if self.marked_in.as_deref() == Some(bucket) && !accepts => {
-                Err(Held::MarkLost)
+                Err(SweepHold::MarkLost)
             }
             Found::Nothing => Ok(next),
         }
@@ -134,7 +136,7 @@ impl Deployment {
 
 /// Whose an object is, by its key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Whose {
+pub enum ObjectOwner {
     Meeting(MeetingId),
     /// Of a trial of the storage, which deletes it at once if it does not die.
     Trial,
@@ -142,7 +144,7 @@ pub enum Whose {
     Other,
 }
 
-impl Whose {
+impl ObjectOwner {
     pub fn of(key: &str) -> Self {
         let meeting = LiveSegment::parse(key)
             .map(|segment| segment.meeting)
@@ -157,13 +159,11 @@ impl Whose {
 }
 
 fn is_trial(key: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let mut parts = key.split('/');
-    matches!(parts.next(), Some("probe" | "doctor"))
+    matches!(parts.next(), Some(PROBE | DOCTOR))
         && parts.next().is_some_and(|id| id.parse::<Uuid>().is_ok())
-        && parts.all(|part| !part.is_empty() && part != "..")
         && key.len() <= TRIAL_BYTES_MAX
-        && key.bytes().all(plain)
+        && is_plain(key)
 }
 
 /// Whether an object goes that was first seen without a row at `first_seen`.
@@ -192,14 +192,14 @@ pub struct Facts {
 }
 
 impl Facts {
-    pub fn held(&self) -> Option<Held> {
+    pub fn held(&self) -> Option<SweepHold> {
         let is_too_many = self.due.saturating_mul(ONE_OF) > self.objects;
         if !self.ledger_is_current {
-            Some(Held::Ledger)
+            Some(SweepHold::Ledger)
         } else if self.spools > 0 {
-            Some(Held::Spools)
+            Some(SweepHold::Spools)
         } else if is_too_many && !self.any_number {
-            Some(Held::TooMany)
+            Some(SweepHold::TooMany)
         } else {
             None
         }
@@ -240,25 +240,25 @@ mod tests {
             (&known, mark(1, 7), Ok(8), Ok(8)),
             // It died between the row and the mark.
             (&known, mark(1, 6), Ok(8), Ok(8)),
-            (&known, mark(1, 9), Err(Held::OlderDatabase), Ok(10)),
-            (&known, Found::Nothing, Err(Held::MarkLost), Ok(8)),
+            (&known, mark(1, 9), Err(SweepHold::OlderDatabase), Ok(10)),
+            (&known, Found::Nothing, Err(SweepHold::MarkLost), Ok(8)),
             (
                 &known,
                 mark(2, 7),
-                Err(Held::OtherDeployment),
-                Err(Held::OtherDeployment),
+                Err(SweepHold::OtherDeployment),
+                Err(SweepHold::OtherDeployment),
             ),
             (
                 &fresh,
                 mark(2, 7),
-                Err(Held::OtherDeployment),
-                Err(Held::OtherDeployment),
+                Err(SweepHold::OtherDeployment),
+                Err(SweepHold::OtherDeployment),
             ),
             (
                 &known,
                 Found::read(b"what?"),
-                Err(Held::OtherDeployment),
-                Err(Held::OtherDeployment),
+                Err(SweepHold::OtherDeployment),
+                Err(SweepHold::OtherDeployment),
             ),
         ] {
             assert_eq!(database.begin("b", found, false), begun, "{found:?}");
@@ -282,26 +282,26 @@ mod tests {
         let key = file.to_string();
         let probe = format!("probe/{OWN}");
         for (key, whose) in [
-            (key.as_str(), Whose::Meeting(meeting)),
+            (key.as_str(), ObjectOwner::Meeting(meeting)),
             (
                 &format!("live/{OWN}/{meeting}/1/{OWN}/1-1.mkv"),
-                Whose::Meeting(meeting),
+                ObjectOwner::Meeting(meeting),
             ),
             (
                 &format!("live/{OWN}/{meeting}/1/{OWN}/b1-9-1-1.mkv"),
-                Whose::Meeting(meeting),
+                ObjectOwner::Meeting(meeting),
             ),
-            (&probe, Whose::Trial),
-            (&format!("doctor/{OWN}/kept"), Whose::Trial),
-            ("probe/mine", Whose::Other),
-            (&format!("doctor/{OWN}/not ours"), Whose::Other),
-            (&format!("doctor/{OWN}/../x"), Whose::Other),
-            (&format!("{key}.txt"), Whose::Other),
-            (&format!("ledger/{OWN}/000000000001"), Whose::Other),
-            (MARK, Whose::Other),
-            ("holidays/2026.jpg", Whose::Other),
+            (&probe, ObjectOwner::Trial),
+            (&format!("doctor/{OWN}/kept"), ObjectOwner::Trial),
+            ("probe/mine", ObjectOwner::Other),
+            (&format!("doctor/{OWN}/not ours"), ObjectOwner::Other),
+            (&format!("doctor/{OWN}/../x"), ObjectOwner::Other),
+            (&format!("{key}.txt"), ObjectOwner::Other),
+            (&format!("ledger/{OWN}/000000000001"), ObjectOwner::Other),
+            (MARK, ObjectOwner::Other),
+            ("holidays/2026.jpg", ObjectOwner::Other),
         ] {
-            assert_eq!(Whose::of(key), whose, "{key}");
+            assert_eq!(ObjectOwner::of(key), whose, "{key}");
         }
     }
 
@@ -320,7 +320,7 @@ mod tests {
         };
         assert_eq!(well.held(), None);
         for (facts, held) in [
-            (Facts { due: 11, ..well }, Some(Held::TooMany)),
+            (Facts { due: 11, ..well }, Some(SweepHold::TooMany)),
             (
                 Facts {
                     due: 11,
@@ -335,7 +335,7 @@ mod tests {
                     due: 1,
                     ..well
                 },
-                Some(Held::TooMany),
+                Some(SweepHold::TooMany),
             ),
             (
                 Facts {
@@ -345,14 +345,14 @@ mod tests {
                 },
                 None,
             ),
-            (Facts { spools: 1, ..well }, Some(Held::Spools)),
+            (Facts { spools: 1, ..well }, Some(SweepHold::Spools)),
             (
                 Facts {
                     ledger_is_current: false,
                     any_number: true,
                     ..well
                 },
-                Some(Held::Ledger),
+                Some(SweepHold::Ledger),
             ),
         ] {
             assert_eq!(facts.held(), held, "{facts:?}");

@@ -63,17 +63,18 @@ impl Reason {
         }
     }
 
+    /// The label of its metric.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Size => "size",
             Self::Version => "version",
             Self::Ssrc => "ssrc",
-            Self::OtherSsrc => "other_ssrc",
-            Self::PayloadType => "payload_type",
+            Self::OtherSsrc => MediaReason::OtherSsrc.as_str(),
+            Self::PayloadType => MediaReason::PayloadType.as_str(),
             Self::Source => "source",
-            Self::Unauthentic => "unauthentic",
-            Self::Replayed => "replayed",
-            Self::Malformed => "malformed",
+            Self::Unauthentic => MediaReason::Unauthentic.as_str(),
+            Self::Replayed => MediaReason::Replayed.as_str(),
+            Self::Malformed => MediaReason::Malformed.as_str(),
             Self::Payload => "payload",
             Self::Rtcp => "rtcp",
             Self::QueueFull => "queue_full",

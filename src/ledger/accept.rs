@@ -79,8 +79,8 @@ impl Ledger {
     }
 
     /// Says which files a redaction made, before what held it is deleted (`going`): without them,
-    /// rows that are older know files only that are gone. Under the meeting's head. What was said is
-    /// not said again.
+    /// rows that are older know files only that are gone. Under the meeting's head. What was said
+    /// is not said again.
     pub async fn tell_redacted(
         &self,
         conn: &mut PgConnection,

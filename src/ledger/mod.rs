@@ -2,16 +2,16 @@
 //! then rows.
 //!
 //! A tenant's head ([`ledger::lock`]) is locked from before its next entry is written until the
-//! rows are committed. Whoever dies in between leaves an entry that no row knows; whoever restores a
-//! backup has many such. Both are the same to [`Ledger::catch_up`]: it carries out what follows the
-//! head, in order. Every process does so before it is ready ([`Ledger::open`]).
+//! rows are committed. Whoever dies in between leaves an entry that no row knows; whoever restores
+//! a backup has many such. Both are the same to [`Ledger::catch_up`]: it carries out what follows
+//! the head, in order. Every process does so before it is ready ([`Ledger::open`]).
 
 mod accept;
 mod carry;
 mod replay;
 mod watch;
 
-pub use replay::{Caught, ReplayError};
+pub use replay::{CatchUp, ReplayError};
 
 use crate::{
     command::{

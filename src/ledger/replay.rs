@@ -49,7 +49,7 @@ impl ReplayError {
 
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Caught {
+pub struct CatchUp {
     /// Entries that were carried out.
     pub replayed: u64,
     /// The last entry that the rows know, where the bucket does not have it: it is another bucket,
@@ -61,11 +61,11 @@ pub struct Caught {
 
 impl Ledger {
     /// Carries out what the ledgers of all tenants have and the rows do not.
-    pub async fn catch_up_all(&self, accept_breaks: bool) -> Result<Caught, ReplayError> {
+    pub async fn catch_up_all(&self, accept_breaks: bool) -> Result<CatchUp, ReplayError> {
         let heads = self.heads().await?;
         let mut tenants: BTreeSet<TenantId> = heads.keys().copied().collect();
         tenants.extend(tenants_of(&self.objects).await?);
-        let mut all = Caught::default();
+        let mut all = CatchUp::default();
         let mut caught = stream::iter(tenants)
             .map(|tenant| self.catch_up(tenant, accept_breaks))
             .buffer_unordered(TENANTS_AT_ONCE);
@@ -82,8 +82,8 @@ impl Ledger {
         &self,
         tenant: TenantId,
         accept_breaks: bool,
-    ) -> Result<Caught, ReplayError> {
-        let mut caught = Caught::default();
+    ) -> Result<CatchUp, ReplayError> {
+        let mut caught = CatchUp::default();
         let mut head = self.head(tenant).await?;
         // The last entry that the rows know is listed, too: whether it is there.
         let mut known = (head.n > 0).then_some(LedgerKey { tenant, n: head.n });
@@ -174,8 +174,8 @@ impl Ledger {
         Ok(heads)
     }
 
-    /// Walks the whole chain of every tenant, and changes nothing. Answers with the number of entries
-    /// of each, or why it does not hold.
+    /// Walks the whole chain of every tenant, and changes nothing. Answers with the number of
+    /// entries of each, or why it does not hold.
     pub async fn verify(&self) -> Result<BTreeMap<TenantId, Result<i64, Broken>>, ReplayError> {
         let mut all = BTreeMap::new();
         for tenant in tenants_of(&self.objects).await? {

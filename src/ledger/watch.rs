@@ -2,7 +2,10 @@
 //! entry may have been left without its rows, and when the database was put back meanwhile.
 
 use super::Ledger;
-use crate::health::{self, Reason};
+use crate::{
+    domain::object_key::LEDGERS,
+    health::{self, Reason},
+};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -24,7 +27,7 @@ impl Ledger {
     pub async fn open(&self) {
         self.set_current(false);
         loop {
-            let probed = tokio::time::timeout(PROBE_MAX, self.objects.list("ledger/", 1)).await;
+            let probed = tokio::time::timeout(PROBE_MAX, self.objects.list(LEDGERS, 1)).await;
             let away = match probed {
                 Ok(Ok(_)) => match self.try_once().await {
                     Ok(()) => return,

@@ -10,8 +10,8 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use chrono::{DateTime, Utc};
 use futures_util::{TryStreamExt, stream};
 
-/// Deletions on their way at a time: an hour of four tracks is 3,600 objects, and storage may be far
-/// away.
+/// Deletions on their way at a time: an hour of four tracks is 3,600 objects, and storage may be
+/// far away.
 const AT_ONCE: usize = 16;
 
 /// Uploads that are listed at a time; of more, the rest is the next time's.
@@ -79,8 +79,8 @@ impl Objects {
         self.seen(Side::Write, deleted)
     }
 
-    /// Deletes the versions and markers of which it `goes`, by whether it is the latest; answers how
-    /// many.
+    /// Deletes the versions and markers of which it `goes`, by whether it is the latest; answers
+    /// how many.
     async fn delete_versions(&self, key: &str, goes: impl Fn(bool) -> bool) -> Result<usize> {
         let mut deleted = 0;
         loop {

@@ -28,6 +28,7 @@ pub use versions::Walk;
 use crate::{
     domain::{
         fault::{Away, Fault},
+        object_key,
         tiering::Classes,
     },
     health::{self, Reason},
@@ -68,8 +69,8 @@ pub struct Dialect {
     /// It takes and checks `x-amz-checksum-sha256`. Without it what was stored is read again and
     /// hashed.
     pub checksums: bool,
-    /// The bucket stands in the path (`endpoint/bucket/key`), else in the host name
-    /// (`bucket.endpoint/key`).
+    /// The bucket stands in the path (`ENDPOINT/BUCKET/KEY`), else in the host name
+    /// (`BUCKET.ENDPOINT/KEY`).
     pub path_style: bool,
 }
 
@@ -334,13 +335,7 @@ impl Objects {
 
 /// Keys are ours, so one with other characters is a mistake of ours.
 fn known(key: &str) -> Result<&str> {
-    let plain = key
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
-    if plain
-        && (1..=KEY_BYTES_MAX).contains(&key.len())
-        && !key.split('/').any(|part| part.is_empty() || part == "..")
-    {
+    if (1..=KEY_BYTES_MAX).contains(&key.len()) && object_key::is_plain(key) {
         Ok(key)
     } else {
         Err(ObjectError::Unfit(format!("{key:?} is no key of ours")))

@@ -1,7 +1,10 @@
 //! Whether storage works for us, and if not, whether it is because of how we speak to it.
 
 use super::{Dialect, Objects, Result, StorageConfig};
-use crate::domain::tiering::Tier;
+use crate::domain::{
+    object_key::{self, PROBE},
+    tiering::Tier,
+};
 use std::time::Duration;
 
 /// The longest wait for one way of speaking.
@@ -11,7 +14,7 @@ const CONTENT: &[u8] = b"hansard";
 impl Objects {
     /// Stores, reads and deletes a small object, after making the bucket where there is none.
     pub async fn probe(&self) -> Result<()> {
-        let key = format!("probe/{}", uuid::Uuid::new_v4());
+        let key = object_key::trial(PROBE, uuid::Uuid::new_v4());
         self.ensure_bucket().await?;
         self.put_bytes(&key, CONTENT.to_vec(), "text/plain", Tier::Hot)
             .await?;

@@ -126,8 +126,8 @@ impl Objects {
         Ok(found)
     }
 
-    /// What follows the prefix in keys up to the next `/`, with it: a page of a thousand such folders is
-    /// one request, however much is in them.
+    /// What follows the prefix in keys up to the next `/`, with it: a page of a thousand such
+    /// folders is one request, however much is in them.
     pub async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
         let mut found: Vec<String> = Vec::new();
         let mut next = None;

@@ -1,7 +1,7 @@
 //! Objects in the archive: asked for, and readable for a while.
 
 use super::{Objects, Result, Side, client::fault, known};
-use crate::domain::restore::{Seen, Speed};
+use crate::domain::restore::{RestoreSpeed, Seen};
 use aws_sdk_s3::{
     error::ProvideErrorMetadata,
     types::{GlacierJobParameters, RestoreRequest, Tier as Retrieval},
@@ -18,10 +18,10 @@ pub enum Restoring {
 
 impl Objects {
     /// Asks for an archived object to be readable for some days.
-    pub async fn restore(&self, key: &str, days: u16, speed: Speed) -> Result<Restoring> {
+    pub async fn restore(&self, key: &str, days: u16, speed: RestoreSpeed) -> Result<Restoring> {
         let retrieval = match speed {
-            Speed::Standard => Retrieval::Standard,
-            Speed::Bulk => Retrieval::Bulk,
+            RestoreSpeed::Standard => Retrieval::Standard,
+            RestoreSpeed::Bulk => Retrieval::Bulk,
         };
         let how = GlacierJobParameters::builder().tier(retrieval).build();
         let request = RestoreRequest::builder()

@@ -103,8 +103,8 @@ fn part_length(size_bytes: u64, copy_bytes_max: u64) -> u64 {
 }
 
 impl Objects {
-    /// Reads an object that is too large to be copied in one piece, checks it, and hashes its parts.
-    /// `None`: it is copied in one piece.
+    /// Reads an object that is too large to be copied in one piece, checks it, and hashes its
+    /// parts. `None`: it is copied in one piece.
     pub async fn pieces(&self, key: &str, wanted: Wanted<'_>) -> Result<Option<Pieces>> {
         if wanted.size_bytes <= self.copy_bytes_max {
             return Ok(None);
@@ -142,8 +142,9 @@ impl Objects {
         }))
     }
 
-    /// Puts an object into a class, by a copy onto its own key, unless it is there already; and sees
-    /// that it is what it has to be. Answers with the store's name of it, where there are versions.
+    /// Puts an object into a class, by a copy onto its own key, unless it is there already; and
+    /// sees that it is what it has to be. Answers with the store's name of it, where there are
+    /// versions.
     ///
     /// # Errors
     /// [`ObjectError::Missing`] when there is no such object, [`ObjectError::Differs`] when it is

@@ -1,7 +1,10 @@
 //! When people were there and when recording was paused, for the gaps of finished files.
 
 use super::Result;
-use crate::domain::id::{MeetingId, ParticipantId};
+use crate::domain::{
+    id::{MeetingId, ParticipantId},
+    recording_state::RecordingState,
+};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
@@ -49,7 +52,7 @@ pub async fn paused(
         if let Some((_, until @ None)) = spans.last_mut() {
             *until = Some(at);
         }
-        if state == "paused" {
+        if state == RecordingState::Paused.as_str() {
             spans.push((at, None));
         }
     }

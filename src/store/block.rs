@@ -43,7 +43,8 @@ pub struct Block {
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when one of them is not what is in the block any more: then none may,
-/// and the transaction is not to be committed. [`StoreError::Going`] when the block is being deleted.
+/// and the transaction is not to be committed. [`StoreError::Going`] when the block is being
+/// deleted.
 pub async fn place(conn: &mut PgConnection, meeting: MeetingId, block: &Block) -> Result<()> {
     let stored = Settled {
         key: &block.key,

@@ -117,8 +117,8 @@ pub async fn add(
     .bind(author)
     .execute(&mut *conn)
     .await?;
-    // A translation is of the sound, which a refinement only hears better. What a person took out of
-    // the words must not stay in it.
+    // A translation is of the sound, which a refinement only hears better. What a person took out
+    // of the words must not stay in it.
     sqlx::query(
         "delete from transcript_translations t using transcript_segments s
          where t.meeting_id = $1 and t.segment_id = any($2) and s.meeting_id = $1 and s.id = t.segment_id

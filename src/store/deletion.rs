@@ -2,8 +2,8 @@
 //! inventory.
 //!
 //! What is asked for is marked under the meeting's head, in the transaction of the request. From
-//! then on nothing of it is stored or told of any more: whoever notes or settles an object takes the
-//! recording's row, and jobs of the meeting that run lose their lease.
+//! then on nothing of it is stored or told of any more: whoever notes or settles an object takes
+//! the recording's row, and jobs of the meeting that run lose their lease.
 
 use super::{
     Result,
@@ -111,19 +111,19 @@ pub async fn note_of_unknown(
 
 /// Whose sound was deleted of a meeting.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Gone {
+pub struct DeletedSound {
     all: bool,
     recordings: BTreeSet<RecordingId>,
 }
 
-impl Gone {
+impl DeletedSound {
     pub fn has(&self, recording: RecordingId) -> bool {
         self.all || self.recordings.contains(&recording)
     }
 }
 
 /// What was asked to be deleted of a meeting, also of one that has no row: all of one that expired.
-pub async fn gone(conn: &mut PgConnection, meeting: MeetingId) -> Result<Gone> {
+pub async fn gone(conn: &mut PgConnection, meeting: MeetingId) -> Result<DeletedSound> {
     let rows = sqlx::query(
         "select what, subject from deletions where meeting_id = $1 and what <> 'transcript'",
     )
@@ -131,12 +131,12 @@ pub async fn gone(conn: &mut PgConnection, meeting: MeetingId) -> Result<Gone> {
     .fetch_all(&mut *conn)
     .await?;
     let expired = "select exists (select from meetings where id = $1 and expired)";
-    let mut gone = Gone {
+    let mut gone = DeletedSound {
         all: sqlx::query_scalar(expired)
             .bind(meeting.0)
             .fetch_one(conn)
             .await?,
-        ..Gone::default()
+        ..DeletedSound::default()
     };
     for row in &rows {
         if word::<Deletable>(row, "what")? == Deletable::Meeting {
@@ -150,7 +150,7 @@ pub async fn gone(conn: &mut PgConnection, meeting: MeetingId) -> Result<Gone> {
 
 /// A recording that is neither deleted nor about to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Left {
+pub struct RemainingRecording {
     pub id: RecordingId,
     pub kind: RecordingKind,
     pub status: RecordingStatus,
@@ -158,7 +158,10 @@ pub struct Left {
 }
 
 /// The recordings that are neither deleted nor about to be.
-pub async fn recordings(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Left>> {
+pub async fn recordings(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+) -> Result<Vec<RemainingRecording>> {
     let rows = sqlx::query(
         "select id, kind, status, start_ms from recordings
          where meeting_id = $1 and deleted_at is null and status <> 'deleting' order by id",
@@ -166,8 +169,8 @@ pub async fn recordings(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
     .bind(meeting.0)
     .fetch_all(conn)
     .await?;
-    let left = |row: &PgRow| -> sqlx::Result<Left> {
-        Ok(Left {
+    let left = |row: &PgRow| -> sqlx::Result<RemainingRecording> {
+        Ok(RemainingRecording {
             id: RecordingId(row.try_get("id")?),
             kind: word(row, "kind")?,
             status: word(row, "status")?,
@@ -344,8 +347,8 @@ pub async fn finish(conn: &mut PgConnection, meeting: MeetingId, what: Deletable
     Ok(())
 }
 
-/// Deletes what is left of a meeting but its ConsentLog, the pseudonymous participants that it names,
-/// and tombstones.
+/// Deletes what is left of a meeting but its ConsentLog, the pseudonymous participants that it
+/// names, and tombstones.
 pub async fn erase_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
     for statement in [
         "delete from meeting_events where meeting_id = $1",

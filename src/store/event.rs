@@ -13,7 +13,7 @@ use crate::domain::{
     event::{Caption, Correction, Event, EventKind, Retraction, Speaker, Translation},
     id::{MeetingId, ParticipantId, SegmentId},
     recording_state::RecordingState,
-    transcript::Reason,
+    transcript::RetractionReason,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -333,7 +333,7 @@ impl Row {
             }
             // The words were erased since; their place in the order stays.
             (Some(segment_id), ..) => {
-                let reason = Reason::Withdrawn;
+                let reason = RetractionReason::Withdrawn;
                 let gone = Event::TranscriptRetracted(Retraction { segment_id, reason });
                 (gone.kind(), gone.data())
             }

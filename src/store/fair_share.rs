@@ -16,7 +16,7 @@ type Whose = Option<uuid::Uuid>;
 
 /// Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Fair(Arc<Mutex<State>>);
+pub(super) struct FairShare(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -27,11 +27,11 @@ struct State {
 /// One connection's worth, given back when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    fair: Fair,
+    fair: FairShare,
     whose: Whose,
 }
 
-impl Fair {
+impl FairShare {
     pub fn new(connections: u32) -> Self {
         Self(Arc::new(Mutex::new(State {
             shares: Shares::new(connections),
@@ -103,7 +103,7 @@ impl Drop for Share {
 
 /// A place in the queue, left when dropped: also by a request that was given up.
 struct Place {
-    fair: Fair,
+    fair: FairShare,
     whose: Whose,
     ticket: Ticket,
     left: bool,

@@ -1,8 +1,9 @@
 //! The inventory: every object that is in the bucket, or may be.
 //!
 //! Whoever stores an object calls [`note`] and commits before the first byte leaves, and [`settle`]
-//! in the transaction whose rows tell of it. Whoever deletes one calls [`going`] first, then deletes
-//! it, then calls [`gone`]. So whoever dies on the way leaves a row by which the object is found.
+//! in the transaction whose rows tell of it. Whoever deletes one calls [`going`] first, then
+//! deletes it, then calls [`gone`]. So whoever dies on the way leaves a row by which the object is
+//! found.
 
 use super::{Result, StoreError, word::word};
 use crate::domain::{
@@ -43,7 +44,8 @@ pub enum Noted {
 ///
 /// For segments, tracks, mixes, and in the same way for blocks (`ObjectKind::Block`) and files
 /// derived from a recording: `participants` are those heard in it. Jobs hold their lease
-/// ([`super::job::hold`]) in the same transaction, so that nothing is noted by one that was stopped.
+/// ([`super::job::hold`]) in the same transaction, so that nothing is noted by one that was
+/// stopped.
 pub async fn note(conn: &mut PgConnection, objects: &[Object]) -> Result<Vec<Noted>> {
     let wanted: Vec<_> = objects
         .iter()

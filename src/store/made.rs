@@ -127,7 +127,8 @@ pub async fn adopt(
     Ok(true)
 }
 
-/// What these rows know beside it. `None`: another recording is the same track, or the meeting's mix.
+/// What these rows know beside it. `None`: another recording is the same track, or the meeting's
+/// mix.
 async fn known(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -171,8 +172,8 @@ async fn same_mix(
     Ok(())
 }
 
-/// Takes away recordings whose files go and that nothing stands in for: nothing of them may be kept.
-/// Those that are deleted by somebody stay, and those that have a later file.
+/// Takes away recordings whose files go and that nothing stands in for: nothing of them may be
+/// kept. Those that are deleted by somebody stay, and those that have a later file.
 pub async fn disown(
     conn: &mut PgConnection,
     meeting: MeetingId,

@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod inventory;
 pub mod job;
 pub mod key;
+pub mod lease;
 pub mod ledger;
 pub mod link;
 pub mod made;
@@ -68,10 +69,11 @@ use crate::{
     },
 };
 use chrono::{DateTime, Utc};
-use fair_share::Fair;
+use fair_share::FairShare;
 use pooler::Pooler;
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
+    migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
@@ -190,7 +192,7 @@ pub struct Store {
     /// One connection of its own, so that a full pool is not taken for a database that is away.
     probe: PgPool,
     pooler: Pooler,
-    fair: Fair,
+    fair: FairShare,
 }
 
 impl Store {
@@ -220,7 +222,7 @@ impl Store {
             worker: pool(&options, connections),
             probe: pool(&options, 1),
             pooler,
-            fair: Fair::new(connections),
+            fair: FairShare::new(connections),
         }
     }
 
@@ -387,6 +389,11 @@ pub const HOT_QUERIES: &[(&str, &str, &[&str])] = &[
 /// The number of the lock that migrations take turns by; any will do.
 const MIGRATION_LOCK: i64 = 0x6861_6e73_6172_6400;
 
+/// All migrations that this version knows.
+pub fn migrations() -> Migrator {
+    sqlx::migrate!("./migrations")
+}
+
 /// Brings the schema up to date, on a plain connection as the URL's own user. Safe to run from
 /// several processes at once: they take turns.
 pub async fn migrate(url: &str) -> anyhow::Result<()> {
@@ -400,10 +407,7 @@ pub async fn migrate(url: &str) -> anyhow::Result<()> {
         .bind(MIGRATION_LOCK)
         .execute(&mut *tx)
         .await?;
-    sqlx::migrate!("./migrations")
-        .set_locking(false)
-        .run(&mut conn)
-        .await?;
+    migrations().set_locking(false).run(&mut conn).await?;
     tx.commit().await?;
     turn.close().await?;
     conn.close().await?;

@@ -10,7 +10,7 @@ use crate::domain::{
     id::{MeetingId, RecordingId, TenantId},
     recording::{Gap, RecordingKind, RecordingStatus},
     restore::Restore,
-    retention::{Kept, Retention},
+    retention::{Retention, RetentionFacts},
     stream::MediaSource,
     tenant_settings::Days,
     tiering::{Classes, Tier},
@@ -104,11 +104,11 @@ pub(super) fn expires(row: &PgRow) -> sqlx::Result<Option<DateTime<Utc>>> {
 }
 
 /// What says when that is.
-pub(super) fn kept(row: &PgRow) -> sqlx::Result<Kept> {
+pub(super) fn kept(row: &PgRow) -> sqlx::Result<RetentionFacts> {
     let own: Option<Json<Option<Retention>>> = row.try_get("own_retention")?;
     let tenants: Option<i32> = row.try_get("tenants_retention")?;
     let tenants = tenants.and_then(|days| Days::after(days.unsigned_abs().into()));
-    Ok(Kept {
+    Ok(RetentionFacts {
         ended: row.try_get("end_time")?,
         own: own.and_then(|own| own.0),
         tenants: tenants.unwrap_or(Days::Never),

@@ -1,5 +1,5 @@
-//! The files and objects of a meeting as redactions look at them: what holds somebody, what is being
-//! made, what is gone.
+//! The files and objects of a meeting as redactions look at them: what holds somebody, what is
+//! being made, what is gone.
 
 use super::Result;
 use crate::domain::{
@@ -23,8 +23,8 @@ pub async fn making(conn: &mut PgConnection, meeting: MeetingId) -> Result<(bool
     .await?)
 }
 
-/// URLs of the tracks that have to be restored before files can be made of them: by the class noted,
-/// also by a move that only began, else by their tier.
+/// URLs of the tracks that have to be restored before files can be made of them: by the class
+/// noted, also by a move that only began, else by their tier.
 pub async fn archived(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<String>> {
     let tracks: Vec<(String, Option<String>, bool)> = sqlx::query_as(
         "select blob_url, storage_class, storage_tier = 'archive' from recordings
@@ -50,7 +50,8 @@ pub async fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
     )
 }
 
-/// These files hold what is being taken out: nobody gets them. [`super::recording::finish`] ends it.
+/// These files hold what is being taken out: nobody gets them. [`super::recording::finish`] ends
+/// it.
 pub async fn close_files(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -116,8 +117,8 @@ pub async fn holding(
     .await?)
 }
 
-/// Keys of objects that redactions delete themselves, once the ledger has what stands for them: those
-/// being carried out, and those that a spool may still add to.
+/// Keys of objects that redactions delete themselves, once the ledger has what stands for them:
+/// those being carried out, and those that a spool may still add to.
 pub async fn kept(conn: &mut PgConnection, meeting: MeetingId) -> Result<BTreeSet<String>> {
     let keys: Vec<String> = sqlx::query_scalar(
         "select distinct unnest(objects) from redactions where meeting_id = $1 and begun
@@ -164,8 +165,8 @@ pub async fn files(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Fi
     .await?)
 }
 
-/// Segments in spools, also of machines that have not been heard of for long. What a machine has that
-/// died while it recorded is not known: it counts as one.
+/// Segments in spools, also of machines that have not been heard of for long. What a machine has
+/// that died while it recorded is not known: it counts as one.
 pub async fn outstanding(conn: &mut PgConnection, meeting: MeetingId) -> Result<i64> {
     Ok(sqlx::query_scalar(
         "select (select coalesce(sum(spooled), 0)::bigint from capture_epochs where meeting_id = $1 and spooled > 0)

@@ -271,7 +271,8 @@ pub async fn open(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Red
         .collect())
 }
 
-/// Whether one is being carried out: approved and not completed, whatever lies in spools that are away.
+/// Whether one is being carried out: approved and not completed, whatever lies in spools that are
+/// away.
 pub async fn is_running(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
     let open = open(conn, meeting).await?;
     Ok(open

@@ -3,7 +3,7 @@
 use super::{Result, word::word_or_null};
 use crate::domain::{
     id::{MeetingId, RecordingId},
-    restore::Speed,
+    restore::RestoreSpeed,
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
@@ -14,7 +14,7 @@ pub async fn ask(
     meeting: MeetingId,
     id: RecordingId,
     days: u16,
-    speed: Speed,
+    speed: RestoreSpeed,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
@@ -40,7 +40,7 @@ pub struct Asked {
     pub asked_at: DateTime<Utc>,
     /// What the store is still to be asked for.
     pub days: Option<u16>,
-    pub speed: Speed,
+    pub speed: RestoreSpeed,
 }
 
 /// `None`: nothing is to be restored, or not any more.

@@ -3,7 +3,7 @@
 use super::{Result, recording_list};
 use crate::domain::{
     id::{MeetingId, TenantId},
-    retention::Kept,
+    retention::RetentionFacts,
 };
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -44,7 +44,7 @@ pub async fn due(
 }
 
 /// What says how long the meeting is kept. `None`: nothing of it is left to expire. Under its head.
-pub async fn kept(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<Kept>> {
+pub async fn kept(conn: &mut PgConnection, meeting: MeetingId) -> Result<Option<RetentionFacts>> {
     let row = sqlx::query(
         "select m.end_time, m.settings -> 'retentionDays' as own_retention,
              (select t.retention_days from tenant_settings t where t.tenant_id = m.tenant_id) as tenants_retention,

@@ -16,7 +16,7 @@ use crate::domain::{
     id::{MeetingId, SegmentId},
     job::JobKind,
     settings::ConsentPolicy,
-    transcript::Reason,
+    transcript::RetractionReason,
 };
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -52,7 +52,7 @@ pub async fn behind(
         for (segment, _) in gone {
             let gone = Event::TranscriptRetracted(Retraction {
                 segment_id: SegmentId(segment),
-                reason: Reason::Withdrawn,
+                reason: RetractionReason::Withdrawn,
             });
             effects
                 .events

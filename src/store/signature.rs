@@ -1,8 +1,9 @@
-//! Signing what others may want to check without us: Ed25519 (RFC 8032), as a compact JWS (RFC 7515,
-//! RFC 8037).
+//! Signing what others may want to check without us: Ed25519 (RFC 8032), as a compact JWS (RFC
+//! 7515, RFC 8037).
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// A key pair. Every process with the same `HANSARD_SECRET` has the same
@@ -27,9 +28,12 @@ impl Signer {
         &self.kid
     }
 
-    /// The public key, in base64url.
-    pub fn public(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.pair.public_key())
+    /// The public key as a JWK (RFC 7517), for whoever checks a signature.
+    pub fn jwk(&self) -> Value {
+        json!({
+            "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig",
+            "kid": self.kid, "x": URL_SAFE_NO_PAD.encode(self.pair.public_key()),
+        })
     }
 
     /// A compact JWS of this content.
@@ -49,14 +53,15 @@ impl Signer {
 mod tests {
     use super::*;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-    use serde_json::{Value, json};
 
     /// Another implementation's verdict.
     fn content(jws: &str, of: &Signer) -> Option<Value> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
-        let key = DecodingKey::from_ed_components(&of.public()).expect("a key");
+        let jwk = of.jwk();
+        let x = jwk["x"].as_str().expect("the public key");
+        let key = DecodingKey::from_ed_components(x).expect("a key");
         Some(decode::<Value>(jws, &key, &validation).ok()?.claims)
     }
 

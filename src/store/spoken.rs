@@ -83,8 +83,8 @@ pub async fn add_part(
     Ok(id)
 }
 
-/// Deletes these finals with their versions and translations. Events that told of them say that they
-/// were taken back.
+/// Deletes these finals with their versions and translations. Events that told of them say that
+/// they were taken back.
 pub async fn erase(conn: &mut PgConnection, meeting: MeetingId, ids: &[Uuid]) -> Result<()> {
     for statement in [
         "delete from transcript_segments where meeting_id = $1 and id = any($2)",

@@ -1,7 +1,8 @@
 //! Where recordings' files lie: what decides about their moves, and the rows of a move.
 //!
-//! A move is marked before its copy ([`mark`]), told when the copy is checked ([`moved`]), and its mark
-//! goes when nothing is left of it ([`settle`]). So whoever finds a mark knows what may have happened.
+//! A move is marked before its copy ([`mark`]), told when the copy is checked ([`moved`]), and its
+//! mark goes when nothing is left of it ([`settle`]). So whoever finds a mark knows what may have
+//! happened.
 
 use super::{
     Result, StoreError, recording_list,
@@ -218,8 +219,8 @@ async fn set_class(
     Ok(())
 }
 
-/// Whether another job makes something of the meeting, or takes something away: its files stay where
-/// they are meanwhile.
+/// Whether another job makes something of the meeting, or takes something away: its files stay
+/// where they are meanwhile.
 pub async fn is_busy(conn: &mut PgConnection, meeting: MeetingId) -> Result<bool> {
     let calm = [JobKind::Tier, JobKind::Clean].map(JobKind::as_str);
     Ok(sqlx::query_scalar(
@@ -309,8 +310,8 @@ pub async fn replan(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> 
     Ok(true)
 }
 
-/// A link to the file is given out: noted to the hour, since its age counts in days. Answers where it
-/// lies now, if that may have changed since it was read: a move may have been marked meanwhile.
+/// A link to the file is given out: noted to the hour, since its age counts in days. Answers where
+/// it lies now, if that may have changed since it was read: a move may have been marked meanwhile.
 pub async fn played(
     conn: &mut PgConnection,
     meeting: MeetingId,

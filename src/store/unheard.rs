@@ -4,7 +4,7 @@ use super::Result;
 use crate::domain::{
     id::{MeetingId, ParticipantId, TenantId},
     time::{MeetingTime, Span},
-    unheard::{Missing, Why},
+    unheard::{Missing, TranscriptGapReason},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Text};
@@ -17,7 +17,7 @@ pub struct Gap {
     pub id: Uuid,
     pub participant: ParticipantId,
     pub missing: Missing,
-    pub why: Why,
+    pub why: TranscriptGapReason,
 }
 
 /// Notes where words are missing.
@@ -27,7 +27,7 @@ pub async fn note(
     meeting: MeetingId,
     participant: ParticipantId,
     missing: Missing,
-    why: Why,
+    why: TranscriptGapReason,
 ) -> Result<()> {
     sqlx::query(
         "insert into transcript_gaps (meeting_id, id, tenant_id, participant_id, start_us, end_us, search_us, reason)
@@ -48,7 +48,7 @@ pub async fn note(
 
 /// Where words are missing, by time.
 pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec<Gap>> {
-    type Row = (Uuid, Uuid, i64, i64, i64, Text<Why>);
+    type Row = (Uuid, Uuid, i64, i64, i64, Text<TranscriptGapReason>);
     let rows: Vec<Row> = sqlx::query_as(OF_MEETING)
         .bind(meeting.0)
         .fetch_all(conn)

@@ -3,7 +3,7 @@
 use super::{Result, word::word_or_null};
 use crate::domain::{
     id::MeetingId,
-    sweep::{Deployment, Held},
+    sweep::{Deployment, SweepHold},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -213,12 +213,12 @@ pub async fn spools(conn: &mut PgConnection) -> Result<i64> {
 pub async fn conclude(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
-    held: Option<Held>,
+    held: Option<SweepHold>,
     next: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query("update deployment set swept_at = $1, held = $2, due_at = $3")
         .bind(now)
-        .bind(held.map(Held::as_str))
+        .bind(held.map(SweepHold::as_str))
         .bind(next)
         .execute(conn)
         .await?;
@@ -229,7 +229,7 @@ pub async fn conclude(
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Last {
     pub swept_at: Option<DateTime<Utc>>,
-    pub held: Option<Held>,
+    pub held: Option<SweepHold>,
     pub unknown: i64,
 }
 

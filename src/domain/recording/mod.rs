@@ -99,16 +99,21 @@ impl SegmentName {
         }
     }
 
+    /// What its file's name ends with.
+    pub const EXTENSION: &str = "mkv";
+
     pub fn file(self) -> String {
+        let (n, entry, extension) = (self.n, self.entry, Self::EXTENSION);
         match self.late.as_ms() {
-            0 => format!("{}-{}.mkv", self.n, self.entry),
-            late => format!("{}-{}-{late}.mkv", self.n, self.entry),
+            0 => format!("{n}-{entry}.{extension}"),
+            late => format!("{n}-{entry}-{late}.{extension}"),
         }
     }
 
     /// Reads a file's name back; `None` for anything else that lies in the folder.
     pub fn parse(file: &str) -> Option<Self> {
-        let (n, rest) = file.strip_suffix(".mkv")?.split_once('-')?;
+        let name = file.strip_suffix(Self::EXTENSION)?.strip_suffix('.')?;
+        let (n, rest) = name.split_once('-')?;
         let (entry, late) = rest
             .split_once('-')
             .map_or((rest, None), |(entry, late)| (entry, Some(late)));

@@ -1,10 +1,10 @@
 //! The spool of this process: which folders are being written, and how much room is left.
 //!
 //! A holder's segments lie in `<spool>/<meeting>/<epoch>`. Each such folder has one owner: whoever
-//! holds its [`Owned`], and without one the recovery. Every claim of a meeting has a new epoch, so
+//! holds its [`OwnedFolder`], and without one the recovery. Every claim of a meeting has a new epoch, so
 //! a folder that exists and is not owned was given up, and nobody takes it again.
 
-use crate::domain::{id::MeetingId, quota::Quota};
+use crate::domain::{id::MeetingId, quota::Quota, recording::SegmentName};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::BTreeSet,
@@ -71,9 +71,9 @@ impl Disk {
     }
 
     /// Takes the folder of a claim's epoch, before anything is in it.
-    pub fn own(&self, meeting: MeetingId, epoch: i64) -> Owned {
+    pub fn own(&self, meeting: MeetingId, epoch: i64) -> OwnedFolder {
         self.owned().insert((meeting, epoch));
-        Owned {
+        OwnedFolder {
             disk: self.clone(),
             meeting,
             epoch,
@@ -160,7 +160,7 @@ fn count(folder: &Path, measured: &mut Measured) {
         if entry
             .path()
             .extension()
-            .is_some_and(|extension| extension == "mkv")
+            .is_some_and(|extension| extension == SegmentName::EXTENSION)
         {
             measured.segments += 1;
             measured.oldest = measured.oldest.into_iter().chain(about.modified()).min();
@@ -169,13 +169,13 @@ fn count(folder: &Path, measured: &mut Measured) {
 }
 
 /// An owned folder; given up when dropped.
-pub struct Owned {
+pub struct OwnedFolder {
     disk: Disk,
     meeting: MeetingId,
     epoch: i64,
 }
 
-impl Owned {
+impl OwnedFolder {
     pub fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -189,7 +189,7 @@ impl Owned {
     }
 }
 
-impl Drop for Owned {
+impl Drop for OwnedFolder {
     fn drop(&mut self) {
         self.disk.owned().remove(&(self.meeting, self.epoch));
         self.disk.0.released.notify_one();

@@ -102,8 +102,8 @@ impl Ability {
         }
     }
 
-    /// What does not work with a store that cannot do it, and what to do about that. `None`: nothing
-    /// works.
+    /// What does not work with a store that cannot do it, and what to do about that. `None`:
+    /// nothing works.
     pub fn without(self) -> Option<&'static str> {
         Some(match self {
             Self::Store | Self::Missing | Self::Overwrite | Self::List | Self::Delete => {
@@ -151,8 +151,9 @@ pub enum Verdict {
     NotAsked,
 }
 
-/// Tries everything below `prefix` (which ends with `/`), with the classes that the tiers are, tells
-/// each verdict as it comes, and removes what it made. An error says what could not be removed.
+/// Tries everything below `prefix` (which ends with `/`), with the classes that the tiers are,
+/// tells each verdict as it comes, and removes what it made. An error says what could not be
+/// removed.
 pub async fn examine(
     settings: &StorageConfig,
     classes: &Classes,
@@ -232,8 +233,8 @@ impl Suite {
         }
     }
 
-    /// By what it does and not by what it says: not every store tells its settings in a form that is
-    /// understood.
+    /// By what it does and not by what it says: not every store tells its settings in a form that
+    /// is understood.
     async fn keeps_versions(&self) -> bool {
         let put = self.put(&self.key("kept"), b"x").await;
         put.is_ok_and(|id| id.is_some_and(|id| id != "null"))
