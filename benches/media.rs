@@ -22,7 +22,7 @@ use hansard::{
         frame::Frame,
         live::{
             decode_thread::DecodeThread,
-            disk::{Disk, Owned},
+            disk::{Disk, OwnedFolder},
             segment::{Sealed, SegmentWriter},
             spool::Spool,
         },
@@ -94,7 +94,7 @@ fn cpu(process: &str) -> f64 {
 }
 
 /// The folder of epoch 1 in a spool.
-fn owned(spool: &Path) -> Arc<Owned> {
+fn owned(spool: &Path) -> Arc<OwnedFolder> {
     Arc::new(Disk::new(spool.to_owned(), Quota::default()).own(track(0).meeting, 1))
 }
 

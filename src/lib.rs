@@ -23,8 +23,8 @@
 //!
 //! Direction:
 //! `main → app → {api, capture, jobs} → ledger → {command, worker, published} → {ingest, media, speech, store, objects, queue} → domain`
-//! (`tests/architecture` reads the `use` lines against it). The package `hansard_client`, for
-//! the demo, tests and benchmarks, depends on nothing of the server but `domain`'s reading of Opus
+//! (`tests/architecture` reads the `use` lines against it). The package `hansard_client`, for the
+//! demo, tests and benchmarks, depends on nothing of the server but `domain`'s reading of Opus
 //! packets.
 
 pub use hansard_domain as domain;

@@ -19,6 +19,7 @@ use crate::{
     store::{
         Store, Tx,
         job::{self, Job as Row},
+        lease,
     },
 };
 use anyhow::Context;
@@ -195,7 +196,7 @@ impl Worker {
             return Ok(());
         }
         let mut tx = self.store.worker_tx().await?;
-        let mut jobs = job::claim(
+        let mut jobs = lease::claim(
             &mut tx,
             &[kind.kind().as_str()],
             self.id,
@@ -221,7 +222,7 @@ impl Worker {
         room: usize,
         wants: &mut Wants,
     ) -> anyhow::Result<Vec<Row>> {
-        let expired = job::expired(tx, self.id, ASKED_MAX as i64).await?;
+        let expired = lease::expired(tx, self.id, ASKED_MAX as i64).await?;
         let now = now();
         let seen: BTreeSet<(JobId, i64)> = expired
             .iter()
@@ -251,7 +252,7 @@ impl Worker {
                 }
                 (Step::Ask, None) => wanted.answered(Holder::Nobody, now),
                 (Step::Claim, _) if jobs.len() < room => {
-                    if let Some(job) = job::take_over(tx, which.0, which.1, self.id).await? {
+                    if let Some(job) = lease::take_over(tx, which.0, which.1, self.id).await? {
                         metrics::counter!("hansard_meetings_taken_over_total").increment(1);
                         jobs.push(job);
                     }
@@ -402,7 +403,7 @@ async fn renew(store: Store, owner: Uuid, held: Arc<Mutex<BTreeMap<JobId, Held>>
         }
         let renewed = tokio::time::timeout(period * 2, async {
             let mut tx = store.worker_tx().await?;
-            let renewed: BTreeSet<JobId> = job::renew(&mut tx, owner, &asked)
+            let renewed: BTreeSet<JobId> = lease::renew(&mut tx, owner, &asked)
                 .await?
                 .into_iter()
                 .collect();

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use hansard_client::{
     caption,
     meeting::{Meeting, Utterance},
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
     score::Score,
     tone,
     wer::{self, Errors},
@@ -33,7 +33,7 @@ struct Pooled {
 }
 
 impl Pooled {
-    fn take(&mut self, meeting: &Meeting, performance: &Performance) {
+    fn take(&mut self, meeting: &Meeting, performance: &PlayReport) {
         self.score = std::mem::take(&mut self.score) + performance.score(meeting);
         self.violations
             .extend(caption::violations(&performance.events, true));
@@ -103,9 +103,9 @@ fn tell_violations(table: &mut Table, violations: &[String]) {
     }
 }
 
-async fn play(staging: &Staging, set: &str, declines: &str, pooled: &mut Pooled) -> Result<()> {
+async fn play(staging: &PlayOptions, set: &str, declines: &str, pooled: &mut Pooled) -> Result<()> {
     let meeting = Meeting::test_set(set)?;
-    let staging = Staging {
+    let staging = PlayOptions {
         declines: vec![declines.into()],
         ..staging.clone()
     };
@@ -126,7 +126,7 @@ pub async fn captions(rounds: usize) -> Result<Table> {
         }
     }
     let alone = Alone::start(&[]).await?;
-    let staging = Staging::new(alone.client());
+    let staging = PlayOptions::new(alone.client());
     let mut pooled = Pooled::default();
     for _ in 0..rounds {
         for (set, declines) in SETS {
@@ -199,7 +199,7 @@ async fn hear_nothing(table: &mut Table, model: &str, alone: Alone) -> Result<()
         sound::spoken_by("Horn", &sound::horn(samples))?,
     ];
     let meeting = sound::wordless("silence", voices);
-    let performance = perform(&meeting, &Staging::new(alone.client())).await?;
+    let performance = perform(&meeting, &PlayOptions::new(alone.client())).await?;
     alone.server.terminate();
     for voice in &meeting.voices {
         let captions = performance
@@ -261,7 +261,7 @@ pub async fn monologue() -> Result<Table> {
         ..sound::wordless("monologue", vec![voice])
     };
     let alone = Alone::start(&[]).await?;
-    let performance = perform(&meeting, &Staging::new(alone.client())).await?;
+    let performance = perform(&meeting, &PlayOptions::new(alone.client())).await?;
     alone.server.terminate();
     let score = performance.score(&meeting);
 
@@ -356,9 +356,9 @@ pub async fn cluster(rounds: usize) -> Result<Table> {
     let (set, declines) = SETS[0];
     let (mut one, mut several) = (Pooled::default(), Pooled::default());
     let apart = Apart::start(2, 2).await?;
-    let staging = Staging {
+    let staging = PlayOptions {
         clients: apart.clients()?,
-        ..Staging::new(apart.clients()?.remove(0))
+        ..PlayOptions::new(apart.clients()?.remove(0))
     };
     for _ in 0..rounds {
         play(&staging, set, declines, &mut several).await?;
@@ -366,7 +366,7 @@ pub async fn cluster(rounds: usize) -> Result<Table> {
     drop(apart);
     let alone = Alone::start(&[]).await?;
     for _ in 0..rounds {
-        play(&Staging::new(alone.client()), set, declines, &mut one).await?;
+        play(&PlayOptions::new(alone.client()), set, declines, &mut one).await?;
     }
     alone.server.terminate();
 

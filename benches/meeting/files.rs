@@ -13,7 +13,7 @@ use hansard::{
 };
 use hansard_client::{
     rest::{Client, Recording},
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
     tone,
 };
 use std::{
@@ -46,7 +46,7 @@ async fn download(client: &Client, recording: &Recording, to: &Path) -> Result<P
     Ok(path)
 }
 
-fn mix_of(performance: &Performance) -> Result<&Recording> {
+fn mix_of(performance: &PlayReport) -> Result<&Recording> {
     let mix = performance
         .recordings
         .iter()
@@ -93,9 +93,9 @@ pub async fn mix() -> Result<Table> {
     ];
     let meeting = sound::wordless("mix", voices);
     let alone = Alone::start(&[]).await?;
-    let staging = Staging {
+    let staging = PlayOptions {
         declines: vec!["Carol".into()],
-        ..Staging::new(alone.client())
+        ..PlayOptions::new(alone.client())
     };
     let performance = perform(&meeting, &staging).await?;
     let ready_s = performance
@@ -320,7 +320,7 @@ pub async fn drift(seconds: u64) -> Result<Table> {
         .collect::<Result<Vec<_>>>()?;
     let meeting = sound::wordless("drift", voices);
     let alone = Alone::start(&[]).await?;
-    let mut staging = Staging::new(alone.client());
+    let mut staging = PlayOptions::new(alone.client());
     staging.settings = without_ai();
     staging.adjust = Some(Arc::new(|name, config| {
         config.ntp_offset_hours = if name == "Ana" { 3.0 } else { -7.0 };

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, Result};
 use hansard_client::{
     meeting::Meeting,
-    scenario::{Staging, perform},
+    scenario::{PlayOptions, perform},
     score::Score,
     wer,
 };
@@ -71,10 +71,10 @@ impl Crowd {
             let wait = SPREAD * n as u32 / meetings as u32;
             playing.spawn(async move {
                 tokio::time::sleep(wait).await;
-                let staging = Staging {
+                let staging = PlayOptions {
                     ready_within: Duration::from_secs(180),
                     files: false,
-                    ..Staging::new(client)
+                    ..PlayOptions::new(client)
                 };
                 let performance = perform(&meeting, &staging).await?;
                 let lost = performance

@@ -11,7 +11,7 @@ use hansard_client::{
     caption::Caption,
     impair::Impairments,
     meeting::{Meeting, Utterance},
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
     wer::{self, Errors},
 };
 use serde_json::{Value, json};
@@ -30,13 +30,13 @@ async fn play(
     material: &Material,
     model: &str,
     meeting: &Meeting,
-    staging: impl FnOnce(Staging) -> Staging,
-) -> Result<Performance> {
+    staging: impl FnOnce(PlayOptions) -> PlayOptions,
+) -> Result<PlayReport> {
     let alone = Alone::with_model(material, model, &[]).await?;
-    let staging = staging(Staging {
+    let staging = staging(PlayOptions {
         files: false,
         ready_within: Duration::from_secs(120),
-        ..Staging::new(alone.client())
+        ..PlayOptions::new(alone.client())
     });
     let performance = perform(meeting, &staging).await;
     // The files of half an hour may take longer than an orderly end may.
@@ -45,7 +45,7 @@ async fn play(
 }
 
 /// The finals of an utterance, by speaker and time.
-fn finals_of<'a>(performance: &'a Performance, utterance: &Utterance) -> Vec<&'a Caption> {
+fn finals_of<'a>(performance: &'a PlayReport, utterance: &Utterance) -> Vec<&'a Caption> {
     let zero = performance.zero_ms.round() as i64;
     performance
         .finals()
@@ -184,7 +184,7 @@ pub async fn loss(material: &Material, rounds: usize) -> Result<Table> {
         let mut errors = [Errors::default(), Errors::default()];
         for round in 0..rounds {
             for (lossy, sum) in [false, true].into_iter().zip(&mut errors) {
-                let performance = play(material, name, &meeting, |staging| Staging {
+                let performance = play(material, name, &meeting, |staging| PlayOptions {
                     adjust: lossy.then(|| -> hansard_client::scenario::Adjust {
                         Arc::new(move |_, config| {
                             config.network = Impairments {
@@ -227,10 +227,10 @@ pub async fn refined(material: &Material) -> Result<Table> {
         let bare = offline_errors(&mut Offline::with(model, path, 1).await?, &cuts).await?;
         let alone = Alone::with_model(material, name, &[]).await?;
         let client = alone.client();
-        let staging = Staging {
+        let staging = PlayOptions {
             settings: json!({"refineModel": name}),
             ready_within: Duration::from_secs(120),
-            ..Staging::new(client.clone())
+            ..PlayOptions::new(client.clone())
         };
         let performance = perform(&meeting, &staging).await?;
         let live = performance.score(&meeting).errors;
@@ -308,7 +308,7 @@ pub async fn languages(material: &Material) -> Result<Table> {
         if material.find(name)?.0.only_language().is_some() {
             continue;
         }
-        let performance = play(material, name, &meeting, |staging| Staging {
+        let performance = play(material, name, &meeting, |staging| PlayOptions {
             settings: json!({"languages": expected}),
             ..staging
         })

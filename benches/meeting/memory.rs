@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context, Result};
 use hansard_client::{
     meeting::Meeting,
-    scenario::{Staging, perform},
+    scenario::{PlayOptions, perform},
 };
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -40,9 +40,9 @@ pub async fn memory() -> Result<Table> {
         let stop = CancellationToken::new();
         let mut playing = JoinSet::new();
         for _ in 0..meetings {
-            let staging = Staging {
+            let staging = PlayOptions {
                 stop: stop.clone(),
-                ..Staging::new(alone.client())
+                ..PlayOptions::new(alone.client())
             };
             let planning = planning.clone();
             playing.spawn(async move { perform(&planning, &staging).await });

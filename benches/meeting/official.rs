@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use hansard::speech::model::{Registry, checksum};
 use hansard_client::{
     meeting::Meeting,
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
     score::percentile,
 };
 use std::{fs, path::Path, time::Duration};
@@ -27,10 +27,10 @@ pub async fn official() -> Result<Table> {
         let data = Scratch::new();
         tokio::task::block_in_place(|| bring(data.path(), name, dimensions))?;
         let server = serve(data.path(), &["--model", &format!("{name}-shape")])?;
-        let staging = Staging {
+        let staging = PlayOptions {
             ready_within: Duration::from_secs(180),
             files: false,
-            ..Staging::new(server.client())
+            ..PlayOptions::new(server.client())
         };
         let performance = perform(&planning, &staging).await?;
         let (closed, open) = delays(&planning, &performance);
@@ -71,7 +71,7 @@ fn bring(data: &Path, name: &str, dimensions: [i32; 3]) -> Result<()> {
 }
 
 /// Seconds from the end of each utterance to what closed it, and how many nothing closed.
-fn delays(meeting: &Meeting, performance: &Performance) -> (Vec<f64>, usize) {
+fn delays(meeting: &Meeting, performance: &PlayReport) -> (Vec<f64>, usize) {
     let (mut closed, mut open) = (Vec::new(), 0);
     for utterance in &meeting.utterances {
         let Some(player) = performance.player(&utterance.speaker) else {

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use hansard_client::{
     meeting::Meeting,
     rest::Client,
-    scenario::{Staging, perform},
+    scenario::{PlayOptions, perform},
     signal::{Entry, Signal},
 };
 use serde_json::Value;
@@ -160,9 +160,9 @@ async fn beside() -> Result<Table> {
     );
     let planning = Meeting::test_set("planning")?;
     let alone = Alone::start(&[]).await?;
-    let staging = Staging {
+    let staging = PlayOptions {
         ready_within: Duration::from_secs(120),
-        ..Staging::new(alone.client())
+        ..PlayOptions::new(alone.client())
     };
     let calm = perform(&planning, &staging).await?;
     let address: SocketAddr = alone

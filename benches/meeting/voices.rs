@@ -15,7 +15,7 @@ use hansard::{
 use hansard_client::{
     caption,
     meeting::{Meeting, Utterance},
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
     score::{Score, percentile},
     tone,
     wer::{self, Errors},
@@ -322,9 +322,9 @@ pub async fn voices(material: &Material, rounds: usize) -> Result<Table> {
         let mut score = Score::default();
         let (mut violations, mut retracted) = (Vec::new(), 0);
         for _ in 0..rounds {
-            let staging = Staging {
+            let staging = PlayOptions {
                 files: false,
-                ..Staging::new(alone.client())
+                ..PlayOptions::new(alone.client())
             };
             let performance = perform(&meeting, &staging).await?;
             violations.extend(caption::violations(&performance.events, true));
@@ -343,8 +343,8 @@ pub async fn voices(material: &Material, rounds: usize) -> Result<Table> {
     Ok(table)
 }
 
-/// The numbers of meetings that a model is held to at once, by its size: for the finals, and for the
-/// first text.
+/// The numbers of meetings that a model is held to at once, by its size: for the finals, and for
+/// the first text.
 fn crowds(name: &str) -> [usize; 2] {
     if name.starts_with("tiny") {
         [24, 16]
@@ -406,7 +406,7 @@ pub async fn crowd(material: &Material, only: Option<usize>) -> Result<Table> {
 }
 
 /// With `HANSARD_BENCH_TEXT` set, every caption.
-fn show(performance: &Performance) {
+fn show(performance: &PlayReport) {
     if std::env::var_os("HANSARD_BENCH_TEXT").is_none() {
         return;
     }

@@ -4,7 +4,7 @@ use super::{
     auth::{Caller, Who},
     body::{Body, Path, Query, Valid, check_text},
     consent_request::{self, ConsentRequest, Outcome},
-    entries::{self, Tried},
+    entries::{self, Attempt},
     idempotency::{self, IdempotencyKey, Once},
     limit::Client,
     page::{Page, PageQuery},
@@ -266,7 +266,7 @@ async fn erase_once(
     state: &Shared,
     caller: &Caller,
     entry: &Entry,
-) -> Result<Option<OwnRedactionView>, Tried> {
+) -> Result<Option<OwnRedactionView>, Attempt> {
     let (tenant, meeting) = (caller.tenant, entry.meeting);
     let mut tx = state.store.tenant_tx(tenant).await?;
     let set = tenant::settings(&mut tx, tenant).await?.self_erasure;

@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
-    entries::{self, Tried},
+    entries::{self, Attempt},
     idempotency::{Begun, IdempotencyKey, Once},
     permit::{self, Operation},
     problem::Problem,
@@ -159,7 +159,7 @@ async fn delete_once(
     meeting: MeetingId,
     target: Target,
     asked: &Asked,
-) -> Result<(), Tried> {
+) -> Result<(), Attempt> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     permit::on_meeting(&mut tx, caller, Operation::Delete, meeting, now).await?;

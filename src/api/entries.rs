@@ -12,22 +12,22 @@ use crate::{
 const TRIES_MAX: usize = 5;
 
 /// How one try of a request ended that is not answered by it.
-pub enum Tried {
+pub enum Attempt {
     /// The ledger has entries that the database has not: they are carried out, then it begins again.
     Behind,
     Failed(Problem),
 }
 
-impl<E: Into<Problem>> From<E> for Tried {
+impl<E: Into<Problem>> From<E> for Attempt {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
 }
 
 /// What a refusal of the ledger means.
-pub fn refused(state: &Shared, refused: Refused) -> Tried {
+pub fn refused(state: &Shared, refused: Refused) -> Attempt {
     match refused {
-        Refused::Behind => Tried::Behind,
+        Refused::Behind => Attempt::Behind,
         Refused::Command(error) => {
             if matches!(error, command::Refused::Store(_)) {
                 // Its entry may stand there.
@@ -44,13 +44,13 @@ pub async fn accept(
     tx: &mut Tx,
     tenant: TenantId,
     meeting: MeetingId,
-) -> Result<(), Tried> {
+) -> Result<(), Attempt> {
     let told = state.ledger.accept(tx, tenant, meeting).await;
     told.map_err(|error| refused(state, error))
 }
 
 /// Commits what the ledger was told of.
-pub async fn commit(state: &Shared, tx: Tx) -> Result<(), Tried> {
+pub async fn commit(state: &Shared, tx: Tx) -> Result<(), Attempt> {
     let committed = tx.commit().await;
     if committed.is_err() {
         state.ledger.look_soon();
@@ -59,7 +59,7 @@ pub async fn commit(state: &Shared, tx: Tx) -> Result<(), Tried> {
 }
 
 /// Tries a request until the database had all of the ledger when it was carried out.
-pub async fn until_current<T, F: Future<Output = Result<T, Tried>>>(
+pub async fn until_current<T, F: Future<Output = Result<T, Attempt>>>(
     state: &Shared,
     tenant: TenantId,
     once: impl Fn() -> F,
@@ -67,8 +67,8 @@ pub async fn until_current<T, F: Future<Output = Result<T, Tried>>>(
     for _ in 0..TRIES_MAX {
         match once().await {
             Ok(answer) => return Ok(answer),
-            Err(Tried::Failed(problem)) => return Err(problem),
-            Err(Tried::Behind) => {
+            Err(Attempt::Failed(problem)) => return Err(problem),
+            Err(Attempt::Behind) => {
                 let caught = state.ledger.catch_up(tenant, false).await;
                 caught.map_err(|error| Problem::unavailable(error.to_string()))?;
             }

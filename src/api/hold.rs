@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
-    entries::{self, Tried},
+    entries::{self, Attempt},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::Shared,
@@ -124,7 +124,7 @@ async fn place_once(
     caller: &Caller,
     meeting: MeetingId,
     reason: &str,
-) -> Result<Hold, Tried> {
+) -> Result<Hold, Attempt> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     permit::on_meeting(&mut tx, caller, Operation::Hold, meeting, now).await?;
@@ -175,7 +175,7 @@ async fn lift_once(
     caller: &Caller,
     meeting: MeetingId,
     reason: Option<&str>,
-) -> Result<(), Tried> {
+) -> Result<(), Attempt> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let now = state.clock.now();
     permit::on_meeting(&mut tx, caller, Operation::Hold, meeting, now).await?;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     command::{
         self,
-        join::{Admitted, Comes},
+        join::{Admitted, Entrant},
     },
     domain::{
         consent::Use,
@@ -295,10 +295,10 @@ fn comes<'a>(
     caller: &Caller,
     user: Option<UserId>,
     input: &'a JoinInput,
-) -> Result<Comes<'a>, Problem> {
+) -> Result<Entrant<'a>, Problem> {
     match (caller.who, user) {
-        (Who::Host(user), _) | (_, Some(user)) => Ok(Comes::User(user)),
-        (Who::Guest { role, link, .. }, _) => Ok(Comes::Guest {
+        (Who::Host(user), _) | (_, Some(user)) => Ok(Entrant::User(user)),
+        (Who::Guest { role, link, .. }, _) => Ok(Entrant::Guest {
             link,
             role,
             name: input.display_name.as_deref().unwrap_or_default().trim(),

@@ -12,7 +12,7 @@ use crate::{
     domain::id::MeetingId,
     ledger::Ledger,
     objects::Objects,
-    published::{self, Here},
+    published::{self, LocalSockets},
     queue::{Queue, message::Ask},
     store::{Store, effect::Effects, seal::Seal},
 };
@@ -124,7 +124,7 @@ pub struct ApiState {
     pub passwords: Passwords,
     /// Where the object storage is for a browser (scheme and authority), for the pages' policy.
     pub media_origin: String,
-    pub here: Here,
+    pub here: LocalSockets,
     /// What is deleted is written there first.
     pub ledger: Ledger,
     /// Acknowledged withdrawals that wait for the database.

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     domain::{
         correction::TextSource,
-        export::{self, Said, SaidWord, Translated},
+        export::{self, ExportSegment, ExportWord, Translated},
         id::{MeetingId, ParticipantId},
         refine::Refinement,
-        unheard::Why,
+        unheard::TranscriptGapReason,
     },
     store::{
         meeting::Meeting,
@@ -153,7 +153,7 @@ pub struct MissingView {
     #[schema(example = 63410)]
     pub end_ms: i64,
     pub participant_id: Uuid,
-    pub reason: Why,
+    pub reason: TranscriptGapReason,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -213,10 +213,10 @@ async fn find(state: &Shared, caller: &Caller, id: Uuid) -> Result<Found, Proble
 }
 
 impl Found {
-    fn said(&self) -> Vec<Said> {
+    fn said(&self) -> Vec<ExportSegment> {
         self.segments
             .iter()
-            .map(|segment| Said {
+            .map(|segment| ExportSegment {
                 participant: ParticipantId(segment.participant_id),
                 speaker: segment.display_name.clone(),
                 start_ms: segment.start_ms,
@@ -230,7 +230,7 @@ impl Found {
                 words: Vec::<SpokenWord>::deserialize(&segment.words)
                     .unwrap_or_default()
                     .into_iter()
-                    .map(|word| SaidWord {
+                    .map(|word| ExportWord {
                         text: word.text,
                         start_ms: word.start_ms,
                         end_ms: word.end_ms,
@@ -370,7 +370,7 @@ async fn text(
     caller: &Caller,
     id: Uuid,
     media_type: &'static str,
-    write: impl Fn(&[Said], i64) -> String,
+    write: impl Fn(&[ExportSegment], i64) -> String,
 ) -> Result<Response, Problem> {
     let found = find(state, caller, id).await?;
     let headers = [

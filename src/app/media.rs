@@ -334,7 +334,8 @@ async fn note_model(store: &Store, worker: Uuid, dead: &[Uuid], model: &str, tra
     }
 }
 
-/// Whether no meeting's files wait to be made, nor its missing words; `None` when the database cannot say.
+/// Whether no meeting's files wait to be made, nor its missing words; `None` when the database
+/// cannot say.
 async fn made(store: &Store) -> Option<bool> {
     let mut tx = store.worker_tx().await.ok()?;
     let unmade = job::unmade(&mut tx).await.ok()?;

@@ -42,7 +42,7 @@ use crate::{
     descriptor,
     health::{self, Phase},
     ingest::Network,
-    published::Here,
+    published::LocalSockets,
     speech::model::Model,
     store::seal::Seal,
 };
@@ -177,7 +177,7 @@ pub async fn start(settings: Settings, part: Part) -> anyhow::Result<Running> {
             metrics,
             passwords: Passwords::default(),
             media_origin,
-            here: Here::default(),
+            here: LocalSockets::default(),
             unwritten: Unwritten::default(),
             limits: Limits::new(
                 settings.requests_per_address,

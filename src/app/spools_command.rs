@@ -1,4 +1,5 @@
-//! `hansard spools`: which machines may have sound that is not in storage, and that one is destroyed.
+//! `hansard spools`: which machines may have sound that is not in storage, and that one is
+//! destroyed.
 #![allow(clippy::print_stdout, reason = "their output is what they are for")]
 
 use super::commands::with_database;

@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     config::{Settings, SweepFlags},
     domain::sweep::is_due,
-    jobs::sweep::{How, Report, Sweep},
+    jobs::sweep::{Report, Sweep, SweepMode},
     ledger::Ledger,
     objects::Objects,
     store::Store,
@@ -26,7 +26,7 @@ pub async fn sweep(settings: &Settings, flags: SweepFlags) -> anyhow::Result<Exi
 async fn run(store: Store, objects: Objects, flags: SweepFlags) -> anyhow::Result<ExitCode> {
     let clock = Clock::default();
     store.sync_clock(&clock, 5).await?;
-    let how = How {
+    let how = SweepMode {
         dry: flags.dry_run,
         any_number: flags.all,
         accepts: flags.mark,

@@ -1,5 +1,5 @@
 //! Where words may be missing, written down as the meeting ends: what the changes of its holder
-//! cost, and what speech could not keep up with. `jobs/words` looks for them again in what was
+//! cost, and what speech could not keep up with. `jobs/transcript` looks for them again in what was
 //! recorded.
 
 use super::commit::Holder;
@@ -9,7 +9,7 @@ use crate::{
         id::ParticipantId,
         recording::intersect,
         time::{MeetingTime, Micros, Span},
-        unheard::{Holding, Missing, Why, interrupted},
+        unheard::{Holding, Missing, TranscriptGapReason, interrupted},
     },
     store::{Result, Tx, attendance, consent, unheard},
 };
@@ -44,7 +44,7 @@ pub async fn note(
             alive: on(alive),
         })
         .collect();
-    let mut missing: Vec<(ParticipantId, Missing, Why)> = Vec::new();
+    let mut missing: Vec<(ParticipantId, Missing, TranscriptGapReason)> = Vec::new();
     let finals = unheard::finals(tx, meeting).await?;
     let said = |participant: &ParticipantId| finals.get(participant).map_or(&[][..], Vec::as_slice);
     if holdings.len() > 1 {
@@ -71,7 +71,7 @@ pub async fn note(
             let lost = interrupted(&holdings, &spoken, said(&participant));
             missing.extend(
                 lost.into_iter()
-                    .map(|lost| (participant, lost, Why::Interrupted)),
+                    .map(|lost| (participant, lost, TranscriptGapReason::Interrupted)),
             );
         }
     }
@@ -97,7 +97,7 @@ pub async fn note(
                 span,
                 search: span.start,
             },
-            Why::Undecoded,
+            TranscriptGapReason::Undecoded,
         ));
     }
     for (participant, missing, why) in &missing {

@@ -1,4 +1,5 @@
-//! What the other side's descriptions say (RFC 8866), as far as the connection itself does not read it.
+//! What the other side's descriptions say (RFC 8866), as far as the connection itself does not read
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,8 @@ pub fn names(sdp: &str) -> BTreeMap<String, (String, String)> {
     named.collect()
 }
 
-/// An answer with the ICE session of a fragment (RFC 8840) in the place of its own: candidates of the
-/// one before have its name, and are not of the new one.
+/// An answer with the ICE session of a fragment (RFC 8840) in the place of its own: candidates of
+/// the one before have its name, and are not of the new one.
 pub fn restarted(answer: &str, fragment: &str) -> String {
     let is_candidate = |line: &&str| line.starts_with("a=candidate:");
     let mut text = String::new();

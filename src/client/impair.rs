@@ -50,7 +50,7 @@ pub struct Pauses {
 
 /// One packet of the stream, before the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stamped {
+pub struct TimedPacket {
     /// Which of the frames.
     pub frame: usize,
     /// Packets sent before it.
@@ -70,7 +70,7 @@ pub struct Departure {
 }
 
 /// Numbers the frames, without those that are left out.
-pub fn stamp(frames: &[Frame], clock_rate: u32, pauses: &Pauses) -> Vec<Stamped> {
+pub fn stamp(frames: &[Frame], clock_rate: u32, pauses: &Pauses) -> Vec<TimedPacket> {
     let (mut tick, mut silent, mut marker) = (0, 0, true);
     let mut packets = Vec::with_capacity(frames.len());
     for (index, frame) in frames.iter().enumerate() {
@@ -86,7 +86,7 @@ pub fn stamp(frames: &[Frame], clock_rate: u32, pauses: &Pauses) -> Vec<Stamped>
         } else {
             // A comfort packet inside a silence begins no talk spurt (RFC 3551 4.1).
             let marked = marker && silent <= DTX_AFTER;
-            packets.push(Stamped {
+            packets.push(TimedPacket {
                 frame: index,
                 number: packets.len() as u64,
                 tick,
@@ -118,7 +118,7 @@ pub fn stalled(stalls: &[Stall], at: Duration) -> Duration {
 
 /// Each packet leaves when its last sample has been taken; then the network has its way.
 pub fn depart(
-    packets: &[Stamped],
+    packets: &[TimedPacket],
     frames: &[Frame],
     clock_rate: u32,
     skew_ppm: f64,

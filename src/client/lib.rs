@@ -3,9 +3,9 @@
 //! server but `domain`'s reading of Opus packets.
 //!
 //! [`meeting`] (a script with voices, read by [`ogg`]) or [`tone`] make packets, [`sender`] sends
-//! them as plain RTP and [`peer`] as a browser does, [`rest`] and [`signal`] speak HTTP and WebSocket, [`scenario`] plays a whole meeting
-//! through all of these, [`score`] judges the [`caption`]s that came back, by
-//! the word error rate ([`wer`]).
+//! them as plain RTP and [`peer`] as a browser does, [`rest`] and [`signal`] speak HTTP and
+//! WebSocket, [`scenario`] plays a whole meeting through all of these, [`score`] judges the
+//! [`caption`]s that came back, by the word error rate ([`wer`]).
 
 pub mod answer;
 pub mod caption;

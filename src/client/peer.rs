@@ -470,8 +470,8 @@ impl Peer {
         }
     }
 
-    /// Sends bytes as they are from its own address, as somebody would who writes that into a datagram
-    /// and has none of its keys.
+    /// Sends bytes as they are from its own address, as somebody would who writes that into a
+    /// datagram and has none of its keys.
     ///
     /// # Errors
     /// Where it sends by TCP, which nobody else can write into.

@@ -33,7 +33,7 @@ pub type Adjust = Arc<dyn Fn(&str, &mut SenderConfig) + Send + Sync>;
 
 /// How a meeting is played.
 #[derive(Clone)]
-pub struct Staging {
+pub struct PlayOptions {
     /// One per `api` process; participants take them in turn, the observer the first.
     pub clients: Vec<Client>,
     /// Who says no to recording and transcription. Everybody else says yes.
@@ -58,7 +58,7 @@ pub struct Staging {
     pub stop: CancellationToken,
 }
 
-impl Staging {
+impl PlayOptions {
     /// Everybody agrees, plain RTP over loopback, default settings.
     pub fn new(client: Client) -> Self {
         Self {
@@ -94,7 +94,7 @@ pub struct Player {
 
 /// Everything that came of it.
 #[derive(Clone, Debug)]
-pub struct Performance {
+pub struct PlayReport {
     pub meeting_id: String,
     /// When the first sample of every voice was taken.
     pub zero: Instant,
@@ -115,7 +115,7 @@ pub struct Performance {
     pub transcript: Value,
 }
 
-impl Performance {
+impl PlayReport {
     pub fn finals(&self) -> impl Iterator<Item = &Caption> {
         self.captions.iter().filter(|caption| caption.last)
     }
@@ -151,7 +151,7 @@ struct Cast {
 ///
 /// # Errors
 /// Whatever the server refuses, with its answer, and anything that does not come in time.
-pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance> {
+pub async fn perform(meeting: &Meeting, staging: &PlayOptions) -> Result<PlayReport> {
     let client = staging.clients.first().context("no server to play at")?;
     let mut users = Vec::with_capacity(meeting.voices.len());
     for voice in &meeting.voices {
@@ -256,7 +256,7 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
     }
     let captions = events.iter().filter_map(Caption::of).collect();
     let retracted = events.iter().filter_map(Retracted::of).collect();
-    Ok(Performance {
+    Ok(PlayReport {
         meeting_id,
         zero,
         zero_ms,
@@ -275,7 +275,7 @@ pub async fn perform(meeting: &Meeting, staging: &Staging) -> Result<Performance
 /// Joins, answers for itself whether it may be recorded, opens its socket and asks for a stream.
 async fn enter(
     client: &Client,
-    staging: &Staging,
+    staging: &PlayOptions,
     meeting_id: &str,
     voice: &Voice,
     user_id: String,

@@ -30,8 +30,8 @@ pub struct Score {
     /// Per utterance: the receipt of the first partial or final that shows its last word, after its
     /// end, in seconds.
     pub last_word_latency_s: Vec<f64>,
-    /// Per utterance: the receipt of the first text of it, right or wrong, after its first sound, in
-    /// seconds.
+    /// Per utterance: the receipt of the first text of it, right or wrong, after its first sound,
+    /// in seconds.
     pub first_text_latency_s: Vec<f64>,
     /// UTF-16 units of all partials, and how many of them were called stable.
     pub shown_chars: usize,

@@ -6,7 +6,7 @@
 
 pub use super::frame::Frame;
 use super::{
-    impair::{self, Departure, Impairments, Pauses, Stall, Stamped},
+    impair::{self, Departure, Impairments, Pauses, Stall, TimedPacket},
     opus,
     srtp::{Srtp, SrtpKey},
 };
@@ -107,7 +107,7 @@ impl SenderConfig {
 
 /// A packet that left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Departed {
+pub struct SentPacket {
     /// Which of the frames.
     pub frame: usize,
     pub sequence: u16,
@@ -122,7 +122,7 @@ pub struct Departed {
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     /// In the order of leaving; a duplicate is here twice, a loss is not.
-    pub packets: Vec<Departed>,
+    pub packets: Vec<SentPacket>,
     /// Stamped packets that the network lost.
     pub lost: usize,
     /// Datagrams that the operating system refused.
@@ -226,11 +226,11 @@ impl Sender {
                     let at = Instant::now();
                     match socket.send_to(&datagrams[packet], to).await {
                         Ok(_) => {
-                            let Stamped { frame, marker, .. } = packets[packet];
+                            let TimedPacket { frame, marker, .. } = packets[packet];
                             let (sequence, timestamp) = stamps(&config, &packets[packet]);
                             run.counted.0 += 1;
                             run.counted.1 += frames[frame].payload.len() as u32;
-                            sent.packets.push(Departed { frame, sequence, timestamp, marker, due, at });
+                            sent.packets.push(SentPacket { frame, sequence, timestamp, marker, due, at });
                         }
                         Err(_) => sent.refused += 1,
                     }
@@ -263,7 +263,7 @@ impl Sender {
 /// All packets in order, because SRTP counts rollovers as they pass.
 fn encode(
     config: &SenderConfig,
-    packets: &[Stamped],
+    packets: &[TimedPacket],
     frames: &[Frame],
     mut srtp: Option<&mut Srtp>,
 ) -> Result<Vec<Bytes>> {
@@ -319,7 +319,7 @@ fn redundant(payload_type: u8, frame: usize, frames: &[Frame]) -> Bytes {
     payload.into()
 }
 
-fn stamps(config: &SenderConfig, packet: &Stamped) -> (u16, u32) {
+fn stamps(config: &SenderConfig, packet: &TimedPacket) -> (u16, u32) {
     let tick = counted(config, packet.tick);
     (
         config.sequence.wrapping_add(packet.number as u16),

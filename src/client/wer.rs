@@ -56,7 +56,8 @@ pub fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a text says at least three words twice in a row, as decoders do that are caught in a loop.
+/// Whether a text says at least three words twice in a row, as decoders do that are caught in a
+/// loop.
 pub fn says_twice(text: &str) -> bool {
     let words = words(text);
     (3..=words.len() / 2).any(|n| words.windows(2 * n).any(|two| two[..n] == two[n..]))

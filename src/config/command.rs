@@ -35,7 +35,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Everything in one place: API, web page, media worker; what is not given is brought along
-    Serve(Whole),
+    Serve(StandaloneFlags),
     /// REST, signaling and web page; any number of them
     Api {
         #[command(flatten)]
@@ -60,7 +60,7 @@ pub enum Command {
         #[command(flatten)]
         demo: DemoFlags,
         #[command(flatten)]
-        whole: Whole,
+        whole: StandaloneFlags,
     },
     /// Brings the database to this version's schema
     Migrate {
@@ -82,7 +82,7 @@ pub enum Command {
         #[arg(long)]
         s3: bool,
         #[command(flatten)]
-        whole: Whole,
+        whole: StandaloneFlags,
     },
     /// Prints the OpenAPI document, or the AsyncAPI one
     Openapi {
@@ -143,8 +143,8 @@ pub enum Command {
         #[command(flatten)]
         stores: Stores,
     },
-    /// Deletes from the bucket what no row tells of and two sweeps a day apart saw, and the parts of
-    /// uploads that nobody ended; a worker does so daily
+    /// Deletes from the bucket what no row tells of and two sweeps a day apart saw, and the parts
+    /// of uploads that nobody ended; a worker does so daily
     Sweep {
         #[command(flatten)]
         sweep: SweepFlags,
@@ -173,7 +173,7 @@ pub enum Command {
 
 /// The settings of a command that is everything in one place.
 #[derive(Args, Debug, Clone)]
-pub struct Whole {
+pub struct StandaloneFlags {
     #[command(flatten)]
     pub base: Base,
     #[command(flatten)]
@@ -275,8 +275,8 @@ group! {
         /// [default: 500]
         #[arg(long, value_name = "N")]
         requests_per_credential: u32,
-        /// STUN and TURN servers that browsers are told, comma-separated (stun:…, turn:…, turns:…); for
-        /// TURN the secret that is shared with it, only by HANSARD_TURN_SECRET or
+        /// STUN and TURN servers that browsers are told, comma-separated (stun:…, turn:…, turns:…);
+        /// for TURN the secret that is shared with it, only by HANSARD_TURN_SECRET or
         /// HANSARD_TURN_SECRET_FILE [default: none]
         #[arg(long, value_name = "URL,…", value_delimiter = ',')]
         ice_urls: Vec<String>,
@@ -334,8 +334,8 @@ group! {
         /// [default: DEEP_ARCHIVE]
         #[arg(long, value_name = "CLASS")]
         s3_class_archive: String,
-        /// What storage classes cost, so that nothing moves that costs more than it saves: a TOML file
-        /// with a table per class [default: Amazon's prices in us-east-1]
+        /// What storage classes cost, so that nothing moves that costs more than it saves: a TOML
+        /// file with a table per class [default: Amazon's prices in us-east-1]
         #[arg(long, value_name = "FILE")]
         tier_prices: PathBuf,
         /// Larger objects are copied in parts [default: 5368709120]
@@ -356,12 +356,12 @@ group! {
         /// The address that media is received on [default: 127.0.0.1]
         #[arg(long, value_name = "IP")]
         rtp_bind: IpAddr,
-        /// The addresses that clients are told, comma-separated: plain senders the first, browsers all
-        /// [default: rtp-bind]
+        /// The addresses that clients are told, comma-separated: plain senders the first, browsers
+        /// all [default: rtp-bind]
         #[arg(long, value_name = "IP,…", value_delimiter = ',')]
         rtp_public_ip: Vec<IpAddr>,
-        /// UDP ports of browsers (WebRTC): the first free one is for all of them [default: any free one
-        /// in `serve` and `demo`, none in `worker`]
+        /// UDP ports of browsers (WebRTC): the first free one is for all of them [default: any free
+        /// one in `serve` and `demo`, none in `worker`]
         #[arg(long, value_name = "FIRST-LAST")]
         rtp_webrtc_ports: Ports,
         /// UDP ports, one per stream [default: 20000-20999]
@@ -379,8 +379,8 @@ group! {
         /// [default: 80%]
         #[arg(long, value_name = "N%|BYTES")]
         spool_max: Quota,
-        /// Live meetings at once [default: as `models bench` measured, else from the cores and a short
-        /// test]
+        /// Live meetings at once [default: as `models bench` measured, else from the cores and a
+        /// short test]
         #[arg(long, value_name = "N")]
         capacity: NonZeroU16,
         /// Speech model by name; fetched first if it is not there [default: the last one fetched,
@@ -412,7 +412,7 @@ group! {
 /// Every group: what the environment and the TOML file may set.
 #[derive(Parser, Debug, Default)]
 #[command(no_binary_name = true, disable_help_flag = true)]
-pub(super) struct Everything {
+pub(super) struct AllFlags {
     #[command(flatten)]
     pub base: Base,
     #[command(flatten)]
@@ -425,7 +425,7 @@ pub(super) struct Everything {
     pub secrets: Secrets,
 }
 
-impl Everything {
+impl AllFlags {
     pub fn or(self, other: Self) -> Self {
         Self {
             base: self.base.or(other.base),

@@ -12,7 +12,9 @@ mod operation;
 mod source;
 mod tariff;
 
-pub use command::{Base, Cli, Command, DemoFlags, Front, Media, OpenapiFlags, Stores, Whole};
+pub use command::{
+    Base, Cli, Command, DemoFlags, Front, Media, OpenapiFlags, StandaloneFlags, Stores,
+};
 pub use operation::{
     ConsentCommand, JobsCommand, KeyCommand, LedgerCommand, ModelCommand, SpoolsCommand,
     SweepFlags, TenantCommand, TierCommand,
@@ -180,7 +182,7 @@ impl Settings {
             name: name.to_owned(),
             why,
         };
-        let command::Everything {
+        let command::AllFlags {
             base,
             front,
             stores,

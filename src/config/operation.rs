@@ -113,8 +113,8 @@ pub struct SweepFlags {
     /// Also where more than 1 % of the bucket goes
     #[arg(long)]
     pub all: bool,
-    /// Says that it is the right bucket, where its mark is lost or of a later time than the database,
-    /// and marks it
+    /// Says that it is the right bucket, where its mark is lost or of a later time than the
+    /// database, and marks it
     #[arg(long)]
     pub mark: bool,
 }

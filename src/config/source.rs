@@ -3,7 +3,7 @@
 
 use super::{
     Note,
-    command::{Base, Everything, Front, Media, Stores, Whole},
+    command::{AllFlags, Base, Front, Media, StandaloneFlags, Stores},
 };
 use clap::{CommandFactory, FromArgMatches};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
@@ -50,7 +50,7 @@ pub enum ConfigError {
 /// Where settings are read from.
 #[derive(Default)]
 pub struct Sources {
-    flags: Everything,
+    flags: AllFlags,
     environment: BTreeMap<String, OsString>,
     /// Ends the name of the default data folder, so that a command keeps apart from `serve`.
     apart: &'static str,
@@ -60,7 +60,7 @@ pub struct Sources {
 
 /// What the sources said, together.
 pub(super) struct Merged {
-    pub given: Everything,
+    pub given: AllFlags,
     pub notes: Vec<Note>,
     pub ops_port: u16,
 }
@@ -72,7 +72,7 @@ impl Sources {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .collect();
         Self {
-            flags: Everything {
+            flags: AllFlags {
                 base,
                 ..Default::default()
             },
@@ -84,12 +84,12 @@ impl Sources {
 
     /// The same, of all groups.
     pub fn whole(
-        Whole {
+        StandaloneFlags {
             base,
             front,
             stores,
             media,
-        }: Whole,
+        }: StandaloneFlags,
     ) -> Self {
         Self::new(base).front(front).stores(stores).media(media)
     }
@@ -194,7 +194,7 @@ impl Sources {
 }
 
 /// URLs with a password among the flags.
-fn exposed(flags: &Everything) -> Vec<Note> {
+fn exposed(flags: &AllFlags) -> Vec<Note> {
     let of = |flag: &str, url: &Option<String>, variable: &str| {
         let has_password =
             reqwest::Url::parse(url.as_deref()?).is_ok_and(|url| url.password().is_some());
@@ -246,12 +246,12 @@ struct Given {
 }
 
 fn known(name: &str) -> bool {
-    Everything::command()
+    AllFlags::command()
         .get_arguments()
         .any(|argument| argument.get_long() == Some(name))
 }
 
-fn parse(given: Vec<Given>) -> Result<Everything, ConfigError> {
+fn parse(given: Vec<Given>) -> Result<AllFlags, ConfigError> {
     // One at a time first, so that an error can say which it was without showing a secret.
     for Given { name, value, place } in &given {
         if !known(name) {
@@ -260,8 +260,7 @@ fn parse(given: Vec<Given>) -> Result<Everything, ConfigError> {
                 place: place.clone(),
             });
         }
-        if let Err(error) =
-            Everything::command().try_get_matches_from([format!("--{name}={value}")])
+        if let Err(error) = AllFlags::command().try_get_matches_from([format!("--{name}={value}")])
         {
             let why = match SECRETS.contains(&name.as_str()) {
                 true => "it cannot be read".to_owned(),
@@ -276,9 +275,9 @@ fn parse(given: Vec<Given>) -> Result<Everything, ConfigError> {
     let all = given
         .iter()
         .map(|Given { name, value, .. }| format!("--{name}={value}"));
-    Everything::command()
+    AllFlags::command()
         .try_get_matches_from(all)
-        .and_then(|matches| Everything::from_arg_matches(&matches))
+        .and_then(|matches| AllFlags::from_arg_matches(&matches))
         .map_err(|error| ConfigError::Wrong {
             name: "settings".to_owned(),
             why: reason(&error.to_string()),

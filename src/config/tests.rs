@@ -324,7 +324,7 @@ fn keys_for_another_s3_do_not_matter_to_the_one_brought_along() {
 fn the_commands_are_well_formed() {
     use clap::CommandFactory;
     Cli::command().debug_assert();
-    command::Everything::command().debug_assert();
+    command::AllFlags::command().debug_assert();
     Cli::try_parse_from([
         "hansard", "key", "create", "--tenant", "Acme", "--data", "/srv",
     ])

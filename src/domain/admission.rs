@@ -142,9 +142,9 @@ pub fn holds<P>(
     policy == ConsentPolicy::All && present.into_iter().any(|who| !accepts(&who, purpose))
 }
 
-/// Whether the others hear and see somebody who is present, live: under `required` only who accepted
-/// all of `uses`. Under the other policies everybody: who declined is left out of files, and does not
-/// fall silent.
+/// Whether the others hear and see somebody who is present, live: under `required` only who
+/// accepted all of `uses`. Under the other policies everybody: who declined is left out of files,
+/// and does not fall silent.
 pub fn heard(policy: ConsentPolicy, uses: &[Use], accepts: impl Fn(Use) -> bool) -> bool {
     policy != ConsentPolicy::Required || uses.iter().all(|purpose| accepts(*purpose))
 }

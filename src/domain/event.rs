@@ -7,7 +7,7 @@ use crate::{
     id::{ConsentId, MeetingId, ParticipantId, RecordingId, SegmentId},
     participant::Person,
     recording_state::{RecordingState, State, StateReason},
-    transcript::{Reason, Word},
+    transcript::{RetractionReason, Word},
     wire_time::{as_wire_time, wire_time_or_null},
 };
 use chrono::{DateTime, Utc};
@@ -302,5 +302,5 @@ pub fn words(words: &[Word]) -> Value {
 #[serde(rename_all = "camelCase")]
 pub struct Retraction {
     pub segment_id: SegmentId,
-    pub reason: Reason,
+    pub reason: RetractionReason,
 }

@@ -57,7 +57,7 @@ impl Entry {
 
 /// What a meeting's rows say of its objects.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct RowObjects {
     /// Segments and blocks that tracks are still to be made of.
     pub needed: BTreeSet<String>,
     /// Segments that are in their track's file.
@@ -73,7 +73,7 @@ pub struct Told {
 }
 
 /// The keys of objects that nobody needs any more.
-pub fn superfluous(entries: &[Entry], told: &Told) -> Vec<String> {
+pub fn superfluous(entries: &[Entry], told: &RowObjects) -> Vec<String> {
     let is_superfluous = |entry: &&Entry| match (entry.state, entry.kind) {
         (ObjectState::Deleted, _) => false,
         (ObjectState::Going, _) => true,
@@ -140,8 +140,8 @@ mod tests {
         format!("{place}/{TRACK}-{revision}.{ending}")
     }
 
-    fn told(quiet: bool) -> Told {
-        Told {
+    fn told(quiet: bool) -> RowObjects {
+        RowObjects {
             needed: ["needed".to_owned()].into(),
             merged: ["merged".to_owned()].into(),
             revisions: [(TRACK, 3)].into(),
@@ -193,7 +193,7 @@ mod tests {
                 let file = entry(&key, ObjectKind::Track, state);
                 let goes = !superfluous(std::slice::from_ref(&file), &told(true)).is_empty();
                 assert_eq!(goes, revision < 3, "{key}");
-                let kept = Told {
+                let kept = RowObjects {
                     kept: [key.clone()].into(),
                     ..told(true)
                 };
@@ -220,7 +220,7 @@ mod tests {
             let found = superfluous(std::slice::from_ref(&file), &told(true));
             assert_eq!(!found.is_empty(), goes, "{state} {ending}");
             // Of a file that lies in another bucket nothing is known.
-            let unknown = Told {
+            let unknown = RowObjects {
                 files: BTreeMap::new(),
                 ..told(true)
             };

@@ -39,7 +39,8 @@ words! {
 
 impl JobKind {
     /// The kinds that a worker takes which was given these names: `mix` has always stood for all
-    /// that is made after a meeting's end, `clean` for all that is deleted, `tier` for restores, too.
+    /// that is made after a meeting's end, `clean` for all that is deleted, `tier` for restores,
+    /// too.
     pub fn taken(named: &[Self]) -> Vec<Self> {
         let is_taken = |kind: &Self| {
             let is_made_after = matches!(kind, Self::Join | Self::Transcript | Self::Remux);

@@ -13,7 +13,7 @@ const IN_TIME: Micros = Micros::from_ms(25);
 /// What does not is told in steps of this up to [`STEPS_END`], then by doubling.
 const STEP: Micros = Micros::from_ms(20);
 const STEPS_END: Micros = Micros::from_ms(100);
-/// How long [`Lates`] remembers: longer than any utterance.
+/// How long [`LateSpans`] remembers: longer than any utterance.
 const KEPT: Micros = Micros::from_secs(120);
 
 /// How much later than its place a packet may have been made. Zero for what came in time, else
@@ -35,9 +35,9 @@ pub fn late(span: Span, arrived: MeetingTime) -> Micros {
 
 /// What of one stream's sound was late, for those who know it by its time only.
 #[derive(Clone, Default, Debug)]
-pub struct Lates(VecDeque<(Span, Micros)>);
+pub struct LateSpans(VecDeque<(Span, Micros)>);
 
-impl Lates {
+impl LateSpans {
     /// Sound comes, in order.
     pub fn add(&mut self, span: Span, late: Micros) {
         while self
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_span_is_as_late_as_anything_in_it() {
-        let mut lates = Lates::default();
+        let mut lates = LateSpans::default();
         for (from, late) in [
             (0, 0),
             (20, 100),

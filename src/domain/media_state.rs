@@ -2,8 +2,8 @@
 //!
 //! A pure state machine: told what was taken and what was refused, it says how the stream stands
 //! ([`Watch::state`]) and what is news ([`Watch::poll`]). A stall is told [`STALLED`] after the
-//! last packet and at most once in [`REPORTED_EVERY`]; that media comes again is told at once after a
-//! stall that was reported.
+//! last packet and at most once in [`REPORTED_EVERY`]; that media comes again is told at once after
+//! a stall that was reported.
 
 use crate::{
     stream::{MediaReason, StreamMedia},

@@ -1,6 +1,6 @@
-//! The media sections that the server offers to one browser: one for each (participant, source) of the
-//! others. A section cannot be taken out of a session (RFC 8829 5.2.2), so one whose source is gone
-//! rests, and is used again for the same source of another participant.
+//! The media sections that the server offers to one browser: one for each (participant, source) of
+//! the others. A section cannot be taken out of a session (RFC 8829 5.2.2), so one whose source is
+//! gone rests, and is used again for the same source of another participant.
 //!
 //! [`plan`] says what to change, [`described`] writes into a description whose each section is.
 

@@ -133,8 +133,8 @@ pub fn spans(cuts: &[Cut], participant: ParticipantId, purpose: Use) -> Vec<Span
     union(&of.map(|cut| cut.span).collect::<Vec<_>>())
 }
 
-/// Whether a packet goes with the sorted, separate `redacted`: it holds sound of them, by its place,
-/// by its coder's `delay`, or because it `repeats` so much of what was before it.
+/// Whether a packet goes with the sorted, separate `redacted`: it holds sound of them, by its
+/// place, by its coder's `delay`, or because it `repeats` so much of what was before it.
 pub fn goes(packet: Span, delay: Micros, repeats: Option<Micros>, redacted: &[Span]) -> bool {
     let back = delay + repeats.unwrap_or_default() + ROUNDED;
     let reach = Span::new(packet.start - back, packet.end + ROUNDED);
@@ -155,7 +155,7 @@ pub fn near(redacted: &[Span]) -> Vec<Span> {
 
 /// The newest version of a segment of a transcript.
 #[derive(Clone, Copy, Debug)]
-pub struct Said<'a> {
+pub struct SpokenSegment<'a> {
     pub span: Span,
     pub text: &'a str,
     pub words: &'a [Word],
@@ -164,14 +164,14 @@ pub struct Said<'a> {
 
 /// Consecutive words of a segment that stay.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rest {
+pub struct RemainingWords {
     pub words: Range<usize>,
     pub text: String,
 }
 
 /// What stays of a segment when what was said in `near` ([`near`]) goes. `None`: all of it, as it
 /// is. Of an edited one nothing does: nobody knows when its words were said.
-pub fn rest(said: &Said<'_>, near: &[Span]) -> Option<Vec<Rest>> {
+pub fn rest(said: &SpokenSegment<'_>, near: &[Span]) -> Option<Vec<RemainingWords>> {
     let is_near = |span: Span| {
         // A word may have been given no time at all.
         let span = Span::new(span.start, span.end.max(span.start + Micros(1)));
@@ -200,14 +200,14 @@ pub fn rest(said: &Said<'_>, near: &[Span]) -> Option<Vec<Rest>> {
             }
             None => text(&said.words[run.clone()]),
         };
-        Rest { words: run, text }
+        RemainingWords { words: run, text }
     });
     Some(rest.collect())
 }
 
 /// Where each word stands in the text; `None` when the text is not these words with spaces or
 /// nothing between them.
-fn places(said: &Said<'_>) -> Option<Vec<Range<usize>>> {
+fn places(said: &SpokenSegment<'_>) -> Option<Vec<Range<usize>>> {
     let mut at = 0;
     let mut places = Vec::with_capacity(said.words.len());
     for word in said.words {
@@ -354,7 +354,7 @@ mod tests {
         }
     }
 
-    fn texts(rest: &Option<Vec<Rest>>) -> Vec<&str> {
+    fn texts(rest: &Option<Vec<RemainingWords>>) -> Vec<&str> {
         let rest = rest.as_deref().expect("something goes");
         rest.iter().map(|rest| rest.text.as_str()).collect()
     }
@@ -368,7 +368,7 @@ mod tests {
             word("four", 3_000, 3_400),
             word("five.", 4_000, 4_400),
         ];
-        let said = Said {
+        let said = SpokenSegment {
             span: ms(0, 4_400),
             text: "One, two  three; four five.",
             words: &words,
@@ -385,30 +385,30 @@ mod tests {
         assert_eq!(of(5_000, 6_000), None);
         assert_eq!(of(-3_000, -501), None);
         // Nobody knows when the words of these were said.
-        let edited = Said {
+        let edited = SpokenSegment {
             source: TextSource::Edit,
             ..said
         };
         assert_eq!(rest(&edited, &near(&[ms(0, 10)])), Some(Vec::new()));
         assert_eq!(rest(&edited, &near(&[ms(9_000, 9_010)])), None);
-        let bare = Said { words: &[], ..said };
+        let bare = SpokenSegment { words: &[], ..said };
         assert_eq!(rest(&bare, &near(&[ms(0, 10)])), Some(Vec::new()));
         // Written without spaces, and a text that is not its words.
         let unspaced = [word("今日", 0, 400), word("は", 3_000, 3_400)];
-        let said = Said {
+        let said = SpokenSegment {
             text: "今日は",
             words: &unspaced,
             ..said
         };
         assert_eq!(texts(&rest(&said, &near(&[ms(0, 10)]))), ["は"]);
-        let other = Said {
+        let other = SpokenSegment {
             text: "Today, then",
             ..said
         };
         assert_eq!(texts(&rest(&other, &near(&[ms(0, 10)]))), ["は"]);
         // A word without a length.
         let short = [word("a", 1_000, 1_000), word("b", 9_000, 9_000)];
-        let said = Said {
+        let said = SpokenSegment {
             text: "a b",
             words: &short,
             ..said

@@ -51,7 +51,7 @@ impl utoipa::ToSchema for Retention {
 
 /// What says how long what was recorded of a meeting is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Kept {
+pub struct RetentionFacts {
     /// `None`: its end is to come.
     pub ended: Option<DateTime<Utc>>,
     /// Its own setting counts, else its tenant's.
@@ -61,7 +61,7 @@ pub struct Kept {
     pub held: bool,
 }
 
-impl Kept {
+impl RetentionFacts {
     fn days(&self) -> Option<u32> {
         match self.own {
             None => self.tenants.number(),
@@ -127,7 +127,7 @@ mod tests {
         let ended: DateTime<Utc> = "2026-03-01T10:00:00Z".parse().expect("a time");
         let after = |days| Some(ended + TimeDelta::days(days));
         let tenants = Days::After(400);
-        let kept = |ended, own, tenants| Kept {
+        let kept = |ended, own, tenants| RetentionFacts {
             ended,
             own,
             tenants,
@@ -143,7 +143,7 @@ mod tests {
             (kept(None, own, tenants), None),
         ] {
             assert_eq!(kept.expires(), expires, "{kept:?}");
-            let held = Kept { held: true, ..kept };
+            let held = RetentionFacts { held: true, ..kept };
             assert_eq!(held.expires(), None);
             let second = TimeDelta::seconds(1);
             for (now, due) in [

@@ -1,9 +1,9 @@
-//! The numbers of a stream that is sent on (RFC 3550 5.1, RFC 7667 3.7): whoever receives it sees one
-//! sender, whichever of the streams behind it is sent at the time.
+//! The numbers of a stream that is sent on (RFC 3550 5.1, RFC 7667 3.7): whoever receives it sees
+//! one sender, whichever of the streams behind it is sent at the time.
 //!
 //! Within one sender all distances stay: a packet that did not reach us is a hole for the receiver,
-//! too, which then conceals it or asks for it. From one sender to the next the numbers go on without
-//! a hole, and the time stamps by the time that passed.
+//! too, which then conceals it or asks for it. From one sender to the next the numbers go on
+//! without a hole, and the time stamps by the time that passed.
 
 use crate::time::Micros;
 
@@ -62,7 +62,8 @@ impl<S: PartialEq> Rewriter<S> {
         }
     }
 
-    /// The numbers of a packet that came at `at`. `None`: it is older than what the sender began with.
+    /// The numbers of a packet that came at `at`. `None`: it is older than what the sender began
+    /// with.
     pub fn packet(
         &mut self,
         who: S,
@@ -117,8 +118,8 @@ impl<S: PartialEq> Rewriter<S> {
         })
     }
 
-    /// A number of this sender is used up by something that is not sent on: no hole is left for it. It
-    /// counts when it is the next one; an older one stays a hole.
+    /// A number of this sender is used up by something that is not sent on: no hole is left for it.
+    /// It counts when it is the next one; an older one stays a hole.
     pub fn skip(&mut self, who: &S, sequence: u16) {
         if let Some(sender) = self.sender.as_mut().filter(|sender| sender.who == *who)
             && sender.extend(sequence) == sender.highest + 1

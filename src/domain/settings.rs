@@ -45,7 +45,8 @@ pub struct MeetingSettings {
     pub translate_to: Option<String>,
     /// Words that Whisper is told to expect.
     pub glossary: Vec<String>,
-    /// The model that transcribes it once more after the end; `None`: it stays as it was heard live.
+    /// The model that transcribes it once more after the end; `None`: it stays as it was heard
+    /// live.
     pub refine_model: Option<String>,
     /// The meeting ends this long after nobody is present.
     pub end_when_empty_seconds: u32,

@@ -1,5 +1,5 @@
-//! What a tenant decides for all of its meetings: how its recordings age, how long they are kept, and
-//! what becomes of a participant's wish to be erased.
+//! What a tenant decides for all of its meetings: how its recordings age, how long they are kept,
+//! and what becomes of a participant's wish to be erased.
 
 use crate::word::words;
 use serde::{

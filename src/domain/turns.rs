@@ -1,6 +1,7 @@
 //! Whose turn it is to offer on one peer connection (RFC 8829 4.1, the "perfect negotiation" of
-//! WebRTC): the server is the impolite side. It has at most one offer open, repeats it unchanged, and
-//! refuses an offer that meets it. Told the time and what is said; makes no descriptions itself.
+//! WebRTC): the server is the impolite side. It has at most one offer open, repeats it unchanged,
+//! and refuses an offer that meets it. Told the time and what is said; makes no descriptions
+//! itself.
 
 use crate::time::Micros;
 
@@ -10,7 +11,8 @@ const REPEAT: Micros = Micros::from_secs(2);
 const PATIENCE: Micros = Micros::from_secs(10);
 /// Once patience is over an offer is said again this seldom.
 const REPEAT_SELDOM: Micros = Micros::from_secs(10);
-/// From an answer of ours to an own offer: they travel different ways, and the answer must be first.
+/// From an answer of ours to an own offer: they travel different ways, and the answer must be
+/// first.
 const AFTER_ANSWER: Micros = Micros::from_ms(300);
 
 /// One connection's turns.

@@ -21,7 +21,7 @@ const WORD_MIN: Micros = Micros::from_ms(300);
 
 words! {
     /// Why words are missing.
-    pub enum Why(
+    pub enum TranscriptGapReason(
         "reason for missing words",
         schema "TranscriptGapReason": "Why words are missing: `lost`: it was not received. `interrupted`: the process that heard it ended first. `undecoded`: too much waited for the decoder, or it failed. `not_stored`: nobody heard it while it was said, and its sound was not kept."
     ) {
@@ -92,7 +92,7 @@ pub fn searched(search: Span, spoken: &[Span], finals: &[Span]) -> Vec<Span> {
 
 /// What is there of somebody after the end.
 #[derive(Clone, Copy, Debug)]
-pub struct Kept<'a> {
+pub struct KeptSound<'a> {
     /// When it agreed to transcription and nothing held that.
     pub spoken: &'a [Span],
     /// When its sound was kept, had it sent any: it agreed to recording, too, and its tracks are
@@ -107,13 +107,13 @@ pub struct Kept<'a> {
 pub struct Fill {
     /// To be transcribed from the tracks: kept under both purposes, and without words so far.
     pub transcribe: Vec<Span>,
-    /// Told as [`Why::NotStored`].
+    /// Told as [`TranscriptGapReason::NotStored`].
     pub not_stored: Vec<Span>,
 }
 
 /// Decides what is transcribed after the end and what is told as missing for good. Sound of two
 /// consent entries is kept apart where it is admitted.
-pub fn fill(missing: Missing, kept: Kept) -> Fill {
+pub fn fill(missing: Missing, kept: KeptSound) -> Fill {
     let search = Span::new(missing.search.min(missing.span.start), missing.span.end);
     let mut transcribe = intersect(&searched(search, kept.spoken, kept.finals), kept.stored);
     transcribe.retain(|span| span.length() >= WORD_MIN);
@@ -231,7 +231,7 @@ mod tests {
             search: MeetingTime::from_ms(5_000),
         };
         let whole = [span(0, 60_000)];
-        let all = Kept {
+        let all = KeptSound {
             spoken: &whole,
             stored: &whole,
             finals: &[],
@@ -244,14 +244,14 @@ mod tests {
         assert_eq!(fill(missing, all), only(vec![span(5_000, 40_000)], vec![]));
         // Not recorded at all, for part of it, and never transcribed.
         assert_eq!(
-            fill(missing, Kept { stored: &[], ..all }),
+            fill(missing, KeptSound { stored: &[], ..all }),
             only(vec![], vec![span(10_000, 40_000)])
         );
         let stored = [span(0, 20_000), span(30_000, 30_200)];
         assert_eq!(
             fill(
                 missing,
-                Kept {
+                KeptSound {
                     stored: &stored,
                     ..all
                 }
@@ -262,7 +262,7 @@ mod tests {
             )
         );
         assert_eq!(
-            fill(missing, Kept { spoken: &[], ..all }),
+            fill(missing, KeptSound { spoken: &[], ..all }),
             only(vec![], vec![])
         );
         // Where words are, none are missing.
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(
             fill(
                 missing,
-                Kept {
+                KeptSound {
                     stored: &stored,
                     finals: &finals,
                     ..all

@@ -3,7 +3,7 @@
 
 use crate::{
     gate::{Gate, Pass, Transcription, Verdict},
-    late::Lates,
+    late::LateSpans,
     time::{MeetingTime, Micros, Span},
 };
 
@@ -31,7 +31,7 @@ pub fn joins(
     needs_from: MeetingTime,
     until: Option<MeetingTime>,
     pass: &Pass,
-    lates: &Lates,
+    lates: &LateSpans,
 ) -> Joins {
     let start = pass.span.start;
     if entry != Some(pass.entry) {
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn sound_of_two_entries_never_joins_and_none_reaches_across_a_hold() {
         let gate = agreed();
-        let lates = Lates::default();
+        let lates = LateSpans::default();
         let of = |entry, until: Option<i64>, pass: &Pass| {
             joins(&gate, entry, ms(500), until.map(ms), pass, &lates)
         };

@@ -1,5 +1,5 @@
-//! WHIP (RFC 9725): publishing over HTTP. What is read of the fragments (RFC 8840) that clients send
-//! about a session's ICE, and which are made for them.
+//! WHIP (RFC 9725): publishing over HTTP. What is read of the fragments (RFC 8840) that clients
+//! send about a session's ICE, and which are made for them.
 
 use crate::negotiation::{Invalid, invalid};
 
@@ -107,8 +107,8 @@ pub fn fragment(answer: &str) -> String {
     text
 }
 
-/// What an ICE session is called: the server's part of the names of its checks. It is no secret, and
-/// changes with every restart.
+/// What an ICE session is called: the server's part of the names of its checks. It is no secret,
+/// and changes with every restart.
 pub fn ice_name(answer: &str) -> Option<&str> {
     lines(answer).find_map(|line| line.strip_prefix("a=ice-ufrag:"))
 }

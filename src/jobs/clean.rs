@@ -12,7 +12,7 @@ use crate::{
     domain::{
         fault::Away,
         id::{MeetingId, TenantId},
-        inventory::{ObjectKind, Told, superfluous, untold},
+        inventory::{ObjectKind, RowObjects, superfluous, untold},
         object_key::{LiveBlock, LiveSegment, RecordingFile, live_prefix, recordings_prefix},
         recording::{RecordingKind, SegmentState},
         time::Micros,
@@ -137,11 +137,11 @@ async fn tell(
 }
 
 /// What the rows say.
-async fn told(objects: &Objects, tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<Told> {
-    let mut told = Told {
+async fn told(objects: &Objects, tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<RowObjects> {
+    let mut told = RowObjects {
         quiet: job::is_done(tx, JobKind::Capture, meeting).await?
             && capture::spooled(tx, meeting).await? == 0,
-        ..Told::default()
+        ..RowObjects::default()
     };
     for segment in recording::segments(tx, meeting).await? {
         let keys = match segment.state {

@@ -90,8 +90,8 @@ impl Delete {
         self.end(claimed, &open).await
     }
 
-    /// Writes into the ledger what could not be written when it was asked for: before anything of it
-    /// is deleted. Answers how the job ends where that cannot be done now.
+    /// Writes into the ledger what could not be written when it was asked for: before anything of
+    /// it is deleted. Answers how the job ends where that cannot be done now.
     async fn write(&self, claimed: &Claimed) -> anyhow::Result<Option<Outcome>> {
         let (meeting, tenant) = (claimed.meeting()?, claimed.job.tenant);
         let mut tx = super::begin(&self.store, claimed).await?;

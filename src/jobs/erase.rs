@@ -114,8 +114,8 @@ impl Erase {
         Ok(Outcome::Settled)
     }
 
-    /// Asks for the redaction of all of the person in one meeting; out of one that is not over it is
-    /// removed at once.
+    /// Asks for the redaction of all of the person in one meeting; out of one that is not over it
+    /// is removed at once.
     async fn take_out(&self, erasure: &Erasure, part: &Part) -> anyhow::Result<()> {
         let meeting = part.meeting;
         let mut tx = self.store.worker_tx().await?;

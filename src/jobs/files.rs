@@ -1,15 +1,15 @@
-//! What the jobs have in common that make an ended meeting's files: [`super::join`] joins each track
-//! from its segments, then [`super::mix`] renders the mix from the tracks, and beside it
+//! What the jobs have in common that make an ended meeting's files: [`super::join`] joins each
+//! track from its segments, then [`super::mix`] renders the mix from the tracks, and beside it
 //! [`super::transcript`] completes the transcript. Every file is stored and verified before its row
-//! says so. Each job runs again from the start after a crash,
-//! with the same outcome; segment objects are deleted by another job once the mix is committed.
+//! says so. Each job runs again from the start after a crash, with the same outcome; segment
+//! objects are deleted by another job once the mix is committed.
 //!
 //! Each ends in a transaction under the meeting's head that sees no withdrawal which it has not
 //! heard of. Whoever changes what tracks are made of queues `join` under the same lock, and `join`
 //! queues the others as it ends. So the mix is announced only while `join` is done, and of its
 //! tracks: by `mix`, or by `transcript` when that ends later, since no final comes behind it.
 
-use super::hear::File;
+use super::transcribe::File;
 use crate::{
     domain::{
         consent::ConsentStatus,

@@ -4,8 +4,8 @@
 //! goes on where it was.
 
 use super::{
-    hear::{File, Heard, Sound},
     pass::Pass,
+    transcribe::{File, Sound, Transcribed},
 };
 use crate::{
     command::translate::translate,
@@ -16,7 +16,7 @@ use crate::{
         id::{ParticipantId, RecordingId},
         recording::{Gap, GapReason, intersect},
         time::{Micros, Span, total},
-        unheard::{Fill, Kept, Missing, Why, fill},
+        unheard::{Fill, KeptSound, Missing, TranscriptGapReason, fill},
     },
     published,
     speech::Line,
@@ -54,7 +54,7 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
     drop(tx);
     let plan = |gap: &unheard::Gap, finals: &[Span]| {
         let spoken = gate.allowed(gap.participant, Use::Transcription);
-        let kept = Kept {
+        let kept = KeptSound {
             spoken: &pass.known.may_be_transcribed(gap.participant, &spoken),
             stored: &pass.known.stored(gap.participant),
             finals,
@@ -96,10 +96,10 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
                 length = Micros(length.0 + heard.length.0);
             }
         }
-        let heard = Heard {
+        let heard = Transcribed {
             undecoded,
             length,
-            ..Heard::default()
+            ..Transcribed::default()
         };
         close(pass, &gap, &plan, &heard).await?;
     }
@@ -119,7 +119,7 @@ fn tracks<'a>(
 }
 
 /// Stores what was found, as consent has it at this moment.
-async fn store(pass: &Pass<'_>, heard: &Heard, progress: f32) -> anyhow::Result<usize> {
+async fn store(pass: &Pass<'_>, heard: &Transcribed, progress: f32) -> anyhow::Result<usize> {
     let (meeting, tenant) = (pass.meeting, pass.tenant);
     let mut tx = pass.begin().await?;
     let gate = pass.gate(&mut tx).await?;
@@ -152,19 +152,23 @@ async fn close(
     pass: &Pass<'_>,
     gap: &unheard::Gap,
     plan: &Fill,
-    heard: &Heard,
+    heard: &Transcribed,
 ) -> anyhow::Result<()> {
-    let mut left: Vec<(Span, Why)> = heard
+    let mut left: Vec<(Span, TranscriptGapReason)> = heard
         .undecoded
         .iter()
-        .map(|span| (*span, Why::Undecoded))
+        .map(|span| (*span, TranscriptGapReason::Undecoded))
         .collect();
-    left.extend(plan.not_stored.iter().map(|span| (*span, Why::NotStored)));
-    if gap.why != Why::Undecoded {
+    left.extend(
+        plan.not_stored
+            .iter()
+            .map(|span| (*span, TranscriptGapReason::NotStored)),
+    );
+    if gap.why != TranscriptGapReason::Undecoded {
         // Whole, however long the sender took to find the next holder.
         let lost = tracks(pass, gap.participant).flat_map(|(track, _)| lost(track));
         let lost = lost.filter(|span| span.overlaps(gap.missing.span));
-        left.extend(lost.map(|span| (span, Why::Lost)));
+        left.extend(lost.map(|span| (span, TranscriptGapReason::Lost)));
     } else if heard.length.0 == 0 {
         let silent = intersect(&plan.transcribe, &[gap.missing.span]);
         left.extend(silent.into_iter().map(|span| (span, gap.why)));

@@ -41,8 +41,8 @@ impl Inventory<'_> {
         }
     }
 
-    /// Notes and stores a file. The caller settles it with the row that tells of it; whether it could
-    /// or not, it calls [`Self::follow`] afterwards.
+    /// Notes and stores a file. The caller settles it with the row that tells of it; whether it
+    /// could or not, it calls [`Self::follow`] afterwards.
     pub async fn put_file(
         &self,
         claimed: &Claimed,
@@ -64,8 +64,8 @@ impl Inventory<'_> {
     }
 
     /// Deletes an object again whose recording was deleted while it was stored. Any other stays,
-    /// also one that no row tells of: the next run stores it anew, and it may be another holder's by
-    /// now.
+    /// also one that no row tells of: the next run stores it anew, and it may be another holder's
+    /// by now.
     pub async fn follow(&self, object: &Object) {
         let followed = async {
             let mut tx = self.store.worker_tx().await?;

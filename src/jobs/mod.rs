@@ -1,10 +1,10 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
 //! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
-//! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete. [`redact`]
-//! takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to the storage
-//! tiers that they belong into, [`restore`] has them back from the archive. [`crate::worker`] claims
-//! them. [`retention`] asks for the deletion of what is kept no longer, [`sweep`] looks through the bucket
-//! for what no row tells of: neither is a job.
+//! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete.
+//! [`redact`] takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to
+//! the storage tiers that they belong into, [`restore`] has them back from the archive.
+//! [`crate::worker`] claims them. [`retention`] asks for the deletion of what is kept no longer,
+//! [`sweep`] looks through the bucket for what no row tells of: neither is a job.
 
 pub mod clean;
 pub mod delete;
@@ -12,7 +12,6 @@ pub mod erase;
 mod fetch;
 pub mod files;
 mod fill;
-mod hear;
 mod inventory;
 pub mod join;
 mod known;
@@ -26,6 +25,7 @@ pub mod retention;
 pub mod sweep;
 pub mod tier;
 mod track;
+mod transcribe;
 pub mod transcript;
 
 use crate::{

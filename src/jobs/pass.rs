@@ -2,8 +2,8 @@
 
 use super::{
     files::{Files, Scratch},
-    hear::File,
     known::{self, Known},
+    transcribe::File,
 };
 use crate::{
     domain::{

@@ -14,7 +14,7 @@ use crate::{
         inventory::ObjectKind,
         job::JobKind,
         redaction::{Certificate, GoneObject, Progress, RedactedFile, RedactionState, state},
-        restore::{Seen, Speed},
+        restore::{RestoreSpeed, Seen},
         time::Micros,
     },
     ledger::Ledger,
@@ -172,8 +172,8 @@ impl Redact {
                 } else {
                     archived
                 },
-                // Also where no file changes, but something came out of a spool: what is allowed of it
-                // is still to be joined.
+                // Also where no file changes, but something came out of a spool: what is allowed of
+                // it is still to be joined.
                 making: files.making
                     && !(redaction.files.is_empty() && redaction.objects.is_empty()),
                 left: 0,
@@ -260,7 +260,7 @@ impl Redact {
                 Some(Seen::Running) => {}
                 Some(Seen::Archived) => {
                     self.objects
-                        .restore(key, RESTORED_DAYS, Speed::Standard)
+                        .restore(key, RESTORED_DAYS, RestoreSpeed::Standard)
                         .await
                         .context("restoring a track")?;
                 }

@@ -1,9 +1,9 @@
-//! The second pass over an ended meeting's transcript, where `settings.refineModel` asks for it: each
-//! track is decoded once more, without hurry, and its words are given to the segments that there
-//! are (`domain/refine`). What a person edited stays, what was withdrawn never returns. Written
-//! block by block, so a run that is cut off goes on where it was.
+//! The second pass over an ended meeting's transcript, where `settings.refineModel` asks for it:
+//! each track is decoded once more, without hurry, and its words are given to the segments that
+//! there are (`domain/refine`). What a person edited stays, what was withdrawn never returns.
+//! Written block by block, so a run that is cut off goes on where it was.
 
-use super::{hear::Sound, pass::Pass};
+use super::{pass::Pass, transcribe::Sound};
 use crate::{
     command::correct::{self, Correction},
     domain::{

@@ -73,8 +73,8 @@ impl Restore {
             .key(&asked.blob_url)
             .context("a recording of another bucket")?;
         let mut seen = self.seen(key).await?;
-        // What is readable anyway cannot be restored, and a restore that runs cannot be changed: it is
-        // asked for more when it is through.
+        // What is readable anyway cannot be restored, and a restore that runs cannot be changed: it
+        // is asked for more when it is through.
         if let (Some(days), Seen::Archived | Seen::Restored { .. }) = (asked.days, seen) {
             if self.objects.restore(key, days, asked.speed).await? == Restoring::Taken {
                 let mut tx = self.begin(claimed).await?;

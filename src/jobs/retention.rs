@@ -1,5 +1,5 @@
-//! Deletes what is kept no longer, once a minute, as anybody who asks for it would: through the ledger,
-//! by the job that deletes.
+//! Deletes what is kept no longer, once a minute, as anybody who asks for it would: through the
+//! ledger, by the job that deletes.
 
 use crate::{
     clock::Clock,

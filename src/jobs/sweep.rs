@@ -1,11 +1,11 @@
 //! The sweep: parts of uploads that nobody ended, and objects that no row tells of, also such of
-//! which there are only old versions, go out of the bucket ([`rules`] says when). It is no job of the queue: it belongs to no tenant, and one process at
-//! a time takes it.
+//! which there are only old versions, go out of the bucket ([`rules`] says when). It is no job of
+//! the queue: it belongs to no tenant, and one process at a time takes it.
 
 use crate::{
     clock::Clock,
     domain::{
-        sweep::{self as rules, Facts, Found, Held, MARK, Mark, Whose},
+        sweep::{self as rules, Facts, Found, MARK, Mark, ObjectOwner, SweepHold},
         tiering::Tier,
     },
     health::{self, Reason},
@@ -40,12 +40,13 @@ pub struct Sweep {
 
 /// How it is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct How {
+pub struct SweepMode {
     /// Changes nothing: what has no row is told.
     pub dry: bool,
     /// Also where more than one object of a hundred goes.
     pub any_number: bool,
-    /// An operator says that the bucket is the right one, and the database is to be as old as it is.
+    /// An operator says that the bucket is the right one, and the database is to be as old as it
+    /// is.
     pub accepts: bool,
     /// Whether the rows have all of the ledger.
     pub ledger_is_current: bool,
@@ -68,12 +69,16 @@ pub struct Report {
     pub uploads: u64,
     pub aborted: u64,
     /// Why no objects were deleted.
-    pub held: Option<Held>,
+    pub held: Option<SweepHold>,
 }
 
 impl Sweep {
     /// Sweeps the bucket; `tell` hears of each object without a row.
-    pub async fn run(&self, how: How, mut tell: impl FnMut(&Unknown)) -> anyhow::Result<Report> {
+    pub async fn run(
+        &self,
+        how: SweepMode,
+        mut tell: impl FnMut(&Unknown),
+    ) -> anyhow::Result<Report> {
         let now = self.clock.now();
         let mut report = Report::default();
         match self.begin(how).await? {
@@ -94,7 +99,7 @@ impl Sweep {
     }
 
     /// Answers with the number of the sweep, if the bucket may be swept.
-    async fn begin(&self, how: How) -> anyhow::Result<Result<i64, Held>> {
+    async fn begin(&self, how: SweepMode) -> anyhow::Result<Result<i64, SweepHold>> {
         let mut tx = self.store.worker_tx().await?;
         let own = unknown::deployment(&mut tx).await?;
         tx.commit().await?;
@@ -122,7 +127,7 @@ impl Sweep {
         if found == Found::Nothing {
             if !self.objects.put_new(MARK, &mark, JSON).await? {
                 // Another database was quicker.
-                return Ok(Err(Held::OtherDeployment));
+                return Ok(Err(SweepHold::OtherDeployment));
             }
         } else {
             self.objects.put_bytes(MARK, mark, JSON, Tier::Hot).await?;
@@ -133,12 +138,12 @@ impl Sweep {
 
     async fn uploads(
         &self,
-        how: How,
+        how: SweepMode,
         now: DateTime<Utc>,
         report: &mut Report,
     ) -> anyhow::Result<()> {
         for upload in self.objects.uploads().await? {
-            let is_ours = Whose::of(&upload.key) != Whose::Other;
+            let is_ours = ObjectOwner::of(&upload.key) != ObjectOwner::Other;
             let is_old = upload
                 .begun
                 .is_some_and(|begun| rules::is_abandoned(begun, now));
@@ -157,7 +162,7 @@ impl Sweep {
 
     async fn list(
         &self,
-        how: How,
+        how: SweepMode,
         sweep: i64,
         now: DateTime<Utc>,
         report: &mut Report,
@@ -187,7 +192,7 @@ impl Sweep {
     /// Notes and tells what of these no row tells of.
     async fn see(
         &self,
-        how: How,
+        how: SweepMode,
         sweep: i64,
         now: DateTime<Utc>,
         page: Vec<Listed>,
@@ -211,7 +216,7 @@ impl Sweep {
         Ok(())
     }
 
-    async fn held(&self, how: How, report: &Report) -> anyhow::Result<Option<Held>> {
+    async fn held(&self, how: SweepMode, report: &Report) -> anyhow::Result<Option<SweepHold>> {
         let mut tx = self.store.worker_tx().await?;
         let spools = unknown::spools(&mut tx).await?;
         tx.commit().await?;
@@ -283,14 +288,15 @@ impl Sweep {
         metrics::gauge!("hansard_sweep_unknown_bytes").set(report.unknown_bytes as f64);
         metrics::counter!("hansard_sweep_deleted_total").increment(report.deleted);
         metrics::counter!("hansard_sweep_uploads_aborted_total").increment(report.aborted);
-        for held in Held::ALL {
+        for held in SweepHold::ALL {
             let is_held = f64::from(u8::from(report.held == Some(held)));
             metrics::gauge!("hansard_sweep_held", "reason" => held.as_str()).set(is_held);
         }
         Ok(())
     }
 
-    /// Sweeps whenever it is due, until `stop`; looks for that each `look` ([`LOOK`]), and not at once.
+    /// Sweeps whenever it is due, until `stop`; looks for that each `look` ([`LOOK`]), and not at
+    /// once.
     pub async fn keep_sweeping(self, look: Duration, ledger: Ledger, stop: CancellationToken) {
         while stop
             .run_until_cancelled(tokio::time::sleep(look))
@@ -319,9 +325,9 @@ impl Sweep {
             return Ok(None);
         }
         let is_doubted = health::process().is_degraded(Reason::Ledger);
-        let how = How {
+        let how = SweepMode {
             ledger_is_current: ledger.is_current() && !is_doubted,
-            ..How::default()
+            ..SweepMode::default()
         };
         self.run(how, |_| {}).await.map(Some)
     }
@@ -336,13 +342,13 @@ async fn without_row(
 ) -> anyhow::Result<Vec<Unknown>> {
     let (mut of_meetings, mut seen) = (Vec::new(), Vec::new());
     for one in page {
-        let meeting = match Whose::of(&one.key) {
-            Whose::Other => {
+        let meeting = match ObjectOwner::of(&one.key) {
+            ObjectOwner::Other => {
                 report.others += 1;
                 continue;
             }
-            Whose::Trial => None,
-            Whose::Meeting(meeting) => {
+            ObjectOwner::Trial => None,
+            ObjectOwner::Meeting(meeting) => {
                 of_meetings.push((meeting, one.key.clone()));
                 Some(meeting)
             }
@@ -372,7 +378,7 @@ fn tell(report: &Report) {
         ..
     } = report;
     match held {
-        Some(held) if *due > 0 || *held != Held::Spools => warn!(
+        Some(held) if *due > 0 || *held != SweepHold::Spools => warn!(
             objects,
             unknown,
             due,

@@ -1,7 +1,7 @@
-//! The job that completes an ended meeting's transcript from its stored tracks, in two passes: words
-//! that are missing are looked for ([`super::fill`]), then it is complete; and where the settings
-//! name a model for it, everything is transcribed once more ([`super::refine`]). Made where either
-//! is to be done: by the end of `join`, or of the meeting where there are no tracks.
+//! The job that completes an ended meeting's transcript from its stored tracks, in two passes:
+//! words that are missing are looked for ([`super::fill`]), then it is complete; and where the
+//! settings name a model for it, everything is transcribed once more ([`super::refine`]). Made
+//! where either is to be done: by the end of `join`, or of the meeting where there are no tracks.
 //! It ends like the others ([`super::files`]): without a word when the tracks are about to change.
 
 use super::{

@@ -31,7 +31,7 @@ use crate::domain::{
     schedule::{Cost, Schedule, Step},
     stream::MediaSource,
     time::{MeetingTime, Micros, Span},
-    transcript::{Reason, Word},
+    transcript::{RetractionReason, Word},
 };
 use decoder::{Decoder, DecoderConfig, Speed, Status};
 use dispatch::Finish;
@@ -163,7 +163,7 @@ pub struct Retraction {
     pub participant: ParticipantId,
     pub stream: StreamId,
     pub span: Span,
-    pub reason: Reason,
+    pub reason: RetractionReason,
 }
 
 /// What a final says in another language. Comes after it, when there is time for it, or not at all.

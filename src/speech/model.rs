@@ -218,7 +218,7 @@ impl Registry {
             })
     }
 
-    /// The name in the data folder's `models/default`, else the bundled model's.
+    /// The name in [`DEFAULT_FILE`] of the data folder, else the bundled model's.
     pub fn default_name(&self) -> String {
         let chosen = fs::read_to_string(self.data.join(DEFAULT_FILE)).unwrap_or_default();
         let chosen = chosen.trim();

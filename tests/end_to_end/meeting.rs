@@ -13,7 +13,7 @@ use hansard_client::{
     caption::violations,
     meeting::Meeting,
     rest::Client,
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
     score::Score,
     tone,
 };
@@ -24,9 +24,9 @@ const RATE: u32 = 8_000;
 const LAG: usize = 400;
 
 /// `incident`: David and Emma agree, Frank declines.
-async fn incident(clients: Vec<Client>) -> (Meeting, Performance) {
+async fn incident(clients: Vec<Client>) -> (Meeting, PlayReport) {
     let meeting = Meeting::test_set("incident").expect("the set");
-    let mut staging = Staging::new(clients[0].clone());
+    let mut staging = PlayOptions::new(clients[0].clone());
     staging.clients = clients;
     staging.declines = vec!["Frank".into()];
     let performance = perform(&meeting, &staging)
@@ -42,7 +42,7 @@ fn decode(bytes: &[u8]) -> Vec<f32> {
     tone::decode(&path, RATE).expect("plays")
 }
 
-async fn check(client: &Client, meeting: &Meeting, performance: &Performance) -> Score {
+async fn check(client: &Client, meeting: &Meeting, performance: &PlayReport) -> Score {
     let score = performance.score(meeting);
     println!("{score}");
     assert_eq!(score.declined_words, 0, "words of who declined");

@@ -14,7 +14,7 @@ use hansard::{
     media::{
         frame::Frame,
         live::{
-            disk::{Disk, Owned},
+            disk::{Disk, OwnedFolder},
             segment::Sealed,
             spool::{Spool, SpoolEvent},
         },
@@ -100,7 +100,7 @@ impl Meeting {
     }
 
     /// The spool's folder of epoch 1.
-    pub fn owned(&self) -> Arc<Owned> {
+    pub fn owned(&self) -> Arc<OwnedFolder> {
         let disk = Disk::new(self.folder.0.join("spool"), Quota::default());
         Arc::new(disk.own(self.track(ParticipantId(Uuid::from_u128(1))).meeting, 1))
     }

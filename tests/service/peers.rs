@@ -1,5 +1,5 @@
-//! Peers that nobody here wrote: aiortc as a participant, also through a TURN server, and GStreamer's
-//! `webrtcbin` by WHIP. What they send is recorded and captioned.
+//! Peers that nobody here wrote: aiortc as a participant, also through a TURN server, and
+//! GStreamer's `webrtcbin` by WHIP. What they send is recorded and captioned.
 
 use crate::{
     browser::{RATE, wav},

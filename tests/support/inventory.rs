@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Keys of the bucket but for what no inventory has: the ledger's, the mark, and probes, which a kill
-/// may leave behind.
+/// Keys of the bucket but for what no inventory has: the ledger's, the mark, and probes, which a
+/// kill may leave behind.
 pub async fn listed(bucket: &Bucket) -> BTreeSet<String> {
     let listed = bucket.objects.list("", 10_000).await.expect("lists");
     let keys = listed.into_iter().map(|object| object.key);

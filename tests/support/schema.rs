@@ -1,5 +1,5 @@
-//! JSON Schema as far as our OpenAPI and AsyncAPI documents use it. A keyword that is not known here ends the
-//! test: it would pass unseen.
+//! JSON Schema as far as our OpenAPI and AsyncAPI documents use it. A keyword that is not known
+//! here ends the test: it would pass unseen.
 
 use chrono::DateTime;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! A peer connection of somebody who sends or receives, as cheap as it can be: one socket, one task, and
-//! what comes is counted and forgotten.
+//! A peer connection of somebody who sends or receives, as cheap as it can be: one socket, one
+//! task, and what comes is counted and forgotten.
 
 use super::{
     material::{Material, PICTURE_EVERY, PICTURE_TICKS, VOICE_EVERY, VOICE_TICKS},

@@ -176,7 +176,8 @@ impl Session {
     }
 }
 
-/// Everybody sends in one connection and receives in another, as that plugin has it. → those that send.
+/// Everybody sends in one connection and receives in another, as that plugin has it. → those that
+/// send.
 pub async fn join(
     janus: &Janus,
     peers: usize,

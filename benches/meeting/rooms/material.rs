@@ -1,4 +1,5 @@
-//! What the peers send: the bundled voices as they are, and one stream of pictures that was encoded once.
+//! What the peers send: the bundled voices as they are, and one stream of pictures that was encoded
+//! once.
 
 use anyhow::{Context, Result, ensure};
 use gstreamer::{Pipeline, prelude::*};
@@ -63,7 +64,8 @@ impl Material {
     }
 }
 
-/// VP8 of a picture that changes everywhere all the time, so that the encoder needs what it may have.
+/// VP8 of a picture that changes everywhere all the time, so that the encoder needs what it may
+/// have.
 fn encode() -> Result<Vec<Vec<Picture>>> {
     gstreamer::init()?;
     let description = format!(

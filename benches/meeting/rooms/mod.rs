@@ -1,8 +1,9 @@
-//! Ten people in one meeting, each sending a voice and pictures and receiving those of the nine others:
-//! what is lost, what it adds to the delay, and what it costs, beside Debian's `janus` in the same run.
+//! Ten people in one meeting, each sending a voice and pictures and receiving those of the nine
+//! others: what is lost, what it adds to the delay, and what it costs, beside Debian's `janus` in
+//! the same run.
 //!
-//! `material` is what they send, `connection` one who sends and receives, `ours` and `janus` bring them
-//! together, `tally` knows what came of what was sent.
+//! `material` is what they send, `connection` one who sends and receives, `ours` and `janus` bring
+//! them together, `tally` knows what came of what was sent.
 
 mod connection;
 mod janus;

@@ -22,7 +22,7 @@ pub struct Track {
     pub kind: Kind,
 }
 
-struct Departed {
+struct SentPacket {
     at: Instant,
     payload: Arc<[u8]>,
 }
@@ -39,7 +39,7 @@ struct Came {
 /// In the memory of one process, whose clock both ends read.
 #[derive(Default)]
 pub struct Tally {
-    sent: RefCell<BTreeMap<Track, Vec<Departed>>>,
+    sent: RefCell<BTreeMap<Track, Vec<SentPacket>>>,
     came: RefCell<BTreeMap<(usize, Track), Came>>,
     /// What came and is not what was sent.
     strange: RefCell<usize>,
@@ -74,7 +74,7 @@ impl Tally {
         let mut sent = self.sent.borrow_mut();
         sent.entry(track)
             .or_default()
-            .push(Departed { at, payload });
+            .push(SentPacket { at, payload });
     }
 
     pub fn came(&self, listener: usize, track: Track, at: Instant, sequence: u16, payload: &[u8]) {

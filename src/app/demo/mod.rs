@@ -14,7 +14,7 @@ use crate::config::{DemoFlags, Settings};
 use anyhow::{Context, bail};
 use hansard_client::{
     meeting::Meeting,
-    scenario::{Performance, Staging, perform},
+    scenario::{PlayOptions, PlayReport, perform},
 };
 use live::Live;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -168,12 +168,12 @@ async fn play(
     meeting: &Meeting,
     declines: &str,
     host: IpAddr,
-) -> anyhow::Result<Performance> {
+) -> anyhow::Result<PlayReport> {
     let (watch, mut events) = mpsc::channel(SHOWN_MAX);
     let (created, mut meetings) = mpsc::channel(1);
     let visited = client.clone();
     let stop = CancellationToken::new();
-    let staging = Staging {
+    let staging = PlayOptions {
         declines: vec![declines.to_owned()],
         settings: json!({"language": "en"}),
         from: host,
@@ -181,7 +181,7 @@ async fn play(
         watch: Some(watch),
         created: Some(created),
         stop: stop.clone(),
-        ..Staging::new(client)
+        ..PlayOptions::new(client)
     };
     let told = {
         let (stop, first) = (stop.clone(), stop_signal()?);

@@ -5,14 +5,14 @@ use anyhow::{Context, bail};
 use hansard_client::{
     meeting::Meeting,
     rest::{Client, Recording},
-    scenario::{Performance, Player},
+    scenario::{PlayReport, Player},
     score::Score,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
 
 pub struct Summary {
-    performance: Performance,
+    performance: PlayReport,
     score: Score,
     /// As the server writes it.
     text: String,
@@ -27,7 +27,7 @@ impl Summary {
     pub async fn read(
         client: &Client,
         meeting: &Meeting,
-        performance: Performance,
+        performance: PlayReport,
         metrics: String,
     ) -> anyhow::Result<Self> {
         let text = client.transcript_as(&performance.meeting_id, "txt").await?;

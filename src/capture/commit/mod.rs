@@ -18,7 +18,7 @@ use crate::{
     domain::{
         gate::Gate,
         id::{MeetingId, TenantId},
-        transcript::Reason,
+        transcript::RetractionReason,
     },
     queue::Queue,
     store::{Store, consent::ConsentDecision},
@@ -71,7 +71,7 @@ impl Commits {
                 metrics::counter!("hansard_finals_lost_total").increment(1);
                 let lost = Write::Retracted {
                     segment: segment.id,
-                    reason: Reason::Lost,
+                    reason: RetractionReason::Lost,
                     unheard: Some((segment.pass.participant, segment.pass.span)),
                 };
                 self.push(lost).map_err(|_| refused)

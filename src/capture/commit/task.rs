@@ -12,8 +12,8 @@ use crate::{
         id::RecordingId,
         participant::Removal,
         retry,
-        transcript::Reason,
-        unheard::{Missing, Why},
+        transcript::RetractionReason,
+        unheard::{Missing, TranscriptGapReason},
     },
     published,
     queue::Queue,
@@ -22,7 +22,7 @@ use crate::{
         block::{self, Block},
         capture,
         effect::Effects,
-        event, job, presence,
+        event, lease, presence,
         recording::{self, Segment},
         retract, stream, unheard,
     },
@@ -84,7 +84,7 @@ impl CommitTask {
         } = self.holder;
         let mut tx = self.store.worker_tx().await?;
         event::lock(&mut tx, meeting).await?;
-        job::fence(&mut tx, meeting, owner, epoch).await?;
+        lease::fence(&mut tx, meeting, owner, epoch).await?;
         let mut effects = Effects::default();
         let events = &mut effects.events;
         let mut same = None;
@@ -109,7 +109,7 @@ impl CommitTask {
             Write::Final(segment) if !self.may_stay(&mut tx, &segment.pass).await? => {
                 let gone = Event::TranscriptRetracted(Retraction {
                     segment_id: segment.id,
-                    reason: Reason::Withdrawn,
+                    reason: RetractionReason::Withdrawn,
                 });
                 events.push(event::append(&mut tx, meeting, &gone).await?);
             }
@@ -123,7 +123,8 @@ impl CommitTask {
             // Words of a withdrawal that came since; their final is retracted with it.
             Write::Translated(translation)
                 if !self.may_stay(&mut tx, &translation.pass).await? => {}
-            // Without its final, or with a newer version of it, there is nothing that it translates.
+            // Without its final, or with a newer version of it, there is nothing that it
+            // translates.
             Write::Translated(translation) => {
                 effects =
                     command::translate::translate(&mut tx, meeting, &translation.told()).await?;
@@ -144,7 +145,7 @@ impl CommitTask {
                         meeting,
                         participant,
                         missing,
-                        Why::Undecoded,
+                        TranscriptGapReason::Undecoded,
                     )
                     .await?;
                 }

@@ -9,7 +9,7 @@ use crate::{
         media_state::Media,
         stream::CloseReason,
         time::Span,
-        transcript::Reason,
+        transcript::RetractionReason,
     },
     speech::Translation,
     store::{
@@ -37,7 +37,7 @@ pub enum Write {
     Translated(Translation),
     Retracted {
         segment: SegmentId,
-        reason: Reason,
+        reason: RetractionReason,
         /// Whose words, and when, if they were said and not understood.
         unheard: Option<(ParticipantId, Span)>,
     },

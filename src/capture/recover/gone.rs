@@ -26,7 +26,7 @@ pub(super) async fn remove(
     let mut tx = deps.store.worker_tx().await?;
     let gone = deletion::gone(&mut tx, meeting).await?;
     tx.commit().await.map_err(StoreError::from)?;
-    if gone == deletion::Gone::default() {
+    if gone == deletion::DeletedSound::default() {
         return Ok(false);
     }
     let (spool, epochs) = (deps.spool.clone(), epochs.to_vec());

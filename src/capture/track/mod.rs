@@ -30,7 +30,7 @@ use crate::{
     media::{
         live::{
             decode_thread::DecodeThread,
-            disk::Owned,
+            disk::OwnedFolder,
             spool::{Spool, SpoolEvent},
         },
         rendering::redundancy,
@@ -43,7 +43,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use to_speech::{Coming, Over, ToSpeech};
+use to_speech::{SinkWatch, ToSpeech, WaitGuard};
 use tokio::sync::mpsc;
 
 /// The rules are told once a second that a stream lives, not with every packet.
@@ -70,7 +70,7 @@ pub struct Track {
     dropped: BTreeMap<&'static str, u64>,
     buffer: JitterBuffer<Bytes>,
     /// Whether PCM of it may still come.
-    coming: Coming,
+    coming: SinkWatch,
     /// When a frame was last admitted for transcription.
     voiced: Option<MeetingTime>,
     cname: Option<Arc<str>>,
@@ -106,9 +106,9 @@ pub struct Tracks {
     spool: Spool,
     decode_thread: DecodeThread,
     to_speech: ToSpeech,
-    over: Over,
+    over: WaitGuard,
     /// Closed streams of which PCM may still come.
-    ending: Vec<Coming>,
+    ending: Vec<SinkWatch>,
     /// What speech had no room for.
     overflow: Overflow,
     /// Recordings of which a frame found no room on its way to the disk, until they are told.
@@ -125,7 +125,7 @@ impl Tracks {
         deps: Arc<Deps>,
         holder: Holder,
         gate: Arc<Gate>,
-        owned: Arc<Owned>,
+        owned: Arc<OwnedFolder>,
         to_loop: mpsc::Sender<(StreamId, Arrival)>,
         loaded: &Loaded,
         ticker: speech::Ticker,
@@ -375,7 +375,7 @@ impl Tracks {
 
     /// Ends the recorder and the decoder. PCM of streams closed just now may wait for speech until
     /// the answer is dropped.
-    pub fn finish(self) -> Over {
+    pub fn finish(self) -> WaitGuard {
         self.spool.finish();
         self.over
     }

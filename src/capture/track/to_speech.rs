@@ -30,23 +30,23 @@ pub struct ToSpeech {
 }
 
 /// Dropped, nothing waits for room any more.
-pub struct Over {
+pub struct WaitGuard {
     _guard: DropGuard,
 }
 
 /// Whether PCM of a stream may still come.
-pub struct Coming(Weak<()>);
+pub struct SinkWatch(Weak<()>);
 
-impl Coming {
+impl SinkWatch {
     pub fn is_over(&self) -> bool {
         self.0.strong_count() == 0
     }
 }
 
 impl ToSpeech {
-    pub fn new(gate: Arc<Gate>, overflow: Overflow) -> (Self, Over) {
+    pub fn new(gate: Arc<Gate>, overflow: Overflow) -> (Self, WaitGuard) {
         let over = CancellationToken::new();
-        let guard = Over {
+        let guard = WaitGuard {
             _guard: over.clone().drop_guard(),
         };
         let to_speech = Self {
@@ -58,9 +58,9 @@ impl ToSpeech {
     }
 
     /// The way of one stream. Speech finalises what is open when the sink is dropped.
-    pub fn sink(&self, stream: speech::Stream) -> (PcmSink, Coming) {
+    pub fn sink(&self, stream: speech::Stream) -> (PcmSink, SinkWatch) {
         let alive = Arc::new(());
-        let coming = Coming(Arc::downgrade(&alive));
+        let coming = SinkWatch(Arc::downgrade(&alive));
         let (gate, overflow, over) = (self.gate.clone(), self.overflow.clone(), self.over.clone());
         let sink = move |pcm| {
             // Owned by the sink: it lives as long.

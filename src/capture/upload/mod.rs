@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::gate::{Gate, Recording, Verdict},
-    media::live::{disk::Owned, segment::Sealed},
+    media::live::{disk::OwnedFolder, segment::Sealed},
     store::recording::Segment,
 };
 use anyhow::Context;
@@ -54,7 +54,7 @@ const AWAY_MIN: Duration = Duration::from_secs(2);
 enum Message {
     Sealed(Sealed),
     Drain(oneshot::Sender<()>),
-    Close(oneshot::Sender<Arc<Owned>>),
+    Close(oneshot::Sender<Arc<OwnedFolder>>),
 }
 
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Uploads {
 
     /// Ends the task: deletes the files of what is in storage with its row committed. The rest is
     /// anybody's once what this answers with is dropped.
-    pub async fn close(self) -> Option<Arc<Owned>> {
+    pub async fn close(self) -> Option<Arc<OwnedFolder>> {
         let (done, closed) = oneshot::channel();
         self.messages.send(Message::Close(done)).await.ok()?;
         closed.await.ok()
@@ -127,7 +127,7 @@ pub fn start(
     gate: Arc<Gate>,
     commits: Commits,
     holder: Holder,
-    owned: Arc<Owned>,
+    owned: Arc<OwnedFolder>,
     lost: CancellationToken,
 ) -> Uploads {
     let (messages, rx) = mpsc::channel(WAITING_MAX);
@@ -191,7 +191,7 @@ struct Keeper {
     gate: Arc<Gate>,
     commits: Commits,
     holder: Holder,
-    owned: Arc<Owned>,
+    owned: Arc<OwnedFolder>,
     shared: Arc<Shared>,
     next: u64,
     kept: BTreeMap<u64, Kept>,

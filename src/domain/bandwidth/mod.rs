@@ -1,10 +1,10 @@
-//! Which pictures are sent on to one listener when not all of them fit through its network: sound is
-//! sent always and first, pictures share what is left.
+//! Which pictures are sent on to one listener when not all of them fit through its network: sound
+//! is sent always and first, pictures share what is left.
 //!
-//! Screens come before cameras, and among cameras whoever spoke last. A picture is paused when it did
-//! not fit for a moment, and sent again when it has fitted, with something to spare, for a while. One
-//! that had to be paused again soon waits longer each time, so that a network whose width is about that
-//! of a picture does not make it come and go.
+//! Screens come before cameras, and among cameras whoever spoke last. A picture is paused when it
+//! did not fit for a moment, and sent again when it has fitted, with something to spare, for a
+//! while. One that had to be paused again soon waits longer each time, so that a network whose
+//! width is about that of a picture does not make it come and go.
 
 use crate::{
     id::ParticipantId,
@@ -101,7 +101,8 @@ impl Sharing {
         self.estimate = estimate;
     }
 
-    /// A packet of another participant, whether it is sent on or not. `voice`: somebody speaks in it.
+    /// A packet of another participant, whether it is sent on or not. `voice`: somebody speaks in
+    /// it.
     pub fn packet(&mut self, shown: &Shown, payload: usize, voice: bool, at: Micros) {
         match shown.kind {
             MediaKind::Audio => {

@@ -157,8 +157,8 @@ fn what_is_gone_takes_no_room() {
     assert_eq!(scene.sharing.paused(), []);
 }
 
-/// A link of a set width, and a sender's estimate of it as GCC makes one: it grows while the link holds,
-/// and falls below what came through when the link does not.
+/// A link of a set width, and a sender's estimate of it as GCC makes one: it grows while the link
+/// holds, and falls below what came through when the link does not.
 struct Link {
     width: Bitrate,
     estimate: f64,

@@ -1,8 +1,8 @@
 //! Corrections of finals: whose counts, what a text becomes when words in it are replaced, and
 //! where the words of a new text lie in time.
 //!
-//! A withdrawal beats an edit, an edit beats a refinement: what was withdrawn has no row to correct,
-//! and what a person edited is not refined.
+//! A withdrawal beats an edit, an edit beats a refinement: what was withdrawn has no row to
+//! correct, and what a person edited is not refined.
 
 use crate::{
     time::{MeetingTime, Span},

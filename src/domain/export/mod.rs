@@ -6,8 +6,8 @@
 //! is left out.
 //!
 //! A sentence that its speaker went on with after a short pause is one cue or paragraph, though the
-//! pause made two segments of it. A translation stands beside what was said: in cues of its own, and
-//! in a line of its own.
+//! pause made two segments of it. A translation stands beside what was said: in cues of its own,
+//! and in a line of its own.
 
 use crate::{correction::is_cjk, id::ParticipantId, transcript::STOPS};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -30,7 +30,7 @@ const NAME_CHARS: usize = 20;
 
 /// A final segment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said {
+pub struct ExportSegment {
     pub participant: ParticipantId,
     /// Its name.
     pub speaker: String,
@@ -40,7 +40,7 @@ pub struct Said {
     pub text: String,
     /// With their times; where they are missing or are not the text's, the text's own words share
     /// its time.
-    pub words: Vec<SaidWord>,
+    pub words: Vec<ExportWord>,
     pub translation: Option<Translated>,
 }
 
@@ -53,14 +53,14 @@ pub struct Translated {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SaidWord {
+pub struct ExportWord {
     pub text: String,
     pub start_ms: i64,
     pub end_ms: i64,
 }
 
 /// WebVTT (W3C). Speakers are voice spans.
-pub fn vtt(segments: &[Said], zero_ms: i64) -> String {
+pub fn vtt(segments: &[ExportSegment], zero_ms: i64) -> String {
     let mut out = String::from("WEBVTT\n");
     for cue in cues(segments, zero_ms, false) {
         let (start, end) = (clock(cue.start_ms, '.'), clock(cue.end_ms, '.'));
@@ -75,7 +75,7 @@ pub fn vtt(segments: &[Said], zero_ms: i64) -> String {
 }
 
 /// SubRip. A speaker's name stands before the first cue of what it said.
-pub fn srt(segments: &[Said], zero_ms: i64) -> String {
+pub fn srt(segments: &[ExportSegment], zero_ms: i64) -> String {
     let mut out = String::new();
     for (n, cue) in (1..).zip(cues(segments, zero_ms, true)) {
         let (start, end) = (clock(cue.start_ms, ','), clock(cue.end_ms, ','));
@@ -96,7 +96,7 @@ pub fn srt(segments: &[Said], zero_ms: i64) -> String {
 }
 
 /// Plain text: a line for each paragraph, with its time since the meeting's start.
-pub fn txt(segments: &[Said]) -> String {
+pub fn txt(segments: &[ExportSegment]) -> String {
     let paragraphs = paragraphs(segments.iter());
     paragraphs.iter().fold(String::new(), |mut out, paragraph| {
         let first = paragraph[0];
@@ -126,7 +126,7 @@ fn together<'a>(parts: impl Iterator<Item = &'a str>) -> String {
 
 /// The translated parts of a paragraph as if they had been said, and in which language; `None`
 /// where none is.
-fn translated(paragraph: &[&Said]) -> Option<(String, Vec<Said>)> {
+fn translated(paragraph: &[&ExportSegment]) -> Option<(String, Vec<ExportSegment>)> {
     let language = paragraph
         .iter()
         .find_map(|said| said.translation.as_ref())?
@@ -134,7 +134,7 @@ fn translated(paragraph: &[&Said]) -> Option<(String, Vec<Said>)> {
         .clone();
     let parts = paragraph.iter().filter_map(|said| {
         let translation = said.translation.as_ref()?;
-        Some(Said {
+        Some(ExportSegment {
             text: translation.text.clone(),
             words: Vec::new(),
             translation: None,
@@ -145,12 +145,14 @@ fn translated(paragraph: &[&Said]) -> Option<(String, Vec<Said>)> {
 }
 
 /// Segments by time, those that one sentence goes on through together. Never empty ones.
-fn paragraphs<'a>(segments: impl Iterator<Item = &'a Said>) -> Vec<Vec<&'a Said>> {
-    let mut segments: Vec<&Said> = segments
+fn paragraphs<'a>(
+    segments: impl Iterator<Item = &'a ExportSegment>,
+) -> Vec<Vec<&'a ExportSegment>> {
+    let mut segments: Vec<&ExportSegment> = segments
         .filter(|said| !said.text.trim().is_empty())
         .collect();
     segments.sort_by_key(|said| (said.start_ms, said.end_ms));
-    let mut paragraphs: Vec<Vec<&Said>> = Vec::new();
+    let mut paragraphs: Vec<Vec<&ExportSegment>> = Vec::new();
     // Where each speaker's latest paragraph is.
     let mut latest: BTreeMap<ParticipantId, usize> = BTreeMap::new();
     for said in segments {
@@ -171,7 +173,7 @@ fn paragraphs<'a>(segments: impl Iterator<Item = &'a Said>) -> Vec<Vec<&'a Said>
 
 /// Whether the sentence at the end of a paragraph goes on in `next`: no stop ends it, or what
 /// follows begins in lower case, as no sentence does.
-fn goes_on(paragraph: &[&Said], next: &Said) -> bool {
+fn goes_on(paragraph: &[&ExportSegment], next: &ExportSegment) -> bool {
     let (Some(first), Some(last)) = (paragraph.first(), paragraph.last()) else {
         return false;
     };
@@ -207,7 +209,7 @@ struct Cue {
     lines: Vec<String>,
 }
 
-fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
+fn cues(segments: &[ExportSegment], zero_ms: i64, named: bool) -> Vec<Cue> {
     // What ended before the file began is left out, and begins no cue that goes on in it.
     let shown = segments.iter().filter(|said| said.end_ms > zero_ms);
     let mut cues: Vec<Cue> = paragraphs(shown)
@@ -215,7 +217,7 @@ fn cues(segments: &[Said], zero_ms: i64, named: bool) -> Vec<Cue> {
         .flat_map(|paragraph| {
             let mut cues = split(paragraph, named);
             if let Some((language, parts)) = translated(paragraph) {
-                let parts: Vec<&Said> = parts.iter().collect();
+                let parts: Vec<&ExportSegment> = parts.iter().collect();
                 cues.extend(split(&parts, named).into_iter().map(|cue| Cue {
                     translated_to: Some(language.clone()),
                     ..cue
@@ -259,7 +261,7 @@ struct Token {
 }
 
 /// A paragraph as cues.
-fn split(paragraph: &[&Said], named: bool) -> Vec<Cue> {
+fn split(paragraph: &[&ExportSegment], named: bool) -> Vec<Cue> {
     let first = paragraph[0];
     let name: String = plain(&first.speaker);
     let prefix = match (named, name.chars().count() > NAME_CHARS) {
@@ -335,7 +337,7 @@ fn wrap(prefix: &str, tokens: &[Token]) -> Vec<String> {
 }
 
 /// The segment's words with their times, none longer than a line.
-fn tokens_of(said: &Said) -> Vec<Token> {
+fn tokens_of(said: &ExportSegment) -> Vec<Token> {
     let text = plain(&said.text);
     let timed = along(&text, said).unwrap_or_else(|| shared(&text, said));
     timed
@@ -359,7 +361,7 @@ fn tokens_of(said: &Said) -> Vec<Token> {
 }
 
 /// The timed words found in the text, one after the other; `None` when they are not the text's.
-fn along(text: &str, said: &Said) -> Option<Vec<Token>> {
+fn along(text: &str, said: &ExportSegment) -> Option<Vec<Token>> {
     let mut rest = text;
     let mut found = Vec::with_capacity(said.words.len());
     for word in &said.words {
@@ -377,7 +379,7 @@ fn along(text: &str, said: &Said) -> Option<Vec<Token>> {
 }
 
 /// The text's own words, sharing its time by their length.
-fn shared(text: &str, said: &Said) -> Vec<Token> {
+fn shared(text: &str, said: &ExportSegment) -> Vec<Token> {
     let total = text.chars().count().max(1) as i64;
     let length = (said.end_ms - said.start_ms).max(0);
     let mut at = 0;

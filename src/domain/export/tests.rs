@@ -1,7 +1,7 @@
 use super::*;
 
-fn said(speaker: &str, start_ms: i64, end_ms: i64, text: &str) -> Said {
-    Said {
+fn said(speaker: &str, start_ms: i64, end_ms: i64, text: &str) -> ExportSegment {
+    ExportSegment {
         participant: ParticipantId(uuid::Uuid::from_u128(
             speaker
                 .bytes()
@@ -16,17 +16,17 @@ fn said(speaker: &str, start_ms: i64, end_ms: i64, text: &str) -> Said {
     }
 }
 
-fn timed(speaker: &str, start_ms: i64, each_ms: i64, text: &str) -> Said {
-    let words: Vec<SaidWord> = (0..)
+fn timed(speaker: &str, start_ms: i64, each_ms: i64, text: &str) -> ExportSegment {
+    let words: Vec<ExportWord> = (0..)
         .zip(text.split(' '))
-        .map(|(n, word)| SaidWord {
+        .map(|(n, word)| ExportWord {
             text: word.into(),
             start_ms: start_ms + n * each_ms,
             end_ms: start_ms + (n + 1) * each_ms,
         })
         .collect();
     let end_ms = start_ms + words.len() as i64 * each_ms;
-    Said {
+    ExportSegment {
         words,
         ..said(speaker, start_ms, end_ms, text)
     }
@@ -124,12 +124,12 @@ fn time_zero_cuts_and_leaves_out() {
 
 #[test]
 fn scripts_without_spaces_stay_without() {
-    let words = ["今日", "は"].iter().zip(0..).map(|(word, n)| SaidWord {
+    let words = ["今日", "は"].iter().zip(0..).map(|(word, n)| ExportWord {
         text: (*word).into(),
         start_ms: n * 500,
         end_ms: n * 500 + 500,
     });
-    let segment = Said {
+    let segment = ExportSegment {
         words: words.collect(),
         ..said("A", 0, 1_000, "今日は")
     };
@@ -217,7 +217,7 @@ fn a_joined_sentence_keeps_to_the_rules_of_cues_and_its_words_to_their_times() {
         "that everybody in the room",
         "has to agree to it first",
     ];
-    let segments: Vec<Said> = each
+    let segments: Vec<ExportSegment> = each
         .iter()
         .zip(0i64..)
         .map(|(text, n)| timed("Ana", n * 4_000, 500, text))
@@ -243,7 +243,7 @@ fn a_joined_sentence_keeps_to_the_rules_of_cues_and_its_words_to_their_times() {
     assert_eq!(cues[1].start_ms, starts[before]);
 
     // Who never ends a sentence has paragraphs all the same.
-    let endless: Vec<Said> = (0..40)
+    let endless: Vec<ExportSegment> = (0..40)
         .map(|n| said("Ana", n * 2_000, n * 2_000 + 1_900, "and"))
         .collect();
     assert_eq!(txt(&endless).lines().count(), 3);
@@ -254,7 +254,7 @@ fn a_joined_sentence_keeps_to_the_rules_of_cues_and_its_words_to_their_times() {
 
 #[test]
 fn a_translation_stands_beside_what_was_said() {
-    let translated = |said: Said, text: &str| Said {
+    let translated = |said: ExportSegment, text: &str| ExportSegment {
         translation: Some(Translated {
             language: "en".into(),
             text: text.into(),

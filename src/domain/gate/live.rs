@@ -1,6 +1,6 @@
-//! What may be heard and seen live by the others in the room: the third purpose beside recording and
-//! transcription. Nobody agrees to it in the ConsentLog; the meeting's policy says who is let through
-//! ([`crate::admission::heard`]), and nothing of it is ever kept. So it is no
+//! What may be heard and seen live by the others in the room: the third purpose beside recording
+//! and transcription. Nobody agrees to it in the ConsentLog; the meeting's policy says who is let
+//! through ([`crate::admission::heard`]), and nothing of it is ever kept. So it is no
 //! [`Use`](crate::consent::Use), and what passes is its own type: no file and no decoder takes a
 //! [`Live`], and the room takes nothing else.
 

@@ -128,7 +128,8 @@ pub struct Redaction {
     pub erasure: Option<Uuid>,
 }
 
-/// What a redaction made anew, and what goes for it: all that older rows need, whose files are gone.
+/// What a redaction made anew, and what goes for it: all that older rows need, whose files are
+/// gone.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Redacted {

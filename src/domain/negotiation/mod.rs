@@ -177,8 +177,8 @@ pub fn without_candidates(sdp: &str) -> String {
     kept.collect::<Vec<_>>().join("\n")
 }
 
-/// The same description without several encodings of one picture (simulcast, RFC 8853): whoever offers
-/// them and is answered without sends one.
+/// The same description without several encodings of one picture (simulcast, RFC 8853): whoever
+/// offers them and is answered without sends one.
 pub fn without_layers(sdp: &str) -> String {
     let kept = sdp
         .split('\n')

@@ -1,19 +1,19 @@
 //! Which decode runs next: one queue over all meetings.
 //!
-//! Finals, guesses (speculative finals) and the first partial of each utterance share the workers by
-//! their deadlines, so that under load neither text nor finals stand still for the other; then come
-//! further partials, then translations. A meeting that already had more than its share has its
-//! deadlines moved back a little. What was missed live and is decoded after the end comes last. It and translations give
-//! way to all others and count for no load. Finals are never dropped: beyond five minutes of waiting
-//! audio of one meeting they are refused, and the caller says so. A stream has one waiting partial,
-//! the latest; a partial that could not start in time is dropped.
+//! Finals, guesses (speculative finals) and the first partial of each utterance share the workers
+//! by their deadlines, so that under load neither text nor finals stand still for the other; then
+//! come further partials, then translations. A meeting that already had more than its share has its
+//! deadlines moved back a little. What was missed live and is decoded after the end comes last. It
+//! and translations give way to all others and count for no load. Finals are never dropped: beyond
+//! five minutes of waiting audio of one meeting they are refused, and the caller says so. A stream
+//! has one waiting partial, the latest; a partial that could not start in time is dropped.
 //!
 //! Partials share what finals leave of the workers evenly among the streams that speak
 //! ([`Schedule::partial_after`]). Where finals wait all the same, the queue degrades in steps
-//! ([`Step`]) and comes back within seconds: partials stop but for the first, then speculation stops,
-//! then first partials do and new meetings are refused. Decodes cannot be
-//! interrupted in the encoder, so while few speak a partial starts on the last free worker only when
-//! it is predicted to be short.
+//! ([`Step`]) and comes back within seconds: partials stop but for the first, then speculation
+//! stops, then first partials do and new meetings are refused. Decodes cannot be interrupted in the
+//! encoder, so while few speak a partial starts on the last free worker only when it is predicted
+//! to be short.
 //!
 //! Time is microseconds since any fixed instant of the process.
 
@@ -151,7 +151,8 @@ impl Schedule {
             .count()
     }
 
-    /// Audio waiting to be decoded, partials and translations apart; of all meetings that which presses.
+    /// Audio waiting to be decoded, partials and translations apart; of all meetings that which
+    /// presses.
     pub fn waiting_audio(&self, meeting: Option<u64>) -> Micros {
         let of_meeting =
             |job: &Job| meeting.map_or(job.kind.presses(), |meeting| job.meeting == meeting);
@@ -191,8 +192,8 @@ impl Schedule {
         (self.step < Step::Full).then_some(wanted)
     }
 
-    /// The same with all workers free. Covers at least what a pass takes, and grows with the length,
-    /// so that all passes together grow linearly.
+    /// The same with all workers free. Covers at least what a pass takes, and grows with the
+    /// length, so that all passes together grow linearly.
     fn alone(&self, length: Micros) -> Micros {
         let wanted = PARTIAL_MIN
             .0

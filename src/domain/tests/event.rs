@@ -13,7 +13,7 @@ use hansard_domain::{
     recording_state::{RecordingState, State, StateReason},
     stream::{MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
     time::{MeetingTime, Span},
-    transcript::{Reason, Word},
+    transcript::{RetractionReason, Word},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -167,9 +167,9 @@ fn all() -> Vec<(&'static str, Event)> {
         ),
     ];
     for (name, reason) in [
-        ("was nothing", Reason::Empty),
-        ("is taken back", Reason::Withdrawn),
-        ("is lost", Reason::Lost),
+        ("was nothing", RetractionReason::Empty),
+        ("is taken back", RetractionReason::Withdrawn),
+        ("is lost", RetractionReason::Lost),
     ] {
         let segment_id = SegmentId(Uuid::from_u128(6));
         let retraction = Retraction { segment_id, reason };

@@ -1,5 +1,5 @@
-//! Storage tiers, from the quickest and dearest to the slowest and cheapest, and the storage classes
-//! that they are. [`price`] says what a class costs, [`plan`] when a recording moves.
+//! Storage tiers, from the quickest and dearest to the slowest and cheapest, and the storage
+//! classes that they are. [`price`] says what a class costs, [`plan`] when a recording moves.
 
 pub mod plan;
 pub mod price;

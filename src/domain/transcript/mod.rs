@@ -13,7 +13,7 @@ mod segment;
 pub use passes::{
     VOICE_WORTH_A_WORD, Window, again, heard_letters, is_better, said_once, tokens_max,
 };
-pub use segment::{Ending, Partial, Reason, Segment};
+pub use segment::{Ending, Partial, RetractionReason, Segment};
 
 use crate::time::{Micros, Span, total};
 
@@ -217,8 +217,8 @@ pub fn untangle(words: Vec<HeardWord>) -> Vec<HeardWord> {
     words
 }
 
-/// The first phrase that repeats too often: where, how many words, how many times. The longer it is,
-/// the less often somebody says it twice on purpose.
+/// The first phrase that repeats too often: where, how many words, how many times. The longer it
+/// is, the less often somebody says it twice on purpose.
 fn loops(words: &[String]) -> Option<(usize, usize, usize)> {
     for n in 1..=LOOP_WORDS_MAX.min(words.len() / 2) {
         let often = match n {

@@ -21,16 +21,16 @@ const TOKENS_FIXED: u32 = 12;
 pub enum Window {
     /// As short as the audio allows.
     Short,
-    /// In a short one decoders take single short words for silence, and begin to loop. This one costs
-    /// a third of the full one.
+    /// In a short one decoders take single short words for silence, and begin to loop. This one
+    /// costs a third of the full one.
     Wide,
     /// The full one and a little chance: Whisper's own way out of loops.
     Full,
 }
 
-/// The window of another pass, if the audio is worth one, given the best so far. `tried`: the widest
-/// so far. `thorough`: also when letters were heard and yet most likely nothing was said, and a third
-/// time where the second is doubted, too.
+/// The window of another pass, if the audio is worth one, given the best so far. `tried`: the
+/// widest so far. `thorough`: also when letters were heard and yet most likely nothing was said,
+/// and a third time where the second is doubted, too.
 pub fn again(
     best: &Hypothesis,
     voiced: Micros,

@@ -1,9 +1,9 @@
 //! A caption's revisions, and which of its words stay as they are shown.
 //!
 //! A word becomes stable when several passes agree on it ([`votes_needed`], after LocalAgreement-2,
-//! Macháček et al. 2023), or when one is certain of it that heard more after it. What is stable keeps
-//! the form in which it was shown: passes that hear the same words with other commas or capitals do
-//! not change it, and neither does the final.
+//! Macháček et al. 2023), or when one is certain of it that heard more after it. What is stable
+//! keeps the form in which it was shown: passes that hear the same words with other commas or
+//! capitals do not change it, and neither does the final.
 
 use super::{Word, bare, letters, text};
 use crate::{
@@ -46,7 +46,7 @@ pub struct Partial {
 
 words! {
     /// Why a segment that was shown is taken back.
-    pub enum Reason(
+    pub enum RetractionReason(
         "reason for a retraction",
         schema "RetractionReason": "Why a segment that was shown is taken back."
     ) {
@@ -71,7 +71,7 @@ pub enum Ending {
     },
     Retracted {
         revision: u32,
-        reason: Reason,
+        reason: RetractionReason,
     },
     /// Nobody ever saw it and there is nothing to say.
     Unseen,
@@ -247,15 +247,15 @@ impl Segment {
         words
     }
 
-    /// Ends it with what was said until `heard_until`; nothing said ends it empty. A second ending is
-    /// a no-op.
+    /// Ends it with what was said until `heard_until`; nothing said ends it empty. A second ending
+    /// is a no-op.
     ///
-    /// Partials may have heard further, where the audio was then cut: at a pause, whose other side is
-    /// the next caption's, or at the receipt of a withdrawal, from where nothing may stay. Of their
-    /// stable words those stay that end before it.
+    /// Partials may have heard further, where the audio was then cut: at a pause, whose other side
+    /// is the next caption's, or at the receipt of a withdrawal, from where nothing may stay. Of
+    /// their stable words those stay that end before it.
     pub fn finish(&mut self, words: Vec<Word>, heard_until: MeetingTime) -> Ending {
         if words.is_empty() {
-            return self.retract(Reason::Empty);
+            return self.retract(RetractionReason::Empty);
         }
         self.stable = self.shown[..self.stable]
             .iter()
@@ -279,11 +279,11 @@ impl Segment {
     }
 
     /// Takes it back; told when somebody may have seen it, and when words were dropped or lost.
-    pub fn retract(&mut self, reason: Reason) -> Ending {
+    pub fn retract(&mut self, reason: RetractionReason) -> Ending {
         let is_told = match reason {
-            Reason::Lost => true,
-            Reason::Empty => self.revision > 0 || self.letters,
-            Reason::Withdrawn | Reason::Redacted => self.revision > 0,
+            RetractionReason::Lost => true,
+            RetractionReason::Empty => self.revision > 0 || self.letters,
+            RetractionReason::Withdrawn | RetractionReason::Redacted => self.revision > 0,
         };
         if std::mem::replace(&mut self.ended, true) || !is_told {
             return Ending::Unseen;

@@ -360,7 +360,7 @@ fn ends_exactly_once() {
         shown.finish(Vec::new(), ms(500)),
         Ending::Retracted {
             revision: 2,
-            reason: Reason::Empty
+            reason: RetractionReason::Empty
         }
     );
     assert_eq!(shown.finish(words("hello", 500), ms(500)), Ending::Unseen);
@@ -372,7 +372,7 @@ fn ends_exactly_once() {
         said.finish(words("Hello there.", 900), ms(900)),
         Ending::Final { revision: 2, .. }
     ));
-    assert_eq!(said.retract(Reason::Withdrawn), Ending::Unseen);
+    assert_eq!(said.retract(RetractionReason::Withdrawn), Ending::Unseen);
 
     let mut dropped = Segment::default();
     dropped.heard_letters();
@@ -380,20 +380,23 @@ fn ends_exactly_once() {
         dropped.finish(Vec::new(), ms(500)),
         Ending::Retracted {
             revision: 1,
-            reason: Reason::Empty
+            reason: RetractionReason::Empty
         },
         "words do not vanish without a word"
     );
     let mut withdrawn = Segment::default();
     withdrawn.heard_letters();
-    assert_eq!(withdrawn.retract(Reason::Withdrawn), Ending::Unseen);
+    assert_eq!(
+        withdrawn.retract(RetractionReason::Withdrawn),
+        Ending::Unseen
+    );
 
     let mut lost = Segment::default();
     assert_eq!(
-        lost.retract(Reason::Lost),
+        lost.retract(RetractionReason::Lost),
         Ending::Retracted {
             revision: 1,
-            reason: Reason::Lost
+            reason: RetractionReason::Lost
         }
     );
 }

@@ -3,8 +3,8 @@
 //! before they are acknowledged.
 //!
 //! Decisions are in `history` (versions), `archive` (classes, restores), `condition` and `place`
-//! (where a key lies), which do no IO; `store`, `bucket`, `walk`, `upload` and `convert` are the disk;
-//! `service` and the files that it names are the calls, over `answer`.
+//! (where a key lies), which do no IO; `store`, `bucket`, `walk`, `upload` and `convert` are the
+//! disk; `service` and the files that it names are the calls, over `answer`.
 
 mod answer;
 mod archive;

@@ -1,4 +1,5 @@
-//! Uploads in parts: a folder each, in which parts wait as files that describe themselves. Blocking.
+//! Uploads in parts: a folder each, in which parts wait as files that describe themselves.
+//! Blocking.
 
 use super::{
     condition::Conditions,

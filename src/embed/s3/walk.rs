@@ -192,8 +192,8 @@ impl Store {
         Ok(page)
     }
 
-    /// All versions of a bucket's keys, newest first within a key, at most `limit`, behind `version`
-    /// of the key where the walk begins.
+    /// All versions of a bucket's keys, newest first within a key, at most `limit`, behind
+    /// `version` of the key where the walk begins.
     pub fn list_versions(
         &self,
         bucket: &str,

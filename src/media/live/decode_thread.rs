@@ -5,7 +5,7 @@ use crate::{
         codec::AudioCodec,
         gate::{Admitted, Gate, Transcription},
         id::{ParticipantId, StreamId},
-        late::Lates,
+        late::LateSpans,
         time::{MeetingTime, Micros, Span},
     },
     media::{
@@ -176,7 +176,7 @@ fn count(counter: &AtomicU64, reason: &'static str) {
 struct Stream {
     participant: ParticipantId,
     codec: AudioCodec,
-    lates: Lates,
+    lates: LateSpans,
     to: PcmSink,
     /// Made with the first frame, and anew after an error.
     decoder: Option<Decoder>,
@@ -218,7 +218,7 @@ impl Thread {
                         self.streams.entry(stream).or_insert(Stream {
                             participant,
                             codec,
-                            lates: Lates::default(),
+                            lates: LateSpans::default(),
                             to,
                             decoder: None,
                             span: tracing::info_span!("stream", id = %stream),

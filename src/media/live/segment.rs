@@ -19,7 +19,7 @@ use crate::{
             matroska::{Shape, Writer},
         },
         frame::Frame,
-        live::disk::Owned,
+        live::disk::OwnedFolder,
         rendering::remux,
     },
 };
@@ -114,7 +114,7 @@ impl Outcome {
 /// lives in [`crate::media::live::spool`].
 pub struct SegmentWriter {
     gate: Arc<Gate>,
-    owned: Arc<Owned>,
+    owned: Arc<OwnedFolder>,
     folder: PathBuf,
     track: Track,
     cutter: Cutter,
@@ -122,7 +122,7 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub fn new(owned: Arc<Owned>, track: Track, gate: Arc<Gate>) -> Self {
+    pub fn new(owned: Arc<OwnedFolder>, track: Track, gate: Arc<Gate>) -> Self {
         let folder = folder(&owned, &track);
         Self {
             gate,
@@ -280,7 +280,7 @@ impl SegmentWriter {
     }
 }
 
-fn folder(owned: &Owned, track: &Track) -> PathBuf {
+fn folder(owned: &OwnedFolder, track: &Track) -> PathBuf {
     let spool = owned.disk().folder();
     spool_path::recording(spool, track.meeting, owned.epoch(), track.recording)
 }

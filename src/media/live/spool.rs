@@ -15,7 +15,7 @@ use crate::{
     media::{
         frame::Frame,
         live::{
-            disk::Owned,
+            disk::OwnedFolder,
             inbox::Inbox,
             segment::{Leftover, Outcome, Sealed, SegmentWriter},
         },
@@ -42,8 +42,8 @@ const EVENTS_MAX: usize = 256;
 /// And then this much. More stays in the spool for `recover`, and is said.
 const KEPT_MAX: usize = 4_096;
 /// Frames are written together that come within this time: waking a thread for each costs more than
-/// writing it. A crash loses no more than that of what came. The end of a segment waits for nothing:
-/// a withdrawal may be what ends it.
+/// writing it. A crash loses no more than that of what came. The end of a segment waits for
+/// nothing: a withdrawal may be what ends it.
 const GATHER: Duration = Duration::from_millis(50);
 /// How long the thread sleeps when it has something to tell and nobody takes it.
 const NAP: Duration = Duration::from_millis(200);
@@ -129,7 +129,10 @@ pub struct Spool {
 impl Spool {
     /// Starts the thread. Segments go into the owned folder, which is kept until the thread is
     /// through.
-    pub fn start(owned: Arc<Owned>, gate: Arc<Gate>) -> Result<(Self, mpsc::Receiver<SpoolEvent>)> {
+    pub fn start(
+        owned: Arc<OwnedFolder>,
+        gate: Arc<Gate>,
+    ) -> Result<(Self, mpsc::Receiver<SpoolEvent>)> {
         let shared = Arc::new(Shared::default());
         let (tell, events) = mpsc::channel(EVENTS_MAX);
         let recorder = Recorder {
@@ -207,7 +210,7 @@ impl Drop for Spool {
 
 struct Recorder {
     shared: Arc<Shared>,
-    owned: Arc<Owned>,
+    owned: Arc<OwnedFolder>,
     gate: Arc<Gate>,
     events: mpsc::Sender<SpoolEvent>,
     /// What found no room in the channel.

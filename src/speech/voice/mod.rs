@@ -18,10 +18,10 @@ use super::{
 use crate::domain::{
     endpoint::{Decision, Thresholds},
     gate::{Admitted, Gate, Pass, Transcription, Verdict},
-    late::Lates,
+    late::LateSpans,
     schedule::Kind,
     time::{MeetingTime, Micros, Span, total},
-    transcript::{Reason, Segment},
+    transcript::{RetractionReason, Segment},
     utterance::{Joins, cut, joins},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -36,7 +36,7 @@ pub struct Voice {
     gate: Arc<Gate>,
     segmenter: Segmenter,
     entry: Option<i64>,
-    lates: Lates,
+    lates: LateSpans,
     utterances: BTreeMap<u64, Utterance>,
     /// What its speaker spoke last.
     last_language: Option<String>,
@@ -60,7 +60,7 @@ impl Voice {
             gate,
             segmenter: Segmenter::new(settings),
             entry: None,
-            lates: Lates::default(),
+            lates: LateSpans::default(),
             utterances: BTreeMap::new(),
             last_language: None,
             before: None,
@@ -171,7 +171,7 @@ impl Voice {
                     ..
                 } => self.ended(utterance, span, voiced, pcm, dispatch),
                 Decision::Dropped { utterance } => {
-                    self.end_without(utterance, Reason::Empty, dispatch)
+                    self.end_without(utterance, RetractionReason::Empty, dispatch)
                 }
             }
         }
@@ -364,7 +364,7 @@ impl Voice {
         match utterance.guess.take() {
             Some(guess) if guess.span == span => match guess.result {
                 Some(Ok(hypothesis)) => return self.conclude(number, hypothesis, dispatch),
-                Some(Err(())) => return self.end_without(number, Reason::Lost, dispatch),
+                Some(Err(())) => return self.end_without(number, RetractionReason::Lost, dispatch),
                 None if dispatch.promote(guess.job) => {
                     if let Some(ended) = &mut utterance.ended {
                         ended.job = Some(guess.job);
@@ -393,7 +393,7 @@ impl Voice {
         };
         let task = self.task(number, kind, utterance.span, utterance.voiced.clone(), pcm);
         match dispatch.offer(task) {
-            None => self.end_without(number, Reason::Lost, dispatch),
+            None => self.end_without(number, RetractionReason::Lost, dispatch),
             job => {
                 if let Some(ended) = self
                     .utterances
@@ -449,7 +449,7 @@ impl Voice {
                     ended.pcm = ended.pcm[..keep.min(ended.pcm.len())].into();
                     self.want_final(number, dispatch);
                 }
-                _ => self.end_without(number, Reason::Withdrawn, dispatch),
+                _ => self.end_without(number, RetractionReason::Withdrawn, dispatch),
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::{
         schedule::Kind,
         time::total,
         transcript::{
-            Ending, Hypothesis, Reason, doubt, heard_letters, kept, language, place, said,
+            Ending, Hypothesis, RetractionReason, doubt, heard_letters, kept, language, place, said,
         },
     },
     speech::{
@@ -55,7 +55,7 @@ impl Voice {
                 self.show(&task, &hypothesis, task.kind == Kind::Partial, dispatch);
             }
             (Outcome::Failed(_), _) if is_final => {
-                self.end_without(task.utterance, Reason::Lost, dispatch)
+                self.end_without(task.utterance, RetractionReason::Lost, dispatch)
             }
             (Outcome::Failed(_), Some(guess)) => guess.result = Some(Err(())),
             // Only an abort that crossed with a promotion.
@@ -181,13 +181,18 @@ impl Voice {
     }
 
     /// Ends an utterance that has no words.
-    pub(super) fn end_without(&mut self, number: u64, reason: Reason, dispatch: &mut Dispatch) {
+    pub(super) fn end_without(
+        &mut self,
+        number: u64,
+        reason: RetractionReason,
+        dispatch: &mut Dispatch,
+    ) {
         let Some(mut utterance) = self.utterances.remove(&number) else {
             return;
         };
         utterance.stop_all(dispatch);
-        let reason = if utterance.withdrawn && reason == Reason::Empty {
-            Reason::Withdrawn
+        let reason = if utterance.withdrawn && reason == RetractionReason::Empty {
+            RetractionReason::Withdrawn
         } else {
             reason
         };
@@ -197,8 +202,8 @@ impl Voice {
 
     fn tell_ending(&self, utterance: &Utterance, ending: Ending, dispatch: &mut Dispatch) {
         if let Ending::Retracted { revision, reason } = ending {
-            let reason = if utterance.withdrawn && reason == Reason::Empty {
-                Reason::Withdrawn
+            let reason = if utterance.withdrawn && reason == RetractionReason::Empty {
+                RetractionReason::Withdrawn
             } else {
                 reason
             };

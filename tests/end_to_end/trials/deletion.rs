@@ -51,8 +51,8 @@ async fn count(place: &Place, what: &'static str) -> i64 {
 }
 
 /// Storage is away when it is asked for, and the server is killed while it waits: the deletion is
-/// done once storage is back, by itself. What was not asked for stays. `HANSARD_AWAY_SECONDS` says for
-/// how long it is away.
+/// done once storage is back, by itself. What was not asked for stays. `HANSARD_AWAY_SECONDS` says
+/// for how long it is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_outlives_storage_and_the_process() {
     let place = Place::new().await;
@@ -118,8 +118,8 @@ async fn a_deletion_outlives_storage_and_the_process() {
     server.terminate();
 }
 
-/// The meeting is deleted while its mix is on its way into storage, and while a deletion before it is
-/// being carried out: nothing of it comes back.
+/// The meeting is deleted while its mix is on its way into storage, and while a deletion before it
+/// is being carried out: nothing of it comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_meeting_is_deleted_during_its_mix() {
     let place = Place::new().await;
@@ -256,8 +256,8 @@ async fn a_hold_stands_while_a_mix_is_made() {
     server.terminate();
 }
 
-/// A database of before is put back under the bucket: what was deleted since is deleted in it before
-/// anybody can ask.
+/// A database of before is put back under the bucket: what was deleted since is deleted in it
+/// before anybody can ask.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_put_back_brings_nothing_back() {
     let place = Place::new().await;
@@ -311,8 +311,8 @@ async fn a_database_that_is_put_back_brings_nothing_back() {
     server.terminate();
 }
 
-/// Storage is away and the process was killed: its spool has all of the meeting. What is deleted goes
-/// from there at once, and is told when storage is back and has the ledger's entry.
+/// Storage is away and the process was killed: its spool has all of the meeting. What is deleted
+/// goes from there at once, and is told when storage is back and has the ledger's entry.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_in_a_spool_is_deleted_there() {
     let place = Place::new().await;

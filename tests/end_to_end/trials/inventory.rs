@@ -1,5 +1,5 @@
-//! The inventory of objects, from outside: what it says and what the bucket has, with processes that
-//! die in between.
+//! The inventory of objects, from outside: what it says and what the bucket has, with processes
+//! that die in between.
 
 use super::support::{
     eventually,

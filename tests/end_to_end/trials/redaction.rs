@@ -63,8 +63,8 @@ fn levels(files: &Files, voice: &Voice, kind: &str, from_ms: i64, to_ms: i64) ->
     })
 }
 
-/// A span of one person is taken out while storage is away and the server is killed, and then all of
-/// the other. `HANSARD_AWAY_SECONDS` says for how long it is away.
+/// A span of one person is taken out while storage is away and the server is killed, and then all
+/// of the other. `HANSARD_AWAY_SECONDS` says for how long it is away.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redaction_outlives_storage_and_the_process() {
     let place = Place::new().await;
@@ -185,8 +185,8 @@ async fn a_redaction_outlives_storage_and_the_process() {
     server.terminate();
 }
 
-/// Everything is archived: nobody gets the files any more, the mix is deleted as it is, and the rest
-/// is done when the tracks are restored, which nobody has to ask for.
+/// Everything is archived: nobody gets the files any more, the mix is deleted as it is, and the
+/// rest is done when the tracks are restored, which nobody has to ask for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redaction_has_archived_tracks_restored() {
     let place = Place::new().await;
@@ -279,8 +279,8 @@ async fn a_redaction_has_archived_tracks_restored() {
     server.terminate();
 }
 
-/// Killed at any line, again and again, each redaction is done once, by itself. `HANSARD_KILLS` says
-/// how often; one more is asked for before each.
+/// Killed at any line, again and again, each redaction is done once, by itself. `HANSARD_KILLS`
+/// says how often; one more is asked for before each.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_line_redactions_are_done() {
     const EACH_MS: i64 = 700;
@@ -349,8 +349,8 @@ async fn killed_at_any_line_redactions_are_done() {
     server.terminate();
 }
 
-/// A database of before is put back under the bucket: who was taken out and erased since is taken out
-/// of it, the files that were made are its files, and a hold stands.
+/// A database of before is put back under the bucket: who was taken out and erased since is taken
+/// out of it, the files that were made are its files, and a hold stands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_put_back_brings_nobody_back() {
     let place = Place::new().await;

@@ -1,5 +1,5 @@
-//! Several in one room: they hear each other, each policy lets be heard who may be, and what is heard
-//! is not what is kept.
+//! Several in one room: they hear each other, each policy lets be heard who may be, and what is
+//! heard is not what is kept.
 
 use super::{
     room::{Guest, Room, SOON, serve, socket, time},
@@ -206,8 +206,8 @@ fn assert_hears(listener: &Attendee, of: &str, since: Instant, hz: f64, others: 
     }
 }
 
-/// Two browsers and a telephone: everybody hears the others and not itself, also who declined, of whom
-/// nothing is kept.
+/// Two browsers and a telephone: everybody hears the others and not itself, also who declined, of
+/// whom nothing is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_hears_the_others_and_who_declined_is_in_no_file() {
     let data = Scratch::new();
@@ -291,7 +291,8 @@ async fn under_all_everybody_is_heard_while_nothing_is_recorded() {
     server.terminate();
 }
 
-/// Under `required` a withdrawal removes, and from then on nothing of it is heard, whatever it sends.
+/// Under `required` a withdrawal removes, and from then on nothing of it is heard, whatever it
+/// sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_required_who_withdraws_is_heard_no_more() {
     let data = Scratch::new();
@@ -378,8 +379,8 @@ async fn everybody_is_told_who_is_muted() {
     server.terminate();
 }
 
-/// From the receipt of a withdrawal to the last sample on the disk, by capture time: of ten by their
-/// sockets, and of ten by REST while their sockets are down.
+/// From the receipt of a withdrawal to the last sample on the disk, by capture time: of ten by
+/// their sockets, and of ten by REST while their sockets are down.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_cuts_what_browsers_send_twenty_times() {
     let data = Scratch::new();

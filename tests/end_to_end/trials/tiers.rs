@@ -31,8 +31,8 @@ async fn are_whole(place: &Place, old: &OldFiles, tier: Tier) {
     assert_eq!((versions, markers), (old.files.len(), 0));
 }
 
-/// Killed again and again while files move, at moments that nobody chose: each gets where it belongs,
-/// by itself, and nothing else is left of it. `HANSARD_KILLS` says how often.
+/// Killed again and again while files move, at moments that nobody chose: each gets where it
+/// belongs, by itself, and nothing else is left of it. `HANSARD_KILLS` says how often.
 #[tokio::test(flavor = "multi_thread")]
 async fn moves_outlive_kills_at_any_moment() {
     let kills = number("HANSARD_KILLS", 4);

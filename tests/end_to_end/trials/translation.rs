@@ -1,4 +1,5 @@
-//! Finals in another language, translated by a model that can; and a promise that nobody could keep.
+//! Finals in another language, translated by a model that can; and a promise that nobody could
+//! keep.
 
 use super::{
     room::{Room, serve, time},

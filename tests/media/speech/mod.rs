@@ -6,7 +6,7 @@ use hansard::{
     domain::{
         consent::Use,
         time::{MeetingTime, Micros},
-        transcript::Reason,
+        transcript::RetractionReason,
     },
     speech::{Caption, Speech},
 };
@@ -179,7 +179,7 @@ async fn hurt(signal: Signal, hang_after: Duration) {
         "the decoder was hurt in mid-decode"
     );
     check_contract(&told);
-    let lost = |told: &Published| matches!(&told.1, Caption::Retracted(retraction) if retraction.reason == Reason::Lost);
+    let lost = |told: &Published| matches!(&told.1, Caption::Retracted(retraction) if retraction.reason == RetractionReason::Lost);
     assert!(!told.iter().any(lost), "nothing was lost");
     assert!(errors.rate() <= 0.05, "{errors:?}");
     assert_eq!(speech.status().restarts, 2);
@@ -267,7 +267,7 @@ async fn a_withdrawal_before_anything_was_said_takes_the_partial_back() {
     let Some((_, Caption::Retracted(retraction))) = told.last() else {
         panic!("{told:?}")
     };
-    assert_eq!(retraction.reason, Reason::Withdrawn);
+    assert_eq!(retraction.reason, RetractionReason::Withdrawn);
 }
 
 #[tokio::test(flavor = "multi_thread")]

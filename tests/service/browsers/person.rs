@@ -172,8 +172,8 @@ impl Person {
         self.check(&choices).await;
     }
 
-    /// The same without a microphone yet, and into the room. With headphones: a voice that others talk
-    /// over is not to be made quieter.
+    /// The same without a microphone yet, and into the room. With headphones: a voice that others
+    /// talk over is not to be made quieter.
     pub async fn join_listening(&mut self, url: &str, name: &str, answer: &str) {
         self.join(url, Some(name), answer).await;
         self.choose("#device", "").await;

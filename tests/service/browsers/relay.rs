@@ -1,4 +1,5 @@
-//! A network that can be lost: what goes through it, by UDP and TCP, goes on as long as it is there.
+//! A network that can be lost: what goes through it, by UDP and TCP, goes on as long as it is
+//! there.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use tokio::{

@@ -1,5 +1,5 @@
-//! One suite of all calls that are made of S3, on the server that is brought along, with and without
-//! versions, and on another implementation (`moto`), whose differences are a table.
+//! One suite of all calls that are made of S3, on the server that is brought along, with and
+//! without versions, and on another implementation (`moto`), whose differences are a table.
 //!
 //! `moto` is installed once, in the version below, under `~/.cache/hansard`.
 
@@ -13,7 +13,7 @@ use aws_sdk_s3::{
 };
 use hansard::{
     domain::{
-        restore::{Seen, Speed},
+        restore::{RestoreSpeed, Seen},
         tiering::{Classes, Tier},
     },
     embed::s3::Options,
@@ -231,7 +231,7 @@ async fn goes_through_the_tiers(objects: &Objects) {
         objects.get_bytes(key).await,
         Err(ObjectError::Archived(_))
     ));
-    let asked = objects.restore(key, 2, Speed::Bulk).await;
+    let asked = objects.restore(key, 2, RestoreSpeed::Bulk).await;
     assert_eq!(asked.expect("taken"), Restoring::Taken);
     let seen = objects.restored(key).await.expect("answers");
     assert!(matches!(seen, Some(Seen::Restored { .. })), "{seen:?}");

@@ -14,7 +14,7 @@ use crate::support::{
 use hansard::{
     domain::{
         fault::{Away, Fault},
-        restore::Speed,
+        restore::RestoreSpeed,
         tiering::Tier,
     },
     objects::{
@@ -259,7 +259,7 @@ async fn tiers_are_kept_and_the_archive_must_be_restored() {
         None
     );
     objects
-        .restore("m/archive.bin", 2, Speed::Bulk)
+        .restore("m/archive.bin", 2, RestoreSpeed::Bulk)
         .await
         .expect("it can be restored");
     assert_eq!(

@@ -1,4 +1,5 @@
-//! Moving objects between classes: in parts, where versions are kept, and on stores that lack things.
+//! Moving objects between classes: in parts, where versions are kept, and on stores that lack
+//! things.
 
 use super::*;
 use crate::support::Scratch;
@@ -66,7 +67,7 @@ async fn a_large_object_is_copied_in_parts_and_each_is_checked() {
         Err(ObjectError::Refused(_))
     ));
     objects
-        .restore(KEY, 1, Speed::Standard)
+        .restore(KEY, 1, RestoreSpeed::Standard)
         .await
         .expect("it can be restored");
     assert_eq!(objects.get_bytes(KEY).await.expect("readable"), content());

@@ -3,7 +3,7 @@
 use super::app::App;
 use hansard::{
     domain::lease::LeaseState,
-    store::{job, new_id},
+    store::{job, lease, new_id},
     worker::{Claimed, Job, Outcome},
 };
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub async fn fails(app: &App, job: impl Job) -> Outcome {
 async fn once(app: &App, job: Arc<impl Job>) -> (job::Job, anyhow::Result<Outcome>) {
     let owner = new_id();
     let mut tx = app.state.store.worker_tx().await.expect("Postgres answers");
-    let row = job::claim(&mut tx, &[job.kind().as_str()], owner, &[], 1)
+    let row = lease::claim(&mut tx, &[job.kind().as_str()], owner, &[], 1)
         .await
         .expect("claims")
         .pop()

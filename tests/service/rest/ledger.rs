@@ -13,7 +13,7 @@ use hansard::{
         ledger::{Act, Broken, Draft, Head},
         object_key::{LedgerKey, ledger_prefix},
     },
-    ledger::{Caught, Ledger, ReplayError},
+    ledger::{CatchUp, Ledger, ReplayError},
     store::ledger,
     worker::Outcome,
 };
@@ -68,7 +68,7 @@ async fn closed(app: &App) {
         .expect("Postgres answers");
 }
 
-pub async fn caught(ledger: &Ledger) -> Caught {
+pub async fn caught(ledger: &Ledger) -> CatchUp {
     ledger.catch_up_all(false).await.expect("it holds")
 }
 
@@ -122,7 +122,7 @@ async fn every_deletion_is_an_entry_chained_to_the_one_before() {
             .expect("Postgres answers");
     assert_eq!(unwritten, 0);
     let ledger = &ended.app.state.ledger;
-    assert_eq!(caught(ledger).await, Caught::default());
+    assert_eq!(caught(ledger).await, CatchUp::default());
     let chains = ledger.verify().await.expect("reads");
     assert_eq!(chains[&ended.app.tenant], Ok(2));
 }

@@ -1,4 +1,5 @@
-//! Redactions, restores and holds at the same time: each restore is asked for once, whoever wants it.
+//! Redactions, restores and holds at the same time: each restore is asked for once, whoever wants
+//! it.
 
 use super::{
     app::App,
@@ -271,7 +272,8 @@ async fn a_hold_stands_during_a_restore_and_the_restore_goes_on() {
     world.meeting.redact(span()).await.expect(202);
 }
 
-/// A recording that is deleted while it is restored does not come back, and nobody asks for it again.
+/// A recording that is deleted while it is restored does not come back, and nobody asks for it
+/// again.
 #[tokio::test]
 async fn a_deletion_ends_a_restore() {
     let world = World::start().await;

@@ -11,7 +11,7 @@ use hansard::{
     embed::s3::Options,
     jobs::restore::Restore,
     objects::{Objects, StorageConfig},
-    store::job,
+    store::{job, lease},
     worker::{Claimed, Job, Outcome},
 };
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ impl World {
             .execute(&mut *tx)
             .await
             .expect("it may");
-        let claimed = job::claim(&mut tx, &["restore"], owner, &[], 1).await;
+        let claimed = lease::claim(&mut tx, &["restore"], owner, &[], 1).await;
         let row = claimed.expect("it may").pop();
         tx.commit().await.expect("commits");
         let row = row?;
@@ -240,7 +240,7 @@ async fn a_restore_outlives_its_worker() {
     world.ask(json!({"days": 2})).await;
     let key = format!("m/{}", world.recording);
     let objects = &world.bucket.objects;
-    let speed = hansard::domain::restore::Speed::Standard;
+    let speed = hansard::domain::restore::RestoreSpeed::Standard;
     objects.restore(&key, 2, speed).await.expect("taken");
     assert!(matches!(world.work().await, Some(Outcome::Waiting { .. })));
     world.bucket.pass(13 * HOUR);

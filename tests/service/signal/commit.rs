@@ -17,7 +17,7 @@ use hansard::{
         time::{MeetingTime, Micros, Span},
     },
     speech::Translation,
-    store::{capture::FinalSegment, consent, event, job, new_id, transcript},
+    store::{capture::FinalSegment, consent, event, job, lease, new_id, transcript},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -82,7 +82,7 @@ impl Held {
         let said_yes = command::consent::record(&mut tx, &decision)
             .await
             .expect("said");
-        let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1)
+        let claimed = lease::claim(&mut tx, &["capture"], owner, &[], 1)
             .await
             .expect("claimed");
         tx.commit().await.expect("commits");
@@ -309,7 +309,7 @@ async fn a_final_is_refused_by_what_the_log_says_and_the_gate_does_not_know() {
             };
             gate.apply(&agreed, MeetingTime::ZERO);
         }
-        let claimed = job::claim(&mut tx, &["capture"], owner, &[], 1)
+        let claimed = lease::claim(&mut tx, &["capture"], owner, &[], 1)
             .await
             .expect("claimed");
         command::consent::record(&mut tx, &decision(ana, ConsentStatus::Withdrawn, 3_000))

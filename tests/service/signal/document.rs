@@ -67,8 +67,8 @@ fn the_document_is_whole() {
     }
 }
 
-/// What a server takes is described. (Not all that is described is taken: that tokens hold, for one,
-/// no schema says.)
+/// What a server takes is described. (Not all that is described is taken: that tokens hold, for
+/// one, no schema says.)
 #[test]
 fn what_is_taken_of_clients_is_described() {
     let mut taken = 0;

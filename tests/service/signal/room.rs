@@ -8,7 +8,7 @@ use hansard::{
         event::{Event, Retraction},
         id::SegmentId,
         recording_state::RecordingState,
-        transcript::Reason,
+        transcript::RetractionReason,
     },
     queue::message::Published,
     store::{
@@ -194,7 +194,7 @@ async fn at_the_end_participants_go_after_the_last_final_and_observers_after_the
     let last = world
         .store_event(Event::TranscriptRetracted(Retraction {
             segment_id: SegmentId(new_id()),
-            reason: Reason::Empty,
+            reason: RetractionReason::Empty,
         }))
         .await;
     let close = Published::Close {

@@ -45,8 +45,8 @@ async fn what_a_socket_causes_is_logged_with_its_request_and_meeting() {
         .with_env_filter("hansard=info")
         .with_writer(lines.clone())
         .finish();
-    // With one dispatcher alone, a callsite that another test's thread meets first asks that thread's
-    // (none) and stays off for all.
+    // With one dispatcher alone, a callsite that another test's thread meets first asks that
+    // thread's (none) and stays off for all.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     // All tasks of this test run on its thread.
     let _logging = tracing::subscriber::set_default(subscriber);

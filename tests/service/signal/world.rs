@@ -29,7 +29,7 @@ use hansard::{
     },
     ledger::Ledger,
     objects::{self, Objects},
-    published::Here,
+    published::LocalSockets,
     queue::Queue,
     store::{
         Store,
@@ -240,7 +240,7 @@ impl World {
                 .handle(),
             passwords: Passwords::default(),
             media_origin: "http://127.0.0.1:9".into(),
-            here: Here::default(),
+            here: LocalSockets::default(),
             unwritten: Unwritten::default(),
             limits: Limits::default(),
         });

@@ -6,10 +6,10 @@ use hansard::{
     domain::{
         id::{MeetingId, RecordingId},
         inventory::ObjectKind,
-        sweep::{Held, MARK, Mark},
+        sweep::{MARK, Mark, SweepHold},
         tiering::Tier,
     },
-    jobs::sweep::{How, Report, Sweep},
+    jobs::sweep::{Report, Sweep, SweepMode},
     store::inventory::{self, Noted, Object},
 };
 use std::{process::Command, time::Duration};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub const FOREIGN: &str = "holidays/2026.jpg";
 /// With the few objects of a test, one is more than 1 % of them.
-pub const HOW: How = How {
+pub const HOW: SweepMode = SweepMode {
     dry: false,
     any_number: true,
     accepts: false,
@@ -78,7 +78,7 @@ impl Yard {
         self.world.bucket.pass(Duration::from_secs(hours * 3600));
     }
 
-    pub async fn run(&self, how: How) -> Report {
+    pub async fn run(&self, how: SweepMode) -> Report {
         self.sweep.run(how, |_| {}).await.expect("it is well")
     }
 
@@ -147,21 +147,21 @@ async fn nothing_goes_while_it_is_not_sure_that_the_rows_tell_all() {
     yard.run(HOW).await;
     yard.pass(25);
     let objects = &yard.world.bucket.objects;
-    let refused = async |how: How, wanted: Held| {
+    let refused = async |how: SweepMode, wanted: SweepHold| {
         let report = yard.run(how).await;
         assert_eq!((report.held, report.deleted), (Some(wanted), 0));
         assert!(yard.has(&lost).await, "{wanted}");
     };
-    let unsure = How {
+    let unsure = SweepMode {
         ledger_is_current: false,
         ..HOW
     };
-    refused(unsure, Held::Ledger).await;
-    let few = How {
+    refused(unsure, SweepHold::Ledger).await;
+    let few = SweepMode {
         any_number: false,
         ..HOW
     };
-    refused(few, Held::TooMany).await;
+    refused(few, SweepHold::TooMany).await;
 
     sqlx::query("insert into spools (spool, meeting_id, epoch, tenant_id) values ($1, $2, 1, $3)")
         .bind(Uuid::now_v7())
@@ -170,7 +170,7 @@ async fn nothing_goes_while_it_is_not_sure_that_the_rows_tell_all() {
         .execute(&mut yard.world.app.sql().await)
         .await
         .expect("it may");
-    refused(HOW, Held::Spools).await;
+    refused(HOW, SweepHold::Spools).await;
     yard.sql("delete from spools").await;
 
     let own = objects.get_bytes(MARK).await.expect("it is marked");
@@ -184,21 +184,21 @@ async fn nothing_goes_while_it_is_not_sure_that_the_rows_tell_all() {
         "somebody else's".to_owned(),
     ] {
         yard.put(MARK, &other).await;
-        refused(HOW, Held::OtherDeployment).await;
-        let accepts = How {
+        refused(HOW, SweepHold::OtherDeployment).await;
+        let accepts = SweepMode {
             accepts: true,
             ..HOW
         };
-        refused(accepts, Held::OtherDeployment).await;
+        refused(accepts, SweepHold::OtherDeployment).await;
     }
     objects.delete(MARK).await.expect("deleted");
-    refused(HOW, Held::MarkLost).await;
+    refused(HOW, SweepHold::MarkLost).await;
     yard.put(MARK, &String::from_utf8(own).expect("text")).await;
     // A backup was put back.
     yard.sql("update deployment set sweeps = sweeps - 1").await;
-    refused(HOW, Held::OlderDatabase).await;
+    refused(HOW, SweepHold::OlderDatabase).await;
     let report = yard
-        .run(How {
+        .run(SweepMode {
             accepts: true,
             ..HOW
         })
@@ -215,7 +215,7 @@ async fn few_of_many_objects_go_by_themselves() {
     for _ in 0..98 {
         yard.world.file(yard.meeting, vec![1; 9]).await;
     }
-    let how = How {
+    let how = SweepMode {
         any_number: false,
         ..HOW
     };
@@ -323,7 +323,7 @@ async fn parts_of_uploads_that_nobody_ended_go_after_a_day() {
     let report = yard.run(HOW).await;
     assert_eq!((report.uploads, left().await.len()), (0, 2));
     yard.pass(1);
-    let dry = How { dry: true, ..HOW };
+    let dry = SweepMode { dry: true, ..HOW };
     let report = yard.run(dry).await;
     assert_eq!(
         (report.uploads, report.aborted, left().await.len()),

@@ -5,10 +5,10 @@ use crate::{rest::keep_versions, support::eventually};
 use chrono::{DateTime, Utc};
 use hansard::{
     domain::{
-        sweep::{Held, MARK},
+        sweep::{MARK, SweepHold},
         tiering::Tier,
     },
-    jobs::sweep::{How, Sweep},
+    jobs::sweep::{Sweep, SweepMode},
 };
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -57,11 +57,11 @@ async fn old_versions_without_an_object_go_by_the_same_rules() {
     assert_eq!(yard.run(HOW).await.deleted, 0);
     assert!(versions().await.contains(&hidden));
     yard.pass(1);
-    let few = How {
+    let few = SweepMode {
         any_number: false,
         ..HOW
     };
-    assert_eq!(yard.run(few).await.held, Some(Held::TooMany));
+    assert_eq!(yard.run(few).await.held, Some(SweepHold::TooMany));
     let report = yard.run(HOW).await;
     assert_eq!((report.due, report.deleted), (1, 1));
     let left = versions().await;

@@ -1,5 +1,5 @@
-//! Meetings that are over, their files in a bucket, a clock that is set forward, and workers that can
-//! be killed.
+//! Meetings that are over, their files in a bucket, a clock that is set forward, and workers that
+//! can be killed.
 
 use crate::{
     rest::app::App,
@@ -20,7 +20,7 @@ use hansard::{
     embed::s3::Options,
     jobs::tier::{Move, plan_due},
     objects::{Objects, StorageConfig},
-    store::job,
+    store::{job, lease},
     worker::{Claimed, Job, Outcome},
 };
 use sqlx::Row;
@@ -190,7 +190,7 @@ impl World {
     pub async fn claim(&self) -> Option<Claimed> {
         let owner = Uuid::now_v7();
         let mut tx = self.app.state.store.worker_tx().await.expect("answers");
-        let claimed = job::claim(&mut tx, &["tier"], owner, &[], 1).await;
+        let claimed = lease::claim(&mut tx, &["tier"], owner, &[], 1).await;
         let job = claimed.expect("it may").pop();
         tx.commit().await.expect("commits");
         let (_, lease) = watch::channel(LeaseState::Held);

@@ -1,5 +1,5 @@
-//! A year in minutes: a thousand recordings of mixed sizes on a clock that is set forward day by day,
-//! by workers that are killed at random points.
+//! A year in minutes: a thousand recordings of mixed sizes on a clock that is set forward day by
+//! day, by workers that are killed at random points.
 
 use super::{
     jobs,
@@ -158,8 +158,8 @@ async fn a_year_in_minutes() {
             if jobs(&world, "queued").await + jobs(&world, "running").await == 0 {
                 break;
             }
-            // The row of a job whose worker was killed may be locked until Postgres has heard of it,
-            // and whole days pass here in that time.
+            // The row of a job whose worker was killed may be locked until Postgres has heard of
+            // it, and whole days pass here in that time.
             waits += 1;
             assert!(began.elapsed() < DAY_MAX, "day {day} does not end");
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,7 +1,8 @@
-//! A tenant's ledger with its rows and files, in steps: processes die between object and rows, uploads
-//! arrive late, storage is away, and the database is put back from a backup again and again. In every
-//! database that has caught up with the bucket whatever was deleted is deleted, whoever was taken out is
-//! taken out, and the files that it names are there; and no number is written twice.
+//! A tenant's ledger with its rows and files, in steps: processes die between object and rows,
+//! uploads arrive late, storage is away, and the database is put back from a backup again and
+//! again. In every database that has caught up with the bucket whatever was deleted is deleted,
+//! whoever was taken out is taken out, and the files that it names are there; and no number is
+//! written twice.
 
 use crate::dice::Dice;
 use hansard_domain::{
@@ -149,8 +150,8 @@ impl World {
         }
     }
 
-    /// Writes the entry and its rows; `None`: this process died, or cannot now, or what it was about is
-    /// not so any more.
+    /// Writes the entry and its rows; `None`: this process died, or cannot now, or what it was
+    /// about is not so any more.
     fn append(
         &mut self,
         meeting: MeetingId,

@@ -1,11 +1,11 @@
-//! A tenant's meetings over two years of simulated hours: settings change, holds come and go, and once
-//! an hour somebody looks what is due. Nothing goes early, by what was set at that hour, nothing that
-//! is held goes, and nothing that is due is left.
+//! A tenant's meetings over two years of simulated hours: settings change, holds come and go, and
+//! once an hour somebody looks what is due. Nothing goes early, by what was set at that hour,
+//! nothing that is held goes, and nothing that is due is left.
 
 use crate::dice::Dice;
 use chrono::{DateTime, TimeDelta, Utc};
 use hansard_domain::{
-    retention::{Kept, Retention},
+    retention::{Retention, RetentionFacts},
     tenant_settings::Days,
 };
 
@@ -70,7 +70,7 @@ pub fn play(seed: u64) -> usize {
                 && old
                     .zip(days)
                     .is_some_and(|(old, days)| old >= i64::from(days) * 24);
-            let kept = Kept {
+            let kept = RetentionFacts {
                 ended: one.ended_h.map(at),
                 own: one.own,
                 tenants,

@@ -1,9 +1,9 @@
 //! When a recording's file moves to which tier.
 //!
 //! Its age counts from the end of its meeting or from when it was last fetched, whichever is later.
-//! Moves go one way. Of all ways through the tiers that are still to come the cheapest is taken, with
-//! minimum days, billed sizes, requests and retrieval counted in: so what would cost more than it
-//! saves stays, and a tier may be left out.
+//! Moves go one way. Of all ways through the tiers that are still to come the cheapest is taken,
+//! with minimum days, billed sizes, requests and retrieval counted in: so what would cost more than
+//! it saves stays, and a tier may be left out.
 
 use super::{
     Tariff, Tier,
@@ -186,8 +186,8 @@ impl<'a> Planning<'a> {
         (there, cost)
     }
 
-    /// The cheapest way on from `now`, of the steps from the `first` on: its bill until the end, and
-    /// the tier that it goes to in the first moment in which steps are due.
+    /// The cheapest way on from `now`, of the steps from the `first` on: its bill until the end,
+    /// and the tier that it goes to in the first moment in which steps are due.
     fn cheapest(&self, place: Place<'a>, now: DateTime<Utc>, first: usize) -> (f64, Option<Tier>) {
         let Some((at, ..)) = self.steps.get(first) else {
             return (

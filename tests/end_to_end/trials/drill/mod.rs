@@ -1,7 +1,7 @@
-//! The erasure of a person whose voice and words are known: a tone and a sentence that nobody else has.
-//! It was recorded by a machine that was killed with some of it in its spool. Afterwards every version of
-//! every object is decoded, every table, export and log looked through, and the database of before is put
-//! back under the bucket.
+//! The erasure of a person whose voice and words are known: a tone and a sentence that nobody else
+//! has. It was recorded by a machine that was killed with some of it in its spool. Afterwards every
+//! version of every object is decoded, every table, export and log looked through, and the database
+//! of before is put back under the bucket.
 
 mod parts;
 

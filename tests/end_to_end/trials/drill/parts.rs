@@ -1,5 +1,5 @@
-//! Where the drill is held: a database, a broker, a bucket that keeps versions and three processes, and
-//! what is looked through afterwards.
+//! Where the drill is held: a database, a broker, a bucket that keeps versions and three processes,
+//! and what is looked through afterwards.
 
 use super::SOON;
 use crate::support::{

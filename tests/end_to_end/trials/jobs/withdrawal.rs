@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A withdrawal heard of while the mix is on its way reaches back over what is in it: the tracks are
-/// joined again first, and the only mix that is announced is of those.
+/// A withdrawal heard of while the mix is on its way reaches back over what is in it: the tracks
+/// are joined again first, and the only mix that is announced is of those.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_between_the_tracks_and_the_mix_comes_first() {
     let place = Place::new().await;

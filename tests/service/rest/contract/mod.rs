@@ -169,8 +169,8 @@ fn everything_has_a_type() {
     for (name, schema) in schemas {
         for (member, property) in schema["properties"].as_object().into_iter().flatten() {
             let here = format!("{name}.{member}");
-            // Why a stream was closed may be whatever its worker said, and why something was deleted
-            // whatever somebody wrote.
+            // Why a stream was closed may be whatever its worker said, and why something was
+            // deleted whatever somebody wrote.
             let is_open = [
                 "Stream.reason",
                 "Tombstone.reason",

@@ -1,5 +1,5 @@
-//! Sound of a stored track through speech, the same way as live sound and after all of it: a portion
-//! at a time, so that what was found is kept when the process ends.
+//! Sound of a stored track through speech, the same way as live sound and after all of it: a
+//! portion at a time, so that what was found is kept when the process ends.
 
 use crate::{
     domain::{
@@ -8,7 +8,7 @@ use crate::{
         recording::CONCEAL_MAX,
         settings::MeetingSettings,
         time::{MeetingTime, Micros, Span},
-        transcript::Reason,
+        transcript::RetractionReason,
         unheard::ends_portion,
     },
     media::{containers::track::Reader, decode::Decoder, frame::Pcm},
@@ -38,7 +38,7 @@ pub(super) struct File {
 
 /// What came of listening to a portion.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(super) struct Transcribed {
     pub lines: Vec<Line>,
     /// Of the lines.
     pub translations: Vec<Translation>,
@@ -48,12 +48,12 @@ pub(super) struct Heard {
     pub length: Micros,
 }
 
-impl Heard {
+impl Transcribed {
     fn take(&mut self, caption: Caption) {
         match caption {
             Caption::Final(line) => self.lines.push(line),
             Caption::Translated(translation) => self.translations.push(translation),
-            Caption::Retracted(retraction) if retraction.reason == Reason::Lost => {
+            Caption::Retracted(retraction) if retraction.reason == RetractionReason::Lost => {
                 self.undecoded.push(retraction.span)
             }
             Caption::Partial(_) | Caption::Retracted(_) => {}
@@ -90,12 +90,12 @@ impl Sound {
         settings: &MeetingSettings,
         gate: &Arc<Gate>,
         key: &TrackKey,
-    ) -> anyhow::Result<Option<Heard>> {
+    ) -> anyhow::Result<Option<Transcribed>> {
         let participant = key.participant;
         let Some(mut next) = self.next().await? else {
             return Ok(None);
         };
-        let mut heard = Heard::default();
+        let mut heard = Transcribed::default();
         let (room, mut captions) = speech.meeting(gate.clone());
         let stream = room.open(StreamOptions {
             participant,
