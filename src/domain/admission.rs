@@ -139,7 +139,7 @@ pub fn holds<P>(
     present: impl IntoIterator<Item = P>,
     accepts: impl Fn(&P, Use) -> bool,
 ) -> bool {
-    policy == ConsentPolicy::All && present.into_iter().any(|who| !accepts(&who, purpose))
+    policy.holds_everybody() && present.into_iter().any(|who| !accepts(&who, purpose))
 }
 
 /// Whether the others hear and see somebody who is present, live: under `required` only who
@@ -156,7 +156,7 @@ pub fn awaited<P>(
     present: impl IntoIterator<Item = P>,
     accepts: impl Fn(&P, Use) -> bool,
 ) -> Vec<P> {
-    if policy != ConsentPolicy::All {
+    if !policy.holds_everybody() {
         return Vec::new();
     }
     let present = present.into_iter();

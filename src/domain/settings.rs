@@ -28,6 +28,13 @@ words! {
     }
 }
 
+impl ConsentPolicy {
+    /// Whether nobody is recorded or transcribed while anybody present has not agreed.
+    pub const fn holds_everybody(self) -> bool {
+        matches!(self, Self::All)
+    }
+}
+
 /// A meeting's settings as its row keeps them. What a row leaves out has its default; a word that
 /// is not known is an error and not a guess.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

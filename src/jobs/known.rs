@@ -66,9 +66,10 @@ impl Known {
         let gate = consent::replayed(&log, start);
         let on = |time: DateTime<Utc>| MeetingTime((time - start).num_microseconds().unwrap_or(0));
         // Whoever recorded may not have heard of it: what is here of the others goes, too.
-        let held = match whole.settings.consent_policy {
-            ConsentPolicy::All => taken_back(&people(&visits, start, &gate, Use::Recording)),
-            ConsentPolicy::Exclude | ConsentPolicy::Required => Vec::new(),
+        let held = if whole.settings.consent_policy.holds_everybody() {
+            taken_back(&people(&visits, start, &gate, Use::Recording))
+        } else {
+            Vec::new()
         };
         let mut paused: Vec<Span> = paused
             .into_iter()
@@ -216,7 +217,7 @@ pub(super) async fn transcription(
 ) -> anyhow::Result<Gate> {
     let log = consent::whole(tx, meeting).await?;
     let gate = consent::replayed(&log, start);
-    if policy != ConsentPolicy::All {
+    if !policy.holds_everybody() {
         return Ok(gate);
     }
     let visits = attendance::of_meeting(tx, meeting).await?;

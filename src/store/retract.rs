@@ -15,7 +15,6 @@ use crate::domain::{
     gate::Pass,
     id::{MeetingId, SegmentId},
     job::JobKind,
-    settings::ConsentPolicy,
     transcript::RetractionReason,
 };
 use chrono::{DateTime, Utc};
@@ -39,7 +38,7 @@ pub async fn behind(
     let mut effects = Effects::default();
     if entry.purposes.contains(&Use::Transcription) {
         let ms = |time: DateTime<Utc>| (time - start).num_milliseconds();
-        let all = of.settings.consent_policy == ConsentPolicy::All;
+        let all = of.settings.consent_policy.holds_everybody();
         let gone: Vec<(Uuid, i64)> = sqlx::query_as(WORDS)
             .bind(entry.meeting.0)
             .bind(entry.participant.0)
@@ -107,7 +106,7 @@ async fn is_sound_behind(
     .bind(of.id().0)
     .bind(entry.participant.0)
     .bind(from)
-    .bind(of.settings.consent_policy == ConsentPolicy::All)
+    .bind(of.settings.consent_policy.holds_everybody())
     .fetch_one(conn)
     .await?)
 }
