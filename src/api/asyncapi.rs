@@ -1,8 +1,8 @@
 //! The AsyncAPI 3 document of signaling, made from the types that messages are read into and
 //! written from.
 //!
-//! It is the server's: it *receives* what clients say and *sends* what they hear. Messages are called
-//! `client.TYPE` and `server.TYPE`, as some types go both ways with other data.
+//! It is the server's: it *receives* what clients say and *sends* what they hear. Messages are
+//! called `client.TYPE` and `server.TYPE`, as some types go both ways with other data.
 
 use super::{
     schema::{self, SCHEMAS},
@@ -409,8 +409,8 @@ fn finish(document: &mut Value, told: &[Message], heard: &[Message]) {
     schema::unwrap_lines(document);
 }
 
-/// Makes one object of what a struct and the structs that are flattened into it have. One that may be
-/// missing is missing as a whole: none of its members is required.
+/// Makes one object of what a struct and the structs that are flattened into it have. One that may
+/// be missing is missing as a whole: none of its members is required.
 fn merge(document: &Value, one: &mut Value) {
     let Some(parts) = one["allOf"].as_array().cloned() else {
         return;

@@ -58,8 +58,8 @@ pub struct ConsentInput {
     #[schema(max_length = 2000)]
     pub statement: Option<String>,
     /// With `withdrawn`: what was recorded and said before for these purposes is to go, too. The
-    /// tenant's `selfErasure` says whether that is done at once, has to be approved, or is refused. By
-    /// one's own hand until 30 days after the end.
+    /// tenant's `selfErasure` says whether that is done at once, has to be approved, or is refused.
+    /// By one's own hand until 30 days after the end.
     pub erase: Option<bool>,
 }
 
@@ -107,7 +107,8 @@ pub struct ConsentView {
     /// Hex SHA-256 of `prevHash` and the entry.
     pub hash: String,
     pub prev_hash: String,
-    /// What came of `erase`; null where that was not asked for, or the tenant's `selfErasure` is `off`.
+    /// What came of `erase`; null where that was not asked for, or the tenant's `selfErasure` is
+    /// `off`.
     pub redaction: Option<OwnRedactionView>,
 }
 
@@ -172,10 +173,11 @@ impl From<ConsentDecision> for ConsentReceipt {
 /// Gives, refuses or withdraws consent.
 ///
 /// Possible before joining, which makes the participant, and after the end, when a withdrawal stops
-/// nothing earlier; `erase` asks for that to be taken out. While the database is away a withdrawal with a join, resume or consent token
-/// acts all the same (202), a grant is refused (503). What the participant said last, said again in
-/// the same words by the same actor, is the entry that is there (201). A participant agrees at most
-/// 100 times in a meeting; declining and withdrawing have no limit.
+/// nothing earlier; `erase` asks for that to be taken out. While the database is away a withdrawal
+/// with a join, resume or consent token acts all the same (202), a grant is refused (503). What the
+/// participant said last, said again in the same words by the same actor, is the entry that is
+/// there (201). A participant agrees at most 100 times in a meeting; declining and withdrawing have
+/// no limit.
 #[utoipa::path(
     operation_id = "giveConsent",
     post, path = "/v1/users/consent", tag = "consent",
@@ -252,8 +254,8 @@ async fn say(
     })
 }
 
-/// Asks for the redaction of what was withdrawn, once: repeated, it says how that stands. `None`: the
-/// tenant takes no such wishes of participants.
+/// Asks for the redaction of what was withdrawn, once: repeated, it says how that stands. `None`:
+/// the tenant takes no such wishes of participants.
 async fn erase(
     state: &Shared,
     caller: &Caller,

@@ -78,8 +78,8 @@ impl Act<'_> {
     }
 }
 
-/// Carries the request out. A withdrawal is told as soon as it acts, or stands in the log; then what
-/// was committed.
+/// Carries the request out. A withdrawal is told as soon as it acts, or stands in the log; then
+/// what was committed.
 ///
 /// # Errors
 /// A [`Problem`]; a withdrawal may act all the same, it is only not written down.

@@ -63,8 +63,8 @@ impl DeletionQuery {
 
 /// Deletes a recording.
 ///
-/// It is `deleting` when this answers, and every copy goes, also when storage is away just now; then
-/// reading it answers 410 with its tombstone. With the last track the mix goes, too. Repeating
+/// It is `deleting` when this answers, and every copy goes, also when storage is away just now;
+/// then reading it answers 410 with its tombstone. With the last track the mix goes, too. Repeating
 /// changes nothing.
 #[utoipa::path(
     operation_id = "deleteRecording",
@@ -118,8 +118,8 @@ async fn delete_transcript(
 
 /// Deletes a meeting.
 ///
-/// Everything goes but the ConsentLog: recordings, transcript, events, links. Reading it answers 410
-/// with its tombstone; its consents can still be read. Repeating changes nothing.
+/// Everything goes but the ConsentLog: recordings, transcript, events, links. Reading it answers
+/// 410 with its tombstone; its consents can still be read. Repeating changes nothing.
 #[utoipa::path(
     operation_id = "deleteMeeting",
     delete, path = "/v1/meetings/{id}", tag = "meetings",

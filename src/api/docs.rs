@@ -243,7 +243,8 @@ pub fn text() -> String {
     schema::text(&document())
 }
 
-/// `/v1/openapi.json`, `/v1/asyncapi.json`, and the page `/docs`, which loads nothing from elsewhere.
+/// `/v1/openapi.json`, `/v1/asyncapi.json`, and the page `/docs`, which loads nothing from
+/// elsewhere.
 pub fn routes(public_url: &str, signal_url: &str) -> Router<Shared> {
     let document: Arc<Value> = Arc::new(document_of(public_url));
     let signaling: Arc<Value> = Arc::new(asyncapi::document_of(signal_url));

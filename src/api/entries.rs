@@ -13,7 +13,8 @@ const TRIES_MAX: usize = 5;
 
 /// How one try of a request ended that is not answered by it.
 pub enum Attempt {
-    /// The ledger has entries that the database has not: they are carried out, then it begins again.
+    /// The ledger has entries that the database has not: they are carried out, then it begins
+    /// again.
     Behind,
     Failed(Problem),
 }

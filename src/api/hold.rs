@@ -92,8 +92,9 @@ async fn read(
     Ok(Json(HoldView::new(id, found)))
 }
 
-/// Places a legal hold on a meeting: until it is lifted, nothing of it is deleted, redacted or erased,
-/// and nothing expires. Withdrawals of consent still cut, and files still move between tiers.
+/// Places a legal hold on a meeting: until it is lifted, nothing of it is deleted, redacted or
+/// erased, and nothing expires. Withdrawals of consent still cut, and files still move between
+/// tiers.
 ///
 /// With another reason it replaces the one that there is.
 #[utoipa::path(

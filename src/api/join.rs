@@ -54,8 +54,8 @@ pub struct JoinInput {
     pub display_name: Option<String>,
     #[schema(min_length = 1, max_length = 256, format = Password)]
     pub password: Option<String>,
-    /// With a link: of the guest's earlier join to this meeting. It is the same participant again; a
-    /// `displayName` changes nothing then, and the password is not asked for.
+    /// With a link: of the guest's earlier join to this meeting. It is the same participant again;
+    /// a `displayName` changes nothing then, and the password is not asked for.
     #[schema(min_length = 1, max_length = 2048)]
     pub consent_token: Option<String>,
 }

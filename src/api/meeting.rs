@@ -84,8 +84,8 @@ pub struct SettingsInput {
     /// The meeting ends this long after nobody is present. Default 300.
     #[schema(minimum = 10, maximum = 86400)]
     pub end_when_empty_seconds: Option<u32>,
-    /// From the meeting's end to the deletion of what was recorded of it: days, or `keep`. Null: as the
-    /// tenant says.
+    /// From the meeting's end to the deletion of what was recorded of it: days, or `keep`. Null: as
+    /// the tenant says.
     pub retention_days: Option<Retention>,
 }
 

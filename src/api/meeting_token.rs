@@ -1,5 +1,5 @@
-//! Tokens that read one meeting, for pages of others: to hear what is told of it, or to play what it
-//! left.
+//! Tokens that read one meeting, for pages of others: to hear what is told of it, or to play what
+//! it left.
 
 use super::{
     auth::Caller,

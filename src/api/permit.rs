@@ -118,7 +118,8 @@ use Right::{All, No, Own};
 // One line each: it is read by column.
 #[rustfmt::skip]
 pub const TABLE: [Row; 32] = [
-    //                                 server  host  participant  (host)  consenting  guest  publishing  observing  playing
+    //                                 server  host  participant  (host)  consenting  guest
+    //                                 publishing  observing  playing
     row(Operation::CreateMeeting,     [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
     row(Operation::ListMeetings,      [All,    Own,  No,          No,     No,         No,    No,         No,        No]),
     row(Operation::ReadMeeting,       [All,    Own,  Own,         Own,    No,         No,    No,         Own,       Own]),

@@ -109,7 +109,8 @@ pub struct RecordingView {
     pub size_bytes: Option<i64>,
     pub sha256: Option<String>,
     pub created_at: Time,
-    /// When it is deleted, as the meeting's `retentionDays` or the tenant's say; null while it is held.
+    /// When it is deleted, as the meeting's `retentionDays` or the tenant's say; null while it is
+    /// held.
     pub expires_at: Option<Time>,
 }
 

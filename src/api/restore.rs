@@ -59,8 +59,8 @@ pub struct Restoring {
 
 /// Has a recording restored from the archive.
 ///
-/// It takes hours; the recording's `restore` says how far it is, and `content` answers 409 until then.
-/// Asking again sets a new end where that is later.
+/// It takes hours; the recording's `restore` says how far it is, and `content` answers 409 until
+/// then. Asking again sets a new end where that is later.
 #[utoipa::path(
     operation_id = "restoreRecording",
     post, path = "/v1/recordings/{id}/restore", tag = "recordings", params(("id" = Uuid, Path, description = "Recording")),

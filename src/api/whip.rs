@@ -136,8 +136,8 @@ async fn create_token(
 
 /// Publishes by WHIP (RFC 9725).
 ///
-/// The offer is answered as one of the signaling is, by the same rules; what it sends are streams of
-/// the token's participant, who is present as long as they come. A participant has one peer
+/// The offer is answered as one of the signaling is, by the same rules; what it sends are streams
+/// of the token's participant, who is present as long as they come. A participant has one peer
 /// connection: this one takes the place of the one before.
 #[utoipa::path(
     operation_id = "publishWhip",
@@ -312,8 +312,8 @@ async fn of_session(
     publisher(caller)
 }
 
-/// Asks whoever holds the meeting. Who begins a session waits until somebody does; one that is there
-/// has its holder.
+/// Asks whoever holds the meeting. Who begins a session waits until somebody does; one that is
+/// there has its holder.
 async fn ask(
     state: &Shared,
     meeting: MeetingId,

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 /// Every source of packets ends here, with [`Delivery::give`] and [`Delivery::forward`].
 ///
 /// They part on the task that received the packet, before the loop and before the reorder buffer:
-/// whoever listens orders packets for itself, and a loop that is busy delays no voice. The loop asks
-/// the gate for recording and transcription, the room for `live`.
+/// whoever listens orders packets for itself, and a loop that is busy delays no voice. The loop
+/// asks the gate for recording and transcription, the room for `live`.
 pub(super) struct Delivery {
     stream: StreamId,
     to_loop: mpsc::Sender<(StreamId, Arrival)>,
@@ -52,9 +52,9 @@ impl Delivery {
         }
     }
 
-    /// To the loop. Never waits: without room it is dropped. A change of source goes before it, and is
-    /// kept until it found room.
-    pub fn give(&mut self, arrival: Arrival) -> Result<(), Reason> {
+    /// To the loop. Never waits: without room it is dropped. A change of source goes before it, and
+    /// is kept until it found room.
+    pub fn deliver(&mut self, arrival: Arrival) -> Result<(), Reason> {
         if let Some(change) = self.change.take()
             && let Err(full) = self.to_loop.try_send((self.stream, change))
         {

@@ -5,8 +5,9 @@
 //! is counted, and receiver reports are written.
 //!
 //! **Invariants.** Nothing of a packet that failed a check is looked at further. Nothing is written
-//! down here. A full channel drops, never blocks. What consent allows is not decided here: the loop asks
-//! the gate before a packet meets any buffer, and `room` asks it before one is sent on to the others.
+//! down here. A full channel drops, never blocks. What consent allows is not decided here: the loop
+//! asks the gate before a packet meets any buffer, and `room` asks it before one is sent on to the
+//! others.
 
 pub mod plain;
 pub mod webrtc;

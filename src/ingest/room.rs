@@ -2,8 +2,9 @@
 //! queue, past the meeting's loop. They are not decoded, not put in order and not kept.
 //!
 //! **Invariants.** Only what the gate lets through as [`Live`] comes into a queue, and the gate is
-//! asked again when it is sent. A full queue drops, and delays nobody else. What is heard is decided
-//! by the meeting alone: it publishes a source, and takes it back by dropping the [`Publication`].
+//! asked again when it is sent. A full queue drops, and delays nobody else. What is heard is
+//! decided by the meeting alone: it publishes a source, and takes it back by dropping the
+//! [`Publication`].
 
 use crate::domain::{
     codec::Codec,
@@ -197,8 +198,8 @@ impl Publisher {
         }
     }
 
-    /// To each of the others; not made when there is nobody. Never waits: for a listener without room it
-    /// is dropped.
+    /// To each of the others; not made when there is nobody. Never waits: for a listener without
+    /// room it is dropped.
     pub fn send(&self, packet: impl FnOnce() -> Packet) {
         let inner = &self.room.0;
         let state = inner.state.read();
@@ -249,8 +250,8 @@ pub enum Next {
 }
 
 impl Listener {
-    /// Waits for packets, which are added to `batch`, at most as many as `batch_max`, or for a change
-    /// of the sources. May be dropped while it waits; nothing is lost by that.
+    /// Waits for packets, which are added to `batch`, at most as many as `batch_max`, or for a
+    /// change of the sources. May be dropped while it waits; nothing is lost by that.
     pub async fn next(&mut self, batch: &mut Vec<Live<Arc<Heard>>>, batch_max: usize) -> Next {
         tokio::select! {
             count = self.heard.recv_many(batch, batch_max) => Next::Packets(count),

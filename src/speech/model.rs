@@ -39,7 +39,8 @@ pub struct Model {
     pub longest_utterance_seconds: u32,
     pub audio_ctx_floor: u32,
     pub audio_ctx_margin: u32,
-    /// The same for text that may still change; without it [`PARTIAL_FLOOR`], unless finals need less.
+    /// The same for text that may still change; without it [`PARTIAL_FLOOR`], unless finals need
+    /// less.
     pub audio_ctx_floor_partial: Option<u32>,
     /// Whether the glossary may be given as a prompt.
     pub prompt: bool,

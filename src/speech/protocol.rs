@@ -43,7 +43,8 @@ pub struct Decode {
     /// Least encoder positions, and how many beyond the audio's end (20 ms each).
     pub ctx_floor: u32,
     pub ctx_margin: u32,
-    /// How many hypotheses a decode with [`Effort::Beams`] follows at once; 1: it takes each likeliest token.
+    /// How many hypotheses a decode with [`Effort::Beams`] follows at once; 1: it takes each
+    /// likeliest token.
     pub beams: u32,
     /// Whether the model was trained with time stamps: without them it says things twice in a short
     /// window.

@@ -79,8 +79,8 @@ pub struct Subject {
     pub participant: ParticipantId,
     /// [`Role::Participant`] in a consent or WHIP token, which gives no other right.
     pub role: Role,
-    /// When the token was minted; after a removal, join, resume and WHIP tokens minted before it are
-    /// void.
+    /// When the token was minted; after a removal, join, resume and WHIP tokens minted before it
+    /// are void.
     pub minted: DateTime<Utc>,
 }
 

@@ -1,4 +1,5 @@
-//! A session's one-time `url`: a page with a button, which sets a cookie and opens the host's pages.
+//! A session's one-time `url`: a page with a button, which sets a cookie and opens the host's
+//! pages.
 
 use super::{answer, failed};
 use crate::{

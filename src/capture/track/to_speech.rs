@@ -65,13 +65,13 @@ impl ToSpeech {
         let sink = move |pcm| {
             // Owned by the sink: it lives as long.
             let _ = &alive;
-            give(&stream, pcm, &gate, &overflow, &over);
+            deliver(&stream, pcm, &gate, &overflow, &over);
         };
         (Box::new(sink), coming)
     }
 }
 
-fn give(
+fn deliver(
     stream: &speech::Stream,
     pcm: Admitted<Transcription, Pcm>,
     gate: &Gate,

@@ -110,8 +110,8 @@ impl Circumstances {
 }
 
 /// The holes of a track: `file` is its whole span, `recorded` what is in it. Where several reasons
-/// hold, the first of left, not agreed, paused, redacted, lost is told; where none does, the sender was
-/// mute. What a crash cost behind the end of the file is told, too.
+/// hold, the first of left, not agreed, paused, redacted, lost is told; where none does, the sender
+/// was mute. What a crash cost behind the end of the file is told, too.
 pub fn gaps(file: Span, recorded: &[Span], why: &Circumstances) -> Vec<Gap> {
     let always = [Span::new(MeetingTime(i64::MIN), MeetingTime::MAX)];
     let present = if why.present.is_empty() {

@@ -235,7 +235,7 @@ impl Task {
             self.reception.number(packet.sequence, at);
             self.note(at);
             self.forward(at, &packet, &[]);
-            self.delivery.give(Arrival::Other {
+            self.delivery.deliver(Arrival::Other {
                 at,
                 sequence: packet.sequence,
             })?;
@@ -260,7 +260,7 @@ impl Task {
             ticks,
         };
         self.forward(at, &packet, media);
-        self.delivery.give(Arrival::Rtp {
+        self.delivery.deliver(Arrival::Rtp {
             at,
             header,
             marker: packet.marker,
@@ -327,13 +327,13 @@ impl Task {
             // Who is not where the media comes from cannot end it: a neighbour on the host may have
             // the same SSRC.
             return if reach == Control::Whole {
-                self.delivery.give(Arrival::Bye { at })
+                self.delivery.deliver(Arrival::Bye { at })
             } else {
                 Err(Reason::Source)
             };
         }
         if reach == Control::Presence {
-            return self.delivery.give(Arrival::Alive { at });
+            return self.delivery.deliver(Arrival::Alive { at });
         }
         if let Some(cname) = control.cname {
             self.cname = Some(cname);
@@ -341,14 +341,14 @@ impl Task {
         match control.report {
             Some((ntp, timestamp)) => {
                 self.reception.sender_report(ntp, at);
-                self.delivery.give(Arrival::SenderReport {
+                self.delivery.deliver(Arrival::SenderReport {
                     at,
                     ntp,
                     timestamp,
                     cname: self.cname.clone(),
                 })
             }
-            None => self.delivery.give(Arrival::Alive { at }),
+            None => self.delivery.deliver(Arrival::Alive { at }),
         }
     }
 

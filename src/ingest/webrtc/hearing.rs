@@ -40,7 +40,8 @@ const KEPT_PACKETS: usize = 512;
 const KEPT_FOR: Duration = Duration::from_secs(1);
 /// Of what is sent, at most this part is sent again: a receiver that asks for more has no room.
 const AGAIN_MAX: f32 = 0.15;
-/// From whom no check came for this long, nothing is sent to: it is asleep, or its network is another.
+/// From whom no check came for this long, nothing is sent to: it is asleep, or its network is
+/// another.
 const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whose browser is told what the others send, and where what it is told goes.
@@ -134,8 +135,8 @@ impl Hearing {
         Some(now + Duration::from_micros(wait))
     }
 
-    /// The sources are others than before. What is kept of those that are gone is dropped at once; the
-    /// sections follow by an offer.
+    /// The sources are others than before. What is kept of those that are gone is dropped at once;
+    /// the sections follow by an offer.
     pub fn sources_changed(&mut self, rtc: &mut Rtc, now: Instant) {
         let now = self.since_began(now);
         self.changed = self.changed.or(Some(now));
@@ -262,7 +263,8 @@ impl Hearing {
         own_sections::described(sdp, &own)
     }
 
-    /// They offer: whether that is answered. Otherwise it met an offer of ours, which is told again.
+    /// They offer: whether that is answered. Otherwise it met an offer of ours, which is told
+    /// again.
     pub fn theirs(&mut self, now: Instant) -> bool {
         match self.turns.theirs(self.since_began(now)) {
             Theirs::Glare => {

@@ -1,15 +1,15 @@
 //! WebRTC: one UDP port for all browsers of a process ([`Endpoint`]), and a task for each peer
 //! connection ([`Peer`]).
 //!
-//! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows which
-//! peer a datagram is for, `task` is the one that owns a connection's state (ICE-lite, DTLS, SRTP: by
-//! str0m, which does no IO), `receiver` one stream of it, on its way to the meeting, `hearing` what the
-//! other side gets of the others, `pictures` which pictures of them.
+//! `socket` receives and sends (`tcp` for those whose networks let no UDP out), `routes` knows
+//! which peer a datagram is for, `task` is the one that owns a connection's state (ICE-lite, DTLS,
+//! SRTP: by str0m, which does no IO), `receiver` one stream of it, on its way to the meeting,
+//! `hearing` what the other side gets of the others, `pictures` which pictures of them.
 //!
 //! **Invariants.** Whoever did not prove by an ICE check that it knows the peer's password is heard
 //! by nobody: its datagrams are counted and dropped before any state is looked at. A peer has no
-//! route before its fingerprint is known. Each peer has a bounded queue, so that one that is flooded
-//! costs others nothing; a panic in one ends that one.
+//! route before its fingerprint is known. Each peer has a bounded queue, so that one that is
+//! flooded costs others nothing; a panic in one ends that one.
 
 mod hearing;
 mod peer;

@@ -19,13 +19,13 @@ pub struct Peer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     pub sdp: String,
-    /// What is taken in each section, by its `mid`, and its payload type: Opus, VP8, or H264. Where the
-    /// other side has none of them, a section is missing.
+    /// What is taken in each section, by its `mid`, and its payload type: Opus, VP8, or H264. Where
+    /// the other side has none of them, a section is missing.
     pub codecs: BTreeMap<String, (Codec, u8)>,
 }
 
-/// Why an offer has no answer, or an answer is not taken. Where nothing else is said, the connection is
-/// over then.
+/// Why an offer has no answer, or an answer is not taken. Where nothing else is said, the
+/// connection is over then.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refused {
     #[error("{0}")]
@@ -63,8 +63,8 @@ impl Peer {
         (Self { commands }, to_task)
     }
 
-    /// Answers an offer that [`crate::domain::negotiation`] has read: the first, or one that changes
-    /// the connection.
+    /// Answers an offer that [`crate::domain::negotiation`] has read: the first, or one that
+    /// changes the connection.
     pub async fn offer(&self, sdp: String) -> Result<Answer, Refused> {
         let (reply, answer) = oneshot::channel();
         let offer = Command::Offer { sdp, reply };

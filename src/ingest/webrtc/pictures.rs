@@ -15,8 +15,9 @@ use crate::{
 use std::collections::BTreeMap;
 use str0m::{Rtc, bwe};
 
-/// What a network is taken to have room for before its first feedback: a room of ten with cameras wants
-/// 2.7 Mbit/s, and pictures that are held back for nothing are worse than a second of too many.
+/// What a network is taken to have room for before its first feedback: a room of ten with cameras
+/// wants 2.7 Mbit/s, and pictures that are held back for nothing are worse than a second of too
+/// many.
 pub const BEGINS_WITH: bwe::Bitrate = bwe::Bitrate::mbps(5);
 /// Where the other side gives no feedback, nothing is held back.
 const UNKNOWN: bwe::Bitrate = bwe::Bitrate::gbps(1);
@@ -82,8 +83,8 @@ impl Pictures {
         self.sharing.is_sent(shown) && !self.awaited.contains_key(shown)
     }
 
-    /// Pauses and resumes, when that is due. Answers with what is not sent, when the other side is to be
-    /// told.
+    /// Pauses and resumes, when that is due. Answers with what is not sent, when the other side is
+    /// to be told.
     pub fn turn(&mut self, rtc: &mut Rtc, listener: &Listener, now: Micros) -> Option<Vec<Shown>> {
         if now - self.turned < TURN_EVERY {
             return None;

@@ -61,8 +61,8 @@ impl Receiver {
         self.key_frame.wanted = true;
     }
 
-    /// When a key frame is to be asked for; several wishes are one. Of whom nothing has come nothing can
-    /// be asked yet.
+    /// When a key frame is to be asked for; several wishes are one. Of whom nothing has come
+    /// nothing can be asked yet.
     pub fn key_frame_due(&self, now: Instant) -> Option<Instant> {
         let due = |asked: Instant| now.max(asked + KEY_FRAME_EVERY);
         (self.key_frame.wanted && self.source.is_some())
@@ -123,7 +123,7 @@ impl Receiver {
             // Seen by the others, and not kept.
             return Ok(());
         }
-        self.delivery.give(Arrival::Rtp {
+        self.delivery.deliver(Arrival::Rtp {
             at,
             header: Header {
                 sequence,
@@ -150,7 +150,7 @@ impl Receiver {
 
     pub fn report(&mut self, at: Instant, sent: SystemTime, timestamp: u32, cname: &Arc<str>) {
         // What finds no room is one of many.
-        let _ = self.delivery.give(Arrival::SenderReport {
+        let _ = self.delivery.deliver(Arrival::SenderReport {
             at,
             ntp: ntp(sent),
             timestamp,
@@ -160,12 +160,12 @@ impl Receiver {
 
     /// Its peer is there.
     pub fn alive(&mut self, at: Instant) {
-        let _ = self.delivery.give(Arrival::Alive { at });
+        let _ = self.delivery.deliver(Arrival::Alive { at });
     }
 
     /// Its peer is gone for good.
     pub fn bye(&mut self, at: Instant) {
-        let _ = self.delivery.give(Arrival::Bye { at });
+        let _ = self.delivery.deliver(Arrival::Bye { at });
     }
 }
 

@@ -1,5 +1,5 @@
-//! The task of one peer connection: it owns the connection's state, and is told datagrams, offers and the
-//! time.
+//! The task of one peer connection: it owns the connection's state, and is told datagrams, offers
+//! and the time.
 
 use super::{
     Shared,

@@ -1,8 +1,8 @@
 //! The spool of this process: which folders are being written, and how much room is left.
 //!
 //! A holder's segments lie in `<spool>/<meeting>/<epoch>`. Each such folder has one owner: whoever
-//! holds its [`OwnedFolder`], and without one the recovery. Every claim of a meeting has a new epoch, so
-//! a folder that exists and is not owned was given up, and nobody takes it again.
+//! holds its [`OwnedFolder`], and without one the recovery. Every claim of a meeting has a new
+//! epoch, so a folder that exists and is not owned was given up, and nobody takes it again.
 
 use crate::domain::{id::MeetingId, quota::Quota, recording::SegmentName};
 use parking_lot::{Mutex, MutexGuard};

@@ -2,7 +2,8 @@
 //!
 //! Sound is encoded in parts, several at a time, each by an encoder of its own: a frame of AAC-LC
 //! depends on nothing but the samples around it and on what the encoder has learned of them. A part
-//! therefore begins some frames early and reaches some further, and only the frames between are kept.
+//! therefore begins some frames early and reaches some further, and only the frames between are
+//! kept.
 
 use crate::media::{
     containers::mp4,
@@ -18,8 +19,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Bits per second of one voice channel: the error is 40 dB below speech, and the coder takes half of
-/// the time that it takes at 96,000.
+/// Bits per second of one voice channel: the error is 40 dB below speech, and the coder takes half
+/// of the time that it takes at 96,000.
 const BIT_RATE: i32 = 72_000;
 const RATE: u64 = 48_000;
 /// Samples of a frame.
@@ -28,7 +29,8 @@ const FRAME: usize = 1_024;
 const PRIMING: u32 = FRAME as u32;
 /// Frames of a part: half a minute.
 const PART: usize = 1_408;
-/// Frames that an encoder gets before those that are kept, to have learned what it would know by then.
+/// Frames that an encoder gets before those that are kept, to have learned what it would know by
+/// then.
 const BEFORE: usize = 16;
 /// Frames that it gets behind them: it looks ahead.
 const BEHIND: usize = 4;

@@ -85,7 +85,7 @@ impl Limiter {
         if quiet && self.least.is_empty() && self.released == 1.0 && self.sum == (AHEAD + 1) as f64
         {
             self.known += (to - from) as u64;
-            self.give(from - AHEAD, &vec![1.0; to - from], out);
+            self.emit(from - AHEAD, &vec![1.0; to - from], out);
             return;
         }
         let mut gains = Vec::with_capacity(to - from);
@@ -120,10 +120,10 @@ impl Limiter {
             self.known += 1;
             gains.push((self.sum / (AHEAD + 1) as f64) as f32);
         }
-        self.give(from - AHEAD, &gains, out);
+        self.emit(from - AHEAD, &gains, out);
     }
 
-    fn give(&mut self, from: usize, gains: &[f32], out: &mut Vec<f32>) {
+    fn emit(&mut self, from: usize, gains: &[f32], out: &mut Vec<f32>) {
         let skip = self.skip.min(gains.len());
         self.skip -= skip;
         let samples = &self.recent[from..from + gains.len()];

@@ -238,7 +238,7 @@ impl<'a> MixInput<'a> {
         let ready = std::mem::replace(&mut self.tail.1, rest);
         let at = self.tail.0;
         self.tail.0 += ready.len() as i64;
-        self.give(at, &ready)
+        self.emit(at, &ready)
     }
 
     fn end_run(&mut self) -> Flow {
@@ -247,7 +247,7 @@ impl<'a> MixInput<'a> {
         for (n, sample) in samples.iter_mut().enumerate() {
             *sample *= (count - n) as f32 / (FADE + 1) as f32;
         }
-        self.give(at, &samples)
+        self.emit(at, &samples)
     }
 
     fn finish(mut self) {
@@ -259,7 +259,7 @@ impl<'a> MixInput<'a> {
     }
 
     /// Cuts to what is allowed and copies into blocks.
-    fn give(&mut self, at: i64, samples: &[f32]) -> Flow {
+    fn emit(&mut self, at: i64, samples: &[f32]) -> Flow {
         let end = at + samples.len() as i64;
         let mut next = self.allowed.partition_point(|span| span.end <= at);
         while let Some(span) = self

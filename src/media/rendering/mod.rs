@@ -1,6 +1,6 @@
-//! After the meeting: [`remux`] trims and repairs segments, [`join`] makes tracks of them, and [`mix`] renders
-//! the meeting from the tracks (`mix_input` places one, `scratch` holds their sum, `limiter` and
-//! `aac` finish it).
+//! After the meeting: [`remux`] trims and repairs segments, [`join`] makes tracks of them, and
+//! [`mix`] renders the meeting from the tracks (`mix_input` places one, `scratch` holds their sum,
+//! `limiter` and `aac` finish it).
 
 pub mod join;
 pub mod mix;

@@ -1,5 +1,5 @@
-//! Made anew without re-encoding: [`keep`] trims or repairs a segment, [`digest`] and [`inspect`] say
-//! what is in it, [`rewrap`] gives a track another container.
+//! Made anew without re-encoding: [`keep`] trims or repairs a segment, [`digest`] and [`inspect`]
+//! say what is in it, [`rewrap`] gives a track another container.
 
 use super::redundancy;
 use crate::{
@@ -113,8 +113,8 @@ pub fn keep_without(path: &Path, allowed: &[Span], redacted: &[Span]) -> Result<
     Ok(content)
 }
 
-/// Writes the frames of a track whose time 0 is `zero` into the container that tracks have today, at
-/// their times.
+/// Writes the frames of a track whose time 0 is `zero` into the container that tracks have today,
+/// at their times.
 ///
 /// # Errors
 /// When it cannot be read, holds no frame, or `to` cannot be written; `to` is removed then.

@@ -36,9 +36,9 @@ const WIDE_CTX: u32 = 768;
 const BEAMS: i32 = 5;
 /// whisper.cpp keeps no more decoders.
 const BEAMS_MAX: u32 = 8;
-/// A time stamp this near to the end of the audio, or later, ends the text: what decoders say behind
-/// it they say a second time. (whisper.cpp stops 100 ms before the duration that it is given; the
-/// last voice is about 190 ms before the end of the audio.)
+/// A time stamp this near to the end of the audio, or later, ends the text: what decoders say
+/// behind it they say a second time. (whisper.cpp stops 100 ms before the duration that it is
+/// given; the last voice is about 190 ms before the end of the audio.)
 const END_BEFORE: Micros = Micros::from_ms(250);
 /// And the least duration that it takes.
 const HEARD_MIN: Micros = Micros::from_ms(200);

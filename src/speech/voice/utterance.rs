@@ -58,8 +58,8 @@ impl Before {
         same && self.is_sure && self.entry == entry && start - self.end <= BEFORE_MAX
     }
 
-    /// Whether its consent ended, or is held, at any time since: also behind the last sound that was
-    /// heard, which may still wait for a decoder.
+    /// Whether its consent ended, or is held, at any time since: also behind the last sound that
+    /// was heard, which may still wait for a decoder.
     pub fn is_withdrawn(&self, gate: &Gate, participant: ParticipantId) -> bool {
         let since = Pass {
             participant,

@@ -9,7 +9,7 @@ use hansard_domain::{
     time::MeetingTime,
     timeline::{Header, Senders},
 };
-use sender::{Dice, Event, LAN, Network, SENDER, Sender, arrivals, run};
+use sender::{Event, LAN, Network, Random, SENDER, Sender, arrivals, run};
 
 #[test]
 fn a_true_clock_stays_true_for_an_hour() {
@@ -223,21 +223,24 @@ fn a_network_that_becomes_slower_and_quicker_again_is_followed_gently() {
 #[test]
 fn anything_at_all_neither_panics_nor_goes_backwards() {
     for seed in 0..300 {
-        let mut dice = Dice::new(seed);
+        let mut random = Random::new(seed);
         let mut intake = Intake::new(if seed % 2 == 0 { 48_000 } else { 8_000 });
         let mut now = 0i64;
         let mut end = MeetingTime(i64::MIN);
-        let (mut sequence, mut timestamp) = (dice.roll() * 65536.0, dice.roll() * 4294967296.0);
+        let (mut sequence, mut timestamp) = (
+            random.fraction() * 65536.0,
+            random.fraction() * 4294967296.0,
+        );
         for id in 0..2_000 {
-            now += (dice.roll() * 40_000.0) as i64;
-            match (dice.roll() * 40.0) as u32 {
-                0 => sequence = dice.roll() * 65536.0,
-                1 => timestamp = dice.roll() * 4294967296.0,
-                2 => now += (dice.roll() * 100_000_000.0) as i64,
-                3 => sequence -= dice.roll() * 5.0,
+            now += (random.fraction() * 40_000.0) as i64;
+            match (random.fraction() * 40.0) as u32 {
+                0 => sequence = random.fraction() * 65536.0,
+                1 => timestamp = random.fraction() * 4294967296.0,
+                2 => now += (random.fraction() * 100_000_000.0) as i64,
+                3 => sequence -= random.fraction() * 5.0,
                 4 => timestamp = 0.0,
                 5 => drop(intake.sender_report(
-                    (dice.roll() * 1e19) as u64,
+                    (random.fraction() * 1e19) as u64,
                     timestamp as u32,
                     MeetingTime(now),
                 )),
@@ -245,8 +248,8 @@ fn anything_at_all_neither_panics_nor_goes_backwards() {
             }
             sequence += 1.0;
             timestamp += 960.0;
-            let ticks = if dice.roll() < 0.05 {
-                (dice.roll() * 6000.0) as u32
+            let ticks = if random.fraction() < 0.05 {
+                (random.fraction() * 6000.0) as u32
             } else {
                 960
             };
@@ -261,7 +264,7 @@ fn anything_at_all_neither_panics_nor_goes_backwards() {
                     placed.span.length().0 < 2_000_000,
                     "seed {seed}: {placed:?}"
                 );
-                if dice.roll() < 0.3 {
+                if random.fraction() < 0.3 {
                     intake.refuse(placed, at);
                 } else {
                     let _ = intake.keep(placed, id, at);

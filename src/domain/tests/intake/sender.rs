@@ -9,14 +9,14 @@ use hansard_domain::{
 use std::collections::BTreeMap;
 
 /// xorshift64*: the same numbers on every machine.
-pub struct Dice(u64);
+pub struct Random(u64);
 
-impl Dice {
+impl Random {
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn roll(&mut self) -> f64 {
+    pub fn fraction(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -82,13 +82,14 @@ pub enum Event {
 /// Everything that reaches us from one sender until `seconds`, by arrival (µs). `made` is the true
 /// start of capture.
 pub fn arrivals(sender: Sender, network: Network, seconds: i64, seed: u64) -> Vec<(i64, Event)> {
-    let mut dice = Dice::new(seed);
+    let mut random = Random::new(seed);
     let rate = 48.0 * (1.0 + sender.skew_ppm / 1e6);
     let ticks = sender.packet_ms * 48;
     let mut out = Vec::new();
     let mut sequence = sender.sequence;
-    let delay =
-        |dice: &mut Dice| ((network.delay_ms + network.jitter_ms * dice.roll()) * 1000.0) as i64;
+    let delay = |random: &mut Random| {
+        ((network.delay_ms + network.jitter_ms * random.fraction()) * 1000.0) as i64
+    };
     for i in 0.. {
         // True time at which packet i's first and last samples are captured.
         let after = |count: u32| {
@@ -110,7 +111,7 @@ pub fn arrivals(sender: Sender, network: Network, seconds: i64, seed: u64) -> Ve
             let ntp = 3_900_000_000_000_000 + made + sender.ntp_offset;
             let ntp =
                 ((ntp as u64 / 1_000_000) << 32) | (((ntp as u64 % 1_000_000) << 32) / 1_000_000);
-            out.push((made + delay(&mut dice), Event::Report { ntp, timestamp }));
+            out.push((made + delay(&mut random), Event::Report { ntp, timestamp }));
         }
         if sender
             .talk
@@ -124,7 +125,7 @@ pub fn arrivals(sender: Sender, network: Network, seconds: i64, seed: u64) -> Ve
             ticks,
         };
         sequence = sequence.wrapping_add(1);
-        if dice.roll() < network.loss {
+        if random.fraction() < network.loss {
             continue;
         }
         let sent = match network.outage {
@@ -133,9 +134,9 @@ pub fn arrivals(sender: Sender, network: Network, seconds: i64, seed: u64) -> Ve
             }
             _ => whole,
         };
-        out.push((sent + delay(&mut dice), Event::Packet { header, made }));
-        if dice.roll() < network.duplicate {
-            out.push((whole + delay(&mut dice), Event::Packet { header, made }));
+        out.push((sent + delay(&mut random), Event::Packet { header, made }));
+        if random.fraction() < network.duplicate {
+            out.push((whole + delay(&mut random), Event::Packet { header, made }));
         }
     }
     out.sort_by_key(|(at, _)| *at);

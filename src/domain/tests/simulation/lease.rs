@@ -3,7 +3,7 @@
 //! second, looks for what ran out every half second. A meeting whose holder lives never moves; one
 //! whose holder does not is taken up in time; nobody commits but the one whom the row names.
 
-use crate::dice::Dice;
+use crate::random::Random;
 use hansard_domain::{
     lease::{Holder, Lease, LeaseState, Renewal, Step, Wanted},
     limits::{LEASE_ASK, LEASE_TTL},
@@ -53,12 +53,12 @@ pub struct World {
     workers: Vec<Worker>,
     stalls: Vec<Range<i64>>,
     broker_away: Vec<Range<i64>>,
-    dice: Dice,
+    random: Random,
     pub moves: Vec<i64>,
 }
 
 impl World {
-    fn new(dice: Dice) -> Self {
+    fn new(random: Random) -> Self {
         let worker = |n: usize| Worker {
             dies: i64::MAX,
             frozen: 0..0,
@@ -78,7 +78,7 @@ impl World {
             workers: (0..3).map(worker).collect(),
             stalls: Vec::new(),
             broker_away: Vec::new(),
-            dice,
+            random,
             moves: Vec::new(),
         }
     }
@@ -191,7 +191,7 @@ impl World {
 
     fn ask(&mut self, now: i64) -> (i64, Holder) {
         let holder = &self.workers[self.row.owner];
-        let soon = now + self.dice.within(1_000, 300_000);
+        let soon = now + self.random.within(1_000, 300_000);
         if self.broker_away.iter().any(|away| away.contains(&now)) {
             (now + STEP, Holder::Unreachable)
         } else if !holder.lives(now) {
@@ -204,22 +204,22 @@ impl World {
     }
 }
 
-fn spans(dice: &mut Dice, most: i64, longest: i64) -> Vec<Range<i64>> {
-    let span = |dice: &mut Dice| {
-        let from = dice.within(1_000_000, LENGTH - longest);
-        from..from + dice.within(200_000, longest)
+fn spans(random: &mut Random, most: i64, longest: i64) -> Vec<Range<i64>> {
+    let span = |random: &mut Random| {
+        let from = random.within(1_000_000, LENGTH - longest);
+        from..from + random.within(200_000, longest)
     };
-    (0..dice.within(0, most)).map(|_| span(dice)).collect()
+    (0..random.within(0, most)).map(|_| span(random)).collect()
 }
 
 /// Whatever fails around it: a holder that lives keeps its meeting.
 pub fn stays(seed: u64) {
-    let mut dice = Dice::new(seed);
+    let mut random = Random::new(seed);
     let (stalls, away) = (
-        spans(&mut dice, 5, 25_000_000),
-        spans(&mut dice, 5, 40_000_000),
+        spans(&mut random, 5, 25_000_000),
+        spans(&mut random, 5, 40_000_000),
     );
-    let mut world = World::new(dice);
+    let mut world = World::new(random);
     (world.stalls, world.broker_away) = (stalls, away);
     world.run(LENGTH);
     assert!(
@@ -231,15 +231,15 @@ pub fn stays(seed: u64) {
 
 /// A holder that dies, or stops for good, is followed.
 pub fn moves(seed: u64) {
-    let mut dice = Dice::new(seed);
-    let gone = dice.within(1_000_000, 20_000_000);
-    let (frozen, broker) = (dice.chance(0.5), dice.chance(0.6));
-    let stalls: Vec<_> = dice
+    let mut random = Random::new(seed);
+    let gone = random.within(1_000_000, 20_000_000);
+    let (frozen, broker) = (random.chance(0.5), random.chance(0.6));
+    let stalls: Vec<_> = random
         .chance(0.3)
-        .then(|| gone - 500_000..gone + dice.within(0, 6_000_000))
+        .then(|| gone - 500_000..gone + random.within(0, 6_000_000))
         .into_iter()
         .collect();
-    let mut world = World::new(dice);
+    let mut world = World::new(random);
     if frozen {
         world.workers[0].frozen = gone..gone + 60_000_000;
     } else {

@@ -4,7 +4,7 @@
 //! whoever was taken out is taken out, and the files that it names are there; and no number is
 //! written twice.
 
-use crate::dice::Dice;
+use crate::random::Random;
 use hansard_domain::{
     consent::Use,
     deletion::Deletable,
@@ -68,7 +68,7 @@ struct World {
     /// Redactions of which a file of before was deleted.
     redacted: BTreeMap<Uuid, MeetingId>,
     numbers: u128,
-    dice: Dice,
+    random: Random,
 }
 
 enum Put {
@@ -123,10 +123,10 @@ fn revision_of(object: &GoneObject) -> i32 {
 
 impl World {
     fn put(&mut self, n: i64, object: Vec<u8>) -> Put {
-        if self.dice.chance(0.1) {
+        if self.random.chance(0.1) {
             return Put::Away;
         }
-        if self.dice.chance(0.1) {
+        if self.random.chance(0.1) {
             self.late.push((n, object));
             return Put::Away;
         }
@@ -165,7 +165,7 @@ impl World {
             match self.put(entry.n, object.clone()) {
                 Put::Away => return None,
                 Put::Taken => self.catch_up(),
-                Put::Done if self.dice.chance(0.15) => return None,
+                Put::Done if self.random.chance(0.15) => return None,
                 Put::Done => {
                     self.rows.head = Head::of(entry.n, &object);
                     rows(self.rows.meetings.get_mut(&meeting)?);
@@ -185,7 +185,7 @@ impl World {
         if known.is_empty() {
             return None;
         }
-        let which = self.dice.within(0, known.len() as i64) as usize;
+        let which = self.random.within(0, known.len() as i64) as usize;
         known.get(which).copied()
     }
 
@@ -224,9 +224,9 @@ impl World {
     /// Somebody asks. With storage away the row alone is written.
     fn ask(&mut self) {
         let Some(meeting) = self.any() else { return };
-        if self.dice.chance(0.4) {
+        if self.random.chance(0.4) {
             if self.write_deletion(meeting).is_none()
-                && self.dice.chance(0.7)
+                && self.random.chance(0.7)
                 && let Some(of) = self.rows.meetings.get_mut(&meeting)
             {
                 of.deleted.get_or_insert_default();
@@ -235,7 +235,7 @@ impl World {
         }
         let id = self.id();
         if self.write_redaction(meeting, id).is_none()
-            && self.dice.chance(0.7)
+            && self.random.chance(0.7)
             && let Some(of) = self.rows.meetings.get_mut(&meeting)
         {
             of.redactions.entry(id).or_default();
@@ -356,7 +356,7 @@ impl World {
     }
 
     fn step(&mut self, seed: u64) {
-        match self.dice.within(0, 14) {
+        match self.random.within(0, 14) {
             0 => {
                 let meeting = MeetingId(self.id());
                 self.rows.meetings.insert(meeting, Meeting::default());
@@ -375,8 +375,8 @@ impl World {
                 }
             }
             10 => self.backups.push(self.rows.clone()),
-            11 if !self.backups.is_empty() && self.dice.chance(0.3) => {
-                let which = self.dice.within(0, self.backups.len() as i64) as usize;
+            11 if !self.backups.is_empty() && self.random.chance(0.3) => {
+                let which = self.random.within(0, self.backups.len() as i64) as usize;
                 self.rows = self.backups[which].clone();
                 // What was backed up later is of a past that did not happen.
                 self.backups.truncate(which + 1);
@@ -439,7 +439,7 @@ pub fn play(seed: u64) -> (usize, usize) {
         gone: BTreeSet::new(),
         redacted: BTreeMap::new(),
         numbers: 0,
-        dice: Dice::new(seed),
+        random: Random::new(seed),
     };
     for _ in 0..STEPS {
         world.step(seed);

@@ -6,10 +6,10 @@
 //! What is true is known here only ([`world`]): who said what when, and which sound was made when.
 //! After every step the outputs of the worker ([`worker`]) are held against that.
 
-mod dice;
 mod lease;
 mod ledger;
 mod presence;
+mod random;
 mod retention;
 mod source;
 mod worker;
@@ -37,7 +37,7 @@ fn play(plan: Plan) -> usize {
 fn what_was_mended_stays_so() {
     for (seed, what) in [(49, "a late message"), (97, "recut after a withdrawal")] {
         println!("{what}");
-        play(Plan::roll(seed));
+        play(Plan::fraction(seed));
     }
 }
 
@@ -48,7 +48,7 @@ fn nothing_unadmitted_is_ever_in_any_output() {
         .and_then(|seed| seed.parse().ok());
     let mut made = 0;
     for seed in only.map_or(0..300, |seed: u64| seed..seed + 1) {
-        made += play(Plan::roll(seed));
+        made += play(Plan::fraction(seed));
     }
     assert!(only.is_some() || made > 20, "{made} blocks");
 }
@@ -56,7 +56,7 @@ fn nothing_unadmitted_is_ever_in_any_output() {
 #[test]
 fn nobody_is_kept_while_nobody_could_tell() {
     for seed in 0..60 {
-        play(Plan::roll(seed).unreachable());
+        play(Plan::fraction(seed).unreachable());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Presence, idle streams and the end, over minutes, without any media.
 
-use super::dice::Dice;
+use super::random::Random;
 use hansard_domain::{
     id::{ParticipantId, StreamId},
     limits::{BYE_GRACE, PRESENCE_GRACE, SOCKETS_STALE, STREAM_IDLE},
@@ -53,8 +53,8 @@ impl Truth {
 }
 
 pub fn play(seed: u64) {
-    let mut dice = Dice::new(seed ^ 0x77);
-    let seconds = dice.one(&[10, 60, 300]);
+    let mut random = Random::new(seed ^ 0x77);
+    let seconds = random.one(&[10, 60, 300]);
     let empty = Micros::from_secs(seconds.into());
     let settings = MeetingSettings {
         end_when_empty_seconds: seconds,
@@ -72,7 +72,7 @@ pub fn play(seed: u64) {
     let (mut now, mut next, mut told_leaving) = (0i64, 0u128, BTreeSet::new());
     loop {
         // Either the rules' next deadline, or something happens before it.
-        let happens = now + dice.one(&[500_000, 5_000_000, 40_000_000]);
+        let happens = now + random.one(&[500_000, 5_000_000, 40_000_000]);
         let due = meeting
             .poll_timeout()
             .map_or(i64::MAX, |due| due.0.max(now));
@@ -81,14 +81,14 @@ pub fn play(seed: u64) {
         let input = if due <= happens {
             Input::Tick
         } else {
-            let who = dice.one(&people);
-            match dice.within(0, 7) {
+            let who = random.one(&people);
+            match random.within(0, 7) {
                 0 | 1 => {
-                    let api = dice.one(&apis);
+                    let api = random.one(&apis);
                     let participants: Vec<ParticipantId> = people
                         .iter()
                         .copied()
-                        .filter(|_| dice.chance(0.4))
+                        .filter(|_| random.chance(0.4))
                         .collect();
                     truth
                         .sockets
@@ -108,11 +108,11 @@ pub fn play(seed: u64) {
                     }
                 }
                 3 => match truth.streams.keys().next().copied() {
-                    Some(stream) if dice.chance(0.5) => {
+                    Some(stream) if random.chance(0.5) => {
                         truth.streams.remove(&stream);
                         Input::StreamClosed { stream }
                     }
-                    Some(stream) if dice.chance(0.2) => {
+                    Some(stream) if random.chance(0.2) => {
                         truth.byes.entry(stream).or_insert(now);
                         Input::StreamBye { stream }
                     }
@@ -120,7 +120,7 @@ pub fn play(seed: u64) {
                         truth
                             .streams
                             .insert(stream, (truth.streams[&stream].0, now));
-                        let media = dice.chance(0.7);
+                        let media = random.chance(0.7);
                         if media {
                             truth.byes.remove(&stream);
                         }

@@ -2,7 +2,7 @@
 //! once an hour somebody looks what is due. Nothing goes early, by what was set at that hour,
 //! nothing that is held goes, and nothing that is due is left.
 
-use crate::dice::Dice;
+use crate::random::Random;
 use chrono::{DateTime, TimeDelta, Utc};
 use hansard_domain::{
     retention::{Retention, RetentionFacts},
@@ -18,18 +18,18 @@ struct Meeting {
     gone: bool,
 }
 
-fn days(dice: &mut Dice) -> u32 {
-    u32::try_from(dice.within(1, 200)).expect("it is small")
+fn days(random: &mut Random) -> u32 {
+    u32::try_from(random.within(1, 200)).expect("it is small")
 }
 
 pub fn play(seed: u64) -> usize {
-    let mut dice = Dice::new(seed);
+    let mut random = Random::new(seed);
     let begin: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().expect("a time");
     let at = |hour: i64| begin + TimeDelta::hours(hour);
     let mut tenants = Days::Never;
     let mut meetings: Vec<Meeting> = Vec::new();
     for hour in 0..HOURS {
-        if dice.chance(0.02) {
+        if random.chance(0.02) {
             meetings.push(Meeting {
                 ended_h: None,
                 own: None,
@@ -37,24 +37,24 @@ pub fn play(seed: u64) -> usize {
                 gone: false,
             });
         }
-        if dice.chance(0.001) {
-            tenants = match dice.within(0, 3) {
+        if random.chance(0.001) {
+            tenants = match random.within(0, 3) {
                 0 => Days::Never,
-                _ => Days::After(days(&mut dice)),
+                _ => Days::After(days(&mut random)),
             };
         }
         for one in &mut meetings {
-            if one.ended_h.is_none() && dice.chance(0.5) {
+            if one.ended_h.is_none() && random.chance(0.5) {
                 one.ended_h = Some(hour);
             }
-            if dice.chance(0.0005) {
-                one.own = match dice.within(0, 4) {
+            if random.chance(0.0005) {
+                one.own = match random.within(0, 4) {
                     0 => None,
                     1 => Some(Retention::Keep),
-                    _ => Some(Retention::After(days(&mut dice))),
+                    _ => Some(Retention::After(days(&mut random))),
                 };
             }
-            if dice.chance(0.0005) {
+            if random.chance(0.0005) {
                 one.held = !one.held;
             }
         }

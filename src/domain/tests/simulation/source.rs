@@ -1,7 +1,7 @@
 //! Ports used again and senders that go on, pause and come back: who is taken for whom, over hours,
 //! without any media.
 
-use super::dice::Dice;
+use super::random::Random;
 use hansard_domain::{
     id::ParticipantId,
     limits::PORT_QUIET,
@@ -44,7 +44,7 @@ impl Port {
 }
 
 pub fn play(seed: u64) {
-    let mut dice = Dice::new(seed ^ 0x5a5a);
+    let mut random = Random::new(seed ^ 0x5a5a);
     // Neighbours on one host, some with one SSRC.
     let at = |n: u16| SocketAddr::from(([127, 0, 0, 1], 5_000 + n));
     let mut senders: Vec<Sender> = (0..6)
@@ -60,12 +60,12 @@ pub fn play(seed: u64) {
     let mut taken: BTreeMap<usize, u64> = BTreeMap::new();
     let mut now = 0;
     for _ in 0..3_000 {
-        now += dice.one(&[20_000, 200_000, 1_000_000, 8_000_000]);
-        let who = dice.within(0, 6) as usize;
-        match dice.within(0, 10) {
-            0 => open(&mut ports, &mut senders[who], &mut dice, now),
+        now += random.one(&[20_000, 200_000, 1_000_000, 8_000_000]);
+        let who = random.within(0, 6) as usize;
+        match random.within(0, 10) {
+            0 => open(&mut ports, &mut senders[who], &mut random, now),
             1 => {
-                let port = dice.within(0, PORTS as i64) as usize;
+                let port = random.within(0, PORTS as i64) as usize;
                 if ports[port].stream.take().is_some() {
                     ports[port].left = Some(now);
                 }
@@ -108,7 +108,7 @@ pub fn play(seed: u64) {
     );
 }
 
-fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
+fn open(ports: &mut [Port], sender: &mut Sender, random: &mut Random, now: i64) {
     // Its next stream takes the place of the one before.
     for port in ports.iter_mut().filter(|port| {
         port.stream
@@ -153,9 +153,9 @@ fn open(ports: &mut [Port], sender: &mut Sender, dice: &mut Dice, now: i64) {
     }
     port.last = Some(sender.who);
     let terms = Terms {
-        ssrc: dice.chance(0.5).then_some(sender.ssrc),
-        remote: dice.chance(0.2).then_some(sender.from),
-        relatch: dice.chance(0.3),
+        ssrc: random.chance(0.5).then_some(sender.ssrc),
+        remote: random.chance(0.2).then_some(sender.from),
+        relatch: random.chance(0.3),
         secured: false,
         foreign,
     };

@@ -41,8 +41,8 @@ impl World {
             self.after(wait, Event::Retry { saying });
         }
         if refuses {
-            for _ in 0..1 + usize::from(self.dice.chance(0.2)) {
-                if !self.dice.chance(self.plan.lost_messages) {
+            for _ in 0..1 + usize::from(self.random.chance(0.2)) {
+                if !self.random.chance(self.plan.lost_messages) {
                     let wait = self.upto(self.plan.message);
                     self.after(wait, Event::Message { saying });
                 }

@@ -9,7 +9,7 @@ mod sender;
 
 pub use script::Plan;
 
-use super::{dice::Dice, worker::Worker};
+use super::{random::Random, worker::Worker};
 use hansard_domain::{
     consent::{ConsentStatus, Use},
     gate::{Entry, Pass},
@@ -178,9 +178,9 @@ struct Sender {
 
 pub struct World {
     plan: Plan,
-    dice: Dice,
+    random: Random,
     /// Its own, so that the seeds stay what they were.
-    twice: Dice,
+    twice: Random,
     now: i64,
     events: BTreeMap<(i64, u64), Event>,
     count: u64,
@@ -214,13 +214,13 @@ pub struct World {
 
 impl World {
     pub fn new(plan: Plan) -> Self {
-        let mut dice = Dice::new(plan.seed ^ 0xabcd);
+        let mut random = Random::new(plan.seed ^ 0xabcd);
         let people: Vec<ParticipantId> = (0..plan.people)
             .map(|n| ParticipantId(Uuid::from_u128(1 + n as u128)))
             .collect();
         let mut world = Self {
-            dice: Dice::new(plan.seed ^ 0x1234),
-            twice: Dice::new(plan.seed ^ 0x4321),
+            random: Random::new(plan.seed ^ 0x1234),
+            twice: Random::new(plan.seed ^ 0x4321),
             now: 0,
             events: BTreeMap::new(),
             count: 0,
@@ -245,7 +245,7 @@ impl World {
             people,
             plan,
         };
-        world.plan_ahead(&mut dice);
+        world.plan_ahead(&mut random);
         world
     }
 
@@ -259,7 +259,7 @@ impl World {
     }
 
     fn upto(&mut self, most: i64) -> i64 {
-        1 + (self.dice.roll() * most as f64) as i64
+        1 + (self.random.fraction() * most as f64) as i64
     }
 
     /// Answers with how many blocks of segments were made.

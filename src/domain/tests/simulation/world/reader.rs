@@ -45,7 +45,7 @@ impl World {
             return;
         }
         let wait = self.upto(self.plan.read);
-        let failed = self.dice.chance(0.1) || !self.postgres;
+        let failed = self.random.chance(0.1) || !self.postgres;
         let result = (!failed).then(|| (self.log.len(), self.listed(), self.roster));
         let life = self.life;
         self.after(wait, Event::Read { result, life });

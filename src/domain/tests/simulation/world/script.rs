@@ -1,7 +1,7 @@
 //! What happens in a seed: who is there, what they say and send, and what fails.
 
 use super::{Event, FRAME, Sender, World};
-use crate::dice::Dice;
+use crate::random::Random;
 use hansard_domain::{
     consent::{ConsentStatus, Use},
     id::StreamId,
@@ -38,30 +38,30 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn roll(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
-        let policy = dice.one(&[
+    pub fn fraction(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let policy = random.one(&[
             ConsentPolicy::Exclude,
             ConsentPolicy::Exclude,
             ConsentPolicy::All,
             ConsentPolicy::Required,
         ]);
-        let uses = match dice.within(0, 8) {
+        let uses = match random.within(0, 8) {
             0 => vec![Use::Recording],
             1 => vec![Use::Transcription],
             _ => Use::ALL.to_vec(),
         };
         Self {
             seed,
-            people: dice.within(1, 5) as usize,
+            people: random.within(1, 5) as usize,
             policy,
             uses,
-            length: dice.within(8, 16) * 1_000_000,
-            commit: dice.one(&[10_000, 100_000, 900_000]),
-            read: dice.one(&[5_000, 60_000, 500_000]),
-            message: dice.one(&[2_000, 100_000, 2_000_000]),
-            lost_messages: dice.one(&[0.0, 0.3, 1.0]),
-            faults: dice.chance(0.6),
+            length: random.within(8, 16) * 1_000_000,
+            commit: random.one(&[10_000, 100_000, 900_000]),
+            read: random.one(&[5_000, 60_000, 500_000]),
+            message: random.one(&[2_000, 100_000, 2_000_000]),
+            lost_messages: random.one(&[0.0, 0.3, 1.0]),
+            faults: random.chance(0.6),
             unreachable: false,
         }
     }
@@ -77,18 +77,18 @@ impl Plan {
 }
 
 impl World {
-    pub(super) fn plan_ahead(&mut self, dice: &mut Dice) {
+    pub(super) fn plan_ahead(&mut self, random: &mut Random) {
         let busy = self.plan.length - QUIET;
         self.at(0, Event::Restart);
         for who in 0..self.people.len() {
-            let mut at = dice.within(0, 1_500_000);
-            for _ in 0..dice.within(1, 7) {
-                let uses = match dice.within(0, 4) {
+            let mut at = random.within(0, 1_500_000);
+            for _ in 0..random.within(1, 7) {
+                let uses = match random.within(0, 4) {
                     0 => vec![Use::Recording],
                     1 => vec![Use::Transcription],
                     _ => Use::ALL.to_vec(),
                 };
-                let status = dice.one(&[
+                let status = random.one(&[
                     ConsentStatus::Accepted,
                     ConsentStatus::Accepted,
                     ConsentStatus::Withdrawn,
@@ -96,34 +96,34 @@ impl World {
                 ]);
                 self.at(at, Event::Say { who, uses, status });
                 // Now and then in the same breath as the one before.
-                at += if dice.chance(0.3) {
-                    dice.within(0, 60_000)
+                at += if random.chance(0.3) {
+                    random.within(0, 60_000)
                 } else {
-                    dice.within(60_000, 3_000_000)
+                    random.within(60_000, 3_000_000)
                 };
                 if at > busy {
                     break;
                 }
             }
-            for _ in 0..dice.within(1, 3) {
-                let from = dice.within(0, 2_500_000);
+            for _ in 0..random.within(1, 3) {
+                let from = random.within(0, 2_500_000);
                 let stream = self.senders.len();
                 let id = StreamId(Uuid::from_u128(100 + stream as u128));
-                let delay = dice.one(&[300, 5_000, 40_000]);
+                let delay = random.one(&[300, 5_000, 40_000]);
                 self.senders.push(self.sender(who, id, delay));
                 self.at(from, Event::Connect { stream });
-                self.speak(stream, from, dice);
-                if dice.chance(0.2) {
-                    self.at(dice.within(from, busy), Event::Hang { stream });
+                self.speak(stream, from, random);
+                if random.chance(0.2) {
+                    self.at(random.within(from, busy), Event::Hang { stream });
                 }
             }
-            if dice.chance(0.2) {
-                self.at(dice.within(2_000_000, busy), Event::Leave { who });
+            if random.chance(0.2) {
+                self.at(random.within(2_000_000, busy), Event::Leave { who });
             }
         }
         if self.plan.unreachable {
-            let from = dice.within(1_000_000, 4_000_000);
-            let until = from + UNREACHABLE_AFTER.0 + dice.within(500_000, 2_500_000);
+            let from = random.within(1_000_000, 4_000_000);
+            let until = from + UNREACHABLE_AFTER.0 + random.within(500_000, 2_500_000);
             for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
                 self.at(from, event(false));
                 self.at(until, event(true));
@@ -133,23 +133,23 @@ impl World {
             return;
         }
         for event in [Event::Postgres as fn(bool) -> Event, Event::Queue] {
-            if dice.chance(0.6) {
-                let from = dice.within(500_000, busy - 500_000);
+            if random.chance(0.6) {
+                let from = random.within(500_000, busy - 500_000);
                 self.at(from, event(false));
-                self.at(dice.within(from, busy), event(true));
+                self.at(random.within(from, busy), event(true));
             }
         }
-        for _ in 0..dice.within(0, 3) {
-            let at = dice.within(500_000, busy - 300_000);
+        for _ in 0..random.within(0, 3) {
+            let at = random.within(500_000, busy - 300_000);
             self.at(at, Event::Crash);
-            self.at(dice.within(at, busy), Event::Restart);
+            self.at(random.within(at, busy), Event::Restart);
         }
     }
 
     /// A sender with an address of its own on the one host, that may go on from another.
     fn sender(&self, who: usize, id: StreamId, delay: i64) -> Sender {
         let n = self.senders.len();
-        let mut apart = Dice::new(self.plan.seed ^ 0x5678 ^ n as u64);
+        let mut apart = Random::new(self.plan.seed ^ 0x5678 ^ n as u64);
         let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], port as u16));
         let moves = apart.chance(0.3).then(|| {
             (
@@ -178,13 +178,13 @@ impl World {
 
     /// When a sender stands still with its counter, and for how long: its sound is made later from
     /// then on, and nothing says so at first.
-    fn stalls(&self, from: i64, dice: &mut Dice) -> Vec<(i64, i64)> {
+    fn stalls(&self, from: i64, random: &mut Random) -> Vec<(i64, i64)> {
         let last = self.plan.length - QUIET - STALL_MAX;
         let mut stalls = Vec::new();
-        while dice.chance(0.4) && last > from {
+        while random.chance(0.4) && last > from {
             stalls.push((
-                dice.within(from, last),
-                dice.one(&[60_000, 120_000, 700_000, STALL_MAX]),
+                random.within(from, last),
+                random.one(&[60_000, 120_000, 700_000, STALL_MAX]),
             ));
         }
         stalls.sort_unstable();
@@ -192,15 +192,18 @@ impl World {
     }
 
     /// All packets of a sender, as they reach us.
-    fn speak(&mut self, stream: usize, from: i64, dice: &mut Dice) {
+    fn speak(&mut self, stream: usize, from: i64, random: &mut Random) {
         let delay = self.senders[stream].delay;
-        let jitter = dice.one(&[200, 3_000, 40_000]);
-        let (loss, twice) = (dice.one(&[0.0, 0.03]), dice.one(&[0.0, 0.02]));
-        let skew = 1.0 + dice.one(&[0.0, 0.0, 200e-6, -200e-6]);
-        let (timestamp, sequence) = ((dice.roll() * 4e9) as u32, (dice.roll() * 6e4) as u16);
-        let pause = dice.within(1, 20);
+        let jitter = random.one(&[200, 3_000, 40_000]);
+        let (loss, twice) = (random.one(&[0.0, 0.03]), random.one(&[0.0, 0.02]));
+        let skew = 1.0 + random.one(&[0.0, 0.0, 200e-6, -200e-6]);
+        let (timestamp, sequence) = (
+            (random.fraction() * 4e9) as u32,
+            (random.fraction() * 6e4) as u16,
+        );
+        let pause = random.within(1, 20);
         // Drawn apart, so that the seeds stay what they were.
-        let mut apart = Dice::new(self.plan.seed ^ 0x9876 ^ stream as u64);
+        let mut apart = Random::new(self.plan.seed ^ 0x9876 ^ stream as u64);
         let fec = apart.chance(0.5);
         let stalls = self.stalls(from, &mut apart);
         let stray = apart.chance(0.2).then_some(0).filter(|to| *to != stream);
@@ -227,9 +230,9 @@ impl World {
                 at + length * i64::from(at >= *when)
             });
             let repeats = (fec && apart.chance(0.7)).then_some(made_before);
-            for _ in 0..1 + usize::from(dice.chance(twice)) {
-                if !dice.chance(loss) {
-                    let at = made + FRAME + delay + (dice.roll() * jitter as f64) as i64;
+            for _ in 0..1 + usize::from(random.chance(twice)) {
+                if !random.chance(loss) {
+                    let at = made + FRAME + delay + (random.fraction() * jitter as f64) as i64;
                     self.at(
                         at,
                         Event::Packet {

@@ -1,14 +1,14 @@
 //! xorshift64*: the same numbers on every machine.
 
-pub struct Dice(u64);
+pub struct Random(u64);
 
-impl Dice {
+impl Random {
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d | 1)
     }
 
     /// 0 to 1.
-    pub fn roll(&mut self) -> f64 {
+    pub fn fraction(&mut self) -> f64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -16,12 +16,12 @@ impl Dice {
     }
 
     pub fn chance(&mut self, of: f64) -> bool {
-        self.roll() < of
+        self.fraction() < of
     }
 
     /// From `from` up to `to`, not included.
     pub fn within(&mut self, from: i64, to: i64) -> i64 {
-        from + (self.roll() * (to - from) as f64) as i64
+        from + (self.fraction() * (to - from) as f64) as i64
     }
 
     pub fn one<T: Copy>(&mut self, of: &[T]) -> T {
