@@ -74,9 +74,9 @@ struct Message {
 enum Member {
     Id,
     Re,
-    /// Always there.
+    /// Always there, as is `at`.
     Seq,
-    /// Not where the same is told before it is durable.
+    /// As is `at`, not where the same is told before it is durable.
     SeqOnceDurable,
     /// `data` may be null or left out.
     NoData,
@@ -117,12 +117,23 @@ impl Message {
             "type": "integer", "format": "int64", "minimum": 1,
             "description": "The durable event's number in its meeting"
         });
+        let time = json!({
+            "type": "string", "format": "date-time",
+            "description": "When the durable event was stored"
+        });
+        if self
+            .members
+            .iter()
+            .any(|member| matches!(member, Seq | SeqOnceDurable))
+        {
+            properties.insert("at".into(), time);
+        }
         for member in self.members {
             match member {
                 Member::Id => properties.insert("id".into(), name.clone()),
                 Member::Re => properties.insert("re".into(), name.clone()),
                 Member::Seq => {
-                    required.push("seq");
+                    required.extend(["seq", "at"]);
                     properties.insert("seq".into(), number.clone())
                 }
                 Member::SeqOnceDurable => properties.insert("seq".into(), number.clone()),

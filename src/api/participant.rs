@@ -39,6 +39,13 @@ pub struct ConsentState {
     pub transcription: Option<ConsentStatus>,
 }
 
+/// Since when each of these is what it said, or null.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ConsentSince {
+    pub recording: Option<Time>,
+    pub transcription: Option<Time>,
+}
+
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Participant)]
@@ -57,6 +64,7 @@ pub struct ParticipantView {
     /// until readmitted.
     pub removed: Option<Removal>,
     pub consent: ConsentState,
+    pub consent_since: ConsentSince,
 }
 
 impl From<Participant> for ParticipantView {
@@ -73,6 +81,10 @@ impl From<Participant> for ParticipantView {
             consent: ConsentState {
                 recording: row.consent.recording,
                 transcription: row.consent.transcription,
+            },
+            consent_since: ConsentSince {
+                recording: row.consent_since.recording.map(Time),
+                transcription: row.consent_since.transcription.map(Time),
             },
         }
     }

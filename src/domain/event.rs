@@ -168,7 +168,13 @@ pub struct Deleted {
 #[serde(rename_all = "camelCase")]
 pub struct RecordingReport {
     pub state: RecordingState,
+    /// Since when; null before the meeting began.
+    #[serde(serialize_with = "wire_time_or_null")]
+    pub since: Option<DateTime<Utc>>,
     pub transcribing: bool,
+    /// Null while it is not.
+    #[serde(serialize_with = "wire_time_or_null")]
+    pub transcribing_since: Option<DateTime<Utc>>,
     pub reason: Option<StateReason>,
     /// Whose consent is awaited under policy `all`.
     pub waiting_for: Vec<ParticipantId>,
@@ -183,7 +189,9 @@ impl RecordingReport {
     pub fn live(state: &State, epoch: i64) -> Self {
         Self {
             state: state.recording,
+            since: None,
             transcribing: state.transcribing,
+            transcribing_since: None,
             reason: state.reason(),
             waiting_for: state.waiting_for.clone(),
             unrecorded: state.unrecorded.clone(),
@@ -195,12 +203,25 @@ impl RecordingReport {
     pub fn idle(state: RecordingState, reason: Option<StateReason>, epoch: i64) -> Self {
         Self {
             state,
+            since: None,
             transcribing: false,
+            transcribing_since: None,
             reason,
             waiting_for: Vec::new(),
             unrecorded: Vec::new(),
             epoch,
         }
+    }
+
+    /// As it is told at this instant, after `before`: what it says as that did, it says since then.
+    pub fn told(mut self, before: Option<&ToldBefore>, at: DateTime<Utc>) -> Self {
+        let same = before.filter(|before| before.data.state == self.state);
+        self.since = same.map(ToldBefore::since).or(Some(at));
+        self.transcribing_since = self.transcribing.then(|| {
+            let same = before.filter(|before| before.data.transcribing);
+            same.map_or(at, ToldBefore::transcribing_since)
+        });
+        self
     }
 
     /// The word that is kept for the gaps of finished files: paused for want of consent is a gap of
@@ -211,6 +232,39 @@ impl RecordingReport {
         } else {
             self.state.as_str()
         }
+    }
+}
+
+/// The `recording_state` that was told last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ToldBefore {
+    data: DataBefore,
+    at: DateTime<Utc>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DataBefore {
+    state: RecordingState,
+    transcribing: bool,
+    since: Option<DateTime<Utc>>,
+    transcribing_since: Option<DateTime<Utc>>,
+}
+
+impl ToldBefore {
+    /// `None`: this is no such event's data.
+    pub fn read(data: &Value, at: DateTime<Utc>) -> Option<Self> {
+        let data = DataBefore::deserialize(data).ok()?;
+        Some(Self { data, at })
+    }
+
+    /// Versions that did not tell of since when are taken to have begun it.
+    fn since(&self) -> DateTime<Utc> {
+        self.data.since.unwrap_or(self.at)
+    }
+
+    fn transcribing_since(&self) -> DateTime<Utc> {
+        self.data.transcribing_since.unwrap_or(self.at)
     }
 }
 

@@ -51,6 +51,16 @@ impl Answers {
     }
 }
 
+/// Since when somebody says that about each use; `None`: nothing was said.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AnswersSince {
+    #[serde(serialize_with = "wire_time_or_null")]
+    pub recording: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "wire_time_or_null")]
+    pub transcription: Option<DateTime<Utc>>,
+}
+
 /// The data of `participant_joined`, `participant_left` and `participant_updated`, and one of
 /// `joined.participants`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -72,6 +82,7 @@ pub struct Person {
     #[serde(skip)]
     pub tokens_from: Option<DateTime<Utc>>,
     pub consent: Answers,
+    pub consent_since: AnswersSince,
     pub streams: Vec<StreamSeen>,
 }
 

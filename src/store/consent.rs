@@ -265,8 +265,11 @@ pub async fn append(
     .await?;
     sqlx::query(
         "update participants set
+             recording_since = case when $5 and recording is distinct from $3 then $8 else recording_since end,
              recording = case when $5 then $3 else recording end,
              recording_entry = case when $5 then $4 else recording_entry end,
+             transcription_since = case when $6 and transcription is distinct from $3 then $8
+                                        else transcription_since end,
              transcription = case when $6 then $3 else transcription end,
              transcription_entry = case when $6 then $4 else transcription_entry end,
              grants = grants + $7
@@ -279,6 +282,7 @@ pub async fn append(
     .bind(entry.purposes.contains(&Use::Recording))
     .bind(entry.purposes.contains(&Use::Transcription))
     .bind(i32::from(accepts))
+    .bind(entry.timestamp)
     .execute(&mut *conn)
     .await?;
     let event = event::append(conn, entry.meeting, &entry.event()).await?;

@@ -10,7 +10,10 @@
 use super::{Result, StoreError};
 use crate::domain::{
     correction::TextSource,
-    event::{Caption, Correction, Event, EventKind, Retraction, Speaker, Translation},
+    event::{
+        Caption, Correction, Event, EventKind, RecordingReport, Retraction, Speaker, ToldBefore,
+        Translation, data,
+    },
     id::{MeetingId, ParticipantId, SegmentId},
     recording_state::RecordingState,
     transcript::RetractionReason,
@@ -70,16 +73,20 @@ pub async fn lock(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
         .ok_or(StoreError::NotFound)
 }
 
-/// Stores an event whose data stands in it. To be published after commit.
+/// Stores an event whose data stands in it, but for since when a `recording_state` is so. To be
+/// published after commit.
 pub async fn append(
     conn: &mut PgConnection,
     meeting: MeetingId,
     event: &Event,
 ) -> Result<StoredEvent> {
-    let (kind, data) = (event.kind(), event.data());
-    let state = match event {
-        Event::RecordingState(recording) => Some(recording.kept_as()),
-        _ => None,
+    let kind = event.kind();
+    let (data, state) = match event {
+        Event::RecordingState(report) => {
+            let (data, now) = dated(conn, meeting, report).await?;
+            (data, Some((report.kept_as(), now)))
+        }
+        _ => (event.data(), None),
     };
     let (seq, at) = insert(conn, meeting, kind, None, Some(&data), state).await?;
     Ok(StoredEvent {
@@ -88,6 +95,20 @@ pub async fn append(
         at,
         data,
     })
+}
+
+/// What `recording_state` says now, with since when, and that instant.
+async fn dated(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    report: &RecordingReport,
+) -> Result<(Value, DateTime<Utc>)> {
+    let now = sqlx::query_scalar("select clock_timestamp()")
+        .fetch_one(&mut *conn)
+        .await?;
+    let last = recording_state(conn, meeting).await?;
+    let last = last.and_then(|last| ToldBefore::read(&last.data, last.at));
+    Ok((data(&report.clone().told(last.as_ref(), now)), now))
 }
 
 /// Stores the final of a transcript segment that this transaction stored: the event refers to the
@@ -168,7 +189,7 @@ async fn insert(
     kind: EventKind,
     reference: Option<Uuid>,
     data: Option<&Value>,
-    state: Option<&str>,
+    state: Option<(&str, DateTime<Utc>)>,
 ) -> Result<(i64, DateTime<Utc>)> {
     Ok(sqlx::query_as(
         "with head as (
@@ -177,17 +198,18 @@ async fn insert(
              update meetings set events_kept = true where id = $1 and not events_kept
          ), state as (
              insert into recording_states (meeting_id, seq, tenant_id, state, at)
-             select $1, seq, tenant_id, $5, clock_timestamp() from head where $5::text is not null
+             select $1, seq, tenant_id, $5, $6 from head where $5::text is not null
          )
-         insert into meeting_events (meeting_id, seq, tenant_id, type, ref, data)
-         select $1, seq, tenant_id, $2, $3, $4 from head
+         insert into meeting_events (meeting_id, seq, tenant_id, type, ref, data, at)
+         select $1, seq, tenant_id, $2, $3, $4, coalesce($6, clock_timestamp()) from head
          returning seq, at",
     )
     .bind(meeting.0)
     .bind(kind.as_str())
     .bind(reference)
     .bind(data)
-    .bind(state)
+    .bind(state.map(|(word, _)| word))
+    .bind(state.map(|(_, at)| at))
     .fetch_one(conn)
     .await?)
 }

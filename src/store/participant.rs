@@ -8,7 +8,7 @@ use super::{
 use crate::domain::{
     admission::ParticipantRecord,
     id::{MeetingId, ParticipantId, TenantId, UserId},
-    participant::{Answers, Removal, Role},
+    participant::{Answers, AnswersSince, Removal, Role},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, Row as _, postgres::PgRow};
@@ -31,6 +31,7 @@ pub struct Participant {
     /// Join and resume tokens minted before this are void: its last removal, or its erasure.
     pub tokens_from: Option<DateTime<Utc>>,
     pub consent: Answers,
+    pub consent_since: AnswersSince,
 }
 
 impl FromRow<'_, PgRow> for Participant {
@@ -47,6 +48,7 @@ impl FromRow<'_, PgRow> for Participant {
             removed: word_or_null(row, "removed")?,
             tokens_from: row.try_get("tokens_from")?,
             consent: answers(row)?,
+            consent_since: answers_since(row)?,
         })
     }
 }
@@ -56,6 +58,14 @@ pub(super) fn answers(row: &PgRow) -> sqlx::Result<Answers> {
     Ok(Answers {
         recording: word_or_null(row, "recording")?,
         transcription: word_or_null(row, "transcription")?,
+    })
+}
+
+/// What a participant's row says of since when its consent is so.
+pub(super) fn answers_since(row: &PgRow) -> sqlx::Result<AnswersSince> {
+    Ok(AnswersSince {
+        recording: row.try_get("recording_since")?,
+        transcription: row.try_get("transcription_since")?,
     })
 }
 
@@ -200,7 +210,8 @@ macro_rules! listed {
     ($which:literal) => {
         concat!(
             "select p.id, p.meeting_id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at,
-                    p.present, p.removed, greatest(p.tokens_from, u.erased_at) as tokens_from, p.recording, p.transcription
+                    p.present, p.removed, greatest(p.tokens_from, u.erased_at) as tokens_from,
+                    p.recording, p.transcription, p.recording_since, p.transcription_since
              from participants p join users u on u.id = p.user_id where p.meeting_id = $1 and ",
             $which
         )

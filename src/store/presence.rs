@@ -7,7 +7,7 @@ use super::{
     Result, StoreError,
     event::{self, StoredEvent},
     meeting::Meeting,
-    participant::answers,
+    participant::{answers, answers_since},
     word::{word, word_or_null},
 };
 use crate::domain::{
@@ -82,6 +82,7 @@ async fn read(
             removed: word_or_null(row, "removed")?,
             tokens_from: row.try_get("tokens_from")?,
             consent: answers(row)?,
+            consent_since: answers_since(row)?,
             streams: streams.remove(&id).unwrap_or_default(),
         })
     };
@@ -112,7 +113,8 @@ fn stream_seen(row: &PgRow) -> sqlx::Result<StreamSeen> {
 
 /// One partition, by the meeting.
 pub const PEOPLE: &str = "select p.id, p.user_id, u.display_name, p.role, p.joined_at, p.left_at, p.present, p.removed, \
-    greatest(p.tokens_from, u.erased_at) as tokens_from, p.recording, p.transcription from participants p join users u on u.id = p.user_id \
+    greatest(p.tokens_from, u.erased_at) as tokens_from, p.recording, p.transcription, \
+    p.recording_since, p.transcription_since from participants p join users u on u.id = p.user_id \
     where p.meeting_id = $1 and ($2::uuid is null or p.id = $2) order by p.joined_at nulls last, p.id";
 
 /// One partition, by the meeting.

@@ -93,7 +93,7 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     }
     david.look("room").await;
     let state = david.texts("#recording-state").await.concat();
-    assert!(state.contains("recorded and transcribed since"), "{state}");
+    assert!(state.contains("Recorded and transcribed since"), "{state}");
 
     // The words that were agreed to are kept with the entry.
     let consents = client.consents(&id).await.expect("the log");
@@ -106,9 +106,15 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
 
     // A reload is the same participant.
     let before = guest(&client, &id).await;
+    let since = "return [element.room.recording.since, element.room.self.consentSince.recording]";
+    let kept = david.read(ROOM, since).await;
     david.step(json!({"step": "reload"})).await;
     david.wait("#withdraw").await;
     assert_eq!(guest(&client, &id).await["id"], before["id"]);
+    // And so is since when it is kept.
+    assert_eq!(before["consentSince"]["recording"], kept[1]);
+    assert_eq!(david.read(ROOM, since).await, kept);
+    assert!(kept[0].is_string(), "{kept}");
 
     // One click. As long as the server cannot know of it, nothing is sent.
     david

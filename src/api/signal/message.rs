@@ -1,4 +1,4 @@
-//! The envelope `{"type", "id"?, "re"?, "seq"?, "data"}`: what clients may say, and how servers say
+//! The envelope `{"type", "id"?, "re"?, "seq"?, "at"?, "data"}`: what clients may say, and how servers say
 //! it.
 
 use super::server_message::{ERROR, ErrorData};
@@ -10,10 +10,12 @@ use crate::{
         id::MeetingId,
         negotiation::Offer,
         stream::MediaSource,
+        wire_time::wire_time,
     },
     store::consent::STATEMENT_CHARS_MAX,
 };
 use axum::extract::ws::Utf8Bytes;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -254,8 +256,16 @@ impl Invalid {
     }
 }
 
+/// What an event's envelope says once it is durable: its number, and when it was stored.
+pub type Numbered = (i64, DateTime<Utc>);
+
 /// A server's message as text, members in the envelope's order.
-pub fn envelope(kind: &str, re: Option<&Value>, seq: Option<i64>, data: &Value) -> Utf8Bytes {
+pub fn envelope(
+    kind: &str,
+    re: Option<&Value>,
+    durable: Option<Numbered>,
+    data: &Value,
+) -> Utf8Bytes {
     #[derive(Serialize)]
     struct Envelope<'a> {
         r#type: &'a str,
@@ -263,12 +273,15 @@ pub fn envelope(kind: &str, re: Option<&Value>, seq: Option<i64>, data: &Value) 
         re: Option<&'a Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
         seq: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<String>,
         data: &'a Value,
     }
     serde_json::to_string(&Envelope {
         r#type: kind,
         re,
-        seq,
+        seq: durable.map(|(seq, _)| seq),
+        at: durable.map(|(_, at)| wire_time(at)),
         data,
     })
     .expect("JSON values always serialise")
@@ -389,10 +402,11 @@ mod tests {
     fn writes_the_envelope_in_order() {
         let text = envelope("pong", Some(&json!("a")), None, &json!({}));
         assert_eq!(text.as_str(), r#"{"type":"pong","re":"a","data":{}}"#);
-        let text = envelope("participant_left", None, Some(4), &json!({"id": 1}));
+        let durable = (4, DateTime::UNIX_EPOCH);
+        let text = envelope("participant_left", None, Some(durable), &json!({"id": 1}));
         assert_eq!(
             text.as_str(),
-            r#"{"type":"participant_left","seq":4,"data":{"id":1}}"#
+            r#"{"type":"participant_left","seq":4,"at":"1970-01-01T00:00:00.000Z","data":{"id":1}}"#
         );
     }
 }

@@ -40,13 +40,21 @@ impl Signal {
                 }
             };
             for StoredEvent {
-                seq, kind, data, ..
+                seq,
+                kind,
+                at,
+                data,
             } in events
             {
                 after = seq;
                 let data = participant::seen_by(of.seen_as, data);
                 if first
-                    .send(message::envelope(kind.as_str(), None, Some(seq), &data))
+                    .send(message::envelope(
+                        kind.as_str(),
+                        None,
+                        Some((seq, at)),
+                        &data,
+                    ))
                     .await
                     .is_err()
                 {

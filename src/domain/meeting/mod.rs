@@ -424,6 +424,9 @@ impl Meeting {
         let state = self.state();
         if self.reported.as_ref() != Some(&state) {
             self.reported = Some(state.clone());
+            // Only what holds is told: a meeting that moves is read piece by piece.
+            self.commands
+                .retain(|command| !matches!(command, Command::Tell(_)));
             self.commands.push_back(Command::Tell(state));
         }
     }

@@ -6,10 +6,10 @@ use hansard_domain::{
     correction::TextSource,
     event::{
         Caption, Consent, Correction, Deleted, Event, EventKind, Logged, RecordingReport,
-        Retraction, Speaker, Translation, words,
+        Retraction, Speaker, ToldBefore, Translation, words,
     },
     id::{ConsentId, MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, UserId},
-    participant::{Address, Answers, Person, Removal, Role, StreamSeen},
+    participant::{Address, Answers, AnswersSince, Person, Removal, Role, StreamSeen},
     recording_state::{RecordingState, State, StateReason},
     stream::{MediaKind, MediaReason, MediaSource, StreamMedia, StreamState},
     time::{MeetingTime, Span},
@@ -35,6 +35,10 @@ fn person() -> Person {
         tokens_from: Some(at(9)),
         consent: Answers {
             recording: Some(ConsentStatus::Accepted),
+            transcription: None,
+        },
+        consent_since: AnswersSince {
+            recording: Some(at(1)),
             transcription: None,
         },
         streams: vec![StreamSeen {
@@ -201,6 +205,45 @@ fn every_kind_is_in_the_snapshot_and_reads_back() {
         assert_eq!(json!(kind), json!(kind.as_str()));
     }
     assert_eq!(EventKind::parse("joined"), None);
+}
+
+#[test]
+fn a_state_is_so_since_it_was_first_told() {
+    use RecordingState::{Paused, Recording, Waiting};
+    let mut before = None;
+    for (ms, state, transcribing, since, transcribing_since) in [
+        (0, Waiting, false, 0, None),
+        (10, Recording, true, 10, Some(10)),
+        // Something else of it changed, or another worker says it.
+        (20, Recording, true, 10, Some(10)),
+        (30, Recording, false, 10, None),
+        (40, Paused, true, 40, Some(40)),
+        (50, Recording, true, 50, Some(40)),
+    ] {
+        let told = RecordingReport {
+            transcribing,
+            ..RecordingReport::idle(state, None, ms)
+        };
+        let told = told.told(before.as_ref(), at(ms));
+        let expected = (Some(at(since)), transcribing_since.map(at));
+        assert_eq!((told.since, told.transcribing_since), expected, "{ms}");
+        before = ToldBefore::read(&Event::RecordingState(told).data(), at(ms));
+        assert!(before.is_some());
+    }
+    // As an earlier version told it.
+    let earlier = json!({"state": "recording", "transcribing": true, "reason": null, "waitingFor": [],
+        "unrecorded": [], "epoch": 1});
+    let earlier = ToldBefore::read(&earlier, at(3));
+    let told = RecordingReport {
+        transcribing: true,
+        ..RecordingReport::idle(Recording, None, 2)
+    }
+    .told(earlier.as_ref(), at(9));
+    assert_eq!(
+        (told.since, told.transcribing_since),
+        (Some(at(3)), Some(at(3)))
+    );
+    assert_eq!(ToldBefore::read(&json!({"state": "dancing"}), at(3)), None);
 }
 
 #[test]

@@ -44,7 +44,8 @@ async fn joining_makes_one_participant_per_user() {
         json!({
             "id": first["participantId"], "userId": bob, "displayName": "Bob", "role": "participant",
             "joinedAt": null, "leftAt": null, "present": false, "removed": null,
-            "consent": {"recording": null, "transcription": null}
+            "consent": {"recording": null, "transcription": null},
+            "consentSince": {"recording": null, "transcription": null}
         })
     );
     assert_eq!(

@@ -6,7 +6,7 @@ use hansard::{
     domain::{
         event::{Event, RecordingReport, Retraction},
         id::{MeetingId, ParticipantId, SegmentId, TenantId, UserId},
-        participant::{Answers, Person, Role},
+        participant::{Answers, AnswersSince, Person, Role},
         recording_state::RecordingState,
         transcript::RetractionReason,
     },
@@ -253,6 +253,7 @@ fn somebody() -> Person {
         removed: None,
         tokens_from: None,
         consent: Answers::default(),
+        consent_since: AnswersSince::default(),
         streams: Vec::new(),
     }
 }

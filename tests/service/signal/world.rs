@@ -23,7 +23,7 @@ use hansard::{
     domain::{
         event::{Event, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId, UserId},
-        participant::{Answers, Person, Role},
+        participant::{Answers, AnswersSince, Person, Role},
         recording_state::RecordingState,
         settings::MeetingSettings,
     },
@@ -478,6 +478,7 @@ pub fn updated(name: impl std::fmt::Display) -> Event {
         removed: None,
         tokens_from: None,
         consent: Answers::default(),
+        consent_since: AnswersSince::default(),
         streams: Vec::new(),
     })
 }

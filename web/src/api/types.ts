@@ -46,12 +46,15 @@ export interface Participant {
     present: boolean;
     removed: "request" | "required" | null;
     consent: Record<Purpose, ConsentStatus | null>;
+    consentSince: Record<Purpose, string | null>;
     streams: Stream[];
 }
 
 export interface RecordingState {
     state: "off" | "waiting" | "paused" | "recording" | "finalising" | "ready" | "failed";
+    since: string | null;
     transcribing: boolean;
+    transcribingSince: string | null;
     reason: string | null;
     waitingFor: string[];
     unrecorded: string[];

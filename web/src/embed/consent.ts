@@ -27,7 +27,7 @@ export class EmbeddedConsent extends Embedded {
     @state() private consent: Record<Purpose, ConsentStatus | null> = { recording: null, transcription: null };
     @state() private withdrawing = false;
     @state() private granting = false;
-    private readonly since = new Map<Purpose, Date>();
+    private readonly since = new Map<Purpose, string>();
     private host = "";
 
     override render() {
@@ -35,7 +35,7 @@ export class EmbeddedConsent extends Embedded {
             <div class="card">
                 <hansard-consent-panel
                     .consent=${this.consent}
-                    .since=${(purpose: Purpose) => this.since.get(purpose)}
+                    .since=${(purpose: Purpose) => this.since.get(purpose) ?? null}
                     .purposes=${this.purposes}
                     ?withdrawing=${this.withdrawing}
                     ?granting=${this.granting}
@@ -56,7 +56,7 @@ export class EmbeddedConsent extends Embedded {
             this.host = invitation.hostName;
         }
         for (const entry of await this.rest.all<ConsentEntry>(`${at}/consents`)) {
-            this.note(entry.purposes, entry.status, new Date(entry.timestamp));
+            this.note(entry.purposes, entry.status, entry.timestamp);
         }
         this.fault = "";
     }
@@ -66,7 +66,7 @@ export class EmbeddedConsent extends Embedded {
         this.since.clear();
     }
 
-    private note(purposes: Purpose[], status: ConsentStatus, at: Date): void {
+    private note(purposes: Purpose[], status: ConsentStatus, at: string): void {
         const consent = { ...this.consent };
         for (const purpose of purposes) {
             consent[purpose] = status;
@@ -79,10 +79,10 @@ export class EmbeddedConsent extends Embedded {
         this.granting = status === "accepted";
         this.withdrawing = status === "withdrawn";
         try {
-            await (status === "accepted"
+            const at = await (status === "accepted"
                 ? say(this.rest, this.meeting, purposes, status, this.host)
                 : withdraw(this.rest, this.meeting, purposes, new AbortController().signal));
-            this.note(purposes, status, new Date());
+            this.note(purposes, status, at);
             this.fault = "";
             this.tell("consent", { purposes, status });
         } catch (error) {

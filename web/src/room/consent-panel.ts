@@ -2,7 +2,7 @@ import { css, html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import type { ConsentStatus, Purpose } from "../api/types";
 import { PageElement } from "../look/element";
-import { texts, timeOfDay } from "../text";
+import { moment, texts } from "../text";
 
 /** What is kept of oneself, and one click to change it. Tells `agree` and `withdraw` with purposes. */
 @customElement("hansard-consent-panel")
@@ -38,7 +38,7 @@ export class ConsentPanel extends PageElement {
         recording: null,
         transcription: null,
     };
-    @property({ attribute: false }) since: (purpose: Purpose) => Date | undefined = () => undefined;
+    @property({ attribute: false }) since: (purpose: Purpose) => string | null = () => null;
     /** The purposes that the meeting has. */
     @property({ attribute: false }) purposes: Purpose[] = [];
     @property({ type: Boolean }) withdrawing = false;
@@ -73,7 +73,7 @@ export class ConsentPanel extends PageElement {
             <div class="purpose">
                 <strong>${texts.consent[purpose]}</strong>
                 <span class="state small ${accepted ? "yes" : "quiet"}">
-                    ${said}${since === undefined ? nothing : html`, ${texts.consent.since(timeOfDay(since))}`}
+                    ${said}${since === null ? nothing : html`, ${texts.consent.since(moment(new Date(since)))}`}
                 </span>
                 <button
                     class=${accepted ? "danger" : ""}

@@ -68,7 +68,7 @@ export class RoomView extends PageElement {
     override render() {
         const { room } = this;
         const present = room.present;
-        const line = stateLine(room.recording, room.recordingSince, present, this.purposes);
+        const line = stateLine(room.recording, present, this.purposes);
         return html`
             <div class="room">
                 <header>
@@ -209,7 +209,7 @@ export class RoomView extends PageElement {
             <div class="card">
                 <hansard-consent-panel
                     .consent=${room.self?.consent ?? { recording: null, transcription: null }}
-                    .since=${(purpose: Purpose) => room.consentSince.get(`${room.ownId} ${purpose}`)}
+                    .since=${(purpose: Purpose) => room.self?.consentSince[purpose] ?? null}
                     .purposes=${this.purposes}
                     ?withdrawing=${room.withdrawing}
                     ?granting=${this.granting}

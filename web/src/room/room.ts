@@ -38,7 +38,9 @@ export interface RoomOptions {
 
 const EMPTY: RecordingState = {
     state: "off",
+    since: null,
     transcribing: false,
+    transcribingSince: null,
     reason: null,
     waitingFor: [],
     unrecorded: [],
@@ -51,10 +53,6 @@ export class Room {
     readonly remotes = new Map<string, Remote>();
     readonly captions = new Captions();
     recording: RecordingState = EMPTY;
-    /** When the present state of the recording was first seen here. */
-    recordingSince: Date | null = null;
-    /** When somebody's answer about a purpose last changed, as far as it was seen here. */
-    readonly consentSince = new Map<string, Date>();
     connection: "connecting" | "open" | "lost" = "connecting";
     media: PeerState | "unavailable" = "connecting";
     tries = 0;
@@ -174,16 +172,17 @@ export class Room {
         const rest = this.options.rest.with(this.seat.consentToken);
         const bySocket = this.socket
             .ask("consent", { consentType: typeOf(purposes), status: "withdrawn" })
+            .then((answer) => (answer.data as ConsentUpdate).timestamp)
             // Without an answer the other way decides.
             .catch(() => new Promise<never>(() => undefined));
         try {
             const byRest = withdraw(rest, this.options.meetingId, purposes, acknowledged.signal);
-            await Promise.race([bySocket, byRest]);
+            const at = await Promise.race([bySocket, byRest]);
+            this.answered(this.ownId, purposes, "withdrawn", at);
         } finally {
             acknowledged.abort();
             this.withdrawing = false;
         }
-        this.answered(this.ownId, purposes, "withdrawn", new Date());
         await this.sendSound();
         this.options.changed();
     }
@@ -269,7 +268,10 @@ export class Room {
                 }
                 break;
             case "consent_updated":
-                this.consented(data as ConsentUpdate, isReplay);
+                if (!isReplay) {
+                    const { participantId, purposes, status, timestamp } = data as ConsentUpdate;
+                    this.answered(participantId, purposes, status, timestamp);
+                }
                 break;
             case "recording_state":
                 if (!isReplay) {
@@ -313,35 +315,24 @@ export class Room {
         this.people.set(person.id, person);
     }
 
-    private consented(update: ConsentUpdate, isReplay: boolean): void {
-        const at = new Date(update.timestamp);
-        if (isReplay) {
-            for (const purpose of update.purposes) {
-                this.consentSince.set(`${update.participantId} ${purpose}`, at);
-            }
-            return;
-        }
-        this.answered(update.participantId, update.purposes, update.status, at);
-    }
-
-    private answered(id: string, purposes: Purpose[], status: ConsentStatus, at: Date): void {
+    private answered(id: string, purposes: Purpose[], status: ConsentStatus, at: string): void {
         const person = this.people.get(id);
         if (person === undefined) {
             return;
         }
         const consent = { ...person.consent };
+        const consentSince = { ...person.consentSince };
         for (const purpose of purposes) {
-            consent[purpose] = status;
-            this.consentSince.set(`${id} ${purpose}`, at);
+            // The same once more changes nothing of since when.
+            if (consent[purpose] !== status) {
+                consent[purpose] = status;
+                consentSince[purpose] = at;
+            }
         }
-        this.people.set(id, { ...person, consent });
+        this.people.set(id, { ...person, consent, consentSince });
     }
 
     private state(state: RecordingState): void {
-        const was = this.recording;
-        if (this.recordingSince === null || was.state !== state.state || was.transcribing !== state.transcribing) {
-            this.recordingSince = new Date();
-        }
         this.recording = state;
         this.captions.inEpoch(state.epoch);
     }

@@ -28,6 +28,11 @@ export function timeOfDay(time: Date): string {
     return time.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
 }
 
+/** The time of day, with its date where that is another day. */
+export function moment(time: Date, now = new Date()): string {
+    return time.toDateString() === now.toDateString() ? timeOfDay(time) : dateAndTime(time);
+}
+
 export function dateAndTime(time: Date): string {
     return time.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
 }

@@ -65,6 +65,7 @@ pub struct Member {
 
 struct Rendered {
     text: Utf8Bytes,
+    at: DateTime<Utc>,
     /// A `consent_updated`, whose text for the socket that asked differs.
     consent: Option<(ConsentId, Value)>,
     /// Whose streams it tells of, and the text for all others.
@@ -280,7 +281,8 @@ impl Room {
             let out = self.out.entry(participant).or_insert(event.seq);
             *out = event.seq.max(*out);
         }
-        let text = message::envelope(event.kind.as_str(), None, Some(event.seq), &event.data);
+        let (kind, durable) = (event.kind.as_str(), Some((event.seq, event.at)));
+        let text = message::envelope(kind, None, durable, &event.data);
         let consent = (event.kind == EventKind::ConsentUpdated)
             .then(|| consent_id(&event.data))
             .flatten();
@@ -290,15 +292,13 @@ impl Room {
         }
         let streams = streams_of(&event.data).map(|owner| {
             let data = participant::seen_by(Some(ParticipantId(Uuid::nil())), event.data.clone());
-            (
-                owner,
-                message::envelope(event.kind.as_str(), None, Some(event.seq), &data),
-            )
+            (owner, message::envelope(kind, None, durable, &data))
         });
         self.recent.insert(
             event.seq,
             Rendered {
                 text,
+                at: event.at,
                 consent: consent.map(|id| (id, event.data)),
                 streams,
             },
@@ -321,7 +321,7 @@ impl Room {
                 member.outbox.push(match (asked, others) {
                     (Some((re, data)), _) => {
                         let kind = EventKind::ConsentUpdated.as_str();
-                        message::envelope(kind, Some(&re), Some(member.sent), data)
+                        message::envelope(kind, Some(&re), Some((member.sent, event.at)), data)
                     }
                     (None, Some((_, text))) => text.clone(),
                     (None, None) => event.text.clone(),

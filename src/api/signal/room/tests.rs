@@ -233,7 +233,8 @@ fn a_withdrawal_is_told_once_at_once_and_once_committed() {
         got,
         [
             json!({"type": "consent_updated", "re": "r", "data": {"id": id}}),
-            json!({"type": "consent_updated", "seq": 1, "data": {"id": id, "entry": 1}}),
+            json!({"type": "consent_updated", "seq": 1, "at": "2027-01-15T08:00:00.000Z",
+                "data": {"id": id, "entry": 1}}),
         ]
     );
     assert!(

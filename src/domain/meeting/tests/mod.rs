@@ -56,23 +56,34 @@ fn recording(meeting: &Meeting) -> RecordingState {
     meeting.state().recording
 }
 
+/// The recording states that the meeting is told.
+fn told(meeting: &mut Meeting) -> Vec<RecordingState> {
+    let commands = drain(meeting).into_iter();
+    commands
+        .filter_map(|command| match command {
+            Command::Tell(state) => Some(state.recording),
+            _ => None,
+        })
+        .collect()
+}
+
 #[test]
 fn tells_waiting_then_recording_once_each() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(here(&[ANA]), s(1));
+    assert_eq!(told(&mut meeting), [RecordingState::Waiting]);
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(2));
     meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(3));
-    let told: Vec<_> = drain(&mut meeting)
-        .into_iter()
-        .filter_map(|c| {
-            if let Command::Tell(state) = c {
-                Some(state.recording)
-            } else {
-                None
-            }
-        })
-        .collect();
-    assert_eq!(told, [RecordingState::Waiting, RecordingState::Recording]);
+    assert_eq!(told(&mut meeting), [RecordingState::Recording]);
+}
+
+/// A worker that takes a meeting over reads the log and the roster one after the other.
+#[test]
+fn tells_nothing_that_does_not_hold() {
+    let mut meeting = meeting(ConsentPolicy::Exclude);
+    meeting.handle(said(1, ANA, ConsentStatus::Accepted), s(1));
+    meeting.handle(here(&[ANA]), s(1));
+    assert_eq!(told(&mut meeting), [RecordingState::Recording]);
 }
 
 #[test]
