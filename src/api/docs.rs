@@ -60,6 +60,7 @@ pub fn parts() -> Vec<OpenApiRouter<Shared>> {
         super::whip::routes(),
         super::meeting_token::routes(),
         super::recording::routes(),
+        super::peaks::routes(),
         super::deletion::routes(),
         super::redaction::routes(),
         super::restore::routes(),

@@ -31,6 +31,7 @@ pub mod ops;
 pub mod page;
 pub mod participant;
 pub mod password;
+pub mod peaks;
 pub mod permit;
 pub mod personal_data;
 pub mod problem;

@@ -200,6 +200,31 @@ async fn gone(tx: &mut Tx, found: &ListedRecording) -> Result<Problem, Problem> 
     Ok(tombstone.map_or_else(|| Problem::gone("recording"), Problem::deleted))
 }
 
+/// A recording with a file that the caller may have.
+pub(super) async fn ready(
+    tx: &mut Tx,
+    state: &Shared,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<ListedRecording, Problem> {
+    let found = find(tx, state, caller, Operation::ReadRecordings, id).await?;
+    if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
+        return Err(gone(tx, &found).await?);
+    }
+    if !state.ledger.is_current() {
+        return Err(Problem::unavailable(
+            "it is not known yet whether this was deleted: object storage does not answer, or its ledger does not hold",
+        ));
+    }
+    if found.status != RecordingStatus::Ready {
+        return Err(Problem::not_ready(format!(
+            "the recording is {}",
+            found.status
+        )));
+    }
+    Ok(found)
+}
+
 /// Reads a recording.
 #[utoipa::path(
     operation_id = "getRecording",
@@ -286,21 +311,7 @@ async fn content(
     Query(query): Query<ContentQuery>,
 ) -> Result<Response, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
-    let found = find(&mut tx, &state, &caller, Operation::ReadRecordings, id).await?;
-    if found.deleted_at.is_some() || found.status == RecordingStatus::Deleting {
-        return Err(gone(&mut tx, &found).await?);
-    }
-    if !state.ledger.is_current() {
-        return Err(Problem::unavailable(
-            "it is not known yet whether this was deleted: object storage does not answer, or its ledger does not hold",
-        ));
-    }
-    if found.status != RecordingStatus::Ready {
-        return Err(Problem::not_ready(format!(
-            "the recording is {}",
-            found.status
-        )));
-    }
+    let found = ready(&mut tx, &state, &caller, id).await?;
     if found.is_archived(state.objects.classes()) {
         return Err(archived(&found));
     }

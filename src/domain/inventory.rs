@@ -1,7 +1,12 @@
 //! The inventory: what is in the bucket, or may be. Its rows are written before their objects, so
 //! whoever deletes or moves objects finds all of them, whoever died on the way.
 
-use crate::{id::RecordingId, object_key::RecordingFile, time::Micros, word::words};
+use crate::{
+    id::RecordingId,
+    object_key::{PeaksFile, RecordingFile},
+    time::Micros,
+    word::words,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 words! {
@@ -80,8 +85,14 @@ pub fn superfluous(entries: &[Entry], told: &RowObjects) -> Vec<String> {
         (_, ObjectKind::Segment | ObjectKind::Block) => {
             !told.needed.contains(&entry.key) && (told.quiet || told.merged.contains(&entry.key))
         }
+        (_, ObjectKind::Derived) => {
+            !told.kept.contains(&entry.key)
+                && told.revisions.get(&entry.recording).is_none_or(|revision| {
+                    PeaksFile::parse(&entry.key).is_some_and(|file| file.revision < *revision)
+                })
+        }
         // Its row is made before its file: without one it was taken away.
-        (_, ObjectKind::Track | ObjectKind::Mix | ObjectKind::Derived) => {
+        (_, ObjectKind::Track | ObjectKind::Mix) => {
             !told.kept.contains(&entry.key)
                 && told.revisions.get(&entry.recording).is_none_or(|revision| {
                     // One in another container that nobody tells of yet is being made.
@@ -204,6 +215,26 @@ mod tests {
                 };
                 assert_eq!(superfluous(&[orphan], &told(false)), [key.as_str()]);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_made_of_a_file_goes_with_its_revision() {
+        for (state, revision, goes) in [
+            (ObjectState::Stored, 2, true),
+            (ObjectState::Planned, 2, true),
+            (ObjectState::Stored, 3, false),
+            // The next file is being made.
+            (ObjectState::Planned, 4, false),
+        ] {
+            let peaks = entry(&key(revision, "peaks"), ObjectKind::Derived, state);
+            let found = superfluous(std::slice::from_ref(&peaks), &told(true));
+            assert_eq!(!found.is_empty(), goes, "{state} {revision}");
+            let orphan = Entry {
+                recording: GONE,
+                ..peaks
+            };
+            assert_eq!(superfluous(&[orphan], &told(true)).len(), 1);
         }
     }
 

@@ -51,6 +51,7 @@ pub mod ledger;
 pub mod loudness;
 pub mod media_type;
 pub mod object_key;
+pub mod peaks;
 pub mod quota;
 pub mod recording;
 pub mod recording_state;

@@ -175,6 +175,16 @@ impl fmt::Display for RecordingFile {
 }
 
 impl RecordingFile {
+    /// Where the peaks of this file lie.
+    pub const fn peaks(&self) -> PeaksFile {
+        PeaksFile {
+            tenant: self.tenant,
+            meeting: self.meeting,
+            recording: self.recording,
+            revision: self.revision,
+        }
+    }
+
     pub fn kind(&self) -> RecordingKind {
         if MediaType::of_files(RecordingKind::Mix).contains(&self.media) {
             RecordingKind::Mix
@@ -185,24 +195,78 @@ impl RecordingFile {
 
     /// `None`: no key of a recording's file.
     pub fn parse(key: &str) -> Option<Self> {
-        let mut parts = key.strip_prefix("recordings/")?.split('/');
-        let (tenant, meeting, name) = (parts.next()?, parts.next()?, parts.next()?);
-        let (name, written) = name.rsplit_once('.')?;
-        // The id has hyphens, too.
-        let (recording, revision) = name.rsplit_once('-')?;
+        let (
+            PeaksFile {
+                tenant,
+                meeting,
+                recording,
+                revision,
+            },
+            written,
+        ) = file(key)?;
         let media = RecordingKind::ALL
             .into_iter()
             .flat_map(MediaType::of_files)
             .find(|media| extension(**media) == written)?;
         let read = Self {
-            tenant: tenant.parse().ok()?,
-            meeting: meeting.parse().ok()?,
-            recording: recording.parse().ok()?,
-            revision: revision.parse().ok()?,
+            tenant,
+            meeting,
+            recording,
+            revision,
             media: *media,
         };
         (read.to_string() == key).then_some(read)
     }
+}
+
+/// The key of the peaks of a recording's file ([`crate::peaks`]), of its revision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeaksFile {
+    pub tenant: TenantId,
+    pub meeting: MeetingId,
+    pub recording: RecordingId,
+    pub revision: i32,
+}
+
+const PEAKS: &str = "peaks";
+
+impl fmt::Display for PeaksFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&recordings_prefix(self.tenant, self.meeting))?;
+        write!(f, "{}-{}.{PEAKS}", self.recording, self.revision)
+    }
+}
+
+impl PeaksFile {
+    /// Whether the file that they are of is the one with this URL, in whichever bucket.
+    pub fn are_of(&self, url: &str) -> bool {
+        let place = recordings_prefix(self.tenant, self.meeting);
+        let begins = format!("/{place}{}-{}.", self.recording, self.revision);
+        url.rsplit_once(&begins)
+            .is_some_and(|(_, ending)| !ending.contains(['/', '.']))
+    }
+
+    /// `None`: no key of peaks.
+    pub fn parse(key: &str) -> Option<Self> {
+        let (read, written) = file(key)?;
+        (written == PEAKS && read.to_string() == key).then_some(read)
+    }
+}
+
+/// What the keys of a recording's files have alike, and how this one ends.
+fn file(key: &str) -> Option<(PeaksFile, &str)> {
+    let mut parts = key.strip_prefix("recordings/")?.split('/');
+    let (tenant, meeting, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, written) = name.rsplit_once('.')?;
+    // The id has hyphens, too.
+    let (recording, revision) = name.rsplit_once('-')?;
+    let read = PeaksFile {
+        tenant: tenant.parse().ok()?,
+        meeting: meeting.parse().ok()?,
+        recording: recording.parse().ok()?,
+        revision: revision.parse().ok()?,
+    };
+    Some((read, written))
 }
 
 /// What the keys of all ledgers begin with.
@@ -332,6 +396,39 @@ mod tests {
         let other = format!("recordings/{PLACE}/{id}-2.ogg");
         assert_eq!(RecordingFile::parse(&other), None);
     }
+
+    #[test]
+    fn the_key_of_peaks_reads_back() {
+        let file = RecordingFile {
+            tenant: TENANT,
+            meeting: MEETING,
+            recording: RECORDING,
+            revision: 2,
+            media: MediaType::AudioMp4,
+        };
+        let key = file.peaks().to_string();
+        let id = "00000000-0000-0000-0000-000000000003";
+        assert_eq!(key, format!("recordings/{PLACE}/{id}-2.peaks"));
+        assert_eq!(PeaksFile::parse(&key), Some(file.peaks()));
+        assert_eq!(RecordingFile::parse(&key), None);
+        assert!(file.peaks().are_of(&format!("s3://some/{file}")));
+        for other in [
+            RecordingFile {
+                revision: 12,
+                ..file
+            },
+            RecordingFile {
+                recording: RecordingId(Uuid::nil()),
+                ..file
+            },
+        ] {
+            assert!(!file.peaks().are_of(&format!("s3://some/{other}")));
+        }
+        for other in [&file.to_string(), &format!("{key}/x"), &format!("x{key}")] {
+            assert_eq!(PeaksFile::parse(other), None, "{other}");
+        }
+    }
+
     #[test]
     fn an_entrys_key_reads_back_and_keys_are_in_the_order_of_numbers() {
         let key = |n| LedgerKey { tenant: TENANT, n };

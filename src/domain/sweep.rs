@@ -4,7 +4,7 @@
 
 use crate::{
     id::MeetingId,
-    object_key::{DOCTOR, LiveBlock, LiveSegment, PROBE, RecordingFile, is_plain},
+    object_key::{DOCTOR, LiveBlock, LiveSegment, PROBE, PeaksFile, RecordingFile, is_plain},
     word::words,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -149,7 +149,8 @@ impl ObjectOwner {
         let meeting = LiveSegment::parse(key)
             .map(|segment| segment.meeting)
             .or_else(|| LiveBlock::parse(key).map(|block| block.meeting))
-            .or_else(|| RecordingFile::parse(key).map(|file| file.meeting));
+            .or_else(|| RecordingFile::parse(key).map(|file| file.meeting))
+            .or_else(|| PeaksFile::parse(key).map(|file| file.meeting));
         match meeting {
             Some(meeting) => Self::Meeting(meeting),
             None if is_trial(key) => Self::Trial,
@@ -283,6 +284,7 @@ mod tests {
         let probe = format!("probe/{OWN}");
         for (key, whose) in [
             (key.as_str(), ObjectOwner::Meeting(meeting)),
+            (&file.peaks().to_string(), ObjectOwner::Meeting(meeting)),
             (
                 &format!("live/{OWN}/{meeting}/1/{OWN}/1-1.mkv"),
                 ObjectOwner::Meeting(meeting),

@@ -13,7 +13,9 @@ use crate::{
         fault::Away,
         id::{MeetingId, TenantId},
         inventory::{ObjectKind, RowObjects, superfluous, untold},
-        object_key::{LiveBlock, LiveSegment, RecordingFile, live_prefix, recordings_prefix},
+        object_key::{
+            LiveBlock, LiveSegment, PeaksFile, RecordingFile, live_prefix, recordings_prefix,
+        },
         recording::{RecordingKind, SegmentState},
         time::Micros,
     },
@@ -188,6 +190,8 @@ pub(super) async fn complete(inventory: Inventory<'_>, claimed: &Claimed) -> any
                 (segment.recording, ObjectKind::Segment)
             } else if let Some(block) = LiveBlock::parse(&object.key) {
                 (block.recording, ObjectKind::Block)
+            } else if let Some(peaks) = PeaksFile::parse(&object.key) {
+                (peaks.recording, ObjectKind::Derived)
             } else {
                 let file = RecordingFile::parse(&object.key)?;
                 let kind = match file.kind() {

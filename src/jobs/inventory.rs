@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{id::MeetingId, media_type::MediaType, tiering::Tier},
-    objects::{Objects, Stored},
+    objects::{ObjectError, Objects, Stored},
     store::{
         Store, StoreError,
         inventory::{self, Noted, Object},
@@ -54,6 +54,27 @@ impl Inventory<'_> {
         let put = self
             .objects
             .put_file(&object.key, path, media_type.as_str(), Tier::Hot);
+        self.put(object, put).await
+    }
+
+    /// The same with what is in memory.
+    pub async fn put_bytes(
+        &self,
+        claimed: &Claimed,
+        object: &Object,
+        bytes: Vec<u8>,
+    ) -> anyhow::Result<Stored> {
+        self.note(claimed, std::slice::from_ref(object)).await?;
+        let kind = "application/octet-stream";
+        let put = self.objects.put_bytes(&object.key, bytes, kind, Tier::Hot);
+        self.put(object, put).await
+    }
+
+    async fn put(
+        &self,
+        object: &Object,
+        put: impl Future<Output = Result<Stored, ObjectError>>,
+    ) -> anyhow::Result<Stored> {
         match put.await {
             Ok(stored) => Ok(stored),
             Err(error) => {

@@ -18,12 +18,12 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::mix,
-    objects::{ObjectError, Objects},
+    objects::{ObjectError, Objects, Stored},
     store::{
         Store, capture, deletion,
         effect::Effects,
         event,
-        inventory::Object,
+        inventory::{self, Object, Settled},
         job::{self, Job as Row},
         recording::{self, Finished, Recording},
     },
@@ -83,12 +83,20 @@ struct Track {
 /// The mix of one round.
 enum MixFile {
     /// Stored, and to be committed.
-    Rendered(Box<Object>, Box<Finished>),
+    Rendered(Box<Made>),
     /// The one that is there is of these very tracks.
     Kept,
     Nothing,
     /// There was one, and nothing of it may be kept.
     Gone(RecordingId),
+}
+
+/// A mix with its peaks, both stored.
+struct Made {
+    object: Object,
+    file: Finished,
+    peaks: Object,
+    stored_peaks: Stored,
 }
 
 impl Mix {
@@ -128,8 +136,9 @@ impl Mix {
         };
         let mix = rendering.render(&tracks).await?;
         let ended = self.end(claimed, &known, &mix).await;
-        if let MixFile::Rendered(object, _) = &mix {
-            self.inventory().follow(object).await;
+        if let MixFile::Rendered(made) = &mix {
+            self.inventory().follow(&made.object).await;
+            self.inventory().follow(&made.peaks).await;
         }
         ended
     }
@@ -227,8 +236,17 @@ impl Mix {
             return Ok(Round::Again);
         }
         match mix {
-            MixFile::Rendered(object, file) => {
-                recording::finish(&mut tx, meeting, object.recording, file).await?;
+            MixFile::Rendered(made) => {
+                let id = made.object.recording;
+                recording::finish(&mut tx, meeting, id, &made.file).await?;
+                let peaks = Settled {
+                    key: &made.peaks.key,
+                    recording: id,
+                    size_bytes: i64::try_from(made.stored_peaks.size_bytes)?,
+                    sha256: &made.stored_peaks.sha256,
+                    version: made.stored_peaks.version.as_deref(),
+                };
+                inventory::settle(&mut tx, meeting, peaks).await?;
             }
             MixFile::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
             MixFile::Kept | MixFile::Nothing => {}
@@ -353,15 +371,15 @@ impl Rendering<'_> {
         };
         let participants: BTreeSet<ParticipantId> =
             tracks.iter().map(|track| track.participant).collect();
+        let key = RecordingFile {
+            tenant,
+            meeting,
+            recording: id,
+            revision,
+            media: MediaType::AudioMp4,
+        };
         let object = Object {
-            key: RecordingFile {
-                tenant,
-                meeting,
-                recording: id,
-                revision,
-                media: MediaType::AudioMp4,
-            }
-            .to_string(),
+            key: key.to_string(),
             tenant,
             meeting,
             recording: id,
@@ -373,6 +391,19 @@ impl Rendering<'_> {
             .put_file(self.claimed, &object, &out, MediaType::AudioMp4)
             .await
             .context("storing the mix")?;
+        let peaks = Object {
+            key: key.peaks().to_string(),
+            kind: ObjectKind::Derived,
+            ..object.clone()
+        };
+        let stored_peaks = self
+            .inventory()
+            .put_bytes(self.claimed, &peaks, rendered.peaks)
+            .await;
+        if stored_peaks.is_err() {
+            self.inventory().follow(&object).await;
+        }
+        let stored_peaks = stored_peaks.context("storing the mix's peaks")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
         let holes: Vec<(Span, Vec<Gap>)> = tracks
             .iter()
@@ -391,7 +422,12 @@ impl Rendering<'_> {
             made_of,
             gain_db: Some(rendered.gain_db),
         };
-        Ok(MixFile::Rendered(Box::new(object), Box::new(file)))
+        Ok(MixFile::Rendered(Box::new(Made {
+            object,
+            file,
+            peaks,
+            stored_peaks,
+        })))
     }
 
     /// There is nothing to hear: a mix that was made before goes, too, by the job that cleans.

@@ -13,6 +13,7 @@ use crate::{
         id::MeetingId,
         inventory::ObjectKind,
         job::JobKind,
+        object_key::RecordingFile,
         redaction::{Certificate, GoneObject, Progress, RedactedFile, RedactionState, state},
         restore::{RestoreSpeed, Seen},
         time::Micros,
@@ -328,17 +329,20 @@ impl Redact {
         progress: Progress,
     ) -> anyhow::Result<usize> {
         let meeting = redaction.meeting;
-        let current: BTreeSet<&str> = files
-            .now
-            .iter()
-            .filter_map(|file| self.objects.key(file.blob_url.as_deref()?))
+        let urls = files.now.iter().filter_map(|file| file.blob_url.as_deref());
+        let current: BTreeSet<String> = urls
+            .filter_map(|url| self.objects.key(url))
+            .flat_map(|key| {
+                let peaks = RecordingFile::parse(key).map(|file| file.peaks().to_string());
+                peaks.into_iter().chain([key.to_owned()])
+            })
             .collect();
         let mut tx = self.store.worker_tx().await?;
         let held = redacted_file::objects(&mut tx, meeting, &redaction.objects).await?;
         tx.commit().await?;
         let left: Vec<String> = held
             .into_iter()
-            .filter(|one| !one.is_deleted && !current.contains(one.key.as_str()))
+            .filter(|one| !one.is_deleted && !current.contains(&one.key))
             .map(|one| one.key)
             .collect();
         if progress.making || progress.archived > 0 || left.is_empty() {

@@ -8,8 +8,10 @@ use crate::{
     },
     domain::{
         id::{MeetingId, TenantId},
+        inventory::ObjectKind,
         job::JobKind,
         ledger::{Act, Deletion, Entry, GoneObject, Head, MadeFile, Redacted, Replaced},
+        object_key::RecordingFile,
     },
     store::{
         StoreError,
@@ -122,7 +124,7 @@ impl Ledger {
         tenant: TenantId,
         meeting: MeetingId,
         made: &Redacted,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReplayError> {
         self.adopt_files(conn, tenant, meeting, &made.files).await?;
         let Some(redaction) = redaction::get(conn, meeting, made.id).await? else {
             return Ok(());
@@ -130,7 +132,8 @@ impl Ledger {
         entry_row::take_in_objects(conn, tenant, meeting, &made.objects).await?;
         let keys: Vec<String> = made.objects.iter().map(|one| one.key.clone()).collect();
         redaction::hold(conn, &redaction, &keys).await?;
-        told::told(conn, meeting, made.id, &accept::hash(&made.files), &keys).await
+        told::told(conn, meeting, made.id, &accept::hash(&made.files), &keys).await?;
+        Ok(())
     }
 
     async fn adopt_files(
@@ -139,11 +142,40 @@ impl Ledger {
         tenant: TenantId,
         meeting: MeetingId,
         files: &[MadeFile],
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReplayError> {
         for file in files {
             let url = self.objects.url(&file.key);
-            made::adopt(conn, tenant, meeting, file, &url).await?;
+            if made::adopt(conn, tenant, meeting, file, &url).await? {
+                self.adopt_peaks(conn, tenant, meeting, file).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// The ledger does not tell of a file's peaks: they are there or not.
+    async fn adopt_peaks(
+        &self,
+        conn: &mut PgConnection,
+        tenant: TenantId,
+        meeting: MeetingId,
+        file: &MadeFile,
+    ) -> Result<(), ReplayError> {
+        let Some(of) = RecordingFile::parse(&file.key) else {
+            return Ok(());
+        };
+        let key = of.peaks().to_string();
+        let Some(head) = self.objects.head(&key).await? else {
+            return Ok(());
+        };
+        let peaks = GoneObject {
+            key,
+            recording: file.recording.id,
+            kind: ObjectKind::Derived,
+            sha256: head.sha256,
+            version: head.version,
+        };
+        let size_bytes = i64::try_from(head.size_bytes).unwrap_or(i64::MAX);
+        made::stored(conn, tenant, meeting, &peaks, size_bytes).await?;
         Ok(())
     }
 
@@ -155,7 +187,7 @@ impl Ledger {
         tenant: TenantId,
         meeting: MeetingId,
         replaced: &Replaced,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ReplayError> {
         let Replaced { files, objects } = replaced;
         self.adopt_files(conn, tenant, meeting, files).await?;
         made::disown(conn, meeting, files, objects).await?;

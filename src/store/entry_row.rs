@@ -98,7 +98,7 @@ pub async fn take_in_objects(
         sqlx::query(
             "insert into objects (meeting_id, key, tenant_id, recording_id, kind, participants, uploading, sha256, version)
              select $1, $2, $3, $4, $5, coalesce((select array_agg(distinct r.participant_id) from recordings r
-                     where r.meeting_id = $1 and r.participant_id is not null and ($5 = 'mix' or r.id = $4)), '{}'),
+                     where r.meeting_id = $1 and r.participant_id is not null and ($5 in ('mix', 'derived') or r.id = $4)), '{}'),
                  false, $6, $7
              on conflict (meeting_id, key) do update set state = 'planned', deleted_at = null
                  where objects.state = 'deleted'",

@@ -6,6 +6,7 @@ use crate::domain::{
     id::{MeetingId, RecordingId, TenantId},
     inventory::ObjectKind,
     ledger::{GoneObject, Known, MadeFile},
+    object_key::PeaksFile,
     recording::{RecordingKind, RecordingStatus},
 };
 use sqlx::{PgConnection, Row, postgres::PgRow};
@@ -103,18 +104,7 @@ pub async fn adopt(
         sha256: recording.sha256.clone(),
         version: file.version.clone(),
     };
-    entry_row::take_in_objects(conn, tenant, meeting, &[object]).await?;
-    sqlx::query(
-        "update objects set state = 'stored', size_bytes = $3, sha256 = $4, uploading = false, deleted_at = null,
-             stored_at = coalesce(stored_at, clock_timestamp())
-         where meeting_id = $1 and key = $2",
-    )
-    .bind(meeting.0)
-    .bind(&file.key)
-    .bind(file.size_bytes)
-    .bind(&recording.sha256)
-    .execute(&mut *conn)
-    .await?;
+    stored(conn, tenant, meeting, &object, file.size_bytes).await?;
     // All of what these rows know is in it.
     sqlx::query(
         "update recording_segments set state = 'merged'
@@ -125,6 +115,29 @@ pub async fn adopt(
     .execute(conn)
     .await?;
     Ok(true)
+}
+
+/// Takes an object that is there into the inventory.
+pub async fn stored(
+    conn: &mut PgConnection,
+    tenant: TenantId,
+    meeting: MeetingId,
+    object: &GoneObject,
+    size_bytes: i64,
+) -> Result<()> {
+    entry_row::take_in_objects(conn, tenant, meeting, std::slice::from_ref(object)).await?;
+    sqlx::query(
+        "update objects set state = 'stored', size_bytes = $3, sha256 = $4, uploading = false, deleted_at = null,
+             stored_at = coalesce(stored_at, clock_timestamp())
+         where meeting_id = $1 and key = $2",
+    )
+    .bind(meeting.0)
+    .bind(&object.key)
+    .bind(size_bytes)
+    .bind(&object.sha256)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// What these rows know beside it. `None`: another recording is the same track, or the meeting's
@@ -196,7 +209,7 @@ pub async fn disown(
     Ok(())
 }
 
-/// Of the keys of these objects, those under which no file of the meeting lies now.
+/// Of the keys of these objects, those under which no file of the meeting lies now, nor its peaks.
 pub async fn replaced(
     conn: &mut PgConnection,
     meeting: MeetingId,
@@ -205,7 +218,7 @@ pub async fn replaced(
     let now = rows::of_meeting(conn, meeting).await?;
     let is_file = |key: &str| {
         let mut urls = now.iter().filter_map(|one| one.blob_url.as_deref());
-        urls.any(|url| lies_at(url, key))
+        urls.any(|url| lies_at(url, key) || PeaksFile::parse(key).is_some_and(|of| of.are_of(url)))
     };
     let keys = going.iter().map(|object| object.key.clone());
     Ok(keys.filter(|key| !is_file(key)).collect())

@@ -192,6 +192,13 @@ async fn plays_it(client: &Client, ana: &mut Person, host: &str, id: &str) {
     })
     .await;
 
+    // The waveform is the server's.
+    let bars = "return [element.bars.length, Math.max(...element.bars)]";
+    ana.until("hansard-player-view", bars, |bars| {
+        bars[0].as_u64() > Some(100) && bars[1] == 1
+    })
+    .await;
+
     let ms = ana.read(word, "return Number(element.dataset.ms)").await;
     ana.click(word).await;
     ana.wait(".spoken").await;

@@ -9,6 +9,7 @@ pub use crate::media::rendering::mix_input::Source;
 use crate::{
     domain::{
         loudness,
+        peaks::PeakMeter,
         recording::union,
         time::{MeetingTime, Micros, Span},
     },
@@ -53,6 +54,8 @@ pub struct Mixed {
     /// Of the mix before its gain; `None`: too short or too silent to have one.
     pub measured_lufs: Option<f64>,
     pub gain_db: f64,
+    /// How loud it is along its length ([`crate::domain::peaks`]).
+    pub peaks: Vec<u8>,
 }
 
 /// What a mix that is rendered again keeps of the one before it, so that what stays is heard as it
@@ -106,7 +109,7 @@ pub fn render_again(
         // The error is told; the rest of a file is of no use.
         let _ = fs::remove_file(out);
     }
-    written?;
+    let peaks = written?;
     let duration = Micros(i64::try_from(sum.take.length())? * 1_000_000 / RATE);
     Ok(Some(Mixed {
         start_ms: sum.start_ms,
@@ -114,6 +117,7 @@ pub fn render_again(
         rendered: sum.rendered,
         measured_lufs: sum.lufs,
         gain_db,
+        peaks,
     }))
 }
 
@@ -344,13 +348,17 @@ fn gain(sum: &mut Sum, progress: Progress) -> Result<f64> {
     Ok(gain_db)
 }
 
-fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<()> {
+/// Answers with the peaks of what was encoded.
+fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<Vec<u8>> {
     let mut encoder = Encoder::new(out);
+    let mut meter = PeakMeter::new(RATE as u32);
     limit(take, gain_db, &mut |samples, part| {
         progress(part)?;
+        meter.push(samples);
         encoder.push(samples)
     })?;
-    encoder.finish()
+    encoder.finish()?;
+    Ok(meter.finish())
 }
 
 /// Amplifies and limits the whole take; `to` gets it in blocks, with how far it is.

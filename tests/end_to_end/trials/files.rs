@@ -84,7 +84,8 @@ async fn tracks_of_earlier_versions_become_webm_and_nothing_else_changes() {
     let keys = async || -> Vec<String> {
         let listed = objects.list("recordings/", 100).await.expect("lists");
         let ours = listed.into_iter().map(|object| object.key);
-        ours.filter(|key| !key.ends_with(".mp4")).collect()
+        ours.filter(|key| !key.ends_with(".mp4") && !key.ends_with(".peaks"))
+            .collect()
     };
 
     let mut sql = store::owner(&database).await.expect("Postgres answers");

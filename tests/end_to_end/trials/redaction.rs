@@ -75,7 +75,7 @@ async fn a_redaction_outlives_storage_and_the_process() {
     tones.end(&client).await;
     let before = tones.files(&client, SOON).await;
     eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 4
+        listed(&place.bucket).await.len() == 5
     })
     .await;
     let old = listed(&place.bucket).await;
@@ -123,6 +123,15 @@ async fn a_redaction_outlives_storage_and_the_process() {
     );
 
     let after = tones.files(&client, SOON).await;
+    // Who may draw the mix draws what is left of it.
+    let peaks = format!("/v1/recordings/{}/peaks?points=4000", mix(&after).id);
+    let (status, drawn) = call(&server, Method::GET, &peaks, None).await;
+    assert_eq!(status, 200, "{drawn}");
+    assert!(
+        drawn["peaks"]
+            .as_array()
+            .is_some_and(|peaks| peaks.len() > 100)
+    );
     // A packet that touches the span goes whole.
     for kind in ["track", "mix"] {
         assert!(levels(&before, one, kind, from - 1_500, from - 100).0 > SILENT_DB);
@@ -151,7 +160,7 @@ async fn a_redaction_outlives_storage_and_the_process() {
         "{track}"
     );
     let left = listed(&place.bucket).await;
-    assert_eq!((left.len(), left.intersection(&old).count()), (4, 2));
+    assert_eq!((left.len(), left.intersection(&old).count()), (5, 2));
     assert_eq!(left, rows(&place.database(), &["stored"]).await);
 
     // All of another: its track is gone, the mix goes on from where it did.
@@ -180,7 +189,7 @@ async fn a_redaction_outlives_storage_and_the_process() {
     assert_eq!(mix(&last).start_ms, mix(&before).start_ms);
     assert_eq!(last.track(three).sha256, before.track(three).sha256);
     let left = listed(&place.bucket).await;
-    assert_eq!((left.len(), left.intersection(&old).count()), (3, 1));
+    assert_eq!((left.len(), left.intersection(&old).count()), (4, 1));
     assert_eq!(left, rows(&place.database(), &["stored"]).await);
     server.terminate();
 }
@@ -197,7 +206,7 @@ async fn a_redaction_has_archived_tracks_restored() {
     tones.end(&client).await;
     let before = tones.files(&client, SOON).await;
     eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 3
+        listed(&place.bucket).await.len() == 4
     })
     .await;
     let old = listed(&place.bucket).await;
@@ -243,7 +252,7 @@ async fn a_redaction_has_archived_tracks_restored() {
         "{asked}"
     );
     let this = format!("{path}/{}", asked["id"].as_str().expect("an id"));
-    eventually("the mix is deleted", SOON, async || {
+    eventually("the mix is deleted, and its peaks", SOON, async || {
         listed(&place.bucket).await.len() == 2
     })
     .await;
@@ -343,7 +352,7 @@ async fn killed_at_any_line_redactions_are_done() {
     assert_eq!(after.track(other).sha256, before.track(other).sha256);
     eventually("nothing is left of before", SOON, async || {
         let left = listed(&place.bucket).await;
-        left.len() == 3 && left == rows(&place.database(), &["stored"]).await
+        left.len() == 4 && left == rows(&place.database(), &["stored"]).await
     })
     .await;
     server.terminate();
@@ -361,7 +370,7 @@ async fn a_database_that_is_put_back_brings_nobody_back() {
     tones.end(&client).await;
     let before = tones.files(&client, SOON).await;
     eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 4
+        listed(&place.bucket).await.len() == 5
     })
     .await;
     server.terminate();
@@ -416,7 +425,7 @@ async fn a_database_that_is_put_back_brings_nobody_back() {
     let (status, held) = call(&server, Method::PUT, &hold, Some(reason)).await;
     assert_eq!(status, 200, "{held}");
     let left = listed(&place.bucket).await;
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left.len(), 4, "{left:?}");
     server.terminate();
 
     place.put_back();

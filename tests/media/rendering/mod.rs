@@ -61,6 +61,16 @@ fn everybody_is_heard_where_they_spoke_and_gaps_are_silent() {
     assert!((end - 20_000.0).abs() < 15.0, "{end}");
     let (lufs, peak) = loudness(&folder.file());
     assert!((lufs + 16.0).abs() < 1.0 && peak <= -1.0, "{lufs} {peak}");
+    // The peaks are those of the file.
+    let each = 50 * RATE / 1000;
+    assert!(mixed.peaks.len().abs_diff(pcm.len() / each) <= 1);
+    for (n, (heard, peak)) in pcm.chunks(each).zip(&mixed.peaks).enumerate() {
+        let heard = heard
+            .iter()
+            .fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        let peak = f32::from(*peak) / 255.0;
+        assert!((heard - peak).abs() < 0.1, "{n}: {heard} {peak}");
+    }
 }
 
 #[test]

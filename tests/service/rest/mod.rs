@@ -20,6 +20,7 @@ mod ledger_files;
 mod limit;
 mod meeting;
 mod own_erasure;
+mod peaks;
 mod permission;
 mod query_plan;
 mod recording;

@@ -161,6 +161,11 @@ export interface Recording {
     expiresAt: string | null;
 }
 
+/** How loud a recording is along its time. */
+export interface Peaks {
+    peaks: number[] | null;
+}
+
 export interface Transcript {
     meetingId: string;
     complete: boolean;

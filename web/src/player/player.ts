@@ -242,12 +242,13 @@ export class PlayerView extends PageElement {
             this.fault = "";
         });
         try {
-            const url = await this.playback.load();
             const [bars, captions] = await Promise.all([
-                loudness(url, mix.sizeBytes, this.stopped.signal),
+                // Playing does not depend on it.
+                loudness(this.rest, mix.id, this.stopped.signal).catch(() => []),
                 this.rest.text(`/v1/meetings/${this.meetingId}/transcript.vtt`),
+                this.playback.load(),
             ]);
-            this.bars = bars ?? [];
+            this.bars = bars;
             URL.revokeObjectURL(this.captions);
             this.captions = URL.createObjectURL(new Blob([captions], { type: "text/vtt" }));
         } catch (error) {

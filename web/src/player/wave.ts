@@ -1,42 +1,14 @@
+import type { Rest } from "../api/rest";
+import type { Peaks } from "../api/types";
+
 /** Bars of a whole recording. */
 const BARS = 600;
-/** A decoder's rate: enough to see how loud it is, and an hour takes 115 MB for a moment. */
-const RATE = 8000;
-/** Longer ones are not decoded in a browser. */
-const BYTES_MAX = 64 * 1_048_576;
 
-/** How loud a file is along its time, 0 to 1; null where the browser cannot tell. */
-export async function loudness(url: string, sizeBytes: number | null, signal: AbortSignal): Promise<number[] | null> {
-    if (sizeBytes === null || sizeBytes > BYTES_MAX) {
-        return null;
-    }
-    try {
-        // The link is the permission: the storage sees no credential.
-        const answer = await fetch(url, { signal, credentials: "omit" });
-        if (!answer.ok) {
-            return null;
-        }
-        const sound = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await answer.arrayBuffer());
-        return bars(sound.getChannelData(0));
-    } catch {
-        return null;
-    }
-}
-
-function bars(samples: Float32Array): number[] {
-    const each = Math.max(1, Math.floor(samples.length / BARS));
-    const found: number[] = [];
-    for (let from = 0; from < samples.length; from += each) {
-        let sum = 0;
-        const to = Math.min(samples.length, from + each);
-        for (let i = from; i < to; i++) {
-            sum += (samples[i] as number) ** 2;
-        }
-        found.push(Math.sqrt(sum / (to - from)));
-    }
-    const loudest = Math.max(...found, 1e-6);
-    // Quiet voices are to be seen, too.
-    return found.map((bar) => Math.sqrt(bar / loudest));
+/** How loud a recording is along its time, 0 to 1; empty where nobody knows. */
+export async function loudness(rest: Rest, recordingId: string, signal: AbortSignal): Promise<number[]> {
+    const { peaks } = await rest.get<Peaks>(`/v1/recordings/${recordingId}/peaks?points=${BARS}`, signal);
+    const loudest = Math.max(...(peaks ?? []), 1e-6);
+    return (peaks ?? []).map((peak) => peak / loudest);
 }
 
 /** Draws the bars, those before `played` (0 to 1) in the accent's colour. */

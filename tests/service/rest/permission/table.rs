@@ -94,7 +94,7 @@ pub const MEMBERS_READ: &[&str] = &[
     "resume",
 ];
 
-pub const EXPECTED: [Operation; 56] = [
+pub const EXPECTED: [Operation; 57] = [
     Operation {
         method: "POST",
         path: "/v1/meetings",
@@ -304,6 +304,12 @@ pub const EXPECTED: [Operation; 56] = [
     Operation {
         method: "GET",
         path: "/v1/recordings/{recording}/content",
+        may: PLAYERS_READ,
+        other_tenant: 404,
+    },
+    Operation {
+        method: "GET",
+        path: "/v1/recordings/{recording}/peaks",
         may: PLAYERS_READ,
         other_tenant: 404,
     },
