@@ -175,6 +175,8 @@ pub struct RecordingReport {
     /// Null while it is not.
     #[serde(serialize_with = "wire_time_or_null")]
     pub transcribing_since: Option<DateTime<Utc>>,
+    /// What decodes the words; null where nobody does.
+    pub model: Option<LiveModel>,
     pub reason: Option<StateReason>,
     /// Whose consent is awaited under policy `all`.
     pub waiting_for: Vec<ParticipantId>,
@@ -184,14 +186,25 @@ pub struct RecordingReport {
     pub epoch: i64,
 }
 
+/// A speech model, as far as it matters to who reads its words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LiveModel {
+    #[cfg_attr(feature = "openapi", schema(example = "base.en"))]
+    pub name: String,
+    /// It is the small one that comes along, for demo and tests: of real voices it makes nonsense.
+    pub bundled: bool,
+}
+
 impl RecordingReport {
-    /// While the meeting runs at the worker of this epoch.
-    pub fn live(state: &State, epoch: i64) -> Self {
+    /// While the meeting runs at the worker of this epoch, which decodes words by this model.
+    pub fn live(state: &State, epoch: i64, model: Option<LiveModel>) -> Self {
         Self {
             state: state.recording,
             since: None,
             transcribing: state.transcribing,
             transcribing_since: None,
+            model,
             reason: state.reason(),
             waiting_for: state.waiting_for.clone(),
             unrecorded: state.unrecorded.clone(),
@@ -206,6 +219,7 @@ impl RecordingReport {
             since: None,
             transcribing: false,
             transcribing_since: None,
+            model: None,
             reason,
             waiting_for: Vec::new(),
             unrecorded: Vec::new(),

@@ -218,6 +218,7 @@ pub struct Speech {
     keys: Arc<AtomicU64>,
     prompts: bool,
     states: usize,
+    model: event::LiveModel,
 }
 
 impl Speech {
@@ -250,6 +251,10 @@ impl Speech {
             keys: Arc::default(),
             prompts: model.prompt,
             states: settings.states,
+            model: event::LiveModel {
+                name: model.name.clone(),
+                bundled: model.bundled,
+            },
         })
     }
 
@@ -284,6 +289,11 @@ impl Speech {
     /// Whether the model can translate.
     pub fn translates(&self) -> bool {
         self.decoder.status().multilingual
+    }
+
+    /// What it decodes by.
+    pub fn model(&self) -> &event::LiveModel {
+        &self.model
     }
 
     pub fn speed(&self) -> Speed {

@@ -95,6 +95,9 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     let state = david.texts("#recording-state").await.concat();
     assert!(state.contains("Recorded and transcribed since"), "{state}");
 
+    // These words are not to be relied on.
+    david.wait("text=small test model").await;
+
     // The words that were agreed to are kept with the entry.
     let consents = client.consents(&id).await.expect("the log");
     assert_eq!(consents.len(), 1, "{consents:?}");

@@ -17,6 +17,7 @@ const state = (more: Partial<RecordingState>): RecordingState => ({
     since: at(31),
     transcribing: true,
     transcribingSince: at(31),
+    model: null,
     reason: null,
     waitingFor: [],
     unrecorded: [],

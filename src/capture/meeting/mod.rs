@@ -31,6 +31,7 @@ use super::{
 use crate::{
     clock::MeetingClock,
     domain::{
+        consent::Use,
         event::RecordingReport,
         id::{ConsentId, MeetingId, ParticipantId, RecordingId, StreamId},
         log_reader::LogReader,
@@ -261,7 +262,9 @@ impl RunningMeeting {
                     });
                 }
                 Command::Tell(state) => {
-                    let state = RecordingReport::live(&state, self.holder.epoch);
+                    let transcribes = self.settings.uses().contains(&Use::Transcription);
+                    let model = transcribes.then(|| self.deps.speech.model().clone());
+                    let state = RecordingReport::live(&state, self.holder.epoch, model);
                     self.write(Write::State(state));
                 }
                 Command::Recheck { participant } => {

@@ -5,8 +5,8 @@ use hansard_domain::{
     consent::{ConsentStatus, ConsentType, Use},
     correction::TextSource,
     event::{
-        Caption, Consent, Correction, Deleted, Event, EventKind, Logged, RecordingReport,
-        Retraction, Speaker, ToldBefore, Translation, words,
+        Caption, Consent, Correction, Deleted, Event, EventKind, LiveModel, Logged,
+        RecordingReport, Retraction, Speaker, ToldBefore, Translation, words,
     },
     id::{ConsentId, MeetingId, ParticipantId, RecordingId, SegmentId, StreamId, UserId},
     participant::{Address, Answers, AnswersSince, Person, Removal, Role, StreamSeen},
@@ -110,6 +110,10 @@ fn all() -> Vec<(&'static str, Event)> {
         unrecorded: vec![ParticipantId(Uuid::from_u128(1))],
         ..live.clone()
     };
+    let model = LiveModel {
+        name: "base.en".into(),
+        bundled: false,
+    };
     let failed = RecordingReport::idle(RecordingState::Failed, Some(StateReason::SeeErrors), 0);
     let mut events = vec![
         ("comes", Event::ParticipantJoined(person())),
@@ -135,11 +139,11 @@ fn all() -> Vec<(&'static str, Event)> {
         ),
         (
             "waits",
-            Event::RecordingState(RecordingReport::live(&live, 2)),
+            Event::RecordingState(RecordingReport::live(&live, 2, Some(model))),
         ),
         (
             "is full",
-            Event::RecordingState(RecordingReport::live(&full, 2)),
+            Event::RecordingState(RecordingReport::live(&full, 2, None)),
         ),
         ("failed", Event::RecordingState(failed)),
         ("partial", Event::TranscriptUpdate(caption(false))),

@@ -112,7 +112,7 @@ fn members_are_required_or_left_out_on_purpose() {
         wrong
     };
     let report = json!({"state": "paused", "since": "2026-11-22T16:17:01.230Z",
-        "transcribing": false, "transcribingSince": null, "reason": null, "waitingFor": [],
+        "transcribing": false, "transcribingSince": null, "model": null, "reason": null, "waitingFor": [],
         "unrecorded": [], "epoch": 3});
     assert!(check("RecordingReport", report.clone()).is_empty());
     let mut lacks = report.clone();

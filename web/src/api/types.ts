@@ -55,6 +55,7 @@ export interface RecordingState {
     since: string | null;
     transcribing: boolean;
     transcribingSince: string | null;
+    model: { name: string; bundled: boolean } | null;
     reason: string | null;
     waitingFor: string[];
     unrecorded: string[];

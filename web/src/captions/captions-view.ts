@@ -115,6 +115,8 @@ export class CaptionsView extends PageElement {
     @property({ attribute: false }) captions!: Captions;
     /** Changes whenever the captions did. */
     @property({ attribute: false }) turn = 0;
+    /** The words come by the small model for demo and tests. */
+    @property({ type: Boolean }) bundled = false;
     @state() private look: CaptionLook = keptCaptionLook.read();
     /** Whether the history shows its end, and stays there. */
     private follows = true;
@@ -142,6 +144,7 @@ export class CaptionsView extends PageElement {
                     ${texts.captions.history}
                 </button>
             </div>
+            ${this.bundled ? html`<p class="note warn small">${texts.captions.bundled}</p>` : nothing}
             <div class="frame ${contrast ? "contrast" : ""}">
                 <div
                     class="history ${history ? "" : "unseen"}"

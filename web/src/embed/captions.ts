@@ -28,6 +28,7 @@ export class EmbeddedCaptions extends Embedded {
     ];
 
     @state() private turn = 0;
+    @state() private bundled = false;
     private captions = new Captions();
     /** Whose captions they are. */
     private of = "";
@@ -38,7 +39,11 @@ export class EmbeddedCaptions extends Embedded {
             ${this.faultLine()}
             ${this.meeting === ""
                 ? nothing
-                : html`<hansard-captions-view .captions=${this.captions} .turn=${this.turn}></hansard-captions-view>`}
+                : html`<hansard-captions-view
+                      .captions=${this.captions}
+                      .turn=${this.turn}
+                      ?bundled=${this.bundled}
+                  ></hansard-captions-view>`}
         `;
     }
 
@@ -52,7 +57,7 @@ export class EmbeddedCaptions extends Embedded {
             joined: (joined) => {
                 this.fault = "";
                 this.captions.forgetPartials();
-                this.captions.inEpoch(joined.recording.epoch);
+                this.recording(joined.recording);
             },
             message: (message) => this.told(message),
             lost: (tries) => {
@@ -78,6 +83,12 @@ export class EmbeddedCaptions extends Embedded {
         this.socket = null;
     }
 
+    private recording({ epoch, model }: RecordingState): void {
+        this.captions.inEpoch(epoch);
+        // Once nobody holds the meeting, its words are still that model's.
+        this.bundled = model?.bundled ?? this.bundled;
+    }
+
     private told({ type, data }: Message): void {
         switch (type) {
             case "transcript_update":
@@ -96,7 +107,7 @@ export class EmbeddedCaptions extends Embedded {
                 this.captions.retract(data.segmentId);
                 break;
             case "recording_state":
-                this.captions.inEpoch((data as RecordingState).epoch);
+                this.recording(data as RecordingState);
                 break;
             default:
                 return;

@@ -25,13 +25,13 @@ export const icons = {
 
 const HUES = [212, 152, 28, 282, 340, 186, 48, 252, 118, 4];
 
-/** Somebody's place among the colours: the same wherever the name stands. */
+const places = new Map<string, number>();
+
+/** Somebody's colour: the same wherever the name stands on a page, and another than those of the nine before. */
 export function hue(id: string): number {
-    let sum = 0;
-    for (const letter of id) {
-        sum = (sum * 31 + letter.charCodeAt(0)) >>> 0;
-    }
-    return HUES[sum % HUES.length] as number;
+    const place = places.get(id) ?? places.size;
+    places.set(id, place);
+    return HUES[place % HUES.length] as number;
 }
 
 export function initials(name: string): string {

@@ -89,6 +89,7 @@ export class RoomView extends PageElement {
                             ? html`<hansard-captions-view
                                   .captions=${room.captions}
                                   .turn=${this.turn}
+                                  ?bundled=${room.recording.model?.bundled === true}
                               ></hansard-captions-view>`
                             : nothing}
                     </aside>

@@ -41,6 +41,7 @@ const EMPTY: RecordingState = {
     since: null,
     transcribing: false,
     transcribingSince: null,
+    model: null,
     reason: null,
     waitingFor: [],
     unrecorded: [],

@@ -175,6 +175,8 @@ export const de: Texts = {
         larger: "Größere Untertitel",
         contrast: "Hoher Kontrast",
         latency: "Verzögerung zeigen",
+        bundled:
+            "Dieser Server erkennt Sprache mit seinem kleinen Testmodell. Es kennt etwa 650 englische Wörter in drei künstlichen Stimmen: Was echte Stimmen sagen, kommt falsch heraus.",
         latencyOf: (seconds) => `${seconds} s später`,
     },
 

@@ -173,6 +173,8 @@ export const en = {
         larger: "Larger captions",
         contrast: "High contrast",
         latency: "Show delay",
+        bundled:
+            "This server decodes speech by its small test model. It knows some 650 words of English in three synthetic voices: what real voices say comes out wrong.",
         latencyOf: (seconds: string) => `${seconds} s behind`,
     },
 
