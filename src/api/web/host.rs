@@ -1,9 +1,9 @@
 //! A host's pages: meetings to play, download and read.
 //!
-//! With scripts the page is the bundle's and reads the REST API; without, it is the plain list
-//! that is rendered here.
+//! With scripts the page is the bundle's and reads the REST API. Browsers without go on to the plain
+//! page that is rendered here, and only then.
 
-use super::{Content, escape, failed, page};
+use super::{Content, Plain, answer, escape, failed, page};
 use crate::{
     api::{
         auth::{Caller, Who},
@@ -25,7 +25,7 @@ use crate::{
         transcript, user,
     },
 };
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::fmt::Write;
@@ -44,54 +44,72 @@ pub fn routes() -> Router<Shared> {
 
 #[derive(Clone, Default, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ListQuery {
+struct PlainQuery {
+    /// Without scripts.
+    #[serde(default)]
+    plain: bool,
+    /// Of the plain list.
     cursor: Option<String>,
 }
+
+/// What makes a link lead to a plain page.
+const PLAIN: &str = "plain=true";
 
 async fn meetings(
     State(state): State<Shared>,
     caller: Result<Caller, Problem>,
-    query: Result<Query<ListQuery>, Problem>,
+    query: Result<Query<PlainQuery>, Problem>,
 ) -> Response {
-    let cursor = query.map(|Query(query)| query.cursor).unwrap_or_default();
-    let listed = match host(caller) {
-        Ok(caller) => list(&state, caller, cursor).await,
+    let PlainQuery { plain, cursor } = query.map(|Query(query)| query).unwrap_or_default();
+    let title = "Meetings";
+    let shown = match host(caller) {
+        Ok(caller) if plain || cursor.is_some() => list(&state, caller, cursor).await.map(Some),
+        Ok(_) => Ok(None),
         Err(problem) => Err(problem),
     };
-    match listed {
-        Ok(plain) => page(
-            &state,
-            &Content {
-                title: "Meetings",
-                element: &element(&state, ""),
-                plain: &plain,
-            },
-        ),
-        Err(problem) => failed(&state, &problem),
-    }
+    show(&state, title, "/host", "", shown)
 }
 
 async fn meeting_page(
     State(state): State<Shared>,
     caller: Result<Caller, Problem>,
     id: Result<Path<Uuid>, Problem>,
+    query: Result<Query<PlainQuery>, Problem>,
 ) -> Response {
+    let plain = query.is_ok_and(|Query(query)| query.plain);
     let shown = match (host(caller), id) {
-        (Ok(caller), Ok(Path(id))) => one(&state, caller, MeetingId(id))
+        (Ok(caller), Ok(Path(id))) => one(&state, caller, MeetingId(id), plain)
             .await
             .map(|plain| (id, plain)),
         (Err(problem), _) | (_, Err(problem)) => Err(problem),
     };
-    match shown {
-        Ok((id, plain)) => page(
-            &state,
+    let (id, shown) = match shown {
+        Ok((id, plain)) => (id, Ok(plain)),
+        Err(problem) => (Uuid::nil(), Err(problem)),
+    };
+    let (page, of) = (format!("/host/meetings/{id}"), format!(" meeting=\"{id}\""));
+    show(&state, "Meeting", &page, &of, shown)
+}
+
+/// The page of the bundle, or what was made of it for browsers without scripts.
+fn show(
+    state: &Shared,
+    title: &str,
+    path: &str,
+    more: &str,
+    plain: Result<Option<String>, Problem>,
+) -> Response {
+    match plain {
+        Ok(Some(plain)) => answer(state, StatusCode::OK, title, &plain),
+        Ok(None) => page(
+            state,
             &Content {
-                title: "Meeting",
-                element: &element(&state, &format!(" meeting=\"{id}\"")),
-                plain: &plain,
+                title,
+                element: &element(state, more),
+                plain: Plain::At(&format!("{}{path}?{PLAIN}", state.address.path())),
             },
         ),
-        Err(problem) => failed(&state, &problem),
+        Err(problem) => failed(state, &problem),
     }
 }
 
@@ -140,7 +158,7 @@ async fn list(
     for row in &page.data {
         let _ = write!(
             body,
-            "<li><a href=\"{}/host/meetings/{}\">{}</a> <span>{}</span></li>",
+            "<li><a href=\"{}/host/meetings/{}?{PLAIN}\">{}</a> <span>{}</span></li>",
             state.address.path(),
             row.id,
             readable(row.list_time),
@@ -151,18 +169,20 @@ async fn list(
     if let Some(cursor) = page.next_cursor {
         let _ = write!(
             body,
-            "<p><a href=\"{}/host?cursor={cursor}\">Earlier meetings</a></p>",
+            "<p><a href=\"{}/host?{PLAIN}&amp;cursor={cursor}\">Earlier meetings</a></p>",
             state.address.path()
         );
     }
     Ok(body)
 }
 
+/// The plain page of one meeting, where that is asked for.
 async fn one(
     state: &Shared,
     (caller, user): (Caller, UserId),
     id: MeetingId,
-) -> Result<String, Problem> {
+    plain: bool,
+) -> Result<Option<String>, Problem> {
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let of = meeting::of(&mut tx, caller.tenant, id)
         .await?
@@ -170,13 +190,16 @@ async fn one(
     if !of.hosted_by(user) {
         return Err(Problem::forbidden("this is another host's meeting"));
     }
+    if !plain {
+        return Ok(None);
+    }
     let recordings = recording_list::list(&mut tx, id, None, RECORDINGS_SHOWN).await?;
     let head = transcript::head(&mut tx, id).await?;
     let segments = transcript::segments(&mut tx, id).await?;
 
     let root = state.address.path();
     let mut body = format!(
-        "<p><a href=\"{root}/host\">All meetings</a></p><h1>{}</h1>",
+        "<p><a href=\"{root}/host?{PLAIN}\">All meetings</a></p><h1>{}</h1>",
         readable(of.list_time)
     );
     let _ = write!(body, "<p>{}</p>", of.status);
@@ -221,7 +244,7 @@ async fn one(
             escape(&segment.text)
         );
     }
-    Ok(body)
+    Ok(Some(body))
 }
 
 fn show_recording(

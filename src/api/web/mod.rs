@@ -32,22 +32,36 @@ struct Content<'a> {
     title: &'a str,
     /// The element of the bundle that is the page, with its attributes.
     element: &'a str,
-    /// What is there without scripts, as HTML.
-    plain: &'a str,
+    plain: Plain<'a>,
+}
+
+/// What is there without scripts.
+enum Plain<'a> {
+    /// This, as HTML.
+    Here(&'a str),
+    /// Another page, which browsers without scripts go to: it costs more to make than to leave out.
+    At(&'a str),
 }
 
 /// A page of the bundle.
 fn page(state: &Shared, content: &Content<'_>) -> Response {
+    let (away, plain) = match content.plain {
+        Plain::Here(plain) => (String::new(), plain.to_owned()),
+        Plain::At(page) => (
+            format!("<noscript><meta http-equiv=\"refresh\" content=\"0; url={page}\"></noscript>"),
+            format!("<p><a href=\"{page}\">Go on without scripts</a></p>"),
+        ),
+    };
     let body = format!(
-        "{}<noscript><main>{}</main></noscript>",
-        content.element, content.plain
+        "{}<noscript><main>{plain}</main></noscript>",
+        content.element
     );
-    let script = format!(
-        "<script type=\"module\" src=\"{}{}\"></script>",
+    let head = format!(
+        "{away}<script type=\"module\" src=\"{}{}\"></script>",
         state.address.path(),
         asset::pages()
     );
-    document(state, StatusCode::OK, content.title, &script, &body)
+    document(state, StatusCode::OK, content.title, &head, &body)
 }
 
 /// A page that is only what is said here.

@@ -1,6 +1,6 @@
 //! A meeting's room, where a guest's link leads to.
 
-use super::{Content, escape, failed, page};
+use super::{Content, Plain, escape, failed, page};
 use crate::api::{body::Path, problem::Problem, state::Shared};
 use axum::{Router, extract::State, response::Response, routing::get};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ async fn room(State(state): State<Shared>, id: Result<Path<Uuid>, Problem>) -> R
             let content = Content {
                 title: "Meeting",
                 element: &element,
-                plain: INVITATION,
+                plain: Plain::Here(INVITATION),
             };
             page(&state, &content)
         }
