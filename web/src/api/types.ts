@@ -159,6 +159,7 @@ export interface Recording {
     error: string | null;
     waitingFor: string | null;
     sizeBytes: number | null;
+    sha256: string | null;
     expiresAt: string | null;
 }
 

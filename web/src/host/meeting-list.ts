@@ -8,6 +8,12 @@ import { dateAndTime, length, listed, texts } from "../text";
 import { inWords, timeOf } from "./fault";
 
 const SHOWN = 30;
+/** As long as fewer are found by a name, earlier meetings are read. */
+const FOUND = 10;
+/** After the last letter of a name. */
+const TYPING_MS = 300;
+/** Pages that are read for a name before it is asked whether to go on. */
+const PAGES = 10;
 /** Names shown of one meeting. */
 const NAMES = 6;
 
@@ -72,6 +78,7 @@ export class MeetingList extends PageElement {
     @state() private cursor: string | null = null;
     @state() private name = "";
     @state() private fault = "";
+    private typing: ReturnType<typeof setTimeout> | undefined;
     private from = "";
     private to = "";
     private asked = 0;
@@ -93,7 +100,7 @@ export class MeetingList extends PageElement {
                             <input
                                 type="search"
                                 placeholder=${texts.host.searchHint}
-                                @input=${(event: Event) => (this.name = (event.target as HTMLInputElement).value)}
+                                @input=${(event: Event) => this.named((event.target as HTMLInputElement).value)}
                             />
                         </label>
                         <label>
@@ -130,7 +137,7 @@ export class MeetingList extends PageElement {
             ${this.cursor === null
                 ? nothing
                 : html`<div class="row">
-                      <button id="more" @click=${() => this.read(this.cursor)}>${texts.host.more}</button>
+                      <button id="more" @click=${() => this.more()}>${texts.host.more}</button>
                   </div>`}
         `;
     }
@@ -164,15 +171,39 @@ export class MeetingList extends PageElement {
         return name === "" || people.some((person) => person.displayName.toLocaleLowerCase().includes(name));
     }
 
+    private named(name: string): void {
+        this.name = name;
+        clearTimeout(this.typing);
+        this.typing = setTimeout(() => void this.search(), TYPING_MS);
+    }
+
+    private async more(): Promise<void> {
+        if (await this.read(this.cursor)) {
+            await this.search();
+        }
+    }
+
+    /** The server does not know meetings by who took part: what was not read yet is, page by page. */
+    private async search(): Promise<void> {
+        const name = this.name;
+        for (let pages = 0; pages < PAGES && this.cursor !== null && name.trim() !== ""; pages++) {
+            const found = this.meetings?.filter((meeting) => this.fits(meeting)).length ?? 0;
+            if (found >= FOUND || !(await this.read(this.cursor)) || this.name !== name) {
+                return;
+            }
+        }
+    }
+
     private between(changed: { from?: Event; to?: Event }): void {
         const value = (event: Event | undefined, before: string) =>
             event === undefined ? before : (event.target as HTMLInputElement).value;
         this.from = value(changed.from, this.from);
         this.to = value(changed.to, this.to);
-        void this.read();
+        void this.read().then(() => this.search());
     }
 
-    private async read(cursor: string | null = null): Promise<void> {
+    /** Whether it was read, and nothing else was asked for meanwhile. */
+    private async read(cursor: string | null = null): Promise<boolean> {
         const turn = ++this.asked;
         const rest = new Rest(this.root);
         const query = new URLSearchParams({ limit: String(SHOWN) });
@@ -190,7 +221,7 @@ export class MeetingList extends PageElement {
         try {
             const page = await rest.get<Page<Meeting>>(`/v1/meetings?${query}`);
             if (turn !== this.asked) {
-                return;
+                return false;
             }
             this.meetings = [...(cursor === null ? [] : (this.meetings ?? [])), ...page.data];
             this.cursor = page.nextCursor;
@@ -202,8 +233,10 @@ export class MeetingList extends PageElement {
                     people.filter((person) => person.joinedAt !== null),
                 );
             }
+            return turn === this.asked;
         } catch (error) {
             this.fault = inWords(error);
+            return false;
         }
     }
 }

@@ -11,6 +11,8 @@ export interface Lane {
     id: string;
     name: string;
     track: Recording | null;
+    /** By itself. */
+    canHear: boolean;
     isHeard: boolean;
 }
 
@@ -82,7 +84,7 @@ export class Lanes extends PageElement {
         </div>`;
     }
 
-    private lane({ id, name, track, isHeard }: Lane) {
+    private lane({ id, name, track, canHear, isHeard }: Lane) {
         const said = this.segments.filter((segment) => segment.participant.id === id);
         return html`
             <div class="lane">
@@ -90,7 +92,7 @@ export class Lanes extends PageElement {
                     <input
                         type="checkbox"
                         .checked=${isHeard}
-                        ?disabled=${track === null}
+                        ?disabled=${!canHear}
                         @change=${() => this.tell("hear", id)}
                     />
                     <span>${name}</span>

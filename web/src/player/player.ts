@@ -81,6 +81,8 @@ export class PlayerView extends PageElement {
     @state() private captions = "";
     @state() private fault = "";
     private playback: Playback | null = null;
+    /** What was loaded. */
+    private file = "";
     private frame = 0;
     private stopped = new AbortController();
 
@@ -105,9 +107,11 @@ export class PlayerView extends PageElement {
         const at = `${this.rest.root}/v1/meetings/${this.meetingId}/transcript`;
         return html`
             <section class="card player">
-                ${this.mix === null || this.isArchived
-                    ? html`<p class="quiet">${this.isArchived ? texts.player.archived : texts.player.notReady}</p>`
-                    : this.sound()}
+                ${this.mix === null
+                    ? html`<p class="quiet">${texts.player.notReady}</p>`
+                    : this.isArchived
+                      ? this.archived()
+                      : this.sound()}
                 <h2>${texts.player.transcript}</h2>
                 ${this.transcript.complete
                     ? nothing
@@ -129,10 +133,36 @@ export class PlayerView extends PageElement {
     }
 
     override updated(changed: PropertyValues<this>): void {
-        if (changed.has("mix") && this.mix?.id !== (changed.get("mix") as Recording | null | undefined)?.id) {
+        // A file that was made anew or restored is another to play.
+        const file = this.mix === null ? "" : `${this.mix.id} ${this.mix.sha256} ${this.isArchived}`;
+        if (changed.has("mix") && file !== this.file) {
+            this.file = file;
             void this.load();
         }
         this.paint();
+    }
+
+    /** It can be seen when who spoke, and read what was said. */
+    private archived() {
+        return html`
+            <p class="note">${texts.player.archived}</p>
+            <div class="wave">${this.wave()}</div>
+            ${this.voices()}
+        `;
+    }
+
+    private wave() {
+        return html`<canvas role="img" aria-label=${texts.player.wave}></canvas>`;
+    }
+
+    private voices() {
+        return html`<hansard-lanes
+            .lanes=${this.lanes()}
+            .segments=${this.transcript.segments}
+            .startMs=${this.mix?.startMs ?? 0}
+            .durationMs=${this.durationMs}
+            @hear=${(event: CustomEvent<string>) => this.hear(event.detail)}
+        ></hansard-lanes>`;
     }
 
     private sound() {
@@ -157,7 +187,7 @@ export class PlayerView extends PageElement {
                       />`}
             </video>
             <div class="wave">
-                <canvas role="img" aria-label=${texts.player.wave}></canvas>
+                ${this.wave()}
                 <input
                     type="range"
                     min="0"
@@ -187,13 +217,7 @@ export class PlayerView extends PageElement {
                     </select>
                 </label>
             </div>
-            <hansard-lanes
-                .lanes=${this.lanes()}
-                .segments=${this.transcript.segments}
-                .startMs=${this.mix?.startMs ?? 0}
-                .durationMs=${this.durationMs}
-                @hear=${(event: CustomEvent<string>) => this.hear(event.detail)}
-            ></hansard-lanes>
+            ${this.voices()}
             ${this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`}
         `;
     }
@@ -211,6 +235,7 @@ export class PlayerView extends PageElement {
             id,
             name: this.nameOf(id),
             track: this.trackOf(id),
+            canHear: !this.isArchived && this.trackOf(id) !== null,
             isHeard: !this.off.has(id),
         }));
     }
@@ -231,7 +256,15 @@ export class PlayerView extends PageElement {
         this.playback?.close();
         this.playback = null;
         const { mix, video } = this;
-        if (mix === null || video === null) {
+        this.bars = [];
+        if (mix === null) {
+            return;
+        }
+        // Neither does playing depend on it, nor it on what can be played.
+        void loudness(this.rest, mix.id, this.stopped.signal)
+            .then((bars) => (this.bars = bars))
+            .catch(() => undefined);
+        if (video === null) {
             return;
         }
         this.playback = new Playback(this.rest, mix, video);
@@ -242,13 +275,10 @@ export class PlayerView extends PageElement {
             this.fault = "";
         });
         try {
-            const [bars, captions] = await Promise.all([
-                // Playing does not depend on it.
-                loudness(this.rest, mix.id, this.stopped.signal).catch(() => []),
+            const [captions] = await Promise.all([
                 this.rest.text(`/v1/meetings/${this.meetingId}/transcript.vtt`),
                 this.playback.load(),
             ]);
-            this.bars = bars;
             URL.revokeObjectURL(this.captions);
             this.captions = URL.createObjectURL(new Blob([captions], { type: "text/vtt" }));
         } catch (error) {

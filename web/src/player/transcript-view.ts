@@ -82,6 +82,14 @@ export class TranscriptView extends PageElement {
                 color: var(--quiet);
                 font-style: italic;
             }
+            @media (max-width: 40rem) {
+                .find input {
+                    flex-basis: 100%;
+                }
+                article {
+                    grid-template-columns: 3.2rem minmax(0, 1fr);
+                }
+            }
             @media (prefers-color-scheme: dark) {
                 .who {
                     color: hsl(var(--hue) 80% 78%);
