@@ -12,7 +12,7 @@ use crate::domain::{
     id::{ParticipantId, StreamId},
     own_sections::Shown,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -57,8 +57,10 @@ pub struct Room(Arc<Inner>);
 struct Inner {
     gate: Arc<Gate>,
     state: RwLock<State>,
-    /// Counts the changes of the sources.
+    /// Counts the changes of the sources, and of whom the gate lets be heard.
     changes: watch::Sender<u64>,
+    /// Whom it lets be heard, as the listeners know it.
+    live: Mutex<BTreeSet<ParticipantId>>,
 }
 
 #[derive(Default)]
@@ -108,7 +110,17 @@ impl Room {
             gate,
             state: RwLock::default(),
             changes: watch::Sender::new(0),
+            live: Mutex::default(),
         }))
+    }
+
+    /// Whom the gate lets be heard may have changed: what waits of those whom it does not is
+    /// dropped.
+    pub fn recheck(&self) {
+        let inner = &self.0;
+        if inner.gate.live_changed(&mut inner.live.lock()) {
+            inner.changes.send_modify(|changes| *changes += 1);
+        }
     }
 
     /// The others hear this stream from now on, and no longer the one before it of the same
@@ -245,7 +257,7 @@ pub struct Listener {
 pub enum Next {
     /// So many packets were added.
     Packets(usize),
-    /// Other sources are there than before.
+    /// Other sources are there than before, or others may be heard.
     Sources,
 }
 
@@ -280,6 +292,11 @@ impl Listener {
         if let Some(ask) = ask {
             ask();
         }
+    }
+
+    /// Whether a participant may be heard.
+    pub fn is_live(&self, participant: ParticipantId) -> bool {
+        self.room.0.gate.is_live(participant)
     }
 
     /// What may be sent, asked when it is.

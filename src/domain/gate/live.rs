@@ -39,6 +39,17 @@ impl Gate {
         }
     }
 
+    /// Whether others are let through than those who are `known` to be, which is brought up to
+    /// date.
+    pub fn live_changed(&self, known: &mut BTreeSet<ParticipantId>) -> bool {
+        let state = self.read();
+        let changed = state.live != *known;
+        if changed {
+            known.clone_from(&state.live);
+        }
+        changed
+    }
+
     /// Whether the others may hear and see this participant now.
     pub fn is_live(&self, participant: ParticipantId) -> bool {
         self.read().live.contains(&participant)
@@ -69,8 +80,12 @@ mod tests {
         gate.set_live([ana, bob].into());
         let packet = gate.admit_live(ana, 1).expect("she is there");
         assert_eq!(gate.still_live(&packet), Some(&1));
+        let mut known = [ana, bob].into();
+        assert!(!gate.live_changed(&mut known));
         gate.set_live([bob].into());
         assert_eq!(gate.still_live(&packet), None);
+        assert!(gate.live_changed(&mut known) && known == [bob].into());
+        assert!(!gate.live_changed(&mut known));
         assert!(gate.admit_live(ana, 2).is_none() && gate.is_live(bob));
     }
 }

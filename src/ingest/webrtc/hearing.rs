@@ -1,14 +1,12 @@
 //! What one peer gets of the others: the server's offers to it, and the packets that are sent on.
 
-use super::{peer::Refused, pictures::Pictures};
+use super::{peer::Refused, pictures::Pictures, section::Section};
 use crate::{
     domain::{
-        codec::{AudioCodec, Codec, VideoCodec},
         gate::Live,
-        id::{ParticipantId, StreamId},
+        id::ParticipantId,
         negotiation::without_candidates,
         own_sections::{self, Change, OwnSection, Shown},
-        rewriting::Rewriter,
         stream::MediaKind,
         time::Micros,
         turns::{Theirs, Turns},
@@ -24,22 +22,17 @@ use str0m::{
     Rtc,
     bwe::BweKind,
     change::{SdpAnswer, SdpPendingOffer},
-    format,
-    media::{Direction, MediaKind as Kind, Mid, Pt},
-    rtp::{ExtensionValues, RtpWrite, Ssrc, VideoOrientation},
+    media::{Direction, MediaKind as Kind, Mid},
 };
 use tokio::sync::mpsc;
-use tracing::debug;
 
 /// Packets taken before the peer's own are looked at again.
 pub const BATCH: usize = 64;
+/// What comes within this after something was sent goes together: each turn of a connection costs
+/// as much as a packet. As long as libwebrtc's pacer waits.
+const GATHERED: Duration = Duration::from_millis(5);
 /// Several changes at once, a stream that takes another's place for instance, make one offer.
 const TOGETHER: Micros = Micros::from_ms(20);
-/// What may be asked for once more, and for how long it is kept (in memory only).
-const KEPT_PACKETS: usize = 512;
-const KEPT_FOR: Duration = Duration::from_secs(1);
-/// Of what is sent, at most this part is sent again: a receiver that asks for more has no room.
-const AGAIN_MAX: f32 = 0.15;
 /// From whom no check came for this long, nothing is sent to: it is asleep, or its network is
 /// another.
 const CHECKED_WITHIN: Duration = Duration::from_secs(10);
@@ -69,23 +62,6 @@ pub struct OwnOffer {
     pub tracks: Vec<(String, Shown)>,
 }
 
-/// A section of ours.
-struct Section {
-    mid: Mid,
-    own: OwnSection,
-    /// The other side has agreed to what it is.
-    agreed: bool,
-    /// Its source is gone, which the other side is not told of yet.
-    gone: bool,
-    /// From its first answer on.
-    out: Option<Out>,
-}
-
-struct Out {
-    ssrc: Ssrc,
-    rewriter: Rewriter<(StreamId, u32)>,
-}
-
 pub struct Hearing {
     listener: Listener,
     participant: ParticipantId,
@@ -96,6 +72,8 @@ pub struct Hearing {
     sections: Vec<Section>,
     /// Since when the sections may not be those that are wanted.
     changed: Option<Micros>,
+    /// When packets were sent on last.
+    sent: Option<Instant>,
     began: Instant,
 }
 
@@ -110,8 +88,15 @@ impl Hearing {
             pending: None,
             sections: Vec::new(),
             changed: Some(Micros(0)),
+            sent: None,
             began: Instant::now(),
         }
+    }
+
+    /// Until when what comes is gathered. Nobody waits who was not heard a moment ago.
+    pub fn gathers_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.sent? + GATHERED;
+        (now < until).then_some(until)
     }
 
     /// Waits for what the others send. May be dropped while it waits; nothing is lost by that.
@@ -135,8 +120,9 @@ impl Hearing {
         Some(now + Duration::from_micros(wait))
     }
 
-    /// The sources are others than before. What is kept of those that are gone is dropped at once;
-    /// the sections follow by an offer.
+    /// The sources are others than before, or who may be heard. What is kept of those that are gone
+    /// is dropped at once, also what the pacer holds back of who may not be heard any more; the
+    /// sections follow by an offer.
     pub fn sources_changed(&mut self, rtc: &mut Rtc, now: Instant) {
         let now = self.since_began(now);
         self.changed = self.changed.or(Some(now));
@@ -146,11 +132,14 @@ impl Hearing {
             let shown = section.own.shows();
             // A stream that takes the place of another is gone for a moment only.
             section.gone = shown.is_some_and(|shown| !wanted.contains(&shown));
-            if section.gone
-                && let Some(out) = &section.out
-            {
-                keep_for_again(rtc, out.ssrc);
+            if section.gone {
+                section.forget(rtc);
             }
+            let live = shown.is_none_or(|shown| self.listener.is_live(shown.participant));
+            if section.live && !live {
+                section.drop_waiting(rtc);
+            }
+            section.live = live;
         }
     }
 
@@ -213,13 +202,7 @@ impl Hearing {
                         of: Some(shown.participant),
                         refused: false,
                     };
-                    self.sections.push(Section {
-                        mid,
-                        own,
-                        agreed: false,
-                        gone: false,
-                        out: None,
-                    });
+                    self.sections.push(Section::new(mid, own));
                 }
             }
         }
@@ -340,14 +323,7 @@ impl Hearing {
                 self.listener.want_key_frame(&shown);
             }
             if section.agreed && section.out.is_none() {
-                let Some(ssrc) = sent_as(rtc, section.mid) else {
-                    continue;
-                };
-                keep_for_again(rtc, ssrc);
-                section.out = Some(Out {
-                    ssrc,
-                    rewriter: Rewriter::new(fastrand::u16(..), fastrand::u32(..)),
-                });
+                section.begin(rtc);
             }
         }
     }
@@ -360,6 +336,8 @@ impl Hearing {
         checked: Option<Instant>,
         now: Instant,
     ) {
+        // Where more waits, it goes at once.
+        self.sent = (batch.len() < BATCH).then_some(now);
         let asleep = checked.is_none_or(|checked| now.duration_since(checked) > CHECKED_WITHIN);
         for live in batch.drain(..) {
             if asleep {
@@ -388,103 +366,5 @@ impl Hearing {
                 self.listener.want_key_frame(&heard.shown);
             }
         }
-    }
-}
-
-impl Section {
-    fn is_sent(&self) -> bool {
-        self.agreed && !self.gone
-    }
-
-    /// What is not sent on leaves no hole, which the other side would ask for.
-    fn skip(&mut self, heard: &Heard) {
-        if let Some(out) = &mut self.out {
-            let sender = (heard.stream, heard.packet.ssrc);
-            out.rewriter.skip(&sender, heard.packet.sequence);
-        }
-    }
-
-    /// Whether it is the first of another sender.
-    fn send(&mut self, rtc: &mut Rtc, heard: &Heard, at: Micros) -> bool {
-        let Some(out) = &mut self.out else {
-            return false;
-        };
-        let packet = &heard.packet;
-        let sender = (heard.stream, packet.ssrc);
-        if packet.payload.is_empty() {
-            self.skip(heard);
-            return false;
-        }
-        let Some(payload_type) = payload_type(rtc, self.mid, heard.codec) else {
-            metrics::counter!("hansard_forward_dropped_total", "reason" => "codec").increment(1);
-            return false;
-        };
-        let clock_rate = heard.codec.clock_rate();
-        let renumbered =
-            out.rewriter
-                .packet(sender, packet.sequence, packet.timestamp, clock_rate, at);
-        let Some(numbers) = renumbered else {
-            return false;
-        };
-        let voice = heard.shown.kind == MediaKind::Audio;
-        let mut api = rtc.direct_api();
-        let Some(stream) = api.stream_tx(&out.ssrc) else {
-            debug!("a section has lost its stream");
-            return false;
-        };
-        stream.write_rtp(
-            RtpWrite::new(
-                payload_type,
-                numbers.sequence.into(),
-                numbers.timestamp,
-                packet.at,
-                packet.payload.clone(),
-            )
-            // Of sound: the first after silence (RFC 7587 4.1), as the first of another sender is.
-            .marker(packet.marker || voice && numbers.first)
-            .ext_vals(ExtensionValues {
-                audio_level: packet.level,
-                voice_activity: packet.voice,
-                video_orientation: packet.turned.map(VideoOrientation::from),
-                ..ExtensionValues::default()
-            })
-            .nackable(true),
-        );
-        metrics::counter!("hansard_forward_packets_total").increment(1);
-        numbers.first
-    }
-}
-
-/// The SSRC of what is sent in a section.
-pub fn sent_as(rtc: &mut Rtc, mid: Mid) -> Option<Ssrc> {
-    let mut api = rtc.direct_api();
-    Some(api.stream_tx_by_mid(mid, None)?.ssrc())
-}
-
-/// What was sent is kept for a moment, anew from now on: nothing of before is sent again.
-fn keep_for_again(rtc: &mut Rtc, ssrc: Ssrc) {
-    if let Some(stream) = rtc.direct_api().stream_tx(&ssrc) {
-        stream.set_rtx_cache(KEPT_PACKETS, KEPT_FOR, Some(AGAIN_MAX));
-    }
-}
-
-/// What a codec is sent as in a section; `None`: the other side has it not.
-fn payload_type(rtc: &Rtc, mid: Mid, codec: Codec) -> Option<Pt> {
-    let wanted = format_of(codec);
-    let taken = rtc.media(mid)?.remote_pts();
-    let params = rtc
-        .codec_config()
-        .find(|params| params.spec().codec == wanted && taken.contains(&params.pt()))?;
-    Some(params.pt())
-}
-
-/// A codec by str0m's name.
-pub fn format_of(codec: Codec) -> format::Codec {
-    match codec {
-        Codec::Audio(AudioCodec::Opus) => format::Codec::Opus,
-        Codec::Audio(AudioCodec::Pcmu) => format::Codec::PCMU,
-        Codec::Audio(AudioCodec::Pcma) => format::Codec::PCMA,
-        Codec::Video(VideoCodec::Vp8) => format::Codec::Vp8,
-        Codec::Video(VideoCodec::H264) => format::Codec::H264,
     }
 }

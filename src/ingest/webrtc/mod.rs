@@ -16,6 +16,7 @@ mod peer;
 mod pictures;
 mod receiver;
 mod routes;
+mod section;
 mod setup;
 mod socket;
 mod task;

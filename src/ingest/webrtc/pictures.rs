@@ -29,8 +29,9 @@ const TURN_EVERY: Micros = Micros::from_ms(100);
 const TELL_EVERY: Micros = Micros::from_ms(5_000);
 /// A key frame that did not come is asked for again.
 const ASK_EVERY: Micros = Micros::from_ms(1_000);
-/// What the network is probed for, beside twice what there is to send.
-const SPARE: Bitrate = 1_000_000;
+/// What the network is probed for, beside twice what there is to send. The first probe is at twice this, and what
+/// it finds stands in the place of [`BEGINS_WITH`].
+const SPARE: Bitrate = 2_500_000;
 
 #[derive(Default)]
 pub struct Pictures {

@@ -3,11 +3,12 @@
 
 use super::{
     Shared,
-    hearing::{BATCH, Hearing, Hears, format_of, sent_as},
+    hearing::{BATCH, Hearing, Hears},
     peer::{Answer, Command, Peer, Refused},
     pictures::Pictures,
     receiver::Receiver,
     routes::{Datagram, Over, PeerNumber},
+    section::{format_of, sent_as},
     setup,
 };
 use crate::{
@@ -110,14 +111,14 @@ impl Task {
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(due) = self.drain() {
             let now = Instant::now();
-            let turn = self
-                .hearing
-                .as_ref()
-                .and_then(|hearing| hearing.due(self.connected, now));
+            let hearing = self.hearing.as_ref();
+            let turn = hearing.and_then(|hearing| hearing.due(self.connected, now));
+            let gathers = hearing.and_then(|hearing| hearing.gathers_until(now));
             let receivers = self.receivers.iter();
             let pictures = receivers.filter_map(|receiver| receiver.key_frame_due(now));
-            let due = turn
+            let wake = turn
                 .into_iter()
+                .chain(gathers)
                 .chain(pictures)
                 .fold(due.min(now + WAIT_MAX), Instant::min);
             // Nobody goes first: neither what comes nor what is sent on keeps the other waiting.
@@ -127,8 +128,15 @@ impl Task {
                     None => break,
                 },
                 Some(datagram) = datagrams.recv() => self.datagram(&datagram),
-                next = next(&mut self.hearing, &mut batch) => self.hear(&next, &mut batch),
-                () = sleep_until(due.into()) => self.input(Input::Timeout(Instant::now())),
+                next = next(&mut self.hearing, &mut batch), if gathers.is_none() => {
+                    self.hear(&next, &mut batch);
+                }
+                () = sleep_until(wake.into()) => {
+                    let now = Instant::now();
+                    if due <= now {
+                        self.input(Input::Timeout(now));
+                    }
+                }
             }
             self.turn();
         }
@@ -162,8 +170,6 @@ impl Task {
                 return None;
             }
             match self.rtc.poll_output() {
-                // Paced packets leave one by one, each with the time of its own; a timer's
-                // millisecond for each would be too slow.
                 Ok(Output::Timeout(due)) if at_once < AT_ONCE_MAX && due <= Instant::now() => {
                     at_once += 1;
                     self.input(Input::Timeout(Instant::now()));
@@ -171,6 +177,9 @@ impl Task {
                 Ok(Output::Timeout(due)) => return Some(due),
                 Ok(Output::Transmit(sent)) => {
                     self.shared.send(&sent);
+                    // The pacer gives out one packet for each input of time. To be told so by
+                    // another look at all outputs would cost as much again.
+                    self.input(Input::Timeout(Instant::now()));
                 }
                 Ok(Output::Event(event)) => self.event(event),
                 Err(error) => {

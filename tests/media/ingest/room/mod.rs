@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 mod call;
 mod narrow;
+mod paced;
 
 use call::{Call, Place};
 

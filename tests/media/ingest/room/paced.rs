@@ -1,0 +1,77 @@
+//! What a connection's pacer holds back, of somebody who may not be heard any more.
+
+use super::*;
+
+/// More at once than a network is taken to have room for in half a second.
+const BURST: usize = 480;
+const PART: [u8; 1_100] = [0; 1_100];
+/// What is between two sockets.
+const UNDER_WAY: Duration = Duration::from_millis(100);
+/// The pacer has sent everything by then.
+const DRAINED: Duration = Duration::from_secs(3);
+
+fn seen(by: &Call) -> usize {
+    let all = by.browser.received.iter();
+    all.filter(|got| got.source == "camera").count()
+}
+
+/// Shows one picture of that many packets.
+fn show(ana: &mut Call, packets: usize) {
+    for n in 0..packets {
+        let payload = [&[0x10, u8::from(n > 0)][..], &PART].concat();
+        let ticks = if n == 0 { 3_000 } else { 0 };
+        let shown = ana.browser.show(&payload, ticks, n + 1 == packets);
+        shown.expect("a camera");
+    }
+}
+
+async fn pass(calls: [&mut Call; 2], time: Duration) {
+    let until = Instant::now() + time;
+    let [one, two] = calls.map(|call| call.browser.run(until));
+    let (one, two) = tokio::join!(one, two);
+    one.and(two).expect("connected");
+}
+
+/// Ana shows Bob a burst; `then` comes in its midst. How many packets of it he gets soon after
+/// that, and how many in all.
+async fn burst(then: impl FnOnce(&Place)) -> (usize, usize) {
+    let place = Place::of(&[1, 2]);
+    let mut ana = Call::join(&place, 1, 4_096).await;
+    let _camera = ana.show_camera(&place, 1).await;
+    let mut bob = Call::join(&place, 2, 4_096).await;
+    let deadline = Instant::now() + 2 * SOON;
+    while seen(&bob) == 0 {
+        assert!(Instant::now() < deadline, "he sees her");
+        if let Some(offer) = bob.open_offer() {
+            bob.answer(&offer).await;
+        }
+        show(&mut ana, 1);
+        tokio::join!(ana.turn(), bob.turn());
+    }
+    let before = seen(&bob);
+    show(&mut ana, BURST);
+    while seen(&bob) < before + 20 {
+        assert!(Instant::now() < deadline, "the burst comes");
+        pass([&mut ana, &mut bob], Duration::from_millis(1)).await;
+    }
+    then(&place);
+    pass([&mut ana, &mut bob], UNDER_WAY).await;
+    let soon = seen(&bob);
+    pass([&mut ana, &mut bob], DRAINED).await;
+    (soon - before, seen(&bob) - before)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_of_somebody_who_may_not_be_heard_any_more_is_not_sent() {
+    let (soon, all) = burst(|_| ()).await;
+    println!("{soon} of {all} came soon");
+    assert!(soon + 50 < all, "{soon} of {all}: nothing waits");
+    let (soon, all) = burst(|place| {
+        place.gate.set_live([who(2)].into());
+        place.room.recheck();
+    })
+    .await;
+    println!("{soon} of {all} came soon, and the rest was dropped");
+    assert_eq!(soon, all);
+    assert!(all < BURST / 2, "{all} of {BURST} came");
+}
