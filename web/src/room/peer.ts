@@ -61,6 +61,8 @@ export class Peer {
     private isClosed = false;
     private isUnavailable = false;
     private state: PeerState = "connecting";
+    /** Of the process that has the other end; null until that is known. */
+    private epoch: number | null = null;
 
     constructor(
         private readonly socket: Socket,
@@ -128,10 +130,28 @@ export class Peer {
         }
     }
 
-    /** The socket is back: what waited for it goes on. */
-    resumed(iceServers: RTCIceServer[]): void {
+    /** The meeting is held in this epoch: the other end of a connection of an earlier one is gone. */
+    inEpoch(epoch: number): void {
+        if (this.epoch !== null && epoch > this.epoch) {
+            this.start();
+            this.epoch = epoch;
+        }
+    }
+
+    /** The server asks for a new connection, in this epoch. */
+    asked(epoch: number): void {
+        if (this.epoch === null) {
+            this.start();
+        }
+        this.inEpoch(epoch);
+    }
+
+    /** The socket is back, and the meeting is held in this epoch: what waited for it goes on. */
+    resumed(iceServers: RTCIceServer[], epoch: number): void {
         this.iceServers = iceServers;
-        if (this.pc?.connectionState === "connected") {
+        if (this.epoch !== null && epoch > this.epoch) {
+            this.inEpoch(epoch);
+        } else if (this.pc?.connectionState === "connected") {
             void this.offer();
         } else {
             this.restart();
@@ -184,6 +204,7 @@ export class Peer {
             const sdp = pc.localDescription?.sdp ?? "";
             const answer = await this.socket.ask("offer", { sdp, tracks: this.tracks() });
             if (this.pc === pc && answer.type === "answer") {
+                this.epoch = answer.data.epoch;
                 await pc.setRemoteDescription({ type: "answer", sdp: answer.data.sdp });
                 this.events.sending();
             }
@@ -327,6 +348,7 @@ export class Peer {
         clearTimeout(this.retry);
         this.senders.clear();
         this.wanted = this.held = false;
+        this.epoch = null;
         this.kept = this.answered = null;
         const pc = this.pc;
         this.pc = null;

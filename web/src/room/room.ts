@@ -249,7 +249,7 @@ export class Room {
         this.captions.forgetPartials();
         this.state(joined.recording);
         if (again) {
-            this.peer.resumed(joined.iceServers);
+            this.peer.resumed(joined.iceServers, joined.recording.epoch);
         } else {
             void this.sendSound();
             this.peer.start(joined.iceServers);
@@ -277,6 +277,7 @@ export class Room {
             case "recording_state":
                 if (!isReplay) {
                     this.state(data as RecordingState);
+                    this.peer.inEpoch(this.recording.epoch);
                 }
                 break;
             case "transcript_update":
@@ -303,7 +304,7 @@ export class Room {
             case "media":
                 if (data.action === "offer") {
                     this.paused = new Set();
-                    this.peer.start();
+                    this.peer.asked(data.epoch);
                 }
                 break;
             default:

@@ -38,7 +38,8 @@ const JOIN_MS = 8000;
 const PING_MS = 8000;
 /** A socket on which nothing came for this long is dead, whatever the browser thinks of it. */
 const SILENT_MS = 20_000;
-const BACKOFF_MS = [0, 500, 1000, 2000, 3000, 5000];
+/** A server that starts again is there within seconds, in which sound is lost. */
+const BACKOFF_MS = [0, 250, 500, 500, 1000, 1000, 1000, 2000, 3000, 5000];
 
 /** A participant's socket: joins, comes back after a loss, and pairs requests with their answers. */
 export class Socket {
