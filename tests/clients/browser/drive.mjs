@@ -24,6 +24,8 @@ watch(page);
 
 const STEP_MS = 45_000;
 const steps = {
+    // Runs in each page from now on, before its own scripts.
+    begin: async ({ script }) => void (await browser.addInitScript(script)),
     goto: async ({ url }) => void (await page.goto(url)),
     reload: async () => void (await page.reload()),
     tab: async ({ url }) => {

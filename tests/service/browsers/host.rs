@@ -13,16 +13,41 @@ use crate::{
 use hansard_client::rest::Client;
 use serde_json::{Value, json};
 
-/// Pictures that were decoded of somebody's camera or screen.
-fn frames(name: &str, source: &str) -> String {
+/// What is known of somebody's camera or screen as it comes.
+fn inbound(name: &str, source: &str, what: &str) -> String {
     format!(
         "const {{ room }} = element;
         const [id] = [...room.people].find(([, person]) => person.displayName === {name:?}) ?? [];
         const track = room.remotes.get(id)?.{source};
-        return (room.stats() ?? Promise.resolve(new Map())).then((stats) => [...stats.values()]
-            .find((one) => one.type === 'inbound-rtp' && one.trackIdentifier === track?.id)?.framesDecoded ?? 0)"
+        return (room.stats() ?? Promise.resolve(new Map())).then((stats) => {{
+            const own = [...stats.values()]
+                .find((one) => one.type === 'inbound-rtp' && one.trackIdentifier === track?.id);
+            return {what};
+        }})"
     )
 }
+
+/// Pictures that were decoded.
+fn frames(name: &str, source: &str) -> String {
+    inbound(name, source, "own?.framesDecoded ?? 0")
+}
+
+/// What they are encoded as.
+fn codec(name: &str, source: &str) -> String {
+    inbound(name, source, "stats.get(own?.codecId)?.mimeType")
+}
+
+/// A browser that sends pictures as H.264 alone.
+const SENDS_H264: &str = "
+const { addTransceiver } = RTCPeerConnection.prototype;
+RTCPeerConnection.prototype.addTransceiver = function (...of) {
+    const transceiver = addTransceiver.apply(this, of);
+    if (transceiver.receiver.track.kind === 'video') {
+        const { codecs } = RTCRtpReceiver.getCapabilities('video');
+        transceiver.setCodecPreferences(codecs.filter(({ mimeType }) => /h264|rtx/i.test(mimeType)));
+    }
+    return transceiver;
+};";
 
 /// From then on: how long after the connection the first picture was decoded.
 const WATCH: &str = "window.firstPicture = (async () => {
@@ -58,7 +83,10 @@ async fn a_host_and_a_guest_see_each_other_and_only_the_host_ends_it() {
     let data = Scratch::new();
     let server = Server::serve(data.path());
     let client = server.client();
+    // Her camera is H.264, his screen is VP8.
     let mut ana = Person::start(&packages, None);
+    ana.step(json!({"step": "begin", "script": SENDS_H264}))
+        .await;
     let id = enter(&client, &mut ana).await;
     ana.click("#camera").await;
     ana.wait("hansard-tile[own] video").await;
@@ -77,6 +105,8 @@ async fn a_host_and_a_guest_see_each_other_and_only_the_host_ends_it() {
     let seen = |least: u64| move |frames: &Value| frames.as_u64() >= Some(least);
     let camera = frames("Ana Berg", "camera");
     david.until(ROOM, &camera, seen(20)).await;
+    let of_ana = david.read(ROOM, &codec("Ana Berg", "camera")).await;
+    assert_eq!(of_ana, "video/H264");
     david.wait("hansard-tile:has-text('Ana Berg') video").await;
 
     // A screen is a tile of its own, as long as it is shared.
@@ -85,6 +115,8 @@ async fn a_host_and_a_guest_see_each_other_and_only_the_host_ends_it() {
         .await;
     let screen = frames("David", "screen");
     ana.until(ROOM, &screen, seen(3)).await;
+    let of_david = ana.read(ROOM, &codec("David", "screen")).await;
+    assert_eq!(of_david, "video/VP8");
     ana.look("shared").await;
     david.click("#screen").await;
     ana.gone("hansard-tile[screen]").await;
