@@ -10,6 +10,11 @@
 //! [`meeting`] composes them, [`negotiation`] reads what browsers offer, [`own_sections`] and
 //! [`turns`] say what is offered to them, [`rewriting`] numbers what is sent on, [`bandwidth`] says
 //! which pictures are, and [`log_reader`] says when the consent log is read.
+//! says whose packets count, [`media_state`] whether they come and [`connectivity`] whether a silent sender is cut off; [`timeline`], [`reorder`],
+//! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
+//! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them,
+//! [`negotiation`] reads what browsers offer, [`own_sections`] and [`turns`] say what is offered to them,
+//! [`rewriting`] numbers what is sent on, [`bandwidth`] says which pictures are, and [`log_reader`] says when the consent log is read.
 
 pub mod consent;
 pub mod gate;
@@ -23,6 +28,7 @@ mod word;
 pub use word::UnknownWord;
 
 pub mod codec;
+pub mod connectivity;
 pub mod opus;
 pub mod stream;
 

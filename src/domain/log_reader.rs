@@ -10,8 +10,8 @@
 //! ([`LogReader::gate_input`]).
 
 use crate::{
-    id::StreamId,
-    meeting::Input,
+    id::{ParticipantId, StreamId},
+    meeting::{Input, Listed},
     time::{MeetingTime, Micros},
 };
 use std::collections::BTreeSet;
@@ -42,6 +42,8 @@ pub struct LogReader {
     reading: bool,
     /// Streams that were open as the read under way began.
     open: BTreeSet<StreamId>,
+    /// The last offer of a peer connection that had come by then.
+    offers: u64,
     /// After a read that failed, the next one is not before this.
     not_before: Option<MeetingTime>,
 }
@@ -88,9 +90,10 @@ impl LogReader {
         self.applied
     }
 
-    /// These streams are open as a read begins.
-    pub fn begun_with(&mut self, open: impl IntoIterator<Item = StreamId>) {
+    /// These streams are open as a read begins, and so many offers of peer connections have come.
+    pub fn begun_with(&mut self, open: impl IntoIterator<Item = StreamId>, offers: u64) {
         self.open = open.into_iter().collect();
+        self.offers = offers;
     }
 
     /// Which of the streams that are `open` now are closed by what was read, which has these as
@@ -102,6 +105,25 @@ impl LogReader {
     ) -> Vec<StreamId> {
         let is_closed = |stream: &StreamId| self.open.contains(stream) && !live.contains(stream);
         open.into_iter().filter(is_closed).collect()
+    }
+
+    /// Whose peer connections end by what was read: of those who are `listed` as not present.
+    /// `connections`: those that there are, each with the number of its last offer. Whoever offered
+    /// while the store was read may have come too late to be found.
+    pub fn absent(
+        &self,
+        connections: impl IntoIterator<Item = (ParticipantId, u64)>,
+        listed: &[Listed],
+    ) -> Vec<ParticipantId> {
+        let is_absent = |participant: ParticipantId| {
+            let mut rows = listed.iter();
+            rows.any(|row| row.participant == participant && !row.present)
+        };
+        connections
+            .into_iter()
+            .filter(|(participant, offer)| *offer <= self.offers && is_absent(*participant))
+            .map(|(participant, _)| participant)
+            .collect()
     }
 
     /// The read that was under way failed.
@@ -221,7 +243,7 @@ mod tests {
         assert_eq!(reader.closed([stream(1)], &[]), []);
         reader.polled(head(3, 3), None);
         assert_eq!(reader.begin(ms(0)), Some(2));
-        reader.begun_with([1, 2, 3].map(stream));
+        reader.begun_with([1, 2, 3].map(stream), 0);
         // The third closed by itself, the fourth was opened meanwhile.
         let open = [1, 2, 4].map(stream);
         assert_eq!(reader.closed(open, &[stream(1)]), [stream(2)]);
@@ -229,10 +251,33 @@ mod tests {
         // By the next read it is closed, when that does not have it either.
         reader.polled(head(4, 3), None);
         assert_eq!(reader.begin(ms(1)), Some(3));
-        reader.begun_with([1, 4].map(stream));
+        reader.begun_with([1, 4].map(stream), 0);
         assert_eq!(reader.closed([1, 4].map(stream), &[stream(1)]), [stream(4)]);
         let all = [1, 4].map(stream);
         assert_eq!(reader.closed(all, &all), []);
+    }
+
+    #[test]
+    fn an_offer_that_came_while_the_store_was_read_keeps_its_connection() {
+        let who = |n| ParticipantId(uuid::Uuid::from_u128(n));
+        let row = |n, present| Listed {
+            participant: who(n),
+            present,
+        };
+        let mut reader = up_to_date();
+        assert_eq!(reader.begin_now(), Some(2));
+        reader.begun_with([], 4);
+        // The first is there, the second and third have left, and the third offers again meanwhile.
+        let connections = [1, 2, 3].map(who).into_iter().zip([2, 4, 5]);
+        let listed = [row(1, true), row(2, false), row(3, false)];
+        assert_eq!(reader.absent(connections.clone(), &listed), [who(2)]);
+        // Of whom nothing is listed nothing is known.
+        assert_eq!(reader.absent([(who(9), 1)], &listed), []);
+        reader.read(None, 4);
+        // By the next read it ends, when that does not have them either.
+        assert_eq!(reader.begin_now(), Some(2));
+        reader.begun_with([], 5);
+        assert_eq!(reader.absent(connections, &listed), [who(2), who(3)]);
     }
 
     #[test]

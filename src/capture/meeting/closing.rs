@@ -16,6 +16,7 @@ use crate::{
         event::{Event, RecordingReport},
         limits::FINALS_AFTER_END,
         recording_state::{RecordingState, StateReason},
+        stream::CloseReason,
         time::MeetingTime,
     },
     media::live::{segment, spool},
@@ -82,7 +83,8 @@ pub async fn close(
         running.tracks.hand_over();
     }
     for stream in running.tracks.ids() {
-        running.tracks.close(stream, &running.commits);
+        let tracks = &mut running.tracks;
+        tracks.close(stream, CloseReason::Request, until, &running.commits);
     }
     let all = utter(&mut running, &mut outputs, &claimed, over, ended).await;
     let mut missing = running.tracks.take_lost();

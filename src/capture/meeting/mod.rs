@@ -87,9 +87,8 @@ pub struct RunningMeeting {
     peers: BTreeMap<ParticipantId, Connection>,
     /// Where goes what the peers tell their participants.
     told: mpsc::Sender<(ParticipantId, Told)>,
-    /// Offers so far, and when the roster was last asked for.
+    /// Offers so far.
     attempts: u64,
-    attempts_read: u64,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
     withdrawals: BTreeSet<ConsentId>,
     reader: LogReader,
@@ -248,6 +247,7 @@ impl RunningMeeting {
 
     /// Carries out what the rules want.
     fn commands(&mut self) -> Option<LoopEnd> {
+        self.tracks.room().recheck();
         while let Some(command) = self.rules.poll_command() {
             match command {
                 Command::CloseStream { stream, reason } => self.close(stream, reason),

@@ -11,7 +11,7 @@ use crate::{
     domain::{
         codec::Codec,
         id::{ParticipantId, StreamId},
-        meeting::{Input, Listed},
+        meeting::Input,
         negotiation::{self, Description, Invalid, Offer, Sent},
         own_sections::Shown,
         peer_message::{
@@ -102,15 +102,10 @@ impl RunningMeeting {
         (whip.id == session && connection.peer.is_alive()).then_some(whip)
     }
 
-    /// Lets go of those who are not present. Whoever offered since that was read has come
-    /// meanwhile.
-    pub(super) fn forget_absent(&mut self, listed: &[Listed]) {
-        for gone in listed.iter().filter(|listed| !listed.present) {
-            let peer = self.peers.get(&gone.participant);
-            if peer.is_some_and(|peer| peer.attempt <= self.attempts_read) {
-                self.peers.remove(&gone.participant);
-            }
-        }
+    /// Who has a connection, each with the number of its last offer.
+    pub(super) fn connections(&self) -> impl Iterator<Item = (ParticipantId, u64)> {
+        let peers = self.peers.iter();
+        peers.map(|(participant, connection)| (*participant, connection.attempt))
     }
 
     /// Lets go of a connection, which ends it. Answers with the streams that it had.

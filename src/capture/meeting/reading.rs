@@ -8,7 +8,7 @@ use crate::{
         head_watch::News,
         read::{self, MeetingRead},
     },
-    domain::{log_reader, meeting::Input, time::MeetingTime},
+    domain::{log_reader, meeting::Input, stream::CloseReason, time::MeetingTime},
 };
 use tracing::Instrument;
 
@@ -46,8 +46,7 @@ impl RunningMeeting {
 
     /// Reads beside the loop; a [`Fact`] answers.
     pub(super) fn start_reading(&mut self, after: i64) {
-        self.reader.begun_with(self.tracks.ids());
-        self.attempts_read = self.attempts;
+        self.reader.begun_with(self.tracks.ids(), self.attempts);
         let (store, meeting, facts) = (self.deps.store.clone(), self.meeting, self.facts.clone());
         let start = self.clock.to_wall(MeetingTime::ZERO);
         tokio::spawn(
@@ -74,10 +73,12 @@ impl RunningMeeting {
         if !read.consent.is_empty() {
             self.input(Input::Consent(read.consent));
         }
-        self.forget_absent(&read.listed);
+        for gone in self.reader.absent(self.connections(), &read.listed) {
+            self.forget_peer(gone);
+        }
         self.input(Input::Roster(read.listed));
         for stream in self.reader.closed(self.tracks.ids(), &read.streams) {
-            self.drop_track(stream);
+            self.drop_track(stream, CloseReason::Request);
         }
         if read.ended {
             self.input(Input::End);

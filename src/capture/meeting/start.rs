@@ -181,7 +181,6 @@ impl RunningMeeting {
             peers: BTreeMap::new(),
             told: told_tx,
             attempts: 0,
-            attempts_read: 0,
             lost,
             facts: facts_tx,
             withdrawals: BTreeSet::new(),

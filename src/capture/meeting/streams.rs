@@ -129,7 +129,7 @@ impl RunningMeeting {
     }
 
     pub(super) fn close(&mut self, stream: StreamId, reason: CloseReason) {
-        if let Some(participant) = self.drop_track(stream) {
+        if let Some(participant) = self.drop_track(stream, reason) {
             self.write(Write::StreamClosed {
                 stream,
                 participant,
@@ -138,8 +138,13 @@ impl RunningMeeting {
         }
     }
 
-    pub(super) fn drop_track(&mut self, stream: StreamId) -> Option<ParticipantId> {
-        let participant = self.tracks.close(stream, &self.commits)?;
+    pub(super) fn drop_track(
+        &mut self,
+        stream: StreamId,
+        why: CloseReason,
+    ) -> Option<ParticipantId> {
+        let now = self.clock.now();
+        let participant = self.tracks.close(stream, why, now, &self.commits)?;
         self.input(Input::StreamClosed { stream });
         Some(participant)
     }
@@ -186,24 +191,28 @@ impl RunningMeeting {
                 timestamp,
                 cname,
             } => {
-                self.tracks
-                    .report(stream, ntp, timestamp, cname, self.clock.at(at));
+                let at = self.clock.at(at);
+                self.tracks.report(stream, ntp, timestamp, cname, at);
+                self.tracks.sign(stream, at);
                 self.input(Input::StreamAlive {
                     stream,
                     media: false,
                 });
             }
-            Arrival::Alive { .. } => self.input(Input::StreamAlive {
-                stream,
-                media: false,
-            }),
+            Arrival::Alive { at } => {
+                self.tracks.sign(stream, self.clock.at(at));
+                self.input(Input::StreamAlive {
+                    stream,
+                    media: false,
+                });
+            }
             Arrival::Bye { at } => {
                 self.tracks.bye(stream, self.clock.at(at));
                 self.input(Input::StreamBye { stream });
             }
             Arrival::Latched { from, ssrc, anew } => {
                 if anew {
-                    self.tracks.begin_anew(stream);
+                    self.tracks.begin_anew(stream, self.clock.now());
                 }
                 self.write(Write::Latched {
                     stream,

@@ -18,11 +18,12 @@ use super::{
 use crate::{
     domain::{
         codec::AudioCodec,
+        connectivity::Connectivity,
         gate::Gate,
         id::{ParticipantId, RecordingId, StreamId},
         intake::Received,
         jitter_buffer::JitterBuffer,
-        stream::{MediaKind, MediaSource},
+        stream::{CloseReason, MediaKind, MediaSource},
         time::{MeetingTime, Micros, Span},
         timeline::{Header, Senders},
     },
@@ -100,6 +101,8 @@ pub struct Tracks {
     tracks: BTreeMap<StreamId, Track>,
     pictures: BTreeMap<StreamId, Picture>,
     senders: Senders<(ParticipantId, Arc<str>), StreamId>,
+    /// Of each source, over all its streams.
+    connectivity: BTreeMap<TrackKey, Connectivity>,
     recordings: BTreeMap<TrackKey, RecordingId>,
     /// Recordings that the spool and the database know in this epoch.
     begun: BTreeMap<RecordingId, TrackKey>,
@@ -149,6 +152,7 @@ impl Tracks {
             tracks: BTreeMap::new(),
             pictures: BTreeMap::new(),
             senders: Senders::default(),
+            connectivity: BTreeMap::new(),
             recordings,
             begun: BTreeMap::new(),
             spool,
@@ -222,6 +226,7 @@ impl Tracks {
             Received::Refused(refusal) => dropped(&mut track.dropped, refusal.as_str()),
             Received::Kept => {}
         }
+        let key = track.key;
         let live = arrived - track.alive >= ALIVE_EVERY;
         if live {
             track.alive = arrived;
@@ -232,6 +237,7 @@ impl Tracks {
                 let _ = commits.write(Write::Rollover { stream, index });
             }
         }
+        self.media(key, arrived, commits);
         self.release(stream, arrived, commits);
         live
     }
@@ -249,10 +255,12 @@ impl Tracks {
             return false;
         };
         track.buffer.intake_mut().pass(number, arrived);
+        let key = track.key;
         let live = arrived - track.alive >= ALIVE_EVERY;
         if live {
             track.alive = arrived;
         }
+        self.media(key, arrived, commits);
         self.release(stream, arrived, commits);
         live
     }
@@ -354,7 +362,13 @@ impl Tracks {
 
     /// Closes a stream: what waits comes out, the segment is sealed, speech finalises. Answers
     /// whose it was.
-    pub fn close(&mut self, stream: StreamId, commits: &Commits) -> Option<ParticipantId> {
+    pub fn close(
+        &mut self,
+        stream: StreamId,
+        why: CloseReason,
+        now: MeetingTime,
+        commits: &Commits,
+    ) -> Option<ParticipantId> {
         if let Some(picture) = self.pictures.remove(&stream) {
             return Some(picture.participant);
         }
@@ -370,6 +384,11 @@ impl Tracks {
         self.senders.remove(stream);
         self.ending.retain(|coming| !coming.is_over());
         self.ending.push(track.coming);
+        if let Some(of) = self.connectivity.get_mut(&track.key)
+            && let Some(lost) = of.closed(why, now)
+        {
+            self.note_lost(track.key, lost, commits);
+        }
         Some(track.participant)
     }
 

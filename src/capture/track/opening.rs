@@ -4,7 +4,11 @@ use super::{ALIVE_EVERY, Picture, Track, Tracks};
 use crate::{
     capture::{media_watch::MediaWatch, port::Found},
     domain::{
-        codec::AudioCodec, jitter_buffer::JitterBuffer, own_sections::Shown, source::Terms,
+        codec::AudioCodec,
+        connectivity::{Connectivity, Signs},
+        jitter_buffer::JitterBuffer,
+        own_sections::Shown,
+        source::Terms,
         time::MeetingTime,
     },
     ingest::{self, Peer, PlainConfig, Publication, Source, SrtpConfig, StreamConfig},
@@ -130,6 +134,10 @@ impl Tracks {
         now: MeetingTime,
     ) -> anyhow::Result<()> {
         let (config, live) = self.config(row);
+        let signs = match &source {
+            Source::Plain(..) => Signs::Reports,
+            Source::Peer(..) => Signs::Checks,
+        };
         let ingest = ingest::open(config, source, self.to_loop.clone())?;
         let (sink, coming) = self.to_speech.sink(speech);
         self.decode_thread
@@ -157,6 +165,10 @@ impl Tracks {
             srtp: row.srtp_suite.is_some(),
         };
         self.tracks.insert(row.id, track);
+        let connectivity = self.connectivity.entry(key);
+        connectivity
+            .or_insert_with(|| Connectivity::new(signs))
+            .opened(signs);
         Ok(())
     }
 }

@@ -2,13 +2,15 @@
 
 use super::{ALIVE_EVERY, Picture, Track, Tracks};
 use crate::{
-    capture::media_watch::MediaWatch,
+    capture::{commit::Commits, media_watch::MediaWatch},
     domain::{
+        connectivity::Connectivity,
         id::{ParticipantId, RecordingId, StreamId},
         media_state::Media,
         time::MeetingTime,
     },
     ingest::{self, Reason, Seen},
+    store::recording::TrackKey,
 };
 use std::collections::BTreeMap;
 
@@ -81,6 +83,9 @@ impl Tracks {
         if let Some(track) = self.tracks.get_mut(&stream) {
             track.alive = now - ALIVE_EVERY;
         }
+        if let Some(of) = self.connectivity_of(stream) {
+            of.goodbye(now);
+        }
     }
 
     /// Whether what comes of a recording can be written: what that means for its participant.
@@ -106,10 +111,34 @@ impl Tracks {
             .for_each(|track| track.ingest.hand_over());
     }
 
+    /// Something of a source came; notes what was lost before it.
+    pub(super) fn media(&mut self, key: TrackKey, at: MeetingTime, commits: &Commits) {
+        if let Some(of) = self.connectivity.get_mut(&key)
+            && let Some(lost) = of.media(at)
+        {
+            self.note_lost(key, lost, commits);
+        }
+    }
+
+    /// Its sender is there, whether it sends media or not.
+    pub fn sign(&mut self, stream: StreamId, at: MeetingTime) {
+        if let Some(of) = self.connectivity_of(stream) {
+            of.sign(at);
+        }
+    }
+
     /// The sender goes on with another SSRC: its counters begin anew.
-    pub fn begin_anew(&mut self, stream: StreamId) {
+    pub fn begin_anew(&mut self, stream: StreamId, now: MeetingTime) {
         if let Some(track) = self.tracks.get_mut(&stream) {
             track.buffer.intake_mut().begin_anew();
         }
+        if let Some(of) = self.connectivity_of(stream) {
+            of.anew(now);
+        }
+    }
+
+    fn connectivity_of(&mut self, stream: StreamId) -> Option<&mut Connectivity> {
+        let key = self.tracks.get(&stream)?.key;
+        self.connectivity.get_mut(&key)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         gate::{Admitted, Purpose, Refusal},
         id::{RecordingId, StreamId},
         jitter_buffer::{Released, Unpacked},
-        recording::Track as Recorded,
+        recording::{CONCEAL_MAX, Track as Recorded},
         time::{MeetingTime, Span},
     },
     media::{frame::Frame, live::spool::Spool, rendering::redundancy},
@@ -65,17 +65,31 @@ impl Tracks {
                 Released::Lost { span } => {
                     metrics::counter!("hansard_rtp_lost_total").increment(1);
                     self.decode_thread.lost(stream, span);
-                    if let Some(recording) = self.recordings.get(&track.key)
-                        && span.length() > crate::domain::recording::CONCEAL_MAX
-                    {
-                        let _ = commits.write(Write::Lost {
-                            recording: *recording,
-                            span,
-                        });
-                    }
+                    note_lost(&self.recordings, &track.key, span, commits);
                 }
             }
         }
+    }
+
+    /// Something of a recording, if there is one, was sent and did not come.
+    pub(super) fn note_lost(&self, key: TrackKey, span: Span, commits: &Commits) {
+        note_lost(&self.recordings, &key, span, commits);
+    }
+}
+
+fn note_lost(
+    recordings: &BTreeMap<TrackKey, RecordingId>,
+    key: &TrackKey,
+    span: Span,
+    commits: &Commits,
+) {
+    if let Some(recording) = recordings.get(key)
+        && span.length() > CONCEAL_MAX
+    {
+        let _ = commits.write(Write::Lost {
+            recording: *recording,
+            span,
+        });
     }
 }
 

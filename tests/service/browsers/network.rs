@@ -1,4 +1,5 @@
-//! A network that is lost for ten seconds, for the page's socket and its media alike.
+//! A network that is lost, for the page's socket and its media alike: for ten seconds, and for
+//! longer than somebody counts as present.
 
 use super::{
     meeting,
@@ -26,9 +27,10 @@ use tokio_util::sync::CancellationToken;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Where the relay is: the server has the same ports at [`LOOPBACK`].
 const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
-/// Shorter than the 30 s for which somebody counts as present.
+/// So long somebody counts as present of whom nothing is heard.
+const PRESENT_MS: i64 = 30_000;
 const LOST: Duration = Duration::from_secs(10);
-const SPEECH: Duration = Duration::from_secs(180);
+const SPEECH: Duration = Duration::from_secs(300);
 
 /// A server that can be reached only through the relay, by browsers; and its own address.
 async fn behind(relay: &Relay, data: &Scratch) -> (Server, String) {
@@ -63,7 +65,7 @@ async fn behind(relay: &Relay, data: &Scratch) -> (Server, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_that_was_lost_for_ten_seconds_parts_nobody() {
+async fn a_network_that_was_lost_is_told_and_for_ten_seconds_parts_nobody() {
     let _place = places(1).await;
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
@@ -153,13 +155,29 @@ async fn a_network_that_was_lost_for_ten_seconds_parts_nobody() {
             .filter(|stream| stream["participantId"] != bob.as_str());
         own.filter_map(|stream| stream["packets"].as_u64()).sum()
     };
-    let heard = received().await;
-    eventually("her voice arrives", READY_MAX, async || {
-        received().await > heard + 100
-    })
-    .await;
+    let arrives = async || {
+        let heard = received().await;
+        eventually("her voice arrives", READY_MAX, async || {
+            received().await > heard + 100
+        })
+        .await;
+    };
+    arrives().await;
     assert_eq!(told("participant_left"), 0);
     assert_eq!(client.participants(&id).await.expect("people").len(), 2);
+
+    relay.set(false);
+    eventually("she has left", READY_MAX, async || {
+        told("participant_left") > 0
+    })
+    .await;
+    relay.set(true);
+    ana.wait("text=You come back as Ana").await;
+    ana.check("input[value=agree]").await;
+    ana.click("button.primary").await;
+    ana.wait("#leave").await;
+    ana.hears(&["Bob"]).await;
+    arrives().await;
 
     client.end(&id).await.expect("ends");
     ana.wait("text=The meeting has ended").await;
@@ -175,12 +193,19 @@ async fn a_network_that_was_lost_for_ten_seconds_parts_nobody() {
     assert_eq!(tracks[0].id, before.id, "the same recording went on");
     let gaps = &tracks[0].gaps;
     println!("{gaps:?}");
-    let missing: i64 = gaps
-        .iter()
-        .filter(|gap| gap.reason == "lost")
-        .map(|gap| gap.end_ms - gap.start_ms)
-        .sum();
-    assert!(missing >= LOST.as_millis() as i64 * 9 / 10, "{gaps:?}");
+    let missing = |reason: &str| -> Vec<i64> {
+        let of = gaps.iter().filter(|gap| gap.reason == reason);
+        of.map(|gap| gap.end_ms - gap.start_ms).collect()
+    };
+    let (lost, left) = (missing("lost"), missing("left"));
+    let short = LOST.as_millis() as i64 * 9 / 10;
+    assert!(
+        lost.iter().any(|ms| (short..PRESENT_MS).contains(ms)),
+        "{gaps:?}"
+    );
+    // The second time she was missed before she counted as gone.
+    assert!(lost.iter().any(|ms| *ms >= PRESENT_MS * 9 / 10), "{gaps:?}");
+    assert_eq!((left.len(), missing("muted")), (1, vec![]), "{gaps:?}");
     speaks.cancel();
     speaking.await.expect("no panic").expect("it can send");
     observing.abort();
