@@ -2,7 +2,7 @@
 //! folder), where their files lie, and whether they are whole.
 
 use crate::domain::{consent::hex, schedule::Effort, time::Micros};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -21,6 +21,10 @@ const DEFAULT_FILE: &str = "models/default";
 /// Encoder positions that were enough for text that may still change, with each official model
 /// (docs/BENCHMARKS.md, "Real voices").
 const PARTIAL_FLOOR: u32 = 256;
+/// whisper.cpp keeps no more decoders.
+const BEAMS_MAX: u32 = 8;
+/// Encoder positions of 30 s, which is all that Whisper hears at once.
+const CTX_MAX: u32 = 1_500;
 /// Every ggml model begins with these bytes.
 const MAGIC: [u8; 4] = *b"lmgg";
 
@@ -70,6 +74,35 @@ const fn one() -> u32 {
 }
 
 impl Model {
+    /// What of it no decoder can do.
+    fn fault(&self) -> Option<String> {
+        let numbers = [
+            ("beams", self.beams, 1..=BEAMS_MAX),
+            (
+                "longestUtteranceSeconds",
+                self.longest_utterance_seconds,
+                1..=30,
+            ),
+            ("audioCtxFloor", self.audio_ctx_floor, 0..=CTX_MAX),
+            ("audioCtxMargin", self.audio_ctx_margin, 0..=CTX_MAX),
+            (
+                "audioCtxFloorPartial",
+                self.audio_ctx_floor_partial.unwrap_or(0),
+                0..=CTX_MAX,
+            ),
+        ];
+        let fault = numbers
+            .iter()
+            .find(|(_, value, range)| !range.contains(value));
+        fault.map(|(name, value, range)| {
+            let (least, most) = range.clone().into_inner();
+            format!(
+                "{name} of the model {} is {value}; it has to be {least} to {most}",
+                self.name
+            )
+        })
+    }
+
     pub fn longest(&self) -> Micros {
         Micros::from_secs(i64::from(self.longest_utterance_seconds))
     }
@@ -308,6 +341,9 @@ fn own_list(data: &Path) -> anyhow::Result<Vec<Model>> {
                     own.display()
                 )
             })?;
+            if let Some(fault) = list.model.iter().find_map(Model::fault) {
+                bail!("{}: {fault}", own.display());
+            }
             Ok(list.model)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -357,5 +393,44 @@ pub fn checksum(path: &Path) -> io::Result<String> {
             0 => return Ok(hex(&sha.finalize())),
             read => sha.update(&buffer[..read]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_no_decoder_can_do_is_refused_by_name() {
+        let data = std::env::temp_dir().join(format!("hansard-models-{}", std::process::id()));
+        fs::create_dir_all(data.join("models")).expect("a folder");
+        let entry = |beams: u32, floor: u32| {
+            format!(
+                "[[model]]\nname = \"own\"\nfile = \"own.bin\"\nsizeBytes = 1\nsha256 = \"00\"\n\
+                 languages = [\"en\"]\nlongestUtteranceSeconds = 20\naudioCtxFloor = {floor}\n\
+                 audioCtxMargin = 64\nprompt = false\nbeams = {beams}\n"
+            )
+        };
+        for (beams, floor, named) in [
+            (8, 1_500, None),
+            (
+                0,
+                256,
+                Some("beams of the model own is 0; it has to be 1 to 8"),
+            ),
+            (9, 256, Some("beams of the model own is 9")),
+            (1, 1_501, Some("audioCtxFloor of the model own is 1501")),
+        ] {
+            fs::write(data.join(OWN_LIST), entry(beams, floor)).expect("writes");
+            let read = own_list(&data).map(|list| list.len());
+            match named {
+                None => assert_eq!(read.expect("a good list"), 1),
+                Some(named) => {
+                    let error = format!("{:#}", read.expect_err("refused"));
+                    assert!(error.contains(named) && error.contains(OWN_LIST), "{error}");
+                }
+            }
+        }
+        fs::remove_dir_all(&data).expect("removes the folder");
     }
 }

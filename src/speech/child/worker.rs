@@ -34,8 +34,6 @@ const POSITIONS_PER_SECOND: u32 = 50;
 const WIDE_CTX: u32 = 768;
 /// Beams of a decode without any hurry, as whisper.cpp's command line has them.
 const BEAMS: i32 = 5;
-/// whisper.cpp keeps no more decoders.
-const BEAMS_MAX: u32 = 8;
 /// A time stamp this near to the end of the audio, or later, ends the text: what decoders say
 /// behind it they say a second time. (whisper.cpp stops 100 ms before the duration that it is
 /// given; the last voice is about 190 ms before the end of the audio.)
@@ -143,7 +141,7 @@ impl Worker {
             },
             beams: match ask.effort {
                 Effort::Quick | Effort::Firm | Effort::Thorough => 1,
-                Effort::Beams => ask.beams.clamp(1, BEAMS_MAX) as i32,
+                Effort::Beams => ask.beams as i32,
                 Effort::Offline => BEAMS,
             },
             temperature: 0.0,
