@@ -22,7 +22,7 @@ export class CaptionsView extends PageElement {
         css`
             :host {
                 display: grid;
-                grid-template-rows: auto minmax(0, 1fr) auto;
+                grid-template-rows: auto minmax(4.5rem, 1fr) auto;
                 min-height: 0;
                 gap: 0.6rem;
                 --said: 1rem;
@@ -40,6 +40,10 @@ export class CaptionsView extends PageElement {
                 min-height: 2.1rem;
                 padding: 0.15rem 0.6rem;
                 font-size: 0.9rem;
+            }
+            .note {
+                margin-top: 0.6rem;
+                padding: 0.4rem 0.7rem;
             }
             .history {
                 overflow-y: auto;
@@ -126,25 +130,27 @@ export class CaptionsView extends PageElement {
         this.style.setProperty("--said", `${size}rem`);
         const finals = this.captions.finals;
         return html`
-            <div class="tools">
-                <h2>${texts.captions.title}</h2>
-                <button @click=${() => this.resize(-1)}>
-                    A−<span class="unseen"> ${texts.captions.smaller}</span>
-                </button>
-                <button @click=${() => this.resize(1)}>
-                    A+<span class="unseen"> ${texts.captions.larger}</span>
-                </button>
-                <button aria-pressed=${contrast} @click=${() => this.change({ contrast: !contrast })}>
-                    ${texts.captions.contrast}
-                </button>
-                <button aria-pressed=${this.look.latency} @click=${() => this.change({ latency: !this.look.latency })}>
-                    ${texts.captions.latency}
-                </button>
-                <button aria-pressed=${history} @click=${() => this.change({ history: !history })}>
-                    ${texts.captions.history}
-                </button>
+            <div>
+                <div class="tools">
+                    <h2>${texts.captions.title}</h2>
+                    <button @click=${() => this.resize(-1)}>
+                        A−<span class="unseen"> ${texts.captions.smaller}</span>
+                    </button>
+                    <button @click=${() => this.resize(1)}>
+                        A+<span class="unseen"> ${texts.captions.larger}</span>
+                    </button>
+                    <button aria-pressed=${contrast} @click=${() => this.change({ contrast: !contrast })}>
+                        ${texts.captions.contrast}
+                    </button>
+                    <button aria-pressed=${this.look.latency} @click=${() => this.change({ latency: !this.look.latency })}>
+                        ${texts.captions.latency}
+                    </button>
+                    <button aria-pressed=${history} @click=${() => this.change({ history: !history })}>
+                        ${texts.captions.history}
+                    </button>
+                </div>
+                ${this.bundled ? html`<p class="note warn small">${texts.captions.bundled}</p>` : nothing}
             </div>
-            ${this.bundled ? html`<p class="note warn small">${texts.captions.bundled}</p>` : nothing}
             <div class="frame ${contrast ? "contrast" : ""}">
                 <div
                     class="history ${history ? "" : "unseen"}"

@@ -26,7 +26,7 @@ export class ConsentChoice extends PageElement {
             }
             .choices {
                 display: grid;
-                grid-template-columns: 1fr 1fr;
+                grid-template-columns: repeat(2, minmax(0, 1fr));
                 gap: 0.6rem;
                 margin-top: 0.6rem;
             }
@@ -54,6 +54,12 @@ export class ConsentChoice extends PageElement {
             .error {
                 color: var(--danger);
                 margin-top: 0.5rem;
+            }
+            @media (max-width: 28rem) {
+                label {
+                    gap: 0.4rem;
+                    padding-inline: 0.4rem;
+                }
             }
         `,
     ];

@@ -103,5 +103,18 @@ export const roomStyle = css`
             padding-inline: 0.7rem;
             font-size: 0.9rem;
         }
+        /* Two rows leave room for the people; the names stay, for those who hear them. */
+        footer .short {
+            min-width: 2.9rem;
+            justify-content: center;
+        }
+        footer .short span {
+            position: absolute;
+            width: 1px;
+            height: 1px;
+            overflow: hidden;
+            clip-path: inset(50%);
+            white-space: nowrap;
+        }
     }
 `;

@@ -230,7 +230,7 @@ export class RoomView extends PageElement {
             <footer>
                 <button
                     id="mute"
-                    class=${isSilent ? "off" : ""}
+                    class="short ${isSilent ? "off" : ""}"
                     aria-pressed=${room.muted}
                     aria-keyshortcuts="m"
                     @click=${this.toggleMute}
@@ -247,6 +247,7 @@ export class RoomView extends PageElement {
                 ${this.showing("camera", icons.camera)} ${canShare() ? this.showing("screen", icons.screen) : nothing}
                 <button
                     id="captions"
+                    class="short"
                     aria-pressed=${this.showsCaptions}
                     @click=${() => (this.showsCaptions = !this.showsCaptions)}
                 >
@@ -283,7 +284,7 @@ export class RoomView extends PageElement {
                           </button>
                       `
                     : nothing}
-                <button id="leave" class="danger" @click=${() => this.room.leave()}>
+                <button id="leave" class="danger short" @click=${() => this.room.leave()}>
                     ${icons.leave}<span>${texts.room.leave}</span>
                 </button>
             </footer>
@@ -318,7 +319,7 @@ export class RoomView extends PageElement {
     private showing(source: "camera" | "screen", icon: SVGTemplateResult) {
         const isOn = this.room.pictures.has(source);
         return html`
-            <button id=${source} aria-pressed=${isOn} @click=${() => this.togglePicture(source)}>
+            <button id=${source} class="short" aria-pressed=${isOn} @click=${() => this.togglePicture(source)}>
                 ${icon}<span>${texts.room[isOn ? (`${source}Off` as const) : source]}</span>
             </button>
         `;

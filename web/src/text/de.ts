@@ -176,7 +176,7 @@ export const de: Texts = {
         contrast: "Hoher Kontrast",
         latency: "Verzögerung zeigen",
         bundled:
-            "Dieser Server erkennt Sprache mit seinem kleinen Testmodell. Es kennt etwa 650 englische Wörter in drei künstlichen Stimmen: Was echte Stimmen sagen, kommt falsch heraus.",
+            "Vom kleinen Testmodell, das 650 englische Wörter in drei künstlichen Stimmen kennt: Was echte Stimmen sagen, kommt falsch heraus.",
         latencyOf: (seconds) => `${seconds} s später`,
     },
 

@@ -174,7 +174,7 @@ export const en = {
         contrast: "High contrast",
         latency: "Show delay",
         bundled:
-            "This server decodes speech by its small test model. It knows some 650 words of English in three synthetic voices: what real voices say comes out wrong.",
+            "By the small test model, which knows 650 words of English in three synthetic voices: what real voices say comes out wrong.",
         latencyOf: (seconds: string) => `${seconds} s behind`,
     },
 
