@@ -45,7 +45,11 @@ pub async fn links(
                 format!("`serve` serves the files itself, at {base}"),
             )];
         }
-        return vec![fetch(&objects.clone().served_at(&base), &base, key, content).await];
+        let served = objects.clone().served_at(&base);
+        return vec![
+            fetch(&served, &base, key, content).await,
+            cors(settings, &served, key).await,
+        ];
     }
     let place = &bucket.public_endpoint;
     let mut found = fetch(objects, place, key, content).await;
@@ -150,9 +154,13 @@ async fn cors(settings: &Settings, objects: &Objects, key: &str) -> Finding {
     }
     let wanted = !settings.origins.is_empty();
     match (wanted, refused.is_empty()) {
-        (_, true) => Finding::ok(
+        (true, true) => Finding::ok(
             what,
-            "the bucket lets scripts of the pages in origins fetch files",
+            "the storage lets scripts of the pages in origins fetch files",
+        ),
+        (false, true) => Finding::ok(
+            what,
+            "the storage lets scripts of any page fetch files whose link it has; no page is in origins",
         ),
         (false, false) => Finding::ok(
             what,
