@@ -138,11 +138,12 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     // Then it is withdrawn, and the voice is there again for those who listen.
     david.step(json!({"step": "gone", "at": "#withdraw"})).await;
     david.until(ROOM, SENT, |now| now.as_u64() > sent).await;
-    let after = guest(&client, &id).await;
-    assert_eq!(
-        after["consent"],
-        json!({"recording": "withdrawn", "transcription": "withdrawn"})
-    );
+    // It acts before it is written.
+    let withdrawn = json!({"recording": "withdrawn", "transcription": "withdrawn"});
+    eventually("it is written", READY_MAX, async || {
+        guest(&client, &id).await["consent"] == withdrawn
+    })
+    .await;
     david.wait("text=Nothing kept").await;
     // It is undone as easily.
     david.click("#consent").await;
