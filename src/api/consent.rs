@@ -4,8 +4,8 @@ use super::{
     auth::{Caller, Who},
     body::{Body, Path, Query, Valid, check_text},
     consent_request::{self, ConsentRequest, Outcome},
-    entries::{self, Attempt},
     idempotency::{self, IdempotencyKey, Once},
+    ledger_write::{self, Attempt},
     limit::Client,
     page::{Page, PageQuery},
     permit::{self, Operation},
@@ -261,7 +261,7 @@ async fn erase(
     caller: &Caller,
     entry: &Entry,
 ) -> Result<Option<OwnRedactionView>, Problem> {
-    entries::until_current(state, caller.tenant, || erase_once(state, caller, entry)).await
+    ledger_write::until_current(state, caller.tenant, || erase_once(state, caller, entry)).await
 }
 
 async fn erase_once(
@@ -293,8 +293,8 @@ async fn erase_once(
     };
     let (redaction, effects) =
         redact::ask_with_withdrawal(&mut tx, tenant, meeting, asking, by_hand).await?;
-    entries::accept(state, &mut tx, tenant, meeting).await?;
-    entries::commit(state, tx).await?;
+    ledger_write::accept(state, &mut tx, tenant, meeting).await?;
+    ledger_write::commit(state, tx).await?;
     state.publish(meeting, effects);
     Ok(Some(OwnRedactionView {
         id: redaction.id,

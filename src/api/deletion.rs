@@ -3,8 +3,8 @@
 use super::{
     auth::Caller,
     body::{Path, Query},
-    entries::{self, Attempt},
     idempotency::{Begun, IdempotencyKey, Once},
+    ledger_write::{self, Attempt},
     permit::{self, Operation},
     problem::Problem,
     recording::RecordingView,
@@ -146,7 +146,7 @@ async fn delete(
     target: Target,
     asked: &Asked,
 ) -> Result<StatusCode, Problem> {
-    entries::until_current(state, caller.tenant, || {
+    ledger_write::until_current(state, caller.tenant, || {
         delete_once(state, caller, meeting, target, asked)
     })
     .await?;
@@ -167,8 +167,8 @@ async fn delete_once(
         .ledger
         .delete(&mut tx, caller.tenant, meeting, target, asked.clone())
         .await
-        .map_err(|error| entries::refused(state, error))?;
-    entries::commit(state, tx).await?;
+        .map_err(|error| ledger_write::refused(state, error))?;
+    ledger_write::commit(state, tx).await?;
     state.publish(meeting, effects);
     Ok(())
 }

@@ -3,8 +3,8 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Valid, check_line},
-    entries::{self, Attempt},
     idempotency::{Begun, IdempotencyKey, Once},
+    ledger_write::{self, Attempt},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::Shared,
@@ -125,7 +125,7 @@ async fn erase(
 ) -> Result<Response, Problem> {
     let route = format!("POST /v1/users/{id}/erasure");
     let once = Once::new(key, &caller, route, body.hash);
-    entries::until_current(&state, caller.tenant, || {
+    ledger_write::until_current(&state, caller.tenant, || {
         erase_once(&state, &caller, UserId(id), &once, &body.value.reason)
     })
     .await
@@ -150,11 +150,11 @@ async fn erase_once(
     }
     let asked = erasure::ask(&mut tx, caller.tenant, user, reason, &caller.author()).await?;
     let told = state.ledger.accept_erasure(&mut tx, &asked).await;
-    told.map_err(|error| entries::refused(state, error))?;
+    told.map_err(|error| ledger_write::refused(state, error))?;
     let job = job::ensure_again(&mut tx, caller.tenant, JobKind::Erase, user).await?;
     let view = ErasureView::of(&mut tx, asked).await?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &view).await?;
-    entries::commit(state, tx).await?;
+    ledger_write::commit(state, tx).await?;
     published::wake(&state.queue, JobKind::Erase, job);
     Ok(answer)
 }

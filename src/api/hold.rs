@@ -3,7 +3,7 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_text},
-    entries::{self, Attempt},
+    ledger_write::{self, Attempt},
     permit::{self, Operation},
     problem::{FieldError, Problem},
     state::Shared,
@@ -113,7 +113,7 @@ async fn place(
     body: Body<HoldInput>,
 ) -> Result<Json<HoldView>, Problem> {
     let reason = body.value.reason.trim();
-    let placed = entries::until_current(&state, caller.tenant, || {
+    let placed = ledger_write::until_current(&state, caller.tenant, || {
         place_once(&state, &caller, MeetingId(id), reason)
     })
     .await?;
@@ -131,8 +131,8 @@ async fn place_once(
     permit::on_meeting(&mut tx, caller, Operation::Hold, meeting, now).await?;
     let author = caller.author();
     let placed = command::hold::place(&mut tx, caller.tenant, meeting, &author, reason).await?;
-    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
-    entries::commit(state, tx).await?;
+    ledger_write::accept(state, &mut tx, caller.tenant, meeting).await?;
+    ledger_write::commit(state, tx).await?;
     Ok(placed)
 }
 
@@ -164,7 +164,7 @@ async fn lift(
             error.detail
         )));
     }
-    entries::until_current(&state, caller.tenant, || {
+    ledger_write::until_current(&state, caller.tenant, || {
         lift_once(&state, &caller, MeetingId(id), reason)
     })
     .await?;
@@ -181,6 +181,6 @@ async fn lift_once(
     let now = state.clock.now();
     permit::on_meeting(&mut tx, caller, Operation::Hold, meeting, now).await?;
     command::hold::lift(&mut tx, meeting, &caller.author(), reason).await?;
-    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
-    entries::commit(state, tx).await
+    ledger_write::accept(state, &mut tx, caller.tenant, meeting).await?;
+    ledger_write::commit(state, tx).await
 }

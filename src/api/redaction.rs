@@ -3,8 +3,8 @@
 use super::{
     auth::Caller,
     body::{Body, Path, Query, Valid, check_line},
-    entries::{self, Attempt},
     idempotency::{Begun, IdempotencyKey, Once},
+    ledger_write::{self, Attempt},
     page::{Page, PageQuery},
     permit::{self, Operation},
     problem::{FieldError, Problem},
@@ -258,7 +258,7 @@ async fn ask(
         approved: true,
         erasure: None,
     };
-    entries::until_current(&state, caller.tenant, || {
+    ledger_write::until_current(&state, caller.tenant, || {
         ask_once(&state, &caller, meeting, &once, &asking)
     })
     .await
@@ -278,10 +278,10 @@ async fn ask_once(
         return Ok(replay);
     }
     let (made, effects) = redact::ask(&mut tx, caller.tenant, meeting, asking).await?;
-    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
+    ledger_write::accept(state, &mut tx, caller.tenant, meeting).await?;
     let view = found(&mut tx, meeting, made).await?;
     let answer = once.answer(&mut tx, StatusCode::ACCEPTED, &view).await?;
-    entries::commit(state, tx).await?;
+    ledger_write::commit(state, tx).await?;
     state.publish(meeting, effects);
     Ok(answer)
 }
@@ -351,7 +351,7 @@ async fn approve(
     caller: Caller,
     Path((id, redaction)): Path<(Uuid, Uuid)>,
 ) -> Result<Json<RedactionView>, Problem> {
-    let view = entries::until_current(&state, caller.tenant, || {
+    let view = ledger_write::until_current(&state, caller.tenant, || {
         approve_once(&state, &caller, MeetingId(id), redaction)
     })
     .await?;
@@ -372,8 +372,8 @@ async fn approve_once(
     if view.state == RedactionState::Declined {
         return Err(Problem::not_ready("the redaction was declined").into());
     }
-    entries::accept(state, &mut tx, caller.tenant, meeting).await?;
-    entries::commit(state, tx).await?;
+    ledger_write::accept(state, &mut tx, caller.tenant, meeting).await?;
+    ledger_write::commit(state, tx).await?;
     if let Some(effects) = effects {
         state.publish(meeting, effects);
     }

@@ -26,8 +26,8 @@ use crate::{
         recording::{self, Recording},
         redacted_file,
         redaction::{self, Asking, Before, Redaction},
+        redaction_entry,
         spoken::{self, Part},
-        told,
     },
 };
 use chrono::{DateTime, Utc};
@@ -159,7 +159,7 @@ pub async fn take_in(
     accepted: &ledger::Redaction,
     asked: &deletion::Asked,
 ) -> Result<Effects> {
-    match told::take_in(conn, tenant, meeting, accepted, asked).await? {
+    match redaction_entry::take_in(conn, tenant, meeting, accepted, asked).await? {
         Some(redaction) if !redaction.begun && redaction.state.acts() => {
             start(conn, &redaction).await
         }

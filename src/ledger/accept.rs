@@ -10,8 +10,8 @@ use crate::{
         wire_time::wire_time,
     },
     store::{
-        StoreError, entry_row, erasure, erasure::Erasure, event, hold, ledger, made, redacted_file,
-        redaction::Redaction, told,
+        StoreError, entry_row, erasure, erasure::Erasure, event, file_entry, hold, ledger,
+        redacted_file, redaction::Redaction, redaction_entry,
     },
 };
 use sha2::{Digest, Sha256};
@@ -34,9 +34,9 @@ impl Ledger {
             let n = self.append(conn, what.draft(tenant, meeting)).await?;
             hold::written(conn, &what, n).await?;
         }
-        for redaction in told::unwritten(conn, meeting).await? {
+        for redaction in redaction_entry::unwritten(conn, meeting).await? {
             let n = self.append(conn, redaction.draft()).await?;
-            told::written(conn, meeting, redaction.id, n).await?;
+            redaction_entry::written(conn, meeting, redaction.id, n).await?;
         }
         self.write_deletions(conn, tenant, meeting).await
     }
@@ -109,7 +109,7 @@ impl Ledger {
             }),
         };
         self.append(conn, draft).await?;
-        told::told(conn, meeting, redaction.id, &hash, going).await?;
+        redaction_entry::told(conn, meeting, redaction.id, &hash, going).await?;
         Ok(())
     }
 
@@ -144,7 +144,7 @@ impl Ledger {
         meeting: MeetingId,
     ) -> Result<Vec<MadeFile>, StoreError> {
         let key_of = |url: &str| self.objects.key(url).map(str::to_owned);
-        made::files(conn, meeting, key_of).await
+        file_entry::files(conn, meeting, key_of).await
     }
 
     /// Writes what no job writes: the holds, and redactions of meetings that are live.

@@ -16,7 +16,8 @@ use crate::{
     store::{
         StoreError,
         deletion::{self, Asked},
-        entry_row, erasure, event, hold, inventory, job, ledger, made, redaction, told,
+        entry_row, erasure, event, file_entry, hold, inventory, job, ledger, redaction,
+        redaction_entry,
     },
 };
 use chrono::{DateTime, Utc};
@@ -132,7 +133,7 @@ impl Ledger {
         entry_row::take_in_objects(conn, tenant, meeting, &made.objects).await?;
         let keys: Vec<String> = made.objects.iter().map(|one| one.key.clone()).collect();
         redaction::hold(conn, &redaction, &keys).await?;
-        told::told(conn, meeting, made.id, &accept::hash(&made.files), &keys).await?;
+        redaction_entry::told(conn, meeting, made.id, &accept::hash(&made.files), &keys).await?;
         Ok(())
     }
 
@@ -145,7 +146,7 @@ impl Ledger {
     ) -> Result<(), ReplayError> {
         for file in files {
             let url = self.objects.url(&file.key);
-            if made::adopt(conn, tenant, meeting, file, &url).await? {
+            if file_entry::adopt(conn, tenant, meeting, file, &url).await? {
                 self.adopt_peaks(conn, tenant, meeting, file).await?;
             }
         }
@@ -175,7 +176,7 @@ impl Ledger {
             version: head.version,
         };
         let size_bytes = i64::try_from(head.size_bytes).unwrap_or(i64::MAX);
-        made::stored(conn, tenant, meeting, &peaks, size_bytes).await?;
+        file_entry::stored(conn, tenant, meeting, &peaks, size_bytes).await?;
         Ok(())
     }
 
@@ -190,9 +191,9 @@ impl Ledger {
     ) -> Result<(), ReplayError> {
         let Replaced { files, objects } = replaced;
         self.adopt_files(conn, tenant, meeting, files).await?;
-        made::disown(conn, meeting, files, objects).await?;
+        file_entry::disown(conn, meeting, files, objects).await?;
         entry_row::take_in_objects(conn, tenant, meeting, objects).await?;
-        let gone = made::replaced(conn, meeting, objects).await?;
+        let gone = file_entry::replaced(conn, meeting, objects).await?;
         inventory::going(conn, meeting, &gone).await?;
         job::ensure_again(conn, tenant, JobKind::Clean, meeting).await?;
         Ok(())
