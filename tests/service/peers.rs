@@ -1,9 +1,14 @@
-//! Peers that nobody here wrote: aiortc as a participant, also through a TURN server, and
-//! GStreamer's `webrtcbin` by WHIP. What they send is recorded and captioned.
+//! Peers that nobody here wrote: aiortc as a participant, also through a TURN server, and by WHIP
+//! GStreamer's `webrtcbin` and libdatachannel, by which OBS Studio publishes. What they send is
+//! recorded and captioned.
 
 use crate::{
-    browser::{RATE, wav},
-    browsers::voice,
+    browser::{self, RATE, wav},
+    browsers::{
+        link,
+        person::{Person, ROOM, frames, places},
+        voice,
+    },
     clients::{here, installed, run},
     support::{Scratch, coturn::Coturn, eventually, server::Server},
 };
@@ -15,6 +20,7 @@ use hansard_client::{
 };
 use serde_json::{Value, json};
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -300,28 +306,83 @@ async fn aiortc_is_recorded_through_a_turn_server() {
     }
 }
 
-/// `webrtcbin` keeps its sound until the connection stands, and then sends it all at once.
-#[tokio::test(flavor = "multi_thread")]
-async fn gstreamer_publishes_by_whip_and_is_captioned() {
-    let (data, scratch) = (Scratch::new(), Scratch::new());
-    let scene = Scene::begin(data.path(), scratch.path(), &[]).await;
+/// Where David publishes by WHIP, and his token.
+async fn whip(scene: &Scene) -> [String; 2] {
     let path = format!(
         "/v1/meetings/{}/participants/{}/whip-token",
         scene.meeting, scene.david.participant_id
     );
     let made = scene.client.post(&path, json!({"ttlSeconds": 600})).await;
     let made = made.expect("a token");
-    let text = |name: &str| made[name].as_str().expect("text").to_owned();
+    ["url", "token"].map(|name| made[name].as_str().expect("text").to_owned())
+}
+
+/// `webrtcbin` keeps its sound until the connection stands, and then sends it all at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn gstreamer_publishes_by_whip_and_is_captioned() {
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let scene = Scene::begin(data.path(), scratch.path(), &[]).await;
     // Debian's, which has the bindings; the first one in PATH may be another.
     let mut client = Command::new("/usr/bin/python3");
     client
         .arg(here("gstreamer/whip.py"))
-        .args([text("url"), text("token")])
+        .args(whip(&scene).await)
         .arg(&scene.file);
     let peer = Peer::start(&mut client);
     peer.until("connected", |told| told["state"] == "connected")
         .await;
     scene.until_heard().await;
     peer.ends().await;
+    scene.check().await;
+}
+
+/// What OBS Studio does, by the library that it does it with; somebody in a browser sees the picture.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_like_obs_is_recorded_captioned_and_seen() {
+    let _place = places(1).await;
+    let browser = browser::packages().await;
+    let installing = tokio::task::spawn_blocking(|| {
+        let files = ["obs/package.json", "obs/package-lock.json"];
+        installed("obs", &files, |folder| {
+            for file in ["package.json", "package-lock.json"] {
+                fs::copy(here("obs").join(file), folder.join(file)).expect("there is room");
+            }
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--silent", "--no-audit", "--no-fund"]);
+            run("npm", npm.current_dir(folder));
+        })
+    });
+    let packages = installing.await.expect("they are installed");
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let scene = Scene::begin(data.path(), scratch.path(), &[]).await;
+    let link = link(&scene.client, &scene.meeting).await;
+    let mut vera = Person::start(&browser, None);
+    vera.join_listening(&link, "Vera", "decline").await;
+    let mut client = Command::new("node");
+    client
+        .arg(here("obs/publish.mjs"))
+        .args(whip(&scene).await)
+        .arg(&scene.file)
+        .current_dir(&packages);
+    let peer = Peer::start(&mut client);
+    let published = peer
+        .until("an answer", |told| told["status"].is_number())
+        .await;
+    // Anything else is a failure to OBS, and so is a session without an address.
+    assert_eq!(published["status"], 201, "{published}");
+    assert!(published["session"].is_string(), "{published}");
+    peer.until("connected", |told| told["state"] == "connected")
+        .await;
+    let camera = frames("David", "camera");
+    vera.until(ROOM, &camera, |frames| frames.as_u64() >= Some(20))
+        .await;
+    vera.hears(&["David"]).await;
+    scene.until_heard().await;
+    let told = peer.told.clone();
+    peer.ends().await;
+    let last = told.lock().expect("no holder panics").last().cloned();
+    assert_eq!(last, Some(json!({"deleted": 200})));
+    vera.gone("hansard-tile:has-text('David') video").await;
+    vera.leave().await;
     scene.check().await;
 }

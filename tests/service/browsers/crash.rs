@@ -2,7 +2,7 @@
 //! mid-sentence, and then the server dies.
 
 use super::{
-    meeting,
+    KEPT_MAX_MS, meeting,
     person::{Desk, Person, READY_MAX, ROOM, SENT, places},
     voice::{self, Tail},
 };
@@ -21,8 +21,6 @@ use std::{
 
 /// More than the meeting takes.
 const VOICE: Duration = Duration::from_secs(240);
-/// Of a voice behind a withdrawal, by capture time.
-const KEPT_MAX_MS: i64 = 250;
 
 /// The same addresses after a crash.
 fn serve(data: &Path, ports: [u16; 2]) -> Server {

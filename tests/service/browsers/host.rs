@@ -3,7 +3,7 @@
 
 use super::{
     hosted,
-    person::{Person, ROOM, places},
+    person::{Person, ROOM, frames, inbound, places},
     session,
 };
 use crate::{
@@ -13,26 +13,7 @@ use crate::{
 use hansard_client::rest::Client;
 use serde_json::{Value, json};
 
-/// What is known of somebody's camera or screen as it comes.
-fn inbound(name: &str, source: &str, what: &str) -> String {
-    format!(
-        "const {{ room }} = element;
-        const [id] = [...room.people].find(([, person]) => person.displayName === {name:?}) ?? [];
-        const track = room.remotes.get(id)?.{source};
-        return (room.stats() ?? Promise.resolve(new Map())).then((stats) => {{
-            const own = [...stats.values()]
-                .find((one) => one.type === 'inbound-rtp' && one.trackIdentifier === track?.id);
-            return {what};
-        }})"
-    )
-}
-
-/// Pictures that were decoded.
-fn frames(name: &str, source: &str) -> String {
-    inbound(name, source, "own?.framesDecoded ?? 0")
-}
-
-/// What they are encoded as.
+/// What somebody's pictures are encoded as.
 fn codec(name: &str, source: &str) -> String {
     inbound(name, source, "stats.get(own?.codecId)?.mimeType")
 }

@@ -1,14 +1,19 @@
 //! Meetings in real browsers, through the real pages.
 
 mod crash;
+mod elements;
 mod host;
 mod network;
 pub mod person;
 mod relay;
+mod site;
 pub mod voice;
 
 use hansard_client::rest::Client;
 use serde_json::{Value, json};
+
+/// Of a voice behind a withdrawal, by capture time.
+const KEPT_MAX_MS: i64 = 250;
 
 /// A new host, and a meeting of theirs.
 pub async fn hosted(client: &Client, settings: Value) -> (String, String) {
@@ -39,12 +44,18 @@ pub async fn session(client: &Client, host: &str) -> String {
 /// A meeting of a new host with a guest's link.
 pub async fn meeting(client: &Client) -> (String, String, String) {
     let (host, id) = hosted(client, json!({"language": "en"})).await;
-    let link = client
+    let link = link(client, &id).await;
+    (host, id, link)
+}
+
+/// A guest's link into a meeting.
+pub async fn link(client: &Client, id: &str) -> String {
+    let made = client
         .post(
             &format!("/v1/meetings/{id}/links"),
             json!({"role": "participant"}),
         )
         .await
         .expect("a link");
-    (host, id, link["url"].as_str().expect("a url").to_owned())
+    made["url"].as_str().expect("a url").to_owned()
 }

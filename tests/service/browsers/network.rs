@@ -4,11 +4,11 @@
 use super::{
     meeting,
     person::{Person, READY_MAX, ROOM, places},
-    relay::Relay,
+    relay::{self, LOOPBACK, Relay},
 };
 use crate::{
     browser::{RATE, packages, wav},
-    support::{Scratch, eventually, server::Server},
+    support::{Scratch, eventually},
 };
 use hansard_client::{
     rest::{Client, audio_stream},
@@ -17,52 +17,17 @@ use hansard_client::{
     tone::{self, OpusSettings},
 };
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// Where the relay is: the server has the same ports at [`LOOPBACK`].
-const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// So long somebody counts as present of whom nothing is heard.
 const PRESENT_MS: i64 = 30_000;
+/// Shorter than the 30 s for which somebody counts as present.
 const LOST: Duration = Duration::from_secs(10);
 const SPEECH: Duration = Duration::from_secs(300);
-
-/// A server that can be reached only through the relay, by browsers; and its own address.
-async fn behind(relay: &Relay, data: &Scratch) -> (Server, String) {
-    let mut ports = Vec::new();
-    for _ in 0..2 {
-        let listener = TcpListener::bind((RELAY, 0)).await.expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        relay.tcp(listener, SocketAddr::new(LOOPBACK, port));
-        ports.push(port);
-    }
-    let [pages, media] = ports[..] else {
-        unreachable!("there are two");
-    };
-    let datagrams = UdpSocket::bind((RELAY, media)).await.expect("a port");
-    relay.udp(datagrams, SocketAddr::new(LOOPBACK, media));
-    let public = format!("http://{RELAY}:{pages}");
-    let (listen, media) = (format!("{LOOPBACK}:{pages}"), format!("{media}-{media}"));
-    let arguments = [
-        "--listen",
-        &listen,
-        "--s3-listen",
-        "127.0.0.1:0",
-        "--public-url",
-        &public,
-        "--rtp-public-ip",
-        &RELAY.to_string(),
-        "--rtp-webrtc-ports",
-        &media,
-    ];
-    let server = Server::start("serve", data.path(), &arguments, &[]);
-    (server, format!("http://{listen}"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_network_that_was_lost_is_told_and_for_ten_seconds_parts_nobody() {
@@ -70,7 +35,7 @@ async fn a_network_that_was_lost_is_told_and_for_ten_seconds_parts_nobody() {
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
     let relay = Relay::new();
-    let (server, own) = behind(&relay, &data).await;
+    let (server, own) = relay::behind(&relay, &relay, &data).await;
     let client = Client::new(&own, server.key()).expect("the address is well-formed");
     let (_, id, link) = meeting(&client).await;
     let mut observer = Signal::observe(&client, &id, Some(0))

@@ -32,6 +32,25 @@ const ENERGY: &str = "return (element.room.stats() ?? Promise.resolve(new Map())
 /// The room, for scripts.
 pub const ROOM: &str = "hansard-room-view";
 
+/// What is known of somebody's camera or screen as it comes.
+pub fn inbound(name: &str, source: &str, what: &str) -> String {
+    format!(
+        "const {{ room }} = element;
+        const [id] = [...room.people].find(([, person]) => person.displayName === {name:?}) ?? [];
+        const track = room.remotes.get(id)?.{source};
+        return (room.stats() ?? Promise.resolve(new Map())).then((stats) => {{
+            const own = [...stats.values()]
+                .find((one) => one.type === 'inbound-rtp' && one.trackIdentifier === track?.id);
+            return {what};
+        }})"
+    )
+}
+
+/// Pictures of somebody's that were decoded.
+pub fn frames(name: &str, source: &str) -> String {
+    inbound(name, source, "own?.framesDecoded ?? 0")
+}
+
 /// Browsers that may run at once: more of them, and two cores no longer play sound in time.
 static PLACES: Semaphore = Semaphore::const_new(3);
 
@@ -199,6 +218,34 @@ impl Person {
             assert!(waited < READY_MAX, "{silent:?} are not heard: {before}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// A click on a word of the player jumps there, and it plays on.
+    pub async fn plays(&mut self) {
+        let player = "hansard-player-view";
+        let inside = |what: &str| format!("{player} {what}");
+        let video = inside("video");
+        self.until(&video, "return element.duration > 5", |is| *is == true)
+            .await;
+        // Files may be another server's, which has to let the page read them, too.
+        self.until(player, "return element.bars.length", |bars| {
+            bars.as_u64() > Some(0)
+        })
+        .await;
+        let word = inside("[data-ms] >> nth=8");
+        let marked = "return Number(element.dataset.ms)";
+        let ms = self.read(&word, marked).await;
+        self.click(&word).await;
+        self.wait(&inside(".spoken")).await;
+        assert_eq!(self.read(&inside(".spoken"), marked).await, ms);
+        let now = "return element.currentTime";
+        let from = self.read(&video, now).await.as_f64();
+        assert!(from > Some(0.0), "{from:?}");
+        self.click(&inside("#play")).await;
+        self.until(&video, now, |now| {
+            now.as_f64() > from.map(|from| from + 1.0)
+        })
+        .await;
     }
 
     pub async fn leave(mut self) {

@@ -1,7 +1,12 @@
 //! A network that can be lost: what goes through it, by UDP and TCP, goes on as long as it is
 //! there.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use crate::support::{Scratch, server::Server};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -9,7 +14,42 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Where relays are: the server has the same ports at [`LOOPBACK`].
+const RELAY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const DATAGRAM_MAX: usize = 2048;
+
+/// A server that browsers reach only through these relays; and its own address.
+pub async fn behind(pages: &Relay, media: &Relay, data: &Scratch) -> (Server, String) {
+    let mut ports = Vec::new();
+    for relay in [pages, media] {
+        let listener = TcpListener::bind((RELAY, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        relay.tcp(listener, SocketAddr::new(LOOPBACK, port));
+        ports.push(port);
+    }
+    let [page_port, media_port] = ports[..] else {
+        unreachable!("there are two");
+    };
+    let datagrams = UdpSocket::bind((RELAY, media_port)).await.expect("a port");
+    media.udp(datagrams, SocketAddr::new(LOOPBACK, media_port));
+    let public = format!("http://{RELAY}:{page_port}");
+    let listen = format!("{LOOPBACK}:{page_port}");
+    let arguments = [
+        "--listen",
+        &listen,
+        "--s3-listen",
+        "127.0.0.1:0",
+        "--public-url",
+        &public,
+        "--rtp-public-ip",
+        &RELAY.to_string(),
+        "--rtp-webrtc-ports",
+        &format!("{media_port}-{media_port}"),
+    ];
+    let server = Server::start("serve", data.path(), &arguments, &[]);
+    (server, format!("http://{listen}"))
+}
 
 /// It ends when dropped.
 pub struct Relay {

@@ -1,11 +1,25 @@
-//! What microphones hear: voices of a bundled meeting, first by its script and then on and on.
+//! What microphones hear: voices of a bundled meeting, first by its script and then on and on. And
+//! what is read of them.
 
+use super::person::{Person, READY_MAX};
 use crate::browser::{RATE, wav};
 use hansard_client::{
     meeting::{Meeting, Utterance},
-    tone, wer,
+    rest::{Client, Joined, audio_stream},
+    sender::{Sender, SenderConfig},
+    tone::{self, OpusSettings},
+    wer,
 };
-use std::{path::Path, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Of somebody, to be sure who it is.
+const WORDS: usize = 12;
 
 /// Silence before the first word, in which a microphone that was just opened gets its connection.
 const LEAD_MS: i64 = 4_000;
@@ -34,14 +48,61 @@ pub async fn decoded(name: &str) -> Vec<f32> {
     decoding.await.expect("no panic")
 }
 
+/// The utterances of somebody in the set `incident`.
+fn utterances(name: &str) -> Vec<Utterance> {
+    let set = Meeting::test_set("incident").expect("the set");
+    let own = set.utterances.into_iter();
+    own.filter(|utterance| utterance.speaker == name).collect()
+}
+
+/// Speaks with a voice of the set `incident` by plain RTP, until `stop`.
+pub async fn send(
+    client: &Client,
+    meeting: &str,
+    joined: &Joined,
+    name: &'static str,
+    stop: CancellationToken,
+) {
+    let sender = Sender::bind(LOOPBACK, SenderConfig::opus(name)).await;
+    let sender = sender.expect("a socket");
+    let of = &joined.participant_id;
+    let request = audio_stream(of, "opus", sender.config(), None, None);
+    let stream = client.create_stream(meeting, request).await;
+    let to = SocketAddr::new(LOOPBACK, stream.expect("a port").port);
+    let samples = decoded(name).await;
+    let encoding = tokio::task::spawn_blocking(move || {
+        tone::opus(&samples, OpusSettings::default()).expect("encodes")
+    });
+    let frames = encoding.await.expect("no panic");
+    tokio::spawn(async move { sender.run(to, &frames, Instant::now(), &stop).await });
+}
+
+/// Waits until a page shows words of somebody in the set `incident`, and holds so many in a hundred
+/// of them to be their own.
+pub async fn until_read(person: &mut Person, name: &str, right: usize) {
+    let known: Vec<String> = utterances(name)
+        .iter()
+        .flat_map(|utterance| wer::words(&utterance.text))
+        .collect();
+    let begun = Instant::now();
+    loop {
+        let lines = person.texts("[role=log] .line").await;
+        let own = lines.iter().filter_map(|line| line.strip_prefix(name));
+        let read: Vec<String> = own.flat_map(wer::words).collect();
+        if read.len() >= WORDS {
+            let own = read.iter().filter(|word| known.contains(word)).count();
+            println!("{own} words of {} are {name}'s own: {lines:?}", read.len());
+            assert!(own * 100 >= read.len() * right, "{lines:?}");
+            return;
+        }
+        assert!(begun.elapsed() < READY_MAX, "{name}: {lines:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
 /// Writes a voice of the set `incident`; gives the words of the script's part.
 pub async fn write(path: &Path, name: &'static str, tail: Tail, length: Duration) -> String {
-    let set = Meeting::test_set("incident").expect("the set");
-    let own: Vec<Utterance> = set
-        .utterances
-        .into_iter()
-        .filter(|utterance| utterance.speaker == name)
-        .collect();
+    let own = utterances(name);
     let voice = decoded(name).await;
     let mut heard = vec![0.0; samples(LEAD_MS)];
     heard.extend_from_slice(&voice[..samples(SCRIPT_MS)]);
