@@ -8,7 +8,7 @@ use crate::domain::id::StreamId;
 use tokio::sync::mpsc;
 
 /// The two ways of a stream's packets: to the meeting's loop, and live to the others in the room.
-/// Every source of packets ends here, with [`Delivery::give`] and [`Delivery::forward`].
+/// Every source of packets ends here, with [`Delivery::deliver`] and [`Delivery::forward`].
 ///
 /// They part on the task that received the packet, before the loop and before the reorder buffer:
 /// whoever listens orders packets for itself, and a loop that is busy delays no voice. The loop
