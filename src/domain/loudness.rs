@@ -9,7 +9,7 @@ pub const GAIN_DB_MAX: f64 = 20.0;
 /// True peaks of the finished file stay below this.
 pub const PEAK_DBTP_MAX: f64 = -1.0;
 /// Where the limiter stands: lossy encoding moves peaks, by about a decibel at our rate.
-pub const LIMIT_DBTP: f64 = -3.5;
+pub const LIMIT_DBTP: f64 = -2.5;
 /// The limiter takes loudness away; the gain is corrected until the result is this near the target.
 pub const NEAR_LU: f64 = 0.3;
 /// And no oftener than this: a programme of single clicks never gets there.
