@@ -14,7 +14,7 @@ use std::{
 /// Both timescales: a sample is a tick.
 const RATE: u32 = 48_000;
 /// Samples per frame of AAC-LC.
-const FRAME: u32 = 1_024;
+pub const FRAME: u32 = 1_024;
 /// No index of ours is larger: a day of frames needs 17 MB.
 const INDEX_MAX: u64 = 64 << 20;
 

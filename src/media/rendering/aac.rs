@@ -23,10 +23,9 @@ use std::{
 /// the time, but it drops one of several tones for tenths of a second, and moves peaks by 2 dB.
 const BIT_RATE: i32 = 96_000;
 const RATE: u64 = 48_000;
-/// Samples of a frame.
-const FRAME: usize = 1_024;
+const FRAME: usize = mp4::FRAME as usize;
 /// Samples that an encoder puts before the first one: a frame.
-const PRIMING: u32 = FRAME as u32;
+const PRIMING: u32 = mp4::FRAME;
 /// Frames of a part: half a minute.
 const PART: usize = 1_408;
 /// Frames that an encoder gets before those that are kept, to have learned what it would know by

@@ -13,6 +13,7 @@ use crate::{
         recording::union,
         time::{MeetingTime, Micros, Span},
     },
+    media::containers::mp4,
     media::rendering::{
         aac::Encoder,
         limiter::Limiter,
@@ -34,8 +35,6 @@ use std::{
 
 /// Blocks that a track's thread may be ahead.
 const AHEAD: usize = 2;
-/// Samples per frame of AAC.
-const FRAME: u64 = 1_024;
 /// Players play the last frame whole, whatever the edit list says (ffmpeg does). A last frame of so
 /// few samples (2 ms) is left out, so that no mix is more than 20 ms longer than it should be.
 const STUMP_MAX: u64 = 96;
@@ -68,7 +67,7 @@ pub struct Before {
 }
 
 /// Renders the mix of `sources` to `out`. Blocks; at most about a second of CPU per minute of
-/// meeting and half of it in the caller's thread. `progress` is told 0…1 about once per second of
+/// meeting, most of it in threads that decode tracks and encode parts. `progress` is told 0…1 about once per second of
 /// meeting, and ends the work by an error.
 ///
 /// Beside `out` a file is made while it works, and removed. `None`: nothing was recorded, and there
@@ -311,7 +310,7 @@ impl Mixing {
         self.write_open(until)?;
         self.write_silence(self.until)?;
         let mut take = self.scratch.finish()?;
-        let rest = take.length() % FRAME;
+        let rest = take.length() % u64::from(mp4::FRAME);
         if rest <= STUMP_MAX {
             take.shorten(rest);
         }
