@@ -65,16 +65,7 @@ async fn a_broker_that_dies_and_comes_back() {
         heard(&mut subscription).await,
         Some(Notice::Published(event(2)))
     );
-    let ((), reply) = tokio::join!(
-        async {
-            let (_, responder) = timeout(SOON, serving.recv())
-                .await
-                .expect("it comes")
-                .expect("it is open");
-            responder.reply(Reply::Done);
-        },
-        pair.one.ask(meeting, &Ask::Changed, SOON)
-    );
+    let reply = answered(&pair, meeting, &mut serving).await;
     assert_eq!(reply, Ok(Reply::Done));
     let mut taken = BTreeSet::new();
     while taken.len() < confirmed.len() {

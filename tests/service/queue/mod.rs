@@ -10,7 +10,7 @@ use hansard::{
         lease::Holder,
     },
     queue::{
-        AskError, JobKind, Notice, Queue, Subscription, Unavailable,
+        AskError, JobKind, Notice, Queue, Serving, Subscription, Unavailable,
         message::{Ask, Published, Reply, Wake},
     },
 };
@@ -46,6 +46,23 @@ async fn heard(subscription: &mut Subscription) -> Option<Notice> {
     timeout(SOON, subscription.recv())
         .await
         .expect("something is heard")
+}
+
+/// What is answered when one end asks and the other, which serves the meeting, has done it.
+async fn answered(
+    pair: &Pair,
+    meeting: MeetingId,
+    serving: &mut Serving,
+) -> Result<Reply, AskError> {
+    let serves = async {
+        let (_, responder) = timeout(SOON, serving.recv())
+            .await
+            .expect("it comes")
+            .expect("it is open");
+        responder.reply(Reply::Done);
+    };
+    let ((), reply) = tokio::join!(serves, pair.one.ask(meeting, &Ask::Changed, SOON));
+    reply
 }
 
 /// Two ends as two processes have them; the same thing twice where there is only one process.
@@ -330,16 +347,7 @@ async fn listening_and_serving_can_begin_again(pair: Pair) {
             "round {round}"
         );
         let mut serving = pair.other.serve(meeting).await;
-        let ((), reply) = tokio::join!(
-            async {
-                let (_, responder) = timeout(SOON, serving.recv())
-                    .await
-                    .expect("it comes")
-                    .expect("it is open");
-                responder.reply(Reply::Done);
-            },
-            pair.one.ask(meeting, &Ask::Changed, SOON)
-        );
+        let reply = answered(&pair, meeting, &mut serving).await;
         assert_eq!(reply, Ok(Reply::Done), "round {round}");
     }
     let mut before = pair.other.serve(meeting).await;

@@ -93,12 +93,7 @@ async fn what_is_said_stands_in_a_chain() {
         (&first, &json!([second]), &Value::Null)
     );
 
-    let mut tx = app
-        .state
-        .store
-        .tenant_tx(app.tenant)
-        .await
-        .expect("Postgres answers");
+    let mut tx = app.tenant_tx().await;
     let head = consent::verify(&mut tx, meeting)
         .await
         .expect("Postgres answers");

@@ -381,12 +381,7 @@ async fn whoever_was_removed_by_policy_may_come_back() {
     );
     let joined = app.join(meeting, bob).await;
 
-    let mut tx = app
-        .state
-        .store
-        .tenant_tx(app.tenant)
-        .await
-        .expect("Postgres answers");
+    let mut tx = app.tenant_tx().await;
     let decision = ConsentDecision {
         meeting,
         participant: joined.participant,

@@ -243,12 +243,7 @@ async fn an_ended_meeting_stays_ended() {
     .await
     .problem(409, "ended");
 
-    let mut tx = app
-        .state
-        .store
-        .tenant_tx(app.tenant)
-        .await
-        .expect("Postgres answers");
+    let mut tx = app.tenant_tx().await;
     let head = event::head(&mut tx, meeting).await.expect("it is there");
     assert!(head.ended && head.roster > 0, "{head:?}");
 }
@@ -266,12 +261,7 @@ async fn a_meeting_that_never_began_ends_with_off() {
     )
     .await
     .expect(200);
-    let mut tx = app
-        .state
-        .store
-        .tenant_tx(app.tenant)
-        .await
-        .expect("Postgres answers");
+    let mut tx = app.tenant_tx().await;
     let events = event::after(&mut tx, meeting, 0, 10)
         .await
         .expect("Postgres answers");

@@ -37,12 +37,7 @@ async fn every_hot_query_touches_one_partition() {
             };
             sql = sql.replace(&format!("${}", n + 1), value);
         }
-        let mut tx = app
-            .state
-            .store
-            .tenant_tx(app.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = app.tenant_tx().await;
         let plan: Value = sqlx::query_scalar(AssertSqlSafe(format!("explain (format json) {sql}")))
             .fetch_one(&mut *tx)
             .await
@@ -86,12 +81,7 @@ async fn the_lists_of_meetings_have_indexes_in_their_order() {
         (meeting::LIST_OF_HOST, "meetings_tenant_host_list"),
         (meeting::LIST_OF_TENANT, "meetings_tenant_list"),
     ] {
-        let mut tx = app
-            .state
-            .store
-            .tenant_tx(app.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = app.tenant_tx().await;
         sqlx::query("set local enable_seqscan = off")
             .execute(&mut *tx)
             .await

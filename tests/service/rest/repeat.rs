@@ -140,12 +140,7 @@ async fn agreeing_has_a_limit_and_refusing_none() {
             .await
             .expect(201);
     }
-    let mut tx = app
-        .state
-        .store
-        .tenant_tx(app.tenant)
-        .await
-        .expect("Postgres answers");
+    let mut tx = app.tenant_tx().await;
     consent::verify(&mut tx, meeting)
         .await
         .expect("read")
@@ -269,12 +264,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
         for joined in [&ana, &bob] {
             app.enter(meeting, joined.participant).await;
         }
-        let mut tx = app
-            .state
-            .store
-            .tenant_tx(app.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = app.tenant_tx().await;
         let of = hansard::store::meeting::get(&mut tx, meeting)
             .await
             .expect("read")
@@ -340,12 +330,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
         );
 
         // The same words once more, received earlier by another process: the earliest receipt cuts.
-        let mut tx = app
-            .state
-            .store
-            .tenant_tx(app.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = app.tenant_tx().await;
         let earlier = consent::ConsentDecision {
             id: hansard::domain::id::ConsentId(uuid::Uuid::now_v7()),
             timestamp: start + chrono::TimeDelta::seconds(1),
@@ -372,12 +357,7 @@ async fn a_late_withdrawal_takes_back_stored_words() {
             Some(earlier.timestamp)
         );
         tx.commit().await.expect("commits");
-        let mut tx = app
-            .state
-            .store
-            .tenant_tx(app.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = app.tenant_tx().await;
         consent::verify(&mut tx, meeting)
             .await
             .expect("read")

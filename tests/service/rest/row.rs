@@ -173,12 +173,7 @@ async fn the_consent_log_only_grows() {
             assert!(refused.is_err(), "{statement} as {role}: {refused:?}");
         }
     }
-    let mut tx = app
-        .state
-        .store
-        .tenant_tx(app.tenant)
-        .await
-        .expect("Postgres answers");
+    let mut tx = app.tenant_tx().await;
     assert!(
         consent::verify(&mut tx, meeting)
             .await

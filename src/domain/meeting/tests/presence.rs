@@ -2,24 +2,19 @@
 
 use super::*;
 
+fn sockets(of: &[ParticipantId]) -> Input {
+    Input::Sockets {
+        api: API,
+        participants: of.to_vec(),
+    }
+}
+
 #[test]
 fn presence_lasts_30_s_beyond_the_last_socket_and_an_empty_meeting_ends() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(here(&[ANA]), s(0));
-    meeting.handle(
-        Input::Sockets {
-            api: API,
-            participants: vec![ANA],
-        },
-        s(1),
-    );
-    meeting.handle(
-        Input::Sockets {
-            api: API,
-            participants: vec![],
-        },
-        s(5),
-    );
+    meeting.handle(sockets(&[ANA]), s(1));
+    meeting.handle(sockets(&[]), s(5));
     drain(&mut meeting);
     meeting.handle(Input::Tick, s(34));
     assert_eq!(drain(&mut meeting), []);
@@ -49,13 +44,7 @@ fn presence_lasts_30_s_beyond_the_last_socket_and_an_empty_meeting_ends() {
 fn a_dead_api_has_no_sockets() {
     let mut meeting = meeting(ConsentPolicy::Exclude);
     meeting.handle(here(&[ANA]), s(0));
-    meeting.handle(
-        Input::Sockets {
-            api: API,
-            participants: vec![ANA],
-        },
-        s(0),
-    );
+    meeting.handle(sockets(&[ANA]), s(0));
     let mut left_at = None;
     while let Some(at) = meeting.poll_timeout().filter(|at| *at < s(200)) {
         meeting.handle(Input::Tick, at);
@@ -160,24 +149,12 @@ fn who_is_muted_and_there_by_socket_keeps_its_stream() {
     );
     drain(&mut meeting);
     for second in (2..3_600).step_by(2) {
-        meeting.handle(
-            Input::Sockets {
-                api: API,
-                participants: vec![ANA],
-            },
-            s(second),
-        );
+        meeting.handle(sockets(&[ANA]), s(second));
         meeting.handle(Input::Tick, s(second));
         assert_eq!(drain(&mut meeting), [], "{second}");
     }
     // A socket that breaks after an hour costs nothing at once: five minutes begin there.
-    meeting.handle(
-        Input::Sockets {
-            api: API,
-            participants: vec![],
-        },
-        s(3_600),
-    );
+    meeting.handle(sockets(&[]), s(3_600));
     meeting.handle(Input::Tick, s(3_600));
     assert_eq!(drain(&mut meeting), []);
     let mut closed = None;

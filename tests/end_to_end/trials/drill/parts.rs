@@ -7,6 +7,7 @@ use crate::support::{
 };
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use axum::http::Method;
+use hansard::domain::object_key::PeaksFile;
 use hansard_client::tone;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -96,12 +97,15 @@ impl Site {
             .send()
             .await
             .expect("lists");
-        let mut found = Vec::new();
+        let (mut found, mut peaks) = (Vec::new(), Vec::new());
         for (n, version) in listed.versions().iter().enumerate() {
             let key = version.key().expect("a key");
             let no_sound = ["ledger/", "deployment/"];
-            // Peaks are levels of 50 ms: no pitch can be told from them.
-            if no_sound.iter().any(|under| key.starts_with(under)) || key.ends_with(".peaks") {
+            if no_sound.iter().any(|under| key.starts_with(under)) {
+                continue;
+            }
+            if let Some(of) = PeaksFile::parse(key) {
+                peaks.push(of);
                 continue;
             }
             let got = client
@@ -116,6 +120,11 @@ impl Site {
             let path = to.join(n.to_string());
             std::fs::write(&path, bytes).expect("writes");
             found.push((key.to_owned(), path));
+        }
+        // Peaks are levels of 50 ms, from which no pitch can be told: they may not outlive their file.
+        for of in peaks {
+            let mut files = found.iter().map(|(key, _)| format!("/{key}"));
+            assert!(files.any(|file| of.are_of(&file)), "{of}: of no file");
         }
         found
     }

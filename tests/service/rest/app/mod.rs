@@ -153,6 +153,15 @@ impl App {
         }
     }
 
+    /// A transaction as the tenant's requests have it.
+    pub async fn tenant_tx(&self) -> store::Tx {
+        self.state
+            .store
+            .tenant_tx(self.tenant)
+            .await
+            .expect("Postgres answers")
+    }
+
     /// A connection as the database's owner, who sees and may do everything.
     pub async fn sql(&self) -> sqlx::PgConnection {
         store::owner(&self.url).await.expect("Postgres answers")
@@ -260,12 +269,7 @@ impl App {
 
     /// Makes a participant present, as its socket would.
     pub async fn enter(&self, meeting: MeetingId, participant: ParticipantId) {
-        let mut tx = self
-            .state
-            .store
-            .tenant_tx(self.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = self.tenant_tx().await;
         let door = EntryBy::Join(self.state.clock.now());
         join::enter(&mut tx, meeting, participant, door)
             .await
@@ -275,12 +279,7 @@ impl App {
     }
 
     pub async fn leave(&self, meeting: MeetingId, participant: ParticipantId) {
-        let mut tx = self
-            .state
-            .store
-            .tenant_tx(self.tenant)
-            .await
-            .expect("Postgres answers");
+        let mut tx = self.tenant_tx().await;
         leave::leave(&mut tx, meeting, participant)
             .await
             .expect("Postgres answers");
