@@ -35,7 +35,8 @@ use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use std::sync::Arc;
 use tracing::info;
 
-/// Tracks of a meeting that are joined at a time: what one waits for storage is another's work.
+/// Tracks of a meeting that are joined, and then stored, at a time: what one waits for storage is
+/// another's work.
 const TRACKS: usize = 4;
 
 /// The job.
@@ -85,9 +86,14 @@ impl Join {
             recording::fail(&mut tx, *id, error).await?;
         }
         tx.commit().await?;
-        for track in &tracks.done {
-            joining.keep(track).await?;
-        }
+        let keeps: Vec<_> = tracks
+            .done
+            .iter()
+            .map(|track| joining.keep(track))
+            .collect();
+        // Each to its end: what another's error breaks off is to be followed up.
+        let kept: Vec<anyhow::Result<()>> = stream::iter(keeps).buffered(TRACKS).collect().await;
+        kept.into_iter().collect::<anyhow::Result<()>>()?;
         self.end(claimed, &known, &tracks).await
     }
 

@@ -21,7 +21,7 @@ use std::{
 
 /// Bits per second for one voice channel; transparent for speech. At 72,000 the coder takes half of
 /// the time, but it drops one of several tones for tenths of a second, and moves peaks by 2 dB.
-const BIT_RATE: i32 = 96_000;
+const BIT_RATE: i32 = 80_000;
 const RATE: u64 = 48_000;
 const FRAME: usize = mp4::FRAME as usize;
 /// Samples that an encoder puts before the first one: a frame.
