@@ -168,8 +168,8 @@ pub async fn captions(rounds: usize) -> Result<Table> {
     Ok(table)
 }
 
-const SILENCES: &str = "60 s of digital silence, white noise at −35 dBFS, brown noise at −20 dBFS, chords, breath and a \
-                        car horn";
+const SILENCES: &str = "60 s of digital silence, white noise at −35 dBFS, brown noise at −20 dBFS, chords, breath, \
+                        laughter and a car horn";
 
 pub async fn silence() -> Result<Table> {
     let mut table = Table::new("silence", format!("{SILENCES}; the bundled model."));
@@ -196,6 +196,7 @@ async fn hear_nothing(table: &mut Table, model: &str, alone: Alone) -> Result<()
         sound::spoken_by("Brown", &sound::noise(61, -20.0, true, samples))?,
         sound::spoken_by("Chords", &sound::chords(samples))?,
         sound::spoken_by("Breath", &sound::breath(samples))?,
+        sound::spoken_by("Laughter", &sound::laughter(samples))?,
         sound::spoken_by("Horn", &sound::horn(samples))?,
     ];
     let meeting = sound::wordless("silence", voices);

@@ -120,6 +120,46 @@ pub fn horn(samples: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Laughter: every 4 s a bout of six calls of voice that fall in pitch, 75 ms each and 130 ms of
+/// breath between them, as measured of people by Bachorowski et al. (2001).
+pub fn laughter(samples: usize) -> Vec<f32> {
+    const CALLS: usize = 6;
+    const FORMANTS: [(f64, f32); 3] = [(650.0, 1.0), (1_500.0, 0.5), (2_600.0, 0.25)];
+    let (bout, call, voiced) = (at(4_000), at(205), at(75));
+    let breath = noise(63, -34.0, false, samples);
+    let mut phase = 0.0f64;
+    (0..samples)
+        .map(|n| {
+            let within = n % bout;
+            let (nth, in_call) = (within / call, within % call);
+            if nth >= CALLS {
+                return 0.0;
+            }
+            if in_call >= voiced {
+                return breath[n];
+            }
+            let through = in_call as f64 / voiced as f64;
+            let hz = 290.0 - 15.0 * nth as f64 - 40.0 * through;
+            phase += TAU * hz / f64::from(RATE);
+            // Harmonics, as loud as the formants let them be.
+            let voice: f32 = (1..12)
+                .map(|k| {
+                    let at_hz = hz * f64::from(k);
+                    let loud: f32 = FORMANTS
+                        .iter()
+                        .map(|(formant, level)| {
+                            level / (1.0 + ((at_hz - formant) / 120.0).powi(2)) as f32
+                        })
+                        .sum();
+                    (phase * f64::from(k)).sin() as f32 * loud
+                })
+                .sum();
+            let swell = (std::f64::consts::PI * through).sin() as f32;
+            voice * swell * 0.15 * 0.9f32.powi(nth as i32) + breath[n]
+        })
+        .collect()
+}
+
 pub fn add(to: &mut [f32], from: usize, what: &[f32]) {
     to.iter_mut()
         .skip(from)

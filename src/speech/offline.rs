@@ -63,7 +63,7 @@ impl Offline {
     pub async fn start(settings: SpeechConfig) -> anyhow::Result<Self> {
         let (decoder, outcomes) = Decoder::start((&settings).into()).await?;
         let model = settings.model;
-        let endpoint = Thresholds::new(model.longest());
+        let endpoint = Thresholds::offline(model.longest());
         let (takes_glossary, takes_context) = (model.prompt, model.context);
         let language = model.only_language().map(str::to_owned);
         Ok(Self {

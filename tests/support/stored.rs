@@ -17,16 +17,14 @@ use hansard::{
         frame::Frame,
     },
 };
-use hansard_client::{
-    rest::Client,
-    tone::{self, OpusSettings},
-};
+use hansard_client::{meeting::Meeting, rest::Client};
 use serde_json::json;
 use sqlx::PgConnection;
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc};
 use uuid::Uuid;
 
 const SEGMENT_MS: i64 = 4_000;
+const FRAME_MS: i64 = 20;
 const BEGIN_MS: i64 = 10_000;
 
 pub struct StoredMeeting {
@@ -77,21 +75,8 @@ impl StoredMeeting {
         let mut sql = made.sql().await;
         let scratch = Scratch::new();
         let path = scratch.path().join("track.webm");
-        let begin = MeetingTime::from_ms(BEGIN_MS);
-        let mut writer = track::Writer::create(&path, AudioCodec::Opus, 1, begin).expect("creates");
-        let frames = hum();
-        for n in 0..segments {
-            for (at, frame) in frames.iter().take(200).enumerate() {
-                let at = begin + Micros::from_ms(n * SEGMENT_MS + 20 * at as i64);
-                let frame = Frame {
-                    payload: frame.payload.as_ref().into(),
-                    span: Span::of(at, Micros::from_ms(20)),
-                };
-                writer.write(&frame).expect("writes");
-            }
-        }
-        writer.finish().expect("finishes");
-        for participant in people {
+        for (track, participant) in people.into_iter().enumerate() {
+            made.write_track(&path, voice(track as i64));
             let recording = Uuid::now_v7();
             made.recording(&mut sql, recording, participant).await;
             let key = format!("recordings/t/{}/{recording}-1.webm", made.meeting);
@@ -196,6 +181,18 @@ impl StoredMeeting {
         self.meeting.parse().expect("an id")
     }
 
+    /// A whole track as a file.
+    fn write_track(&self, path: &Path, frames: impl Iterator<Item = Arc<[u8]>>) {
+        let begin = MeetingTime::from_ms(BEGIN_MS);
+        let mut writer = track::Writer::create(path, AudioCodec::Opus, 1, begin).expect("creates");
+        for (n, payload) in (0..self.length_ms() / FRAME_MS).zip(frames) {
+            let at = begin + Micros::from_ms(FRAME_MS * n);
+            let span = Span::of(at, Micros::from_ms(FRAME_MS));
+            writer.write(&Frame { payload, span }).expect("writes");
+        }
+        writer.finish().expect("finishes");
+    }
+
     /// `entry`: the number of the participant's consent.
     async fn track(
         &self,
@@ -207,20 +204,19 @@ impl StoredMeeting {
     ) {
         let recording = Uuid::now_v7();
         self.recording(sql, recording, participant).await;
-        let frames = hum();
+        let mut frames = voice(entry);
         for n in 0..self.segments {
             let begin = MeetingTime::from_ms(BEGIN_MS + n * SEGMENT_MS);
             let writer =
                 Writer::create(path, Shape::Segment, AudioCodec::Opus, 1, MeetingTime::ZERO)
                     .expect("creates");
-            for (at, frame) in frames.iter().take(200).enumerate() {
-                let span = Span::of(begin + Micros::from_ms(20 * at as i64), Micros::from_ms(20));
-                writer
-                    .write(&Frame {
-                        payload: frame.payload.as_ref().into(),
-                        span,
-                    })
-                    .expect("writes");
+            for at in 0..SEGMENT_MS / FRAME_MS {
+                let payload = frames.next().expect("it goes on");
+                let span = Span::of(
+                    begin + Micros::from_ms(FRAME_MS * at),
+                    Micros::from_ms(FRAME_MS),
+                );
+                writer.write(&Frame { payload, span }).expect("writes");
             }
             writer.finish().expect("finishes");
             let key = format!("live/t/{}/1/{recording}/{n}-1.mkv", self.meeting);
@@ -366,15 +362,16 @@ impl StoredMeeting {
     }
 }
 
-/// More than four seconds of it.
-fn hum() -> Vec<hansard_client::sender::Frame> {
-    let sound = tone::sine(
-        500.0,
-        0.2,
-        Duration::from_millis(SEGMENT_MS.unsigned_abs()),
-        48_000,
-    );
-    tone::opus(&sound, OpusSettings::default()).expect("encodes")
+/// Somebody's voice, in frames of 20 ms: one of the bundled meeting's, again and again.
+fn voice(track: i64) -> impl Iterator<Item = Arc<[u8]>> {
+    let set = Meeting::test_set("planning").expect("the bundled meeting");
+    let nth = track.unsigned_abs() as usize % set.voices.len();
+    let frames: Vec<Arc<[u8]>> = set.voices[nth]
+        .frames
+        .iter()
+        .map(|frame| frame.payload.as_ref().into())
+        .collect();
+    frames.into_iter().cycle()
 }
 
 /// A statement about a meeting and one more id.

@@ -15,7 +15,8 @@ pub struct Thresholds {
     pub tail: Micros,
     /// Less voice than this is a click ("yes" has 150 ms and more).
     pub voiced_min: Micros,
-    /// Silence until the speculative final, and while a decoder is free.
+    /// Silence until the speculative final while others wait for decoders, whose time a guess that
+    /// turns out wrong would take; and while one is free.
     pub guess_after: Micros,
     pub guess_early: Micros,
     /// Silence until the end: after a sentence, when unknown, in mid-clause.
@@ -39,7 +40,7 @@ impl Thresholds {
             pre_roll: Micros::from_ms(250),
             tail: Micros::from_ms(190),
             voiced_min: Micros::from_ms(120),
-            guess_after: Micros::from_ms(200),
+            guess_after: Micros::from_ms(300),
             guess_early: Micros::from_ms(112),
             end_complete: Micros::from_ms(400),
             end_unknown: Micros::from_ms(600),
@@ -47,6 +48,15 @@ impl Thresholds {
             short_pause: Micros::from_ms(160),
             longest,
             patience: Micros::from_ms(300),
+        }
+    }
+
+    /// The same where nobody waits for the words: a breath does not end a sentence then, which
+    /// costs its context.
+    pub const fn offline(longest: Micros) -> Self {
+        Self {
+            end_unknown: Micros::from_ms(1_200),
+            ..Self::new(longest)
         }
     }
 }

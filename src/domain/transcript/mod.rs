@@ -22,8 +22,10 @@ const NO_SPEECH: f32 = 0.6;
 /// Above this, text that the decoder all but invented.
 const MAYBE_NO_SPEECH: f32 = 0.2;
 const INVENTING: f32 = -1.0;
-/// Who speaks says more words than this in a second of voice.
-const WORDS_PER_SECOND_MIN: f64 = 0.7;
+/// Who speaks says more words than this in a second of voice: slow readers say 2. (Of 20 s of noise
+/// that the voice detector takes for a voice, base makes up to 14 words, or a sentence again and
+/// again, with a no-speech probability of 0.75 to 0.9 and a log probability of -0.4.)
+const WORDS_PER_SECOND_MIN: f64 = 1.2;
 /// Above this, text is nothing said unless a lot of voice stood behind it.
 const SURELY_NO_SPEECH: f32 = 0.9;
 /// Mean log probability per token below which the decoder was guessing.
@@ -143,20 +145,21 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
     }
     let seconds = voiced.0 as f64 / 1e6;
     let unsure = hypothesis.log_prob < GUESSING;
+    let whole: Vec<String> = words.iter().map(|word| bare(&word.text)).collect();
+    let looped = loops(&whole).is_some();
     let few = (untangle(words.clone()).len() as f64) < WORDS_PER_SECOND_MIN * seconds;
-    if hypothesis.no_speech > NO_SPEECH && (unsure || few || seconds < 1.5)
+    if hypothesis.no_speech > NO_SPEECH && (unsure || looped || few || seconds < 1.5)
         || hypothesis.no_speech > SURELY_NO_SPEECH && seconds < 4.0
         || hypothesis.no_speech > MAYBE_NO_SPEECH && hypothesis.log_prob < INVENTING
     {
         return Some(Doubt::NoSpeech);
     }
-    let whole: Vec<String> = words.iter().map(|word| bare(&word.text)).collect();
     let mean = words.iter().map(|word| word.confidence).sum::<f32>() / words.len() as f32;
     let weak = words.len() <= FEW_WORDS && mean < UNSURE && hypothesis.no_speech > WEAK_NO_SPEECH;
     if weak || hypothesis.no_speech > STOCK_NO_SPEECH && STOCK.contains(&whole.join(" ").as_str()) {
         return Some(Doubt::Weak);
     }
-    if loops(&whole).is_some() || whole.iter().any(|word| stutters(word)) {
+    if looped || whole.iter().any(|word| stutters(word)) {
         return Some(Doubt::Repetition);
     }
     if hypothesis.truncated {

@@ -113,6 +113,24 @@ fn believes_speech_and_doubts_noise() {
         Some(Doubt::NoSpeech),
         "two words in seven seconds, four times"
     );
+    // What base makes of noise.
+    let next = "I'm going to the next station.";
+    let noise = |line: &str, log_prob| Hypothesis {
+        no_speech: 0.75,
+        log_prob,
+        ..hypothesis(line)
+    };
+    assert_eq!(
+        doubt(&noise(&[next; 5].join(" "), -0.4), Micros::from_ms(4_500)),
+        Some(Doubt::NoSpeech),
+        "a sentence again and again, where most likely nobody spoke"
+    );
+    let fourteen = format!("{next} And what is it that you would see there?");
+    assert_eq!(
+        [4, 16].map(|seconds| doubt(&noise(&fourteen, -0.4), Micros::from_secs(seconds))),
+        [None, Some(Doubt::NoSpeech)],
+        "fifteen words in four seconds are speech, in sixteen they are not"
+    );
     let long = "unless to be rather cold hearted and rather selfish is to be ill disposed";
     assert_eq!(
         doubt(&hypothesis(&format!("{long} {long}")), Micros::from_secs(6)),

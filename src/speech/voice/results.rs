@@ -131,6 +131,14 @@ impl Voice {
         utterance.stop_all(dispatch);
         let voiced = total(&utterance.voiced);
         let doubt = doubt(&hypothesis, voiced);
+        tracing::debug!(
+            voiced_ms = voiced.as_ms(),
+            words = hypothesis.words.len(),
+            no_speech = hypothesis.no_speech,
+            log_prob = hypothesis.log_prob,
+            ?doubt,
+            "an utterance was decoded"
+        );
         if heard_letters(&hypothesis, voiced) {
             utterance.segment.heard_letters();
         }
