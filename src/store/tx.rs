@@ -4,7 +4,7 @@
 
 use super::{Result, fair_share::Share, pooler::Pooler};
 use crate::domain::{consent::hex, id::TenantId};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, pool::PoolConnection};
 use std::ops::{Deref, DerefMut};
 
 /// The longest that one statement may run: a request waits no longer than this for a lock.
@@ -26,7 +26,7 @@ pub(super) enum Acting<'a> {
 
 impl Acting<'_> {
     /// Begins and says who acts, in one message: there is no instant at which the transaction runs
-    /// as somebody else, and a role that cannot be taken leaves no transaction at all.
+    /// as somebody else. A role that cannot be taken fails the whole.
     fn begin(self, pooler: Pooler) -> String {
         let (role, setting) = match self {
             // An id is hexadecimal digits and hyphens, and so is nothing to be escaped.
@@ -48,12 +48,27 @@ impl Acting<'_> {
     }
 }
 
-/// A transaction that was begun with its role. Rolled back when dropped.
+/// How far a transaction is on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// From before its beginning was sent: only a rollback ends it.
+    Open,
+    /// Its end was sent, or was about to be: nobody knows.
+    Ending,
+    Over,
+}
+
+/// A transaction that was begun with its role. Rolled back when dropped, wherever it is: a request
+/// whose client has gone, or that ran out of time, is dropped at any await, also before the database
+/// has answered to the beginning. A connection that went back within a transaction would be the next
+/// one's, with its snapshot and its locks.
 #[derive(Debug)]
 pub struct Tx {
-    inner: Transaction<'static, Postgres>,
+    /// There until it is dropped.
+    conn: Option<PoolConnection<Postgres>>,
+    phase: Phase,
     /// Given back after the connection.
-    _share: Option<Share>,
+    share: Option<Share>,
 }
 
 impl Tx {
@@ -63,19 +78,55 @@ impl Tx {
         pooler: Pooler,
         share: Option<Share>,
     ) -> Result<Self> {
-        let inner = pool.begin_with(AssertSqlSafe(acting.begin(pooler))).await?;
-        Ok(Self {
-            inner,
-            _share: share,
-        })
+        let mut tx = Self {
+            conn: Some(pool.acquire().await?),
+            phase: Phase::Open,
+            share,
+        };
+        let begin = AssertSqlSafe(acting.begin(pooler));
+        sqlx::raw_sql(begin).execute(&mut *tx).await?;
+        Ok(tx)
     }
 
     pub async fn commit(self) -> Result<(), sqlx::Error> {
-        self.inner.commit().await
+        self.end("commit").await
     }
 
     pub async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.inner.rollback().await
+        self.end("rollback").await
+    }
+
+    async fn end(mut self, how: &'static str) -> Result<(), sqlx::Error> {
+        self.phase = Phase::Ending;
+        let ended = sqlx::raw_sql(how).execute(&mut *self).await;
+        // What the database answers to it, also by refusing, ends it.
+        if matches!(ended, Ok(_) | Err(sqlx::Error::Database(_))) {
+            self.phase = Phase::Over;
+        }
+        ended.map(|_| ())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(mut conn) = self.conn.take() else {
+            return;
+        };
+        match self.phase {
+            Phase::Over => {}
+            Phase::Ending => conn.close_on_drop(),
+            Phase::Open => {
+                let share = self.share.take();
+                tokio::spawn(async move {
+                    // Behind whatever is still on its way there.
+                    if sqlx::raw_sql("rollback").execute(&mut *conn).await.is_err() {
+                        conn.close_on_drop();
+                    }
+                    drop(conn);
+                    drop(share);
+                });
+            }
+        }
     }
 }
 
@@ -83,12 +134,12 @@ impl Deref for Tx {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        &self.inner
+        self.conn.as_ref().expect("it is there until it is dropped")
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.inner
+        self.conn.as_mut().expect("it is there until it is dropped")
     }
 }

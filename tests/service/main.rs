@@ -19,3 +19,4 @@ mod rest;
 mod signal;
 mod tenant;
 mod tiers;
+mod transaction;
