@@ -4,17 +4,12 @@
 //!
 //! Reading order: [`id`] and [`time`] name things, [`codec`] and [`stream`] the facts of media;
 //! [`limits`] bounds them; [`consent`] is the gate that everything else stands behind; [`source`]
-//! says whose packets count and [`media_state`] whether they come; [`timeline`], [`reorder`],
-//! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`],
+//! says whose packets count, [`media_state`] whether they come and [`connectivity`] whether a silent
+//! sender is cut off; [`timeline`], [`reorder`], [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`],
 //! [`schedule`], [`transcript`] and [`unheard`] make captions; [`recording`] makes files;
 //! [`meeting`] composes them, [`negotiation`] reads what browsers offer, [`own_sections`] and
 //! [`turns`] say what is offered to them, [`rewriting`] numbers what is sent on, [`bandwidth`] says
 //! which pictures are, and [`log_reader`] says when the consent log is read.
-//! says whose packets count, [`media_state`] whether they come and [`connectivity`] whether a silent sender is cut off; [`timeline`], [`reorder`],
-//! [`framing`], [`intake`] and [`jitter_buffer`] place them; [`endpoint`], [`utterance`], [`schedule`], [`transcript`]
-//! and [`unheard`] make captions; [`recording`] makes files; [`meeting`] composes them,
-//! [`negotiation`] reads what browsers offer, [`own_sections`] and [`turns`] say what is offered to them,
-//! [`rewriting`] numbers what is sent on, [`bandwidth`] says which pictures are, and [`log_reader`] says when the consent log is read.
 
 pub mod consent;
 pub mod gate;
@@ -74,6 +69,7 @@ pub mod admission;
 pub mod bandwidth;
 pub mod close_code;
 pub mod connections;
+pub mod error_code;
 pub mod event;
 pub mod fair_share;
 pub mod fault;

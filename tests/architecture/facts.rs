@@ -16,10 +16,14 @@ const OTHER_FACTS: [&str; 6] = [
 
 /// Written names that often mean something else, too: columns, errors of the contract, what a
 /// message or a log line is about.
-const AMBIGUOUS: [&str; 19] = [
+const AMBIGUOUS: [&str; 24] = [
     "clock_rate",
+    "conflict",
     "consent_required",
     "ended",
+    "forbidden",
+    "gone",
+    "internal",
     "invalid",
     "meeting",
     "not_found",
@@ -35,6 +39,7 @@ const AMBIGUOUS: [&str; 19] = [
     "segment",
     "too_many",
     "transcription",
+    "unauthorized",
     "unavailable",
 ];
 
@@ -47,7 +52,7 @@ const PLACES: [&str; 4] = [
 ];
 
 /// Files that say such a word for another reason.
-const MEANT: [(&str, &str, &str); 28] = [
+const MEANT: [(&str, &str, &str); 29] = [
     ("api/asyncapi.rs", "host", "a server's, in AsyncAPI"),
     ("api/consent.rs", "accepted", "an example in the document"),
     (
@@ -75,6 +80,7 @@ const MEANT: [(&str, &str, &str); 28] = [
         "the label of a metric",
     ),
     ("media/rendering/mix.rs", "mix", "the name of a thread"),
+    ("media/rendering/peaks.rs", "peaks", "the name of a thread"),
     ("objects/client.rs", "none", "no status of HTTP"),
     ("objects/conform/basic.rs", "delete", "the name of a trial"),
     ("objects/conform/classes.rs", "moved", "the name of a trial"),

@@ -9,6 +9,7 @@ use crate::{
         admission::{Barred, EntryBy},
         close_code::Close,
         deletion::Deletable,
+        error_code::ErrorCode,
         event::{self as fact, RecordingReport},
         id::{MeetingId, ParticipantId, TenantId},
         participant::{self, Role},
@@ -49,13 +50,13 @@ pub(super) struct Joined {
 
 /// Why nobody joined. Without `close` the socket may try again.
 pub(super) struct NotJoined {
-    pub code: &'static str,
+    pub code: ErrorCode,
     pub message: String,
     pub close: Option<Close>,
 }
 
 impl NotJoined {
-    fn barred(code: &'static str, message: impl Into<String>) -> Self {
+    fn barred(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -65,7 +66,7 @@ impl NotJoined {
 
     fn ended() -> Self {
         Self {
-            code: "ended",
+            code: ErrorCode::Ended,
             message: "the meeting has ended".into(),
             close: Some(Close::Ended),
         }
@@ -75,13 +76,14 @@ impl NotJoined {
 impl From<StoreError> for NotJoined {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound => {
-                Self::barred("not_found", "there is no such meeting or participant")
-            }
+            StoreError::NotFound => Self::barred(
+                ErrorCode::NotFound,
+                "there is no such meeting or participant",
+            ),
             error => {
                 tracing::warn!(%error, "a socket could not join");
                 Self {
-                    code: "unavailable",
+                    code: ErrorCode::Unavailable,
                     message: "try again in a moment".into(),
                     close: None,
                 }
@@ -118,7 +120,7 @@ impl Signal {
                             .await
                     }
                     _ => Err(NotJoined::barred(
-                        "unauthorized",
+                        ErrorCode::Unauthorized,
                         "token is a join token or one to observe",
                     )),
                 },
@@ -128,14 +130,14 @@ impl Signal {
                             .await
                     }
                     _ => Err(NotJoined::barred(
-                        "unauthorized",
+                        ErrorCode::Unauthorized,
                         "resumeToken is a resume token",
                     )),
                 },
                 Who::Observer(meeting) => match observes {
                     Some(tenant) => self.observe(tenant, *meeting, join.last_seq, None).await,
                     None => Err(NotJoined::barred(
-                        "forbidden",
+                        ErrorCode::Forbidden,
                         "to observe, open the socket with an API key",
                     )),
                 },
@@ -145,7 +147,7 @@ impl Signal {
             .await
             .unwrap_or_else(|_| {
                 Err(NotJoined {
-                    code: "unavailable",
+                    code: ErrorCode::Unavailable,
                     message: "it took too long, try again".into(),
                     close: None,
                 })
@@ -157,7 +159,7 @@ impl Signal {
         state
             .keys
             .read(token, state.clock.now())
-            .map_err(|refused| NotJoined::barred("unauthorized", refused.to_string()))
+            .map_err(|refused| NotJoined::barred(ErrorCode::Unauthorized, refused.to_string()))
     }
 
     async fn enter(
@@ -181,19 +183,15 @@ impl Signal {
             Ok(entered) => entered,
             Err(barred) => {
                 // What a removed participant still has is told to it by REST only.
+                let code = ErrorCode::from(&barred);
                 return Err(match barred {
                     Barred::Ended => NotJoined::ended(),
-                    Barred::Removed => NotJoined::barred("removed", "the participant was removed"),
-                    Barred::Absent => {
-                        NotJoined::barred("absent", "the participant left; join again")
-                    }
+                    Barred::Removed => NotJoined::barred(code, "the participant was removed"),
+                    Barred::Absent => NotJoined::barred(code, "the participant left; join again"),
                     Barred::ConsentRequired(missing) => {
                         let missing: Vec<_> =
                             missing.iter().map(|purpose| purpose.as_str()).collect();
-                        NotJoined::barred(
-                            "consent_required",
-                            format!("accept {} first", missing.join(" and ")),
-                        )
+                        NotJoined::barred(code, format!("accept {} first", missing.join(" and ")))
                     }
                 });
             }
@@ -266,7 +264,10 @@ impl Signal {
             .await?
             .is_some()
         {
-            return Err(NotJoined::barred("gone", "the meeting was deleted"));
+            return Err(NotJoined::barred(
+                ErrorCode::Gone,
+                "the meeting was deleted",
+            ));
         }
         drop(tx);
         let ticket = self.rooms().enter(tenant, meeting).await;

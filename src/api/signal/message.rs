@@ -6,6 +6,7 @@ use crate::{
     api::body::check_text,
     domain::{
         consent::{ConsentStatus, ConsentType},
+        error_code::ErrorCode,
         event::data,
         id::MeetingId,
         negotiation::Offer,
@@ -289,9 +290,9 @@ pub fn envelope(
 }
 
 /// `error {code, message}`.
-pub fn error(re: Option<&Value>, code: &str, message: &str) -> Utf8Bytes {
+pub fn error(re: Option<&Value>, code: ErrorCode, message: &str) -> Utf8Bytes {
     let said = ErrorData {
-        code: code.to_owned(),
+        code,
         message: message.to_owned(),
     };
     envelope(ERROR, re, None, &data(&said))

@@ -13,10 +13,12 @@ use crate::{
         auth::{Caller, Who},
         consent_request::{self, ConsentRequest, Outcome},
         holder::{self, ANSWER_MAX},
+        problem::Problem,
         token::Subject,
     },
     command::mute::mute,
     domain::{
+        error_code::ErrorCode,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
         participant::Role,
     },
@@ -88,7 +90,7 @@ impl RequestQueues {
             let (re, _) = full.into_inner();
             outbox.push(message::error(
                 re.as_ref(),
-                "busy",
+                ErrorCode::Busy,
                 "too much waits for the worker; try again in a moment",
             ));
         }
@@ -141,9 +143,9 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
             // Nothing of a grant that is let go of stands in the log behind the refusal: its commit
             // holds the head's lock.
             () = log.is_kept_waiting(), if accepts => {
-                refuse(&outbox, id, re, "unavailable");
+                refuse(&outbox, id, re, ErrorCode::Unavailable);
                 for before in log.grants_before_a_refusal() {
-                    refuse(&outbox, before.decision.id, before.re, "unavailable");
+                    refuse(&outbox, before.decision.id, before.re, ErrorCode::Unavailable);
                 }
                 continue;
             }
@@ -165,12 +167,17 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
                 }
             }
             Ok(_) => {}
-            Err(problem) => refuse(&outbox, id, re, problem.name()),
+            Err(problem) => refuse(&outbox, id, re, code_of(&problem)),
         }
     }
 }
 
-fn refuse(outbox: &Outbox, id: ConsentId, re: Option<Value>, code: &str) {
+/// A problem that a socket has no code for is one of ours.
+fn code_of(problem: &Problem) -> ErrorCode {
+    problem.name().parse().unwrap_or(ErrorCode::Internal)
+}
+
+fn refuse(outbox: &Outbox, id: ConsentId, re: Option<Value>, code: ErrorCode) {
     // Unless the withdrawal was told already because it acts.
     let re = outbox.expected(id).or(re);
     outbox.push(message::error(
@@ -211,9 +218,9 @@ async fn carry_out(
                 outbox.push(message::envelope(&kind, re.as_ref(), None, &data));
                 continue;
             }
-            Ok(Reply::Error { code, message }) => (code.as_str(), message),
+            Ok(Reply::Error { code, message }) => (code.into(), message),
             Ok(_) => continue,
-            Err(error) => ("unavailable", error.to_string()),
+            Err(error) => (ErrorCode::Unavailable, error.to_string()),
         };
         outbox.push(message::error(re.as_ref(), error.0, &error.1));
     }
@@ -226,7 +233,7 @@ async fn tell_muted(
     meeting: MeetingId,
     participant: ParticipantId,
     Mute { source, muted }: Mute,
-) -> Result<(), (&'static str, &'static str)> {
+) -> Result<(), (ErrorCode, &'static str)> {
     let telling = async {
         let mut tx = signal.state().store.tenant_tx(tenant).await?;
         let effects = mute(&mut tx, meeting, participant, source, muted).await?;
@@ -238,8 +245,11 @@ async fn tell_muted(
             signal.state().publish(meeting, effects);
             Ok(())
         }
-        Ok(Ok(None)) => Err(("no_stream", "you have no open stream of this source")),
-        Ok(Err(_)) | Err(_) => Err(("unavailable", "try again in a moment")),
+        Ok(Ok(None)) => Err((
+            ErrorCode::NoStream,
+            "you have no open stream of this source",
+        )),
+        Ok(Err(_)) | Err(_) => Err((ErrorCode::Unavailable, "try again in a moment")),
     }
 }
 

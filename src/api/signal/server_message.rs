@@ -4,6 +4,7 @@
 use crate::{
     api::ice::IceServer,
     domain::{
+        error_code::ErrorCode,
         event::RecordingReport,
         id::ParticipantId,
         participant::{Answers, Person},
@@ -45,9 +46,8 @@ pub struct JoinedData {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorData {
-    /// For programs, as the contract names them.
-    #[schema(example = "invalid")]
-    pub code: String,
+    /// For programs.
+    pub code: ErrorCode,
     /// For people.
     pub message: String,
 }

@@ -20,6 +20,7 @@ use crate::{
     domain::{
         close_code::Close,
         connections::Activity,
+        error_code::ErrorCode,
         event::data,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
     },
@@ -104,7 +105,11 @@ impl Signal {
             Err(_) => return Some(Close::NoJoin),
         };
         let Some(_place) = self.place() else {
-            let full = message::error(re.as_ref(), "unavailable", "too many sockets are open here");
+            let full = message::error(
+                re.as_ref(),
+                ErrorCode::Unavailable,
+                "too many sockets are open here",
+            );
             return say_first(&first, full)
                 .await
                 .err()
@@ -160,7 +165,7 @@ impl Signal {
         let close = tokio::select! {
             close = self.listen(stream, &mut rate, outbox, &joined, &queues) => close,
             () = runs_out => {
-                outbox.push(message::error(None, "unauthorized", "the token has run out"));
+                outbox.push(message::error(None, ErrorCode::Unauthorized, "the token has run out"));
                 Some(Close::NotAllowed)
             }
         };
@@ -202,7 +207,7 @@ impl Signal {
                 _ => {
                     say_first(
                         first,
-                        message::error(id.as_ref(), "not_joined", "send join_room first"),
+                        message::error(id.as_ref(), ErrorCode::NotJoined, "send join_room first"),
                     )
                     .await?
                 }
@@ -250,15 +255,18 @@ impl Signal {
         joined: &Joined,
         queues: &RequestQueues,
     ) -> ControlFlow<Close> {
-        let refuse = |code: &str, why: &str| outbox.push(message::error(id.as_ref(), code, why));
+        let refuse =
+            |code: ErrorCode, why: &str| outbox.push(message::error(id.as_ref(), code, why));
         match (message, joined.participant) {
-            (ClientMessage::Join(_), _) => refuse("already_joined", "this socket has joined"),
+            (ClientMessage::Join(_), _) => {
+                refuse(ErrorCode::AlreadyJoined, "this socket has joined")
+            }
             (ClientMessage::Ping, _) => outbox.push(pong(id.as_ref())),
             (ClientMessage::Leave, None) => return ControlFlow::Break(Close::Left),
             // What is said meanwhile, a withdrawal perhaps, is not kept waiting.
             (ClientMessage::Leave, Some(participant)) => {
                 let Ok(place) = queues.leaving.clone().try_acquire_owned() else {
-                    refuse("busy", "an earlier leave is under way");
+                    refuse(ErrorCode::Busy, "an earlier leave is under way");
                     return ControlFlow::Continue(());
                 };
                 let leaving = self
@@ -272,14 +280,14 @@ impl Signal {
                     } else {
                         outbox.push(message::error(
                             id.as_ref(),
-                            "unavailable",
+                            ErrorCode::Unavailable,
                             "try again in a moment",
                         ));
                     }
                 };
                 self.tracker().spawn(leaving.in_current_span());
             }
-            (_, None) => refuse("forbidden", "an observer only listens"),
+            (_, None) => refuse(ErrorCode::Forbidden, "an observer only listens"),
             (ClientMessage::Consent(data), Some(participant)) => {
                 let decision =
                     decision(joined.meeting, participant, data, self.state().clock.now());
@@ -290,7 +298,10 @@ impl Signal {
                     let acting = Acting::start(self.state(), &decision);
                     queues.log().refuse(id.clone(), decision, acting).await;
                 } else if !answered || !queues.log().grant(id.clone(), decision) {
-                    refuse("busy", "too much waits to be logged; try again in a moment");
+                    refuse(
+                        ErrorCode::Busy,
+                        "too much waits to be logged; try again in a moment",
+                    );
                 }
             }
             (ClientMessage::Signal(signal), Some(_)) => {
@@ -371,7 +382,7 @@ async fn next(
             _ if !rate.admits(false, now) => Err(Some(Close::TooManyMessages)),
             Message::Binary(_) => Ok(Received::Invalid(message::error(
                 None,
-                "invalid",
+                ErrorCode::Invalid,
                 "only text frames are understood",
             ))),
             _ => Ok(Received::Alive),
@@ -390,7 +401,7 @@ async fn next(
         Ok(incoming) => Received::Message(incoming),
         Err(invalid) => Received::Invalid(message::error(
             invalid.re.as_ref(),
-            "invalid",
+            ErrorCode::Invalid,
             &invalid.message,
         )),
     })
