@@ -6,6 +6,7 @@ use crate::support::{
     postgres::shared,
     rabbitmq::RabbitMq,
     s3::Bucket,
+    server::Server,
 };
 use axum::http::Method;
 use clap::Parser;
@@ -13,7 +14,8 @@ use hansard::{
     config::{Base, Deployment, Settings, Sources},
     doctor::{Finding, State, examine, examine_storage},
 };
-use std::path::Path;
+use std::{future::IntoFuture, path::Path};
+use tokio::net::TcpListener;
 
 #[derive(Parser)]
 struct NoFlags {
@@ -313,6 +315,53 @@ async fn a_store_that_speaks_otherwise_is_named_with_its_setting() {
             .expect("it says how")
             .contains("CORS rule")
     );
+}
+
+/// `serve` hands out its files itself: while it runs they are fetched as clients and pages do it.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_running_serve_are_fetched_by_its_own_address() {
+    let scratch = Scratch::new();
+    let (listen, s3) = (free_address(), free_address());
+    let server = Server::start(
+        "serve",
+        scratch.path(),
+        &["--listen", &listen, "--s3-listen", &s3],
+        &[],
+    );
+    let environment = [
+        ("HANSARD_LISTEN", listen.as_str()),
+        ("HANSARD_S3_LISTEN", s3.as_str()),
+        ("HANSARD_ORIGINS", "https://app.example.org"),
+    ];
+    let found = findings(scratch.path(), &environment).await;
+    for what in ["object storage", "links", "CORS of files"] {
+        assert_eq!(of(&found, what).state, State::Ok, "{what}");
+    }
+    let links = of(&found, "links");
+    let files = format!("fetched through http://{listen}/files");
+    assert!(links.found.contains(&files), "{links}");
+    let cors = of(&found, "CORS of files");
+    assert!(cors.found.contains("in origins fetch files"), "{cors}");
+
+    // Something is in between that has no files.
+    let between = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let public = format!("http://{}", between.local_addr().expect("bound"));
+    tokio::spawn(axum::serve(between, axum::Router::new()).into_future());
+    let environment = [&environment[..], &[("HANSARD_PUBLIC_URL", &public)]].concat();
+    let found = findings(scratch.path(), &environment).await;
+    let links = of(&found, "links");
+    assert_eq!(links.state, State::Fail);
+    assert!(links.found.contains("404"), "{links}");
+    let cors = of(&found, "CORS of files");
+    assert_eq!(cors.state, State::Warn);
+    assert!(cors.found.contains("https://app.example.org"), "{cors}");
+    server.terminate();
+}
+
+/// Of a port that nobody listens on.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").to_string()
 }
 
 /// A proxy that is in front and not named makes all clients one.
