@@ -203,6 +203,15 @@ async fn plays_it(client: &Client, ana: &mut Person, host: &str, id: &str) {
     })
     .await;
 
+    // Each instant of the bars is below its own in the waveform.
+    let place = "const { left, right } = element.getBoundingClientRect(); return [left, right]";
+    for (width, height) in [(390, 800), (1180, 760)] {
+        ana.step(json!({"step": "size", "width": width, "height": height}))
+            .await;
+        let wave = ana.read("canvas", place).await;
+        assert_eq!(ana.read("hansard-lanes .bar", place).await, wave);
+    }
+
     let ms = ana.read(word, "return Number(element.dataset.ms)").await;
     ana.click(word).await;
     ana.wait(".spoken").await;

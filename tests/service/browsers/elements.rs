@@ -2,7 +2,7 @@
 
 use super::{
     hosted,
-    person::{Desk, Person, READY_MAX, places},
+    person::{Desk, Person, READY_MAX, ROOM, places},
     site::Site,
     voice::{self, Tail},
 };
@@ -77,11 +77,15 @@ async fn talks(site: &Site, server: &Server, packages: &Path, voice: &Desk<'_>) 
         .goto(&format!("{}/elements.html", site.origin()))
         .await;
     person.wait("#leave").await;
+    // Whatever the page's language is: the element's texts are in the browser's.
+    let language = person.read("hansard-room", "return element.lang").await;
+    assert_eq!(language, "en");
     person.click("#consent").await;
     agree(&mut person).await;
     person.click("#mute").await;
     voice::until_read(&mut person, "David", RIGHT).await;
     person.look("embedded-room").await;
+    shortcut(&mut person).await;
     person.read("hansard-room", &listen("ended")).await;
     client.end(&id).await.expect("ends");
     let told = "return window.told.map(({ end }) => end)";
@@ -99,6 +103,21 @@ async fn talks(site: &Site, server: &Server, packages: &Path, voice: &Desk<'_>) 
         .expect("complete");
     person.leave().await;
     id
+}
+
+/// A letter mutes while the focus is in the element; elsewhere it is the page's own.
+async fn shortcut(person: &mut Person) {
+    let muted = "return element.room.muted";
+    let press = json!({"step": "press", "key": "m"});
+    for (at, is_muted) in [("body", false), (ROOM, true), ("body", true), (ROOM, false)] {
+        let focus = match at {
+            "body" => "document.activeElement.blur()",
+            _ => "element.shadowRoot.querySelector('#leave').focus()",
+        };
+        person.read(at, focus).await;
+        person.step(press.clone()).await;
+        assert_eq!(person.read(ROOM, muted).await, is_muted, "{at}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

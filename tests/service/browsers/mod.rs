@@ -3,6 +3,7 @@
 mod crash;
 mod elements;
 mod host;
+mod keyboard;
 mod network;
 pub mod person;
 mod relay;

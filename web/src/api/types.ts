@@ -166,6 +166,8 @@ export interface Recording {
 /** How loud a recording is along its time. */
 export interface Peaks {
     peaks: number[] | null;
+    /** Ask again in some seconds. */
+    making: boolean;
 }
 
 export interface Transcript {

@@ -108,6 +108,19 @@ export class CaptionsView extends PageElement {
             .frame {
                 display: contents;
             }
+            @media (max-width: 46rem) {
+                .tools {
+                    gap: 0.3rem;
+                }
+                .tools button {
+                    padding-inline: 0.45rem;
+                    font-size: 0.85rem;
+                }
+                .note {
+                    font-size: 0.8rem;
+                    padding: 0.2rem 0.5rem;
+                }
+            }
             @media (prefers-color-scheme: dark) {
                 .who {
                     color: hsl(var(--hue) 80% 78%);

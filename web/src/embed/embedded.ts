@@ -25,6 +25,12 @@ export abstract class Embedded extends PageElement {
         return `${this.rest.root.replace(/^http/, "ws")}/v1/signal`;
     }
 
+    override connectedCallback(): void {
+        super.connectedCallback();
+        // The page around it may be in another language.
+        this.lang = texts.code;
+    }
+
     override updated(): void {
         const wanted = [this.url, this.meeting, this.token].join(" ");
         if (wanted !== this.begun && this.meeting !== "" && this.token !== "") {

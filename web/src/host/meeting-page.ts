@@ -64,7 +64,7 @@ export class MeetingFiles extends PageElement {
                         <h1>${of === null ? texts.loading : texts.host.meetingOf(dateAndTime(timeOf(of)))}</h1>
                     </header>
                     ${this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`}
-                    ${this.deleted ? html`<p class="note good" role="status">${texts.host.deleted}</p>` : nothing}
+                    ${this.deleted ? html`<p class="note good" id="deleted" role="status" tabindex="-1">${texts.host.deleted}</p>` : nothing}
                     ${of === null || this.deleted ? nothing : this.content(of)}
                 </main>
             </div>
@@ -116,14 +116,22 @@ export class MeetingFiles extends PageElement {
             ? html`<div class="note warn row" role="alertdialog" aria-label=${texts.host.deleteMeetingSure}>
                   <span>${texts.host.deleteMeetingSure}</span>
                   <button id="sure" class="danger sure" @click=${this.removeIt}>${texts.host.deleteYes}</button>
-                  <button @click=${() => (this.sure = false)}>${texts.cancel}</button>
+                  <button
+                      @click=${() => {
+                          this.sure = false;
+                          void this.focusBack("#delete");
+                      }}
+                  >
+                      ${texts.cancel}
+                  </button>
               </div>`
             : html`<div class="row end">
                   <button
+                      id="delete"
                       class="danger"
                       @click=${() => {
                           this.sure = true;
-                          void this.focusOn("#sure");
+                          void this.focusOnQuestion("#sure");
                       }}
                   >
                       ${texts.host.deleteMeeting}
@@ -141,6 +149,7 @@ export class MeetingFiles extends PageElement {
             await this.rest.delete(`/v1/meetings/${this.meeting}`);
             clearTimeout(this.timer);
             this.deleted = true;
+            void this.focusOn("#deleted");
         } catch (error) {
             this.fault = inWords(error);
         }

@@ -56,7 +56,7 @@ export class RecordingRow extends PageElement {
         ].filter((fact) => fact);
         return html`
             <div class="row">
-                <div class="what">
+                <div class="what" tabindex="-1">
                     <strong>${name}</strong>
                     <p class="small quiet">${facts.join(" · ")}</p>
                     ${status === "processing"
@@ -82,7 +82,7 @@ export class RecordingRow extends PageElement {
             return html`
                 <span>${texts.host.deleteSure(name)}</span>
                 <button id="sure" class="danger sure" @click=${this.removeIt}>${texts.host.deleteYes}</button>
-                <button @click=${() => (this.sure = false)}>${texts.cancel}</button>
+                <button @click=${this.unsure}>${texts.cancel}</button>
             `;
         }
         const content = `${this.rest.root}/v1/recordings/${recording.id}/content?download=true`;
@@ -100,11 +100,12 @@ export class RecordingRow extends PageElement {
                 : nothing}
             ${recording.status === "ready" || recording.status === "failed"
                 ? html`<button
+                      id="delete"
                       class="danger"
                       aria-label=${`${texts.host.delete}: ${name}`}
                       @click=${() => {
                           this.sure = true;
-                          void this.focusOn("#sure");
+                          void this.focusOnQuestion("#sure");
                       }}
                   >
                       ${texts.host.delete}
@@ -113,11 +114,18 @@ export class RecordingRow extends PageElement {
         `;
     }
 
-    private readonly removeIt = () =>
-        this.act(async () => {
+    private readonly unsure = () => {
+        this.sure = false;
+        void this.focusBack("#delete");
+    };
+
+    private readonly removeIt = async () => {
+        await this.act(async () => {
             await this.rest.delete(`/v1/recordings/${this.recording.id}`);
             this.said = texts.host.deleted;
         });
+        await (this.fault === "" ? this.focusOn(".what") : this.focusBack("#delete"));
+    };
 
     private readonly again = () => this.act(() => this.rest.post(`/v1/recordings/${this.recording.id}/retry`, {}));
 

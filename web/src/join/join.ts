@@ -5,6 +5,7 @@ import { purposesOf, type Invitation, type Purpose } from "../api/types";
 import { PageElement } from "../look/element";
 import { texts } from "../text";
 import type { ConsentChoice } from "./consent-choice";
+import "./camera-choice";
 import "./consent-choice";
 import "./microphone-choice";
 
@@ -13,10 +14,11 @@ export interface Choice {
     displayName: string;
     password: string | null;
     microphone: MediaStreamTrack | null;
+    camera: MediaStreamTrack | null;
     answers: Map<Purpose, boolean>;
 }
 
-/** Asks for a name, a microphone and consent. Tells `join` with a {@link Choice}. */
+/** Asks for a name, a microphone, a camera and consent. Tells `join` with a {@link Choice}. */
 @customElement("hansard-join")
 export class JoinForm extends PageElement {
     static override styles = [
@@ -59,6 +61,7 @@ export class JoinForm extends PageElement {
     @state() private answers = new Map<Purpose, boolean>();
     @state() private tried = false;
     private microphone: MediaStreamTrack | null = null;
+    private camera: MediaStreamTrack | null = null;
 
     private get purposes(): Purpose[] {
         return purposesOf(this.invitation);
@@ -80,6 +83,9 @@ export class JoinForm extends PageElement {
                             <hansard-microphone-choice
                                 @microphone=${(event: CustomEvent) => (this.microphone = event.detail)}
                             ></hansard-microphone-choice>
+                            <hansard-camera-choice
+                                @camera=${(event: CustomEvent) => (this.camera = event.detail)}
+                            ></hansard-camera-choice>
                         </section>
                         ${this.consent()}
                         ${this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`}
@@ -214,6 +220,7 @@ export class JoinForm extends PageElement {
             displayName: this.isNew ? displayName : this.known,
             password: asksPassword ? this.value("password") : null,
             microphone: this.microphone,
+            camera: this.camera,
             answers: this.answers,
         };
         this.tell("join", choice);

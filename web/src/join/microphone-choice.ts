@@ -76,7 +76,7 @@ export class MicrophoneChoice extends PageElement {
                     id="device"
                     type="button"
                     ?disabled=${this.asking || !isSecure()}
-                    @click=${() => this.use(undefined)}
+                    @click=${() => this.choose(undefined)}
                 >
                     ${texts.join.microphoneAllow}
                 </button>
@@ -86,7 +86,7 @@ export class MicrophoneChoice extends PageElement {
 
     private chosen() {
         return html`
-            <select id="device" @change=${(event: Event) => this.use((event.target as HTMLSelectElement).value)}>
+            <select id="device" @change=${(event: Event) => this.choose((event.target as HTMLSelectElement).value)}>
                 ${this.devices.map(
                     ({ deviceId, label }) => html`
                         <option value=${deviceId} ?selected=${deviceId === this.track?.getSettings().deviceId}>
@@ -134,6 +134,12 @@ export class MicrophoneChoice extends PageElement {
         if (permission?.state === "granted") {
             await this.use(undefined);
         }
+    }
+
+    /** What was used for that is drawn anew, and keeps the focus. */
+    private async choose(deviceId: string | undefined): Promise<void> {
+        await this.use(deviceId);
+        await this.focusOn("#device");
     }
 
     private async use(deviceId: string | undefined): Promise<void> {

@@ -99,7 +99,7 @@ export const base = css`
         text-decoration: none;
         white-space: nowrap;
     }
-    button:hover:not(:disabled),
+    button:hover:not(:disabled, [aria-disabled="true"]),
     a.button:hover {
         background: var(--accent-soft);
     }
@@ -129,11 +129,13 @@ export const base = css`
         color: var(--accent);
         padding-inline: 0.5rem;
     }
-    button:disabled {
+    button:disabled,
+    button[aria-disabled="true"] {
         opacity: 0.6;
         cursor: default;
     }
-    button[aria-pressed="true"] {
+    button[aria-pressed="true"],
+    button.on {
         background: var(--accent-soft);
         border-color: var(--accent);
     }

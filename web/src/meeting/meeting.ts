@@ -60,6 +60,7 @@ export class MeetingPage extends PageElement {
                     .heading=${stage.said.heading}
                     .text=${stage.said.text}
                     .action=${stage.said.action}
+                    .files=${stage.said.files === true ? `${this.root}/host/meetings/${this.meeting}` : ""}
                     @act=${this.begin}
                 ></hansard-message>`;
             case "join":
@@ -101,7 +102,7 @@ export class MeetingPage extends PageElement {
         document.title = `${invitation.hostName === "" ? texts.join.titlePlain : texts.join.title(invitation.hostName)} · ${texts.product}`;
         if (invitation.status === "ended") {
             keptSeat.write(this.meeting, null);
-            this.show({ heading: texts.fault.over, text: texts.fault.overText, action: "" });
+            this.show({ heading: texts.fault.over, text: texts.fault.overText, action: "", files: this.secret === null });
             return;
         }
         this.guest = this.secret === null ? null : keptGuest.read(this.meeting);
@@ -138,7 +139,10 @@ export class MeetingPage extends PageElement {
                 resumeToken: null,
                 consentToken: ticket.consentToken,
             };
-            this.enter(invitation, seat, { token: ticket.token }, choice.microphone);
+            const room = this.enter(invitation, seat, { token: ticket.token }, choice.microphone);
+            if (choice.camera !== null) {
+                await room.show("camera", choice.camera);
+            }
         } catch (error) {
             this.refused(error);
         } finally {
@@ -188,7 +192,7 @@ export class MeetingPage extends PageElement {
         }
     }
 
-    private enter(invitation: Invitation, seat: KeptSeat, entry: Entry, microphone: MediaStreamTrack | null): void {
+    private enter(invitation: Invitation, seat: KeptSeat, entry: Entry, microphone: MediaStreamTrack | null): Room {
         const room = new Room({
             rest: this.rest,
             meetingId: this.meeting,
@@ -200,6 +204,7 @@ export class MeetingPage extends PageElement {
             end: (end) => this.ended(invitation, end),
         });
         this.stage = { at: "room", invitation, room };
+        return room;
     }
 
     private ended(invitation: Invitation, end: End | "left"): void {
@@ -213,7 +218,7 @@ export class MeetingPage extends PageElement {
                 this.stage = { at: "join", invitation };
                 return;
             case "ended":
-                this.show({ heading: fault.ended, text: fault.endedText, action: "" });
+                this.show({ heading: fault.ended, text: fault.endedText, action: "", files: this.secret === null });
                 return;
             case "left":
                 this.show({ heading: fault.left, text: fault.leftText, action: fault.again });

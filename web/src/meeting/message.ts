@@ -1,6 +1,7 @@
 import { css, html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { PageElement } from "../look/element";
+import { texts } from "../text";
 
 /** A page that says one thing, with at most one thing to do. Tells `act`. */
 @customElement("hansard-message")
@@ -8,6 +9,10 @@ export class MessagePage extends PageElement {
     static override styles = [
         PageElement.styles,
         css`
+            .card {
+                display: grid;
+                gap: 0.5rem;
+            }
             h1:focus {
                 outline: none;
             }
@@ -17,6 +22,8 @@ export class MessagePage extends PageElement {
     @property() heading = "";
     @property() text = "";
     @property() action = "";
+    /** Where a host finds what was kept; empty: nowhere. */
+    @property() files = "";
 
     override firstUpdated(): void {
         void this.focusOn("h1");
@@ -35,6 +42,9 @@ export class MessagePage extends PageElement {
                         : html`<div class="row">
                               <button class="primary" @click=${() => this.tell("act")}>${this.action}</button>
                           </div>`}
+                    ${this.files === ""
+                        ? nothing
+                        : html`<p><a class="button" href=${this.files}>${texts.host.toFiles}</a></p>`}
                 </main>
             </div>
         `;

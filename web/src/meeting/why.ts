@@ -7,6 +7,8 @@ export interface Said {
     text: string;
     /** What can be done; empty: nothing. */
     action: string;
+    /** Whoever hosts finds its files. */
+    files?: boolean;
     /** Trying the same again is no use. */
     final?: boolean;
 }

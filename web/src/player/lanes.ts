@@ -5,6 +5,7 @@ import { PageElement } from "../look/element";
 import { hue } from "../look/icon";
 import { variable } from "../look/variable";
 import { length, texts } from "../text";
+import { drawBars } from "./wave";
 
 /** A speaker with its track. */
 export interface Lane {
@@ -14,6 +15,8 @@ export interface Lane {
     /** By itself. */
     canHear: boolean;
     isHeard: boolean;
+    /** How loud the track is along its time; empty where nobody knows. */
+    bars: readonly number[];
 }
 
 /** Who speaks when, what is missing and why, and who is heard. Tells `hear` with a lane's id. */
@@ -28,7 +31,7 @@ export class Lanes extends PageElement {
             }
             .lane {
                 display: grid;
-                grid-template-columns: 9rem minmax(0, 1fr);
+                grid-template-columns: var(--names, 9rem) minmax(0, 1fr);
                 gap: 0.6rem;
                 align-items: center;
             }
@@ -46,13 +49,14 @@ export class Lanes extends PageElement {
             }
             .bar {
                 position: relative;
-                height: 0.9rem;
+                height: 1.6rem;
                 border-radius: 0.45rem;
                 background: var(--ground);
-                border: 1px solid var(--line);
+                /* Not a border: spans are measured from where the waveform begins. */
+                box-shadow: 0 0 0 1px var(--line);
                 overflow: hidden;
             }
-            .bar div {
+            .bar > * {
                 position: absolute;
                 top: 0;
                 bottom: 0;
@@ -62,12 +66,17 @@ export class Lanes extends PageElement {
             .said {
                 background: hsl(var(--hue) 60% 45%);
             }
+            canvas {
+                height: 100%;
+                color: hsl(var(--hue) 60% 45%);
+            }
             .gap {
                 background: repeating-linear-gradient(45deg, var(--edge) 0 2px, transparent 2px 6px);
             }
             @media (max-width: 40rem) {
                 .lane {
-                    grid-template-columns: 6.5rem minmax(0, 1fr);
+                    grid-template-columns: minmax(0, 1fr);
+                    gap: 0.1rem;
                 }
             }
         `,
@@ -84,7 +93,17 @@ export class Lanes extends PageElement {
         </div>`;
     }
 
-    private lane({ id, name, track, canHear, isHeard }: Lane) {
+    override updated(): void {
+        for (const { id, bars } of this.lanes) {
+            const canvas = this.renderRoot.querySelector<HTMLCanvasElement>(`canvas[data-id="${id}"]`);
+            if (canvas !== null) {
+                const { color } = getComputedStyle(canvas);
+                drawBars(canvas, bars, () => color);
+            }
+        }
+    }
+
+    private lane({ id, name, track, canHear, isHeard, bars }: Lane) {
         const said = this.segments.filter((segment) => segment.participant.id === id);
         return html`
             <div class="lane">
@@ -98,7 +117,9 @@ export class Lanes extends PageElement {
                     <span>${name}</span>
                 </label>
                 <div class="bar" ${variable("--hue", hue(id))}>
-                    ${said.map(({ startMs, endMs }) => this.span("said", startMs, endMs, ""))}
+                    ${track !== null && bars.length > 0
+                        ? this.loudness(id, track)
+                        : said.map(({ startMs, endMs }) => this.span("said", startMs, endMs, ""))}
                     ${(track?.gaps ?? []).map(({ startMs, endMs, reason }) =>
                         this.span(
                             "gap",
@@ -112,13 +133,26 @@ export class Lanes extends PageElement {
         `;
     }
 
+    private loudness(id: string, { startMs, durationMs }: Recording) {
+        return html`<canvas
+            data-id=${id}
+            role="img"
+            aria-label=${texts.player.speaks}
+            ${variable("--from", this.percent(startMs - this.startMs))}
+            ${variable("--width", this.percent(durationMs ?? 0))}
+        ></canvas>`;
+    }
+
     private span(kind: string, startMs: number, endMs: number, title: string) {
-        const percent = (ms: number) => `${Math.min(100, Math.max(0, (100 * ms) / this.durationMs)).toFixed(3)}%`;
         return html`<div
             class=${kind}
             title=${title}
-            ${variable("--from", percent(startMs - this.startMs))}
-            ${variable("--width", percent(endMs - startMs))}
+            ${variable("--from", this.percent(startMs - this.startMs))}
+            ${variable("--width", this.percent(endMs - startMs))}
         ></div>`;
+    }
+
+    private percent(ms: number): string {
+        return `${Math.min(100, Math.max(0, (100 * ms) / this.durationMs)).toFixed(3)}%`;
     }
 }

@@ -24,6 +24,14 @@ export class PlayerView extends PageElement {
             .player {
                 display: grid;
                 gap: 0.9rem;
+                --names: 9rem;
+            }
+            /* The waveform is above the bars of the speakers, of which each instant is below its own. */
+            .along {
+                display: grid;
+                grid-template-columns: var(--names) minmax(0, 1fr);
+                gap: 0.6rem;
+                align-items: center;
             }
             video {
                 width: 100%;
@@ -63,6 +71,11 @@ export class PlayerView extends PageElement {
                 align-items: center;
                 gap: 0.4rem;
             }
+            @media (max-width: 40rem) {
+                .along {
+                    grid-template-columns: minmax(0, 1fr);
+                }
+            }
         `,
     ];
 
@@ -77,6 +90,8 @@ export class PlayerView extends PageElement {
     @state() private playing = false;
     @state() private nowS = 0;
     @state() private bars: number[] = [];
+    /** The same of each track. */
+    @state() private ofTracks = new Map<string, number[]>();
     @state() private off = new Set<string>();
     @state() private captions = "";
     @state() private fault = "";
@@ -146,7 +161,10 @@ export class PlayerView extends PageElement {
     private archived() {
         return html`
             <p class="note">${texts.player.archived}</p>
-            <div class="wave">${this.wave()}</div>
+            <div class="along">
+                <span class="quiet">${length(this.durationMs)}</span>
+                <div class="wave">${this.wave()}</div>
+            </div>
             ${this.voices()}
         `;
     }
@@ -186,23 +204,25 @@ export class PlayerView extends PageElement {
                           src=${this.captions}
                       />`}
             </video>
-            <div class="wave">
-                ${this.wave()}
-                <input
-                    type="range"
-                    min="0"
-                    max=${Math.ceil(this.durationMs / 1000)}
-                    step="1"
-                    .value=${String(Math.floor(this.nowS))}
-                    aria-label=${texts.player.seek}
-                    aria-valuetext=${texts.player.at(now, all)}
-                    @input=${(event: Event) => this.seekS(Number((event.target as HTMLInputElement).value))}
-                />
-            </div>
-            <div class="row">
+            <div class="along">
                 <button id="play" class="primary" @click=${this.toggle}>
                     ${this.playing ? icons.pause : icons.play}${this.playing ? texts.player.pause : texts.player.play}
                 </button>
+                <div class="wave">
+                    ${this.wave()}
+                    <input
+                        type="range"
+                        min="0"
+                        max=${Math.ceil(this.durationMs / 1000)}
+                        step="1"
+                        .value=${String(Math.floor(this.nowS))}
+                        aria-label=${texts.player.seek}
+                        aria-valuetext=${texts.player.at(now, all)}
+                        @input=${(event: Event) => this.seekS(Number((event.target as HTMLInputElement).value))}
+                    />
+                </div>
+            </div>
+            <div class="row">
                 <button aria-label=${texts.player.back} @click=${() => this.seekS(this.nowS - STEP_S)}>
                     ${icons.back}10
                 </button>
@@ -237,6 +257,7 @@ export class PlayerView extends PageElement {
             track: this.trackOf(id),
             canHear: !this.isArchived && this.trackOf(id) !== null,
             isHeard: !this.off.has(id),
+            bars: this.ofTracks.get(this.trackOf(id)?.id ?? "") ?? [],
         }));
     }
 
@@ -264,6 +285,7 @@ export class PlayerView extends PageElement {
         void loudness(this.rest, mix.id, this.stopped.signal)
             .then((bars) => (this.bars = bars))
             .catch(() => undefined);
+        void this.measureTracks();
         if (video === null) {
             return;
         }
@@ -283,6 +305,22 @@ export class PlayerView extends PageElement {
             this.captions = URL.createObjectURL(new Blob([captions], { type: "text/vtt" }));
         } catch (error) {
             this.fault = error instanceof Error ? error.message : String(error);
+        }
+    }
+
+    /** One after the other: there may be many. */
+    private async measureTracks(): Promise<void> {
+        const { file } = this;
+        this.ofTracks = new Map();
+        for (const { id, status } of this.tracks) {
+            if (status !== "ready") {
+                continue;
+            }
+            const bars = await loudness(this.rest, id, this.stopped.signal).catch(() => []);
+            if (file !== this.file) {
+                return;
+            }
+            this.ofTracks = new Map(this.ofTracks).set(id, bars);
         }
     }
 

@@ -3,16 +3,32 @@ import type { Peaks } from "../api/types";
 
 /** Bars of a whole recording. */
 const BARS = 600;
+/** How often it is asked again for those that are being made, and how long. */
+const AGAIN_MS = 2000;
+const TRIES = 60;
 
 /** How loud a recording is along its time, 0 to 1; empty where nobody knows. */
 export async function loudness(rest: Rest, recordingId: string, signal: AbortSignal): Promise<number[]> {
-    const { peaks } = await rest.get<Peaks>(`/v1/recordings/${recordingId}/peaks?points=${BARS}`, signal);
-    const loudest = Math.max(...(peaks ?? []), 1e-6);
-    return (peaks ?? []).map((peak) => peak / loudest);
+    for (let tries = 0; tries < TRIES && !signal.aborted; tries++) {
+        const { peaks, making } = await rest.get<Peaks>(`/v1/recordings/${recordingId}/peaks?points=${BARS}`, signal);
+        if (peaks !== null || !making) {
+            const loudest = Math.max(...(peaks ?? []), 1e-6);
+            return (peaks ?? []).map((peak) => peak / loudest);
+        }
+        await new Promise((again) => setTimeout(again, AGAIN_MS));
+    }
+    return [];
 }
 
-/** Draws the bars, those before `played` (0 to 1) in the accent's colour. */
+/** Draws the bars of a mix, those before `played` (0 to 1) in the accent's colour. */
 export function draw(canvas: HTMLCanvasElement, bars: readonly number[], played: number): void {
+    const style = getComputedStyle(canvas);
+    const [before, after] = [style.getPropertyValue("--accent").trim(), style.getPropertyValue("--edge").trim()];
+    drawBars(canvas, bars, (part) => (part <= played ? before : after));
+}
+
+/** Draws bars, each in the colour for its place, 0 to 1. */
+export function drawBars(canvas: HTMLCanvasElement, bars: readonly number[], colour: (part: number) => string): void {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -23,8 +39,6 @@ export function draw(canvas: HTMLCanvasElement, bars: readonly number[], played:
     if (context === null) {
         return;
     }
-    const style = getComputedStyle(canvas);
-    const [before, after] = [style.getPropertyValue("--accent").trim(), style.getPropertyValue("--edge").trim()];
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, height);
     const shown = Math.max(1, Math.min(bars.length, Math.floor(width / 3)));
@@ -33,8 +47,8 @@ export function draw(canvas: HTMLCanvasElement, bars: readonly number[], played:
         const from = Math.floor((i * bars.length) / shown);
         const to = Math.max(from + 1, Math.floor(((i + 1) * bars.length) / shown));
         const bar = Math.max(...bars.slice(from, to));
-        const tall = Math.max(2, bar * (height - 4));
-        context.fillStyle = (i + 0.5) / shown <= played ? before : after;
+        const tall = Math.max(2, bar * (height - 2));
+        context.fillStyle = colour((i + 0.5) / shown);
         context.fillRect(i * step + 0.5, (height - tall) / 2, Math.max(1, step - 1), tall);
     }
 }

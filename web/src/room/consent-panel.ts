@@ -52,7 +52,15 @@ export class ConsentPanel extends PageElement {
             ${this.purposes.length === 0 ? html`<p>${texts.join.nothingKept}</p>` : nothing}
             ${this.purposes.map((purpose) => this.of(purpose))}
             ${agreed.length > 1
-                ? html`<button class="danger" ?disabled=${this.withdrawing} @click=${() => this.tell("withdraw", agreed)}>
+                ? html`<button
+                      class="danger"
+                      aria-disabled=${this.isBusy}
+                      @click=${() => {
+                          // This button goes; those of each purpose stay.
+                          void this.focusOn(".purpose button");
+                          this.ask("withdraw", agreed);
+                      }}
+                  >
                       ${texts.consent.withdrawAll}
                   </button>`
                 : nothing}
@@ -62,6 +70,17 @@ export class ConsentPanel extends PageElement {
             </div>
             ${this.fault === "" ? nothing : html`<p class="note bad" role="alert">${this.fault}</p>`}
         `;
+    }
+
+    private get isBusy(): boolean {
+        return this.withdrawing || this.granting;
+    }
+
+    /** The buttons keep the focus while an answer is on its way, and do nothing. */
+    private ask(what: "agree" | "withdraw", purposes: Purpose[]): void {
+        if (!this.isBusy) {
+            this.tell(what, purposes);
+        }
     }
 
     private of(purpose: Purpose) {
@@ -77,9 +96,9 @@ export class ConsentPanel extends PageElement {
                 </span>
                 <button
                     class=${accepted ? "danger" : ""}
-                    ?disabled=${this.withdrawing || this.granting}
+                    aria-disabled=${this.isBusy}
                     aria-label=${`${accepted ? texts.consent.withdraw : texts.consent.agree}: ${texts.consent[purpose]}`}
-                    @click=${() => this.tell(accepted ? "withdraw" : "agree", [purpose])}
+                    @click=${() => this.ask(accepted ? "withdraw" : "agree", [purpose])}
                 >
                     ${accepted ? texts.consent.withdraw : texts.consent.agree}
                 </button>

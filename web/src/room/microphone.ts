@@ -2,20 +2,25 @@ import { keptOriginalSound } from "../api/kept";
 import { texts } from "../text";
 
 /** Why there is no microphone, in words for whoever wants to be heard. */
-export function whyNot(error: unknown): string {
+export const whyNot = (error: unknown): string => why(error, texts.device);
+
+/** Why there is no camera, in words for whoever wants to be seen. */
+export const whyNoCamera = (error: unknown): string => why(error, texts.device.camera);
+
+function why(error: unknown, said: Pick<typeof texts.device, "blocked" | "none" | "busy" | "failed">): string {
     const name = error instanceof DOMException ? error.name : "";
     switch (name) {
         case "NotAllowedError":
         case "SecurityError":
-            return texts.device.blocked;
+            return said.blocked;
         case "NotFoundError":
         case "OverconstrainedError":
-            return texts.device.none;
+            return said.none;
         case "NotReadableError":
         case "AbortError":
-            return texts.device.busy;
+            return said.busy;
         default:
-            return texts.device.failed(error instanceof Error ? error.message : String(error));
+            return said.failed(error instanceof Error ? error.message : String(error));
     }
 }
 

@@ -130,12 +130,14 @@ export class Peer {
         }
     }
 
-    /** The meeting is held in this epoch: the other end of a connection of an earlier one is gone. */
-    inEpoch(epoch: number): void {
-        if (this.epoch !== null && epoch > this.epoch) {
-            this.start();
-            this.epoch = epoch;
+    /** The meeting is held in this epoch: where the other end of an earlier one is gone, begins anew and says so. */
+    inEpoch(epoch: number): boolean {
+        if (this.epoch === null || epoch <= this.epoch) {
+            return false;
         }
+        this.start();
+        this.epoch = epoch;
+        return true;
     }
 
     /** The server asks for a new connection, in this epoch. */
@@ -149,9 +151,10 @@ export class Peer {
     /** The socket is back, and the meeting is held in this epoch: what waited for it goes on. */
     resumed(iceServers: RTCIceServer[], epoch: number): void {
         this.iceServers = iceServers;
-        if (this.epoch !== null && epoch > this.epoch) {
-            this.inEpoch(epoch);
-        } else if (this.pc?.connectionState === "connected") {
+        if (this.inEpoch(epoch)) {
+            return;
+        }
+        if (this.pc?.connectionState === "connected") {
             void this.offer();
         } else {
             this.restart();

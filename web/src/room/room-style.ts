@@ -37,9 +37,16 @@ export const roomStyle = css`
     main:has(aside[hidden]) {
         grid-template-columns: minmax(0, 1fr);
     }
+    /* Has the focus after a click between its parts, so that its keys go on to work. */
+    .room:focus {
+        outline: none;
+    }
     .people {
         overflow-y: auto;
         padding: 1rem;
+    }
+    .people:focus-visible {
+        outline-offset: -3px;
     }
     .tiles {
         display: grid;
@@ -91,7 +98,7 @@ export const roomStyle = css`
             padding: 0.7rem 1rem;
         }
         hansard-captions-view {
-            min-height: 12rem;
+            min-height: 11rem;
         }
         .tiles {
             grid-template-columns: repeat(auto-fill, minmax(min(100%, 9rem), 1fr));

@@ -9,7 +9,7 @@ import { icons } from "../look/icon";
 import { texts } from "../text";
 import "./consent-panel";
 import { Level } from "./level";
-import { canShare, openCamera, openMicrophone, openScreen, whyNot } from "./microphone";
+import { canShare, openCamera, openMicrophone, openScreen, whyNoCamera, whyNot } from "./microphone";
 import type { Room } from "./room";
 import { roomStyle } from "./room-style";
 import { Sound } from "./sound";
@@ -54,13 +54,14 @@ export class RoomView extends PageElement {
     override connectedCallback(): void {
         super.connectedCallback();
         this.timer = setInterval(() => this.listen(), LEVEL_MS);
-        window.addEventListener("keydown", this.key);
+        // Keys act where the focus is: the page around an element has its own.
+        this.addEventListener("keydown", this.key);
     }
 
     override disconnectedCallback(): void {
         super.disconnectedCallback();
         clearInterval(this.timer);
-        window.removeEventListener("keydown", this.key);
+        this.removeEventListener("keydown", this.key);
         this.ownLevel?.level.close();
         this.sound.close();
     }
@@ -70,7 +71,7 @@ export class RoomView extends PageElement {
         const present = room.present;
         const line = stateLine(room.recording, present, this.purposes);
         return html`
-            <div class="room">
+            <div class="room" tabindex="-1">
                 <header>
                     <p class="state ${line.isRecording ? "on" : ""}" role="status" id="recording-state">
                         ${line.isRecording ? icons.dot : nothing}<span>${line.text}</span>
@@ -78,7 +79,7 @@ export class RoomView extends PageElement {
                 </header>
                 ${this.notices()}
                 <main class=${this.showsCaptions ? "" : "alone"}>
-                    <section class="people" aria-label=${texts.room.people}>
+                    <section class="people" tabindex="0" aria-label=${texts.room.people}>
                         <h1 class="unseen">${texts.room.people}</h1>
                         <div class="tiles">${this.tiles(present)}</div>
                         ${present.length < 2 ? html`<p class="quiet">${texts.room.alone}</p>` : nothing}
@@ -151,7 +152,7 @@ export class RoomView extends PageElement {
                 : html`<div class="note row" role="alertdialog" aria-label=${this.asks.text}>
                       <strong>${this.asks.text}</strong>
                       <button class="danger sure" id="yes" @click=${this.confirmed}>${texts.room.yes}</button>
-                      <button @click=${() => (this.asks = null)}>${texts.cancel}</button>
+                      <button @click=${this.unasked}>${texts.cancel}</button>
                   </div>`}
         `;
     }
@@ -226,37 +227,35 @@ export class RoomView extends PageElement {
         const { room } = this;
         const isSilent = room.muted || room.microphone === null;
         const kept = this.purposes.filter((purpose) => room.self?.consent[purpose] === "accepted");
+        const muting =
+            room.microphone === null ? texts.room.noMicrophone : room.muted ? texts.room.unmute : texts.room.mute;
+        const captioning = this.showsCaptions ? texts.room.captionsHide : texts.room.captionsShow;
         return html`
             <footer>
                 <button
                     id="mute"
                     class="short ${isSilent ? "off" : ""}"
-                    aria-pressed=${room.muted}
+                    title=${muting}
                     aria-keyshortcuts="m"
                     @click=${this.toggleMute}
                 >
                     ${isSilent ? icons.muted : icons.microphone}
-                    <span
-                        >${room.microphone === null
-                            ? texts.room.noMicrophone
-                            : room.muted
-                              ? texts.room.unmute
-                              : texts.room.mute}</span
-                    >
+                    <span>${muting}</span>
                 </button>
                 ${this.showing("camera", icons.camera)} ${canShare() ? this.showing("screen", icons.screen) : nothing}
                 <button
                     id="captions"
-                    class="short"
-                    aria-pressed=${this.showsCaptions}
+                    class="short ${this.showsCaptions ? "on" : ""}"
+                    title=${captioning}
                     @click=${() => (this.showsCaptions = !this.showsCaptions)}
                 >
                     ${icons.captions}
-                    <span>${this.showsCaptions ? texts.room.captionsHide : texts.room.captionsShow}</span>
+                    <span>${captioning}</span>
                 </button>
                 <button
                     id="consent"
-                    class=${kept.length > 0 ? "kept" : ""}
+                    class="short ${kept.length > 0 ? "kept" : ""}"
+                    title=${texts.consent.title}
                     aria-expanded=${this.showsConsent}
                     @click=${() => (this.showsConsent = !this.showsConsent)}
                 >
@@ -267,7 +266,11 @@ export class RoomView extends PageElement {
                           id="withdraw"
                           class="danger"
                           ?disabled=${room.withdrawing}
-                          @click=${() => this.withdraw(kept)}
+                          @click=${() => {
+                              // This button goes; what can be changed back stays.
+                              void this.focusOn("#consent");
+                              void this.withdraw(kept);
+                          }}
                       >
                           <span>${texts.consent.withdrawNow}</span>
                       </button>`
@@ -275,8 +278,13 @@ export class RoomView extends PageElement {
                 ${room.isHost
                     ? html`
                           ${this.bySession
-                              ? html`<button id="copy" @click=${this.copyLink}>
-                                    <span>${texts.room.copyLink}</span>
+                              ? html`<button
+                                    id="copy"
+                                    class="short"
+                                    title=${texts.room.copyLink}
+                                    @click=${this.copyLink}
+                                >
+                                    ${icons.invite}<span>${texts.room.copyLink}</span>
                                 </button>`
                               : nothing}
                           <button id="end" class="danger" @click=${this.endForAll}>
@@ -284,7 +292,12 @@ export class RoomView extends PageElement {
                           </button>
                       `
                     : nothing}
-                <button id="leave" class="danger short" @click=${() => this.room.leave()}>
+                <button
+                    id="leave"
+                    class="danger short"
+                    title=${texts.room.leave}
+                    @click=${() => this.room.leave()}
+                >
                     ${icons.leave}<span>${texts.room.leave}</span>
                 </button>
             </footer>
@@ -293,12 +306,13 @@ export class RoomView extends PageElement {
 
     private readonly key = (event: KeyboardEvent) => {
         if (event.key === "Escape" && this.asks !== null) {
-            this.asks = null;
+            this.unasked();
             return;
         }
         const into = event.composedPath()[0];
         const types = into instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(into.tagName);
-        if (!types && !event.ctrlKey && !event.metaKey && !event.altKey && event.key.toLowerCase() === "m") {
+        const isAlone = !event.ctrlKey && !event.metaKey && !event.altKey && !event.repeat;
+        if (!types && isAlone && event.key.toLowerCase() === "m") {
             void this.toggleMute();
         }
     };
@@ -318,9 +332,15 @@ export class RoomView extends PageElement {
 
     private showing(source: "camera" | "screen", icon: SVGTemplateResult) {
         const isOn = this.room.pictures.has(source);
+        const showing = texts.room[isOn ? (`${source}Off` as const) : source];
         return html`
-            <button id=${source} class="short" aria-pressed=${isOn} @click=${() => this.togglePicture(source)}>
-                ${icon}<span>${texts.room[isOn ? (`${source}Off` as const) : source]}</span>
+            <button
+                id=${source}
+                class="short ${isOn ? "on" : ""}"
+                title=${showing}
+                @click=${() => this.togglePicture(source)}
+            >
+                ${icon}<span>${showing}</span>
             </button>
         `;
     }
@@ -335,7 +355,7 @@ export class RoomView extends PageElement {
             // Whoever shares may think better of it in the browser's own dialogue.
             const isCancelled = source === "screen" && error instanceof DOMException && error.name === "NotAllowedError";
             const why = error instanceof Error ? error.message : String(error);
-            this.fault = isCancelled ? "" : texts.room.pictureFailed(why);
+            this.fault = isCancelled ? "" : source === "camera" ? whyNoCamera(error) : texts.room.screenFailed(why);
         }
     }
 
@@ -378,12 +398,19 @@ export class RoomView extends PageElement {
 
     private ask(text: string, yes: () => Promise<unknown>): void {
         this.asks = { text, yes };
-        void this.focusOn("#yes");
+        void this.focusOnQuestion("#yes");
     }
+
+    private readonly unasked = () => {
+        this.asks = null;
+        void this.focusBack("#leave");
+    };
 
     private readonly confirmed = async () => {
         const asked = this.asks;
         this.asks = null;
+        // Where it was asked may go with the answer.
+        void this.focusOn(".people");
         try {
             await asked?.yes();
         } catch (error) {

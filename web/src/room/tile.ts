@@ -25,18 +25,20 @@ export class Tile extends PageElement {
                 overflow: hidden;
                 display: grid;
                 place-items: center;
+                /* Names and marks stand below the picture of who shows none. */
+                padding-bottom: 2.4rem;
             }
             .tile.speaks {
                 border-color: var(--accent);
                 box-shadow: 0 0 0 2px var(--accent);
             }
             .round {
-                width: 4.5rem;
-                height: 4.5rem;
+                width: 3.8rem;
+                height: 3.8rem;
                 border-radius: 50%;
                 display: grid;
                 place-items: center;
-                font-size: 1.5rem;
+                font-size: 1.3rem;
                 font-weight: 650;
                 background: hsl(var(--hue) 55% 88%);
                 color: hsl(var(--hue) 60% 25%);

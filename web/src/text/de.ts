@@ -28,6 +28,9 @@ export const de: Texts = {
         microphoneLevel: "Pegel deines Mikrofons",
         microphoneOriginal: "Ich trage Kopfhörer: meinen Ton unverändert senden, ohne Echounterdrückung",
         microphoneSpeak: "Sag etwas: Der Balken bewegt sich, wenn man dich hört.",
+        camera: "Kamera",
+        cameraPreview: "Was deine Kamera sieht",
+        cameraHint: "Dein Bild sehen die anderen, solange sie an ist. Es wird nie aufgenommen.",
         consentTitle: "Was von dir aufbewahrt werden darf",
         consentIntro: (host) =>
             `${host} leitet diese Besprechung und hat Zugriff auf das, was aufbewahrt wird. Ohne deine Zustimmung wird nichts von dir gespeichert: weder Ton noch Worte.`,
@@ -61,6 +64,13 @@ export const de: Texts = {
         busy: "Ein anderes Programm benutzt das Mikrofon. Schließe es dort und versuche es noch einmal.",
         failed: (why) => `Das Mikrofon startet nicht: ${why}`,
         gone: "Das Mikrofon wurde getrennt. Man hört dich nicht, bis du ein anderes wählst.",
+        camera: {
+            blocked:
+                "Der Browser sperrt die Kamera für diese Seite. Erlaube sie beim Symbol neben der Adresse und versuche es noch einmal.",
+            none: "Es wurde keine Kamera gefunden. Schließe eine an und versuche es noch einmal, oder mach ohne weiter.",
+            busy: "Ein anderes Programm benutzt die Kamera. Schließe es dort und versuche es noch einmal.",
+            failed: (why) => `Die Kamera startet nicht: ${why}`,
+        },
     },
 
     fault: {
@@ -144,7 +154,7 @@ export const de: Texts = {
         cameraOff: "Kamera aus",
         screen: "Bildschirm teilen",
         screenOff: "Nicht mehr teilen",
-        pictureFailed: (why) => `Das Bild startet nicht: ${why}`,
+        screenFailed: (why) => `Das Bild startet nicht: ${why}`,
         screenOf: (name) => `Bildschirm von ${name}`,
     },
 
@@ -193,6 +203,7 @@ export const de: Texts = {
         enter: "In den Raum",
         open: "Öffnen",
         back: "Alle Besprechungen",
+        toFiles: "Zu den Aufnahmen",
         meetingOf: (date) => `Besprechung vom ${date}`,
         participants: "Mit",
         recordings: "Aufnahmen",
@@ -263,6 +274,7 @@ export const de: Texts = {
         archived: "Die Aufnahme ist archiviert. Hole sie zuerst.",
         cannotPlay: "Der Browser kann diese Aufnahme nicht abspielen. Lade sie stattdessen herunter.",
         texts: "Mitschrift als",
+        speaks: "Wann diese Stimme zu hören ist, und wie laut",
         wave: "Wie laut die Aufnahme ist",
     },
 };

@@ -26,6 +26,9 @@ export const en = {
         microphoneLevel: "Level of your microphone",
         microphoneOriginal: "I wear headphones: send my sound as it is, without echo cancellation",
         microphoneSpeak: "Say something: the bar moves when you are heard.",
+        camera: "Camera",
+        cameraPreview: "What your camera sees",
+        cameraHint: "Your picture is shown to the others while it is on. It is never recorded.",
         consentTitle: "What may be kept of you",
         consentIntro: (host: string) =>
             `${host} hosts this meeting and has access to what is kept. Without your agreement nothing of you is stored: neither sound nor words.`,
@@ -58,6 +61,13 @@ export const en = {
         busy: "Another program uses the microphone. Close it there and try again.",
         failed: (why: string) => `The microphone does not start: ${why}`,
         gone: "The microphone was disconnected. You are not heard until you choose another one.",
+        camera: {
+            blocked:
+                "The browser blocks the camera for this page. Allow it with the icon beside the address, then try again.",
+            none: "No camera was found. Connect one and try again, or go on without.",
+            busy: "Another program uses the camera. Close it there and try again.",
+            failed: (why: string) => `The camera does not start: ${why}`,
+        },
     },
 
     fault: {
@@ -142,7 +152,7 @@ export const en = {
         cameraOff: "Camera off",
         screen: "Share screen",
         screenOff: "Stop sharing",
-        pictureFailed: (why: string) => `The picture does not start: ${why}`,
+        screenFailed: (why: string) => `The picture does not start: ${why}`,
         screenOf: (name: string) => `Screen of ${name}`,
     },
 
@@ -191,6 +201,7 @@ export const en = {
         enter: "Enter the room",
         open: "Open",
         back: "All meetings",
+        toFiles: "To its recordings",
         meetingOf: (date: string) => `Meeting of ${date}`,
         participants: "With",
         recordings: "Recordings",
@@ -260,6 +271,7 @@ export const en = {
         archived: "The recording is archived. Fetch it first.",
         cannotPlay: "The browser cannot play this recording. Download it instead.",
         texts: "Transcript as",
+        speaks: "When this voice is heard, and how loud",
         wave: "How loud the recording is",
     },
 };
