@@ -1,4 +1,4 @@
-//! The built pages of `web/`, inside the program.
+//! The built pages of `web/` and their icon, inside the program.
 //!
 //! They are committed as they were built, so that the program is built without Node. Their first
 //! line names the sources that they were made of.
@@ -18,6 +18,8 @@ pub const SOURCES: &str = "/*! hansard-web ";
 const VERSION_CHARS: usize = 16;
 
 static PAGES: &str = include_str!("../../../web/dist/pages.js");
+/// An H, in 16, 32 and 48 pixels.
+static ICON: &[u8] = include_bytes!("../../../web/favicon.ico");
 
 /// Names what the bundle was built of; a changed bundle has another address.
 static VERSION: LazyLock<&str> = LazyLock::new(|| {
@@ -27,10 +29,15 @@ static VERSION: LazyLock<&str> = LazyLock::new(|| {
         .unwrap_or("0")
 });
 
+/// Where the icon is, below the path of the public URL.
+pub const FAVICON: &str = "/favicon.ico";
+
 pub fn routes() -> Router<Shared> {
     Router::new()
         .route("/web/elements.js", get(async || script("no-cache")))
         .route("/web/{version}/{file}", get(asset))
+        // Where browsers look for one of any answer, also of those that are no pages.
+        .route(FAVICON, get(icon))
 }
 
 /// The address of the pages' script, below the path of the public URL.
@@ -50,6 +57,14 @@ async fn asset(file: Result<Path<(String, String)>, Problem>) -> Response {
         "no-cache"
     };
     script(kept)
+}
+
+async fn icon() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "image/x-icon"),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+    ];
+    (headers, ICON)
 }
 
 /// The bundle. It is a module, also for the pages of others, whose elements are in it: a browser

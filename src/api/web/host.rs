@@ -3,7 +3,11 @@
 //! With scripts the page is the bundle's and reads the REST API. Browsers without go on to the plain
 //! page that is rendered here, and only then.
 
-use super::{Content, Plain, answer, escape, failed, page};
+use super::{
+    Content, Plain, answer, escape, failed,
+    language::{ENGLISH, Language, Texts},
+    page,
+};
 use crate::{
     api::{
         auth::{Caller, Who},
@@ -57,6 +61,7 @@ const PLAIN: &str = "plain=true";
 
 async fn meetings(
     State(state): State<Shared>,
+    Language(texts): Language,
     caller: Result<Caller, Problem>,
     query: Result<Query<PlainQuery>, Problem>,
 ) -> Response {
@@ -67,11 +72,12 @@ async fn meetings(
         Ok(_) => Ok(None),
         Err(problem) => Err(problem),
     };
-    show(&state, title, "/host", "", shown)
+    show(&state, texts, title, ("/host", ""), shown)
 }
 
 async fn meeting_page(
     State(state): State<Shared>,
+    Language(texts): Language,
     caller: Result<Caller, Problem>,
     id: Result<Path<Uuid>, Problem>,
     query: Result<Query<PlainQuery>, Problem>,
@@ -88,19 +94,20 @@ async fn meeting_page(
         Err(problem) => (Uuid::nil(), Err(problem)),
     };
     let (page, of) = (format!("/host/meetings/{id}"), format!(" meeting=\"{id}\""));
-    show(&state, "Meeting", &page, &of, shown)
+    show(&state, texts, "Meeting", (&page, &of), shown)
 }
 
 /// The page of the bundle, or what was made of it for browsers without scripts.
 fn show(
     state: &Shared,
+    texts: &Texts,
     title: &str,
-    path: &str,
-    more: &str,
+    (path, more): (&str, &str),
     plain: Result<Option<String>, Problem>,
 ) -> Response {
     match plain {
-        Ok(Some(plain)) => answer(state, StatusCode::OK, title, &plain),
+        // The plain pages are in one language.
+        Ok(Some(plain)) => answer(state, StatusCode::OK, &ENGLISH, title, &plain),
         Ok(None) => page(
             state,
             &Content {
@@ -109,7 +116,7 @@ fn show(
                 plain: Plain::At(&format!("{}{path}?{PLAIN}", state.address.path())),
             },
         ),
-        Err(problem) => failed(state, &problem),
+        Err(problem) => failed(state, texts, &problem),
     }
 }
 

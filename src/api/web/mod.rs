@@ -7,6 +7,7 @@
 
 pub mod asset;
 mod host;
+mod language;
 mod room;
 mod session;
 mod start;
@@ -17,6 +18,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use language::{ENGLISH, Texts};
 
 pub fn routes() -> Router<Shared> {
     Router::new()
@@ -61,24 +63,23 @@ fn page(state: &Shared, content: &Content<'_>) -> Response {
         state.address.path(),
         asset::pages()
     );
-    document(state, StatusCode::OK, content.title, &head, &body)
+    // Its scripts name their own language.
+    document(state, StatusCode::OK, &ENGLISH, content.title, &head, &body)
 }
 
 /// A page that is only what is said here.
-fn answer(state: &Shared, status: StatusCode, title: &str, body: &str) -> Response {
-    document(state, status, title, "", &format!("<main>{body}</main>"))
+fn answer(state: &Shared, status: StatusCode, texts: &Texts, title: &str, body: &str) -> Response {
+    let body = format!("<main>{body}</main>");
+    document(state, status, texts, title, "", &body)
 }
 
-fn failed(state: &Shared, problem: &Problem) -> Response {
+fn failed(state: &Shared, texts: &Texts, problem: &Problem) -> Response {
     let (title, text) = match problem.status() {
-        StatusCode::UNAUTHORIZED => (
-            "Not signed in",
-            "Your session has ended. Open a new link from your application.",
-        ),
-        StatusCode::FORBIDDEN => ("Not yours", "This is not one of your meetings."),
-        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => ("Not found", "There is no such page."),
-        StatusCode::SERVICE_UNAVAILABLE => ("Not possible now", "Try again in a moment."),
-        _ => ("Something went wrong", "It was written to the log."),
+        StatusCode::UNAUTHORIZED => texts.signed_out,
+        StatusCode::FORBIDDEN => texts.not_yours,
+        StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => texts.not_found,
+        StatusCode::SERVICE_UNAVAILABLE => texts.not_now,
+        _ => texts.failed,
     };
     // A page has no parameters that a person could get wrong.
     let status = if problem.status() == StatusCode::BAD_REQUEST {
@@ -89,16 +90,28 @@ fn failed(state: &Shared, problem: &Problem) -> Response {
     answer(
         state,
         status,
+        texts,
         title,
         &format!("<h1>{title}</h1><p>{text}</p>"),
     )
 }
 
-fn document(state: &Shared, status: StatusCode, title: &str, head: &str, body: &str) -> Response {
+fn document(
+    state: &Shared,
+    status: StatusCode,
+    texts: &Texts,
+    title: &str,
+    head: &str,
+    body: &str,
+) -> Response {
     let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} · Hansard</title>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>{STYLE}</style>{head}</head>\
-         <body>{body}</body></html>"
+        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{title} · Hansard</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"icon\" href=\"{}{}\"><style>{STYLE}</style>{head}</head>\
+         <body>{body}</body></html>",
+        texts.code,
+        escape(state.address.path()),
+        asset::FAVICON
     );
     // The socket is named beside 'self', which not every browser takes for another scheme.
     let policy = format!(

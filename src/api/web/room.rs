@@ -1,6 +1,6 @@
 //! A meeting's room, where a guest's link leads to.
 
-use super::{Content, Plain, escape, failed, page};
+use super::{Content, Plain, escape, failed, language::Language, page};
 use crate::api::{body::Path, problem::Problem, state::Shared};
 use axum::{Router, extract::State, response::Response, routing::get};
 use uuid::Uuid;
@@ -11,7 +11,11 @@ pub fn routes() -> Router<Shared> {
 
 /// The link's secret is in its fragment, which no browser sends: this document is the same for
 /// every link, and asks nothing of the database. Without a fragment it is the host's, by session.
-async fn room(State(state): State<Shared>, id: Result<Path<Uuid>, Problem>) -> Response {
+async fn room(
+    State(state): State<Shared>,
+    Language(texts): Language,
+    id: Result<Path<Uuid>, Problem>,
+) -> Response {
     match id {
         Ok(Path(id)) => {
             let root = escape(state.address.path());
@@ -24,7 +28,7 @@ async fn room(State(state): State<Shared>, id: Result<Path<Uuid>, Problem>) -> R
             };
             page(&state, &content)
         }
-        Err(problem) => failed(&state, &problem),
+        Err(problem) => failed(&state, texts, &problem),
     }
 }
 

@@ -1,7 +1,10 @@
 //! A session's one-time `url`: a page with a button, which sets a cookie and opens the host's
 //! pages.
 
-use super::{answer, failed};
+use super::{
+    answer, failed,
+    language::{Language, Texts},
+};
 use crate::{
     api::{body::Path, problem::Problem, secret::Secret, state::Shared, token::COOKIE},
     store::{self, user},
@@ -20,15 +23,23 @@ pub fn routes() -> Router<Shared> {
 
 /// Shows the button that uses a code up. Reading changes nothing: mail scanners, link previews and
 /// browsers that load ahead read links before a person does.
-async fn offer(State(state): State<Shared>, Path(code): Path<String>) -> Response {
+async fn offer(
+    State(state): State<Shared>,
+    Language(texts): Language,
+    Path(code): Path<String>,
+) -> Response {
     match waits(&state, &code).await {
         Ok(true) => {
-            let body = "<h1>Your meetings</h1><p>This link opens them in this browser, once.</p>\
-                        <form method=\"post\"><button autofocus>Open my meetings</button></form>";
-            answer(&state, StatusCode::OK, "Your meetings", body)
+            let title = texts.your_meetings;
+            let body = format!(
+                "<h1>{title}</h1><p>{}</p>\
+                 <form method=\"post\"><button autofocus>{}</button></form>",
+                texts.opens_once, texts.open
+            );
+            answer(&state, StatusCode::OK, texts, title, &body)
         }
-        Ok(false) => used(&state),
-        Err(problem) => failed(&state, &problem),
+        Ok(false) => used(&state, texts),
+        Err(problem) => failed(&state, texts, &problem),
     }
 }
 
@@ -41,15 +52,15 @@ async fn waits(state: &Shared, code: &str) -> Result<bool, Problem> {
     Ok(user::code_waits(&mut tx, &hash).await?)
 }
 
-fn used(state: &Shared) -> Response {
-    let text =
-        "<h1>This link was used or has expired</h1><p>Ask your application for a new one.</p>";
-    answer(state, StatusCode::GONE, "Link used", text)
+fn used(state: &Shared, texts: &Texts) -> Response {
+    let text = format!("<h1>{}</h1><p>{}</p>", texts.used, texts.ask_anew);
+    answer(state, StatusCode::GONE, texts, texts.used, &text)
 }
 
 /// Uses a one-time code up and sets the cookie.
 async fn open(
     State(state): State<Shared>,
+    Language(texts): Language,
     Path(code): Path<String>,
     headers: HeaderMap,
 ) -> Response {
@@ -58,7 +69,8 @@ async fn open(
         .get("sec-fetch-site")
         .is_some_and(|site| site == "cross-site")
     {
-        return failed(&state, &Problem::forbidden("the button is on our own page"));
+        let elsewhere = Problem::forbidden("the button is on our own page");
+        return failed(&state, texts, &elsewhere);
     }
     match take(&state, &code).await {
         Ok(Some(cookie)) => {
@@ -73,8 +85,8 @@ async fn open(
             );
             response
         }
-        Ok(None) => used(&state),
-        Err(problem) => failed(&state, &problem),
+        Ok(None) => used(&state, texts),
+        Err(problem) => failed(&state, texts, &problem),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is at `/`: what this server is, and where its documentation is.
 
-use super::answer;
+use super::{answer, language::Language};
 use crate::api::state::Shared;
 use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
 
@@ -8,15 +8,22 @@ pub fn routes() -> Router<Shared> {
     Router::new().route("/", get(start))
 }
 
-async fn start(State(state): State<Shared>) -> Response {
+async fn start(State(state): State<Shared>, Language(texts): Language) -> Response {
     let root = state.address.path();
     let body = format!(
         "<h1>Hansard</h1>\
-         <p>This server records meetings and transcribes them live, and keeps nothing of anybody who has not agreed.</p>\
-         <ul><li>You were invited to a meeting? Open the link that you were sent.</li>\
-         <li>You host meetings? <a href=\"{root}/host\">Your meetings</a>, once your application has signed you in.</li>\
-         <li>You build on it? <a href=\"{root}/docs/\">The interface</a>, also as \
-         <a href=\"{root}/v1/openapi.json\">OpenAPI document</a>.</li></ul>"
+         <p>{}</p><ul><li>{}</li>\
+         <li>{} <a href=\"{root}/host\">{}</a>, {}</li>\
+         <li>{} <a href=\"{root}/docs/\">{}</a>, {} \
+         <a href=\"{root}/v1/openapi.json\">OpenAPI</a>.</li></ul>",
+        texts.what_it_is,
+        texts.invited,
+        texts.hosting,
+        texts.your_meetings,
+        texts.once_signed_in,
+        texts.building,
+        texts.interface,
+        texts.as_document,
     );
-    answer(&state, StatusCode::OK, "Welcome", &body)
+    answer(&state, StatusCode::OK, texts, texts.welcome, &body)
 }

@@ -102,13 +102,28 @@ async fn the_address_itself_says_where_to_go() {
             (200, "text/html; charset=utf-8")
         );
         assert!(!page.text.contains("<script"));
-        for place in ["/host", "/docs/", "/v1/openapi.json"] {
+        for place in ["/host", "/docs/", "/v1/openapi.json", "/favicon.ico"] {
             assert!(
                 page.text.contains(&format!("href=\"{root}{place}\"")),
                 "{}",
                 page.text
             );
         }
+        let german = request(
+            "GET",
+            &format!("{root}/"),
+            &[("accept-language", "de-AT,en;q=0.5")],
+            None,
+        );
+        let german = app.send(german).await.text;
+        assert!(german.contains("<html lang=\"de\">"), "{german}");
+        assert!(german.contains("<title>Willkommen"), "{german}");
+        let icon = format!("{root}/favicon.ico");
+        let icon = app.send(request("GET", &icon, &[], None)).await;
+        assert_eq!(
+            (icon.status, icon.header("content-type")),
+            (200, "image/x-icon")
+        );
     }
 }
 
@@ -328,7 +343,7 @@ async fn pages_below_a_path_link_below_it() {
                 .skip(1)
                 .map(|rest| rest.split('"').next().expect("quoted"))
                 .collect();
-            assert_eq!(links.len(), 1, "to the plain page");
+            assert_eq!(links.len(), 2, "to the icon, and to the plain page");
             script(&app, &answer.text, "/meet/hansard").await;
             for link in links {
                 assert!(link.starts_with("/meet/hansard/"), "{link}");

@@ -185,7 +185,7 @@ async fn unknown_addresses_are_problems_too() {
         "/v1/meetings/",
         "/v2/meetings",
         "/v1/meetings/x/y/z",
-        "/favicon.ico",
+        "/robots.txt",
         "/%2e%2e",
     ] {
         for method in ["GET", "POST", "BREW"] {
