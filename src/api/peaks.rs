@@ -8,7 +8,8 @@ use super::{
     state::Shared,
 };
 use crate::{
-    domain::{object_key::RecordingFile, peaks::pooled},
+    command,
+    domain::{id::MeetingId, object_key::RecordingFile, peaks::pooled},
     objects::ObjectError,
 };
 use axum::{Json, extract::State};
@@ -48,14 +49,18 @@ pub struct PeaksView {
     pub start_ms: i64,
     pub duration_ms: Option<i64>,
     /// The loudest sample of each of as many equal parts of the file, 0 to 1; one stands for 50 ms at
-    /// least. Null: there are none of this file (a track, or a mix of an earlier version).
+    /// least. Null: there are none of this file, which is of an earlier version.
     #[schema(example = json!([0.02, 0.71, 0.64]))]
     pub peaks: Option<Vec<f64>>,
+    /// They are being made: ask again in some seconds.
+    pub making: bool,
 }
 
 /// Reads how loud a recording is along its length.
 ///
-/// For a waveform, also while the recording is archived. They are made with the mix.
+/// For a waveform, also while the recording is archived. They are made with the mix, of it and of
+/// the tracks; those of files of earlier versions are made when they are first asked for, unless
+/// the file is archived.
 #[utoipa::path(
     operation_id = "getRecordingPeaks",
     get, path = "/v1/recordings/{id}/peaks", tag = "recordings",
@@ -79,6 +84,8 @@ async fn read(
     let mut tx = state.store.tenant_tx(caller.tenant).await?;
     let found = recording::ready(&mut tx, &state, &caller, id).await?;
     tx.commit().await?;
+    let meeting = MeetingId(found.meeting_id);
+    let can_be_read = !found.is_archived(state.objects.classes());
     let url = found.blob_url.as_deref();
     let file = url
         .and_then(|url| state.objects.key(url))
@@ -87,12 +94,25 @@ async fn read(
         Some(file) => stored(&state, &file.peaks().to_string()).await?,
         None => None,
     };
+    let is_wanted = file.is_some() && peaks.is_none() && can_be_read;
+    let making = is_wanted && make(&state, &caller, meeting).await?;
     Ok(Json(PeaksView {
         recording_id: found.id,
         start_ms: found.start_ms,
         duration_ms: found.duration_ms,
         peaks: peaks.map(|peaks| pooled(&peaks, points)),
+        making,
     }))
+}
+
+/// Has them made; whether somebody does.
+async fn make(state: &Shared, caller: &Caller, meeting: MeetingId) -> Result<bool, Problem> {
+    let mut tx = state.store.tenant_tx(caller.tenant).await?;
+    let made = command::peaks::make(&mut tx, caller.tenant, meeting).await?;
+    tx.commit().await?;
+    let is_made = made.is_some();
+    state.publish(meeting, made.unwrap_or_default());
+    Ok(is_made)
 }
 
 async fn stored(state: &Shared, key: &str) -> Result<Option<Vec<u8>>, Problem> {

@@ -16,6 +16,7 @@ use crate::{
         files::{FILES_MAX, Files},
         join::Join,
         mix::Mix,
+        peaks::Peaks,
         redact::Redact,
         remux::Remux,
         restore::Restore,
@@ -43,12 +44,13 @@ use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// The kinds that are taken from a queue.
-const TAKEN: [JobKind; 11] = [
+const TAKEN: [JobKind; 12] = [
     JobKind::Capture,
     JobKind::Join,
     JobKind::Mix,
     JobKind::Transcript,
     JobKind::Remux,
+    JobKind::Peaks,
     JobKind::Tier,
     JobKind::Restore,
     JobKind::Clean,
@@ -394,6 +396,9 @@ fn job_of(
         })),
         JobKind::Remux => Some(Arc::new(Remux {
             ledger: deps.ledger.clone(),
+            files: files.clone(),
+        })),
+        JobKind::Peaks => Some(Arc::new(Peaks {
             files: files.clone(),
         })),
         JobKind::Clean => Some(Arc::new(Clean {

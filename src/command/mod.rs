@@ -20,6 +20,7 @@ pub mod leave;
 pub mod mix;
 pub mod mute;
 pub mod open_stream;
+pub mod peaks;
 pub mod readmit;
 pub mod redact;
 pub mod remove;

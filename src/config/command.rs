@@ -370,9 +370,9 @@ group! {
         /// Networks that may send without SRTP and from any address, comma-separated
         #[arg(long, value_name = "NET,…", value_delimiter = ',', value_parser = network)]
         rtp_allow: Vec<String>,
-        /// The kinds of jobs to take; mix stands for join, transcript and remux,
+        /// The kinds of jobs to take; mix stands for join, transcript, remux and peaks,
         /// tier for restore, too
-        /// [default: capture,join,mix,transcript,remux,recover,tier,restore,clean]
+        /// [default: capture,join,mix,transcript,remux,peaks,recover,tier,restore,clean]
         #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
         queues: Vec<JobKind>,
         /// How much segments may take while storage is away: a share of what is free, or bytes

@@ -20,6 +20,8 @@ words! {
         Transcript = "transcript",
         /// Make the tracks of earlier versions what those of today are, without encoding.
         Remux = "remux",
+        /// Find how loud the files of earlier versions are along their length.
+        Peaks = "peaks",
         /// Upload and close what a dead worker left in its spool.
         Recover = "recover",
         /// Move a meeting's files to the storage tiers that they belong into.
@@ -43,7 +45,10 @@ impl JobKind {
     /// too.
     pub fn taken(named: &[Self]) -> Vec<Self> {
         let is_taken = |kind: &Self| {
-            let is_made_after = matches!(kind, Self::Join | Self::Transcript | Self::Remux);
+            let is_made_after = matches!(
+                kind,
+                Self::Join | Self::Transcript | Self::Remux | Self::Peaks
+            );
             let is_deletion = matches!(kind, Self::Delete | Self::Redact | Self::Erase);
             let is_of_tiers = matches!(kind, Self::Restore);
             named.contains(kind)
@@ -175,10 +180,14 @@ mod tests {
 
     #[test]
     fn mix_stands_for_all_that_is_made_after_the_end() {
-        use JobKind::{Clean, Delete, Erase, Join, Mix, Redact, Remux, Restore, Tier, Transcript};
+        use JobKind::{
+            Clean, Delete, Erase, Join, Mix, Peaks, Redact, Remux, Restore, Tier, Transcript,
+        };
         assert_eq!(
             JobKind::taken(&[Mix, Clean]),
-            [Join, Mix, Transcript, Remux, Clean, Delete, Redact, Erase]
+            [
+                Join, Mix, Transcript, Remux, Peaks, Clean, Delete, Redact, Erase
+            ]
         );
         assert_eq!(JobKind::taken(&[Join]), [Join]);
         assert_eq!(JobKind::taken(&[Tier]), [Tier, Restore]);

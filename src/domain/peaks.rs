@@ -6,7 +6,7 @@ use crate::time::Micros;
 pub const INTERVAL: Micros = Micros::from_ms(50);
 
 /// Finds the peaks of a file while it is made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PeakMeter {
     /// Samples in an interval.
     each: usize,
@@ -40,12 +40,36 @@ impl PeakMeter {
         }
     }
 
+    /// So many samples of silence come next.
+    pub fn silence(&mut self, mut samples: usize) {
+        while samples > 0 {
+            let now = samples.min(self.each - self.open.0);
+            self.open.0 += now;
+            if self.open.0 == self.each {
+                self.close();
+            }
+            samples -= now;
+        }
+    }
+
     /// The loudest sample of each interval, of 255; a last one that is not full counts, too.
     pub fn finish(mut self) -> Vec<u8> {
         if self.open.0 > 0 {
             self.close();
         }
         self.peaks
+    }
+
+    /// The same of a file of this length: what it holds behind its last sound is silence.
+    pub fn finish_at(self, length: Micros) -> Vec<u8> {
+        let mut peaks = self.finish();
+        let intervals = length
+            .0
+            .max(0)
+            .unsigned_abs()
+            .div_ceil(INTERVAL.0.unsigned_abs());
+        peaks.resize(usize::try_from(intervals).unwrap_or(usize::MAX), 0);
+        peaks
     }
 
     fn close(&mut self) {
@@ -91,6 +115,28 @@ mod tests {
         assert_eq!(peaks(1000, &[0.0; 50], 9), [0]);
         assert_eq!(peaks(48_000, &[0.1; 48_000], 1024).len(), 20);
         assert!(PeakMeter::new(1000).finish().is_empty());
+    }
+
+    #[test]
+    fn silence_is_as_long_as_it_is_said_and_a_file_as_long_as_it_says() {
+        let mut meter = PeakMeter::new(1000);
+        meter.push(&[0.2; 30]);
+        meter.silence(10);
+        meter.push(&[0.4; 20]);
+        meter.silence(131);
+        meter.push(&[1.0]);
+        let all = [102, 102, 0, 255];
+        assert_eq!(meter.finish(), all);
+        for (ms, peaks) in [
+            (0, vec![]),
+            (51, vec![51, 0]),
+            (100, vec![51, 0]),
+            (101, vec![51, 0, 0]),
+        ] {
+            let mut meter = PeakMeter::new(1000);
+            meter.push(&[0.2; 10]);
+            assert_eq!(meter.finish_at(Micros::from_ms(ms)), peaks, "{ms}");
+        }
     }
 
     #[test]

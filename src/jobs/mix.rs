@@ -6,6 +6,7 @@ use super::{
     files::{FILES_MAX, Files, Round, Scratch, is_refused_since, rounds},
     inventory::Inventory,
     known::Known,
+    peaks::{self, StoredPeaks},
 };
 use crate::{
     domain::{
@@ -18,12 +19,12 @@ use crate::{
         time::{MeetingTime, Micros, Span},
     },
     media::rendering::mix,
-    objects::{ObjectError, Objects, Stored},
+    objects::{ObjectError, Objects},
     store::{
         Store, capture, deletion,
         effect::Effects,
         event,
-        inventory::{self, Object, Settled},
+        inventory::Object,
         job::{self, Job as Row},
         recording::{self, Finished, Recording},
     },
@@ -78,6 +79,8 @@ struct Track {
     redacted: Vec<Span>,
     gaps: Vec<Gap>,
     sha256: String,
+    /// Its file, where it is under a key of ours.
+    of: Option<RecordingFile>,
 }
 
 /// The mix of one round.
@@ -91,12 +94,11 @@ enum MixFile {
     Gone(RecordingId),
 }
 
-/// A mix with its peaks, both stored.
+/// A mix with its peaks and those of its tracks, all stored.
 struct Made {
     object: Object,
     file: Finished,
-    peaks: Object,
-    stored_peaks: Stored,
+    peaks: Vec<StoredPeaks>,
 }
 
 impl Mix {
@@ -138,7 +140,9 @@ impl Mix {
         let ended = self.end(claimed, &known, &mix).await;
         if let MixFile::Rendered(made) = &mix {
             self.inventory().follow(&made.object).await;
-            self.inventory().follow(&made.peaks).await;
+            for peaks in &made.peaks {
+                self.inventory().follow(&peaks.object).await;
+            }
         }
         ended
     }
@@ -182,6 +186,7 @@ impl Mix {
             .as_ref()
             .context("a track without a participant")?;
         let (file, sha256) = self.files.fetch(track, scratch).await?;
+        let of = peaks::file_of(&self.files.objects, track);
         let length = Micros::from_ms(track.duration_ms.unwrap_or(0));
         let why = known.circumstances(key.participant, &track.gaps);
         Ok(Track {
@@ -192,6 +197,7 @@ impl Mix {
             redacted: why.redacted,
             gaps: serde_json::from_value(track.file_gaps.clone()).context("a track's gaps")?,
             sha256,
+            of,
         })
     }
 
@@ -239,14 +245,9 @@ impl Mix {
             MixFile::Rendered(made) => {
                 let id = made.object.recording;
                 recording::finish(&mut tx, meeting, id, &made.file).await?;
-                let peaks = Settled {
-                    key: &made.peaks.key,
-                    recording: id,
-                    size_bytes: i64::try_from(made.stored_peaks.size_bytes)?,
-                    sha256: &made.stored_peaks.sha256,
-                    version: made.stored_peaks.version.as_deref(),
-                };
-                inventory::settle(&mut tx, meeting, peaks).await?;
+                for peaks in &made.peaks {
+                    peaks.settle(&mut tx).await?;
+                }
             }
             MixFile::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
             MixFile::Kept | MixFile::Nothing => {}
@@ -310,6 +311,7 @@ impl Rendering<'_> {
             .await?
             .into_iter()
             .find(|recording| recording.id == id);
+        let with_peaks = peaks::stored(&mut tx, meeting).await?;
         tx.commit().await?;
         let made_of: Vec<String> = tracks.iter().map(|track| track.sha256.clone()).collect();
         if before
@@ -391,19 +393,29 @@ impl Rendering<'_> {
             .put_file(self.claimed, &object, &out, MediaType::AudioMp4)
             .await
             .context("storing the mix")?;
-        let peaks = Object {
-            key: key.peaks().to_string(),
-            kind: ObjectKind::Derived,
-            ..object.clone()
-        };
-        let stored_peaks = self
-            .inventory()
-            .put_bytes(self.claimed, &peaks, rendered.peaks)
-            .await;
-        if stored_peaks.is_err() {
-            self.inventory().follow(&object).await;
+        // Each track was read along: its peaks cost nothing more.
+        let of_tracks = tracks.iter().zip(rendered.of_sources);
+        let mut found: Vec<(RecordingFile, Vec<ParticipantId>, Vec<u8>)> = of_tracks
+            .filter_map(|(track, meter)| {
+                let of = track.of?;
+                let peaks = meter.finish_at(track.span.length());
+                Some((of, vec![track.participant], peaks))
+            })
+            .filter(|(of, ..)| !with_peaks.contains(&of.peaks().to_string()))
+            .collect();
+        found.push((key, object.participants.clone(), rendered.peaks));
+        let mut peaks = Vec::new();
+        for (of, participants, bytes) in found {
+            let put =
+                StoredPeaks::put(self.inventory(), self.claimed, &of, participants, bytes).await;
+            match put {
+                Ok(stored) => peaks.extend(stored),
+                Err(error) => {
+                    self.inventory().follow(&object).await;
+                    return Err(error);
+                }
+            }
         }
-        let stored_peaks = stored_peaks.context("storing the mix's peaks")?;
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
         let holes: Vec<(Span, Vec<Gap>)> = tracks
             .iter()
@@ -426,7 +438,6 @@ impl Rendering<'_> {
             object,
             file,
             peaks,
-            stored_peaks,
         })))
     }
 

@@ -1,6 +1,6 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
 //! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
-//! date, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete.
+//! date, [`peaks`] makes what waveforms of older files are drawn from, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete.
 //! [`redact`] takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to
 //! the storage tiers that they belong into, [`restore`] has them back from the archive.
 //! [`crate::worker`] claims them. [`retention`] asks for the deletion of what is kept no longer,
@@ -17,6 +17,7 @@ pub mod join;
 mod known;
 pub mod mix;
 mod pass;
+pub mod peaks;
 pub mod redact;
 mod refine;
 pub mod remux;

@@ -281,6 +281,22 @@ pub async fn is_done(
     )
 }
 
+/// Whether the subject's job of this kind was given up.
+pub async fn is_failed(
+    conn: &mut PgConnection,
+    kind: JobKind,
+    subject: impl Into<Subject>,
+) -> Result<bool> {
+    Ok(
+        sqlx::query("select 1 from jobs where kind = $1 and subject = $2 and state = 'failed'")
+            .bind(kind.as_str())
+            .bind(subject.into().id())
+            .fetch_optional(conn)
+            .await?
+            .is_some(),
+    )
+}
+
 /// Whether the subject's job of this kind waits or runs.
 pub async fn is_open(
     conn: &mut PgConnection,

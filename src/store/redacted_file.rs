@@ -41,6 +41,24 @@ pub async fn archived(conn: &mut PgConnection, meeting: MeetingId) -> Result<Vec
         .collect())
 }
 
+/// Whether this is the recording's file, and who may read the recording gets it.
+pub async fn is_open(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    id: RecordingId,
+    url: &str,
+) -> Result<bool> {
+    Ok(sqlx::query_scalar(
+        "select exists (select from recordings where meeting_id = $1 and id = $2 and blob_url = $3
+             and status = 'ready' and not redacting and deleted_at is null)",
+    )
+    .bind(meeting.0)
+    .bind(id.0)
+    .bind(url)
+    .fetch_one(conn)
+    .await?)
+}
+
 /// The database's clock, as certificates have it.
 pub async fn now(conn: &mut PgConnection) -> Result<DateTime<Utc>> {
     Ok(

@@ -42,7 +42,7 @@ const STUMP_MAX: u64 = 96;
 const BETWEEN_DB: f64 = 3.0;
 
 /// A finished mix.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mixed {
     /// MeetingTime of the file's time 0.
     pub start_ms: i64,
@@ -55,6 +55,8 @@ pub struct Mixed {
     pub gain_db: f64,
     /// How loud it is along its length ([`crate::domain::peaks`]).
     pub peaks: Vec<u8>,
+    /// The same of each source, along its own file.
+    pub of_sources: Vec<PeakMeter>,
 }
 
 /// What a mix that is rendered again keeps of the one before it, so that what stays is heard as it
@@ -117,6 +119,7 @@ pub fn render_again(
         measured_lufs: sum.lufs,
         gain_db,
         peaks,
+        of_sources: sum.of_sources,
     }))
 }
 
@@ -128,6 +131,7 @@ struct Sum {
     rendered: Vec<Span>,
     lufs: Option<f64>,
     peak: f32,
+    of_sources: Vec<PeakMeter>,
 }
 
 /// All tracks, added up from the first recorded sample to the last, and at least over `span`.
@@ -156,11 +160,42 @@ fn sum(
                 from,
                 next: None,
                 thread: Some(thread),
+                peaks: TrackPeaks::from(source),
             });
         }
         let mut told = || progress((read.load(Ordering::Relaxed) as f64 / size as f64).min(1.0));
-        add_up(&mut players, span, out, &mut told)
+        let mixing = add_up(&mut players, span, out, &mut told)?;
+        let of_sources = players.into_iter().map(|player| player.peaks.meter);
+        mixing
+            .map(|mixing| mixing.finish(of_sources.collect()))
+            .transpose()
     })
+}
+
+/// How loud a track is along its file, while it passes.
+pub(super) struct TrackPeaks {
+    pub meter: PeakMeter,
+    /// Where it goes on, on the meeting's timeline: first with the file's time 0.
+    at: i64,
+}
+
+impl TrackPeaks {
+    pub fn from(source: &Source) -> Self {
+        Self {
+            meter: PeakMeter::new(RATE as u32),
+            at: sample_at(source.start),
+        }
+    }
+
+    pub fn take(&mut self, block: &Block) {
+        let from = block.n * BLOCK as i64;
+        self.meter.silence((from - self.at).max(0) as usize);
+        let begun = (self.at - from).max(0) as usize;
+        if let Some(samples) = block.samples.get(begun..) {
+            self.meter.push(samples);
+            self.at = from + BLOCK as i64;
+        }
+    }
 }
 
 /// One track's thread, and its next block.
@@ -168,13 +203,16 @@ struct Player<'scope> {
     from: Receiver<Block>,
     next: Option<Block>,
     thread: Option<ScopedJoinHandle<'scope, Result<()>>>,
+    peaks: TrackPeaks,
 }
 
 impl Player<'_> {
     fn look(&mut self) -> Result<Option<i64>> {
         if self.next.is_none() && self.thread.is_some() {
             self.next = self.from.recv().ok();
-            if self.next.is_none() {
+            if let Some(block) = &self.next {
+                self.peaks.take(block);
+            } else {
                 let thread = self.thread.take().context("a track ends once")?;
                 thread
                     .join()
@@ -191,7 +229,7 @@ fn add_up(
     span: Option<Span>,
     out: &Path,
     progress: &mut dyn FnMut() -> Result<()>,
-) -> Result<Option<Sum>> {
+) -> Result<Option<Mixing>> {
     let mut mixing: Option<Mixing> = None;
     loop {
         let mut now = None;
@@ -212,7 +250,7 @@ fn add_up(
         mixing.add(now, blocks)?;
         progress()?;
     }
-    mixing.map(Mixing::finish).transpose()
+    Ok(mixing)
 }
 
 /// The sum while it grows.
@@ -305,7 +343,7 @@ impl Mixing {
         self.scratch.write(samples)
     }
 
-    fn finish(mut self) -> Result<Sum> {
+    fn finish(mut self, of_sources: Vec<PeakMeter>) -> Result<Sum> {
         let until = self.open.as_ref().map_or(0, |(_, _, end)| *end);
         self.write_open(until)?;
         self.write_silence(self.until)?;
@@ -320,6 +358,7 @@ impl Mixing {
             rendered: union(&self.filled),
             lufs: self.meter.lufs()?,
             peak: self.peak,
+            of_sources,
         })
     }
 }

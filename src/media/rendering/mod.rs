@@ -1,9 +1,10 @@
 //! After the meeting: [`remux`] trims and repairs segments, [`join`] makes tracks of them, and
 //! [`mix`] renders the meeting from the tracks (`mix_input` places one, `scratch` holds their sum,
-//! `limiter` and `aac` finish it).
+//! `limiter` and `aac` finish it). [`peaks`] reads a finished file.
 
 pub mod join;
 pub mod mix;
+pub mod peaks;
 pub mod redundancy;
 pub mod remux;
 

@@ -39,10 +39,10 @@ async fn every_object_is_in_the_inventory_whoever_dies() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     tones.end(&client).await;
     tones.files(&client, SOON).await;
-    // The segments go, and with them what died on its way; tracks, the mix and its peaks stay.
+    // The segments go, and with them what died on its way; tracks, the mix and their peaks stay.
     eventually("the segments are deleted", SOON, async || {
         let stored = rows(&place.database(), &["stored", "planned"]).await;
-        stored.len() == 4 && stored.iter().all(|key| key.starts_with("recordings/"))
+        stored.len() == 6 && stored.iter().all(|key| key.starts_with("recordings/"))
     })
     .await;
     eventually("the bucket has the files alone", SOON, async || {

@@ -28,6 +28,7 @@ mod site;
 mod spool;
 mod tiers;
 mod translation;
+mod waveforms;
 mod webrtc;
 mod whip;
 mod words;

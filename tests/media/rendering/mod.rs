@@ -7,9 +7,12 @@ mod support;
 use hansard::{
     domain::{
         codec::AudioCodec,
-        time::{MeetingTime, Span},
+        time::{MeetingTime, Micros, Span},
     },
-    media::rendering::mix::{Source, render},
+    media::rendering::{
+        mix::{Source, render},
+        peaks,
+    },
 };
 use std::{f32::consts::TAU, path::Path};
 use support::*;
@@ -71,6 +74,59 @@ fn everybody_is_heard_where_they_spoke_and_gaps_are_silent() {
         let peak = f32::from(*peak) / 255.0;
         assert!((heard - peak).abs() < 0.1, "{n}: {heard} {peak}");
     }
+}
+
+/// Whether both are so for as long, each about as loud as the other.
+fn assert_alike(what: &str, one: &[u8], other: &[u8]) {
+    assert!(one.len().abs_diff(other.len()) <= 1, "{what}");
+    for (n, (one, other)) in one.iter().zip(other).enumerate() {
+        assert!(one.abs_diff(*other) <= 26, "{what} {n}: {one} {other}");
+    }
+}
+
+/// Peaks that come with a mix, and those that are read of its files afterwards.
+#[test]
+fn peaks_are_the_same_whoever_finds_them() {
+    let folder = Folder::new("peaks");
+    let tones = |hz, loud: [f32; 3]| -> Vec<f32> {
+        let each = loud.map(|amplitude| sine(hz, amplitude, 1.0));
+        each.concat()
+    };
+    // Time stamps of files are whole milliseconds.
+    let sources = [
+        Voice::of(AudioCodec::Opus, &tones(440.0, [0.1, 0.4, 0.2])).track(
+            folder.0.join("1.mkv"),
+            ms(7_000),
+            |_| true,
+        ),
+        // Nothing comes for half a second.
+        Voice::of(AudioCodec::Pcma, &tones(900.0, [0.3, 0.1, 0.3])).track(
+            folder.0.join("2.mkv"),
+            ms(8_730),
+            |n| !(75..100).contains(&n),
+        ),
+    ];
+    let (mixed, _) = folder.mix(&sources).expect("a mix");
+    let of_mix = peaks::of_mix(&folder.file()).expect("it is decoded");
+    assert_alike("mix", &of_mix.finish_at(mixed.duration), &mixed.peaks);
+    let length = Micros::from_ms(3_000);
+    let level = |peaks: &[u8], at: usize| f32::from(peaks[at]) / 255.0;
+    for (n, (source, meter)) in sources.iter().zip(mixed.of_sources).enumerate() {
+        let along = meter.finish_at(length);
+        let read = peaks::of_track(&source.path, source.start).expect("it is read");
+        assert_alike(&format!("track {n}"), &read.finish_at(length), &along);
+        // In each second, and in the hole.
+        let wanted: [(usize, f32); 3] = [
+            [(10, 0.1), (30, 0.4), (50, 0.2)],
+            [(10, 0.3), (35, 0.0), (50, 0.3)],
+        ][n];
+        for (at, loud) in wanted {
+            let found = level(&along, at);
+            assert!((found - loud).abs() < 0.05, "{n} {at}: {found} {loud}");
+        }
+    }
+    std::fs::write(folder.file(), b"no sound").expect("it is ours");
+    assert!(peaks::of_mix(&folder.file()).is_err());
 }
 
 #[test]

@@ -10,6 +10,14 @@ use hansard::domain::{
 };
 use serde_json::{Value, json};
 
+/// How the jobs stand that make them.
+async fn jobs(app: &App) -> Vec<String> {
+    sqlx::query_scalar("select state from jobs where kind = 'peaks'")
+        .fetch_all(&mut app.sql().await)
+        .await
+        .expect("Postgres answers")
+}
+
 #[tokio::test]
 async fn peaks_are_read_of_a_mix_in_as_many_points_as_are_asked_for() {
     let bucket = Bucket::start().await;
@@ -20,10 +28,16 @@ async fn peaks_are_read_of_a_mix_in_as_many_points_as_are_asked_for() {
     let track = insert(&app, meeting, Some(joined.participant), 0, "ready").await;
     let mix = insert(&app, meeting, None, 1230, "ready").await;
     let path = format!("/v1/recordings/{mix}/peaks");
-    let none = json!({"recordingId": mix, "startMs": 1230, "durationMs": 1499, "peaks": null});
-    assert_eq!(app.get(&path).await.expect(200), none);
+    let none = |making: bool| {
+        json!({
+            "recordingId": mix, "startMs": 1230, "durationMs": 1499, "peaks": null, "making": making
+        })
+    };
+    // Of a file elsewhere nobody makes any.
+    assert_eq!(app.get(&path).await.expect(200), none(false));
     let of_track = app.get(&format!("/v1/recordings/{track}/peaks")).await;
     assert_eq!(of_track.expect(200)["peaks"], Value::Null);
+    assert_eq!(jobs(&app).await, Vec::<String>::new());
 
     let file = RecordingFile {
         tenant: app.tenant,
@@ -38,8 +52,21 @@ async fn peaks_are_read_of_a_mix_in_as_many_points_as_are_asked_for() {
         .execute(&mut app.sql().await)
         .await
         .expect("changed");
-    // A mix of an earlier version.
-    assert_eq!(app.get(&path).await.expect(200), none);
+    // A mix of an earlier version: what is in the archive stays there.
+    change(&app, mix, "storage_tier = 'archive'").await;
+    assert_eq!(app.get(&path).await.expect(200), none(false));
+    change(&app, mix, "storage_tier = 'hot'").await;
+    for _ in 0..2 {
+        assert_eq!(app.get(&path).await.expect(200), none(true));
+        assert_eq!(jobs(&app).await, ["queued"]);
+    }
+    // Who could not make them does not try again for everybody who asks.
+    sqlx::query("update jobs set state = 'failed' where kind = 'peaks'")
+        .execute(&mut app.sql().await)
+        .await
+        .expect("changed");
+    assert_eq!(app.get(&path).await.expect(200), none(false));
+    assert_eq!(jobs(&app).await, ["failed"]);
     let key = file.peaks().to_string();
     let stored = vec![0, 51, 255, 0, 102, 0];
     let kind = "application/octet-stream";

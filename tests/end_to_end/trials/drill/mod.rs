@@ -223,8 +223,8 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
     let left: BTreeSet<String> = super::support::inventory::listed(&site.place.bucket).await;
     assert_eq!(
         left.len(),
-        people + 1,
-        "the others' tracks, the mix and its peaks: {left:?}"
+        2 * people,
+        "the others' tracks, the mix, and their peaks: {left:?}"
     );
     for n in 0..3 {
         let spools = files(&site.folders[n].path().join("spool"));
