@@ -41,7 +41,7 @@ use std::{
 use tokio::sync::Semaphore;
 use tracing::{Instrument, info};
 
-/// Tracks fetched at a time: they are few, and whole files.
+/// Tracks fetched at a time, and peaks stored: they are few, and whole files.
 const FETCHES: usize = 4;
 
 /// The job.
@@ -404,18 +404,20 @@ impl Rendering<'_> {
             .filter(|(of, ..)| !with_peaks.contains(&of.peaks().to_string()))
             .collect();
         found.push((key, object.participants.clone(), rendered.peaks));
-        let mut peaks = Vec::new();
-        for (of, participants, bytes) in found {
-            let put =
-                StoredPeaks::put(self.inventory(), self.claimed, &of, participants, bytes).await;
-            match put {
-                Ok(stored) => peaks.extend(stored),
-                Err(error) => {
-                    self.inventory().follow(&object).await;
-                    return Err(error);
-                }
+        let puts = found.into_iter().map(|(of, participants, bytes)| {
+            StoredPeaks::put(self.inventory(), self.claimed, of, participants, bytes)
+        });
+        let puts: Vec<_> = puts.collect();
+        // Each to its end, as with tracks.
+        let put: Vec<_> = stream::iter(puts).buffered(FETCHES).collect().await;
+        let put: anyhow::Result<Vec<Option<StoredPeaks>>> = put.into_iter().collect();
+        let peaks = match put {
+            Ok(put) => put.into_iter().flatten().collect(),
+            Err(error) => {
+                self.inventory().follow(&object).await;
+                return Err(error);
             }
-        }
+        };
         let span = Span::of(MeetingTime::from_ms(rendered.start_ms), rendered.duration);
         let holes: Vec<(Span, Vec<Gap>)> = tracks
             .iter()

@@ -48,7 +48,7 @@ impl StoredPeaks {
     pub async fn put(
         inventory: Inventory<'_>,
         claimed: &Claimed,
-        of: &RecordingFile,
+        of: RecordingFile,
         participants: Vec<ParticipantId>,
         peaks: Vec<u8>,
     ) -> anyhow::Result<Option<Self>> {
@@ -150,7 +150,7 @@ impl Peaks {
                 Some(key) => vec![key.participant],
                 None => everybody.iter().copied().collect(),
             };
-            if let Err(error) = self.one(claimed, one, &file, heard).await {
+            if let Err(error) = self.one(claimed, one, file, heard).await {
                 if matches!(error.downcast_ref(), Some(ObjectError::Archived(_))) {
                     continue;
                 }
@@ -165,7 +165,7 @@ impl Peaks {
         &self,
         claimed: &Claimed,
         of: &Recording,
-        file: &RecordingFile,
+        file: RecordingFile,
         heard: Vec<ParticipantId>,
     ) -> anyhow::Result<()> {
         let Files { store, objects, .. } = &self.files;
