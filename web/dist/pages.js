@@ -1,4 +1,4 @@
-/*! hansard-web 11cc0cd4acf0add3f9f5088ab90ceb577c28854025b7bed7a0a3214b1a70b8cc */
+/*! hansard-web 7aae95e63247070a354633a700d42dfc0140b6bcc04e1d69c27b7c630fe6431a */
 /**
  * @license
  * Copyright 2019 Google LLC
@@ -1580,6 +1580,10 @@
                 height: 4.5rem;
                 background: #101418;
                 border-radius: 0.6rem;
+            }
+            /* Else as small as the picture is low. */
+            video::cue {
+                font: 1rem/1.4 system-ui, sans-serif;
             }
             .wave {
                 position: relative;

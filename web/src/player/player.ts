@@ -39,6 +39,10 @@ export class PlayerView extends PageElement {
                 background: #101418;
                 border-radius: 0.6rem;
             }
+            /* Else as small as the picture is low. */
+            video::cue {
+                font: 1rem/1.4 system-ui, sans-serif;
+            }
             .wave {
                 position: relative;
                 height: 5rem;
