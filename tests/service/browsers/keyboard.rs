@@ -100,6 +100,10 @@ async fn a_host_needs_no_mouse_from_the_list_to_the_recording() {
 
     // Through the door.
     ana.wait("hansard-microphone-choice .meter").await;
+    ana.go_to("#camera").await;
+    ana.press("Enter").await;
+    ana.wait("hansard-camera-choice video").await;
+    ana.look("door").await;
     for purpose in ["recording", "transcription"] {
         ana.go_to("input[value=agree]").await;
         ana.press("Space").await;
@@ -112,6 +116,7 @@ async fn a_host_needs_no_mouse_from_the_list_to_the_recording() {
     ana.press("Enter").await;
     ana.wait("#leave").await;
     ana.keeps_focus("#mute").await;
+    ana.wait("hansard-tile[own] video").await;
 
     a_full_room(&mut ana).await;
     ana.press("m").await;
