@@ -18,12 +18,13 @@ use std::{
 
 /// Every element that the graphs in `pipelines/` and `media` use, and the Debian package that
 /// brings it.
-pub(super) const ELEMENTS: [(&str, &str); 17] = [
+pub(super) const ELEMENTS: [(&str, &str); 19] = [
     ("alawdec", "gstreamer1.0-plugins-good"),
     ("appsink", "gstreamer1.0-plugins-base"),
     ("appsrc", "gstreamer1.0-plugins-base"),
     ("audioconvert", "gstreamer1.0-plugins-base"),
     ("audioresample", "gstreamer1.0-plugins-base"),
+    ("avdec_aac", "gstreamer1.0-libav"),
     ("avenc_aac", "gstreamer1.0-libav"),
     ("capsfilter", "libgstreamer1.0-0"),
     ("filesink", "libgstreamer1.0-0"),
@@ -34,6 +35,7 @@ pub(super) const ELEMENTS: [(&str, &str); 17] = [
     ("mulawdec", "gstreamer1.0-plugins-good"),
     ("opusdec", "gstreamer1.0-plugins-base"),
     ("opusenc", "gstreamer1.0-plugins-base"),
+    ("qtdemux", "gstreamer1.0-plugins-good"),
     ("queue", "libgstreamer1.0-0"),
     ("webmmux", "gstreamer1.0-plugins-good"),
 ];
