@@ -26,6 +26,9 @@ export class Lanes extends PageElement {
         PageElement.styles,
         css`
             :host {
+                display: block;
+            }
+            [role="group"] {
                 display: grid;
                 gap: 0.35rem;
             }

@@ -6,13 +6,15 @@ const BARS = 600;
 /** How often it is asked again for those that are being made, and how long. */
 const AGAIN_MS = 2000;
 const TRIES = 60;
+/** What is never louder than this is not drawn as if it were loud: the noise of a silent room. */
+const LOUD = 0.1;
 
 /** How loud a recording is along its time, 0 to 1; empty where nobody knows. */
 export async function loudness(rest: Rest, recordingId: string, signal: AbortSignal): Promise<number[]> {
     for (let tries = 0; tries < TRIES && !signal.aborted; tries++) {
         const { peaks, making } = await rest.get<Peaks>(`/v1/recordings/${recordingId}/peaks?points=${BARS}`, signal);
         if (peaks !== null || !making) {
-            const loudest = Math.max(...(peaks ?? []), 1e-6);
+            const loudest = Math.max(...(peaks ?? []), LOUD);
             return (peaks ?? []).map((peak) => peak / loudest);
         }
         await new Promise((again) => setTimeout(again, AGAIN_MS));
