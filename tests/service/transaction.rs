@@ -114,19 +114,19 @@ async fn consents_whose_clients_go_leave_no_session_in_a_transaction() {
         let body = json!({"meetingId": meeting, "consentType": "recording_ai", "status": status});
         let said = app.call("POST", CONSENT, &joined.consent_token, Some(body));
         dropped += usize::from(dropped_after(polls, said).await.is_none());
+        eventually(
+            "no session idles in a transaction",
+            RETURN_MAX,
+            async || {
+                let mut owner = app.sql().await;
+                let left = "select count(*)::text from pg_stat_activity
+                where datname = current_database() and state like 'idle in transaction%'";
+                text(&mut owner, left).await == "0"
+            },
+        )
+        .await;
     }
     assert!(dropped > 3, "{dropped}");
-    eventually(
-        "no session idles within a transaction",
-        RETURN_MAX,
-        async || {
-            let mut owner = app.sql().await;
-            let left = "select count(*)::text from pg_stat_activity
-                where datname = current_database() and state like 'idle in transaction%'";
-            text(&mut owner, left).await == "0"
-        },
-    )
-    .await;
     // Who comes next is heard.
     let body = json!({"meetingId": meeting, "consentType": "recording_ai", "status": "withdrawn"});
     app.call("POST", CONSENT, &joined.consent_token, Some(body))

@@ -63,7 +63,7 @@ async fn a_deletion_outlives_storage_and_the_process() {
     tones.end(&client).await;
     let files = tones.files(&client, SOON).await;
     eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 4
+        listed(&place.bucket).await.len() == 6
     })
     .await;
     let ids: Vec<String> = tones
@@ -98,7 +98,7 @@ async fn a_deletion_outlives_storage_and_the_process() {
     );
     let left = listed(&place.bucket).await;
     assert!(
-        left.len() == 3 && left.iter().all(|key| !key.contains(&ids[0])),
+        left.len() == 4 && left.iter().all(|key| !key.contains(&ids[0])),
         "{left:?}"
     );
     assert_eq!(left, rows(&place.database(), &["stored"]).await);
@@ -232,7 +232,7 @@ async fn a_hold_stands_while_a_mix_is_made() {
     let track = format!("/v1/recordings/{}", files.track(&tones.voices[0]).id);
     is_refused(call(&server, Method::DELETE, &track).await);
     eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 4
+        listed(&place.bucket).await.len() == 6
     })
     .await;
     // Lifted, it is asked for anew, and while that runs nobody places another.
@@ -268,7 +268,7 @@ async fn a_database_that_is_put_back_brings_nothing_back() {
     tones.end(&client).await;
     let files = tones.files(&client, SOON).await;
     eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 4
+        listed(&place.bucket).await.len() == 6
     })
     .await;
     server.terminate();
@@ -290,7 +290,7 @@ async fn a_database_that_is_put_back_brings_nothing_back() {
     deleted(&server, &recording).await;
     deleted(&server, &meeting).await;
     let left = listed(&place.bucket).await;
-    assert_eq!(left.len(), 3, "{left:?}");
+    assert_eq!(left.len(), 4, "{left:?}");
     server.terminate();
 
     place.put_back();
