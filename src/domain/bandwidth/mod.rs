@@ -5,6 +5,13 @@
 //! did not fit for a moment, and sent again when it has fitted, with something to spare, for a
 //! while. One that had to be paused again soon waits longer each time, so that a network whose
 //! width is about that of a picture does not make it come and go.
+//!
+//! An estimate of what the network takes may be far too low: what it is made from is measured at a
+//! receiver that may be busy. So it pauses nothing as long as nothing else says that the network is
+//! congested ([`congestion`]), and is made anew instead. One that is right by chance costs little:
+//! what is too much for a network shows as a queue or as loss, and then it is believed.
+
+mod congestion;
 
 use crate::{
     id::ParticipantId,
@@ -12,8 +19,13 @@ use crate::{
     stream::{MediaKind, MediaSource},
     time::Micros,
 };
+use congestion::Congestion;
 use std::collections::BTreeMap;
 
+/// What a network is taken to have room for before anything is known of it: a room of ten with
+/// cameras wants 2.7 Mbit/s, and pictures that are held back for nothing are worse than a second of
+/// too many.
+pub const BEGINS_WITH: Bitrate = 5_000_000;
 /// How long pictures may be more than what fits: an estimate swings, and a key frame is large.
 const PATIENCE: Micros = Micros::from_ms(600);
 /// How long a picture has to fit before it is sent again.
@@ -25,22 +37,46 @@ const TO_SPARE: u64 = 125;
 const PAUSED_MIN: Micros = Micros::from_ms(2_000);
 const PAUSED_MAX: Micros = Micros::from_ms(32_000);
 const STAYS_FOR: Micros = Micros::from_ms(15_000);
+/// While pictures are paused and nothing of congestion is seen for this long, the estimate is taken
+/// to be wrong and the most wanted of them is tried; when that was in vain, after twice as long the
+/// next time.
+const DOUBTED_AFTER: Micros = Micros::from_ms(15_000);
+const DOUBTED_AFTER_MAX: Micros = Micros::from_ms(480_000);
+/// How long it stays in doubt: not even probes are sent, which would tell the same again.
+const IN_DOUBT_FOR: Micros = Micros::from_ms(5_000);
 /// Over how long bytes are counted.
 const WINDOW: Micros = Micros::from_ms(1_000);
 /// From whom nothing came for so long nothing is expected.
 const QUIET_AFTER: Micros = Micros::from_ms(3_000);
+/// So many times what is needed is probed for, twice: a probe reaches a third of its rate where
+/// timers tell milliseconds.
+const PROBED_TIMES: u64 = 2;
 /// What a packet has besides its payload: IP, UDP, RTP with extensions, SRTP.
 const OVERHEAD_BYTES: u64 = 60;
 
 /// Bits per second.
 pub type Bitrate = u64;
 
-/// What changed about a picture.
+/// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     Pause(Shown),
     /// From a key frame on.
     Resume(Shown),
+    /// The estimate is too low, as far as anything else tells: it is to be made anew, beginning
+    /// with this.
+    Estimate(Bitrate),
+}
+
+/// What is known of the network by now.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct Measured {
+    /// What it takes; `None`: that cannot be told.
+    pub estimate: Option<Bitrate>,
+    /// The part of what was sent in the last second that did not come.
+    pub loss: Option<f32>,
+    /// Of the newest packet that the other side has told of.
+    pub round_trip: Option<Micros>,
 }
 
 /// The pictures and the sound of one listener.
@@ -48,11 +84,29 @@ pub enum Change {
 pub struct Sharing {
     /// What the network takes; `None`: nobody knows, and everything is sent.
     estimate: Option<Bitrate>,
+    congestion: Congestion,
     sound: Meter,
     pictures: BTreeMap<Shown, Picture>,
     spoke: BTreeMap<ParticipantId, Micros>,
     /// Since when what is sent does not fit.
     over: Option<Micros>,
+    doubt: Doubt,
+}
+
+/// Of an estimate that keeps pictures paused.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    after: Micros,
+    last: Option<Micros>,
+}
+
+impl Default for Doubt {
+    fn default() -> Self {
+        Self {
+            after: DOUBTED_AFTER,
+            last: None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,9 +150,11 @@ impl Meter {
 }
 
 impl Sharing {
-    /// What the network takes by now; `None`: that cannot be told.
-    pub fn estimated(&mut self, estimate: Option<Bitrate>) {
-        self.estimate = estimate;
+    /// What is known of the network by now.
+    pub fn measured(&mut self, measured: Measured, at: Micros) {
+        self.estimate = measured.estimate;
+        self.congestion
+            .measured(measured.loss, measured.round_trip, at);
     }
 
     /// A packet of another participant, whether it is sent on or not. `voice`: somebody speaks in
@@ -141,14 +197,26 @@ impl Sharing {
             .collect()
     }
 
-    /// What would be sent if there was room for everything, with something to spare.
-    pub fn wanted(&self, now: Micros) -> Bitrate {
-        let pictures = self.pictures.values();
-        let all = self.sound.rate(now) + pictures.map(|of| of.meter.rate(now)).sum::<Bitrate>();
-        all * TO_SPARE / 100
+    /// What the network is to be probed for (by up to twice as much), so that paused pictures come
+    /// back. Where nothing is paused it is not probed: what is sent shows by itself whether there is
+    /// room for it, and a probe whose packets are late, at a busy sender or receiver, makes the
+    /// estimate too low.
+    pub fn probed_for(&self, now: Micros) -> Bitrate {
+        let in_doubt = |at: Micros| now - at < IN_DOUBT_FOR;
+        if self.paused().is_empty() || self.doubt.last.is_some_and(in_doubt) {
+            return 0;
+        }
+        PROBED_TIMES * self.needed(now, |_| true)
     }
 
-    /// What is paused and resumed from now on.
+    /// What these need besides the sound, with something to spare.
+    fn needed(&self, now: Micros, counts: impl Fn(&Picture) -> bool) -> Bitrate {
+        let pictures = self.pictures.values().filter(|of| counts(of));
+        let all = self.sound.rate(now) + pictures.map(|of| of.meter.rate(now)).sum::<Bitrate>();
+        spared(all)
+    }
+
+    /// What is to be done from now on.
     pub fn turn(&mut self, now: Micros) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.estimate.is_none() {
@@ -159,16 +227,27 @@ impl Sharing {
             }
             return changes;
         }
-        let sent = |picture: &Picture| picture.paused.is_none();
-        let over: Vec<Shown> = self.left_out(now, sent);
+        let over: Vec<Shown> = self.left_out(now, is_sent);
         let since = (!over.is_empty()).then(|| self.over.unwrap_or(now));
         self.over = since;
         if since.is_some_and(|since| now - since >= PATIENCE) {
             self.over = None;
+            if !self.congestion.is_seen(now) {
+                let all_is_sent = self.pictures.values().all(is_sent);
+                let least = if all_is_sent { BEGINS_WITH } else { 0 };
+                return vec![self.estimate_anew(self.needed(now, is_sent).max(least))];
+            }
+            self.paused_again(now);
             for shown in over {
                 changes.extend(self.pause(shown, false, now));
             }
             return changes;
+        }
+        if let Some(shown) = self.kept_for_nothing(now) {
+            self.doubt.last = Some(now);
+            let first = self.pictures.get(&shown).map(|of| of.meter.rate(now));
+            let tried = self.needed(now, is_sent) + spared(first.unwrap_or(0));
+            changes.push(self.estimate_anew(spared(tried)));
         }
         if let Some(shown) = self.fitting(now) {
             // Those that have to make room do so at once.
@@ -176,12 +255,40 @@ impl Sharing {
                 (picture.paused, picture.fits) = (None, None);
                 picture.resumed = Some(now);
             }
-            for other in self.left_out(now, sent) {
+            for other in self.left_out(now, is_sent) {
                 changes.extend(self.pause(other, true, now));
             }
             changes.push(Change::Resume(shown));
         }
         changes
+    }
+
+    fn estimate_anew(&mut self, from: Bitrate) -> Change {
+        self.estimate = Some(from);
+        Change::Estimate(from)
+    }
+
+    /// The most wanted of those that are paused by an estimate for which nothing has spoken for
+    /// long.
+    fn kept_for_nothing(&self, now: Micros) -> Option<Shown> {
+        let after = self.doubt.after;
+        let doubted = |at: Micros| now - at < after;
+        if !self.congestion.is_unseen_for(after, now) || self.doubt.last.is_some_and(doubted) {
+            return None;
+        }
+        let waits = |of: &Picture| of.paused.is_some() && of.meter.rate(now) > 0;
+        let mut order = self.in_order().into_iter();
+        order.find(|shown| self.pictures.get(shown).is_some_and(waits))
+    }
+
+    /// Congestion paused something: the sooner after a doubt, the later the next.
+    fn paused_again(&mut self, now: Micros) {
+        let in_vain = |at: Micros| now - at < STAYS_FOR;
+        self.doubt.after = if self.doubt.last.is_some_and(in_vain) {
+            Micros(2 * self.doubt.after.0).min(DOUBTED_AFTER_MAX)
+        } else {
+            DOUBTED_AFTER
+        };
     }
 
     /// The first of those that wait that has fitted for long enough.
@@ -238,7 +345,7 @@ impl Sharing {
             };
             let rate = picture.meter.rate(now);
             let needs = if picture.paused.is_some() {
-                (used + rate) * TO_SPARE / 100
+                spared(used + rate)
             } else {
                 used + rate
             };
@@ -261,6 +368,14 @@ impl Sharing {
         });
         order
     }
+}
+
+fn spared(rate: Bitrate) -> Bitrate {
+    rate * TO_SPARE / 100
+}
+
+fn is_sent(picture: &Picture) -> bool {
+    picture.paused.is_none()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use str0m::{
     bwe::BweKind,
     change::{SdpAnswer, SdpPendingOffer},
     media::{Direction, MediaKind as Kind, Mid},
+    stats::PeerStats,
 };
 use tokio::sync::mpsc;
 
@@ -160,9 +161,15 @@ impl Hearing {
         }
     }
 
-    /// What the network of the other side takes.
+    /// Whether it can be told what the network of the other side takes.
     pub fn estimated(&mut self, kind: &BweKind) {
         self.pictures.estimated(kind);
+    }
+
+    /// What is known of that network by now.
+    pub fn measured(&mut self, stats: &PeerStats) {
+        let at = self.since_began(stats.timestamp);
+        self.pictures.measured(stats, at);
     }
 
     fn offer(&mut self, rtc: &mut Rtc, now: Micros) {

@@ -4,7 +4,7 @@
 
 use crate::{
     domain::{
-        bandwidth::{Bitrate, Change, Sharing},
+        bandwidth::{BEGINS_WITH, Bitrate, Change, Measured, Sharing},
         codec::Codec,
         key_frame,
         own_sections::Shown,
@@ -12,30 +12,27 @@ use crate::{
     },
     ingest::room::{Heard, Listener},
 };
-use std::collections::BTreeMap;
-use str0m::{Rtc, bwe};
+use std::{collections::BTreeMap, time::Duration};
+use str0m::{Rtc, bwe, stats::PeerStats};
 
-/// What a network is taken to have room for before its first feedback: a room of ten with cameras
-/// wants 2.7 Mbit/s, and pictures that are held back for nothing are worse than a second of too
-/// many.
-pub const BEGINS_WITH: bwe::Bitrate = bwe::Bitrate::mbps(5);
 /// Where the other side gives no feedback, nothing is held back.
 const UNKNOWN: bwe::Bitrate = bwe::Bitrate::gbps(1);
 /// The RTP header extension that feedback needs.
 const NUMBERED: &str = "transport-wide-cc-extensions";
+/// How often the network is measured: a queue has to show before voices suffer from it.
+pub const MEASURED_EVERY: Duration = Duration::from_millis(200);
 /// How often the rule is asked.
 const TURN_EVERY: Micros = Micros::from_ms(100);
 /// Who may not have heard what is paused is told again.
 const TELL_EVERY: Micros = Micros::from_ms(5_000);
 /// A key frame that did not come is asked for again.
 const ASK_EVERY: Micros = Micros::from_ms(1_000);
-/// What the network is probed for, beside twice what there is to send. The first probe is at twice this, and what
-/// it finds stands in the place of [`BEGINS_WITH`].
-const SPARE: Bitrate = 2_500_000;
 
 #[derive(Default)]
 pub struct Pictures {
     sharing: Sharing,
+    /// The other side tells what comes of what is sent.
+    has_feedback: bool,
     /// Those that are sent again from their next key frame on, and when that was asked for.
     awaited: BTreeMap<Shown, Micros>,
     turned: Micros,
@@ -51,17 +48,35 @@ impl Pictures {
         }
     }
 
+    /// What a connection begins with, before its first feedback.
+    pub fn begins_with() -> bwe::Bitrate {
+        bwe::Bitrate::bps(BEGINS_WITH)
+    }
+
+    /// Whether an estimate is made by now. Its value comes smoothed over three seconds, which is too
+    /// late for a network that becomes narrow: [`Pictures::measured`] has it as it is.
     pub fn estimated(&mut self, kind: &bwe::BweKind) {
-        if let bwe::BweKind::Twcc {
-            estimate,
-            can_probe,
-        } = kind
-        {
-            let known = can_probe.then(|| estimate.as_u64());
-            tracing::trace!(estimate = estimate.as_u64(), can_probe, "estimated");
-            self.sharing
-                .estimated(known.filter(|of| *of < UNKNOWN.as_u64()));
+        if let bwe::BweKind::Twcc { can_probe, .. } = kind {
+            self.has_feedback = *can_probe;
         }
+    }
+
+    pub fn measured(&mut self, stats: &PeerStats, at: Micros) {
+        let estimate = stats.bwe_tx.map(|estimate| estimate.as_u64());
+        let known = estimate.filter(|of| self.has_feedback && *of < UNKNOWN.as_u64());
+        tracing::trace!(
+            estimate,
+            known,
+            loss = stats.egress_loss_fraction,
+            rtt = ?stats.rtt,
+            "measured"
+        );
+        let measured = Measured {
+            estimate: known,
+            loss: stats.egress_loss_fraction,
+            round_trip: stats.rtt.map(|time| Micros(time.as_micros() as i64)),
+        };
+        self.sharing.measured(measured, at);
     }
 
     /// Only these are there by now.
@@ -91,30 +106,15 @@ impl Pictures {
             return None;
         }
         self.turned = now;
-        let probe_for = 2 * self.sharing.wanted(now) + SPARE;
+        for change in self.sharing.turn(now) {
+            self.carry_out(change, rtc, listener, now);
+        }
+        let probe_for = self.sharing.probed_for(now);
         // It is told in large steps: each may begin a probe.
         if probe_for > self.probed_for || 2 * probe_for < self.probed_for {
             self.probed_for = probe_for;
             let desired = bwe::Bitrate::bps(probe_for);
             rtc.bwe().set_bitrate(bwe::Bitrate::ZERO, desired);
-        }
-        for change in self.sharing.turn(now) {
-            tracing::debug!(
-                ?change,
-                wanted = self.sharing.wanted(now),
-                "pictures changed"
-            );
-            self.tell_at = Some(now);
-            match change {
-                Change::Pause(shown) => {
-                    self.awaited.remove(&shown);
-                    metrics::counter!("hansard_pictures_paused_total").increment(1);
-                }
-                Change::Resume(shown) => {
-                    self.awaited.insert(shown, now);
-                    listener.want_key_frame(&shown);
-                }
-            }
         }
         for (shown, asked) in &mut self.awaited {
             if now - *asked >= ASK_EVERY {
@@ -128,5 +128,25 @@ impl Pictures {
             self.tell_at = Some(now + TELL_EVERY);
         }
         Some(paused)
+    }
+
+    fn carry_out(&mut self, change: Change, rtc: &mut Rtc, listener: &Listener, now: Micros) {
+        tracing::debug!(?change, "pictures");
+        match change {
+            Change::Pause(shown) => {
+                self.tell_at = Some(now);
+                self.awaited.remove(&shown);
+                metrics::counter!("hansard_pictures_paused_total").increment(1);
+            }
+            Change::Resume(shown) => {
+                self.tell_at = Some(now);
+                self.awaited.insert(shown, now);
+                listener.want_key_frame(&shown);
+            }
+            Change::Estimate(from) => {
+                rtc.bwe().reset(bwe::Bitrate::bps(from));
+                metrics::counter!("hansard_estimates_disbelieved_total").increment(1);
+            }
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! A connection's state before its first offer: what is taken and sent, and where.
 
-use super::{Shared, pictures};
+use super::{
+    Shared,
+    pictures::{MEASURED_EVERY, Pictures},
+};
 use crate::ingest::REPORT_EVERY;
 use std::time::Instant;
 use str0m::{
@@ -14,14 +17,16 @@ use tracing::debug;
 /// Payload type of Opus in our own offers; in answers it is the offer's.
 const OPUS: u8 = 111;
 
-pub fn rtc(shared: &Shared) -> Rtc {
+/// `hears`: it gets what the others send.
+pub fn rtc(shared: &Shared, hears: bool) -> Rtc {
     let mut config = Rtc::builder()
         .set_crypto_provider(shared.crypto.clone())
         .set_dtls_cert(shared.certificate.clone())
         .set_ice_lite(true)
         // Packets as they come: placing and ordering them is the meeting's.
         .set_rtp_mode(true)
-        .enable_bwe(Some(pictures::BEGINS_WITH))
+        .enable_bwe(Some(Pictures::begins_with()))
+        .set_stats_interval(hears.then_some(MEASURED_EVERY))
         .set_rtcp_report_interval_audio(REPORT_EVERY)
         .clear_codecs()
         .enable_vp8(true)

@@ -56,7 +56,7 @@ const LAST_OUTPUTS_MAX: usize = 64;
 pub fn start(shared: Arc<Shared>, hears: Option<Hears>) -> Peer {
     let (peer, to_task) = Peer::new();
     let task = Task {
-        rtc: setup::rtc(&shared),
+        rtc: setup::rtc(&shared, hears.is_some()),
         route: None,
         shared,
         cname: format!("peer-{:016x}", fastrand::u64(..)).into(),
@@ -389,6 +389,11 @@ impl Task {
             Event::EgressBitrateEstimate(kind) => {
                 if let Some(hearing) = &mut self.hearing {
                     hearing.estimated(&kind);
+                }
+            }
+            Event::PeerStats(stats) => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.measured(&stats);
                 }
             }
             Event::SenderFeedback(report) => {

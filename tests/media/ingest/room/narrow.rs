@@ -176,8 +176,8 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
     assert_eq!(talk.bob.paused.0[0].source, MediaSource::Camera);
     let transition = talk.came("microphone").split_off(sound);
     println!("sound lost meanwhile: {:?}", lost(&transition));
-    // What was under way.
-    talk.go_on(Duration::from_secs(2)).await;
+    // What was under way: the pacer holds up to 2 s, of which what is lost is repeated for 1 s.
+    talk.go_on(Duration::from_secs(3)).await;
     let (sound, pictures) = (talk.came("microphone").len(), talk.came("camera").len());
     talk.go_on(Duration::from_secs(8)).await;
     let during = talk.came("microphone").split_off(sound);
