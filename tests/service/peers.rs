@@ -5,8 +5,9 @@
 use crate::{
     browser::{self, RATE, wav},
     browsers::{
-        link,
+        link, lossy,
         person::{Person, ROOM, frames, places},
+        relay::{self, Relay},
         voice,
     },
     clients::{here, installed, run},
@@ -114,6 +115,13 @@ struct Scene {
 
 impl Scene {
     async fn begin(data: &Path, scratch: &Path, environment: &[(&str, &str)]) -> Self {
+        let arguments = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
+        let server = Server::start("serve", data, &arguments, environment);
+        let client = server.client();
+        Self::on(server, client, scratch).await
+    }
+
+    async fn on(server: Server, client: Client, scratch: &Path) -> Self {
         let set = Meeting::test_set("incident").expect("the set");
         let said = set
             .utterances
@@ -129,9 +137,6 @@ impl Scene {
         let file = scratch.join("david.wav");
         wav(&file, &samples);
 
-        let arguments = ["--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"];
-        let server = Server::start("serve", data, &arguments, environment);
-        let client = server.client();
         let user = async |name: &str| {
             let email = format!("{name}@example.org");
             client.create_user(&email, name).await.expect("a user")
@@ -260,6 +265,23 @@ async fn aiortc_is_recorded_and_captioned() {
     assert_eq!(answered["tracks"][0]["source"], "microphone");
     peer.until("connected", |told| told["state"] == "connected")
         .await;
+    scene.until_heard().await;
+    peer.ends().await;
+    scene.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_of_aiortc_is_asked_for_once_more() {
+    let packages = aiortc_packages().await;
+    let (data, scratch) = (Scratch::new(), Scratch::new());
+    let (pages, media) = (Relay::new(), Relay::new());
+    let (server, own) = relay::behind(&pages, &media, &data).await;
+    let client = Client::new(&own, server.key()).expect("the address is well-formed");
+    let scene = Scene::on(server, client, scratch.path()).await;
+    let peer = Peer::start(&mut aiortc(&scene, &packages, "all"));
+    peer.until("connected", |told| told["state"] == "connected")
+        .await;
+    lossy::is_filled_in(&scene.client, &scene.meeting, &media).await;
     scene.until_heard().await;
     peer.ends().await;
     scene.check().await;

@@ -4,6 +4,10 @@
 //! An offer is anybody's text of up to 64 KiB. Whoever writes the answer gets only what was read
 //! here without a fault, without the candidates ([`without_candidates`]).
 
+mod repetition;
+
+pub use repetition::{repeated_sound, with_repetition};
+
 use crate::stream::{MediaKind, MediaSource};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -18,6 +18,9 @@ pub const WAIT_MAX: Micros = Micros::from_ms(200);
 pub const HELD_MAX: usize = 256;
 /// Delays are remembered for this many seconds.
 const MEMORY_S: usize = 10;
+/// The delay of what came after its turn is remembered for so long: where it was asked for once
+/// more, the next hole is filled as late as this one would have been.
+const LATE_MEMORY: Micros = Micros::from_ms(300_000);
 
 /// What comes out, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +86,9 @@ pub struct Reorder<P = u64> {
     given_up: VecDeque<i64>,
     /// The longest delay of each recent second, newest last.
     delays: VecDeque<(i64, i64)>,
+    /// The longest delay of what came too late but would have been waited for, and when the last
+    /// of it came.
+    late: Option<(Micros, MeetingTime)>,
     counts: Counts,
 }
 
@@ -97,6 +103,7 @@ impl<P> Default for Reorder<P> {
             until: None,
             given_up: VecDeque::new(),
             delays: VecDeque::new(),
+            late: None,
             counts: Counts::default(),
         }
     }
@@ -111,8 +118,20 @@ impl<P: Copy> Reorder<P> {
         packet: P,
         arrived: MeetingTime,
     ) -> Result<(), Discard> {
-        self.remember(arrived, (arrived - placed.span.end).0);
-        self.put(placed.sequence, What::Packet(packet, placed.span), arrived)
+        let delay = arrived - placed.span.end;
+        self.remember(arrived, delay.0);
+        let put = self.put(placed.sequence, What::Packet(packet, placed.span), arrived);
+        if put == Err(Discard::Late) && delay <= WAIT_MAX {
+            let before = self.late.map_or(delay, |(before, _)| before);
+            self.late = Some((before.max(delay), arrived));
+        }
+        if self
+            .late
+            .is_some_and(|(_, last)| arrived - last >= LATE_MEMORY)
+        {
+            self.late = None;
+        }
+        put
     }
 
     /// Notes that this packet came but was not let in, so that nobody waits for it.
@@ -255,13 +274,9 @@ impl<P: Copy> Reorder<P> {
 
     /// How long a hole is waited for.
     pub fn wait(&self) -> Micros {
-        let longest = Micros(
-            self.delays
-                .iter()
-                .map(|(_, delay)| *delay)
-                .max()
-                .unwrap_or(0),
-        ) + Micros::from_ms(5);
+        let recent = self.delays.iter().map(|(_, delay)| Micros(*delay)).max();
+        let late = self.late.map(|(delay, _)| delay);
+        let longest = recent.max(late).unwrap_or_default() + Micros::from_ms(5);
         let least = if self.delays.len() < 3 {
             WAIT_FIRST
         } else {

@@ -105,6 +105,36 @@ fn the_wait_follows_the_path() {
 }
 
 #[test]
+fn what_came_too_late_makes_the_next_hole_wait_for_minutes() {
+    let mut reorder = Reorder::<u64>::default();
+    let mut released = 0;
+    let mut give = |reorder: &mut Reorder, sequence: i64, at: i64| {
+        let _ = reorder.insert(packet(sequence), sequence as u64, ms(at));
+        while let Some(release) = reorder.release(ms(at)) {
+            released += usize::from(matches!(release, Release::Packet { .. }));
+        }
+        released
+    };
+    // Each 1,000th packet is lost and comes 70 ms later, by request.
+    for sequence in 0..15_000 {
+        let at = 20 * sequence + 20;
+        if sequence % 1_000 != 500 {
+            give(&mut reorder, sequence, at);
+        }
+        if sequence % 1_000 == 503 {
+            give(&mut reorder, sequence - 3, at + 10);
+        }
+    }
+    let counts = reorder.counts();
+    assert_eq!((counts.lost, counts.late), (1, 1));
+    // Nothing is late for five minutes.
+    for sequence in 15_000..30_001 {
+        give(&mut reorder, sequence, 20 * sequence + 20);
+    }
+    assert_eq!(reorder.wait(), WAIT_MIN);
+}
+
+#[test]
 fn what_was_not_let_in_is_not_missing() {
     let mut reorder = Reorder::<u64>::default();
     for sequence in [1, 2, 5] {

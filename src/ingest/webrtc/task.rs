@@ -61,6 +61,7 @@ pub fn start(shared: Arc<Shared>, hears: Option<Hears>) -> Peer {
         shared,
         cname: format!("peer-{:016x}", fastrand::u64(..)).into(),
         receivers: Vec::new(),
+        repeated: BTreeMap::new(),
         mids: Vec::new(),
         from: None,
         told_alive: None,
@@ -92,6 +93,8 @@ struct Task {
     /// All streams of one connection are one sender's (RFC 8834 4.9).
     cname: Arc<str>,
     receivers: Vec<Receiver>,
+    /// Sections whose sound is repeated when it is asked for (`nack`), and its payload type there.
+    repeated: BTreeMap<String, u8>,
     /// Which section an SSRC is of, as found.
     mids: Vec<(Ssrc, Mid)>,
     /// Where what is being handled came from.
@@ -295,7 +298,11 @@ impl Task {
             .sdp_api()
             .accept_offer(offer)
             .map_err(|error| wrong(&error))?;
+        self.repeated = negotiation::repeated_sound(sdp);
+        // Each is found once more, and asked for what it lacks or not.
+        self.mids.clear();
         let described = self.one_way(&answer.to_sdp_string());
+        let described = negotiation::with_repetition(&described, &self.repeated);
         let ours = self.rtc.direct_api().local_ice_credentials();
         let mut routes = self.shared.routes.lock();
         match &self.route {
@@ -430,7 +437,13 @@ impl Task {
         if let Some((_, mid)) = self.mids.iter().find(|(known, _)| *known == ssrc) {
             return Some(*mid);
         }
-        let mid = self.rtc.direct_api().stream_rx(&ssrc)?.mid();
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_rx(&ssrc)?;
+        let mid = stream.mid();
+        if self.repeated.contains_key(&*mid) {
+            // Without a stream of its own for repetitions it is taken to have none.
+            stream.suppress_nack(false);
+        }
         if self.mids.len() == DATAGRAMS_MAX {
             self.mids.clear();
         }

@@ -6,6 +6,7 @@ run.py SIGNAL_URL TOKEN FILE all|relay
 
 import asyncio
 import json
+import re
 import sys
 
 from aiortc import (
@@ -71,7 +72,9 @@ async def main(url: str, token: str, file: str, policy: str) -> None:
         await connection.setLocalDescription(await connection.createOffer())
         candidates = [line for line in connection.localDescription.sdp.splitlines() if "candidate:" in line]
         tell(candidates=candidates)
-        answer = await ask(socket, "offer", {"sdp": connection.localDescription.sdp})
+        # It repeats whatever it is asked for, and declares that for pictures only.
+        sdp = re.sub(r"(a=rtpmap:(\d+) opus/48000/2\r\n)", r"\1a=rtcp-fb:\2 nack\r\n", connection.localDescription.sdp)
+        answer = await ask(socket, "offer", {"sdp": sdp})
         tell(tracks=answer["tracks"])
         await connection.setRemoteDescription(RTCSessionDescription(answer["sdp"], "answer"))
         listening = asyncio.create_task(listen(socket))

@@ -4,9 +4,10 @@ mod crash;
 mod elements;
 mod host;
 mod keyboard;
+pub mod lossy;
 mod network;
 pub mod person;
-mod relay;
+pub mod relay;
 mod site;
 pub mod voice;
 

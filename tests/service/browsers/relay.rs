@@ -1,11 +1,14 @@
-//! A network that can be lost: what goes through it, by UDP and TCP, goes on as long as it is
-//! there.
+//! A network that can be lost, or loses packets: what goes through it, by UDP and TCP, goes on as
+//! long as it is there.
 
 use crate::support::{Scratch, server::Server};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -51,9 +54,35 @@ pub async fn behind(pages: &Relay, media: &Relay, data: &Scratch) -> (Server, St
     (server, format!("http://{listen}"))
 }
 
+/// Packets that are lost on the way to a server.
+#[derive(Default)]
+struct Loss {
+    percent: AtomicU64,
+    lost: AtomicU64,
+    dice: AtomicU64,
+}
+
+impl Loss {
+    /// Whether this datagram is lost. Only RTP is (RFC 7983 7, RFC 5761 4).
+    fn takes(&self, datagram: &[u8]) -> bool {
+        let is_rtp =
+            matches!(datagram, [128..=191, kind, ..] if !(64..=95).contains(&(kind & 0x7f)));
+        if !is_rtp {
+            return false;
+        }
+        let step = |dice: u64| dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let dice = step(self.dice.load(Ordering::Relaxed));
+        self.dice.store(dice, Ordering::Relaxed);
+        let lost = (dice >> 33) % 100 < self.percent.load(Ordering::Relaxed);
+        self.lost.fetch_add(u64::from(lost), Ordering::Relaxed);
+        lost
+    }
+}
+
 /// It ends when dropped.
 pub struct Relay {
     up: watch::Sender<bool>,
+    loss: Arc<Loss>,
     ended: CancellationToken,
     _ends: DropGuard,
 }
@@ -63,6 +92,7 @@ impl Relay {
         let ended = CancellationToken::new();
         Self {
             up: watch::Sender::new(true),
+            loss: Arc::default(),
             _ends: ended.clone().drop_guard(),
             ended,
         }
@@ -72,6 +102,16 @@ impl Relay {
     /// connection come later, as TCP sends them again.
     pub fn set(&self, up: bool) {
         self.up.send_replace(up);
+    }
+
+    /// So many of a hundred packets of media do not come to the server from now on.
+    pub fn lose(&self, percent: u64) {
+        self.loss.percent.store(percent, Ordering::Relaxed);
+    }
+
+    /// How many packets of media did not come to the server.
+    pub fn lost(&self) -> u64 {
+        self.loss.lost.load(Ordering::Relaxed)
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
@@ -106,7 +146,7 @@ impl Relay {
     /// Takes datagrams for `to`, which sees a port of its own for each sender.
     pub fn udp(&self, near: UdpSocket, to: SocketAddr) {
         let (up, ended) = (self.up.subscribe(), self.ended.clone());
-        let near = Arc::new(near);
+        let (near, loss) = (Arc::new(near), self.loss.clone());
         self.spawn(async move {
             let mut senders: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
             let mut datagram = [0; DATAGRAM_MAX];
@@ -127,7 +167,9 @@ impl Relay {
                         far
                     }
                 };
-                let _ = far.send(&datagram[..length]).await;
+                if !loss.takes(&datagram[..length]) {
+                    let _ = far.send(&datagram[..length]).await;
+                }
             }
         });
     }

@@ -204,7 +204,7 @@ export class Peer {
         this.wanted = false;
         try {
             await pc.setLocalDescription();
-            const sdp = pc.localDescription?.sdp ?? "";
+            const sdp = repeatsSound(pc.localDescription?.sdp ?? "");
             const answer = await this.socket.ask("offer", { sdp, tracks: this.tracks() });
             if (this.pc === pc && answer.type === "answer") {
                 this.epoch = answer.data.epoch;
@@ -360,6 +360,11 @@ export class Peer {
             this.events.tracks([]);
         }
     }
+}
+
+/** Browsers repeat sound that is asked for again (NACK) as they do pictures, but declare it for those only. */
+function repeatsSound(sdp: string): string {
+    return sdp.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/gm, "$&a=rtcp-fb:$1 nack\r\n");
 }
 
 /** The tracks of the sections that an offer names. */
