@@ -8,7 +8,6 @@
 pub use crate::media::rendering::mix_input::Source;
 use crate::{
     domain::{
-        loudness,
         peaks::PeakMeter,
         recording::union,
         time::{MeetingTime, Micros, Span},
@@ -16,13 +15,12 @@ use crate::{
     media::containers::mp4,
     media::rendering::{
         aac::Encoder,
-        limiter::Limiter,
+        gain::{self, Meter, Progress, limiter},
         mix_input::{self, Block, RATE, sample_at},
         scratch::{BLOCK, Scratch, Take},
     },
 };
 use anyhow::{Context, Result, anyhow};
-use ebur128::{EbuR128, Mode};
 use std::{
     fs,
     path::Path,
@@ -38,8 +36,6 @@ const AHEAD: usize = 2;
 /// Players play the last frame whole, whatever the edit list says (ffmpeg does). A last frame of so
 /// few samples (2 ms) is left out, so that no mix is more than 20 ms longer than it should be.
 const STUMP_MAX: u64 = 96;
-/// True peaks are at most this much above sample peaks; nearer to the limit, the limiter is tried.
-const BETWEEN_DB: f64 = 3.0;
 
 /// A finished mix.
 #[derive(Clone, Debug)]
@@ -101,7 +97,9 @@ pub fn render_again(
     };
     let gain_db = match before {
         Some(before) => before.gain_db,
-        None => gain(&mut sum, &mut |part| progress(0.6 + 0.15 * part))?,
+        None => gain::of(&mut sum.take, sum.lufs, sum.peak, &mut |part| {
+            progress(0.6 + 0.15 * part)
+        })?,
     };
     let written = encode(&mut sum.take, gain_db, out, &mut |part| {
         progress(0.75 + 0.25 * part)
@@ -122,8 +120,6 @@ pub fn render_again(
         of_sources: sum.of_sources,
     }))
 }
-
-type Progress<'a> = &'a mut dyn FnMut(f64) -> Result<()>;
 
 struct Sum {
     take: Take,
@@ -363,29 +359,6 @@ impl Mixing {
     }
 }
 
-/// The gain that brings the mix behind the limiter to its loudness.
-fn gain(sum: &mut Sum, progress: Progress) -> Result<f64> {
-    let mut gain_db = loudness::gain_db(sum.lufs);
-    let near = loudness::factor(loudness::LIMIT_DBTP - BETWEEN_DB);
-    for correction in 0..loudness::CORRECTIONS_MAX {
-        if sum.peak * loudness::factor(gain_db) <= near
-            || !sum.lufs.is_some_and(|lufs| lufs >= loudness::FLOOR_LUFS)
-        {
-            break;
-        }
-        let mut meter = Meter::new()?;
-        limit(&mut sum.take, gain_db, &mut |samples, part| {
-            progress((correction as f64 + part) / loudness::CORRECTIONS_MAX as f64)?;
-            meter.add(samples)
-        })?;
-        match loudness::correct(gain_db, meter.lufs()?) {
-            Some(better) => gain_db = better,
-            None => break,
-        }
-    }
-    Ok(gain_db)
-}
-
 /// Answers with the peaks of what was encoded.
 fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<Vec<u8>> {
     let mut encoder = Encoder::new(out);
@@ -405,10 +378,7 @@ fn limit(
     gain_db: f64,
     to: &mut dyn FnMut(&[f32], f64) -> Result<()>,
 ) -> Result<()> {
-    let mut limiter = Limiter::new(
-        loudness::factor(gain_db),
-        loudness::factor(loudness::LIMIT_DBTP),
-    );
+    let mut limiter = limiter(gain_db);
     let (length, mut done) = (take.length() as f64, 0);
     let mut out = Vec::with_capacity(BLOCK);
     take.read(|samples| {
@@ -420,29 +390,4 @@ fn limit(
     out.clear();
     limiter.finish(&mut out);
     to(&out, 1.0)
-}
-
-/// Integrated loudness.
-struct Meter(EbuR128);
-
-impl Meter {
-    fn new() -> Result<Self> {
-        Ok(Self(
-            EbuR128::new(1, RATE as u32, Mode::I).context("no loudness meter")?,
-        ))
-    }
-
-    fn add(&mut self, samples: &[f32]) -> Result<()> {
-        self.0
-            .add_frames_f32(samples)
-            .context("the loudness meter fails")
-    }
-
-    fn lufs(&self) -> Result<Option<f64>> {
-        let lufs = self
-            .0
-            .loudness_global()
-            .context("the loudness meter fails")?;
-        Ok(lufs.is_finite().then_some(lufs))
-    }
 }
