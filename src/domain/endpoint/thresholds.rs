@@ -15,8 +15,7 @@ pub struct Thresholds {
     pub tail: Micros,
     /// Less voice than this is a click ("yes" has 150 ms and more).
     pub voiced_min: Micros,
-    /// Silence until the speculative final while others wait for decoders, whose time a guess that
-    /// turns out wrong would take; and while one is free.
+    /// Silence until the speculative final, and while a decoder is free.
     pub guess_after: Micros,
     pub guess_early: Micros,
     /// Silence until the end: after a sentence, when unknown, in mid-clause.
@@ -40,7 +39,7 @@ impl Thresholds {
             pre_roll: Micros::from_ms(250),
             tail: Micros::from_ms(190),
             voiced_min: Micros::from_ms(120),
-            guess_after: Micros::from_ms(300),
+            guess_after: Micros::from_ms(200),
             guess_early: Micros::from_ms(112),
             end_complete: Micros::from_ms(400),
             end_unknown: Micros::from_ms(600),
