@@ -133,11 +133,6 @@ impl Peaks {
         let recordings = recording::of_meeting(&mut tx, meeting).await?;
         let there = stored(&mut tx, meeting).await?;
         tx.commit().await?;
-        let everybody: BTreeSet<ParticipantId> = recordings
-            .iter()
-            .filter_map(|one| one.key.as_ref())
-            .map(|key| key.participant)
-            .collect();
         let mut problem = None;
         for one in &recordings {
             let Some(file) = file_of(&self.files.objects, one) else {
@@ -146,11 +141,7 @@ impl Peaks {
             if one.status != RecordingStatus::Ready || there.contains(&file.peaks().to_string()) {
                 continue;
             }
-            let heard = match &one.key {
-                Some(key) => vec![key.participant],
-                None => everybody.iter().copied().collect(),
-            };
-            if let Err(error) = self.one(claimed, one, file, heard).await {
+            if let Err(error) = self.one(claimed, one, file).await {
                 if matches!(error.downcast_ref(), Some(ObjectError::Archived(_))) {
                     continue;
                 }
@@ -166,9 +157,12 @@ impl Peaks {
         claimed: &Claimed,
         of: &Recording,
         file: RecordingFile,
-        heard: Vec<ParticipantId>,
     ) -> anyhow::Result<()> {
         let Files { store, objects, .. } = &self.files;
+        // Also those of whom there is no track any more.
+        let mut tx = store.worker_tx().await?;
+        let heard = inventory::heard_in(&mut tx, file.meeting, &file.to_string()).await?;
+        tx.commit().await?;
         let scratch = self.files.scratch(&claimed.job).await?;
         let (lies, _) = self.files.fetch(of, &scratch).await?;
         let length = Micros::from_ms(of.duration_ms.unwrap_or(0));

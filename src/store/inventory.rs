@@ -14,6 +14,7 @@ use crate::domain::{
 use serde_json::json;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// An object that somebody is going to store.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -214,6 +215,25 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
         })
     };
     Ok(rows.iter().map(entry).collect::<sqlx::Result<_>>()?)
+}
+
+/// Who is heard in an object.
+pub async fn heard_in(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    key: &str,
+) -> Result<Vec<ParticipantId>> {
+    let heard: Option<Vec<Uuid>> =
+        sqlx::query_scalar("select participants from objects where meeting_id = $1 and key = $2")
+            .bind(meeting.0)
+            .bind(key)
+            .fetch_optional(conn)
+            .await?;
+    Ok(heard
+        .unwrap_or_default()
+        .into_iter()
+        .map(ParticipantId)
+        .collect())
 }
 
 /// Whether the inventory has all of a meeting's objects. One that was recorded by a version without
