@@ -54,7 +54,7 @@ impl Inventory<'_> {
         let put = self
             .objects
             .put_file(&object.key, path, media_type.as_str(), Tier::Hot);
-        self.put(object, put).await
+        self.put(claimed, object, put).await
     }
 
     /// The same with what is in memory.
@@ -67,21 +67,38 @@ impl Inventory<'_> {
         self.note(claimed, std::slice::from_ref(object)).await?;
         let kind = "application/octet-stream";
         let put = self.objects.put_bytes(&object.key, bytes, kind, Tier::Hot);
-        self.put(object, put).await
+        self.put(claimed, object, put).await
     }
 
     async fn put(
         &self,
+        claimed: &Claimed,
         object: &Object,
         put: impl Future<Output = Result<Stored, ObjectError>>,
     ) -> anyhow::Result<Stored> {
-        match put.await {
-            Ok(stored) => Ok(stored),
-            Err(error) => {
-                self.follow(object).await;
-                Err(error.into())
-            }
+        let put = async {
+            let stored = put.await?;
+            self.arrived(claimed, object).await?;
+            anyhow::Ok(stored)
+        };
+        let stored = put.await;
+        if stored.is_err() {
+            self.follow(object).await;
         }
+        stored
+    }
+
+    /// Notes that nothing more of an upload comes, also where no row is going to tell of it: who
+    /// deletes it does not wait for it then. Only while the job is held: the next holder may be
+    /// storing it, too.
+    async fn arrived(&self, claimed: &Claimed, object: &Object) -> anyhow::Result<()> {
+        let Row { id, epoch, .. } = claimed.job;
+        let mut tx = self.store.worker_tx().await?;
+        job::hold(&mut tx, id, claimed.owner, epoch).await?;
+        let key = std::slice::from_ref(&object.key);
+        inventory::stopped(&mut tx, object.meeting, key).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Deletes an object again whose recording was deleted while it was stored. Any other stays,
