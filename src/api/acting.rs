@@ -3,12 +3,14 @@
 use super::state::{ApiState, Shared};
 use crate::{
     command::consent,
+    domain::id::TenantId,
     queue::{
         AskError,
         message::{Ask, Reply},
     },
-    store::consent::ConsentDecision,
+    store::{StoreError, consent::ConsentDecision, effect::Effects, presence},
 };
+use sqlx::PgConnection;
 use std::{
     sync::{
         Arc,
@@ -16,8 +18,12 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 use tracing::Instrument;
 
+/// How long it may take to find out whether a withdrawal counts at all, before it acts without
+/// that.
+pub const CHECK_MAX: Duration = Duration::from_millis(100);
 /// The longest wait for the worker to act on a withdrawal.
 const ACT_MAX: Duration = Duration::from_secs(1);
 /// The longest wait for the worker's journal, which it flushes to disk.
@@ -36,18 +42,39 @@ impl Acting {
             published: Arc::default(),
         };
         let (this, state, decision) = (acting.clone(), state.clone(), decision.clone());
+        tokio::spawn(async move { this.act(&state, &decision).await }.in_current_span());
+        acting
+    }
+
+    /// The same, unless the request that says it was carried out before: then whatever was said since
+    /// stands. Where that is not known at once, it acts.
+    pub fn start_once(state: &Shared, tenant: TenantId, decision: &ConsentDecision) -> Self {
+        if decision.once.is_none() {
+            return Self::start(state, decision);
+        }
+        let acting = Self {
+            published: Arc::default(),
+        };
+        let (this, state, decision) = (acting.clone(), state.clone(), decision.clone());
         let acts = async move {
-            match withdraw(&state, &decision, false).await {
-                Ok(_) => this.publish(&state, &decision),
-                // Nobody captures; told once it is in the log.
-                Err(AskError::Nobody) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the worker did not confirm a withdrawal; it polls the log");
-                }
+            let looking = was_said(&state, tenant, &decision);
+            if !matches!(timeout(CHECK_MAX, looking).await, Ok(Ok(true))) {
+                this.act(&state, &decision).await;
             }
         };
         tokio::spawn(acts.in_current_span());
         acting
+    }
+
+    async fn act(&self, state: &ApiState, decision: &ConsentDecision) {
+        match withdraw(state, decision, false).await {
+            Ok(_) => self.publish(state, decision),
+            // Nobody captures; told once it is in the log.
+            Err(AskError::Nobody) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the worker did not confirm a withdrawal; it polls the log");
+            }
+        }
     }
 
     /// One that acts nowhere.
@@ -64,6 +91,29 @@ impl Acting {
             state.publish(decision.meeting, consent::receipt(decision));
         }
     }
+
+    /// The same request had said it before, so it changes nothing and is told no more. Where it was
+    /// told already everybody is told what stands: nobody is to be taken for left out who is not.
+    pub async fn take_back(
+        &self,
+        conn: &mut PgConnection,
+        decision: &ConsentDecision,
+    ) -> Result<Effects, StoreError> {
+        if !self.published.swap(true, Ordering::Relaxed) {
+            return Ok(Effects::default());
+        }
+        let stands = presence::updated(conn, decision.meeting, decision.participant).await?;
+        Ok(stands.into())
+    }
+}
+
+async fn was_said(
+    state: &ApiState,
+    tenant: TenantId,
+    decision: &ConsentDecision,
+) -> Result<bool, StoreError> {
+    let mut tx = state.store.tenant_tx(tenant).await?;
+    consent::was_said(&mut tx, decision).await
 }
 
 /// Makes a withdrawal or refusal act in the meeting's worker, before it is durable; with `journal`

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{
-        id::{MeetingId, TenantId, UserId},
+        id::{MeetingId, ParticipantId, TenantId, UserId},
         participant::Role,
     },
     store::{erasure, key, link},
@@ -16,6 +16,7 @@ use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::{HeaderMap, Method, header, request::Parts},
 };
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// Somebody with a credential that holds.
@@ -52,6 +53,26 @@ pub enum Who {
 }
 
 impl Caller {
+    /// A participant who speaks of its own consent, on a socket that it joined.
+    pub fn speaking(
+        tenant: TenantId,
+        meeting: MeetingId,
+        participant: ParticipantId,
+        minted: DateTime<Utc>,
+    ) -> Self {
+        let subject = Subject {
+            tenant,
+            meeting,
+            participant,
+            role: Role::Participant,
+            minted,
+        };
+        Self {
+            tenant,
+            who: Who::Consenting(subject),
+        }
+    }
+
     /// Who it is, for scoping what callers name themselves (idempotency keys) and for counting
     /// tries. All API keys of a tenant are one server's.
     pub fn scope(&self) -> String {

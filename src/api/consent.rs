@@ -17,7 +17,7 @@ use crate::{
     command::redact,
     domain::{
         consent::{ConsentStatus, ConsentType, Use},
-        id::{ConsentId, MeetingId, ParticipantId, UserId},
+        id::{ConsentId, MeetingId, ParticipantId, Request, UserId},
         redaction::RedactionState,
         tenant_settings::SelfErasure,
     },
@@ -36,6 +36,7 @@ use axum::{
 };
 use chrono::SubsecRound;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -46,21 +47,34 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(list))
 }
 
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsentInput {
     pub meeting_id: Uuid,
     pub consent_type: ConsentType,
     pub status: ConsentStatus,
     /// With an API key: whose consent it is. Everybody else speaks for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<Uuid>,
     /// The words that were agreed to, kept with the entry.
     #[schema(max_length = 2000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
     /// With `withdrawn`: what was recorded and said before for these purposes is to go, too. The
     /// tenant's `selfErasure` says whether that is done at once, has to be approved, or is refused.
     /// By one's own hand until 30 days after the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub erase: Option<bool>,
+}
+
+impl ConsentInput {
+    /// The request that says this, when it names a key: the same by REST and on a socket, so what is
+    /// hashed is what was read, not the bytes that it came in.
+    pub fn request(&self, caller: &Caller, key: IdempotencyKey) -> Option<Request> {
+        let body = serde_json::to_vec(self).expect("it is plain JSON");
+        let route = "POST /v1/users/consent".to_owned();
+        Once::new(key, caller, route, Sha256::digest(body).into()).into_request()
+    }
 }
 
 impl Valid for ConsentInput {
@@ -210,8 +224,7 @@ async fn say(
     let (caller, key, body) = (caller?, key?, body?);
     let input = body.value;
     let erases = input.erase == Some(true);
-    let once =
-        Once::new(key, &caller, "POST /v1/users/consent".to_owned(), body.hash).into_request();
+    let once = input.request(&caller, key);
     let decision = ConsentDecision {
         meeting: MeetingId(input.meeting_id),
         participant: ParticipantId(Uuid::nil()),

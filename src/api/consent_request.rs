@@ -7,7 +7,7 @@
 
 use crate::{
     api::{
-        acting::{Acting, withdraw},
+        acting::{Acting, CHECK_MAX, withdraw},
         auth::{Caller, Who},
         permit::{self, Operation},
         problem::Problem,
@@ -31,9 +31,6 @@ use parking_lot::Mutex;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long it may take to find out whether a withdrawal counts at all, before it acts without
-/// that.
-const CHECK_MAX: Duration = Duration::from_millis(100);
 /// How long the log may take before a withdrawal is handed to the worker's journal. It acts at once
 /// either way.
 const LOG_MAX: Duration = Duration::from_millis(1500);
@@ -70,6 +67,10 @@ struct Act<'a> {
 }
 
 impl Act<'_> {
+    fn begun(&self) -> Option<Acting> {
+        self.acting.lock().clone()
+    }
+
     fn now(&self, decision: &ConsentDecision) -> Acting {
         let mut acting = self.acting.lock();
         acting
@@ -178,8 +179,12 @@ async fn write(
     let Recorded {
         entry,
         before,
-        effects,
+        mut effects,
     } = consent::record(&mut tx, &decision).await?;
+    let told = act.begun();
+    if let Some(told) = told.filter(|_| before.is_some_and(|before| before.replayed)) {
+        effects.extend(told.take_back(&mut tx, &decision).await?);
+    }
     tx.commit().await?;
     if let (Some(acting), None) = (acting, before) {
         acting.publish(state, &decision);

@@ -27,12 +27,18 @@ impl FromRequestParts<Shared> for IdempotencyKey {
         let Some(value) = parts.headers.get(HEADER) else {
             return Ok(Self(None));
         };
-        match value.to_str() {
-            Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
-            _ => Err(Problem::bad_request(
-                "Idempotency-Key must have 1 to 255 visible ASCII characters",
-            )),
-        }
+        let key = value.to_str().ok().and_then(Self::of);
+        key.ok_or_else(|| {
+            Problem::bad_request("Idempotency-Key must have 1 to 255 visible ASCII characters")
+        })
+    }
+}
+
+impl IdempotencyKey {
+    /// `None`: it is not 1 to 255 visible ASCII characters.
+    pub fn of(key: &str) -> Option<Self> {
+        let is_visible = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        (is_visible && (1..=255).contains(&key.len())).then(|| Self(Some(key.to_owned())))
     }
 }
 

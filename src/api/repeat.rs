@@ -50,7 +50,7 @@ async fn write(state: &Shared, tenant: TenantId, decision: &ConsentDecision, act
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match timeout(TRY_MAX, log(state, tenant, decision)).await {
+        match timeout(TRY_MAX, log(state, tenant, decision, acting)).await {
             Ok(Ok(said)) => {
                 if said.before.is_none() {
                     acting.publish(state, decision);
@@ -71,9 +71,14 @@ async fn log(
     state: &Shared,
     tenant: TenantId,
     decision: &ConsentDecision,
+    acting: &Acting,
 ) -> Result<Recorded, StoreError> {
     let mut tx = state.store.tenant_tx(tenant).await?;
-    let said = consent::record_acknowledged(&mut tx, decision).await?;
+    let mut said = consent::record_acknowledged(&mut tx, decision).await?;
+    if said.before.is_some_and(|before| before.replayed) {
+        said.effects
+            .extend(acting.take_back(&mut tx, decision).await?);
+    }
     tx.commit().await?;
     Ok(said)
 }

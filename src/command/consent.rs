@@ -97,6 +97,16 @@ pub async fn is_recorded(conn: &mut PgConnection, decision: &ConsentDecision) ->
     Ok(said_before(conn, decision).await?.is_some())
 }
 
+/// Whether the request that says this has made an entry before, by another id. What is being written
+/// meanwhile is not seen: it waits for nobody.
+pub async fn was_said(conn: &mut PgConnection, decision: &ConsentDecision) -> Result<bool> {
+    let Some(request) = &decision.once else {
+        return Ok(false);
+    };
+    let made = idempotency::made(conn, request).await?;
+    Ok(made.is_some_and(|id| id != decision.id.0))
+}
+
 /// As [`record`], of something that was acknowledged already: it is said whatever its key was used
 /// for.
 pub async fn record_acknowledged(

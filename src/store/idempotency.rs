@@ -56,6 +56,22 @@ pub async fn begin(conn: &mut PgConnection, request: &Request) -> Result<Earlier
     })
 }
 
+/// What an earlier request made, as far as it is committed. Keeps nobody out.
+pub async fn made(conn: &mut PgConnection, request: &Request) -> Result<Option<Uuid>> {
+    let made: Option<Option<Uuid>> = sqlx::query_scalar(
+        "select existing_id from idempotency_keys
+         where tenant_id = $1 and route = $2 and key = $3 and body_hash = $4
+           and created_at > clock_timestamp() - interval '24 hours'",
+    )
+    .bind(request.tenant.0)
+    .bind(&request.route)
+    .bind(&request.key)
+    .bind(&request.body_hash[..])
+    .fetch_optional(conn)
+    .await?;
+    Ok(made.flatten())
+}
+
 /// Keeps the answer (`None`: it carries a secret, or is not known yet) and what was made.
 pub async fn keep(
     conn: &mut PgConnection,

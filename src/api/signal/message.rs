@@ -3,7 +3,7 @@
 
 use super::server_message::{ERROR, ErrorData};
 use crate::{
-    api::body::check_text,
+    api::{body::check_text, idempotency::IdempotencyKey},
     domain::{
         consent::{ConsentStatus, ConsentType},
         error_code::ErrorCode,
@@ -85,6 +85,10 @@ pub struct ConsentData {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 2000)]
     pub statement: Option<String>,
+    /// As the header of the REST call: said by both ways with one key, it is said once.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
+    pub idempotency_key: Option<String>,
 }
 
 /// The data of `mute`: what is sent of this source is silent on purpose, or not any more.
@@ -162,6 +166,11 @@ fn read(envelope: &mut Map<String, Value>) -> Result<ClientMessage, String> {
             let consent: ConsentData = typed(data)?;
             if let Some(statement) = &consent.statement {
                 check_statement(statement)?;
+            }
+            if let Some(key) = &consent.idempotency_key
+                && IdempotencyKey::of(key).is_none()
+            {
+                return Err("idempotencyKey has 1 to 255 visible ASCII characters".into());
             }
             Ok(ClientMessage::Consent(consent))
         }
@@ -390,6 +399,10 @@ mod tests {
             (
                 r#"{"type":"consent","data":{"consentType":"recording","status":"accepted","statement":""}}"#,
                 "1 to 2000 characters",
+            ),
+            (
+                r#"{"type":"consent","data":{"consentType":"recording","status":"withdrawn","idempotencyKey":"a\u00E4"}}"#,
+                "visible ASCII",
             ),
         ] {
             let message = check(text).expect_err(text);

@@ -10,17 +10,16 @@ use super::{
 };
 use crate::{
     api::{
-        auth::{Caller, Who},
+        auth::Caller,
         consent_request::{self, ConsentRequest, Outcome},
         holder::{self, ANSWER_MAX},
         problem::Problem,
-        token::Subject,
     },
     command::mute::mute,
     domain::{
         error_code::ErrorCode,
+        event::Event,
         id::{ConsentId, MeetingId, ParticipantId, TenantId},
-        participant::Role,
     },
     queue::message::{Ask, Reply},
     store::{StoreError, consent::ConsentDecision},
@@ -131,8 +130,14 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
     }) = log.next().await
     {
         let (id, accepts) = (decision.id, decision.status.accepts());
+        let ConsentDecision {
+            meeting,
+            participant,
+            timestamp: minted,
+            ..
+        } = decision;
         let asked = ConsentRequest {
-            caller: speaker(tenant, &decision),
+            caller: Caller::speaking(tenant, meeting, participant, minted),
             user: None,
             decision,
             acting,
@@ -156,15 +161,11 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
                 entry,
                 before: Some(_),
             }) => {
-                if let Some(re) = outbox.expected(id) {
-                    let told = entry.event();
-                    outbox.push(message::envelope(
-                        told.kind().as_str(),
-                        Some(&re),
-                        None,
-                        &told.data(),
-                    ));
-                }
+                answer(&outbox, id, &entry.event());
+            }
+            // By another way, and waits there.
+            Ok(Outcome::Acknowledged(waiting)) if waiting.id != id => {
+                answer(&outbox, id, &waiting.event());
             }
             Ok(_) => {}
             Err(problem) => refuse(&outbox, id, re, code_of(&problem)),
@@ -175,6 +176,13 @@ async fn write_down(signal: Signal, tenant: TenantId, log: Arc<Log>, outbox: Arc
 /// A problem that a socket has no code for is one of ours.
 fn code_of(problem: &Problem) -> ErrorCode {
     problem.name().parse().unwrap_or(ErrorCode::Internal)
+}
+
+fn answer(outbox: &Outbox, id: ConsentId, told: &Event) {
+    if let Some(re) = outbox.expected(id) {
+        let kind = told.kind().as_str();
+        outbox.push(message::envelope(kind, Some(&re), None, &told.data()));
+    }
 }
 
 fn refuse(outbox: &Outbox, id: ConsentId, re: Option<Value>, code: ErrorCode) {
@@ -250,25 +258,5 @@ async fn tell_muted(
             "you have no open stream of this source",
         )),
         Ok(Err(_)) | Err(_) => Err((ErrorCode::Unavailable, "try again in a moment")),
-    }
-}
-
-/// Who speaks on a socket: its participant, about its own consent.
-fn speaker(tenant: TenantId, decision: &ConsentDecision) -> Caller {
-    let ConsentDecision {
-        meeting,
-        participant,
-        timestamp: minted,
-        ..
-    } = *decision;
-    Caller {
-        tenant,
-        who: Who::Consenting(Subject {
-            tenant,
-            meeting,
-            participant,
-            role: Role::Participant,
-            minted,
-        }),
     }
 }

@@ -15,7 +15,10 @@ use super::{
     writer::{LINGER, WRITE_MAX, write},
 };
 use crate::{
-    api::{acting::Acting, limit::ConnectionHandle},
+    api::{
+        acting::Acting, auth::Caller, consent::ConsentInput, idempotency::IdempotencyKey,
+        limit::ConnectionHandle,
+    },
     command::leave::leave,
     domain::{
         close_code::Close,
@@ -289,13 +292,13 @@ impl Signal {
             }
             (_, None) => refuse(ErrorCode::Forbidden, "an observer only listens"),
             (ClientMessage::Consent(data), Some(participant)) => {
-                let decision =
-                    decision(joined.meeting, participant, data, self.state().clock.now());
+                let now = self.state().clock.now();
+                let decision = decision(joined.tenant, joined.meeting, participant, data, now);
                 let answered =
                     id.is_none() || outbox.expect(decision.id, id.clone().unwrap_or_default());
                 if !decision.status.accepts() {
                     // Nothing limits it, and nothing that was said before delays it.
-                    let acting = Acting::start(self.state(), &decision);
+                    let acting = Acting::start_once(self.state(), joined.tenant, &decision);
                     queues.log().refuse(id.clone(), decision, acting).await;
                 } else if !answered || !queues.log().grant(id.clone(), decision) {
                     refuse(
@@ -331,21 +334,32 @@ impl Signal {
 }
 
 fn decision(
+    tenant: TenantId,
     meeting: MeetingId,
     participant: ParticipantId,
     data: ConsentData,
     received: chrono::DateTime<chrono::Utc>,
 ) -> ConsentDecision {
+    let key = data.idempotency_key.as_deref().and_then(IdempotencyKey::of);
+    let said = ConsentInput {
+        meeting_id: meeting.0,
+        consent_type: data.consent_type,
+        status: data.status,
+        user_id: None,
+        statement: data.statement,
+        erase: None,
+    };
+    let speaker = Caller::speaking(tenant, meeting, participant, received);
     ConsentDecision {
         meeting,
         participant,
         id: ConsentId(new_id()),
-        consent_type: data.consent_type,
-        status: data.status,
+        consent_type: said.consent_type,
+        status: said.status,
         actor: "self".into(),
-        statement: data.statement,
+        once: key.and_then(|key| said.request(&speaker, key)),
+        statement: said.statement,
         timestamp: received,
-        once: None,
     }
 }
 

@@ -24,10 +24,10 @@ use std::{
 };
 
 /// What the meeting's worker was asked of withdrawals.
-type Notice = Arc<Mutex<Vec<Ask>>>;
+pub type Notice = Arc<Mutex<Vec<Ask>>>;
 
 /// Answers as the worker that holds the meeting, until the test ends.
-async fn worker(world: &World) -> Notice {
+pub async fn worker(world: &World) -> Notice {
     let heard = Notice::default();
     let mut serving = world.queue.serve(world.meeting).await;
     let kept = heard.clone();

@@ -16,6 +16,7 @@ mod onlooker;
 mod port;
 mod removal;
 mod room;
+mod said_twice;
 mod since;
 mod store;
 mod trace;

@@ -55,7 +55,7 @@ use tokio_tungstenite::{
 
 const SECRET: &[u8] = b"the tests' secret of at least thirty-two bytes";
 /// No answer takes this long; the timeouts under test are shorter.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub url: String,

@@ -2,7 +2,7 @@ import { css, html } from "lit";
 import { customElement, state } from "lit/decorators.js";
 import type { ConsentEntry, ConsentStatus, Invitation, Purpose } from "../api/types";
 import { purposesOf } from "../api/types";
-import { say, withdraw } from "../room/consent";
+import { ConsentRequests } from "../room/consent";
 import "../room/consent-panel";
 import { Embedded } from "./embedded";
 
@@ -29,6 +29,7 @@ export class EmbeddedConsent extends Embedded {
     @state() private granting = false;
     private readonly since = new Map<Purpose, string>();
     private host = "";
+    private requests = new ConsentRequests("");
 
     override render() {
         return html`
@@ -48,6 +49,7 @@ export class EmbeddedConsent extends Embedded {
     }
 
     protected override async begin(): Promise<void> {
+        this.requests = new ConsentRequests(this.meeting);
         const at = `/v1/meetings/${this.meeting}`;
         // A consent token reads no invitation: then both are asked.
         const invitation = await this.rest.get<Invitation>(`${at}/invitation`).catch(() => null);
@@ -80,8 +82,8 @@ export class EmbeddedConsent extends Embedded {
         this.withdrawing = status === "withdrawn";
         try {
             const at = await (status === "accepted"
-                ? say(this.rest, this.meeting, purposes, status, this.host)
-                : withdraw(this.rest, this.meeting, purposes, new AbortController().signal));
+                ? this.requests.agree(this.rest, purposes, this.host)
+                : this.requests.withdraw(this.rest, purposes));
             this.note(purposes, status, at);
             this.fault = "";
             this.tell("consent", { purposes, status });

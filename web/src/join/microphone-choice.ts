@@ -144,15 +144,14 @@ export class MicrophoneChoice extends PageElement {
 
     private async use(deviceId: string | undefined): Promise<void> {
         this.stop();
+        this.tell("microphone", null);
         if (deviceId === "") {
-            this.tell("microphone", null);
             return;
         }
         this.asking = true;
         try {
             const track = await openMicrophone(deviceId);
             this.track = track;
-            this.devices = await microphones();
             this.fault = "";
             track.onended = () => {
                 this.stop();
@@ -161,9 +160,12 @@ export class MicrophoneChoice extends PageElement {
             };
             this.level = new Level(track);
             this.draw();
+            // With its meter on the page: whoever joins from here on joins with it.
             this.tell("microphone", track);
+            this.devices = await microphones();
         } catch (error) {
             this.fault = whyNot(error);
+            this.stop();
             this.tell("microphone", null);
         } finally {
             this.asking = false;

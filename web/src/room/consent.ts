@@ -18,6 +18,10 @@ export function statement(purposes: Purpose[], host: string): string {
 
 const AGAIN_MS = [250, 500, 1000, 2000];
 const TRY_MS = 4000;
+/** For this long an agreement waits for a withdrawal before it. */
+const LOGGED_MS = 10_000;
+/** A refusal of the request itself is none that repeating mends. */
+const FINAL = [400, 403, 404, 410, 422];
 
 /** Says something about consent once. Answers since when it counts. */
 export async function say(
@@ -29,34 +33,71 @@ export async function say(
 ): Promise<string> {
     const words = status === "accepted" ? { statement: statement(purposes, host) } : {};
     const body = { meetingId, consentType: typeOf(purposes), status, ...words };
-    const said = await rest.post<{ timestamp: string }>("/v1/users/consent", body, crypto.randomUUID());
+    const said = await rest.post<Said>("/v1/users/consent", body, crypto.randomUUID());
     return said.timestamp;
 }
 
-/**
- * Withdraws, again and again with one key until the server has it. A repeated request never undoes
- * what was said in between. Answers since when it counts.
- */
-export async function withdraw(
-    rest: Rest,
-    meetingId: string,
-    purposes: Purpose[],
-    until: AbortSignal,
-): Promise<string> {
-    const key = crypto.randomUUID();
-    const body = { meetingId, consentType: typeOf(purposes), status: "withdrawn" };
-    for (let n = 0; !until.aborted; n++) {
-        const limit = AbortSignal.any([until, AbortSignal.timeout(TRY_MS)]);
+/** What somebody in a meeting withdraws and agrees to, in this order. */
+export class ConsentRequests {
+    /** All that was withdrawn stands in the log. */
+    private logged: Promise<unknown> = Promise.resolve();
+
+    constructor(private readonly meetingId: string) {}
+
+    /**
+     * Withdraws, again and again with one key until it stands in the log, and once by another way
+     * (`also`, with that key). Answers since when it counts, as soon as the server has it by either.
+     */
+    withdraw(
+        rest: Rest,
+        purposes: Purpose[],
+        also: (key: string) => Promise<string> = () => Promise.reject(new Error("there is none")),
+    ): Promise<string> {
+        const key = crypto.randomUUID();
+        const body = { meetingId: this.meetingId, consentType: typeOf(purposes), status: "withdrawn" };
+        const post = () => rest.post<Said>("/v1/users/consent", body, key, AbortSignal.timeout(TRY_MS));
+        return new Promise((acknowledged, refused) => {
+            // Without an answer the other way decides.
+            also(key).then(acknowledged, () => undefined);
+            const logged = untilLogged(post, acknowledged).catch(refused);
+            this.logged = Promise.all([this.logged, logged]);
+        });
+    }
+
+    /**
+     * Agrees, behind what was withdrawn before: the server acts on a withdrawal before it stands in the
+     * log, and there it would come after an agreement that is logged meanwhile.
+     */
+    async agree(rest: Rest, purposes: Purpose[], host: string): Promise<string> {
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        const late = new Promise<never>((_, failed) => {
+            const why = new Refusal(503, "unavailable", "a withdrawal is not in the log yet");
+            timer = setTimeout(() => failed(why), LOGGED_MS);
+        });
+        await Promise.race([this.logged, late]).finally(() => clearTimeout(timer));
+        return say(rest, this.meetingId, purposes, "accepted", host);
+    }
+}
+
+interface Said {
+    timestamp: string;
+    /** Its place in the log, once it has one. */
+    entry?: number;
+}
+
+async function untilLogged(post: () => Promise<Said>, acknowledged: (at: string) => void): Promise<void> {
+    for (let n = 0; ; n++) {
         try {
-            return (await rest.post<{ timestamp: string }>("/v1/users/consent", body, key, limit)).timestamp;
+            const { timestamp, entry } = await post();
+            acknowledged(timestamp);
+            if (entry !== undefined) {
+                return;
+            }
         } catch (error) {
-            // A refusal of the request itself is none that repeating mends.
-            const final = error instanceof Refusal && [400, 403, 404, 410, 422].includes(error.status);
-            if (final) {
+            if (error instanceof Refusal && FINAL.includes(error.status)) {
                 throw error;
             }
         }
         await new Promise((done) => setTimeout(done, AGAIN_MS[Math.min(n, AGAIN_MS.length - 1)]));
     }
-    throw new Error("not asked for any more");
 }

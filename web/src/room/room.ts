@@ -12,7 +12,7 @@ import type {
 } from "../api/types";
 import { Captions } from "../captions/captions";
 import { Level } from "./level";
-import { say, typeOf, withdraw } from "./consent";
+import { ConsentRequests, typeOf } from "./consent";
 import { Peer, type PeerState, type RemoteTrack } from "./peer";
 import { Socket, type End, type Entry, type Message } from "./socket";
 
@@ -67,6 +67,7 @@ export class Room {
     readonly pictures = new Map<"camera" | "screen", MediaStreamTrack>();
     private readonly socket: Socket;
     private readonly peer: Peer;
+    private readonly consents: ConsentRequests;
     private seat: KeptSeat;
     private joinedSeq = 0;
     private readonly networkChanged = () => {
@@ -77,6 +78,7 @@ export class Room {
     constructor(private readonly options: RoomOptions) {
         this.seat = options.seat;
         this.microphone = options.microphone;
+        this.consents = new ConsentRequests(options.meetingId);
         // What was said since the first join is replayed for the captions.
         this.socket = new Socket(options.seat.signalUrl, options.entry, 0, {
             joined: (joined, again) => this.joined(joined, again),
@@ -130,9 +132,7 @@ export class Room {
 
     async mute(muted: boolean): Promise<void> {
         this.muted = muted;
-        if (this.microphone !== null) {
-            this.microphone.enabled = !muted;
-        }
+        this.enable();
         this.sayMuted();
         this.options.changed();
     }
@@ -140,7 +140,7 @@ export class Room {
     async speakThrough(track: MediaStreamTrack): Promise<void> {
         this.microphone?.stop();
         this.microphone = track;
-        track.enabled = !this.muted;
+        this.enable();
         await this.sendSound();
         this.options.changed();
     }
@@ -166,31 +166,30 @@ export class Room {
      */
     async withdraw(purposes: Purpose[]): Promise<void> {
         this.withdrawing = true;
+        // At once; to take the track away is a task of another thread.
+        this.enable();
         const silent = this.peer.set("microphone", null);
         this.options.changed();
-        await silent;
-        const acknowledged = new AbortController();
         const rest = this.options.rest.with(this.seat.consentToken);
-        const bySocket = this.socket
-            .ask("consent", { consentType: typeOf(purposes), status: "withdrawn" })
-            .then((answer) => (answer.data as ConsentUpdate).timestamp)
-            // Without an answer the other way decides.
-            .catch(() => new Promise<never>(() => undefined));
+        const data = { consentType: typeOf(purposes), status: "withdrawn" };
         try {
-            const byRest = withdraw(rest, this.options.meetingId, purposes, acknowledged.signal);
-            const at = await Promise.race([bySocket, byRest]);
+            const at = await this.consents.withdraw(rest, purposes, (idempotencyKey) =>
+                this.socket
+                    .ask("consent", { ...data, idempotencyKey })
+                    .then((answer) => (answer.data as ConsentUpdate).timestamp),
+            );
             this.answered(this.ownId, purposes, "withdrawn", at);
         } finally {
-            acknowledged.abort();
             this.withdrawing = false;
         }
+        await silent;
         await this.sendSound();
         this.options.changed();
     }
 
     async agree(purposes: Purpose[]): Promise<void> {
         const rest = this.options.rest.with(this.seat.consentToken);
-        await say(rest, this.options.meetingId, purposes, "accepted", this.options.hostName);
+        await this.consents.agree(rest, purposes, this.options.hostName);
     }
 
     leave(): void {
@@ -224,7 +223,14 @@ export class Room {
         void this.socket.ask("mute", { source: "microphone", muted: this.muted }).catch(() => undefined);
     }
 
+    private enable(): void {
+        if (this.microphone !== null) {
+            this.microphone.enabled = !this.muted && !this.withdrawing;
+        }
+    }
+
     private async sendSound(): Promise<void> {
+        this.enable();
         if (!this.withdrawing && this.microphone !== null) {
             await this.peer.set("microphone", this.microphone);
         }
