@@ -12,7 +12,7 @@ rust_min=1.94
 
 build=(build-essential pkg-config cmake nasm libclang-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
 run=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav postgresql)
-test=(gstreamer1.0-tools gstreamer1.0-plugins-bad gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0 python3-gi openssl rabbitmq-server pgbouncer coturn ffmpeg curl chromium)
+test=(gstreamer1.0-tools gstreamer1.0-plugins-bad gstreamer1.0-nice gir1.2-gst-plugins-bad-1.0 python3-gi openssl rabbitmq-server pgbouncer coturn ffmpeg curl chromium firefox-esr)
 
 say() { printf '%s\n' "$*" >&2; }
 

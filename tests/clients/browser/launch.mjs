@@ -1,7 +1,7 @@
-// Starts the Chromium of this system on a profile of its own, with a microphone and a camera that need no devices.
+// Starts a browser of this system on a profile of its own, with a microphone and a camera that need no devices.
 
 import { createRequire } from "node:module";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -9,9 +9,11 @@ import { join } from "node:path";
 export const require = createRequire(join(process.cwd(), "launch.mjs"));
 
 // `voice` is a WAV file that the microphone hears: again and again, or `once`, from when it is opened.
-export async function launch({ voice, once }) {
+// The browser is set to `locale`.
+export async function launch({ voice, once, firefox, locale }) {
     const profile = await mkdtemp(join(tmpdir(), "hansard-browser-"));
-    const browser = await inChromium(profile, voice, once);
+    const view = { headless: true, locale: locale ?? "en-GB", viewport: { width: 1180, height: 760 } };
+    const browser = firefox ? await inFirefox(profile, view, voice) : await inChromium(profile, view, voice, once);
     const stop = async () => {
         await browser.close();
         await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
@@ -20,11 +22,9 @@ export async function launch({ voice, once }) {
     return { browser, stop };
 }
 
-const VIEW = { headless: true, locale: "en-GB", viewport: { width: 1180, height: 760 } };
-
-function inChromium(profile, voice, once) {
+function inChromium(profile, view, voice, once) {
     return require("playwright-core").chromium.launchPersistentContext(profile, {
-        ...VIEW,
+        ...view,
         executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
         args: [
             "--no-sandbox",
@@ -40,4 +40,38 @@ function inChromium(profile, voice, once) {
             "--disable-sync",
         ],
     });
+}
+
+// By WebDriver BiDi. It cannot be told to hear a file, so the page gets the sound of an element that plays one, once, from
+// when it asks for a microphone.
+async function inFirefox(profile, view, voice) {
+    const browser = await require("playwright-core").firefox.launchPersistentContext(profile, {
+        ...view,
+        channel: "moz-firefox",
+        executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+        firefoxUserPrefs: {
+            "media.navigator.permission.disabled": true,
+            "media.autoplay.default": 0,
+            "media.autoplay.blocking_policy": 0,
+        },
+    });
+    if (voice != null) {
+        await browser.addInitScript(hear, (await readFile(voice)).toString("base64"));
+    }
+    return browser;
+}
+
+// Runs in the page.
+function hear(wav) {
+    // A blank page has no devices.
+    if (navigator.mediaDevices === undefined) {
+        return;
+    }
+    navigator.mediaDevices.getUserMedia = async () => {
+        const bytes = Uint8Array.from(atob(wav), (letter) => letter.charCodeAt(0));
+        const voice = new Audio(URL.createObjectURL(new Blob([bytes], { type: "audio/wav" })));
+        const stream = voice.mozCaptureStream();
+        await voice.play();
+        return stream;
+    };
 }

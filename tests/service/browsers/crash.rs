@@ -79,6 +79,7 @@ async fn three_people_talk_one_withdraws_and_a_crash_parts_nobody() {
         let desk = Desk {
             voice: Some(&path),
             once: true,
+            ..Desk::default()
         };
         let mut person = Person::at(&packages, &desk);
         person.join_listening(&link, name, answer).await;

@@ -138,6 +138,7 @@ async fn elements_work_in_pages_of_another_site() {
     let desk = Desk {
         voice: Some(&path),
         once: true,
+        ..Desk::default()
     };
     let over = talks(&site, &server, &packages, &desk).await;
 

@@ -2,6 +2,7 @@
 
 mod crash;
 mod elements;
+mod firefox;
 mod host;
 mod keyboard;
 pub mod lossy;
@@ -10,6 +11,7 @@ pub mod person;
 pub mod relay;
 mod site;
 pub mod voice;
+mod withdrawal;
 
 use hansard_client::rest::Client;
 use serde_json::{Value, json};

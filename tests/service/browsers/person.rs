@@ -63,15 +63,21 @@ pub async fn places(browsers: u32) -> SemaphorePermit<'static> {
 }
 
 /// What somebody sits at.
+#[derive(Default)]
 pub struct Desk<'a> {
     /// What the microphone hears, again and again.
     pub voice: Option<&'a Path>,
     /// The voice is heard once, from when the microphone is opened.
     pub once: bool,
+    pub firefox: bool,
+    /// What the browser is set to; English without it.
+    pub locale: Option<&'a str>,
 }
 
 /// Somebody at a browser.
 pub struct Person {
+    /// Firefox does not say beforehand what it will allow, so the page waits to be told to ask.
+    asks: bool,
     child: Child,
     says: ChildStdin,
     hears: Lines<BufReader<ChildStdout>>,
@@ -79,13 +85,21 @@ pub struct Person {
 
 impl Person {
     pub fn start(packages: &Path, voice: Option<&Path>) -> Self {
-        let desk = Desk { voice, once: false };
+        let desk = Desk {
+            voice,
+            ..Desk::default()
+        };
         Self::at(packages, &desk)
     }
 
     pub fn at(packages: &Path, desk: &Desk) -> Self {
-        let Desk { voice, once } = desk;
-        let desk = json!({"voice": voice, "once": once});
+        let Desk {
+            voice,
+            once,
+            firefox,
+            locale,
+        } = desk;
+        let desk = json!({"voice": voice, "once": once, "firefox": firefox, "locale": locale});
         let mut child = tokio::process::Command::new("node")
             .arg(here("browser/drive.mjs"))
             .arg(desk.to_string())
@@ -96,7 +110,12 @@ impl Person {
             .expect("node starts");
         let says = child.stdin.take().expect("it is piped");
         let hears = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        Self { child, says, hears }
+        Self {
+            asks: *firefox,
+            child,
+            says,
+            hears,
+        }
     }
 
     /// Does one step; panics with what the page shows where it cannot.
@@ -194,8 +213,14 @@ impl Person {
     /// The same without a microphone yet, and into the room. With headphones: a voice that others
     /// talk over is not to be made quieter.
     pub async fn join_listening(&mut self, url: &str, name: &str, answer: &str) {
-        self.join(url, Some(name), answer).await;
-        self.choose("#device", "").await;
+        if self.asks {
+            self.goto(url).await;
+            self.fill("#name", name).await;
+            self.check(&format!("input[value={answer}]")).await;
+        } else {
+            self.join(url, Some(name), answer).await;
+            self.choose("#device", "").await;
+        }
         self.check("#original").await;
         self.click("button.primary").await;
         self.wait("#leave").await;
