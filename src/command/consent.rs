@@ -142,10 +142,8 @@ async fn said_before(
         return Ok(Some((before, false)));
     }
     if let Some(request) = &decision.once {
-        let made = match idempotency::begin(conn, request).await? {
+        let made = match idempotency::begin_next(conn, request).await? {
             Earlier::None => None,
-            // Whoever writes with this key holds the head's lock; another meeting's head is another
-            // body.
             Earlier::Running | Earlier::OtherBody => return Err(StoreError::OtherBody),
             Earlier::Answered { response, .. } => {
                 response["id"].as_str().and_then(|id| id.parse().ok())

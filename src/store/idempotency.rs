@@ -26,15 +26,32 @@ pub enum Earlier {
 /// Looks for an earlier request and, when there is none, keeps others with the key out until this
 /// transaction ends.
 pub async fn begin(conn: &mut PgConnection, request: &Request) -> Result<Earlier> {
-    let lock = format!("{}\n{}\n{}", request.tenant, request.route, request.key);
     let free: bool =
         sqlx::query_scalar("select pg_try_advisory_xact_lock(hashtextextended($1, 0))")
-            .bind(lock)
+            .bind(lock(request))
             .fetch_one(&mut *conn)
             .await?;
     if !free {
         return Ok(Earlier::Running);
     }
+    earlier(conn, request).await
+}
+
+/// As [`begin`], but waits for one that is still running. For whoever holds the lock that the other
+/// needed before this one: Postgres lets go of rows before it lets go of these.
+pub async fn begin_next(conn: &mut PgConnection, request: &Request) -> Result<Earlier> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind(lock(request))
+        .execute(&mut *conn)
+        .await?;
+    earlier(conn, request).await
+}
+
+fn lock(request: &Request) -> String {
+    format!("{}\n{}\n{}", request.tenant, request.route, request.key)
+}
+
+async fn earlier(conn: &mut PgConnection, request: &Request) -> Result<Earlier> {
     type Row = (Vec<u8>, Option<i32>, Option<Json<Value>>, Option<Uuid>);
     let row: Option<Row> = sqlx::query_as(
         "select body_hash, status, response, existing_id from idempotency_keys

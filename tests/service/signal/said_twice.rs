@@ -113,6 +113,23 @@ async fn whichever_comes_second_neither_acts_nor_is_told() {
 }
 
 #[tokio::test]
+async fn copies_that_come_at_once_are_all_answered() {
+    const ROUNDS: usize = 20;
+    const COPIES: usize = 6;
+    let world = World::new().await;
+    let api = world.api().await;
+    let guest = world.invite("Ana").await;
+    for round in 0..ROUNDS {
+        let key = format!("key {round}");
+        by_rest(&world, &api, guest, &format!("yes {round}"), "accepted").await;
+        let copies = (0..COPIES).map(|_| by_rest(&world, &api, guest, &key, "withdrawn"));
+        let entries = futures_util::future::join_all(copies).await;
+        assert!(entries.iter().all(|entry| entry["id"] == entries[0]["id"]));
+    }
+    assert_eq!(log(&world).await.len(), 2 * ROUNDS);
+}
+
+#[tokio::test]
 async fn what_was_told_before_it_was_known_for_a_copy_is_set_right() {
     let cluster = Cluster::start().await;
     let world = World::on(&cluster, MeetingSettings::default()).await;

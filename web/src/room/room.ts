@@ -179,12 +179,17 @@ export class Room {
                     .then((answer) => (answer.data as ConsentUpdate).timestamp),
             );
             this.answered(this.ownId, purposes, "withdrawn", at);
+        } catch (error) {
+            // It was refused: what is sent from here on is sent because somebody says so again.
+            this.muted = true;
+            this.sayMuted();
+            throw error;
         } finally {
             this.withdrawing = false;
+            await silent;
+            await this.sendSound();
+            this.options.changed();
         }
-        await silent;
-        await this.sendSound();
-        this.options.changed();
     }
 
     async agree(purposes: Purpose[]): Promise<void> {
