@@ -6,6 +6,7 @@ mod firefox;
 mod host;
 mod keyboard;
 pub mod lossy;
+mod language;
 mod network;
 pub mod person;
 pub mod relay;

@@ -194,7 +194,8 @@ impl Person {
         assert_eq!(faults, json!([]), "{name}");
         if let Some(folder) = std::env::var_os(SHOTS) {
             let path = PathBuf::from(folder).join(format!("{name}.png"));
-            self.step(json!({"step": "shot", "path": path})).await;
+            self.step(json!({"step": "shot", "path": path, "whole": true}))
+                .await;
         }
     }
 
