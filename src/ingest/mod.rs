@@ -26,13 +26,13 @@ mod srtp;
 
 pub use counts::{Counts, Reason};
 pub use handle::Stream;
-pub use plain::{Left, Network, OpenError, Place, PlainConfig, Ports, Rested};
+pub use plain::{Network, OpenError, Place, PlainConfig, PortSenders, Ports, Rested};
 pub use room::{Publication, Publisher, Room};
 pub use rtcp::{Control, parse as parse_rtcp};
 pub use rtp::{Packet, parse as parse_rtp};
 pub use seen::Seen;
 pub use srtp::{Keyring, Srtp, SrtpConfig, SrtpError, new_key};
-pub use webrtc::{Endpoint, Hears, OwnOffer, Peer, Told};
+pub use webrtc::{Endpoint, Hears, Notice, OwnOffer, Peer};
 
 use crate::domain::{codec::Codec, id::StreamId, timeline::Header};
 use bytes::Bytes;

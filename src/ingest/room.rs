@@ -41,9 +41,9 @@ pub struct Packet {
     pub payload: Arc<[u8]>,
 }
 
-/// One packet of a source.
+/// One packet of a source, on its way to the listeners.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct SourcePacket {
     pub shown: Shown,
     pub stream: StreamId,
     pub codec: Codec,
@@ -82,7 +82,7 @@ type AskKeyFrame = Box<dyn Fn() + Send + Sync>;
 struct Queue {
     number: u64,
     participant: ParticipantId,
-    to: mpsc::Sender<Live<Arc<Heard>>>,
+    to: mpsc::Sender<Live<Arc<SourcePacket>>>,
 }
 
 impl State {
@@ -139,7 +139,7 @@ impl Room {
 
     /// Whoever asks hears the others, until the answer is dropped.
     pub fn listen(&self, participant: ParticipantId) -> Listener {
-        let (to, heard) = mpsc::channel(WAITING_MAX);
+        let (to, packets) = mpsc::channel(WAITING_MAX);
         let mut state = self.0.state.write();
         state.last += 1;
         let number = state.last;
@@ -153,7 +153,7 @@ impl Room {
             room: self.clone(),
             number,
             participant,
-            heard,
+            packets,
             changes: self.0.changes.subscribe(),
         }
     }
@@ -225,13 +225,13 @@ impl Publisher {
         if others().next().is_none() {
             return;
         }
-        let heard = Arc::new(Heard {
+        let packet = Arc::new(SourcePacket {
             shown: self.shown,
             stream: self.stream,
             codec: self.codec,
             packet: packet(),
         });
-        let Some(live) = inner.gate.admit_live(self.shown.participant, heard) else {
+        let Some(live) = inner.gate.admit_live(self.shown.participant, packet) else {
             metrics::counter!("hansard_forward_dropped_total", "reason" => "not_live").increment(1);
             return;
         };
@@ -249,7 +249,7 @@ pub struct Listener {
     room: Room,
     number: u64,
     participant: ParticipantId,
-    heard: mpsc::Receiver<Live<Arc<Heard>>>,
+    packets: mpsc::Receiver<Live<Arc<SourcePacket>>>,
     changes: watch::Receiver<u64>,
 }
 
@@ -264,9 +264,13 @@ pub enum Next {
 impl Listener {
     /// Waits for packets, which are added to `batch`, at most as many as `batch_max`, or for a
     /// change of the sources. May be dropped while it waits; nothing is lost by that.
-    pub async fn next(&mut self, batch: &mut Vec<Live<Arc<Heard>>>, batch_max: usize) -> Next {
+    pub async fn next(
+        &mut self,
+        batch: &mut Vec<Live<Arc<SourcePacket>>>,
+        batch_max: usize,
+    ) -> Next {
         tokio::select! {
-            count = self.heard.recv_many(batch, batch_max) => Next::Packets(count),
+            count = self.packets.recv_many(batch, batch_max) => Next::Packets(count),
             // The room is kept by this, so it does not end.
             _ = self.changes.changed() => Next::Sources,
         }
@@ -300,7 +304,7 @@ impl Listener {
     }
 
     /// What may be sent, asked when it is.
-    pub fn still<'a>(&self, live: &'a Live<Arc<Heard>>) -> Option<&'a Heard> {
+    pub fn still<'a>(&self, live: &'a Live<Arc<SourcePacket>>) -> Option<&'a SourcePacket> {
         self.room.0.gate.still_live(live).map(AsRef::as_ref)
     }
 }
@@ -356,8 +360,8 @@ mod tests {
     /// The numbers of what waits for a listener and may be sent.
     fn sent(listener: &mut Listener) -> Vec<u16> {
         let mut numbers = Vec::new();
-        while let Ok(live) = listener.heard.try_recv() {
-            numbers.extend(listener.still(&live).map(|heard| heard.packet.sequence));
+        while let Ok(live) = listener.packets.try_recv() {
+            numbers.extend(listener.still(&live).map(|of| of.packet.sequence));
         }
         numbers
     }

@@ -40,7 +40,7 @@ use crate::{
         stream::CloseReason,
         time::MeetingTime,
     },
-    ingest::{Arrival, Told},
+    ingest::{Arrival, Notice},
     media::live::spool,
     queue::{
         Responder,
@@ -86,7 +86,7 @@ pub struct RunningMeeting {
     facts: mpsc::Sender<Fact>,
     peers: BTreeMap<ParticipantId, Connection>,
     /// Where goes what the peers tell their participants.
-    told: mpsc::Sender<(ParticipantId, Told)>,
+    notices: mpsc::Sender<(ParticipantId, Notice)>,
     /// Offers so far.
     attempts: u64,
     /// Those heard of in this epoch; they are repeated until they stand in the log.
@@ -98,7 +98,7 @@ pub struct RunningMeeting {
 /// What comes into the loop from inside the process.
 struct Inputs {
     arrivals: mpsc::Receiver<(StreamId, Arrival)>,
-    told: mpsc::Receiver<(ParticipantId, Told)>,
+    notices: mpsc::Receiver<(ParticipantId, Notice)>,
     facts: mpsc::Receiver<Fact>,
 }
 
@@ -124,7 +124,7 @@ impl RunningMeeting {
         mut outside: Outside,
         Inputs {
             mut arrivals,
-            mut told,
+            mut notices,
             mut facts,
         }: Inputs,
         mut outputs: Outputs,
@@ -150,7 +150,7 @@ impl RunningMeeting {
                     OutsideEvent::Head(news) => self.polled(&news),
                 },
                 Some(fact) = facts.recv() => self.fact(fact),
-                Some((participant, told)) = told.recv() => self.tell(participant, told),
+                Some((participant, notice)) = notices.recv() => self.tell(participant, notice),
                 Some(caption) = outputs.captions.recv() => self.caption(caption),
                 Some(event) = outputs.spool_events.recv() => self.spool_event(event),
                 _ = arrivals.recv_many(&mut batch, BATCH) => {

@@ -22,7 +22,7 @@ use crate::{
         stream::{CloseReason, Transport},
         whip,
     },
-    ingest::{Hears, OwnOffer, Peer, Told},
+    ingest::{Hears, Notice, OwnOffer, Peer},
     published,
     queue::{Responder, message::Reply},
     store::stream::Stream,
@@ -76,14 +76,14 @@ impl RunningMeeting {
     }
 
     /// Tells a participant what its peer connection has to say. What is lost is told again.
-    pub(super) fn tell(&self, participant: ParticipantId, told: Told) {
+    pub(super) fn tell(&self, participant: ParticipantId, notice: Notice) {
         if !self.peers.contains_key(&participant) {
             return;
         }
         let epoch = self.holder.epoch;
-        let message = match told {
-            Told::Offer(offer) => PeerMessage::Offer(offered(offer, epoch)),
-            Told::Paused(paused) => PeerMessage::VideoPaused(VideoPaused {
+        let message = match notice {
+            Notice::Offer(offer) => PeerMessage::Offer(offered(offer, epoch)),
+            Notice::Paused(paused) => PeerMessage::VideoPaused(VideoPaused {
                 epoch,
                 paused: paused.into_iter().map(paused_video).collect(),
             }),
@@ -168,7 +168,7 @@ impl RunningMeeting {
                 let hears = session.is_none().then(|| Hears {
                     room: self.tracks.room().clone(),
                     participant,
-                    told: self.told.clone(),
+                    notices: self.notices.clone(),
                 });
                 let peer = span.in_scope(|| endpoint.peer(hears));
                 let connection = Connection {

@@ -42,7 +42,7 @@ use tracing::{Instrument, info, info_span};
 /// Packets that may wait for the loop: two seconds of forty voices.
 const ARRIVALS_MAX: usize = 4096;
 /// Offers of peers that may wait to be told; one that finds no room is made again.
-const TOLD_MAX: usize = 256;
+const NOTICES_MAX: usize = 256;
 /// Answers that may wait; each belongs to an ask or a poll.
 const FACTS_MAX: usize = 256;
 
@@ -156,7 +156,7 @@ impl RunningMeeting {
         );
         let (speech, captions) = deps.speech.meeting(rules.gate().clone());
         let (to_loop, arrivals) = mpsc::channel(ARRIVALS_MAX);
-        let (told_tx, told) = mpsc::channel(TOLD_MAX);
+        let (to_notices, notices) = mpsc::channel(NOTICES_MAX);
         let (tracks, spool_events) = Tracks::new(
             deps.clone(),
             holder.clone(),
@@ -179,7 +179,7 @@ impl RunningMeeting {
             settings: loaded.settings,
             names: BTreeMap::new(),
             peers: BTreeMap::new(),
-            told: told_tx,
+            notices: to_notices,
             attempts: 0,
             lost,
             facts: facts_tx,
@@ -225,7 +225,7 @@ impl RunningMeeting {
             running,
             Inputs {
                 arrivals,
-                told,
+                notices,
                 facts,
             },
             Outputs {

@@ -10,7 +10,7 @@ mod port;
 mod stream;
 
 pub use network::Network;
-pub use port::{Left, OpenError, Place, Ports, Rested};
+pub use port::{OpenError, Place, PortSenders, Ports, Rested};
 pub use stream::open;
 
 use crate::{domain::source::Terms, ingest::SrtpConfig};

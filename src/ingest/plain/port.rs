@@ -71,29 +71,29 @@ pub struct Place {
 }
 
 impl Place {
-    /// Nothing more is received here until it was quiet. `left`: what is known of the stream that
-    /// had it; `None`: nothing.
-    pub fn rest(self, left: Option<Left>) {
+    /// Nothing more is received here until it was quiet. `known`: who sent to the stream
+    /// that had it; `None`: that is not known.
+    pub fn rest(self, known: Option<PortSenders>) {
         let Self {
             port,
             socket,
             ports,
             ..
         } = self;
-        ports.rest(socket, port, left);
+        ports.rest(socket, port, known);
     }
 }
 
-/// What a stream leaves at its port.
+/// Who sent to the port of a stream that is over.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Left {
+pub struct PortSenders {
     /// Where its media came from.
     pub address: Option<SocketAddr>,
     /// Who sent here and was not taken. `None`: too many.
     pub strangers: Option<BTreeSet<SocketAddr>>,
 }
 
-impl Left {
+impl PortSenders {
     fn add(&mut self, from: SocketAddr) {
         if self.address != Some(from)
             && let Some(strangers) = &mut self.strangers
@@ -117,26 +117,26 @@ impl Strangers {
     }
 
     pub fn add(&mut self, from: SocketAddr) {
-        let mut left = Left {
+        let mut known = PortSenders {
             address: None,
             strangers: self.0.take(),
         };
-        left.add(from);
-        self.0 = left.strangers;
+        known.add(from);
+        self.0 = known.strangers;
     }
 
-    pub fn left(self, address: Option<SocketAddr>) -> Left {
+    pub fn senders(self, address: Option<SocketAddr>) -> PortSenders {
         let strangers = self.0.map(|all| {
             all.into_iter()
                 .filter(|one| Some(*one) != address)
                 .collect()
         });
-        Left { address, strangers }
+        PortSenders { address, strangers }
     }
 }
 
 /// A port that rests, on its way back.
-type Back = oneshot::Sender<(UdpSocket, Option<Left>)>;
+type Back = oneshot::Sender<(UdpSocket, Option<PortSenders>)>;
 
 /// The ports of one process. Clones share them.
 #[derive(Clone, Debug)]
@@ -197,15 +197,15 @@ impl Ports {
             match self.wake(port).await {
                 Some((
                     socket,
-                    Some(Left {
+                    Some(PortSenders {
                         strangers: Some(strangers),
                         ..
                     }),
                 )) => {
                     return Ok(self.place(port, socket, strangers));
                 }
-                Some((socket, left)) => {
-                    self.rest(socket, port, left);
+                Some((socket, known)) => {
+                    self.rest(socket, port, known);
                     return Err(OpenError::PortTaken {
                         ip: self.0.ip,
                         port,
@@ -225,7 +225,7 @@ impl Ports {
     }
 
     /// A port's socket out of its rest.
-    async fn wake(&self, port: u16) -> Option<(UdpSocket, Option<Left>)> {
+    async fn wake(&self, port: u16) -> Option<(UdpSocket, Option<PortSenders>)> {
         let resting = self.resting().remove(&port)?;
         let (give, given) = oneshot::channel();
         resting.send(give).ok()?;
@@ -294,7 +294,7 @@ impl Ports {
         Err(none())
     }
 
-    fn rest(&self, socket: UdpSocket, port: u16, mut left: Option<Left>) {
+    fn rest(&self, socket: UdpSocket, port: u16, mut known: Option<PortSenders>) {
         let (back, wanted) = oneshot::channel();
         let count = {
             let mut resting = self.resting();
@@ -308,9 +308,9 @@ impl Ports {
             tokio::select! {
                 Ok(give) = wanted => {
                     for from in senders {
-                        left.as_mut().into_iter().for_each(|left| left.add(from));
+                        known.as_mut().into_iter().for_each(|known| known.add(from));
                     }
-                    let _ = give.send((socket, left));
+                    let _ = give.send((socket, known));
                 }
                 () = drain(&socket, ports.0.quiet, &mut senders) => {
                     // Forgotten before it is free, so that it cannot be wanted back when it is
@@ -467,12 +467,12 @@ mod tests {
         [own, other]
             .into_iter()
             .for_each(|from| strangers.add(from));
-        let left = strangers.left(Some(own));
-        assert_eq!(left.strangers, Some([other].into()));
+        let known = strangers.senders(Some(own));
+        assert_eq!(known.strangers, Some([other].into()));
         let later = ports.clone();
         let leaving = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(30)).await;
-            place.rest(Some(left));
+            place.rest(Some(known));
         });
         let place = later.reuse(port).await.expect("it comes to rest");
         leaving.await.expect("no panic");
@@ -480,7 +480,7 @@ mod tests {
         // Too many to tell apart: it rests.
         let mut strangers = Strangers::new([third].into());
         (0..40).for_each(|n| strangers.add(SocketAddr::from(([127, 0, 0, 1], 100 + n))));
-        place.rest(Some(strangers.left(Some(own))));
+        place.rest(Some(strangers.senders(Some(own))));
         assert!(later.reuse(port).await.is_err() && later.bind(port).is_err());
     }
 }

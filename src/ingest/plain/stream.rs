@@ -87,7 +87,7 @@ pub fn open(
             // Its sender may not know that it is over.
             _ => {
                 let address = task.source.address();
-                place.rest(Some(task.strangers.left(address)));
+                place.rest(Some(task.strangers.senders(address)));
             }
         }
     };

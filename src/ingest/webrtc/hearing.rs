@@ -11,7 +11,7 @@ use crate::{
         time::Micros,
         turns::{Theirs, Turns},
     },
-    ingest::room::{Heard, Listener, Next, Room},
+    ingest::room::{Listener, Next, Room, SourcePacket},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,17 +38,17 @@ const TOGETHER: Micros = Micros::from_ms(20);
 /// another.
 const CHECKED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whose browser is told what the others send, and where what it is told goes.
+/// Whose browser is told what the others send, and where its notices go.
 #[derive(Clone, Debug)]
 pub struct Hears {
     pub room: Room,
     pub participant: ParticipantId,
-    pub told: mpsc::Sender<(ParticipantId, Told)>,
+    pub notices: mpsc::Sender<(ParticipantId, Notice)>,
 }
 
 /// What a participant is told of what it gets.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Told {
+pub enum Notice {
     Offer(OwnOffer),
     /// All the pictures that its network has no room for now.
     Paused(Vec<Shown>),
@@ -66,7 +66,7 @@ pub struct OwnOffer {
 pub struct Hearing {
     listener: Listener,
     participant: ParticipantId,
-    told: mpsc::Sender<(ParticipantId, Told)>,
+    notices: mpsc::Sender<(ParticipantId, Notice)>,
     pictures: Pictures,
     turns: Turns,
     pending: Option<(SdpPendingOffer, OwnOffer)>,
@@ -83,7 +83,7 @@ impl Hearing {
         Self {
             listener: hears.room.listen(hears.participant),
             participant: hears.participant,
-            told: hears.told,
+            notices: hears.notices,
             pictures: Pictures::default(),
             turns: Turns::default(),
             pending: None,
@@ -101,7 +101,7 @@ impl Hearing {
     }
 
     /// Waits for what the others send. May be dropped while it waits; nothing is lost by that.
-    pub async fn next(&mut self, batch: &mut Vec<Live<Arc<Heard>>>) -> Next {
+    pub async fn next(&mut self, batch: &mut Vec<Live<Arc<SourcePacket>>>) -> Next {
         self.listener.next(batch, BATCH).await
     }
 
@@ -157,7 +157,9 @@ impl Hearing {
         }
         if let Some(paused) = self.pictures.turn(rtc, &self.listener, at) {
             // Without room it is told again while any is paused.
-            let _ = self.told.try_send((self.participant, Told::Paused(paused)));
+            let _ = self
+                .notices
+                .try_send((self.participant, Notice::Paused(paused)));
         }
     }
 
@@ -234,8 +236,8 @@ impl Hearing {
     fn tell(&self) {
         if let Some((_, offer)) = &self.pending {
             // Without room it is told again as one that nothing answered.
-            let offer = Told::Offer(offer.clone());
-            let _ = self.told.try_send((self.participant, offer));
+            let offer = Notice::Offer(offer.clone());
+            let _ = self.notices.try_send((self.participant, offer));
         }
     }
 
@@ -339,7 +341,7 @@ impl Hearing {
     pub fn send(
         &mut self,
         rtc: &mut Rtc,
-        batch: &mut Vec<Live<Arc<Heard>>>,
+        batch: &mut Vec<Live<Arc<SourcePacket>>>,
         checked: Option<Instant>,
         now: Instant,
     ) {
@@ -350,27 +352,27 @@ impl Hearing {
             if asleep {
                 continue;
             }
-            let Some(heard) = self.listener.still(&live) else {
+            let Some(source_packet) = self.listener.still(&live) else {
                 metrics::counter!("hansard_forward_dropped_total", "reason" => "not_live")
                     .increment(1);
                 continue;
             };
-            let at = self.since_began(heard.packet.at);
+            let at = self.since_began(source_packet.packet.at);
             let section = self
                 .sections
                 .iter_mut()
-                .find(|section| section.own.shows() == Some(heard.shown));
+                .find(|section| section.own.shows() == Some(source_packet.shown));
             let Some(section) = section else { continue };
-            let takes = self.pictures.takes(heard, at);
+            let takes = self.pictures.takes(source_packet, at);
             if !section.is_sent() {
                 continue;
             }
             if !takes {
-                section.skip(heard);
+                section.skip(source_packet);
                 metrics::counter!("hansard_forward_dropped_total", "reason" => "bandwidth")
                     .increment(1);
-            } else if section.send(rtc, heard, at) {
-                self.listener.want_key_frame(&heard.shown);
+            } else if section.send(rtc, source_packet, at) {
+                self.listener.want_key_frame(&source_packet.shown);
             }
         }
     }

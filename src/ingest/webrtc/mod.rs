@@ -22,7 +22,7 @@ mod socket;
 mod task;
 mod tcp;
 
-pub use hearing::{Hears, OwnOffer, Told};
+pub use hearing::{Hears, Notice, OwnOffer};
 pub use peer::{Answer, Peer, Refused};
 
 use super::{Arrival, OpenError, Seen, Stream, StreamConfig, delivery::Delivery};

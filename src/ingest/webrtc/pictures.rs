@@ -10,7 +10,7 @@ use crate::{
         own_sections::Shown,
         time::Micros,
     },
-    ingest::room::{Heard, Listener},
+    ingest::room::{Listener, SourcePacket},
 };
 use std::{collections::BTreeMap, time::Duration};
 use str0m::{Rtc, bwe, stats::PeerStats};
@@ -86,11 +86,11 @@ impl Pictures {
     }
 
     /// Whether a packet is sent on; it is counted in any case.
-    pub fn takes(&mut self, heard: &Heard, at: Micros) -> bool {
-        let (shown, packet) = (&heard.shown, &heard.packet);
+    pub fn takes(&mut self, source_packet: &SourcePacket, at: Micros) -> bool {
+        let (shown, packet) = (&source_packet.shown, &source_packet.packet);
         let voice = packet.voice.unwrap_or(false);
         self.sharing.packet(shown, packet.payload.len(), voice, at);
-        let Codec::Video(codec) = heard.codec else {
+        let Codec::Video(codec) = source_packet.codec else {
             return true;
         };
         if self.awaited.contains_key(shown) && key_frame::begins(codec, &packet.payload) {

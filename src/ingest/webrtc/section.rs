@@ -9,7 +9,7 @@ use crate::{
         stream::MediaKind,
         time::Micros,
     },
-    ingest::room::Heard,
+    ingest::room::SourcePacket,
 };
 use std::time::Duration;
 use str0m::{
@@ -32,7 +32,7 @@ pub struct Section {
     pub agreed: bool,
     /// Its source is gone, which the other side is not told of yet.
     pub gone: bool,
-    /// Its participant may be heard.
+    /// Its participant may be source_packet.
     pub live: bool,
     /// From its first answer on.
     pub out: Option<Out>,
@@ -93,36 +93,36 @@ impl Section {
     }
 
     /// What is not sent on leaves no hole, which the other side would ask for.
-    pub fn skip(&mut self, heard: &Heard) {
+    pub fn skip(&mut self, source_packet: &SourcePacket) {
         if let Some(out) = &mut self.out {
-            let sender = (heard.stream, heard.packet.ssrc);
-            out.rewriter.skip(&sender, heard.packet.sequence);
+            let sender = (source_packet.stream, source_packet.packet.ssrc);
+            out.rewriter.skip(&sender, source_packet.packet.sequence);
         }
     }
 
     /// Whether it is the first of another sender.
-    pub fn send(&mut self, rtc: &mut Rtc, heard: &Heard, at: Micros) -> bool {
+    pub fn send(&mut self, rtc: &mut Rtc, source_packet: &SourcePacket, at: Micros) -> bool {
         let Some(out) = &mut self.out else {
             return false;
         };
-        let packet = &heard.packet;
-        let sender = (heard.stream, packet.ssrc);
+        let packet = &source_packet.packet;
+        let sender = (source_packet.stream, packet.ssrc);
         if packet.payload.is_empty() {
-            self.skip(heard);
+            self.skip(source_packet);
             return false;
         }
-        let Some(payload_type) = payload_type(rtc, self.mid, heard.codec) else {
+        let Some(payload_type) = payload_type(rtc, self.mid, source_packet.codec) else {
             metrics::counter!("hansard_forward_dropped_total", "reason" => "codec").increment(1);
             return false;
         };
-        let clock_rate = heard.codec.clock_rate();
+        let clock_rate = source_packet.codec.clock_rate();
         let renumbered =
             out.rewriter
                 .packet(sender, packet.sequence, packet.timestamp, clock_rate, at);
         let Some(numbers) = renumbered else {
             return false;
         };
-        let voice = heard.shown.kind == MediaKind::Audio;
+        let voice = source_packet.shown.kind == MediaKind::Audio;
         let mut api = rtc.direct_api();
         let Some(stream) = api.stream_tx(&out.ssrc) else {
             debug!("a section has lost its stream");

@@ -17,7 +17,7 @@ use crate::{
         gate::Live,
         negotiation, own_sections,
     },
-    ingest::room::{Heard, Next},
+    ingest::room::{Next, SourcePacket},
 };
 use std::{
     collections::BTreeMap,
@@ -217,7 +217,7 @@ impl Task {
     }
 
     /// What the others send, or that they are others.
-    fn hear(&mut self, next: &Next, batch: &mut Vec<Live<Arc<Heard>>>) {
+    fn hear(&mut self, next: &Next, batch: &mut Vec<Live<Arc<SourcePacket>>>) {
         let Some(hearing) = &mut self.hearing else {
             return;
         };
@@ -473,7 +473,7 @@ impl Task {
 }
 
 /// What the others send; for ever nothing where they are not heard.
-async fn next(hearing: &mut Option<Hearing>, batch: &mut Vec<Live<Arc<Heard>>>) -> Next {
+async fn next(hearing: &mut Option<Hearing>, batch: &mut Vec<Live<Arc<SourcePacket>>>) -> Next {
     match hearing {
         Some(hearing) => hearing.next(batch).await,
         None => pending().await,

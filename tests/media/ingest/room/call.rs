@@ -25,7 +25,7 @@ impl Place {
 pub struct Call {
     pub browser: Browser,
     pub peer: Peer,
-    pub told: mpsc::Receiver<(ParticipantId, Told)>,
+    pub notices: mpsc::Receiver<(ParticipantId, Notice)>,
     /// What it was told last of the pictures that do not fit, and how often.
     pub paused: (Vec<Shown>, u32),
     answered: BTreeSet<String>,
@@ -51,11 +51,11 @@ impl Call {
         let mut browser = Browser::bind(LOOPBACK).await.expect("a port");
         let offer = browser.offer().expect("an offer");
         let sections = negotiation::read(&offer).expect("sound").sections;
-        let (to, told) = mpsc::channel(64);
+        let (to, notices) = mpsc::channel(64);
         let peer = place.endpoint.peer(Some(Hears {
             room: place.room.clone(),
             participant: who(n),
-            told: to,
+            notices: to,
         }));
         let answer = peer
             .offer(without_candidates(&offer))
@@ -78,7 +78,7 @@ impl Call {
         Self {
             browser,
             peer,
-            told,
+            notices,
             paused: (Vec::new(), 0),
             answered: BTreeSet::new(),
             _stream: stream,
@@ -101,11 +101,11 @@ impl Call {
 
     /// Reads what it was told, until that is an offer that is not answered yet.
     pub fn open_offer(&mut self) -> Option<OwnOffer> {
-        while let Ok((_, told)) = self.told.try_recv() {
-            match told {
-                Told::Offer(offer) if !self.answered.contains(&offer.id) => return Some(offer),
-                Told::Offer(_) => {}
-                Told::Paused(paused) => self.paused = (paused, self.paused.1 + 1),
+        while let Ok((_, notice)) = self.notices.try_recv() {
+            match notice {
+                Notice::Offer(offer) if !self.answered.contains(&offer.id) => return Some(offer),
+                Notice::Offer(_) => {}
+                Notice::Paused(paused) => self.paused = (paused, self.paused.1 + 1),
             }
         }
         None

@@ -12,8 +12,8 @@ use hansard::{
         stream::{MediaKind, MediaSource},
     },
     ingest::{
-        Arrival, Endpoint, Hears, OwnOffer, Peer, PlainConfig, Publication, Room, Source, Stream,
-        StreamConfig, Told, open, webrtc::Refused,
+        Arrival, Endpoint, Hears, Notice, OwnOffer, Peer, PlainConfig, Publication, Room, Source,
+        Stream, StreamConfig, open, webrtc::Refused,
     },
 };
 use hansard_client::{
@@ -321,7 +321,7 @@ async fn a_peer_that_does_not_hear_has_no_sections_of_others() {
     assert_eq!(stale, Err(Refused::Stale));
     let mut bob = Call::join(&place, 2, 4_096).await;
     assert!(
-        timeout(Duration::from_millis(300), bob.told.recv())
+        timeout(Duration::from_millis(300), bob.notices.recv())
             .await
             .is_err()
     );
