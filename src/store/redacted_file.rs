@@ -125,8 +125,10 @@ pub async fn holding(
 ) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(
         "select o.key from objects o where o.meeting_id = $1 and o.state <> 'deleted'
-             and (o.participants @> array[$2] or o.kind in ('mix', 'derived') or exists (
-                 select from recordings r where r.id = o.recording_id and r.participant_id = $2))
+             and (o.participants @> array[$2] or o.kind = 'mix'
+                 or o.kind = 'derived' and not exists (
+                     select from recordings r where r.id = o.recording_id and r.kind = 'track')
+                 or exists (select from recordings r where r.id = o.recording_id and r.participant_id = $2))
          order by o.key",
     )
     .bind(meeting.0)

@@ -88,7 +88,7 @@ fn measure(
     let (length, mut done, mut blocks) = (take.length() as f64, 0, 0);
     let mut out = Vec::with_capacity(BLOCK);
     take.read(|samples| {
-        let is_heard = blocks / SECTION % every == 0;
+        let is_heard = (blocks / SECTION).is_multiple_of(every);
         blocks += 1;
         done += samples.len();
         progress(done as f64 / length)?;
