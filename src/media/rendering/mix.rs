@@ -1,5 +1,5 @@
 //! The mix of a meeting, made of its finished tracks: summed on the meeting's timeline, brought to
-//! the loudness of [`loudness`], encoded as AAC in MP4.
+//! the loudness that [`gain`] finds, encoded as AAC in MP4.
 //!
 //! Tracks are decoded a thread each and meet second by second, so memory does not grow with the
 //! meeting. The sum goes to a scratch file, because its gain is known only at its end; then it is
