@@ -1,8 +1,9 @@
 //! Jobs behind the live meetings: [`join`] joins a meeting's tracks, [`mix`] renders its mix from
 //! them, [`transcript`] completes the transcript, [`remux`] brings tracks of earlier versions up to
-//! date, [`peaks`] makes what waveforms of older files are drawn from, [`clean`] deletes what is not needed any more, [`delete`] what somebody asked to delete.
-//! [`redact`] takes people out of meetings, [`erase`] out of all of theirs. [`tier`] moves files to
-//! the storage tiers that they belong into, [`restore`] has them back from the archive.
+//! date, [`peaks`] makes what waveforms of older files are drawn from, [`clean`] deletes what is not
+//! needed any more, [`delete`] what somebody asked to delete. [`redact`] takes people out of
+//! meetings, [`erase`] out of all of theirs. [`tier`] moves files to the storage tiers that they
+//! belong into, [`restore`] has them back from the archive.
 //! [`crate::worker`] claims them. [`retention`] asks for the deletion of what is kept no longer,
 //! [`sweep`] looks through the bucket for what no row tells of: neither is a job.
 

@@ -297,6 +297,22 @@ fn a_cut_ends_it_there_and_nothing_reaches_back() {
 }
 
 #[test]
+fn where_nobody_waits_a_breath_ends_no_sentence() {
+    let ended = |settings: Thresholds| {
+        let (mut endpoint, mut at) = (Endpoint::new(settings), 0);
+        let voice = (60, 0.9, -20.0);
+        // 720 ms of pause.
+        let pieces = [SILENT, voice, (45, 0.02, -60.0), voice];
+        let decisions = feed(&mut endpoint, &mut at, &pieces);
+        let is_end = |one: &&Decision| matches!(one, Decision::Ended { .. });
+        decisions.iter().filter(is_end).count()
+    };
+    let longest = Micros::from_secs(12);
+    assert_eq!(ended(Thresholds::new(longest)), 1);
+    assert_eq!(ended(Thresholds::offline(longest)), 0);
+}
+
+#[test]
 fn who_pauses_within_sentences_gets_more_time_to_end_one() {
     let (mut endpoint, mut at) = (endpoint(), 0);
     // A pause of 380 ms that speech goes on after.

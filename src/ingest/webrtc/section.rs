@@ -32,7 +32,7 @@ pub struct Section {
     pub agreed: bool,
     /// Its source is gone, which the other side is not told of yet.
     pub gone: bool,
-    /// Its participant may be source_packet.
+    /// Its participant may be heard.
     pub live: bool,
     /// From its first answer on.
     pub out: Option<Out>,
