@@ -29,6 +29,8 @@ words! {
         Conflict = "conflict",
         /// What this socket asked before is still under way.
         Busy = "busy",
+        /// There are as many of these as there may be; waiting does not help soon.
+        TooMany = "too_many",
         /// There is no open stream of that source.
         NoStream = "no_stream",
         NotSupported = "not_supported",

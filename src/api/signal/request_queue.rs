@@ -260,3 +260,20 @@ async fn tell_muted(
         Ok(Err(_)) | Err(_) => Err((ErrorCode::Unavailable, "try again in a moment")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_did_is_told_apart_from_what_went_wrong_here() {
+        for (error, code) in [
+            (StoreError::TooMany("grants"), ErrorCode::TooMany),
+            (StoreError::OtherBody, ErrorCode::Invalid),
+            (StoreError::NotFound, ErrorCode::NotFound),
+            (StoreError::Fenced, ErrorCode::Internal),
+        ] {
+            assert_eq!(code_of(&error.into()), code);
+        }
+    }
+}
