@@ -148,7 +148,13 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
     let whole: Vec<String> = words.iter().map(|word| bare(&word.text)).collect();
     let looped = loops(&whole).is_some();
     let few = (untangle(words.clone()).len() as f64) < WORDS_PER_SECOND_MIN * seconds;
-    if hypothesis.no_speech > NO_SPEECH && (unsure || looped || few || seconds < 1.5)
+    // Noise is of no language: the decoder takes one, and the sound is like another.
+    let foreign = hypothesis
+        .sounds
+        .as_ref()
+        .is_some_and(|(language, _)| *language != hypothesis.used);
+    let hollow = unsure || looped || few || foreign || seconds < 1.5;
+    if hypothesis.no_speech > NO_SPEECH && hollow
         || hypothesis.no_speech > SURELY_NO_SPEECH && seconds < 4.0
         || hypothesis.no_speech > MAYBE_NO_SPEECH && hypothesis.log_prob < INVENTING
     {

@@ -131,6 +131,16 @@ fn believes_speech_and_doubts_noise() {
         [None, Some(Doubt::NoSpeech)],
         "fifteen words in four seconds are speech, in sixteen they are not"
     );
+    let like = |sounds: &str| Hypothesis {
+        used: "en".to_owned(),
+        sounds: Some((sounds.to_owned(), 0.66)),
+        ..noise(&fourteen, -0.4)
+    };
+    assert_eq!(
+        ["en", "nn"].map(|sounds| doubt(&like(sounds), Micros::from_secs(4))),
+        [None, Some(Doubt::NoSpeech)],
+        "most likely nobody spoke, and it does not sound like the language of the words"
+    );
     let long = "unless to be rather cold hearted and rather selfish is to be ill disposed";
     assert_eq!(
         doubt(&hypothesis(&format!("{long} {long}")), Micros::from_secs(6)),

@@ -136,6 +136,8 @@ impl Voice {
             words = hypothesis.words.len(),
             no_speech = hypothesis.no_speech,
             log_prob = hypothesis.log_prob,
+            used = hypothesis.used,
+            sounds = ?hypothesis.sounds,
             ?doubt,
             "an utterance was decoded"
         );
