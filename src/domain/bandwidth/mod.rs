@@ -22,10 +22,13 @@ use crate::{
 use congestion::Congestion;
 use std::collections::BTreeMap;
 
-/// What a network is taken to have room for before anything is known of it: a room of ten with
-/// cameras wants 2.7 Mbit/s, and pictures that are held back for nothing are worse than a second of
-/// too many.
-pub const BEGINS_WITH: Bitrate = 5_000_000;
+/// What a network is taken to have room for before anything is known of it. A room of ten with
+/// cameras wants 2.7 Mbit/s, but its key frames come at once (some 100 kB), and are sent no faster
+/// than this. Where it is too much, a queue shows that, and the estimate follows.
+pub const BEGINS_WITH: Bitrate = 20_000_000;
+/// What an estimate that was disbelieved is made anew from, at least, while everything is sent: what
+/// has waited meanwhile is then sent at once, and might itself be too much.
+const ANEW_FROM: Bitrate = 5_000_000;
 /// How long pictures may be more than what fits: an estimate swings, and a key frame is large.
 const PATIENCE: Micros = Micros::from_ms(600);
 /// How long a picture has to fit before it is sent again.
@@ -234,7 +237,7 @@ impl Sharing {
             self.over = None;
             if !self.congestion.is_seen(now) {
                 let all_is_sent = self.pictures.values().all(is_sent);
-                let least = if all_is_sent { BEGINS_WITH } else { 0 };
+                let least = if all_is_sent { ANEW_FROM } else { 0 };
                 return vec![self.estimate_anew(self.needed(now, is_sent).max(least))];
             }
             self.paused_again(now);

@@ -198,7 +198,7 @@ fn an_estimate_that_nothing_bears_out_pauses_nothing_and_is_made_anew() {
     scene.run_clear(60, 700_000);
     assert_eq!(scene.of_pictures(), []);
     let anew = scene.changes.first().map(|(_, change)| *change);
-    assert_eq!(anew, Some(Change::Estimate(BEGINS_WITH)));
+    assert_eq!(anew, Some(Change::Estimate(ANEW_FROM)));
 }
 
 #[test]

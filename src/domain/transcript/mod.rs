@@ -19,6 +19,8 @@ use crate::time::{Micros, Span, total};
 
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
+/// More likely than not nobody spoke: a loop then has nothing true at its root.
+const NOBODY: f32 = 0.5;
 /// Above this, text that the decoder all but invented.
 const MAYBE_NO_SPEECH: f32 = 0.2;
 const INVENTING: f32 = -1.0;
@@ -148,13 +150,8 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
     let whole: Vec<String> = words.iter().map(|word| bare(&word.text)).collect();
     let looped = loops(&whole).is_some();
     let few = (untangle(words.clone()).len() as f64) < WORDS_PER_SECOND_MIN * seconds;
-    // Noise is of no language: the decoder takes one, and the sound is like another.
-    let foreign = hypothesis
-        .sounds
-        .as_ref()
-        .is_some_and(|(language, _)| *language != hypothesis.used);
-    let hollow = unsure || looped || few || foreign || seconds < 1.5;
-    if hypothesis.no_speech > NO_SPEECH && hollow
+    if hypothesis.no_speech > NO_SPEECH && (unsure || looped || few || seconds < 1.5)
+        || hypothesis.no_speech > NOBODY && looped
         || hypothesis.no_speech > SURELY_NO_SPEECH && seconds < 4.0
         || hypothesis.no_speech > MAYBE_NO_SPEECH && hypothesis.log_prob < INVENTING
     {

@@ -131,15 +131,14 @@ fn believes_speech_and_doubts_noise() {
         [None, Some(Doubt::NoSpeech)],
         "fifteen words in four seconds are speech, in sixteen they are not"
     );
-    let like = |sounds: &str| Hypothesis {
-        used: "en".to_owned(),
-        sounds: Some((sounds.to_owned(), 0.66)),
-        ..noise(&fourteen, -0.4)
+    let loop_of = |no_speech| Hypothesis {
+        no_speech,
+        ..noise(&[next; 5].join(" "), -0.76)
     };
     assert_eq!(
-        ["en", "nn"].map(|sounds| doubt(&like(sounds), Micros::from_secs(4))),
-        [None, Some(Doubt::NoSpeech)],
-        "most likely nobody spoke, and it does not sound like the language of the words"
+        [0.3, 0.53].map(|no_speech| doubt(&loop_of(no_speech), Micros::from_secs(4))),
+        [Some(Doubt::Repetition), Some(Doubt::NoSpeech)],
+        "what a loop repeats was said, if somebody spoke"
     );
     let long = "unless to be rather cold hearted and rather selfish is to be ill disposed";
     assert_eq!(
