@@ -139,3 +139,24 @@ async fn somebody_in_firefox_talks_reads_and_plays() {
     david.leave().await;
     server.terminate();
 }
+
+/// Whoever tries it on the server's own machine, with the defaults.
+#[tokio::test(flavor = "multi_thread")]
+async fn firefox_is_told_why_nothing_gets_through_to_a_loopback_address() {
+    let _place = places(1).await;
+    let packages = packages().await;
+    let data = Scratch::new();
+    let server = Server::serve(data.path());
+    let client = server.client();
+    let (_, id, link) = meeting(&client).await;
+    let desk = Desk {
+        firefox: true,
+        ..Desk::default()
+    };
+    let mut david = Person::at(&packages, &desk);
+    david.join_listening(&link, "David", "agree").await;
+    david.wait("text=which Firefox does not use").await;
+    client.end(&id).await.expect("ends");
+    david.wait("text=The meeting has ended").await;
+    server.terminate();
+}

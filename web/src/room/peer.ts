@@ -1,7 +1,9 @@
+import { areAllLoopback } from "./candidates";
 import { Refused, type Socket } from "./socket";
 import type { Source } from "../api/types";
 
-export type PeerState = "connecting" | "connected" | "failed";
+/** "unreachable": failed, and the server takes media at loopback addresses only. */
+export type PeerState = "connecting" | "connected" | "failed" | "unreachable";
 
 export interface PeerEvents {
     state(state: PeerState): void;
@@ -312,7 +314,7 @@ export class Peer {
                 this.later(() => this.restart(), DISCONNECTED_MS);
                 break;
             case "failed":
-                this.tell("failed");
+                this.fail();
                 this.later(() => this.start());
                 break;
             default:
@@ -324,7 +326,12 @@ export class Peer {
 
     private watch(): void {
         clearTimeout(this.connecting);
-        this.connecting = setTimeout(() => this.tell("failed"), CONNECT_MS);
+        this.connecting = setTimeout(() => this.fail(), CONNECT_MS);
+    }
+
+    private fail(): void {
+        const server = this.pc?.remoteDescription?.sdp ?? "";
+        this.tell(areAllLoopback(server) ? "unreachable" : "failed");
     }
 
     private tell(state: PeerState): void {

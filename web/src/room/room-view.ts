@@ -119,6 +119,7 @@ export class RoomView extends PageElement {
         const { room } = this;
         const media = {
             failed: texts.fault.ice,
+            unreachable: texts.fault.loopback,
             unavailable: texts.fault.noWebrtc,
             connecting: texts.room.connecting,
             connected: "",

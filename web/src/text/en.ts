@@ -96,6 +96,8 @@ export const en = {
         unreachable: "The server does not answer. Check your connection.",
         socket:
             "The connection to the meeting does not come about. If you are behind a company proxy it may block WebSockets: try another network.",
+        loopback:
+            "The server takes sound at an address of its own machine only (127.0.0.1), which Firefox does not use. Try Chromium or Chrome on that machine, or start the server with --rtp-bind and --rtp-public-ip.",
         ice: "Sound does not get through to the server. A firewall may block UDP: try another network, or switch a VPN off.",
         noWebrtc: "This server takes no sound from browsers. You can read captions here.",
         consentAway: "This cannot be written down at the moment. Nothing of you is kept meanwhile.",
