@@ -6,7 +6,7 @@ use super::{files::Files, inventory::Inventory};
 use crate::{
     domain::{
         id::{MeetingId, ParticipantId},
-        inventory::{ObjectKind, ObjectState},
+        inventory::ObjectKind,
         job::JobKind,
         object_key::RecordingFile,
         recording::{RecordingKind, RecordingStatus},
@@ -90,11 +90,8 @@ fn is_going(error: &anyhow::Error) -> bool {
 
 /// The keys of a meeting's peaks that are there.
 pub(super) async fn stored(tx: &mut Tx, meeting: MeetingId) -> anyhow::Result<BTreeSet<String>> {
-    let entries = inventory::of_meeting(tx, meeting).await?;
-    let peaks = entries
-        .into_iter()
-        .filter(|entry| entry.kind == ObjectKind::Derived && entry.state == ObjectState::Stored);
-    Ok(peaks.map(|entry| entry.key).collect())
+    let derived = inventory::stored_of_kind(tx, meeting, ObjectKind::Derived).await?;
+    Ok(derived.into_iter().collect())
 }
 
 /// The job.

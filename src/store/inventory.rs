@@ -217,6 +217,22 @@ pub async fn of_meeting(conn: &mut PgConnection, meeting: MeetingId) -> Result<V
     Ok(rows.iter().map(entry).collect::<sqlx::Result<_>>()?)
 }
 
+/// The keys of a meeting's objects of one kind that are stored.
+pub async fn stored_of_kind(
+    conn: &mut PgConnection,
+    meeting: MeetingId,
+    kind: ObjectKind,
+) -> Result<Vec<String>> {
+    let keys = sqlx::query_scalar(
+        "select key from objects where meeting_id = $1 and kind = $2 and state = 'stored'",
+    )
+    .bind(meeting.0)
+    .bind(kind.as_str())
+    .fetch_all(conn)
+    .await?;
+    Ok(keys)
+}
+
 /// Who is heard in an object.
 pub async fn heard_in(
     conn: &mut PgConnection,

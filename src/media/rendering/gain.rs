@@ -81,33 +81,51 @@ fn part(take: &mut Take, every: usize, lufs: f64) -> Result<(usize, f64)> {
 fn measure(
     take: &mut Take,
     every: usize,
-    mut limiter: Option<Limiter>,
+    limiter: Option<Limiter>,
     progress: Progress,
 ) -> Result<Option<f64>> {
     let mut meter = Meter::new()?;
+    pass(take, every, limiter, &mut |samples, part| {
+        progress(part)?;
+        meter.add(samples)
+    })?;
+    meter.lufs()
+}
+
+/// Gives every `every`th section to `to` in blocks, behind a limiter if one is given, with how far
+/// in the whole it is.
+///
+/// # Errors
+/// When the mix cannot be read, or `to` says so.
+pub fn pass(
+    take: &mut Take,
+    every: usize,
+    mut limiter: Option<Limiter>,
+    to: &mut dyn FnMut(&[f32], f64) -> Result<()>,
+) -> Result<()> {
     let (length, mut done, mut blocks) = (take.length() as f64, 0, 0);
     let mut out = Vec::with_capacity(BLOCK);
     take.read(|samples| {
         let is_heard = (blocks / SECTION).is_multiple_of(every);
         blocks += 1;
         done += samples.len();
-        progress(done as f64 / length)?;
-        if !is_heard {
-            return Ok(());
+        let part = done as f64 / length;
+        match &mut limiter {
+            _ if !is_heard => Ok(()),
+            None => to(samples, part),
+            Some(limiter) => {
+                out.clear();
+                limiter.push(samples, &mut out);
+                to(&out, part)
+            }
         }
-        let Some(limiter) = &mut limiter else {
-            return meter.add(samples);
-        };
-        out.clear();
-        limiter.push(samples, &mut out);
-        meter.add(&out)
     })?;
     if let Some(limiter) = limiter {
         out.clear();
         limiter.finish(&mut out);
-        meter.add(&out)?;
+        to(&out, 1.0)?;
     }
-    meter.lufs()
+    Ok(())
 }
 
 /// Amplifies by so much, and keeps true peaks below the limit.

@@ -363,31 +363,11 @@ impl Mixing {
 fn encode(take: &mut Take, gain_db: f64, out: &Path, progress: Progress) -> Result<Vec<u8>> {
     let mut encoder = Encoder::new(out);
     let mut meter = PeakMeter::new(RATE as u32);
-    limit(take, gain_db, &mut |samples, part| {
+    gain::pass(take, 1, Some(limiter(gain_db)), &mut |samples, part| {
         progress(part)?;
         meter.push(samples);
         encoder.push(samples)
     })?;
     encoder.finish()?;
     Ok(meter.finish())
-}
-
-/// Amplifies and limits the whole take; `to` gets it in blocks, with how far it is.
-fn limit(
-    take: &mut Take,
-    gain_db: f64,
-    to: &mut dyn FnMut(&[f32], f64) -> Result<()>,
-) -> Result<()> {
-    let mut limiter = limiter(gain_db);
-    let (length, mut done) = (take.length() as f64, 0);
-    let mut out = Vec::with_capacity(BLOCK);
-    take.read(|samples| {
-        out.clear();
-        limiter.push(samples, &mut out);
-        done += samples.len();
-        to(&out, done as f64 / length)
-    })?;
-    out.clear();
-    limiter.finish(&mut out);
-    to(&out, 1.0)
 }
