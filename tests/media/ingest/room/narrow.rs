@@ -6,6 +6,8 @@ use tokio::{net::UdpSocket, time::sleep_until};
 
 /// What waits in front of the link, at most; more is lost.
 const QUEUE: Duration = Duration::from_millis(200);
+/// Nothing is under way any more when nothing came for so long.
+const QUIET: Duration = Duration::from_secs(2);
 const WIDE: u64 = 6_000_000;
 const NARROW: u64 = 250_000;
 
@@ -176,8 +178,14 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
     assert_eq!(talk.bob.paused.0[0].source, MediaSource::Camera);
     let transition = talk.came("microphone").split_off(sound);
     println!("sound lost meanwhile: {:?}", lost(&transition));
-    // What was under way: the pacer holds up to 2 s, of which what is lost is repeated for 1 s.
-    talk.go_on(Duration::from_secs(3)).await;
+    // What was under way: the pacer holds up to 2 s, and what is lost of it is repeated through the
+    // same pacer.
+    let is_quiet = |talk: &Talk| {
+        let camera = talk.came("camera");
+        camera.last().is_none_or(|got| got.at.elapsed() > QUIET)
+    };
+    talk.until("what was under way has come", 8 * SOON, is_quiet)
+        .await;
     let (sound, pictures) = (talk.came("microphone").len(), talk.came("camera").len());
     talk.go_on(Duration::from_secs(8)).await;
     let during = talk.came("microphone").split_off(sound);
