@@ -158,7 +158,7 @@ async fn elements_work_in_pages_of_another_site() {
     site.show(
         "consent.html",
         &server,
-        &[(LIVE, &id), ("a join token", &emma.token)],
+        &[(LIVE, &id), ("the consentToken", &emma.consent_token)],
     );
     let mut person = Person::start(&packages, None);
     person
@@ -199,6 +199,11 @@ async fn elements_work_in_pages_of_another_site() {
     );
     person.plays().await;
     person.look("embedded-captions").await;
+    // A key in a page is a mistake, however well it would work.
+    let key = format!("element.token = '{}'", server.key());
+    person.read("hansard-player", &key).await;
+    person.wait("text=This is an API key").await;
+    assert_eq!(person.texts("[data-ms]").await, Vec::<String>::new());
     person.step(json!({"step": "close"})).await;
 
     person

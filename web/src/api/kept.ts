@@ -1,11 +1,16 @@
 /** What the pages keep in the browser: tokens of the participant, and how somebody likes to read. */
 
+import type { Purpose } from "./types";
+
 export interface KeptSeat {
     participantId: string;
     displayName: string;
     signalUrl: string;
     resumeToken: string | null;
     consentToken: string;
+    /** The microphone that is sent; null: none. */
+    device?: string | null;
+    muted?: boolean;
 }
 
 function read<T>(storage: Storage, key: string): T | null {
@@ -36,6 +41,21 @@ const seat = (meeting: string) => `hansard.seat.${meeting}`;
 export const keptSeat = {
     read: (meeting: string): KeptSeat | null => read<KeptSeat>(sessionStorage, seat(meeting)),
     write: (meeting: string, value: KeptSeat | null): void => write(sessionStorage, seat(meeting), value),
+};
+
+/** A withdrawal that the server has not acknowledged yet. */
+export interface KeptWithdrawal {
+    /** Its Idempotency-Key. */
+    key: string;
+    purposes: Purpose[];
+}
+
+const withdrawal = (meeting: string) => `hansard.withdrawal.${meeting}`;
+
+export const keptWithdrawal = {
+    read: (meeting: string): KeptWithdrawal | null => read<KeptWithdrawal>(sessionStorage, withdrawal(meeting)),
+    write: (meeting: string, value: KeptWithdrawal | null): void =>
+        write(sessionStorage, withdrawal(meeting), value),
 };
 
 /** Who this browser was in a meeting, in whichever tab: by this a guest comes again as the same one. */

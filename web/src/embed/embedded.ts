@@ -4,6 +4,9 @@ import { Refusal, Rest } from "../api/rest";
 import { PageElement } from "../look/element";
 import { texts } from "../text";
 
+/** What API keys begin with. */
+const API_KEY = "hk_";
+
 /**
  * An element for the pages of others: of one meeting, by a token of it.
  *
@@ -36,6 +39,10 @@ export abstract class Embedded extends PageElement {
         if (wanted !== this.begun && this.meeting !== "" && this.token !== "") {
             this.end();
             this.begun = wanted;
+            if (this.token.startsWith(API_KEY)) {
+                this.fails(new Error(texts.fault.apiKey));
+                return;
+            }
             void this.begin().catch((error: unknown) => this.fails(error));
         }
     }

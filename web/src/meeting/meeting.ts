@@ -1,12 +1,12 @@
 import { html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { keptGuest, keptSeat, type KeptGuest, type KeptSeat } from "../api/kept";
+import { keptGuest, keptSeat, keptWithdrawal, type KeptGuest, type KeptSeat } from "../api/kept";
 import { Refusal, Rest } from "../api/rest";
 import { purposesOf, type Invitation, type Ticket } from "../api/types";
 import type { Choice } from "../join/join";
 import "../join/join";
 import { PageElement } from "../look/element";
-import { say } from "../room/consent";
+import { ConsentRequests, say } from "../room/consent";
 import { openMicrophone } from "../room/microphone";
 import { Room } from "../room/room";
 import "../room/room-view";
@@ -114,9 +114,9 @@ export class MeetingPage extends PageElement {
         }
     };
 
-    /** After a reload: the same participant, with the microphone if that was allowed. */
+    /** After a reload: the same participant, with the microphone that was sent, if it is still there. */
     private async comeBack(invitation: Invitation, seat: KeptSeat, resumeToken: string): Promise<void> {
-        const microphone = await openMicrophone().catch(() => null);
+        const microphone = seat.device === null ? null : await openMicrophone(seat.device).catch(() => null);
         this.enter(invitation, seat, { resumeToken }, microphone);
     }
 
@@ -165,6 +165,12 @@ export class MeetingPage extends PageElement {
     /** What was chosen is said before the room is entered: from its first sound on it is known. */
     private async answer(invitation: Invitation, ticket: Ticket, choice: Choice): Promise<void> {
         const rest = this.rest.with(ticket.consentToken);
+        const pending = keptWithdrawal.read(this.meeting);
+        if (pending !== null) {
+            // It comes before what is said now. One that is refused was none.
+            const requests = new ConsentRequests(this.meeting);
+            await requests.withdraw(rest, pending.purposes, undefined, pending.key).catch(() => undefined);
+        }
         for (const status of ["accepted", "declined"] as const) {
             const purposes = purposesOf(invitation).filter(
                 (purpose) => choice.answers.get(purpose) === (status === "accepted"),
@@ -235,6 +241,7 @@ export class MeetingPage extends PageElement {
 
     private forget(): void {
         keptGuest.write(this.meeting, null);
+        keptWithdrawal.write(this.meeting, null);
         this.guest = null;
     }
 

@@ -11,7 +11,8 @@ import { drawBars } from "./wave";
 export interface Lane {
     id: string;
     name: string;
-    track: Recording | null;
+    /** Of each microphone that they had, and each codec. */
+    tracks: readonly Recording[];
     /** By itself. */
     canHear: boolean;
     isHeard: boolean;
@@ -106,7 +107,8 @@ export class Lanes extends PageElement {
         }
     }
 
-    private lane({ id, name, track, canHear, isHeard, bars }: Lane) {
+    private lane({ id, name, tracks, canHear, isHeard, bars }: Lane) {
+        const [track] = tracks;
         const said = this.segments.filter((segment) => segment.participant.id === id);
         return html`
             <div class="lane">
@@ -120,7 +122,7 @@ export class Lanes extends PageElement {
                     <span>${name}</span>
                 </label>
                 <div class="bar" ${variable("--hue", hue(id))}>
-                    ${track !== null && bars.length > 0
+                    ${track !== undefined && bars.length > 0
                         ? this.loudness(id, track)
                         : said.map(({ startMs, endMs }) => this.span("said", startMs, endMs, ""))}
                     ${(track?.gaps ?? []).map(({ startMs, endMs, reason }) =>

@@ -11,6 +11,29 @@ export async function linkTo(rest: Rest, recording: Recording): Promise<string> 
     return url;
 }
 
+/** The shortest time between two links of a file: one that cannot be played is not asked for again and again. */
+const RENEWED_EVERY_MS = 30_000;
+
+/** Gives an element another link when the one that it has ran out while it was paused, at the same place. */
+function renews(element: HTMLMediaElement, link: () => Promise<string>): () => Promise<void> {
+    let renewed = performance.now();
+    return async () => {
+        const now = performance.now();
+        if (now - renewed < RENEWED_EVERY_MS) {
+            return;
+        }
+        renewed = now;
+        const [at, wasPlaying] = [element.currentTime, !element.paused];
+        // A new file is played at the default rate.
+        element.defaultPlaybackRate = element.playbackRate;
+        element.src = await link();
+        element.currentTime = at;
+        if (wasPlaying) {
+            await element.play().catch(() => undefined);
+        }
+    };
+}
+
 /**
  * Plays a mix, or some of its tracks in its place. The mix is always what runs; where only some are
  * to be heard it is silent, and their tracks run along.
@@ -19,7 +42,6 @@ export class Playback {
     private readonly tracks = new Map<string, { recording: Recording; element: HTMLAudioElement }>();
     private readonly loading = new Set<string>();
     private heard: Set<string> | null = null;
-    private renewed = 0;
 
     constructor(
         private readonly rest: Rest,
@@ -31,7 +53,7 @@ export class Playback {
         element.addEventListener("seeked", this.follow);
         element.addEventListener("timeupdate", this.follow);
         element.addEventListener("ratechange", this.follow);
-        element.addEventListener("error", this.renew);
+        element.addEventListener("error", renews(element, () => linkTo(rest, mix)));
     }
 
     /** Of the meeting. */
@@ -57,9 +79,10 @@ export class Playback {
         for (const recording of tracks ?? []) {
             if (!this.tracks.has(recording.id) && !this.loading.has(recording.id)) {
                 this.loading.add(recording.id);
-                const element = new Audio(await linkTo(this.rest, recording));
-                this.loading.delete(recording.id);
+                const link = () => linkTo(this.rest, recording);
+                const element = new Audio(await link().finally(() => this.loading.delete(recording.id)));
                 element.preload = "auto";
+                element.addEventListener("error", renews(element, link));
                 this.tracks.set(recording.id, { recording, element });
             }
         }
@@ -91,21 +114,6 @@ export class Playback {
             } else if (!plays && !element.paused) {
                 element.pause();
             }
-        }
-    };
-
-    /** The link ran out while it was paused: another one, at the same place. */
-    private readonly renew = async (): Promise<void> => {
-        const now = performance.now();
-        if (now - this.renewed < 30_000) {
-            return;
-        }
-        this.renewed = now;
-        const [at, wasPlaying] = [this.element.currentTime, !this.element.paused];
-        await this.load();
-        this.element.currentTime = at;
-        if (wasPlaying) {
-            await this.element.play().catch(() => undefined);
         }
     };
 }

@@ -255,18 +255,17 @@ export class PlayerView extends PageElement {
             ...this.tracks.map(({ participantId }) => participantId ?? ""),
             ...this.transcript.segments.map(({ participant }) => participant.id),
         ]);
-        return [...ids].map((id) => ({
-            id,
-            name: this.nameOf(id),
-            track: this.trackOf(id),
-            canHear: !this.isArchived && this.trackOf(id) !== null,
-            isHeard: !this.off.has(id),
-            bars: this.ofTracks.get(this.trackOf(id)?.id ?? "") ?? [],
-        }));
-    }
-
-    private trackOf(id: string): Recording | null {
-        return this.tracks.find((track) => track.participantId === id && track.status === "ready") ?? null;
+        return [...ids].map((id) => {
+            const tracks = this.tracks.filter((track) => track.participantId === id && track.status === "ready");
+            return {
+                id,
+                name: this.nameOf(id),
+                tracks,
+                canHear: !this.isArchived && tracks.length > 0,
+                isHeard: !this.off.has(id),
+                bars: this.ofTracks.get(tracks[0]?.id ?? "") ?? [],
+            };
+        });
     }
 
     private nameOf(id: string): string {
@@ -361,9 +360,11 @@ export class PlayerView extends PageElement {
         }
         this.off = off;
         const heard = this.lanes()
-            .filter((lane) => lane.isHeard && lane.track !== null)
-            .map((lane) => lane.track as Recording);
-        void this.playback?.hear(off.size === 0 ? null : heard);
+            .filter((lane) => lane.isHeard)
+            .flatMap((lane) => lane.tracks);
+        this.playback?.hear(off.size === 0 ? null : heard).catch((error: unknown) => {
+            this.fault = error instanceof Error ? error.message : String(error);
+        });
     }
 
     private started(): void {

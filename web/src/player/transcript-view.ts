@@ -135,7 +135,7 @@ export class TranscriptView extends PageElement {
                 ${this.segments.length === 0 ? html`<p class="quiet">${texts.player.transcriptNone}</p>` : nothing}
                 ${repeat(
                     this.lines(),
-                    (line) => ("segment" in line ? line.segment.segmentId : `${line.at} ${line.gap.reason}`),
+                    (line, n) => ("segment" in line ? line.segment.segmentId : `${line.at} ${line.gap.reason} ${n}`),
                     (line) => ("segment" in line ? this.segment(line.segment) : this.gap(line.gap)),
                 )}
             </div>

@@ -1,3 +1,4 @@
+import { keptWithdrawal } from "../api/kept";
 import { Refusal, type Rest } from "../api/rest";
 import type { ConsentStatus, ConsentType, Purpose } from "../api/types";
 import { texts } from "../text";
@@ -21,7 +22,7 @@ const TRY_MS = 4000;
 /** For this long an agreement waits for a withdrawal before it. */
 const LOGGED_MS = 10_000;
 /** A refusal of the request itself is none that repeating mends. */
-const FINAL = [400, 403, 404, 410, 422];
+const FINAL = [400, 401, 403, 404, 410, 422];
 
 /** Says something about consent once. Answers since when it counts. */
 export async function say(
@@ -47,21 +48,24 @@ export class ConsentRequests {
     /**
      * Withdraws, again and again with one key until it stands in the log, and once by another way
      * (`also`, with that key). Answers since when it counts, as soon as the server has it by either.
+     * Until then it is kept, so that a page that is loaded again goes on with it.
      */
     withdraw(
         rest: Rest,
         purposes: Purpose[],
         also: (key: string) => Promise<string> = () => Promise.reject(new Error("there is none")),
+        key: string = crypto.randomUUID(),
     ): Promise<string> {
-        const key = crypto.randomUUID();
+        keptWithdrawal.write(this.meetingId, { key, purposes });
         const body = { meetingId: this.meetingId, consentType: typeOf(purposes), status: "withdrawn" };
         const post = () => rest.post<Said>("/v1/users/consent", body, key, AbortSignal.timeout(TRY_MS));
-        return new Promise((acknowledged, refused) => {
+        const told = new Promise<string>((acknowledged, refused) => {
             // Without an answer the other way decides.
             also(key).then(acknowledged, () => undefined);
             const logged = untilLogged(post, acknowledged).catch(refused);
             this.logged = Promise.all([this.logged, logged]);
         });
+        return told.finally(() => keptWithdrawal.write(this.meetingId, null));
     }
 
     /**

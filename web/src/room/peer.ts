@@ -311,6 +311,8 @@ export class Peer {
                 break;
             case "disconnected":
                 this.tell("connecting");
+                // Where the network changed, the socket is dead as well, and a restart needs it.
+                this.socket.probe();
                 this.later(() => this.restart(), DISCONNECTED_MS);
                 break;
             case "failed":

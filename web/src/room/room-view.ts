@@ -126,7 +126,7 @@ export class RoomView extends PageElement {
         }[room.media];
         const connection =
             room.connection === "lost"
-                ? `${texts.room.reconnecting}${room.tries >= TRIES_SHOWN ? ` ${texts.fault.socket}` : ""}`
+                ? `${texts.room.reconnecting}${room.tries >= TRIES_SHOWN ? ` ${room.isFull ? texts.fault.full : texts.fault.socket}` : ""}`
                 : room.connection === "connecting"
                   ? texts.room.connecting
                   : media;
@@ -134,6 +134,7 @@ export class RoomView extends PageElement {
             <div class="notices" role="status">
                 ${connection === "" ? nothing : html`<p class="note warn">${connection}</p>`}
                 ${room.withdrawing ? html`<p class="note warn">${texts.consent.working}</p>` : nothing}
+                ${room.unplugged ? html`<p class="note warn">${texts.device.gone}</p>` : nothing}
                 ${this.said === "" ? nothing : html`<p class="note good">${this.said}</p>`}
                 ${this.link === ""
                     ? nothing

@@ -1,4 +1,4 @@
-import { keptGuest, keptSeat, type KeptSeat } from "../api/kept";
+import { keptGuest, keptSeat, keptWithdrawal, type KeptSeat } from "../api/kept";
 import type { Rest } from "../api/rest";
 import type {
     ConsentStatus,
@@ -57,9 +57,13 @@ export class Room {
     connection: "connecting" | "open" | "lost" = "connecting";
     media: PeerState | "unavailable" = "connecting";
     tries = 0;
+    /** The server that answers has no room at the moment. */
+    isFull = false;
     /** Pictures that do not fit through this side's network, as `PARTICIPANT SOURCE`. */
     paused: ReadonlySet<string> = new Set();
-    muted = false;
+    muted: boolean;
+    /** The microphone that was used is gone. */
+    unplugged = false;
     /** A withdrawal is on its way: no sound is sent. */
     withdrawing = false;
     microphone: MediaStreamTrack | null;
@@ -78,14 +82,16 @@ export class Room {
     constructor(private readonly options: RoomOptions) {
         this.seat = options.seat;
         this.microphone = options.microphone;
+        this.muted = options.seat.muted ?? false;
         this.consents = new ConsentRequests(options.meetingId);
         // What was said since the first join is replayed for the captions.
         this.socket = new Socket(options.seat.signalUrl, options.entry, 0, {
             joined: (joined, again) => this.joined(joined, again),
             message: (message) => this.told(message),
-            lost: (tries) => {
+            lost: (tries, refused) => {
                 this.connection = "lost";
                 this.tries = tries;
+                this.isFull = refused === "unavailable";
                 options.changed();
             },
             end: (end, detail) => this.ended(end, detail),
@@ -104,6 +110,13 @@ export class Room {
             sending: () => this.muted && this.sayMuted(),
         });
         window.addEventListener("online", this.networkChanged);
+        this.watchMicrophone();
+        this.enable();
+        const pending = keptWithdrawal.read(options.meetingId);
+        if (pending !== null) {
+            // What becomes of it is seen: whoever is refused is muted.
+            void this.withdraw(pending.purposes, pending.key).catch(() => undefined);
+        }
     }
 
     get ownId(): string {
@@ -132,6 +145,7 @@ export class Room {
 
     async mute(muted: boolean): Promise<void> {
         this.muted = muted;
+        this.keepSeat();
         this.enable();
         this.sayMuted();
         this.options.changed();
@@ -140,6 +154,9 @@ export class Room {
     async speakThrough(track: MediaStreamTrack): Promise<void> {
         this.microphone?.stop();
         this.microphone = track;
+        this.unplugged = false;
+        this.watchMicrophone();
+        this.keepSeat();
         this.enable();
         await this.sendSound();
         this.options.changed();
@@ -162,26 +179,28 @@ export class Room {
 
     /**
      * Withdraws. From here on no sound is sent, until it is certain that the server knows: what is
-     * not sent cannot be kept.
+     * not sent cannot be kept. `key`: of one that was begun before.
      */
-    async withdraw(purposes: Purpose[]): Promise<void> {
+    async withdraw(purposes: Purpose[], key?: string): Promise<void> {
         this.withdrawing = true;
         // At once; to take the track away is a task of another thread.
         this.enable();
-        const silent = this.peer.set("microphone", null);
+        // Who sends nothing needs no stream for it.
+        const silent = this.microphone === null ? Promise.resolve() : this.peer.set("microphone", null);
         this.options.changed();
         const rest = this.options.rest.with(this.seat.consentToken);
         const data = { consentType: typeOf(purposes), status: "withdrawn" };
         try {
-            const at = await this.consents.withdraw(rest, purposes, (idempotencyKey) =>
+            const bySocket = (idempotencyKey: string) =>
                 this.socket
                     .ask("consent", { ...data, idempotencyKey })
-                    .then((answer) => (answer.data as ConsentUpdate).timestamp),
-            );
+                    .then((answer) => (answer.data as ConsentUpdate).timestamp);
+            const at = await this.consents.withdraw(rest, purposes, bySocket, key);
             this.answered(this.ownId, purposes, "withdrawn", at);
         } catch (error) {
             // It was refused: what is sent from here on is sent because somebody says so again.
             this.muted = true;
+            this.keepSeat();
             this.sayMuted();
             throw error;
         } finally {
@@ -228,6 +247,31 @@ export class Room {
         void this.socket.ask("mute", { source: "microphone", muted: this.muted }).catch(() => undefined);
     }
 
+    /** For a reload: nobody is heard after it who was not before. */
+    private keepSeat(): void {
+        const device = this.microphone?.getSettings().deviceId ?? null;
+        this.seat = { ...this.seat, device, muted: this.muted };
+        if (this.seat.resumeToken !== null) {
+            keptSeat.write(this.options.meetingId, this.seat);
+        }
+    }
+
+    private watchMicrophone(): void {
+        const track = this.microphone;
+        if (track === null) {
+            return;
+        }
+        track.onended = () => {
+            if (this.microphone === track) {
+                this.microphone = null;
+                this.unplugged = true;
+                void this.peer.set("microphone", null);
+                this.keepSeat();
+                this.options.changed();
+            }
+        };
+    }
+
     private enable(): void {
         if (this.microphone !== null) {
             this.microphone.enabled = !this.muted && !this.withdrawing;
@@ -246,7 +290,7 @@ export class Room {
         const participantId = joined.participantId ?? this.seat.participantId;
         const consentToken = joined.consentToken ?? this.seat.consentToken;
         this.seat = { ...this.seat, participantId, resumeToken, consentToken };
-        keptSeat.write(this.options.meetingId, this.seat);
+        this.keepSeat();
         if (this.seat.displayName !== "") {
             keptGuest.write(this.options.meetingId, { displayName: this.seat.displayName, consentToken });
         }

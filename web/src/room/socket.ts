@@ -25,8 +25,8 @@ export type End = "ended" | "removed" | "replaced" | "absent" | "consent_require
 export interface SocketEvents {
     joined(joined: Joined, again: boolean): void;
     message(message: Message): void;
-    /** The connection is lost; it comes back by itself. `tries` in a row did not. */
-    lost(tries: number): void;
+    /** The connection is lost; it comes back by itself. `tries` in a row did not; `refused`: with this code. */
+    lost(tries: number, refused: string | null): void;
     end(end: End, detail: string): void;
 }
 
@@ -210,7 +210,7 @@ export class Socket {
         }
         const wait = BACKOFF_MS[Math.min(this.tries, BACKOFF_MS.length - 1)] as number;
         this.tries += 1;
-        this.events.lost(this.tries);
+        this.events.lost(this.tries, this.refused?.code ?? null);
         // Apart from each other, so that those who were closed together do not come back at once.
         this.timer = setTimeout(() => this.open(), wait * (0.75 + Math.random() / 2));
     }

@@ -99,6 +99,7 @@ export const de: Texts = {
         unreachable: "Der Server antwortet nicht. Prüfe deine Verbindung.",
         socket:
             "Die Verbindung zur Besprechung kommt nicht zustande. Ein Firmen-Proxy sperrt vielleicht WebSockets: Versuche ein anderes Netz.",
+        apiKey: "Das ist ein API-Schlüssel, den jeder nehmen kann, der diese Seite liest. Gib dem Element ein Token, das dein Server geholt hat.",
         loopback:
             "Der Server nimmt Ton nur unter einer Adresse seines eigenen Rechners an (127.0.0.1), und Firefox benutzt sie nicht. Versuche es dort mit Chromium oder Chrome, oder starte den Server mit --rtp-bind und --rtp-public-ip.",
         ice: "Der Ton kommt nicht zum Server durch. Eine Firewall sperrt vielleicht UDP: Versuche ein anderes Netz oder schalte ein VPN aus.",

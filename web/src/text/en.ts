@@ -96,6 +96,7 @@ export const en = {
         unreachable: "The server does not answer. Check your connection.",
         socket:
             "The connection to the meeting does not come about. If you are behind a company proxy it may block WebSockets: try another network.",
+        apiKey: "This is an API key, which whoever reads this page can take. Give the element a token that your server asked for.",
         loopback:
             "The server takes sound at an address of its own machine only (127.0.0.1), which Firefox does not use. Try Chromium or Chrome on that machine, or start the server with --rtp-bind and --rtp-public-ip.",
         ice: "Sound does not get through to the server. A firewall may block UDP: try another network, or switch a VPN off.",
