@@ -10,6 +10,7 @@ pub mod lossy;
 mod network;
 pub mod person;
 pub mod relay;
+mod reload;
 mod site;
 pub mod voice;
 mod withdrawal;
