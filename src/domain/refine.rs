@@ -9,7 +9,7 @@ use crate::{
     id::SegmentId,
     recording::{intersect, union},
     time::{MeetingTime, Micros, Span},
-    transcript::{Word, letters, text},
+    transcript::{Spoken, Word, letters},
     word::words,
 };
 
@@ -30,8 +30,6 @@ words! {
 /// A word this near to a segment belongs to it, whatever its time says: times of words are shares
 /// of the voice that was found.
 const EDGE: Micros = Micros::from_ms(400);
-/// What was said so long before is no context any more.
-const CONTEXT_MAX: Micros = Micros::from_secs(30);
 /// Voice of less than this between segments is no word that somebody missed.
 const NEW_MIN: Micros = Micros::from_ms(300);
 /// A segment of which less than this share was decoded again keeps what it has.
@@ -50,6 +48,8 @@ pub struct Final {
     pub id: SegmentId,
     pub revision: i32,
     pub span: Span,
+    /// ISO 639-1, where it is known.
+    pub language: Option<String>,
     /// Each with its place in time.
     pub words: Vec<(String, Span)>,
 }
@@ -72,39 +72,18 @@ pub struct Refined {
     pub new: Vec<(usize, Vec<Word>)>,
 }
 
-/// What one person said last, as context of what is decoded next: wherever that is written, and
-/// never across two consent entries.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Context(Option<Before>);
-
-#[derive(Clone, PartialEq, Debug)]
-struct Before {
-    entry: i64,
-    end: MeetingTime,
-    text: String,
-}
-
-impl Context {
-    /// What was said before an utterance that this entry allows and that starts there.
-    pub fn of(&self, entry: i64, start: MeetingTime) -> Option<&str> {
-        let before = self.0.as_ref()?;
-        (before.entry == entry && start - before.end <= CONTEXT_MAX).then_some(before.text.as_str())
-    }
-
-    /// An utterance was decoded; one without words is no context and takes none away.
-    pub fn said(&mut self, entry: i64, end: MeetingTime, said: &[Word]) {
-        if !said.is_empty() {
-            let text = text(said);
-            self.0 = Some(Before { entry, end, text });
-        }
-    }
-}
-
 /// The stretches of time that can be looked at apart: neither a segment nor something decoded
 /// reaches across their edges.
 pub fn blocks(finals: &[Final], decoded: &[Span]) -> Vec<Span> {
     let finals = finals.iter().map(|one| one.span);
     union(&finals.chain(decoded.iter().copied()).collect::<Vec<_>>())
+}
+
+/// What somebody said before they go on from there, as far as it is known of what is written: the
+/// language, and no text, of which nothing says under which consent entry it was heard.
+pub fn spoken_before(finals: &[Final], from: MeetingTime) -> Spoken {
+    let before = finals.iter().rev().filter(|one| one.span.end <= from);
+    Spoken::in_language(before.filter_map(|one| one.language.clone()).next())
 }
 
 /// Gives the words of what was decoded to the segments. Both by time, and of one block.
@@ -257,6 +236,7 @@ fn align(live: &[(&str, MeetingTime)], heard: &[(String, MeetingTime)]) -> Vec<O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::text;
     use uuid::Uuid;
 
     fn ms(ms: i64) -> MeetingTime {
@@ -284,6 +264,7 @@ mod tests {
             id: SegmentId(Uuid::from_u128(n)),
             revision: 1,
             span: span(from_ms, to_ms),
+            language: Some("en".into()),
             words: spread(text, from_ms, to_ms),
         }
     }
@@ -411,31 +392,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_before_is_context_in_the_next_block_too_but_not_of_another_consent() {
-        let mut context = Context::default();
-        assert_eq!(context.of(3, ms(0)), None);
-        let first = decoded("Ask not what", 1_000, 3_000);
-        // Nothing reaches across their edges, so they are written apart.
-        let next = span(6_000, 7_000);
-        assert_eq!(blocks(&[], &[first.span, next]).len(), 2);
-        context.said(
-            3,
-            first.span.end,
-            first.words.as_deref().unwrap_or_default(),
-        );
-        assert_eq!(context.of(3, next.start), Some("Ask not what"));
-        assert_eq!(context.of(4, next.start), None, "of another entry");
-        assert_eq!(
-            context.of(3, first.span.end + Micros::from_ms(30_001)),
-            None,
-            "long ago"
-        );
-        // A cough between says nothing, and what is doubtful is not said.
-        context.said(3, next.end, &[]);
-        assert_eq!(context.of(3, ms(8_000)), Some("Ask not what"));
-        let last = decoded("your country", 9_000, 10_000);
-        context.said(3, last.span.end, last.words.as_deref().unwrap_or_default());
-        assert_eq!(context.of(3, ms(11_000)), Some("your country"));
+    fn who_goes_on_does_so_in_the_language_of_before() {
+        let mut finals = [
+            live(1, "guten Tag", 0, 2_000),
+            live(2, "hm", 3_000, 3_400),
+            live(3, "hello", 6_000, 8_000),
+        ];
+        finals[0].language = Some("de".into());
+        finals[1].language = None;
+        let before = |at| spoken_before(&finals, ms(at)).language().map(str::to_owned);
+        assert_eq!(before(0), None);
+        assert_eq!(before(5_000).as_deref(), Some("de"));
+        assert_eq!(before(7_000).as_deref(), Some("de"), "of what is over");
+        assert_eq!(before(8_000).as_deref(), Some("en"));
     }
 
     #[test]

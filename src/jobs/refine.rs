@@ -13,11 +13,11 @@ use crate::{
         gate::{self, Gate, Transcription, Verdict},
         id::SegmentId,
         recording::{intersect, subtract},
-        refine::{Context, Decoded, Final, assign, blocks},
+        refine::{Decoded, Final, assign, blocks, spoken_before},
         schedule::Step,
         stream::MediaSource,
         time::{MeetingTime, Micros, Span, total},
-        transcript::{Word, text},
+        transcript::{Spoken, Word, text},
     },
     published,
     speech::offline::{Circumstances, Offline, Utterance},
@@ -50,7 +50,7 @@ struct Way<'a> {
     finals: Vec<Final>,
     /// Decoded and not written yet, by time.
     pending: Vec<Again>,
-    context: Context,
+    spoken: Spoken,
     /// How much of all tracks was decoded, of how much.
     progress: (Micros, Micros),
 }
@@ -87,16 +87,17 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
             continue;
         }
         let ours = |source: Option<MediaSource>| source.is_none_or(|source| source == key.source);
-        let finals = finals
+        let finals: Vec<Final> = finals
             .into_iter()
             .filter_map(|(one, source)| ours(source).then_some(one))
             .collect();
+        let from = wanted.first().map_or(MeetingTime::ZERO, |span| span.start);
         let mut way = Way {
             track,
             key,
+            spoken: spoken_before(&finals, from),
             finals,
             pending: Vec::new(),
-            context: Context::default(),
             progress: (done, all),
         };
         refine_track(pass, model, &gate, &mut way, wanted).await?;
@@ -151,11 +152,8 @@ async fn decode(
         language: settings.language.clone(),
         languages: settings.languages.clone(),
         glossary: settings.glossary.clone(),
-        before: way.context.of(of.entry, of.span.start).map(str::to_owned),
     };
-    let heard = model.decode(utterance, with).await?;
-    let said = heard.words.as_deref().unwrap_or_default();
-    way.context.said(of.entry, of.span.end, said);
+    let heard = model.decode(utterance, &with, &mut way.spoken).await?;
     way.pending.push(Again {
         pass: of,
         decoded: Decoded {

@@ -3,7 +3,7 @@
 use crate::domain::{
     endpoint::Hint,
     time::{Micros, Span, total},
-    transcript::{Hypothesis, STOPS, Word},
+    transcript::{Hypothesis, Word, ends_sentence},
 };
 
 /// From the first voice to the last.
@@ -22,11 +22,6 @@ pub fn words_span(words: &[Word], whole: Span) -> Span {
         whole.start,
         words.last().map_or(whole.end, |word| word.span.end),
     )
-}
-
-/// Whether text ends as a sentence does.
-pub fn ends_sentence(text: &str) -> bool {
-    text.ends_with(STOPS)
 }
 
 /// A stop that the decoder is so sure of ends a sentence; below [`MAYBE_STOP`] it is one of several

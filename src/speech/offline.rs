@@ -15,7 +15,7 @@ use crate::domain::{
     id::ParticipantId,
     schedule::Effort,
     time::{Micros, Span, total},
-    transcript::{Word, doubt, place, said},
+    transcript::{Before, Spoken, Word, doubt, place, said, text},
 };
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, setpriority_pgrp};
@@ -39,7 +39,7 @@ pub struct Offline {
     background: Option<u32>,
 }
 
-/// What an utterance is decoded with.
+/// What all utterances of a meeting are decoded with.
 #[derive(Clone, Debug, Default)]
 pub struct Circumstances {
     /// ISO 639-1; `None` lets a multilingual model find out.
@@ -47,8 +47,6 @@ pub struct Circumstances {
     /// Where that is `None`, the languages that it may be; empty: all that the model knows.
     pub languages: Vec<String>,
     pub glossary: Vec<String>,
-    /// What the same speaker said before.
-    pub before: Option<String>,
 }
 
 /// What was heard of an utterance.
@@ -87,22 +85,26 @@ impl Offline {
         }
     }
 
-    /// Decodes one utterance.
+    /// Decodes one utterance, and keeps what it says in what its speaker said last.
     pub async fn decode(
         &mut self,
         utterance: &Utterance,
-        with: Circumstances,
+        with: &Circumstances,
+        spoken: &mut Spoken,
     ) -> anyhow::Result<Heard> {
         self.give_way();
         let voiced = total(&utterance.voiced);
         let id = self.next;
         self.next += 1;
-        let fixed = self.language.clone().or(with.language);
+        let fixed = self.language.clone().or_else(|| with.language.clone());
+        let language = Language::of(fixed, spoken.language().map(str::to_owned));
+        let of = utterance.pass;
+        let before = spoken.before(of.entry, of.span.start, language.name());
         let job = decoder::Job {
-            language: fixed.map_or(Language::Unknown, |name| Language::Fixed { name }),
-            among: with.languages,
+            before: before.filter(|_| self.takes_context).map(str::to_owned),
+            language,
+            among: with.languages.clone(),
             glossary: glossary_prompt(&with.glossary).filter(|_| self.takes_glossary),
-            before: with.before.filter(|_| self.takes_context),
             effort: Effort::Offline,
             ..decoder::Job::new(id, utterance.pcm.clone(), voiced)
         };
@@ -115,6 +117,7 @@ impl Offline {
                 (_, Outcome::Decoded { hypothesis, .. }) => break hypothesis,
                 (_, Outcome::Failed(error)) => {
                     tracing::warn!(%error, "an utterance could not be decoded");
+                    spoken.doubted();
                     return Ok(Heard {
                         words: None,
                         language: None,
@@ -132,6 +135,20 @@ impl Offline {
                 hull(&utterance.voiced, utterance.pass.span),
             )),
         };
+        match &words {
+            None => spoken.doubted(),
+            Some(words) if words.is_empty() => {}
+            Some(words) => {
+                let said = Before {
+                    text: text(words),
+                    is_sure: true,
+                    language: hypothesis.used.clone(),
+                    entry: of.entry,
+                    end: of.span.end,
+                };
+                spoken.said(said, voiced);
+            }
+        }
         let language = hypothesis.sounds.is_some().then_some(hypothesis.used);
         Ok(Heard {
             words,

@@ -67,12 +67,28 @@ pub enum Language {
 }
 
 impl Language {
+    /// What audio of a meeting is decoded in, given the language that is set and that which its
+    /// speaker spoke last.
+    pub fn of(fixed: Option<String>, last: Option<String>) -> Self {
+        match (fixed, last) {
+            (Some(name), _) => Self::Fixed { name },
+            (None, Some(name)) => Self::Last { name },
+            (None, None) => Self::Unknown,
+        }
+    }
+
+    /// ISO 639-1, where it is known.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Fixed { name } | Self::Last { name } => Some(name),
+            Self::Unknown => None,
+        }
+    }
+
     /// What the first pass is in.
     pub fn first<'a>(&'a self, among: &'a [String]) -> &'a str {
-        match self {
-            Self::Fixed { name } | Self::Last { name } => name,
-            Self::Unknown => among.first().map_or("en", String::as_str),
-        }
+        let unknown = || among.first().map_or("en", String::as_str);
+        self.name().unwrap_or_else(unknown)
     }
 
     pub fn may_change(&self) -> bool {

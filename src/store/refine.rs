@@ -78,7 +78,7 @@ pub async fn finals(
     participant: ParticipantId,
 ) -> Result<Vec<(Final, Option<MediaSource>)>> {
     let rows = sqlx::query(
-        "select id, revision, start_ms, end_ms, words, media_source from transcript_segments
+        "select id, revision, start_ms, end_ms, language, words, media_source from transcript_segments
          where meeting_id = $1 and participant_id = $2 order by start_ms, id",
     )
     .bind(meeting.0)
@@ -91,6 +91,7 @@ pub async fn finals(
             id: SegmentId(row.try_get("id")?),
             revision: row.try_get("revision")?,
             span: span(row.try_get("start_ms")?, row.try_get("end_ms")?),
+            language: row.try_get("language")?,
             words: Vec::<StoredWord>::deserialize(&words)
                 .unwrap_or_default()
                 .into_iter()

@@ -81,8 +81,13 @@ pub fn evident<'a>(
     voiced: Micros,
 ) -> Option<&'a str> {
     let (language, p) = sounds?;
-    let enough = voiced >= SHORT || last.is_none() || last == Some(language);
+    let enough = changes(last, voiced) || last == Some(language);
     (*p >= LIKELY && enough).then_some(language.as_str())
+}
+
+/// Whether an utterance of so much voice says what its speaker speaks, given their last.
+pub fn changes(last: Option<&str>, voiced: Micros) -> bool {
+    voiced >= SHORT || last.is_none()
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@
 pub mod language;
 mod passes;
 mod segment;
+mod spoken;
 
 pub use passes::{
     VOICE_WORTH_A_WORD, Window, again, heard_letters, is_better, said_once, tokens_max,
 };
 pub use segment::{Ending, Partial, RetractionReason, Segment};
+pub use spoken::{Before, Spoken, ends_sentence};
 
 use crate::time::{Micros, Span, total};
 

@@ -21,11 +21,11 @@ use crate::domain::{
     late::LateSpans,
     schedule::Kind,
     time::{MeetingTime, Micros, Span, total},
-    transcript::{RetractionReason, Segment},
+    transcript::{RetractionReason, Segment, Spoken},
     utterance::{Joins, cut, joins},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
-use utterance::{Before, Ended, Guess, Utterance};
+use utterance::{Ended, Guess, Utterance};
 
 /// One stream's utterances, from its sound to its captions.
 pub struct Voice {
@@ -38,10 +38,7 @@ pub struct Voice {
     entry: Option<i64>,
     lates: LateSpans,
     utterances: BTreeMap<u64, Utterance>,
-    /// What its speaker spoke last.
-    last_language: Option<String>,
-    /// What its speaker said last.
-    before: Option<Before>,
+    spoken: Spoken,
     closed: bool,
 }
 
@@ -62,8 +59,7 @@ impl Voice {
             entry: None,
             lates: LateSpans::default(),
             utterances: BTreeMap::new(),
-            last_language: None,
-            before: None,
+            spoken: Spoken::default(),
             closed: false,
         }
     }
@@ -206,18 +202,13 @@ impl Voice {
         let state = self.utterances.get(&utterance);
         let entry = state.map_or(0, |utterance| utterance.entry);
         let own = state.and_then(|utterance| utterance.language.clone());
-        let language = match (self.options.language.clone(), own) {
-            (Some(name), _) => Language::Fixed { name },
-            (None, own) => own
-                .or_else(|| self.last_language.clone())
-                .map_or(Language::Unknown, |name| Language::Last { name }),
-        };
+        let last = own.or_else(|| self.spoken.language().map(str::to_owned));
+        let language = Language::of(self.options.language.clone(), last);
         let before = self
-            .before
-            .as_ref()
+            .spoken
+            .before(entry, span.start, language.name())
             .filter(|_| kind != Kind::Partial)
-            .filter(|before| before.leads_to(entry, span.start, &language))
-            .map(|before| before.text.clone());
+            .map(str::to_owned);
         Task {
             meeting: self.meeting,
             stream: self.key,
@@ -458,10 +449,7 @@ impl Voice {
 impl Voice {
     /// What was said before a withdrawal is no help to what is decoded after it.
     fn check_before(&mut self, dispatch: &mut Dispatch) {
-        let who = self.options.participant;
-        let before = self.before.as_ref();
-        if before.is_some_and(|before| before.is_withdrawn(&self.gate, who)) {
-            self.before = None;
+        if self.spoken.check(&self.gate, self.options.participant) {
             dispatch.drop_context(self.key);
         }
     }

@@ -1,6 +1,6 @@
 //! What the decoder heard becomes captions, if the gate still allows it.
 
-use super::{Before, Utterance, Voice};
+use super::{Utterance, Voice};
 use crate::{
     domain::{
         gate::{Transcription, Verdict},
@@ -8,7 +8,8 @@ use crate::{
         schedule::Kind,
         time::total,
         transcript::{
-            Ending, Hypothesis, RetractionReason, doubt, heard_letters, kept, language, place, said,
+            Before, Ending, Hypothesis, RetractionReason, doubt, heard_letters, kept, language,
+            place, said,
         },
     },
     speech::{
@@ -68,7 +69,7 @@ impl Voice {
     fn show(&mut self, task: &Task, hypothesis: &Hypothesis, more: bool, dispatch: &mut Dispatch) {
         let voiced = total(&task.voiced);
         let line_language = self.line_language(hypothesis, dispatch);
-        let last = self.last_language.as_deref();
+        let last = self.spoken.language();
         let own = language::evident(hypothesis.sounds.as_ref(), last, voiced).map(str::to_owned);
         let Some(utterance) = self.utterances.get_mut(&task.utterance) else {
             return;
@@ -86,7 +87,7 @@ impl Voice {
             hull(&task.voiced, task.pass.span),
         );
         utterance.shown_until = task.pass.span.end;
-        if Before::ended(self.before.as_ref(), task.pass.span.start) {
+        if self.spoken.has_ended(task.pass.span.start) {
             utterance.segment.begins_sentence();
         }
         let Some(partial) = utterance.segment.partial(words, task.pass.span.end, more) else {
@@ -147,7 +148,7 @@ impl Voice {
         let words = kept(&hypothesis.words, doubt);
         let whole = hull(&utterance.voiced, utterance.span);
         let words = place(&words, &utterance.voiced, whole);
-        if Before::ended(self.before.as_ref(), whole.start) {
+        if self.spoken.has_ended(whole.start) {
             utterance.segment.begins_sentence();
         }
         match utterance.segment.finish(words, whole.end) {
@@ -156,16 +157,14 @@ impl Voice {
                 text,
                 words,
             } => {
-                if voiced >= language::SHORT || self.last_language.is_none() {
-                    self.last_language = Some(hypothesis.used.clone());
-                }
-                self.before = Some(Before {
+                let said = Before {
                     text: text.clone(),
                     is_sure: doubt.is_none(),
                     language: hypothesis.used.clone(),
                     entry: utterance.entry,
                     end: whole.end,
-                });
+                };
+                self.spoken.said(said, voiced);
                 let line = Line {
                     segment: utterance.id.unwrap_or_else(|| SegmentId(Uuid::now_v7())),
                     revision,

@@ -2,12 +2,11 @@
 
 use crate::{
     domain::{
-        gate::{Gate, Pass, Transcription, Verdict},
-        id::{ParticipantId, SegmentId},
-        time::{MeetingTime, Micros, Span},
+        id::SegmentId,
+        time::{MeetingTime, Span},
         transcript::{Hypothesis, Segment},
     },
-    speech::{dispatch::Dispatch, evidence::ends_sentence, protocol::Language},
+    speech::dispatch::Dispatch,
 };
 use std::{sync::Arc, time::Instant};
 
@@ -31,49 +30,6 @@ pub(super) struct Utterance {
     pub guess: Option<Guess>,
     pub ended: Option<Ended>,
     pub withdrawn: bool,
-}
-
-/// The latest final of a speaker: what comes next goes on from it.
-pub(super) struct Before {
-    pub text: String,
-    /// Whether nothing was doubtful about it.
-    pub is_sure: bool,
-    /// ISO 639-1; empty from a model of one language.
-    pub language: String,
-    /// The consent entry that allowed it.
-    pub entry: i64,
-    pub end: MeetingTime,
-}
-
-/// What was said longer ago than this is of another subject.
-const BEFORE_MAX: Micros = Micros::from_secs(30);
-
-impl Before {
-    /// Whether it may help to decode what begins at `start` under this consent entry.
-    pub fn leads_to(&self, entry: i64, start: MeetingTime, language: &Language) -> bool {
-        let same = match language {
-            Language::Fixed { name } | Language::Last { name } => *name == self.language,
-            Language::Unknown => true,
-        };
-        same && self.is_sure && self.entry == entry && start - self.end <= BEFORE_MAX
-    }
-
-    /// Whether its consent ended, or is held, at any time since: also behind the last sound that
-    /// was heard, which may still wait for a decoder.
-    pub fn is_withdrawn(&self, gate: &Gate, participant: ParticipantId) -> bool {
-        let since = Pass {
-            participant,
-            span: Span::new(self.end, MeetingTime::MAX),
-            entry: self.entry,
-            late: Micros(0),
-        };
-        gate.still::<Transcription>(&since) != Verdict::Keep
-    }
-
-    /// Whether the sentence before what begins at `start` has ended.
-    pub fn ended(before: Option<&Self>, start: MeetingTime) -> bool {
-        before.is_none_or(|before| start - before.end > BEFORE_MAX || ends_sentence(&before.text))
-    }
 }
 
 pub(super) struct Guess {
@@ -108,68 +64,5 @@ impl Utterance {
 
     pub fn stop(mut self, dispatch: &mut Dispatch) {
         self.stop_all(dispatch);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{
-        consent::{ConsentStatus, Use},
-        gate::Entry,
-        id::ConsentId,
-    };
-    use uuid::Uuid;
-
-    #[test]
-    fn a_withdrawal_behind_the_last_sound_takes_the_context_away() {
-        let who = ParticipantId(Uuid::from_u128(1));
-        let gate = Gate::new(&Use::ALL);
-        let entry = Entry {
-            entry: 4,
-            id: ConsentId(Uuid::from_u128(1)),
-            participant: who,
-            uses: Use::ALL.to_vec(),
-            status: ConsentStatus::Accepted,
-            at: MeetingTime::from_ms(0),
-        };
-        gate.apply(&entry, MeetingTime::from_ms(0));
-        let before = Before {
-            text: "So on.".into(),
-            is_sure: true,
-            language: "en".into(),
-            entry: 4,
-            end: MeetingTime::from_ms(10_000),
-        };
-        assert!(!before.is_withdrawn(&gate, who));
-        let receipt = MeetingTime::from_ms(12_500);
-        gate.withdraw(ConsentId(Uuid::from_u128(2)), who, &Use::ALL, receipt);
-        assert!(before.is_withdrawn(&gate, who));
-    }
-
-    #[test]
-    fn a_final_leads_to_what_its_speaker_says_next_under_the_same_consent() {
-        let final_of = |is_sure, text: &str| Before {
-            text: text.into(),
-            is_sure,
-            language: "en".into(),
-            entry: 4,
-            end: MeetingTime::from_ms(10_000),
-        };
-        let before = final_of(true, "and so on");
-        let next = MeetingTime::from_ms(12_000);
-        let (last, other) = ("en".to_owned(), "de".to_owned());
-        let last = Language::Last { name: last };
-        assert!(before.leads_to(4, next, &last));
-        assert!(before.leads_to(4, next, &Language::Unknown));
-        assert!(!before.leads_to(5, next, &last), "another consent entry");
-        assert!(!before.leads_to(4, next, &Language::Fixed { name: other }));
-        assert!(!before.leads_to(4, MeetingTime::from_ms(41_000), &last));
-        assert!(!final_of(false, "and so on").leads_to(4, next, &last));
-
-        assert!(Before::ended(None, next));
-        assert!(!Before::ended(Some(&before), next));
-        assert!(Before::ended(Some(&final_of(true, "So on.")), next));
-        assert!(Before::ended(Some(&before), MeetingTime::from_ms(41_000)));
     }
 }
