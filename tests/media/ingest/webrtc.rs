@@ -452,3 +452,26 @@ fn an_address_that_nothing_comes_to_is_refused() {
         }
     }
 }
+
+/// A socket for both takes IPv4 as mapped addresses (RFC 4291 2.5.5.2).
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_by_ipv6_is_heard_beside_who_comes_by_ipv4() {
+    let both = ["127.0.0.1", "::1"].map(|ip| ip.parse().expect("an address"));
+    let any = "::".parse().expect("an address");
+    // A machine without IPv6 has nothing to bind.
+    let Ok(endpoint) = Endpoint::bind(any, 0, &both) else {
+        return;
+    };
+    for (whose, ip) in (1..).zip(both) {
+        let browser = Browser::bind(ip).await.expect("a port");
+        let mut call = Call::of(&endpoint, browser, str::to_owned).await;
+        call.browser.connect(SOON).await.expect("connects");
+        let frames = voice(whose, 50);
+        call.speak(&frames).await;
+        assert_eq!(
+            call.heard(frames.len()).await,
+            payloads(&frames),
+            "from {ip}"
+        );
+    }
+}
