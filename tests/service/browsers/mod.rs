@@ -1,6 +1,7 @@
 //! Meetings in real browsers, through the real pages.
 
 mod crash;
+mod door;
 mod elements;
 mod firefox;
 mod host;
