@@ -57,13 +57,21 @@ const steps = {
     size: async ({ width, height }) => void (await page.setViewportSize({ width, height })),
     scheme: async ({ scheme }) => void (await page.emulateMedia({ colorScheme: scheme })),
     shot: async ({ path, whole }) => void (await page.screenshot({ path, fullPage: whole ?? false })),
-    // Serious and critical findings of axe.
+    // Serious and critical findings of axe, in the light and in the dark.
     axe: async () => {
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
-        return violations
-            .filter(({ impact }) => impact === "serious" || impact === "critical")
-            .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+        const isDark = await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches);
+        const found = [];
+        for (const scheme of isDark ? ["light", "dark"] : ["dark", "light"]) {
+            await page.emulateMedia({ colorScheme: scheme });
+            await page.evaluate(axe);
+            const { violations } = await page.evaluate(() => window.axe.run({ resultTypes: ["violations"] }));
+            for (const { id, impact, nodes } of violations) {
+                if (impact === "serious" || impact === "critical") {
+                    found.push(`${scheme}: ${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+                }
+            }
+        }
+        return found;
     },
     faults: async () => faults,
 };
