@@ -9,7 +9,7 @@
 //! queues the others as it ends. So the mix is announced only while `join` is done, and of its
 //! tracks: by `mix`, or by `transcript` when that ends later, since no final comes behind it.
 
-use super::transcribe::File;
+use super::{archive, transcribe::File};
 use crate::{
     domain::{
         consent::ConsentStatus,
@@ -31,6 +31,7 @@ use crate::{
         event::{self, StoredEvent},
         job::{self, Job as Row},
         recording::{self, Recording},
+        redacted_file,
     },
     worker::{Claimed, Outcome},
 };
@@ -129,9 +130,42 @@ impl Files {
         Ok(scratch)
     }
 
-    /// What a failure means. With the last attempt the recordings fail, and that is published.
+    /// What a failure means. A track that is archived is no failure: all that are so are restored,
+    /// and waited for.
+    pub(super) async fn outcome(&self, job: &Row, error: anyhow::Error) -> Outcome {
+        let (Some(key), Some(meeting)) = (archive::archived(&error), job.subject.meeting()) else {
+            return super::failed(error);
+        };
+        match self.restore(meeting, key).await {
+            // One may have become readable since.
+            Ok(0) => waiting(error, Micros(0)),
+            Ok(left) => waiting(
+                anyhow::anyhow!("{left} archived tracks are being restored, which takes hours"),
+                archive::POLL,
+            ),
+            Err(error) => super::failed(error),
+        }
+    }
+
+    /// Has the meeting's archived tracks restored, among them this one. Answers how many are not
+    /// readable yet.
+    async fn restore(&self, meeting: MeetingId, key: &str) -> anyhow::Result<usize> {
+        let mut tx = self.store.worker_tx().await?;
+        let urls = redacted_file::archived(&mut tx, meeting).await?;
+        tx.commit().await?;
+        let mut keys: Vec<&str> = urls
+            .iter()
+            .filter_map(|url| self.objects.key(url))
+            .collect();
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+        archive::restore(&self.objects, &keys).await
+    }
+
+    /// [`Self::outcome`]; with the last attempt the recordings fail, and that is published.
     pub(super) async fn failed(&self, job: Row, error: anyhow::Error) -> Outcome {
-        let outcome = super::failed(error);
+        let outcome = self.outcome(&job, error).await;
         if let Outcome::Failed(error) = &outcome
             && job.attempts >= JOB_ATTEMPTS
             && let Some(meeting) = job.subject.meeting()

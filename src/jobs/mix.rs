@@ -27,6 +27,7 @@ use crate::{
         inventory::Object,
         job::{self, Job as Row},
         recording::{self, Finished, Recording},
+        redacted_file,
     },
     worker::{Claimed, Job, Outcome},
 };
@@ -250,7 +251,9 @@ impl Mix {
                 }
             }
             MixFile::Gone(id) => recording::remove(&mut tx, meeting, *id).await?,
-            MixFile::Kept | MixFile::Nothing => {}
+            // Nothing of what was taken out is in it.
+            MixFile::Kept => redacted_file::open_mix(&mut tx, meeting).await?,
+            MixFile::Nothing => {}
         }
         // Words that are still looked for come first.
         if capture::is_complete(&mut tx, meeting).await? {
@@ -312,12 +315,18 @@ impl Rendering<'_> {
             .into_iter()
             .find(|recording| recording.id == id);
         let with_peaks = peaks::stored(&mut tx, meeting).await?;
+        // A redaction that waits for the tracks deletes it first, whatever becomes of them.
+        let key = before
+            .as_ref()
+            .and_then(|mix| self.objects.key(mix.blob_url.as_deref()?));
+        let of: Vec<String> = key.map(str::to_owned).into_iter().collect();
+        let held = redacted_file::objects(&mut tx, meeting, &of).await?;
+        let is_there = !held.iter().any(|one| one.is_deleted);
         tx.commit().await?;
         let made_of: Vec<String> = tracks.iter().map(|track| track.sha256.clone()).collect();
-        if before
-            .as_ref()
-            .is_some_and(|mix| mix.status == RecordingStatus::Ready && mix.made_of == made_of)
-        {
+        let is_same =
+            |mix: &Recording| mix.status == RecordingStatus::Ready && mix.made_of == made_of;
+        if is_there && before.as_ref().is_some_and(is_same) {
             return Ok(MixFile::Kept);
         }
         let as_it_was = before

@@ -7,6 +7,7 @@
 //! [`crate::worker`] claims them. [`retention`] asks for the deletion of what is kept no longer,
 //! [`sweep`] looks through the bucket for what no row tells of: neither is a job.
 
+mod archive;
 pub mod clean;
 pub mod delete;
 pub mod erase;

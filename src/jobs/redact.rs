@@ -5,7 +5,7 @@
 //! It may run twice and die at any line: what is to go was noted as it began, and only when nothing
 //! of it is left in the inventory is a redaction done. It is never given up.
 
-use super::{clean, inventory::Inventory};
+use super::{archive, clean, inventory::Inventory};
 use crate::{
     command,
     domain::{
@@ -15,7 +15,6 @@ use crate::{
         job::JobKind,
         object_key::RecordingFile,
         redaction::{Certificate, GoneObject, Progress, RedactedFile, RedactionState, state},
-        restore::{RestoreSpeed, Seen},
         time::Micros,
     },
     ledger::Ledger,
@@ -34,10 +33,10 @@ use crate::{
     },
     worker::{Claimed, Job, Outcome},
 };
-use anyhow::Context;
 use futures_util::future::BoxFuture;
 use std::{collections::BTreeSet, sync::Arc};
 use tracing::{debug, info};
+use uuid::Uuid;
 
 /// Meetings at a time.
 const REDACTIONS_MAX: usize = 4;
@@ -47,10 +46,6 @@ const POLL: Micros = Micros::from_secs(1);
 const POLL_LATER: Micros = Micros::from_secs(5);
 /// The same while machines are away, perhaps for good.
 const POLL_SPOOLS: Micros = Micros::from_secs(60);
-/// The same while files are being restored, which takes hours.
-const POLL_RESTORE: Micros = Micros::from_secs(60);
-/// For so long restored files are readable: files are made of them at once.
-const RESTORED_DAYS: u16 = 3;
 
 /// The job.
 pub struct Redact {
@@ -110,6 +105,8 @@ struct Files {
     /// Segments that a machine is bringing into storage.
     spooled: i64,
     now: Vec<File>,
+    /// Those that are still as they were before.
+    closed: BTreeSet<Uuid>,
     outstanding: i64,
 }
 
@@ -176,7 +173,11 @@ impl Redact {
                 // Also where no file changes, but something came out of a spool: what is allowed of
                 // it is still to be joined.
                 making: files.making
-                    && !(redaction.files.is_empty() && redaction.objects.is_empty()),
+                    && !(redaction.files.is_empty() && redaction.objects.is_empty())
+                    || redaction
+                        .files
+                        .iter()
+                        .any(|one| files.closed.contains(&one.id)),
                 left: 0,
             };
             progress.left = self.delete(claimed, redaction, &files, progress).await?;
@@ -192,7 +193,7 @@ impl Redact {
                     (POLL_SPOOLS, format!("{outstanding} segments lie in spools"))
                 }
                 RedactionState::WaitingRestore => (
-                    POLL_RESTORE,
+                    archive::POLL,
                     format!("{archived} tracks are being restored"),
                 ),
                 _ if files.failed => (
@@ -242,7 +243,7 @@ impl Redact {
     }
 
     /// Has archived tracks restored that files are to be made of. Answers how many are not readable
-    /// yet; with the last one the files are made.
+    /// yet; when none is left, also since the last one was deleted, the files are made.
     async fn restore(&self, claimed: &Claimed) -> anyhow::Result<usize> {
         let meeting = claimed.meeting()?;
         let mut tx = self.store.worker_tx().await?;
@@ -250,24 +251,14 @@ impl Redact {
         let urls = redacted_file::archived(&mut tx, meeting).await?;
         tx.commit().await?;
         let is_waiting = |one: &Redaction| one.completed_at.is_none() && !one.files.is_empty();
-        if urls.is_empty() || !open.iter().any(is_waiting) {
+        if !open.iter().any(is_waiting) {
             return Ok(0);
         }
-        let mut left = 0;
-        for key in urls.iter().filter_map(|url| self.objects.key(url)) {
-            let seen = self.objects.restored(key).await;
-            match seen.context("looking at a track")? {
-                None | Some(Seen::Open | Seen::Restored { .. }) => continue,
-                Some(Seen::Running) => {}
-                Some(Seen::Archived) => {
-                    self.objects
-                        .restore(key, RESTORED_DAYS, RestoreSpeed::Standard)
-                        .await
-                        .context("restoring a track")?;
-                }
-            }
-            left += 1;
-        }
+        let keys: Vec<&str> = urls
+            .iter()
+            .filter_map(|url| self.objects.key(url))
+            .collect();
+        let left = archive::restore(&self.objects, &keys).await?;
         if left > 0 {
             self.delete_mixes(claimed, &open).await?;
             return Ok(left);
@@ -277,8 +268,14 @@ impl Redact {
         let waited = open
             .iter()
             .any(|one| one.state == RedactionState::WaitingRestore);
+        let is_due = if waited {
+            !redacted_file::files(&mut tx, meeting).await?.is_empty()
+        } else {
+            // What made files meanwhile was not what makes these.
+            !redacted_file::closed(&mut tx, meeting).await?.is_empty()
+        };
         let mut effects = Effects::default();
-        if waited && !making && !failed {
+        if is_due && !making && !failed {
             effects = command::redact::remake(&mut tx, claimed.job.tenant, meeting).await?;
             for one in &open {
                 let running = RedactionState::Running;
@@ -316,6 +313,7 @@ impl Redact {
             waiting_for: redacted_file::waiting_for(tx, meeting).await?,
             spooled,
             now: redacted_file::files(tx, meeting).await?,
+            closed: redacted_file::closed(tx, meeting).await?,
             outstanding: redacted_file::outstanding(tx, meeting).await?,
         })
     }

@@ -74,7 +74,7 @@ impl Job for Transcript {
     /// With the last attempt the transcript is as complete as it gets.
     fn failed(self: Arc<Self>, job: Row, error: anyhow::Error) -> BoxFuture<'static, Outcome> {
         Box::pin(async move {
-            let outcome = super::failed(error);
+            let outcome = self.files.outcome(&job, error).await;
             if matches!(outcome, Outcome::Failed(_))
                 && job.attempts >= JOB_ATTEMPTS
                 && let Some(meeting) = job.subject.meeting()

@@ -93,6 +93,28 @@ pub async fn open_files(conn: &mut PgConnection, meeting: MeetingId) -> Result<(
     Ok(())
 }
 
+/// The meeting's mix was made of the tracks as they are now, and is open again.
+pub async fn open_mix(conn: &mut PgConnection, meeting: MeetingId) -> Result<()> {
+    sqlx::query(
+        "update recordings set redacting = false where meeting_id = $1 and kind = 'mix' and redacting",
+    )
+    .bind(meeting.0)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The recordings whose files are still those of before: closed, and not made anew yet.
+pub async fn closed(conn: &mut PgConnection, meeting: MeetingId) -> Result<BTreeSet<Uuid>> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select id from recordings where meeting_id = $1 and redacting and status = 'ready' and deleted_at is null",
+    )
+    .bind(meeting.0)
+    .fetch_all(conn)
+    .await?;
+    Ok(ids.into_iter().collect())
+}
+
 /// An object of the inventory with what is in it.
 #[derive(Clone, PartialEq, Eq, Debug, FromRow)]
 pub struct Holding {

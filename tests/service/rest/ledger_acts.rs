@@ -6,7 +6,7 @@ use super::{
     ledger::{caught, entries},
     recording::say,
     redaction::{Meeting, asked},
-    redaction_job::{run, store, track},
+    redaction_job::{MIXED, run, store, track},
 };
 use crate::support::s3::Bucket;
 use hansard::{
@@ -287,6 +287,7 @@ async fn with_storage_away_entries_are_written_later() {
         meeting.id,
     )
     .await;
+    sql(app, MIXED, meeting.id).await;
     finish(&meeting, &bucket).await;
     let found = entries(app, &bucket).await;
     assert_eq!(found.len(), 2, "told once");
@@ -320,7 +321,7 @@ async fn older_rows_take_over_the_files_that_were_made() {
     let made = "update recordings set size_bytes = 5, revision = 2, duration_ms = 50000
          where meeting_id = $1 and sha256 like 'recordings/%'";
     let joined = "update jobs set state = 'done' where meeting_id = $1 and kind in ('join', 'mix')";
-    for statement in [made, joined] {
+    for statement in [made, joined, MIXED] {
         sql(app, statement, meeting.id).await;
     }
     finish(&meeting, &bucket).await;
@@ -356,7 +357,11 @@ async fn older_rows_take_over_the_files_that_were_made() {
         (&again["state"], &again["participantId"]),
         (&json!("running"), &json!(ana))
     );
-    sql(app, joined, meeting.id).await;
+    // It finds the files as they are to be.
+    let found = "update recordings set redacting = false where meeting_id = $1";
+    for statement in [joined, found] {
+        sql(app, statement, meeting.id).await;
+    }
     finish(&meeting, &bucket).await;
     let done = app.get(&path).await.expect(200);
     assert_eq!(done["state"], "done", "{done}");

@@ -2,6 +2,7 @@
 
 pub mod app;
 
+mod archived;
 mod consent;
 mod contract;
 mod correction;

@@ -51,13 +51,15 @@ pub async fn store(app: &App, bucket: &Bucket, object: Object, current: bool) {
         .expect("settles");
     tx.commit().await.expect("commits");
     if current {
-        sqlx::query("update recordings set blob_url = $2, sha256 = $3 where id = $1")
-            .bind(object.recording.0)
-            .bind(bucket.objects.url(&object.key))
-            .bind(object.key)
-            .execute(&mut app.sql().await)
-            .await
-            .expect("Postgres answers");
+        sqlx::query(
+            "update recordings set blob_url = $2, sha256 = $3, redacting = false where id = $1",
+        )
+        .bind(object.recording.0)
+        .bind(bucket.objects.url(&object.key))
+        .bind(object.key)
+        .execute(&mut app.sql().await)
+        .await
+        .expect("Postgres answers");
     }
 }
 
@@ -105,6 +107,10 @@ async fn sql(meeting: &Meeting, statement: &str) {
         .await
         .expect("Postgres answers");
 }
+
+/// As the job that renders it leaves the mix's row.
+pub const MIXED: &str =
+    "update recordings set redacting = false where meeting_id = $1 and kind = 'mix'";
 
 /// A machine comes back after a redaction that changed no file was done, and what it had is stored,
 /// without what was taken out: it is there until the track is made of it.
@@ -189,6 +195,7 @@ async fn what_is_stored_behind_its_back_goes_too() {
         "update jobs set state = 'done' where meeting_id = $1 and kind in ('join', 'mix')",
     )
     .await;
+    sql(&meeting, MIXED).await;
     assert!(matches!(run(app, &bucket).await, Outcome::Waiting { .. }));
     let path = format!(
         "{}/{}",
@@ -323,6 +330,7 @@ async fn a_redaction_says_what_it_waits_for() {
     store(app, &bucket, track(&meeting, 0, 2), true).await;
     let joined = "update jobs set state = 'done' where meeting_id = $1 and kind in ('join', 'mix')";
     sql(&meeting, joined).await;
+    sql(&meeting, MIXED).await;
     bucket.stop().await;
     let failed = job::fails(app, redact(app, &bucket)).await;
     assert!(

@@ -28,19 +28,19 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub const HOUR: Duration = Duration::from_secs(3600);
 
 /// A meeting that is over, whose files are in the archive.
-struct World {
-    meeting: Meeting,
-    bucket: Bucket,
+pub struct World {
+    pub meeting: Meeting,
+    pub bucket: Bucket,
     faults: Faults,
     /// By way of the faults, which count.
-    objects: Objects,
+    pub objects: Objects,
 }
 
 impl World {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let options = Options {
             restore_delay: 12 * HOUR,
             ..Options::default()
@@ -78,7 +78,7 @@ impl World {
         world
     }
 
-    fn app(&self) -> &App {
+    pub fn app(&self) -> &App {
         &self.meeting.app
     }
 
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// How often the store was asked to restore a file.
-    fn asked(&self, key: &str) -> usize {
+    pub fn asked(&self, key: &str) -> usize {
         let is_its = |path: &str| path.contains(key);
         let seen = self.faults.seen();
         seen.iter()
@@ -139,9 +139,26 @@ impl World {
         self.app().call(method, &path, &self.app().key, body).await
     }
 
-    async fn read(&self, recording: Uuid) -> Value {
+    pub async fn read(&self, recording: Uuid) -> Value {
         let path = format!("/v1/recordings/{recording}");
         self.app().get(&path).await.expect(200)
+    }
+
+    /// The file of the one who is taken out was never archived, or is back.
+    async fn is_hot(&self, n: usize) {
+        let key = track(&self.meeting, n, 1).key;
+        let objects = &self.bucket.objects;
+        let put = objects.put_bytes(&key, b"sound".to_vec(), "audio/webm", Tier::Hot);
+        put.await.expect("stored");
+        change(self.app(), self.meeting.people[n].1, "storage_tier = 'hot'").await;
+    }
+
+    /// All that make files have ended.
+    async fn made(&self) {
+        sqlx::query("update jobs set state = 'done' where kind in ('join', 'mix')")
+            .execute(&mut self.app().sql().await)
+            .await
+            .expect("it may");
     }
 
     /// As the job that makes it leaves a file.
@@ -219,10 +236,7 @@ async fn a_redaction_during_a_restore_asks_for_each_file_once() {
     );
     world.make(track(&world.meeting, 0, 2)).await;
     world.make(world.mix(2)).await;
-    sqlx::query("update jobs set state = 'done' where kind in ('join', 'mix')")
-        .execute(&mut world.app().sql().await)
-        .await
-        .expect("it may");
+    world.made().await;
     for _ in 0..2 {
         if world.meeting.queued().await.contains(&"redact".to_owned()) {
             world.redact().await;
@@ -239,6 +253,82 @@ async fn a_redaction_during_a_restore_asks_for_each_file_once() {
     assert_eq!(world.app().get(&content).await.status, 302);
     assert_eq!(world.read(theirs).await["storageTier"], "archive");
     world.hold("PUT").await.expect(200);
+}
+
+/// What was waited for is deleted meanwhile: with nothing to restore any more, the file that could
+/// be read all the time is still to be made without what goes.
+#[tokio::test]
+async fn a_redaction_goes_on_when_what_it_had_restored_is_deleted() {
+    let world = World::start().await;
+    world.is_hot(0).await;
+    let [(_, ours), (_, theirs)] = world.meeting.people;
+    let asked = world.meeting.redact(span()).await.expect(202);
+    assert_eq!(asked["state"], "waiting_restore", "{asked}");
+    let path = format!(
+        "{}/{}",
+        world.meeting.path(),
+        asked["id"].as_str().expect("an id")
+    );
+    assert!(matches!(world.redact().await, Outcome::Waiting { .. }));
+    let recording = format!("/v1/recordings/{theirs}");
+    let app = world.app();
+    let deleted = app.call("DELETE", &recording, &app.key, None).await;
+    deleted.expect(204);
+    assert!(matches!(world.redact().await, Outcome::Waiting { .. }));
+    let now = app.get(&path).await.expect(200);
+    assert_eq!(
+        (&now["state"], &now["error"]),
+        (&json!("running"), &json!("its files are being made"))
+    );
+    let queued = world.meeting.queued().await;
+    assert!(queued.contains(&"join".to_owned()), "{queued:?}");
+    world.make(track(&world.meeting, 0, 2)).await;
+    world.make(world.mix(2)).await;
+    world.made().await;
+    for _ in 0..2 {
+        if world.meeting.queued().await.contains(&"redact".to_owned()) {
+            world.redact().await;
+        }
+    }
+    let done = app.get(&path).await.expect(200);
+    assert_eq!(done["state"], "done", "{done}");
+    let before = track(&world.meeting, 0, 1).key;
+    let head = world.bucket.objects.head(&before).await.expect("answers");
+    assert_eq!(head, None);
+    assert_eq!(world.read(ours).await["status"], "ready");
+}
+
+/// A mix of what there was before, which ends after the restore, does not stand for the files that
+/// are to be made.
+#[tokio::test]
+async fn a_redaction_is_not_done_while_a_file_is_as_it_was() {
+    let world = World::start().await;
+    let [(_, ours), _] = world.meeting.people;
+    let asked = world.meeting.redact(span()).await.expect(202);
+    let path = format!(
+        "{}/{}",
+        world.meeting.path(),
+        asked["id"].as_str().expect("an id")
+    );
+    assert!(matches!(world.redact().await, Outcome::Waiting { .. }));
+    sqlx::query(
+        "insert into jobs (id, tenant_id, meeting_id, kind, subject)
+         select gen_random_uuid(), tenant_id, id, 'mix', id from meetings where id = $1",
+    )
+    .bind(world.meeting.id.0)
+    .execute(&mut world.app().sql().await)
+    .await
+    .expect("it may");
+    world.bucket.pass(13 * HOUR);
+    assert!(matches!(world.redact().await, Outcome::Waiting { .. }));
+    assert!(!world.meeting.queued().await.contains(&"join".to_owned()));
+    world.made().await;
+    assert!(matches!(world.redact().await, Outcome::Waiting { .. }));
+    let now = world.app().get(&path).await.expect(200);
+    assert_eq!(now["state"], "running", "{now}");
+    assert!(world.meeting.queued().await.contains(&"join".to_owned()));
+    let content = format!("/v1/recordings/{ours}/content");
+    world.app().get(&content).await.problem(409, "not_ready");
 }
 
 /// What gives is not refused by a hold, what takes is.
