@@ -11,7 +11,7 @@ use super::{
     state::Shared,
 };
 use crate::{
-    command::{Refused, delete::Target, mix},
+    command::{delete::Target, mix},
     domain::id::{MeetingId, RecordingId},
     store::{deletion::Asked, recording_list},
 };
@@ -103,7 +103,7 @@ async fn delete_recording(
     params(("id" = Uuid, Path, description = "Meeting"), DeletionQuery),
     responses(
         (status = 204, description = "It is being deleted, or is"),
-        (status = 409, description = "The meeting is live"),
+        (status = 409, description = "The meeting is live, or has not begun"),
     )
 )]
 async fn delete_transcript(
@@ -173,18 +173,10 @@ async fn delete_once(
     Ok(())
 }
 
-fn refused(refused: Refused) -> Problem {
-    match refused {
-        Refused::Live => Problem::not_ready("the meeting is live: end it first"),
-        Refused::NoMix(why) => Problem::not_ready(why),
-        other => other.into(),
-    }
-}
-
 /// Makes a deleted mix again.
 ///
-/// From the tracks that are there, as a new recording with an id of its own. While it is processed,
-/// repeating answers the same.
+/// From the tracks that are there, as a new recording with an id of its own. Archived tracks are
+/// restored first, which takes hours. While it is processed, repeating answers the same.
 #[utoipa::path(
     operation_id = "makeMix",
     post, path = "/v1/meetings/{id}/mix", tag = "recordings",
@@ -209,9 +201,7 @@ async fn make_mix(
     if let Begun::Replay(replay) = once.begin(&mut tx).await? {
         return Ok(replay);
     }
-    let (made, effects) = mix::make(&mut tx, caller.tenant, meeting)
-        .await
-        .map_err(refused)?;
+    let (made, effects) = mix::make(&mut tx, caller.tenant, meeting).await?;
     let made = recording_list::get(&mut tx, caller.tenant, made)
         .await?
         .ok_or_else(|| Problem::not_found("recording"))?;

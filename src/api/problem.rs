@@ -426,6 +426,9 @@ impl From<Refused> for Problem {
                 "there is no such participant in this meeting",
             ),
             Refused::Live => Self::not_ready("the meeting is live: end it first"),
+            Refused::NotBegun => Self::not_ready(
+                "the meeting has not begun, and nothing of it is there yet: to cancel it, delete the meeting",
+            ),
             Refused::Held(hold) => Self::held(&hold),
             Refused::Deleting => Self::not_ready(
                 "something of the meeting is being deleted or redacted: wait until that is done",

@@ -42,15 +42,19 @@ pub struct Plan {
 /// Locks the meeting's head and says what goes; `None` when that was asked for before.
 ///
 /// # Errors
-/// [`Refused::Live`] while the meeting runs, [`Refused::Held`] while it has a hold.
+/// [`Refused::Live`] while the meeting runs, [`Refused::Held`] while it has a hold;
+/// [`Refused::NotBegun`] where only a part of a meeting is to go that has not begun: what is marked
+/// stays deleted, so that it would lose what is still to come.
 pub async fn plan(
     conn: &mut PgConnection,
     meeting: MeetingId,
     target: Target,
 ) -> Result<Option<Plan>, Refused> {
     event::lock(conn, meeting).await?;
-    if capture::status(conn, meeting).await? == MeetingStatus::Live {
-        return Err(Refused::Live);
+    match capture::status(conn, meeting).await? {
+        MeetingStatus::Live => return Err(Refused::Live),
+        MeetingStatus::Scheduled if target != Target::Meeting => return Err(Refused::NotBegun),
+        MeetingStatus::Scheduled | MeetingStatus::Ended => {}
     }
     let left = deletion::recordings(conn, meeting).await?;
     let all: Vec<_> = left.iter().map(|one| (one.id, one.kind)).collect();

@@ -49,6 +49,8 @@ pub enum Refused {
     SsrcTaken,
     #[error("the meeting is live")]
     Live,
+    #[error("the meeting has not begun")]
+    NotBegun,
     #[error("the meeting is held: {}", .0.reason)]
     Held(Hold),
     #[error("something of the meeting is being deleted or redacted")]

@@ -90,6 +90,31 @@ async fn what_is_live_is_not_deleted() {
     assert!(live.events().await.is_empty());
 }
 
+/// The transcript of a meeting that begins later is still to come: it is not lost beforehand.
+#[tokio::test]
+async fn what_has_not_begun_is_deleted_only_as_a_whole() {
+    let app = App::start().await;
+    let ana = app.user("Ana").await;
+    let meeting = app.meeting(ana).await;
+    let path = format!("/v1/meetings/{meeting}");
+    let words = format!("{path}/transcript");
+    let delete = async |path: &str| app.call("DELETE", path, &app.key, None).await;
+    delete(&words).await.problem(409, "not_ready");
+    let participant = app
+        .who_agreed(meeting, ana, "recording_ai")
+        .await
+        .participant;
+    delete(&words).await.problem(409, "not_ready");
+    app.enter(meeting, participant).await;
+    say(&app, meeting, participant, 0, 900, "Words.").await;
+    let said = app.get(&words).await.expect(200);
+    assert_eq!(said["segments"][0]["text"], "Words.");
+    let later = app.meeting(ana).await;
+    let path = format!("/v1/meetings/{later}");
+    delete(&path).await.expect(204);
+    app.get(&path).await.problem(410, "gone");
+}
+
 #[tokio::test]
 async fn a_recording_goes_with_who_when_and_why() {
     let ended = Ended::with(2).await;
