@@ -7,7 +7,7 @@ use crate::{
         Result, StoreError,
         consent::{self, ConsentDecision, Entry},
         effect::Effects,
-        event,
+        erasure, event,
         idempotency::{self, Earlier},
         meeting, retract,
     },
@@ -43,13 +43,22 @@ pub struct Before {
     pub head: i64,
 }
 
+/// The decision as it is kept: nothing that somebody writes who is erased.
+async fn kept(conn: &mut PgConnection, decision: &ConsentDecision) -> Result<ConsentDecision> {
+    let mut kept = decision.clone();
+    if kept.statement.is_some() && erasure::is_of(conn, kept.meeting, kept.participant).await? {
+        kept.statement = None;
+    }
+    Ok(kept)
+}
+
 /// Says it: appends to the log, takes back what a refusal reaches back over, and carries out what
 /// policy `required` says: declining or withdrawing what the meeting turns on removes. Also after
 /// the end of the meeting, when it removes nobody.
 ///
 /// What was said before is not said again: by the same id, the same request, or when it is the last
 /// that the participant said about this, in the same words. The earliest receipt cuts; whatever was
-/// said in between stands.
+/// said in between stands. Of somebody who is erased only the decision is kept, no statement.
 ///
 /// # Errors
 /// [`StoreError::Conflict`] when the participant is not of this meeting, or the id was used for
@@ -57,6 +66,7 @@ pub struct Before {
 /// written.
 pub async fn record(conn: &mut PgConnection, decision: &ConsentDecision) -> Result<Recorded> {
     event::lock(conn, decision.meeting).await?;
+    let decision = &kept(conn, decision).await?;
     if let Some((entry, replayed)) = said_before(conn, decision).await? {
         return again(conn, decision, entry, replayed).await;
     }
@@ -94,7 +104,8 @@ pub async fn record(conn: &mut PgConnection, decision: &ConsentDecision) -> Resu
 /// Whether [`record`] would find that this was said before.
 pub async fn is_recorded(conn: &mut PgConnection, decision: &ConsentDecision) -> Result<bool> {
     event::lock(conn, decision.meeting).await?;
-    Ok(said_before(conn, decision).await?.is_some())
+    let decision = kept(conn, decision).await?;
+    Ok(said_before(conn, &decision).await?.is_some())
 }
 
 /// Whether the request that says this has made an entry before, by another id. What is being written
