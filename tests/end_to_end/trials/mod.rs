@@ -21,6 +21,7 @@ mod limits;
 mod postgres;
 mod redaction;
 mod refine;
+mod remix;
 mod removal;
 mod roles;
 mod rooms;

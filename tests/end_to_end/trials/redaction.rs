@@ -194,23 +194,9 @@ async fn a_redaction_outlives_storage_and_the_process() {
     server.terminate();
 }
 
-/// Everything is archived: nobody gets the files any more, the mix is deleted as it is, and the
-/// rest is done when the tracks are restored, which nobody has to ask for.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redaction_has_archived_tracks_restored() {
-    let place = Place::new().await;
-    let server = place.serve(&[]);
-    let client = server.client();
-    let mut tones = ToneMeeting::begin(&client, 2).await;
-    tokio::time::sleep(Duration::from_secs(7)).await;
-    tones.end(&client).await;
-    let before = tones.files(&client, SOON).await;
-    eventually("the segments are cleaned up", SOON, async || {
-        listed(&place.bucket).await.len() == 6
-    })
-    .await;
-    let old = listed(&place.bucket).await;
-    for key in &old {
+/// Everything there is moves into the archive.
+pub async fn archive(place: &Place) {
+    for key in &listed(&place.bucket).await {
         let objects = &place.bucket.objects;
         let head = objects.head(key).await.expect("answers").expect("there");
         let wanted = hansard::objects::Wanted {
@@ -235,6 +221,27 @@ async fn a_redaction_has_archived_tracks_restored() {
             .await
             .expect("it may");
     }
+}
+
+/// Everything is archived: nobody gets the files any more, the mix is deleted as it is, and the
+/// rest is done when the tracks are restored, which nobody has to ask for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redaction_has_archived_tracks_restored() {
+    let place = Place::new().await;
+    let server = place.serve(&[]);
+    let client = server.client();
+    let mut tones = ToneMeeting::begin(&client, 2).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    tones.end(&client).await;
+    let before = tones.files(&client, SOON).await;
+    eventually("the segments are cleaned up", SOON, async || {
+        listed(&place.bucket).await.len() == 6
+    })
+    .await;
+    archive(&place).await;
+    let mut sql = hansard::store::owner(&place.database())
+        .await
+        .expect("Postgres answers");
     let [one, other] = &tones.voices[..] else {
         panic!("two people");
     };
@@ -381,7 +388,8 @@ async fn a_database_that_is_put_back_brings_nobody_back() {
     let [one, two, three] = &tones.voices[..] else {
         panic!("three people");
     };
-    let from = before.ms(one.begin) + 2_500;
+    // The last of them began some time after the first.
+    let from = before.ms(three.begin) + 2_500;
     let to = from + 1_500;
     let path = format!("/v1/meetings/{}/redactions", tones.meeting);
     let asking = json!({

@@ -220,6 +220,15 @@ async fn nothing_of_an_erased_person_is_left_anywhere() {
             "{text}: {exported}"
         );
     }
+    // Which outlives everything that it tells of.
+    let ledger = site.ledger().await.to_lowercase();
+    assert!(ledger.contains(&user) && ledger.contains("a drill"));
+    for text in &texts {
+        assert!(
+            !ledger.contains(&text.to_lowercase()),
+            "{text} is in the ledger: {ledger}"
+        );
+    }
     let left: BTreeSet<String> = super::support::inventory::listed(&site.place.bucket).await;
     assert_eq!(
         left.len(),

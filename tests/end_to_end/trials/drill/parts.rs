@@ -87,6 +87,33 @@ impl Site {
         Server::start_logging(role, data, arguments, &environment, log.into())
     }
 
+    /// All that the ledger says, in every version of its objects.
+    pub async fn ledger(&self) -> String {
+        let bucket = &self.place.bucket;
+        let client = bucket.client();
+        let listed = client
+            .list_object_versions()
+            .bucket(&bucket.settings.bucket)
+            .prefix("ledger/")
+            .send()
+            .await
+            .expect("lists");
+        let mut all = String::new();
+        for version in listed.versions() {
+            let got = client
+                .get_object()
+                .bucket(&bucket.settings.bucket)
+                .key(version.key().expect("a key"))
+                .set_version_id(version.version_id().map(str::to_owned))
+                .send()
+                .await
+                .expect("it is there");
+            let bytes = got.body.collect().await.expect("it is read").into_bytes();
+            all += std::str::from_utf8(&bytes).expect("JSON");
+        }
+        all
+    }
+
     /// Every version of every object but the ledger's and the bucket's mark, as a file.
     async fn versions(&self, to: &Path) -> Vec<(String, PathBuf)> {
         let bucket = &self.place.bucket;
