@@ -66,7 +66,7 @@ pub struct Decoded {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Refined {
     /// The new words of segments, with the revision that they were made from. A segment that would
-    /// have none is not among them: it keeps its text.
+    /// have none is not among them: it keeps its text. Each word lies within its segment.
     pub corrected: Vec<(SegmentId, i32, Vec<Word>)>,
     /// What nobody heard while it was said, each with where it was found in what was decoded.
     pub new: Vec<(usize, Vec<Word>)>,
@@ -139,7 +139,10 @@ pub fn assign(finals: &[Final], decoded: &[Decoded]) -> Refined {
             .iter()
             .zip(&places)
             .filter(|(_, place)| **place == Some(n))
-            .map(|((_, word), _)| (*word).clone())
+            .map(|((_, word), _)| Word {
+                span: clamped(word.span, one.span),
+                ..(*word).clone()
+            })
             .collect();
         if !words.is_empty() && is_covered(one.span, &sure) {
             refined.corrected.push((one.id, one.revision, words));
@@ -190,6 +193,11 @@ fn is_covered(span: Span, by: &[Span]) -> bool {
         .map(|span| span.length().0)
         .sum();
     covered as f64 >= span.length().0 as f64 * COVERED_MIN
+}
+
+fn clamped(span: Span, within: Span) -> Span {
+    let at = |time: MeetingTime| time.max(within.start).min(within.end);
+    Span::new(at(span.start), at(span.end))
 }
 
 fn middle(span: Span) -> MeetingTime {
@@ -340,6 +348,26 @@ mod tests {
                 (2, "thank you".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn words_keep_how_sure_they_are_and_when_they_were_said_within_their_segment() {
+        let finals = [live(1, "ship it", 1_000, 2_000)];
+        let refined = assign(&finals, &[decoded("we ship it now", 800, 2_400)]);
+        let [(_, _, words)] = refined.corrected.as_slice() else {
+            panic!("one segment");
+        };
+        let times: Vec<Span> = words.iter().map(|word| word.span).collect();
+        assert_eq!(
+            times,
+            [
+                span(1_000, 1_200),
+                span(1_200, 1_600),
+                span(1_600, 2_000),
+                span(2_000, 2_000)
+            ]
+        );
+        assert!(words.iter().all(|word| word.confidence == 0.9));
     }
 
     #[test]

@@ -211,7 +211,7 @@ async fn write_block(
             segment,
             base,
             text: text(&words),
-            words: None,
+            words: Some(words),
             language: span.and_then(|one| language(one.span)),
         }
     });

@@ -195,6 +195,16 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
         "as it was heard at first"
     );
     assert_eq!(revision(corrected), revision(misheard) + 1);
+    let confidences: Vec<f64> = corrected["words"]
+        .as_array()
+        .expect("its words")
+        .iter()
+        .map(|word| word["confidence"].as_f64().expect("a number"))
+        .collect();
+    assert!(
+        confidences.iter().any(|sure| *sure < 1.0),
+        "the decoder's, not a person's: {confidences:?}"
+    );
     assert!(now(unheard).is_none(), "its id never returns");
     let speaks = |segment: &&Value| segment["participant"]["id"] == frank.id.as_str();
     assert_eq!(after.iter().filter(speaks).count(), 0, "it was withdrawn");
