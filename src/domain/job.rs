@@ -2,6 +2,7 @@
 
 use crate::{
     id::{MeetingId, RecordingId, UserId},
+    time::Micros,
     word::words,
 };
 use std::fmt;
@@ -121,6 +122,37 @@ impl Subject {
     }
 }
 
+/// How much of its work a job has done, in all of its runs: one that goes on where another was cut
+/// off begins with the share that was done then, and spreads what is left over the rest.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Progress {
+    before: f32,
+    left: Micros,
+    done: Micros,
+}
+
+impl Progress {
+    /// Of a run that finds so much left to do; `before`: the share that the runs before had done.
+    pub fn new(before: Option<f32>, left: Micros) -> Self {
+        Self {
+            before: before.unwrap_or_default(),
+            left,
+            done: Micros(0),
+        }
+    }
+
+    /// So much was done.
+    pub fn did(&mut self, work: Micros) {
+        self.done = Micros(self.done.0 + work.0);
+    }
+
+    /// From 0 to 1, and never less than before.
+    pub fn share(&self) -> f32 {
+        let of_rest = self.done.0 as f32 / self.left.0.max(1) as f32;
+        self.before + (1.0 - self.before) * of_rest.min(1.0)
+    }
+}
+
 impl From<MeetingId> for Subject {
     fn from(id: MeetingId) -> Self {
         Self::Meeting(id)
@@ -169,6 +201,23 @@ words! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_of_all_runs_and_never_goes_back() {
+        let minutes = |n: i64| Micros::from_secs(60 * n);
+        let mut first = Progress::new(None, minutes(10));
+        assert_eq!(first.share(), 0.0);
+        first.did(minutes(4));
+        assert_eq!(first.share(), 0.4);
+        // Cut off there: six of ten minutes are left.
+        let mut second = Progress::new(Some(first.share()), minutes(6));
+        assert_eq!(second.share(), 0.4);
+        second.did(minutes(3));
+        assert!((second.share() - 0.7).abs() < 1e-6);
+        second.did(minutes(4));
+        assert_eq!(second.share(), 1.0, "at most all");
+        assert_eq!(Progress::new(None, Micros(0)).share(), 0.0);
+    }
 
     #[test]
     fn names_read_back_and_others_are_refused() {

@@ -12,8 +12,9 @@ use crate::{
     domain::{
         consent::Use,
         event::words,
-        gate::{Transcription, Verdict},
+        gate::{Gate, Transcription, Verdict},
         id::{ParticipantId, RecordingId},
+        job::Progress,
         recording::{Gap, GapReason, intersect},
         time::{Micros, Span, total},
         unheard::{Fill, KeptSound, Missing, TranscriptGapReason, fill},
@@ -30,50 +31,60 @@ use crate::{
 use std::{collections::BTreeMap, sync::Arc};
 use tracing::{debug, info};
 
-/// How much is to be heard, and was.
-struct Progress {
-    all: Micros,
-    done: Micros,
+/// What nobody heard, and what is known of it.
+pub(super) struct Unheard {
+    gaps: Vec<unheard::Gap>,
+    finals: BTreeMap<ParticipantId, Vec<Span>>,
+    gate: Arc<Gate>,
 }
 
-impl Progress {
-    fn share(&self) -> f32 {
-        (self.done.0 as f32 / self.all.0.max(1) as f32).min(1.0)
+impl Unheard {
+    /// Reads it.
+    pub async fn read(pass: &Pass<'_>) -> anyhow::Result<Self> {
+        let mut tx = pass.files.store.worker_tx().await?;
+        Ok(Self {
+            gaps: unheard::of_meeting(&mut tx, pass.meeting).await?,
+            finals: unheard::finals(&mut tx, pass.meeting).await?,
+            gate: Arc::new(pass.gate(&mut tx).await?),
+        })
     }
+
+    /// How much of it there is to listen to.
+    pub fn left(&self, pass: &Pass<'_>) -> Micros {
+        let wanted = self.gaps.iter().flat_map(|gap| {
+            let finals = self.finals.get(&gap.participant);
+            plan(pass, &self.gate, gap, finals.map_or(&[], Vec::as_slice)).transcribe
+        });
+        total(&wanted.collect::<Vec<_>>())
+    }
+}
+
+fn plan(pass: &Pass<'_>, gate: &Gate, gap: &unheard::Gap, finals: &[Span]) -> Fill {
+    let spoken = gate.allowed(gap.participant, Use::Transcription);
+    let kept = KeptSound {
+        spoken: &pass.known.may_be_transcribed(gap.participant, &spoken),
+        stored: &pass.known.stored(gap.participant),
+        finals,
+    };
+    fill(gap.missing, kept)
 }
 
 /// Looks for every word that is missing and stores what it finds.
-pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
-    let mut tx = pass.files.store.worker_tx().await?;
-    let gaps = unheard::of_meeting(&mut tx, pass.meeting).await?;
-    if gaps.is_empty() {
-        return Ok(());
-    }
-    let mut finals = unheard::finals(&mut tx, pass.meeting).await?;
-    let gate = Arc::new(pass.gate(&mut tx).await?);
-    drop(tx);
-    let plan = |gap: &unheard::Gap, finals: &[Span]| {
-        let spoken = gate.allowed(gap.participant, Use::Transcription);
-        let kept = KeptSound {
-            spoken: &pass.known.may_be_transcribed(gap.participant, &spoken),
-            stored: &pass.known.stored(gap.participant),
-            finals,
-        };
-        fill(gap.missing, kept)
-    };
-    let all = gaps.iter().flat_map(|gap| {
-        let finals = finals.get(&gap.participant);
-        plan(gap, finals.map_or(&[], Vec::as_slice)).transcribe
-    });
-    let mut progress = Progress {
-        all: total(&all.collect::<Vec<_>>()),
-        done: Micros(0),
-    };
+pub(super) async fn run(
+    pass: &Pass<'_>,
+    unheard: Unheard,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    let Unheard {
+        gaps,
+        mut finals,
+        gate,
+    } = unheard;
     let mut fetched: BTreeMap<RecordingId, File> = BTreeMap::new();
     let mut found = 0;
     for gap in gaps {
         let finals = finals.entry(gap.participant).or_default();
-        let plan = plan(&gap, finals);
+        let plan = plan(pass, &gate, &gap, finals);
         let (mut undecoded, mut length) = (Vec::new(), Micros(0));
         for (track, key) in tracks(pass, gap.participant) {
             if plan.transcribe.is_empty() {
@@ -89,7 +100,7 @@ pub(super) async fn run(pass: &Pass<'_>) -> anyhow::Result<()> {
             let mut sound = Sound::of(file, plan.transcribe.clone());
             let settings = &pass.known.meeting.settings;
             while let Some(heard) = sound.hear(pass.speech, settings, &gate, key).await? {
-                progress.done = Micros(progress.done.0 + heard.length.0);
+                progress.did(heard.length);
                 found += store(pass, &heard, progress.share()).await?;
                 finals.extend(heard.lines.iter().map(|line| line.span));
                 undecoded.extend(heard.undecoded);

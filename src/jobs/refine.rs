@@ -12,6 +12,7 @@ use crate::{
         event::words,
         gate::{self, Gate, Transcription, Verdict},
         id::SegmentId,
+        job::Progress,
         recording::{intersect, subtract},
         refine::{Decoded, Final, assign, blocks, spoken_before},
         schedule::Step,
@@ -51,18 +52,27 @@ struct Way<'a> {
     /// Decoded and not written yet, by time.
     pending: Vec<Again>,
     spoken: Spoken,
-    /// How much of all tracks was decoded, of how much.
-    progress: (Micros, Micros),
+    progress: &'a mut Progress,
 }
 
-/// Refines every track, with the model that is given.
-pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<()> {
+/// How much sound is left to decode.
+pub(super) async fn left(pass: &Pass<'_>) -> anyhow::Result<Micros> {
     let mut tx = pass.files.store.worker_tx().await?;
-    let gate = Arc::new(pass.gate(&mut tx).await?);
+    let gate = pass.gate(&mut tx).await?;
+    let tracks = tracks(pass, &mut tx, &gate).await?;
+    Ok(total(tracks.iter().flat_map(|(.., wanted)| wanted)))
+}
+
+/// The tracks, with what is left of each.
+async fn tracks<'a>(
+    pass: &'a Pass<'_>,
+    tx: &mut Tx,
+    gate: &Gate,
+) -> anyhow::Result<Vec<(&'a Recording, &'a TrackKey, Vec<Span>)>> {
     let mut tracks = Vec::new();
     for (track, key) in pass.known.tracks() {
         let participant = key.participant;
-        let done = refine::place(&mut tx, pass.meeting, pass.claimed.job.id, track.id.0).await?;
+        let done = refine::place(tx, pass.meeting, pass.claimed.job.id, track.id.0).await?;
         let spoken = gate.allowed(participant, Use::Transcription);
         let spoken = pass.known.may_be_transcribed(participant, &spoken);
         let file = span(track);
@@ -73,9 +83,19 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
         let before = Span::new(MeetingTime(i64::MIN), done);
         tracks.push((track, key, subtract(&kept, &[before])));
     }
+    Ok(tracks)
+}
+
+/// Refines every track, with the model that is given.
+pub(super) async fn run(
+    pass: &Pass<'_>,
+    model: &mut Offline,
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    let mut tx = pass.files.store.worker_tx().await?;
+    let gate = Arc::new(pass.gate(&mut tx).await?);
+    let tracks = tracks(pass, &mut tx, &gate).await?;
     drop(tx);
-    let all = total(tracks.iter().flat_map(|(.., wanted)| wanted));
-    let mut done = Micros(0);
     for (track, key, wanted) in tracks {
         let mut tx = pass.files.store.worker_tx().await?;
         let finals = refine::finals(&mut tx, pass.meeting, key.participant).await?;
@@ -83,7 +103,7 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
         let is_alone = !is_one_of_two(pass, track, key);
         if !is_alone && finals.iter().any(|(_, source)| source.is_none()) {
             info!(track = %track.id, "not refined: nothing says which words were heard on it");
-            done = Micros(done.0 + total(&wanted).0);
+            progress.did(total(&wanted));
             continue;
         }
         let ours = |source: Option<MediaSource>| source.is_none_or(|source| source == key.source);
@@ -98,10 +118,9 @@ pub(super) async fn run(pass: &Pass<'_>, model: &mut Offline) -> anyhow::Result<
             spoken: spoken_before(&finals, from),
             finals,
             pending: Vec::new(),
-            progress: (done, all),
+            progress: &mut *progress,
         };
         refine_track(pass, model, &gate, &mut way, wanted).await?;
-        done = way.progress.0;
     }
     info!("the transcript was refined");
     Ok(())
@@ -118,7 +137,7 @@ async fn refine_track(
     let mut sound = Sound::of(file, wanted);
     let mut utterances = model.utterances(way.key.participant);
     while let Some(piece) = sound.next().await? {
-        way.progress.0 = Micros(way.progress.0.0 + piece.span.length().0);
+        way.progress.did(piece.span.length());
         let (span, samples) = (piece.span, piece.samples);
         let participant = way.key.participant;
         let Ok(sound) = gate.admit::<Transcription, _>(participant, span.start, span, samples)
@@ -229,9 +248,7 @@ async fn write_block(
         block.end,
     )
     .await?;
-    let (done, all) = way.progress;
-    let share = done.0 as f32 / all.0.max(1) as f32;
-    job::progress(&mut tx, pass.claimed.job.id, share.min(1.0)).await?;
+    job::progress(&mut tx, pass.claimed.job.id, way.progress.share()).await?;
     tx.commit().await?;
     published::publish(&pass.files.queue, None, pass.meeting, effects);
     Ok(())

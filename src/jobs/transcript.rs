@@ -6,16 +6,17 @@
 
 use super::{
     files::{Files, spooled},
-    fill,
+    fill::{self, Unheard},
     known::Known,
     pass::Pass,
 };
 use crate::{
     domain::{
         id::{MeetingId, TenantId},
-        job::JobKind,
+        job::{JobKind, Progress},
         limits::JOB_ATTEMPTS,
         refine::Refinement,
+        time::Micros,
     },
     objects::ObjectError,
     published,
@@ -130,7 +131,17 @@ impl Transcript {
             epoch: holdings.last().map_or(1, |(epoch, ..)| *epoch),
         };
         let turn = self.filling.acquire().await?;
-        fill::run(&pass)
+        let unheard = Unheard::read(&pass).await?;
+        let mut left = unheard.left(&pass);
+        let mut tx = store.worker_tx().await?;
+        let is_refined = known.meeting.settings.refine_model.is_some()
+            && refine::is_due(&mut tx, meeting).await?;
+        drop(tx);
+        if is_refined {
+            left = Micros(left.0 + super::refine::left(&pass).await?.0);
+        }
+        let mut progress = Progress::new(claimed.job.progress, left);
+        fill::run(&pass, unheard, &mut progress)
             .await
             .context("looking for words that nobody heard")?;
         drop(turn);
@@ -158,7 +169,7 @@ impl Transcript {
             );
             let _turn = self.refining.acquire().await?;
             let mut model = self.model(model).await?;
-            super::refine::run(&pass, &mut model)
+            super::refine::run(&pass, &mut model, &mut progress)
                 .await
                 .context("refining the transcript")?;
             tx = store.worker_tx().await?;

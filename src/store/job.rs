@@ -24,6 +24,8 @@ pub struct Job {
     pub attempts: i32,
     pub epoch: i64,
     pub payload: Value,
+    /// How much of its work is done, 0 to 1.
+    pub progress: Option<f32>,
     /// How often in a row it found away what it stands on.
     pub waits: u32,
 }
@@ -37,6 +39,7 @@ pub(super) fn job(row: &PgRow) -> sqlx::Result<Job> {
         attempts: row.try_get("attempts")?,
         epoch: row.try_get("epoch")?,
         payload: row.try_get("payload")?,
+        progress: row.try_get("progress")?,
         waits: u32::try_from(row.try_get::<i32, _>("waits")?).unwrap_or(0),
     })
 }
@@ -125,7 +128,7 @@ pub async fn run_again(conn: &mut PgConnection, id: JobId, owner: Uuid, epoch: i
         id,
         owner,
         epoch,
-        "state = 'queued', run_at = clock_timestamp(), attempts = 0, payload = payload - 'again'",
+        "state = 'queued', run_at = clock_timestamp(), attempts = 0, progress = null, payload = payload - 'again'",
     )
     .await
 }

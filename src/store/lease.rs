@@ -39,7 +39,7 @@ pub async fn claim(
          update jobs set state = 'running', owner = $2, epoch = epoch + 1, attempts = attempts + 1,
              lease_until = clock_timestamp() + make_interval(secs => $4)
          from due where jobs.id = due.id
-         returning jobs.id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, waits",
+         returning jobs.id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, progress, waits",
     )
     .bind(kinds)
     .bind(owner)
@@ -100,7 +100,7 @@ pub async fn take_over(
         "update jobs set owner = $3, epoch = epoch + 1, attempts = attempts + 1,
              lease_until = clock_timestamp() + make_interval(secs => $4)
          where id = $1 and epoch = $2 and state = 'running' and lease_until < clock_timestamp()
-         returning id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, waits",
+         returning id, tenant_id, subject_kind, subject, kind, attempts, epoch, payload, progress, waits",
     )
     .bind(id.0)
     .bind(epoch)
