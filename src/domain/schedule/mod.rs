@@ -57,15 +57,19 @@ const PARTIALS_SHARE_MIN: f64 = 0.05;
 /// save no work by stopping unless speech goes on after many of them.
 const LATE: Micros = Micros::from_ms(500);
 const TOO_LATE: Micros = Micros::from_ms(1_000);
+/// Finals that take the workers this long mean too much work for anything else, and for new
+/// meetings. By time, not by how much audio waits: a burst that a fast machine works off in a
+/// second is no reason to stop.
+const BACKLOG_MAX: Micros = Micros::from_secs(5);
 /// Between two steps up, and down.
 const UP_EVERY: Micros = Micros::from_ms(250);
-const DOWN_EVERY: Micros = Micros::from_ms(500);
+const DOWN_EVERY: Micros = Micros::from_ms(250);
 /// What load is measured over.
 const RECENT: Micros = Micros::from_secs(2);
 /// What waiting is looked at over.
-const JUST_NOW: Micros = Micros::from_secs(1);
+const JUST_NOW: Micros = Micros::from_ms(500);
 /// A stream that asked for a decode within this is speaking.
-const SPEAKS: Micros = Micros::from_secs(4);
+const SPEAKS: Micros = Micros::from_ms(2_500);
 
 /// The queue's answer to a job offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -412,9 +416,7 @@ impl Schedule {
             .chain(self.waits.iter().map(|(_, waited)| *waited))
             .max()
             .unwrap_or_default();
-        // The last step only when minutes are waiting: refusing meetings is for those who come
-        // later.
-        if self.waiting_audio(None).0 > WAITING_MAX.0 / 10 {
+        if self.backlog() > BACKLOG_MAX {
             Step::Full
         } else if waited > TOO_LATE {
             Step::Finals
@@ -427,6 +429,15 @@ impl Schedule {
         } else {
             Step::Normal
         }
+    }
+
+    /// How long the workers need for the finals and guesses that wait.
+    fn backlog(&self) -> Micros {
+        let waiting = self.waiting.iter().map(|waiting| waiting.job);
+        let costs = waiting
+            .filter(|job| job.kind.presses())
+            .map(|job| self.cost.of(job.audio).0);
+        Micros(costs.sum::<i64>() / self.workers as i64)
     }
 
     /// Share of the workers' time in use lately, 0 to 1.
