@@ -14,9 +14,10 @@ use crate::{
         SpeechConfig,
         bench::{Figures, measure},
         measured::{self, Machine},
+        model::{Model, Registry},
     },
 };
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hansard_client::meeting::Meeting;
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +34,7 @@ pub async fn run(
     at_most: Duration,
 ) -> anyhow::Result<()> {
     let registry = model::registry(settings)?;
+    let is_named = name.is_some();
     let names: Vec<String> = match name {
         Some(name) => vec![name],
         None => registry
@@ -49,12 +51,19 @@ pub async fn run(
         "{:<24} {:>13} {:>15} {:>15} {:>13}",
         "model", "live meetings", "final p50/p95", "partial p50/p95", "decodes"
     );
+    let mut failed = Vec::new();
     for name in names {
-        let (model, path) = registry.verify(&name)?;
-        let config = SpeechConfig::new(model.clone(), path, settings.gpu)?;
-        let figures = measure(&config, &utterances, at_most)
-            .await
-            .with_context(|| format!("measuring {name}"))?;
+        let decoded = decode(settings, &registry, &name, &utterances, at_most).await;
+        let (model, figures) = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) if is_named => return Err(error),
+            // The others can be measured all the same.
+            Err(error) => {
+                println!("{name:<24} not measured: {error:#}");
+                failed.push(name);
+                continue;
+            }
+        };
         let Figures {
             measured,
             finals,
@@ -75,7 +84,28 @@ pub async fn run(
          `doctor` use it.",
         settings.data.display()
     );
+    ensure!(
+        failed.is_empty(),
+        "could not measure {}: see above, and mend or remove what is named there",
+        failed.join(", ")
+    );
     Ok(())
+}
+
+/// Has one model decode what is spoken.
+async fn decode(
+    settings: &Settings,
+    registry: &Registry,
+    name: &str,
+    utterances: &[Arc<[f32]>],
+    at_most: Duration,
+) -> anyhow::Result<(Model, Figures)> {
+    let (model, path) = registry.verify(name)?;
+    let config = SpeechConfig::new(model.clone(), path, settings.gpu)?;
+    let figures = measure(&config, utterances, at_most)
+        .await
+        .with_context(|| format!("measuring {name}"))?;
+    Ok((model, figures))
 }
 
 fn quantiles(sorted: &[Micros]) -> String {

@@ -155,9 +155,11 @@ fn a_model_that_cannot_be_fetched_ends_the_start_and_says_what_to_do() {
 }
 
 /// Runs `hansard models bench` for about a second; whether it succeeds, and what it prints.
-fn bench(data: &Path, name: &str) -> (bool, String) {
+fn bench(data: &Path, name: Option<&str>) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_hansard"))
-        .args(["models", "bench", name, "--seconds", "1", "--data"])
+        .args(["models", "bench"])
+        .args(name)
+        .args(["--seconds", "1", "--data"])
         .arg(data)
         .env_clear()
         .envs(
@@ -180,15 +182,44 @@ async fn room_of(server: &Server) -> Option<f64> {
     line?.trim().parse().ok()
 }
 
+#[test]
+fn the_bench_goes_on_behind_a_model_that_cannot_be_read_and_fails_at_the_end() {
+    let data = Scratch::new();
+    let content = std::fs::read(FILE).expect("the bundled model");
+    list(data.path(), &content);
+    let models = data.path().join("models");
+    let ours = std::fs::read_to_string(models.join("models.toml")).expect("written");
+    // The same, but the file is another.
+    let broken = ours.replace("ours", "broken");
+    std::fs::write(models.join("models.toml"), [broken, ours].concat()).expect("written");
+    std::fs::write(models.join("broken.bin"), b"no model").expect("written");
+    std::fs::write(models.join("ours.bin"), &content).expect("written");
+    let (ok, said) = bench(data.path(), None);
+    assert!(!ok, "{said}");
+    let line = |name: &str| {
+        let line = said.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("{name}: {said}")).to_owned()
+    };
+    let why = line("broken ");
+    assert!(
+        why.contains("not measured") && why.contains("its sha256 is"),
+        "{why}"
+    );
+    assert!(line("ours ").contains(" ms"), "behind it: {said}");
+    assert!(said.contains("could not measure broken:"), "{said}");
+    let kept = std::fs::read_to_string(models.join("measured.json")).expect("kept");
+    assert!(kept.contains("meetings"), "{kept}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_bench_measures_is_printed_kept_and_is_a_workers_room() {
     let data = Scratch::new();
-    let (ok, said) = bench(data.path(), "nobody.has");
+    let (ok, said) = bench(data.path(), Some("nobody.has"));
     assert!(
         !ok && said.contains("no model is called \"nobody.has\""),
         "{said}"
     );
-    let (ok, said) = bench(data.path(), "hansard-test-en");
+    let (ok, said) = bench(data.path(), Some("hansard-test-en"));
     assert!(ok, "{said}");
     let lines: Vec<&str> = said.lines().collect();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
