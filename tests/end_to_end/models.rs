@@ -189,10 +189,12 @@ fn the_bench_goes_on_behind_a_model_that_cannot_be_read_and_fails_at_the_end() {
     list(data.path(), &content);
     let models = data.path().join("models");
     let ours = std::fs::read_to_string(models.join("models.toml")).expect("written");
-    // The same, but the file is another.
+    // The same, but a byte of the file is another.
     let broken = ours.replace("ours", "broken");
     std::fs::write(models.join("models.toml"), [broken, ours].concat()).expect("written");
-    std::fs::write(models.join("broken.bin"), b"no model").expect("written");
+    let mut other = content.clone();
+    other[0] ^= 1;
+    std::fs::write(models.join("broken.bin"), other).expect("written");
     std::fs::write(models.join("ours.bin"), &content).expect("written");
     let (ok, said) = bench(data.path(), None);
     assert!(!ok, "{said}");

@@ -16,7 +16,10 @@ use hansard::{
 };
 use hansard_client::{rest::Client, signal::Event, wer};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// On a busy machine.
@@ -346,14 +349,26 @@ async fn a_refinement_that_is_cut_off_goes_on_where_it_was() {
     let mut tx = store.worker_tx().await.expect("Postgres answers");
     mishear(&mut tx, &done).await;
     tx.commit().await.expect("commits");
-    store.close().await;
+    let progress = async || -> Option<f32> {
+        let mut tx = store.worker_tx().await.expect("Postgres answers");
+        sqlx::query_scalar("select progress from jobs where kind = 'transcript'")
+            .fetch_one(&mut *tx)
+            .await
+            .expect("read")
+    };
+    let so_far = Cell::new(progress().await.expect("something is done"));
+    assert!(0.0 < so_far.get() && so_far.get() < 1.0, "{so_far:?}");
 
     let third = serve(data.path(), &environment);
     let client = third.client();
     eventually("it is refined", LATE, async || {
+        let now = progress().await.expect("it was known");
+        let before = so_far.replace(now);
+        assert!(now >= before, "back from {before} to {now}");
         refined(&client, &room).await == "done"
     })
     .await;
+    store.close().await;
     let after = segments(&client, &room).await;
     assert_eq!(after.len(), before.len(), "{after:?}");
     for (before, after) in before.iter().zip(&after) {
