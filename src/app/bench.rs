@@ -14,7 +14,7 @@ use crate::{
         SpeechConfig,
         bench::{Figures, measure},
         measured::{self, Machine},
-        model::{Model, Registry},
+        model::{Model, ModelError, Registry},
     },
 };
 use anyhow::{Context, ensure};
@@ -40,7 +40,7 @@ pub async fn run(
         None => registry
             .models()
             .iter()
-            .filter(|model| registry.find(&model.name).is_ok())
+            .filter(|model| is_here(&registry, &model.name))
             .map(|model| model.name.clone())
             .collect(),
     };
@@ -90,6 +90,14 @@ pub async fn run(
         failed.join(", ")
     );
     Ok(())
+}
+
+/// Whether its file is here, though it may not be whole.
+fn is_here(registry: &Registry, name: &str) -> bool {
+    !matches!(
+        registry.find(name),
+        Err(ModelError::Missing { .. } | ModelError::NotPut { .. })
+    )
 }
 
 /// Has one model decode what is spoken.

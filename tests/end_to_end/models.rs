@@ -193,7 +193,7 @@ fn the_bench_goes_on_behind_a_model_that_cannot_be_read_and_fails_at_the_end() {
     let broken = ours.replace("ours", "broken");
     std::fs::write(models.join("models.toml"), [broken, ours].concat()).expect("written");
     let mut other = content.clone();
-    other[0] ^= 1;
+    *other.last_mut().expect("a file") ^= 1;
     std::fs::write(models.join("broken.bin"), other).expect("written");
     std::fs::write(models.join("ours.bin"), &content).expect("written");
     let (ok, said) = bench(data.path(), None);
