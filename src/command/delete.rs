@@ -43,18 +43,17 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`Refused::Live`] while the meeting runs, [`Refused::Held`] while it has a hold;
-/// [`Refused::NotBegun`] where only a part of a meeting is to go that has not begun: what is marked
-/// stays deleted, so that it would lose what is still to come.
+/// [`Refused::NotBegun`] where the transcript of a meeting is to go that has not begun: what is
+/// marked stays deleted, so that it would lose what is still to come.
 pub async fn plan(
     conn: &mut PgConnection,
     meeting: MeetingId,
     target: Target,
 ) -> Result<Option<Plan>, Refused> {
     event::lock(conn, meeting).await?;
-    match capture::status(conn, meeting).await? {
-        MeetingStatus::Live => return Err(Refused::Live),
-        MeetingStatus::Scheduled if target != Target::Meeting => return Err(Refused::NotBegun),
-        MeetingStatus::Scheduled | MeetingStatus::Ended => {}
+    let status = capture::status(conn, meeting).await?;
+    if status == MeetingStatus::Live {
+        return Err(Refused::Live);
     }
     let left = deletion::recordings(conn, meeting).await?;
     let all: Vec<_> = left.iter().map(|one| (one.id, one.kind)).collect();
@@ -80,6 +79,9 @@ pub async fn plan(
     }
     match hold::current(conn, meeting).await? {
         Some(hold) => Err(Refused::Held(hold)),
+        None if status == MeetingStatus::Scheduled && what == Deletable::Transcript => {
+            Err(Refused::NotBegun)
+        }
         None => Ok(Some(Plan { what, recordings })),
     }
 }
