@@ -9,7 +9,7 @@ use crate::{
     id::SegmentId,
     recording::{intersect, union},
     time::{MeetingTime, Micros, Span},
-    transcript::{Spoken, Word, letters},
+    transcript::{Spoken, Word, ends_sentence, letters},
     word::words,
 };
 
@@ -128,6 +128,7 @@ pub fn assign(finals: &[Final], decoded: &[Decoded]) -> Refined {
         }
         before = places[n].or(before);
     }
+    begin_sentences(&heard, &partners, &mut places);
     let sure: Vec<Span> = decoded
         .iter()
         .filter(|one| one.words.is_some())
@@ -163,6 +164,30 @@ pub fn assign(finals: &[Final], decoded: &[Decoded]) -> Refined {
         ends.is_some_and(|(first, last)| last.span.end - first.span.start >= NEW_MIN)
     });
     refined
+}
+
+/// A sentence that nobody heard is not begun in the segment before it: across a pause, times of
+/// words are too uncertain to say on which side of it they were said.
+fn begin_sentences(
+    heard: &[(usize, &Word)],
+    partners: &[Option<usize>],
+    places: &mut [Option<usize>],
+) {
+    for last in 0..heard.len().saturating_sub(1) {
+        let goes_on = places[last].is_some()
+            && places[last + 1].is_none()
+            && heard[last].0 == heard[last + 1].0;
+        if !goes_on {
+            continue;
+        }
+        let alone = (0..=last).rev().take_while(|n| partners[*n].is_none());
+        let begins = |n: &usize| {
+            *n > 0 && heard[*n - 1].0 == heard[*n].0 && ends_sentence(&heard[*n - 1].1.text)
+        };
+        if let Some(first) = alone.into_iter().find(begins) {
+            places[first..=last].fill(None);
+        }
+    }
 }
 
 /// The segment of a word that no live word stands for; `None`: nobody heard it. `range`: those it
@@ -392,6 +417,23 @@ mod tests {
         // A blip is no word.
         assert_eq!(new(&refined), ["the database was slow"]);
         assert_eq!(refined.new[0].0, 1);
+    }
+
+    #[test]
+    fn a_sentence_that_nobody_heard_does_not_begin_in_the_segment_before() {
+        // As if there were no pause after the first: its words take less time than they did.
+        let finals = [live(1, "it stopped at nine.", 0, 3_000)];
+        let both = "it stopped at nine. about two hundred users";
+        let refined = assign(&finals, &[decoded(both, 0, 5_600)]);
+        assert_eq!(corrected(&refined), [(1, "it stopped at nine.".to_owned())]);
+        assert_eq!(new(&refined), ["about two hundred users"]);
+        // A sentence that ends there has only been heard in part.
+        let both = "it stopped at nine today. two hundred users";
+        let refined = assign(&finals, &[decoded(both, 0, 5_600)]);
+        assert_eq!(
+            corrected(&refined),
+            [(1, "it stopped at nine today.".to_owned())]
+        );
     }
 
     #[test]
