@@ -216,7 +216,10 @@ async fn what_was_misheard_is_corrected_and_what_a_person_wrote_stays() {
         .filter(|one| before.iter().all(|earlier| id(earlier) != id(one)))
         .collect();
     let said: Vec<String> = new.iter().flat_map(|one| words(one)).collect();
-    assert_eq!(said, words(unheard), "{after:?}");
+    // Decoded together with what was said before it, a word may be heard better or worse.
+    let errors = wer::compare(&words(unheard).join(" "), &said.join(" "));
+    assert!(errors.rate() < 0.35, "{after:?}");
+    assert_eq!(said.first(), words(unheard).first(), "{after:?}");
     assert_eq!(now(edited).expect("it is there")["text"], "As Emma put it.");
     // Nobody observes a meeting whose files are ready: what was told is read from its beginning.
     let room = room.moved(&client).await;
