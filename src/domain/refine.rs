@@ -82,8 +82,8 @@ pub fn blocks(finals: &[Final], decoded: &[Span]) -> Vec<Span> {
 /// What somebody said before they go on from there, as far as it is known of what is written: the
 /// language, and no text, of which nothing says under which consent entry it was heard.
 pub fn spoken_before(finals: &[Final], from: MeetingTime) -> Spoken {
-    let before = finals.iter().rev().filter(|one| one.span.end <= from);
-    Spoken::in_language(before.filter_map(|one| one.language.clone()).next())
+    let mut before = finals.iter().rev().filter(|one| one.span.end <= from);
+    Spoken::in_language(before.find_map(|one| one.language.clone()))
 }
 
 /// Gives the words of what was decoded to the segments. Both by time, and of one block.
@@ -180,11 +180,11 @@ fn begin_sentences(
         if !goes_on {
             continue;
         }
-        let alone = (0..=last).rev().take_while(|n| partners[*n].is_none());
+        let mut alone = (0..=last).rev().take_while(|n| partners[*n].is_none());
         let begins = |n: &usize| {
             *n > 0 && heard[*n - 1].0 == heard[*n].0 && ends_sentence(&heard[*n - 1].1.text)
         };
-        if let Some(first) = alone.into_iter().find(begins) {
+        if let Some(first) = alone.find(begins) {
             places[first..=last].fill(None);
         }
     }
