@@ -8,16 +8,18 @@
 
 pub mod language;
 mod passes;
+mod placing;
 mod segment;
 mod spoken;
 
 pub use passes::{
     VOICE_WORTH_A_WORD, Window, again, heard_letters, is_better, said_once, tokens_max,
 };
+pub use placing::place;
 pub use segment::{Ending, Partial, RetractionReason, Segment};
 pub use spoken::{Before, Spoken, ends_sentence};
 
-use crate::time::{Micros, Span, total};
+use crate::time::{Micros, Span};
 
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
@@ -282,57 +284,6 @@ pub const STOPS: [char; 8] = ['.', '?', '!', '。', '？', '！', '।', '؟'];
 
 fn has_letters(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)
-}
-
-/// Gives words their times: their letters spread over the voiced parts of the utterance. (Whisper's
-/// own token times are poor near silences, whisper.cpp #1776; the voice detector's are exact.)
-/// Never outside `within`, never backwards.
-pub fn place(words: &[HeardWord], voiced: &[Span], within: Span) -> Vec<Word> {
-    let mut spans: Vec<Span> = voiced
-        .iter()
-        .map(|span| Span::new(span.start.max(within.start), span.end.min(within.end)))
-        .filter(|span| !span.is_empty())
-        .collect();
-    if spans.is_empty() {
-        spans.push(within);
-    }
-    let total = total(&spans).0;
-    let weights: Vec<i64> = words
-        .iter()
-        .map(|word| 1 + bare(&word.text).chars().count() as i64)
-        .collect();
-    let weight: i64 = weights.iter().sum::<i64>().max(1);
-    // A share of the voiced time as an instant; at a pause a start means the far side and an end
-    // the near one.
-    let at = |share: i64, starts: bool| {
-        let mut left = (i128::from(total) * i128::from(share) / i128::from(weight)) as i64;
-        for span in &spans {
-            let length = span.length().0;
-            if left < length || left == length && !starts {
-                return span.start + Micros(left);
-            }
-            left -= length;
-        }
-        spans.last().map_or(within.end, |span| span.end)
-    };
-    let mut share = 0;
-    let mut earliest = within.start;
-    words
-        .iter()
-        .zip(&weights)
-        .map(|(word, weight)| {
-            let start = at(share, true).max(earliest);
-            share += weight;
-            let end = at(share, false).max(start);
-            earliest = end;
-            Word {
-                text: word.text.clone(),
-                spaced: word.spaced,
-                span: Span::new(start, end),
-                confidence: word.confidence,
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

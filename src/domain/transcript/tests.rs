@@ -199,6 +199,29 @@ fn places_words_on_the_voiced_parts() {
 }
 
 #[test]
+fn a_sentence_ends_at_the_pause_behind_it() {
+    // By letters alone the pause would be behind "About".
+    let line = "The production database stopped this morning at nine. About two hundred users.";
+    let voiced = [span(0, 2_800), span(3_570, 4_600)];
+    let placed = place(&heard(line), &voiced, span(0, 4_600));
+    let at = |word: &str| {
+        placed
+            .iter()
+            .find(|of| of.text == word)
+            .expect("a word")
+            .span
+    };
+    assert_eq!(at("nine.").end, span(0, 2_800).end);
+    assert_eq!(at("About").start, span(3_570, 4_600).start);
+    // A pause in mid-sentence, or a stop far from any, changes nothing.
+    let line = "Yes. The production database stopped this morning at nine about two hundred users";
+    let by_letters = place(&heard(&line.replace('.', "")), &voiced, span(0, 4_600));
+    let placed = place(&heard(line), &voiced, span(0, 4_600));
+    let spans = |of: &[Word]| of.iter().map(|word| word.span).collect::<Vec<_>>();
+    assert_eq!(spans(&placed), spans(&by_letters));
+}
+
+#[test]
 fn the_stable_prefix_neither_shrinks_nor_changes() {
     let mut segment = Segment::default();
     let first = segment
