@@ -135,8 +135,9 @@ impl OldFiles {
     /// So many days pass, and workers look at the files.
     pub async fn age(&self, days: i32) {
         let store = Store::open(&self.database, 1).expect("an address");
-        let mut tx = store.worker_tx().await.expect("Postgres answers");
         for meeting in &self.meetings {
+            // Workers lock a meeting's jobs meanwhile, in an order of their own.
+            let mut tx = store.worker_tx().await.expect("Postgres answers");
             sqlx::query(
                 "update meetings set start_time = start_time - make_interval(days => $2),
                      end_time = end_time - make_interval(days => $2) where id = $1",
@@ -149,8 +150,8 @@ impl OldFiles {
             job::ensure(&mut tx, self.tenant, JobKind::Tier, *meeting, &json!({}))
                 .await
                 .expect("a job");
+            tx.commit().await.expect("commits");
         }
-        tx.commit().await.expect("commits");
         store.close().await;
     }
 
