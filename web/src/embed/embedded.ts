@@ -1,4 +1,4 @@
-import { html, nothing } from "lit";
+import { css, html, nothing, type CSSResultGroup } from "lit";
 import { property, state } from "lit/decorators.js";
 import { Refusal, Rest } from "../api/rest";
 import { PageElement } from "../look/element";
@@ -14,6 +14,16 @@ const API_KEY = "hk_";
  * with a text, and what the element itself says.
  */
 export abstract class Embedded extends PageElement {
+    static override styles: CSSResultGroup = [
+        PageElement.styles,
+        css`
+            :host {
+                /* The page around it may be light in the dark. */
+                background: var(--ground);
+            }
+        `,
+    ];
+
     @property() url = "";
     @property() meeting = "";
     @property() token = "";
