@@ -24,6 +24,8 @@ const NAME: &str = "hansard";
 /// Recovery after a crash replays at most `max_wal_size` of log.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// What Postgres says while processes of one before it hold its memory.
+const SHARED_MEMORY: &str = "pre-existing shared memory block";
 /// The longest path of a Unix socket is 107 bytes; what Postgres adds to the directory is
 /// `/.s.PGSQL.5432`.
 const SOCKET_DIRECTORY_MAX: usize = 90;
@@ -125,6 +127,22 @@ impl Postgres {
             return Ok(());
         }
         self.stop_orphan()?;
+        let begun = Instant::now();
+        loop {
+            match self.start_process() {
+                // The last of those whose server was killed are still ending.
+                Err(error)
+                    if format!("{error:#}").contains(SHARED_MEMORY)
+                        && begun.elapsed() < STOP_MAX =>
+                {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                started => return started,
+            }
+        }
+    }
+
+    fn start_process(&mut self) -> anyhow::Result<()> {
         let data = self.directory.join("data");
         let log_path = self.directory.join("log");
         if fs::metadata(&log_path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {

@@ -5,6 +5,7 @@ use crate::support::{
     postgres::{Cluster, database},
 };
 use hansard::embed::postgres::{Durability, Postgres};
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
 use std::{
     process::{Command, Stdio},
@@ -48,6 +49,42 @@ async fn it_can_be_taken_away_and_keeps_what_was_committed() {
     assert!(tenants(&url).await.is_err());
     cluster.restart().await;
     assert_eq!(tenants(&url).await.expect("it runs again"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_when_the_last_session_of_one_that_was_killed_has_ended() {
+    let scratch = support::Scratch::new();
+    let directory = scratch.path().join("postgres");
+    let mut postgres = Postgres::start(&directory, Durability::Real).expect("it starts");
+    postgres
+        .create_own()
+        .await
+        .expect("the database can be made");
+    let session = PgConnection::connect(&postgres.own_url()).await;
+    let mut session = session.expect("it runs");
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut session)
+        .await
+        .expect("it runs");
+    let signal = |pid: i32, signal| {
+        let pid = Pid::from_raw(pid).expect("a process");
+        kill_process(pid, signal).expect("it is ours");
+    };
+    signal(backend, Signal::STOP);
+    signal(pid(&directory).parse().expect("a number"), Signal::KILL);
+    let starting = tokio::task::spawn_blocking(move || {
+        postgres.stop().expect("it is gone");
+        postgres.run().expect("it starts again");
+        postgres
+    });
+    support::eventually("it is refused", Duration::from_secs(30), async || {
+        let log = std::fs::read_to_string(directory.join("log")).unwrap_or_default();
+        log.contains("shared memory block")
+    })
+    .await;
+    signal(backend, Signal::CONT);
+    let postgres = starting.await.expect("no panic");
+    assert!(PgConnection::connect(&postgres.own_url()).await.is_ok());
 }
 
 #[tokio::test]
