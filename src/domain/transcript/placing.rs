@@ -1,6 +1,6 @@
 //! When each word was said.
 
-use super::{HeardWord, STOPS, Word, bare};
+use super::{HeardWord, Word, bare, ends_sentence};
 use crate::time::{Micros, Span, total};
 
 /// A sentence that ends so near a pause, in voiced time, ends there: nobody pauses a word later.
@@ -78,9 +78,7 @@ fn knots(words: &[HeardWord], shares: &[i64], spans: &[Span]) -> Vec<(i64, i64)>
         let ends = words
             .iter()
             .zip(shares)
-            .filter(|(word, share)| {
-                word.text.ends_with(STOPS) && (last + 1..weight).contains(share)
-            })
+            .filter(|(word, share)| ends_sentence(&word.text) && (last + 1..weight).contains(share))
             .map(|(_, share)| *share);
         if let Some(share) = ends
             .min_by_key(|share| far(*share))
