@@ -196,7 +196,8 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
     let camera = talk.came("camera");
     let (before, since) = camera.split_at(pictures);
     let newest = newest(before);
-    let is_newer = |got: &Received| (1..1 << 15).contains(&got.sequence.wrapping_sub(newest));
+    let ahead = |got: &Received| got.sequence.wrapping_sub(newest);
+    let is_newer = |got: &Received| (1..1 << 15).contains(&ahead(got));
     assert!(!since.iter().any(is_newer), "it is paused: {since:?}");
     let pictures = camera.len();
 
@@ -208,8 +209,10 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
     .await;
     println!("back after {:?}", widened.elapsed());
     assert_eq!(talk.bob.paused.0, []);
-    let back = talk.came("camera").split_off(pictures);
-    assert_eq!(back[0].payload[..2], [0x10, 0], "from a key frame on");
-    let step = back[0].sequence.wrapping_sub(newest);
-    println!("numbers between: {step}");
+    // A slow machine may repeat what was lost before even now.
+    let mut back = talk.came("camera").split_off(pictures);
+    back.retain(is_newer);
+    let first = back.iter().min_by_key(|got| ahead(got)).expect("new ones");
+    assert_eq!(first.payload[..2], [0x10, 0], "from a key frame on");
+    println!("numbers between: {}", ahead(first));
 }
