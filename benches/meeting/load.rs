@@ -1,7 +1,7 @@
 //! Many meetings at once, the sender on the same cores.
 
 use crate::{
-    rig::{Alone, cpu_s, decoder_of, metric},
+    rig::{Alone, cpu_s, decoder_of, figures, metric, metrics},
     table::Table,
     voices::Material,
 };
@@ -44,6 +44,9 @@ pub struct Crowd {
     steps: BTreeMap<usize, usize>,
     /// Cores used by server, decoder and us.
     cores: [f64; 3],
+    /// Of the decoder's workers, how many finals kept busy (decoded in the silence behind an
+    /// utterance or after it), and how many partials, in real time.
+    workers: [f64; 2],
 }
 
 impl Crowd {
@@ -97,6 +100,7 @@ impl Crowd {
             failed: Vec::new(),
             steps: BTreeMap::new(),
             cores: [0.0; 3],
+            workers: [0.0; 2],
         };
         let mut ask = tokio::time::interval(Duration::from_millis(500));
         let mut measured = false;
@@ -122,6 +126,10 @@ impl Crowd {
                         let took = begun.elapsed().as_secs_f64();
                         for (cores, (pid, before)) in crowd.cores.iter_mut().zip(pids.into_iter().zip(before)) {
                             *cores = (cpu_s(pid) - before) / took;
+                        }
+                        let text = metrics(&alone.server).await.unwrap_or_default();
+                        for (labels, s) in figures(&text, "hansard_speech_decode_seconds_sum") {
+                            crowd.workers[usize::from(labels.contains("partial"))] += s / took;
                         }
                     }
                 }
@@ -150,9 +158,11 @@ impl Crowd {
         let seconds =
             |value: Option<f64>| value.map_or("none".into(), |value| format!("{value:.2} s"));
         let [server, decoder, sender] = self.cores;
+        let [finals, partials] = self.workers;
         format!(
             "finals p50 {} p95 {}; first text p50 {}; {:.2} % wrong; {:.1} partials per final; \
-             {} lost, {} looped of {}, {} failed; cores {server:.2} server {decoder:.2} decoder {sender:.2} sender",
+             {} lost, {} looped and {} changed in their stable text of {}, {} failed; cores {server:.2} server {decoder:.2} decoder {sender:.2} sender; \
+             workers busy with finals {finals:.2}, with partials {partials:.2}",
             seconds(self.score.final_p(0.5)),
             seconds(self.score.final_p(0.95)),
             seconds(self.score.first_text_p(0.5)),
@@ -160,6 +170,7 @@ impl Crowd {
             self.partials_per_final(),
             self.lost,
             self.looped,
+            self.score.restated,
             self.score.finals,
             self.failed.len(),
         )

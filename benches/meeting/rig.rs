@@ -193,23 +193,32 @@ impl MeetingClock {
     }
 }
 
-/// One figure of the operations address; 0 before it was first set.
-pub async fn metric(server: &Server, name: &str) -> Result<f64> {
+/// What the operations address tells: a line for each figure, with its labels.
+pub async fn metrics(server: &Server) -> Result<String> {
     let base = if server.ops.starts_with("http") {
         server.ops.clone()
     } else {
         format!("http://{}", server.ops)
     };
-    let text = reqwest::get(format!("{base}/metrics"))
-        .await?
-        .text()
-        .await?;
-    let line = text
-        .lines()
-        .find(|line| line.split([' ', '{']).next() == Some(name));
-    Ok(line
-        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
-        .unwrap_or(0.0))
+    let answer = reqwest::get(format!("{base}/metrics")).await?;
+    Ok(answer.text().await?)
+}
+
+/// One figure of the operations address; 0 before it was first set.
+pub async fn metric(server: &Server, name: &str) -> Result<f64> {
+    Ok(figures(&metrics(server).await?, name)
+        .next()
+        .map_or(0.0, |(_, figure)| figure))
+}
+
+/// The figures of one name, each with its labels.
+pub fn figures<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    text.lines().filter_map(move |line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, figure) = rest.rsplit_once(' ')?;
+        let whole = labels.is_empty() || labels.starts_with('{');
+        Some((labels, figure.parse().ok()?)).filter(|_| whole)
+    })
 }
 
 /// Resident memory of a process in MiB; 0 when it is gone.
