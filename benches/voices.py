@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """Makes voices for `make bench` out of what Debian has: flite, espeak-ng, festival with festvox-ru
-and festvox-italp16k, and ffmpeg.
+and festvox-italp16k, ffmpeg, and where they are installed the telephone prompts that four people
+read in five languages: asterisk-core-sounds-{en,es,fr,it,ru} and the same with -g722.
 
     benches/voices.py OUT [SET ...]
 
-writes OUT/answers (40 short answers by four voices), OUT/languages (several
-languages, and a speaker who changes between two) and OUT/half-hour (the sets SET strung together until
-30 minutes are full; the sets in tests/data/speech when none are named). Each is a folder that
-`--voices` takes: meeting.json and an Ogg Opus file per speaker, 20 ms packets, all of one length.
+writes OUT/answers (40 short answers by four voices), OUT/languages (several languages, and a speaker
+who changes between two), OUT/people (the same by people) and OUT/half-hour (the sets SET strung
+together until 30 minutes are full; the sets in tests/data/speech when none are named). Each is a
+folder that `--voices` takes: meeting.json and an Ogg Opus file per speaker, 20 ms packets, all of
+one length. PROMPTS_ROOT is where the prompts' packages are unpacked, / unless it is set.
 """
 
+import gzip
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -67,6 +71,24 @@ SWITCH = ("Max", [
     ("en", ("flite", "rms"), "We will ship the new version at the end of the week."),
     ("en", ("flite", "rms"), "Please send me your questions by tomorrow evening."),
 ])
+
+PROMPTS = pathlib.Path(os.environ.get("PROMPTS_ROOT", "/")) / "usr/share"
+ALLISON_EN, ALLISON_ES = ("en", "en_US_f_Allison"), ("es", "es_MX_f_Allison")
+# Who reads which prompts, in turns. Allison reads English and Spanish.
+PEOPLE = {
+    "June": [(("fr", "fr_CA_f_June"), prompt) for prompt in (
+        "agent-newlocation", "check-number-dial-again", "conf-invalid", "conf-onlyperson",
+        "conf-waitforleader", "confbridge-pin-bad", "confbridge-remove-last-in", "confbridge-pin")],
+    "Carlo": [(("it", "it_IT_m_Carlo"), prompt) for prompt in (
+        "agent-newlocation", "conf-getconfno", "conf-invalid", "confbridge-begin-glorious-c",
+        "confbridge-lock-no-join", "confbridge-pin-bad", "confbridge-remove-last-in", "followme/sorry")],
+    "Vera": [(("ru", "ru_RU_f_IvrvoiceRU"), prompt) for prompt in (
+        "check-number-dial-again", "conf-invalid", "conf-waitforleader", "confbridge-lock-no-join",
+        "confbridge-pin-bad", "demo-nomatch", "enter-num-blacklist", "followme/pls-hold-while-try")],
+    "Allison": [(ALLISON_EN, prompt) for prompt in ("conf-onlyperson", "conf-invalid", "confbridge-lock-no-join")]
+    + [(ALLISON_ES, prompt) for prompt in ("conf-onlyperson", "conf-invalid", "conf-getpin")]
+    + [(ALLISON_EN, prompt) for prompt in ("confbridge-pin-bad", "agent-newlocation")],
+}
 
 
 def pcm_of(path):
@@ -148,6 +170,27 @@ def languages(out, temporary):
     write(out / "languages", "languages", script)
 
 
+def prompt_text(language, prompt):
+    package = f"asterisk-core-sounds-{language}"
+    texts = gzip.decompress((PROMPTS / f"doc/{package}/core-sounds-{language}.txt.gz").read_bytes())
+    said = next(line for line in texts.decode().splitlines() if line.startswith(f"{prompt}:"))
+    return said.split(":", 1)[1].replace("...", "").strip(' "')
+
+
+def people(out):
+    folders = {folder for prompts in PEOPLE.values() for (_, folder), _ in prompts}
+    missing = sorted(folder for folder in folders if not (PROMPTS / "asterisk/sounds" / folder).is_dir())
+    if missing:
+        print(f"no {out / 'people'}: the prompts {', '.join(missing)} are not in {PROMPTS}", file=sys.stderr)
+        return
+    script = []
+    for turn in zip(*PEOPLE.values()):
+        for speaker, ((language, folder), prompt) in zip(PEOPLE, turn):
+            pcm = trimmed(pcm_of(PROMPTS / "asterisk/sounds" / folder / f"{prompt}.g722"))
+            script.append((speaker, language, prompt_text(language, prompt), pcm))
+    write(out / "people", "people", script)
+
+
 def half_hour(out, sets):
     """The sets one after another, again and again until 30 minutes are full."""
     loaded = []
@@ -181,6 +224,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         answers(out, temporary)
         languages(out, temporary)
+    people(out)
     half_hour(out, sets)
 
 

@@ -286,9 +286,25 @@ fn segments(transcript: &Value) -> impl Iterator<Item = &Value> {
     transcript["segments"].as_array().into_iter().flatten()
 }
 
-/// Several languages in one meeting, and a speaker who changes between two.
-pub async fn languages(material: &Material) -> Result<Table> {
-    let meeting = material.made("languages")?;
+/// Several languages in one meeting, and a speaker who changes between two: by synthetic voices,
+/// and by people where `benches/voices.py` found their prompts.
+pub async fn languages(material: &Material) -> Result<Vec<Table>> {
+    let synthetic = material.made("languages")?;
+    let table = languages_of(material, &synthetic, "voices-languages", "synthetic voices");
+    let mut tables = vec![table.await?];
+    if let Ok(people) = material.made("people") {
+        let table = languages_of(material, &people, "voices-people", "people's voices");
+        tables.push(table.await?);
+    }
+    Ok(tables)
+}
+
+async fn languages_of(
+    material: &Material,
+    meeting: &Meeting,
+    table: &'static str,
+    whose: &str,
+) -> Result<Table> {
     let mut expected: Vec<&str> = meeting
         .utterances
         .iter()
@@ -298,9 +314,9 @@ pub async fn languages(material: &Material) -> Result<Table> {
     expected.sort_unstable();
     expected.dedup();
     let mut table = Table::new(
-        "voices-languages",
+        table,
         format!(
-            "{} speakers, espeak's voices; `settings.languages` {expected:?}.",
+            "{} speakers, {whose}; `settings.languages` {expected:?}.",
             meeting.voices.len()
         ),
     );
@@ -308,7 +324,7 @@ pub async fn languages(material: &Material) -> Result<Table> {
         if material.find(name)?.0.only_language().is_some() {
             continue;
         }
-        let performance = play(material, name, &meeting, |staging| PlayOptions {
+        let performance = play(material, name, meeting, |staging| PlayOptions {
             settings: json!({"languages": expected}),
             ..staging
         })
@@ -358,7 +374,7 @@ pub async fn languages(material: &Material) -> Result<Table> {
                 }
             }
         }
-        let errors = performance.score(&meeting).errors;
+        let errors = performance.score(meeting).errors;
         table.none(format!("{name}: letters of another script"), foreign);
         table.none(
             format!("{name}: segments in another language after the second utterance"),
@@ -369,7 +385,7 @@ pub async fn languages(material: &Material) -> Result<Table> {
             format!("{wrong}, {unheard}"),
         );
         table.told(
-            format!("{name}: words wrong, by synthetic voices"),
+            format!("{name}: words wrong"),
             format!("{} of {}", errors.wrong(), errors.reference),
         );
     }
