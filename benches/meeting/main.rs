@@ -17,6 +17,7 @@ mod official;
 mod offline;
 mod rig;
 mod rooms;
+mod settings;
 mod shape;
 mod sockets;
 mod sound;
@@ -275,8 +276,8 @@ async fn play(scenario: Scenario, options: &Options, rounds: usize) -> Result<Ve
         Scenario::VoicesAnswers => vec![made::answers(&options.material()?).await?],
         Scenario::VoicesLoops => vec![made::loops(&options.material()?).await?],
         Scenario::VoicesLoss => vec![made::loss(&options.material()?, rounds).await?],
-        Scenario::VoicesLanguages => vec![made::languages(&options.material()?).await?],
+        Scenario::VoicesLanguages => made::languages(&options.material()?).await?,
         Scenario::VoicesRefined => vec![made::refined(&options.material()?).await?],
-        Scenario::Settings => vec![voices::settings(&options.material()?).await?],
+        Scenario::Settings => vec![settings::settings(&options.material()?).await?],
     })
 }

@@ -68,7 +68,7 @@ pub async fn memory() -> Result<Table> {
         let mut offline = Offline::start(states).await?;
         // Each state makes its buffers at its first decode.
         for _ in 0..states {
-            offline.submit(offline::cut(&pcm, 800, 8_000), None)?;
+            offline.submit(offline::cut(&pcm, 800, 8_000))?;
         }
         for _ in 0..states {
             offline.outcome().await?;

@@ -78,13 +78,18 @@ impl Offline {
 
     /// Decodes 16 kHz mono.
     pub async fn decode(&mut self, pcm: &[f32]) -> Result<Heard> {
-        self.decode_after(pcm, None).await
+        self.decode_with(pcm, None, None).await
     }
 
-    /// Decodes what comes after these words of the same speaker.
-    pub async fn decode_after(&mut self, pcm: &[f32], before: Option<String>) -> Result<Heard> {
+    /// Decodes what comes after these words of the same speaker, with these words to expect.
+    pub async fn decode_with(
+        &mut self,
+        pcm: &[f32],
+        before: Option<String>,
+        glossary: Option<String>,
+    ) -> Result<Heard> {
         let asked = Instant::now();
-        self.submit(pcm, before)?;
+        self.ask(pcm, before, glossary)?;
         match self.outcome().await? {
             Outcome::Decoded { hypothesis, work } => {
                 let words: Vec<&str> = hypothesis
@@ -105,11 +110,16 @@ impl Offline {
         }
     }
 
-    pub fn submit(&mut self, pcm: &[f32], before: Option<String>) -> Result<()> {
+    pub fn submit(&mut self, pcm: &[f32]) -> Result<()> {
+        self.ask(pcm, None, None)
+    }
+
+    fn ask(&mut self, pcm: &[f32], before: Option<String>, glossary: Option<String>) -> Result<()> {
         let voiced = Micros(pcm.len() as i64 * 1_000_000 / i64::from(RATE));
         let job = Job {
             language: Language::Fixed { name: "en".into() },
             before,
+            glossary,
             effort: self.effort,
             ..Job::new(self.next, pcm.into(), voiced)
         };

@@ -5,18 +5,19 @@ use crate::{
     load::Crowd,
     offline::{self, Offline, RATE},
     rig::Alone,
+    settings::{Given, decode_all},
     table::Table,
 };
 use anyhow::{Context, Result, ensure};
 use hansard::{
-    domain::{schedule::Effort, time::Micros, transcript::doubt},
+    domain::schedule::Effort,
     speech::model::{Model, Registry},
 };
 use hansard_client::{
     caption,
     meeting::{Meeting, Utterance},
     scenario::{PlayOptions, PlayReport, perform},
-    score::{Score, percentile},
+    score::Score,
     tone,
     wer::{self, Errors},
 };
@@ -122,49 +123,10 @@ pub fn cuts(meeting: &Meeting, folder: &Path) -> Result<Vec<Cut>> {
     Ok(cuts)
 }
 
-/// What decoding all cuts alone gave.
-struct Pass {
-    errors: Errors,
-    /// Milliseconds each.
-    took: Vec<f64>,
-    again: usize,
-    doubted: usize,
-}
-
-async fn pass(offline: &mut Offline, cuts: &[Cut], context: bool) -> Result<Pass> {
-    let (mut said, mut heard) = (Vec::new(), Vec::new());
-    let (mut took, mut again, mut doubted) = (Vec::new(), 0, 0);
-    let mut before: Option<(String, String)> = None;
-    for cut in cuts {
-        let prompt = before
-            .take()
-            .filter(|(speaker, _)| context && *speaker == cut.speaker)
-            .map(|(_, text)| text);
-        let one = offline.decode_after(&cut.pcm, prompt).await?;
-        took.push(one.inside.as_secs_f64() * 1e3);
-        again += usize::from(one.work.passes > 1);
-        let voiced = Micros(cut.pcm.len() as i64 * 1_000_000 / i64::from(RATE));
-        let doubt = doubt(&one.hypothesis, voiced);
-        doubted += usize::from(doubt.is_some());
-        if doubt.is_none() {
-            before = Some((cut.speaker.clone(), one.text.clone()));
-        }
-        tell_text(&format!("{:?} {:?} {}", one.work, doubt, one.text));
-        said.push(cut.said.as_str());
-        heard.push(one.text);
-    }
-    Ok(Pass {
-        errors: wer::compare(&said.join(" "), &heard.join(" ")),
-        took,
-        again,
-        doubted,
-    })
-}
-
 /// All cuts decoded alone without any hurry: 5 beams over the full window.
 pub async fn offline_errors(offline: &mut Offline, cuts: &[Cut]) -> Result<Errors> {
     offline.effort = Effort::Offline;
-    Ok(pass(offline, cuts, false).await?.errors)
+    Ok(decode_all(offline, cuts, &Given::default()).await?.errors)
 }
 
 /// With `HANSARD_BENCH_TEXT` set, prints it.
@@ -172,110 +134,6 @@ pub fn tell_text(line: &str) {
     if std::env::var_os("HANSARD_BENCH_TEXT").is_some() {
         println!("{line}");
     }
-}
-
-/// What a decode costs by window and tokens, and what settings do to words: for `models.toml`.
-pub async fn settings(material: &Material) -> Result<Table> {
-    let meeting = material.meeting()?;
-    let cuts = cuts(&meeting, &material.voices)?;
-    let mut table = Table::new(
-        "model-settings",
-        format!(
-            "`{}`, every utterance cut out and decoded alone, one thread. Cost of one pass by window (encoder positions of 20 ms) \
-             and what each setting does to words and time.",
-            meeting.name
-        ),
-    );
-    for name in &material.models {
-        let (model, path) = material.find(name)?;
-        let short = cuts
-            .iter()
-            .min_by_key(|cut| cut.pcm.len())
-            .context("no utterances")?;
-        for floor in [128, 256, 384, 512, 768, 1_024, 1_500] {
-            let model = Model {
-                audio_ctx_floor: floor,
-                ..model.clone()
-            };
-            let mut offline = Offline::with(model, path.clone(), 1).await?;
-            offline.effort = Effort::Firm;
-            let (mut encoder, mut token) = (Vec::new(), Vec::new());
-            for _ in 0..5 {
-                let one = offline.decode(&short.pcm).await?;
-                let ms = |time: Micros| time.0 as f64 / 1e3;
-                encoder.push(ms(one.work.encoder));
-                if one.work.passes == 1 {
-                    token.push(
-                        ms(one.work.took - one.work.encoder) / f64::from(one.work.tokens.max(1)),
-                    );
-                }
-            }
-            table.told(
-                format!("{name}, window {floor}: encoder, and each token of text"),
-                format!(
-                    "{:.0} ms, {:.1} ms",
-                    percentile(&encoder, 0.5).unwrap_or(f64::NAN),
-                    percentile(&token, 0.5).unwrap_or(f64::NAN)
-                ),
-            );
-        }
-        let variants: [(&str, Model, Effort, bool); 12] = {
-            let with = |floor, margin, time_stamps| Model {
-                audio_ctx_floor: floor,
-                audio_ctx_margin: margin,
-                time_stamps,
-                ..model.clone()
-            };
-            let beams = |beams| Model {
-                beams,
-                ..with(256, 64, true)
-            };
-            [
-                (
-                    "offline, 5 beams",
-                    with(384, 128, true),
-                    Effort::Offline,
-                    false,
-                ),
-                (
-                    "384, no time stamps",
-                    with(384, 128, false),
-                    Effort::Firm,
-                    false,
-                ),
-                ("256", with(256, 64, true), Effort::Firm, false),
-                ("256, 2 beams", beams(2), Effort::Beams, false),
-                ("256, 3 beams", beams(3), Effort::Beams, false),
-                ("256, 5 beams", beams(5), Effort::Beams, false),
-                ("384", with(384, 128, true), Effort::Firm, false),
-                ("384, one pass", with(384, 128, true), Effort::Quick, false),
-                ("384, context", with(384, 128, true), Effort::Firm, true),
-                ("384, margin 64", with(384, 64, true), Effort::Firm, false),
-                ("512", with(512, 128, true), Effort::Firm, false),
-                ("768", with(768, 128, true), Effort::Firm, false),
-            ]
-        };
-        for (what, model, effort, context) in variants {
-            let mut offline = Offline::with(model, path.clone(), 1).await?;
-            offline.effort = effort;
-            let pass = pass(&mut offline, &cuts, context).await?;
-            table.told(
-                format!(
-                    "{name}, {what}: words wrong, median and longest decode, second passes, doubted"
-                ),
-                format!(
-                    "{} of {}, {:.0} ms, {:.0} ms, {}, {}",
-                    pass.errors.wrong(),
-                    pass.errors.reference,
-                    percentile(&pass.took, 0.5).unwrap_or(f64::NAN),
-                    percentile(&pass.took, 1.0).unwrap_or(f64::NAN),
-                    pass.again,
-                    pass.doubted
-                ),
-            );
-        }
-    }
-    Ok(table)
 }
 
 /// The figures that one meeting is held to, by the size of the model.

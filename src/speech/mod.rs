@@ -120,7 +120,7 @@ pub struct StreamOptions {
 }
 
 /// As much of a glossary as a decoder takes, as a line of text.
-fn glossary_prompt(glossary: &[String]) -> Option<String> {
+pub fn glossary_prompt(glossary: &[String]) -> Option<String> {
     let mut prompt = String::new();
     for word in glossary {
         if prompt.len() + word.len() + 2 > PROMPT_CHARS_MAX {
