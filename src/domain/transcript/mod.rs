@@ -23,7 +23,8 @@ use crate::time::{Micros, Span};
 
 /// True no-speech probability above which short or unsure text is nothing said.
 const NO_SPEECH: f32 = 0.6;
-/// More likely than not nobody spoke: a loop then has nothing true at its root.
+/// More likely than not nobody spoke: a loop then has nothing true at its root, and a few words are
+/// what models trained on subtitles say when they hear nothing ("Thank you.", "Bye.").
 const NOBODY: f32 = 0.5;
 /// Above this, text that the decoder all but invented.
 const MAYBE_NO_SPEECH: f32 = 0.2;
@@ -104,7 +105,7 @@ pub enum Doubt {
     NoLetters,
     /// The model itself says that nobody spoke.
     NoSpeech,
-    /// A few words, or a stock phrase of the training data, over little evidence.
+    /// A few words over little evidence that anybody spoke.
     Weak,
     /// The same words again and again.
     Repetition,
@@ -123,25 +124,12 @@ impl Doubt {
     }
 }
 
-/// What models trained on subtitles say when they hear nothing. Only dropped as a whole utterance
-/// over weak evidence: "Thank you." is a real thing to say.
-const STOCK: [&str; 8] = [
-    "thank you",
-    "thanks for watching",
-    "thank you for watching",
-    "thank you very much",
-    "please subscribe",
-    "subtitles by the amara.org community",
-    "you",
-    "bye",
-];
 /// A few words of which the decoder is not sure need a model that is rather sure that somebody
 /// spoke. (Short answers by synthetic voices have a mean probability of 0.4 and a no-speech
 /// probability below 0.3.)
 const FEW_WORDS: usize = 4;
 const UNSURE: f32 = 0.6;
 const WEAK_NO_SPEECH: f32 = 0.3;
-const STOCK_NO_SPEECH: f32 = 0.4;
 
 /// Looks for reasons not to believe a hypothesis about audio with so much voice in it.
 pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
@@ -162,8 +150,12 @@ pub fn doubt(hypothesis: &Hypothesis, voiced: Micros) -> Option<Doubt> {
         return Some(Doubt::NoSpeech);
     }
     let mean = words.iter().map(|word| word.confidence).sum::<f32>() / words.len() as f32;
-    let weak = words.len() <= FEW_WORDS && mean < UNSURE && hypothesis.no_speech > WEAK_NO_SPEECH;
-    if weak || hypothesis.no_speech > STOCK_NO_SPEECH && STOCK.contains(&whole.join(" ").as_str()) {
+    let enough = if mean < UNSURE {
+        WEAK_NO_SPEECH
+    } else {
+        NOBODY
+    };
+    if words.len() <= FEW_WORDS && hypothesis.no_speech > enough {
         return Some(Doubt::Weak);
     }
     if looped || whole.iter().any(|word| stutters(word)) {

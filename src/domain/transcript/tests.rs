@@ -66,7 +66,10 @@ fn believes_speech_and_doubts_noise() {
             Some(Doubt::Repetition),
         ),
         ("Thank you.", 0.001, -0.1, None),
-        ("Thank you.", 0.5, -0.3, Some(Doubt::Weak)),
+        ("Thank you.", 0.45, -0.3, None),
+        ("Thank you.", 0.55, -0.3, Some(Doubt::Weak)),
+        ("It is Monday.", 0.55, -0.3, Some(Doubt::Weak)),
+        ("On Monday we begin anew.", 0.55, -0.3, None),
         (
             "incomprehensibilities internationalization counterrevolutionaries",
             0.0,
