@@ -1,9 +1,6 @@
 //! One state of the decoder, and the passes that an utterance takes in it.
 
-use super::{
-    reading,
-    tokens::{context_tokens, glossary_tokens},
-};
+use super::{reading, tokens};
 use crate::domain::{
     schedule::Effort,
     time::Micros,
@@ -128,8 +125,8 @@ impl Worker {
         let full = self.context.n_audio_ctx();
         let window = |floor, margin| audio_ctx(audio, floor, margin, full);
         pcm.resize((pcm.len() + TAIL_SAMPLES).max(SAMPLES_MIN), 0.0);
-        let mut prompt = glossary_tokens(&self.context, ask.glossary.as_deref());
-        prompt.extend(context_tokens(&self.context, ask.before.as_deref()));
+        let (glossary, before) = (ask.glossary.as_deref(), ask.before.as_deref());
+        let prompt = tokens::prompt(&self.context, glossary, before);
         let first = ask.language.first(&ask.among);
         let mut pass = Pass {
             tokens_max: tokens_max(first, audio, false),

@@ -1,5 +1,6 @@
 //! Speech end to end: real Whisper on the bundled model, in its child process.
 
+mod context;
 mod support;
 
 use hansard::{
