@@ -238,7 +238,7 @@ fn speech_hears_only_what_was_agreed_to() {
             .is_none_or(|(_, piece): &(i64, Pcm)| piece.span.end < ms(until - 15))
         {
             assert!(
-                begun.elapsed() < Duration::from_secs(10),
+                begun.elapsed() < Duration::from_secs(30),
                 "no sound up to {until} ms"
             );
             match pcm.try_recv() {

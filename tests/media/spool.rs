@@ -9,6 +9,7 @@ use hansard::{
         codec::AudioCodec,
         consent::{ConsentStatus, Use},
         gate::{Gate, Recording},
+        id::RecordingId,
         quota::Quota,
         recording::union,
         time::{Micros, Span},
@@ -20,6 +21,10 @@ use hansard::{
     },
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+
+/// On a busy machine.
+const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn what_is_in_the_spool_after_a_withdrawal_ends_before_it() {
@@ -153,16 +158,17 @@ fn a_killed_process_leaves_what_it_received_playable() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("starts itself");
-    let mut last = 0;
+    let (mut last, mut is_killed) = (0, false);
+    // To its end: what it said before it died it had handed over, however late that is read here.
     for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
         last = line.expect("reads").trim().parse().unwrap_or(last);
-        if last >= 5_500 {
-            break;
+        if last >= 5_500 && !is_killed {
+            child.kill().expect("kills");
+            is_killed = true;
         }
     }
-    child.kill().expect("kills");
     child.wait().expect("is dead");
-    assert!(last >= 5_500);
+    assert!(is_killed);
 
     meeting
         .gate
@@ -191,9 +197,10 @@ fn a_killed_process_leaves_what_it_received_playable() {
     assert!(tone::amplitude(&samples[4_800..240_000], 440.0, tone::RATE) > 0.25);
 }
 
-/// What the recorder told in the end.
-#[derive(Default)]
+/// What the recorder of a recording told.
 struct End {
+    recording: RecordingId,
+    told: mpsc::Receiver<SpoolEvent>,
     sealed: Vec<Sealed>,
     failed: usize,
     /// After the last failure.
@@ -202,15 +209,64 @@ struct End {
     left: usize,
 }
 
+impl End {
+    /// `false`: it tells no more.
+    fn hear(&mut self) -> bool {
+        let begun = std::time::Instant::now();
+        let told = loop {
+            match self.told.try_recv() {
+                Ok(told) => break told,
+                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => {}
+            }
+            assert!(begun.elapsed() < SOON, "nothing is told");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        match told {
+            SpoolEvent::Sealed(segment) => self.sealed.push(segment),
+            SpoolEvent::Failed { .. } => (self.failed, self.resumed) = (self.failed + 1, 0),
+            SpoolEvent::Resumed { .. } => self.resumed += 1,
+            SpoolEvent::Lost { recording, span } => {
+                assert_eq!(recording, self.recording);
+                self.lost.push(span);
+            }
+            SpoolEvent::Left(_) => self.left += 1,
+        }
+        true
+    }
+
+    /// Ends the open segment, and waits until it is sealed.
+    fn seal(&mut self, spool: &Spool) {
+        let before = self.sealed.len();
+        assert!(spool.seal(self.recording));
+        while self.sealed.len() == before {
+            assert!(self.hear(), "it is told before the end");
+        }
+    }
+}
+
 /// Records four seconds, with something done to the spool before the frame of a number; nobody
 /// helps the recorder.
-fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, &Spool)) -> End {
+fn record_through(
+    meeting: &Meeting,
+    disk: &Disk,
+    mut before: impl FnMut(usize, &Spool, &mut End),
+) -> End {
     meeting
         .gate
         .apply(&said(1, who(1), ConsentStatus::Accepted, 0), ms(0));
     let track = meeting.track(who(1));
     let owned = Arc::new(disk.own(track.meeting, 1));
-    let (spool, mut told) = Spool::start(owned, Arc::clone(&meeting.gate)).expect("a recorder");
+    let (spool, told) = Spool::start(owned, Arc::clone(&meeting.gate)).expect("a recorder");
+    let mut end = End {
+        recording: track.recording,
+        told,
+        sealed: Vec::new(),
+        failed: 0,
+        resumed: 0,
+        lost: Vec::new(),
+        left: 0,
+    };
     spool.open(track);
     for (n, frame) in tone::encode(AudioCodec::Opus, &tone::sine(440.0, 0.3, 4.0), 0)
         .into_iter()
@@ -218,14 +274,10 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
     {
         let begun = std::time::Instant::now();
         while spool.counts().written + spool.counts().refused < n as u64 {
-            assert!(
-                begun.elapsed() < Duration::from_secs(10),
-                "{:?}",
-                spool.counts()
-            );
+            assert!(begun.elapsed() < SOON, "{:?}", spool.counts());
             std::thread::sleep(Duration::from_millis(1));
         }
-        before(n, &spool);
+        before(n, &spool, &mut end);
         let frame = meeting
             .gate
             .admit::<Recording, _>(who(1), frame.span.end, frame.span, frame)
@@ -233,19 +285,7 @@ fn record_through(meeting: &Meeting, disk: &Disk, mut before: impl FnMut(usize, 
         assert!(spool.write(track.recording, frame));
     }
     spool.finish();
-    let mut end = End::default();
-    while let Some(told) = told.blocking_recv() {
-        match told {
-            SpoolEvent::Sealed(segment) => end.sealed.push(segment),
-            SpoolEvent::Failed { .. } => (end.failed, end.resumed) = (end.failed + 1, 0),
-            SpoolEvent::Resumed { .. } => end.resumed += 1,
-            SpoolEvent::Lost { recording, span } => {
-                assert_eq!(recording, track.recording);
-                end.lost.push(span);
-            }
-            SpoolEvent::Left(_) => end.left += 1,
-        }
-    }
+    while end.hear() {}
     end.sealed.sort_by_key(|sealed| sealed.pass.span.start);
     end
 }
@@ -260,7 +300,7 @@ fn a_folder_that_cannot_be_written_costs_its_segments_and_not_the_recording() {
     // From the beginning, so that the recording's folder was never made: a file is in its way.
     std::fs::create_dir_all(disk.folder()).expect("makes");
     std::fs::write(&folder, b"").expect("writes");
-    let end = record_through(&meeting, &disk, |n, _| {
+    let end = record_through(&meeting, &disk, |n, _, _| {
         if n == 75 {
             std::fs::remove_file(&folder).expect("removes");
         }
@@ -289,10 +329,9 @@ fn folders_that_somebody_took_away_are_made_again() {
     let folder = disk
         .folder()
         .join(meeting.track(who(1)).meeting.to_string());
-    let end = record_through(&meeting, &disk, |n, spool| {
+    let end = record_through(&meeting, &disk, |n, spool, end| {
         if n == 50 {
-            spool.seal(meeting.track(who(1)).recording);
-            std::thread::sleep(Duration::from_millis(100));
+            end.seal(spool);
             std::fs::remove_dir_all(&folder).expect("removes");
         }
     });
@@ -314,7 +353,7 @@ fn folders_that_somebody_took_away_are_made_again() {
 fn a_full_spool_drops_new_segments_and_says_so() {
     let meeting = Meeting::new(AudioCodec::Opus);
     let disk = Disk::new(meeting.folder.0.join("spool"), Quota::Bytes(3_000));
-    let end = record_through(&meeting, &disk, |n, spool| match n {
+    let end = record_through(&meeting, &disk, |n, spool, _| match n {
         50 => {
             assert!(disk.measure().full);
             spool.seal(meeting.track(who(1)).recording);
@@ -358,11 +397,10 @@ fn runs_out_of_descriptors() {
             .expect("it may be lowered");
     };
     let mut taken = Vec::new();
-    let end = record_through(&meeting, &disk, |n, spool| {
+    let end = record_through(&meeting, &disk, |n, spool, end| {
         if n == 50 {
             limit(64);
-            spool.seal(meeting.track(who(1)).recording);
-            std::thread::sleep(Duration::from_millis(100));
+            end.seal(spool);
         }
         // Also what the recorder gives back is taken at once.
         while (50..100).contains(&n)

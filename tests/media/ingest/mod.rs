@@ -27,7 +27,8 @@ use tokio::{net::UdpSocket, sync::mpsc, time::timeout};
 
 const SSRC: u32 = 0x1122_3344;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const SOON: Duration = Duration::from_secs(5);
+/// On a busy machine.
+const SOON: Duration = Duration::from_secs(20);
 
 fn config() -> StreamConfig {
     StreamConfig {
@@ -316,7 +317,7 @@ async fn a_full_channel_drops_and_goes_on() {
 
 #[tokio::test]
 async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
-    let (ports, mut rested) = Ports::new(LOOPBACK, 22_000..=22_999, Duration::from_millis(300));
+    let (ports, mut rested) = Ports::new(LOOPBACK, 22_000..=22_999, Duration::from_secs(2));
     let place = ports
         .take(&BTreeSet::new(), &BTreeSet::new())
         .expect("a port");
@@ -336,7 +337,7 @@ async fn a_port_rests_after_its_stream_and_is_had_again_by_it() {
     );
     drop(stream);
     // Bound all along, and nothing of what still comes is heard.
-    for sequence in 2..20 {
+    for sequence in 2..82 {
         assert!(matches!(ports.bind(port), Err(OpenError::PortTaken { .. })));
         sender
             .send_to(&packet(sequence), (LOOPBACK, port))

