@@ -285,6 +285,13 @@ impl Hall {
         self.meeting.tick(self.now);
     }
 
+    /// The next caption, while nothing is said and no time passes.
+    pub async fn hear(&mut self) {
+        let caption = tokio::time::timeout(PATIENCE, self.captions.recv()).await;
+        let caption = caption.expect("a caption").expect("captions go on");
+        self.told.push((self.now, caption));
+    }
+
     fn push(&self, name: &str, pcm: &[f32]) {
         let (participant, stream) = &self.streams[name];
         let span = Span::of(self.now, PACKET);
