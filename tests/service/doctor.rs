@@ -1,7 +1,7 @@
 //! `hansard doctor` on servers that are well, and on ones that are not.
 
 use crate::support::{
-    Scratch,
+    Scratch, eventually,
     faults::{Fault, Faults, Rule},
     postgres::shared,
     rabbitmq::RabbitMq,
@@ -13,8 +13,9 @@ use clap::Parser;
 use hansard::{
     config::{Base, Deployment, Settings, Sources},
     doctor::{Finding, State, examine, examine_storage},
+    queue::Queue,
 };
-use std::{future::IntoFuture, path::Path};
+use std::{future::IntoFuture, path::Path, time::Duration};
 use tokio::net::TcpListener;
 
 #[derive(Parser)]
@@ -119,6 +120,12 @@ async fn what_is_given_is_used() {
         shared().await.empty_database().await,
     );
     let amqp = broker.url();
+    // One that has just started takes longer than it is given here.
+    let queue = Queue::amqp(&amqp).expect("it is an address");
+    eventually("it answers", Duration::from_secs(60), async || {
+        queue.unreachable_since().is_none()
+    })
+    .await;
     let environment = |database| {
         [
             ("DATABASE_URL", database),
@@ -321,7 +328,7 @@ async fn a_store_that_speaks_otherwise_is_named_with_its_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_running_serve_are_fetched_by_its_own_address() {
     let scratch = Scratch::new();
-    let (listen, s3) = (free_address(), free_address());
+    let [listen, s3] = free_addresses();
     let server = Server::start(
         "serve",
         scratch.path(),
@@ -358,10 +365,10 @@ async fn files_of_a_running_serve_are_fetched_by_its_own_address() {
     server.terminate();
 }
 
-/// Of a port that nobody listens on.
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").to_string()
+/// Of ports that nobody listens on.
+fn free_addresses() -> [String; 2] {
+    let bound = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    bound.map(|listener| listener.local_addr().expect("bound").to_string())
 }
 
 /// A proxy that is in front and not named makes all clients one.

@@ -42,11 +42,14 @@ pub struct Rule {
     pub path: String,
     /// Only requests with a header whose name begins so (lower case); empty: every one.
     pub header: String,
+    /// Only for so many requests, and then no more; none: for all.
+    pub left: Option<u32>,
 }
 
 impl Rule {
     pub fn all(fault: Fault) -> Self {
         Self {
+            left: None,
             fault,
             methods: Vec::new(),
             path: String::new(),
@@ -75,12 +78,20 @@ impl Rule {
         }
     }
 
+    pub fn times(self, requests: u32) -> Self {
+        Self {
+            left: Some(requests),
+            ..self
+        }
+    }
+
     fn is_for(&self, request: &Request) -> bool {
-        (self.header.is_empty()
-            || request
-                .headers()
-                .keys()
-                .any(|name| name.as_str().starts_with(&self.header)))
+        self.left != Some(0)
+            && (self.header.is_empty()
+                || request
+                    .headers()
+                    .keys()
+                    .any(|name| name.as_str().starts_with(&self.header)))
             && (self.methods.is_empty() || self.methods.contains(request.method()))
             && request.uri().path().contains(&self.path)
     }
@@ -242,13 +253,12 @@ async fn pass(State(way): State<Way>, request: Request) -> Response {
         let mut now = way.now.lock().expect("nobody panicked with it");
         now.running += 1;
         now.most = now.most.max(now.running);
-        (
-            now.rules
-                .iter()
-                .find(|rule| rule.is_for(&request))
-                .map(|rule| rule.fault),
-            now.delay,
-        )
+        let rule = now.rules.iter_mut().find(|rule| rule.is_for(&request));
+        let fault = rule.map(|rule| {
+            rule.left = rule.left.map(|left| left - 1);
+            rule.fault
+        });
+        (fault, now.delay)
     };
     // Counted down also when the client gives up in between.
     let running = Running(way.now.clone());

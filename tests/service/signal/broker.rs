@@ -151,16 +151,10 @@ async fn everything_crosses_processes_and_a_withdrawal_needs_no_broker() {
         .expect("removed");
     tx.commit().await.expect("commits");
     other.state.publish(world.meeting, effects);
-    let removed = std::time::Instant::now();
-    let (got, code) = fourth.rest().await;
+    let closed = tokio::time::timeout(Duration::from_secs(30), fourth.rest());
+    let (got, code) = closed.await.expect("nobody else would close it");
     assert_eq!(
         (got.last().expect("told")["type"].as_str(), code),
         (Some("participant_left"), Some(4003))
-    );
-    // It is a second; the machine of the tests has other things to do.
-    assert!(
-        removed.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        removed.elapsed()
     );
 }

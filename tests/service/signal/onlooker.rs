@@ -132,7 +132,7 @@ async fn a_token_runs_out_and_is_good_for_one_use() {
     let world = World::new().await;
     let api = world.api().await;
     let mut short = api.connect().await;
-    short.join(json!({"token": observing(&world, 2)})).await;
+    short.join(json!({"token": observing(&world, 5)})).await;
     let (messages, code) = short.rest().await;
     assert_eq!(code, Some(4003));
     let last = messages.last().expect("it says why");
