@@ -367,7 +367,7 @@ async fn a_copy_does_not_bring_back_what_was_deleted() {
     let made = world.one().await;
     world.pass(31);
     world.plan().await;
-    world.faults.delay(Duration::from_millis(1500));
+    world.faults.delay(Duration::from_secs(5));
     let claimed = world.claim().await.expect("it is due");
     let running = tokio::spawn({
         let job = world.job.clone();
