@@ -19,7 +19,7 @@ use hansard_client::{
     scenario::{PlayOptions, PlayReport, perform},
     score::Score,
     tone,
-    wer::{self, Errors},
+    wer::Errors,
 };
 use std::{
     fs,
