@@ -46,3 +46,54 @@ pub fn hint(hypothesis: &Hypothesis, voiced: &[Span]) -> Option<Hint> {
     let goes_on = last.text.ends_with([',', '、', '，', ';', ':', '-', '…']);
     (goes_on || voiced < LONG).then_some(Hint::Open)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{time::MeetingTime, transcript::HeardWord};
+
+    fn ms(from: i64, to: i64) -> Span {
+        Span::new(MeetingTime::from_ms(from), MeetingTime::from_ms(to))
+    }
+
+    fn heard(line: &str, stop: f32) -> Hypothesis {
+        let words = line.split_whitespace().map(|text| HeardWord {
+            text: text.into(),
+            spaced: true,
+            confidence: 0.9,
+        });
+        Hypothesis {
+            words: words.collect(),
+            stop,
+            ..Hypothesis::default()
+        }
+    }
+
+    #[test]
+    fn a_sentence_has_ended_where_the_decoder_is_sure_of_its_stop() {
+        let long = [ms(0, 1_500), ms(1_700, 3_000)];
+        for (line, stop, expected) in [
+            ("We begin at nine.", 0.9, Some(Hint::Complete)),
+            ("We begin at nine.", 0.6, None),
+            ("We begin at nine.", 0.2, Some(Hint::Open)),
+            ("We begin at nine,", 0.9, Some(Hint::Open)),
+            ("We begin at nine", 0.0, None),
+        ] {
+            assert_eq!(hint(&heard(line, stop), &long), expected, "{line} {stop}");
+        }
+        let short = hint(&heard("We begin", 0.0), &[ms(0, 700)]);
+        assert_eq!(short, Some(Hint::Open), "hardly the whole sentence");
+        assert_eq!(hint(&heard("", 0.9), &long), None);
+    }
+
+    #[test]
+    fn an_utterance_is_where_its_voice_is() {
+        let within = ms(1_000, 5_000);
+        assert_eq!(
+            hull(&[ms(1_200, 2_000), ms(2_500, 4_000)], within),
+            ms(1_200, 4_000)
+        );
+        assert_eq!(hull(&[ms(900, 5_100)], within), within);
+        assert_eq!(hull(&[], within), within);
+    }
+}

@@ -401,6 +401,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn text_that_may_change_is_decoded_in_a_window_of_its_own() {
+        let registry = Registry::new(Path::new("/nonexistent")).expect("the list of models");
+        let model = registry.model("base").expect("an official model");
+        let floors = |finals, partials| {
+            let model = Model {
+                audio_ctx_floor: finals,
+                audio_ctx_floor_partial: partials,
+                ..model.clone()
+            };
+            [Effort::Quick, Effort::Firm, Effort::Beams].map(|effort| model.ctx_floor(effort))
+        };
+        assert_eq!(floors(384, Some(128)), [128, 384, 384]);
+        assert_eq!(floors(384, None), [PARTIAL_FLOOR, 384, 384]);
+        assert_eq!(floors(64, None), [64; 3], "finals need less");
+    }
+
+    #[test]
     fn a_number_that_no_decoder_can_do_is_refused_by_name() {
         let data = std::env::temp_dir().join(format!("hansard-models-{}", std::process::id()));
         fs::create_dir_all(data.join("models")).expect("a folder");

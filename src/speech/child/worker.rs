@@ -62,7 +62,8 @@ pub struct Worker {
     /// set is made once and cloned.
     params: HashMap<(String, i32), FullParams<'static, 'static>>,
 }
-#[derive(Clone)]
+
+/// One run over the audio.
 struct Pass<'a> {
     language: String,
     translate: bool,
@@ -73,6 +74,34 @@ struct Pass<'a> {
     time_stamps: bool,
     tokens_max: u32,
     prompt: &'a [i32],
+}
+
+impl<'a> Pass<'a> {
+    /// The same in another language. The prompt is in the first one.
+    fn in_language(&self, language: &str, audio: Micros) -> Pass<'a> {
+        Pass {
+            tokens_max: tokens_max(language, audio, false),
+            language: language.to_owned(),
+            prompt: &[],
+            ..*self
+        }
+    }
+
+    /// Another try in that window, with more room for tokens. Prompts lead to loops, so it has none.
+    fn again(&self, window: Window, wide: i32, audio: Micros) -> Pass<'a> {
+        let (audio_ctx, temperature) = match window {
+            Window::Full => (0, 0.2),
+            Window::Short | Window::Wide => (wide, 0.0),
+        };
+        Pass {
+            tokens_max: tokens_max(&self.language, audio, true),
+            language: self.language.clone(),
+            audio_ctx,
+            temperature,
+            prompt: &[],
+            ..*self
+        }
+    }
 }
 
 impl Worker {
@@ -163,12 +192,7 @@ impl Worker {
                 (best.log_prob, best.no_speech),
             )
         {
-            let other = Pass {
-                tokens_max: tokens_max(other, audio, false),
-                language: other.to_owned(),
-                prompt: &[],
-                ..pass
-            };
+            let other = pass.in_language(other, audio);
             let Some(again) = self.pass(ask, &other, &pcm, audio)? else {
                 return Ok(None);
             };
@@ -197,17 +221,7 @@ impl Worker {
             )
         {
             tried = next;
-            let (audio_ctx, temperature) = match next {
-                Window::Full => (0, 0.2),
-                _ => (wide, 0.0),
-            };
-            let retry = Pass {
-                tokens_max: tokens_max(&pass.language, audio, true),
-                audio_ctx,
-                temperature,
-                prompt: &[],
-                ..pass.clone()
-            };
+            let retry = pass.again(next, wide, audio);
             let Some(again) = self.pass(ask, &retry, &pcm, audio)? else {
                 return Ok(None);
             };
@@ -344,5 +358,29 @@ mod tests {
             assert_eq!(ctx, expected, "{ms} ms");
             assert!(ctx == 0 || i64::from(ctx) * 20 >= ms);
         }
+    }
+
+    #[test]
+    fn a_second_pass_has_no_prompt_and_more_room() {
+        let audio = Micros::from_secs(4);
+        let first = Pass {
+            language: "en".into(),
+            translate: false,
+            audio_ctx: 256,
+            beams: 3,
+            temperature: 0.0,
+            time_stamps: true,
+            tokens_max: tokens_max("en", audio, false),
+            prompt: &[1, 2, 3],
+        };
+        for (window, expected) in [(Window::Wide, (768, 0.0)), (Window::Full, (0, 0.2))] {
+            let again = first.again(window, 768, audio);
+            assert_eq!((again.audio_ctx, again.temperature), expected);
+            assert!(again.prompt.is_empty() && again.tokens_max > first.tokens_max);
+            assert_eq!((&again.language[..], again.beams), ("en", 3));
+        }
+        let other = first.in_language("th", audio);
+        assert!(other.prompt.is_empty() && other.tokens_max > first.tokens_max);
+        assert_eq!((&other.language[..], other.audio_ctx), ("th", 256));
     }
 }
