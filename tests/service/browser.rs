@@ -6,7 +6,6 @@ use crate::{
     support::{Scratch, eventually, server::Server},
 };
 use hansard_client::{
-    meeting::Meeting,
     rest::Client,
     signal::{Event, Signal},
     tone, wer,
@@ -25,6 +24,8 @@ use std::{
 const START_MAX: Duration = Duration::from_secs(60);
 /// The voice, and what is behind on a busy machine.
 const PLAY_MAX: Duration = Duration::from_secs(120);
+/// Of the voice.
+const SPOKEN_MS: i64 = 16_000;
 pub const RATE: u32 = 48_000;
 
 /// Its process, and what it told.
@@ -129,16 +130,8 @@ async fn one_voice_from_chromium_to_a_caption() {
     let _place = places(1).await;
     let packages = packages().await;
     let (data, scratch) = (Scratch::new(), Scratch::new());
-    let set = Meeting::test_set("incident").expect("the set");
-    let spoken: Vec<_> = set
-        .utterances
-        .iter()
-        .filter(|utterance| utterance.speaker == "David" && utterance.end_ms <= 16_000)
-        .collect();
-    let mut samples = voice::decoded("David").await;
-    samples.truncate(16 * RATE as usize);
     let path = scratch.path().join("david.wav");
-    wav(&path, &samples);
+    let said = voice::write_beginning(&path, "David", SPOKEN_MS).await;
 
     let server = Server::serve(data.path());
     let client = server.client();
@@ -180,10 +173,6 @@ async fn one_voice_from_chromium_to_a_caption() {
     browser
         .until("connected", START_MAX, |told| told["state"] == "connected")
         .await;
-    let said: String = spoken
-        .iter()
-        .map(|utterance| format!("{} ", utterance.text))
-        .collect();
     let heard = || -> String {
         let events = events.lock().expect("no holder panics");
         let finals = events

@@ -29,7 +29,9 @@ use std::{
 /// Of David's voice: five sentences.
 const SPOKEN_MS: i64 = 16_000;
 /// Long enough for a voice to be noticed: even in a pause it sends a packet in 400 ms.
-const HUSH: Duration = Duration::from_millis(1500);
+const HUSH: Duration = Duration::from_secs(3);
+/// What may be under way in the browser at a click, and counted later.
+const UNDER_WAY: u64 = 3;
 
 /// The first sentences of a bundled voice, as a microphone hears them again and again.
 async fn microphone_of_david(path: &Path) -> Vec<Utterance> {
@@ -132,7 +134,7 @@ async fn a_person_joins_by_a_link_reads_their_own_words_and_withdraws() {
     let later = david.read(ROOM, SENT).await.as_u64();
     kill_process(process, Signal::CONT).expect("it is our child");
     assert!(
-        later <= sent,
+        later <= sent.map(|sent| sent + UNDER_WAY),
         "{later:?} packets, and {sent:?} at the click"
     );
     // Then it is withdrawn, and the voice is there again for those who listen.

@@ -3,7 +3,7 @@
 //! recorded and captioned.
 
 use crate::{
-    browser::{self, RATE, wav},
+    browser,
     browsers::{
         link, lossy,
         person::{Person, ROOM, frames, places},
@@ -14,7 +14,6 @@ use crate::{
     support::{Scratch, coturn::Coturn, eventually, server::Server},
 };
 use hansard_client::{
-    meeting::Meeting,
     rest::{Client, Joined},
     signal::{Event, Signal},
     wer,
@@ -34,10 +33,8 @@ use tokio::task::JoinHandle;
 const START_MAX: Duration = Duration::from_secs(60);
 /// The voice, and what is behind on a busy machine.
 const PLAY_MAX: Duration = Duration::from_secs(120);
-/// Before the voice: what is sent until a client is connected is lost.
-const SILENCE_S: usize = 5;
 /// Of the voice.
-const SPOKEN_S: usize = 16;
+const SPOKEN_MS: i64 = 16_000;
 
 /// A client's process, and what it told.
 struct Peer {
@@ -122,20 +119,8 @@ impl Scene {
     }
 
     async fn on(server: Server, client: Client, scratch: &Path) -> Self {
-        let set = Meeting::test_set("incident").expect("the set");
-        let said = set
-            .utterances
-            .iter()
-            .filter(|utterance| {
-                utterance.speaker == "David" && utterance.end_ms <= SPOKEN_S as i64 * 1_000
-            })
-            .map(|utterance| format!("{} ", utterance.text))
-            .collect();
-        let mut samples = vec![0.0; SILENCE_S * RATE as usize];
-        samples.extend(voice::decoded("David").await);
-        samples.truncate((SILENCE_S + SPOKEN_S) * RATE as usize);
         let file = scratch.join("david.wav");
-        wav(&file, &samples);
+        let said = voice::write_beginning(&file, "David", SPOKEN_MS).await;
 
         let user = async |name: &str| {
             let email = format!("{name}@example.org");

@@ -32,7 +32,15 @@ const AGENT = "Mozilla/5.0 (OBS-Studio/32.0.2; Linux x86_64; en-US)";
 const ssrc = randomInt(1, 2 ** 31);
 const [cname, stream] = ["Q8DHtM2qtyeXnwSM", "9PnxwkUdpdkBzbkA"];
 const peer = new rtc.PeerConnection("obs", { iceServers: [] });
-peer.onStateChange((state) => tell({ state }));
+// What would be sent before that is lost.
+const connected = new Promise((connected) => {
+    peer.onStateChange((state) => {
+        tell({ state });
+        if (state === "connected") {
+            connected();
+        }
+    });
+});
 
 // Packets, reports and retransmissions are made by the library.
 function track(kind, mid, payloadType, clockRate, packetizer, handlers) {
@@ -77,6 +85,7 @@ const session = answer.headers.get("location");
 const sdp = await answer.text();
 tell({ offer, status: answer.status, session, answer: sdp });
 peer.setRemoteDescription(sdp, "answer");
+await connected;
 
 function encoder(...more) {
     return spawn("ffmpeg", ["-loglevel", "error", "-re", ...more, "pipe:1"], {

@@ -16,10 +16,10 @@ use std::time::Duration;
 const SPEECH: Duration = Duration::from_secs(300);
 /// One in twenty.
 const LOSS_PERCENT: u64 = 5;
-/// Some twenty seconds of a voice.
-const LOST_MIN: u64 = 50;
+/// Some ten seconds of a voice.
+const LOST_MIN: u64 = 30;
 
-/// Loses packets until there are enough. What is missing of the only voice for good, or came too
+/// Loses packets until there are enough, and what is missing of the only voice for good, or came too
 /// late to be kept, is a small part of them.
 pub async fn is_filled_in(client: &Client, meeting: &str, relay: &Relay) {
     let missing = async || -> u64 {
@@ -33,17 +33,16 @@ pub async fn is_filled_in(client: &Client, meeting: &str, relay: &Relay) {
     };
     let before = missing().await;
     relay.lose(LOSS_PERCENT);
-    eventually("packets are lost", READY_MAX, async || {
-        relay.lost() >= LOST_MIN
-    })
-    .await;
+    let came = async || {
+        let (missing, lost) = (missing().await.saturating_sub(before), relay.lost());
+        if lost >= LOST_MIN {
+            println!("{lost} were lost, {missing} are missing");
+        }
+        lost >= LOST_MIN && missing * 5 <= lost
+    };
+    eventually("most of what is lost comes after all", READY_MAX, came).await;
     relay.lose(0);
-    eventually("they came after all", READY_MAX, async || {
-        let missing = missing().await - before;
-        println!("{} were lost, {missing} are missing", relay.lost());
-        missing * 5 <= relay.lost()
-    })
-    .await;
+    eventually("it has come", READY_MAX, came).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

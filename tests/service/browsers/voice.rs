@@ -21,8 +21,9 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Of somebody, to be sure who it is.
 const WORDS: usize = 12;
 
-/// Silence before the first word, in which a microphone that was just opened gets its connection.
-const LEAD_MS: i64 = 4_000;
+/// Silence before the first word, in which a microphone that was just opened gets its connection, also
+/// on a busy machine: what is said before that is lost.
+const LEAD_MS: i64 = 10_000;
 /// Each of the three has spoken twice or more.
 const SCRIPT_MS: i64 = 25_900;
 /// Silence behind the script.
@@ -98,6 +99,17 @@ pub async fn until_read(person: &mut Person, name: &str, right: usize) {
         assert!(begun.elapsed() < READY_MAX, "{name}: {lines:?}");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+/// Writes so much of a voice of the set `incident`, to be heard once; gives its words.
+pub async fn write_beginning(path: &Path, name: &str, spoken_ms: i64) -> String {
+    let mut heard = vec![0.0; samples(LEAD_MS)];
+    heard.extend_from_slice(&decoded(name).await[..samples(spoken_ms)]);
+    wav(path, &heard);
+    let own = utterances(name).into_iter();
+    own.filter(|utterance| utterance.end_ms <= spoken_ms)
+        .map(|utterance| format!("{} ", utterance.text))
+        .collect()
 }
 
 /// Writes a voice of the set `incident`; gives the words of the script's part.
