@@ -15,7 +15,7 @@ use hansard_client::{
     score::percentile,
     wer::{self, Errors},
 };
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What decodes are given beside the sound.
 #[derive(Default)]
@@ -143,9 +143,9 @@ fn names(meeting: &Meeting) -> Vec<String> {
 }
 
 /// Milliseconds of a pass's encoder, and of each token of text, by the least window.
-async fn costs(model: &Model, path: &PathBuf, floor: u32, cut: &Cut) -> Result<(f64, f64)> {
+async fn costs(model: &Model, path: &Path, floor: u32, cut: &Cut) -> Result<(f64, f64)> {
     let model = Variant { floor, ..PLAIN }.of(model);
-    let mut offline = Offline::with(model, path.clone(), 1).await?;
+    let mut offline = Offline::with(model, path.to_path_buf(), 1).await?;
     offline.effort = Effort::Quick;
     let (mut encoder, mut token) = (Vec::new(), Vec::new());
     for _ in 0..5 {
