@@ -2,6 +2,10 @@
 //! misbehave.
 
 use super::{Scratch, faults::Faults, s3::Bucket, server::Server};
+use hansard::domain::{
+    recording::{SegmentName, Track},
+    spool_path::{self, TRACK_FILE},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -93,6 +97,35 @@ pub fn spooled(data: &Path) -> usize {
         .iter()
         .filter(|path| path.extension().is_some_and(|end| end == "mkv"))
         .count()
+}
+
+/// A segment's file in the spool, and whose it is.
+pub struct Spooled {
+    pub track: Track,
+    pub epoch: i64,
+    pub name: SegmentName,
+    pub path: PathBuf,
+}
+
+/// The segments in the spool of a data folder, in their order within each recording and epoch. One
+/// that goes meanwhile is left out.
+pub fn segments(data: &Path) -> Vec<Spooled> {
+    let read = |path: PathBuf| {
+        let folder = path.parent()?;
+        let track = fs::read(folder.join(TRACK_FILE)).ok()?;
+        Some(Spooled {
+            track: serde_json::from_slice(&track).ok()?,
+            epoch: spool_path::part(folder.parent()?.file_name()?)?,
+            name: SegmentName::parse(path.file_name()?.to_str()?)?,
+            path,
+        })
+    };
+    let mut all: Vec<Spooled> = files(&data.join("spool"))
+        .into_iter()
+        .filter_map(read)
+        .collect();
+    all.sort_by_key(|one| (one.track.recording, one.epoch, one.name));
+    all
 }
 
 /// Every file below a folder.

@@ -6,7 +6,7 @@ mod packet;
 use super::{
     room::{self, File, Guest, Left, Line, Room},
     sound::{self, STEP_MS, staircase},
-    support::{Scratch, eventually},
+    support::{Scratch, eventually, place},
 };
 use hansard::{domain::time::MeetingTime, media::containers::matroska::Reader};
 use hansard_client::{
