@@ -18,13 +18,20 @@ use std::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{eventually, server::Server};
+use crate::support::{
+    eventually, patiently,
+    place::{Spooled, segments},
+    server::Server,
+};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// From asking for the first sample to its being taken.
 const LEAD: Duration = Duration::from_millis(150);
 /// On a busy machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(60);
+
+/// The files of several meetings that end together, on a busy machine.
+const FILES_MAX: Duration = Duration::from_secs(180);
 
 /// `hansard serve` with room for many meetings, and these in its environment.
 pub fn serve(data: &Path, environment: &[(&str, &str)]) -> Server {
@@ -94,10 +101,30 @@ impl Voice {
         self.sending.await.expect("the sender does not panic")
     }
 
-    pub async fn stopped(self) {
+    /// Says no more.
+    pub async fn stopped(self) -> Sent {
         self.stop.cancel();
-        self.finished().await;
+        self.finished().await
     }
+
+    /// How far it is by now (ms).
+    pub fn now(&self) -> i64 {
+        self.begins.elapsed().as_millis() as i64
+    }
+}
+
+/// By how much a sender was late itself, at most, until so long after its first packet (ms). It
+/// says when its packets left, which nobody else can tell from sound that was made later: a busy
+/// machine is no fault of whoever receives.
+pub fn late(sent: &Sent, until_ms: i64) -> i64 {
+    let first = sent.packets.first().expect("something was sent").due;
+    let until = first + Duration::from_millis(until_ms.unsigned_abs());
+    let late = sent
+        .packets
+        .iter()
+        .filter(|packet| packet.due <= until)
+        .map(|packet| packet.at - packet.due);
+    late.max().map_or(0, |late| late.as_millis() as i64)
 }
 
 /// A recording with its file.
@@ -151,10 +178,10 @@ impl Room {
     pub async fn open(client: &Client, settings: Value) -> Self {
         let email = format!("{}@example.org", uuid::Uuid::now_v7());
         let host = client.create_user(&email, "Host").await.expect("a user");
-        let meeting = client
-            .create_meeting(&host, settings)
-            .await
-            .expect("a meeting");
+        let meeting = patiently("a meeting", SOON, || {
+            client.create_meeting(&host, settings.clone())
+        })
+        .await;
         Self::observe(client, meeting["id"].as_str().expect("an id")).await
     }
 
@@ -185,7 +212,7 @@ impl Room {
     pub async fn guest(&self, name: &str) -> Guest {
         let email = format!("{name}-{}@example.org", uuid::Uuid::now_v7());
         let user = self.client.create_user(&email, name).await.expect("a user");
-        let joined = self.client.join(&self.id, &user).await.expect("joins");
+        let joined = patiently("joins", SOON, || self.client.join(&self.id, &user)).await;
         Guest {
             name: name.into(),
             id: joined.participant_id.clone(),
@@ -202,13 +229,13 @@ impl Room {
 
     /// Says so by REST, with the token that has no expiry; gives the entry's time.
     pub async fn say(&self, guest: &Guest, consent_type: &str, status: &str) -> DateTime<Utc> {
-        let said = self
-            .client
-            .consent(&guest.joined.consent_token, &self.id, consent_type, status)
-            .await;
-        time(
-            &said.unwrap_or_else(|error| panic!("{} cannot say {status}: {error}", guest.name))["timestamp"],
-        )
+        let what = format!("{} says {status}", guest.name);
+        let said = patiently(&what, SOON, || {
+            self.client
+                .consent(&guest.joined.consent_token, &self.id, consent_type, status)
+        })
+        .await;
+        time(&said["timestamp"])
     }
 
     pub async fn line(&self, guest: &Guest) -> Line {
@@ -222,8 +249,10 @@ impl Room {
             .expect("a socket");
         let mut request = audio_stream(&guest.id, "opus", sender.config(), None, None);
         request["source"] = source.into();
-        let stream = self.client.create_stream(&self.id, request).await;
-        let stream = stream.unwrap_or_else(|error| panic!("{} gets no port: {error}", guest.name));
+        let stream = patiently(&format!("a port for {}", guest.name), SOON, || {
+            self.client.create_stream(&self.id, request.clone())
+        })
+        .await;
         Line {
             sender,
             to: stream.address(),
@@ -232,6 +261,38 @@ impl Room {
 
     pub async fn speak(&self, guest: &Guest, frames: &[Frame]) -> Voice {
         self.line(guest).await.speak(frames, Instant::now() + LEAD)
+    }
+
+    /// The segments of a guest in the spool of a data folder.
+    pub fn spooled(&self, data: &Path, guest: &Guest) -> Vec<Spooled> {
+        let mut all = segments(data);
+        all.retain(|one| {
+            one.track.meeting.to_string() == self.id
+                && one.track.participant.to_string() == guest.id
+        });
+        all
+    }
+
+    /// Which segment of a guest is the last one.
+    pub fn newest(&self, data: &Path, guest: &Guest) -> Option<(i64, u32)> {
+        let all = self.spooled(data, guest);
+        all.iter().map(|one| (one.epoch, one.name.n)).max()
+    }
+
+    /// Waits until a voice is recorded, in a segment after this one. How far the voice is by then
+    /// (ms): what it says from there on is all recorded.
+    pub async fn recorded(
+        &self,
+        data: &Path,
+        guest: &Guest,
+        voice: &Voice,
+        after: Option<(i64, u32)>,
+    ) -> i64 {
+        eventually("the voice is recorded", SOON, async || {
+            self.newest(data, guest) > after
+        })
+        .await;
+        voice.now()
     }
 
     pub fn events(&self) -> Vec<Event> {
@@ -262,7 +323,7 @@ impl Room {
                 && matches!(event.data()["state"].as_str(), Some("ready" | "failed"))
                 || event.data()["reason"] == "nothing_recorded"
         };
-        eventually("the files are made", Duration::from_secs(60), async || {
+        eventually("the files are made", FILES_MAX, async || {
             self.events().iter().any(over)
         })
         .await;
@@ -350,6 +411,28 @@ pub async fn say_at(signal: &mut Signal, consent_type: &str, status: &str) -> Ev
         })
         .await
         .expect("an answer")
+}
+
+/// Makes an offer, and the same again while the server has no time to answer; gives the answer.
+/// What else comes at the socket is handed on.
+pub async fn offer(signal: &mut Signal, data: &Value, mut other: impl FnMut(&Event)) -> Event {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let id = signal.say("offer", data.clone()).await;
+        let id = id.expect("the socket is open");
+        let answers = |event: &Event| {
+            let answers = event.value["re"] == id.as_str();
+            if !answers {
+                other(event);
+            }
+            answers
+        };
+        let answer = signal.wait_for(deadline, answers).await.expect("an answer");
+        if answer.data()["code"] != "unavailable" || Instant::now() > deadline {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
 }
 
 /// The settings of a meeting that only records.

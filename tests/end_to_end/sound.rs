@@ -108,12 +108,16 @@ impl Sound {
     /// Which steps of a staircase are in the file, each with where (ms of MeetingTime), by windows
     /// of half a step.
     pub fn steps(&self, steps: i64) -> Vec<(i64, i64)> {
-        let window = count(STEP_MS / 2);
+        let (window, edge) = (count(STEP_MS / 2), count(10));
         self.samples
             .chunks_exact(window)
             .enumerate()
             .filter_map(|(n, samples)| {
-                if tone::dbfs(tone::rms(samples)) < ABSENT_DB {
+                // An edge of the sound that a window has little more of is no step: what is so
+                // short has no frequency. Sound of 100 ms fills a window, wherever it lies.
+                let (head, tail) = (&samples[..edge], &samples[window - edge..]);
+                let absent = |samples| tone::dbfs(tone::rms(samples)) < ABSENT_DB;
+                if absent(head) || absent(tail) {
                     return None;
                 }
                 let level = |step: i64| level(samples, step_hz(step));

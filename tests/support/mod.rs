@@ -20,7 +20,13 @@ pub mod signaling;
 pub mod stored;
 pub mod tone_meeting;
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use hansard_client::rest::CallError;
+use std::{
+    future::Future,
+    net::{TcpListener, UdpSocket},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// A directory that other users may pass through, removed when dropped.
 pub struct Scratch(PathBuf);
@@ -59,6 +65,42 @@ pub async fn eventually<F: Future<Output = bool>>(
         assert!(asked.elapsed() < at_most, "not within {at_most:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Asks, and again while the answer is that it cannot be answered now (503, or nobody there), at
+/// most so long.
+pub async fn patiently<T, F: Future<Output = Result<T, CallError>>>(
+    what: &str,
+    patience: Duration,
+    mut call: impl FnMut() -> F,
+) -> T {
+    let asked = tokio::time::Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error)
+                if matches!(error.status(), None | Some(503)) && asked.elapsed() < patience =>
+            {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
+
+/// Ports of loopback that nobody has and the kernel gives to nobody who asks for any, so that they
+/// stay free until they are taken.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let mut bound = Vec::new();
+    while bound.len() < N {
+        let at = ("127.0.0.1", fastrand::u16(10_000..20_000));
+        // For whoever takes both.
+        if UdpSocket::bind(at).is_ok() {
+            bound.extend(TcpListener::bind(at));
+        }
+    }
+    let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
+    std::array::from_fn(|n| port(&bound[n]))
 }
 
 /// What an environment variable says, or as usual: for runs that are longer than every day's.

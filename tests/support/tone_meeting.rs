@@ -1,16 +1,19 @@
 //! A meeting of people who send a tone, and what its files hold of them.
 
-use super::Scratch;
+use super::{
+    Scratch, eventually, patiently,
+    place::{Spooled, segments},
+};
 use chrono::{DateTime, Utc};
 use hansard_client::{
-    rest::{CallError, Client, Recording, audio_stream},
+    rest::{Client, Recording, audio_stream},
     sender::{Frame, Sender, SenderConfig},
     tone::{self, OpusSettings},
 };
 use serde_json::json;
 use std::{
-    future::Future,
     net::{IpAddr, Ipv4Addr},
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -26,6 +29,10 @@ pub const SILENT_DB: f64 = -45.0;
 const HZ: [f64; 4] = [500.0, 800.0, 1_300.0, 2_100.0];
 /// Of whoever has not agreed.
 pub const DECLINED_HZ: f64 = 3_100.0;
+/// How long a call that cannot be answered now is repeated, as a client does.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// From the first packet until it is recorded, at most: a machine may be busy.
+const BEGINS_MAX_MS: i64 = 30_000;
 /// The longest that anybody sends a tone.
 const LENGTH: Duration = Duration::from_secs(180);
 
@@ -34,8 +41,6 @@ pub struct ToneMeeting {
     pub meeting: String,
     pub voices: Vec<Voice>,
     stop: CancellationToken,
-    /// How long a call that cannot be answered now is repeated, as a client does.
-    patience: Duration,
 }
 
 pub struct Voice {
@@ -68,38 +73,12 @@ fn tone_frames(hz: f64) -> Arc<[Frame]> {
     frames
 }
 
-/// Asks, and again while the answer is that it cannot be answered now (503, or nobody there), at
-/// most so long.
-pub async fn patiently<T, F: Future<Output = Result<T, CallError>>>(
-    what: &str,
-    patience: Duration,
-    mut call: impl FnMut() -> F,
-) -> T {
-    let asked = Instant::now();
-    loop {
-        match call().await {
-            Ok(answer) => return answer,
-            Err(error)
-                if matches!(error.status(), None | Some(503)) && asked.elapsed() < patience =>
-            {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            Err(error) => panic!("{what}: {error}"),
-        }
-    }
-}
-
 impl ToneMeeting {
     pub async fn begin(client: &Client, people: usize) -> Self {
-        Self::begin_patiently(client, people, Duration::ZERO).await
-    }
-
-    /// The same while things are away.
-    pub async fn begin_patiently(client: &Client, people: usize, patience: Duration) -> Self {
         let email = unique("host");
-        let host = patiently("a user", patience, || client.create_user(&email, "Host")).await;
+        let host = patiently("a user", PATIENCE, || client.create_user(&email, "Host")).await;
         let settings = json!({"aiEnabled": false});
-        let meeting = patiently("a meeting", patience, || {
+        let meeting = patiently("a meeting", PATIENCE, || {
             client.create_meeting(&host, settings.clone())
         })
         .await;
@@ -107,7 +86,6 @@ impl ToneMeeting {
             meeting: meeting["id"].as_str().expect("an id").to_owned(),
             voices: Vec::new(),
             stop: CancellationToken::new(),
-            patience,
         };
         for _ in 0..people {
             tones.add(client).await;
@@ -129,12 +107,9 @@ impl ToneMeeting {
 
     async fn voice(&self, client: &Client, hz: f64, status: &str) -> Voice {
         let (id, email) = (&self.meeting, unique("speaker"));
-        let user = patiently("a user", self.patience, || {
-            client.create_user(&email, "Speaker")
-        })
-        .await;
-        let joined = patiently("joins", self.patience, || client.join(id, &user)).await;
-        patiently("says", self.patience, || {
+        let user = patiently("a user", PATIENCE, || client.create_user(&email, "Speaker")).await;
+        let joined = patiently("joins", PATIENCE, || client.join(id, &user)).await;
+        patiently("says", PATIENCE, || {
             client.consent(&joined.token, id, "recording", status)
         })
         .await;
@@ -142,7 +117,7 @@ impl ToneMeeting {
             .await
             .expect("a socket");
         let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
-        let to = patiently("a port", self.patience, || {
+        let to = patiently("a port", PATIENCE, || {
             client.create_stream(id, request.clone())
         })
         .await
@@ -163,6 +138,29 @@ impl ToneMeeting {
         }
     }
 
+    /// The last holder of the meeting whose segments lie in this data folder.
+    pub fn epoch(&self, data: &Path) -> i64 {
+        let all = segments(data).into_iter();
+        let ours = all.filter(|one| one.track.meeting.to_string() == self.meeting);
+        ours.map(|one| one.epoch).max().unwrap_or(0)
+    }
+
+    /// Waits until such a segment of every voice has begun. From when on all that is said is
+    /// recorded in its place: what is found to be placed too early at first leaves a short hole.
+    pub async fn recorded(&self, data: &Path, wanted: impl Fn(&Spooled) -> bool) -> DateTime<Utc> {
+        eventually("all are recorded", PATIENCE, async || {
+            let mut all = segments(data);
+            all.retain(&wanted);
+            let of = |voice: &Voice| {
+                all.iter()
+                    .any(|one| one.track.participant.to_string() == voice.participant)
+            };
+            self.voices.iter().all(of)
+        })
+        .await;
+        later(Utc::now(), 1_500)
+    }
+
     /// The sound ends without a word to anybody; again nothing happens.
     pub async fn fall_silent(&mut self) {
         self.stop.cancel();
@@ -178,7 +176,7 @@ impl ToneMeeting {
     /// Ends the meeting; answers when the sound ended.
     pub async fn end(&mut self, client: &Client) -> DateTime<Utc> {
         let (meeting, mut ended) = (self.meeting.clone(), Utc::now());
-        patiently("ends", self.patience, || {
+        patiently("ends", PATIENCE, || {
             ended = Utc::now();
             client.end(&meeting)
         })
@@ -274,7 +272,10 @@ impl Files {
         to: DateTime<Utc>,
         holes: &[(DateTime<Utc>, DateTime<Utc>)],
     ) {
-        let mut from = voice.begin + chrono::Duration::milliseconds(1_500);
+        let begin = self.ms(voice.begin);
+        let start = self.track(voice).start_ms.expect("it is ready");
+        assert!(start - begin < BEGINS_MAX_MS, "{start}, sent from {begin}");
+        let mut from = later(voice.begin, (start - begin).max(1_500));
         for (begin, end) in holes {
             assert_eq!(self.silent(voice, from, *begin), [], "before a hole");
             from = *end;
@@ -282,7 +283,8 @@ impl Files {
         assert_eq!(
             self.silent(voice, from, to - chrono::Duration::milliseconds(300)),
             [],
-            "to the end"
+            "to the end, from {} ms",
+            self.ms(from)
         );
     }
 }

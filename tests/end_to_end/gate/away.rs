@@ -5,7 +5,7 @@ use super::{
     room::{Room, SOON, recording_only, say_at, serve, socket, time},
     sound::staircase,
     support::{Scratch, eventually, postgres::Cluster, rabbitmq::RabbitMq},
-    withdrawal::{GRACE_MS, assert_only, assert_spool},
+    withdrawal::{GRACE_MS, Said, Stood, assert_only, assert_spool, late_in_all, sent_of},
 };
 use hansard::{
     domain::consent::{ChainEntry, ConsentStatus, ConsentType, verify},
@@ -14,6 +14,9 @@ use hansard::{
 use hansard_client::rest::Client;
 use serde_json::Value;
 use std::time::Duration;
+
+/// Longer than the queue is away in all: the voice is stopped.
+const LENGTH_MS: i64 = 60_000;
 
 /// The log as anybody reads it, walked.
 async fn assert_chain(client: &Client, meeting: &str) -> Vec<Value> {
@@ -71,7 +74,12 @@ pub async fn postgres() {
     ];
     let [of_ana, of_ben, of_cleo] = &voices;
 
-    of_cleo.reaches(1_500).await;
+    for (guest, voice) in [&ana, &ben, &cleo].into_iter().zip(&voices) {
+        room.recorded(data.path(), guest, voice, None).await;
+    }
+    of_cleo
+        .reaches((of_cleo.now() + 2_500).unsigned_abs())
+        .await;
     cluster.freeze(true).await;
     let told = say_at(&mut signal, "recording_ai", "withdrawn").await;
     assert_eq!(
@@ -183,11 +191,12 @@ pub async fn queue() {
     let room = Room::open(&client, recording_only()).await;
     let ana = room.guest_who("Ana", "accepted").await;
     let mut signal = socket(&room, &ana).await;
-    let frames = staircase(40_000);
+    let frames = staircase(LENGTH_MS);
     let voice = room.speak(&ana, &frames).await;
     let mut stood = Vec::new();
 
-    voice.reaches(2_000).await;
+    let from = room.recorded(data.path(), &ana, &voice, None).await;
+    voice.reaches((from + 3_000).unsigned_abs()).await;
     broker.freeze(true);
     let said = client
         .consent(
@@ -199,14 +208,16 @@ pub async fn queue() {
         .await
         .expect("acts");
     let withdrawn = time(&said["timestamp"]);
-    stood.push((0, voice.at(withdrawn)));
-    tokio::time::sleep(Duration::from_millis(2 * GRACE_MS.unsigned_abs())).await;
-    assert_spool(data.path(), &room, &frames, voice.at(withdrawn) + GRACE_MS).await;
+    let close = voice.at(withdrawn);
+    stood.push(Stood::withdrawn(0, from, close));
+    assert_spool(data.path(), &room, &frames, close + GRACE_MS).await;
+    let before = room.newest(data.path(), &ana);
     broker.freeze(false);
 
     // A grant, and then messages about the withdrawal before it, late and twice: they close
     // nothing.
-    let from = voice.at(room.say(&ana, "recording_ai", "accepted").await);
+    let open = voice.at(room.say(&ana, "recording_ai", "accepted").await);
+    let from = room.recorded(data.path(), &ana, &voice, before).await;
     voice.reaches((from + 2_000).unsigned_abs()).await;
     let stale = Ask::Withdraw {
         id: said["id"]
@@ -240,9 +251,9 @@ pub async fn queue() {
     let told = say_at(&mut signal, "recording_ai", "withdrawn").await;
     assert_eq!(told.kind(), "consent_updated", "{:?}", told.value);
     let withdrawn = voice.at(time(&told.data()["timestamp"]));
-    stood.push((from, withdrawn));
-    tokio::time::sleep(Duration::from_millis(2 * GRACE_MS.unsigned_abs())).await;
+    stood.push(Stood::withdrawn(open, from, withdrawn));
     assert_spool(data.path(), &room, &frames, withdrawn + GRACE_MS).await;
+    let before = room.newest(data.path(), &ana);
     broker.restart().await;
     for _ in 0..5 {
         eventually("a late hint is delivered", SOON, async || {
@@ -255,16 +266,31 @@ pub async fn queue() {
     }
     // A grant once more, which the worker learns of by any way; and the stale withdrawal again,
     // after the newer one.
-    let from = voice.at(room.say(&ana, "recording_ai", "accepted").await);
+    let open = voice.at(room.say(&ana, "recording_ai", "accepted").await);
     others
         .ask(meeting, &stale, Duration::from_secs(2))
         .await
         .expect("delivered");
-    voice.reaches((from + 3_000).unsigned_abs()).await;
-    stood.push((from, from + 3_000));
-    voice.stopped().await;
+    let from = room.recorded(data.path(), &ana, &voice, before).await;
+    let until = from + 3_000;
+    // What a machine is late with is not what was said last.
+    voice.reaches((until + 500).unsigned_abs()).await;
+    stood.push(Stood {
+        open,
+        close: LENGTH_MS,
+        from,
+        until,
+    });
+    let zero = voice.zero;
+    let sent = voice.stopped().await;
+    let said = Said {
+        frames: sent_of(&frames, &sent),
+        zero,
+        stood: &stood,
+        late_ms: late_in_all(&room, data.path(), &ana, &sent),
+    };
     assert_chain(&client, &room.id).await;
     let left = room.end().await;
-    assert_only(&left, &ana, &frames, &stood, GRACE_MS);
+    assert_only(&left, &ana, &said, GRACE_MS);
     server.terminate();
 }

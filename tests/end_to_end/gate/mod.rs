@@ -27,8 +27,8 @@ async fn nobody_is_kept_who_has_not_agreed() {
         withdrawal::by_rest(&client, data.path()),
         withdrawal::by_socket(&client, data.path()),
         withdrawal::in_mid_sentence(&client, data.path()),
-        policy::all(&client),
-        policy::required(&client),
+        policy::all(&client, data.path()),
+        policy::required(&client, data.path()),
     );
     server.terminate();
 }

@@ -4,7 +4,7 @@ use super::{
     room::{Room, SOON, signal_url, socket},
     sound::{hum, kept_in, staircase},
     support::eventually,
-    withdrawal::assert_only,
+    withdrawal::{Said, Stood, assert_only, late_in_all, sent_of},
 };
 use chrono::{DateTime, Utc};
 use hansard::clock::Clock;
@@ -14,6 +14,7 @@ use hansard_client::{
     signal::{Entry, Signal},
 };
 use serde_json::json;
+use std::path::Path;
 
 fn now() -> DateTime<Utc> {
     Clock::default().now()
@@ -21,23 +22,25 @@ fn now() -> DateTime<Utc> {
 
 /// A newcomer who has not agreed pauses everybody before its first packet; recording goes on when
 /// it agrees.
-pub async fn all(client: &Client) {
+pub async fn all(client: &Client, data: &Path) {
     let room = Room::open(client, json!({"aiEnabled": false, "consentPolicy": "all"})).await;
     let ana = room.guest_who("Ana", "accepted").await;
-    let frames = staircase(8_000);
+    let frames = staircase(30_000);
     let voice = room.speak(&ana, &frames).await;
     room.until_state("recording").await;
-    voice.reaches(2_500).await;
+    let from = room.recorded(data, &ana, &voice, None).await;
+    voice.reaches((from + 3_750).unsigned_abs()).await;
     let ben = room.guest("Ben").await;
     let line = room.line(&ben).await;
     // The answer came after the pause.
     let paused = voice.at(now());
-    let hums = hum(330.0, 5_000, &[]);
+    let hums = hum(330.0, 30_000, &[]);
     let humming = line.speak(&hums, std::time::Instant::now());
     let told = room.until_state("paused").await;
     assert_eq!(told.data()["waitingFor"], json!([ben.id]));
     assert_eq!(told.data()["reason"], "consent");
-    voice.reaches(5_000).await;
+    voice.reaches((paused + 2_500).unsigned_abs()).await;
+    let before = room.newest(data, &ana);
     let agreed = room.say(&ben, "recording", "accepted").await;
     let told = |event: &hansard_client::signal::Event| {
         event.kind() == "recording_state"
@@ -46,10 +49,14 @@ pub async fn all(client: &Client) {
     };
     room.until("it goes on", |event| told(event) && event.seq() > Some(3))
         .await;
-    let stood = [(0, paused), (voice.at(agreed), 8_000)];
-    let of_ben = [(humming.at(agreed), 5_000)];
-    voice.finished().await;
-    humming.finished().await;
+    let again = room.recorded(data, &ana, &voice, before).await;
+    room.recorded(data, &ben, &humming, None).await;
+    let until = again + 1_500;
+    voice.reaches((until + 500).unsigned_abs()).await;
+    let stood = [(0, paused), (voice.at(agreed), 30_000)];
+    let of_ben = humming.at(agreed);
+    voice.stopped().await;
+    humming.stopped().await;
     let left = room.end().await;
     // What is missing before the pause is the time that the newcomer's stream took to be opened.
     let (track, gaps) = (
@@ -70,8 +77,12 @@ pub async fn all(client: &Client) {
         wrong.is_empty(),
         "frames {wrong:?} of {stood:?} were recorded while paused"
     );
+    let counted = |from: i64, until: i64| {
+        let frame = |ms: i64| (ms / 20).unsigned_abs() as usize;
+        there.range(frame(from)..frame(until)).count()
+    };
     assert!(
-        there.range(..100).count() > 80 && there.range(340..).count() > 40,
+        counted(from, from + 2_000) > 80 && counted(again, until) > 60,
         "recorded before and after: {there:?}"
     );
     assert!(gaps.iter().any(|gap| gap.reason == "paused"), "{gaps:?}");
@@ -84,13 +95,13 @@ pub async fn all(client: &Client) {
     );
     let of = kept_in(&left.track(&ben).expect("a track").bytes, &hums);
     assert!(
-        of.iter().all(|n| *n as i64 * 20 >= of_ben[0].0),
+        of.iter().all(|n| *n as i64 * 20 >= of_ben),
         "Ben before he agreed"
     );
 }
 
 /// Only who agreed gets in, and who takes it back is put out.
-pub async fn required(client: &Client) {
+pub async fn required(client: &Client, data: &Path) {
     let room = Room::open(
         client,
         json!({"aiEnabled": false, "consentPolicy": "required"}),
@@ -128,9 +139,10 @@ pub async fn required(client: &Client) {
 
     room.say(&ana, "recording", "accepted").await;
     let signal = socket(&room, &ana).await;
-    let frames = staircase(6_000);
+    let frames = staircase(30_000);
     let voice = room.speak(&ana, &frames).await;
-    voice.reaches(2_500).await;
+    let from = room.recorded(data, &ana, &voice, None).await;
+    voice.reaches((from + 3_750).unsigned_abs()).await;
     let declined = room.say(&ana, "recording", "declined").await;
     let closed = signal.ended().await.expect("the socket is closed");
     assert_eq!(closed.code, Some(4003), "{closed:?}");
@@ -146,8 +158,17 @@ pub async fn required(client: &Client) {
             || event.kind() == "participant_left"
     };
     room.until("the stream is closed", closes).await;
-    let stood = [(0, voice.at(declined))];
-    voice.finished().await;
+    // What she says after that is nowhere.
+    let close = voice.at(declined);
+    voice.reaches((close + 3_500).unsigned_abs()).await;
+    let zero = voice.zero;
+    let sent = voice.stopped().await;
+    let said = Said {
+        frames: sent_of(&frames, &sent),
+        zero,
+        stood: &[Stood::withdrawn(0, from, close)],
+        late_ms: late_in_all(&room, data, &ana, &sent),
+    };
     let left = room.end().await;
-    assert_only(&left, &ana, &frames, &stood, 5);
+    assert_only(&left, &ana, &said, 5);
 }

@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(60);
-/// From the end of it to the next segment: a pause after the failure, and a look at the disk.
-const AGAIN_MS: i64 = 4_000;
 
 async fn observe(client: &Client, meeting: &str) -> Signal {
     Signal::observe(client, meeting, Some(0))
@@ -53,7 +51,7 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
     let (place, disk) = (Place::new().await, SmallDisk::new(300));
     let server = place.serve_on(disk.path(), &[], &[disk.environment()]);
     let client = server.client();
-    let mut tones = ToneMeeting::begin_patiently(&client, 2, SOON).await;
+    let mut tones = ToneMeeting::begin(&client, 2).await;
     let mut signal = observe(&client, &tones.meeting).await;
     told(&mut signal, "recording", None, 0).await;
     // Its tables have pages for what is written later.
@@ -66,16 +64,17 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
     let freed = async {
         tokio::time::sleep(Duration::from_secs(6)).await;
         disk.free(Some(&server));
-        Utc::now()
     };
-    let (freed, ()) = tokio::join!(freed, tones.add(&client));
+    tokio::join!(freed, tones.add(&client));
+    // Told after a second of it.
     told(&mut signal, "recording", None, 0).await;
+    let again = Utc::now();
     degraded(&server, "spool_full", false).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let ended = tones.end(&client).await;
     let files = tones.files(&client, SOON).await;
     for voice in &tones.voices[..2] {
-        files.whole(voice, ended, &[(later(full, -500), later(freed, AGAIN_MS))]);
+        files.whole(voice, ended, &[(later(full, -500), again)]);
         let gaps = &files.track(voice).gaps;
         assert!(
             !gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"),
@@ -83,7 +82,7 @@ async fn a_full_disk_costs_what_comes_until_it_is_freed() {
         );
     }
     let newcomer = &tones.voices[2];
-    let from = later(freed, AGAIN_MS).max(later(newcomer.begin, 1_500));
+    let from = again.max(later(newcomer.begin, 1_500));
     assert_eq!(
         files.silent(newcomer, from, later(ended, -300)),
         [],
@@ -107,14 +106,14 @@ async fn descriptors_that_ran_out_cost_what_comes_until_there_are_some() {
     told(&mut signal, "paused", Some("disk"), 2).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     server.limit(Resource::Nofile, None);
-    let freed = Utc::now();
     told(&mut signal, "recording", None, 0).await;
+    let again = Utc::now();
     degraded(&server, "descriptors", false).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let ended = tones.end(&client).await;
     let files = tones.files(&client, SOON).await;
     for voice in &tones.voices {
-        files.whole(voice, ended, &[(later(few, -500), later(freed, AGAIN_MS))]);
+        files.whole(voice, ended, &[(later(few, -500), again)]);
         let gaps = &files.track(voice).gaps;
         assert!(
             !gaps.is_empty() && gaps.iter().all(|gap| gap.reason == "lost"),

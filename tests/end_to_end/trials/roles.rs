@@ -2,7 +2,7 @@
 //! they stand on is away.
 
 use super::support::{
-    Scratch, eventually,
+    Scratch, eventually, free_ports,
     place::{Place, spooled},
     postgres::Cluster,
     rabbitmq::RabbitMq,
@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// On a busy machine.
 const SOON: Duration = Duration::from_secs(90);
-/// From a start to the next segment.
-const AGAIN_MS: i64 = 3_000;
 
 /// Waits until it says that this is away, or is not.
 async fn degraded(server: &Server, reason: &str, is: bool) {
@@ -36,8 +34,11 @@ async fn a_server_that_is_started_again_without_storage_goes_on() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     server.kill();
     let killed = Utc::now();
+    let epoch = tones.epoch(place.data.path());
     let server = place.serve(&[]);
-    let started = Utc::now();
+    let again = tones
+        .recorded(place.data.path(), |one| one.epoch > epoch)
+        .await;
     degraded(&server, "storage", true).await;
     let before = place.spooled();
     assert!(before > 0);
@@ -50,11 +51,7 @@ async fn a_server_that_is_started_again_without_storage_goes_on() {
     let ended = tones.end(&client).await;
     let files = tones.files(&client, SOON).await;
     for voice in &tones.voices {
-        files.whole(
-            voice,
-            ended,
-            &[(later(killed, -1_200), later(started, AGAIN_MS))],
-        );
+        files.whole(voice, ended, &[(later(killed, -1_200), again)]);
         let gaps = &files.track(voice).gaps;
         assert!(gaps.len() == 1 && gaps[0].reason == "lost", "{gaps:?}");
     }
@@ -118,7 +115,7 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
         degraded(server, "broker", false).await;
     }
     let client = Client::new(api_runs.url(), &key).expect("the address is well-formed");
-    let mut tones = ToneMeeting::begin_patiently(&client, 2, SOON).await;
+    let mut tones = ToneMeeting::begin(&client, 2).await;
     let spool = || spooled(folders[0].path());
     eventually("segments wait in the spool", SOON, async || spool() >= 4).await;
 
@@ -126,8 +123,11 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
     worker_runs.kill();
     api_runs.kill();
     let killed = Utc::now();
+    let epoch = tones.epoch(folders[0].path());
     let (worker_runs, api_runs) = tokio::task::block_in_place(|| (worker(), api()));
-    let started = Utc::now();
+    let again = tones
+        .recorded(folders[0].path(), |one| one.epoch > epoch)
+        .await;
     degraded(&worker_runs, "storage", true).await;
     let before = spool();
     eventually("segments wait in the spool", SOON, async || {
@@ -139,11 +139,7 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
     let ended = tones.end(&client).await;
     let files = tones.files(&client, SOON).await;
     for voice in &tones.voices {
-        files.whole(
-            voice,
-            ended,
-            &[(later(killed, -1_200), later(started, AGAIN_MS))],
-        );
+        files.whole(voice, ended, &[(later(killed, -1_200), again)]);
         let gaps = &files.track(voice).gaps;
         assert!(gaps.len() == 1 && gaps[0].reason == "lost", "{gaps:?}");
     }
@@ -158,10 +154,7 @@ async fn api_and_worker_start_and_start_again_while_things_are_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_still_starts_ends_when_it_is_told_to() {
     let data = Scratch::new();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|free| free.local_addr())
-        .expect("a port")
-        .port();
+    let [port] = free_ports();
     let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_hansard"))
         .args([
             "serve",

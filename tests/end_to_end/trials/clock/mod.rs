@@ -4,9 +4,9 @@
 mod packet;
 
 use super::{
-    room::{self, File, Guest, Left, Line, Room},
+    room::{self, File, Guest, Left, Line, Room, late},
     sound::{self, STEP_MS, staircase},
-    support::{Scratch, eventually, place},
+    support::{Scratch, eventually, patiently, place},
 };
 use hansard::{domain::time::MeetingTime, media::containers::matroska::Reader};
 use hansard_client::{
@@ -54,7 +54,7 @@ async fn senders_as_they_are_in_the_field() {
     );
     trials.spawn(
         "redundant audio data",
-        packet::redundant_audio_data(client.clone()),
+        packet::redundant_audio_data(client.clone(), path()),
     );
     trials.spawn(
         "padding from before a grant",
@@ -76,7 +76,7 @@ async fn senders_as_they_are_in_the_field() {
     );
     trials.spawn(
         "redundancy from before a grant",
-        packet::redundancy_from_before_a_grant(client.clone()),
+        packet::redundancy_from_before_a_grant(client.clone(), path()),
     );
     failed.extend(trials.failed().await);
     assert!(failed.is_empty(), "failed: {}", failed.join("; "));
@@ -118,11 +118,10 @@ impl Trials {
 async fn line(room: &Room, guest: &Guest, codec: &str, config: SenderConfig) -> Line {
     let sender = Sender::bind(LOOPBACK, config).await.expect("a socket");
     let request = audio_stream(&guest.id, codec, sender.config(), None, None);
-    let stream = room
-        .client
-        .create_stream(&room.id, request)
-        .await
-        .expect("a port");
+    let stream = patiently("a port", room::SOON, || {
+        room.client.create_stream(&room.id, request.clone())
+    })
+    .await;
     Line {
         sender,
         to: stream.address(),
@@ -157,20 +156,6 @@ fn off(file: &File, zero_ms: i64, media: (i64, i64), stood: i64) -> (i64, usize)
         found.get(found.len() / 2).copied().unwrap_or(i64::MAX / 2),
         found.len(),
     )
-}
-
-/// By how much a sender was late itself, at most, until so long after its first packet (ms). It
-/// says when its packets left, which nobody else can tell from sound that was made later: a busy
-/// machine is no fault of whoever receives.
-fn late(sent: &Sent, until_ms: i64) -> i64 {
-    let first = sent.packets.first().expect("something was sent").due;
-    let until = first + Duration::from_millis(until_ms.unsigned_abs());
-    let late = sent
-        .packets
-        .iter()
-        .filter(|packet| packet.due <= until)
-        .map(|packet| packet.at - packet.due);
-    late.max().map_or(0, |late| late.as_millis() as i64)
 }
 
 fn assert_in_place(
