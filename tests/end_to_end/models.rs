@@ -3,13 +3,12 @@
 
 use crate::{
     room::{Room, recording_only},
-    support::{Scratch, eventually, server::Server},
+    support::{Scratch, eventually, free_ports, server::Server},
 };
 use axum::{Router, body::Body, extract::State, routing::get};
 use hansard_client::{rest::audio_stream, sender::SenderConfig};
 use sha2::{Digest as _, Sha256};
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -87,11 +86,6 @@ async fn readiness(ops: u16) -> Option<(u16, serde_json::Value)> {
     Some((status, answer.json().await.ok()?))
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("bound").port()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_named_model_is_fetched_before_the_process_is_ready() {
     let data = Scratch::new();
@@ -107,7 +101,7 @@ async fn a_named_model_is_fetched_before_the_process_is_ready() {
     let from = format!("http://{}", listener.local_addr().expect("bound"));
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    let ops = free_port();
+    let [ops] = free_ports();
     let _process = Process(
         process(data.path(), &from, ops)
             .spawn()
@@ -142,8 +136,9 @@ fn a_model_that_cannot_be_fetched_ends_the_start_and_says_what_to_do() {
     let data = Scratch::new();
     list(data.path(), b"lmgg and more");
     // Nobody listens there.
-    let from = format!("http://127.0.0.1:{}", free_port());
-    let output = process(data.path(), &from, free_port())
+    let [nobody, ops] = free_ports();
+    let from = format!("http://127.0.0.1:{nobody}");
+    let output = process(data.path(), &from, ops)
         .stderr(Stdio::piped())
         .output()
         .expect("the program that was just built starts");

@@ -3,6 +3,7 @@
 use crate::support::{
     Scratch, eventually,
     faults::{Fault, Faults, Rule},
+    free_ports,
     postgres::shared,
     rabbitmq::RabbitMq,
     s3::Bucket,
@@ -328,7 +329,7 @@ async fn a_store_that_speaks_otherwise_is_named_with_its_setting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_running_serve_are_fetched_by_its_own_address() {
     let scratch = Scratch::new();
-    let [listen, s3] = free_addresses();
+    let [listen, s3] = free_ports().map(|port| format!("127.0.0.1:{port}"));
     let server = Server::start(
         "serve",
         scratch.path(),
@@ -363,12 +364,6 @@ async fn files_of_a_running_serve_are_fetched_by_its_own_address() {
     assert_eq!(cors.state, State::Warn);
     assert!(cors.found.contains("https://app.example.org"), "{cors}");
     server.terminate();
-}
-
-/// Of ports that nobody listens on.
-fn free_addresses() -> [String; 2] {
-    let bound = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
-    bound.map(|listener| listener.local_addr().expect("bound").to_string())
 }
 
 /// A proxy that is in front and not named makes all clients one.

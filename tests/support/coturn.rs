@@ -1,9 +1,9 @@
 //! A TURN server for tests: Debian's coturn on loopback, with a secret of its own and TLS.
 
-use super::Scratch;
+use super::{Scratch, free_ports};
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -148,9 +148,4 @@ impl Drop for Coturn {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_ports() -> [u16; 2] {
-    let bound = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
-    bound.map(|listener| listener.local_addr().expect("bound").port())
 }

@@ -1,10 +1,9 @@
 //! A private pgbouncer in transaction mode.
 
-use super::{Scratch, eventually};
+use super::{Scratch, eventually, free_ports};
 use rustix::process::geteuid;
 use std::{
     fs,
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -24,10 +23,7 @@ impl Pgbouncer {
         let folder = Scratch::new();
         let (_, host) = url.split_once("host=").expect("a socket's folder");
         let host = host.replace("%2F", "/");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|free| free.local_addr())
-            .expect("a free port")
-            .port();
+        let [port] = free_ports();
         let place = folder.path().display();
         fs::write(folder.path().join("users"), "\"hansard\" \"\"\n").expect("it is ours");
         fs::write(

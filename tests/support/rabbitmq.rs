@@ -1,11 +1,11 @@
 //! RabbitMQ for tests: a private node that listens on loopback only and has an epmd of its own.
 
-use super::Scratch;
+use super::{Scratch, free_ports};
 use hansard::embed::watchdog::{Watchdog, wait};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -216,11 +216,4 @@ fn watch(child: &Child, remove: Option<&Path>) -> Watchdog {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Free at the same time, so that they differ.
-fn free_ports() -> [u16; 3] {
-    let listeners =
-        [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }

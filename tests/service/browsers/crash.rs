@@ -8,13 +8,12 @@ use super::{
 };
 use crate::{
     browser::packages,
-    support::{Scratch, eventually, server::Server},
+    support::{Scratch, eventually, free_ports, server::Server},
 };
 use chrono::{DateTime, Utc};
 use hansard_client::{rest::Recording, wer};
 use serde_json::Value;
 use std::{
-    net::TcpListener,
     path::Path,
     time::{Duration, Instant},
 };
@@ -30,11 +29,6 @@ fn serve(data: &Path, ports: [u16; 2]) -> Server {
     let [listen, storage] = ports.map(|port| format!("127.0.0.1:{port}"));
     let arguments = ["--listen", &listen, "--s3-listen", &storage];
     Server::start("serve", data, &arguments, &[])
-}
-
-fn free_ports() -> [u16; 2] {
-    let bound = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    bound.map(|listener| listener.local_addr().expect("bound").port())
 }
 
 /// What a page's history shows of somebody.
