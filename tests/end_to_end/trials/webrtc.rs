@@ -1,7 +1,7 @@
 //! Participants by WebRTC: their sound goes the way of plain RTP, and nobody's who did not agree.
 
 use super::{
-    room::{Guest, Room, SOON, serve, socket},
+    room::{Guest, Room, SOON, offer, serve, socket},
     site::{Site, speech, until_final},
     sound,
     support::{Scratch, eventually},
@@ -24,16 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-async fn ask(signal: &mut Signal, data: Value) -> Event {
-    let id = signal.say("offer", data).await.expect("the socket is open");
-    signal
-        .wait_for(Instant::now() + SOON, |event| {
-            event.value["re"] == id.as_str()
-        })
-        .await
-        .expect("an answer")
-}
-
 /// A participant with a socket and a peer connection.
 struct Browser {
     signal: Signal,
@@ -55,10 +45,8 @@ impl Browser {
     async fn connect(signal: &mut Signal) -> (Peer, Value) {
         let mut peer = Peer::bind(LOOPBACK).await.expect("a port");
         let sdp = peer.offer().expect("an offer");
-        let asked = Instant::now();
-        let answer = ask(signal, json!({"sdp": sdp})).await;
+        let answer = offer(signal, &json!({"sdp": sdp}), |_| {}).await;
         assert_eq!(answer.kind(), "answer", "{:?}", answer.value);
-        assert!(asked.elapsed() < Duration::from_secs(3));
         peer.accept(answer.data()["sdp"].as_str().expect("text"))
             .expect("an answer");
         peer.connect(SOON).await.expect("connects");
@@ -82,6 +70,20 @@ async fn streams(client: &Client, room: &Room) -> Vec<Value> {
         .list(&format!("/v1/meetings/{}/streams", room.id))
         .await;
     listed.expect("lists")
+}
+
+/// Waits until it is written that the first stream was replaced by the second.
+pub async fn until_replaced(room: &Room) {
+    let states = [
+        (json!("closed"), json!("replaced")),
+        (json!("open"), Value::Null),
+    ];
+    eventually("the second has replaced the first", SOON, async || {
+        let streams = streams(&room.client, room).await;
+        let told = |stream: &Value| (stream["state"].clone(), stream["reason"].clone());
+        streams.iter().map(told).eq(states.clone())
+    })
+    .await;
 }
 
 fn heard(events: &[Event], guest: &Guest) -> String {
@@ -217,7 +219,7 @@ async fn an_offer_that_cannot_be_taken_is_answered_in_words_and_harms_nobody() {
         ),
         (json!({"sdp": good, "tracks": 3}), "data"),
     ] {
-        let answer = ask(&mut signal, data).await;
+        let answer = offer(&mut signal, &data, |_| {}).await;
         assert_eq!(answer.kind(), "error", "{:?}", answer.value);
         assert_eq!(answer.data()["code"], "invalid", "{:?}", answer.value);
         let message = answer.data()["message"].as_str().expect("text");
@@ -287,18 +289,7 @@ async fn a_new_connection_goes_on_with_the_same_recording() {
         .speak(sound::hum(500.0, 2_000, &[]))
         .await
         .expect("no panic");
-    let states: Vec<_> = streams(&client, &room)
-        .await
-        .iter()
-        .map(|stream| (stream["state"].clone(), stream["reason"].clone()))
-        .collect();
-    assert_eq!(
-        states,
-        [
-            (json!("closed"), json!("replaced")),
-            (json!("open"), Value::Null)
-        ]
-    );
+    until_replaced(&room).await;
     second.peer.close().await.expect("it was connected");
     eventually("its stream ends", SOON, async || {
         streams(&client, &room).await[1]["reason"] == "bye"
