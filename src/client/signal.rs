@@ -21,9 +21,9 @@ pub const SUBPROTOCOL: &str = "hansard.v1";
 /// Events that wait to be taken.
 pub const EVENTS_MAX: usize = 8_192;
 /// From connecting to `joined`.
-const JOIN_MAX: Duration = Duration::from_secs(10);
+const JOIN_MAX: Duration = Duration::from_secs(30);
 /// From closing to the server's answer.
-const CLOSE_MAX: Duration = Duration::from_secs(5);
+const CLOSE_MAX: Duration = Duration::from_secs(30);
 /// The server's largest message; `joined` of a large meeting is not small.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 

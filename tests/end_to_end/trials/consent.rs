@@ -67,7 +67,11 @@ async fn history(room: &Room) -> Vec<Event> {
         .await
         .expect("observes");
     let mut events = Vec::new();
-    while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(2), signal.next()).await {
+    // Until the server closes.
+    while let Some(event) = tokio::time::timeout(SOON, signal.next())
+        .await
+        .expect("what was told is told again")
+    {
         events.push(event);
     }
     events
