@@ -1,7 +1,7 @@
 //! Segments that lie together in blocks, in a meeting that is killed and cut in the middle of it.
 
 use super::support::{
-    Scratch, eventually,
+    Scratch, eventually, patiently,
     place::Place,
     postgres,
     stored::{StoredMeeting, fetched},
@@ -12,7 +12,9 @@ use hansard::{
     domain::{
         consent::{ConsentStatus, ConsentType, hex},
         id::ConsentId,
+        recording::SegmentName,
         tiering::Tier,
+        time::Micros,
     },
     store::{self, Store, consent::ConsentDecision, new_id},
 };
@@ -45,6 +47,7 @@ struct Stored {
     entry: i64,
     start_us: i64,
     end_us: i64,
+    late_us: i64,
     key: String,
     size: usize,
     sha256: String,
@@ -63,7 +66,7 @@ async fn worker(database: &str) -> PgConnection {
 async fn rows(database: &str) -> Vec<Stored> {
     let mut sql = worker(database).await;
     let rows = sqlx::query(
-        "select recording_id, epoch, n, consent_entry, start_us, end_us, object_key, size_bytes, sha256, block_key, block_at
+        "select recording_id, epoch, n, consent_entry, start_us, end_us, late_us, object_key, size_bytes, sha256, block_key, block_at
          from recording_segments order by epoch, n",
     )
     .fetch_all(&mut sql)
@@ -79,6 +82,7 @@ async fn rows(database: &str) -> Vec<Stored> {
                 entry: row.get("consent_entry"),
                 start_us: row.get("start_us"),
                 end_us: row.get("end_us"),
+                late_us: row.get("late_us"),
                 key: row.get("object_key"),
                 size: row.get::<i64, _>("size_bytes") as usize,
                 sha256: row.get("sha256"),
@@ -136,11 +140,11 @@ async fn what_was_stored_a_minute_ago_is_in_blocks_and_can_still_be_cut() {
         .await
         .expect("a socket");
     let request = audio_stream(&ana.participant_id, "opus", sender.config(), None, None);
-    let to = client
-        .create_stream(&id, request)
-        .await
-        .expect("a port")
-        .address();
+    let to = patiently("a port", SOON, || {
+        client.create_stream(&id, request.clone())
+    })
+    .await
+    .address();
     let sound = tone::sine(HZ, 0.2, Duration::from_secs(240), RATE);
     let frames = tone::opus(&sound, OpusSettings::default()).expect("encodes");
     let stop = CancellationToken::new();
@@ -190,8 +194,13 @@ async fn what_was_stored_a_minute_ago_is_in_blocks_and_can_still_be_cut() {
     server.kill();
     stop.cancel();
     sending.await.expect("it stops");
-    // One of its files is still there.
-    let cut = blocked[1];
+    // One of its files is still there. Beside a busy machine some are short.
+    let longest = blocked[1..]
+        .iter()
+        .max_by_key(|row| row.end_us - row.start_us);
+    let cut = longest.expect("there are three");
+    let late = blocked.iter().map(|row| row.late_us).max();
+    let late = late.expect("there are three") as f64 / 1e6;
     let at = cut.block.as_ref().expect("it is in one").1;
     let folder = place
         .data
@@ -204,7 +213,12 @@ async fn what_was_stored_a_minute_ago_is_in_blocks_and_can_still_be_cut() {
     let track = json!({"meeting": id, "recording": cut.recording, "participant": ana.participant_id,
                        "source": "microphone", "codec": "opus"});
     std::fs::write(folder.join("track.json"), track.to_string()).expect("writes");
-    let file = folder.join(format!("{}-{}.mkv", cut.n, cut.entry));
+    let name = SegmentName {
+        n: cut.n.unsigned_abs(),
+        entry: cut.entry,
+        late: Micros(cut.late_us),
+    };
+    let file = folder.join(name.file());
     std::fs::write(&file, &bytes[at..at + cut.size]).expect("writes");
     // As are an object of a segment that is in the block, and a block that no row named yet.
     let (in_folder, name) = block.rsplit_once('/').expect("it is in one");
@@ -289,7 +303,10 @@ async fn what_was_stored_a_minute_ago_is_in_blocks_and_can_still_be_cut() {
     let expected = (middle - blocked[0].start_us) as f64 / 1e6;
     for recording in &recordings {
         let heard = seconds_of(&client, recording).await;
-        assert!((heard - expected).abs() < 0.4, "{heard} of {expected} s");
+        assert!(
+            (expected - 0.4 - late..expected + 0.4).contains(&heard),
+            "{heard} of {expected} s, {late} s late"
+        );
         assert_eq!(recording.status, "ready");
     }
     eventually("nothing is left of the segments", SOON, async || {

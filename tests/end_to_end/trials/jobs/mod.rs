@@ -10,7 +10,8 @@ use super::support::{
     Scratch, eventually,
     faults::{Fault, Rule},
     inventory::{listed, rows},
-    place::Place,
+    patiently,
+    place::{self, Place},
     postgres,
     server::Server,
     stored::{StoredMeeting, fetched},
@@ -111,10 +112,10 @@ pub async fn meeting(client: &Client) -> String {
         .create_user("host@example.org", "Host")
         .await
         .expect("a user");
-    let meeting = client
-        .create_meeting(&host, json!({"aiEnabled": false}))
-        .await
-        .expect("a meeting");
+    let meeting = patiently("a meeting", SOON, || {
+        client.create_meeting(&host, json!({"aiEnabled": false}))
+    })
+    .await;
     meeting["id"].as_str().expect("an id").to_owned()
 }
 
@@ -138,11 +139,11 @@ pub async fn voice(client: &Client, meeting: &str, name: &str, frames: Vec<Frame
         .await
         .expect("a socket");
     let request = audio_stream(&joined.participant_id, "opus", sender.config(), None, None);
-    let to = client
-        .create_stream(meeting, request)
-        .await
-        .expect("a port")
-        .address();
+    let to = patiently("a port", SOON, || {
+        client.create_stream(meeting, request.clone())
+    })
+    .await
+    .address();
     let sending = tokio::spawn(async move {
         let stop = CancellationToken::new();
         sender
@@ -182,6 +183,14 @@ pub fn tone_seconds(path: &Path, hz: f64) -> f64 {
         .filter(|level| tone::dbfs(**level) > -45.0)
         .count();
     heard as f64 * samples.len() as f64 / f64::from(RATE) / windows.len().max(1) as f64
+}
+
+/// The most that any sound in the spool may be later than its place, in seconds: so much more goes
+/// with a withdrawal.
+pub fn late_seconds(place: &Place) -> f64 {
+    let late = place::segments(place.data.path());
+    let late = late.iter().map(|one| one.name.late.as_ms()).max();
+    late.unwrap_or(0) as f64 / 1e3
 }
 
 pub fn mix(recordings: &[Recording]) -> &Recording {
