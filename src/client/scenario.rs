@@ -68,7 +68,7 @@ impl PlayOptions {
             suite: None,
             adjust: None,
             from: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ready_within: Duration::from_secs(60),
+            ready_within: Duration::from_secs(180),
             files: true,
             watch: None,
             created: None,

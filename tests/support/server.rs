@@ -10,9 +10,9 @@ use std::{
 };
 
 /// Loading the model and making the database, on a busy machine, in a debug build.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(120);
 /// An orderly end with a meeting in it: last words, uploads, the mix. More than the grace time.
-const STOP_MAX: Duration = Duration::from_secs(90);
+const STOP_MAX: Duration = Duration::from_secs(180);
 
 /// In the environment of the tests: what servers log, as for RUST_LOG.
 const LOG: &str = "TEST_LOG";

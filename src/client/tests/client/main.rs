@@ -217,7 +217,7 @@ async fn a_report_tells_name_rate_and_count_on_the_senders_own_clock() {
 async fn a_receivers_reports_come_back() {
     let receiver = UdpSocket::bind((LOCALHOST, 0)).await.expect("a port");
     let config = SenderConfig {
-        linger: SOON,
+        linger: Duration::from_secs(2),
         ..SenderConfig::opus("a@test")
     };
     let sender = Sender::bind(LOCALHOST, config.clone())
@@ -227,15 +227,11 @@ async fn a_receivers_reports_come_back() {
         sender.local().expect("an address"),
         receiver.local_addr().expect("an address"),
     );
-    let stop = CancellationToken::new();
-    let running = tokio::spawn({
-        let stop = stop.clone();
-        async move {
-            sender
-                .run(to, &frames(3), Instant::now(), &stop)
-                .await
-                .expect("sends")
-        }
+    let running = tokio::spawn(async move {
+        sender
+            .run(to, &frames(3), Instant::now(), &CancellationToken::new())
+            .await
+            .expect("sends")
     });
     let about = |ssrc| ReceptionReport {
         ssrc,
@@ -258,7 +254,6 @@ async fn a_receivers_reports_come_back() {
             .expect("in time")
             .expect("receives");
     }
-    stop.cancel();
     let sent = timeout(SOON, running)
         .await
         .expect("stops")
