@@ -45,8 +45,6 @@ const BEFORE: Duration = Duration::from_secs(5);
 const LASTS: Duration = Duration::from_secs(9);
 /// After it, before the meetings end.
 const AFTER: Duration = Duration::from_secs(5);
-/// A client repeats what cannot be answered now for so long.
-const PATIENCE: Duration = Duration::from_secs(90);
 /// Files are waited for so long, to say how long they took.
 const FILES_MAX: Duration = Duration::from_secs(150);
 /// From the start of a process, or from room on the disk, to the next segment; and the second
@@ -181,7 +179,7 @@ pub async fn matrix(all: bool, only: &str) -> Result<Table> {
 
 /// A meeting of two who hum and one who declined.
 async fn gather(client: &Client) -> (ToneMeeting, Voice) {
-    let mut tones = ToneMeeting::begin_patiently(client, 2, PATIENCE).await;
+    let mut tones = ToneMeeting::begin(client, 2).await;
     let declined = tones.add_declining(client).await;
     (tones, declined)
 }
