@@ -139,10 +139,6 @@ export class MeetingPage extends PageElement {
                 resumeToken: null,
                 consentToken: ticket.consentToken,
             };
-            if (this.secret !== null) {
-                // Also of who leaves before the room is there: who comes back is the same, without a password.
-                keptGuest.write(this.meeting, { displayName: seat.displayName, consentToken: seat.consentToken });
-            }
             const room = this.enter(invitation, seat, { token: ticket.token }, choice.microphone);
             if (choice.camera !== null) {
                 await room.show("camera", choice.camera);

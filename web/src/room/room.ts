@@ -110,6 +110,7 @@ export class Room {
             sending: () => this.muted && this.sayMuted(),
         });
         window.addEventListener("online", this.networkChanged);
+        this.keepGuest();
         this.watchMicrophone();
         this.enable();
         const pending = keptWithdrawal.read(options.meetingId);
@@ -256,6 +257,14 @@ export class Room {
         }
     }
 
+    /** Who was let in is the same when they come back, also who leaves before the server has answered. */
+    private keepGuest(): void {
+        const { displayName, consentToken } = this.seat;
+        if (displayName !== "") {
+            keptGuest.write(this.options.meetingId, { displayName, consentToken });
+        }
+    }
+
     private watchMicrophone(): void {
         const track = this.microphone;
         if (track === null) {
@@ -291,9 +300,7 @@ export class Room {
         const consentToken = joined.consentToken ?? this.seat.consentToken;
         this.seat = { ...this.seat, participantId, resumeToken, consentToken };
         this.keepSeat();
-        if (this.seat.displayName !== "") {
-            keptGuest.write(this.options.meetingId, { displayName: this.seat.displayName, consentToken });
-        }
+        this.keepGuest();
         this.connection = "open";
         this.tries = 0;
         this.joinedSeq = joined.seq;
